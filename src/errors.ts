@@ -1,0 +1,49 @@
+// The one error class of the program: a closed set of codes, each with the exit status that it leaves.
+
+/** Exit statuses follow sysexits(3); `docs/exit-statuses.md` holds the same table for people. */
+export const EXIT_STATUS = {
+  /** Arguments that name no action. */
+  USAGE: 64,
+  /** A message, an address or a list that can't be acted on. */
+  BAD_DATA: 65,
+  /** The address is protected: nothing was blocked, on purpose. */
+  REFUSED: 65,
+  /** The kernel is not as asked: a firewall program is missing, failed or did not end in time. */
+  FIREWALL: 69,
+  /** execd went away, or never answered. */
+  HANDSHAKE: 69,
+  /** The books can't be read or written. */
+  STORE: 74,
+  /** A log line could not be written. */
+  LOG: 74,
+  /** Another process holds the writer lock for longer than we may wait. */
+  LOCK_BUSY: 75,
+  /** Not root. */
+  NOT_ROOT: 77,
+  /** The configuration can't be used. */
+  CONFIG: 78,
+} as const;
+
+export type ErrorCode = keyof typeof EXIT_STATUS;
+
+/** A failure that a person can act on; `message` says what failed, for which address, by which program. */
+export class AppError extends Error {
+  readonly code: ErrorCode;
+
+  constructor(code: ErrorCode, message: string, cause?: unknown) {
+    super(message, { cause });
+    this.name = 'AppError';
+    this.code = code;
+  }
+
+  get exitStatus(): number {
+    return EXIT_STATUS[this.code];
+  }
+}
+
+/** One line about any thrown thing, with the chain of causes. */
+export function describeError(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  const cause = error.cause === undefined ? '' : `: ${describeError(error.cause)}`;
+  return `${error.message}${cause}`;
+}
