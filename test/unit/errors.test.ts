@@ -8,6 +8,8 @@ describe('errors', () => {
 
   it('are described with their whole chain of causes', () => {
     const cause = new Error('EACCES');
-    expect(describeError(new AppError('LOG', 'can not write', cause))).toBe('can not write: EACCES');
+    expect(describeError(new AppError('LOG', 'can not write', cause))).toBe(
+      'can not write: EACCES',
+    );
   });
 });
