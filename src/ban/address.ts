@@ -1,0 +1,184 @@
+// Addresses and blocks of addresses: read strictly, printed canonically, compared as numbers and never as text.
+
+export type Family = 4 | 6;
+
+/** One address, or (from a person only) a CIDR block. Past the parsers nothing else stands for an address. */
+export interface Address {
+  readonly family: Family;
+  /** The network's first address as a number of 32 or 128 bits. */
+  readonly value: bigint;
+  /** 32 or 128 for one address. */
+  readonly prefixLength: number;
+  /** Canonical text (RFC 5952), with `/N` only where it is a block. Safe in argument lists, file names and log lines. */
+  readonly text: string;
+}
+
+const WIDTH = { 4: 32, 6: 128 } as const;
+const LONGEST_TEXT = 45;
+const DECIMAL_BYTE = /^(?:0|[1-9][0-9]{0,2})$/;
+const HEX_GROUP = /^[0-9a-fA-F]{1,4}$/;
+const MAPPED_IPV4 = 0xffffn;
+
+/**
+ * Reads a literal address as an alert may hold it: dotted quad or RFC 4291 text, nothing around it.
+ * IPv4-mapped IPv6 is folded to IPv4, because IPv4 packets never meet an IPv6 rule.
+ */
+export function parseAddress(text: string): Address | null {
+  if (text.length > LONGEST_TEXT) return null;
+  const ipv4 = parseIpv4(text);
+  if (ipv4 !== null) return makeAddress(4, ipv4);
+  const ipv6 = parseIpv6(text);
+  if (ipv6 === null) return null;
+  return ipv6 >> 32n === MAPPED_IPV4 ? makeAddress(4, ipv6 & 0xffffffffn) : makeAddress(6, ipv6);
+}
+
+/** Reads an address or a CIDR block whose host bits are zero, as a person or a configuration may write it. */
+export function parseBlock(text: string): Address | null {
+  const block = parseLooseBlock(text);
+  if (block === null) return null;
+  const network = networkOf(block);
+  return network.value === block.value ? network : null;
+}
+
+/** Like `parseBlock`, but host bits are cut off: what a white list means by `192.0.2.7/24`. */
+export function parseNetwork(text: string): Address | null {
+  const block = parseLooseBlock(text);
+  return block === null ? null : networkOf(block);
+}
+
+/** Whether every address of `inner` lies in `outer`. */
+export function contains(outer: Address, inner: Address): boolean {
+  if (outer.family !== inner.family || outer.prefixLength > inner.prefixLength) return false;
+  const shift = hostBits(outer);
+  return inner.value >> shift === outer.value >> shift;
+}
+
+/** Whether two blocks share an address; since they are CIDR blocks, one then contains the other. */
+export function overlaps(one: Address, other: Address): boolean {
+  return contains(one, other) || contains(other, one);
+}
+
+export function sameAddress(one: Address, other: Address): boolean {
+  return one.text === other.text;
+}
+
+export function isSingle(address: Address): boolean {
+  return address.prefixLength === WIDTH[address.family];
+}
+
+/** The text with its prefix length even for one address, as iptables prints it: `192.0.2.7/32`. */
+export function withPrefix(address: Address): string {
+  return isSingle(address) ? `${address.text}/${address.prefixLength}` : address.text;
+}
+
+/** A block from its parts; bits past the prefix are cut off. */
+export function makeAddress(family: Family, value: bigint, prefixLength?: number): Address {
+  const prefix = prefixLength ?? WIDTH[family];
+  const shift = BigInt(WIDTH[family] - prefix);
+  const network = (value >> shift) << shift;
+  const bare = family === 4 ? printIpv4(network) : printIpv6(network);
+  const text = prefix === WIDTH[family] ? bare : `${bare}/${prefix}`;
+  return { family, value: network, prefixLength: prefix, text };
+}
+
+/** The last address of a block: an IPv4 network's directed broadcast. */
+export function lastAddress(block: Address): Address {
+  return makeAddress(block.family, block.value | ((1n << hostBits(block)) - 1n));
+}
+
+function hostBits(block: Address): bigint {
+  return BigInt(WIDTH[block.family] - block.prefixLength);
+}
+
+interface LooseBlock {
+  readonly family: Family;
+  readonly value: bigint;
+  readonly prefixLength: number;
+}
+
+function parseLooseBlock(text: string): LooseBlock | null {
+  const slash = text.indexOf('/');
+  const address = parseAddress(slash < 0 ? text : text.slice(0, slash));
+  if (address === null || slash < 0) return address;
+  const length = text.slice(slash + 1);
+  if (!DECIMAL_BYTE.test(length)) return null;
+  return foldMapped(text, address, Number(length));
+}
+
+/** `::ffff:192.0.2.0/120` is 192.0.2.0/24: its length counts the 96 bits that folding took away. */
+function foldMapped(text: string, address: Address, length: number): LooseBlock | null {
+  const folded = address.family === 4 && text.includes(':');
+  const prefixLength = folded ? length - 96 : length;
+  if (prefixLength < 0 || prefixLength > WIDTH[address.family]) return null;
+  return { family: address.family, value: address.value, prefixLength };
+}
+
+function networkOf({ family, value, prefixLength }: LooseBlock): Address {
+  return makeAddress(family, value, prefixLength);
+}
+
+function parseIpv4(text: string): bigint | null {
+  const parts = text.split('.', 5);
+  if (parts.length !== 4) return null;
+  let value = 0n;
+  for (const part of parts) {
+    if (!DECIMAL_BYTE.test(part) || Number(part) > 255) return null;
+    value = (value << 8n) | BigInt(part);
+  }
+  return value;
+}
+
+function parseIpv6(text: string): bigint | null {
+  if (!text.includes(':')) return null;
+  const halves = text.split('::', 3);
+  if (halves.length > 2) return null;
+  const compressed = halves.length === 2;
+  const head = parseGroups(halves[0] ?? '', !compressed);
+  const tail = parseGroups(halves[1] ?? '', true);
+  if (head === null || tail === null) return null;
+  const missing = 8 - head.length - tail.length;
+  if (compressed ? missing < 1 : missing !== 0) return null;
+  const groups = [...head, ...Array<number>(missing).fill(0), ...tail];
+  return groups.reduce((value, group) => (value << 16n) | BigInt(group), 0n);
+}
+
+/** Groups of one side of `::`; the last of the whole text may be a dotted quad. */
+function parseGroups(text: string, mayEndInIpv4: boolean): number[] | null {
+  if (text === '') return [];
+  const groups: number[] = [];
+  const parts = text.split(':', 10);
+  for (const [index, part] of parts.entries()) {
+    const ipv4 = mayEndInIpv4 && index === parts.length - 1 ? parseIpv4(part) : null;
+    if (ipv4 !== null) groups.push(Number(ipv4 >> 16n), Number(ipv4 & 0xffffn));
+    else if (HEX_GROUP.test(part)) groups.push(Number.parseInt(part, 16));
+    else return null;
+  }
+  return groups;
+}
+
+function printIpv4(value: bigint): string {
+  return [24n, 16n, 8n, 0n].map((shift) => String((value >> shift) & 0xffn)).join('.');
+}
+
+function printIpv6(value: bigint): string {
+  const groups = Array.from({ length: 8 }, (_, index) =>
+    Number((value >> BigInt(16 * (7 - index))) & 0xffffn),
+  );
+  const gap = longestZeroRun(groups);
+  const hex = groups.map((group) => group.toString(16));
+  if (gap.length < 2) return hex.join(':');
+  const head = hex.slice(0, gap.start).join(':');
+  const tail = hex.slice(gap.start + gap.length).join(':');
+  return `${head}::${tail}`;
+}
+
+/** RFC 5952 §4.2: the longest run of zero groups, the first of equals. */
+function longestZeroRun(groups: readonly number[]): { start: number; length: number } {
+  let best = { start: 0, length: 0 };
+  let start = 0;
+  groups.forEach((group, index) => {
+    if (group !== 0) start = index + 1;
+    else if (index + 1 - start > best.length) best = { start, length: index + 1 - start };
+  });
+  return best;
+}

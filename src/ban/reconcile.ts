@@ -1,0 +1,64 @@
+// Brings books and kernel together again after a crash, a reboot or somebody's flush.
+import type { Change } from '../firewall/backend.ts';
+import type { HistoryEntry, UnfinishedBan } from '../store/store.ts';
+import type { Address } from './address.ts';
+import { incidentAt, type Ban } from './ban.ts';
+import { forEachFamily } from './families.ts';
+import type { Tools } from './tools.ts';
+import { unblock } from './unblock.ts';
+
+/** Finishes what an earlier run began: its change, its line, its books. Throws `FIREWALL` and leaves the intents. */
+export function finishInterrupted(tools: Tools): void {
+  forEachFamily(tools.store.unfinished(), (bans) => {
+    finish(bans, tools);
+  });
+}
+
+function finish(bans: readonly UnfinishedBan[], { store, firewall, announcer, now }: Tools): void {
+  firewall.apply(bans.map(changeOf), { trustBooks: false });
+  for (const { owed, mark } of bans) {
+    if (owed !== null && !announcer.toldSince(mark, owed)) announcer.tell(owed);
+  }
+  store.confirm(
+    bans.map((ban) => ban.address),
+    bans.flatMap((ban) => historyOf(ban, now())),
+  );
+}
+
+export interface RestoreOutcome {
+  /** Bans that the kernel now holds as the books do. */
+  readonly blocked: readonly Ban[];
+  /** Bans on addresses that have become protected, and were released. */
+  readonly released: readonly Ban[];
+  /** Whether the kernel had to be changed for the ones that stay. */
+  readonly changed: boolean;
+}
+
+/**
+ * Makes the kernel hold every ban of the books. Bans on addresses that have become protected are released instead: a
+ * gateway that moved must not be shut out by an old ban.
+ */
+export function restore(tools: Tools, isProtected: (address: Address) => boolean): RestoreOutcome {
+  const bans = tools.store.list().filter((ban) => ban.phase === 'blocked');
+  const released = bans.filter((ban) => isProtected(ban.address));
+  for (const { address } of released) {
+    unblock(address, { origin: null, incident: incidentAt(tools.now()) }, tools);
+  }
+  const blocked = bans.filter((ban) => !released.includes(ban));
+  let changed = false;
+  forEachFamily(blocked, (own) => {
+    const changes = own.map(({ address }): Change => ({ address, to: 'blocked' }));
+    if (tools.firewall.apply(changes, { trustBooks: false }) === 'changed') changed = true;
+  });
+  return { blocked, released, changed };
+}
+
+function changeOf({ address, phase }: UnfinishedBan): Change {
+  return { address, to: phase === 'unblocking' ? 'released' : 'blocked' };
+}
+
+function historyOf({ owed, holds }: UnfinishedBan, atMs: number): HistoryEntry[] {
+  if (owed === null) return [];
+  const origin = holds[0]?.origin ?? null;
+  return [{ atMs, outcome: owed, origin, reason: 'finished after an interruption' }];
+}

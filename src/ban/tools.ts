@@ -1,0 +1,22 @@
+// What the work on bans is done with; `main` fills it in, so that nothing here knows who asked or who listens.
+import type { Firewall } from '../firewall/apply.ts';
+import type { LogMark, Store } from '../store/store.ts';
+import type { Outcome } from './ban.ts';
+
+/** The response log as bans need it. A line that can't be written is its own trouble and stops nothing. */
+export interface Announcer {
+  tell(outcome: Outcome): void;
+  /** Where the log ends now; null when that can't be told. */
+  mark(): LogMark | null;
+  /** Whether the line of an outcome was written after a mark, by a run that died before it could note so. */
+  toldSince(mark: LogMark | null, outcome: Outcome): boolean;
+}
+
+export interface Tools {
+  readonly store: Store;
+  readonly firewall: Firewall;
+  readonly announcer: Announcer;
+  readonly now: () => number;
+  /** For a person: trouble that does not stop the work at hand. */
+  readonly warn: (message: string) => void;
+}

@@ -1,0 +1,71 @@
+// Our own log, for the people who run us: JSON lines by pino, which is loaded at the first line that is to be written.
+import type * as Pino from 'pino';
+import { appendWhole, openLogForAppend } from './os/files.ts';
+
+export type Level = 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal' | 'silent';
+export type Fields = Readonly<Record<string, unknown>>;
+
+const WEIGHT: Readonly<Record<Level, number>> = {
+  trace: 10,
+  debug: 20,
+  info: 30,
+  warn: 40,
+  error: 50,
+  fatal: 60,
+  silent: Infinity,
+};
+
+export interface DiagnosticsOptions {
+  readonly path: string;
+  readonly program: string;
+  /** Asked at each message: messages come before the configuration is known. */
+  readonly level: () => Level;
+}
+
+/** Never throws: trouble with our own log is nobody's reason to stop. */
+export class Diagnostics {
+  readonly #options: DiagnosticsOptions;
+  #logger: Pino.Logger | null = null;
+  /** One message of a kind is enough for a run. */
+  readonly #said = new Set<string>();
+
+  constructor(options: DiagnosticsOptions) {
+    this.#options = options;
+  }
+
+  error(message: string, fields: Fields = {}): void {
+    this.#write('error', message, fields);
+  }
+
+  warn(message: string, fields: Fields = {}): void {
+    this.#write('warn', message, fields);
+  }
+
+  info(message: string, fields: Fields = {}): void {
+    this.#write('info', message, fields);
+  }
+
+  #write(level: 'error' | 'warn' | 'info', message: string, fields: Fields): void {
+    if (WEIGHT[level] < WEIGHT[this.#options.level()] || this.#said.has(message)) return;
+    this.#said.add(message);
+    try {
+      this.#logger ??= this.#open();
+      this.#logger[level](fields, message);
+    } catch {
+      // The log's file can't be written to, and there is no other place that we may write to unasked.
+    }
+  }
+
+  #open(): Pino.Logger {
+    const { path, program } = this.#options;
+    const { pino } = require('pino') as typeof Pino;
+    const descriptor = openLogForAppend(path);
+    const sink = {
+      write(line: string): void {
+        appendWhole(descriptor, line);
+      },
+    };
+    const timestamp = (): string => `,"time":"${new Date().toISOString()}"`;
+    return pino({ level: 'trace', base: { program, pid: process.pid }, timestamp }, sink);
+  }
+}

@@ -1,0 +1,75 @@
+// The files that tell us how to behave: our configuration, and what the agent's own say about us.
+import { parseNetwork } from '../ban/address.ts';
+import {
+  configFromJson,
+  configToJson,
+  DEFAULT_CONFIG,
+  formatProblem,
+  parseConfig,
+  type Config,
+} from '../config.ts';
+import { remember } from '../store/remember.ts';
+import type { Store } from '../store/store.ts';
+import {
+  NO_SETTINGS,
+  readArConf,
+  readOssecConf,
+  type AgentSettings,
+  type ConfiguredTimeout,
+} from '../wazuh/agent.ts';
+
+export const CONFIG_FILE = '/etc/firewall-drop/config.toml';
+export const LARGEST_FILE = 1024 * 1024;
+
+export interface FileReader {
+  readonly store: Store;
+  readonly warn: (problem: string) => void;
+}
+
+/** `/etc/firewall-drop/config.toml`, or the defaults where it is absent or wrong. */
+export function readConfig({ store, warn }: FileReader): Config {
+  return remember(store, {
+    path: CONFIG_FILE,
+    largestBytes: LARGEST_FILE,
+    fallback: DEFAULT_CONFIG,
+    objection: ({ uid, mode }) => {
+      const safe = uid === process.getuid?.() && (mode & 0o022) === 0;
+      return safe ? '' : 'it must belong to root and be writable by nobody else; defaults are used';
+    },
+    parse: (text) => {
+      const isNetwork = (entry: string): boolean => parseNetwork(entry) !== null;
+      const { config, problems } = parseConfig(text, CONFIG_FILE, isNetwork);
+      for (const problem of problems) warn(formatProblem(problem));
+      return { value: config, lasting: problems.length === 0 };
+    },
+    toJson: configToJson,
+    fromJson: configFromJson,
+    onProblem: warn,
+  });
+}
+
+/** `etc/shared/ar.conf` of the agent at `home`. */
+export function readTimeouts(home: string, { store, warn }: FileReader): ConfiguredTimeout[] {
+  return remember<ConfiguredTimeout[]>(store, {
+    path: `${home}/etc/shared/ar.conf`,
+    largestBytes: LARGEST_FILE,
+    fallback: [],
+    parse: (text) => ({ value: readArConf(text), lasting: true }),
+    toJson: JSON.stringify,
+    fromJson: (text) => JSON.parse(text) as ConfiguredTimeout[],
+    onProblem: warn,
+  });
+}
+
+/** `etc/ossec.conf` of the agent, or manager, at `home`. */
+export function readSettings(home: string, { store, warn }: FileReader): AgentSettings {
+  return remember<AgentSettings>(store, {
+    path: `${home}/etc/ossec.conf`,
+    largestBytes: LARGEST_FILE,
+    fallback: NO_SETTINGS,
+    parse: (text) => ({ value: readOssecConf(text), lasting: true }),
+    toJson: JSON.stringify,
+    fromJson: (text) => JSON.parse(text) as AgentSettings,
+    onProblem: warn,
+  });
+}

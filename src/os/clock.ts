@@ -1,0 +1,25 @@
+// Two clocks: the wall's, which somebody may set, and the time since boot, which nobody can.
+import { readFileSync } from 'node:fs';
+import { uptime } from 'node:os';
+
+export interface ClockReading {
+  /** Changes at every boot; empty where the kernel does not tell. */
+  readonly bootId: string;
+  /** Milliseconds since boot, time asleep included. */
+  readonly uptimeMs: number;
+  /** Unix time in milliseconds. */
+  readonly wallMs: number;
+}
+
+export function readClock(): ClockReading {
+  return { bootId: readBootId(), uptimeMs: uptime() * 1000, wallMs: Date.now() };
+}
+
+function readBootId(): string {
+  try {
+    return readFileSync('/proc/sys/kernel/random/boot_id', 'latin1').trim();
+  } catch {
+    // No /proc: every run then counts as the first of a boot, and deadlines are only capped.
+    return '';
+  }
+}

@@ -1,0 +1,132 @@
+// Reads and appends without trusting what lies at a path: no link followed where others own the directory, no FIFO waited for.
+import {
+  closeSync,
+  constants,
+  fchmodSync,
+  fchownSync,
+  fstatSync,
+  openSync,
+  readSync,
+  writeSync,
+  type Stats,
+} from 'node:fs';
+
+const {
+  O_APPEND,
+  O_CREAT,
+  O_DIRECTORY,
+  O_EXCL,
+  O_NOCTTY,
+  O_NOFOLLOW,
+  O_NONBLOCK,
+  O_RDONLY,
+  O_WRONLY,
+} = constants;
+
+/** What tells one version of a file from another without reading it. */
+export interface FileStamp {
+  readonly inode: number;
+  readonly size: number;
+  readonly changedMs: number;
+  readonly modifiedMs: number;
+}
+
+export function stampOf(stats: Stats): FileStamp {
+  return {
+    inode: stats.ino,
+    size: stats.size,
+    changedMs: stats.ctimeMs,
+    modifiedMs: stats.mtimeMs,
+  };
+}
+
+export function isErrno(error: unknown, code: string): boolean {
+  return typeof error === 'object' && error !== null && 'code' in error && error.code === code;
+}
+
+/** Reads a regular file of at most `largest` bytes. Throws what the system says; anything else than a file is an error. */
+export function readRegularFile(path: string, largest: number): Buffer {
+  const descriptor = openSync(path, O_RDONLY | O_NONBLOCK | O_NOCTTY);
+  try {
+    const stats = fstatSync(descriptor);
+    if (!stats.isFile()) throw new Error(`${path} is not a regular file`);
+    if (stats.size > largest) throw new Error(`${path} is larger than ${largest} bytes`);
+    return readFrom(descriptor, 0, largest);
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
+/** Up to `length` bytes from `position` on; files under /proc have no size to go by. */
+export function readFrom(descriptor: number, position: number, length: number): Buffer {
+  const chunks: Buffer[] = [];
+  let done = 0;
+  while (done < length) {
+    const chunk = Buffer.allocUnsafe(Math.min(length - done, 65536));
+    const count = readSync(descriptor, chunk, 0, chunk.length, position + done);
+    if (count === 0) break;
+    chunks.push(chunk.subarray(0, count));
+    done += count;
+  }
+  return Buffer.concat(chunks);
+}
+
+/**
+ * Opens a log for appending in a directory that a less privileged user owns, and makes it when it is missing: with the
+ * directory's owner and group and mode 0660, as the agent's own logs have. Links, directories, devices, FIFOs and files
+ * with a second name are refused: each could send our lines to a place of that user's choosing.
+ */
+export function openLogForAppend(path: string): number {
+  const slash = path.lastIndexOf('/');
+  const directory = openSync(path.slice(0, slash), O_RDONLY | O_DIRECTORY);
+  try {
+    // From here on by the directory that is open: its name may be turned into a link at any moment.
+    return openIn(`/proc/self/fd/${directory}${path.slice(slash)}`, path, fstatSync(directory));
+  } finally {
+    closeSync(directory);
+  }
+}
+
+function openIn(pinnedPath: string, path: string, directory: Stats): number {
+  try {
+    return create(pinnedPath, directory);
+  } catch (error) {
+    if (!isErrno(error, 'EEXIST')) throw error;
+  }
+  const descriptor = openExisting(pinnedPath, path);
+  const stats = fstatSync(descriptor);
+  if (stats.isFile() && stats.nlink === 1) return descriptor;
+  closeSync(descriptor);
+  throw new Error(`${path} is not a regular file with one name`);
+}
+
+function openExisting(pinnedPath: string, path: string): number {
+  try {
+    return openSync(pinnedPath, O_WRONLY | O_APPEND | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
+  } catch (error) {
+    if (isErrno(error, 'ELOOP')) throw new Error(`${path} is a symbolic link`, { cause: error });
+    if (isErrno(error, 'ENXIO')) throw new Error(`${path} is a FIFO or a socket`, { cause: error });
+    if (isErrno(error, 'EISDIR')) throw new Error(`${path} is a directory`, { cause: error });
+    throw error;
+  }
+}
+
+function create(pinnedPath: string, { uid, gid }: Stats): number {
+  const flags = O_WRONLY | O_APPEND | O_CREAT | O_EXCL | O_NOFOLLOW;
+  const descriptor = openSync(pinnedPath, flags, 0o600);
+  fchmodSync(descriptor, 0o660);
+  try {
+    fchownSync(descriptor, uid, gid);
+  } catch {
+    // In a container that may not give files away: the line matters more than its owner.
+  }
+  return descriptor;
+}
+
+/** Appends in one write, so that concurrent lines never mix. Throws when the disk took less than all. */
+export function appendWhole(descriptor: number, text: string): void {
+  const bytes = Buffer.from(text);
+  const written = writeSync(descriptor, bytes);
+  if (written < bytes.length)
+    throw new Error(`only ${written} of ${bytes.length} bytes could be written`);
+}

@@ -1,0 +1,77 @@
+// Lines from standard input, read without an event loop and without ever waiting past a deadline.
+import { constants, openSync, readSync } from 'node:fs';
+import { isErrno } from './files.ts';
+import { sleep, type Deadline } from './wait.ts';
+
+export interface LineReader {
+  /**
+   * The next line without its newline; what follows it stays for the next call. Null when the other side closed before
+   * a whole line came, or the deadline passed. Throws when the line is longer than the reader allows.
+   */
+  readLine(deadline: Deadline): Buffer | null;
+}
+
+const NEWLINE = 10;
+const CHUNK_BYTES = 65536;
+const SHORTEST_PAUSE_MS = 0.2;
+const LONGEST_PAUSE_MS = 10;
+
+export function readLinesFromStdin(longestLine: number): LineReader {
+  const descriptor = openNonBlocking();
+  let buffered = Buffer.alloc(0);
+  let searched = 0;
+  return {
+    readLine(deadline) {
+      for (;;) {
+        const end = buffered.indexOf(NEWLINE, searched);
+        if (end > longestLine || (end < 0 && buffered.length > longestLine)) {
+          throw new Error(`the line is longer than ${longestLine} bytes`);
+        }
+        if (end >= 0) {
+          const line = buffered.subarray(0, end);
+          buffered = buffered.subarray(end + 1);
+          searched = 0;
+          return line;
+        }
+        searched = buffered.length;
+        const chunk = readChunk(descriptor, deadline);
+        if (chunk === null) return null;
+        buffered = Buffer.concat([buffered, chunk]);
+      }
+    },
+  };
+}
+
+/**
+ * A description of our own of the same pipe, so that making it non-blocking does not do so for whoever shares ours.
+ * A socket can't be opened again: there the runtime's own stream makes descriptor 0 non-blocking.
+ */
+function openNonBlocking(): number {
+  try {
+    return openSync(
+      '/proc/self/fd/0',
+      constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY,
+    );
+  } catch {
+    process.stdin.pause();
+    return 0;
+  }
+}
+
+/** Null at the end of the input or of the time. */
+function readChunk(descriptor: number, deadline: Deadline): Buffer | null {
+  const chunk = Buffer.allocUnsafe(CHUNK_BYTES);
+  let pause = SHORTEST_PAUSE_MS;
+  for (;;) {
+    try {
+      const count = readSync(descriptor, chunk);
+      return count === 0 ? null : chunk.subarray(0, count);
+    } catch (error) {
+      if (!isErrno(error, 'EAGAIN')) throw error;
+    }
+    const remaining = deadline.remainingMs();
+    if (remaining === 0) return null;
+    sleep(Math.min(pause, remaining));
+    pause = Math.min(pause * 2, LONGEST_PAUSE_MS);
+  }
+}

@@ -1,0 +1,16 @@
+// Waiting without an event loop: this program runs from start to exit in one go.
+
+/** A moment after which nothing more may be waited for. */
+export interface Deadline {
+  remainingMs(): number;
+}
+
+/** A deadline by the monotonic clock, which no change of the wall clock can move. */
+export function deadlineIn(milliseconds: number): Deadline {
+  const end = performance.now() + milliseconds;
+  return { remainingMs: () => Math.max(0, end - performance.now()) };
+}
+
+export function sleep(milliseconds: number): void {
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, milliseconds);
+}

@@ -1,0 +1,46 @@
+// The schema of the books, as steps that are only ever added to: step N brings `user_version` from N to N + 1.
+
+export const MIGRATIONS: readonly string[] = [
+  `
+  CREATE TABLE bans (
+    address  TEXT PRIMARY KEY,
+    phase    TEXT NOT NULL CHECK (phase IN ('blocking', 'blocked', 'unblocking')),
+    since_ms INTEGER NOT NULL,
+    -- The log lines owed once an unfinished phase is done, as JSON, and where the log ended when they became so.
+    owed     TEXT
+  ) STRICT;
+  CREATE INDEX bans_unfinished ON bans (phase) WHERE phase <> 'blocked';
+
+  CREATE TABLE holds (
+    address         TEXT NOT NULL REFERENCES bans (address) ON DELETE CASCADE,
+    origin          TEXT NOT NULL,
+    added_ms        INTEGER NOT NULL,
+    timeout_seconds INTEGER,
+    expires_at_ms   INTEGER,
+    alert_id        TEXT NOT NULL,
+    rule_id         TEXT NOT NULL,
+    reason          TEXT NOT NULL,
+    PRIMARY KEY (address, origin)
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX holds_due ON holds (expires_at_ms) WHERE expires_at_ms IS NOT NULL;
+
+  CREATE TABLE history (
+    id       INTEGER PRIMARY KEY,
+    at_ms    INTEGER NOT NULL,
+    address  TEXT NOT NULL,
+    verb     TEXT NOT NULL,
+    origin   TEXT NOT NULL,
+    alert_id TEXT NOT NULL,
+    rule_id  TEXT NOT NULL,
+    reason   TEXT NOT NULL
+  ) STRICT;
+  CREATE INDEX history_by_address ON history (address, at_ms);
+  CREATE INDEX history_by_time ON history (at_ms);
+
+  -- What is known from elsewhere and costs something to find out again.
+  CREATE TABLE facts (
+    name  TEXT PRIMARY KEY,
+    value TEXT NOT NULL
+  ) STRICT, WITHOUT ROWID;
+  `,
+];

@@ -1,0 +1,50 @@
+// Remembers what a file said, so that an alert need not load the parser again while the file stays as it is.
+import { statSync, type Stats } from 'node:fs';
+import { describeError } from '../errors.ts';
+import { isErrno, readRegularFile, stampOf } from '../os/files.ts';
+import type { Store } from './store.ts';
+
+export interface RememberedFile<T> {
+  readonly path: string;
+  readonly largestBytes: number;
+  /** What holds when there is no such file, or it can't be read. */
+  readonly fallback: T;
+  /** Says why the file must not be read; empty when it may. */
+  readonly objection?: (stats: Stats) => string;
+  /** Reads the file's text. With `lasting: false` the value is not remembered, and its problems are said each time. */
+  readonly parse: (text: string) => { readonly value: T; readonly lasting: boolean };
+  readonly toJson: (value: T) => string;
+  /** Null when the text was written by another version. */
+  readonly fromJson: (text: string) => T | null;
+  readonly onProblem: (problem: string) => void;
+}
+
+/** The value of a file, from the store where the file is as it was when last parsed. Never throws. */
+export function remember<T>(store: Store, file: RememberedFile<T>): T {
+  try {
+    const stats = statSync(file.path);
+    const objection = file.objection?.(stats) ?? '';
+    if (objection !== '') throw new Error(objection);
+    // Taken before the text is read: a change in between makes the next run read again.
+    const stamp = JSON.stringify(stampOf(stats));
+    return recall(store, file, stamp) ?? learn(store, file, stamp);
+  } catch (error) {
+    if (!isErrno(error, 'ENOENT'))
+      file.onProblem(`${file.path} can't be read: ${describeError(error)}`);
+    return file.fallback;
+  }
+}
+
+const SEPARATOR = '\n';
+
+function recall<T>(store: Store, file: RememberedFile<T>, stamp: string): T | null {
+  const [knownStamp, text] = store.fact(file.path)?.split(SEPARATOR, 2) ?? [];
+  return knownStamp === stamp && text !== undefined ? file.fromJson(text) : null;
+}
+
+function learn<T>(store: Store, file: RememberedFile<T>, stamp: string): T {
+  const text = readRegularFile(file.path, file.largestBytes).toString('utf8');
+  const { value, lasting } = file.parse(text);
+  if (lasting) store.setFact(file.path, `${stamp}${SEPARATOR}${file.toJson(value)}`);
+  return value;
+}

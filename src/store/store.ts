@@ -1,0 +1,362 @@
+// The books: bans, their holds, what is unfinished, what has happened, and facts worth remembering.
+import type { DatabaseSync, SQLInputValue } from 'node:sqlite';
+import { parseBlock, type Address } from '../ban/address.ts';
+import type { Ban, Hold, Origin, Outcome, Phase } from '../ban/ban.ts';
+import { AppError, describeError } from '../errors.ts';
+import {
+  damage,
+  isDamage,
+  openDatabase,
+  openInMemory,
+  replaceDamaged,
+  type OpenedDatabase,
+  type OpenOptions,
+} from './database.ts';
+
+/** Where the response log ended when a line became owed: what comes after may already be that line. */
+export interface LogMark {
+  readonly inode: number;
+  readonly size: number;
+}
+
+/** A change of the kernel that is about to be made. */
+export interface Intent {
+  readonly address: Address;
+  readonly phase: 'blocking' | 'unblocking';
+  /** The line to log once it is done; null when nobody waits for one. */
+  readonly owed: Outcome | null;
+  readonly mark: LogMark | null;
+  /** For `blocking`: the hold to add, in the place of an older one of the same origin. */
+  readonly hold: Hold | null;
+}
+
+export interface UnfinishedBan extends Ban {
+  readonly owed: Outcome | null;
+  readonly mark: LogMark | null;
+}
+
+/** What happened, and on whose account. */
+export interface HistoryEntry {
+  readonly atMs: number;
+  readonly outcome: Outcome;
+  /** Null where it was nobody's hold in particular. */
+  readonly origin: Origin | null;
+  readonly reason: string;
+}
+
+export interface HoldKey {
+  readonly address: Address;
+  readonly origin: Origin;
+}
+
+type Row = Record<string, unknown>;
+
+/**
+ * Every operation is one transaction. An operation that the disk refuses is said through `onProblem` and then done in
+ * memory, so that no caller needs to know: broken books never stop a block or a release.
+ */
+export class Store {
+  #database: DatabaseSync;
+  #volatile: boolean;
+  #options: OpenOptions;
+  readonly #onProblem: (problem: string) => void;
+  readonly #pendingFacts = new Map<string, string>();
+
+  constructor(options: OpenOptions, onProblem: (problem: string) => void) {
+    this.#options = options;
+    this.#onProblem = onProblem;
+    const opened = openDatabase(options);
+    this.#database = opened.database;
+    this.#volatile = opened.volatile;
+    opened.problems.forEach(onProblem);
+  }
+
+  /** To be called by the holder of the writer lock: from now on a damaged file may be replaced, and is. */
+  allowRepair(): void {
+    this.#options = { ...this.#options, mayRepair: true };
+    if (this.#volatile) this.#use(openDatabase(this.#options));
+  }
+
+  /** True when nothing written now outlives the process. */
+  get volatile(): boolean {
+    return this.#volatile;
+  }
+
+  find(address: Address): Ban | null {
+    return this.#select('WHERE address = ?', address.text)[0] ?? null;
+  }
+
+  /** All bans in the order in which they were made. */
+  list(): Ban[] {
+    return this.#select('ORDER BY since_ms, address');
+  }
+
+  /** What an earlier run began and did not live to finish. */
+  unfinished(): UnfinishedBan[] {
+    return this.#select("WHERE phase <> 'blocked' ORDER BY since_ms, address");
+  }
+
+  /** Bans with a hold whose time is over. */
+  due(nowMs: number): Ban[] {
+    const overdue = 'SELECT address FROM holds WHERE expires_at_ms <= ?';
+    return this.#select(`WHERE phase = 'blocked' AND address IN (${overdue})`, nowMs);
+  }
+
+  /** Makes intents durable; the kernel may be told once this has returned. */
+  intend(intents: readonly Intent[], nowMs: number): void {
+    this.#transaction(() => {
+      for (const intent of intents) this.#intendOne(intent, nowMs);
+    });
+  }
+
+  /** The kernel was seen to obey: `blocking` becomes `blocked`, `unblocking` is forgotten, and history says so. */
+  confirm(addresses: readonly Address[], history: readonly HistoryEntry[]): void {
+    this.#transaction(() => {
+      for (const { text } of addresses) {
+        this.#run("DELETE FROM bans WHERE address = ? AND phase = 'unblocking'", text);
+        this.#run("UPDATE bans SET phase = 'blocked', owed = NULL WHERE address = ?", text);
+      }
+      history.forEach((entry) => {
+        this.#insertHistory(entry);
+      });
+    });
+  }
+
+  /** Puts a hold on an address that stays blocked. */
+  hold(address: Address, hold: Hold): void {
+    this.#transaction(() => {
+      this.#putHold(address, hold);
+    });
+  }
+
+  /** Puts a ban back as it was before an intent that came to nothing. */
+  revert({ address, phase, sinceMs, holds }: Ban): void {
+    this.#transaction(() => {
+      this.#run('DELETE FROM bans WHERE address = ?', address.text);
+      this.#run(
+        'INSERT INTO bans (address, phase, since_ms) VALUES (?, ?, ?)',
+        address.text,
+        phase,
+        sinceMs,
+      );
+      for (const hold of holds) this.#putHold(address, hold);
+    });
+  }
+
+  /** Ends holds without releasing their address, which others still hold. */
+  dropHolds(holds: readonly HoldKey[], history: readonly HistoryEntry[]): void {
+    this.#transaction(() => {
+      for (const { address, origin } of holds) {
+        this.#run('DELETE FROM holds WHERE address = ? AND origin = ?', address.text, origin);
+      }
+      history.forEach((entry) => {
+        this.#insertHistory(entry);
+      });
+    });
+  }
+
+  /** Notes what happened without changing any ban. */
+  record(entry: HistoryEntry): void {
+    this.#transaction(() => {
+      this.#insertHistory(entry);
+    });
+  }
+
+  /** Moves every deadline: the wall clock was found to have been set by that much. */
+  shiftDeadlines(milliseconds: number): void {
+    this.#transaction(() => {
+      this.#run(
+        `UPDATE holds SET expires_at_ms = expires_at_ms + ?, added_ms = added_ms + ?
+         WHERE expires_at_ms IS NOT NULL`,
+        milliseconds,
+        milliseconds,
+      );
+    });
+  }
+
+  /** Pulls in deadlines that lie further ahead than was ever asked for. */
+  capDeadlines(nowMs: number): void {
+    const beyond = 'expires_at_ms > ? + timeout_seconds * 1000';
+    const any = this.#guard(() => this.#all(`SELECT 1 FROM holds WHERE ${beyond} LIMIT 1`, nowMs));
+    if (any.length === 0) return;
+    this.#transaction(() => {
+      const sql = `UPDATE holds SET expires_at_ms = ? + timeout_seconds * 1000 WHERE ${beyond}`;
+      this.#run(sql, nowMs, nowMs);
+    });
+  }
+
+  pruneHistory(beforeMs: number): void {
+    this.#transaction(() => {
+      this.#run('DELETE FROM history WHERE at_ms < ?', beforeMs);
+    });
+  }
+
+  fact(name: string): string | null {
+    const pending = this.#pendingFacts.get(name);
+    if (pending !== undefined) return pending;
+    const rows = this.#guard(() => this.#all('SELECT value FROM facts WHERE name = ?', name));
+    return (rows[0]?.['value'] as string | undefined) ?? null;
+  }
+
+  /** Remembered with the next transaction, or at `flush`: a fact alone is not worth waiting for the disk. */
+  setFact(name: string, value: string): void {
+    this.#pendingFacts.set(name, value);
+  }
+
+  flush(): void {
+    if (this.#pendingFacts.size > 0) this.#transaction(() => undefined);
+  }
+
+  #select(clause: string, ...values: SQLInputValue[]): UnfinishedBan[] {
+    return this.#guard(() => {
+      const bans = this.#all(
+        `SELECT address, phase, since_ms, owed FROM bans ${clause}`,
+        ...values,
+      );
+      if (bans.length === 0) return [];
+      const ofThese = `address IN (SELECT address FROM bans ${clause})`;
+      const rows = this.#all(`SELECT * FROM holds WHERE ${ofThese} ORDER BY added_ms`, ...values);
+      const holds = Map.groupBy(rows, (row) => row['address']);
+      return bans.map((row) => readBan(row, (holds.get(row['address']) ?? []).map(readHold)));
+    });
+  }
+
+  #intendOne({ address, phase, owed, mark, hold }: Intent, nowMs: number): void {
+    if (phase === 'blocking') {
+      // What was about to be released begins anew: its old holds are over.
+      this.#run("DELETE FROM bans WHERE address = ? AND phase = 'unblocking'", address.text);
+    }
+    this.#run(
+      `INSERT INTO bans (address, phase, since_ms, owed) VALUES (?, ?, ?, ?)
+       ON CONFLICT (address) DO UPDATE SET phase = excluded.phase, owed = excluded.owed`,
+      address.text,
+      phase,
+      nowMs,
+      owed === null ? null : JSON.stringify({ ...owed, address: undefined, mark }),
+    );
+    if (hold !== null) this.#putHold(address, hold);
+  }
+
+  #putHold(address: Address, hold: Hold): void {
+    this.#run(
+      `INSERT OR REPLACE INTO holds
+       (address, origin, added_ms, timeout_seconds, expires_at_ms, alert_id, rule_id, reason)
+       VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
+      address.text,
+      hold.origin,
+      hold.addedMs,
+      hold.timeoutSeconds,
+      hold.expiresAtMs,
+      hold.incident.alertId,
+      hold.incident.ruleId,
+      hold.reason,
+    );
+  }
+
+  #insertHistory({ atMs, outcome, origin, reason }: HistoryEntry): void {
+    this.#run(
+      `INSERT INTO history (at_ms, address, verb, origin, alert_id, rule_id, reason)
+       VALUES (?, ?, ?, ?, ?, ?, ?)`,
+      atMs,
+      outcome.address.text,
+      outcome.verb,
+      origin ?? '',
+      outcome.incident.alertId,
+      outcome.incident.ruleId,
+      reason,
+    );
+  }
+
+  #all(sql: string, ...values: SQLInputValue[]): Row[] {
+    return this.#database.prepare(sql).all(...values);
+  }
+
+  #run(sql: string, ...values: SQLInputValue[]): void {
+    this.#database.prepare(sql).run(...values);
+  }
+
+  #transaction(work: () => void): void {
+    this.#guard(() => {
+      this.#database.exec('BEGIN IMMEDIATE');
+      try {
+        work();
+        for (const [name, value] of this.#pendingFacts) {
+          this.#run('INSERT OR REPLACE INTO facts (name, value) VALUES (?, ?)', name, value);
+        }
+        this.#database.exec('COMMIT');
+      } catch (error) {
+        if (this.#database.isTransaction) this.#database.exec('ROLLBACK');
+        throw error;
+      }
+      this.#pendingFacts.clear();
+    });
+  }
+
+  /** Runs an operation; on trouble once more on a repaired store, and if that fails too on one in memory. */
+  #guard<T>(operation: () => T): T {
+    try {
+      return operation();
+    } catch (error) {
+      if (this.#volatile) throw new AppError('STORE', 'the store in memory failed', error);
+      this.#onProblem(`the store failed: ${describeError(error)}`);
+      this.#replaceDatabase(error);
+    }
+    return this.#guard(operation);
+  }
+
+  #replaceDatabase(error: unknown): void {
+    const { mayRepair } = this.#options;
+    // Once is enough: a new store that is damaged at once is on a disk that can't be trusted.
+    this.#options = { ...this.#options, mayRepair: false };
+    if (mayRepair && isDamage(error)) this.#use(replaceDamaged(this.#options));
+    else this.#use({ database: openInMemory(), volatile: true, problems: [] });
+  }
+
+  #use({ database, volatile, problems }: OpenedDatabase): void {
+    this.#database = database;
+    this.#volatile = volatile;
+    problems.forEach(this.#onProblem);
+  }
+}
+
+function readBan(row: Row, holds: readonly Hold[]): UnfinishedBan {
+  const address = readAddress(row['address']);
+  const owed = readOwed(row['owed']);
+  return {
+    address,
+    phase: row['phase'] as Phase,
+    sinceMs: row['since_ms'] as number,
+    holds,
+    owed: owed === null ? null : { verb: owed.verb, incident: owed.incident, address },
+    mark: owed?.mark ?? null,
+  };
+}
+
+type OwedJson = Pick<Outcome, 'verb' | 'incident'> & { readonly mark: LogMark | null };
+
+function readOwed(value: unknown): OwedJson | null {
+  if (typeof value !== 'string') return null;
+  try {
+    return JSON.parse(value) as OwedJson;
+  } catch (error) {
+    throw damage('an owed line in the store is not JSON', error);
+  }
+}
+
+function readHold(row: Row): Hold {
+  return {
+    origin: row['origin'] as Origin,
+    addedMs: row['added_ms'] as number,
+    timeoutSeconds: row['timeout_seconds'] as number | null,
+    expiresAtMs: row['expires_at_ms'] as number | null,
+    incident: { alertId: row['alert_id'] as string, ruleId: row['rule_id'] as string },
+    reason: row['reason'] as string,
+  };
+}
+
+/** The column holds canonical text that we wrote; anything else means that somebody else wrote into the file. */
+function readAddress(value: unknown): Address {
+  const address = typeof value === 'string' ? parseBlock(value) : null;
+  if (address === null) throw damage(`${String(value)} in the store is not an address`);
+  return address;
+}

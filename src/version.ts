@@ -1,0 +1,8 @@
+// What was built; the build script puts both values in.
+declare const __VERSION__: string | undefined;
+declare const __COMMIT__: string | undefined;
+
+export const BUILD = {
+  version: typeof __VERSION__ === 'string' ? __VERSION__ : '0.0.0-source',
+  commit: typeof __COMMIT__ === 'string' ? __COMMIT__ : 'unknown',
+} as const;

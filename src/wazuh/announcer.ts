@@ -1,0 +1,84 @@
+// Tells the response log what became of an address, in the configured format; trouble with the log stops nothing.
+import type { Outcome } from '../ban/ban.ts';
+import type { Announcer } from '../ban/tools.ts';
+import { AppError, describeError } from '../errors.ts';
+import {
+  ossecLine,
+  refusalLine,
+  ResponseLog,
+  tells,
+  wazuhLines,
+  type Conversation,
+  type LogFormat,
+} from './response-log.ts';
+
+export interface AnnouncerOptions {
+  /** Asked when the first line is written: it reads the zone file. */
+  readonly format: () => LogFormat;
+  readonly home: string;
+  readonly now: () => number;
+  readonly onTrouble: (error: AppError) => void;
+}
+
+export class LogAnnouncer implements Announcer {
+  readonly #options: AnnouncerOptions;
+  readonly #log: ResponseLog;
+  #conversation: { readonly about: string; readonly spoken: Conversation } | null = null;
+
+  constructor(options: AnnouncerOptions) {
+    this.#options = options;
+    this.#log = new ResponseLog(options.home);
+  }
+
+  /** What was said at the door about an address; lines on others (expired, recovered) don't repeat it. */
+  converse(outcome: Pick<Outcome, 'address' | 'incident'>, spoken: Conversation): void {
+    this.#conversation = { about: topicOf(outcome), spoken };
+  }
+
+  tell(outcome: Outcome): void {
+    const { format, now } = this.#options;
+    const { kind } = format();
+    const lines: string[] = [];
+    if (kind !== 'wazuh') lines.push(ossecLine(outcome, format(), now()));
+    if (kind !== 'ossec') {
+      lines.push(...wazuhLines(outcome, this.#spokenAbout(outcome), format(), now()));
+    }
+    this.#append(lines, `${outcome.verb} ${outcome.address.text}`);
+  }
+
+  /** For a message that names no address. */
+  tellRefusal(incident: Outcome['incident']): void {
+    const { format, now } = this.#options;
+    this.#append([refusalLine(format(), incident, now())], 'refused');
+  }
+
+  mark(): ReturnType<ResponseLog['mark']> {
+    return this.#log.mark();
+  }
+
+  toldSince(mark: ReturnType<ResponseLog['mark']>, outcome: Outcome): boolean {
+    try {
+      return tells(this.#log.textSince(mark), outcome, this.#options.format());
+    } catch {
+      // What can't be read can't be relied on: a line twice is better than none.
+      return false;
+    }
+  }
+
+  #spokenAbout(outcome: Outcome): Conversation | null {
+    return this.#conversation?.about === topicOf(outcome) ? this.#conversation.spoken : null;
+  }
+
+  #append(lines: readonly string[], what: string): void {
+    try {
+      this.#log.append(lines);
+    } catch (error) {
+      const message = `${this.#log.path}: the line "${what}" could not be written: ${describeError(error)}`;
+      this.#options.onTrouble(new AppError('LOG', message, error));
+    }
+  }
+}
+
+function topicOf({ address, incident }: Pick<Outcome, 'address' | 'incident'>): string {
+  return `${address.text} ${incident.alertId}`;
+}

@@ -1,0 +1,59 @@
+// The key exchange: execd learns which address this is about, and says whether it already has it on its list.
+import type { Address } from '../ban/address.ts';
+import { AppError, describeError } from '../errors.ts';
+import type { LineReader } from '../os/pipe.ts';
+import type { Deadline } from '../os/wait.ts';
+import { at, parseJson } from './json.ts';
+
+export type Answer = 'continue' | 'abort';
+
+export interface HandshakeStreams {
+  readonly reader: LineReader;
+  /** Writes to execd at once and whole. */
+  readonly write: (text: string) => void;
+  readonly deadline: Deadline;
+}
+
+/** The line that execd reads in one go; canonical text, so that one address in two notations is one key. */
+export function keyMessage(programName: string, address: Address): string {
+  return JSON.stringify({
+    version: 1,
+    origin: { name: programName, module: 'active-response' },
+    command: 'check_keys',
+    parameters: { keys: [address.text] },
+  });
+}
+
+/** Throws `HANDSHAKE` when execd is gone, silent until the deadline, or says anything but continue or abort. */
+export function exchangeKeys(keyLine: string, streams: HandshakeStreams): Answer {
+  try {
+    streams.write(`${keyLine}\n`);
+  } catch (error) {
+    throw new AppError('HANDSHAKE', 'execd does not take the keys', error);
+  }
+  return readAnswer(readAnswerLine(streams));
+}
+
+function readAnswerLine({ reader, deadline }: HandshakeStreams): Buffer {
+  let line: Buffer | null;
+  try {
+    line = reader.readLine(deadline);
+  } catch (error) {
+    throw new AppError('HANDSHAKE', 'the answer of execd could not be read', error);
+  }
+  if (line !== null) return line;
+  const why =
+    deadline.remainingMs() === 0 ? 'did not answer in time' : 'went away without an answer';
+  throw new AppError('HANDSHAKE', `execd ${why}: nothing was blocked`);
+}
+
+function readAnswer(line: Buffer): Answer {
+  let command: unknown;
+  try {
+    command = at(parseJson(line.toString('utf8')), 'command');
+  } catch (error) {
+    throw new AppError('HANDSHAKE', `the answer of execd is not JSON: ${describeError(error)}`);
+  }
+  if (command === 'continue' || command === 'abort') return command;
+  throw new AppError('HANDSHAKE', 'the answer of execd is neither continue nor abort');
+}

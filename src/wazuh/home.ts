@@ -1,0 +1,49 @@
+// Whose active response we are: the agent's home and our name in it, from argv[0] and from the executable.
+import { realpathSync } from 'node:fs';
+import { basename, dirname, resolve } from 'node:path';
+
+export interface Place {
+  /** The agent's home, for example `/var/ossec`. */
+  readonly home: string;
+  /** argv[0]'s base name, for messages and log lines. */
+  readonly name: string;
+}
+
+export interface Invocation {
+  readonly argv0: string;
+  readonly workingDirectory: () => string;
+  readonly executable: string;
+}
+
+const DEFAULT_HOME = '/var/ossec';
+const DEFAULT_NAME = 'firewall-drop';
+const NAME = /^[A-Za-z0-9._-]{1,64}$/;
+
+/** argv[0] is believed only where it leads to this very executable, so a lying one changes nothing but the name. */
+export function findPlace(invocation: Invocation): Place {
+  const name = basename(invocation.argv0);
+  return {
+    home: homeByArgv0(invocation) ?? homeOf(invocation.executable) ?? DEFAULT_HOME,
+    name: NAME.test(name) ? name : DEFAULT_NAME,
+  };
+}
+
+function homeByArgv0({ argv0, workingDirectory, executable }: Invocation): string | null {
+  try {
+    // A bare name was found through PATH: it says nothing about where.
+    if (!argv0.includes('/')) return null;
+    const path = resolve(workingDirectory(), argv0);
+    const home = homeOf(path);
+    return home !== null && realpathSync(path) === realpathSync(executable) ? home : null;
+  } catch {
+    // No such file, or no working directory any more: the executable's own path decides.
+    return null;
+  }
+}
+
+function homeOf(program: string): string | null {
+  const bin = dirname(program);
+  const responses = dirname(bin);
+  if (basename(bin) !== 'bin' || basename(responses) !== 'active-response') return null;
+  return dirname(responses);
+}

@@ -1,0 +1,87 @@
+// One JSON line of wazuh-execd → Request, for Wazuh 4.2+ and Wazuh 5 alike. Pure.
+import { AppError } from '../errors.ts';
+import { at, isObject, parseJson, textAt, type Json, type JsonObject } from './json.ts';
+import { readAlertId, readReason, readRuleId, type Request } from './request.ts';
+import { describeMissing, findSource } from './source.ts';
+
+const WAZUH5_FIELDS = ['source.ip'];
+/** Longer than any timeout that means anything, and far from where arithmetic on milliseconds loses precision. */
+const LONGEST_TIMEOUT_SECONDS = 2 ** 31;
+
+/** Throws `BAD_DATA` when the line is not a message of either dialect; a missing address is told in the request. */
+export function readMessage(line: Buffer, addressFields: readonly string[]): Request {
+  if (line.includes(0)) throw new AppError('BAD_DATA', 'the message has a NUL byte inside');
+  const message = parse(line.toString('utf8'));
+  if (isObject(at(message, 'wazuh'))) return readWazuh5(message);
+  if (isObject(at(message, 'parameters'))) return readWazuh4(message, addressFields);
+  throw new AppError(
+    'BAD_DATA',
+    'the message has neither `parameters` (Wazuh 4) nor `wazuh` (Wazuh 5)',
+  );
+}
+
+function parse(text: string): JsonObject {
+  let value: Json;
+  try {
+    value = parseJson(text);
+  } catch (error) {
+    throw new AppError('BAD_DATA', 'the message is not JSON', error);
+  }
+  if (isObject(value)) return value;
+  throw new AppError('BAD_DATA', 'the message is not a JSON object');
+}
+
+function readWazuh4(message: JsonObject, fields: readonly string[]): Request {
+  const alert = at(message, 'parameters', 'alert');
+  const source = findSource(alert, fields);
+  return {
+    dialect: 'wazuh4',
+    action: readAction(message, 'add', 'delete'),
+    address: source.address,
+    addressTrouble: describeMissing(source, fields),
+    alertId: readAlertId(textAt(alert, 'id')),
+    ruleId: readRuleId(textAt(alert, 'rule', 'id')),
+    timeoutSeconds: undefined,
+    reason: readReason(textAt(alert, 'rule', 'description')),
+    message,
+  };
+}
+
+function readWazuh5(message: JsonObject): Request {
+  const source = findSource(message, WAZUH5_FIELDS);
+  return {
+    dialect: 'wazuh5',
+    action: readAction(message, 'enable', 'disable'),
+    address: source.address,
+    addressTrouble: describeMissing(source, WAZUH5_FIELDS),
+    alertId: null,
+    ruleId: null,
+    timeoutSeconds: readTimeout(message),
+    reason: readReason(textAt(message, 'wazuh', 'rule', 'title')),
+    message,
+  };
+}
+
+function readAction(message: JsonObject, block: string, unblock: string): Request['action'] {
+  const command = at(message, 'command');
+  if (command === block) return 'block';
+  if (command === unblock) return 'unblock';
+  throw new AppError('BAD_DATA', `the message's \`command\` is neither ${block} nor ${unblock}`);
+}
+
+/** A stateless response is never disabled, so it has no deadline; neither has one whose timeout is 0 or not a number. */
+function readTimeout(message: JsonObject): number | null {
+  const response = at(message, 'wazuh', 'active_response');
+  if (at(response, 'type') === 'stateless') return null;
+  const candidates = [at(response, 'stateful_timeout'), at(message, 'stateful_timeout')];
+  return candidates.find(isTimeout) ?? null;
+}
+
+function isTimeout(value: Json | undefined): value is number {
+  return (
+    typeof value === 'number' &&
+    Number.isInteger(value) &&
+    value > 0 &&
+    value <= LONGEST_TIMEOUT_SECONDS
+  );
+}

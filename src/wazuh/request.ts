@@ -1,0 +1,40 @@
+// What Wazuh asks of us, whichever dialect it spoke.
+import type { Address } from '../ban/address.ts';
+import { printable } from '../os/printable.ts';
+import type { Json } from './json.ts';
+
+export type Dialect = 'wazuh4' | 'wazuh5' | 'ossec';
+
+export interface Request {
+  readonly dialect: Dialect;
+  readonly action: 'block' | 'unblock';
+  /** Null when none of the fields that may hold it held a literal address; `addressTrouble` says so in words. */
+  readonly address: Address | null;
+  readonly addressTrouble: string;
+  /** The alert's id where it has the shape that rules decode, otherwise null. */
+  readonly alertId: string | null;
+  readonly ruleId: string | null;
+  /** Seconds that the message itself gives (Wazuh 5); null: it says for ever; undefined: it does not say. */
+  readonly timeoutSeconds: number | null | undefined;
+  /** What the rule is about, for people; printable and short. */
+  readonly reason: string;
+  /** The message as read, for the log format that repeats it; null where there was none. */
+  readonly message: Json;
+}
+
+const ALERT_ID = /^[0-9]{1,20}\.[0-9]{1,20}$/;
+const RULE_ID = /^[0-9]{1,10}$/;
+const LONGEST_REASON = 200;
+
+export function readAlertId(text: string | undefined): string | null {
+  return text !== undefined && ALERT_ID.test(text) ? text : null;
+}
+
+export function readRuleId(text: string | undefined): string | null {
+  return text !== undefined && RULE_ID.test(text) ? text : null;
+}
+
+/** Free text of an alert, fit for a table. */
+export function readReason(text: string | undefined): string {
+  return printable((text ?? '').slice(0, LONGEST_REASON));
+}

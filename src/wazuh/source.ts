@@ -1,0 +1,34 @@
+// Where in an alert the offender's address is: the first of the configured fields that holds a literal address.
+import { parseAddress, type Address } from '../ban/address.ts';
+import { at, type Json } from './json.ts';
+
+export interface Source {
+  readonly address: Address | null;
+  /** The dotted path that held it; empty when none did. */
+  readonly field: string;
+  /** Fields that are there and hold something else, in the order tried. */
+  readonly passedOver: readonly string[];
+}
+
+/**
+ * Host names and `-` are passed over. Free text such as `full_log` is never searched: that is how a log line gets an
+ * innocent address blocked.
+ */
+export function findSource(alert: Json | undefined, fields: readonly string[]): Source {
+  const passedOver: string[] = [];
+  for (const field of fields) {
+    const value = at(alert, ...field.split('.'));
+    const address = typeof value === 'string' ? parseAddress(value) : null;
+    if (address !== null) return { address, field, passedOver };
+    if (value !== undefined) passedOver.push(field);
+  }
+  return { address: null, field: '', passedOver };
+}
+
+/** Why there is no address, in words; empty when there is one. */
+export function describeMissing(source: Source, fields: readonly string[]): string {
+  if (source.address !== null) return '';
+  return source.passedOver.length > 0
+    ? `no literal address in ${source.passedOver.join(', ')}`
+    : `the alert has none of the fields ${fields.join(', ')}`;
+}
