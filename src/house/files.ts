@@ -36,11 +36,14 @@ export function readConfig({ store, warn }: FileReader): Config {
       const safe = uid === process.getuid?.() && (mode & 0o022) === 0;
       return safe ? '' : 'it must belong to root and be writable by nobody else; defaults are used';
     },
-    parse: (text) => {
+    parse: (text, last) => {
       const isNetwork = (entry: string): boolean => parseNetwork(entry) !== null;
       const { config, problems } = parseConfig(text, CONFIG_FILE, isNetwork);
       for (const problem of problems) warn(formatProblem(problem));
-      return { value: config, lasting: problems.length === 0 };
+      // A typing mistake must not lock out those whom the file protected until now.
+      const unreadable = config === DEFAULT_CONFIG && problems.length > 0 && last !== null;
+      const value = unreadable ? { ...config, protect: last.protect } : config;
+      return { value, lasting: problems.length === 0 };
     },
     toJson: configToJson,
     fromJson: configFromJson,

@@ -11,8 +11,14 @@ export interface RememberedFile<T> {
   readonly fallback: T;
   /** Says why the file must not be read; empty when it may. */
   readonly objection?: (stats: Stats) => string;
-  /** Reads the file's text. With `lasting: false` the value is not remembered, and its problems are said each time. */
-  readonly parse: (text: string) => { readonly value: T; readonly lasting: boolean };
+  /**
+   * Reads the file's text; `last` is what it said when it was last remembered. With `lasting: false` the value is not
+   * remembered, and its problems are said each time.
+   */
+  readonly parse: (
+    text: string,
+    last: T | null,
+  ) => { readonly value: T; readonly lasting: boolean };
   readonly toJson: (value: T) => string;
   /** Null when the text was written by another version. */
   readonly fromJson: (text: string) => T | null;
@@ -37,14 +43,16 @@ export function remember<T>(store: Store, file: RememberedFile<T>): T {
 
 const SEPARATOR = '\n';
 
-function recall<T>(store: Store, file: RememberedFile<T>, stamp: string): T | null {
+/** What the file said when it was as `stamp` says; null: when it was last read. */
+function recall<T>(store: Store, file: RememberedFile<T>, stamp: string | null): T | null {
   const [knownStamp, text] = store.fact(file.path)?.split(SEPARATOR, 2) ?? [];
-  return knownStamp === stamp && text !== undefined ? file.fromJson(text) : null;
+  if (text === undefined || (stamp !== null && knownStamp !== stamp)) return null;
+  return file.fromJson(text);
 }
 
 function learn<T>(store: Store, file: RememberedFile<T>, stamp: string): T {
   const text = readRegularFile(file.path, file.largestBytes).toString('utf8');
-  const { value, lasting } = file.parse(text);
+  const { value, lasting } = file.parse(text, recall(store, file, null));
   if (lasting) store.setFact(file.path, `${stamp}${SEPARATOR}${file.toJson(value)}`);
   return value;
 }

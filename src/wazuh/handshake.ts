@@ -1,11 +1,16 @@
 // The key exchange: execd learns which address this is about, and says whether it already has it on its list.
 import type { Address } from '../ban/address.ts';
-import { AppError, describeError } from '../errors.ts';
+import { AppError } from '../errors.ts';
 import type { LineReader } from '../os/pipe.ts';
 import type { Deadline } from '../os/wait.ts';
-import { at, parseJson } from './json.ts';
+import { at, parseJson, type Json } from './json.ts';
 
-export type Answer = 'continue' | 'abort';
+/** What execd answered. */
+export interface Answer {
+  readonly command: 'continue' | 'abort';
+  /** The whole answer, for the log format that repeats it. */
+  readonly spoken: Json;
+}
 
 export interface HandshakeStreams {
   readonly reader: LineReader;
@@ -48,12 +53,13 @@ function readAnswerLine({ reader, deadline }: HandshakeStreams): Buffer {
 }
 
 function readAnswer(line: Buffer): Answer {
-  let command: unknown;
+  let spoken: Json;
   try {
-    command = at(parseJson(line.toString('utf8')), 'command');
+    spoken = parseJson(line.toString('utf8'));
   } catch (error) {
-    throw new AppError('HANDSHAKE', `the answer of execd is not JSON: ${describeError(error)}`);
+    throw new AppError('HANDSHAKE', 'the answer of execd is not JSON', error);
   }
-  if (command === 'continue' || command === 'abort') return command;
+  const command = at(spoken, 'command');
+  if (command === 'continue' || command === 'abort') return { command, spoken };
   throw new AppError('HANDSHAKE', 'the answer of execd is neither continue nor abort');
 }

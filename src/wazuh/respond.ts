@@ -57,7 +57,10 @@ export function respondToMessage(house: Respondent, { reader, write }: Streams):
 /** OSSEC's door: no key exchange, so nobody says whether the address is blocked already. */
 export function respondToArguments(house: Respondent, args: readonly string[]): void {
   const request = readOrRefuse(house, () => readArguments(args));
-  carryOut(request, house, { keyLineOf: () => '', exchange: () => 'continue' });
+  carryOut(request, house, {
+    keyLineOf: () => '',
+    exchange: () => ({ command: 'continue', spoken: null }),
+  });
 }
 
 interface KeyExchange {
@@ -109,11 +112,11 @@ function carryOutBlock(
   const answer = exchangeOrFail(address, incident, house, keys);
   house.announcer.converse(
     { address, incident },
-    { message: request.message, keyLine: keys.keyLineOf(address), answer: answerLine(answer) },
+    { message: request.message, keyLine: keys.keyLineOf(address), answer: answer.spoken },
   );
   enter(house);
   const hold = holdOf(request, incident, house);
-  if (answer === 'continue') block(address, hold, house);
+  if (answer.command === 'continue') block(address, hold, house);
   else ensureBlocked(address, hold, house);
 }
 
@@ -125,7 +128,7 @@ function carryOutUnblock(
 ): void {
   house.announcer.converse(
     { address, incident },
-    { message: request.message, keyLine: '', answer: '' },
+    { message: request.message, keyLine: '', answer: null },
   );
   enter(house);
   unblock(address, { origin: originOf(request), incident }, house);
@@ -165,11 +168,6 @@ function exchangeOrFail(
     house.announcer.tell({ verb: 'failed', address, incident });
     throw error;
   }
-}
-
-function answerLine(answer: Answer): string {
-  const origin = { name: 'node', module: 'wazuh-execd' };
-  return JSON.stringify({ version: 1, origin, command: answer, parameters: {} });
 }
 
 function incidentOf({ alertId, ruleId }: Request, nowMs: number): Incident {

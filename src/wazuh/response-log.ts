@@ -21,8 +21,9 @@ export interface LogFormat {
 /** What was said at the Wazuh door, for the format that repeats it. */
 export interface Conversation {
   readonly message: Json;
+  /** Empty and null where there was no key exchange. */
   readonly keyLine: string;
-  readonly answer: string;
+  readonly answer: Json;
 }
 
 /** `DATE PATH VERB - ADDRESS ALERT_ID RULE_ID`: rules 601 and 602 for add and delete, Wazuh's 607 for other verbs. */
@@ -71,7 +72,8 @@ export function wazuhLines(
     return [line('Starting'), line(JSON.stringify(messageOf(outcome, program))), line('Ended')];
   }
   const { message, keyLine, answer } = conversation;
-  const spoken = [JSON.stringify(message), keyLine, answer].filter((text) => text !== '');
+  const exchange = answer === null ? [] : [keyLine, JSON.stringify(answer)];
+  const spoken = [JSON.stringify(message), ...exchange];
   return ['Starting', ...spoken, 'Ended'].map(line);
 }
 
