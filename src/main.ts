@@ -1,6 +1,6 @@
 // Which door somebody knocks at, and the only place where the process ends.
-import { writeSync } from 'node:fs';
-import { isatty } from 'node:tty';
+import { fstatSync, writeSync } from 'node:fs';
+import type * as Tty from 'node:tty';
 import type * as CommandLine from './cli/program.ts';
 import { AppError, describeError } from './errors.ts';
 import { openHouse } from './house/house.ts';
@@ -17,7 +17,7 @@ function main(): number {
   // Nothing that we make is for others, whatever the umask of who started us.
   process.umask(0o077);
   const args = process.argv.slice(2);
-  const door = chooseDoor(args, isatty(0));
+  const door = chooseDoor(args, isTerminal(0));
   const place = findPlace({
     argv0: process.argv0,
     workingDirectory: () => process.cwd(),
@@ -36,6 +36,13 @@ function main(): number {
     house.diagnostics.error(describeError(error));
     throw error;
   }
+}
+
+/** A pipe is no terminal: the module that could tell, and all that it loads, is for the rest. */
+function isTerminal(descriptor: number): boolean {
+  if (!fstatSync(descriptor).isCharacterDevice()) return false;
+  const { isatty } = require('node:tty') as typeof Tty;
+  return isatty(descriptor);
 }
 
 function writeOut(text: string): void {

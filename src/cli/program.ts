@@ -67,5 +67,9 @@ function describeProgram(person: Person): Argv {
 function usageError(message: string | null, error: unknown): AppError {
   if (error instanceof AppError) return error;
   const what = message ?? describeError(error);
-  return new AppError('USAGE', `${what}\nSee: firewall-drop --help`, error);
+  return new AppError(
+    'USAGE',
+    `${what.replace(/\s*\n\s*/g, '; ')}; see firewall-drop --help`,
+    error,
+  );
 }

@@ -2,7 +2,7 @@
 import type { Family } from '../ban/address.ts';
 import { AppError } from '../errors.ts';
 import type { Command, Run, RunResult } from '../os/run.ts';
-import type { Deadline } from '../os/wait.ts';
+import { monotonicMs, type Deadline } from '../os/wait.ts';
 import type { Backend, Change, View } from './backend.ts';
 
 export interface ApplyTools {
@@ -117,11 +117,11 @@ function look(family: Family, tools: ApplyTools, because?: Attempt): View {
 function runPatiently(command: Command, tools: ApplyTools): RunResult {
   const waits = [...BUSY_WAITS_MS];
   for (;;) {
-    const started = performance.now();
+    const started = monotonicMs();
     const result = tools.run(command, timeLeft(command, tools));
     const wait = result.status === BUSY_STATUS ? waits.shift() : undefined;
     // A program that itself waited for the lock is not asked to wait again.
-    if (wait === undefined || performance.now() - started > BUSY_WORTH_RETRYING_MS) return result;
+    if (wait === undefined || monotonicMs() - started > BUSY_WORTH_RETRYING_MS) return result;
     tools.sleep(Math.min(wait, tools.deadline.remainingMs()));
   }
 }

@@ -74,7 +74,7 @@ export function openHouse({ place, patient, onTrouble }: HouseOptions): House {
   config = readConfig({ store, warn });
   const totalSeconds = patient ? PATIENCE_SECONDS : config.limits.totalSeconds;
   // The time that start-up took is execd's time as well.
-  const deadline = deadlineIn(totalSeconds * 1000 - performance.now());
+  const deadline = deadlineIn((totalSeconds - process.uptime()) * 1000);
   const announcer = new LogAnnouncer({
     home: place.home,
     format: once(() => logFormat(place, config)),

@@ -60,6 +60,8 @@ export class Store {
   #volatile: boolean;
   #options: OpenOptions;
   readonly #onProblem: (problem: string) => void;
+  /** As this run found them; null before it asked. */
+  #facts: Map<string, string> | null = null;
   readonly #pendingFacts = new Map<string, string>();
 
   constructor(options: OpenOptions, onProblem: (problem: string) => void) {
@@ -192,10 +194,8 @@ export class Store {
   }
 
   fact(name: string): string | null {
-    const pending = this.#pendingFacts.get(name);
-    if (pending !== undefined) return pending;
-    const rows = this.#guard(() => this.#all('SELECT value FROM facts WHERE name = ?', name));
-    return (rows[0]?.['value'] as string | undefined) ?? null;
+    this.#facts ??= this.#readFacts();
+    return this.#pendingFacts.get(name) ?? this.#facts.get(name) ?? null;
   }
 
   /** Remembered with the next transaction, or at `flush`: a fact alone is not worth waiting for the disk. */
@@ -205,6 +205,12 @@ export class Store {
 
   flush(): void {
     if (this.#pendingFacts.size > 0) this.#transaction(() => undefined);
+  }
+
+  /** All at once: there are few, and a run needs most of them. */
+  #readFacts(): Map<string, string> {
+    const rows = this.#guard(() => this.#all('SELECT name, value FROM facts'));
+    return new Map(rows.map((row) => [row['name'] as string, row['value'] as string]));
   }
 
   #select(clause: string, ...values: SQLInputValue[]): UnfinishedBan[] {
@@ -288,6 +294,7 @@ export class Store {
         if (this.#database.isTransaction) this.#database.exec('ROLLBACK');
         throw error;
       }
+      for (const [name, value] of this.#pendingFacts) this.#facts?.set(name, value);
       this.#pendingFacts.clear();
     });
   }

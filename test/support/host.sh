@@ -1,0 +1,48 @@
+#!/bin/bash
+# Furnishes fresh mount and network namespaces as a host of their own, and holds them until stdin ends.
+set -euo pipefail
+
+# Private, so that two hosts never share a lock, a store or a log.
+mount -t tmpfs -o mode=0755 tmpfs /run
+mount -t tmpfs -o mode=0755 tmpfs /var
+mkdir -p /run/lock /var/lib /var/log /var/spool/cron
+mkdir -m 1777 /var/tmp
+ln -s /run /var/run
+
+# A copy, not an overlay: in a user namespace an overlay cannot change files of the machine's root.
+# What an ordinary user may not read (shadow) is left out.
+mkdir /var/etc
+mount -t tmpfs -o mode=0755 tmpfs /var/etc
+cp -a /etc/. /var/etc/ 2>/dev/null || true
+mount --move /var/etc /etc
+rmdir /var/etc
+
+# Everything else is the machine's own, for reading. /tmp stays shared: tests put programs there.
+mount --bind /tmp /tmp
+mount -o remount,bind,ro /
+
+ip link set lo up
+# Without this a new link-local address is unusable for a second.
+echo 0 >/proc/sys/net/ipv6/conf/all/accept_dad
+echo 0 >/proc/sys/net/ipv6/conf/default/accept_dad
+
+echo ready
+while read -r _; do :; done
+
+# Whoever made this host is done with it or dead: nobody may be left inside.
+others() {
+  local link pid
+  for link in /proc/[0-9]*/ns/net; do
+    pid=${link#/proc/}
+    pid=${pid%%/*}
+    if [[ $pid != "$$" && $link -ef /proc/$$/ns/net ]]; then echo "$pid"; fi
+  done
+}
+# Until none is left: one may have started another meanwhile. The list's own subshell is gone by then.
+for _ in 1 2 3 4 5; do
+  killed=no
+  for pid in $(others); do
+    if kill -KILL "$pid" 2>/dev/null; then killed=yes; fi
+  done
+  if [[ $killed == no ]]; then break; fi
+done

@@ -1,0 +1,270 @@
+/** A throw-away host: mount and network namespaces of its own, with private /etc, /run and /var. */
+import { type ChildProcess, type StdioOptions, spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
+import {
+  asCommand,
+  CLEAN_ENVIRONMENT,
+  enter,
+  hold,
+  type Holder,
+  ordinaryUsersNamespace,
+  pidOf,
+} from './namespaces.ts';
+
+export type Family = 4 | 6;
+export type IptablesVariant = 'nft' | 'legacy';
+
+export interface StartOptions {
+  /** What the program finds as its own name. */
+  readonly argv0?: string;
+  /** Seen from inside the host. */
+  readonly cwd?: string;
+  /** In place of the fixed environment, not on top of it. */
+  readonly env?: Readonly<Record<string, string>>;
+}
+
+export interface RunOptions extends StartOptions {
+  readonly input?: string | Buffer;
+  readonly timeoutMs?: number;
+}
+
+export interface SpawnOptions extends StartOptions {
+  readonly stdio?: StdioOptions;
+}
+
+export interface RunResult {
+  readonly status: number | null;
+  readonly signal: NodeJS.Signals | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+export interface FileOptions {
+  /** Octal, as chmod takes it: '0660'. */
+  readonly mode?: string;
+  readonly uid?: number;
+  readonly gid?: number;
+}
+
+export interface AgentOptions {
+  readonly binary: string;
+  readonly home?: string;
+  readonly names?: readonly string[];
+  /** A `file` is bind-mounted, so that it costs no copy and the kernel calls it by the name in the home. */
+  readonly as?: 'symlink' | 'file';
+  readonly uid?: number;
+  readonly gid?: number;
+}
+
+export interface Agent {
+  readonly home: string;
+  readonly log: string;
+  program(name?: string): string;
+  logLines(): string[];
+}
+
+/** Who owns a Wazuh agent's files here: any uid that is not root's. */
+const AGENT_UID = 1001;
+
+export async function createHost(name = 'host'): Promise<Host> {
+  const userNamespace = process.getuid?.() === 0 ? undefined : await ordinaryUsersNamespace();
+  const enterUser = userNamespace === undefined ? [] : enter(userNamespace, ['--user']);
+  const holder = await hold([
+    ...enterUser,
+    ...['unshare', '--mount', '--net', '--propagation', 'private'],
+    ...['bash', join(__dirname, 'host.sh')],
+  ]);
+  return new Host(name, holder, userNamespace !== undefined);
+}
+
+export class Host {
+  readonly name: string;
+  /** Of the process that keeps the namespaces alive. */
+  readonly pid: number;
+  readonly #holder: Holder;
+  readonly #entrance: readonly string[];
+  readonly #children = new Set<ChildProcess>();
+
+  constructor(name: string, holder: Holder, ownUserNamespace: boolean) {
+    this.name = name;
+    this.#holder = holder;
+    this.pid = pidOf(holder);
+    this.#entrance = enter(holder, ['--mount', '--net', ...(ownUserNamespace ? ['--user'] : [])]);
+  }
+
+  /** Runs to the end, whatever its status; stdin is a real pipe, as a daemon's child has. */
+  run(argv: readonly string[], options: RunOptions = {}): RunResult {
+    const { input, timeoutMs = 30_000 } = options;
+    const [program, ...rest] = this.#command(argv, options, input !== undefined);
+    const { status, signal, stdout, stderr, error } = spawnSync(program, rest, {
+      env: options.env ?? CLEAN_ENVIRONMENT,
+      encoding: 'utf8',
+      maxBuffer: 64 * 1024 * 1024,
+      timeout: timeoutMs,
+      killSignal: 'SIGKILL',
+      stdio: [input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
+      ...(input === undefined ? {} : { input }),
+    });
+    // EPIPE: the program ended without reading all of its input, as it may.
+    if (error !== undefined && (error as NodeJS.ErrnoException).code !== 'EPIPE') {
+      throw new Error(`${this.name}: ${argv.join(' ')}: ${error.message}`, { cause: error });
+    }
+    return { status, signal, stdout, stderr };
+  }
+
+  /** Runs what has to succeed, and returns its output. */
+  must(argv: readonly string[], options: RunOptions = {}): string {
+    const { status, signal, stdout, stderr } = this.run(argv, options);
+    if (status === 0) return stdout;
+    throw new Error(
+      `${this.name}: ${argv.join(' ')}: ${signal ?? `status ${String(status)}`}: ${stderr || stdout}`,
+    );
+  }
+
+  /** Starts without waiting. The child's pid is the program's own. Node's pipes are socket pairs: see pipe.ts. */
+  spawn(argv: readonly string[], options: SpawnOptions = {}): ChildProcess {
+    const [program, ...rest] = this.#command(argv, options, false);
+    const child = spawn(program, rest, {
+      env: { ...(options.env ?? CLEAN_ENVIRONMENT) },
+      stdio: options.stdio ?? 'pipe',
+    });
+    this.#children.add(child);
+    child.once('exit', () => this.#children.delete(child));
+    return child;
+  }
+
+  writeFile(path: string, text: string | Buffer, { mode, uid, gid }: FileOptions = {}): void {
+    this.must(['tee', '--', path], { input: text });
+    if (mode !== undefined) this.must(['chmod', mode, '--', path]);
+    if (uid !== undefined || gid !== undefined) {
+      this.must(['chown', `${uid ?? ''}:${gid ?? ''}`, '--', path]);
+    }
+  }
+
+  readFile(path: string): string {
+    return this.must(['cat', '--', path]);
+  }
+
+  exists(path: string): boolean {
+    return this.run(['test', '-e', path]).status === 0;
+  }
+
+  mkdir(paths: string | readonly string[], options: FileOptions = {}): void {
+    const { mode = '0755', uid = 0, gid = 0 } = options;
+    const owner = ['--owner', String(uid), '--group', String(gid)];
+    this.must(['install', '--directory', '--mode', mode, ...owner, '--', ...[paths].flat()]);
+  }
+
+  /** Replaces what is there. */
+  symlink(target: string, path: string): void {
+    this.must(['ln', '-sfn', '--', target, path]);
+  }
+
+  remove(path: string): void {
+    this.must(['rm', '-rf', '--', path]);
+  }
+
+  /** Lays one file over another, for example a broken program over a good one. */
+  bind(source: string, path: string): void {
+    if (!this.exists(path)) this.writeFile(path, '');
+    this.must(['mount', '--bind', source, path]);
+  }
+
+  /** Lays out a home as a Wazuh agent's package does. */
+  installAgent(options: AgentOptions): Agent {
+    const { binary, home = '/var/ossec', names = ['firewall-drop'], as = 'symlink' } = options;
+    const owner = this.hasSeveralUsers() ? AGENT_UID : 0;
+    const { uid = owner, gid = uid } = options;
+    const bin = `${home}/active-response/bin`;
+    this.mkdir([home, dirname(bin), bin], { mode: '0750', gid });
+    const writable = ['logs', 'etc', 'etc/shared'].map((directory) => `${home}/${directory}`);
+    this.mkdir(writable, { mode: '0770', uid, gid });
+    for (const name of names) {
+      if (as === 'file') this.bind(binary, `${bin}/${name}`);
+      else this.symlink(binary, `${bin}/${name}`);
+    }
+    const log = `${home}/logs/active-responses.log`;
+    return {
+      home,
+      log,
+      program: (name = names[0] ?? basename(binary)) => `${bin}/${name}`,
+      logLines: () => (this.exists(log) ? nonEmptyLines(this.readFile(log)) : []),
+    };
+  }
+
+  /** False only for an ordinary user without an entry in /etc/subuid: then all files are root's. */
+  hasSeveralUsers(): boolean {
+    const mapped = nonEmptyLines(readFileSync(`/proc/${this.pid}/uid_map`, 'utf8'));
+    return mapped.length > 1 || !/\s1$/.test(mapped[0] ?? '');
+  }
+
+  /** The filter table as `iptables -S` lists it, by the named variant or by plain `iptables`. */
+  rules(family: Family, { variant }: { readonly variant?: IptablesVariant } = {}): string[] {
+    const program = family === 4 ? 'iptables' : 'ip6tables';
+    return nonEmptyLines(this.must([variant ? `${program}-${variant}` : program, '-w', '-S']));
+  }
+
+  rulesFor(address: string, options: { readonly variant?: IptablesVariant } = {}): string[] {
+    const spellings = [address, `${address}/32`, `${address}/128`];
+    return this.rules(address.includes(':') ? 6 : 4, options).filter((line) =>
+      line.split(' ').some((word) => spellings.includes(word)),
+    );
+  }
+
+  /** What plain `iptables`, `ip6tables-restore`, … mean in this host, through Debian's alternatives. */
+  useIptables(variant: IptablesVariant | 'none'): void {
+    for (const program of ['iptables', 'ip6tables']) {
+      for (const suffix of ['', '-save', '-restore']) {
+        const link = `/etc/alternatives/${program}${suffix}`;
+        if (variant === 'none') this.remove(link);
+        else this.symlink(`/usr/sbin/${program}-${variant}${suffix}`, link);
+      }
+    }
+  }
+
+  /** One more address to send from, with its prefix length. */
+  addAddress(address: string): void {
+    this.must(['ip', 'address', 'add', address, 'dev', 'lo']);
+  }
+
+  route(destination: string, via: string): void {
+    this.must(['ip', 'route', 'add', destination, 'via', via]);
+  }
+
+  /** Ends every process inside. The same happens by itself when the test's own process ends. */
+  async dispose(): Promise<void> {
+    if (this.#holder.exitCode !== null || this.#holder.signalCode !== null) return;
+    // The holder ends whom it finds inside: one who is still on the way in would escape it.
+    for (const child of this.#children) child.kill('SIGKILL');
+    const ended = once(this.#holder, 'exit');
+    this.#holder.ref();
+    this.#holder.stdin.end();
+    await ended;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.dispose();
+  }
+
+  #command(
+    argv: readonly string[],
+    { argv0, cwd = '/' }: StartOptions,
+    pipeStdin: boolean,
+  ): [string, ...string[]] {
+    // No text becomes code: all of it travels as arguments. Without --norc, bash takes a socket as
+    // stdin for a remote login and reads the user's .bashrc.
+    const shell = (script: string): string[] => ['bash', '--norc', '-c', script];
+    const launcher =
+      argv0 === undefined
+        ? ['env', '-C', cwd]
+        : [...shell('cd -- "$0" && exec -a "$1" -- "${@:2}"'), cwd, argv0];
+    const piped = pipeStdin ? shell('exec -- "$0" "$@" < <(exec cat)') : [];
+    return asCommand([...this.#entrance, ...piped, ...launcher, ...argv]);
+  }
+}
+
+function nonEmptyLines(text: string): string[] {
+  return text.split('\n').filter((line) => line !== '');
+}

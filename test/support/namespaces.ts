@@ -1,0 +1,62 @@
+/** Namespaces to make hosts in, and the processes that keep them alive. */
+import { type ChildProcess, type ChildProcessByStdio, spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import type { Readable, Writable } from 'node:stream';
+import { collectLines } from './wait.ts';
+
+export type Holder = ChildProcessByStdio<Writable, Readable, Readable>;
+
+export const CLEAN_ENVIRONMENT: Readonly<Record<string, string>> = {
+  PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
+  LANG: 'C',
+};
+
+/** Starts a process that keeps namespaces alive until its stdin ends, even if we are killed. */
+export async function hold(argv: readonly string[]): Promise<Holder> {
+  const [program, ...rest] = asCommand(argv);
+  const holder = spawn(program, rest, { env: { ...CLEAN_ENVIRONMENT }, stdio: 'pipe' });
+  const complaints = collectLines(holder.stderr);
+  const [first] = (await Promise.race([
+    once(holder.stdout, 'data'),
+    once(holder, 'close'),
+  ])) as unknown[];
+  if (String(first) !== 'ready\n') {
+    throw new Error(`could not make namespaces: ${complaints.join('; ')}`);
+  }
+  // It ends when this process does, and must not keep it alive when a test forgets it.
+  holder.unref();
+  for (const stream of holder.stdio) (stream as unknown as { unref(): void } | null)?.unref();
+  return holder;
+}
+
+let ofOrdinaryUser: Promise<Holder> | undefined;
+
+/** One for all hosts of a test file, since a cable between two hosts needs the rights over both. */
+export function ordinaryUsersNamespace(): Promise<Holder> {
+  ofOrdinaryUser ??= holdUserNamespace();
+  return ofOrdinaryUser;
+}
+
+async function holdUserNamespace(): Promise<Holder> {
+  const unshare = ['unshare', '--user', '--map-root-user'];
+  const severalUsers = spawnSync('unshare', ['--user', '--map-root-user', '--map-auto', 'true']);
+  if (severalUsers.status === 0) unshare.push('--map-auto');
+  const wait = 'echo ready; while read -r _; do :; done';
+  return hold([...unshare, 'bash', '--norc', '-c', wait]);
+}
+
+export function enter(holder: Holder, namespaces: readonly string[]): string[] {
+  const preserve = namespaces.includes('--user') ? ['--preserve-credentials'] : [];
+  return ['nsenter', '--target', String(pidOf(holder)), ...preserve, ...namespaces, '--'];
+}
+
+export function pidOf({ pid }: ChildProcess): number {
+  if (pid === undefined) throw new Error('the process was not started');
+  return pid;
+}
+
+export function asCommand(argv: readonly string[]): [string, ...string[]] {
+  const [program, ...rest] = argv;
+  if (program === undefined) throw new Error('nothing to run');
+  return [program, ...rest];
+}

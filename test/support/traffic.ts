@@ -1,0 +1,112 @@
+/** Real packets between hosts: what a block must stop, and a release let through again. */
+import type { ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { join } from 'node:path';
+import type { Host } from './host.ts';
+import { collectLines, eventually } from './wait.ts';
+
+export interface Target {
+  readonly address: string;
+  readonly port: number;
+  readonly sourceAddress?: string;
+  /** How long silence has to last to count as a block. */
+  readonly timeoutMs?: number;
+}
+
+export interface Listener {
+  close(): Promise<void>;
+}
+
+export interface Connection {
+  /** Whether the text came back in time. */
+  exchange(text: string, options?: { readonly timeoutMs?: number }): Promise<boolean>;
+  close(): Promise<void>;
+}
+
+const SILENCE_MS = 400;
+
+/** Whether one echo request is answered. */
+export function canPing(
+  from: Host,
+  address: string,
+  { sourceAddress, timeoutMs = SILENCE_MS }: { sourceAddress?: string; timeoutMs?: number } = {},
+): boolean {
+  const source = sourceAddress === undefined ? [] : ['-I', sourceAddress];
+  const wait = ['-c', '1', '-W', String(timeoutMs / 1000)];
+  const { status, stderr } = from.run(['ping', '-n', '-q', ...wait, ...source, address]);
+  if (status === 0) return true;
+  if (status === 1) return false;
+  throw new Error(`ping ${address} from ${from.name}: status ${String(status)}: ${stderr}`);
+}
+
+/** A TCP echo server for IPv4 and IPv6. */
+export async function listen(host: Host, port: number): Promise<Listener> {
+  const server = startEcho(host, ['listen', String(port)]);
+  const lines = linesOf(server);
+  await eventually(`a listener on port ${port} of ${host.name}`, () => lines.includes('listening'));
+  return { close: () => closeEcho(server) };
+}
+
+/** True if a connection opens, false at silence; a refusal means that nothing listens, and throws. */
+export async function canConnect(from: Host, target: Target): Promise<boolean> {
+  const connection = await tryToOpen(from, target);
+  await connection?.close();
+  return connection !== undefined;
+}
+
+export async function openConnection(from: Host, target: Target): Promise<Connection> {
+  const connection = await tryToOpen(from, { timeoutMs: 3000, ...target });
+  if (connection === undefined) throw new Error(`${named(from, target)}: no answer`);
+  return connection;
+}
+
+async function tryToOpen(from: Host, target: Target): Promise<Connection | undefined> {
+  const { address, port, sourceAddress, timeoutMs = SILENCE_MS } = target;
+  const source = sourceAddress === undefined ? [] : [sourceAddress];
+  const client = startEcho(from, ['connect', address, String(port), ...source]);
+  const lines = linesOf(client);
+  await eventually(`${named(from, target)} to begin`, () => lines.includes('connecting'));
+  await eventually('an answer', () => lines[1], { timeoutMs }).catch(() => undefined);
+  if (lines[1] === 'connected') return connectionOver(client, lines);
+  await closeEcho(client);
+  if (lines[1] === undefined || lines[1] === 'failed ETIMEDOUT') return undefined;
+  throw new Error(`${named(from, target)}: ${lines[1]}`);
+}
+
+function connectionOver(client: ChildProcess, lines: string[]): Connection {
+  // The server may have cut the connection; then nothing comes back.
+  client.stdin?.on('error', () => undefined);
+  let sent = 0;
+  return {
+    exchange: async (text, { timeoutMs = SILENCE_MS } = {}) => {
+      // Numbered, since an earlier text may still be on its way.
+      const line = `${++sent} ${text}`;
+      client.stdin?.write(`${line}\n`);
+      const cameBack = eventually('the echo', () => lines.includes(line), { timeoutMs });
+      return cameBack.catch(() => false);
+    },
+    close: () => closeEcho(client),
+  };
+}
+
+function startEcho(host: Host, words: readonly string[]): ChildProcess {
+  return host.spawn([process.execPath, join(__dirname, 'echo.ts'), ...words], {
+    stdio: ['pipe', 'pipe', 'inherit'],
+  });
+}
+
+function linesOf({ stdout }: ChildProcess): string[] {
+  if (stdout === null) throw new Error('stdout is not a pipe');
+  return collectLines(stdout);
+}
+
+async function closeEcho(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  const ended = once(child, 'exit');
+  child.kill('SIGKILL');
+  await ended;
+}
+
+function named(from: Host, { address, port }: Target): string {
+  return `a connection from ${from.name} to ${address} port ${port}`;
+}

@@ -1,0 +1,308 @@
+/** A host with an agent, and the built executable run in it as execd, ossec-execd or a person runs it. */
+import type { ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { closeSync, readFileSync, writeSync } from 'node:fs';
+import { text } from 'node:stream/consumers';
+import {
+  answerTo,
+  type OssecFields,
+  ossecArguments,
+  type Wazuh4Fields,
+  wazuh4Message,
+  type Wazuh5Fields,
+  wazuh5Message,
+} from './alerts.ts';
+import { builtBinary } from './binary.ts';
+import {
+  type Agent,
+  type AgentOptions,
+  createHost,
+  type Host,
+  type IptablesVariant,
+  type RunResult,
+  type StartOptions,
+} from './host.ts';
+import { createPipe } from './pipe.ts';
+
+export const CONFIG_FILE = '/etc/firewall-drop/config.toml';
+export const STATE_DIRECTORY = '/var/lib/firewall-drop';
+
+export interface Response extends RunResult {
+  /** What the run added to active-responses.log. */
+  readonly lines: readonly string[];
+  readonly durationMs: number;
+}
+
+export interface RespondOptions extends StartOptions {
+  /** In place of the relative path that execd uses; `argv0` may still lie about it. */
+  readonly program?: string;
+  readonly timeoutMs?: number;
+}
+
+/** Who asks, and what execd answers to the keys: its two words, any other text, or nothing at all. */
+export interface Asked extends Omit<Wazuh4Fields, 'command'>, RespondOptions {
+  readonly answer?: 'continue' | 'abort' | { readonly raw: string } | 'none';
+}
+
+export interface Running {
+  readonly child: ChildProcess;
+  readonly pid: number;
+  say(line: string): void;
+  /** Ends its stdin. */
+  hangUp(): void;
+  readonly ended: Promise<RunResult>;
+}
+
+export interface ListedHold {
+  readonly origin: string;
+  readonly since: string;
+  readonly expires: string | null;
+  readonly timeoutSeconds: number | null;
+  readonly alertId: string;
+  readonly ruleId: string;
+  readonly reason: string;
+}
+
+export interface ListedBan {
+  readonly address: string;
+  readonly family: number;
+  readonly phase: string;
+  readonly since: string;
+  readonly holds: readonly ListedHold[];
+}
+
+export interface Trouble {
+  readonly level: number;
+  readonly msg: string;
+}
+
+export interface VictimOptions extends Partial<AgentOptions> {
+  readonly name?: string;
+  readonly variant?: IptablesVariant;
+}
+
+export async function createVictim(options: VictimOptions = {}): Promise<Victim> {
+  const { name = 'victim', variant, ...agent } = options;
+  const host = await createHost(name);
+  if (variant !== undefined) host.useIptables(variant);
+  return new Victim(host, host.installAgent({ binary: builtBinary(), ...agent }));
+}
+
+export class Victim {
+  readonly host: Host;
+  readonly agent: Agent;
+
+  constructor(host: Host, agent: Agent) {
+    this.host = host;
+    this.agent = agent;
+  }
+
+  /** Runs the executable as wazuh-execd does: relative argv[0] in the home, all that it will hear on stdin. */
+  respond(input: string, options: RespondOptions = {}): Response {
+    return this.#watch(() => {
+      return this.host.run([options.program ?? 'active-response/bin/firewall-drop'], {
+        cwd: this.agent.home,
+        ...options,
+        input,
+      });
+    });
+  }
+
+  add(srcip: string, asked: Asked = {}): Response {
+    const message = wazuh4Message({ srcip, ...asked, command: 'add' });
+    return this.respond(message + answerLine(message, asked.answer ?? 'continue'), asked);
+  }
+
+  delete(srcip: string, asked: Asked = {}): Response {
+    return this.respond(wazuh4Message({ srcip, ...asked, command: 'delete' }), asked);
+  }
+
+  enable(srcip: string, fields: Wazuh5Fields & Pick<Asked, 'answer'> = {}): Response {
+    const message = wazuh5Message({ ...fields, srcip, command: 'enable' });
+    return this.respond(message + answerLine(message, fields.answer ?? 'continue'));
+  }
+
+  disable(srcip: string, fields: Wazuh5Fields = {}): Response {
+    return this.respond(wazuh5Message({ ...fields, srcip, command: 'disable' }));
+  }
+
+  /** As ossec-execd does: an absolute argv[0], arguments, and nothing on stdin. */
+  ossec(fields: OssecFields = {}): Response {
+    return this.ossecRaw(ossecArguments(fields));
+  }
+
+  ossecRaw(args: readonly string[]): Response {
+    return this.#watch(() => this.host.run([this.agent.program(), ...args]));
+  }
+
+  /** As a person at a shell. */
+  person(args: readonly string[], options: StartOptions = {}): Response {
+    return this.#watch(() => this.host.run([this.agent.program(), ...args], options));
+  }
+
+  /** Starts the executable with a real pipe as stdin, which stays open. */
+  start(args: readonly string[] = [], { launcher = [] as readonly string[] } = {}): Running {
+    const { readFd, writeFd } = createPipe();
+    const argv = [...launcher, 'active-response/bin/firewall-drop', ...args];
+    const child = this.host.spawn(argv, {
+      cwd: this.agent.home,
+      stdio: [readFd, 'pipe', 'pipe'],
+    });
+    closeSync(readFd);
+    let open = true;
+    const hangUp = (): void => {
+      if (open) closeSync(writeFd);
+      open = false;
+    };
+    return {
+      child,
+      pid: child.pid ?? 0,
+      say: (line) => writeSync(writeFd, line),
+      hangUp,
+      ended: resultOf(child).finally(hangUp),
+    };
+  }
+
+  /** Like `add`, without waiting. */
+  async startAdd(srcip: string, asked: Asked = {}): Promise<RunResult> {
+    const running = this.start();
+    const message = wazuh4Message({ srcip, ...asked, command: 'add' });
+    running.say(message + answerLine(message, asked.answer ?? 'continue'));
+    running.hangUp();
+    return running.ended;
+  }
+
+  async startDelete(srcip: string, asked: Asked = {}): Promise<RunResult> {
+    const running = this.start();
+    running.say(wazuh4Message({ srcip, ...asked, command: 'delete' }));
+    running.hangUp();
+    return running.ended;
+  }
+
+  /** What `list --json` says. */
+  books(): readonly ListedBan[] {
+    const json = this.host.must([this.agent.program(), 'list', '--json']);
+    return (JSON.parse(json) as { bans: readonly ListedBan[] }).bans;
+  }
+
+  banOn(address: string): ListedBan | undefined {
+    return this.books().find((ban) => ban.address === address);
+  }
+
+  rules(address: string): string[] {
+    return this.host.rulesFor(address);
+  }
+
+  /** Every rule of both families, as `iptables -S` lists them. */
+  allRules(): string[] {
+    const script = 'iptables -w -S && ip6tables -w -S';
+    return linesOf(this.host.must(['bash', '-c', script])).filter((line) => line.startsWith('-A'));
+  }
+
+  /** The lines of active-responses.log. */
+  log(): string[] {
+    return linesOf(this.#read(this.agent.log));
+  }
+
+  /** What firewall-drop.log tells the people who run us. */
+  troubles(): string[] {
+    const lines = linesOf(this.#read(`${this.agent.home}/logs/firewall-drop.log`));
+    return lines.map((line) => (JSON.parse(line) as Trouble).msg);
+  }
+
+  configure(toml: string): void {
+    this.host.mkdir('/etc/firewall-drop');
+    this.host.writeFile(CONFIG_FILE, toml, { mode: '0644' });
+  }
+
+  /** One line of ar.conf for each number of seconds. */
+  setTimeouts(...seconds: readonly number[]): void {
+    const lines = seconds.map((each) => `firewall-drop${each} - firewall-drop - ${each}\n`);
+    this.host.writeFile(`${this.agent.home}/etc/shared/ar.conf`, lines.join(''));
+  }
+
+  setOssecConf(inner: string): void {
+    const text = `<ossec_config>\n${inner}\n</ossec_config>\n`;
+    this.host.writeFile(`${this.agent.home}/etc/ossec.conf`, text);
+  }
+
+  flushRules(): void {
+    this.host.must(['bash', '-c', 'iptables -w -F && ip6tables -w -F']);
+  }
+
+  /** As a host on which nothing has happened yet: no rules, no books, no logs, no settings. */
+  reset(): void {
+    const { home } = this.agent;
+    this.host.must([
+      'bash',
+      '-c',
+      'iptables -w -F; ip6tables -w -F; rm -rf -- "$@"',
+      'reset',
+      STATE_DIRECTORY,
+      '/etc/firewall-drop',
+      `${home}/etc/shared/ar.conf`,
+      `${home}/etc/ossec.conf`,
+      `${home}/logs/active-responses.log`,
+      `${home}/logs/firewall-drop.log`,
+    ]);
+  }
+
+  dispose(): Promise<void> {
+    return this.host.dispose();
+  }
+
+  #watch(work: () => RunResult): Response {
+    const before = this.log().length;
+    const beganMs = performance.now();
+    const result = work();
+    const durationMs = performance.now() - beganMs;
+    return { ...result, durationMs, lines: this.log().slice(before) };
+  }
+
+  /** Past the namespaces where we may: entering them costs more than reading. Empty for what is not there. */
+  #read(path: string): string {
+    try {
+      return readFileSync(`/proc/${this.host.pid}/root${path}`, 'utf8');
+    } catch {
+      return this.host.run(['cat', '--', path]).stdout;
+    }
+  }
+}
+
+function answerLine(message: string, answer: NonNullable<Asked['answer']>): string {
+  if (answer === 'none') return '';
+  return typeof answer === 'string' ? answerTo(message, answer) : answer.raw;
+}
+
+async function resultOf(child: ChildProcess): Promise<RunResult> {
+  if (child.stdout === null || child.stderr === null) throw new Error('no pipes to read from');
+  const [stdout, stderr] = await Promise.all([
+    text(child.stdout),
+    text(child.stderr),
+    // Not `exit`: it may come before the pipes are empty.
+    once(child, 'close'),
+  ]);
+  return { status: child.exitCode, signal: child.signalCode, stdout, stderr };
+}
+
+function linesOf(content: string): string[] {
+  return content.split('\n').filter((line) => line !== '');
+}
+
+/** A line of active-responses.log in the format of firewall-drop.sh. */
+export function ossecLine(
+  verb: string,
+  address: string,
+  {
+    home = '/var/ossec',
+    name = 'firewall-drop.sh',
+    alertId = String.raw`\d+\.\d+`,
+    ruleId = String.raw`\d+`,
+    zone = 'UTC',
+  } = {},
+): RegExp {
+  const date = String.raw`(?:Sun|Mon|Tue|Wed|Thu|Fri|Sat) (?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec) [ \d]\d \d\d:\d\d:\d\d ${zone} \d{4}`;
+  const literal = (each: string): string => each.replace(/[.*+?^${}()|[\]\\]/g, String.raw`\$&`);
+  const path = literal(`${home}/active-response/bin/${name}`);
+  return new RegExp(`^${date} ${path} ${verb} - ${literal(address)} ${alertId} ${ruleId}$`);
+}

@@ -1,0 +1,65 @@
+/** Waiting for what other processes do, with a deadline and a name for what was awaited. */
+import { createInterface } from 'node:readline';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+type Falsy = false | 0 | '' | null | undefined;
+
+export interface WaitOptions {
+  readonly timeoutMs?: number;
+  readonly intervalMs?: number;
+}
+
+/** Asks again until the answer is truthy, and returns it; a throw counts as "not yet". */
+export async function eventually<T>(
+  what: string,
+  ask: () => T | Promise<T>,
+  { timeoutMs = 10_000, intervalMs = 10 }: WaitOptions = {},
+): Promise<Exclude<T, Falsy>> {
+  const deadline = performance.now() + timeoutMs;
+  for (;;) {
+    const answer = await attempt(ask);
+    if ('value' in answer && answer.value) return answer.value as Exclude<T, Falsy>;
+    if (performance.now() >= deadline) throw timedOut(what, timeoutMs, answer);
+    await sleep(intervalMs);
+  }
+}
+
+/** Repeats assertions until none of them throws. */
+export async function eventuallyHolds(
+  what: string,
+  check: () => void | Promise<void>,
+  options: WaitOptions = {},
+): Promise<void> {
+  await eventually(
+    what,
+    async () => {
+      await check();
+      return true;
+    },
+    options,
+  );
+}
+
+/** The lines that a stream has given so far: a live array that grows. */
+export function collectLines(stream: NodeJS.ReadableStream): string[] {
+  const lines: string[] = [];
+  createInterface({ input: stream }).on('line', (line) => lines.push(line));
+  return lines;
+}
+
+type Answer<T> = { readonly value: T } | { readonly error: unknown };
+
+async function attempt<T>(ask: () => T | Promise<T>): Promise<Answer<T>> {
+  try {
+    return { value: await ask() };
+  } catch (error) {
+    return { error };
+  }
+}
+
+function timedOut(what: string, timeoutMs: number, answer: Answer<unknown>): Error {
+  const failed = 'error' in answer;
+  const last = failed ? String(answer.error) : `last answer: ${JSON.stringify(answer.value)}`;
+  const options = failed ? { cause: answer.error } : {};
+  return new Error(`waited ${timeoutMs} ms in vain for ${what}; ${last}`, options);
+}
