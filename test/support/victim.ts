@@ -1,7 +1,7 @@
 /** A host with an agent, and the built executable run in it as execd, ossec-execd or a person runs it. */
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { closeSync, readFileSync, writeSync } from 'node:fs';
+import { closeSync, lstatSync, readFileSync, writeSync } from 'node:fs';
 import { text } from 'node:stream/consumers';
 import {
   answerTo,
@@ -164,19 +164,18 @@ export class Victim {
   }
 
   /** Like `add`, without waiting. */
-  async startAdd(srcip: string, asked: Asked = {}): Promise<RunResult> {
-    const running = this.start();
+  startAdd(srcip: string, asked: Asked = {}): Promise<RunResult> {
     const message = wazuh4Message({ srcip, ...asked, command: 'add' });
-    running.say(message + answerLine(message, asked.answer ?? 'continue'));
-    running.hangUp();
-    return running.ended;
+    return this.#startWith(message + answerLine(message, asked.answer ?? 'continue'));
   }
 
-  async startDelete(srcip: string, asked: Asked = {}): Promise<RunResult> {
-    const running = this.start();
-    running.say(wazuh4Message({ srcip, ...asked, command: 'delete' }));
-    running.hangUp();
-    return running.ended;
+  startDelete(srcip: string, asked: Asked = {}): Promise<RunResult> {
+    return this.#startWith(wazuh4Message({ srcip, ...asked, command: 'delete' }));
+  }
+
+  startEnable(srcip: string, fields: Wazuh5Fields = {}): Promise<RunResult> {
+    const message = wazuh5Message({ ...fields, srcip, command: 'enable' });
+    return this.#startWith(message + answerLine(message, 'continue'));
   }
 
   /** What `list --json` says. */
@@ -211,8 +210,8 @@ export class Victim {
   }
 
   configure(toml: string): void {
-    this.host.mkdir('/etc/firewall-drop');
-    this.host.writeFile(CONFIG_FILE, toml, { mode: '0644' });
+    const place = ['install', '-D', '--mode', '0644', '/dev/stdin', CONFIG_FILE];
+    this.host.must(place, { input: toml });
   }
 
   /** One line of ar.conf for each number of seconds. */
@@ -251,6 +250,13 @@ export class Victim {
     return this.host.dispose();
   }
 
+  #startWith(input: string): Promise<RunResult> {
+    const running = this.start();
+    running.say(input);
+    running.hangUp();
+    return running.ended;
+  }
+
   #watch(work: () => RunResult): Response {
     const before = this.log().length;
     const beganMs = performance.now();
@@ -259,11 +265,14 @@ export class Victim {
     return { ...result, durationMs, lines: this.log().slice(before) };
   }
 
-  /** Past the namespaces where we may: entering them costs more than reading. Empty for what is not there. */
+  /** Past the namespaces where we may: entering them costs more than reading. Empty for what is no file. */
   #read(path: string): string {
+    const direct = `/proc/${this.host.pid}/root${path}`;
     try {
-      return readFileSync(`/proc/${this.host.pid}/root${path}`, 'utf8');
-    } catch {
+      // A FIFO would hold us up, and a link would lead out of the host.
+      return lstatSync(direct).isFile() ? readFileSync(direct, 'utf8') : '';
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return '';
       return this.host.run(['cat', '--', path]).stdout;
     }
   }

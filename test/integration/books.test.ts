@@ -1,0 +1,745 @@
+// What survives: deadlines, crashes, floods, races, flushes and broken books, seen in the kernel and in `list --json`.
+import { once } from 'node:events';
+import { readdirSync, readlinkSync } from 'node:fs';
+import { setTimeout as pause } from 'node:timers/promises';
+import {
+  afterAll,
+  afterEach,
+  beforeAll,
+  beforeEach,
+  describe,
+  expect,
+  jest,
+  test,
+} from '@jest/globals';
+import { answerTo, ossecArguments, wazuh4Message } from '../support/alerts.ts';
+import { startExecd } from '../support/execd-client.ts';
+import { createHost, type Host } from '../support/host.ts';
+import { connectHosts, NEAR } from '../support/network.ts';
+import { canPing } from '../support/traffic.ts';
+import {
+  createVictim,
+  type ListedBan,
+  ossecLine,
+  STATE_DIRECTORY,
+  type Victim,
+} from '../support/victim.ts';
+import { eventually } from '../support/wait.ts';
+
+jest.setTimeout(120_000);
+
+const A = '203.0.113.7';
+const B = '203.0.113.8';
+const A6 = '2001:db8:ffff::7';
+const STORE = `${STATE_DIRECTORY}/state.db`;
+const LOCK = '/run/firewall-drop/lock';
+const LOCK_BUSY = 75;
+
+let victim: Victim;
+beforeAll(async () => {
+  victim = await createVictim();
+});
+afterEach(() => {
+  victim.reset();
+});
+afterAll(() => victim.dispose());
+
+function linesAbout(address: string, verb: string): string[] {
+  return victim.log().filter((line) => ossecLine(verb, address).test(line));
+}
+
+function nodeInside(code: string): string {
+  const prelude = `const { DatabaseSync } = require('node:sqlite');`;
+  return victim.host.must([process.execPath, '-e', prelude + code]).trim();
+}
+
+function hasOpen(pid: number, path: string): boolean {
+  const descriptors = `/proc/${pid}/fd`;
+  return readdirSync(descriptors).some((each) => readlinkSync(`${descriptors}/${each}`) === path);
+}
+
+function storeIsSound(): void {
+  const code = `console.log(new DatabaseSync('${STORE}').prepare('PRAGMA integrity_check').get().integrity_check)`;
+  expect(nodeInside(code)).toBe('ok');
+}
+
+describe('a block made for a time ends by itself', () => {
+  beforeEach(() => {
+    victim.configure('[limits]\ngrace_seconds = 0\n');
+    victim.setTimeouts(1);
+  });
+  const due = async (address: string): Promise<void> => {
+    const expires = Date.parse(victim.banOn(address)?.holds[0]?.expires ?? '');
+    await eventually('the deadline', () => Date.now() > expires);
+  };
+  const isReleased = (address: string): void => {
+    expect(victim.rules(address)).toEqual([]);
+    expect(victim.banOn(address)).toBeUndefined();
+    expect(linesAbout(address, 'delete')).toHaveLength(1);
+  };
+
+  test('by `expire`, although execd was killed and forgot it', async () => {
+    const execd = await startExecd(victim.host);
+    expect(await execd.alert(A, { timeoutSeconds: 1 })).toMatchObject({ status: 0 });
+    await execd.kill();
+    expect(victim.rules(A)).toHaveLength(2);
+    await due(A);
+    const response = victim.person(['expire']);
+    expect(response).toMatchObject({ status: 0, stdout: `${A} released\n` });
+    isReleased(A);
+  });
+
+  test('by `expire` for Wazuh 5, whose message has the timeout', async () => {
+    victim.host.remove('/var/ossec/etc/shared/ar.conf');
+    expect(victim.enable(A6, { timeoutSeconds: 1 }).status).toBe(0);
+    await due(A6);
+    expect(victim.person(['expire']).status).toBe(0);
+    isReleased(A6);
+  });
+
+  test('by the next add of another address', async () => {
+    victim.add(A, { alertId: '1628597000.1', ruleId: '5712' });
+    await due(A);
+    expect(victim.add(B).status).toBe(0);
+    isReleased(A);
+    const ids = { alertId: '1628597000.1', ruleId: '5712' };
+    expect(victim.log().some((line) => ossecLine('delete', A, ids).test(line))).toBe(true);
+    expect(victim.rules(B)).toHaveLength(2);
+  });
+
+  test('by the next delete of another address', async () => {
+    victim.add(A);
+    await due(A);
+    expect(victim.delete(B).status).toBe(0);
+    isReleased(A);
+  });
+
+  test('and not before its deadline', () => {
+    victim.setTimeouts(600);
+    victim.add(A);
+    expect(victim.person(['expire'])).toMatchObject({ status: 0, stdout: '', lines: [] });
+    expect(victim.rules(A)).toHaveLength(2);
+  });
+
+  test('when one hold is over and another lives, it stays', async () => {
+    victim.person(['add', A, '--timeout', '1h']);
+    victim.add(A);
+    const expires = victim.banOn(A)?.holds.find((hold) => hold.origin === 'wazuh')?.expires;
+    await eventually('the deadline', () => Date.now() > Date.parse(expires ?? ''));
+    expect(victim.person(['expire'])).toMatchObject({ status: 0, lines: [] });
+    expect(victim.banOn(A)?.holds).toMatchObject([{ origin: 'manual' }]);
+    expect(victim.rules(A)).toHaveLength(2);
+  });
+
+  test('when somebody took the rules away meanwhile, without trouble', async () => {
+    victim.add(A);
+    victim.flushRules();
+    await due(A);
+    expect(victim.person(['expire']).status).toBe(0);
+    isReleased(A);
+  });
+});
+
+describe('how long execd’s block may last', () => {
+  const secondsOf = (address: string): number | null | undefined => {
+    return victim.banOn(address)?.holds[0]?.timeoutSeconds;
+  };
+
+  test('without a configured timeout there is no deadline', () => {
+    victim.add(A);
+    expect(secondsOf(A)).toBeNull();
+  });
+
+  test('the longest of several timeouts and a minute of grace', () => {
+    victim.setTimeouts(60, 600, 300);
+    victim.add(A);
+    expect(secondsOf(A)).toBe(660);
+  });
+
+  test('a timeout of 0 among them means for ever', () => {
+    victim.setTimeouts(600, 0);
+    victim.add(A);
+    expect(secondsOf(A)).toBeNull();
+  });
+
+  test('repeated offenders lengthen it, in minutes', () => {
+    victim.setTimeouts(600);
+    victim.setOssecConf(
+      '<active-response><repeated_offenders>30,60,120</repeated_offenders></active-response>',
+    );
+    victim.add(A);
+    expect(secondsOf(A)).toBe(120 * 60 + 60);
+  });
+
+  test('a change of ar.conf counts from the next alert on', () => {
+    victim.setTimeouts(600);
+    victim.add(A);
+    victim.setTimeouts(60);
+    victim.add(B);
+    expect([secondsOf(A), secondsOf(B)]).toEqual([660, 120]);
+  });
+
+  test('OSSEC looks every 90 seconds only, and gets that time on top', () => {
+    victim.setTimeouts(600);
+    victim.ossec({ srcip: A });
+    expect(secondsOf(A)).toBe(750);
+  });
+
+  test('a timeout of another executable is not ours', () => {
+    victim.host.writeFile(
+      '/var/ossec/etc/shared/ar.conf',
+      'restart-ossec0 - restart-ossec.sh - 0\nhost-deny600 - host-deny - 900\nfirewall-drop60 - firewall-drop - 60\n',
+    );
+    victim.add(A);
+    expect(secondsOf(A)).toBe(120);
+  });
+});
+
+describe('after a flush', () => {
+  let attacker: Host;
+  const more = ['203.0.113.21', '203.0.113.22', '2001:db8:ffff::21'];
+  beforeAll(async () => {
+    attacker = await createHost('attacker');
+    const [, ofAttacker] = connectHosts(victim.host, attacker);
+    attacker.addAddress(`${A}/32`);
+    attacker.addAddress(`${A6}/128`);
+    victim.host.route('203.0.113.0/24', ofAttacker.ipv4);
+    victim.host.route('2001:db8:ffff::/64', ofAttacker.ipv6);
+  });
+  afterAll(() => attacker.dispose());
+  /** Silence is told at once, but the first answer may take a while. */
+  const reaches = (family: 4 | 6, timeoutMs = 400): boolean => {
+    return family === 4
+      ? canPing(attacker, `${NEAR.ipv4}.1`, { sourceAddress: A, timeoutMs })
+      : canPing(attacker, `${NEAR.ipv6}:1`, { sourceAddress: A6, timeoutMs });
+  };
+
+  test('`restore` puts every block of both families back, and packets stop', () => {
+    expect(victim.person(['add', A, A6, ...more]).status).toBe(0);
+    victim.flushRules();
+    expect([reaches(4, 5000), reaches(6, 5000)]).toEqual([true, true]);
+    const response = victim.person(['restore']);
+    expect(response).toMatchObject({ status: 0, stdout: '5 blocked, put back\n' });
+    expect(victim.allRules()).toHaveLength(10);
+    for (const address of [A, A6, ...more]) expect(victim.rules(address)).toHaveLength(2);
+    expect([reaches(4), reaches(6)]).toEqual([false, false]);
+    expect(victim.person(['restore'])).toMatchObject({ stdout: '5 blocked, already in place\n' });
+  });
+
+  test('`restore` releases what has become protected', () => {
+    victim.person(['add', A, B]);
+    victim.configure(`[protect]\nallow = ["${A}"]\n`);
+    expect(victim.person(['restore']).stdout).toBe(
+      `${A} released: it is protected\n1 blocked, already in place\n`,
+    );
+    expect(victim.rules(A)).toEqual([]);
+    expect(victim.rules(B)).toHaveLength(2);
+  });
+
+  test('add blocks again, though the books say that it is blocked', () => {
+    victim.add(A);
+    victim.flushRules();
+    expect(victim.add(A).status).toBe(0);
+    expect(victim.rules(A)).toHaveLength(2);
+  });
+
+  test('delete has nothing to do and succeeds', () => {
+    victim.add(A);
+    victim.flushRules();
+    expect(victim.delete(A).status).toBe(0);
+    expect(linesAbout(A, 'delete')).toHaveLength(1);
+    expect(victim.books()).toEqual([]);
+  });
+});
+
+describe('one address, one rule', () => {
+  const put = (...rules: readonly string[]): void => {
+    const commands = rules.map((rule) => `iptables -w ${rule}`).join(' && ');
+    victim.host.must(['bash', '-c', commands]);
+  };
+
+  test('30 adds of one address make one rule per chain, and one delete clears them', () => {
+    const program = victim.agent.program();
+    const words = ossecArguments({ srcip: A }).join(' ');
+    const script = `for i in {1..30}; do ${program} ${words} || exit; done`;
+    victim.host.must(['bash', '-c', script], { timeoutMs: 60_000 });
+    expect(victim.rules(A)).toHaveLength(2);
+    expect(victim.ossec({ srcip: A, command: 'delete' }).status).toBe(0);
+    expect(victim.rules(A)).toEqual([]);
+  });
+
+  test('copies that others made end as one at the next add, and as none at the next delete', () => {
+    const copies = [...Array<string>(3).fill('-I INPUT'), '-A INPUT', '-I FORWARD'];
+    put(...copies.map((where) => `${where} -s ${A} -j DROP`));
+    expect(victim.add(A).status).toBe(0);
+    expect(victim.rules(A)).toHaveLength(2);
+    put(...copies.map((where) => `${where} -s ${A} -j DROP`));
+    expect(victim.delete(A).status).toBe(0);
+    expect(victim.rules(A)).toEqual([]);
+  });
+
+  test('delete removes what the stock executable left, which our books don’t know', () => {
+    put(`-I INPUT -s ${A} -j DROP`, `-I INPUT -s ${A} -j DROP`, `-I FORWARD -s ${A} -j DROP`);
+    expect(victim.delete(A).status).toBe(0);
+    expect(victim.allRules()).toEqual([]);
+  });
+
+  test('after an add nothing that accepts the address stands before our rule', () => {
+    victim.add(A);
+    put(`-I INPUT -s ${A} -j ACCEPT`, '-I FORWARD -j ACCEPT');
+    expect(victim.add(A).status).toBe(0);
+    const chain = (name: string): (string | undefined)[] => {
+      return victim.host.rules(4).filter((rule) => rule.startsWith(`-A ${name} `));
+    };
+    expect(chain('INPUT')).toEqual([
+      `-A INPUT -s ${A}/32 -j DROP`,
+      `-A INPUT -s ${A}/32 -j ACCEPT`,
+    ]);
+    expect(chain('FORWARD')).toEqual([`-A FORWARD -s ${A}/32 -j DROP`, '-A FORWARD -j ACCEPT']);
+  });
+
+  test.each(['INPUT', 'FORWARD'])(
+    'without its rule in %s, add makes the pair whole and delete removes the rest',
+    (chain) => {
+      victim.add(A);
+      put(`-D ${chain} -s ${A} -j DROP`);
+      expect(victim.add(A).status).toBe(0);
+      expect(victim.rules(A)).toHaveLength(2);
+      put(`-D ${chain} -s ${A} -j DROP`);
+      expect(victim.delete(A).status).toBe(0);
+      expect(victim.rules(A)).toEqual([]);
+    },
+  );
+
+  test('two notations are one address', () => {
+    victim.add('::ffff:203.0.113.7');
+    victim.add(A);
+    expect(victim.allRules()).toHaveLength(2);
+    expect(victim.books()).toHaveLength(1);
+  });
+});
+
+describe('at once', () => {
+  const addresses = Array.from({ length: 20 }, (_, index) => `203.0.113.${100 + index}`);
+  const allSucceed = async (runs: readonly Promise<{ status: number | null }>[]): Promise<void> => {
+    const results = await Promise.all(runs);
+    expect(results.filter(({ status }) => status !== 0)).toEqual([]);
+  };
+
+  test('20 adds of one address: one rule per chain', async () => {
+    await allSucceed(addresses.map(() => victim.startAdd(A)));
+    expect(victim.allRules()).toHaveLength(2);
+    expect(victim.delete(A).status).toBe(0);
+    expect(victim.allRules()).toEqual([]);
+  });
+
+  test('20 adds of as many addresses, then 20 deletes', async () => {
+    await allSucceed(addresses.map((address) => victim.startAdd(address)));
+    expect(victim.allRules()).toHaveLength(40);
+    for (const address of addresses) expect(linesAbout(address, 'add')).toHaveLength(1);
+    expect(
+      victim
+        .books()
+        .map((ban) => ban.address)
+        .toSorted(),
+    ).toEqual(addresses.toSorted());
+    await allSucceed(addresses.map((address) => victim.startDelete(address)));
+    expect(victim.allRules()).toEqual([]);
+    expect(victim.books()).toEqual([]);
+    for (const address of addresses) expect(linesAbout(address, 'delete')).toHaveLength(1);
+  });
+
+  test('adds and deletes of the same few addresses: books and kernel agree', async () => {
+    const few = [A, B, A6];
+    const runs = Array.from({ length: 20 }, (_, index) => {
+      const address = few[index % few.length] ?? A;
+      return index % 2 === 0 ? victim.startAdd(address) : victim.startDelete(address);
+    });
+    await allSucceed(runs);
+    const blocked = victim.books().map((ban) => ban.address);
+    for (const address of few) {
+      expect(victim.rules(address)).toHaveLength(blocked.includes(address) ? 2 : 0);
+    }
+    await allSucceed(few.map((address) => victim.startDelete(address)));
+    expect(victim.allRules()).toEqual([]);
+  });
+});
+
+describe('killed at any moment', () => {
+  const POINTS = 30;
+  const address = (point: number): string => `203.0.113.${100 + point}`;
+
+  interface State {
+    readonly bans: readonly ListedBan[];
+    readonly rules: readonly string[];
+  }
+
+  /** What an uninvolved run finds and finishes, in one entering of the host. */
+  const settle = (): State => {
+    const program = victim.agent.program();
+    const script = `timeout 5 ${program} expire && ${program} list --json && iptables -w -S`;
+    const [json = '', ...rules] = victim.host.must(['bash', '-c', script]).split('\n');
+    return { bans: (JSON.parse(json) as { bans: ListedBan[] }).bans, rules };
+  };
+
+  const isRunning = (pid: number): boolean => {
+    return readlinkSync(`/proc/${pid}/exe`).endsWith('firewall-drop');
+  };
+
+  /** Kills it, with all that it has started, after a part of the time that it usually takes. */
+  const strike = async (input: string, delayMs: number): Promise<void> => {
+    const running = victim.start([], { launcher: ['setsid'] });
+    running.say(input);
+    running.hangUp();
+    await eventually('the program to run', () => isRunning(running.pid), { intervalMs: 1 });
+    await pause(delayMs);
+    try {
+      process.kill(-running.pid, 'SIGKILL');
+    } catch {
+      // It was faster.
+    }
+    await running.ended;
+  };
+
+  const usualMs = async (input: string): Promise<number> => {
+    const running = victim.start([], { launcher: ['setsid'] });
+    running.say(input);
+    running.hangUp();
+    await eventually('the program to run', () => isRunning(running.pid), { intervalMs: 1 });
+    const beganMs = performance.now();
+    expect((await running.ended).status).toBe(0);
+    return performance.now() - beganMs;
+  };
+
+  const expectAgreement = ({ bans, rules }: State, about: string): ListedBan | undefined => {
+    const ban = bans.find((each) => each.address === about);
+    expect(bans.filter(({ phase }) => phase !== 'blocked')).toEqual([]);
+    const ours = rules.filter((rule) => rule.includes(` ${about}/32 `));
+    expect({ about, rules: ours.length }).toEqual({ about, rules: ban ? 2 : 0 });
+    return ban;
+  };
+
+  const clearAll = (): void => {
+    const addresses = Array.from({ length: POINTS }, (_, point) => address(point));
+    expect(victim.person(['delete', A, ...addresses]).status).toBe(0);
+    expect(victim.allRules()).toEqual([]);
+    storeIsSound();
+  };
+
+  test('of an add: the next run ends with the block and one line, or with neither', async () => {
+    const inputFor = (srcip: string): string => {
+      const message = wazuh4Message({ srcip });
+      return message + answerTo(message, 'continue');
+    };
+    const whole = await usualMs(inputFor(A));
+    const outcomes = new Set<string>();
+    for (let point = 0; point < POINTS; point += 1) {
+      await strike(inputFor(address(point)), (whole * point) / POINTS);
+      const ban = expectAgreement(settle(), address(point));
+      expect(linesAbout(address(point), 'add')).toHaveLength(ban ? 1 : 0);
+      outcomes.add(ban ? 'blocked' : 'not');
+    }
+    // Otherwise the moments were chosen badly and the test says nothing.
+    expect(outcomes.size).toBe(2);
+    clearAll();
+  });
+
+  test('of a delete: the next run ends with the block, or without it and with one line', async () => {
+    const inputFor = (srcip: string): string => wazuh4Message({ srcip, command: 'delete' });
+    victim.add(A);
+    const whole = await usualMs(inputFor(A));
+    const outcomes = new Set<string>();
+    const all = Array.from({ length: POINTS }, (_, point) => victim.startAdd(address(point)));
+    await Promise.all(all);
+    for (let point = 0; point < POINTS; point += 1) {
+      await strike(inputFor(address(point)), (whole * point) / POINTS);
+      const ban = expectAgreement(settle(), address(point));
+      expect(linesAbout(address(point), 'delete')).toHaveLength(ban ? 0 : 1);
+      outcomes.add(ban ? 'blocked' : 'not');
+    }
+    expect(outcomes.size).toBe(2);
+    clearAll();
+  });
+});
+
+describe('a block that several hold', () => {
+  test('stays after execd’s delete, with a line that says so, until a person’s delete', () => {
+    victim.add(A);
+    expect(victim.person(['add', A]).status).toBe(0);
+    const kept = victim.delete(A);
+    expect(kept.status).toBe(0);
+    expect(kept.lines).toEqual([expect.stringMatching(ossecLine('kept', A))]);
+    expect(victim.rules(A)).toHaveLength(2);
+    expect(victim.banOn(A)?.holds).toMatchObject([{ origin: 'manual' }]);
+    expect(victim.person(['delete', A])).toMatchObject({ status: 0, stdout: `${A} released\n` });
+    expect(victim.allRules()).toEqual([]);
+  });
+
+  test('is released by a person’s delete, whoever holds it', () => {
+    victim.add(A);
+    victim.ossec({ srcip: A });
+    victim.person(['add', A]);
+    expect(
+      victim
+        .banOn(A)
+        ?.holds.map((hold) => hold.origin)
+        .toSorted(),
+    ).toEqual(['manual', 'ossec', 'wazuh']);
+    expect(victim.person(['delete', A]).status).toBe(0);
+    expect(victim.allRules()).toEqual([]);
+    expect(victim.books()).toEqual([]);
+  });
+});
+
+describe('broken books stop neither a block nor a release', () => {
+  const FOREIGN = '/etc/foreign';
+  const shell = (script: string): void => {
+    victim.host.must(['bash', '-c', `cd ${STATE_DIRECTORY} && ${script}`]);
+  };
+  /** All into the one file, as the last who closes it does. */
+  const foldJournal = (): void => {
+    nodeInside(
+      `const store = new DatabaseSync('${STORE}'); store.exec('SELECT * FROM bans'); store.close()`,
+    );
+  };
+  /** Away with the journal too, or SQLite would read pages from there. */
+  const fresh = 'rm -rf state.db*';
+  const damages: readonly (readonly [string, () => void, 'set aside' | 'taken as new'])[] = [
+    [
+      'garbage',
+      () => {
+        shell(`${fresh} && head -c 20000 /dev/urandom >state.db`);
+      },
+      'set aside',
+    ],
+    [
+      'of zero length',
+      () => {
+        shell(`${fresh} && : >state.db`);
+      },
+      'taken as new',
+    ],
+    [
+      'cut off',
+      () => {
+        foldJournal();
+        shell('truncate -s 5000 state.db');
+      },
+      'set aside',
+    ],
+    [
+      'damaged in its header',
+      () => {
+        foldJournal();
+        shell('printf XXXX | dd of=state.db bs=1 seek=4 conv=notrunc');
+      },
+      'set aside',
+    ],
+    [
+      'a directory',
+      () => {
+        shell(`${fresh} && mkdir state.db`);
+      },
+      'set aside',
+    ],
+    [
+      'a FIFO',
+      () => {
+        shell(`${fresh} && mkfifo state.db`);
+      },
+      'set aside',
+    ],
+    [
+      'a link to somebody’s file',
+      () => {
+        shell(`${fresh} && ln -s ${FOREIGN} state.db`);
+      },
+      'set aside',
+    ],
+    [
+      'joined by a journal that is a link to somebody’s file',
+      () => {
+        shell(`rm -f state.db-*; ln -s ${FOREIGN} state.db-wal`);
+      },
+      'set aside',
+    ],
+    [
+      'of a newer version',
+      () => {
+        nodeInside(`new DatabaseSync('${STORE}').exec('PRAGMA user_version = 99')`);
+      },
+      'set aside',
+    ],
+    [
+      'without a table',
+      () => {
+        nodeInside(`new DatabaseSync('${STORE}').exec('DROP TABLE holds')`);
+      },
+      'set aside',
+    ],
+    [
+      'somebody else’s database',
+      () => {
+        shell(fresh);
+        nodeInside(
+          `new DatabaseSync('${STORE}').exec('CREATE TABLE bans (x); PRAGMA user_version = 1')`,
+        );
+      },
+      'set aside',
+    ],
+  ];
+
+  const setAside = (): string[] => {
+    const names = victim.host.must(['ls', STATE_DIRECTORY]).split('\n');
+    return names.filter((name) => name.startsWith('state.db.damaged-'));
+  };
+
+  test.each(damages)('a store that is %s', (_, damage, fate) => {
+    victim.host.writeFile(FOREIGN, 'somebody’s\n');
+    victim.person(['add', B]);
+    damage();
+
+    expect(victim.add(A).status).toBe(0);
+    expect(victim.rules(A)).toHaveLength(2);
+    expect(linesAbout(A, 'add')).toHaveLength(1);
+    // What was set aside can't be read back, but what is new is kept.
+    expect(victim.banOn(A)).toMatchObject({ phase: 'blocked' });
+    expect(setAside().length > 0).toBe(fate === 'set aside');
+    expect(victim.host.readFile(FOREIGN)).toBe('somebody’s\n');
+    storeIsSound();
+
+    const saidBefore = victim.troubles().length;
+    damage();
+    expect(victim.delete(A).status).toBe(0);
+    expect(victim.delete(B).status).toBe(0);
+    expect(victim.allRules()).toEqual([]);
+    expect(victim.books()).toEqual([]);
+    expect(victim.host.readFile(FOREIGN)).toBe('somebody’s\n');
+    storeIsSound();
+    if (fate === 'set aside') {
+      expect(saidBefore).toBeGreaterThan(0);
+      expect(victim.troubles().join('\n')).toContain('state.db.damaged-');
+    }
+  });
+
+  test('a directory of the store that others may write to is not used', () => {
+    victim.host.mkdir(STATE_DIRECTORY, { mode: '0777' });
+    expect(victim.add(A).status).toBe(0);
+    expect(victim.rules(A)).toHaveLength(2);
+    expect(victim.host.must(['ls', STATE_DIRECTORY])).toBe('');
+    expect(victim.troubles().join('\n')).toContain(STATE_DIRECTORY);
+  });
+
+  test.each([
+    ['before its first use', false],
+    ['after', true],
+  ])('on a read-only file system, %s', (_, used) => {
+    if (used) victim.person(['add', B]);
+    const remount = 'mount --bind /var/lib /var/lib && mount -o remount,bind,ro /var/lib';
+    victim.host.must(['bash', '-c', remount]);
+    try {
+      expect(victim.add(A).status).toBe(0);
+      expect(victim.rules(A)).toHaveLength(2);
+      expect(victim.troubles().join('\n')).toContain('store');
+      expect(victim.delete(A).status).toBe(0);
+      expect(victim.rules(A)).toEqual([]);
+      expect(victim.log()).toHaveLength(used ? 3 : 2);
+    } finally {
+      victim.host.must(['umount', '/var/lib']);
+    }
+  });
+
+  test.each([
+    ['before its first use', false],
+    ['after', true],
+  ])('on a full disk, %s', (_, used) => {
+    victim.host.mkdir(STATE_DIRECTORY, { mode: '0700' });
+    victim.host.must([
+      'mount',
+      '-t',
+      'tmpfs',
+      '-o',
+      'size=256k,mode=0700',
+      'tmpfs',
+      STATE_DIRECTORY,
+    ]);
+    try {
+      if (used) victim.person(['add', B]);
+      victim.host.run(['dd', 'if=/dev/zero', `of=${STATE_DIRECTORY}/full`]);
+      expect(victim.add(A).status).toBe(0);
+      expect(victim.rules(A)).toHaveLength(2);
+      expect(victim.delete(A).status).toBe(0);
+      expect(victim.rules(A)).toEqual([]);
+      expect(victim.troubles().join('\n')).toContain('store');
+    } finally {
+      victim.host.must(['umount', STATE_DIRECTORY]);
+    }
+  });
+
+  test('its files are root’s alone, whatever the umask', () => {
+    for (const mask of ['0', '077']) {
+      victim.reset();
+      const script = `umask ${mask}; exec ${victim.agent.program()} add ${A}`;
+      victim.host.must(['bash', '-c', script]);
+      const modes = victim.host.must(['bash', '-c', `stat -c '%a %n' ${STATE_DIRECTORY} ${STORE}`]);
+      expect(modes).toBe(`700 ${STATE_DIRECTORY}\n600 ${STORE}\n`);
+    }
+  });
+});
+
+describe('while somebody else holds the writer lock', () => {
+  let release: () => Promise<unknown>;
+  beforeEach(async () => {
+    victim.configure('[limits]\nlock_wait_seconds = 1\n');
+    const code = `
+      const { DatabaseSync } = require('node:sqlite');
+      require('node:fs').mkdirSync('/run/firewall-drop', { recursive: true, mode: 0o700 });
+      globalThis.lock = new DatabaseSync('${LOCK}', { timeout: 5000 });
+      lock.exec('BEGIN EXCLUSIVE');
+      console.log('held');
+      process.stdin.on('end', () => process.exit()).resume();`;
+    const holder = victim.host.spawn([process.execPath, '-e', code]);
+    let said = '';
+    holder.stdout?.on('data', (chunk: Buffer) => (said += chunk.toString()));
+    await eventually('the lock to be held', () => said.includes('held'));
+    const ended = once(holder, 'exit');
+    release = () => {
+      holder.stdin?.end();
+      return ended;
+    };
+  });
+  afterEach(() => release());
+
+  test('execd’s block and release are done in bounded time, and it is said', () => {
+    const added = victim.add(A);
+    expect(added.status).toBe(0);
+    expect(added.durationMs).toBeGreaterThan(900);
+    expect(added.durationMs).toBeLessThan(5000);
+    expect(victim.rules(A)).toHaveLength(2);
+    expect(victim.troubles()).toContainEqual(expect.stringContaining('lock'));
+    expect(victim.delete(A).status).toBe(0);
+    expect(victim.rules(A)).toEqual([]);
+  });
+
+  test.each([['add'], ['delete']])(
+    'a person’s %s changes nothing and may be tried again',
+    (verb) => {
+      const response = victim.person([verb, A]);
+      expect(response).toMatchObject({ status: LOCK_BUSY, stdout: '', lines: [] });
+      expect(response.stderr).toMatch(/^firewall-drop: .+\n$/);
+      expect(victim.allRules()).toEqual([]);
+    },
+  );
+
+  test('a run that waits gets its turn', async () => {
+    victim.configure('[limits]\nlock_wait_seconds = 30\n');
+    const running = victim.start();
+    const message = wazuh4Message({ srcip: A });
+    running.say(message + answerTo(message, 'continue'));
+    await eventually('it to stand at the lock', () => hasOpen(running.pid, LOCK));
+    expect(victim.rules(A)).toEqual([]);
+    await release();
+    expect(await running.ended).toMatchObject({ status: 0, stderr: '' });
+    expect(victim.rules(A)).toHaveLength(2);
+  });
+});

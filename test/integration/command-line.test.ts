@@ -1,0 +1,424 @@
+// What a person, a timer or a script may type, what they read, and which status they get.
+import { afterAll, afterEach, beforeAll, describe, expect, jest, test } from '@jest/globals';
+import { builtBinary } from '../support/binary.ts';
+import { createVictim, ossecLine, type Victim } from '../support/victim.ts';
+
+jest.setTimeout(60_000);
+
+const A = '203.0.113.7';
+const B = '203.0.113.8';
+const A6 = '2001:db8:ffff::7';
+const USAGE = 64;
+const BAD_DATA = 65;
+const FIREWALL = 69;
+const NOT_ROOT = 77;
+
+let victim: Victim;
+beforeAll(async () => {
+  victim = await createVictim();
+});
+afterEach(() => {
+  victim.reset();
+});
+afterAll(() => victim.dispose());
+
+describe('add', () => {
+  test('blocks, says so, and logs a line without a rule', () => {
+    const response = victim.person(['add', A]);
+    expect(response).toMatchObject({ status: 0, stdout: `${A} blocked\n`, stderr: '' });
+    expect(response.lines).toEqual([
+      expect.stringMatching(ossecLine('add', A, { alertId: '1\\d{9}\\.\\d{6}', ruleId: '0' })),
+    ]);
+    expect(victim.rules(A)).toHaveLength(2);
+  });
+
+  test('blocks several of both families at once', () => {
+    expect(victim.person(['add', A, A6, B]).stdout).toBe(
+      `${A} blocked\n${A6} blocked\n${B} blocked\n`,
+    );
+    expect(victim.allRules()).toHaveLength(6);
+  });
+
+  test.each([
+    ['90m', 5400],
+    ['1h30m', 5400],
+    ['2d', 172_800],
+    ['1w', 604_800],
+    ['45s', 45],
+    ['3600', 3600],
+    ['never', null],
+  ])('--timeout %s is %s seconds', (text, seconds) => {
+    expect(victim.person(['add', A, '--timeout', text]).status).toBe(0);
+    const [hold] = victim.banOn(A)?.holds ?? [];
+    expect(hold?.timeoutSeconds).toBe(seconds);
+    const lasts = hold?.expires && Date.parse(hold.expires) - Date.parse(hold.since);
+    expect(lasts ?? null).toBe(seconds === null ? null : seconds * 1000);
+  });
+
+  test.each(['0', '0s', '-1h', '5 minutes', '1.5h', '1h30', 'forever', '', '99999999999', '1y'])(
+    '--timeout %j is refused, with what to write instead',
+    (text) => {
+      const response = victim.person(['add', A, `--timeout=${text}`]);
+      expect(response).toMatchObject({ status: USAGE, stdout: '', lines: [] });
+      expect(response.stderr).toContain('90m, 1h30m, 2d or never');
+      expect(victim.allRules()).toEqual([]);
+    },
+  );
+
+  test('again with another --timeout moves the deadline and keeps one rule', () => {
+    victim.person(['add', A, '--timeout', '1h']);
+    victim.person(['add', A, '--timeout', '2h', '--reason', 'again']);
+    expect(victim.banOn(A)?.holds).toMatchObject([{ timeoutSeconds: 7200, reason: 'again' }]);
+    expect(victim.rules(A)).toHaveLength(2);
+  });
+
+  test.each([
+    ['203.0.113.7/24', '203.0.113.0/24'],
+    ['2001:db8::1/64', '2001:db8::/64'],
+    ['203.0.113.7/33', '203.0.113.9'],
+    ['attacker.example', '203.0.113.9'],
+    ['1.2.3', '203.0.113.9'],
+    ['010.0.0.1', '203.0.113.9'],
+    ['0x7f.1', '203.0.113.9'],
+    ['16909060', '203.0.113.9'],
+    ['fe80::1%eth0', '203.0.113.9'],
+    ['203.0.113.7:22', '203.0.113.9'],
+    [' 203.0.113.7', '203.0.113.9'],
+    ['!203.0.113.7', '203.0.113.9'],
+    ['203.0.113.7,203.0.113.8', '203.0.113.9'],
+    ['', '203.0.113.9'],
+    ['２０３.0.113.7', '203.0.113.9'],
+  ])('%j is no address; the message suggests %s', (text, suggestion) => {
+    const response = victim.person(['add', A, text]);
+    expect(response).toMatchObject({ status: BAD_DATA, stdout: '' });
+    expect(response.stderr).toContain(suggestion);
+    // All or none.
+    expect(victim.allRules()).toEqual([]);
+  });
+});
+
+test('a mistake of 60,000 letters is not repeated in full', () => {
+  const response = victim.person(['add', '9'.repeat(60_000)]);
+  expect(response.status).toBe(BAD_DATA);
+  expect(response.stderr.length).toBeLessThan(1000);
+});
+
+describe('delete', () => {
+  test('releases several, whoever had them blocked', () => {
+    victim.add(A);
+    victim.person(['add', A6]);
+    const response = victim.person(['delete', A, A6]);
+    expect(response).toMatchObject({ status: 0, stdout: `${A} released\n${A6} released\n` });
+    expect(response.lines).toHaveLength(2);
+    expect(victim.allRules()).toEqual([]);
+  });
+
+  test('says when an address was not in the books, and removes its rule all the same', () => {
+    victim.host.must(['iptables', '-w', '-I', 'INPUT', '-s', A, '-j', 'DROP']);
+    const response = victim.person(['delete', A]);
+    expect(response.status).toBe(0);
+    expect(response.stdout).toContain('not in the books');
+    expect(victim.allRules()).toEqual([]);
+  });
+});
+
+describe('blocks of addresses', () => {
+  test.each([
+    ['203.0.113.0/24', '203.0.113.0/24'],
+    ['2001:DB8:FFFF::/48', '2001:db8:ffff::/48'],
+    ['::ffff:203.0.113.0/120', '203.0.113.0/24'],
+  ])('%s is blocked by one rule per chain, and released', (written, block) => {
+    expect(victim.person(['add', written]).stdout).toBe(`${block} blocked\n`);
+    expect(victim.allRules()).toEqual([
+      `-A INPUT -s ${block} -j DROP`,
+      `-A FORWARD -s ${block} -j DROP`,
+    ]);
+    expect(victim.banOn(block)).toMatchObject({ phase: 'blocked' });
+    expect(victim.person(['delete', written]).status).toBe(0);
+    expect(victim.allRules()).toEqual([]);
+  });
+
+  test('stay when one of their addresses is released', () => {
+    victim.person(['add', '203.0.113.0/24']);
+    victim.add(A);
+    expect(victim.delete(A).status).toBe(0);
+    expect(victim.allRules()).toHaveLength(2);
+    expect(victim.books()).toHaveLength(1);
+  });
+
+  test('a /32 and a /128 are single addresses', () => {
+    victim.person(['add', `${A}/32`, `${A6}/128`]);
+    expect(
+      victim
+        .books()
+        .map((ban) => ban.address)
+        .toSorted(),
+    ).toEqual([A6, A].toSorted());
+    expect(victim.person(['delete', A, A6]).status).toBe(0);
+    expect(victim.allRules()).toEqual([]);
+  });
+});
+
+describe('list', () => {
+  test('says when nothing is blocked', () => {
+    expect(victim.person(['list'])).toMatchObject({ status: 0, stdout: 'nothing is blocked\n' });
+    expect(JSON.parse(victim.person(['list', '--json']).stdout)).toEqual({ schema: 1, bans: [] });
+  });
+
+  test('shows address, time left, origin, rule, alert and reason', () => {
+    victim.add(A);
+    victim.person(['add', B, '--timeout', '2h', '--reason', 'port scan']);
+    const [heading, first, second, ...rest] = victim.person(['list']).stdout.trimEnd().split('\n');
+    expect(rest).toEqual([]);
+    expect(heading).toMatch(/^ADDRESS +SINCE +EXPIRES IN +ORIGIN +RULE +ALERT +REASON$/);
+    expect(first).toMatch(
+      /^203\.0\.113\.7 +20\d\d-\d\d-\d\d [\d:]{8} +never +wazuh +5710 +1628597593\.1234567 +sshd: /,
+    );
+    expect(second).toMatch(/^203\.0\.113\.8 .* (?:2h|1h 59m) +manual +0 +\d+\.\d+ +port scan$/);
+  });
+
+  test('--json has the documented keys and no others, one line, times in ISO 8601', () => {
+    victim.setTimeouts(600);
+    victim.add(A);
+    const { stdout } = victim.person(['list', '--json']);
+    expect(stdout.match(/\n/g)).toHaveLength(1);
+    const time = expect.stringMatching(/^20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/) as unknown;
+    const hold = {
+      origin: 'wazuh',
+      since: time,
+      expires: time,
+      timeoutSeconds: 660,
+      alertId: '1628597593.1234567',
+      ruleId: '5710',
+      reason: 'sshd: Attempt to login using a non-existent user',
+    };
+    const ban = { address: A, family: 4, phase: 'blocked', since: time, holds: [hold] };
+    expect(JSON.parse(stdout)).toEqual({ schema: 1, bans: [ban] });
+  });
+
+  test.each([
+    ['line ends', 'first\nsecond\r\nthird'],
+    ['escape sequences', '\u001b[2J\u009b31m'],
+  ])('a reason with %s stays in its row', (_, reason) => {
+    expect(victim.person(['add', A, '--reason', reason]).status).toBe(0);
+    const { stdout } = victim.person(['list']);
+    expect(stdout.trimEnd().split('\n')).toHaveLength(2);
+    // eslint-disable-next-line no-control-regex -- they are what is looked for
+    expect(stdout.replaceAll('\n', '')).not.toMatch(/[\u0000-\u001f\u007f-\u009f]/);
+  });
+});
+
+describe('--dry-run', () => {
+  const unchanged = (): void => {
+    expect(victim.allRules()).toEqual([]);
+    expect(victim.books()).toEqual([]);
+    expect(victim.log()).toEqual([]);
+  };
+
+  test('of add prints the programs and what they would read, and changes nothing', () => {
+    const response = victim.person(['add', A, A6, '--dry-run']);
+    expect(response.status).toBe(0);
+    expect(response.stdout).toMatch(/^iptables-restore .*--noflush/m);
+    expect(response.stdout).toMatch(/^ip6tables-restore .*--noflush/m);
+    for (const chain of ['INPUT', 'FORWARD']) {
+      expect(response.stdout).toContain(`-I ${chain} 1 -s ${A}/32 -j DROP`);
+      expect(response.stdout).toContain(`-I ${chain} 1 -s ${A6}/128 -j DROP`);
+    }
+    unchanged();
+  });
+
+  test('of delete prints what would be removed, and removes nothing', () => {
+    victim.person(['add', A]);
+    const response = victim.person(['delete', A, '--dry-run']);
+    expect(response).toMatchObject({ status: 0, lines: [] });
+    expect(response.stdout).toContain(`-D INPUT -s ${A}/32 -j DROP`);
+    expect(victim.rules(A)).toHaveLength(2);
+    expect(victim.books()).toHaveLength(1);
+  });
+
+  test('of what is so already says that there is nothing to do', () => {
+    expect(victim.person(['delete', A, '--dry-run']).stdout).toMatch(/^nothing to do/);
+    unchanged();
+  });
+
+  test.each([['127.0.0.1'], ['203.0.113.7/24'], ['attacker.example'], ['1.2.3']])(
+    'of add %s refuses what a real run would, without a line in the log',
+    (text) => {
+      const response = victim.person(['add', text, '--dry-run']);
+      expect(response).toMatchObject({ status: BAD_DATA, stdout: '' });
+      expect(response.stderr).toContain(text);
+      unchanged();
+    },
+  );
+});
+
+describe('expire and restore', () => {
+  test('have nothing to say where nothing is to be done', () => {
+    expect(victim.person(['expire'])).toMatchObject({ status: 0, stdout: '', stderr: '' });
+    expect(victim.person(['restore'])).toMatchObject({
+      status: 0,
+      stdout: '0 blocked, already in place\n',
+    });
+  });
+});
+
+describe('help', () => {
+  test('--help names every command and exit status, and exits 0', () => {
+    const { status, stdout, stderr } = victim.person(['--help']);
+    expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
+    for (const word of [
+      'add',
+      'delete',
+      'list',
+      'expire',
+      'restore',
+      '64',
+      '65',
+      '69',
+      '75',
+      '77',
+    ]) {
+      expect(stdout).toMatch(new RegExp(`\\b${word}\\b`));
+    }
+  });
+
+  test.each(['add', 'delete', 'list', 'expire', 'restore'])(
+    '%s --help has an example',
+    (command) => {
+      const { status, stdout } = victim.person([command, '--help']);
+      expect(status).toBe(0);
+      expect(stdout).toContain(`firewall-drop ${command}`);
+    },
+  );
+
+  test('--version is three numbers', () => {
+    expect(victim.person(['--version'])).toMatchObject({
+      status: 0,
+      stdout: expect.stringMatching(/^\d+\.\d+\.\d+\n$/) as unknown,
+    });
+  });
+});
+
+describe('usage', () => {
+  test.each([
+    ['an unknown command', ['ad', A], 'add'],
+    ['an unknown option', ['add', A, '--tiemout', '1h'], 'tiemout'],
+    ['no address', ['add'], 'argument'],
+    ['no address to release', ['delete'], 'argument'],
+    ['an option without its value', ['add', A, '--timeout'], 'timeout'],
+    ['something after list', ['list', 'all'], 'all'],
+    ['a reason given twice', ['add', A, '--reason', 'a', '--reason', 'b'], 'reason'],
+    ['a timeout given twice', ['add', A, '--timeout', '1h', '--timeout', '2h'], 'timeout'],
+  ])('%s: status 64, a word on it, and nothing is done', (_, args, word) => {
+    const response = victim.person(args);
+    expect(response).toMatchObject({ status: USAGE, stdout: '', lines: [] });
+    expect(response.stderr).toContain(word);
+    expect(response.stderr).not.toMatch(/\bat .*:\d+:\d+/);
+    expect(victim.allRules()).toEqual([]);
+  });
+});
+
+describe('surroundings that a shell may give', () => {
+  const run = (script: string): string =>
+    victim.host.must(['bash', '-c', script, victim.agent.program()]);
+
+  test.each([
+    ['whose reader is gone', `"$0" add ${A} ${B} | true; echo "\${PIPESTATUS[0]}"`],
+    ['that is full', `"$0" add ${A} ${B} >/dev/full; echo $?`],
+    ['that is closed', `"$0" add ${A} ${B} >&- 2>&-; echo $?`],
+  ])(
+    'an output %s keeps nobody from being blocked, and the status tells the kernel’s state',
+    (_, script) => {
+      expect(run(script)).toBe('0\n');
+      expect(victim.rules(A)).toHaveLength(2);
+      expect(victim.rules(B)).toHaveLength(2);
+    },
+  );
+
+  test('a working directory that is gone', () => {
+    expect(run(`mkdir /var/tmp/gone; cd /var/tmp/gone; rmdir ../gone; "$0" add ${A}`)).toBe(
+      `${A} blocked\n`,
+    );
+    expect(victim.rules(A)).toHaveLength(2);
+  });
+});
+
+describe('a slip in the first of several addresses', () => {
+  test.each([['add'], ['delete']])(
+    'of %s is told as one, and the others are not taken for OSSEC’s',
+    (verb) => {
+      victim.ossec({ srcip: B });
+      const response = victim.person([verb, '203.0.113.7x', B]);
+      expect(response).toMatchObject({ status: BAD_DATA, stdout: '', lines: [] });
+      expect(response.stderr).toContain('203.0.113.7x');
+      expect(victim.allRules()).toHaveLength(2);
+      expect(victim.books()).toMatchObject([{ address: B, holds: [{ origin: 'ossec' }] }]);
+    },
+  );
+});
+
+describe('someone who is not root', () => {
+  test.each([
+    ['add', A],
+    ['delete', A],
+    ['add', A, '--dry-run'],
+    ['list'],
+    ['expire'],
+    ['restore'],
+  ])('%s %s: status 77, and sudo is suggested', (...args) => {
+    const become = ['setpriv', '--reuid', '1001', '--regid', '1001', '--clear-groups'];
+    const result = victim.host.run([...become, builtBinary(), ...args]);
+    expect(result).toMatchObject({ status: NOT_ROOT, stdout: '' });
+    expect(result.stderr).toMatch(/^firewall-drop: .*sudo/);
+  });
+
+  test.each(['--help', '--version'])('%s works', (option) => {
+    const become = ['setpriv', '--reuid', '1001', '--regid', '1001', '--clear-groups'];
+    expect(victim.host.run([...become, builtBinary(), option]).status).toBe(0);
+  });
+});
+
+describe('on a host without iptables', () => {
+  beforeAll(() => {
+    victim.host.useIptables('none');
+  });
+  afterEach(() => {
+    victim.host.useIptables('nft');
+    victim.reset();
+    victim.host.useIptables('none');
+  });
+  afterAll(() => {
+    victim.host.useIptables('nft');
+  });
+  const nothingIsBlocked = (): void => {
+    expect(victim.host.rules(4, { variant: 'nft' }).join()).not.toContain('DROP');
+  };
+
+  test.each([
+    ['a person', () => victim.person(['add', A])],
+    ['Wazuh 4', () => victim.add(A)],
+    ['Wazuh 5', () => victim.enable(A)],
+    ['OSSEC', () => victim.ossec({ srcip: A })],
+  ])('an add by %s fails with status 69, a failed line, and names what is missing', (_, add) => {
+    const response = add();
+    expect(response.status).toBe(FIREWALL);
+    expect(response.stderr).toContain('iptables-restore');
+    expect(response.lines).toEqual([expect.stringMatching(ossecLine('failed', A))]);
+    nothingIsBlocked();
+  });
+
+  test('a delete fails too, and is made up for as soon as there is one', () => {
+    victim.host.useIptables('nft');
+    victim.add(A);
+    victim.host.useIptables('none');
+    const response = victim.delete(A);
+    expect(response.status).toBe(FIREWALL);
+    expect(response.lines).toEqual([expect.stringMatching(ossecLine('failed', A))]);
+    victim.host.useIptables('nft');
+    expect(victim.person(['expire']).lines).toEqual([
+      expect.stringMatching(ossecLine('delete', A)),
+    ]);
+    expect(victim.allRules()).toEqual([]);
+    expect(victim.books()).toEqual([]);
+  });
+});

@@ -1,0 +1,487 @@
+// Who may knock, what each of them hears, and what a knock that makes no sense leads to.
+import { afterAll, afterEach, beforeAll, describe, expect, jest, test } from '@jest/globals';
+import { answerTo, wazuh4Message, wazuh5Message } from '../support/alerts.ts';
+import { builtBinary } from '../support/binary.ts';
+import { eventually } from '../support/wait.ts';
+import { createVictim, ossecLine, type Response, type Victim } from '../support/victim.ts';
+
+jest.setTimeout(60_000);
+
+const A = '203.0.113.7';
+const IDS = ['1628597593.1234567', '5710'] as const;
+const LINE_IDS = { alertId: '1628597593\\.1234567', ruleId: '5710' };
+/** The exit statuses of sysexits(3) that a door may end with. */
+const BAD_DATA = 65;
+const UNAVAILABLE = 69;
+const USAGE = 64;
+
+let victim: Victim;
+beforeAll(async () => {
+  victim = await createVictim({ names: ['firewall-drop', 'firewall-drop.sh'] });
+});
+afterEach(() => {
+  victim.reset();
+});
+afterAll(() => victim.dispose());
+
+function keyLine(name: string, key: string): string {
+  return `{"version":1,"origin":{"name":"${name}","module":"active-response"},"command":"check_keys","parameters":{"keys":["${key}"]}}\n`;
+}
+
+const REFUSAL =
+  /^\w{3} \w{3} [ \d]\d [\d:]{8} UTC \d{4} \/var\/ossec\/active-response\/bin\/firewall-drop\.sh refused - - \d+\.\d+ \d+$/;
+
+/** Not only none for one address: this host starts without any rule. */
+function nothingIsBlocked(): void {
+  expect(victim.allRules()).toEqual([]);
+}
+
+describe('Wazuh 4', () => {
+  test('add: one check_keys line, two rules, one line, exit 0', () => {
+    const response = victim.add(A);
+    expect(response).toMatchObject({ status: 0, stderr: '', stdout: keyLine('firewall-drop', A) });
+    expect(response.lines).toEqual([expect.stringMatching(ossecLine('add', A, LINE_IDS))]);
+    expect(victim.rules(A)).toEqual([
+      `-A INPUT -s ${A}/32 -j DROP`,
+      `-A FORWARD -s ${A}/32 -j DROP`,
+    ]);
+  });
+
+  test('delete: silent on stdout, no rules, one line, exit 0', () => {
+    victim.add(A);
+    const response = victim.delete(A);
+    expect(response).toMatchObject({ status: 0, stdout: '', stderr: '' });
+    expect(response.lines).toEqual([expect.stringMatching(ossecLine('delete', A, LINE_IDS))]);
+    nothingIsBlocked();
+  });
+
+  test('delete of what nobody blocked is a success with a line', () => {
+    const response = victim.delete(A);
+    expect(response).toMatchObject({ status: 0, stdout: '' });
+    expect(response.lines).toHaveLength(1);
+  });
+
+  test.each([
+    ['2001:DB8:0::1', '2001:db8::1'],
+    ['::ffff:203.0.113.7', A],
+    ['::ffff:cb00:7107', A],
+  ])('the key for %s is the canonical %s', (written, canonical) => {
+    const response = victim.add(written);
+    expect(response).toMatchObject({ status: 0, stdout: keyLine('firewall-drop', canonical) });
+    expect(victim.rules(canonical)).toHaveLength(2);
+    expect(victim.delete(written).status).toBe(0);
+    nothingIsBlocked();
+  });
+
+  test('an alert by hand, without id and rule, gets the time of the action and rule 0', () => {
+    const response = victim.add(A, { alert: { data: { srcip: A } } });
+    const ids = { alertId: '1\\d{9}\\.\\d{6}', ruleId: '0' };
+    expect(response.lines).toEqual([expect.stringMatching(ossecLine('add', A, ids))]);
+  });
+
+  test('what execd says after its answer is not read, and no second line is awaited', () => {
+    const message = wazuh4Message({ srcip: A });
+    const response = victim.respond(
+      `${message}${answerTo(message, 'continue')}${wazuh4Message({ srcip: '203.0.113.8' })}`,
+    );
+    expect(response.status).toBe(0);
+    expect(victim.rules('203.0.113.8')).toEqual([]);
+  });
+
+  test('a line that dribbles in is taken once it is whole', async () => {
+    const running = victim.start();
+    const message = wazuh4Message({ srcip: A });
+    for (let at = 0; at < message.length; at += 200) running.say(message.slice(at, at + 200));
+    running.say(answerTo(message, 'continue'));
+    expect(await running.ended).toMatchObject({ status: 0 });
+  });
+});
+
+describe('Wazuh 5', () => {
+  test('enable: check_keys, rules, a line, and a deadline from stateful_timeout', () => {
+    victim.configure('[limits]\ngrace_seconds = 7\n');
+    const response = victim.enable(A, { timeoutSeconds: 180 });
+    expect(response).toMatchObject({ status: 0, stderr: '', stdout: keyLine('firewall-drop', A) });
+    expect(response.lines).toEqual([expect.stringMatching(ossecLine('add', A))]);
+    expect(victim.rules(A)).toHaveLength(2);
+    expect(victim.banOn(A)?.holds).toMatchObject([{ origin: 'wazuh', timeoutSeconds: 187 }]);
+  });
+
+  test('a stateless response has no deadline', () => {
+    expect(victim.enable(A, { type: 'stateless' }).status).toBe(0);
+    expect(victim.banOn(A)?.holds).toMatchObject([{ timeoutSeconds: null, expires: null }]);
+  });
+
+  test('disable: silent on stdout, no rules, one line', () => {
+    victim.enable(A);
+    const response = victim.disable(A, { extra: { stateful_timeout: 180 } });
+    expect(response).toMatchObject({ status: 0, stdout: '' });
+    expect(response.lines).toEqual([expect.stringMatching(ossecLine('delete', A))]);
+    nothingIsBlocked();
+  });
+
+  test('of two commands the first counts, which is not the alert’s', () => {
+    const line = wazuh5Message({ srcip: A }).replace('{"wazuh"', '{"command":"disable","wazuh"');
+    victim.enable(A);
+    expect(victim.respond(line)).toMatchObject({ status: 0, stdout: '' });
+    nothingIsBlocked();
+  });
+});
+
+describe('OSSEC', () => {
+  test('add and delete by arguments, with an empty stdin and an empty stdout', () => {
+    const added = victim.ossec({ srcip: A });
+    expect(added).toMatchObject({ status: 0, stdout: '', stderr: '' });
+    expect(added.lines).toEqual([expect.stringMatching(ossecLine('add', A, LINE_IDS))]);
+    expect(victim.rules(A)).toHaveLength(2);
+    const deleted = victim.ossec({ srcip: A, command: 'delete' });
+    expect(deleted).toMatchObject({ status: 0, stdout: '' });
+    expect(deleted.lines).toEqual([expect.stringMatching(ossecLine('delete', A, LINE_IDS))]);
+    nothingIsBlocked();
+  });
+
+  test('a response by hand from the manager gets ids that rules decode', () => {
+    const words = ['-', A, '(from_the_server)', '(no_rule_id)'];
+    const ids = { alertId: '1\\d{9}\\.\\d{6}', ruleId: '0' };
+    expect(victim.ossecRaw(['add', ...words]).lines).toEqual([
+      expect.stringMatching(ossecLine('add', A, ids)),
+    ]);
+    expect(victim.ossecRaw(['delete', ...words]).status).toBe(0);
+    nothingIsBlocked();
+  });
+
+  test.each([
+    ['an option', '--force'],
+    ['a short option', '-x'],
+    ['an address', '203.0.113.50'],
+    ['an option with a value', '--timeout=1s'],
+    ['the end of options', '--'],
+    ['help', '--help'],
+    ['nothing', ''],
+    ['a line end', 'root\nadd'],
+  ])('a user name that is %s blocks the address after it and nothing else', (_, user) => {
+    const response = victim.ossecRaw(['add', user, A, ...IDS]);
+    expect(response.status).toBe(0);
+    expect(response.lines).toEqual([expect.stringMatching(ossecLine('add', A, LINE_IDS))]);
+    const bans = victim.books();
+    expect(bans).toMatchObject([{ address: A, holds: [{ origin: 'ossec' }] }]);
+  });
+
+  test('a user name of --force opens no protected address', () => {
+    victim.configure('[protect]\nallow = ["203.0.113.99"]\n');
+    for (const ids of [IDS, ['(from_the_server)', '(no_rule_id)']]) {
+      const response = victim.ossecRaw(['add', '--force', '203.0.113.99', ...ids]);
+      expect(response.status).toBe(BAD_DATA);
+      expect(response.lines).toEqual([expect.stringMatching(ossecLine('refused', '203.0.113.99'))]);
+    }
+    nothingIsBlocked();
+  });
+
+  test.each([
+    '-F.',
+    '; reboot',
+    '$(reboot)',
+    '0.0.0.0/0',
+    '203.0.113.0/24',
+    'host.example',
+    'a\nb',
+  ])('refuses %j as an address', (srcip) => {
+    const response = victim.ossecRaw(['add', '-', srcip, ...IDS]);
+    expect(response.status).toBe(BAD_DATA);
+    expect(response.lines).toEqual([expect.stringMatching(REFUSAL)]);
+    nothingIsBlocked();
+  });
+});
+
+describe('a message that can’t be acted on leaves nothing blocked, one line, and a status', () => {
+  const refused = (response: Response): void => {
+    expect(response).toMatchObject({ status: BAD_DATA, stdout: '' });
+    expect(response.lines).toEqual([expect.stringMatching(REFUSAL)]);
+    expect(response.stderr).toMatch(/^firewall-drop: [^\n]+\n$/);
+    nothingIsBlocked();
+  };
+  const message = wazuh4Message({ srcip: A });
+
+  test.each([
+    ['no JSON', 'nonsense\n'],
+    ['JSON that is no object', '[]\n'],
+    ['an empty line', '\n'],
+    ['half an object', `${message.slice(0, 100)}\n`],
+    ['two objects', `${message.trimEnd()}${message}`],
+    ['a NUL byte inside', message.replace('sshd', 'ss\0hd')],
+    ['neither dialect', '{"command":"add"}\n'],
+    ['another command', wazuh4Message({ srcip: A, command: 'restart' })],
+    ['the other dialect’s command', wazuh4Message({ srcip: A, command: 'enable' })],
+    ['Wazuh 4’s command in Wazuh 5’s dialect', wazuh5Message({ srcip: A, command: 'add' })],
+    ['no address', wazuh4Message({ data: { srcuser: 'admin' } })],
+    ['a host name for an address', wazuh4Message({ srcip: 'attacker.example' })],
+    ['a block for an address', wazuh4Message({ srcip: '203.0.113.0/24' })],
+    ['a number for an address', wazuh4Message({ data: { srcip: 3405803783 } })],
+    ['no whole line', message.trimEnd()],
+    ['no input at all', ''],
+  ])('%s', (_, input) => {
+    // As if execd went on regardless: no answer makes up for a bad message.
+    const answer = input.endsWith('\n') ? answerTo(message, 'continue') : '';
+    refused(victim.respond(input + answer));
+  });
+
+  test('a line past the cap, without reading all of it', () => {
+    const long = wazuh4Message({ srcip: A, extra: { full_log: 'x'.repeat(8 * 1024 * 1024) } });
+    refused(victim.respond(long));
+  });
+
+  test.each([
+    ['silence', ''],
+    ['half a line and silence', message.slice(0, 100)],
+  ])('%s, after limits.total_seconds at the latest', async (_, beginning) => {
+    victim.configure('[limits]\ntotal_seconds = 2\n');
+    const running = victim.start();
+    running.say(beginning);
+    const beganMs = performance.now();
+    expect(await running.ended).toMatchObject({ status: BAD_DATA, stdout: '' });
+    expect(performance.now() - beganMs).toBeLessThan(4000);
+    expect(victim.log()).toEqual([expect.stringMatching(REFUSAL)]);
+    nothingIsBlocked();
+  });
+});
+
+describe('without a clear answer to the keys nothing is blocked', () => {
+  const failed = (response: { status: number | null }, lines: readonly string[]): void => {
+    expect(response.status).toBe(UNAVAILABLE);
+    expect(lines).toEqual([expect.stringMatching(ossecLine('failed', A, LINE_IDS))]);
+    nothingIsBlocked();
+    expect(victim.books()).toEqual([]);
+  };
+
+  test.each([
+    ['execd is gone', { answer: 'none' }],
+    ['the answer is no JSON', { answer: { raw: 'continue\n' } }],
+    ['the answer is an array', { answer: { raw: '["continue"]\n' } }],
+    ['the answer is another word', { answer: { raw: '{"command":"maybe"}\n' } }],
+    ['the word is deeper down', { answer: { raw: '{"parameters":{"command":"continue"}}\n' } }],
+    ['the answer breaks off', { answer: { raw: '{"command":"continue"}' } }],
+    ['the answer never ends', { answer: { raw: `{"x":"${'y'.repeat(4 * 1024 * 1024)}"}\n` } }],
+  ] as const)('%s', (_, asked) => {
+    const response = victim.add(A, asked);
+    failed(response, response.lines);
+  });
+
+  test('execd keeps silent: at the bound', async () => {
+    victim.configure('[limits]\ntotal_seconds = 2\n');
+    const running = victim.start();
+    running.say(wazuh4Message({ srcip: A }));
+    const beganMs = performance.now();
+    const result = await running.ended;
+    expect(performance.now() - beganMs).toBeLessThan(4000);
+    expect(result.stdout).toBe(keyLine('firewall-drop', A));
+    failed(result, victim.log());
+  });
+
+  test('stdout is closed from the start', () => {
+    const script = 'exec 1>&-; exec active-response/bin/firewall-drop';
+    const result = victim.host.run(['bash', '-c', script], {
+      cwd: victim.agent.home,
+      input: wazuh4Message({ srcip: A }),
+    });
+    failed(result, victim.log());
+  });
+
+  test('nobody reads stdout any more', () => {
+    const script = 'active-response/bin/firewall-drop | true; echo "${PIPESTATUS[0]}" >/var/status';
+    const message = wazuh4Message({ srcip: A });
+    // `true` is long gone when the keys are written.
+    victim.host.run(['bash', '-c', script], { cwd: victim.agent.home, input: message });
+    failed({ status: Number(victim.host.readFile('/var/status')) }, victim.log());
+  });
+});
+
+describe('abort', () => {
+  test('with all in place: no line, and the deadline moves', () => {
+    victim.setTimeouts(600);
+    victim.add(A);
+    const before = victim.banOn(A)?.holds[0]?.expires ?? '';
+    const response = victim.add(A, { answer: 'abort', alertId: '1628597999.1' });
+    expect(response).toMatchObject({ status: 0, lines: [] });
+    const after = victim.banOn(A)?.holds[0]?.expires ?? '';
+    expect(Date.parse(after)).toBeGreaterThan(Date.parse(before));
+    expect(victim.rules(A)).toHaveLength(2);
+  });
+
+  test.each([A, '2001:db8::7'])(
+    'puts the block on %s back after a flush, and says so',
+    (address) => {
+      victim.add(address);
+      victim.flushRules();
+      const response = victim.add(address, { answer: 'abort' });
+      expect(response.status).toBe(0);
+      expect(response.lines).toEqual([expect.stringMatching(ossecLine('reapplied', address))]);
+      expect(victim.rules(address)).toHaveLength(2);
+    },
+  );
+
+  test('blocks an address that our books don’t know', () => {
+    const response = victim.add(A, { answer: 'abort' });
+    expect(response.status).toBe(0);
+    expect(response.lines).toEqual([expect.stringMatching(ossecLine('add', A))]);
+    expect(victim.rules(A)).toHaveLength(2);
+    expect(victim.banOn(A)).toMatchObject({ phase: 'blocked' });
+  });
+});
+
+describe('home and name', () => {
+  const other = '/var/other';
+  beforeAll(() => {
+    victim.host.installAgent({ binary: builtBinary(), home: other });
+    victim.host.installAgent({ binary: builtBinary(), home: '/var/real', as: 'file' });
+  });
+  const logOf = (home: string): string[] => {
+    const path = `${home}/logs/active-responses.log`;
+    const lines = victim.host.run(['cat', path]).stdout.split('\n').filter(Boolean);
+    victim.host.remove(path);
+    return lines;
+  };
+
+  test('a link firewall-drop.sh speaks by its own name', () => {
+    const response = victim.add(A, { program: 'active-response/bin/firewall-drop.sh' });
+    expect(response).toMatchObject({ status: 0, stdout: keyLine('firewall-drop.sh', A) });
+    expect(response.lines).toEqual([expect.stringMatching(ossecLine('add', A))]);
+  });
+
+  test.each([
+    ['relative', 'active-response/bin/firewall-drop', other],
+    ['absolute', `${other}/active-response/bin/firewall-drop`, '/'],
+    ['winding', 'bin/../bin/./firewall-drop', `${other}/active-response`],
+  ])('another home is found by a %s argv[0]', (_, program, cwd) => {
+    expect(victim.add(A, { program, cwd })).toMatchObject({ status: 0, lines: [] });
+    expect(logOf(other)).toEqual([expect.stringMatching(ossecLine('add', A, { home: other }))]);
+  });
+
+  test.each([
+    ['another program', '/bin/sh', 'sh'],
+    ['nothing', '', 'firewall-drop'],
+    ['a path to nowhere', '/nowhere/active-response/bin/firewall-drop', 'firewall-drop'],
+    ['a home with another program', '/var/lie/active-response/bin/firewall-drop', 'firewall-drop'],
+    ['a line end', 'active-response/bin/fire\nwall', 'firewall-drop'],
+    ['escape sequences', 'active-response/bin/\u001b[2Jx', 'firewall-drop'],
+    ['300 letters', `active-response/bin/${'x'.repeat(300)}`, 'firewall-drop'],
+    ['5000 letters and slashes', 'x/'.repeat(2500), 'x'],
+    ['a bare name', 'firewall-drop', 'firewall-drop'],
+  ])('an argv[0] that is %s leads to the default home', (_, argv0, name) => {
+    victim.host.mkdir('/var/lie/active-response/bin');
+    victim.host.symlink('/bin/true', '/var/lie/active-response/bin/firewall-drop');
+    const response = victim.add(A, { program: victim.agent.program(), argv0 });
+    expect(response).toMatchObject({ status: 0, stdout: keyLine(name, A) });
+    expect(response.lines).toEqual([
+      expect.stringMatching(ossecLine('add', A, { name: `${name}.sh` })),
+    ]);
+  });
+
+  test('a lying argv[0] leads to the home in which the executable itself lies', () => {
+    const program = '/var/real/active-response/bin/firewall-drop';
+    const response = victim.add(A, { program, argv0: '/bin/sh' });
+    expect(response).toMatchObject({ status: 0, lines: [] });
+    const home = '/var/real';
+    expect(logOf(home)).toEqual([
+      expect.stringMatching(ossecLine('add', A, { home, name: 'sh.sh' })),
+    ]);
+  });
+});
+
+describe('the runtime underneath stays out of sight', () => {
+  const planted = '/var/tmp/planted.cjs';
+  const proof = '/var/tmp/proof';
+  beforeAll(() => {
+    victim.host.writeFile(planted, `require('node:fs').writeFileSync('${proof}', '')`);
+    const impostor = `#!/bin/sh\n: >${proof}\n`;
+    victim.host.writeFile('/var/tmp/iptables-restore', impostor, { mode: '0755' });
+  });
+  afterEach(() => {
+    expect(victim.host.exists(proof)).toBe(false);
+  });
+
+  test.each([
+    [['--inspect-brk']],
+    [['--inspect-brk=127.0.0.1:9229']],
+    [['-e', `require('fs').writeFileSync('${proof}', '')`]],
+    [['--require', planted]],
+    [['--eval', '1']],
+    [['-r', planted]],
+    [['--import', planted]],
+    [['--experimental-sea-config', planted]],
+    [['--v8-options']],
+    [[planted]],
+  ])('%j is a mistake of a person', (args) => {
+    const message = wazuh4Message({ srcip: A });
+    const result = victim.host.run([victim.agent.program(), ...args], {
+      input: message + answerTo(message, 'continue'),
+      timeoutMs: 10_000,
+    });
+    expect(result).toMatchObject({ status: USAGE, stdout: '' });
+    expect(result.stderr).toMatch(/^firewall-drop: /);
+    nothingIsBlocked();
+  });
+
+  test('--version is ours', () => {
+    expect(victim.person(['--version']).stdout).toMatch(/^\d+\.\d+\.\d+\n$/);
+  });
+
+  test.each<[string, Record<string, string>]>([
+    ['NODE_OPTIONS', { NODE_OPTIONS: `--require ${planted}` }],
+    ['a NODE_OPTIONS that no runtime takes', { NODE_OPTIONS: '--no-such-option' }],
+    ['an inspector', { NODE_OPTIONS: '--inspect-brk' }],
+    ['a file for warnings', { NODE_REDIRECT_WARNINGS: proof }],
+    ['more certificates', { NODE_EXTRA_CA_CERTS: '/nowhere' }],
+    ['the packer’s own switches', { PKG_EXECPATH: 'PKG_INVOKE_NODEJS', DEBUG_PKG: '2' }],
+    ['a PATH with an iptables-restore of its own', { PATH: '/var/tmp' }],
+    ['a library to load before others', { LD_PRELOAD: '/nowhere.so', LD_LIBRARY_PATH: '/nowhere' }],
+    ['a directory for iptables’ extensions', { XTABLES_LIBDIR: '/nowhere' }],
+    ['a module path', { NODE_PATH: '/var/tmp' }],
+    ['a directory for temporary files', { SQLITE_TMPDIR: '/nowhere', TMPDIR: '/nowhere' }],
+    ['another language', { LANG: 'de_DE.UTF-8', LC_ALL: 'de_DE.UTF-8', IFS: '/' }],
+    ['nothing', {}],
+  ])('%s in the environment changes nothing', (_, env) => {
+    const message = wazuh4Message({ srcip: A });
+    const settings = Object.entries(env).map(([name, value]) => `${name}=${value}`);
+    const program = 'active-response/bin/firewall-drop';
+    const result = victim.host.run(['env', '-i', ...settings, program], {
+      cwd: victim.agent.home,
+      input: message + answerTo(message, 'continue'),
+    });
+    expect(result).toMatchObject({ status: 0, stdout: keyLine('firewall-drop', A) });
+    expect(victim.log()).toEqual([expect.stringMatching(ossecLine('add', A))]);
+    expect(victim.rules(A)).toHaveLength(2);
+  });
+
+  test('files planted in the working directory are not read', () => {
+    const { home } = victim.agent;
+    victim.host.writeFile(`${home}/package.json`, '{"type":"nonsense"');
+    victim.host.writeFile(`${home}/.env`, `NODE_OPTIONS=--require ${planted}\n`);
+    victim.host.writeFile(`${home}/node.config.json`, `{"nodeOptions":{"require":"${planted}"}}`);
+    expect(victim.add(A).status).toBe(0);
+    for (const name of ['package.json', '.env', 'node.config.json']) {
+      victim.host.remove(`${home}/${name}`);
+    }
+  });
+});
+
+test('a socket for stdin does as well as a pipe', async () => {
+  const child = victim.host.spawn(['active-response/bin/firewall-drop'], {
+    cwd: victim.agent.home,
+  });
+  const message = wazuh4Message({ srcip: A });
+  let heard = '';
+  child.stdout?.on('data', (chunk: Buffer) => (heard += chunk.toString()));
+  child.stdin?.write(message);
+  await eventually('the keys', () => heard === keyLine('firewall-drop', A));
+  child.stdin?.write(answerTo(message, 'continue'));
+  await eventually('its end', () => child.exitCode !== null || child.signalCode !== null);
+  expect(child.exitCode).toBe(0);
+  expect(victim.rules(A)).toHaveLength(2);
+});
+
+test('without arguments on a terminal: usage', () => {
+  const typed = `${victim.agent.program()}; echo "status $?"`;
+  const { stdout } = victim.host.run(['script', '-qec', typed, '/dev/null'], { timeoutMs: 10_000 });
+  expect(stdout).toContain(`status ${USAGE}`);
+  expect(stdout).toContain('firewall-drop add');
+});

@@ -1,0 +1,346 @@
+// The kernel decides: both variants and families, busy locks, broken and lying programs, and rules that are not ours.
+import { afterAll, afterEach, beforeAll, describe, expect, jest, test } from '@jest/globals';
+import type { IptablesVariant } from '../support/host.ts';
+import { createVictim, ossecLine, type Victim } from '../support/victim.ts';
+import { eventually } from '../support/wait.ts';
+
+jest.setTimeout(60_000);
+
+const A = '203.0.113.7';
+const A6 = '2001:db8:ffff::7';
+const FIREWALL = 69;
+const FAKE = '/var/tmp/fake-restore';
+
+let victim: Victim;
+
+function inHost(script: string): string {
+  return victim.host.must(['bash', '-c', script]);
+}
+
+/** Without counters, which move by themselves, and comments, which have the time. */
+function savedRules(): string {
+  return inHost('iptables-save; ip6tables-save').replace(/\[\d+:\d+\]|^#.*\n/gm, '');
+}
+
+/** Foreign rules that look like ours in every way but one, in chains of ours and of others. */
+const FOREIGN = `*filter
+:OTHER - [0:0]
+-A INPUT -s ${A} -j REJECT
+-A INPUT -s ${A} -p tcp -j DROP
+-A INPUT -s ${A} -i eth9 -j DROP
+-A INPUT -d ${A} -j DROP
+-A INPUT ! -s ${A} -p udp --dport 9 -j DROP
+-A INPUT -s ${A}/24 -j DROP
+-A INPUT -s ${A} -m comment --comment "-s ${A} -j DROP" -j DROP
+-A INPUT -s ${A} -j OTHER
+-A FORWARD -s 203.0.113.70 -j DROP
+-A FORWARD -s ${A} -g OTHER
+-A OUTPUT -s ${A} -j DROP
+-A OTHER -s ${A} -j DROP
+COMMIT
+*mangle
+-A PREROUTING -s ${A} -j DROP
+COMMIT
+`;
+
+describe.each<IptablesVariant>(['nft', 'legacy'])('iptables-%s', (variant) => {
+  beforeAll(async () => {
+    victim = await createVictim({ variant });
+  });
+  afterEach(() => {
+    victim.reset();
+  });
+  afterAll(() => victim.dispose());
+
+  test.each([
+    [A, `${A}/32`],
+    [A6, `${A6}/128`],
+  ])('%s: a pair of rules, first in their chains, made and removed', (address, source) => {
+    expect(victim.add(address).status).toBe(0);
+    expect(victim.host.rulesFor(address, { variant })).toEqual([
+      `-A INPUT -s ${source} -j DROP`,
+      `-A FORWARD -s ${source} -j DROP`,
+    ]);
+    expect(victim.allRules()).toHaveLength(2);
+    expect(victim.delete(address).status).toBe(0);
+    expect(victim.allRules()).toEqual([]);
+  });
+
+  test('foreign rules stay as they are and where they are', () => {
+    victim.host.must(['iptables-restore', '--noflush'], { input: FOREIGN });
+    const before = savedRules();
+    expect(victim.add(A).status).toBe(0);
+    expect(victim.add(A).status).toBe(0);
+    const own = `-A \\w+ -s ${A}/32 -j DROP\\n`;
+    const during = savedRules().replace(new RegExp(`^${own}`, 'gm'), '');
+    expect(during).toBe(before.replace(new RegExp(`^${own}`, 'gm'), ''));
+    expect(victim.delete(A).status).toBe(0);
+    expect(savedRules()).toBe(before);
+    inHost('iptables -w -F OTHER; iptables -w -t mangle -F; iptables -w -F; iptables -w -X OTHER');
+  });
+
+  test('our rules come first, before what would accept the packets', () => {
+    inHost(
+      'iptables -w -A INPUT -m state --state ESTABLISHED -j ACCEPT; iptables -w -A INPUT -j ACCEPT',
+    );
+    victim.add('203.0.113.8');
+    victim.add(A);
+    const input = victim.host.rules(4).filter((rule) => rule.startsWith('-A INPUT'));
+    expect(input.slice(0, 2).toSorted()).toEqual([
+      `-A INPUT -s ${A}/32 -j DROP`,
+      '-A INPUT -s 203.0.113.8/32 -j DROP',
+    ]);
+  });
+
+  test('3,000 foreign rules make nothing slow, and all stay', () => {
+    const rules = Array.from({ length: 3000 }, (_, index) => {
+      return `-A INPUT -s 198.18.${Math.floor(index / 250)}.${index % 250} -p tcp --dport 22 -j ACCEPT`;
+    });
+    const input = ['*filter', ...rules, 'COMMIT', ''].join('\n');
+    victim.host.must(['iptables-restore', '--noflush'], { input });
+    for (const act of [() => victim.add(A), () => victim.add(A), () => victim.delete(A)]) {
+      const { status, durationMs } = act();
+      expect(status).toBe(0);
+      // A second on a machine that does nothing else.
+      expect(durationMs).toBeLessThan(4000);
+    }
+    expect(victim.allRules()).toHaveLength(3000);
+  });
+
+  test('without the right to change the firewall it fails at once', () => {
+    const drop = ['setpriv', '--bounding-set', '-net_admin', '--inh-caps', '-net_admin'];
+    const program = victim.agent.program();
+    const beganMs = performance.now();
+    const { status } = victim.host.run([...drop, program, 'add', '-', A, '1628597593.1', '5710']);
+    expect(status).toBe(FIREWALL);
+    expect(performance.now() - beganMs).toBeLessThan(8000);
+    expect(victim.log()).toEqual([expect.stringMatching(ossecLine('failed', A))]);
+    expect(victim.allRules()).toEqual([]);
+  });
+});
+
+describe('the xtables lock of iptables-legacy', () => {
+  beforeAll(async () => {
+    victim = await createVictim({ variant: 'legacy' });
+  });
+  afterEach(() => {
+    victim.reset();
+  });
+  afterAll(() => victim.dispose());
+
+  const holdLock = async (seconds: number): Promise<() => void> => {
+    const script = `exec 9>/run/xtables.lock; flock 9; echo held; exec sleep ${seconds}`;
+    const holder = victim.host.spawn(['bash', '-c', script]);
+    let said = '';
+    holder.stdout?.on('data', (chunk: Buffer) => (said += chunk.toString()));
+    await eventually('the lock to be held', () => said.includes('held'));
+    return () => holder.kill('SIGKILL');
+  };
+
+  test('held for three seconds is waited for', async () => {
+    await holdLock(3);
+    const response = victim.add(A);
+    expect(response.status).toBe(0);
+    expect(response.durationMs).toBeGreaterThan(1500);
+    expect(victim.rules(A)).toHaveLength(2);
+  });
+
+  test('held for ever makes it give up in bounded time, with nothing blocked', async () => {
+    victim.configure('[firewall]\nlock_wait_seconds = 1\n');
+    const release = await holdLock(60);
+    const response = victim.add(A);
+    release();
+    expect(response.status).toBe(FIREWALL);
+    expect(response.durationMs).toBeLessThan(18_000);
+    expect(response.lines).toEqual([expect.stringMatching(ossecLine('failed', A))]);
+    expect(response.stderr).toMatch(/lock/i);
+    expect(victim.allRules()).toEqual([]);
+    expect(victim.person(['expire']).status).toBe(0);
+    expect(victim.books()).toEqual([]);
+  });
+
+  test('held for ever keeps a delete for the next run', async () => {
+    victim.add(A);
+    victim.configure('[firewall]\nlock_wait_seconds = 1\n');
+    const release = await holdLock(60);
+    const response = victim.delete(A);
+    release();
+    expect(response.status).toBe(FIREWALL);
+    expect(response.durationMs).toBeLessThan(18_000);
+    expect(victim.person(['expire']).status).toBe(0);
+    expect(victim.allRules()).toEqual([]);
+    expect(victim.books()).toEqual([]);
+  });
+});
+
+describe('a broken iptables-restore', () => {
+  const real = '/usr/sbin/iptables-nft-restore';
+  const changes = '[[ $input == *-I* || $input == *-D* ]]';
+
+  beforeAll(async () => {
+    victim = await createVictim({ variant: 'nft' });
+  });
+  afterEach(() => {
+    victim.host.useIptables('nft');
+    victim.reset();
+    inHost('rm -f /var/tmp/count /var/tmp/leak; true');
+  });
+  afterAll(() => victim.dispose());
+
+  const breakWith = (script: string): void => {
+    const text = `#!/bin/bash\ninput=$(cat)\nwork() { ${real} "$@" <<<"$input"; }\n${script}\n`;
+    victim.host.writeFile(FAKE, text, { mode: '0755' });
+    victim.host.symlink(FAKE, '/etc/alternatives/iptables-restore');
+  };
+  /** Exit status 0 if and only if the kernel is as asked. */
+  const isHonest = (status: number | null, asked: 'blocked' | 'released'): void => {
+    const count = victim.rules(A).length;
+    const done = count === (asked === 'blocked' ? 2 : 0);
+    expect({ status: status === 0, done }).toEqual({ status: done, done });
+  };
+  /** With a sound program again, any run makes books and kernel agree. */
+  const healsLater = (): void => {
+    victim.host.useIptables('nft');
+    expect(victim.person(['expire']).status).toBe(0);
+    const ban = victim.banOn(A);
+    expect(ban?.phase ?? 'blocked').toBe('blocked');
+    expect(victim.rules(A)).toHaveLength(ban === undefined ? 0 : 2);
+    expect(victim.delete(A).status).toBe(0);
+    expect(victim.allRules()).toEqual([]);
+  };
+
+  const failures: readonly (readonly [string, string, RegExp])[] = [
+    ['fails always', 'echo "no such table" >&2; exit 1', /no such table/],
+    ['fails at changes', `${changes} && { echo refused >&2; exit 2; }; work "$@"`, /refused/],
+    ['fails for FORWARD', '[[ $input == *FORWARD\\ * ]] && exit 1; work "$@"', /status 1/],
+    ['is killed', 'kill -9 $$', /SIGKILL/],
+    ['crashes', 'kill -SEGV $$', /SIGSEGV/],
+    ['says that all is well and does nothing', 'exit 0', /./],
+    [
+      'lists and never changes',
+      `input=$'*filter\\n-S\\nCOMMIT'; work "$@"`,
+      /never found as asked/,
+    ],
+    ['is missing its interpreter', '', /./],
+  ];
+
+  test.each(failures)(
+    'that %s: status 69, a failed line, its complaint, nothing blocked',
+    (what, script, complaint) => {
+      breakWith(script);
+      if (what.includes('interpreter')) {
+        victim.host.writeFile(FAKE, '#!/no/such/interpreter\n', { mode: '0755' });
+      }
+      const response = victim.add(A);
+      expect(response.status).toBe(FIREWALL);
+      expect(response.lines).toEqual([expect.stringMatching(ossecLine('failed', A))]);
+      expect(response.stderr).toMatch(complaint);
+      expect(victim.troubles().join('\n')).toMatch(complaint);
+      isHonest(response.status, 'blocked');
+      healsLater();
+    },
+  );
+
+  test.each(failures.slice(0, 4))(
+    'that %s: a delete tells the truth and is made up for',
+    (_, script) => {
+      victim.add(A);
+      breakWith(script);
+      const response = victim.delete(A);
+      isHonest(response.status, 'released');
+      expect(response.status).toBe(FIREWALL);
+      expect(response.lines).toEqual([expect.stringMatching(ossecLine('failed', A))]);
+      healsLater();
+      expect(victim.log().filter((line) => line.includes(' delete '))).not.toEqual([]);
+    },
+  );
+
+  test('that crashes after its work: the kernel was looked at, so that it is a success', () => {
+    breakWith(`work "$@"; ${changes} && kill -SEGV $$; exit 0`);
+    const response = victim.add(A);
+    expect(response.status).toBe(0);
+    expect(response.lines).toEqual([expect.stringMatching(ossecLine('add', A))]);
+    isHonest(response.status, 'blocked');
+    const released = victim.delete(A);
+    expect(released.status).toBe(0);
+    isHonest(released.status, 'released');
+  });
+
+  test('that crashes after its work, even when it only looks: no success, and the next run knows', () => {
+    breakWith('work "$@"; kill -SEGV $$');
+    expect(victim.add(A).status).toBe(FIREWALL);
+    healsLater();
+  });
+
+  test('that is busy twice is asked again', () => {
+    breakWith(
+      `n=$(cat /var/tmp/count 2>/dev/null || echo 0); echo $((n + 1)) >/var/tmp/count; ((n < 2)) && exit 4; work "$@"`,
+    );
+    expect(victim.add(A).status).toBe(0);
+    expect(victim.rules(A)).toHaveLength(2);
+  });
+
+  test.each([
+    ['hangs', 'exec sleep 600'],
+    ['hangs and ignores TERM', 'trap "" TERM INT HUP; while :; do sleep 1; done'],
+    ['hangs after its work', 'work "$@"; exec sleep 600'],
+  ])('that %s is ended in bounded time', (_, script) => {
+    victim.configure('[firewall]\nprogram_timeout_seconds = 1\n');
+    breakWith(script);
+    const response = victim.add(A);
+    expect(response.status).toBe(FIREWALL);
+    expect(response.durationMs).toBeLessThan(10_000);
+    expect(response.stderr).toMatch(/did not end within 1\.0 s/);
+    healsLater();
+  });
+
+  test('that leaves a child behind with its pipes holds nobody up', () => {
+    victim.configure('[firewall]\nprogram_timeout_seconds = 2\n');
+    breakWith('sleep 600 & echo $! >>/var/tmp/leak; work "$@"');
+    const response = victim.add(A);
+    expect(response.durationMs).toBeLessThan(18_000);
+    if (response.status === 0) expect(victim.rules(A)).toHaveLength(2);
+    else expect(response.status).toBe(FIREWALL);
+    inHost('kill $(cat /var/tmp/leak)');
+    healsLater();
+  });
+
+  const flood = 'head -c 10485760 /dev/zero | tr "\\0" x';
+  test.each([
+    ['10 MB of complaints and fails', `${flood} >&2; exit 1`, FIREWALL],
+    ['10 MB of nonsense and fails', `${flood}; exit 1`, FIREWALL],
+    ['10 MB of complaints and works', `${flood} >&2; work "$@"`, 0],
+    ['10 MB of nonsense and works', `${flood}; echo; work "$@"`, 0],
+  ])('that prints %s fills no log', (_, script, status) => {
+    breakWith(script);
+    const response = victim.add(A);
+    expect(response.status).toBe(status);
+    isHonest(response.status, 'blocked');
+    expect(response.stderr.length).toBeLessThan(4000);
+    expect(victim.troubles().join('').length).toBeLessThan(4000);
+  });
+
+  test('of IPv6 leaves IPv4 unaffected', () => {
+    victim.person(['add', A6]);
+    const complaint = "ip6tables-restore v1.8: can't initialize: Table does not exist";
+    victim.host.writeFile(FAKE, `#!/bin/sh\necho "${complaint}" >&2; exit 3\n`, { mode: '0755' });
+    victim.host.symlink(FAKE, '/etc/alternatives/ip6tables-restore');
+
+    expect(victim.add(A)).toMatchObject({ status: 0, stderr: '' });
+    expect(victim.rules(A)).toHaveLength(2);
+    const six = victim.add('2001:db8:ffff::8');
+    expect(six.status).toBe(FIREWALL);
+    expect(six.stderr).toContain('Table does not exist');
+    expect(victim.delete(A).status).toBe(0);
+    expect(victim.rules(A)).toEqual([]);
+  });
+
+  test('of IPv6 keeps `restore` from no block of IPv4', () => {
+    victim.person(['add', A6, A]);
+    victim.flushRules();
+    victim.host.writeFile(FAKE, '#!/bin/sh\nexit 3\n', { mode: '0755' });
+    victim.host.symlink(FAKE, '/etc/alternatives/ip6tables-restore');
+    expect(victim.person(['restore']).status).toBe(FIREWALL);
+    expect(victim.rules(A)).toHaveLength(2);
+  });
+});

@@ -1,0 +1,396 @@
+// active-responses.log: lines that the rule engines decode, in a file that nobody less privileged can turn against us.
+import { afterAll, afterEach, beforeAll, describe, expect, jest, test } from '@jest/globals';
+import { answerTo, type JsonObject, wazuh4Message, wazuh4Object } from '../support/alerts.ts';
+import { createVictim, ossecLine, type Victim } from '../support/victim.ts';
+
+jest.setTimeout(60_000);
+
+const A = '203.0.113.7';
+const A6 = '2001:db8:ffff::7';
+const HOME = '/var/ossec';
+const LOGS = `${HOME}/logs`;
+const LOG = `${LOGS}/active-responses.log`;
+/** Apart from the line end, which splitting has taken away. */
+// eslint-disable-next-line no-control-regex -- they are what is looked for
+const CONTROL = /[\u0000-\u001f\u007f-\u009f\u2028\u2029]/;
+
+let victim: Victim;
+beforeAll(async () => {
+  victim = await createVictim();
+});
+afterEach(() => {
+  victim.reset();
+});
+afterAll(() => victim.dispose());
+
+function inHost(script: string): string {
+  return victim.host.must(['bash', '-c', script]);
+}
+
+describe('the format "ossec"', () => {
+  /** OSSEC's and Wazuh's decoder ar_log and its fields: script, type, srcip, id, extra_data (the rule). */
+  const DECODER =
+    /^\w{3} \w{3} {1,2}\d{1,2} \d\d:\d\d:\d\d [+-]?[A-Za-z0-9]+ \d{4} \/\S+\/active-response\/bin\/(\S+\.sh) (\S+) - (\S+) (\d+\.\d+) (\d+)$/;
+  const decode = (lines: readonly string[]): (string[] | undefined)[] => {
+    return lines.map((line) => DECODER.exec(line)?.slice(1));
+  };
+
+  test.each([A, A6])('gives rules 601 and 602 what they decode, for %s', (address) => {
+    const ids = ['1628597593.1234567', '5710'];
+    expect(decode(victim.add(address).lines)).toEqual([
+      ['firewall-drop.sh', 'add', address, ...ids],
+    ]);
+    expect(decode(victim.delete(address).lines)).toEqual([
+      ['firewall-drop.sh', 'delete', address, ...ids],
+    ]);
+  });
+
+  test('decodes for an alert by hand, a person and an OSSEC response by hand as well', () => {
+    const byHand = [
+      victim.add(A, { alert: { data: { srcip: A } } }),
+      victim.person(['add', A]),
+      victim.ossecRaw(['add', '-', A, '(from_the_server)', '(no_rule_id)']),
+    ];
+    for (const { lines } of byHand) {
+      const now = expect.stringMatching(/^1\d{9}\.\d{6}$/);
+      expect(decode(lines)).toEqual([['firewall-drop.sh', 'add', A, now, '0']]);
+    }
+  });
+
+  test.each([
+    ['letters', 'abc', '57x10'],
+    ['something longer', '1628597593.1234567 add', '5710 x'],
+    ['line ends', '1628597593.1234567\n', '5710\n'],
+    ['far too long', `1.${'2'.repeat(40)}`, '3'.repeat(40)],
+  ])('ids that are %s are replaced by ones that decode', (_, alertId, ruleId) => {
+    const [fields] = decode(victim.add(A, { alertId, ruleId }).lines);
+    expect(fields?.slice(3)).toEqual([expect.stringMatching(/^1\d{9}\.\d{6}$/), '0']);
+  });
+
+  test('a refusal and a failure have verbs of their own, so that 601 never lies', () => {
+    expect(decode(victim.add('127.0.0.1').lines)[0]?.[1]).toBe('refused');
+    expect(decode(victim.add(A, { answer: 'none' }).lines)[0]?.[1]).toBe('failed');
+  });
+});
+
+describe('the format "wazuh"', () => {
+  const PREFIX = /^\d{4}\/\d\d\/\d\d \d\d:\d\d:\d\d active-response\/bin\/firewall-drop: /;
+  const texts = (lines: readonly string[]): string[] => {
+    for (const line of lines) expect(line).toMatch(PREFIX);
+    return lines.map((line) => line.replace(PREFIX, ''));
+  };
+  /** Rules 651 and 652 look at the command and the program; the address is decoded only where it is first in `data`. */
+  const decoded = (text: string | undefined): unknown => {
+    const message = JSON.parse(text ?? '') as {
+      command: string;
+      parameters: { program: string; alert: { data: JsonObject } };
+    };
+    const { program, alert } = message.parameters;
+    return [message.command, program, Object.entries(alert.data)[0]];
+  };
+  const program = 'active-response/bin/firewall-drop';
+
+  test('repeats the conversation of an add, message first heard and written unchanged', () => {
+    victim.configure('[log]\nformat = "wazuh"\n');
+    const message = wazuh4Message({ srcip: A });
+    const [starting, heard, keys, answer, ended, ...rest] = texts(victim.add(A).lines);
+    expect([starting, ended, rest]).toEqual(['Starting', 'Ended', []]);
+    expect(`${heard ?? ''}\n`).toBe(message);
+    expect(decoded(heard)).toEqual(['add', program, ['srcip', A]]);
+    expect(keys).toContain(`"command":"check_keys","parameters":{"keys":["${A}"]}`);
+    expect(`${answer ?? ''}\n`).toBe(answerTo(message, 'continue'));
+  });
+
+  test('has no keys and no answer for a delete', () => {
+    victim.configure('[log]\nformat = "wazuh"\n');
+    victim.add(A);
+    const [starting, heard, ended, ...rest] = texts(victim.delete(A).lines);
+    expect([starting, ended, rest]).toEqual(['Starting', 'Ended', []]);
+    expect(decoded(heard)).toEqual(['delete', program, ['srcip', A]]);
+  });
+
+  test.each([
+    ['a person', () => victim.person(['add', A])],
+    ['OSSEC', () => victim.ossec({ srcip: A })],
+  ])('writes a message that rule 651 decodes for %s, who sent none', (_, act) => {
+    victim.configure('[log]\nformat = "wazuh"\n');
+    const [starting, message, ended, ...rest] = texts(act().lines);
+    expect([starting, ended, rest]).toEqual(['Starting', 'Ended', []]);
+    expect(decoded(message)).toEqual(['add', program, ['srcip', A]]);
+  });
+
+  test('has no message in the lines of what was not done', () => {
+    victim.configure('[log]\nformat = "wazuh"\n');
+    const lines = [...victim.add('127.0.0.1').lines, ...victim.add(A, { answer: 'none' }).lines];
+    expect(texts(lines)).toEqual([
+      'refused 127.0.0.1 1628597593.1234567 5710',
+      `failed ${A} 1628597593.1234567 5710`,
+    ]);
+  });
+
+  test('"both" writes both', () => {
+    victim.configure('[log]\nformat = "both"\n');
+    const [first, ...others] = victim.add(A).lines;
+    expect(first).toMatch(ossecLine('add', A));
+    expect(texts(others)).toHaveLength(5);
+  });
+});
+
+describe('the date', () => {
+  const ZONES = [
+    'UTC',
+    'Europe/Berlin',
+    'Europe/London',
+    'America/New_York',
+    'America/Sao_Paulo',
+    'America/St_Johns',
+    'Africa/Casablanca',
+    'Asia/Kolkata',
+    'Asia/Kathmandu',
+    'Australia/Lord_Howe',
+    'Pacific/Chatham',
+    'Pacific/Kiritimati',
+    'Etc/GMT+12',
+  ];
+  const program = `${HOME}/active-response/bin/firewall-drop add ${A} >/dev/null`;
+  const date = 'LC_ALL=C date "+%a %b %e %H:%M:%S %Z %Y"';
+  /** One of the two seconds is the line's. */
+  const asDatePrintsIt = (setting: string): void => {
+    const dates = inHost(`${setting}; ${date}; ${program}; ${date}`).trimEnd().split('\n');
+    const line = victim.log().at(-1) ?? '';
+    expect(dates).toContain(line.slice(0, line.indexOf(' /')));
+  };
+
+  test.each(ZONES)('is what date(1) prints, with TZ=%s', (zone) => {
+    asDatePrintsIt(`export TZ=${zone}`);
+  });
+
+  test.each(ZONES)('is what date(1) prints, with /etc/localtime for %s', (zone) => {
+    asDatePrintsIt(`ln -sfn /usr/share/zoneinfo/${zone} /etc/localtime`);
+  });
+
+  test('is what date(1) prints without /etc/localtime', () => {
+    asDatePrintsIt('rm /etc/localtime');
+  });
+
+  test.each(['/etc/passwd', '../../../etc/passwd', ':/etc/passwd', 'No/Such', 'x'.repeat(5000)])(
+    'is the host’s where TZ is %.30s, which is not opened',
+    (tz) => {
+      inHost(`ln -sfn /usr/share/zoneinfo/Asia/Kathmandu /etc/localtime; TZ=${tz} ${program}`);
+      expect(victim.log()).toEqual([
+        expect.stringMatching(ossecLine('add', A, { zone: '\\+0545' })),
+      ]);
+    },
+  );
+
+  test('of the format "wazuh" is in the host’s zone too', () => {
+    victim.configure('[log]\nformat = "wazuh"\n');
+    inHost('ln -sfn /usr/share/zoneinfo/Pacific/Kiritimati /etc/localtime');
+    const wazuhDate = 'date "+%Y/%m/%d %H:%M:%S"';
+    const dates = inHost(`${wazuhDate}; ${program}; ${wazuhDate}`).trimEnd().split('\n');
+    expect(dates).toContain(victim.log()[0]?.slice(0, 19));
+    inHost('ln -sfn /usr/share/zoneinfo/Etc/UTC /etc/localtime');
+  });
+});
+
+describe('the file', () => {
+  test.each(['0', '077', '0777'])(
+    'is made with its directory’s owner and mode 0660, under umask %s',
+    (mask) => {
+      const owner = inHost(`stat -c %u:%g ${LOGS}`);
+      // The second add makes trouble, so that our own log is made too.
+      victim.configure('nonsense = 1\n');
+      inHost(`umask ${mask}; ${victim.agent.program()} add ${A} 2>/dev/null`);
+      for (const name of ['active-responses.log', 'firewall-drop.log']) {
+        expect(inHost(`stat -c '%u:%g %a' ${LOGS}/${name}`)).toBe(`${owner.trim()} 660\n`);
+      }
+    },
+  );
+
+  test('keeps the owner and mode that it has', () => {
+    victim.host.writeFile(LOG, 'an older line\n', { mode: '0600' });
+    victim.add(A);
+    expect(inHost(`stat -c '%u:%g %a' ${LOG}`)).toBe('0:0 600\n');
+    expect(victim.log()[0]).toBe('an older line');
+  });
+
+  test('is found again after the agent has rotated it', () => {
+    victim.add(A);
+    inHost(`mv ${LOG} ${LOG}.1`);
+    expect(victim.delete(A).status).toBe(0);
+    expect(victim.log()).toEqual([expect.stringMatching(ossecLine('delete', A))]);
+    inHost(`rm ${LOG}.1`);
+  });
+});
+
+describe('what somebody put in the log’s place is not written to, and the block happens', () => {
+  const TARGET = '/var/lib/target';
+  const kinds: readonly (readonly [string, string])[] = [
+    ['a link to a file', `ln -s ${TARGET} ${LOG}`],
+    ['a link to a file beside it', `ln -s ossec.log ${LOG}; : >${LOGS}/ossec.log`],
+    ['a dangling link', `ln -s /var/lib/not-there ${LOG}`],
+    ['a FIFO', `mkfifo ${LOG}`],
+    ['a directory', `mkdir ${LOG}`],
+    ['a device', `mknod ${LOG} c 1 3 2>/dev/null || { : >${LOG}; mount --bind /dev/null ${LOG}; }`],
+    ['a second name of another file', `ln ${TARGET} ${LOG}`],
+    [
+      'a socket',
+      `${process.execPath} -e "require('net').createServer().listen('${LOG}', () => process.kill(process.pid, 9))" || true`,
+    ],
+  ];
+
+  test.each(kinds)('%s', (_, put) => {
+    victim.host.writeFile(TARGET, 'somebody’s\n');
+    inHost(put);
+    const kindBefore = inHost(`stat -c '%F %s' ${LOG}`);
+    const added = victim.add(A);
+    expect(added.status).toBe(0);
+    expect(added.durationMs).toBeLessThan(5000);
+    expect(victim.rules(A)).toHaveLength(2);
+    expect(victim.delete(A).status).toBe(0);
+    expect(victim.allRules()).toEqual([]);
+
+    expect(victim.host.readFile(TARGET)).toBe('somebody’s\n');
+    expect(victim.host.exists('/var/lib/not-there')).toBe(false);
+    expect(inHost(`cat ${LOGS}/ossec.log 2>/dev/null || true`)).toBe('');
+    expect(inHost(`stat -c '%F %s' ${LOG}`)).toBe(kindBefore);
+    const complaint = new RegExp(`${LOG.replaceAll('.', '\\.')}.*add ${A}`);
+    expect(victim.troubles()).toContainEqual(expect.stringMatching(complaint));
+    expect(added.stderr).toMatch(complaint);
+    inHost(`umount ${LOG} 2>/dev/null || true; rm -rf ${LOG} ${LOGS}/ossec.log`);
+  });
+
+  test('our own log that is a link is not written to either', () => {
+    victim.host.writeFile(TARGET, 'somebody’s\n');
+    inHost(`ln -s ${TARGET} ${LOGS}/firewall-drop.log`);
+    victim.configure('nonsense = 1\n');
+    expect(victim.add(A)).toMatchObject({ status: 0 });
+    expect(victim.host.readFile(TARGET)).toBe('somebody’s\n');
+  });
+
+  test('a logs directory that is missing', () => {
+    inHost(`mv ${LOGS} ${LOGS}.away`);
+    const added = victim.add(A);
+    inHost(`mv ${LOGS}.away ${LOGS}`);
+    expect(added.status).toBe(0);
+    expect(added.stderr).toContain(LOG);
+    expect(victim.rules(A)).toHaveLength(2);
+  });
+});
+
+describe('on a full disk', () => {
+  beforeAll(() => {
+    inHost(`mount -t tmpfs -o size=16k tmpfs ${LOGS}`);
+  });
+  afterAll(() => {
+    inHost(`umount ${LOGS}`);
+  });
+  const fill = (): void => {
+    victim.host.run(['dd', 'if=/dev/zero', `of=${LOGS}/full`, 'bs=4096']);
+  };
+
+  test('blocks and releases all the same, and says on stderr what it could not write', () => {
+    fill();
+    const added = victim.add(A);
+    expect(added).toMatchObject({ status: 0, lines: [] });
+    expect(added.stderr).toContain(LOG);
+    expect(victim.rules(A)).toHaveLength(2);
+    expect(victim.delete(A).status).toBe(0);
+    expect(victim.allRules()).toEqual([]);
+    inHost(`rm ${LOGS}/full`);
+  });
+
+  test('a line of which the disk took a part does not swallow the next one', () => {
+    // A few bytes are left in the file's page, and no page on the disk.
+    victim.host.writeFile(LOG, `${'x'.repeat(4085)}\n`);
+    fill();
+    expect(victim.add(A).status).toBe(0);
+    inHost(`rm ${LOGS}/full`);
+    expect(victim.delete(A).status).toBe(0);
+    // Without the filling, which nobody wants to see in a report.
+    const [, ...after] = victim.log().filter((line) => line.replace(/^x+/, '') !== '');
+    expect(after).toEqual([expect.stringMatching(ossecLine('delete', A))]);
+  });
+});
+
+describe('what attackers write', () => {
+  const NASTY = 'a\nb\r\u001b[2J\u009b31m\u2028c\u0000\u007fd\t"\\';
+  const nastyAlert = (data: JsonObject): JsonObject => ({
+    timestamp: NASTY,
+    rule: { level: 5, description: NASTY, id: NASTY, [NASTY]: NASTY },
+    agent: { id: NASTY, name: NASTY },
+    id: NASTY,
+    full_log: NASTY,
+    data: { ...data, srcuser: NASTY, [NASTY]: [NASTY, { [NASTY]: NASTY }] },
+    location: NASTY,
+  });
+  const wholeLog = (): string => victim.host.readFile(LOG);
+
+  test.each(['ossec', 'wazuh', 'both'])('stays on its line in the format "%s"', (format) => {
+    victim.configure(`[log]\nformat = "${format}"\n`);
+    const object = {
+      ...wazuh4Object({ program: NASTY, alert: nastyAlert({ srcip: A }) }),
+      origin: { name: NASTY, module: NASTY },
+      [NASTY]: NASTY,
+    };
+    const message = `${JSON.stringify(object)}\n`;
+    const response = victim.respond(message + answerTo(message, 'continue'));
+    expect(response.status).toBe(0);
+    expect(response.stdout.match(/\n/g)).toHaveLength(1);
+    expect(victim.log()).toHaveLength({ ossec: 1, wazuh: 5, both: 6 }[format] ?? 0);
+    for (const line of wholeLog().trimEnd().split('\n')) {
+      expect(line).not.toMatch(CONTROL);
+      expect(line).toMatch(/^(?:\w{3} \w{3} [ \d]\d [\d:]{8} UTC \d{4} \/|\d{4}\/\d\d\/\d\d )/);
+    }
+    expect(victim.person(['list']).stdout.replaceAll('\n', '')).not.toMatch(CONTROL);
+  });
+
+  test('for an address is refused on one line, and our own log keeps to lines of JSON', () => {
+    victim.configure('[log]\nlevel = "trace"\n');
+    for (const srcip of [NASTY, `${A}\n`, ` ${A}`, `${A} add`, `${A}\u0000`]) {
+      const response = victim.respond(wazuh4Message({ alert: nastyAlert({ srcip }) }));
+      expect(response.status).toBe(65);
+      expect(response.lines).toHaveLength(1);
+      expect(response.stderr.replace(/\n$/, '')).not.toMatch(CONTROL);
+    }
+    expect(wholeLog().replaceAll('\n', '')).not.toMatch(CONTROL);
+    // Each line is JSON, or this throws.
+    expect(victim.troubles().length).toBeGreaterThan(0);
+  });
+
+  test('for an answer of execd stays on its line', () => {
+    victim.configure('[log]\nformat = "both"\n');
+    const raw = `${JSON.stringify({ command: 'continue', [NASTY]: NASTY })}\n`;
+    expect(victim.add(A, { answer: { raw } }).lines).toHaveLength(6);
+    expect(wholeLog().replaceAll('\n', '')).not.toMatch(CONTROL);
+  });
+
+  test('for invalid UTF-8 in free text blocks, and the line stays a line', () => {
+    victim.configure('[log]\nformat = "both"\n');
+    const bytes = Buffer.from(wazuh4Message({ srcip: A }), 'utf8');
+    bytes.fill(0xff, bytes.indexOf('sshd'), bytes.indexOf('sshd') + 4);
+    const input = Buffer.concat([bytes, Buffer.from('{"command":"continue"}\n')]);
+    const result = victim.host.run(['active-response/bin/firewall-drop'], { cwd: HOME, input });
+    expect(result.status).toBe(0);
+    expect(victim.log()).toHaveLength(6);
+  });
+});
+
+test('50 lines at once never mix', async () => {
+  victim.configure(
+    '[limits]\nlock_wait_seconds = 60\ntotal_seconds = 120\n[log]\nformat = "both"\n',
+  );
+  // Refusals wait for no lock, so that lines really come at once.
+  const runs = Array.from({ length: 50 }, (_, index) => {
+    return victim.startAdd(index % 5 === 0 ? `203.0.113.${index}` : '127.0.0.1');
+  });
+  const results = await Promise.all(runs);
+  expect(results.filter(({ status }) => status === 0)).toHaveLength(10);
+  const lines = victim.log();
+  const starts =
+    /^(?:\w{3} \w{3} [ \d]\d [\d:]{8} UTC \d{4} \/var\/|\d{4}\/\d\d\/\d\d [\d:]{8} active-response\/)/;
+  for (const line of lines) expect(line).toMatch(starts);
+  expect(lines.filter((line) => line.includes(' add - '))).toHaveLength(10);
+  expect(lines.filter((line) => ossecLine('refused', '127.0.0.1').test(line))).toHaveLength(40);
+  expect(lines).toHaveLength(10 * 6 + 40 * 2);
+});

@@ -1,0 +1,305 @@
+// Nobody is locked out: what must never be blocked, in whatever notation and through whichever door.
+import {
+  afterAll,
+  afterEach,
+  beforeAll,
+  beforeEach,
+  describe,
+  expect,
+  jest,
+  test,
+} from '@jest/globals';
+import { ossecArguments } from '../support/alerts.ts';
+import { createHost, type Host } from '../support/host.ts';
+import { connectHosts, NEAR } from '../support/network.ts';
+import { createVictim, ossecLine, type Response, type Victim } from '../support/victim.ts';
+
+jest.setTimeout(60_000);
+
+const REFUSED = 65;
+const FREE = '203.0.113.7';
+const OWN = { 4: `${NEAR.ipv4}.1`, 6: `${NEAR.ipv6}:1` } as const;
+const GATEWAY = { 4: `${NEAR.ipv4}.2`, 6: `${NEAR.ipv6}:2` } as const;
+const RESOLVER = { 4: `${NEAR.ipv4}.53`, 6: `${NEAR.ipv6}:53` } as const;
+
+let victim: Victim;
+let router: Host;
+beforeAll(async () => {
+  [victim, router] = await Promise.all([createVictim(), createHost('router')]);
+  connectHosts(victim.host, router);
+  victim.host.route('0.0.0.0/0', GATEWAY[4]);
+  victim.host.route('::/0', GATEWAY[6]);
+  victim.host.remove('/etc/resolv.conf');
+  const servers = `nameserver ${RESOLVER[4]}\nnameserver ${RESOLVER[6]}\noptions timeout:1 attempts:1\n`;
+  victim.host.writeFile('/etc/resolv.conf', servers);
+  victim.host.writeFile(
+    '/etc/hosts',
+    '127.0.0.1 localhost\n192.0.2.10 manager.example\n2001:db8:2::10 manager.example\n',
+  );
+});
+const FILES: Readonly<Record<string, string>> = {
+  '/var/ossec/etc/ossec.conf': `<ossec_config>
+    <client>
+      <server><address>192.0.2.9</address></server>
+      <server><address>manager.example</address></server>
+      <server-ip>192.0.2.11</server-ip>
+    </client>
+    <global>
+      <white_list>192.0.2.70/26</white_list>
+      <white_list>localhost.localdomain</white_list>
+    </global>
+  </ossec_config>`,
+  '/etc/firewall-drop/allow': '# those of ours\n203.0.113.80 # the office\n\n2001:db8:bbbb::/48\n',
+  '/etc/firewall-drop/config.toml': `
+    [protect]
+    allow = ["203.0.113.99", "::ffff:203.0.113.98", "2001:db8:aaaa::/48"]
+    allow_files = ["/etc/firewall-drop/allow"]`,
+};
+beforeEach(() => {
+  const write = 'mkdir -p /etc/firewall-drop; while (($#)); do printf %s "$2" >"$1"; shift 2; done';
+  victim.host.must(['bash', '-c', write, 'write', ...Object.entries(FILES).flat()]);
+});
+afterEach(() => {
+  victim.reset();
+});
+afterAll(() => Promise.all([victim.dispose(), router.dispose()]));
+
+describe('through every door', () => {
+  test.each([
+    ['loopback', '127.0.0.1'],
+    ['the rest of loopback', '127.8.9.10'],
+    ['loopback of IPv6', '::1', '0:0:0:0:0:0:0:1'],
+    ['loopback, mapped into IPv6', '127.0.0.1', '::ffff:127.0.0.1'],
+    ['no address at all', '0.0.0.0'],
+    ['no address of IPv6', '::'],
+    ['multicast', '224.0.0.1'],
+    ['multicast of IPv6', 'ff02::1', 'FF02:0::1'],
+    ['broadcast', '255.255.255.255'],
+    ['the broadcast address of an own network', `${NEAR.ipv4}.255`],
+    ['an own address', OWN[4]],
+    ['an own address of IPv6', OWN[6]],
+    ['an own address, mapped into IPv6', OWN[4], `::ffff:${OWN[4]}`],
+    ['the default gateway', GATEWAY[4]],
+    ['the default gateway of IPv6', GATEWAY[6], '2001:0DB8:1:0::2'],
+    ['the default gateway, mapped and in hexadecimal', GATEWAY[4], '::ffff:c633:6402'],
+    ['a resolver', RESOLVER[4]],
+    ['a resolver of IPv6', RESOLVER[6]],
+    ['the manager', '192.0.2.9'],
+    ['the manager of an old configuration', '192.0.2.11'],
+    ['the manager, known by name', '192.0.2.10'],
+    ['the manager, known by name, in IPv6', '2001:db8:2::10'],
+    ['one of the white_list', '192.0.2.65'],
+    ['one of the white_list, mapped', '192.0.2.127', '::ffff:192.0.2.127'],
+    ['one of protect.allow', '203.0.113.99'],
+    ['one of protect.allow that stands there mapped', '203.0.113.98'],
+    ['one of a block of protect.allow', '2001:db8:aaaa::5'],
+    ['one of an allow file', '203.0.113.80'],
+    ['one of a block of an allow file', '2001:db8:bbbb:1::'],
+  ])(
+    '%s is refused, each time with one line, and nothing is blocked',
+    async (_, canonical, written = canonical) => {
+      const doors = {
+        wazuh4: victim.startAdd(written),
+        wazuh5: victim.startEnable(written),
+        ossec: victim.start(ossecArguments({ srcip: written })).ended,
+        person: victim.start(['add', written]).ended,
+      };
+      for (const [door, running] of Object.entries(doors)) {
+        const result = await running;
+        // Not even the keys: execd is to keep nothing on its list.
+        expect({ door, ...result }).toMatchObject({ door, status: REFUSED, stdout: '' });
+        expect(result.stderr).toMatch(/^firewall-drop: [^\n]+protected[^\n]+\n$/);
+      }
+      const line: unknown = expect.stringMatching(ossecLine('refused', canonical));
+      expect(victim.log()).toEqual([line, line, line, line]);
+      expect(victim.allRules()).toEqual([]);
+    },
+  );
+
+  test('the neighbours of protected addresses are not', () => {
+    const free = [`${NEAR.ipv4}.3`, '192.0.2.63', '192.0.2.128', '203.0.113.97', '2001:db8:aaab::'];
+    for (const address of free) expect(victim.add(address).status).toBe(0);
+    expect(victim.allRules()).toHaveLength(2 * free.length);
+  });
+});
+
+describe('the refusal names the reason', () => {
+  test.each([
+    ['127.0.0.1', 'loopback'],
+    [OWN[4], 'own address (to-router)'],
+    [GATEWAY[4], 'default gateway (to-router)'],
+    [RESOLVER[6], 'resolver'],
+    ['192.0.2.10', 'manager.example'],
+    ['192.0.2.65', 'white_list'],
+    ['203.0.113.99', 'protect.allow'],
+    ['203.0.113.80', '/etc/firewall-drop/allow'],
+  ])('%s: %s', (address, reason) => {
+    expect(victim.person(['add', address]).stderr).toContain(reason);
+    expect(victim.add(address).stderr).toContain(reason);
+    expect(victim.troubles()).toContainEqual(expect.stringContaining(reason));
+  });
+});
+
+describe('a block of addresses that holds a protected one is refused, naming it', () => {
+  test.each([
+    ['0.0.0.0/0', '0.0.0.0/8'],
+    ['::/0', '::'],
+    [`${NEAR.ipv4}.0/24`, OWN[4]],
+    [`${NEAR.ipv4}.2/31`, GATEWAY[4]],
+    [`${NEAR.ipv6}:/64`, OWN[6]],
+    ['192.0.2.0/28', '192.0.2.9'],
+    ['192.0.2.0/24', '192.0.2.'],
+    ['192.0.2.96/29', '192.0.2.64/26'],
+    ['203.0.113.96/29', '203.0.113.9'],
+  ])('%s, which holds %s', (block, named) => {
+    const response = victim.person(['add', block]);
+    expect(response.status).toBe(REFUSED);
+    expect(response.stderr).toContain(`(${named}`);
+    expect(victim.allRules()).toEqual([]);
+  });
+
+  test('one among several given keeps all of them out', () => {
+    expect(victim.person(['add', FREE, GATEWAY[4]]).status).toBe(REFUSED);
+    expect(victim.allRules()).toEqual([]);
+    expect(victim.books()).toEqual([]);
+  });
+});
+
+describe('--force', () => {
+  test.each([GATEWAY[4], GATEWAY[6], RESOLVER[4], '192.0.2.9', '203.0.113.99'])(
+    'blocks %s for a person who insists',
+    (address) => {
+      expect(victim.person(['add', address]).stderr).toContain('--force');
+      expect(victim.person(['add', '--force', address]).status).toBe(0);
+      expect(victim.rules(address)).toHaveLength(2);
+    },
+  );
+
+  test.each([
+    '127.0.0.1',
+    '::1',
+    '::ffff:127.0.0.1',
+    OWN[4],
+    OWN[6],
+    `${NEAR.ipv4}.255`,
+    '0.0.0.0/0',
+  ])('does not block %s, which would harm nobody but this host', (address) => {
+    const response = victim.person(['add', '--force', address]);
+    expect(response.status).toBe(REFUSED);
+    expect(response.stderr).not.toContain('--force');
+    expect(victim.allRules()).toEqual([]);
+  });
+});
+
+describe('the address that a person is logged in from', () => {
+  const env = (peer: string): { env: Record<string, string> } => ({
+    env: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', SSH_CONNECTION: `${peer} 50000 ${OWN[4]} 22` },
+  });
+
+  test.each([
+    [FREE, FREE],
+    [FREE, '203.0.113.0/28'],
+    ['2001:db8:ffff::7', '2001:db8:ffff::7'],
+    [`::ffff:${FREE}`, FREE],
+  ])('from %s, %s can be blocked with --force only', (peer, address) => {
+    const refused = victim.person(['add', address], env(peer));
+    expect(refused.status).toBe(REFUSED);
+    expect(refused.stderr).toContain('logged in from');
+    expect(victim.allRules()).toEqual([]);
+    expect(victim.person(['add', '--force', address], env(peer)).status).toBe(0);
+    expect(victim.allRules()).toHaveLength(2);
+  });
+
+  test('hinders nobody else: not execd, which an administrator may have restarted', () => {
+    expect(victim.add(FREE, env(FREE)).status).toBe(0);
+  });
+
+  test('may be nonsense', () => {
+    expect(victim.person(['add', FREE], env('UNKNOWN')).status).toBe(0);
+  });
+});
+
+describe('a protected address that is blocked all the same can be released', () => {
+  test.each<[string, () => Response]>([
+    ['Wazuh 4', () => victim.delete(GATEWAY[4])],
+    ['Wazuh 5', () => victim.disable(GATEWAY[4])],
+    ['OSSEC', () => victim.ossec({ srcip: GATEWAY[4], command: 'delete' })],
+    ['a person', () => victim.person(['delete', GATEWAY[4]])],
+  ])('by %s', (_, release) => {
+    victim.host.must(['iptables', '-w', '-I', 'INPUT', '-s', GATEWAY[4], '-j', 'DROP']);
+    const response = release();
+    expect(response.status).toBe(0);
+    expect(response.lines).toEqual([expect.stringMatching(ossecLine('delete', GATEWAY[4]))]);
+    expect(victim.allRules()).toEqual([]);
+  });
+});
+
+describe('what the configuration takes out of protection', () => {
+  test.each([
+    ['gateways', GATEWAY[4]],
+    ['resolvers', RESOLVER[4]],
+    ['manager', '192.0.2.9'],
+    ['white_list', '192.0.2.65'],
+  ])('%s = false', (key, address) => {
+    victim.configure(`[protect]\n${key} = false\n`);
+    expect(victim.add(address).status).toBe(0);
+    expect(victim.rules(address)).toHaveLength(2);
+  });
+});
+
+describe('trouble with what names them', () => {
+  test('a manager’s name that nobody can resolve holds up the first alert only, and is said', () => {
+    victim.setOssecConf('<client><server><address>nowhere.example</address></server></client>');
+    const first = victim.add(FREE);
+    expect(first.status).toBe(0);
+    expect(first.durationMs).toBeLessThan(8000);
+    expect(victim.troubles().join('\n')).toContain('nowhere.example');
+    const second = victim.add('203.0.113.8');
+    expect(second.status).toBe(0);
+    expect(second.durationMs).toBeLessThan(2500);
+  });
+
+  test('a manager’s address found once still protects when its name can’t be resolved any more', () => {
+    victim.add(FREE);
+    const hosts = victim.host.readFile('/etc/hosts');
+    victim.host.writeFile('/etc/hosts', '127.0.0.1 localhost\n');
+    expect(victim.add('192.0.2.10').status).toBe(REFUSED);
+    victim.host.writeFile('/etc/hosts', hosts);
+  });
+
+  test('an ossec.conf that breaks off protects as far as it goes', () => {
+    victim.host.writeFile(
+      '/var/ossec/etc/ossec.conf',
+      '<ossec_config><client><server><address>192.0.2.9</address></server><server><addr',
+    );
+    expect(victim.add('192.0.2.9').status).toBe(REFUSED);
+    expect(victim.add(FREE).status).toBe(0);
+  });
+
+  test('an ossec.conf with two roots counts whole', () => {
+    victim.host.writeFile(
+      '/var/ossec/etc/ossec.conf',
+      '<ossec_config></ossec_config>\n<!-- more -->\n<ossec_config><global><white_list>192.0.2.77</white_list></global></ossec_config>',
+    );
+    expect(victim.add('192.0.2.77').status).toBe(REFUSED);
+  });
+
+  test.each([
+    ['missing', 'rm -f /etc/firewall-drop/allow'],
+    ['a FIFO', 'rm -f /etc/firewall-drop/allow; mkfifo /etc/firewall-drop/allow'],
+    ['a device', 'ln -sfn /dev/zero /etc/firewall-drop/allow'],
+  ])('an allow file that is %s is said and stops no block', (_, replace) => {
+    victim.host.must(['bash', '-c', replace]);
+    const response = victim.add(FREE);
+    expect(response.status).toBe(0);
+    expect(response.durationMs).toBeLessThan(5000);
+    expect(victim.troubles().join('\n')).toContain('/etc/firewall-drop/allow');
+  });
+
+  test('a line of an allow file that is no address is said, and the others count', () => {
+    const path = '/etc/firewall-drop/allow';
+    victim.host.writeFile(path, 'office.example\n203.0.113.81\n');
+    expect(victim.add('203.0.113.81').status).toBe(REFUSED);
+    expect(victim.troubles().join('\n')).toContain('office.example');
+  });
+});
