@@ -13,7 +13,7 @@ import { LONGEST_LINE, respondToArguments, respondToMessage } from './wazuh/resp
 /** An error that is not ours is a mistake of ours (sysexits: EX_SOFTWARE). */
 const UNEXPECTED = 70;
 
-function main(): number {
+function main(): number | Promise<number> {
   // Nothing that we make is for others, whatever the umask of who started us.
   process.umask(0o077);
   const args = process.argv.slice(2);
@@ -58,14 +58,21 @@ function complain(message: string): void {
   }
 }
 
-function exitStatus(): number {
+function exitStatusOf(error: unknown): number {
+  complain(describeError(error));
+  return error instanceof AppError ? error.exitStatus : UNEXPECTED;
+}
+
+function run(): number | Promise<number> {
   try {
-    return main();
+    const status = main();
+    return typeof status === 'number' ? status : status.catch(exitStatusOf);
   } catch (error) {
-    complain(describeError(error));
-    return error instanceof AppError ? error.exitStatus : UNEXPECTED;
+    return exitStatusOf(error);
   }
 }
 
-// At once: draining an empty event loop costs as much as a tenth of our own work.
-process.exit(exitStatus());
+// At once: draining an empty event loop costs as much as a tenth of our own work. Only a person's command may be waited for.
+const status = run();
+if (typeof status === 'number') process.exit(status);
+else void status.then((given) => process.exit(given));

@@ -38,6 +38,9 @@ export interface Ban {
   readonly holds: readonly Hold[];
 }
 
+/** The reason that history gives for a block that ended by itself. */
+export const EXPIRED = 'expired';
+
 /** The verb of a log line: what became of the address. */
 export type Verb = 'add' | 'delete' | 'kept' | 'reapplied' | 'failed' | 'refused';
 

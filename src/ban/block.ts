@@ -1,25 +1,58 @@
-// Blocks an address: intent, kernel, line, books. Dying between any two of them loses nothing.
+// Blocks addresses: intent, kernel, line, books. Dying between any two of them loses nothing.
 import type { HistoryEntry } from '../store/store.ts';
 import type { Address } from './address.ts';
 import { makeHold, type Ban, type Hold, type HoldRequest, type Outcome } from './ban.ts';
+import { forEachFamily } from './families.ts';
 import type { Tools } from './tools.ts';
 
 /** Blocks `address` for one hold. Throws `FIREWALL` when the kernel was not seen to hold the block; then nothing stays. */
 export function block(address: Address, request: HoldRequest, tools: Tools): void {
-  const { store, firewall, announcer } = tools;
-  const before = store.find(address);
+  blockAll([address], request, tools);
+}
+
+/** Blocks many at once, in one firewall transaction per family. Throws as `block` does, once each family had its turn. */
+export function blockAll(addresses: readonly Address[], request: HoldRequest, tools: Tools): void {
   const hold = makeHold(request, tools.now());
-  const owed: Outcome = { verb: 'add', address, incident: hold.incident };
+  const wanted = addresses.map((address) => ({ address, before: tools.store.find(address) }));
+  forEachFamily(wanted, (own) => {
+    blockFamily(own, hold, tools);
+  });
+}
+
+/** Books, kernel, log, books: what the progress of a long list is told in. */
+const STAGES = 4;
+
+interface Wanted {
+  readonly address: Address;
+  /** What the books held until now. */
+  readonly before: Ban | null;
+}
+
+function blockFamily(wanted: readonly Wanted[], hold: Hold, tools: Tools): void {
+  const { store, firewall, announcer, now } = tools;
+  const outcomes = wanted.map(({ address }) => outcomeOf('add', address, hold));
   const mark = announcer.mark();
-  store.intend([{ address, phase: 'blocking', owed, mark, hold }], tools.now());
+  store.intend(
+    outcomes.map((owed) => ({ address: owed.address, phase: 'blocking', owed, mark, hold })),
+    now(),
+  );
+  tools.onProgress(1, STAGES);
   try {
-    firewall.apply([{ address, to: 'blocked' }], { trustBooks: before === null });
+    firewall.apply(
+      wanted.map(({ address }) => ({ address, to: 'blocked' })),
+      { trustBooks: wanted.every(({ before }) => before === null) },
+    );
   } catch (error) {
-    giveUp(address, hold, before, tools);
+    giveUp(wanted, hold, tools);
     throw error;
   }
-  announcer.tell(owed);
-  store.confirm([address], [historyOf(owed, hold, tools)]);
+  tools.onProgress(2, STAGES);
+  announcer.tell(outcomes);
+  tools.onProgress(3, STAGES);
+  store.confirm(
+    wanted.map(({ address }) => address),
+    outcomes.map((outcome) => historyOf(outcome, hold, tools)),
+  );
 }
 
 /**
@@ -27,7 +60,7 @@ export function block(address: Address, request: HoldRequest, tools: Tools): voi
  * again. Returns whether it had to be. Throws as `block` does.
  */
 export function ensureBlocked(address: Address, request: HoldRequest, tools: Tools): boolean {
-  const { store, firewall, announcer } = tools;
+  const { store, firewall } = tools;
   const known = store.find(address);
   if (known?.phase !== 'blocked') {
     block(address, request, tools);
@@ -35,42 +68,52 @@ export function ensureBlocked(address: Address, request: HoldRequest, tools: Too
   }
   const hold = makeHold(request, tools.now());
   store.hold(address, hold);
-  const outcome: Outcome = { verb: 'reapplied', address, incident: hold.incident };
   try {
-    if (firewall.apply([{ address, to: 'blocked' }], { trustBooks: false }) === 'unchanged')
-      return false;
+    const outcome = firewall.apply([{ address, to: 'blocked' }], { trustBooks: false });
+    if (outcome === 'unchanged') return false;
   } catch (error) {
-    fail(address, hold, tools);
+    note([outcomeOf('failed', address, hold)], hold, tools);
     throw error;
   }
-  announcer.tell(outcome);
-  store.record(historyOf(outcome, hold, tools));
+  note([outcomeOf('reapplied', address, hold)], hold, tools);
   return true;
 }
 
 /** The kernel did not obey: say so, and leave neither half a block nor a promise of one. */
-function giveUp(address: Address, hold: Hold, before: Ban | null, tools: Tools): void {
-  fail(address, hold, tools);
-  if (before?.phase === 'blocked') {
-    tools.store.revert(before);
-    return;
-  }
-  tools.store.intend(
-    [{ address, phase: 'unblocking', owed: null, mark: null, hold: null }],
-    tools.now(),
+function giveUp(wanted: readonly Wanted[], hold: Hold, tools: Tools): void {
+  const { store, firewall, now } = tools;
+  note(
+    wanted.map(({ address }) => outcomeOf('failed', address, hold)),
+    hold,
+    tools,
+  );
+  for (const { before } of wanted) if (before?.phase === 'blocked') store.revert(before);
+  const undone = wanted.filter(({ before }) => before?.phase !== 'blocked');
+  const addresses = undone.map(({ address }) => address);
+  store.intend(
+    addresses.map((address) => {
+      return { address, phase: 'unblocking', owed: null, mark: null, hold: null };
+    }),
+    now(),
   );
   try {
-    tools.firewall.apply([{ address, to: 'released' }], { trustBooks: false });
-    tools.store.confirm([address], []);
+    firewall.apply(
+      addresses.map((address) => ({ address, to: 'released' })),
+      { trustBooks: false },
+    );
+    store.confirm(addresses, []);
   } catch {
-    // The same trouble again, and it is on its way to the caller; the intent stays for the next run.
+    // The same trouble again, and it is on its way to the caller; the intents stay for the next run.
   }
 }
 
-function fail(address: Address, hold: Hold, tools: Tools): void {
-  const outcome: Outcome = { verb: 'failed', address, incident: hold.incident };
-  tools.announcer.tell(outcome);
-  tools.store.record(historyOf(outcome, hold, tools));
+function note(outcomes: readonly Outcome[], hold: Hold, tools: Tools): void {
+  tools.announcer.tell(outcomes);
+  tools.store.record(outcomes.map((outcome) => historyOf(outcome, hold, tools)));
+}
+
+function outcomeOf(verb: Outcome['verb'], address: Address, { incident }: Hold): Outcome {
+  return { verb, address, incident };
 }
 
 function historyOf(outcome: Outcome, hold: Hold, { now }: Tools): HistoryEntry {

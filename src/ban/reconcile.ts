@@ -1,11 +1,12 @@
 // Brings books and kernel together again after a crash, a reboot or somebody's flush.
-import type { Change } from '../firewall/backend.ts';
+import type { Change, HeldAddress } from '../firewall/backend.ts';
+import type { Command } from '../os/run.ts';
 import type { HistoryEntry, UnfinishedBan } from '../store/store.ts';
-import type { Address } from './address.ts';
+import type { Address, Family } from './address.ts';
 import { incidentAt, type Ban } from './ban.ts';
 import { forEachFamily } from './families.ts';
 import type { Tools } from './tools.ts';
-import { unblock } from './unblock.ts';
+import { unblockAll } from './unblock.ts';
 
 /** Finishes what an earlier run began: its change, its line, its books. Throws `FIREWALL` and leaves the intents. */
 export function finishInterrupted(tools: Tools): void {
@@ -17,7 +18,7 @@ export function finishInterrupted(tools: Tools): void {
 function finish(bans: readonly UnfinishedBan[], { store, firewall, announcer, now }: Tools): void {
   firewall.apply(bans.map(changeOf), { trustBooks: false });
   for (const { owed, mark } of bans) {
-    if (owed !== null && !announcer.toldSince(mark, owed)) announcer.tell(owed);
+    if (owed !== null && !announcer.toldSince(mark, owed)) announcer.tell([owed]);
   }
   store.confirm(
     bans.map((ban) => ban.address),
@@ -41,9 +42,11 @@ export interface RestoreOutcome {
 export function restore(tools: Tools, isProtected: (address: Address) => boolean): RestoreOutcome {
   const bans = tools.store.list().filter((ban) => ban.phase === 'blocked');
   const released = bans.filter((ban) => isProtected(ban.address));
-  for (const { address } of released) {
-    unblock(address, { origin: null, incident: incidentAt(tools.now()) }, tools);
-  }
+  unblockAll(
+    released.map(({ address }) => address),
+    { origin: null, incident: incidentAt(tools.now()) },
+    tools,
+  );
   const blocked = bans.filter((ban) => !released.includes(ban));
   let changed = false;
   forEachFamily(blocked, (own) => {
@@ -61,4 +64,26 @@ function historyOf({ owed, holds }: UnfinishedBan, atMs: number): HistoryEntry[]
   if (owed === null) return [];
   const origin = holds[0]?.origin ?? null;
   return [{ atMs, outcome: owed, origin, reason: 'finished after an interruption' }];
+}
+
+export interface Drift {
+  /** Bans of which the kernel holds no rule at all. */
+  readonly missing: readonly Ban[];
+  /** Rules of our shape that no ban stands behind: an admin's, or from before the books were begun. */
+  readonly unknown: readonly HeldAddress[];
+  /** What would be run to make the kernel hold all bans; also for rules that are twice or not first. */
+  readonly steps: readonly Command[];
+}
+
+/** Where books and kernel differ. Looks only; throws `FIREWALL` when the kernel can't be asked. */
+export function findDrift({ store, firewall }: Tools, families: readonly Family[]): Drift {
+  const bans = store.list().filter((ban) => ban.phase === 'blocked');
+  const known = new Set(bans.map((ban) => ban.address.text));
+  const held = new Map(families.flatMap((family) => [...firewall.census(family).held]));
+  const changes = bans.map(({ address }): Change => ({ address, to: 'blocked' }));
+  return {
+    missing: bans.filter((ban) => !held.has(ban.address.text)),
+    unknown: [...held.values()].filter(({ address }) => !known.has(address.text)),
+    steps: firewall.plan(changes),
+  };
 }

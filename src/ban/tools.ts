@@ -5,7 +5,8 @@ import type { Outcome } from './ban.ts';
 
 /** The response log as bans need it. A line that can't be written is its own trouble and stops nothing. */
 export interface Announcer {
-  tell(outcome: Outcome): void;
+  /** Writes a line for each. */
+  tell(outcomes: readonly Outcome[]): void;
   /** Where the log ends now; null when that can't be told. */
   mark(): LogMark | null;
   /** Whether the line of an outcome was written after a mark, by a run that died before it could note so. */
@@ -19,4 +20,6 @@ export interface Tools {
   readonly now: () => number;
   /** For a person: trouble that does not stop the work at hand. */
   readonly warn: (message: string) => void;
+  /** How many of the addresses at hand are through. */
+  readonly onProgress: (done: number, total: number) => void;
 }

@@ -1,7 +1,7 @@
-// Releases an address: the mirror of blocking, in the same order and with the same promises.
-import type { HistoryEntry } from '../store/store.ts';
+// Releases addresses when somebody says so: the mirror of blocking, with the same promises.
 import type { Address } from './address.ts';
 import type { Ban, Incident, Origin, Outcome } from './ban.ts';
+import { release } from './release.ts';
 import type { Tools } from './tools.ts';
 
 export interface ReleaseRequest {
@@ -18,28 +18,38 @@ export type ReleaseOutcome = 'released' | 'kept';
  * then tries again.
  */
 export function unblock(address: Address, request: ReleaseRequest, tools: Tools): ReleaseOutcome {
-  const { store, firewall, announcer } = tools;
-  const known = store.find(address);
-  if (known !== null && isHeldByOthers(known, request.origin)) {
-    keep(known, request, tools);
-    return 'kept';
-  }
-  const owed: Outcome = { verb: 'delete', address, incident: request.incident };
-  store.intend(
-    [{ address, phase: 'unblocking', owed, mark: announcer.mark(), hold: null }],
-    tools.now(),
-  );
+  return unblockAll([address], request, tools).kept.length > 0 ? 'kept' : 'released';
+}
+
+export interface ReleaseOutcomes {
+  readonly released: readonly Address[];
+  /** Still held by others than the one who released. */
+  readonly kept: readonly Address[];
+}
+
+/** Many at once, in one firewall transaction per family. Throws as `unblock` does. */
+export function unblockAll(
+  addresses: readonly Address[],
+  request: ReleaseRequest,
+  tools: Tools,
+): ReleaseOutcomes {
+  const known = addresses.map((address) => ({ address, ban: tools.store.find(address) }));
+  const held = known.filter(({ ban }) => ban !== null && isHeldByOthers(ban, request.origin));
+  const ending = known.filter((one) => !held.includes(one));
+  for (const { ban } of held) if (ban !== null) keep(ban, request, tools);
   try {
-    firewall.apply([{ address, to: 'released' }], { trustBooks: known?.phase === 'blocked' });
+    release(
+      ending.map(({ address, ban }) => {
+        return { ...request, address, reason: '', inBooks: ban?.phase === 'blocked' };
+      }),
+      tools,
+    );
   } catch (error) {
-    const failed: Outcome = { ...owed, verb: 'failed' };
-    announcer.tell(failed);
-    store.record(historyOf(failed, request, tools));
+    tellFailures(ending, request, tools);
     throw error;
   }
-  announcer.tell(owed);
-  store.confirm([address], [historyOf(owed, request, tools)]);
-  return 'released';
+  const addressesOf = (ones: typeof known): Address[] => ones.map(({ address }) => address);
+  return { released: addressesOf(ending), kept: addressesOf(held) };
 }
 
 function isHeldByOthers(ban: Ban, origin: Origin | null): boolean {
@@ -47,14 +57,24 @@ function isHeldByOthers(ban: Ban, origin: Origin | null): boolean {
   return ban.holds.some((hold) => hold.origin !== origin);
 }
 
-function keep(ban: Ban, request: ReleaseRequest, tools: Tools): void {
-  const outcome: Outcome = { verb: 'kept', address: ban.address, incident: request.incident };
-  const ended = ban.holds.filter((hold) => hold.origin === request.origin);
-  const keys = ended.map((hold) => ({ address: ban.address, origin: hold.origin }));
-  tools.store.dropHolds(keys, [historyOf(outcome, request, tools)]);
-  tools.announcer.tell(outcome);
+function keep(ban: Ban, { origin, incident }: ReleaseRequest, tools: Tools): void {
+  const outcome: Outcome = { verb: 'kept', address: ban.address, incident };
+  const ended = ban.holds.filter((hold) => hold.origin === origin);
+  tools.store.dropHolds(
+    ended.map((hold) => ({ address: ban.address, origin: hold.origin })),
+    [{ atMs: tools.now(), outcome, origin, reason: '' }],
+  );
+  tools.announcer.tell([outcome]);
 }
 
-function historyOf(outcome: Outcome, { origin }: ReleaseRequest, { now }: Tools): HistoryEntry {
-  return { atMs: now(), outcome, origin, reason: '' };
+/** One family may have succeeded: only what is still to be released has failed. */
+function tellFailures(
+  ending: readonly { readonly address: Address }[],
+  { origin, incident }: ReleaseRequest,
+  { store, announcer, now }: Tools,
+): void {
+  const left = ending.filter(({ address }) => store.find(address) !== null);
+  const outcomes = left.map(({ address }): Outcome => ({ verb: 'failed', address, incident }));
+  announcer.tell(outcomes);
+  store.record(outcomes.map((outcome) => ({ atMs: now(), outcome, origin, reason: '' })));
 }

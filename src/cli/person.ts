@@ -1,26 +1,38 @@
-// What every command of a person shares: being root, the house, the lock, and a place to print.
+// What the commands of a person share: the house, the lock, and a place to print.
+import { AppError } from '../errors.ts';
 import type { House } from '../house/house.ts';
 import type { Command } from '../os/run.ts';
-import { AppError } from '../errors.ts';
 
-/** What a command works with; `print` writes a line to standard output, `complain` one to standard error. */
+/** What a command works with. */
 export interface Person {
-  readonly openHouse: () => House;
+  readonly openHouse: (options?: { readonly traceless: boolean }) => House;
+  /** A line to standard output. */
   readonly print: (line: string) => void;
+  /** A line to standard error. */
   readonly complain: (line: string) => void;
-  /** The terminal's or SSH session's peer, as the environment has it; null when there is none. */
-  readonly sshConnection: string | null;
+  /** The peer of the SSH session that this person came by; null when there is none. */
+  readonly loggedInFrom: string | null;
+  readonly terminal: Terminal;
+}
+
+export interface Terminal {
+  /** Standard output's width in characters; null when it is no terminal. */
+  readonly width: number | null;
+  readonly colours: boolean;
+  /** Whether progress on standard error reaches somebody. */
+  readonly watchesErrors: boolean;
+  /** Asks on the terminal; null when nobody can answer. */
+  readonly ask: ((question: string) => string) | null;
 }
 
 /** Before anything else: without root nothing here can work. */
 export function requireRoot(): void {
   if (process.geteuid?.() === 0) return;
-  throw new AppError('NOT_ROOT', 'only root can change the firewall: try again with sudo');
+  throw new AppError('NOT_ROOT', 'only root can use this: try again with sudo');
 }
 
-/** The house, with the writer lock and an earlier run's work finished; a person is told to come back instead of racing. */
+/** The house with the writer lock and an earlier run's work finished; a person is told to come back instead of racing. */
 export function enterForChange(person: Person): House {
-  requireRoot();
   const house = person.openHouse();
   const trouble = house.lock();
   if (trouble !== null) throw trouble;
@@ -29,11 +41,11 @@ export function enterForChange(person: Person): House {
 }
 
 /** The commands that would be run, and what they would read, for `--dry-run`. */
-export function printSteps(steps: readonly Command[], person: Person): void {
-  if (steps.length === 0) person.print('nothing to do: the kernel is as asked');
+export function printSteps(steps: readonly Command[], { print }: Person): void {
+  if (steps.length === 0) print('nothing to do: the kernel is as asked');
   for (const { program, args, input } of steps) {
-    person.print(`${program} ${args.join(' ')} <<END`);
-    for (const line of input.trimEnd().split('\n')) person.print(`  ${line}`);
-    person.print('END');
+    print(`${program} ${args.join(' ')} <<END`);
+    for (const line of input.trimEnd().split('\n')) print(`  ${line}`);
+    print('END');
   }
 }

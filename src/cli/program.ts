@@ -1,49 +1,105 @@
-// The command line of a person: yargs, and what every command shares.
+// The command line of a person: the descriptions of the commands, handed to yargs.
 import { writeSync } from 'node:fs';
 import type * as Yargs from 'yargs';
 import type { Argv } from 'yargs';
-import { AppError, describeError } from '../errors.ts';
+import { AppError } from '../errors.ts';
 import { openHouse } from '../house/house.ts';
+import { isErrno } from '../os/files.ts';
+import { printable } from '../os/printable.ts';
+import { sleep } from '../os/wait.ts';
 import { BUILD } from '../version.ts';
 import type { Place } from '../wazuh/home.ts';
-import { addCommand } from './add.ts';
-import { deleteCommand } from './delete.ts';
-import { listCommand } from './list.ts';
-import { expireCommand, restoreCommand } from './maintenance.ts';
-import type { Person } from './person.ts';
+import type { CommandSpec, OptionSpec, PositionalSpec } from './command.ts';
+import { COMMANDS } from './commands.ts';
+import { EXIT_MEANINGS } from './exit-meanings.ts';
+import { requireRoot, type Person } from './person.ts';
+import { startProgress } from './progress.ts';
+import { inspectTerminal } from './terminal.ts';
 
-/** Runs one command; returns the exit status when all went well, throws an AppError otherwise. */
-export function runCommandLine(args: readonly string[], place: Place): number {
-  const person: Person = {
-    openHouse: () => openHouse({ place, patient: true, onTrouble: complain }),
+/** Runs one command; gives the exit status, or throws an AppError. */
+export async function runCommandLine(args: readonly string[], place: Place): Promise<number> {
+  const person = meet(place);
+  let status = 0;
+  const program = describeProgram((command, words, options) => {
+    if (command.needsRoot) requireRoot();
+    const outcome = command.run(words, options, person);
+    return Promise.resolve(outcome).then((given) => {
+      status = given;
+    });
+  });
+  if (args.length === 0) {
+    program.showHelp((help) => {
+      writeSync(2, `${help}\n`);
+    });
+    throw new AppError('USAGE', 'say what to do, for example: firewall-drop list');
+  }
+  await program.parseAsync(args);
+  return status;
+}
+
+function meet(place: Place): Person {
+  const terminal = inspectTerminal(process.env);
+  const progress = startProgress('working', terminal);
+  return {
+    openHouse: (options) => {
+      return openHouse({
+        place,
+        patient: true,
+        onTrouble: complain,
+        onProgress: (done, total) => {
+          progress.update(done, total);
+          if (done === total) progress.end();
+        },
+        ...options,
+      });
+    },
     print: (line) => {
-      writeSync(1, `${line}\n`);
+      writeAll(1, `${line}\n`);
     },
     complain,
-    sshConnection: process.env['SSH_CONNECTION'] ?? null,
+    loggedInFrom: process.env['SSH_CONNECTION']?.split(' ', 1)[0] ?? null,
+    terminal,
   };
-  const program = describeProgram(person);
-  if (args.length > 0) {
-    program.parseSync(args);
-    return 0;
-  }
-  program.showHelp((help) => {
-    writeSync(2, `${help}\n`);
-  });
-  throw new AppError('USAGE', 'say what to do, for example: firewall-drop list');
 }
 
 function complain(line: string): void {
-  writeSync(2, `firewall-drop: ${line}\n`);
+  writeAll(2, `firewall-drop: ${printable(line)}\n`);
 }
 
-const EPILOGUE = `Wazuh and OSSEC start this program themselves: with a message on standard input and no
-arguments, or with add|delete USER ADDRESS ALERT_ID RULE_ID.
+/** A pipe takes what fits, and a non-blocking one may have to be waited for. */
+function writeAll(descriptor: number, text: string): void {
+  const bytes = Buffer.from(text);
+  let done = 0;
+  while (done < bytes.length) {
+    try {
+      done += writeSync(descriptor, bytes, done);
+    } catch (error) {
+      // A reader that went away (`| head`) has seen what it wanted.
+      if (isErrno(error, 'EPIPE')) return;
+      if (!isErrno(error, 'EAGAIN')) throw error;
+      sleep(PIPE_PAUSE_MS);
+    }
+  }
+}
 
-Exit status: 0 done, 64 usage, 65 bad data or protected address, 69 firewall,
-74 store or log, 75 lock busy, 77 not root, 78 configuration.`;
+const PIPE_PAUSE_MS = 1;
 
-function describeProgram(person: Person): Argv {
+type RunCommand = (
+  command: CommandSpec,
+  words: readonly string[],
+  options: Parameters<CommandSpec['run']>[1],
+) => Promise<void>;
+
+const STATUSES = EXIT_MEANINGS.map(
+  ([status, meaning]) => `  ${String(status).padStart(2)}  ${meaning}`,
+);
+const EPILOGUE = `Exit status:
+${STATUSES.join('\n')}
+
+Wazuh and OSSEC start this program themselves: with a message on standard input and no
+arguments, or with add|delete USER ADDRESS ALERT_ID RULE_ID. All of it: firewall-drop man`;
+
+function describeProgram(run: RunCommand): Argv {
   const yargs = require('yargs') as typeof Yargs;
   const program = yargs
     .default()
@@ -51,6 +107,13 @@ function describeProgram(person: Person): Argv {
     .usage("$0 COMMAND\n\nBlocks addresses with the host's firewall, and is sure of it.")
     .version(BUILD.version)
     .detectLocale(false)
+    // A word is text: 1e3 is no number, and an address no list.
+    .parserConfiguration({
+      'parse-positional-numbers': false,
+      'parse-numbers': false,
+      'camel-case-expansion': false,
+      'dot-notation': false,
+    })
     .strict()
     .demandCommand(1)
     .recommendCommands()
@@ -59,17 +122,77 @@ function describeProgram(person: Person): Argv {
     .fail((message, error) => {
       throw usageError(message, error);
     });
-  const commands = [addCommand, deleteCommand, listCommand, expireCommand, restoreCommand];
-  return commands.reduce<Argv>((soFar, command) => command(soFar, person), program);
+  for (const [word, group] of Map.groupBy(COMMANDS, ({ name }) => name.split(' ')[0] ?? name)) {
+    const [only] = group;
+    if (group.length === 1 && only !== undefined) addCommand(program, only, only.name, run);
+    else addGroup(program, word, group, run);
+  }
+  return program;
+}
+
+function addGroup(
+  program: Argv,
+  word: string,
+  group: readonly CommandSpec[],
+  run: RunCommand,
+): void {
+  const summary = group.map(({ name, summary }) => `${name}: ${summary}`).join('; ');
+  program.command(word, summary, (inner) => {
+    for (const command of group)
+      addCommand(inner, command, command.name.slice(word.length + 1), run);
+    return inner.demandCommand(1);
+  });
+}
+
+function addCommand(program: Argv, command: CommandSpec, word: string, run: RunCommand): void {
+  const { positional, options, summary, examples } = command;
+  program.command(
+    positional === undefined ? word : `${word} ${placeholder(positional)}`,
+    summary,
+    (inner) => {
+      if (positional !== undefined) {
+        const { name, describe, choices } = positional;
+        inner.positional(name, { describe, type: 'string', ...(choices && { choices }) });
+      }
+      for (const [name, spec] of Object.entries(options)) inner.option(name, toYargs(spec));
+      for (const [example, what] of examples) inner.example(`$0 ${example}`, what);
+    },
+    (argv) => {
+      const given = positional === undefined ? undefined : argv[positional.name];
+      const words = given === undefined ? [] : [given].flat().map(String);
+      const values = Object.entries(options).map(([name, spec]) => [
+        name,
+        valueOf(argv[name], spec),
+      ]);
+      return run(command, words, Object.fromEntries(values) as Parameters<RunCommand>[2]);
+    },
+  );
+}
+
+/** Of an option given twice the last counts, as everywhere on a command line. */
+function valueOf(given: unknown, { kind }: OptionSpec): unknown {
+  const value: unknown = Array.isArray(given) ? given.at(-1) : given;
+  return kind === 'flag' ? value === true : value;
+}
+
+function placeholder({ name, count }: PositionalSpec): string {
+  if (count === 'one') return `<${name}>`;
+  if (count === 'some') return `<${name}..>`;
+  return count === 'any' ? `[${name}..]` : `[${name}]`;
+}
+
+function toYargs(spec: OptionSpec): Yargs.Options {
+  const { describe, kind } = spec;
+  if (kind === 'flag') return { describe, type: 'boolean' };
+  const given = spec.default === undefined ? {} : { default: spec.default };
+  if (kind === 'choice')
+    return { describe, type: 'string', requiresArg: true, choices: spec.choices, ...given };
+  return { describe, type: 'string', requiresArg: true, ...given };
 }
 
 /** yargs hands over its own complaints as a message, and what a command threw as an error. */
-function usageError(message: string | null, error: unknown): AppError {
-  if (error instanceof AppError) return error;
-  const what = message ?? describeError(error);
-  return new AppError(
-    'USAGE',
-    `${what.replace(/\s*\n\s*/g, '; ')}; see firewall-drop --help`,
-    error,
-  );
+function usageError(message: string | null, error: unknown): unknown {
+  if (message === null || message === '') return error;
+  const what = message.replace(/\s*\n\s*/g, '; ');
+  return new AppError('USAGE', `${what}; see firewall-drop --help`);
 }

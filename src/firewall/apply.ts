@@ -3,7 +3,7 @@ import type { Family } from '../ban/address.ts';
 import { AppError } from '../errors.ts';
 import type { Command, Run, RunResult } from '../os/run.ts';
 import { monotonicMs, type Deadline } from '../os/wait.ts';
-import type { Backend, Change, View } from './backend.ts';
+import type { Backend, Census, Change, View } from './backend.ts';
 
 export interface ApplyTools {
   readonly backend: Backend;
@@ -42,6 +42,8 @@ export interface Firewall {
   apply(changes: readonly Change[], options: ApplyOptions): ApplyOutcome;
   /** The commands that `apply` would run now; only looks. */
   plan(changes: readonly Change[]): Command[];
+  /** Everything that the kernel holds for a family, with counters. Throws `FIREWALL` when it can't be asked. */
+  census(family: Family): Census;
 }
 
 export function createFirewall(tools: ApplyTools): Firewall {
@@ -49,6 +51,7 @@ export function createFirewall(tools: ApplyTools): Firewall {
     backendName: tools.backend.name,
     apply: (changes, options) => apply(changes, tools, options),
     plan: (changes) => planOnly(changes, tools),
+    census: (family) => takeCensus(family, tools),
   };
 }
 
@@ -72,6 +75,13 @@ function planOnly(changes: readonly Change[], tools: ApplyTools): Command[] {
     const command = tools.backend.plan(family, look(family, tools), own);
     return command === null ? [] : [command];
   });
+}
+
+function takeCensus(family: Family, tools: ApplyTools): Census {
+  const command = tools.backend.census(family);
+  const result = runPatiently(command, tools);
+  if (result.status !== 0) throw failure([], { command, result });
+  return tools.backend.readCensus(result.stdout);
 }
 
 interface Attempt {

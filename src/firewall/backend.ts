@@ -14,6 +14,33 @@ export interface View {
   readonly extras: readonly string[];
 }
 
+/** One rule as the kernel holds it. */
+export interface Rule {
+  readonly chain: string;
+  /** Matches and target as the firewall program writes them: `-s 203.0.113.9/32 -j DROP`. */
+  readonly spec: string;
+  readonly packets: number;
+  readonly bytes: number;
+}
+
+/** What our rules have dropped of an address, and where they stand. */
+export interface HeldAddress {
+  readonly address: Address;
+  readonly chains: readonly string[];
+  readonly packets: number;
+  readonly bytes: number;
+}
+
+/** All that the kernel holds for one family, with counters. */
+export interface Census {
+  /** By the address's text; the plain drops of our chains. */
+  readonly held: ReadonlyMap<string, HeldAddress>;
+  /** Every rule of the table, in order. */
+  readonly rules: readonly Rule[];
+  /** What becomes of a packet that no rule of a built-in chain decides. */
+  readonly policies: ReadonlyMap<string, string>;
+}
+
 /**
  * Nothing here touches the kernel; `apply.ts` runs the commands and trusts no step that it has not seen obeyed.
  * All changes of one family go into one command, which the kernel takes whole or not at all.
@@ -28,4 +55,7 @@ export interface Backend<V extends View = View> {
   expect(changes: readonly Change[], extras: readonly string[]): V;
   /** The command that brings a kernel that looks like `view` to `changes` and prints the outcome; null: nothing to do. */
   plan(family: Family, view: V, changes: readonly Change[]): Command | null;
+  /** A command that changes nothing and prints what `readCensus` reads; dearer than `inspect`. */
+  census(family: Family): Command;
+  readCensus(output: string): Census;
 }

@@ -6,7 +6,7 @@
 import { parseBlock, withPrefix, type Address, type Family } from '../ban/address.ts';
 import { AppError } from '../errors.ts';
 import type { Command } from '../os/run.ts';
-import type { Backend, Change, View } from './backend.ts';
+import type { Backend, Census, Change, HeldAddress, Rule, View } from './backend.ts';
 
 export interface IptablesOptions {
   /** Which program: the distribution's choice, or one of the two by name. */
@@ -34,7 +34,7 @@ const RULE_LINE = /^-A (\S+) (.+)$/;
 export function createIptables(options: IptablesOptions): Backend<IptablesView> {
   const ours = [...options.chains, ...options.optionalChains];
   const commandOf = (family: Family, edits: readonly string[]): Command => ({
-    program: programName(family, options.variant),
+    program: programName(family, options.variant, 'restore'),
     args: ['-w', String(options.lockWaitSeconds), '--noflush'],
     input: restoreInput(edits),
   });
@@ -46,16 +46,26 @@ export function createIptables(options: IptablesOptions): Backend<IptablesView> 
     plan(family, view, changes) {
       const chains = ours.filter((chain) => mustHold(chain, view, options.optionalChains));
       const edits = chains.flatMap((chain) =>
-        changes.flatMap((change) => editsOf(chain, view.chains.get(chain) ?? [], change)),
+        editsOf(chain, view.chains.get(chain) ?? [], changes),
       );
       return edits.length === 0 ? null : commandOf(family, edits);
     },
+    census: (family) => ({
+      program: programName(family, options.variant, 'save'),
+      args: ['-c', '-t', 'filter'],
+      input: '',
+    }),
+    readCensus: (output) => readCensus(output, ours),
   };
 }
 
-function programName(family: Family, variant: IptablesOptions['variant']): string {
+function programName(
+  family: Family,
+  variant: IptablesOptions['variant'],
+  task: 'restore' | 'save',
+): string {
   const base = family === 4 ? 'iptables' : 'ip6tables';
-  return variant === 'auto' ? `${base}-restore` : `${base}-${variant}-restore`;
+  return variant === 'auto' ? `${base}-${task}` : `${base}-${variant}-${task}`;
 }
 
 function restoreInput(edits: readonly string[]): string {
@@ -85,9 +95,45 @@ function readListing(
   return { chains, extras: optional.filter((chain) => chains.has(chain)) };
 }
 
+const POLICY_LINE = /^:(\S+) (\S+)/;
+const COUNTED_RULE_LINE = /^\[([0-9]+):([0-9]+)\] -A (\S+) (.+)$/;
+
+function readCensus(output: string, ours: readonly string[]): Census {
+  const policies = new Map<string, string>();
+  const rules: Rule[] = [];
+  for (const line of output.split('\n')) {
+    const policy = POLICY_LINE.exec(line);
+    if (policy !== null) policies.set(policy[1] ?? '', policy[2] ?? '');
+    const [, packets, bytes, chain, spec] = COUNTED_RULE_LINE.exec(line) ?? [];
+    if (chain === undefined || spec === undefined) continue;
+    rules.push({ chain, spec, packets: Number(packets), bytes: Number(bytes) });
+  }
+  return { held: heldBy(rules, ours), rules, policies };
+}
+
+function heldBy(rules: readonly Rule[], ours: readonly string[]): Map<string, HeldAddress> {
+  const held = new Map<string, HeldAddress>();
+  for (const { chain, spec, packets, bytes } of rules) {
+    const address = ours.includes(chain) ? droppedAddress(spec) : null;
+    if (address === null) continue;
+    const known = held.get(address.text) ?? { address, chains: [], packets: 0, bytes: 0 };
+    held.set(address.text, {
+      address,
+      chains: [...known.chains, chain],
+      packets: known.packets + packets,
+      bytes: known.bytes + bytes,
+    });
+  }
+  return held;
+}
+
 function droppedSource(rule: string): string | null {
+  return droppedAddress(rule)?.text ?? null;
+}
+
+function droppedAddress(rule: string): Address | null {
   const source = PLAIN_DROP.exec(rule)?.[1];
-  return source === undefined ? null : (parseBlock(source)?.text ?? null);
+  return source === undefined ? null : parseBlock(source);
 }
 
 function expectedView(
@@ -102,18 +148,37 @@ function expectedView(
 function editsOf(
   chain: string,
   rules: readonly (string | null)[],
-  { address, to }: Change,
+  changes: readonly Change[],
 ): string[] {
-  if (to === 'blocked' && isFirstAndOnly(rules, address)) return [];
-  const rule = `-s ${withPrefix(address)} -j DROP`;
-  const copies = rules.filter((source) => source === address.text).length;
-  const removals = Array<string>(copies).fill(`-D ${chain} ${rule}`);
-  return to === 'blocked' ? [...removals, `-I ${chain} 1 ${rule}`] : removals;
+  const places = placesOf(rules);
+  const foreign = rules.indexOf(null);
+  const removals: { readonly first: number; readonly edits: readonly string[] }[] = [];
+  const insertions: string[] = [];
+  for (const { address, to } of changes) {
+    const { count, first } = places.get(address.text) ?? { count: 0, first: 0 };
+    // Nothing that accepts the packet may be asked earlier: before ours stand only plain drops.
+    const isFirst = foreign < 0 || first < foreign;
+    if (to === 'blocked' && count === 1 && isFirst) continue;
+    const rule = `-s ${withPrefix(address)} -j DROP`;
+    if (count > 0)
+      removals.push({ first, edits: Array<string>(count).fill(`-D ${chain} ${rule}`) });
+    if (to === 'blocked') insertions.push(`-I ${chain} 1 ${rule}`);
+  }
+  // iptables looks for each rule from the chain's head: in the chain's order it finds the next one at once.
+  removals.sort((a, b) => a.first - b.first);
+  return [...removals.flatMap(({ edits }) => edits), ...insertions];
 }
 
-/** One copy, and only plain drops before it: nothing that accepts the packet is asked earlier. */
-function isFirstAndOnly(rules: readonly (string | null)[], address: Address): boolean {
-  const first = rules.indexOf(address.text);
-  if (first < 0 || rules.includes(address.text, first + 1)) return false;
-  return !rules.slice(0, first).includes(null);
+/** Looked up once a chain, since a list of changes may be as long as the chain. */
+function placesOf(
+  rules: readonly (string | null)[],
+): Map<string, { readonly count: number; readonly first: number }> {
+  const places = new Map<string, { count: number; first: number }>();
+  rules.forEach((source, index) => {
+    if (source === null) return;
+    const known = places.get(source);
+    if (known === undefined) places.set(source, { count: 1, first: index });
+    else known.count += 1;
+  });
+  return places;
 }

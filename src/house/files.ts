@@ -33,7 +33,7 @@ export function readConfig({ store, warn }: FileReader): Config {
     largestBytes: LARGEST_FILE,
     fallback: DEFAULT_CONFIG,
     objection: ({ uid, mode }) => {
-      const safe = uid === process.getuid?.() && (mode & 0o022) === 0;
+      const safe = [0, process.getuid?.()].includes(uid) && (mode & 0o022) === 0;
       return safe ? '' : 'it must belong to root and be writable by nobody else; defaults are used';
     },
     parse: (text, last) => {

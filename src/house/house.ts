@@ -14,7 +14,7 @@ import { readRegularFile } from '../os/files.ts';
 import { run } from '../os/run.ts';
 import { deadlineIn, sleep, type Deadline } from '../os/wait.ts';
 import { LARGEST_ZONE_FILE, readHostZone } from '../os/zone.ts';
-import { takeWriterLock } from '../store/lock.ts';
+import { releaseWriterLock, takeWriterLock } from '../store/lock.ts';
 import { Store } from '../store/store.ts';
 import type { AgentSettings, ConfiguredTimeout } from '../wazuh/agent.ts';
 import { LogAnnouncer } from '../wazuh/announcer.ts';
@@ -23,7 +23,7 @@ import type { LogFormat } from '../wazuh/response-log.ts';
 import { readConfig, readSettings, readTimeouts } from './files.ts';
 import { collectProtected } from './protected.ts';
 
-const STATE_DIRECTORY = '/var/lib/firewall-drop';
+export const STATE_DIRECTORY = '/var/lib/firewall-drop';
 const LOCK_DIRECTORY = '/run/firewall-drop';
 /** Nobody types a command and waits longer than this for it. */
 const PATIENCE_SECONDS = 600;
@@ -34,6 +34,10 @@ export interface HouseOptions {
   readonly patient: boolean;
   /** Hears of trouble that stops nothing; our own log has it in any case. */
   readonly onTrouble: (message: string) => void;
+  /** Nothing is written: neither books nor logs. */
+  readonly traceless?: boolean;
+  /** Hears how far long work has come. */
+  readonly onProgress?: (done: number, total: number) => void;
 }
 
 /** Everything a door needs. What costs something is found out when first asked for. */
@@ -54,9 +58,17 @@ export interface House extends Tools {
   settle(): void;
   /** After it: releases what is due. Trouble is said, not thrown. */
   expire(): void;
+  /** For a process that stays: lets go of lock and books. */
+  close(): void;
 }
 
-export function openHouse({ place, patient, onTrouble }: HouseOptions): House {
+export function openHouse({
+  place,
+  patient,
+  onTrouble,
+  onProgress,
+  traceless = false,
+}: HouseOptions): House {
   let config = DEFAULT_CONFIG;
   const diagnostics = new Diagnostics({
     path: `${place.home}/logs/firewall-drop.log`,
@@ -64,13 +76,11 @@ export function openHouse({ place, patient, onTrouble }: HouseOptions): House {
     level: () => config.log.level,
   });
   const warn = (message: string): void => {
-    diagnostics.error(message);
+    if (!traceless) diagnostics.error(message);
     onTrouble(message);
   };
-  const store = new Store(
-    { directory: STATE_DIRECTORY, mayRepair: false, nowMs: Date.now() },
-    warn,
-  );
+  const directory = traceless ? null : STATE_DIRECTORY;
+  const store = new Store({ directory, mayRepair: false, nowMs: Date.now() }, warn);
   config = readConfig({ store, warn });
   const totalSeconds = patient ? PATIENCE_SECONDS : config.limits.totalSeconds;
   // The time that start-up took is execd's time as well.
@@ -84,7 +94,14 @@ export function openHouse({ place, patient, onTrouble }: HouseOptions): House {
     },
   });
   const firewall = openFirewall(config, store, deadline);
-  const tools: Tools = { store, firewall, announcer, now: Date.now, warn };
+  const tools: Tools = {
+    store,
+    firewall,
+    announcer,
+    now: Date.now,
+    warn,
+    onProgress: onProgress ?? (() => undefined),
+  };
   const settings = once(() => readSettings(place.home, tools));
   return {
     ...tools,
@@ -106,6 +123,10 @@ export function openHouse({ place, patient, onTrouble }: HouseOptions): House {
     expire: () => {
       attempt('blocks whose time is over could not be released', tools, expireDue);
       store.flush();
+    },
+    close: () => {
+      store.close();
+      releaseWriterLock();
     },
   };
 }

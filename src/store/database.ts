@@ -5,7 +5,8 @@ import { AppError, describeError } from '../errors.ts';
 import { MIGRATIONS } from './migrations.ts';
 
 export interface OpenOptions {
-  readonly directory: string;
+  /** Null: in memory only, for who must leave no trace. */
+  readonly directory: string | null;
   /** Only the holder of the writer lock may set a damaged file aside: two at once would set aside each other's new one. */
   readonly mayRepair: boolean;
   readonly nowMs: number;
@@ -31,6 +32,7 @@ const DAMAGE_CODES: readonly number[] = [1, 11, 17, 24, 26];
 
 /** Opens the store, or one in memory when there is no other way: broken books never stop a block. */
 export function openDatabase(options: OpenOptions): OpenedDatabase {
+  if (options.directory === null) return volatile([]);
   try {
     return { database: openOnDisk(options.directory), volatile: false, problems: [] };
   } catch (error) {
@@ -42,6 +44,7 @@ export function openDatabase(options: OpenOptions): OpenedDatabase {
 
 /** Sets the store aside and begins a new one; for the holder of the writer lock only. */
 export function replaceDamaged({ directory, nowMs }: OpenOptions): OpenedDatabase {
+  if (directory === null) return volatile([]);
   const aside = `${FILE_NAME}.damaged-${new Date(nowMs).toISOString().replace(/[:.]/g, '-')}`;
   try {
     setAside(directory, aside);

@@ -32,6 +32,11 @@ export function takeWriterLock(directory: string, waitMs: number): AppError | nu
   }
 }
 
+/** Lets others work, before the process ends. */
+export function releaseWriterLock(): void {
+  for (const lock of held.splice(0)) lock.close();
+}
+
 /** A database that is no longer referred to may be closed by the garbage collector, and its locks with it. */
 const held: DatabaseSync[] = [];
 

@@ -43,4 +43,15 @@ export const MIGRATIONS: readonly string[] = [
     value TEXT NOT NULL
   ) STRICT, WITHOUT ROWID;
   `,
+  `
+  -- How often what happened, for counters that must not shrink when history is pruned.
+  CREATE TABLE tallies (
+    event   TEXT PRIMARY KEY,
+    count   INTEGER NOT NULL,
+    last_ms INTEGER NOT NULL
+  ) STRICT, WITHOUT ROWID;
+  INSERT INTO tallies (event, count, last_ms)
+    SELECT CASE reason WHEN 'expired' THEN 'expire' ELSE verb END, count(*), max(at_ms)
+    FROM history GROUP BY 1;
+  `,
 ];

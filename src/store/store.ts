@@ -1,7 +1,15 @@
 // The books: bans, their holds, what is unfinished, what has happened, and facts worth remembering.
-import type { DatabaseSync, SQLInputValue } from 'node:sqlite';
+import type { DatabaseSync, SQLInputValue, StatementSync } from 'node:sqlite';
 import { parseBlock, type Address } from '../ban/address.ts';
-import type { Ban, Hold, Origin, Outcome, Phase } from '../ban/ban.ts';
+import {
+  EXPIRED,
+  type Ban,
+  type Hold,
+  type Origin,
+  type Outcome,
+  type Phase,
+  type Verb,
+} from '../ban/ban.ts';
 import { AppError, describeError } from '../errors.ts';
 import {
   damage,
@@ -44,6 +52,28 @@ export interface HistoryEntry {
   readonly reason: string;
 }
 
+/** A line of the history, as it was written. */
+export interface HistoryRecord extends HistoryEntry {
+  /** Grows with every line. */
+  readonly id: number;
+}
+
+export interface HistoryFilter {
+  readonly address: Address | null;
+  readonly sinceMs: number;
+  /** Only lines that came after this one. */
+  readonly afterId: number;
+  /** The newest so many. */
+  readonly limit: number;
+}
+
+/** How often something happened since the store was begun; `expire` is counted apart from other deletes. */
+export interface Tally {
+  readonly event: string;
+  readonly count: number;
+  readonly lastMs: number;
+}
+
 export interface HoldKey {
   readonly address: Address;
   readonly origin: Origin;
@@ -62,6 +92,7 @@ export class Store {
   readonly #onProblem: (problem: string) => void;
   /** As this run found them; null before it asked. */
   #facts: Map<string, string> | null = null;
+  readonly #statements = new Map<string, StatementSync>();
   readonly #pendingFacts = new Map<string, string>();
 
   constructor(options: OpenOptions, onProblem: (problem: string) => void) {
@@ -158,9 +189,11 @@ export class Store {
   }
 
   /** Notes what happened without changing any ban. */
-  record(entry: HistoryEntry): void {
+  record(history: readonly HistoryEntry[]): void {
     this.#transaction(() => {
-      this.#insertHistory(entry);
+      history.forEach((entry) => {
+        this.#insertHistory(entry);
+      });
     });
   }
 
@@ -187,6 +220,37 @@ export class Store {
     });
   }
 
+  /** Oldest first. */
+  history({ address, sinceMs, afterId, limit }: HistoryFilter): HistoryRecord[] {
+    const rows = this.#guard(() =>
+      this.#all(
+        `SELECT * FROM history
+         WHERE at_ms >= ? AND id > ? AND (? IS NULL OR address = ?) ORDER BY id DESC LIMIT ?`,
+        sinceMs,
+        afterId,
+        address?.text ?? null,
+        address?.text ?? null,
+        limit,
+      ),
+    );
+    return rows.map(readHistory).reverse();
+  }
+
+  tallies(): Tally[] {
+    const rows = this.#guard(() => this.#all('SELECT event, count, last_ms FROM tallies'));
+    return rows.map((row) => ({
+      event: row['event'] as string,
+      count: row['count'] as number,
+      lastMs: row['last_ms'] as number,
+    }));
+  }
+
+  /** When the next hold ends, in Unix milliseconds; null when none does. */
+  nextExpiryMs(): number | null {
+    const sql = 'SELECT min(expires_at_ms) AS next FROM holds';
+    return this.#guard(() => this.#all(sql))[0]?.['next'] as number | null;
+  }
+
   pruneHistory(beforeMs: number): void {
     this.#transaction(() => {
       this.#run('DELETE FROM history WHERE at_ms < ?', beforeMs);
@@ -201,6 +265,13 @@ export class Store {
   /** Remembered with the next transaction, or at `flush`: a fact alone is not worth waiting for the disk. */
   setFact(name: string, value: string): void {
     this.#pendingFacts.set(name, value);
+  }
+
+  /** For a process that stays; one that ends need not wait for the log to be copied back. */
+  close(): void {
+    this.flush();
+    this.#statements.clear();
+    this.#database.close();
   }
 
   flush(): void {
@@ -271,14 +342,29 @@ export class Store {
       outcome.incident.ruleId,
       reason,
     );
+    this.#run(
+      `INSERT INTO tallies (event, count, last_ms) VALUES (?, 1, ?)
+       ON CONFLICT (event) DO UPDATE SET count = count + 1, last_ms = excluded.last_ms`,
+      reason === EXPIRED ? 'expire' : outcome.verb,
+      atMs,
+    );
   }
 
   #all(sql: string, ...values: SQLInputValue[]): Row[] {
-    return this.#database.prepare(sql).all(...values);
+    return this.#prepare(sql).all(...values);
   }
 
   #run(sql: string, ...values: SQLInputValue[]): void {
-    this.#database.prepare(sql).run(...values);
+    this.#prepare(sql).run(...values);
+  }
+
+  /** Each statement once: a list of thousands runs the same few. */
+  #prepare(sql: string): StatementSync {
+    const known = this.#statements.get(sql);
+    if (known !== undefined) return known;
+    const statement = this.#database.prepare(sql);
+    this.#statements.set(sql, statement);
+    return statement;
   }
 
   #transaction(work: () => void): void {
@@ -321,6 +407,7 @@ export class Store {
 
   #use({ database, volatile, problems }: OpenedDatabase): void {
     this.#database = database;
+    this.#statements.clear();
     this.#volatile = volatile;
     problems.forEach(this.#onProblem);
   }
@@ -348,6 +435,18 @@ function readOwed(value: unknown): OwedJson | null {
   } catch (error) {
     throw damage('an owed line in the store is not JSON', error);
   }
+}
+
+function readHistory(row: Row): HistoryRecord {
+  const address = readAddress(row['address']);
+  const incident = { alertId: row['alert_id'] as string, ruleId: row['rule_id'] as string };
+  return {
+    id: row['id'] as number,
+    atMs: row['at_ms'] as number,
+    outcome: { verb: row['verb'] as Verb, address, incident },
+    origin: (row['origin'] as Origin | '') === '' ? null : (row['origin'] as Origin),
+    reason: row['reason'] as string,
+  };
 }
 
 function readHold(row: Row): Hold {

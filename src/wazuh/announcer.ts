@@ -35,15 +35,24 @@ export class LogAnnouncer implements Announcer {
     this.#conversation = { about: topicOf(outcome), spoken };
   }
 
-  tell(outcome: Outcome): void {
-    const { format, now } = this.#options;
-    const { kind } = format();
-    const lines: string[] = [];
-    if (kind !== 'wazuh') lines.push(ossecLine(outcome, format(), now()));
-    if (kind !== 'ossec') {
-      lines.push(...wazuhLines(outcome, this.#spokenAbout(outcome), format(), now()));
-    }
-    this.#append(lines, `${outcome.verb} ${outcome.address.text}`);
+  tell(outcomes: readonly Outcome[]): void {
+    const [first] = outcomes;
+    if (first === undefined) return;
+    const more = outcomes.length > 1 ? ` and ${outcomes.length - 1} more` : '';
+    this.#append(
+      outcomes.flatMap((outcome) => this.#linesOf(outcome)),
+      `${first.verb} ${first.address.text}${more}`,
+    );
+  }
+
+  #linesOf(outcome: Outcome): string[] {
+    const { now } = this.#options;
+    const format = this.#options.format();
+    const spoken = this.#spokenAbout(outcome);
+    return [
+      ...(format.kind === 'wazuh' ? [] : [ossecLine(outcome, format, now())]),
+      ...(format.kind === 'ossec' ? [] : wazuhLines(outcome, spoken, format, now())),
+    ];
   }
 
   /** For a message that names no address. */

@@ -15,6 +15,7 @@ export function readArguments(args: readonly string[]): Request {
     action: action === 'add' ? 'block' : 'unblock',
     address,
     addressTrouble: address === null ? 'the third argument is not a literal address' : '',
+    source: { address, field: 'the third argument', passedOver: [] },
     alertId: readAlertId(alertId),
     ruleId: readRuleId(ruleId),
     timeoutSeconds: undefined,

@@ -2,15 +2,18 @@
 import type { Address } from '../ban/address.ts';
 import { printable } from '../os/printable.ts';
 import type { Json } from './json.ts';
+import type { Source } from './source.ts';
 
 export type Dialect = 'wazuh4' | 'wazuh5' | 'ossec';
 
 export interface Request {
   readonly dialect: Dialect;
   readonly action: 'block' | 'unblock';
-  /** Null when none of the fields that may hold it held a literal address; `addressTrouble` says so in words. */
+  /** Null when nothing that may hold it held a literal address; `addressTrouble` says so in words. */
   readonly address: Address | null;
   readonly addressTrouble: string;
+  /** Where in the message the address stood, and what was passed over on the way to it. */
+  readonly source: Source;
   /** The alert's id where it has the shape that rules decode, otherwise null. */
   readonly alertId: string | null;
   readonly ruleId: string | null;

@@ -151,8 +151,8 @@ function refuseProtected(
   if (protection === null) return;
   const outcome = { verb: 'refused', address, incident } as const;
   const reason = describeProtection(protection);
-  house.announcer.tell(outcome);
-  house.store.record({ atMs: house.now(), outcome, origin: originOf(request), reason });
+  house.announcer.tell([outcome]);
+  house.store.record([{ atMs: house.now(), outcome, origin: originOf(request), reason }]);
   throw new AppError('REFUSED', `${address.text} is protected and was not blocked (${reason})`);
 }
 
@@ -165,7 +165,7 @@ function exchangeOrFail(
   try {
     return exchange(address);
   } catch (error) {
-    house.announcer.tell({ verb: 'failed', address, incident });
+    house.announcer.tell([{ verb: 'failed', address, incident }]);
     throw error;
   }
 }
@@ -182,16 +182,23 @@ function originOf({ dialect }: Request): 'wazuh' | 'ossec' {
 /** ossec-execd looks for what is due every 90 seconds only. */
 const OSSEC_LATENESS_SECONDS = 90;
 
-function holdOf(request: Request, incident: Incident, house: Respondent): HoldRequest {
+/** How long a block that Wazuh or OSSEC asks for may last: a net under execd's own delete, which comes first. */
+export function timeoutOf(
+  request: Request,
+  house: Pick<Respondent, 'place' | 'config' | 'timeouts' | 'settings'>,
+): number | null {
   const asked =
     request.timeoutSeconds === undefined
       ? longestTimeout(house.place.name, house.timeouts(), house.settings())
       : request.timeoutSeconds;
   const lateness = request.dialect === 'ossec' ? OSSEC_LATENESS_SECONDS : 0;
+  return asked === null ? null : asked + house.config.limits.graceSeconds + lateness;
+}
+
+function holdOf(request: Request, incident: Incident, house: Respondent): HoldRequest {
   return {
     origin: originOf(request),
-    // A net under execd's own delete, which comes first while execd lives.
-    timeoutSeconds: asked === null ? null : asked + house.config.limits.graceSeconds + lateness,
+    timeoutSeconds: timeoutOf(request, house),
     incident,
     reason: request.reason,
   };

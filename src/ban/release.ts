@@ -1,0 +1,65 @@
+// Takes blocks out of the kernel for whoever ends them: intent, kernel, line, books.
+import type { Address } from './address.ts';
+import type { Incident, Origin } from './ban.ts';
+import { forEachFamily } from './families.ts';
+import type { Tools } from './tools.ts';
+
+/** An address whose last hold is over. */
+export interface Ending {
+  readonly address: Address;
+  readonly incident: Incident;
+  /** Whose hold it was; null where it was everybody's or nobody's. */
+  readonly origin: Origin | null;
+  /** For the history. */
+  readonly reason: string;
+  /** Whether the books say that the kernel holds the block. */
+  readonly inBooks: boolean;
+}
+
+/**
+ * iptables-nft walks past every rule that the same command has removed already, so many at once take the square of their
+ * number; and it walks from the chain's head, where the newest blocks are.
+ */
+const MOST_AT_ONCE = 1000;
+
+/**
+ * One firewall transaction per family and thousand. Throws `FIREWALL` when the kernel was not seen to be rid of all of
+ * a family; the intents then stay, and the next run tries again.
+ */
+export function release(endings: readonly Ending[], tools: Tools): void {
+  let done = 0;
+  forEachFamily(endings.toReversed(), (own) => {
+    for (let from = 0; from < own.length; from += MOST_AT_ONCE) {
+      const some = own.slice(from, from + MOST_AT_ONCE);
+      releaseSome(some, tools);
+      done += some.length;
+      tools.onProgress(done, endings.length);
+    }
+  });
+}
+
+function releaseSome(endings: readonly Ending[], tools: Tools): void {
+  const { store, firewall, announcer, now } = tools;
+  const mark = announcer.mark();
+  const outcomes = endings.map(({ address, incident }) => {
+    return { verb: 'delete', address, incident } as const;
+  });
+  store.intend(
+    outcomes.map((owed) => {
+      return { address: owed.address, phase: 'unblocking', owed, mark, hold: null };
+    }),
+    now(),
+  );
+  firewall.apply(
+    endings.map(({ address }) => ({ address, to: 'released' })),
+    { trustBooks: endings.every(({ inBooks }) => inBooks) },
+  );
+  announcer.tell(outcomes);
+  const history = endings.map(({ address, incident, origin, reason }) => {
+    return { atMs: now(), outcome: { verb: 'delete', address, incident }, origin, reason } as const;
+  });
+  store.confirm(
+    endings.map(({ address }) => address),
+    history,
+  );
+}

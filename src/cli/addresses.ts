@@ -1,0 +1,90 @@
+// Addresses as a person hands them over: as arguments, in a file, or on standard input.
+import { readFileSync } from 'node:fs';
+import {
+  contains,
+  isSingle,
+  parseAddress,
+  parseBlock,
+  parseNetwork,
+  type Address,
+} from '../ban/address.ts';
+import { AppError, describeError } from '../errors.ts';
+
+export interface AddressList {
+  /** Each once, in the order given. */
+  readonly addresses: readonly Address[];
+  /** What could not be read, with where it stands: `list.txt:7: …`. */
+  readonly mistakes: readonly string[];
+}
+
+/** Arguments and the lines of `file` (`-`: standard input) together. Throws `USAGE` when there is neither. */
+export function readAddresses(words: readonly string[], file: string | undefined): AddressList {
+  if (words.length === 0 && file === undefined) {
+    throw new AppError('USAGE', 'name addresses, or a list with --file');
+  }
+  const found = new Map<string, Address>();
+  const mistakes: string[] = [];
+  const take = (text: string, place: string): void => {
+    const block = parseBlock(text);
+    if (block === null) mistakes.push(`${place}${describeMistake(text)}`);
+    else found.set(block.text, block);
+  };
+  for (const word of words) take(word, '');
+  if (file !== undefined)
+    readLines(file).forEach(({ text, place }) => {
+      take(text, place);
+    });
+  return { addresses: [...found.values()], mistakes };
+}
+
+/** One address, as an argument. Throws `BAD_DATA` with what to write instead. */
+export function readAddress(text: string): Address {
+  const block = parseBlock(text);
+  if (block === null) throw new AppError('BAD_DATA', describeMistake(text));
+  return block;
+}
+
+/** Pairs of which the second contains the first, each once: the smaller adds nothing while the larger is there. */
+export function findOverlaps(
+  addresses: readonly Address[],
+  known: readonly Address[],
+): (readonly [inner: Address, outer: Address])[] {
+  const all = [...new Map([...known, ...addresses].map((one) => [one.text, one])).values()];
+  const blocks = all.filter((one) => !isSingle(one));
+  const pairs = addresses.flatMap((address) => [
+    ...blocks.map((block) => [address, block] as const),
+    ...(isSingle(address) ? [] : all.map((inner) => [inner, address] as const)),
+  ]);
+  const nested = pairs.filter(
+    ([inner, outer]) => inner.text !== outer.text && contains(outer, inner),
+  );
+  return [...new Map(nested.map((pair) => [`${pair[0].text} ${pair[1].text}`, pair])).values()];
+}
+
+function readLines(file: string): { readonly text: string; readonly place: string }[] {
+  const name = file === '-' ? 'standard input' : file;
+  return readText(file)
+    .split('\n')
+    .map((line, index) => ({
+      text: line.replace(/#.*/, '').trim(),
+      place: `${name}:${index + 1}: `,
+    }))
+    .filter(({ text }) => text !== '');
+}
+
+function readText(file: string): string {
+  try {
+    return readFileSync(file === '-' ? 0 : file, 'utf8');
+  } catch (error) {
+    throw new AppError('BAD_DATA', `${file} can't be read: ${describeError(error)}`, error);
+  }
+}
+
+function describeMistake(text: string): string {
+  const network = parseNetwork(text);
+  const advice =
+    network === null || parseAddress(text) !== null
+      ? 'write for example 203.0.113.9, 203.0.113.0/24 or 2001:db8::9'
+      : `its host bits are set, did you mean ${network.text}?`;
+  return `${JSON.stringify(text)} is not an address or CIDR block: ${advice}`;
+}

@@ -1,0 +1,33 @@
+// All commands, in the order of the help.
+import type { CommandSpec } from './command.ts';
+import { describingCommands } from './commands/about.ts';
+import { add } from './commands/add.ts';
+import { deleteAddresses, flush } from './commands/delete.ts';
+import { explain } from './commands/explain.ts';
+import { history } from './commands/history.ts';
+import { list } from './commands/list.ts';
+import { expire, reconcile, restoreCommand } from './commands/maintenance.ts';
+import { metrics } from './commands/metrics.ts';
+import { protectCheck, protectList } from './commands/protect.ts';
+import { status } from './commands/status.ts';
+
+const WORKING_COMMANDS: readonly CommandSpec[] = [
+  add,
+  deleteAddresses,
+  flush,
+  list,
+  status,
+  history,
+  expire,
+  restoreCommand,
+  reconcile,
+  protectCheck,
+  protectList,
+  explain,
+  metrics,
+];
+
+export const COMMANDS: readonly CommandSpec[] = [
+  ...WORKING_COMMANDS,
+  ...describingCommands(WORKING_COMMANDS),
+];

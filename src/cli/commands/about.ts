@@ -1,0 +1,74 @@
+// `version`, `man` and `completion`: what the program says of itself. None reads anything of the host.
+import { AppError } from '../../errors.ts';
+import { findProgram } from '../../os/run.ts';
+import { BUILD } from '../../version.ts';
+import { defineCommand, type CommandSpec } from '../command.ts';
+import { completionFor, SHELLS } from '../completion.ts';
+import { formatManualPage } from '../manual.ts';
+
+const SCHEMA_VERSION = 1;
+const BACKEND_PROGRAMS = { iptables: 'iptables-restore', ip6tables: 'ip6tables-restore' } as const;
+
+export const version = defineCommand({
+  name: 'version',
+  summary: 'Print the version, what it was built from, and what it found',
+  details: '',
+  options: { json: { kind: 'flag', describe: 'JSON, see docs/json.md' } },
+  examples: [['version --json', 'for an inventory']],
+  needsRoot: false,
+  run(_words, { json }, person) {
+    const programs = Object.entries(BACKEND_PROGRAMS).map(([name, program]) => [
+      name,
+      findProgram(program),
+    ]);
+    const facts = {
+      version: BUILD.version,
+      commit: BUILD.commit,
+      runtime: `node ${process.versions.node}`,
+      platform: `${process.platform}-${process.arch}`,
+      programs: Object.fromEntries(programs) as Record<string, string | null>,
+    };
+    if (json) person.print(JSON.stringify({ schema: SCHEMA_VERSION, ...facts }));
+    else {
+      person.print(
+        `firewall-drop ${facts.version} (${facts.commit}), ${facts.runtime}, ${facts.platform}`,
+      );
+      for (const [name, path] of Object.entries(facts.programs))
+        person.print(`${name}: ${path ?? 'not found'}`);
+    }
+    return 0;
+  },
+});
+
+/** They describe the other commands, so they are made last. */
+export function describingCommands(others: readonly CommandSpec[]): CommandSpec[] {
+  const man = defineCommand({
+    name: 'man',
+    summary: 'Print the manual page, firewall-drop(8)',
+    details: 'In the format that man(1) reads.',
+    options: {},
+    examples: [['man | man -l -', 'read it']],
+    needsRoot: false,
+    run(_words, _options, person) {
+      person.print(formatManualPage(all));
+      return 0;
+    },
+  });
+  const completion = defineCommand({
+    name: 'completion',
+    summary: 'Print the completion script of a shell',
+    details: '',
+    positional: { name: 'shell', describe: 'which shell', count: 'one', choices: SHELLS },
+    options: {},
+    examples: [['completion bash > /etc/bash_completion.d/firewall-drop', 'for bash']],
+    needsRoot: false,
+    run([shell], _options, person) {
+      const script = completionFor(shell ?? '', all);
+      if (script === null) throw new AppError('USAGE', `name a shell: ${SHELLS.join(', ')}`);
+      person.print(script);
+      return 0;
+    },
+  });
+  const all: readonly CommandSpec[] = [...others, version, man, completion];
+  return [version, man, completion];
+}

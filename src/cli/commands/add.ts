@@ -1,0 +1,131 @@
+// `add`: a person blocks addresses or blocks of them.
+import type { Address } from '../../ban/address.ts';
+import { incidentAt, type Outcome } from '../../ban/ban.ts';
+import { blockAll } from '../../ban/block.ts';
+import { describeProtection, entriesFrom, findProtection } from '../../ban/protect.ts';
+import { AppError, EXIT_STATUS } from '../../errors.ts';
+import type { House } from '../../house/house.ts';
+import { findOverlaps, readAddresses } from '../addresses.ts';
+import { defineCommand } from '../command.ts';
+import { parseDuration } from '../duration.ts';
+import { enterForChange, printSteps, type Person } from '../person.ts';
+
+/** Wider blocks shut out whole providers: IPv4 and IPv6 prefix lengths. */
+const WIDEST_PREFIX = { 4: 16, 6: 32 } as const;
+
+export const add = defineCommand({
+  name: 'add',
+  summary: 'Block addresses or CIDR blocks',
+  details:
+    'Each address is blocked until its timeout is over or somebody releases it. All of them go to the kernel in one transaction for each address family. Lines of a list that can not be read are named with their number; the good ones are done, and the exit status is 65.',
+  positional: { name: 'address', describe: 'IPv4, IPv6, or a CIDR block', count: 'any' },
+  options: {
+    timeout: {
+      kind: 'text',
+      value: 'DURATION',
+      default: 'never',
+      describe: 'how long: 90m, 1h30m, 2d, never',
+    },
+    reason: { kind: 'text', value: 'TEXT', default: '', describe: 'a note for people' },
+    file: {
+      kind: 'text',
+      value: 'LIST',
+      describe: 'one address a line, blank lines and # comments allowed; - is standard input',
+    },
+    force: {
+      kind: 'flag',
+      describe:
+        'also protected addresses, except loopback and own ones, and blocks wider than /16 or /32',
+    },
+    'dry-run': { kind: 'flag', describe: 'print what would be run, and change nothing' },
+  },
+  examples: [
+    ['add 203.0.113.9 --timeout 2h', 'one address for two hours'],
+    ['add 203.0.113.0/24 --reason "scans our shop"', 'a network, until released'],
+    ['add --file list.txt --timeout 7d', 'a list'],
+  ],
+  needsRoot: true,
+  run(words, options, person) {
+    const timeoutSeconds = readTimeout(options.timeout);
+    const { addresses, mistakes } = readAddresses(words, options.file);
+    mistakes.forEach(person.complain);
+    const house = options['dry-run'] ? person.openHouse() : enterForChange(person);
+    const allowed = addresses.filter((address) => isAllowed(address, house, options, person));
+    sayOverlaps(allowed, house, person);
+    if (options['dry-run']) {
+      const changes = allowed.map((address) => ({ address, to: 'blocked' as const }));
+      printSteps(house.firewall.plan(changes), person);
+    } else {
+      const incident = incidentAt(house.now());
+      blockAll(
+        allowed,
+        { origin: 'manual', timeoutSeconds, incident, reason: options.reason },
+        house,
+      );
+      sayBlocked(allowed, person);
+      house.expire();
+    }
+    const complete = mistakes.length === 0 && allowed.length === addresses.length;
+    return complete ? 0 : EXIT_STATUS.BAD_DATA;
+  },
+});
+
+function readTimeout(text: string): number | null {
+  const seconds = parseDuration(text);
+  if (seconds !== undefined) return seconds;
+  throw new AppError(
+    'USAGE',
+    `--timeout ${JSON.stringify(text)} is not a length of time: write for example 90m, 1h30m, 2d or never`,
+  );
+}
+
+interface Caution {
+  readonly force: boolean;
+  readonly 'dry-run': boolean;
+}
+
+/** Says why not, where it is not. */
+function isAllowed(address: Address, house: House, caution: Caution, person: Person): boolean {
+  const { force } = caution;
+  if (!force && address.prefixLength < WIDEST_PREFIX[address.family]) {
+    const widest = WIDEST_PREFIX[address.family];
+    person.complain(`${address.text} is wider than /${widest}; --force blocks it all the same`);
+    return false;
+  }
+  const own = person.loggedInFrom === null ? [] : [person.loggedInFrom];
+  const entries = [
+    ...house.protectedEntries(),
+    ...entriesFrom(own, 'the address that you are logged in from'),
+  ];
+  const protection = findProtection(address, force ? entries.filter((e) => e.always) : entries);
+  if (protection === null) return true;
+  const reason = describeProtection(protection);
+  const way = protection.always ? '' : '; --force blocks it all the same';
+  person.complain(`${address.text} is protected (${reason})${way}`);
+  if (!caution['dry-run']) noteRefusal(address, reason, house);
+  return false;
+}
+
+function noteRefusal(address: Address, reason: string, house: House): void {
+  const outcome: Outcome = { verb: 'refused', address, incident: incidentAt(house.now()) };
+  house.announcer.tell([outcome]);
+  house.store.record([{ atMs: house.now(), outcome, origin: 'manual', reason }]);
+}
+
+function sayOverlaps(addresses: readonly Address[], house: House, { complain }: Person): void {
+  const known = house.store.list().map((ban) => ban.address);
+  const overlaps = findOverlaps(addresses, known);
+  for (const [inner, outer] of overlaps.slice(0, MOST_NAMED)) {
+    complain(`note: ${inner.text} lies in ${outer.text}`);
+  }
+  const more = overlaps.length - MOST_NAMED;
+  if (more > 0) complain(`note: ${more} more lie in wider blocks`);
+}
+
+/** Few are named, many are counted. */
+const MOST_NAMED = 20;
+
+function sayBlocked(addresses: readonly Address[], { print }: Person): void {
+  if (addresses.length > MOST_NAMED) print(`${addresses.length} blocked`);
+  else for (const { text } of addresses) print(`${text} blocked`);
+}

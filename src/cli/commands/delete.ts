@@ -1,0 +1,100 @@
+// `delete` and `flush`: a person releases addresses, whoever had them blocked.
+import { contains, type Address } from '../../ban/address.ts';
+import { incidentAt, ORIGINS, type Ban, type Origin } from '../../ban/ban.ts';
+import { unblockAll } from '../../ban/unblock.ts';
+import { AppError, EXIT_STATUS } from '../../errors.ts';
+import type { House } from '../../house/house.ts';
+import { readAddresses } from '../addresses.ts';
+import { defineCommand } from '../command.ts';
+import { enterForChange, printSteps, type Person } from '../person.ts';
+
+export const deleteAddresses = defineCommand({
+  name: 'delete',
+  summary: 'Release addresses or CIDR blocks',
+  details:
+    'Ends all holds on each address, whoever had it blocked, and takes its rules out of the kernel. An address that was not blocked is no error. An address that a wider block holds is named: it stays blocked until that is released.',
+  positional: { name: 'address', describe: 'IPv4, IPv6, or a CIDR block', count: 'any' },
+  options: {
+    file: { kind: 'text', value: 'LIST', describe: 'one address a line; - is standard input' },
+    'dry-run': { kind: 'flag', describe: 'print what would be run, and change nothing' },
+  },
+  examples: [['delete 203.0.113.9', 'let one address in again']],
+  needsRoot: true,
+  run(words, options, person) {
+    const { addresses, mistakes } = readAddresses(words, options.file);
+    mistakes.forEach(person.complain);
+    if (options['dry-run']) {
+      const changes = addresses.map((address) => ({ address, to: 'released' as const }));
+      printSteps(person.openHouse().firewall.plan(changes), person);
+    } else release(addresses, enterForChange(person), person);
+    return mistakes.length === 0 ? 0 : EXIT_STATUS.BAD_DATA;
+  },
+});
+
+function release(addresses: readonly Address[], house: House, person: Person): void {
+  const before = house.store.list();
+  const known = new Set(before.map((ban) => ban.address.text));
+  unblockAll(addresses, { origin: null, incident: incidentAt(house.now()) }, house);
+  for (const address of addresses) {
+    person.print(
+      known.has(address.text)
+        ? `${address.text} released`
+        : `${address.text} was not blocked by us; the kernel has no rule of ours for it`,
+    );
+    sayWiderBlock(address, before, person);
+  }
+  house.expire();
+}
+
+function sayWiderBlock(address: Address, bans: readonly Ban[], { complain }: Person): void {
+  const wider = bans.find(
+    (ban) => ban.address.text !== address.text && contains(ban.address, address),
+  );
+  if (wider === undefined) return;
+  const block = wider.address.text;
+  complain(
+    `note: ${address.text} stays blocked by ${block}; firewall-drop delete ${block} releases all of it`,
+  );
+}
+
+export const flush = defineCommand({
+  name: 'flush',
+  summary: 'Release everything, or everything of one origin',
+  details:
+    'Asks before it does so on a terminal; elsewhere it needs --yes. With --origin only the holds of that origin end, and addresses that others hold stay blocked.',
+  options: {
+    origin: {
+      kind: 'choice',
+      choices: ['wazuh', 'ossec', 'manual', 'repeat'],
+      describe: 'only what this origin holds',
+    },
+    yes: { kind: 'flag', describe: 'do not ask' },
+  },
+  examples: [['flush --origin manual --yes', 'release what people blocked']],
+  needsRoot: true,
+  run(_words, options, person) {
+    const origin = ORIGINS.find((known) => known === options.origin) ?? null;
+    const house = enterForChange(person);
+    const addresses = heldBy(origin, house).map((ban) => ban.address);
+    if (!options.yes && !isSure(addresses.length, person)) {
+      throw new AppError('USAGE', 'nothing was released: say --yes if you mean it');
+    }
+    const incident = incidentAt(house.now());
+    const { released, kept } = unblockAll(addresses, { origin, incident }, house);
+    person.print(`${released.length} released`);
+    if (kept.length > 0) person.print(`${kept.length} kept, which others still hold`);
+    house.store.flush();
+    return 0;
+  },
+});
+
+function heldBy(origin: Origin | null, { store }: House): Ban[] {
+  const bans = store.list();
+  if (origin === null) return bans;
+  return bans.filter((ban) => ban.holds.some((hold) => hold.origin === origin));
+}
+
+function isSure(count: number, { terminal }: Person): boolean {
+  const answer = terminal.ask?.(`Release ${count} blocked addresses? [y/N] `) ?? '';
+  return /^y(?:es)?$/i.test(answer);
+}

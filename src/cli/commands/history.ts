@@ -1,0 +1,120 @@
+// `history`: what happened, to all addresses or to one.
+import { setTimeout as wait } from 'node:timers/promises';
+import type { House } from '../../house/house.ts';
+import type { HistoryFilter, HistoryRecord } from '../../store/store.ts';
+import { AppError } from '../../errors.ts';
+import { readAddress } from '../addresses.ts';
+import { defineCommand } from '../command.ts';
+import { parseDuration } from '../duration.ts';
+import type { Person } from '../person.ts';
+import { formatTable, type Column } from '../table.ts';
+import { isoTime, shortTime } from '../time.ts';
+import { readLimit } from './list.ts';
+
+const FOLLOW_EVERY_MS = 500;
+const DEFAULT_LIMIT = '50';
+const SCHEMA_VERSION = 1;
+
+export const history = defineCommand({
+  name: 'history',
+  summary: 'Show what happened, to all addresses or to one',
+  details:
+    'Oldest first. Lines are kept as long as history.keep_days says. With --follow it stays and prints what comes, until it is ended.',
+  positional: { name: 'address', describe: 'only this address or CIDR block', count: 'optional' },
+  options: {
+    since: { kind: 'text', value: 'DURATION', describe: 'only the last 2d, 90m, …' },
+    limit: {
+      kind: 'text',
+      value: 'NUMBER',
+      default: DEFAULT_LIMIT,
+      describe: 'the newest so many',
+    },
+    json: { kind: 'flag', describe: 'one JSON document a line, see docs/json.md' },
+    follow: { kind: 'flag', describe: 'stay, and print what comes' },
+  },
+  examples: [
+    ['history 203.0.113.9', 'all about one address'],
+    ['history --since 1d --json', 'the last day, for programs'],
+  ],
+  needsRoot: true,
+  async run(words, options, person) {
+    const house = person.openHouse();
+    const filter: HistoryFilter = {
+      address: words[0] === undefined ? null : readAddress(words[0]),
+      sinceMs: readSince(options.since, house.now()),
+      afterId: 0,
+      limit: readLimit(options.limit),
+    };
+    const records = house.store.history(filter);
+    const show = options.json ? showJson : showTable;
+    show(records, person, true);
+    if (options.follow)
+      await follow(house, { ...filter, afterId: records.at(-1)?.id ?? 0 }, (more) => {
+        show(more, person, false);
+      });
+    return 0;
+  },
+});
+
+/** Until somebody ends the process. */
+async function follow(
+  house: House,
+  filter: HistoryFilter,
+  show: (records: readonly HistoryRecord[]) => void,
+): Promise<never> {
+  let afterId = filter.afterId;
+  for (;;) {
+    await wait(FOLLOW_EVERY_MS);
+    const records = house.store.history({ ...filter, afterId, limit: Number.MAX_SAFE_INTEGER });
+    show(records);
+    afterId = records.at(-1)?.id ?? afterId;
+  }
+}
+
+function readSince(text: string | undefined, nowMs: number): number {
+  if (text === undefined) return 0;
+  const seconds = parseDuration(text);
+  if (typeof seconds === 'number') return nowMs - seconds * 1000;
+  throw new AppError(
+    'USAGE',
+    `--since ${JSON.stringify(text)} is not a length of time: write for example 2d`,
+  );
+}
+
+const COLUMNS: readonly Column<HistoryRecord>[] = [
+  { heading: 'TIME UTC', cell: ({ atMs }) => shortTime(atMs) },
+  {
+    heading: 'WHAT',
+    cell: ({ outcome }) => outcome.verb,
+    colour: ({ outcome }) => (outcome.verb === 'failed' ? 'red' : null),
+  },
+  { heading: 'ADDRESS', cell: ({ outcome }) => outcome.address.text },
+  { heading: 'ORIGIN', cell: ({ origin }) => origin ?? '' },
+  { heading: 'RULE', cell: ({ outcome }) => outcome.incident.ruleId },
+  { heading: 'ALERT', cell: ({ outcome }) => outcome.incident.alertId, cuttable: true },
+  { heading: 'REASON', cell: ({ reason }) => reason, cuttable: true },
+];
+
+function showTable(records: readonly HistoryRecord[], person: Person, first: boolean): void {
+  const lines = formatTable(COLUMNS, records, person.terminal);
+  if (first && records.length === 0) person.print('nothing happened');
+  else lines.slice(first ? 0 : 1).forEach(person.print);
+}
+
+function showJson(records: readonly HistoryRecord[], { print }: Person): void {
+  for (const record of records) print(JSON.stringify(historyToJson(record)));
+}
+
+export function historyToJson({ id, atMs, outcome, origin, reason }: HistoryRecord): unknown {
+  return {
+    schema: SCHEMA_VERSION,
+    id,
+    time: isoTime(atMs),
+    verb: outcome.verb,
+    address: outcome.address.text,
+    origin,
+    alertId: outcome.incident.alertId,
+    ruleId: outcome.incident.ruleId,
+    reason,
+  };
+}

@@ -1,0 +1,196 @@
+// `list`: what is blocked, by whom, until when, and what it has kept out.
+import type { Ban, Hold, Origin } from '../../ban/ban.ts';
+import { AppError, describeError } from '../../errors.ts';
+import type { HeldAddress } from '../../firewall/backend.ts';
+import type { House } from '../../house/house.ts';
+import { defineCommand } from '../command.ts';
+import { formatDuration, parseDuration } from '../duration.ts';
+import { isoTime, shortTime } from '../time.ts';
+import { formatCsv, formatTable, type Column } from '../table.ts';
+import type { Person } from '../person.ts';
+
+/** The version of the JSON that `list --json` prints; `docs/json.md` describes it. */
+const SCHEMA_VERSION = 1;
+
+export const list = defineCommand({
+  name: 'list',
+  summary: 'Show what is blocked',
+  details:
+    'One row for each hold. KERNEL says whether the rules are in the kernel now; PACKETS and BYTES are what they have dropped since they were made.',
+  options: {
+    origin: {
+      kind: 'choice',
+      choices: ['wazuh', 'ossec', 'manual', 'repeat'],
+      describe: 'only what this origin holds',
+    },
+    'expiring-within': { kind: 'text', value: 'DURATION', describe: 'only what ends so soon' },
+    sort: {
+      kind: 'choice',
+      choices: ['since', 'expires', 'address', 'packets'],
+      default: 'since',
+      describe: 'in which order',
+    },
+    limit: { kind: 'text', value: 'NUMBER', describe: 'at most so many rows' },
+    json: { kind: 'flag', describe: 'JSON, see docs/json.md' },
+    csv: { kind: 'flag', describe: 'comma-separated values' },
+    plain: { kind: 'flag', describe: 'one address a line, for scripts' },
+  },
+  examples: [
+    ['list --expiring-within 10m', 'what ends soon'],
+    ['list --plain --origin manual', 'for a script'],
+  ],
+  needsRoot: true,
+  run(_words, options, person) {
+    const house = person.openHouse();
+    const within = readWithin(options['expiring-within']);
+    const entries = readEntries(house, person)
+      .filter((entry) => options.origin === undefined || entry.hold?.origin === options.origin)
+      .filter((entry) => within === null || isWithin(entry, within, house.now()))
+      .sort(ORDERS[options.sort] ?? ORDERS['since'])
+      .slice(0, readLimit(options.limit));
+    if (options.plain)
+      for (const text of new Set(entries.map(({ ban }) => ban.address.text))) person.print(text);
+    else if (options.json) person.print(JSON.stringify(toJson(entries)));
+    else if (options.csv) formatCsv(columnsAt(house.now()), entries).forEach(person.print);
+    else if (entries.length === 0) person.print('nothing is blocked');
+    else formatTable(columnsAt(house.now()), entries, person.terminal).forEach(person.print);
+    return 0;
+  },
+});
+
+interface Entry {
+  readonly ban: Ban;
+  /** Undefined for a ban that is only being released. */
+  readonly hold: Hold | undefined;
+  readonly kernel: 'yes' | 'missing' | 'unknown';
+  readonly held: HeldAddress | undefined;
+  readonly backend: string;
+}
+
+function readEntries({ store, firewall }: House, person: Person): Entry[] {
+  const bans = store.list();
+  const held = new Map<string, HeldAddress>();
+  const unknown = new Set<number>();
+  for (const family of new Set(bans.map((ban) => ban.address.family))) {
+    try {
+      for (const [text, one] of firewall.census(family).held) held.set(text, one);
+    } catch (error) {
+      unknown.add(family);
+      person.complain(`IPv${family}: the kernel can't be asked: ${describeError(error)}`);
+    }
+  }
+  return bans.flatMap((ban) => {
+    const found = held.get(ban.address.text);
+    const missing = unknown.has(ban.address.family) ? 'unknown' : 'missing';
+    const kernel = found === undefined ? missing : 'yes';
+    const holds: (Hold | undefined)[] = ban.holds.length === 0 ? [undefined] : [...ban.holds];
+    return holds.map((hold): Entry => ({
+      ban,
+      hold,
+      kernel,
+      held: found,
+      backend: firewall.backendName,
+    }));
+  });
+}
+
+const ORDERS: Readonly<Record<string, (a: Entry, b: Entry) => number>> = {
+  since: (a, b) => (a.hold?.addedMs ?? a.ban.sinceMs) - (b.hold?.addedMs ?? b.ban.sinceMs),
+  expires: (a, b) => (a.hold?.expiresAtMs ?? Infinity) - (b.hold?.expiresAtMs ?? Infinity),
+  packets: (a, b) => (b.held?.packets ?? 0) - (a.held?.packets ?? 0),
+  address: (a, b) => {
+    const [one, other] = [a.ban.address, b.ban.address];
+    if (one.family !== other.family) return one.family - other.family;
+    return one.value < other.value ? -1 : Number(one.value > other.value);
+  },
+};
+
+function isWithin({ hold }: Entry, seconds: number, nowMs: number): boolean {
+  const expiresAtMs = hold?.expiresAtMs ?? null;
+  return expiresAtMs !== null && expiresAtMs - nowMs <= seconds * 1000;
+}
+
+function readWithin(text: string | undefined): number | null {
+  if (text === undefined) return null;
+  const seconds = parseDuration(text);
+  if (typeof seconds === 'number') return seconds;
+  throw new AppError(
+    'USAGE',
+    `--expiring-within ${JSON.stringify(text)} is not a length of time: write for example 10m`,
+  );
+}
+
+export function readLimit(text: string | undefined): number {
+  if (text === undefined) return Number.MAX_SAFE_INTEGER;
+  if (/^[1-9][0-9]{0,8}$/.test(text)) return Number(text);
+  throw new AppError('USAGE', `--limit ${JSON.stringify(text)} is not a number above 0`);
+}
+
+function columnsAt(nowMs: number): Column<Entry>[] {
+  return [
+    { heading: 'ADDRESS', cell: ({ ban }) => ban.address.text },
+    { heading: 'SINCE UTC', cell: ({ ban, hold }) => shortTime(hold?.addedMs ?? ban.sinceMs) },
+    { heading: 'EXPIRES IN', cell: ({ hold }) => remaining(hold, nowMs) },
+    { heading: 'ORIGIN', cell: ({ ban, hold }) => hold?.origin ?? ban.phase },
+    { heading: 'RULE', cell: ({ hold }) => hold?.incident.ruleId ?? '' },
+    { heading: 'ALERT', cell: ({ hold }) => hold?.incident.alertId ?? '', cuttable: true },
+    { heading: 'BACKEND', cell: ({ backend }) => backend, cuttable: true },
+    {
+      heading: 'KERNEL',
+      cell: ({ kernel }) => kernel,
+      colour: ({ kernel }) => (kernel === 'missing' ? 'red' : null),
+    },
+    { heading: 'PACKETS', cell: ({ held }) => String(held?.packets ?? 0), align: 'right' },
+    { heading: 'BYTES', cell: ({ held }) => String(held?.bytes ?? 0), align: 'right' },
+    { heading: 'REASON', cell: reasonOf, cuttable: true },
+  ];
+}
+
+function remaining(hold: Hold | undefined, nowMs: number): string {
+  if (hold === undefined) return '';
+  return hold.expiresAtMs === null ? 'never' : formatDuration((hold.expiresAtMs - nowMs) / 1000);
+}
+
+function reasonOf({ ban, hold }: Entry): string {
+  const unfinished = ban.phase === 'blocked' ? '' : `(${ban.phase}) `;
+  return `${unfinished}${hold?.reason ?? ''}`;
+}
+
+export interface HoldJson {
+  readonly origin: Origin;
+  readonly since: string;
+  readonly expires: string | null;
+  readonly timeoutSeconds: number | null;
+  readonly alertId: string;
+  readonly ruleId: string;
+  readonly reason: string;
+}
+
+export function holdToJson(hold: Hold): HoldJson {
+  return {
+    origin: hold.origin,
+    since: isoTime(hold.addedMs),
+    expires: hold.expiresAtMs === null ? null : isoTime(hold.expiresAtMs),
+    timeoutSeconds: hold.timeoutSeconds,
+    alertId: hold.incident.alertId,
+    ruleId: hold.incident.ruleId,
+    reason: hold.reason,
+  };
+}
+
+/** Rows are holds, documents are bans: those of one ban come together again. */
+function toJson(entries: readonly Entry[]): unknown {
+  const groups = Map.groupBy(entries, (entry) => entry.ban);
+  const bans = Array.from(groups, ([ban, own]) => ({
+    address: ban.address.text,
+    family: ban.address.family,
+    phase: ban.phase,
+    since: isoTime(ban.sinceMs),
+    backend: own[0]?.backend,
+    kernel: own[0]?.kernel,
+    packets: own[0]?.held?.packets ?? 0,
+    bytes: own[0]?.held?.bytes ?? 0,
+    holds: own.flatMap(({ hold }) => (hold === undefined ? [] : [holdToJson(hold)])),
+  }));
+  return { schema: SCHEMA_VERSION, bans };
+}

@@ -1,0 +1,130 @@
+// `expire`, `restore` and `reconcile`: what a timer, the start of the host and a doubtful person call.
+import { setTimeout as wait } from 'node:timers/promises';
+import { expireDue } from '../../ban/expire.ts';
+import { findProtection } from '../../ban/protect.ts';
+import { findDrift, finishInterrupted, restore, type Drift } from '../../ban/reconcile.ts';
+import { describeError } from '../../errors.ts';
+import type { House } from '../../house/house.ts';
+import { defineCommand } from '../command.ts';
+import { enterForChange, printSteps, type Person } from '../person.ts';
+import { familiesInUse } from './status.ts';
+
+const DAY_MS = 86_400_000;
+
+export const expire = defineCommand({
+  name: 'expire',
+  summary: 'Release what is due; for a timer, every minute',
+  details:
+    'Also finishes what an interrupted run began, looks up the names of managers again, and drops history that is older than history.keep_days. With --watch it stays and sleeps until the next block ends, for hosts without systemd or cron; TERM and INT end it cleanly.',
+  options: {
+    watch: { kind: 'flag', describe: 'stay, and release each block when its time is over' },
+  },
+  examples: [['expire', 'release blocks whose time is over']],
+  needsRoot: true,
+  async run(_words, options, person) {
+    if (options.watch) await watch(person);
+    else expireOnce(enterForChange(person), person);
+    return 0;
+  },
+});
+
+function expireOnce(house: House, person: Person): void {
+  // Asked again after `settle`, which only says what went wrong: here it decides the exit status.
+  finishInterrupted(house);
+  for (const ban of expireDue(house)) person.print(`${ban.address.text} released`);
+  // Names of managers are looked up here, where nobody waits, and remembered for the next alert.
+  house.protectedEntries();
+  house.store.pruneHistory(house.now() - house.config.history.keepDays * DAY_MS);
+}
+
+/** Others may block for less than what we sleep for: nobody waits longer than this for the end of a block. */
+const LONGEST_SLEEP_MS = 5000;
+const SHORTEST_SLEEP_MS = 100;
+
+async function watch(person: Person): Promise<void> {
+  const ending = new AbortController();
+  const end = (): void => {
+    ending.abort();
+  };
+  process.once('SIGTERM', end).once('SIGINT', end);
+  while (!ending.signal.aborted) {
+    const pause = roundOfWatch(person);
+    // An abort while asleep is the end that was asked for.
+    await wait(pause, undefined, { signal: ending.signal }).catch(() => undefined);
+  }
+}
+
+/** Returns how long to sleep. Trouble of one round is said, and the next one tries again. */
+function roundOfWatch(person: Person): number {
+  let house: House | null = null;
+  try {
+    house = enterForChange(person);
+    expireOnce(house, person);
+    const next = house.store.nextExpiryMs();
+    const left = next === null ? LONGEST_SLEEP_MS : next - house.now();
+    return Math.min(LONGEST_SLEEP_MS, Math.max(SHORTEST_SLEEP_MS, left));
+  } catch (error) {
+    person.complain(describeError(error));
+    return LONGEST_SLEEP_MS;
+  } finally {
+    house?.close();
+  }
+}
+
+export const restoreCommand = defineCommand({
+  name: 'restore',
+  summary: 'Make the kernel hold what the books say, after a reboot or a flush',
+  details:
+    'Blocks whose time is over are released, as are those of addresses that have become protected; all others are put back where they are missing.',
+  options: {},
+  examples: [['restore', 'after a reboot']],
+  needsRoot: true,
+  run(_words, _options, person) {
+    restoreAll(enterForChange(person), person);
+    return 0;
+  },
+});
+
+function restoreAll(house: House, person: Person): void {
+  finishInterrupted(house);
+  for (const ban of expireDue(house))
+    person.print(`${ban.address.text} released: its time is over`);
+  const entries = house.protectedEntries();
+  const outcome = restore(house, (address) => findProtection(address, entries) !== null);
+  for (const ban of outcome.released) person.print(`${ban.address.text} released: it is protected`);
+  const how = outcome.changed ? 'put back where they were missing' : 'already in place';
+  person.print(`${outcome.blocked.length} blocks, ${how}`);
+  house.store.flush();
+}
+
+const DRIFT_FOUND = 1;
+
+export const reconcile = defineCommand({
+  name: 'reconcile',
+  summary: 'Show where books and kernel differ, and mend it',
+  details:
+    'A ban without its rules, with them twice, or behind a rule that accepts, is mended. A drop rule that no ban stands behind can not be told from one of yours: it is shown and left alone, and firewall-drop delete ADDRESS removes it. With --dry-run nothing is changed, and the exit status is 1 when there is something to mend.',
+  options: { 'dry-run': { kind: 'flag', describe: 'show only' } },
+  examples: [['reconcile --dry-run', 'is everything as it should be?']],
+  needsRoot: true,
+  run(_words, options, person) {
+    const house = options['dry-run'] ? person.openHouse() : enterForChange(person);
+    const drift = findDrift(house, familiesInUse(house));
+    describeDrift(drift).forEach(person.print);
+    if (options['dry-run']) {
+      printSteps(drift.steps, person);
+      return drift.steps.length === 0 ? 0 : DRIFT_FOUND;
+    }
+    restoreAll(house, person);
+    return 0;
+  },
+});
+
+function describeDrift({ missing, unknown }: Drift): string[] {
+  return [
+    ...missing.map(({ address }) => `${address.text}: in the books, and no rule in the kernel`),
+    ...unknown.map(({ address, chains }) => {
+      return `${address.text}: dropped in ${chains.join(' and ')}, and not in the books; left alone`;
+    }),
+  ];
+}

@@ -1,0 +1,131 @@
+// `metrics`: Prometheus text format, for a scrape or for node_exporter's textfile collector.
+import { randomBytes } from 'node:crypto';
+import { closeSync, fchmodSync, fsyncSync, openSync, renameSync, rmSync } from 'node:fs';
+import type * as PromClient from 'prom-client';
+import { ORIGINS } from '../../ban/ban.ts';
+import { AppError, describeError } from '../../errors.ts';
+import { STATE_DIRECTORY, type House } from '../../house/house.ts';
+import { appendWhole } from '../../os/files.ts';
+import { defineCommand } from '../command.ts';
+import type { Person } from '../person.ts';
+import { familiesInUse, sizeOf } from './status.ts';
+
+export const metrics = defineCommand({
+  name: 'metrics',
+  summary: 'Print metrics in the text format of Prometheus',
+  details:
+    'With --textfile they are written atomically to a file that ends in .prom, for the textfile collector of node_exporter. Counters count since the store was begun and do not shrink when history is pruned.',
+  options: {
+    textfile: { kind: 'text', value: 'PATH', describe: 'write there instead of standard output' },
+  },
+  examples: [
+    [
+      'metrics --textfile /var/lib/prometheus/node-exporter/firewall-drop.prom',
+      'for node_exporter, from a timer',
+    ],
+  ],
+  needsRoot: true,
+  async run(_words, { textfile }, person) {
+    const text = await render(person.openHouse(), person);
+    if (textfile === undefined) person.print(text.trimEnd());
+    else replaceFile(textfile, text);
+    return 0;
+  },
+});
+
+const EVENTS: readonly (readonly [event: string, metric: string, help: string])[] = [
+  ['add', 'adds_total', 'Blocks made'],
+  ['delete', 'deletes_total', 'Blocks released because somebody said so'],
+  ['expire', 'expiries_total', 'Blocks released because their time was over'],
+  ['failed', 'failures_total', 'Blocks and releases that the kernel did not obey'],
+  ['refused', 'refusals_total', 'Blocks refused because the address is protected'],
+  ['reapplied', 'reapplied_total', 'Blocks put back that the kernel had lost'],
+];
+const SUCCESSES: readonly string[] = ['add', 'delete', 'expire', 'reapplied'];
+
+function render(house: House, person: Person): Promise<string> {
+  const { Registry, Gauge, Counter } = require('prom-client') as typeof PromClient;
+  const registers = [new Registry()];
+  const gauge = (name: string, help: string, labelNames: string[] = []): PromClient.Gauge => {
+    return new Gauge({ name: `firewall_drop_${name}`, help, labelNames, registers });
+  };
+  const counter = (name: string, help: string, value: number): void => {
+    new Counter({ name: `firewall_drop_${name}`, help, registers }).inc(value);
+  };
+  setBans(gauge('bans', 'Holds on blocked addresses', ['origin', 'family']), house);
+  const tallies = house.store.tallies();
+  for (const [event, name, help] of EVENTS) {
+    counter(name, help, tallies.find((tally) => tally.event === event)?.count ?? 0);
+  }
+  const successes = tallies.filter(({ event }) => SUCCESSES.includes(event));
+  gauge('last_success_timestamp_seconds', 'When the kernel was last changed as asked').set(
+    Math.max(0, ...successes.map(({ lastMs }) => lastMs)) / 1000,
+  );
+  gauge('store_bytes', 'Size of the store').set(sizeOf(`${STATE_DIRECTORY}/state.db`) ?? 0);
+  setDropped(gauge, house, person);
+  return registers[0]?.metrics() ?? Promise.resolve('');
+}
+
+/** Every combination has a value, so that a graph shows zero and not a gap. */
+function setBans(gauge: PromClient.Gauge, { store }: House): void {
+  const holds = store.list().flatMap(({ address, holds }) => {
+    return holds.map(({ origin }) => ({ origin, family: address.family }));
+  });
+  for (const origin of ORIGINS) {
+    for (const family of [4, 6] as const) {
+      const own = holds.filter((hold) => hold.origin === origin && hold.family === family);
+      gauge.set({ origin, family: String(family) }, own.length);
+    }
+  }
+}
+
+type MakeGauge = (name: string, help: string, labelNames?: string[]) => PromClient.Gauge;
+
+/** Gauges, not counters: they fall when a block ends and its rules go. */
+function setDropped(gauge: MakeGauge, house: House, { complain }: Person): void {
+  const packets = gauge('dropped_packets', 'Packets dropped by the rules of active blocks', [
+    'family',
+  ]);
+  const bytes = gauge('dropped_bytes', 'Bytes dropped by the rules of active blocks', ['family']);
+  for (const family of familiesInUse(house)) {
+    try {
+      const held = [...house.firewall.census(family).held.values()];
+      const labels = { family: String(family) };
+      packets.set(
+        labels,
+        held.reduce((sum, one) => sum + one.packets, 0),
+      );
+      bytes.set(
+        labels,
+        held.reduce((sum, one) => sum + one.bytes, 0),
+      );
+    } catch (error) {
+      complain(`IPv${family}: the kernel can't be asked: ${describeError(error)}`);
+    }
+  }
+}
+
+/** Whoever reads sees the old file or the new one; others may read it. */
+function replaceFile(path: string, text: string): void {
+  if (!path.endsWith('.prom')) {
+    throw new AppError(
+      'USAGE',
+      `--textfile ${path}: the collector reads only files that end in .prom`,
+    );
+  }
+  const temporary = `${path}.${randomBytes(8).toString('hex')}`;
+  try {
+    const descriptor = openSync(temporary, 'wx', 0o600);
+    try {
+      appendWhole(descriptor, text);
+      fchmodSync(descriptor, 0o644);
+      fsyncSync(descriptor);
+    } finally {
+      closeSync(descriptor);
+    }
+    renameSync(temporary, path);
+  } catch (error) {
+    rmSync(temporary, { force: true });
+    throw new AppError('LOG', `${path} can't be written: ${describeError(error)}`, error);
+  }
+}

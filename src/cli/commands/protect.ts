@@ -1,0 +1,58 @@
+// `protect check` and `protect list`: who is never blocked on this host, and why.
+import { describeProtection, findProtection, type ProtectedEntry } from '../../ban/protect.ts';
+import { AppError } from '../../errors.ts';
+import { readAddress } from '../addresses.ts';
+import { defineCommand } from '../command.ts';
+import { formatTable, type Column } from '../table.ts';
+
+const SCHEMA_VERSION = 1;
+const NOT_PROTECTED = 1;
+
+export const protectCheck = defineCommand({
+  name: 'protect check',
+  summary: 'Tell whether an address is protected, by which entry',
+  details:
+    'Exit status 0: protected, 1: not. A CIDR block counts as protected when it contains a protected address.',
+  positional: { name: 'address', describe: 'IPv4, IPv6, or a CIDR block', count: 'one' },
+  options: { json: { kind: 'flag', describe: 'JSON, see docs/json.md' } },
+  examples: [['protect check 203.0.113.9', 'could this address be blocked?']],
+  needsRoot: true,
+  run(words, { json }, person) {
+    if (words[0] === undefined) throw new AppError('USAGE', 'name an address');
+    const address = readAddress(words[0]);
+    const entry = findProtection(address, person.openHouse().protectedEntries());
+    const answer = entry === null ? 'not protected' : `protected (${describeProtection(entry)})`;
+    if (json) {
+      const found = entry === null ? null : entryToJson(entry);
+      person.print(JSON.stringify({ schema: SCHEMA_VERSION, address: address.text, entry: found }));
+    } else person.print(`${address.text} is ${answer}`);
+    return entry === null ? NOT_PROTECTED : 0;
+  },
+});
+
+const COLUMNS: readonly Column<ProtectedEntry>[] = [
+  { heading: 'ADDRESS', cell: ({ block }) => block.text },
+  { heading: 'EVEN AGAINST --force', cell: ({ always }) => (always ? 'yes' : 'no') },
+  { heading: 'WHY', cell: ({ why }) => why },
+];
+
+export const protectList = defineCommand({
+  name: 'protect list',
+  summary: 'List all protected addresses, with where each comes from',
+  details: 'From the host, the agent and the configuration, as they are now.',
+  options: { json: { kind: 'flag', describe: 'JSON, see docs/json.md' } },
+  examples: [['protect list', 'who is never blocked here']],
+  needsRoot: true,
+  run(_words, { json }, person) {
+    const entries = person.openHouse().protectedEntries();
+    if (json) {
+      const document = { schema: SCHEMA_VERSION, entries: entries.map(entryToJson) };
+      person.print(JSON.stringify(document));
+    } else formatTable(COLUMNS, entries, person.terminal).forEach(person.print);
+    return 0;
+  },
+});
+
+function entryToJson({ block, why, always }: ProtectedEntry): unknown {
+  return { address: block.text, why, always };
+}

@@ -1,0 +1,253 @@
+// `status`: is this address kept out, by what and why; or how all of it stands.
+import { statSync } from 'node:fs';
+import { contains, type Address, type Family } from '../../ban/address.ts';
+import type { Ban } from '../../ban/ban.ts';
+import { findDrift, type Drift } from '../../ban/reconcile.ts';
+import { describeError } from '../../errors.ts';
+import { findVerdict, type Verdict } from '../../firewall/verdict.ts';
+import { STATE_DIRECTORY, type House } from '../../house/house.ts';
+import type { HistoryRecord } from '../../store/store.ts';
+import { readAddress } from '../addresses.ts';
+import { defineCommand } from '../command.ts';
+import { formatDuration } from '../duration.ts';
+import type { Person } from '../person.ts';
+import { paint } from '../table.ts';
+import { isoTime, shortTime } from '../time.ts';
+import { historyToJson } from './history.ts';
+import { holdToJson } from './list.ts';
+
+const SCHEMA_VERSION = 1;
+const NOT_BLOCKED = 1;
+const LATEST = 10;
+
+export const status = defineCommand({
+  name: 'status',
+  summary: 'Tell whether an address is blocked, by what and why; or how all of it stands',
+  details:
+    'With an address: asks the kernel whether a packet from it is dropped now, by which rule, and tells its holds and history. Exit status 0: blocked, 1: not blocked. Without: totals, backend, store, the next expiry, and where books and kernel differ.',
+  positional: { name: 'address', describe: 'IPv4, IPv6, or a CIDR block', count: 'optional' },
+  options: { json: { kind: 'flag', describe: 'JSON, see docs/json.md' } },
+  examples: [
+    ['status 203.0.113.9', 'is this customer blocked, since when, by which alert?'],
+    ['status --json', 'for monitoring'],
+  ],
+  needsRoot: true,
+  run(words, { json }, person) {
+    const house = person.openHouse();
+    if (words[0] === undefined) return tellAll(house, json, person);
+    return tellOne(readAddress(words[0]), house, json, person);
+  },
+});
+
+interface Finding {
+  readonly address: Address;
+  readonly verdict: Verdict;
+  /** `exact`: a rule for this very address; `block`: one for a block around it; `other`: somebody else's. */
+  readonly cause: 'exact' | 'block' | 'other' | 'policy' | null;
+  /** Our bans on it and on blocks around it. */
+  readonly bans: readonly Ban[];
+  readonly history: readonly HistoryRecord[];
+}
+
+function tellOne(address: Address, house: House, json: boolean, person: Person): number {
+  const finding = examine(address, house);
+  const blocked = finding.verdict.kind === 'dropped';
+  if (json) person.print(JSON.stringify(findingToJson(finding)));
+  else describeFinding(finding, house.now(), person).forEach(person.print);
+  return blocked ? 0 : NOT_BLOCKED;
+}
+
+function examine(address: Address, { store, firewall }: House): Finding {
+  const census = firewall.census(address.family);
+  const verdict = findVerdict(address, census);
+  const bans = store.list().filter((ban) => contains(ban.address, address));
+  const history = store.history({ address, sinceMs: 0, afterId: 0, limit: LATEST });
+  return { address, verdict, cause: causeOf(address, verdict, bans), bans, history };
+}
+
+function causeOf(
+  address: Address,
+  { kind, rule }: Verdict,
+  bans: readonly Ban[],
+): Finding['cause'] {
+  if (kind === 'accepted') return null;
+  if (rule === null) return 'policy';
+  const ours = bans.filter((ban) => rule.spec.startsWith(`-s ${withLength(ban.address)} `));
+  if (ours.some((ban) => ban.address.text === address.text)) return 'exact';
+  return ours.length > 0 ? 'block' : 'other';
+}
+
+function withLength({ text, prefixLength }: Address): string {
+  return text.includes('/') ? text : `${text}/${prefixLength}`;
+}
+
+const CAUSES = {
+  exact: 'by our rule for it',
+  block: 'by our rule for a block around it',
+  other: 'by a rule that is not in our books',
+  policy: 'by the policy of INPUT',
+} as const;
+
+function describeFinding(finding: Finding, nowMs: number, { terminal }: Person): string[] {
+  const { address, verdict, cause, bans, history } = finding;
+  const blocked = verdict.kind === 'dropped';
+  const rule = verdict.rule === null ? '' : ` (${verdict.rule.chain}: ${verdict.rule.spec})`;
+  const state = blocked
+    ? paint('blocked', 'red', terminal)
+    : paint('not blocked', 'green', terminal);
+  return [
+    `${address.text} is ${state}${cause === null ? '' : `, ${CAUSES[cause]}`}${rule}`,
+    ...verdict.partly.map(
+      ({ chain, spec }) => `some of its packets are dropped (${chain}: ${spec})`,
+    ),
+    ...bans.flatMap((ban) => describeBan(ban, blocked, nowMs)),
+    ...(bans.length === 0 ? ['our books hold no ban on it'] : []),
+    ...(history.length === 0 ? [] : ['history:']),
+    ...history.map(({ atMs, outcome, origin, reason }) => {
+      const { verb, incident } = outcome;
+      return `  ${shortTime(atMs)}  ${verb}  ${origin ?? ''} rule ${incident.ruleId} alert ${incident.alertId} ${reason}`.trimEnd();
+    }),
+  ];
+}
+
+function describeBan(ban: Ban, blocked: boolean, nowMs: number): string[] {
+  const drift =
+    ban.phase === 'blocked' && !blocked
+      ? ', but the kernel lets it through: firewall-drop reconcile'
+      : '';
+  const holds = ban.holds.map(({ origin, expiresAtMs, incident, reason }) => {
+    const left =
+      expiresAtMs === null ? 'never' : `in ${formatDuration((expiresAtMs - nowMs) / 1000)}`;
+    return `  held by ${origin}, ends ${left}, rule ${incident.ruleId}, alert ${incident.alertId} ${reason}`.trimEnd();
+  });
+  return [
+    `our books: ${ban.address.text} ${ban.phase} since ${shortTime(ban.sinceMs)} UTC${drift}`,
+    ...holds,
+  ];
+}
+
+function findingToJson({ address, verdict, cause, bans, history }: Finding): unknown {
+  return {
+    schema: SCHEMA_VERSION,
+    address: address.text,
+    blocked: verdict.kind === 'dropped',
+    cause,
+    rule: verdict.rule,
+    partly: verdict.partly,
+    bans: bans.map((ban) => ({
+      address: ban.address.text,
+      phase: ban.phase,
+      since: isoTime(ban.sinceMs),
+      holds: ban.holds.map(holdToJson),
+    })),
+    history: history.map(historyToJson),
+  };
+}
+
+interface Overview {
+  readonly bans: number;
+  readonly byOrigin: Readonly<Record<string, number>>;
+  readonly byFamily: Readonly<Record<string, number>>;
+  readonly unfinished: number;
+  readonly backend: string;
+  readonly store: {
+    readonly path: string;
+    readonly bytes: number | null;
+    readonly volatile: boolean;
+  };
+  readonly lastRun: string | null;
+  readonly nextExpiry: string | null;
+  /** Null when the kernel could not be asked. */
+  readonly drift: {
+    readonly missing: number;
+    readonly unknown: number;
+    readonly steps: number;
+  } | null;
+}
+
+function tellAll(house: House, json: boolean, person: Person): number {
+  const overview = look(house, person);
+  if (json) person.print(JSON.stringify({ schema: SCHEMA_VERSION, ...overview }));
+  else describeOverview(overview, house.now()).forEach(person.print);
+  return 0;
+}
+
+function look(house: House, person: Person): Overview {
+  const bans = house.store.list();
+  const next = house.store.nextExpiryMs();
+  const clock = house.store.fact('clock');
+  const drift = driftOrNull(house, person);
+  return {
+    bans: bans.length,
+    byOrigin: countBy(bans.flatMap((ban) => ban.holds.map((hold) => hold.origin))),
+    byFamily: countBy(bans.map((ban) => `IPv${ban.address.family}`)),
+    unfinished: bans.filter((ban) => ban.phase !== 'blocked').length,
+    backend: house.firewall.backendName,
+    store: {
+      path: `${STATE_DIRECTORY}/state.db`,
+      bytes: sizeOf(`${STATE_DIRECTORY}/state.db`),
+      volatile: house.store.volatile,
+    },
+    lastRun: clock === null ? null : isoTime((JSON.parse(clock) as { wallMs: number }).wallMs),
+    nextExpiry: next === null ? null : isoTime(next),
+    drift:
+      drift === null
+        ? null
+        : {
+            missing: drift.missing.length,
+            unknown: drift.unknown.length,
+            steps: drift.steps.length,
+          },
+  };
+}
+
+function driftOrNull(house: House, { complain }: Person): Drift | null {
+  try {
+    return findDrift(house, familiesInUse(house));
+  } catch (error) {
+    complain(`the kernel can't be asked: ${describeError(error)}`);
+    return null;
+  }
+}
+
+/** A host may have no IPv6 tables: it is asked only for families that the books know, and IPv4. */
+export function familiesInUse({ store }: House): Family[] {
+  const used = new Set<Family>([4, ...store.list().map((ban) => ban.address.family)]);
+  return [...used];
+}
+
+function describeOverview(overview: Overview, nowMs: number): string[] {
+  const { bans, byOrigin, byFamily, unfinished, backend, store, lastRun, nextExpiry, drift } =
+    overview;
+  const origins = Object.entries(byOrigin).map(([origin, count]) => `${origin} ${count}`);
+  const families = Object.entries(byFamily).map(([family, count]) => `${family} ${count}`);
+  const parts = [...families, ...origins].join(', ');
+  const next =
+    nextExpiry === null ? 'none' : `in ${formatDuration((Date.parse(nextExpiry) - nowMs) / 1000)}`;
+  return [
+    `bans         ${bans}${parts === '' ? '' : ` (${parts})`}`,
+    `unfinished   ${unfinished}`,
+    `backend      ${backend}`,
+    `store        ${store.path}, ${store.bytes ?? 'no'} bytes${store.volatile ? ', NOT USABLE: what happens now is forgotten' : ''}`,
+    `last change  ${lastRun === null ? 'never' : `${lastRun.slice(0, 19).replace('T', ' ')} UTC`}`,
+    `next expiry  ${next}`,
+    `drift        ${describeDrift(drift)}`,
+  ];
+}
+
+function describeDrift(drift: Overview['drift']): string {
+  if (drift === null) return 'unknown';
+  const { missing, unknown, steps } = drift;
+  const foreign = unknown === 0 ? '' : `; ${unknown} drop rules of our shape are not in our books`;
+  if (steps === 0) return `none${foreign}`;
+  return `${missing} bans have no rule, and others may be out of place: firewall-drop reconcile${foreign}`;
+}
+
+function countBy(keys: readonly string[]): Record<string, number> {
+  const groups = Map.groupBy(keys, (key) => key);
+  return Object.fromEntries(Array.from(groups, ([key, all]) => [key, all.length]));
+}
+
+export function sizeOf(path: string): number | null {
+  return statSync(path, { throwIfNoEntry: false })?.size ?? null;
+}

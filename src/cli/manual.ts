@@ -1,0 +1,101 @@
+// The manual page firewall-drop(8), from the same descriptions as parser and help.
+import { BUILD } from '../version.ts';
+import type { CommandSpec, OptionSpec, PositionalSpec } from './command.ts';
+import { EXIT_MEANINGS } from './exit-meanings.ts';
+
+const FILES: readonly (readonly [string, string])[] = [
+  ['/etc/firewall-drop/config.toml', 'configuration; every key is optional'],
+  ['/var/lib/firewall-drop/state.db', 'the books'],
+  ['/run/firewall-drop/lock', 'the writer lock'],
+  [
+    'HOME/logs/active-responses.log',
+    "what rules 601 and 602 read; HOME is the agent's home, usually /var/ossec",
+  ],
+  ['HOME/logs/firewall-drop.log', 'trouble, as JSON lines'],
+  [
+    'HOME/etc/shared/ar.conf, HOME/etc/ossec.conf',
+    'timeouts, repeated offenders, managers, white list',
+  ],
+];
+
+/** roff, for man(1). */
+export function formatManualPage(commands: readonly CommandSpec[]): string {
+  return [
+    `.TH FIREWALL-DROP 8 "" "firewall-drop ${roff(BUILD.version)}" "System administration"`,
+    '.SH NAME',
+    'firewall\\-drop \\- block addresses for Wazuh and OSSEC, and be sure of it',
+    '.SH SYNOPSIS',
+    ...commands.flatMap((command) => [
+      `.B firewall\\-drop ${roff(command.name)}`,
+      synopsis(command),
+      '.br',
+    ]),
+    '.SH DESCRIPTION',
+    'Wazuh and OSSEC start this program themselves when a rule fires: with a message on standard input and no arguments, or with',
+    '.B add|delete USER ADDRESS ALERT_ID RULE_ID.',
+    'A person uses the commands below. A block is a DROP rule, first in INPUT and FORWARD and, where it exists, DOCKER\\-USER; success is reported only after the kernel was seen to hold it.',
+    '.SH COMMANDS',
+    ...commands.flatMap(section),
+    '.SH EXIT STATUS',
+    ...EXIT_MEANINGS.flatMap(([status, meaning]) => ['.TP', `.B ${status}`, roff(meaning)]),
+    '.SH FILES',
+    ...FILES.flatMap(([path, what]) => ['.TP', `.I ${roff(path)}`, roff(what)]),
+    '.SH ENVIRONMENT',
+    '.TP',
+    '.B NO_COLOR',
+    'no colours, even on a terminal',
+    '.TP',
+    '.B SSH_CONNECTION',
+    'the address that you are logged in from is not blocked without \\-\\-force',
+    '.TP',
+    '.B TZ',
+    'the zone of log lines, where it is the plain name of one',
+  ].join('\n');
+}
+
+function section({ name, summary, details, positional, options, examples }: CommandSpec): string[] {
+  return [
+    `.SS ${roff(name)}`,
+    roff(`${summary}.${details === '' ? '' : ` ${details}`}`),
+    ...(positional === undefined
+      ? []
+      : ['.TP', `.I ${placeholder(positional)}`, roff(positional.describe)]),
+    ...Object.entries(options).flatMap(([option, spec]) => [
+      '.TP',
+      `.B \\-\\-${roff(option)}${valueOf(spec)}`,
+      roff(spec.describe),
+    ]),
+    ...examples.flatMap(([command, what]) => [
+      '.TP',
+      `.B firewall\\-drop ${roff(command)}`,
+      roff(what),
+    ]),
+  ];
+}
+
+function synopsis({ positional, options }: CommandSpec): string {
+  const words = Object.entries(options).map(
+    ([name, spec]) => `[\\-\\-${roff(name)}${valueOf(spec)}]`,
+  );
+  const place = positional === undefined ? [] : [placeholder(positional)];
+  return [...place, ...words].join(' ');
+}
+
+function valueOf(spec: OptionSpec): string {
+  if (spec.kind === 'flag') return '';
+  return spec.kind === 'text' ? ` ${roff(spec.value)}` : ` ${roff(spec.choices.join('|'))}`;
+}
+
+function placeholder({ name, count, choices }: PositionalSpec): string {
+  const word = roff(choices?.join('|') ?? name.toUpperCase());
+  if (count === 'one') return word;
+  return count === 'optional' ? `[${word}]` : `[${word}...]`;
+}
+
+/** Hyphens that are typed are minus signs, and a line that begins with a dot or quote is no request. */
+function roff(text: string): string {
+  return text
+    .replaceAll('\\', '\\e')
+    .replaceAll('-', '\\-')
+    .replace(/^(?=[.'])/gm, '\\&');
+}

@@ -1,0 +1,69 @@
+// What the kernel does with a packet from an address now, read off its rules: ours, an admin's, or the policy's.
+import { contains, overlaps, parseNetwork, type Address } from '../ban/address.ts';
+import type { Census, Rule } from './backend.ts';
+
+export interface Verdict {
+  readonly kind: 'dropped' | 'accepted';
+  /** The rule that decides; null: the chain's policy does. */
+  readonly rule: Rule | null;
+  /** Rules before it that drop some of the address's packets: of one protocol, port or interface. */
+  readonly partly: readonly Rule[];
+}
+
+/** For packets to this host: rules of INPUT, and of the chains that it leads to. */
+export function findVerdict(address: Address, { rules, policies }: Census): Verdict {
+  const chains = Map.groupBy(rules, (rule) => rule.chain);
+  const partly: Rule[] = [];
+  const rule = walk('INPUT', { address, chains, partly, depth: 0 });
+  const target = rule === null ? (policies.get('INPUT') ?? 'ACCEPT') : targetOf(rule);
+  return { kind: DROPPING.includes(target) ? 'dropped' : 'accepted', rule, partly };
+}
+
+const DROPPING: readonly string[] = ['DROP', 'REJECT'];
+const DECIDING: readonly string[] = [...DROPPING, 'ACCEPT'];
+/** The kernel refuses loops; this is for a listing that somebody changed under our eyes. */
+const DEEPEST = 32;
+
+interface Walk {
+  readonly address: Address;
+  readonly chains: ReadonlyMap<string, readonly Rule[]>;
+  readonly partly: Rule[];
+  readonly depth: number;
+}
+
+/** The first rule that decides for every packet of the address; null when the chain ends without one. */
+function walk(chain: string, state: Walk): Rule | null {
+  if (state.depth > DEEPEST) return null;
+  for (const rule of state.chains.get(chain) ?? []) {
+    const match = matchSource(rule, state.address);
+    const target = targetOf(rule);
+    if (match === 'some' && DROPPING.includes(target)) state.partly.push(rule);
+    if (match !== 'all') continue;
+    if (DECIDING.includes(target)) return rule;
+    if (target === 'RETURN') return null;
+    const inner = walk(target, { ...state, depth: state.depth + 1 });
+    if (inner !== null) return inner;
+  }
+  return null;
+}
+
+function targetOf({ spec }: Rule): string {
+  return /(?:^| )-[jg] (\S+)/.exec(spec)?.[1] ?? '';
+}
+
+const SOURCE = /^(! )?-s (\S+) ?/;
+const COMMENT = /-m comment --comment (?:"(?:[^"\\]|\\.)*"|\S+) ?/g;
+
+/** Whether a rule meets all packets of an address, some of them, or none. */
+function matchSource({ spec }: Rule, address: Address): 'all' | 'some' | 'none' {
+  const [whole = '', not, text] = SOURCE.exec(spec) ?? [];
+  const source = text === undefined ? null : parseNetwork(text);
+  if (source !== null) {
+    const inside = contains(source, address);
+    const touched = overlaps(source, address);
+    if (not === undefined ? !touched : inside) return 'none';
+    if (not === undefined ? !inside : touched) return 'some';
+  }
+  const rest = spec.slice(whole.length).replace(COMMENT, '');
+  return /^-[jg] /.test(rest) ? 'all' : 'some';
+}
