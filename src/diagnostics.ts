@@ -1,6 +1,6 @@
 // Our own log, for the people who run us: JSON lines by pino, which is loaded at the first line that is to be written.
 import type * as Pino from 'pino';
-import { appendWhole, openLogForAppend } from './os/files.ts';
+import { appendLine, openLogForAppend } from './os/files.ts';
 
 export type Level = 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal' | 'silent';
 export type Fields = Readonly<Record<string, unknown>>;
@@ -62,7 +62,7 @@ export class Diagnostics {
     const descriptor = openLogForAppend(path);
     const sink = {
       write(line: string): void {
-        appendWhole(descriptor, line);
+        appendLine(descriptor, line);
       },
     };
     const timestamp = (): string => `,"time":"${new Date().toISOString()}"`;

@@ -24,6 +24,7 @@ function main(): number | Promise<number> {
     executable: process.execPath,
   });
   if (door === 'person') {
+    leaveMissingDirectory();
     const { runCommandLine } = require('./cli/program.ts') as typeof CommandLine;
     return runCommandLine(args, place);
   }
@@ -35,6 +36,15 @@ function main(): number | Promise<number> {
   } catch (error) {
     house.diagnostics.error(describeError(error));
     throw error;
+  }
+}
+
+/** Libraries ask for the working directory and do not expect that somebody has removed it. */
+function leaveMissingDirectory(): void {
+  try {
+    process.cwd();
+  } catch {
+    process.chdir('/');
   }
 }
 

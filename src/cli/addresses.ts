@@ -13,23 +13,26 @@ import { AppError, describeError } from '../errors.ts';
 export interface AddressList {
   /** Each once, in the order given. */
   readonly addresses: readonly Address[];
-  /** What could not be read, with where it stands: `list.txt:7: …`. */
+  /** Lines of the list that could not be read, with where they stand: `list.txt:7: …`. */
   readonly mistakes: readonly string[];
 }
 
-/** Arguments and the lines of `file` (`-`: standard input) together. Throws `USAGE` when there is neither. */
+/**
+ * Arguments and the lines of `file` (`-`: standard input) together. Throws `USAGE` when there is neither, and `BAD_DATA`
+ * for an argument that is no address: what was typed is done whole or not at all. A list is done as far as it can be.
+ */
 export function readAddresses(words: readonly string[], file: string | undefined): AddressList {
   if (words.length === 0 && file === undefined) {
-    throw new AppError('USAGE', 'name addresses, or a list with --file');
+    throw new AppError('USAGE', 'name addresses as arguments, or a list with --file');
   }
   const found = new Map<string, Address>();
   const mistakes: string[] = [];
+  for (const block of words.map(readAddress)) found.set(block.text, block);
   const take = (text: string, place: string): void => {
     const block = parseBlock(text);
     if (block === null) mistakes.push(`${place}${describeMistake(text)}`);
     else found.set(block.text, block);
   };
-  for (const word of words) take(word, '');
   if (file !== undefined)
     readLines(file).forEach(({ text, place }) => {
       take(text, place);
@@ -86,5 +89,13 @@ function describeMistake(text: string): string {
     network === null || parseAddress(text) !== null
       ? 'write for example 203.0.113.9, 203.0.113.0/24 or 2001:db8::9'
       : `its host bits are set, did you mean ${network.text}?`;
-  return `${JSON.stringify(text)} is not an address or CIDR block: ${advice}`;
+  return `${quote(text)} is not an address or CIDR block: ${advice}`;
+}
+
+const LONGEST_QUOTE = 60;
+
+/** What somebody gave, recognisable and no longer than a line. */
+export function quote(text: string): string {
+  const cut = text.length > LONGEST_QUOTE ? `${text.slice(0, LONGEST_QUOTE)}…` : text;
+  return JSON.stringify(cut);
 }

@@ -5,6 +5,7 @@ import type { Argv } from 'yargs';
 import { AppError } from '../errors.ts';
 import { openHouse } from '../house/house.ts';
 import { isErrno } from '../os/files.ts';
+import { findSshPeer } from '../os/login.ts';
 import { printable } from '../os/printable.ts';
 import { sleep } from '../os/wait.ts';
 import { BUILD } from '../version.ts';
@@ -57,7 +58,7 @@ function meet(place: Place): Person {
       writeAll(1, `${line}\n`);
     },
     complain,
-    loggedInFrom: process.env['SSH_CONNECTION']?.split(' ', 1)[0] ?? null,
+    loggedInFrom: findSshPeer(process.env['SSH_CONNECTION']),
     terminal,
   };
 }
@@ -74,9 +75,9 @@ function writeAll(descriptor: number, text: string): void {
     try {
       done += writeSync(descriptor, bytes, done);
     } catch (error) {
-      // A reader that went away (`| head`) has seen what it wanted.
-      if (isErrno(error, 'EPIPE')) return;
-      if (!isErrno(error, 'EAGAIN')) throw error;
+      // A reader that went away (`| head`) has seen what it wanted, and a full disk under the output is no reason to
+      // stop between two changes of the kernel, nor to call them failed.
+      if (!isErrno(error, 'EAGAIN')) return;
       sleep(PIPE_PAUSE_MS);
     }
   }
@@ -162,17 +163,16 @@ function addCommand(program: Argv, command: CommandSpec, word: string, run: RunC
       const words = given === undefined ? [] : [given].flat().map(String);
       const values = Object.entries(options).map(([name, spec]) => [
         name,
-        valueOf(argv[name], spec),
+        valueOf(name, argv[name], spec),
       ]);
       return run(command, words, Object.fromEntries(values) as Parameters<RunCommand>[2]);
     },
   );
 }
 
-/** Of an option given twice the last counts, as everywhere on a command line. */
-function valueOf(given: unknown, { kind }: OptionSpec): unknown {
-  const value: unknown = Array.isArray(given) ? given.at(-1) : given;
-  return kind === 'flag' ? value === true : value;
+function valueOf(name: string, given: unknown, { kind }: OptionSpec): unknown {
+  if (Array.isArray(given)) throw new AppError('USAGE', `--${name} was given more than once`);
+  return kind === 'flag' ? given === true : given;
 }
 
 function placeholder({ name, count }: PositionalSpec): string {

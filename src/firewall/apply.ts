@@ -32,7 +32,8 @@ const MOST_ROUNDS = 5;
 /** Status 4: the program met a lock, a race on the table, or no permission. Waits before trying again. */
 const BUSY_STATUS = 4;
 const BUSY_WAITS_MS: readonly number[] = [100, 300];
-const BUSY_WORTH_RETRYING_MS = 2000;
+/** The program itself waits for a second at least before it gives up on the lock. */
+const BUSY_WORTH_RETRYING_MS = 800;
 /** How much of a program's complaint goes into our own. */
 const LONGEST_QUOTE = 500;
 

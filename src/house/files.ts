@@ -26,24 +26,33 @@ export interface FileReader {
   readonly warn: (problem: string) => void;
 }
 
-/** `/etc/firewall-drop/config.toml`, or the defaults where it is absent or wrong. */
+const PROTECT_FACT = 'protect of the last readable config';
+
+/**
+ * `/etc/firewall-drop/config.toml`, or the defaults where it is absent or can't be used; but whom it protected when it
+ * was last readable stays protected: a typing mistake must not lock anybody out.
+ */
 export function readConfig({ store, warn }: FileReader): Config {
+  const unusable = (): Config => ({ ...DEFAULT_CONFIG, protect: lastProtect(store) });
   return remember(store, {
     path: CONFIG_FILE,
     largestBytes: LARGEST_FILE,
-    fallback: DEFAULT_CONFIG,
+    absent: DEFAULT_CONFIG,
+    unusable,
     objection: ({ uid, mode }) => {
       const safe = [0, process.getuid?.()].includes(uid) && (mode & 0o022) === 0;
       return safe ? '' : 'it must belong to root and be writable by nobody else; defaults are used';
     },
-    parse: (text, last) => {
+    parse: (text) => {
       const isNetwork = (entry: string): boolean => parseNetwork(entry) !== null;
       const { config, problems } = parseConfig(text, CONFIG_FILE, isNetwork);
       for (const problem of problems) warn(formatProblem(problem));
-      // A typing mistake must not lock out those whom the file protected until now.
-      const unreadable = config === DEFAULT_CONFIG && problems.length > 0 && last !== null;
-      const value = unreadable ? { ...config, protect: last.protect } : config;
-      return { value, lasting: problems.length === 0 };
+      // The parser gives the defaults themselves for a text that is no TOML at all.
+      if (config === DEFAULT_CONFIG && problems.length > 0) {
+        return { value: unusable(), lasting: false };
+      }
+      store.setFact(PROTECT_FACT, JSON.stringify(config.protect));
+      return { value: config, lasting: problems.length === 0 };
     },
     toJson: configToJson,
     fromJson: configFromJson,
@@ -51,12 +60,17 @@ export function readConfig({ store, warn }: FileReader): Config {
   });
 }
 
+function lastProtect(store: Store): Config['protect'] {
+  const text = store.fact(PROTECT_FACT);
+  return text === null ? DEFAULT_CONFIG.protect : (JSON.parse(text) as Config['protect']);
+}
+
 /** `etc/shared/ar.conf` of the agent at `home`. */
 export function readTimeouts(home: string, { store, warn }: FileReader): ConfiguredTimeout[] {
   return remember<ConfiguredTimeout[]>(store, {
     path: `${home}/etc/shared/ar.conf`,
     largestBytes: LARGEST_FILE,
-    fallback: [],
+    absent: [],
     parse: (text) => ({ value: readArConf(text), lasting: true }),
     toJson: JSON.stringify,
     fromJson: (text) => JSON.parse(text) as ConfiguredTimeout[],
@@ -69,7 +83,7 @@ export function readSettings(home: string, { store, warn }: FileReader): AgentSe
   return remember<AgentSettings>(store, {
     path: `${home}/etc/ossec.conf`,
     largestBytes: LARGEST_FILE,
-    fallback: NO_SETTINGS,
+    absent: NO_SETTINGS,
     parse: (text) => ({ value: readOssecConf(text), lasting: true }),
     toJson: JSON.stringify,
     fromJson: (text) => JSON.parse(text) as AgentSettings,

@@ -168,8 +168,7 @@ function openFirewall({ firewall }: Config, store: Store, deadline: Deadline): F
       return text === null ? [] : (JSON.parse(text) as string[]);
     },
     noteExtras: (family, extras) => {
-      const text = JSON.stringify(extras);
-      if (store.fact(`extras ${family}`) !== text) store.setFact(`extras ${family}`, text);
+      store.setFact(`extras ${family}`, JSON.stringify(extras));
     },
   });
 }

@@ -20,7 +20,7 @@ const {
   O_NOFOLLOW,
   O_NONBLOCK,
   O_RDONLY,
-  O_WRONLY,
+  O_RDWR,
 } = constants;
 
 /** What tells one version of a file from another without reading it. */
@@ -57,12 +57,14 @@ export function readRegularFile(path: string, largest: number): Buffer {
   }
 }
 
+const CHUNK_BYTES = 65536;
+
 /** Up to `length` bytes from `position` on; files under /proc have no size to go by. */
 export function readFrom(descriptor: number, position: number, length: number): Buffer {
   const chunks: Buffer[] = [];
   let done = 0;
   while (done < length) {
-    const chunk = Buffer.allocUnsafe(Math.min(length - done, 65536));
+    const chunk = Buffer.allocUnsafe(Math.min(length - done, CHUNK_BYTES));
     const count = readSync(descriptor, chunk, 0, chunk.length, position + done);
     if (count === 0) break;
     chunks.push(chunk.subarray(0, count));
@@ -102,7 +104,7 @@ function openIn(pinnedPath: string, path: string, directory: Stats): number {
 
 function openExisting(pinnedPath: string, path: string): number {
   try {
-    return openSync(pinnedPath, O_WRONLY | O_APPEND | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
+    return openSync(pinnedPath, O_RDWR | O_APPEND | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
   } catch (error) {
     if (isErrno(error, 'ELOOP')) throw new Error(`${path} is a symbolic link`, { cause: error });
     if (isErrno(error, 'ENXIO')) throw new Error(`${path} is a FIFO or a socket`, { cause: error });
@@ -112,7 +114,7 @@ function openExisting(pinnedPath: string, path: string): number {
 }
 
 function create(pinnedPath: string, { uid, gid }: Stats): number {
-  const flags = O_WRONLY | O_APPEND | O_CREAT | O_EXCL | O_NOFOLLOW;
+  const flags = O_RDWR | O_APPEND | O_CREAT | O_EXCL | O_NOFOLLOW;
   const descriptor = openSync(pinnedPath, flags, 0o600);
   fchmodSync(descriptor, 0o660);
   try {
@@ -123,10 +125,20 @@ function create(pinnedPath: string, { uid, gid }: Stats): number {
   return descriptor;
 }
 
-/** Appends in one write, so that concurrent lines never mix. Throws when the disk took less than all. */
-export function appendWhole(descriptor: number, text: string): void {
-  const bytes = Buffer.from(text);
+/**
+ * Appends a line in one write, so that concurrent lines never mix. A fragment that a full disk left at the end is ended
+ * first, or it would swallow this line. Throws when the disk took less than all.
+ */
+export function appendLine(descriptor: number, line: string): void {
+  const bytes = Buffer.from(endsInNewline(descriptor) ? line : `\n${line}`);
   const written = writeSync(descriptor, bytes);
   if (written < bytes.length)
     throw new Error(`only ${written} of ${bytes.length} bytes could be written`);
+}
+
+const NEWLINE = 10;
+
+function endsInNewline(descriptor: number): boolean {
+  const { size } = fstatSync(descriptor);
+  return size === 0 || readFrom(descriptor, size - 1, 1)[0] === NEWLINE;
 }

@@ -7,18 +7,14 @@ import type { Store } from './store.ts';
 export interface RememberedFile<T> {
   readonly path: string;
   readonly largestBytes: number;
-  /** What holds when there is no such file, or it can't be read. */
-  readonly fallback: T;
+  /** What holds when there is no such file. */
+  readonly absent: T;
+  /** What holds when there is one and it can't be used; without this, what holds when there is none. */
+  readonly unusable?: () => T;
   /** Says why the file must not be read; empty when it may. */
   readonly objection?: (stats: Stats) => string;
-  /**
-   * Reads the file's text; `last` is what it said when it was last remembered. With `lasting: false` the value is not
-   * remembered, and its problems are said each time.
-   */
-  readonly parse: (
-    text: string,
-    last: T | null,
-  ) => { readonly value: T; readonly lasting: boolean };
+  /** Reads the file's text. With `lasting: false` the value is not remembered, and its problems are said each time. */
+  readonly parse: (text: string) => { readonly value: T; readonly lasting: boolean };
   readonly toJson: (value: T) => string;
   /** Null when the text was written by another version. */
   readonly fromJson: (text: string) => T | null;
@@ -35,24 +31,22 @@ export function remember<T>(store: Store, file: RememberedFile<T>): T {
     const stamp = JSON.stringify(stampOf(stats));
     return recall(store, file, stamp) ?? learn(store, file, stamp);
   } catch (error) {
-    if (!isErrno(error, 'ENOENT'))
-      file.onProblem(`${file.path} can't be read: ${describeError(error)}`);
-    return file.fallback;
+    if (isErrno(error, 'ENOENT')) return file.absent;
+    file.onProblem(`${file.path} can't be used: ${describeError(error)}`);
+    return file.unusable?.() ?? file.absent;
   }
 }
 
 const SEPARATOR = '\n';
 
-/** What the file said when it was as `stamp` says; null: when it was last read. */
-function recall<T>(store: Store, file: RememberedFile<T>, stamp: string | null): T | null {
+function recall<T>(store: Store, file: RememberedFile<T>, stamp: string): T | null {
   const [knownStamp, text] = store.fact(file.path)?.split(SEPARATOR, 2) ?? [];
-  if (text === undefined || (stamp !== null && knownStamp !== stamp)) return null;
-  return file.fromJson(text);
+  return knownStamp === stamp && text !== undefined ? file.fromJson(text) : null;
 }
 
 function learn<T>(store: Store, file: RememberedFile<T>, stamp: string): T {
   const text = readRegularFile(file.path, file.largestBytes).toString('utf8');
-  const { value, lasting } = file.parse(text, recall(store, file, null));
+  const { value, lasting } = file.parse(text);
   if (lasting) store.setFact(file.path, `${stamp}${SEPARATOR}${file.toJson(value)}`);
   return value;
 }

@@ -264,7 +264,7 @@ export class Store {
 
   /** Remembered with the next transaction, or at `flush`: a fact alone is not worth waiting for the disk. */
   setFact(name: string, value: string): void {
-    this.#pendingFacts.set(name, value);
+    if (this.fact(name) !== value) this.#pendingFacts.set(name, value);
   }
 
   /** For a process that stays; one that ends need not wait for the log to be copied back. */

@@ -32,6 +32,8 @@ export class LogAnnouncer implements Announcer {
 
   /** What was said at the door about an address; lines on others (expired, recovered) don't repeat it. */
   converse(outcome: Pick<Outcome, 'address' | 'incident'>, spoken: Conversation): void {
+    // OSSEC gives arguments: there is no message to repeat.
+    if (spoken.message === null) return;
     this.#conversation = { about: topicOf(outcome), spoken };
   }
 

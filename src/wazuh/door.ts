@@ -1,6 +1,4 @@
 // Which of the front doors somebody knocks at, told from the arguments alone.
-import { parseBlock } from '../ban/address.ts';
-
 export type Door = 'wazuh' | 'ossec' | 'person';
 
 /** ossec-execd's fourth and fifth argument: ids, or what it says when a person on the manager asked. */
@@ -15,12 +13,11 @@ export function chooseDoor(args: readonly string[], stdinIsTerminal: boolean): D
 
 /**
  * The second argument is a user name that an attacker may have chosen: neither an option nor an address in its place
- * may lead to a person's door, where more is allowed. The ids in fourth and fifth place give execd away.
+ * may lead to a person's door, where more is allowed. So the ids decide, which execd always gives, or the `-` that it
+ * nearly always gives for the user and that is no address.
  */
 function isFromOssec([action, user, ip, alertId, ruleId]: readonly string[]): boolean {
   if (action !== 'add' && action !== 'delete') return false;
-  if (user === undefined || ip === undefined) return false;
-  if (user === '-') return true;
-  if (ALERT_ID.test(alertId ?? '') && RULE_ID.test(ruleId ?? '')) return true;
-  return !user.startsWith('-') && parseBlock(user) === null;
+  if (user === '-' && ip !== undefined) return true;
+  return ALERT_ID.test(alertId ?? '') && RULE_ID.test(ruleId ?? '');
 }

@@ -2,7 +2,7 @@
 import { closeSync, lstatSync, openSync } from 'node:fs';
 import type { LogMark } from '../store/store.ts';
 import type { Outcome } from '../ban/ban.ts';
-import { appendWhole, openLogForAppend, readFrom } from '../os/files.ts';
+import { appendLine, openLogForAppend, readFrom } from '../os/files.ts';
 import { printable } from '../os/printable.ts';
 import { formatDate, formatWazuhDate, type Zone } from '../os/zone.ts';
 import type { Json } from './json.ts';
@@ -110,7 +110,7 @@ export class ResponseLog {
   append(lines: readonly string[]): void {
     const descriptor = openLogForAppend(this.path);
     try {
-      for (const line of lines) appendWhole(descriptor, line);
+      for (const line of lines) appendLine(descriptor, line);
     } finally {
       closeSync(descriptor);
     }

@@ -170,9 +170,11 @@ describe('list', () => {
     victim.person(['add', B, '--timeout', '2h', '--reason', 'port scan']);
     const [heading, first, second, ...rest] = victim.person(['list']).stdout.trimEnd().split('\n');
     expect(rest).toEqual([]);
-    expect(heading).toMatch(/^ADDRESS +SINCE +EXPIRES IN +ORIGIN +RULE +ALERT +REASON$/);
+    expect(heading).toMatch(
+      /^ADDRESS +SINCE UTC +EXPIRES IN +ORIGIN +RULE +ALERT +BACKEND +KERNEL +PACKETS +BYTES +REASON$/,
+    );
     expect(first).toMatch(
-      /^203\.0\.113\.7 +20\d\d-\d\d-\d\d [\d:]{8} +never +wazuh +5710 +1628597593\.1234567 +sshd: /,
+      /^203\.0\.113\.7 +20\d\d-\d\d-\d\d [\d:]{8} +never +wazuh +5710 +1628597593\.1234567 +iptables +yes +0 +0 +sshd: /,
     );
     expect(second).toMatch(/^203\.0\.113\.8 .* (?:2h|1h 59m) +manual +0 +\d+\.\d+ +port scan$/);
   });
@@ -192,7 +194,8 @@ describe('list', () => {
       ruleId: '5710',
       reason: 'sshd: Attempt to login using a non-existent user',
     };
-    const ban = { address: A, family: 4, phase: 'blocked', since: time, holds: [hold] };
+    const kernel = { backend: 'iptables', kernel: 'yes', packets: 0, bytes: 0 };
+    const ban = { address: A, family: 4, phase: 'blocked', since: time, ...kernel, holds: [hold] };
     expect(JSON.parse(stdout)).toEqual({ schema: 1, bans: [ban] });
   });
 

@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { builtBinary } from '../support/binary.ts';
 import { startExecd } from '../support/execd-client.ts';
-import type { AddReport, Mode } from '../support/execd-protocol.ts';
+import type { Mode } from '../support/execd-protocol.ts';
 import { createHost, type Agent, type Host, type IptablesVariant } from '../support/host.ts';
 import { connectHosts, connectThrough, FAR, NEAR } from '../support/network.ts';
 import { canConnect, listen, openConnection, type Target } from '../support/traffic.ts';
@@ -49,7 +49,7 @@ describe.each(VARIANTS)('with iptables-%s', (variant) => {
       await eventually('the add line', () => agent.logLines().length === before + 1);
       expect(await canConnect(attacker, target)).toBe(false);
       expect(victim.rulesFor(offender, { variant })).toHaveLength(2);
-      if (mode !== 'ossec') expect(report).toMatchObject<Partial<AddReport>>({ status: 0 });
+      if (mode !== 'ossec') expect(report).toMatchObject({ status: 0 });
 
       await eventually('the delete line', () => agent.logLines().length === before + 2);
       expect(await canConnect(attacker, target)).toBe(true);

@@ -5,7 +5,8 @@ import { blockAll } from '../../ban/block.ts';
 import { describeProtection, entriesFrom, findProtection } from '../../ban/protect.ts';
 import { AppError, EXIT_STATUS } from '../../errors.ts';
 import type { House } from '../../house/house.ts';
-import { findOverlaps, readAddresses } from '../addresses.ts';
+import { readReason } from '../../wazuh/request.ts';
+import { findOverlaps, quote, readAddresses } from '../addresses.ts';
 import { defineCommand } from '../command.ts';
 import { parseDuration } from '../duration.ts';
 import { enterForChange, printSteps, type Person } from '../person.ts';
@@ -17,7 +18,7 @@ export const add = defineCommand({
   name: 'add',
   summary: 'Block addresses or CIDR blocks',
   details:
-    'Each address is blocked until its timeout is over or somebody releases it. All of them go to the kernel in one transaction for each address family. Lines of a list that can not be read are named with their number; the good ones are done, and the exit status is 65.',
+    'Each address is blocked until its timeout is over or somebody releases it. All of them go to the kernel in one transaction for each address family. What is typed is done whole or not at all. Of a list, lines that can not be read or may not be blocked are named, the others are done, and the exit status is 65.',
   positional: { name: 'address', describe: 'IPv4, IPv6, or a CIDR block', count: 'any' },
   options: {
     timeout: {
@@ -51,31 +52,41 @@ export const add = defineCommand({
     mistakes.forEach(person.complain);
     const house = options['dry-run'] ? person.openHouse() : enterForChange(person);
     const allowed = addresses.filter((address) => isAllowed(address, house, options, person));
-    sayOverlaps(allowed, house, person);
-    if (options['dry-run']) {
-      const changes = allowed.map((address) => ({ address, to: 'blocked' as const }));
-      printSteps(house.firewall.plan(changes), person);
-    } else {
-      const incident = incidentAt(house.now());
-      blockAll(
-        allowed,
-        { origin: 'manual', timeoutSeconds, incident, reason: options.reason },
-        house,
-      );
-      sayBlocked(allowed, person);
-      house.expire();
-    }
     const complete = mistakes.length === 0 && allowed.length === addresses.length;
+    // Of a list what can be done is done; what was typed is done whole or not at all.
+    if (complete || options.file !== undefined)
+      carryOut(allowed, { ...options, timeoutSeconds }, house, person);
     return complete ? 0 : EXIT_STATUS.BAD_DATA;
   },
 });
+
+interface Order {
+  readonly timeoutSeconds: number | null;
+  readonly reason: string;
+  readonly 'dry-run': boolean;
+}
+
+function carryOut(addresses: readonly Address[], order: Order, house: House, person: Person): void {
+  sayOverlaps(addresses, house, person);
+  if (order['dry-run']) {
+    const changes = addresses.map((address) => ({ address, to: 'blocked' as const }));
+    printSteps(house.firewall.plan(changes), person);
+    return;
+  }
+  const { timeoutSeconds } = order;
+  const incident = incidentAt(house.now());
+  const reason = readReason(order.reason);
+  blockAll(addresses, { origin: 'manual', timeoutSeconds, incident, reason }, house);
+  sayBlocked(addresses, person);
+  house.expire();
+}
 
 function readTimeout(text: string): number | null {
   const seconds = parseDuration(text);
   if (seconds !== undefined) return seconds;
   throw new AppError(
     'USAGE',
-    `--timeout ${JSON.stringify(text)} is not a length of time: write for example 90m, 1h30m, 2d or never`,
+    `--timeout ${quote(text)} is not a length of time: write for example 90m, 1h30m, 2d or never`,
   );
 }
 
@@ -87,22 +98,24 @@ interface Caution {
 /** Says why not, where it is not. */
 function isAllowed(address: Address, house: House, caution: Caution, person: Person): boolean {
   const { force } = caution;
-  if (!force && address.prefixLength < WIDEST_PREFIX[address.family]) {
-    const widest = WIDEST_PREFIX[address.family];
-    person.complain(`${address.text} is wider than /${widest}; --force blocks it all the same`);
-    return false;
-  }
   const own = person.loggedInFrom === null ? [] : [person.loggedInFrom];
   const entries = [
     ...house.protectedEntries(),
     ...entriesFrom(own, 'the address that you are logged in from'),
   ];
   const protection = findProtection(address, force ? entries.filter((e) => e.always) : entries);
-  if (protection === null) return true;
+  if (protection === null) return isNarrowEnough(address, force, person);
   const reason = describeProtection(protection);
   const way = protection.always ? '' : '; --force blocks it all the same';
   person.complain(`${address.text} is protected (${reason})${way}`);
   if (!caution['dry-run']) noteRefusal(address, reason, house);
+  return false;
+}
+
+function isNarrowEnough(address: Address, force: boolean, { complain }: Person): boolean {
+  const widest = WIDEST_PREFIX[address.family];
+  if (force || address.prefixLength >= widest) return true;
+  complain(`${address.text} is wider than /${widest}; --force blocks it all the same`);
   return false;
 }
 

@@ -39,7 +39,7 @@ function release(addresses: readonly Address[], house: House, person: Person): v
     person.print(
       known.has(address.text)
         ? `${address.text} released`
-        : `${address.text} was not blocked by us; the kernel has no rule of ours for it`,
+        : `${address.text} was not in the books; the kernel has no rule for it`,
     );
     sayWiderBlock(address, before, person);
   }

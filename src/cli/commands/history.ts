@@ -3,7 +3,7 @@ import { setTimeout as wait } from 'node:timers/promises';
 import type { House } from '../../house/house.ts';
 import type { HistoryFilter, HistoryRecord } from '../../store/store.ts';
 import { AppError } from '../../errors.ts';
-import { readAddress } from '../addresses.ts';
+import { quote, readAddress } from '../addresses.ts';
 import { defineCommand } from '../command.ts';
 import { parseDuration } from '../duration.ts';
 import type { Person } from '../person.ts';
@@ -77,7 +77,7 @@ function readSince(text: string | undefined, nowMs: number): number {
   if (typeof seconds === 'number') return nowMs - seconds * 1000;
   throw new AppError(
     'USAGE',
-    `--since ${JSON.stringify(text)} is not a length of time: write for example 2d`,
+    `--since ${quote(text)} is not a length of time: write for example 2d`,
   );
 }
 

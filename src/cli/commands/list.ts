@@ -3,6 +3,7 @@ import type { Ban, Hold, Origin } from '../../ban/ban.ts';
 import { AppError, describeError } from '../../errors.ts';
 import type { HeldAddress } from '../../firewall/backend.ts';
 import type { House } from '../../house/house.ts';
+import { quote } from '../addresses.ts';
 import { defineCommand } from '../command.ts';
 import { formatDuration, parseDuration } from '../duration.ts';
 import { isoTime, shortTime } from '../time.ts';
@@ -116,14 +117,14 @@ function readWithin(text: string | undefined): number | null {
   if (typeof seconds === 'number') return seconds;
   throw new AppError(
     'USAGE',
-    `--expiring-within ${JSON.stringify(text)} is not a length of time: write for example 10m`,
+    `--expiring-within ${quote(text)} is not a length of time: write for example 10m`,
   );
 }
 
 export function readLimit(text: string | undefined): number {
   if (text === undefined) return Number.MAX_SAFE_INTEGER;
   if (/^[1-9][0-9]{0,8}$/.test(text)) return Number(text);
-  throw new AppError('USAGE', `--limit ${JSON.stringify(text)} is not a number above 0`);
+  throw new AppError('USAGE', `--limit ${quote(text)} is not a number above 0`);
 }
 
 function columnsAt(nowMs: number): Column<Entry>[] {

@@ -92,8 +92,8 @@ function restoreAll(house: House, person: Person): void {
   const entries = house.protectedEntries();
   const outcome = restore(house, (address) => findProtection(address, entries) !== null);
   for (const ban of outcome.released) person.print(`${ban.address.text} released: it is protected`);
-  const how = outcome.changed ? 'put back where they were missing' : 'already in place';
-  person.print(`${outcome.blocked.length} blocks, ${how}`);
+  const how = outcome.changed ? 'put back' : 'already in place';
+  person.print(`${outcome.blocked.length} blocked, ${how}`);
   house.store.flush();
 }
 

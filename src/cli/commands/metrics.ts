@@ -1,11 +1,18 @@
 // `metrics`: Prometheus text format, for a scrape or for node_exporter's textfile collector.
 import { randomBytes } from 'node:crypto';
-import { closeSync, fchmodSync, fsyncSync, openSync, renameSync, rmSync } from 'node:fs';
+import {
+  closeSync,
+  fchmodSync,
+  fsyncSync,
+  openSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import type * as PromClient from 'prom-client';
 import { ORIGINS } from '../../ban/ban.ts';
 import { AppError, describeError } from '../../errors.ts';
 import { STATE_DIRECTORY, type House } from '../../house/house.ts';
-import { appendWhole } from '../../os/files.ts';
 import { defineCommand } from '../command.ts';
 import type { Person } from '../person.ts';
 import { familiesInUse, sizeOf } from './status.ts';
@@ -117,7 +124,7 @@ function replaceFile(path: string, text: string): void {
   try {
     const descriptor = openSync(temporary, 'wx', 0o600);
     try {
-      appendWhole(descriptor, text);
+      writeFileSync(descriptor, text);
       fchmodSync(descriptor, 0o644);
       fsyncSync(descriptor);
     } finally {
