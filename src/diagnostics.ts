@@ -1,6 +1,8 @@
 // Our own log, for the people who run us: JSON lines by pino, which is loaded at the first line that is to be written.
+import { closeSync } from 'node:fs';
 import type * as Pino from 'pino';
 import { appendLine, openLogForAppend } from './os/files.ts';
+import { printable } from './os/printable.ts';
 
 export type Level = 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal' | 'silent';
 export type Fields = Readonly<Record<string, unknown>>;
@@ -26,6 +28,7 @@ export interface DiagnosticsOptions {
 export class Diagnostics {
   readonly #options: DiagnosticsOptions;
   #logger: Pino.Logger | null = null;
+  #descriptor: number | null = null;
   /** One message of a kind is enough for a run. */
   readonly #said = new Set<string>();
 
@@ -45,12 +48,19 @@ export class Diagnostics {
     this.#write('info', message, fields);
   }
 
+  /** For a process that stays. The next message opens the log again. */
+  close(): void {
+    if (this.#descriptor !== null) closeSync(this.#descriptor);
+    this.#descriptor = null;
+    this.#logger = null;
+  }
+
   #write(level: 'error' | 'warn' | 'info', message: string, fields: Fields): void {
     if (WEIGHT[level] < WEIGHT[this.#options.level()] || this.#said.has(message)) return;
     this.#said.add(message);
     try {
       this.#logger ??= this.#open();
-      this.#logger[level](fields, message);
+      this.#logger[level](printableFields(fields), printable(message));
     } catch {
       // The log's file can't be written to, and there is no other place that we may write to unasked.
     }
@@ -60,6 +70,7 @@ export class Diagnostics {
     const { path, program } = this.#options;
     const { pino } = require('pino') as typeof Pino;
     const descriptor = openLogForAppend(path);
+    this.#descriptor = descriptor;
     const sink = {
       write(line: string): void {
         appendLine(descriptor, line);
@@ -68,4 +79,12 @@ export class Diagnostics {
     const timestamp = (): string => `,"time":"${new Date().toISOString()}"`;
     return pino({ level: 'trace', base: { program, pid: process.pid }, timestamp }, sink);
   }
+}
+
+/** JSON escapes what is below a blank, and leaves other characters that terminals obey. */
+function printableFields(fields: Fields): Fields {
+  const entries = Object.entries(fields).map(([name, value]) => {
+    return [name, typeof value === 'string' ? printable(value) : value] as const;
+  });
+  return Object.fromEntries(entries);
 }

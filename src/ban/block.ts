@@ -13,7 +13,10 @@ export function block(address: Address, request: HoldRequest, tools: Tools): voi
 /** Blocks many at once, in one firewall transaction per family. Throws as `block` does, once each family had its turn. */
 export function blockAll(addresses: readonly Address[], request: HoldRequest, tools: Tools): void {
   const hold = makeHold(request, tools.now());
-  const wanted = addresses.map((address) => ({ address, before: tools.store.find(address) }));
+  const unique = new Map(addresses.map((address) => [address.text, address]));
+  const wanted = Array.from(unique.values(), (address) => {
+    return { address, before: tools.store.find(address) };
+  });
   forEachFamily(wanted, (own) => {
     blockFamily(own, hold, tools);
   });

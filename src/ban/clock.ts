@@ -8,7 +8,7 @@ const SMALLEST_STEP_MS = 2000;
 
 /** To be called once a run, before any deadline is looked at. */
 export function followClock(store: Store, reading: ClockReading): void {
-  const step = stepSince(readLast(store.fact(FACT)), reading);
+  const step = stepSince(readLast(store.factJson(FACT)), reading);
   // First the fact: it is then written with the shift, and a step is never made up for twice.
   store.setFact(FACT, JSON.stringify(reading));
   if (step !== 0) store.shiftDeadlines(step);
@@ -22,6 +22,11 @@ function stepSince(last: ClockReading | null, { bootId, uptimeMs, wallMs }: Cloc
   return Math.abs(step) < SMALLEST_STEP_MS ? 0 : Math.round(step);
 }
 
-function readLast(text: string | null): ClockReading | null {
-  return text === null ? null : (JSON.parse(text) as ClockReading);
+function readLast(value: unknown): ClockReading | null {
+  const reading = value as Partial<ClockReading> | null;
+  const sound =
+    typeof reading?.bootId === 'string' &&
+    Number.isFinite(reading.uptimeMs) &&
+    Number.isFinite(reading.wallMs);
+  return sound ? (reading as ClockReading) : null;
 }

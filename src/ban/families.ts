@@ -1,18 +1,28 @@
-// IPv4 and IPv6 have firewall programs of their own, and trouble with one must not hold up the other.
+// Trouble with one thing must not hold up another: IPv4 and IPv6, for one, have firewall programs of their own.
 import type { Address } from './address.ts';
 
-/** Does `work` for the items of each family in turn; the first error is thrown once both have had theirs. */
-export function forEachFamily<T extends { readonly address: Address }>(
-  items: readonly T[],
-  work: (items: readonly T[]) => void,
-): void {
+/** Does all of `works`; the first error is thrown once each had its turn. */
+export function inTurn(works: readonly (() => void)[]): void {
   const errors: unknown[] = [];
-  for (const own of Map.groupBy(items, (item) => item.address.family).values()) {
+  for (const work of works) {
     try {
-      work(own);
+      work();
     } catch (error) {
       errors.push(error);
     }
   }
   if (errors.length > 0) throw errors[0];
+}
+
+/** Does `work` for the items of each family in turn. Throws as `inTurn` does. */
+export function forEachFamily<T extends { readonly address: Address }>(
+  items: readonly T[],
+  work: (items: readonly T[]) => void,
+): void {
+  const families = Map.groupBy(items, (item) => item.address.family);
+  inTurn(
+    Array.from(families.values(), (own) => () => {
+      work(own);
+    }),
+  );
 }

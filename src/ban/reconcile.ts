@@ -4,7 +4,7 @@ import type { Command } from '../os/run.ts';
 import type { HistoryEntry, UnfinishedBan } from '../store/store.ts';
 import type { Address, Family } from './address.ts';
 import { incidentAt, type Ban } from './ban.ts';
-import { forEachFamily } from './families.ts';
+import { forEachFamily, inTurn } from './families.ts';
 import type { Tools } from './tools.ts';
 import { unblockAll } from './unblock.ts';
 
@@ -42,17 +42,21 @@ export interface RestoreOutcome {
 export function restore(tools: Tools, isProtected: (address: Address) => boolean): RestoreOutcome {
   const bans = tools.store.list().filter((ban) => ban.phase === 'blocked');
   const released = bans.filter((ban) => isProtected(ban.address));
-  unblockAll(
-    released.map(({ address }) => address),
-    { origin: null, incident: incidentAt(tools.now()) },
-    tools,
-  );
   const blocked = bans.filter((ban) => !released.includes(ban));
   let changed = false;
-  forEachFamily(blocked, (own) => {
-    const changes = own.map(({ address }): Change => ({ address, to: 'blocked' }));
-    if (tools.firewall.apply(changes, { trustBooks: false }) === 'changed') changed = true;
-  });
+  inTurn([
+    () => {
+      forEachFamily(blocked, (own) => {
+        const changes = own.map(({ address }): Change => ({ address, to: 'blocked' }));
+        if (tools.firewall.apply(changes, { trustBooks: false }) === 'changed') changed = true;
+      });
+    },
+    () => {
+      const incident = incidentAt(tools.now());
+      const addresses = released.map(({ address }) => address);
+      unblockAll(addresses, { origin: null, incident }, tools);
+    },
+  ]);
   return { blocked, released, changed };
 }
 

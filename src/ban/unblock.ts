@@ -53,7 +53,7 @@ export function unblockAll(
 }
 
 function isHeldByOthers(ban: Ban, origin: Origin | null): boolean {
-  if (origin === null || ban.phase !== 'blocked') return false;
+  if (origin === null || ban.phase === 'unblocking') return false;
   return ban.holds.some((hold) => hold.origin !== origin);
 }
 

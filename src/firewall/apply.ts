@@ -109,7 +109,8 @@ function applyFamily(
     if (failed?.command.input === command.input) throw failure(changes, failed);
     const result = runPatiently(command, tools);
     failed = result.status === 0 ? null : { command, result };
-    view = failed === null ? backend.read(result.stdout) : look(family, tools, failed);
+    view =
+      failed === null ? backend.read(result.stdout) : lookAgain(family, changes, tools, failed);
   }
   throw new AppError(
     'FIREWALL',
@@ -117,12 +118,25 @@ function applyFamily(
   );
 }
 
-/** `because` is the failure that made us look, and the better explanation should looking fail as well. */
-function look(family: Family, tools: ApplyTools, because?: Attempt): View {
+function look(family: Family, tools: ApplyTools): View {
   const command = tools.backend.inspect(family);
   const result = runPatiently(command, tools);
-  if (result.status !== 0) throw failure([], because ?? { command, result });
+  if (result.status !== 0) throw failure([], { command, result });
   return tools.backend.read(result.stdout);
+}
+
+/** After a failure. Should looking fail as well, the failure is the better explanation. */
+function lookAgain(
+  family: Family,
+  changes: readonly Change[],
+  tools: ApplyTools,
+  failed: Attempt,
+): View {
+  try {
+    return look(family, tools);
+  } catch (error) {
+    throw failure(changes, failed, error);
+  }
 }
 
 function runPatiently(command: Command, tools: ApplyTools): RunResult {
@@ -143,7 +157,11 @@ function timeLeft(command: Command, tools: ApplyTools): number {
   throw new AppError('FIREWALL', `no time was left to run ${command.program}`);
 }
 
-function failure(changes: readonly Change[], { command, result }: Attempt): AppError {
+function failure(
+  changes: readonly Change[],
+  { command, result }: Attempt,
+  cause?: unknown,
+): AppError {
   const how =
     result.trouble === '' ? `exited with status ${result.status ?? 'none'}` : result.trouble;
   const printed = result.stderr
@@ -152,7 +170,7 @@ function failure(changes: readonly Change[], { command, result }: Attempt): AppE
     .replace(/\s*\n\s*/g, '; ');
   const quote = printed === '' ? '' : `: ${printed}`;
   const whom = changes.length === 0 ? '' : `${subject(changes)}: `;
-  return new AppError('FIREWALL', `${whom}${command.program} ${how}${quote}`);
+  return new AppError('FIREWALL', `${whom}${command.program} ${how}${quote}`, cause);
 }
 
 function subject(changes: readonly Change[]): string {

@@ -48,7 +48,7 @@ function walk(chain: string, state: Walk): Rule | null {
 }
 
 function targetOf({ spec }: Rule): string {
-  return /(?:^| )-[jg] (\S+)/.exec(spec)?.[1] ?? '';
+  return /(?:^| )-[jg] (\S+)/.exec(spec.replace(COMMENT, ''))?.[1] ?? '';
 }
 
 const SOURCE = /^(! )?-s (\S+) ?/;

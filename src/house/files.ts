@@ -61,8 +61,7 @@ export function readConfig({ store, warn }: FileReader): Config {
 }
 
 function lastProtect(store: Store): Config['protect'] {
-  const text = store.fact(PROTECT_FACT);
-  return text === null ? DEFAULT_CONFIG.protect : (JSON.parse(text) as Config['protect']);
+  return (store.factJson(PROTECT_FACT) ?? DEFAULT_CONFIG.protect) as Config['protect'];
 }
 
 /** `etc/shared/ar.conf` of the agent at `home`. */

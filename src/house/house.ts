@@ -83,8 +83,9 @@ export function openHouse({
   const store = new Store({ directory, mayRepair: false, nowMs: Date.now() }, warn);
   config = readConfig({ store, warn });
   const totalSeconds = patient ? PATIENCE_SECONDS : config.limits.totalSeconds;
-  // The time that start-up took is execd's time as well.
-  const deadline = deadlineIn((totalSeconds - process.uptime()) * 1000);
+  // The time that start-up took is execd's time as well; a person's process may be old and open its second house.
+  const spentSeconds = patient ? 0 : process.uptime();
+  const deadline = deadlineIn((totalSeconds - spentSeconds) * 1000);
   const announcer = new LogAnnouncer({
     home: place.home,
     format: once(() => logFormat(place, config)),
@@ -126,6 +127,7 @@ export function openHouse({
     },
     close: () => {
       store.close();
+      diagnostics.close();
       releaseWriterLock();
     },
   };
@@ -163,10 +165,7 @@ function openFirewall({ firewall }: Config, store: Store, deadline: Deadline): F
     sleep,
     deadline,
     programTimeoutSeconds: firewall.programTimeoutSeconds,
-    extras: (family) => {
-      const text = store.fact(`extras ${family}`);
-      return text === null ? [] : (JSON.parse(text) as string[]);
-    },
+    extras: (family) => (store.factJson(`extras ${family}`) ?? []) as string[],
     noteExtras: (family, extras) => {
       store.setFact(`extras ${family}`, JSON.stringify(extras));
     },

@@ -82,8 +82,7 @@ function addressesOf(
 }
 
 function readKnown(store: Store, name: string): KnownName | null {
-  const text = store.fact(`host ${name}`);
-  return text === null ? null : (JSON.parse(text) as KnownName);
+  return store.factJson(`host ${name}`) as KnownName | null;
 }
 
 function findAddresses(name: string): string[] | null {

@@ -89,6 +89,14 @@ export function openLogForAppend(path: string): number {
   }
 }
 
+/** Opens a log for reading, with the same distrust. */
+export function openLogForRead(path: string): number {
+  const descriptor = openSync(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
+  if (fstatSync(descriptor).isFile()) return descriptor;
+  closeSync(descriptor);
+  throw new Error(`${path} is not a regular file`);
+}
+
 function openIn(pinnedPath: string, path: string, directory: Stats): number {
   try {
     return create(pinnedPath, directory);
@@ -107,7 +115,7 @@ function openExisting(pinnedPath: string, path: string): number {
     return openSync(pinnedPath, O_RDWR | O_APPEND | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
   } catch (error) {
     if (isErrno(error, 'ELOOP')) throw new Error(`${path} is a symbolic link`, { cause: error });
-    if (isErrno(error, 'ENXIO')) throw new Error(`${path} is a FIFO or a socket`, { cause: error });
+    if (isErrno(error, 'ENXIO')) throw new Error(`${path} is a socket`, { cause: error });
     if (isErrno(error, 'EISDIR')) throw new Error(`${path} is a directory`, { cause: error });
     throw error;
   }

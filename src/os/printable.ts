@@ -1,7 +1,8 @@
 // Text that strangers wrote, made fit for a line of a log and for a terminal.
 
-// eslint-disable-next-line no-control-regex -- control characters are what must be escaped
-const UNPRINTABLE = /[\u0000-\u001f\u007f-\u009f\u2028\u2029\ufeff\u202a-\u202e\u2066-\u2069]/g;
+/* eslint-disable no-control-regex -- control characters are what must be escaped */
+const UNPRINTABLE =
+  /[\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028\u2029\ufeff\u202a-\u202e\u2066-\u2069]/g;
 
 /** One line stays one line, and no terminal obeys it: control and direction characters become `\\uXXXX`. */
 export function printable(text: string): string {

@@ -2,6 +2,7 @@
 import { spawnSync } from 'node:child_process';
 import { accessSync, constants, statSync } from 'node:fs';
 import { AppError, describeError } from '../errors.ts';
+import { isErrno } from './files.ts';
 
 /** What is to be run; `program` is a bare name that is looked up in `PROGRAM_DIRECTORIES` alone. */
 export interface Command {
@@ -65,12 +66,14 @@ export const run: Run = (command, timeoutMs) => {
     maxBuffer: LARGEST_OUTPUT,
     encoding: 'latin1',
   });
+  // A program that ends without reading all of its input has said why by its status.
+  const failed = isErrno(result.error, 'EPIPE') ? undefined : result.error;
   return {
-    status: result.error === undefined ? result.status : null,
+    status: failed === undefined ? result.status : null,
     // Typed as text, and null when the program could not even be started.
     stdout: textOf(result.stdout),
     stderr: textOf(result.stderr),
-    trouble: troubleOf(result.error, result.signal, timeoutMs),
+    trouble: troubleOf(failed, result.signal, timeoutMs),
   };
 };
 

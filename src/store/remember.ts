@@ -41,7 +41,13 @@ const SEPARATOR = '\n';
 
 function recall<T>(store: Store, file: RememberedFile<T>, stamp: string): T | null {
   const [knownStamp, text] = store.fact(file.path)?.split(SEPARATOR, 2) ?? [];
-  return knownStamp === stamp && text !== undefined ? file.fromJson(text) : null;
+  if (knownStamp !== stamp || text === undefined) return null;
+  try {
+    return file.fromJson(text);
+  } catch {
+    // Not written by us, or by another version: the file itself is asked.
+    return null;
+  }
 }
 
 function learn<T>(store: Store, file: RememberedFile<T>, stamp: string): T {

@@ -158,6 +158,12 @@ export class Store {
   /** Puts a hold on an address that stays blocked. */
   hold(address: Address, hold: Hold): void {
     this.#transaction(() => {
+      // It is there, unless the disk has failed since and these are other books.
+      this.#run(
+        "INSERT OR IGNORE INTO bans (address, phase, since_ms) VALUES (?, 'blocked', ?)",
+        address.text,
+        hold.addedMs,
+      );
       this.#putHold(address, hold);
     });
   }
@@ -260,6 +266,18 @@ export class Store {
   fact(name: string): string | null {
     this.#facts ??= this.#readFacts();
     return this.#pendingFacts.get(name) ?? this.#facts.get(name) ?? null;
+  }
+
+  /** A fact that was written as JSON; null when there is none or it can't be read. The shape is the writer's. */
+  factJson(name: string): unknown {
+    const text = this.fact(name);
+    if (text === null) return null;
+    try {
+      return JSON.parse(text);
+    } catch {
+      // Not written by us: found out anew.
+      return null;
+    }
   }
 
   /** Remembered with the next transaction, or at `flush`: a fact alone is not worth waiting for the disk. */

@@ -17,7 +17,7 @@ export interface Invocation {
 
 const DEFAULT_HOME = '/var/ossec';
 const DEFAULT_NAME = 'firewall-drop';
-const NAME = /^[A-Za-z0-9._-]{1,64}$/;
+const NAME = /^(?!\.{1,2}$)[A-Za-z0-9._-]{1,64}$/;
 
 /** argv[0] is believed only where it leads to this very executable, so a lying one changes nothing but the name. */
 export function findPlace(invocation: Invocation): Place {

@@ -1,8 +1,8 @@
 // active-responses.log: the lines that Wazuh's and OSSEC's rules read, and how they get into the file.
-import { closeSync, lstatSync, openSync } from 'node:fs';
+import { closeSync, lstatSync } from 'node:fs';
 import type { LogMark } from '../store/store.ts';
 import type { Outcome } from '../ban/ban.ts';
-import { appendLine, openLogForAppend, readFrom } from '../os/files.ts';
+import { appendLine, openLogForAppend, openLogForRead, readFrom } from '../os/files.ts';
 import { printable } from '../os/printable.ts';
 import { formatDate, formatWazuhDate, type Zone } from '../os/zone.ts';
 import type { Json } from './json.ts';
@@ -68,13 +68,20 @@ export function wazuhLines(
   if (verb !== 'add' && verb !== 'delete') {
     return [line(`${verb} ${address.text} ${incident.alertId} ${incident.ruleId}`)];
   }
-  if (conversation === null) {
-    return [line('Starting'), line(JSON.stringify(messageOf(outcome, program))), line('Ended')];
-  }
-  const { message, keyLine, answer } = conversation;
+  const { keyLine, answer } = conversation ?? { keyLine: '', answer: null };
+  const received = conversation === null ? '' : JSON.stringify(conversation.message);
+  // Rules find nothing in a message of Wazuh 5, nor do we find one again that has the address in another notation.
+  const message = isAbout(received, outcome)
+    ? received
+    : JSON.stringify(messageOf(outcome, program));
   const exchange = answer === null ? [] : [keyLine, JSON.stringify(answer)];
-  const spoken = [JSON.stringify(message), ...exchange];
-  return ['Starting', ...spoken, 'Ended'].map(line);
+  return ['Starting', message, ...exchange, 'Ended'].map(line);
+}
+
+/** Whether a text has the message of an outcome. */
+function isAbout(text: string, { verb, address, incident }: Outcome): boolean {
+  const words = [`"command":"${verb}"`, `"${address.text}"`, `"${incident.alertId}"`];
+  return words.every((word) => text.includes(word));
 }
 
 /** The message that execd would have sent for this outcome; `srcip` is first in `data`, where the decoder looks. */
@@ -132,7 +139,7 @@ export class ResponseLog {
     if (now === null) return '';
     const same = mark !== null && mark.inode === now.inode && mark.size <= now.size;
     const from = same ? mark.size : Math.max(0, now.size - TAIL_BYTES);
-    const descriptor = openSync(this.path, 'r');
+    const descriptor = openLogForRead(this.path);
     try {
       return readFrom(descriptor, from, Math.min(now.size - from, MOST_SEARCHED_BYTES)).toString();
     } finally {
@@ -145,10 +152,6 @@ const MOST_SEARCHED_BYTES = 4 * 1024 * 1024;
 
 /** Whether a text of the log has the line of an outcome, in either format. */
 export function tells(text: string, outcome: Outcome, format: LogFormat): boolean {
-  const { verb, address, incident } = outcome;
-  const words = [`"command":"${verb}"`, `"${address.text}"`, incident.alertId];
-  return text.split('\n').some((line) => {
-    if (line.endsWith(ossecSuffix(outcome, format))) return true;
-    return words.every((word) => line.includes(word));
-  });
+  const suffix = ossecSuffix(outcome, format);
+  return text.split('\n').some((line) => line.endsWith(suffix) || isAbout(line, outcome));
 }

@@ -1,6 +1,7 @@
 // `expire`, `restore` and `reconcile`: what a timer, the start of the host and a doubtful person call.
 import { setTimeout as wait } from 'node:timers/promises';
 import { expireDue } from '../../ban/expire.ts';
+import { inTurn } from '../../ban/families.ts';
 import { findProtection } from '../../ban/protect.ts';
 import { findDrift, finishInterrupted, restore, type Drift } from '../../ban/reconcile.ts';
 import { describeError } from '../../errors.ts';
@@ -29,12 +30,18 @@ export const expire = defineCommand({
 });
 
 function expireOnce(house: House, person: Person): void {
-  // Asked again after `settle`, which only says what went wrong: here it decides the exit status.
-  finishInterrupted(house);
-  for (const ban of expireDue(house)) person.print(`${ban.address.text} released`);
   // Names of managers are looked up here, where nobody waits, and remembered for the next alert.
   house.protectedEntries();
   house.store.pruneHistory(house.now() - house.config.history.keepDays * DAY_MS);
+  inTurn([
+    // Asked again after `settle`, which only says what went wrong: here it decides the exit status.
+    () => {
+      finishInterrupted(house);
+    },
+    () => {
+      for (const ban of expireDue(house)) person.print(`${ban.address.text} released`);
+    },
+  ]);
 }
 
 /** Others may block for less than what we sleep for: nobody waits longer than this for the end of a block. */
@@ -86,9 +93,22 @@ export const restoreCommand = defineCommand({
 });
 
 function restoreAll(house: House, person: Person): void {
-  finishInterrupted(house);
-  for (const ban of expireDue(house))
-    person.print(`${ban.address.text} released: its time is over`);
+  inTurn([
+    () => {
+      finishInterrupted(house);
+    },
+    () => {
+      for (const { address } of expireDue(house)) {
+        person.print(`${address.text} released: its time is over`);
+      }
+    },
+    () => {
+      putBack(house, person);
+    },
+  ]);
+}
+
+function putBack(house: House, person: Person): void {
   const entries = house.protectedEntries();
   const outcome = restore(house, (address) => findProtection(address, entries) !== null);
   for (const ban of outcome.released) person.print(`${ban.address.text} released: it is protected`);

@@ -175,7 +175,7 @@ function tellAll(house: House, json: boolean, person: Person): number {
 function look(house: House, person: Person): Overview {
   const bans = house.store.list();
   const next = house.store.nextExpiryMs();
-  const clock = house.store.fact('clock');
+  const clock = house.store.factJson('clock') as { readonly wallMs: number } | null;
   const drift = driftOrNull(house, person);
   return {
     bans: bans.length,
@@ -188,7 +188,7 @@ function look(house: House, person: Person): Overview {
       bytes: sizeOf(`${STATE_DIRECTORY}/state.db`),
       volatile: house.store.volatile,
     },
-    lastRun: clock === null ? null : isoTime((JSON.parse(clock) as { wallMs: number }).wallMs),
+    lastRun: clock === null ? null : isoTime(clock.wallMs),
     nextExpiry: next === null ? null : isoTime(next),
     drift:
       drift === null

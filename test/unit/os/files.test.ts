@@ -15,7 +15,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
-import { appendWhole, openLogForAppend, readRegularFile } from '../../../src/os/files.ts';
+import { appendLine, openLogForAppend, readRegularFile } from '../../../src/os/files.ts';
 
 let directory = '';
 beforeEach(() => {
@@ -62,7 +62,7 @@ describe('opening a log', () => {
   function append(path: string, text: string): void {
     const descriptor = openLogForAppend(path);
     try {
-      appendWhole(descriptor, text);
+      appendLine(descriptor, text);
     } finally {
       closeSync(descriptor);
     }
@@ -110,7 +110,7 @@ describe('opening a log', () => {
     mkdirSync(join(directory, 'log'));
     expect(() => openLogForAppend(join(directory, 'log'))).toThrow('directory');
     const fifo = makeFifo();
-    expect(() => openLogForAppend(fifo)).toThrow('FIFO');
+    expect(() => openLogForAppend(fifo)).toThrow('not a regular file');
   });
 
   test('says when the directory is missing', () => {

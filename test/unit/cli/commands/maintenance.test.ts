@@ -1,0 +1,108 @@
+// What a timer calls: everything that can be done is done, though something else can not.
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { block } from '../../../../src/ban/block.ts';
+import { unblock } from '../../../../src/ban/unblock.ts';
+import type { CommandSpec } from '../../../../src/cli/command.ts';
+import { expire, reconcile, restoreCommand } from '../../../../src/cli/commands/maintenance.ts';
+import type { Person } from '../../../../src/cli/person.ts';
+import { DEFAULT_CONFIG } from '../../../../src/config.ts';
+import type { House } from '../../../../src/house/house.ts';
+import { refuses, type Disturbance } from '../../support/kernel.ts';
+import { addressOf, codeOf, holdRequest, NOON_MS, Workshop } from '../../support/workshop.ts';
+
+const withoutIpv6: Disturbance = (command, work) =>
+  command.program.startsWith('ip6') ? refuses(3, 'no IPv6 here')(command, work) : work();
+
+let host: Workshop;
+let printed: string[] = [];
+beforeEach(() => {
+  host = new Workshop();
+  printed = [];
+});
+afterEach(() => {
+  host.close();
+});
+
+async function runCommand(command: CommandSpec, options = {}): Promise<number> {
+  const house = {
+    ...host.newRun(),
+    config: DEFAULT_CONFIG,
+    lock: () => null,
+    settle: () => undefined,
+    protectedEntries: () => [],
+  } as unknown as House;
+  const person: Person = {
+    openHouse: () => house,
+    print: (line) => printed.push(line),
+    complain: () => undefined,
+    loggedInFrom: null,
+    terminal: { width: null, colours: false, watchesErrors: false, ask: null },
+  };
+  return command.run([], options, person);
+}
+
+/** An IPv6 address that execd wants released on a host that has no IPv6 tables: an intent that never ends. */
+function leaveUnfinishedIpv6(): void {
+  const release = { origin: 'wazuh', incident: holdRequest().incident } as const;
+  host.kernel.disturbAlways(withoutIpv6);
+  expect(codeOf(() => unblock(addressOf('2001:db8::9'), release, host.newRun()))).toBe('FIREWALL');
+}
+
+describe('`expire`', () => {
+  test('releases what is due, and says so', async () => {
+    block(addressOf('203.0.113.9'), holdRequest(), host.newRun());
+    host.nowMs = NOON_MS + 600_000;
+    await runCommand(expire);
+    expect(printed).toEqual(['203.0.113.9 released']);
+    expect(host.rulesFor('203.0.113.9')).toEqual([0, 0]);
+  });
+
+  test('releases what is due though an earlier run’s work can not be finished', async () => {
+    block(addressOf('203.0.113.9'), holdRequest(), host.newRun());
+    leaveUnfinishedIpv6();
+    host.nowMs = NOON_MS + 600_000;
+    await expect(runCommand(expire)).rejects.toMatchObject({ code: 'FIREWALL' });
+    expect(host.rulesFor('203.0.113.9')).toEqual([0, 0]);
+  });
+});
+
+describe('`restore`', () => {
+  test('puts back what a reboot took, and counts it', async () => {
+    block(addressOf('203.0.113.9'), holdRequest(), host.newRun());
+    host.kernel.flush();
+    await runCommand(restoreCommand);
+    expect(printed).toEqual([expect.stringMatching(/^1 block.*put back/) as unknown]);
+    expect(host.rulesFor('203.0.113.9')).toEqual([1, 1]);
+  });
+
+  test('does not put back what is over', async () => {
+    block(addressOf('203.0.113.9'), holdRequest(), host.newRun());
+    host.kernel.flush();
+    host.nowMs = NOON_MS + 600_000;
+    await runCommand(restoreCommand);
+    expect(host.rulesFor('203.0.113.9')).toEqual([0, 0]);
+  });
+
+  test('puts back what it can though an earlier run’s work can not be finished', async () => {
+    block(addressOf('203.0.113.9'), holdRequest(), host.newRun());
+    leaveUnfinishedIpv6();
+    host.kernel.flush();
+    await expect(runCommand(restoreCommand)).rejects.toMatchObject({ code: 'FIREWALL' });
+    expect(host.rulesFor('203.0.113.9')).toEqual([1, 1]);
+  });
+});
+
+describe('`reconcile --dry-run`', () => {
+  test('says 0 where books and kernel agree', async () => {
+    block(addressOf('203.0.113.9'), holdRequest(), host.newRun());
+    expect(await runCommand(reconcile, { 'dry-run': true })).toBe(0);
+  });
+
+  test('says 1 where they do not, shows what would be run, and changes nothing', async () => {
+    block(addressOf('203.0.113.9'), holdRequest(), host.newRun());
+    host.kernel.flush();
+    expect(await runCommand(reconcile, { 'dry-run': true })).toBe(1);
+    expect(printed.join('\n')).toContain('-I INPUT 1 -s 203.0.113.9/32 -j DROP');
+    expect(host.rulesFor('203.0.113.9')).toEqual([0, 0]);
+  });
+});

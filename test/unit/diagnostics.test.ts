@@ -1,0 +1,121 @@
+// Our own log: lines of JSON for people who run us, and never a reason to stop.
+import {
+  existsSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { Diagnostics, type Level } from '../../src/diagnostics.ts';
+
+let directory = '';
+let path = '';
+beforeEach(() => {
+  directory = mkdtempSync(join(tmpdir(), 'diagnostics-'));
+  path = join(directory, 'firewall-drop.log');
+});
+afterEach(() => {
+  rmSync(directory, { recursive: true });
+});
+
+function open(level: Level = 'warn'): Diagnostics {
+  return new Diagnostics({ path, program: 'firewall-drop', level: () => level });
+}
+
+function lines(): Record<string, unknown>[] {
+  const text = readFileSync(path, 'utf8');
+  return text
+    .trimEnd()
+    .split('\n')
+    .map((line) => JSON.parse(line) as Record<string, unknown>);
+}
+
+test('a message is one line of JSON with its time, program, process and fields', () => {
+  open().error('it failed', { address: '203.0.113.9' });
+  expect(lines()).toEqual([
+    {
+      level: 50,
+      time: expect.stringMatching(/^\d{4}-\d\d-\d\dT.*Z$/) as unknown,
+      program: 'firewall-drop',
+      pid: process.pid,
+      address: '203.0.113.9',
+      msg: 'it failed',
+    },
+  ]);
+});
+
+describe('the level', () => {
+  test.each([
+    ['info', ['error', 'warn', 'info']],
+    ['warn', ['error', 'warn']],
+    ['error', ['error']],
+  ] as const)('`%s` keeps %j', (level, kept) => {
+    const diagnostics = open(level);
+    diagnostics.error('error');
+    diagnostics.warn('warn');
+    diagnostics.info('info');
+    expect(lines().map((line) => line['msg'])).toEqual(kept);
+  });
+
+  test.each(['silent', 'fatal'] as const)('`%s` keeps nothing and makes no file', (level) => {
+    open(level).error('it failed');
+    expect(existsSync(path)).toBe(false);
+  });
+
+  test('is asked at each message, since the first come before the configuration', () => {
+    let level: Level = 'error';
+    const diagnostics = new Diagnostics({ path, program: 'x', level: () => level });
+    diagnostics.warn('before');
+    level = 'warn';
+    diagnostics.warn('after');
+    expect(lines().map((line) => line['msg'])).toEqual(['after']);
+  });
+});
+
+test('the same message is said once a run', () => {
+  const diagnostics = open();
+  for (let count = 0; count < 100; count++) diagnostics.error('it failed');
+  diagnostics.error('it failed otherwise');
+  expect(lines()).toHaveLength(2);
+});
+
+test('a run with nothing to say leaves no file', () => {
+  open();
+  expect(existsSync(path)).toBe(false);
+});
+
+test('what strangers wrote stays one line and commands no terminal', () => {
+  open().error('not JSON: \n\u001b[2J\u009b31m\u2028', { reason: '\n\u009b' });
+  const text = readFileSync(path, 'utf8');
+  expect(text.trimEnd()).not.toMatch(/[\p{Cc}\u2028]/u);
+});
+
+describe('trouble with the file stops nothing:', () => {
+  test('its directory is missing', () => {
+    rmSync(directory, { recursive: true });
+    expect(() => {
+      open().error('it failed');
+    }).not.toThrow();
+    directory = mkdtempSync(join(tmpdir(), 'diagnostics-'));
+  });
+
+  test('it is a link, which is not followed', () => {
+    const target = join(directory, 'target');
+    writeFileSync(target, 'foreign');
+    symlinkSync(target, path);
+    expect(() => {
+      open().error('it failed');
+    }).not.toThrow();
+    expect(readFileSync(target, 'utf8')).toBe('foreign');
+  });
+});
+
+test('the file is not for everybody to read', () => {
+  open().error('it failed');
+  expect(statSync(path).mode & 0o007).toBe(0);
+});

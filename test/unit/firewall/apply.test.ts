@@ -1,0 +1,260 @@
+// No success that was not seen in the kernel, and no failure that another try or a look would have explained.
+import { describe, expect, test } from '@jest/globals';
+import type { Family } from '../../../src/ban/address.ts';
+import { createFirewall, type ApplyTools } from '../../../src/firewall/apply.ts';
+import { createIptables } from '../../../src/firewall/iptables.ts';
+import { DONE, dies, FakeKernel, isChange, refuses } from '../support/kernel.ts';
+import { addressOf, codeOf } from '../support/workshop.ts';
+
+const RULE = '-s 203.0.113.9/32 -j DROP';
+const TO_BLOCK = { address: addressOf('203.0.113.9'), to: 'blocked' } as const;
+const TO_RELEASE = { address: addressOf('203.0.113.9'), to: 'released' } as const;
+const TRUSTING = { trustBooks: true };
+const LOOKING = { trustBooks: false };
+
+function host(parts: Partial<ApplyTools> = {}) {
+  const kernel = new FakeKernel();
+  const pauses: number[] = [];
+  const timeouts: number[] = [];
+  const extras = new Map<Family, readonly string[]>();
+  const firewall = createFirewall({
+    backend: createIptables({
+      variant: 'auto',
+      chains: ['INPUT', 'FORWARD'],
+      optionalChains: ['DOCKER-USER'],
+      lockWaitSeconds: 10,
+    }),
+    run: (command, timeoutMs) => {
+      timeouts.push(timeoutMs);
+      return kernel.run(command, timeoutMs);
+    },
+    sleep: (milliseconds) => pauses.push(milliseconds),
+    deadline: { remainingMs: () => 20_000 },
+    programTimeoutSeconds: 15,
+    extras: (family) => extras.get(family) ?? [],
+    noteExtras: (family, found) => extras.set(family, found),
+    ...parts,
+  });
+  return { kernel, pauses, timeouts, extras, firewall };
+}
+
+describe('the usual change', () => {
+  test('is made and seen in one process', () => {
+    const { firewall, kernel } = host();
+    expect(firewall.apply([TO_BLOCK], TRUSTING)).toBe('changed');
+    expect(firewall.apply([TO_RELEASE], TRUSTING)).toBe('changed');
+    expect(kernel.commands).toHaveLength(2);
+  });
+
+  test('that is in place already is none, and costs a look', () => {
+    const { firewall, kernel } = host();
+    firewall.apply([TO_BLOCK], TRUSTING);
+    expect(firewall.apply([TO_BLOCK], LOOKING)).toBe('unchanged');
+    expect(kernel.changingCommands).toBe(1);
+  });
+
+  test('of both families goes to each one’s own program', () => {
+    const { firewall, kernel } = host();
+    firewall.apply([TO_BLOCK, { address: addressOf('2001:db8::9'), to: 'blocked' }], TRUSTING);
+    expect(kernel.commands.map((command) => command.program)).toEqual([
+      'iptables-restore',
+      'ip6tables-restore',
+    ]);
+  });
+
+  test('of nothing runs nothing', () => {
+    const { firewall, kernel } = host();
+    expect(firewall.apply([], LOOKING)).toBe('unchanged');
+    expect(kernel.commands).toEqual([]);
+  });
+});
+
+describe('books that are wrong', () => {
+  test('about a release are found out by its failure, and the kernel is brought to what was asked', () => {
+    const { firewall, kernel } = host();
+    kernel.insert('FORWARD', RULE);
+    firewall.apply([TO_RELEASE], TRUSTING);
+    expect(kernel.rules('FORWARD')).toEqual([]);
+  });
+
+  test('about a block are found out by the listing after it: one rule is left', () => {
+    const { firewall, kernel } = host();
+    kernel.insert('INPUT', RULE);
+    kernel.insert('INPUT', RULE);
+    firewall.apply([TO_BLOCK], TRUSTING);
+    expect(kernel.rules('INPUT')).toEqual([RULE]);
+    expect(kernel.rules('FORWARD')).toEqual([RULE]);
+  });
+
+  test('about Docker are found out both ways', () => {
+    const { firewall, kernel, extras } = host();
+    kernel.addChain('DOCKER-USER');
+    firewall.apply([TO_BLOCK], TRUSTING);
+    expect(kernel.rules('DOCKER-USER')).toEqual([RULE]);
+    expect(extras.get(4)).toEqual(['DOCKER-USER']);
+    kernel.removeChain('DOCKER-USER');
+    firewall.apply([TO_RELEASE], TRUSTING);
+    expect(kernel.rules('INPUT')).toEqual([]);
+    expect(extras.get(4)).toEqual([]);
+  });
+});
+
+describe('a program that says status 0', () => {
+  test('and left a chain out is sent again until both have the rule', () => {
+    const { firewall, kernel } = host();
+    kernel.disturb((command, work) => {
+      work();
+      kernel.remove('FORWARD', RULE);
+      return kernel.run({ ...command, input: '*filter\n-S\nCOMMIT\n' }, 0);
+    });
+    firewall.apply([TO_BLOCK], TRUSTING);
+    expect(kernel.rules('FORWARD')).toEqual([RULE]);
+  });
+
+  test('and prints no listing is not believed', () => {
+    const { firewall, kernel } = host();
+    kernel.disturbAlways(() => DONE);
+    expect(codeOf(() => firewall.apply([TO_BLOCK], TRUSTING))).toBe('FIREWALL');
+  });
+
+  test('and whose listing lacks the rule each time is given up in the end', () => {
+    const { firewall, kernel } = host();
+    kernel.disturbAlways(() => ({ ...DONE, stdout: '-P INPUT ACCEPT\n-P FORWARD ACCEPT\n' }));
+    expect(() => firewall.apply([TO_BLOCK], TRUSTING)).toThrow(
+      '203.0.113.9: changed 5 times and never found as asked',
+    );
+    expect(kernel.commands).toHaveLength(5);
+  });
+});
+
+describe('a program that fails', () => {
+  test('the same way twice is not asked a third time', () => {
+    const { firewall, kernel } = host();
+    kernel.disturbAlways((command, work) =>
+      isChange(command) ? { ...DONE, status: 1, stderr: 'no' } : work(),
+    );
+    expect(codeOf(() => firewall.apply([TO_BLOCK], TRUSTING))).toBe('FIREWALL');
+    expect(kernel.changingCommands).toBe(1);
+  });
+
+  test('after it did its work has not failed', () => {
+    const { firewall, kernel } = host();
+    kernel.disturb(dies);
+    expect(firewall.apply([TO_BLOCK], TRUSTING)).toBe('changed');
+    expect(kernel.changingCommands).toBe(1);
+  });
+
+  test('is quoted in one line that names the address, shortened', () => {
+    const { firewall, kernel } = host();
+    kernel.disturbAlways((command, work) =>
+      isChange(command)
+        ? { ...DONE, status: 2, stderr: `\n  first\n  second\n${'x'.repeat(10_000)}` }
+        : work(),
+    );
+    let message = '';
+    try {
+      firewall.apply([TO_BLOCK], TRUSTING);
+    } catch (error) {
+      message = (error as Error).message;
+    }
+    expect(message).toMatch(
+      /^203\.0\.113\.9: iptables-restore exited with status 2: first; second; x+$/,
+    );
+    expect(message.length).toBeLessThan(700);
+  });
+
+  test('for many addresses is told with the first of them and their number', () => {
+    const { firewall, kernel } = host();
+    kernel.removeChain('FORWARD');
+    const changes = [1, 2, 3, 4, 5].map((last) => {
+      return { address: addressOf(`198.51.100.${last}`), to: 'blocked' } as const;
+    });
+    expect(() => firewall.apply(changes, TRUSTING)).toThrow(
+      '198.51.100.1, 198.51.100.2, 198.51.100.3 and 2 more: iptables-restore exited with status 1',
+    );
+  });
+
+  test('even to look is told with what failed first', () => {
+    const { firewall, kernel } = host();
+    kernel.disturb(refuses(3, 'the first complaint'), refuses(3, 'the second complaint'));
+    expect(() => firewall.apply([TO_BLOCK], TRUSTING)).toThrow('the first complaint');
+  });
+
+  test('because it was killed is told so, with the address', () => {
+    const { firewall, kernel } = host();
+    const trouble = 'did not end within 15.0 s and was killed';
+    kernel.disturbAlways(() => ({ ...DONE, status: null, trouble }));
+    expect(() => firewall.apply([TO_BLOCK], TRUSTING)).toThrow(
+      /^203\.0\.113\.9: iptables-restore did not end within 15\.0 s and was killed/,
+    );
+  });
+});
+
+describe('a busy program (status 4)', () => {
+  test('is asked twice more, with a pause before each', () => {
+    const { firewall, kernel, pauses } = host();
+    kernel.disturb(refuses(4, 'busy'), refuses(4, 'busy'));
+    expect(firewall.apply([TO_BLOCK], TRUSTING)).toBe('changed');
+    expect(pauses).toEqual([100, 300]);
+  });
+
+  test('is not asked for ever', () => {
+    const { firewall, kernel } = host();
+    kernel.disturbAlways(refuses(4, 'busy'));
+    expect(codeOf(() => firewall.apply([TO_BLOCK], TRUSTING))).toBe('FIREWALL');
+    expect(kernel.commands.length).toBeLessThanOrEqual(6);
+  });
+
+  test('is waited for no longer than the time that is left', () => {
+    const { firewall, kernel, pauses } = host({ deadline: { remainingMs: () => 40 } });
+    kernel.disturb(refuses(4, 'busy'));
+    firewall.apply([TO_BLOCK], TRUSTING);
+    expect(pauses).toEqual([40]);
+  });
+});
+
+describe('time', () => {
+  test('for one program is bounded by its own limit', () => {
+    const { firewall, timeouts } = host();
+    firewall.apply([TO_BLOCK], TRUSTING);
+    expect(timeouts).toEqual([15_000]);
+  });
+
+  test('for one program is bounded by what is left of the run', () => {
+    const { firewall, timeouts } = host({ deadline: { remainingMs: () => 700 } });
+    firewall.apply([TO_BLOCK], TRUSTING);
+    expect(timeouts).toEqual([700]);
+  });
+
+  test('that is over starts no program', () => {
+    const { firewall, kernel } = host({ deadline: { remainingMs: () => 0 } });
+    expect(codeOf(() => firewall.apply([TO_BLOCK], TRUSTING))).toBe('FIREWALL');
+    expect(kernel.commands).toEqual([]);
+  });
+
+  test('that a hanging program used up is blamed on that program, with the address', () => {
+    let left = 15_000;
+    const { firewall, kernel } = host({ deadline: { remainingMs: () => left } });
+    kernel.disturbAlways(() => {
+      left = 0;
+      return { ...DONE, status: null, trouble: 'did not end within 15.0 s and was killed' };
+    });
+    expect(() => firewall.apply([TO_BLOCK], TRUSTING)).toThrow(
+      /203\.0\.113\.9.*iptables-restore did not end within 15\.0 s/,
+    );
+  });
+});
+
+describe('a plan', () => {
+  test('is what would be run, and only looks', () => {
+    const { firewall, kernel } = host();
+    const [command] = firewall.plan([TO_BLOCK]);
+    expect(command?.input).toContain(`-I INPUT 1 ${RULE}`);
+    expect(kernel.changingCommands).toBe(0);
+  });
+
+  test('is empty where the kernel is as asked', () => {
+    const { firewall } = host();
+    expect(firewall.plan([TO_RELEASE])).toEqual([]);
+  });
+});

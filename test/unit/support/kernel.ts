@@ -1,0 +1,164 @@
+// A kernel with two filter tables, and the iptables that tells and asks it: enough to test the real backend without root.
+import type { Family } from '../../../src/ban/address.ts';
+import type { Command, Run, RunResult } from '../../../src/os/run.ts';
+
+type Chains = Map<string, string[]>;
+
+/** What one run of a program does instead of its work; `work` does the work after all. */
+export type Disturbance = (command: Command, work: () => RunResult) => RunResult;
+
+export const DONE: RunResult = { status: 0, stdout: '', stderr: '', trouble: '' };
+
+export class FakeKernel {
+  /** Every command that was run, in order. */
+  readonly commands: Command[] = [];
+  #tables: Record<Family, Chains> = { 4: freshTable(), 6: freshTable() };
+  readonly #disturbances: Disturbance[] = [];
+  #always: Disturbance | null = null;
+
+  readonly run: Run = (command) => {
+    this.commands.push(command);
+    const work = (): RunResult => this.#start(command);
+    const disturbance = this.#always ?? this.#disturbances.shift();
+    return disturbance === undefined ? work() : disturbance(command, work);
+  };
+
+  /** The rules of a chain as `-S` prints them, first to last. */
+  rules(chain: string, family: Family = 4): readonly string[] {
+    return this.#chain(chain, family);
+  }
+
+  /** What an administrator or another program does behind our back. */
+  insert(chain: string, rule: string, family: Family = 4): void {
+    this.#chain(chain, family).unshift(rule);
+  }
+
+  remove(chain: string, rule: string, family: Family = 4): void {
+    const rules = this.#chain(chain, family);
+    const index = rules.indexOf(rule);
+    if (index < 0) throw new Error(`${chain} has no rule ${rule}`);
+    rules.splice(index, 1);
+  }
+
+  addChain(chain: string, family: Family = 4): void {
+    this.#tables[family].set(chain, []);
+  }
+
+  removeChain(chain: string, family: Family = 4): void {
+    this.#tables[family].delete(chain);
+  }
+
+  flush(): void {
+    for (const table of [this.#tables[4], this.#tables[6]])
+      for (const rules of table.values()) rules.length = 0;
+  }
+
+  /** The next runs are disturbed, one after another. */
+  disturb(...disturbances: readonly Disturbance[]): void {
+    this.#disturbances.push(...disturbances);
+  }
+
+  /** From now on all runs are disturbed; null ends it. */
+  disturbAlways(disturbance: Disturbance | null): void {
+    this.#always = disturbance;
+  }
+
+  /** How many commands asked for a change; the others only look. */
+  get changingCommands(): number {
+    return this.commands.filter(isChange).length;
+  }
+
+  #chain(chain: string, family: Family): string[] {
+    const rules = this.#tables[family].get(chain);
+    if (rules === undefined) throw new Error(`there is no chain ${chain}`);
+    return rules;
+  }
+
+  #start(command: Command): RunResult {
+    const [, six, task] =
+      /^ip(6?)tables(?:-nft|-legacy)?-(restore|save)$/.exec(command.program) ?? [];
+    if (task === undefined) throw new Error(`unexpected program ${command.program}`);
+    const family = six === '6' ? 6 : 4;
+    if (task === 'restore') return this.#restore(command, family);
+    return { ...DONE, stdout: savedText(this.#tables[family]) };
+  }
+
+  /** Each `*filter … COMMIT` is taken whole or not at all, and nothing after a refused one is looked at. */
+  #restore({ program, args, input }: Command, family: Family): RunResult {
+    if (!args.includes('--noflush')) this.#tables[family] = freshTable();
+    let draft = copyOf(this.#tables[family]);
+    let printed = '';
+    for (const [index, line] of input.split('\n').entries()) {
+      if (line === '*filter') draft = copyOf(this.#tables[family]);
+      else if (line === 'COMMIT') this.#tables[family] = draft;
+      else if (line === '-S') printed += listingOf(draft);
+      else if (line !== '' && !edit(draft, line)) return refusal(program, index + 1, printed);
+    }
+    return { ...DONE, stdout: printed };
+  }
+}
+
+/** Refuses without doing anything, as a program does that exits with a status of its own. */
+export function refuses(status: number, stderr: string): Disturbance {
+  return () => ({ ...DONE, status, stderr });
+}
+
+/** Does its work and is then killed, so that its status tells nothing. */
+export const dies: Disturbance = (_, work) => {
+  work();
+  return { ...DONE, status: null, trouble: 'was ended by SIGSEGV' };
+};
+
+export function isChange({ input }: Command): boolean {
+  return /^-[ID] /m.test(input);
+}
+
+function freshTable(): Chains {
+  return new Map([
+    ['INPUT', []],
+    ['FORWARD', []],
+    ['OUTPUT', []],
+  ]);
+}
+
+function copyOf(chains: Chains): Chains {
+  return new Map([...chains].map(([name, rules]) => [name, [...rules]]));
+}
+
+function edit(chains: Chains, line: string): boolean {
+  const [, action = '', chain = '', position = '1', rule = ''] =
+    /^-([ID]) (\S+)(?: (\d+))? (.+)$/.exec(line) ?? [];
+  const rules = chains.get(chain);
+  if (rules === undefined || rule === '') return false;
+  const index = action === 'I' ? Number(position) - 1 : rules.indexOf(rule);
+  if (index < 0) return false;
+  if (action === 'I') rules.splice(index, 0, rule);
+  else rules.splice(index, 1);
+  return true;
+}
+
+function listingOf(chains: Chains): string {
+  const builtIn = [...freshTable().keys()];
+  const heads = [...chains.keys()].map((name) =>
+    builtIn.includes(name) ? `-P ${name} ACCEPT\n` : `-N ${name}\n`,
+  );
+  const rules = [...chains].flatMap(([name, own]) => own.map((rule) => `-A ${name} ${rule}\n`));
+  return [...heads, ...rules].join('');
+}
+
+/** As `iptables-save -c` prints a table; every rule has met one packet of 60 bytes. */
+function savedText(chains: Chains): string {
+  const builtIn = [...freshTable().keys()];
+  const heads = [...chains.keys()].map(
+    (name) => `:${name} ${builtIn.includes(name) ? 'ACCEPT' : '-'} [0:0]\n`,
+  );
+  const rules = [...chains].flatMap(([name, own]) =>
+    own.map((rule) => `[1:60] -A ${name} ${rule}\n`),
+  );
+  return ['*filter\n', ...heads, ...rules, 'COMMIT\n'].join('');
+}
+
+function refusal(program: string, line: number, stdout: string): RunResult {
+  const stderr = `${program}: Bad rule (does a matching rule exist in that chain?).\nError occurred at line: ${line}\n`;
+  return { ...DONE, status: 1, stdout, stderr };
+}

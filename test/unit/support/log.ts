@@ -1,0 +1,25 @@
+// A response log in memory, with the ways of the real one: lines, where it ends, and what came since.
+import type { Outcome } from '../../../src/ban/ban.ts';
+import type { Announcer } from '../../../src/ban/tools.ts';
+import type { LogMark } from '../../../src/store/store.ts';
+
+export class MemoryLog implements Announcer {
+  /** `verb address alertId ruleId`, one for each line told. */
+  readonly lines: string[] = [];
+
+  tell(outcomes: readonly Outcome[]): void {
+    this.lines.push(...outcomes.map(lineOf));
+  }
+
+  mark(): LogMark {
+    return { inode: 1, size: this.lines.length };
+  }
+
+  toldSince(mark: LogMark | null, outcome: Outcome): boolean {
+    return this.lines.slice(mark?.size ?? 0).includes(lineOf(outcome));
+  }
+}
+
+function lineOf({ verb, address, incident }: Outcome): string {
+  return `${verb} ${address.text} ${incident.alertId} ${incident.ruleId}`;
+}

@@ -1,0 +1,77 @@
+// A run that dies at a chosen call: from then on none of its tools does anything any more.
+import type { Tools } from '../../../src/ban/tools.ts';
+import { firewallFor, type Workshop } from './workshop.ts';
+
+/** The N-th call is the last; `before`: it no longer has its effect, `after`: it has, and nobody learns of it. */
+export interface Death {
+  readonly atCall: number;
+  readonly when: 'before' | 'after';
+}
+
+class Died extends Error {}
+
+/** Lets a run of `work` die there. True when it did, false when it ended first. */
+export function dieDuring(host: Workshop, death: Death, work: (tools: Tools) => void): boolean {
+  const life = new Life(death);
+  const tools = host.newRun();
+  const store = life.bound(tools.store);
+  try {
+    work({
+      ...tools,
+      store,
+      announcer: life.bound(tools.announcer),
+      firewall: firewallFor((command, timeoutMs) => {
+        return life.call(() => host.kernel.run(command, timeoutMs));
+      }, tools.store),
+    });
+  } catch (error) {
+    // Code that catches and goes on is stopped at its next call, so the error may be another one.
+    if (!life.isOver) throw error;
+  }
+  return life.isOver;
+}
+
+/** All places to die at in turn, until the work ends alive. Each gets a host of its own. */
+export function* everyDeath(lived: () => boolean): Generator<Death> {
+  for (let atCall = 1; ; atCall++) {
+    yield { atCall, when: 'before' };
+    if (lived()) return;
+    yield { atCall, when: 'after' };
+  }
+}
+
+class Life {
+  readonly #death: Death;
+  #calls = 0;
+  isOver = false;
+
+  constructor(death: Death) {
+    this.#death = death;
+  }
+
+  call<T>(effect: () => T): T {
+    this.#calls += 1;
+    const last = this.#calls === this.#death.atCall;
+    if (this.isOver || (last && this.#death.when === 'before')) throw this.#end();
+    const result = effect();
+    if (last) throw this.#end();
+    return result;
+  }
+
+  /** The same object, each of whose methods counts as a call. */
+  bound<T extends object>(target: T): T {
+    return new Proxy(target, {
+      get: (_, name) => {
+        const value: unknown = Reflect.get(target, name, target);
+        if (typeof value !== 'function') return value;
+        return (...args: unknown[]) =>
+          this.call(() => (value as (...all: unknown[]) => unknown).apply(target, args));
+      },
+    });
+  }
+
+  #end(): Died {
+    this.isOver = true;
+    return new Died('the run was killed');
+  }
+}

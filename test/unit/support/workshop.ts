@@ -1,0 +1,111 @@
+// What work on bans is done with in tests: a real store in a directory of its own, the real backend, a fake kernel.
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { parseBlock, type Address } from '../../../src/ban/address.ts';
+import type { HoldRequest, Origin } from '../../../src/ban/ban.ts';
+import type { Tools } from '../../../src/ban/tools.ts';
+import { createFirewall, type Firewall } from '../../../src/firewall/apply.ts';
+import { createIptables } from '../../../src/firewall/iptables.ts';
+import type { Run } from '../../../src/os/run.ts';
+import { Store } from '../../../src/store/store.ts';
+import { FakeKernel } from './kernel.ts';
+import { MemoryLog } from './log.ts';
+
+export const NOON_MS = Date.UTC(2024, 4, 7, 12);
+
+export function addressOf(text: string): Address {
+  const address = parseBlock(text);
+  if (address === null) throw new Error(`${text} is not an address`);
+  return address;
+}
+
+export function holdRequest(parts: Partial<HoldRequest> = {}): HoldRequest {
+  const incident = { alertId: '1620563486.6306696', ruleId: '31151' };
+  return { origin: 'wazuh', timeoutSeconds: 600, incident, reason: 'scan', ...parts };
+}
+
+export function firewallFor(run: Run, store: Store | null = null): Firewall {
+  return createFirewall({
+    backend: createIptables({
+      variant: 'auto',
+      chains: ['INPUT', 'FORWARD'],
+      optionalChains: ['DOCKER-USER'],
+      lockWaitSeconds: 10,
+    }),
+    run,
+    sleep: () => undefined,
+    deadline: { remainingMs: () => 20_000 },
+    programTimeoutSeconds: 15,
+    extras: (family) => JSON.parse(store?.fact(`extras ${family}`) ?? '[]') as string[],
+    noteExtras: (family, extras) => store?.setFact(`extras ${family}`, JSON.stringify(extras)),
+  });
+}
+
+/** One host: what outlives a run, and the tools of the run at hand. */
+export class Workshop {
+  readonly directory = mkdtempSync(join(tmpdir(), 'books-'));
+  readonly kernel = new FakeKernel();
+  readonly log = new MemoryLog();
+  readonly warnings: string[] = [];
+  readonly progress: [done: number, total: number][] = [];
+  nowMs = NOON_MS;
+
+  /** The tools of another run on the same host. */
+  newRun(): Tools {
+    const store = this.openStore();
+    return {
+      store,
+      firewall: firewallFor(this.kernel.run, store),
+      announcer: this.log,
+      now: () => this.nowMs,
+      warn: (message) => this.warnings.push(message),
+      onProgress: (done, total) => this.progress.push([done, total]),
+    };
+  }
+
+  openStore(mayRepair = true): Store {
+    return new Store({ directory: this.directory, mayRepair, nowMs: this.nowMs }, (problem) =>
+      this.warnings.push(problem),
+    );
+  }
+
+  /** As a full disk would: what is written to a table of the books fails, what is read does not. */
+  refuseWritesTo(table: 'bans' | 'holds'): void {
+    const database = new DatabaseSync(join(this.directory, 'state.db'));
+    database.exec(
+      `CREATE TRIGGER full_disk BEFORE INSERT ON ${table} BEGIN SELECT RAISE(ABORT, 'disk is full'); END`,
+    );
+    database.close();
+  }
+
+  /** How many rules the kernel has for an address, in INPUT and in FORWARD. */
+  rulesFor(text: string): [number, number] {
+    const address = addressOf(text);
+    const full = text.includes('/') ? text : `${text}/${address.family === 4 ? 32 : 128}`;
+    const count = (chain: string): number =>
+      this.kernel.rules(chain, address.family).filter((rule) => rule === `-s ${full} -j DROP`)
+        .length;
+    return [count('INPUT'), count('FORWARD')];
+  }
+
+  /** Who holds an address, by the books on disk. */
+  holders(text: string): Origin[] {
+    return (this.openStore().find(addressOf(text))?.holds ?? []).map((hold) => hold.origin).sort();
+  }
+
+  close(): void {
+    rmSync(this.directory, { recursive: true });
+  }
+}
+
+/** The code of the AppError that `work` throws, or what it threw instead. */
+export function codeOf(work: () => unknown): unknown {
+  try {
+    work();
+  } catch (error) {
+    return typeof error === 'object' && error !== null && 'code' in error ? error.code : error;
+  }
+  return 'nothing was thrown';
+}

@@ -1,0 +1,98 @@
+// Whose active response we are: argv[0] may lie, and then it changes nothing but the name.
+import { mkdirSync, mkdtempSync, realpathSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { findPlace, type Place } from '../../../src/wazuh/home.ts';
+
+let root = '';
+let home = '';
+let executable = '';
+beforeEach(() => {
+  root = realpathSync(mkdtempSync(join(tmpdir(), 'home-')));
+  home = join(root, 'ossec');
+  executable = join(home, 'active-response/bin/firewall-drop');
+  mkdirSync(join(home, 'active-response/bin'), { recursive: true });
+  writeFileSync(executable, '');
+});
+afterEach(() => {
+  rmSync(root, { recursive: true });
+});
+
+function place(argv0: string, parts: { cwd?: string; executable?: string } = {}): Place {
+  return findPlace({
+    argv0,
+    workingDirectory: () => parts.cwd ?? home,
+    executable: parts.executable ?? executable,
+  });
+}
+
+describe('the home', () => {
+  test('is found from the relative path that wazuh-execd gives', () => {
+    expect(place('active-response/bin/firewall-drop')).toEqual({ home, name: 'firewall-drop' });
+  });
+
+  test('is found from the absolute path that ossec-execd gives', () => {
+    expect(place(executable, { cwd: '/' })).toEqual({ home, name: 'firewall-drop' });
+  });
+
+  test('is that of the link that was started, when the program itself is elsewhere', () => {
+    const real = join(root, 'firewall-drop');
+    writeFileSync(real, '');
+    rmSync(executable);
+    symlinkSync(real, executable);
+    expect(place('active-response/bin/firewall-drop', { executable: real }).home).toBe(home);
+  });
+
+  test.each([
+    ['empty', ''],
+    ['a bare name from PATH', 'firewall-drop'],
+    ['one dash', '-'],
+    ['very long', 'x/'.repeat(100_000)],
+    ['a NUL', 'active-response/bin/a\0b'],
+    ['another program', '/bin/sh'],
+  ])('is that of the executable when argv[0] is %s', (_, argv0) => {
+    expect(place(argv0, { cwd: '/' }).home).toBe(home);
+  });
+
+  test('is that of the executable when argv[0] names a home that somebody else made', () => {
+    const planted = join(root, 'planted/active-response/bin');
+    mkdirSync(planted, { recursive: true });
+    writeFileSync(join(planted, 'firewall-drop'), '');
+    expect(place(join(planted, 'firewall-drop')).home).toBe(home);
+  });
+
+  test('is that of the executable when the working directory is gone', () => {
+    const invocation = {
+      argv0: 'active-response/bin/firewall-drop',
+      workingDirectory: (): string => {
+        throw new Error('ENOENT');
+      },
+      executable,
+    };
+    expect(findPlace(invocation).home).toBe(home);
+  });
+
+  test('is /var/ossec when the executable is nobody’s active response', () => {
+    const elsewhere = join(root, 'firewall-drop');
+    writeFileSync(elsewhere, '');
+    expect(place(elsewhere, { executable: elsewhere }).home).toBe('/var/ossec');
+  });
+});
+
+describe('the name', () => {
+  test.each(['firewall-drop', 'firewall-drop.sh', 'drop_2'])('is that of argv[0]: %s', (name) => {
+    expect(place(`active-response/bin/${name}`).name).toBe(name);
+  });
+
+  test.each(['a b', 'a\nb', 'a\u001b[2Jb', 'ä', 'x'.repeat(65), '$(id)', '..', '.', ' '])(
+    'is firewall-drop when argv[0] ends in %j',
+    (name) => {
+      expect(place(`active-response/bin/${name}`).name).toBe('firewall-drop');
+    },
+  );
+
+  test('is firewall-drop when argv[0] is empty', () => {
+    expect(place('').name).toBe('firewall-drop');
+  });
+});

@@ -1,0 +1,383 @@
+// A whole answer to execd: from its line to the kernel, the books and the log, in that order.
+import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { entriesFrom, universalEntries } from '../../../src/ban/protect.ts';
+import { DEFAULT_CONFIG } from '../../../src/config.ts';
+import { AppError } from '../../../src/errors.ts';
+import type { LineReader } from '../../../src/os/pipe.ts';
+import { UTC } from '../../../src/os/zone.ts';
+import { NO_SETTINGS } from '../../../src/wazuh/agent.ts';
+import { LogAnnouncer } from '../../../src/wazuh/announcer.ts';
+import {
+  respondToArguments,
+  respondToMessage,
+  type Respondent,
+} from '../../../src/wazuh/respond.ts';
+import { refuses } from '../support/kernel.ts';
+import { addressOf, codeOf, NOON_MS, Workshop } from '../support/workshop.ts';
+
+const ATTACKER = addressOf('203.0.113.9');
+const IDS = '1620563486.6306696 31151';
+
+let host: Workshop;
+let home = '';
+/** What happened, in order: `lock`, `settle`, `expire`, `write`. */
+let events: string[] = [];
+let written: string[] = [];
+beforeEach(() => {
+  host = new Workshop();
+  home = mkdtempSync(join(tmpdir(), 'home-'));
+  mkdirSync(join(home, 'logs'));
+  events = [];
+  written = [];
+});
+afterEach(() => {
+  rmSync(home, { recursive: true });
+  host.close();
+});
+
+function house(parts: Partial<Respondent> = {}): Respondent {
+  const format = () =>
+    ({
+      kind: 'ossec',
+      home,
+      name: 'firewall-drop',
+      programName: 'firewall-drop.sh',
+      zone: UTC,
+    }) as const;
+  return {
+    ...host.newRun(),
+    announcer: new LogAnnouncer({
+      format,
+      home,
+      now: () => host.nowMs,
+      onTrouble: (error) => host.warnings.push(error.message),
+    }),
+    place: { name: 'firewall-drop' },
+    config: DEFAULT_CONFIG,
+    deadline: { remainingMs: () => 20_000 },
+    timeouts: () => [{ executable: 'firewall-drop', seconds: 600 }],
+    settings: () => NO_SETTINGS,
+    protectedEntries: () => [...universalEntries(), ...entriesFrom(['198.51.100.1'], 'gateway')],
+    lock: () => (events.push('lock'), null),
+    settle: () => void events.push('settle'),
+    expire: () => void events.push('expire'),
+    ...parts,
+  };
+}
+
+/** Lines as execd gives them; a missing one is the end of the input. */
+function streams(...lines: readonly (string | Buffer)[]) {
+  const rest = [...lines];
+  const reader: LineReader = {
+    readLine() {
+      const line = rest.shift();
+      return line === undefined ? null : Buffer.from(line as string);
+    },
+  };
+  const write = (text: string): void => {
+    events.push('write');
+    written.push(text);
+  };
+  return { reader, write };
+}
+
+function message(command: string, srcip: unknown, more: object = {}): string {
+  const alert = { id: '1620563486.6306696', rule: { id: '31151' }, data: { srcip }, ...more };
+  return JSON.stringify({ version: 1, command, parameters: { alert } });
+}
+
+const ANSWERS = { continue: '{"command":"continue"}', abort: '{"command":"abort"}' } as const;
+
+function add(answer: 'continue' | 'abort', srcip = '203.0.113.9', by = house()): void {
+  respondToMessage(by, streams(message('add', srcip), ANSWERS[answer]));
+}
+
+function logged(): string[] {
+  try {
+    const text = readFileSync(join(home, 'logs/active-responses.log'), 'utf8');
+    return text
+      .trimEnd()
+      .split('\n')
+      .map((line) => line.replace(/^.*firewall-drop\.sh /, ''));
+  } catch {
+    return [];
+  }
+}
+
+describe('an add of Wazuh 4', () => {
+  test('is blocked, held by wazuh, and told', () => {
+    add('continue');
+    expect(host.rulesFor('203.0.113.9')).toEqual([1, 1]);
+    expect(host.holders('203.0.113.9')).toEqual(['wazuh']);
+    expect(logged()).toEqual([`add - 203.0.113.9 ${IDS}`]);
+  });
+
+  test('exchanges keys first, and only then waits for the lock', () => {
+    add('continue');
+    expect(events).toEqual(['write', 'lock', 'settle', 'expire']);
+    expect(written.join('')).toContain('"keys":["203.0.113.9"]');
+  });
+
+  test('ends by itself a minute after execd would have ended it', () => {
+    add('continue');
+    expect(host.openStore().find(ATTACKER)?.holds[0]?.expiresAtMs).toBe(NOON_MS + 660_000);
+  });
+
+  test('is for ever where the agent has no timeout for us', () => {
+    add('continue', '203.0.113.9', house({ timeouts: () => [] }));
+    expect(host.openStore().find(ATTACKER)?.holds[0]?.expiresAtMs).toBeNull();
+  });
+
+  test('with `abort` only moves the deadline of what is blocked', () => {
+    add('continue');
+    host.nowMs += 60_000;
+    add('abort');
+    expect(host.openStore().find(ATTACKER)?.holds[0]?.expiresAtMs).toBe(NOON_MS + 720_000);
+    expect(logged()).toHaveLength(1);
+  });
+
+  test('with `abort` is blocked when the kernel lost it', () => {
+    add('continue');
+    host.kernel.flush();
+    add('abort');
+    expect(host.rulesFor('203.0.113.9')).toEqual([1, 1]);
+    expect(logged().at(-1)).toBe(`reapplied - 203.0.113.9 ${IDS}`);
+  });
+
+  test('with `abort` is blocked when we never heard of it', () => {
+    add('abort');
+    expect(host.rulesFor('203.0.113.9')).toEqual([1, 1]);
+    expect(logged()).toEqual([`add - 203.0.113.9 ${IDS}`]);
+  });
+
+  test('from the manager by hand gets ids that the rules decode', () => {
+    const byHand = message('add', '203.0.113.9', { id: undefined, rule: undefined });
+    respondToMessage(house(), streams(byHand, ANSWERS.continue));
+    expect(logged()).toEqual(['add - 203.0.113.9 1715083200.000000 0']);
+  });
+
+  test('has its address in one notation everywhere', () => {
+    add('continue', '::ffff:203.0.113.9');
+    expect(written.join('')).toContain('"keys":["203.0.113.9"]');
+    expect(host.rulesFor('203.0.113.9')).toEqual([1, 1]);
+    expect(logged()).toEqual([`add - 203.0.113.9 ${IDS}`]);
+  });
+});
+
+describe('a delete of Wazuh 4', () => {
+  test('releases, says so, and writes nothing to execd, who does not listen', () => {
+    add('continue');
+    written = [];
+    respondToMessage(house(), streams(message('delete', '203.0.113.9')));
+    expect(host.rulesFor('203.0.113.9')).toEqual([0, 0]);
+    expect(logged().at(-1)).toBe(`delete - 203.0.113.9 ${IDS}`);
+    expect(written).toEqual([]);
+  });
+
+  test('leaves what a person holds', () => {
+    add('continue');
+    respondToArguments(house(), ['add', '-', '203.0.113.9', '1.2', '3']);
+    respondToMessage(house(), streams(message('delete', '203.0.113.9')));
+    expect(host.rulesFor('203.0.113.9')).toEqual([1, 1]);
+    expect(host.holders('203.0.113.9')).toEqual(['ossec']);
+  });
+
+  test('of a protected address is done: releasing locks nobody out', () => {
+    host.kernel.insert('INPUT', '-s 198.51.100.1/32 -j DROP');
+    respondToMessage(house(), streams(message('delete', '198.51.100.1')));
+    expect(host.kernel.rules('INPUT')).toEqual([]);
+  });
+});
+
+describe('Wazuh 5', () => {
+  const message5 = (command: string, response: object): string =>
+    JSON.stringify({
+      wazuh: { active_response: response },
+      source: { ip: '203.0.113.9' },
+      command,
+    });
+
+  test('gives the timeout itself', () => {
+    const line = message5('enable', { type: 'stateful', stateful_timeout: 180 });
+    respondToMessage(house(), streams(line, ANSWERS.continue));
+    expect(host.openStore().find(ATTACKER)?.holds[0]?.expiresAtMs).toBe(NOON_MS + 240_000);
+  });
+
+  test('may block for ever, whatever ar.conf says', () => {
+    const line = message5('enable', { type: 'stateless' });
+    respondToMessage(house(), streams(line, ANSWERS.continue));
+    expect(host.openStore().find(ATTACKER)?.holds[0]?.expiresAtMs).toBeNull();
+  });
+
+  test('releases with `disable`, also with another id in its line', () => {
+    const line = message5('enable', { type: 'stateful', stateful_timeout: 180 });
+    respondToMessage(house(), streams(line, ANSWERS.continue));
+    host.nowMs += 180_000;
+    respondToMessage(house(), streams(message5('disable', { type: 'stateful' })));
+    expect(host.rulesFor('203.0.113.9')).toEqual([0, 0]);
+    expect(logged().map((line_) => line_.split(' ')[0])).toEqual(['add', 'delete']);
+  });
+});
+
+describe('OSSEC', () => {
+  test('exchanges no keys', () => {
+    respondToArguments(house(), ['add', '-', '203.0.113.9', '1620563486.6306696', '31151']);
+    expect(events).toEqual(['lock', 'settle', 'expire']);
+    expect(logged()).toEqual([`add - 203.0.113.9 ${IDS}`]);
+  });
+
+  test('is given the 90 seconds by which it may be late', () => {
+    respondToArguments(house(), ['add', '-', '203.0.113.9', '1.2', '3']);
+    expect(host.openStore().find(ATTACKER)?.holds[0]).toMatchObject({
+      origin: 'ossec',
+      expiresAtMs: NOON_MS + 750_000,
+    });
+  });
+
+  test('may add the same address again and again: one rule stays, one delete clears', () => {
+    for (let count = 0; count < 5; count++)
+      respondToArguments(house(), ['add', '-', '203.0.113.9', '1.2', '3']);
+    expect(host.rulesFor('203.0.113.9')).toEqual([1, 1]);
+    respondToArguments(house(), ['delete', '-', '203.0.113.9', '1.2', '3']);
+    expect(host.rulesFor('203.0.113.9')).toEqual([0, 0]);
+  });
+});
+
+describe('a protected address', () => {
+  test.each(['198.51.100.1', '::ffff:198.51.100.1', '127.0.0.1', '::1', '0.0.0.0', '224.0.0.1'])(
+    '%s is refused before execd hears of it, with one line and no rule',
+    (text) => {
+      expect(
+        codeOf(() => {
+          add('continue', text);
+        }),
+      ).toBe('REFUSED');
+      expect(written).toEqual([]);
+      expect(host.kernel.commands).toEqual([]);
+      expect(host.openStore().list()).toEqual([]);
+      expect(logged()).toEqual([expect.stringMatching(/^refused - \S+ /) as unknown]);
+    },
+  );
+
+  test('is refused from OSSEC as well', () => {
+    const args = ['add', '-', '198.51.100.1', '1.2', '3'];
+    expect(
+      codeOf(() => {
+        respondToArguments(house(), args);
+      }),
+    ).toBe('REFUSED');
+    expect(host.kernel.commands).toEqual([]);
+  });
+});
+
+describe('what names nobody to block', () => {
+  test.each([
+    'attacker.example',
+    '0.0.0.0/0',
+    '203.0.113.9/32',
+    '203.0.113.9 -j ACCEPT',
+    '203.0.113.9\n',
+    '-F',
+    '',
+    '[2001:db8::9]',
+    'fe80::1%eth0',
+    'a'.repeat(60_000),
+    16909060,
+    null,
+  ])('is refused with one line, no key and no rule: %j', (srcip) => {
+    const work = (): void => {
+      respondToMessage(house(), streams(message('add', srcip), ANSWERS.continue));
+    };
+    expect(codeOf(work)).toBe('BAD_DATA');
+    expect(written).toEqual([]);
+    expect(host.kernel.commands).toEqual([]);
+    expect(logged()).toEqual([`refused - - ${IDS}`]);
+  });
+
+  test.each(['', 'garbage', '[]', '{"command":"add"}', '{"command":"add","parameters":{}}'])(
+    'is refused with one line when it is no message: %j',
+    (line) => {
+      expect(
+        codeOf(() => {
+          respondToMessage(house(), streams(line));
+        }),
+      ).toBe('BAD_DATA');
+      expect(logged()).toEqual(['refused - - 1715083200.000000 0']);
+      expect(host.kernel.commands).toEqual([]);
+    },
+  );
+
+  test('is refused when the input ends before a whole line', () => {
+    expect(() => {
+      respondToMessage(house(), streams());
+    }).toThrow('no whole message came before the input ended');
+    expect(logged()).toHaveLength(1);
+  });
+
+  test('is told apart when it did not come in time', () => {
+    expect(() => {
+      respondToMessage(house({ deadline: { remainingMs: () => 0 } }), streams());
+    }).toThrow('no whole message came in time');
+  });
+});
+
+test('the second message of an impatient sender is not acted on', () => {
+  const second = message('add', '203.0.113.10');
+  expect(
+    codeOf(() => {
+      respondToMessage(house(), streams(message('add', '203.0.113.9'), second));
+    }),
+  ).toBe('HANDSHAKE');
+  expect(host.kernel.commands).toEqual([]);
+});
+
+describe('execd that goes away before it answers', () => {
+  test('means that nothing is blocked, and that is told', () => {
+    expect(
+      codeOf(() => {
+        respondToMessage(house(), streams(message('add', '203.0.113.9')));
+      }),
+    ).toBe('HANDSHAKE');
+    expect(host.kernel.commands).toEqual([]);
+    expect(host.openStore().list()).toEqual([]);
+    expect(logged()).toEqual([`failed - 203.0.113.9 ${IDS}`]);
+  });
+});
+
+describe('trouble that stops nothing', () => {
+  test('the lock is not to be had', () => {
+    const lock = () => new AppError('LOCK_BUSY', 'another has been at work for 10.0 s');
+    add('continue', '203.0.113.9', house({ lock }));
+    expect(host.rulesFor('203.0.113.9')).toEqual([1, 1]);
+    expect(host.warnings.join()).toContain('working without the writer lock');
+  });
+
+  test('the log has no directory', () => {
+    rmSync(join(home, 'logs'), { recursive: true });
+    add('continue');
+    expect(host.rulesFor('203.0.113.9')).toEqual([1, 1]);
+  });
+});
+
+test('a kernel that refuses is an error, a line `failed`, and no `add`', () => {
+  host.kernel.disturbAlways(refuses(1, 'no'));
+  expect(
+    codeOf(() => {
+      add('continue');
+    }),
+  ).toBe('FIREWALL');
+  expect(logged()).toEqual([`failed - 203.0.113.9 ${IDS}`]);
+});
+
+test('nothing in an alert makes a second line or a raw control character', () => {
+  const hostile =
+    'x\nMon May  6 00:00:00 UTC 2024 /a/active-response/bin/b add - 192.0.2.1 1.2 3\u001b[2J';
+  const alert = { id: hostile, rule: { id: hostile, description: hostile }, full_log: hostile };
+  respondToMessage(house(), streams(message('add', '203.0.113.9', alert), ANSWERS.continue));
+  const text = readFileSync(join(home, 'logs/active-responses.log'), 'utf8');
+  expect(text.split('\n')).toHaveLength(2);
+  expect(text).not.toContain('192.0.2.1');
+});

@@ -1,0 +1,72 @@
+// Where in an alert the offender is: the first configured field that holds a literal address, and never free text.
+import { describe, expect, test } from '@jest/globals';
+import { CLOUD_ADDRESS_FIELDS, DEFAULT_ADDRESS_FIELDS } from '../../../src/config.ts';
+import { parseJson } from '../../../src/wazuh/json.ts';
+import { describeMissing, findSource, type Source } from '../../../src/wazuh/source.ts';
+
+function find(alert: unknown, fields = DEFAULT_ADDRESS_FIELDS): Source {
+  return findSource(parseJson(JSON.stringify(alert)), fields);
+}
+
+/** An alert with a value at a dotted path. */
+function alertWith(path: string, value: unknown): unknown {
+  return path.split('.').reduceRight<unknown>((inner, name) => ({ [name]: inner }), value);
+}
+
+test.each([...DEFAULT_ADDRESS_FIELDS, ...CLOUD_ADDRESS_FIELDS])(
+  'an address is found in %s',
+  (field) => {
+    const { address, field: found } = find(alertWith(field, '198.51.100.7'), [
+      ...DEFAULT_ADDRESS_FIELDS,
+      ...CLOUD_ADDRESS_FIELDS,
+    ]);
+    expect([address?.text, found]).toEqual(['198.51.100.7', field]);
+  },
+);
+
+test('the source address wins over the one in a Windows event, as configured first', () => {
+  const data = { win: { eventdata: { ipAddress: '203.0.113.9' } }, srcip: '198.51.100.7' };
+  expect(find({ data }).address?.text).toBe('198.51.100.7');
+});
+
+test.each(['-', 'attacker.example', '', '::1%lo', '198.51.100.0/24'])(
+  'where a field holds %j the next one is tried',
+  (value) => {
+    const { address, passedOver } = find({ data: { srcip: value, srcip2: '198.51.100.7' } });
+    expect(address?.text).toBe('198.51.100.7');
+    expect(passedOver).toEqual(['data.srcip']);
+  },
+);
+
+test('the victim is never taken for the offender', () => {
+  const data = { dstip: '192.0.2.1', win: { eventdata: { destinationIp: '192.0.2.1' } } };
+  expect(find({ data, full_log: '192.0.2.1', agent: { ip: '192.0.2.1' } }).address).toBeNull();
+});
+
+test('a key with a dot in its name is no path', () => {
+  expect(find({ 'data.srcip': '198.51.100.7' }).address).toBeNull();
+});
+
+test('a field of a prototype is none', () => {
+  expect(find({}, ['__proto__.srcip', 'constructor.name']).address).toBeNull();
+});
+
+describe('why there is no address is said with', () => {
+  test('the fields that hold something else', () => {
+    const source = find({ data: { srcip: 'attacker.example', ClientIP: '-' } });
+    expect(describeMissing(source, DEFAULT_ADDRESS_FIELDS)).toBe(
+      'no literal address in data.srcip, data.ClientIP',
+    );
+  });
+
+  test('the fields that were looked for', () => {
+    expect(describeMissing(find({}, ['source.ip']), ['source.ip'])).toBe(
+      'the alert has none of the fields source.ip',
+    );
+  });
+
+  test('nothing of what the fields hold: an attacker wrote that', () => {
+    const source = find({ data: { srcip: '\u001b[2J evil' } });
+    expect(describeMissing(source, DEFAULT_ADDRESS_FIELDS)).not.toContain('evil');
+  });
+});
