@@ -12,10 +12,10 @@ import {
 import type * as PromClient from 'prom-client';
 import { ORIGINS } from '../../ban/ban.ts';
 import { AppError, describeError } from '../../errors.ts';
-import { STATE_DIRECTORY, type House } from '../../house/house.ts';
+import type { House } from '../../house/house.ts';
 import { defineCommand } from '../command.ts';
 import type { Person } from '../person.ts';
-import { familiesInUse, sizeOf } from './status.ts';
+import { familiesInUse, storeBytes } from './status.ts';
 
 export const metrics = defineCommand({
   name: 'metrics',
@@ -68,7 +68,7 @@ function render(house: House, person: Person): Promise<string> {
   gauge('last_success_timestamp_seconds', 'When the kernel was last changed as asked').set(
     Math.max(0, ...successes.map(({ lastMs }) => lastMs)) / 1000,
   );
-  gauge('store_bytes', 'Size of the store').set(sizeOf(`${STATE_DIRECTORY}/state.db`) ?? 0);
+  gauge('store_bytes', 'Size of the store').set(storeBytes() ?? 0);
   setDropped(gauge, house, person);
   return registers[0]?.metrics() ?? Promise.resolve('');
 }

@@ -185,7 +185,7 @@ function look(house: House, person: Person): Overview {
     backend: house.firewall.backendName,
     store: {
       path: `${STATE_DIRECTORY}/state.db`,
-      bytes: sizeOf(`${STATE_DIRECTORY}/state.db`),
+      bytes: storeBytes(),
       volatile: house.store.volatile,
     },
     lastRun: clock === null ? null : isoTime(clock.wallMs),
@@ -248,6 +248,10 @@ function countBy(keys: readonly string[]): Record<string, number> {
   return Object.fromEntries(Array.from(groups, ([key, all]) => [key, all.length]));
 }
 
-export function sizeOf(path: string): number | null {
-  return statSync(path, { throwIfNoEntry: false })?.size ?? null;
+/** The file and its write-ahead log, where the newest is; null when there is no store. */
+export function storeBytes(): number | null {
+  const [file, log] = ['', '-wal'].map((suffix) => {
+    return statSync(`${STATE_DIRECTORY}/state.db${suffix}`, { throwIfNoEntry: false })?.size;
+  });
+  return file === undefined ? null : file + (log ?? 0);
 }
