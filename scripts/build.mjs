@@ -50,10 +50,12 @@ async function loadTool(specifier) {
   }
 }
 
-/** Packages that only a person or a rare event needs. As assets of the binary they cost nothing until required; inside the main script they cost 3 ms at every start. */
-const ASSETS = Object.keys(manifest.dependencies);
+/** What only a person or a rare event needs. As assets of the binary they cost nothing until required; inside the main script the packages cost 3 ms at every start, and the command line twice that. */
+const PACKAGES = Object.keys(manifest.dependencies);
+const COMMAND_LINE = 'cli';
+const ASSETS = [...PACKAGES, COMMAND_LINE];
 
-/** What require('yargs') becomes in the main script. */
+/** What require('yargs') becomes in the script. */
 function loadAsset(name) {
   return `
     const source = require('node:sea').getAsset('${name}.cjs', 'utf8');
@@ -67,8 +69,12 @@ const assetPlugin = {
   name: 'assets',
   setup(build) {
     build.onResolve({ filter: /^[a-z]/ }, ({ path: name, kind }) =>
-      ASSETS.includes(name) && kind !== 'entry-point' ? { path: name, namespace: 'asset' } : null,
+      PACKAGES.includes(name) && kind !== 'entry-point' ? { path: name, namespace: 'asset' } : null,
     );
+    build.onResolve({ filter: /^\.\/cli\/main\.ts$/ }, () => ({
+      path: COMMAND_LINE,
+      namespace: 'asset',
+    }));
     build.onLoad({ filter: /./, namespace: 'asset' }, ({ path: name }) => ({
       contents: loadAsset(name),
     }));
@@ -76,8 +82,12 @@ const assetPlugin = {
 };
 
 function entryPoints() {
-  const files = ASSETS.map((name) => [name, fileURLToPath(import.meta.resolve(name))]);
-  return { 'firewall-drop': path.join(ROOT, 'src', 'main.ts'), ...Object.fromEntries(files) };
+  const files = PACKAGES.map((name) => [name, fileURLToPath(import.meta.resolve(name))]);
+  return {
+    'firewall-drop': path.join(ROOT, 'src', 'main.ts'),
+    [COMMAND_LINE]: path.join(ROOT, 'src', 'cli', 'main.ts'),
+    ...Object.fromEntries(files),
+  };
 }
 
 async function bundle() {

@@ -1,17 +1,14 @@
 // Which door somebody knocks at, and the only place where the process ends.
 import { fstatSync, writeSync } from 'node:fs';
 import type * as Tty from 'node:tty';
-import type * as CommandLine from './cli/program.ts';
-import { AppError, describeError } from './errors.ts';
+import type * as CommandLine from './cli/main.ts';
+import { complain, exitStatusOf } from './complaint.ts';
+import { describeError } from './errors.ts';
 import { openHouse } from './house/house.ts';
-import { printable } from './os/printable.ts';
 import { readLinesFromStdin } from './os/pipe.ts';
 import { chooseDoor } from './wazuh/door.ts';
 import { findPlace } from './wazuh/home.ts';
 import { LONGEST_LINE, respondToArguments, respondToMessage } from './wazuh/respond.ts';
-
-/** An error that is not ours is a mistake of ours (sysexits: EX_SOFTWARE). */
-const UNEXPECTED = 70;
 
 function main(): number | Promise<number> {
   // Nothing that we make is for others, whatever the umask of who started us.
@@ -24,8 +21,7 @@ function main(): number | Promise<number> {
     executable: process.execPath,
   });
   if (door === 'person') {
-    leaveMissingDirectory();
-    const { runCommandLine } = require('./cli/program.ts') as typeof CommandLine;
+    const { runCommandLine } = require('./cli/main.ts') as typeof CommandLine;
     return runCommandLine(args, place);
   }
   const house = openHouse({ place, patient: false, onTrouble: complain });
@@ -36,15 +32,6 @@ function main(): number | Promise<number> {
   } catch (error) {
     house.diagnostics.error(describeError(error));
     throw error;
-  }
-}
-
-/** Libraries ask for the working directory and do not expect that somebody has removed it. */
-function leaveMissingDirectory(): void {
-  try {
-    process.cwd();
-  } catch {
-    process.chdir('/');
   }
 }
 
@@ -59,24 +46,9 @@ function writeOut(text: string): void {
   writeSync(1, text);
 }
 
-/** execd listens to nothing here; a person who tries us by hand does. */
-function complain(message: string): void {
-  try {
-    writeSync(2, `firewall-drop: ${printable(message)}\n`);
-  } catch {
-    // Nobody holds the other end.
-  }
-}
-
-function exitStatusOf(error: unknown): number {
-  complain(describeError(error));
-  return error instanceof AppError ? error.exitStatus : UNEXPECTED;
-}
-
 function run(): number | Promise<number> {
   try {
-    const status = main();
-    return typeof status === 'number' ? status : status.catch(exitStatusOf);
+    return main();
   } catch (error) {
     return exitStatusOf(error);
   }

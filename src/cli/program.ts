@@ -2,11 +2,11 @@
 import { writeSync } from 'node:fs';
 import type * as Yargs from 'yargs';
 import type { Argv } from 'yargs';
+import { complain } from '../complaint.ts';
 import { AppError } from '../errors.ts';
 import { openHouse } from '../house/house.ts';
 import { isErrno } from '../os/files.ts';
 import { findSshPeer } from '../os/login.ts';
-import { printable } from '../os/printable.ts';
 import { sleep } from '../os/wait.ts';
 import { BUILD } from '../version.ts';
 import type { Place } from '../wazuh/home.ts';
@@ -17,8 +17,8 @@ import { requireRoot, type Person } from './person.ts';
 import { startProgress } from './progress.ts';
 import { inspectTerminal } from './terminal.ts';
 
-/** Runs one command; gives the exit status, or throws an AppError. */
-export async function runCommandLine(args: readonly string[], place: Place): Promise<number> {
+/** Gives the exit status, or rejects with an AppError. */
+export async function runCommand(args: readonly string[], place: Place): Promise<number> {
   const person = meet(place);
   let status = 0;
   const program = describeProgram((command, words, options) => {
@@ -61,10 +61,6 @@ function meet(place: Place): Person {
     loggedInFrom: findSshPeer(process.env['SSH_CONNECTION']),
     terminal,
   };
-}
-
-function complain(line: string): void {
-  writeAll(2, `firewall-drop: ${printable(line)}\n`);
 }
 
 /** A pipe takes what fits, and a non-blocking one may have to be waited for. */

@@ -37,6 +37,7 @@ const MAY_KNOW: Readonly<Record<string, readonly string[]>> = {
     'config.ts',
     'diagnostics.ts',
     'version.ts',
+    'complaint.ts',
   ],
 };
 
@@ -159,7 +160,7 @@ test('the process is ended in one place', () => {
 });
 
 describe('what an alert seldom needs is loaded when it is needed', () => {
-  test.each(['yargs', 'pino', 'smol-toml', 'saxes', 'cli/program.ts'])('%s', (name) => {
+  test.each(['yargs', 'pino', 'smol-toml', 'saxes', 'cli/main.ts'])('%s', (name) => {
     const eager = [...IMPORTS].flatMap(([file, imports]) =>
       imports.some((one) => one.what === name && one.loads && !one.lazy) ? [file] : [],
     );

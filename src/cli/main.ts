@@ -1,0 +1,23 @@
+// The door of a person: all that only people need lies behind it, and is loaded by nobody else.
+import { exitStatusOf } from '../complaint.ts';
+import type { Place } from '../wazuh/home.ts';
+import { runCommand } from './program.ts';
+
+/** Runs one command and gives the exit status; says what went wrong, and never rejects. */
+export async function runCommandLine(args: readonly string[], place: Place): Promise<number> {
+  leaveMissingDirectory();
+  try {
+    return await runCommand(args, place);
+  } catch (error) {
+    return exitStatusOf(error);
+  }
+}
+
+/** Libraries ask for the working directory and do not expect that somebody has removed it. */
+function leaveMissingDirectory(): void {
+  try {
+    process.cwd();
+  } catch {
+    process.chdir('/');
+  }
+}
