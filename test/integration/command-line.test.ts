@@ -176,7 +176,9 @@ describe('list', () => {
     expect(first).toMatch(
       /^203\.0\.113\.7 +20\d\d-\d\d-\d\d [\d:]{8} +never +wazuh +5710 +1628597593\.1234567 +iptables +yes +0 +0 +sshd: /,
     );
-    expect(second).toMatch(/^203\.0\.113\.8 .* (?:2h|1h 59m) +manual +0 +\d+\.\d+ +port scan$/);
+    expect(second).toMatch(
+      /^203\.0\.113\.8 .* (?:2h|1h 59m) +manual +0 +\d+\.\d+ +iptables +yes +0 +0 +port scan$/,
+    );
   });
 
   test('--json has the documented keys and no others, one line, times in ISO 8601', () => {
