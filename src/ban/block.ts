@@ -56,6 +56,7 @@ function blockFamily(wanted: readonly Wanted[], hold: Hold, tools: Tools): void 
     wanted.map(({ address }) => address),
     outcomes.map((outcome) => historyOf(outcome, hold, tools)),
   );
+  tools.onProgress(STAGES, STAGES);
 }
 
 /**

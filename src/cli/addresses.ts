@@ -1,8 +1,7 @@
 // Addresses as a person hands them over: as arguments, in a file, or on standard input.
 import { readFileSync } from 'node:fs';
 import {
-  contains,
-  isSingle,
+  makeAddress,
   parseAddress,
   parseBlock,
   parseNetwork,
@@ -47,21 +46,31 @@ export function readAddress(text: string): Address {
   return block;
 }
 
-/** Pairs of which the second contains the first, each once: the smaller adds nothing while the larger is there. */
+/**
+ * Pairs of which the second contains the first and one is new, each once: the smaller adds nothing while the larger is
+ * there. Wider blocks are looked up by their text, one prefix length after the other, since lists have thousands.
+ */
 export function findOverlaps(
   addresses: readonly Address[],
   known: readonly Address[],
 ): (readonly [inner: Address, outer: Address])[] {
-  const all = [...new Map([...known, ...addresses].map((one) => [one.text, one])).values()];
-  const blocks = all.filter((one) => !isSingle(one));
-  const pairs = addresses.flatMap((address) => [
-    ...blocks.map((block) => [address, block] as const),
-    ...(isSingle(address) ? [] : all.map((inner) => [inner, address] as const)),
-  ]);
-  const nested = pairs.filter(
-    ([inner, outer]) => inner.text !== outer.text && contains(outer, inner),
-  );
-  return [...new Map(nested.map((pair) => [`${pair[0].text} ${pair[1].text}`, pair])).values()];
+  const isNew = new Set(addresses.map((one) => one.text));
+  const all = new Map([...known, ...addresses].map((one) => [one.text, one]));
+  return [...all.values()].flatMap((inner) => {
+    return widerIn(all, inner)
+      .filter((outer) => isNew.has(inner.text) || isNew.has(outer.text))
+      .map((outer) => [inner, outer] as const);
+  });
+}
+
+/** The blocks of a list that contain an address, widest first. */
+export function widerIn(blocks: ReadonlyMap<string, Address>, inner: Address): Address[] {
+  const found: Address[] = [];
+  for (let length = 0; length < inner.prefixLength; length += 1) {
+    const outer = blocks.get(makeAddress(inner.family, inner.value, length).text);
+    if (outer !== undefined) found.push(outer);
+  }
+  return found;
 }
 
 function readLines(file: string): { readonly text: string; readonly place: string }[] {

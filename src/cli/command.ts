@@ -20,6 +20,8 @@ export interface PositionalSpec {
   /** `some`: one or more; `any`: none or more; `one`; `optional`: none or one. */
   readonly count: 'some' | 'any' | 'one' | 'optional';
   readonly choices?: readonly string[];
+  /** It names a file, for the shells' completion. */
+  readonly isFile?: true;
 }
 
 export type OptionSpecs = Readonly<Record<string, OptionSpec>>;

@@ -29,7 +29,8 @@ function bashScript(commands: readonly CommandSpec[]): string {
   const groups = byFirstWord(commands);
   const cases = Array.from(groups, ([word, group]) => {
     const words = [...secondWords(group), ...group.flatMap(wordsOf), '--help'];
-    return `    ${word}) words='${[...new Set(words)].join(' ')}' ;;`;
+    const files = group.some(({ positional }) => positional?.isFile) ? ' files=-f' : '';
+    return `    ${word}) words='${[...new Set(words)].join(' ')}'${files} ;;`;
   });
   const choices = commands.flatMap(({ options }) =>
     Object.entries(options).flatMap(([name, option]) =>
@@ -38,7 +39,7 @@ function bashScript(commands: readonly CommandSpec[]): string {
   );
   return `# bash completion for firewall-drop
 _firewall_drop() {
-  local current=\${COMP_WORDS[COMP_CWORD]} previous=\${COMP_WORDS[COMP_CWORD-1]} words=
+  local current=\${COMP_WORDS[COMP_CWORD]} previous=\${COMP_WORDS[COMP_CWORD-1]} words= files=
   case $previous in --file|--textfile) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;; esac
   if ((COMP_CWORD == 1)); then words='${[...groups.keys()].join(' ')} --help --version'
   else case \${COMP_WORDS[1]} in
@@ -47,7 +48,7 @@ ${cases.join('\n')}
   case $previous in
 ${[...new Set(choices)].join('\n')}
   esac
-  mapfile -t COMPREPLY < <(compgen -W "$words" -- "$current")
+  mapfile -t COMPREPLY < <(compgen $files -W "$words" -- "$current")
 }
 complete -F _firewall_drop firewall-drop`;
 }
@@ -71,7 +72,9 @@ function zshScript(commands: readonly CommandSpec[]): string {
       const files = name === 'file' || name === 'textfile' ? '_files' : choices;
       return `'--${name}[${quoteZsh(option.describe)}]${value}${files}'`;
     });
-    const words = second.length === 0 ? '' : ` '1:word:(${second.join(' ')})'`;
+    const isFile = group.some(({ positional }) => positional?.isFile);
+    const choices = second.length === 0 ? '' : ` '1:word:(${second.join(' ')})'`;
+    const words = isFile ? " '1:file:_files'" : choices;
     return `    ${word}) _arguments${words} ${[...new Set(specs)].join(' ')} ;;`;
   });
   return `#compdef firewall-drop
@@ -105,6 +108,7 @@ function fishScript(commands: readonly CommandSpec[]): string {
       ...group.flatMap(({ positional }) => positional?.choices ?? []),
     ];
     if (second.length > 0) lines.push(`${here} -a ${quoteFish(second.join(' '))}`);
+    if (group.some(({ positional }) => positional?.isFile)) lines.push(`${here} -F`);
     for (const { options } of group) {
       for (const [name, option] of Object.entries(options)) {
         const choices =

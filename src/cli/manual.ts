@@ -78,7 +78,8 @@ function synopsis({ positional, options }: CommandSpec): string {
     ([name, spec]) => `[\\-\\-${roff(name)}${valueOf(spec)}]`,
   );
   const place = positional === undefined ? [] : [placeholder(positional)];
-  return [...place, ...words].join(' ');
+  // An empty line would be printed as a gap.
+  return [...place, ...words].join(' ') || '\\&';
 }
 
 function valueOf(spec: OptionSpec): string {
@@ -96,6 +97,7 @@ function placeholder({ name, count, choices }: PositionalSpec): string {
 function roff(text: string): string {
   return text
     .replaceAll('\\', '\\e')
+    .replaceAll('"', '\\(dq')
     .replaceAll('-', '\\-')
     .replace(/^(?=[.'])/gm, '\\&');
 }

@@ -46,7 +46,10 @@ function meet(place: Place): Person {
       return openHouse({
         place,
         patient: true,
-        onTrouble: complain,
+        onTrouble: (message) => {
+          progress.end();
+          complain(message);
+        },
         onProgress: (done, total) => {
           progress.update(done, total);
           if (done === total) progress.end();
@@ -55,9 +58,13 @@ function meet(place: Place): Person {
       });
     },
     print: (line) => {
+      progress.end();
       writeAll(1, `${line}\n`);
     },
-    complain,
+    complain: (line) => {
+      progress.end();
+      complain(line);
+    },
     loggedInFrom: findSshPeer(process.env['SSH_CONNECTION']),
     terminal,
   };
@@ -156,7 +163,9 @@ function addCommand(program: Argv, command: CommandSpec, word: string, run: RunC
     },
     (argv) => {
       const given = positional === undefined ? undefined : argv[positional.name];
-      const words = given === undefined ? [] : [given].flat().map(String);
+      // yargs makes nothing of a dash that stands alone.
+      const words =
+        given === undefined ? [] : ([given].flat() as string[]).map((word) => word || '-');
       const values = Object.entries(options).map(([name, spec]) => [
         name,
         valueOf(name, argv[name], spec),

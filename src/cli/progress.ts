@@ -29,6 +29,7 @@ export function startProgress(what: string, { watchesErrors }: Terminal): Progre
     },
     end() {
       if (drawn > 0) writeSync(2, '\r\u001b[K');
+      drawn = 0;
     },
   };
 }

@@ -9,6 +9,8 @@ export interface Column<T> {
   readonly align?: 'right';
   /** May be cut when the terminal is too narrow; without this a cell is always whole. */
   readonly cuttable?: true;
+  /** May go when that is not enough: the lowest number first. Without this a column always stays. */
+  readonly dispensable?: number;
   readonly colour?: (row: T) => Colour | null;
 }
 
@@ -18,25 +20,25 @@ const CODES: Readonly<Record<Colour, string>> = { red: '31', yellow: '33', green
 const GAP = '  ';
 const NARROWEST_CUT = 8;
 
-/** Lines of a table with a heading; one line in words when there are no rows. */
+/** Lines of a table, the heading first. */
 export function formatTable<T>(
   columns: readonly Column<T>[],
   rows: readonly T[],
   terminal: Terminal,
 ): string[] {
-  const cells = rows.map((row) => columns.map((column) => printable(column.cell(row))));
-  const widths = fit(
-    columns,
-    columns.map((column, index) => {
-      return Math.max(column.heading.length, ...cells.map((row) => row[index]?.length ?? 0));
-    }),
-    terminal.width,
-  );
-  const heading = columns.map((column, index) => pad(column.heading, widths[index] ?? 0, column));
+  const cells = columns.map((column) => rows.map((row) => printable(column.cell(row))));
+  const natural = columns.map((column, index) => {
+    return Math.max(column.heading.length, ...(cells[index] ?? []).map(lengthOf));
+  });
+  const widths = fit(columns, natural, terminal.width);
+  const shown = columns.flatMap((column, index) => {
+    const width = widths[index] ?? null;
+    return width === null ? [] : [{ column, width, cells: cells[index] ?? [] }];
+  });
+  const heading = shown.map(({ column, width }) => pad(column.heading, width, column));
   const body = rows.map((row, at) =>
-    columns.map((column, index) => {
-      const text = pad(cells[at]?.[index] ?? '', widths[index] ?? 0, column);
-      return paint(text, column.colour?.(row) ?? null, terminal);
+    shown.map(({ column, width, cells: own }) => {
+      return paint(pad(own[at] ?? '', width, column), column.colour?.(row) ?? null, terminal);
     }),
   );
   return [heading, ...body].map((row) => row.join(GAP).trimEnd());
@@ -61,26 +63,48 @@ function quote(cell: string): string {
   return /[",\r\n]/.test(harmless) ? `"${harmless.replaceAll('"', '""')}"` : harmless;
 }
 
-function pad<T>(text: string, width: number, column: Column<T>): string {
-  const cut = text.length > width ? `${text.slice(0, Math.max(0, width - 1))}…` : text;
-  return column.align === 'right' ? cut.padStart(width) : cut.padEnd(width);
+/** In characters as people count them: an emoji is one, whatever it takes to store. */
+function lengthOf(text: string): number {
+  return Array.from(text).length;
 }
 
-/** What is too wide goes from the cuttable columns, the last one first. */
+function pad<T>(text: string, width: number, column: Column<T>): string {
+  const characters = Array.from(text);
+  const cut = characters.length > width ? [...characters.slice(0, width - 1), '…'] : characters;
+  const blanks = ' '.repeat(Math.max(0, width - cut.length));
+  return column.align === 'right' ? blanks + cut.join('') : cut.join('') + blanks;
+}
+
+/** Widths that fit: what is too wide goes from the cuttable columns, then whole columns go (null). */
 function fit<T>(
   columns: readonly Column<T>[],
-  widths: readonly number[],
+  natural: readonly number[],
   available: number | null,
-): number[] {
-  const fitted = [...widths];
-  if (available === null) return fitted;
-  let excess = fitted.reduce((sum, width) => sum + width + GAP.length, -GAP.length) - available;
-  for (let index = columns.length - 1; index >= 0 && excess > 0; index -= 1) {
+): (number | null)[] {
+  const widths: (number | null)[] = [...natural];
+  if (available === null) return widths;
+  for (let index = columns.length - 1; index >= 0; index -= 1) {
     if (columns[index]?.cuttable !== true) continue;
-    const width = fitted[index] ?? 0;
-    const cut = Math.max(0, Math.min(excess, width - NARROWEST_CUT));
-    fitted[index] = width - cut;
-    excess -= cut;
+    const width = widths[index] ?? 0;
+    const cut = Math.max(0, Math.min(totalOf(widths) - available, width - NARROWEST_CUT));
+    widths[index] = width - cut;
   }
-  return fitted;
+  for (const index of inOrderOfDispensing(columns)) {
+    if (totalOf(widths) > available) widths[index] = null;
+  }
+  return widths;
+}
+
+function totalOf(widths: readonly (number | null)[]): number {
+  const shown = widths.filter((width) => width !== null);
+  return shown.reduce((sum, width) => sum + width + GAP.length, -GAP.length);
+}
+
+function inOrderOfDispensing<T>(columns: readonly Column<T>[]): number[] {
+  return columns
+    .flatMap(({ dispensable }, index) =>
+      dispensable === undefined ? [] : [{ dispensable, index }],
+    )
+    .sort((a, b) => a.dispensable - b.dispensable)
+    .map(({ index }) => index);
 }

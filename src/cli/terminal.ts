@@ -8,7 +8,8 @@ export function inspectTerminal(environment: NodeJS.ProcessEnv): Terminal {
   const output = isatty(1) ? new WriteStream(1) : null;
   const wanted = (environment['NO_COLOR'] ?? '') === '' && environment['TERM'] !== 'dumb';
   return {
-    width: output?.columns ?? null,
+    // A serial line, or a terminal that a program made, may not know its width.
+    width: output !== null && output.columns > 0 ? output.columns : null,
     colours: output !== null && wanted,
     watchesErrors: isatty(2),
     ask: isatty(0) && isatty(2) ? ask : null,

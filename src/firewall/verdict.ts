@@ -34,17 +34,30 @@ interface Walk {
 /** The first rule that decides for every packet of the address; null when the chain ends without one. */
 function walk(chain: string, state: Walk): Rule | null {
   if (state.depth > DEEPEST) return null;
+  const below = { ...state, depth: state.depth + 1 };
   for (const rule of state.chains.get(chain) ?? []) {
     const match = matchSource(rule, state.address);
     const target = targetOf(rule);
-    if (match === 'some' && DROPPING.includes(target)) state.partly.push(rule);
+    if (match === 'some') notePartly(rule, target, below);
     if (match !== 'all') continue;
     if (DECIDING.includes(target)) return rule;
     if (target === 'RETURN') return null;
-    const inner = walk(target, { ...state, depth: state.depth + 1 });
-    if (inner !== null) return inner;
+    const inner = walk(target, below);
+    // A chain that was gone to, and not jumped to, does not come back here.
+    if (inner !== null || isGoto(rule)) return inner;
   }
   return null;
+}
+
+/** A rule for some packets: what drops there, itself or in the chain that it leads to, drops those. */
+function notePartly(rule: Rule, target: string, state: Walk): void {
+  if (DROPPING.includes(target)) state.partly.push(rule);
+  const decided = walk(target, state);
+  if (decided !== null && DROPPING.includes(targetOf(decided))) state.partly.push(decided);
+}
+
+function isGoto({ spec }: Rule): boolean {
+  return /(?:^| )-g /.test(spec.replace(COMMENT, ''));
 }
 
 function targetOf({ spec }: Rule): string {

@@ -154,9 +154,11 @@ describe('the date', () => {
   ];
   const program = `${HOME}/active-response/bin/firewall-drop add ${A} >/dev/null`;
   const date = 'LC_ALL=C date "+%a %b %e %H:%M:%S %Z %Y"';
-  /** One of the two seconds is the line's. */
+  /** The line's second is one of those that the program ran through. */
   const asDatePrintsIt = (setting: string): void => {
-    const dates = inHost(`${setting}; ${date}; ${program}; ${date}`).trimEnd().split('\n');
+    const span = `from=$(date +%s); ${program}; to=$(date +%s)`;
+    const each = `for second in $(seq $from $to); do ${date} -d @$second; done`;
+    const dates = inHost(`${setting}; ${span}; ${each}`).trimEnd().split('\n');
     const line = victim.log().at(-1) ?? '';
     expect(dates).toContain(line.slice(0, line.indexOf(' /')));
   };

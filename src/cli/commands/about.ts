@@ -14,7 +14,10 @@ export const version = defineCommand({
   summary: 'Print the version, what it was built from, and what it found',
   details: '',
   options: { json: { kind: 'flag', describe: 'JSON, see docs/json.md' } },
-  examples: [['version --json', 'for an inventory']],
+  examples: [
+    ['version', 'what runs here'],
+    ['version --json', 'for an inventory'],
+  ],
   needsRoot: false,
   run(_words, { json }, person) {
     const programs = Object.entries(BACKEND_PROGRAMS).map(([name, program]) => [
@@ -47,7 +50,10 @@ export function describingCommands(others: readonly CommandSpec[]): CommandSpec[
     summary: 'Print the manual page, firewall-drop(8)',
     details: 'In the format that man(1) reads.',
     options: {},
-    examples: [['man | man -l -', 'read it']],
+    examples: [
+      ['man | man -l -', 'read it'],
+      ['man > firewall-drop.8', 'keep it'],
+    ],
     needsRoot: false,
     run(_words, _options, person) {
       person.print(formatManualPage(all));
@@ -60,7 +66,10 @@ export function describingCommands(others: readonly CommandSpec[]): CommandSpec[
     details: '',
     positional: { name: 'shell', describe: 'which shell', count: 'one', choices: SHELLS },
     options: {},
-    examples: [['completion bash > /etc/bash_completion.d/firewall-drop', 'for bash']],
+    examples: [
+      ['completion bash > firewall-drop.bash', 'for bash'],
+      ['completion fish > firewall-drop.fish', 'for fish'],
+    ],
     needsRoot: false,
     run([shell], _options, person) {
       const script = completionFor(shell ?? '', all);

@@ -1,10 +1,10 @@
 // `delete` and `flush`: a person releases addresses, whoever had them blocked.
-import { contains, type Address } from '../../ban/address.ts';
+import { isSingle, type Address } from '../../ban/address.ts';
 import { incidentAt, ORIGINS, type Ban, type Origin } from '../../ban/ban.ts';
 import { unblockAll } from '../../ban/unblock.ts';
 import { AppError, EXIT_STATUS } from '../../errors.ts';
 import type { House } from '../../house/house.ts';
-import { readAddresses } from '../addresses.ts';
+import { readAddresses, widerIn } from '../addresses.ts';
 import { defineCommand } from '../command.ts';
 import { enterForChange, printSteps, type Person } from '../person.ts';
 
@@ -18,7 +18,10 @@ export const deleteAddresses = defineCommand({
     file: { kind: 'text', value: 'LIST', describe: 'one address a line; - is standard input' },
     'dry-run': { kind: 'flag', describe: 'print what would be run, and change nothing' },
   },
-  examples: [['delete 203.0.113.9', 'let one address in again']],
+  examples: [
+    ['delete 203.0.113.9', 'let one address in again'],
+    ['delete --file list.txt', 'all of a list'],
+  ],
   needsRoot: true,
   run(words, options, person) {
     const { addresses, mistakes } = readAddresses(words, options.file);
@@ -32,8 +35,8 @@ export const deleteAddresses = defineCommand({
 });
 
 function release(addresses: readonly Address[], house: House, person: Person): void {
-  const before = house.store.list();
-  const known = new Set(before.map((ban) => ban.address.text));
+  const known = new Map(house.store.list().map(({ address }) => [address.text, address]));
+  const blocks = new Map([...known].filter(([, address]) => !isSingle(address)));
   unblockAll(addresses, { origin: null, incident: incidentAt(house.now()) }, house);
   for (const address of addresses) {
     person.print(
@@ -41,17 +44,18 @@ function release(addresses: readonly Address[], house: House, person: Person): v
         ? `${address.text} released`
         : `${address.text} was not in the books; the kernel has no rule for it`,
     );
-    sayWiderBlock(address, before, person);
+    sayWiderBlock(address, blocks, person);
   }
   house.expire();
 }
 
-function sayWiderBlock(address: Address, bans: readonly Ban[], { complain }: Person): void {
-  const wider = bans.find(
-    (ban) => ban.address.text !== address.text && contains(ban.address, address),
-  );
-  if (wider === undefined) return;
-  const block = wider.address.text;
+function sayWiderBlock(
+  address: Address,
+  blocks: ReadonlyMap<string, Address>,
+  { complain }: Person,
+): void {
+  const block = widerIn(blocks, address)[0]?.text;
+  if (block === undefined) return;
   complain(
     `note: ${address.text} stays blocked by ${block}; firewall-drop delete ${block} releases all of it`,
   );
@@ -70,7 +74,10 @@ export const flush = defineCommand({
     },
     yes: { kind: 'flag', describe: 'do not ask' },
   },
-  examples: [['flush --origin manual --yes', 'release what people blocked']],
+  examples: [
+    ['flush --origin manual --yes', 'release what people blocked'],
+    ['flush --yes', 'release everything'],
+  ],
   needsRoot: true,
   run(_words, options, person) {
     const origin = ORIGINS.find((known) => known === options.origin) ?? null;

@@ -23,9 +23,13 @@ export const explain = defineCommand({
     name: 'file',
     describe: 'a file; - or nothing is standard input',
     count: 'optional',
+    isFile: true,
   },
   options: { json: { kind: 'flag', describe: 'JSON, see docs/json.md' } },
-  examples: [['explain alert.json', 'why is this alert not blocked?']],
+  examples: [
+    ['explain alert.json', 'why is this alert not blocked?'],
+    ['explain alert.json --json', 'the same for programs'],
+  ],
   needsRoot: false,
   run(words, { json }, person) {
     const house = person.openHouse({ traceless: true });

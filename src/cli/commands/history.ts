@@ -82,17 +82,22 @@ function readSince(text: string | undefined, nowMs: number): number {
 }
 
 const COLUMNS: readonly Column<HistoryRecord>[] = [
-  { heading: 'TIME UTC', cell: ({ atMs }) => shortTime(atMs) },
+  { heading: 'TIME UTC', dispensable: 5, cell: ({ atMs }) => shortTime(atMs) },
   {
     heading: 'WHAT',
     cell: ({ outcome }) => outcome.verb,
     colour: ({ outcome }) => (outcome.verb === 'failed' ? 'red' : null),
   },
   { heading: 'ADDRESS', cell: ({ outcome }) => outcome.address.text },
-  { heading: 'ORIGIN', cell: ({ origin }) => origin ?? '' },
-  { heading: 'RULE', cell: ({ outcome }) => outcome.incident.ruleId },
-  { heading: 'ALERT', cell: ({ outcome }) => outcome.incident.alertId, cuttable: true },
-  { heading: 'REASON', cell: ({ reason }) => reason, cuttable: true },
+  { heading: 'ORIGIN', dispensable: 3, cell: ({ origin }) => origin ?? '' },
+  { heading: 'RULE', dispensable: 2, cell: ({ outcome }) => outcome.incident.ruleId },
+  {
+    heading: 'ALERT',
+    dispensable: 1,
+    cell: ({ outcome }) => outcome.incident.alertId,
+    cuttable: true,
+  },
+  { heading: 'REASON', dispensable: 4, cell: ({ reason }) => reason, cuttable: true },
 ];
 
 function showTable(records: readonly HistoryRecord[], person: Person, first: boolean): void {

@@ -130,20 +130,39 @@ export function readLimit(text: string | undefined): number {
 function columnsAt(nowMs: number): Column<Entry>[] {
   return [
     { heading: 'ADDRESS', cell: ({ ban }) => ban.address.text },
-    { heading: 'SINCE UTC', cell: ({ ban, hold }) => shortTime(hold?.addedMs ?? ban.sinceMs) },
-    { heading: 'EXPIRES IN', cell: ({ hold }) => remaining(hold, nowMs) },
-    { heading: 'ORIGIN', cell: ({ ban, hold }) => hold?.origin ?? ban.phase },
-    { heading: 'RULE', cell: ({ hold }) => hold?.incident.ruleId ?? '' },
-    { heading: 'ALERT', cell: ({ hold }) => hold?.incident.alertId ?? '', cuttable: true },
-    { heading: 'BACKEND', cell: ({ backend }) => backend, cuttable: true },
+    {
+      heading: 'SINCE UTC',
+      dispensable: 6,
+      cell: ({ ban, hold }) => shortTime(hold?.addedMs ?? ban.sinceMs),
+    },
+    { heading: 'EXPIRES IN', dispensable: 9, cell: ({ hold }) => remaining(hold, nowMs) },
+    { heading: 'ORIGIN', dispensable: 8, cell: ({ ban, hold }) => hold?.origin ?? ban.phase },
+    { heading: 'RULE', dispensable: 4, cell: ({ hold }) => hold?.incident.ruleId ?? '' },
+    {
+      heading: 'ALERT',
+      dispensable: 3,
+      cell: ({ hold }) => hold?.incident.alertId ?? '',
+      cuttable: true,
+    },
+    { heading: 'BACKEND', dispensable: 1, cell: ({ backend }) => backend, cuttable: true },
     {
       heading: 'KERNEL',
       cell: ({ kernel }) => kernel,
       colour: ({ kernel }) => (kernel === 'missing' ? 'red' : null),
     },
-    { heading: 'PACKETS', cell: ({ held }) => String(held?.packets ?? 0), align: 'right' },
-    { heading: 'BYTES', cell: ({ held }) => String(held?.bytes ?? 0), align: 'right' },
-    { heading: 'REASON', cell: reasonOf, cuttable: true },
+    {
+      heading: 'PACKETS',
+      dispensable: 5,
+      cell: ({ held }) => String(held?.packets ?? 0),
+      align: 'right',
+    },
+    {
+      heading: 'BYTES',
+      dispensable: 2,
+      cell: ({ held }) => String(held?.bytes ?? 0),
+      align: 'right',
+    },
+    { heading: 'REASON', dispensable: 7, cell: reasonOf, cuttable: true },
   ];
 }
 
@@ -157,7 +176,7 @@ function reasonOf({ ban, hold }: Entry): string {
   return `${unfinished}${hold?.reason ?? ''}`;
 }
 
-export interface HoldJson {
+interface HoldJson {
   readonly origin: Origin;
   readonly since: string;
   readonly expires: string | null;
@@ -167,7 +186,7 @@ export interface HoldJson {
   readonly reason: string;
 }
 
-export function holdToJson(hold: Hold): HoldJson {
+function holdToJson(hold: Hold): HoldJson {
   return {
     origin: hold.origin,
     since: isoTime(hold.addedMs),
@@ -179,19 +198,32 @@ export function holdToJson(hold: Hold): HoldJson {
   };
 }
 
+/** A ban as all documents have it: what the books say, and what the kernel holds. */
+export function banToJson(
+  { address, phase, sinceMs }: Ban,
+  holds: readonly Hold[],
+  kernel: Pick<Entry, 'backend' | 'kernel' | 'held'>,
+): unknown {
+  return {
+    address: address.text,
+    family: address.family,
+    phase,
+    since: isoTime(sinceMs),
+    backend: kernel.backend,
+    kernel: kernel.kernel,
+    packets: kernel.held?.packets ?? 0,
+    bytes: kernel.held?.bytes ?? 0,
+    holds: holds.map(holdToJson),
+  };
+}
+
 /** Rows are holds, documents are bans: those of one ban come together again. */
 function toJson(entries: readonly Entry[]): unknown {
   const groups = Map.groupBy(entries, (entry) => entry.ban);
-  const bans = Array.from(groups, ([ban, own]) => ({
-    address: ban.address.text,
-    family: ban.address.family,
-    phase: ban.phase,
-    since: isoTime(ban.sinceMs),
-    backend: own[0]?.backend,
-    kernel: own[0]?.kernel,
-    packets: own[0]?.held?.packets ?? 0,
-    bytes: own[0]?.held?.bytes ?? 0,
-    holds: own.flatMap(({ hold }) => (hold === undefined ? [] : [holdToJson(hold)])),
-  }));
+  const bans = Array.from(groups, ([ban, own]) => {
+    const holds = own.flatMap(({ hold }) => (hold === undefined ? [] : [hold]));
+    const [first] = own;
+    return first === undefined ? null : banToJson(ban, holds, first);
+  });
   return { schema: SCHEMA_VERSION, bans };
 }

@@ -20,7 +20,10 @@ export const expire = defineCommand({
   options: {
     watch: { kind: 'flag', describe: 'stay, and release each block when its time is over' },
   },
-  examples: [['expire', 'release blocks whose time is over']],
+  examples: [
+    ['expire', 'release blocks whose time is over'],
+    ['expire --watch', 'stay and do so, where there is no timer'],
+  ],
   needsRoot: true,
   async run(_words, options, person) {
     if (options.watch) await watch(person);
@@ -84,7 +87,10 @@ export const restoreCommand = defineCommand({
   details:
     'Blocks whose time is over are released, as are those of addresses that have become protected; all others are put back where they are missing.',
   options: {},
-  examples: [['restore', 'after a reboot']],
+  examples: [
+    ['restore', 'after a reboot, or iptables -F'],
+    ['restore && firewall-drop status', 'and see how it stands'],
+  ],
   needsRoot: true,
   run(_words, _options, person) {
     restoreAll(enterForChange(person), person);
@@ -125,7 +131,10 @@ export const reconcile = defineCommand({
   details:
     'A ban without its rules, with them twice, or behind a rule that accepts, is mended. A drop rule that no ban stands behind can not be told from one of yours: it is shown and left alone, and firewall-drop delete ADDRESS removes it. With --dry-run nothing is changed, and the exit status is 1 when there is something to mend.',
   options: { 'dry-run': { kind: 'flag', describe: 'show only' } },
-  examples: [['reconcile --dry-run', 'is everything as it should be?']],
+  examples: [
+    ['reconcile --dry-run', 'is everything as it should be?'],
+    ['reconcile', 'make it so'],
+  ],
   needsRoot: true,
   run(_words, options, person) {
     const house = options['dry-run'] ? person.openHouse() : enterForChange(person);

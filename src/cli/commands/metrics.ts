@@ -26,10 +26,8 @@ export const metrics = defineCommand({
     textfile: { kind: 'text', value: 'PATH', describe: 'write there instead of standard output' },
   },
   examples: [
-    [
-      'metrics --textfile /var/lib/prometheus/node-exporter/firewall-drop.prom',
-      'for node_exporter, from a timer',
-    ],
+    ['metrics', 'for a look'],
+    ['metrics --textfile /run/firewall-drop.prom', 'for node_exporter, by a timer'],
   ],
   needsRoot: true,
   async run(_words, { textfile }, person) {

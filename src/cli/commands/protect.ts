@@ -15,7 +15,10 @@ export const protectCheck = defineCommand({
     'Exit status 0: protected, 1: not. A CIDR block counts as protected when it contains a protected address.',
   positional: { name: 'address', describe: 'IPv4, IPv6, or a CIDR block', count: 'one' },
   options: { json: { kind: 'flag', describe: 'JSON, see docs/json.md' } },
-  examples: [['protect check 203.0.113.9', 'could this address be blocked?']],
+  examples: [
+    ['protect check 203.0.113.9', 'could this address be blocked?'],
+    ['protect check 203.0.113.0/24 --json', 'could this block be, for a script'],
+  ],
   needsRoot: true,
   run(words, { json }, person) {
     if (words[0] === undefined) throw new AppError('USAGE', 'name an address');
@@ -41,7 +44,10 @@ export const protectList = defineCommand({
   summary: 'List all protected addresses, with where each comes from',
   details: 'From the host, the agent and the configuration, as they are now.',
   options: { json: { kind: 'flag', describe: 'JSON, see docs/json.md' } },
-  examples: [['protect list', 'who is never blocked here']],
+  examples: [
+    ['protect list', 'who is never blocked here'],
+    ['protect list --json', 'the same for programs'],
+  ],
   needsRoot: true,
   run(_words, { json }, person) {
     const entries = person.openHouse().protectedEntries();

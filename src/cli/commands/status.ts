@@ -4,6 +4,7 @@ import { contains, type Address, type Family } from '../../ban/address.ts';
 import type { Ban } from '../../ban/ban.ts';
 import { findDrift, type Drift } from '../../ban/reconcile.ts';
 import { describeError } from '../../errors.ts';
+import type { Census } from '../../firewall/backend.ts';
 import { findVerdict, type Verdict } from '../../firewall/verdict.ts';
 import { STATE_DIRECTORY, type House } from '../../house/house.ts';
 import type { HistoryRecord } from '../../store/store.ts';
@@ -14,7 +15,7 @@ import type { Person } from '../person.ts';
 import { paint } from '../table.ts';
 import { isoTime, shortTime } from '../time.ts';
 import { historyToJson } from './history.ts';
-import { holdToJson } from './list.ts';
+import { banToJson } from './list.ts';
 
 const SCHEMA_VERSION = 1;
 const NOT_BLOCKED = 1;
@@ -47,6 +48,8 @@ interface Finding {
   /** Our bans on it and on blocks around it. */
   readonly bans: readonly Ban[];
   readonly history: readonly HistoryRecord[];
+  readonly held: Census['held'];
+  readonly backend: string;
 }
 
 function tellOne(address: Address, house: House, json: boolean, person: Person): number {
@@ -62,7 +65,9 @@ function examine(address: Address, { store, firewall }: House): Finding {
   const verdict = findVerdict(address, census);
   const bans = store.list().filter((ban) => contains(ban.address, address));
   const history = store.history({ address, sinceMs: 0, afterId: 0, limit: LATEST });
-  return { address, verdict, cause: causeOf(address, verdict, bans), bans, history };
+  const { held } = census;
+  const cause = causeOf(address, verdict, bans);
+  return { address, verdict, cause, bans, history, held, backend: firewall.backendName };
 }
 
 function causeOf(
@@ -126,7 +131,8 @@ function describeBan(ban: Ban, blocked: boolean, nowMs: number): string[] {
   ];
 }
 
-function findingToJson({ address, verdict, cause, bans, history }: Finding): unknown {
+function findingToJson(finding: Finding): unknown {
+  const { address, verdict, cause, bans, history, held, backend } = finding;
   return {
     schema: SCHEMA_VERSION,
     address: address.text,
@@ -134,12 +140,11 @@ function findingToJson({ address, verdict, cause, bans, history }: Finding): unk
     cause,
     rule: verdict.rule,
     partly: verdict.partly,
-    bans: bans.map((ban) => ({
-      address: ban.address.text,
-      phase: ban.phase,
-      since: isoTime(ban.sinceMs),
-      holds: ban.holds.map(holdToJson),
-    })),
+    bans: bans.map((ban) => {
+      const found = held.get(ban.address.text);
+      const kernel = found === undefined ? 'missing' : 'yes';
+      return banToJson(ban, ban.holds, { backend, kernel, held: found });
+    }),
     history: history.map(historyToJson),
   };
 }

@@ -1,0 +1,268 @@
+// docs/json.md: every document has the fields that are written there, and no others.
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, describe, expect, jest, test } from '@jest/globals';
+import { wazuh4Message, wazuh5Message } from '../support/alerts.ts';
+import { createVictim, type Victim } from '../support/victim.ts';
+
+jest.setTimeout(60_000);
+
+const A = '203.0.113.7';
+const BLOCK = '203.0.113.0/24';
+const TIME = /^20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/;
+
+/** By heading. */
+const SECTIONS = new Map(
+  readFileSync(join(__dirname, '../../docs/json.md'), 'utf8')
+    .split(/^## /m)
+    .slice(1)
+    .map((text) => {
+      const [heading = '', ...body] = text.split('\n');
+      return [heading.replaceAll('`', ''), body.join('\n')] as const;
+    }),
+);
+
+function section(beginning: string): string {
+  const found = [...SECTIONS].find(([heading]) => heading.startsWith(beginning));
+  if (found === undefined) throw new Error(`docs/json.md says nothing of ${beginning}`);
+  return found[1];
+}
+
+/** The words that a section sets as code, which are names of fields or values. */
+function codeIn(text: string): string[] {
+  return Array.from(text.matchAll(/`([^`]+)`/g), ([, code = '']) =>
+    code.replace(/^\{|\}$/g, '').split(','),
+  )
+    .flat()
+    .map((word) => word.trim());
+}
+
+/** The names in the first column of a section's table. */
+function fieldsIn(text: string): string[] {
+  const rows = text.split('\n').filter((line) => line.startsWith('| `'));
+  return rows.flatMap((row) => codeIn(row.split('|')[1] ?? ''));
+}
+
+type Json = Readonly<Record<string, unknown>>;
+
+let victim: Victim;
+beforeAll(async () => {
+  victim = await createVictim();
+});
+afterEach(() => {
+  victim.reset();
+});
+afterAll(() => victim.dispose());
+
+function json(args: readonly string[], input = ''): Json {
+  const argv = [victim.agent.program(), ...args, '--json'];
+  const { stdout } = victim.host.run(argv, { input });
+  expect(stdout.trimEnd()).not.toContain('\n');
+  return JSON.parse(stdout) as Json;
+}
+
+function keys(document: unknown): string[] {
+  return Object.keys(document as Json);
+}
+
+/** Everything that documents show: a hold with and without an end, a block around, something unfinished. */
+function fill(): void {
+  victim.setTimeouts(600);
+  victim.add(A);
+  victim.person(['add', A, BLOCK, '--reason', 'by hand']);
+}
+
+const COMMANDS: readonly (readonly [heading: string, args: readonly string[], input: string])[] = [
+  ['list --json', ['list'], ''],
+  ['status ADDRESS --json', ['status', A], ''],
+  ['status --json', ['status'], ''],
+  ['history --json', ['history', '--limit', '1'], ''],
+  ['protect check', ['protect', 'check', '127.0.0.1'], ''],
+  ['protect check', ['protect', 'list'], ''],
+  ['explain --json', ['explain'], wazuh4Message()],
+  ['version --json', ['version'], ''],
+];
+
+describe('the schema’s number', () => {
+  test.each(COMMANDS)('of %s (%j) is the one in its heading', (heading, args, input) => {
+    victim.add(A);
+    const title = [...SECTIONS.keys()].find((each) => each.startsWith(heading)) ?? '';
+    const documented = Number(/, schema (\d+)$/.exec(title)?.[1]);
+    const document = json(args, input);
+    expect(document['schema']).toBe(documented);
+    expect(keys(document)[0]).toBe('schema');
+  });
+
+  test('is documented of no command that is not tried here', () => {
+    const tried = COMMANDS.map(([heading]) => heading);
+    const others = [...SECTIONS.keys()].filter(
+      (title) => !tried.some((heading) => title.startsWith(heading)),
+    );
+    expect(others).toEqual([]);
+  });
+});
+
+describe('list', () => {
+  interface Example {
+    readonly bans: readonly { readonly holds: readonly Json[] }[];
+  }
+  const example = (): Example => {
+    const text = /```json\n([^]*?)```/.exec(section('list'))?.[1] ?? '';
+    return JSON.parse(text) as Example;
+  };
+
+  test('has the fields of the example, in its order', () => {
+    fill();
+    const real = json(['list']) as unknown as Example;
+    expect(keys(real)).toEqual(keys(example()));
+    for (const ban of real.bans) {
+      expect(keys(ban)).toEqual(keys(example().bans[0]));
+      for (const hold of ban.holds) expect(keys(hold)).toEqual(keys(example().bans[0]?.holds[0]));
+    }
+  });
+
+  test('has the types of the example', () => {
+    fill();
+    const [ban] = (json(['list']) as unknown as Example).bans;
+    const [sample] = example().bans;
+    const typesOf = (value: unknown): string[] => {
+      return Object.entries(value as Json).map(([name, each]) => `${name}: ${typeof each}`);
+    };
+    expect(typesOf(ban)).toEqual(typesOf(sample));
+    expect(typesOf(ban?.holds[0])).toEqual(typesOf(sample?.holds[0]));
+  });
+
+  test('documents no field that is not there', () => {
+    const [ban] = example().bans;
+    const known = [
+      ...keys(ban),
+      ...keys(ban?.holds[0]).map((name) => `holds[].${name}`),
+      'expires',
+    ];
+    for (const field of fieldsIn(section('list'))) expect(known).toContain(field);
+  });
+
+  test('tells times in UTC, and null for a hold without an end', () => {
+    fill();
+    const { bans } = json(['list']) as unknown as Example;
+    const holds = bans.flatMap((ban) => ban.holds);
+    for (const { since } of holds) expect(since).toMatch(TIME);
+    const ends = holds.map(({ origin, expires, timeoutSeconds }) => [
+      origin,
+      expires === null,
+      timeoutSeconds,
+    ]);
+    expect(ends).toEqual([
+      ['wazuh', false, 660],
+      ['manual', true, null],
+      ['manual', true, null],
+    ]);
+  });
+});
+
+describe('status of an address', () => {
+  test('has the fields of the table, and no others', () => {
+    fill();
+    expect(keys(json(['status', A]))).toEqual(['schema', ...fieldsIn(section('status ADDRESS'))]);
+  });
+
+  test('has the same fields for an address that nobody blocks', () => {
+    expect(keys(json(['status', A]))).toEqual(['schema', ...fieldsIn(section('status ADDRESS'))]);
+  });
+
+  test('has a rule of the fields that are written there', () => {
+    fill();
+    const [row = ''] = /^\| `rule` .*$/m.exec(section('status ADDRESS')) ?? [];
+    const documented = codeIn(row.split('|')[2] ?? '');
+    expect(keys(json(['status', A])['rule'])).toEqual(documented);
+    victim.reset();
+    const conditional = ['-s', A, '-p', 'tcp', '-j', 'DROP'];
+    victim.host.must(['iptables', '-w', '-A', 'INPUT', ...conditional]);
+    const [partly] = json(['status', A])['partly'] as Json[];
+    expect(keys(partly)).toEqual(documented);
+  });
+
+  test('has bans as list has them', () => {
+    fill();
+    const status = json(['status', A])['bans'] as Json[];
+    const list = json(['list'])['bans'] as Json[];
+    expect(status).toEqual(list);
+  });
+
+  test('has history as history has it', () => {
+    fill();
+    const lines = victim.person(['history', A, '--json']).stdout.trimEnd().split('\n');
+    const history = lines.map((line) => JSON.parse(line) as Json);
+    expect(json(['status', A])['history']).toEqual(history);
+  });
+});
+
+test('status alone has the fields of its table, and no others', () => {
+  fill();
+  const text = section('status --json');
+  const document = json(['status']);
+  expect(keys(document)).toEqual(['schema', ...fieldsIn(text)]);
+  for (const field of ['store', 'drift']) {
+    const [row = ''] = new RegExp(`^\\| \`${field}\` .*$`, 'm').exec(text) ?? [];
+    const [group = ''] = /`\{[^}]*\}`/.exec(row) ?? [];
+    expect(keys(document[field])).toEqual(codeIn(group));
+  }
+  for (const field of ['lastRun', 'nextExpiry']) expect(document[field]).toMatch(TIME);
+});
+
+test('history has one document a line, with the fields and verbs that are written there', () => {
+  fill();
+  victim.delete(A);
+  victim.person(['add', '127.0.0.1']);
+  victim.person(['delete', A]);
+  const text = section('history');
+  const lines = victim.person(['history', '--json']).stdout.trimEnd().split('\n');
+  const verbs = codeIn(/`verb` \(([^)]*)\)/.exec(text)?.[1] ?? '');
+  const fields = codeIn(text.replace(/\([^)]*\)/g, ''));
+  expect(lines).toHaveLength(6);
+  for (const line of lines) {
+    const document = JSON.parse(line) as Json;
+    expect(keys(document)).toEqual(['schema', ...fields]);
+    expect(verbs).toContain(document['verb']);
+    expect(document['time']).toMatch(TIME);
+  }
+});
+
+test('protect has the fields that are written there', () => {
+  const groups = Array.from(section('protect').matchAll(/`(\{[^`]*\})`/g), ([, group = '']) =>
+    codeIn(`\`${group}\``),
+  );
+  const [check, list, entry] = groups;
+  const protectedOne = json(['protect', 'check', '127.0.0.1']);
+  expect(keys(protectedOne)).toEqual(['schema', ...(check ?? [])]);
+  expect(keys(protectedOne['entry'])).toEqual(entry);
+  expect(json(['protect', 'check', A])['entry']).toBeNull();
+  const listed = json(['protect', 'list']);
+  expect(keys(listed)).toEqual(['schema', ...(list ?? [])]);
+  for (const each of listed['entries'] as Json[]) expect(keys(each)).toEqual(entry);
+});
+
+describe('explain', () => {
+  const VALUES = ['wazuh4', 'wazuh5', 'block', 'unblock'];
+
+  test.each([
+    ['Wazuh 4', wazuh4Message()],
+    ['Wazuh 5', wazuh5Message()],
+    ['an alert without an address', '{"data":{}}'],
+    ['a delete', wazuh4Message({ command: 'delete' })],
+  ])('has the fields that are written there, of %s', (_, input) => {
+    const documented = codeIn(section('explain')).filter((word) => !VALUES.includes(word));
+    expect(keys(json(['explain'], input)).toSorted()).toEqual(
+      ['schema', ...new Set(documented)].toSorted(),
+    );
+  });
+});
+
+test('version has the fields that are written there', () => {
+  expect(keys(json(['version']))).toEqual(['schema', ...codeIn(section('version'))]);
+});
+
+test('exactly one document is printed where there is nothing to tell', () => {
+  expect(json(['list'])).toEqual({ schema: 1, bans: [] });
+  expect(victim.person(['history', '--json'])).toMatchObject({ status: 0, stdout: '' });
+});

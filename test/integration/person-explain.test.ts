@@ -1,0 +1,275 @@
+// What would be done about an alert, and why: told without a trace, to anybody.
+import { afterAll, afterEach, beforeAll, describe, expect, jest, test } from '@jest/globals';
+import {
+  wazuh4Alert,
+  wazuh4Message,
+  wazuh5Message,
+  type Wazuh4Offence,
+} from '../support/alerts.ts';
+import { builtBinary } from '../support/binary.ts';
+import type { RunResult } from '../support/host.ts';
+import { runOnTerminal } from '../support/terminal.ts';
+import { createVictim, type Victim } from '../support/victim.ts';
+
+jest.setTimeout(60_000);
+
+const A = '203.0.113.7';
+const B = '203.0.113.8';
+const BAD_DATA = 65;
+const FILE = '/var/tmp/alert.json';
+
+let victim: Victim;
+beforeAll(async () => {
+  victim = await createVictim();
+});
+afterEach(() => {
+  victim.reset();
+});
+afterAll(() => victim.dispose());
+
+function explain(input: string, ...options: readonly string[]): RunResult {
+  return victim.host.run([victim.agent.program(), 'explain', ...options], { input });
+}
+
+interface Explanation {
+  readonly address: string | null;
+  readonly field: string;
+  readonly passedOver: readonly string[];
+  readonly trouble: string;
+  readonly timeoutSeconds: number | null;
+  readonly timeoutFrom: string;
+}
+
+function explained(input: string): Explanation {
+  return JSON.parse(explain(input, '--json').stdout) as Explanation;
+}
+
+function alert(offence: Wazuh4Offence = {}): string {
+  return JSON.stringify(wazuh4Alert(offence));
+}
+
+describe('what is read', () => {
+  test('a whole message of Wazuh 4', () => {
+    const { status, stdout, stderr } = explain(wazuh4Message());
+    expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
+    expect(stdout).toMatch(/^dialect +Wazuh 4$/m);
+    expect(stdout).toMatch(/^action +block$/m);
+    expect(stdout).toMatch(/^address +203\.0\.113\.7, from data\.srcip$/m);
+    expect(stdout).toMatch(/^alert +1628597593\.1234567$/m);
+    expect(stdout).toMatch(/^rule +5710$/m);
+    expect(stdout).toMatch(/^protected +no$/m);
+    expect(stdout).toContain(`-I INPUT 1 -s ${A}/32 -j DROP`);
+  });
+
+  test('a whole message of Wazuh 5', () => {
+    const { status, stdout } = explain(wazuh5Message());
+    expect(status).toBe(0);
+    expect(stdout).toMatch(/^dialect +Wazuh 5$/m);
+    expect(stdout).toMatch(/^address +203\.0\.113\.7, from source\.ip$/m);
+    expect(stdout).toMatch(/^rule +no numeric id: 0 stands in$/m);
+  });
+
+  test('an alert alone, as a line of alerts.json', () => {
+    const { status, stdout } = explain(alert({ srcip: B }));
+    expect(status).toBe(0);
+    expect(stdout).toMatch(/^address +203\.0\.113\.8, from data\.srcip$/m);
+  });
+
+  test.each([[[FILE]], [['-']], [[]]])('from %j', (words) => {
+    victim.host.writeFile(FILE, alert());
+    const argv = [victim.agent.program(), 'explain', ...words, '--json'];
+    const input = words[0] === FILE ? {} : { input: alert() };
+    expect(JSON.parse(victim.host.run(argv, input).stdout)).toMatchObject({ address: A });
+  });
+
+  test('a delete, of which the release is shown and neither protection nor an end', () => {
+    victim.add(A);
+    const { status, stdout } = explain(wazuh4Message({ command: 'delete' }));
+    expect(status).toBe(0);
+    expect(stdout).toMatch(/^action +unblock$/m);
+    expect(stdout).toContain(`-D INPUT -s ${A}/32 -j DROP`);
+    expect(stdout).not.toMatch(/^(?:protected|ends)/m);
+    expect(victim.rules(A)).toHaveLength(2);
+  });
+
+  test('what is blocked already, of which nothing is to be done', () => {
+    victim.add(A);
+    expect(explain(alert()).stdout).toMatch(/^nothing to do/m);
+  });
+
+  test.each([
+    ['', 'JSON'],
+    ['not JSON', 'JSON'],
+    ['[]', 'object'],
+    ['{"version":1,"command":"restart","parameters":{"alert":{}}}', 'command'],
+  ])('of %j nothing, with status 65 and a reason', (input, word) => {
+    const { status, stdout, stderr } = explain(input);
+    expect({ status, stdout }).toEqual({ status: BAD_DATA, stdout: '' });
+    expect(stderr).toContain(word);
+  });
+
+  test('of a file that is not there nothing, and its name is told', () => {
+    const { status, stderr } = victim.person(['explain', '/var/tmp/none.json']);
+    expect(status).toBe(BAD_DATA);
+    expect(stderr).toContain('/var/tmp/none.json');
+  });
+});
+
+describe('the address', () => {
+  test('names the fields that were passed over on the way to it', () => {
+    victim.configure('[alert]\naddress_fields = ["data.host", "data.srcip"]\n');
+    const input = alert({ srcip: A, data: { host: 'attacker.example' } });
+    expect(explained(input)).toMatchObject({
+      address: A,
+      field: 'data.srcip',
+      passedOver: ['data.host'],
+    });
+    expect(explain(input).stdout).toContain(
+      `${A}, from data.srcip (passed over, no literal address: data.host)`,
+    );
+  });
+
+  test('is told in its canonical form', () => {
+    expect(explained(alert({ srcip: '2001:DB8:0::0007' })).address).toBe('2001:db8::7');
+    expect(explained(alert({ srcip: `::ffff:${A}` })).address).toBe(A);
+  });
+
+  test.each([
+    ['a host name', { srcip: 'attacker.example' }, 'no literal address in data.srcip'],
+    ['nothing', { data: {} }, 'none of the fields'],
+  ])('that is missing is told, with status 65: %s', (_, offence, trouble) => {
+    const { status, stdout } = explain(alert(offence));
+    expect(status).toBe(BAD_DATA);
+    expect(stdout).toMatch(new RegExp(`^address +none: .*${trouble}`, 'm'));
+    expect(stdout).not.toContain('restore');
+  });
+
+  test('that is protected is told with its entry, and no steps', () => {
+    victim.setOssecConf('<global><white_list>203.0.113.0/24</white_list></global>');
+    const { status, stdout } = explain(alert());
+    expect(status).toBe(BAD_DATA);
+    expect(stdout).toMatch(
+      /^protected +203\.0\.113\.0\/24: white_list of ossec\.conf: it would be refused$/m,
+    );
+    expect(stdout).not.toContain('restore');
+  });
+});
+
+describe('the deadline', () => {
+  test('comes from ar.conf', () => {
+    victim.setTimeouts(600, 1800);
+    expect(explained(alert())).toMatchObject({
+      timeoutSeconds: 1860,
+      timeoutFrom: 'the longest of ar.conf (600 s, 1800 s), plus 60 s of grace',
+    });
+    expect(explain(alert()).stdout).toMatch(/^ends +after 31m, from the longest of ar\.conf/m);
+  });
+
+  test('comes from repeated_offenders where that is longer', () => {
+    victim.setTimeouts(600);
+    victim.setOssecConf(
+      '<active-response><repeated_offenders>30,60</repeated_offenders></active-response>',
+    );
+    const { timeoutSeconds, timeoutFrom } = explained(alert());
+    expect(timeoutSeconds).toBe(3660);
+    expect(timeoutFrom).toContain('repeated_offenders (30, 60 minutes)');
+  });
+
+  test('comes from Wazuh 5’s message', () => {
+    victim.setTimeouts(600);
+    expect(explained(wazuh5Message({ timeoutSeconds: 180 }))).toMatchObject({
+      timeoutSeconds: 240,
+      timeoutFrom: "the message's stateful_timeout, plus 60 s of grace",
+    });
+  });
+
+  test('is never for a stateless message', () => {
+    const { timeoutSeconds, timeoutFrom } = explained(wazuh5Message({ type: 'stateless' }));
+    expect(timeoutSeconds).toBeNull();
+    expect(timeoutFrom).toContain('stateless');
+  });
+
+  test.each([
+    ['no entry', [], 'ar.conf has no entry for firewall-drop'],
+    ['an entry of 0', [0], 'ar.conf has firewall-drop with timeout 0'],
+  ])('is never where ar.conf has %s', (_, timeouts, timeoutFrom) => {
+    victim.setTimeouts(...timeouts);
+    expect(explained(alert())).toMatchObject({ timeoutSeconds: null, timeoutFrom });
+    expect(explain(alert()).stdout).toMatch(/^ends +never, from /m);
+  });
+
+  test('is the one that a block then gets', () => {
+    victim.setTimeouts(600);
+    const told = explained(wazuh4Message()).timeoutSeconds;
+    victim.add(A);
+    expect(victim.banOn(A)?.holds[0]?.timeoutSeconds).toBe(told);
+  });
+});
+
+describe('a trace', () => {
+  const PLACES = ['/var/lib', '/run', '/var/ossec/logs', '/var/log'];
+  /** Every file with its size and times. */
+  const snapshot = (): string => {
+    return victim.host.must(['find', ...PLACES, '-printf', '%p %y %s %T@ %C@ %i\n']);
+  };
+
+  test('is not left on a host on which nothing has happened', () => {
+    const before = snapshot();
+    expect(explain(alert()).status).toBe(0);
+    expect(explain(alert({ srcip: '127.0.0.1' })).status).toBe(BAD_DATA);
+    expect(explain('not JSON').status).toBe(BAD_DATA);
+    expect(snapshot()).toBe(before);
+    expect(victim.allRules()).toEqual([]);
+  });
+
+  test('is not left beside books and logs, nor with a broken configuration', () => {
+    victim.add(B);
+    victim.configure('[limits]\nnonsense = 1\n');
+    victim.person(['list']);
+    const before = snapshot();
+    expect(explain(alert()).status).toBe(0);
+    expect(snapshot()).toBe(before);
+  });
+});
+
+describe('someone who is not root', () => {
+  const become = ['setpriv', '--reuid', '1002', '--regid', '1002', '--clear-groups'];
+
+  test('is told all but the steps', () => {
+    const argv = [...become, builtBinary(), 'explain'];
+    const { status, stdout } = victim.host.run(argv, { input: alert() });
+    expect(status).toBe(0);
+    expect(stdout).toMatch(/^address +203\.0\.113\.7, from data\.srcip$/m);
+    expect(stdout).toMatch(/^steps +only root can ask the kernel/m);
+    expect(stdout).not.toContain('restore');
+  });
+
+  test('is told whether the address is protected', () => {
+    const argv = [...become, builtBinary(), 'explain'];
+    const { status, stdout } = victim.host.run(argv, { input: alert({ srcip: '127.0.0.1' }) });
+    expect(status).toBe(BAD_DATA);
+    expect(stdout).toMatch(/^protected +127\.0\.0\.0\/8: loopback/m);
+  });
+});
+
+test('what an attacker wrote never reaches the terminal as a command', async () => {
+  const evil = '\u001b]0;owned\u0007\u001b[2J\u009b31m\u202e';
+  const input = JSON.stringify({
+    id: evil,
+    rule: { id: evil, description: evil },
+    data: { srcip: evil, [evil]: evil },
+    full_log: evil,
+  });
+  victim.host.writeFile(FILE, input);
+  victim.host.writeFile('/var/tmp/text', evil);
+  for (const words of [[FILE], [FILE, '--json'], ['/var/tmp/text'], [`/var/tmp/${evil}`]]) {
+    const { output } = await runOnTerminal(
+      victim.host,
+      [victim.agent.program(), 'explain', ...words],
+      { columns: 80 },
+    );
+    expect(output).not.toBe('');
+    // eslint-disable-next-line no-control-regex -- they are what is looked for
+    expect(output.replaceAll('\n', '')).not.toMatch(/[\u0000-\u001f\u007f-\u009f\u202a-\u202e]/);
+  }
+});

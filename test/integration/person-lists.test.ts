@@ -1,0 +1,284 @@
+// Addresses by the list: from files and pipes, thousands at once, with mistakes among them.
+import {
+  afterAll,
+  afterEach,
+  beforeAll,
+  beforeEach,
+  describe,
+  expect,
+  jest,
+  test,
+} from '@jest/globals';
+import { runOnTerminal, seen } from '../support/terminal.ts';
+import { createVictim, ossecLine, type Response, type Victim } from '../support/victim.ts';
+
+jest.setTimeout(120_000);
+
+const A = '203.0.113.7';
+const B = '203.0.113.8';
+const A6 = '2001:db8:ffff::7';
+const BAD_DATA = 65;
+const USAGE = 64;
+const LIST = '/var/tmp/list.txt';
+
+let victim: Victim;
+beforeAll(async () => {
+  victim = await createVictim();
+});
+afterEach(() => {
+  victim.reset();
+});
+afterAll(() => victim.dispose());
+
+function withList(verb: 'add' | 'delete', lines: readonly string[], ...more: string[]): Response {
+  victim.host.writeFile(LIST, lines.map((line) => `${line}\n`).join(''));
+  return victim.person([verb, '--file', LIST, ...more]);
+}
+
+/** So many addresses of 10.0.0.0/8. */
+function addresses(count: number): string[] {
+  return Array.from({ length: count }, (_, index) => `10.1.${index >> 8}.${index & 255}`);
+}
+
+describe('a list', () => {
+  test('may have blank lines, comments, and white space around its addresses', () => {
+    const response = withList('add', ['# ours', '', `  ${A}  `, `${A6}\t# scans`, `${B}\r`, '#']);
+    expect(response).toMatchObject({ status: 0, stderr: '' });
+    expect(response.stdout).toBe(`${A} blocked\n${A6} blocked\n${B} blocked\n`);
+  });
+
+  test('may come on standard input', () => {
+    const argv = [victim.agent.program(), 'add', '--file', '-'];
+    const { status, stdout } = victim.host.run(argv, { input: `${A}\n\n# more\n${A6}` });
+    expect({ status, stdout }).toEqual({ status: 0, stdout: `${A} blocked\n${A6} blocked\n` });
+    expect(victim.allRules()).toHaveLength(4);
+  });
+
+  test('is done together with what is typed', () => {
+    expect(withList('add', [A6], A).stdout).toBe(`${A} blocked\n${A6} blocked\n`);
+  });
+
+  test('with mistakes is done as far as it can be, each is named with its line, and the status is 65', () => {
+    const response = withList('add', ['# a', A, 'attacker.example', '', '203.0.113.9/24', A6]);
+    expect(response.status).toBe(BAD_DATA);
+    expect(response.stdout).toBe(`${A} blocked\n${A6} blocked\n`);
+    expect(response.stderr.trimEnd().split('\n')).toEqual([
+      expect.stringContaining(`${LIST}:3: "attacker.example"`),
+      expect.stringMatching(
+        /list\.txt:5: "203\.0\.113\.9\/24" .* did you mean 203\.0\.113\.0\/24\?/,
+      ),
+    ]);
+    expect(victim.allRules()).toHaveLength(4);
+  });
+
+  test('on standard input names its mistakes with their lines as well', () => {
+    const argv = [victim.agent.program(), 'add', '--file', '-'];
+    const { status, stderr } = victim.host.run(argv, { input: `${A}\nx\n` });
+    expect(status).toBe(BAD_DATA);
+    expect(stderr).toContain('standard input:2: "x"');
+  });
+
+  test('with an address twice, or in two notations, blocks it once', () => {
+    const { stdout, lines } = withList('add', [A, `${A}/32`, `::ffff:${A}`, A], A);
+    expect(stdout).toBe(`${A} blocked\n`);
+    expect(lines).toHaveLength(1);
+    expect(victim.rules(A)).toHaveLength(2);
+  });
+
+  test('without an address is no mistake and blocks nothing', () => {
+    expect(withList('add', ['# nobody'])).toMatchObject({ status: 0, stderr: '', lines: [] });
+    expect(victim.allRules()).toEqual([]);
+  });
+
+  test('that is not there is told by name, and nothing is done', () => {
+    const response = victim.person(['add', A, '--file', '/var/tmp/none.txt']);
+    expect(response).toMatchObject({ status: BAD_DATA, stdout: '', lines: [] });
+    expect(response.stderr).toContain('/var/tmp/none.txt');
+    expect(victim.allRules()).toEqual([]);
+  });
+
+  test('of bytes that are no text is refused line by line, on one line each', () => {
+    victim.host.writeFile(LIST, Buffer.from([0, 27, 91, 50, 74, 255, 10, 7, 10]));
+    const { status, stderr } = victim.person(['add', '--file', LIST]);
+    expect(status).toBe(BAD_DATA);
+    expect(stderr.trimEnd().split('\n')).toHaveLength(2);
+    // eslint-disable-next-line no-control-regex -- they are what is looked for
+    expect(stderr.replaceAll('\n', '')).not.toMatch(/[\u0000-\u001f]/);
+  });
+
+  test('to be released is released as far as it can be', () => {
+    victim.person(['add', A, B, A6]);
+    const response = withList('delete', [A, 'x', A6, '# done']);
+    expect(response.status).toBe(BAD_DATA);
+    expect(response.stdout).toBe(`${A} released\n${A6} released\n`);
+    expect(response.stderr).toContain(`${LIST}:2: "x"`);
+    expect(victim.books()).toMatchObject([{ address: B }]);
+  });
+
+  test('that would be blocked is shown by --dry-run, and nothing is done', () => {
+    const response = withList('add', [A, 'x'], '--dry-run');
+    expect(response.status).toBe(BAD_DATA);
+    expect(response.stdout).toContain(`-I INPUT 1 -s ${A}/32 -j DROP`);
+    expect(victim.allRules()).toEqual([]);
+  });
+});
+
+describe('a protected address', () => {
+  test('in a list is named and left out, and the others are blocked', () => {
+    const response = withList('add', [A, '127.0.0.1', A6]);
+    expect(response.status).toBe(BAD_DATA);
+    expect(response.stdout).toBe(`${A} blocked\n${A6} blocked\n`);
+    expect(response.stderr).toContain('127.0.0.1 is protected (127.0.0.0/8: loopback)');
+    expect(victim.host.rulesFor('127.0.0.1')).toEqual([]);
+  });
+
+  test('among typed ones keeps all of them from being blocked', () => {
+    const response = victim.person(['add', A, '127.0.0.1', A6]);
+    expect(response).toMatchObject({ status: BAD_DATA, stdout: '' });
+    expect(response.lines).toEqual([expect.stringMatching(ossecLine('refused', '127.0.0.1'))]);
+    expect(victim.allRules()).toEqual([]);
+    expect(victim.books()).toEqual([]);
+  });
+});
+
+describe('a block of addresses', () => {
+  test.each([
+    ['198.0.0.0/15', '198.0.0.0/16', '/16'],
+    ['2001:d00::/31', '2001:db8::/32', '/32'],
+  ])('%s needs --force, %s does not', (wide, narrow, widest) => {
+    const refused = victim.person(['add', wide]);
+    expect(refused).toMatchObject({ status: BAD_DATA, stdout: '', lines: [] });
+    expect(refused.stderr).toContain(`wider than ${widest}; --force`);
+    expect(victim.person(['add', narrow]).status).toBe(0);
+    expect(victim.person(['add', wide, '--force']).status).toBe(0);
+    expect(victim.books().map(({ address }) => address)).toEqual([narrow, wide]);
+  });
+
+  test('that contains a loopback or own address is refused even with --force, naming it', () => {
+    const response = victim.person(['add', '0.0.0.0/0', '--force']);
+    expect(response).toMatchObject({ status: BAD_DATA, stdout: '' });
+    expect(response.stderr).toMatch(/0\.0\.0\.0\/0 is protected \([\d./]+: [^)]+\)$/m);
+    expect(victim.allRules()).toEqual([]);
+  });
+
+  test.each([
+    ['an address in a block of the same list', [], ['203.0.113.0/24', A], A],
+    ['an address in a block that is blocked already', ['203.0.113.0/24'], [A], A],
+    ['a block around an address that is blocked already', [A], ['203.0.113.0/24'], A],
+    ['a block in a block', ['203.0.113.0/24'], ['203.0.113.0/25'], '203.0.113.0/25'],
+  ])('overlaps are told and blocked all the same: %s', (_, before, now, inner) => {
+    if (before.length > 0) victim.person(['add', ...before]);
+    const response = victim.person(['add', ...now]);
+    expect(response.status).toBe(0);
+    expect(response.stderr).toBe(`firewall-drop: note: ${inner} lies in 203.0.113.0/24\n`);
+    expect(victim.allRules()).toHaveLength(4);
+  });
+
+  test('beside another is no overlap', () => {
+    victim.person(['add', '203.0.112.0/24']);
+    expect(victim.person(['add', '203.0.113.0/24', A6, '2001:db8::/48']).stderr).toBe('');
+  });
+
+  test('that holds an address which is released is named, and goes on holding it', () => {
+    victim.person(['add', A, '203.0.113.0/24']);
+    const response = victim.person(['delete', A]);
+    expect(response).toMatchObject({ status: 0, stdout: `${A} released\n` });
+    expect(response.stderr).toContain(`${A} stays blocked by 203.0.113.0/24`);
+    expect(response.stderr).toContain('firewall-drop delete 203.0.113.0/24');
+    expect(victim.host.rules(4)).toContain('-A INPUT -s 203.0.113.0/24 -j DROP');
+  });
+});
+
+test('neither arguments nor a list is a mistake in the usage', () => {
+  expect(victim.person(['add', '--timeout', '1h'])).toMatchObject({ status: USAGE, stdout: '' });
+  expect(victim.person(['delete'])).toMatchObject({ status: USAGE, stdout: '' });
+});
+
+test('thousands of blocks of addresses are compared in a moment', () => {
+  const blocks = Array.from({ length: 4000 }, (_, n) => `10.${n >> 8}.${n & 255}.0/24`);
+  const response = withList('add', blocks, '--dry-run');
+  expect(response).toMatchObject({ status: 0, stderr: '' });
+  expect(response.durationMs).toBeLessThan(5000);
+});
+
+describe('ten thousand addresses', () => {
+  const MANY = 10_000;
+  const STARTED = '/var/tmp/started';
+
+  /** From now on every start of a program that changes or lists rules leaves a line. */
+  function countStarts(): void {
+    for (const program of ['iptables', 'ip6tables']) {
+      for (const suffix of ['', '-restore', '-save']) {
+        const wrapper = `/var/tmp/counted-${program}${suffix}`;
+        const script = `#!/bin/bash\necho ${program}${suffix} >>${STARTED}\nexec /usr/sbin/${program}-nft${suffix} "$@"\n`;
+        victim.host.writeFile(wrapper, script, { mode: '0755' });
+        victim.host.symlink(wrapper, `/etc/alternatives/${program}${suffix}`);
+      }
+    }
+  }
+
+  function starts(): string[] {
+    return victim.host.readFile(STARTED).trimEnd().split('\n');
+  }
+
+  afterEach(() => {
+    victim.host.useIptables('nft');
+    victim.host.remove(STARTED);
+  });
+
+  test('of two families are blocked by one program each, and leave one line each', () => {
+    countStarts();
+    const six = Array.from({ length: 20 }, (_, index) => `2001:db8:ffff::${index + 1}`);
+    const response = withList('add', [...addresses(MANY), ...six]);
+    const blocked = starts();
+    expect(response).toMatchObject({ status: 0, stdout: `${MANY + 20} blocked\n`, stderr: '' });
+    expect(blocked).toEqual(['iptables-restore', 'ip6tables-restore']);
+    expect(new Set(response.lines).size).toBe(MANY + 20);
+    expect(victim.host.must(['bash', '-c', 'iptables-save | grep -c "INPUT.*DROP"'])).toBe(
+      `${MANY}\n`,
+    );
+  });
+
+  test('are released within a minute, and leave neither rule nor row', () => {
+    withList('add', addresses(MANY));
+    const response = withList('delete', addresses(MANY));
+    expect(response).toMatchObject({ status: 0, stderr: '' });
+    expect(response.durationMs).toBeLessThan(60_000);
+    expect(response.lines).toHaveLength(MANY);
+    expect(victim.allRules()).toEqual([]);
+    expect(victim.books()).toEqual([]);
+  });
+});
+
+describe('work of more than half a second', () => {
+  beforeEach(() => {
+    const script = '#!/bin/bash\nsleep 0.7\nexec /usr/sbin/iptables-nft-restore "$@"\n';
+    victim.host.writeFile('/var/tmp/slow-restore', script, { mode: '0755' });
+    victim.host.symlink('/var/tmp/slow-restore', '/etc/alternatives/iptables-restore');
+  });
+  afterEach(() => {
+    victim.host.useIptables('nft');
+  });
+
+  test.each(['add', 'delete'])(
+    'shows a bar on a terminal, which is gone in the end: %s',
+    async (verb) => {
+      if (verb === 'delete') victim.person(['add', A, B]);
+      const argv = [victim.agent.program(), verb, A, B];
+      const screen = await runOnTerminal(victim.host, argv, { columns: 80 });
+      const done = verb === 'add' ? 'blocked' : 'released';
+      expect(screen.status).toBe(0);
+      expect(screen.output).toMatch(/\[#+\.*\] \d+\/\d+/);
+      expect(seen(screen)).toEqual([`${A} ${done}`, `${B} ${done}`]);
+    },
+  );
+
+  test('shows none in a pipe', () => {
+    expect(victim.person(['add', A, B])).toMatchObject({ status: 0, stderr: '' });
+  });
+});
+
+test('a few addresses are done before there is a bar', async () => {
+  const { output } = await runOnTerminal(victim.host, [victim.agent.program(), 'add', A, B]);
+  expect(output).toBe(`${A} blocked\n${B} blocked\n`);
+});

@@ -1,0 +1,447 @@
+// What keeps books and kernel together: flush, expire, restore, reconcile, and who is never blocked.
+import type { ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, describe, expect, jest, test } from '@jest/globals';
+import { runOnTerminal, seen } from '../support/terminal.ts';
+import { createVictim, ossecLine, type Victim } from '../support/victim.ts';
+import { collectLines, eventually } from '../support/wait.ts';
+
+jest.setTimeout(60_000);
+
+const A = '203.0.113.7';
+const B = '203.0.113.8';
+const C = '203.0.113.100';
+const A6 = '2001:db8:ffff::7';
+const USAGE = 64;
+const BAD_DATA = 65;
+
+let victim: Victim;
+beforeAll(async () => {
+  victim = await createVictim();
+});
+afterEach(() => {
+  victim.reset();
+});
+afterAll(() => victim.dispose());
+
+function rule(...words: readonly string[]): void {
+  victim.host.must(['iptables', '-w', ...words]);
+}
+
+function addresses(): string[] {
+  return victim.books().map(({ address }) => address);
+}
+
+describe('flush', () => {
+  const onTerminal = (typed: string): ReturnType<typeof runOnTerminal> => {
+    const answer = { to: '[y/N] ', typed: `${typed}\n` };
+    return runOnTerminal(victim.host, [victim.agent.program(), 'flush'], { columns: 80, answer });
+  };
+
+  test.each(['y', 'Yes'])('on a terminal asks, and %s releases all', async (answer) => {
+    victim.add(A);
+    victim.person(['add', B, A6]);
+    const screen = await onTerminal(answer);
+    expect(screen.status).toBe(0);
+    expect(screen.output).toContain('Release 3 blocked addresses? [y/N] ');
+    expect(seen(screen).at(-1)).toBe('3 released');
+    expect(victim.allRules()).toEqual([]);
+    expect(victim.books()).toEqual([]);
+    expect(victim.log().slice(-3).join()).toMatch(/ delete .* delete .* delete /);
+  });
+
+  test.each([['n'], [''], ['yesterday']])(
+    'on a terminal asks, and %j releases nothing',
+    async (answer) => {
+      victim.person(['add', A]);
+      const screen = await onTerminal(answer);
+      expect(screen.status).toBe(USAGE);
+      expect(screen.output).toContain('nothing was released');
+      expect(victim.rules(A)).toHaveLength(2);
+      expect(addresses()).toEqual([A]);
+    },
+  );
+
+  test('elsewhere refuses without --yes', () => {
+    victim.person(['add', A]);
+    const argv = [victim.agent.program(), 'flush'];
+    const { status, stdout, stderr } = victim.host.run(argv, { input: 'y\n' });
+    expect({ status, stdout }).toEqual({ status: USAGE, stdout: '' });
+    expect(stderr).toContain('--yes');
+    expect(victim.rules(A)).toHaveLength(2);
+  });
+
+  test('--yes asks nobody, also on a terminal', async () => {
+    victim.person(['add', A]);
+    const argv = [victim.agent.program(), 'flush', '--yes'];
+    expect((await runOnTerminal(victim.host, argv)).output).toBe('1 released\n');
+  });
+
+  test('--origin manual keeps what Wazuh holds, and says how many', () => {
+    victim.add(A);
+    victim.person(['add', A, B]);
+    victim.ossec({ srcip: C });
+    const { stdout, lines } = victim.person(['flush', '--origin', 'manual', '--yes']);
+    expect(stdout).toBe('1 released\n1 kept, which others still hold\n');
+    expect(lines.join('\n')).toMatch(/ kept - 203\.0\.113\.7 [^]* delete - 203\.0\.113\.8 /);
+    expect(addresses()).toEqual([A, C]);
+    expect(victim.banOn(A)?.holds.map(({ origin }) => origin)).toEqual(['wazuh']);
+    expect(victim.rules(A)).toHaveLength(2);
+    expect(victim.rules(B)).toEqual([]);
+  });
+
+  test('leaves the rules of others alone', () => {
+    rule('-A', 'INPUT', '-s', C, '-j', 'DROP');
+    victim.person(['add', A]);
+    expect(victim.person(['flush', '--yes']).stdout).toBe('1 released\n');
+    expect(victim.allRules()).toEqual([`-A INPUT -s ${C}/32 -j DROP`]);
+  });
+
+  test('of nothing is no error', () => {
+    expect(victim.person(['flush', '--yes'])).toMatchObject({ status: 0, stdout: '0 released\n' });
+  });
+});
+
+describe('expire', () => {
+  test('releases what is due, says and logs it, and leaves the rest', async () => {
+    victim.person(['add', B, '--timeout', '1h']);
+    victim.person(['add', C]);
+    victim.person(['add', A, '--timeout', '1s']);
+    const response = await eventually('the end of a second', () => {
+      const now = victim.person(['expire']);
+      return now.stdout === '' ? null : now;
+    });
+    expect(response).toMatchObject({ status: 0, stdout: `${A} released\n`, stderr: '' });
+    expect(response.lines).toEqual([expect.stringMatching(ossecLine('delete', A))]);
+    expect(addresses()).toEqual([B, C]);
+    expect(victim.rules(A)).toEqual([]);
+    expect(victim.person(['history', A, '--json']).stdout).toContain('"reason":"expired"');
+  });
+
+  test('fails where the kernel does not obey, and the block stays due', async () => {
+    victim.person(['add', A, '--timeout', '1s']);
+    victim.host.useIptables('none');
+    const failed = await eventually('the end of a second', () => {
+      const now = victim.person(['expire']);
+      return now.status === 0 ? null : now;
+    });
+    victim.host.useIptables('nft');
+    expect(failed.status).toBe(69);
+    expect(victim.rules(A)).toHaveLength(2);
+    expect(victim.person(['expire']).status).toBe(0);
+    expect(victim.rules(A)).toEqual([]);
+  });
+});
+
+describe('expire --watch', () => {
+  const children: ChildProcess[] = [];
+  afterEach(() => {
+    for (const child of children.splice(0)) child.kill('SIGKILL');
+  });
+  const watch = (launcher = [victim.agent.program()]): ChildProcess => {
+    const child = victim.host.spawn([...launcher, 'expire', '--watch'], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    children.push(child);
+    return child;
+  };
+  const linesOf = ({ stdout }: ChildProcess): string[] => {
+    if (stdout === null) throw new Error('stdout is not a pipe');
+    return collectLines(stdout);
+  };
+  const errorsOf = ({ stderr }: ChildProcess): string[] => {
+    if (stderr === null) throw new Error('stderr is not a pipe');
+    return collectLines(stderr);
+  };
+  /** Its first round is over once it waits for events, which it does nowhere else. */
+  const asleep = (child: ChildProcess): Promise<unknown> => {
+    return eventually('the watch to sleep', () => {
+      const state = victim.host.must(['ps', '-o', 'stat=,wchan=', '-p', String(child.pid)]);
+      return /^S.*(?:epoll|ep_poll)/.test(state);
+    });
+  };
+
+  test('releases a block at its deadline, without another run', async () => {
+    victim.person(['add', A, '--timeout', '2s']);
+    const due = Date.parse(victim.banOn(A)?.holds[0]?.expires ?? '');
+    const lines = linesOf(watch());
+    await eventually('the release', () => lines.includes(`${A} released`));
+    expect(Date.now() - due).toBeLessThan(1500);
+    expect(victim.rules(A)).toEqual([]);
+    expect(victim.log().at(-1)).toMatch(ossecLine('delete', A));
+  });
+
+  test('releases a block that was made while it slept, no later than a few seconds', async () => {
+    const child = watch();
+    const lines = linesOf(child);
+    await asleep(child);
+    victim.add(B);
+    victim.person(['add', A, '--timeout', '1s']);
+    await eventually('the release', () => lines.includes(`${A} released`), { timeoutMs: 8000 });
+    expect(addresses()).toEqual([B]);
+  });
+
+  test('holds no lock while it sleeps', async () => {
+    await asleep(watch());
+    const response = victim.person(['add', A]);
+    expect(response).toMatchObject({ status: 0, stderr: '' });
+    expect(response.durationMs).toBeLessThan(2500);
+    victim.host.must(['flock', '--nonblock', '/run/firewall-drop/lock', 'true']);
+  });
+
+  test.each(['SIGTERM', 'SIGINT'] as const)('ends at once and cleanly at %s', async (signal) => {
+    const child = watch();
+    await asleep(child);
+    const complaints = errorsOf(child);
+    const ended = once(child, 'close');
+    const beganMs = performance.now();
+    child.kill(signal);
+    await ended;
+    expect(performance.now() - beganMs).toBeLessThan(1500);
+    expect({ status: child.exitCode, signal: child.signalCode, complaints }).toEqual({
+      status: 0,
+      signal: null,
+      complaints: [],
+    });
+  });
+
+  test('goes on after a round that failed', async () => {
+    victim.person(['add', A, '--timeout', '1s']);
+    victim.host.useIptables('none');
+    const complaints = errorsOf(watch());
+    await eventually('the failure', () => complaints.length > 0);
+    victim.host.useIptables('nft');
+    await eventually('the release', () => victim.rules(A).length === 0);
+    expect(victim.log().at(-1)).toMatch(ossecLine('delete', A));
+  });
+
+  test('goes on after it has run for hours', async () => {
+    // The bundle that the executable is made of, told that its process is old.
+    const dist = join(__dirname, '../../dist');
+    const old = '/var/tmp/old.cjs';
+    victim.host.writeFile(
+      old,
+      `const { uptime } = process;
+       process.uptime = () => uptime() + 7200;
+       require('node:sea').getAsset = (name) => {
+         return require('node:fs').readFileSync(${JSON.stringify(dist)} + '/' + name, 'utf8');
+       };`,
+    );
+    victim.person(['add', A, '--timeout', '1s']);
+    const child = watch([process.execPath, '--require', old, `${dist}/firewall-drop.cjs`]);
+    const complaints = errorsOf(child);
+    const lines = linesOf(child);
+    await eventually('a release or a complaint', () => lines[0] ?? complaints[0]);
+    expect(complaints).toEqual([]);
+    expect(lines).toEqual([`${A} released`]);
+  });
+});
+
+describe('restore', () => {
+  test('puts back what a reboot took, of both families, and counts it', () => {
+    victim.add(A);
+    victim.person(['add', B, A6]);
+    victim.flushRules();
+    expect(victim.person(['restore'])).toMatchObject({
+      status: 0,
+      stdout: '3 blocked, put back\n',
+      lines: [],
+    });
+    expect(victim.allRules()).toHaveLength(6);
+  });
+
+  test('does not put back what is over', async () => {
+    victim.person(['add', A, '--timeout', '1s']);
+    victim.person(['add', B]);
+    await eventually(
+      'its end',
+      () => Date.parse(victim.banOn(A)?.holds[0]?.expires ?? '') < Date.now(),
+    );
+    victim.flushRules();
+    const { stdout, lines } = victim.person(['restore']);
+    expect(stdout).toContain('1 blocked, put back\n');
+    expect(lines).toEqual([expect.stringMatching(ossecLine('delete', A))]);
+    expect(victim.rules(A)).toEqual([]);
+  });
+
+  test('releases what has become protected, and says so', () => {
+    victim.person(['add', A, B]);
+    victim.configure(`[protect]\nallow = ["${A}"]\n`);
+    expect(victim.person(['restore']).stdout).toBe(
+      `${A} released: it is protected\n1 blocked, already in place\n`,
+    );
+    expect(victim.rules(A)).toEqual([]);
+    expect(addresses()).toEqual([B]);
+  });
+});
+
+describe('reconcile', () => {
+  const CASES: [string, () => void, RegExp | null][] = [
+    [
+      'a rule that is gone',
+      () => {
+        rule('-D', 'INPUT', '-s', A, '-j', 'DROP');
+      },
+      null,
+    ],
+    [
+      'a ban without any rule',
+      () => {
+        for (const chain of ['INPUT', 'FORWARD']) rule('-D', chain, '-s', A, '-j', 'DROP');
+      },
+      /^203\.0\.113\.7: in the books, and no rule in the kernel$/m,
+    ],
+    [
+      'a rule that is twice',
+      () => {
+        rule('-I', 'INPUT', '-s', A, '-j', 'DROP');
+      },
+      null,
+    ],
+    [
+      'a rule behind one that accepts',
+      () => {
+        rule('-I', 'INPUT', '-s', '203.0.113.0/24', '-j', 'ACCEPT');
+      },
+      null,
+    ],
+  ];
+
+  test.each(CASES)('mends %s', (_, disturb, said) => {
+    victim.person(['add', A, B]);
+    disturb();
+    const { status, stdout } = victim.person(['reconcile']);
+    expect(status).toBe(0);
+    if (said !== null) expect(stdout).toMatch(said);
+    expect(stdout).toContain('2 blocked, put back\n');
+    expect(victim.rules(A)).toHaveLength(2);
+    expect(victim.person(['reconcile']).stdout).toBe('2 blocked, already in place\n');
+    expect(JSON.parse(victim.person(['status', A, '--json']).stdout)).toMatchObject({
+      blocked: true,
+      cause: 'exact',
+    });
+  });
+
+  test.each(CASES)('--dry-run shows %s, changes nothing, and says 1', (_, disturb, said) => {
+    victim.person(['add', A]);
+    disturb();
+    const before = victim.allRules();
+    const { status, stdout, lines } = victim.person(['reconcile', '--dry-run']);
+    expect(status).toBe(1);
+    if (said !== null) expect(stdout).toMatch(said);
+    expect(stdout).toContain(`-I INPUT 1 -s ${A}/32 -j DROP`);
+    expect(lines).toEqual([]);
+    expect(victim.allRules()).toEqual(before);
+  });
+
+  test('--dry-run where all is well says 0', () => {
+    victim.person(['add', A, A6]);
+    const { status, stdout } = victim.person(['reconcile', '--dry-run']);
+    expect(status).toBe(0);
+    expect(stdout).toMatch(/^nothing to do/);
+  });
+
+  test('shows a drop rule that no ban stands behind, and leaves it alone', () => {
+    rule('-A', 'INPUT', '-s', C, '-j', 'DROP');
+    victim.person(['add', A]);
+    const { status, stdout } = victim.person(['reconcile']);
+    expect(status).toBe(0);
+    expect(stdout).toContain(`${C}: dropped in INPUT, and not in the books; left alone\n`);
+    expect(victim.rules(C)).toHaveLength(1);
+    expect(victim.person(['reconcile', '--dry-run']).status).toBe(0);
+  });
+});
+
+describe('protect', () => {
+  test('check says by which entry and from where, and 0', () => {
+    victim.configure('[protect]\nallow = ["203.0.113.0/28"]\n');
+    victim.setOssecConf('<global><white_list>198.51.100.9</white_list></global>');
+    const check = (address: string): [number | null, string] => {
+      const { status, stdout } = victim.person(['protect', 'check', address]);
+      return [status, stdout];
+    };
+    expect(check(A)).toEqual([
+      0,
+      `${A} is protected (203.0.113.0/28: protect.allow of /etc/firewall-drop/config.toml)\n`,
+    ]);
+    expect(check('198.51.100.9')).toEqual([
+      0,
+      '198.51.100.9 is protected (198.51.100.9: white_list of ossec.conf)\n',
+    ]);
+    expect(check('::ffff:127.0.0.1')).toEqual([
+      0,
+      '127.0.0.1 is protected (127.0.0.0/8: loopback)\n',
+    ]);
+  });
+
+  test('check of a block that contains a protected address says yes, and names it', () => {
+    victim.configure(`[protect]\nallow = ["${A}"]\n`);
+    const { status, stdout } = victim.person(['protect', 'check', '203.0.113.0/24']);
+    expect(status).toBe(0);
+    expect(stdout).toContain(`203.0.113.0/24 is protected (${A}: `);
+  });
+
+  test('check says 1 for an address that is not', () => {
+    expect(victim.person(['protect', 'check', A])).toMatchObject({
+      status: 1,
+      stdout: `${A} is not protected\n`,
+      lines: [],
+    });
+  });
+
+  test.each([
+    ['check', USAGE],
+    ['check example.com', BAD_DATA],
+    ['', USAGE],
+    ['chekc', USAGE],
+  ])('protect %s: status %d', (words, status) => {
+    const args = ['protect', ...words.split(' ').filter(Boolean)];
+    expect(victim.person(args)).toMatchObject({ status, stdout: '' });
+  });
+
+  test('list names every entry that check knows, and which even --force does not override', () => {
+    victim.configure(`[protect]\nallow = ["${A}"]\n`);
+    const { status, stdout } = victim.person(['protect', 'list']);
+    expect(status).toBe(0);
+    expect(stdout).toMatch(/^127\.0\.0\.0\/8 +yes +loopback$/m);
+    expect(stdout).toMatch(/^203\.0\.113\.7 +no +protect\.allow of /m);
+    expect(victim.person(['add', A, '--force']).status).toBe(0);
+    expect(victim.person(['add', '127.0.0.1', '--force']).status).toBe(BAD_DATA);
+  });
+});
+
+describe('the address that one is logged in from', () => {
+  const ssh = (address: string): string => `${address} 50022 198.51.100.2 22`;
+
+  test('is refused, with the reason and the way to override it', () => {
+    const env = { SSH_CONNECTION: ssh(A) };
+    const refused = victim.person(['add', A], { env });
+    expect(refused).toMatchObject({ status: BAD_DATA, stdout: '' });
+    expect(refused.stderr).toContain('the address that you are logged in from); --force');
+    expect(victim.person(['add', A, '--force'], { env }).status).toBe(0);
+  });
+
+  test('is found in a block of addresses', () => {
+    const env = { SSH_CONNECTION: ssh(A6) };
+    const { status, stderr } = victim.person(['add', '2001:db8:ffff::/48'], { env });
+    expect(status).toBe(BAD_DATA);
+    expect(stderr).toContain(A6);
+  });
+
+  test('is found where only a parent’s environment tells it, as after sudo', () => {
+    const inner = `env --ignore-environment PATH="$PATH" bash -c '"$0" add ${A}; exit $?' "$0"; exit $?`;
+    const { status, stderr } = victim.host.run(['bash', '-c', inner, victim.agent.program()], {
+      env: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', SSH_CONNECTION: ssh(A) },
+    });
+    expect(status).toBe(BAD_DATA);
+    expect(stderr).toContain('logged in from');
+    expect(victim.allRules()).toEqual([]);
+  });
+
+  test('keeps nobody from being released, nor Wazuh from blocking', () => {
+    const env = { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', SSH_CONNECTION: ssh(A) };
+    expect(victim.add(A, { env }).status).toBe(0);
+    expect(victim.person(['delete', A], { env }).stdout).toBe(`${A} released\n`);
+  });
+});

@@ -1,0 +1,586 @@
+// What a person is shown: lists, one address, all of it, and what happened; held against the kernel and real packets.
+import { once } from 'node:events';
+import { afterAll, afterEach, beforeAll, describe, expect, jest, test } from '@jest/globals';
+import { createHost, type Host } from '../support/host.ts';
+import { type Addresses, connectHosts } from '../support/network.ts';
+import { runOnTerminal, seen } from '../support/terminal.ts';
+import { canConnect, canPing, listen, type Listener } from '../support/traffic.ts';
+import { createVictim, type ListedBan, type Response, type Victim } from '../support/victim.ts';
+import { collectLines, eventually } from '../support/wait.ts';
+
+jest.setTimeout(60_000);
+
+const A = '203.0.113.7';
+const B = '203.0.113.8';
+const C = '203.0.113.100';
+const A6 = '2001:db8:ffff:1111:2222:3333:4444:5555';
+const PORT = 4022;
+const USAGE = 64;
+const NOT_BLOCKED = 1;
+
+let victim: Victim;
+let attacker: Host;
+let from: Addresses;
+let to: Addresses;
+let service: Listener;
+beforeAll(async () => {
+  victim = await createVictim();
+  attacker = await createHost('attacker');
+  [from, to] = connectHosts(attacker, victim.host);
+  service = await listen(victim.host, PORT);
+});
+afterEach(() => {
+  victim.host.must(['iptables', '-w', '-P', 'INPUT', 'ACCEPT']);
+  victim.host.must(['bash', '-c', 'iptables -w -F; iptables -w -X']);
+  victim.reset();
+});
+afterAll(async () => {
+  await service.close();
+  await attacker.dispose();
+  await victim.dispose();
+});
+
+function rule(...words: readonly string[]): void {
+  victim.host.must(['iptables', '-w', ...words]);
+}
+
+function list(...options: readonly string[]): string[] {
+  return victim
+    .person(['list', ...options])
+    .stdout.trimEnd()
+    .split('\n');
+}
+
+interface Kernel {
+  readonly kernel: string;
+  readonly packets: number;
+  readonly bytes: number;
+}
+
+function inKernel(address: string): (ListedBan & Kernel) | undefined {
+  return victim.banOn(address) as (ListedBan & Kernel) | undefined;
+}
+
+describe('list', () => {
+  test('says of a rule that somebody took away that it is missing', () => {
+    victim.person(['add', A, B]);
+    for (const chain of ['INPUT', 'FORWARD']) rule('-D', chain, '-s', A, '-j', 'DROP');
+    expect(inKernel(A)).toMatchObject({ phase: 'blocked', kernel: 'missing' });
+    expect(inKernel(B)).toMatchObject({ kernel: 'yes' });
+    expect(list()[1]).toMatch(/^203\.0\.113\.7 .* missing /);
+  });
+
+  test('of a host without iptables says that the kernel is not known, and lists all the same', () => {
+    victim.person(['add', A]);
+    victim.host.useIptables('none');
+    const { status, stdout, stderr } = victim.person(['list']);
+    victim.host.useIptables('nft');
+    expect(status).toBe(0);
+    expect(stdout).toMatch(/^203\.0\.113\.7 .* unknown /m);
+    expect(stderr).toContain('iptables-save');
+  });
+
+  test('counts the packets and bytes that a block has dropped', () => {
+    victim.person(['add', from.ipv4, from.ipv6]);
+    expect(canPing(attacker, to.ipv4, { timeoutMs: 100 })).toBe(false);
+    expect(canPing(attacker, to.ipv4, { timeoutMs: 100 })).toBe(false);
+    expect(canPing(attacker, to.ipv6, { timeoutMs: 100 })).toBe(false);
+    // 20 bytes of IPv4, 8 of ICMP, 56 of ping's own.
+    expect(inKernel(from.ipv4)).toMatchObject({ packets: 2, bytes: 168 });
+    expect(inKernel(from.ipv6)?.packets).toBeGreaterThanOrEqual(1);
+    expect(list()[1]).toMatch(/^198\.51\.100\.1 .* yes +2 +168$/);
+  });
+
+  test('--origin shows only what that origin holds, also of an address that several hold', () => {
+    victim.add(A);
+    victim.person(['add', A, B]);
+    victim.ossec({ srcip: C });
+    expect(list('--plain', '--origin', 'manual')).toEqual([A, B]);
+    expect(list('--plain', '--origin', 'ossec')).toEqual([C]);
+    const { bans } = JSON.parse(list('--json', '--origin', 'wazuh').join('')) as {
+      bans: ListedBan[];
+    };
+    expect(bans.map(({ address, holds }) => [address, holds.map(({ origin }) => origin)])).toEqual([
+      [A, ['wazuh']],
+    ]);
+    expect(list('--origin', 'repeat')).toEqual(['nothing is blocked']);
+  });
+
+  test('--expiring-within leaves out what ends later or never', () => {
+    victim.person(['add', A, '--timeout', '5m']);
+    victim.person(['add', B, '--timeout', '2h']);
+    victim.person(['add', C]);
+    expect(list('--plain', '--expiring-within', '10m')).toEqual([A]);
+    expect(list('--plain', '--expiring-within', '1d')).toEqual([A, B]);
+  });
+
+  test('--sort orders by age, end, address as a number, or packets', () => {
+    victim.person(['add', C]);
+    victim.person(['add', A, '--timeout', '2h']);
+    victim.person(['add', A6]);
+    victim.person(['add', B, '--timeout', '1h']);
+    rule('-R', 'INPUT', '1', '-s', B, '-j', 'DROP', '-c', '7', '420');
+    expect(list('--plain')).toEqual([C, A, A6, B]);
+    expect(list('--plain', '--sort', 'since')).toEqual([C, A, A6, B]);
+    expect(list('--plain', '--sort', 'expires')).toEqual([B, A, C, A6]);
+    expect(list('--plain', '--sort', 'address')).toEqual([A, B, C, A6]);
+    expect(list('--plain', '--sort', 'packets')).toEqual([B, C, A, A6]);
+  });
+
+  test('--limit shows the first so many', () => {
+    victim.person(['add', B, A, C]);
+    expect(list('--plain', '--sort', 'address', '--limit', '2')).toEqual([A, B]);
+  });
+
+  test.each([
+    ['--limit', '0'],
+    ['--limit', '-1'],
+    ['--limit', 'many'],
+    ['--expiring-within', 'never'],
+    ['--expiring-within', 'soon'],
+    ['--origin', 'sshd'],
+    ['--sort', 'colour'],
+  ])('%s %s is a mistake in the usage', (option, value) => {
+    expect(victim.person(['list', `${option}=${value}`])).toMatchObject({
+      status: USAGE,
+      stdout: '',
+    });
+  });
+
+  test('--plain of nothing prints nothing', () => {
+    expect(victim.person(['list', '--plain'])).toMatchObject({ status: 0, stdout: '' });
+  });
+
+  test('--plain names an address once, however many hold it, and delete --file - reads it', () => {
+    victim.add(A);
+    victim.person(['add', A, A6, '203.0.113.128/25']);
+    const script = '"$0" list --plain | "$0" delete --file -';
+    const printed = victim.host.must(['bash', '-c', script, victim.agent.program()]);
+    expect(printed).toBe(`${A} released\n203.0.113.128/25 released\n${A6} released\n`);
+    expect(victim.books()).toEqual([]);
+  });
+
+  test('--csv has a heading, quotes what must be quoted, and gives no formula to a spreadsheet', () => {
+    victim.person(['add', A, '--reason', 'a, "b"']);
+    victim.person(['add', B, '--reason', '=HYPERLINK("http://x")']);
+    const [heading, first, second] = list('--csv');
+    expect(heading).toBe(
+      'address,since_utc,expires_in,origin,rule,alert,backend,kernel,packets,bytes,reason',
+    );
+    expect(first).toMatch(/^203\.0\.113\.7,.*,never,manual,0,.*,iptables,yes,0,0,"a, ""b"""$/);
+    expect(second).toMatch(/,"'=HYPERLINK\(""http:\/\/x""\)"$/);
+  });
+});
+
+describe('a table', () => {
+  const fill = (): void => {
+    victim.add(A);
+    victim.person([
+      'add',
+      A6,
+      '--timeout',
+      '2h',
+      '--reason',
+      'a long story about a scan '.repeat(5),
+    ]);
+    victim.flushRules();
+    victim.person(['add', C]);
+  };
+  const onTerminal = (
+    words: readonly string[],
+    options: Parameters<typeof runOnTerminal>[2],
+  ): ReturnType<typeof runOnTerminal> => {
+    return runOnTerminal(victim.host, [victim.agent.program(), ...words], options);
+  };
+
+  test('has colours on a terminal, for what is wrong', async () => {
+    fill();
+    const { output } = await onTerminal(['list'], { columns: 200 });
+    expect(output).toContain('\u001b[31mmissing\u001b[0m');
+    expect(output).toMatch(/ {2}yes {4}/);
+  });
+
+  test.each([
+    ['NO_COLOR is set', { NO_COLOR: '1' }],
+    ['the terminal is a dumb one', { TERM: 'dumb' }],
+  ])('has no colours where %s', async (_, variables) => {
+    fill();
+    const { output } = await onTerminal(['list'], { columns: 200, variables });
+    expect(output).toContain('missing');
+    expect(output).not.toContain('\u001b');
+  });
+
+  test('has colours where NO_COLOR is there and empty, as no-color.org has it', async () => {
+    fill();
+    const variables = { NO_COLOR: '' };
+    expect((await onTerminal(['list'], { columns: 200, variables })).output).toContain(
+      '\u001b[31m',
+    );
+  });
+
+  test('has no colours in a pipe', () => {
+    fill();
+    expect(victim.person(['list']).stdout).not.toContain('\u001b');
+  });
+
+  test.each([
+    ['list', 60, '2001:db8:ffff::7'],
+    ['list', 80, A6],
+    ['list', 120, A6],
+    ['history', 60, '2001:db8:ffff::7'],
+    ['history', 80, A6],
+  ])('of %s fits a terminal of %d columns, and cuts no address', async (command, columns, ipv6) => {
+    victim.add(A);
+    victim.person(['add', ipv6, C, '--timeout', '2h', '--reason', 'a long story '.repeat(10)]);
+    const lines = seen(await onTerminal([command], { columns }));
+    for (const address of [A, ipv6, C]) expect(lines.join('\n')).toContain(`${address} `);
+    expect(lines.filter((line) => line.length > columns)).toEqual([]);
+  });
+
+  test('in a pipe is as wide as its longest cell', () => {
+    fill();
+    const { stdout } = victim.person(['list']);
+    expect(stdout).toContain('a long story about a scan '.repeat(5).trim());
+    expect(stdout).not.toContain('…');
+  });
+
+  test('is cut nowhere on a terminal that does not know its size', async () => {
+    fill();
+    expect(seen(await onTerminal(['list'], {})).join('\n')).not.toContain('…');
+  });
+});
+
+interface Status {
+  readonly blocked: boolean;
+  readonly cause: string | null;
+  readonly rule: { readonly chain: string; readonly spec: string } | null;
+  readonly partly: readonly { readonly spec: string }[];
+  readonly bans: readonly { readonly address: string }[];
+}
+
+function statusOf(address: string): { readonly told: Status; readonly status: number | null } {
+  const { status, stdout } = victim.person(['status', address, '--json']);
+  return { told: JSON.parse(stdout) as Status, status };
+}
+
+describe('status of an address', () => {
+  const lead = (): void => {
+    rule('-N', 'theirs');
+    rule('-A', 'INPUT', '-j', 'theirs');
+  };
+  const CASES: [string, () => void, Partial<Status>][] = [
+    ['that nobody blocks', () => undefined, { blocked: false, cause: null, rule: null, bans: [] }],
+    ['that we block', () => victim.person(['add', from.ipv4]), { blocked: true, cause: 'exact' }],
+    [
+      'in a block of addresses',
+      () => victim.person(['add', '198.51.100.0/31']),
+      { blocked: true, cause: 'block' },
+    ],
+    [
+      'that an admin blocks',
+      () => {
+        rule('-A', 'INPUT', '-s', from.ipv4, '-m', 'comment', '--comment', 'mine', '-j', 'DROP');
+      },
+      { blocked: true, cause: 'other', bans: [] },
+    ],
+    [
+      'that is dropped in a chain of somebody else',
+      () => {
+        lead();
+        rule('-A', 'theirs', '-s', '198.51.100.0/30', '-j', 'DROP');
+      },
+      { blocked: true, cause: 'other' },
+    ],
+    [
+      'that a chain of somebody else lets go on',
+      () => {
+        lead();
+        rule('-A', 'theirs', '-s', from.ipv4, '-j', 'RETURN');
+        rule('-A', 'theirs', '-j', 'DROP');
+      },
+      { blocked: false, cause: null },
+    ],
+    [
+      'where everybody is dropped by the policy',
+      () => {
+        rule('-P', 'INPUT', 'DROP');
+      },
+      { blocked: true, cause: 'policy', rule: null },
+    ],
+    [
+      'that is let in before the policy',
+      () => {
+        rule('-A', 'INPUT', '-s', from.ipv4, '-j', 'ACCEPT');
+        rule('-P', 'INPUT', 'DROP');
+      },
+      { blocked: false, cause: null },
+    ],
+    [
+      'all others of which are dropped',
+      () => {
+        rule('-A', 'INPUT', '!', '-s', from.ipv4, '-j', 'DROP');
+      },
+      { blocked: false },
+    ],
+    [
+      'that an admin lets in before our rule',
+      () => {
+        victim.person(['add', from.ipv4]);
+        rule('-I', 'INPUT', '-s', '198.51.100.0/24', '-j', 'ACCEPT');
+      },
+      { blocked: false, cause: null },
+    ],
+  ];
+
+  test.each(CASES)('%s tells what becomes of real packets', async (_, prepare, expected) => {
+    prepare();
+    const { told, status } = statusOf(from.ipv4);
+    expect(told).toMatchObject(expected);
+    expect(status).toBe(told.blocked ? 0 : NOT_BLOCKED);
+    expect(await canConnect(attacker, { address: to.ipv4, port: PORT })).toBe(!told.blocked);
+  });
+
+  test.each<[string, () => void]>([
+    [
+      'by a rule',
+      () => {
+        rule('-A', 'INPUT', '-s', from.ipv4, '-p', 'tcp', '--dport', '22', '-j', 'DROP');
+      },
+    ],
+    [
+      'in a chain that only some of its packets reach, as fail2ban does it',
+      () => {
+        rule('-N', 'f2b-sshd');
+        rule('-A', 'INPUT', '-p', 'tcp', '--dport', '22', '-j', 'f2b-sshd');
+        rule('-A', 'f2b-sshd', '-s', from.ipv4, '-j', 'DROP');
+      },
+    ],
+  ])('of which one port is dropped %s says not blocked, and names the rule', async (_, prepare) => {
+    prepare();
+    const { told, status } = statusOf(from.ipv4);
+    expect({ status, blocked: told.blocked }).toEqual({ status: NOT_BLOCKED, blocked: false });
+    expect(await canConnect(attacker, { address: to.ipv4, port: PORT })).toBe(true);
+    expect(told.partly).toEqual([
+      expect.objectContaining({ spec: expect.stringContaining(`-s ${from.ipv4}`) as unknown }),
+    ]);
+    expect(victim.person(['status', from.ipv4]).stdout).toMatch(/^some of its packets .*-j DROP/m);
+  });
+
+  test('of IPv6 asks the kernel’s other table', async () => {
+    victim.person(['add', from.ipv6]);
+    expect(statusOf(from.ipv6).told).toMatchObject({ blocked: true, cause: 'exact' });
+    expect(await canConnect(attacker, { address: to.ipv6, port: PORT })).toBe(false);
+    victim.person(['delete', from.ipv6]);
+    expect(statusOf(from.ipv6)).toMatchObject({ status: NOT_BLOCKED, told: { blocked: false } });
+  });
+
+  test('says in words by what, since when, by which alert, until when, and what happened', () => {
+    victim.setTimeouts(600);
+    victim.add(A);
+    const { status, stdout } = victim.person(['status', A]);
+    expect(status).toBe(0);
+    expect(stdout).toContain(
+      `${A} is blocked, by our rule for it (INPUT: -s ${A}/32 -j DROP)\nour books: ${A} blocked since 20`,
+    );
+    expect(stdout).toMatch(
+      /^ {2}held by wazuh, ends in 1[01]m(?: \d+s)?, rule 5710, alert 1628597593\.1234567 sshd: /m,
+    );
+    expect(stdout).toMatch(
+      /^history:\n {2}20\d\d-\d\d-\d\d [\d:]{8} {2}add {2}wazuh rule 5710 alert 1628597593\.1234567/m,
+    );
+  });
+
+  test('says what mends it where the books hold a ban and the kernel lets it through', () => {
+    victim.person(['add', A]);
+    victim.flushRules();
+    const { status, stdout } = victim.person(['status', A]);
+    expect(status).toBe(NOT_BLOCKED);
+    expect(stdout).toContain('but the kernel lets it through: firewall-drop reconcile');
+  });
+
+  test('that was released tells its history, and that the books hold no ban', () => {
+    victim.person(['add', A]);
+    victim.person(['delete', A]);
+    const { status, stdout } = victim.person(['status', A]);
+    expect(status).toBe(NOT_BLOCKED);
+    expect(stdout).toContain('our books hold no ban on it');
+    expect(stdout).toMatch(/ add {2}manual .*\n.* delete /);
+  });
+
+  test('that is no address is a mistake, and no answer', () => {
+    expect(victim.person(['status', 'example.com'])).toMatchObject({ status: 65, stdout: '' });
+  });
+});
+
+describe('status alone', () => {
+  interface Overview {
+    readonly nextExpiry: string | null;
+    readonly lastRun: string | null;
+    readonly store: { readonly bytes: number };
+  }
+  const overview = (): Overview => {
+    return JSON.parse(victim.person(['status', '--json']).stdout) as Overview;
+  };
+
+  test('of a host on which nothing has happened is all zero', () => {
+    expect(overview()).toMatchObject({
+      bans: 0,
+      byOrigin: {},
+      byFamily: {},
+      unfinished: 0,
+      lastRun: null,
+      nextExpiry: null,
+      drift: { missing: 0, unknown: 0, steps: 0 },
+    });
+  });
+
+  test('counts by origin and family, and tells the next expiry', () => {
+    victim.add(A);
+    victim.person(['add', A, A6, '--timeout', '2h']);
+    victim.person(['add', B, '--timeout', '1h']);
+    const told = overview();
+    expect(told).toMatchObject({
+      bans: 3,
+      byOrigin: { wazuh: 1, manual: 3 },
+      byFamily: { IPv4: 2, IPv6: 1 },
+      backend: 'iptables',
+      store: { path: '/var/lib/firewall-drop/state.db', volatile: false },
+    });
+    expect(told.store.bytes).toBeGreaterThan(0);
+    expect(told.nextExpiry).toBe(victim.banOn(B)?.holds[0]?.expires);
+    const { stdout } = victim.person(['status']);
+    expect(stdout).toMatch(/^bans +3 \(IPv4 2, IPv6 1, wazuh 1, manual 3\)$/m);
+    expect(stdout).toMatch(/^next expiry +in (?:59m \d+s|1h)$/m);
+    expect(stdout).toMatch(/^drift +none$/m);
+  });
+
+  test('tells where books and kernel differ, both ways', () => {
+    victim.person(['add', A, B]);
+    victim.flushRules();
+    rule('-I', 'INPUT', '-s', C, '-j', 'DROP');
+    expect(overview()).toMatchObject({ drift: { missing: 2, unknown: 1, steps: 1 } });
+    expect(victim.person(['status']).stdout).toMatch(
+      /^drift +2 bans have no rule.*reconcile; 1 drop rules of our shape/m,
+    );
+  });
+
+  test('tells that the kernel can not be asked, and the rest all the same', () => {
+    victim.person(['add', A]);
+    victim.host.useIptables('none');
+    const { status, stdout, stderr } = victim.person(['status', '--json']);
+    victim.host.useIptables('nft');
+    expect(status).toBe(0);
+    expect(JSON.parse(stdout)).toMatchObject({ bans: 1, drift: null });
+    expect(stderr).toContain('iptables-save');
+  });
+
+  test('changes nothing', () => {
+    victim.person(['add', A]);
+    victim.flushRules();
+    const before = victim.person(['history', '--json']).stdout;
+    victim.person(['status']);
+    victim.person(['status', A]);
+    expect(victim.allRules()).toEqual([]);
+    expect(victim.person(['history', '--json']).stdout).toBe(before);
+  });
+});
+
+describe('history', () => {
+  interface Line {
+    readonly id: number;
+    readonly verb: string;
+    readonly address: string;
+    readonly origin: string | null;
+  }
+  const linesOf = ({ stdout }: Response): Line[] => {
+    const lines = stdout.split('\n').filter((line) => line !== '');
+    return lines.map((line) => JSON.parse(line) as Line);
+  };
+  const history = (...words: readonly string[]): Line[] => {
+    return linesOf(victim.person(['history', '--json', ...words]));
+  };
+
+  test('tells what happened, oldest first, whoever did it', () => {
+    victim.add(A);
+    victim.person(['add', '127.0.0.1']);
+    victim.person(['add', A]);
+    victim.delete(A);
+    victim.person(['delete', A]);
+    const told = history().map(({ verb, address, origin }) => [verb, address, origin]);
+    expect(told).toEqual([
+      ['add', A, 'wazuh'],
+      ['refused', '127.0.0.1', 'manual'],
+      ['add', A, 'manual'],
+      ['kept', A, 'wazuh'],
+      ['delete', A, null],
+    ]);
+    const { stdout } = victim.person(['history']);
+    expect(stdout).toMatch(/^TIME UTC +WHAT +ADDRESS +ORIGIN +RULE +ALERT +REASON$/m);
+    expect(stdout.trimEnd().split('\n')).toHaveLength(6);
+  });
+
+  test('of an address leaves out all others', () => {
+    victim.person(['add', A, B, '203.0.113.0/24']);
+    expect(history(A).map(({ address }) => address)).toEqual([A]);
+    expect(history('203.0.113.0/24')).toHaveLength(1);
+    expect(history(C)).toEqual([]);
+  });
+
+  test('--limit shows the newest', () => {
+    victim.person(['add', A, B, C]);
+    expect(history('--limit', '2').map(({ address }) => address)).toEqual([B, C]);
+  });
+
+  test('--since leaves out what is older', async () => {
+    victim.person(['add', A]);
+    expect(history('--since', '1h')).toHaveLength(1);
+    await eventually('a second to pass', () => history('--since', '1s').length === 0);
+    victim.person(['add', B]);
+    expect(history('--since', '1h')).toHaveLength(2);
+  });
+
+  test.each(['never', 'yesterday', '-1d'])('--since %s is a mistake in the usage', (since) => {
+    expect(victim.person(['history', `--since=${since}`])).toMatchObject({ status: USAGE });
+  });
+
+  test('says when nothing happened', () => {
+    expect(victim.person(['history'])).toMatchObject({ status: 0, stdout: 'nothing happened\n' });
+  });
+
+  test('--follow prints what other processes do, each line once, until it is ended', async () => {
+    victim.person(['add', A]);
+    const argv = [victim.agent.program(), 'history', '--follow', '--json'];
+    const child = victim.host.spawn(argv, { stdio: ['ignore', 'pipe', 'inherit'] });
+    if (child.stdout === null) throw new Error('stdout is not a pipe');
+    const lines = collectLines(child.stdout);
+    await eventually('what happened before', () => lines.length === 1);
+    victim.add(B);
+    await eventually('the first that happened meanwhile', () => lines.length === 2);
+    victim.person(['delete', B, A]);
+    await eventually('the others', () => lines.length === 4);
+    const ended = once(child, 'exit');
+    child.kill('SIGTERM');
+    await ended;
+    const told = lines.map((line) => JSON.parse(line) as Line);
+    expect(told.map(({ verb, address }) => `${verb} ${address}`).toSorted()).toEqual([
+      `add ${A}`,
+      `add ${B}`,
+      `delete ${A}`,
+      `delete ${B}`,
+    ]);
+  });
+
+  test('--follow of one address holds no lock and leaves out all others', async () => {
+    const argv = [victim.agent.program(), 'history', A, '--follow'];
+    const child = victim.host.spawn(argv, { stdio: ['ignore', 'pipe', 'inherit'] });
+    if (child.stdout === null) throw new Error('stdout is not a pipe');
+    const lines = collectLines(child.stdout);
+    await eventually('the beginning', () => lines[0] === 'nothing happened');
+    expect(victim.person(['add', B, A]).status).toBe(0);
+    await eventually('a line', () => lines.length > 1);
+    const ended = once(child, 'exit');
+    child.kill('SIGTERM');
+    await ended;
+    expect(lines.slice(1)).toEqual([expect.stringContaining(`add   ${A}`)]);
+  });
+});

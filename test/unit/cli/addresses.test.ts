@@ -1,0 +1,164 @@
+// Addresses as a person hands them over: nothing is guessed, and what is wrong is said with what to write instead.
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import fc from 'fast-check';
+import { contains, makeAddress, type Address } from '../../../src/ban/address.ts';
+import { findOverlaps, quote, readAddress, readAddresses } from '../../../src/cli/addresses.ts';
+import { addressOf, codeOf } from '../support/workshop.ts';
+
+let directory: string;
+beforeAll(() => {
+  directory = mkdtempSync(join(tmpdir(), 'lists-'));
+});
+afterAll(() => {
+  rmSync(directory, { recursive: true });
+});
+
+function read(
+  lines: string,
+  words: readonly string[] = [],
+): { found: string[]; mistakes: string[] } {
+  const file = join(directory, 'list.txt');
+  writeFileSync(file, lines);
+  const { addresses, mistakes } = readAddresses(words, file);
+  return {
+    found: addresses.map(({ text }) => text),
+    mistakes: mistakes.map((mistake) => mistake.replace(`${directory}/`, '')),
+  };
+}
+
+describe('a list', () => {
+  test('may have blank lines, comments, white space and line ends of other systems', () => {
+    const { found, mistakes } = read('# a\n\n 203.0.113.9 # b\r\n\t2001:DB8::9\n203.0.113.0/24');
+    expect({ found, mistakes }).toEqual({
+      found: ['203.0.113.9', '2001:db8::9', '203.0.113.0/24'],
+      mistakes: [],
+    });
+  });
+
+  test('names a mistake with its line, counted with those that do not count', () => {
+    expect(read('# a\n\nx\n203.0.113.9\n203.0.113.9/24\n').mistakes).toEqual([
+      expect.stringMatching(/^list\.txt:3: "x" is not an address/),
+      expect.stringMatching(/^list\.txt:5: .* did you mean 203\.0\.113\.0\/24\?$/),
+    ]);
+  });
+
+  test('gives each address once, in the order given, arguments first', () => {
+    expect(read('203.0.113.9\n2001:db8::9\n203.0.113.9/32\n', ['2001:db8:0::9']).found).toEqual([
+      '2001:db8::9',
+      '203.0.113.9',
+    ]);
+  });
+
+  test('takes one address a line, and no more', () => {
+    expect(read('203.0.113.8 203.0.113.9\n203.0.113.8,203.0.113.9').mistakes).toHaveLength(2);
+  });
+
+  test('that can not be read is told by its name', () => {
+    expect(() => readAddresses([], join(directory, 'none'))).toThrow(join(directory, 'none'));
+    expect(codeOf(() => readAddresses([], directory))).toBe('BAD_DATA');
+  });
+
+  test('is not needed where there are arguments, but one of them is', () => {
+    expect(readAddresses(['203.0.113.9'], undefined).addresses).toHaveLength(1);
+    expect(codeOf(() => readAddresses([], undefined))).toBe('USAGE');
+  });
+});
+
+describe('an argument', () => {
+  test('that is no address stops everything', () => {
+    expect(codeOf(() => readAddresses(['203.0.113.9', 'x'], undefined))).toBe('BAD_DATA');
+  });
+
+  test.each([
+    ['203.0.113.9/24', 'did you mean 203.0.113.0/24?'],
+    ['2001:db8::1/32', 'did you mean 2001:db8::/32?'],
+    ['example.com', 'write for example 203.0.113.9'],
+    ['203.0.113.9/33', 'write for example 203.0.113.9'],
+    ['', 'write for example 203.0.113.9'],
+  ])('%j: %s', (text, advice) => {
+    expect(() => readAddress(text)).toThrow(advice);
+  });
+});
+
+test('what is quoted is on one line, and no longer than one', () => {
+  fc.assert(
+    fc.property(fc.string({ maxLength: 300, unit: 'binary' }), (text) => {
+      expect(quote(text)).not.toMatch(/[\n\r]/);
+      expect(quote(text).length).toBeLessThan(400);
+    }),
+  );
+  expect(quote('x'.repeat(1000))).toBe(`"${'x'.repeat(60)}…"`);
+});
+
+describe('overlaps', () => {
+  const overlaps = (added: readonly string[], known: readonly string[] = []): string[] => {
+    return findOverlaps(added.map(addressOf), known.map(addressOf)).map(
+      ([inner, outer]) => `${inner.text} in ${outer.text}`,
+    );
+  };
+
+  test.each<[string, string[], string[], string[]]>([
+    ['none between single addresses', ['203.0.113.8', '203.0.113.9'], ['203.0.113.8'], []],
+    [
+      'an address in a block',
+      ['203.0.113.9', '203.0.113.0/24'],
+      [],
+      ['203.0.113.9 in 203.0.113.0/24'],
+    ],
+    ['in a known block', ['203.0.113.9'], ['203.0.113.0/24'], ['203.0.113.9 in 203.0.113.0/24']],
+    [
+      'around a known address',
+      ['203.0.113.0/24'],
+      ['203.0.113.9'],
+      ['203.0.113.9 in 203.0.113.0/24'],
+    ],
+    ['none of what was there before', ['198.51.100.9'], ['203.0.113.9', '203.0.113.0/24'], []],
+    ['none with itself', ['203.0.113.0/24'], ['203.0.113.0/24'], []],
+    ['none across families', ['203.0.113.9'], ['2001:db8::/32'], []],
+  ])('%s', (_, added, known, expected) => {
+    expect(overlaps(added, known)).toEqual(expected);
+  });
+
+  test('are each told once, as a comparison of all with all finds them', () => {
+    const block = fc
+      .tuple(
+        fc.constantFrom(4 as const, 6 as const),
+        fc.integer({ min: 0, max: 255 }),
+        fc.integer({ min: 24, max: 32 }),
+      )
+      .map(([family, last, length]) =>
+        makeAddress(family, BigInt(last), family === 4 ? length : length + 96),
+      );
+    const pair = ([inner, outer]: readonly [Address, Address]): string =>
+      `${inner.text} ${outer.text}`;
+    fc.assert(
+      fc.property(
+        fc.array(block, { maxLength: 12 }),
+        fc.array(block, { maxLength: 12 }),
+        (added, known) => {
+          const all = [...new Map([...known, ...added].map((one) => [one.text, one])).values()];
+          const isNew = ({ text }: Address): boolean => added.some((one) => one.text === text);
+          const naive = all.flatMap((outer) =>
+            all
+              .filter((inner) => inner.text !== outer.text && contains(outer, inner))
+              .filter((inner) => isNew(inner) || isNew(outer))
+              .map((inner) => pair([inner, outer])),
+          );
+          expect(findOverlaps(added, known).map(pair).toSorted()).toEqual(naive.toSorted());
+        },
+      ),
+    );
+  });
+
+  test('of thousands of blocks are found in a moment', () => {
+    const blocks = Array.from({ length: 3000 }, (_, index) =>
+      makeAddress(4, BigInt(index) << 8n, 24),
+    );
+    const began = performance.now();
+    expect(findOverlaps(blocks, [])).toEqual([]);
+    expect(performance.now() - began).toBeLessThan(1000);
+  });
+});
