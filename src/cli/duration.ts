@@ -28,15 +28,17 @@ function sumOfParts(text: string): number | undefined {
   return seconds;
 }
 
-/** The two largest units that matter: `1h 30m`. */
+/** The largest unit and the one below it, where that is not nought: `1h 30m`, `2d`. */
 export function formatDuration(seconds: number): string {
-  let rest = Math.max(0, Math.round(seconds));
-  const parts: string[] = [];
-  for (const unit of ['w', 'd', 'h', 'm', 's']) {
-    const size = UNIT_SECONDS[unit] ?? 1;
+  const units = Object.entries(UNIT_SECONDS).toReversed();
+  const whole = Math.max(0, Math.round(seconds));
+  const first = units.findIndex(([, size]) => whole >= size);
+  if (first < 0) return '0s';
+  let rest = whole;
+  const parts = units.slice(first, first + 2).map(([unit, size]) => {
     const count = Math.floor(rest / size);
-    if (count > 0) parts.push(`${count}${unit}`);
     rest -= count * size;
-  }
-  return parts.length === 0 ? '0s' : parts.slice(0, 2).join(' ');
+    return count > 0 ? `${count}${unit}` : '';
+  });
+  return parts.filter((part) => part !== '').join(' ');
 }

@@ -100,8 +100,9 @@ const STATUSES = EXIT_MEANINGS.map(
 const EPILOGUE = `Exit status:
 ${STATUSES.join('\n')}
 
-Wazuh and OSSEC start this program themselves: with a message on standard input and no
-arguments, or with add|delete USER ADDRESS ALERT_ID RULE_ID. All of it: firewall-drop man`;
+Wazuh and OSSEC start this program themselves: with a message on standard
+input and no arguments, or with add|delete USER ADDRESS ALERT_ID RULE_ID.
+All of it: firewall-drop man`;
 
 function describeProgram(run: RunCommand): Argv {
   const yargs = require('yargs') as typeof Yargs;
