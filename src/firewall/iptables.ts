@@ -20,22 +20,33 @@ export interface IptablesView extends View {
   readonly chains: ChainRules;
 }
 
+/**
+ * iptables-nft walks past every rule that the same command has removed already, so many at once take the square of their
+ * number; and it walks from the chain's head, where the newest blocks are.
+ */
+export const MOST_PLAIN_AT_ONCE = 1000;
+
 const PLAIN_DROP = /^-s (\S+) -j DROP$/;
 
 export function createIptables(options: IptablesOptions): Backend<IptablesView> {
   const ours = [...options.chains, ...options.optionalChains];
   return {
     name: 'iptables',
+    mostReleases: MOST_PLAIN_AT_ONCE,
     inspect: (family) => editRules(family, options, []),
     read(output) {
       const chains = readChains(output, options, droppedSource);
       return { chains, extras: extrasOf(chains, options) };
     },
-    expect: (changes, extras) => expectedView([...options.chains, ...extras], changes, extras),
+    expect: (changes, extras) => {
+      return viewOf([...options.chains, ...extras], changes, 'released', extras);
+    },
     plan(family, view, changes) {
       const edits = editsFor(view.chains, options, changes.map(wishOf));
       return edits.length === 0 ? null : editRules(family, options, edits);
     },
+    foresee: (view, _command, changes) =>
+      viewOf([...options.chains, ...view.extras], changes, 'blocked', view.extras),
     census: (family) => listRules(family, options),
     readCensus: (output) => readCensus(output, ours),
   };
@@ -82,11 +93,13 @@ export function heldBy(rules: readonly Rule[], ours: readonly string[]): Map<str
   return held;
 }
 
-function expectedView(
+/** A kernel that holds the rules of those changes that go one way, and no others. */
+function viewOf(
   chains: readonly string[],
   changes: readonly Change[],
+  held: Change['to'],
   extras: readonly string[],
 ): IptablesView {
-  const held = changes.filter((change) => change.to === 'released').map((c) => c.address.text);
-  return { chains: new Map(chains.map((chain) => [chain, held])), extras };
+  const keys = changes.filter(({ to }) => to === held).map(({ address }) => address.text);
+  return { chains: new Map(chains.map((chain) => [chain, keys])), extras };
 }

@@ -8,7 +8,7 @@ import { DEFAULT_CONFIG, type Config } from '../config.ts';
 import { Diagnostics } from '../diagnostics.ts';
 import { describeError, type AppError } from '../errors.ts';
 import { createFirewall, type Firewall } from '../firewall/apply.ts';
-import { createIptables } from '../firewall/iptables.ts';
+import { chooseBackend } from '../firewall/choose.ts';
 import { readClock } from '../os/clock.ts';
 import { readRegularFile } from '../os/files.ts';
 import { run } from '../os/run.ts';
@@ -155,12 +155,7 @@ function takeLock(store: Store, config: Config, deadline: Deadline): AppError | 
 
 function openFirewall({ firewall }: Config, store: Store, deadline: Deadline): Firewall {
   return createFirewall({
-    backend: createIptables({
-      variant: firewall.variant,
-      chains: firewall.chains,
-      optionalChains: firewall.docker ? ['DOCKER-USER'] : [],
-      lockWaitSeconds: firewall.lockWaitSeconds,
-    }),
+    backend: chooseBackend(firewall),
     run,
     sleep,
     deadline,
