@@ -90,9 +90,9 @@ const TABLE = {
   firewall: {
     backend: {
       kind: 'choice',
-      choices: ['iptables', 'ipset'],
-      default: 'iptables',
-      doc: 'How the kernel is told. "iptables": one DROP rule per address and chain. "ipset": one set and\none rule for it; the kernel ends blocks by itself.',
+      choices: ['auto', 'iptables', 'ipset', 'nftables'],
+      default: 'auto',
+      doc: 'How the kernel is told. "iptables": one DROP rule per address and chain; "auto" too. "ipset":\none set and one rule for all of it, and the kernel ends blocks by itself. "nftables": the same in\na table of our own, without iptables. A change takes effect when nothing is blocked; from\niptables to ipset at once, completed by firewall-drop restore.',
     },
     set_name: {
       kind: 'word',

@@ -11,6 +11,8 @@ export interface ApplyTools {
   readonly sleep: (milliseconds: number) => void;
   readonly deadline: Deadline;
   readonly programTimeoutSeconds: number;
+  /** False while another backend may hold a part of what the books have: then they are not trusted. Absent: true. */
+  readonly booksAreItsOwn?: boolean;
   /** The chains beyond the usual that a family had when last seen, and where to note a difference. */
   readonly extras: (family: Family) => readonly string[];
   readonly noteExtras: (family: Family, extras: readonly string[]) => void;
@@ -29,6 +31,8 @@ export type ApplyOutcome = 'changed' | 'unchanged';
 
 /** How often one family is changed and looked at before we admit that something works against us. */
 const MOST_ATTEMPTS = 5;
+/** A plan looks a few times before and after each of its changes: at entries, at sets, at rules. */
+const MOST_LOOKS = 4;
 /** Status 4: the program met a lock, a race on the table, or no permission. Waits before trying again. */
 const BUSY_STATUS = 4;
 const BUSY_WAITS_MS: readonly number[] = [100, 300];
@@ -67,7 +71,11 @@ function apply(
   let outcome: ApplyOutcome = 'unchanged';
   for (const family of [4, 6] as const) {
     const own = changes.filter((change) => change.address.family === family);
-    if (own.length > 0 && applyFamily(family, own, tools, trustBooks)) outcome = 'changed';
+    if (
+      own.length > 0 &&
+      applyFamily(family, own, tools, trustBooks && tools.booksAreItsOwn !== false)
+    )
+      outcome = 'changed';
   }
   return outcome;
 }
@@ -84,7 +92,8 @@ function planFamily(family: Family, changes: readonly Change[], tools: ApplyTool
   const { backend } = tools;
   const commands: Command[] = [];
   let view = look(family, changes, tools);
-  while (commands.length < mostAttempts(changes)) {
+  const most = mostAttempts(changes) + MOST_LOOKS;
+  for (let round = 0; round < most; round += 1) {
     const command = backend.plan(family, view, changes);
     if (command === null) break;
     if (command.effect === undefined) commands.push(command);
@@ -127,23 +136,26 @@ function applyFamily(
   let failed: Attempt | null = null;
   let changed = false;
   let attempts = 0;
+  let looks = 0;
   for (;;) {
     const command = backend.plan(family, view, changes);
     if (command === null) {
       tools.noteExtras(family, view.extras);
       return changed;
     }
-    // A plan looks between its changes at most.
-    if (command.effect !== 'look') attempts += 1;
-    if (attempts > mostAttempts(changes)) throw endless(changes);
+    if (command.effect === 'look') looks += 1;
+    else attempts += 1;
+    if (attempts > mostAttempts(changes) || looks > MOST_LOOKS + attempts * MOST_LOOKS) {
+      throw endless(changes);
+    }
     // The kernel was looked at since, and the same thing is still to be done: once more would fail the same way.
     if (failed?.command.input === command.input) throw failure(changes, failed, tools);
     const result = runPatiently(command, tools);
     changed ||= command.effect === undefined;
-    failed = result.status === 0 ? null : { command, result };
+    failed = isAnswer(command, result) ? null : { command, result };
     view =
       failed === null
-        ? backend.read(result.stdout, { command, stderr: result.stderr, before: view })
+        ? readResult(command, result, view, tools)
         : lookAgain(family, changes, tools, failed);
   }
 }
@@ -167,8 +179,21 @@ function look(family: Family, changes: readonly Change[], tools: ApplyTools): Vi
 
 function lookWith(command: PlannedCommand, before: View | null, tools: ApplyTools): View {
   const result = runPatiently(command, tools);
-  if (result.status !== 0) throw failure([], { command, result }, tools);
-  return tools.backend.read(result.stdout, { command, stderr: result.stderr, before });
+  if (!isAnswer(command, result)) throw failure([], { command, result }, tools);
+  return readResult(command, result, before, tools);
+}
+
+function isAnswer({ answers }: PlannedCommand, { status }: RunResult): boolean {
+  return status === 0 || (status === 1 && answers === true);
+}
+
+function readResult(
+  command: PlannedCommand,
+  { status, stdout, stderr }: RunResult,
+  before: View | null,
+  { backend }: ApplyTools,
+): View {
+  return backend.read(stdout, { command, status: status ?? 0, stderr, before });
 }
 
 /** After a failure. Should looking fail as well, the failure is the better explanation. */

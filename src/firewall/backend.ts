@@ -17,11 +17,14 @@ export interface Change {
 export interface PlannedCommand extends Command {
   /** `look`: changes nothing; `refresh`: only moves the end of what is there. Absent: changes what is dropped. */
   readonly effect?: 'look' | 'refresh';
+  /** Status 1 is an answer as well, and `read` is given it. */
+  readonly answers?: true;
 }
 
-/** A command that was run to its end with status 0. */
+/** A command that was run to its end, and did what it had to. */
 export interface Ran<V> {
   readonly command: PlannedCommand;
+  readonly status: number;
   /** Some programs answer on the wrong side. */
   readonly stderr: string;
   /** What was known before it; null: nothing. */
@@ -41,6 +44,8 @@ export interface Rule {
   readonly spec: string;
   readonly packets: number;
   readonly bytes: number;
+  /** The set of ours all of whose members the rule drops. */
+  readonly dropsSet?: string;
 }
 
 /** What our rules have dropped of an address, and where they stand. */

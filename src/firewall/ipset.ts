@@ -392,10 +392,13 @@ interface Reading {
 }
 
 function readCensus(output: string, outputOfSet: string, { ours, keyOf }: Reading): Census {
-  const { rules, policies } = readRules(output);
-  const ofSet = rules.filter(({ chain, spec }) => {
-    return ours.includes(chain) && keyOf(spec) === SET_RULE;
+  const { rules: printed, policies } = readRules(output);
+  const rules = printed.map((rule) => {
+    const dropsSet =
+      keyOf(rule.spec) === SET_RULE ? /--match-set (\S+)/.exec(rule.spec)?.[1] : undefined;
+    return dropsSet === undefined ? rule : { ...rule, dropsSet };
   });
+  const ofSet = rules.filter((rule) => ours.includes(rule.chain) && 'dropsSet' in rule);
   const chains = ofSet.map(({ chain }) => chain);
   const held = heldBy(rules, ours);
   const members: Address[] = [];
@@ -405,7 +408,7 @@ function readCensus(output: string, outputOfSet: string, { ours, keyOf }: Readin
     members.push(address);
     if (chains.length > 0) held.set(text, heldBySet({ address, chains, packets, bytes }, held));
   }
-  const name = /--match-set (\S+)/.exec(ofSet[0]?.spec ?? '')?.[1];
+  const name = rules.find((rule) => 'dropsSet' in rule)?.dropsSet;
   return { held, rules, policies, sets: new Map(name === undefined ? [] : [[name, members]]) };
 }
 

@@ -48,18 +48,17 @@ function walk(chain: string, state: Walk): Rule | null {
   return null;
 }
 
-function targetOf({ spec }: Rule): string {
+function targetOf({ spec, dropsSet }: Rule): string {
+  if (dropsSet !== undefined) return 'DROP';
   return /(?:^| )-[jg] (\S+)/.exec(spec.replace(COMMENT, ''))?.[1] ?? '';
 }
 
-const SET = /^-m set --match-set (\S+) src -[jg] /;
 const SOURCE = /^(! )?-s (\S+) ?/;
 const COMMENT = /-m comment --comment (?:"(?:[^"\\]|\\.)*"|\S+) ?/g;
 
 /** Whether a rule meets all packets of an address, some of them, or none. */
-function matchSource({ spec }: Rule, { address, sets }: Walk): 'all' | 'some' | 'none' {
-  const members = sets.get(SET.exec(spec)?.[1] ?? '');
-  if (members !== undefined) return matchMembers(members, address);
+function matchSource({ spec, dropsSet }: Rule, { address, sets }: Walk): 'all' | 'some' | 'none' {
+  if (dropsSet !== undefined) return matchMembers(sets.get(dropsSet) ?? [], address);
   const [whole = '', not, text] = SOURCE.exec(spec) ?? [];
   const source = text === undefined ? null : parseNetwork(text);
   if (source !== null) {

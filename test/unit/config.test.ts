@@ -37,7 +37,7 @@ test('the defaults', () => {
   expect(DEFAULT_CONFIG).toStrictEqual({
     log: { format: 'ossec', programName: undefined, level: 'warn' },
     firewall: {
-      backend: 'iptables',
+      backend: 'auto',
       setName: 'firewall-drop',
       maxEntries: 131_072,
       variant: 'auto',
@@ -219,7 +219,7 @@ describe('a value that can not be used gives the default of its key only', () =>
     ],
     [
       '[firewall]\n\nbackend = "pf"',
-      '3: `firewall.backend` must be "iptables" or "ipset", not "pf"; the default is used, "iptables"',
+      '3: `firewall.backend` must be "auto" or "iptables" or "ipset" or "nftables", not "pf"; the default is used, "auto"',
     ],
     [
       'firewall.docker = "yes"',

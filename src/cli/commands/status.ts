@@ -74,9 +74,7 @@ function causeOf(
   if (rule === null) return 'policy';
   const ours = bans.filter((ban) => {
     // A rule that asks a set decides by what is in it, which is what our books have.
-    return (
-      rule.spec.includes('--match-set') || rule.spec.startsWith(`-s ${withLength(ban.address)} `)
-    );
+    return rule.dropsSet !== undefined || rule.spec.startsWith(`-s ${withLength(ban.address)} `);
   });
   if (ours.some((ban) => ban.address.text === address.text)) return 'exact';
   return ours.length > 0 ? 'block' : 'other';

@@ -28,7 +28,7 @@ function after(
   { stdout = '', stderr = '', before = null as IpsetView | null },
 ): IpsetView {
   if (command === null) throw new Error('there is no command');
-  return backend.read(stdout, { command, stderr, before });
+  return backend.read(stdout, { command, status: 0, stderr, before });
 }
 function listed(...members: readonly string[]): IpsetView {
   const header = `Name: x\nType: hash:net\nHeader: family inet hashsize 1024 maxelem 2000 timeout 0\n`;
