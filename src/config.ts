@@ -7,6 +7,12 @@ type Value = string | number | boolean | readonly string[] | undefined;
 /** One key: what it may hold, what holds without it, and what people are told about it. */
 type Setting = { readonly doc: string } & (
   | { readonly kind: 'choice'; readonly choices: readonly string[]; readonly default: string }
+  | {
+      readonly kind: 'word';
+      readonly default: string;
+      readonly pattern: RegExp;
+      readonly expected: string;
+    }
   | { readonly kind: 'name'; readonly default: undefined; readonly example: string }
   | { readonly kind: 'flag'; readonly default: boolean }
   | { readonly kind: 'whole'; readonly default: number; readonly min: number; readonly max: number }
@@ -84,9 +90,23 @@ const TABLE = {
   firewall: {
     backend: {
       kind: 'choice',
-      choices: ['iptables'],
-      default: 'iptables',
-      doc: 'How the kernel is told. "iptables": one DROP rule per address and chain.',
+      choices: ['auto', 'iptables', 'ipset', 'nftables'],
+      default: 'auto',
+      doc: 'How the kernel is told. "iptables": one DROP rule per address and chain; "auto" too. "ipset":\none set and one rule for all of it, and the kernel ends blocks by itself. "nftables": the same in\na table of our own, without iptables. A change takes effect when nothing is blocked; from\niptables to ipset at once, completed by firewall-drop restore.',
+    },
+    set_name: {
+      kind: 'word',
+      default: 'firewall-drop',
+      pattern: /^[A-Za-z0-9_][A-Za-z0-9_-]{0,23}$/,
+      expected: '1 to 24 letters, digits, dashes or underscores in quotes',
+      doc: 'What the sets are called, with -4 and -6 behind it.',
+    },
+    max_entries: {
+      kind: 'whole',
+      default: 131_072,
+      min: 1024,
+      max: 16_777_216,
+      doc: 'How many addresses a set may hold: 1024 to 16777216.',
     },
     variant: {
       kind: 'choice',
@@ -215,13 +235,15 @@ type CamelCase<S> = S extends `${infer Head}_${infer Tail}`
 
 type ValueOf<S> = S extends { kind: 'choice'; choices: readonly (infer Choice)[] }
   ? Choice
-  : S extends { kind: 'name' }
-    ? string | undefined
-    : S extends { kind: 'flag' }
-      ? boolean
-      : S extends { kind: 'whole' }
-        ? number
-        : readonly string[];
+  : S extends { kind: 'word' }
+    ? string
+    : S extends { kind: 'name' }
+      ? string | undefined
+      : S extends { kind: 'flag' }
+        ? boolean
+        : S extends { kind: 'whole' }
+          ? number
+          : readonly string[];
 
 /**
  * The whole configuration, frozen to its leaves: each key of config.toml in camel case under its table
@@ -357,6 +379,8 @@ function scalar(setting: Exclude<Setting, ListSetting>, written: unknown): Value
       return typeof written === 'boolean' ? written : undefined;
     case 'choice':
       return setting.choices.find((choice) => choice === written);
+    case 'word':
+      return typeof written === 'string' && setting.pattern.test(written) ? written : undefined;
     case 'name':
       return typeof written === 'string' && NAME_PATTERN.test(written) ? written : undefined;
     case 'whole':
@@ -372,6 +396,8 @@ function expectation(setting: Exclude<Setting, ListSetting>): string {
       return 'true or false';
     case 'choice':
       return setting.choices.map(show).join(' or ');
+    case 'word':
+      return setting.expected;
     case 'name':
       return '1 to 64 letters, digits, dots, dashes or underscores in quotes';
     case 'whole':

@@ -65,6 +65,13 @@ export function makeHold(request: HoldRequest, nowMs: number): Hold {
   return { ...request, addedMs: nowMs, expiresAtMs };
 }
 
+/** How much longer an address stays blocked for these holds, in seconds; null: until somebody releases it. */
+export function remainingSeconds(holds: readonly Hold[], nowMs: number): number | null {
+  const ends = holds.map((hold) => hold.expiresAtMs ?? Infinity);
+  const last = Math.max(nowMs, ...ends);
+  return last === Infinity ? null : (last - nowMs) / 1000;
+}
+
 /** An incident for an action without an alert: the time of the action, and rule 0. */
 export function incidentAt(nowMs: number): Incident {
   const seconds = Math.floor(nowMs / 1000);

@@ -1,7 +1,15 @@
 // Blocks addresses: intent, kernel, line, books. Dying between any two of them loses nothing.
+import type { Change } from '../firewall/backend.ts';
 import type { HistoryEntry } from '../store/store.ts';
 import type { Address } from './address.ts';
-import { makeHold, type Ban, type Hold, type HoldRequest, type Outcome } from './ban.ts';
+import {
+  makeHold,
+  remainingSeconds,
+  type Ban,
+  type Hold,
+  type HoldRequest,
+  type Outcome,
+} from './ban.ts';
 import { forEachFamily } from './families.ts';
 import type { Tools } from './tools.ts';
 
@@ -42,7 +50,7 @@ function blockFamily(wanted: readonly Wanted[], hold: Hold, tools: Tools): void 
   tools.onProgress(1, STAGES);
   try {
     firewall.apply(
-      wanted.map(({ address }) => ({ address, to: 'blocked' })),
+      wanted.map((one) => changeFor(one.address, one.before, hold)),
       { trustBooks: wanted.every(({ before }) => before === null) },
     );
   } catch (error) {
@@ -59,6 +67,13 @@ function blockFamily(wanted: readonly Wanted[], hold: Hold, tools: Tools): void 
   tools.onProgress(STAGES, STAGES);
 }
 
+/** The kernel keeps the block for whoever holds it longest. */
+function changeFor(address: Address, before: Ban | null, hold: Hold): Change {
+  const others = before?.phase === 'blocked' ? before.holds : [];
+  const holds = [...others.filter(({ origin }) => origin !== hold.origin), hold];
+  return { address, to: 'blocked', timeoutSeconds: remainingSeconds(holds, hold.addedMs) };
+}
+
 /**
  * For an address that is said to be blocked already: its deadline moves, and if books or kernel disagree it is blocked
  * again. Returns whether it had to be. Throws as `block` does.
@@ -73,7 +88,8 @@ export function ensureBlocked(address: Address, request: HoldRequest, tools: Too
   const hold = makeHold(request, tools.now());
   store.hold(address, hold);
   try {
-    const outcome = firewall.apply([{ address, to: 'blocked' }], { trustBooks: false });
+    const change = changeFor(address, known, hold);
+    const outcome = firewall.apply([change], { trustBooks: false });
     if (outcome === 'unchanged') return false;
   } catch (error) {
     note([outcomeOf('failed', address, hold)], hold, tools);

@@ -3,7 +3,7 @@ import type { Change, HeldAddress } from '../firewall/backend.ts';
 import type { Command } from '../os/run.ts';
 import type { HistoryEntry, UnfinishedBan } from '../store/store.ts';
 import type { Address, Family } from './address.ts';
-import { incidentAt, type Ban } from './ban.ts';
+import { incidentAt, remainingSeconds, type Ban } from './ban.ts';
 import { forEachFamily, inTurn } from './families.ts';
 import type { Tools } from './tools.ts';
 import { unblockAll } from './unblock.ts';
@@ -16,7 +16,11 @@ export function finishInterrupted(tools: Tools): void {
 }
 
 function finish(bans: readonly UnfinishedBan[], { store, firewall, announcer, now }: Tools): void {
-  firewall.apply(bans.map(changeOf), { trustBooks: false });
+  const nowMs = now();
+  firewall.apply(
+    bans.map((ban) => changeOf(ban, nowMs)),
+    { trustBooks: false },
+  );
   for (const { owed, mark } of bans) {
     if (owed !== null && !announcer.toldSince(mark, owed)) announcer.tell([owed]);
   }
@@ -25,6 +29,9 @@ function finish(bans: readonly UnfinishedBan[], { store, firewall, announcer, no
     bans.flatMap((ban) => historyOf(ban, now())),
   );
 }
+
+/** The backend that holds what the books have. */
+export const MAKER_FACT = 'backend';
 
 export interface RestoreOutcome {
   /** Bans that the kernel now holds as the books do. */
@@ -47,7 +54,7 @@ export function restore(tools: Tools, isProtected: (address: Address) => boolean
   inTurn([
     () => {
       forEachFamily(blocked, (own) => {
-        const changes = own.map(({ address }): Change => ({ address, to: 'blocked' }));
+        const changes = own.map((ban) => changeOf(ban, tools.now()));
         if (tools.firewall.apply(changes, { trustBooks: false }) === 'changed') changed = true;
       });
     },
@@ -57,11 +64,14 @@ export function restore(tools: Tools, isProtected: (address: Address) => boolean
       unblockAll(addresses, { origin: null, incident }, tools);
     },
   ]);
+  tools.store.setFact(MAKER_FACT, tools.firewall.backendName);
   return { blocked, released, changed };
 }
 
-function changeOf({ address, phase }: UnfinishedBan): Change {
-  return { address, to: phase === 'unblocking' ? 'released' : 'blocked' };
+/** What the books say that the kernel shall do. */
+export function changeOf({ address, phase, holds }: Ban, nowMs: number): Change {
+  if (phase === 'unblocking') return { address, to: 'released' };
+  return { address, to: 'blocked', timeoutSeconds: remainingSeconds(holds, nowMs) };
 }
 
 function historyOf({ owed, holds }: UnfinishedBan, atMs: number): HistoryEntry[] {
@@ -80,14 +90,14 @@ export interface Drift {
 }
 
 /** Where books and kernel differ. Looks only; throws `FIREWALL` when the kernel can't be asked. */
-export function findDrift({ store, firewall }: Tools, families: readonly Family[]): Drift {
+export function findDrift({ store, firewall, now }: Tools, families: readonly Family[]): Drift {
   const bans = store.list().filter((ban) => ban.phase === 'blocked');
   const known = new Set(bans.map((ban) => ban.address.text));
   const held = new Map(families.flatMap((family) => [...firewall.census(family).held]));
-  const changes = bans.map(({ address }): Change => ({ address, to: 'blocked' }));
+  const nowMs = now();
   return {
     missing: bans.filter((ban) => !held.has(ban.address.text)),
     unknown: [...held.values()].filter(({ address }) => !known.has(address.text)),
-    steps: firewall.plan(changes),
+    steps: firewall.plan(bans.map((ban) => changeOf(ban, nowMs))),
   };
 }

@@ -17,20 +17,15 @@ export interface Ending {
 }
 
 /**
- * iptables-nft walks past every rule that the same command has removed already, so many at once take the square of their
- * number; and it walks from the chain's head, where the newest blocks are.
- */
-const MOST_AT_ONCE = 1000;
-
-/**
- * One firewall transaction per family and thousand. Throws `FIREWALL` when the kernel was not seen to be rid of all of
+ * One firewall transaction per family, or a few where its backend likes parts better; the newest blocks first. Throws `FIREWALL` when the kernel was not seen to be rid of all of
  * a family; the intents then stay, and the next run tries again.
  */
 export function release(endings: readonly Ending[], tools: Tools): void {
+  const { mostReleases } = tools.firewall;
   let done = 0;
   forEachFamily(endings.toReversed(), (own) => {
-    for (let from = 0; from < own.length; from += MOST_AT_ONCE) {
-      const some = own.slice(from, from + MOST_AT_ONCE);
+    for (let from = 0; from < own.length; from += mostReleases) {
+      const some = own.slice(from, from + mostReleases);
       releaseSome(some, tools);
       done += some.length;
       tools.onProgress(done, endings.length);

@@ -3,7 +3,7 @@ import type { Family } from '../ban/address.ts';
 import { AppError } from '../errors.ts';
 import type { Command, Run, RunResult } from '../os/run.ts';
 import { monotonicMs, type Deadline } from '../os/wait.ts';
-import type { Backend, Census, Change, View } from './backend.ts';
+import type { Backend, Census, Change, PlannedCommand, View } from './backend.ts';
 
 export interface ApplyTools {
   readonly backend: Backend;
@@ -11,6 +11,8 @@ export interface ApplyTools {
   readonly sleep: (milliseconds: number) => void;
   readonly deadline: Deadline;
   readonly programTimeoutSeconds: number;
+  /** False while another backend may hold a part of what the books have: then they are not trusted. Absent: true. */
+  readonly booksAreItsOwn?: boolean;
   /** The chains beyond the usual that a family had when last seen, and where to note a difference. */
   readonly extras: (family: Family) => readonly string[];
   readonly noteExtras: (family: Family, extras: readonly string[]) => void;
@@ -27,8 +29,10 @@ export interface ApplyOptions {
 /** Whether the kernel had to be changed, or was found as asked. */
 export type ApplyOutcome = 'changed' | 'unchanged';
 
-/** How often one family is planned and looked at before we admit that something works against us. */
-const MOST_ROUNDS = 5;
+/** How often one family is changed and looked at before we admit that something works against us. */
+const MOST_ATTEMPTS = 5;
+/** A plan looks a few times before and after each of its changes: at entries, at sets, at rules. */
+const MOST_LOOKS = 4;
 /** Status 4: the program met a lock, a race on the table, or no permission. Waits before trying again. */
 const BUSY_STATUS = 4;
 const BUSY_WAITS_MS: readonly number[] = [100, 300];
@@ -39,6 +43,8 @@ const LONGEST_QUOTE = 500;
 
 export interface Firewall {
   readonly backendName: string;
+  /** How many addresses are best released at once. */
+  readonly mostReleases: number;
   /** Brings the kernel to `changes`. Throws `FIREWALL` when it was not seen to hold every one of them. */
   apply(changes: readonly Change[], options: ApplyOptions): ApplyOutcome;
   /** The commands that `apply` would run now; only looks. */
@@ -50,6 +56,7 @@ export interface Firewall {
 export function createFirewall(tools: ApplyTools): Firewall {
   return {
     backendName: tools.backend.name,
+    mostReleases: tools.backend.mostReleases,
     apply: (changes, options) => apply(changes, tools, options),
     plan: (changes) => planOnly(changes, tools),
     census: (family) => takeCensus(family, tools),
@@ -64,7 +71,11 @@ function apply(
   let outcome: ApplyOutcome = 'unchanged';
   for (const family of [4, 6] as const) {
     const own = changes.filter((change) => change.address.family === family);
-    if (own.length > 0 && applyFamily(family, own, tools, trustBooks)) outcome = 'changed';
+    if (
+      own.length > 0 &&
+      applyFamily(family, own, tools, trustBooks && tools.booksAreItsOwn !== false)
+    )
+      outcome = 'changed';
   }
   return outcome;
 }
@@ -73,20 +84,42 @@ function planOnly(changes: readonly Change[], tools: ApplyTools): Command[] {
   return ([4, 6] as const).flatMap((family) => {
     const own = changes.filter((change) => change.address.family === family);
     if (own.length === 0) return [];
-    const command = tools.backend.plan(family, look(family, tools), own);
-    return command === null ? [] : [command];
+    return planFamily(family, own, tools);
   });
 }
 
+function planFamily(family: Family, changes: readonly Change[], tools: ApplyTools): Command[] {
+  const { backend } = tools;
+  const commands: Command[] = [];
+  let view = look(family, changes, tools);
+  const most = mostAttempts(changes) + MOST_LOOKS;
+  for (let round = 0; round < most; round += 1) {
+    const command = backend.plan(family, view, changes);
+    if (command === null) break;
+    if (command.effect === undefined) commands.push(command);
+    view =
+      command.effect === 'look'
+        ? lookWith(command, view, tools)
+        : backend.foresee(view, command, changes);
+  }
+  return commands;
+}
+
 function takeCensus(family: Family, tools: ApplyTools): Census {
-  const command = tools.backend.census(family);
+  const { backend } = tools;
+  const ofSet = backend.censusOfSet?.(family);
+  const members = ofSet === undefined ? undefined : outputOf(ofSet, tools);
+  return backend.readCensus(outputOf(backend.census(family), tools), members);
+}
+
+function outputOf(command: Command, tools: ApplyTools): string {
   const result = runPatiently(command, tools);
-  if (result.status !== 0) throw failure([], { command, result });
-  return tools.backend.readCensus(result.stdout);
+  if (result.status !== 0) throw failure([], { command, result }, tools);
+  return result.stdout;
 }
 
 interface Attempt {
-  readonly command: Command;
+  readonly command: PlannedCommand;
   readonly result: RunResult;
 }
 
@@ -97,32 +130,70 @@ function applyFamily(
   trustBooks: boolean,
 ): boolean {
   const { backend } = tools;
-  let view = trustBooks ? backend.expect(changes, tools.extras(family)) : look(family, tools);
+  let view = trustBooks
+    ? backend.expect(changes, tools.extras(family))
+    : look(family, changes, tools);
   let failed: Attempt | null = null;
-  for (let round = 0; round < MOST_ROUNDS; round += 1) {
+  let changed = false;
+  let attempts = 0;
+  let looks = 0;
+  for (;;) {
     const command = backend.plan(family, view, changes);
     if (command === null) {
       tools.noteExtras(family, view.extras);
-      return round > 0;
+      return changed;
+    }
+    if (command.effect === 'look') looks += 1;
+    else attempts += 1;
+    if (attempts > mostAttempts(changes) || looks > MOST_LOOKS + attempts * MOST_LOOKS) {
+      throw endless(changes);
     }
     // The kernel was looked at since, and the same thing is still to be done: once more would fail the same way.
-    if (failed?.command.input === command.input) throw failure(changes, failed);
+    if (failed?.command.input === command.input) throw failure(changes, failed, tools);
     const result = runPatiently(command, tools);
-    failed = result.status === 0 ? null : { command, result };
+    changed ||= command.effect === undefined;
+    failed = isAnswer(command, result) ? null : { command, result };
     view =
-      failed === null ? backend.read(result.stdout) : lookAgain(family, changes, tools, failed);
+      failed === null
+        ? readResult(command, result, view, tools)
+        : lookAgain(family, changes, tools, failed);
   }
-  throw new AppError(
+}
+
+function endless(changes: readonly Change[]): AppError {
+  const times = mostAttempts(changes);
+  return new AppError(
     'FIREWALL',
-    `${subject(changes)}: changed ${MOST_ROUNDS} times and never found as asked: another program keeps changing the rules`,
+    `${subject(changes)}: changed ${times} times and never found as asked: another program keeps changing the rules`,
   );
 }
 
-function look(family: Family, tools: ApplyTools): View {
-  const command = tools.backend.inspect(family);
+/** A backend may take a long list in parts, of a thousand at least. */
+function mostAttempts(changes: readonly Change[]): number {
+  return MOST_ATTEMPTS + Math.floor(changes.length / 1000);
+}
+
+function look(family: Family, changes: readonly Change[], tools: ApplyTools): View {
+  return lookWith(tools.backend.inspect(family, changes), null, tools);
+}
+
+function lookWith(command: PlannedCommand, before: View | null, tools: ApplyTools): View {
   const result = runPatiently(command, tools);
-  if (result.status !== 0) throw failure([], { command, result });
-  return tools.backend.read(result.stdout);
+  if (!isAnswer(command, result)) throw failure([], { command, result }, tools);
+  return readResult(command, result, before, tools);
+}
+
+function isAnswer({ answers }: PlannedCommand, { status }: RunResult): boolean {
+  return status === 0 || (status === 1 && answers === true);
+}
+
+function readResult(
+  command: PlannedCommand,
+  { status, stdout, stderr }: RunResult,
+  before: View | null,
+  { backend }: ApplyTools,
+): View {
+  return backend.read(stdout, { command, status: status ?? 0, stderr, before });
 }
 
 /** After a failure. Should looking fail as well, the failure is the better explanation. */
@@ -133,9 +204,9 @@ function lookAgain(
   failed: Attempt,
 ): View {
   try {
-    return look(family, tools);
+    return look(family, changes, tools);
   } catch (error) {
-    throw failure(changes, failed, error);
+    throw failure(changes, failed, tools, error);
   }
 }
 
@@ -160,6 +231,7 @@ function timeLeft(command: Command, tools: ApplyTools): number {
 function failure(
   changes: readonly Change[],
   { command, result }: Attempt,
+  { backend }: ApplyTools,
   cause?: unknown,
 ): AppError {
   const how =
@@ -170,7 +242,9 @@ function failure(
     .replace(/\s*\n\s*/g, '; ');
   const quote = printed === '' ? '' : `: ${printed}`;
   const whom = changes.length === 0 ? '' : `${subject(changes)}: `;
-  return new AppError('FIREWALL', `${whom}${command.program} ${how}${quote}`, cause);
+  const advice = backend.advice?.(result.stderr) ?? '';
+  const message = `${whom}${command.program} ${how}${quote}`;
+  return new AppError('FIREWALL', advice === '' ? message : `${message}; ${advice}`, cause);
 }
 
 function subject(changes: readonly Change[]): string {

@@ -6,6 +6,29 @@ import type { Command } from '../os/run.ts';
 export interface Change {
   readonly address: Address;
   readonly to: 'blocked' | 'released';
+  /**
+   * For `blocked`: after how many seconds the kernel may end the block by itself, where the backend can have it do so;
+   * null or absent: never. What is late or too long for the kernel is ended by the books.
+   */
+  readonly timeoutSeconds?: number | null;
+}
+
+/** A command as a backend plans it. */
+export interface PlannedCommand extends Command {
+  /** `look`: changes nothing; `refresh`: only moves the end of what is there. Absent: changes what is dropped. */
+  readonly effect?: 'look' | 'refresh';
+  /** Status 1 is an answer as well, and `read` is given it. */
+  readonly answers?: true;
+}
+
+/** A command that was run to its end, and did what it had to. */
+export interface Ran<V> {
+  readonly command: PlannedCommand;
+  readonly status: number;
+  /** Some programs answer on the wrong side. */
+  readonly stderr: string;
+  /** What was known before it; null: nothing. */
+  readonly before: V | null;
 }
 
 /** A backend's picture of what the kernel holds for one family. */
@@ -21,6 +44,8 @@ export interface Rule {
   readonly spec: string;
   readonly packets: number;
   readonly bytes: number;
+  /** The set of ours all of whose members the rule drops. */
+  readonly dropsSet?: string;
 }
 
 /** What our rules have dropped of an address, and where they stand. */
@@ -33,29 +58,42 @@ export interface HeldAddress {
 
 /** All that the kernel holds for one family, with counters. */
 export interface Census {
-  /** By the address's text; the plain drops of our chains. */
+  /** By the address's text; the plain drops of our chains, and what our sets hold where a rule of ours asks them. */
   readonly held: ReadonlyMap<string, HeldAddress>;
   /** Every rule of the table, in order. */
   readonly rules: readonly Rule[];
   /** What becomes of a packet that no rule of a built-in chain decides. */
   readonly policies: ReadonlyMap<string, string>;
+  /** What is in the sets that rules of ours ask, by the set's name. */
+  readonly sets?: ReadonlyMap<string, readonly Address[]>;
 }
 
 /**
  * Nothing here touches the kernel; `apply.ts` runs the commands and trusts no step that it has not seen obeyed.
- * All changes of one family go into one command, which the kernel takes whole or not at all.
+ *
+ * A backend that needs several programs plans them one after another: `plan` gives the next command for what the view
+ * lacks, which may be one that only looks, and `read` adds what it printed to the view. A command that stops half-way
+ * does no harm, since the kernel is looked at again.
  */
 export interface Backend<V extends View = View> {
   readonly name: string;
-  /** A command that changes nothing and prints what `read` reads. */
-  inspect(family: Family): Command;
+  /** A longer list is released in parts: some programs take the square of its length. */
+  readonly mostReleases: number;
+  /** A command that changes nothing and prints what `read` reads; `changes` are what is about to be asked. */
+  inspect(family: Family, changes?: readonly Change[]): PlannedCommand;
   /** Reads what an inspecting or changing command printed; throws on text that it does not know. */
-  read(output: string): V;
+  read(output: string, ran?: Ran<V>): V;
   /** What the kernel ought to hold if our books are right: lets the usual change be made without inspecting first. */
   expect(changes: readonly Change[], extras: readonly string[]): V;
-  /** The command that brings a kernel that looks like `view` to `changes` and prints the outcome; null: nothing to do. */
-  plan(family: Family, view: V, changes: readonly Change[]): Command | null;
+  /** The next command that brings a kernel that looks like `view` to `changes`; null: it is seen to be there. */
+  plan(family: Family, view: V, changes: readonly Change[]): PlannedCommand | null;
+  /** The view as it ought to be once `command`, which `plan` gave, was obeyed: for showing what comes after it. */
+  foresee(view: V, command: PlannedCommand, changes: readonly Change[]): V;
   /** A command that changes nothing and prints what `readCensus` reads; dearer than `inspect`. */
   census(family: Family): Command;
-  readCensus(output: string): Census;
+  /** The same for what our set holds, where there is one. */
+  censusOfSet?(family: Family): Command;
+  readCensus(output: string, outputOfSet?: string): Census;
+  /** What a person can do about a program's complaint; empty: nothing is known. */
+  advice?(complaint: string): string;
 }

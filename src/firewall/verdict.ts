@@ -11,10 +11,10 @@ export interface Verdict {
 }
 
 /** For packets to this host: rules of INPUT, and of the chains that it leads to. */
-export function findVerdict(address: Address, { rules, policies }: Census): Verdict {
+export function findVerdict(address: Address, { rules, policies, sets }: Census): Verdict {
   const chains = Map.groupBy(rules, (rule) => rule.chain);
   const partly: Rule[] = [];
-  const rule = walk('INPUT', { address, chains, partly, depth: 0 });
+  const rule = walk('INPUT', { address, chains, sets: sets ?? new Map(), partly, depth: 0 });
   const target = rule === null ? (policies.get('INPUT') ?? 'ACCEPT') : targetOf(rule);
   return { kind: DROPPING.includes(target) ? 'dropped' : 'accepted', rule, partly };
 }
@@ -27,6 +27,7 @@ const DEEPEST = 32;
 interface Walk {
   readonly address: Address;
   readonly chains: ReadonlyMap<string, readonly Rule[]>;
+  readonly sets: NonNullable<Census['sets']>;
   readonly partly: Rule[];
   readonly depth: number;
 }
@@ -36,7 +37,7 @@ function walk(chain: string, state: Walk): Rule | null {
   if (state.depth > DEEPEST) return null;
   const below = { ...state, depth: state.depth + 1 };
   for (const rule of state.chains.get(chain) ?? []) {
-    const match = matchSource(rule, state.address);
+    const match = matchSource(rule, state);
     const target = targetOf(rule);
     if (match === 'some') notePartly(rule, target, below);
     if (match !== 'all') continue;
@@ -60,7 +61,8 @@ function isGoto({ spec }: Rule): boolean {
   return /(?:^| )-g /.test(spec.replace(COMMENT, ''));
 }
 
-function targetOf({ spec }: Rule): string {
+function targetOf({ spec, dropsSet }: Rule): string {
+  if (dropsSet !== undefined) return 'DROP';
   return /(?:^| )-[jg] (\S+)/.exec(spec.replace(COMMENT, ''))?.[1] ?? '';
 }
 
@@ -68,7 +70,8 @@ const SOURCE = /^(! )?-s (\S+) ?/;
 const COMMENT = /-m comment --comment (?:"(?:[^"\\]|\\.)*"|\S+) ?/g;
 
 /** Whether a rule meets all packets of an address, some of them, or none. */
-function matchSource({ spec }: Rule, address: Address): 'all' | 'some' | 'none' {
+function matchSource({ spec, dropsSet }: Rule, { address, sets }: Walk): 'all' | 'some' | 'none' {
+  if (dropsSet !== undefined) return matchMembers(sets.get(dropsSet) ?? [], address);
   const [whole = '', not, text] = SOURCE.exec(spec) ?? [];
   const source = text === undefined ? null : parseNetwork(text);
   if (source !== null) {
@@ -79,4 +82,9 @@ function matchSource({ spec }: Rule, address: Address): 'all' | 'some' | 'none' 
   }
   const rest = spec.slice(whole.length).replace(COMMENT, '');
   return /^-[jg] /.test(rest) ? 'all' : 'some';
+}
+
+function matchMembers(members: readonly Address[], address: Address): 'all' | 'some' | 'none' {
+  if (members.some((member) => contains(member, address))) return 'all';
+  return members.some((member) => overlaps(member, address)) ? 'some' : 'none';
 }

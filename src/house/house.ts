@@ -2,13 +2,13 @@
 import { followClock } from '../ban/clock.ts';
 import { expireDue } from '../ban/expire.ts';
 import type { ProtectedEntry } from '../ban/protect.ts';
-import { finishInterrupted } from '../ban/reconcile.ts';
+import { finishInterrupted, MAKER_FACT } from '../ban/reconcile.ts';
 import type { Tools } from '../ban/tools.ts';
 import { DEFAULT_CONFIG, type Config } from '../config.ts';
 import { Diagnostics } from '../diagnostics.ts';
 import { describeError, type AppError } from '../errors.ts';
 import { createFirewall, type Firewall } from '../firewall/apply.ts';
-import { createIptables } from '../firewall/iptables.ts';
+import { chooseName, createBackend, type Choice } from '../firewall/choose.ts';
 import { readClock } from '../os/clock.ts';
 import { readRegularFile } from '../os/files.ts';
 import { run } from '../os/run.ts';
@@ -94,7 +94,9 @@ export function openHouse({
       warn(error.message);
     },
   });
-  const firewall = openFirewall(config, store, deadline);
+  const choice = chooseBackend(config, store);
+  if (choice.objection !== '') warn(choice.objection);
+  const firewall = openFirewall(config, choice, store, deadline);
   const tools: Tools = {
     store,
     firewall,
@@ -153,14 +155,21 @@ function takeLock(store: Store, config: Config, deadline: Deadline): AppError | 
   return trouble;
 }
 
-function openFirewall({ firewall }: Config, store: Store, deadline: Deadline): Firewall {
+function chooseBackend({ firewall }: Config, store: Store): Choice {
+  const choice = chooseName(firewall, store.fact(MAKER_FACT), () => store.list().length > 0);
+  if (choice.isMaker) store.setFact(MAKER_FACT, choice.name);
+  return choice;
+}
+
+function openFirewall(
+  { firewall }: Config,
+  { name, isMaker }: Choice,
+  store: Store,
+  deadline: Deadline,
+): Firewall {
   return createFirewall({
-    backend: createIptables({
-      variant: firewall.variant,
-      chains: firewall.chains,
-      optionalChains: firewall.docker ? ['DOCKER-USER'] : [],
-      lockWaitSeconds: firewall.lockWaitSeconds,
-    }),
+    backend: createBackend(name, firewall),
+    booksAreItsOwn: isMaker,
     run,
     sleep,
     deadline,

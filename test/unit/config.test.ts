@@ -37,7 +37,9 @@ test('the defaults', () => {
   expect(DEFAULT_CONFIG).toStrictEqual({
     log: { format: 'ossec', programName: undefined, level: 'warn' },
     firewall: {
-      backend: 'iptables',
+      backend: 'auto',
+      setName: 'firewall-drop',
+      maxEntries: 131_072,
       variant: 'auto',
       chains: ['INPUT', 'FORWARD'],
       docker: true,
@@ -62,7 +64,9 @@ test.each([
   ['log', 'format = "both"', { log: { format: 'both' } }],
   ['log', 'program_name = "drop.sh"', { log: { programName: 'drop.sh' } }],
   ['log', 'level = "silent"', { log: { level: 'silent' } }],
-  ['firewall', 'backend = "iptables"', { firewall: { backend: 'iptables' } }],
+  ['firewall', 'backend = "ipset"', { firewall: { backend: 'ipset' } }],
+  ['firewall', 'set_name = "ours"', { firewall: { setName: 'ours' } }],
+  ['firewall', 'max_entries = 2000', { firewall: { maxEntries: 2000 } }],
   ['firewall', 'variant = "legacy"', { firewall: { variant: 'legacy' } }],
   ['firewall', 'chains = ["f2b_INPUT-1"]', { firewall: { chains: ['f2b_INPUT-1'] } }],
   ['firewall', 'docker = false', { firewall: { docker: false } }],
@@ -214,8 +218,8 @@ describe('a value that can not be used gives the default of its key only', () =>
       '1: `log.level` must be "trace" or "debug" or "info" or "warn" or "error" or "fatal" or "silent", not a table; the default is used, "warn"',
     ],
     [
-      '[firewall]\n\nbackend = "nftables"',
-      '3: `firewall.backend` must be "iptables", not "nftables"; the default is used, "iptables"',
+      '[firewall]\n\nbackend = "pf"',
+      '3: `firewall.backend` must be "auto" or "iptables" or "ipset" or "nftables", not "pf"; the default is used, "auto"',
     ],
     [
       'firewall.docker = "yes"',

@@ -77,7 +77,10 @@ function causeOf(
 ): Finding['cause'] {
   if (kind === 'accepted') return null;
   if (rule === null) return 'policy';
-  const ours = bans.filter((ban) => rule.spec.startsWith(`-s ${withLength(ban.address)} `));
+  const ours = bans.filter((ban) => {
+    // A rule that asks a set decides by what is in it, which is what our books have.
+    return rule.dropsSet !== undefined || rule.spec.startsWith(`-s ${withLength(ban.address)} `);
+  });
   if (ours.some((ban) => ban.address.text === address.text)) return 'exact';
   return ours.length > 0 ? 'block' : 'other';
 }

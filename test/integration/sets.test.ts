@@ -1,0 +1,395 @@
+// Bans in sets: what holds of plain rules holds of them, and the kernel ends them by itself.
+import {
+  afterAll,
+  afterEach,
+  beforeAll,
+  beforeEach,
+  describe,
+  expect,
+  jest,
+  test,
+} from '@jest/globals';
+import { createHost, type Host, type IptablesVariant } from '../support/host.ts';
+import { connectThrough, type RoutedAddresses } from '../support/network.ts';
+import { canPing } from '../support/traffic.ts';
+import { createVictim, ossecLine, type Victim } from '../support/victim.ts';
+import { eventually } from '../support/wait.ts';
+
+jest.setTimeout(120_000);
+
+const A = '203.0.113.7';
+const A6 = '2001:db8:ffff::7';
+const FIREWALL = 69;
+const BACKENDS = ['ipset', 'nftables'] as const;
+type SetBackend = (typeof BACKENDS)[number];
+
+let victim: Victim;
+
+const use = (backend: SetBackend, more = ''): void => {
+  victim.configure(`[firewall]\nbackend = "${backend}"\n${more}`);
+};
+const inHost = (script: string): string => victim.host.must(['bash', '-c', script]);
+const throwAllAway = (): void => {
+  inHost('iptables -w -F; ip6tables -w -F; ipset destroy; nft flush ruleset');
+};
+const listOf = (count: number): string => {
+  const address = (i: number): string => `198.${18 + (i >> 16)}.${(i >> 8) & 255}.${i & 255}`;
+  return Array.from({ length: count }, (_, i) => `${address(i)}\n`).join('');
+};
+
+/** What the kernel holds in our sets: by address or block, in how many seconds it ends; 0: never. */
+function entries(backend: SetBackend): Map<string, number> {
+  return backend === 'ipset' ? ipsetEntries() : nftEntries();
+}
+
+function ipsetEntries(): Map<string, number> {
+  const saved = inHost('ipset save firewall-drop-4; ipset save firewall-drop-6; true');
+  const found = saved.matchAll(/^add \S+ (\S+) timeout (\d+)/gm);
+  return new Map(Array.from(found, ([, address = '', timeout]) => [address, Number(timeout)]));
+}
+
+function nftEntries(): Map<string, number> {
+  const json = JSON.parse(inHost('nft -j list ruleset')) as {
+    nftables: {
+      set?: { name: string; elem?: ({ elem?: { val: string; expires?: number } } | string)[] };
+    }[];
+  };
+  const found = json.nftables.flatMap(({ set }) => {
+    const length = set?.name.split('_')[1] ?? '';
+    return (set?.elem ?? []).map((one): [string, number] => {
+      const { val, expires = 0 } =
+        typeof one === 'string' ? { val: one } : (one.elem ?? { val: '' });
+      return [['32', '128'].includes(length) ? val : `${val}/${length}`, expires];
+    });
+  });
+  return new Map(found);
+}
+
+describe.each<IptablesVariant>(['nft', 'legacy'])('ipset beside iptables-%s', (variant) => {
+  beforeAll(async () => {
+    victim = await createVictim({ variant });
+  });
+  beforeEach(() => {
+    use('ipset');
+  });
+  afterEach(() => {
+    victim.reset();
+    throwAllAway();
+  });
+  afterAll(() => victim.dispose());
+
+  test.each([A, A6])('%s: one rule for all in each chain, and none of its own', (address) => {
+    const set = `firewall-drop-${address.includes(':') ? 6 : 4}`;
+    const rule = `-m set --match-set ${set} src -j DROP`;
+    expect(victim.add(address)).toMatchObject({ status: 0, stderr: '' });
+    expect(victim.add('203.0.113.8').status).toBe(0);
+    expect(victim.add('2001:db8:ffff::8').status).toBe(0);
+    expect(victim.rules(address)).toEqual([]);
+    expect(victim.allRules().filter((line) => line.endsWith(rule))).toEqual([
+      `-A INPUT ${rule}`,
+      `-A FORWARD ${rule}`,
+    ]);
+  });
+
+  test('our rule is first, and put first again', () => {
+    const first = (): string | undefined =>
+      victim.host.rules(4).find((rule) => rule.startsWith('-A INPUT'));
+    inHost('iptables -w -A INPUT -j ACCEPT');
+    victim.add(A);
+    expect(first()).toContain('match-set');
+    inHost('iptables -w -I INPUT -j ACCEPT');
+    victim.add('203.0.113.8');
+    expect(first()).toContain('match-set');
+  });
+
+  test('a set and rules of others stay as they are', () => {
+    inHost(`ipset create other hash:ip; ipset add other ${A}
+      iptables -w -A INPUT -m set --match-set other src -j DROP
+      iptables -w -A INPUT -m set --match-set other src -p tcp -j DROP`);
+    const seen = (): string => inHost('ipset save other; iptables -w -S');
+    const before = seen();
+    victim.add(A);
+    victim.delete(A);
+    expect(seen().replace(/^.*firewall-drop-4 src.*\n/gm, '')).toBe(before);
+  });
+
+  test('a set that is full says so and what to do, and takes more once it may', () => {
+    use('ipset', 'max_entries = 1024\n');
+    victim.host.writeFile('/var/tmp/list', listOf(1024));
+    expect(victim.person(['add', '--file', '/var/tmp/list'])).toMatchObject({ status: 0 });
+    const full = victim.add(A);
+    expect(full.status).toBe(FIREWALL);
+    expect(full.stderr).toContain('raise firewall.max_entries (now 1024)');
+    expect(entries('ipset').has(A)).toBe(false);
+    use('ipset', 'max_entries = 2048\n');
+    expect(victim.add(A)).toMatchObject({ status: 0, stderr: '' });
+    expect(entries('ipset').size).toBe(1025);
+    expect(inHost('ipset list -n')).toBe('firewall-drop-4\n');
+  });
+});
+
+describe('nftables', () => {
+  beforeAll(async () => {
+    victim = await createVictim({ variant: 'nft' });
+  });
+  afterEach(() => {
+    victim.reset();
+    throwAllAway();
+  });
+  afterAll(() => victim.dispose());
+
+  test('tables of others stay as they are', () => {
+    use('nftables');
+    inHost(`iptables -w -A INPUT -s ${A} -j ACCEPT; nft add table inet other
+      nft add set inet other blocked4_32 '{ type ipv4_addr; }'
+      nft add element inet other blocked4_32 '{ ${A} }'`);
+    const seen = (): string => inHost('nft list ruleset');
+    const before = seen();
+    victim.add(A);
+    victim.delete(A);
+    inHost('nft delete table inet firewall_drop');
+    expect(seen()).toBe(before);
+  });
+
+  test('no iptables are needed', () => {
+    use('nftables');
+    victim.host.useIptables('none');
+    expect(victim.add(A)).toMatchObject({ status: 0, stderr: '' });
+    expect(victim.person(['status', A]).status).toBe(0);
+    victim.host.useIptables('nft');
+  });
+
+  test('a chain of ours that somebody emptied is filled again by the next add', () => {
+    use('nftables');
+    victim.add(A);
+    inHost('nft flush chain inet firewall_drop forward');
+    expect(victim.person(['reconcile', '--dry-run']).status).toBe(1);
+    victim.add('203.0.113.8');
+    expect(inHost('nft list chain inet firewall_drop forward')).toContain('@blocked4_32 drop');
+    expect(victim.person(['reconcile', '--dry-run']).status).toBe(0);
+  });
+});
+
+describe.each(BACKENDS)('%s', (backend) => {
+  beforeAll(async () => {
+    victim = await createVictim({ variant: 'nft' });
+  });
+  beforeEach(() => {
+    use(backend);
+  });
+  afterEach(() => {
+    victim.reset();
+    throwAllAway();
+  });
+  afterAll(() => victim.dispose());
+
+  test.each([A, A6])('%s: an entry while it is blocked, and a line for each change', (address) => {
+    const response = victim.add(address);
+    expect(response).toMatchObject({ status: 0, stderr: '' });
+    expect(response.lines).toEqual([expect.stringMatching(ossecLine('add', address))]);
+    expect([...entries(backend).keys()]).toEqual([address]);
+    const released = victim.delete(address);
+    expect(released).toMatchObject({ status: 0, stderr: '' });
+    expect(released.lines).toEqual([expect.stringMatching(ossecLine('delete', address))]);
+    expect([...entries(backend).keys()]).toEqual([]);
+    expect(victim.delete(address).status).toBe(0);
+  });
+
+  test('an entry ends with its ban’s latest hold, and never with one that has no end', () => {
+    victim.setTimeouts(600);
+    victim.add(A);
+    expect(entries(backend).get(A)).toBeGreaterThan(650);
+    victim.person(['add', A, '--timeout', '1h']);
+    expect(entries(backend).get(A)).toBeGreaterThan(3590);
+    victim.person(['add', A]);
+    expect(entries(backend).get(A)).toBe(0);
+  });
+
+  test('the kernel lets go of an entry in time even if nothing of ours runs', async () => {
+    victim.person(['add', A, '--timeout', '2s']);
+    expect(entries(backend).has(A)).toBe(true);
+    await eventually('the kernel to end the block', () => !entries(backend).has(A));
+    expect(victim.banOn(A)).toBeDefined();
+    const { status, lines } = victim.person(['expire']);
+    expect(status).toBe(0);
+    expect(lines).toEqual([expect.stringMatching(ossecLine('delete', A))]);
+    expect(victim.books()).toEqual([]);
+  });
+
+  test('an abort moves an entry’s end, which is no news, and puts back one that is lost, which is', () => {
+    victim.setTimeouts(600);
+    victim.person(['add', A, '--timeout', '5s']);
+    expect(victim.add(A, { answer: 'abort' })).toMatchObject({ status: 0 });
+    expect(entries(backend).get(A)).toBeGreaterThan(650);
+    expect(victim.add(A, { answer: 'abort' })).toMatchObject({ status: 0, lines: [] });
+    throwAllAway();
+    const again = victim.add(A, { answer: 'abort' });
+    expect(again.lines).toEqual([expect.stringMatching(ossecLine('reapplied', A))]);
+  });
+
+  test('a block and an address in it are held and released apart', () => {
+    victim.person(['add', '203.0.113.0/24']);
+    victim.person(['add', A]);
+    expect(victim.delete('203.0.113.9').status).toBe(0);
+    expect(victim.person(['add', '203.0.113.0/25']).status).toBe(0);
+    expect(victim.person(['delete', '203.0.113.0/25']).status).toBe(0);
+    const { status, stderr } = victim.person(['delete', A]);
+    expect(status).toBe(0);
+    expect(stderr).toContain('stays blocked by 203.0.113.0/24');
+    expect([...entries(backend).keys()]).toEqual(['203.0.113.0/24']);
+    expect(victim.person(['status', A]).stdout).toContain('by our rule for a block around it');
+  });
+
+  test('all is made again after everything was thrown away', () => {
+    victim.person(['add', A, A6, '203.0.113.128/25']);
+    throwAllAway();
+    expect(victim.person(['status', A]).status).toBe(1);
+    expect(victim.person(['restore'])).toMatchObject({ status: 0, stderr: '' });
+    expect(victim.person(['status', A]).status).toBe(0);
+    expect(victim.person(['status', A6]).status).toBe(0);
+    throwAllAway();
+    expect(victim.delete(A).status).toBe(0);
+    expect(victim.add('203.0.113.8').status).toBe(0);
+    expect(victim.person(['status', '203.0.113.8']).status).toBe(0);
+  });
+
+  test('a block of everybody is refused', () => {
+    expect(victim.person(['add', '0.0.0.0/0', '--force']).status).not.toBe(0);
+  });
+
+  test('`list` and `status` know what the sets hold', () => {
+    victim.person(['add', A, A6]);
+    expect(victim.person(['list']).stdout).toMatch(
+      new RegExp(`203\\.0\\.113\\.7 .* ${backend} .* yes`),
+    );
+    expect(victim.person(['status']).stdout).toMatch(/drift +none\n/);
+    expect(victim.person(['reconcile', '--dry-run'])).toMatchObject({ status: 0 });
+  });
+
+  test('`--dry-run` shows what would be told, and tells nothing', () => {
+    const { stdout } = victim.person(['add', A, '--dry-run']);
+    expect(stdout).toMatch(/add (?:firewall-drop-4|element inet firewall_drop blocked4_32)/);
+    expect([...entries(backend).keys()]).toEqual([]);
+  });
+
+  test.each([10_000, 100_000])('%i addresses go in and out by a list', (count) => {
+    victim.host.writeFile('/var/tmp/list', listOf(count));
+    const added = victim.person(['add', '--file', '/var/tmp/list', '--timeout', '2h']);
+    expect(added).toMatchObject({ status: 0, stderr: '' });
+    expect(entries(backend).size).toBe(count);
+    const one = victim.add(A);
+    expect(one.status).toBe(0);
+    // A fraction of it on a machine that does nothing else.
+    expect(one.durationMs).toBeLessThan(4000);
+    expect(victim.person(['flush', '--yes'])).toMatchObject({ status: 0 });
+    expect(entries(backend).size).toBe(0);
+  });
+});
+
+describe('another backend in the configuration', () => {
+  beforeAll(async () => {
+    victim = await createVictim({ variant: 'nft' });
+  });
+  afterEach(() => {
+    victim.reset();
+    throwAllAway();
+  });
+  afterAll(() => victim.dispose());
+
+  test.each([
+    ['ipset', 'nftables'],
+    ['nftables', 'ipset'],
+    ['ipset', 'iptables'],
+    ['iptables', 'nftables'],
+  ])(
+    'after %s, %s takes over once nothing is blocked, so that nothing is left behind',
+    (from, to) => {
+      victim.configure(`[firewall]\nbackend = "${from}"\n`);
+      victim.person(['add', A, A6]);
+      victim.configure(`[firewall]\nbackend = "${to}"\n`);
+      const response = victim.person(['delete', A]);
+      expect(response.status).toBe(0);
+      expect(response.stderr).toContain(`held by ${from}`);
+      expect(victim.person(['status', A]).status).toBe(1);
+      expect(victim.person(['flush', '--yes']).status).toBe(0);
+      expect(entries('ipset').size + entries('nftables').size).toBe(0);
+      expect(victim.allRules().filter((rule) => !rule.includes('match-set'))).toEqual([]);
+      victim.person(['add', A]);
+      expect(victim.person(['list']).stdout).toContain(to);
+    },
+  );
+
+  test('plain rules become entries of ipset: each when it is touched, all by `restore`', () => {
+    victim.person(['add', A, A6, '203.0.113.8', '203.0.113.9']);
+    use('ipset');
+    expect(victim.person(['delete', '203.0.113.8']).status).toBe(0);
+    expect(victim.rules('203.0.113.8')).toEqual([]);
+    expect(victim.person(['restore'])).toMatchObject({ status: 0, stderr: '' });
+    expect(victim.allRules().filter((rule) => !rule.includes('match-set'))).toEqual([]);
+    expect([...entries('ipset').keys()].toSorted()).toEqual([A6, A, '203.0.113.9'].toSorted());
+    expect(victim.person(['delete', A]).status).toBe(0);
+    expect(victim.person(['status', A]).status).toBe(1);
+  });
+});
+
+describe('real packets', () => {
+  let attacker: Host;
+  let server: Host;
+  let network: RoutedAddresses;
+  beforeAll(async () => {
+    [attacker, victim, server] = await Promise.all([
+      createHost('attacker'),
+      createVictim({ variant: 'nft', name: 'victim' }),
+      createHost('server'),
+    ]);
+    network = connectThrough(attacker, victim.host, server);
+  });
+  afterEach(() => {
+    victim.reset();
+    throwAllAway();
+  });
+  afterAll(async () => {
+    await Promise.all([attacker.dispose(), victim.dispose(), server.dispose()]);
+  });
+
+  test.each(
+    BACKENDS.flatMap((backend) => (['ipv4', 'ipv6'] as const).map((ip) => [backend, ip] as const)),
+  )('%s, %s: neither to the host nor through it, and again after', (backend, family) => {
+    use(backend);
+    const own = network.a[family];
+    const targets = [network.routerNearA[family], network.b[family]];
+    const reached = (): boolean[] => targets.map((target) => canPing(attacker, target));
+    expect(reached()).toEqual([true, true]);
+    expect(victim.add(own).status).toBe(0);
+    expect(reached()).toEqual([false, false]);
+    const { bans } = JSON.parse(victim.person(['list', '--json']).stdout) as {
+      bans: { kernel: string; packets: number }[];
+    };
+    expect(bans[0]?.kernel).toBe('yes');
+    expect(bans[0]?.packets).toBeGreaterThanOrEqual(2);
+    expect(victim.delete(own).status).toBe(0);
+    expect(reached()).toEqual([true, true]);
+  });
+
+  test('not one packet of a flood gets through while plain rules become a set', async () => {
+    victim.host.writeFile('/var/tmp/list', listOf(500));
+    victim.person(['add', network.a.ipv4]);
+    victim.person(['add', '--file', '/var/tmp/list']);
+    use('ipset');
+    const droppedPackets = (): number => {
+      const counted = inHost(`iptables-save -c | grep -e '-A FORWARD -s ${network.a.ipv4}/32'`);
+      return Number(/\[(\d+):/.exec(counted)?.[1]);
+    };
+    const flood = attacker.spawn(['ping', '-n', '-q', '-i', '0.002', '-w', '20', network.b.ipv4]);
+    let said = '';
+    flood.stdout?.on('data', (chunk: Buffer) => (said += chunk.toString()));
+    await eventually('the flood to arrive', () => droppedPackets() > 20);
+    expect(victim.person(['restore'])).toMatchObject({ status: 0, stderr: '' });
+    flood.kill('SIGINT');
+    await eventually('the flood to end', () => said.includes('transmitted'));
+    expect(said).toMatch(/ 0 received/);
+    expect(Number(/(\d+) packets transmitted/.exec(said)?.[1])).toBeGreaterThan(50);
+    expect(entries('ipset').size).toBe(501);
+    expect(victim.allRules().filter((rule) => !rule.includes('match-set'))).toEqual([]);
+  });
+});
