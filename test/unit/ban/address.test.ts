@@ -221,6 +221,8 @@ describe('compared with the readers of others', () => {
     const address = fc.oneof(fc.ipV4(), fc.ipV6());
     fc.assert(
       fc.property(address, address, fc.nat(128), (network, inner, length) => {
+        // ipaddr.js takes the old IPv4-compatible form for a mapped one; inet_pton(3) and the kernel do not.
+        fc.pre(!/^::[0-9]+\./.test(network));
         const width = isIPv4(network) ? 32 : 128;
         const cidr = `${network}/${length % (width + 1)}`;
         const outer = parseNetwork(cidr);
