@@ -58,10 +58,6 @@ export function overlaps(one: Address, other: Address): boolean {
   return contains(one, other) || contains(other, one);
 }
 
-export function sameAddress(one: Address, other: Address): boolean {
-  return one.text === other.text;
-}
-
 export function isSingle(address: Address): boolean {
   return address.prefixLength === WIDTH[address.family];
 }

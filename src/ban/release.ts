@@ -17,8 +17,8 @@ export interface Ending {
 }
 
 /**
- * One firewall transaction per family, or a few where its backend likes parts better; the newest blocks first. Throws `FIREWALL` when the kernel was not seen to be rid of all of
- * a family; the intents then stay, and the next run tries again.
+ * One firewall transaction per family, or a few where its backend likes parts better; the newest blocks first. Throws
+ * `FIREWALL` when the kernel was not seen to be rid of all of a family; the intents then stay, and the next run tries again.
  */
 export function release(endings: readonly Ending[], tools: Tools): void {
   const { mostReleases } = tools.firewall;

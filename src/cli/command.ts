@@ -17,8 +17,8 @@ export type OptionSpec = {
 export interface PositionalSpec {
   readonly name: string;
   readonly describe: string;
-  /** `some`: one or more; `any`: none or more; `one`; `optional`: none or one. */
-  readonly count: 'some' | 'any' | 'one' | 'optional';
+  /** `any`: none or more; `one`; `optional`: none or one. */
+  readonly count: 'any' | 'one' | 'optional';
   readonly choices?: readonly string[];
   /** It names a file, for the shells' completion. */
   readonly isFile?: true;

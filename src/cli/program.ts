@@ -183,7 +183,6 @@ function valueOf(name: string, given: unknown, { kind }: OptionSpec): unknown {
 
 function placeholder({ name, count }: PositionalSpec): string {
   if (count === 'one') return `<${name}>`;
-  if (count === 'some') return `<${name}..>`;
   return count === 'any' ? `[${name}..]` : `[${name}]`;
 }
 

@@ -12,7 +12,6 @@ import {
   parseAddress,
   parseBlock,
   parseNetwork,
-  sameAddress,
   withPrefix,
 } from '../../../src/ban/address.ts';
 import { addressOf } from '../support/workshop.ts';
@@ -306,7 +305,7 @@ describe('comparing', () => {
   });
 
   test('a network is not its first address', () => {
-    expect(sameAddress(addressOf('203.0.113.0/24'), addressOf('203.0.113.0'))).toBe(false);
+    expect(addressOf('203.0.113.0/24').text).not.toBe(addressOf('203.0.113.0').text);
     expect(isSingle(addressOf('203.0.113.0/24'))).toBe(false);
     expect(isSingle(addressOf('203.0.113.0/32'))).toBe(true);
     expect(isSingle(addressOf('2001:db8::/32'))).toBe(false);
