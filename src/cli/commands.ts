@@ -10,6 +10,7 @@ import { expire, reconcile, restoreCommand } from './commands/maintenance.ts';
 import { metrics } from './commands/metrics.ts';
 import { protectCheck, protectList } from './commands/protect.ts';
 import { status } from './commands/status.ts';
+import { testAlert } from './commands/test-alert.ts';
 
 const WORKING_COMMANDS: readonly CommandSpec[] = [
   add,
@@ -24,6 +25,7 @@ const WORKING_COMMANDS: readonly CommandSpec[] = [
   protectCheck,
   protectList,
   explain,
+  testAlert,
   metrics,
 ];
 

@@ -1,0 +1,160 @@
+// `test-alert`: what execd would say, for trying this program out without an attack.
+import { incidentAt } from '../../ban/ban.ts';
+import { AppError } from '../../errors.ts';
+import type { Json } from '../../wazuh/json.ts';
+import { quote } from '../addresses.ts';
+import { defineCommand } from '../command.ts';
+import { parseDuration } from '../duration.ts';
+import { isoTime } from '../time.ts';
+
+const DEFAULT_TIMEOUT = '3m';
+
+export const testAlert = defineCommand({
+  name: 'test-alert',
+  summary: 'Print a message as execd would send it, to try out what happens',
+  details:
+    'One line on standard output, in the shape and order of keys that the execd of each dialect has; for ossec the argument list. --answer adds the line with which execd answers the key exchange, so that the whole can be piped into firewall-drop without arguments. Nothing is read, changed or logged.',
+  options: {
+    dialect: {
+      kind: 'choice',
+      choices: ['wazuh4', 'wazuh5', 'ossec'],
+      default: 'wazuh4',
+      describe: 'whose execd',
+    },
+    srcip: {
+      kind: 'text',
+      value: 'ADDRESS',
+      default: '203.0.113.7',
+      describe: 'the offender, as the alert has it; it need not be an address',
+    },
+    action: {
+      kind: 'choice',
+      choices: ['add', 'delete', 'enable', 'disable'],
+      default: 'add',
+      describe: 'to block or to release; said in the words of the dialect',
+    },
+    rule: { kind: 'text', value: 'ID', default: '5710', describe: 'the rule that fired' },
+    timeout: {
+      kind: 'text',
+      value: 'DURATION',
+      default: DEFAULT_TIMEOUT,
+      describe: 'for wazuh5, whose message has it; never: stateless',
+    },
+    answer: {
+      kind: 'choice',
+      choices: ['continue', 'abort'],
+      describe: "execd's answer to the keys, as a second line",
+    },
+  },
+  examples: [
+    ['test-alert | firewall-drop explain', 'what would be done about it'],
+    ['test-alert --answer continue | firewall-drop', 'do it, for real'],
+  ],
+  needsRoot: false,
+  run(_words, options, person) {
+    const { dialect, answer } = options;
+    const scene: Scene = {
+      srcip: readWord('srcip', options.srcip),
+      ruleId: readWord('rule', options.rule),
+      timeoutSeconds: readTimeout(options.timeout),
+      blocks: options.action === 'add' || options.action === 'enable',
+      nowMs: Date.now(),
+    };
+    if (dialect === 'ossec') {
+      if (answer !== undefined) throw new AppError('USAGE', 'ossec-execd answers nothing');
+      person.print(ossecArguments(scene).join(' '));
+      return 0;
+    }
+    const message = dialect === 'wazuh5' ? wazuh5Message(scene) : wazuh4Message(scene);
+    person.print(JSON.stringify(message));
+    // execd answers with the message that it sent, and another command.
+    if (answer !== undefined) person.print(JSON.stringify({ ...message, command: answer }));
+    return 0;
+  },
+});
+
+export interface Scene {
+  readonly srcip: string;
+  readonly ruleId: string;
+  /** Null: for ever. */
+  readonly timeoutSeconds: number | null;
+  readonly blocks: boolean;
+  readonly nowMs: number;
+}
+
+/** As wazuh-execd 4 sends it. The order of keys is part of it: Wazuh's decoder finds `srcip` only where it is first. */
+export function wazuh4Message({ srcip, ruleId, blocks, nowMs }: Scene): Record<string, Json> {
+  return {
+    version: 1,
+    origin: { name: 'node01', module: 'wazuh-execd' },
+    command: blocks ? 'add' : 'delete',
+    parameters: {
+      extra_args: [],
+      alert: {
+        timestamp: isoTime(nowMs).replace('Z', '+0000'),
+        rule: {
+          level: 5,
+          description: 'sshd: Attempt to login using a non-existent user',
+          id: ruleId,
+        },
+        agent: { id: '001', name: 'web01' },
+        manager: { name: 'node01' },
+        id: incidentAt(nowMs).alertId,
+        full_log: `sshd[1234]: Invalid user admin from ${srcip} port 54321`,
+        decoder: { parent: 'sshd', name: 'sshd' },
+        data: { srcip, srcport: '54321', srcuser: 'admin' },
+        location: '/var/log/auth.log',
+      },
+      program: 'active-response/bin/firewall-drop',
+    },
+  };
+}
+
+/** As wazuh-execd 5 sends it: flat, with `command` last. */
+export function wazuh5Message({
+  srcip,
+  ruleId,
+  timeoutSeconds,
+  blocks,
+}: Scene): Record<string, Json> {
+  const type: Record<string, Json> =
+    timeoutSeconds === null
+      ? { type: 'stateless' }
+      : { type: 'stateful', stateful_timeout: timeoutSeconds };
+  return {
+    wazuh: {
+      active_response: {
+        name: 'block-ip',
+        executable: 'firewall-drop',
+        location: 'local',
+        ...type,
+        extra_arguments: '',
+      },
+      agent: { id: '001', name: 'web01' },
+      rule: { id: ruleId, title: 'sshd: Attempt to login using a non-existent user' },
+    },
+    event: { doc_id: 'AVq1', index: 'wazuh-events-v5-access-management' },
+    source: { ip: srcip, port: 54321 },
+    command: blocks ? 'enable' : 'disable',
+  };
+}
+
+/** As ossec-execd starts an executable; the user is nearly always `-`. */
+export function ossecArguments({ srcip, ruleId, blocks, nowMs }: Scene): string[] {
+  return [blocks ? 'add' : 'delete', '-', srcip, incidentAt(nowMs).alertId, ruleId];
+}
+
+/** One argument of a list that a shell takes apart at blanks. */
+function readWord(option: string, text: string): string {
+  if (/^[^\s\p{Cc}]+$/u.test(text)) return text;
+  throw new AppError('USAGE', `--${option} ${quote(text)} is not one word`);
+}
+
+function readTimeout(text: string): number | null {
+  const seconds = parseDuration(text);
+  if (seconds !== undefined) return seconds;
+  throw new AppError(
+    'USAGE',
+    `--timeout ${quote(text)} is not a length of time: write for example 90m, or never`,
+  );
+}

@@ -1,0 +1,83 @@
+import { describe, expect, test } from '@jest/globals';
+import {
+  ossecArguments,
+  type Scene,
+  wazuh4Message,
+  wazuh5Message,
+} from '../../../../src/cli/commands/test-alert.ts';
+import { DEFAULT_ADDRESS_FIELDS } from '../../../../src/config.ts';
+import { readArguments } from '../../../../src/wazuh/arguments.ts';
+import { chooseDoor } from '../../../../src/wazuh/door.ts';
+import { readMessage } from '../../../../src/wazuh/message.ts';
+import {
+  ossecArguments as seenArguments,
+  wazuh4Object,
+  wazuh5Object,
+  type Json,
+} from '../../../support/alerts.ts';
+
+const SCENE: Scene = {
+  srcip: '203.0.113.7',
+  ruleId: '5710',
+  timeoutSeconds: 180,
+  blocks: true,
+  nowMs: Date.UTC(2026, 10, 24, 7, 5, 0, 162),
+};
+
+/** The keys of a message, in order, with those of the objects in it. */
+function shapeOf(value: Json): unknown {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return typeof value;
+  return Object.entries(value).map(([key, inner]) => [key, shapeOf(inner)]);
+}
+
+describe('has the keys that execd has, in its order:', () => {
+  test('Wazuh 4', () => {
+    expect(shapeOf(wazuh4Message(SCENE))).toEqual(shapeOf(wazuh4Object()));
+  });
+
+  test.each([
+    ['stateful', 180],
+    ['stateless', null],
+  ] as const)('Wazuh 5, %s', (type, timeoutSeconds) => {
+    const message = wazuh5Message({ ...SCENE, timeoutSeconds });
+    expect(shapeOf(message)).toEqual(shapeOf(wazuh5Object({ type })));
+  });
+
+  test('OSSEC', () => {
+    const own = ossecArguments(SCENE);
+    expect(own).toHaveLength(seenArguments().length);
+    expect(own.slice(0, 3)).toEqual(seenArguments().slice(0, 3));
+    expect(chooseDoor(own, false)).toBe('ossec');
+  });
+});
+
+describe.each([
+  [true, 'block'],
+  [false, 'unblock'],
+] as const)('blocks: %s is understood as %s by', (blocks, action) => {
+  const asked = { ...SCENE, blocks };
+  const common = { action, address: expect.objectContaining({ text: SCENE.srcip }) as unknown };
+
+  test('the reader of Wazuh 4, with ids that rules decode', () => {
+    const line = Buffer.from(JSON.stringify(wazuh4Message(asked)));
+    expect(readMessage(line, DEFAULT_ADDRESS_FIELDS)).toMatchObject({
+      ...common,
+      dialect: 'wazuh4',
+      alertId: '1795503900.162000',
+      ruleId: '5710',
+    });
+  });
+
+  test('the reader of Wazuh 5, with its timeout', () => {
+    const line = Buffer.from(JSON.stringify(wazuh5Message(asked)));
+    expect(readMessage(line, DEFAULT_ADDRESS_FIELDS)).toMatchObject({
+      ...common,
+      dialect: 'wazuh5',
+      timeoutSeconds: 180,
+    });
+  });
+
+  test('the reader of OSSEC', () => {
+    expect(readArguments(ossecArguments(asked))).toMatchObject({ ...common, dialect: 'ossec' });
+  });
+});
