@@ -42,6 +42,16 @@ function commit() {
   return git.status === 0 ? git.stdout.trim() : 'unknown';
 }
 
+/** What the program can install of packaging/, by file name. */
+function schedule() {
+  const folder = path.join(ROOT, 'packaging');
+  const units = fs.readdirSync(path.join(folder, 'systemd')).map((name) => `systemd/${name}`);
+  const files = [...units, 'cron/firewall-drop.cron'];
+  return Object.fromEntries(
+    files.map((file) => [path.basename(file), fs.readFileSync(path.join(folder, file), 'utf8')]),
+  );
+}
+
 async function loadTool(specifier) {
   try {
     return await import(specifier);
@@ -109,6 +119,8 @@ async function bundle() {
     define: {
       __VERSION__: JSON.stringify(manifest.version),
       __COMMIT__: JSON.stringify(commit()),
+      // Twice: an object would become a module of its own.
+      __SCHEDULE__: JSON.stringify(JSON.stringify(schedule())),
       // yargs looks for its package.json and translations beside itself. In one file there is no
       // beside: this address leads nowhere, so that nothing a stranger may have put is read.
       'import.meta.url': '"file:///sys/node_modules/none/none/none/none.js"',

@@ -16,12 +16,16 @@ export const EXIT_STATUS = {
   STORE: 74,
   /** A log line could not be written. */
   LOG: 74,
+  /** A file could not be put in its place. */
+  FILE: 74,
   /** Another process holds the writer lock for longer than we may wait. */
   LOCK_BUSY: 75,
   /** Not root. */
   NOT_ROOT: 77,
   /** The configuration can't be used. */
   CONFIG: 78,
+  /** There is no agent to install into. */
+  NO_AGENT: 78,
 } as const;
 
 export type ErrorCode = keyof typeof EXIT_STATUS;

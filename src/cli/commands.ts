@@ -5,6 +5,7 @@ import { add } from './commands/add.ts';
 import { deleteAddresses, flush } from './commands/delete.ts';
 import { explain } from './commands/explain.ts';
 import { history } from './commands/history.ts';
+import { install, uninstall } from './commands/install.ts';
 import { list } from './commands/list.ts';
 import { expire, reconcile, restoreCommand } from './commands/maintenance.ts';
 import { metrics } from './commands/metrics.ts';
@@ -27,6 +28,8 @@ const WORKING_COMMANDS: readonly CommandSpec[] = [
   explain,
   testAlert,
   metrics,
+  install,
+  uninstall,
 ];
 
 export const COMMANDS: readonly CommandSpec[] = [

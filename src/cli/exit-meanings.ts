@@ -12,5 +12,5 @@ export const EXIT_MEANINGS: readonly (readonly [status: number, meaning: string]
   [EXIT_STATUS.STORE, 'the books or a file could not be used'],
   [EXIT_STATUS.LOCK_BUSY, 'another firewall-drop is at work: try again'],
   [EXIT_STATUS.NOT_ROOT, 'not root'],
-  [EXIT_STATUS.CONFIG, 'the configuration can not be used'],
+  [EXIT_STATUS.CONFIG, 'the configuration can not be used, or there is no agent to install into'],
 ];

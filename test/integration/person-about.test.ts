@@ -1,6 +1,7 @@
 // What the program says of itself and of its work: help, manual page, completion, version, metrics.
 import { afterAll, afterEach, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import { COMMANDS } from '../../src/cli/commands.ts';
+import { builtBinary } from '../support/binary.ts';
 import { createVictim, type Victim } from '../support/victim.ts';
 
 jest.setTimeout(60_000);
@@ -337,11 +338,13 @@ describe('help', () => {
       ln -sf "$0" bin/firewall-drop; PATH=/var/tmp/bin:$PATH
       echo ${B} >list.txt; echo '{"data":{"srcip":"${A}"}}' >alert.json; cp alert.json /var/tmp/bin
       man() { cat >read; }; set -o pipefail`;
-    const argv = ['bash', '-c', `${setUp}\nfirewall-drop ${example}`, victim.agent.program()];
+    const argv = ['bash', '-c', `${setUp}\nfirewall-drop ${example}`, builtBinary()];
     // One that follows never ends by itself.
     const limit = example.includes('--follow') || example.includes('--watch');
     const { status, stderr } = victim.host.run(limit ? ['timeout', '1', ...argv] : argv);
     const answers = /^(?:protect check|status)|--dry-run/.test(example) ? [0, 1] : [0];
+    // Where the example was to take it away.
+    victim.host.symlink(builtBinary(), victim.agent.program());
     expect(stderr).toBe('');
     expect(limit ? [0, 124] : answers).toContain(status);
   });

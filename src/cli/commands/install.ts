@@ -1,0 +1,122 @@
+// `install` and `uninstall`: the program in an agent's directory of active responses, with all that it needs, and away again.
+import { realpathSync } from 'node:fs';
+import { incidentAt } from '../../ban/ban.ts';
+import { unblockAll } from '../../ban/unblock.ts';
+import { AppError } from '../../errors.ts';
+import { defineCommand } from '../command.ts';
+import { stepsToClear, stepsToFurnish } from '../install/places.ts';
+import { findResponses, stepsToPlace, stepsToRemove, type Placement } from '../install/programs.ts';
+import { stepsToSchedule, stepsToUnschedule } from '../install/schedule.ts';
+import { reachAll } from '../install/steps.ts';
+import { enterForChange, type Person } from '../person.ts';
+
+const PLACE_OPTIONS = {
+  home: {
+    kind: 'text',
+    value: 'DIRECTORY',
+    default: '/var/ossec',
+    describe: "the agent's home",
+  },
+  name: {
+    kind: 'text',
+    value: 'NAMES',
+    default: 'firewall-drop,firewall-drop.sh',
+    describe: 'what the manager calls it, with commas between; block-ip for Wazuh 5',
+  },
+  'dry-run': { kind: 'flag', describe: 'say what would be done, and change nothing' },
+} as const;
+
+export const install = defineCommand({
+  name: 'install',
+  summary: 'Put this program in place of the active response of an agent',
+  details:
+    'Copies itself to active-response/bin in the home of the agent, for root and the group of the agent, mode 0750; further names become links to the first. What was there is kept beside it, under the ending .replaced. Makes the configuration with every key explained, the directory of the books and the log file where they are missing, and has systemd (or cron, where there is no systemd) call expire every minute and restore at boot. Said again it changes nothing, and after an upgrade of the agent that overwrote the program it puts it back.',
+  options: {
+    ...PLACE_OPTIONS,
+    link: { kind: 'flag', describe: 'links to the program where it is; what the packages do' },
+  },
+  examples: [
+    ['install --dry-run', 'what would be done here?'],
+    ['install', 'do it'],
+    ['install --name firewall-drop,block-ip', 'for Wazuh 5 as well'],
+  ],
+  needsRoot: true,
+  run(_words, options, person) {
+    const placement = readPlacement(options, options.link);
+    const { home, directory } = placement.responses;
+    const program = options.link
+      ? realpathSync(process.execPath)
+      : `${directory}/${placement.names[0] ?? ''}`;
+    const schedule = stepsToSchedule({ home, program });
+    const steps = [...stepsToPlace(placement), ...stepsToFurnish(home), ...schedule];
+    reachAll(steps, options['dry-run'], person);
+    if (schedule.length === 0) {
+      person.complain(
+        'neither systemd nor cron is here: have firewall-drop expire --watch run, or blocks end late where alerts are few',
+      );
+    }
+    return 0;
+  },
+});
+
+export const uninstall = defineCommand({
+  name: 'uninstall',
+  summary: 'Take this program away again, and give back what it replaced',
+  details:
+    'Releases every block first, since nobody would do so later; if that fails, nothing else is done. Then undoes what install did. The logs stay, and so do the history and a configuration that was edited, unless --purge is given.',
+  options: {
+    ...PLACE_OPTIONS,
+    purge: { kind: 'flag', describe: 'also the books, the history and the configuration' },
+  },
+  examples: [
+    ['uninstall --dry-run', 'what would go?'],
+    ['uninstall --purge', 'leave only the logs'],
+  ],
+  needsRoot: true,
+  run(_words, options, person) {
+    const placement = readPlacement(options, false);
+    if (!options['dry-run']) releaseAll(person);
+    const steps = [
+      ...stepsToUnschedule(),
+      ...stepsToRemove(placement),
+      ...stepsToClear(options.purge),
+    ];
+    reachAll(steps, options['dry-run'], person);
+    return 0;
+  },
+});
+
+function readPlacement(
+  { home, name }: { readonly home: string; readonly name: string },
+  link: boolean,
+): Placement {
+  return { responses: findResponses(readHome(home)), names: readNames(name), link };
+}
+
+/** It gets into a unit file and a crontab, where other characters mean something. */
+const HOME = /^(?:\/[A-Za-z0-9._-]+)+$/;
+
+function readHome(given: string): string {
+  const home = given.replace(/\/+$/, '');
+  if (HOME.test(home) && !home.split('/').includes('..')) return home;
+  throw new AppError('USAGE', `--home ${given}: an absolute path of plain letters is needed`);
+}
+
+/** As execd's commands are named; one that begins with a dash would be an option. */
+const NAME = /^[A-Za-z0-9_][A-Za-z0-9._-]{0,63}$/;
+
+function readNames(given: string): readonly string[] {
+  const names = [...new Set(given.split(','))];
+  const wrong = names.find((name) => !NAME.test(name));
+  if (wrong === undefined) return names;
+  throw new AppError('USAGE', `--name ${given}: "${wrong}" is no name of an active response`);
+}
+
+function releaseAll(person: Person): void {
+  const house = enterForChange(person);
+  const addresses = house.store.list().map(({ address }) => address);
+  unblockAll(addresses, { origin: null, incident: incidentAt(house.now()) }, house);
+  if (addresses.length > 0) person.print(`done: ${addresses.length} released`);
+  house.store.flush();
+  house.close();
+}

@@ -1,0 +1,86 @@
+// What the program needs beside itself: its configuration, its books' directory, and the logs in the agent's home.
+import {
+  chmodSync,
+  closeSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmdirSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import { dirname } from 'node:path';
+import { exampleConfig } from '../../config.ts';
+import { CONFIG_FILE } from '../../house/files.ts';
+import { STATE_DIRECTORY } from '../../house/house.ts';
+import { openLogForAppend } from '../../os/files.ts';
+import type { Step } from './steps.ts';
+
+const PERMISSIONS = 0o7777;
+
+export function stepsToFurnish(home: string): Step[] {
+  return [stepToConfigure(), stepToKeepBooks(), stepToLog(home)];
+}
+
+/** Of what is left the log stays: it is the agent's. `purge` takes books and history too, and a config that was edited. */
+export function stepsToClear(purge: boolean): Step[] {
+  const isUntouched = (): boolean => readFileSync(CONFIG_FILE, 'utf8') === exampleConfig();
+  return [
+    {
+      state: `${CONFIG_FILE} is gone`,
+      holds: () => !existsSync(CONFIG_FILE) || !(purge || isUntouched()),
+      reach: () => {
+        rmSync(CONFIG_FILE);
+        const directory = dirname(CONFIG_FILE);
+        if (readdirSync(directory).length === 0) rmdirSync(directory);
+      },
+    },
+    {
+      state: `${STATE_DIRECTORY}, with all history, is gone`,
+      holds: () => !purge || !existsSync(STATE_DIRECTORY),
+      reach: () => {
+        rmSync(STATE_DIRECTORY, { recursive: true });
+      },
+    },
+  ];
+}
+
+function stepToConfigure(): Step {
+  return {
+    state: `${CONFIG_FILE} is there, with every key explained`,
+    holds: () => existsSync(CONFIG_FILE),
+    reach: () => {
+      mkdirSync(dirname(CONFIG_FILE), { recursive: true, mode: 0o755 });
+      chmodSync(dirname(CONFIG_FILE), 0o755);
+      writeFileSync(CONFIG_FILE, exampleConfig(), { flag: 'wx' });
+      chmodSync(CONFIG_FILE, 0o644);
+    },
+  };
+}
+
+function stepToKeepBooks(): Step {
+  return {
+    state: `${STATE_DIRECTORY} is there, for root alone`,
+    holds: () => {
+      const stats = statSync(STATE_DIRECTORY, { throwIfNoEntry: false });
+      return stats !== undefined && (stats.mode & PERMISSIONS) === 0o700;
+    },
+    reach: () => {
+      mkdirSync(STATE_DIRECTORY, { recursive: true, mode: 0o700 });
+      chmodSync(STATE_DIRECTORY, 0o700);
+    },
+  };
+}
+
+function stepToLog(home: string): Step {
+  const path = `${home}/logs/active-responses.log`;
+  return {
+    state: `${path} is there, for the agent to read`,
+    holds: () => existsSync(path),
+    reach: () => {
+      closeSync(openLogForAppend(path));
+    },
+  };
+}

@@ -1,0 +1,271 @@
+// The program under its names in an agent's directory of active responses, and what was there before it.
+import { createHash } from 'node:crypto';
+import {
+  chmodSync,
+  chownSync,
+  closeSync,
+  existsSync,
+  fchmodSync,
+  fchownSync,
+  fsyncSync,
+  linkSync,
+  lstatSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  readlinkSync,
+  realpathSync,
+  renameSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeSync,
+  type Stats,
+} from 'node:fs';
+import { AppError } from '../../errors.ts';
+import { STATE_DIRECTORY } from '../../house/house.ts';
+import { isErrno } from '../../os/files.ts';
+import type { Step } from './steps.ts';
+
+/** Where an agent's execd looks for what it starts. */
+export interface Responses {
+  readonly home: string;
+  /** `HOME/active-response/bin`. */
+  readonly directory: string;
+  /** The agent's group, which may run what lies there: `wazuh` or `ossec`. */
+  readonly gid: number;
+}
+
+/** Throws `NO_AGENT` where no agent is, or where others than root could exchange what its execd starts as root. */
+export function findResponses(home: string): Responses {
+  const directory = `${home}/active-response/bin`;
+  const stats = statIfThere(directory);
+  if (stats?.isDirectory() !== true) {
+    throw new AppError(
+      'NO_AGENT',
+      `there is no agent at ${home}: ${directory} is missing. Install the Wazuh or OSSEC agent first, or name its home with --home`,
+    );
+  }
+  if (stats.uid !== 0 || (stats.mode & 0o022) !== 0) {
+    throw new AppError(
+      'NO_AGENT',
+      `others than root may write in ${directory}, and what lies there is run as root: chown root ${directory} && chmod go-w ${directory}`,
+    );
+  }
+  return { home, directory, gid: stats.gid };
+}
+
+export interface Placement {
+  readonly responses: Responses;
+  /** The first is the program; the others are links to it. */
+  readonly names: readonly string[];
+  /** Links to the executable where it is, as a package wants them, in place of a copy. */
+  readonly link: boolean;
+}
+
+const MODE = 0o750;
+const PERMISSIONS = 0o7777;
+/** What was there before us lies beside us under this ending. */
+const KEPT = '.replaced';
+/** Checksums of the programs that we put anywhere: by these an older one of ours is told from a stranger's. */
+const PLACED_FILE = `${STATE_DIRECTORY}/placed.json`;
+const MOST_PLACED = 50;
+
+export function stepsToPlace(placement: Placement): Step[] {
+  const { responses, names } = placement;
+  const executable = realpathSync(process.execPath);
+  return names.flatMap((name, index) => {
+    const path = `${responses.directory}/${name}`;
+    const target = linkWanted(placement, index, executable);
+    // Found out before anything changes: a link to what we replace is a stranger's as well.
+    const isOurLink = target !== null && linkTarget(path) === target;
+    const isFree = !isThere(path) || isOurLink || isOurs(path, executable);
+    const keep = {
+      state: `${path}${KEPT} keeps what was ${path}`,
+      holds: () => isFree,
+      reach: () => {
+        keepOriginal(path);
+      },
+    };
+    return [
+      keep,
+      target === null ? stepToCopy(path, executable, responses) : stepToLink(path, target),
+    ];
+  });
+}
+
+/** Where the name at `index` shall lead; null: it is the program itself. */
+function linkWanted({ names, link }: Placement, index: number, executable: string): string | null {
+  if (link) return executable;
+  return index === 0 ? null : (names[0] ?? null);
+}
+
+function stepToCopy(path: string, executable: string, { gid }: Responses): Step {
+  return {
+    state: `${path} is this program, for root and the agent's group`,
+    holds: () => {
+      const stats = statIfThere(path, lstatSync);
+      return stats?.isFile() === true && hasOwner(stats, gid) && isSameFile(path, executable);
+    },
+    reach: () => {
+      notePlaced(checksum(executable));
+      const isFile = statIfThere(path, lstatSync)?.isFile() === true;
+      if (isFile && isSameFile(path, executable)) {
+        chownSync(path, 0, gid);
+        chmodSync(path, MODE);
+      } else copyInto(path, executable, gid);
+    },
+  };
+}
+
+function stepToLink(path: string, target: string): Step {
+  return {
+    state: `${path} is a link to ${target}`,
+    holds: () => linkTarget(path) === target,
+    reach: () => {
+      const fresh = `${path}.new`;
+      rmSync(fresh, { force: true });
+      symlinkSync(target, fresh);
+      renameSync(fresh, path);
+    },
+  };
+}
+
+/** Takes our names away again, and gives back what they replaced. */
+export function stepsToRemove({ responses, names }: Placement): Step[] {
+  const executable = realpathSync(process.execPath);
+  return names.flatMap((name) => {
+    const path = `${responses.directory}/${name}`;
+    const isOurLink = isThere(path) && linkTarget(path) === names[0];
+    const isStrangers = isThere(path) && !isOurLink && !isOurs(path, executable);
+    if (isThere(path + KEPT)) return [isStrangers ? stepToForget(path) : stepToGiveBack(path)];
+    return isStrangers ? [] : [stepToTakeAway(path)];
+  });
+}
+
+function stepToGiveBack(path: string): Step {
+  return {
+    state: `${path} is again what it was before`,
+    holds: () => !isThere(path + KEPT),
+    reach: () => {
+      renameSync(path + KEPT, path);
+    },
+  };
+}
+
+function stepToForget(path: string): Step {
+  return {
+    state: `${path}${KEPT} is gone: ${path} is newer, and not ours`,
+    holds: () => !isThere(path + KEPT),
+    reach: () => {
+      rmSync(path + KEPT);
+    },
+  };
+}
+
+function stepToTakeAway(path: string): Step {
+  return {
+    state: `${path} is gone`,
+    holds: () => !isThere(path),
+    reach: () => {
+      rmSync(path);
+    },
+  };
+}
+
+/** A second name first, so that at no moment execd finds nothing. */
+function keepOriginal(path: string): void {
+  rmSync(path + KEPT, { force: true });
+  linkSync(path, path + KEPT);
+}
+
+function isOurs(path: string, executable: string): boolean {
+  if (lstatSync(path).isSymbolicLink()) return leadsToUs(path, executable);
+  if (isSameFile(path, executable)) return true;
+  const placed = readPlaced();
+  return placed.length > 0 && placed.includes(checksum(path));
+}
+
+/** By content. */
+function isSameFile(path: string, other: string): boolean {
+  return statSync(path).size === statSync(other).size && checksum(path) === checksum(other);
+}
+
+/** A link that leads nowhere is what an unpacked upgrade leaves of ours, and nobody else's use. */
+function leadsToUs(path: string, executable: string): boolean {
+  if (!existsSync(path)) return true;
+  const real = realpathSync(path);
+  return real === executable || isOurs(real, executable);
+}
+
+/** In one write of the whole file: it then starts sooner (docs/decisions/0001). */
+function copyInto(path: string, executable: string, gid: number): void {
+  const fresh = `${path}.new`;
+  rmSync(fresh, { force: true });
+  const content = readFileSync(executable);
+  const descriptor = openSync(fresh, 'wx', 0o600);
+  try {
+    const written = writeSync(descriptor, content);
+    if (written !== content.length) throw new Error(`only ${written} bytes of ${fresh} written`);
+    fchownSync(descriptor, 0, gid);
+    fchmodSync(descriptor, MODE);
+    fsyncSync(descriptor);
+  } catch (error) {
+    rmSync(fresh, { force: true });
+    throw error;
+  } finally {
+    closeSync(descriptor);
+  }
+  renameSync(fresh, path);
+}
+
+function hasOwner({ uid, gid, mode }: Stats, wanted: number): boolean {
+  return uid === 0 && gid === wanted && (mode & PERMISSIONS) === MODE;
+}
+
+function checksum(path: string): string {
+  return createHash('sha256').update(readFileSync(path)).digest('hex');
+}
+
+function linkTarget(path: string): string | null {
+  return statIfThere(path, lstatSync)?.isSymbolicLink() === true ? readlinkSync(path) : null;
+}
+
+function isThere(path: string): boolean {
+  return statIfThere(path, lstatSync) !== null;
+}
+
+function statIfThere(path: string, stat: (path: string) => Stats = statSync): Stats | null {
+  try {
+    return stat(path);
+  } catch (error) {
+    if (isErrno(error, 'ENOENT') || isErrno(error, 'ENOTDIR')) return null;
+    throw error;
+  }
+}
+
+function readPlaced(): readonly string[] {
+  if (!existsSync(PLACED_FILE)) return [];
+  try {
+    const sums: unknown = JSON.parse(readFileSync(PLACED_FILE, 'utf8'));
+    if (Array.isArray(sums)) return sums.filter((sum) => typeof sum === 'string');
+  } catch (error) {
+    throw new AppError('STORE', `${PLACED_FILE} can't be read: remove it and try again`, error);
+  }
+  throw new AppError('STORE', `${PLACED_FILE} is no list: remove it and try again`);
+}
+
+/** Before the program is put there: else one that died in between would be kept as if it were a stranger's. */
+function notePlaced(sum: string): void {
+  const sums = [...readPlaced().filter((known) => known !== sum), sum].slice(-MOST_PLACED);
+  mkdirSync(STATE_DIRECTORY, { recursive: true, mode: 0o700 });
+  const fresh = `${PLACED_FILE}.new`;
+  const descriptor = openSync(fresh, 'w', 0o600);
+  try {
+    writeSync(descriptor, `${JSON.stringify(sums)}\n`);
+    fsyncSync(descriptor);
+  } finally {
+    closeSync(descriptor);
+  }
+  renameSync(fresh, PLACED_FILE);
+}

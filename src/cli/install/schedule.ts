@@ -1,0 +1,135 @@
+// Who calls the program where no alert does: systemd's timer, or cron where there is no systemd.
+import { chmodSync, existsSync, lstatSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { AppError } from '../../errors.ts';
+import { run } from '../../os/run.ts';
+import type { Step } from './steps.ts';
+
+/** JSON: the files of packaging/systemd and packaging/cron by their names; the build script puts it in. */
+declare const __SCHEDULE__: string;
+
+function scheduleFiles(): Readonly<Record<string, string>> {
+  return JSON.parse(__SCHEDULE__) as Record<string, string>;
+}
+
+/** What a package installs, and what its files are written for. */
+const PACKAGED_PROGRAM = '/usr/lib/firewall-drop/firewall-drop';
+const PACKAGED_HOME = '/var/ossec';
+
+/** systemd runs on this host, sd_booted(3). */
+const SYSTEMD_RUNS = '/run/systemd/system';
+const UNITS = '/etc/systemd/system';
+/** Where a package's units lie; those need only be enabled. */
+const PACKAGED_UNITS = ['/usr/lib/systemd/system', '/lib/systemd/system'];
+const CRON = '/etc/cron.d';
+const CRON_FILE = `${CRON}/firewall-drop`;
+const SYSTEMCTL_TIMEOUT_MS = 30_000;
+
+/** Each unit that is enabled, and the target that then wants it. */
+const ENABLED = [
+  ['firewall-drop-expire.timer', 'timers.target'],
+  ['firewall-drop-restore.service', 'multi-user.target'],
+] as const;
+
+export interface Scheduled {
+  readonly home: string;
+  /** The absolute path of the program that is to be called. */
+  readonly program: string;
+}
+
+/** Empty where neither systemd nor cron is there. */
+export function stepsToSchedule(scheduled: Scheduled): Step[] {
+  if (existsSync(SYSTEMD_RUNS)) return [...unitFiles(scheduled), ...ENABLED.map(stepToEnable)];
+  if (existsSync(CRON)) return [stepToWrite(CRON_FILE, cronTable(scheduled))];
+  return [];
+}
+
+export function stepsToUnschedule(): Step[] {
+  const files = [...unitNames().map((name) => `${UNITS}/${name}`), CRON_FILE];
+  return [...ENABLED.map(stepToDisable), ...files.map(stepToRemove)];
+}
+
+function unitNames(): string[] {
+  return Object.keys(scheduleFiles()).filter((name) => /\.(?:service|timer)$/.test(name));
+}
+
+function unitFiles(scheduled: Scheduled): Step[] {
+  return unitNames()
+    .filter((name) => !PACKAGED_UNITS.some((directory) => existsSync(`${directory}/${name}`)))
+    .map((name) => {
+      const step = stepToWrite(`${UNITS}/${name}`, textFor(name, scheduled));
+      return {
+        ...step,
+        reach: () => {
+          step.reach();
+          systemctl(['daemon-reload']);
+        },
+      };
+    });
+}
+
+function cronTable(scheduled: Scheduled): string {
+  return textFor('firewall-drop.cron', scheduled);
+}
+
+function textFor(name: string, { home, program }: Scheduled): string {
+  const text = scheduleFiles()[name];
+  if (text === undefined) throw new Error(`this build has no ${name}`);
+  return text.replaceAll(PACKAGED_HOME, home).replaceAll(PACKAGED_PROGRAM, program);
+}
+
+function stepToWrite(path: string, text: string): Step {
+  return {
+    state: `${path} calls the program`,
+    holds: () => existsSync(path) && readFileSync(path, 'utf8') === text,
+    reach: () => {
+      writeFileSync(path, text);
+      // cron passes over a table that others than root may write.
+      chmodSync(path, 0o644);
+    },
+  };
+}
+
+function stepToRemove(path: string): Step {
+  return {
+    state: `${path} is gone`,
+    holds: () => !existsSync(path),
+    reach: () => {
+      rmSync(path);
+      if (path.startsWith(UNITS) && existsSync(SYSTEMD_RUNS)) systemctl(['daemon-reload']);
+    },
+  };
+}
+
+function isEnabled(unit: string, target: string): boolean {
+  const link = `${UNITS}/${target}.wants/${unit}`;
+  return lstatSync(link, { throwIfNoEntry: false }) !== undefined;
+}
+
+function stepToEnable([unit, target]: (typeof ENABLED)[number]): Step {
+  return {
+    state: `${unit} is enabled`,
+    holds: () => isEnabled(unit, target),
+    reach: () => {
+      // The timer ticks from now on; what restores after a boot has nothing to do today.
+      systemctl(unit.endsWith('.timer') ? ['enable', '--now', unit] : ['enable', unit]);
+    },
+  };
+}
+
+function stepToDisable([unit, target]: (typeof ENABLED)[number]): Step {
+  return {
+    state: `${unit} is disabled`,
+    holds: () => !isEnabled(unit, target),
+    reach: () => {
+      systemctl(['disable', '--now', unit]);
+    },
+  };
+}
+
+function systemctl(args: readonly string[]): void {
+  const command = { program: 'systemctl', args, input: '' };
+  const { status, stderr, trouble } = run(command, SYSTEMCTL_TIMEOUT_MS);
+  if (status === 0) return;
+  const why = trouble === '' ? `status ${status ?? 'none'}` : trouble;
+  throw new AppError('FILE', `systemctl ${args.join(' ')} failed (${why}): ${stderr.trim()}`);
+}

@@ -1,0 +1,34 @@
+// A step of an installation: a state that shall hold, how to see that it does, and how to get there.
+import { AppError } from '../../errors.ts';
+import type { Person } from '../person.ts';
+
+export interface Step {
+  /** The state in words: `/etc/firewall-drop/config.toml is there`. */
+  readonly state: string;
+  readonly holds: () => boolean;
+  readonly reach: () => void;
+}
+
+/** Reaches every state that does not hold yet, in order, and says so; a dry run only says. Throws `FILE`. */
+export function reachAll(steps: readonly Step[], dryRun: boolean, { print }: Person): void {
+  let changed = 0;
+  for (const { state, holds, reach } of steps) {
+    if (holds()) continue;
+    changed += 1;
+    if (!dryRun) attempt(state, reach);
+    print(`${dryRun ? 'would make it so' : 'done'}: ${state}`);
+  }
+  if (changed === 0) print('everything is in place already');
+}
+
+function attempt(state: string, reach: () => void): void {
+  try {
+    reach();
+  } catch (error) {
+    throw new AppError(
+      'FILE',
+      `stopped before this was so: ${state}. Mend the trouble and say the same again; what is done stays done`,
+      error,
+    );
+  }
+}

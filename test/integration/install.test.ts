@@ -1,0 +1,297 @@
+// The program puts itself in an agent's place for active responses, and gives back what it found there.
+import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals';
+import { builtBinary } from '../support/binary.ts';
+import { wazuh4Message } from '../support/alerts.ts';
+import { createHost, type Host, type RunResult } from '../support/host.ts';
+
+jest.setTimeout(60_000);
+
+const HOME = '/var/ossec';
+const BIN = `${HOME}/active-response/bin`;
+const PROGRAM = `${BIN}/firewall-drop`;
+const ALIAS = `${BIN}/firewall-drop.sh`;
+const CONFIG = '/etc/firewall-drop/config.toml';
+const CRON = '/etc/cron.d/firewall-drop';
+const UNITS = '/etc/systemd/system';
+const A = '203.0.113.7';
+const NO_AGENT = 78;
+const USAGE = 64;
+const FILE_TROUBLE = 74;
+const GROUP = 1001;
+
+let host: Host;
+beforeEach(async () => {
+  host = await createHost();
+  host.mkdir(['/etc/cron.d']);
+  furnish(HOME);
+});
+afterEach(() => host.dispose());
+
+/** What an agent's package leaves, with a response of its own. */
+function furnish(home: string): void {
+  const gid = host.hasSeveralUsers() ? GROUP : 0;
+  host.mkdir([home, `${home}/active-response`, `${home}/active-response/bin`], {
+    mode: '0750',
+    gid,
+  });
+  host.mkdir([`${home}/logs`, `${home}/etc`, `${home}/etc/shared`], {
+    mode: '0770',
+    uid: gid,
+    gid,
+  });
+  host.writeFile(`${home}/active-response/bin/firewall-drop`, "the agent's own", { mode: '0750' });
+}
+
+const person = (...args: readonly string[]): RunResult => host.run([builtBinary(), ...args]);
+const shell = (script: string): string => host.must(['bash', '-c', script]);
+/** Of directories not when they were changed: what came may have gone again. */
+const tree = (): string =>
+  shell(`find ${HOME} /etc/firewall-drop /etc/cron.d ${UNITS} \\
+    \\( -type d -printf '%p %M %U:%G\\n' \\) -o -printf '%p %M %U:%G %l %i %T@\\n' 2>/dev/null | sort`);
+
+function install(...args: readonly string[]): RunResult {
+  const result = person('install', ...args);
+  expect(result).toMatchObject({ status: 0, stderr: '' });
+  return result;
+}
+
+describe('install', () => {
+  test('puts the program in place for root and the group of the agent, under both its names', () => {
+    install();
+    const gid = host.hasSeveralUsers() ? GROUP : 0;
+    expect(shell(`stat -c '%a %u:%g %F' ${PROGRAM}`)).toBe(`750 0:${gid} regular file\n`);
+    expect(shell(`readlink ${ALIAS}; cmp ${builtBinary()} ${PROGRAM}`)).toBe('firewall-drop\n');
+    expect(host.readFile(`${PROGRAM}.replaced`)).toBe("the agent's own");
+    expect(shell(`stat -c %a ${CONFIG} /var/lib/firewall-drop`)).toBe('644\n700\n');
+    expect(shell(`stat -c '%a %u' ${HOME}/logs/active-responses.log`)).toBe(`660 ${gid}\n`);
+    expect(host.readFile(CRON)).toContain(`root  ${PROGRAM} expire\n`);
+  });
+
+  test('what execd then starts blocks, for real', () => {
+    install();
+    const message = wazuh4Message({ srcip: A, command: 'add' });
+    const answer = message.replace('"add"', '"continue"');
+    const result = host.run(['active-response/bin/firewall-drop'], {
+      cwd: HOME,
+      input: message + answer,
+    });
+    expect(result.status).toBe(0);
+    expect(host.rulesFor(A)).toHaveLength(2);
+  });
+
+  test('again changes nothing', () => {
+    install();
+    const before = tree();
+    expect(install().stdout).toBe('everything is in place already\n');
+    expect(tree()).toBe(before);
+  });
+
+  test('a dry run changes nothing, and names all that it would do', () => {
+    const before = tree();
+    const said = install('--dry-run').stdout.trimEnd().split('\n');
+    expect(tree()).toBe(before);
+    const done = install().stdout.trimEnd().split('\n');
+    const states = (lines: readonly string[]): string[] =>
+      lines.map((line) => line.replace(/^[^:]*: /, ''));
+    // Writing down what was placed has made the directory of the books on the way.
+    expect(states(said).filter((state) => !state.startsWith('/var/lib'))).toEqual(states(done));
+  });
+
+  test('mends owner and mode, and a program that an upgrade of the agent put over ours', () => {
+    install();
+    shell(`chmod 4777 ${PROGRAM}`);
+    install();
+    expect(shell(`stat -c %a ${PROGRAM}`)).toBe('750\n');
+    host.writeFile(PROGRAM, 'newer', { mode: '0750' });
+    expect(install().stdout).not.toContain('.sh');
+    shell(`cmp ${builtBinary()} ${PROGRAM}`);
+    expect(host.readFile(`${PROGRAM}.replaced`)).toBe('newer');
+  });
+
+  test('a program of ours from before is not kept as if it were the original', () => {
+    install();
+    // As another version would be: other bytes, whose checksum was noted when it was put there.
+    shell(`echo older >${PROGRAM}
+      sum=$(sha256sum ${PROGRAM} | cut -d' ' -f1)
+      echo "[\\"$sum\\"]" >/var/lib/firewall-drop/placed.json`);
+    install();
+    expect(host.readFile(`${PROGRAM}.replaced`)).toBe("the agent's own");
+  });
+
+  test.each([
+    [
+      'another home and other names',
+      ['--home', '/var/lib/ossec', '--name', 'block-ip'],
+      'block-ip',
+    ],
+    ['a home with a slash at its end', ['--home', '/var/lib/ossec/'], 'firewall-drop'],
+  ])('%s', (_what, args, name) => {
+    furnish('/var/lib/ossec');
+    install(...args);
+    shell(`cmp ${builtBinary()} /var/lib/ossec/active-response/bin/${name}`);
+    expect(host.readFile(CRON)).toContain(
+      `root  /var/lib/ossec/active-response/bin/${name} expire`,
+    );
+    expect(host.readFile(PROGRAM)).toBe("the agent's own");
+  });
+
+  test('with --link the names lead to the program where it is', () => {
+    install('--link');
+    const real = shell(`realpath ${builtBinary()}`);
+    expect(shell(`readlink ${PROGRAM} ${ALIAS}`)).toBe(real + real);
+    expect(host.readFile(CRON)).toContain(`root  ${real.trim()} expire\n`);
+    expect(install('--link').stdout).toBe('everything is in place already\n');
+  });
+
+  test('an edited configuration and an existing log stay as they are', () => {
+    host.mkdir('/etc/firewall-drop');
+    host.writeFile(CONFIG, '[limits]\n');
+    host.writeFile(`${HOME}/logs/active-responses.log`, 'a line\n');
+    install();
+    expect(host.readFile(CONFIG)).toBe('[limits]\n');
+    expect(host.readFile(`${HOME}/logs/active-responses.log`)).toBe('a line\n');
+  });
+
+  test('without an agent it says what is missing, and touches nothing', () => {
+    const before = tree();
+    const result = person('install', '--home', '/var/nowhere');
+    expect(result.status).toBe(NO_AGENT);
+    expect(result.stderr).toContain('/var/nowhere/active-response/bin is missing');
+    expect(tree()).toBe(before);
+  });
+
+  test('a directory in which others may exchange what root runs is refused', () => {
+    shell(`chmod g+w ${BIN}`);
+    const result = person('install');
+    expect(result.status).toBe(NO_AGENT);
+    expect(result.stderr).toContain(`chmod go-w ${BIN}`);
+    expect(host.readFile(PROGRAM)).toBe("the agent's own");
+  });
+
+  test.each([
+    ['--home', 'var/ossec'],
+    ['--home', '/var/ossec/../../etc'],
+    ['--home', '/var/os sec'],
+    ['--name', '../firewall-drop'],
+    ['--name', '-x'],
+    ['--name', ''],
+  ])('%s "%s" is refused', (option, value) => {
+    const result = person('install', `${option}=${value}`);
+    expect(result.status).toBe(USAGE);
+    expect(result.stderr).toContain(option);
+  });
+
+  test('a full disk leaves what was there, and says so; the next try finishes', () => {
+    shell(`mount -t tmpfs -o size=50M,mode=0750 tmpfs ${BIN}`);
+    host.writeFile(PROGRAM, "the agent's own", { mode: '0750' });
+    const result = person('install');
+    expect(result.status).toBe(FILE_TROUBLE);
+    expect(result.stderr).toContain('Mend the trouble and say the same again');
+    expect(host.readFile(PROGRAM)).toBe("the agent's own");
+    expect(shell(`ls ${BIN}`)).toBe('firewall-drop\nfirewall-drop.replaced\n');
+    shell(`mount -o remount,size=300M ${BIN}`);
+    install();
+    expect(host.readFile(`${PROGRAM}.replaced`)).toBe("the agent's own");
+  });
+});
+
+describe('where systemd runs', () => {
+  const CALLS = '/var/tmp/systemctl';
+  beforeEach(() => {
+    host.mkdir([
+      '/run/systemd/system',
+      `${UNITS}/timers.target.wants`,
+      `${UNITS}/multi-user.target.wants`,
+    ]);
+    // Does what the real one does on disk: no systemd answers in a namespace.
+    host.writeFile(
+      '/var/lib/systemctl',
+      `#!/bin/bash
+echo "$*" >>${CALLS}
+for unit; do :; done
+case $unit in *.timer) wants=timers.target ;; *) wants=multi-user.target ;; esac
+case $1 in
+enable) mkdir -p ${UNITS}/$wants.wants && ln -sf ${UNITS}/$unit ${UNITS}/$wants.wants/$unit ;;
+disable) rm ${UNITS}/$wants.wants/$unit ;;
+esac
+`,
+      { mode: '0755' },
+    );
+    host.bind('/var/lib/systemctl', '/usr/bin/systemctl');
+  });
+
+  test('its timer calls the program where it was put, and nothing is left of that afterwards', () => {
+    furnish('/var/lib/ossec');
+    const before = tree();
+    install('--home', '/var/lib/ossec');
+    const service = host.readFile(`${UNITS}/firewall-drop-expire.service`);
+    expect(service).toContain(
+      'ExecStart=/var/lib/ossec/active-response/bin/firewall-drop expire\n',
+    );
+    expect(service).toContain('ReadWritePaths=-/var/lib/ossec/logs\n');
+    expect(host.readFile(CALLS)).toContain('enable --now firewall-drop-expire.timer\n');
+    expect(host.exists(CRON)).toBe(false);
+    expect(install('--home', '/var/lib/ossec').stdout).toBe('everything is in place already\n');
+    expect(person('uninstall', '--home', '/var/lib/ossec')).toMatchObject({
+      status: 0,
+      stderr: '',
+    });
+    expect(tree()).toBe(before);
+  });
+
+  test('a systemctl that fails is said, and its words with it', () => {
+    host.writeFile('/var/lib/systemctl', '#!/bin/bash\necho no bus >&2; exit 1\n');
+    const result = person('install');
+    expect(result.status).toBe(FILE_TROUBLE);
+    expect(result.stderr).toContain('systemctl daemon-reload failed (status 1): no bus');
+  });
+});
+
+describe('uninstall', () => {
+  test('releases every block, and gives back what was there before', () => {
+    const before = tree();
+    install();
+    person('add', A, '2001:db8:ffff::7');
+    expect(host.rulesFor(A)).toHaveLength(2);
+    expect(person('uninstall').stdout).toContain('2 released');
+    expect(host.rules(4).join('\n')).not.toContain('DROP');
+    expect(host.rules(6).join('\n')).not.toContain('DROP');
+    shell(`rm ${HOME}/logs/*`);
+    expect(tree()).toBe(before);
+  });
+
+  test('leaves what is newer than ours, and forgets the older one', () => {
+    install();
+    host.writeFile(PROGRAM, 'newer');
+    person('uninstall');
+    expect(shell(`ls ${BIN}; cat ${PROGRAM}`)).toBe('firewall-drop\nnewer');
+  });
+
+  test('an edited configuration and the history stay, unless it is told to purge', () => {
+    install();
+    shell(`echo >>${CONFIG}`);
+    person('uninstall');
+    expect(host.exists(CONFIG) && host.exists('/var/lib/firewall-drop/state.db')).toBe(true);
+    person('uninstall', '--purge');
+    expect(host.exists(CONFIG) || host.exists('/var/lib/firewall-drop')).toBe(false);
+  });
+
+  test('a dry run changes nothing, and no block ends', () => {
+    install();
+    person('add', A);
+    const before = tree();
+    expect(person('uninstall', '--dry-run').stdout).toContain('is again what it was before');
+    expect(tree()).toBe(before);
+    expect(host.rulesFor(A)).toHaveLength(2);
+  });
+
+  test('blocks that can not be released stop it: nobody would release them later', () => {
+    install();
+    person('add', A);
+    host.useIptables('none');
+    expect(person('uninstall').status).toBe(69);
+    shell(`cmp ${builtBinary()} ${PROGRAM}`);
+    expect(host.exists(CRON)).toBe(true);
+    expect(host.readFile(`${HOME}/logs/active-responses.log`)).toContain(`failed - ${A} `);
+  });
+});
