@@ -48,14 +48,19 @@ export function longestTimeout(
   return Math.max(...own.map((timeout) => timeout.seconds), ...repeated);
 }
 
-/** Elements whose text we want, by their path below a root `<ossec_config>`. */
+/** Elements whose text we want, by their path. */
 const PATHS = new Map<string, (settings: Collected, text: string) => void>([
-  ['active-response/repeated_offenders', (s, text) => s.minutes.push(...readMinutes(text))],
-  ['client/server/address', (s, text) => s.managers.push(text)],
-  ['client/server-ip', (s, text) => s.managers.push(text)],
-  ['client/server-hostname', (s, text) => s.managers.push(text)],
-  ['global/white_list', (s, text) => s.whiteList.push(text)],
+  [
+    'ossec_config/active-response/repeated_offenders',
+    (s, text) => s.minutes.push(...readMinutes(text)),
+  ],
+  ['ossec_config/client/server/address', (s, text) => s.managers.push(text)],
+  ['ossec_config/client/server-ip', (s, text) => s.managers.push(text)],
+  ['ossec_config/client/server-hostname', (s, text) => s.managers.push(text)],
+  ['ossec_config/global/white_list', (s, text) => s.whiteList.push(text)],
 ]);
+
+const DEEPEST = 4;
 
 interface Collected {
   readonly minutes: number[];
@@ -66,27 +71,41 @@ interface Collected {
 /** As many values as execd itself takes. */
 const MOST_REPEATED_OFFENDERS = 5;
 const LONGEST_HOST_NAME = 253;
+/** Digits alone, as execd reads them, and few enough for their end to be a date. */
+const MINUTES = /^0*[1-9][0-9]{0,7}$/;
 
-/** Reads as far as the text is well-formed: what stands before a mistake still protects. It may have several roots. */
+/** A file with more mistakes was not written by a person, and each costs time. */
+const MOST_MISTAKES = 100;
+
+/** Mistakes are passed over: what stands around them still protects. It may have several roots. */
 export function readOssecConf(text: string): AgentSettings {
   const { SaxesParser } = require('saxes') as typeof Saxes;
   const parser = new SaxesParser({ fragment: true });
   const collected: Collected = { minutes: [], managers: [], whiteList: [] };
   const path: string[] = [];
   let content = '';
-  parser.on('error', () => undefined);
+  let mistakes = 0;
+  parser.on('error', (error) => {
+    mistakes += 1;
+    if (mistakes > MOST_MISTAKES) throw error;
+  });
   parser.on('opentag', ({ name }) => {
     path.push(name);
     content = '';
   });
   parser.on('text', (piece) => (content += piece));
   parser.on('closetag', () => {
-    const [root, ...below] = path;
-    if (root === 'ossec_config') PATHS.get(below.join('/'))?.(collected, content.trim());
+    // Deeper ones are none of ours, and naming each of very many would take the square of their number.
+    if (path.length <= DEEPEST) PATHS.get(path.join('/'))?.(collected, content.trim());
     path.pop();
     content = '';
   });
-  parser.write(text).close();
+  try {
+    parser.write(text).close();
+  } catch (error) {
+    // What was read before too many mistakes counts.
+    if (mistakes <= MOST_MISTAKES) throw error;
+  }
   return {
     repeatedOffendersMinutes: collected.minutes.slice(0, MOST_REPEATED_OFFENDERS),
     managers: collected.managers.filter((name) => name !== '' && name.length <= LONGEST_HOST_NAME),
@@ -97,6 +116,7 @@ export function readOssecConf(text: string): AgentSettings {
 function readMinutes(text: string): number[] {
   return text
     .split(',')
-    .map((value) => Number(value.trim()))
-    .filter((value) => Number.isInteger(value) && value > 0);
+    .map((value) => value.trim())
+    .filter((value) => MINUTES.test(value))
+    .map(Number);
 }

@@ -5,7 +5,7 @@ import type { Outcome } from '../ban/ban.ts';
 import { appendLine, openLogForAppend, openLogForRead, readFrom } from '../os/files.ts';
 import { printable } from '../os/printable.ts';
 import { formatDate, formatWazuhDate, type Zone } from '../os/zone.ts';
-import type { Json } from './json.ts';
+import { at, parseJson, type Json } from './json.ts';
 
 export interface LogFormat {
   readonly kind: 'ossec' | 'wazuh' | 'both';
@@ -69,19 +69,23 @@ export function wazuhLines(
     return [line(`${verb} ${address.text} ${incident.alertId} ${incident.ruleId}`)];
   }
   const { keyLine, answer } = conversation ?? { keyLine: '', answer: null };
-  const received = conversation === null ? '' : JSON.stringify(conversation.message);
   // Rules find nothing in a message of Wazuh 5, nor do we find one again that has the address in another notation.
-  const message = isAbout(received, outcome)
-    ? received
-    : JSON.stringify(messageOf(outcome, program));
+  const received = conversation?.message ?? null;
+  const message = isAbout(received, outcome) ? received : messageOf(outcome, program);
   const exchange = answer === null ? [] : [keyLine, JSON.stringify(answer)];
-  return ['Starting', message, ...exchange, 'Ended'].map(line);
+  return ['Starting', JSON.stringify(message), ...exchange, 'Ended'].map(line);
 }
 
-/** Whether a text has the message of an outcome. */
-function isAbout(text: string, { verb, address, incident }: Outcome): boolean {
-  const words = [`"command":"${verb}"`, `"${address.text}"`, `"${incident.alertId}"`];
-  return words.every((word) => text.includes(word));
+/** Where the decoder looks for the address: wherever in the line this comes first, which an alert's fields may arrange. */
+const DECODED_SOURCE = /"data":\{"srcip":"([^"]*)"/g;
+
+/** Whether a message is one of an outcome, and the alert that its line raises names no other address. */
+function isAbout(message: Json, { verb, address, incident }: Outcome): boolean {
+  const alert = at(message, 'parameters', 'alert');
+  if (at(message, 'command') !== verb || at(alert, 'id') !== incident.alertId) return false;
+  const text = JSON.stringify(message);
+  const named = [...text.matchAll(DECODED_SOURCE)].map(([, source]) => source);
+  return text.includes(`"${address.text}"`) && named.every((source) => source === address.text);
 }
 
 /** The message that execd would have sent for this outcome; `srcip` is first in `data`, where the decoder looks. */
@@ -153,5 +157,18 @@ const MOST_SEARCHED_BYTES = 4 * 1024 * 1024;
 /** Whether a text of the log has the line of an outcome, in either format. */
 export function tells(text: string, outcome: Outcome, format: LogFormat): boolean {
   const suffix = ossecSuffix(outcome, format);
-  return text.split('\n').some((line) => line.endsWith(suffix) || isAbout(line, outcome));
+  return text.split('\n').some((line) => {
+    if (line.endsWith(suffix)) return true;
+    return line.includes(outcome.incident.alertId) && isAbout(messageIn(line), outcome);
+  });
+}
+
+function messageIn(line: string): Json {
+  const start = line.indexOf(': {');
+  try {
+    return start < 0 ? null : parseJson(line.slice(start + 2));
+  } catch {
+    // Cut off by a full disk, or written by somebody else: it told nothing.
+    return null;
+  }
 }

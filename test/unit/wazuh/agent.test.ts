@@ -140,6 +140,26 @@ describe('ossec.conf', () => {
     expect(readOssecConf('<a>'.repeat(100_000))).toEqual(NO_SETTINGS);
   });
 
+  test('of deep nesting costs no more than its length', () => {
+    // By the square of the depth this would take minutes.
+    const depth = 35_000;
+    const text = `${'<ossec_config>'.repeat(depth)}${'</ossec_config>'.repeat(depth)}`;
+    expect(readOssecConf(text)).toEqual(NO_SETTINGS);
+  });
+
+  test('with more mistakes than a person makes says what came before them', () => {
+    const text = `<ossec_config><global><white_list>192.0.2.1</white_list>${'&'.repeat(300_000)}<white_list>192.0.2.2</white_list>`;
+    expect(readOssecConf(text).whiteList).toEqual(['192.0.2.1']);
+  });
+
+  test.each(['1e300', '0x10', '99999999999', '+5', ''])(
+    'has no repeated offender’s time in %j, which execd reads otherwise or no date can hold',
+    (value) => {
+      const text = `<ossec_config><active-response><repeated_offenders>${value}</repeated_offenders></active-response></ossec_config>`;
+      expect(readOssecConf(text).repeatedOffendersMinutes).toEqual([]);
+    },
+  );
+
   test('gives as many values for repeated offenders as execd takes, and only good ones', () => {
     const text =
       '<ossec_config><active-response><repeated_offenders>1,x,2,-3,0,4,5.5,6,7,8</repeated_offenders></active-response></ossec_config>';

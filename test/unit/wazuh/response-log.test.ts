@@ -15,7 +15,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import type { Outcome, Verb } from '../../../src/ban/ban.ts';
 import { UTC, type Zone } from '../../../src/os/zone.ts';
-import { parseJson, textAt } from '../../../src/wazuh/json.ts';
+import { parseJson } from '../../../src/wazuh/json.ts';
 import {
   ossecLine,
   refusalLine,
@@ -25,38 +25,8 @@ import {
   type Conversation,
   type LogFormat,
 } from '../../../src/wazuh/response-log.ts';
+import { ossecRule, wazuhMessageRule, wazuhRule } from '../../support/engines.ts';
 import { addressOf, NOON_MS } from '../support/workshop.ts';
-
-/** What both engines want before they look at anything: a date of date(1) and an absolute path to an active response. */
-const HEAD =
-  /^[A-Z][a-z]{2} [A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d [+-]?[A-Za-z0-9]+ \d{4} \/\S*\/active-response\/bin\/(?=\S)/;
-const RULES: Readonly<Record<string, number>> = { add: 601, delete: 602 };
-
-/** The rule that OSSEC 4.2 raises: 600 without an alert where its decoder finds no fields; null: not decoded. */
-function ossecRule(line: string): number | null {
-  if (!HEAD.test(line)) return null;
-  const [, verb = ''] = /^\S+\.sh (\S+) - \S+ \d+\.\d+ \d+$/.exec(line.replace(HEAD, '')) ?? [];
-  return RULES[verb] ?? 600;
-}
-
-/** The rule that Wazuh 4.14 raises. */
-function wazuhRule(line: string): number | null {
-  if (!HEAD.test(line)) return null;
-  const [, verb = ''] = /^\S+ (\S+) \S+ \S+ \S+ \S+$/.exec(line.replace(HEAD, '')) ?? [];
-  return RULES[verb] ?? 607;
-}
-
-/** Rule 651 or 652, with the address where its decoder finds one. */
-function wazuhMessageRule(line: string): [number, string | null] | null {
-  const message = /^\d{4}(?:\/\d\d){2} \d\d(?::\d\d){2} active-response\/bin\/\S+: (\{.*\})$/.exec(
-    line,
-  )?.[1];
-  const value = message === undefined ? null : parseJson(message);
-  const rule = { add: 651, delete: 652 }[textAt(value, 'command') ?? ''];
-  if (rule === undefined || !textAt(value, 'parameters', 'program')?.includes('firewall-drop'))
-    return null;
-  return [rule, /"data":\{"srcip":"([^"]+)"/.exec(line)?.[1] ?? null];
-}
 
 const BRAZIL: Zone = {
   first: { offsetSeconds: -10_800, abbreviation: '-03' },
@@ -196,6 +166,22 @@ describe('the lines of the Wazuh format', () => {
       const raised = wazuhMessageRule(line);
       return raised === null ? [] : [raised];
     });
+    expect(rules).toEqual([[rule, '203.0.113.9']]);
+  });
+
+  test.each([
+    [
+      'another address before the alert’s data',
+      '"rule":{"data":{"srcip":"192.0.2.66"}},',
+      'add',
+      651,
+    ],
+    ['a command of its own', '"rule":{"command":"delete"},', 'delete', 652],
+  ] as const)('raise no false alert by an alert with %s', (_, extra, verb, rule) => {
+    const text = JSON.stringify(message).replace('"alert":{', `"alert":{${extra}`);
+    const rules = linesOf(outcome(verb), { ...spoken, message: parseJson(text) })
+      .map(wazuhMessageRule)
+      .filter((raised) => raised !== null);
     expect(rules).toEqual([[rule, '203.0.113.9']]);
   });
 

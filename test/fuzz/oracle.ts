@@ -1,0 +1,169 @@
+/** What must hold of whatever the parsers let through, judged without their own code where another judge is to be had. */
+import { isIP } from 'node:net';
+import ipaddr from 'ipaddr.js';
+import type { Address } from '../../src/ban/address.ts';
+import type { Outcome, Verb } from '../../src/ban/ban.ts';
+import type { Change } from '../../src/firewall/backend.ts';
+import { createBackend, type BackendName } from '../../src/firewall/choose.ts';
+import { DEFAULT_CONFIG } from '../../src/config.ts';
+import type { Command } from '../../src/os/run.ts';
+import { UTC } from '../../src/os/zone.ts';
+import type { Json } from '../../src/wazuh/json.ts';
+import type { Request } from '../../src/wazuh/request.ts';
+import {
+  ossecLine,
+  refusalLine,
+  wazuhLines,
+  type Conversation,
+  type LogFormat,
+} from '../../src/wazuh/response-log.ts';
+import { ossecRule, wazuhMessageRule, wazuhRule } from '../support/engines.ts';
+
+/** Something that must not happen, happened. */
+export class Finding extends Error {}
+
+export function must(holds: boolean, what: string): asserts holds {
+  if (!holds) throw new Finding(what);
+}
+
+/** The canonical text of a literal address by Node's and ipaddr.js's reading; null: it is none. */
+export function theirText(text: string): string | null {
+  if (isIP(text) === 0 || text.includes('%')) return null;
+  // ipaddr.js takes the old IPv4-compatible form for a mapped one; inet_pton(3) and the kernel do not.
+  if (/^::[0-9]+\./.test(text)) return new URL(`http://[${text}]/`).hostname.slice(1, -1);
+  const address = ipaddr.process(text);
+  return address instanceof ipaddr.IPv6 ? address.toRFC5952String() : address.toString();
+}
+
+const BACKENDS: readonly BackendName[] = ['iptables', 'ipset', 'nftables'];
+/** More than any backend needs one after another. */
+const MOST_COMMANDS = 4;
+
+/** Every command that any backend would run for an address, both ways. */
+export function commandsFor(address: Address): Command[] {
+  const changes: Change[] = [
+    { address, to: 'blocked', timeoutSeconds: 600 },
+    { address, to: 'released' },
+  ];
+  return BACKENDS.flatMap((name) => changes.flatMap((change) => commandsBy(name, [change])));
+}
+
+function commandsBy(name: BackendName, changes: readonly Change[]): Command[] {
+  const backend = createBackend(name, DEFAULT_CONFIG.firewall);
+  const [{ address }] = changes as [Change];
+  const commands: Command[] = [backend.inspect(address.family, changes)];
+  let view = backend.expect(changes, []);
+  for (let count = 0; count < MOST_COMMANDS; count++) {
+    const command = backend.plan(address.family, view, changes);
+    if (command === null) break;
+    commands.push(command);
+    view = backend.foresee(view, command, changes);
+  }
+  return commands;
+}
+
+/** All that any of our commands may say, with `A` where an address stands. */
+const ARGUMENTS =
+  /^(?:-w|10|--noflush|-exist|-|restore|list|firewall-drop-[46]|-f|-t|-j|ruleset|inet)$/;
+const INPUT_LINES = [
+  /^(?:\*filter|COMMIT|-S|)$/,
+  /^-(?:I (?:INPUT|FORWARD|DOCKER-USER) [1-9]\d*|D (?:INPUT|FORWARD|DOCKER-USER)) -s A\/(?:32|128) -j DROP$/,
+  /^-(?:I (?:INPUT|FORWARD|DOCKER-USER) [1-9]\d*|D (?:INPUT|FORWARD|DOCKER-USER)) -m set --match-set firewall-drop-[46] src -j DROP$/,
+  /^create firewall-drop-[46] hash:net family inet6? timeout 0 counters comment maxelem 131072$/,
+  /^add firewall-drop-[46] A timeout 600$/,
+  /^(?:test|del) firewall-drop-[46] A$/,
+  /^(?:add|delete) element inet firewall_drop blocked(?:4_32|6_128) \{ A(?: timeout 600s)? \}$/,
+];
+const PROGRAMS = /^(?:ip6?tables-restore|ipset|nft)$/;
+
+/** No command says anything but what the grammar above has, and names no other address. */
+export function checkCommands(address: Address): void {
+  for (const { program, args, input } of commandsFor(address)) {
+    must(PROGRAMS.test(program), `another program: ${program}`);
+    for (const arg of args) must(ARGUMENTS.test(arg), `another argument: ${JSON.stringify(arg)}`);
+    for (const line of input.split('\n')) {
+      const shape = line.split(address.text).join('A');
+      must(
+        INPUT_LINES.some((known) => known.test(shape)),
+        `another line: ${JSON.stringify(line)}`,
+      );
+    }
+  }
+}
+
+const IPV4 = /^(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)(?:\.(?!$)|$)){4}$/;
+const IPV6 = /^(?=.*:)[0-9a-f:]{2,39}$/;
+
+/** `text` is what was read to get the address. */
+export function checkAddress(address: Address, text: string): void {
+  must(theirText(text) === address.text, `${JSON.stringify(text)} became ${address.text}`);
+  must((address.family === 4 ? IPV4 : IPV6).test(address.text), `not plain: ${address.text}`);
+  checkCommands(address);
+}
+
+const CONTROL = /[\p{Cc}\u2028\u2029]/u;
+const NOON_MS = Date.UTC(2024, 4, 7, 12);
+const FORMAT: LogFormat = {
+  kind: 'both',
+  home: '/var/ossec',
+  name: 'firewall-drop',
+  programName: 'firewall-drop.sh',
+  zone: UTC,
+};
+const VERBS: readonly Verb[] = ['add', 'delete', 'kept', 'reapplied', 'failed', 'refused'];
+const ALERT_RULES: Readonly<Partial<Record<Verb, readonly [number, number]>>> = {
+  add: [601, 651],
+  delete: [602, 652],
+};
+
+function bare(line: string): string {
+  must(line.endsWith('\n'), 'a line without its end');
+  const content = line.slice(0, -1);
+  must(!CONTROL.test(content), `a control character in ${JSON.stringify(content)}`);
+  return content;
+}
+
+/** A request, and all that would be done and written for it. */
+export function checkRequest(request: Request): void {
+  must(request.alertId === null || /^\d{1,20}\.\d{1,20}$/.test(request.alertId), 'an alert id');
+  must(request.ruleId === null || /^\d{1,10}$/.test(request.ruleId), 'a rule id');
+  must(!CONTROL.test(request.reason), 'a control character in the reason');
+  must(!CONTROL.test(request.addressTrouble), 'a control character in the trouble');
+  const seconds = request.timeoutSeconds ?? null;
+  must(seconds === null || (seconds > 0 && seconds <= 2 ** 31), 'a timeout');
+  const incident = {
+    alertId: request.alertId ?? '1715083200.000000',
+    ruleId: request.ruleId ?? '0',
+  };
+  must((request.address === null) === (request.addressTrouble !== ''), 'trouble without cause');
+  if (request.address === null) {
+    const line = bare(refusalLine(FORMAT, incident, NOON_MS));
+    must(ossecRule(line) === 600 && wazuhRule(line) === 607, `a refusal that is none: ${line}`);
+    return;
+  }
+  const answer = { ...(request.message as object), command: 'continue' } as Json;
+  const conversation =
+    request.message === null ? null : { message: request.message, keyLine: '{}', answer };
+  for (const verb of VERBS) {
+    checkLines({ verb, address: request.address, incident }, conversation);
+  }
+}
+
+/** The lines that an outcome writes are lines, and alert to that outcome and nothing else. */
+export function checkLines(outcome: Outcome, conversation: Conversation | null): void {
+  const { verb, address } = outcome;
+  const [ours, message] = ALERT_RULES[verb] ?? [null, null];
+  const line = bare(ossecLine(outcome, FORMAT, NOON_MS));
+  must(ossecRule(line) === (ours ?? 600), `rule ${ossecRule(line) ?? 'none'} for ${line}`);
+  must(wazuhRule(line) === (ours ?? 607), `rule ${wazuhRule(line) ?? 'none'} for ${line}`);
+  must(line.split(' ').at(-3) === address.text, `another address in ${line}`);
+  const raised = wazuhLines(outcome, conversation, FORMAT, NOON_MS).flatMap((each) => {
+    const content = bare(each);
+    must(ossecRule(content) === null && wazuhRule(content) === null, `an alert by ${content}`);
+    return [wazuhMessageRule(content)].filter((rule) => rule !== null);
+  });
+  for (const [rule, named] of raised) {
+    must(rule === message, `rule ${rule} for ${verb}`);
+    must(named === null || named === address.text, `rule ${rule} names ${named ?? ''}`);
+  }
+}

@@ -1,0 +1,216 @@
+/** The readers of what others write, each with what must hold of any bytes that it is given. Throws a `Finding`. */
+import { parseAddress, parseBlock, parseNetwork } from '../../src/ban/address.ts';
+import {
+  CLOUD_ADDRESS_FIELDS,
+  configFromJson,
+  configToJson,
+  DEFAULT_ADDRESS_FIELDS,
+  parseConfig,
+} from '../../src/config.ts';
+import { DEFAULT_CONFIG } from '../../src/config.ts';
+import { AppError } from '../../src/errors.ts';
+import { createBackend } from '../../src/firewall/choose.ts';
+import { readResolvers } from '../../src/os/network.ts';
+import { formatDate, parseZone } from '../../src/os/zone.ts';
+import { longestTimeout, readArConf, readOssecConf, NO_SETTINGS } from '../../src/wazuh/agent.ts';
+import { readArguments } from '../../src/wazuh/arguments.ts';
+import { chooseDoor } from '../../src/wazuh/door.ts';
+import { exchangeKeys } from '../../src/wazuh/handshake.ts';
+import { at, parseJson, type Json } from '../../src/wazuh/json.ts';
+import { readMessage } from '../../src/wazuh/message.ts';
+import type { Request } from '../../src/wazuh/request.ts';
+import { checkAddress, checkRequest, must, theirText } from './oracle.ts';
+
+export type Target = (input: Buffer) => void;
+
+const FIELDS = [...DEFAULT_ADDRESS_FIELDS, ...CLOUD_ADDRESS_FIELDS];
+/** Past this, ends are no longer exact in milliseconds. */
+const LONGEST_SECONDS = 2 ** 43;
+
+export const TARGETS: Readonly<Record<string, Target>> = {
+  message(input) {
+    const request = unlessRefused(() => readMessage(input, FIELDS));
+    if (request === null) return;
+    checkRequest(request);
+    if (request.address === null) return;
+    const root = request.dialect === 'wazuh4' ? ['parameters', 'alert'] : [];
+    const written = at(request.message, ...root, ...request.source.field.split('.'));
+    must(typeof written === 'string', 'an address that nobody wrote');
+    checkAddress(request.address, written);
+    must(request.message !== null && agrees(input.toString(), request.message), 'another message');
+  },
+
+  arguments(input) {
+    const args = input.toString().split('\0');
+    if (chooseDoor(args, false) !== 'ossec') return;
+    const request: Request = readArguments(args);
+    checkRequest(request);
+    must((theirText(args[2] ?? '') === null) === (request.address === null), 'who is an address');
+    if (request.address !== null) checkAddress(request.address, args[2] ?? '');
+  },
+
+  json(input) {
+    const text = input.toString();
+    const valid = isJson(text);
+    let value: Json;
+    try {
+      value = parseJson(text);
+    } catch (error) {
+      const deep = error instanceof Error && error.message.startsWith('nested deeper');
+      must(!valid || deep, 'JSON that was refused');
+      must(error instanceof Error && error.name === 'SyntaxError', String(error));
+      return;
+    }
+    must(valid, 'no JSON that was taken');
+    must(agrees(text, value), 'another value');
+  },
+
+  answer(input) {
+    const written: string[] = [];
+    const answer = unlessRefused(() =>
+      exchangeKeys('{}', {
+        reader: { readLine: () => input },
+        write: (text) => written.push(text),
+        deadline: { remainingMs: () => 1000 },
+      }),
+    );
+    must(written.join('') === '{}\n', 'what was said to execd');
+    if (answer === null) return;
+    must(at(answer.spoken, 'command') === answer.command, 'another answer');
+    must(agrees(input.toString(), answer.spoken), 'another answer');
+  },
+
+  address(input) {
+    for (const text of [input.toString(), input.toString('latin1')]) {
+      const address = parseAddress(text);
+      must((address === null) === (theirText(text) === null), JSON.stringify(text));
+      if (address !== null) checkAddress(address, text);
+      for (const block of [parseBlock(text), parseNetwork(text)]) {
+        if (block === null) continue;
+        must(/^[0-9a-f.:]{2,39}(?:\/\d{1,3})?$/.test(block.text), block.text);
+        must(parseBlock(block.text)?.text === block.text, `${block.text} reads otherwise`);
+      }
+    }
+  },
+
+  'ar.conf'(input) {
+    for (const { executable, seconds } of readArConf(input.toString())) {
+      must(Number.isInteger(seconds) && seconds >= 0, `a timeout of ${seconds}`);
+      must(/^\S+$/.test(executable), 'a name with a blank');
+    }
+    const timeouts = readArConf(input.toString());
+    checkTimeout(longestTimeout('firewall-drop', timeouts, NO_SETTINGS));
+  },
+
+  'ossec.conf'(input) {
+    const settings = readOssecConf(input.toString());
+    for (const name of settings.managers) must(name !== '' && name.length <= 253, 'a manager');
+    for (const entry of settings.whiteList) must(parseNetwork(entry) !== null, 'a white list');
+    must(settings.repeatedOffendersMinutes.length <= 5, 'more values than execd takes');
+    const own = [{ executable: 'firewall-drop', seconds: 60 }];
+    checkTimeout(longestTimeout('firewall-drop', own, settings));
+  },
+
+  config(input) {
+    const isNetwork = (entry: string): boolean => parseNetwork(entry) !== null;
+    const { config, problems } = parseConfig(input.toString(), 'config.toml', isNetwork);
+    for (const { line } of problems) must(Number.isInteger(line) && line >= 1, `line ${line}`);
+    const kept = configFromJson(configToJson(config));
+    must(kept !== null && configToJson(kept) === configToJson(config), 'not kept as it was');
+  },
+
+  zone(input) {
+    let zone;
+    try {
+      zone = parseZone(input);
+    } catch (error) {
+      must(error instanceof Error && error.name === 'Error', String(error));
+      return;
+    }
+    for (const atMs of [-1e12, 0, 1_715_083_200_000, 4e12]) {
+      const date = formatDate(zone, atMs);
+      must(/^\w{3} \w{3} [ \d]\d [\d:]{8} [+-]?[A-Za-z0-9]+ \d{4}$/.test(date), date);
+    }
+  },
+
+  'resolv.conf'(input) {
+    for (const address of readResolvers(input.toString('latin1'))) {
+      must(theirText(address.text) === address.text, address.text);
+    }
+  },
+
+  listing(input) {
+    const output = input.toString('latin1');
+    for (const name of ['iptables', 'ipset', 'nftables'] as const) {
+      const backend = createBackend(name, DEFAULT_CONFIG.firewall);
+      unlessRefused(() => backend.read(output));
+      const census = unlessRefused(() => backend.readCensus(output));
+      for (const [text, { address }] of census?.held ?? []) {
+        must(text === address.text && parseBlock(text) !== null, `held: ${text}`);
+      }
+    }
+  },
+};
+
+/** Null for what was refused as it should be: by an error of ours. Any other error is a finding. */
+function unlessRefused<T>(work: () => T): T | null {
+  try {
+    return work();
+  } catch (error) {
+    must(error instanceof AppError, String(error));
+    return null;
+  }
+}
+
+function checkTimeout(seconds: number | null): void {
+  must(seconds === null || (seconds > 0 && seconds <= LONGEST_SECONDS), `${String(seconds)} s`);
+}
+
+function isJson(text: string): boolean {
+  try {
+    JSON.parse(text);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Whether a value is what a text of valid JSON says, of equal keys the first. */
+function agrees(text: string, value: Json): boolean {
+  return JSON.stringify(value) === JSON.stringify(readFirstWins(text));
+}
+
+/** Another reader of the same language: by recursion, over a text that is known to be valid and not deep. */
+function readFirstWins(text: string): unknown {
+  let place = 0;
+  const skip = (): string => {
+    while (' \t\r\n,:'.includes(text.charAt(place))) place++;
+    return text.charAt(place);
+  };
+  const scalar = (): unknown => {
+    const from = place;
+    if (text.charAt(place) === '"') {
+      while (text.charAt(++place) !== '"') if (text.charAt(place) === '\\') place++;
+      place++;
+    } else while (place < text.length && !' \t\r\n,]}'.includes(text.charAt(place))) place++;
+    return JSON.parse(text.slice(from, place));
+  };
+  const read = (): unknown => {
+    const opened = skip();
+    if (opened !== '{' && opened !== '[') return scalar();
+    place++;
+    const list: unknown[] = [];
+    const entries = new Map<string, unknown>();
+    for (let next = skip(); next !== '}' && next !== ']'; next = skip()) {
+      if (opened === '[') list.push(read());
+      else {
+        const key = scalar() as string;
+        const inner = read();
+        if (!entries.has(key)) entries.set(key, inner);
+      }
+    }
+    place++;
+    return opened === '[' ? list : Object.fromEntries(entries);
+  };
+  return read();
+}

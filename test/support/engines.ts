@@ -1,0 +1,33 @@
+/** What the rule engines of OSSEC and Wazuh were seen to make of a line of active-responses.log. */
+import { parseJson, textAt } from '../../src/wazuh/json.ts';
+
+/** What both engines want before they look at anything: a date of date(1) and an absolute path to an active response. */
+const HEAD =
+  /^[A-Z][a-z]{2} [A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d [+-]?[A-Za-z0-9]+ \d{4} \/\S*\/active-response\/bin\/(?=\S)/;
+const RULES: Readonly<Record<string, number>> = { add: 601, delete: 602 };
+
+/** The rule that OSSEC 4.2 raises: 600 without an alert where its decoder finds no fields; null: not decoded. */
+export function ossecRule(line: string): number | null {
+  if (!HEAD.test(line)) return null;
+  const [, verb = ''] = /^\S+\.sh (\S+) - \S+ \d+\.\d+ \d+$/.exec(line.replace(HEAD, '')) ?? [];
+  return RULES[verb] ?? 600;
+}
+
+/** The rule that Wazuh 4.14 raises. */
+export function wazuhRule(line: string): number | null {
+  if (!HEAD.test(line)) return null;
+  const [, verb = ''] = /^\S+ (\S+) \S+ \S+ \S+ \S+$/.exec(line.replace(HEAD, '')) ?? [];
+  return RULES[verb] ?? 607;
+}
+
+/** Rule 651 or 652, with the address where its decoder finds one. */
+export function wazuhMessageRule(line: string): [number, string | null] | null {
+  const message = /^\d{4}(?:\/\d\d){2} \d\d(?::\d\d){2} active-response\/bin\/\S+: (\{.*\})$/.exec(
+    line,
+  )?.[1];
+  const value = message === undefined ? null : parseJson(message);
+  const rule = { add: 651, delete: 652 }[textAt(value, 'command') ?? ''];
+  if (rule === undefined || !textAt(value, 'parameters', 'program')?.includes('firewall-drop'))
+    return null;
+  return [rule, /"data":\{"srcip":"([^"]+)"/.exec(line)?.[1] ?? null];
+}

@@ -1,0 +1,87 @@
+// A short run of the fuzzer with a fixed seed; `npm run fuzz` goes on from there.
+import { join } from 'node:path';
+import { describe, expect, test } from '@jest/globals';
+import { parseAddress } from '../../src/ban/address.ts';
+import { readCorpus } from '../fuzz/corpus.ts';
+import { checkAddress, checkLines, checkRequest, Finding } from '../fuzz/oracle.ts';
+import { Session } from '../fuzz/session.ts';
+import { TARGETS, type Target } from '../fuzz/targets.ts';
+import { readMessage } from '../../src/wazuh/message.ts';
+
+const CORPUS = join(__dirname, '../fuzz/corpus');
+const SEED = 20_240_507;
+const INPUTS = 6000;
+
+function session(targets: Readonly<Record<string, Target>> = TARGETS): Session {
+  return new Session(targets, (target) => readCorpus(CORPUS, target), SEED);
+}
+
+test('no input of the corpus, nor what grows from it, gets past a reader that it should not', () => {
+  const fuzzing = session();
+  expect(fuzzing.runCorpus()).toBeNull();
+  expect(fuzzing.run(INPUTS)).toBeNull();
+});
+
+test('the corpus has inputs that are taken and inputs that are refused', () => {
+  const outcomes = readCorpus(CORPUS, 'message').map((input) => {
+    return readMessage(input, ['data.srcip', 'data.srcip2']).address !== null;
+  });
+  expect(new Set(outcomes)).toEqual(new Set([true, false]));
+});
+
+describe('the fuzzer would tell', () => {
+  test.each<[string, Target, RegExp]>([
+    ['an error that is not ours', () => void JSON.parse('{'), /JSON/],
+    ['a parse that takes too long', busy, /took \d+ ms/],
+  ])('%s', (_, target, message) => {
+    const failure = session({ json: target }).run(1);
+    expect(String(failure?.error)).toMatch(message);
+  });
+
+  const address = (text: string): NonNullable<ReturnType<typeof parseAddress>> => {
+    const parsed = parseAddress(text);
+    if (parsed === null) throw new Error(text);
+    return parsed;
+  };
+  const incident = { alertId: '1.2', ruleId: '3' };
+
+  test.each<[string, () => void]>([
+    [
+      'another address',
+      () => {
+        checkAddress(address('192.0.2.1'), '192.0.2.2');
+      },
+    ],
+    [
+      'a command that says more than an address',
+      () => {
+        checkAddress({ ...address('192.0.2.1'), text: '192.0.2.1 -j ACCEPT' }, '192.0.2.1');
+      },
+    ],
+    [
+      'a second line',
+      () => {
+        checkLines(
+          { verb: 'add', address: address('192.0.2.1'), incident: { ...incident, ruleId: '3\n4' } },
+          null,
+        );
+      },
+    ],
+    [
+      'a control character',
+      () => {
+        checkRequest({
+          ...readMessage(Buffer.from('{"command":"add","parameters":{}}'), []),
+          reason: '\u001b[2J',
+        });
+      },
+    ],
+  ])('%s', (_, work) => {
+    expect(work).toThrow(Finding);
+  });
+});
+
+function busy(): void {
+  const endMs = performance.now() + 60;
+  while (performance.now() < endMs);
+}
