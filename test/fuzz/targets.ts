@@ -7,9 +7,7 @@ import {
   DEFAULT_ADDRESS_FIELDS,
   parseConfig,
 } from '../../src/config.ts';
-import { DEFAULT_CONFIG } from '../../src/config.ts';
 import { AppError } from '../../src/errors.ts';
-import { createBackend } from '../../src/firewall/choose.ts';
 import { readResolvers } from '../../src/os/network.ts';
 import { formatDate, parseZone } from '../../src/os/zone.ts';
 import { longestTimeout, readArConf, readOssecConf, NO_SETTINGS } from '../../src/wazuh/agent.ts';
@@ -19,7 +17,7 @@ import { exchangeKeys } from '../../src/wazuh/handshake.ts';
 import { at, parseJson, type Json } from '../../src/wazuh/json.ts';
 import { readMessage } from '../../src/wazuh/message.ts';
 import type { Request } from '../../src/wazuh/request.ts';
-import { checkAddress, checkRequest, must, theirText } from './oracle.ts';
+import { BACKENDS, checkAddress, checkRequest, must, theirText } from './oracle.ts';
 
 export type Target = (input: Buffer) => void;
 
@@ -134,15 +132,15 @@ export const TARGETS: Readonly<Record<string, Target>> = {
   },
 
   'resolv.conf'(input) {
-    for (const address of readResolvers(input.toString('latin1'))) {
+    // The judge is slower than the reader: of very many the first are enough.
+    for (const address of readResolvers(input.toString('latin1')).slice(0, 50)) {
       must(theirText(address.text) === address.text, address.text);
     }
   },
 
   listing(input) {
     const output = input.toString('latin1');
-    for (const name of ['iptables', 'ipset', 'nftables'] as const) {
-      const backend = createBackend(name, DEFAULT_CONFIG.firewall);
+    for (const backend of BACKENDS) {
       unlessRefused(() => backend.read(output));
       const census = unlessRefused(() => backend.readCensus(output));
       for (const [text, { address }] of census?.held ?? []) {
