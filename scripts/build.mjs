@@ -5,6 +5,7 @@ import { createRequire, isBuiltin } from 'node:module';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { makeSbom } from './lib/sbom.mjs';
 
 const USAGE = `usage: npm run build [-- --arch x64|arm64] [--out FILE]`;
 const ROOT = path.resolve(import.meta.dirname, '..');
@@ -138,6 +139,14 @@ async function bundle() {
   const { inputs } = JSON.parse(fs.readFileSync(path.join(DIST, 'metafile-cjs.json'), 'utf8'));
   refuseMissing(inputs);
   refuseEager(inputs);
+  writeSbom(inputs);
+}
+
+function writeSbom(inputs) {
+  const sourceDateEpoch = process.env.SOURCE_DATE_EPOCH;
+  const sbom = makeSbom({ root: ROOT, manifest, inputs, sourceDateEpoch });
+  const file = path.join(DIST, 'firewall-drop.cdx.json');
+  fs.writeFileSync(file, `${JSON.stringify(sbom, null, 2)}\n`);
 }
 
 /** The finished program finds no node_modules: what is not built into Node must be in the bundle. */

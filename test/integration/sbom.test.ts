@@ -1,0 +1,70 @@
+/** The list of what is inside the executable, as the build made it. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, test } from '@jest/globals';
+
+const ROOT = join(__dirname, '../..');
+
+interface Component {
+  readonly type: string;
+  readonly 'bom-ref': string;
+  readonly name: string;
+  readonly version: string;
+  readonly licenses: readonly { readonly license: { readonly id: string } }[];
+}
+interface Sbom {
+  readonly bomFormat: string;
+  readonly specVersion: string;
+  readonly version: number;
+  readonly serialNumber?: string;
+  readonly metadata: { readonly timestamp?: string; readonly component: Component };
+  readonly components: readonly Component[];
+  readonly dependencies: readonly { readonly ref: string; readonly dependsOn: readonly string[] }[];
+}
+interface Manifest {
+  readonly version: string;
+  readonly dependencies: Readonly<Record<string, string>>;
+  readonly optionalDependencies: Readonly<Record<string, string>>;
+}
+
+const read = (file: string): unknown => JSON.parse(readFileSync(join(ROOT, file), 'utf8'));
+const sbom = read('dist/firewall-drop.cdx.json') as Sbom;
+const manifest = read('package.json') as Manifest;
+const versionOf = (name: string): string | undefined =>
+  sbom.components.find((component) => component.name === name)?.version;
+
+test('is CycloneDX of this version, with every reference in it leading somewhere', () => {
+  expect(sbom).toMatchObject({ bomFormat: 'CycloneDX', specVersion: '1.6', version: 1 });
+  expect(sbom.metadata.component.version).toBe(manifest.version);
+  const refs = sbom.components.map((component) => component['bom-ref']);
+  expect(new Set(refs).size).toBe(refs.length);
+  const [own] = sbom.dependencies;
+  expect(own).toEqual({ ref: sbom.metadata.component['bom-ref'], dependsOn: refs });
+});
+
+test('names the Node that is built in, and each package we depend on, as pinned', () => {
+  expect(versionOf('node')).toBe(manifest.optionalDependencies[`node-linux-${process.arch}`]);
+  for (const [name, version] of Object.entries(manifest.dependencies)) {
+    expect([name, versionOf(name)]).toEqual([name, version]);
+  }
+});
+
+test('names what those packages brought along, and nothing that only builds or tests', () => {
+  expect(versionOf('xmlchars')).toBeDefined();
+  for (const name of ['tsup', 'jest', 'typescript']) expect(versionOf(name)).toBeUndefined();
+});
+
+test('is the same for the same build: it has no time and no number of its own', () => {
+  expect(sbom.serialNumber).toBeUndefined();
+  if (process.env['SOURCE_DATE_EPOCH'] === undefined) {
+    expect(sbom.metadata.timestamp).toBeUndefined();
+  }
+});
+
+test('holds licences that ours goes together with', () => {
+  for (const { licenses } of sbom.components) {
+    expect(['MIT', 'ISC', 'Apache-2.0', 'BSD-2-Clause', 'BSD-3-Clause', '0BSD']).toContain(
+      licenses[0]?.license.id,
+    );
+  }
+});
