@@ -64,7 +64,7 @@ describe('install', () => {
     expect(host.readFile(`${PROGRAM}.replaced`)).toBe("the agent's own");
     expect(shell(`stat -c %a ${CONFIG} /var/lib/firewall-drop`)).toBe('644\n700\n');
     expect(shell(`stat -c '%a %u' ${HOME}/logs/active-responses.log`)).toBe(`660 ${gid}\n`);
-    expect(host.readFile(CRON)).toContain(`root  ${PROGRAM} expire\n`);
+    expect(host.readFile(CRON)).toContain(`|| ${PROGRAM} expire\n`);
   });
 
   test('what execd then starts blocks, for real', () => {
@@ -129,9 +129,7 @@ describe('install', () => {
     furnish('/var/lib/ossec');
     install(...args);
     shell(`cmp ${builtBinary()} /var/lib/ossec/active-response/bin/${name}`);
-    expect(host.readFile(CRON)).toContain(
-      `root  /var/lib/ossec/active-response/bin/${name} expire`,
-    );
+    expect(host.readFile(CRON)).toContain(`|| /var/lib/ossec/active-response/bin/${name} expire`);
     expect(host.readFile(PROGRAM)).toBe("the agent's own");
   });
 
@@ -139,7 +137,7 @@ describe('install', () => {
     install('--link');
     const real = shell(`realpath ${builtBinary()}`);
     expect(shell(`readlink ${PROGRAM} ${ALIAS}`)).toBe(real + real);
-    expect(host.readFile(CRON)).toContain(`root  ${real.trim()} expire\n`);
+    expect(host.readFile(CRON)).toContain(`|| ${real.trim()} expire\n`);
     expect(install('--link').stdout).toBe('everything is in place already\n');
   });
 
