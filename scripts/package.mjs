@@ -102,6 +102,9 @@ function files({ program, native }) {
       content: ask('completion', 'fish'),
     },
     [`${documents}/CHANGELOG.md.gz`]: { content: squeezed(text('CHANGELOG.md')) },
+    [`${documents}/firewall-drop.cdx.json.gz`]: {
+      content: squeezed(text('dist/firewall-drop.cdx.json')),
+    },
     [`${documents}/copyright`]: { content: text('LICENSE') },
   };
 }
