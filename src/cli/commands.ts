@@ -3,6 +3,7 @@ import type { CommandSpec } from './command.ts';
 import { describingCommands } from './commands/about.ts';
 import { add } from './commands/add.ts';
 import { deleteAddresses, flush } from './commands/delete.ts';
+import { doctor } from './commands/doctor.ts';
 import { explain } from './commands/explain.ts';
 import { history } from './commands/history.ts';
 import { install, uninstall } from './commands/install.ts';
@@ -26,6 +27,7 @@ const WORKING_COMMANDS: readonly CommandSpec[] = [
   protectCheck,
   protectList,
   explain,
+  doctor,
   testAlert,
   metrics,
   install,

@@ -1,7 +1,7 @@
 // What each exit status means: one table for the help, the manual page and docs/exit-statuses.md.
 import { EXIT_STATUS } from '../errors.ts';
 
-/** 1 is an answer, not an error: `status`, `protect check` and `reconcile --dry-run` give it. */
+/** 1 is an answer, not an error: `status`, `protect check`, `reconcile --dry-run` and `doctor` give it. */
 export const EXIT_MEANINGS: readonly (readonly [status: number, meaning: string])[] = [
   [0, 'done: the kernel was seen to be as asked; or the answer is yes'],
   [1, 'the answer is no: not blocked, not protected, or something to mend'],

@@ -81,6 +81,9 @@ export interface HoldKey {
 
 type Row = Record<string, unknown>;
 
+/** SQLite would list every damaged page. */
+const MOST_COMPLAINTS = 3;
+
 /**
  * Every operation is one transaction. An operation that the disk refuses is said through `onProblem` and then done in
  * memory, so that no caller needs to know: broken books never stop a block or a release.
@@ -240,6 +243,13 @@ export class Store {
       ),
     );
     return rows.map(readHistory).reverse();
+  }
+
+  /** What SQLite finds wrong with the file, a few lines at most; empty: it is sound. Reads all of it. */
+  examine(): string[] {
+    const rows = this.#guard(() => this.#all(`PRAGMA integrity_check(${MOST_COMPLAINTS})`));
+    const lines = rows.map((row) => String(row['integrity_check']));
+    return lines.filter((line) => line !== 'ok');
   }
 
   tallies(): Tally[] {

@@ -258,6 +258,17 @@ describe('explain', () => {
   });
 });
 
+test('doctor has the fields that are written there', () => {
+  const { status, stdout } = victim.host.run([victim.agent.program(), 'doctor', '--json', '--fix']);
+  const document = JSON.parse(stdout) as Json;
+  expect(keys(document)).toEqual(['schema', ...fieldsIn(section('doctor'))]);
+  const words = codeIn(section('doctor'));
+  const [check] = document['checks'] as Json[];
+  const [fixed] = document['fixed'] as Json[];
+  expect(words).toEqual(expect.arrayContaining([...keys(check), ...keys(fixed)]));
+  expect(document['healthy']).toBe(status === 0);
+});
+
 test('version has the fields that are written there', () => {
   expect(keys(json(['version']))).toEqual(['schema', ...codeIn(section('version'))]);
 });

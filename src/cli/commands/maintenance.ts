@@ -11,6 +11,8 @@ import { enterForChange, printSteps, type Person } from '../person.ts';
 import { familiesInUse } from './status.ts';
 
 const DAY_MS = 86_400_000;
+/** When `expire` last ran, in Unix milliseconds: shows that a timer is alive. Written with the history's own change. */
+export const LAST_EXPIRE_FACT = 'last expire';
 
 export const expire = defineCommand({
   name: 'expire',
@@ -35,6 +37,7 @@ export const expire = defineCommand({
 function expireOnce(house: House, person: Person): void {
   // Names of managers are looked up here, where nobody waits, and remembered for the next alert.
   house.protectedEntries();
+  house.store.setFact(LAST_EXPIRE_FACT, String(house.now()));
   house.store.pruneHistory(house.now() - house.config.history.keepDays * DAY_MS);
   inTurn([
     // Asked again after `settle`, which only says what went wrong: here it decides the exit status.
@@ -98,7 +101,8 @@ export const restoreCommand = defineCommand({
   },
 });
 
-function restoreAll(house: House, person: Person): void {
+/** What `restore` does, in a house that may be changed. Throws `FIREWALL` once each part had its turn. */
+export function restoreAll(house: House, person: Person): void {
   inTurn([
     () => {
       finishInterrupted(house);

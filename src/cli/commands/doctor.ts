@@ -1,0 +1,135 @@
+// `doctor`: is this host set up so that an alert becomes a block, and a block ends?
+import { describeError } from '../../errors.ts';
+import { listProcesses } from '../../os/processes.ts';
+import { defineCommand } from '../command.ts';
+import type { Check, Finding, State } from '../doctor/check.ts';
+import { problem } from '../doctor/check.ts';
+import { CHECKS } from '../doctor/checks.ts';
+import { REMEDIES, type RemedyName } from '../doctor/remedies.ts';
+import { tryOut } from '../doctor/trial.ts';
+import { enterForChange, type Person } from '../person.ts';
+import { paint, type Colour } from '../table.ts';
+
+const SCHEMA_VERSION = 1;
+const PROBLEMS_FOUND = 1;
+
+export const doctor = defineCommand({
+  name: 'doctor',
+  summary: 'Check this host from end to end, and say what to mend and how',
+  details:
+    'A line for each thing: ok, warning or problem, and below it what to do. Exit status 0: no problem (warnings may be there), 1: at least one. Looks only, and starts no program but those of the firewall. --fix does what is safe: it makes or mends active-responses.log, makes the books root’s alone, and puts rules back; then all is checked again. --test blocks and releases an unused address of 192.0.2.0/24 (TEST-NET-1) for real, and says what it saw in the kernel, the log and the books.',
+  options: {
+    json: { kind: 'flag', describe: 'JSON, see docs/json.md' },
+    fix: { kind: 'flag', describe: 'do what is safe, and say what was done' },
+    test: { kind: 'flag', describe: 'block and release a documentation address for real' },
+  },
+  examples: [
+    ['doctor', 'why does nothing get blocked here?'],
+    ['doctor --fix --test', 'mend what is safe, and try it out'],
+  ],
+  needsRoot: true,
+  run(_words, { json, fix, test }, person) {
+    const first = examine(person);
+    const fixed = fix ? mend(first, person) : [];
+    const reports = [
+      ...(fixed.length > 0 ? examine(person) : first),
+      ...(test ? tryForReal(person) : []),
+    ];
+    if (json) person.print(JSON.stringify(reportsToJson(reports, fixed)));
+    else describe(reports, fixed, person);
+    return reports.some(({ finding }) => finding.state === 'problem') ? PROBLEMS_FOUND : 0;
+  },
+});
+
+interface Report {
+  readonly check: string;
+  readonly finding: Finding;
+}
+
+function examine(person: Person): Report[] {
+  const house = person.openHouse();
+  const scene = { house, processes: listProcesses() };
+  try {
+    return CHECKS.flatMap((check) => {
+      return runCheck(check, scene).map((finding) => ({ check: check.name, finding }));
+    });
+  } finally {
+    house.close();
+  }
+}
+
+/** One that can't look must not keep the others from it. */
+function runCheck(check: Check, scene: Parameters<Check['run']>[0]): readonly Finding[] {
+  try {
+    return check.run(scene);
+  } catch (error) {
+    return [problem(`it could not be looked at: ${describeError(error)}`, 'mend that first')];
+  }
+}
+
+interface Fixed {
+  readonly remedy: RemedyName;
+  readonly done: boolean;
+  readonly what: string;
+}
+
+function mend(reports: readonly Report[], person: Person): Fixed[] {
+  const wanted = new Set(reports.map(({ finding }) => finding.remedy));
+  const house = person.openHouse();
+  const log = `${house.place.home}/logs/active-responses.log`;
+  house.close();
+  const names = (Object.keys(REMEDIES) as RemedyName[]).filter((name) => wanted.has(name));
+  return names.map((remedy) => {
+    try {
+      return { remedy, done: true, what: REMEDIES[remedy](person, log) };
+    } catch (error) {
+      return { remedy, done: false, what: describeError(error) };
+    }
+  });
+}
+
+function tryForReal(person: Person): Report[] {
+  const house = enterForChange(person);
+  try {
+    return tryOut(house).map((finding) => ({ check: 'test', finding }));
+  } catch (error) {
+    const finding = problem(`it could not be tried: ${describeError(error)}`, 'mend that first');
+    return [{ check: 'test', finding }];
+  } finally {
+    house.close();
+  }
+}
+
+const COLOURS: Readonly<Record<State, Colour>> = { ok: 'green', warning: 'yellow', problem: 'red' };
+const STATE_WIDTH = 9;
+const NAME_WIDTH = 15;
+
+function describe(reports: readonly Report[], fixed: readonly Fixed[], person: Person): void {
+  for (const { done, what } of fixed) {
+    person.print(`${done ? 'fixed' : 'not fixed'}: ${what}`);
+  }
+  const indent = ' '.repeat(STATE_WIDTH + NAME_WIDTH);
+  for (const { check, finding } of reports) {
+    const { state, what, fix, details = [] } = finding;
+    const label = paint(state.padEnd(STATE_WIDTH), COLOURS[state], person.terminal);
+    person.print(`${label}${check.padEnd(NAME_WIDTH)}${what}`);
+    if (fix !== undefined) person.print(`${indent}→ ${fix}`);
+    for (const line of details) person.print(`${indent}${line}`);
+  }
+  const count = (wanted: State): number => {
+    return reports.filter(({ finding }) => finding.state === wanted).length;
+  };
+  person.print(`${count('problem')} problems, ${count('warning')} warnings`);
+}
+
+function reportsToJson(reports: readonly Report[], fixed: readonly Fixed[]): unknown {
+  return {
+    schema: SCHEMA_VERSION,
+    healthy: reports.every(({ finding }) => finding.state !== 'problem'),
+    checks: reports.map(({ check, finding }) => {
+      const { state, what, fix = null, details = [] } = finding;
+      return { check, state, what, fix, details };
+    }),
+    fixed,
+  };
+}

@@ -1,0 +1,215 @@
+// The agent around us: which one, whether it runs, what it was told about us, and the log that it reads.
+import { closeSync, constants, openSync, type Stats } from 'node:fs';
+import { dirname } from 'node:path';
+import { parseNetwork } from '../../ban/address.ts';
+import { formatProblem, parseConfig } from '../../config.ts';
+import { CONFIG_FILE } from '../../house/files.ts';
+import { ownerText } from '../../os/accounts.ts';
+import { at, parseJson, type Json } from '../../wazuh/json.ts';
+import { longestTimeout, type ConfiguredTimeout } from '../../wazuh/agent.ts';
+import { formatDuration } from '../duration.ts';
+import { defineCheck, ok, problem, warning, type Finding } from './check.ts';
+import { lstatOrNull, modeText, statOrNull, textOrNull, troubleOf } from './files.ts';
+
+const EXECDS: readonly string[] = ['wazuh-execd', 'ossec-execd'];
+
+export interface AgentFacts {
+  readonly home: string;
+  readonly isThere: boolean;
+  /** Empty when no file says. */
+  readonly version: string;
+  /** The execd that runs; empty: none. */
+  readonly execd: string;
+}
+
+export const agent = defineCheck({
+  name: 'agent',
+  look: ({ house, processes }): AgentFacts => {
+    const { home } = house.place;
+    const running = processes.find(({ name }) => EXECDS.includes(name));
+    return {
+      home,
+      isThere: statOrNull(`${home}/etc`)?.isDirectory() === true,
+      version: versionOf(textOrNull(`${home}/VERSION.json`), [
+        textOrNull(`${home}/etc/ossec-init.conf`),
+        textOrNull('/etc/ossec-init.conf'),
+      ]),
+      execd: running?.name ?? '',
+    };
+  },
+  judge: judgeAgent,
+});
+
+export function judgeAgent({ home, isThere, version, execd }: AgentFacts): Finding {
+  if (!isThere) return problem(`no agent in ${home}`, 'install one, or run us from where it is');
+  const which = version === '' ? 'of a version that no file tells' : version;
+  if (execd !== '') return ok(`${which}, ${execd} runs`);
+  const start = 'systemctl start wazuh-agent (or wazuh-manager; before 4.3: ossec-control start)';
+  return problem(`${which}, and no execd runs: nobody would start us`, start);
+}
+
+/** Wazuh 4.12 and later have VERSION.json; before, and in OSSEC, ossec-init.conf has a line VERSION="v4.1.5". */
+export function versionOf(json: string | null, initFiles: readonly (string | null)[]): string {
+  const version = json === null ? undefined : at(parseOrNull(json), 'version');
+  if (typeof version === 'string') return version;
+  for (const text of initFiles) {
+    const found = /^VERSION="v?([^"\n]{1,40})"/m.exec(text ?? '')?.[1];
+    if (found !== undefined) return found;
+  }
+  return '';
+}
+
+function parseOrNull(text: string): Json {
+  try {
+    return parseJson(text);
+  } catch {
+    // A file cut short tells no version.
+    return null;
+  }
+}
+
+export interface TimeoutFacts {
+  readonly file: string;
+  readonly name: string;
+  readonly timeouts: readonly ConfiguredTimeout[];
+  /** By ar.conf and repeated_offenders; null: never. */
+  readonly longest: number | null;
+}
+
+export const arConf = defineCheck({
+  name: 'ar.conf',
+  look: ({ house }): TimeoutFacts => {
+    const { home, name } = house.place;
+    const timeouts = house.timeouts();
+    const longest = longestTimeout(name, timeouts, house.settings());
+    return { file: `${home}/etc/shared/ar.conf`, name, timeouts, longest };
+  },
+  judge: judgeTimeouts,
+});
+
+export function judgeTimeouts({ file, name, timeouts, longest }: TimeoutFacts): Finding {
+  const own = timeouts.filter((timeout) => timeout.executable === name);
+  if (own.length === 0) {
+    return warning(
+      `${file} has no response with ${name}: the manager asks for nothing here`,
+      'put the <command> and <active-response> of docs/runbook.md into the ossec.conf of the manager, and restart it (Wazuh 5 does not use this file)',
+    );
+  }
+  const seconds = own.map((timeout) => `${timeout.seconds} s`).join(', ');
+  if (longest !== null) {
+    return ok(
+      `${own.length} with ${name} (${seconds}), no block longer than ${formatDuration(longest)}`,
+    );
+  }
+  return warning(
+    `a response with ${name} has timeout 0 (${seconds}): its blocks never end by themselves`,
+    'give each <active-response> of the manager a <timeout>, unless you mean it',
+  );
+}
+
+export interface LogFacts {
+  readonly path: string;
+  readonly stats: (Pick<Stats, 'uid' | 'gid' | 'mode' | 'nlink'> & { readonly kind: Kind }) | null;
+  readonly directory: Pick<Stats, 'uid' | 'gid'> | null;
+  /** Why it can't be opened for appending; empty when it can. */
+  readonly trouble: string;
+}
+
+type Kind = 'file' | 'link' | 'other';
+
+export const responseLog = defineCheck({
+  name: 'log',
+  look: ({ house }): LogFacts => {
+    const path = `${house.place.home}/logs/active-responses.log`;
+    const stats = lstatOrNull(path);
+    const isFile = stats?.isFile() === true;
+    return {
+      path,
+      stats: stats === null ? null : { ...pick(stats), kind: kindOf(stats) },
+      directory: statOrNull(dirname(path)),
+      trouble: isFile
+        ? troubleOf(() => {
+            openAsWeDo(path);
+          })
+        : '',
+    };
+  },
+  judge: judgeLog,
+});
+
+function pick({ uid, gid, mode, nlink }: Stats): Pick<Stats, 'uid' | 'gid' | 'mode' | 'nlink'> {
+  return { uid, gid, mode, nlink };
+}
+
+function kindOf(stats: Stats): Kind {
+  if (stats.isSymbolicLink()) return 'link';
+  return stats.isFile() ? 'file' : 'other';
+}
+
+/** Nothing is written: that it opens shows a read-only disk and an immutable file. */
+function openAsWeDo(path: string): void {
+  const { O_WRONLY, O_APPEND, O_NOFOLLOW, O_NONBLOCK, O_NOCTTY } = constants;
+  closeSync(openSync(path, O_WRONLY | O_APPEND | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY));
+}
+
+export function judgeLog({ path, stats, directory, trouble }: LogFacts): Finding {
+  if (directory === null) {
+    return problem(
+      `${dirname(path)} is not there: no alert would come of a block`,
+      'repair the agent',
+    );
+  }
+  if (stats === null) {
+    return warning(
+      `${path} is not there yet; the agent reads it from when it is`,
+      'firewall-drop doctor --fix makes it',
+      'make the log',
+    );
+  }
+  if (stats.kind !== 'file' || stats.nlink !== 1) {
+    const what = stats.kind === 'link' ? 'a symbolic link' : 'not a regular file with one name';
+    return problem(`${path} is ${what}: we do not write to it`, `look who made it, and rm ${path}`);
+  }
+  if (trouble !== '') return problem(`${path} can't be written to: ${trouble}`, 'mend that');
+  const mode = modeText(stats);
+  const owner = ownerText(stats.uid, stats.gid);
+  if ((stats.mode & 0o002) !== 0) {
+    const what = `${path} has mode ${mode}: anybody can write lines that raise alerts`;
+    return problem(what, 'firewall-drop doctor --fix gives it mode 0660', 'mend the log');
+  }
+  if (stats.gid !== directory.gid || (stats.mode & 0o040) === 0) {
+    const what = `${path} is ${owner} ${mode}: the agent's group can't read it`;
+    const fix = 'firewall-drop doctor --fix gives it the owner of its directory and mode 0660';
+    return warning(what, fix, 'mend the log');
+  }
+  return ok(`${path}, ${owner} ${mode}, can be written to`);
+}
+
+export interface ConfigFacts {
+  readonly isThere: boolean;
+  readonly problems: readonly string[];
+}
+
+export const configuration = defineCheck({
+  name: 'configuration',
+  look: (): ConfigFacts => {
+    const text = textOrNull(CONFIG_FILE);
+    if (text === null) return { isThere: false, problems: [] };
+    const stats = statOrNull(CONFIG_FILE);
+    const isNetwork = (entry: string): boolean => parseNetwork(entry) !== null;
+    const { problems } = parseConfig(text, CONFIG_FILE, isNetwork);
+    const loose = stats !== null && (stats.uid !== 0 || (stats.mode & 0o022) !== 0);
+    const owner = loose
+      ? [`${CONFIG_FILE} is not root's alone (${modeText(stats)}): not used`]
+      : [];
+    return { isThere: true, problems: [...owner, ...problems.map(formatProblem)] };
+  },
+  judge: judgeConfig,
+});
+
+export function judgeConfig({ isThere, problems }: ConfigFacts): Finding[] {
+  if (problems.length > 0) {
+    return problems.map((what) => problem(what, `correct it in ${CONFIG_FILE}`));
+  }
+  return [ok(isThere ? `${CONFIG_FILE} is understood` : `no ${CONFIG_FILE}: the defaults hold`)];
+}

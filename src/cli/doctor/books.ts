@@ -1,0 +1,264 @@
+// Are the books sound, do they agree with the kernel, and does somebody end blocks in time?
+import { findDrift, type Drift } from '../../ban/reconcile.ts';
+import { describeError } from '../../errors.ts';
+import { STATE_DIRECTORY } from '../../house/house.ts';
+import type { Process } from '../../os/processes.ts';
+import type { HistoryRecord } from '../../store/store.ts';
+import { LAST_EXPIRE_FACT } from '../commands/maintenance.ts';
+import { familiesInUse } from '../commands/status.ts';
+import { formatDuration } from '../duration.ts';
+import { isoTime, shortTime } from '../time.ts';
+import { defineCheck, ok, problem, warning, type Finding } from './check.ts';
+import { entriesOf, modeText, statOrNull, textOrNull } from './files.ts';
+
+export interface StoreFacts {
+  readonly volatile: boolean;
+  /** What SQLite finds wrong with the file; empty: nothing. */
+  readonly unsound: readonly string[];
+  readonly directoryMode: string | null;
+  readonly fileMode: string | null;
+}
+
+export const store = defineCheck({
+  name: 'store',
+  look: ({ house }): StoreFacts => {
+    const directory = statOrNull(STATE_DIRECTORY);
+    const file = statOrNull(`${STATE_DIRECTORY}/state.db`);
+    return {
+      volatile: house.store.volatile,
+      unsound: house.store.examine(),
+      directoryMode: directory === null ? null : modeText(directory),
+      fileMode: file === null ? null : modeText(file),
+    };
+  },
+  judge: judgeStore,
+});
+
+export function judgeStore({ volatile, unsound, directoryMode, fileMode }: StoreFacts): Finding {
+  const file = `${STATE_DIRECTORY}/state.db`;
+  if (volatile) {
+    return problem(
+      `${file} can't be used: what happens is forgotten, and blocks may stay for good`,
+      `the lines on standard error say why; chown root ${STATE_DIRECTORY}; chmod 0700 ${STATE_DIRECTORY}; a damaged file is set aside by firewall-drop restore`,
+      'state modes',
+    );
+  }
+  if (unsound.length > 0) {
+    return problem(
+      `${file} is damaged: ${unsound.join('; ')}`,
+      `move it away and run firewall-drop reconcile, which shows the rules that then stand alone`,
+    );
+  }
+  if (directoryMode !== '0700' || (fileMode !== '0600' && fileMode !== null)) {
+    return warning(
+      `${STATE_DIRECTORY} has mode ${directoryMode ?? 'none'} and its file ${fileMode ?? 'none'}: others can read whom you block and why`,
+      'firewall-drop doctor --fix makes them root’s alone',
+      'state modes',
+    );
+  }
+  return ok(`${file} is sound, ${directoryMode} and ${fileMode ?? 'new'}`);
+}
+
+export interface OrderFacts {
+  readonly drift: Pick<Drift, 'missing' | 'unknown' | 'steps'> | null;
+  /** Why the kernel could not be asked. */
+  readonly trouble: string;
+  readonly bans: number;
+  readonly unfinished: number;
+}
+
+export const order = defineCheck({
+  name: 'rules',
+  look: ({ house }): OrderFacts => {
+    const bans = house.store.list();
+    const counts = {
+      bans: bans.length,
+      unfinished: bans.filter(({ phase }) => phase !== 'blocked').length,
+    };
+    try {
+      return { drift: findDrift(house, familiesInUse(house)), trouble: '', ...counts };
+    } catch (error) {
+      return { drift: null, trouble: describeError(error), ...counts };
+    }
+  },
+  judge: judgeOrder,
+});
+
+export function judgeOrder({ drift, trouble, bans, unfinished }: OrderFacts): Finding[] {
+  const mend = 'firewall-drop reconcile, or doctor --fix';
+  if (drift === null) {
+    return [problem(`nobody can tell whether blocks are in place: ${trouble}`, 'see kernel above')];
+  }
+  const findings: Finding[] = [];
+  if (unfinished > 0) {
+    findings.push(problem(`${unfinished} changes were begun and not finished`, mend, 'restore'));
+  }
+  if (drift.missing.length > 0) {
+    const named = drift.missing.slice(0, 3).map(({ address }) => address.text);
+    const what = `${drift.missing.length} bans have no rule, among them ${named.join(', ')}`;
+    findings.push(problem(what, mend, 'restore'));
+  } else if (drift.steps.length > 0) {
+    findings.push(problem('our rules are not first in line, or are there twice', mend, 'restore'));
+  }
+  if (drift.unknown.length > 0) {
+    findings.push(
+      warning(
+        `${drift.unknown.length} drop rules of our shape are in no book of ours`,
+        'firewall-drop reconcile --dry-run names them; if they are not yours: firewall-drop delete ADDRESS',
+      ),
+    );
+  }
+  if (findings.length > 0) return findings;
+  return [ok(`${bans} blocks, each of them first in line and once`)];
+}
+
+const EXPIRE_TIMER = 'firewall-drop-expire.timer';
+const RESTORE_UNIT = 'firewall-drop-restore.service';
+const SYSTEMD_DIRECTORIES: readonly string[] = ['/etc/systemd/system', '/run/systemd/system'];
+const CRON_FILES: readonly string[] = [
+  '/etc/crontab',
+  '/var/spool/cron/crontabs/root',
+  '/var/spool/cron/root',
+];
+/** A timer that runs every minute and was not heard of for so long does not run. */
+const LONGEST_SILENCE_SECONDS = 300;
+
+export interface TimerFacts {
+  /** Who is set up to call `expire`, in words. */
+  readonly callers: readonly string[];
+  /** Since `expire` last ran; null: never. */
+  readonly silenceSeconds: number | null;
+}
+
+export const timer = defineCheck({
+  name: 'timer',
+  look: ({ house, processes }): TimerFacts => {
+    const last = Number(house.store.fact(LAST_EXPIRE_FACT) ?? Number.NaN);
+    return {
+      callers: [
+        ...unitsNamed(EXPIRE_TIMER),
+        ...cronFilesWith('expire'),
+        ...(watches(processes) ? ['expire --watch'] : []),
+      ],
+      silenceSeconds: Number.isFinite(last) ? (house.now() - last) / 1000 : null,
+    };
+  },
+  judge: judgeTimer,
+});
+
+export function judgeTimer({ callers, silenceSeconds }: TimerFacts): Finding {
+  const heard =
+    silenceSeconds === null ? 'never' : `${formatDuration(Math.max(0, silenceSeconds))} ago`;
+  if (callers.length === 0) {
+    return warning(
+      `nothing calls firewall-drop expire (last run: ${heard}): without alerts, blocks end late`,
+      `systemctl enable --now ${EXPIRE_TIMER}, or a line in /etc/cron.d: see docs/runbook.md`,
+    );
+  }
+  const who = callers.join(', ');
+  if (silenceSeconds === null || silenceSeconds > LONGEST_SILENCE_SECONDS) {
+    return warning(
+      `${who} should call firewall-drop expire every minute, and it last ran: ${heard}`,
+      `systemctl status ${EXPIRE_TIMER}, or look whether cron runs`,
+    );
+  }
+  return ok(`${who}, last run ${heard}`);
+}
+
+export interface BootFacts {
+  readonly callers: readonly string[];
+}
+
+export const boot = defineCheck({
+  name: 'boot',
+  look: (): BootFacts => ({ callers: [...unitsNamed(RESTORE_UNIT), ...cronFilesWith('restore')] }),
+  judge: judgeBoot,
+});
+
+export function judgeBoot({ callers }: BootFacts): Finding {
+  if (callers.length > 0) return ok(`blocks come back by ${callers.join(', ')}`);
+  return warning(
+    'nothing calls firewall-drop restore after a boot: blocks are then in the books, and not in the kernel',
+    `systemctl enable ${RESTORE_UNIT}, or an @reboot line in /etc/cron.d: see docs/runbook.md`,
+  );
+}
+
+/** Enabled units have a link in a directory of what wants them; a timer of the moment lies in /run. */
+function unitsNamed(unit: string): string[] {
+  const wanted = SYSTEMD_DIRECTORIES.flatMap((directory) => {
+    return entriesOf(directory)
+      .filter((entry) => entry.endsWith('.wants'))
+      .map((entry) => `${directory}/${entry}`);
+  });
+  return wanted.some((directory) => entriesOf(directory).includes(unit)) ? [unit] : [];
+}
+
+function cronFilesWith(word: string): string[] {
+  const files = [...entriesOf('/etc/cron.d').map((name) => `/etc/cron.d/${name}`), ...CRON_FILES];
+  const line = new RegExp(String.raw`^[^#\n]*\bfirewall-drop ${word}\b`, 'm');
+  return files.filter((file) => line.test(textOrNull(file) ?? ''));
+}
+
+function watches(processes: readonly Process[]): boolean {
+  return processes.some(({ args }) => args.includes('expire') && args.includes('--watch'));
+}
+
+/** Before this program was written, no clock is right. */
+const EARLIEST_MS = Date.UTC(2026, 0, 1);
+const TIME_SERVICES: readonly string[] = [
+  'systemd-timesyn',
+  'chronyd',
+  'ntpd',
+  'ntpsec',
+  'openntpd',
+];
+
+export interface ClockFacts {
+  readonly nowMs: number;
+  /** Of the newest line of the history; null: nothing has happened. */
+  readonly latestMs: number | null;
+  /** What keeps the clock; empty: nothing that we know. */
+  readonly service: string;
+}
+
+export const clock = defineCheck({
+  name: 'clock',
+  look: ({ house, processes }): ClockFacts => {
+    const [latest] = house.store.history({ address: null, sinceMs: 0, afterId: 0, limit: 1 });
+    const service = processes.find(({ name }) => TIME_SERVICES.includes(name));
+    return { nowMs: house.now(), latestMs: latest?.atMs ?? null, service: service?.name ?? '' };
+  },
+  judge: judgeClock,
+});
+
+export function judgeClock({ nowMs, latestMs, service }: ClockFacts): Finding {
+  const now = `${shortTime(nowMs)} UTC`;
+  const fix = 'set it, and let chrony or systemd-timesyncd keep it';
+  if (nowMs < EARLIEST_MS) return problem(`it is not ${now}`, fix);
+  if (latestMs !== null && latestMs > nowMs) {
+    const what = `it is ${now}, earlier than our last outcome (${isoTime(latestMs)}): it was set back`;
+    return warning(what, fix);
+  }
+  return ok(`${now}, ${service === '' ? 'no time service seen' : `kept by ${service}`}`);
+}
+
+const LATEST = 10;
+
+export const outcomes = defineCheck({
+  name: 'outcomes',
+  look: ({ house }): readonly HistoryRecord[] => {
+    return house.store.history({ address: null, sinceMs: 0, afterId: 0, limit: LATEST });
+  },
+  judge: judgeOutcomes,
+});
+
+export function judgeOutcomes(records: readonly HistoryRecord[]): Finding {
+  if (records.length === 0) return ok('nothing has happened yet');
+  const details = records.map(({ atMs, outcome, reason }) => {
+    return `${shortTime(atMs)}  ${outcome.verb} ${outcome.address.text} ${reason}`.trimEnd();
+  });
+  const failed = records.filter(({ outcome }) => outcome.verb === 'failed').length;
+  if (failed === 0) return { ...ok(`the last ${records.length}, none failed`), details };
+  const fix = 'firewall-drop.log beside active-responses.log says why';
+  return { ...warning(`${failed} of the last ${records.length} failed`, fix), details };
+}

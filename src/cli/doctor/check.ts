@@ -1,0 +1,51 @@
+// What a check is: it looks at the host, and a pure function judges what it saw.
+import type { House } from '../../house/house.ts';
+import type { Process } from '../../os/processes.ts';
+import type { RemedyName } from './remedies.ts';
+
+export type State = 'ok' | 'warning' | 'problem';
+
+export interface Finding {
+  readonly state: State;
+  /** What was seen, in words. */
+  readonly what: string;
+  /** What a person should do; absent when there is nothing to do. */
+  readonly fix?: string;
+  /** What `--fix` does about it; absent: nothing that is safe without a person. */
+  readonly remedy?: RemedyName;
+  /** Lines that belong below it. */
+  readonly details?: readonly string[];
+}
+
+/** What checks look at beside the file system. */
+export interface Scene {
+  readonly house: House;
+  /** Listed once for all. */
+  readonly processes: readonly Process[];
+}
+
+export interface Check {
+  readonly name: string;
+  /** Findings in the order in which they are told. */
+  run(scene: Scene): readonly Finding[];
+}
+
+interface CheckSpec<Facts> {
+  readonly name: string;
+  readonly look: (scene: Scene) => Facts;
+  readonly judge: (facts: Facts) => Finding | readonly Finding[];
+}
+
+export function defineCheck<Facts>({ name, look, judge }: CheckSpec<Facts>): Check {
+  return { name, run: (scene) => [judge(look(scene))].flat() };
+}
+
+export const ok = (what: string): Finding => ({ state: 'ok', what });
+
+export const warning = (what: string, fix: string, remedy?: RemedyName): Finding => {
+  return { state: 'warning', what, fix, ...(remedy && { remedy }) };
+};
+
+export const problem = (what: string, fix: string, remedy?: RemedyName): Finding => {
+  return { state: 'problem', what, fix, ...(remedy && { remedy }) };
+};

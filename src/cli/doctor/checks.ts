@@ -1,0 +1,26 @@
+// All checks, in the order in which they are told: what execd starts, what it writes to, what it works with.
+import { agent, arConf, configuration, responseLog } from './agent.ts';
+import { boot, clock, order, outcomes, store, timer } from './books.ts';
+import type { Check } from './check.ts';
+import { executable, packageRecord } from './executable.ts';
+import { kernel, neighbours, programs, savedRules, variants } from './firewall.ts';
+
+export const CHECKS: readonly Check[] = [
+  executable,
+  packageRecord,
+  agent,
+  arConf,
+  configuration,
+  responseLog,
+  store,
+  ...programs,
+  variants,
+  kernel,
+  neighbours,
+  savedRules,
+  order,
+  timer,
+  boot,
+  clock,
+  outcomes,
+];

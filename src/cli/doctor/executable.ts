@@ -1,0 +1,138 @@
+// Is the file that execd starts ours, whole, and safe from those who are not root?
+import { createHash, type Hash } from 'node:crypto';
+import { closeSync, openSync, readSync, type Stats } from 'node:fs';
+import { basename, dirname } from 'node:path';
+import { ownerText } from '../../os/accounts.ts';
+import { defineCheck, ok, problem, type Finding, type Scene } from './check.ts';
+import { isWritableByOthers, modeText, realPathOf, statOrNull, textOrNull } from './files.ts';
+
+const RECORDED_SUMS = '/usr/lib/firewall-drop/SHA256SUMS';
+const DPKG_SUMS = '/var/lib/dpkg/info/firewall-drop.md5sums';
+const MODE = '0750';
+
+export interface ExecutableFacts {
+  /** Of the agent. */
+  readonly home: string;
+  /** What execd starts. */
+  readonly path: string;
+  /** What runs now. */
+  readonly own: string;
+  readonly stats: Pick<Stats, 'uid' | 'gid' | 'mode' | 'size'> | null;
+  readonly sha256: string;
+  /** Whether its content is that of what runs now. */
+  readonly isOurs: boolean;
+  /** Directories on the way to it that others than root can change. */
+  readonly looseDirectories: readonly string[];
+}
+
+export const executable = defineCheck({ name: 'executable', look, judge: judgeExecutable });
+
+function look({ house }: Scene): ExecutableFacts {
+  const { home, name } = house.place;
+  const path = `${home}/active-response/bin/${name}`;
+  const stats = statOrNull(path);
+  const own = process.execPath;
+  const sha256 = stats?.isFile() === true ? digestOf(path, createHash('sha256')) : '';
+  const ownStats = statOrNull(own);
+  const isSameFile = stats !== null && stats.ino === ownStats?.ino && stats.dev === ownStats.dev;
+  const directories = [home, `${home}/active-response`, dirname(path), dirname(realPathOf(path))];
+  return {
+    home,
+    path,
+    own,
+    stats,
+    sha256,
+    isOurs: isSameFile || sha256 === digestOf(own, createHash('sha256')),
+    looseDirectories: [...new Set(directories)].filter((directory) => {
+      const found = statOrNull(directory);
+      return found !== null && (found.uid !== 0 || isWritableByOthers(found));
+    }),
+  };
+}
+
+export function judgeExecutable(facts: ExecutableFacts): Finding[] {
+  const { home, path, own, stats, sha256, isOurs, looseDirectories } = facts;
+  const install = `${own} install --home ${home}`;
+  if (stats === null) return [problem(`${path} is not there`, install)];
+  if (!isOurs) {
+    const what = `${path} is another program (${stats.size} bytes): an upgrade of the agent puts its own there`;
+    return [problem(what, install)];
+  }
+  const findings: Finding[] = [];
+  if (stats.uid !== 0) {
+    findings.push(
+      problem(`${path} belongs to ${ownerText(stats.uid, stats.gid)}, who can change it`, install),
+    );
+  }
+  if ((stats.mode & 0o022) !== 0) {
+    const what = `${path} has mode ${modeText(stats)}: others than root can change what runs as root`;
+    findings.push(problem(what, `chmod ${MODE} ${path}`));
+  }
+  if ((stats.mode & 0o100) === 0) {
+    const what = `${path} has mode ${modeText(stats)}: it can't be started`;
+    findings.push(problem(what, `chmod ${MODE} ${path}`));
+  }
+  for (const directory of looseDirectories) {
+    const what = `others than root can change what lies in ${directory}`;
+    findings.push(problem(what, `chown root ${directory}; chmod go-w ${directory}`));
+  }
+  if (findings.length > 0) return findings;
+  return [ok(`${path}, ${ownerText(stats.uid, stats.gid)} ${modeText(stats)}, sha256 ${sha256}`)];
+}
+
+export interface RecordFacts {
+  /** The file that has the recorded sum; null: no package has left one. */
+  readonly record: string | null;
+  /** Empty: the file names no executable of ours. */
+  readonly recorded: string;
+  readonly actual: string;
+}
+
+export const packageRecord = defineCheck({
+  name: 'package',
+  look: (): RecordFacts => {
+    for (const [record, algorithm] of [
+      [RECORDED_SUMS, 'sha256'],
+      [DPKG_SUMS, 'md5'],
+    ] as const) {
+      const text = textOrNull(record);
+      if (text === null) continue;
+      const actual = digestOf(process.execPath, createHash(algorithm));
+      return { record, recorded: recordedSum(text), actual };
+    }
+    return { record: null, recorded: '', actual: '' };
+  },
+  judge: judgeRecord,
+});
+
+export function judgeRecord({ record, recorded, actual }: RecordFacts): Finding {
+  const reinstall = 'install the package again, and find out who changed the file';
+  if (record === null) return ok('installed by hand: no record of its sum to compare with');
+  if (recorded === '') return problem(`${record} has no sum of firewall-drop`, reinstall);
+  if (recorded === actual) return ok(`the sum in ${record} agrees`);
+  return problem(`it is not the file of the package: ${record} has ${recorded}`, reinstall);
+}
+
+/** Lines `SUM  PATH`, as sha256sum and dpkg write them. */
+export function recordedSum(text: string): string {
+  const lines = text.split('\n').map((line) => /^([0-9a-f]{32,64}) [ *](.+)$/.exec(line));
+  const own = lines.find((line) => basename(line?.[2] ?? '') === 'firewall-drop');
+  return own?.[1] ?? '';
+}
+
+const CHUNK_BYTES = 1024 * 1024;
+
+/** In parts: the executable is larger than what should be held at once. */
+function digestOf(path: string, hash: Hash): string {
+  const descriptor = openSync(path, 'r');
+  const chunk = Buffer.allocUnsafe(CHUNK_BYTES);
+  try {
+    for (;;) {
+      const count = readSync(descriptor, chunk);
+      if (count === 0) return hash.digest('hex');
+      hash.update(chunk.subarray(0, count));
+    }
+  } finally {
+    closeSync(descriptor);
+  }
+}

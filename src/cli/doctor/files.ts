@@ -1,0 +1,63 @@
+// What lies at a path, as checks need to know it.
+import { lstatSync, readdirSync, realpathSync, statSync, type Stats } from 'node:fs';
+import { describeError } from '../../errors.ts';
+import { isErrno, readRegularFile } from '../../os/files.ts';
+
+const LARGEST_TEXT = 8 * 1024 * 1024;
+
+/** Null when nothing is there. */
+export function statOrNull(path: string): Stats | null {
+  return statSync(path, { throwIfNoEntry: false }) ?? null;
+}
+
+export function lstatOrNull(path: string): Stats | null {
+  return lstatSync(path, { throwIfNoEntry: false }) ?? null;
+}
+
+/** The names in a directory; none where there is no such directory. */
+export function entriesOf(directory: string): string[] {
+  try {
+    return readdirSync(directory);
+  } catch {
+    // A host without this directory has nothing in it.
+    return [];
+  }
+}
+
+/** The path itself where it leads nowhere. */
+export function realPathOf(path: string): string {
+  try {
+    return realpathSync(path);
+  } catch {
+    return path;
+  }
+}
+
+/** Null when the file is not there. Throws what the system says about one that can't be read. */
+export function textOrNull(path: string): string | null {
+  try {
+    return readRegularFile(path, LARGEST_TEXT).toString('utf8');
+  } catch (error) {
+    if (isErrno(error, 'ENOENT') || isErrno(error, 'ENOTDIR')) return null;
+    throw error;
+  }
+}
+
+/** Why something fails; empty when it does not. */
+export function troubleOf(work: () => void): string {
+  try {
+    work();
+    return '';
+  } catch (error) {
+    return describeError(error);
+  }
+}
+
+/** `0750`. */
+export function modeText({ mode }: Pick<Stats, 'mode'>): string {
+  return (mode & 0o7777).toString(8).padStart(4, '0');
+}
+
+export function isWritableByOthers({ mode }: Pick<Stats, 'mode'>): boolean {
+  return (mode & 0o022) !== 0;
+}

@@ -1,0 +1,328 @@
+// What tells the kernel, whether the kernel answers, and who else works on the same tables.
+import { basename } from 'node:path';
+import { parseBlock, type Family } from '../../ban/address.ts';
+import { describeError } from '../../errors.ts';
+import type { BackendName } from '../../firewall/choose.ts';
+import { droppedSource } from '../../firewall/iptables.ts';
+import type { House } from '../../house/house.ts';
+import { ownAddresses } from '../../os/network.ts';
+import { findProgram, run } from '../../os/run.ts';
+import {
+  defineCheck,
+  ok,
+  problem,
+  warning,
+  type Check,
+  type Finding,
+  type Scene,
+} from './check.ts';
+import { realPathOf, textOrNull } from './files.ts';
+
+const PROGRAM_TIMEOUT_MS = 5000;
+
+export interface ProgramFacts {
+  readonly program: string;
+  readonly path: string | null;
+  /** `nft` or `legacy` for programs of iptables; null for others, and where it can't be told. */
+  readonly variant: Variant | null;
+  /** Whether blocks can't be made without it. */
+  readonly isNeeded: boolean;
+  /** The package that has it. */
+  readonly from: string;
+}
+
+export type Variant = 'nft' | 'legacy';
+
+/** Each program by itself: which one is missing is what a person wants to know. */
+const PROGRAMS: readonly {
+  readonly check: string;
+  readonly from: string;
+  readonly neededBy: readonly BackendName[];
+}[] = [
+  { check: 'iptables', from: 'iptables', neededBy: ['iptables', 'ipset'] },
+  { check: 'ip6tables', from: 'iptables', neededBy: ['iptables', 'ipset'] },
+  { check: 'ipset', from: 'ipset', neededBy: ['ipset'] },
+  { check: 'nft', from: 'nftables', neededBy: ['nftables'] },
+];
+
+export const programs: readonly Check[] = PROGRAMS.map(({ check, from, neededBy }) =>
+  defineCheck({
+    name: check,
+    look: ({ house }): ProgramFacts => {
+      const isTables = check.endsWith('tables');
+      const program = isTables ? restoreProgram(check, house) : check;
+      const path = findProgram(program);
+      const isOfBackend = neededBy.some((name) => name === house.firewall.backendName);
+      const isNeeded = isOfBackend && (check !== 'ip6tables' || hasIpv6());
+      const variant = path !== null && isTables ? variantOf(path) : null;
+      return { program, path, variant, isNeeded, from };
+    },
+    judge: judgeProgram,
+  }),
+);
+
+function restoreProgram(base: string, { config }: House): string {
+  const { variant } = config.firewall;
+  return variant === 'auto' ? `${base}-restore` : `${base}-${variant}-restore`;
+}
+
+/** Loopback has IPv6 wherever the kernel does; only other addresses can be reached. */
+function hasIpv6(): boolean {
+  return ownAddresses().some(({ address, interfaceName }) => {
+    return address.family === 6 && interfaceName !== 'lo';
+  });
+}
+
+export function variantOf(path: string): Variant | null {
+  const target = basename(realPathOf(path));
+  if (target.includes('nft')) return 'nft';
+  return target.includes('legacy') ? 'legacy' : null;
+}
+
+export function judgeProgram({ program, path, variant, isNeeded, from }: ProgramFacts): Finding {
+  const which = variant === null ? '' : ` (${variant})`;
+  if (path !== null) return ok(`${path}${which}${isNeeded ? '' : ', not needed'}`);
+  if (!isNeeded) return ok(`${program} is not installed, and not needed`);
+  return problem(
+    `${program} is not installed: nothing can be blocked with it`,
+    `apt-get install ${from}, dnf install ${from}, or another firewall.backend`,
+  );
+}
+
+export interface VariantFacts {
+  /** What plain `iptables` means here. */
+  readonly used: Variant | null;
+  /** Tables of the legacy variant that the kernel has made. */
+  readonly legacyTables: readonly string[];
+  /** Whether the table of the nft variant has been made; null: nft, which could tell, is missing. */
+  readonly hasNftFilter: boolean | null;
+}
+
+export const variants = defineCheck({
+  name: 'variants',
+  look: ({ house }): VariantFacts => {
+    const path = findProgram(restoreProgram('iptables', house));
+    const names = textOrNull('/proc/net/ip_tables_names') ?? '';
+    return {
+      used: path === null ? null : variantOf(path),
+      legacyTables: names.split('\n').filter((name) => name !== ''),
+      hasNftFilter: findProgram('nft') === null ? null : nftHasFilter(),
+    };
+  },
+  judge: judgeVariants,
+});
+
+function nftHasFilter(): boolean {
+  const command = { program: 'nft', args: ['list', 'tables'], input: '' };
+  return /^table ip filter$/m.test(run(command, PROGRAM_TIMEOUT_MS).stdout);
+}
+
+export function judgeVariants({ used, legacyTables, hasNftFilter }: VariantFacts): Finding {
+  const legacy = legacyTables.includes('filter');
+  const both = (other: Variant): Finding =>
+    warning(
+      `rules are made with iptables-${used ?? ''} here, and the ${other} variant has a filter table as well: a packet meets both, and each program sees only its own`,
+      `find who uses the other (iptables-${other}-save shows it), and settle on one: update-alternatives --config iptables, or firewall.variant`,
+    );
+  if (used === 'nft' && legacy) return both('legacy');
+  if (used === 'legacy' && hasNftFilter === true) return both('nft');
+  return ok(used === null ? 'no variant of iptables is in use' : `only ${used} is in use`);
+}
+
+export interface KernelFacts {
+  readonly release: string;
+  readonly backend: string;
+  /** Why a family can't be asked; empty when it answers; null: the host has no addresses of it. */
+  readonly trouble: Readonly<Record<Family, string | null>>;
+}
+
+export const kernel = defineCheck({
+  name: 'kernel',
+  look: ({ house }): KernelFacts => ({
+    release: (textOrNull('/proc/sys/kernel/osrelease') ?? '').trim(),
+    backend: house.firewall.backendName,
+    trouble: { 4: askKernel(house, 4), 6: hasIpv6() ? askKernel(house, 6) : null },
+  }),
+  judge: judgeKernel,
+});
+
+/** The census is what the work itself relies on: no list of modules tells as much. */
+function askKernel({ firewall }: House, family: Family): string {
+  try {
+    firewall.census(family);
+    return '';
+  } catch (error) {
+    return describeError(error);
+  }
+}
+
+export function judgeKernel({ release, backend, trouble }: KernelFacts): Finding[] {
+  const answering: string[] = [];
+  const findings: Finding[] = [];
+  for (const family of [4, 6] as const) {
+    const why = trouble[family];
+    if (why === '') answering.push(`IPv${family}`);
+    else if (why !== null) {
+      const fix = `mend what it complains of; the modules are in the kernel's package, in a container on its host`;
+      findings.push(problem(`IPv${family} can't be filtered through ${backend}: ${why}`, fix));
+    }
+  }
+  if (findings.length > 0) return findings;
+  return [ok(`Linux ${release} answers through ${backend} for ${answering.join(' and ')}`)];
+}
+
+/** Another program that changes the packet filter, how it is known, and what to know about it. */
+interface Neighbour {
+  readonly name: string;
+  readonly processes: readonly string[];
+  readonly chains: RegExp;
+  readonly advice: string;
+}
+
+const NEIGHBOURS: readonly Neighbour[] = [
+  {
+    name: 'Docker',
+    processes: ['dockerd'],
+    chains: /^DOCKER/,
+    advice: 'what goes to containers passes DOCKER-USER, where our rules are as well',
+  },
+  {
+    name: 'firewalld',
+    processes: ['firewalld'],
+    chains: /^(?:INPUT|FORWARD)_(?:direct|ZONES)$/,
+    advice:
+      'a drop of ours is final whatever it accepts; with FirewallBackend=iptables a reload removes our rules, and firewall-drop restore puts them back',
+  },
+  {
+    name: 'ufw',
+    processes: [],
+    chains: /^ufw6?-/,
+    advice:
+      'our rules stand before its chains; ufw reset removes them, and firewall-drop restore puts them back',
+  },
+  {
+    name: 'fail2ban',
+    processes: ['fail2ban-server'],
+    chains: /^f2b-/,
+    advice: 'it blocks in chains of its own: an address may be in both, and each releases its own',
+  },
+  {
+    name: 'CrowdSec',
+    processes: ['crowdsec', 'crowdsec-firewal'],
+    chains: /^CROWDSEC/,
+    advice: 'it blocks in sets of its own: an address may be in both, and each releases its own',
+  },
+];
+
+export interface NeighbourFacts {
+  readonly processes: readonly string[];
+  readonly chains: readonly string[];
+  readonly usesDockerChain: boolean;
+}
+
+export const neighbours = defineCheck({
+  name: 'neighbours',
+  look: ({ house, processes }): NeighbourFacts => ({
+    // A daemon written in Python has its own name behind that of the interpreter.
+    processes: processes.flatMap(({ name, args }) => [
+      name,
+      ...args.slice(0, 2).map((argument) => basename(argument)),
+    ]),
+    chains: chainsSeen(house),
+    usesDockerChain: house.config.firewall.docker,
+  }),
+  judge: judgeNeighbours,
+});
+
+function chainsSeen({ firewall }: House): string[] {
+  try {
+    const { rules, policies } = firewall.census(4);
+    return [...new Set([...policies.keys(), ...rules.map(({ chain }) => chain)])];
+  } catch {
+    // The check of the kernel says why it can't be asked.
+    return [];
+  }
+}
+
+export function judgeNeighbours(facts: NeighbourFacts): Finding[] {
+  const seen = NEIGHBOURS.filter(({ processes, chains }) => {
+    return (
+      processes.some((name) => facts.processes.includes(name)) ||
+      facts.chains.some((chain) => chains.test(chain))
+    );
+  });
+  if (seen.length === 0) return [ok('no Docker, firewalld, ufw, fail2ban or CrowdSec seen')];
+  return seen.map(({ name, advice }) => {
+    return name === 'Docker' ? judgeDocker(facts, advice) : ok(`${name} seen: ${advice}`);
+  });
+}
+
+function judgeDocker({ chains, usesDockerChain }: NeighbourFacts, advice: string): Finding {
+  if (!chains.includes('DOCKER-USER')) {
+    return warning(
+      'Docker seen, and no chain DOCKER-USER: what goes to containers is stopped in FORWARD only if our rules stay first there',
+      'let Docker manage iptables ("iptables": true in daemon.json), and see firewall-drop reconcile --dry-run',
+    );
+  }
+  if (usesDockerChain) return ok(`Docker seen: ${advice}`);
+  return warning(
+    'Docker seen, and firewall.docker is false: addresses that are blocked may reach published ports',
+    'set firewall.docker = true',
+  );
+}
+
+/** Where distributions keep rules that they load at boot. */
+const SAVED_RULES: readonly string[] = [
+  '/etc/iptables/rules.v4',
+  '/etc/iptables/rules.v6',
+  '/etc/sysconfig/iptables',
+  '/etc/sysconfig/ip6tables',
+];
+
+export interface SavedFacts {
+  readonly files: readonly {
+    readonly path: string;
+    readonly addresses: readonly string[];
+    /** Rules that ask a set, which is not there at boot. */
+    readonly setRules: number;
+  }[];
+}
+
+export const savedRules = defineCheck({
+  name: 'saved rules',
+  look: ({ house }: Scene): SavedFacts => ({
+    files: SAVED_RULES.flatMap((path) => {
+      const text = textOrNull(path);
+      return text === null ? [] : [{ path, ...readSaved(text, house.config.firewall.setName) }];
+    }),
+  }),
+  judge: judgeSaved,
+});
+
+/** What a file of `iptables-save` has of ours: it comes back at every boot, whether or not the block is over. */
+export function readSaved(
+  text: string,
+  setName: string,
+): { readonly addresses: readonly string[]; readonly setRules: number } {
+  const specs = text.split('\n').flatMap((line) => /(?:^|\] )-A \S+ (.+)$/.exec(line)?.[1] ?? []);
+  const addresses = specs.flatMap((spec) => droppedSource(spec) ?? []);
+  const asked = [`--match-set ${setName}-4 `, `--match-set ${setName}-6 `];
+  return {
+    addresses: [...new Set(addresses)].filter((address) => parseBlock(address) !== null),
+    setRules: specs.filter((spec) => asked.some((words) => spec.includes(words))).length,
+  };
+}
+
+export function judgeSaved({ files }: SavedFacts): Finding[] {
+  const findings = files.flatMap(({ path, addresses, setRules }): Finding[] => {
+    const resave = `firewall-drop keeps blocks by itself; take these lines out of ${path}: see "Reboots" in docs/runbook.md`;
+    if (setRules > 0) {
+      const what = `${path} asks sets of ours, which are not there at boot: iptables-restore then loads nothing of it`;
+      return [problem(what, resave)];
+    }
+    if (addresses.length === 0) return [];
+    const what = `${path} has ${addresses.length} drops of our shape: they come back at every boot, also when the block is over`;
+    return [warning(what, resave)];
+  });
+  return findings.length > 0 ? findings : [ok('no saved rules hold blocks')];
+}

@@ -1,0 +1,48 @@
+// What `doctor --fix` may do: only what loses nothing and lets nobody in or out who was not to be.
+import { chmodSync, closeSync, fchmodSync, fchownSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { STATE_DIRECTORY } from '../../house/house.ts';
+import { openLogForAppend } from '../../os/files.ts';
+import { restoreAll } from '../commands/maintenance.ts';
+import { enterForChange, type Person } from '../person.ts';
+import { lstatOrNull, statOrNull } from './files.ts';
+
+export type RemedyName = 'make the log' | 'mend the log' | 'state modes' | 'restore';
+
+/** In the order in which they are applied: rules are put back once the books are in order. Throws what went wrong. */
+export const REMEDIES: Readonly<Record<RemedyName, (person: Person, log: string) => string>> = {
+  'state modes': () => {
+    chmodSync(STATE_DIRECTORY, 0o700);
+    for (const suffix of ['', '-wal', '-shm']) {
+      const path = `${STATE_DIRECTORY}/state.db${suffix}`;
+      if (lstatOrNull(path)?.isFile() === true) chmodSync(path, 0o600);
+    }
+    return `${STATE_DIRECTORY} is root's alone`;
+  },
+  'make the log': (_person, log) => {
+    closeSync(openLogForAppend(log));
+    return `${log} was made, with its directory's owner and mode 0660`;
+  },
+  'mend the log': (_person, log) => {
+    const directory = statOrNull(dirname(log));
+    // Through the descriptor: the name may be turned into a link at any moment.
+    const descriptor = openLogForAppend(log);
+    try {
+      fchmodSync(descriptor, 0o660);
+      if (directory !== null) fchownSync(descriptor, directory.uid, directory.gid);
+    } finally {
+      closeSync(descriptor);
+    }
+    return `${log} has its directory's owner and mode 0660`;
+  },
+  restore: (person) => {
+    const said: string[] = [];
+    const house = enterForChange(person);
+    try {
+      restoreAll(house, { ...person, print: (line) => said.push(line) });
+    } finally {
+      house.close();
+    }
+    return said.join('; ');
+  },
+};

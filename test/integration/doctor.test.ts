@@ -1,0 +1,359 @@
+// `doctor` on hosts that are well, that lack something, and that somebody else has changed.
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
+import { createVictim, type Victim } from '../support/victim.ts';
+
+const A = '203.0.113.7';
+const LOG = '/var/ossec/logs/active-responses.log';
+const STATE = '/var/lib/firewall-drop';
+
+let victim: Victim;
+beforeAll(async () => {
+  victim = await createVictim({ variant: 'nft' });
+  const { host } = victim;
+  // What the machine that runs the tests has of its own.
+  host.must([
+    'bash',
+    '-c',
+    'rm -rf /etc/cron.d /etc/crontab /etc/iptables /etc/systemd /etc/sysconfig',
+  ]);
+  host.must(['ip', 'link', 'add', 'eth0', 'type', 'veth', 'peer', 'name', 'eth1']);
+  // Without a carrier an interface counts for nothing.
+  for (const end of ['eth0', 'eth1']) host.must(['ip', 'link', 'set', end, 'up']);
+  host.must(['ip', 'address', 'add', '2001:db8::5/64', 'dev', 'eth0']);
+  host.mkdir(['/var/ossec/bin', '/etc/cron.d', '/etc/iptables', '/etc/systemd/system']);
+  host.symlink('/bin/sleep', '/var/ossec/bin/wazuh-execd');
+  host.writeFile('/var/ossec/VERSION.json', '{"version":"4.14.7","stage":"rc1"}');
+});
+beforeEach(() => {
+  victim.reset();
+  victim.setTimeouts(3600);
+  victim.host.must(['install', '-m', '0660', '--owner=1001', '--group=1001', '/dev/null', LOG]);
+  victim.host.writeFile('/etc/cron.d/firewall-drop', CRON);
+  victim.person(['expire']);
+});
+afterEach(() => {
+  victim.host.must([
+    'bash',
+    '-c',
+    'umount -q /usr/sbin/ipset /usr/sbin/nft; rm -f /etc/iptables/*',
+  ]);
+  victim.host.useIptables('nft');
+});
+afterAll(() => victim.dispose());
+
+const CRON = `* * * * * root /var/ossec/active-response/bin/firewall-drop expire
+@reboot root /var/ossec/active-response/bin/firewall-drop restore
+`;
+
+interface Examined {
+  readonly status: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** With processes of its own: an execd, and none of those of the machine that runs the tests. */
+function doctor(...options: readonly string[]): Examined {
+  const script = '/var/ossec/bin/wazuh-execd 60 </dev/null >/dev/null 2>&1 & exec "$@"';
+  const own = ['unshare', '--pid', '--fork', '--mount-proc', 'bash', '-c', script, 'doctor'];
+  return victim.host.run([...own, victim.agent.program(), 'doctor', ...options]);
+}
+
+interface Document {
+  readonly schema: number;
+  readonly healthy: boolean;
+  readonly checks: readonly {
+    readonly check: string;
+    readonly state: string;
+    readonly what: string;
+    readonly fix: string | null;
+    readonly details: readonly string[];
+  }[];
+  readonly fixed: readonly { readonly remedy: string; readonly done: boolean }[];
+}
+
+function document(...options: readonly string[]): Document {
+  return JSON.parse(doctor('--json', ...options).stdout) as Document;
+}
+
+/** `state: what` of one check. */
+function told(check: string, { checks }: Document = document()): string {
+  const own = checks.filter((one) => one.check === check);
+  return own.map(({ state, what }) => `${state}: ${what}`).join('\n');
+}
+
+/** What differs from host to host and from minute to minute. */
+function steady(text: string): string {
+  return text
+    .replace(/\d{4}-\d\d-\d\d \d\d:\d\d:\d\d/g, 'YYYY-MM-DD hh:mm:ss')
+    .replace(/[0-9a-f]{64}/g, 'SHA256')
+    .replace(/Linux \S+/g, 'Linux RELEASE')
+    .replace(/last run \d+s ago/g, 'last run SECONDS ago')
+    .replace(/firewall-drop, \S+ \d{4}/g, 'firewall-drop, OWNER MODE')
+    .replace(/active-responses\.log, \S+ /g, 'active-responses.log, OWNER ')
+    .replace(/\d+ ms/g, 'N ms');
+}
+
+function hide(program: string): void {
+  victim.host.bind('/dev/null', `/usr/sbin/${program}`);
+}
+
+describe('stands as it should', () => {
+  test('where all is well', () => {
+    const { status, stdout, stderr } = doctor();
+    expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
+    expect(steady(stdout)).toMatchSnapshot();
+  });
+
+  test('where all is well, and tried for real', () => {
+    const { status, stdout } = doctor('--test');
+    expect(status).toBe(0);
+    expect(steady(stdout).split('\n').slice(-4)).toMatchSnapshot();
+  });
+
+  test.each([
+    [
+      'iptables',
+      'iptables',
+      () => {
+        victim.host.remove('/etc/alternatives/iptables-restore');
+      },
+    ],
+    [
+      'ip6tables',
+      'iptables',
+      () => {
+        victim.host.remove('/etc/alternatives/ip6tables-restore');
+      },
+    ],
+    [
+      'ipset',
+      'ipset',
+      () => {
+        hide('ipset');
+      },
+    ],
+    [
+      'nft',
+      'nftables',
+      () => {
+        hide('nft');
+      },
+    ],
+  ])('without %s, where the backend %s needs it', (_program, backend, remove) => {
+    victim.configure(`[firewall]\nbackend = "${backend}"\n`);
+    remove();
+    const { status, stdout } = doctor();
+    expect(status).toBe(1);
+    expect(steady(stdout)).toMatchSnapshot();
+  });
+
+  test('without ipset and nft, where nothing needs them', () => {
+    hide('ipset');
+    hide('nft');
+    const { status, stdout } = doctor();
+    expect(status).toBe(0);
+    expect(steady(stdout)).toMatchSnapshot();
+  });
+});
+
+describe('notices', () => {
+  const bin = '/var/ossec/active-response/bin/firewall-drop';
+
+  test('a file of the agent in our place, and says how to put ours back', () => {
+    const { host, agent } = victim;
+    const own = host.must(['readlink', '-f', bin]).trim();
+    host.remove(bin);
+    host.writeFile(bin, 'Wazuh’s own', { mode: '0750' });
+    const { status, stdout } = host.run([own, 'doctor']);
+    host.symlink(own, agent.program());
+    expect(status).toBe(1);
+    expect(stdout).toMatch(/problem +executable .* is another program \(13 bytes\)/);
+    expect(stdout).toContain(`→ ${own} install --home /var/ossec`);
+  });
+
+  test('a directory that others can change', () => {
+    victim.host.must(['chmod', '0770', '/var/ossec/active-response/bin']);
+    const seen = told('executable');
+    victim.host.must(['chmod', '0750', '/var/ossec/active-response/bin']);
+    expect(seen).toContain('problem: others than root can change what lies in');
+  });
+
+  test('a sum that is not the one of the package', () => {
+    const sum = victim.host.must(['sha256sum', bin]).split(' ')[0] ?? '';
+    const record = '/var/lib/dpkg/info/firewall-drop.md5sums';
+    const md5 = victim.host.must(['md5sum', bin]).split(' ')[0] ?? '';
+    expect(sum).toHaveLength(64);
+    victim.host.mkdir('/var/lib/dpkg/info');
+    victim.host.writeFile(record, `${md5}  usr/lib/firewall-drop/firewall-drop\n`);
+    expect(told('package')).toBe(`ok: the sum in ${record} agrees`);
+    victim.host.writeFile(record, `${'0'.repeat(32)}  usr/lib/firewall-drop/firewall-drop\n`);
+    expect(told('package')).toContain('problem: it is not the file of the package');
+    victim.host.remove('/var/lib/dpkg');
+  });
+
+  test('an ACCEPT before our rule', () => {
+    victim.person(['add', A]);
+    victim.host.must(['iptables', '-w', '-I', 'INPUT', '-p', 'tcp', '-j', 'ACCEPT']);
+    expect(told('rules')).toBe('problem: our rules are not first in line, or are there twice');
+  });
+
+  test('both variants of iptables in use', () => {
+    victim.host.must(['iptables-legacy', '-w', '-A', 'INPUT', '-j', 'ACCEPT']);
+    const seen = told('variants');
+    victim.host.must(['iptables-legacy', '-w', '-F']);
+    expect(seen).toContain(
+      'warning: rules are made with iptables-nft here, and the legacy variant',
+    );
+  });
+
+  test('its neighbours by their chains', () => {
+    for (const chain of ['DOCKER-USER', 'ufw-before-input', 'f2b-sshd', 'CROWDSEC_CHAIN']) {
+      victim.host.must(['iptables', '-w', '-N', chain]);
+    }
+    const seen = told('neighbours');
+    victim.host.must(['iptables', '-w', '-X']);
+    expect(seen.match(/^ok: \S+ seen/gm)).toEqual([
+      'ok: Docker seen',
+      'ok: ufw seen',
+      'ok: fail2ban seen',
+      'ok: CrowdSec seen',
+    ]);
+  });
+
+  test('saved rules that would bring blocks back', () => {
+    victim.person(['add', A]);
+    victim.host.must(['bash', '-c', 'iptables-save > /etc/iptables/rules.v4']);
+    expect(told('saved rules')).toBe(
+      'warning: /etc/iptables/rules.v4 has 1 drops of our shape: they come back at every boot, also when the block is over',
+    );
+  });
+
+  test('a timer that is set up and does not run', () => {
+    victim.host.remove(STATE);
+    expect(told('timer')).toMatch(/^warning: .*cron\.d.* it last ran: never$/);
+  });
+
+  test('the units of systemd, where they are enabled', () => {
+    const wants = '/etc/systemd/system';
+    victim.host.remove('/etc/cron.d/firewall-drop');
+    expect(told('timer')).toMatch(/^warning: nothing calls firewall-drop expire/);
+    expect(told('boot')).toMatch(/^warning: nothing calls firewall-drop restore/);
+    victim.host.mkdir([`${wants}/timers.target.wants`, `${wants}/multi-user.target.wants`]);
+    const link = (unit: string, target: string): void => {
+      victim.host.symlink(`/lib/systemd/system/${unit}`, `${wants}/${target}.wants/${unit}`);
+    };
+    link('firewall-drop-expire.timer', 'timers.target');
+    link('firewall-drop-restore.service', 'multi-user.target');
+    expect(told('timer')).toMatch(/^ok: firewall-drop-expire\.timer, last run/);
+    expect(told('boot')).toBe('ok: blocks come back by firewall-drop-restore.service');
+    victim.host.remove(`${wants}/timers.target.wants`);
+    victim.host.remove(`${wants}/multi-user.target.wants`);
+  });
+
+  test('books that are damaged, and leaves them as they are', () => {
+    victim.host.must([
+      'bash',
+      '-c',
+      `rm -f ${STATE}/state.db-*; head -c 8192 /dev/urandom > ${STATE}/state.db`,
+    ]);
+    const sum = victim.host.must(['sha256sum', `${STATE}/state.db`]);
+    expect(told('store')).toMatch(/^problem: .* can't be used/);
+    expect(victim.host.must(['sha256sum', `${STATE}/state.db`])).toBe(sum);
+  });
+
+  test('what failed of late', () => {
+    victim.host.useIptables('none');
+    victim.add(A);
+    victim.host.useIptables('nft');
+    const own = document().checks.find(({ check }) => check === 'outcomes');
+    expect(own).toMatchObject({ state: 'warning', what: '1 of the last 1 failed' });
+    expect(own?.details.join()).toContain(`failed ${A}`);
+  });
+});
+
+describe('--fix', () => {
+  test('makes the log as the agent would, and writes nothing into it', () => {
+    victim.host.remove(LOG);
+    const before = document();
+    expect(told('log', before)).toMatch(/^warning: .* is not there yet/);
+    const after = document('--fix');
+    expect(after.fixed).toMatchObject([{ remedy: 'make the log', done: true }]);
+    expect(told('log', after)).toMatch(/^ok: /);
+    const directory = victim.host.must(['stat', '-c', '%u:%g', '/var/ossec/logs']).trim();
+    expect(victim.host.must(['stat', '-c', '%u:%g %a %s', LOG]).trim()).toBe(`${directory} 660 0`);
+  });
+
+  test('closes a log that anybody can write to', () => {
+    victim.host.must(['chmod', '0666', LOG]);
+    expect(told('log')).toMatch(/^problem: .* mode 0666/);
+    expect(told('log', document('--fix'))).toMatch(/^ok: /);
+  });
+
+  test('leaves a link in the place of the log to a person', () => {
+    victim.host.symlink('/etc/passwd', LOG);
+    const passwd = victim.host.must(['stat', '-c', '%u:%g %a', '/etc/passwd']);
+    const after = document('--fix');
+    expect(told('log', after)).toMatch(/^problem: .* is a symbolic link/);
+    expect(after.fixed).toEqual([]);
+    expect(victim.host.must(['stat', '-c', '%u:%g %a', '/etc/passwd'])).toBe(passwd);
+    victim.host.remove(LOG);
+  });
+
+  test('puts rules back, and makes the books root’s alone', () => {
+    victim.person(['add', A]);
+    victim.flushRules();
+    victim.host.must(['chmod', '0755', STATE]);
+    const { status, stdout } = doctor('--fix');
+    expect(status).toBe(0);
+    expect(stdout).toMatch(/^fixed: .*root's alone\nfixed: 1 blocked, put back$/m);
+    expect(victim.rules(A)).toHaveLength(2);
+    expect(victim.host.must(['stat', '-c', '%a', STATE]).trim()).toBe('700');
+  });
+
+  test('does nothing where there is nothing to mend', () => {
+    expect(document('--fix')).toMatchObject({ schema: 1, healthy: true, fixed: [] });
+  });
+});
+
+describe('--test', () => {
+  test('leaves nothing behind but its lines', () => {
+    const { status } = doctor('--test');
+    expect(status).toBe(0);
+    expect(victim.allRules()).toEqual([]);
+    expect(victim.books()).toEqual([]);
+    expect(victim.log().map((line) => line.split(' ').slice(7, 10).join(' '))).toEqual([
+      'add - 192.0.2.254',
+      'delete - 192.0.2.254',
+    ]);
+  });
+
+  test('takes no address that is blocked, protected or used by a rule', () => {
+    victim.configure('[protect]\nallow = ["192.0.2.254"]\n');
+    victim.person(['add', '192.0.2.253']);
+    victim.host.must(['iptables', '-w', '-A', 'INPUT', '-s', '192.0.2.252', '-j', 'ACCEPT']);
+    expect(told('test', document('--test'))).toMatch(/^ok: block 192\.0\.2\.251: /);
+    expect(victim.rules('192.0.2.253')).toHaveLength(2);
+    expect(victim.rules('192.0.2.252')).toHaveLength(1);
+  });
+
+  test('fails where the kernel does not obey, and cleans up', () => {
+    victim.host.bind('/bin/false', '/usr/sbin/xtables-nft-multi');
+    const { status, stdout } = doctor('--test');
+    victim.host.must(['umount', '/usr/sbin/xtables-nft-multi']);
+    expect(status).toBe(1);
+    expect(stdout).toMatch(/problem +test /);
+    expect(victim.allRules()).toEqual([]);
+    expect(victim.books()).toEqual([]);
+  });
+
+  test('says so where the log takes no line', () => {
+    victim.host.remove(LOG);
+    victim.host.mkdir(LOG);
+    const tried = document('--test');
+    victim.host.remove(LOG);
+    expect(told('test', tried)).toMatch(
+      /^problem: block 192\.0\.2\.254: active-responses\.log has no line of it$/m,
+    );
+    expect(victim.allRules()).toEqual([]);
+  });
+});
