@@ -80,6 +80,7 @@ const COMMANDS: readonly (readonly [heading: string, args: readonly string[], in
   ['protect check', ['protect', 'check', '127.0.0.1'], ''],
   ['protect check', ['protect', 'list'], ''],
   ['explain --json', ['explain'], wazuh4Message()],
+  ['doctor --json', ['doctor'], ''],
   ['version --json', ['version'], ''],
 ];
 

@@ -342,7 +342,7 @@ describe('help', () => {
     // One that follows never ends by itself.
     const limit = example.includes('--follow') || example.includes('--watch');
     const { status, stderr } = victim.host.run(limit ? ['timeout', '1', ...argv] : argv);
-    const answers = /^(?:protect check|status)|--dry-run/.test(example) ? [0, 1] : [0];
+    const answers = /^(?:protect check|status|doctor)|--dry-run/.test(example) ? [0, 1] : [0];
     // Where the example was to take it away.
     victim.host.symlink(builtBinary(), victim.agent.program());
     expect(stderr).toBe('');

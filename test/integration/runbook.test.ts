@@ -1,0 +1,101 @@
+// docs/runbook.md: what people copy from it works, in the order in which it stands there.
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
+import { SaxesParser } from 'saxes';
+import { builtBinary } from '../support/binary.ts';
+import { createVictim, type Victim } from '../support/victim.ts';
+
+jest.setTimeout(120_000);
+
+const A = '203.0.113.9';
+
+interface Block {
+  readonly kind: string;
+  readonly text: string;
+}
+
+const RUNBOOK = readFileSync(join(__dirname, '../../docs/runbook.md'), 'utf8');
+const BLOCKS: readonly Block[] = Array.from(
+  RUNBOOK.matchAll(/^```(.*)\n([^]*?)^```$/gm),
+  ([, kind = '', text = '']) => ({ kind, text }),
+);
+
+function blocksOf(kind: string): readonly string[] {
+  return BLOCKS.filter((block) => block.kind === kind).map(({ text }) => text);
+}
+
+let victim: Victim;
+beforeAll(async () => {
+  // An agent as it is before us.
+  victim = await createVictim({ names: [], variant: 'nft' });
+  victim.host.mkdir('/var/ossec/bin');
+  victim.host.symlink('/bin/sleep', '/var/ossec/bin/wazuh-execd');
+  victim.host.spawn(['/var/ossec/bin/wazuh-execd', '600'], { stdio: 'ignore' });
+});
+afterAll(() => victim.dispose());
+
+/** As somebody would who copies a block into a shell, and stops at the first thing that fails. */
+function shell(text: string): string {
+  const prelude = 'set -euo pipefail; program=$1; firewall-drop() { "$program" "$@"; }\n';
+  return victim.host.must(['bash', '-c', prelude + text, 'runbook', builtBinary()], {
+    timeoutMs: 60_000,
+  });
+}
+
+function orphan(): void {
+  shell(`
+    firewall-drop add ${A} --timeout 1h
+    iptables-save > /var/saved
+  `);
+}
+
+test('every block is of a kind that is checked', () => {
+  expect(BLOCKS.length).toBeGreaterThan(8);
+  for (const { kind } of BLOCKS) expect(['sh', 'sh manager', 'xml']).toContain(kind);
+});
+
+test.each(blocksOf('xml'))('XML is well-formed: %#', (text) => {
+  const parser = new SaxesParser();
+  parser.on('error', (error) => {
+    throw error;
+  });
+  expect(() => parser.write(text).close()).not.toThrow();
+  expect(text).not.toMatch(/[^\t\n\x20-\x7e]/);
+});
+
+test.each(blocksOf('sh manager'))('what needs a manager is shell at least: %#', (text) => {
+  expect(victim.host.run(['bash', '-n'], { input: text })).toMatchObject({ status: 0, stderr: '' });
+});
+
+test('the rest does what it says, from top to bottom', () => {
+  for (const text of blocksOf('sh')) shell(text);
+  expect(victim.log().join('\n')).toContain(`add - ${A} `);
+  expect(victim.allRules()).toEqual([]);
+});
+
+describe('rules that come back from a saved file', () => {
+  test('are taken for our own while their address is in the books', () => {
+    orphan();
+    victim.flushRules();
+    expect(shell('iptables-restore < /var/saved; firewall-drop restore')).toBe(
+      '1 blocked, already in place\n',
+    );
+    expect(victim.rules(A)).toHaveLength(2);
+    shell(`firewall-drop delete ${A}`);
+    expect(victim.rules(A)).toEqual([]);
+  });
+
+  test('are named and left alone once the block is over, and go when asked for', () => {
+    orphan();
+    shell(`firewall-drop delete ${A}`);
+    expect(shell('iptables-restore < /var/saved; firewall-drop restore')).toBe(
+      '0 blocked, already in place\n',
+    );
+    expect(shell('firewall-drop reconcile --dry-run')).toContain(
+      `${A}: dropped in INPUT and FORWARD, and not in the books; left alone`,
+    );
+    shell(`firewall-drop delete ${A}`);
+    expect(victim.allRules()).toEqual([]);
+  });
+});
