@@ -27,7 +27,9 @@ beforeAll(async () => {
 beforeEach(() => {
   victim.reset();
   victim.setTimeouts(3600);
-  victim.host.must(['install', '-m', '0660', '--owner=1001', '--group=1001', '/dev/null', LOG]);
+  // An ordinary user without an entry in /etc/subuid has no second owner to give it to.
+  victim.host.must(['install', '-m', '0660', '/dev/null', LOG]);
+  victim.host.must(['chown', '--reference=/var/ossec/logs', LOG]);
   victim.host.writeFile('/etc/cron.d/firewall-drop', CRON);
   victim.person(['expire']);
 });
