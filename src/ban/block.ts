@@ -22,8 +22,9 @@ export function block(address: Address, request: HoldRequest, tools: Tools): voi
 export function blockAll(addresses: readonly Address[], request: HoldRequest, tools: Tools): void {
   const hold = makeHold(request, tools.now());
   const unique = new Map(addresses.map((address) => [address.text, address]));
+  const known = tools.store.findAll([...unique.values()]);
   const wanted = Array.from(unique.values(), (address) => {
-    return { address, before: tools.store.find(address) };
+    return { address, before: known.get(address.text) ?? null };
   });
   forEachFamily(wanted, (own) => {
     blockFamily(own, hold, tools);

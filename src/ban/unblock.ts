@@ -33,9 +33,11 @@ export function unblockAll(
   request: ReleaseRequest,
   tools: Tools,
 ): ReleaseOutcomes {
-  const known = addresses.map((address) => ({ address, ban: tools.store.find(address) }));
+  const bans = tools.store.findAll(addresses);
+  const known = addresses.map((address) => ({ address, ban: bans.get(address.text) ?? null }));
   const held = known.filter(({ ban }) => ban !== null && isHeldByOthers(ban, request.origin));
-  const ending = known.filter((one) => !held.includes(one));
+  const isHeld = new Set(held);
+  const ending = known.filter((one) => !isHeld.has(one));
   for (const { ban } of held) if (ban !== null) keep(ban, request, tools);
   try {
     release(
@@ -73,7 +75,8 @@ function tellFailures(
   { origin, incident }: ReleaseRequest,
   { store, announcer, now }: Tools,
 ): void {
-  const left = ending.filter(({ address }) => store.find(address) !== null);
+  const bans = store.findAll(ending.map(({ address }) => address));
+  const left = ending.filter(({ address }) => bans.has(address.text));
   const outcomes = left.map(({ address }): Outcome => ({ verb: 'failed', address, incident }));
   announcer.tell(outcomes);
   store.record(outcomes.map((outcome) => ({ atMs: now(), outcome, origin, reason: '' })));

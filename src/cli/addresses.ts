@@ -1,6 +1,7 @@
 // Addresses as a person hands them over: as arguments, in a file, or on standard input.
 import { readFileSync } from 'node:fs';
 import {
+  isSingle,
   makeAddress,
   parseAddress,
   parseBlock,
@@ -56,8 +57,11 @@ export function findOverlaps(
 ): (readonly [inner: Address, outer: Address])[] {
   const isNew = new Set(addresses.map((one) => one.text));
   const all = new Map([...known, ...addresses].map((one) => [one.text, one]));
+  // Most lists have no blocks at all, and then nothing can lie in another.
+  const blocks = new Map([...all].filter(([, one]) => !isSingle(one)));
+  if (blocks.size === 0) return [];
   return [...all.values()].flatMap((inner) => {
-    return widerIn(all, inner)
+    return widerIn(blocks, inner)
       .filter((outer) => isNew.has(inner.text) || isNew.has(outer.text))
       .map((outer) => [inner, outer] as const);
   });
@@ -65,12 +69,12 @@ export function findOverlaps(
 
 /** The blocks of a list that contain an address, widest first. */
 export function widerIn(blocks: ReadonlyMap<string, Address>, inner: Address): Address[] {
-  const found: Address[] = [];
-  for (let length = 0; length < inner.prefixLength; length += 1) {
-    const outer = blocks.get(makeAddress(inner.family, inner.value, length).text);
-    if (outer !== undefined) found.push(outer);
-  }
-  return found;
+  return widerBlocks(inner).flatMap(({ text }) => blocks.get(text) ?? []);
+}
+
+/** Every block that contains an address, other than itself, widest first. */
+export function widerBlocks({ family, value, prefixLength }: Address): Address[] {
+  return Array.from({ length: prefixLength }, (_, length) => makeAddress(family, value, length));
 }
 
 function readLines(file: string): { readonly text: string; readonly place: string }[] {

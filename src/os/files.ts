@@ -134,7 +134,7 @@ function create(pinnedPath: string, { uid, gid }: Stats): number {
 }
 
 /**
- * Appends a line in one write, so that concurrent lines never mix. A fragment that a full disk left at the end is ended
+ * Appends a line, or whole lines, in one write, so that concurrent ones never mix. A fragment that a full disk left at the end is ended
  * first, or it would swallow this line. Throws when the disk took less than all.
  */
 export function appendLine(descriptor: number, line: string): void {

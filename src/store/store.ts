@@ -83,6 +83,8 @@ type Row = Record<string, unknown>;
 
 /** SQLite would list every damaged page. */
 const MOST_COMPLAINTS = 3;
+/** More addresses than this are looked for in a list of all bans: two queries for each would take longer. */
+const MOST_ASKED_SINGLY = 100;
 
 /**
  * Every operation is one transaction. An operation that the disk refuses is said through `onProblem` and then done in
@@ -122,6 +124,15 @@ export class Store {
     return this.#select('WHERE address = ?', address.text)[0] ?? null;
   }
 
+  /** Those of many addresses that are in the books, by their text. */
+  findAll(addresses: readonly Address[]): ReadonlyMap<string, Ban> {
+    const bans =
+      addresses.length > MOST_ASKED_SINGLY
+        ? this.list()
+        : addresses.map((address) => this.find(address)).filter((ban) => ban !== null);
+    return new Map(bans.map((ban) => [ban.address.text, ban]));
+  }
+
   /** All bans in the order in which they were made. */
   list(): Ban[] {
     return this.#select('ORDER BY since_ms, address');
@@ -152,9 +163,7 @@ export class Store {
         this.#run("DELETE FROM bans WHERE address = ? AND phase = 'unblocking'", text);
         this.#run("UPDATE bans SET phase = 'blocked', owed = NULL WHERE address = ?", text);
       }
-      history.forEach((entry) => {
-        this.#insertHistory(entry);
-      });
+      this.#insertHistory(history);
     });
   }
 
@@ -191,18 +200,14 @@ export class Store {
       for (const { address, origin } of holds) {
         this.#run('DELETE FROM holds WHERE address = ? AND origin = ?', address.text, origin);
       }
-      history.forEach((entry) => {
-        this.#insertHistory(entry);
-      });
+      this.#insertHistory(history);
     });
   }
 
   /** Notes what happened without changing any ban. */
   record(history: readonly HistoryEntry[]): void {
     this.#transaction(() => {
-      history.forEach((entry) => {
-        this.#insertHistory(entry);
-      });
+      this.#insertHistory(history);
     });
   }
 
@@ -358,24 +363,29 @@ export class Store {
     );
   }
 
-  #insertHistory({ atMs, outcome, origin, reason }: HistoryEntry): void {
-    this.#run(
-      `INSERT INTO history (at_ms, address, verb, origin, alert_id, rule_id, reason)
-       VALUES (?, ?, ?, ?, ?, ?, ?)`,
-      atMs,
-      outcome.address.text,
-      outcome.verb,
-      origin ?? '',
-      outcome.incident.alertId,
-      outcome.incident.ruleId,
-      reason,
-    );
-    this.#run(
-      `INSERT INTO tallies (event, count, last_ms) VALUES (?, 1, ?)
-       ON CONFLICT (event) DO UPDATE SET count = count + 1, last_ms = excluded.last_ms`,
-      reason === EXPIRED ? 'expire' : outcome.verb,
-      atMs,
-    );
+  #insertHistory(entries: readonly HistoryEntry[]): void {
+    for (const { atMs, outcome, origin, reason } of entries) {
+      this.#run(
+        `INSERT INTO history (at_ms, address, verb, origin, alert_id, rule_id, reason)
+         VALUES (?, ?, ?, ?, ?, ?, ?)`,
+        atMs,
+        outcome.address.text,
+        outcome.verb,
+        origin ?? '',
+        outcome.incident.alertId,
+        outcome.incident.ruleId,
+        reason,
+      );
+    }
+    for (const [event, ones] of Map.groupBy(entries, eventOf)) {
+      this.#run(
+        `INSERT INTO tallies (event, count, last_ms) VALUES (?, ?, ?)
+         ON CONFLICT (event) DO UPDATE SET count = count + excluded.count, last_ms = excluded.last_ms`,
+        event,
+        ones.length,
+        ones.at(-1)?.atMs ?? 0,
+      );
+    }
   }
 
   #all(sql: string, ...values: SQLInputValue[]): Row[] {
@@ -475,6 +485,11 @@ function readHistory(row: Row): HistoryRecord {
     origin: (row['origin'] as Origin | '') === '' ? null : (row['origin'] as Origin),
     reason: row['reason'] as string,
   };
+}
+
+/** What is counted: an end by time is another thing than a release that somebody asked for. */
+function eventOf({ reason, outcome }: HistoryEntry): string {
+  return reason === EXPIRED ? 'expire' : outcome.verb;
 }
 
 function readHold(row: Row): Hold {

@@ -121,7 +121,7 @@ export class ResponseLog {
   append(lines: readonly string[]): void {
     const descriptor = openLogForAppend(this.path);
     try {
-      for (const line of lines) appendLine(descriptor, line);
+      appendLine(descriptor, lines.join(''));
     } finally {
       closeSync(descriptor);
     }

@@ -1,12 +1,12 @@
 // `add`: a person blocks addresses or blocks of them.
-import type { Address } from '../../ban/address.ts';
+import { isSingle, type Address } from '../../ban/address.ts';
 import { incidentAt, type Outcome } from '../../ban/ban.ts';
 import { blockAll } from '../../ban/block.ts';
 import { describeProtection, entriesFrom, findProtection } from '../../ban/protect.ts';
 import { AppError, EXIT_STATUS } from '../../errors.ts';
 import type { House } from '../../house/house.ts';
 import { readReason } from '../../wazuh/request.ts';
-import { findOverlaps, quote, readAddresses } from '../addresses.ts';
+import { findOverlaps, quote, readAddresses, widerBlocks } from '../addresses.ts';
 import { defineCommand } from '../command.ts';
 import { parseDuration } from '../duration.ts';
 import { enterForChange, printSteps, type Person } from '../person.ts';
@@ -126,13 +126,22 @@ function noteRefusal(address: Address, reason: string, house: House): void {
 }
 
 function sayOverlaps(addresses: readonly Address[], house: House, { complain }: Person): void {
-  const known = house.store.list().map((ban) => ban.address);
-  const overlaps = findOverlaps(addresses, known);
+  const overlaps = findOverlaps(addresses, knownAround(addresses, house));
   for (const [inner, outer] of overlaps.slice(0, MOST_NAMED)) {
     complain(`note: ${inner.text} lies in ${outer.text}`);
   }
   const more = overlaps.length - MOST_NAMED;
   if (more > 0) complain(`note: ${more} more lie in wider blocks`);
+}
+
+/** The bans that may contain an address or lie in it: only a block can have others in it. */
+function knownAround(addresses: readonly Address[], { store }: House): Address[] {
+  const [only, ...more] = addresses;
+  const bans =
+    only !== undefined && more.length === 0 && isSingle(only)
+      ? [...store.findAll(widerBlocks(only)).values()]
+      : store.list();
+  return bans.map((ban) => ban.address);
 }
 
 /** Few are named, many are counted. */

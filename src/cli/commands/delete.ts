@@ -1,10 +1,10 @@
 // `delete` and `flush`: a person releases addresses, whoever had them blocked.
-import { isSingle, type Address } from '../../ban/address.ts';
+import type { Address } from '../../ban/address.ts';
 import { incidentAt, ORIGINS, type Ban, type Origin } from '../../ban/ban.ts';
 import { unblockAll } from '../../ban/unblock.ts';
 import { AppError, EXIT_STATUS } from '../../errors.ts';
 import type { House } from '../../house/house.ts';
-import { readAddresses, widerIn } from '../addresses.ts';
+import { readAddresses, widerBlocks, widerIn } from '../addresses.ts';
 import { defineCommand } from '../command.ts';
 import { enterForChange, printSteps, type Person } from '../person.ts';
 
@@ -35,8 +35,9 @@ export const deleteAddresses = defineCommand({
 });
 
 function release(addresses: readonly Address[], house: House, person: Person): void {
-  const known = new Map(house.store.list().map(({ address }) => [address.text, address]));
-  const blocks = new Map([...known].filter(([, address]) => !isSingle(address)));
+  const known = house.store.findAll(addresses);
+  const around = house.store.findAll(addresses.flatMap(widerBlocks));
+  const blocks = new Map(Array.from(around, ([text, { address }]) => [text, address]));
   unblockAll(addresses, { origin: null, incident: incidentAt(house.now()) }, house);
   for (const address of addresses) {
     person.print(
