@@ -4,6 +4,7 @@ import { describingCommands } from './commands/about.ts';
 import { add } from './commands/add.ts';
 import { deleteAddresses, flush } from './commands/delete.ts';
 import { doctor } from './commands/doctor.ts';
+import { configCheck, configSnippet } from './commands/config.ts';
 import { explain } from './commands/explain.ts';
 import { history } from './commands/history.ts';
 import { install, uninstall } from './commands/install.ts';
@@ -28,6 +29,8 @@ const WORKING_COMMANDS: readonly CommandSpec[] = [
   protectList,
   explain,
   doctor,
+  configSnippet,
+  configCheck,
   testAlert,
   metrics,
   install,

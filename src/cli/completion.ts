@@ -64,8 +64,9 @@ function zshScript(commands: readonly CommandSpec[]): string {
       ...secondWords(group),
       ...group.flatMap(({ positional }) => positional?.choices ?? []),
     ];
-    const options = group.flatMap(({ options }) => Object.entries(options));
-    const specs = options.map(([name, option]) => {
+    // The commands of a group may share an option: zsh wants each once.
+    const options = new Map(group.flatMap(({ options }) => Object.entries(options)).toReversed());
+    const specs = Array.from(options, ([name, option]) => {
       const value =
         option.kind === 'flag' ? '' : `:${option.kind === 'choice' ? name : option.value}:`;
       const choices = option.kind === 'choice' ? `(${option.choices.join(' ')})` : '';
@@ -74,7 +75,8 @@ function zshScript(commands: readonly CommandSpec[]): string {
     });
     const isFile = group.some(({ positional }) => positional?.isFile);
     const choices = second.length === 0 ? '' : ` '1:word:(${second.join(' ')})'`;
-    const words = isFile ? " '1:file:_files'" : choices;
+    const place = second.length === 0 ? '1' : '*';
+    const words = isFile ? `${choices} '${place}:file:_files'` : choices;
     return `    ${word}) _arguments${words} ${[...new Set(specs)].join(' ')} ;;`;
   });
   return `#compdef firewall-drop

@@ -1,0 +1,262 @@
+// What a manager and its agents have to be told, as text for a person to copy: complete, commented, and with where it goes.
+
+export interface SnippetRequest {
+  readonly wazuh: '4' | '5' | 'ossec';
+  /** Null: blocks have no end. */
+  readonly timeoutSeconds: number | null;
+  readonly ruleIds: readonly string[];
+  readonly location: string;
+  /** Null unless the location is defined-agent. */
+  readonly agentId: string | null;
+  readonly allow: readonly string[];
+  /** Null: no mail. */
+  readonly mailTo: string | null;
+}
+
+/** From this level on mail goes out where nothing else is configured. */
+const MAIL_LEVEL = 12;
+const HOME = '/var/ossec';
+
+/** Lines without their ends. For Wazuh 4 and OSSEC they are XML as a whole, of several files. */
+export function renderSnippet(request: SnippetRequest): string[] {
+  if (request.wazuh === '5') return renderChannel(request);
+  return [
+    ...comment(
+      `1. On the manager, at the end of ${HOME}/etc/ossec.conf: a further ossec_config is fine.`,
+      'Each numbered part goes into a file of its own place; then check it:',
+      'firewall-drop config check FILE. Restart the manager after that.',
+    ),
+    '<ossec_config>',
+    ...renderCommand(request),
+    ...renderResponse(request),
+    ...renderGlobal(request),
+    ...renderMail(request),
+    '</ossec_config>',
+    '',
+    ...renderRules(request),
+    '',
+    ...renderAgent(request),
+  ];
+}
+
+/** Two hyphens in a row can not stand in a comment. */
+function comment(...lines: readonly string[]): string[] {
+  return ['<!--', ...lines.map((line) => `  ${line.replaceAll('--', '- -')}`), '-->'];
+}
+
+function indented(lines: readonly string[]): string[] {
+  return lines.map((line) => `  ${line}`);
+}
+
+function escapeXml(text: string): string {
+  return text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;');
+}
+
+function renderCommand({ wazuh, timeoutSeconds }: SnippetRequest): string[] {
+  const isOssec = wazuh === 'ossec';
+  return indented([
+    '<!-- Wazuh ships a command of this name: leave this one out where it is defined already. -->',
+    '<command>',
+    '  <name>firewall-drop</name>',
+    '  <!-- A file in active-response/bin of the agent, never a path. -->',
+    `  <executable>firewall-drop${isOssec ? '.sh' : ''}</executable>`,
+    ...(isOssec
+      ? ['  <!-- Without this OSSEC hands over no address. -->', '  <expect>srcip</expect>']
+      : []),
+    '  <!-- Without this the timeout below is ignored, and no block ever ends. -->',
+    `  <timeout_allowed>${timeoutSeconds === null ? 'no' : 'yes'}</timeout_allowed>`,
+    '</command>',
+    '',
+  ]);
+}
+
+const LOCATIONS: Readonly<Record<string, string>> = {
+  local: 'local: on the agent that saw the attack.',
+  server: 'server: on the manager alone.',
+  'defined-agent': 'defined-agent: on one agent, whoever saw the attack.',
+  all: 'all: on every agent, whoever saw the attack. The manager itself is not among them.',
+};
+
+function renderResponse(request: SnippetRequest): string[] {
+  const { ruleIds, location, agentId, timeoutSeconds } = request;
+  return indented([
+    '<active-response>',
+    '  <command>firewall-drop</command>',
+    `  <!-- ${LOCATIONS[location] ?? location} -->`,
+    `  <location>${location}</location>`,
+    ...(agentId === null ? [] : [`  <agent_id>${agentId}</agent_id>`]),
+    '  <!-- Only these rules: a level or a group blocks more than one expects. -->',
+    `  <rules_id>${ruleIds.join(',')}</rules_id>`,
+    ...(timeoutSeconds === null
+      ? ['  <!-- No timeout: an address stays blocked until a person releases it. -->']
+      : ['  <!-- Seconds. -->', `  <timeout>${timeoutSeconds}</timeout>`]),
+    '</active-response>',
+  ]);
+}
+
+function renderGlobal({ allow, mailTo }: SnippetRequest): string[] {
+  if (allow.length === 0 && mailTo === null) return [];
+  return [
+    '',
+    ...indented([
+      '<global>',
+      ...(allow.length === 0
+        ? []
+        : [
+            '  <!-- Only the manager looks at this list. On each host, name them in',
+            '       /etc/firewall-drop/config.toml as well, under protect.allow. -->',
+          ]),
+      ...allow.map((entry) => `  <white_list>${entry}</white_list>`),
+      ...(mailTo === null
+        ? []
+        : [
+            '  <!-- Change server and sender to yours. -->',
+            '  <email_notification>yes</email_notification>',
+            '  <smtp_server>localhost</smtp_server>',
+            `  <email_from>wazuh@localhost</email_from>`,
+            `  <email_to>${escapeXml(mailTo)}</email_to>`,
+          ]),
+      '</global>',
+    ]),
+  ];
+}
+
+function renderMail({ wazuh, mailTo }: SnippetRequest): string[] {
+  if (mailTo === null) return [];
+  return [
+    '',
+    ...indented([
+      `<!-- These rules mail only since part 2 raises them to level ${MAIL_LEVEL}, the default of`,
+      '     email_alert_level. -->',
+      '<email_alerts>',
+      `  <email_to>${escapeXml(mailTo)}</email_to>`,
+      `  <rule_id>${wazuh === '4' ? '601,602,651,652' : '601,602'}</rule_id>`,
+      '  <do_not_delay/>',
+      '</email_alerts>',
+    ]),
+  ];
+}
+
+interface Rule {
+  readonly id: number;
+  readonly parent: number;
+  readonly fields: readonly string[];
+  readonly what: string;
+}
+
+function rulesOf(wazuh: SnippetRequest['wazuh']): Rule[] {
+  if (wazuh === 'ossec') {
+    return (['add', 'delete'] as const).map((verb, index) => ({
+      id: 601 + index,
+      parent: 600,
+      fields: ['<action>firewall-drop.sh</action>', `<status>${verb}</status>`],
+      what: `Host ${verb === 'add' ? 'Blocked' : 'Unblocked'} by firewall-drop.sh Active Response`,
+    }));
+  }
+  return [600, 650].flatMap((parent) => {
+    const [program, type] = parent === 600 ? ['script', 'type'] : ['parameters.program', 'command'];
+    return ['add', 'delete'].map((verb, index) => ({
+      id: parent + 1 + index,
+      parent,
+      fields: [
+        `<field name="${program}">firewall-drop</field>`,
+        `<field name="${type}">${verb}</field>`,
+      ],
+      what: `Host ${verb === 'add' ? 'Blocked' : 'Unblocked'} by firewall-drop Active Response`,
+    }));
+  });
+}
+
+function renderRules({ wazuh }: SnippetRequest): string[] {
+  const isOssec = wazuh === 'ossec';
+  return [
+    ...comment(
+      `2. On the manager, in ${HOME}/${isOssec ? 'rules' : 'etc/rules'}/local_rules.xml.`,
+      'The shipped rules have level 3 and never mail. They are overwritten here and not',
+      'edited, since an upgrade replaces the shipped files. The conditions are those of',
+      isOssec
+        ? "OSSEC's ossec_rules.xml, with status where newer ones have status_pcre2."
+        : "Wazuh 4's 0015-ossec_rules.xml, with the program's name without .sh, which",
+      ...(isOssec ? [] : ['matches both; 651 and 652 are for log.format = "wazuh" or "both".']),
+    ),
+    '<group name="ossec,">',
+    ...rulesOf(wazuh).flatMap(({ id, parent, fields, what }) =>
+      indented([
+        `<rule id="${id}" level="${MAIL_LEVEL}" overwrite="yes">`,
+        `  <if_sid>${parent}</if_sid>`,
+        ...indented(fields),
+        `  <description>${what}</description>`,
+        `  <group>active_response,${isOssec ? '' : 'pci_dss_11.4,gdpr_IV_35.7.d,nist_800_53_SI.4,'}</group>`,
+        '</rule>',
+      ]),
+    ),
+    '</group>',
+  ];
+}
+
+function renderAgent({ timeoutSeconds }: SnippetRequest): string[] {
+  return [
+    ...comment(
+      `3. On each agent, in ${HOME}/etc/ossec.conf, then restart the agent.`,
+      'repeated_offenders: minutes for the second, third, … offence, at most five, kept in',
+      "the agent's memory. The localfile is there already where the agent was installed",
+      'from its package.',
+    ),
+    '<ossec_config>',
+    ...(timeoutSeconds === null
+      ? []
+      : indented([
+          '<active-response>',
+          '  <repeated_offenders>30,60,120</repeated_offenders>',
+          '</active-response>',
+        ])),
+    ...indented([
+      '<localfile>',
+      '  <log_format>syslog</log_format>',
+      `  <location>${HOME}/logs/active-responses.log</location>`,
+      '</localfile>',
+      '<!-- Our own log: why something was refused, or failed. -->',
+      '<localfile>',
+      '  <log_format>json</log_format>',
+      `  <location>${HOME}/logs/firewall-drop.log</location>`,
+      '</localfile>',
+    ]),
+    '</ossec_config>',
+  ];
+}
+
+/** Wazuh 5 has no XML for this: a person fills in a form. */
+function renderChannel(request: SnippetRequest): string[] {
+  const { timeoutSeconds, ruleIds, location, agentId, allow, mailTo } = request;
+  return [
+    'Wazuh 5 is set up in its dashboard. No file of the manager is edited.',
+    '',
+    '1. A channel for active responses, with these fields:',
+    '   name              firewall-drop',
+    '   executable        firewall-drop      (in active-response/bin of the agent)',
+    `   type              ${timeoutSeconds === null ? 'stateless           (never released by execd)' : 'stateful'}`,
+    ...(timeoutSeconds === null
+      ? []
+      : [`   stateful_timeout  ${timeoutSeconds}               (seconds)`]),
+    `   location          ${location}`,
+    ...(agentId === null ? [] : [`   agent             ${agentId}`]),
+    '   extra_arguments   (empty)',
+    '',
+    '2. A monitor that starts the channel. Its query has to ask for',
+    '   - findings of the rules that are to block, and no others. Rules have UUIDs in',
+    `     wazuh.rule.id here; look up those that stand for ${ruleIds.join(', ')} of Wazuh 4;`,
+    '   - documents in which source.ip exists: without an address nothing is blocked;',
+    ...allow.map((entry) => `   - and not source.ip ${entry};`),
+    '   - one trigger for each document, so that every address is handed over.',
+    '',
+    ...(mailTo === null
+      ? []
+      : [
+          '3. A second channel, for mail, of the same monitor:',
+          `   to                ${mailTo}`,
+          '',
+        ]),
+    'On each host, in /etc/firewall-drop/config.toml: addresses that are never blocked',
+    `(protect.allow)${allow.length === 0 ? '' : `: ${allow.join(', ')}`}.`,
+  ];
+}

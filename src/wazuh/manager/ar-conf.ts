@@ -1,0 +1,43 @@
+// ar.conf, which the manager makes and every agent gets: lines `NAME - EXECUTABLE - SECONDS`.
+import { diagnose, type Diagnosis } from './diagnosis.ts';
+import type { ExecutableTrouble } from './ossec-conf.ts';
+
+const LINE = /^(\S+) - (\S+) - ([0-9]{1,10})\s*$/;
+
+export function checkArConf(
+  text: string,
+  inspectExecutable: (name: string) => ExecutableTrouble | null,
+): Diagnosis[] {
+  const timeouts = new Map<string, Set<string>>();
+  const found = text.split('\n').flatMap((content, index) => {
+    if (content.trim() === '') return [];
+    const at = { line: index + 1, column: 1 };
+    const [, name, executable, seconds] = LINE.exec(content) ?? [];
+    if (name === undefined || executable === undefined || seconds === undefined) {
+      const cause = 'execd does not understand this line';
+      const fix = 'the manager writes this file: restart the manager; NAME - EXECUTABLE - SECONDS';
+      return [diagnose('error', at, cause, fix)];
+    }
+    const known = timeouts.get(executable) ?? new Set();
+    const differs = known.size > 0 && !known.has(seconds);
+    timeouts.set(executable, known.add(seconds));
+    const trouble = inspectExecutable(executable);
+    const column = content.indexOf(` - ${executable}`) + 4;
+    return [
+      ...(trouble === null
+        ? []
+        : [diagnose(trouble.severity, { ...at, column }, trouble.cause, trouble.fix)]),
+      ...(differs ? [sharedTimeout(at, executable, [...known])] : []),
+    ];
+  });
+  return found;
+}
+
+function sharedTimeout(
+  at: { readonly line: number; readonly column: number },
+  executable: string,
+  seconds: readonly string[],
+): Diagnosis {
+  const cause = `${executable} is started with timeouts of ${seconds.join(', ')} seconds: execd keeps one entry for an address, so whichever blocks first decides how long`;
+  return diagnose('warning', at, cause, 'give the responses of the manager one timeout');
+}

@@ -1,0 +1,244 @@
+// The XML of Wazuh's and OSSEC's files, read with positions: several roots in one file, and the first mistake named.
+import type * as Saxes from 'saxes';
+
+/** Where something stands; both count from 1, columns in UTF-16 units. */
+export interface Position {
+  readonly line: number;
+  readonly column: number;
+}
+
+export interface Element extends Position {
+  readonly name: string;
+  readonly attributes: Readonly<Record<string, string>>;
+  readonly children: readonly Element[];
+  /** All text directly in it, trimmed of XML's own white space. */
+  readonly text: string;
+  /** Where that text begins; the element's own position when there is none. */
+  readonly textAt: Position;
+}
+
+/** Why a text is not well-formed XML, in words for the person who has to mend it. */
+export interface XmlMistake extends Position {
+  readonly cause: string;
+  readonly fix: string;
+}
+
+export interface XmlDocument {
+  readonly roots: readonly Element[];
+  /** Only the first: after it a parser guesses. */
+  readonly mistake: XmlMistake | null;
+}
+
+interface OpenElement {
+  readonly name: string;
+  readonly offset: number;
+  attributes: Readonly<Record<string, string>>;
+  readonly children: Element[];
+  text: string;
+  contentOffset: number;
+}
+
+interface RawMistake {
+  readonly message: string;
+  readonly offset: number;
+  /** The element that the parser has open, or has just closed for want of its closing tag. */
+  readonly element: Pick<OpenElement, 'name' | 'offset'> | undefined;
+}
+
+/** Text between the roots is passed over, as Wazuh passes it over. Loads the parser. */
+export function readXml(text: string): XmlDocument {
+  const { SaxesParser } = require('saxes') as typeof Saxes;
+  const parser = new SaxesParser<{ fragment: true }>({ fragment: true });
+  const place = placesIn(text);
+  const roots: Element[] = [];
+  const open: OpenElement[] = [];
+  const mistakes: RawMistake[] = [];
+  let closed: OpenElement | undefined;
+  parser.on('error', ({ message }) => {
+    mistakes.push({
+      message: message.replace(/^[0-9]+:[0-9]+: /, ''),
+      offset: Math.max(0, parser.position - 1),
+      element: message.includes('unexpected close') ? closed : open.at(-1),
+    });
+  });
+  parser.on('opentagstart', ({ name }) => {
+    const offset = text.lastIndexOf(`<${name}`, parser.position - 1);
+    open.push({ name, offset, attributes: {}, children: [], text: '', contentOffset: offset });
+  });
+  parser.on('opentag', ({ attributes }) => {
+    const element = open.at(-1);
+    if (element === undefined) return;
+    // Without the option xmlns every value is text.
+    element.attributes = attributes as Readonly<Record<string, string>>;
+    element.contentOffset = parser.position;
+  });
+  const addText = (piece: string): void => {
+    const element = open.at(-1);
+    if (element !== undefined) element.text += piece;
+  };
+  parser.on('text', addText);
+  parser.on('cdata', addText);
+  parser.on('closetag', () => {
+    const element = open.pop();
+    closed = element;
+    if (element === undefined || mistakes.length > 0) return;
+    (open.at(-1)?.children ?? roots).push(finish(element, text, place));
+  });
+  parser.write(text).close();
+  const [first] = mistakes;
+  return { roots, mistake: first === undefined ? null : explain(first, text, place) };
+}
+
+/** Only what XML itself calls white space: a non-breaking space stays, and is found. */
+const AROUND = /^[ \t\r\n]+|[ \t\r\n]+$/g;
+
+function finish(
+  { name, offset, attributes, children, text, contentOffset }: OpenElement,
+  source: string,
+  place: (offset: number) => Position,
+): Element {
+  const value = text.replace(AROUND, '');
+  let start = contentOffset;
+  while (' \t\r\n'.includes(source[start] ?? '?')) start += 1;
+  return {
+    ...place(offset),
+    name,
+    attributes,
+    children,
+    text: value,
+    textAt: place(value === '' ? offset : start),
+  };
+}
+
+/** A function from an offset to its line and column. */
+export function placesIn(text: string): (offset: number) => Position {
+  const starts = [0];
+  for (let at = text.indexOf('\n'); at >= 0; at = text.indexOf('\n', at + 1)) starts.push(at + 1);
+  return (offset) => {
+    let low = 0;
+    let high = starts.length - 1;
+    while (low < high) {
+      const middle = Math.ceil((low + high) / 2);
+      if ((starts[middle] ?? 0) <= offset) low = middle;
+      else high = middle - 1;
+    }
+    return { line: low + 1, column: offset - (starts[low] ?? 0) + 1 };
+  };
+}
+
+const CURLY_QUOTES = '\u2018\u2019\u201a\u201b\u201c\u201d\u201e\u201f\u00ab\u00bb';
+const STRANGE_SPACES = /^[\u00a0\u1680\u2000-\u200b\u202f\u205f\u3000\ufeff]$/;
+
+type Explanation = readonly [offset: number, cause: string, fix: string];
+
+function explain(
+  mistake: RawMistake,
+  text: string,
+  place: (offset: number) => Position,
+): XmlMistake {
+  const [offset, cause, fix] = causeOf(mistake, text, place);
+  return { ...place(offset), cause, fix };
+}
+
+function causeOf(
+  mistake: RawMistake,
+  text: string,
+  place: (offset: number) => Position,
+): Explanation {
+  const { message, offset } = mistake;
+  return (
+    causeInCharacter(text, offset) ??
+    causeInComment(message, text, offset) ??
+    causeInEntity(message, text, offset) ??
+    causeInTags(mistake, text, place) ?? [
+      offset,
+      `this is not well-formed XML: ${message}`,
+      'compare the line with the documentation, character by character',
+    ]
+  );
+}
+
+/** What web pages and word processors make of quotes and spaces. */
+export function nameStrangeCharacter(character: string): string | null {
+  if (character !== '' && CURLY_QUOTES.includes(character)) {
+    return 'a typographic quote, as web pages and word processors make it';
+  }
+  return STRANGE_SPACES.test(character)
+    ? 'a non-breaking or invisible space, as web pages have them'
+    : null;
+}
+
+function causeInCharacter(text: string, offset: number): Explanation | null {
+  const character = text[offset] ?? '';
+  const strange = nameStrangeCharacter(character);
+  if (strange === null) return null;
+  return [offset, `here stands ${strange}`, 'type the quote or the space anew on the keyboard'];
+}
+
+function causeInComment(message: string, text: string, offset: number): Explanation | null {
+  if (message === 'malformed comment.') {
+    return [
+      text.lastIndexOf('--', offset - 1),
+      'a comment may not contain two hyphens in a row',
+      'write one hyphen, or end the comment with --> before it',
+    ];
+  }
+  const begin = text.lastIndexOf('<!--');
+  const atEnd = message === 'unexpected end.' || message.startsWith('unclosed tag');
+  if (!atEnd || begin < 0 || text.includes('-->', begin)) return null;
+  return [begin, 'this comment is never closed', 'end it with -->'];
+}
+
+function causeInEntity(message: string, text: string, offset: number): Explanation | null {
+  const isEntity = message.includes('entity');
+  const ampersand = text.lastIndexOf('&', offset);
+  const unfinished = message === 'unexpected end.' && ampersand > text.lastIndexOf('>');
+  const swallowed = message.startsWith('unclosed tag') && ampersand > text.lastIndexOf(';');
+  if (ampersand < 0 || !(isEntity || unfinished || swallowed)) return null;
+  return [
+    ampersand,
+    'an & begins an entity in XML, and here is none that XML knows',
+    'write &amp; for the character itself',
+  ];
+}
+
+function causeInTags(
+  { message, offset, element }: RawMistake,
+  text: string,
+  place: (offset: number) => Position,
+): Explanation | null {
+  const [, name = ''] = /^(?:unclosed tag|unmatched closing tag): (.*?)\.?$/.exec(message) ?? [];
+  if (message.startsWith('unclosed tag')) {
+    const begin = element?.name === name ? element.offset : text.lastIndexOf(`<${name}`);
+    return [begin, `<${name}> is never closed`, `add </${name}> where it ends`];
+  }
+  const close = text.lastIndexOf('</', offset);
+  if (message.startsWith('unmatched closing tag')) {
+    return [close, `</${name}> closes nothing that is open`, 'remove it, or add its opening tag'];
+  }
+  if (message === 'unexpected close tag.') {
+    const found = text.slice(close, offset + 1);
+    const inner = element ?? { name: '?', offset: close };
+    return [
+      close,
+      `${found} stands where <${inner.name}> of line ${place(inner.offset).line} is still open`,
+      `close <${inner.name}> first, or correct the name`,
+    ];
+  }
+  const tag = text.lastIndexOf('<', offset);
+  if (/attribute|quoted/.test(message)) {
+    return [
+      offset,
+      `the attributes of this tag can not be read: ${message}`,
+      'write name="value", with straight quotes and a space between two of them',
+    ];
+  }
+  if (/tag name|forward-slash|closing tag/.test(message)) {
+    return [
+      tag < 0 ? offset : tag,
+      'a < begins a tag, and no tag follows that XML knows',
+      'write &lt; for the character itself',
+    ];
+  }
+  return null;
+}

@@ -1,0 +1,211 @@
+// Real-life shaped files, good and each broken in one way; and what `config snippet` prints is what `config check` wants.
+import { spawnSync } from 'node:child_process';
+import {
+  chmodSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { basename, join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { checkFiles, formatFinding } from '../../../src/cli/check-files.ts';
+import { renderSnippet, type SnippetRequest } from '../../../src/cli/snippet.ts';
+import { readXml } from '../../../src/wazuh/manager/xml.ts';
+
+const FIXTURES = join(__dirname, '../../fixtures/ossec');
+
+let directory: string;
+beforeEach(() => {
+  directory = mkdtempSync(join(tmpdir(), 'config-'));
+});
+afterEach(() => {
+  rmSync(directory, { recursive: true });
+});
+
+function filesIn(kind: 'good' | 'broken'): string[] {
+  return readdirSync(join(FIXTURES, kind)).map((name) => join(FIXTURES, kind, name));
+}
+
+function check(text: string, dialect: 'wazuh' | 'ossec' = 'wazuh', name = 'ossec.conf'): string[] {
+  const file = join(directory, name);
+  writeFileSync(file, text);
+  return checkFiles([file], dialect).map(
+    ({ severity, line, column, cause }) => `${line}:${column} ${severity}: ${cause}`,
+  );
+}
+
+/** Wazuh's files may have several roots, XML may not: people put one around them, and so does this. */
+function xmllintAccepts(bytes: Buffer): boolean {
+  const wrapped = Buffer.concat([Buffer.from('<all>'), bytes, Buffer.from('</all>')]);
+  const { status, error } = spawnSync('xmllint', ['--noout', '-'], { input: wrapped });
+  if (error !== undefined) throw error;
+  return status === 0;
+}
+
+describe('a file that is as it should be has no finding', () => {
+  test.each(filesIn('good').map((file) => [basename(file), file]))('%s', (_, file) => {
+    expect(checkFiles([file], 'wazuh')).toEqual([]);
+  });
+});
+
+/** Where, how bad, and the words that name the cause. */
+const DIAGNOSES: readonly (readonly [
+  file: string,
+  place: string,
+  severity: string,
+  cause: string,
+])[] = [
+  ['ampersand.conf', '13:17', 'error', 'an & begins an entity'],
+  ['bom.conf', '1:1', 'error', 'byte order mark'],
+  ['closes-nothing.conf', '14:1', 'error', '</ossec_config> closes nothing'],
+  ['comment-hyphens.conf', '2:15', 'error', 'two hyphens in a row'],
+  ['comment-open.conf', '13:3', 'error', 'this comment is never closed'],
+  ['curly-quotes.xml', '1:13', 'error', 'typographic quote'],
+  ['duplicate-of-shipped-rule.xml', '2:3', 'error', '601 would be a duplicate'],
+  ['expect.conf', '5:5', 'warning', 'ignored by Wazuh 4.2'],
+  ['latin1.conf', '2:9', 'error', 'no UTF-8'],
+  ['less-than.conf', '11:14', 'error', 'a < begins a tag'],
+  ['mail-below-level.conf', '10:14', 'error', '601 (level 3), 602 (level 3)'],
+  ['mail-is-off.conf', '3:5', 'error', 'email_notification is not yes'],
+  ['nbsp-in-tag.xml', '2:8', 'error', 'non-breaking'],
+  ['nbsp-in-value.conf', '11:18', 'error', 'non-breaking'],
+  ['never-closed.conf', '1:1', 'error', '<ossec_config> is never closed'],
+  ['no-agent-id.conf', '9:15', 'error', 'defined-agent'],
+  ['path-as-executable.conf', '4:17', 'error', '<executable> is a path'],
+  ['rule-id-is-a-word.conf', '10:20', 'error', '"sshd" is no id'],
+  ['timeout-not-allowed.conf', '11:5', 'error', 'does not allow a timeout'],
+  ['two-timeouts.conf', '13:3', 'warning', 'timeouts of 3600, 600 seconds'],
+  ['unclosed.conf', '6:3', 'error', '<executable> of line 4 is still open'],
+  ['unknown-command.conf', '8:14', 'error', 'no command is called "firewall_drop"'],
+  ['white-list.conf', '3:17', 'error', 'neither an address nor a netblock'],
+];
+
+describe('a file that is broken in one way is told where and why', () => {
+  test.each(DIAGNOSES)('%s at %s: %s, %s', (name, place, severity, cause) => {
+    const findings = checkFiles([join(FIXTURES, 'broken', name)], 'wazuh');
+    // A value with a strange character is not readable either.
+    const found = findings.at(-1);
+    expect(found?.severity).toBe(severity);
+    expect(found?.cause).toContain(cause);
+    expect(`${found?.line}:${found?.column}`).toBe(place);
+    expect(findings.length).toBe(name === 'nbsp-in-value.conf' ? 2 : 1);
+    expect(found?.fix).not.toBe('');
+  });
+
+  test('no fixture is left out', () => {
+    expect(DIAGNOSES.map(([name]) => name)).toEqual(
+      filesIn('broken').map((file) => basename(file)),
+    );
+  });
+});
+
+describe('xmllint calls the same files well-formed', () => {
+  test.each([...filesIn('good'), ...filesIn('broken')].map((file) => [basename(file), file]))(
+    '%s',
+    (name, file) => {
+      const bytes = readFileSync(file);
+      // What is no UTF-8 is refused by us before the parser sees it.
+      const ours = readXml(bytes.toString('utf8')).mistake === null && name !== 'latin1.conf';
+      expect(xmllintAccepts(bytes)).toBe(ours);
+    },
+  );
+});
+
+const REQUEST: SnippetRequest = {
+  wazuh: '4',
+  timeoutSeconds: 3600,
+  ruleIds: ['5712', '31151'],
+  location: 'local',
+  agentId: null,
+  allow: ['192.0.2.0/24', '2001:db8::1'],
+  mailTo: 'o&o@example.org',
+};
+
+describe('what config snippet prints is well-formed and has no finding', () => {
+  test.each<[string, Partial<SnippetRequest>]>([
+    ['Wazuh 4', {}],
+    ['OSSEC', { wazuh: 'ossec' }],
+    ['neither mail nor white list', { mailTo: null, allow: [] }],
+    ['one agent', { location: 'defined-agent', agentId: '002' }],
+    ['all agents', { location: 'all' }],
+  ])('%s', (_, change) => {
+    const request = { ...REQUEST, ...change };
+    const text = `${renderSnippet(request).join('\n')}\n`;
+    expect(check(text, request.wazuh === 'ossec' ? 'ossec' : 'wazuh')).toEqual([]);
+    expect(xmllintAccepts(Buffer.from(text))).toBe(true);
+  });
+
+  test('without a timeout, only that is warned of', () => {
+    const text = renderSnippet({ ...REQUEST, timeoutSeconds: null }).join('\n');
+    expect(check(text)).toEqual([expect.stringContaining('stays blocked for ever')]);
+  });
+
+  test('for Wazuh 5 names the fields of the channel', () => {
+    const text = renderSnippet({ ...REQUEST, wazuh: '5' }).join('\n');
+    expect(text).toMatch(/stateful_timeout +3600/);
+    expect(text).toContain('source.ip');
+  });
+});
+
+describe('what surrounds a file decides with', () => {
+  const CONF = readFileSync(join(FIXTURES, 'good/response-in-second-root.conf'), 'utf8');
+  function makeHome(mode: number): string {
+    for (const path of ['etc/rules', 'ruleset/rules', 'active-response/bin'])
+      mkdirSync(join(directory, path), { recursive: true });
+    writeFileSync(join(directory, 'etc/ossec.conf'), CONF);
+    const program = join(directory, 'active-response/bin/firewall-drop');
+    writeFileSync(program, '');
+    chmodSync(program, mode);
+    return join(directory, 'etc/ossec.conf');
+  }
+  const causes = (file: string): string[] => checkFiles([file], 'wazuh').map(({ cause }) => cause);
+
+  test('a rule that no file of the home defines never fires', () => {
+    const file = makeHome(0o750);
+    writeFileSync(
+      join(directory, 'ruleset/rules/1.xml'),
+      '<group name="x,"><rule id="5712" level="10"/></group>',
+    );
+    expect(causes(file)).toEqual([expect.stringContaining('no rule file here defines rule 31151')]);
+  });
+
+  test('an executable that others may write is an error', () => {
+    expect(causes(makeHome(0o770))).toEqual([expect.stringContaining('mode 770')]);
+    expect(causes(makeHome(0o750))).toEqual([]);
+  });
+
+  test('an executable that is not there is a warning, since agents run it', () => {
+    const file = makeHome(0o750);
+    rmSync(join(directory, 'active-response/bin/firewall-drop'));
+    expect(causes(file)).toEqual([expect.stringContaining('does not exist on this host')]);
+  });
+
+  test('a rule that is raised in another file mails', () => {
+    const mail = join(FIXTURES, 'broken/mail-below-level.conf');
+    const rules = join(directory, 'local_rules.xml');
+    const raise = (id: number): string => `<rule id="${id}" level="12" overwrite="yes"/>`;
+    writeFileSync(rules, `<group name="x,">${raise(601)}${raise(602)}</group>`);
+    expect(checkFiles([mail, rules], 'wazuh')).toEqual([]);
+  });
+});
+
+test('ar.conf: a line that execd does not read, and timeouts that differ, are told', () => {
+  const lines = 'a0 - firewall-drop - 60\nb - firewall-drop\nc5 - firewall-drop - 600\n';
+  expect(check(lines, 'wazuh', 'ar.conf')).toEqual([
+    '2:1 error: execd does not understand this line',
+    expect.stringMatching(/^3:1 warning: .*timeouts of 60, 600 seconds/),
+  ]);
+});
+
+test('the line is shown as far as a terminal has room, with nothing that it would obey', () => {
+  const file = join(directory, 'ossec.conf');
+  writeFileSync(file, `<ossec_config>${'x'.repeat(300)}\u001b[2J & </ossec_config>`);
+  const [, line = '', caret = ''] = checkFiles([file], 'wazuh').flatMap(formatFinding);
+  expect(line.length).toBeLessThan(130);
+  expect(`${line}${caret}`).not.toContain('\u001b');
+  expect(line.indexOf('\\u001b')).toBe(caret.indexOf('^'));
+});
