@@ -92,7 +92,14 @@ const TABLE = {
       kind: 'choice',
       choices: ['auto', 'iptables', 'ipset', 'nftables'],
       default: 'auto',
-      doc: 'How the kernel is told. "iptables": one DROP rule per address and chain; "auto" too. "ipset":\none set and one rule for all of it, and the kernel ends blocks by itself. "nftables": the same in\na table of our own, without iptables. A change takes effect when nothing is blocked; from\niptables to ipset at once, completed by firewall-drop restore.',
+      doc: 'How the kernel is told. "iptables": one DROP rule per address and chain. "ipset": one set and\none rule for all of it, and the kernel ends blocks by itself. "nftables": the same in a table of\nour own, without iptables. "auto": iptables (nftables on a host without them), and sets beyond\npromote_at. After a change the next firewall-drop expire, restore or backend use moves what is\nblocked; alerts go on with the old one until then.',
+    },
+    promote_at: {
+      kind: 'whole',
+      default: 200,
+      min: 1,
+      max: 100_000,
+      doc: 'With backend = "auto": more bans than this move into sets, all in one go, of ipset or else\nnftables: 1 to 100000. They stay there until everything is released (firewall-drop flush).',
     },
     set_name: {
       kind: 'word',

@@ -30,9 +30,6 @@ function finish(bans: readonly UnfinishedBan[], { store, firewall, announcer, no
   );
 }
 
-/** The backend that holds what the books have. */
-export const MAKER_FACT = 'backend';
-
 export interface RestoreOutcome {
   /** Bans that the kernel now holds as the books do. */
   readonly blocked: readonly Ban[];
@@ -64,7 +61,6 @@ export function restore(tools: Tools, isProtected: (address: Address) => boolean
       unblockAll(addresses, { origin: null, incident }, tools);
     },
   ]);
-  tools.store.setFact(MAKER_FACT, tools.firewall.backendName);
   return { blocked, released, changed };
 }
 

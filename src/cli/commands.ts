@@ -2,6 +2,7 @@
 import type { CommandSpec } from './command.ts';
 import { describingCommands } from './commands/about.ts';
 import { add } from './commands/add.ts';
+import { backend, backendUse } from './commands/backend.ts';
 import { deleteAddresses, flush } from './commands/delete.ts';
 import { doctor } from './commands/doctor.ts';
 import { configCheck, configSnippet } from './commands/config.ts';
@@ -25,6 +26,8 @@ const WORKING_COMMANDS: readonly CommandSpec[] = [
   expire,
   restoreCommand,
   reconcile,
+  backend,
+  backendUse,
   protectCheck,
   protectList,
   explain,

@@ -34,10 +34,14 @@ export function requireRoot(): void {
 /** The house with the writer lock and an earlier run's work finished; a person is told to come back instead of racing. */
 export function enterForChange(person: Person): House {
   const house = person.openHouse();
-  const trouble = house.lock();
-  if (trouble !== null) throw trouble;
+  lockOrThrow(house);
   house.settle();
   return house;
+}
+
+export function lockOrThrow(house: House): void {
+  const trouble = house.lock();
+  if (trouble !== null) throw trouble;
 }
 
 /** The commands that would be run, and what they would read, for `--dry-run`. */

@@ -143,9 +143,11 @@ function addGroup(
 ): void {
   const summary = group.map(({ name, summary }) => `${name}: ${summary}`).join('; ');
   program.command(word, summary, (inner) => {
-    for (const command of group)
-      addCommand(inner, command, command.name.slice(word.length + 1), run);
-    return inner.demandCommand(1);
+    for (const command of group) {
+      // A group's word alone may be a command as well.
+      addCommand(inner, command, command.name.slice(word.length + 1) || '$0', run);
+    }
+    return group.some(({ name }) => name === word) ? inner : inner.demandCommand(1);
   });
 }
 

@@ -1,5 +1,5 @@
 // The firewall as the rest of the program sees it: changes go in, and come back only when the kernel was seen to obey.
-import type { Family } from '../ban/address.ts';
+import type { Address, Family } from '../ban/address.ts';
 import { AppError } from '../errors.ts';
 import type { Command, Run, RunResult } from '../os/run.ts';
 import { monotonicMs, type Deadline } from '../os/wait.ts';
@@ -11,8 +11,6 @@ export interface ApplyTools {
   readonly sleep: (milliseconds: number) => void;
   readonly deadline: Deadline;
   readonly programTimeoutSeconds: number;
-  /** False while another backend may hold a part of what the books have: then they are not trusted. Absent: true. */
-  readonly booksAreItsOwn?: boolean;
   /** The chains beyond the usual that a family had when last seen, and where to note a difference. */
   readonly extras: (family: Family) => readonly string[];
   readonly noteExtras: (family: Family, extras: readonly string[]) => void;
@@ -51,6 +49,13 @@ export interface Firewall {
   plan(changes: readonly Change[]): Command[];
   /** Everything that the kernel holds for a family, with counters. Throws `FIREWALL` when it can't be asked. */
   census(family: Family): Census;
+  /** Throws `FIREWALL` when its programs or the kernel can't do what it needs, as far as looking tells. */
+  tryOut(): void;
+  /**
+   * Takes everything of ours out of the kernel: the rules of `addresses`, or all sets, rules for them and the table. Throws
+   * `FIREWALL` when that was not seen to be so.
+   */
+  removeAll(addresses: readonly Address[]): void;
 }
 
 export function createFirewall(tools: ApplyTools): Firewall {
@@ -60,7 +65,48 @@ export function createFirewall(tools: ApplyTools): Firewall {
     apply: (changes, options) => apply(changes, tools, options),
     plan: (changes) => planOnly(changes, tools),
     census: (family) => takeCensus(family, tools),
+    tryOut: () => {
+      look(4, [], tools);
+      const first = tools.backend.planRemoval?.(4, null) ?? null;
+      if (first !== null) lookWith(first, null, tools);
+    },
+    removeAll: (addresses) => {
+      if (tools.backend.planRemoval === undefined) releaseAll(addresses, tools);
+      else for (const family of [4, 6] as const) removeSets(family, tools);
+    },
   };
+}
+
+/** The newest first, where iptables finds them soonest. */
+function releaseAll(addresses: readonly Address[], tools: ApplyTools): void {
+  const { mostReleases } = tools.backend;
+  for (const family of [4, 6] as const) {
+    const own = addresses.filter((address) => address.family === family).toReversed();
+    for (let from = 0; from < own.length; from += mostReleases) {
+      const some = own.slice(from, from + mostReleases);
+      apply(
+        some.map((address) => ({ address, to: 'released' })),
+        tools,
+        { trustBooks: false },
+      );
+    }
+  }
+}
+
+/** Looks at sets and rules, takes rules out, then sets, and looks again. */
+const MOST_REMOVAL_STEPS = 10;
+
+function removeSets(family: Family, tools: ApplyTools): void {
+  let view: View | null = null;
+  for (let step = 0; step < MOST_REMOVAL_STEPS; step += 1) {
+    const command: PlannedCommand | null = tools.backend.planRemoval?.(family, view) ?? null;
+    if (command === null) return;
+    view = lookWith(command, view, tools);
+  }
+  throw new AppError(
+    'FIREWALL',
+    `${tools.backend.name}: what is ours was taken out and is there again: another program keeps making it`,
+  );
 }
 
 function apply(
@@ -71,11 +117,7 @@ function apply(
   let outcome: ApplyOutcome = 'unchanged';
   for (const family of [4, 6] as const) {
     const own = changes.filter((change) => change.address.family === family);
-    if (
-      own.length > 0 &&
-      applyFamily(family, own, tools, trustBooks && tools.booksAreItsOwn !== false)
-    )
-      outcome = 'changed';
+    if (own.length > 0 && applyFamily(family, own, tools, trustBooks)) outcome = 'changed';
   }
   return outcome;
 }

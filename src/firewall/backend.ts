@@ -89,6 +89,11 @@ export interface Backend<V extends View = View> {
   plan(family: Family, view: V, changes: readonly Change[]): PlannedCommand | null;
   /** The view as it ought to be once `command`, which `plan` gave, was obeyed: for showing what comes after it. */
   foresee(view: V, command: PlannedCommand, changes: readonly Change[]): V;
+  /**
+   * The next command towards a kernel that holds no set, no rule for one and no table of ours; null: it is seen to be so.
+   * Absent where there are only rules of single addresses, which are released.
+   */
+  planRemoval?(family: Family, view: V | null): PlannedCommand | null;
   /** A command that changes nothing and prints what `readCensus` reads; dearer than `inspect`. */
   census(family: Family): Command;
   /** The same for what our set holds, where there is one. */

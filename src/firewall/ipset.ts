@@ -93,6 +93,7 @@ export function createIpset(options: IpsetOptions): Backend<IpsetView> {
             ...view,
             chains: new Map([...(view.chains ?? [])].map(([chain]) => [chain, [SET_RULE]])),
           },
+    planRemoval: (family, view) => planRemoval(family, view, options),
     census: (family) => listRules(family, options),
     censusOfSet: (family) => list(setNameOf(family, options)),
     readCensus: (output, outputOfSet = '') => readCensus(output, outputOfSet, { ours, keyOf }),
@@ -259,6 +260,10 @@ function readSet(output: string, { command, stderr }: Ran<View>, before: IpsetVi
   if (command.args.includes('restore')) return { ...before, entries: new Map(), listing: null };
   const asked = command.input.trimEnd().split('\n');
   if (asked.some((line) => line.startsWith('list '))) {
+    // Somebody else's rule asks it: it stays, empty.
+    if (stderr.includes('in use by a kernel component')) {
+      return { ...before, listing: { set: null }, entries: new Map() };
+    }
     const { set, entries } = readListing(output, stderr);
     return { ...before, listing: { set }, entries };
   }
@@ -382,6 +387,25 @@ function plainRulesToGo(chains: ChainRules, changes: readonly Change[]): RuleWis
     .filter(({ address }) => present.has(address.text))
     .slice(-MOST_PLAIN_AT_ONCE)
     .map((change) => ({ ...wishOf(change), wanted: false }));
+}
+
+// All of it
+
+/** No rule asks a set that is not there, so that a host without ip6tables is not asked for its rules in vain. */
+function planRemoval(
+  family: Family,
+  view: IpsetView | null,
+  options: IpsetOptions,
+): PlannedCommand | null {
+  const name = setNameOf(family, options);
+  const isThere = `list ${name} -terse`;
+  if ((view?.listing ?? null) === null) return ask([isThere]);
+  if (view === null || view.listing?.set === null) return null;
+  if (view.chains === null) return { ...editRules(family, options, []), effect: 'look' };
+  const ofSet: RuleWish = { key: SET_RULE, spec: setRuleOf(family, options), wanted: false };
+  const edits = editsFor(view.chains, options, [ofSet]);
+  if (edits.length > 0) return editRules(family, options, edits);
+  return ask([`flush ${name}`, `destroy ${name}`, `destroy ${name}-new`, isThere]);
 }
 
 // For people

@@ -37,6 +37,8 @@ export interface NftablesView extends View {
   readonly entries: ReadonlyMap<string, Entry>;
   /** The sets of our table, and in how many of our chains each is asked; null: not looked at. */
   readonly sets: ReadonlyMap<string, number> | null;
+  /** Whether our table is there; false where it was not looked at. */
+  readonly hasTable: boolean;
   /** Whether `entries` has all that there is. */
   readonly complete: boolean;
   /** Whether a change of ours came before what is known: what is present then has the end that it gave. */
@@ -48,6 +50,7 @@ export interface NftablesView extends View {
 const NOTHING_KNOWN: NftablesView = {
   entries: new Map(),
   sets: null,
+  hasTable: false,
   complete: false,
   changed: false,
   trusted: false,
@@ -81,6 +84,7 @@ export function createNftables(options: NftablesOptions): Backend<NftablesView> 
       entries: entriesOf(changes, ({ to }) => (to === 'blocked' ? 'kept' : 'absent')),
       sets: new Map(changes.map((change) => [setNameOf(change.address), HOOKS.length])),
     }),
+    planRemoval: (family, view) => planRemoval(family, view),
     census: () => list([]),
     readCensus: (output) => readCensus(output),
     advice: (complaint) => (complaint.includes(FULL) ? adviceForFull(options) : ''),
@@ -220,6 +224,15 @@ function probe(changes: readonly Change[]): PlannedCommand {
   return { program: 'nft', args, input: '', effect: 'look', answers: true };
 }
 
+/** The table is of both families. */
+function planRemoval(family: Family, view: NftablesView | null): PlannedCommand | null {
+  if (family === 6) return null;
+  if ((view?.sets ?? null) === null) return list(['-t']);
+  if (view?.hasTable !== true) return null;
+  const input = `add table ${TABLE}\ndelete table ${TABLE}\n`;
+  return { program: 'nft', args: ['-f', '-'], input };
+}
+
 function list(flags: readonly string[]): PlannedCommand {
   return {
     program: 'nft',
@@ -238,7 +251,9 @@ function readLook(
   if (output.trim() === '') return { ...before, entries: new Map(), sets: null, trusted: false };
   const listing = readListing(output);
   const isThere: Entry = before.changed ? 'kept' : 'present';
-  const seen = { ...before, sets: askedSets(listing), complete: !command.args.includes('-t') };
+  const { hasTable } = listing;
+  const complete = !command.args.includes('-t');
+  const seen = { ...before, sets: askedSets(listing), hasTable, complete };
   if (command.answers !== true) {
     const texts = listing.members.map(({ address }) => [address.text, isThere] as const);
     return { ...seen, entries: new Map(texts) };
@@ -271,6 +286,7 @@ interface Member {
 }
 
 interface Listing {
+  readonly hasTable: boolean;
   readonly sets: readonly string[];
   readonly members: readonly Member[];
   /** `input blocked4_32`: a rule of ours asks this set in this chain, which is hooked as ours are. */
@@ -284,11 +300,16 @@ function readListing(output: string): Listing {
     objects
       .map((object) => recordOf(object[kind]))
       .filter((one) => one['table'] === 'firewall_drop' && one['family'] === 'inet');
+  const hasTable = objects.some(({ table }) => {
+    const { family, name } = recordOf(table);
+    return family === 'inet' && name === 'firewall_drop';
+  });
   const sets = ofKind('set').filter((set) => SET_NAME.test(String(set['name'])));
   const hooked = ofKind('chain')
     .filter((chain) => chain['prio'] === PRIORITY && chain['hook'] === chain['name'])
     .map((chain) => chain['name']);
   return {
+    hasTable,
     sets: sets.map((set) => String(set['name'])),
     members: sets.flatMap(membersOf),
     asked: ofKind('rule')

@@ -2,16 +2,27 @@
 import { followClock } from '../ban/clock.ts';
 import { expireDue } from '../ban/expire.ts';
 import type { ProtectedEntry } from '../ban/protect.ts';
-import { finishInterrupted, MAKER_FACT } from '../ban/reconcile.ts';
+import {
+  CHOSEN_FACT,
+  finishMove,
+  MAKER_FACT,
+  moveTo,
+  otherHolder,
+  promote,
+  unfinishedMove,
+  type MoveTools,
+} from '../ban/move.ts';
+import { finishInterrupted } from '../ban/reconcile.ts';
 import type { Tools } from '../ban/tools.ts';
 import { DEFAULT_CONFIG, type Config } from '../config.ts';
 import { Diagnostics } from '../diagnostics.ts';
 import { describeError, type AppError } from '../errors.ts';
 import { createFirewall, type Firewall } from '../firewall/apply.ts';
-import { chooseName, createBackend, type Choice } from '../firewall/choose.ts';
+import { chooseBackend, createBackend, type BackendName, type Choice } from '../firewall/choose.ts';
+import { createSwitchableFirewall, type SwitchableFirewall } from '../firewall/switch.ts';
 import { readClock } from '../os/clock.ts';
 import { readRegularFile } from '../os/files.ts';
-import { run } from '../os/run.ts';
+import { findProgram, run } from '../os/run.ts';
 import { deadlineIn, sleep, type Deadline } from '../os/wait.ts';
 import { LARGEST_ZONE_FILE, readHostZone } from '../os/zone.ts';
 import { releaseWriterLock, takeWriterLock } from '../store/lock.ts';
@@ -54,9 +65,15 @@ export interface House extends Tools {
   protectedEntries(): readonly ProtectedEntry[];
   /** Null when the writer lock was taken, otherwise why not. */
   lock(): AppError | null;
+  readonly firewall: SwitchableFirewall;
+  readonly isInstalled: (program: string) => boolean;
+  /** Which backend is in use, and which is to be. */
+  choice(): Choice;
   /** Before the work at hand: follows the clock and finishes what an earlier run left. Trouble is said, not thrown. */
   settle(): void;
-  /** After it: releases what is due. Trouble is said, not thrown. */
+  /** Moves what is blocked where it is to be, with so many more about to come. Trouble is said, not thrown. */
+  arrange(coming?: number): void;
+  /** After it: releases what is due, and arranges. Trouble is said, not thrown. */
   expire(): void;
   /** For a process that stays: lets go of lock and books. */
   close(): void;
@@ -94,9 +111,9 @@ export function openHouse({
       warn(error.message);
     },
   });
-  const choice = chooseBackend(config, store);
-  if (choice.objection !== '') warn(choice.objection);
-  const firewall = openFirewall(config, choice, store, deadline);
+  const choice = (): Choice => choose(config, store);
+  const openBackend = (name: BackendName): Firewall => openFirewall(config, name, store, deadline);
+  const firewall = createSwitchableFirewall(openBackend, choice().name);
   const tools: Tools = {
     store,
     firewall,
@@ -104,6 +121,18 @@ export function openHouse({
     now: Date.now,
     warn,
     onProgress: onProgress ?? (() => undefined),
+  };
+  const moveTools: MoveTools = { ...tools, firewall, isInstalled };
+  /** Only who has the lock moves anything. */
+  let locked = false;
+  const arrange = (coming = 0): void => {
+    if (!locked) return;
+    attempt('what is blocked could not be moved to another backend', tools, () => {
+      arrangeBackend(
+        { config, choice: choice(), patient, coming, deadline, diagnostics },
+        moveTools,
+      );
+    });
   };
   const settings = once(() => readSettings(place.home, tools));
   return {
@@ -118,13 +147,29 @@ export function openHouse({
     protectedEntries: once(() => {
       return collectProtected({ config, settings, store, warn, refreshNames: patient });
     }),
-    lock: () => takeLock(store, config, deadline),
+    firewall,
+    isInstalled,
+    choice,
+    lock: () => {
+      const trouble = takeLock(store, config, deadline);
+      locked = trouble === null;
+      // Whoever had the lock before may have moved everything meanwhile.
+      if (locked) store.rereadFacts();
+      const { name } = choice();
+      firewall.use(name, otherHolder(name, moveTools));
+      return trouble;
+    },
     settle: () => {
+      if (!store.fact(MAKER_FACT)) store.setFact(MAKER_FACT, firewall.backendName);
       followClock(store, readClock());
+      // An alert comes first, and what can be had for nothing before it.
+      if (patient || isFree(choice(), firewall, store)) arrange();
       attempt('what an earlier run began could not be finished', tools, finishInterrupted);
     },
+    arrange,
     expire: () => {
       attempt('blocks whose time is over could not be released', tools, expireDue);
+      arrange();
       store.flush();
     },
     close: () => {
@@ -155,21 +200,69 @@ function takeLock(store: Store, config: Config, deadline: Deadline): AppError | 
   return trouble;
 }
 
-function chooseBackend({ firewall }: Config, store: Store): Choice {
-  const choice = chooseName(firewall, store.fact(MAKER_FACT), () => store.list().length > 0);
-  if (choice.isMaker) store.setFact(MAKER_FACT, choice.name);
-  return choice;
+function isInstalled(program: string): boolean {
+  return findProgram(program) !== null;
+}
+
+function choose({ firewall }: Config, store: Store): Choice {
+  return chooseBackend(firewall, {
+    maker: store.fact(MAKER_FACT),
+    chosen: store.fact(CHOSEN_FACT),
+    hasBans: () => store.count() > 0,
+    isInstalled,
+  });
+}
+
+/** Whether another backend may take over now because nothing is blocked. */
+function isFree({ wanted }: Choice, { backendName }: Firewall, store: Store): boolean {
+  return wanted !== backendName && unfinishedMove(store) === null && store.count() === 0;
+}
+
+interface Arrangement {
+  readonly config: Config;
+  readonly choice: Choice;
+  readonly patient: boolean;
+  readonly coming: number;
+  readonly deadline: Deadline;
+  readonly diagnostics: Diagnostics;
+}
+
+/** A move of some hundred bans takes less than a second; an alert that has no more than this left leaves it to the next. */
+const MOVE_NEEDS_MS = 5000;
+
+/** Finishes a move, follows the configuration, and has `auto` move many plain rules into sets. */
+function arrangeBackend(arrangement: Arrangement, tools: MoveTools): void {
+  const { config, choice, patient, coming, deadline, diagnostics } = arrangement;
+  const { store, firewall } = tools;
+  const { promoteAt } = config.firewall;
+  if (!patient && deadline.remainingMs() < MOVE_NEEDS_MS) return;
+  finishMove(tools);
+  if (choice.wanted !== firewall.backendName) {
+    // An alert does not wait for a move that nobody asked it for.
+    if (!patient && store.count() > 0) return;
+    const from = firewall.backendName;
+    const moved = moveTo(choice.wanted, tools);
+    diagnostics.warn(`moved ${moved} bans from ${from} to ${choice.wanted}`, { by: choice.by });
+    return;
+  }
+  if (choice.by !== 'auto' || firewall.backendName !== 'iptables') return;
+  const bans = store.count() + coming;
+  if (bans <= promoteAt) return;
+  const to = promote(bans, tools)?.to ?? null;
+  if (to === null) return;
+  diagnostics.warn(
+    `moved all bans into sets of ${to}: ${bans} are more than firewall.promote_at = ${promoteAt}, and plain rules cost by their number`,
+  );
 }
 
 function openFirewall(
   { firewall }: Config,
-  { name, isMaker }: Choice,
+  name: BackendName,
   store: Store,
   deadline: Deadline,
 ): Firewall {
   return createFirewall({
     backend: createBackend(name, firewall),
-    booksAreItsOwn: isMaker,
     run,
     sleep,
     deadline,

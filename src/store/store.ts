@@ -138,6 +138,12 @@ export class Store {
     return this.#select('ORDER BY since_ms, address');
   }
 
+  count(): number {
+    return this.#guard(() => this.#all('SELECT count(*) AS count FROM bans'))[0]?.[
+      'count'
+    ] as number;
+  }
+
   /** What an earlier run began and did not live to finish. */
   unfinished(): UnfinishedBan[] {
     return this.#select("WHERE phase <> 'blocked' ORDER BY since_ms, address");
@@ -276,6 +282,11 @@ export class Store {
     this.#transaction(() => {
       this.#run('DELETE FROM history WHERE at_ms < ?', beforeMs);
     });
+  }
+
+  /** For the holder of the writer lock: what was read while others could write may be old. */
+  rereadFacts(): void {
+    this.#facts = null;
   }
 
   fact(name: string): string | null {

@@ -201,7 +201,11 @@ test('thousands of blocks of addresses are compared in a moment', () => {
   expect(response.durationMs).toBeLessThan(5000);
 });
 
-describe('ten thousand addresses', () => {
+describe('ten thousand addresses as plain rules', () => {
+  beforeEach(() => {
+    victim.configure('[firewall]\nbackend = "iptables"\n');
+  });
+
   const MANY = 10_000;
   const STARTED = '/var/tmp/started';
 

@@ -286,52 +286,6 @@ describe.each(BACKENDS)('%s', (backend) => {
   });
 });
 
-describe('another backend in the configuration', () => {
-  beforeAll(async () => {
-    victim = await createVictim({ variant: 'nft' });
-  });
-  afterEach(() => {
-    victim.reset();
-    throwAllAway();
-  });
-  afterAll(() => victim.dispose());
-
-  test.each([
-    ['ipset', 'nftables'],
-    ['nftables', 'ipset'],
-    ['ipset', 'iptables'],
-    ['iptables', 'nftables'],
-  ])(
-    'after %s, %s takes over once nothing is blocked, so that nothing is left behind',
-    (from, to) => {
-      victim.configure(`[firewall]\nbackend = "${from}"\n`);
-      victim.person(['add', A, A6]);
-      victim.configure(`[firewall]\nbackend = "${to}"\n`);
-      const response = victim.person(['delete', A]);
-      expect(response.status).toBe(0);
-      expect(response.stderr).toContain(`held by ${from}`);
-      expect(victim.person(['status', A]).status).toBe(1);
-      expect(victim.person(['flush', '--yes']).status).toBe(0);
-      expect(entries('ipset').size + entries('nftables').size).toBe(0);
-      expect(victim.allRules().filter((rule) => !rule.includes('match-set'))).toEqual([]);
-      victim.person(['add', A]);
-      expect(victim.person(['list']).stdout).toContain(to);
-    },
-  );
-
-  test('plain rules become entries of ipset: each when it is touched, all by `restore`', () => {
-    victim.person(['add', A, A6, '203.0.113.8', '203.0.113.9']);
-    use('ipset');
-    expect(victim.person(['delete', '203.0.113.8']).status).toBe(0);
-    expect(victim.rules('203.0.113.8')).toEqual([]);
-    expect(victim.person(['restore'])).toMatchObject({ status: 0, stderr: '' });
-    expect(victim.allRules().filter((rule) => !rule.includes('match-set'))).toEqual([]);
-    expect([...entries('ipset').keys()].toSorted()).toEqual([A6, A, '203.0.113.9'].toSorted());
-    expect(victim.person(['delete', A]).status).toBe(0);
-    expect(victim.person(['status', A]).status).toBe(1);
-  });
-});
-
 describe('real packets', () => {
   let attacker: Host;
   let server: Host;
@@ -369,27 +323,5 @@ describe('real packets', () => {
     expect(bans[0]?.packets).toBeGreaterThanOrEqual(2);
     expect(victim.delete(own).status).toBe(0);
     expect(reached()).toEqual([true, true]);
-  });
-
-  test('not one packet of a flood gets through while plain rules become a set', async () => {
-    victim.host.writeFile('/var/tmp/list', listOf(500));
-    victim.person(['add', network.a.ipv4]);
-    victim.person(['add', '--file', '/var/tmp/list']);
-    use('ipset');
-    const droppedPackets = (): number => {
-      const counted = inHost(`iptables-save -c | grep -e '-A FORWARD -s ${network.a.ipv4}/32'`);
-      return Number(/\[(\d+):/.exec(counted)?.[1]);
-    };
-    const flood = attacker.spawn(['ping', '-n', '-q', '-i', '0.002', '-w', '20', network.b.ipv4]);
-    let said = '';
-    flood.stdout?.on('data', (chunk: Buffer) => (said += chunk.toString()));
-    await eventually('the flood to arrive', () => droppedPackets() > 20);
-    expect(victim.person(['restore'])).toMatchObject({ status: 0, stderr: '' });
-    flood.kill('SIGINT');
-    await eventually('the flood to end', () => said.includes('transmitted'));
-    expect(said).toMatch(/ 0 received/);
-    expect(Number(/(\d+) packets transmitted/.exec(said)?.[1])).toBeGreaterThan(50);
-    expect(entries('ipset').size).toBe(501);
-    expect(victim.allRules().filter((rule) => !rule.includes('match-set'))).toEqual([]);
   });
 });

@@ -38,6 +38,7 @@ test('the defaults', () => {
     log: { format: 'ossec', programName: undefined, level: 'warn' },
     firewall: {
       backend: 'auto',
+      promoteAt: 200,
       setName: 'firewall-drop',
       maxEntries: 131_072,
       variant: 'auto',

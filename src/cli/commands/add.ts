@@ -76,6 +76,8 @@ function carryOut(addresses: readonly Address[], order: Order, house: House, per
   const { timeoutSeconds } = order;
   const incident = incidentAt(house.now());
   const reason = readReason(order.reason);
+  // Many go into sets at once, rather than by way of as many rules.
+  house.arrange(addresses.length);
   blockAll(addresses, { origin: 'manual', timeoutSeconds, incident, reason }, house);
   sayBlocked(addresses, person);
   house.expire();

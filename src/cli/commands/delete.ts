@@ -1,6 +1,7 @@
 // `delete` and `flush`: a person releases addresses, whoever had them blocked.
 import type { Address } from '../../ban/address.ts';
 import { incidentAt, ORIGINS, type Ban, type Origin } from '../../ban/ban.ts';
+import { leaveNothing } from '../../ban/move.ts';
 import { unblockAll } from '../../ban/unblock.ts';
 import { AppError, EXIT_STATUS } from '../../errors.ts';
 import type { House } from '../../house/house.ts';
@@ -91,6 +92,7 @@ export const flush = defineCommand({
     const { released, kept } = unblockAll(addresses, { origin, incident }, house);
     person.print(`${released.length} released`);
     if (kept.length > 0) person.print(`${kept.length} kept, which others still hold`);
+    leaveNothing(house);
     house.store.flush();
     return 0;
   },

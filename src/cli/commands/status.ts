@@ -14,6 +14,7 @@ import { formatDuration } from '../duration.ts';
 import type { Person } from '../person.ts';
 import { paint } from '../table.ts';
 import { isoTime, shortTime } from '../time.ts';
+import { inspectBackend, type BackendState } from './backend.ts';
 import { historyToJson } from './history.ts';
 import { banToJson } from './list.ts';
 
@@ -157,7 +158,7 @@ interface Overview {
   readonly byOrigin: Readonly<Record<string, number>>;
   readonly byFamily: Readonly<Record<string, number>>;
   readonly unfinished: number;
-  readonly backend: string;
+  readonly backend: BackendState;
   readonly store: {
     readonly path: string;
     readonly bytes: number | null;
@@ -175,7 +176,7 @@ interface Overview {
 
 function tellAll(house: House, json: boolean, person: Person): number {
   const overview = look(house, person);
-  if (json) person.print(JSON.stringify({ schema: SCHEMA_VERSION, ...overview }));
+  if (json) person.print(JSON.stringify(overviewToJson(overview)));
   else describeOverview(overview, house.now()).forEach(person.print);
   return 0;
 }
@@ -190,7 +191,7 @@ function look(house: House, person: Person): Overview {
     byOrigin: countBy(bans.flatMap((ban) => ban.holds.map((hold) => hold.origin))),
     byFamily: countBy(bans.map((ban) => `IPv${ban.address.family}`)),
     unfinished: bans.filter((ban) => ban.phase !== 'blocked').length,
-    backend: house.firewall.backendName,
+    backend: inspectBackend(house),
     store: {
       path: `${STATE_DIRECTORY}/state.db`,
       bytes: storeBytes(),
@@ -207,6 +208,13 @@ function look(house: House, person: Person): Overview {
             steps: drift.steps.length,
           },
   };
+}
+
+/** The name alone has been there from the beginning. */
+function overviewToJson({ backend, ...rest }: Overview): unknown {
+  const { inUse, why, wanted, unfinishedMove, beyond, promotion } = backend;
+  const backendState = { why, wanted, unfinishedMove, beyond, promotion };
+  return { schema: SCHEMA_VERSION, ...rest, backend: inUse, backendState };
 }
 
 function driftOrNull(house: House, { complain }: Person): Drift | null {
@@ -235,7 +243,13 @@ function describeOverview(overview: Overview, nowMs: number): string[] {
   return [
     `bans         ${bans}${parts === '' ? '' : ` (${parts})`}`,
     `unfinished   ${unfinished}`,
-    `backend      ${backend}`,
+    `backend      ${backend.inUse}: ${backend.why}`,
+    ...(backend.unfinishedMove === null
+      ? []
+      : ['             a move to another one was interrupted: the next run ends it']),
+    ...(backend.promotion?.to === null
+      ? [`             sets could not be used: ${backend.promotion.trouble}`]
+      : []),
     `store        ${store.path}, ${store.bytes ?? 'no'} bytes${store.volatile ? ', NOT USABLE: what happens now is forgotten' : ''}`,
     `last change  ${lastRun === null ? 'never' : `${lastRun.slice(0, 19).replace('T', ' ')} UTC`}`,
     `next expiry  ${next}`,

@@ -1,0 +1,54 @@
+// A firewall whose backend changes while it is in use, and which may have two of them for as long as one takes over.
+import type { Firewall } from './apply.ts';
+import type { BackendName } from './choose.ts';
+
+export interface SwitchableFirewall extends Firewall {
+  /** The firewall of one backend, in use or not. */
+  of(name: BackendName): Firewall;
+  /**
+   * From now on `name` tells the kernel. `other` may hold some of it as well, from a move that is not finished: what is
+   * released is released there too, and the books are trusted of neither.
+   */
+  use(name: BackendName, other: BackendName | null): void;
+}
+
+export function createSwitchableFirewall(
+  open: (name: BackendName) => Firewall,
+  first: BackendName,
+): SwitchableFirewall {
+  let current = open(first);
+  let other: Firewall | null = null;
+  return {
+    get backendName() {
+      return current.backendName;
+    },
+    get mostReleases() {
+      return Math.min(current.mostReleases, other?.mostReleases ?? Infinity);
+    },
+    apply(changes, options) {
+      if (other === null) return current.apply(changes, options);
+      const outcomes = [
+        current.apply(changes, { trustBooks: false }),
+        other.apply(
+          changes.filter(({ to }) => to === 'released'),
+          { trustBooks: false },
+        ),
+      ];
+      return outcomes.includes('changed') ? 'changed' : 'unchanged';
+    },
+    plan: (changes) => current.plan(changes),
+    census: (family) => current.census(family),
+    tryOut: () => {
+      current.tryOut();
+    },
+    removeAll: (addresses) => {
+      current.removeAll(addresses);
+      other?.removeAll(addresses);
+    },
+    of: open,
+    use(name, next) {
+      if (name !== current.backendName) current = open(name);
+      other = next === null ? null : open(next);
+    },
+  };
+}

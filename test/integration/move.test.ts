@@ -1,0 +1,368 @@
+// Moves between backends: nothing gets through meanwhile, nothing stays behind, and whoever dies is finished.
+import { afterAll, afterEach, beforeAll, describe, expect, jest, test } from '@jest/globals';
+import { createHost, type Host, type IptablesVariant } from '../support/host.ts';
+import { connectThrough, type RoutedAddresses } from '../support/network.ts';
+import { createVictim, type Victim } from '../support/victim.ts';
+import { eventually } from '../support/wait.ts';
+
+jest.setTimeout(120_000);
+
+const A = '203.0.113.7';
+const A6 = '2001:db8:ffff::7';
+const BLOCK = '198.51.100.0/24';
+const BACKENDS = ['iptables', 'ipset', 'nftables'] as const;
+type Name = (typeof BACKENDS)[number];
+const PAIRS = BACKENDS.flatMap((from) =>
+  BACKENDS.filter((to) => to !== from).map((to) => [from, to] as const),
+);
+/** Each backend once as the old and once as the new one. */
+const ROUND = [
+  ['iptables', 'ipset'],
+  ['ipset', 'nftables'],
+  ['nftables', 'iptables'],
+] as const;
+const USAGE = 64;
+const FIREWALL = 69;
+
+let victim: Victim;
+
+const inHost = (script: string): string => victim.host.must(['bash', '-c', script]);
+const use = (name: string): ReturnType<Victim['person']> => victim.person(['backend', 'use', name]);
+const configure = (toml: string): void => {
+  victim.configure(`[firewall]\n${toml}\n`);
+};
+const throwAllAway = (): void => {
+  inHost('iptables -w -F; ip6tables -w -F; ipset destroy; nft flush ruleset');
+};
+const listOf = (count: number): string =>
+  Array.from({ length: count }, (_, i) => `198.18.${i >> 8}.${i & 255}\n`).join('');
+const addMany = (count: number): void => {
+  victim.host.writeFile('/var/tmp/list', listOf(count));
+  expect(victim.person(['add', '--file', '/var/tmp/list'])).toMatchObject({ status: 0 });
+};
+
+/** Which backends have anything of ours in the kernel: a rule, a set, a table. */
+function holders(): Name[] {
+  const rules = victim.allRules();
+  const plain = rules.some((rule) => / -s \S+ -j DROP$/.test(rule));
+  const sets = inHost('ipset list -n').trim() !== '' || rules.some((rule) => rule.includes('set'));
+  const table = inHost('nft list tables').includes('firewall_drop');
+  return BACKENDS.filter((name) => ({ iptables: plain, ipset: sets, nftables: table })[name]);
+}
+
+function stateOf(): Record<string, unknown> {
+  return JSON.parse(victim.person(['backend', '--json']).stdout) as Record<string, unknown>;
+}
+
+function isBlocked(address: string): boolean {
+  return victim.person(['status', address]).status === 0;
+}
+
+describe.each<IptablesVariant>(['nft', 'legacy'])('with iptables-%s', (variant) => {
+  beforeAll(async () => {
+    victim = await createVictim({ variant });
+  });
+  afterEach(() => {
+    victim.reset();
+    throwAllAway();
+  });
+  afterAll(() => victim.dispose());
+
+  test.each(PAIRS)('from %s to %s: all of it, with the time that is left', (from, to) => {
+    use(from);
+    victim.person(['add', A, A6, '--timeout', '1h']);
+    victim.person(['add', BLOCK, '203.0.113.9']);
+    expect(holders()).toEqual([from]);
+    expect(use(to)).toMatchObject({
+      status: 0,
+      stderr: '',
+      stdout: `4 bans moved from ${from} to ${to}\n`,
+      lines: [],
+    });
+    expect(holders()).toEqual([to]);
+    expect([A, A6, '203.0.113.9', '198.51.100.200'].map(isBlocked)).toEqual(Array(4).fill(true));
+    if (to !== 'iptables') {
+      const left = /203\.0\.113\.7\b.*(?:timeout (\d+)|expires (\d+)m)/;
+      const kernel = inHost('ipset save; nft list ruleset');
+      const [, seconds, minutes = '0'] = left.exec(kernel) ?? [];
+      expect(Number(seconds ?? Number(minutes) * 60)).toBeGreaterThan(3500);
+    }
+    expect(victim.person(['reconcile', '--dry-run']).status).toBe(0);
+    expect(victim.person(['delete', A]).status).toBe(0);
+    expect(isBlocked(A)).toBe(false);
+    expect(victim.person(['flush', '--yes']).status).toBe(0);
+    expect(holders()).toEqual([]);
+  });
+
+  test('beyond promote_at all plain rules become entries of sets, in the run of an alert', () => {
+    configure('promote_at = 5');
+    const offenders = [1, 2, 3, 4, 5].map((n) => `203.0.113.${n}`);
+    for (const offender of offenders) expect(victim.add(offender).status).toBe(0);
+    expect(holders()).toEqual(['iptables']);
+    const sixth = victim.add(A6);
+    expect(sixth).toMatchObject({ status: 0, stderr: '' });
+    expect(holders()).toEqual(['ipset']);
+    expect([...offenders, A6].every(isBlocked)).toBe(true);
+    expect(victim.troubles()).toEqual([
+      expect.stringContaining('moved all bans into sets of ipset: 6 are more than'),
+    ]);
+    // Not back when there are few again, and not again.
+    for (const offender of offenders) expect(victim.delete(offender).status).toBe(0);
+    victim.person(['expire']);
+    expect(holders()).toEqual(['ipset']);
+    expect(victim.troubles()).toHaveLength(1);
+    victim.person(['flush', '--yes']);
+    expect(holders()).toEqual([]);
+    victim.add(A);
+    expect(holders()).toEqual(['iptables']);
+  });
+});
+
+describe('on a host with all backends', () => {
+  beforeAll(async () => {
+    victim = await createVictim({ variant: 'nft' });
+  });
+  afterEach(() => {
+    victim.host.useIptables('nft');
+    inHost('umount /usr/sbin/ipset /usr/sbin/nft /usr/sbin/ipset /usr/sbin/nft || true');
+    victim.reset();
+    throwAllAway();
+  });
+  afterAll(() => victim.dispose());
+
+  const BROKEN = '#!/bin/sh\necho broken >&2\nexit 1\n';
+  const breakProgram = (path: string, script = BROKEN): void => {
+    victim.host.writeFile('/var/tmp/fake', script);
+    inHost('chmod 755 /var/tmp/fake');
+    victim.host.bind('/var/tmp/fake', path);
+  };
+  const uninstall = (path: string): void => {
+    victim.host.bind('/dev/null', path);
+  };
+
+  test('what `backend use` chose stays chosen after all is released, until auto', () => {
+    use('nftables');
+    victim.person(['add', A]);
+    victim.person(['flush', '--yes']);
+    victim.add(A);
+    expect(holders()).toEqual(['nftables']);
+    expect(stateOf()).toMatchObject({ configured: 'auto', inUse: 'nftables' });
+    expect(use('auto').stdout).toBe('1 bans moved from nftables to iptables\n');
+    expect(holders()).toEqual(['iptables']);
+  });
+
+  test('the configuration decides where it names one', () => {
+    configure('backend = "ipset"');
+    victim.person(['add', A]);
+    const refused = use('nftables');
+    expect(refused.status).toBe(USAGE);
+    expect(refused.stderr).toContain('change it there first, to "auto" or "nftables"');
+    expect(holders()).toEqual(['ipset']);
+  });
+
+  test.each(ROUND)('%s in the configuration becomes %s: the next expire moves all', (from, to) => {
+    configure(`backend = "${from}"`);
+    victim.person(['add', A, A6]);
+    configure(`backend = "${to}"`);
+    expect(victim.add('203.0.113.8')).toMatchObject({ status: 0, stderr: '' });
+    expect(holders()).toEqual([from]);
+    expect(victim.person(['expire'])).toMatchObject({ status: 0, stderr: '' });
+    expect(holders()).toEqual([to]);
+    expect([A, A6, '203.0.113.8'].every(isBlocked)).toBe(true);
+  });
+
+  test('with nothing blocked another backend in the configuration is used at once', () => {
+    configure('backend = "ipset"');
+    victim.add(A);
+    victim.delete(A);
+    configure('backend = "nftables"');
+    victim.add(A);
+    expect(holders()).toEqual(['nftables']);
+  });
+
+  test.each(ROUND)('from %s to %s with tools that fail, all stays as it was', (from, to) => {
+    use(from);
+    victim.person(['add', A, A6]);
+    // The new one works for IPv4 and not for IPv6.
+    const [path, six] = {
+      iptables: ['/usr/sbin/ip6tables-restore', 'exit 1'],
+      ipset: ['/usr/sbin/ipset', 'cat | grep -q -e "-6" && exit 1; true'],
+      nftables: ['/usr/sbin/nft', 'cat | grep -q 2001 && exit 1; echo "{\\"nftables\\":[]}"'],
+    }[to];
+    breakProgram(path ?? '', `#!/bin/sh\n${six ?? ''}\n`);
+    expect(use(to).status).toBe(FIREWALL);
+    inHost(`umount ${path ?? ''}`);
+    expect(victim.person(['expire']).status).toBe(0);
+    expect([A, A6].every(isBlocked)).toBe(true);
+    expect(holders()).toEqual([from]);
+    expect(victim.person(['delete', A, A6]).status).toBe(0);
+    expect(holders()).toEqual(from === 'iptables' ? [] : [from]);
+  });
+
+  test('without ipset sets are those of nftables', () => {
+    configure('promote_at = 2');
+    uninstall('/usr/sbin/ipset');
+    for (const n of [1, 2, 3]) victim.add(`203.0.113.${n}`);
+    inHost('umount /usr/sbin/ipset');
+    expect(holders()).toEqual(['nftables']);
+  });
+
+  test('an ipset that the kernel does not support leaves it to nftables', () => {
+    configure('promote_at = 2');
+    breakProgram('/usr/sbin/ipset');
+    for (const n of [1, 2, 3]) expect(victim.add(`203.0.113.${n}`).status).toBe(0);
+    inHost('umount /usr/sbin/ipset');
+    expect(holders()).toEqual(['nftables']);
+  });
+
+  test('where there is neither, rules stay, and that is said once and in `status`', () => {
+    configure('promote_at = 2');
+    uninstall('/usr/sbin/ipset');
+    uninstall('/usr/sbin/nft');
+    for (const n of [1, 2, 3, 4]) expect(victim.add(`203.0.113.${n}`).status).toBe(0);
+    expect(victim.troubles()).toEqual([expect.stringContaining('bans stay plain rules')]);
+    expect(victim.person(['status']).stdout).toContain('neither ipset nor nft is installed');
+    expect(stateOf()).toMatchObject({ inUse: 'iptables', beyond: null, tools: { nft: false } });
+    inHost('umount /usr/sbin/ipset /usr/sbin/nft');
+    expect(holders()).toEqual(['iptables']);
+    victim.add('203.0.113.5');
+    expect(holders()).toEqual(['ipset']);
+  });
+
+  test('without iptables a host begins with a table of nftables', () => {
+    victim.host.useIptables('none');
+    expect(victim.add(A)).toMatchObject({ status: 0, stderr: '' });
+    expect(stateOf()).toMatchObject({ inUse: 'nftables', why: 'iptables is not installed' });
+    victim.host.useIptables('nft');
+    expect(holders()).toEqual(['nftables']);
+  });
+
+  test('a list longer than promote_at goes into sets at once', () => {
+    addMany(300);
+    expect(holders()).toEqual(['ipset']);
+  });
+
+  test.each(BACKENDS)('flush leaves nothing of %s but what others ask for', (name) => {
+    use(name);
+    inHost('iptables -w -A INPUT -p tcp --dport 81 -j ACCEPT; nft add table inet other');
+    victim.person(['add', A, A6, BLOCK]);
+    victim.person(['flush', '--yes']);
+    expect(holders()).toEqual([]);
+    expect(victim.allRules()).toHaveLength(1);
+    expect(inHost('nft list tables')).toContain('inet other');
+  });
+
+  test('a set that a rule of somebody else asks stays, empty', () => {
+    use('ipset');
+    victim.person(['add', A]);
+    inHost('iptables -w -A INPUT -p tcp -m set --match-set firewall-drop-4 src -j ACCEPT');
+    expect(victim.person(['flush', '--yes'])).toMatchObject({ status: 0, stderr: '' });
+    expect(inHost('ipset save')).not.toContain('add');
+    expect(victim.allRules()).toHaveLength(1);
+  });
+
+  test.each(PAIRS.map(([from, to], index) => ({ from, to, index })))(
+    'killed between $from and $to, the next run of any kind ends it',
+    async ({ from, to, index }) => {
+      const next = [
+        () => victim.person(['expire']),
+        () => victim.add('203.0.113.99'),
+        () => use(to),
+        () => victim.person(['restore']),
+      ];
+      use(from);
+      addMany(60);
+      victim.person(['add', A, A6]);
+      // What first changes something for the new one, or for the old one, never ends.
+      const hanging = { iptables: 'ip6tables-restore', ipset: 'ipset', nftables: 'nft' }[
+        index % 2 === 0 ? from : to
+      ];
+      const path = `/usr/sbin/${hanging}`;
+      inHost(`cp ${path} /var/tmp/${hanging}`);
+      breakProgram(
+        path,
+        `#!/bin/bash
+          input=$(cat)
+          [[ $input =~ (^|$'\\n')(-[ID]|add|destroy|delete) ]] && { : > /run/hangs; exec sleep 600; }
+          exec /var/tmp/${hanging} "$@" <<< "$input"\n`,
+      );
+      const move = victim.start(['backend', 'use', to]);
+      await eventually('the move to come that far', () => victim.host.exists('/run/hangs'));
+      move.child.kill('SIGKILL');
+      await move.ended;
+      inHost(`rm /run/hangs; umount ${path}`);
+      expect(stateOf()).toMatchObject({ unfinishedMove: { from, to } });
+      expect(isBlocked(A)).toBe(true);
+      expect(victim.person(['list', '--json']).status).toBe(0);
+      expect(next[index % next.length]?.().status).toBe(0);
+      expect(holders()).toEqual([to]);
+      expect(stateOf()).toMatchObject({ unfinishedMove: null, inUse: to });
+      expect(isBlocked(A)).toBe(true);
+    },
+  );
+
+  test('what is released between a killed move and its end is released by both', async () => {
+    victim.setTimeouts(600);
+    victim.add(A);
+    victim.add(A6);
+    inHost('cp /usr/sbin/ip6tables-restore /var/tmp/real; touch /run/may-hang');
+    breakProgram(
+      '/usr/sbin/ip6tables-restore',
+      `#!/bin/bash
+        [[ $0 == *ip6tables-restore ]] || exec -a "$0" /var/tmp/real "$@"
+        rm /run/may-hang || exit 1
+        : > /run/hangs
+        exec sleep 600\n`,
+    );
+    const move = victim.start(['backend', 'use', 'ipset']);
+    await eventually('the move to come that far', () => victim.host.exists('/run/hangs'));
+    move.child.kill('SIGKILL');
+    await move.ended;
+    // IPv6 is still out of order, so that the move can't end.
+    inHost('rm /run/hangs');
+    expect(holders()).toEqual(['iptables', 'ipset']);
+    expect(victim.delete(A).status).toBe(0);
+    inHost('umount /usr/sbin/ip6tables-restore');
+    expect(inHost('ipset save')).not.toContain(A);
+    expect(victim.person(['expire']).status).toBe(0);
+    expect(holders()).toEqual(['ipset']);
+    expect([A, A6].map(isBlocked)).toEqual([false, true]);
+  });
+});
+
+describe('real packets', () => {
+  let attacker: Host;
+  let server: Host;
+  let network: RoutedAddresses;
+  beforeAll(async () => {
+    [attacker, victim, server] = await Promise.all([
+      createHost('attacker'),
+      createVictim({ variant: 'nft', name: 'victim' }),
+      createHost('server'),
+    ]);
+    network = connectThrough(attacker, victim.host, server);
+  });
+  afterEach(() => {
+    victim.reset();
+    throwAllAway();
+  });
+  afterAll(async () => {
+    await Promise.all([attacker.dispose(), victim.dispose(), server.dispose()]);
+  });
+
+  test('not one packet of a flood gets through on a round of moves', async () => {
+    use('iptables');
+    addMany(300);
+    victim.person(['add', network.a.ipv4]);
+    const flood = attacker.spawn(['ping', '-n', '-q', '-i', '0.002', '-w', '60', network.b.ipv4]);
+    let said = '';
+    flood.stdout?.on('data', (chunk: Buffer) => (said += chunk.toString()));
+    for (const to of ['ipset', 'nftables', 'iptables', 'nftables', 'ipset', 'iptables']) {
+      expect(use(to).stdout).toMatch(/^301 bans moved from /);
+    }
+    flood.kill('SIGINT');
+    await eventually('the flood to end', () => said.includes('transmitted'));
+    expect(said).toMatch(/ 0 received/);
+    expect(Number(/(\d+) packets transmitted/.exec(said)?.[1])).toBeGreaterThan(100);
+  });
+});
