@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { makeSbom } from './lib/sbom.mjs';
 
-const USAGE = `usage: npm run build [-- --arch x64|arm64] [--out FILE]`;
+const USAGE = `usage: npm run build [-- --arch x64|arm64] [--fault] [--out FILE]`;
 const ROOT = path.resolve(import.meta.dirname, '..');
 const DIST = path.join(ROOT, 'dist');
 const BUNDLE = 'firewall-drop.cjs';
@@ -21,14 +21,20 @@ class BuildError extends Error {}
 function readOptions() {
   try {
     const { values } = parseArgs({
-      options: { arch: { type: 'string' }, out: { type: 'string' }, help: { type: 'boolean' } },
+      options: {
+        arch: { type: 'string' },
+        fault: { type: 'boolean', default: false },
+        out: { type: 'string' },
+        help: { type: 'boolean' },
+      },
     });
     const arch = values.arch ?? process.arch;
     if (!Object.hasOwn(ELF_MACHINE, arch)) throw new Error(`No such architecture: ${arch}`);
     const native = arch === process.arch;
-    const name = native ? 'firewall-drop' : `firewall-drop-${arch}`;
+    const { fault } = values;
+    const name = `firewall-drop${native ? '' : `-${arch}`}${fault ? '-fault' : ''}`;
     const out = path.resolve(values.out ?? path.join(ROOT, 'bin', name));
-    return { arch, native, out, help: values.help === true };
+    return { arch, native, fault, out, help: values.help === true };
   } catch (error) {
     throw new BuildError(`${error.message}\n${USAGE}`);
   }
@@ -101,7 +107,7 @@ function entryPoints() {
   };
 }
 
-async function bundle() {
+async function bundle({ fault }) {
   const { build } = await loadTool('tsup');
   const built = build({
     config: false,
@@ -120,6 +126,8 @@ async function bundle() {
     define: {
       __VERSION__: JSON.stringify(manifest.version),
       __COMMIT__: JSON.stringify(commit()),
+      // False: src/os/fault.ts and every call of it compile to nothing.
+      __FAULT__: String(fault),
       // Twice: an object would become a module of its own.
       __SCHEDULE__: JSON.stringify(JSON.stringify(schedule())),
       // yargs looks for its package.json and translations beside itself. In one file there is no
@@ -349,7 +357,7 @@ async function main() {
   const startedIn = process.cwd();
   process.chdir(ROOT); // The bundle holds file names relative to here.
   fs.mkdirSync(DIST, { recursive: true });
-  await bundle();
+  await bundle(options);
   install(await pack(options, strippedNode(options)), options.out);
   verify(options);
   const megabytes = (fs.statSync(options.out).size / 1e6).toFixed(1);

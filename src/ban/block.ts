@@ -1,5 +1,6 @@
 // Blocks addresses: intent, kernel, line, books. Dying between any two of them loses nothing.
 import type { Change } from '../firewall/backend.ts';
+import { step } from '../os/fault.ts';
 import type { HistoryEntry } from '../store/store.ts';
 import type { Address } from './address.ts';
 import {
@@ -48,6 +49,7 @@ function blockFamily(wanted: readonly Wanted[], hold: Hold, tools: Tools): void 
     outcomes.map((owed) => ({ address: owed.address, phase: 'blocking', owed, mark, hold })),
     now(),
   );
+  step('block: intent written');
   tools.onProgress(1, STAGES);
   try {
     firewall.apply(
@@ -58,13 +60,16 @@ function blockFamily(wanted: readonly Wanted[], hold: Hold, tools: Tools): void 
     giveUp(wanted, hold, tools);
     throw error;
   }
+  step('block: kernel told');
   tools.onProgress(2, STAGES);
   announcer.tell(outcomes);
+  step('block: line written');
   tools.onProgress(3, STAGES);
   store.confirm(
     wanted.map(({ address }) => address),
     outcomes.map((outcome) => historyOf(outcome, hold, tools)),
   );
+  step('block: books confirmed');
   tools.onProgress(STAGES, STAGES);
 }
 
@@ -80,7 +85,7 @@ function changeFor(address: Address, before: Ban | null, hold: Hold): Change {
  * again. Returns whether it had to be. Throws as `block` does.
  */
 export function ensureBlocked(address: Address, request: HoldRequest, tools: Tools): boolean {
-  const { store, firewall } = tools;
+  const { store, firewall, announcer, now } = tools;
   const known = store.find(address);
   if (known?.phase !== 'blocked') {
     block(address, request, tools);
@@ -88,15 +93,26 @@ export function ensureBlocked(address: Address, request: HoldRequest, tools: Too
   }
   const hold = makeHold(request, tools.now());
   store.hold(address, hold);
+  step('ensureBlocked: hold written');
+  const owed = outcomeOf('reapplied', address, hold);
+  const owe = (): void => {
+    store.intend([{ address, phase: 'blocking', owed, mark: announcer.mark(), hold }], now());
+    step('ensureBlocked: intent written');
+  };
   try {
     const change = changeFor(address, known, hold);
-    const outcome = firewall.apply([change], { trustBooks: false });
+    const outcome = firewall.apply([change], { trustBooks: false, beforeChange: owe });
+    step('ensureBlocked: kernel told');
     if (outcome === 'unchanged') return false;
   } catch (error) {
     note([outcomeOf('failed', address, hold)], hold, tools);
+    // The books are as before: what the kernel lacks, the next one to ask or `restore` puts back.
+    store.confirm([address], []);
     throw error;
   }
-  note([outcomeOf('reapplied', address, hold)], hold, tools);
+  announcer.tell([owed]);
+  step('ensureBlocked: line written');
+  store.confirm([address], [historyOf(owed, hold, tools)]);
   return true;
 }
 
@@ -108,6 +124,7 @@ function giveUp(wanted: readonly Wanted[], hold: Hold, tools: Tools): void {
     hold,
     tools,
   );
+  step('give up: failure told');
   for (const { before } of wanted) if (before?.phase === 'blocked') store.revert(before);
   const undone = wanted.filter(({ before }) => before?.phase !== 'blocked');
   const addresses = undone.map(({ address }) => address);
@@ -117,11 +134,13 @@ function giveUp(wanted: readonly Wanted[], hold: Hold, tools: Tools): void {
     }),
     now(),
   );
+  step('give up: intent written');
   try {
     firewall.apply(
       addresses.map((address) => ({ address, to: 'released' })),
       { trustBooks: false },
     );
+    step('give up: kernel told');
     store.confirm(addresses, []);
   } catch {
     // The same trouble again, and it is on its way to the caller; the intents stay for the next run.

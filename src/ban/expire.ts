@@ -1,4 +1,5 @@
 // Ends what is due: a block made for a time ends by itself, whether or not whoever asked for it is still there.
+import { step } from '../os/fault.ts';
 import type { HoldKey } from '../store/store.ts';
 import { EXPIRED, type Ban, type Hold } from './ban.ts';
 import { release, type Ending } from './release.ts';
@@ -9,7 +10,9 @@ export function expireDue(tools: Tools): Ban[] {
   const nowMs = tools.now();
   const due = tools.store.due(nowMs);
   const [ending, lasting] = partition(due, (ban) => ban.holds.every((hold) => isOver(hold, nowMs)));
+  step('expire: begun');
   endSingleHolds(lasting, nowMs, tools);
+  step('expire: single holds ended');
   release(ending.map(endingOf), tools);
   return ending;
 }

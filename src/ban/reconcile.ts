@@ -1,5 +1,6 @@
 // Brings books and kernel together again after a crash, a reboot or somebody's flush.
 import type { Change, HeldAddress } from '../firewall/backend.ts';
+import { step } from '../os/fault.ts';
 import type { Command } from '../os/run.ts';
 import type { HistoryEntry, UnfinishedBan } from '../store/store.ts';
 import type { Address, Family } from './address.ts';
@@ -21,13 +22,16 @@ function finish(bans: readonly UnfinishedBan[], { store, firewall, announcer, no
     bans.map((ban) => changeOf(ban, nowMs)),
     { trustBooks: false },
   );
+  step('finish: kernel told');
   for (const { owed, mark } of bans) {
     if (owed !== null && !announcer.toldSince(mark, owed)) announcer.tell([owed]);
   }
+  step('finish: lines written');
   store.confirm(
     bans.map((ban) => ban.address),
     bans.flatMap((ban) => historyOf(ban, now())),
   );
+  step('finish: books confirmed');
 }
 
 export interface RestoreOutcome {
@@ -56,11 +60,13 @@ export function restore(tools: Tools, isProtected: (address: Address) => boolean
       });
     },
     () => {
+      step('restore: blocks put back');
       const incident = incidentAt(tools.now());
       const addresses = released.map(({ address }) => address);
       unblockAll(addresses, { origin: null, incident }, tools);
     },
   ]);
+  step('restore: done');
   return { blocked, released, changed };
 }
 

@@ -1,4 +1,5 @@
 // Takes blocks out of the kernel for whoever ends them: intent, kernel, line, books.
+import { step } from '../os/fault.ts';
 import type { Address } from './address.ts';
 import type { Incident, Origin } from './ban.ts';
 import { forEachFamily } from './families.ts';
@@ -45,11 +46,14 @@ function releaseSome(endings: readonly Ending[], tools: Tools): void {
     }),
     now(),
   );
+  step('release: intent written');
   firewall.apply(
     endings.map(({ address }) => ({ address, to: 'released' })),
     { trustBooks: endings.every(({ inBooks }) => inBooks) },
   );
+  step('release: kernel told');
   announcer.tell(outcomes);
+  step('release: line written');
   const history = endings.map(({ address, incident, origin, reason }) => {
     return { atMs: now(), outcome: { verb: 'delete', address, incident }, origin, reason } as const;
   });
@@ -57,4 +61,5 @@ function releaseSome(endings: readonly Ending[], tools: Tools): void {
     endings.map(({ address }) => address),
     history,
   );
+  step('release: books confirmed');
 }

@@ -1,4 +1,5 @@
 // Releases addresses when somebody says so: the mirror of blocking, with the same promises.
+import { step } from '../os/fault.ts';
 import type { Address } from './address.ts';
 import type { Ban, Incident, Origin, Outcome } from './ban.ts';
 import { release } from './release.ts';
@@ -66,7 +67,9 @@ function keep(ban: Ban, { origin, incident }: ReleaseRequest, tools: Tools): voi
     ended.map((hold) => ({ address: ban.address, origin: hold.origin })),
     [{ atMs: tools.now(), outcome, origin, reason: '' }],
   );
+  step('keep: books written');
   tools.announcer.tell([outcome]);
+  step('keep: line written');
 }
 
 /** One family may have succeeded: only what is still to be released has failed. */

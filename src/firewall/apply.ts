@@ -22,6 +22,8 @@ export interface ApplyOptions {
    * makes us inspect. Otherwise we inspect first.
    */
   readonly trustBooks: boolean;
+  /** Called once the kernel was found to be otherwise, before it is changed: what must be remembered of a change. */
+  readonly beforeChange?: () => void;
 }
 
 /** Whether the kernel had to be changed, or was found as asked. */
@@ -112,12 +114,13 @@ function removeSets(family: Family, tools: ApplyTools): void {
 function apply(
   changes: readonly Change[],
   tools: ApplyTools,
-  { trustBooks }: ApplyOptions,
+  { trustBooks, beforeChange }: ApplyOptions,
 ): ApplyOutcome {
   let outcome: ApplyOutcome = 'unchanged';
   for (const family of [4, 6] as const) {
     const own = changes.filter((change) => change.address.family === family);
-    if (own.length > 0 && applyFamily(family, own, tools, trustBooks)) outcome = 'changed';
+    const options = { trustBooks, ...(beforeChange && { beforeChange }) };
+    if (own.length > 0 && applyFamily(family, own, tools, options)) outcome = 'changed';
   }
   return outcome;
 }
@@ -169,7 +172,7 @@ function applyFamily(
   family: Family,
   changes: readonly Change[],
   tools: ApplyTools,
-  trustBooks: boolean,
+  { trustBooks, beforeChange }: ApplyOptions,
 ): boolean {
   const { backend } = tools;
   let view = trustBooks
@@ -192,6 +195,7 @@ function applyFamily(
     }
     // The kernel was looked at since, and the same thing is still to be done: once more would fail the same way.
     if (failed?.command.input === command.input) throw failure(changes, failed, tools);
+    if (!changed && command.effect === undefined) beforeChange?.();
     const result = runPatiently(command, tools);
     changed ||= command.effect === undefined;
     failed = isAnswer(command, result) ? null : { command, result };

@@ -22,6 +22,7 @@ import { chooseBackend, createBackend, type BackendName, type Choice } from '../
 import { createSwitchableFirewall, type SwitchableFirewall } from '../firewall/switch.ts';
 import { readClock } from '../os/clock.ts';
 import { readRegularFile } from '../os/files.ts';
+import { step } from '../os/fault.ts';
 import { findProgram, run } from '../os/run.ts';
 import { deadlineIn, sleep, type Deadline } from '../os/wait.ts';
 import { LARGEST_ZONE_FILE, readHostZone } from '../os/zone.ts';
@@ -160,17 +161,21 @@ export function openHouse({
       return trouble;
     },
     settle: () => {
+      step('settle: begun');
       if (!store.fact(MAKER_FACT)) store.setFact(MAKER_FACT, firewall.backendName);
       followClock(store, readClock());
+      step('settle: clock followed');
       // An alert comes first, and what can be had for nothing before it.
       if (patient || isFree(choice(), firewall, store)) arrange();
       attempt('what an earlier run began could not be finished', tools, finishInterrupted);
+      step('settle: done');
     },
     arrange,
     expire: () => {
       attempt('blocks whose time is over could not be released', tools, expireDue);
       arrange();
       store.flush();
+      step('expire: done');
     },
     close: () => {
       store.close();

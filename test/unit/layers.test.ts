@@ -150,13 +150,13 @@ test('programs are started in one place', () => {
   expect(importersOf('node:child_process')).toEqual(['os/run.ts']);
 });
 
-test('the process is ended in one place', () => {
+test('the process is ended in one place, and in tests of crashes', () => {
   const enders = FILES.filter((file) => {
     return /\bprocess\.(?:exit|abort|kill|reallyExit)\(/.test(
       readFileSync(join(ROOT, file), 'utf8'),
     );
   });
-  expect(enders).toEqual(['main.ts']);
+  expect(enders).toEqual(['main.ts', 'os/fault.ts']);
 });
 
 describe('what an alert seldom needs is loaded when it is needed', () => {

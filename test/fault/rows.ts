@@ -1,0 +1,248 @@
+// Every fault that this program must survive, and the tests that provoke it: docs/reliability.md is made of this.
+
+export interface Evidence {
+  /** Below test/. */
+  readonly file: string;
+  /** A part of the test's title, as it stands in the file. */
+  readonly title: string;
+}
+
+export interface Row {
+  readonly section: string;
+  readonly provoke: string;
+  readonly outcome: string;
+  /** Empty: no test provokes it yet, and the table says so. */
+  readonly held: readonly Evidence[];
+}
+
+const at = (file: string, ...titles: readonly string[]): Evidence[] =>
+  titles.map((title) => ({ file, title }));
+
+const books = (...titles: readonly string[]): Evidence[] =>
+  at('integration/books.test.ts', ...titles);
+const doors = (...titles: readonly string[]): Evidence[] =>
+  at('integration/doors.test.ts', ...titles);
+const log = (...titles: readonly string[]): Evidence[] => at('integration/log.test.ts', ...titles);
+const firewall = (...titles: readonly string[]): Evidence[] =>
+  at('integration/firewall.test.ts', ...titles);
+const sweep: readonly Evidence[] = at('fault/sweep.ts', 'of $name: the next run brings');
+
+const TOOLS = 'Tools and kernel';
+const CRASHES = 'Crashes and races';
+const FILES = 'Files and disk';
+const SURROUNDINGS = 'Surroundings';
+
+export const ROWS: readonly Row[] = [
+  {
+    section: TOOLS,
+    provoke:
+      'iptables fails, always or for FORWARD only, is killed, or crashes before or after its work',
+    outcome: 'the exit status is 0 only if the kernel is as asked; half a block is undone',
+    held: firewall(
+      'that %s: status 69, a failed line',
+      'that crashes after its work: the kernel was looked at',
+      'that crashes after its work, even when it only looks',
+    ),
+  },
+  {
+    section: TOOLS,
+    provoke: 'status 4 (busy) twice, then it works',
+    outcome: 'blocked',
+    held: firewall('that is busy twice is asked again'),
+  },
+  {
+    section: TOOLS,
+    provoke: 'a grandchild of iptables keeps its pipes',
+    outcome: 'it is not waited for without end',
+    held: firewall('that leaves a child behind with its pipes'),
+  },
+  {
+    section: TOOLS,
+    provoke: 'the legacy xtables lock is held, for a while or for ever',
+    outcome: 'waited for; given up at the bound, with nothing blocked',
+    held: firewall(
+      'held for three seconds',
+      'held for ever makes it give up',
+      'held for ever keeps a delete',
+    ),
+  },
+  {
+    section: TOOLS,
+    provoke: 'no right to change the firewall',
+    outcome: 'fails at once',
+    held: firewall('without the right to change the firewall'),
+  },
+  {
+    section: TOOLS,
+    provoke: 'ip6tables is broken',
+    outcome: 'IPv4 is unaffected',
+    held: firewall('of IPv6 leaves IPv4 unaffected', 'of IPv6 keeps `restore`'),
+  },
+  {
+    section: TOOLS,
+    provoke: 'somebody flushes the rules, then add, delete or restore',
+    outcome: 'the kernel decides, not the books',
+    held: [
+      ...books(
+        'add blocks again, though the books',
+        'delete has nothing to do',
+        '`restore` puts every block',
+      ),
+      ...at('integration/sets.test.ts', 'all is made again after everything was thrown away'),
+    ],
+  },
+  {
+    section: TOOLS,
+    provoke: 'rules of ours are removed, copied, or stand behind an ACCEPT',
+    outcome: 'one rule a chain, first, after the next add; none after the next delete',
+    held: books(
+      '30 adds of one address',
+      'copies that others made',
+      'after an add nothing that accepts',
+    ),
+  },
+  {
+    section: CRASHES,
+    provoke: 'SIGKILL at each named step of add, delete, abort and flush, with plain rules',
+    outcome: 'the next run brings books, kernel and log together; the store is sound',
+    held: sweep,
+  },
+  {
+    section: CRASHES,
+    provoke: 'SIGKILL at each named step of a list, expire, restore and kept releases; with sets',
+    outcome: 'the same',
+    held: [],
+  },
+  {
+    section: CRASHES,
+    provoke: 'SIGKILL to the process group at many moments of add and delete',
+    outcome: 'the same',
+    held: books('of an add: the next run ends', 'of a delete: the next run ends'),
+  },
+  {
+    section: CRASHES,
+    provoke: 'execd keeps silent, or nobody reads our keys',
+    outcome: 'nothing blocked, exit status not 0',
+    held: doors(
+      'execd keeps silent',
+      'stdout is closed from the start',
+      'nobody reads stdout any more',
+    ),
+  },
+  {
+    section: CRASHES,
+    provoke: 'execd is killed with a pending delete',
+    outcome: 'released at the deadline by us',
+    held: books('by `expire`, although execd was killed'),
+  },
+  {
+    section: CRASHES,
+    provoke: 'adds and deletes of the same and of different addresses at once',
+    outcome: 'all succeed; books and kernel agree',
+    held: books(
+      '20 adds of one address',
+      '20 adds of as many addresses',
+      'adds and deletes of the same few',
+    ),
+  },
+  {
+    section: CRASHES,
+    provoke: '100 adds and deletes at once while a third process flushes',
+    outcome: 'serialisable, bounded',
+    held: [],
+  },
+  {
+    section: CRASHES,
+    provoke: 'SIGKILL at each write, rename, unlink, fsync and exec in turn, under strace',
+    outcome: 'as for the named steps',
+    held: [],
+  },
+  {
+    section: FILES,
+    provoke: 'the disk is full',
+    outcome: 'blocks and releases, and says what it could not write',
+    held: log('blocks and releases all the same', 'a line of which the disk took a part'),
+  },
+  {
+    section: FILES,
+    provoke: 'a link, FIFO, directory, device or nothing in the place of the log',
+    outcome: 'blocks; the target is untouched',
+    held: log('a logs directory that is missing', 'our own log that is a link'),
+  },
+  {
+    section: FILES,
+    provoke: 'umask 0 and 077',
+    outcome: 'nothing that others may write to',
+    held: [...books('its files are root’s alone'), ...log('keeps the owner and mode')],
+  },
+  {
+    section: FILES,
+    provoke: 'the store is damaged, truncated, foreign, or of another schema',
+    outcome: 'blocks and releases; the file is set aside',
+    held: books('a store that is %s', 'a directory of the store that others may write to'),
+  },
+  {
+    section: FILES,
+    provoke: 'the writer lock or the store is held by somebody else for ever',
+    outcome: 'bounded, still blocks, said',
+    held: books('execd’s block and release are done in bounded time'),
+  },
+  {
+    section: FILES,
+    provoke: 'the disk becomes full between intent and confirmation',
+    outcome: 'the block stands, and the next run finishes it',
+    held: [],
+  },
+  {
+    section: SURROUNDINGS,
+    provoke: 'files planted in the working directory; a lying argv[0]',
+    outcome: 'not read; the right home is found',
+    held: doors('files planted in the working directory', 'a lying argv[0] leads'),
+  },
+  {
+    section: SURROUNDINGS,
+    provoke: '3,000 foreign rules',
+    outcome: 'nothing slow, and all stay',
+    held: firewall('3,000 foreign rules make nothing slow'),
+  },
+  {
+    section: SURROUNDINGS,
+    provoke: 'the clock is set between two runs',
+    outcome: 'deadlines move with it; none is longer than was asked',
+    held: at(
+      'unit/ban/clock.test.ts',
+      'is the same after the clock was set ahead and back',
+      'is never longer than what was asked, after a reboot',
+    ),
+  },
+  {
+    section: SURROUNDINGS,
+    provoke: 'few file descriptors, little memory, no more processes',
+    outcome: 'works, or a clean error without half a block',
+    held: [],
+  },
+];
+
+/** Of docs/architecture.md, in its order. */
+export const INVARIANTS: readonly (Pick<Row, 'held'> & { readonly name: string })[] = [
+  {
+    name: 'No false success',
+    held: firewall('that crashes after its work, even when it only looks'),
+  },
+  { name: 'Nothing lost', held: sweep },
+  { name: 'Nothing left behind', held: books('by `expire`, although execd was killed') },
+  {
+    name: 'Nobody locked out',
+    held: at('integration/protected.test.ts', "describe('through every door'"),
+  },
+  {
+    name: 'One address, one rule',
+    held: books('30 adds of one address', 'two notations are one address'),
+  },
+  { name: 'Only our own', held: firewall('foreign rules stay as they are') },
+  { name: 'Input is hostile', held: log('for an address is refused on one line') },
+  {
+    name: 'execd is never held up',
+    held: doors('execd keeps silent', 'what execd says after its answer'),
+  },
+];
