@@ -261,7 +261,7 @@ function checkSharedExecutables(
     const [first, ...others] = group;
     if (executable === '' || timeouts.length < 2 || first === undefined) return [];
     const other = others.find((one) => (valueOf(one, 'timeout') || '0') !== timeouts[0]) ?? first;
-    const cause = `responses share ${quote(executable)} with timeouts of ${timeouts.join(', ')} seconds: execd keeps one entry for an address, so whichever blocks first decides how long, and the others only start its clock anew`;
+    const cause = `responses share ${quote(executable)} with timeouts of ${timeouts.join(', ')} seconds: execd keeps one entry for an address, and a later alert, of whichever response, starts the clock of that one anew`;
     const fix = `give them one timeout; see the response in line ${first.line}`;
     return [diagnose('warning', other, cause, fix)];
   });
