@@ -1,5 +1,14 @@
 // What a person, a timer or a script may type, what they read, and which status they get.
-import { afterAll, afterEach, beforeAll, describe, expect, jest, test } from '@jest/globals';
+import {
+  afterAll,
+  afterEach,
+  beforeAll,
+  beforeEach,
+  describe,
+  expect,
+  jest,
+  test,
+} from '@jest/globals';
 import { builtBinary } from '../support/binary.ts';
 import { createVictim, ossecLine, type Victim } from '../support/victim.ts';
 
@@ -386,6 +395,10 @@ describe('someone who is not root', () => {
 describe('on a host without iptables', () => {
   beforeAll(() => {
     victim.host.useIptables('none');
+  });
+  beforeEach(() => {
+    // With "auto" nftables would take over.
+    victim.configure('[firewall]\nbackend = "iptables"\n');
   });
   afterEach(() => {
     victim.host.useIptables('nft');

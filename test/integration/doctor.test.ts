@@ -264,6 +264,8 @@ describe('notices', () => {
   });
 
   test('what failed of late', () => {
+    // With "auto" nftables would take over.
+    victim.configure('[firewall]\nbackend = "iptables"\n');
     victim.host.useIptables('none');
     victim.add(A);
     victim.host.useIptables('nft');

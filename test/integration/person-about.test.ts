@@ -337,6 +337,7 @@ describe('help', () => {
     const setUp = `mkdir -p /var/tmp/bin /etc/bash_completion.d ${DIRECTORY} && cd /var/tmp
       ln -sf "$0" bin/firewall-drop; PATH=/var/tmp/bin:$PATH
       echo ${B} >list.txt; echo '{"data":{"srcip":"${A}"}}' >alert.json; cp alert.json /var/tmp/bin
+      echo '<ossec_config></ossec_config>' | tee ossec.conf >/var/ossec/etc/ossec.conf
       man() { cat >read; }; set -o pipefail`;
     const argv = ['bash', '-c', `${setUp}\nfirewall-drop ${example}`, builtBinary()];
     // One that follows never ends by itself.
