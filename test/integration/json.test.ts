@@ -82,11 +82,14 @@ const COMMANDS: readonly (readonly [heading: string, args: readonly string[], in
   ['explain --json', ['explain'], wazuh4Message()],
   ['doctor --json', ['doctor'], ''],
   ['version --json', ['version'], ''],
+  ['backend --json', ['backend'], ''],
+  ['config check --json', ['config', 'check'], ''],
 ];
 
 describe('the schema’s number', () => {
   test.each(COMMANDS)('of %s (%j) is the one in its heading', (heading, args, input) => {
     victim.add(A);
+    victim.setOssecConf('');
     const title = [...SECTIONS.keys()].find((each) => each.startsWith(heading)) ?? '';
     const documented = Number(/, schema (\d+)$/.exec(title)?.[1]);
     const document = json(args, input);

@@ -52,7 +52,9 @@ export const programs: readonly Check[] = PROGRAMS.map(({ check, from, neededBy 
       const isTables = check.endsWith('tables');
       const program = isTables ? restoreProgram(check, house) : check;
       const path = findProgram(program);
-      const isOfBackend = neededBy.some((name) => name === house.firewall.backendName);
+      // One that is wanted and not yet in use lacks its tool as well.
+      const backends = [house.firewall.backendName, house.choice().wanted];
+      const isOfBackend = neededBy.some((name) => backends.some((backend) => backend === name));
       const isNeeded = isOfBackend && (check !== 'ip6tables' || hasIpv6());
       const variant = path !== null && isTables ? variantOf(path) : null;
       return { program, path, variant, isNeeded, from };
