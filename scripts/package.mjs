@@ -86,6 +86,9 @@ function files({ program, native }) {
   const units = fs.readdirSync(path.join(ROOT, 'packaging', 'systemd'));
   return {
     'usr/lib/firewall-drop/firewall-drop': { content: fs.readFileSync(program), mode: 0o755 },
+    'usr/lib/firewall-drop/SHA256SUMS': {
+      content: `${sha256(fs.readFileSync(program))}  firewall-drop\n`,
+    },
     'etc/firewall-drop/config.toml': { content: text('packaging/config.toml') },
     'etc/cron.d/firewall-drop': { content: text('packaging/cron/firewall-drop.cron') },
     'etc/logrotate.d/firewall-drop': { content: text('packaging/logrotate/firewall-drop') },
@@ -179,6 +182,10 @@ function md5(content) {
   return createHash('md5').update(content).digest('hex');
 }
 
+function sha256(content) {
+  return createHash('sha256').update(content).digest('hex');
+}
+
 function packRpm(stage, { arch, date, tree }) {
   layOut(stage, tree, date);
   const top = path.join(ROOT, 'dist', 'rpmbuild');
@@ -229,8 +236,7 @@ function main() {
   );
   fs.rmSync(stage, { recursive: true });
   const sums = made.map((file) => {
-    const sum = createHash('sha256').update(fs.readFileSync(file)).digest('hex');
-    return `${sum}  ${path.basename(file)}\n`;
+    return `${sha256(fs.readFileSync(file))}  ${path.basename(file)}\n`;
   });
   fs.writeFileSync(path.join(OUT, 'SHA256SUMS'), sums.join(''));
   for (const file of made) {

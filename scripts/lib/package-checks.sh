@@ -58,6 +58,13 @@ check 'the stand-in of the agent installs' dpkg -i wazuh-agent_4.1.deb
 check 'ours installs' dpkg -i ours.deb
 check 'the link leads to us' is_ours
 check "the agent's program is kept" is_agents 4.1 .wazuh
+sum_agrees() {
+  # Its status is about all of the host, where no execd runs.
+  local said
+  said=$(firewall-drop doctor) || true
+  [[ $said == *"the sum in /usr/lib/firewall-drop/SHA256SUMS agrees"* ]] || { echo "$said" && return 1; }
+}
+check 'doctor finds the program as packaged' sum_agrees
 check 'dpkg finds every file as packaged' is "$(dpkg -V wazuh-firewall-drop)" ''
 use
 check 'the agent upgrades' dpkg -i wazuh-agent_4.2.deb

@@ -1,8 +1,8 @@
 // `config check` behind its words: finds the files, reads what surrounds them, and puts every diagnosis beside its line.
-import { lstatSync, readdirSync, statSync, type Stats } from 'node:fs';
-import { basename, dirname, join, resolve } from 'node:path';
+import { readdirSync } from 'node:fs';
+import { basename, join, resolve } from 'node:path';
 import { AppError, describeError } from '../errors.ts';
-import { isErrno, readRegularFile } from '../os/files.ts';
+import { readRegularFile } from '../os/files.ts';
 import { printable } from '../os/printable.ts';
 import { checkArConf } from '../wazuh/manager/ar-conf.ts';
 import { diagnose, type Diagnosis } from '../wazuh/manager/diagnosis.ts';
@@ -13,6 +13,7 @@ import {
 } from '../wazuh/manager/ossec-conf.ts';
 import { checkRules, levelsOf, rulesOf, SHIPPED_LEVELS } from '../wazuh/manager/rules.ts';
 import { placesIn, readXml, type XmlDocument } from '../wazuh/manager/xml.ts';
+import { isWritableByOthers, lstatOrNull, modeText, statOrNull } from './files.ts';
 
 export interface Finding extends Diagnosis {
   readonly file: string;
@@ -45,10 +46,8 @@ export function usualFiles(home: string): string[] {
 
 function exists(path: string): boolean {
   try {
-    lstatSync(path);
-    return true;
+    return lstatOrNull(path) !== null;
   } catch (error) {
-    if (isErrno(error, 'ENOENT') || isErrno(error, 'ENOTDIR')) return false;
     throw new AppError('BAD_DATA', `${path} can't be read: ${describeError(error)}`, error);
   }
 }
@@ -139,25 +138,20 @@ function homeOf(path: string): string | null {
   return home !== null && exists(join(home, 'active-response/bin')) ? home : null;
 }
 
-const WRITABLE_BY_OTHERS = 0o022;
 const EXECUTABLE_BY_OWNER = 0o100;
 
 function inspectExecutable(home: string, name: string): ExecutableTrouble | null {
   // Windows agents have these.
   if (name === '' || name.includes('/') || /\.(?:exe|cmd|bat|ps1)$/i.test(name)) return null;
   const path = join(home, 'active-response/bin', name);
-  let stats: Stats;
-  try {
-    stats = statSync(path);
-  } catch (error) {
-    if (!isErrno(error, 'ENOENT')) throw error;
+  const stats = statOrNull(path);
+  if (stats === null) {
     const cause = `${path} does not exist on this host`;
     return { severity: 'warning', cause, fix: 'install it on every agent that is to run it' };
   }
-  const mode = stats.mode & 0o7777;
-  const good = stats.isFile() && stats.uid === 0 && (mode & EXECUTABLE_BY_OWNER) !== 0;
-  if (good && (mode & WRITABLE_BY_OTHERS) === 0) return null;
-  const cause = `${path} must be root's, executable, and writable by nobody else; it has owner ${stats.uid} and mode ${mode.toString(8)}`;
+  const good = stats.isFile() && stats.uid === 0 && (stats.mode & EXECUTABLE_BY_OWNER) !== 0;
+  if (good && !isWritableByOthers(stats)) return null;
+  const cause = `${path} must be root's, executable, and writable by nobody else; it has owner ${stats.uid} and mode ${modeText(stats)}`;
   return { severity: 'error', cause, fix: `chown root:wazuh ${path} && chmod 750 ${path}` };
 }
 
@@ -208,8 +202,4 @@ export function formatFinding(finding: Finding): string[] {
     `  ${' '.repeat(gutter.length + before)}^`,
     `  fix: ${printable(fix)}`,
   ];
-}
-
-export function describeFiles(paths: readonly string[]): string {
-  return paths.map((path) => printable(join(dirname(path), basename(path)))).join(', ');
 }

@@ -1,4 +1,6 @@
 // Lengths of time as people write and read them.
+import { AppError } from '../errors.ts';
+import { quote } from './addresses.ts';
 
 const UNIT_SECONDS: Readonly<Record<string, number>> = {
   s: 1,
@@ -17,6 +19,16 @@ export function parseDuration(text: string): number | null | undefined {
   if (text === 'never') return null;
   const seconds = /^[0-9]{1,10}$/.test(text) ? Number(text) : sumOfParts(text);
   return seconds === undefined || seconds < 1 || seconds > LONGEST_SECONDS ? undefined : seconds;
+}
+
+/** What `--timeout` was given: seconds, or null for ever. Throws `USAGE` for what is no length of time. */
+export function readTimeout(text: string): number | null {
+  const seconds = parseDuration(text);
+  if (seconds !== undefined) return seconds;
+  throw new AppError(
+    'USAGE',
+    `--timeout ${quote(text)} is not a length of time: write for example 90m, 1h30m, 2d or never`,
+  );
 }
 
 function sumOfParts(text: string): number | undefined {

@@ -28,7 +28,7 @@ export function createSwitchableFirewall(
     apply(changes, options) {
       if (other === null) return current.apply(changes, options);
       const outcomes = [
-        current.apply(changes, { trustBooks: false }),
+        current.apply(changes, { ...options, trustBooks: false }),
         other.apply(
           changes.filter(({ to }) => to === 'released'),
           { trustBooks: false },

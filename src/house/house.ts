@@ -1,17 +1,9 @@
 // Puts the parts together once for all doors: configuration, books, log, firewall, and who must never be blocked.
+import { arrangeBackend, isFree } from '../ban/arrange.ts';
 import { followClock } from '../ban/clock.ts';
 import { expireDue } from '../ban/expire.ts';
 import type { ProtectedEntry } from '../ban/protect.ts';
-import {
-  CHOSEN_FACT,
-  finishMove,
-  MAKER_FACT,
-  moveTo,
-  otherHolder,
-  promote,
-  unfinishedMove,
-  type MoveTools,
-} from '../ban/move.ts';
+import { CHOSEN_FACT, MAKER_FACT, otherHolder, type MoveTools } from '../ban/move.ts';
 import { finishInterrupted } from '../ban/reconcile.ts';
 import type { Tools } from '../ban/tools.ts';
 import { DEFAULT_CONFIG, type Config } from '../config.ts';
@@ -130,7 +122,15 @@ export function openHouse({
     if (!locked) return;
     attempt('what is blocked could not be moved to another backend', tools, () => {
       arrangeBackend(
-        { config, choice: choice(), patient, coming, deadline, diagnostics },
+        {
+          choice: choice(),
+          promoteAt: config.firewall.promoteAt,
+          coming,
+          deadline: patient ? null : deadline,
+          tell: (message) => {
+            diagnostics.warn(message);
+          },
+        },
         moveTools,
       );
     });
@@ -216,48 +216,6 @@ function choose({ firewall }: Config, store: Store): Choice {
     hasBans: () => store.count() > 0,
     isInstalled,
   });
-}
-
-/** Whether another backend may take over now because nothing is blocked. */
-function isFree({ wanted }: Choice, { backendName }: Firewall, store: Store): boolean {
-  return wanted !== backendName && unfinishedMove(store) === null && store.count() === 0;
-}
-
-interface Arrangement {
-  readonly config: Config;
-  readonly choice: Choice;
-  readonly patient: boolean;
-  readonly coming: number;
-  readonly deadline: Deadline;
-  readonly diagnostics: Diagnostics;
-}
-
-/** A move of some hundred bans takes less than a second; an alert that has no more than this left leaves it to the next. */
-const MOVE_NEEDS_MS = 5000;
-
-/** Finishes a move, follows the configuration, and has `auto` move many plain rules into sets. */
-function arrangeBackend(arrangement: Arrangement, tools: MoveTools): void {
-  const { config, choice, patient, coming, deadline, diagnostics } = arrangement;
-  const { store, firewall } = tools;
-  const { promoteAt } = config.firewall;
-  if (!patient && deadline.remainingMs() < MOVE_NEEDS_MS) return;
-  finishMove(tools);
-  if (choice.wanted !== firewall.backendName) {
-    // An alert does not wait for a move that nobody asked it for.
-    if (!patient && store.count() > 0) return;
-    const from = firewall.backendName;
-    const moved = moveTo(choice.wanted, tools);
-    diagnostics.warn(`moved ${moved} bans from ${from} to ${choice.wanted}`, { by: choice.by });
-    return;
-  }
-  if (choice.by !== 'auto' || firewall.backendName !== 'iptables') return;
-  const bans = store.count() + coming;
-  if (bans <= promoteAt) return;
-  const to = promote(bans, tools)?.to ?? null;
-  if (to === null) return;
-  diagnostics.warn(
-    `moved all bans into sets of ${to}: ${bans} are more than firewall.promote_at = ${promoteAt}, and plain rules cost by their number`,
-  );
 }
 
 function openFirewall(

@@ -134,8 +134,8 @@ function create(pinnedPath: string, { uid, gid }: Stats): number {
 }
 
 /**
- * Appends a line, or whole lines, in one write, so that concurrent ones never mix. A fragment that a full disk left at the end is ended
- * first, or it would swallow this line. Throws when the disk took less than all.
+ * Appends a line, or whole lines, in one write, so that concurrent ones never mix. A fragment that a full disk left at
+ * the end is ended first, or it would swallow this line. Throws when the disk took less than all.
  */
 export function appendLine(descriptor: number, line: string): void {
   const bytes = Buffer.from(endsInNewline(descriptor) ? line : `\n${line}`);

@@ -1,5 +1,6 @@
 // `doctor` on hosts that are well, that lack something, and that somebody else has changed.
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
+import { builtBinary } from '../support/binary.ts';
 import { createVictim, type Victim } from '../support/victim.ts';
 
 const A = '203.0.113.7';
@@ -181,16 +182,17 @@ describe('notices', () => {
   });
 
   test('a sum that is not the one of the package', () => {
+    const packaged = '/var/lib/packaged';
+    victim.host.mkdir(packaged);
+    victim.host.bind(builtBinary(), `${packaged}/firewall-drop`);
+    const toldByPackaged = (sum: string): string => {
+      victim.host.writeFile(`${packaged}/SHA256SUMS`, `${sum}  firewall-drop\n`);
+      const { stdout } = victim.host.run([`${packaged}/firewall-drop`, 'doctor', '--json']);
+      return told('package', JSON.parse(stdout) as Document);
+    };
     const sum = victim.host.must(['sha256sum', bin]).split(' ')[0] ?? '';
-    const record = '/var/lib/dpkg/info/firewall-drop.md5sums';
-    const md5 = victim.host.must(['md5sum', bin]).split(' ')[0] ?? '';
-    expect(sum).toHaveLength(64);
-    victim.host.mkdir('/var/lib/dpkg/info');
-    victim.host.writeFile(record, `${md5}  usr/lib/firewall-drop/firewall-drop\n`);
-    expect(told('package')).toBe(`ok: the sum in ${record} agrees`);
-    victim.host.writeFile(record, `${'0'.repeat(32)}  usr/lib/firewall-drop/firewall-drop\n`);
-    expect(told('package')).toContain('problem: it is not the file of the package');
-    victim.host.remove('/var/lib/dpkg');
+    expect(toldByPackaged(sum)).toBe(`ok: the sum in ${packaged}/SHA256SUMS agrees`);
+    expect(toldByPackaged('0'.repeat(64))).toContain('problem: it is not the file of the package');
   });
 
   test('an ACCEPT before our rule', () => {

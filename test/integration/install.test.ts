@@ -258,6 +258,15 @@ describe('uninstall', () => {
     expect(tree()).toBe(before);
   });
 
+  test.each(['ipset', 'nftables'])('leaves no set, rule or table of %s', (backend) => {
+    install();
+    host.writeFile(CONFIG, `[firewall]\nbackend = "${backend}"\n`);
+    person('add', A);
+    expect(shell('ipset save; nft list ruleset')).toContain(A);
+    expect(person('uninstall').status).toBe(0);
+    expect(shell('ipset save; iptables -S; nft list tables')).not.toMatch(/firewall.drop/);
+  });
+
   test('leaves what is newer than ours, and forgets the older one', () => {
     install();
     host.writeFile(PROGRAM, 'newer');

@@ -3,12 +3,12 @@ import { isSingle, type Address } from '../../ban/address.ts';
 import { incidentAt, type Outcome } from '../../ban/ban.ts';
 import { blockAll } from '../../ban/block.ts';
 import { describeProtection, entriesFrom, findProtection } from '../../ban/protect.ts';
-import { AppError, EXIT_STATUS } from '../../errors.ts';
+import { EXIT_STATUS } from '../../errors.ts';
 import type { House } from '../../house/house.ts';
 import { readReason } from '../../wazuh/request.ts';
-import { findOverlaps, quote, readAddresses, widerBlocks } from '../addresses.ts';
+import { findOverlaps, readAddresses, widerBlocks } from '../addresses.ts';
 import { defineCommand } from '../command.ts';
-import { parseDuration } from '../duration.ts';
+import { readTimeout } from '../duration.ts';
 import { enterForChange, printSteps, type Person } from '../person.ts';
 
 /** Wider blocks shut out whole providers: IPv4 and IPv6 prefix lengths. */
@@ -81,15 +81,6 @@ function carryOut(addresses: readonly Address[], order: Order, house: House, per
   blockAll(addresses, { origin: 'manual', timeoutSeconds, incident, reason }, house);
   sayBlocked(addresses, person);
   house.expire();
-}
-
-function readTimeout(text: string): number | null {
-  const seconds = parseDuration(text);
-  if (seconds !== undefined) return seconds;
-  throw new AppError(
-    'USAGE',
-    `--timeout ${quote(text)} is not a length of time: write for example 90m, 1h30m, 2d or never`,
-  );
 }
 
 interface Caution {

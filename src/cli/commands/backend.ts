@@ -108,9 +108,8 @@ function refuseAgainst(configured: BackendName | 'auto', wanted: BackendName | '
 
 /** What `auto` would choose on a host that has so many bans and no history. */
 function pickFor({ config, store, isInstalled }: House): BackendName {
-  const sets = setBackends(isInstalled)[0];
-  const isMany = store.count() > config.firewall.promoteAt;
-  return isMany && sets !== undefined ? sets : firstChoice(isInstalled);
+  const sets = store.count() > config.firewall.promoteAt ? setBackends(isInstalled)[0] : undefined;
+  return sets ?? firstChoice(isInstalled);
 }
 
 export interface BackendState {
@@ -137,7 +136,8 @@ export function inspectBackend(house: House): BackendState {
   const { store, config, firewall, isInstalled } = house;
   const choice = house.choice();
   const promotion = lastPromotion(store);
-  const beyond = choice.by === 'auto' && choice.wanted === 'iptables' ? nextIn(house) : null;
+  const isPromotable = choice.by === 'auto' && choice.wanted === 'iptables';
+  const beyond = isPromotable ? (setBackends(isInstalled)[0] ?? null) : null;
   const state = {
     configured: config.firewall.backend,
     inUse: firewall.backendName,
@@ -158,10 +158,6 @@ export function inspectBackend(house: House): BackendState {
     tools: Object.fromEntries(PROGRAMS.map((program) => [program, isInstalled(program)])),
   };
   return { ...state, why: reasonFor(choice, state) };
-}
-
-function nextIn({ isInstalled }: House): BackendName | null {
-  return setBackends(isInstalled)[0] ?? null;
 }
 
 function reasonFor({ by, name, wanted }: Choice, state: Omit<BackendState, 'why'>): string {

@@ -1,13 +1,17 @@
 // `config snippet` and `config check`: what a manager and its agents have to be told, and whether they were told right.
 import { AppError } from '../../errors.ts';
+import { printable } from '../../os/printable.ts';
 import { quote, readAddress } from '../addresses.ts';
-import { checkFiles, describeFiles, formatFinding, usualFiles } from '../check-files.ts';
+import { checkFiles, formatFinding, usualFiles } from '../check-files.ts';
 import { defineCommand } from '../command.ts';
-import { parseDuration } from '../duration.ts';
+import { count } from '../count.ts';
+import { readTimeout } from '../duration.ts';
 import { renderSnippet } from '../snippet.ts';
 
 const SCHEMA_VERSION = 1;
 const TO_MEND = 1;
+
+const MANAGERS = ['4', '5', 'ossec'] as const;
 
 export const configSnippet = defineCommand({
   name: 'config snippet',
@@ -17,8 +21,8 @@ export const configSnippet = defineCommand({
   options: {
     wazuh: {
       kind: 'choice',
-      choices: ['4', '5', 'ossec'],
-      default: '4',
+      choices: MANAGERS,
+      default: MANAGERS[0],
       describe: 'for which manager; ossec also for Wazuh before 4.2',
     },
     timeout: {
@@ -53,9 +57,9 @@ export const configSnippet = defineCommand({
   ],
   needsRoot: false,
   run(_words, options, person) {
-    const { wazuh, location } = options;
+    const { location } = options;
     renderSnippet({
-      wazuh: wazuh as '4' | '5' | 'ossec',
+      wazuh: MANAGERS.find((known) => known === options.wazuh) ?? MANAGERS[0],
       timeoutSeconds: readTimeout(options.timeout),
       ruleIds: readRuleIds(options.rules),
       location,
@@ -69,12 +73,6 @@ export const configSnippet = defineCommand({
 
 function wordsOf(text: string): string[] {
   return text.split(/[\s,]+/).filter((word) => word !== '');
-}
-
-function readTimeout(text: string): number | null {
-  const seconds = parseDuration(text);
-  if (seconds !== undefined) return seconds;
-  throw new AppError('USAGE', `--timeout ${quote(text)}: write 90m, 1h30m, 3600 or never`);
 }
 
 function readRuleIds(text: string): string[] {
@@ -138,14 +136,9 @@ export const configCheck = defineCommand({
       person.print(JSON.stringify(document));
     } else {
       findings.flatMap(formatFinding).forEach(person.print);
-      person.print(
-        `${describeFiles(files)}: ${count(errors, 'error')}, ${count(warnings, 'warning')}`,
-      );
+      const names = files.map(printable).join(', ');
+      person.print(`${names}: ${count(errors, 'error')}, ${count(warnings, 'warning')}`);
     }
     return errors > 0 || (strict && warnings > 0) ? TO_MEND : 0;
   },
 });
-
-function count(number: number, what: string): string {
-  return `${number} ${what}${number === 1 ? '' : 's'}`;
-}

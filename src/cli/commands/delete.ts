@@ -2,7 +2,7 @@
 import type { Address } from '../../ban/address.ts';
 import { incidentAt, ORIGINS, type Ban, type Origin } from '../../ban/ban.ts';
 import { leaveNothing } from '../../ban/move.ts';
-import { unblockAll } from '../../ban/unblock.ts';
+import { unblockAll, type ReleaseOutcomes } from '../../ban/unblock.ts';
 import { AppError, EXIT_STATUS } from '../../errors.ts';
 import type { House } from '../../house/house.ts';
 import { readAddresses, widerBlocks, widerIn } from '../addresses.ts';
@@ -84,19 +84,24 @@ export const flush = defineCommand({
   run(_words, options, person) {
     const origin = ORIGINS.find((known) => known === options.origin) ?? null;
     const house = enterForChange(person);
-    const addresses = heldBy(origin, house).map((ban) => ban.address);
-    if (!options.yes && !isSure(addresses.length, person)) {
+    if (!options.yes && !isSure(heldBy(origin, house).length, person)) {
       throw new AppError('USAGE', 'nothing was released: say --yes if you mean it');
     }
-    const incident = incidentAt(house.now());
-    const { released, kept } = unblockAll(addresses, { origin, incident }, house);
+    const { released, kept } = releaseAll(origin, house);
     person.print(`${released.length} released`);
     if (kept.length > 0) person.print(`${kept.length} kept, which others still hold`);
-    leaveNothing(house);
-    house.store.flush();
     return 0;
   },
 });
+
+/** Ends all holds, or those of one origin; with the last block our sets, rules for them and table go too. */
+export function releaseAll(origin: Origin | null, house: House): ReleaseOutcomes {
+  const addresses = heldBy(origin, house).map((ban) => ban.address);
+  const outcomes = unblockAll(addresses, { origin, incident: incidentAt(house.now()) }, house);
+  leaveNothing(house);
+  house.store.flush();
+  return outcomes;
+}
 
 function heldBy(origin: Origin | null, { store }: House): Ban[] {
   const bans = store.list();

@@ -2,6 +2,7 @@
 import { describeError } from '../../errors.ts';
 import { listProcesses } from '../../os/processes.ts';
 import { defineCommand } from '../command.ts';
+import { count } from '../count.ts';
 import type { Check, Finding, State } from '../doctor/check.ts';
 import { problem } from '../doctor/check.ts';
 import { CHECKS } from '../doctor/checks.ts';
@@ -116,10 +117,10 @@ function describe(reports: readonly Report[], fixed: readonly Fixed[], person: P
     if (fix !== undefined) person.print(`${indent}→ ${fix}`);
     for (const line of details) person.print(`${indent}${line}`);
   }
-  const count = (wanted: State): number => {
-    return reports.filter(({ finding }) => finding.state === wanted).length;
+  const countOf = (wanted: State): string => {
+    return count(reports.filter(({ finding }) => finding.state === wanted).length, wanted);
   };
-  person.print(`${count('problem')} problems, ${count('warning')} warnings`);
+  person.print(`${countOf('problem')}, ${countOf('warning')}`);
 }
 
 function reportsToJson(reports: readonly Report[], fixed: readonly Fixed[]): unknown {

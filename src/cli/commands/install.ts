@@ -1,9 +1,8 @@
 // `install` and `uninstall`: the program in an agent's directory of active responses, with all that it needs, and away again.
 import { realpathSync } from 'node:fs';
-import { incidentAt } from '../../ban/ban.ts';
-import { unblockAll } from '../../ban/unblock.ts';
 import { AppError } from '../../errors.ts';
 import { defineCommand } from '../command.ts';
+import { releaseAll } from './delete.ts';
 import { stepsToClear, stepsToFurnish } from '../install/places.ts';
 import { findResponses, stepsToPlace, stepsToRemove, type Placement } from '../install/programs.ts';
 import { stepsToSchedule, stepsToUnschedule } from '../install/schedule.ts';
@@ -75,7 +74,7 @@ export const uninstall = defineCommand({
   needsRoot: true,
   run(_words, options, person) {
     const placement = readPlacement(options, false);
-    if (!options['dry-run']) releaseAll(person);
+    if (!options['dry-run']) releaseEverything(person);
     const steps = [
       ...stepsToUnschedule(),
       ...stepsToRemove(placement),
@@ -112,11 +111,9 @@ function readNames(given: string): readonly string[] {
   throw new AppError('USAGE', `--name ${given}: "${wrong}" is no name of an active response`);
 }
 
-function releaseAll(person: Person): void {
+function releaseEverything(person: Person): void {
   const house = enterForChange(person);
-  const addresses = house.store.list().map(({ address }) => address);
-  unblockAll(addresses, { origin: null, incident: incidentAt(house.now()) }, house);
-  if (addresses.length > 0) person.print(`done: ${addresses.length} released`);
-  house.store.flush();
+  const { released } = releaseAll(null, house);
+  if (released.length > 0) person.print(`done: ${released.length} released`);
   house.close();
 }

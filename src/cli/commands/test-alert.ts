@@ -4,7 +4,7 @@ import { AppError } from '../../errors.ts';
 import type { Json } from '../../wazuh/json.ts';
 import { quote } from '../addresses.ts';
 import { defineCommand } from '../command.ts';
-import { parseDuration } from '../duration.ts';
+import { readTimeout } from '../duration.ts';
 import { isoTime } from '../time.ts';
 
 const DEFAULT_TIMEOUT = '3m';
@@ -148,13 +148,4 @@ export function ossecArguments({ srcip, ruleId, blocks, nowMs }: Scene): string[
 function readWord(option: string, text: string): string {
   if (/^[^\s\p{Cc}]+$/u.test(text)) return text;
   throw new AppError('USAGE', `--${option} ${quote(text)} is not one word`);
-}
-
-function readTimeout(text: string): number | null {
-  const seconds = parseDuration(text);
-  if (seconds !== undefined) return seconds;
-  throw new AppError(
-    'USAGE',
-    `--timeout ${quote(text)} is not a length of time: write for example 90m, or never`,
-  );
 }

@@ -9,7 +9,14 @@ import { at, parseJson, type Json } from '../../wazuh/json.ts';
 import { longestTimeout, type ConfiguredTimeout } from '../../wazuh/agent.ts';
 import { formatDuration } from '../duration.ts';
 import { defineCheck, ok, problem, warning, type Finding } from './check.ts';
-import { lstatOrNull, modeText, statOrNull, textOrNull, troubleOf } from './files.ts';
+import {
+  isWritableByOthers,
+  lstatOrNull,
+  modeText,
+  statOrNull,
+  textOrNull,
+  troubleOf,
+} from '../files.ts';
 
 const EXECDS: readonly string[] = ['wazuh-execd', 'ossec-execd'];
 
@@ -198,7 +205,7 @@ export const configuration = defineCheck({
     const stats = statOrNull(CONFIG_FILE);
     const isNetwork = (entry: string): boolean => parseNetwork(entry) !== null;
     const { problems } = parseConfig(text, CONFIG_FILE, isNetwork);
-    const loose = stats !== null && (stats.uid !== 0 || (stats.mode & 0o022) !== 0);
+    const loose = stats !== null && (stats.uid !== 0 || isWritableByOthers(stats));
     const owner = loose
       ? [`${CONFIG_FILE} is not root's alone (${modeText(stats)}): not used`]
       : [];

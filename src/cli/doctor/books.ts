@@ -9,7 +9,7 @@ import { familiesInUse } from '../commands/status.ts';
 import { formatDuration } from '../duration.ts';
 import { isoTime, shortTime } from '../time.ts';
 import { defineCheck, ok, problem, warning, type Finding } from './check.ts';
-import { entriesOf, modeText, statOrNull, textOrNull } from './files.ts';
+import { entriesOf, modeText, statOrNull, textOrNull } from '../files.ts';
 
 export interface StoreFacts {
   readonly volatile: boolean;
@@ -152,7 +152,7 @@ export function judgeTimer({ callers, silenceSeconds }: TimerFacts): Finding {
   if (callers.length === 0) {
     return warning(
       `nothing calls firewall-drop expire (last run: ${heard}): without alerts, blocks end late`,
-      `systemctl enable --now ${EXPIRE_TIMER}, or a line in /etc/cron.d: see docs/runbook.md`,
+      `firewall-drop install has systemd or cron do so; from a package: systemctl enable --now ${EXPIRE_TIMER}`,
     );
   }
   const who = callers.join(', ');
@@ -179,7 +179,7 @@ export function judgeBoot({ callers }: BootFacts): Finding {
   if (callers.length > 0) return ok(`blocks come back by ${callers.join(', ')}`);
   return warning(
     'nothing calls firewall-drop restore after a boot: blocks are then in the books, and not in the kernel',
-    `systemctl enable ${RESTORE_UNIT}, or an @reboot line in /etc/cron.d: see docs/runbook.md`,
+    `firewall-drop install has systemd or cron do so; from a package: systemctl enable ${RESTORE_UNIT}`,
   );
 }
 

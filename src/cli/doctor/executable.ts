@@ -1,13 +1,19 @@
 // Is the file that execd starts ours, whole, and safe from those who are not root?
-import { createHash, type Hash } from 'node:crypto';
-import { closeSync, openSync, readSync, type Stats } from 'node:fs';
+import type { Stats } from 'node:fs';
 import { basename, dirname } from 'node:path';
 import { ownerText } from '../../os/accounts.ts';
 import { defineCheck, ok, problem, type Finding, type Scene } from './check.ts';
-import { isWritableByOthers, modeText, realPathOf, statOrNull, textOrNull } from './files.ts';
+import {
+  checksumOf,
+  isWritableByOthers,
+  modeText,
+  realPathOf,
+  statOrNull,
+  textOrNull,
+} from '../files.ts';
 
-const RECORDED_SUMS = '/usr/lib/firewall-drop/SHA256SUMS';
-const DPKG_SUMS = '/var/lib/dpkg/info/firewall-drop.md5sums';
+/** What packages put beside the program. */
+const RECORDED_SUMS = 'SHA256SUMS';
 const MODE = '0750';
 
 export interface ExecutableFacts {
@@ -32,7 +38,7 @@ function look({ house }: Scene): ExecutableFacts {
   const path = `${home}/active-response/bin/${name}`;
   const stats = statOrNull(path);
   const own = process.execPath;
-  const sha256 = stats?.isFile() === true ? digestOf(path, createHash('sha256')) : '';
+  const sha256 = stats?.isFile() === true ? checksumOf(path) : '';
   const ownStats = statOrNull(own);
   const isSameFile = stats !== null && stats.ino === ownStats?.ino && stats.dev === ownStats.dev;
   const directories = [home, `${home}/active-response`, dirname(path), dirname(realPathOf(path))];
@@ -42,7 +48,7 @@ function look({ house }: Scene): ExecutableFacts {
     own,
     stats,
     sha256,
-    isOurs: isSameFile || sha256 === digestOf(own, createHash('sha256')),
+    isOurs: isSameFile || sha256 === checksumOf(own),
     looseDirectories: [...new Set(directories)].filter((directory) => {
       const found = statOrNull(directory);
       return found !== null && (found.uid !== 0 || isWritableByOthers(found));
@@ -64,7 +70,7 @@ export function judgeExecutable(facts: ExecutableFacts): Finding[] {
       problem(`${path} belongs to ${ownerText(stats.uid, stats.gid)}, who can change it`, install),
     );
   }
-  if ((stats.mode & 0o022) !== 0) {
+  if (isWritableByOthers(stats)) {
     const what = `${path} has mode ${modeText(stats)}: others than root can change what runs as root`;
     findings.push(problem(what, `chmod ${MODE} ${path}`));
   }
@@ -91,16 +97,11 @@ export interface RecordFacts {
 export const packageRecord = defineCheck({
   name: 'package',
   look: (): RecordFacts => {
-    for (const [record, algorithm] of [
-      [RECORDED_SUMS, 'sha256'],
-      [DPKG_SUMS, 'md5'],
-    ] as const) {
-      const text = textOrNull(record);
-      if (text === null) continue;
-      const actual = digestOf(process.execPath, createHash(algorithm));
-      return { record, recorded: recordedSum(text), actual };
-    }
-    return { record: null, recorded: '', actual: '' };
+    const record = `${dirname(process.execPath)}/${RECORDED_SUMS}`;
+    const text = textOrNull(record);
+    if (text === null) return { record: null, recorded: '', actual: '' };
+    const actual = checksumOf(process.execPath);
+    return { record, recorded: recordedSum(text), actual };
   },
   judge: judgeRecord,
 });
@@ -113,26 +114,9 @@ export function judgeRecord({ record, recorded, actual }: RecordFacts): Finding 
   return problem(`it is not the file of the package: ${record} has ${recorded}`, reinstall);
 }
 
-/** Lines `SUM  PATH`, as sha256sum and dpkg write them. */
+/** Lines `SUM  PATH`, as sha256sum writes them. */
 export function recordedSum(text: string): string {
-  const lines = text.split('\n').map((line) => /^([0-9a-f]{32,64}) [ *](.+)$/.exec(line));
+  const lines = text.split('\n').map((line) => /^([0-9a-f]{64}) [ *](.+)$/.exec(line));
   const own = lines.find((line) => basename(line?.[2] ?? '') === 'firewall-drop');
   return own?.[1] ?? '';
-}
-
-const CHUNK_BYTES = 1024 * 1024;
-
-/** In parts: the executable is larger than what should be held at once. */
-function digestOf(path: string, hash: Hash): string {
-  const descriptor = openSync(path, 'r');
-  const chunk = Buffer.allocUnsafe(CHUNK_BYTES);
-  try {
-    for (;;) {
-      const count = readSync(descriptor, chunk);
-      if (count === 0) return hash.digest('hex');
-      hash.update(chunk.subarray(0, count));
-    }
-  } finally {
-    closeSync(descriptor);
-  }
 }

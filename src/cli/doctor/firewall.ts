@@ -16,7 +16,7 @@ import {
   type Finding,
   type Scene,
 } from './check.ts';
-import { realPathOf, textOrNull } from './files.ts';
+import { realPathOf, textOrNull } from '../files.ts';
 
 const PROGRAM_TIMEOUT_MS = 5000;
 

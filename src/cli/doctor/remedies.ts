@@ -5,7 +5,7 @@ import { STATE_DIRECTORY } from '../../house/house.ts';
 import { openLogForAppend } from '../../os/files.ts';
 import { restoreAll } from '../commands/maintenance.ts';
 import { enterForChange, type Person } from '../person.ts';
-import { lstatOrNull, statOrNull } from './files.ts';
+import { lstatOrNull, statOrNull } from '../files.ts';
 
 export type RemedyName = 'make the log' | 'mend the log' | 'state modes' | 'restore';
 

@@ -1,5 +1,4 @@
 // The program under its names in an agent's directory of active responses, and what was there before it.
-import { createHash } from 'node:crypto';
 import {
   chmodSync,
   chownSync,
@@ -24,7 +23,7 @@ import {
 } from 'node:fs';
 import { AppError } from '../../errors.ts';
 import { STATE_DIRECTORY } from '../../house/house.ts';
-import { isErrno } from '../../os/files.ts';
+import { checksumOf, isWritableByOthers, lstatOrNull, statOrNull } from '../files.ts';
 import type { Step } from './steps.ts';
 
 /** Where an agent's execd looks for what it starts. */
@@ -39,14 +38,14 @@ export interface Responses {
 /** Throws `NO_AGENT` where no agent is, or where others than root could exchange what its execd starts as root. */
 export function findResponses(home: string): Responses {
   const directory = `${home}/active-response/bin`;
-  const stats = statIfThere(directory);
+  const stats = statOrNull(directory);
   if (stats?.isDirectory() !== true) {
     throw new AppError(
       'NO_AGENT',
       `there is no agent at ${home}: ${directory} is missing. Install the Wazuh or OSSEC agent first, or name its home with --home`,
     );
   }
-  if (stats.uid !== 0 || (stats.mode & 0o022) !== 0) {
+  if (stats.uid !== 0 || isWritableByOthers(stats)) {
     throw new AppError(
       'NO_AGENT',
       `others than root may write in ${directory}, and what lies there is run as root: chown root ${directory} && chmod go-w ${directory}`,
@@ -104,12 +103,12 @@ function stepToCopy(path: string, executable: string, { gid }: Responses): Step 
   return {
     state: `${path} is this program, for root and the agent's group`,
     holds: () => {
-      const stats = statIfThere(path, lstatSync);
+      const stats = lstatOrNull(path);
       return stats?.isFile() === true && hasOwner(stats, gid) && isSameFile(path, executable);
     },
     reach: () => {
-      notePlaced(checksum(executable));
-      const isFile = statIfThere(path, lstatSync)?.isFile() === true;
+      notePlaced(checksumOf(executable));
+      const isFile = lstatOrNull(path)?.isFile() === true;
       if (isFile && isSameFile(path, executable)) {
         chownSync(path, 0, gid);
         chmodSync(path, MODE);
@@ -183,12 +182,12 @@ function isOurs(path: string, executable: string): boolean {
   if (lstatSync(path).isSymbolicLink()) return leadsToUs(path, executable);
   if (isSameFile(path, executable)) return true;
   const placed = readPlaced();
-  return placed.length > 0 && placed.includes(checksum(path));
+  return placed.length > 0 && placed.includes(checksumOf(path));
 }
 
 /** By content. */
 function isSameFile(path: string, other: string): boolean {
-  return statSync(path).size === statSync(other).size && checksum(path) === checksum(other);
+  return statSync(path).size === statSync(other).size && checksumOf(path) === checksumOf(other);
 }
 
 /** A link that leads nowhere is what an unpacked upgrade leaves of ours, and nobody else's use. */
@@ -223,25 +222,12 @@ function hasOwner({ uid, gid, mode }: Stats, wanted: number): boolean {
   return uid === 0 && gid === wanted && (mode & PERMISSIONS) === MODE;
 }
 
-function checksum(path: string): string {
-  return createHash('sha256').update(readFileSync(path)).digest('hex');
-}
-
 function linkTarget(path: string): string | null {
-  return statIfThere(path, lstatSync)?.isSymbolicLink() === true ? readlinkSync(path) : null;
+  return lstatOrNull(path)?.isSymbolicLink() === true ? readlinkSync(path) : null;
 }
 
 function isThere(path: string): boolean {
-  return statIfThere(path, lstatSync) !== null;
-}
-
-function statIfThere(path: string, stat: (path: string) => Stats = statSync): Stats | null {
-  try {
-    return stat(path);
-  } catch (error) {
-    if (isErrno(error, 'ENOENT') || isErrno(error, 'ENOTDIR')) return null;
-    throw error;
-  }
+  return lstatOrNull(path) !== null;
 }
 
 function readPlaced(): readonly string[] {

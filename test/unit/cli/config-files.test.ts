@@ -174,7 +174,7 @@ describe('what surrounds a file decides with', () => {
   });
 
   test('an executable that others may write is an error', () => {
-    expect(causes(makeHome(0o770))).toEqual([expect.stringContaining('mode 770')]);
+    expect(causes(makeHome(0o770))).toEqual([expect.stringContaining('mode 0770')]);
     expect(causes(makeHome(0o750))).toEqual([]);
   });
 

@@ -1,7 +1,17 @@
-// What lies at a path, as checks need to know it.
-import { lstatSync, readdirSync, realpathSync, statSync, type Stats } from 'node:fs';
-import { describeError } from '../../errors.ts';
-import { isErrno, readRegularFile } from '../../os/files.ts';
+// What lies at a path, as those need to know it who check a host or install into it.
+import { createHash } from 'node:crypto';
+import {
+  closeSync,
+  lstatSync,
+  openSync,
+  readdirSync,
+  readSync,
+  realpathSync,
+  statSync,
+  type Stats,
+} from 'node:fs';
+import { describeError } from '../errors.ts';
+import { isErrno, readRegularFile } from '../os/files.ts';
 
 const LARGEST_TEXT = 8 * 1024 * 1024;
 
@@ -60,4 +70,22 @@ export function modeText({ mode }: Pick<Stats, 'mode'>): string {
 
 export function isWritableByOthers({ mode }: Pick<Stats, 'mode'>): boolean {
   return (mode & 0o022) !== 0;
+}
+
+const CHUNK_BYTES = 1024 * 1024;
+
+/** SHA-256 of a file's content, in hex; in parts, since our executable is larger than what should be held at once. */
+export function checksumOf(path: string): string {
+  const hash = createHash('sha256');
+  const descriptor = openSync(path, 'r');
+  const chunk = Buffer.allocUnsafe(CHUNK_BYTES);
+  try {
+    for (;;) {
+      const count = readSync(descriptor, chunk);
+      if (count === 0) return hash.digest('hex');
+      hash.update(chunk.subarray(0, count));
+    }
+  } finally {
+    closeSync(descriptor);
+  }
 }

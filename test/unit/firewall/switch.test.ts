@@ -1,0 +1,57 @@
+import { describe, expect, test } from '@jest/globals';
+import { parseAddress } from '../../../src/ban/address.ts';
+import type { ApplyOptions, Firewall } from '../../../src/firewall/apply.ts';
+import type { Change } from '../../../src/firewall/backend.ts';
+import { createSwitchableFirewall } from '../../../src/firewall/switch.ts';
+
+interface Asked {
+  readonly name: string;
+  readonly changes: readonly Change[];
+  readonly options: ApplyOptions;
+}
+
+/** Backends that only note what they are asked. */
+function openNoting(asked: Asked[]): (name: string) => Firewall {
+  return (name) => ({
+    backendName: name,
+    mostReleases: Infinity,
+    apply: (changes, options) => {
+      asked.push({ name, changes, options });
+      return 'changed';
+    },
+    plan: () => [],
+    census: () => ({ held: new Map(), rules: [], policies: new Map() }),
+    tryOut: () => undefined,
+    removeAll: () => undefined,
+  });
+}
+
+function changeTo(to: Change['to']): Change {
+  const address = parseAddress('203.0.113.7');
+  if (address === null) throw new Error('no address');
+  return { address, to };
+}
+
+describe('while a move is unfinished', () => {
+  const beforeChange = (): void => undefined;
+
+  test('the books are trusted of neither, and what must be noted before a change still is', () => {
+    const asked: Asked[] = [];
+    const firewall = createSwitchableFirewall(openNoting(asked), 'iptables');
+    firewall.use('ipset', 'iptables');
+    firewall.apply([changeTo('blocked')], { trustBooks: true, beforeChange });
+    expect(asked[0]).toMatchObject({ name: 'ipset', options: { trustBooks: false, beforeChange } });
+  });
+
+  test('what is released is released by both, what is blocked by the new one alone', () => {
+    const asked: Asked[] = [];
+    const firewall = createSwitchableFirewall(openNoting(asked), 'iptables');
+    firewall.use('ipset', 'iptables');
+    firewall.apply([changeTo('released')], { trustBooks: true });
+    firewall.apply([changeTo('blocked')], { trustBooks: true });
+    const released = asked.filter(({ changes }) => changes.some(({ to }) => to === 'released'));
+    const blocked = asked.filter(({ changes }) => changes.some(({ to }) => to === 'blocked'));
+    expect(released.map(({ name }) => name)).toEqual(['ipset', 'iptables']);
+    expect(blocked.map(({ name }) => name)).toEqual(['ipset']);
+  });
+});
