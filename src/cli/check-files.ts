@@ -11,8 +11,8 @@ import {
   type ExecutableTrouble,
   type Surroundings,
 } from '../wazuh/manager/ossec-conf.ts';
-import { checkRules, levelsOf, rulesOf, SHIPPED_LEVELS } from '../wazuh/manager/rules.ts';
-import { placesIn, readXml, type XmlDocument } from '../wazuh/manager/xml.ts';
+import { checkRules, knownRulesOf, rulesOf, SHIPPED_RULES } from '../wazuh/manager/rules.ts';
+import { placesIn, readXml, type XmlDocument, type XmlMistake } from '../wazuh/manager/xml.ts';
 import { isWritableByOthers, lstatOrNull, modeText, statOrNull } from './files.ts';
 
 export interface Finding extends Diagnosis {
@@ -109,10 +109,8 @@ function judge(
   };
   const damage = file.damage === null ? [] : [file.damage];
   if (file.document === null) return [...damage, ...checkArConf(file.text, inspect)];
-  const { mistake, roots } = file.document;
-  if (mistake !== null) {
-    return [...damage, diagnose('error', mistake, mistake.cause, mistake.fix)];
-  }
+  const { mistakes, roots } = file.document;
+  if (mistakes.length > 0) return [...damage, ...tellMistakes(mistakes)];
   const known = ['ossec_config', 'agent_config', 'group', 'rule', 'var'];
   if (!roots.some(({ name }) => known.includes(name))) {
     const cause = 'here is neither <ossec_config> nor a <group> of rules';
@@ -126,9 +124,25 @@ function judge(
       dialect,
       ...knowRules(home, files),
       inspectExecutable: inspect,
+      otherFiles: files.flatMap(({ path, document }) => {
+        return document === null || path === file.path ? [] : [{ path, document }];
+      }),
     }),
     ...(isLocal ? checkRules(file.document) : []),
   ];
+}
+
+/** A page that was copied as a whole may have thousands. */
+const MOST_MISTAKES = 50;
+
+function tellMistakes(mistakes: readonly XmlMistake[]): Diagnosis[] {
+  const told = mistakes.slice(0, MOST_MISTAKES).map((mistake) => {
+    return diagnose('error', mistake, mistake.cause, mistake.fix);
+  });
+  const next = mistakes[MOST_MISTAKES];
+  if (next === undefined) return told;
+  const cause = `from here on ${mistakes.length - MOST_MISTAKES} more are not told`;
+  return [...told, diagnose('error', next, cause, 'mend those above, and check again')];
 }
 
 /** The home that a file lies in by its path, when there are executables in it. */
@@ -161,19 +175,19 @@ const FIRST_LOCAL_RULE = 100_000;
 function knowRules(
   home: string | null,
   files: readonly CheckedFile[],
-): Pick<Surroundings, 'levels' | 'knowsRule'> {
+): Pick<Surroundings, 'rules' | 'knowsRule'> {
   const shipped = home === null ? [] : rulesIn(join(home, 'ruleset/rules'));
   const local = home === null ? [] : rulesIn(join(home, 'etc/rules'));
   const given = files.flatMap(({ document }) => (document === null ? [] : [document]));
   const all = [...shipped, ...local, ...given];
-  const levels = new Map([
-    ...SHIPPED_LEVELS,
-    ...all.flatMap((document) => [...levelsOf(document)]),
+  const rules = new Map([
+    ...SHIPPED_RULES,
+    ...all.flatMap((document) => [...knownRulesOf(document)]),
   ]);
   const hasShipped = shipped.some((document) => rulesOf(document).length > 0);
   const hasLocal = [...local, ...given].some((document) => rulesOf(document).length > 0);
   return {
-    levels,
+    rules,
     knowsRule: (id) => (id < FIRST_LOCAL_RULE ? hasShipped : hasLocal),
   };
 }

@@ -103,7 +103,7 @@ export const configCheck = defineCommand({
   name: 'config check',
   summary: 'Find what is wrong in ossec.conf, local_rules.xml and ar.conf',
   details:
-    'Without a file: those of the agent or manager on this host. First whether the XML is well-formed, with the usual causes named; then whether it can work: commands, executables, timeouts, locations, rules, white list, mail. Every finding has its place, its line and a fix. All files are judged together. Exit status 0: no errors, 1: something to mend; warnings count with --strict.',
+    'Without a file: those of the agent or manager on this host. First whether the XML is well-formed, with the usual causes named wherever they stand; then whether it can work: commands, executables, timeouts, locations, rules, white list, mail. Every finding has its place, its line and a fix. All files are judged together: commands, rules and settings of one count for another. Exit status 0: no errors, 1: something to mend; warnings count with --strict.',
   positional: {
     name: 'file',
     describe: 'an ossec.conf, a file of rules, or an ar.conf',

@@ -1,18 +1,27 @@
 // An ossec.conf: what it says about active responses, white list and mail, and what of it can not work.
 import { parseNetwork } from '../../ban/address.ts';
 import { diagnose, type Diagnosis } from './diagnosis.ts';
-import type { RuleLevels } from './rules.ts';
-import { nameStrangeCharacter, type Element, type Position, type XmlDocument } from './xml.ts';
+import { checkMail } from './mail.ts';
+import type { KnownRules } from './rules.ts';
+import { child, quote, sectionsOf, valueOf } from './sections.ts';
+import { nameStrangeCharacter } from './typing.ts';
+import type { Element, XmlDocument } from './xml.ts';
 
 /** What stands outside the file and decides what it means. */
 export interface Surroundings {
   readonly dialect: 'wazuh' | 'ossec';
-  /** Levels of all rules that are known. */
-  readonly levels: RuleLevels;
-  /** Which ids are known for certain not to exist when they are not in `levels`. */
+  readonly rules: KnownRules;
+  /** Which ids are known for certain not to exist when they are not in `rules`. */
   readonly knowsRule: (id: number) => boolean;
   /** What is wrong with an executable on this host, and what to do; null when nothing is, or nobody can tell. */
   readonly inspectExecutable: (name: string) => ExecutableTrouble | null;
+  /** What is checked together with this file, and told of by itself. */
+  readonly otherFiles: readonly OtherFile[];
+}
+
+export interface OtherFile {
+  readonly path: string;
+  readonly document: XmlDocument;
 }
 
 export interface ExecutableTrouble {
@@ -22,38 +31,58 @@ export interface ExecutableTrouble {
 }
 
 /** Elements below `<ossec_config>` that this program has to do with. */
-const OURS = ['command', 'active-response', 'global', 'email_alerts'];
+const OURS = ['command', 'active-response', 'global', 'alerts', 'email_alerts', 'localfile'];
+/** Of a localfile only what our log depends on: other words may be a program's own. */
+const OF_LOCALFILE = ['location', 'log_format'];
 
-/** All `<ossec_config>` of a file are one configuration. */
 export function checkOssecConf(document: XmlDocument, surroundings: Surroundings): Diagnosis[] {
-  const sections = document.roots
-    .filter(({ name }) => name === 'ossec_config' || name === 'agent_config')
-    .flatMap(({ children }) => children);
+  const sections = sectionsOf(document);
   const named = (name: string): Element[] => sections.filter((section) => section.name === name);
+  const elsewhere = (name: string): Element[] => {
+    return surroundings.otherFiles.flatMap((other) => {
+      return sectionsOf(other.document).filter((section) => section.name === name);
+    });
+  };
   const responses = named('active-response');
-  const commands = named('command');
+  const commands = commandsIn(named('command'), surroundings.otherFiles);
   return [
     ...sections.filter(({ name }) => OURS.includes(name)).flatMap(checkCharacters),
-    ...commands.flatMap((command) => checkCommand(command, surroundings)),
-    ...checkNames(commands),
+    ...named('command').flatMap((command) => checkCommand(command, surroundings)),
+    ...checkNames(named('command')),
     ...responses.flatMap((response) => checkResponse(response, commands, surroundings)),
     ...checkSharedExecutables(responses, commands),
     ...named('global').flatMap(checkWhiteList),
-    ...checkMail(named('global'), named('alerts'), named('email_alerts'), surroundings),
+    ...checkMail(
+      { globals: named('global'), alerts: named('alerts'), mails: named('email_alerts') },
+      { globals: elsewhere('global'), alerts: elsewhere('alerts') },
+      surroundings.rules,
+    ),
   ].sort((one, other) => one.line - other.line || one.column - other.column);
 }
 
-function child(element: Element | undefined, name: string): Element | undefined {
-  return element?.children.findLast((one) => one.name === name);
+/** A command, and where it is defined: null in the file at hand. */
+interface Command {
+  readonly element: Element;
+  readonly file: string | null;
 }
 
-function valueOf(element: Element | undefined, name: string): string {
-  return child(element, name)?.text ?? '';
+/** Those of the file at hand come last, since the last of a name counts. */
+function commandsIn(own: readonly Element[], otherFiles: readonly OtherFile[]): Command[] {
+  const others = otherFiles.flatMap(({ path, document }) => {
+    const elements = sectionsOf(document).filter(({ name }) => name === 'command');
+    return elements.map((element) => ({ element, file: path }));
+  });
+  return [...others, ...own.map((element) => ({ element, file: null }))];
+}
+
+function placeOf({ element, file }: Command): string {
+  return file === null ? `in line ${element.line}` : `in line ${element.line} of ${file}`;
 }
 
 /** Well-formed, and yet not what was meant. */
 function checkCharacters(section: Element): Diagnosis[] {
   return section.children.flatMap(({ text, textAt, name }) => {
+    if (section.name === 'localfile' && !OF_LOCALFILE.includes(name)) return [];
     const index = Array.from({ length: text.length }).findIndex((_, at) => {
       return nameStrangeCharacter(text[at] ?? '') !== null;
     });
@@ -114,17 +143,19 @@ const LOCATIONS = ['local', 'server', 'analysisd', 'defined-agent', 'all'];
 
 function checkResponse(
   response: Element,
-  commands: readonly Element[],
+  commands: readonly Command[],
   around: Surroundings,
 ): Diagnosis[] {
   const found = checkRepeatedOffenders(response);
-  if (!response.children.some(({ name }) => RESPONSE_FIELDS.includes(name))) return found;
-  if (valueOf(response, 'disabled') === 'yes') {
-    const cause = 'this response is disabled: it never blocks';
-    found.push(
-      diagnose('warning', child(response, 'disabled') ?? response, cause, 'remove <disabled>'),
-    );
+  const isResponse = response.children.some(({ name }) => RESPONSE_FIELDS.includes(name));
+  const disabled = child(response, 'disabled');
+  if (disabled?.text === 'yes') {
+    const cause = isResponse
+      ? 'this response is disabled: it never blocks'
+      : 'active responses are disabled here: nothing is ever blocked';
+    found.push(diagnose('warning', disabled, cause, 'write no, or remove <disabled>'));
   }
+  if (!isResponse) return found;
   return [
     ...found,
     ...checkCommandOfResponse(response, commands, around),
@@ -135,7 +166,7 @@ function checkResponse(
 
 function checkCommandOfResponse(
   response: Element,
-  commands: readonly Element[],
+  commands: readonly Command[],
   around: Surroundings,
 ): Diagnosis[] {
   const name = child(response, 'command');
@@ -143,28 +174,29 @@ function checkCommandOfResponse(
     const cause = 'this response names no command';
     return [diagnose('error', response, cause, 'add <command>, the <name> of a command')];
   }
-  const command = commands.findLast((one) => valueOf(one, 'name') === name.text);
+  const command = commands.findLast(({ element }) => valueOf(element, 'name') === name.text);
   if (command === undefined) {
-    const known = commands.map((one) => quote(valueOf(one, 'name'))).join(', ');
+    const known = commands.map(({ element }) => quote(valueOf(element, 'name'))).join(', ');
     const cause = `no command is called ${quote(name.text)}`;
     const fix = `define it before, or name one that is defined (${known === '' ? 'none is' : known})`;
     return [diagnose('error', name.textAt, cause, fix)];
   }
-  const executable = valueOf(command, 'executable');
+  const executable = valueOf(command.element, 'executable');
   const trouble = around.inspectExecutable(executable);
   const found = checkTimeout(response, command);
   if (trouble !== null) {
-    const at = child(command, 'executable')?.textAt ?? command;
+    const own = child(command.element, 'executable')?.textAt ?? command.element;
+    const at = command.file === null ? own : name.textAt;
     found.push(diagnose(trouble.severity, at, trouble.cause, trouble.fix));
   }
   return found;
 }
 
-function checkTimeout(response: Element, command: Element): Diagnosis[] {
+function checkTimeout(response: Element, command: Command): Diagnosis[] {
   const timeout = child(response, 'timeout');
-  const allowed = valueOf(command, 'timeout_allowed') === 'yes';
+  const allowed = valueOf(command.element, 'timeout_allowed') === 'yes';
   if (timeout === undefined) {
-    if (!isOurs(valueOf(command, 'executable'))) return [];
+    if (!isOurs(valueOf(command.element, 'executable'))) return [];
     const cause = 'there is no <timeout>: what this response blocks stays blocked for ever';
     return [diagnose('warning', response, cause, 'add <timeout>, in seconds')];
   }
@@ -175,8 +207,8 @@ function checkTimeout(response: Element, command: Element): Diagnosis[] {
     ];
   }
   if (allowed || Number(timeout.text) === 0) return [];
-  const cause = `the command ${quote(valueOf(command, 'name'))} does not allow a timeout, so this one is ignored and the block never ends`;
-  const fix = `add <timeout_allowed>yes</timeout_allowed> to the command in line ${command.line}`;
+  const cause = `the command ${quote(valueOf(command.element, 'name'))} does not allow a timeout, so this one is ignored and the block never ends`;
+  const fix = `add <timeout_allowed>yes</timeout_allowed> to the command ${placeOf(command)}`;
   return [diagnose('error', timeout, cause, fix)];
 }
 
@@ -216,15 +248,15 @@ function checkTrigger(response: Element, around: Surroundings): Diagnosis[] {
   return rules === undefined ? [] : checkRuleIds(rules, around);
 }
 
-function checkRuleIds(rules: Element, { levels, knowsRule }: Surroundings): Diagnosis[] {
-  return rules.text.split(/[\s,|]+/).flatMap((id) => {
-    const at = { ...rules.textAt, column: rules.textAt.column + rules.text.indexOf(id) };
-    const place = rules.text.includes('\n') ? rules.textAt : at;
+function checkRuleIds(ids: Element, { rules, knowsRule }: Surroundings): Diagnosis[] {
+  return ids.text.split(/[\s,|]+/).flatMap((id) => {
+    const at = { ...ids.textAt, column: ids.textAt.column + ids.text.indexOf(id) };
+    const place = ids.text.includes('\n') ? ids.textAt : at;
     if (!/^[0-9]{1,6}$/.test(id)) {
       const cause = `${quote(id)} is no id of a rule`;
       return [diagnose('error', place, cause, 'write ids, with commas between them')];
     }
-    if (levels.has(id) || !knowsRule(Number(id))) return [];
+    if (rules.has(id) || !knowsRule(Number(id))) return [];
     const cause = `no rule file here defines rule ${id}: this never happens`;
     return [diagnose('error', place, cause, 'correct the id, or add the rule to local_rules.xml')];
   });
@@ -247,10 +279,10 @@ function checkRepeatedOffenders(response: Element): Diagnosis[] {
 
 function checkSharedExecutables(
   responses: readonly Element[],
-  commands: readonly Element[],
+  commands: readonly Command[],
 ): Diagnosis[] {
   const executables = new Map(
-    commands.map((command) => [valueOf(command, 'name'), valueOf(command, 'executable')]),
+    commands.map(({ element }) => [valueOf(element, 'name'), valueOf(element, 'executable')]),
   );
   const active = responses.filter((response) => valueOf(response, 'disabled') !== 'yes');
   const byExecutable = Map.groupBy(active, (response) => {
@@ -285,54 +317,4 @@ function checkWhiteList(global: Element): Diagnosis[] {
     const cause = `${quote(text)} is a name: it protects only where an alert's srcip is that very name, never an address`;
     return [diagnose('warning', textAt, cause, 'write its addresses as well')];
   });
-}
-
-const DEFAULT_MAIL_LEVEL = 12;
-
-function checkMail(
-  globals: readonly Element[],
-  alerts: readonly Element[],
-  mails: readonly Element[],
-  around: Surroundings,
-): Diagnosis[] {
-  const last = (name: string): Element | undefined => {
-    return globals.flatMap(({ children }) => children).findLast((one) => one.name === name);
-  };
-  const notification = last('email_notification');
-  const isOn = notification?.text === 'yes';
-  const found: Diagnosis[] = [];
-  for (const name of isOn ? ['email_to', 'smtp_server', 'email_from'] : []) {
-    if ((last(name)?.text ?? '') !== '' || notification === undefined) continue;
-    const cause = `mail is on, and <global> has no <${name}>: no mail can be sent`;
-    found.push(diagnose('error', notification, cause, `add <${name}>`));
-  }
-  const [firstMail] = mails;
-  if (firstMail !== undefined && !isOn) {
-    const cause = 'these mails are never sent: email_notification is not yes';
-    const fix = 'write <email_notification>yes</email_notification> in <global>';
-    found.push(diagnose('error', notification ?? firstMail, cause, fix));
-  }
-  const setting = alerts.map((one) => child(one, 'email_alert_level')).findLast(Boolean);
-  const level = setting === undefined ? DEFAULT_MAIL_LEVEL : Number(setting.text);
-  return [...found, ...mails.flatMap((mail) => checkMailAlert(mail, level, around))];
-}
-
-function checkMailAlert(mail: Element, level: number, { levels }: Surroundings): Diagnosis[] {
-  if (valueOf(mail, 'email_to') === '') {
-    return [diagnose('error', mail, 'nobody gets these mails', 'add <email_to>')];
-  }
-  const rules = child(mail, 'rule_id');
-  if (rules === undefined) return [];
-  const ids = rules.text.split(/[\s,]+/).filter((id) => (levels.get(id) ?? level) < level);
-  if (ids.length === 0) return [];
-  const what = ids.map((id) => `${id} (level ${levels.get(id) ?? 0})`).join(', ');
-  const cause = `mail goes out from level ${level} on, so these rules never mail: ${what}`;
-  const fix = `raise them in local_rules.xml with overwrite="yes": firewall-drop config snippet prints how`;
-  return [diagnose('error', rules.textAt satisfies Position, cause, fix)];
-}
-
-const LONGEST_QUOTE = 60;
-
-function quote(text: string): string {
-  return JSON.stringify(text.length > LONGEST_QUOTE ? `${text.slice(0, LONGEST_QUOTE)}…` : text);
 }

@@ -2,16 +2,20 @@
 import { diagnose, type Diagnosis } from './diagnosis.ts';
 import type { Element, XmlDocument } from './xml.ts';
 
-/** A rule's level by its id; a later definition replaces an earlier one. */
-export type RuleLevels = ReadonlyMap<string, number>;
+/** What decides whether alerts of a rule are mailed. */
+export interface RuleFacts {
+  readonly level: number;
+  /** By an option of the rule, whatever its level; null: the level decides. */
+  readonly mails: boolean | null;
+}
+
+/** By the rule's id; a later definition replaces an earlier one. */
+export type KnownRules = ReadonlyMap<string, RuleFacts>;
 
 /** The rules about firewall-drop as shipped with OSSEC 4.2 and Wazuh 4.14, which no file here need repeat. */
-export const SHIPPED_LEVELS: RuleLevels = new Map([
-  ['601', 3],
-  ['602', 3],
-  ['651', 3],
-  ['652', 3],
-]);
+export const SHIPPED_RULES: KnownRules = new Map(
+  ['601', '602', '651', '652'].map((id) => [id, { level: 3, mails: null }]),
+);
 
 const FIRST_LOCAL_RULE = 100_000;
 const HIGHEST_LEVEL = 16;
@@ -23,13 +27,19 @@ export function rulesOf({ roots }: XmlDocument): readonly Element[] {
   });
 }
 
-export function levelsOf(document: XmlDocument): RuleLevels {
+export function knownRulesOf(document: XmlDocument): KnownRules {
   return new Map(
-    rulesOf(document).map(({ attributes }) => [
-      attributes['id'] ?? '',
-      Number(attributes['level'] ?? 0),
+    rulesOf(document).map((rule) => [
+      rule.attributes['id'] ?? '',
+      { level: Number(rule.attributes['level'] ?? 0), mails: mailOption(rule) },
     ]),
   );
+}
+
+function mailOption({ children }: Element): boolean | null {
+  const options = children.filter(({ name }) => name === 'options').map(({ text }) => text);
+  if (options.includes('no_email_alert')) return false;
+  return options.includes('alert_by_email') ? true : null;
 }
 
 /** For a file of local rules: what analysisd would refuse or pass over. */

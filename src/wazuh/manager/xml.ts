@@ -1,5 +1,13 @@
-// The XML of Wazuh's and OSSEC's files, read with positions: several roots in one file, and the first mistake named.
+// The XML of Wazuh's and OSSEC's files, read with positions: several roots in one file, and mistakes named.
 import type * as Saxes from 'saxes';
+import {
+  bareAmpersand,
+  bareLessThan,
+  findSlips,
+  strangeCharacter,
+  twoHyphens,
+  type Slip,
+} from './typing.ts';
 
 /** Where something stands; both count from 1, columns in UTF-16 units. */
 export interface Position {
@@ -25,8 +33,11 @@ export interface XmlMistake extends Position {
 
 export interface XmlDocument {
   readonly roots: readonly Element[];
-  /** Only the first: after it a parser guesses. */
-  readonly mistake: XmlMistake | null;
+  /**
+   * In the order of the text; empty: it is well-formed. Only the first that the parser met, since it guesses after that,
+   * and what is certainly wrong elsewhere.
+   */
+  readonly mistakes: readonly XmlMistake[];
 }
 
 interface OpenElement {
@@ -86,7 +97,18 @@ export function readXml(text: string): XmlDocument {
   });
   parser.write(text).close();
   const [first] = mistakes;
-  return { roots, mistake: first === undefined ? null : explain(first, text, place) };
+  return { roots, mistakes: first === undefined ? [] : explainAll(first, text, place) };
+}
+
+function explainAll(
+  first: RawMistake,
+  text: string,
+  place: (offset: number) => Position,
+): XmlMistake[] {
+  const slip = causeOf(first, text, place);
+  return [slip, ...findSlips(text).filter(([offset]) => offset !== slip[0])]
+    .sort(([one], [other]) => one - other)
+    .map(([offset, cause, fix]) => ({ ...place(offset), cause, fix }));
 }
 
 /** Only what XML itself calls white space: a non-breaking space stays, and is found. */
@@ -126,28 +148,10 @@ export function placesIn(text: string): (offset: number) => Position {
   };
 }
 
-const CURLY_QUOTES = '\u2018\u2019\u201a\u201b\u201c\u201d\u201e\u201f\u00ab\u00bb';
-const STRANGE_SPACES = /^[\u00a0\u1680\u2000-\u200b\u202f\u205f\u3000\ufeff]$/;
-
-type Explanation = readonly [offset: number, cause: string, fix: string];
-
-function explain(
-  mistake: RawMistake,
-  text: string,
-  place: (offset: number) => Position,
-): XmlMistake {
-  const [offset, cause, fix] = causeOf(mistake, text, place);
-  return { ...place(offset), cause, fix };
-}
-
-function causeOf(
-  mistake: RawMistake,
-  text: string,
-  place: (offset: number) => Position,
-): Explanation {
+function causeOf(mistake: RawMistake, text: string, place: (offset: number) => Position): Slip {
   const { message, offset } = mistake;
   return (
-    causeInCharacter(text, offset) ??
+    strangeCharacter(text, offset) ??
     causeInComment(message, text, offset) ??
     causeInEntity(message, text, offset) ??
     causeInTags(mistake, text, place) ?? [
@@ -158,30 +162,9 @@ function causeOf(
   );
 }
 
-/** What web pages and word processors make of quotes and spaces. */
-export function nameStrangeCharacter(character: string): string | null {
-  if (character !== '' && CURLY_QUOTES.includes(character)) {
-    return 'a typographic quote, as web pages and word processors make it';
-  }
-  return STRANGE_SPACES.test(character)
-    ? 'a non-breaking or invisible space, as web pages have them'
-    : null;
-}
-
-function causeInCharacter(text: string, offset: number): Explanation | null {
-  const character = text[offset] ?? '';
-  const strange = nameStrangeCharacter(character);
-  if (strange === null) return null;
-  return [offset, `here stands ${strange}`, 'type the quote or the space anew on the keyboard'];
-}
-
-function causeInComment(message: string, text: string, offset: number): Explanation | null {
+function causeInComment(message: string, text: string, offset: number): Slip | null {
   if (message === 'malformed comment.') {
-    return [
-      text.lastIndexOf('--', offset - 1),
-      'a comment may not contain two hyphens in a row',
-      'write one hyphen, or end the comment with --> before it',
-    ];
+    return twoHyphens(text.lastIndexOf('--', offset - 1));
   }
   const begin = text.lastIndexOf('<!--');
   const atEnd = message === 'unexpected end.' || message.startsWith('unclosed tag');
@@ -189,24 +172,20 @@ function causeInComment(message: string, text: string, offset: number): Explanat
   return [begin, 'this comment is never closed', 'end it with -->'];
 }
 
-function causeInEntity(message: string, text: string, offset: number): Explanation | null {
+function causeInEntity(message: string, text: string, offset: number): Slip | null {
   const isEntity = message.includes('entity');
   const ampersand = text.lastIndexOf('&', offset);
   const unfinished = message === 'unexpected end.' && ampersand > text.lastIndexOf('>');
   const swallowed = message.startsWith('unclosed tag') && ampersand > text.lastIndexOf(';');
   if (ampersand < 0 || !(isEntity || unfinished || swallowed)) return null;
-  return [
-    ampersand,
-    'an & begins an entity in XML, and here is none that XML knows',
-    'write &amp; for the character itself',
-  ];
+  return bareAmpersand(ampersand);
 }
 
 function causeInTags(
   { message, offset, element }: RawMistake,
   text: string,
   place: (offset: number) => Position,
-): Explanation | null {
+): Slip | null {
   const [, name = ''] = /^(?:unclosed tag|unmatched closing tag): (.*?)\.?$/.exec(message) ?? [];
   if (message.startsWith('unclosed tag')) {
     const begin = element?.name === name ? element.offset : text.lastIndexOf(`<${name}`);
@@ -234,11 +213,7 @@ function causeInTags(
     ];
   }
   if (/tag name|forward-slash|closing tag/.test(message)) {
-    return [
-      tag < 0 ? offset : tag,
-      'a < begins a tag, and no tag follows that XML knows',
-      'write &lt; for the character itself',
-    ];
+    return bareLessThan(tag < 0 ? offset : tag);
   }
   return null;
 }

@@ -14,6 +14,7 @@ import { basename, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { checkFiles, formatFinding } from '../../../src/cli/check-files.ts';
 import { renderSnippet, type SnippetRequest } from '../../../src/cli/snippet.ts';
+import { findSlips } from '../../../src/wazuh/manager/typing.ts';
 import { readXml } from '../../../src/wazuh/manager/xml.ts';
 
 const FIXTURES = join(__dirname, '../../fixtures/ossec');
@@ -48,7 +49,7 @@ function xmllintAccepts(bytes: Buffer): boolean {
 
 describe('a file that is as it should be has no finding', () => {
   test.each(filesIn('good').map((file) => [basename(file), file]))('%s', (_, file) => {
-    expect(checkFiles([file], 'wazuh')).toEqual([]);
+    expect(checkFiles([file], basename(file).startsWith('ossec-') ? 'ossec' : 'wazuh')).toEqual([]);
   });
 });
 
@@ -109,10 +110,25 @@ describe('xmllint calls the same files well-formed', () => {
     (name, file) => {
       const bytes = readFileSync(file);
       // What is no UTF-8 is refused by us before the parser sees it.
-      const ours = readXml(bytes.toString('utf8')).mistake === null && name !== 'latin1.conf';
+      const ours = readXml(bytes.toString('utf8')).mistakes.length === 0 && name !== 'latin1.conf';
       expect(xmllintAccepts(bytes)).toBe(ours);
     },
   );
+});
+
+/** What people and programs put into XML by mistake or on purpose. */
+const CONSTRUCTS = [
+  ...['<a b="c"></a>', '</a>', '<a b=“c”/>', '<a\u00a0b="c"/>', '<a b="c & d"/>', "<a b='>'/>"],
+  ...['< a/>', '<a / >', '<a></a >', '<1a/>', '<é/>', '<:a/>', '<a b/>', '<a b=c/>', '<a b="<"/>'],
+  ...['<a b="x" b="y"/>', '<a b="c"d="e"/>', '<!-- x -->', '<!-- x -- y -->', '<!-- x --->'],
+  ...['<!-->', '<!---->', '<![CDATA[ & ]]>', ']]>', '<?x y?>', '<?xml version="1.0"?>'],
+  ...['<!DOCTYPE a>', '&amp;', '&', '&#38;', '&nbsp;', '&#0;', '&#x110000;', '&#xD800;'],
+  ...['it’s', '\u00a0', ' 1 > 0 ', '\u0001', '\ufffe'],
+];
+
+test.each(CONSTRUCTS)('xmllint agrees about %j', (construct) => {
+  const text = `<group>${construct}</group>`;
+  expect(xmllintAccepts(Buffer.from(text))).toBe(readXml(text).mistakes.length === 0);
 });
 
 const REQUEST: SnippetRequest = {
@@ -191,6 +207,173 @@ describe('what surrounds a file decides with', () => {
     writeFileSync(rules, `<group name="x,">${raise(601)}${raise(602)}</group>`);
     expect(checkFiles([mail, rules], 'wazuh')).toEqual([]);
   });
+});
+
+describe('mistakes after the first', () => {
+  const places = (text: string): string[] => {
+    return check(text).map((line) => line.replace(' error:', '').slice(0, 30));
+  };
+
+  test('are told wherever they are certain, in one go', () => {
+    const text = [
+      '<group name=“ossec”>',
+      '  <!-- one -- two -->',
+      '  <rule id=”601” level="12">',
+      '    <description>a & b &amp; c &#38; "d" <!-- it’s fine --> 1 < 2</description>',
+      '\u00a0 <\u00a0rule id="1"/>',
+      '  <![CDATA[ & -- “ ]]>',
+      '</group>',
+    ].join('\n');
+    expect(places(text)).toEqual([
+      '1:13 here stands a typographic',
+      '2:12 a comment may not contain',
+      '3:12 here stands a typographic',
+      '4:20 an & begins an entity in ',
+      '4:63 a < begins a tag, and no ',
+      '5:4 here stands a non-breaking',
+    ]);
+  });
+
+  test('are counted where they are many', () => {
+    const found = check('&\n'.repeat(1000));
+    expect(found).toHaveLength(51);
+    expect(found.at(-1)).toBe('51:1 error: from here on 950 more are not told');
+  });
+
+  // Pieces from which people make files: whatever is put together, the two have to agree.
+  const PIECES = [
+    ...[
+      '<a b="c">',
+      '</a>',
+      '<a b=“c”>',
+      '<a\u00a0b="c"/>',
+      '<a b="c & d"/>',
+      "<a b='>'/>",
+      '< a>',
+    ],
+    ...['<!-- x -->', '<!-- x -- y -->', '<!-- x --->', '<![CDATA[ & ]]>', '<?x y?>'],
+    ...['&amp;', '&', '&#38;', '&nbsp;', 'it’s', '\u00a0', ' 1 > 0 ', '\n'],
+  ];
+
+  test('are mistakes to the parser as well, which meets none where there are none', () => {
+    let seed = 1;
+    const next = (below: number): number => {
+      seed = (seed * 48_271) % 2_147_483_647;
+      return seed % below;
+    };
+    const contradictions = Array.from({ length: 3000 }, () => {
+      return Array.from({ length: 1 + next(4) }, () => PIECES[next(PIECES.length)]).join('');
+    }).filter((text) => findSlips(text).length > 0 && readXml(text).mistakes.length === 0);
+    expect(contradictions).toEqual([]);
+  });
+
+  test('are none in a file that is as it should be', () => {
+    for (const file of filesIn('good')) expect(findSlips(readFileSync(file, 'utf8'))).toEqual([]);
+  });
+});
+
+describe('mail', () => {
+  const GLOBAL = ['email_to', 'smtp_server', 'email_from'].map((name) => `<${name}>x</${name}>`);
+  const conf = (alertLevel: string, mail: string): string =>
+    `<ossec_config><global><email_notification>yes</email_notification>${GLOBAL.join('')}</global>
+<alerts>${alertLevel}</alerts>
+<email_alerts><email_to>x</email_to>${mail}</email_alerts></ossec_config>`;
+  const from = (level: number | string): string =>
+    `<email_alert_level>${level}</email_alert_level>`;
+  const rule = (level: number, option = ''): string =>
+    `<group name="x,"><rule id="601" level="${level}" overwrite="yes">${
+      option === '' ? '' : `<options>${option}</options>`
+    }</rule></group>`;
+
+  test.each([
+    [
+      'a level below the one that mails',
+      from(12),
+      '<level>7</level>',
+      '',
+      'level 7 to 11 mail only',
+    ],
+    ['a level at the one that mails', from(12), '<level>12</level>', '', null],
+    ['a level that no alert has', from(12), '<level>17</level>', '', '"17" is no level'],
+    ['a level in words', from(12), '<level>high</level>', '', '"high" is no level'],
+    ['an email_alert_level that is none', from('twelve'), '', '', '"twelve" is no level'],
+    ['an email_alert_level of 0', from(0), '', '', '"0" is no level'],
+    ['a log_alert_level that is none', '<log_alert_level>x</log_alert_level>', '', '', '"x" is no'],
+    ['a rule below', from(12), '<rule_id>601</rule_id>', rule(11), '601 (level 11)'],
+    ['a rule at it', from(12), '<rule_id>601</rule_id>', rule(12), null],
+    ['a rule where nobody says from which level', '', '<rule_id>601</rule_id>', rule(7), null],
+    ['a rule below 7 there', '', '<rule_id>601</rule_id>', rule(6), 'from level 7 on'],
+    [
+      'a rule that mails whatever its level',
+      from(12),
+      '<rule_id>601</rule_id>',
+      rule(3, 'alert_by_email'),
+      null,
+    ],
+    [
+      'a rule that never mails',
+      from(12),
+      '<rule_id>601</rule_id>',
+      rule(15, 'no_email_alert'),
+      'no_email_alert keeps',
+    ],
+    [
+      'a rule that mails, below the level that is asked for with it',
+      from(3),
+      '<rule_id>601</rule_id><level>10</level>',
+      rule(5),
+      'do not reach the level 10',
+    ],
+  ])('%s', (_, alertLevel, mail, rules, cause) => {
+    const found = check(`${conf(alertLevel, mail)}\n${rules}`);
+    expect(found).toEqual(cause === null ? [] : [expect.stringContaining(cause)]);
+  });
+});
+
+describe('files that are named together', () => {
+  const RESPONSE = `<ossec_config><active-response>
+<command>drop</command><location>local</location><rules_id>5712</rules_id><timeout>60</timeout>
+</active-response></ossec_config>`;
+  const command = (allowed: string): string =>
+    `<ossec_config><command><name>drop</name><executable>firewall-drop</executable>
+<timeout_allowed>${allowed}</timeout_allowed></command></ossec_config>`;
+  function together(...texts: readonly string[]): string[] {
+    const paths = texts.map((text, index) => {
+      writeFileSync(join(directory, `${index}.conf`), text);
+      return join(directory, `${index}.conf`);
+    });
+    return checkFiles(paths, 'wazuh').map(
+      ({ file, cause, fix }) => `${basename(file)}: ${cause}; ${fix}`,
+    );
+  }
+
+  test('have their commands in common', () => {
+    expect(together(RESPONSE)).toEqual([expect.stringContaining('no command is called "drop"')]);
+    expect(together(RESPONSE, command('yes'))).toEqual([]);
+  });
+
+  test('are told of each in its own place', () => {
+    expect(together(command('no'), RESPONSE)).toEqual([
+      expect.stringMatching(/^1\.conf: the command "drop" does not allow .* line 1 of .*0\.conf$/),
+    ]);
+  });
+});
+
+test('an agent that has active responses disabled is told of', () => {
+  const agent = readFileSync(join(FIXTURES, 'good/agent-as-installed.conf'), 'utf8');
+  const at = agent.indexOf('<active-response>');
+  const off = agent.slice(0, at) + agent.slice(at).replace('<disabled>no<', '<disabled>yes<');
+  expect(check(off)).toEqual([expect.stringContaining('nothing is ever blocked')]);
+});
+
+test('a log whose name ends in a space that nobody sees is told of', () => {
+  const conf = (location: string): string =>
+    `<ossec_config><localfile><log_format>syslog</log_format>
+<location>${location}</location><command>grep “x”</command></localfile></ossec_config>`;
+  expect(check(conf('/var/ossec/logs/active-responses.log'))).toEqual([]);
+  expect(check(conf('/var/ossec/logs/active-responses.log\u00a0'))).toEqual([
+    expect.stringContaining('the value of <location> contains a non-breaking'),
+  ]);
 });
 
 test('ar.conf: a line that execd does not read, and timeouts that differ, are told', () => {

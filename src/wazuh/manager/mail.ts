@@ -1,0 +1,127 @@
+// Mail about alerts: whether what an ossec.conf asks for can ever be sent.
+import { diagnose, type Diagnosis } from './diagnosis.ts';
+import type { KnownRules } from './rules.ts';
+import { child, quote, valueOf } from './sections.ts';
+import type { Element } from './xml.ts';
+
+export interface MailSections {
+  readonly globals: readonly Element[];
+  readonly alerts: readonly Element[];
+  readonly mails: readonly Element[];
+}
+
+/** `others` are of files that are checked together with this one, and are told of there. */
+export function checkMail(
+  own: MailSections,
+  others: Omit<MailSections, 'mails'>,
+  rules: KnownRules,
+): Diagnosis[] {
+  const level = lastOf([...others.alerts, ...own.alerts], 'email_alert_level');
+  const threshold = isLevel(level?.text) ? Number(level?.text) : UNSET_MAIL_LEVEL;
+  return [
+    ...checkGlobal(own, others),
+    ...own.alerts.flatMap(checkAlertLevels),
+    ...own.mails.flatMap((mail) => checkMailAlert(mail, threshold, rules)),
+  ];
+}
+
+/** What analysisd takes where no file says (config.c: mailbylevel); the shipped ossec.conf says 12, OSSEC's 7. */
+const UNSET_MAIL_LEVEL = 7;
+const HIGHEST_LEVEL = 16;
+
+function isLevel(text: string | undefined, lowest = 1): boolean {
+  return /^[0-9]{1,2}$/.test(text ?? '') && Number(text) >= lowest && Number(text) <= HIGHEST_LEVEL;
+}
+
+function lastOf(sections: readonly Element[], name: string): Element | undefined {
+  return sections.flatMap(({ children }) => children).findLast((one) => one.name === name);
+}
+
+function checkGlobal(own: MailSections, others: Omit<MailSections, 'mails'>): Diagnosis[] {
+  const last = (name: string): Element | undefined => {
+    return lastOf([...others.globals, ...own.globals], name);
+  };
+  const notification = lastOf(own.globals, 'email_notification');
+  const isOn = last('email_notification')?.text === 'yes';
+  const found: Diagnosis[] = [];
+  for (const name of isOn ? ['email_to', 'smtp_server', 'email_from'] : []) {
+    if ((last(name)?.text ?? '') !== '' || notification === undefined) continue;
+    const cause = `mail is on, and <global> has no <${name}>: no mail can be sent`;
+    found.push(diagnose('error', notification, cause, `add <${name}>`));
+  }
+  const [firstMail] = own.mails;
+  if (firstMail !== undefined && !isOn) {
+    const cause = 'these mails are never sent: email_notification is not yes';
+    const fix = 'write <email_notification>yes</email_notification> in <global>';
+    found.push(diagnose('error', notification ?? firstMail, cause, fix));
+  }
+  return found;
+}
+
+function checkAlertLevels(alerts: Element): Diagnosis[] {
+  return alerts.children.flatMap(({ name, text, textAt }) => {
+    if (!['email_alert_level', 'log_alert_level'].includes(name) || isLevel(text)) return [];
+    const cause = `${quote(text)} is no level of an alert`;
+    return [diagnose('error', textAt, cause, `write a number from 1 to ${HIGHEST_LEVEL}`)];
+  });
+}
+
+function checkMailAlert(mail: Element, threshold: number, rules: KnownRules): Diagnosis[] {
+  if (valueOf(mail, 'email_to') === '') {
+    return [diagnose('error', mail, 'nobody gets these mails', 'add <email_to>')];
+  }
+  const level = child(mail, 'level');
+  if (level !== undefined && !isLevel(level.text, 0)) {
+    const cause = `${quote(level.text)} is no level of an alert: these mails are never sent`;
+    return [diagnose('error', level.textAt, cause, `write a number from 0 to ${HIGHEST_LEVEL}`)];
+  }
+  const ids = child(mail, 'rule_id');
+  if (ids !== undefined) return checkMailedRules(ids, level, { threshold, rules });
+  if (level === undefined || Number(level.text) >= threshold) return [];
+  const cause = `mail goes out from level ${threshold} on: alerts of level ${level.text} to ${threshold - 1} mail only where their rule has the option alert_by_email`;
+  const fix = `write ${threshold} or more here, or lower <email_alert_level> in <alerts>`;
+  return [diagnose('warning', level.textAt, cause, fix)];
+}
+
+interface Judge {
+  /** From which level on alerts mail. */
+  readonly threshold: number;
+  readonly rules: KnownRules;
+}
+
+/** A rule mails when its level, or its option, says so, and the level asked for here is reached as well. */
+function checkMailedRules(
+  ids: Element,
+  level: Element | undefined,
+  { threshold, rules }: Judge,
+): Diagnosis[] {
+  const asked = Number(level?.text ?? 0);
+  const known = ids.text.split(/[\s,|]+/).flatMap((id) => {
+    const rule = rules.get(id);
+    return rule === undefined ? [] : [{ id, ...rule }];
+  });
+  const list = (ones: typeof known): string => {
+    return ones.map((rule) => `${rule.id} (level ${rule.level})`).join(', ');
+  };
+  const muted = known.filter(({ mails }) => mails === false);
+  const silent = known.filter((rule) => rule.mails === null && rule.level < threshold);
+  const below = known.filter((rule) => {
+    return rule.level < asked && !muted.includes(rule) && !silent.includes(rule);
+  });
+  const found: Diagnosis[] = [];
+  if (silent.length > 0) {
+    const cause = `mail goes out from level ${threshold} on, so these rules never mail: ${list(silent)}`;
+    const fix =
+      'raise them in local_rules.xml with overwrite="yes": firewall-drop config snippet prints how';
+    found.push(diagnose('error', ids.textAt, cause, fix));
+  }
+  if (below.length > 0 && level !== undefined) {
+    const cause = `these rules do not reach the level ${asked} that is asked for here, and never mail: ${list(below)}`;
+    found.push(diagnose('error', level.textAt, cause, 'remove <level>, or raise the rules'));
+  }
+  if (muted.length > 0) {
+    const cause = `the option no_email_alert keeps these rules from mailing: ${list(muted)}`;
+    found.push(diagnose('error', ids.textAt, cause, 'remove the option from the rule'));
+  }
+  return found;
+}
