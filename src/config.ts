@@ -133,6 +133,11 @@ const TABLE = {
       default: true,
       doc: 'DOCKER-USER too, where that chain exists: what is sent to a container never meets INPUT.',
     },
+    kill_connections: {
+      kind: 'flag',
+      default: false,
+      doc: 'Also have the kernel forget the connections that a blocked address has open, to this host and\nthrough it (conntrack -D). Their packets are dropped in any case. Takes the program conntrack.',
+    },
     lock_wait_seconds: {
       kind: 'whole',
       default: 10,

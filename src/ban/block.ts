@@ -70,6 +70,7 @@ function blockFamily(wanted: readonly Wanted[], hold: Hold, tools: Tools): void 
     outcomes.map((outcome) => historyOf(outcome, hold, tools)),
   );
   step('block: books confirmed');
+  tools.cutConnections(wanted.map(({ address }) => address));
   tools.onProgress(STAGES, STAGES);
 }
 
@@ -113,6 +114,7 @@ export function ensureBlocked(address: Address, request: HoldRequest, tools: Too
   announcer.tell([owed]);
   step('ensureBlocked: line written');
   store.confirm([address], [historyOf(owed, hold, tools)]);
+  tools.cutConnections([address]);
   return true;
 }
 

@@ -16,7 +16,8 @@ export function finishInterrupted(tools: Tools): void {
   });
 }
 
-function finish(bans: readonly UnfinishedBan[], { store, firewall, announcer, now }: Tools): void {
+function finish(bans: readonly UnfinishedBan[], tools: Tools): void {
+  const { store, firewall, announcer, now } = tools;
   const nowMs = now();
   firewall.apply(
     bans.map((ban) => changeOf(ban, nowMs)),
@@ -32,6 +33,8 @@ function finish(bans: readonly UnfinishedBan[], { store, firewall, announcer, no
     bans.flatMap((ban) => historyOf(ban, now())),
   );
   step('finish: books confirmed');
+  const blocked = bans.filter(({ phase }) => phase === 'blocking');
+  tools.cutConnections(blocked.map(({ address }) => address));
 }
 
 export interface RestoreOutcome {
@@ -50,13 +53,16 @@ export interface RestoreOutcome {
 export function restore(tools: Tools, isProtected: (address: Address) => boolean): RestoreOutcome {
   const bans = tools.store.list().filter((ban) => ban.phase === 'blocked');
   const released = bans.filter((ban) => isProtected(ban.address));
-  const blocked = bans.filter((ban) => !released.includes(ban));
+  const isReleased = new Set(released);
+  const blocked = bans.filter((ban) => !isReleased.has(ban));
   let changed = false;
   inTurn([
     () => {
       forEachFamily(blocked, (own) => {
         const changes = own.map((ban) => changeOf(ban, tools.now()));
-        if (tools.firewall.apply(changes, { trustBooks: false }) === 'changed') changed = true;
+        if (tools.firewall.apply(changes, { trustBooks: false }) === 'unchanged') return;
+        changed = true;
+        tools.cutConnections(own.map(({ address }) => address));
       });
     },
     () => {

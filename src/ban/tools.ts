@@ -1,6 +1,7 @@
 // What the work on bans is done with; `main` fills it in, so that nothing here knows who asked or who listens.
 import type { Firewall } from '../firewall/apply.ts';
 import type { LogMark, Store } from '../store/store.ts';
+import type { Address } from './address.ts';
 import type { Outcome } from './ban.ts';
 
 /** The response log as bans need it. A line that can't be written is its own trouble and stops nothing. */
@@ -18,6 +19,8 @@ export interface Tools {
   readonly firewall: Firewall;
   readonly announcer: Announcer;
   readonly now: () => number;
+  /** For addresses that the kernel has just begun to block. Trouble is said, not thrown. */
+  readonly cutConnections: (addresses: readonly Address[]) => void;
   /** For a person: trouble that does not stop the work at hand. */
   readonly warn: (message: string) => void;
   /** How many of the addresses at hand are through. */

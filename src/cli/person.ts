@@ -48,7 +48,12 @@ export function lockOrThrow(house: House): void {
 export function printSteps(steps: readonly Command[], { print }: Person): void {
   if (steps.length === 0) print('nothing to do: the kernel is as asked');
   for (const { program, args, input } of steps) {
-    print(`${program} ${args.join(' ')} <<END`);
+    const line = `${program} ${args.join(' ')}`;
+    if (input === '') {
+      print(line);
+      continue;
+    }
+    print(`${line} <<END`);
     for (const line of input.trimEnd().split('\n')) print(`  ${line}`);
     print('END');
   }

@@ -1,6 +1,8 @@
 // Puts the parts together once for all doors: configuration, books, log, firewall, and who must never be blocked.
+import type { Address } from '../ban/address.ts';
 import { arrangeBackend, isFree } from '../ban/arrange.ts';
 import { followClock } from '../ban/clock.ts';
+import { forgetConnections } from '../ban/connections.ts';
 import { expireDue } from '../ban/expire.ts';
 import type { ProtectedEntry } from '../ban/protect.ts';
 import { CHOSEN_FACT, MAKER_FACT, otherHolder, type MoveTools } from '../ban/move.ts';
@@ -11,11 +13,12 @@ import { Diagnostics } from '../diagnostics.ts';
 import { describeError, type AppError } from '../errors.ts';
 import { createFirewall, type Firewall } from '../firewall/apply.ts';
 import { chooseBackend, createBackend, type BackendName, type Choice } from '../firewall/choose.ts';
+import { planCut } from '../firewall/conntrack.ts';
 import { createSwitchableFirewall, type SwitchableFirewall } from '../firewall/switch.ts';
 import { readClock } from '../os/clock.ts';
 import { readRegularFile } from '../os/files.ts';
 import { step } from '../os/fault.ts';
-import { findProgram, run } from '../os/run.ts';
+import { findProgram, run, type Command } from '../os/run.ts';
 import { deadlineIn, sleep, type Deadline } from '../os/wait.ts';
 import { LARGEST_ZONE_FILE, readHostZone } from '../os/zone.ts';
 import { releaseWriterLock, takeWriterLock } from '../store/lock.ts';
@@ -60,6 +63,8 @@ export interface House extends Tools {
   lock(): AppError | null;
   readonly firewall: SwitchableFirewall;
   readonly isInstalled: (program: string) => boolean;
+  /** What `cutConnections` would run; nothing where that is not wished. */
+  planCuts(addresses: readonly Address[]): Command[];
   /** Which backend is in use, and which is to be. */
   choice(): Choice;
   /** Before the work at hand: follows the clock and finishes what an earlier run left. Trouble is said, not thrown. */
@@ -113,6 +118,11 @@ export function openHouse({
     announcer,
     now: Date.now,
     warn,
+    cutConnections: (addresses) => {
+      const { killConnections, programTimeoutSeconds } = config.firewall;
+      const cutting = { store, warn, isInstalled, run, deadline, programTimeoutSeconds };
+      if (killConnections) forgetConnections(addresses, cutting);
+    },
     onProgress: onProgress ?? (() => undefined),
   };
   const moveTools: MoveTools = { ...tools, firewall, isInstalled };
@@ -150,6 +160,7 @@ export function openHouse({
     }),
     firewall,
     isInstalled,
+    planCuts: (addresses) => (config.firewall.killConnections ? planCut(addresses) : []),
     choice,
     lock: () => {
       const trouble = takeLock(store, config, deadline);

@@ -44,6 +44,7 @@ test('the defaults', () => {
       variant: 'auto',
       chains: ['INPUT', 'FORWARD'],
       docker: true,
+      killConnections: false,
       lockWaitSeconds: 10,
       programTimeoutSeconds: 15,
     },
@@ -71,6 +72,7 @@ test.each([
   ['firewall', 'variant = "legacy"', { firewall: { variant: 'legacy' } }],
   ['firewall', 'chains = ["f2b_INPUT-1"]', { firewall: { chains: ['f2b_INPUT-1'] } }],
   ['firewall', 'docker = false', { firewall: { docker: false } }],
+  ['firewall', 'kill_connections = true', { firewall: { killConnections: true } }],
   ['firewall', 'lock_wait_seconds = 60', { firewall: { lockWaitSeconds: 60 } }],
   ['firewall', 'program_timeout_seconds = 1', { firewall: { programTimeoutSeconds: 1 } }],
   [

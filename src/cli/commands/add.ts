@@ -70,7 +70,7 @@ function carryOut(addresses: readonly Address[], order: Order, house: House, per
   sayOverlaps(addresses, house, person);
   if (order['dry-run']) {
     const changes = addresses.map((address) => ({ address, to: 'blocked' as const }));
-    printSteps(house.firewall.plan(changes), person);
+    printSteps([...house.firewall.plan(changes), ...house.planCuts(addresses)], person);
     return;
   }
   const { timeoutSeconds } = order;

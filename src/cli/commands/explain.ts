@@ -151,11 +151,13 @@ function describe(explanation: Explanation): string[] {
   ];
 }
 
-function tryToPlan({ address, action }: Request, { firewall }: House, person: Person): void {
+function tryToPlan({ address, action }: Request, house: House, person: Person): void {
   if (address === null) return;
   if (process.geteuid?.() !== 0) {
     person.print('steps      only root can ask the kernel what is to be done');
     return;
   }
-  printSteps(firewall.plan([{ address, to: action === 'block' ? 'blocked' : 'released' }]), person);
+  const to = action === 'block' ? 'blocked' : 'released';
+  const cuts = to === 'blocked' ? house.planCuts([address]) : [];
+  printSteps([...house.firewall.plan([{ address, to }]), ...cuts], person);
 }

@@ -3,7 +3,7 @@ import { agent, arConf, configuration, responseLog } from './agent.ts';
 import { boot, clock, order, outcomes, store, timer } from './books.ts';
 import type { Check } from './check.ts';
 import { executable, packageRecord } from './executable.ts';
-import { kernel, neighbours, programs, savedRules, variants } from './firewall.ts';
+import { connections, kernel, neighbours, programs, savedRules, variants } from './firewall.ts';
 
 export const CHECKS: readonly Check[] = [
   executable,
@@ -14,6 +14,7 @@ export const CHECKS: readonly Check[] = [
   responseLog,
   store,
   ...programs,
+  connections,
   variants,
   kernel,
   neighbours,

@@ -3,6 +3,7 @@ import { basename } from 'node:path';
 import { parseBlock, type Family } from '../../ban/address.ts';
 import { describeError } from '../../errors.ts';
 import type { BackendName } from '../../firewall/choose.ts';
+import { CONNTRACK } from '../../firewall/conntrack.ts';
 import { droppedSource } from '../../firewall/iptables.ts';
 import type { House } from '../../house/house.ts';
 import { ownAddresses } from '../../os/network.ts';
@@ -90,6 +91,28 @@ export function judgeProgram({ program, path, variant, isNeeded, from }: Program
     `apt-get install ${from}, dnf install ${from}, or another firewall.backend`,
   );
 }
+
+export interface ConnectionFacts {
+  readonly isWished: boolean;
+  readonly path: string | null;
+}
+
+/** Nothing is told of it where nobody wishes for it. */
+export const connections = defineCheck({
+  name: 'connections',
+  look: ({ house }): ConnectionFacts => ({
+    isWished: house.config.firewall.killConnections,
+    path: findProgram(CONNTRACK),
+  }),
+  judge: ({ isWished, path }) => {
+    if (!isWished) return [];
+    if (path !== null) return ok(`${path} makes the kernel forget what a blocked address has open`);
+    return warning(
+      `firewall.kill_connections is true and ${CONNTRACK} is not installed: open connections stay tracked`,
+      'apt-get install conntrack, dnf install conntrack-tools, or firewall.kill_connections = false',
+    );
+  },
+});
 
 export interface VariantFacts {
   /** What plain `iptables` means here. */

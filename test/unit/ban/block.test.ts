@@ -38,6 +38,23 @@ describe('a block', () => {
     expect(host.kernel.rules('FORWARD', 4)).toEqual(['-s 198.51.100.0/24 -j DROP']);
   });
 
+  test('has open connections cut once it stands, and only then', () => {
+    block(ATTACKER, holdRequest(), tools);
+    expect(host.cut).toEqual([['203.0.113.9']]);
+    ensureBlocked(ATTACKER, holdRequest(), tools);
+    expect(host.cut).toHaveLength(1);
+    host.kernel.flush();
+    ensureBlocked(ATTACKER, holdRequest(), tools);
+    expect(host.cut).toEqual([['203.0.113.9'], ['203.0.113.9']]);
+    host.kernel.disturbAlways(refuses(1, 'no'));
+    expect(
+      codeOf(() => {
+        block(addressOf('203.0.113.8'), holdRequest(), tools);
+      }),
+    ).toBe('FIREWALL');
+    expect(host.cut).toHaveLength(2);
+  });
+
   test('takes one process', () => {
     block(ATTACKER, holdRequest(), tools);
     expect(host.kernel.commands).toHaveLength(1);

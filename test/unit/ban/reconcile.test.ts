@@ -208,6 +208,7 @@ describe('what an earlier run began', () => {
     const before = host.kernel.changingCommands;
     finishInterrupted(host.newRun());
     expect(host.kernel.changingCommands).toBe(before);
+    expect(host.cut).toEqual([['203.0.113.9']]);
   });
 
   test('stays an intent as long as the kernel refuses', () => {
@@ -267,11 +268,14 @@ describe('restoring', () => {
     expect(host.rulesFor('203.0.113.9')).toEqual([1, 1]);
     expect(host.rulesFor('2001:db8::9')).toEqual([1, 1]);
     expect(host.kernel.commands).toHaveLength(before + 4);
+    expect(host.cut.slice(-2)).toEqual([['2001:db8::9'], [OTHER.text, '203.0.113.9']]);
   });
 
   test('changes nothing where all is in place', () => {
     const before = host.kernel.changingCommands;
+    const cut = host.cut.length;
     expect(restore(host.newRun(), nobody).changed).toBe(false);
+    expect(host.cut).toHaveLength(cut);
     expect(host.kernel.changingCommands).toBe(before);
   });
 

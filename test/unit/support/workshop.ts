@@ -49,6 +49,8 @@ export class Workshop {
   readonly kernel = new FakeKernel();
   readonly log = new MemoryLog();
   readonly warnings: string[] = [];
+  /** Of which addresses the connections were cut, call by call. */
+  readonly cut: string[][] = [];
   readonly progress: [done: number, total: number][] = [];
   nowMs = NOON_MS;
 
@@ -61,6 +63,7 @@ export class Workshop {
       announcer: this.log,
       now: () => this.nowMs,
       warn: (message) => this.warnings.push(message),
+      cutConnections: (addresses) => this.cut.push(addresses.map(({ text }) => text)),
       onProgress: (done, total) => this.progress.push([done, total]),
     };
   }
