@@ -99,7 +99,7 @@ export function backendNamed(name: string | null): BackendName | null {
 export const BACKEND_NAMES: readonly BackendName[] = ['iptables', 'ipset', 'nftables'];
 
 export function createBackend(name: BackendName, config: FirewallConfig): Backend {
-  const options = { ...config, optionalChains: config.docker ? ['DOCKER-USER'] : [] };
+  const options = { ...config, optionalChains: optionalChainsOf(config) };
   switch (name) {
     case 'iptables':
       return createIptables(options);
@@ -108,4 +108,9 @@ export function createBackend(name: BackendName, config: FirewallConfig): Backen
     case 'nftables':
       return createNftables(options);
   }
+}
+
+/** Chains that get our rules only where they exist. */
+export function optionalChainsOf({ docker }: FirewallConfig): readonly string[] {
+  return docker ? ['DOCKER-USER'] : [];
 }

@@ -46,8 +46,23 @@ function shell(text: string): string {
 function orphan(): void {
   shell(`
     firewall-drop add ${A} --timeout 1h
-    iptables-save > /var/saved
+    mkdir -p /etc/iptables
+    iptables-save > /etc/iptables/rules.v4
   `);
+}
+
+let boots = 0;
+/** What the kernel forgets, what it says of itself then, and what netfilter-persistent loads. */
+function reboot(): void {
+  boots += 1;
+  victim.flushRules();
+  victim.host.writeFile('/run/boot_id', `boot-${boots}\n`);
+  victim.host.writeFile('/run/uptime', '0.01 0.01\n');
+  if (boots === 1) {
+    victim.host.bind('/run/boot_id', '/proc/sys/kernel/random/boot_id');
+    victim.host.bind('/run/uptime', '/proc/uptime');
+  }
+  shell('iptables-restore < /etc/iptables/rules.v4');
 }
 
 test('every block is of a kind that is checked', () => {
@@ -78,7 +93,7 @@ describe('rules that come back from a saved file', () => {
   test('are taken for our own while their address is in the books', () => {
     orphan();
     victim.flushRules();
-    expect(shell('iptables-restore < /var/saved; firewall-drop restore')).toBe(
+    expect(shell('iptables-restore < /etc/iptables/rules.v4; firewall-drop restore')).toBe(
       '1 blocked, already in place\n',
     );
     expect(victim.rules(A)).toHaveLength(2);
@@ -86,14 +101,28 @@ describe('rules that come back from a saved file', () => {
     expect(victim.rules(A)).toEqual([]);
   });
 
-  test('are named and left alone once the block is over, and go when asked for', () => {
+  test('go at the first look after a boot, once the block is over', () => {
     orphan();
     shell(`firewall-drop delete ${A}`);
-    expect(shell('iptables-restore < /var/saved; firewall-drop restore')).toBe(
-      '0 blocked, already in place\n',
+    reboot();
+    expect(shell('firewall-drop restore')).toBe(
+      `0 blocked, already in place\n${A} released: its block was over, and /etc/iptables/rules.v4 brought it back\n`,
     );
+    expect(victim.allRules()).toEqual([]);
+    expect(victim.log().at(-1)).toContain(`delete - ${A} `);
+  });
+
+  test('are named and left alone where somebody saved them later, and go when asked for', () => {
+    orphan();
+    shell(`
+      firewall-drop delete ${A}
+      iptables-restore < /etc/iptables/rules.v4
+      iptables-save > /etc/iptables/rules.v4
+    `);
+    reboot();
+    expect(shell('firewall-drop restore')).toBe('0 blocked, already in place\n');
     expect(shell('firewall-drop reconcile --dry-run')).toContain(
-      `${A}: dropped in INPUT and FORWARD, and not in the books; left alone`,
+      `${A}: dropped in INPUT and FORWARD, and not in the books`,
     );
     shell(`firewall-drop delete ${A}`);
     expect(victim.allRules()).toEqual([]);

@@ -2,10 +2,13 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import { expireDue } from '../../ban/expire.ts';
 import { inTurn } from '../../ban/families.ts';
+import { noteBoot, releaseOrphans } from '../../ban/orphans.ts';
 import { findProtection } from '../../ban/protect.ts';
 import { findDrift, finishInterrupted, restore, type Drift } from '../../ban/reconcile.ts';
 import { describeError } from '../../errors.ts';
 import type { House } from '../../house/house.ts';
+import { readSavedFiles } from '../../house/saved-rules.ts';
+import { readClock } from '../../os/clock.ts';
 import { defineCommand } from '../command.ts';
 import { enterForChange, printSteps, type Person } from '../person.ts';
 import { familiesInUse } from './status.ts';
@@ -38,6 +41,7 @@ function expireOnce(house: House, person: Person): void {
   // Names of managers are looked up here, where nobody waits, and remembered for the next alert.
   house.protectedEntries();
   house.store.setFact(LAST_EXPIRE_FACT, String(house.now()));
+  noteBoot(house.store, readClock());
   house.store.pruneHistory(house.now() - house.config.history.keepDays * DAY_MS);
   inTurn([
     // Asked again after `settle`, which only says what went wrong: here it decides the exit status.
@@ -88,7 +92,7 @@ export const restoreCommand = defineCommand({
   name: 'restore',
   summary: 'Make the kernel hold what the books say, after a reboot or a flush',
   details:
-    'Blocks whose time is over are released, as are those of addresses that have become protected; all others are put back where they are missing.',
+    'Blocks whose time is over are released, as are those of addresses that have become protected; all others are put back where they are missing. The first time after a boot, rules go that a file of iptables-save brought back, where it was saved while we blocked the address, and the block has ended since.',
   options: {},
   examples: [
     ['restore', 'after a reboot, or iptables -F'],
@@ -115,6 +119,16 @@ export function restoreAll(house: House, person: Person): void {
     () => {
       putBack(house, person);
     },
+    () => {
+      const files = readSavedFiles(house.config, house.warn);
+      const search = { files, clock: readClock(), chains: house.config.firewall.chains };
+      for (const { address, path } of releaseOrphans(search, house)) {
+        person.print(`${address.text} released: its block was over, and ${path} brought it back`);
+      }
+    },
+    () => {
+      house.store.flush();
+    },
   ]);
 }
 
@@ -124,7 +138,6 @@ function putBack(house: House, person: Person): void {
   for (const ban of outcome.released) person.print(`${ban.address.text} released: it is protected`);
   const how = outcome.changed ? 'put back' : 'already in place';
   person.print(`${outcome.blocked.length} blocked, ${how}`);
-  house.store.flush();
 }
 
 const DRIFT_FOUND = 1;
@@ -133,7 +146,7 @@ export const reconcile = defineCommand({
   name: 'reconcile',
   summary: 'Show where books and kernel differ, and mend it',
   details:
-    'A ban without its rules, with them twice, or behind a rule that accepts, is mended. A drop rule that no ban stands behind can not be told from one of yours: it is shown and left alone, and firewall-drop delete ADDRESS removes it. With --dry-run nothing is changed, and the exit status is 1 when there is something to mend.',
+    'A ban without its rules, with them twice, or behind a rule that accepts, is mended. A drop rule that no ban stands behind is shown and, unless restore knows it for ours, left alone; firewall-drop delete ADDRESS removes it. With --dry-run nothing is changed, and the exit status is 1 when there is something to mend.',
   options: { 'dry-run': { kind: 'flag', describe: 'show only' } },
   examples: [
     ['reconcile --dry-run', 'is everything as it should be?'],
@@ -157,7 +170,7 @@ function describeDrift({ missing, unknown }: Drift): string[] {
   return [
     ...missing.map(({ address }) => `${address.text}: in the books, and no rule in the kernel`),
     ...unknown.map(({ address, chains }) => {
-      return `${address.text}: dropped in ${chains.join(' and ')}, and not in the books; left alone`;
+      return `${address.text}: dropped in ${chains.join(' and ')}, and not in the books`;
     }),
   ];
 }

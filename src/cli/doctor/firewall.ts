@@ -1,11 +1,13 @@
 // What tells the kernel, whether the kernel answers, and who else works on the same tables.
 import { basename } from 'node:path';
-import { parseBlock, type Family } from '../../ban/address.ts';
+import type { Family } from '../../ban/address.ts';
 import { describeError } from '../../errors.ts';
 import type { BackendName } from '../../firewall/choose.ts';
 import { CONNTRACK } from '../../firewall/conntrack.ts';
 import { droppedSource } from '../../firewall/iptables.ts';
+import { readSavedRules } from '../../firewall/saved.ts';
 import type { House } from '../../house/house.ts';
+import { SAVED_RULES } from '../../house/saved-rules.ts';
 import { ownAddresses } from '../../os/network.ts';
 import { findProgram, run } from '../../os/run.ts';
 import {
@@ -296,14 +298,6 @@ function judgeDocker({ chains, usesDockerChain }: NeighbourFacts, advice: string
   );
 }
 
-/** Where distributions keep rules that they load at boot. */
-const SAVED_RULES: readonly string[] = [
-  '/etc/iptables/rules.v4',
-  '/etc/iptables/rules.v6',
-  '/etc/sysconfig/iptables',
-  '/etc/sysconfig/ip6tables',
-];
-
 export interface SavedFacts {
   readonly files: readonly {
     readonly path: string;
@@ -329,11 +323,11 @@ export function readSaved(
   text: string,
   setName: string,
 ): { readonly addresses: readonly string[]; readonly setRules: number } {
-  const specs = text.split('\n').flatMap((line) => /(?:^|\] )-A \S+ (.+)$/.exec(line)?.[1] ?? []);
+  const specs = readSavedRules(text).map(({ spec }) => spec);
   const addresses = specs.flatMap((spec) => droppedSource(spec) ?? []);
   const asked = [`--match-set ${setName}-4 `, `--match-set ${setName}-6 `];
   return {
-    addresses: [...new Set(addresses)].filter((address) => parseBlock(address) !== null),
+    addresses: [...new Set(addresses)],
     setRules: specs.filter((spec) => asked.some((words) => spec.includes(words))).length,
   };
 }
@@ -346,7 +340,7 @@ export function judgeSaved({ files }: SavedFacts): Finding[] {
       return [problem(what, resave)];
     }
     if (addresses.length === 0) return [];
-    const what = `${path} has ${addresses.length} drops of our shape: they come back at every boot, also when the block is over`;
+    const what = `${path} has ${addresses.length} drops of our shape: they come back at every boot; restore takes out those that it knows for ours`;
     return [warning(what, resave)];
   });
   return findings.length > 0 ? findings : [ok('no saved rules hold blocks')];
