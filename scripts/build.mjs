@@ -50,10 +50,14 @@ function commit() {
 }
 
 /** What the program can install of packaging/, by file name. */
-function schedule() {
+function packaged() {
   const folder = path.join(ROOT, 'packaging');
-  const units = fs.readdirSync(path.join(folder, 'systemd')).map((name) => `systemd/${name}`);
-  const files = [...units, 'cron/firewall-drop.cron'];
+  const units = fs.readdirSync(path.join(folder, 'systemd')).sort();
+  const files = [
+    ...units.map((name) => `systemd/${name}`),
+    'cron/firewall-drop.cron',
+    'logrotate/firewall-drop.logrotate',
+  ];
   return Object.fromEntries(
     files.map((file) => [path.basename(file), fs.readFileSync(path.join(folder, file), 'utf8')]),
   );
@@ -129,7 +133,7 @@ async function bundle({ fault }) {
       // False: src/os/fault.ts and every call of it compile to nothing.
       __FAULT__: String(fault),
       // Twice: an object would become a module of its own.
-      __SCHEDULE__: JSON.stringify(JSON.stringify(schedule())),
+      __PACKAGED__: JSON.stringify(JSON.stringify(packaged())),
       // yargs looks for its package.json and translations beside itself. In one file there is no
       // beside: this address leads nowhere, so that nothing a stranger may have put is read.
       'import.meta.url': '"file:///sys/node_modules/none/none/none/none.js"',

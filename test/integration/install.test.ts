@@ -12,6 +12,7 @@ const PROGRAM = `${BIN}/firewall-drop`;
 const ALIAS = `${BIN}/firewall-drop.sh`;
 const CONFIG = '/etc/firewall-drop/config.toml';
 const CRON = '/etc/cron.d/firewall-drop';
+const ROTATION = '/etc/logrotate.d/firewall-drop';
 const UNITS = '/etc/systemd/system';
 const A = '203.0.113.7';
 const NO_AGENT = 78;
@@ -22,7 +23,10 @@ const GROUP = 1001;
 let host: Host;
 beforeEach(async () => {
   host = await createHost();
-  host.mkdir(['/etc/cron.d']);
+  host.mkdir(['/etc/cron.d', '/etc/logrotate.d']);
+  host.remove('/etc/firewall-drop');
+  host.must(['bash', '-c', `echo ossec:x:${GROUP}:${GROUP}::/:/bin/false >>/etc/passwd`]);
+  host.must(['bash', '-c', `echo ossec:x:${GROUP}: >>/etc/group`]);
   furnish(HOME);
 });
 afterEach(() => host.dispose());
@@ -46,7 +50,7 @@ const person = (...args: readonly string[]): RunResult => host.run([builtBinary(
 const shell = (script: string): string => host.must(['bash', '-c', script]);
 /** Of directories not when they were changed: what came may have gone again. */
 const tree = (): string =>
-  shell(`find ${HOME} /etc/firewall-drop /etc/cron.d ${UNITS} \\
+  shell(`find ${HOME} /etc/firewall-drop /etc/cron.d /etc/logrotate.d ${UNITS} \\
     \\( -type d -printf '%p %M %U:%G\\n' \\) -o -printf '%p %M %U:%G %l %i %T@\\n' 2>/dev/null | sort`);
 
 function install(...args: readonly string[]): RunResult {
@@ -139,6 +143,22 @@ describe('install', () => {
     expect(shell(`readlink ${PROGRAM} ${ALIAS}`)).toBe(real + real);
     expect(host.readFile(CRON)).toContain(`|| ${real.trim()} expire\n`);
     expect(install('--link').stdout).toBe('everything is in place already\n');
+  });
+
+  test('logrotate takes what it has put there, and turns our log over to the owner of the logs', () => {
+    const log = `${HOME}/logs/firewall-drop.log`;
+    install();
+    host.must(['install', '-m', '0660', '/dev/null', log]);
+    shell(`chown --reference=${HOME}/logs ${log} && echo '{"level":50}' >${log}`);
+    shell(`logrotate --force --state /var/tmp/state ${ROTATION}`);
+    expect(shell(`zcat ${log}.1.gz; stat -c '%a %s' ${log}`)).toBe('{"level":50}\n660 0\n');
+  });
+
+  test('where the owner of the logs has no name, no file makes logrotate fail', () => {
+    shell("sed -i '/^root:/!d' /etc/passwd /etc/group");
+    shell(`chown 4711:4711 ${HOME}/logs || chown 0:0 ${HOME}/logs; rm -f /etc/passwd`);
+    install();
+    expect(host.exists(ROTATION)).toBe(false);
   });
 
   test('an edited configuration and an existing log stay as they are', () => {

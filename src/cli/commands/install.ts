@@ -5,6 +5,7 @@ import { defineCommand } from '../command.ts';
 import { releaseAll } from './delete.ts';
 import { stepsToClear, stepsToFurnish } from '../install/places.ts';
 import { findResponses, stepsToPlace, stepsToRemove, type Placement } from '../install/programs.ts';
+import { stepsToRotate, stepsToStopRotation } from '../install/rotation.ts';
 import { stepsToSchedule, stepsToUnschedule } from '../install/schedule.ts';
 import { reachAll } from '../install/steps.ts';
 import { enterForChange, type Person } from '../person.ts';
@@ -29,7 +30,7 @@ export const install = defineCommand({
   name: 'install',
   summary: 'Put this program in place of the active response of an agent',
   details:
-    'Copies itself to active-response/bin in the home of the agent, for root and the group of the agent, mode 0750; further names become links to the first. What was there is kept beside it, under the ending .replaced. Makes the configuration with every key explained, the directory of the books and the log file where they are missing, and has systemd (or cron, where there is no systemd) call expire every minute and restore at boot. Said again it changes nothing, and after an upgrade of the agent that overwrote the program it puts it back.',
+    'Copies itself to active-response/bin in the home of the agent, for root and the group of the agent, mode 0750; further names become links to the first. What was there is kept beside it, under the ending .replaced. Makes the configuration with every key explained, the directory of the books and the log file where they are missing, has logrotate (where it is installed) rotate our own log, and has systemd (or cron, where there is no systemd) call expire every minute and restore at boot. Said again it changes nothing, and after an upgrade of the agent that overwrote the program it puts it back.',
   options: {
     ...PLACE_OPTIONS,
     link: { kind: 'flag', describe: 'links to the program where it is; what the packages do' },
@@ -47,8 +48,9 @@ export const install = defineCommand({
       ? realpathSync(process.execPath)
       : `${directory}/${placement.names[0] ?? ''}`;
     const schedule = stepsToSchedule({ home, program });
-    const steps = [...stepsToPlace(placement), ...stepsToFurnish(home), ...schedule];
-    reachAll(steps, options['dry-run'], person);
+    const rotation = stepsToRotate({ home, program });
+    const steps = [...stepsToPlace(placement), ...stepsToFurnish(home), ...rotation];
+    reachAll([...steps, ...schedule], options['dry-run'], person);
     if (schedule.length === 0) {
       person.complain(
         'neither systemd nor cron is here: have firewall-drop expire --watch run, or blocks end late where alerts are few',
@@ -77,6 +79,7 @@ export const uninstall = defineCommand({
     if (!options['dry-run']) releaseEverything(person);
     const steps = [
       ...stepsToUnschedule(),
+      ...stepsToStopRotation(),
       ...stepsToRemove(placement),
       ...stepsToClear(options.purge),
     ];

@@ -2,18 +2,8 @@
 import { chmodSync, existsSync, lstatSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { AppError } from '../../errors.ts';
 import { run } from '../../os/run.ts';
+import { textFor, unitNames, type Installed } from './packaged.ts';
 import type { Step } from './steps.ts';
-
-/** JSON: the files of packaging/systemd and packaging/cron by their names; the build script puts it in. */
-declare const __SCHEDULE__: string;
-
-function scheduleFiles(): Readonly<Record<string, string>> {
-  return JSON.parse(__SCHEDULE__) as Record<string, string>;
-}
-
-/** What a package installs, and what its files are written for. */
-const PACKAGED_PROGRAM = '/usr/lib/firewall-drop/firewall-drop';
-const PACKAGED_HOME = '/var/ossec';
 
 /** systemd runs on this host, sd_booted(3). */
 const SYSTEMD_RUNS = '/run/systemd/system';
@@ -30,16 +20,10 @@ const ENABLED = [
   ['firewall-drop-restore.service', 'multi-user.target'],
 ] as const;
 
-export interface Scheduled {
-  readonly home: string;
-  /** The absolute path of the program that is to be called. */
-  readonly program: string;
-}
-
 /** Empty where neither systemd nor cron is there. */
-export function stepsToSchedule(scheduled: Scheduled): Step[] {
-  if (existsSync(SYSTEMD_RUNS)) return [...unitFiles(scheduled), ...ENABLED.map(stepToEnable)];
-  if (existsSync(CRON)) return [stepToWrite(CRON_FILE, cronTable(scheduled))];
+export function stepsToSchedule(installed: Installed): Step[] {
+  if (existsSync(SYSTEMD_RUNS)) return [...unitFiles(installed), ...ENABLED.map(stepToEnable)];
+  if (existsSync(CRON)) return [stepToWrite(CRON_FILE, cronTable(installed))];
   return [];
 }
 
@@ -48,15 +32,11 @@ export function stepsToUnschedule(): Step[] {
   return [...ENABLED.map(stepToDisable), ...files.map(stepToRemove)];
 }
 
-function unitNames(): string[] {
-  return Object.keys(scheduleFiles()).filter((name) => /\.(?:service|timer)$/.test(name));
-}
-
-function unitFiles(scheduled: Scheduled): Step[] {
+function unitFiles(installed: Installed): Step[] {
   return unitNames()
     .filter((name) => !PACKAGED_UNITS.some((directory) => existsSync(`${directory}/${name}`)))
     .map((name) => {
-      const step = stepToWrite(`${UNITS}/${name}`, textFor(name, scheduled));
+      const step = stepToWrite(`${UNITS}/${name}`, textFor(name, installed));
       return {
         ...step,
         reach: () => {
@@ -67,14 +47,8 @@ function unitFiles(scheduled: Scheduled): Step[] {
     });
 }
 
-function cronTable(scheduled: Scheduled): string {
-  return textFor('firewall-drop.cron', scheduled);
-}
-
-function textFor(name: string, { home, program }: Scheduled): string {
-  const text = scheduleFiles()[name];
-  if (text === undefined) throw new Error(`this build has no ${name}`);
-  return text.replaceAll(PACKAGED_HOME, home).replaceAll(PACKAGED_PROGRAM, program);
+function cronTable(installed: Installed): string {
+  return textFor('firewall-drop.cron', installed);
 }
 
 function stepToWrite(path: string, text: string): Step {
