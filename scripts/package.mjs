@@ -59,6 +59,9 @@ function run(program, arguments_, options = {}) {
   }
 }
 
+/** Who answers for a package: the author in package.json, or whoever builds it for others. */
+const MAINTAINER = process.env.MAINTAINER ?? manifest.author;
+
 /** The time of the commit: two builds of one commit are the same to the byte. */
 function sourceDate() {
   const given = process.env.SOURCE_DATE_EPOCH;
@@ -78,20 +81,24 @@ function programs(arch) {
   return { program, native };
 }
 
+const filesIn = (folder) => fs.readdirSync(path.join(ROOT, 'packaging', folder)).sort();
+
 /** Everything that a package puts on a host, by its path there: content, and its mode where that is not 0644. */
-function files({ program, native }) {
+function files({ program, native }, zshDirectory) {
   const ask = (...words) => run(native, words);
   const squeezed = (content) => gzipSync(content, { level: 9 });
   const documents = `usr/share/doc/${NAME}`;
-  const units = fs.readdirSync(path.join(ROOT, 'packaging', 'systemd'));
+  const units = filesIn('systemd');
   return {
     'usr/lib/firewall-drop/firewall-drop': { content: fs.readFileSync(program), mode: 0o755 },
     'usr/lib/firewall-drop/SHA256SUMS': {
       content: `${sha256(fs.readFileSync(program))}  firewall-drop\n`,
     },
+    'usr/lib/firewall-drop/logrotate': {
+      content: text('packaging/logrotate/firewall-drop.logrotate'),
+    },
     'etc/firewall-drop/config.toml': { content: text('packaging/config.toml') },
     'etc/cron.d/firewall-drop': { content: text('packaging/cron/firewall-drop.cron') },
-    'etc/logrotate.d/firewall-drop': { content: text('packaging/logrotate/firewall-drop') },
     ...Object.fromEntries(
       units.map((unit) => [
         `usr/lib/systemd/system/${unit}`,
@@ -100,7 +107,7 @@ function files({ program, native }) {
     ),
     'usr/share/man/man8/firewall-drop.8.gz': { content: squeezed(ask('man')) },
     'usr/share/bash-completion/completions/firewall-drop': { content: ask('completion', 'bash') },
-    'usr/share/zsh/vendor-completions/_firewall-drop': { content: ask('completion', 'zsh') },
+    [`usr/share/zsh/${zshDirectory}/_firewall-drop`]: { content: ask('completion', 'zsh') },
     'usr/share/fish/vendor_completions.d/firewall-drop.fish': {
       content: ask('completion', 'fish'),
     },
@@ -109,6 +116,12 @@ function files({ program, native }) {
       content: squeezed(text('dist/firewall-drop.cdx.json')),
     },
     [`${documents}/copyright`]: { content: text('LICENSE') },
+    ...Object.fromEntries(
+      filesIn('wazuh').map((file) => [
+        `${documents}/wazuh/${file}`,
+        { content: text(`packaging/wazuh/${file}`) },
+      ]),
+    ),
   };
 }
 
@@ -129,12 +142,11 @@ function layOut(stage, tree, date) {
 /** dpkg's tools expect one of its own shape; ours is the one for people. */
 function debianChangelog(date) {
   const day = new Date(Number(date) * 1000).toUTCString().replace('GMT', '+0000');
-  const maintainer = /^Maintainer: (.*)$/m.exec(text('packaging/debian/control'))[1];
   return `${NAME} (${manifest.version}) unstable; urgency=medium
 
   * See CHANGELOG.md.gz beside this file.
 
- -- ${maintainer}  ${day}
+ -- ${MAINTAINER}  ${day}
 `;
 }
 
@@ -154,6 +166,7 @@ function packDeb(stage, { arch, date, tree: common }) {
   const kibibytes = Object.values(tree).reduce((sum, { content }) => sum + content.length, 0) >> 10;
   const values = {
     VERSION: manifest.version,
+    MAINTAINER,
     ARCHITECTURE: ARCHITECTURES[arch].deb,
     INSTALLED_SIZE: String(kibibytes),
   };
@@ -173,7 +186,8 @@ function packDeb(stage, { arch, date, tree: common }) {
   }
   run('find', [control, '-exec', 'touch', '-d', `@${date}`, '{}', '+']);
   const file = path.join(OUT, `${NAME}_${manifest.version}_${values.ARCHITECTURE}.deb`);
-  const env = { ...process.env, SOURCE_DATE_EPOCH: date };
+  // With several threads xz cuts its input into blocks, and with one it does not.
+  const env = { ...process.env, SOURCE_DATE_EPOCH: date, DPKG_DEB_THREADS_MAX: '1' };
   run('dpkg-deb', ['--root-owner-group', '-Zxz', '-z2', '--build', stage, file], { env });
   return file;
 }
@@ -186,6 +200,12 @@ function sha256(content) {
   return createHash('sha256').update(content).digest('hex');
 }
 
+/** `Tue Nov 24 2026`, as a changelog of rpm has it. */
+function rpmDay(date) {
+  const [weekday, day, month, year] = new Date(Number(date) * 1000).toUTCString().split(/[, ]+/);
+  return `${weekday} ${month} ${day} ${year}`;
+}
+
 function packRpm(stage, { arch, date, tree }) {
   layOut(stage, tree, date);
   const top = path.join(ROOT, 'dist', 'rpmbuild');
@@ -194,6 +214,8 @@ function packRpm(stage, { arch, date, tree }) {
   const spec = path.join(top, `${NAME}.spec`);
   const values = {
     VERSION: manifest.version,
+    MAINTAINER,
+    DAY: rpmDay(date),
     STAGE: stage,
     NAMES: text('packaging/debian/names.sh'),
     LINK: text('packaging/rpm/link.sh'),
@@ -222,23 +244,39 @@ function packTar(stage, { arch, date, tree }) {
 }
 
 const PACKERS = { deb: packDeb, rpm: packRpm, tar: packTar };
+/** Where zsh looks: Debian has a place of its own for what packages bring. */
+const ZSH = { deb: 'vendor-completions', rpm: 'site-functions', tar: 'site-functions' };
+
+/** The list of what is inside the executable, also for those who look before they install. */
+function copySbom() {
+  const file = path.join(OUT, `${NAME}-${manifest.version}.cdx.json`);
+  fs.copyFileSync(path.join(ROOT, 'dist/firewall-drop.cdx.json'), file);
+}
+
+/** Of every file there of this version, also of those that an earlier run made for another processor. */
+function writeSums() {
+  const names = fs
+    .readdirSync(OUT)
+    .filter((name) => name.includes(manifest.version))
+    .sort();
+  const sums = names.map((name) => `${sha256(fs.readFileSync(path.join(OUT, name)))}  ${name}\n`);
+  fs.writeFileSync(path.join(OUT, 'SHA256SUMS'), sums.join(''));
+}
 
 function main() {
   const { arch, only, help } = readOptions();
   if (help === true) return console.log(USAGE);
   process.umask(0o022);
   const date = sourceDate();
-  const tree = files(programs(arch));
+  const built = programs(arch);
   const stage = path.join(ROOT, 'dist', 'stage');
   fs.mkdirSync(OUT, { recursive: true });
   const made = FORMATS.filter((format) => only === undefined || format === only).map((format) =>
-    PACKERS[format](stage, { arch, date, tree }),
+    PACKERS[format](stage, { arch, date, tree: files(built, ZSH[format]) }),
   );
   fs.rmSync(stage, { recursive: true });
-  const sums = made.map((file) => {
-    return `${sha256(fs.readFileSync(file))}  ${path.basename(file)}\n`;
-  });
-  fs.writeFileSync(path.join(OUT, 'SHA256SUMS'), sums.join(''));
+  copySbom();
+  writeSums();
   for (const file of made) {
     const megabytes = (fs.statSync(file).size / 1e6).toFixed(1);
     console.log(`${path.relative(process.cwd(), file)}: ${megabytes} MB`);

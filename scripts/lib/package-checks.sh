@@ -38,6 +38,13 @@ alert() {
     (cd /var/ossec && active-response/bin/firewall-drop)
 }
 
+# Without a user of that name logrotate would fail as a whole.
+rotates() {
+  grep -q '^  su wazuh wazuh$' /etc/logrotate.d/firewall-drop && logrotate --debug /etc/logrotate.conf 2>&1 |
+    { ! grep -i error; }
+}
+has_zsh_completion() { grep -q '#compdef firewall-drop' "/usr/share/zsh/$1/_firewall-drop"; }
+
 use() {
   check 'an alert is blocked through the link' alert add
   check 'the kernel holds both rules' rules_for "$A" 2
@@ -65,6 +72,8 @@ sum_agrees() {
   [[ $said == *"the sum in /usr/lib/firewall-drop/SHA256SUMS agrees"* ]] || { echo "$said" && return 1; }
 }
 check 'doctor finds the program as packaged' sum_agrees
+check 'logrotate reads its file for the owner of the logs' rotates
+check 'zsh finds its completion' has_zsh_completion vendor-completions
 check 'dpkg finds every file as packaged' is "$(dpkg -V wazuh-firewall-drop)" ''
 use
 check 'the agent upgrades' dpkg -i wazuh-agent_4.2.deb
@@ -90,28 +99,33 @@ check 'no diversion is left' is "$(dpkg-divert --list '*/active-response/*')" ''
 check 'the agent is purged' dpkg -P wazuh-agent
 rm -rf /var/ossec
 check 'without an agent ours installs' dpkg -i ours.deb
+check 'and leaves nothing that makes logrotate fail' gone /etc/logrotate.d/firewall-drop
 check 'an agent that comes later' dpkg -i wazuh-agent_4.1.deb
 check 'finds us in place' is_ours
+check 'and its logs rotated' rotates
 dpkg -P wazuh-firewall-drop wazuh-agent >/dev/null 2>&1
 rm -rf /var/ossec
 
 echo 'rpm'
-check 'the stand-in of the agent installs' rpm -i wazuh-agent-4.1.rpm
+check 'the stand-in of the agent installs' rpm -i --nodeps wazuh-agent-4.1.rpm
 check 'ours installs' rpm -i --nodeps ours.rpm
 check 'the link leads to us' is_ours
 check "the agent's program is kept" is_agents 4.1 .wazuh
+check 'logrotate reads its file for the owner of the logs' rotates
+check 'zsh finds its completion' has_zsh_completion site-functions
 use
-check 'the agent upgrades' rpm -U wazuh-agent-4.2.rpm
+check 'the agent upgrades' rpm -U --nodeps wazuh-agent-4.2.rpm
 check 'the link is ours again' is_ours
 check "the agent's newer program is kept" is_agents 4.2 .wazuh
-check 'we are installed anew with a block active' rpm -U --nodeps --force ours.rpm
+check 'we upgrade with a block active' rpm -U --nodeps newer.rpm
 check 'the block is still there, once' rules_for "$A" 2
 check 'the link is still ours' is_ours
 reboot
 check 'removal works' rpm -e wazuh-firewall-drop
 check 'no block is left' rules_for "$A" 0
 check "the agent's program is back" is_agents 4.2 ''
-check 'nothing of ours is left beside it' gone "$BIN/firewall-drop.sh" "$BIN/firewall-drop.wazuh" /usr/lib/firewall-drop
+check 'nothing of ours is left beside it' gone "$BIN/firewall-drop.sh" "$BIN/firewall-drop.wazuh" /usr/lib/firewall-drop \
+  /etc/firewall-drop /etc/logrotate.d/firewall-drop
 
 echo
 echo "$passed passed, $failed failed"
