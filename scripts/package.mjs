@@ -186,8 +186,7 @@ function packDeb(stage, { arch, date, tree: common }) {
   }
   run('find', [control, '-exec', 'touch', '-d', `@${date}`, '{}', '+']);
   const file = path.join(OUT, `${NAME}_${manifest.version}_${values.ARCHITECTURE}.deb`);
-  // With several threads xz cuts its input into blocks, and with one it does not.
-  const env = { ...process.env, SOURCE_DATE_EPOCH: date, DPKG_DEB_THREADS_MAX: '1' };
+  const env = { ...process.env, SOURCE_DATE_EPOCH: date };
   run('dpkg-deb', ['--root-owner-group', '-Zxz', '-z2', '--build', stage, file], { env });
   return file;
 }
