@@ -1,22 +1,26 @@
 // What a failure leaves behind: a line on standard error, and an exit status.
-import { writeSync } from 'node:fs';
 import { AppError, describeError } from './errors.ts';
+import { writeInTime } from './os/pipe.ts';
 import { printable } from './os/printable.ts';
+import { deadlineIn } from './os/wait.ts';
 
 /** An error that is not ours is a mistake of ours (sysexits: EX_SOFTWARE). */
 const UNEXPECTED = 70;
 
-/** execd listens to nothing here; a person does. */
-export function complain(message: string): void {
+/** Who started us: execd listens to nothing here, so that no full pipe may hold it up; a person may read slowly. */
+export type Listener = 'execd' | 'person';
+const PATIENCE_MS: Readonly<Record<Listener, number>> = { execd: 0, person: Infinity };
+
+export function complain(message: string, listener: Listener): void {
   try {
-    writeSync(2, `firewall-drop: ${printable(message)}\n`);
+    writeInTime(2, `firewall-drop: ${printable(message)}\n`, deadlineIn(PATIENCE_MS[listener]));
   } catch {
-    // Nobody holds the other end.
+    // Nobody holds the other end, or reads there.
   }
 }
 
 /** Says what went wrong, and gives the status to end with. */
-export function exitStatusOf(error: unknown): number {
-  complain(describeError(error));
+export function exitStatusOf(error: unknown, listener: Listener): number {
+  complain(describeError(error), listener);
   return error instanceof AppError ? error.exitStatus : UNEXPECTED;
 }

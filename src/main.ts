@@ -1,11 +1,12 @@
 // Which door somebody knocks at, and the only place where the process ends.
-import { fstatSync, writeSync } from 'node:fs';
+import { fstatSync } from 'node:fs';
 import type * as Tty from 'node:tty';
 import type * as CommandLine from './cli/main.ts';
 import { complain, exitStatusOf } from './complaint.ts';
 import { describeError } from './errors.ts';
 import { openHouse } from './house/house.ts';
-import { readLinesFromStdin } from './os/pipe.ts';
+import { readLinesFromStdin, writeInTime } from './os/pipe.ts';
+import type { Deadline } from './os/wait.ts';
 import { chooseDoor } from './wazuh/door.ts';
 import { findPlace } from './wazuh/home.ts';
 import { LONGEST_LINE, respondToArguments, respondToMessage } from './wazuh/respond.ts';
@@ -24,7 +25,10 @@ function main(): number | Promise<number> {
     const { runCommandLine } = require('./cli/main.ts') as typeof CommandLine;
     return runCommandLine(args, place);
   }
-  const house = openHouse({ place, patient: false, onTrouble: complain });
+  const onTrouble = (message: string): void => {
+    complain(message, 'execd');
+  };
+  const house = openHouse({ place, patient: false, onTrouble });
   try {
     if (door === 'ossec') respondToArguments(house, args);
     else respondToMessage(house, { reader: readLinesFromStdin(LONGEST_LINE), write: writeOut });
@@ -42,15 +46,15 @@ function isTerminal(descriptor: number): boolean {
   return isatty(descriptor);
 }
 
-function writeOut(text: string): void {
-  writeSync(1, text);
+function writeOut(text: string, deadline: Deadline): void {
+  writeInTime(1, text, deadline);
 }
 
 function run(): number | Promise<number> {
   try {
     return main();
   } catch (error) {
-    return exitStatusOf(error);
+    return exitStatusOf(error, 'execd');
   }
 }
 

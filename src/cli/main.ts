@@ -9,7 +9,7 @@ export async function runCommandLine(args: readonly string[], place: Place): Pro
   try {
     return await runCommand(args, place);
   } catch (error) {
-    return exitStatusOf(error);
+    return exitStatusOf(error, 'person');
   }
 }
 

@@ -48,7 +48,7 @@ function meet(place: Place): Person {
         patient: true,
         onTrouble: (message) => {
           progress.end();
-          complain(message);
+          complain(message, 'person');
         },
         onProgress: (done, total) => {
           progress.update(done, total);
@@ -63,7 +63,7 @@ function meet(place: Place): Person {
     },
     complain: (line) => {
       progress.end();
-      complain(line);
+      complain(line, 'person');
     },
     loggedInFrom: findSshPeer(process.env['SSH_CONNECTION']),
     terminal,

@@ -1,5 +1,5 @@
-// Lines from standard input, read without an event loop and without ever waiting past a deadline.
-import { constants, openSync, readSync } from 'node:fs';
+// Lines from standard input, and text to pipes, without an event loop and without ever waiting past a deadline.
+import { closeSync, constants, fstatSync, openSync, readSync, writeSync } from 'node:fs';
 import { isErrno } from './files.ts';
 import { sleep, type Deadline } from './wait.ts';
 
@@ -55,6 +55,42 @@ function openNonBlocking(): number {
   } catch {
     process.stdin.pause();
     return 0;
+  }
+}
+
+/** Writes all of `text`. Throws what the system says, or that nobody took it in time. */
+export function writeInTime(descriptor: number, text: string, deadline: Deadline): void {
+  const own = openPipeAgain(descriptor);
+  try {
+    writeAll(own ?? descriptor, Buffer.from(text), deadline);
+  } finally {
+    if (own !== null) closeSync(own);
+  }
+}
+
+/** As for reading, a description of our own that does not wait. Null for what is no pipe, or has nobody to read it. */
+function openPipeAgain(descriptor: number): number | null {
+  if (!fstatSync(descriptor).isFIFO()) return null;
+  try {
+    const path = `/proc/self/fd/${descriptor}`;
+    return openSync(path, constants.O_WRONLY | constants.O_NONBLOCK | constants.O_NOCTTY);
+  } catch {
+    // Then writing says why.
+    return null;
+  }
+}
+
+function writeAll(descriptor: number, bytes: Buffer, deadline: Deadline): void {
+  let done = 0;
+  while (done < bytes.length) {
+    try {
+      done += writeSync(descriptor, bytes, done);
+    } catch (error) {
+      if (!isErrno(error, 'EAGAIN')) throw error;
+      const remaining = deadline.remainingMs();
+      if (remaining === 0) throw new Error('nobody takes what is written', { cause: error });
+      sleep(Math.min(LONGEST_PAUSE_MS, remaining));
+    }
   }
 }
 

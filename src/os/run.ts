@@ -1,5 +1,5 @@
 // The only place that starts a program: argument list, fixed directories, clean environment, deadline, capped output.
-import { spawnSync } from 'node:child_process';
+import { spawnSync, type SpawnSyncOptionsWithStringEncoding } from 'node:child_process';
 import { accessSync, constants, statSync } from 'node:fs';
 import { AppError, describeError } from '../errors.ts';
 import { isErrno } from './files.ts';
@@ -57,7 +57,7 @@ function isProgram(path: string): boolean {
 export const run: Run = (command, timeoutMs) => {
   const path = findProgram(command.program);
   if (path === null) throw notInstalled(command.program);
-  const result = spawnSync(path, command.args, {
+  const options: SpawnSyncOptionsWithStringEncoding & { readonly detached: true } = {
     cwd: '/',
     env: ENVIRONMENT,
     input: command.input,
@@ -65,9 +65,12 @@ export const run: Run = (command, timeoutMs) => {
     killSignal: 'SIGKILL',
     maxBuffer: LARGEST_OUTPUT,
     encoding: 'latin1',
-  });
-  // A program that ends without reading all of its input has said why by its status.
-  const failed = isErrno(result.error, 'EPIPE') ? undefined : result.error;
+    // A session and group of its own, so that with it all that it started can be ended.
+    detached: true,
+  };
+  const result = spawnSync(path, command.args, options);
+  const failed = endedByItself(result) ? undefined : result.error;
+  if (failed !== undefined) endGroup(result.pid);
   return {
     status: failed === undefined ? result.status : null,
     // Typed as text, and null when the program could not even be started.
@@ -76,6 +79,25 @@ export const run: Run = (command, timeoutMs) => {
     trouble: troubleOf(failed, result.signal, timeoutMs),
   };
 };
+
+/**
+ * A program that ends without reading all of its input (EPIPE) has said why by its status. So has one that left its
+ * pipes to somebody who kept them until the deadline: all that it printed was read meanwhile.
+ */
+function endedByItself({ status, error }: { status: number | null; error?: Error }): boolean {
+  return isErrno(error, 'EPIPE') || (isErrno(error, 'ETIMEDOUT') && status !== null);
+}
+
+/** A wrapper that was killed would leave the real program behind, which may change the kernel after we have looked. */
+function endGroup(pid: number): void {
+  // 0, where nothing was started, would be our own group.
+  if (pid <= 0) return;
+  try {
+    process.kill(-pid, 'SIGKILL');
+  } catch (error) {
+    if (!isErrno(error, 'ESRCH')) throw error;
+  }
+}
 
 function textOf(output: unknown): string {
   return typeof output === 'string' ? output : '';

@@ -14,8 +14,8 @@ export interface Answer {
 
 export interface HandshakeStreams {
   readonly reader: LineReader;
-  /** Writes to execd at once and whole. */
-  readonly write: (text: string) => void;
+  /** Writes to execd at once and whole, or throws at the deadline. */
+  readonly write: (text: string, deadline: Deadline) => void;
   readonly deadline: Deadline;
 }
 
@@ -32,7 +32,7 @@ export function keyMessage(programName: string, address: Address): string {
 /** Throws `HANDSHAKE` when execd is gone, silent until the deadline, or says anything but continue or abort. */
 export function exchangeKeys(keyLine: string, streams: HandshakeStreams): Answer {
   try {
-    streams.write(`${keyLine}\n`);
+    streams.write(`${keyLine}\n`, streams.deadline);
   } catch (error) {
     throw new AppError('HANDSHAKE', 'execd does not take the keys', error);
   }

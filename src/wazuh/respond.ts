@@ -37,7 +37,7 @@ export interface Respondent extends Tools {
 
 export interface Streams {
   readonly reader: LineReader;
-  readonly write: (text: string) => void;
+  readonly write: (text: string, deadline: Deadline) => void;
 }
 
 /** Wazuh's door. Throws an AppError when the kernel is not as asked; returns when it is. */

@@ -25,6 +25,8 @@ const doors = (...titles: readonly string[]): Evidence[] =>
 const log = (...titles: readonly string[]): Evidence[] => at('integration/log.test.ts', ...titles);
 const firewall = (...titles: readonly string[]): Evidence[] =>
   at('integration/firewall.test.ts', ...titles);
+const bounds = (...titles: readonly string[]): Evidence[] =>
+  at('integration/bounds.test.ts', ...titles);
 const sweep: readonly Evidence[] = at('fault/sweep.ts', 'of $name: the next run brings');
 
 const TOOLS = 'Tools and kernel';
@@ -52,9 +54,31 @@ export const ROWS: readonly Row[] = [
   },
   {
     section: TOOLS,
+    provoke: 'iptables hangs, ignores TERM, or hangs after its work',
+    outcome: 'ended with all that it started, within `limits.total_seconds`; told, with status 69',
+    held: [
+      ...firewall(
+        'that %s is ended in bounded time',
+        'that hangs with the real one as its child',
+        'that hangs holds nobody up for longer',
+      ),
+      ...at('unit/os/run.test.ts', 'takes along whom it started'),
+    ],
+  },
+  {
+    section: TOOLS,
+    provoke: 'iptables prints 10 MB, with and without doing its work',
+    outcome: 'status 0 only if the kernel is as asked; no log is filled',
+    held: firewall('that prints %s fills no log'),
+  },
+  {
+    section: TOOLS,
     provoke: 'a grandchild of iptables keeps its pipes',
-    outcome: 'it is not waited for without end',
-    held: firewall('that leaves a child behind with its pipes'),
+    outcome: 'believed by its own status and output, at its deadline',
+    held: [
+      ...firewall('that leaves a child behind with its pipes'),
+      ...at('unit/os/run.test.ts', 'has its own status and output, at the deadline'),
+    ],
   },
   {
     section: TOOLS,
@@ -131,6 +155,12 @@ export const ROWS: readonly Row[] = [
   },
   {
     section: CRASHES,
+    provoke: 'standard output or standard error is a full pipe that nobody empties',
+    outcome: 'nothing blocked at the bound; for standard error no wait at all',
+    held: bounds('for stdout: nothing is blocked', 'for stderr: what goes there'),
+  },
+  {
+    section: CRASHES,
     provoke: 'execd is killed with a pending delete',
     outcome: 'released at the deadline by us',
     held: books('by `expire`, although execd was killed'),
@@ -185,7 +215,10 @@ export const ROWS: readonly Row[] = [
     section: FILES,
     provoke: 'the writer lock or the store is held by somebody else for ever',
     outcome: 'bounded, still blocks, said',
-    held: books('execd’s block and release are done in bounded time'),
+    held: [
+      ...books('execd’s block and release are done in bounded time'),
+      ...bounds('%s, blocks and releases are made in bounded time'),
+    ],
   },
   {
     section: FILES,
@@ -249,6 +282,10 @@ export const INVARIANTS: readonly (Pick<Row, 'held'> & { readonly name: string }
   { name: 'Input is hostile', held: log('for an address is refused on one line') },
   {
     name: 'execd is never held up',
-    held: doors('execd keeps silent', 'what execd says after its answer'),
+    held: [
+      ...doors('execd keeps silent', 'what execd says after its answer'),
+      ...firewall('that hangs holds nobody up for longer'),
+      ...bounds('for stdout: nothing is blocked'),
+    ],
   },
 ];

@@ -46,12 +46,13 @@ function tell({ target, input, error }: Failure): void {
   say(`FOUND in ${target}, seed ${values.seed}: ${what}\nThe input is in ${file}`);
 }
 
+const LONGEST_MS = 50;
+
 function fuzz(): boolean {
-  const session = new Session(
-    chosenTargets(),
-    (name) => readCorpus(CORPUS, name),
-    Number(values.seed),
-  );
+  const session = new Session(chosenTargets(), (name) => readCorpus(CORPUS, name), {
+    seed: Number(values.seed),
+    longestMs: LONGEST_MS,
+  });
   const guide = new Guide();
   const beganMs = performance.now();
   const endMs = beganMs + Number(values.minutes) * 60_000;

@@ -4,8 +4,6 @@ import { mutate, pick, randomFrom, type Random } from './mutate.ts';
 import { Finding } from './oracle.ts';
 import type { Target } from './targets.ts';
 
-/** A parse that takes longer is a finding: execd waits for us. */
-const LONGEST_MS = 50;
 /** A machine that is busy elsewhere makes anything slow once; a slow parse is slow each time. */
 const SLOW_TRIES = 5;
 const DOUBTFUL_MS = 10;
@@ -16,10 +14,17 @@ export interface Failure {
   readonly error: unknown;
 }
 
+export interface SessionOptions {
+  readonly seed: number;
+  /** A parse that takes longer is a finding: execd waits for us. */
+  readonly longestMs: number;
+}
+
 export class Session {
   readonly #targets: readonly (readonly [string, Target])[];
   readonly #corpus: ReadonlyMap<string, Buffer[]>;
   readonly #random: Random;
+  readonly #longestMs: number;
   count = 0;
   slowestMs = 0;
   slowestTarget = '';
@@ -28,11 +33,12 @@ export class Session {
   constructor(
     targets: Readonly<Record<string, Target>>,
     corpus: (target: string) => Buffer[],
-    seed: number,
+    { seed, longestMs }: SessionOptions,
   ) {
     this.#targets = Object.entries(targets);
     this.#corpus = new Map(this.#targets.map(([name]) => [name, corpus(name)]));
     this.#random = randomFrom(seed);
+    this.#longestMs = longestMs;
   }
 
   /** Shows the guide what the corpus covers. The code that runs here first is the code that V8 counts blocks of. */
@@ -96,7 +102,7 @@ export class Session {
     }
     if (took.ms > this.slowestMs) [this.slowestMs, this.slowestTarget] = [took.ms, name];
     if (took.error !== null) return { target: name, input, error: took.error };
-    if (took.ms <= LONGEST_MS) return null;
+    if (took.ms <= this.#longestMs) return null;
     return { target: name, input, error: new Finding(`took ${took.ms.toFixed(0)} ms`) };
   }
 

@@ -150,13 +150,17 @@ test('programs are started in one place', () => {
   expect(importersOf('node:child_process')).toEqual(['os/run.ts']);
 });
 
+const filesWith = (pattern: RegExp): string[] => {
+  return FILES.filter((file) => pattern.test(readFileSync(join(ROOT, file), 'utf8')));
+};
+
 test('the process is ended in one place, and in tests of crashes', () => {
-  const enders = FILES.filter((file) => {
-    return /\bprocess\.(?:exit|abort|kill|reallyExit)\(/.test(
-      readFileSync(join(ROOT, file), 'utf8'),
-    );
-  });
+  const enders = filesWith(/\bprocess\.(?:(?:exit|abort|reallyExit)\(|kill\(process\.pid\b)/);
   expect(enders).toEqual(['main.ts', 'os/fault.ts']);
+});
+
+test('others are sent signals where programs are run, and nowhere else', () => {
+  expect(filesWith(/\bprocess\.kill\((?!process\.pid\b)/)).toEqual(['os/run.ts']);
 });
 
 describe('what an alert seldom needs is loaded when it is needed', () => {

@@ -1,5 +1,5 @@
 // Reading lines from standard input, in a process of its own: pipes, sockets and files, and never past the deadline.
-import { spawn, type ChildProcessWithoutNullStreams } from 'node:child_process';
+import { spawn, spawnSync, type ChildProcessWithoutNullStreams } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -132,6 +132,41 @@ describe.each(['pipe', 'socket'] as const)('from a %s', (means) => {
     reader.stdin.write('\n');
     await reader.ready();
     expect((await reader.next()).line).toBe('');
+  });
+});
+
+describe('what is written to a pipe that nobody empties', () => {
+  /** Writes more than a pipe holds, to a pipe whose reader waits for a word before it reads. */
+  const write = (milliseconds: number, reader: string): string => {
+    const code = `
+      const { writeInTime } = await import('${SOURCE}/pipe.ts');
+      const { deadlineIn } = await import('${SOURCE}/wait.ts');
+      const started = performance.now();
+      try {
+        writeInTime(1, 'x'.repeat(1_000_000), deadlineIn(${milliseconds}));
+        console.error('written');
+      } catch (error) {
+        console.error(error.message, Math.round(performance.now() - started));
+      }`;
+    const script = `"$0" --input-type=module -e "$1" | ${reader}`;
+    const { stdout, stderr } = spawnSync('sh', ['-c', script, process.execPath, code], {
+      encoding: 'utf8',
+    });
+    return stdout + stderr;
+  };
+
+  test('is given up at the deadline and not later', () => {
+    const [, ms = ''] = /nobody takes what is written (\d+)/.exec(write(300, 'sleep 2')) ?? [];
+    expect(Number(ms)).toBeGreaterThanOrEqual(300);
+    expect(Number(ms)).toBeLessThan(2000);
+  });
+
+  test('is written whole once somebody empties it', () => {
+    expect(write(20_000, '(sleep 0.3; wc -c)')).toMatch(/^1000000\nwritten/);
+  });
+
+  test('is an error at once when the reader is gone', () => {
+    expect(write(20_000, 'true')).toContain('EPIPE');
   });
 });
 

@@ -1,7 +1,8 @@
 // Starting programs, with real ones: what they are given, what comes back, and that it always comes back.
-import { closeSync, openSync } from 'node:fs';
+import { closeSync, existsSync, openSync, readFileSync } from 'node:fs';
 import { describe, expect, test } from '@jest/globals';
 import { findProgram, PROGRAM_DIRECTORIES, run, type Command } from '../../../src/os/run.ts';
+import { eventually } from '../../support/wait.ts';
 import { codeOf } from '../support/workshop.ts';
 
 const command = (program: string, args: readonly string[] = [], input = ''): Command => ({
@@ -11,6 +12,12 @@ const command = (program: string, args: readonly string[] = [], input = ''): Com
 });
 const shell = (script: string, input = ''): Command => command('sh', ['-c', script], input);
 const LONG_MS = 30_000;
+
+/** Dead, though nobody may have asked for its status yet. */
+function isGone(pid: number): boolean {
+  if (!existsSync(`/proc/${pid}`)) return true;
+  return readFileSync(`/proc/${pid}/stat`, 'utf8').includes(' Z ');
+}
 
 describe('a program that ends', () => {
   test('gives its status', () => {
@@ -62,14 +69,34 @@ describe('a program that does not end', () => {
     expect(result.status).toBeNull();
   });
 
-  test('is not waited for when it left somebody else with its output', () => {
-    const started = performance.now();
-    run(shell('sleep 60 & exit 0'), 300);
-    expect(performance.now() - started).toBeLessThan(5000);
+  test('takes along whom it started, who might otherwise change the kernel after we have looked', async () => {
+    const { stdout } = run(shell('sleep 60 >/dev/null 2>&1 </dev/null & echo $!; wait'), 500);
+    await eventually('its child to be gone', () => isGone(Number(stdout)));
+  });
+
+  test('that prints too much takes along whom it started as well', async () => {
+    const { stdout } = run(shell('sleep 60 & echo $!; cat /dev/zero'), LONG_MS);
+    await eventually('its child to be gone', () => isGone(Number.parseInt(stdout, 10)));
   });
 
   test('has what it printed until then in its result', () => {
     expect(run(shell('echo so far; sleep 60'), 1500).stdout).toBe('so far\n');
+  });
+});
+
+describe('a program that ends and leaves its pipes to another', () => {
+  test('has its own status and output, at the deadline', () => {
+    const started = performance.now();
+    const result = run(shell('echo out; echo err >&2; sleep 60 & exit 3'), 300);
+    expect(performance.now() - started).toBeLessThan(5000);
+    expect(result).toEqual({ status: 3, stdout: 'out\n', stderr: 'err\n', trouble: '' });
+  });
+
+  test('leaves the other alone, who may be meant to stay', () => {
+    const { stdout } = run(shell('sleep 60 & echo $!'), 300);
+    const pid = Number(stdout);
+    expect(isGone(pid)).toBe(false);
+    process.kill(pid, 'SIGKILL');
   });
 });
 

@@ -1,0 +1,104 @@
+// execd waits for us without limit: whatever somebody else holds back, a run ends in bounded time and says the truth.
+import { once } from 'node:events';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
+import { answerTo, wazuh4Message } from '../support/alerts.ts';
+import { createVictim, ossecLine, STATE_DIRECTORY, type Victim } from '../support/victim.ts';
+import { eventually } from '../support/wait.ts';
+
+const A = '203.0.113.7';
+const B = '203.0.113.8';
+const STORE = `${STATE_DIRECTORY}/state.db`;
+const UNAVAILABLE = 69;
+/** limits.total_seconds is 20 by default. */
+const BOUND_MS = 22_000;
+
+let victim: Victim;
+beforeAll(async () => {
+  victim = await createVictim();
+});
+afterEach(() => {
+  victim.reset();
+});
+afterAll(() => victim.dispose());
+
+/** Runs a script of Node inside until the function that it gives is called. */
+async function during(code: string): Promise<() => Promise<unknown>> {
+  const script = `const { DatabaseSync } = require('node:sqlite');
+    ${code}
+    console.log('ready');
+    process.stdin.on('end', () => process.exit()).resume();`;
+  const child = victim.host.spawn([process.execPath, '-e', script]);
+  let said = '';
+  child.stdout?.on('data', (chunk: Buffer) => (said += chunk.toString()));
+  await eventually('it to be ready', () => said.includes('ready'));
+  const ended = once(child, 'exit');
+  return () => {
+    child.stdin?.end();
+    return ended;
+  };
+}
+
+describe('while somebody holds the store for ever', () => {
+  test.each([
+    ['for writing', `globalThis.held = new DatabaseSync('${STORE}'); held.exec('BEGIN IMMEDIATE')`],
+    [
+      'for himself alone',
+      `globalThis.held = new DatabaseSync('${STORE}', { timeout: 5000 });
+       held.exec('PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE')`,
+    ],
+  ])('%s, blocks and releases are made in bounded time, and it is said', async (_, code) => {
+    victim.add(B);
+    const release = await during(code);
+    const added = victim.add(A);
+    expect(added.status).toBe(0);
+    expect(added.durationMs).toBeLessThan(BOUND_MS);
+    expect(victim.rules(A)).toHaveLength(2);
+    expect(added.lines).toEqual([expect.stringMatching(ossecLine('add', A))]);
+    expect(victim.troubles().join('\n')).toContain('store');
+    const deleted = victim.delete(B);
+    expect(deleted.status).toBe(0);
+    expect(deleted.durationMs).toBeLessThan(BOUND_MS);
+    expect(deleted.lines).toEqual([expect.stringMatching(ossecLine('delete', B))]);
+    expect(victim.rules(B)).toEqual([]);
+    await release();
+    expect(victim.delete(A).status).toBe(0);
+    expect(victim.delete(B).status).toBe(0);
+    expect(victim.allRules()).toEqual([]);
+    expect(victim.books()).toEqual([]);
+  });
+});
+
+describe('a pipe that is full and that nobody empties', () => {
+  const respondInto = (descriptor: 1 | 2): { status: number | null; durationMs: number } => {
+    const message = wazuh4Message({ srcip: A });
+    // Open for reading as well, by us: a pipe without a reader would be a simpler case.
+    const script = `fifo=/var/tmp/fifo$$; mkfifo $fifo; exec 9<>$fifo
+      dd if=/dev/zero of=$fifo bs=4096 count=16 2>/dev/null
+      exec active-response/bin/firewall-drop ${descriptor}>$fifo`;
+    const beganMs = performance.now();
+    const { status } = victim.host.run(['bash', '-c', script], {
+      cwd: victim.agent.home,
+      input: message + answerTo(message, 'continue'),
+      timeoutMs: 10_000,
+    });
+    return { status, durationMs: performance.now() - beganMs };
+  };
+
+  test('for stdout: nothing is blocked at the bound', () => {
+    victim.configure('[limits]\ntotal_seconds = 2\n');
+    const { status, durationMs } = respondInto(1);
+    expect(status).toBe(UNAVAILABLE);
+    expect(durationMs).toBeLessThan(4000);
+    expect(victim.log()).toEqual([expect.stringMatching(ossecLine('failed', A))]);
+    expect(victim.allRules()).toEqual([]);
+  });
+
+  test('for stderr: what goes there is not worth a wait', () => {
+    victim.configure('nonsense = 1\n');
+    const { status, durationMs } = respondInto(2);
+    expect(status).toBe(0);
+    expect(durationMs).toBeLessThan(4000);
+    expect(victim.troubles().join('\n')).toContain('nonsense');
+    expect(victim.rules(A)).toHaveLength(2);
+  });
+});
