@@ -3,12 +3,14 @@ import type { Choice } from '../firewall/choose.ts';
 import type { Firewall } from '../firewall/apply.ts';
 import type { Deadline } from '../os/wait.ts';
 import type { Store } from '../store/store.ts';
-import { finishMove, moveTo, promote, unfinishedMove, type MoveTools } from './move.ts';
+import { evade, finishMove, moveTo, promote, unfinishedMove, type MoveTools } from './move.ts';
 
 export interface Arrangement {
   readonly choice: Choice;
   /** `auto` moves more bans than this into sets. */
   readonly promoteAt: number;
+  /** Whether firewalld runs, which takes all rules of iptables away at each reload. */
+  readonly losesRules: boolean;
   /** How many bans are about to be added. */
   readonly coming: number;
   /** An alert's, which does not wait for what nobody asked it for; null: somebody may wait. */
@@ -25,7 +27,7 @@ const MOVE_NEEDS_MS = 5000;
  * lock. Throws as `moveTo` does.
  */
 export function arrangeBackend(arrangement: Arrangement, tools: MoveTools): void {
-  const { choice, promoteAt, coming, deadline, tell } = arrangement;
+  const { choice, deadline, tell } = arrangement;
   const { store, firewall } = tools;
   if (deadline !== null && deadline.remainingMs() < MOVE_NEEDS_MS) return;
   finishMove(tools);
@@ -36,9 +38,19 @@ export function arrangeBackend(arrangement: Arrangement, tools: MoveTools): void
     tell(`moved ${moved} bans from ${from} to ${choice.wanted}, by ${choice.by}`);
     return;
   }
-  if (choice.by !== 'auto' || firewall.backendName !== 'iptables') return;
+  if (choice.by === 'auto') chooseAnew(arrangement, tools);
+}
+
+function chooseAnew({ promoteAt, coming, losesRules, tell }: Arrangement, tools: MoveTools): void {
+  const { store, firewall } = tools;
   const bans = store.count() + coming;
-  if (bans <= promoteAt) return;
+  const isRuled = firewall.backendName !== 'nftables';
+  if (losesRules && isRuled && evade(bans, tools)?.to === 'nftables') {
+    tell(
+      'moved all bans into a table of our own: firewalld takes rules of iptables away at each reload',
+    );
+  }
+  if (firewall.backendName !== 'iptables' || bans <= promoteAt) return;
   const to = promote(bans, tools)?.to ?? null;
   if (to === null) return;
   tell(

@@ -20,6 +20,8 @@ export const CHOSEN_FACT = 'backend chosen';
 const MOVE_FACT = 'backend move';
 /** The last `Promotion`. */
 const PROMOTION_FACT = 'promotion';
+/** The same for what firewalld would take away. */
+const EVASION_FACT = 'evasion';
 
 export interface MoveTools {
   readonly store: Store;
@@ -133,7 +135,7 @@ function note(store: Store, name: string, value: string): void {
   store.flush();
 }
 
-/** What became of the last attempt of `auto` to move plain rules into sets. */
+/** What became of the last attempt of `auto` to move what is blocked. */
 export interface Promotion {
   readonly atMs: number;
   readonly bans: number;
@@ -144,29 +146,59 @@ export interface Promotion {
   readonly trouble: string;
 }
 
+/** Of plain rules into sets, because there were many. */
 export function lastPromotion(store: Store): Promotion | null {
   return store.factJson(PROMOTION_FACT) as Promotion | null;
+}
+
+/** Of rules of iptables into a table of our own, because firewalld runs. */
+export function lastEvasion(store: Store): Promotion | null {
+  return store.factJson(EVASION_FACT) as Promotion | null;
+}
+
+/** Moves plain rules into sets, of the first backend that can. Returns and says what `attemptMove` does. */
+export function promote(bans: number, tools: MoveTools): Promotion | null {
+  const candidates = setBackends(tools.isInstalled);
+  const staying = `${bans} bans stay plain rules, which cost by their number`;
+  const missing = 'neither ipset nor nft is installed';
+  return attemptMove({ bans, candidates, staying, missing, fact: PROMOTION_FACT }, tools);
+}
+
+/** Moves what firewalld would take away at each reload to where it leaves it. The same as `promote` otherwise. */
+export function evade(bans: number, tools: MoveTools): Promotion | null {
+  const candidates = setBackends(tools.isInstalled).filter((name) => name === 'nftables');
+  const staying = 'blocks stay rules of iptables, which firewalld takes away at each reload';
+  const missing = 'nft is not installed';
+  return attemptMove({ bans, candidates, staying, missing, fact: EVASION_FACT }, tools);
+}
+
+interface Attempt {
+  readonly bans: number;
+  readonly candidates: readonly BackendName[];
+  /** What is said where none of them can. */
+  readonly staying: string;
+  /** Why, where there are no candidates. */
+  readonly missing: string;
+  readonly fact: string;
 }
 
 /** Something may have been installed or loaded meanwhile; until then no alert pays for another attempt. */
 const TRY_AGAIN_AFTER_MS = 86_400_000;
 
 /**
- * Moves plain rules into sets, of the first backend that can. Returns what became of it, or null when the same was tried
- * in vain not long ago. Why they stay is said once.
+ * Returns what became of it, or null when the same was tried in vain not long ago. Why everything stays is said once.
  */
-export function promote(bans: number, tools: MoveTools): Promotion | null {
+function attemptMove(attempt: Attempt, tools: MoveTools): Promotion | null {
   const { store, now, warn } = tools;
-  const tried = setBackends(tools.isInstalled);
-  const last = lastPromotion(store);
+  const { bans, candidates: tried, staying, missing, fact } = attempt;
+  const last = store.factJson(fact) as Promotion | null;
   const failedBefore = last?.to === null && last.tried.join() === tried.join();
   if (failedBefore && now() - last.atMs < TRY_AGAIN_AFTER_MS) return null;
-  const { to, trouble } = moveToFirst(tried, tools);
-  if (to === null && trouble !== last?.trouble) {
-    warn(`${bans} bans stay plain rules, which cost by their number: ${trouble}`);
-  }
+  const { to, trouble } =
+    tried.length === 0 ? { to: null, trouble: missing } : moveToFirst(tried, tools);
+  if (to === null && trouble !== last?.trouble) warn(`${staying}: ${trouble}`);
   const promotion = { atMs: now(), bans, to, tried, trouble };
-  note(store, PROMOTION_FACT, JSON.stringify(promotion));
+  note(store, fact, JSON.stringify(promotion));
   return promotion;
 }
 
@@ -183,7 +215,7 @@ function moveToFirst(
       troubles.push(`${to}: ${describeError(error)}`);
     }
   }
-  return { to: null, trouble: troubles.join('; ') || 'neither ipset nor nft is installed' };
+  return { to: null, trouble: troubles.join('; ') };
 }
 
 /** Nothing is blocked any more: no set, rule for one or table of ours stays, and `auto` begins anew. */
@@ -192,4 +224,5 @@ export function leaveNothing({ store, firewall }: MoveTools): void {
   firewall.removeAll([]);
   note(store, MAKER_FACT, '');
   note(store, PROMOTION_FACT, '');
+  note(store, EVASION_FACT, '');
 }

@@ -19,6 +19,7 @@ import { readClock } from '../os/clock.ts';
 import { readRegularFile } from '../os/files.ts';
 import { step } from '../os/fault.ts';
 import { findProgram, run, type Command } from '../os/run.ts';
+import { isServiceActive } from '../os/services.ts';
 import { deadlineIn, sleep, type Deadline } from '../os/wait.ts';
 import { LARGEST_ZONE_FILE, readHostZone } from '../os/zone.ts';
 import { releaseWriterLock, takeWriterLock } from '../store/lock.ts';
@@ -135,6 +136,7 @@ export function openHouse({
         {
           choice: choice(),
           promoteAt: config.firewall.promoteAt,
+          losesRules: isServiceActive('firewalld'),
           coming,
           deadline: patient ? null : deadline,
           tell: (message) => {

@@ -237,6 +237,68 @@ describe('on a host with all backends', () => {
     expect(holders()).toEqual(['nftables']);
   });
 
+  describe('beside firewalld', () => {
+    /** systemd's sign of an active unit. */
+    const LINK = '/run/systemd/units/invocation:firewalld.service';
+    const startFirewalld = (): void => {
+      inHost(`mkdir -p /run/systemd/units; ln -s 4f1e ${LINK}`);
+    };
+    /** What a reload of firewalld 1.3.3 does to others: docs/firewalls.md. */
+    const reload = (): void => {
+      inHost('iptables -w -F; ip6tables -w -F');
+    };
+    afterEach(() => {
+      inHost(`rm -f ${LINK}; umount -q /usr/sbin/nft; true`);
+    });
+
+    test('blocks go where its reloads leave them, in the run of the first alert', () => {
+      startFirewalld();
+      expect(victim.add(A)).toMatchObject({ status: 0, stderr: '' });
+      expect(victim.add(A6)).toMatchObject({ status: 0, stderr: '' });
+      expect(holders()).toEqual(['nftables']);
+      expect(stateOf()).toMatchObject({ inUse: 'nftables' });
+      expect(stateOf()['why']).toContain('firewalld');
+      reload();
+      expect(victim.person(['reconcile', '--dry-run']).status).toBe(0);
+      expect([A, A6].every(isBlocked)).toBe(true);
+      expect(victim.person(['doctor']).stdout).toContain('its reloads leave our table alone');
+    });
+
+    test.each(['iptables', 'ipset'] as const)(
+      'that was started after blocks of %s were made, they are moved by the timer',
+      (name) => {
+        configure('promote_at = 2');
+        addMany(name === 'ipset' ? 3 : 2);
+        expect(holders()).toEqual([name]);
+        startFirewalld();
+        expect(victim.person(['doctor']).stdout).toMatch(/warning +neighbours +firewalld seen/);
+        expect(victim.person(['expire']).status).toBe(0);
+        expect(holders()).toEqual(['nftables']);
+      },
+    );
+
+    test('without nft blocks are made all the same, and said once to be in danger', () => {
+      startFirewalld();
+      uninstall('/usr/sbin/nft');
+      expect(victim.add(A).status).toBe(0);
+      expect(victim.add('203.0.113.8').status).toBe(0);
+      expect(victim.troubles()).toEqual([
+        'blocks stay rules of iptables, which firewalld takes away at each reload: nft is not installed',
+      ]);
+      inHost('umount /usr/sbin/nft');
+      expect(holders()).toEqual(['iptables']);
+    });
+
+    test('a person who wants plain rules has them', () => {
+      startFirewalld();
+      use('iptables');
+      victim.add(A);
+      expect(holders()).toEqual(['iptables']);
+      use('auto');
+      expect(holders()).toEqual(['nftables']);
+    });
+  });
+
   test('a list longer than promote_at goes into sets at once', () => {
     addMany(300);
     expect(holders()).toEqual(['ipset']);

@@ -1,18 +1,27 @@
 // `backend`: what holds the blocks in the kernel, why, and moving them to another backend by hand.
 import { expireDue } from '../../ban/expire.ts';
-import { CHOSEN_FACT, finishMove, lastPromotion, moveTo, unfinishedMove } from '../../ban/move.ts';
+import {
+  CHOSEN_FACT,
+  finishMove,
+  lastEvasion,
+  lastPromotion,
+  moveTo,
+  unfinishedMove,
+} from '../../ban/move.ts';
 import { finishInterrupted } from '../../ban/reconcile.ts';
 import { AppError } from '../../errors.ts';
 import {
   BACKEND_NAMES,
   backendNamed,
   firstChoice,
+  isBackendInstalled,
   setBackends,
   type BackendName,
   type Choice,
 } from '../../firewall/choose.ts';
 import { CONFIG_FILE } from '../../house/files.ts';
 import type { House } from '../../house/house.ts';
+import { isServiceActive } from '../../os/services.ts';
 import { defineCommand } from '../command.ts';
 import { lockOrThrow, type Person } from '../person.ts';
 import { isoTime } from '../time.ts';
@@ -108,6 +117,8 @@ function refuseAgainst(configured: BackendName | 'auto', wanted: BackendName | '
 
 /** What `auto` would choose on a host that has so many bans and no history. */
 function pickFor({ config, store, isInstalled }: House): BackendName {
+  if (isServiceActive('firewalld') && isBackendInstalled('nftables', isInstalled))
+    return 'nftables';
   const sets = store.count() > config.firewall.promoteAt ? setBackends(isInstalled)[0] : undefined;
   return sets ?? firstChoice(isInstalled);
 }
@@ -157,8 +168,11 @@ export function inspectBackend(house: House): BackendState {
           },
     tools: Object.fromEntries(PROGRAMS.map((program) => [program, isInstalled(program)])),
   };
-  return { ...state, why: reasonFor(choice, state) };
+  const evaded = choice.by === 'auto' && lastEvasion(store)?.to === firewall.backendName;
+  return { ...state, why: evaded ? EVADED : reasonFor(choice, state) };
 }
+
+const EVADED = 'firewalld takes rules of iptables away at each reload, and leaves this';
 
 function reasonFor({ by, name, wanted }: Choice, state: Omit<BackendState, 'why'>): string {
   if (name !== wanted)

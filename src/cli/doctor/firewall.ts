@@ -10,6 +10,7 @@ import type { House } from '../../house/house.ts';
 import { SAVED_RULES } from '../../house/saved-rules.ts';
 import { ownAddresses } from '../../os/network.ts';
 import { findProgram, run } from '../../os/run.ts';
+import { isServiceActive } from '../../os/services.ts';
 import {
   defineCheck,
   ok,
@@ -217,15 +218,14 @@ const NEIGHBOURS: readonly Neighbour[] = [
     name: 'firewalld',
     processes: ['firewalld'],
     chains: /^(?:INPUT|FORWARD)_(?:direct|ZONES)$/,
-    advice:
-      'a drop of ours is final whatever it accepts; with FirewallBackend=iptables a reload removes our rules, and firewall-drop restore puts them back',
+    advice: 'its reloads leave our table alone, and a drop of ours is final whatever it accepts',
   },
   {
     name: 'ufw',
     processes: [],
     chains: /^ufw6?-/,
     advice:
-      'our rules stand before its chains; ufw reset removes them, and firewall-drop restore puts them back',
+      'our rules stand before its chains; only MANAGE_BUILTINS=yes in /etc/default/ufw has its reloads take them away',
   },
   {
     name: 'fail2ban',
@@ -245,18 +245,24 @@ export interface NeighbourFacts {
   readonly processes: readonly string[];
   readonly chains: readonly string[];
   readonly usesDockerChain: boolean;
+  readonly backend: string;
 }
 
 export const neighbours = defineCheck({
   name: 'neighbours',
   look: ({ house, processes }): NeighbourFacts => ({
-    // A daemon written in Python has its own name behind that of the interpreter.
-    processes: processes.flatMap(({ name, args }) => [
-      name,
-      ...args.slice(0, 2).map((argument) => basename(argument)),
-    ]),
+    processes: [
+      // A daemon written in Python has its own name behind that of the interpreter.
+      ...processes.flatMap(({ name, args }) => [
+        name,
+        ...args.slice(0, 2).map((argument) => basename(argument)),
+      ]),
+      // What decides where `auto` puts blocks is told as well.
+      ...(isServiceActive('firewalld') ? ['firewalld'] : []),
+    ],
     chains: chainsSeen(house),
     usesDockerChain: house.config.firewall.docker,
+    backend: house.firewall.backendName,
   }),
   judge: judgeNeighbours,
 });
@@ -280,9 +286,17 @@ export function judgeNeighbours(facts: NeighbourFacts): Finding[] {
   });
   if (seen.length === 0) return [ok('no Docker, firewalld, ufw, fail2ban or CrowdSec seen')];
   return seen.map(({ name, advice }) => {
-    return name === 'Docker' ? judgeDocker(facts, advice) : ok(`${name} seen: ${advice}`);
+    if (name === 'Docker') return judgeDocker(facts, advice);
+    if (name === 'firewalld' && facts.backend !== 'nftables') return LOST_TO_FIREWALLD;
+    return ok(`${name} seen: ${advice}`);
   });
 }
+
+/** Seen with FirewallBackend nftables and iptables alike: docs/firewalls.md. */
+const LOST_TO_FIREWALLD = warning(
+  'firewalld seen: each of its reloads takes all rules of iptables away, ours too, and blocks are off until firewall-drop restore',
+  'firewall-drop backend use nftables moves all that is blocked into a table that firewalld leaves alone',
+);
 
 function judgeDocker({ chains, usesDockerChain }: NeighbourFacts, advice: string): Finding {
   if (!chains.includes('DOCKER-USER')) {

@@ -1,0 +1,11 @@
+// Which services run on this host, told without asking anybody.
+import { lstatSync } from 'node:fs';
+
+/**
+ * systemd keeps a link, to nothing, for each unit that is active (since version 237, org.freedesktop.systemd1 knows more
+ * and has to be asked); without systemd a daemon leaves its process id.
+ */
+export function isServiceActive(name: string): boolean {
+  const signs = [`/run/systemd/units/invocation:${name}.service`, `/run/${name}.pid`];
+  return signs.some((path) => lstatSync(path, { throwIfNoEntry: false }) !== undefined);
+}
