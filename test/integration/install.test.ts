@@ -152,6 +152,9 @@ describe('install', () => {
     shell(`chown --reference=${HOME}/logs ${log} && echo '{"level":50}' >${log}`);
     shell(`logrotate --force --state /var/tmp/state ${ROTATION}`);
     expect(shell(`zcat ${log}.1.gz; stat -c '%a %s' ${log}`)).toBe('{"level":50}\n660 0\n');
+    shell(`sed -i s/weekly/daily/ ${ROTATION}`);
+    install();
+    expect(host.readFile(ROTATION)).toContain('daily');
   });
 
   test('where the owner of the logs has no name, no file makes logrotate fail', () => {

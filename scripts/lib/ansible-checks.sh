@@ -1,0 +1,137 @@
+#!/usr/bin/env bash
+# Runs inside the namespaces that scripts/test-ansible makes: ansible-checks.sh CHECKOUT. One check a line.
+set -euo pipefail
+checkout=$1
+# shellcheck source=scripts/lib/overlay-root.sh
+source "$checkout/scripts/lib/overlay-root.sh"
+work=$(mktemp -d)
+mount -t tmpfs tmpfs "$work"
+export HOME=$work ANSIBLE_ROLES_PATH=$checkout/packaging/ansible/roles ANSIBLE_NOCOLOR=1
+export ANSIBLE_LOCALHOST_WARNING=0 ANSIBLE_RETRY_FILES_ENABLED=0
+ip link set lo up
+passed=0
+failed=0
+
+check() {
+  local what=$1 output
+  shift
+  if output=$("$@" 2>&1); then
+    passed=$((passed + 1))
+    echo "  ok: $what"
+  else
+    failed=$((failed + 1))
+    printf '  FAILED: %s\n%s\n' "$what" "$output"
+  fi
+}
+
+root_of() { echo "$work/$1/root"; }
+on() {
+  local host=$1
+  shift
+  chroot "$(root_of "$host")" /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin "$@"
+}
+
+# What an agent leaves: its directories, its own program, its configuration, and an execd that runs.
+agent() {
+  local root home=$2
+  root=$(root_of "$1")$home
+  install -d -m 0750 "$root"{,/active-response,/active-response/bin,/bin}
+  install -d -m 0770 "$root"/{etc,logs} && install -d "$root/etc/shared"
+  on "$1" useradd --system --no-create-home wazuh
+  on "$1" chgrp -R wazuh "$home"
+  on "$1" chown wazuh "$home/logs"
+  echo "the agent's program" >"$root/active-response/bin/firewall-drop"
+  printf '<ossec_config>\n</ossec_config>\n' >"$root/etc/ossec.conf"
+  echo '{"version":"4.14.7"}' >"$root/VERSION.json"
+  cp /bin/sleep "$root/bin/wazuh-execd"
+  on "$1" "$home/bin/wazuh-execd" 1000 </dev/null >/dev/null 2>&1 &
+}
+
+for host in packaged copied agentless; do
+  overlay_root "$checkout/dist/debian-root" "$work/$host"
+done
+agent packaged /var/ossec
+agent copied /opt/ossec
+
+deb=$(echo "$checkout"/dist/packages/wazuh-firewall-drop_*_amd64.deb)
+cat >"$work/hosts.yml" <<END
+wazuh_agents:
+  vars:
+    ansible_connection: community.general.chroot
+    ansible_python_interpreter: /usr/bin/python3
+    ansible_become: false
+    firewall_drop_config: {firewall: {backend: iptables}, protect: {allow: ["192.0.2.10"]}}
+  hosts:
+    packaged:
+      ansible_host: $(root_of packaged)
+      firewall_drop_package_file: $deb
+    copied:
+      ansible_host: $(root_of copied)
+      firewall_drop_binary_file: $checkout/bin/firewall-drop
+      firewall_drop_home: /opt/ossec
+      firewall_drop_names: [firewall-drop, block-ip]
+    agentless:
+      ansible_host: $(root_of agentless)
+END
+
+play() {
+  ansible-playbook --inventory "$work/hosts.yml" --limit "$1" "${@:2}" "$checkout/packaging/ansible/site.yml"
+}
+changes_nothing() {
+  local said
+  said=$(play "$@") || { echo "$said" && return 1; }
+  [[ $said =~ changed=0\  ]] || { echo "$said" && return 1; }
+}
+fails_saying() {
+  local said
+  said=$(play "${@:2}") && echo 'it did not fail' && return 1
+  [[ $said == *"$1"* ]] || { echo "$said" && return 1; }
+}
+in_home() { grep -q "$3" "$(root_of "$1")/$2"; }
+blocks() {
+  local message
+  message=$(on "$1" "$2/active-response/bin/$3" test-alert --srcip 203.0.113.9) || return
+  printf '%s\n%s\n' "$message" "${message/\"command\":\"add\"/\"command\":\"continue\"}" |
+    on "$1" sh -c "cd $2 && exec active-response/bin/$3" >/dev/null || return
+  [[ $(iptables -S | grep -c -- '-s 203.0.113.9/32 -j DROP') == 2 ]] || return
+  on "$1" "$2/active-response/bin/$3" delete 203.0.113.9
+}
+
+echo 'a dry run'
+check 'says what it would do' play packaged --check --diff
+check 'and does nothing' test ! -e "$(root_of packaged)/usr/lib/firewall-drop"
+
+echo 'from a package'
+check 'the role runs' play packaged
+check 'the configuration is ours' in_home packaged etc/firewall-drop/config.toml '^allow = \["192.0.2.10"\]$'
+check 'an alert blocks' blocks packaged /var/ossec firewall-drop
+check 'again changes nothing' changes_nothing packaged
+check 'the agent is told to send our log, and to ask the doctor' \
+  on packaged firewall-drop config check /var/ossec/etc/ossec.conf
+check 'its configuration has both' in_home packaged var/ossec/etc/ossec.conf 'firewall-drop doctor</alias>'
+check 'a further name is a link' play packaged -e '{"firewall_drop_names":["firewall-drop","firewall-drop.sh","block-ip"]}'
+check 'by which an alert blocks' blocks packaged /var/ossec block-ip
+chmod 0777 "$(root_of packaged)/var/ossec/active-response/bin"
+check 'a host that is not well fails the play, with the reason' fails_saying 'others than root' packaged
+chmod 0750 "$(root_of packaged)/var/ossec/active-response/bin"
+
+echo 'from the executable, in another home'
+check 'the role runs' play copied
+check 'an alert blocks by the name of Wazuh 5' blocks copied /opt/ossec block-ip
+check 'again changes nothing' changes_nothing copied
+echo 'newer' >"$(root_of copied)/opt/ossec/active-response/bin/firewall-drop"
+check 'after an upgrade of the agent the role puts it back' play copied
+check 'and it blocks' blocks copied /opt/ossec firewall-drop
+echo '[firewall' >"$(root_of copied)/etc/firewall-drop/config.toml"
+check 'a broken configuration fails the play, with the reason' \
+  fails_saying config.toml copied -e '{"firewall_drop_config":{}}'
+check 'what is tolerated does not fail it' \
+  play copied -e '{"firewall_drop_config":{},"firewall_drop_tolerated":["configuration"]}'
+
+echo 'without an agent'
+check 'it says so, and does nothing' fails_saying 'There is no Wazuh or OSSEC agent' agentless
+check 'nothing was put there' test ! -e "$(root_of agentless)/etc/firewall-drop"
+
+echo
+echo "$passed passed, $failed failed"
+((failed == 0))
