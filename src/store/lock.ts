@@ -2,6 +2,7 @@
 import { mkdirSync } from 'node:fs';
 import { DatabaseSync } from 'node:sqlite';
 import { AppError, describeError } from '../errors.ts';
+import { deadlineIn, sleep, type Deadline } from '../os/wait.ts';
 
 /**
  * Node can't lock files, SQLite can, and by the same fcntl locks that end with their process: no stale lock is
@@ -12,11 +13,13 @@ import { AppError, describeError } from '../errors.ts';
 export function takeWriterLock(directory: string, waitMs: number): AppError | null {
   try {
     mkdirSync(directory, { recursive: true, mode: 0o700 });
-    const lock = new DatabaseSync(`${directory}/lock`, { timeout: Math.ceil(waitMs) });
-    // Nothing is ever written, so no journal need lie about.
-    lock.exec('PRAGMA journal_mode = MEMORY');
-    lock.exec('BEGIN EXCLUSIVE');
+    const lock = new DatabaseSync(`${directory}/lock`, { timeout: 0 });
     held.push(lock);
+    // Nothing is ever written, so no journal need lie about.
+    const take = (): void => {
+      lock.exec('PRAGMA journal_mode = MEMORY; BEGIN EXCLUSIVE');
+    };
+    queueFor(take, deadlineIn(waitMs), waitMs);
     return null;
   } catch (error) {
     return isBusy(error)
@@ -30,6 +33,34 @@ export function takeWriterLock(directory: string, waitMs: number): AppError | nu
           error,
         );
   }
+}
+
+/**
+ * The longer one waits, the more often it asks, so that those who came first are served first, nearly. SQLite's own
+ * waiting is the other way round: of a hundred at once, the oldest ask every 100 ms and meet a newcomer's lock each time.
+ */
+function queueFor(take: () => void, deadline: Deadline, waitMs: number): void {
+  for (let tries = 0; ; tries += 1) {
+    try {
+      take();
+      return;
+    } catch (error) {
+      const remainingMs = deadline.remainingMs();
+      if (!isBusy(error) || remainingMs === 0) throw error;
+      sleep(Math.min(pauseMs(tries, remainingMs / waitMs), remainingMs));
+    }
+  }
+}
+
+/** Whoever meets one other run only need not wait for long. */
+const QUICK_TRIES = 10;
+const SHORTEST_PAUSE_MS = 1;
+const LONGEST_PAUSE_MS = 25;
+
+/** `patience` is the part of the wait that is left, from 1 to 0. */
+export function pauseMs(tries: number, patience: number): number {
+  if (tries < QUICK_TRIES) return SHORTEST_PAUSE_MS;
+  return SHORTEST_PAUSE_MS + (LONGEST_PAUSE_MS - SHORTEST_PAUSE_MS) * patience;
 }
 
 /** Lets others work, before the process ends. */

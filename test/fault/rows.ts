@@ -27,6 +27,7 @@ const firewall = (...titles: readonly string[]): Evidence[] =>
   at('integration/firewall.test.ts', ...titles);
 const bounds = (...titles: readonly string[]): Evidence[] =>
   at('integration/bounds.test.ts', ...titles);
+const races = (...titles: readonly string[]): Evidence[] => at('fault/races.test.ts', ...titles);
 const sweep: readonly Evidence[] = at('fault/sweep.ts', 'of $name: the next run brings');
 
 const TOOLS = 'Tools and kernel';
@@ -177,9 +178,23 @@ export const ROWS: readonly Row[] = [
   },
   {
     section: CRASHES,
-    provoke: '100 adds and deletes at once while a third process flushes',
-    outcome: 'serialisable, bounded',
-    held: [],
+    provoke:
+      '100 adds and deletes at once, of the same and of different addresses, by execd and by people; with each backend',
+    outcome:
+      'all succeed, bounded; books, kernel and the last line agree, and one delete leaves nothing',
+    held: races('100 add and delete the same and different addresses'),
+  },
+  {
+    section: CRASHES,
+    provoke: '40 at once while a third process flushes all the while; with each backend',
+    outcome: 'status 0 or a told failure; one `restore` makes kernel and books agree',
+    held: races('40 do, and somebody flushes all the while'),
+  },
+  {
+    section: CRASHES,
+    provoke: '25 at once while another program has the legacy xtables lock',
+    outcome: 'all succeed once it lets go',
+    held: races('25 at once while another program has the xtables lock'),
   },
   {
     section: CRASHES,
@@ -270,7 +285,10 @@ export const INVARIANTS: readonly (Pick<Row, 'held'> & { readonly name: string }
   },
   {
     name: 'One address, one rule',
-    held: books('30 adds of one address', 'two notations are one address'),
+    held: [
+      ...books('30 adds of one address', 'two notations are one address'),
+      ...races('100 add and delete the same and different addresses'),
+    ],
   },
   {
     name: 'Only our own',

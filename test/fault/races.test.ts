@@ -1,0 +1,164 @@
+// A hundred at once: whoever comes first, the outcome is one that some order gives, and everybody is done in time.
+import type { ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
+import type { RunResult } from '../support/host.ts';
+import { createVictim, type Victim } from '../support/victim.ts';
+import { eventually } from '../support/wait.ts';
+import {
+  BACKENDS,
+  type BackendName,
+  findDisagreements,
+  flushKernel,
+  readBooks,
+  verbsAbout,
+} from './kernel.ts';
+import { countProvoked } from './provoked.ts';
+
+/** Not neighbours: nftables may print those as a range. */
+const SAME = ['203.0.113.7', '203.0.113.9', '2001:db8:ffff::7'] as const;
+const OTHERS = Array.from({ length: 25 }, (_, index) => `198.51.100.${2 * index + 1}`);
+/** All wait for each other, and on a machine that is busy with other tests that may be longer than for 10 s. */
+const PATIENCE_SECONDS = 60;
+const BOUND_MS = PATIENCE_SECONDS * 1000;
+
+const FIREWALL = 69;
+
+let victim: Victim;
+beforeAll(async () => {
+  victim = await createVictim();
+});
+afterEach(() => {
+  victim.reset();
+  flushKernel(victim);
+});
+afterAll(() => victim.dispose());
+
+function configure(backend: BackendName): void {
+  victim.configure(`[firewall]\nbackend = "${backend}"\n[limits]
+    lock_wait_seconds = ${PATIENCE_SECONDS}\ntotal_seconds = ${2 * PATIENCE_SECONDS}`);
+}
+
+interface Ended extends RunResult {
+  readonly what: string;
+}
+
+async function person(verb: 'add' | 'delete', address: string): Promise<Ended> {
+  return { what: `a person’s ${verb} ${address}`, ...(await victim.start([verb, address]).ended) };
+}
+
+async function execd(verb: 'add' | 'delete', address: string): Promise<Ended> {
+  const asked = verb === 'add' ? victim.startAdd(address) : victim.startDelete(address);
+  return { what: `${verb} ${address}`, ...(await asked) };
+}
+
+/** Half about addresses of their own, of which some are released at once; half about the same three; among them persons. */
+function storm(count: number): Promise<Ended>[] {
+  const same = (index: number): string => SAME[index % SAME.length] ?? SAME[0];
+  const other = (index: number): string => OTHERS[index % OTHERS.length] ?? OTHERS[0] ?? '';
+  return Array.from({ length: count }, (_, index) => {
+    const round = Math.floor(index / 4);
+    if (index % 20 === 3) return person(index % 40 === 3 ? 'add' : 'delete', same(round));
+    switch (index % 4) {
+      case 0:
+        return execd('add', other(round));
+      case 1:
+        return execd('add', same(round));
+      case 2:
+        return execd(round % 2 === 0 ? 'delete' : 'add', same(round + 1));
+      default:
+        return execd(round % 3 === 0 ? 'delete' : 'add', other(round));
+    }
+  });
+}
+
+/** The last line about an address says what it is, since lines are written in the order of what was done. */
+function expectLastWord(addresses: readonly string[]): void {
+  const { phases } = readBooks(victim);
+  for (const address of addresses) {
+    const done = verbsAbout(victim, address).filter((verb) => verb !== 'failed' && verb !== 'kept');
+    const last = done.at(-1) ?? 'delete';
+    expect({ address, blocked: phases.has(address) }).toEqual({
+      address,
+      blocked: last !== 'delete',
+    });
+  }
+}
+
+const EVERYBODY = [...SAME, ...OTHERS];
+
+/** All is released, and nothing at all is left. */
+function clearUp(backend: BackendName): void {
+  expect(victim.person(['delete', ...EVERYBODY]).status).toBe(0);
+  expect(readBooks(victim).phases).toEqual(new Map());
+  expect(findDisagreements(victim, backend)).toEqual([]);
+}
+
+describe.each(BACKENDS)('%s: processes at once', (backend) => {
+  test('100 add and delete the same and different addresses: all succeed, and the last word holds', async () => {
+    configure(backend);
+    const beganMs = performance.now();
+    const ended = await Promise.all(storm(100));
+    expect(performance.now() - beganMs).toBeLessThan(BOUND_MS);
+    expect(ended.filter(({ status, stderr }) => status !== 0 || stderr !== '')).toEqual([]);
+    expect(findDisagreements(victim, backend)).toEqual([]);
+    expectLastWord(EVERYBODY);
+    clearUp(backend);
+    countProvoked();
+  });
+
+  test('40 do, and somebody flushes all the while: the truth is told, and one restore makes it whole', async () => {
+    configure(backend);
+    const flusher = flushAllTheWhile(backend);
+    const beganMs = performance.now();
+    const ended = await Promise.all(storm(40));
+    expect(performance.now() - beganMs).toBeLessThan(BOUND_MS);
+    // Nobody was killed for being in the way.
+    expect(flusher.exitCode ?? flusher.signalCode).toBeNull();
+    flusher.kill('SIGKILL');
+    await once(flusher, 'close');
+    const odd = ended.filter(({ status, stderr }) => {
+      return status !== 0 && !(status === FIREWALL && stderr.includes('keeps changing the rules'));
+    });
+    expect(odd).toEqual([]);
+    expect(ended.filter(({ status }) => status === 0).length).toBeGreaterThan(20);
+    expect(victim.person(['restore']).status).toBe(0);
+    expect(findDisagreements(victim, backend)).toEqual([]);
+    expectLastWord(EVERYBODY);
+    clearUp(backend);
+    countProvoked();
+  });
+});
+
+const FLUSHES: Readonly<Record<BackendName, string>> = {
+  iptables: 'iptables -w -F; ip6tables -w -F',
+  ipset: 'iptables -w -F; ip6tables -w -F; ipset flush',
+  nftables: 'nft flush ruleset',
+};
+
+function flushAllTheWhile(backend: BackendName): ChildProcess {
+  const script = `while :; do ${FLUSHES[backend]}; sleep 0.1; done`;
+  return victim.host.spawn(['bash', '-c', script], { stdio: ['ignore', 'ignore', 'ignore'] });
+}
+
+test('iptables-legacy: 25 at once while another program has the xtables lock, and then lets go', async () => {
+  victim.host.useIptables('legacy');
+  configure('iptables');
+  const script = 'exec 9>/run/xtables.lock; flock 9; echo held; read -r _; exit 0';
+  const holder = victim.host.spawn(['bash', '-c', script]);
+  let said = '';
+  holder.stdout?.on('data', (chunk: Buffer) => (said += chunk.toString()));
+  await eventually('the lock to be held', () => said.includes('held'));
+  const runs = OTHERS.map((address) => execd('add', address));
+  await eventually('one to wait for it', () => {
+    return (
+      victim.host.run(['pgrep', '--ns', String(victim.host.pid), '-f', 'restore']).status === 0
+    );
+  });
+  holder.stdin?.end();
+  const ended = await Promise.all(runs);
+  expect(ended.filter(({ status }) => status !== 0)).toEqual([]);
+  expect(findDisagreements(victim, 'iptables')).toEqual([]);
+  clearUp('iptables');
+  victim.host.useIptables('nft');
+});
