@@ -39,9 +39,14 @@ const USUAL_PLACES = [
 
 /** The files of a home that are there. Throws `BAD_DATA` when none is. */
 export function usualFiles(home: string): string[] {
-  const found = USUAL_PLACES.map((place) => join(home, place)).filter(exists);
+  const found = presentFiles(home);
   if (found.length > 0) return found;
   throw new AppError('BAD_DATA', `${home} has none of ${USUAL_PLACES.join(', ')}: name a file`);
+}
+
+/** The same, and none where none is. */
+export function presentFiles(home: string): string[] {
+  return USUAL_PLACES.map((place) => join(home, place)).filter(exists);
 }
 
 function exists(path: string): boolean {
@@ -132,7 +137,7 @@ function judge(
   ];
 }
 
-/** A page that was copied as a whole may have thousands. */
+/** What was told is mended first: then it is less. */
 const MOST_MISTAKES = 50;
 
 function tellMistakes(mistakes: readonly XmlMistake[]): Diagnosis[] {
@@ -141,7 +146,7 @@ function tellMistakes(mistakes: readonly XmlMistake[]): Diagnosis[] {
   });
   const next = mistakes[MOST_MISTAKES];
   if (next === undefined) return told;
-  const cause = `from here on ${mistakes.length - MOST_MISTAKES} more are not told`;
+  const cause = 'from here on further mistakes are not told';
   return [...told, diagnose('error', next, cause, 'mend those above, and check again')];
 }
 

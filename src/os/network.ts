@@ -93,3 +93,10 @@ function readTable(path: string): string {
     return '';
   }
 }
+
+/** Loopback has IPv6 wherever the kernel does; only other addresses can be reached. */
+export function hasIpv6(): boolean {
+  return ownAddresses().some(({ address, interfaceName }) => {
+    return address.family === 6 && interfaceName !== 'lo';
+  });
+}

@@ -110,7 +110,7 @@ describe('stands as it should', () => {
   test('where all is well, and tried for real', () => {
     const { status, stdout } = doctor('--test');
     expect(status).toBe(0);
-    expect(steady(stdout).split('\n').slice(-4)).toMatchSnapshot();
+    expect(steady(stdout).split('\n').slice(-6)).toMatchSnapshot();
   });
 
   test.each([
@@ -232,6 +232,24 @@ describe('notices', () => {
     );
   });
 
+  test('files of the agent that do not say what was meant', () => {
+    victim.host.writeFile(
+      '/var/ossec/etc/ossec.conf',
+      '<ossec_config>\n  <global>“</ossec_config>',
+    );
+    const broken = told('agent files');
+    victim.host.writeFile(
+      '/var/ossec/etc/ossec.conf',
+      '<ossec_config><active-response>\n<disabled>yes</disabled></active-response></ossec_config>',
+    );
+    const off = told('agent files');
+    victim.host.remove('/var/ossec/etc/ossec.conf');
+    expect(broken).toMatch(
+      /^problem: .*ossec\.conf, line 2: <\/ossec_config> stands where <global>/,
+    );
+    expect(off).toMatch(/^warning: .*ossec\.conf, line 2: active responses are disabled here/);
+  });
+
   test('a timer that is set up and does not run', () => {
     victim.host.remove(STATE);
     expect(told('timer')).toMatch(/^warning: .*cron\.d.* it last ran: never$/);
@@ -330,7 +348,29 @@ describe('--test', () => {
     expect(victim.log().map((line) => line.split(' ').slice(7, 10).join(' '))).toEqual([
       'add - 192.0.2.254',
       'delete - 192.0.2.254',
+      'add - 2001:db8:ffff:ffff::254',
+      'delete - 2001:db8:ffff:ffff::254',
     ]);
+  });
+
+  test('leaves IPv6 out where the host has none', () => {
+    victim.host.must(['ip', 'link', 'set', 'eth0', 'down']);
+    victim.host.must(['ip', 'link', 'set', 'eth1', 'down']);
+    const tried = told('test', document('--test'));
+    for (const end of ['eth0', 'eth1']) victim.host.must(['ip', 'link', 'set', end, 'up']);
+    victim.host.must(['ip', 'address', 'replace', '2001:db8::5/64', 'dev', 'eth0']);
+    expect(tried.split('\n').map((line) => line.split(':').slice(0, 2).join(':'))).toEqual([
+      'ok: block 192.0.2.254',
+      'ok: release 192.0.2.254',
+    ]);
+  });
+
+  test('tries IPv4 and says so of IPv6, where that can not be filtered', () => {
+    victim.configure('[firewall]\nbackend = "iptables"\n');
+    victim.host.remove('/etc/alternatives/ip6tables-restore');
+    victim.host.remove('/etc/alternatives/ip6tables-save');
+    const tried = told('test', document('--test'));
+    expect(tried).toMatch(/^ok: block 192\.0\.2\.254: [^]*^problem: IPv6 could not be tried: /m);
   });
 
   test('takes no address that is blocked, protected or used by a rule', () => {

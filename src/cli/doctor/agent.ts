@@ -5,10 +5,12 @@ import { parseNetwork } from '../../ban/address.ts';
 import { formatProblem, parseConfig } from '../../config.ts';
 import { CONFIG_FILE } from '../../house/files.ts';
 import { ownerText } from '../../os/accounts.ts';
+import { printable } from '../../os/printable.ts';
 import { at, parseJson, type Json } from '../../wazuh/json.ts';
 import { longestTimeout, type ConfiguredTimeout } from '../../wazuh/agent.ts';
 import { formatDuration } from '../duration.ts';
-import { defineCheck, ok, problem, warning, type Finding } from './check.ts';
+import { checkFiles, presentFiles } from '../check-files.ts';
+import { defineCheck, ok, problem, warning, type Finding, type Scene } from './check.ts';
 import {
   isWritableByOthers,
   lstatOrNull,
@@ -112,6 +114,42 @@ export function judgeTimeouts({ file, name, timeouts, longest }: TimeoutFacts): 
     `a response with ${name} has timeout 0 (${seconds}): its blocks never end by themselves`,
     'give each <active-response> of the manager a <timeout>, unless you mean it',
   );
+}
+
+export interface FilesFacts {
+  /** Those that are there. */
+  readonly files: readonly string[];
+  readonly findings: readonly CheckedFinding[];
+}
+
+type CheckedFinding = ReturnType<typeof checkFiles>[number];
+
+export const agentFiles = defineCheck({
+  name: 'agent files',
+  look: ({ house, processes }): FilesFacts => {
+    const { home } = house.place;
+    const files = presentFiles(home);
+    return { files, findings: checkFiles(files, dialectOf(home, processes)) };
+  },
+  judge: judgeFiles,
+});
+
+/** Before Wazuh 4.2 and in OSSEC, other things are meant by the same words. */
+function dialectOf(home: string, processes: Scene['processes']): 'wazuh' | 'ossec' {
+  const isOssec = processes.some(({ name }) => name === 'ossec-execd');
+  return isOssec || statOrNull(`${home}/etc/ossec-init.conf`) !== null ? 'ossec' : 'wazuh';
+}
+
+export function judgeFiles({ files, findings }: FilesFacts): Finding {
+  if (files.length === 0) return ok('no ossec.conf and no ar.conf to check');
+  const [worst] = findings.toSorted((one, other) => one.severity.localeCompare(other.severity));
+  const names = files.join(', ');
+  if (worst === undefined) return ok(`nothing wrong in ${names}`);
+  const { file, line, cause, severity } = worst;
+  const more = findings.length > 1 ? `, and ${findings.length - 1} more` : '';
+  const what = printable(`${file}, line ${line}: ${cause}${more}`);
+  const fix = 'firewall-drop config check has the places and what to do';
+  return severity === 'error' ? problem(what, fix) : warning(what, fix);
 }
 
 export interface LogFacts {

@@ -8,7 +8,7 @@ import { droppedSource } from '../../firewall/iptables.ts';
 import { readSavedRules } from '../../firewall/saved.ts';
 import type { House } from '../../house/house.ts';
 import { SAVED_RULES } from '../../house/saved-rules.ts';
-import { ownAddresses } from '../../os/network.ts';
+import { hasIpv6 } from '../../os/network.ts';
 import { findProgram, run } from '../../os/run.ts';
 import { isServiceActive } from '../../os/services.ts';
 import {
@@ -70,13 +70,6 @@ export const programs: readonly Check[] = PROGRAMS.map(({ check, from, neededBy 
 function restoreProgram(base: string, { config }: House): string {
   const { variant } = config.firewall;
   return variant === 'auto' ? `${base}-restore` : `${base}-${variant}-restore`;
-}
-
-/** Loopback has IPv6 wherever the kernel does; only other addresses can be reached. */
-function hasIpv6(): boolean {
-  return ownAddresses().some(({ address, interfaceName }) => {
-    return address.family === 6 && interfaceName !== 'lo';
-  });
 }
 
 export function variantOf(path: string): Variant | null {

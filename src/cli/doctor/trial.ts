@@ -1,21 +1,38 @@
-// `doctor --test`: blocks and releases a documentation address for real, and looks at kernel, log and books each time.
+// `doctor --test`: blocks and releases documentation addresses for real, and looks at kernel, log and books each time.
 import { block } from '../../ban/block.ts';
-import { parseAddress, type Address } from '../../ban/address.ts';
+import { parseAddress, type Address, type Family } from '../../ban/address.ts';
 import { incidentAt, type Incident, type Verb } from '../../ban/ban.ts';
 import { findProtection } from '../../ban/protect.ts';
 import { unblock } from '../../ban/unblock.ts';
 import { AppError, describeError } from '../../errors.ts';
 import { findVerdict } from '../../firewall/verdict.ts';
 import type { House } from '../../house/house.ts';
+import { hasIpv6 } from '../../os/network.ts';
 import type { LogMark } from '../../store/store.ts';
 import { ok, problem, type Finding } from './check.ts';
 
 /** Should this very process be killed half-way, the block ends by itself after so long. */
 const NET_SECONDS = 60;
 
+/** Nobody's, by RFC 5737 and RFC 3849: but a test host may use them, and a person may have blocked some of them. */
+const NOBODYS: Readonly<Record<Family, string>> = { 4: '192.0.2.', 6: '2001:db8:ffff:ffff::' };
+const HIGHEST = 254;
+
 /** What was seen, one finding for each step. Nothing stays, also when a step fails. */
 export function tryOut(house: House): Finding[] {
-  const address = findUnused(house);
+  const families: readonly Family[] = hasIpv6() ? [4, 6] : [4];
+  return families.flatMap((family) => {
+    try {
+      return tryFamily(house, family);
+    } catch (error) {
+      const what = `IPv${family} could not be tried: ${describeError(error)}`;
+      return [problem(what, 'mend that first')];
+    }
+  });
+}
+
+function tryFamily(house: House, family: Family): Finding[] {
+  const address = findUnused(house, family);
   const findings: Finding[] = [];
   try {
     findings.push(tryStep(house, address, 'add'));
@@ -26,18 +43,18 @@ export function tryOut(house: House): Finding[] {
   return findings;
 }
 
-/** TEST-NET-1 (RFC 5737) is nobody's: but a test host may use it, and a person may have blocked some of it. */
-function findUnused(house: House): Address {
-  const { rules } = house.firewall.census(4);
+function findUnused(house: House, family: Family): Address {
+  const { rules } = house.firewall.census(family);
   const entries = house.protectedEntries();
-  for (let last = 254; last > 0; last -= 1) {
-    const address = parseAddress(`192.0.2.${last}`);
+  for (let last = HIGHEST; last > 0; last -= 1) {
+    const address = parseAddress(`${NOBODYS[family]}${last}`);
     if (address === null || findProtection(address, entries) !== null) continue;
     if (house.store.find(address) !== null) continue;
     if (rules.some(({ spec }) => spec.includes(`${address.text}/`))) continue;
     return address;
   }
-  throw new AppError('BAD_DATA', 'every address of 192.0.2.0/24 is in use: nothing to try with');
+  const all = `${NOBODYS[family]}1 to ${HIGHEST}`;
+  throw new AppError('BAD_DATA', `every address from ${all} is in use: nothing to try with`);
 }
 
 function tryStep(house: House, address: Address, verb: 'add' | 'delete'): Finding {
@@ -82,7 +99,7 @@ interface Step {
 }
 
 function whatIsMissing(house: House, { address, verb, incident, mark }: Step): string[] {
-  const census = house.firewall.census(4);
+  const census = house.firewall.census(address.family);
   const isBlocked = verb === 'add';
   const missing: string[] = [];
   if (census.held.has(address.text) !== isBlocked) {
@@ -104,6 +121,6 @@ function whatIsMissing(house: House, { address, verb, incident, mark }: Step): s
 }
 
 function chainsOf({ firewall }: House, address: Address): string {
-  const chains = firewall.census(4).held.get(address.text)?.chains ?? [];
+  const chains = firewall.census(address.family).held.get(address.text)?.chains ?? [];
   return chains.length > 0 ? chains.join(' and ') : firewall.backendName;
 }

@@ -63,14 +63,16 @@ export function readXml(text: string): XmlDocument {
   const place = placesIn(text);
   const roots: Element[] = [];
   const open: OpenElement[] = [];
-  const mistakes: RawMistake[] = [];
+  let first: RawMistake | undefined;
   let closed: OpenElement | undefined;
-  parser.on('error', ({ message }) => {
-    mistakes.push({
+  parser.on('error', (error) => {
+    const { message } = error;
+    first ??= {
       message: message.replace(/^[0-9]+:[0-9]+: /, ''),
       offset: Math.max(0, parser.position - 1),
       element: message.includes('unexpected close') ? closed : open.at(-1),
-    });
+    };
+    throw error;
   });
   parser.on('opentagstart', ({ name }) => {
     const offset = text.lastIndexOf(`<${name}`, parser.position - 1);
@@ -92,13 +94,20 @@ export function readXml(text: string): XmlDocument {
   parser.on('closetag', () => {
     const element = open.pop();
     closed = element;
-    if (element === undefined || mistakes.length > 0) return;
+    if (element === undefined) return;
     (open.at(-1)?.children ?? roots).push(finish(element, text, place));
   });
-  parser.write(text).close();
-  const [first] = mistakes;
+  try {
+    parser.write(text).close();
+  } catch (error) {
+    // What follows is guessed, and of a text full of mistakes it takes minutes.
+    if (first === undefined) throw error;
+  }
   return { roots, mistakes: first === undefined ? [] : explainAll(first, text, place) };
 }
+
+/** A page that was copied as a whole may have thousands. */
+const MOST_SLIPS = 1000;
 
 function explainAll(
   first: RawMistake,
@@ -106,7 +115,7 @@ function explainAll(
   place: (offset: number) => Position,
 ): XmlMistake[] {
   const slip = causeOf(first, text, place);
-  return [slip, ...findSlips(text).filter(([offset]) => offset !== slip[0])]
+  return [slip, ...findSlips(text, MOST_SLIPS).filter(([offset]) => offset !== slip[0])]
     .sort(([one], [other]) => one - other)
     .map(([offset, cause, fix]) => ({ ...place(offset), cause, fix }));
 }

@@ -1,0 +1,412 @@
+// What doctor makes of what it saw: each judge with facts that no test host can be brought to have, or only slowly.
+import { describe, expect, test } from '@jest/globals';
+import { addressOf } from '../../support/workshop.ts';
+import {
+  judgeAgent,
+  judgeConfig,
+  judgeFiles,
+  judgeLog,
+  judgeTimeouts,
+  versionOf,
+  type AgentFacts,
+  type FilesFacts,
+  type LogFacts,
+  type TimeoutFacts,
+} from '../../../../src/cli/doctor/agent.ts';
+import {
+  judgeBoot,
+  judgeClock,
+  judgeOrder,
+  judgeOutcomes,
+  judgeStore,
+  judgeTimer,
+  type ClockFacts,
+  type OrderFacts,
+  type StoreFacts,
+  type TimerFacts,
+} from '../../../../src/cli/doctor/books.ts';
+import type { Finding } from '../../../../src/cli/doctor/check.ts';
+import {
+  judgeExecutable,
+  judgeRecord,
+  recordedSum,
+  type ExecutableFacts,
+} from '../../../../src/cli/doctor/executable.ts';
+import {
+  judgeKernel,
+  judgeNeighbours,
+  judgeProgram,
+  judgeSaved,
+  judgeVariants,
+  readSaved,
+  type NeighbourFacts,
+  type VariantFacts,
+} from '../../../../src/cli/doctor/firewall.ts';
+import type { HistoryRecord } from '../../../../src/store/store.ts';
+
+const NOON_MS = Date.UTC(2026, 4, 7, 12);
+const SUM = 'a'.repeat(64);
+
+/** `state: what` of each finding. */
+function told(findings: Finding | readonly Finding[]): string[] {
+  return [findings].flat().map(({ state, what }) => `${state}: ${what}`);
+}
+
+/** Whatever is not well has something to do about it. */
+function expectTold(findings: Finding | readonly Finding[], expected: readonly RegExp[]): void {
+  const lines = told(findings);
+  expect(lines).toHaveLength(expected.length);
+  expected.forEach((pattern, index) => {
+    expect(lines[index]).toMatch(pattern);
+  });
+  for (const { state, fix } of [findings].flat())
+    expect({ state, hasFix: fix !== undefined && fix !== '' }).toEqual({
+      state,
+      hasFix: state !== 'ok',
+    });
+}
+
+describe('the executable', () => {
+  const GOOD: ExecutableFacts = {
+    home: '/var/ossec',
+    path: '/var/ossec/active-response/bin/firewall-drop',
+    own: '/usr/bin/firewall-drop',
+    stats: { uid: 0, gid: 0, mode: 0o100750, size: 100 },
+    sha256: SUM,
+    isOurs: true,
+    looseDirectories: [],
+  };
+  const stats = (uid: number, mode: number): Partial<ExecutableFacts> => ({
+    stats: { uid, gid: 0, mode, size: 100 },
+  });
+
+  test.each<[string, Partial<ExecutableFacts>, RegExp[]]>([
+    ['root’s and closed', {}, [/^ok: .*firewall-drop, \S+ 0750, sha256 a{64}$/]],
+    ['missing', { stats: null }, [/^problem: .* is not there$/]],
+    ['another program', { isOurs: false }, [/^problem: .* is another program \(100 bytes\)/]],
+    ['somebody else’s', stats(1000, 0o100750), [/^problem: .* belongs to .*who can change it$/]],
+    ['writable by its group', stats(0, 0o100770), [/^problem: .* mode 0770: others than root/]],
+    ['not to be started', stats(0, 0o100640), [/^problem: .* mode 0640: it can't be started$/]],
+    [
+      'all of that',
+      { ...stats(1000, 0o100622), looseDirectories: ['/var/ossec', '/opt'] },
+      [/belongs to/, /others than root can change what runs/, /started/, /lies in \/var/, /\/opt$/],
+    ],
+  ])('%s', (_, change, expected) => {
+    expectTold(judgeExecutable({ ...GOOD, ...change }), expected);
+  });
+
+  test('is the file of its package, or not', () => {
+    const record = '/usr/bin/SHA256SUMS';
+    expectTold(judgeRecord({ record: null, recorded: '', actual: '' }), [/^ok: installed by hand/]);
+    expectTold(judgeRecord({ record, recorded: SUM, actual: SUM }), [/^ok: .* agrees$/]);
+    expectTold(judgeRecord({ record, recorded: '', actual: SUM }), [/^problem: .* has no sum/]);
+    expectTold(judgeRecord({ record, recorded: SUM, actual: 'b' }), [/^problem: it is not the/]);
+  });
+
+  test.each([
+    [`${SUM}  firewall-drop\n`, SUM],
+    [`${SUM} *./usr/bin/firewall-drop\n`, SUM],
+    [`${SUM}  firewall-drop.1\n${'b'.repeat(64)}  x/firewall-drop\n`, 'b'.repeat(64)],
+    [`${SUM}  firewall-drop.sh\n`, ''],
+    [`${SUM.slice(1)}  firewall-drop\n`, ''],
+    ['', ''],
+  ])('its recorded sum in %j', (text, sum) => {
+    expect(recordedSum(text)).toBe(sum);
+  });
+});
+
+describe('the agent', () => {
+  const GOOD: AgentFacts = {
+    home: '/var/ossec',
+    isThere: true,
+    version: 'v4.14.7',
+    execd: 'wazuh-execd',
+  };
+
+  test.each<[string, Partial<AgentFacts>, RegExp]>([
+    ['runs', {}, /^ok: v4\.14\.7, wazuh-execd runs$/],
+    ['does not run', { execd: '' }, /^problem: v4\.14\.7, and no execd runs/],
+    [
+      'is of a version that no file tells',
+      { version: '' },
+      /^ok: of a version that no file tells,/,
+    ],
+    ['is not there', { isThere: false }, /^problem: no agent in \/var\/ossec$/],
+  ])('%s', (_, change, expected) => {
+    expectTold(judgeAgent({ ...GOOD, ...change }), [expected]);
+  });
+
+  test.each([
+    ['{"version":"4.14.7"}', ['VERSION="v4.1.5"'], '4.14.7'],
+    [null, [null, 'NAME="OSSEC"\nVERSION="v4.1.5"\n'], '4.1.5'],
+    ['{"version":4}', ['VERSION="3.7.0"'], '3.7.0'],
+    ['{"version":"4.1', [null], ''],
+    [null, [], ''],
+  ])('has its version from %j or %j', (json, inits, version) => {
+    expect(versionOf(json, inits)).toBe(version);
+  });
+
+  const TIMEOUTS: TimeoutFacts = {
+    file: '/var/ossec/etc/shared/ar.conf',
+    name: 'firewall-drop',
+    timeouts: [
+      { executable: 'firewall-drop', seconds: 600 },
+      { executable: 'firewall-drop', seconds: 3600 },
+      { executable: 'restart-wazuh', seconds: 0 },
+    ],
+    longest: 3600,
+  };
+
+  test.each<[string, Partial<TimeoutFacts>, RegExp]>([
+    ['two that end', {}, /^ok: 2 with firewall-drop \(600 s, 3600 s\), no block longer than 1h$/],
+    ['one that does not end', { longest: null }, /^warning: .* timeout 0 .*: its blocks never end/],
+    ['none of ours', { name: 'block-ip' }, /^warning: .* has no response with block-ip/],
+    ['none at all', { timeouts: [], longest: null }, /^warning: .* the manager asks for nothing/],
+  ])('was told of responses: %s', (_, change, expected) => {
+    expectTold(judgeTimeouts({ ...TIMEOUTS, ...change }), [expected]);
+  });
+
+  const found = (severity: 'error' | 'warning', cause: string): FilesFacts['findings'][number] => {
+    return { severity, cause, fix: 'x', line: 7, column: 1, file: '/f', source: '' };
+  };
+  test.each<[string, FilesFacts, RegExp]>([
+    ['none', { files: [], findings: [] }, /^ok: no ossec\.conf/],
+    ['in order', { files: ['/f', '/g'], findings: [] }, /^ok: nothing wrong in \/f, \/g$/],
+    [
+      'with a warning',
+      { files: ['/f'], findings: [found('warning', 'doubtful')] },
+      /^warning: \/f, line 7: doubtful$/,
+    ],
+    [
+      'with an error behind a warning, which a terminal would obey',
+      { files: ['/f'], findings: [found('warning', 'doubtful'), found('error', 'bad\u001b[2J')] },
+      /^problem: \/f, line 7: bad\\u001b\[2J, and 1 more$/,
+    ],
+  ])('has files: %s', (_, facts, expected) => {
+    expectTold(judgeFiles(facts), [expected]);
+  });
+
+  test('has a configuration that is told of line by line', () => {
+    expectTold(judgeConfig({ isThere: false, problems: [] }), [/^ok: no .*: the defaults hold$/]);
+    expectTold(judgeConfig({ isThere: true, problems: [] }), [/^ok: .* is understood$/]);
+    expectTold(judgeConfig({ isThere: true, problems: ['a', 'b'] }), [/: a$/, /: b$/]);
+  });
+});
+
+describe('the log', () => {
+  const GOOD: LogFacts = {
+    path: '/var/ossec/logs/active-responses.log',
+    stats: { uid: 990, gid: 990, mode: 0o100660, nlink: 1, kind: 'file' },
+    directory: { uid: 990, gid: 990 },
+    trouble: '',
+  };
+  const stats = (change: Partial<NonNullable<LogFacts['stats']>>): Partial<LogFacts> => ({
+    stats: { uid: 990, gid: 990, mode: 0o100660, nlink: 1, kind: 'file', ...change },
+  });
+
+  test.each<[string, Partial<LogFacts>, RegExp, string | undefined]>([
+    ['is in order', {}, /^ok: .* 0660, can be written to$/, undefined],
+    ['has no directory', { directory: null }, /^problem: .* no alert would come/, undefined],
+    ['is not there', { stats: null }, /^warning: .* is not there yet/, 'make the log'],
+    ['is a link', stats({ kind: 'link' }), /^problem: .* is a symbolic link/, undefined],
+    ['is a pipe', stats({ kind: 'other' }), /^problem: .* not a regular file/, undefined],
+    ['has two names', stats({ nlink: 2 }), /^problem: .* with one name/, undefined],
+    ['can’t be opened', { trouble: 'EROFS' }, /^problem: .* written to: EROFS$/, undefined],
+    ['is anybody’s', stats({ mode: 0o100662 }), /^problem: .* anybody can write/, 'mend the log'],
+    ['is another group’s', stats({ gid: 0 }), /^warning: .* can't read it$/, 'mend the log'],
+    ['is its owner’s alone', stats({ mode: 0o100600 }), /^warning: .* can't read/, 'mend the log'],
+  ])('%s', (_, change, expected, remedy) => {
+    const finding = judgeLog({ ...GOOD, ...change });
+    expectTold(finding, [expected]);
+    expect(finding.remedy).toBe(remedy);
+  });
+});
+
+describe('the books', () => {
+  const GOOD: StoreFacts = {
+    volatile: false,
+    unsound: [],
+    directoryMode: '0700',
+    fileMode: '0600',
+  };
+
+  test.each<[string, Partial<StoreFacts>, RegExp]>([
+    ['are sound', {}, /^ok: .* is sound, 0700 and 0600$/],
+    ['are new', { fileMode: null }, /^ok: .* 0700 and new$/],
+    ['can’t be used', { volatile: true }, /^problem: .* can't be used/],
+    ['are damaged', { unsound: ['page 3', 'page 4'] }, /^problem: .* damaged: page 3; page 4$/],
+    ['are in an open directory', { directoryMode: '0755' }, /^warning: .* others can read/],
+    ['are open themselves', { fileMode: '0644' }, /^warning: .* others can read/],
+  ])('%s', (_, change, expected) => {
+    expectTold(judgeStore({ ...GOOD, ...change }), [expected]);
+  });
+
+  const address = addressOf('203.0.113.9');
+  const ban = { address, phase: 'blocked', sinceMs: 0, holds: [] } as const;
+  const held = { address, chains: ['INPUT'], packets: 0, bytes: 0 };
+  const command = { program: 'iptables-restore', args: [], input: '' };
+  const AGREED: OrderFacts = {
+    drift: { missing: [], unknown: [], steps: [] },
+    trouble: '',
+    bans: 3,
+    unfinished: 0,
+  };
+
+  test.each<[string, Partial<OrderFacts>, RegExp[]]>([
+    ['agree', {}, [/^ok: 3 blocks, each of them first in line and once$/]],
+    ['can’t be compared', { drift: null, trouble: 'no iptables' }, [/^problem: .* no iptables$/]],
+    ['have something begun', { unfinished: 2 }, [/^problem: 2 changes were begun/]],
+    [
+      'have bans without a rule',
+      { drift: { missing: [ban], unknown: [], steps: [command] } },
+      [/^problem: 1 bans have no rule, among them 203\.0\.113\.9$/],
+    ],
+    [
+      'have bans behind an ACCEPT',
+      { drift: { missing: [], unknown: [], steps: [command] } },
+      [/^problem: our rules are not first in line/],
+    ],
+    [
+      'lack rules, and something else is wrong as well',
+      { unfinished: 1, drift: { missing: [], unknown: [held], steps: [] } },
+      [/^problem: 1 changes/, /^warning: 1 drop rules of our shape are in no book/],
+    ],
+  ])('and the kernel %s', (_, change, expected) => {
+    expectTold(judgeOrder({ ...AGREED, ...change }), expected);
+  });
+
+  test.each<[string, TimerFacts, RegExp]>([
+    ['lives', { callers: ['x.timer'], silenceSeconds: 30 }, /^ok: x\.timer, last run 30s ago$/],
+    ['is late', { callers: ['x'], silenceSeconds: 301 }, /^warning: .* it last ran: 5m 1s ago$/],
+    ['never ran', { callers: ['x'], silenceSeconds: null }, /^warning: .* it last ran: never$/],
+    ['ran in the future', { callers: ['x'], silenceSeconds: -9 }, /^ok: x, last run 0s ago$/],
+    ['is not set up', { callers: [], silenceSeconds: 5 }, /^warning: nothing calls .*5s ago/],
+  ])('end blocks in time: the timer %s', (_, facts, expected) => {
+    expectTold(judgeTimer(facts), [expected]);
+  });
+
+  test('come back at boot, or not', () => {
+    expectTold(judgeBoot({ callers: ['a', 'b'] }), [/^ok: blocks come back by a, b$/]);
+    expectTold(judgeBoot({ callers: [] }), [/^warning: nothing calls firewall-drop restore/]);
+  });
+
+  const CLOCK: ClockFacts = { nowMs: NOON_MS, latestMs: NOON_MS - 1, service: 'chronyd' };
+  test.each<[string, Partial<ClockFacts>, RegExp]>([
+    ['is kept', {}, /^ok: 2026-05-07 12:00:00 UTC, kept by chronyd$/],
+    ['is kept by nobody', { service: '' }, /^ok: .*, no time service seen$/],
+    ['was set back', { latestMs: NOON_MS + 1 }, /^warning: .* it was set back$/],
+    ['is of long ago', { nowMs: 0, latestMs: null }, /^problem: it is not 1970-01-01/],
+  ])('have times that are true: the clock %s', (_, change, expected) => {
+    expectTold(judgeClock({ ...CLOCK, ...change }), [expected]);
+  });
+
+  test('tell the last outcomes, and warn of what failed', () => {
+    const record = (verb: 'add' | 'failed'): HistoryRecord => ({
+      id: 1,
+      atMs: NOON_MS,
+      outcome: { verb, address, incident: { alertId: '1.2', ruleId: '3' } },
+      origin: null,
+      reason: 'scan',
+    });
+    expectTold(judgeOutcomes([]), [/^ok: nothing has happened yet$/]);
+    expectTold(judgeOutcomes([record('add')]), [/^ok: the last 1, none failed$/]);
+    const finding = judgeOutcomes([record('add'), record('failed')]);
+    expectTold(finding, [/^warning: 1 of the last 2 failed$/]);
+    expect(finding.details?.[1]).toBe('2026-05-07 12:00:00  failed 203.0.113.9 scan');
+  });
+});
+
+describe('the firewall', () => {
+  test.each<[string, Parameters<typeof judgeProgram>[0], RegExp]>([
+    [
+      'is there and needed',
+      { program: 'a', path: '/sbin/a', variant: 'nft', isNeeded: true, from: 'a' },
+      /^ok: \/sbin\/a \(nft\)$/,
+    ],
+    [
+      'is there for nothing',
+      { program: 'a', path: '/sbin/a', variant: null, isNeeded: false, from: 'a' },
+      /^ok: \/sbin\/a, not needed$/,
+    ],
+    [
+      'is missing',
+      { program: 'a', path: null, variant: null, isNeeded: true, from: 'a' },
+      /^problem: a is not installed: nothing can be blocked/,
+    ],
+    [
+      'is missing and not needed',
+      { program: 'a', path: null, variant: null, isNeeded: false, from: 'a' },
+      /^ok: a is not installed, and not needed$/,
+    ],
+  ])('has a program that %s', (_, facts, expected) => {
+    expectTold(judgeProgram(facts), [expected]);
+  });
+
+  test.each<[VariantFacts['used'], readonly string[], boolean | null, RegExp]>([
+    ['nft', [], true, /^ok: only nft is in use$/],
+    ['nft', ['nat'], true, /^ok: only nft is in use$/],
+    ['nft', ['filter'], true, /^warning: .* the legacy variant has a filter table as well/],
+    ['legacy', ['filter'], true, /^warning: .* the nft variant has a filter table as well/],
+    ['legacy', ['filter'], false, /^ok: only legacy is in use$/],
+    ['legacy', ['filter'], null, /^ok: only legacy is in use$/],
+    [null, ['filter'], true, /^ok: no variant of iptables is in use$/],
+  ])('uses %s, with legacy tables %j and an nft table %s', (used, legacyTables, nft, expected) => {
+    expectTold(judgeVariants({ used, legacyTables, hasNftFilter: nft }), [expected]);
+  });
+
+  test.each<[string | null, string | null, RegExp[]]>([
+    ['', '', [/^ok: Linux 6\.1 answers through iptables for IPv4 and IPv6$/]],
+    ['', null, [/^ok: .* for IPv4$/]],
+    ['no module', '', [/^problem: IPv4 can't be filtered through iptables: no module$/]],
+    ['a', 'b', [/^problem: IPv4 .* a$/, /^problem: IPv6 .* b$/]],
+  ])('asks the kernel: IPv4 %j, IPv6 %j', (four, six, expected) => {
+    const trouble = { 4: four, 6: six };
+    expectTold(judgeKernel({ release: '6.1', backend: 'iptables', trouble }), expected);
+  });
+
+  const ALONE: NeighbourFacts = { processes: ['init'], chains: ['INPUT'], usesDockerChain: true };
+  test.each<[string, Partial<NeighbourFacts>, RegExp[]]>([
+    ['nobody', {}, [/^ok: no Docker, firewalld, ufw, fail2ban or CrowdSec seen$/]],
+    ['firewalld by its process', { processes: ['firewalld'] }, [/^ok: firewalld seen/]],
+    ['firewalld by its chains', { chains: ['INPUT_direct'] }, [/^ok: firewalld seen/]],
+    ['fail2ban by its process', { processes: ['fail2ban-server'] }, [/^ok: fail2ban seen/]],
+    ['CrowdSec, whose name is cut', { processes: ['crowdsec-firewal'] }, [/^ok: CrowdSec seen/]],
+    ['ufw for IPv6', { chains: ['ufw6-input'] }, [/^ok: ufw seen/]],
+    ['Docker with its chain', { chains: ['DOCKER-USER'] }, [/^ok: Docker seen: .* DOCKER-USER/]],
+    ['Docker without it', { processes: ['dockerd'] }, [/^warning: Docker .* no chain DOCKER-USER/]],
+    [
+      'Docker that we do not heed',
+      { chains: ['DOCKER-USER'], usesDockerChain: false },
+      [/^warning: .* firewall\.docker is false/],
+    ],
+    ['two', { chains: ['f2b-sshd', 'ufw-user'] }, [/^ok: ufw/, /^ok: fail2ban/]],
+  ])('has neighbours: %s', (_, change, expected) => {
+    expectTold(judgeNeighbours({ ...ALONE, ...change }), expected);
+  });
+
+  test('has saved rules: what comes back of ours is counted, in the filter table alone', () => {
+    const text = [
+      '*raw',
+      '-A PREROUTING -s 203.0.113.1/32 -j DROP',
+      'COMMIT',
+      '*filter',
+      ':INPUT ACCEPT [0:0]',
+      '-A INPUT -s 203.0.113.7/32 -j DROP',
+      '[3:180] -A FORWARD -s 203.0.113.7/32 -j DROP',
+      '-A INPUT -s 203.0.113.8/32 -p tcp -j DROP',
+      '-A INPUT -m set --match-set firewall-drop-4 src -j DROP',
+      '-A INPUT -m set --match-set other-4 src -j DROP',
+      'COMMIT',
+    ].join('\n');
+    expect(readSaved(text, 'firewall-drop')).toEqual({ addresses: ['203.0.113.7'], setRules: 1 });
+  });
+
+  test.each<[string, readonly string[], number, RegExp]>([
+    ['none of ours', [], 0, /^ok: no saved rules hold blocks$/],
+    ['addresses', ['203.0.113.7'], 0, /^warning: \/f has 1 drops of our shape/],
+    ['our sets', ['203.0.113.7'], 1, /^problem: \/f asks sets of ours/],
+  ])('has saved rules with %s', (_, addresses, setRules, expected) => {
+    expectTold(judgeSaved({ files: [{ path: '/f', addresses, setRules }] }), [expected]);
+  });
+});
