@@ -365,11 +365,21 @@ describe('the firewall', () => {
     expectTold(judgeKernel({ release: '6.1', backend: 'iptables', trouble }), expected);
   });
 
-  const ALONE: NeighbourFacts = { processes: ['init'], chains: ['INPUT'], usesDockerChain: true };
+  const ALONE: NeighbourFacts = {
+    processes: ['init'],
+    chains: ['INPUT'],
+    usesDockerChain: true,
+    backend: 'iptables',
+  };
   test.each<[string, Partial<NeighbourFacts>, RegExp[]]>([
     ['nobody', {}, [/^ok: no Docker, firewalld, ufw, fail2ban or CrowdSec seen$/]],
-    ['firewalld by its process', { processes: ['firewalld'] }, [/^ok: firewalld seen/]],
-    ['firewalld by its chains', { chains: ['INPUT_direct'] }, [/^ok: firewalld seen/]],
+    ['firewalld by its process', { processes: ['firewalld'] }, [/^warning: firewalld seen/]],
+    ['firewalld by its chains', { chains: ['INPUT_direct'] }, [/^warning: firewalld seen/]],
+    [
+      'firewalld beside our own table',
+      { processes: ['firewalld'], backend: 'nftables' },
+      [/^ok: firewalld seen/],
+    ],
     ['fail2ban by its process', { processes: ['fail2ban-server'] }, [/^ok: fail2ban seen/]],
     ['CrowdSec, whose name is cut', { processes: ['crowdsec-firewal'] }, [/^ok: CrowdSec seen/]],
     ['ufw for IPv6', { chains: ['ufw6-input'] }, [/^ok: ufw seen/]],
