@@ -1,17 +1,13 @@
 // How long one whole add and one whole delete take, beside what can't be avoided, in the same run.
-import { execFileSync, spawn, spawnSync } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import fs from 'node:fs';
-import path from 'node:path';
 import { parseArgs } from 'node:util';
+import { openPipe, sayAdd, sayDelete } from './lib/bench/execd.mjs';
+import * as machine from './lib/bench/machine.mjs';
 
+const { CHECKOUT, HOME, PROGRAM, WORK } = machine;
 const USAGE = 'usage: npm run bench:start [-- --runs N --json]';
-const ROOT = path.resolve(import.meta.dirname, '..');
-/** Where the checkout is seen inside the namespaces, since it may lie in a directory that is hidden there. */
-const CHECKOUT = '/mnt';
-const HOME = '/var/ossec';
-const PROGRAM = 'active-response/bin/firewall-drop';
-const WORK = '/var/tmp/bench';
 const ADDRESS = '198.51.100.7';
 const BYSTANDER = '198.51.100.8';
 const WARM_UPS = 3;
@@ -37,61 +33,10 @@ function readOptions() {
   }
 }
 
-/** Network and mount namespaces of our own, so that the machine's firewall, agent and books are out of reach. */
-function enterNamespaces() {
-  if (!fs.existsSync(path.join(ROOT, 'bin/firewall-drop'))) fail('Run first: npm run build');
-  const ownUser = process.getuid() === 0 ? [] : ['--user', '--map-root-user'];
-  const unshare = ['--net', '--mount', '--propagation', 'private', ...ownUser];
-  const self = [process.execPath, import.meta.filename, '--inside', ...process.argv.slice(2)];
-  const run = spawnSync('unshare', [...unshare, ...self], { stdio: 'inherit' });
-  if (run.error) fail(`unshare can't be started (${run.error.message}). Run: scripts/setup test`);
-  process.exitCode = run.status ?? 1;
-}
-
 function layOutHost() {
-  execFileSync('mount', ['--bind', ROOT, CHECKOUT]);
-  process.chdir(CHECKOUT);
-  for (const place of ['/var', '/run']) execFileSync('mount', ['-t', 'tmpfs', 'tmpfs', place]);
-  if (fs.existsSync('/etc/firewall-drop')) {
-    execFileSync('mount', ['-t', 'tmpfs', 'tmpfs', '/etc/firewall-drop']);
-  }
-  execFileSync('ip', ['link', 'set', 'lo', 'up']);
-  const directories = [`${HOME}/logs`, `${HOME}/etc/shared`, '/run/lock', '/var/lib', WORK];
-  for (const directory of [...directories, path.dirname(`${HOME}/${PROGRAM}`)]) {
-    fs.mkdirSync(directory, { recursive: true });
-  }
-  fs.symlinkSync(`${CHECKOUT}/bin/firewall-drop`, `${HOME}/${PROGRAM}`);
-  fs.writeFileSync(`${HOME}/etc/shared/ar.conf`, 'firewall-drop600 - firewall-drop - 600\n');
-  fs.writeFileSync(
-    `${HOME}/etc/ossec.conf`,
-    '<ossec_config><client><server><address>192.0.2.10</address></server></client></ossec_config>\n',
-  );
+  machine.hideMachine();
+  machine.installAgent();
   fs.writeFileSync(`${WORK}/empty.cjs`, '');
-  for (const name of ['in', 'out']) execFileSync('mkfifo', [`${WORK}/${name}`]);
-}
-
-/** What execd writes (an ordinary alert's size). */
-function message(command) {
-  const alert = {
-    timestamp: '2021-08-10T12:13:13.999+0000',
-    rule: { level: 5, description: 'sshd: Attempt to login using a non-existent user', id: '5710' },
-    agent: { id: '001', name: 'web01' },
-    id: '1628597593.1234567',
-    full_log: `Aug 10 12:13:13 web01 sshd[100]: Invalid user x from ${ADDRESS} port 54321`,
-    data: { srcip: ADDRESS, srcport: '54321' },
-    location: '/var/log/auth.log',
-  };
-  const parameters = { extra_args: [], alert, program: PROGRAM };
-  const origin = { name: 'node01', module: 'wazuh-execd' };
-  return `${JSON.stringify({ version: 1, origin, command, parameters })}\n`;
-}
-
-/** A real pipe, as execd gives: Node's own are socket pairs. */
-function openPipe(name) {
-  const both = fs.openSync(`${WORK}/${name}`, 'r+');
-  const pipe = [fs.openSync(`${WORK}/${name}`, 'r'), fs.openSync(`${WORK}/${name}`, 'w')];
-  fs.closeSync(both);
-  return { read: pipe[0], write: pipe[1] };
 }
 
 async function ended(child, what) {
@@ -116,14 +61,6 @@ async function time([program, ...rest], { cwd = '/', hear = false, talk = () => 
   return took;
 }
 
-function answerKeys(write, read) {
-  fs.writeSync(write, message('add'));
-  const buffer = Buffer.alloc(8191);
-  const question = buffer.toString('utf8', 0, fs.readSync(read, buffer));
-  if (!question.includes('check_keys')) throw new Error(`no key question, but: ${question}`);
-  fs.writeSync(write, message('continue'));
-}
-
 function rulesFor(address) {
   const rules = execFileSync('iptables', ['-S'], { encoding: 'utf8' }).split('\n');
   return rules.filter((rule) => rule.includes(`${address}/32`)).length;
@@ -135,14 +72,13 @@ function expectBlocked(blocked) {
 }
 
 async function add() {
-  const took = await time([PROGRAM], { cwd: HOME, hear: true, talk: answerKeys });
+  const took = await time([PROGRAM], { cwd: HOME, hear: true, talk: sayAdd(ADDRESS) });
   expectBlocked(true);
   return took;
 }
 
 async function release() {
-  const talk = (write) => fs.writeSync(write, message('delete'));
-  const took = await time([PROGRAM], { cwd: HOME, talk });
+  const took = await time([PROGRAM], { cwd: HOME, talk: sayDelete(ADDRESS) });
   expectBlocked(false);
   return took;
 }
@@ -191,14 +127,7 @@ async function measure(runs) {
       if (round >= 0) times.get(name).push(took);
     }
   }
-  return Object.fromEntries([...times].map(([name, list]) => [name, summary(list)]));
-}
-
-function summary(list) {
-  const sorted = list.toSorted((a, b) => a - b);
-  const middle = sorted.length / 2;
-  const median = (sorted[Math.ceil(middle) - 1] + sorted[Math.floor(middle)]) / 2;
-  return { min: sorted[0], median, max: sorted.at(-1), runs: sorted.length };
+  return Object.fromEntries([...times].map(([name, list]) => [name, machine.summary(list)]));
 }
 
 function ratios(results) {
@@ -233,6 +162,14 @@ async function run({ runs, json }) {
   console.log(JSON.stringify({ ...machine, results, ratios: ratio, target: TARGET }, null, 2));
 }
 
+function enter() {
+  try {
+    machine.enterNamespaces(import.meta.filename);
+  } catch (error) {
+    fail(error.message);
+  }
+}
+
 const options = readOptions();
 if (options.inside) await run(options).catch((error) => fail(error.message));
-else enterNamespaces();
+else enter();

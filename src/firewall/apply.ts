@@ -38,6 +38,8 @@ const BUSY_STATUS = 4;
 const BUSY_WAITS_MS: readonly number[] = [100, 300];
 /** The program itself waits for a second at least before it gives up on the lock. */
 const BUSY_WORTH_RETRYING_MS = 800;
+/** Loading and listing 100,000 entries takes 2 s; a machine may be slow, and busy. */
+const LONGEST_LOOK_SECONDS_EACH = 0.001;
 /** How much of a program's complaint goes into our own. */
 const LONGEST_QUOTE = 500;
 
@@ -118,16 +120,32 @@ function apply(
 ): ApplyOutcome {
   let outcome: ApplyOutcome = 'unchanged';
   for (const family of [4, 6] as const) {
-    const own = changes.filter((change) => change.address.family === family);
+    const own = ofFamily(family, changes);
     const options = { trustBooks, ...(beforeChange && { beforeChange }) };
     if (own.length > 0 && applyFamily(family, own, tools, options)) outcome = 'changed';
   }
   return outcome;
 }
 
+function ofFamily(family: Family, changes: readonly Change[]): Change[] {
+  return changes
+    .filter((change) => change.address.family === family)
+    .map((change) => outlivingTheLook(change, changes.length));
+}
+
+/**
+ * An entry that the kernel ended before we looked would seem never to have been made. The books still end it in time: what
+ * is longer here counts only where nothing of ours runs any more.
+ */
+function outlivingTheLook(change: Change, among: number): Change {
+  const { timeoutSeconds = null } = change;
+  if (timeoutSeconds === null) return change;
+  return { ...change, timeoutSeconds: Math.max(timeoutSeconds, among * LONGEST_LOOK_SECONDS_EACH) };
+}
+
 function planOnly(changes: readonly Change[], tools: ApplyTools): Command[] {
   return ([4, 6] as const).flatMap((family) => {
-    const own = changes.filter((change) => change.address.family === family);
+    const own = ofFamily(family, changes);
     if (own.length === 0) return [];
     return planFamily(family, own, tools);
   });

@@ -2,6 +2,7 @@
 import { describe, expect, test } from '@jest/globals';
 import type { Family } from '../../../src/ban/address.ts';
 import { createFirewall, type ApplyTools } from '../../../src/firewall/apply.ts';
+import { createIpset } from '../../../src/firewall/ipset.ts';
 import { createIptables } from '../../../src/firewall/iptables.ts';
 import { DONE, dies, FakeKernel, isChange, refuses } from '../support/kernel.ts';
 import { addressOf, codeOf } from '../support/workshop.ts';
@@ -66,6 +67,42 @@ describe('the usual change', () => {
     const { firewall, kernel } = host();
     expect(firewall.apply([], LOOKING)).toBe('unchanged');
     expect(kernel.commands).toEqual([]);
+  });
+});
+
+describe('entries that the kernel ends by itself', () => {
+  const plannedFor = (count: number): string => {
+    const asked: string[] = [];
+    const backend = createIpset({
+      variant: 'auto',
+      chains: ['INPUT'],
+      optionalChains: [],
+      lockWaitSeconds: 10,
+      setName: 'firewall-drop',
+      maxEntries: 131_072,
+    });
+    const { firewall } = host({
+      backend,
+      run: (command) => {
+        asked.push(command.input);
+        return dies(command, () => DONE);
+      },
+    });
+    const changes = Array.from({ length: count }, (_, n) => ({
+      address: addressOf(`198.18.${n >> 8}.${n & 255}`),
+      to: 'blocked' as const,
+      timeoutSeconds: 2,
+    }));
+    expect(codeOf(() => firewall.apply(changes, TRUSTING))).toBe('FIREWALL');
+    return asked.join('');
+  };
+
+  test('last as long as was asked', () => {
+    expect(plannedFor(1)).toContain('198.18.0.0 timeout 2\n');
+  });
+
+  test('outlive the look at them where they are many, or they would seem never made', () => {
+    expect(plannedFor(20_000)).toContain('198.18.0.0 timeout 20\n');
   });
 });
 

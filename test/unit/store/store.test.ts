@@ -148,9 +148,17 @@ describe('finding', () => {
     blocked(store, '203.0.113.10', hold(), NOON_MS + 2);
     expect(store.list().map((ban) => ban.address.text)).toEqual([
       '203.0.113.20',
-      '203.0.113.10',
       '203.0.113.30',
+      '203.0.113.10',
     ]);
+  });
+
+  test('what is due comes in the order in which it was made, in which its rules are released fast', () => {
+    const store = open();
+    const made = ['203.0.113.30', '203.0.113.4', '203.0.113.200'];
+    made.forEach((text) => blocked(store, text, hold('wazuh', 60)));
+    const due = store.due(NOON_MS + 60_000);
+    expect(due.map((ban) => ban.address.text)).toEqual(made);
   });
 
   test('what is due gives whole bans, with the holds that are not', () => {

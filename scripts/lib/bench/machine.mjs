@@ -1,0 +1,86 @@
+// Where benchmarks run: namespaces of their own, and hosts in them, so that the machine's firewall, agent and books are out of reach.
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import fs from 'node:fs';
+import path from 'node:path';
+
+export const ROOT = path.resolve(import.meta.dirname, '../../..');
+/** Where the checkout is seen inside, since it may lie in a directory that is hidden there. */
+export const CHECKOUT = '/mnt';
+export const HOME = '/var/ossec';
+export const PROGRAM = 'active-response/bin/firewall-drop';
+/** Private, since /var is. */
+export const WORK = '/var/tmp/bench';
+
+/** Runs the script again, with --inside, as root of new network and mount namespaces; its exit status is ours. */
+export function enterNamespaces(script) {
+  if (!fs.existsSync(path.join(ROOT, 'bin/firewall-drop'))) {
+    throw new Error('there is no binary. Run first: npm run build');
+  }
+  const ownUser = process.getuid() === 0 ? [] : ['--user', '--map-root-user'];
+  const unshare = ['--net', '--mount', '--propagation', 'private', ...ownUser];
+  const self = [process.execPath, script, '--inside', ...process.argv.slice(2)];
+  const run = spawnSync('unshare', [...unshare, ...self], { stdio: 'inherit' });
+  if (run.error) {
+    throw new Error(`unshare can't be started (${run.error.message}). Run: scripts/setup test`);
+  }
+  process.exitCode = run.status ?? 1;
+}
+
+/** Hides the machine's own /var and /run. */
+export function hideMachine() {
+  execFileSync('mount', ['--bind', ROOT, CHECKOUT]);
+  process.chdir(CHECKOUT);
+  for (const place of ['/var', '/run']) execFileSync('mount', ['-t', 'tmpfs', 'tmpfs', place]);
+  if (fs.existsSync('/etc/firewall-drop')) {
+    execFileSync('mount', ['-t', 'tmpfs', 'tmpfs', '/etc/firewall-drop']);
+  }
+  execFileSync('ip', ['link', 'set', 'lo', 'up']);
+  for (const directory of ['/run/lock', '/var/lib', WORK]) {
+    fs.mkdirSync(directory, { recursive: true });
+  }
+  for (const name of ['in', 'out']) execFileSync('mkfifo', [`${WORK}/${name}`]);
+}
+
+/** An agent's home with our program, below a directory that stands for the root. */
+export function installAgent(root = '') {
+  const home = `${root}${HOME}`;
+  for (const directory of ['logs', 'etc/shared', path.dirname(PROGRAM)]) {
+    fs.mkdirSync(`${home}/${directory}`, { recursive: true });
+  }
+  fs.symlinkSync(`${CHECKOUT}/bin/firewall-drop`, `${home}/${PROGRAM}`);
+  fs.writeFileSync(`${home}/etc/shared/ar.conf`, 'firewall-drop600 - firewall-drop - 600\n');
+  fs.writeFileSync(
+    `${home}/etc/ossec.conf`,
+    '<ossec_config><client><server><address>192.0.2.10</address></server></client></ossec_config>\n',
+  );
+}
+
+/** A host beside this one: network, /var, /run and /etc are its own. It ends with this process. */
+export async function startHost() {
+  const furnish = ['bash', `${CHECKOUT}/test/support/host.sh`];
+  const unshare = ['--net', '--mount', '--propagation', 'private'];
+  const holder = spawn('unshare', [...unshare, ...furnish], { stdio: ['pipe', 'pipe', 'inherit'] });
+  const [first] = await Promise.race([once(holder.stdout, 'data'), once(holder, 'close')]);
+  if (String(first) !== 'ready\n') throw new Error('a host could not be made');
+  const enter = ['nsenter', '--target', String(holder.pid), '--net', '--mount'];
+  return {
+    pid: holder.pid,
+    /** A path of the host as we see it. */
+    path: (file) => `/proc/${holder.pid}/root${file}`,
+    /** The command line that runs another one there, in a directory of the host. */
+    inside: (words, cwd = '/') => [...enter, `--wd=${`/proc/${holder.pid}/root${cwd}`}`, ...words],
+    stop: async () => {
+      holder.stdin.end();
+      if (holder.exitCode === null) await once(holder, 'exit');
+    },
+  };
+}
+
+/** What a subject's runs come to. */
+export function summary(list) {
+  const sorted = list.toSorted((a, b) => a - b);
+  const middle = sorted.length / 2;
+  const median = (sorted[Math.ceil(middle) - 1] + sorted[Math.floor(middle)]) / 2;
+  return { min: sorted[0], median, max: sorted.at(-1), runs: sorted.length };
+}

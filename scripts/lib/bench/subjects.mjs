@@ -1,0 +1,159 @@
+// What is measured: hosts with so many bans by one backend, hosts with plain rules as today's program leaves them, and what is done on them.
+import { execFileSync } from 'node:child_process';
+import fs from 'node:fs';
+import { sayAdd, sayDelete } from './execd.mjs';
+import { CHECKOUT, HOME, installAgent, PROGRAM, startHost, WORK } from './machine.mjs';
+import { clock } from './stopwatch.mjs';
+
+/** Not among those that the hosts are filled with. */
+const ADDRESS = '203.0.113.7';
+
+/** How each backend's kernel side is asked for one address, without our program, and is emptied as by a reboot. */
+const KERNEL = {
+  iptables: {
+    holds: `iptables -C INPUT -s ${ADDRESS} -j DROP`,
+    forget: 'iptables -F',
+  },
+  ipset: {
+    holds: `ipset test firewall-drop-4 ${ADDRESS}`,
+    forget: 'iptables -F; ipset destroy',
+  },
+  nftables: {
+    holds: `nft get element inet firewall_drop blocked4_32 { ${ADDRESS} }`,
+    forget: 'nft flush ruleset',
+  },
+};
+
+/** The n-th address of the range for benchmarks (RFC 2544): there are 131,072. */
+function nthAddress(n) {
+  return `198.${18 + (n >> 16)}.${(n >> 8) & 255}.${n & 255}`;
+}
+
+function writeOnHost(host, file, lines) {
+  fs.writeFileSync(host.path(file), `${lines.join('\n')}\n`);
+  return file;
+}
+
+function addresses(count) {
+  return Array.from({ length: count }, (_, n) => nthAddress(n));
+}
+
+function must(host, words, options = {}) {
+  const [program, ...rest] = host.inside(words);
+  return execFileSync(program, rest, { encoding: 'utf8', stdio: 'pipe', ...options });
+}
+
+/** A host of ours with an agent, whose backend is named in the configuration. */
+export async function hostWithBackend(backend, bans) {
+  const host = await startHost();
+  installAgent(host.path(''));
+  fs.mkdirSync(host.path('/etc/firewall-drop'), { recursive: true });
+  writeOnHost(host, '/etc/firewall-drop/config.toml', ['[firewall]', `backend = "${backend}"`]);
+  fs.mkdirSync(host.path(WORK), { recursive: true });
+  writeOnHost(host, `${WORK}/list`, addresses(bans));
+  return { host, backend, bans };
+}
+
+/** A host with two plain rules an address, as Wazuh's own program makes them. */
+export async function hostOfToday(bans) {
+  const host = await startHost();
+  const rules = addresses(bans).flatMap((address) => [
+    `-A INPUT -s ${address} -j DROP`,
+    `-A FORWARD -s ${address} -j DROP`,
+  ]);
+  must(host, ['iptables-restore'], { input: ['*filter', ...rules, 'COMMIT', ''].join('\n') });
+  return { host, backend: 'today', bans };
+}
+
+/** In the order of a round: what releases comes after what blocks. */
+export function singleSubjects({ host, backend }) {
+  if (backend === 'today') return plainSubjects(host);
+  const door = (talk, hear) => clock(host, [PROGRAM], { cwd: HOME, talk, hear });
+  return {
+    add: () => door(sayAdd(ADDRESS), true),
+    delete: () => door(sayDelete(ADDRESS), false),
+    list: () => clock(host, [`${HOME}/${PROGRAM}`, 'list', '--json']),
+  };
+}
+
+function plainSubjects(host) {
+  const both = async (action) => {
+    const laps = [];
+    for (const chain of ['INPUT', 'FORWARD']) {
+      laps.push(await clock(host, ['iptables', '-w', action, chain, '-s', ADDRESS, '-j', 'DROP']));
+    }
+    return {
+      wallMs: laps[0].wallMs + laps[1].wallMs,
+      cpuMs: laps[0].cpuMs + laps[1].cpuMs,
+      peakKiB: Math.max(laps[0].peakKiB, laps[1].peakKiB),
+    };
+  };
+  return { add: () => both('-I'), delete: () => both('-D') };
+}
+
+/** Throws unless one add blocks and one delete releases, as the kernel itself sees it. */
+export async function proveSingles(setting) {
+  if (setting.backend === 'today') return;
+  const subjects = singleSubjects(setting);
+  await subjects.add();
+  must(setting.host, ['bash', '-c', KERNEL[setting.backend].holds]);
+  await subjects.delete();
+  let held = true;
+  try {
+    must(setting.host, ['bash', '-c', KERNEL[setting.backend].holds]);
+  } catch {
+    held = false;
+  }
+  if (held) throw new Error(`${setting.backend}: ${ADDRESS} is held after its delete`);
+}
+
+/** What concerns all bans of a host, once each; it is full after. */
+export async function measureBulk({ host, backend, bans }, limitMs) {
+  const program = `${HOME}/${PROGRAM}`;
+  const run = (...words) => clock(host, [program, ...words], { limitMs });
+  const load = () => run('add', '--file', `${WORK}/list`, '--timeout', '1d');
+  const laps = {};
+  await run('flush', '--yes');
+  laps.load = await load();
+  expectCount(host, bans);
+  makeDue(host);
+  laps.expire = await run('expire');
+  expectCount(host, 0);
+  await load();
+  must(host, ['bash', '-c', KERNEL[backend].forget]);
+  laps.restore = await run('restore');
+  laps.flush = await run('flush', '--yes');
+  expectCount(host, 0);
+  await load();
+  return laps;
+}
+
+/** As when their time has come, which would take longer to wait for than to load the next list. */
+function makeDue(host) {
+  const update = `
+    const { DatabaseSync } = require('node:sqlite');
+    const books = new DatabaseSync('/var/lib/firewall-drop/state.db');
+    books.prepare('UPDATE holds SET timeout_seconds = 1, expires_at_ms = ?').run(Date.now());
+    books.close();
+  `;
+  must(host, [`${CHECKOUT}/node_modules/.bin/node`, '-e', update]);
+}
+
+function expectCount(host, expected) {
+  const program = `${HOME}/${PROGRAM}`;
+  const { length } = JSON.parse(
+    must(host, [program, 'list', '--json'], { maxBuffer: 1024 * 1024 * 1024 }),
+  ).bans;
+  if (length !== expected) throw new Error(`${length} are banned, and should be ${expected}`);
+}
+
+/** What can't be avoided, on an empty host. */
+export function floorSubjects(host) {
+  const stripped = `${CHECKOUT}/dist/node-${process.arch}`;
+  const shipped = `${CHECKOUT}/node_modules/node-linux-${process.arch}/bin/node`;
+  const node = fs.existsSync(stripped) ? stripped : shipped;
+  return {
+    'bare Node': () => clock(host, [node, '-e', '0']),
+    'a program that does nothing': () => clock(host, ['true']),
+  };
+}
