@@ -1,4 +1,5 @@
 // What a run of the benchmark comes to: tables, ratios against their targets, and the charts of docs/performance.md.
+import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
 import { CHECKOUT, ROOT } from './machine.mjs';
@@ -149,7 +150,7 @@ export function printReport(results) {
 
 function markdownTable([head, ...rows]) {
   const line = (cells) => `| ${cells.join(' | ')} |`;
-  const rule = head.map((_, column) => (column < 1 ? '---' : '--:'));
+  const rule = head.map((_, column) => (column < 2 ? '---' : '--:'));
   return [line(head), line(rule), ...rows.map(line)].join('\n');
 }
 
@@ -207,4 +208,9 @@ export function publish(file, directory = 'docs') {
   const about = `${machineOf(results)} ${runsOf(results)} ×: beside the first column.`;
   const made = `${BEGIN}\n\n${about}\n\n${tables}\n\n`;
   fs.writeFileSync(page, text.slice(0, begin) + made + text.slice(end));
+  execFileSync(path.join(ROOT, 'node_modules/.bin/prettier'), [
+    '--write',
+    '--log-level=warn',
+    page,
+  ]);
 }

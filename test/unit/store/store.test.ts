@@ -156,7 +156,9 @@ describe('finding', () => {
   test('what is due comes in the order in which it was made, in which its rules are released fast', () => {
     const store = open();
     const made = ['203.0.113.30', '203.0.113.4', '203.0.113.200'];
-    made.forEach((text) => blocked(store, text, hold('wazuh', 60)));
+    made.forEach((text) => {
+      blocked(store, text, hold('wazuh', 60));
+    });
     const due = store.due(NOON_MS + 60_000);
     expect(due.map((ban) => ban.address.text)).toEqual(made);
   });
