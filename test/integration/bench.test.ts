@@ -62,7 +62,7 @@ test('its page gets tables and charts with both axes labelled', () => {
   const run = spawnSync(process.execPath, ['-e', script, report, results, directory]);
   expect(run.status).toBe(0);
   expect(readFileSync(join(directory, 'performance.md'), 'utf8')).toMatch(
-    /^\| add +\| +ipset \| +\d/m,
+    /^\| add +\| +ipset +\| +\d/m,
   );
   for (const [chart, up] of [
     ['packets', 'packets a second'],

@@ -268,7 +268,7 @@ describe('restoring', () => {
     expect(host.rulesFor('203.0.113.9')).toEqual([1, 1]);
     expect(host.rulesFor('2001:db8::9')).toEqual([1, 1]);
     expect(host.kernel.commands).toHaveLength(before + 4);
-    expect(host.cut.slice(-2)).toEqual([['2001:db8::9'], [OTHER.text, '203.0.113.9']]);
+    expect(host.cut.slice(-2)).toEqual([['203.0.113.9', OTHER.text], ['2001:db8::9']]);
   });
 
   test('changes nothing where all is in place', () => {
