@@ -1,4 +1,4 @@
-// Bans in sets: what holds of plain rules holds of them, and the kernel ends them by itself.
+// Bans in sets, beyond what holds of every backend (main-job.test.ts): the kernel ends them by itself, and there may be many.
 import {
   afterAll,
   afterEach,
@@ -9,9 +9,7 @@ import {
   jest,
   test,
 } from '@jest/globals';
-import { createHost, type Host, type IptablesVariant } from '../support/host.ts';
-import { connectThrough, type RoutedAddresses } from '../support/network.ts';
-import { canPing } from '../support/traffic.ts';
+import type { IptablesVariant } from '../support/host.ts';
 import { createVictim, ossecLine, type Victim } from '../support/victim.ts';
 import { eventually } from '../support/wait.ts';
 
@@ -91,28 +89,6 @@ describe.each<IptablesVariant>(['nft', 'legacy'])('ipset beside iptables-%s', (v
     ]);
   });
 
-  test('our rule is first, and put first again', () => {
-    const first = (): string | undefined =>
-      victim.host.rules(4).find((rule) => rule.startsWith('-A INPUT'));
-    inHost('iptables -w -A INPUT -j ACCEPT');
-    victim.add(A);
-    expect(first()).toContain('match-set');
-    inHost('iptables -w -I INPUT -j ACCEPT');
-    victim.add('203.0.113.8');
-    expect(first()).toContain('match-set');
-  });
-
-  test('a set and rules of others stay as they are', () => {
-    inHost(`ipset create other hash:ip; ipset add other ${A}
-      iptables -w -A INPUT -m set --match-set other src -j DROP
-      iptables -w -A INPUT -m set --match-set other src -p tcp -j DROP`);
-    const seen = (): string => inHost('ipset save other; iptables -w -S');
-    const before = seen();
-    victim.add(A);
-    victim.delete(A);
-    expect(seen().replace(/^.*firewall-drop-4 src.*\n/gm, '')).toBe(before);
-  });
-
   test('a set that is full says so and what to do, and takes more once it may', () => {
     use('ipset', 'max_entries = 1024\n');
     victim.host.writeFile('/var/tmp/list', listOf(1024));
@@ -137,19 +113,6 @@ describe('nftables', () => {
     throwAllAway();
   });
   afterAll(() => victim.dispose());
-
-  test('tables of others stay as they are', () => {
-    use('nftables');
-    inHost(`iptables -w -A INPUT -s ${A} -j ACCEPT; nft add table inet other
-      nft add set inet other blocked4_32 '{ type ipv4_addr; }'
-      nft add element inet other blocked4_32 '{ ${A} }'`);
-    const seen = (): string => inHost('nft list ruleset');
-    const before = seen();
-    victim.add(A);
-    victim.delete(A);
-    inHost('nft delete table inet firewall_drop');
-    expect(seen()).toBe(before);
-  });
 
   test('no iptables are needed', () => {
     use('nftables');
@@ -283,45 +246,5 @@ describe.each(BACKENDS)('%s', (backend) => {
     expect(one.durationMs).toBeLessThan(4000);
     expect(victim.person(['flush', '--yes'])).toMatchObject({ status: 0 });
     expect(entries(backend).size).toBe(0);
-  });
-});
-
-describe('real packets', () => {
-  let attacker: Host;
-  let server: Host;
-  let network: RoutedAddresses;
-  beforeAll(async () => {
-    [attacker, victim, server] = await Promise.all([
-      createHost('attacker'),
-      createVictim({ variant: 'nft', name: 'victim' }),
-      createHost('server'),
-    ]);
-    network = connectThrough(attacker, victim.host, server);
-  });
-  afterEach(() => {
-    victim.reset();
-    throwAllAway();
-  });
-  afterAll(async () => {
-    await Promise.all([attacker.dispose(), victim.dispose(), server.dispose()]);
-  });
-
-  test.each(
-    BACKENDS.flatMap((backend) => (['ipv4', 'ipv6'] as const).map((ip) => [backend, ip] as const)),
-  )('%s, %s: neither to the host nor through it, and again after', (backend, family) => {
-    use(backend);
-    const own = network.a[family];
-    const targets = [network.routerNearA[family], network.b[family]];
-    const reached = (): boolean[] => targets.map((target) => canPing(attacker, target));
-    expect(reached()).toEqual([true, true]);
-    expect(victim.add(own).status).toBe(0);
-    expect(reached()).toEqual([false, false]);
-    const { bans } = JSON.parse(victim.person(['list', '--json']).stdout) as {
-      bans: { kernel: string; packets: number }[];
-    };
-    expect(bans[0]?.kernel).toBe('yes');
-    expect(bans[0]?.packets).toBeGreaterThanOrEqual(2);
-    expect(victim.delete(own).status).toBe(0);
-    expect(reached()).toEqual([true, true]);
   });
 });
