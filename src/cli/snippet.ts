@@ -13,7 +13,7 @@ export interface SnippetRequest {
   readonly mailTo: string | null;
 }
 
-/** From this level on mail goes out where nothing else is configured. */
+/** From this level on mail goes out by the ossec.conf that Wazuh installs; OSSEC's says 7. */
 const MAIL_LEVEL = 12;
 const HOME = '/var/ossec';
 
@@ -45,7 +45,7 @@ function comment(...lines: readonly string[]): string[] {
 }
 
 function indented(lines: readonly string[]): string[] {
-  return lines.map((line) => `  ${line}`);
+  return lines.map((line) => (line === '' ? '' : `  ${line}`));
 }
 
 function escapeXml(text: string): string {
@@ -55,7 +55,7 @@ function escapeXml(text: string): string {
 function renderCommand({ wazuh, timeoutSeconds }: SnippetRequest): string[] {
   const isOssec = wazuh === 'ossec';
   return indented([
-    '<!-- Wazuh ships a command of this name: leave this one out where it is defined already. -->',
+    '<!-- As installed, there is a command of this name: leave this one out then. -->',
     '<command>',
     '  <name>firewall-drop</name>',
     '  <!-- A file in active-response/bin of the agent, never a path. -->',
@@ -126,8 +126,8 @@ function renderMail({ wazuh, mailTo }: SnippetRequest): string[] {
   return [
     '',
     ...indented([
-      `<!-- These rules mail only since part 2 raises them to level ${MAIL_LEVEL}, the default of`,
-      '     email_alert_level. -->',
+      `<!-- These rules mail only since part 2 raises them to level ${MAIL_LEVEL}, which reaches the`,
+      '     email_alert_level of the ossec.conf as installed. -->',
       '<email_alerts>',
       `  <email_to>${escapeXml(mailTo)}</email_to>`,
       `  <rule_id>${wazuh === '4' ? '601,602,651,652' : '601,602'}</rule_id>`,

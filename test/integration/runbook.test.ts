@@ -36,11 +36,17 @@ beforeAll(async () => {
 afterAll(() => victim.dispose());
 
 /** As somebody would who copies a block into a shell, and stops at the first thing that fails. */
-function shell(text: string): string {
+function commandFor(text: string): string[] {
   const prelude = 'set -euo pipefail; program=$1; firewall-drop() { "$program" "$@"; }\n';
-  return victim.host.must(['bash', '-c', prelude + text, 'runbook', builtBinary()], {
-    timeoutMs: 60_000,
-  });
+  return ['bash', '-c', prelude + text, 'runbook', builtBinary()];
+}
+
+function shell(text: string): string {
+  return victim.host.must(commandFor(text), { timeoutMs: 60_000 });
+}
+
+function succeeds(text: string): boolean {
+  return victim.host.run(commandFor(text)).status === 0;
 }
 
 function orphan(): void {
@@ -79,14 +85,68 @@ test.each(blocksOf('xml'))('XML is well-formed: %#', (text) => {
   expect(text).not.toMatch(/[^\t\n\x20-\x7e]/);
 });
 
-test.each(blocksOf('sh manager'))('what needs a manager is shell at least: %#', (text) => {
-  expect(victim.host.run(['bash', '-n'], { input: text })).toMatchObject({ status: 0, stderr: '' });
+/** Its options, and what becomes of a response by hand: execd looks the name up and starts what ar.conf says. */
+const AGENT_CONTROL = `#!/bin/bash
+set -euo pipefail
+cd /var/ossec
+while getopts Lb:f:u: option; do
+  case $option in
+    L) exec cut -d ' ' -f 1 etc/shared/ar.conf ;;
+    b) address=$OPTARG ;;
+    f) response=$OPTARG ;;
+    u) [[ $OPTARG == [0-9][0-9][0-9] ]] ;;
+    *) exit 2 ;;
+  esac
+done
+program=$(awk -v name="$response" '$1 == name { print $3 }' etc/shared/ar.conf)
+message='{"version":1,"origin":{"name":"","module":"wazuh-execd"},"command":"%s","parameters":{"extra_args":[],"alert":{"data":{"srcip":"%s"}},"program":"active-response/bin/%s"}}\\n'
+{ printf "$message" add "$address" "$program"; printf "$message" continue "$address" "$program"; } |
+  "active-response/bin/$program"
+`;
+
+/** A manager on the same host: what was told to it lies where the runbook says, and its daemons are stood in for. */
+function becomeManager(): void {
+  const { host } = victim;
+  const [conf = '', rules = ''] = blocksOf('xml');
+  host.mkdir('/var/ossec/etc/rules');
+  host.writeFile('/var/ossec/etc/ossec.conf', conf);
+  host.writeFile('/var/ossec/etc/rules/local_rules.xml', rules);
+  host.writeFile('/var/ossec/bin/agent_control', AGENT_CONTROL, { mode: '0750' });
+  victim.setTimeouts(3600);
+}
+
+const SYSTEMCTL = `
+systemctl() {
+  [[ $* == "restart wazuh-manager" ]]
+  echo restarted >> /run/manager
+}
+`;
+
+test('every block does what it says, from top to bottom', () => {
+  becomeManager();
+  for (const { kind, text } of BLOCKS) {
+    if (kind === 'sh') shell(text);
+    if (kind === 'sh manager') shell(SYSTEMCTL + text);
+    if (text.includes('agent_control -b')) {
+      expect(victim.log().at(-1)).toContain(`add - ${A} `);
+      expect(victim.rules(A)).toHaveLength(2);
+    }
+  }
+  expect(victim.host.readFile('/run/manager')).toBe('restarted\n');
+  expect(victim.allRules()).toEqual([]);
 });
 
-test('the rest does what it says, from top to bottom', () => {
-  for (const text of blocksOf('sh')) shell(text);
-  expect(victim.log().join('\n')).toContain(`add - ${A} `);
-  expect(victim.allRules()).toEqual([]);
+test('what a web page made of it is found by both of the checks, before a restart', () => {
+  const { host } = victim;
+  const [conf = '', rules = ''] = blocksOf('xml');
+  const [check = ''] = blocksOf('sh manager');
+  host.writeFile('/run/manager', '');
+  host.writeFile('/var/ossec/etc/rules/local_rules.xml', rules.replaceAll('"', '”'));
+  host.writeFile('/var/ossec/etc/ossec.conf', conf);
+  const lines = check.split(/ &&\n/).slice(0, -1);
+  expect(lines.map((line) => succeeds(line))).toEqual([false, true, false]);
+  expect(succeeds(SYSTEMCTL + check)).toBe(false);
+  expect(host.readFile('/run/manager')).toBe('');
 });
 
 describe('rules that come back from a saved file', () => {
