@@ -35,21 +35,32 @@ export function render() {
   return [PREAMBLE, ...tables, held].join('\n');
 }
 
-/** Counts are of the fault tests: the others are reached by `npm run test:integration`. */
+function readCounts(file) {
+  if (!fs.existsSync(file)) return [];
+  const lines = fs.readFileSync(file, 'utf8').split('\n').filter(Boolean);
+  return lines.map((line) => JSON.parse(line));
+}
+
+/** How often a run has provoked a row; the tests that count are those under test/fault. */
+function timesOf({ held }, counts) {
+  if (held.length === 0) return 'not tested';
+  const ours = counts.filter(({ test }) => held.some(({ title }) => test.includes(title)));
+  if (ours.length > 0) return String(ours.reduce((sum, { times }) => sum + times, 0));
+  const isOurs = held.some(({ file }) => file.startsWith('fault/'));
+  return isOurs ? 'not in this run' : 'by test:integration';
+}
+
+/** One row of the table of faults a line: how often, what, and what must come of it. */
 function printCounts(file) {
-  const counts = fs.existsSync(file)
-    ? fs
-        .readFileSync(file, 'utf8')
-        .trim()
-        .split('\n')
-        .filter(Boolean)
-        .map((line) => JSON.parse(line))
-    : [];
-  for (const { section, provoke, outcome, held } of ROWS) {
-    const ours = held.some(({ file: name }) => name === 'fault/sweep.ts');
-    const times = ours ? counts.reduce((sum, one) => sum + one.times, 0) : null;
-    const often = held.length === 0 ? 'not tested' : (times ?? listOf(held).replaceAll('`', ''));
-    console.log(`${section}: ${provoke} → ${outcome}: ${often}`);
+  const counts = readCounts(file);
+  const table = ROWS.map((row) => [row.section, timesOf(row, counts), row.provoke, row.outcome]);
+  const header = ['section', 'provoked', 'how', 'outcome'];
+  const widths = [0, 1].map((column) => {
+    return Math.max(...[header, ...table].map((cells) => cells[column].length));
+  });
+  for (const cells of [header, ...table]) {
+    const [section, times, how, outcome] = cells;
+    console.log(`${section.padEnd(widths[0])}  ${times.padEnd(widths[1])}  ${how} → ${outcome}`);
   }
 }
 

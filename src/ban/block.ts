@@ -1,7 +1,7 @@
 // Blocks addresses: intent, kernel, line, books. Dying between any two of them loses nothing.
 import type { Change } from '../firewall/backend.ts';
 import { step } from '../os/fault.ts';
-import type { HistoryEntry } from '../store/store.ts';
+import type { HistoryEntry, UnfinishedBan } from '../store/store.ts';
 import type { Address } from './address.ts';
 import {
   makeHold,
@@ -38,7 +38,7 @@ const STAGES = 4;
 interface Wanted {
   readonly address: Address;
   /** What the books held until now. */
-  readonly before: Ban | null;
+  readonly before: UnfinishedBan | null;
 }
 
 function blockFamily(wanted: readonly Wanted[], hold: Hold, tools: Tools): void {
@@ -76,7 +76,7 @@ function blockFamily(wanted: readonly Wanted[], hold: Hold, tools: Tools): void 
 
 /** The kernel keeps the block for whoever holds it longest. */
 function changeFor(address: Address, before: Ban | null, hold: Hold): Change {
-  const others = before?.phase === 'blocked' ? before.holds : [];
+  const others = before === null || before.phase === 'unblocking' ? [] : before.holds;
   const holds = [...others.filter(({ origin }) => origin !== hold.origin), hold];
   return { address, to: 'blocked', timeoutSeconds: remainingSeconds(holds, hold.addedMs) };
 }
@@ -127,8 +127,9 @@ function giveUp(wanted: readonly Wanted[], hold: Hold, tools: Tools): void {
     tools,
   );
   step('give up: failure told');
-  for (const { before } of wanted) if (before?.phase === 'blocked') store.revert(before);
-  const undone = wanted.filter(({ before }) => before?.phase !== 'blocked');
+  const held = wanted.filter(({ before }) => isHeldAnyway(before, hold));
+  for (const { before } of held) if (before !== null) store.revert(before);
+  const undone = wanted.filter((one) => !held.includes(one));
   const addresses = undone.map(({ address }) => address);
   store.intend(
     addresses.map((address) => {
@@ -147,6 +148,12 @@ function giveUp(wanted: readonly Wanted[], hold: Hold, tools: Tools): void {
   } catch {
     // The same trouble again, and it is on its way to the caller; the intents stay for the next run.
   }
+}
+
+/** Blocked before, or held by somebody else for whom an earlier run could not finish its work. */
+function isHeldAnyway(before: Ban | null, { origin }: Hold): boolean {
+  if (before === null || before.phase === 'unblocking') return false;
+  return before.phase === 'blocked' || before.holds.some((other) => other.origin !== origin);
 }
 
 function note(outcomes: readonly Outcome[], hold: Hold, tools: Tools): void {

@@ -34,7 +34,7 @@ function endSingleHolds(bans: readonly Ban[], nowMs: number, { store }: Tools): 
   const keys: HoldKey[] = bans.flatMap(({ address, holds }) =>
     holds.filter((hold) => isOver(hold, nowMs)).map(({ origin }) => ({ address, origin })),
   );
-  if (keys.length > 0) store.dropHolds(keys, []);
+  if (keys.length > 0) store.dropHolds(keys);
 }
 
 function isOver(hold: Hold, nowMs: number): boolean {

@@ -8,6 +8,7 @@ import {
   type BackendName,
 } from '../firewall/choose.ts';
 import type { SwitchableFirewall } from '../firewall/switch.ts';
+import { step } from '../os/fault.ts';
 import type { Store } from '../store/store.ts';
 import { forEachFamily } from './families.ts';
 import { changeOf } from './reconcile.ts';
@@ -66,6 +67,7 @@ export function moveTo(to: BackendName, tools: MoveTools): number {
   // Looked at before anything is noted: what is not there at all is no reason to begin.
   firewall.of(to).tryOut();
   note(store, MOVE_FACT, JSON.stringify({ from, to }));
+  step('move: noted');
   finishMove(tools);
   return store.list().length;
 }
@@ -77,7 +79,9 @@ export function finishMove(tools: MoveTools): void {
   if (move === null) return;
   if (firewall.backendName === move.from) bringOver(move, tools);
   clear(move.from, tools);
+  step('move: old one cleared');
   note(store, MOVE_FACT, '');
+  step('move: ended');
   firewall.use(move.to, null);
 }
 
@@ -91,7 +95,9 @@ function bringOver(move: Move, tools: MoveTools): void {
     takeBack(move, tools);
     throw error;
   }
+  step('move: new one holds all');
   note(store, MAKER_FACT, to);
+  step('move: new one in use');
   firewall.use(to, from);
 }
 
@@ -103,6 +109,7 @@ function hold(name: BackendName, { store, firewall, now }: MoveTools): void {
       own.map((ban) => changeOf(ban, nowMs)),
       { trustBooks: false },
     );
+    step('move: a family told');
   });
 }
 
@@ -120,7 +127,9 @@ function takeBack({ from, to }: Move, tools: MoveTools): void {
   const { store, firewall } = tools;
   try {
     hold(from, tools);
+    step('take back: old one holds all');
     clear(to, tools);
+    step('take back: new one cleared');
   } catch {
     // The trouble that stopped the move is on its way to the caller; the move stays noted for the next run.
     return;
@@ -197,6 +206,7 @@ function attemptMove(attempt: Attempt, tools: MoveTools): Promotion | null {
   const { to, trouble } =
     tried.length === 0 ? { to: null, trouble: missing } : moveToFirst(tried, tools);
   if (to === null && trouble !== last?.trouble) warn(`${staying}: ${trouble}`);
+  step('attempt: moved');
   const promotion = { atMs: now(), bans, to, tried, trouble };
   note(store, fact, JSON.stringify(promotion));
   return promotion;
@@ -222,6 +232,7 @@ function moveToFirst(
 export function leaveNothing({ store, firewall }: MoveTools): void {
   if (store.list().length > 0 || unfinishedMove(store) !== null) return;
   firewall.removeAll([]);
+  step('leave nothing: kernel told');
   note(store, MAKER_FACT, '');
   note(store, PROMOTION_FACT, '');
   note(store, EVASION_FACT, '');

@@ -39,7 +39,11 @@ export function unblockAll(
   const held = known.filter(({ ban }) => ban !== null && isHeldByOthers(ban, request.origin));
   const isHeld = new Set(held);
   const ending = known.filter((one) => !isHeld.has(one));
-  for (const { ban } of held) if (ban !== null) keep(ban, request, tools);
+  keep(
+    held.flatMap(({ ban }) => ban ?? []),
+    request,
+    tools,
+  );
   try {
     release(
       ending.map(({ address, ban }) => {
@@ -60,16 +64,27 @@ function isHeldByOthers(ban: Ban, origin: Origin | null): boolean {
   return ban.holds.some((hold) => hold.origin !== origin);
 }
 
-function keep(ban: Ban, { origin, incident }: ReleaseRequest, tools: Tools): void {
-  const outcome: Outcome = { verb: 'kept', address: ban.address, incident };
-  const ended = ban.holds.filter((hold) => hold.origin === origin);
-  tools.store.dropHolds(
-    ended.map((hold) => ({ address: ban.address, origin: hold.origin })),
-    [{ atMs: tools.now(), outcome, origin, reason: '' }],
+/** A hold ends and others go on: its end and the line that is owed become durable together. */
+function keep(bans: readonly Ban[], { origin, incident }: ReleaseRequest, tools: Tools): void {
+  if (bans.length === 0) return;
+  const { store, announcer, now } = tools;
+  const mark = announcer.mark();
+  const outcomes = bans.map(({ address }): Outcome => ({ verb: 'kept', address, incident }));
+  const ends = origin === null ? {} : { ends: origin };
+  store.intend(
+    outcomes.map((owed) => {
+      return { address: owed.address, phase: 'blocking', owed, mark, hold: null, ...ends };
+    }),
+    now(),
   );
-  step('keep: books written');
-  tools.announcer.tell([outcome]);
-  step('keep: line written');
+  step('keep: intent written');
+  announcer.tell(outcomes);
+  step('keep: lines written');
+  store.confirm(
+    bans.map(({ address }) => address),
+    outcomes.map((outcome) => ({ atMs: now(), outcome, origin, reason: '' })),
+  );
+  step('keep: books confirmed');
 }
 
 /** One family may have succeeded: only what is still to be released has failed. */

@@ -1,4 +1,5 @@
 // A firewall whose backend changes while it is in use, and which may have two of them for as long as one takes over.
+import { step } from '../os/fault.ts';
 import type { Firewall } from './apply.ts';
 import type { BackendName } from './choose.ts';
 
@@ -27,13 +28,10 @@ export function createSwitchableFirewall(
     },
     apply(changes, options) {
       if (other === null) return current.apply(changes, options);
-      const outcomes = [
-        current.apply(changes, { ...options, trustBooks: false }),
-        other.apply(
-          changes.filter(({ to }) => to === 'released'),
-          { trustBooks: false },
-        ),
-      ];
+      const outcome = current.apply(changes, { ...options, trustBooks: false });
+      step('switch: one of two told');
+      const released = changes.filter(({ to }) => to === 'released');
+      const outcomes = [outcome, other.apply(released, { trustBooks: false })];
       return outcomes.includes('changed') ? 'changed' : 'unchanged';
     },
     plan: (changes) => current.plan(changes),

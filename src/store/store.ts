@@ -36,6 +36,8 @@ export interface Intent {
   readonly mark: LogMark | null;
   /** For `blocking`: the hold to add, in the place of an older one of the same origin. */
   readonly hold: Hold | null;
+  /** For `blocking`: whose hold ends with it, while others go on. */
+  readonly ends?: Origin;
 }
 
 export interface UnfinishedBan extends Ban {
@@ -123,12 +125,12 @@ export class Store {
     return this.#volatile;
   }
 
-  find(address: Address): Ban | null {
+  find(address: Address): UnfinishedBan | null {
     return this.#select('WHERE address = ?', address.text)[0] ?? null;
   }
 
   /** Those of many addresses that are in the books, by their text. */
-  findAll(addresses: readonly Address[]): ReadonlyMap<string, Ban> {
+  findAll(addresses: readonly Address[]): ReadonlyMap<string, UnfinishedBan> {
     const bans =
       addresses.length > MOST_ASKED_SINGLY
         ? this.list()
@@ -137,7 +139,7 @@ export class Store {
   }
 
   /** All bans in the order in which they were made. */
-  list(): Ban[] {
+  list(): UnfinishedBan[] {
     return this.#select(AS_MADE);
   }
 
@@ -190,26 +192,24 @@ export class Store {
   }
 
   /** Puts a ban back as it was before an intent that came to nothing. */
-  revert({ address, phase, sinceMs, holds }: Ban): void {
+  revert({ address, phase, sinceMs, holds, owed, mark }: UnfinishedBan): void {
     this.#transaction(() => {
       this.#run('DELETE FROM bans WHERE address = ?', address.text);
       this.#run(
-        'INSERT INTO bans (address, phase, since_ms) VALUES (?, ?, ?)',
+        'INSERT INTO bans (address, phase, since_ms, owed) VALUES (?, ?, ?, ?)',
         address.text,
         phase,
         sinceMs,
+        owedJson(owed, mark),
       );
       for (const hold of holds) this.#putHold(address, hold);
     });
   }
 
-  /** Ends holds without releasing their address, which others still hold. */
-  dropHolds(holds: readonly HoldKey[], history: readonly HistoryEntry[]): void {
+  /** Ends holds without releasing their address, which others still hold. Nobody is to hear of it. */
+  dropHolds(holds: readonly HoldKey[]): void {
     this.#transaction(() => {
-      for (const { address, origin } of holds) {
-        this.#run('DELETE FROM holds WHERE address = ? AND origin = ?', address.text, origin);
-      }
-      this.#insertHistory(history);
+      for (const key of holds) this.#dropHold(key);
     });
   }
 
@@ -345,7 +345,7 @@ export class Store {
     });
   }
 
-  #intendOne({ address, phase, owed, mark, hold }: Intent, nowMs: number): void {
+  #intendOne({ address, phase, owed, mark, hold, ends }: Intent, nowMs: number): void {
     if (phase === 'blocking') {
       // What was about to be released begins anew: its old holds are over.
       this.#run("DELETE FROM bans WHERE address = ? AND phase = 'unblocking'", address.text);
@@ -356,9 +356,14 @@ export class Store {
       address.text,
       phase,
       nowMs,
-      owed === null ? null : JSON.stringify({ ...owed, address: undefined, mark }),
+      owedJson(owed, mark),
     );
+    if (ends !== undefined) this.#dropHold({ address, origin: ends });
     if (hold !== null) this.#putHold(address, hold);
+  }
+
+  #dropHold({ address, origin }: HoldKey): void {
+    this.#run('DELETE FROM holds WHERE address = ? AND origin = ?', address.text, origin);
   }
 
   #putHold(address: Address, hold: Hold): void {
@@ -476,6 +481,10 @@ function readBan(row: Row, holds: readonly Hold[]): UnfinishedBan {
     owed: owed === null ? null : { verb: owed.verb, incident: owed.incident, address },
     mark: owed?.mark ?? null,
   };
+}
+
+function owedJson(owed: Outcome | null, mark: LogMark | null): string | null {
+  return owed === null ? null : JSON.stringify({ ...owed, address: undefined, mark });
 }
 
 type OwedJson = Pick<Outcome, 'verb' | 'incident'> & { readonly mark: LogMark | null };

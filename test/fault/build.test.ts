@@ -1,15 +1,10 @@
 // The released binary has nothing by which somebody could end it halfway.
-import { readdirSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from '@jest/globals';
+import { STEPS } from './steps.ts';
 
 const ROOT = join(__dirname, '../..');
-const SOURCES = readdirSync(join(ROOT, 'src'), { recursive: true, encoding: 'utf8' })
-  .filter((name) => name.endsWith('.ts') && name !== 'os/fault.ts')
-  .map((name) => readFileSync(join(ROOT, 'src', name), 'utf8'));
-const STEPS = SOURCES.flatMap((source) =>
-  Array.from(source.matchAll(/\bstep\(\s*'([^']+)'/g), ([, name = '']) => name),
-);
 const SWITCHES = ['FIREWALL_DROP_DIE_AT', 'dies at '];
 
 const found = (binary: string, needles: readonly string[]): string[] => {

@@ -128,15 +128,10 @@ export const ROWS: readonly Row[] = [
   },
   {
     section: CRASHES,
-    provoke: 'SIGKILL at each named step of add, delete, abort and flush, with plain rules',
+    provoke:
+      'SIGKILL at each named step of add, list, delete, kept, abort, flush, expire, restore, move, promotion and recovery, with each backend',
     outcome: 'the next run brings books, kernel and log together; the store is sound',
     held: sweep,
-  },
-  {
-    section: CRASHES,
-    provoke: 'SIGKILL at each named step of a list, expire, restore and kept releases; with sets',
-    outcome: 'the same',
-    held: [],
   },
   {
     section: CRASHES,

@@ -4,6 +4,7 @@ import { block, blockAll, ensureBlocked } from '../../../src/ban/block.ts';
 import type { Tools } from '../../../src/ban/tools.ts';
 import { unblock } from '../../../src/ban/unblock.ts';
 import { dies, refuses } from '../support/kernel.ts';
+import { dieDuring } from '../support/mortal.ts';
 import { addressOf, codeOf, holdRequest, NOON_MS, Workshop } from '../support/workshop.ts';
 
 const ATTACKER = addressOf('203.0.113.9');
@@ -192,6 +193,26 @@ describe('a block that the kernel refuses', () => {
     ).toBe('FIREWALL');
     expect(host.openStore().find(ATTACKER)?.phase).toBe('blocked');
     expect(host.holders('203.0.113.9')).toEqual(['manual']);
+  });
+
+  test('keeps what others hold, though an earlier run could not finish its work on it', () => {
+    block(ATTACKER, holdRequest({ origin: 'manual', timeoutSeconds: null }), tools);
+    const release = { origin: 'wazuh', incident: holdRequest().incident } as const;
+    expect(
+      dieDuring(host, { atCall: 4, when: 'before' }, (mortal) =>
+        unblock(ATTACKER, release, mortal),
+      ),
+    ).toBe(true);
+    const [unfinished] = host.openStore().unfinished();
+    expect(unfinished?.owed?.verb).toBe('kept');
+    host.kernel.disturbAlways(refuses(1, 'no'));
+    expect(
+      codeOf(() => {
+        block(ATTACKER, holdRequest(), host.newRun());
+      }),
+    ).toBe('FIREWALL');
+    expect(host.openStore().unfinished()).toEqual([unfinished]);
+    expect(host.rulesFor('203.0.113.9')).toEqual([1, 1]);
   });
 
   test('is none when the program did its work and then crashed', () => {

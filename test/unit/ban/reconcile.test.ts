@@ -130,6 +130,28 @@ describe('a run that dies', () => {
     expect(deaths).toBeGreaterThanOrEqual(10);
   });
 
+  test('while it ends the hold of one of two leaves both, or one and one line', () => {
+    const manual = holdRequest({ origin: 'manual', timeoutSeconds: null });
+    const outcomes = new Set<string>();
+    const deaths = forEveryDeath(remove, {
+      before(host) {
+        add(host.newRun());
+        block(ATTACKER, manual, host.newRun());
+      },
+      after(host, death) {
+        expect(stateOf(host, death)).toBe(agreed(death, true));
+        const holders = host.holders('203.0.113.9');
+        const lines = host.log.lines.slice(2);
+        const kept = holders.length === 1;
+        expect([death, holders]).toEqual([death, kept ? ['manual'] : ['manual', 'wazuh']]);
+        expect([death, lines]).toEqual([death, kept ? [`kept 203.0.113.9 ${IDS}`] : []]);
+        outcomes.add(holders.join());
+      },
+    });
+    expect(deaths).toBeGreaterThanOrEqual(6);
+    expect(outcomes.size).toBe(2);
+  });
+
   test('while it gives up on a block leaves neither half a block nor half a promise', () => {
     forEveryDeath(
       (tools) => {

@@ -132,6 +132,34 @@ describe('an intent', () => {
     if (before !== null) store.revert(before);
     expect(open().find(ATTACKER)).toEqual(before);
   });
+
+  test('that came to nothing leaves what an earlier run owes', () => {
+    const store = open();
+    const intent = {
+      address: ATTACKER,
+      phase: 'blocking',
+      owed: OWED,
+      mark,
+      hold: hold(),
+    } as const;
+    store.intend([intent], NOON_MS);
+    const before = store.find(ATTACKER);
+    store.intend([{ ...intent, owed: null, mark: null }], NOON_MS + 5);
+    if (before !== null) store.revert(before);
+    expect(open().unfinished()).toEqual([before]);
+    expect(open().unfinished()[0]?.owed).toEqual(OWED);
+  });
+
+  test('that ends a hold leaves those of others', () => {
+    const store = open();
+    blocked(store, '203.0.113.9', hold('wazuh', 60));
+    blocked(store, '203.0.113.9', hold('manual', null));
+    const intent = { address: ATTACKER, phase: 'blocking', owed: OWED, mark, hold: null } as const;
+    store.intend([{ ...intent, ends: 'wazuh' }], NOON_MS);
+    const [ban] = open().unfinished();
+    expect(ban?.owed).toEqual(OWED);
+    expect(ban?.holds.map(({ origin }) => origin)).toEqual(['manual']);
+  });
 });
 
 describe('finding', () => {
@@ -218,7 +246,7 @@ test('a hold that ends leaves the others', () => {
   const store = open();
   blocked(store, '203.0.113.9', hold('wazuh', 60));
   blocked(store, '203.0.113.9', hold('manual', null));
-  store.dropHolds([{ address: ATTACKER, origin: 'wazuh' }], [entry(NOON_MS)]);
+  store.dropHolds([{ address: ATTACKER, origin: 'wazuh' }]);
   expect(
     open()
       .find(ATTACKER)
@@ -328,10 +356,10 @@ describe('a disk that takes no more', () => {
   beforeEach(() => {
     blocked(open());
     withFile((file) => {
+      const refuse = "BEGIN SELECT RAISE(ABORT, 'disk is full'); END";
       for (const table of ['bans', 'holds', 'history', 'facts'])
-        file.exec(
-          `CREATE TRIGGER full_${table} BEFORE INSERT ON ${table} BEGIN SELECT RAISE(ABORT, 'disk is full'); END`,
-        );
+        file.exec(`CREATE TRIGGER full_${table} BEFORE INSERT ON ${table} ${refuse}`);
+      file.exec(`CREATE TRIGGER full_deletes BEFORE DELETE ON holds ${refuse}`);
     });
   });
 
@@ -357,7 +385,7 @@ describe('a disk that takes no more', () => {
     [
       'the end of a hold',
       (store) => {
-        store.dropHolds([], [entry(1)]);
+        store.dropHolds([{ address: ATTACKER, origin: 'wazuh' }]);
       },
     ],
     [
@@ -369,7 +397,13 @@ describe('a disk that takes no more', () => {
     [
       'a ban put back',
       (store) => {
-        store.revert({ address: ATTACKER, phase: 'blocked', sinceMs: 1, holds: [hold()] });
+        const before = {
+          address: ATTACKER,
+          phase: 'blocked',
+          sinceMs: 1,
+          holds: [hold()],
+        } as const;
+        store.revert({ ...before, owed: null, mark: null });
       },
     ],
     [

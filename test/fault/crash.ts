@@ -1,0 +1,191 @@
+/** Runs inside a host: kills one path at each of its steps or system calls in turn, and prints what was found wrong. */
+import { readFileSync, rmSync } from 'node:fs';
+import { BACKENDS, type BackendName, disagreements, isDropped, untruths } from './invariants.ts';
+import { configOf, NEXT, type Next, type Path, pathNamed } from './paths.ts';
+import {
+  asPerson,
+  type Books,
+  type Ended,
+  type Order,
+  Scene,
+  type Told,
+  wazuhAdd,
+} from './scene.ts';
+
+export interface CrashOrder {
+  readonly binary: string;
+  readonly backend: BackendName;
+  readonly path: string;
+  /** System calls at which it is killed, each for the first, second, … time; absent: at its named steps. */
+  readonly calls?: readonly string[];
+}
+
+/** One death, and what was wrong afterwards. */
+export interface CrashPoint {
+  readonly at: string;
+  readonly next: string;
+  readonly wrong: readonly string[];
+}
+
+const SUBJECTS = ['203.0.113.7', '2001:db8:ffff::7'] as const;
+const OTHER = '198.51.100.99';
+
+function orderOf(next: Next, subject: string): Order {
+  switch (next) {
+    case 'same address':
+      return asPerson('delete', subject);
+    case 'other address':
+      return wazuhAdd({ srcip: OTHER, alertId: '1800000000.9' });
+    case 'expire':
+    case 'restore':
+      return asPerson(next);
+  }
+}
+
+/** Runs an order so that it dies; null: it had no such moment, and ended by itself. */
+type Kill = (order: Order, time: number) => { readonly at: string; readonly ended: Ended } | null;
+
+function atSteps(scene: Scene): Kill {
+  return (order, time) => {
+    const ended = scene.run(order, { env: { FIREWALL_DROP_DIE_AT: String(time) } });
+    const at = /dies at (.*)\n/.exec(ended.stderr)?.[1];
+    return at === undefined ? null : { at, ended };
+  };
+}
+
+const TRACE = '/run/trace';
+
+function atCalls(scene: Scene, call: string): Kill {
+  const inject = `inject=${call}:signal=SIGKILL:when=`;
+  const options = ['-f', '--seccomp-bpf', '-qqq', '-e', `trace=${call}`, '-o', TRACE];
+  return (order, time) => {
+    rmSync(TRACE, { force: true });
+    const launcher = ['strace', ...options, '-e', `${inject}${time}`, '--'];
+    const ended = scene.run(order, { launcher });
+    const fired = readFileSync(TRACE, 'utf8').includes('killed by SIGKILL');
+    return fired ? { at: `${call} ${time}`, ended } : null;
+  };
+}
+
+interface Trial {
+  readonly scene: Scene;
+  readonly path: Path;
+  readonly backend: BackendName;
+  readonly subject: string;
+}
+
+function prepare({ scene, path, backend, subject }: Trial): void {
+  scene.reset();
+  scene.configure(path.config ?? configOf(backend));
+  path.prepare(scene, subject, backend);
+}
+
+/** Kills a path until it lives. */
+function* deathsOf(
+  kill: Kill,
+  trialOf: (time: number) => Trial,
+  fromTime: number,
+): Generator<CrashPoint> {
+  for (let time = 1; ; time += 1) {
+    const trial = trialOf(time);
+    prepare(trial);
+    const linesBefore = trial.scene.log().length;
+    const death = kill(trial.path.order(trial.subject, trial.backend), time);
+    if (death === null) {
+      trial.scene.mendFirewall();
+      return;
+    }
+    const next = NEXT[(fromTime + time) % NEXT.length] ?? 'expire';
+    const { at, ended } = death;
+    yield { at, next, wrong: aftermath(trial, { next, linesBefore, ended }) };
+  }
+}
+
+interface Death {
+  readonly next: Next;
+  readonly linesBefore: number;
+  readonly ended: Ended;
+}
+
+function aftermath(trial: Trial, { next, linesBefore, ended }: Death): string[] {
+  const { scene, path, backend, subject } = trial;
+  const wrong: string[] = [];
+  const died = scene.books();
+  const kernel = scene.kernel();
+  if (died.integrity !== 'ok') wrong.push(`integrity_check: ${died.integrity}`);
+  const open = (path.staying?.(subject) ?? []).filter((address) => !isDropped(kernel, address));
+  wrong.push(...open.map((address) => `${address} gets through at the moment of death`));
+  // Killed was a program that it had started: then it has said whether it succeeded.
+  if (ended.signal !== 'SIGKILL') wrong.push(...survivorsLies(trial, ended));
+  const due = new Map(path.all(subject).map((each) => [each, isDue(path, each, died)]));
+
+  scene.mendFirewall();
+  const after = scene.run(orderOf(next, subject));
+  if (after.status !== 0) wrong.push(`the next run: status ${after.status}: ${after.stderr}`);
+  // A flush by somebody else is put right only by whoever asks for the address, or for all.
+  if (path.isAfterFlush === true && ![...due.values()].includes(true))
+    scene.do(asPerson('restore'));
+
+  const books = scene.books();
+  const log = scene.log();
+  wrong.push(...disagreements(books, scene.kernel(), backend), ...untruths(log, books.history));
+  const news = log.slice(linesBefore).filter(({ verb }) => verb !== 'failed');
+  for (const [address, isBegun] of due) {
+    const own = next === 'same address' && address === subject ? ['delete'] : [];
+    const isDone = isBegun || (own.length === 0 && (path.anyway ?? []).includes(next));
+    const expected = [...(isDone ? [path.verb] : []), ...own].join();
+    const found = verbsAbout(address, news);
+    if (found !== expected) wrong.push(`${address}: lines "${found}", not "${expected}"`);
+    if (own.length > 0) continue;
+    const holders = books.bans.get(address)?.origins.join() ?? '';
+    if (isDone && holders !== (path.origins ?? []).join()) {
+      wrong.push(`${address}: held by "${holders}" afterwards`);
+    }
+  }
+  return wrong;
+}
+
+/** Begun or done, by what the books hold at the moment of death. */
+function isDue({ verb }: Path, address: string, { bans, history }: Books): boolean {
+  return (
+    (verb !== null && bans.get(address)?.owed === verb) ||
+    history.some((told) => told.address === address && told.verb === verb && isNew(told))
+  );
+}
+
+/** What was told while preparing has other ids, or another verb. */
+function isNew({ alertId }: Told): boolean {
+  return !alertId.startsWith('16000');
+}
+
+function verbsAbout(address: string, told: readonly Told[]): string {
+  return told
+    .filter((one) => one.address === address)
+    .map(({ verb }) => verb)
+    .join();
+}
+
+/** Status 0 if and only if the kernel is as asked. */
+function survivorsLies({ scene, path, subject }: Trial, { status }: Ended): string[] {
+  if (status !== 0 || path.verb === null) return [];
+  const kernel = scene.kernel();
+  const shall = path.verb !== 'delete';
+  return path
+    .all(subject)
+    .filter((address) => isDropped(kernel, address) !== shall)
+    .map((address) => `${address}: status 0, and the kernel is not as asked`);
+}
+
+function main({ binary, backend, path: name, calls }: CrashOrder): CrashPoint[] {
+  const scene = new Scene(binary);
+  const path = pathNamed(name);
+  const offset = BACKENDS.indexOf(backend);
+  const trialOf = (time: number): Trial => {
+    return { scene, path, backend, subject: SUBJECTS[(time + offset) % 2] ?? SUBJECTS[0] };
+  };
+  const kills = calls?.map((call) => atCalls(scene, call)) ?? [atSteps(scene)];
+  return kills.flatMap((kill, index) => [...deathsOf(kill, trialOf, offset + index)]);
+}
+
+const [order = '{}'] = process.argv.slice(2);
+process.stdout.write(JSON.stringify(main(JSON.parse(order) as CrashOrder)));

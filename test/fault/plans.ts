@@ -1,0 +1,178 @@
+/** Random commands, and what must come of each: which line, and who holds an address afterwards. */
+import type { Random } from '../fuzz/mutate.ts';
+import type { BackendName } from './invariants.ts';
+import { asPerson, type Order, ossec, type Scene, wazuhAdd, wazuhDelete } from './scene.ts';
+
+/** Who holds what is blocked, sorted. */
+export type Model = Map<string, readonly string[]>;
+
+export interface Effect {
+  /** Of its line; null: nobody needs to hear of it. */
+  readonly verb: string | null;
+  /** Who holds the address afterwards. */
+  readonly origins: readonly string[];
+  /** Whoever comes next does it as well. */
+  readonly anyway?: true;
+}
+
+export interface Plan {
+  readonly name: Kind;
+  readonly order: Order;
+  readonly effects: ReadonlyMap<string, Effect>;
+  readonly prepare?: (scene: Scene) => void;
+  readonly flushes?: true;
+}
+
+const KINDS = [
+  'wazuh add',
+  'wazuh add, abort',
+  'wazuh delete',
+  'ossec add',
+  'ossec delete',
+  'add',
+  'delete',
+  'expire',
+  'flush of one origin',
+  'flush',
+  'restore after a flush',
+  'restore',
+  'tick',
+  'list',
+] as const;
+export type Kind = (typeof KINDS)[number] | 'move';
+
+/** They look at few addresses, and do nothing to others. */
+export const QUIET_KINDS: readonly Kind[] = KINDS.slice(0, 7);
+
+export function kindsFor(backend: BackendName | 'auto'): readonly Kind[] {
+  // `flush` leaves nothing to move or to expire: it comes seldom.
+  const often: Kind[] = [...QUIET_KINDS, ...KINDS, 'add', 'add', 'expire'];
+  return backend === 'auto' ? [...often, 'move', 'move', 'move', 'move'] : often;
+}
+
+const ADDRESSES = [
+  ...Array.from({ length: 8 }, (_, index) => `203.0.113.${10 + index}`),
+  ...Array.from({ length: 4 }, (_, index) => `2001:db8:ffff::${10 + index}`),
+];
+
+let alerts = 0;
+
+/** `taken`: addresses that others are busy with. */
+export function makePlan(
+  kinds: readonly Kind[],
+  model: Model,
+  random: Random,
+  taken: ReadonlySet<string>,
+): Plan {
+  const name = kinds[random(kinds.length)] ?? 'tick';
+  const free = ADDRESSES.filter((address) => !taken.has(address));
+  const some = (most: number): string[] => {
+    const from = random(free.length);
+    return free.slice(from, from + 1 + random(most));
+  };
+  return { name, ...parts(name, { model, some, random }) };
+}
+
+interface Means {
+  readonly model: Model;
+  readonly some: (most: number) => string[];
+  readonly random: Random;
+}
+
+function parts(name: Kind, { model, some, random }: Means): Omit<Plan, 'name'> {
+  const [srcip = ''] = some(1);
+  const offence = { srcip, alertId: `1700000000.${(alerts += 1)}` };
+  const heldBy = (origin: string): string[] => {
+    return [...model].filter(([, origins]) => origins.includes(origin)).map(([address]) => address);
+  };
+  const nothing = new Map<string, Effect>();
+  switch (name) {
+    case 'wazuh add':
+      return { order: wazuhAdd(offence), effects: adding([srcip], 'wazuh', model) };
+    case 'wazuh add, abort': {
+      const order = wazuhAdd(offence, 'abort');
+      const [[address, effect] = ['', { verb: '', origins: [] }]] = adding([srcip], 'wazuh', model);
+      const verb = model.has(srcip) ? null : 'add';
+      return { order, effects: new Map([[address, { ...effect, verb }]]) };
+    }
+    case 'wazuh delete':
+      return { order: wazuhDelete(offence), effects: ending([srcip], 'wazuh', model) };
+    case 'ossec add':
+      return { order: ossec('add', offence), effects: adding([srcip], 'ossec', model) };
+    case 'ossec delete':
+      return { order: ossec('delete', offence), effects: ending([srcip], 'ossec', model) };
+    case 'add': {
+      const list = some(5);
+      const order = asPerson('add', '--timeout', '1h', ...list);
+      return { order, effects: adding(list, 'manual', model) };
+    }
+    case 'delete': {
+      const list = some(3);
+      return { order: asPerson('delete', ...list), effects: ending(list, null, model) };
+    }
+    case 'expire': {
+      const due = heldBy('manual').filter(() => random(2) === 0);
+      const prepare = (scene: Scene): void => {
+        scene.makeDue(due);
+      };
+      return { order: asPerson('expire'), effects: expiring(due, model), prepare };
+    }
+    case 'flush of one origin': {
+      const order = asPerson('flush', '--origin', 'manual', '--yes');
+      return { order, effects: ending(heldBy('manual'), 'manual', model) };
+    }
+    case 'flush':
+      return {
+        order: asPerson('flush', '--yes'),
+        effects: ending([...model.keys()], null, model),
+      };
+    case 'restore after a flush': {
+      const prepare = (scene: Scene): void => {
+        scene.flushKernel();
+      };
+      return { order: asPerson('restore'), effects: nothing, prepare, flushes: true };
+    }
+    case 'restore':
+      return { order: asPerson('restore'), effects: nothing };
+    case 'tick':
+      return { order: asPerson('expire'), effects: nothing };
+    case 'list':
+      return { order: asPerson('list', '--json'), effects: nothing };
+    case 'move': {
+      const to = ['iptables', 'ipset', 'nftables', 'auto'][random(4)] ?? 'auto';
+      return { order: asPerson('backend', 'use', to), effects: nothing };
+    }
+  }
+}
+
+function adding(list: readonly string[], origin: string, model: Model): Map<string, Effect> {
+  return new Map(
+    list.map((address) => {
+      const origins = [...new Set([...(model.get(address) ?? []), origin])].sort();
+      return [address, { verb: 'add', origins }];
+    }),
+  );
+}
+
+/** Null: everybody's hold ends. */
+function ending(list: readonly string[], origin: string | null, model: Model): Map<string, Effect> {
+  return new Map(
+    list.map((address) => {
+      const others = origin === null ? [] : without(origin, address, model);
+      return [address, { verb: others.length > 0 ? 'kept' : 'delete', origins: others }];
+    }),
+  );
+}
+
+function expiring(due: readonly string[], model: Model): Map<string, Effect> {
+  return new Map(
+    due.map((address) => {
+      const origins = without('manual', address, model);
+      return [address, { verb: origins.length > 0 ? null : 'delete', origins, anyway: true }];
+    }),
+  );
+}
+
+function without(origin: string, address: string, model: Model): string[] {
+  return (model.get(address) ?? []).filter((other) => other !== origin);
+}

@@ -1,0 +1,12 @@
+/** The names of all steps at which the fault build can end itself, read from the sources. */
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+const SOURCES = join(__dirname, '../../src');
+
+export const STEPS: readonly string[] = readdirSync(SOURCES, { recursive: true, encoding: 'utf8' })
+  .filter((name) => name.endsWith('.ts') && name !== 'os/fault.ts')
+  .map((name) => readFileSync(join(SOURCES, name), 'utf8'))
+  .flatMap((source) =>
+    Array.from(source.matchAll(/\bstep\(\s*'([^']+)'/g), ([, name = '']) => name),
+  );

@@ -1,0 +1,269 @@
+/** Runs inside a host: random commands, killed at random moments, each followed by another run and a look at everything. */
+import type { ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { type Random, randomFrom } from '../fuzz/mutate.ts';
+import { type BackendName, disagreements, untruths } from './invariants.ts';
+import { kindsFor, makePlan, type Model, type Plan, QUIET_KINDS } from './plans.ts';
+import { isErrno } from '../../src/os/files.ts';
+import { type Books, Scene, type Told } from './scene.ts';
+
+export interface WalkOrder {
+  readonly binary: string;
+  /** `auto` moves between all. */
+  readonly backend: BackendName | 'auto';
+  readonly seed: number;
+  /** Ends after so many kills, or so many seconds, whichever is first. */
+  readonly kills: number;
+  readonly seconds: number;
+}
+
+export interface WalkReport {
+  readonly seed: number;
+  readonly backend: string;
+  readonly runs: number;
+  /** Runs that a signal ended. */
+  readonly kills: number;
+  readonly killsBySignal: Readonly<Record<string, number>>;
+  readonly killsByKind: Readonly<Record<string, number>>;
+  /** Kills by what had come of the run: nothing, part of it owed, or all of it booked. */
+  readonly killsByOutcome: Readonly<Record<string, number>>;
+  readonly seconds: number;
+  /** Null: nothing was wrong. */
+  readonly violation: Violation | null;
+}
+
+export interface Violation {
+  readonly point: number;
+  readonly what: string;
+  readonly wrong: readonly string[];
+}
+
+/** Most often the one that nobody can see coming; a group has iptables in it as well. */
+const SIGNALS = [
+  'SIGKILL to the group',
+  'SIGKILL',
+  'SIGKILL to the group',
+  'SIGTERM to the group',
+  'SIGINT to the group',
+  'SIGHUP',
+] as const;
+
+/** Past the usual end, so that the last instructions get their share as well. */
+const BEYOND = 1.1;
+const AT_ONCE = 4;
+
+class Walk {
+  readonly #scene: Scene;
+  readonly #order: WalkOrder;
+  readonly #random: Random;
+  readonly #model: Model = new Map();
+  /** How long a kind of command takes when nobody ends it. */
+  readonly #usualMs = new Map<string, number>();
+  readonly #counts = {
+    signal: new Map<string, number>(),
+    kind: new Map<string, number>(),
+    outcome: new Map<string, number>(),
+  };
+  #runs = 0;
+  #kills = 0;
+
+  constructor(order: WalkOrder) {
+    this.#order = order;
+    this.#scene = new Scene(order.binary);
+    this.#random = randomFrom(order.seed);
+  }
+
+  async walk(onProgress: (report: WalkReport) => void): Promise<WalkReport> {
+    const { backend, kills, seconds } = this.#order;
+    const beganMs = performance.now();
+    const passed = (): number => (performance.now() - beganMs) / 1000;
+    this.#scene.reset();
+    this.#scene.configure(
+      backend === 'auto' ? '[firewall]\npromote_at = 6\n' : `[firewall]\nbackend = "${backend}"\n`,
+    );
+    let toldAt = 0;
+    for (let point = 1; this.#kills < kills && passed() < seconds; point += 1) {
+      const violation = await this.#takePoint(point);
+      if (violation !== null) return this.#report(passed(), violation);
+      if (passed() - toldAt < 10) continue;
+      toldAt = passed();
+      onProgress(this.#report(toldAt, null));
+    }
+    return this.#report(passed(), null);
+  }
+
+  #report(seconds: number, violation: Violation | null): WalkReport {
+    const { seed, backend } = this.#order;
+    const { signal, kind, outcome } = this.#counts;
+    return {
+      ...{ seed, backend, seconds, violation, runs: this.#runs, kills: this.#kills },
+      killsBySignal: Object.fromEntries(signal),
+      killsByKind: Object.fromEntries(kind),
+      killsByOutcome: Object.fromEntries(outcome),
+    };
+  }
+
+  /** Some commands, at once if they are several, and one that comes after them. */
+  async #takePoint(point: number): Promise<Violation | null> {
+    const before = this.#scene.log();
+    const history = this.#scene.books().history.length;
+    const plans = this.#choosePlans();
+    for (const plan of plans) plan.prepare?.(this.#scene);
+    const ends = await Promise.all(plans.map((plan) => this.#strike(plan)));
+    const died = this.#scene.books();
+    const expected = new Map<string, string[]>();
+    const wrong = died.integrity === 'ok' ? [] : [`integrity_check: ${died.integrity}`];
+    plans.forEach((plan, index) => {
+      const end = ends[index] ?? '';
+      const done = settle(plan, died, died.history.slice(history));
+      if (end.startsWith('SIG')) this.#noteOutcome(plan, done);
+      else if (end !== 'status 0') wrong.push(`${plan.name}: ${end}`);
+      else wrong.push(...missing(plan, done));
+      this.#follow(plan, done, expected);
+    });
+    const next = this.#chooseNext(plans);
+    const after = this.#scene.run(next.order);
+    this.#runs += 1;
+    if (after.status !== 0) {
+      wrong.push(`then ${next.name}: status ${after.status} ${after.signal}: ${after.stderr}`);
+    }
+    this.#follow(next, new Set(next.effects.keys()), expected);
+    wrong.push(...this.#look(before, expected));
+    if (wrong.length === 0) return null;
+    const what = plans.map((plan, index) => `${plan.name} (${ends[index]})`).join(', ');
+    return { point, what: `${what}; then ${next.name}`, wrong };
+  }
+
+  #choosePlans(): Plan[] {
+    const { backend } = this.#order;
+    const atOnce = this.#random(8) === 0 ? 2 + this.#random(AT_ONCE - 1) : 1;
+    const plans: Plan[] = [];
+    const taken = new Set<string>();
+    while (plans.length < atOnce) {
+      // What is done at once is about different addresses: what comes of it then does not depend on who is first.
+      const kinds = atOnce > 1 ? QUIET_KINDS : kindsFor(backend);
+      const plan = makePlan(kinds, this.#model, this.#random, taken);
+      for (const address of plan.effects.keys()) taken.add(address);
+      plans.push(plan);
+    }
+    return plans;
+  }
+
+  /** What a flushed kernel lacks only a restore puts back. */
+  #chooseNext(plans: readonly Plan[]): Plan {
+    const kinds = plans.some(({ flushes }) => flushes) ? (['restore'] as const) : NEXT_KINDS;
+    return makePlan(kinds, this.#model, this.#random, new Set());
+  }
+
+  /** Runs a plan, and ends it somewhere within the time that it usually takes. */
+  async #strike({ name, order }: Plan): Promise<string> {
+    const usual = this.#usualMs.get(name);
+    const signal = SIGNALS[this.#random(SIGNALS.length)] ?? 'SIGKILL';
+    const delayMs = ((usual ?? Infinity) * BEYOND * this.#random(10_000)) / 10_000;
+    const beganMs = performance.now();
+    const child = this.#scene.start(order);
+    this.#runs += 1;
+    const complaints: Buffer[] = [];
+    child.stderr?.on('data', (chunk: Buffer) => complaints.push(chunk));
+    const closed = once(child, 'close');
+    const abort = new AbortController();
+    const timer = sleep(Math.min(delayMs, 60_000), undefined, { signal: abort.signal });
+    await Promise.race([closed, timer]);
+    send(child, signal);
+    abort.abort();
+    await Promise.allSettled([closed, timer]);
+    if (child.signalCode !== null) {
+      this.#kills += 1;
+      count(this.#counts.signal, signal);
+      count(this.#counts.kind, name);
+      return `${signal} after ${delayMs.toFixed(1)} of ${usual?.toFixed(1)} ms`;
+    }
+    const tookMs = performance.now() - beganMs;
+    this.#usualMs.set(name, usual === undefined ? tookMs : usual * 0.8 + tookMs * 0.2);
+    if (child.exitCode === 0) return 'status 0';
+    return `status ${child.exitCode}: ${Buffer.concat(complaints).toString()}`;
+  }
+
+  #noteOutcome({ effects }: Plan, done: ReadonlySet<string>): void {
+    const outcome = done.size === 0 ? 'nothing' : done.size < effects.size ? 'a part' : 'all';
+    count(this.#counts.outcome, outcome);
+  }
+
+  /** Moves the model on by what was done, and notes which lines that must have given. */
+  #follow({ effects }: Plan, done: ReadonlySet<string>, expected: Map<string, string[]>): void {
+    for (const [address, { verb, origins }] of effects) {
+      if (!done.has(address)) continue;
+      if (origins.length === 0) this.#model.delete(address);
+      else this.#model.set(address, origins);
+      if (verb !== null) expected.set(address, [...(expected.get(address) ?? []), verb]);
+    }
+  }
+
+  #look(before: readonly Told[], expected: ReadonlyMap<string, readonly string[]>): string[] {
+    const { backend } = this.#order;
+    const books = this.#scene.books();
+    const log = this.#scene.log();
+    const wrong = [
+      ...disagreements(books, this.#scene.kernel(), backend === 'auto' ? 'iptables' : backend),
+      ...untruths(log, books.history),
+    ];
+    for (const address of new Set([...this.#model.keys(), ...books.bans.keys()])) {
+      const shall = (this.#model.get(address) ?? []).join();
+      const is = books.bans.get(address)?.origins.join() ?? '';
+      if (is !== shall) wrong.push(`${address}: held by "${is}", not "${shall}"`);
+    }
+    const news = Map.groupBy(log.slice(before.length), ({ address }) => address);
+    for (const address of new Set([...news.keys(), ...expected.keys()])) {
+      const verbs = (news.get(address) ?? []).map(({ verb }) => verb).join();
+      const shall = (expected.get(address) ?? []).join();
+      if (verbs !== shall) wrong.push(`${address}: lines "${verbs}", not "${shall}"`);
+    }
+    return wrong;
+  }
+}
+
+const NEXT_KINDS = ['wazuh add', 'wazuh delete', 'delete', 'tick', 'restore'] as const;
+
+function count(counts: Map<string, number>, what: string): void {
+  counts.set(what, (counts.get(what) ?? 0) + 1);
+}
+
+function send({ pid }: ChildProcess, signal: string): void {
+  const [name = ''] = signal.split(' ');
+  if (pid === undefined) throw new Error('the program was not started');
+  try {
+    process.kill(signal.endsWith('group') ? -pid : pid, name);
+  } catch (error) {
+    // It was faster.
+    if (!isErrno(error, 'ESRCH')) throw error;
+  }
+}
+
+/** Of which addresses a plan was begun or done, by the books at the moment of death: what was begun will be finished. */
+function settle(plan: Plan, { bans }: Books, news: readonly Told[]): Set<string> {
+  const done = new Set<string>();
+  for (const [address, { verb, origins, anyway }] of plan.effects) {
+    const ban = bans.get(address);
+    const told = news.some((one) => one.address === address && one.verb === verb);
+    const silent = verb === null && (ban?.origins ?? []).join() === origins.join();
+    if (anyway === true || told || silent || (verb !== null && ban?.owed === verb))
+      done.add(address);
+  }
+  return done;
+}
+
+/** What a run that says that it succeeded did not do. */
+function missing({ name, effects }: Plan, done: ReadonlySet<string>): string[] {
+  return [...effects.keys()]
+    .filter((address) => !done.has(address))
+    .map((address) => `${name} succeeded, and nothing was done about ${address}`);
+}
+
+function say(report: WalkReport): void {
+  process.stdout.write(`${JSON.stringify(report)}\n`);
+}
+
+const [order = '{}'] = process.argv.slice(2);
+const walk = new Walk(JSON.parse(order) as WalkOrder);
+say(await walk.walk(say));
