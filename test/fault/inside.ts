@@ -7,11 +7,12 @@ const ROOT = join(__dirname, '../..');
 
 export const FAULT_BINARY = join(ROOT, 'bin/firewall-drop-fault');
 
-/** What the program prints, which is JSON. */
+/** What the program prints last, which is a line of JSON. */
 export function runInside(host: Host, program: string, order: object): unknown {
   const node = join(ROOT, 'node_modules/.bin/node');
   const argv = [node, '--no-warnings', join(__dirname, program), JSON.stringify(order)];
-  return JSON.parse(host.must(argv, { timeoutMs: 280_000 }));
+  const lines = host.must(argv, { timeoutMs: 280_000 }).trimEnd().split('\n');
+  return JSON.parse(lines.at(-1) ?? '');
 }
 
 export function requireFaultBuild(): void {

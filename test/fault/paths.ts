@@ -24,7 +24,7 @@ export interface Path {
   readonly staying?: (subject: string) => readonly string[];
   /** Who holds an address afterwards, where it is blocked. */
   readonly origins?: readonly string[];
-  /** Somebody has flushed the kernel before, so that books and kernel differ from the start. */
+  /** Somebody else has changed the kernel before, so that books and kernel differ from the start. */
   readonly isAfterFlush?: true;
 }
 
@@ -153,6 +153,23 @@ const PATHS: readonly Path[] = [
     order: () => asPerson('restore'),
     verb: null,
     all: () => [],
+    isAfterFlush: true,
+  },
+  {
+    name: 'restore, which takes out what a saved file brought back',
+    only: 'iptables',
+    prepare: (scene, subject) => {
+      addOne(scene, subject);
+      // Only this notes the boot.
+      scene.do(asPerson('expire'));
+      scene.bringBackSaved(() => {
+        scene.do(wazuhDelete({ srcip: subject, alertId: EARLIER }));
+      });
+    },
+    order: () => asPerson('restore'),
+    verb: 'delete',
+    all: one,
+    anyway: ['restore'],
     isAfterFlush: true,
   },
   {

@@ -193,9 +193,17 @@ export const ROWS: readonly Row[] = [
   },
   {
     section: CRASHES,
-    provoke: 'SIGKILL at each write, rename, unlink, fsync and exec in turn, under strace',
-    outcome: 'as for the named steps',
-    held: [],
+    provoke:
+      'SIGKILL at each write, rename, unlink, fsync, clone and exec of an add and a delete in turn, by strace',
+    outcome: 'the same',
+    held: at('fault/calls.test.ts', 'killed at each system call of %s'),
+  },
+  {
+    section: CRASHES,
+    provoke:
+      'KILL, TERM, INT or HUP at random moments of random commands, to the process or its group, also of several at once, with each backend and moves between them',
+    outcome: 'the same: all or nothing of each address',
+    held: at('fault/moments.ts', 'at any moment: the next run brings'),
   },
   {
     section: FILES,

@@ -10,6 +10,7 @@ import {
   readlinkSync,
   realpathSync,
   rmSync,
+  utimesSync,
   writeFileSync,
 } from 'node:fs';
 import { basename, join } from 'node:path';
@@ -201,7 +202,7 @@ export class Scene {
   reset(): void {
     this.mendFirewall();
     this.flushKernel();
-    for (const path of [STATE, CONFIG, LOG, `${HOME}/logs/firewall-drop.log`]) {
+    for (const path of [STATE, CONFIG, '/etc/iptables', LOG, `${HOME}/logs/firewall-drop.log`]) {
       rmSync(path, { recursive: true, force: true });
     }
   }
@@ -211,6 +212,33 @@ export class Scene {
     using database = new DatabaseSync(join(STATE, 'state.db'));
     const sql = 'UPDATE holds SET expires_at_ms = ? WHERE address = ? AND expires_at_ms > 0';
     for (const address of addresses) database.prepare(sql).run(Date.now() - 1, address);
+  }
+
+  /** As if the host had been started since an add, a save of the rules, and a delete: they are in the kernel again. */
+  bringBackSaved(release: () => void): void {
+    const hour = 3_600_000;
+    const bootMs = Date.now() - Number(readFileSync('/proc/uptime', 'utf8').split(' ')[0]) * 1000;
+    mkdirSync('/etc/iptables', { recursive: true });
+    const each = (script: string): string => {
+      return this.must(
+        'bash',
+        '-c',
+        `${script}; ${script.replace('iptables', 'ip6tables').replace('v4', 'v6')}`,
+      );
+    };
+    each('iptables-save > /etc/iptables/rules.v4');
+    release();
+    each('iptables-restore < /etc/iptables/rules.v4');
+    for (const name of ['rules.v4', 'rules.v6']) {
+      utimesSync(`/etc/iptables/${name}`, (bootMs - 2 * hour) / 1000, (bootMs - 2 * hour) / 1000);
+    }
+    using database = new DatabaseSync(join(STATE, 'state.db'));
+    const date = database.prepare('UPDATE history SET at_ms = ? WHERE verb = ?');
+    date.run(bootMs - 3 * hour, 'add');
+    date.run(bootMs - hour, 'delete');
+    database.exec(
+      "UPDATE facts SET value = 'an earlier one' WHERE name LIKE 'boot of the last look%'",
+    );
   }
 
   log(): Told[] {

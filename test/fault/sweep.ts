@@ -1,7 +1,7 @@
 // Everything that changes books or kernel, killed at each of its named steps in turn by the fault build.
 import { afterAll, beforeAll, expect, jest, test } from '@jest/globals';
 import { createHost, type Host } from '../support/host.ts';
-import type { CrashPoint } from './crash.ts';
+import type { CrashPoint } from './deaths.ts';
 import { FAULT_BINARY, requireFaultBuild, runInside } from './inside.ts';
 import type { BackendName } from './invariants.ts';
 import { pathsFor } from './paths.ts';

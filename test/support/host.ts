@@ -6,10 +6,9 @@ import { basename, dirname, join } from 'node:path';
 import {
   asCommand,
   CLEAN_ENVIRONMENT,
-  enter,
-  hold,
+  type HeldHost,
   type Holder,
-  ordinaryUsersNamespace,
+  holdHost,
   pidOf,
 } from './namespaces.ts';
 
@@ -69,14 +68,7 @@ export interface Agent {
 const AGENT_UID = 1001;
 
 export async function createHost(name = 'host'): Promise<Host> {
-  const userNamespace = process.getuid?.() === 0 ? undefined : await ordinaryUsersNamespace();
-  const enterUser = userNamespace === undefined ? [] : enter(userNamespace, ['--user']);
-  const holder = await hold([
-    ...enterUser,
-    ...['unshare', '--mount', '--net', '--propagation', 'private'],
-    ...['bash', join(__dirname, 'host.sh')],
-  ]);
-  return new Host(name, holder, userNamespace !== undefined);
+  return new Host(name, await holdHost(join(__dirname, 'host.sh')));
 }
 
 export class Host {
@@ -87,11 +79,11 @@ export class Host {
   readonly #entrance: readonly string[];
   readonly #children = new Set<ChildProcess>();
 
-  constructor(name: string, holder: Holder, ownUserNamespace: boolean) {
+  constructor(name: string, { holder, entrance }: HeldHost) {
     this.name = name;
     this.#holder = holder;
     this.pid = pidOf(holder);
-    this.#entrance = enter(holder, ['--mount', '--net', ...(ownUserNamespace ? ['--user'] : [])]);
+    this.#entrance = entrance;
   }
 
   /** Runs to the end, whatever its status; stdin is a real pipe, as a daemon's child has. */

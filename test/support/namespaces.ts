@@ -29,6 +29,22 @@ export async function hold(argv: readonly string[]): Promise<Holder> {
   return holder;
 }
 
+/** A host of its own, and the command that enters it. */
+export interface HeldHost {
+  readonly holder: Holder;
+  readonly entrance: readonly string[];
+}
+
+/** `script` furnishes it: host.sh beside this file. */
+export async function holdHost(script: string): Promise<HeldHost> {
+  const userNamespace = process.getuid?.() === 0 ? undefined : await ordinaryUsersNamespace();
+  const enterUser = userNamespace === undefined ? [] : enter(userNamespace, ['--user']);
+  const unshare = ['unshare', '--mount', '--net', '--propagation', 'private'];
+  const holder = await hold([...enterUser, ...unshare, 'bash', script]);
+  const namespaces = ['--mount', '--net', ...(userNamespace === undefined ? [] : ['--user'])];
+  return { holder, entrance: enter(holder, namespaces) };
+}
+
 let ofOrdinaryUser: Promise<Holder> | undefined;
 
 /** One for all hosts of a test file, since a cable between two hosts needs the rights over both. */

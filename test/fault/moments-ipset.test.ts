@@ -1,0 +1,7 @@
+// Killed at random moments; see moments.ts.
+import { describe } from '@jest/globals';
+import { killAtRandom } from './moments.ts';
+
+describe('killed by chance, with ipset', () => {
+  killAtRandom('ipset', 130);
+});

@@ -1,0 +1,30 @@
+// Random commands, ended at a random moment of the time that they usually take, each followed by a run that mends.
+import { afterAll, beforeAll, expect, jest, test } from '@jest/globals';
+import { builtBinary } from '../support/binary.ts';
+import { createHost, type Host } from '../support/host.ts';
+import { runInside } from './inside.ts';
+import { countProvoked } from './provoked.ts';
+import type { WalkOrder, WalkReport } from './walk.ts';
+
+jest.setTimeout(300_000);
+
+/** A file for each calls this, so that two workers share the work. */
+export function killAtRandom(backend: WalkOrder['backend'], kills: number): void {
+  let host: Host;
+  beforeAll(async () => {
+    host = await createHost();
+  });
+  afterAll(() => host.dispose());
+
+  test('at any moment: the next run brings books, kernel and log together', () => {
+    const seed = Number(process.env['FAULT_SEED'] ?? Date.now() % 2 ** 31);
+    process.stderr.write(`${backend}: FAULT_SEED=${seed}\n`);
+    const order: WalkOrder = { binary: builtBinary(), backend, seed, kills, seconds: 270 };
+    const report = runInside(host, 'walk.ts', order) as WalkReport;
+    countProvoked(report.kills);
+    expect(report).toMatchObject({ seed, violation: null });
+    expect(report.kills).toBeGreaterThanOrEqual(kills);
+    // Otherwise the moments were chosen badly and the test says nothing.
+    expect(Object.keys(report.killsByOutcome)).toEqual(expect.arrayContaining(['nothing', 'all']));
+  });
+}
