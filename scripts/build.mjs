@@ -224,6 +224,9 @@ function seaConfig({ native }) {
     // Compiled code is good only for the Node and the processor that made it.
     useCodeCache: native,
     useSnapshot: false,
+    // One thread for V8 in place of four: we end before they help, and each is one more that a limit may forbid.
+    // The runtime repeats argv[0] behind these: after `--` it is no option of its, whatever it is.
+    execArgv: ['--v8-pool-size=1', '--'],
     // Without this NODE_OPTIONS in the environment could load a file into a process run by root.
     execArgvExtension: 'none',
     disableExperimentalSEAWarning: true,

@@ -366,6 +366,9 @@ describe('home and name', () => {
     ['300 letters', `active-response/bin/${'x'.repeat(300)}`, 'firewall-drop'],
     ['5000 letters and slashes', 'x/'.repeat(2500), 'x'],
     ['a bare name', 'firewall-drop', 'firewall-drop'],
+    ['an option of the runtime', '--inspect-brk', '--inspect-brk'],
+    ['a short option of the runtime', '-e', '-e'],
+    ['no option of the runtime', '-x', '-x'],
   ])('an argv[0] that is %s leads to the default home', (_, argv0, name) => {
     victim.host.mkdir('/var/lie/active-response/bin');
     victim.host.symlink('/bin/true', '/var/lie/active-response/bin/firewall-drop');
@@ -374,6 +377,15 @@ describe('home and name', () => {
     expect(response.lines).toEqual([
       expect.stringMatching(ossecLine('add', A, { name: `${name}.sh` })),
     ]);
+  });
+
+  test('no argv[0] at all leads to the default home', () => {
+    const message = wazuh4Message({ srcip: A });
+    const code = `import ctypes; none = (ctypes.c_char_p * 1)(None)
+ctypes.CDLL(None).execve(b'${victim.agent.program()}', none, none)`;
+    const input = message + answerTo(message, 'continue');
+    expect(victim.host.run(['python3', '-c', code], { input }).status).toBe(0);
+    expect(victim.log()).toEqual([expect.stringMatching(ossecLine('add', A))]);
   });
 
   test('a lying argv[0] leads to the home in which the executable itself lies', () => {
