@@ -33,6 +33,7 @@ const LARGEST_FILE = 4 * 1024 * 1024;
 const USUAL_PLACES = [
   'etc/ossec.conf',
   'etc/shared/ar.conf',
+  'etc/shared/agent.conf',
   'etc/rules/local_rules.xml',
   'rules/local_rules.xml',
 ];
@@ -117,7 +118,9 @@ function judge(
   const { mistakes, roots } = file.document;
   if (mistakes.length > 0) return [...damage, ...tellMistakes(mistakes)];
   const known = ['ossec_config', 'agent_config', 'group', 'rule', 'var'];
-  if (!roots.some(({ name }) => known.includes(name))) {
+  // A group that sets nothing may have an empty one.
+  const mayBeEmpty = basename(file.path) === 'agent.conf' && roots.length === 0;
+  if (!mayBeEmpty && !roots.some(({ name }) => known.includes(name))) {
     const cause = 'here is neither <ossec_config> nor a <group> of rules';
     const fix = 'name an ossec.conf, a file of rules, or an ar.conf';
     return [...damage, diagnose('error', { line: 1, column: 1 }, cause, fix)];

@@ -1,6 +1,6 @@
 // Mail about alerts: whether what an ossec.conf asks for can ever be sent.
 import { diagnose, type Diagnosis } from './diagnosis.ts';
-import type { KnownRules } from './rules.ts';
+import { HIGHEST_LEVEL, isLevel, type KnownRules } from './rules.ts';
 import { child, quote, valueOf } from './sections.ts';
 import type { Element } from './xml.ts';
 
@@ -27,11 +27,6 @@ export function checkMail(
 
 /** What analysisd takes where no file says (config.c: mailbylevel); the shipped ossec.conf says 12, OSSEC's 7. */
 const UNSET_MAIL_LEVEL = 7;
-const HIGHEST_LEVEL = 16;
-
-function isLevel(text: string | undefined, lowest = 1): boolean {
-  return /^[0-9]{1,2}$/.test(text ?? '') && Number(text) >= lowest && Number(text) <= HIGHEST_LEVEL;
-}
 
 function lastOf(sections: readonly Element[], name: string): Element | undefined {
   return sections.flatMap(({ children }) => children).findLast((one) => one.name === name);

@@ -2,7 +2,7 @@
 import { parseNetwork } from '../../ban/address.ts';
 import { diagnose, type Diagnosis } from './diagnosis.ts';
 import { checkMail } from './mail.ts';
-import type { KnownRules } from './rules.ts';
+import { HIGHEST_LEVEL, isLevel, type KnownRules } from './rules.ts';
 import { child, quote, sectionsOf, valueOf } from './sections.ts';
 import { nameStrangeCharacter } from './typing.ts';
 import type { Element, XmlDocument } from './xml.ts';
@@ -52,6 +52,7 @@ export function checkOssecConf(document: XmlDocument, surroundings: Surroundings
     ...responses.flatMap((response) => checkResponse(response, commands, surroundings)),
     ...checkSharedExecutables(responses, commands),
     ...named('global').flatMap(checkWhiteList),
+    ...checkReadsLog(named('client'), [...named('localfile'), ...elsewhere('localfile')]),
     ...checkMail(
       { globals: named('global'), alerts: named('alerts'), mails: named('email_alerts') },
       { globals: elsewhere('global'), alerts: elsewhere('alerts') },
@@ -245,7 +246,16 @@ function checkTrigger(response: Element, around: Surroundings): Diagnosis[] {
     return [diagnose('warning', response, cause, 'add <rules_id>, <rules_group> or <level>')];
   }
   const rules = child(response, 'rules_id');
-  return rules === undefined ? [] : checkRuleIds(rules, around);
+  return [
+    ...checkTriggerLevel(child(response, 'level')),
+    ...(rules === undefined ? [] : checkRuleIds(rules, around)),
+  ];
+}
+
+function checkTriggerLevel(level: Element | undefined): Diagnosis[] {
+  if (level === undefined || isLevel(level.text)) return [];
+  const cause = `${quote(level.text)} is no level of an alert`;
+  return [diagnose('error', level.textAt, cause, `write a number from 1 to ${HIGHEST_LEVEL}`)];
 }
 
 function checkRuleIds(ids: Element, { rules, knowsRule }: Surroundings): Diagnosis[] {
@@ -297,6 +307,19 @@ function checkSharedExecutables(
     const fix = `give them one timeout; see the response in line ${first.line}`;
     return [diagnose('warning', other, cause, fix)];
   });
+}
+
+/** Only an agent's file has a client; a manager's may leave the log to its agents. */
+function checkReadsLog(clients: readonly Element[], localfiles: readonly Element[]): Diagnosis[] {
+  const [client] = clients;
+  const isRead = localfiles.some((one) =>
+    /\bactive-responses\.log$/.test(valueOf(one, 'location')),
+  );
+  if (client === undefined || isRead) return [];
+  const cause = 'no <localfile> here reads active-responses.log: blocks raise no alert and no mail';
+  const fix =
+    'add it, as firewall-drop config snippet prints it, or have the agent.conf of its group do so';
+  return [diagnose('warning', client, cause, fix)];
 }
 
 const NETMASK = /^([0-9.]+)\/([0-9]+(?:\.[0-9]+){3})$/;

@@ -18,7 +18,11 @@ export const SHIPPED_RULES: KnownRules = new Map(
 );
 
 const FIRST_LOCAL_RULE = 100_000;
-const HIGHEST_LEVEL = 16;
+export const HIGHEST_LEVEL = 16;
+
+export function isLevel(text: string | undefined, lowest = 1): boolean {
+  return /^[0-9]{1,2}$/.test(text ?? '') && Number(text) >= lowest && Number(text) <= HIGHEST_LEVEL;
+}
 
 export function rulesOf({ roots }: XmlDocument): readonly Element[] {
   return roots.flatMap((root) => {
@@ -72,7 +76,7 @@ function checkIdentity(rule: Element, id: string, earlier: Element | undefined):
 
 function checkLevel(rule: Element): Diagnosis[] {
   const level = rule.attributes['level'] ?? '';
-  if (/^[0-9]{1,2}$/.test(level) && Number(level) <= HIGHEST_LEVEL) return [];
+  if (isLevel(level, 0)) return [];
   return [
     diagnose(
       'error',

@@ -373,6 +373,30 @@ test('an agent that has active responses disabled is told of', () => {
   expect(check(off)).toEqual([expect.stringContaining('nothing is ever blocked')]);
 });
 
+test('an agent whose log nobody reads is told of, unless the file of its group has it read', () => {
+  const agent = readFileSync(join(FIXTURES, 'good/agent-as-installed.conf'), 'utf8');
+  const deaf = agent.replaceAll('active-responses.log', 'other.log');
+  expect(check(deaf)).toEqual([
+    expect.stringContaining('reads active-responses.log: blocks raise'),
+  ]);
+  const group = join(directory, 'agent.conf');
+  const localfile = '<location>/var/ossec/logs/active-responses.log</location>';
+  writeFileSync(group, `<agent_config><localfile>${localfile}</localfile></agent_config>`);
+  expect(checkFiles([join(directory, 'ossec.conf'), group], 'wazuh')).toEqual([]);
+});
+
+test('the file of a group may be empty, and an ossec.conf may not', () => {
+  expect(check('<!-- nothing -->\n', 'wazuh', 'agent.conf')).toEqual([]);
+  expect(check('<agents/>', 'wazuh', 'agent.conf')).toHaveLength(1);
+  expect(check('', 'wazuh', 'ossec.conf')).toEqual([expect.stringContaining('neither')]);
+});
+
+test.each(['high', '0', '17', '6.5'])('a response for alerts of level %s is told of', (level) => {
+  const conf = readFileSync(join(FIXTURES, 'good/response-in-second-root.conf'), 'utf8');
+  const byLevel = conf.replace(/<rules_id>.*<\/rules_id>/, `<level>${level}</level>`);
+  expect(check(byLevel)).toEqual([expect.stringContaining(`"${level}" is no level`)]);
+});
+
 test('a log whose name ends in a space that nobody sees is told of', () => {
   const conf = (location: string): string =>
     `<ossec_config><localfile><log_format>syslog</log_format>
