@@ -191,15 +191,8 @@ function baseNode(arch) {
   const found = places.map((place) => path.join(place, 'bin', 'node')).find(fs.existsSync);
   if (found !== undefined) return found;
   if (arch === process.arch) throw new BuildError(`${name} is not installed. Run: npm ci`);
-  const version = manifest.optionalDependencies[name];
   throw new BuildError(
-    [
-      `No Node for ${arch} to build on: npm installs ${name} on ${arch} machines only. Run:`,
-      `  mkdir -p dist/${name}`,
-      `  npm pack ${name}@${version} --pack-destination dist`,
-      `  tar -xzf dist/${name}-${version}.tgz -C dist/${name} --strip-components=1`,
-      `and build again.`,
-    ].join('\n'),
+    `No Node for ${arch} to build on: npm installs ${name} on ${arch} machines only. Run: node scripts/base-node.mjs ${arch}`,
   );
 }
 
