@@ -207,10 +207,9 @@ function rpmDay(date) {
 
 function packRpm(stage, { arch, date, tree }) {
   layOut(stage, tree, date);
-  const top = path.join(ROOT, 'dist', 'rpmbuild');
-  fs.rmSync(top, { recursive: true, force: true });
-  fs.mkdirSync(top, { recursive: true });
-  const spec = path.join(top, `${NAME}.spec`);
+  // rpm's scripts don't quote this path, and a checkout may lie below one with blanks.
+  const top = fs.mkdtempSync('/var/tmp/rpmbuild-');
+  const spec = path.join(ROOT, 'dist', `${NAME}.spec`);
   const values = {
     VERSION: manifest.version,
     MAINTAINER,
@@ -227,6 +226,7 @@ function packRpm(stage, { arch, date, tree }) {
   const built = path.join(top, 'RPMS', target, `${NAME}-${manifest.version}-1.${target}.rpm`);
   const file = path.join(OUT, path.basename(built));
   fs.copyFileSync(built, file);
+  fs.rmSync(top, { recursive: true });
   return file;
 }
 
