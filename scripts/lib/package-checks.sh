@@ -54,9 +54,9 @@ use() {
 reboot() {
   iptables -F && rm -rf /run/firewall-drop
   check 'a reboot forgets the rules' rules_for "$A" 0
-  # What the unit runs.
-  check 'restore puts them back' "$(sed -n 's/^ExecStart=\(.*\) restore$/\1/p' \
-    /usr/lib/systemd/system/firewall-drop-restore.service)" restore
+  local unit
+  read -ra unit < <(sed -n 's/^ExecStart=//p' /usr/lib/systemd/system/firewall-drop-restore.service)
+  check 'what the unit runs puts them back' "${unit[@]}"
   check 'and they are back' rules_for "$A" 2
 }
 

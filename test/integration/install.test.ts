@@ -247,7 +247,7 @@ esac
     install('--home', '/var/lib/ossec');
     const service = host.readFile(`${UNITS}/firewall-drop-expire.service`);
     expect(service).toContain(
-      'ExecStart=/var/lib/ossec/active-response/bin/firewall-drop expire\n',
+      'ExecStart=/usr/bin/env /var/lib/ossec/active-response/bin/firewall-drop expire\n',
     );
     expect(service).toContain('ReadWritePaths=-/var/lib/ossec/logs\n');
     expect(host.readFile(CALLS)).toContain('enable --now firewall-drop-expire.timer\n');
