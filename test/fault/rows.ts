@@ -27,12 +27,15 @@ const firewall = (...titles: readonly string[]): Evidence[] =>
   at('integration/firewall.test.ts', ...titles);
 const bounds = (...titles: readonly string[]): Evidence[] =>
   at('integration/bounds.test.ts', ...titles);
+const input = (...titles: readonly string[]): Evidence[] =>
+  at('integration/input.test.ts', ...titles);
 const races = (...titles: readonly string[]): Evidence[] => at('fault/races.test.ts', ...titles);
 const sweep: readonly Evidence[] = at('fault/sweep.ts', 'of $name: the next run brings');
 
 const TOOLS = 'Tools and kernel';
 const CRASHES = 'Crashes and races';
 const FILES = 'Files and disk';
+const INPUT = 'Input';
 const SURROUNDINGS = 'Surroundings';
 
 export const ROWS: readonly Row[] = [
@@ -241,14 +244,124 @@ export const ROWS: readonly Row[] = [
   {
     section: FILES,
     provoke: 'the disk becomes full between intent and confirmation',
-    outcome: 'the block stands, and the next run finishes it',
-    held: [],
+    outcome: 'blocks and releases, tells it once, and the next run finishes it',
+    held: books('a disk that becomes full between intent and confirmation'),
+  },
+  {
+    section: INPUT,
+    provoke:
+      '100 MB without a line end, a valid beginning that never ends, 100 MB in place of the answer, an alert of 1 MB',
+    outcome: 'refused; memory stays below 110 MB',
+    held: input('100 MB without a line end', '100 MB in place of the answer', 'an alert of 1 MB'),
+  },
+  {
+    section: INPUT,
+    provoke: 'silence, half a line and silence, no answer ever; 10 bytes every 50 ms',
+    outcome: 'ended at the bound with nothing blocked; accepted',
+    held: [
+      ...doors('half a line and silence', 'execd keeps silent'),
+      ...input('a message that drips in'),
+    ],
+  },
+  {
+    section: INPUT,
+    provoke: 'a NUL inside the line; a NUL after the last line end',
+    outcome: 'refused; harmless',
+    held: [...doors('a NUL byte inside'), ...input('a NUL after the last line is harmless')],
+  },
+  {
+    section: INPUT,
+    provoke: 'invalid UTF-8 in free text; in the address',
+    outcome: 'blocked, on one line of plain characters; refused',
+    held: input('with invalid UTF-8 in free text', 'with invalid UTF-8 in its address'),
+  },
+  {
+    section: INPUT,
+    provoke: '500, 30,000 and 5,000,000 levels of nesting',
+    outcome: 'read; refused; refused',
+    held: input('nested as deep as execd reads', 'of 30,000 levels', 'of 5,000,000 levels'),
+  },
+  {
+    section: INPUT,
+    provoke: 'a key given twice: the command, the address, each object on the path to it',
+    outcome: 'the first counts',
+    held: input(
+      'whose second command is another',
+      'whose address is given twice',
+      'whose `data` is given twice',
+      'whose `parameters` are given twice',
+    ),
+  },
+  {
+    section: INPUT,
+    provoke:
+      '`__proto__` and `constructor`, names in another case, lone surrogates, 1e400; NaN, text after the JSON',
+    outcome: 'own, exactly named properties alone count; refused',
+    held: input(
+      'with `__proto__`',
+      'whose parts are inherited',
+      'with an address in another case',
+      'with lone surrogates',
+      'with NaN',
+      'with text after it',
+    ),
+  },
+  {
+    section: INPUT,
+    provoke:
+      'line ends and escape sequences in any value and key, in the answer, in arguments, in argv[0]',
+    outcome: 'no second log line, no control character',
+    held: input(
+      'in any value gets into the log',
+      'in OSSEC’s arguments and in argv[0]',
+      'in an alert of Wazuh 5',
+    ),
+  },
+  {
+    section: INPUT,
+    provoke:
+      'every text that is no plain address, and every address that must not be blocked; by each door',
+    outcome: 'refused, on one line',
+    held: input('of %s but a whole and plain one is taken for one'),
+  },
+  {
+    section: INPUT,
+    provoke: 'IPv4 mapped into IPv6, long and upper-case IPv6',
+    outcome: 'one canonical address, for blocking and for releasing',
+    held: input('%s is %s, for blocking and for releasing'),
+  },
+  {
+    section: INPUT,
+    provoke: 'options of the runtime among the arguments, with a message on standard input',
+    outcome: 'not interpreted by the runtime',
+    held: doors('%j is a mistake of a person'),
   },
   {
     section: SURROUNDINGS,
-    provoke: 'files planted in the working directory; a lying argv[0]',
-    outcome: 'not read; the right home is found',
-    held: doors('files planted in the working directory', 'a lying argv[0] leads'),
+    provoke: 'files planted in the working directory',
+    outcome: 'not read',
+    held: doors('files planted in the working directory'),
+  },
+  {
+    section: SURROUNDINGS,
+    provoke: 'argv[0] that lies, is empty, absent, very long, or an option of the runtime',
+    outcome: 'the right home is found',
+    held: doors(
+      'a lying argv[0] leads',
+      'no argv[0] at all',
+      'an argv[0] that is %s leads to the default home',
+    ),
+  },
+  {
+    section: SURROUNDINGS,
+    provoke:
+      'PATH unset or hostile, NODE_OPTIONS, NODE_PATH, NODE_EXTRA_CA_CERTS, LD_PRELOAD, XTABLES_LIBDIR, IFS, LANG, TZ with a path',
+    outcome: 'no effect on what is done; children get a clean environment',
+    held: [
+      ...doors('%s in the environment changes nothing'),
+      ...at('integration/privilege.test.ts', 'a descriptor that we inherit does not reach'),
+      ...log('is the host’s where TZ is'),
+    ],
   },
   {
     section: SURROUNDINGS,
@@ -300,7 +413,17 @@ export const INVARIANTS: readonly (Pick<Row, 'held'> & { readonly name: string }
       ...at('unit/ban/orphans.test.ts', 'was saved when our block was over'),
     ],
   },
-  { name: 'Input is hostile', held: log('for an address is refused on one line') },
+  {
+    name: 'Input is hostile',
+    held: [
+      ...log('for an address is refused on one line'),
+      ...input(
+        'of %s but a whole and plain one is taken for one',
+        'in any value gets into the log',
+        '100 MB without a line end',
+      ),
+    ],
+  },
   {
     name: 'execd is never held up',
     held: [

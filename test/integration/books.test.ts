@@ -508,7 +508,7 @@ describe('broken books stop neither a block nor a release', () => {
   };
   /** Away with the journal too, or SQLite would read pages from there. */
   const fresh = 'rm -rf state.db*';
-  const damages: readonly (readonly [string, () => void, 'set aside' | 'taken as new'])[] = [
+  const damages: readonly (readonly [string, () => void, 'set aside' | 'taken as it is'])[] = [
     [
       'garbage',
       () => {
@@ -521,7 +521,7 @@ describe('broken books stop neither a block nor a release', () => {
       () => {
         shell(`${fresh} && : >state.db`);
       },
-      'taken as new',
+      'taken as it is',
     ],
     [
       'cut off',
@@ -536,6 +536,29 @@ describe('broken books stop neither a block nor a release', () => {
       () => {
         foldJournal();
         shell('printf XXXX | dd of=state.db bs=1 seek=4 conv=notrunc');
+      },
+      'set aside',
+    ],
+    [
+      'damaged in its pages',
+      () => {
+        foldJournal();
+        shell('dd if=/dev/urandom of=state.db bs=4096 seek=1 count=8 conv=notrunc');
+      },
+      'set aside',
+    ],
+    [
+      'joined by a journal of garbage',
+      () => {
+        foldJournal();
+        shell('head -c 20000 /dev/urandom >state.db-wal; head -c 20000 /dev/urandom >state.db-shm');
+      },
+      'taken as it is',
+    ],
+    [
+      'of no version, though its tables are there',
+      () => {
+        nodeInside(`new DatabaseSync('${STORE}').exec('PRAGMA user_version = 0')`);
       },
       'set aside',
     ],
@@ -615,7 +638,8 @@ describe('broken books stop neither a block nor a release', () => {
     const saidBefore = victim.troubles().length;
     damage();
     expect(victim.delete(A).status).toBe(0);
-    expect(victim.delete(B).status).toBe(0);
+    // Books that were saved know that a person blocked it, and keep it for execd.
+    expect(victim.person(['delete', B]).status).toBe(0);
     expect(victim.allRules()).toEqual([]);
     expect(victim.books()).toEqual([]);
     expect(victim.host.readFile(FOREIGN)).toBe('somebody’s\n');
@@ -676,6 +700,40 @@ describe('broken books stop neither a block nor a release', () => {
       expect(victim.rules(A)).toEqual([]);
       expect(victim.troubles().join('\n')).toContain('store');
     } finally {
+      victim.host.must(['umount', STATE_DIRECTORY]);
+    }
+  });
+
+  test('a disk that becomes full between intent and confirmation: blocked, told once, and finished by the next run', () => {
+    const fake = '/var/tmp/filling-restore';
+    const real = victim.host.must(['readlink', '/etc/alternatives/iptables-restore']).trim();
+    const fill = `cat /dev/zero >${STATE_DIRECTORY}/full 2>/dev/null`;
+    const script = `#!/bin/sh\n${fill}\nexec ${real} "$@"\n`;
+    victim.host.writeFile(fake, script, { mode: '0755' });
+    victim.host.mkdir(STATE_DIRECTORY, { mode: '0700' });
+    const small = ['-o', 'size=512k,mode=0700', 'tmpfs', STATE_DIRECTORY];
+    victim.host.must(['mount', '-t', 'tmpfs', ...small]);
+    try {
+      victim.person(['add', B]);
+      victim.host.symlink(fake, '/etc/alternatives/iptables-restore');
+      for (const [act, verb, count] of [
+        [() => victim.add(A), 'add', 2],
+        [() => victim.delete(A), 'delete', 0],
+      ] as const) {
+        expect(act().status).toBe(0);
+        expect(victim.rules(A)).toHaveLength(count);
+        expect(victim.troubles().join('\n')).toMatch(/store.*full/);
+        victim.host.remove(`${STATE_DIRECTORY}/full`);
+        victim.host.symlink(real, '/etc/alternatives/iptables-restore');
+        expect(victim.person(['expire']).status).toBe(0);
+        expect(victim.banOn(A)?.phase).toBe(count === 0 ? undefined : 'blocked');
+        expect(victim.rules(A)).toHaveLength(count);
+        expect(linesAbout(A, verb)).toHaveLength(1);
+        storeIsSound();
+        victim.host.symlink(fake, '/etc/alternatives/iptables-restore');
+      }
+    } finally {
+      victim.host.symlink(real, '/etc/alternatives/iptables-restore');
       victim.host.must(['umount', STATE_DIRECTORY]);
     }
   });
