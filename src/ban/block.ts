@@ -127,9 +127,9 @@ function giveUp(wanted: readonly Wanted[], hold: Hold, tools: Tools): void {
     tools,
   );
   step('give up: failure told');
-  const held = wanted.filter(({ before }) => isHeldAnyway(before, hold));
-  for (const { before } of held) if (before !== null) store.revert(before);
-  const undone = wanted.filter((one) => !held.includes(one));
+  const held = wanted.flatMap(({ before }) => (isHeldAnyway(before, hold) ? (before ?? []) : []));
+  store.revert(held);
+  const undone = wanted.filter(({ before }) => !isHeldAnyway(before, hold));
   const addresses = undone.map(({ address }) => address);
   store.intend(
     addresses.map((address) => {

@@ -4,7 +4,7 @@ import { step } from '../os/fault.ts';
 import type { Command } from '../os/run.ts';
 import type { HistoryEntry, UnfinishedBan } from '../store/store.ts';
 import type { Address, Family } from './address.ts';
-import { incidentAt, remainingSeconds, type Ban } from './ban.ts';
+import { incidentAt, remainingSeconds, type Ban, type Outcome } from './ban.ts';
 import { forEachFamily, inTurn } from './families.ts';
 import type { Tools } from './tools.ts';
 import { unblockAll } from './unblock.ts';
@@ -24,9 +24,7 @@ function finish(bans: readonly UnfinishedBan[], tools: Tools): void {
     { trustBooks: false },
   );
   step('finish: kernel told');
-  for (const { owed, mark } of bans) {
-    if (owed !== null && !announcer.toldSince(mark, owed)) announcer.tell([owed]);
-  }
+  announcer.tell(untoldOf(bans, announcer));
   step('finish: lines written');
   store.confirm(
     bans.map((ban) => ban.address),
@@ -35,6 +33,15 @@ function finish(bans: readonly UnfinishedBan[], tools: Tools): void {
   step('finish: books confirmed');
   const blocked = bans.filter(({ phase }) => phase === 'blocking');
   tools.cutConnections(blocked.map(({ address }) => address));
+}
+
+/** The log is searched once for all that began at the same time: a list may have died with a hundred thousand of them. */
+function untoldOf(bans: readonly UnfinishedBan[], announcer: Tools['announcer']): Outcome[] {
+  const byMark = Map.groupBy(bans, ({ mark }) => JSON.stringify(mark));
+  return [...byMark.values()].flatMap((own) => {
+    const owed = own.flatMap((ban) => ban.owed ?? []);
+    return owed.length === 0 ? [] : announcer.untoldSince(own[0]?.mark ?? null, owed);
+  });
 }
 
 export interface RestoreOutcome {

@@ -10,8 +10,8 @@ export interface Announcer {
   tell(outcomes: readonly Outcome[]): void;
   /** Where the log ends now; null when that can't be told. */
   mark(): LogMark | null;
-  /** Whether the line of an outcome was written after a mark, by a run that died before it could note so. */
-  toldSince(mark: LogMark | null, outcome: Outcome): boolean;
+  /** Those of which no line was written after a mark, by a run that died before it could note so. */
+  untoldSince(mark: LogMark | null, outcomes: readonly Outcome[]): Outcome[];
 }
 
 export interface Tools {

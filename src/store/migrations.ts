@@ -54,4 +54,8 @@ export const MIGRATIONS: readonly string[] = [
     SELECT CASE reason WHEN 'expired' THEN 'expire' ELSE verb END, count(*), max(at_ms)
     FROM history GROUP BY 1;
   `,
+  `
+  -- What every run asks: is a deadline further ahead than was asked for?
+  CREATE INDEX holds_beyond ON holds (expires_at_ms - timeout_seconds * 1000) WHERE expires_at_ms IS NOT NULL;
+  `,
 ];

@@ -191,18 +191,21 @@ export class Store {
     });
   }
 
-  /** Puts a ban back as it was before an intent that came to nothing. */
-  revert({ address, phase, sinceMs, holds, owed, mark }: UnfinishedBan): void {
+  /** Puts bans back as they were before intents that came to nothing. */
+  revert(bans: readonly UnfinishedBan[]): void {
+    if (bans.length === 0) return;
     this.#transaction(() => {
-      this.#run('DELETE FROM bans WHERE address = ?', address.text);
-      this.#run(
-        'INSERT INTO bans (address, phase, since_ms, owed) VALUES (?, ?, ?, ?)',
-        address.text,
-        phase,
-        sinceMs,
-        owedJson(owed, mark),
-      );
-      for (const hold of holds) this.#putHold(address, hold);
+      for (const { address, phase, sinceMs, holds, owed, mark } of bans) {
+        this.#run('DELETE FROM bans WHERE address = ?', address.text);
+        this.#run(
+          'INSERT INTO bans (address, phase, since_ms, owed) VALUES (?, ?, ?, ?)',
+          address.text,
+          phase,
+          sinceMs,
+          owedJson(owed, mark),
+        );
+        for (const hold of holds) this.#putHold(address, hold);
+      }
     });
   }
 
@@ -234,11 +237,10 @@ export class Store {
 
   /** Pulls in deadlines that lie further ahead than was ever asked for. */
   capDeadlines(nowMs: number): void {
-    const beyond = 'expires_at_ms > ? + timeout_seconds * 1000';
-    const any = this.#guard(() => this.#all(`SELECT 1 FROM holds WHERE ${beyond} LIMIT 1`, nowMs));
+    const any = this.#guard(() => this.#all(ANY_TOO_FAR, nowMs));
     if (any.length === 0) return;
     this.#transaction(() => {
-      const sql = `UPDATE holds SET expires_at_ms = ? + timeout_seconds * 1000 WHERE ${beyond}`;
+      const sql = `UPDATE holds SET expires_at_ms = ? + timeout_seconds * 1000 WHERE ${TOO_FAR}`;
       this.#run(sql, nowMs, nowMs);
     });
   }
@@ -469,6 +471,10 @@ export class Store {
     problems.forEach(this.#onProblem);
   }
 }
+
+/** Worded as the index `holds_beyond` is, or every run would read every hold. */
+const TOO_FAR = 'expires_at_ms IS NOT NULL AND expires_at_ms - timeout_seconds * 1000 > ?';
+export const ANY_TOO_FAR = `SELECT 1 FROM holds WHERE ${TOO_FAR} LIMIT 1`;
 
 function readBan(row: Row, holds: readonly Hold[]): UnfinishedBan {
   const address = readAddress(row['address']);

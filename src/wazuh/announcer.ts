@@ -6,7 +6,7 @@ import {
   ossecLine,
   refusalLine,
   ResponseLog,
-  tells,
+  untoldIn,
   wazuhLines,
   type Conversation,
   type LogFormat,
@@ -40,20 +40,20 @@ export class LogAnnouncer implements Announcer {
   tell(outcomes: readonly Outcome[]): void {
     const [first] = outcomes;
     if (first === undefined) return;
+    const nowMs = this.#options.now();
     const more = outcomes.length > 1 ? ` and ${outcomes.length - 1} more` : '';
     this.#append(
-      outcomes.flatMap((outcome) => this.#linesOf(outcome)),
+      outcomes.flatMap((outcome) => this.#linesOf(outcome, nowMs)),
       `${first.verb} ${first.address.text}${more}`,
     );
   }
 
-  #linesOf(outcome: Outcome): string[] {
-    const { now } = this.#options;
+  #linesOf(outcome: Outcome, nowMs: number): string[] {
     const format = this.#options.format();
     const spoken = this.#spokenAbout(outcome);
     return [
-      ...(format.kind === 'wazuh' ? [] : [ossecLine(outcome, format, now())]),
-      ...(format.kind === 'ossec' ? [] : wazuhLines(outcome, spoken, format, now())),
+      ...(format.kind === 'wazuh' ? [] : [ossecLine(outcome, format, nowMs)]),
+      ...(format.kind === 'ossec' ? [] : wazuhLines(outcome, spoken, format, nowMs)),
     ];
   }
 
@@ -67,12 +67,12 @@ export class LogAnnouncer implements Announcer {
     return this.#log.mark();
   }
 
-  toldSince(mark: ReturnType<ResponseLog['mark']>, outcome: Outcome): boolean {
+  untoldSince(mark: ReturnType<ResponseLog['mark']>, outcomes: readonly Outcome[]): Outcome[] {
     try {
-      return tells(this.#log.textSince(mark), outcome, this.#options.format());
+      return untoldIn(this.#log.linesSince(mark), outcomes, this.#options.format());
     } catch {
       // What can't be read can't be relied on: a line twice is better than none.
-      return false;
+      return [...outcomes];
     }
   }
 

@@ -31,12 +31,12 @@ export function ossecLine(outcome: Outcome, format: LogFormat, nowMs: number): s
   return `${formatDate(format.zone, nowMs)} ${ossecSuffix(outcome, format)}\n`;
 }
 
-function ossecSuffix(
-  { verb, address, incident }: Outcome,
-  { home, programName }: LogFormat,
-): string {
-  const path = printable(`${home}/active-response/bin/${programName}`);
-  return `${path} ${verb} - ${address.text} ${incident.alertId} ${incident.ruleId}`;
+function pathOf({ home, programName }: LogFormat): string {
+  return printable(`${home}/active-response/bin/${programName}`);
+}
+
+function ossecSuffix({ verb, address, incident }: Outcome, format: LogFormat): string {
+  return `${pathOf(format)} ${verb} - ${address.text} ${incident.alertId} ${incident.ruleId}`;
 }
 
 /** For a message without a usable address: there is nothing to name but the refusal. */
@@ -45,9 +45,8 @@ export function refusalLine(
   incident: Outcome['incident'],
   nowMs: number,
 ): string {
-  const path = printable(`${format.home}/active-response/bin/${format.programName}`);
   const { alertId, ruleId } = incident;
-  return `${formatDate(format.zone, nowMs)} ${path} refused - - ${alertId} ${ruleId}\n`;
+  return `${formatDate(format.zone, nowMs)} ${pathOf(format)} refused - - ${alertId} ${ruleId}\n`;
 }
 
 /**
@@ -137,30 +136,68 @@ export class ResponseLog {
     }
   }
 
-  /** What was written after a mark, or the log's last part when it is another file by now. */
-  textSince(mark: LogMark | null): string {
+  /** What was written after a mark, or the log's last part when it is another file by now; line by line. */
+  *linesSince(mark: LogMark | null): Generator<string> {
     const now = this.mark();
-    if (now === null) return '';
+    if (now === null) return;
     const same = mark !== null && mark.inode === now.inode && mark.size <= now.size;
     const from = same ? mark.size : Math.max(0, now.size - TAIL_BYTES);
     const descriptor = openLogForRead(this.path);
     try {
-      return readFrom(descriptor, from, Math.min(now.size - from, MOST_SEARCHED_BYTES)).toString();
+      yield* linesOf(descriptor, from, Math.min(now.size, from + MOST_SEARCHED_BYTES));
     } finally {
       closeSync(descriptor);
     }
   }
 }
 
-const MOST_SEARCHED_BYTES = 4 * 1024 * 1024;
+/** The lines of a hundred thousand blocks, in both formats, and more; somebody else may have written any number. */
+const MOST_SEARCHED_BYTES = 256 * 1024 * 1024;
+const CHUNK_BYTES = 1024 * 1024;
+/** A message is shorter; of what is longer only the end is looked at, as if a line began there. */
+const LONGEST_LINE = 1024 * 1024;
 
-/** Whether a text of the log has the line of an outcome, in either format. */
-export function tells(text: string, outcome: Outcome, format: LogFormat): boolean {
-  const suffix = ossecSuffix(outcome, format);
-  return text.split('\n').some((line) => {
-    if (line.endsWith(suffix)) return true;
-    return line.includes(outcome.incident.alertId) && isAbout(messageIn(line), outcome);
-  });
+function* linesOf(descriptor: number, from: number, to: number): Generator<string> {
+  const decoder = new TextDecoder();
+  let rest = '';
+  for (let at = from; at < to; at += CHUNK_BYTES) {
+    const chunk = readFrom(descriptor, at, Math.min(CHUNK_BYTES, to - at));
+    const lines = (rest + decoder.decode(chunk, { stream: true })).split('\n');
+    rest = lines.pop() ?? '';
+    if (rest.length > LONGEST_LINE) rest = '';
+    yield* lines;
+  }
+  if (rest !== '') yield rest;
+}
+
+/** Those of `outcomes` that no line of a log tells, in either format. */
+export function untoldIn(
+  lines: Iterable<string>,
+  outcomes: readonly Outcome[],
+  format: LogFormat,
+): Outcome[] {
+  const untold = new Set(outcomes);
+  const bySuffix = Map.groupBy(outcomes, (outcome) => ossecSuffix(outcome, format));
+  const byAlert = Map.groupBy(outcomes, ({ verb, incident }) => `${verb} ${incident.alertId}`);
+  const byAddress = Map.groupBy(outcomes, ({ address }) => address.text);
+  const path = `${pathOf(format)} `;
+  for (const line of lines) {
+    if (untold.size === 0) break;
+    const told = bySuffix.get(line.slice(line.lastIndexOf(path))) ?? [];
+    for (const outcome of told) untold.delete(outcome);
+    const message = messageIn(line);
+    const alert = at(message, 'parameters', 'alert');
+    const ofAlert = byAlert.get(`${textOf(at(message, 'command'))} ${textOf(at(alert, 'id'))}`);
+    if (ofAlert === undefined) continue;
+    // A list has one alert's id for all: where the message names its address as we print it, only that one is meant.
+    const named = byAddress.get(textOf(at(alert, 'data', 'srcip'))) ?? ofAlert;
+    for (const outcome of named) if (isAbout(message, outcome)) untold.delete(outcome);
+  }
+  return [...untold];
+}
+
+function textOf(value: Json | undefined): string {
+  return typeof value === 'string' ? value : '';
 }
 
 function messageIn(line: string): Json {

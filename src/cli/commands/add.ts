@@ -2,7 +2,12 @@
 import { isSingle, type Address } from '../../ban/address.ts';
 import { incidentAt, type Outcome } from '../../ban/ban.ts';
 import { blockAll } from '../../ban/block.ts';
-import { describeProtection, entriesFrom, findProtection } from '../../ban/protect.ts';
+import {
+  describeProtection,
+  entriesFrom,
+  findProtection,
+  type ProtectedEntry,
+} from '../../ban/protect.ts';
 import { EXIT_STATUS } from '../../errors.ts';
 import type { House } from '../../house/house.ts';
 import { readReason } from '../../wazuh/request.ts';
@@ -51,7 +56,10 @@ export const add = defineCommand({
     const { addresses, mistakes } = readAddresses(words, options.file);
     mistakes.forEach(person.complain);
     const house = options['dry-run'] ? person.openHouse() : enterForChange(person);
-    const allowed = addresses.filter((address) => isAllowed(address, house, options, person));
+    const entries = protectedFrom(options.force, house, person);
+    const allowed = addresses.filter((address) =>
+      isAllowed(address, { ...options, entries }, house, person),
+    );
     const complete = mistakes.length === 0 && allowed.length === addresses.length;
     // Of a list what can be done is done; what was typed is done whole or not at all.
     if (complete || options.file !== undefined)
@@ -83,20 +91,26 @@ function carryOut(addresses: readonly Address[], order: Order, house: House, per
   house.expire();
 }
 
-interface Caution {
-  readonly force: boolean;
-  readonly 'dry-run': boolean;
-}
-
-/** Says why not, where it is not. */
-function isAllowed(address: Address, house: House, caution: Caution, person: Person): boolean {
-  const { force } = caution;
+/** Put together once: a list may have a hundred thousand addresses, and a white list thousands of entries. */
+function protectedFrom(force: boolean, house: House, person: Person): readonly ProtectedEntry[] {
   const own = person.loggedInFrom === null ? [] : [person.loggedInFrom];
   const entries = [
     ...house.protectedEntries(),
     ...entriesFrom(own, 'the address that you are logged in from'),
   ];
-  const protection = findProtection(address, force ? entries.filter((e) => e.always) : entries);
+  return force ? entries.filter(({ always }) => always) : entries;
+}
+
+interface Caution {
+  readonly force: boolean;
+  readonly 'dry-run': boolean;
+  readonly entries: readonly ProtectedEntry[];
+}
+
+/** Says why not, where it is not. */
+function isAllowed(address: Address, caution: Caution, house: House, person: Person): boolean {
+  const { force, entries } = caution;
+  const protection = findProtection(address, entries);
   if (protection === null) return isNarrowEnough(address, force, person);
   const reason = describeProtection(protection);
   const way = protection.always ? '' : '; --force blocks it all the same';

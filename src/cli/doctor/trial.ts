@@ -111,7 +111,7 @@ function whatIsMissing(house: House, { address, verb, incident, mark }: Step): s
   if (isBlocked && kind !== 'dropped') {
     missing.push(`a rule before ours accepts it: ${rule?.chain ?? 'INPUT'} ${rule?.spec ?? ''}`);
   }
-  if (!house.announcer.toldSince(mark, { verb, address, incident })) {
+  if (house.announcer.untoldSince(mark, [{ verb, address, incident }]).length > 0) {
     missing.push('active-responses.log has no line of it');
   }
   if ((house.store.find(address)?.phase === 'blocked') !== isBlocked) {

@@ -1,5 +1,6 @@
 // After a death at any call, the next run brings books, kernel and log together again.
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { makeHold } from '../../../src/ban/ban.ts';
 import { block, ensureBlocked } from '../../../src/ban/block.ts';
 import { expireDue } from '../../../src/ban/expire.ts';
 import { findDrift, finishInterrupted, restore } from '../../../src/ban/reconcile.ts';
@@ -231,6 +232,42 @@ describe('what an earlier run began', () => {
     finishInterrupted(host.newRun());
     expect(host.kernel.changingCommands).toBe(before);
     expect(host.cut).toEqual([['203.0.113.9']]);
+  });
+
+  test('of a list is told in one go, what was told already left out', () => {
+    const list = Array.from({ length: 20 }, (_, n) => addressOf(`198.51.100.${n}`));
+    const tools = host.newRun();
+    const mark = host.log.mark();
+    const incident = { alertId: '1.2', ruleId: '3' };
+    tools.store.intend(
+      list.map((address) => ({
+        address,
+        phase: 'blocking',
+        owed: { verb: 'add', address, incident },
+        mark,
+        hold: makeHold(holdRequest(), host.nowMs),
+      })),
+      host.nowMs,
+    );
+    host.log.tell(list.slice(0, 5).map((address) => ({ verb: 'add', address, incident })));
+    const calls = { searches: 0, tells: 0 };
+    const { log } = host;
+    finishInterrupted({
+      ...tools,
+      announcer: {
+        mark: () => log.mark(),
+        tell: (outcomes) => {
+          calls.tells += 1;
+          log.tell(outcomes);
+        },
+        untoldSince: (since, outcomes) => {
+          calls.searches += 1;
+          return log.untoldSince(since, outcomes);
+        },
+      },
+    });
+    expect(calls).toEqual({ searches: 1, tells: 1 });
+    expect(log.lines.toSorted()).toEqual(list.map(({ text }) => `add ${text} 1.2 3`).toSorted());
   });
 
   test('stays an intent as long as the kernel refuses', () => {

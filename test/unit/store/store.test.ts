@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { makeHold, type Hold, type Origin, type Outcome } from '../../../src/ban/ban.ts';
-import { Store, type HistoryEntry } from '../../../src/store/store.ts';
+import { ANY_TOO_FAR, Store, type HistoryEntry } from '../../../src/store/store.ts';
 import { addressOf, holdRequest, NOON_MS } from '../support/workshop.ts';
 
 const ATTACKER = addressOf('203.0.113.9');
@@ -129,7 +129,7 @@ describe('an intent', () => {
       [{ address: ATTACKER, phase: 'blocking', owed: OWED, mark, hold: hold() }],
       NOON_MS + 5,
     );
-    if (before !== null) store.revert(before);
+    if (before !== null) store.revert([before]);
     expect(open().find(ATTACKER)).toEqual(before);
   });
 
@@ -145,7 +145,7 @@ describe('an intent', () => {
     store.intend([intent], NOON_MS);
     const before = store.find(ATTACKER);
     store.intend([{ ...intent, owed: null, mark: null }], NOON_MS + 5);
-    if (before !== null) store.revert(before);
+    if (before !== null) store.revert([before]);
     expect(open().unfinished()).toEqual([before]);
     expect(open().unfinished()[0]?.owed).toEqual(OWED);
   });
@@ -232,6 +232,16 @@ describe('deadlines', () => {
     store.shiftDeadlines(1e9);
     store.capDeadlines(NOON_MS);
     expect(store.find(ATTACKER)?.holds[0]?.expiresAtMs).toBe(NOON_MS + 60_000);
+  });
+
+  test('are not read one by one to know that none is too far ahead', () => {
+    open();
+    const plan = withFile((database) =>
+      database.prepare(`EXPLAIN QUERY PLAN ${ANY_TOO_FAR}`).all(NOON_MS),
+    );
+    expect(plan.map((row) => row['detail'])).toEqual([
+      expect.stringContaining('USING INDEX holds_beyond'),
+    ]);
   });
 
   test('that are near are not put off by that', () => {
@@ -403,7 +413,7 @@ describe('a disk that takes no more', () => {
           sinceMs: 1,
           holds: [hold()],
         } as const;
-        store.revert({ ...before, owed: null, mark: null });
+        store.revert([{ ...before, owed: null, mark: null }]);
       },
     ],
     [

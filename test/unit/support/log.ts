@@ -15,8 +15,9 @@ export class MemoryLog implements Announcer {
     return { inode: 1, size: this.lines.length };
   }
 
-  toldSince(mark: LogMark | null, outcome: Outcome): boolean {
-    return this.lines.slice(mark?.size ?? 0).includes(lineOf(outcome));
+  untoldSince(mark: LogMark | null, outcomes: readonly Outcome[]): Outcome[] {
+    const since = new Set(this.lines.slice(mark?.size ?? 0));
+    return outcomes.filter((outcome) => !since.has(lineOf(outcome)));
   }
 }
 
