@@ -117,6 +117,8 @@ chmod 0750 "$(root_of packaged)/var/ossec/active-response/bin"
 
 echo 'from the executable, in another home'
 check 'the role runs' play copied
+check 'root owns the program, and the group of the agent may start it' \
+  test "$(on copied stat -c '%U:%G %a' /opt/ossec/active-response/bin/firewall-drop)" = 'root:wazuh 750'
 check 'an alert blocks by the name of Wazuh 5' blocks copied /opt/ossec block-ip
 check 'again changes nothing' changes_nothing copied
 echo 'newer' >"$(root_of copied)/opt/ossec/active-response/bin/firewall-drop"

@@ -49,6 +49,7 @@ use() {
   check 'an alert is blocked through the link' alert add
   check 'the kernel holds both rules' rules_for "$A" 2
   check 'the line is written' grep -q "firewall-drop.sh add - $A " "$LOG"
+  check 'in a log that the agent may read' is "$(stat -c '%U:%G %a' "$LOG")" 'wazuh:wazuh 660'
 }
 
 reboot() {
