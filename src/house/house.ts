@@ -15,7 +15,7 @@ import { createFirewall, type Firewall } from '../firewall/apply.ts';
 import { chooseBackend, createBackend, type BackendName, type Choice } from '../firewall/choose.ts';
 import { planCut } from '../firewall/conntrack.ts';
 import { createSwitchableFirewall, type SwitchableFirewall } from '../firewall/switch.ts';
-import { readClock } from '../os/clock.ts';
+import { readClock, steadyClock } from '../os/clock.ts';
 import { readRegularFile } from '../os/files.ts';
 import { step } from '../os/fault.ts';
 import { findProgram, run, type Command } from '../os/run.ts';
@@ -113,11 +113,13 @@ export function openHouse({
   const choice = (): Choice => choose(config, store);
   const openBackend = (name: BackendName): Firewall => openFirewall(config, name, store, deadline);
   const firewall = createSwitchableFirewall(openBackend, choice().name);
+  // A clock that is set during a run is followed by the next one: half of this run's times would be by the new one.
+  const now = steadyClock();
   const tools: Tools = {
     store,
     firewall,
     announcer,
-    now: Date.now,
+    now,
     warn,
     cutConnections: (addresses) => {
       const { killConnections, programTimeoutSeconds } = config.firewall;
@@ -176,7 +178,7 @@ export function openHouse({
     settle: () => {
       step('settle: begun');
       if (!store.fact(MAKER_FACT)) store.setFact(MAKER_FACT, firewall.backendName);
-      followClock(store, readClock());
+      followClock(store, readClock(now()));
       step('settle: clock followed');
       // An alert comes first, and what can be had for nothing before it.
       if (patient || isFree(choice(), firewall, store)) arrange();

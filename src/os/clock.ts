@@ -1,6 +1,7 @@
 // Two clocks: the wall's, which somebody may set, and the time since boot, which nobody can.
 import { readFileSync } from 'node:fs';
 import { uptime } from 'node:os';
+import { monotonicMs } from './wait.ts';
 
 export interface ClockReading {
   /** Changes at every boot; empty where the kernel does not tell. */
@@ -11,8 +12,15 @@ export interface ClockReading {
   readonly wallMs: number;
 }
 
-export function readClock(): ClockReading {
-  return { bootId: readBootId(), uptimeMs: uptime() * 1000, wallMs: Date.now() };
+export function readClock(wallMs = Date.now()): ClockReading {
+  return { bootId: readBootId(), uptimeMs: uptime() * 1000, wallMs };
+}
+
+/** The wall's clock as it was at the start, going on evenly for one run though somebody sets it meanwhile. */
+export function steadyClock(): () => number {
+  const startMs = Date.now();
+  const beganMs = monotonicMs();
+  return () => Math.floor(startMs + monotonicMs() - beganMs);
 }
 
 function readBootId(): string {

@@ -1,4 +1,4 @@
-// Where tests of crashes end this process; a released binary has none of it (test/fault/build.test.ts).
+// Where tests of crashes end this process, and those of clocks set its clock; a released binary has none of it (test/fault/build.test.ts).
 import { writeSync } from 'node:fs';
 
 /** True in `npm run build -- --fault`, false in every other build, where calls of `step` then compile to nothing. */
@@ -19,3 +19,20 @@ export function step(name: string): void {
 }
 
 const passed: string[] = [];
+
+/**
+ * In the fault build FIREWALL_DROP_CLOCK is by how many milliseconds the wall clock is ahead: from the start, or with
+ * `@NAME` behind it from that step on, as when somebody sets the clock meanwhile.
+ */
+function readJump(): { readonly aheadMs: number; readonly at: string } {
+  const [ahead = '0', at = ''] = (process.env['FIREWALL_DROP_CLOCK'] ?? '0').split('@');
+  return { aheadMs: Number(ahead), at };
+}
+
+if (typeof __FAULT__ === 'boolean' && __FAULT__) {
+  const { aheadMs, at } = readJump();
+  // By the clock itself: the command line is a bundle of its own and has this file a second time.
+  Date.now = () => {
+    return new Date().getTime() + (at === '' || passed.includes(at) ? aheadMs : 0);
+  };
+}

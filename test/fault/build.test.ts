@@ -5,7 +5,7 @@ import { expect, test } from '@jest/globals';
 import { STEPS } from './steps.ts';
 
 const ROOT = join(__dirname, '../..');
-const SWITCHES = ['FIREWALL_DROP_DIE_AT', 'dies at '];
+const SWITCHES = ['FIREWALL_DROP_DIE_AT', 'FIREWALL_DROP_CLOCK', 'dies at '];
 
 const found = (binary: string, needles: readonly string[]): string[] => {
   const content = readFileSync(join(ROOT, 'bin', binary));

@@ -1,0 +1,96 @@
+// The wall clock is set, between two runs and during one, by the fault build: nobody is freed, and nobody kept for ever.
+import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
+import { join } from 'node:path';
+import { CLEAN_ENVIRONMENT } from '../support/namespaces.ts';
+import { createVictim, type ListedBan, type Victim } from '../support/victim.ts';
+import { BACKENDS, findDisagreements, flushKernel, readKernel, useBackend } from './kernel.ts';
+import { countProvoked } from './provoked.ts';
+
+const FAULT_BINARY = join(__dirname, '../../bin/firewall-drop-fault');
+const A = '203.0.113.7';
+const B = '203.0.113.9';
+const ASKED_SECONDS = 3600;
+const YEAR_MS = 365 * 24 * 3600 * 1000;
+const CLOCKS: readonly (readonly [string, number])[] = [
+  ['a year ahead', YEAR_MS],
+  ['a year back', -YEAR_MS],
+  ['in 1970', 3_600_000 - Date.now()],
+  ['after 2038', Date.UTC(2040, 0, 1) - Date.now()],
+];
+
+type Env = Readonly<Record<string, string>>;
+const clock = (aheadMs: number, step = ''): Env => {
+  const at = step === '' ? '' : `@${step}`;
+  return { ...CLEAN_ENVIRONMENT, FIREWALL_DROP_CLOCK: `${aheadMs}${at}` };
+};
+
+let victim: Victim;
+beforeAll(async () => {
+  victim = await createVictim({ binary: FAULT_BINARY });
+});
+afterEach(() => {
+  victim.reset();
+  flushKernel(victim);
+});
+afterAll(() => victim.dispose());
+
+/** What is left to a ban for one who looks at a clock that is so far ahead; no run before has seen more than was asked. */
+function secondsLeft(address: string, aheadMs: number): number {
+  const { stdout } = victim.person(['list', '--json'], { env: clock(aheadMs) });
+  const { bans } = JSON.parse(stdout) as { bans: readonly ListedBan[] };
+  const expires = bans.find((ban) => ban.address === address)?.holds[0]?.expires ?? '';
+  return (Date.parse(expires) - Date.now() - aheadMs) / 1000;
+}
+
+function expectBlockedInTime(address: string, aheadMs: number): void {
+  const expired = victim.person(['expire'], { env: clock(aheadMs) });
+  expect(expired).toMatchObject({ status: 0, stdout: '' });
+  const left = secondsLeft(address, aheadMs);
+  expect(left).toBeLessThanOrEqual(ASKED_SECONDS);
+  expect(left).toBeGreaterThan(ASKED_SECONDS - 60);
+}
+
+describe.each(BACKENDS)('%s', (backend) => {
+  const isBlocked = (address: string): boolean => readKernel(victim, backend).has(address);
+
+  // Books, not backends, follow the clock; what differs is who ends a block.
+  test.each(backend === 'iptables' ? CLOCKS : CLOCKS.slice(0, 2))(
+    'a clock that is %s',
+    (_, aheadMs) => {
+      useBackend(victim, backend);
+      victim.setTimeouts(ASKED_SECONDS);
+      expect(victim.add(A).status).toBe(0);
+      expectBlockedInTime(A, aheadMs);
+      expect(isBlocked(A)).toBe(true);
+      expect(victim.add(B, { env: clock(aheadMs) }).status).toBe(0);
+      expect(victim.delete(A, { env: clock(aheadMs) }).status).toBe(0);
+      expect(isBlocked(A)).toBe(false);
+      // And put right again.
+      expectBlockedInTime(B, 0);
+      expect(isBlocked(B)).toBe(true);
+      expect(findDisagreements(victim, backend)).toEqual([]);
+      expect(victim.delete(B).status).toBe(0);
+      expect(isBlocked(B)).toBe(false);
+      countProvoked();
+    },
+  );
+});
+
+test.each([
+  ['ahead', 'settle: begun', YEAR_MS],
+  ['ahead', 'settle: clock followed', YEAR_MS],
+  ['ahead', 'block: intent written', YEAR_MS],
+  ['back', 'settle: begun', -YEAR_MS],
+  ['back', 'settle: clock followed', -YEAR_MS],
+  ['back', 'block: line written', -YEAR_MS],
+])('a clock that jumps a year %s at "%s"', (_, step, aheadMs) => {
+  useBackend(victim, 'iptables');
+  victim.setTimeouts(ASKED_SECONDS);
+  expect(victim.add(A, { env: clock(aheadMs, step) }).status).toBe(0);
+  expect(victim.rules(A)).toHaveLength(2);
+  expectBlockedInTime(A, aheadMs);
+  expect(victim.rules(A)).toHaveLength(2);
+  expect(victim.delete(A, { env: clock(aheadMs) }).status).toBe(0);
+  expect(victim.allRules()).toEqual([]);
+  countProvoked();
+});
