@@ -1,6 +1,8 @@
-// A kernel with two filter tables, and the iptables that tells and asks it: enough to test the real backend without root.
+// A kernel with two filter tables and sets, and the iptables and ipset that tell and ask it: enough to test the real
+// backends without root.
 import type { Family } from '../../../src/ban/address.ts';
 import type { Command, Run, RunResult } from '../../../src/os/run.ts';
+import { FakeSets } from './sets.ts';
 
 type Chains = Map<string, string[]>;
 
@@ -12,6 +14,7 @@ export const DONE: RunResult = { status: 0, stdout: '', stderr: '', trouble: '' 
 export class FakeKernel {
   /** Every command that was run, in order. */
   readonly commands: Command[] = [];
+  readonly sets = new FakeSets((set) => this.#asks(set));
   #tables: Record<Family, Chains> = { 4: freshTable(), 6: freshTable() };
   readonly #disturbances: Disturbance[] = [];
   #always: Disturbance | null = null;
@@ -68,13 +71,26 @@ export class FakeKernel {
     return this.commands.filter(isChange).length;
   }
 
+  /** iptables takes no rule for a set that is not there. */
+  #hasSetOf(line: string): boolean {
+    const set = askedSet(line);
+    return set === undefined || this.sets.has(set);
+  }
+
   #chain(chain: string, family: Family): string[] {
     const rules = this.#tables[family].get(chain);
     if (rules === undefined) throw new Error(`there is no chain ${chain}`);
     return rules;
   }
 
+  #asks(set: string): boolean {
+    return [this.#tables[4], this.#tables[6]].some((table) =>
+      [...table.values()].some((rules) => rules.some((rule) => askedSet(rule) === set)),
+    );
+  }
+
   #start(command: Command): RunResult {
+    if (command.program === 'ipset') return this.sets.run(command);
     const [, six, task] =
       /^ip(6?)tables(?:-nft|-legacy)?-(restore|save)$/.exec(command.program) ?? [];
     if (task === undefined) throw new Error(`unexpected program ${command.program}`);
@@ -92,7 +108,8 @@ export class FakeKernel {
       if (line === '*filter') draft = copyOf(this.#tables[family]);
       else if (line === 'COMMIT') this.#tables[family] = draft;
       else if (line === '-S') printed += listingOf(draft);
-      else if (line !== '' && !edit(draft, line)) return refusal(program, index + 1, printed);
+      else if (line !== '' && !(this.#hasSetOf(line) && edit(draft, line)))
+        return refusal(program, index + 1, printed);
     }
     return { ...DONE, stdout: printed };
   }
@@ -111,6 +128,10 @@ export const dies: Disturbance = (_, work) => {
 
 export function isChange({ input }: Command): boolean {
   return /^-[ID] /m.test(input);
+}
+
+function askedSet(rule: string): string | undefined {
+  return /--match-set (\S+)/.exec(rule)?.[1];
 }
 
 function freshTable(): Chains {
