@@ -16,10 +16,14 @@ import { eventually } from '../support/wait.ts';
 jest.setTimeout(120_000);
 
 const A = '203.0.113.7';
+const B = '203.0.113.9';
 const A6 = '2001:db8:ffff::7';
 const FIREWALL = 69;
 const BACKENDS = ['ipset', 'nftables'] as const;
 type SetBackend = (typeof BACKENDS)[number];
+
+/** What `iptables -S` shows of ours. */
+const OURS = /^-A \S+ -m set --match-set firewall-drop-\S+ src -j DROP\n/gm;
 
 let victim: Victim;
 
@@ -214,6 +218,28 @@ describe.each(BACKENDS)('%s', (backend) => {
     expect(victim.delete(A).status).toBe(0);
     expect(victim.add('203.0.113.8').status).toBe(0);
     expect(victim.person(['status', '203.0.113.8']).status).toBe(0);
+  });
+
+  test('rules, sets and tables of others stay as they are, by add, delete and flush', () => {
+    inHost(`ipset create other hash:ip; ipset add other ${A}
+      iptables -w -A INPUT -m set --match-set other src -j DROP
+      iptables -w -A FORWARD -s ${A} -p tcp -j DROP
+      nft 'add table inet other; add set inet other blocked4_32 { type ipv4_addr; }'
+      nft 'add element inet other blocked4_32 { ${A} }'`);
+    const theirs = (): string =>
+      inHost('ipset save other; iptables -w -S; nft list table inet other').replace(OURS, '');
+    const before = theirs();
+    expect(before).toContain('--match-set other');
+    for (const args of [
+      ['add', A],
+      ['add', B],
+      ['delete', A],
+      ['flush', '--yes'],
+    ]) {
+      expect(victim.person(args).status).toBe(0);
+      expect(theirs()).toBe(before);
+    }
+    inHost('iptables -w -F; ipset destroy other; nft delete table inet other');
   });
 
   test('a block of everybody is refused', () => {
