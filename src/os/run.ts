@@ -3,6 +3,7 @@ import { spawnSync, type SpawnSyncOptionsWithStringEncoding } from 'node:child_p
 import { accessSync, constants, statSync } from 'node:fs';
 import { AppError, describeError } from '../errors.ts';
 import { isErrno } from './files.ts';
+import { STARTED_BY } from './strays.ts';
 
 /** What is to be run; `program` is a bare name that is looked up in `PROGRAM_DIRECTORIES` alone. */
 export interface Command {
@@ -32,7 +33,11 @@ export const PROGRAM_DIRECTORIES: readonly string[] = [
   '/usr/local/bin',
 ];
 
-const ENVIRONMENT = { LC_ALL: 'C', PATH: PROGRAM_DIRECTORIES.join(':') };
+const ENVIRONMENT = {
+  LC_ALL: 'C',
+  PATH: PROGRAM_DIRECTORIES.join(':'),
+  [STARTED_BY]: String(process.pid),
+};
 const LARGEST_OUTPUT = 64 * 1024 * 1024;
 
 /** The absolute path of a program, or null. PATH of the environment is never asked: whoever started us chose it. */

@@ -1,7 +1,8 @@
 // The writer lock: one process at a time changes kernel and books; the kernel itself releases it when the holder dies.
-import { mkdirSync } from 'node:fs';
+import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { DatabaseSync } from 'node:sqlite';
 import { AppError, describeError } from '../errors.ts';
+import { endStrays } from '../os/strays.ts';
 import { deadlineIn, sleep, type Deadline } from '../os/wait.ts';
 
 /**
@@ -20,6 +21,7 @@ export function takeWriterLock(directory: string, waitMs: number): AppError | nu
       lock.exec('PRAGMA journal_mode = MEMORY; BEGIN EXCLUSIVE');
     };
     queueFor(take, deadlineIn(waitMs), waitMs);
+    beginWork(`${directory}/at-work`);
     return null;
   } catch (error) {
     return isBusy(error)
@@ -63,8 +65,28 @@ export function pauseMs(tries: number, patience: number): number {
   return SHORTEST_PAUSE_MS + (LONGEST_PAUSE_MS - SHORTEST_PAUSE_MS) * patience;
 }
 
+/**
+ * A note that is there already is that of a run that was killed. The firewall program that it had started may still be
+ * waiting for its turn, and would undo what we do.
+ */
+function beginWork(note: string): void {
+  if (existsSync(note)) endStrays();
+  writeFileSync(note, '', { mode: 0o600 });
+  if (notes.size === 0) process.once('exit', endWork);
+  notes.add(note);
+}
+
+function endWork(): void {
+  for (const note of notes) rmSync(note, { force: true });
+  notes.clear();
+  process.removeListener('exit', endWork);
+}
+
+const notes = new Set<string>();
+
 /** Lets others work, before the process ends. */
 export function releaseWriterLock(): void {
+  endWork();
   for (const lock of held.splice(0)) lock.close();
 }
 

@@ -2,6 +2,9 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from '@jest/globals';
+import { builtBinary } from '../support/binary.ts';
+import { createHost } from '../support/host.ts';
+import { CLEAN_ENVIRONMENT } from '../support/namespaces.ts';
 import { STEPS } from './steps.ts';
 
 const ROOT = join(__dirname, '../..');
@@ -21,3 +24,16 @@ test('the released binary has neither the switch nor the name of any step', () =
 test('the fault build has all of them, so that their absence elsewhere says something', () => {
   expect(found('firewall-drop-fault', [...SWITCHES, ...STEPS])).toEqual([...SWITCHES, ...STEPS]);
 });
+
+test.each(['1', STEPS[0] ?? ''])(
+  'the released binary does its work, told to die at %s',
+  async (at) => {
+    await using host = await createHost();
+    const agent = host.installAgent({ binary: builtBinary() });
+    const env = { ...CLEAN_ENVIRONMENT, FIREWALL_DROP_DIE_AT: at };
+    expect(host.run([agent.program(), 'add', '203.0.113.9'], { env })).toMatchObject({ status: 0 });
+    expect(host.run([agent.program(), 'delete', '203.0.113.9'], { env })).toMatchObject({
+      status: 0,
+    });
+  },
+);

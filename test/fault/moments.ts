@@ -22,7 +22,7 @@ export function killAtRandom(backend: WalkOrder['backend'], kills: number): void
     const order: WalkOrder = { binary: builtBinary(), backend, seed, kills, seconds: 270 };
     const report = runInside(host, 'walk.ts', order) as WalkReport;
     countProvoked(report.kills);
-    expect(report).toMatchObject({ seed, violation: null });
+    expect({ seed, violation: report.violation }).toEqual({ seed, violation: null });
     expect(report.kills).toBeGreaterThanOrEqual(kills);
     // Otherwise the moments were chosen badly and the test says nothing.
     expect(Object.keys(report.killsByOutcome)).toEqual(expect.arrayContaining(['nothing', 'all']));

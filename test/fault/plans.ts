@@ -50,7 +50,7 @@ export function kindsFor(backend: BackendName | 'auto'): readonly Kind[] {
   return backend === 'auto' ? [...often, 'move', 'move', 'move', 'move'] : often;
 }
 
-const ADDRESSES = [
+export const ADDRESSES: readonly string[] = [
   ...Array.from({ length: 8 }, (_, index) => `203.0.113.${10 + index}`),
   ...Array.from({ length: 4 }, (_, index) => `2001:db8:ffff::${10 + index}`),
 ];

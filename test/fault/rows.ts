@@ -144,6 +144,28 @@ export const ROWS: readonly Row[] = [
   },
   {
     section: CRASHES,
+    provoke: 'SIGKILL while the firewall program is slow, which then goes on by itself',
+    outcome: 'the next run ends it: nothing is undone behind its back',
+    held: at(
+      'fault/stray.test.ts',
+      'of an add: after a delete nothing is left',
+      'of a restore, which has no intent',
+    ),
+  },
+  {
+    section: CRASHES,
+    provoke: 'TERM, INT or HUP during an add, a delete or a list',
+    outcome: 'all or nothing of each address',
+    held: at('fault/moments.ts', 'at any moment: the next run brings'),
+  },
+  {
+    section: CRASHES,
+    provoke: 'the agent stops with 300 blocks: execd runs 300 deletes one after another',
+    outcome: 'all are released before systemd kills the agent, which it does after about 30 s',
+    held: at('fault/stop.test.ts', '300 deletes one after another'),
+  },
+  {
+    section: CRASHES,
     provoke: 'execd keeps silent, or nobody reads our keys',
     outcome: 'nothing blocked, exit status not 0',
     held: doors(
@@ -204,8 +226,8 @@ export const ROWS: readonly Row[] = [
   {
     section: CRASHES,
     provoke:
-      'KILL, TERM, INT or HUP at random moments of random commands, to the process or its group, also of several at once, with each backend and moves between them',
-    outcome: 'the same: all or nothing of each address',
+      'SIGKILL at random moments of random commands, to the process or its group, also of several at once, with each backend and moves between them',
+    outcome: 'the same',
     held: at('fault/moments.ts', 'at any moment: the next run brings'),
   },
   {

@@ -209,6 +209,7 @@ export class Scene {
 
   /** The time of these is over. */
   makeDue(addresses: readonly string[]): void {
+    if (addresses.length === 0) return;
     using database = new DatabaseSync(join(STATE, 'state.db'));
     const sql = 'UPDATE holds SET expires_at_ms = ? WHERE address = ? AND expires_at_ms > 0';
     for (const address of addresses) database.prepare(sql).run(Date.now() - 1, address);

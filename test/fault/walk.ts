@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Random, randomFrom } from '../fuzz/mutate.ts';
 import { type BackendName, disagreements, untruths } from './invariants.ts';
-import { kindsFor, makePlan, type Model, type Plan, QUIET_KINDS } from './plans.ts';
+import { ADDRESSES, kindsFor, makePlan, type Model, type Plan, QUIET_KINDS } from './plans.ts';
 import { isErrno } from '../../src/os/files.ts';
 import { type Books, Scene, type Told } from './scene.ts';
 
@@ -150,10 +150,14 @@ class Walk {
     return plans;
   }
 
-  /** What a flushed kernel lacks only a restore puts back. */
+  /** What a flushed kernel lacks only a restore puts back; and who asks for an address comes before its expiry. */
   #chooseNext(plans: readonly Plan[]): Plan {
     const kinds = plans.some(({ flushes }) => flushes) ? (['restore'] as const) : NEXT_KINDS;
-    return makePlan(kinds, this.#model, this.#random, new Set());
+    const due = plans.flatMap(({ effects }) => {
+      return [...effects].filter(([, { anyway }]) => anyway).map(([address]) => address);
+    });
+    const hasFree = due.length < ADDRESSES.length;
+    return makePlan(hasFree ? kinds : ['tick'], this.#model, this.#random, new Set(due));
   }
 
   /** Runs a plan, and ends it somewhere within the time that it usually takes. */

@@ -159,8 +159,8 @@ test('the process is ended in one place, and in tests of crashes', () => {
   expect(enders).toEqual(['main.ts', 'os/fault.ts']);
 });
 
-test('others are sent signals where programs are run, and nowhere else', () => {
-  expect(filesWith(/\bprocess\.kill\((?!process\.pid\b)/)).toEqual(['os/run.ts']);
+test('others are sent signals where programs are run, and where what is left of them is ended', () => {
+  expect(filesWith(/\bprocess\.kill\((?!process\.pid\b)/)).toEqual(['os/run.ts', 'os/strays.ts']);
 });
 
 describe('what an alert seldom needs is loaded when it is needed', () => {

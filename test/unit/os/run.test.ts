@@ -142,11 +142,12 @@ describe('a program that is not there', () => {
 });
 
 describe('what a program inherits', () => {
-  test('is an environment of two variables, whatever ours holds', () => {
+  test('is an environment of three variables, whatever ours holds', () => {
     process.env['LD_PRELOAD_FOR_TEST'] = 'x';
     process.env['XTABLES_LIBDIR'] = '/tmp';
     try {
       expect(run(command('env'), LONG_MS).stdout.trim().split('\n').sort()).toEqual([
+        `FIREWALL_DROP_STARTED_BY=${process.pid}`,
         'LC_ALL=C',
         `PATH=${PROGRAM_DIRECTORIES.join(':')}`,
       ]);

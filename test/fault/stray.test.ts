@@ -1,0 +1,75 @@
+// A run is killed, and the firewall program that it had started goes on: it must not undo what the next run has done.
+import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
+import { wazuh4Message, answerTo } from '../support/alerts.ts';
+import { createVictim, type Running, type Victim } from '../support/victim.ts';
+import { eventually } from '../support/wait.ts';
+import { countProvoked } from './provoked.ts';
+
+const A = '203.0.113.7';
+const LINK = '/etc/alternatives/iptables-restore';
+
+let victim: Victim;
+beforeAll(async () => {
+  victim = await createVictim({ variant: 'nft' });
+});
+afterEach(() => {
+  victim.host.useIptables('nft');
+  victim.host.remove('/run/go');
+  victim.reset();
+});
+afterAll(() => victim.dispose());
+
+/** The next change waits for /run/go, and nobody hurries it. */
+function makeSlow(): void {
+  victim.host.writeFile(
+    '/run/slow',
+    `#!/bin/bash
+      input=$(cat)
+      if [[ $input == *-I* ]] && mkdir /run/hangs; then
+        until [[ -e /run/go ]]; do sleep 0.05; done
+      fi
+      exec -a "$0" /usr/sbin/iptables-nft-restore "$@" <<<"$input"\n`,
+    { mode: '0755' },
+  );
+  victim.host.symlink('/run/slow', LINK);
+}
+
+async function killWhileSlow(running: Running): Promise<void> {
+  await eventually('the change to hang', () => victim.host.exists('/run/hangs'));
+  running.child.kill('SIGKILL');
+  await running.ended;
+  expect(strays()).not.toEqual('');
+}
+
+const strays = (): string =>
+  victim.host.run(['pgrep', '-f', '^/bin/bash /.*iptables-restore']).stdout;
+
+async function letGo(): Promise<void> {
+  victim.host.writeFile('/run/go', '');
+  await eventually('what was left behind to end', () => strays() === '');
+  victim.host.remove('/run/hangs');
+}
+
+test('of an add: after a delete nothing is left, and nothing comes', async () => {
+  makeSlow();
+  const running = victim.start();
+  const message = wazuh4Message({ srcip: A });
+  running.say(message + answerTo(message, 'continue'));
+  running.hangUp();
+  await killWhileSlow(running);
+  expect(victim.delete(A).status).toBe(0);
+  await letGo();
+  expect(victim.rules(A)).toEqual([]);
+  countProvoked();
+});
+
+test('of a restore, which has no intent in the books: after a delete nothing comes', async () => {
+  victim.add(A);
+  victim.flushRules();
+  makeSlow();
+  await killWhileSlow(victim.start(['restore']));
+  expect(victim.delete(A).status).toBe(0);
+  await letGo();
+  expect(victim.rules(A)).toEqual([]);
+  countProvoked();
+});

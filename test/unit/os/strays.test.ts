@@ -1,0 +1,40 @@
+// What a killed run has left at work is ended, and nothing else is.
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { afterEach, expect, test } from '@jest/globals';
+import { endStrays, STARTED_BY } from '../../../src/os/strays.ts';
+
+const children: ChildProcess[] = [];
+afterEach(() => {
+  for (const child of children.splice(0)) child.kill('SIGKILL');
+});
+
+/** As our programs are started: a session of its own, and who started it in its environment. */
+async function start(starter: number | null, detached = true): Promise<ChildProcess> {
+  const env = starter === null ? {} : { [STARTED_BY]: String(starter) };
+  const child = spawn('/bin/sleep', ['60'], { detached, env, stdio: 'ignore' });
+  children.push(child);
+  await once(child, 'spawn');
+  return child;
+}
+
+const isAlive = (child: ChildProcess): boolean =>
+  child.exitCode === null && child.signalCode === null;
+
+/** Of nobody: the highest that Linux gives is lower. */
+const DEAD = 2 ** 22 + 1;
+
+test('a program whose starter is not its parent any more is ended, and gone on return', async () => {
+  const stray = await start(DEAD);
+  const ended = once(stray, 'exit');
+  expect(endStrays()).toBe(1);
+  expect(endStrays()).toBe(0);
+  await ended;
+  expect(stray.signalCode).toBe('SIGKILL');
+});
+
+test('what a living run has started goes on, and so do strangers and daemons that a program started', async () => {
+  const others = [await start(process.pid), await start(null), await start(DEAD, false)];
+  expect(endStrays()).toBe(0);
+  expect(others.map(isAlive)).toEqual([true, true, true]);
+});
