@@ -91,6 +91,13 @@ const MOST_ASKED_SINGLY = 100;
 /** Many that came at once too, by rowid: plain rules stand in the chain in the reverse of it, and are released fast in that order only. */
 const AS_MADE = 'ORDER BY since_ms, rowid';
 
+/** With `asList`: a list of addresses as one value, in place of a statement for each. */
+const AMONG_THESE = 'address IN (SELECT value FROM json_each(?))';
+
+function asList(addresses: readonly Address[]): string {
+  return JSON.stringify(addresses.map(({ text }) => text));
+}
+
 /**
  * Every operation is one transaction. An operation that the disk refuses is said through `onProblem` and then done in
  * memory, so that no caller needs to know: broken books never stop a block or a release.
@@ -163,6 +170,9 @@ export class Store {
   /** Makes intents durable; the kernel may be told once this has returned. */
   intend(intents: readonly Intent[], nowMs: number): void {
     this.#transaction(() => {
+      // What was about to be released begins anew: its old holds are over.
+      const begun = intents.filter(({ phase }) => phase === 'blocking');
+      this.#forgetReleased(begun.map(({ address }) => address));
       for (const intent of intents) this.#intendOne(intent, nowMs);
     });
   }
@@ -170,10 +180,11 @@ export class Store {
   /** The kernel was seen to obey: `blocking` becomes `blocked`, `unblocking` is forgotten, and history says so. */
   confirm(addresses: readonly Address[], history: readonly HistoryEntry[]): void {
     this.#transaction(() => {
-      for (const { text } of addresses) {
-        this.#run("DELETE FROM bans WHERE address = ? AND phase = 'unblocking'", text);
-        this.#run("UPDATE bans SET phase = 'blocked', owed = NULL WHERE address = ?", text);
-      }
+      this.#forgetReleased(addresses);
+      this.#run(
+        `UPDATE bans SET phase = 'blocked', owed = NULL WHERE phase = 'blocking' AND ${AMONG_THESE}`,
+        asList(addresses),
+      );
       this.#insertHistory(history);
     });
   }
@@ -347,11 +358,13 @@ export class Store {
     });
   }
 
+  #forgetReleased(addresses: readonly Address[]): void {
+    if (addresses.length === 0) return;
+    const sql = `DELETE FROM bans WHERE phase = 'unblocking' AND ${AMONG_THESE}`;
+    this.#run(sql, asList(addresses));
+  }
+
   #intendOne({ address, phase, owed, mark, hold, ends }: Intent, nowMs: number): void {
-    if (phase === 'blocking') {
-      // What was about to be released begins anew: its old holds are over.
-      this.#run("DELETE FROM bans WHERE address = ? AND phase = 'unblocking'", address.text);
-    }
     this.#run(
       `INSERT INTO bans (address, phase, since_ms, owed) VALUES (?, ?, ?, ?)
        ON CONFLICT (address) DO UPDATE SET phase = excluded.phase, owed = excluded.owed`,

@@ -38,7 +38,7 @@ test('the defaults', () => {
     log: { format: 'ossec', programName: undefined, level: 'warn' },
     firewall: {
       backend: 'auto',
-      promoteAt: 200,
+      promoteAt: 100,
       setName: 'firewall-drop',
       maxEntries: 131_072,
       variant: 'auto',
