@@ -419,10 +419,9 @@ export const ROWS: readonly Row[] = [
   },
   {
     section: SURROUNDINGS,
-    provoke: 'little memory, no more processes',
-    outcome:
-      'by hand, in control groups: blocks with 16 MB and with 5 processes; ends with a status and nothing blocked with 1, 3 or 4',
-    held: [],
+    provoke: 'little memory, few processes, by resource limits',
+    outcome: 'works, or a status and no half of a block',
+    held: at('integration/scarcity.test.ts', 'two rules and status 0, or neither'),
   },
 ];
 

@@ -92,6 +92,8 @@ test('a move of the backend is a warning', () => {
 });
 
 test('what doctor says of a host that is not well is one line for the agent, and a rule of its own', () => {
+  victim.host.useIptables('none');
+  victim.configure('[firewall]\nbackend = "iptables"\n');
   const said = linesOf(victim.person(['doctor', '--json']).stdout);
   expect(said).toHaveLength(1);
   expect(raised([`ossec: output: 'firewall-drop doctor': ${said[0] ?? ''}`])).toEqual(['106021']);
