@@ -130,7 +130,7 @@ async function bundle({ fault }) {
     define: {
       __VERSION__: JSON.stringify(manifest.version),
       __COMMIT__: JSON.stringify(commit()),
-      // False: src/os/fault.ts and every call of it compile to nothing.
+      // False: src/system/fault.ts and every call of it compile to nothing.
       __FAULT__: String(fault),
       // Twice: an object would become a module of its own.
       __PACKAGED__: JSON.stringify(JSON.stringify(packaged())),

@@ -1,8 +1,8 @@
 // Our own log, for the people who run us: JSON lines by pino, which is loaded at the first line that is to be written.
 import { closeSync } from 'node:fs';
 import type * as Pino from 'pino';
-import { appendLine, openLogForAppend } from './os/files.ts';
-import { printable } from './os/printable.ts';
+import { appendLine, openLogForAppend } from './system/files.ts';
+import { printable } from './system/printable.ts';
 
 export type Level = 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal' | 'silent';
 export type Fields = Readonly<Record<string, unknown>>;

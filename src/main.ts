@@ -2,12 +2,12 @@
 import { fstatSync } from 'node:fs';
 import type * as Tty from 'node:tty';
 import type * as CommandLine from './cli/main.ts';
-import { complain, exitStatusOf } from './complaint.ts';
-import { describeError } from './errors.ts';
-import { openHouse } from './house/house.ts';
-import { readLinesFromStdin, writeInTime } from './os/pipe.ts';
-import type { Deadline } from './os/wait.ts';
-import { chooseDoor } from './wazuh/door.ts';
+import { complain, exitStatusOf } from './failure.ts';
+import { describeError } from './model/errors.ts';
+import { createContext } from './context.ts';
+import { readLinesFromStdin, writeInTime } from './system/stdin.ts';
+import type { Deadline } from './system/wait.ts';
+import { chooseDoor } from './wazuh/invocation.ts';
 import { findPlace } from './wazuh/home.ts';
 import { LONGEST_LINE, respondToArguments, respondToMessage } from './wazuh/respond.ts';
 
@@ -28,13 +28,13 @@ function main(): number | Promise<number> {
   const onTrouble = (message: string): void => {
     complain(message, 'execd');
   };
-  const house = openHouse({ place, patient: false, onTrouble });
+  const context = createContext({ place, interactive: false, onTrouble });
   try {
-    if (door === 'ossec') respondToArguments(house, args);
-    else respondToMessage(house, { reader: readLinesFromStdin(LONGEST_LINE), write: writeOut });
+    if (door === 'ossec') respondToArguments(context, args);
+    else respondToMessage(context, { reader: readLinesFromStdin(LONGEST_LINE), write: writeOut });
     return 0;
   } catch (error) {
-    house.diagnostics.error(describeError(error));
+    context.diagnostics.error(describeError(error));
     throw error;
   }
 }

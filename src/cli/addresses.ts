@@ -7,8 +7,8 @@ import {
   parseBlock,
   parseNetwork,
   type Address,
-} from '../ban/address.ts';
-import { AppError, describeError } from '../errors.ts';
+} from '../model/address.ts';
+import { AppError, describeError } from '../model/errors.ts';
 
 export interface AddressList {
   /** Each once, in the order given. */

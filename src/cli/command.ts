@@ -1,5 +1,5 @@
 // How a command is described: once, for the parser, the help, the manual page and the shells' completion.
-import type { Person } from './person.ts';
+import type { Person } from './session.ts';
 
 /** What an option may be; the name of its value is what the help shows. */
 export type OptionSpec = {

@@ -1,5 +1,5 @@
 // What each exit status means: one table for the help, the manual page and docs/exit-statuses.md.
-import { EXIT_STATUS } from '../errors.ts';
+import { EXIT_STATUS } from '../model/errors.ts';
 
 /** 1 is an answer, not an error: `status`, `protect check`, `reconcile --dry-run` and `doctor` give it. */
 export const EXIT_MEANINGS: readonly (readonly [status: number, meaning: string])[] = [

@@ -10,8 +10,8 @@ import {
   statSync,
   type Stats,
 } from 'node:fs';
-import { describeError } from '../errors.ts';
-import { isErrno, readRegularFile } from '../os/files.ts';
+import { describeError } from '../model/errors.ts';
+import { isErrno, readRegularFile } from '../system/files.ts';
 
 const LARGEST_TEXT = 8 * 1024 * 1024;
 

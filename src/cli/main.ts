@@ -1,5 +1,5 @@
 // The door of a person: all that only people need lies behind it, and is loaded by nobody else.
-import { exitStatusOf } from '../complaint.ts';
+import { exitStatusOf } from '../failure.ts';
 import type { Place } from '../wazuh/home.ts';
 import { runCommand } from './program.ts';
 

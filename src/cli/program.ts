@@ -2,20 +2,20 @@
 import { writeSync } from 'node:fs';
 import type * as Yargs from 'yargs';
 import type { Argv } from 'yargs';
-import { complain } from '../complaint.ts';
-import { AppError } from '../errors.ts';
-import { openHouse } from '../house/house.ts';
-import { isErrno } from '../os/files.ts';
-import { findSshPeer } from '../os/login.ts';
-import { sleep } from '../os/wait.ts';
+import { complain } from '../failure.ts';
+import { AppError } from '../model/errors.ts';
+import { createContext } from '../context.ts';
+import { isErrno } from '../system/files.ts';
+import { findSshPeer } from '../system/login.ts';
+import { sleep } from '../system/wait.ts';
 import { BUILD } from '../version.ts';
 import type { Place } from '../wazuh/home.ts';
 import type { CommandSpec, OptionSpec, PositionalSpec } from './command.ts';
 import { COMMANDS } from './commands.ts';
 import { EXIT_MEANINGS } from './exit-meanings.ts';
-import { requireRoot, type Person } from './person.ts';
-import { startProgress } from './progress.ts';
-import { inspectTerminal } from './terminal.ts';
+import { requireRoot, type Person } from './session.ts';
+import { startProgress } from './output/progress.ts';
+import { inspectTerminal } from './output/terminal.ts';
 
 /** Gives the exit status, or rejects with an AppError. */
 export async function runCommand(args: readonly string[], place: Place): Promise<number> {
@@ -42,10 +42,10 @@ function meet(place: Place): Person {
   const terminal = inspectTerminal(process.env);
   const progress = startProgress('working', terminal);
   return {
-    openHouse: (options) => {
-      return openHouse({
+    createContext: (options) => {
+      return createContext({
         place,
-        patient: true,
+        interactive: true,
         onTrouble: (message) => {
           progress.end();
           complain(message, 'person');

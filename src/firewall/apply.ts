@@ -1,9 +1,9 @@
 // The firewall as the rest of the program sees it: changes go in, and come back only when the kernel was seen to obey.
-import type { Address, Family } from '../ban/address.ts';
-import { AppError } from '../errors.ts';
-import type { Command, Run, RunResult } from '../os/run.ts';
-import { monotonicMs, type Deadline } from '../os/wait.ts';
-import type { Backend, Census, Change, PlannedCommand, View } from './backend.ts';
+import type { Address, Family } from '../model/address.ts';
+import { AppError } from '../model/errors.ts';
+import type { Command, Run, RunResult } from '../system/exec.ts';
+import { monotonicMs, type Deadline } from '../system/wait.ts';
+import type { Backend, Snapshot, Change, PlannedCommand, View } from './backend.ts';
 
 export interface ApplyTools {
   readonly backend: Backend;
@@ -21,7 +21,7 @@ export interface ApplyOptions {
    * True when the books say that every address is in the other state: the change is tried at once, and only a failure
    * makes us inspect. Otherwise we inspect first.
    */
-  readonly trustBooks: boolean;
+  readonly trustState: boolean;
   /** Called once the kernel was found to be otherwise, before it is changed: what must be remembered of a change. */
   readonly beforeChange?: () => void;
 }
@@ -52,7 +52,7 @@ export interface Firewall {
   /** The commands that `apply` would run now; only looks. */
   plan(changes: readonly Change[]): Command[];
   /** Everything that the kernel holds for a family, with counters. Throws `FIREWALL` when it can't be asked. */
-  census(family: Family): Census;
+  snapshot(family: Family): Snapshot;
   /** Throws `FIREWALL` when its programs or the kernel can't do what it needs, as far as looking tells. */
   tryOut(): void;
   /**
@@ -68,7 +68,7 @@ export function createFirewall(tools: ApplyTools): Firewall {
     mostReleases: tools.backend.mostReleases,
     apply: (changes, options) => apply(changes, tools, options),
     plan: (changes) => planOnly(changes, tools),
-    census: (family) => takeCensus(family, tools),
+    snapshot: (family) => takeSnapshot(family, tools),
     tryOut: () => {
       look(4, [], tools);
       const first = tools.backend.planRemoval?.(4, null) ?? null;
@@ -91,7 +91,7 @@ function releaseAll(addresses: readonly Address[], tools: ApplyTools): void {
       apply(
         some.map((address) => ({ address, to: 'released' })),
         tools,
-        { trustBooks: false },
+        { trustState: false },
       );
     }
   }
@@ -116,12 +116,12 @@ function removeSets(family: Family, tools: ApplyTools): void {
 function apply(
   changes: readonly Change[],
   tools: ApplyTools,
-  { trustBooks, beforeChange }: ApplyOptions,
+  { trustState, beforeChange }: ApplyOptions,
 ): ApplyOutcome {
   let outcome: ApplyOutcome = 'unchanged';
   for (const family of [4, 6] as const) {
     const own = ofFamily(family, changes);
-    const options = { trustBooks, ...(beforeChange && { beforeChange }) };
+    const options = { trustState, ...(beforeChange && { beforeChange }) };
     if (own.length > 0 && applyFamily(family, own, tools, options)) outcome = 'changed';
   }
   return outcome;
@@ -163,16 +163,16 @@ function planFamily(family: Family, changes: readonly Change[], tools: ApplyTool
     view =
       command.effect === 'look'
         ? lookWith(command, view, tools)
-        : backend.foresee(view, command, changes);
+        : backend.simulate(view, command, changes);
   }
   return commands;
 }
 
-function takeCensus(family: Family, tools: ApplyTools): Census {
+function takeSnapshot(family: Family, tools: ApplyTools): Snapshot {
   const { backend } = tools;
-  const ofSet = backend.censusOfSet?.(family);
+  const ofSet = backend.snapshotOfSet?.(family);
   const members = ofSet === undefined ? undefined : outputOf(ofSet, tools);
-  return backend.readCensus(outputOf(backend.census(family), tools), members);
+  return backend.readSnapshot(outputOf(backend.snapshot(family), tools), members);
 }
 
 function outputOf(command: Command, tools: ApplyTools): string {
@@ -190,10 +190,10 @@ function applyFamily(
   family: Family,
   changes: readonly Change[],
   tools: ApplyTools,
-  { trustBooks, beforeChange }: ApplyOptions,
+  { trustState, beforeChange }: ApplyOptions,
 ): boolean {
   const { backend } = tools;
-  let view = trustBooks
+  let view = trustState
     ? backend.expect(changes, tools.extras(family))
     : look(family, changes, tools);
   let failed: Attempt | null = null;

@@ -1,6 +1,6 @@
 // The contract of a backend: a pure translator between what is wanted and what a firewall program reads and prints.
-import type { Address, Family } from '../ban/address.ts';
-import type { Command } from '../os/run.ts';
+import type { Address, Family } from '../model/address.ts';
+import type { Command } from '../system/exec.ts';
 
 /** What the kernel shall do with packets from an address. */
 export interface Change {
@@ -57,7 +57,7 @@ export interface HeldAddress {
 }
 
 /** All that the kernel holds for one family, with counters. */
-export interface Census {
+export interface Snapshot {
   /** By the address's text; the plain drops of our chains, and what our sets hold where a rule of ours asks them. */
   readonly held: ReadonlyMap<string, HeldAddress>;
   /** Every rule of the table, in order. */
@@ -88,17 +88,17 @@ export interface Backend<V extends View = View> {
   /** The next command that brings a kernel that looks like `view` to `changes`; null: it is seen to be there. */
   plan(family: Family, view: V, changes: readonly Change[]): PlannedCommand | null;
   /** The view as it ought to be once `command`, which `plan` gave, was obeyed: for showing what comes after it. */
-  foresee(view: V, command: PlannedCommand, changes: readonly Change[]): V;
+  simulate(view: V, command: PlannedCommand, changes: readonly Change[]): V;
   /**
    * The next command towards a kernel that holds no set, no rule for one and no table of ours; null: it is seen to be so.
    * Absent where there are only rules of single addresses, which are released.
    */
   planRemoval?(family: Family, view: V | null): PlannedCommand | null;
-  /** A command that changes nothing and prints what `readCensus` reads; dearer than `inspect`. */
-  census(family: Family): Command;
+  /** A command that changes nothing and prints what `readSnapshot` reads; dearer than `inspect`. */
+  snapshot(family: Family): Command;
   /** The same for what our set holds, where there is one. */
-  censusOfSet?(family: Family): Command;
-  readCensus(output: string, outputOfSet?: string): Census;
+  snapshotOfSet?(family: Family): Command;
+  readSnapshot(output: string, outputOfSet?: string): Snapshot;
   /** What a person can do about a program's complaint; empty: nothing is known. */
   advice?(complaint: string): string;
 }

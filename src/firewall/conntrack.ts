@@ -3,10 +3,10 @@
 // An address that began a connection is the source of its original direction, one that was called is the source of the
 // replies, whatever was translated between. `conntrack` takes a block of addresses for the first only, so of blocks, as
 // of many addresses, the flows are listed once, and what is in the listing goes.
-import { contains, isSingle, parseAddress, type Address, type Family } from '../ban/address.ts';
-import { AppError } from '../errors.ts';
-import type { Command, Run, RunResult } from '../os/run.ts';
-import type { Deadline } from '../os/wait.ts';
+import { contains, isSingle, parseAddress, type Address, type Family } from '../model/address.ts';
+import { AppError } from '../model/errors.ts';
+import type { Command, Run, RunResult } from '../system/exec.ts';
+import type { Deadline } from '../system/wait.ts';
 
 export const CONNTRACK = 'conntrack';
 

@@ -1,7 +1,7 @@
 // A firewall whose backend changes while it is in use, and which may have two of them for as long as one takes over.
-import { step } from '../os/fault.ts';
+import { step } from '../system/fault.ts';
 import type { Firewall } from './apply.ts';
-import type { BackendName } from './choose.ts';
+import type { BackendName } from './select.ts';
 
 export interface SwitchableFirewall extends Firewall {
   /** The firewall of one backend, in use or not. */
@@ -28,14 +28,14 @@ export function createSwitchableFirewall(
     },
     apply(changes, options) {
       if (other === null) return current.apply(changes, options);
-      const outcome = current.apply(changes, { ...options, trustBooks: false });
+      const outcome = current.apply(changes, { ...options, trustState: false });
       step('switch: one of two told');
       const released = changes.filter(({ to }) => to === 'released');
-      const outcomes = [outcome, other.apply(released, { trustBooks: false })];
+      const outcomes = [outcome, other.apply(released, { trustState: false })];
       return outcomes.includes('changed') ? 'changed' : 'unchanged';
     },
     plan: (changes) => current.plan(changes),
-    census: (family) => current.census(family),
+    snapshot: (family) => current.snapshot(family),
     tryOut: () => {
       current.tryOut();
     },

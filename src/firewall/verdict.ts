@@ -1,6 +1,6 @@
 // What the kernel does with a packet from an address now, read off its rules: ours, an admin's, or the policy's.
-import { contains, overlaps, parseNetwork, type Address } from '../ban/address.ts';
-import type { Census, Rule } from './backend.ts';
+import { contains, overlaps, parseNetwork, type Address } from '../model/address.ts';
+import type { Snapshot, Rule } from './backend.ts';
 
 export interface Verdict {
   readonly kind: 'dropped' | 'accepted';
@@ -11,7 +11,7 @@ export interface Verdict {
 }
 
 /** For packets to this host: rules of INPUT, and of the chains that it leads to. */
-export function findVerdict(address: Address, { rules, policies, sets }: Census): Verdict {
+export function findVerdict(address: Address, { rules, policies, sets }: Snapshot): Verdict {
   const chains = Map.groupBy(rules, (rule) => rule.chain);
   const partly: Rule[] = [];
   const rule = walk('INPUT', { address, chains, sets: sets ?? new Map(), partly, depth: 0 });
@@ -27,7 +27,7 @@ const DEEPEST = 32;
 interface Walk {
   readonly address: Address;
   readonly chains: ReadonlyMap<string, readonly Rule[]>;
-  readonly sets: NonNullable<Census['sets']>;
+  readonly sets: NonNullable<Snapshot['sets']>;
   readonly partly: Rule[];
   readonly depth: number;
 }

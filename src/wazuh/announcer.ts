@@ -1,7 +1,7 @@
 // Tells the response log what became of an address, in the configured format; trouble with the log stops nothing.
-import type { Outcome } from '../ban/ban.ts';
-import type { Announcer } from '../ban/tools.ts';
-import { AppError, describeError } from '../errors.ts';
+import type { Outcome } from '../model/ban.ts';
+import type { Announcer } from '../bans/tools.ts';
+import { AppError, describeError } from '../model/errors.ts';
 import {
   ossecLine,
   refusalLine,
@@ -31,7 +31,7 @@ export class LogAnnouncer implements Announcer {
   }
 
   /** What was said at the door about an address; lines on others (expired, recovered) don't repeat it. */
-  converse(outcome: Pick<Outcome, 'address' | 'incident'>, spoken: Conversation): void {
+  converse(outcome: Pick<Outcome, 'address' | 'alertRef'>, spoken: Conversation): void {
     // OSSEC gives arguments: there is no message to repeat.
     if (spoken.message === null) return;
     this.#conversation = { about: topicOf(outcome), spoken };
@@ -58,9 +58,9 @@ export class LogAnnouncer implements Announcer {
   }
 
   /** For a message that names no address. */
-  tellRefusal(incident: Outcome['incident']): void {
+  tellRefusal(alertRef: Outcome['alertRef']): void {
     const { format, now } = this.#options;
-    this.#append([refusalLine(format(), incident, now())], 'refused');
+    this.#append([refusalLine(format(), alertRef, now())], 'refused');
   }
 
   mark(): ReturnType<ResponseLog['mark']> {
@@ -90,6 +90,6 @@ export class LogAnnouncer implements Announcer {
   }
 }
 
-function topicOf({ address, incident }: Pick<Outcome, 'address' | 'incident'>): string {
-  return `${address.text} ${incident.alertId}`;
+function topicOf({ address, alertRef }: Pick<Outcome, 'address' | 'alertRef'>): string {
+  return `${address.text} ${alertRef.alertId}`;
 }

@@ -1,5 +1,5 @@
 // One JSON line of wazuh-execd → Request, for Wazuh 4.2+ and Wazuh 5 alike. Pure.
-import { AppError } from '../errors.ts';
+import { AppError } from '../model/errors.ts';
 import { at, isObject, parseJson, textAt, type Json, type JsonObject } from './json.ts';
 import { readAlertId, readReason, readRuleId, type Request } from './request.ts';
 import { describeMissing, findSource } from './source.ts';

@@ -1,6 +1,6 @@
 // What Wazuh asks of us, whichever dialect it spoke.
-import type { Address } from '../ban/address.ts';
-import { printable } from '../os/printable.ts';
+import type { Address } from '../model/address.ts';
+import { printable } from '../system/printable.ts';
 import type { Json } from './json.ts';
 import type { Source } from './source.ts';
 

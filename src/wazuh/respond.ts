@@ -1,24 +1,24 @@
 // Answers execd: reads what it asks, exchanges keys where it expects that, does it, and tells the log.
-import { block, ensureBlocked } from '../ban/block.ts';
-import { incidentAt, type HoldRequest, type Incident } from '../ban/ban.ts';
-import type { Address } from '../ban/address.ts';
-import { describeProtection, findProtection, type ProtectedEntry } from '../ban/protect.ts';
-import type { Tools } from '../ban/tools.ts';
-import { unblock } from '../ban/unblock.ts';
-import { AppError } from '../errors.ts';
-import type { LineReader } from '../os/pipe.ts';
-import { deadlineIn, type Deadline } from '../os/wait.ts';
-import { longestTimeout, type AgentSettings, type ConfiguredTimeout } from './agent.ts';
+import { block, ensureBlocked } from '../bans/block.ts';
+import { alertRefAt, type HoldRequest, type AlertRef } from '../model/ban.ts';
+import type { Address } from '../model/address.ts';
+import { describeProtection, findProtection, type ProtectedEntry } from '../policy/protected.ts';
+import type { Tools } from '../bans/tools.ts';
+import { unblock } from '../bans/unblock.ts';
+import { AppError } from '../model/errors.ts';
+import type { LineReader } from '../system/stdin.ts';
+import { deadlineIn, type Deadline } from '../system/wait.ts';
+import { longestTimeout, type AgentSettings, type ConfiguredTimeout } from './agent-config.ts';
 import type { LogAnnouncer } from './announcer.ts';
-import { readArguments } from './arguments.ts';
-import { exchangeKeys, keyMessage, type Answer } from './handshake.ts';
+import { readArguments } from './execd-arguments.ts';
+import { exchangeKeys, keyMessage, type Answer } from './check-keys.ts';
 import { readMessage } from './message.ts';
 import type { Request } from './request.ts';
 
 /** A message is at most 65,535 bytes; an answer repeats it. */
 export const LONGEST_LINE = 256 * 1024;
 
-/** What answering needs of the house. */
+/** What answering needs of the context. */
 export interface Respondent extends Tools {
   readonly announcer: LogAnnouncer;
   readonly place: { readonly name: string };
@@ -41,23 +41,23 @@ export interface Streams {
 }
 
 /** Wazuh's door. Throws an AppError when the kernel is not as asked; returns when it is. */
-export function respondToMessage(house: Respondent, { reader, write }: Streams): void {
+export function respondToMessage(context: Respondent, { reader, write }: Streams): void {
   // Half of the time is for execd to speak, so that the other half is left to tell the kernel.
-  const deadline = deadlineIn(house.deadline.remainingMs() / 2);
-  const request = readOrRefuse(house, () => {
-    return readMessage(readFirstLine(reader, deadline), house.config.alert.addressFields);
+  const deadline = deadlineIn(context.deadline.remainingMs() / 2);
+  const request = readOrRefuse(context, () => {
+    return readMessage(readFirstLine(reader, deadline), context.config.alert.addressFields);
   });
-  const keyLineOf = (address: Address): string => keyMessage(house.place.name, address);
-  carryOut(request, house, {
+  const keyLineOf = (address: Address): string => keyMessage(context.place.name, address);
+  carryOut(request, context, {
     keyLineOf,
     exchange: (address) => exchangeKeys(keyLineOf(address), { reader, write, deadline }),
   });
 }
 
 /** OSSEC's door: no key exchange, so nobody says whether the address is blocked already. */
-export function respondToArguments(house: Respondent, args: readonly string[]): void {
-  const request = readOrRefuse(house, () => readArguments(args));
-  carryOut(request, house, {
+export function respondToArguments(context: Respondent, args: readonly string[]): void {
+  const request = readOrRefuse(context, () => readArguments(args));
+  carryOut(request, context, {
     keyLineOf: () => '',
     exchange: () => ({ command: 'continue', spoken: null }),
   });
@@ -80,98 +80,98 @@ function readFirstLine(reader: LineReader, deadline: Deadline): Buffer {
   throw new AppError('BAD_DATA', `no whole message ${why}`);
 }
 
-function readOrRefuse(house: Respondent, read: () => Request): Request {
+function readOrRefuse(context: Respondent, read: () => Request): Request {
   try {
     return read();
   } catch (error) {
-    house.announcer.tellRefusal(incidentAt(house.now()));
+    context.announcer.tellRefusal(alertRefAt(context.now()));
     throw error;
   }
 }
 
-function carryOut(request: Request, house: Respondent, keys: KeyExchange): void {
-  const incident = incidentOf(request, house.now());
+function carryOut(request: Request, context: Respondent, keys: KeyExchange): void {
+  const alertRef = alertRefOf(request, context.now());
   const { address } = request;
   if (address === null) {
-    house.announcer.tellRefusal(incident);
+    context.announcer.tellRefusal(alertRef);
     throw new AppError('BAD_DATA', `nothing to ${request.action}: ${request.addressTrouble}`);
   }
-  if (request.action === 'block') carryOutBlock(request, address, incident, house, keys);
-  else carryOutUnblock(request, address, incident, house);
-  house.expire();
+  if (request.action === 'block') carryOutBlock(request, address, alertRef, context, keys);
+  else carryOutUnblock(request, address, alertRef, context);
+  context.expire();
 }
 
 function carryOutBlock(
   request: Request,
   address: Address,
-  incident: Incident,
-  house: Respondent,
+  alertRef: AlertRef,
+  context: Respondent,
   keys: KeyExchange,
 ): void {
-  refuseProtected(address, incident, request, house);
-  const answer = exchangeOrFail(address, incident, house, keys);
-  house.announcer.converse(
-    { address, incident },
+  refuseProtected(address, alertRef, request, context);
+  const answer = exchangeOrFail(address, alertRef, context, keys);
+  context.announcer.converse(
+    { address, alertRef },
     { message: request.message, keyLine: keys.keyLineOf(address), answer: answer.spoken },
   );
-  enter(house);
-  const hold = holdOf(request, incident, house);
-  if (answer.command === 'continue') block(address, hold, house);
-  else ensureBlocked(address, hold, house);
+  enter(context);
+  const hold = holdOf(request, alertRef, context);
+  if (answer.command === 'continue') block(address, hold, context);
+  else ensureBlocked(address, hold, context);
 }
 
 function carryOutUnblock(
   request: Request,
   address: Address,
-  incident: Incident,
-  house: Respondent,
+  alertRef: AlertRef,
+  context: Respondent,
 ): void {
-  house.announcer.converse(
-    { address, incident },
+  context.announcer.converse(
+    { address, alertRef },
     { message: request.message, keyLine: '', answer: null },
   );
-  enter(house);
-  unblock(address, { origin: originOf(request), incident }, house);
+  enter(context);
+  unblock(address, { origin: originOf(request), alertRef }, context);
 }
 
 /** Without the lock the work is done all the same: a block that may race is better than none. */
-function enter(house: Respondent): void {
-  const trouble = house.lock();
-  if (trouble !== null) house.warn(`working without the writer lock: ${trouble.message}`);
-  house.settle();
+function enter(context: Respondent): void {
+  const trouble = context.lock();
+  if (trouble !== null) context.warn(`working without the writer lock: ${trouble.message}`);
+  context.settle();
 }
 
 function refuseProtected(
   address: Address,
-  incident: Incident,
+  alertRef: AlertRef,
   request: Request,
-  house: Respondent,
+  context: Respondent,
 ): void {
-  const protection = findProtection(address, house.protectedEntries());
+  const protection = findProtection(address, context.protectedEntries());
   if (protection === null) return;
-  const outcome = { verb: 'refused', address, incident } as const;
+  const outcome = { verb: 'refused', address, alertRef } as const;
   const reason = describeProtection(protection);
-  house.announcer.tell([outcome]);
-  house.store.record([{ atMs: house.now(), outcome, origin: originOf(request), reason }]);
+  context.announcer.tell([outcome]);
+  context.store.record([{ atMs: context.now(), outcome, origin: originOf(request), reason }]);
   throw new AppError('REFUSED', `${address.text} is protected and was not blocked (${reason})`);
 }
 
 function exchangeOrFail(
   address: Address,
-  incident: Incident,
-  house: Respondent,
+  alertRef: AlertRef,
+  context: Respondent,
   { exchange }: KeyExchange,
 ): Answer {
   try {
     return exchange(address);
   } catch (error) {
-    house.announcer.tell([{ verb: 'failed', address, incident }]);
+    context.announcer.tell([{ verb: 'failed', address, alertRef }]);
     throw error;
   }
 }
 
-function incidentOf({ alertId, ruleId }: Request, nowMs: number): Incident {
-  const stand = incidentAt(nowMs);
+function alertRefOf({ alertId, ruleId }: Request, nowMs: number): AlertRef {
+  const stand = alertRefAt(nowMs);
   return { alertId: alertId ?? stand.alertId, ruleId: ruleId ?? stand.ruleId };
 }
 
@@ -185,21 +185,21 @@ const OSSEC_LATENESS_SECONDS = 90;
 /** How long a block that Wazuh or OSSEC asks for may last: a net under execd's own delete, which comes first. */
 export function timeoutOf(
   request: Request,
-  house: Pick<Respondent, 'place' | 'config' | 'timeouts' | 'settings'>,
+  context: Pick<Respondent, 'place' | 'config' | 'timeouts' | 'settings'>,
 ): number | null {
   const asked =
     request.timeoutSeconds === undefined
-      ? longestTimeout(house.place.name, house.timeouts(), house.settings())
+      ? longestTimeout(context.place.name, context.timeouts(), context.settings())
       : request.timeoutSeconds;
   const lateness = request.dialect === 'ossec' ? OSSEC_LATENESS_SECONDS : 0;
-  return asked === null ? null : asked + house.config.limits.graceSeconds + lateness;
+  return asked === null ? null : asked + context.config.limits.graceSeconds + lateness;
 }
 
-function holdOf(request: Request, incident: Incident, house: Respondent): HoldRequest {
+function holdOf(request: Request, alertRef: AlertRef, context: Respondent): HoldRequest {
   return {
     origin: originOf(request),
-    timeoutSeconds: timeoutOf(request, house),
-    incident,
+    timeoutSeconds: timeoutOf(request, context),
+    alertRef,
     reason: request.reason,
   };
 }

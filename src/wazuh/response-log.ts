@@ -1,10 +1,10 @@
 // active-responses.log: the lines that Wazuh's and OSSEC's rules read, and how they get into the file.
 import { closeSync, lstatSync } from 'node:fs';
-import type { LogMark } from '../store/store.ts';
-import type { Outcome } from '../ban/ban.ts';
-import { appendLine, openLogForAppend, openLogForRead, readFrom } from '../os/files.ts';
-import { printable } from '../os/printable.ts';
-import { formatDate, formatWazuhDate, type Zone } from '../os/zone.ts';
+import type { LogMark } from '../state/store.ts';
+import type { Outcome } from '../model/ban.ts';
+import { appendLine, openLogForAppend, openLogForRead, readFrom } from '../system/files.ts';
+import { printable } from '../system/printable.ts';
+import { formatDate, formatWazuhDate, type Zone } from '../system/zone.ts';
 import { at, parseJson, type Json } from './json.ts';
 
 export interface LogFormat {
@@ -35,17 +35,17 @@ function pathOf({ home, programName }: LogFormat): string {
   return printable(`${home}/active-response/bin/${programName}`);
 }
 
-function ossecSuffix({ verb, address, incident }: Outcome, format: LogFormat): string {
-  return `${pathOf(format)} ${verb} - ${address.text} ${incident.alertId} ${incident.ruleId}`;
+function ossecSuffix({ verb, address, alertRef }: Outcome, format: LogFormat): string {
+  return `${pathOf(format)} ${verb} - ${address.text} ${alertRef.alertId} ${alertRef.ruleId}`;
 }
 
 /** For a message without a usable address: there is nothing to name but the refusal. */
 export function refusalLine(
   format: LogFormat,
-  incident: Outcome['incident'],
+  alertRef: Outcome['alertRef'],
   nowMs: number,
 ): string {
-  const { alertId, ruleId } = incident;
+  const { alertId, ruleId } = alertRef;
   return `${formatDate(format.zone, nowMs)} ${pathOf(format)} refused - - ${alertId} ${ruleId}\n`;
 }
 
@@ -63,9 +63,9 @@ export function wazuhLines(
   const line = (text: string): string => {
     return `${formatWazuhDate(format.zone, nowMs)} ${program}: ${printable(text)}\n`;
   };
-  const { verb, address, incident } = outcome;
+  const { verb, address, alertRef } = outcome;
   if (verb !== 'add' && verb !== 'delete') {
-    return [line(`${verb} ${address.text} ${incident.alertId} ${incident.ruleId}`)];
+    return [line(`${verb} ${address.text} ${alertRef.alertId} ${alertRef.ruleId}`)];
   }
   const { keyLine, answer } = conversation ?? { keyLine: '', answer: null };
   // Rules find nothing in a message of Wazuh 5, nor do we find one again that has the address in another notation.
@@ -79,16 +79,16 @@ export function wazuhLines(
 const DECODED_SOURCE = /"data":\{"srcip":"([^"]*)"/g;
 
 /** Whether a message is one of an outcome, and the alert that its line raises names no other address. */
-function isAbout(message: Json, { verb, address, incident }: Outcome): boolean {
+function isAbout(message: Json, { verb, address, alertRef }: Outcome): boolean {
   const alert = at(message, 'parameters', 'alert');
-  if (at(message, 'command') !== verb || at(alert, 'id') !== incident.alertId) return false;
+  if (at(message, 'command') !== verb || at(alert, 'id') !== alertRef.alertId) return false;
   const text = JSON.stringify(message);
   const named = [...text.matchAll(DECODED_SOURCE)].map(([, source]) => source);
   return text.includes(`"${address.text}"`) && named.every((source) => source === address.text);
 }
 
 /** The message that execd would have sent for this outcome; `srcip` is first in `data`, where the decoder looks. */
-function messageOf({ verb, address, incident }: Outcome, program: string): Json {
+function messageOf({ verb, address, alertRef }: Outcome, program: string): Json {
   return {
     version: 1,
     origin: { name: 'firewall-drop', module: 'active-response' },
@@ -96,8 +96,8 @@ function messageOf({ verb, address, incident }: Outcome, program: string): Json 
     parameters: {
       extra_args: [],
       alert: {
-        rule: { id: incident.ruleId },
-        id: incident.alertId,
+        rule: { id: alertRef.ruleId },
+        id: alertRef.alertId,
         data: { srcip: address.text },
       },
       program,
@@ -178,7 +178,7 @@ export function untoldIn(
 ): Outcome[] {
   const untold = new Set(outcomes);
   const bySuffix = Map.groupBy(outcomes, (outcome) => ossecSuffix(outcome, format));
-  const byAlert = Map.groupBy(outcomes, ({ verb, incident }) => `${verb} ${incident.alertId}`);
+  const byAlert = Map.groupBy(outcomes, ({ verb, alertRef }) => `${verb} ${alertRef.alertId}`);
   const byAddress = Map.groupBy(outcomes, ({ address }) => address.text);
   const path = `${pathOf(format)} `;
   for (const line of lines) {

@@ -1,5 +1,5 @@
 // Where in an alert the offender's address is: the first of the configured fields that holds a literal address.
-import { parseAddress, type Address } from '../ban/address.ts';
+import { parseAddress, type Address } from '../model/address.ts';
 import { at, type Json } from './json.ts';
 
 export interface Source {

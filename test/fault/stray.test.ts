@@ -38,15 +38,15 @@ async function killWhileSlow(running: Running): Promise<void> {
   await eventually('the change to hang', () => victim.host.exists('/run/hangs'));
   running.child.kill('SIGKILL');
   await running.ended;
-  expect(strays()).not.toEqual('');
+  expect(staleChildren()).not.toEqual('');
 }
 
-const strays = (): string =>
+const staleChildren = (): string =>
   victim.host.run(['pgrep', '-f', '^/bin/bash /.*iptables-restore']).stdout;
 
 async function letGo(): Promise<void> {
   victim.host.writeFile('/run/go', '');
-  await eventually('what was left behind to end', () => strays() === '');
+  await eventually('what was left behind to end', () => staleChildren() === '');
   victim.host.remove('/run/hangs');
 }
 

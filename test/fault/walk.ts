@@ -5,7 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { type Random, randomFrom } from '../fuzz/mutate.ts';
 import { type BackendName, disagreements, untruths } from './invariants.ts';
 import { ADDRESSES, kindsFor, makePlan, type Model, type Plan, QUIET_KINDS } from './plans.ts';
-import { isErrno } from '../../src/os/files.ts';
+import { isErrno } from '../../src/system/files.ts';
 import { type Books, Scene, type Told } from './scene.ts';
 
 export interface WalkOrder {

@@ -1,13 +1,13 @@
 /** What must hold of whatever the parsers let through, judged without their own code where another judge is to be had. */
 import { isIP } from 'node:net';
 import ipaddr from 'ipaddr.js';
-import type { Address } from '../../src/ban/address.ts';
-import type { Outcome, Verb } from '../../src/ban/ban.ts';
+import type { Address } from '../../src/model/address.ts';
+import type { Outcome, Verb } from '../../src/model/ban.ts';
 import type { Backend, Change } from '../../src/firewall/backend.ts';
-import { createBackend } from '../../src/firewall/choose.ts';
-import { DEFAULT_CONFIG } from '../../src/config.ts';
-import type { Command } from '../../src/os/run.ts';
-import { UTC } from '../../src/os/zone.ts';
+import { createBackend } from '../../src/firewall/select.ts';
+import { DEFAULT_CONFIG } from '../../src/config/config.ts';
+import type { Command } from '../../src/system/exec.ts';
+import { UTC } from '../../src/system/zone.ts';
 import type { Json } from '../../src/wazuh/json.ts';
 import type { Request } from '../../src/wazuh/request.ts';
 import {
@@ -58,7 +58,7 @@ function commandsBy(backend: Backend, changes: readonly Change[]): Command[] {
     const command = backend.plan(address.family, view, changes);
     if (command === null) break;
     commands.push(command);
-    view = backend.foresee(view, command, changes);
+    view = backend.simulate(view, command, changes);
   }
   return commands;
 }
@@ -138,13 +138,13 @@ export function checkRequest(request: Request): void {
   must(!CONTROL.test(request.addressTrouble), 'a control character in the trouble');
   const seconds = request.timeoutSeconds ?? null;
   must(seconds === null || (seconds > 0 && seconds <= 2 ** 31), 'a timeout');
-  const incident = {
+  const alertRef = {
     alertId: request.alertId ?? '1715083200.000000',
     ruleId: request.ruleId ?? '0',
   };
   must((request.address === null) === (request.addressTrouble !== ''), 'trouble without cause');
   if (request.address === null) {
-    const line = bare(refusalLine(FORMAT, incident, NOON_MS));
+    const line = bare(refusalLine(FORMAT, alertRef, NOON_MS));
     must(ossecRule(line) === 600 && wazuhRule(line) === 607, `a refusal that is none: ${line}`);
     return;
   }
@@ -152,7 +152,7 @@ export function checkRequest(request: Request): void {
   const conversation =
     request.message === null ? null : { message: request.message, keyLine: '{}', answer };
   for (const verb of VERBS) {
-    checkLines({ verb, address: request.address, incident }, conversation);
+    checkLines({ verb, address: request.address, alertRef }, conversation);
   }
 }
 

@@ -1,19 +1,24 @@
 /** The readers of what others write, each with what must hold of any bytes that it is given. Throws a `Finding`. */
-import { parseAddress, parseBlock, parseNetwork } from '../../src/ban/address.ts';
+import { parseAddress, parseBlock, parseNetwork } from '../../src/model/address.ts';
 import {
   CLOUD_ADDRESS_FIELDS,
   configFromJson,
   configToJson,
   DEFAULT_ADDRESS_FIELDS,
   parseConfig,
-} from '../../src/config.ts';
-import { AppError } from '../../src/errors.ts';
-import { readResolvers } from '../../src/os/network.ts';
-import { formatDate, parseZone } from '../../src/os/zone.ts';
-import { longestTimeout, readArConf, readOssecConf, NO_SETTINGS } from '../../src/wazuh/agent.ts';
-import { readArguments } from '../../src/wazuh/arguments.ts';
-import { chooseDoor } from '../../src/wazuh/door.ts';
-import { exchangeKeys } from '../../src/wazuh/handshake.ts';
+} from '../../src/config/config.ts';
+import { AppError } from '../../src/model/errors.ts';
+import { readResolvers } from '../../src/system/net.ts';
+import { formatDate, parseZone } from '../../src/system/zone.ts';
+import {
+  longestTimeout,
+  readArConf,
+  readOssecConf,
+  NO_SETTINGS,
+} from '../../src/wazuh/agent-config.ts';
+import { readArguments } from '../../src/wazuh/execd-arguments.ts';
+import { chooseDoor } from '../../src/wazuh/invocation.ts';
+import { exchangeKeys } from '../../src/wazuh/check-keys.ts';
 import { at, parseJson, type Json } from '../../src/wazuh/json.ts';
 import { readMessage } from '../../src/wazuh/message.ts';
 import type { Request } from '../../src/wazuh/request.ts';
@@ -142,8 +147,8 @@ export const TARGETS: Readonly<Record<string, Target>> = {
     const output = input.toString('latin1');
     for (const backend of BACKENDS) {
       unlessRefused(() => backend.read(output));
-      const census = unlessRefused(() => backend.readCensus(output));
-      for (const [text, { address }] of census?.held ?? []) {
+      const snapshot = unlessRefused(() => backend.readSnapshot(output));
+      for (const [text, { address }] of snapshot?.held ?? []) {
         must(text === address.text && parseBlock(text) !== null, `held: ${text}`);
       }
     }

@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Json } from '../../src/wazuh/json.ts';
-import { readXml, type Element } from '../../src/wazuh/manager/xml.ts';
+import { readXml, type Element } from '../../src/manager/xml.ts';
 
 const FOLDER = join(__dirname, '../../packaging/wazuh');
 

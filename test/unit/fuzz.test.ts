@@ -1,7 +1,7 @@
 // A short run of the fuzzer with a fixed seed; `npm run fuzz` goes on from there.
 import { join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
-import { parseAddress } from '../../src/ban/address.ts';
+import { parseAddress } from '../../src/model/address.ts';
 import { readCorpus } from '../fuzz/corpus.ts';
 import { checkAddress, checkLines, checkRequest, Finding } from '../fuzz/oracle.ts';
 import { Session } from '../fuzz/session.ts';
@@ -48,7 +48,7 @@ describe('the fuzzer would tell', () => {
     if (parsed === null) throw new Error(text);
     return parsed;
   };
-  const incident = { alertId: '1.2', ruleId: '3' };
+  const alertRef = { alertId: '1.2', ruleId: '3' };
 
   test.each<[string, () => void]>([
     [
@@ -67,7 +67,7 @@ describe('the fuzzer would tell', () => {
       'a second line',
       () => {
         checkLines(
-          { verb: 'add', address: address('192.0.2.1'), incident: { ...incident, ruleId: '3\n4' } },
+          { verb: 'add', address: address('192.0.2.1'), alertRef: { ...alertRef, ruleId: '3\n4' } },
           null,
         );
       },

@@ -16,7 +16,7 @@ const MAY_KNOW: Readonly<Record<string, readonly string[]>> = {
   firewall: [...VOCABULARY, 'os/'],
   ban: [...VOCABULARY, 'os/', 'store/', 'firewall/'],
   wazuh: [...VOCABULARY, 'os/', 'store/', 'firewall/', 'ban/'],
-  house: [
+  context: [
     ...VOCABULARY,
     'os/',
     'store/',
@@ -33,7 +33,7 @@ const MAY_KNOW: Readonly<Record<string, readonly string[]>> = {
     'firewall/',
     'ban/',
     'wazuh/',
-    'house/',
+    'context/',
     'config.ts',
     'diagnostics.ts',
     'version.ts',
@@ -119,7 +119,7 @@ function importersOf(what: string): string[] {
 }
 
 test('the imports are read at all', () => {
-  expect(IMPORTS.get('main.ts')?.map(({ what }) => what)).toContain('house/house.ts');
+  expect(IMPORTS.get('main.ts')?.map(({ what }) => what)).toContain('context/context.ts');
   expect(importersOf('node:child_process')).not.toEqual([]);
   expect(importersOf('yargs')).not.toEqual([]);
 });
@@ -160,7 +160,10 @@ test('the process is ended in one place, and in tests of crashes', () => {
 });
 
 test('others are sent signals where programs are run, and where what is left of them is ended', () => {
-  expect(filesWith(/\bprocess\.kill\((?!process\.pid\b)/)).toEqual(['os/run.ts', 'os/strays.ts']);
+  expect(filesWith(/\bprocess\.kill\((?!process\.pid\b)/)).toEqual([
+    'os/run.ts',
+    'os/staleChildren.ts',
+  ]);
 });
 
 describe('what an alert seldom needs is loaded when it is needed', () => {

@@ -1,10 +1,10 @@
 // `version`, `man` and `completion`: what the program says of itself. None reads anything of the host.
-import { AppError } from '../../errors.ts';
-import { findProgram } from '../../os/run.ts';
+import { AppError } from '../../model/errors.ts';
+import { findProgram } from '../../system/exec.ts';
 import { BUILD } from '../../version.ts';
 import { defineCommand, type CommandSpec } from '../command.ts';
 import { completionFor, SHELLS } from '../completion.ts';
-import { formatManualPage } from '../manual.ts';
+import { formatManualPage } from '../man.ts';
 
 const SCHEMA_VERSION = 1;
 const BACKEND_PROGRAMS = { iptables: 'iptables-restore', ip6tables: 'ip6tables-restore' } as const;

@@ -1,20 +1,20 @@
 // `add`: a person blocks addresses or blocks of them.
-import { isSingle, type Address } from '../../ban/address.ts';
-import { incidentAt, type Outcome } from '../../ban/ban.ts';
-import { blockAll } from '../../ban/block.ts';
+import { isSingle, type Address } from '../../model/address.ts';
+import { alertRefAt, type Outcome } from '../../model/ban.ts';
+import { blockAll } from '../../bans/block.ts';
 import {
   describeProtection,
   entriesFrom,
   findProtection,
   type ProtectedEntry,
-} from '../../ban/protect.ts';
-import { EXIT_STATUS } from '../../errors.ts';
-import type { House } from '../../house/house.ts';
+} from '../../policy/protected.ts';
+import { EXIT_STATUS } from '../../model/errors.ts';
+import type { Context } from '../../context.ts';
 import { readReason } from '../../wazuh/request.ts';
 import { findOverlaps, readAddresses, widerBlocks } from '../addresses.ts';
 import { defineCommand } from '../command.ts';
-import { readTimeout } from '../duration.ts';
-import { enterForChange, printSteps, type Person } from '../person.ts';
+import { readTimeout } from '../output/duration.ts';
+import { enterForChange, printSteps, type Person } from '../session.ts';
 
 /** Wider blocks shut out whole providers: IPv4 and IPv6 prefix lengths. */
 const WIDEST_PREFIX = { 4: 16, 6: 32 } as const;
@@ -55,15 +55,15 @@ export const add = defineCommand({
     const timeoutSeconds = readTimeout(options.timeout);
     const { addresses, mistakes } = readAddresses(words, options.file);
     mistakes.forEach(person.complain);
-    const house = options['dry-run'] ? person.openHouse() : enterForChange(person);
-    const entries = protectedFrom(options.force, house, person);
+    const context = options['dry-run'] ? person.createContext() : enterForChange(person);
+    const entries = protectedFrom(options.force, context, person);
     const allowed = addresses.filter((address) =>
-      isAllowed(address, { ...options, entries }, house, person),
+      isAllowed(address, { ...options, entries }, context, person),
     );
     const complete = mistakes.length === 0 && allowed.length === addresses.length;
     // Of a list what can be done is done; what was typed is done whole or not at all.
     if (complete || options.file !== undefined)
-      carryOut(allowed, { ...options, timeoutSeconds }, house, person);
+      carryOut(allowed, { ...options, timeoutSeconds }, context, person);
     return complete ? 0 : EXIT_STATUS.BAD_DATA;
   },
 });
@@ -74,28 +74,37 @@ interface Order {
   readonly 'dry-run': boolean;
 }
 
-function carryOut(addresses: readonly Address[], order: Order, house: House, person: Person): void {
-  sayOverlaps(addresses, house, person);
+function carryOut(
+  addresses: readonly Address[],
+  order: Order,
+  context: Context,
+  person: Person,
+): void {
+  sayOverlaps(addresses, context, person);
   if (order['dry-run']) {
     const changes = addresses.map((address) => ({ address, to: 'blocked' as const }));
-    printSteps([...house.firewall.plan(changes), ...house.planCuts(addresses)], person);
+    printSteps([...context.firewall.plan(changes), ...context.planCuts(addresses)], person);
     return;
   }
   const { timeoutSeconds } = order;
-  const incident = incidentAt(house.now());
+  const alertRef = alertRefAt(context.now());
   const reason = readReason(order.reason);
   // Many go into sets at once, rather than by way of as many rules.
-  house.arrange(addresses.length);
-  blockAll(addresses, { origin: 'manual', timeoutSeconds, incident, reason }, house);
+  context.arrange(addresses.length);
+  blockAll(addresses, { origin: 'manual', timeoutSeconds, alertRef, reason }, context);
   sayBlocked(addresses, person);
-  house.expire();
+  context.expire();
 }
 
 /** Put together once: a list may have a hundred thousand addresses, and a white list thousands of entries. */
-function protectedFrom(force: boolean, house: House, person: Person): readonly ProtectedEntry[] {
+function protectedFrom(
+  force: boolean,
+  context: Context,
+  person: Person,
+): readonly ProtectedEntry[] {
   const own = person.loggedInFrom === null ? [] : [person.loggedInFrom];
   const entries = [
-    ...house.protectedEntries(),
+    ...context.protectedEntries(),
     ...entriesFrom(own, 'the address that you are logged in from'),
   ];
   return force ? entries.filter(({ always }) => always) : entries;
@@ -108,14 +117,14 @@ interface Caution {
 }
 
 /** Says why not, where it is not. */
-function isAllowed(address: Address, caution: Caution, house: House, person: Person): boolean {
+function isAllowed(address: Address, caution: Caution, context: Context, person: Person): boolean {
   const { force, entries } = caution;
   const protection = findProtection(address, entries);
   if (protection === null) return isNarrowEnough(address, force, person);
   const reason = describeProtection(protection);
   const way = protection.always ? '' : '; --force blocks it all the same';
   person.complain(`${address.text} is protected (${reason})${way}`);
-  if (!caution['dry-run']) noteRefusal(address, reason, house);
+  if (!caution['dry-run']) noteRefusal(address, reason, context);
   return false;
 }
 
@@ -126,14 +135,14 @@ function isNarrowEnough(address: Address, force: boolean, { complain }: Person):
   return false;
 }
 
-function noteRefusal(address: Address, reason: string, house: House): void {
-  const outcome: Outcome = { verb: 'refused', address, incident: incidentAt(house.now()) };
-  house.announcer.tell([outcome]);
-  house.store.record([{ atMs: house.now(), outcome, origin: 'manual', reason }]);
+function noteRefusal(address: Address, reason: string, context: Context): void {
+  const outcome: Outcome = { verb: 'refused', address, alertRef: alertRefAt(context.now()) };
+  context.announcer.tell([outcome]);
+  context.store.record([{ atMs: context.now(), outcome, origin: 'manual', reason }]);
 }
 
-function sayOverlaps(addresses: readonly Address[], house: House, { complain }: Person): void {
-  const overlaps = findOverlaps(addresses, knownAround(addresses, house));
+function sayOverlaps(addresses: readonly Address[], context: Context, { complain }: Person): void {
+  const overlaps = findOverlaps(addresses, knownAround(addresses, context));
   for (const [inner, outer] of overlaps.slice(0, MOST_NAMED)) {
     complain(`note: ${inner.text} lies in ${outer.text}`);
   }
@@ -142,7 +151,7 @@ function sayOverlaps(addresses: readonly Address[], house: House, { complain }: 
 }
 
 /** The bans that may contain an address or lie in it: only a block can have others in it. */
-function knownAround(addresses: readonly Address[], { store }: House): Address[] {
+function knownAround(addresses: readonly Address[], { store }: Context): Address[] {
   const [only, ...more] = addresses;
   const bans =
     only !== undefined && more.length === 0 && isSingle(only)

@@ -1,5 +1,5 @@
 // `backend`: what holds the blocks in the kernel, why, and moving them to another backend by hand.
-import { expireDue } from '../../ban/expire.ts';
+import { expireDue } from '../../bans/expire.ts';
 import {
   CHOSEN_FACT,
   finishMove,
@@ -7,9 +7,9 @@ import {
   lastPromotion,
   moveTo,
   unfinishedMove,
-} from '../../ban/move.ts';
-import { finishInterrupted } from '../../ban/reconcile.ts';
-import { AppError } from '../../errors.ts';
+} from '../../bans/migrate.ts';
+import { finishInterrupted } from '../../bans/reconcile.ts';
+import { AppError } from '../../model/errors.ts';
 import {
   BACKEND_NAMES,
   backendNamed,
@@ -18,13 +18,13 @@ import {
   setBackends,
   type BackendName,
   type Choice,
-} from '../../firewall/choose.ts';
-import { CONFIG_FILE } from '../../house/files.ts';
-import type { House } from '../../house/house.ts';
-import { isServiceActive } from '../../os/services.ts';
+} from '../../firewall/select.ts';
+import { CONFIG_FILE } from '../../agent-files.ts';
+import type { Context } from '../../context.ts';
+import { isServiceActive } from '../../system/services.ts';
 import { defineCommand } from '../command.ts';
-import { lockOrThrow, type Person } from '../person.ts';
-import { isoTime } from '../time.ts';
+import { lockOrThrow, type Person } from '../session.ts';
+import { isoTime } from '../output/time.ts';
 
 const SCHEMA_VERSION = 1;
 const PROGRAMS = ['iptables', 'ip6tables', 'ipset', 'nft'] as const;
@@ -41,7 +41,7 @@ export const backend = defineCommand({
   ],
   needsRoot: true,
   run(_words, { json }, person) {
-    const state = inspectBackend(person.openHouse());
+    const state = inspectBackend(person.createContext());
     if (json) person.print(JSON.stringify({ schema: SCHEMA_VERSION, ...state }));
     else describe(state).forEach(person.print);
     return 0;
@@ -66,40 +66,40 @@ export const backendUse = defineCommand({
   ],
   needsRoot: true,
   run([word = ''], _options, person) {
-    use(backendNamed(word) ?? 'auto', person.openHouse(), person);
+    use(backendNamed(word) ?? 'auto', person.createContext(), person);
     return 0;
   },
 });
 
-function use(wanted: BackendName | 'auto', house: House, person: Person): void {
-  const { backend: configured } = house.config.firewall;
+function use(wanted: BackendName | 'auto', context: Context, person: Person): void {
+  const { backend: configured } = context.config.firewall;
   refuseAgainst(configured, wanted);
-  lockOrThrow(house);
-  const from = house.firewall.backendName;
-  house.settle();
+  lockOrThrow(context);
+  const from = context.firewall.backendName;
+  context.settle();
   // What `settle` could only complain of decides the exit status here.
-  finishMove(house);
-  finishInterrupted(house);
-  for (const { address } of expireDue(house)) {
+  finishMove(context);
+  finishInterrupted(context);
+  for (const { address } of expireDue(context)) {
     person.print(`${address.text} released: its time is over`);
   }
-  const to = wanted === 'auto' ? pickFor(house) : wanted;
-  choose(wanted === 'auto' || configured !== 'auto' ? '' : wanted, to, house);
-  const bans = house.store.count();
+  const to = wanted === 'auto' ? pickFor(context) : wanted;
+  choose(wanted === 'auto' || configured !== 'auto' ? '' : wanted, to, context);
+  const bans = context.store.count();
   person.print(
     from === to ? `${to} holds all ${bans} bans` : `${bans} bans moved from ${from} to ${to}`,
   );
 }
 
 /** The choice becomes durable with the move: who finishes it must not undo it. */
-function choose(chosen: string, to: BackendName, house: House): void {
-  const { store } = house;
-  const before = store.fact(CHOSEN_FACT) ?? '';
-  store.setFact(CHOSEN_FACT, chosen);
+function choose(chosen: string, to: BackendName, context: Context): void {
+  const { store } = context;
+  const before = store.metadata(CHOSEN_FACT) ?? '';
+  store.setMetadata(CHOSEN_FACT, chosen);
   try {
-    moveTo(to, house);
+    moveTo(to, context);
   } catch (error) {
-    store.setFact(CHOSEN_FACT, before);
+    store.setMetadata(CHOSEN_FACT, before);
     throw error;
   } finally {
     store.flush();
@@ -116,7 +116,7 @@ function refuseAgainst(configured: BackendName | 'auto', wanted: BackendName | '
 }
 
 /** What `auto` would choose on a host that has so many bans and no history. */
-function pickFor({ config, store, isInstalled }: House): BackendName {
+function pickFor({ config, store, isInstalled }: Context): BackendName {
   if (isServiceActive('firewalld') && isBackendInstalled('nftables', isInstalled))
     return 'nftables';
   const sets = store.count() > config.firewall.promoteAt ? setBackends(isInstalled)[0] : undefined;
@@ -143,9 +143,9 @@ export interface BackendState {
   readonly tools: Readonly<Record<string, boolean>>;
 }
 
-export function inspectBackend(house: House): BackendState {
-  const { store, config, firewall, isInstalled } = house;
-  const choice = house.choice();
+export function inspectBackend(context: Context): BackendState {
+  const { store, config, firewall, isInstalled } = context;
+  const choice = context.choice();
   const promotion = lastPromotion(store);
   const isPromotable = choice.by === 'auto' && choice.wanted === 'iptables';
   const beyond = isPromotable ? (setBackends(isInstalled)[0] ?? null) : null;

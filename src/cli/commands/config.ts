@@ -1,12 +1,12 @@
 // `config snippet` and `config check`: what a manager and its agents have to be told, and whether they were told right.
-import { AppError } from '../../errors.ts';
-import { printable } from '../../os/printable.ts';
+import { AppError } from '../../model/errors.ts';
+import { printable } from '../../system/printable.ts';
 import { quote, readAddress } from '../addresses.ts';
-import { checkFiles, formatFinding, usualFiles } from '../check-files.ts';
+import { checkFiles, formatFinding, usualFiles } from '../../manager/check-files.ts';
 import { defineCommand } from '../command.ts';
-import { count } from '../count.ts';
-import { readTimeout } from '../duration.ts';
-import { renderSnippet } from '../snippet.ts';
+import { count } from '../output/count.ts';
+import { readTimeout } from '../output/duration.ts';
+import { renderSnippet } from '../../manager/snippet.ts';
 
 const SCHEMA_VERSION = 1;
 const TO_MEND = 1;
@@ -127,7 +127,7 @@ export const configCheck = defineCommand({
   needsRoot: false,
   run(words, { wazuh, strict, json }, person) {
     const files =
-      words.length > 0 ? words : usualFiles(person.openHouse({ traceless: true }).place.home);
+      words.length > 0 ? words : usualFiles(person.createContext({ readOnly: true }).place.home);
     const findings = checkFiles(files, wazuh === 'ossec' ? 'ossec' : 'wazuh');
     const errors = findings.filter(({ severity }) => severity === 'error').length;
     const warnings = findings.length - errors;

@@ -1,13 +1,13 @@
 // `delete` and `flush`: a person releases addresses, whoever had them blocked.
-import type { Address } from '../../ban/address.ts';
-import { incidentAt, ORIGINS, type Ban, type Origin } from '../../ban/ban.ts';
-import { leaveNothing } from '../../ban/move.ts';
-import { unblockAll, type ReleaseOutcomes } from '../../ban/unblock.ts';
-import { AppError, EXIT_STATUS } from '../../errors.ts';
-import type { House } from '../../house/house.ts';
+import type { Address } from '../../model/address.ts';
+import { alertRefAt, ORIGINS, type Ban, type Origin } from '../../model/ban.ts';
+import { leaveNothing } from '../../bans/migrate.ts';
+import { unblockAll, type ReleaseOutcomes } from '../../bans/unblock.ts';
+import { AppError, EXIT_STATUS } from '../../model/errors.ts';
+import type { Context } from '../../context.ts';
 import { readAddresses, widerBlocks, widerIn } from '../addresses.ts';
 import { defineCommand } from '../command.ts';
-import { enterForChange, printSteps, type Person } from '../person.ts';
+import { enterForChange, printSteps, type Person } from '../session.ts';
 
 export const deleteAddresses = defineCommand({
   name: 'delete',
@@ -29,17 +29,17 @@ export const deleteAddresses = defineCommand({
     mistakes.forEach(person.complain);
     if (options['dry-run']) {
       const changes = addresses.map((address) => ({ address, to: 'released' as const }));
-      printSteps(person.openHouse().firewall.plan(changes), person);
+      printSteps(person.createContext().firewall.plan(changes), person);
     } else release(addresses, enterForChange(person), person);
     return mistakes.length === 0 ? 0 : EXIT_STATUS.BAD_DATA;
   },
 });
 
-function release(addresses: readonly Address[], house: House, person: Person): void {
-  const known = house.store.findAll(addresses);
-  const around = house.store.findAll(addresses.flatMap(widerBlocks));
+function release(addresses: readonly Address[], context: Context, person: Person): void {
+  const known = context.store.findAll(addresses);
+  const around = context.store.findAll(addresses.flatMap(widerBlocks));
   const blocks = new Map(Array.from(around, ([text, { address }]) => [text, address]));
-  unblockAll(addresses, { origin: null, incident: incidentAt(house.now()) }, house);
+  unblockAll(addresses, { origin: null, alertRef: alertRefAt(context.now()) }, context);
   for (const address of addresses) {
     person.print(
       known.has(address.text)
@@ -48,7 +48,7 @@ function release(addresses: readonly Address[], house: House, person: Person): v
     );
     sayWiderBlock(address, blocks, person);
   }
-  house.expire();
+  context.expire();
 }
 
 function sayWiderBlock(
@@ -83,11 +83,11 @@ export const flush = defineCommand({
   needsRoot: true,
   run(_words, options, person) {
     const origin = ORIGINS.find((known) => known === options.origin) ?? null;
-    const house = enterForChange(person);
-    if (!options.yes && !isSure(heldBy(origin, house).length, person)) {
+    const context = enterForChange(person);
+    if (!options.yes && !isSure(heldBy(origin, context).length, person)) {
       throw new AppError('USAGE', 'nothing was released: say --yes if you mean it');
     }
-    const { released, kept } = releaseAll(origin, house);
+    const { released, kept } = releaseAll(origin, context);
     person.print(`${released.length} released`);
     if (kept.length > 0) person.print(`${kept.length} kept, which others still hold`);
     return 0;
@@ -95,15 +95,15 @@ export const flush = defineCommand({
 });
 
 /** Ends all holds, or those of one origin; with the last block our sets, rules for them and table go too. */
-export function releaseAll(origin: Origin | null, house: House): ReleaseOutcomes {
-  const addresses = heldBy(origin, house).map((ban) => ban.address);
-  const outcomes = unblockAll(addresses, { origin, incident: incidentAt(house.now()) }, house);
-  leaveNothing(house);
-  house.store.flush();
+export function releaseAll(origin: Origin | null, context: Context): ReleaseOutcomes {
+  const addresses = heldBy(origin, context).map((ban) => ban.address);
+  const outcomes = unblockAll(addresses, { origin, alertRef: alertRefAt(context.now()) }, context);
+  leaveNothing(context);
+  context.store.flush();
   return outcomes;
 }
 
-function heldBy(origin: Origin | null, { store }: House): Ban[] {
+function heldBy(origin: Origin | null, { store }: Context): Ban[] {
   const bans = store.list();
   if (origin === null) return bans;
   return bans.filter((ban) => ban.holds.some((hold) => hold.origin === origin));

@@ -1,15 +1,15 @@
 // `doctor`: is this host set up so that an alert becomes a block, and a block ends?
-import { describeError } from '../../errors.ts';
-import { listProcesses } from '../../os/processes.ts';
+import { describeError } from '../../model/errors.ts';
+import { listProcesses } from '../../system/procfs.ts';
 import { defineCommand } from '../command.ts';
-import { count } from '../count.ts';
+import { count } from '../output/count.ts';
 import type { Check, Finding, State } from '../doctor/check.ts';
 import { problem } from '../doctor/check.ts';
 import { CHECKS } from '../doctor/checks.ts';
 import { REMEDIES, type RemedyName } from '../doctor/remedies.ts';
 import { tryOut } from '../doctor/trial.ts';
-import { enterForChange, type Person } from '../person.ts';
-import { paint, type Colour } from '../table.ts';
+import { enterForChange, type Person } from '../session.ts';
+import { paint, type Colour } from '../output/table.ts';
 
 const SCHEMA_VERSION = 1;
 const PROBLEMS_FOUND = 1;
@@ -48,14 +48,14 @@ interface Report {
 }
 
 function examine(person: Person): Report[] {
-  const house = person.openHouse();
-  const scene = { house, processes: listProcesses() };
+  const context = person.createContext();
+  const scene = { context, processes: listProcesses() };
   try {
     return CHECKS.flatMap((check) => {
       return runCheck(check, scene).map((finding) => ({ check: check.name, finding }));
     });
   } finally {
-    house.close();
+    context.close();
   }
 }
 
@@ -76,9 +76,9 @@ interface Fixed {
 
 function mend(reports: readonly Report[], person: Person): Fixed[] {
   const wanted = new Set(reports.map(({ finding }) => finding.remedy));
-  const house = person.openHouse();
-  const log = `${house.place.home}/logs/active-responses.log`;
-  house.close();
+  const context = person.createContext();
+  const log = `${context.place.home}/logs/active-responses.log`;
+  context.close();
   const names = (Object.keys(REMEDIES) as RemedyName[]).filter((name) => wanted.has(name));
   return names.map((remedy) => {
     try {
@@ -90,14 +90,14 @@ function mend(reports: readonly Report[], person: Person): Fixed[] {
 }
 
 function tryForReal(person: Person): Report[] {
-  const house = enterForChange(person);
+  const context = enterForChange(person);
   try {
-    return tryOut(house).map((finding) => ({ check: 'test', finding }));
+    return tryOut(context).map((finding) => ({ check: 'test', finding }));
   } catch (error) {
     const finding = problem(`it could not be tried: ${describeError(error)}`, 'mend that first');
     return [{ check: 'test', finding }];
   } finally {
-    house.close();
+    context.close();
   }
 }
 

@@ -1,16 +1,16 @@
 // `explain`: what would be done about an alert, and why. Touches nothing.
 import { readFileSync } from 'node:fs';
-import type { Address } from '../../ban/address.ts';
-import { describeProtection, findProtection } from '../../ban/protect.ts';
-import { AppError, describeError, EXIT_STATUS } from '../../errors.ts';
-import type { House } from '../../house/house.ts';
+import type { Address } from '../../model/address.ts';
+import { describeProtection, findProtection } from '../../policy/protected.ts';
+import { AppError, describeError, EXIT_STATUS } from '../../model/errors.ts';
+import type { Context } from '../../context.ts';
 import { at, isObject, parseJson, type Json } from '../../wazuh/json.ts';
 import { readMessage } from '../../wazuh/message.ts';
 import type { Request } from '../../wazuh/request.ts';
 import { timeoutOf } from '../../wazuh/respond.ts';
 import { defineCommand } from '../command.ts';
-import { formatDuration } from '../duration.ts';
-import { printSteps, type Person } from '../person.ts';
+import { formatDuration } from '../output/duration.ts';
+import { printSteps, type Person } from '../session.ts';
 
 const SCHEMA_VERSION = 1;
 
@@ -32,13 +32,13 @@ export const explain = defineCommand({
   ],
   needsRoot: false,
   run(words, { json }, person) {
-    const house = person.openHouse({ traceless: true });
-    const request = readRequest(words[0] ?? '-', house.config.alert.addressFields);
-    const explanation = explainRequest(request, house);
+    const context = person.createContext({ readOnly: true });
+    const request = readRequest(words[0] ?? '-', context.config.alert.addressFields);
+    const explanation = explainRequest(request, context);
     if (json) person.print(JSON.stringify({ schema: SCHEMA_VERSION, ...explanation }));
     else describe(explanation).forEach(person.print);
     if (explanation.address !== null && explanation.protection === null) {
-      if (!json) tryToPlan(request, house, person);
+      if (!json) tryToPlan(request, context, person);
       return 0;
     }
     return EXIT_STATUS.REFUSED;
@@ -83,7 +83,7 @@ interface Explanation {
   readonly reason: string;
 }
 
-function explainRequest(request: Request, house: House): Explanation {
+function explainRequest(request: Request, context: Context): Explanation {
   const { dialect, action, address, source, alertId, ruleId, reason } = request;
   return {
     dialect,
@@ -92,29 +92,29 @@ function explainRequest(request: Request, house: House): Explanation {
     field: source.field,
     passedOver: source.passedOver,
     trouble: request.addressTrouble,
-    protection: action === 'block' && address !== null ? protectionOf(address, house) : null,
-    timeoutSeconds: timeoutOf(request, house),
-    timeoutFrom: timeoutSource(request, house),
+    protection: action === 'block' && address !== null ? protectionOf(address, context) : null,
+    timeoutSeconds: timeoutOf(request, context),
+    timeoutFrom: timeoutSource(request, context),
     alertId,
     ruleId,
     reason,
   };
 }
 
-function protectionOf(address: Address, house: House): string | null {
-  const entry = findProtection(address, house.protectedEntries());
+function protectionOf(address: Address, context: Context): string | null {
+  const entry = findProtection(address, context.protectedEntries());
   return entry === null ? null : describeProtection(entry);
 }
 
-function timeoutSource({ timeoutSeconds }: Request, house: House): string {
-  const grace = `plus ${house.config.limits.graceSeconds} s of grace`;
+function timeoutSource({ timeoutSeconds }: Request, context: Context): string {
+  const grace = `plus ${context.config.limits.graceSeconds} s of grace`;
   if (timeoutSeconds === null) return 'the message: stateless, or without a timeout';
   if (timeoutSeconds !== undefined) return `the message's stateful_timeout, ${grace}`;
-  const { name } = house.place;
-  const own = house.timeouts().filter((timeout) => timeout.executable === name);
+  const { name } = context.place;
+  const own = context.timeouts().filter((timeout) => timeout.executable === name);
   if (own.length === 0) return `ar.conf has no entry for ${name}`;
   if (own.some((timeout) => timeout.seconds === 0)) return `ar.conf has ${name} with timeout 0`;
-  const repeated = house.settings().repeatedOffendersMinutes;
+  const repeated = context.settings().repeatedOffendersMinutes;
   const offenders =
     repeated.length === 0 ? '' : ` and repeated_offenders (${repeated.join(', ')} minutes)`;
   const seconds = own.map((timeout) => `${timeout.seconds} s`).join(', ');
@@ -151,13 +151,13 @@ function describe(explanation: Explanation): string[] {
   ];
 }
 
-function tryToPlan({ address, action }: Request, house: House, person: Person): void {
+function tryToPlan({ address, action }: Request, context: Context, person: Person): void {
   if (address === null) return;
   if (process.geteuid?.() !== 0) {
     person.print('steps      only root can ask the kernel what is to be done');
     return;
   }
   const to = action === 'block' ? 'blocked' : 'released';
-  const cuts = to === 'blocked' ? house.planCuts([address]) : [];
-  printSteps([...house.firewall.plan([{ address, to }]), ...cuts], person);
+  const cuts = to === 'blocked' ? context.planCuts([address]) : [];
+  printSteps([...context.firewall.plan([{ address, to }]), ...cuts], person);
 }

@@ -1,14 +1,14 @@
 // `history`: what happened, to all addresses or to one.
 import { setTimeout as wait } from 'node:timers/promises';
-import type { House } from '../../house/house.ts';
-import type { HistoryFilter, HistoryRecord } from '../../store/store.ts';
-import { AppError } from '../../errors.ts';
+import type { Context } from '../../context.ts';
+import type { HistoryFilter, HistoryRecord } from '../../state/store.ts';
+import { AppError } from '../../model/errors.ts';
 import { quote, readAddress } from '../addresses.ts';
 import { defineCommand } from '../command.ts';
-import { parseDuration } from '../duration.ts';
-import type { Person } from '../person.ts';
-import { formatTable, type Column } from '../table.ts';
-import { isoTime, shortTime } from '../time.ts';
+import { parseDuration } from '../output/duration.ts';
+import type { Person } from '../session.ts';
+import { formatTable, type Column } from '../output/table.ts';
+import { isoTime, shortTime } from '../output/time.ts';
 import { readLimit } from './list.ts';
 
 const FOLLOW_EVERY_MS = 500;
@@ -38,18 +38,18 @@ export const history = defineCommand({
   ],
   needsRoot: true,
   async run(words, options, person) {
-    const house = person.openHouse();
+    const context = person.createContext();
     const filter: HistoryFilter = {
       address: words[0] === undefined ? null : readAddress(words[0]),
-      sinceMs: readSince(options.since, house.now()),
+      sinceMs: readSince(options.since, context.now()),
       afterId: 0,
       limit: readLimit(options.limit),
     };
-    const records = house.store.history(filter);
+    const records = context.store.history(filter);
     const show = options.json ? showJson : showTable;
     show(records, person, true);
     if (options.follow)
-      await follow(house, { ...filter, afterId: records.at(-1)?.id ?? 0 }, (more) => {
+      await follow(context, { ...filter, afterId: records.at(-1)?.id ?? 0 }, (more) => {
         show(more, person, false);
       });
     return 0;
@@ -58,14 +58,14 @@ export const history = defineCommand({
 
 /** Until somebody ends the process. */
 async function follow(
-  house: House,
+  context: Context,
   filter: HistoryFilter,
   show: (records: readonly HistoryRecord[]) => void,
 ): Promise<never> {
   let afterId = filter.afterId;
   for (;;) {
     await wait(FOLLOW_EVERY_MS);
-    const records = house.store.history({ ...filter, afterId, limit: Number.MAX_SAFE_INTEGER });
+    const records = context.store.history({ ...filter, afterId, limit: Number.MAX_SAFE_INTEGER });
     show(records);
     afterId = records.at(-1)?.id ?? afterId;
   }
@@ -90,11 +90,11 @@ const COLUMNS: readonly Column<HistoryRecord>[] = [
   },
   { heading: 'ADDRESS', cell: ({ outcome }) => outcome.address.text },
   { heading: 'ORIGIN', dispensable: 3, cell: ({ origin }) => origin ?? '' },
-  { heading: 'RULE', dispensable: 2, cell: ({ outcome }) => outcome.incident.ruleId },
+  { heading: 'RULE', dispensable: 2, cell: ({ outcome }) => outcome.alertRef.ruleId },
   {
     heading: 'ALERT',
     dispensable: 1,
-    cell: ({ outcome }) => outcome.incident.alertId,
+    cell: ({ outcome }) => outcome.alertRef.alertId,
     cuttable: true,
   },
   { heading: 'REASON', dispensable: 4, cell: ({ reason }) => reason, cuttable: true },
@@ -118,8 +118,8 @@ export function historyToJson({ id, atMs, outcome, origin, reason }: HistoryReco
     verb: outcome.verb,
     address: outcome.address.text,
     origin,
-    alertId: outcome.incident.alertId,
-    ruleId: outcome.incident.ruleId,
+    alertId: outcome.alertRef.alertId,
+    ruleId: outcome.alertRef.ruleId,
     reason,
   };
 }

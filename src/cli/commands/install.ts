@@ -1,6 +1,6 @@
 // `install` and `uninstall`: the program in an agent's directory of active responses, with all that it needs, and away again.
 import { realpathSync } from 'node:fs';
-import { AppError } from '../../errors.ts';
+import { AppError } from '../../model/errors.ts';
 import { defineCommand } from '../command.ts';
 import { releaseAll } from './delete.ts';
 import { stepsToClear, stepsToFurnish } from '../install/places.ts';
@@ -8,7 +8,7 @@ import { findResponses, stepsToPlace, stepsToRemove, type Placement } from '../i
 import { stepsToRotate, stepsToStopRotation } from '../install/rotation.ts';
 import { stepsToSchedule, stepsToUnschedule } from '../install/schedule.ts';
 import { reachAll } from '../install/steps.ts';
-import { enterForChange, type Person } from '../person.ts';
+import { enterForChange, type Person } from '../session.ts';
 
 const PLACE_OPTIONS = {
   home: {
@@ -115,8 +115,8 @@ function readNames(given: string): readonly string[] {
 }
 
 function releaseEverything(person: Person): void {
-  const house = enterForChange(person);
-  const { released } = releaseAll(null, house);
+  const context = enterForChange(person);
+  const { released } = releaseAll(null, context);
   if (released.length > 0) person.print(`done: ${released.length} released`);
-  house.close();
+  context.close();
 }

@@ -1,14 +1,14 @@
 // `list`: what is blocked, by whom, until when, and what it has kept out.
-import type { Ban, Hold, Origin } from '../../ban/ban.ts';
-import { AppError, describeError } from '../../errors.ts';
+import type { Ban, Hold, Origin } from '../../model/ban.ts';
+import { AppError, describeError } from '../../model/errors.ts';
 import type { HeldAddress } from '../../firewall/backend.ts';
-import type { House } from '../../house/house.ts';
+import type { Context } from '../../context.ts';
 import { quote } from '../addresses.ts';
 import { defineCommand } from '../command.ts';
-import { formatDuration, parseDuration } from '../duration.ts';
-import { isoTime, shortTime } from '../time.ts';
-import { formatCsv, formatTable, type Column } from '../table.ts';
-import type { Person } from '../person.ts';
+import { formatDuration, parseDuration } from '../output/duration.ts';
+import { isoTime, shortTime } from '../output/time.ts';
+import { formatCsv, formatTable, type Column } from '../output/table.ts';
+import type { Person } from '../session.ts';
 
 /** The version of the JSON that `list --json` prints; `docs/json.md` describes it. */
 const SCHEMA_VERSION = 1;
@@ -42,19 +42,19 @@ export const list = defineCommand({
   ],
   needsRoot: true,
   run(_words, options, person) {
-    const house = person.openHouse();
+    const context = person.createContext();
     const within = readWithin(options['expiring-within']);
-    const entries = readEntries(house, person)
+    const entries = readEntries(context, person)
       .filter((entry) => options.origin === undefined || entry.hold?.origin === options.origin)
-      .filter((entry) => within === null || isWithin(entry, within, house.now()))
+      .filter((entry) => within === null || isWithin(entry, within, context.now()))
       .sort(ORDERS[options.sort] ?? ORDERS['since'])
       .slice(0, readLimit(options.limit));
     if (options.plain)
       for (const text of new Set(entries.map(({ ban }) => ban.address.text))) person.print(text);
     else if (options.json) person.print(JSON.stringify(toJson(entries)));
-    else if (options.csv) formatCsv(columnsAt(house.now()), entries).forEach(person.print);
+    else if (options.csv) formatCsv(columnsAt(context.now()), entries).forEach(person.print);
     else if (entries.length === 0) person.print('nothing is blocked');
-    else formatTable(columnsAt(house.now()), entries, person.terminal).forEach(person.print);
+    else formatTable(columnsAt(context.now()), entries, person.terminal).forEach(person.print);
     return 0;
   },
 });
@@ -68,13 +68,13 @@ interface Entry {
   readonly backend: string;
 }
 
-function readEntries({ store, firewall }: House, person: Person): Entry[] {
+function readEntries({ store, firewall }: Context, person: Person): Entry[] {
   const bans = store.list();
   const held = new Map<string, HeldAddress>();
   const unknown = new Set<number>();
   for (const family of new Set(bans.map((ban) => ban.address.family))) {
     try {
-      for (const [text, one] of firewall.census(family).held) held.set(text, one);
+      for (const [text, one] of firewall.snapshot(family).held) held.set(text, one);
     } catch (error) {
       unknown.add(family);
       person.complain(`IPv${family}: the kernel can't be asked: ${describeError(error)}`);
@@ -137,11 +137,11 @@ function columnsAt(nowMs: number): Column<Entry>[] {
     },
     { heading: 'EXPIRES IN', dispensable: 9, cell: ({ hold }) => remaining(hold, nowMs) },
     { heading: 'ORIGIN', dispensable: 8, cell: ({ ban, hold }) => hold?.origin ?? ban.phase },
-    { heading: 'RULE', dispensable: 4, cell: ({ hold }) => hold?.incident.ruleId ?? '' },
+    { heading: 'RULE', dispensable: 4, cell: ({ hold }) => hold?.alertRef.ruleId ?? '' },
     {
       heading: 'ALERT',
       dispensable: 3,
-      cell: ({ hold }) => hold?.incident.alertId ?? '',
+      cell: ({ hold }) => hold?.alertRef.alertId ?? '',
       cuttable: true,
     },
     { heading: 'BACKEND', dispensable: 1, cell: ({ backend }) => backend, cuttable: true },
@@ -192,8 +192,8 @@ function holdToJson(hold: Hold): HoldJson {
     since: isoTime(hold.addedMs),
     expires: hold.expiresAtMs === null ? null : isoTime(hold.expiresAtMs),
     timeoutSeconds: hold.timeoutSeconds,
-    alertId: hold.incident.alertId,
-    ruleId: hold.incident.ruleId,
+    alertId: hold.alertRef.alertId,
+    ruleId: hold.alertRef.ruleId,
     reason: hold.reason,
   };
 }

@@ -1,16 +1,16 @@
 // `expire`, `restore` and `reconcile`: what a timer, the start of the host and a doubtful person call.
 import { setTimeout as wait } from 'node:timers/promises';
-import { expireDue } from '../../ban/expire.ts';
-import { inTurn } from '../../ban/families.ts';
-import { noteBoot, releaseOrphans } from '../../ban/orphans.ts';
-import { findProtection } from '../../ban/protect.ts';
-import { findDrift, finishInterrupted, restore, type Drift } from '../../ban/reconcile.ts';
-import { describeError } from '../../errors.ts';
-import type { House } from '../../house/house.ts';
-import { readSavedFiles } from '../../house/saved-rules.ts';
-import { readClock } from '../../os/clock.ts';
+import { expireDue } from '../../bans/expire.ts';
+import { inTurn } from '../../bans/families.ts';
+import { noteBoot, releaseOrphans } from '../../bans/orphans.ts';
+import { findProtection } from '../../policy/protected.ts';
+import { findDrift, finishInterrupted, restore, type Drift } from '../../bans/reconcile.ts';
+import { describeError } from '../../model/errors.ts';
+import type { Context } from '../../context.ts';
+import { readSavedFiles } from '../../bans/saved-rules.ts';
+import { readClock } from '../../system/clock.ts';
 import { defineCommand } from '../command.ts';
-import { enterForChange, printSteps, type Person } from '../person.ts';
+import { enterForChange, printSteps, type Person } from '../session.ts';
 import { familiesInUse } from './status.ts';
 
 const DAY_MS = 86_400_000;
@@ -37,19 +37,19 @@ export const expire = defineCommand({
   },
 });
 
-function expireOnce(house: House, person: Person): void {
+function expireOnce(context: Context, person: Person): void {
   // Names of managers are looked up here, where nobody waits, and remembered for the next alert.
-  house.protectedEntries();
-  house.store.setFact(LAST_EXPIRE_FACT, String(house.now()));
-  noteBoot(house.store, readClock());
-  house.store.pruneHistory(house.now() - house.config.history.keepDays * DAY_MS);
+  context.protectedEntries();
+  context.store.setMetadata(LAST_EXPIRE_FACT, String(context.now()));
+  noteBoot(context.store, readClock());
+  context.store.pruneHistory(context.now() - context.config.history.keepDays * DAY_MS);
   inTurn([
     // Asked again after `settle`, which only says what went wrong: here it decides the exit status.
     () => {
-      finishInterrupted(house);
+      finishInterrupted(context);
     },
     () => {
-      for (const ban of expireDue(house)) person.print(`${ban.address.text} released`);
+      for (const ban of expireDue(context)) person.print(`${ban.address.text} released`);
     },
   ]);
 }
@@ -73,18 +73,18 @@ async function watch(person: Person): Promise<void> {
 
 /** Returns how long to sleep. Trouble of one round is said, and the next one tries again. */
 function roundOfWatch(person: Person): number {
-  let house: House | null = null;
+  let context: Context | null = null;
   try {
-    house = enterForChange(person);
-    expireOnce(house, person);
-    const next = house.store.nextExpiryMs();
-    const left = next === null ? LONGEST_SLEEP_MS : next - house.now();
+    context = enterForChange(person);
+    expireOnce(context, person);
+    const next = context.store.nextExpiryMs();
+    const left = next === null ? LONGEST_SLEEP_MS : next - context.now();
     return Math.min(LONGEST_SLEEP_MS, Math.max(SHORTEST_SLEEP_MS, left));
   } catch (error) {
     person.complain(describeError(error));
     return LONGEST_SLEEP_MS;
   } finally {
-    house?.close();
+    context?.close();
   }
 }
 
@@ -105,36 +105,36 @@ export const restoreCommand = defineCommand({
   },
 });
 
-/** What `restore` does, in a house that may be changed. Throws `FIREWALL` once each part had its turn. */
-export function restoreAll(house: House, person: Person): void {
+/** What `restore` does, in a context that may be changed. Throws `FIREWALL` once each part had its turn. */
+export function restoreAll(context: Context, person: Person): void {
   inTurn([
     () => {
-      finishInterrupted(house);
+      finishInterrupted(context);
     },
     () => {
-      for (const { address } of expireDue(house)) {
+      for (const { address } of expireDue(context)) {
         person.print(`${address.text} released: its time is over`);
       }
     },
     () => {
-      putBack(house, person);
+      putBack(context, person);
     },
     () => {
-      const files = readSavedFiles(house.config, house.warn);
-      const search = { files, clock: readClock(), chains: house.config.firewall.chains };
-      for (const { address, path } of releaseOrphans(search, house)) {
+      const files = readSavedFiles(context.config, context.warn);
+      const search = { files, clock: readClock(), chains: context.config.firewall.chains };
+      for (const { address, path } of releaseOrphans(search, context)) {
         person.print(`${address.text} released: its block was over, and ${path} brought it back`);
       }
     },
     () => {
-      house.store.flush();
+      context.store.flush();
     },
   ]);
 }
 
-function putBack(house: House, person: Person): void {
-  const entries = house.protectedEntries();
-  const outcome = restore(house, (address) => findProtection(address, entries) !== null);
+function putBack(context: Context, person: Person): void {
+  const entries = context.protectedEntries();
+  const outcome = restore(context, (address) => findProtection(address, entries) !== null);
   for (const ban of outcome.released) person.print(`${ban.address.text} released: it is protected`);
   const how = outcome.changed ? 'put back' : 'already in place';
   person.print(`${outcome.blocked.length} blocked, ${how}`);
@@ -154,14 +154,14 @@ export const reconcile = defineCommand({
   ],
   needsRoot: true,
   run(_words, options, person) {
-    const house = options['dry-run'] ? person.openHouse() : enterForChange(person);
-    const drift = findDrift(house, familiesInUse(house));
+    const context = options['dry-run'] ? person.createContext() : enterForChange(person);
+    const drift = findDrift(context, familiesInUse(context));
     describeDrift(drift).forEach(person.print);
     if (options['dry-run']) {
       printSteps(drift.steps, person);
       return drift.steps.length === 0 ? 0 : DRIFT_FOUND;
     }
-    restoreAll(house, person);
+    restoreAll(context, person);
     return 0;
   },
 });

@@ -10,11 +10,11 @@ import {
   writeFileSync,
 } from 'node:fs';
 import type * as PromClient from 'prom-client';
-import { ORIGINS } from '../../ban/ban.ts';
-import { AppError, describeError } from '../../errors.ts';
-import type { House } from '../../house/house.ts';
+import { ORIGINS } from '../../model/ban.ts';
+import { AppError, describeError } from '../../model/errors.ts';
+import type { Context } from '../../context.ts';
 import { defineCommand } from '../command.ts';
-import type { Person } from '../person.ts';
+import type { Person } from '../session.ts';
 import { familiesInUse, storeBytes } from './status.ts';
 
 export const metrics = defineCommand({
@@ -31,7 +31,7 @@ export const metrics = defineCommand({
   ],
   needsRoot: true,
   async run(_words, { textfile }, person) {
-    const text = await render(person.openHouse(), person);
+    const text = await render(person.createContext(), person);
     if (textfile === undefined) person.print(text.trimEnd());
     else replaceFile(textfile, text);
     return 0;
@@ -48,7 +48,7 @@ const EVENTS: readonly (readonly [event: string, metric: string, help: string])[
 ];
 const SUCCESSES: readonly string[] = ['add', 'delete', 'expire', 'reapplied'];
 
-function render(house: House, person: Person): Promise<string> {
+function render(context: Context, person: Person): Promise<string> {
   const { Registry, Gauge, Counter } = require('prom-client') as typeof PromClient;
   const registers = [new Registry()];
   const gauge = (name: string, help: string, labelNames: string[] = []): PromClient.Gauge => {
@@ -57,8 +57,8 @@ function render(house: House, person: Person): Promise<string> {
   const counter = (name: string, help: string, value: number): void => {
     new Counter({ name: `firewall_drop_${name}`, help, registers }).inc(value);
   };
-  setBans(gauge('bans', 'Holds on blocked addresses', ['origin', 'family']), house);
-  const tallies = house.store.tallies();
+  setBans(gauge('bans', 'Holds on blocked addresses', ['origin', 'family']), context);
+  const tallies = context.store.tallies();
   for (const [event, name, help] of EVENTS) {
     counter(name, help, tallies.find((tally) => tally.event === event)?.count ?? 0);
   }
@@ -67,12 +67,12 @@ function render(house: House, person: Person): Promise<string> {
     Math.max(0, ...successes.map(({ lastMs }) => lastMs)) / 1000,
   );
   gauge('store_bytes', 'Size of the store').set(storeBytes() ?? 0);
-  setDropped(gauge, house, person);
+  setDropped(gauge, context, person);
   return registers[0]?.metrics() ?? Promise.resolve('');
 }
 
 /** Every combination has a value, so that a graph shows zero and not a gap. */
-function setBans(gauge: PromClient.Gauge, { store }: House): void {
+function setBans(gauge: PromClient.Gauge, { store }: Context): void {
   const holds = store.list().flatMap(({ address, holds }) => {
     return holds.map(({ origin }) => ({ origin, family: address.family }));
   });
@@ -87,14 +87,14 @@ function setBans(gauge: PromClient.Gauge, { store }: House): void {
 type MakeGauge = (name: string, help: string, labelNames?: string[]) => PromClient.Gauge;
 
 /** Gauges, not counters: they fall when a block ends and its rules go. */
-function setDropped(gauge: MakeGauge, house: House, { complain }: Person): void {
+function setDropped(gauge: MakeGauge, context: Context, { complain }: Person): void {
   const packets = gauge('dropped_packets', 'Packets dropped by the rules of active blocks', [
     'family',
   ]);
   const bytes = gauge('dropped_bytes', 'Bytes dropped by the rules of active blocks', ['family']);
-  for (const family of familiesInUse(house)) {
+  for (const family of familiesInUse(context)) {
     try {
-      const held = [...house.firewall.census(family).held.values()];
+      const held = [...context.firewall.snapshot(family).held.values()];
       const labels = { family: String(family) };
       packets.set(
         labels,

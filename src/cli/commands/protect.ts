@@ -1,9 +1,9 @@
 // `protect check` and `protect list`: who is never blocked on this host, and why.
-import { describeProtection, findProtection, type ProtectedEntry } from '../../ban/protect.ts';
-import { AppError } from '../../errors.ts';
+import { describeProtection, findProtection, type ProtectedEntry } from '../../policy/protected.ts';
+import { AppError } from '../../model/errors.ts';
 import { readAddress } from '../addresses.ts';
 import { defineCommand } from '../command.ts';
-import { formatTable, type Column } from '../table.ts';
+import { formatTable, type Column } from '../output/table.ts';
 
 const SCHEMA_VERSION = 1;
 const NOT_PROTECTED = 1;
@@ -23,7 +23,7 @@ export const protectCheck = defineCommand({
   run(words, { json }, person) {
     if (words[0] === undefined) throw new AppError('USAGE', 'name an address');
     const address = readAddress(words[0]);
-    const entry = findProtection(address, person.openHouse().protectedEntries());
+    const entry = findProtection(address, person.createContext().protectedEntries());
     const answer = entry === null ? 'not protected' : `protected (${describeProtection(entry)})`;
     if (json) {
       const found = entry === null ? null : entryToJson(entry);
@@ -50,7 +50,7 @@ export const protectList = defineCommand({
   ],
   needsRoot: true,
   run(_words, { json }, person) {
-    const entries = person.openHouse().protectedEntries();
+    const entries = person.createContext().protectedEntries();
     if (json) {
       const document = { schema: SCHEMA_VERSION, entries: entries.map(entryToJson) };
       person.print(JSON.stringify(document));

@@ -1,19 +1,19 @@
 // `status`: is this address kept out, by what and why; or how all of it stands.
 import { statSync } from 'node:fs';
-import { contains, type Address, type Family } from '../../ban/address.ts';
-import type { Ban } from '../../ban/ban.ts';
-import { findDrift, type Drift } from '../../ban/reconcile.ts';
-import { describeError } from '../../errors.ts';
-import type { Census } from '../../firewall/backend.ts';
+import { contains, type Address, type Family } from '../../model/address.ts';
+import type { Ban } from '../../model/ban.ts';
+import { findDrift, type Drift } from '../../bans/reconcile.ts';
+import { describeError } from '../../model/errors.ts';
+import type { Snapshot } from '../../firewall/backend.ts';
 import { findVerdict, type Verdict } from '../../firewall/verdict.ts';
-import { STATE_DIRECTORY, type House } from '../../house/house.ts';
-import type { HistoryRecord } from '../../store/store.ts';
+import { STATE_DIRECTORY, type Context } from '../../context.ts';
+import type { HistoryRecord } from '../../state/store.ts';
 import { readAddress } from '../addresses.ts';
 import { defineCommand } from '../command.ts';
-import { formatDuration } from '../duration.ts';
-import type { Person } from '../person.ts';
-import { paint } from '../table.ts';
-import { isoTime, shortTime } from '../time.ts';
+import { formatDuration } from '../output/duration.ts';
+import type { Person } from '../session.ts';
+import { paint } from '../output/table.ts';
+import { isoTime, shortTime } from '../output/time.ts';
 import { inspectBackend, type BackendState } from './backend.ts';
 import { historyToJson } from './history.ts';
 import { banToJson } from './list.ts';
@@ -35,9 +35,9 @@ export const status = defineCommand({
   ],
   needsRoot: true,
   run(words, { json }, person) {
-    const house = person.openHouse();
-    if (words[0] === undefined) return tellAll(house, json, person);
-    return tellOne(readAddress(words[0]), house, json, person);
+    const context = person.createContext();
+    if (words[0] === undefined) return tellAll(context, json, person);
+    return tellOne(readAddress(words[0]), context, json, person);
   },
 });
 
@@ -49,24 +49,24 @@ interface Finding {
   /** Our bans on it and on blocks around it. */
   readonly bans: readonly Ban[];
   readonly history: readonly HistoryRecord[];
-  readonly held: Census['held'];
+  readonly held: Snapshot['held'];
   readonly backend: string;
 }
 
-function tellOne(address: Address, house: House, json: boolean, person: Person): number {
-  const finding = examine(address, house);
+function tellOne(address: Address, context: Context, json: boolean, person: Person): number {
+  const finding = examine(address, context);
   const blocked = finding.verdict.kind === 'dropped';
   if (json) person.print(JSON.stringify(findingToJson(finding)));
-  else describeFinding(finding, house.now(), person).forEach(person.print);
+  else describeFinding(finding, context.now(), person).forEach(person.print);
   return blocked ? 0 : NOT_BLOCKED;
 }
 
-function examine(address: Address, { store, firewall }: House): Finding {
-  const census = firewall.census(address.family);
-  const verdict = findVerdict(address, census);
+function examine(address: Address, { store, firewall }: Context): Finding {
+  const snapshot = firewall.snapshot(address.family);
+  const verdict = findVerdict(address, snapshot);
   const bans = store.list().filter((ban) => contains(ban.address, address));
   const history = store.history({ address, sinceMs: 0, afterId: 0, limit: LATEST });
-  const { held } = census;
+  const { held } = snapshot;
   const cause = causeOf(address, verdict, bans);
   return { address, verdict, cause, bans, history, held, backend: firewall.backendName };
 }
@@ -113,8 +113,8 @@ function describeFinding(finding: Finding, nowMs: number, { terminal }: Person):
     ...(bans.length === 0 ? ['our books hold no ban on it'] : []),
     ...(history.length === 0 ? [] : ['history:']),
     ...history.map(({ atMs, outcome, origin, reason }) => {
-      const { verb, incident } = outcome;
-      return `  ${shortTime(atMs)}  ${verb}  ${origin ?? ''} rule ${incident.ruleId} alert ${incident.alertId} ${reason}`.trimEnd();
+      const { verb, alertRef } = outcome;
+      return `  ${shortTime(atMs)}  ${verb}  ${origin ?? ''} rule ${alertRef.ruleId} alert ${alertRef.alertId} ${reason}`.trimEnd();
     }),
   ];
 }
@@ -124,10 +124,10 @@ function describeBan(ban: Ban, blocked: boolean, nowMs: number): string[] {
     ban.phase === 'blocked' && !blocked
       ? ', but the kernel lets it through: firewall-drop reconcile'
       : '';
-  const holds = ban.holds.map(({ origin, expiresAtMs, incident, reason }) => {
+  const holds = ban.holds.map(({ origin, expiresAtMs, alertRef, reason }) => {
     const left =
       expiresAtMs === null ? 'never' : `in ${formatDuration((expiresAtMs - nowMs) / 1000)}`;
-    return `  held by ${origin}, ends ${left}, rule ${incident.ruleId}, alert ${incident.alertId} ${reason}`.trimEnd();
+    return `  held by ${origin}, ends ${left}, rule ${alertRef.ruleId}, alert ${alertRef.alertId} ${reason}`.trimEnd();
   });
   return [
     `our books: ${ban.address.text} ${ban.phase} since ${shortTime(ban.sinceMs)} UTC${drift}`,
@@ -174,28 +174,28 @@ interface Overview {
   } | null;
 }
 
-function tellAll(house: House, json: boolean, person: Person): number {
-  const overview = look(house, person);
+function tellAll(context: Context, json: boolean, person: Person): number {
+  const overview = look(context, person);
   if (json) person.print(JSON.stringify(overviewToJson(overview)));
-  else describeOverview(overview, house.now()).forEach(person.print);
+  else describeOverview(overview, context.now()).forEach(person.print);
   return 0;
 }
 
-function look(house: House, person: Person): Overview {
-  const bans = house.store.list();
-  const next = house.store.nextExpiryMs();
-  const clock = house.store.factJson('clock') as { readonly wallMs: number } | null;
-  const drift = driftOrNull(house, person);
+function look(context: Context, person: Person): Overview {
+  const bans = context.store.list();
+  const next = context.store.nextExpiryMs();
+  const clock = context.store.metadataJson('clock') as { readonly wallMs: number } | null;
+  const drift = driftOrNull(context, person);
   return {
     bans: bans.length,
     byOrigin: countBy(bans.flatMap((ban) => ban.holds.map((hold) => hold.origin))),
     byFamily: countBy(bans.map((ban) => `IPv${ban.address.family}`)),
     unfinished: bans.filter((ban) => ban.phase !== 'blocked').length,
-    backend: inspectBackend(house),
+    backend: inspectBackend(context),
     store: {
       path: `${STATE_DIRECTORY}/state.db`,
       bytes: storeBytes(),
-      volatile: house.store.volatile,
+      volatile: context.store.volatile,
     },
     lastRun: clock === null ? null : isoTime(clock.wallMs),
     nextExpiry: next === null ? null : isoTime(next),
@@ -217,9 +217,9 @@ function overviewToJson({ backend, ...rest }: Overview): unknown {
   return { schema: SCHEMA_VERSION, ...rest, backend: inUse, backendState };
 }
 
-function driftOrNull(house: House, { complain }: Person): Drift | null {
+function driftOrNull(context: Context, { complain }: Person): Drift | null {
   try {
-    return findDrift(house, familiesInUse(house));
+    return findDrift(context, familiesInUse(context));
   } catch (error) {
     complain(`the kernel can't be asked: ${describeError(error)}`);
     return null;
@@ -227,7 +227,7 @@ function driftOrNull(house: House, { complain }: Person): Drift | null {
 }
 
 /** A host may have no IPv6 tables: it is asked only for families that the books know, and IPv4. */
-export function familiesInUse({ store }: House): Family[] {
+export function familiesInUse({ store }: Context): Family[] {
   const used = new Set<Family>([4, ...store.list().map((ban) => ban.address.family)]);
   return [...used];
 }

@@ -1,11 +1,11 @@
 // `test-alert`: what execd would say, for trying this program out without an attack.
-import { incidentAt } from '../../ban/ban.ts';
-import { AppError } from '../../errors.ts';
+import { alertRefAt } from '../../model/ban.ts';
+import { AppError } from '../../model/errors.ts';
 import type { Json } from '../../wazuh/json.ts';
 import { quote } from '../addresses.ts';
 import { defineCommand } from '../command.ts';
-import { readTimeout } from '../duration.ts';
-import { isoTime } from '../time.ts';
+import { readTimeout } from '../output/duration.ts';
+import { isoTime } from '../output/time.ts';
 
 const DEFAULT_TIMEOUT = '3m';
 
@@ -99,7 +99,7 @@ export function wazuh4Message({ srcip, ruleId, blocks, nowMs }: Scene): Record<s
         },
         agent: { id: '001', name: 'web01' },
         manager: { name: 'node01' },
-        id: incidentAt(nowMs).alertId,
+        id: alertRefAt(nowMs).alertId,
         full_log: `sshd[1234]: Invalid user admin from ${srcip} port 54321`,
         decoder: { parent: 'sshd', name: 'sshd' },
         data: { srcip, srcport: '54321', srcuser: 'admin' },
@@ -141,7 +141,7 @@ export function wazuh5Message({
 
 /** As ossec-execd starts an executable; the user is nearly always `-`. */
 export function ossecArguments({ srcip, ruleId, blocks, nowMs }: Scene): string[] {
-  return [blocks ? 'add' : 'delete', '-', srcip, incidentAt(nowMs).alertId, ruleId];
+  return [blocks ? 'add' : 'delete', '-', srcip, alertRefAt(nowMs).alertId, ruleId];
 }
 
 /** One argument of a list that a shell takes apart at blanks. */

@@ -1,15 +1,15 @@
 // The agent around us: which one, whether it runs, what it was told about us, and the log that it reads.
 import { closeSync, constants, openSync, type Stats } from 'node:fs';
 import { dirname } from 'node:path';
-import { parseNetwork } from '../../ban/address.ts';
-import { formatProblem, parseConfig } from '../../config.ts';
-import { CONFIG_FILE } from '../../house/files.ts';
-import { ownerText } from '../../os/accounts.ts';
-import { printable } from '../../os/printable.ts';
+import { parseNetwork } from '../../model/address.ts';
+import { formatProblem, parseConfig } from '../../config/config.ts';
+import { CONFIG_FILE } from '../../agent-files.ts';
+import { ownerText } from '../../system/accounts.ts';
+import { printable } from '../../system/printable.ts';
 import { at, parseJson, type Json } from '../../wazuh/json.ts';
-import { longestTimeout, type ConfiguredTimeout } from '../../wazuh/agent.ts';
-import { formatDuration } from '../duration.ts';
-import { checkFiles, presentFiles } from '../check-files.ts';
+import { longestTimeout, type ConfiguredTimeout } from '../../wazuh/agent-config.ts';
+import { formatDuration } from '../output/duration.ts';
+import { checkFiles, presentFiles } from '../../manager/check-files.ts';
 import { defineCheck, ok, problem, warning, type Finding, type Scene } from './check.ts';
 import {
   isWritableByOthers,
@@ -33,8 +33,8 @@ export interface AgentFacts {
 
 export const agent = defineCheck({
   name: 'agent',
-  look: ({ house, processes }): AgentFacts => {
-    const { home } = house.place;
+  look: ({ context, processes }): AgentFacts => {
+    const { home } = context.place;
     const running = processes.find(({ name }) => EXECDS.includes(name));
     return {
       home,
@@ -87,10 +87,10 @@ export interface TimeoutFacts {
 
 export const arConf = defineCheck({
   name: 'ar.conf',
-  look: ({ house }): TimeoutFacts => {
-    const { home, name } = house.place;
-    const timeouts = house.timeouts();
-    const longest = longestTimeout(name, timeouts, house.settings());
+  look: ({ context }): TimeoutFacts => {
+    const { home, name } = context.place;
+    const timeouts = context.timeouts();
+    const longest = longestTimeout(name, timeouts, context.settings());
     return { file: `${home}/etc/shared/ar.conf`, name, timeouts, longest };
   },
   judge: judgeTimeouts,
@@ -126,8 +126,8 @@ type CheckedFinding = ReturnType<typeof checkFiles>[number];
 
 export const agentFiles = defineCheck({
   name: 'agent files',
-  look: ({ house, processes }): FilesFacts => {
-    const { home } = house.place;
+  look: ({ context, processes }): FilesFacts => {
+    const { home } = context.place;
     const files = presentFiles(home);
     return { files, findings: checkFiles(files, dialectOf(home, processes)) };
   },
@@ -164,8 +164,8 @@ type Kind = 'file' | 'link' | 'other';
 
 export const responseLog = defineCheck({
   name: 'log',
-  look: ({ house }): LogFacts => {
-    const path = `${house.place.home}/logs/active-responses.log`;
+  look: ({ context }): LogFacts => {
+    const path = `${context.place.home}/logs/active-responses.log`;
     const stats = lstatOrNull(path);
     const isFile = stats?.isFile() === true;
     return {

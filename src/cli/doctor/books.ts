@@ -1,13 +1,13 @@
 // Are the books sound, do they agree with the kernel, and does somebody end blocks in time?
-import { findDrift, type Drift } from '../../ban/reconcile.ts';
-import { describeError } from '../../errors.ts';
-import { STATE_DIRECTORY } from '../../house/house.ts';
-import type { Process } from '../../os/processes.ts';
-import type { HistoryRecord } from '../../store/store.ts';
+import { findDrift, type Drift } from '../../bans/reconcile.ts';
+import { describeError } from '../../model/errors.ts';
+import { STATE_DIRECTORY } from '../../context.ts';
+import type { Process } from '../../system/procfs.ts';
+import type { HistoryRecord } from '../../state/store.ts';
 import { LAST_EXPIRE_FACT } from '../commands/maintenance.ts';
 import { familiesInUse } from '../commands/status.ts';
-import { formatDuration } from '../duration.ts';
-import { isoTime, shortTime } from '../time.ts';
+import { formatDuration } from '../output/duration.ts';
+import { isoTime, shortTime } from '../output/time.ts';
 import { defineCheck, ok, problem, warning, type Finding } from './check.ts';
 import { entriesOf, modeText, statOrNull, textOrNull } from '../files.ts';
 
@@ -21,12 +21,12 @@ export interface StoreFacts {
 
 export const store = defineCheck({
   name: 'store',
-  look: ({ house }): StoreFacts => {
+  look: ({ context }): StoreFacts => {
     const directory = statOrNull(STATE_DIRECTORY);
     const file = statOrNull(`${STATE_DIRECTORY}/state.db`);
     return {
-      volatile: house.store.volatile,
-      unsound: house.store.examine(),
+      volatile: context.store.volatile,
+      unsound: context.store.examine(),
       directoryMode: directory === null ? null : modeText(directory),
       fileMode: file === null ? null : modeText(file),
     };
@@ -69,14 +69,14 @@ export interface OrderFacts {
 
 export const order = defineCheck({
   name: 'rules',
-  look: ({ house }): OrderFacts => {
-    const bans = house.store.list();
+  look: ({ context }): OrderFacts => {
+    const bans = context.store.list();
     const counts = {
       bans: bans.length,
       unfinished: bans.filter(({ phase }) => phase !== 'blocked').length,
     };
     try {
-      return { drift: findDrift(house, familiesInUse(house)), trouble: '', ...counts };
+      return { drift: findDrift(context, familiesInUse(context)), trouble: '', ...counts };
     } catch (error) {
       return { drift: null, trouble: describeError(error), ...counts };
     }
@@ -132,15 +132,15 @@ export interface TimerFacts {
 
 export const timer = defineCheck({
   name: 'timer',
-  look: ({ house, processes }): TimerFacts => {
-    const last = Number(house.store.fact(LAST_EXPIRE_FACT) ?? Number.NaN);
+  look: ({ context, processes }): TimerFacts => {
+    const last = Number(context.store.metadata(LAST_EXPIRE_FACT) ?? Number.NaN);
     return {
       callers: [
         ...unitsNamed(EXPIRE_TIMER),
         ...cronFilesWith('expire'),
         ...(watches(processes) ? ['expire --watch'] : []),
       ],
-      silenceSeconds: Number.isFinite(last) ? (house.now() - last) / 1000 : null,
+      silenceSeconds: Number.isFinite(last) ? (context.now() - last) / 1000 : null,
     };
   },
   judge: judgeTimer,
@@ -223,10 +223,10 @@ export interface ClockFacts {
 
 export const clock = defineCheck({
   name: 'clock',
-  look: ({ house, processes }): ClockFacts => {
-    const [latest] = house.store.history({ address: null, sinceMs: 0, afterId: 0, limit: 1 });
+  look: ({ context, processes }): ClockFacts => {
+    const [latest] = context.store.history({ address: null, sinceMs: 0, afterId: 0, limit: 1 });
     const service = processes.find(({ name }) => TIME_SERVICES.includes(name));
-    return { nowMs: house.now(), latestMs: latest?.atMs ?? null, service: service?.name ?? '' };
+    return { nowMs: context.now(), latestMs: latest?.atMs ?? null, service: service?.name ?? '' };
   },
   judge: judgeClock,
 });
@@ -246,8 +246,8 @@ const LATEST = 10;
 
 export const outcomes = defineCheck({
   name: 'outcomes',
-  look: ({ house }): readonly HistoryRecord[] => {
-    return house.store.history({ address: null, sinceMs: 0, afterId: 0, limit: LATEST });
+  look: ({ context }): readonly HistoryRecord[] => {
+    return context.store.history({ address: null, sinceMs: 0, afterId: 0, limit: LATEST });
   },
   judge: judgeOutcomes,
 });

@@ -1,6 +1,6 @@
 // What a check is: it looks at the host, and a pure function judges what it saw.
-import type { House } from '../../house/house.ts';
-import type { Process } from '../../os/processes.ts';
+import type { Context } from '../../context.ts';
+import type { Process } from '../../system/procfs.ts';
 import type { RemedyName } from './remedies.ts';
 
 export type State = 'ok' | 'warning' | 'problem';
@@ -19,7 +19,7 @@ export interface Finding {
 
 /** What checks look at beside the file system. */
 export interface Scene {
-  readonly house: House;
+  readonly context: Context;
   /** Listed once for all. */
   readonly processes: readonly Process[];
 }

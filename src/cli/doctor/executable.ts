@@ -1,7 +1,7 @@
 // Is the file that execd starts ours, whole, and safe from those who are not root?
 import type { Stats } from 'node:fs';
 import { basename, dirname } from 'node:path';
-import { ownerText } from '../../os/accounts.ts';
+import { ownerText } from '../../system/accounts.ts';
 import { defineCheck, ok, problem, type Finding, type Scene } from './check.ts';
 import {
   checksumOf,
@@ -33,8 +33,8 @@ export interface ExecutableFacts {
 
 export const executable = defineCheck({ name: 'executable', look, judge: judgeExecutable });
 
-function look({ house }: Scene): ExecutableFacts {
-  const { home, name } = house.place;
+function look({ context }: Scene): ExecutableFacts {
+  const { home, name } = context.place;
   const path = `${home}/active-response/bin/${name}`;
   const stats = statOrNull(path);
   const own = process.execPath;

@@ -1,16 +1,16 @@
 // What tells the kernel, whether the kernel answers, and who else works on the same tables.
 import { basename } from 'node:path';
-import type { Family } from '../../ban/address.ts';
-import { describeError } from '../../errors.ts';
-import type { BackendName } from '../../firewall/choose.ts';
+import type { Family } from '../../model/address.ts';
+import { describeError } from '../../model/errors.ts';
+import type { BackendName } from '../../firewall/select.ts';
 import { CONNTRACK } from '../../firewall/conntrack.ts';
-import { droppedSource } from '../../firewall/iptables.ts';
-import { readSavedRules } from '../../firewall/saved.ts';
-import type { House } from '../../house/house.ts';
-import { SAVED_RULES } from '../../house/saved-rules.ts';
-import { hasIpv6 } from '../../os/network.ts';
-import { findProgram, run } from '../../os/run.ts';
-import { isServiceActive } from '../../os/services.ts';
+import { droppedSource } from '../../firewall/iptables/plan.ts';
+import { readSavedRules } from '../../firewall/iptables/saved.ts';
+import type { Context } from '../../context.ts';
+import { SAVED_RULES } from '../../bans/saved-rules.ts';
+import { hasIpv6 } from '../../system/net.ts';
+import { findProgram, run } from '../../system/exec.ts';
+import { isServiceActive } from '../../system/services.ts';
 import {
   defineCheck,
   ok,
@@ -52,12 +52,12 @@ const PROGRAMS: readonly {
 export const programs: readonly Check[] = PROGRAMS.map(({ check, from, neededBy }) =>
   defineCheck({
     name: check,
-    look: ({ house }): ProgramFacts => {
+    look: ({ context }): ProgramFacts => {
       const isTables = check.endsWith('tables');
-      const program = isTables ? restoreProgram(check, house) : check;
+      const program = isTables ? restoreProgram(check, context) : check;
       const path = findProgram(program);
       // One that is wanted and not yet in use lacks its tool as well.
-      const backends = [house.firewall.backendName, house.choice().wanted];
+      const backends = [context.firewall.backendName, context.choice().wanted];
       const isOfBackend = neededBy.some((name) => backends.some((backend) => backend === name));
       const isNeeded = isOfBackend && (check !== 'ip6tables' || hasIpv6());
       const variant = path !== null && isTables ? variantOf(path) : null;
@@ -67,7 +67,7 @@ export const programs: readonly Check[] = PROGRAMS.map(({ check, from, neededBy 
   }),
 );
 
-function restoreProgram(base: string, { config }: House): string {
+function restoreProgram(base: string, { config }: Context): string {
   const { variant } = config.firewall;
   return variant === 'auto' ? `${base}-restore` : `${base}-${variant}-restore`;
 }
@@ -96,8 +96,8 @@ export interface ConnectionFacts {
 /** Nothing is told of it where nobody wishes for it. */
 export const connections = defineCheck({
   name: 'connections',
-  look: ({ house }): ConnectionFacts => ({
-    isWished: house.config.firewall.killConnections,
+  look: ({ context }): ConnectionFacts => ({
+    isWished: context.config.firewall.killConnections,
     path: findProgram(CONNTRACK),
   }),
   judge: ({ isWished, path }) => {
@@ -121,8 +121,8 @@ export interface VariantFacts {
 
 export const variants = defineCheck({
   name: 'variants',
-  look: ({ house }): VariantFacts => {
-    const path = findProgram(restoreProgram('iptables', house));
+  look: ({ context }): VariantFacts => {
+    const path = findProgram(restoreProgram('iptables', context));
     const names = textOrNull('/proc/net/ip_tables_names') ?? '';
     return {
       used: path === null ? null : variantOf(path),
@@ -159,18 +159,18 @@ export interface KernelFacts {
 
 export const kernel = defineCheck({
   name: 'kernel',
-  look: ({ house }): KernelFacts => ({
+  look: ({ context }): KernelFacts => ({
     release: (textOrNull('/proc/sys/kernel/osrelease') ?? '').trim(),
-    backend: house.firewall.backendName,
-    trouble: { 4: askKernel(house, 4), 6: hasIpv6() ? askKernel(house, 6) : null },
+    backend: context.firewall.backendName,
+    trouble: { 4: askKernel(context, 4), 6: hasIpv6() ? askKernel(context, 6) : null },
   }),
   judge: judgeKernel,
 });
 
-/** The census is what the work itself relies on: no list of modules tells as much. */
-function askKernel({ firewall }: House, family: Family): string {
+/** The snapshot is what the work itself relies on: no list of modules tells as much. */
+function askKernel({ firewall }: Context, family: Family): string {
   try {
-    firewall.census(family);
+    firewall.snapshot(family);
     return '';
   } catch (error) {
     return describeError(error);
@@ -243,7 +243,7 @@ export interface NeighbourFacts {
 
 export const neighbours = defineCheck({
   name: 'neighbours',
-  look: ({ house, processes }): NeighbourFacts => ({
+  look: ({ context, processes }): NeighbourFacts => ({
     processes: [
       // A daemon written in Python has its own name behind that of the interpreter.
       ...processes.flatMap(({ name, args }) => [
@@ -253,16 +253,16 @@ export const neighbours = defineCheck({
       // What decides where `auto` puts blocks is told as well.
       ...(isServiceActive('firewalld') ? ['firewalld'] : []),
     ],
-    chains: chainsSeen(house),
-    usesDockerChain: house.config.firewall.docker,
-    backend: house.firewall.backendName,
+    chains: chainsSeen(context),
+    usesDockerChain: context.config.firewall.docker,
+    backend: context.firewall.backendName,
   }),
   judge: judgeNeighbours,
 });
 
-function chainsSeen({ firewall }: House): string[] {
+function chainsSeen({ firewall }: Context): string[] {
   try {
-    const { rules, policies } = firewall.census(4);
+    const { rules, policies } = firewall.snapshot(4);
     return [...new Set([...policies.keys(), ...rules.map(({ chain }) => chain)])];
   } catch {
     // The check of the kernel says why it can't be asked.
@@ -316,10 +316,10 @@ export interface SavedFacts {
 
 export const savedRules = defineCheck({
   name: 'saved rules',
-  look: ({ house }: Scene): SavedFacts => ({
+  look: ({ context }: Scene): SavedFacts => ({
     files: SAVED_RULES.flatMap((path) => {
       const text = textOrNull(path);
-      return text === null ? [] : [{ path, ...readSaved(text, house.config.firewall.setName) }];
+      return text === null ? [] : [{ path, ...readSaved(text, context.config.firewall.setName) }];
     }),
   }),
   judge: judgeSaved,

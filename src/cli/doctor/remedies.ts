@@ -1,10 +1,10 @@
 // What `doctor --fix` may do: only what loses nothing and lets nobody in or out who was not to be.
 import { chmodSync, closeSync, fchmodSync, fchownSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { STATE_DIRECTORY } from '../../house/house.ts';
-import { openLogForAppend } from '../../os/files.ts';
+import { STATE_DIRECTORY } from '../../context.ts';
+import { openLogForAppend } from '../../system/files.ts';
 import { restoreAll } from '../commands/maintenance.ts';
-import { enterForChange, type Person } from '../person.ts';
+import { enterForChange, type Person } from '../session.ts';
 import { lstatOrNull, statOrNull } from '../files.ts';
 
 export type RemedyName = 'make the log' | 'mend the log' | 'state modes' | 'restore';
@@ -37,11 +37,11 @@ export const REMEDIES: Readonly<Record<RemedyName, (person: Person, log: string)
   },
   restore: (person) => {
     const said: string[] = [];
-    const house = enterForChange(person);
+    const context = enterForChange(person);
     try {
-      restoreAll(house, { ...person, print: (line) => said.push(line) });
+      restoreAll(context, { ...person, print: (line) => said.push(line) });
     } finally {
-      house.close();
+      context.close();
     }
     return said.join('; ');
   },

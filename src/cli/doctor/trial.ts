@@ -1,14 +1,14 @@
 // `doctor --test`: blocks and releases documentation addresses for real, and looks at kernel, log and books each time.
-import { block } from '../../ban/block.ts';
-import { parseAddress, type Address, type Family } from '../../ban/address.ts';
-import { incidentAt, type Incident, type Verb } from '../../ban/ban.ts';
-import { findProtection } from '../../ban/protect.ts';
-import { unblock } from '../../ban/unblock.ts';
-import { AppError, describeError } from '../../errors.ts';
+import { block } from '../../bans/block.ts';
+import { parseAddress, type Address, type Family } from '../../model/address.ts';
+import { alertRefAt, type AlertRef, type Verb } from '../../model/ban.ts';
+import { findProtection } from '../../policy/protected.ts';
+import { unblock } from '../../bans/unblock.ts';
+import { AppError, describeError } from '../../model/errors.ts';
 import { findVerdict } from '../../firewall/verdict.ts';
-import type { House } from '../../house/house.ts';
-import { hasIpv6 } from '../../os/network.ts';
-import type { LogMark } from '../../store/store.ts';
+import type { Context } from '../../context.ts';
+import { hasIpv6 } from '../../system/net.ts';
+import type { LogMark } from '../../state/store.ts';
 import { ok, problem, type Finding } from './check.ts';
 
 /** Should this very process be killed half-way, the block ends by itself after so long. */
@@ -19,11 +19,11 @@ const NOBODYS: Readonly<Record<Family, string>> = { 4: '192.0.2.', 6: '2001:db8:
 const HIGHEST = 254;
 
 /** What was seen, one finding for each step. Nothing stays, also when a step fails. */
-export function tryOut(house: House): Finding[] {
+export function tryOut(context: Context): Finding[] {
   const families: readonly Family[] = hasIpv6() ? [4, 6] : [4];
   return families.flatMap((family) => {
     try {
-      return tryFamily(house, family);
+      return tryFamily(context, family);
     } catch (error) {
       const what = `IPv${family} could not be tried: ${describeError(error)}`;
       return [problem(what, 'mend that first')];
@@ -31,25 +31,25 @@ export function tryOut(house: House): Finding[] {
   });
 }
 
-function tryFamily(house: House, family: Family): Finding[] {
-  const address = findUnused(house, family);
+function tryFamily(context: Context, family: Family): Finding[] {
+  const address = findUnused(context, family);
   const findings: Finding[] = [];
   try {
-    findings.push(tryStep(house, address, 'add'));
+    findings.push(tryStep(context, address, 'add'));
   } finally {
-    findings.push(tryStep(house, address, 'delete'));
-    house.store.flush();
+    findings.push(tryStep(context, address, 'delete'));
+    context.store.flush();
   }
   return findings;
 }
 
-function findUnused(house: House, family: Family): Address {
-  const { rules } = house.firewall.census(family);
-  const entries = house.protectedEntries();
+function findUnused(context: Context, family: Family): Address {
+  const { rules } = context.firewall.snapshot(family);
+  const entries = context.protectedEntries();
   for (let last = HIGHEST; last > 0; last -= 1) {
     const address = parseAddress(`${NOBODYS[family]}${last}`);
     if (address === null || findProtection(address, entries) !== null) continue;
-    if (house.store.find(address) !== null) continue;
+    if (context.store.find(address) !== null) continue;
     if (rules.some(({ spec }) => spec.includes(`${address.text}/`))) continue;
     return address;
   }
@@ -57,29 +57,29 @@ function findUnused(house: House, family: Family): Address {
   throw new AppError('BAD_DATA', `every address from ${all} is in use: nothing to try with`);
 }
 
-function tryStep(house: House, address: Address, verb: 'add' | 'delete'): Finding {
-  const incident = incidentAt(house.now());
-  const mark = house.announcer.mark();
+function tryStep(context: Context, address: Address, verb: 'add' | 'delete'): Finding {
+  const alertRef = alertRefAt(context.now());
+  const mark = context.announcer.mark();
   const startedMs = performance.now();
   const trouble = attempt(() => {
-    if (verb === 'delete') unblock(address, { origin: 'manual', incident }, house);
-    else block(address, holdFor(incident), house);
+    if (verb === 'delete') unblock(address, { origin: 'manual', alertRef }, context);
+    else block(address, holdFor(alertRef), context);
   });
   const tookMs = Math.round(performance.now() - startedMs);
   const word = verb === 'add' ? 'block' : 'release';
   if (trouble !== '') {
     return problem(`${word} ${address.text}: ${trouble}`, 'see the checks of the firewall');
   }
-  const missing = whatIsMissing(house, { address, verb, incident, mark });
+  const missing = whatIsMissing(context, { address, verb, alertRef, mark });
   if (missing.length > 0) {
     return problem(`${word} ${address.text}: ${missing.join('; ')}`, 'see the checks above');
   }
-  const where = verb === 'add' ? `in ${chainsOf(house, address)}` : 'nowhere in the kernel';
+  const where = verb === 'add' ? `in ${chainsOf(context, address)}` : 'nowhere in the kernel';
   return ok(`${word} ${address.text}: ${where}, told in the log, in the books; ${tookMs} ms`);
 }
 
-function holdFor(incident: Incident): Parameters<typeof block>[1] {
-  return { origin: 'manual', timeoutSeconds: NET_SECONDS, incident, reason: 'doctor --test' };
+function holdFor(alertRef: AlertRef): Parameters<typeof block>[1] {
+  return { origin: 'manual', timeoutSeconds: NET_SECONDS, alertRef, reason: 'doctor --test' };
 }
 
 function attempt(work: () => void): string {
@@ -94,33 +94,33 @@ function attempt(work: () => void): string {
 interface Step {
   readonly address: Address;
   readonly verb: Extract<Verb, 'add' | 'delete'>;
-  readonly incident: Incident;
+  readonly alertRef: AlertRef;
   readonly mark: LogMark | null;
 }
 
-function whatIsMissing(house: House, { address, verb, incident, mark }: Step): string[] {
-  const census = house.firewall.census(address.family);
+function whatIsMissing(context: Context, { address, verb, alertRef, mark }: Step): string[] {
+  const snapshot = context.firewall.snapshot(address.family);
   const isBlocked = verb === 'add';
   const missing: string[] = [];
-  if (census.held.has(address.text) !== isBlocked) {
+  if (snapshot.held.has(address.text) !== isBlocked) {
     missing.push(
       isBlocked ? 'the kernel has no rule for it' : 'the kernel still has a rule for it',
     );
   }
-  const { kind, rule } = findVerdict(address, census);
+  const { kind, rule } = findVerdict(address, snapshot);
   if (isBlocked && kind !== 'dropped') {
     missing.push(`a rule before ours accepts it: ${rule?.chain ?? 'INPUT'} ${rule?.spec ?? ''}`);
   }
-  if (house.announcer.untoldSince(mark, [{ verb, address, incident }]).length > 0) {
+  if (context.announcer.untoldSince(mark, [{ verb, address, alertRef }]).length > 0) {
     missing.push('active-responses.log has no line of it');
   }
-  if ((house.store.find(address)?.phase === 'blocked') !== isBlocked) {
+  if ((context.store.find(address)?.phase === 'blocked') !== isBlocked) {
     missing.push('the books say otherwise');
   }
   return missing;
 }
 
-function chainsOf({ firewall }: House, address: Address): string {
-  const chains = firewall.census(address.family).held.get(address.text)?.chains ?? [];
+function chainsOf({ firewall }: Context, address: Address): string {
+  const chains = firewall.snapshot(address.family).held.get(address.text)?.chains ?? [];
   return chains.length > 0 ? chains.join(' and ') : firewall.backendName;
 }

@@ -12,10 +12,10 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { dirname } from 'node:path';
-import { exampleConfig } from '../../config.ts';
-import { CONFIG_FILE } from '../../house/files.ts';
-import { STATE_DIRECTORY } from '../../house/house.ts';
-import { openLogForAppend } from '../../os/files.ts';
+import { exampleConfig } from '../../config/config.ts';
+import { CONFIG_FILE } from '../../agent-files.ts';
+import { STATE_DIRECTORY } from '../../context.ts';
+import { openLogForAppend } from '../../system/files.ts';
 import type { Step } from './steps.ts';
 
 const PERMISSIONS = 0o7777;

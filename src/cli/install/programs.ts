@@ -21,8 +21,8 @@ import {
   writeSync,
   type Stats,
 } from 'node:fs';
-import { AppError } from '../../errors.ts';
-import { STATE_DIRECTORY } from '../../house/house.ts';
+import { AppError } from '../../model/errors.ts';
+import { STATE_DIRECTORY } from '../../context.ts';
 import { checksumOf, isWritableByOthers, lstatOrNull, statOrNull } from '../files.ts';
 import type { Step } from './steps.ts';
 

@@ -1,6 +1,6 @@
 // Keeps our own log from growing for ever, by the host's logrotate: the agent rotates only its own.
 import { chmodSync, existsSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
-import { ownerText } from '../../os/accounts.ts';
+import { ownerText } from '../../system/accounts.ts';
 import { textFor, type Installed } from './packaged.ts';
 import type { Step } from './steps.ts';
 

@@ -1,7 +1,7 @@
 // Who calls the program where no alert does: systemd's timer, or cron where there is no systemd.
 import { chmodSync, existsSync, lstatSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { AppError } from '../../errors.ts';
-import { run } from '../../os/run.ts';
+import { AppError } from '../../model/errors.ts';
+import { run } from '../../system/exec.ts';
 import { textFor, unitNames, type Installed } from './packaged.ts';
 import type { Step } from './steps.ts';
 

@@ -1,6 +1,6 @@
 // A step of an installation: a state that shall hold, how to see that it does, and how to get there.
-import { AppError } from '../../errors.ts';
-import type { Person } from '../person.ts';
+import { AppError } from '../../model/errors.ts';
+import type { Person } from '../session.ts';
 
 export interface Step {
   /** The state in words: `/etc/firewall-drop/config.toml is there`. */

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { contains, makeAddress, type Address } from '../../../src/ban/address.ts';
+import { contains, makeAddress, type Address } from '../../../src/model/address.ts';
 import { findOverlaps, quote, readAddress, readAddresses } from '../../../src/cli/addresses.ts';
 import { addressOf, codeOf } from '../support/workshop.ts';
 

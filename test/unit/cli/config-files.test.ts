@@ -12,10 +12,10 @@ import {
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
-import { checkFiles, formatFinding } from '../../../src/cli/check-files.ts';
-import { renderSnippet, type SnippetRequest } from '../../../src/cli/snippet.ts';
-import { findSlips } from '../../../src/wazuh/manager/typing.ts';
-import { readXml } from '../../../src/wazuh/manager/xml.ts';
+import { checkFiles, formatFinding } from '../../../src/manager/check-files.ts';
+import { renderSnippet, type SnippetRequest } from '../../../src/manager/snippet.ts';
+import { findSlips } from '../../../src/manager/typing.ts';
+import { readXml } from '../../../src/manager/xml.ts';
 
 const FIXTURES = join(__dirname, '../../fixtures/ossec');
 

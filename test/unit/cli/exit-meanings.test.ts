@@ -4,8 +4,8 @@ import { join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
 import { COMMANDS } from '../../../src/cli/commands.ts';
 import { EXIT_MEANINGS } from '../../../src/cli/exit-meanings.ts';
-import { formatManualPage } from '../../../src/cli/manual.ts';
-import { EXIT_STATUS } from '../../../src/errors.ts';
+import { formatManualPage } from '../../../src/cli/man.ts';
+import { EXIT_STATUS } from '../../../src/model/errors.ts';
 
 const DOCUMENT = readFileSync(join(__dirname, '../../../docs/exit-statuses.md'), 'utf8');
 

@@ -1,17 +1,17 @@
 // No success that was not seen in the kernel, and no failure that another try or a look would have explained.
 import { describe, expect, test } from '@jest/globals';
-import type { Family } from '../../../src/ban/address.ts';
+import type { Family } from '../../../src/model/address.ts';
 import { createFirewall, type ApplyTools } from '../../../src/firewall/apply.ts';
-import { createIpset } from '../../../src/firewall/ipset.ts';
-import { createIptables } from '../../../src/firewall/iptables.ts';
+import { createIpset } from '../../../src/firewall/ipset/plan.ts';
+import { createIptables } from '../../../src/firewall/iptables/plan.ts';
 import { DONE, dies, FakeKernel, isChange, refuses } from '../support/kernel.ts';
 import { addressOf, codeOf } from '../support/workshop.ts';
 
 const RULE = '-s 203.0.113.9/32 -j DROP';
 const TO_BLOCK = { address: addressOf('203.0.113.9'), to: 'blocked' } as const;
 const TO_RELEASE = { address: addressOf('203.0.113.9'), to: 'released' } as const;
-const TRUSTING = { trustBooks: true };
-const LOOKING = { trustBooks: false };
+const TRUSTING = { trustState: true };
+const LOOKING = { trustState: false };
 
 function host(parts: Partial<ApplyTools> = {}) {
   const kernel = new FakeKernel();

@@ -1,7 +1,7 @@
 // What is told to conntrack, and what its answers mean. Nothing is run.
 import { describe, expect, test } from '@jest/globals';
 import { cutConnections, planCut } from '../../../src/firewall/conntrack.ts';
-import type { Command, RunResult } from '../../../src/os/run.ts';
+import type { Command, RunResult } from '../../../src/system/exec.ts';
 import { addressOf, codeOf } from '../support/workshop.ts';
 
 const NONE = 'conntrack v1.4.7 (conntrack-tools): 0 flow entries have been deleted.\n';

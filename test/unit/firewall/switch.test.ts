@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import { parseAddress } from '../../../src/ban/address.ts';
+import { parseAddress } from '../../../src/model/address.ts';
 import type { ApplyOptions, Firewall } from '../../../src/firewall/apply.ts';
 import type { Change } from '../../../src/firewall/backend.ts';
 import { createSwitchableFirewall } from '../../../src/firewall/switch.ts';
@@ -20,7 +20,7 @@ function openNoting(asked: Asked[]): (name: string) => Firewall {
       return 'changed';
     },
     plan: () => [],
-    census: () => ({ held: new Map(), rules: [], policies: new Map() }),
+    snapshot: () => ({ held: new Map(), rules: [], policies: new Map() }),
     tryOut: () => undefined,
     removeAll: () => undefined,
   });
@@ -39,16 +39,16 @@ describe('while a move is unfinished', () => {
     const asked: Asked[] = [];
     const firewall = createSwitchableFirewall(openNoting(asked), 'iptables');
     firewall.use('ipset', 'iptables');
-    firewall.apply([changeTo('blocked')], { trustBooks: true, beforeChange });
-    expect(asked[0]).toMatchObject({ name: 'ipset', options: { trustBooks: false, beforeChange } });
+    firewall.apply([changeTo('blocked')], { trustState: true, beforeChange });
+    expect(asked[0]).toMatchObject({ name: 'ipset', options: { trustState: false, beforeChange } });
   });
 
   test('what is released is released by both, what is blocked by the new one alone', () => {
     const asked: Asked[] = [];
     const firewall = createSwitchableFirewall(openNoting(asked), 'iptables');
     firewall.use('ipset', 'iptables');
-    firewall.apply([changeTo('released')], { trustBooks: true });
-    firewall.apply([changeTo('blocked')], { trustBooks: true });
+    firewall.apply([changeTo('released')], { trustState: true });
+    firewall.apply([changeTo('blocked')], { trustState: true });
     const released = asked.filter(({ changes }) => changes.some(({ to }) => to === 'released'));
     const blocked = asked.filter(({ changes }) => changes.some(({ to }) => to === 'blocked'));
     expect(released.map(({ name }) => name)).toEqual(['ipset', 'iptables']);

@@ -1,8 +1,8 @@
 // The verdict against a naive evaluation, packet by packet, of the same rules.
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { contains, makeAddress, withPrefix, type Address } from '../../../src/ban/address.ts';
-import { createIptables } from '../../../src/firewall/iptables.ts';
+import { contains, makeAddress, withPrefix, type Address } from '../../../src/model/address.ts';
+import { createIptables } from '../../../src/firewall/iptables/plan.ts';
 import { findVerdict, type Verdict } from '../../../src/firewall/verdict.ts';
 import { addressOf } from '../support/workshop.ts';
 
@@ -22,8 +22,8 @@ interface PlainRule {
 type Chains = Readonly<Record<string, readonly PlainRule[]>>;
 
 function verdict(address: Address, lines: readonly string[], policy = 'ACCEPT'): Verdict {
-  const census = [`:INPUT ${policy} [0:0]`, ...lines.map((line) => `[0:0] ${line}`)].join('\n');
-  return findVerdict(address, backend.readCensus(census));
+  const snapshot = [`:INPUT ${policy} [0:0]`, ...lines.map((line) => `[0:0] ${line}`)].join('\n');
+  return findVerdict(address, backend.readSnapshot(snapshot));
 }
 
 function print(chains: Chains): string[] {

@@ -1,6 +1,6 @@
 // What becomes of a packet: the first rule of INPUT that meets all of an address's packets decides.
 import { describe, expect, test } from '@jest/globals';
-import { createIptables } from '../../../src/firewall/iptables.ts';
+import { createIptables } from '../../../src/firewall/iptables/plan.ts';
 import { findVerdict, type Verdict } from '../../../src/firewall/verdict.ts';
 import { addressOf } from '../support/workshop.ts';
 
@@ -14,8 +14,8 @@ const backend = createIptables({
 /** The verdict on 203.0.113.9 where these rules stand; one without `-A` is INPUT's. */
 function verdict(rules: readonly string[], policy = 'ACCEPT'): Verdict {
   const lines = rules.map((rule) => `[0:0] ${rule.startsWith('-A ') ? rule : `-A INPUT ${rule}`}`);
-  const census = backend.readCensus([`:INPUT ${policy} [0:0]`, ...lines].join('\n'));
-  return findVerdict(addressOf('203.0.113.9'), census);
+  const snapshot = backend.readSnapshot([`:INPUT ${policy} [0:0]`, ...lines].join('\n'));
+  return findVerdict(addressOf('203.0.113.9'), snapshot);
 }
 
 describe('a packet is', () => {

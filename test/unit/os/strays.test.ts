@@ -2,7 +2,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { afterEach, expect, test } from '@jest/globals';
-import { endStrays, STARTED_BY } from '../../../src/os/strays.ts';
+import { endStaleChildren, STARTED_BY } from '../../../src/system/stale-children.ts';
 
 const children: ChildProcess[] = [];
 afterEach(() => {
@@ -27,14 +27,14 @@ const DEAD = 2 ** 22 + 1;
 test('a program whose starter is not its parent any more is ended, and gone on return', async () => {
   const stray = await start(DEAD);
   const ended = once(stray, 'exit');
-  expect(endStrays()).toBe(1);
-  expect(endStrays()).toBe(0);
+  expect(endStaleChildren()).toBe(1);
+  expect(endStaleChildren()).toBe(0);
   await ended;
   expect(stray.signalCode).toBe('SIGKILL');
 });
 
 test('what a living run has started goes on, and so do strangers and daemons that a program started', async () => {
   const others = [await start(process.pid), await start(null), await start(DEAD, false)];
-  expect(endStrays()).toBe(0);
+  expect(endStaleChildren()).toBe(0);
   expect(others.map(isAlive)).toEqual([true, true, true]);
 });

@@ -1,7 +1,7 @@
 // A kernel with two filter tables and sets, and the iptables and ipset that tell and ask it: enough to test the real
 // backends without root.
-import type { Family } from '../../../src/ban/address.ts';
-import type { Command, Run, RunResult } from '../../../src/os/run.ts';
+import type { Family } from '../../../src/model/address.ts';
+import type { Command, Run, RunResult } from '../../../src/system/exec.ts';
 import { FakeSets } from './sets.ts';
 
 type Chains = Map<string, string[]>;

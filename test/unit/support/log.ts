@@ -1,7 +1,7 @@
 // A response log in memory, with the ways of the real one: lines, where it ends, and what came since.
-import type { Outcome } from '../../../src/ban/ban.ts';
-import type { Announcer } from '../../../src/ban/tools.ts';
-import type { LogMark } from '../../../src/store/store.ts';
+import type { Outcome } from '../../../src/model/ban.ts';
+import type { Announcer } from '../../../src/bans/tools.ts';
+import type { LogMark } from '../../../src/state/store.ts';
 
 export class MemoryLog implements Announcer {
   /** `verb address alertId ruleId`, one for each line told. */
@@ -21,6 +21,6 @@ export class MemoryLog implements Announcer {
   }
 }
 
-function lineOf({ verb, address, incident }: Outcome): string {
-  return `${verb} ${address.text} ${incident.alertId} ${incident.ruleId}`;
+function lineOf({ verb, address, alertRef }: Outcome): string {
+  return `${verb} ${address.text} ${alertRef.alertId} ${alertRef.ruleId}`;
 }

@@ -1,5 +1,5 @@
 // A run that dies at a chosen call: from then on none of its tools does anything any more.
-import type { Tools } from '../../../src/ban/tools.ts';
+import type { Tools } from '../../../src/bans/tools.ts';
 import { firewallFor, type Workshop } from './workshop.ts';
 
 /** The N-th call is the last; `before`: it no longer has its effect, `after`: it has, and nobody learns of it. */

@@ -1,6 +1,6 @@
 // The sets of a kernel, and the ipset that tells and asks them: what ipset 7.17 answers, as far as our backend asks.
-import { contains, parseBlock, type Address } from '../../../src/ban/address.ts';
-import type { Command, RunResult } from '../../../src/os/run.ts';
+import { contains, parseBlock, type Address } from '../../../src/model/address.ts';
+import type { Command, RunResult } from '../../../src/system/exec.ts';
 
 interface FakeSet {
   readonly maxEntries: number;

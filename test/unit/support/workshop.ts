@@ -3,13 +3,13 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
-import { parseBlock, type Address } from '../../../src/ban/address.ts';
-import type { HoldRequest, Origin } from '../../../src/ban/ban.ts';
-import type { Tools } from '../../../src/ban/tools.ts';
+import { parseBlock, type Address } from '../../../src/model/address.ts';
+import type { HoldRequest, Origin } from '../../../src/model/ban.ts';
+import type { Tools } from '../../../src/bans/tools.ts';
 import { createFirewall, type Firewall } from '../../../src/firewall/apply.ts';
-import { createIptables } from '../../../src/firewall/iptables.ts';
-import type { Run } from '../../../src/os/run.ts';
-import { Store } from '../../../src/store/store.ts';
+import { createIptables } from '../../../src/firewall/iptables/plan.ts';
+import type { Run } from '../../../src/system/exec.ts';
+import { Store } from '../../../src/state/store.ts';
 import { FakeKernel } from './kernel.ts';
 import { MemoryLog } from './log.ts';
 
@@ -22,8 +22,8 @@ export function addressOf(text: string): Address {
 }
 
 export function holdRequest(parts: Partial<HoldRequest> = {}): HoldRequest {
-  const incident = { alertId: '1620563486.6306696', ruleId: '31151' };
-  return { origin: 'wazuh', timeoutSeconds: 600, incident, reason: 'scan', ...parts };
+  const alertRef = { alertId: '1620563486.6306696', ruleId: '31151' };
+  return { origin: 'wazuh', timeoutSeconds: 600, alertRef, reason: 'scan', ...parts };
 }
 
 export function firewallFor(run: Run, store: Store | null = null): Firewall {
@@ -38,8 +38,8 @@ export function firewallFor(run: Run, store: Store | null = null): Firewall {
     sleep: () => undefined,
     deadline: { remainingMs: () => 20_000 },
     programTimeoutSeconds: 15,
-    extras: (family) => JSON.parse(store?.fact(`extras ${family}`) ?? '[]') as string[],
-    noteExtras: (family, extras) => store?.setFact(`extras ${family}`, JSON.stringify(extras)),
+    extras: (family) => JSON.parse(store?.metadata(`extras ${family}`) ?? '[]') as string[],
+    noteExtras: (family, extras) => store?.setMetadata(`extras ${family}`, JSON.stringify(extras)),
   });
 }
 

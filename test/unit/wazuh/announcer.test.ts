@@ -3,9 +3,9 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
-import type { Outcome, Verb } from '../../../src/ban/ban.ts';
-import type { AppError } from '../../../src/errors.ts';
-import { UTC } from '../../../src/os/zone.ts';
+import type { Outcome, Verb } from '../../../src/model/ban.ts';
+import type { AppError } from '../../../src/model/errors.ts';
+import { UTC } from '../../../src/system/zone.ts';
 import { LogAnnouncer } from '../../../src/wazuh/announcer.ts';
 import type { LogFormat } from '../../../src/wazuh/response-log.ts';
 import { addressOf, NOON_MS } from '../support/workshop.ts';
@@ -37,7 +37,7 @@ function announcer(kind: LogFormat['kind'] = 'ossec'): LogAnnouncer {
 }
 
 function outcome(verb: Verb = 'add', alertId = '1620563486.6306696'): Outcome {
-  return { verb, address: addressOf('203.0.113.9'), incident: { alertId, ruleId: '31151' } };
+  return { verb, address: addressOf('203.0.113.9'), alertRef: { alertId, ruleId: '31151' } };
 }
 
 function logged(): string[] {

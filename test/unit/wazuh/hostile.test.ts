@@ -1,10 +1,10 @@
 // Whole messages in which strangers wrote whatever they may: what is read is what execd meant, or nothing.
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { DEFAULT_ADDRESS_FIELDS } from '../../../src/config.ts';
+import { DEFAULT_ADDRESS_FIELDS } from '../../../src/config/config.ts';
 import { readMessage } from '../../../src/wazuh/message.ts';
-import { readArguments } from '../../../src/wazuh/arguments.ts';
-import { chooseDoor } from '../../../src/wazuh/door.ts';
+import { readArguments } from '../../../src/wazuh/execd-arguments.ts';
+import { chooseDoor } from '../../../src/wazuh/invocation.ts';
 import { checkAddress, checkRequest, theirText } from '../../fuzz/oracle.ts';
 
 const RUNS = { numRuns: 400 };

@@ -1,7 +1,7 @@
 // The decoders and rules that we hand to a manager, by the lines that are handed out with them.
 import { describe, expect, test } from '@jest/globals';
-import { checkRules } from '../../../src/wazuh/manager/rules.ts';
-import { readXml } from '../../../src/wazuh/manager/xml.ts';
+import { checkRules } from '../../../src/manager/rules.ts';
+import { readXml } from '../../../src/manager/xml.ts';
 import { decode, osRegex, packaged, raisedBy, rules } from '../../support/local-rules.ts';
 
 interface Sample {

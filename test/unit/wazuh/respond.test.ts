@@ -3,12 +3,12 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
-import { entriesFrom, universalEntries } from '../../../src/ban/protect.ts';
-import { DEFAULT_CONFIG } from '../../../src/config.ts';
-import { AppError } from '../../../src/errors.ts';
-import type { LineReader } from '../../../src/os/pipe.ts';
-import { UTC } from '../../../src/os/zone.ts';
-import { NO_SETTINGS } from '../../../src/wazuh/agent.ts';
+import { entriesFrom, universalEntries } from '../../../src/policy/protected.ts';
+import { DEFAULT_CONFIG } from '../../../src/config/config.ts';
+import { AppError } from '../../../src/model/errors.ts';
+import type { LineReader } from '../../../src/system/stdin.ts';
+import { UTC } from '../../../src/system/zone.ts';
+import { NO_SETTINGS } from '../../../src/wazuh/agent-config.ts';
 import { LogAnnouncer } from '../../../src/wazuh/announcer.ts';
 import {
   respondToArguments,
@@ -38,7 +38,7 @@ afterEach(() => {
   host.close();
 });
 
-function house(parts: Partial<Respondent> = {}): Respondent {
+function context(parts: Partial<Respondent> = {}): Respondent {
   const format = () =>
     ({
       kind: 'ossec',
@@ -91,7 +91,7 @@ function message(command: string, srcip: unknown, more: object = {}): string {
 
 const ANSWERS = { continue: '{"command":"continue"}', abort: '{"command":"abort"}' } as const;
 
-function add(answer: 'continue' | 'abort', srcip = '203.0.113.9', by = house()): void {
+function add(answer: 'continue' | 'abort', srcip = '203.0.113.9', by = context()): void {
   respondToMessage(by, streams(message('add', srcip), ANSWERS[answer]));
 }
 
@@ -127,7 +127,7 @@ describe('an add of Wazuh 4', () => {
   });
 
   test('is for ever where the agent has no timeout for us', () => {
-    add('continue', '203.0.113.9', house({ timeouts: () => [] }));
+    add('continue', '203.0.113.9', context({ timeouts: () => [] }));
     expect(host.openStore().find(ATTACKER)?.holds[0]?.expiresAtMs).toBeNull();
   });
 
@@ -155,7 +155,7 @@ describe('an add of Wazuh 4', () => {
 
   test('from the manager by hand gets ids that the rules decode', () => {
     const byHand = message('add', '203.0.113.9', { id: undefined, rule: undefined });
-    respondToMessage(house(), streams(byHand, ANSWERS.continue));
+    respondToMessage(context(), streams(byHand, ANSWERS.continue));
     expect(logged()).toEqual(['add - 203.0.113.9 1715083200.000000 0']);
   });
 
@@ -171,7 +171,7 @@ describe('a delete of Wazuh 4', () => {
   test('releases, says so, and writes nothing to execd, who does not listen', () => {
     add('continue');
     written = [];
-    respondToMessage(house(), streams(message('delete', '203.0.113.9')));
+    respondToMessage(context(), streams(message('delete', '203.0.113.9')));
     expect(host.rulesFor('203.0.113.9')).toEqual([0, 0]);
     expect(logged().at(-1)).toBe(`delete - 203.0.113.9 ${IDS}`);
     expect(written).toEqual([]);
@@ -179,15 +179,15 @@ describe('a delete of Wazuh 4', () => {
 
   test('leaves what a person holds', () => {
     add('continue');
-    respondToArguments(house(), ['add', '-', '203.0.113.9', '1.2', '3']);
-    respondToMessage(house(), streams(message('delete', '203.0.113.9')));
+    respondToArguments(context(), ['add', '-', '203.0.113.9', '1.2', '3']);
+    respondToMessage(context(), streams(message('delete', '203.0.113.9')));
     expect(host.rulesFor('203.0.113.9')).toEqual([1, 1]);
     expect(host.holders('203.0.113.9')).toEqual(['ossec']);
   });
 
   test('of a protected address is done: releasing locks nobody out', () => {
     host.kernel.insert('INPUT', '-s 198.51.100.1/32 -j DROP');
-    respondToMessage(house(), streams(message('delete', '198.51.100.1')));
+    respondToMessage(context(), streams(message('delete', '198.51.100.1')));
     expect(host.kernel.rules('INPUT')).toEqual([]);
   });
 });
@@ -202,21 +202,21 @@ describe('Wazuh 5', () => {
 
   test('gives the timeout itself', () => {
     const line = message5('enable', { type: 'stateful', stateful_timeout: 180 });
-    respondToMessage(house(), streams(line, ANSWERS.continue));
+    respondToMessage(context(), streams(line, ANSWERS.continue));
     expect(host.openStore().find(ATTACKER)?.holds[0]?.expiresAtMs).toBe(NOON_MS + 240_000);
   });
 
   test('may block for ever, whatever ar.conf says', () => {
     const line = message5('enable', { type: 'stateless' });
-    respondToMessage(house(), streams(line, ANSWERS.continue));
+    respondToMessage(context(), streams(line, ANSWERS.continue));
     expect(host.openStore().find(ATTACKER)?.holds[0]?.expiresAtMs).toBeNull();
   });
 
   test('releases with `disable`, also with another id in its line', () => {
     const line = message5('enable', { type: 'stateful', stateful_timeout: 180 });
-    respondToMessage(house(), streams(line, ANSWERS.continue));
+    respondToMessage(context(), streams(line, ANSWERS.continue));
     host.nowMs += 180_000;
-    respondToMessage(house(), streams(message5('disable', { type: 'stateful' })));
+    respondToMessage(context(), streams(message5('disable', { type: 'stateful' })));
     expect(host.rulesFor('203.0.113.9')).toEqual([0, 0]);
     expect(logged().map((line_) => line_.split(' ')[0])).toEqual(['add', 'delete']);
   });
@@ -224,13 +224,13 @@ describe('Wazuh 5', () => {
 
 describe('OSSEC', () => {
   test('exchanges no keys', () => {
-    respondToArguments(house(), ['add', '-', '203.0.113.9', '1620563486.6306696', '31151']);
+    respondToArguments(context(), ['add', '-', '203.0.113.9', '1620563486.6306696', '31151']);
     expect(events).toEqual(['lock', 'settle', 'expire']);
     expect(logged()).toEqual([`add - 203.0.113.9 ${IDS}`]);
   });
 
   test('is given the 90 seconds by which it may be late', () => {
-    respondToArguments(house(), ['add', '-', '203.0.113.9', '1.2', '3']);
+    respondToArguments(context(), ['add', '-', '203.0.113.9', '1.2', '3']);
     expect(host.openStore().find(ATTACKER)?.holds[0]).toMatchObject({
       origin: 'ossec',
       expiresAtMs: NOON_MS + 750_000,
@@ -239,9 +239,9 @@ describe('OSSEC', () => {
 
   test('may add the same address again and again: one rule stays, one delete clears', () => {
     for (let count = 0; count < 5; count++)
-      respondToArguments(house(), ['add', '-', '203.0.113.9', '1.2', '3']);
+      respondToArguments(context(), ['add', '-', '203.0.113.9', '1.2', '3']);
     expect(host.rulesFor('203.0.113.9')).toEqual([1, 1]);
-    respondToArguments(house(), ['delete', '-', '203.0.113.9', '1.2', '3']);
+    respondToArguments(context(), ['delete', '-', '203.0.113.9', '1.2', '3']);
     expect(host.rulesFor('203.0.113.9')).toEqual([0, 0]);
   });
 });
@@ -266,7 +266,7 @@ describe('a protected address', () => {
     const args = ['add', '-', '198.51.100.1', '1.2', '3'];
     expect(
       codeOf(() => {
-        respondToArguments(house(), args);
+        respondToArguments(context(), args);
       }),
     ).toBe('REFUSED');
     expect(host.kernel.commands).toEqual([]);
@@ -289,7 +289,7 @@ describe('what names nobody to block', () => {
     null,
   ])('is refused with one line, no key and no rule: %j', (srcip) => {
     const work = (): void => {
-      respondToMessage(house(), streams(message('add', srcip), ANSWERS.continue));
+      respondToMessage(context(), streams(message('add', srcip), ANSWERS.continue));
     };
     expect(codeOf(work)).toBe('BAD_DATA');
     expect(written).toEqual([]);
@@ -302,7 +302,7 @@ describe('what names nobody to block', () => {
     (line) => {
       expect(
         codeOf(() => {
-          respondToMessage(house(), streams(line));
+          respondToMessage(context(), streams(line));
         }),
       ).toBe('BAD_DATA');
       expect(logged()).toEqual(['refused - - 1715083200.000000 0']);
@@ -312,14 +312,14 @@ describe('what names nobody to block', () => {
 
   test('is refused when the input ends before a whole line', () => {
     expect(() => {
-      respondToMessage(house(), streams());
+      respondToMessage(context(), streams());
     }).toThrow('no whole message came before the input ended');
     expect(logged()).toHaveLength(1);
   });
 
   test('is told apart when it did not come in time', () => {
     expect(() => {
-      respondToMessage(house({ deadline: { remainingMs: () => 0 } }), streams());
+      respondToMessage(context({ deadline: { remainingMs: () => 0 } }), streams());
     }).toThrow('no whole message came in time');
   });
 });
@@ -328,7 +328,7 @@ test('the second message of an impatient sender is not acted on', () => {
   const second = message('add', '203.0.113.10');
   expect(
     codeOf(() => {
-      respondToMessage(house(), streams(message('add', '203.0.113.9'), second));
+      respondToMessage(context(), streams(message('add', '203.0.113.9'), second));
     }),
   ).toBe('HANDSHAKE');
   expect(host.kernel.commands).toEqual([]);
@@ -338,7 +338,7 @@ describe('execd that goes away before it answers', () => {
   test('means that nothing is blocked, and that is told', () => {
     expect(
       codeOf(() => {
-        respondToMessage(house(), streams(message('add', '203.0.113.9')));
+        respondToMessage(context(), streams(message('add', '203.0.113.9')));
       }),
     ).toBe('HANDSHAKE');
     expect(host.kernel.commands).toEqual([]);
@@ -350,7 +350,7 @@ describe('execd that goes away before it answers', () => {
 describe('trouble that stops nothing', () => {
   test('the lock is not to be had', () => {
     const lock = () => new AppError('LOCK_BUSY', 'another has been at work for 10.0 s');
-    add('continue', '203.0.113.9', house({ lock }));
+    add('continue', '203.0.113.9', context({ lock }));
     expect(host.rulesFor('203.0.113.9')).toEqual([1, 1]);
     expect(host.warnings.join()).toContain('working without the writer lock');
   });
@@ -376,7 +376,7 @@ test('nothing in an alert makes a second line or a raw control character', () =>
   const hostile =
     'x\nMon May  6 00:00:00 UTC 2024 /a/active-response/bin/b add - 192.0.2.1 1.2 3\u001b[2J';
   const alert = { id: hostile, rule: { id: hostile, description: hostile }, full_log: hostile };
-  respondToMessage(house(), streams(message('add', '203.0.113.9', alert), ANSWERS.continue));
+  respondToMessage(context(), streams(message('add', '203.0.113.9', alert), ANSWERS.continue));
   const text = readFileSync(join(home, 'logs/active-responses.log'), 'utf8');
   expect(text.split('\n')).toHaveLength(2);
   expect(text).not.toContain('192.0.2.1');

@@ -13,9 +13,9 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
-import type { Outcome, Verb } from '../../../src/ban/ban.ts';
-import { UTC, type Zone } from '../../../src/os/zone.ts';
-import type { LogMark } from '../../../src/store/store.ts';
+import type { Outcome, Verb } from '../../../src/model/ban.ts';
+import { UTC, type Zone } from '../../../src/system/zone.ts';
+import type { LogMark } from '../../../src/state/store.ts';
 import { parseJson } from '../../../src/wazuh/json.ts';
 import {
   ossecLine,
@@ -45,8 +45,8 @@ const SHIPPED =
   'Sun May  7 12:45:26 UTC 2024 /var/ossec/active-response/bin/firewall-drop.sh add - 162.216.47.32 1620563486.6306696 31151';
 
 function outcome(verb: Verb = 'add', text = '203.0.113.9'): Outcome {
-  const incident = { alertId: '1620563486.6306696', ruleId: '31151' };
-  return { verb, address: addressOf(text), incident };
+  const alertRef = { alertId: '1620563486.6306696', ruleId: '31151' };
+  return { verb, address: addressOf(text), alertRef };
 }
 
 function bare(line: string): string {
@@ -118,7 +118,7 @@ describe('a line of the OSSEC format', () => {
 });
 
 test('a refusal without an address raises 607 in Wazuh and is never taken for a block', () => {
-  const line = bare(refusalLine(FORMAT, outcome().incident, NOON_MS));
+  const line = bare(refusalLine(FORMAT, outcome().alertRef, NOON_MS));
   expect(line).toMatch(/firewall-drop\.sh refused - - 1620563486\.6306696 31151$/);
   expect([ossecRule(line), wazuhRule(line)]).toEqual([600, 607]);
 });

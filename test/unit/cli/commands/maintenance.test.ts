@@ -1,12 +1,12 @@
 // What a timer calls: everything that can be done is done, though something else can not.
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
-import { block } from '../../../../src/ban/block.ts';
-import { unblock } from '../../../../src/ban/unblock.ts';
+import { block } from '../../../../src/bans/block.ts';
+import { unblock } from '../../../../src/bans/unblock.ts';
 import type { CommandSpec } from '../../../../src/cli/command.ts';
 import { expire, reconcile, restoreCommand } from '../../../../src/cli/commands/maintenance.ts';
-import type { Person } from '../../../../src/cli/person.ts';
-import { DEFAULT_CONFIG } from '../../../../src/config.ts';
-import type { House } from '../../../../src/house/house.ts';
+import type { Person } from '../../../../src/cli/session.ts';
+import { DEFAULT_CONFIG } from '../../../../src/config/config.ts';
+import type { Context } from '../../../../src/context.ts';
 import { refuses, type Disturbance } from '../../support/kernel.ts';
 import { addressOf, codeOf, holdRequest, NOON_MS, Workshop } from '../../support/workshop.ts';
 
@@ -24,15 +24,15 @@ afterEach(() => {
 });
 
 async function runCommand(command: CommandSpec, options = {}): Promise<number> {
-  const house = {
+  const context = {
     ...host.newRun(),
     config: DEFAULT_CONFIG,
     lock: () => null,
     settle: () => undefined,
     protectedEntries: () => [],
-  } as unknown as House;
+  } as unknown as Context;
   const person: Person = {
-    openHouse: () => house,
+    createContext: () => context,
     print: (line) => printed.push(line),
     complain: () => undefined,
     loggedInFrom: null,
@@ -43,7 +43,7 @@ async function runCommand(command: CommandSpec, options = {}): Promise<number> {
 
 /** An IPv6 address that execd wants released on a host that has no IPv6 tables: an intent that never ends. */
 function leaveUnfinishedIpv6(): void {
-  const release = { origin: 'wazuh', incident: holdRequest().incident } as const;
+  const release = { origin: 'wazuh', alertRef: holdRequest().alertRef } as const;
   host.kernel.disturbAlways(withoutIpv6);
   expect(codeOf(() => unblock(addressOf('2001:db8::9'), release, host.newRun()))).toBe('FIREWALL');
 }

@@ -5,9 +5,9 @@ import {
   wazuh4Message,
   wazuh5Message,
 } from '../../../../src/cli/commands/test-alert.ts';
-import { DEFAULT_ADDRESS_FIELDS } from '../../../../src/config.ts';
-import { readArguments } from '../../../../src/wazuh/arguments.ts';
-import { chooseDoor } from '../../../../src/wazuh/door.ts';
+import { DEFAULT_ADDRESS_FIELDS } from '../../../../src/config/config.ts';
+import { readArguments } from '../../../../src/wazuh/execd-arguments.ts';
+import { chooseDoor } from '../../../../src/wazuh/invocation.ts';
 import { readMessage } from '../../../../src/wazuh/message.ts';
 import {
   ossecArguments as seenArguments,

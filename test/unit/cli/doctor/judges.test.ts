@@ -42,7 +42,7 @@ import {
   type NeighbourFacts,
   type VariantFacts,
 } from '../../../../src/cli/doctor/firewall.ts';
-import type { HistoryRecord } from '../../../../src/store/store.ts';
+import type { HistoryRecord } from '../../../../src/state/store.ts';
 
 const NOON_MS = Date.UTC(2026, 4, 7, 12);
 const SUM = 'a'.repeat(64);
@@ -305,7 +305,7 @@ describe('the books', () => {
     const record = (verb: 'add' | 'failed'): HistoryRecord => ({
       id: 1,
       atMs: NOON_MS,
-      outcome: { verb, address, incident: { alertId: '1.2', ruleId: '3' } },
+      outcome: { verb, address, alertRef: { alertId: '1.2', ruleId: '3' } },
       origin: null,
       reason: 'scan',
     });

@@ -1,0 +1,39 @@
+// What becomes of the connections that a blocked address has open: its rule stops them, and where that is wished the
+// kernel forgets them too. The block stands by then, so trouble is said and stops nothing.
+import { describeError } from '../model/errors.ts';
+import { CONNTRACK, cutConnections, type CutTools } from '../firewall/conntrack.ts';
+import type { Store } from '../state/store.ts';
+import type { Address } from '../model/address.ts';
+
+export interface ConnectionTools extends CutTools {
+  readonly store: Store;
+  readonly warn: (message: string) => void;
+  readonly isInstalled: (program: string) => boolean;
+}
+
+/** Not empty while it is known, and was said, that the program is missing. */
+const MISSING_FACT = 'conntrack missing';
+
+export function forgetConnections(addresses: readonly Address[], tools: ConnectionTools): void {
+  if (addresses.length === 0 || isMissing(tools)) return;
+  try {
+    cutConnections(addresses, tools);
+  } catch (error) {
+    tools.warn(
+      `blocked, and connections that were open may still be tracked: ${describeError(error)}`,
+    );
+  }
+}
+
+/** Said at the first block alone: every alert would say the same. */
+function isMissing({ store, warn, isInstalled }: ConnectionTools): boolean {
+  const missing = !isInstalled(CONNTRACK);
+  if (missing && !store.metadata(MISSING_FACT)) {
+    warn(
+      `firewall.kill_connections is true and ${CONNTRACK} is not installed: open connections stay tracked; packets are dropped all the same`,
+    );
+  }
+  if (missing !== Boolean(store.metadata(MISSING_FACT)))
+    store.setMetadata(MISSING_FACT, missing ? 'yes' : '');
+  return missing;
+}

@@ -1,0 +1,28 @@
+// Trouble with one thing must not hold up another: IPv4 and IPv6, for one, have firewall programs of their own.
+import type { Address } from '../model/address.ts';
+
+/** Does all of `works`; the first error is thrown once each had its turn. */
+export function inTurn(works: readonly (() => void)[]): void {
+  const errors: unknown[] = [];
+  for (const work of works) {
+    try {
+      work();
+    } catch (error) {
+      errors.push(error);
+    }
+  }
+  if (errors.length > 0) throw errors[0];
+}
+
+/** Does `work` for the items of each family in turn. Throws as `inTurn` does. */
+export function forEachFamily<T extends { readonly address: Address }>(
+  items: readonly T[],
+  work: (items: readonly T[]) => void,
+): void {
+  const families = Map.groupBy(items, (item) => item.address.family);
+  inTurn(
+    Array.from(families.values(), (own) => () => {
+      work(own);
+    }),
+  );
+}

@@ -1,0 +1,36 @@
+// Files of saved rules, where distributions keep what they load at boot.
+import { lstatSync } from 'node:fs';
+import type { SavedFile } from './orphans.ts';
+import type { Config } from '../config/config.ts';
+import { describeError } from '../model/errors.ts';
+import { optionalChainsOf } from '../firewall/select.ts';
+import { heldBy } from '../firewall/iptables/plan.ts';
+import { readSavedRules } from '../firewall/iptables/saved.ts';
+import { readRegularFile } from '../system/files.ts';
+
+export const SAVED_RULES: readonly string[] = [
+  '/etc/iptables/rules.v4',
+  '/etc/iptables/rules.v6',
+  '/etc/sysconfig/iptables',
+  '/etc/sysconfig/ip6tables',
+];
+
+const LARGEST_SAVED = 64 * 1024 * 1024;
+const WRITABLE_BY_OTHERS = 0o022;
+
+/** Only what root alone can write is evidence. A file that can't be read is said, and passed over. */
+export function readSavedFiles({ firewall }: Config, warn: (problem: string) => void): SavedFile[] {
+  return SAVED_RULES.flatMap((path) => {
+    const stats = lstatSync(path, { throwIfNoEntry: false });
+    if (stats?.isFile() !== true) return [];
+    if (stats.uid !== 0 || (stats.mode & WRITABLE_BY_OTHERS) !== 0) return [];
+    try {
+      const rules = readSavedRules(readRegularFile(path, LARGEST_SAVED).toString('utf8'));
+      const held = heldBy(rules, [...firewall.chains, ...optionalChainsOf(firewall)]);
+      return [{ path, savedMs: stats.mtimeMs, held }];
+    } catch (error) {
+      warn(`${path} can't be read: ${describeError(error)}`);
+      return [];
+    }
+  });
+}

@@ -1,0 +1,56 @@
+// Lengths of time as people write and read them.
+import { AppError } from '../../model/errors.ts';
+import { quote } from '../addresses.ts';
+
+const UNIT_SECONDS: Readonly<Record<string, number>> = {
+  s: 1,
+  m: 60,
+  h: 3600,
+  d: 86400,
+  w: 604800,
+};
+const PART = /([0-9]{1,10})([smhdw])/g;
+const WHOLE = /^(?:[0-9]{1,10}[smhdw])+$/;
+/** About 68 years: what the kernel and a person can both mean. */
+const LONGEST_SECONDS = 2 ** 31;
+
+/** `90m`, `1h30m`, `2d`, plain seconds, or `never`: seconds, null for ever; undefined when it is none of these. */
+export function parseDuration(text: string): number | null | undefined {
+  if (text === 'never') return null;
+  const seconds = /^[0-9]{1,10}$/.test(text) ? Number(text) : sumOfParts(text);
+  return seconds === undefined || seconds < 1 || seconds > LONGEST_SECONDS ? undefined : seconds;
+}
+
+/** What `--timeout` was given: seconds, or null for ever. Throws `USAGE` for what is no length of time. */
+export function readTimeout(text: string): number | null {
+  const seconds = parseDuration(text);
+  if (seconds !== undefined) return seconds;
+  throw new AppError(
+    'USAGE',
+    `--timeout ${quote(text)} is not a length of time: write for example 90m, 1h30m, 2d or never`,
+  );
+}
+
+function sumOfParts(text: string): number | undefined {
+  if (!WHOLE.test(text)) return undefined;
+  let seconds = 0;
+  for (const [, count, unit] of text.matchAll(PART)) {
+    seconds += Number(count) * (UNIT_SECONDS[unit ?? ''] ?? 0);
+  }
+  return seconds;
+}
+
+/** The largest unit and the one below it, where that is not nought: `1h 30m`, `2d`. */
+export function formatDuration(seconds: number): string {
+  const units = Object.entries(UNIT_SECONDS).toReversed();
+  const whole = Math.max(0, Math.round(seconds));
+  const first = units.findIndex(([, size]) => whole >= size);
+  if (first < 0) return '0s';
+  let rest = whole;
+  const parts = units.slice(first, first + 2).map(([unit, size]) => {
+    const count = Math.floor(rest / size);
+    rest -= count * size;
+    return count > 0 ? `${count}${unit}` : '';
+  });
+  return parts.filter((part) => part !== '').join(' ');
+}

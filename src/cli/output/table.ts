@@ -1,0 +1,110 @@
+// Tables for people: columns that fit the terminal, colours where there are any, and the same rows as CSV.
+import { printable } from '../../system/printable.ts';
+import type { Terminal } from '../session.ts';
+
+export interface Column<T> {
+  readonly heading: string;
+  readonly cell: (row: T) => string;
+  /** Numbers stand on the right. */
+  readonly align?: 'right';
+  /** May be cut when the terminal is too narrow; without this a cell is always whole. */
+  readonly cuttable?: true;
+  /** May go when that is not enough: the lowest number first. Without this a column always stays. */
+  readonly dispensable?: number;
+  readonly colour?: (row: T) => Colour | null;
+}
+
+export type Colour = 'red' | 'yellow' | 'green' | 'dim';
+
+const CODES: Readonly<Record<Colour, string>> = { red: '31', yellow: '33', green: '32', dim: '2' };
+const GAP = '  ';
+const NARROWEST_CUT = 8;
+
+/** Lines of a table, the heading first. */
+export function formatTable<T>(
+  columns: readonly Column<T>[],
+  rows: readonly T[],
+  terminal: Terminal,
+): string[] {
+  const cells = columns.map((column) => rows.map((row) => printable(column.cell(row))));
+  const natural = columns.map((column, index) => {
+    return Math.max(column.heading.length, ...(cells[index] ?? []).map(lengthOf));
+  });
+  const widths = fit(columns, natural, terminal.width);
+  const shown = columns.flatMap((column, index) => {
+    const width = widths[index] ?? null;
+    return width === null ? [] : [{ column, width, cells: cells[index] ?? [] }];
+  });
+  const heading = shown.map(({ column, width }) => pad(column.heading, width, column));
+  const body = rows.map((row, at) =>
+    shown.map(({ column, width, cells: own }) => {
+      return paint(pad(own[at] ?? '', width, column), column.colour?.(row) ?? null, terminal);
+    }),
+  );
+  return [heading, ...body].map((row) => row.join(GAP).trimEnd());
+}
+
+/** RFC 4180: quotes where they are needed, doubled inside. */
+export function formatCsv<T>(columns: readonly Column<T>[], rows: readonly T[]): string[] {
+  const heading = columns.map(({ heading }) => heading.toLowerCase().replaceAll(' ', '_'));
+  const body = rows.map((row) => columns.map((column) => printable(column.cell(row))));
+  return [heading, ...body].map((row) => row.map(quote).join(','));
+}
+
+export function paint(text: string, colour: Colour | null, { colours }: Terminal): string {
+  return colours && colour !== null ? `\u001b[${CODES[colour]}m${text}\u001b[0m` : text;
+}
+
+/** A spreadsheet takes a cell that begins so for a formula, and an attacker may have written it. */
+const FORMULA = /^[=+\-@]/;
+
+function quote(cell: string): string {
+  const harmless = FORMULA.test(cell) ? `'${cell}` : cell;
+  return /[",\r\n]/.test(harmless) ? `"${harmless.replaceAll('"', '""')}"` : harmless;
+}
+
+/** In characters as people count them: an emoji is one, whatever it takes to store. */
+function lengthOf(text: string): number {
+  return Array.from(text).length;
+}
+
+function pad<T>(text: string, width: number, column: Column<T>): string {
+  const characters = Array.from(text);
+  const cut = characters.length > width ? [...characters.slice(0, width - 1), '…'] : characters;
+  const blanks = ' '.repeat(Math.max(0, width - cut.length));
+  return column.align === 'right' ? blanks + cut.join('') : cut.join('') + blanks;
+}
+
+/** Widths that fit: what is too wide goes from the cuttable columns, then whole columns go (null). */
+function fit<T>(
+  columns: readonly Column<T>[],
+  natural: readonly number[],
+  available: number | null,
+): (number | null)[] {
+  const widths: (number | null)[] = [...natural];
+  if (available === null) return widths;
+  for (let index = columns.length - 1; index >= 0; index -= 1) {
+    if (columns[index]?.cuttable !== true) continue;
+    const width = widths[index] ?? 0;
+    const cut = Math.max(0, Math.min(totalOf(widths) - available, width - NARROWEST_CUT));
+    widths[index] = width - cut;
+  }
+  for (const index of inOrderOfDispensing(columns)) {
+    if (totalOf(widths) > available) widths[index] = null;
+  }
+  return widths;
+}
+
+function totalOf(widths: readonly (number | null)[]): number {
+  const shown = widths.filter((width) => width !== null);
+  return shown.reduce((sum, width) => sum + width + GAP.length, -GAP.length);
+}
+
+function inOrderOfDispensing<T>(columns: readonly Column<T>[]): number[] {
+  return columns
+    .flatMap(({ dispensable }, index) =>
+      dispensable === undefined ? [] : [{ dispensable, index }],
+    )
+    .sort((a, b) => a.dispensable - b.dispensable)
+    .map(({ index }) => index);
+}

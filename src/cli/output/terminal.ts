@@ -1,0 +1,24 @@
+// What the terminal of a person can do, found out once.
+import { openSync, readSync, writeSync } from 'node:fs';
+import { isatty, WriteStream } from 'node:tty';
+import type { Terminal } from '../session.ts';
+
+/** Colours only on a terminal that has them, and never against NO_COLOR (no-color.org). */
+export function inspectTerminal(environment: NodeJS.ProcessEnv): Terminal {
+  const output = isatty(1) ? new WriteStream(1) : null;
+  const wanted = (environment['NO_COLOR'] ?? '') === '' && environment['TERM'] !== 'dumb';
+  return {
+    // A serial line, or a terminal that a program made, may not know its width.
+    width: output !== null && output.columns > 0 ? output.columns : null,
+    colours: output !== null && wanted,
+    watchesErrors: isatty(2),
+    ask: isatty(0) && isatty(2) ? ask : null,
+  };
+}
+
+function ask(question: string): string {
+  writeSync(2, question);
+  const descriptor = openSync('/dev/tty', 'r');
+  const answer = Buffer.alloc(256);
+  return answer.toString('utf8', 0, readSync(descriptor, answer)).trim();
+}

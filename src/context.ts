@@ -1,0 +1,266 @@
+// Puts the parts together once for all doors: configuration, books, log, firewall, and who must never be blocked.
+import type { Address } from './model/address.ts';
+import { arrangeBackend, isFree } from './bans/select-backend.ts';
+import { followClock } from './bans/clock-shift.ts';
+import { forgetConnections } from './bans/connections.ts';
+import { expireDue } from './bans/expire.ts';
+import type { ProtectedEntry } from './policy/protected.ts';
+import { CHOSEN_FACT, MAKER_FACT, otherHolder, type MoveTools } from './bans/migrate.ts';
+import { finishInterrupted } from './bans/reconcile.ts';
+import type { Tools } from './bans/tools.ts';
+import { DEFAULT_CONFIG, type Config } from './config/config.ts';
+import { Diagnostics } from './diagnostics.ts';
+import { describeError, type AppError } from './model/errors.ts';
+import { createFirewall, type Firewall } from './firewall/apply.ts';
+import { chooseBackend, createBackend, type BackendName, type Choice } from './firewall/select.ts';
+import { planCut } from './firewall/conntrack.ts';
+import { createSwitchableFirewall, type SwitchableFirewall } from './firewall/switch.ts';
+import { readClock, steadyClock } from './system/clock.ts';
+import { readRegularFile } from './system/files.ts';
+import { step } from './system/fault.ts';
+import { findProgram, run, type Command } from './system/exec.ts';
+import { isServiceActive } from './system/services.ts';
+import { deadlineIn, sleep, type Deadline } from './system/wait.ts';
+import { LARGEST_ZONE_FILE, readHostZone } from './system/zone.ts';
+import { releaseWriterLock, takeWriterLock } from './state/lock.ts';
+import { Store } from './state/store.ts';
+import type { AgentSettings, ConfiguredTimeout } from './wazuh/agent-config.ts';
+import { LogAnnouncer } from './wazuh/announcer.ts';
+import type { Place } from './wazuh/home.ts';
+import type { LogFormat } from './wazuh/response-log.ts';
+import { readConfig, readSettings, readTimeouts } from './agent-files.ts';
+import { collectProtected } from './policy/collect.ts';
+
+export const STATE_DIRECTORY = '/var/lib/firewall-drop';
+const LOCK_DIRECTORY = '/run/firewall-drop';
+/** Nobody types a command and waits longer than this for it. */
+const PATIENCE_SECONDS = 600;
+
+export interface ContextOptions {
+  readonly place: Place;
+  /** A person who watches may wait and is told of trouble; execd may not be made to wait and listens to nothing. */
+  readonly interactive: boolean;
+  /** Hears of trouble that stops nothing; our own log has it in any case. */
+  readonly onTrouble: (message: string) => void;
+  /** Nothing is written: neither books nor logs. */
+  readonly readOnly?: boolean;
+  /** Hears how far long work has come. */
+  readonly onProgress?: (done: number, total: number) => void;
+}
+
+/** Everything a door needs. What costs something is found out when first asked for. */
+export interface Context extends Tools {
+  readonly place: Place;
+  readonly config: Config;
+  readonly diagnostics: Diagnostics;
+  readonly announcer: LogAnnouncer;
+  readonly deadline: Deadline;
+  /** From ar.conf of the agent in whose home we are. */
+  timeouts(): readonly ConfiguredTimeout[];
+  /** From ossec.conf of the same. */
+  settings(): AgentSettings;
+  protectedEntries(): readonly ProtectedEntry[];
+  /** Null when the writer lock was taken, otherwise why not. */
+  lock(): AppError | null;
+  readonly firewall: SwitchableFirewall;
+  readonly isInstalled: (program: string) => boolean;
+  /** What `cutConnections` would run; nothing where that is not wished. */
+  planCuts(addresses: readonly Address[]): Command[];
+  /** Which backend is in use, and which is to be. */
+  choice(): Choice;
+  /** Before the work at hand: follows the clock and finishes what an earlier run left. Trouble is said, not thrown. */
+  settle(): void;
+  /** Moves what is blocked where it is to be, with so many more about to come. Trouble is said, not thrown. */
+  arrange(coming?: number): void;
+  /** After it: releases what is due, and arranges. Trouble is said, not thrown. */
+  expire(): void;
+  /** For a process that stays: lets go of lock and books. */
+  close(): void;
+}
+
+export function createContext({
+  place,
+  interactive,
+  onTrouble,
+  onProgress,
+  readOnly = false,
+}: ContextOptions): Context {
+  let config = DEFAULT_CONFIG;
+  const diagnostics = new Diagnostics({
+    path: `${place.home}/logs/firewall-drop.log`,
+    program: place.name,
+    level: () => config.log.level,
+  });
+  const warn = (message: string): void => {
+    if (!readOnly) diagnostics.error(message);
+    onTrouble(message);
+  };
+  const directory = readOnly ? null : STATE_DIRECTORY;
+  const store = new Store({ directory, mayRepair: false, nowMs: Date.now() }, warn);
+  config = readConfig({ store, warn });
+  const totalSeconds = interactive ? PATIENCE_SECONDS : config.limits.totalSeconds;
+  // The time that start-up took is execd's time as well; a person's process may be old and open its second context.
+  const spentSeconds = interactive ? 0 : process.uptime();
+  const deadline = deadlineIn((totalSeconds - spentSeconds) * 1000);
+  const announcer = new LogAnnouncer({
+    home: place.home,
+    format: once(() => logFormat(place, config)),
+    now: Date.now,
+    onTrouble: (error) => {
+      warn(error.message);
+    },
+  });
+  const choice = (): Choice => choose(config, store);
+  const openBackend = (name: BackendName): Firewall => openFirewall(config, name, store, deadline);
+  const firewall = createSwitchableFirewall(openBackend, choice().name);
+  // A clock that is set during a run is followed by the next one: half of this run's times would be by the new one.
+  const now = steadyClock();
+  const tools: Tools = {
+    store,
+    firewall,
+    announcer,
+    now,
+    warn,
+    cutConnections: (addresses) => {
+      const { killConnections, programTimeoutSeconds } = config.firewall;
+      const cutting = { store, warn, isInstalled, run, deadline, programTimeoutSeconds };
+      if (killConnections) forgetConnections(addresses, cutting);
+    },
+    onProgress: onProgress ?? (() => undefined),
+  };
+  const moveTools: MoveTools = { ...tools, firewall, isInstalled };
+  /** Only who has the lock moves anything. */
+  let locked = false;
+  const arrange = (coming = 0): void => {
+    if (!locked) return;
+    attempt('what is blocked could not be moved to another backend', tools, () => {
+      arrangeBackend(
+        {
+          choice: choice(),
+          promoteAt: config.firewall.promoteAt,
+          losesRules: isServiceActive('firewalld'),
+          coming,
+          deadline: interactive ? null : deadline,
+          tell: (message) => {
+            diagnostics.warn(message);
+          },
+        },
+        moveTools,
+      );
+    });
+  };
+  const settings = once(() => readSettings(place.home, tools));
+  return {
+    ...tools,
+    place,
+    config,
+    diagnostics,
+    announcer,
+    deadline,
+    settings,
+    timeouts: once(() => readTimeouts(place.home, tools)),
+    protectedEntries: once(() => {
+      return collectProtected({ config, settings, store, warn, refreshNames: interactive });
+    }),
+    firewall,
+    isInstalled,
+    planCuts: (addresses) => (config.firewall.killConnections ? planCut(addresses) : []),
+    choice,
+    lock: () => {
+      const trouble = takeLock(store, config, deadline);
+      locked = trouble === null;
+      // Whoever had the lock before may have moved everything meanwhile.
+      if (locked) store.rereadMetadata();
+      const { name } = choice();
+      firewall.use(name, otherHolder(name, moveTools));
+      return trouble;
+    },
+    settle: () => {
+      step('settle: begun');
+      if (!store.metadata(MAKER_FACT)) store.setMetadata(MAKER_FACT, firewall.backendName);
+      followClock(store, readClock(now()));
+      step('settle: clock followed');
+      // An alert comes first, and what can be had for nothing before it.
+      if (interactive || isFree(choice(), firewall, store)) arrange();
+      attempt('what an earlier run began could not be finished', tools, finishInterrupted);
+      step('settle: done');
+    },
+    arrange,
+    expire: () => {
+      attempt('blocks whose time is over could not be released', tools, expireDue);
+      arrange();
+      store.flush();
+      step('expire: done');
+    },
+    close: () => {
+      store.close();
+      diagnostics.close();
+      releaseWriterLock();
+    },
+  };
+}
+
+function once<T>(find: () => T): () => T {
+  let found: { readonly value: T } | null = null;
+  return () => (found ??= { value: find() }).value;
+}
+
+function attempt(what: string, tools: Tools, work: (tools: Tools) => void): void {
+  try {
+    work(tools);
+  } catch (error) {
+    tools.warn(`${what}: ${describeError(error)}`);
+  }
+}
+
+function takeLock(store: Store, config: Config, deadline: Deadline): AppError | null {
+  const waitMs = Math.min(config.limits.lockWaitSeconds * 1000, deadline.remainingMs());
+  const trouble = takeWriterLock(LOCK_DIRECTORY, waitMs);
+  if (trouble === null) store.allowRepair();
+  return trouble;
+}
+
+function isInstalled(program: string): boolean {
+  return findProgram(program) !== null;
+}
+
+function choose({ firewall }: Config, store: Store): Choice {
+  return chooseBackend(firewall, {
+    maker: store.metadata(MAKER_FACT),
+    chosen: store.metadata(CHOSEN_FACT),
+    hasBans: () => store.count() > 0,
+    isInstalled,
+  });
+}
+
+function openFirewall(
+  { firewall }: Config,
+  name: BackendName,
+  store: Store,
+  deadline: Deadline,
+): Firewall {
+  return createFirewall({
+    backend: createBackend(name, firewall),
+    run,
+    sleep,
+    deadline,
+    programTimeoutSeconds: firewall.programTimeoutSeconds,
+    extras: (family) => (store.metadataJson(`extras ${family}`) ?? []) as string[],
+    noteExtras: (family, extras) => {
+      store.setMetadata(`extras ${family}`, JSON.stringify(extras));
+    },
+  });
+}
+
+function logFormat({ home, name }: Place, { log }: Config): LogFormat {
+  return {
+    kind: log.format,
+    home,
+    name,
+    programName: log.programName ?? (name.endsWith('.sh') ? name : `${name}.sh`),
+    zone: readHostZone({
+      tz: process.env['TZ'],
+      readFile: (path) => readRegularFile(path, LARGEST_ZONE_FILE),
+    }),
+  };
+}

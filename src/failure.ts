@@ -1,0 +1,26 @@
+// What a failure leaves behind: a line on standard error, and an exit status.
+import { AppError, describeError } from './model/errors.ts';
+import { writeInTime } from './system/stdin.ts';
+import { printable } from './system/printable.ts';
+import { deadlineIn } from './system/wait.ts';
+
+/** An error that is not ours is a mistake of ours (sysexits: EX_SOFTWARE). */
+const UNEXPECTED = 70;
+
+/** Who started us: execd listens to nothing here, so that no full pipe may hold it up; a person may read slowly. */
+export type Listener = 'execd' | 'person';
+const PATIENCE_MS: Readonly<Record<Listener, number>> = { execd: 0, person: Infinity };
+
+export function complain(message: string, listener: Listener): void {
+  try {
+    writeInTime(2, `firewall-drop: ${printable(message)}\n`, deadlineIn(PATIENCE_MS[listener]));
+  } catch {
+    // Nobody holds the other end, or reads there.
+  }
+}
+
+/** Says what went wrong, and gives the status to end with. */
+export function exitStatusOf(error: unknown, listener: Listener): number {
+  complain(describeError(error), listener);
+  return error instanceof AppError ? error.exitStatus : UNEXPECTED;
+}

@@ -1,0 +1,105 @@
+// Plain iptables rules: `-s ADDRESS -j DROP`, first in INPUT and FORWARD, and in DOCKER-USER where it exists.
+import { parseBlock, withPrefix, type Address } from '../../model/address.ts';
+import type { Backend, Snapshot, Change, HeldAddress, Rule, View } from '../backend.ts';
+import {
+  editRules,
+  editsFor,
+  extrasOf,
+  listRules,
+  readChains,
+  readRules,
+  type ChainRules,
+  type IptablesOptions,
+  type RuleWish,
+} from './rules.ts';
+
+export type { IptablesOptions } from './rules.ts';
+
+/** A rule of ours is known by the canonical text of its address. */
+export interface IptablesView extends View {
+  readonly chains: ChainRules;
+}
+
+/**
+ * iptables-nft walks past every rule that the same command has removed already, so many at once take the square of their
+ * number; and it walks from the chain's head, where the newest blocks are.
+ */
+export const MOST_PLAIN_AT_ONCE = 1000;
+
+const PLAIN_DROP = /^-s (\S+) -j DROP$/;
+
+export function createIptables(options: IptablesOptions): Backend<IptablesView> {
+  const ours = [...options.chains, ...options.optionalChains];
+  return {
+    name: 'iptables',
+    mostReleases: MOST_PLAIN_AT_ONCE,
+    inspect: (family) => editRules(family, options, []),
+    read(output) {
+      const chains = readChains(output, options, droppedSource);
+      return { chains, extras: extrasOf(chains, options) };
+    },
+    expect: (changes, extras) => {
+      return viewOf([...options.chains, ...extras], changes, 'released', extras);
+    },
+    plan(family, view, changes) {
+      const edits = editsFor(view.chains, options, changes.map(wishOf));
+      return edits.length === 0 ? null : editRules(family, options, edits);
+    },
+    simulate: (view, _command, changes) =>
+      viewOf([...options.chains, ...view.extras], changes, 'blocked', view.extras),
+    snapshot: (family) => listRules(family, options),
+    readSnapshot: (output) => readSnapshot(output, ours),
+  };
+}
+
+/** The rule of one address: what runbooks and `iptables -D` expect. */
+export function wishOf({ address, to }: Change): RuleWish {
+  return {
+    key: address.text,
+    spec: `-s ${withPrefix(address)} -j DROP`,
+    wanted: to === 'blocked',
+  };
+}
+
+/** The address that a plain rule drops; null for any other rule. */
+export function droppedSource(spec: string): string | null {
+  return droppedAddress(spec)?.text ?? null;
+}
+
+function droppedAddress(spec: string): Address | null {
+  const source = PLAIN_DROP.exec(spec)?.[1];
+  return source === undefined ? null : parseBlock(source);
+}
+
+function readSnapshot(output: string, ours: readonly string[]): Snapshot {
+  const { rules, policies } = readRules(output);
+  return { held: heldBy(rules, ours), rules, policies };
+}
+
+/** What the plain rules of some chains hold. */
+export function heldBy(rules: readonly Rule[], ours: readonly string[]): Map<string, HeldAddress> {
+  const held = new Map<string, HeldAddress>();
+  for (const { chain, spec, packets, bytes } of rules) {
+    const address = ours.includes(chain) ? droppedAddress(spec) : null;
+    if (address === null) continue;
+    const known = held.get(address.text) ?? { address, chains: [], packets: 0, bytes: 0 };
+    held.set(address.text, {
+      address,
+      chains: [...known.chains, chain],
+      packets: known.packets + packets,
+      bytes: known.bytes + bytes,
+    });
+  }
+  return held;
+}
+
+/** A kernel that holds the rules of those changes that go one way, and no others. */
+function viewOf(
+  chains: readonly string[],
+  changes: readonly Change[],
+  held: Change['to'],
+  extras: readonly string[],
+): IptablesView {
+  const keys = changes.filter(({ to }) => to === held).map(({ address }) => address.text);
+  return { chains: new Map(chains.map((chain) => [chain, keys])), extras };
+}

@@ -1,0 +1,163 @@
+// Rules at the head of our chains of the filter table, whatever they drop: read from a listing, and edited by a restore.
+//
+// A restore may hold several tables' worth of input. Ours holds two: the change, which is committed atomically, and an
+// empty change of the same table with a listing, which prints what the kernel holds after the commit. One process so
+// both changes and verifies, with nft and legacy alike.
+import type { Family } from '../../model/address.ts';
+import { AppError } from '../../model/errors.ts';
+import type { Command } from '../../system/exec.ts';
+import type { Rule } from '../backend.ts';
+
+export interface IptablesOptions {
+  /** Which program: the distribution's choice, or one of the two by name. */
+  readonly variant: 'auto' | 'nft' | 'legacy';
+  /** Chains that must exist. */
+  readonly chains: readonly string[];
+  /** Chains that get our rules only where they exist. */
+  readonly optionalChains: readonly string[];
+  /** How long the program may wait for the xtables lock. */
+  readonly lockWaitSeconds: number;
+}
+
+/**
+ * The rules of each of our chains, in order: the key of a rule that is ours, or null for any other rule. A chain that is
+ * not a key does not exist.
+ */
+export type ChainRules = ReadonlyMap<string, readonly (string | null)[]>;
+
+/** A rule that shall stand first, once, in each of our chains; or in none of them. */
+export interface RuleWish {
+  /** What `readChains` calls it. */
+  readonly key: string;
+  /** Matches and target, as iptables-restore reads them. */
+  readonly spec: string;
+  readonly wanted: boolean;
+}
+
+const CHAIN_LINE = /^-[PN] (\S+)/;
+const RULE_LINE = /^-A (\S+) (.+)$/;
+
+/** A command that makes the edits, and prints what the kernel holds after them. */
+export function editRules(
+  family: Family,
+  options: IptablesOptions,
+  edits: readonly string[],
+): Command {
+  const change = edits.length === 0 ? [] : ['*filter', ...edits, 'COMMIT'];
+  return {
+    program: iptablesProgram(family, options, 'restore'),
+    args: ['-w', String(options.lockWaitSeconds), '--noflush'],
+    input: [...change, '*filter', '-S', 'COMMIT', ''].join('\n'),
+  };
+}
+
+/** A command that prints every rule of the filter table with its counters. */
+export function listRules(family: Family, options: IptablesOptions): Command {
+  return {
+    program: iptablesProgram(family, options, 'save'),
+    args: ['-c', '-t', 'filter'],
+    input: '',
+  };
+}
+
+function iptablesProgram(
+  family: Family,
+  { variant }: IptablesOptions,
+  task: 'restore' | 'save',
+): string {
+  const base = family === 4 ? 'iptables' : 'ip6tables';
+  return variant === 'auto' ? `${base}-${task}` : `${base}-${variant}-${task}`;
+}
+
+/** Throws `FIREWALL` for what is no listing: no chain at all is no proof of anything. */
+export function readChains(
+  output: string,
+  { chains: required, optionalChains }: IptablesOptions,
+  keyOf: (spec: string) => string | null,
+): ChainRules {
+  const ours = [...required, ...optionalChains];
+  const chains = new Map<string, (string | null)[]>();
+  let listed = false;
+  for (const line of output.split('\n')) {
+    const chain = CHAIN_LINE.exec(line)?.[1];
+    listed ||= chain !== undefined;
+    if (chain !== undefined && ours.includes(chain)) chains.set(chain, []);
+    const rule = RULE_LINE.exec(line);
+    if (rule !== null) chains.get(rule[1] ?? '')?.push(keyOf(rule[2] ?? ''));
+  }
+  if (!listed) throw new AppError('FIREWALL', 'the listing of the filter table has no chain');
+  return chains;
+}
+
+export function extrasOf(chains: ChainRules, { optionalChains }: IptablesOptions): string[] {
+  return optionalChains.filter((chain) => chains.has(chain));
+}
+
+/** The edits that bring all of our chains to the wishes; none where they are as wished. */
+export function editsFor(
+  chains: ChainRules,
+  { chains: required, optionalChains }: IptablesOptions,
+  wishes: readonly RuleWish[],
+): string[] {
+  const present = optionalChains.filter((chain) => chains.has(chain));
+  return [...required, ...present].flatMap((chain) =>
+    editsOf(chain, chains.get(chain) ?? [], wishes),
+  );
+}
+
+function editsOf(
+  chain: string,
+  rules: readonly (string | null)[],
+  wishes: readonly RuleWish[],
+): string[] {
+  const places = placesOf(rules);
+  const foreign = rules.indexOf(null);
+  const removals: { readonly first: number; readonly edits: readonly string[] }[] = [];
+  const insertions: string[] = [];
+  for (const { key, spec, wanted } of wishes) {
+    const { count, first } = places.get(key) ?? { count: 0, first: 0 };
+    // Nothing that accepts the packet may be asked earlier: before ours stand only drops of ours.
+    const isFirst = foreign < 0 || first < foreign;
+    if (wanted && count === 1 && isFirst) continue;
+    if (count > 0)
+      removals.push({ first, edits: Array<string>(count).fill(`-D ${chain} ${spec}`) });
+    if (wanted) insertions.push(`-I ${chain} 1 ${spec}`);
+  }
+  // iptables looks for each rule from the chain's head: in the chain's order it finds the next one at once.
+  removals.sort((a, b) => a.first - b.first);
+  return [...removals.flatMap(({ edits }) => edits), ...insertions];
+}
+
+/** Looked up once a chain, since a list of wishes may be as long as the chain. */
+function placesOf(
+  rules: readonly (string | null)[],
+): Map<string, { readonly count: number; readonly first: number }> {
+  const places = new Map<string, { count: number; first: number }>();
+  rules.forEach((key, index) => {
+    if (key === null) return;
+    const known = places.get(key);
+    if (known === undefined) places.set(key, { count: 1, first: index });
+    else known.count += 1;
+  });
+  return places;
+}
+
+const POLICY_LINE = /^:(\S+) (\S+)/;
+const COUNTED_RULE_LINE = /^\[([0-9]+):([0-9]+)\] -A (\S+) (.+)$/;
+
+/** Reads what `listRules` prints. */
+export function readRules(output: string): {
+  readonly rules: readonly Rule[];
+  readonly policies: ReadonlyMap<string, string>;
+} {
+  const policies = new Map<string, string>();
+  const rules: Rule[] = [];
+  for (const line of output.split('\n')) {
+    const policy = POLICY_LINE.exec(line);
+    if (policy !== null) policies.set(policy[1] ?? '', policy[2] ?? '');
+    const [, packets, bytes, chain, spec] = COUNTED_RULE_LINE.exec(line) ?? [];
+    if (chain === undefined || spec === undefined) continue;
+    rules.push({ chain, spec, packets: Number(packets), bytes: Number(bytes) });
+  }
+  return { rules, policies };
+}

@@ -1,0 +1,116 @@
+// Which backend tells the kernel.
+import type { Backend } from './backend.ts';
+import { createIpset } from './ipset/plan.ts';
+import { createIptables } from './iptables/plan.ts';
+import { createNftables } from './nftables/plan.ts';
+
+export type BackendName = 'iptables' | 'ipset' | 'nftables';
+
+/** What the configuration says of the firewall. */
+export interface FirewallConfig {
+  readonly backend: 'auto' | BackendName;
+  readonly variant: 'auto' | 'nft' | 'legacy';
+  readonly chains: readonly string[];
+  readonly docker: boolean;
+  readonly lockWaitSeconds: number;
+  readonly setName: string;
+  /** `auto` moves more bans than this into sets. */
+  readonly promoteAt: number;
+  readonly maxEntries: number;
+}
+
+export interface Choice {
+  /** What tells the kernel now. */
+  readonly name: BackendName;
+  /** What is to hold all that is blocked; another one than `name` where a move is due. */
+  readonly wanted: BackendName;
+  /** Who says so: the configuration, a person with `backend use`, or what `auto` finds on this host. */
+  readonly by: 'config' | 'person' | 'auto';
+}
+
+export interface Situation {
+  /** The backend that holds what the books have; null: nobody noted one. */
+  readonly maker: string | null;
+  /** What a person chose last with `backend use`; null: nothing. */
+  readonly chosen: string | null;
+  /** Asked only where nobody noted a maker, and by `auto`. */
+  readonly hasBans: () => boolean;
+  readonly isInstalled: (program: string) => boolean;
+}
+
+/**
+ * Only the backend that made a block can release it, so the one that holds what is blocked stays in use until all of it
+ * was moved. `auto` moves nothing back: sets stay until everything is released.
+ */
+export function chooseBackend({ backend }: FirewallConfig, situation: Situation): Choice {
+  const maker = backendNamed(situation.maker);
+  const chosen = backendNamed(situation.chosen);
+  if (backend !== 'auto') return choice(backend, 'config', maker, situation);
+  if (chosen !== null) return choice(chosen, 'person', maker, situation);
+  const usable = maker === null ? null : stillUsable(maker, situation);
+  return choice(usable ?? firstChoice(situation.isInstalled), 'auto', maker, situation);
+}
+
+function choice(
+  wanted: BackendName,
+  by: Choice['by'],
+  maker: BackendName | null,
+  { hasBans }: Situation,
+): Choice {
+  // Books that are older than the choice of a backend are those of plain rules.
+  return { name: maker ?? (hasBans() ? 'iptables' : wanted), wanted, by };
+}
+
+/** A tool may have been removed from the host; with nothing blocked, another one does as well. */
+function stillUsable(maker: BackendName, { hasBans, isInstalled }: Situation): BackendName | null {
+  return PROGRAMS[maker].every(isInstalled) || hasBans() ? maker : null;
+}
+
+/** Plain rules, which runbooks expect; and a table of our own where there are no iptables at all. */
+export function firstChoice(isInstalled: Situation['isInstalled']): BackendName {
+  return !isBackendInstalled('iptables', isInstalled) && isBackendInstalled('nftables', isInstalled)
+    ? 'nftables'
+    : 'iptables';
+}
+
+/** The sets that `auto` may move bans into, the best first. */
+export function setBackends(isInstalled: (program: string) => boolean): BackendName[] {
+  return (['ipset', 'nftables'] as const).filter((name) => isBackendInstalled(name, isInstalled));
+}
+
+export function isBackendInstalled(
+  name: BackendName,
+  isInstalled: (program: string) => boolean,
+): boolean {
+  return PROGRAMS[name].every(isInstalled);
+}
+
+/** What a backend can't do without. */
+export const PROGRAMS: Readonly<Record<BackendName, readonly string[]>> = {
+  iptables: ['iptables-restore'],
+  ipset: ['ipset', 'iptables-restore'],
+  nftables: ['nft'],
+};
+
+export function backendNamed(name: string | null): BackendName | null {
+  return BACKEND_NAMES.find((known) => known === name) ?? null;
+}
+
+export const BACKEND_NAMES: readonly BackendName[] = ['iptables', 'ipset', 'nftables'];
+
+export function createBackend(name: BackendName, config: FirewallConfig): Backend {
+  const options = { ...config, optionalChains: optionalChainsOf(config) };
+  switch (name) {
+    case 'iptables':
+      return createIptables(options);
+    case 'ipset':
+      return createIpset(options);
+    case 'nftables':
+      return createNftables(options);
+  }
+}
+
+/** Chains that get our rules only where they exist. */
+export function optionalChainsOf({ docker }: FirewallConfig): readonly string[] {
+  return docker ? ['DOCKER-USER'] : [];
+}

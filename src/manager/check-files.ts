@@ -1,0 +1,223 @@
+// `config check` behind its words: finds the files, reads what surrounds them, and puts every diagnosis beside its line.
+import { readdirSync } from 'node:fs';
+import { basename, join, resolve } from 'node:path';
+import { AppError, describeError } from '../model/errors.ts';
+import { readRegularFile } from '../system/files.ts';
+import { printable } from '../system/printable.ts';
+import { checkArConf } from './ar-conf.ts';
+import { diagnose, type Diagnosis } from './diagnosis.ts';
+import { checkOssecConf, type ExecutableTrouble, type Surroundings } from './ossec-conf.ts';
+import { checkRules, knownRulesOf, rulesOf, SHIPPED_RULES } from './rules.ts';
+import { placesIn, readXml, type XmlDocument, type XmlMistake } from './xml.ts';
+import { isWritableByOthers, lstatOrNull, modeText, statOrNull } from '../cli/files.ts';
+
+export interface Finding extends Diagnosis {
+  readonly file: string;
+  /** The whole line, as it stands in the file. */
+  readonly source: string;
+}
+
+interface CheckedFile {
+  readonly path: string;
+  readonly text: string;
+  /** Null for what is no XML. */
+  readonly document: XmlDocument | null;
+  readonly damage: Diagnosis | null;
+}
+
+const LARGEST_FILE = 4 * 1024 * 1024;
+const USUAL_PLACES = [
+  'etc/ossec.conf',
+  'etc/shared/ar.conf',
+  'etc/shared/agent.conf',
+  'etc/rules/local_rules.xml',
+  'rules/local_rules.xml',
+];
+
+/** The files of a home that are there. Throws `BAD_DATA` when none is. */
+export function usualFiles(home: string): string[] {
+  const found = presentFiles(home);
+  if (found.length > 0) return found;
+  throw new AppError('BAD_DATA', `${home} has none of ${USUAL_PLACES.join(', ')}: name a file`);
+}
+
+/** The same, and none where none is. */
+export function presentFiles(home: string): string[] {
+  return USUAL_PLACES.map((place) => join(home, place)).filter(exists);
+}
+
+function exists(path: string): boolean {
+  try {
+    return lstatOrNull(path) !== null;
+  } catch (error) {
+    throw new AppError('BAD_DATA', `${path} can't be read: ${describeError(error)}`, error);
+  }
+}
+
+/** All files are judged together: rules of one decide about another. Throws `BAD_DATA` for one that can't be read. */
+export function checkFiles(
+  paths: readonly string[],
+  dialect: Surroundings['dialect'],
+): readonly Finding[] {
+  const files = paths.map(readChecked);
+  return files.flatMap((file) => {
+    const lines = file.text.split('\n');
+    return judge(file, files, dialect).map((diagnosis) => ({
+      ...diagnosis,
+      file: file.path,
+      source: (lines[diagnosis.line - 1] ?? '').replace(/\r$/, ''),
+    }));
+  });
+}
+
+function readChecked(path: string): CheckedFile {
+  let bytes: Buffer;
+  try {
+    bytes = readRegularFile(path, LARGEST_FILE);
+  } catch (error) {
+    throw new AppError('BAD_DATA', `${path} can't be read: ${describeError(error)}`, error);
+  }
+  const text = bytes.toString('utf8');
+  const isXml = basename(path) !== 'ar.conf';
+  return { path, text, document: isXml ? readXml(text) : null, damage: findDamage(bytes, text) };
+}
+
+/** What no parser of XML complains about in the right words. */
+function findDamage(bytes: Buffer, text: string): Diagnosis | null {
+  if (text.startsWith('\ufeff')) {
+    const cause = 'the file begins with a byte order mark, which editors on Windows add';
+    const fix = "save it as UTF-8 without BOM, or: sed -i '1s/^\\xef\\xbb\\xbf//' FILE";
+    return diagnose('error', { line: 1, column: 1 }, cause, fix);
+  }
+  const at = text.indexOf('\ufffd');
+  if (at < 0 || bytes.equals(Buffer.from(text))) return null;
+  const cause = 'here is a byte that is no UTF-8: the file was saved in another encoding';
+  return diagnose(
+    'error',
+    placesIn(text)(at),
+    cause,
+    'save it as UTF-8, or type the character anew',
+  );
+}
+
+function judge(
+  file: CheckedFile,
+  files: readonly CheckedFile[],
+  dialect: Surroundings['dialect'],
+): Diagnosis[] {
+  const home = homeOf(file.path);
+  const inspect = (name: string): ExecutableTrouble | null => {
+    return home === null ? null : inspectExecutable(home, name);
+  };
+  const damage = file.damage === null ? [] : [file.damage];
+  if (file.document === null) return [...damage, ...checkArConf(file.text, inspect)];
+  const { mistakes, roots } = file.document;
+  if (mistakes.length > 0) return [...damage, ...tellMistakes(mistakes)];
+  const known = ['ossec_config', 'agent_config', 'group', 'rule', 'var'];
+  // A group that sets nothing may have an empty one.
+  const mayBeEmpty = basename(file.path) === 'agent.conf' && roots.length === 0;
+  if (!mayBeEmpty && !roots.some(({ name }) => known.includes(name))) {
+    const cause = 'here is neither <ossec_config> nor a <group> of rules';
+    const fix = 'name an ossec.conf, a file of rules, or an ar.conf';
+    return [...damage, diagnose('error', { line: 1, column: 1 }, cause, fix)];
+  }
+  const isLocal = !/[/]ruleset[/]/.test(resolve(file.path));
+  return [
+    ...damage,
+    ...checkOssecConf(file.document, {
+      dialect,
+      ...knowRules(home, files),
+      inspectExecutable: inspect,
+      otherFiles: files.flatMap(({ path, document }) => {
+        return document === null || path === file.path ? [] : [{ path, document }];
+      }),
+    }),
+    ...(isLocal ? checkRules(file.document) : []),
+  ];
+}
+
+/** What was told is mended first: then it is less. */
+const MOST_MISTAKES = 50;
+
+function tellMistakes(mistakes: readonly XmlMistake[]): Diagnosis[] {
+  const told = mistakes.slice(0, MOST_MISTAKES).map((mistake) => {
+    return diagnose('error', mistake, mistake.cause, mistake.fix);
+  });
+  const next = mistakes[MOST_MISTAKES];
+  if (next === undefined) return told;
+  const cause = 'from here on further mistakes are not told';
+  return [...told, diagnose('error', next, cause, 'mend those above, and check again')];
+}
+
+/** The home that a file lies in by its path, when there are executables in it. */
+function homeOf(path: string): string | null {
+  const etc = /^(.*)\/etc\/(?:shared\/)?[^/]+$/.exec(resolve(path));
+  const home = etc?.[1] ?? null;
+  return home !== null && exists(join(home, 'active-response/bin')) ? home : null;
+}
+
+const EXECUTABLE_BY_OWNER = 0o100;
+
+function inspectExecutable(home: string, name: string): ExecutableTrouble | null {
+  // Windows agents have these.
+  if (name === '' || name.includes('/') || /\.(?:exe|cmd|bat|ps1)$/i.test(name)) return null;
+  const path = join(home, 'active-response/bin', name);
+  const stats = statOrNull(path);
+  if (stats === null) {
+    const cause = `${path} does not exist on this host`;
+    return { severity: 'warning', cause, fix: 'install it on every agent that is to run it' };
+  }
+  const good = stats.isFile() && stats.uid === 0 && (stats.mode & EXECUTABLE_BY_OWNER) !== 0;
+  if (good && !isWritableByOthers(stats)) return null;
+  const cause = `${path} must be root's, executable, and writable by nobody else; it has owner ${stats.uid} and mode ${modeText(stats)}`;
+  return { severity: 'error', cause, fix: `chown root:wazuh ${path} && chmod 750 ${path}` };
+}
+
+/** Below it are the shipped rules: whether one exists is known only where their files are. */
+const FIRST_LOCAL_RULE = 100_000;
+
+function knowRules(
+  home: string | null,
+  files: readonly CheckedFile[],
+): Pick<Surroundings, 'rules' | 'knowsRule'> {
+  const shipped = home === null ? [] : rulesIn(join(home, 'ruleset/rules'));
+  const local = home === null ? [] : rulesIn(join(home, 'etc/rules'));
+  const given = files.flatMap(({ document }) => (document === null ? [] : [document]));
+  const all = [...shipped, ...local, ...given];
+  const rules = new Map([
+    ...SHIPPED_RULES,
+    ...all.flatMap((document) => [...knownRulesOf(document)]),
+  ]);
+  const hasShipped = shipped.some((document) => rulesOf(document).length > 0);
+  const hasLocal = [...local, ...given].some((document) => rulesOf(document).length > 0);
+  return {
+    rules,
+    knowsRule: (id) => (id < FIRST_LOCAL_RULE ? hasShipped : hasLocal),
+  };
+}
+
+function rulesIn(directory: string): XmlDocument[] {
+  if (!exists(directory)) return [];
+  return readdirSync(directory)
+    .filter((name) => name.endsWith('.xml'))
+    .sort()
+    .map((name) => readXml(readRegularFile(join(directory, name), LARGEST_FILE).toString('utf8')));
+}
+
+const LONGEST_SOURCE = 100;
+const BEFORE_CARET = 60;
+
+/** The place, the cause, the line with a caret, and the fix; no terminal obeys what a file says. */
+export function formatFinding(finding: Finding): string[] {
+  const { file, line, column, severity, cause, fix, source } = finding;
+  const start = column > LONGEST_SOURCE - 10 ? column - 1 - BEFORE_CARET : 0;
+  const window = source.slice(start, start + LONGEST_SOURCE).replaceAll('\t', ' ');
+  const gutter = `${line} | `;
+  const before = printable(window.slice(0, column - 1 - start)).length;
+  return [
+    `${printable(file)}:${line}:${column}: ${severity}: ${printable(cause)}`,
+    `  ${gutter}${printable(window)}`,
+    `  ${' '.repeat(gutter.length + before)}^`,
+    `  fix: ${printable(fix)}`,
+  ];
+}

@@ -1,0 +1,80 @@
+// What a ban is: an address that stays blocked while any of its holds lives.
+import type { Address } from './address.ts';
+
+/** Who asked for a block; one hold each. */
+export type Origin = 'wazuh' | 'ossec' | 'manual' | 'repeat';
+export const ORIGINS: readonly Origin[] = ['wazuh', 'ossec', 'manual', 'repeat'];
+
+/** Which alert a line in the log speaks of, in the shapes that the rule engines decode. */
+export interface AlertRef {
+  /** `digits.digits`: the alert's id, or the time of the action where there was no alert. */
+  readonly alertId: string;
+  /** Digits; `0` where there was no rule. */
+  readonly ruleId: string;
+}
+
+export interface Hold {
+  readonly origin: Origin;
+  readonly addedMs: number;
+  /** How long was asked for, in seconds; null: until somebody releases it. */
+  readonly timeoutSeconds: number | null;
+  /** Unix time in milliseconds; null exactly when `timeoutSeconds` is. */
+  readonly expiresAtMs: number | null;
+  readonly alertRef: AlertRef;
+  /** Free text for people; empty when none was given. */
+  readonly reason: string;
+}
+
+/**
+ * `blocking` and `unblocking` are intents: durable before the kernel hears of them, finished by the next run if this
+ * one dies.
+ */
+export type Phase = 'blocking' | 'blocked' | 'unblocking';
+
+export interface Ban {
+  readonly address: Address;
+  readonly phase: Phase;
+  readonly sinceMs: number;
+  readonly holds: readonly Hold[];
+}
+
+/** The reason that history gives for a block that ended by itself. */
+export const EXPIRED = 'expired';
+
+/** The verb of a log line: what became of the address. */
+export type Verb = 'add' | 'delete' | 'kept' | 'reapplied' | 'failed' | 'refused';
+
+/** Something that happened to an address and that the response log shall tell. */
+export interface Outcome {
+  readonly verb: Verb;
+  readonly address: Address;
+  readonly alertRef: AlertRef;
+}
+
+/** A hold as a door asks for it, before its times are known. */
+export interface HoldRequest {
+  readonly origin: Origin;
+  readonly timeoutSeconds: number | null;
+  readonly alertRef: AlertRef;
+  readonly reason: string;
+}
+
+export function makeHold(request: HoldRequest, nowMs: number): Hold {
+  const { timeoutSeconds } = request;
+  const expiresAtMs = timeoutSeconds === null ? null : nowMs + timeoutSeconds * 1000;
+  return { ...request, addedMs: nowMs, expiresAtMs };
+}
+
+/** How much longer an address stays blocked for these holds, in seconds; null: until somebody releases it. */
+export function remainingSeconds(holds: readonly Hold[], nowMs: number): number | null {
+  const ends = holds.map((hold) => hold.expiresAtMs ?? Infinity);
+  const last = Math.max(nowMs, ...ends);
+  return last === Infinity ? null : (last - nowMs) / 1000;
+}
+
+/** An alertRef for an action without an alert: the time of the action, and rule 0. */
+export function alertRefAt(nowMs: number): AlertRef {
+  const seconds = Math.floor(nowMs / 1000);
+  const microseconds = String(Math.floor((nowMs - seconds * 1000) * 1000)).padStart(6, '0');
+  return { alertId: `${seconds}.${microseconds}`, ruleId: '0' };
+}

@@ -1,0 +1,147 @@
+// Opens the books: one SQLite file, migrated, durable at every commit, set aside when it is damaged.
+import { lstatSync, mkdirSync, renameSync, type Stats } from 'node:fs';
+import { DatabaseSync } from 'node:sqlite';
+import { AppError, describeError } from '../model/errors.ts';
+import { MIGRATIONS } from './migrations.ts';
+
+export interface OpenOptions {
+  /** Null: in memory only, for who must leave no trace. */
+  readonly directory: string | null;
+  /** Only the holder of the writer lock may set a damaged file aside: two at once would set aside each other's new one. */
+  readonly mayRepair: boolean;
+  readonly nowMs: number;
+}
+
+export interface OpenedDatabase {
+  readonly database: DatabaseSync;
+  /** True when the books can't be kept on disk: what is written is forgotten at exit. */
+  readonly volatile: boolean;
+  /** What went wrong on the way, for a person; empty when nothing did. */
+  readonly problems: readonly string[];
+}
+
+const FILE_NAME = 'state.db';
+/** SQLite's own files beside ours; a damaged store takes them along. */
+const COMPANIONS = ['', '-wal', '-shm', '-journal'];
+const BUSY_TIMEOUT_MS = 2000;
+/** A write-ahead log is read at every start, so it is kept short: this many pages of 4 KiB. */
+const CHECKPOINT_PAGES = 128;
+
+/** SQLite result codes that speak of the file's content and not of its surroundings (sqlite.org/rescode.html). */
+const DAMAGE_CODES: readonly number[] = [1, 11, 17, 24, 26];
+
+/** Opens the store, or one in memory when there is no other way: broken books never stop a block. */
+export function openDatabase(options: OpenOptions): OpenedDatabase {
+  if (options.directory === null) return volatile([]);
+  try {
+    return { database: openOnDisk(options.directory), volatile: false, problems: [] };
+  } catch (error) {
+    const problem = `the store ${options.directory}/${FILE_NAME} can't be used: ${describeError(error)}`;
+    const next = options.mayRepair && isDamage(error) ? replaceDamaged(options) : volatile([]);
+    return { ...next, problems: [problem, ...next.problems] };
+  }
+}
+
+/** Sets the store aside and begins a new one; for the holder of the writer lock only. */
+export function replaceDamaged({ directory, nowMs }: OpenOptions): OpenedDatabase {
+  if (directory === null) return volatile([]);
+  const aside = `${FILE_NAME}.damaged-${new Date(nowMs).toISOString().replace(/[:.]/g, '-')}`;
+  try {
+    setAside(directory, aside);
+    const problem = `the store was set aside as ${directory}/${aside}, and a new one was begun`;
+    return { database: openOnDisk(directory), volatile: false, problems: [problem] };
+  } catch (error) {
+    return volatile([`the store can't be replaced: ${describeError(error)}`]);
+  }
+}
+
+function volatile(problems: readonly string[]): OpenedDatabase {
+  return { database: openInMemory(), volatile: true, problems };
+}
+
+/** A store that lives as long as the process. */
+export function openInMemory(): DatabaseSync {
+  const database = new DatabaseSync(':memory:');
+  migrate(database);
+  return database;
+}
+
+/** Whether an error means that the file itself is unsound, so that another try on it would fail the same way. */
+export function isDamage(error: unknown): boolean {
+  if (error instanceof AppError) return error.cause instanceof Damage;
+  return (
+    typeof error === 'object' &&
+    error !== null &&
+    'errcode' in error &&
+    typeof error.errcode === 'number' &&
+    DAMAGE_CODES.includes(error.errcode & 0xff)
+  );
+}
+
+/** For content that SQLite can read and that is not ours. */
+export function damage(message: string, cause?: unknown): AppError {
+  return new AppError('STORE', message, new Damage(message, { cause }));
+}
+
+class Damage extends Error {}
+
+function openOnDisk(directory: string): DatabaseSync {
+  mkdirSync(directory, { recursive: true, mode: 0o700 });
+  requireOwnDirectory(directory);
+  for (const companion of COMPANIONS) requireRegularFile(`${directory}/${FILE_NAME}${companion}`);
+  const database = new DatabaseSync(`${directory}/${FILE_NAME}`, { timeout: BUSY_TIMEOUT_MS });
+  try {
+    database.exec(
+      `PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = ${CHECKPOINT_PAGES}`,
+    );
+    migrate(database);
+  } catch (error) {
+    database.close();
+    throw error;
+  }
+  return database;
+}
+
+function requireOwnDirectory(directory: string): void {
+  const stats = lstatSync(directory);
+  const owner = process.getuid?.();
+  if (stats.isDirectory() && stats.uid === owner && (stats.mode & 0o022) === 0) return;
+  throw new AppError(
+    'STORE',
+    `${directory} must be a directory that root owns and nobody else can write to`,
+  );
+}
+
+function requireRegularFile(path: string): void {
+  const stats = statsOf(path);
+  if (stats === undefined || stats.isFile()) return;
+  throw damage(`${path} is not a regular file`);
+}
+
+function statsOf(path: string): Stats | undefined {
+  return lstatSync(path, { throwIfNoEntry: false });
+}
+
+function migrate(database: DatabaseSync): void {
+  if (versionOf(database) === MIGRATIONS.length) return;
+  // Taken before the version is read again: two first runs at once must not both create the tables.
+  database.exec('BEGIN IMMEDIATE');
+  const version = versionOf(database);
+  if (version > MIGRATIONS.length) {
+    throw damage(`its schema ${version} is newer than this program's ${MIGRATIONS.length}`);
+  }
+  for (const step of MIGRATIONS.slice(version)) database.exec(step);
+  database.exec(`PRAGMA user_version = ${MIGRATIONS.length}; COMMIT`);
+}
+
+function versionOf(database: DatabaseSync): number {
+  return Number(database.prepare('PRAGMA user_version').get()?.['user_version']);
+}
+
+/** Moves the files away under a dated name, where a person can look into them; links are moved, not followed. */
+function setAside(directory: string, name: string): void {
+  for (const companion of COMPANIONS) {
+    const path = `${directory}/${FILE_NAME}${companion}`;
+    if (statsOf(path) !== undefined) renameSync(path, `${directory}/${name}${companion}`);
+  }
+}

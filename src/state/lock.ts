@@ -1,0 +1,105 @@
+// The writer lock: one process at a time changes kernel and books; the kernel itself releases it when the holder dies.
+import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { DatabaseSync } from 'node:sqlite';
+import { AppError, describeError } from '../model/errors.ts';
+import { endStaleChildren } from '../system/stale-children.ts';
+import { deadlineIn, sleep, type Deadline } from '../system/wait.ts';
+
+/**
+ * Node can't lock files, SQLite can, and by the same fcntl locks that end with their process: no stale lock is
+ * possible. The file stays empty; only the locks on it are used.
+ *
+ * Returns null when the lock was taken (and is held until the process ends), otherwise why it was not.
+ */
+export function takeWriterLock(directory: string, waitMs: number): AppError | null {
+  try {
+    mkdirSync(directory, { recursive: true, mode: 0o700 });
+    const lock = new DatabaseSync(`${directory}/lock`, { timeout: 0 });
+    held.push(lock);
+    // Nothing is ever written, so no journal need lie about.
+    const take = (): void => {
+      lock.exec('PRAGMA journal_mode = MEMORY; BEGIN EXCLUSIVE');
+    };
+    queueFor(take, deadlineIn(waitMs), waitMs);
+    beginWork(`${directory}/at-work`);
+    return null;
+  } catch (error) {
+    return isBusy(error)
+      ? new AppError(
+          'LOCK_BUSY',
+          `another firewall-drop has been at work for ${(waitMs / 1000).toFixed(1)} s`,
+        )
+      : new AppError(
+          'STORE',
+          `the lock ${directory}/lock can't be used: ${describeError(error)}`,
+          error,
+        );
+  }
+}
+
+/**
+ * The longer one waits, the more often it asks, so that those who came first are served first, nearly. SQLite's own
+ * waiting is the other way round: of a hundred at once, the oldest ask every 100 ms and meet a newcomer's lock each time.
+ */
+function queueFor(take: () => void, deadline: Deadline, waitMs: number): void {
+  for (let tries = 0; ; tries += 1) {
+    try {
+      take();
+      return;
+    } catch (error) {
+      const remainingMs = deadline.remainingMs();
+      if (!isBusy(error) || remainingMs === 0) throw error;
+      sleep(Math.min(pauseMs(tries, remainingMs / waitMs), remainingMs));
+    }
+  }
+}
+
+/** Whoever meets one other run only need not wait for long. */
+const QUICK_TRIES = 10;
+const SHORTEST_PAUSE_MS = 1;
+const LONGEST_PAUSE_MS = 25;
+
+/** `patience` is the part of the wait that is left, from 1 to 0. */
+export function pauseMs(tries: number, patience: number): number {
+  if (tries < QUICK_TRIES) return SHORTEST_PAUSE_MS;
+  return SHORTEST_PAUSE_MS + (LONGEST_PAUSE_MS - SHORTEST_PAUSE_MS) * patience;
+}
+
+/**
+ * A note that is there already is that of a run that was killed. The firewall program that it had started may still be
+ * waiting for its turn, and would undo what we do.
+ */
+function beginWork(note: string): void {
+  if (existsSync(note)) endStaleChildren();
+  writeFileSync(note, '', { mode: 0o600 });
+  if (notes.size === 0) process.once('exit', endWork);
+  notes.add(note);
+}
+
+function endWork(): void {
+  for (const note of notes) rmSync(note, { force: true });
+  notes.clear();
+  process.removeListener('exit', endWork);
+}
+
+const notes = new Set<string>();
+
+/** Lets others work, before the process ends. */
+export function releaseWriterLock(): void {
+  endWork();
+  for (const lock of held.splice(0)) lock.close();
+}
+
+/** A database that is no longer referred to may be closed by the garbage collector, and its locks with it. */
+const held: DatabaseSync[] = [];
+
+const SQLITE_BUSY = 5;
+
+function isBusy(error: unknown): boolean {
+  return (
+    typeof error === 'object' &&
+    error !== null &&
+    'errcode' in error &&
+    error.errcode === SQLITE_BUSY
+  );
+}

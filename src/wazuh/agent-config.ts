@@ -1,0 +1,122 @@
+// What the agent's own files say about us: timeouts from ar.conf, repeated offenders, managers and white list from ossec.conf.
+import type * as Saxes from 'saxes';
+import { parseNetwork } from '../model/address.ts';
+
+/** From `etc/shared/ar.conf`: which executable is started with which timeout. */
+export interface ConfiguredTimeout {
+  readonly executable: string;
+  readonly seconds: number;
+}
+
+/** From `etc/ossec.conf`. */
+export interface AgentSettings {
+  /** Minutes for the second, third, … offence; the last one for all further. */
+  readonly repeatedOffendersMinutes: readonly number[];
+  /** Addresses or host names of managers. */
+  readonly managers: readonly string[];
+  readonly whiteList: readonly string[];
+}
+
+export const NO_SETTINGS: AgentSettings = {
+  repeatedOffendersMinutes: [],
+  managers: [],
+  whiteList: [],
+};
+
+const AR_CONF_LINE = /^(\S+) - (\S+) - ([0-9]{1,10})\s*$/;
+
+/** Lines `NAME - EXECUTABLE - SECONDS`; others are not for us and are passed over. */
+export function readArConf(text: string): ConfiguredTimeout[] {
+  return text.split('\n').flatMap((line) => {
+    const [, , executable, seconds] = AR_CONF_LINE.exec(line) ?? [];
+    return executable === undefined ? [] : [{ executable, seconds: Number(seconds) }];
+  });
+}
+
+/**
+ * How long an address that this executable blocks may stay blocked, in seconds: the longest timeout that could apply,
+ * since execd does not say which one does. Null, for ever, when one of them is 0 or none is configured.
+ */
+export function longestTimeout(
+  executable: string,
+  timeouts: readonly ConfiguredTimeout[],
+  { repeatedOffendersMinutes }: AgentSettings,
+): number | null {
+  const own = timeouts.filter((timeout) => timeout.executable === executable);
+  if (own.length === 0 || own.some((timeout) => timeout.seconds === 0)) return null;
+  const repeated = repeatedOffendersMinutes.map((minutes) => minutes * 60);
+  return Math.max(...own.map((timeout) => timeout.seconds), ...repeated);
+}
+
+/** Elements whose text we want, by their path. */
+const PATHS = new Map<string, (settings: Collected, text: string) => void>([
+  [
+    'ossec_config/active-response/repeated_offenders',
+    (s, text) => s.minutes.push(...readMinutes(text)),
+  ],
+  ['ossec_config/client/server/address', (s, text) => s.managers.push(text)],
+  ['ossec_config/client/server-ip', (s, text) => s.managers.push(text)],
+  ['ossec_config/client/server-hostname', (s, text) => s.managers.push(text)],
+  ['ossec_config/global/white_list', (s, text) => s.whiteList.push(text)],
+]);
+
+const DEEPEST = 4;
+
+interface Collected {
+  readonly minutes: number[];
+  readonly managers: string[];
+  readonly whiteList: string[];
+}
+
+/** As many values as execd itself takes. */
+const MOST_REPEATED_OFFENDERS = 5;
+const LONGEST_HOST_NAME = 253;
+/** Digits alone, as execd reads them, and few enough for their end to be a date. */
+const MINUTES = /^0*[1-9][0-9]{0,7}$/;
+
+/** A file with more mistakes was not written by a person, and each costs time. */
+const MOST_MISTAKES = 100;
+
+/** Mistakes are passed over: what stands around them still protects. It may have several roots. */
+export function readOssecConf(text: string): AgentSettings {
+  const { SaxesParser } = require('saxes') as typeof Saxes;
+  const parser = new SaxesParser({ fragment: true });
+  const collected: Collected = { minutes: [], managers: [], whiteList: [] };
+  const path: string[] = [];
+  let content = '';
+  let mistakes = 0;
+  parser.on('error', (error) => {
+    mistakes += 1;
+    if (mistakes > MOST_MISTAKES) throw error;
+  });
+  parser.on('opentag', ({ name }) => {
+    path.push(name);
+    content = '';
+  });
+  parser.on('text', (piece) => (content += piece));
+  parser.on('closetag', () => {
+    // Deeper ones are none of ours, and naming each of very many would take the square of their number.
+    if (path.length <= DEEPEST) PATHS.get(path.join('/'))?.(collected, content.trim());
+    path.pop();
+    content = '';
+  });
+  try {
+    parser.write(text).close();
+  } catch (error) {
+    // What was read before too many mistakes counts.
+    if (mistakes <= MOST_MISTAKES) throw error;
+  }
+  return {
+    repeatedOffendersMinutes: collected.minutes.slice(0, MOST_REPEATED_OFFENDERS),
+    managers: collected.managers.filter((name) => name !== '' && name.length <= LONGEST_HOST_NAME),
+    whiteList: collected.whiteList.filter((entry) => parseNetwork(entry) !== null),
+  };
+}
+
+function readMinutes(text: string): number[] {
+  return text
+    .split(',')
+    .map((value) => value.trim())
+    .filter((value) => MINUTES.test(value))
+    .map(Number);
+}

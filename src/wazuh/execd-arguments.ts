@@ -1,0 +1,25 @@
+// The argument list of ossec-execd, and of wazuh-execd before 4.2 → Request. Pure.
+import { parseAddress } from '../model/address.ts';
+import { AppError } from '../model/errors.ts';
+import { readAlertId, readRuleId, type Request } from './request.ts';
+
+/** `add|delete USER IP ALERT_ID RULE_ID [LOCATION FILE]`. Throws `BAD_DATA` on another first word. */
+export function readArguments(args: readonly string[]): Request {
+  const [action, , ip = '', alertId, ruleId] = args;
+  if (action !== 'add' && action !== 'delete') {
+    throw new AppError('BAD_DATA', 'the first argument is neither add nor delete');
+  }
+  const address = parseAddress(ip);
+  return {
+    dialect: 'ossec',
+    action: action === 'add' ? 'block' : 'unblock',
+    address,
+    addressTrouble: address === null ? 'the third argument is not a literal address' : '',
+    source: { address, field: 'the third argument', passedOver: [] },
+    alertId: readAlertId(alertId),
+    ruleId: readRuleId(ruleId),
+    timeoutSeconds: undefined,
+    reason: '',
+    message: null,
+  };
+}

@@ -1,0 +1,339 @@
+// Blocking: what the kernel, the books and the log hold afterwards, and after dying anywhere on the way.
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { block, blockAll, ensureBlocked } from '../../../src/bans/block.ts';
+import type { Tools } from '../../../src/bans/tools.ts';
+import { unblock } from '../../../src/bans/unblock.ts';
+import { dies, refuses } from '../support/kernel.ts';
+import { dieDuring } from '../support/mortal.ts';
+import { addressOf, codeOf, holdRequest, NOON_MS, Workshop } from '../support/workshop.ts';
+
+const ATTACKER = addressOf('203.0.113.9');
+const ADD_LINE = 'add 203.0.113.9 1620563486.6306696 31151';
+const FAILED_LINE = 'failed 203.0.113.9 1620563486.6306696 31151';
+
+let host: Workshop;
+let tools: Tools;
+beforeEach(() => {
+  host = new Workshop();
+  tools = host.newRun();
+});
+afterEach(() => {
+  host.close();
+});
+
+describe('a block', () => {
+  test('is one rule in each chain, one ban in the books and one line in the log', () => {
+    block(ATTACKER, holdRequest(), tools);
+    expect(host.rulesFor('203.0.113.9')).toEqual([1, 1]);
+    expect(host.log.lines).toEqual([ADD_LINE]);
+    expect(host.openStore().find(ATTACKER)).toMatchObject({ phase: 'blocked', sinceMs: NOON_MS });
+  });
+
+  test('of an IPv6 address and of a network are the same', () => {
+    for (const text of ['2001:db8::9', '198.51.100.0/24', '2001:db8:1::/48'])
+      block(addressOf(text), holdRequest(), tools);
+    expect(host.kernel.rules('INPUT', 6)).toEqual([
+      '-s 2001:db8:1::/48 -j DROP',
+      '-s 2001:db8::9/128 -j DROP',
+    ]);
+    expect(host.kernel.rules('FORWARD', 4)).toEqual(['-s 198.51.100.0/24 -j DROP']);
+  });
+
+  test('has open connections cut once it stands, and only then', () => {
+    block(ATTACKER, holdRequest(), tools);
+    expect(host.cut).toEqual([['203.0.113.9']]);
+    ensureBlocked(ATTACKER, holdRequest(), tools);
+    expect(host.cut).toHaveLength(1);
+    host.kernel.flush();
+    ensureBlocked(ATTACKER, holdRequest(), tools);
+    expect(host.cut).toEqual([['203.0.113.9'], ['203.0.113.9']]);
+    host.kernel.disturbAlways(refuses(1, 'no'));
+    expect(
+      codeOf(() => {
+        block(addressOf('203.0.113.8'), holdRequest(), tools);
+      }),
+    ).toBe('FIREWALL');
+    expect(host.cut).toHaveLength(2);
+  });
+
+  test('takes one process', () => {
+    block(ATTACKER, holdRequest(), tools);
+    expect(host.kernel.commands).toHaveLength(1);
+  });
+
+  test('is kept with its deadline, its alert and its reason', () => {
+    block(ATTACKER, holdRequest({ timeoutSeconds: 90, reason: 'sshd brute force' }), tools);
+    expect(host.openStore().find(ATTACKER)?.holds).toEqual([
+      {
+        origin: 'wazuh',
+        addedMs: NOON_MS,
+        timeoutSeconds: 90,
+        expiresAtMs: NOON_MS + 90_000,
+        alertRef: { alertId: '1620563486.6306696', ruleId: '31151' },
+        reason: 'sshd brute force',
+      },
+    ]);
+  });
+
+  test('asked for thirty times is still one rule in each chain', () => {
+    for (let count = 0; count < 30; count++) block(ATTACKER, holdRequest(), tools);
+    expect(host.rulesFor('203.0.113.9')).toEqual([1, 1]);
+  });
+
+  test('asked for again changes nothing in a kernel that has it, not even for a moment', () => {
+    block(ATTACKER, holdRequest(), tools);
+    const before = host.kernel.changingCommands;
+    block(ATTACKER, holdRequest(), tools);
+    expect(host.kernel.changingCommands).toBe(before);
+  });
+
+  test('asked for again has its deadline from the last time', () => {
+    block(ATTACKER, holdRequest(), tools);
+    host.nowMs += 60_000;
+    block(ATTACKER, holdRequest(), tools);
+    expect(tools.store.find(ATTACKER)?.holds).toMatchObject([
+      { expiresAtMs: NOON_MS + 60_000 + 600_000 },
+    ]);
+  });
+
+  test('by two who ask is held by both', () => {
+    block(ATTACKER, holdRequest(), tools);
+    block(ATTACKER, holdRequest({ origin: 'manual', timeoutSeconds: null }), tools);
+    expect(host.holders('203.0.113.9')).toEqual(['manual', 'wazuh']);
+  });
+
+  test('comes before a rule that accepts, also one that was inserted since', () => {
+    block(ATTACKER, holdRequest(), tools);
+    host.kernel.insert('INPUT', '-s 203.0.113.0/24 -j ACCEPT');
+    block(ATTACKER, holdRequest(), host.newRun());
+    expect(host.kernel.rules('INPUT')).toEqual([
+      '-s 203.0.113.9/32 -j DROP',
+      '-s 203.0.113.0/24 -j ACCEPT',
+    ]);
+  });
+
+  test('leaves foreign rules as they are', () => {
+    const foreign = '-s 203.0.113.9/32 -p tcp -m tcp --dport 22 -j DROP';
+    host.kernel.insert('INPUT', foreign);
+    block(ATTACKER, holdRequest(), tools);
+    unblock(ATTACKER, { origin: 'wazuh', alertRef: holdRequest().alertRef }, tools);
+    expect(host.kernel.rules('INPUT')).toEqual([foreign]);
+  });
+
+  test('reaches published containers where Docker is, from the second run on without a look', () => {
+    host.kernel.addChain('DOCKER-USER');
+    block(ATTACKER, holdRequest(), tools);
+    expect(host.kernel.rules('DOCKER-USER')).toEqual(['-s 203.0.113.9/32 -j DROP']);
+    tools.store.flush();
+    const before = host.kernel.commands.length;
+    block(addressOf('203.0.113.10'), holdRequest(), host.newRun());
+    expect(host.kernel.commands).toHaveLength(before + 1);
+    expect(host.kernel.rules('DOCKER-USER')).toHaveLength(2);
+  });
+
+  test('is put back in one process with the next add when somebody flushed the kernel', () => {
+    block(ATTACKER, holdRequest(), tools);
+    host.kernel.flush();
+    block(ATTACKER, holdRequest(), host.newRun());
+    expect(host.rulesFor('203.0.113.9')).toEqual([1, 1]);
+  });
+
+  test('repairs the pair when an administrator removed one of the two rules', () => {
+    block(ATTACKER, holdRequest(), tools);
+    host.kernel.remove('FORWARD', '-s 203.0.113.9/32 -j DROP');
+    block(ATTACKER, holdRequest(), host.newRun());
+    expect(host.rulesFor('203.0.113.9')).toEqual([1, 1]);
+  });
+
+  test("makes one of the copies that Wazuh's own executable left", () => {
+    for (let count = 0; count < 3; count++)
+      host.kernel.insert('INPUT', '-s 203.0.113.9/32 -j DROP');
+    block(ATTACKER, holdRequest(), tools);
+    expect(host.rulesFor('203.0.113.9')).toEqual([1, 1]);
+  });
+});
+
+describe('a block that the kernel refuses', () => {
+  test('is an error, a line `failed`, and neither a ban nor a rule', () => {
+    host.kernel.disturbAlways(refuses(1, 'iptables-restore: Permission denied'));
+    expect(
+      codeOf(() => {
+        block(ATTACKER, holdRequest(), tools);
+      }),
+    ).toBe('FIREWALL');
+    expect(host.log.lines).toEqual([FAILED_LINE]);
+    expect(host.rulesFor('203.0.113.9')).toEqual([0, 0]);
+  });
+
+  test('says whom it was about, which program failed, and what that printed', () => {
+    host.kernel.disturbAlways(refuses(1, 'Fatal: no\nsuch table'));
+    expect(() => {
+      block(ATTACKER, holdRequest(), tools);
+    }).toThrow(/iptables-restore exited with status 1: Fatal: no; such table/);
+  });
+
+  test('leaves no promise: once the kernel works again nothing is blocked', () => {
+    host.kernel.disturb(refuses(1, 'no'), refuses(1, 'no'));
+    expect(
+      codeOf(() => {
+        block(ATTACKER, holdRequest(), tools);
+      }),
+    ).toBe('FIREWALL');
+    expect(host.openStore().list()).toEqual([]);
+  });
+
+  test('keeps what was blocked before', () => {
+    block(ATTACKER, holdRequest({ origin: 'manual', timeoutSeconds: null }), tools);
+    host.kernel.flush();
+    host.kernel.disturbAlways(refuses(1, 'no'));
+    expect(
+      codeOf(() => {
+        block(ATTACKER, holdRequest(), tools);
+      }),
+    ).toBe('FIREWALL');
+    expect(host.openStore().find(ATTACKER)?.phase).toBe('blocked');
+    expect(host.holders('203.0.113.9')).toEqual(['manual']);
+  });
+
+  test('keeps what others hold, though an earlier run could not finish its work on it', () => {
+    block(ATTACKER, holdRequest({ origin: 'manual', timeoutSeconds: null }), tools);
+    const release = { origin: 'wazuh', alertRef: holdRequest().alertRef } as const;
+    expect(
+      dieDuring(host, { atCall: 4, when: 'before' }, (mortal) =>
+        unblock(ATTACKER, release, mortal),
+      ),
+    ).toBe(true);
+    const [unfinished] = host.openStore().unfinished();
+    expect(unfinished?.owed?.verb).toBe('kept');
+    host.kernel.disturbAlways(refuses(1, 'no'));
+    expect(
+      codeOf(() => {
+        block(ATTACKER, holdRequest(), host.newRun());
+      }),
+    ).toBe('FIREWALL');
+    expect(host.openStore().unfinished()).toEqual([unfinished]);
+    expect(host.rulesFor('203.0.113.9')).toEqual([1, 1]);
+  });
+
+  test('is none when the program did its work and then crashed', () => {
+    host.kernel.disturb(dies);
+    block(ATTACKER, holdRequest(), tools);
+    expect(host.rulesFor('203.0.113.9')).toEqual([1, 1]);
+    expect(host.log.lines).toEqual([ADD_LINE]);
+  });
+
+  test('is taken back when one of our chains is missing', () => {
+    host.kernel.removeChain('FORWARD');
+    expect(
+      codeOf(() => {
+        block(ATTACKER, holdRequest(), tools);
+      }),
+    ).toBe('FIREWALL');
+    expect(host.kernel.rules('INPUT')).toEqual([]);
+    expect(host.openStore().list()).toEqual([]);
+  });
+});
+
+describe('a list', () => {
+  const texts = ['203.0.113.1', '203.0.113.2', '2001:db8::1', '198.51.100.0/24'];
+  const list = texts.map(addressOf);
+
+  test('is blocked in one process for each family, with one line for each address', () => {
+    blockAll(list, holdRequest(), tools);
+    expect(host.kernel.commands).toHaveLength(2);
+    for (const text of texts) expect(host.rulesFor(text)).toEqual([1, 1]);
+    expect(host.log.lines).toHaveLength(4);
+    expect(host.openStore().list()).toHaveLength(4);
+  });
+
+  test('that is empty is nothing to do', () => {
+    blockAll([], holdRequest(), tools);
+    expect(host.kernel.commands).toEqual([]);
+  });
+
+  test('of which some are blocked already leaves one rule for each', () => {
+    block(list[0] ?? ATTACKER, holdRequest(), tools);
+    host.kernel.remove('INPUT', '-s 203.0.113.1/32 -j DROP');
+    blockAll(list, holdRequest({ origin: 'manual' }), tools);
+    for (const text of texts) expect(host.rulesFor(text)).toEqual([1, 1]);
+    expect(host.holders('203.0.113.1')).toEqual(['manual', 'wazuh']);
+  });
+
+  test('that one family refuses is blocked in the other', () => {
+    host.kernel.disturbAlways((command, work) =>
+      command.program.startsWith('ip6') ? refuses(3, 'no IPv6 here')(command, work) : work(),
+    );
+    expect(
+      codeOf(() => {
+        blockAll(list, holdRequest(), tools);
+      }),
+    ).toBe('FIREWALL');
+    expect(host.rulesFor('203.0.113.1')).toEqual([1, 1]);
+    expect(host.log.lines.filter((line) => line.startsWith('failed'))).toEqual([
+      'failed 2001:db8::1 1620563486.6306696 31151',
+    ]);
+  });
+
+  test('that the kernel refuses leaves what was blocked before and nothing else', () => {
+    block(list[0] ?? ATTACKER, holdRequest(), tools);
+    host.kernel.disturbAlways((command, work) =>
+      command.input.includes('203.0.113.2') ? refuses(1, 'no')(command, work) : work(),
+    );
+    expect(
+      codeOf(() => {
+        blockAll(list.slice(0, 2), holdRequest(), tools);
+      }),
+    ).toBe('FIREWALL');
+    expect(host.rulesFor('203.0.113.1')).toEqual([1, 1]);
+    expect(host.openStore().list()).toMatchObject([{ address: list[0], phase: 'blocked' }]);
+  });
+});
+
+describe('where execd says that the address is blocked already', () => {
+  test('and it is, its deadline moves and nobody hears of it', () => {
+    block(ATTACKER, holdRequest(), tools);
+    host.nowMs += 60_000;
+    expect(ensureBlocked(ATTACKER, holdRequest(), host.newRun())).toBe(false);
+    expect(host.openStore().find(ATTACKER)?.holds[0]?.expiresAtMs).toBe(NOON_MS + 660_000);
+    expect(host.log.lines).toEqual([ADD_LINE]);
+  });
+
+  test('and the books know nothing of it, it is blocked', () => {
+    expect(ensureBlocked(ATTACKER, holdRequest(), tools)).toBe(true);
+    expect(host.rulesFor('203.0.113.9')).toEqual([1, 1]);
+    expect(host.log.lines).toEqual([ADD_LINE]);
+  });
+
+  test('and the kernel lost it, it is blocked again and the log says so', () => {
+    block(ATTACKER, holdRequest(), tools);
+    host.kernel.flush();
+    expect(ensureBlocked(ATTACKER, holdRequest(), host.newRun())).toBe(true);
+    expect(host.rulesFor('203.0.113.9')).toEqual([1, 1]);
+    expect(host.log.lines.at(-1)).toBe('reapplied 203.0.113.9 1620563486.6306696 31151');
+  });
+
+  test('and the kernel refuses to have it again, that is an error, and the ban stays for the next run', () => {
+    block(ATTACKER, holdRequest(), tools);
+    host.kernel.flush();
+    host.kernel.disturbAlways(refuses(1, 'no'));
+    expect(codeOf(() => ensureBlocked(ATTACKER, holdRequest(), host.newRun()))).toBe('FIREWALL');
+    expect(host.log.lines.at(-1)).toBe(FAILED_LINE);
+    expect(host.openStore().find(ATTACKER)?.phase).toBe('blocked');
+  });
+
+  test('and the disk takes no more, the kernel is looked at and repaired all the same', () => {
+    block(ATTACKER, holdRequest(), tools);
+    host.kernel.flush();
+    host.refuseWritesTo('holds');
+    expect(ensureBlocked(ATTACKER, holdRequest(), host.newRun())).toBe(true);
+    expect(host.rulesFor('203.0.113.9')).toEqual([1, 1]);
+  });
+});
+
+test('a disk that takes no more stops no block', () => {
+  host.refuseWritesTo('bans');
+  block(ATTACKER, holdRequest(), tools);
+  expect(host.rulesFor('203.0.113.9')).toEqual([1, 1]);
+  expect(host.log.lines).toEqual([ADD_LINE]);
+  expect(host.warnings).toHaveLength(1);
+});

@@ -1,0 +1,111 @@
+// The wall clock may be set at any time; what counts is how long somebody was to stay blocked.
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { block } from '../../../src/bans/block.ts';
+import { followClock } from '../../../src/bans/clock-shift.ts';
+import { addressOf, holdRequest, NOON_MS, Workshop } from '../support/workshop.ts';
+
+const ATTACKER = addressOf('203.0.113.9');
+const YEAR_MS = 365 * 86_400_000;
+const BOOT = 'a1';
+
+let host: Workshop;
+beforeEach(() => {
+  host = new Workshop();
+});
+afterEach(() => {
+  host.close();
+});
+
+/** A run at which the clocks show this; returns the milliseconds that are left to the attacker. */
+function runAt(wallMs: number, uptimeMs: number, bootId = BOOT): number | null {
+  const store = host.openStore();
+  followClock(store, { bootId, uptimeMs, wallMs });
+  store.flush();
+  const expiresAtMs = store.find(ATTACKER)?.holds[0]?.expiresAtMs ?? null;
+  return expiresAtMs === null ? null : expiresAtMs - wallMs;
+}
+
+function blockFor(timeoutSeconds: number | null): void {
+  runAt(NOON_MS, 1_000_000);
+  block(ATTACKER, holdRequest({ timeoutSeconds }), host.newRun());
+}
+
+describe('the remaining time', () => {
+  beforeEach(() => {
+    blockFor(600);
+  });
+
+  test('runs down with the time since boot', () => {
+    expect(runAt(NOON_MS + 60_000, 1_060_000)).toBe(540_000);
+  });
+
+  test.each([
+    ['a year ahead', YEAR_MS],
+    ['a year back', -YEAR_MS],
+    ['to 1970', -NOON_MS],
+    ['past 2038', Date.UTC(2040, 0, 1) - NOON_MS],
+    ['an hour ahead', 3_600_000],
+    ['an hour back', -3_600_000],
+  ])('is the same after the wall clock was set %s', (_, stepMs) => {
+    expect(runAt(NOON_MS + stepMs + 60_000, 1_060_000)).toBe(540_000);
+  });
+
+  test('is not made up for twice', () => {
+    runAt(NOON_MS + YEAR_MS + 60_000, 1_060_000);
+    expect(runAt(NOON_MS + YEAR_MS + 120_000, 1_120_000)).toBe(480_000);
+  });
+
+  test('is the same after the clock was set ahead and back', () => {
+    runAt(NOON_MS + YEAR_MS + 60_000, 1_060_000);
+    expect(runAt(NOON_MS + 120_000, 1_120_000)).toBe(480_000);
+  });
+
+  test('does not follow what NTP slews', () => {
+    expect(runAt(NOON_MS + 61_500, 1_060_000)).toBe(538_500);
+  });
+
+  test('is never longer than what was asked, after a reboot into the past', () => {
+    expect(runAt(NOON_MS - YEAR_MS, 10_000, 'b2')).toBe(600_000);
+  });
+
+  test('runs down over a reboot', () => {
+    expect(runAt(NOON_MS + 60_000, 10_000, 'b2')).toBe(540_000);
+  });
+
+  test('is never longer than what was asked, where the kernel tells no boot from another', () => {
+    runAt(NOON_MS, 1_000_000, '');
+    expect(runAt(NOON_MS - YEAR_MS, 1_060_000, '')).toBe(600_000);
+  });
+});
+
+test('a block for ever stays one whatever the clock does', () => {
+  blockFor(null);
+  expect(runAt(NOON_MS - YEAR_MS, 1_060_000)).toBeNull();
+  expect(runAt(NOON_MS + YEAR_MS, 1_120_000)).toBeNull();
+});
+
+test.each([
+  ['before', 'leaves it to the next'],
+  ['after', 'is not followed by one that does so again'],
+])('a run that dies %s it made up for a step %s', (when) => {
+  blockFor(600);
+  const store = host.openStore();
+  const shift = store.shiftDeadlines.bind(store);
+  store.shiftDeadlines = (milliseconds) => {
+    if (when === 'after') shift(milliseconds);
+    throw new Error('killed');
+  };
+  const reading = { bootId: BOOT, uptimeMs: 1_060_000, wallMs: NOON_MS + YEAR_MS + 60_000 };
+  expect(() => {
+    followClock(store, reading);
+  }).toThrow('killed');
+  expect(runAt(NOON_MS + YEAR_MS + 120_000, 1_120_000)).toBe(480_000);
+});
+
+test('what the books say about the clock is not believed when it is no reading', () => {
+  const store = host.openStore();
+  store.setMetadata('clock', 'garbage');
+  expect(() => {
+    followClock(store, { bootId: BOOT, uptimeMs: 1, wallMs: NOON_MS });
+  }).not.toThrow();
+});

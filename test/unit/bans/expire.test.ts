@@ -1,0 +1,115 @@
+// Expiry: a block made for a time ends by itself, exactly then, and is told as a release.
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { block } from '../../../src/bans/block.ts';
+import { expireDue } from '../../../src/bans/expire.ts';
+import { finishInterrupted } from '../../../src/bans/reconcile.ts';
+import type { Tools } from '../../../src/bans/tools.ts';
+import { refuses } from '../support/kernel.ts';
+import { addressOf, codeOf, holdRequest, NOON_MS, Workshop } from '../support/workshop.ts';
+
+const ATTACKER = addressOf('203.0.113.9');
+
+let host: Workshop;
+let tools: Tools;
+beforeEach(() => {
+  host = new Workshop();
+  tools = host.newRun();
+});
+afterEach(() => {
+  host.close();
+});
+
+function expiredAt(nowMs: number): string[] {
+  host.nowMs = nowMs;
+  return expireDue(host.newRun()).map((ban) => ban.address.text);
+}
+
+test('a block for ten minutes is there for ten minutes, and then is not', () => {
+  block(ATTACKER, holdRequest({ timeoutSeconds: 600 }), tools);
+  expect(expiredAt(NOON_MS + 599_999)).toEqual([]);
+  expect(host.rulesFor('203.0.113.9')).toEqual([1, 1]);
+  expect(expiredAt(NOON_MS + 600_000)).toEqual(['203.0.113.9']);
+  expect(host.rulesFor('203.0.113.9')).toEqual([0, 0]);
+  expect(host.openStore().list()).toEqual([]);
+});
+
+test('a block for ever never expires', () => {
+  block(ATTACKER, holdRequest({ timeoutSeconds: null }), tools);
+  expect(expiredAt(NOON_MS + 1e12)).toEqual([]);
+});
+
+test('an expiry is told as the release that it is, with the alert that began the block', () => {
+  block(ATTACKER, holdRequest(), tools);
+  expiredAt(NOON_MS + 600_000);
+  expect(host.log.lines.at(-1)).toBe('delete 203.0.113.9 1620563486.6306696 31151');
+});
+
+test('the alert that kept an address longest is the one that its release names', () => {
+  block(ATTACKER, holdRequest({ timeoutSeconds: 900 }), tools);
+  const alertRef = { alertId: '1.2', ruleId: '3' };
+  block(ATTACKER, holdRequest({ origin: 'manual', timeoutSeconds: 60, alertRef }), tools);
+  expiredAt(NOON_MS + 900_000);
+  expect(host.log.lines.at(-1)).toBe('delete 203.0.113.9 1620563486.6306696 31151');
+});
+
+test('hundreds of blocks that are due take one process for each family', () => {
+  for (let host_ = 1; host_ <= 200; host_++)
+    block(addressOf(`198.51.100.${host_}`), holdRequest(), tools);
+  block(addressOf('2001:db8::9'), holdRequest(), tools);
+  const before = host.kernel.commands.length;
+  expect(expiredAt(NOON_MS + 600_000)).toHaveLength(201);
+  expect(host.kernel.commands).toHaveLength(before + 2);
+  expect(host.kernel.rules('INPUT')).toEqual([]);
+});
+
+test('nothing due costs no process', () => {
+  block(ATTACKER, holdRequest(), tools);
+  const before = host.kernel.commands.length;
+  expiredAt(NOON_MS + 1);
+  expect(host.kernel.commands).toHaveLength(before);
+});
+
+describe('an address that others hold longer', () => {
+  test('stays blocked without a word, and loses the hold that is over', () => {
+    block(ATTACKER, holdRequest({ timeoutSeconds: 60 }), tools);
+    block(ATTACKER, holdRequest({ origin: 'manual', timeoutSeconds: null }), tools);
+    const lines = [...host.log.lines];
+    expect(expiredAt(NOON_MS + 60_000)).toEqual([]);
+    expect(host.rulesFor('203.0.113.9')).toEqual([1, 1]);
+    expect(host.holders('203.0.113.9')).toEqual(['manual']);
+    expect(host.log.lines).toEqual(lines);
+  });
+});
+
+test('what somebody flushed from the kernel expires all the same', () => {
+  block(ATTACKER, holdRequest(), tools);
+  host.kernel.flush();
+  expect(expiredAt(NOON_MS + 600_000)).toEqual(['203.0.113.9']);
+  expect(host.openStore().list()).toEqual([]);
+});
+
+describe('an expiry that the kernel refuses', () => {
+  test('is an error without a `delete` line, and is finished by the next run', () => {
+    block(ATTACKER, holdRequest(), tools);
+    const lines = [...host.log.lines];
+    host.kernel.disturbAlways(refuses(1, 'no'));
+    expect(codeOf(() => expiredAt(NOON_MS + 600_000))).toBe('FIREWALL');
+    expect(host.log.lines).toEqual(lines);
+    host.kernel.disturbAlways(null);
+    finishInterrupted(host.newRun());
+    expect(host.rulesFor('203.0.113.9')).toEqual([0, 0]);
+    expect(host.log.lines.slice(lines.length)).toEqual([
+      'delete 203.0.113.9 1620563486.6306696 31151',
+    ]);
+  });
+
+  test('of one family does not hold up the other', () => {
+    block(addressOf('2001:db8::9'), holdRequest(), tools);
+    block(ATTACKER, holdRequest(), tools);
+    host.kernel.disturbAlways((command, work) =>
+      command.program.startsWith('ip6') ? refuses(3, 'no IPv6 here')(command, work) : work(),
+    );
+    expect(codeOf(() => expiredAt(NOON_MS + 600_000))).toBe('FIREWALL');
+    expect(host.rulesFor('203.0.113.9')).toEqual([0, 0]);
+  });
+});

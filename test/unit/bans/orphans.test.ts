@@ -1,0 +1,242 @@
+// What a saved file brings back is taken out where all the evidence says that it was ours, and nowhere else.
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { block } from '../../../src/bans/block.ts';
+import { noteBoot, releaseOrphans, type SavedFile } from '../../../src/bans/orphans.ts';
+import { finishInterrupted } from '../../../src/bans/reconcile.ts';
+import { unblock } from '../../../src/bans/unblock.ts';
+import { heldBy } from '../../../src/firewall/iptables/plan.ts';
+import { readSavedRules } from '../../../src/firewall/iptables/saved.ts';
+import type { ClockReading } from '../../../src/system/clock.ts';
+import { refuses } from '../support/kernel.ts';
+import { addressOf, codeOf, holdRequest, NOON_MS, Workshop } from '../support/workshop.ts';
+
+const A = '203.0.113.9';
+const ATTACKER = addressOf(A);
+const DROP = `-s ${A}/32 -j DROP`;
+const CHAINS = ['INPUT', 'FORWARD'];
+const MINUTE_MS = 60_000;
+const PATH = '/etc/iptables/rules.v4';
+
+let host: Workshop;
+beforeEach(() => {
+  host = new Workshop();
+});
+afterEach(() => {
+  host.close();
+});
+
+function clockOf(bootId: string, upMs = MINUTE_MS): ClockReading {
+  return { bootId, uptimeMs: upMs, wallMs: host.nowMs };
+}
+
+function later(minutes: number): void {
+  host.nowMs += minutes * MINUTE_MS;
+}
+
+/** What iptables-save would write now. */
+function savedNow(): string {
+  return host.kernel.run({ program: 'iptables-save', args: [], input: '' }, 1000).stdout;
+}
+
+function fileOf(text: string, savedMs: number): SavedFile {
+  return { path: PATH, savedMs, held: heldBy(readSavedRules(text), [...CHAINS, 'DOCKER-USER']) };
+}
+
+/** A block of ten minutes, in the midst of which somebody saves. */
+function blockSaveRelease({
+  whileBlocked = (): void => undefined,
+  isNoted = true,
+} = {}): SavedFile {
+  const tools = host.newRun();
+  if (isNoted) noteBoot(tools.store, clockOf('first'));
+  block(ATTACKER, holdRequest(), tools);
+  later(5);
+  whileBlocked();
+  const file = fileOf(savedNow(), host.nowMs);
+  later(5);
+  unblock(ATTACKER, { origin: 'wazuh', alertRef: holdRequest().alertRef }, host.newRun());
+  return file;
+}
+
+/** The kernel forgets everything, and something at boot loads what the file has. */
+function reboot({ held }: SavedFile): void {
+  later(60);
+  host.kernel.flush();
+  for (const { chains } of held.values())
+    for (const chain of chains) host.kernel.insert(chain, DROP);
+  later(1);
+}
+
+function look(file: SavedFile, clock = clockOf('second'), backendName = 'iptables'): string[] {
+  const run = host.newRun();
+  const tools = { ...run, firewall: { ...run.firewall, backendName } };
+  const orphans = releaseOrphans({ files: [file], clock, chains: CHAINS }, tools);
+  tools.store.flush();
+  return orphans.map(({ address, path }) => `${address.text} from ${path}`);
+}
+
+test('a rule that was saved while we blocked, and came back at boot, goes with its line and a reason', () => {
+  const file = blockSaveRelease();
+  reboot(file);
+  expect(look(file)).toEqual([`${A} from ${PATH}`]);
+  expect(host.rulesFor(A)).toEqual([0, 0]);
+  expect(host.log.lines).toHaveLength(3);
+  expect(host.log.lines.at(-1)).toMatch(/^delete 203\.0\.113\.9 /);
+  const filter = { address: ATTACKER, sinceMs: 0, afterId: 0, limit: 1 };
+  expect(host.openStore().history(filter)[0]?.reason).toBe(`came back from ${PATH}`);
+  expect(host.openStore().list()).toEqual([]);
+});
+
+describe('a rule stays that', () => {
+  test('was saved when our block was over: somebody made it since', () => {
+    blockSaveRelease();
+    later(1);
+    for (const chain of CHAINS) host.kernel.insert(chain, DROP);
+    const file = fileOf(savedNow(), host.nowMs);
+    reboot(file);
+    expect(look(file)).toEqual([]);
+    expect(host.rulesFor(A)).toEqual([1, 1]);
+  });
+
+  test('was saved before we ever blocked', () => {
+    const file = { ...blockSaveRelease(), savedMs: NOON_MS - MINUTE_MS };
+    reboot(file);
+    expect(look(file)).toEqual([]);
+    expect(host.rulesFor(A)).toEqual([1, 1]);
+  });
+
+  test('the books know nothing of', () => {
+    const file = blockSaveRelease();
+    host.openStore().pruneHistory(host.nowMs + 1);
+    reboot(file);
+    expect(look(file)).toEqual([]);
+    expect(host.rulesFor(A)).toEqual([1, 1]);
+  });
+
+  test('was in one chain only', () => {
+    const file = blockSaveRelease({
+      whileBlocked: () => {
+        host.kernel.remove('FORWARD', DROP);
+      },
+    });
+    reboot(file);
+    expect(look(file)).toEqual([]);
+    expect(host.rulesFor(A)).toEqual([1, 0]);
+  });
+
+  test('was saved beside another of the same words', () => {
+    const file = blockSaveRelease({
+      whileBlocked: () => {
+        host.kernel.insert('INPUT', DROP);
+      },
+    });
+    reboot(file);
+    expect(look(file)).toEqual([]);
+    expect(host.rulesFor(A)).toEqual([2, 1]);
+  });
+
+  test('stands in one chain of the file, and somebody made the other', () => {
+    const file = blockSaveRelease({
+      whileBlocked: () => {
+        host.kernel.remove('FORWARD', DROP);
+      },
+    });
+    reboot(file);
+    host.kernel.insert('FORWARD', DROP);
+    expect(look(file)).toEqual([]);
+    expect(host.rulesFor(A)).toEqual([1, 1]);
+  });
+
+  test('was saved between two blocks of ours', () => {
+    blockSaveRelease();
+    later(1);
+    for (const chain of CHAINS) host.kernel.insert(chain, DROP);
+    const file = fileOf(savedNow(), host.nowMs);
+    blockSaveRelease();
+    reboot(file);
+    expect(look(file)).toEqual([]);
+    expect(host.rulesFor(A)).toEqual([1, 1]);
+  });
+
+  test('has another of the same words beside it since', () => {
+    const file = blockSaveRelease();
+    reboot(file);
+    host.kernel.insert('INPUT', DROP);
+    expect(look(file)).toEqual([]);
+    expect(host.rulesFor(A)).toEqual([2, 1]);
+  });
+
+  test('is of an address that is blocked again', () => {
+    const file = blockSaveRelease();
+    later(1);
+    block(ATTACKER, holdRequest({ timeoutSeconds: null }), host.newRun());
+    reboot(file);
+    expect(look(file)).toEqual([]);
+    expect(host.rulesFor(A)).toEqual([1, 1]);
+  });
+
+  test('may have been typed since, where there was no boot', () => {
+    const file = blockSaveRelease();
+    reboot(file);
+    expect(look(file, clockOf('first'))).toEqual([]);
+    expect(host.rulesFor(A)).toEqual([1, 1]);
+  });
+
+  test('may have been typed since the first look after the boot', () => {
+    const file = blockSaveRelease();
+    later(60);
+    host.kernel.flush();
+    expect(look(file)).toEqual([]);
+    reboot(file);
+    expect(look(file)).toEqual([]);
+    expect(host.rulesFor(A)).toEqual([1, 1]);
+  });
+
+  test('came after a release in the same boot', () => {
+    const file = blockSaveRelease();
+    for (const chain of CHAINS) host.kernel.insert(chain, DROP);
+    expect(look(file, clockOf('second', 30 * MINUTE_MS))).toEqual([]);
+    expect(host.rulesFor(A)).toEqual([1, 1]);
+  });
+
+  test('is plain, where our blocks are in sets', () => {
+    const file = blockSaveRelease();
+    reboot(file);
+    expect(look(file, clockOf('second'), 'nftables')).toEqual([]);
+    expect(host.rulesFor(A)).toEqual([1, 1]);
+  });
+
+  test('came back in a boot that nobody can tell from the last', () => {
+    const file = blockSaveRelease();
+    reboot(file);
+    expect(look(file, clockOf(''))).toEqual([]);
+    expect(host.rulesFor(A)).toEqual([1, 1]);
+  });
+
+  test('came back before any boot was noted', () => {
+    const file = blockSaveRelease({ isNoted: false });
+    reboot(file);
+    expect(look(file)).toEqual([]);
+    expect(host.rulesFor(A)).toEqual([1, 1]);
+  });
+});
+
+test('a file that holds nothing of ours costs no question to the kernel', () => {
+  const file = { ...blockSaveRelease(), held: new Map() };
+  const before = host.kernel.commands.length;
+  expect(look(file)).toEqual([]);
+  expect(host.kernel.commands).toHaveLength(before);
+});
+
+test('what the kernel does not let go of is an intent, which the next run finishes', () => {
+  const file = blockSaveRelease();
+  reboot(file);
+  host.kernel.disturbAlways((command, work) =>
+    /^-D /m.test(command.input) ? refuses(3, 'no')(command, work) : work(),
+  );
+  expect(codeOf(() => look(file))).toBe('FIREWALL');
+  expect(host.rulesFor(A)).toEqual([1, 1]);
+  host.kernel.disturbAlways(null);
+  finishInterrupted(host.newRun());
+  expect(host.rulesFor(A)).toEqual([0, 0]);
+});

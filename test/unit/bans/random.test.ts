@@ -1,0 +1,234 @@
+// Any order of what execd, people, time and strangers do, with plain rules and with sets: afterwards kernel, books and log
+// agree, and what others have is as it was.
+import fc from 'fast-check';
+import { expect, test } from '@jest/globals';
+import { block, ensureBlocked } from '../../../src/bans/block.ts';
+import { remainingSeconds } from '../../../src/model/ban.ts';
+import { expireDue } from '../../../src/bans/expire.ts';
+import { moveTo, type MoveTools } from '../../../src/bans/migrate.ts';
+import { restore } from '../../../src/bans/reconcile.ts';
+import { unblock } from '../../../src/bans/unblock.ts';
+import { createBackend, type BackendName } from '../../../src/firewall/select.ts';
+import { createFirewall } from '../../../src/firewall/apply.ts';
+import { createSwitchableFirewall } from '../../../src/firewall/switch.ts';
+import { addressOf, holdRequest, Workshop } from '../support/workshop.ts';
+
+/** One inside the other, neighbours, and both families. */
+const ADDRESSES = [
+  '203.0.113.9',
+  '203.0.113.8',
+  '203.0.113.8/31',
+  '203.0.113.0/24',
+  '2001:db8::9',
+  '2001:db8::/64',
+].map(addressOf);
+const FOREIGN = ['-s 203.0.113.9/32 -p tcp -j DROP', '-i eth9 -j ACCEPT'];
+const CHAINS = ['INPUT', 'FORWARD'] as const;
+const FAMILIES = [4, 6] as const;
+const INCIDENT = { alertId: '1.2', ruleId: '3' };
+
+const address = fc.constantFrom(...ADDRESSES);
+const timeoutSeconds = fc.constantFrom(60, 600, 4_000_000, null);
+const deed = fc.oneof(
+  fc.record({ what: fc.constant('block' as const), address, timeoutSeconds }),
+  fc.record({ what: fc.constant('abort' as const), address, timeoutSeconds }),
+  fc.record({ what: fc.constant('release' as const), address }),
+  fc.record({ what: fc.constant('wait' as const), seconds: fc.constantFrom(1, 59, 61, 700) }),
+  fc.record({ what: fc.constant('expire' as const) }),
+  fc.record({ what: fc.constant('restore' as const) }),
+  fc.record({ what: fc.constant('flush rules' as const) }),
+  fc.record({ what: fc.constant('flush sets' as const) }),
+  fc.record({ what: fc.constant('put before ours' as const) }),
+  fc.record({ what: fc.constant('move' as const), to: fc.constantFrom('iptables', 'ipset') }),
+);
+type Deed = typeof deed extends fc.Arbitrary<infer T> ? T : never;
+
+/** Long stories, since what goes wrong takes several turns. */
+const deeds = fc.array(deed, { minLength: 5, maxLength: 30, size: 'max' });
+
+/** A host whose every run is a new one. */
+class Random {
+  readonly host = new Workshop();
+  #backend: BackendName;
+
+  constructor(backend: BackendName) {
+    this.#backend = backend;
+  }
+
+  tools(): MoveTools & ReturnType<Workshop['newRun']> {
+    const { host } = this;
+    const run = host.newRun();
+    const open = (name: BackendName): ReturnType<typeof createFirewall> =>
+      createFirewall({
+        backend: createBackend(name, {
+          backend: 'auto',
+          variant: 'auto',
+          chains: CHAINS,
+          docker: true,
+          lockWaitSeconds: 10,
+          setName: 'firewall-drop',
+          promoteAt: 200,
+          maxEntries: 2000,
+        }),
+        run: host.kernel.run,
+        sleep: () => undefined,
+        deadline: { remainingMs: () => 20_000 },
+        programTimeoutSeconds: 15,
+        extras: () => [],
+        noteExtras: () => undefined,
+      });
+    const firewall = createSwitchableFirewall(open, this.#backend);
+    return { ...run, firewall, isInstalled: () => true };
+  }
+
+  do(one: Deed): void {
+    const { host } = this;
+    const tools = this.tools();
+    switch (one.what) {
+      case 'block':
+        block(one.address, holdRequest(one), tools);
+        this.expectHeld(one.address.text);
+        break;
+      case 'abort':
+        ensureBlocked(one.address, holdRequest(one), tools);
+        this.expectHeld(one.address.text);
+        break;
+      case 'release':
+        unblock(one.address, { origin: null, alertRef: INCIDENT }, tools);
+        expect(this.held()).not.toContain(one.address.text);
+        break;
+      case 'wait':
+        host.nowMs += one.seconds * 1000;
+        host.kernel.sets.advance(one.seconds * 1000);
+        break;
+      case 'expire':
+        for (const ban of expireDue(tools)) expect(this.held()).not.toContain(ban.address.text);
+        break;
+      case 'restore':
+        restore(tools, () => false);
+        break;
+      case 'flush rules':
+        host.kernel.flush();
+        this.addForeign();
+        break;
+      case 'flush sets':
+        host.kernel.sets.empty();
+        break;
+      case 'put before ours':
+        this.removeForeign();
+        this.addForeign();
+        break;
+      case 'move':
+        moveTo(one.to, tools);
+        if (this.#backend !== one.to) this.expectNothingLeftOf(this.#backend);
+        this.#backend = one.to;
+        break;
+    }
+    tools.store.close();
+  }
+
+  addForeign(): void {
+    for (const family of FAMILIES)
+      for (const chain of CHAINS)
+        for (const rule of FOREIGN) this.host.kernel.insert(chain, rule, family);
+  }
+
+  removeForeign(): void {
+    for (const family of FAMILIES)
+      for (const chain of CHAINS)
+        for (const rule of FOREIGN) this.host.kernel.remove(chain, rule, family);
+  }
+
+  expectHeld(text: string): void {
+    expect(this.held().filter((one) => one === text)).toEqual([text]);
+    if (this.#backend === 'ipset') this.expectEnd(text);
+  }
+
+  /** The kernel ends it by itself when the last hold does, or never where it can't count so far. */
+  expectEnd(text: string): void {
+    const { holds } = this.host.openStore().find(addressOf(text)) ?? { holds: [] };
+    const wanted = remainingSeconds(holds, this.host.nowMs);
+    const left = this.host.kernel.sets.secondsLeft(`firewall-drop-${addressOf(text).family}`, text);
+    if (wanted === null || wanted > 2_147_483) expect(left).toBeNull();
+    else expect(Math.abs((left ?? Infinity) - wanted)).toBeLessThanOrEqual(5);
+  }
+
+  expectNothingLeftOf(backend: BackendName): void {
+    const { kernel } = this.host;
+    const rules = FAMILIES.flatMap((family) => CHAINS.flatMap((c) => kernel.rules(c, family)));
+    const plain = rules.filter((rule) => /^-s \S+ -j DROP$/.test(rule));
+    const ofSets = rules.filter((rule) => rule.includes('--match-set'));
+    if (backend === 'iptables') expect(plain).toEqual([]);
+    else expect([...ofSets, ...kernel.sets.names]).toEqual([]);
+  }
+
+  /** What both chains drop before anything else is asked; each as often as it is dropped. */
+  held(): string[] {
+    return FAMILIES.flatMap((family) => {
+      const [input, forward] = CHAINS.map((chain) => this.#heldIn(chain, family));
+      expect(input?.toSorted()).toEqual(forward?.toSorted());
+      return input ?? [];
+    });
+  }
+
+  #heldIn(chain: string, family: 4 | 6): string[] {
+    const set = `firewall-drop-${family}`;
+    const rules = this.host.kernel.rules(chain, family);
+    const foreign = rules.findIndex((rule) => FOREIGN.includes(rule));
+    return rules.slice(0, foreign < 0 ? rules.length : foreign).flatMap((rule) => {
+      if (rule === `-m set --match-set ${set} src -j DROP`)
+        return this.host.kernel.sets.entries(set);
+      const source = /^-s (\S+) -j DROP$/.exec(rule)?.[1];
+      return source === undefined ? [] : [addressOf(source).text];
+    });
+  }
+
+  foreign(): string[] {
+    return FAMILIES.flatMap((family) =>
+      CHAINS.flatMap((chain) =>
+        this.host.kernel.rules(chain, family).filter((rule) => FOREIGN.includes(rule)),
+      ),
+    );
+  }
+
+  /** Everything that was told, in pairs: nothing is added twice without a delete, nor deleted twice. */
+  expectTrueLog(): void {
+    const blocked = new Set<string>();
+    for (const line of this.host.log.lines) {
+      const [verb, text = ''] = line.split(' ');
+      if (verb === 'delete') blocked.delete(text);
+      if (verb === 'add' || verb === 'reapplied') blocked.add(text);
+    }
+    expect([...blocked].toSorted()).toEqual(this.#inState());
+  }
+
+  #inState(): string[] {
+    const bans = this.host.openStore().list();
+    return bans.map((ban) => ban.address.text).toSorted();
+  }
+
+  /** The end of every story: what is due goes, the rest is put back. */
+  expectAgreement(): void {
+    this.do({ what: 'expire' });
+    this.do({ what: 'restore' });
+    expect(this.held().toSorted()).toEqual(this.#inState());
+    expect(this.foreign()).toHaveLength(FOREIGN.length * CHAINS.length * FAMILIES.length);
+    this.expectTrueLog();
+  }
+}
+
+test('after any of it, kernel, books and log agree', () => {
+  fc.assert(
+    fc.property(fc.constantFrom('iptables', 'ipset'), deeds, (backend, all) => {
+      const random = new Random(backend);
+      try {
+        random.addForeign();
+        for (const one of all) random.do(one);
+        random.expectAgreement();
+      } finally {
+        random.host.close();
+      }
+    }),
+    { numRuns: 25 },
+  );
+}, 60_000);

@@ -1,0 +1,406 @@
+// After a death at any call, the next run brings books, kernel and log together again.
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { makeHold } from '../../../src/model/ban.ts';
+import { block, ensureBlocked } from '../../../src/bans/block.ts';
+import { expireDue } from '../../../src/bans/expire.ts';
+import { findDrift, finishInterrupted, restore } from '../../../src/bans/reconcile.ts';
+import type { Tools } from '../../../src/bans/tools.ts';
+import { unblock } from '../../../src/bans/unblock.ts';
+import { refuses, type Disturbance } from '../support/kernel.ts';
+import { dieDuring, everyDeath, type Death } from '../support/mortal.ts';
+import { addressOf, codeOf, holdRequest, NOON_MS, Workshop } from '../support/workshop.ts';
+
+const ATTACKER = addressOf('203.0.113.9');
+const OTHER = addressOf('203.0.113.10');
+const IDS = '1620563486.6306696 31151';
+
+const withoutIpv6: Disturbance = (command, work) =>
+  command.program.startsWith('ip6') ? refuses(3, 'no IPv6 here')(command, work) : work();
+
+function add(tools: Tools): void {
+  block(ATTACKER, holdRequest(), tools);
+}
+
+function remove(tools: Tools): void {
+  unblock(ATTACKER, { origin: 'wazuh', alertRef: holdRequest().alertRef }, tools);
+}
+
+/** Runs a story once for each call at which a run of `work` can die. */
+function forEveryDeath(
+  work: (tools: Tools) => void,
+  story: { before?: (host: Workshop) => void; after: (host: Workshop, death: Death) => void },
+): number {
+  let deaths = 0;
+  let lived = false;
+  for (const death of everyDeath(() => lived)) {
+    const host = new Workshop();
+    try {
+      story.before?.(host);
+      lived = !dieDuring(host, death, work);
+      if (lived) continue;
+      deaths += 1;
+      host.kernel.disturbAlways(null);
+      finishInterrupted(host.newRun());
+      story.after(host, death);
+    } finally {
+      host.close();
+    }
+  }
+  return deaths;
+}
+
+/** Books and kernel as one word, with where the run died in case they disagree. */
+function stateOf(host: Workshop, death: Death): string {
+  const held = host.openStore().list();
+  const phases = held.map((ban) => `${ban.address.text} ${ban.phase}`).join(', ') || 'nothing';
+  const rules = host.rulesFor('203.0.113.9').join('+');
+  return `${phases}; rules ${rules} (died ${death.when} call ${death.atCall})`;
+}
+
+function agreed(death: Death, blocked: boolean): string {
+  const state = blocked ? '203.0.113.9 blocked; rules 1+1' : 'nothing; rules 0+0';
+  return `${state} (died ${death.when} call ${death.atCall})`;
+}
+
+describe('a run that dies', () => {
+  test('while it blocks leaves nothing before its intent, and afterwards a whole block and one line', () => {
+    const deaths = forEveryDeath(add, {
+      after(host, death) {
+        const blocked = host.rulesFor('203.0.113.9')[0] > 0;
+        expect(stateOf(host, death)).toBe(agreed(death, blocked));
+        expect(host.log.lines).toEqual(blocked ? [`add 203.0.113.9 ${IDS}`] : []);
+      },
+    });
+    expect(deaths).toBeGreaterThanOrEqual(10);
+  });
+
+  test('while it blocks is followed by an add that leaves one rule in each chain', () => {
+    forEveryDeath(add, {
+      after(host, death) {
+        add(host.newRun());
+        expect(stateOf(host, death)).toBe(agreed(death, true));
+      },
+    });
+  });
+
+  test('while it blocks is followed by a delete that leaves nothing', () => {
+    forEveryDeath(add, {
+      after(host, death) {
+        remove(host.newRun());
+        expect(stateOf(host, death)).toBe(agreed(death, false));
+      },
+    });
+  });
+
+  test('while it releases leaves all before its intent, and afterwards nothing and one line', () => {
+    const deaths = forEveryDeath(remove, {
+      before: (host) => {
+        add(host.newRun());
+      },
+      after(host, death) {
+        const blocked = host.rulesFor('203.0.113.9')[0] > 0;
+        expect(stateOf(host, death)).toBe(agreed(death, blocked));
+        expect(host.log.lines.slice(1)).toEqual(blocked ? [] : [`delete 203.0.113.9 ${IDS}`]);
+      },
+    });
+    expect(deaths).toBeGreaterThanOrEqual(10);
+  });
+
+  test('while it ends what is due leaves each address either whole or gone with one line', () => {
+    const deaths = forEveryDeath(
+      (tools) => {
+        expireDue(tools);
+      },
+      {
+        before(host) {
+          block(ATTACKER, holdRequest(), host.newRun());
+          block(OTHER, holdRequest(), host.newRun());
+          host.nowMs = NOON_MS + 600_000;
+        },
+        after(host, death) {
+          expireDue(host.newRun());
+          expect(stateOf(host, death)).toBe(agreed(death, false));
+          expect(host.rulesFor('203.0.113.10')).toEqual([0, 0]);
+          expect(host.log.lines.slice(2).sort()).toEqual([
+            `delete 203.0.113.10 ${IDS}`,
+            `delete 203.0.113.9 ${IDS}`,
+          ]);
+        },
+      },
+    );
+    expect(deaths).toBeGreaterThanOrEqual(10);
+  });
+
+  test('while it ends the hold of one of two leaves both, or one and one line', () => {
+    const manual = holdRequest({ origin: 'manual', timeoutSeconds: null });
+    const outcomes = new Set<string>();
+    const deaths = forEveryDeath(remove, {
+      before(host) {
+        add(host.newRun());
+        block(ATTACKER, manual, host.newRun());
+      },
+      after(host, death) {
+        expect(stateOf(host, death)).toBe(agreed(death, true));
+        const holders = host.holders('203.0.113.9');
+        const lines = host.log.lines.slice(2);
+        const kept = holders.length === 1;
+        expect([death, holders]).toEqual([death, kept ? ['manual'] : ['manual', 'wazuh']]);
+        expect([death, lines]).toEqual([death, kept ? [`kept 203.0.113.9 ${IDS}`] : []]);
+        outcomes.add(holders.join());
+      },
+    });
+    expect(deaths).toBeGreaterThanOrEqual(6);
+    expect(outcomes.size).toBe(2);
+  });
+
+  test('while it gives up on a block leaves neither half a block nor half a promise', () => {
+    forEveryDeath(
+      (tools) => {
+        try {
+          add(tools);
+        } catch {
+          // What is meant to happen: the kernel refuses.
+        }
+      },
+      {
+        before: (host) => {
+          host.kernel.disturbAlways(refuses(1, 'no'));
+        },
+        after(host, death) {
+          const blocked = host.rulesFor('203.0.113.9')[0] > 0;
+          expect(stateOf(host, death)).toBe(agreed(death, blocked));
+          const added = host.log.lines.filter((line) => line.startsWith('add'));
+          expect(added).toEqual(blocked ? [`add 203.0.113.9 ${IDS}`] : []);
+        },
+      },
+    );
+  });
+
+  test('while it moves a deadline leaves the block as it was, or with the new deadline', () => {
+    forEveryDeath(
+      (tools) => {
+        ensureBlocked(ATTACKER, holdRequest(), tools);
+      },
+      {
+        before(host) {
+          add(host.newRun());
+          host.nowMs += 60_000;
+        },
+        after(host, death) {
+          expect(stateOf(host, death)).toBe(agreed(death, true));
+          const expiresAtMs = host.openStore().find(ATTACKER)?.holds[0]?.expiresAtMs;
+          expect([NOON_MS + 600_000, NOON_MS + 660_000]).toContain(expiresAtMs);
+        },
+      },
+    );
+  });
+
+  test('while it finishes what an earlier one began leaves that to the next', () => {
+    const afterIntent: Death = { atCall: 4, when: 'before' };
+    const deaths = forEveryDeath(finishInterrupted, {
+      before(host) {
+        expect(dieDuring(host, afterIntent, add)).toBe(true);
+        expect(host.openStore().unfinished()).toHaveLength(1);
+      },
+      after(host, death) {
+        expect(stateOf(host, death)).toBe(agreed(death, true));
+        expect(host.log.lines).toEqual([`add 203.0.113.9 ${IDS}`]);
+      },
+    });
+    expect(deaths).toBeGreaterThanOrEqual(6);
+  });
+});
+
+describe('what an earlier run began', () => {
+  let host: Workshop;
+  beforeEach(() => {
+    host = new Workshop();
+  });
+  afterEach(() => {
+    host.close();
+  });
+
+  test('costs no process when there is nothing', () => {
+    finishInterrupted(host.newRun());
+    expect(host.kernel.commands).toEqual([]);
+  });
+
+  test('is not done again in a kernel that has it already', () => {
+    expect(dieDuring(host, { atCall: 4, when: 'after' }, add)).toBe(true);
+    expect(host.rulesFor('203.0.113.9')).toEqual([1, 1]);
+    const before = host.kernel.changingCommands;
+    finishInterrupted(host.newRun());
+    expect(host.kernel.changingCommands).toBe(before);
+    expect(host.cut).toEqual([['203.0.113.9']]);
+  });
+
+  test('of a list is told in one go, what was told already left out', () => {
+    const list = Array.from({ length: 20 }, (_, n) => addressOf(`198.51.100.${n}`));
+    const tools = host.newRun();
+    const mark = host.log.mark();
+    const alertRef = { alertId: '1.2', ruleId: '3' };
+    tools.store.intend(
+      list.map((address) => ({
+        address,
+        phase: 'blocking',
+        owed: { verb: 'add', address, alertRef },
+        mark,
+        hold: makeHold(holdRequest(), host.nowMs),
+      })),
+      host.nowMs,
+    );
+    host.log.tell(list.slice(0, 5).map((address) => ({ verb: 'add', address, alertRef })));
+    const calls = { searches: 0, tells: 0 };
+    const { log } = host;
+    finishInterrupted({
+      ...tools,
+      announcer: {
+        mark: () => log.mark(),
+        tell: (outcomes) => {
+          calls.tells += 1;
+          log.tell(outcomes);
+        },
+        untoldSince: (since, outcomes) => {
+          calls.searches += 1;
+          return log.untoldSince(since, outcomes);
+        },
+      },
+    });
+    expect(calls).toEqual({ searches: 1, tells: 1 });
+    expect(log.lines.toSorted()).toEqual(list.map(({ text }) => `add ${text} 1.2 3`).toSorted());
+  });
+
+  test('stays an intent as long as the kernel refuses', () => {
+    host.kernel.disturbAlways(refuses(1, 'no'));
+    expect(
+      codeOf(() => {
+        remove(host.newRun());
+      }),
+    ).toBe('FIREWALL');
+    expect(
+      codeOf(() => {
+        finishInterrupted(host.newRun());
+      }),
+    ).toBe('FIREWALL');
+    expect(host.openStore().unfinished()).toHaveLength(1);
+  });
+
+  test('with IPv6 is no hindrance to finishing what was begun with IPv4', () => {
+    const tools = host.newRun();
+    for (const text of ['2001:db8::9', '203.0.113.9']) {
+      const address = addressOf(text);
+      const owed = { verb: 'add', address, alertRef: holdRequest().alertRef } as const;
+      tools.store.intend([{ address, phase: 'blocking', owed, mark: null, hold: null }], NOON_MS);
+    }
+    host.kernel.disturbAlways(withoutIpv6);
+    expect(
+      codeOf(() => {
+        finishInterrupted(host.newRun());
+      }),
+    ).toBe('FIREWALL');
+    expect(host.rulesFor('203.0.113.9')).toEqual([1, 1]);
+    expect(host.log.lines).toEqual([`add 203.0.113.9 ${IDS}`]);
+  });
+});
+
+describe('restoring', () => {
+  let host: Workshop;
+  let tools: Tools;
+  beforeEach(() => {
+    host = new Workshop();
+    tools = host.newRun();
+    block(ATTACKER, holdRequest(), tools);
+    block(OTHER, holdRequest(), tools);
+    block(addressOf('2001:db8::9'), holdRequest(), tools);
+  });
+  afterEach(() => {
+    host.close();
+  });
+  const nobody = (): boolean => false;
+
+  test('puts every block back after a reboot, in one look and one change for each family', () => {
+    host.kernel.flush();
+    const before = host.kernel.commands.length;
+    const { blocked, changed } = restore(host.newRun(), nobody);
+    expect(blocked).toHaveLength(3);
+    expect(changed).toBe(true);
+    expect(host.rulesFor('203.0.113.9')).toEqual([1, 1]);
+    expect(host.rulesFor('2001:db8::9')).toEqual([1, 1]);
+    expect(host.kernel.commands).toHaveLength(before + 4);
+    expect(host.cut.slice(-2)).toEqual([['203.0.113.9', OTHER.text], ['2001:db8::9']]);
+  });
+
+  test('changes nothing where all is in place', () => {
+    const before = host.kernel.changingCommands;
+    const cut = host.cut.length;
+    expect(restore(host.newRun(), nobody).changed).toBe(false);
+    expect(host.cut).toHaveLength(cut);
+    expect(host.kernel.changingCommands).toBe(before);
+  });
+
+  test('writes no line: the add was told when it was made', () => {
+    const lines = [...host.log.lines];
+    host.kernel.flush();
+    restore(host.newRun(), nobody);
+    expect(host.log.lines).toEqual(lines);
+  });
+
+  test('releases what has become protected since, and says so', () => {
+    const { blocked, released } = restore(host.newRun(), ({ text }) => text === '203.0.113.9');
+    expect(released.map((ban) => ban.address.text)).toEqual(['203.0.113.9']);
+    expect(blocked).toHaveLength(2);
+    expect(host.rulesFor('203.0.113.9')).toEqual([0, 0]);
+    expect(host.log.lines.at(-1)).toMatch(/^delete 203\.0\.113\.9 \d+\.\d+ 0$/);
+  });
+
+  test('of one family is not held up by the other', () => {
+    host.kernel.flush();
+    host.kernel.disturbAlways(withoutIpv6);
+    expect(codeOf(() => restore(host.newRun(), nobody))).toBe('FIREWALL');
+    expect(host.rulesFor('203.0.113.9')).toEqual([1, 1]);
+  });
+
+  test('is not held up by a protected address that the kernel will not release', () => {
+    host.kernel.flush();
+    host.kernel.disturbAlways(withoutIpv6);
+    expect(codeOf(() => restore(host.newRun(), ({ family }) => family === 6))).toBe('FIREWALL');
+    expect(host.rulesFor('203.0.113.9')).toEqual([1, 1]);
+  });
+});
+
+describe('drift', () => {
+  let host: Workshop;
+  beforeEach(() => {
+    host = new Workshop();
+    add(host.newRun());
+  });
+  afterEach(() => {
+    host.close();
+  });
+
+  test('is none where books and kernel agree', () => {
+    expect(findDrift(host.newRun(), [4, 6])).toEqual({ missing: [], unknown: [], steps: [] });
+  });
+
+  test('is a ban without a rule, and only looked at', () => {
+    host.kernel.flush();
+    const { missing, steps } = findDrift(host.newRun(), [4]);
+    expect(missing.map((ban) => ban.address.text)).toEqual(['203.0.113.9']);
+    expect(steps).toHaveLength(1);
+    expect(host.rulesFor('203.0.113.9')).toEqual([0, 0]);
+  });
+
+  test('is a rule that no ban stands behind, which is left alone', () => {
+    host.kernel.insert('INPUT', '-s 203.0.113.10/32 -j DROP');
+    const { unknown, steps } = findDrift(host.newRun(), [4]);
+    expect(unknown).toMatchObject([{ address: OTHER, chains: ['INPUT'] }]);
+    expect(steps).toEqual([]);
+  });
+
+  test('is a ban whose rule another one accepts before it', () => {
+    host.kernel.insert('INPUT', '-s 203.0.113.0/24 -j ACCEPT');
+    const { missing, steps } = findDrift(host.newRun(), [4]);
+    expect(missing).toEqual([]);
+    expect(steps).toHaveLength(1);
+  });
+});

@@ -1,0 +1,197 @@
+// Releasing: what goes, what stays because others still hold it, and what the log is told.
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import type { Origin } from '../../../src/model/ban.ts';
+import { block, blockAll } from '../../../src/bans/block.ts';
+import type { Tools } from '../../../src/bans/tools.ts';
+import { unblock, unblockAll, type ReleaseOutcome } from '../../../src/bans/unblock.ts';
+import { dies, refuses } from '../support/kernel.ts';
+import { addressOf, codeOf, holdRequest, Workshop } from '../support/workshop.ts';
+
+const ATTACKER = addressOf('203.0.113.9');
+const RULE = '-s 203.0.113.9/32 -j DROP';
+const DELETE_LINE = 'delete 203.0.113.9 1620563486.6306696 31151';
+
+let host: Workshop;
+let tools: Tools;
+beforeEach(() => {
+  host = new Workshop();
+  tools = host.newRun();
+});
+afterEach(() => {
+  host.close();
+});
+
+function release(origin: Origin | null, by: Tools = tools): ReleaseOutcome {
+  return unblock(ATTACKER, { origin, alertRef: holdRequest().alertRef }, by);
+}
+
+describe('a release', () => {
+  test('leaves no rule and no ban, and is one line', () => {
+    block(ATTACKER, holdRequest(), tools);
+    expect(release('wazuh')).toBe('released');
+    expect(host.rulesFor('203.0.113.9')).toEqual([0, 0]);
+    expect(host.openStore().list()).toEqual([]);
+    expect(host.log.lines.slice(1)).toEqual([DELETE_LINE]);
+  });
+
+  test('takes one process where the books are right', () => {
+    block(ATTACKER, holdRequest(), tools);
+    const before = host.kernel.commands.length;
+    release('wazuh');
+    expect(host.kernel.commands).toHaveLength(before + 1);
+  });
+
+  test('ends what thirty adds began', () => {
+    for (let count = 0; count < 30; count++) block(ATTACKER, holdRequest(), tools);
+    release('wazuh');
+    expect(host.rulesFor('203.0.113.9')).toEqual([0, 0]);
+  });
+
+  test('clears the copies that another program left, though our books know of none', () => {
+    for (let count = 0; count < 3; count++) host.kernel.insert('INPUT', RULE);
+    release('wazuh');
+    expect(host.rulesFor('203.0.113.9')).toEqual([0, 0]);
+  });
+
+  test('succeeds where somebody flushed the kernel', () => {
+    block(ATTACKER, holdRequest(), tools);
+    host.kernel.flush();
+    expect(release('wazuh', host.newRun())).toBe('released');
+    expect(host.openStore().list()).toEqual([]);
+  });
+
+  test('removes the other rule where an administrator removed one', () => {
+    block(ATTACKER, holdRequest(), tools);
+    host.kernel.remove('INPUT', RULE);
+    release('wazuh', host.newRun());
+    expect(host.rulesFor('203.0.113.9')).toEqual([0, 0]);
+  });
+
+  test('of an address that nobody blocked succeeds and is told', () => {
+    expect(release('wazuh')).toBe('released');
+    expect(host.log.lines).toEqual([DELETE_LINE]);
+    expect(host.openStore().list()).toEqual([]);
+    expect(host.kernel.changingCommands).toBe(0);
+  });
+
+  test('touches no other address', () => {
+    block(ATTACKER, holdRequest(), tools);
+    block(addressOf('203.0.113.90'), holdRequest(), tools);
+    release('wazuh');
+    expect(host.rulesFor('203.0.113.90')).toEqual([1, 1]);
+    expect(host.openStore().list()).toHaveLength(1);
+  });
+});
+
+describe('an address that others hold too', () => {
+  beforeEach(() => {
+    block(ATTACKER, holdRequest(), tools);
+    block(ATTACKER, holdRequest({ origin: 'manual', timeoutSeconds: null }), tools);
+  });
+
+  test('stays blocked, and the log says `kept` and never `delete`', () => {
+    expect(release('wazuh')).toBe('kept');
+    expect(host.rulesFor('203.0.113.9')).toEqual([1, 1]);
+    expect(host.holders('203.0.113.9')).toEqual(['manual']);
+    expect(host.log.lines.at(-1)).toBe('kept 203.0.113.9 1620563486.6306696 31151');
+  });
+
+  test('is released with its last hold', () => {
+    release('wazuh');
+    expect(release('manual')).toBe('released');
+    expect(host.rulesFor('203.0.113.9')).toEqual([0, 0]);
+  });
+
+  test('is released at once by a person, who ends all holds', () => {
+    expect(release(null)).toBe('released');
+    expect(host.rulesFor('203.0.113.9')).toEqual([0, 0]);
+    expect(host.openStore().list()).toEqual([]);
+  });
+
+  test('is kept when execd ends a hold that it never had', () => {
+    release('wazuh');
+    expect(release('wazuh')).toBe('kept');
+    expect(host.rulesFor('203.0.113.9')).toEqual([1, 1]);
+  });
+});
+
+describe('a release that the kernel refuses', () => {
+  beforeEach(() => {
+    block(ATTACKER, holdRequest(), tools);
+  });
+
+  test('is an error and a line `failed`, never `delete`', () => {
+    host.kernel.disturbAlways(refuses(1, 'no'));
+    expect(codeOf(() => release('wazuh'))).toBe('FIREWALL');
+    expect(host.log.lines.at(-1)).toBe('failed 203.0.113.9 1620563486.6306696 31151');
+  });
+
+  test('stays an intent in the books, so that the next run tries again', () => {
+    host.kernel.disturbAlways(refuses(1, 'no'));
+    expect(codeOf(() => release('wazuh'))).toBe('FIREWALL');
+    expect(host.openStore().unfinished()).toMatchObject([{ phase: 'unblocking' }]);
+  });
+
+  test('is none when the program did its work and then crashed', () => {
+    host.kernel.disturb(dies);
+    expect(release('wazuh')).toBe('released');
+    expect(host.rulesFor('203.0.113.9')).toEqual([0, 0]);
+  });
+});
+
+describe('a list', () => {
+  const list = ['203.0.113.1', '203.0.113.2', '2001:db8::1'].map(addressOf);
+  const everything = { origin: null, alertRef: holdRequest().alertRef };
+
+  test('is released in one process for each family, with one line for each address', () => {
+    for (const address of list) block(address, holdRequest(), tools);
+    const before = host.kernel.commands.length;
+    unblockAll(list, everything, tools);
+    expect(host.kernel.commands).toHaveLength(before + 2);
+    expect(host.kernel.rules('INPUT')).toEqual([]);
+    expect(host.log.lines.filter((line) => line.startsWith('delete'))).toHaveLength(3);
+  });
+
+  test('is told apart into what is released and what others keep', () => {
+    for (const address of list) block(address, holdRequest(), tools);
+    block(list[0] ?? ATTACKER, holdRequest({ origin: 'manual' }), tools);
+    const { released, kept } = unblockAll(list, { ...everything, origin: 'wazuh' }, tools);
+    expect(kept.map(({ text }) => text)).toEqual(['203.0.113.1']);
+    expect(released.map(({ text }) => text)).toEqual(['203.0.113.2', '2001:db8::1']);
+  });
+
+  test('that one family refuses says `failed` for that family only', () => {
+    for (const address of list) block(address, holdRequest(), tools);
+    host.kernel.disturbAlways((command, work) =>
+      command.program.startsWith('ip6') ? refuses(3, 'no IPv6 here')(command, work) : work(),
+    );
+    expect(codeOf(() => unblockAll(list, everything, tools))).toBe('FIREWALL');
+    expect(host.kernel.rules('INPUT')).toEqual([]);
+    expect(host.log.lines.filter((line) => line.startsWith('failed'))).toEqual([
+      'failed 2001:db8::1 1620563486.6306696 31151',
+    ]);
+  });
+
+  test('of thousands goes in parts, each of which is done when it is said to be', () => {
+    const many = Array.from({ length: 1500 }, (_, n) =>
+      addressOf(`198.51.${100 + (n >> 8)}.${n & 255}`),
+    );
+    blockAll(many, holdRequest(), tools);
+    const before = host.kernel.commands.length;
+    unblockAll(many, everything, tools);
+    expect(host.kernel.commands).toHaveLength(before + 2);
+    expect(host.kernel.rules('INPUT')).toEqual([]);
+    expect(host.openStore().list()).toEqual([]);
+    expect(host.progress.slice(-2)).toEqual([
+      [1000, 1500],
+      [1500, 1500],
+    ]);
+  });
+});
+
+test('a disk that takes no more stops no release', () => {
+  block(ATTACKER, holdRequest(), tools);
+  host.refuseWritesTo('bans');
+  expect(release('wazuh', host.newRun())).toBe('released');
+  expect(host.rulesFor('203.0.113.9')).toEqual([0, 0]);
+});

@@ -1,0 +1,73 @@
+// Lengths of time as a person types and reads them: a slip must be an error, never another length.
+import { describe, expect, test } from '@jest/globals';
+import fc from 'fast-check';
+import { formatDuration, parseDuration } from '../../../../src/cli/output/duration.ts';
+
+test.each([
+  ['90', 90],
+  ['90s', 90],
+  ['90m', 5400],
+  ['1h30m', 5400],
+  ['30m1h', 5400],
+  ['2d', 172_800],
+  ['1w', 604_800],
+  ['never', null],
+  ['2147483648', 2 ** 31],
+])('%s is %j seconds', (text, seconds) => {
+  expect(parseDuration(text)).toBe(seconds);
+});
+
+test.each([
+  '',
+  ' ',
+  '0',
+  '0s',
+  '-5',
+  '+5',
+  '5 m',
+  ' 5m',
+  '5m ',
+  '5M',
+  '5min',
+  '1.5h',
+  '1e3',
+  'h',
+  '1h30',
+  '0x10',
+  'forever',
+  'Never',
+  '2147483649',
+  '99999999999',
+  '9999999999w',
+  '1h\n',
+  '٣m',
+])('%j is no length of time', (text) => {
+  expect(parseDuration(text)).toBeUndefined();
+});
+
+describe('in words', () => {
+  test.each([
+    [0, '0s'],
+    [0.4, '0s'],
+    [-5, '0s'],
+    [59, '59s'],
+    [60, '1m'],
+    [90, '1m 30s'],
+    [5400, '1h 30m'],
+    [5401, '1h 30m'],
+    [86_400, '1d'],
+    [694_800, '1w 1d'],
+  ])('%d seconds are %s', (seconds, words) => {
+    expect(formatDuration(seconds)).toBe(words);
+  });
+
+  test('a length is read back as itself, or as less by what its smaller units were', () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 1, max: 2 ** 31 }), (seconds) => {
+        const again = parseDuration(formatDuration(seconds).replace(' ', '')) ?? 0;
+        expect(again).toBeLessThanOrEqual(seconds);
+        expect(again).toBeGreaterThan(seconds * 0.9);
+      }),
+    );
+  });
+});

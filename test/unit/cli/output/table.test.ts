@@ -1,0 +1,152 @@
+// Tables: they fit where they are shown, cut only what may be cut, and give a spreadsheet no formula.
+import { describe, expect, test } from '@jest/globals';
+import fc from 'fast-check';
+import type { Terminal } from '../../../../src/cli/session.ts';
+import { formatCsv, formatTable, paint, type Column } from '../../../../src/cli/output/table.ts';
+
+interface Row {
+  readonly address: string;
+  readonly count: number;
+  readonly note: string;
+}
+
+const COLUMNS: readonly Column<Row>[] = [
+  { heading: 'ADDRESS', cell: ({ address }) => address },
+  {
+    heading: 'COUNT',
+    cell: ({ count }) => String(count),
+    align: 'right',
+    colour: ({ count }) => (count === 0 ? 'red' : null),
+  },
+  { heading: 'NOTE ON IT', cell: ({ note }) => note, cuttable: true },
+];
+const PIPE: Terminal = { width: null, colours: false, watchesErrors: false, ask: null };
+const ROW: Row = { address: '203.0.113.9', count: 7, note: 'scan' };
+
+function table(rows: readonly Row[], terminal: Partial<Terminal> = {}): string[] {
+  return formatTable(COLUMNS, rows, { ...PIPE, ...terminal });
+}
+
+describe('a table', () => {
+  test('has a heading, and columns as wide as their longest cell', () => {
+    expect(table([ROW, { address: '2001:db8::9', count: 12345, note: '' }])).toEqual([
+      'ADDRESS      COUNT  NOTE ON IT',
+      '203.0.113.9      7  scan',
+      '2001:db8::9  12345',
+    ]);
+  });
+
+  test('is not cut where the width is not known', () => {
+    const note = 'long '.repeat(100).trim();
+    expect(table([{ ...ROW, note }])[1]).toBe(`203.0.113.9      7  ${note}`);
+  });
+
+  test('that is too wide loses the end of what may be cut, and says so', () => {
+    const [, row] = table([{ ...ROW, note: 'a very long story' }], { width: 32 });
+    expect(row).toBe('203.0.113.9      7  a very long…'.slice(0, 31) + '…');
+    expect(row).toHaveLength(32);
+  });
+
+  test('that fits to the character is not cut', () => {
+    const rows = [{ ...ROW, note: 'a very long story' }];
+    expect(table(rows, { width: 37 })).toEqual(table(rows));
+  });
+
+  test('never cuts a cell that may not be cut, however narrow the terminal is', () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 1, max: 60 }), fc.string(), (width, note) => {
+        for (const line of table([{ ...ROW, note }], { width }).slice(1))
+          expect(line).toMatch(/^203\.0\.113\.9 {6}7(?: {2}|$)/);
+      }),
+    );
+  });
+
+  test('is never wider than a terminal that has room for what may not be cut', () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 28, max: 100 }), fc.string(), (width, note) => {
+        for (const line of table([{ ...ROW, note }], { width }))
+          expect(line.length).toBeLessThanOrEqual(width);
+      }),
+    );
+  });
+
+  test('cuts no character in two', () => {
+    const rows = [{ ...ROW, note: '😀'.repeat(20) }];
+    for (let width = 28; width < 60; width += 1)
+      expect(table(rows, { width }).join('').isWellFormed()).toBe(true);
+  });
+
+  test('has one line a row, whatever the cells hold', () => {
+    fc.assert(
+      fc.property(fc.string({ unit: 'binary' }), (note) => {
+        const lines = table([{ ...ROW, note }]);
+        expect(lines).toHaveLength(2);
+        // eslint-disable-next-line no-control-regex -- they are what is looked for
+        expect(lines.join('')).not.toMatch(/[\u0000-\u001f\u007f-\u009f\u2028\u2029]/);
+      }),
+    );
+  });
+
+  test('with colours is as wide as without', () => {
+    const rows = [{ ...ROW, count: 0 }, ROW];
+    const coloured = table(rows, { colours: true });
+    expect(coloured[1]).toContain('\u001b[31m    0\u001b[0m');
+    // eslint-disable-next-line no-control-regex -- terminals are told so
+    expect(coloured.map((line) => line.replace(/\u001b\[\d+m/g, ''))).toEqual(table(rows));
+  });
+});
+
+describe('colour', () => {
+  test.each([
+    ['red', '\u001b[31mx\u001b[0m'],
+    ['yellow', '\u001b[33mx\u001b[0m'],
+    ['green', '\u001b[32mx\u001b[0m'],
+    ['dim', '\u001b[2mx\u001b[0m'],
+    [null, 'x'],
+  ] as const)('%s where there are any', (colour, painted) => {
+    expect(paint('x', colour, { ...PIPE, colours: true })).toBe(painted);
+    expect(paint('x', colour, PIPE)).toBe('x');
+  });
+});
+
+describe('CSV', () => {
+  const csv = (note: string): string => formatCsv(COLUMNS, [{ ...ROW, note }])[1] ?? '';
+
+  test('has headings in lower case, of one word each', () => {
+    expect(formatCsv(COLUMNS, [])).toEqual(['address,count,note_on_it']);
+  });
+
+  test.each([
+    ['scan', 'scan'],
+    ['a,b', '"a,b"'],
+    ['say "hi"', '"say ""hi"""'],
+    ['', ''],
+    ['two\nlines', String.raw`two\u000alines`],
+  ])('writes %j as %s', (note, cell) => {
+    expect(csv(note)).toBe(`203.0.113.9,7,${cell}`);
+  });
+
+  test.each(['=1+1', '+1', '-1', '@SUM(A1)', '=cmd|" /C calc"!A0', '\t=1', '\r=1'])(
+    'gives a spreadsheet no formula: %j',
+    (note) => {
+      const cell = csv(note).slice('203.0.113.9,7,'.length).replace(/^"/, '');
+      expect(cell).not.toMatch(/^[=+\-@\t\r]/);
+    },
+  );
+
+  test('is read back as it was, by the rules of RFC 4180', () => {
+    fc.assert(
+      fc.property(
+        fc.array(fc.constantFrom('a', ',', '"', ' ', "'", ';'), { maxLength: 12 }),
+        (letters) => {
+          const note = letters.join('');
+          const cells = Array.from(
+            csv(note).matchAll(/(?:^|,)(?:"((?:[^"]|"")*)"|([^,"]*))/g),
+            ([, quoted, plain]) => quoted?.replaceAll('""', '"') ?? plain,
+          );
+          expect(cells).toEqual(['203.0.113.9', '7', note]);
+        },
+      ),
+    );
+  });
+});

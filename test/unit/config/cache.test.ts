@@ -1,0 +1,169 @@
+// What a file said is remembered for as long as the file is as it was, and not a moment longer.
+import { mkdtempSync, renameSync, rmSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { remember, type RememberedFile } from '../../../src/config/cache.ts';
+import { Store } from '../../../src/state/store.ts';
+import { NOON_MS } from '../support/workshop.ts';
+
+let directory = '';
+let path = '';
+let problems: string[] = [];
+let parsed: string[] = [];
+beforeEach(() => {
+  directory = mkdtempSync(join(tmpdir(), 'remember-'));
+  path = join(directory, 'file');
+  problems = [];
+  parsed = [];
+});
+afterEach(() => {
+  rmSync(directory, { recursive: true });
+});
+
+/** What one run makes of the file. */
+function read(parts: Partial<RememberedFile<string>> = {}): string {
+  const store = new Store(
+    { directory: join(directory, 'books'), mayRepair: true, nowMs: NOON_MS },
+    (problem) => problems.push(problem),
+  );
+  const value = remember<string>(store, {
+    path,
+    largestBytes: 100,
+    absent: 'absent',
+    parse: (text) => {
+      parsed.push(text);
+      return { value: text.toUpperCase(), lasting: true };
+    },
+    toJson: JSON.stringify,
+    fromJson: (text) => JSON.parse(text) as string,
+    onProblem: (problem) => problems.push(problem),
+    ...parts,
+  });
+  store.flush();
+  return value;
+}
+
+test('a file that stays as it is is parsed once', () => {
+  writeFileSync(path, 'one\ntwo');
+  expect([read(), read(), read()]).toEqual(['ONE\nTWO', 'ONE\nTWO', 'ONE\nTWO']);
+  expect(parsed).toHaveLength(1);
+});
+
+describe('a file is parsed anew', () => {
+  beforeEach(() => {
+    writeFileSync(path, 'old');
+    utimesSync(path, 1000, 1000);
+    read();
+  });
+
+  test('when it was written to', () => {
+    writeFileSync(path, 'newer');
+    expect(read()).toBe('NEWER');
+  });
+
+  test('when its text has the length that it had, and its time was set back', () => {
+    writeFileSync(path, 'new');
+    utimesSync(path, 1000, 1000);
+    expect(read()).toBe('NEW');
+  });
+
+  test('when another was put in its place', () => {
+    writeFileSync(`${path}.new`, 'new');
+    utimesSync(`${path}.new`, 1000, 1000);
+    renameSync(`${path}.new`, path);
+    expect(read()).toBe('NEW');
+  });
+
+  test('when another version of this program wrote down what it said', () => {
+    expect(read({ fromJson: () => null })).toBe('OLD');
+    expect(parsed).toEqual(['old', 'old']);
+  });
+
+  test('when what was written down can no longer be read', () => {
+    const broken = (): string => {
+      throw new SyntaxError('garbage');
+    };
+    expect(read({ fromJson: broken })).toBe('OLD');
+  });
+});
+
+test('what a file with mistakes gives is used and not remembered, so that they are said each time', () => {
+  writeFileSync(path, 'one');
+  const parse = (text: string) => {
+    parsed.push(text);
+    return { value: text, lasting: false };
+  };
+  expect([read({ parse }), read({ parse })]).toEqual(['one', 'one']);
+  expect(parsed).toHaveLength(2);
+});
+
+describe('what holds without the file holds', () => {
+  test('for a file that is not there, without a word', () => {
+    expect(read()).toBe('absent');
+    expect(problems).toEqual([]);
+  });
+
+  test('for a file that went away, whatever it said before', () => {
+    writeFileSync(path, 'one');
+    read();
+    rmSync(path);
+    expect(read()).toBe('absent');
+  });
+
+  test('for a file that must not be trusted, which is not even opened', () => {
+    writeFileSync(path, 'one');
+    expect(read({ objection: () => 'others can write to it' })).toBe('absent');
+    expect(problems).toEqual([`${path} can't be used: others can write to it`]);
+    expect(parsed).toEqual([]);
+  });
+
+  test('for one that was trusted before and no longer is', () => {
+    writeFileSync(path, 'one');
+    read();
+    expect(read({ objection: () => 'others can write to it' })).toBe('absent');
+  });
+
+  test.each<[string, () => void]>([
+    [
+      'a directory',
+      () => {
+        rmSync(path, { force: true });
+        symlinkSync(directory, path);
+      },
+    ],
+    [
+      'a device',
+      () => {
+        symlinkSync('/dev/zero', path);
+      },
+    ],
+    [
+      'more than it may have',
+      () => {
+        writeFileSync(path, 'x'.repeat(101));
+      },
+    ],
+  ])('for %s, and that is said', (_, make) => {
+    make();
+    expect(read()).toBe('absent');
+    expect(problems).toHaveLength(1);
+    expect(problems[0]).toContain(path);
+  });
+
+  test('for a text that the parser throws at', () => {
+    writeFileSync(path, 'one');
+    const parse = (): never => {
+      throw new Error('not what it should be');
+    };
+    expect(read({ parse })).toBe('absent');
+    expect(problems[0]).toContain('not what it should be');
+  });
+
+  test('is not what holds for a file that can not be used, where that was asked for', () => {
+    writeFileSync(path, 'x'.repeat(101));
+    expect(read({ unusable: () => 'as before' })).toBe('as before');
+    rmSync(path);
+    expect(read({ unusable: () => 'as before' })).toBe('absent');
+  });
+});

@@ -1,0 +1,510 @@
+// config.toml: what each key gives, how mistakes are said, and that none of them costs the keys beside it.
+
+import { readFileSync } from 'node:fs';
+import { isIP } from 'node:net';
+import { describe, expect, test } from '@jest/globals';
+import fc from 'fast-check';
+import {
+  CLOUD_ADDRESS_FIELDS,
+  DEFAULT_ADDRESS_FIELDS,
+  DEFAULT_CONFIG,
+  configFromJson,
+  configToJson,
+  exampleConfig,
+  formatProblem,
+  parseConfig,
+} from '../../../src/config/config.ts';
+import type { Config } from '../../../src/config/config.ts';
+
+const FILE = '/etc/firewall-drop/config.toml';
+const isAddressOrBlock = (text: string): boolean => isIP(text.replace(/\/\d{1,3}$/, '')) !== 0;
+
+const parse = (text: string): { config: Config; problems: readonly string[] } => {
+  const { config, problems } = parseConfig(text, FILE, isAddressOrBlock);
+  return { config, problems: problems.map(formatProblem) };
+};
+
+/** The problems of a text, as `line: message`. */
+const problemsOf = (text: string): readonly string[] =>
+  parse(text).problems.map((problem) => problem.slice(FILE.length + 1));
+
+test('an empty file gives the defaults, and nothing to complain of', () => {
+  expect(parse('')).toEqual({ config: DEFAULT_CONFIG, problems: [] });
+  expect(parse('# nothing\n[log]\n[limits]\n').problems).toEqual([]);
+});
+
+test('the defaults', () => {
+  expect(DEFAULT_CONFIG).toStrictEqual({
+    log: { format: 'ossec', programName: undefined, level: 'warn' },
+    firewall: {
+      backend: 'auto',
+      promoteAt: 100,
+      setName: 'firewall-drop',
+      maxEntries: 131_072,
+      variant: 'auto',
+      chains: ['INPUT', 'FORWARD'],
+      docker: true,
+      killConnections: false,
+      lockWaitSeconds: 10,
+      programTimeoutSeconds: 15,
+    },
+    protect: {
+      allow: [],
+      allowFiles: [],
+      resolvers: true,
+      gateways: true,
+      manager: true,
+      whiteList: true,
+    },
+    alert: { addressFields: DEFAULT_ADDRESS_FIELDS, cloudFields: false },
+    limits: { totalSeconds: 20, lockWaitSeconds: 10, graceSeconds: 60 },
+    history: { keepDays: 90 },
+  });
+});
+
+test.each([
+  ['log', 'format = "both"', { log: { format: 'both' } }],
+  ['log', 'program_name = "drop.sh"', { log: { programName: 'drop.sh' } }],
+  ['log', 'level = "silent"', { log: { level: 'silent' } }],
+  ['firewall', 'backend = "ipset"', { firewall: { backend: 'ipset' } }],
+  ['firewall', 'set_name = "ours"', { firewall: { setName: 'ours' } }],
+  ['firewall', 'max_entries = 2000', { firewall: { maxEntries: 2000 } }],
+  ['firewall', 'variant = "legacy"', { firewall: { variant: 'legacy' } }],
+  ['firewall', 'chains = ["f2b_INPUT-1"]', { firewall: { chains: ['f2b_INPUT-1'] } }],
+  ['firewall', 'docker = false', { firewall: { docker: false } }],
+  ['firewall', 'kill_connections = true', { firewall: { killConnections: true } }],
+  ['firewall', 'lock_wait_seconds = 60', { firewall: { lockWaitSeconds: 60 } }],
+  ['firewall', 'program_timeout_seconds = 1', { firewall: { programTimeoutSeconds: 1 } }],
+  [
+    'protect',
+    'allow = ["192.0.2.7", "2001:db8::/32"]',
+    { protect: { allow: ['192.0.2.7', '2001:db8::/32'] } },
+  ],
+  [
+    'protect',
+    "allow_files = ['/etc/allow list']",
+    { protect: { allowFiles: ['/etc/allow list'] } },
+  ],
+  ['protect', 'resolvers = false', { protect: { resolvers: false } }],
+  ['protect', 'gateways = false', { protect: { gateways: false } }],
+  ['protect', 'manager = false', { protect: { manager: false } }],
+  ['protect', 'white_list = false', { protect: { whiteList: false } }],
+  ['alert', 'address_fields = ["data.x_y-z.ip"]', { alert: { addressFields: ['data.x_y-z.ip'] } }],
+  ['limits', 'total_seconds = 2', { limits: { totalSeconds: 2 } }],
+  ['limits', 'lock_wait_seconds = 0', { limits: { lockWaitSeconds: 0 } }],
+  ['limits', 'grace_seconds = 86_400', { limits: { graceSeconds: 86_400 } }],
+  ['history', 'keep_days = 3650', { history: { keepDays: 3650 } }],
+])('[%s] %s', (section, line, expected) => {
+  const { config, problems } = parse(`[${section}]\n${line}\n`);
+  expect(problems).toEqual([]);
+  expect(config).toMatchObject(expected);
+});
+
+describe('the fields of cloud services', () => {
+  test('come after the default fields', () => {
+    const { config } = parse('[alert]\ncloud_fields = true\n');
+    expect(config.alert.addressFields).toEqual([
+      ...DEFAULT_ADDRESS_FIELDS,
+      ...CLOUD_ADDRESS_FIELDS,
+    ]);
+  });
+
+  test('come after configured fields, once each', () => {
+    const fields = '["data.aws.client_ip", "data.own"]';
+    const { config } = parse(`alert = { cloud_fields = true, address_fields = ${fields} }\n`);
+    expect(config.alert.addressFields.slice(0, 2)).toEqual(['data.aws.client_ip', 'data.own']);
+    expect(config.alert.addressFields).toHaveLength(1 + CLOUD_ADDRESS_FIELDS.length);
+  });
+});
+
+test('an entry that is listed twice counts once: a chain must not get two rules', () => {
+  const { config } = parse('firewall.chains = ["INPUT", "FORWARD", "INPUT"]');
+  expect(config.firewall.chains).toEqual(['INPUT', 'FORWARD']);
+});
+
+test('problems are formatted for editors and people: file, line, message', () => {
+  expect(parse('\n[log]\nfromat = "both"\n').problems).toEqual([
+    `${FILE}:3: unknown key \`log.fromat\`: did you mean \`log.format\`?`,
+  ]);
+});
+
+describe('a name that is not known is said, with what may have been meant', () => {
+  test.each([
+    [
+      'a slip',
+      '[limits]\ntotal_secnods = 30',
+      '2: unknown key `limits.total_secnods`',
+      '`limits.total_seconds`',
+    ],
+    [
+      'camel case',
+      '[limits]\n\ntotalSeconds = 30',
+      '3: unknown key `limits.totalSeconds`',
+      '`limits.total_seconds`',
+    ],
+    ['capitals', '[log]\nFormat = "both"', '2: unknown key `log.Format`', '`log.format`'],
+    ['no table', 'allow = ["192.0.2.1"]', '1: unknown key `allow`', '`protect.allow`'],
+    [
+      'another table',
+      '[log]\ngrace_seconds = 1',
+      '2: unknown key `log.grace_seconds`',
+      '`limits.grace_seconds`',
+    ],
+    ['dotted', 'log.fromat = "both"', '1: unknown key `log.fromat`', '`log.format`'],
+    ['quoted', '["log"]\n"fromat" = "both"', '2: unknown key `log.fromat`', '`log.format`'],
+    [
+      'an inline table',
+      '\nlog = { fromat = "both" }',
+      '2: unknown key `log.fromat`',
+      '`log.format`',
+    ],
+    ['a slip in a table', '\n[logs]\nformat = "both"', '2: unknown table `logs`', '`log`'],
+    [
+      'both',
+      'lock_wait_second = 1',
+      '1: unknown key `lock_wait_second`',
+      '`firewall.lock_wait_seconds` or `limits.lock_wait_seconds`',
+    ],
+    [
+      'the table itself first',
+      '[limits]\nlock_wait = 1',
+      '2: unknown key `limits.lock_wait`',
+      null,
+    ],
+  ])('%s', (_, text, problem, hint) => {
+    const end = hint === null ? 'passed over' : `did you mean ${hint}?`;
+    expect(problemsOf(text)).toEqual([`${problem}: ${end}`]);
+  });
+
+  test('without a guess when nothing is near', () => {
+    expect(problemsOf('[log]\nxyzzy = 1\n[[quux]]\n')).toEqual([
+      '2: unknown key `log.xyzzy`: passed over',
+      '3: unknown key `quux`: passed over',
+    ]);
+  });
+
+  test('and can neither break the line nor grow without bound', () => {
+    const [problem = ''] = problemsOf(`"a\\nb${'c'.repeat(5000)}" = 1`);
+    expect(problem).toMatch(/^1: unknown key `"a\\nbc+…`: passed over$/);
+    expect(problem.length).toBeLessThan(300);
+  });
+
+  test.each(['__proto__', 'constructor', 'toString', 'hasOwnProperty'])(
+    'even if every object has it: %s',
+    (name) => {
+      expect(problemsOf(`${name} = 1\n[log]\n${name} = 2`)).toHaveLength(2);
+      expect(problemsOf(`[${name}]\nformat = "both"`)).toHaveLength(1);
+    },
+  );
+});
+
+describe('a value that can not be used gives the default of its key only', () => {
+  test.each([
+    [
+      '[log]\nformat = "json"',
+      '2: `log.format` must be "ossec" or "wazuh" or "both", not "json"; the default is used, "ossec"',
+    ],
+    [
+      '[log]\nformat = true',
+      '2: `log.format` must be "ossec" or "wazuh" or "both", not true; the default is used, "ossec"',
+    ],
+    [
+      '[log]\nprogram_name = "a b"',
+      '2: `log.program_name` must be 1 to 64 letters, digits, dots, dashes or underscores in quotes, not "a b"; passed over',
+    ],
+    [
+      '[log]\nprogram_name = ""',
+      '2: `log.program_name` must be 1 to 64 letters, digits, dots, dashes or underscores in quotes, not ""; passed over',
+    ],
+    [
+      '[log.level]\nx = 1',
+      '1: `log.level` must be "trace" or "debug" or "info" or "warn" or "error" or "fatal" or "silent", not a table; the default is used, "warn"',
+    ],
+    [
+      '[firewall]\n\nbackend = "pf"',
+      '3: `firewall.backend` must be "auto" or "iptables" or "ipset" or "nftables", not "pf"; the default is used, "auto"',
+    ],
+    [
+      'firewall.docker = "yes"',
+      '1: `firewall.docker` must be true or false, not "yes"; the default is used, true',
+    ],
+    [
+      '[limits]\ntotal_seconds = 1',
+      '2: `limits.total_seconds` must be a whole number from 2 to 120, not 1; the default is used, 20',
+    ],
+    [
+      '[limits]\ntotal_seconds = 121',
+      '2: `limits.total_seconds` must be a whole number from 2 to 120, not 121; the default is used, 20',
+    ],
+    [
+      '[limits]\ntotal_seconds = 2.5',
+      '2: `limits.total_seconds` must be a whole number from 2 to 120, not 2.5; the default is used, 20',
+    ],
+    [
+      '[limits]\ntotal_seconds = nan',
+      '2: `limits.total_seconds` must be a whole number from 2 to 120, not NaN; the default is used, 20',
+    ],
+    [
+      '[limits]\ntotal_seconds = "20"',
+      '2: `limits.total_seconds` must be a whole number from 2 to 120, not "20"; the default is used, 20',
+    ],
+    ['[limits]\ntotal_seconds = 99999999999999999999', null],
+    [
+      '[limits]\ntotal_seconds = 9007199254740993',
+      '2: `limits.total_seconds` must be a whole number from 2 to 120, not 9007199254740993; the default is used, 20',
+    ],
+    [
+      '[limits]\ntotal_seconds = 2024-05-07',
+      '2: `limits.total_seconds` must be a whole number from 2 to 120, not a date; the default is used, 20',
+    ],
+    [
+      '[history]\nkeep_days = -1',
+      '2: `history.keep_days` must be a whole number from 0 to 3650, not -1; the default is used, 90',
+    ],
+    [
+      '[history]\nkeep_days = [1, 2]',
+      '2: `history.keep_days` must be a whole number from 0 to 3650, not [1, 2]; the default is used, 90',
+    ],
+    ['\nlog = "ossec"', '2: `log` must be a table: write [log]'],
+  ])('%j', (text, problem) => {
+    const { config } = parse(text);
+    expect(config).toStrictEqual(DEFAULT_CONFIG);
+    if (problem === null) expect(problemsOf(text)).toHaveLength(1);
+    else expect(problemsOf(text)).toEqual([problem]);
+  });
+});
+
+describe('a list', () => {
+  test('of allowed addresses keeps its good entries, and says the line of each bad one', () => {
+    const text = `[protect]
+allow = [
+  "192.0.2.10",
+  "192.0.2.1000", # one digit too many
+  "198.51.100.0/24",
+  '192.0.2',
+  "192.0.2.0/24;", 17,
+]
+resolvers = false
+`;
+    const { config, problems } = parse(text);
+    expect(config.protect.allow).toEqual(['192.0.2.10', '198.51.100.0/24']);
+    expect(config.protect.resolvers).toBe(false);
+    expect(problems).toEqual([
+      `${FILE}:2: \`protect.allow\` 17 is not an address or a block of addresses: left out`,
+      `${FILE}:4: \`protect.allow\` "192.0.2.1000" is not an address or a block of addresses: left out`,
+      `${FILE}:6: \`protect.allow\` "192.0.2" is not an address or a block of addresses: left out`,
+      `${FILE}:7: \`protect.allow\` "192.0.2.0/24;" is not an address or a block of addresses: left out`,
+    ]);
+  });
+
+  test('that lacks its brackets is read as one entry, and said', () => {
+    const { config, problems } = parse('[protect]\nallow = "192.0.2.10"\n');
+    expect(config.protect.allow).toEqual(['192.0.2.10']);
+    expect(problems).toEqual([
+      `${FILE}:2: \`protect.allow\` must be a list in brackets, not "192.0.2.10"; read as ["192.0.2.10"]`,
+    ]);
+  });
+
+  test('that is something else altogether gives the default', () => {
+    expect(problemsOf('[firewall]\nchains = 5')).toEqual([
+      '2: `firewall.chains` must be a list in brackets, not 5; the default is used, ["INPUT", "FORWARD"]',
+    ]);
+  });
+
+  test.each(['chains = []', 'chains = ["-j"]'])(
+    'of chains is never empty: a block without a chain blocks nothing (%s)',
+    (line) => {
+      const { config, problems } = parse(`[firewall]\n${line}\n`);
+      expect(config.firewall.chains).toEqual(['INPUT', 'FORWARD']);
+      expect(problems.at(-1)).toContain('must name at least one; the default is used');
+    },
+  );
+
+  test.each([
+    ['firewall.chains', ['-I', '--flush', 'A B', 'A\n', '', 'A'.repeat(29), 'INPUT;']],
+    ['protect.allow_files', ['etc/allow', '', '/', '/a\u0000b', '/a\nb', '~/allow']],
+    ['alert.address_fields', ['', '.', 'a..b', 'a.b.', 'a b', '$.data']],
+  ])('%s refuses entries of another form', (name, entries) => {
+    const text = `${name} = [${entries.map((entry) => JSON.stringify(entry)).join(', ')}]`;
+    const said = problemsOf(text).filter((problem) => problem.endsWith(': left out'));
+    expect(said).toHaveLength(entries.length);
+  });
+});
+
+test('good keys live beside bad ones, and problems come from top to bottom', () => {
+  const text = `
+[history]
+keep_days = 7
+keep_day = 8
+
+[log]
+format = "wazuh"
+level = "loud"
+
+[limit]
+total_seconds = 30
+[firewall]
+docker = false
+chains = "INPUT"
+`;
+  const { config, problems } = parse(text);
+  expect(problems.map((problem) => problem.split(':')[1])).toEqual(['4', '8', '10', '14']);
+  expect(config).toStrictEqual({
+    ...DEFAULT_CONFIG,
+    history: { keepDays: 7 },
+    log: { ...DEFAULT_CONFIG.log, format: 'wazuh' },
+    firewall: { ...DEFAULT_CONFIG.firewall, docker: false, chains: ['INPUT'] },
+  });
+});
+
+describe('a text that is no TOML', () => {
+  test.each([
+    ['[log]\nformat = "both\n', 2],
+    ['[log]\nformat = both\n', 2],
+    ['[log]\nlevel = "info"\n\nlevel = "warn"\n', 4],
+    ['[log\n', 1],
+    ['\r\n\r\nthis is not it', 3],
+    ['[log]\n[firewall]\n[log]\n', 3],
+    [`x = ${'['.repeat(5000)}`, 1],
+    ['\u0000', 1],
+  ])('gives all defaults and one problem with its line: %j', (text, line) => {
+    const { config, problems } = parse(text);
+    expect(config).toStrictEqual(DEFAULT_CONFIG);
+    expect(problems).toHaveLength(1);
+    expect(problems[0]).toMatch(
+      new RegExp(
+        `^${FILE}:${line}: Invalid TOML document: .+: the whole file is passed over, defaults are used$`,
+      ),
+    );
+  });
+});
+
+test('byte order marks and DOS line ends do no harm', () => {
+  const { config, problems } = parse('\uFEFF[log]\r\nformat = "both"\r\nlevle = "info"\r\n');
+  expect(config.log.format).toBe('both');
+  expect(problems).toEqual([`${FILE}:3: unknown key \`log.levle\`: did you mean \`log.level\`?`]);
+});
+
+test('no text makes it throw, and what it gives is frozen to its leaves', () => {
+  const line = fc.oneof(
+    fc.string(),
+    fc.constantFrom(
+      '[log]',
+      '[protect]',
+      'allow = ["192.0.2.1",',
+      ']',
+      'level = "info"',
+      "'''",
+      'a.b = {}',
+    ),
+  );
+  fc.assert(
+    fc.property(fc.array(line), (lines) => {
+      const { config, problems } = parseConfig(lines.join('\n'), FILE, isAddressOrBlock);
+      expectFrozen(config);
+      for (const problem of problems) expect(formatProblem(problem)).not.toContain('\n');
+    }),
+  );
+  expectFrozen(DEFAULT_CONFIG);
+});
+
+describe('the copy in the store', () => {
+  const name = (pattern: RegExp): fc.Arbitrary<string> => fc.stringMatching(pattern);
+  const written = fc.record({
+    format: fc.constantFrom('ossec', 'wazuh', 'both'),
+    programName: fc.option(name(/^[A-Za-z0-9._-]{1,64}$/)),
+    chains: fc.array(name(/^[A-Za-z0-9_][A-Za-z0-9_-]{0,27}$/), { minLength: 1, maxLength: 5 }),
+    docker: fc.boolean(),
+    allow: fc.array(fc.oneof(fc.ipV4(), fc.ipV6()), { maxLength: 5 }),
+    allowFiles: fc.array(name(/^\/[\u0020-\u007e\u00a1-\u00ff]{1,30}$/u), { maxLength: 3 }),
+    cloudFields: fc.boolean(),
+    graceSeconds: fc.integer({ min: 0, max: 86_400 }),
+  });
+  const textOf = (values: typeof written extends fc.Arbitrary<infer T> ? T : never): string => `
+log.format = ${JSON.stringify(values.format)}
+${values.programName === null ? '' : `log.program_name = ${JSON.stringify(values.programName)}`}
+firewall.chains = ${JSON.stringify(values.chains)}
+firewall.docker = ${values.docker ? 'true' : 'false'}
+protect.allow = ${JSON.stringify(values.allow)}
+protect.allow_files = ${JSON.stringify(values.allowFiles)}
+alert.cloud_fields = ${values.cloudFields ? 'true' : 'false'}
+limits.grace_seconds = ${values.graceSeconds}
+`;
+
+  test('of any config comes back exactly, and frozen', () => {
+    fc.assert(
+      fc.property(written, (values) => {
+        const { config, problems } = parse(textOf(values));
+        expect(problems).toEqual([]);
+        const copy = configFromJson(configToJson(config));
+        expect(copy).toStrictEqual(config);
+        expectFrozen(copy);
+      }),
+    );
+  });
+
+  test('keeps no -0, which JSON has not', () => {
+    const { config } = parse('history.keep_days = -0');
+    expect(configFromJson(configToJson(config))).toStrictEqual(config);
+  });
+
+  const sound = configToJson(DEFAULT_CONFIG);
+  test.each([
+    ['no JSON', ''],
+    ['JSON of something else', '[]'],
+    ['null', 'null'],
+    ['another shape', sound.replace(/"schema":\d+/, '"schema":1')],
+    ['no shape', JSON.stringify({ config: DEFAULT_CONFIG })],
+    ['a section missing', sound.replace(/,"history":\{[^}]*\}/, '')],
+    ['a key missing', sound.replace('"docker":true,', '')],
+    ['a key too many', sound.replace('"docker":true,', '"docker":true,"dokcer":true,')],
+    ['a value of another type', sound.replace('"docker":true', '"docker":1')],
+    ['a value out of bounds', sound.replace('"keepDays":90', '"keepDays":99999')],
+    ['a value that is no choice', sound.replace('"ossec"', '"json"')],
+    ['a list entry of another form', sound.replace('"INPUT"', '"--flush"')],
+    ['an empty list of chains', sound.replace('["INPUT","FORWARD"]', '[]')],
+    ['a name of another form', sound.replace('"format"', '"programName":"a b","format"')],
+    ['something behind it', `${sound} `],
+    ['__proto__', sound.replace('"log":', '"__proto__":{"log":1},"log":')],
+  ])('is not taken with %s', (_, text) => {
+    expect(text).not.toBe(sound);
+    expect(configFromJson(text)).toBeNull();
+  });
+
+  test('is not taken when cut short or damaged anywhere', () => {
+    for (let index = 0; index < sound.length; index++) {
+      expect(configFromJson(sound.slice(0, index))).toBeNull();
+      expect(configFromJson(`${sound.slice(0, index)}\u0001${sound.slice(index + 1)}`)).toBeNull();
+    }
+  });
+});
+
+describe('packaging/config.toml', () => {
+  const example = readFileSync(`${__dirname}/../../../packaging/config.toml`, 'utf8');
+
+  test('is the example that the table of settings gives', () => {
+    expect(example).toBe(exampleConfig());
+  });
+
+  test('changes nothing as shipped', () => {
+    expect(parse(example)).toEqual({ config: DEFAULT_CONFIG, problems: [] });
+  });
+
+  test('shows every key with its default', () => {
+    const { config, problems } = parse(example.replace(/^#(?=[a-z_]+ = )/gm, ''));
+    expect(problems).toEqual([]);
+    expect(config.log.programName).toBe('firewall-drop.sh');
+    expect({ ...config, log: { ...config.log, programName: undefined } }).toStrictEqual(
+      DEFAULT_CONFIG,
+    );
+    expect(example.match(/^#[a-z_]+ = /gm)).toHaveLength(
+      Object.values(DEFAULT_CONFIG).flatMap((section) => Object.keys(section)).length,
+    );
+  });
+});
+
+function expectFrozen(value: unknown): void {
+  if (typeof value !== 'object' || value === null) return;
+  expect(Object.isFrozen(value)).toBe(true);
+  for (const part of Object.values(value)) expectFrozen(part);
+}

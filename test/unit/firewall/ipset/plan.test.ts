@@ -1,0 +1,272 @@
+// What is told to ipset for each wish, and what is read from its answers. Nothing is run.
+import { describe, expect, test } from '@jest/globals';
+import type { Change, PlannedCommand } from '../../../../src/firewall/backend.ts';
+import {
+  createIpset,
+  type IpsetOptions,
+  type IpsetView,
+} from '../../../../src/firewall/ipset/plan.ts';
+import { addressOf, codeOf } from '../../support/workshop.ts';
+
+const OPTIONS: IpsetOptions = {
+  variant: 'auto',
+  chains: ['INPUT', 'FORWARD'],
+  optionalChains: ['DOCKER-USER'],
+  lockWaitSeconds: 10,
+  setName: 'firewall-drop',
+  maxEntries: 2000,
+};
+const backend = createIpset(OPTIONS);
+const A = '203.0.113.9';
+const RULE = '-m set --match-set firewall-drop-4 src -j DROP';
+const MISSING = 'ipset v7.17: The set with the given name does not exist\n';
+
+const blocked = (text: string, timeoutSeconds: number | null = 600): Change => {
+  return { address: addressOf(text), to: 'blocked', timeoutSeconds };
+};
+const released = (text: string): Change => ({ address: addressOf(text), to: 'released' });
+
+/** The view once `command` was answered so. */
+function after(
+  command: PlannedCommand | null,
+  { stdout = '', stderr = '', before = null as IpsetView | null },
+): IpsetView {
+  if (command === null) throw new Error('there is no command');
+  return backend.read(stdout, { command, status: 0, stderr, before });
+}
+function listed(...members: readonly string[]): IpsetView {
+  const header = `Name: x\nType: hash:net\nHeader: family inet hashsize 1024 maxelem 2000 timeout 0\n`;
+  const many = Array.from({ length: 51 }, (_, n) => released(`198.51.100.${n}`));
+  const stdout = `ipset> ${header}Members:\n${members.map((one) => `${one}\n`).join('')}ipset> `;
+  return after(backend.inspect(4, many), { stdout });
+}
+const chains = (...rules: readonly string[]): string =>
+  ['INPUT', 'FORWARD']
+    .flatMap((chain) => [`-P ${chain} ACCEPT`, ...rules.map((rule) => `-A ${chain} ${rule}`)])
+    .join('\n');
+
+describe('told to ipset', () => {
+  const CREATE =
+    'create firewall-drop-4 hash:net family inet timeout 0 counters comment maxelem 2000';
+  test.each<[string, Change, readonly string[]]>([
+    [
+      'a block',
+      blocked(A),
+      [CREATE, `add firewall-drop-4 ${A} timeout 600`, `test firewall-drop-4 ${A}`],
+    ],
+    [
+      'a block without end',
+      blocked(A, null),
+      [CREATE, `add firewall-drop-4 ${A} timeout 0`, `test firewall-drop-4 ${A}`],
+    ],
+    [
+      'a block longer than the kernel can count, which the books end',
+      blocked(A, 2_147_484),
+      [CREATE, `add firewall-drop-4 ${A} timeout 0`, `test firewall-drop-4 ${A}`],
+    ],
+    [
+      'a block whose time is over, which 0 would make endless',
+      blocked(A, 0),
+      [CREATE, `add firewall-drop-4 ${A} timeout 1`, `test firewall-drop-4 ${A}`],
+    ],
+    ['a release', released(A), [`del firewall-drop-4 ${A}`, `test firewall-drop-4 ${A}`]],
+  ])('%s', (_, change, lines) => {
+    const command = backend.plan(4, backend.expect([change], []), [change]);
+    expect(command).toEqual({
+      program: 'ipset',
+      args: ['-exist', '-'],
+      input: `${lines.join('\n')}\n`,
+    });
+  });
+
+  test('IPv6 has a set of its own', () => {
+    const change = blocked('2001:db8::/48');
+    expect(backend.plan(6, backend.expect([change], []), [change])?.input).toContain(
+      'create firewall-drop-6 hash:net family inet6 ',
+    );
+  });
+
+  test('a look changes nothing', () => {
+    const command = backend.inspect(4, [blocked(A)]);
+    expect(command).toMatchObject({ effect: 'look', input: `test firewall-drop-4 ${A}\n` });
+  });
+
+  test('a block of everybody never', () => {
+    const change = blocked('::/0');
+    expect(codeOf(() => backend.plan(6, backend.expect([change], []), [change]))).toBe('FIREWALL');
+  });
+
+  test('many by one restore, and a listing after it', () => {
+    const many = Array.from({ length: 1000 }, (_, n) => blocked(`198.51.${n >> 8}.${n & 255}`));
+    const first = backend.plan(4, backend.expect(many, []), many);
+    expect(first?.args).toEqual(['-exist', 'restore']);
+    expect(first?.input.split('\n')).toHaveLength(1002);
+    const view = after(first, { before: backend.expect(many, []) });
+    expect(backend.plan(4, view, many)).toMatchObject({
+      effect: 'look',
+      input: 'list firewall-drop-4\n',
+    });
+  });
+});
+
+describe('a block', () => {
+  const changes = [blocked(A)];
+  const first = backend.plan(4, backend.expect(changes, []), changes);
+  const seen = after(first, { stderr: `Warning: ${A} is in set firewall-drop-4.\n` });
+
+  test('is followed by a look at the rules, which come first where they are not', () => {
+    const look = backend.plan(4, seen, changes);
+    expect(look).toMatchObject({
+      program: 'iptables-restore',
+      effect: 'look',
+      input: '*filter\n-S\nCOMMIT\n',
+    });
+    const bare = after(look, { stdout: chains('-j f2b'), before: seen });
+    expect(backend.plan(4, bare, changes)?.input).toContain(
+      `-I INPUT 1 ${RULE}\n-I FORWARD 1 ${RULE}\nCOMMIT`,
+    );
+    expect(
+      backend.plan(4, after(look, { stdout: chains(RULE), before: seen }), changes),
+    ).toBeNull();
+  });
+
+  test.each([
+    ['behind what may accept', ['-j ACCEPT', RULE], [`-D INPUT ${RULE}`, `-I INPUT 1 ${RULE}`]],
+    ['twice', [RULE, RULE], [`-D INPUT ${RULE}`, `-D INPUT ${RULE}`, `-I INPUT 1 ${RULE}`]],
+    [
+      'beside a plain rule for the address',
+      [RULE, `-s ${A}/32 -j DROP`],
+      [`-D INPUT -s ${A}/32 -j DROP`],
+    ],
+  ])('mends a rule of the set that is %s', (_, rules, edits) => {
+    const look = backend.plan(4, seen, changes);
+    const view = after(look, { stdout: chains(...rules), before: seen });
+    const lines = backend.plan(4, view, changes)?.input.split('\n') ?? [];
+    expect(lines.filter((line) => line.includes(' INPUT '))).toEqual(edits);
+  });
+
+  test.each([
+    `-s 203.0.113.10/32 -j DROP`,
+    `-m set --match-set other src -j DROP`,
+    `-s ${A}/32 -j REJECT`,
+  ])('leaves %s alone', (foreign) => {
+    const look = backend.plan(4, seen, changes);
+    expect(
+      backend.plan(4, after(look, { stdout: chains(RULE, foreign), before: seen }), changes),
+    ).toBeNull();
+  });
+
+  test('that the kernel did not take is a failure with its words', () => {
+    const stderr = `ipset v7.17: Timeout cannot be used: set was created without timeout support\n${A} is NOT in set firewall-drop-4.\n`;
+    expect(() => after(first, { stderr })).toThrow(
+      /203\.0\.113\.9 is not in its set: .*without timeout/,
+    );
+  });
+
+  test.each(['', 'ipset v7.17: Kernel error received: Operation not permitted\n'])(
+    'without an answer is none (%j)',
+    (stderr) => {
+      expect(codeOf(() => after(first, { stderr }))).toBe('FIREWALL');
+    },
+  );
+
+  test('that is there has its end moved, which is no change', () => {
+    const look = backend.inspect(4, changes);
+    const view = after(look, { stderr: `Warning: ${A} is in set firewall-drop-4.\n` });
+    expect(backend.plan(4, view, changes)).toMatchObject({ effect: 'refresh' });
+  });
+
+  test.each([
+    [`${A} timeout 598 packets 0 bytes 0`, true],
+    [`${A} timeout 300 packets 0 bytes 0`, false],
+    [`${A} timeout 0 packets 0 bytes 0`, false],
+    ['203.0.113.0/24 timeout 0 packets 0 bytes 0', false],
+  ])('of 600 s that is listed as %j is as asked: %j', (member, asAsked) => {
+    const command = backend.plan(4, listed(member), changes);
+    expect(command?.program === 'ipset').toBe(!asAsked);
+  });
+});
+
+describe('a release', () => {
+  const changes = [released(A)];
+  const first = backend.plan(4, backend.expect(changes, []), changes);
+
+  test('is seen in one process where the books are trusted', () => {
+    const view = after(first, {
+      stderr: `${A} is NOT in set firewall-drop-4.\n`,
+      before: backend.expect(changes, []),
+    });
+    expect(backend.plan(4, view, changes)).toBeNull();
+  });
+
+  test('looks for a plain rule where they are not', () => {
+    const view = after(backend.inspect(4, changes), { stderr: MISSING });
+    expect(backend.plan(4, view, changes)).toMatchObject({ program: 'iptables-restore' });
+  });
+
+  test('of an address that a block around it holds asks for a listing', () => {
+    const doubtful = after(first, { stderr: `Warning: ${A} is in set firewall-drop-4.\n` });
+    expect(backend.plan(4, doubtful, changes)?.input).toBe('list firewall-drop-4\n');
+    expect(backend.plan(4, listed('203.0.113.0/24 timeout 0'), changes)?.program).not.toBe('ipset');
+  });
+
+  test('of what was in a set that is gone is done', () => {
+    const view = after(first, { stderr: MISSING.repeat(2), before: backend.expect(changes, []) });
+    expect(backend.plan(4, view, changes)).toBeNull();
+  });
+});
+
+describe('a full set', () => {
+  const changes = [blocked(A)];
+  const members = Array.from({ length: 2000 }, (_, n) => `198.51.${n >> 8}.${n & 255} timeout 0`);
+
+  test('is a failure that says what to do', () => {
+    const first = backend.plan(4, backend.expect(changes, []), changes);
+    const view = after(first, { stderr: 'ipset v7.17: Hash is full, cannot add more elements\n' });
+    expect(backend.plan(4, view, changes)?.input).toBe('list firewall-drop-4\n');
+    expect(() => backend.plan(4, listed(...members), changes)).toThrow(
+      /raise firewall\.max_entries/,
+    );
+  });
+
+  test('that may be larger is replaced in one go, with all that it held', () => {
+    const larger = createIpset({ ...OPTIONS, maxEntries: 4000 });
+    const lines =
+      larger
+        .plan(4, listed(...members), changes)
+        ?.input.trim()
+        .split('\n') ?? [];
+    expect(lines[0]).toMatch(/^create firewall-drop-4-new .* maxelem 4000$/);
+    expect(lines.filter((line) => line.startsWith('add firewall-drop-4-new '))).toHaveLength(2000);
+    expect(lines.slice(-2)).toEqual([
+      'swap firewall-drop-4-new firewall-drop-4',
+      'destroy firewall-drop-4-new',
+    ]);
+  });
+});
+
+describe('a snapshot', () => {
+  const rules = `:INPUT ACCEPT [0:0]\n[9:900] -A INPUT ${RULE}\n[0:0] -A FORWARD ${RULE}\n`;
+  const members = `Members:\n${A} timeout 5 packets 7 bytes 420\n198.51.100.0/24 timeout 0 packets 1 bytes 60\n`;
+
+  test('has what the set holds, with counters, in the chains that ask it', () => {
+    const { held, sets } = backend.readSnapshot(rules, members);
+    expect(held.get(A)).toEqual({
+      address: addressOf(A),
+      chains: ['INPUT', 'FORWARD'],
+      packets: 7,
+      bytes: 420,
+    });
+    expect(sets?.get('firewall-drop-4')?.map(({ text }) => text)).toEqual([A, '198.51.100.0/24']);
+  });
+
+  test('holds nothing where no rule asks the set', () => {
+    expect([...backend.readSnapshot(':INPUT ACCEPT [0:0]\n', members).held]).toEqual([]);
+  });
+});
+
+test('the text of an IPv6 entry is read in any of its forms', () => {
+  const change = blocked('::c000:204', null);
+  const view = listed('::192.0.2.4 timeout 0 packets 0 bytes 0');
+  expect(backend.plan(6, view, [change])?.program).toBe('ip6tables-restore');
+});

@@ -1,0 +1,209 @@
+// What is told to nft for each wish, and what is read from its answers. Nothing is run.
+import { describe, expect, test } from '@jest/globals';
+import type { Change, PlannedCommand } from '../../../../src/firewall/backend.ts';
+import { createNftables, type NftablesView } from '../../../../src/firewall/nftables/plan.ts';
+import { findVerdict } from '../../../../src/firewall/verdict.ts';
+import { addressOf, codeOf } from '../../support/workshop.ts';
+
+const backend = createNftables({ maxEntries: 2000 });
+const A = '203.0.113.9';
+const TABLE = 'inet firewall_drop';
+
+const blocked = (text: string, timeoutSeconds: number | null = 600): Change => {
+  return { address: addressOf(text), to: 'blocked', timeoutSeconds };
+};
+const released = (text: string): Change => ({ address: addressOf(text), to: 'released' });
+
+interface Answer {
+  readonly stdout?: string;
+  readonly status?: number;
+  readonly before?: NftablesView | null;
+}
+
+/** The view once `command` was answered so. */
+function after(command: PlannedCommand | null, answer: Answer): NftablesView {
+  if (command === null) throw new Error('there is no command');
+  const { stdout = '', status = 0, before = null } = answer;
+  return backend.read(stdout, { command, status, stderr: '', before });
+}
+
+const OURS = { family: 'inet', table: 'firewall_drop' };
+const matchOf = (name: string, mask?: string): unknown => {
+  const source = { payload: { protocol: name.includes('4_') ? 'ip' : 'ip6', field: 'saddr' } };
+  const left = mask === undefined ? source : { '&': [source, mask] };
+  return { match: { op: '==', left, right: `@${name}` } };
+};
+
+/** A table with a set, its elements, and a rule for it in both chains. */
+function listing(name: string, elements: readonly unknown[] = [], mask?: string): string {
+  const chains = ['input', 'forward'].flatMap((hook) => [
+    { chain: { ...OURS, name: hook, type: 'filter', hook, prio: -10, policy: 'accept' } },
+    { rule: { ...OURS, chain: hook, expr: [matchOf(name, mask), { drop: null }] } },
+  ]);
+  const set = { set: { ...OURS, name, type: 'ipv4_addr', elem: elements } };
+  return JSON.stringify({ nftables: [{ metainfo: {} }, { table: {} }, set, ...chains] });
+}
+const NO_TABLE = JSON.stringify({ nftables: [{ metainfo: {} }] });
+const looked = (stdout: string): NftablesView => after(backend.inspect(4), { stdout });
+
+describe('where the books are trusted', () => {
+  test.each<[string, Change, string]>([
+    ['a block', blocked(A), `add element ${TABLE} blocked4_32 { ${A} timeout 600s }`],
+    ['a block without end', blocked(A, null), `add element ${TABLE} blocked4_32 { ${A} }`],
+    [
+      'a block whose time is over',
+      blocked(A, 0),
+      `add element ${TABLE} blocked4_32 { ${A} timeout 1s }`,
+    ],
+    [
+      'a network',
+      blocked('2001:db8::/48', null),
+      `add element ${TABLE} blocked6_48 { 2001:db8:: }`,
+    ],
+    [
+      'a release',
+      released(A),
+      `add element ${TABLE} blocked4_32 { ${A} }\ndelete element ${TABLE} blocked4_32 { ${A} }`,
+    ],
+  ])('%s is told in one command', (_, change, input) => {
+    expect(backend.plan(4, backend.expect([change], []), [change])).toEqual({
+      program: 'nft',
+      args: ['-f', '-'],
+      input: `${input}\n`,
+    });
+  });
+
+  test.each([
+    ['a block', blocked(A), 'delete'],
+    ['a release', released(A), 'create'],
+  ])(
+    '%s is proved by a check that it can be undone, beside a listing of the rules',
+    (_, change, verb) => {
+      const before = backend.expect([change], []);
+      const proof = backend.plan(4, after(backend.plan(4, before, [change]), { before }), [change]);
+      expect(proof).toMatchObject({
+        args: ['-t', '-j', '-c', expect.anything()],
+        effect: 'look',
+        answers: true,
+      });
+      expect(JSON.parse(proof?.args.at(-1) ?? '')).toEqual({
+        nftables: [
+          { [verb]: { element: { ...OURS, name: 'blocked4_32', elem: [A] } } },
+          { list: { ruleset: { family: 'inet' } } },
+        ],
+      });
+      const view = after(proof, {
+        stdout: listing('blocked4_32'),
+        before: { ...before, changed: true },
+      });
+      expect(backend.plan(4, view, [change])).toBeNull();
+    },
+  );
+
+  test('a check that fails is no proof', () => {
+    const change = blocked(A);
+    const before: NftablesView = {
+      ...backend.expect([change], []),
+      entries: new Map(),
+      changed: true,
+    };
+    const proof = backend.plan(4, before, [change]);
+    const view = after(proof, { stdout: listing('blocked4_32'), status: 1, before });
+    expect(backend.plan(4, view, [change])?.input).toContain(
+      `add element ${TABLE} blocked4_32 { ${A}`,
+    );
+  });
+});
+
+test('what is missing is made with the entry, in one transaction', () => {
+  expect(
+    backend
+      .plan(4, looked(NO_TABLE), [blocked('198.51.100.0/24')])
+      ?.input.trim()
+      .split('\n'),
+  ).toEqual([
+    `add table ${TABLE}`,
+    `add set ${TABLE} blocked4_24 { type ipv4_addr; flags timeout; size 2000; counter; }`,
+    `add chain ${TABLE} input { type filter hook input priority -10; policy accept; }`,
+    `flush chain ${TABLE} input`,
+    `add rule ${TABLE} input ip saddr & 255.255.255.0 == @blocked4_24 drop`,
+    `add chain ${TABLE} forward { type filter hook forward priority -10; policy accept; }`,
+    `flush chain ${TABLE} forward`,
+    `add rule ${TABLE} forward ip saddr & 255.255.255.0 == @blocked4_24 drop`,
+    `add element ${TABLE} blocked4_24 { 198.51.100.0 timeout 600s }`,
+  ]);
+});
+
+test('sets that are there keep their rules when another is made', () => {
+  const view = looked(listing('blocked4_32', [A]));
+  const input = backend.plan(6, view, [blocked('2001:db8::/64')])?.input ?? '';
+  expect(input.match(/add rule \S+ \S+ input .*/g)).toEqual([
+    `add rule ${TABLE} input ip saddr @blocked4_32 drop`,
+    `add rule ${TABLE} input ip6 saddr & ffff:ffff:ffff:ffff:: == @blocked6_64 drop`,
+  ]);
+});
+
+test.each([
+  [
+    'a chain that is not hooked as ours',
+    (text: string) => text.replaceAll('"prio":-10', '"prio":0'),
+  ],
+  ['a rule that accepts', (text: string) => text.replaceAll('"drop"', '"accept"')],
+  ['a rule for another mask', (text: string) => text.replaceAll('"op":"=="', '"op":"!="')],
+  ['a table of others', (text: string) => text.replaceAll('"firewall_drop"', '"other"')],
+])('%s asks no set of ours', (_, spoil) => {
+  const view = looked(spoil(listing('blocked4_32', [A])));
+  expect(backend.plan(4, view, [blocked(A)])?.input).toContain('add chain');
+});
+
+test('an end that is to move replaces the entry, since older kernels keep its first', () => {
+  const before = looked(listing('blocked4_32'));
+  const view = after(backend.plan(4, before, [blocked(A)]), {
+    stdout: listing('blocked4_32'),
+    before,
+  });
+  const command = backend.plan(4, view, [blocked(A)]);
+  expect(command?.effect).toBe('refresh');
+  expect(command?.input.match(/^\w+/gm)).toEqual(['add', 'delete', 'add']);
+});
+
+test('a release of what is in no set of ours tells nothing', () => {
+  expect(backend.plan(4, looked(NO_TABLE), [released(A)])).toBeNull();
+});
+
+test('many are listed, not asked for one by one', () => {
+  const many = Array.from({ length: 51 }, (_, n) => released(`198.51.100.${n}`));
+  const list = backend.plan(4, looked(listing('blocked4_32')), many);
+  expect(list?.args).toEqual(['-j', 'list', 'ruleset', 'inet']);
+  const view = after(list, { stdout: listing('blocked4_32', ['198.51.100.7']) });
+  expect(backend.plan(4, view, many)?.input).toBe(
+    `add element ${TABLE} blocked4_32 { 198.51.100.7 }\ndelete element ${TABLE} blocked4_32 { 198.51.100.7 }\n`,
+  );
+});
+
+test.each(['nonsense', '[]', '{"nftables":3}'])('%j is no listing', (stdout) => {
+  expect(codeOf(() => looked(stdout))).toBe('FIREWALL');
+});
+
+describe('a snapshot', () => {
+  const counted = {
+    elem: { val: '198.51.100.0', timeout: 9, counter: { packets: 7, bytes: 420 } },
+  };
+  const snapshot = backend.readSnapshot(listing('blocked4_24', [counted], '255.255.255.0'));
+
+  test('has what the sets hold, with counters', () => {
+    expect([...snapshot.held.values()]).toEqual([
+      {
+        address: addressOf('198.51.100.0/24'),
+        chains: ['input', 'forward'],
+        packets: 7,
+        bytes: 420,
+      },
+    ]);
+  });
+
+  test('tells what becomes of an address', () => {
+    expect(findVerdict(addressOf('198.51.100.7'), snapshot).kind).toBe('dropped');
+    expect(findVerdict(addressOf('198.51.101.7'), snapshot).kind).toBe('accepted');
+  });
+});

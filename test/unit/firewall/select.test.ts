@@ -1,0 +1,57 @@
+// Only who made a block can release it: which backend works while another one's blocks are there, and which is to take over.
+import { expect, test } from '@jest/globals';
+import {
+  BACKEND_NAMES,
+  chooseBackend,
+  createBackend,
+  type FirewallConfig,
+  type Situation,
+} from '../../../src/firewall/select.ts';
+
+const config = (backend: FirewallConfig['backend']): FirewallConfig => ({
+  backend,
+  variant: 'auto',
+  chains: ['INPUT', 'FORWARD'],
+  docker: true,
+  lockWaitSeconds: 10,
+  setName: 'firewall-drop',
+  maxEntries: 2000,
+  promoteAt: 200,
+});
+
+const ALL = ['iptables-restore', 'ipset', 'nft'];
+
+const situation = (parts: Partial<Situation> & { readonly programs?: string[] }): Situation => ({
+  maker: null,
+  chosen: null,
+  hasBans: () => false,
+  isInstalled: (program) => (parts.programs ?? ALL).includes(program),
+  ...parts,
+});
+
+const hasBans = (): boolean => true;
+
+test.each<[FirewallConfig['backend'], Parameters<typeof situation>[0], string, string]>([
+  // configured, what is so, used now, to be used
+  ['auto', {}, 'iptables', 'iptables'],
+  ['auto', { hasBans }, 'iptables', 'iptables'],
+  ['auto', { programs: ['nft'] }, 'nftables', 'nftables'],
+  ['auto', { programs: [] }, 'iptables', 'iptables'],
+  ['auto', { maker: 'ipset', hasBans }, 'ipset', 'ipset'],
+  ['auto', { maker: 'ipset' }, 'ipset', 'ipset'],
+  ['auto', { maker: 'iptables', programs: ['nft'] }, 'iptables', 'nftables'],
+  ['auto', { maker: 'iptables', programs: ['nft'], hasBans }, 'iptables', 'iptables'],
+  ['auto', { maker: 'ipset', chosen: 'nftables', hasBans }, 'ipset', 'nftables'],
+  ['auto', { maker: '', chosen: '' }, 'iptables', 'iptables'],
+  ['ipset', { hasBans }, 'iptables', 'ipset'],
+  ['ipset', {}, 'ipset', 'ipset'],
+  ['ipset', { maker: 'ipset', chosen: 'nftables' }, 'ipset', 'ipset'],
+  ['iptables', { maker: 'nftables', hasBans }, 'nftables', 'iptables'],
+  ['nftables', { maker: 'of a later version' }, 'nftables', 'nftables'],
+])('%s, %j: %s, and to be %s', (configured, parts, name, wanted) => {
+  expect(chooseBackend(config(configured), situation(parts))).toMatchObject({ name, wanted });
+});
+
+test.each(BACKEND_NAMES)('%s is made by its name', (name) => {
+  expect(createBackend(name, config('auto')).name).toBe(name);
+});

@@ -1,0 +1,73 @@
+// Who must never be blocked, in whatever notation they are named.
+import { describe, expect, test } from '@jest/globals';
+import { parseAddress } from '../../../src/model/address.ts';
+import {
+  describeProtection,
+  entriesFrom,
+  findProtection,
+  universalEntries,
+} from '../../../src/policy/protected.ts';
+import { addressOf } from '../support/workshop.ts';
+
+describe('on no host can an attacker be', () => {
+  test.each([
+    ['0.0.0.0', 'this network'],
+    ['0.1.2.3', 'this network'],
+    ['127.0.0.1', 'loopback'],
+    ['127.255.255.254', 'loopback'],
+    ['224.0.0.1', 'multicast'],
+    ['239.255.255.250', 'multicast'],
+    ['255.255.255.255', 'broadcast'],
+    ['::', 'unspecified'],
+    ['::1', 'loopback'],
+    ['0:0:0:0:0:0:0:1', 'loopback'],
+    ['::ffff:127.0.0.1', 'loopback'],
+    ['::ffff:7f00:1', 'loopback'],
+    ['::ffff:0.0.0.0', 'this network'],
+    ['ff02::1', 'multicast'],
+  ])('%s', (text, why) => {
+    const address = parseAddress(text);
+    expect(address && findProtection(address, universalEntries())?.why).toBe(why);
+  });
+
+  test.each(['0.0.0.0/0', '::/0', '128.0.0.0/1', '::/127'])(
+    'the block %s, which contains such an address',
+    (text) => {
+      expect(findProtection(addressOf(text), universalEntries())).not.toBeNull();
+    },
+  );
+
+  test.each(['192.0.2.1', '203.0.113.9', '223.255.255.255', '2001:db8::1', '::2', 'fe80::1'])(
+    'but %s may be one',
+    (text) => {
+      expect(findProtection(addressOf(text), universalEntries())).toBeNull();
+    },
+  );
+
+  test('not even a person who insists may block them', () => {
+    expect(universalEntries().every((entry) => entry.always)).toBe(true);
+  });
+});
+
+describe('an entry', () => {
+  const office = entriesFrom(['203.0.113.7/24', ' 2001:db8::1 '], 'office');
+
+  test('protects its whole network, though it was written with host bits', () => {
+    expect(findProtection(addressOf('203.0.113.200'), office)?.why).toBe('office');
+    expect(findProtection(addressOf('203.0.114.1'), office)).toBeNull();
+  });
+
+  test('protects from a block that contains it', () => {
+    expect(findProtection(addressOf('203.0.0.0/16'), office)?.why).toBe('office');
+    expect(findProtection(addressOf('2001:db8::/32'), office)?.why).toBe('office');
+  });
+
+  test('that is no address is left out and protects nobody', () => {
+    expect(entriesFrom(['manager.example', '', '1.2.3', '-'], 'typing mistakes')).toEqual([]);
+  });
+
+  test('is described by what it protects and why', () => {
+    const [entry] = entriesFrom(['198.51.100.1'], 'default gateway (eth0)');
+    expect(entry && describeProtection(entry)).toBe('198.51.100.1: default gateway (eth0)');
+  });
+});

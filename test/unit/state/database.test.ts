@@ -1,0 +1,298 @@
+// Opening the books: whatever lies at their place, something to work with comes back, and nothing foreign is written to.
+import { spawnSync } from 'node:child_process';
+import {
+  chmodSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import {
+  damage,
+  isDamage,
+  openDatabase,
+  type OpenedDatabase,
+} from '../../../src/state/database.ts';
+import { MIGRATIONS } from '../../../src/state/migrations.ts';
+import { NOON_MS } from '../support/workshop.ts';
+
+let parent = '';
+let directory = '';
+let file = '';
+beforeEach(() => {
+  parent = mkdtempSync(join(tmpdir(), 'books-'));
+  directory = join(parent, 'state');
+  file = join(directory, 'state.db');
+});
+afterEach(() => {
+  rmSync(parent, { recursive: true });
+});
+
+function open(mayRepair = true): OpenedDatabase {
+  return openDatabase({ directory, mayRepair, nowMs: NOON_MS });
+}
+
+function pragma(database: DatabaseSync, name: string): unknown {
+  return Object.values(database.prepare(`PRAGMA ${name}`).get() ?? {})[0];
+}
+
+/** A sound store with something in it, closed. */
+function makeSound(): void {
+  const { database } = open();
+  database.exec("INSERT INTO facts VALUES ('mark', 'the old file')");
+  database.close();
+}
+
+const aside = (): string[] => readdirSync(directory).filter((name) => name.includes('damaged'));
+
+describe('the first run', () => {
+  test('makes a directory for root alone, and the tables', () => {
+    const { volatile, problems, database } = open();
+    expect({ volatile, problems }).toEqual({ volatile: false, problems: [] });
+    expect(statSync(directory).mode & 0o777).toBe(0o700);
+    expect(pragma(database, 'user_version')).toBe(MIGRATIONS.length);
+  });
+
+  test('makes a file that is durable at each commit', () => {
+    const { database } = open();
+    expect(pragma(database, 'synchronous')).toBe(2);
+    expect(pragma(database, 'journal_mode')).toBe('wal');
+    expect(pragma(database, 'foreign_keys')).toBe(1);
+  });
+});
+
+test('a second run finds what the first wrote', () => {
+  makeSound();
+  expect(open().database.prepare('SELECT value FROM facts').get()).toEqual({
+    value: 'the old file',
+  });
+});
+
+describe('a damaged store is set aside with all it holds, and a new one begun:', () => {
+  const damages: [string, () => void][] = [
+    [
+      'garbage',
+      () => {
+        writeFileSync(file, 'garbage'.repeat(4096));
+      },
+    ],
+    [
+      'a damaged header',
+      () => {
+        overwrite(0, 'XXXX');
+      },
+    ],
+    [
+      'a damaged first page',
+      () => {
+        overwrite(100, '\xff'.repeat(64));
+      },
+    ],
+    [
+      'a file cut short',
+      () => {
+        truncateSync(file, 5000);
+      },
+    ],
+    [
+      'a schema of a later version',
+      () => {
+        execute('PRAGMA user_version = 99');
+      },
+    ],
+    [
+      'a directory',
+      () => {
+        rmSync(file);
+        mkdirSync(file);
+      },
+    ],
+    [
+      'a FIFO',
+      () => {
+        rmSync(file);
+        expect(spawnSync('mkfifo', [file]).status).toBe(0);
+      },
+    ],
+    [
+      'a dangling link',
+      () => {
+        rmSync(file);
+        symlinkSync(join(parent, 'absent'), file);
+      },
+    ],
+  ];
+
+  function overwrite(position: number, text: string): void {
+    const bytes = readFileSync(file);
+    bytes.write(text, position, 'latin1');
+    writeFileSync(file, bytes);
+  }
+
+  function execute(sql: string): void {
+    const database = new DatabaseSync(file);
+    database.exec(sql);
+    database.close();
+  }
+
+  test.each(damages)('%s', (_, harm) => {
+    makeSound();
+    harm();
+    const { database, volatile, problems } = open();
+    expect(volatile).toBe(false);
+    expect(database.prepare('SELECT * FROM bans').all()).toEqual([]);
+    expect(problems).toHaveLength(2);
+    expect(problems[1]).toContain('was set aside as');
+    expect(aside()).toContain('state.db.damaged-2024-05-07T12-00-00-000Z');
+    database.close();
+    expect(open()).toMatchObject({ volatile: false, problems: [] });
+  });
+
+  test.each(damages)('but not without the lock: %s', (_, harm) => {
+    makeSound();
+    harm();
+    const { database, volatile, problems } = open(false);
+    expect(volatile).toBe(true);
+    expect(problems).toHaveLength(1);
+    expect(database.prepare('SELECT * FROM bans').all()).toEqual([]);
+    expect(aside()).toEqual([]);
+  });
+
+  test('a link is set aside, and what it leads to is left as it was', () => {
+    makeSound();
+    const target = join(parent, 'foreign');
+    writeFileSync(target, 'foreign');
+    rmSync(file);
+    symlinkSync(target, file);
+    open();
+    expect(readFileSync(target, 'utf8')).toBe('foreign');
+    expect(lstatSync(file).isFile()).toBe(true);
+  });
+});
+
+test('an empty file is a new store', () => {
+  mkdirSync(directory, { mode: 0o700 });
+  writeFileSync(file, '');
+  expect(open()).toMatchObject({ volatile: false, problems: [] });
+});
+
+test('garbage in the journal is passed over', () => {
+  makeSound();
+  writeFileSync(`${file}-wal`, 'garbage'.repeat(2000));
+  expect(open().database.prepare('SELECT value FROM facts').get()).toEqual({
+    value: 'the old file',
+  });
+});
+
+describe('a directory that is not safe is not used:', () => {
+  test.each<[string, () => void]>([
+    [
+      'others can write to it',
+      () => {
+        mkdirSync(directory);
+        chmodSync(directory, 0o777);
+      },
+    ],
+    [
+      'its group can write to it',
+      () => {
+        mkdirSync(directory);
+        chmodSync(directory, 0o770);
+      },
+    ],
+    [
+      'it is a link',
+      () => {
+        mkdirSync(join(parent, 'real'));
+        symlinkSync(join(parent, 'real'), directory);
+      },
+    ],
+    [
+      'it is a file',
+      () => {
+        writeFileSync(directory, '');
+      },
+    ],
+  ])('%s', (_, prepare) => {
+    prepare();
+    const { volatile, problems } = open();
+    expect(volatile).toBe(true);
+    expect(problems[0]).toContain(`the store ${file} can't be used`);
+    expect(existsSync(join(parent, 'real', 'state.db'))).toBe(false);
+  });
+});
+
+describe('damage', () => {
+  test('is what SQLite says about the content, with its extended codes', () => {
+    expect(isDamage({ errcode: 11 })).toBe(true);
+    expect(isDamage({ errcode: 26 })).toBe(true);
+    expect(isDamage({ errcode: 267 })).toBe(true);
+    expect(isDamage(damage('an address that is none'))).toBe(true);
+  });
+
+  test('is not what surroundings do: a full disk, a lock, a missing permission', () => {
+    for (const errcode of [5, 6, 8, 10, 13, 14, 261, 778])
+      expect(isDamage({ errcode })).toBe(false);
+    expect(isDamage(new Error('something else'))).toBe(false);
+    expect(isDamage(null)).toBe(false);
+  });
+});
+
+test('a store of each earlier version is brought up to date, and keeps what it holds', () => {
+  for (const [version] of MIGRATIONS.entries()) {
+    rmSync(directory, { recursive: true, force: true });
+    mkdirSync(directory, { mode: 0o700 });
+    if (version > 0) {
+      const old = new DatabaseSync(file);
+      for (const step of MIGRATIONS.slice(0, version)) old.exec(step);
+      old.exec(
+        `PRAGMA user_version = ${version}; INSERT INTO bans VALUES ('203.0.113.9', 'blocked', 1, NULL)`,
+      );
+      old.close();
+    }
+    const { database, problems } = open();
+    expect(problems).toEqual([]);
+    expect(pragma(database, 'user_version')).toBe(MIGRATIONS.length);
+    expect(database.prepare('SELECT address FROM bans').all()).toHaveLength(version > 0 ? 1 : 0);
+    database.close();
+  }
+});
+
+test('counters begin with what history already has', () => {
+  mkdirSync(directory, { mode: 0o700 });
+  const old = new DatabaseSync(file);
+  old.exec(`${MIGRATIONS[0] ?? ''}; PRAGMA user_version = 1`);
+  for (const [verb, reason] of [
+    ['add', ''],
+    ['delete', 'expired'],
+    ['delete', ''],
+  ] as const) {
+    const values = `1, '203.0.113.9', '${verb}', 'wazuh', '1.2', '3', '${reason}'`;
+    old.exec(
+      `INSERT INTO history (at_ms, address, verb, origin, alert_id, rule_id, reason) VALUES (${values})`,
+    );
+  }
+  old.close();
+  const tallies = open().database.prepare('SELECT event, count FROM tallies ORDER BY event').all();
+  expect(tallies.map((row) => [row['event'], row['count']])).toEqual([
+    ['add', 1],
+    ['delete', 1],
+    ['expire', 1],
+  ]);
+});
+
+test('who must leave no trace works in memory, and that is no problem', () => {
+  const { volatile, problems } = openDatabase({ directory: null, mayRepair: true, nowMs: NOON_MS });
+  expect({ volatile, problems }).toEqual({ volatile: true, problems: [] });
+});

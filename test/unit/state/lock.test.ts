@@ -1,0 +1,96 @@
+// The writer lock, between real processes: one at a time, bounded waits, and no lock outlives its holder.
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { pauseMs, takeWriterLock } from '../../../src/state/lock.ts';
+
+const LOCK_MODULE = join(__dirname, '../../../src/state/lock.ts');
+
+let directory = '';
+const holders: ChildProcess[] = [];
+beforeEach(() => {
+  directory = mkdtempSync(join(tmpdir(), 'lock-'));
+});
+afterEach(() => {
+  for (const holder of holders.splice(0)) holder.kill('SIGKILL');
+  rmSync(directory, { recursive: true });
+});
+
+/** Another process that has the lock, and keeps it until it is killed. */
+async function startHolder(): Promise<ChildProcess> {
+  const program = `
+    const { takeWriterLock } = await import(${JSON.stringify(LOCK_MODULE)});
+    console.log(takeWriterLock(${JSON.stringify(directory)}, 0)?.message ?? 'held');
+    setInterval(() => {}, 1000);
+  `;
+  const holder = spawn(process.execPath, ['--input-type=module', '-e', program], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  holders.push(holder);
+  for await (const text of holder.stdout) {
+    expect(String(text)).toBe('held\n');
+    break;
+  }
+  return holder;
+}
+
+describe('while another process has it', () => {
+  test('it is not to be had, and that is said after the wait that was asked for', async () => {
+    await startHolder();
+    const started = performance.now();
+    const trouble = takeWriterLock(directory, 300);
+    const waited = performance.now() - started;
+    expect(trouble?.code).toBe('LOCK_BUSY');
+    expect(trouble?.message).toBe('another firewall-drop has been at work for 0.3 s');
+    expect(waited).toBeGreaterThan(200);
+    expect(waited).toBeLessThan(5000);
+  });
+
+  test('nobody who may not wait is made to', async () => {
+    await startHolder();
+    const started = performance.now();
+    expect(takeWriterLock(directory, 0)?.code).toBe('LOCK_BUSY');
+    expect(performance.now() - started).toBeLessThan(1000);
+  });
+});
+
+test('whoever has waited longest asks most often, so that newcomers do not starve him', () => {
+  const pauses = [1, 0.75, 0.5, 0.25, 0].map((patience) => pauseMs(50, patience));
+  expect(pauses).toEqual(pauses.toSorted((a, b) => b - a));
+  expect(new Set(pauses).size).toBe(pauses.length);
+  expect(pauseMs(0, 1)).toBe(Math.min(...pauses));
+});
+
+test('it is free at once when its holder is killed', async () => {
+  const holder = await startHolder();
+  expect(takeWriterLock(directory, 0)?.code).toBe('LOCK_BUSY');
+  holder.kill('SIGKILL');
+  await once(holder, 'exit');
+  expect(takeWriterLock(directory, 0)).toBeNull();
+});
+
+test('whoever has it keeps it, though nothing in the program refers to it any more', () => {
+  expect(takeWriterLock(directory, 0)).toBeNull();
+  setFlagsFromString('--expose-gc');
+  const collectGarbage = runInNewContext('gc') as () => void;
+  collectGarbage();
+  expect(takeWriterLock(directory, 0)?.code).toBe('LOCK_BUSY');
+});
+
+test('its file stays empty and is for root alone', () => {
+  const inside = join(directory, 'run');
+  expect(takeWriterLock(inside, 0)).toBeNull();
+  expect(statSync(inside).mode & 0o777).toBe(0o700);
+  expect(statSync(join(inside, 'lock')).size).toBe(0);
+});
+
+test('a place where no lock can be is an error of its own, not somebody at work', () => {
+  const path = join(directory, 'file');
+  writeFileSync(path, '');
+  expect(takeWriterLock(path, 0)?.code).toBe('STORE');
+});

@@ -1,0 +1,461 @@
+// The books: what is written is there for the next run, and trouble with them is never the caller's.
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { makeHold, type Hold, type Origin, type Outcome } from '../../../src/model/ban.ts';
+import { ANY_TOO_FAR, Store, type HistoryEntry } from '../../../src/state/store.ts';
+import { addressOf, holdRequest, NOON_MS } from '../support/workshop.ts';
+
+const ATTACKER = addressOf('203.0.113.9');
+const INCIDENT = holdRequest().alertRef;
+const OWED: Outcome = { verb: 'add', address: ATTACKER, alertRef: INCIDENT };
+
+let directory = '';
+let problems: string[] = [];
+beforeEach(() => {
+  directory = mkdtempSync(join(tmpdir(), 'books-'));
+  problems = [];
+});
+afterEach(() => {
+  rmSync(directory, { recursive: true });
+});
+
+function open(mayRepair = true): Store {
+  return new Store({ directory, mayRepair, nowMs: NOON_MS }, (problem) => problems.push(problem));
+}
+
+function hold(origin: Origin = 'wazuh', timeoutSeconds: number | null = 600): Hold {
+  return makeHold(holdRequest({ origin, timeoutSeconds }), NOON_MS);
+}
+
+function blocked(store: Store, text = '203.0.113.9', held = hold(), nowMs = NOON_MS): void {
+  const address = addressOf(text);
+  store.intend([{ address, phase: 'blocking', owed: null, mark: null, hold: held }], nowMs);
+  store.confirm([address], []);
+}
+
+/** The file as another program sees it. */
+function withFile<T>(work: (database: DatabaseSync) => T): T {
+  const database = new DatabaseSync(join(directory, 'state.db'));
+  try {
+    return work(database);
+  } finally {
+    database.close();
+  }
+}
+
+function entry(atMs: number): HistoryEntry {
+  return { atMs, outcome: OWED, origin: 'wazuh', reason: 'scan' };
+}
+
+describe('an intent', () => {
+  const mark = { inode: 7, size: 1234 };
+
+  test('is there for the next run, with the line that it owes and where the log ended', () => {
+    open().intend(
+      [{ address: ATTACKER, phase: 'blocking', owed: OWED, mark, hold: hold() }],
+      NOON_MS,
+    );
+    expect(open().unfinished()).toEqual([
+      {
+        address: ATTACKER,
+        phase: 'blocking',
+        sinceMs: NOON_MS,
+        holds: [hold()],
+        owed: OWED,
+        mark,
+      },
+    ]);
+  });
+
+  test('to block is a ban once confirmed, and owes nothing any more', () => {
+    const store = open();
+    store.intend(
+      [{ address: ATTACKER, phase: 'blocking', owed: OWED, mark, hold: hold() }],
+      NOON_MS,
+    );
+    store.confirm([ATTACKER], [entry(NOON_MS)]);
+    expect(open().unfinished()).toEqual([]);
+    expect(open().find(ATTACKER)).toMatchObject({ phase: 'blocked', owed: null });
+  });
+
+  test('to release is forgotten once confirmed, holds and all', () => {
+    const store = open();
+    blocked(store);
+    store.intend(
+      [{ address: ATTACKER, phase: 'unblocking', owed: OWED, mark, hold: null }],
+      NOON_MS,
+    );
+    store.confirm([ATTACKER], []);
+    expect(store.list()).toEqual([]);
+    expect(withFile((file) => file.prepare('SELECT count(*) AS n FROM holds').get())).toEqual({
+      n: 0,
+    });
+  });
+
+  test('to block what was about to be released begins anew, without the old holds', () => {
+    const store = open();
+    blocked(store, '203.0.113.9', hold('manual', null));
+    const intent = { address: ATTACKER, owed: null, mark: null };
+    store.intend([{ ...intent, phase: 'unblocking', hold: null }], NOON_MS);
+    store.intend([{ ...intent, phase: 'blocking', hold: hold('wazuh') }], NOON_MS + 5);
+    expect(store.find(ATTACKER)).toMatchObject({
+      phase: 'blocking',
+      sinceMs: NOON_MS + 5,
+      holds: [{ origin: 'wazuh' }],
+    });
+  });
+
+  test('to block what is blocked keeps the other holds, and replaces the one of the same origin', () => {
+    const store = open();
+    blocked(store, '203.0.113.9', hold('manual', null));
+    blocked(store, '203.0.113.9', hold('wazuh', 60));
+    blocked(store, '203.0.113.9', hold('wazuh', 90), NOON_MS + 5);
+    const ban = store.find(ATTACKER);
+    expect(ban?.sinceMs).toBe(NOON_MS);
+    expect(ban?.holds.map((held) => [held.origin, held.timeoutSeconds])).toEqual([
+      ['manual', null],
+      ['wazuh', 90],
+    ]);
+  });
+
+  test('that came to nothing leaves the ban as it was', () => {
+    const store = open();
+    blocked(store, '203.0.113.9', hold('manual', null));
+    const before = store.find(ATTACKER);
+    store.intend(
+      [{ address: ATTACKER, phase: 'blocking', owed: OWED, mark, hold: hold() }],
+      NOON_MS + 5,
+    );
+    if (before !== null) store.revert([before]);
+    expect(open().find(ATTACKER)).toEqual(before);
+  });
+
+  test('that came to nothing leaves what an earlier run owes', () => {
+    const store = open();
+    const intent = {
+      address: ATTACKER,
+      phase: 'blocking',
+      owed: OWED,
+      mark,
+      hold: hold(),
+    } as const;
+    store.intend([intent], NOON_MS);
+    const before = store.find(ATTACKER);
+    store.intend([{ ...intent, owed: null, mark: null }], NOON_MS + 5);
+    if (before !== null) store.revert([before]);
+    expect(open().unfinished()).toEqual([before]);
+    expect(open().unfinished()[0]?.owed).toEqual(OWED);
+  });
+
+  test('that ends a hold leaves those of others', () => {
+    const store = open();
+    blocked(store, '203.0.113.9', hold('wazuh', 60));
+    blocked(store, '203.0.113.9', hold('manual', null));
+    const intent = { address: ATTACKER, phase: 'blocking', owed: OWED, mark, hold: null } as const;
+    store.intend([{ ...intent, ends: 'wazuh' }], NOON_MS);
+    const [ban] = open().unfinished();
+    expect(ban?.owed).toEqual(OWED);
+    expect(ban?.holds.map(({ origin }) => origin)).toEqual(['manual']);
+  });
+});
+
+describe('finding', () => {
+  test('goes by the address and not by how it was written', () => {
+    blocked(open(), '2001:db8::9');
+    expect(open().find(addressOf('2001:DB8:0:0::9'))).not.toBeNull();
+    expect(open().find(addressOf('2001:db8::90'))).toBeNull();
+  });
+
+  test('lists bans in the order in which they were made', () => {
+    const store = open();
+    blocked(store, '203.0.113.30', hold(), NOON_MS + 2);
+    blocked(store, '203.0.113.20', hold(), NOON_MS + 1);
+    blocked(store, '203.0.113.10', hold(), NOON_MS + 2);
+    expect(store.list().map((ban) => ban.address.text)).toEqual([
+      '203.0.113.20',
+      '203.0.113.30',
+      '203.0.113.10',
+    ]);
+  });
+
+  test('what is due comes in the order in which it was made, in which its rules are released fast', () => {
+    const store = open();
+    const made = ['203.0.113.30', '203.0.113.4', '203.0.113.200'];
+    made.forEach((text) => {
+      blocked(store, text, hold('wazuh', 60));
+    });
+    const due = store.due(NOON_MS + 60_000);
+    expect(due.map((ban) => ban.address.text)).toEqual(made);
+  });
+
+  test('what is due gives whole bans, with the holds that are not', () => {
+    const store = open();
+    blocked(store, '203.0.113.9', hold('wazuh', 60));
+    blocked(store, '203.0.113.9', hold('manual', null));
+    blocked(store, '203.0.113.10', hold('wazuh', 61));
+    const due = store.due(NOON_MS + 60_000);
+    expect(due.map((ban) => ban.address.text)).toEqual(['203.0.113.9']);
+    expect(due[0]?.holds).toHaveLength(2);
+  });
+
+  test('nothing due while an intent is unfinished', () => {
+    const store = open();
+    blocked(store, '203.0.113.9', hold('wazuh', 60));
+    store.intend(
+      [{ address: ATTACKER, phase: 'unblocking', owed: null, mark: null, hold: null }],
+      NOON_MS,
+    );
+    expect(store.due(NOON_MS + 60_000)).toEqual([]);
+  });
+});
+
+describe('deadlines', () => {
+  test('move together, and those of blocks for ever stay none', () => {
+    const store = open();
+    blocked(store, '203.0.113.9', hold('wazuh', 60));
+    blocked(store, '203.0.113.9', hold('manual', null));
+    store.shiftDeadlines(-5000);
+    expect(
+      store
+        .find(ATTACKER)
+        ?.holds.map((held) => held.expiresAtMs)
+        .sort(),
+    ).toEqual([NOON_MS + 55_000, null]);
+  });
+
+  test('that lie further ahead than was asked are pulled in', () => {
+    const store = open();
+    blocked(store, '203.0.113.9', hold('wazuh', 60));
+    store.shiftDeadlines(1e9);
+    store.capDeadlines(NOON_MS);
+    expect(store.find(ATTACKER)?.holds[0]?.expiresAtMs).toBe(NOON_MS + 60_000);
+  });
+
+  test('are not read one by one to know that none is too far ahead', () => {
+    open();
+    const plan = withFile((database) =>
+      database.prepare(`EXPLAIN QUERY PLAN ${ANY_TOO_FAR}`).all(NOON_MS),
+    );
+    expect(plan.map((row) => row['detail'])).toEqual([
+      expect.stringContaining('USING INDEX holds_beyond'),
+    ]);
+  });
+
+  test('that are near are not put off by that', () => {
+    const store = open();
+    blocked(store, '203.0.113.9', hold('wazuh', 60));
+    store.capDeadlines(NOON_MS + 59_000);
+    expect(store.find(ATTACKER)?.holds[0]?.expiresAtMs).toBe(NOON_MS + 60_000);
+  });
+});
+
+test('a hold that ends leaves the others', () => {
+  const store = open();
+  blocked(store, '203.0.113.9', hold('wazuh', 60));
+  blocked(store, '203.0.113.9', hold('manual', null));
+  store.dropHolds([{ address: ATTACKER, origin: 'wazuh' }]);
+  expect(
+    open()
+      .find(ATTACKER)
+      ?.holds.map((held) => held.origin),
+  ).toEqual(['manual']);
+});
+
+describe('history', () => {
+  const times = (): unknown[] =>
+    withFile((file) => file.prepare('SELECT at_ms FROM history ORDER BY at_ms').all()).map(
+      (row) => row['at_ms'],
+    );
+
+  test('outlives the ban that it is about', () => {
+    const store = open();
+    blocked(store);
+    store.intend(
+      [{ address: ATTACKER, phase: 'unblocking', owed: null, mark: null, hold: null }],
+      NOON_MS,
+    );
+    store.confirm([ATTACKER], [entry(NOON_MS)]);
+    expect(times()).toEqual([NOON_MS]);
+  });
+
+  test('is pruned before a moment and not after', () => {
+    const store = open();
+    [1, 2, 3].forEach((atMs) => {
+      store.record([entry(atMs)]);
+    });
+    store.pruneHistory(2);
+    expect(times()).toEqual([2, 3]);
+  });
+});
+
+describe('a metadata', () => {
+  test('is known at once, and to the next run after a flush', () => {
+    const store = open();
+    store.setMetadata('a file', 'as it is');
+    expect(store.metadata('a file')).toBe('as it is');
+    expect(open().metadata('a file')).toBeNull();
+    store.flush();
+    expect(open().metadata('a file')).toBe('as it is');
+  });
+
+  test('is written with the next transaction, without one of its own', () => {
+    const store = open();
+    store.setMetadata('a file', 'as it is');
+    store.record([entry(NOON_MS)]);
+    expect(open().metadata('a file')).toBe('as it is');
+  });
+
+  test('is not lost with a transaction that fails', () => {
+    const store = open();
+    withFile((file) => {
+      file.exec(
+        "CREATE TRIGGER full_disk BEFORE INSERT ON bans BEGIN SELECT RAISE(ABORT, 'disk is full'); END",
+      );
+    });
+    store.setMetadata('a file', 'as it is');
+    blocked(store);
+    expect(store.metadata('a file')).toBe('as it is');
+  });
+});
+
+describe('a file that is damaged under our hands', () => {
+  function dropTables(): void {
+    withFile((file) => {
+      file.exec('DROP TABLE holds; DROP TABLE bans');
+    });
+  }
+
+  test('is set aside by the holder of the lock, and the work goes on in a new one', () => {
+    const store = open();
+    dropTables();
+    blocked(store);
+    expect(store.volatile).toBe(false);
+    expect(open().find(ATTACKER)?.phase).toBe('blocked');
+    expect(problems.join('\n')).toContain('was set aside as');
+    expect(readdirSync(directory).some((name) => name.startsWith('state.db.damaged-'))).toBe(true);
+  });
+
+  test('is left alone by everybody else, who works in memory', () => {
+    const store = open(false);
+    dropTables();
+    blocked(store);
+    expect(store.volatile).toBe(true);
+    expect(store.find(ATTACKER)?.phase).toBe('blocked');
+    expect(readdirSync(directory).some((name) => name.includes('damaged'))).toBe(false);
+  });
+
+  test.each([
+    ['an address that is none', "UPDATE bans SET address = '203.0.113.9 -j ACCEPT'"],
+    ['a host name for an address', "UPDATE bans SET address = 'attacker.example'"],
+    ['an owed line that is no JSON', "UPDATE bans SET owed = 'add', phase = 'blocking'"],
+  ])('%s in it is damage too, and never reaches a program', (_, sql) => {
+    const store = open();
+    blocked(store);
+    withFile((file) => {
+      file.exec(`PRAGMA foreign_keys = OFF; ${sql}`);
+    });
+    expect(store.list()).toEqual([]);
+    expect(problems.join('\n')).toContain('was set aside as');
+  });
+});
+
+describe('a disk that takes no more', () => {
+  beforeEach(() => {
+    blocked(open());
+    withFile((file) => {
+      const refuse = "BEGIN SELECT RAISE(ABORT, 'disk is full'); END";
+      for (const table of ['bans', 'holds', 'history', 'facts'])
+        file.exec(`CREATE TRIGGER full_${table} BEFORE INSERT ON ${table} ${refuse}`);
+      file.exec(`CREATE TRIGGER full_deletes BEFORE DELETE ON holds ${refuse}`);
+    });
+  });
+
+  test.each<[string, (store: Store) => void]>([
+    [
+      'an intent',
+      (store) => {
+        blocked(store);
+      },
+    ],
+    [
+      'a confirmation',
+      (store) => {
+        store.confirm([ATTACKER], [entry(1)]);
+      },
+    ],
+    [
+      'a hold',
+      (store) => {
+        store.hold(ATTACKER, hold('manual'));
+      },
+    ],
+    [
+      'the end of a hold',
+      (store) => {
+        store.dropHolds([{ address: ATTACKER, origin: 'wazuh' }]);
+      },
+    ],
+    [
+      'an entry of history',
+      (store) => {
+        store.record([entry(1)]);
+      },
+    ],
+    [
+      'a ban put back',
+      (store) => {
+        const before = {
+          address: ATTACKER,
+          phase: 'blocked',
+          sinceMs: 1,
+          holds: [hold()],
+        } as const;
+        store.revert([{ ...before, owed: null, mark: null }]);
+      },
+    ],
+    [
+      'a metadata',
+      (store) => {
+        store.setMetadata('a', 'b');
+        store.flush();
+      },
+    ],
+  ])('is said once and does not stop %s', (_, work) => {
+    const store = open();
+    expect(() => {
+      work(store);
+    }).not.toThrow();
+    expect(problems).toHaveLength(1);
+    expect(problems[0]).toMatch(/^the store failed: .*disk is full/);
+    expect(store.volatile).toBe(true);
+  });
+});
+
+describe('the right to repair', () => {
+  test('that comes with the lock replaces a file that was found damaged before', () => {
+    writeFileSync(join(directory, 'state.db'), 'garbage'.repeat(1000));
+    const store = open(false);
+    expect(store.volatile).toBe(true);
+    store.allowRepair();
+    expect(store.volatile).toBe(false);
+    blocked(store);
+    expect(open(false).find(ATTACKER)?.phase).toBe('blocked');
+  });
+
+  test('is used once: a disk that damages each new file is not filled with copies', () => {
+    const store = open();
+    const dropTables = (): void => {
+      withFile((file) => {
+        file.exec('DROP TABLE holds; DROP TABLE bans');
+      });
+    };
+    dropTables();
+    expect(store.list()).toEqual([]);
+    dropTables();
+    expect(store.list()).toEqual([]);
+    expect(store.volatile).toBe(true);
+  });
+});

@@ -1,0 +1,173 @@
+// Starting programs, with real ones: what they are given, what comes back, and that it always comes back.
+import { closeSync, existsSync, openSync, readFileSync } from 'node:fs';
+import { describe, expect, test } from '@jest/globals';
+import { findProgram, PROGRAM_DIRECTORIES, run, type Command } from '../../../src/system/exec.ts';
+import { eventually } from '../../support/wait.ts';
+import { codeOf } from '../support/workshop.ts';
+
+const command = (program: string, args: readonly string[] = [], input = ''): Command => ({
+  program,
+  args,
+  input,
+});
+const shell = (script: string, input = ''): Command => command('sh', ['-c', script], input);
+const LONG_MS = 30_000;
+
+/** Dead, though nobody may have asked for its status yet. */
+function isGone(pid: number): boolean {
+  if (!existsSync(`/proc/${pid}`)) return true;
+  return readFileSync(`/proc/${pid}/stat`, 'utf8').includes(' Z ');
+}
+
+describe('a program that ends', () => {
+  test('gives its status', () => {
+    expect(run(command('true'), LONG_MS)).toEqual({
+      status: 0,
+      stdout: '',
+      stderr: '',
+      trouble: '',
+    });
+    expect(run(shell('exit 4'), LONG_MS)).toMatchObject({ status: 4, trouble: '' });
+  });
+
+  test('gives what it printed, each stream for itself', () => {
+    const result = run(shell('echo out; echo err >&2'), LONG_MS);
+    expect(result).toMatchObject({ stdout: 'out\n', stderr: 'err\n' });
+  });
+
+  test('is given its input, of any size, and its end', () => {
+    const input = '-A INPUT -j DROP\n'.repeat(100_000);
+    expect(run(command('cat', [], input), LONG_MS).stdout).toBe(input);
+  });
+
+  test('gives its status though it did not read its input, as when it finds a lock first', () => {
+    const result = run(shell('echo busy >&2; exit 4', 'x'.repeat(5_000_000)), LONG_MS);
+    expect(result).toMatchObject({ status: 4, stderr: 'busy\n' });
+  });
+
+  test('is given each argument whole: there is no shell between', () => {
+    const hostile = ['$(id)', '; reboot', '`id`', '*', 'a b', "'", '"', '\n', '-n'];
+    expect(run(command('printf', ['%s|', ...hostile]), LONG_MS).stdout).toBe(
+      hostile.map((text) => `${text}|`).join(''),
+    );
+  });
+});
+
+describe('a program that does not end', () => {
+  test('is killed at its deadline, and that is said', () => {
+    const started = performance.now();
+    const result = run(command('sleep', ['60']), 200);
+    expect(performance.now() - started).toBeLessThan(5000);
+    expect(result).toMatchObject({
+      status: null,
+      trouble: 'did not end within 0.2 s and was killed',
+    });
+  });
+
+  test('is killed though it ignores being asked to end', () => {
+    const result = run(shell('trap "" TERM INT HUP; while :; do sleep 60; done'), 300);
+    expect(result.status).toBeNull();
+  });
+
+  test('takes along whom it started, who might otherwise change the kernel after we have looked', async () => {
+    const { stdout } = run(shell('sleep 60 >/dev/null 2>&1 </dev/null & echo $!; wait'), 500);
+    await eventually('its child to be gone', () => isGone(Number(stdout)));
+  });
+
+  test('that prints too much takes along whom it started as well', async () => {
+    const { stdout } = run(shell('sleep 60 & echo $!; cat /dev/zero'), LONG_MS);
+    await eventually('its child to be gone', () => isGone(Number.parseInt(stdout, 10)));
+  });
+
+  test('has what it printed until then in its result', () => {
+    expect(run(shell('echo so far; sleep 60'), 1500).stdout).toBe('so far\n');
+  });
+});
+
+describe('a program that ends and leaves its pipes to another', () => {
+  test('has its own status and output, at the deadline', () => {
+    const started = performance.now();
+    const result = run(shell('echo out; echo err >&2; sleep 60 & exit 3'), 300);
+    expect(performance.now() - started).toBeLessThan(5000);
+    expect(result).toEqual({ status: 3, stdout: 'out\n', stderr: 'err\n', trouble: '' });
+  });
+
+  test('leaves the other alone, who may be meant to stay', () => {
+    const { stdout } = run(shell('sleep 60 & echo $!'), 300);
+    const pid = Number(stdout);
+    expect(isGone(pid)).toBe(false);
+    process.kill(pid, 'SIGKILL');
+  });
+});
+
+test('a program that dies of a signal has no status, and the signal is said', () => {
+  expect(run(shell('kill -SEGV $$'), LONG_MS)).toMatchObject({
+    status: null,
+    trouble: 'was ended by SIGSEGV',
+  });
+});
+
+test('a program that prints without end is stopped, and that is no success', () => {
+  const result = run(command('cat', ['/dev/zero']), LONG_MS);
+  expect(result.status).toBeNull();
+  expect(result.trouble).not.toBe('');
+  expect(result.stdout.length).toBeLessThan(100 * 1024 * 1024);
+});
+
+describe('a program that is not there', () => {
+  test('is an error that says where it was looked for and what to do', () => {
+    const work = (): unknown => run(command('no-such-program'), LONG_MS);
+    expect(codeOf(work)).toBe('FIREWALL');
+    expect(work).toThrow(/no-such-program was not found in \/usr\/sbin, .*install it/);
+  });
+
+  test('is not looked for where the environment says', () => {
+    const before = process.env['PATH'];
+    process.env['PATH'] = __dirname;
+    try {
+      expect(findProgram('run.test.ts')).toBeNull();
+      expect(findProgram('true')).toMatch(/^\/(?:usr\/)?bin\/true$/);
+    } finally {
+      process.env['PATH'] = before;
+    }
+  });
+
+  test('is no directory of that name', () => {
+    expect(findProgram('.')).toBeNull();
+  });
+
+  test('is looked for in absolute directories only', () => {
+    expect(PROGRAM_DIRECTORIES.every((directory) => directory.startsWith('/'))).toBe(true);
+  });
+});
+
+describe('what a program inherits', () => {
+  test('is an environment of three variables, whatever ours holds', () => {
+    process.env['LD_PRELOAD_FOR_TEST'] = 'x';
+    process.env['XTABLES_LIBDIR'] = '/tmp';
+    try {
+      expect(run(command('env'), LONG_MS).stdout.trim().split('\n').sort()).toEqual([
+        `FIREWALL_DROP_STARTED_BY=${process.pid}`,
+        'LC_ALL=C',
+        `PATH=${PROGRAM_DIRECTORIES.join(':')}`,
+      ]);
+    } finally {
+      delete process.env['LD_PRELOAD_FOR_TEST'];
+      delete process.env['XTABLES_LIBDIR'];
+    }
+  });
+
+  test('is the root directory, which nobody plants files in', () => {
+    expect(run(command('pwd'), LONG_MS).stdout).toBe('/\n');
+  });
+
+  test('is none of our open files', () => {
+    const descriptor = openSync(__filename, 'r');
+    try {
+      const open = run(shell('ls /proc/$$/fd'), LONG_MS).stdout.split('\n');
+      expect(open).not.toContain(String(descriptor));
+    } finally {
+      closeSync(descriptor);
+    }
+  });
+});

@@ -1,0 +1,119 @@
+// Reading and appending in directories that others own.
+import { spawnSync } from 'node:child_process';
+import {
+  closeSync,
+  linkSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { appendLine, openLogForAppend, readRegularFile } from '../../../src/system/files.ts';
+
+let directory = '';
+beforeEach(() => {
+  directory = mkdtempSync(join(tmpdir(), 'files-'));
+});
+afterEach(() => {
+  rmSync(directory, { recursive: true });
+});
+
+function makeFifo(): string {
+  const path = join(directory, 'fifo');
+  expect(spawnSync('mkfifo', [path]).status).toBe(0);
+  return path;
+}
+
+describe('reading a regular file', () => {
+  test('gives its bytes', () => {
+    const path = join(directory, 'file');
+    writeFileSync(path, 'text');
+    expect(readRegularFile(path, 64).toString()).toBe('text');
+  });
+
+  test('reads files of /proc, which have no size', () => {
+    expect(readRegularFile('/proc/self/status', 65536).toString()).toContain('Name:');
+  });
+
+  test('does not wait for the other end of a FIFO', () => {
+    const fifo = makeFifo();
+    expect(() => readRegularFile(fifo, 64)).toThrow('not a regular file');
+  });
+
+  test('refuses a directory, a device, a missing file and a huge one', () => {
+    const huge = join(directory, 'huge');
+    writeFileSync(huge, '');
+    truncateSync(huge, 65);
+    expect(() => readRegularFile(directory, 64)).toThrow('not a regular file');
+    expect(() => readRegularFile('/dev/zero', 64)).toThrow('not a regular file');
+    expect(() => readRegularFile(huge, 64)).toThrow('larger than 64 bytes');
+    expect(() => readRegularFile(join(directory, 'missing'), 64)).toThrow('ENOENT');
+  });
+});
+
+describe('opening a log', () => {
+  function append(path: string, text: string): void {
+    const descriptor = openLogForAppend(path);
+    try {
+      appendLine(descriptor, text);
+    } finally {
+      closeSync(descriptor);
+    }
+  }
+
+  test('makes it, with mode 0660 whatever the umask', () => {
+    const path = join(directory, 'log');
+    const before = process.umask(0o077);
+    try {
+      append(path, 'one\n');
+    } finally {
+      process.umask(before);
+    }
+    expect(statSync(path).mode & 0o7777).toBe(0o660);
+    expect(readFileSync(path, 'utf8')).toBe('one\n');
+  });
+
+  test('appends to what is there', () => {
+    const path = join(directory, 'log');
+    append(path, 'one\n');
+    append(path, 'two\n');
+    expect(readFileSync(path, 'utf8')).toBe('one\ntwo\n');
+  });
+
+  test('follows no link, to a file or to nothing', () => {
+    const target = join(directory, 'target');
+    writeFileSync(target, 'foreign');
+    for (const aim of [target, join(directory, 'absent')]) {
+      const path = join(directory, 'log');
+      symlinkSync(aim, path);
+      expect(() => openLogForAppend(path)).toThrow('symbolic link');
+      rmSync(path);
+    }
+    expect(readFileSync(target, 'utf8')).toBe('foreign');
+  });
+
+  test('refuses a second name of some other file', () => {
+    const target = join(directory, 'target');
+    writeFileSync(target, 'foreign');
+    linkSync(target, join(directory, 'log'));
+    expect(() => openLogForAppend(join(directory, 'log'))).toThrow('one name');
+  });
+
+  test('refuses a directory and a FIFO, and does not wait for one', () => {
+    mkdirSync(join(directory, 'log'));
+    expect(() => openLogForAppend(join(directory, 'log'))).toThrow('directory');
+    const fifo = makeFifo();
+    expect(() => openLogForAppend(fifo)).toThrow('not a regular file');
+  });
+
+  test('says when the directory is missing', () => {
+    expect(() => openLogForAppend(join(directory, 'logs', 'log'))).toThrow('ENOENT');
+  });
+});

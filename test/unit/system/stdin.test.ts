@@ -1,0 +1,204 @@
+// Reading lines from standard input, in a process of its own: pipes, sockets and files, and never past the deadline.
+import { spawn, spawnSync, type ChildProcessWithoutNullStreams } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { afterEach, describe, expect, test } from '@jest/globals';
+
+const SOURCE = join(__dirname, '../../../src/system');
+
+/** Reads each time it is told how (`readLine(deadline)`), and prints what it got as JSON, one line each. */
+const READER = `
+  const { readLinesFromStdin } = await import('${SOURCE}/pipe.ts');
+  const { deadlineIn } = await import('${SOURCE}/wait.ts');
+  const { readFileSync } = await import('node:fs');
+  const [deadlines, longest] = JSON.parse(process.argv[1]);
+  const reader = readLinesFromStdin(longest);
+  const say = (value) => console.log(JSON.stringify(value));
+  say('ready');
+  for (const milliseconds of deadlines) {
+    const started = performance.now();
+    try {
+      const line = reader.readLine(deadlineIn(milliseconds));
+      say({ line: line?.toString('latin1') ?? null, ms: performance.now() - started });
+    } catch (error) {
+      say({ error: error.message });
+    }
+  }
+  say({ flags: /flags:\\s+(\\d+)/.exec(readFileSync('/proc/self/fdinfo/0', 'latin1'))[1] });
+  process.exit(0);
+`;
+
+interface Said {
+  readonly line?: string | null;
+  readonly error?: string;
+  readonly ms?: number;
+  readonly flags?: string;
+}
+
+type Means = 'pipe' | 'socket';
+const children: ChildProcessWithoutNullStreams[] = [];
+afterEach(() => {
+  for (const child of children.splice(0)) child.kill('SIGKILL');
+});
+
+/** A reader whose input is a pipe, or the socket that Node makes for a child. */
+function startReader(means: Means, deadlines: readonly number[], longest = 1000) {
+  const node = ['--input-type=module', '-e', READER, JSON.stringify([deadlines, longest])];
+  const child =
+    means === 'socket'
+      ? spawn(process.execPath, node)
+      : spawn('sh', ['-c', 'cat | "$0" "$@"', process.execPath, ...node]);
+  children.push(child);
+  child.stdin.on('error', () => undefined);
+  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
+  const next = async (): Promise<Said> => {
+    const { value } = (await lines.next()) as { value: string };
+    return JSON.parse(value) as Said;
+  };
+  return { stdin: child.stdin, ready: next, next };
+}
+
+describe.each(['pipe', 'socket'] as const)('from a %s', (means) => {
+  test('a line comes without its newline, and what follows stays for the next call', async () => {
+    const reader = startReader(means, [20_000, 20_000]);
+    reader.stdin.write('first\nsecond\n');
+    await reader.ready();
+    expect((await reader.next()).line).toBe('first');
+    expect((await reader.next()).line).toBe('second');
+  });
+
+  test('a line that comes in pieces is one line', async () => {
+    const reader = startReader(means, [20_000]);
+    await reader.ready();
+    for (const piece of ['{"comm', 'and":', '"add"}', '\n']) {
+      reader.stdin.write(piece);
+      await new Promise(setImmediate);
+    }
+    expect((await reader.next()).line).toBe('{"command":"add"}');
+  });
+
+  test('a line is not there before its newline, though the other side closed', async () => {
+    const reader = startReader(means, [20_000]);
+    reader.stdin.end('half a line');
+    await reader.ready();
+    expect((await reader.next()).line).toBeNull();
+  });
+
+  test('nothing comes of a silent sender, at the deadline and not later', async () => {
+    const reader = startReader(means, [300]);
+    await reader.ready();
+    const { line, ms } = await reader.next();
+    expect(line).toBeNull();
+    expect(ms).toBeGreaterThan(250);
+    expect(ms).toBeLessThan(3000);
+  });
+
+  test('what came before a deadline is kept for the next call', async () => {
+    const reader = startReader(means, [300, 20_000]);
+    reader.stdin.write('half');
+    await reader.ready();
+    expect((await reader.next()).line).toBeNull();
+    reader.stdin.write(' and half\n');
+    expect((await reader.next()).line).toBe('half and half');
+  });
+
+  test('a line without end is refused at the limit', async () => {
+    const reader = startReader(means, [20_000]);
+    reader.stdin.write('x'.repeat(500_000));
+    await reader.ready();
+    expect((await reader.next()).error).toBe('the line is longer than 1000 bytes');
+  });
+
+  test('a line of exactly the limit is read, and one byte more is refused', async () => {
+    const reader = startReader(means, [20_000, 20_000]);
+    reader.stdin.write(`${'x'.repeat(1000)}\n${'x'.repeat(1001)}\n`);
+    await reader.ready();
+    expect((await reader.next()).line).toHaveLength(1000);
+    expect((await reader.next()).error).toBe('the line is longer than 1000 bytes');
+  });
+
+  test('bytes come as they are: NUL, invalid UTF-8, carriage return', async () => {
+    const reader = startReader(means, [20_000]);
+    reader.stdin.write(Buffer.from('a\0\xff\rb\n', 'latin1'));
+    await reader.ready();
+    expect((await reader.next()).line).toBe('a\0\xff\rb');
+  });
+
+  test('an empty line is a line', async () => {
+    const reader = startReader(means, [20_000]);
+    reader.stdin.write('\n');
+    await reader.ready();
+    expect((await reader.next()).line).toBe('');
+  });
+});
+
+describe('what is written to a pipe that nobody empties', () => {
+  /** Writes more than a pipe holds, to a pipe whose reader waits for a word before it reads. */
+  const write = (milliseconds: number, reader: string): string => {
+    const code = `
+      const { writeInTime } = await import('${SOURCE}/pipe.ts');
+      const { deadlineIn } = await import('${SOURCE}/wait.ts');
+      const started = performance.now();
+      try {
+        writeInTime(1, 'x'.repeat(1_000_000), deadlineIn(${milliseconds}));
+        console.error('written');
+      } catch (error) {
+        console.error(error.message, Math.round(performance.now() - started));
+      }`;
+    const script = `"$0" --input-type=module -e "$1" | ${reader}`;
+    const { stdout, stderr } = spawnSync('sh', ['-c', script, process.execPath, code], {
+      encoding: 'utf8',
+    });
+    return stdout + stderr;
+  };
+
+  test('is given up at the deadline and not later', () => {
+    const [, ms = ''] = /nobody takes what is written (\d+)/.exec(write(300, 'sleep 2')) ?? [];
+    expect(Number(ms)).toBeGreaterThanOrEqual(300);
+    expect(Number(ms)).toBeLessThan(2000);
+  });
+
+  test('is written whole once somebody empties it', () => {
+    expect(write(20_000, '(sleep 0.3; wc -c)')).toMatch(/^1000000\nwritten/);
+  });
+
+  test('is an error at once when the reader is gone', () => {
+    expect(write(20_000, 'true')).toContain('EPIPE');
+  });
+});
+
+test('a pipe that others share is not made non-blocking for them', async () => {
+  const reader = startReader('pipe', [20_000]);
+  reader.stdin.write('line\n');
+  await reader.ready();
+  await reader.next();
+  const { flags = '' } = await reader.next();
+  expect(Number.parseInt(flags, 8) & 0o4000).toBe(0);
+});
+
+test('a file is read like a pipe', async () => {
+  const directory = mkdtempSync(join(tmpdir(), 'pipe-'));
+  try {
+    const path = join(directory, 'message');
+    writeFileSync(path, 'first\nsecond\n');
+    const script = `exec "$0" "$@" < '${path}'`;
+    const args = [
+      '--input-type=module',
+      '-e',
+      READER,
+      JSON.stringify([[20_000, 20_000, 20_000], 99]),
+    ];
+    const child = spawn('sh', ['-c', script, process.execPath, ...args]);
+    children.push(child);
+    let printed = '';
+    child.stdout.on('data', (text) => (printed += String(text)));
+    await once(child, 'close');
+    const lines = [...printed.matchAll(/"line":("\w+"|null)/g)].map(([, line]) => line);
+    expect(lines).toEqual(['"first"', '"second"', 'null']);
+  } finally {
+    rmSync(directory, { recursive: true });
+  }
+});

@@ -1,0 +1,168 @@
+// What the agent's own files say: how long we may block, who our manager is, and whom it must never be.
+import { describe, expect, test } from '@jest/globals';
+import {
+  longestTimeout,
+  NO_SETTINGS,
+  readArConf,
+  readOssecConf,
+  type AgentSettings,
+} from '../../../src/wazuh/agent-config.ts';
+
+describe('ar.conf', () => {
+  test('gives the timeout of each executable', () => {
+    const text =
+      'restart-ossec0 - restart-ossec.sh - 0\nfirewall-drop3600 - firewall-drop - 3600\nblock60 - firewall-drop - 60\n';
+    expect(readArConf(text)).toEqual([
+      { executable: 'restart-ossec.sh', seconds: 0 },
+      { executable: 'firewall-drop', seconds: 3600 },
+      { executable: 'firewall-drop', seconds: 60 },
+    ]);
+  });
+
+  test.each([
+    '',
+    '# comment',
+    'a - firewall-drop',
+    'a - firewall-drop - ',
+    'a - firewall-drop - -5',
+    'a - firewall-drop - 5s',
+    'a - firewall-drop - 99999999999',
+    'a b - firewall-drop - 5',
+  ])('passes over the line %j', (line) => {
+    expect(readArConf(`${line}\nx - other - 7\n`)).toEqual([{ executable: 'other', seconds: 7 }]);
+  });
+
+  test('may have the line ends of Windows', () => {
+    expect(readArConf('a - firewall-drop - 5\r\n')).toEqual([
+      { executable: 'firewall-drop', seconds: 5 },
+    ]);
+  });
+});
+
+describe('the longest that an address may stay blocked', () => {
+  const timeouts = [
+    { executable: 'firewall-drop', seconds: 600 },
+    { executable: 'firewall-drop', seconds: 60 },
+    { executable: 'host-deny', seconds: 9999 },
+  ];
+  const repeated = (...minutes: number[]): AgentSettings => ({
+    ...NO_SETTINGS,
+    repeatedOffendersMinutes: minutes,
+  });
+
+  test('is the longest of our own timeouts', () => {
+    expect(longestTimeout('firewall-drop', timeouts, NO_SETTINGS)).toBe(600);
+  });
+
+  test('is the longest for repeated offenders, who come in minutes', () => {
+    expect(longestTimeout('firewall-drop', timeouts, repeated(30, 60, 20))).toBe(3600);
+    expect(longestTimeout('firewall-drop', timeouts, repeated(5))).toBe(600);
+  });
+
+  test('is for ever where one of ours is without a timeout', () => {
+    const forEver = [...timeouts, { executable: 'firewall-drop', seconds: 0 }];
+    expect(longestTimeout('firewall-drop', forEver, repeated(30))).toBeNull();
+  });
+
+  test('is for ever where none is configured for us', () => {
+    expect(longestTimeout('firewall-drop.sh', timeouts, repeated(30))).toBeNull();
+  });
+});
+
+describe('ossec.conf', () => {
+  test('names the manager, the repeated offenders and the white list', () => {
+    const text = `<!-- agent -->
+      <ossec_config>
+        <client><server><address>203.0.113.1</address><port>1514</port></server>
+                <server><address>manager.example</address></server></client>
+        <active-response><disabled>no</disabled><repeated_offenders>30, 60,120</repeated_offenders></active-response>
+        <global><white_list>192.0.2.0/24</white_list><white_list> 2001:db8::1 </white_list></global>
+      </ossec_config>`;
+    expect(readOssecConf(text)).toEqual({
+      repeatedOffendersMinutes: [30, 60, 120],
+      managers: ['203.0.113.1', 'manager.example'],
+      whiteList: ['192.0.2.0/24', '2001:db8::1'],
+    });
+  });
+
+  test('names the manager as older agents wrote it', () => {
+    const text =
+      '<ossec_config><client><server-ip>203.0.113.1</server-ip><server-hostname>manager.example</server-hostname></client></ossec_config>';
+    expect(readOssecConf(text).managers).toEqual(['203.0.113.1', 'manager.example']);
+  });
+
+  test('may have several roots, as the shipped one has', () => {
+    const root = (address: string): string =>
+      `<ossec_config><global><white_list>${address}</white_list></global></ossec_config>\n`;
+    expect(readOssecConf(root('192.0.2.1') + root('192.0.2.2')).whiteList).toEqual([
+      '192.0.2.1',
+      '192.0.2.2',
+    ]);
+  });
+
+  test('does not count what is commented out or stands elsewhere', () => {
+    const text = `<ossec_config>
+      <!-- <global><white_list>192.0.2.1</white_list></global> -->
+      <other><white_list>192.0.2.2</white_list></other>
+      <global><inner><white_list>192.0.2.3</white_list></inner></global>
+      <white_list>192.0.2.4</white_list>
+    </ossec_config><global><white_list>192.0.2.5</white_list></global>`;
+    expect(readOssecConf(text).whiteList).toEqual([]);
+  });
+
+  test('leaves out what is no address in a white list', () => {
+    const text =
+      '<ossec_config><global><white_list>^localhost.localdomain$</white_list><white_list>192.0.2.1</white_list></global></ossec_config>';
+    expect(readOssecConf(text).whiteList).toEqual(['192.0.2.1']);
+  });
+
+  test.each([
+    ['is cut short', '</global>'],
+    ['has an element that is never closed', '</global><a><b>'],
+    ['has a stray closing tag', '</wrong></global></ossec_config>'],
+    ['has a bare ampersand', '</global><a>&</a></ossec_config>'],
+    ['has an attribute without quotes', '</global><a b=c></a></ossec_config>'],
+  ])('protects up to its mistake when it %s', (_, end) => {
+    const text = `<ossec_config><client><server><address>203.0.113.1</address></server></client><global><white_list>192.0.2.1</white_list>${end}`;
+    const { managers, whiteList } = readOssecConf(text);
+    expect(managers).toEqual(['203.0.113.1']);
+    expect(whiteList).toEqual(['192.0.2.1']);
+  });
+
+  test.each(['', 'garbage', '<', '<ossec_config', '\0', '<!DOCTYPE x [<!ENTITY a "b">]>&a;'])(
+    '%j says nothing, and is no crash',
+    (text) => {
+      expect(readOssecConf(text)).toEqual(NO_SETTINGS);
+    },
+  );
+
+  test('of deep nesting is no crash', () => {
+    expect(readOssecConf('<a>'.repeat(100_000))).toEqual(NO_SETTINGS);
+  });
+
+  test('of deep nesting costs no more than its length', () => {
+    // By the square of the depth this would take minutes.
+    const depth = 35_000;
+    const text = `${'<ossec_config>'.repeat(depth)}${'</ossec_config>'.repeat(depth)}`;
+    expect(readOssecConf(text)).toEqual(NO_SETTINGS);
+  });
+
+  test('with more mistakes than a person makes says what came before them', () => {
+    const text = `<ossec_config><global><white_list>192.0.2.1</white_list>${'&'.repeat(300_000)}<white_list>192.0.2.2</white_list>`;
+    expect(readOssecConf(text).whiteList).toEqual(['192.0.2.1']);
+  });
+
+  test.each(['1e300', '0x10', '99999999999', '+5', ''])(
+    'has no repeated offender’s time in %j, which execd reads otherwise or no date can hold',
+    (value) => {
+      const text = `<ossec_config><active-response><repeated_offenders>${value}</repeated_offenders></active-response></ossec_config>`;
+      expect(readOssecConf(text).repeatedOffendersMinutes).toEqual([]);
+    },
+  );
+
+  test('gives as many values for repeated offenders as execd takes, and only good ones', () => {
+    const text =
+      '<ossec_config><active-response><repeated_offenders>1,x,2,-3,0,4,5.5,6,7,8</repeated_offenders></active-response></ossec_config>';
+    expect(readOssecConf(text).repeatedOffendersMinutes).toEqual([1, 2, 4, 6, 7]);
+  });
+});

@@ -1,0 +1,103 @@
+// The key exchange: one line out, one line in, and nothing is blocked on a guess.
+import { describe, expect, test } from '@jest/globals';
+import type { LineReader } from '../../../src/system/stdin.ts';
+import { exchangeKeys, keyMessage, type Answer } from '../../../src/wazuh/check-keys.ts';
+import { addressOf, codeOf } from '../support/workshop.ts';
+
+const KEY_LINE = keyMessage('firewall-drop', addressOf('198.51.100.7'));
+
+function answerOf(command: unknown): string {
+  return JSON.stringify({
+    version: 1,
+    origin: { name: 'node01', module: 'wazuh-execd' },
+    command,
+    parameters: {},
+  });
+}
+
+function exchange(line: string | null | Error, remainingMs = 1000): Answer {
+  const reader: LineReader = {
+    readLine() {
+      if (line instanceof Error) throw line;
+      return line === null ? null : Buffer.from(line);
+    },
+  };
+  const deadline = { remainingMs: () => remainingMs };
+  return exchangeKeys(KEY_LINE, { reader, write: () => undefined, deadline });
+}
+
+describe('the keys', () => {
+  test('are the line that execd reads', () => {
+    expect(KEY_LINE).toBe(
+      '{"version":1,"origin":{"name":"firewall-drop","module":"active-response"},"command":"check_keys","parameters":{"keys":["198.51.100.7"]}}',
+    );
+  });
+
+  test('are the same for every notation of one address', () => {
+    expect(keyMessage('firewall-drop', addressOf('::ffff:198.51.100.7'))).toBe(KEY_LINE);
+  });
+
+  test('fit into one read of execd, also with the longest name and address', () => {
+    const longest = addressOf('2001:db8:1111:2222:3333:4444:5555:6666');
+    expect(keyMessage('x'.repeat(64), longest).length).toBeLessThan(8191);
+  });
+
+  test('are written once, whole and with their newline', () => {
+    const written: string[] = [];
+    const reader = { readLine: () => Buffer.from(answerOf('continue')) };
+    const deadline = { remainingMs: () => 1000 };
+    exchangeKeys(KEY_LINE, { reader, write: (text) => written.push(text), deadline });
+    expect(written).toEqual([`${KEY_LINE}\n`]);
+  });
+});
+
+describe('the answer', () => {
+  test.each(['continue', 'abort'])('may be %s', (command) => {
+    expect(exchange(answerOf(command))).toEqual({
+      command,
+      spoken: expect.objectContaining({ version: 1, command }) as unknown,
+    });
+  });
+
+  test.each([
+    ['nothing', ''],
+    ['no JSON', 'continue'],
+    ['a list', '["continue"]'],
+    ['another word', answerOf('add')],
+    ['no word', answerOf(['continue'])],
+    ['capitals', answerOf('CONTINUE')],
+    ['the word elsewhere', '{"parameters":{"command":"continue"}}'],
+    ['two answers on one line', `${answerOf('continue')}${answerOf('abort')}`],
+  ])('that is %s blocks nothing', (_, line) => {
+    expect(codeOf(() => exchange(line))).toBe('HANDSHAKE');
+  });
+
+  test('that is given twice in one object is the first', () => {
+    expect(exchange('{"command":"abort","command":"continue"}').command).toBe('abort');
+  });
+});
+
+describe('execd', () => {
+  test('that went away is told from one that is silent', () => {
+    expect(() => exchange(null)).toThrow('went away without an answer');
+    expect(() => exchange(null, 0)).toThrow('did not answer in time');
+  });
+
+  test('whose answer is too long is an error of the exchange', () => {
+    expect(codeOf(() => exchange(new Error('the line is longer than 5 bytes')))).toBe('HANDSHAKE');
+  });
+
+  test('that no longer reads is not waited for', () => {
+    const asked: string[] = [];
+    const work = (): Answer =>
+      exchangeKeys(KEY_LINE, {
+        reader: { readLine: () => (asked.push('read'), null) },
+        write: () => {
+          throw new Error('EPIPE');
+        },
+        deadline: { remainingMs: () => 1000 },
+      });
+    expect(codeOf(work)).toBe('HANDSHAKE');
+    expect(asked).toEqual([]);
+  });
+});

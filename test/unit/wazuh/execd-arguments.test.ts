@@ -1,0 +1,66 @@
+// The argument list of ossec-execd, whose user name and address an attacker may have chosen.
+import { describe, expect, test } from '@jest/globals';
+import { readArguments } from '../../../src/wazuh/execd-arguments.ts';
+import { codeOf } from '../support/workshop.ts';
+
+test('an add is read as it comes', () => {
+  expect(
+    readArguments(['add', '-', '198.51.100.7', '1620563486.6306696', '31151', '/var/log/auth.log']),
+  ).toEqual({
+    dialect: 'ossec',
+    action: 'block',
+    address: expect.objectContaining({ text: '198.51.100.7' }) as unknown,
+    addressTrouble: '',
+    source: expect.objectContaining({ field: 'the third argument' }) as unknown,
+    alertId: '1620563486.6306696',
+    ruleId: '31151',
+    timeoutSeconds: undefined,
+    reason: '',
+    message: null,
+  });
+});
+
+test('a delete is a release', () => {
+  expect(readArguments(['delete', '-', '198.51.100.7', '1.2', '3']).action).toBe('unblock');
+});
+
+test('by hand from the manager it has no ids, and needs none', () => {
+  const request = readArguments(['add', '-', '198.51.100.7', '(from_the_server)', '(no_rule_id)']);
+  expect(request).toMatchObject({ alertId: null, ruleId: null });
+  expect(request.address?.text).toBe('198.51.100.7');
+});
+
+describe('no address, and a reason, comes from', () => {
+  test.each([
+    '-F.',
+    ';reboot',
+    '$(reboot)',
+    '0.0.0.0/0',
+    '198.51.100.7/32',
+    '198.51.100.7\n192.0.2.1',
+    'attacker.example',
+    '',
+    '-',
+  ])('%j', (ip) => {
+    const request = readArguments(['add', '-', ip, '1.2', '3']);
+    expect(request.address).toBeNull();
+    expect(request.addressTrouble).not.toBe('');
+  });
+
+  test('an argument that is missing', () => {
+    expect(readArguments(['add', '-']).address).toBeNull();
+  });
+});
+
+test('the user name is never taken for the address', () => {
+  expect(readArguments(['add', '192.0.2.1', '198.51.100.7', '1.2', '3']).address?.text).toBe(
+    '198.51.100.7',
+  );
+});
+
+test.each([[[]], [['']], [['Add', '-', '198.51.100.7']], [['addx', '-', '198.51.100.7']]])(
+  '%j is no action',
+  (args) => {
+    expect(codeOf(() => readArguments(args))).toBe('BAD_DATA');
+  },
+);

@@ -1,0 +1,67 @@
+// Who knocks: an attacker who chooses a user name must not come in by the door where a person may do more.
+import { describe, expect, test } from '@jest/globals';
+import { chooseDoor } from '../../../src/wazuh/invocation.ts';
+
+const IDS = ['1620563486.6306696', '31151'];
+const BY_HAND = ['(from_the_server)', '(no_rule_id)'];
+
+describe('without arguments', () => {
+  test('it is wazuh-execd at a pipe', () => {
+    expect(chooseDoor([], false)).toBe('wazuh');
+  });
+
+  test('it is a person at a terminal', () => {
+    expect(chooseDoor([], true)).toBe('person');
+  });
+});
+
+describe('it is ossec-execd', () => {
+  test.each([
+    [['add', '-', '198.51.100.7', ...IDS]],
+    [['delete', '-', '198.51.100.7', ...IDS]],
+    [['add', '-', '198.51.100.7', ...BY_HAND]],
+    [['add', '-', '198.51.100.7', ...IDS, '/var/log/auth.log', 'file']],
+    [['add', '-', '198.51.100.7']],
+    [['add', '-', '-', ...IDS]],
+    [['add', '-', '', ...IDS]],
+    [['add', 'root', '198.51.100.7', ...IDS]],
+    [['add', '', '198.51.100.7', ...IDS]],
+  ])('with %j', (args) => {
+    expect(chooseDoor(args, false)).toBe('ossec');
+  });
+
+  test.each([
+    '--force',
+    '-h',
+    '--help',
+    '--',
+    '--timeout',
+    '192.0.2.1',
+    '192.0.2.0/24',
+    '0.0.0.0/0',
+    '2001:db8::1',
+  ])('also when the attacker’s user name is %j', (user) => {
+    expect(chooseDoor(['add', user, '198.51.100.7', ...IDS], false)).toBe('ossec');
+    expect(chooseDoor(['add', user, '198.51.100.7', ...BY_HAND], false)).toBe('ossec');
+  });
+});
+
+describe('it is a person', () => {
+  test.each([
+    [['add', '198.51.100.7']],
+    [['add', '198.51.100.7', '198.51.100.8']],
+    [['add', '198.51.100.0/24', '--timeout', '2h']],
+    [['add', '--timeout', '2h', '198.51.100.7']],
+    [['delete', '2001:db8::9', '198.51.100.7', '198.51.100.8', '198.51.100.9']],
+    [['add', '--reason', '1.2', '198.51.100.7']],
+    [['add']],
+    [['add', '-h']],
+    [['list']],
+    [['expire']],
+    [['--version']],
+    [['ADD', '-', '198.51.100.7', ...IDS]],
+  ])('with %j', (args) => {
+    expect(chooseDoor(args, false)).toBe('person');
+    expect(chooseDoor(args, true)).toBe('person');
+  });
+});
