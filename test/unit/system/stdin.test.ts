@@ -11,7 +11,7 @@ const SOURCE = join(__dirname, '../../../src/system');
 
 /** Reads each time it is told how (`readLine(deadline)`), and prints what it got as JSON, one line each. */
 const READER = `
-  const { readLinesFromStdin } = await import('${SOURCE}/pipe.ts');
+  const { readLinesFromStdin } = await import('${SOURCE}/stdin.ts');
   const { deadlineIn } = await import('${SOURCE}/wait.ts');
   const { readFileSync } = await import('node:fs');
   const [deadlines, longest] = JSON.parse(process.argv[1]);
@@ -139,7 +139,7 @@ describe('what is written to a pipe that nobody empties', () => {
   /** Writes more than a pipe holds, to a pipe whose reader waits for a word before it reads. */
   const write = (milliseconds: number, reader: string): string => {
     const code = `
-      const { writeInTime } = await import('${SOURCE}/pipe.ts');
+      const { writeInTime } = await import('${SOURCE}/stdin.ts');
       const { deadlineIn } = await import('${SOURCE}/wait.ts');
       const started = performance.now();
       try {
