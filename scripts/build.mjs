@@ -219,7 +219,9 @@ function seaConfig({ native }) {
     useSnapshot: false,
     // One thread for V8 in place of four: we end before they help, and each is one more that a limit may forbid.
     // The runtime repeats argv[0] behind these: after `--` it is no option of its, whatever it is.
-    execArgv: ['--v8-pool-size=1', '--'],
+    // OPENSSL_CONF, or a broken openssl.cnf of the host, would load code or stop us before ours runs;
+    // NODE_REDIRECT_WARNINGS names a file that a warning would be written to.
+    execArgv: ['--openssl-config=/dev/null', '--no-warnings', '--v8-pool-size=1', '--'],
     // Without this NODE_OPTIONS in the environment could load a file into a process run by root.
     execArgvExtension: 'none',
     disableExperimentalSEAWarning: true,

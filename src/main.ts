@@ -1,6 +1,7 @@
 // Which door somebody knocks at, and the only place where the process ends.
 import { fstatSync } from 'node:fs';
 import type * as Tty from 'node:tty';
+import type * as V8 from 'node:v8';
 import type * as CommandLine from './cli/main.ts';
 import { complain, exitStatusOf } from './failure.ts';
 import { describeError } from './model/errors.ts';
@@ -14,6 +15,7 @@ import { LONGEST_LINE, respondToArguments, respondToMessage } from './wazuh/resp
 function main(): number | Promise<number> {
   // Nothing that we make is for others, whatever the umask of who started us.
   process.umask(0o077);
+  ignoreCoverage();
   const args = process.argv.slice(2);
   const door = chooseDoor(args, isTerminal(0));
   const place = findPlace({
@@ -37,6 +39,12 @@ function main(): number | Promise<number> {
     context.diagnostics.error(describeError(error));
     throw error;
   }
+}
+
+/** At exit the runtime would write a file into the directory that this variable names; no option forbids it. */
+function ignoreCoverage(): void {
+  if (process.env['NODE_V8_COVERAGE'] === undefined) return;
+  (require('node:v8') as typeof V8).stopCoverage();
 }
 
 /** A pipe is no terminal: the module that could tell, and all that it loads, is for the rest. */

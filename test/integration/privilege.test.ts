@@ -29,6 +29,82 @@ function expectBlocked(response: { status: number | null; lines: readonly string
   expect(victim.rules(A)).toHaveLength(2);
 }
 
+const TRAP = '/var/tmp/trap';
+
+/** Every variable that the runtime or a library in it reads, set to what would do harm if it were obeyed. */
+const RUNTIME_VARIABLES: readonly (readonly [string, string])[] = [
+  ['OPENSSL_CONF', `${TRAP}/openssl.cnf`],
+  ['OPENSSL_CONF', `${TRAP}/fifo`],
+  ['OPENSSL_MODULES', TRAP],
+  ['OPENSSL_ENGINES', TRAP],
+  ['SSL_CERT_FILE', `${TRAP}/fifo`],
+  ['SSL_CERT_DIR', TRAP],
+  ['NODE_EXTRA_CA_CERTS', `${TRAP}/fifo`],
+  ['NODE_OPTIONS', `--require=${TRAP}/evil.cjs`],
+  ['NODE_PATH', TRAP],
+  ['NODE_REDIRECT_WARNINGS', `${TRAP}/written`],
+  ['NODE_PENDING_DEPRECATION', '1'],
+  ['NODE_V8_COVERAGE', `${TRAP}/written`],
+  ['NODE_REPL_HISTORY', `${TRAP}/written`],
+  ['NODE_CHANNEL_FD', '0'],
+  ['NODE_CHANNEL_FD', '1'],
+  ['NODE_UNIQUE_ID', '1'],
+  ['NODE_TEST_CONTEXT', 'child-v8'],
+  ['NODE_ICU_DATA', TRAP],
+  ['NODE_DEBUG', '*'],
+  ['NODE_DEBUG_NATIVE', 'sea'],
+  ['NODE_INSPECT_RESUME_ON_START', '1'],
+  ['NODE_PRESERVE_SYMLINKS', '1'],
+  ['NODE_PRESERVE_SYMLINKS_MAIN', '1'],
+  ['NODE_USE_ENV_PROXY', '1'],
+  ['UV_THREADPOOL_SIZE', '1024'],
+  ['UV_USE_IO_URING', '1'],
+  ['SQLITE_TMPDIR', TRAP],
+  ['TMPDIR', TRAP],
+  ['HOME', TRAP],
+];
+
+describe('a variable of the runtime in the environment', () => {
+  beforeEach(() => {
+    victim.host.remove(TRAP);
+    victim.host.mkdir(TRAP);
+    victim.host.must(['mkfifo', `${TRAP}/fifo`]);
+    victim.host.writeFile(`${TRAP}/evil.cjs`, `require('fs').mkdirSync('${TRAP}/written')`);
+    const engine = `dynamic_path = ${TRAP}/evil.so\ninit = 1\n`;
+    victim.host.writeFile(
+      `${TRAP}/openssl.cnf`,
+      `openssl_conf = a\n[a]\nengines = b\n[b]\nc = d\n[d]\n${engine}`,
+    );
+  });
+
+  test.each(RUNTIME_VARIABLES)(
+    '%s=%s loads no code, writes no file and stops no block',
+    (name, value) => {
+      const message = wazuh4Message({ srcip: A });
+      const before = victim.host.must(['ls', TRAP]);
+      const result = victim.host.run(['active-response/bin/firewall-drop'], {
+        cwd: victim.agent.home,
+        env: { [name]: value },
+        input: message + answerTo(message, 'continue'),
+      });
+      expectBlocked({ status: result.status, lines: victim.agent.logLines() });
+      expect(victim.host.must(['ls', TRAP])).toBe(before);
+    },
+  );
+});
+
+test('a broken openssl.cnf of the host stops no block', () => {
+  const message = wazuh4Message({ srcip: A });
+  victim.host.writeFile(`${TRAP}.cnf`, 'openssl_conf = [broken\n[[[\n');
+  victim.host.bind(`${TRAP}.cnf`, '/etc/ssl/openssl.cnf');
+  const result = victim.host.run(['active-response/bin/firewall-drop'], {
+    cwd: victim.agent.home,
+    input: message + answerTo(message, 'continue'),
+  });
+  victim.host.must(['umount', '/etc/ssl/openssl.cnf']);
+  expectBlocked({ status: result.status, lines: victim.agent.logLines() });
+});
+
 /** `MODE OWNER:GROUP` of a path, of links themselves. */
 function access(path: string): string {
   return victim.host.must(['stat', '-c', '%a %u:%g', '--', path]).trim();
