@@ -53,7 +53,7 @@ export interface Context extends Tools {
   readonly place: Place;
   readonly config: Config;
   readonly diagnostics: Diagnostics;
-  readonly announcer: LogAnnouncer;
+  readonly responseLog: LogAnnouncer;
   readonly deadline: Deadline;
   /** From ar.conf of the agent in whose home we are. */
   timeouts(): readonly ConfiguredTimeout[];
@@ -92,7 +92,7 @@ export function createContext({
     level: () => config.log.level,
   });
   const warn = (message: string): void => {
-    if (!readOnly) diagnostics.error(message);
+    if (!readOnly) diagnostics.warn(message);
     onTrouble(message);
   };
   const directory = readOnly ? null : STATE_DIRECTORY;
@@ -102,7 +102,7 @@ export function createContext({
   // The time that start-up took is execd's time as well; a person's process may be old and open its second context.
   const spentSeconds = interactive ? 0 : process.uptime();
   const deadline = deadlineIn((totalSeconds - spentSeconds) * 1000);
-  const announcer = new LogAnnouncer({
+  const responseLog = new LogAnnouncer({
     home: place.home,
     format: once(() => logFormat(place, config)),
     now: Date.now,
@@ -118,7 +118,7 @@ export function createContext({
   const tools: Tools = {
     store,
     firewall,
-    announcer,
+    responseLog,
     now,
     warn,
     cutConnections: (addresses) => {
@@ -155,7 +155,7 @@ export function createContext({
     place,
     config,
     diagnostics,
-    announcer,
+    responseLog,
     deadline,
     settings,
     timeouts: once(() => readTimeouts(place.home, tools)),

@@ -42,9 +42,9 @@ interface Wanted {
 }
 
 function blockFamily(wanted: readonly Wanted[], hold: Hold, tools: Tools): void {
-  const { store, firewall, announcer, now } = tools;
+  const { store, firewall, responseLog, now } = tools;
   const outcomes = wanted.map(({ address }) => outcomeOf('add', address, hold));
-  const mark = announcer.mark();
+  const mark = responseLog.offset();
   store.intend(
     outcomes.map((owed) => ({ address: owed.address, phase: 'blocking', owed, mark, hold })),
     now(),
@@ -62,7 +62,7 @@ function blockFamily(wanted: readonly Wanted[], hold: Hold, tools: Tools): void 
   }
   step('block: kernel told');
   tools.onProgress(2, STAGES);
-  announcer.tell(outcomes);
+  responseLog.write(outcomes);
   step('block: line written');
   tools.onProgress(3, STAGES);
   store.confirm(
@@ -86,7 +86,7 @@ function changeFor(address: Address, before: Ban | null, hold: Hold): Change {
  * again. Returns whether it had to be. Throws as `block` does.
  */
 export function ensureBlocked(address: Address, request: HoldRequest, tools: Tools): boolean {
-  const { store, firewall, announcer, now } = tools;
+  const { store, firewall, responseLog, now } = tools;
   const known = store.find(address);
   if (known?.phase !== 'blocked') {
     block(address, request, tools);
@@ -97,7 +97,7 @@ export function ensureBlocked(address: Address, request: HoldRequest, tools: Too
   step('ensureBlocked: hold written');
   const owed = outcomeOf('reapplied', address, hold);
   const owe = (): void => {
-    store.intend([{ address, phase: 'blocking', owed, mark: announcer.mark(), hold }], now());
+    store.intend([{ address, phase: 'blocking', owed, mark: responseLog.offset(), hold }], now());
     step('ensureBlocked: intent written');
   };
   try {
@@ -111,7 +111,7 @@ export function ensureBlocked(address: Address, request: HoldRequest, tools: Too
     store.confirm([address], []);
     throw error;
   }
-  announcer.tell([owed]);
+  responseLog.write([owed]);
   step('ensureBlocked: line written');
   store.confirm([address], [historyOf(owed, hold, tools)]);
   tools.cutConnections([address]);
@@ -157,7 +157,7 @@ function isHeldAnyway(before: Ban | null, { origin }: Hold): boolean {
 }
 
 function note(outcomes: readonly Outcome[], hold: Hold, tools: Tools): void {
-  tools.announcer.tell(outcomes);
+  tools.responseLog.write(outcomes);
   tools.store.record(outcomes.map((outcome) => historyOf(outcome, hold, tools)));
 }
 

@@ -17,14 +17,14 @@ export function finishInterrupted(tools: Tools): void {
 }
 
 function finish(bans: readonly UnfinishedBan[], tools: Tools): void {
-  const { store, firewall, announcer, now } = tools;
+  const { store, firewall, responseLog, now } = tools;
   const nowMs = now();
   firewall.apply(
     bans.map((ban) => changeOf(ban, nowMs)),
     { trustState: false },
   );
   step('finish: kernel told');
-  announcer.tell(untoldOf(bans, announcer));
+  responseLog.write(untoldOf(bans, responseLog));
   step('finish: lines written');
   store.confirm(
     bans.map((ban) => ban.address),
@@ -36,11 +36,11 @@ function finish(bans: readonly UnfinishedBan[], tools: Tools): void {
 }
 
 /** The log is searched once for all that began at the same time: a list may have died with a hundred thousand of them. */
-function untoldOf(bans: readonly UnfinishedBan[], announcer: Tools['announcer']): Outcome[] {
+function untoldOf(bans: readonly UnfinishedBan[], responseLog: Tools['responseLog']): Outcome[] {
   const byMark = Map.groupBy(bans, ({ mark }) => JSON.stringify(mark));
   return [...byMark.values()].flatMap((own) => {
     const owed = own.flatMap((ban) => ban.owed ?? []);
-    return owed.length === 0 ? [] : announcer.untoldSince(own[0]?.mark ?? null, owed);
+    return owed.length === 0 ? [] : responseLog.missing(own[0]?.mark ?? null, owed);
   });
 }
 

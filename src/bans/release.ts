@@ -35,8 +35,8 @@ export function release(endings: readonly Ending[], tools: Tools): void {
 }
 
 function releaseSome(endings: readonly Ending[], tools: Tools): void {
-  const { store, firewall, announcer, now } = tools;
-  const mark = announcer.mark();
+  const { store, firewall, responseLog, now } = tools;
+  const mark = responseLog.offset();
   const outcomes = endings.map(({ address, alertRef }) => {
     return { verb: 'delete', address, alertRef } as const;
   });
@@ -52,7 +52,7 @@ function releaseSome(endings: readonly Ending[], tools: Tools): void {
     { trustState: endings.every(({ inState }) => inState) },
   );
   step('release: kernel told');
-  announcer.tell(outcomes);
+  responseLog.write(outcomes);
   step('release: line written');
   const history = endings.map(({ address, alertRef, origin, reason }) => {
     return { atMs: now(), outcome: { verb: 'delete', address, alertRef }, origin, reason } as const;

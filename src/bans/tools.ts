@@ -5,19 +5,19 @@ import type { Address } from '../model/address.ts';
 import type { Outcome } from '../model/ban.ts';
 
 /** The response log as bans need it. A line that can't be written is its own trouble and stops nothing. */
-export interface Announcer {
+export interface ResponseLog {
   /** Writes a line for each. */
-  tell(outcomes: readonly Outcome[]): void;
+  write(outcomes: readonly Outcome[]): void;
   /** Where the log ends now; null when that can't be told. */
-  mark(): LogMark | null;
+  offset(): LogMark | null;
   /** Those of which no line was written after a mark, by a run that died before it could note so. */
-  untoldSince(mark: LogMark | null, outcomes: readonly Outcome[]): Outcome[];
+  missing(mark: LogMark | null, outcomes: readonly Outcome[]): Outcome[];
 }
 
 export interface Tools {
   readonly store: Store;
   readonly firewall: Firewall;
-  readonly announcer: Announcer;
+  readonly responseLog: ResponseLog;
   readonly now: () => number;
   /** For addresses that the kernel has just begun to block. Trouble is said, not thrown. */
   readonly cutConnections: (addresses: readonly Address[]) => void;

@@ -67,8 +67,8 @@ function isHeldByOthers(ban: Ban, origin: Origin | null): boolean {
 /** A hold ends and others go on: its end and the line that is owed become durable together. */
 function keep(bans: readonly Ban[], { origin, alertRef }: ReleaseRequest, tools: Tools): void {
   if (bans.length === 0) return;
-  const { store, announcer, now } = tools;
-  const mark = announcer.mark();
+  const { store, responseLog, now } = tools;
+  const mark = responseLog.offset();
   const outcomes = bans.map(({ address }): Outcome => ({ verb: 'kept', address, alertRef }));
   const ends = origin === null ? {} : { ends: origin };
   store.intend(
@@ -78,7 +78,7 @@ function keep(bans: readonly Ban[], { origin, alertRef }: ReleaseRequest, tools:
     now(),
   );
   step('keep: intent written');
-  announcer.tell(outcomes);
+  responseLog.write(outcomes);
   step('keep: lines written');
   store.confirm(
     bans.map(({ address }) => address),
@@ -91,11 +91,11 @@ function keep(bans: readonly Ban[], { origin, alertRef }: ReleaseRequest, tools:
 function tellFailures(
   ending: readonly { readonly address: Address }[],
   { origin, alertRef }: ReleaseRequest,
-  { store, announcer, now }: Tools,
+  { store, responseLog, now }: Tools,
 ): void {
   const bans = store.findAll(ending.map(({ address }) => address));
   const left = ending.filter(({ address }) => bans.has(address.text));
   const outcomes = left.map(({ address }): Outcome => ({ verb: 'failed', address, alertRef }));
-  announcer.tell(outcomes);
+  responseLog.write(outcomes);
   store.record(outcomes.map((outcome) => ({ atMs: now(), outcome, origin, reason: '' })));
 }

@@ -1,6 +1,6 @@
 // Tells the response log what became of an address, in the configured format; trouble with the log stops nothing.
 import type { Outcome } from '../model/ban.ts';
-import type { Announcer } from '../bans/tools.ts';
+import type { ResponseLog as Lines } from '../bans/tools.ts';
 import { AppError, describeError } from '../model/errors.ts';
 import {
   ossecLine,
@@ -20,7 +20,7 @@ export interface AnnouncerOptions {
   readonly onTrouble: (error: AppError) => void;
 }
 
-export class LogAnnouncer implements Announcer {
+export class LogAnnouncer implements Lines {
   readonly #options: AnnouncerOptions;
   readonly #log: ResponseLog;
   #conversation: { readonly about: string; readonly spoken: Conversation } | null = null;
@@ -37,7 +37,7 @@ export class LogAnnouncer implements Announcer {
     this.#conversation = { about: topicOf(outcome), spoken };
   }
 
-  tell(outcomes: readonly Outcome[]): void {
+  write(outcomes: readonly Outcome[]): void {
     const [first] = outcomes;
     if (first === undefined) return;
     const nowMs = this.#options.now();
@@ -63,11 +63,11 @@ export class LogAnnouncer implements Announcer {
     this.#append([refusalLine(format(), alertRef, now())], 'refused');
   }
 
-  mark(): ReturnType<ResponseLog['mark']> {
+  offset(): ReturnType<ResponseLog['mark']> {
     return this.#log.mark();
   }
 
-  untoldSince(mark: ReturnType<ResponseLog['mark']>, outcomes: readonly Outcome[]): Outcome[] {
+  missing(mark: ReturnType<ResponseLog['mark']>, outcomes: readonly Outcome[]): Outcome[] {
     try {
       return untoldIn(this.#log.linesSince(mark), outcomes, this.#options.format());
     } catch {

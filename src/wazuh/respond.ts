@@ -20,7 +20,7 @@ export const LONGEST_LINE = 256 * 1024;
 
 /** What answering needs of the context. */
 export interface Respondent extends Tools {
-  readonly announcer: LogAnnouncer;
+  readonly responseLog: LogAnnouncer;
   readonly place: { readonly name: string };
   readonly config: {
     readonly alert: { readonly addressFields: readonly string[] };
@@ -84,7 +84,7 @@ function readOrRefuse(context: Respondent, read: () => Request): Request {
   try {
     return read();
   } catch (error) {
-    context.announcer.tellRefusal(alertRefAt(context.now()));
+    context.responseLog.tellRefusal(alertRefAt(context.now()));
     throw error;
   }
 }
@@ -93,7 +93,7 @@ function carryOut(request: Request, context: Respondent, keys: KeyExchange): voi
   const alertRef = alertRefOf(request, context.now());
   const { address } = request;
   if (address === null) {
-    context.announcer.tellRefusal(alertRef);
+    context.responseLog.tellRefusal(alertRef);
     throw new AppError('BAD_DATA', `nothing to ${request.action}: ${request.addressTrouble}`);
   }
   if (request.action === 'block') carryOutBlock(request, address, alertRef, context, keys);
@@ -110,7 +110,7 @@ function carryOutBlock(
 ): void {
   refuseProtected(address, alertRef, request, context);
   const answer = exchangeOrFail(address, alertRef, context, keys);
-  context.announcer.converse(
+  context.responseLog.converse(
     { address, alertRef },
     { message: request.message, keyLine: keys.keyLineOf(address), answer: answer.spoken },
   );
@@ -126,7 +126,7 @@ function carryOutUnblock(
   alertRef: AlertRef,
   context: Respondent,
 ): void {
-  context.announcer.converse(
+  context.responseLog.converse(
     { address, alertRef },
     { message: request.message, keyLine: '', answer: null },
   );
@@ -151,7 +151,7 @@ function refuseProtected(
   if (protection === null) return;
   const outcome = { verb: 'refused', address, alertRef } as const;
   const reason = describeProtection(protection);
-  context.announcer.tell([outcome]);
+  context.responseLog.write([outcome]);
   context.store.record([{ atMs: context.now(), outcome, origin: originOf(request), reason }]);
   throw new AppError('REFUSED', `${address.text} is protected and was not blocked (${reason})`);
 }
@@ -165,7 +165,7 @@ function exchangeOrFail(
   try {
     return exchange(address);
   } catch (error) {
-    context.announcer.tell([{ verb: 'failed', address, alertRef }]);
+    context.responseLog.write([{ verb: 'failed', address, alertRef }]);
     throw error;
   }
 }

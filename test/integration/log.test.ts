@@ -270,6 +270,13 @@ describe('what somebody put in the log’s place is not written to, and the bloc
     expect(victim.host.readFile(TARGET)).toBe('somebody’s\n');
   });
 
+  test('trouble that stops nothing is a warning in our own log', () => {
+    victim.configure('nonsense = 1\n');
+    expect(victim.add(A).status).toBe(0);
+    const lines = victim.host.readFile(`${LOGS}/firewall-drop.log`).trimEnd().split('\n');
+    expect(lines.map((line) => (JSON.parse(line) as { level: number }).level)).toEqual([40]);
+  });
+
   test('a logs directory that is missing', () => {
     inHost(`mv ${LOGS} ${LOGS}.away`);
     const added = victim.add(A);

@@ -137,7 +137,7 @@ function isNarrowEnough(address: Address, force: boolean, { complain }: Person):
 
 function noteRefusal(address: Address, reason: string, context: Context): void {
   const outcome: Outcome = { verb: 'refused', address, alertRef: alertRefAt(context.now()) };
-  context.announcer.tell([outcome]);
+  context.responseLog.write([outcome]);
   context.store.record([{ atMs: context.now(), outcome, origin: 'manual', reason }]);
 }
 

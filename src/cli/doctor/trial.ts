@@ -59,7 +59,7 @@ function findUnused(context: Context, family: Family): Address {
 
 function tryStep(context: Context, address: Address, verb: 'add' | 'delete'): Finding {
   const alertRef = alertRefAt(context.now());
-  const mark = context.announcer.mark();
+  const mark = context.responseLog.offset();
   const startedMs = performance.now();
   const trouble = attempt(() => {
     if (verb === 'delete') unblock(address, { origin: 'manual', alertRef }, context);
@@ -111,7 +111,7 @@ function whatIsMissing(context: Context, { address, verb, alertRef, mark }: Step
   if (isBlocked && kind !== 'dropped') {
     missing.push(`a rule before ours accepts it: ${rule?.chain ?? 'INPUT'} ${rule?.spec ?? ''}`);
   }
-  if (context.announcer.untoldSince(mark, [{ verb, address, alertRef }]).length > 0) {
+  if (context.responseLog.missing(mark, [{ verb, address, alertRef }]).length > 0) {
     missing.push('active-responses.log has no line of it');
   }
   if ((context.store.find(address)?.phase === 'blocked') !== isBlocked) {

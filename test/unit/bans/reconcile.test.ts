@@ -237,7 +237,7 @@ describe('what an earlier run began', () => {
   test('of a list is told in one go, what was told already left out', () => {
     const list = Array.from({ length: 20 }, (_, n) => addressOf(`198.51.100.${n}`));
     const tools = host.newRun();
-    const mark = host.log.mark();
+    const mark = host.log.offset();
     const alertRef = { alertId: '1.2', ruleId: '3' };
     tools.store.intend(
       list.map((address) => ({
@@ -249,20 +249,20 @@ describe('what an earlier run began', () => {
       })),
       host.nowMs,
     );
-    host.log.tell(list.slice(0, 5).map((address) => ({ verb: 'add', address, alertRef })));
+    host.log.write(list.slice(0, 5).map((address) => ({ verb: 'add', address, alertRef })));
     const calls = { searches: 0, tells: 0 };
     const { log } = host;
     finishInterrupted({
       ...tools,
-      announcer: {
-        mark: () => log.mark(),
-        tell: (outcomes) => {
+      responseLog: {
+        offset: () => log.offset(),
+        write: (outcomes) => {
           calls.tells += 1;
-          log.tell(outcomes);
+          log.write(outcomes);
         },
-        untoldSince: (since, outcomes) => {
+        missing: (since, outcomes) => {
           calls.searches += 1;
-          return log.untoldSince(since, outcomes);
+          return log.missing(since, outcomes);
         },
       },
     });

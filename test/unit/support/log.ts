@@ -1,21 +1,21 @@
 // A response log in memory, with the ways of the real one: lines, where it ends, and what came since.
 import type { Outcome } from '../../../src/model/ban.ts';
-import type { Announcer } from '../../../src/bans/tools.ts';
+import type { ResponseLog } from '../../../src/bans/tools.ts';
 import type { LogMark } from '../../../src/state/store.ts';
 
-export class MemoryLog implements Announcer {
+export class MemoryLog implements ResponseLog {
   /** `verb address alertId ruleId`, one for each line told. */
   readonly lines: string[] = [];
 
-  tell(outcomes: readonly Outcome[]): void {
+  write(outcomes: readonly Outcome[]): void {
     this.lines.push(...outcomes.map(lineOf));
   }
 
-  mark(): LogMark {
+  offset(): LogMark {
     return { inode: 1, size: this.lines.length };
   }
 
-  untoldSince(mark: LogMark | null, outcomes: readonly Outcome[]): Outcome[] {
+  missing(mark: LogMark | null, outcomes: readonly Outcome[]): Outcome[] {
     const since = new Set(this.lines.slice(mark?.size ?? 0));
     return outcomes.filter((outcome) => !since.has(lineOf(outcome)));
   }

@@ -19,7 +19,7 @@ export function dieDuring(host: Workshop, death: Death, work: (tools: Tools) => 
     work({
       ...tools,
       store,
-      announcer: life.bound(tools.announcer),
+      responseLog: life.bound(tools.responseLog),
       firewall: firewallFor((command, timeoutMs) => {
         return life.call(() => host.kernel.run(command, timeoutMs));
       }, tools.store),

@@ -60,7 +60,7 @@ export class Workshop {
     return {
       store,
       firewall: firewallFor(this.kernel.run, store),
-      announcer: this.log,
+      responseLog: this.log,
       now: () => this.nowMs,
       warn: (message) => this.warnings.push(message),
       cutConnections: (addresses) => this.cut.push(addresses.map(({ text }) => text)),

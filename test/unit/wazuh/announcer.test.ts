@@ -23,7 +23,7 @@ afterEach(() => {
   rmSync(home, { recursive: true });
 });
 
-function announcer(kind: LogFormat['kind'] = 'ossec'): LogAnnouncer {
+function responseLog(kind: LogFormat['kind'] = 'ossec'): LogAnnouncer {
   const format = (): LogFormat => {
     formatAsked += 1;
     return { kind, home, name: 'firewall-drop', programName: 'firewall-drop.sh', zone: UTC };
@@ -46,24 +46,24 @@ function logged(): string[] {
 
 describe('a format', () => {
   test('`ossec` is one line', () => {
-    announcer('ossec').tell([outcome()]);
+    responseLog('ossec').write([outcome()]);
     expect(logged()).toEqual([expect.stringMatching(/ add - 203\.0\.113\.9 /) as unknown]);
   });
 
   test('`wazuh` is none of that kind', () => {
-    announcer('wazuh').tell([outcome()]);
+    responseLog('wazuh').write([outcome()]);
     expect(logged().join('\n')).not.toContain(' add - ');
     expect(logged().join('\n')).toContain('"command":"add"');
   });
 
   test('`both` is both', () => {
-    announcer('both').tell([outcome()]);
+    responseLog('both').write([outcome()]);
     expect(logged().join('\n')).toContain(' add - 203.0.113.9 ');
     expect(logged().join('\n')).toContain('"command":"add"');
   });
 
   test('is not asked for before there is something to tell: that reads the zone file', () => {
-    announcer().mark();
+    responseLog().offset();
     expect(formatAsked).toBe(0);
   });
 });
@@ -77,69 +77,69 @@ describe('what was said at the door', () => {
   const spoken = { message, keyLine: 'keys', answer: { command: 'abort' } };
 
   test('is repeated with the line that it led to', () => {
-    const log = announcer('wazuh');
+    const log = responseLog('wazuh');
     log.converse(outcome(), spoken);
-    log.tell([outcome()]);
+    log.write([outcome()]);
     expect(logged().join('\n')).toContain('"said":"at the door"');
   });
 
   test('is not repeated with lines about others, which expired or were recovered', () => {
-    const log = announcer('wazuh');
+    const log = responseLog('wazuh');
     log.converse(outcome(), spoken);
-    log.tell([outcome('delete', '1.2')]);
-    log.tell([{ ...outcome(), address: addressOf('203.0.113.10') }]);
+    log.write([outcome('delete', '1.2')]);
+    log.write([{ ...outcome(), address: addressOf('203.0.113.10') }]);
     expect(logged().join('\n')).not.toContain('at the door');
   });
 });
 
 test('where nothing was said, as by ossec-execd, the message is the one that Wazuh would have sent', () => {
-  const log = announcer('wazuh');
+  const log = responseLog('wazuh');
   log.converse(outcome(), { message: null, keyLine: '', answer: null });
-  log.tell([outcome()]);
+  log.write([outcome()]);
   expect(logged()[1]).toMatch(/firewall-drop: \{.*"command":"add".*"srcip":"203\.0\.113\.9"/);
 });
 
 test('many outcomes are a line each, in their order', () => {
-  announcer().tell([outcome('add', '1.1'), outcome('add', '1.2'), outcome('add', '1.3')]);
+  responseLog().write([outcome('add', '1.1'), outcome('add', '1.2'), outcome('add', '1.3')]);
   expect(logged().map((line) => line.split(' ').at(-2))).toEqual(['1.1', '1.2', '1.3']);
 });
 
 test('nothing to tell writes nothing', () => {
-  announcer().tell([]);
+  responseLog().write([]);
   expect(formatAsked).toBe(0);
 });
 
 describe.each(['ossec', 'wazuh', 'both'] as const)('in the format `%s`', (kind) => {
   test('a line that was told after a mark is known to the next run', () => {
-    const mark = announcer(kind).mark();
-    announcer(kind).tell([outcome()]);
-    expect(announcer(kind).untoldSince(mark, [outcome()])).toEqual([]);
-    expect(announcer(kind).untoldSince(mark, [outcome('delete')])).toHaveLength(1);
+    const mark = responseLog(kind).offset();
+    responseLog(kind).write([outcome()]);
+    expect(responseLog(kind).missing(mark, [outcome()])).toEqual([]);
+    expect(responseLog(kind).missing(mark, [outcome('delete')])).toHaveLength(1);
   });
 
   test('a line that was told before a mark counts for nothing', () => {
-    announcer(kind).tell([outcome()]);
-    const mark = announcer(kind).mark();
-    expect(announcer(kind).untoldSince(mark, [outcome()])).toHaveLength(1);
+    responseLog(kind).write([outcome()]);
+    const mark = responseLog(kind).offset();
+    expect(responseLog(kind).missing(mark, [outcome()])).toHaveLength(1);
   });
 });
 
 describe('trouble with the log', () => {
   test('is said, with the line that is missing, and stops nothing', () => {
     rmSync(join(home, 'logs'), { recursive: true });
-    announcer().tell([outcome()]);
+    responseLog().write([outcome()]);
     expect(troubles.map((error) => error.code)).toEqual(['LOG']);
     expect(troubles[0]?.message).toContain('the line "add 203.0.113.9" could not be written');
   });
 
   test('when it can not be read means that a line is told once more rather than never', () => {
-    const mark = announcer().mark();
+    const mark = responseLog().offset();
     rmSync(join(home, 'logs'), { recursive: true });
-    expect(announcer().untoldSince(mark, [outcome()])).toHaveLength(1);
+    expect(responseLog().missing(mark, [outcome()])).toHaveLength(1);
   });
 });
 
 test('a message without an address is refused in one line', () => {
-  announcer('both').tellRefusal({ alertId: '1.2', ruleId: '0' });
+  responseLog('both').tellRefusal({ alertId: '1.2', ruleId: '0' });
   expect(logged()).toEqual([expect.stringMatching(/ refused - - 1\.2 0$/) as unknown]);
 });

@@ -49,7 +49,7 @@ function context(parts: Partial<Respondent> = {}): Respondent {
     }) as const;
   return {
     ...host.newRun(),
-    announcer: new LogAnnouncer({
+    responseLog: new LogAnnouncer({
       format,
       home,
       now: () => host.nowMs,
