@@ -322,14 +322,11 @@ function checkReadsLog(clients: readonly Element[], localfiles: readonly Element
   return [diagnose('warning', client, cause, fix)];
 }
 
-const NETMASK = /^([0-9.]+)\/([0-9]+(?:\.[0-9]+){3})$/;
-
 function checkWhiteList(global: Element): Diagnosis[] {
   return global.children.flatMap((entry) => {
     if (entry.name !== 'white_list') return [];
     const { text, textAt } = entry;
-    const [, address = '', mask = ''] = NETMASK.exec(text) ?? [];
-    if (parseNetwork(text) !== null || (parseNetwork(address) && parseNetwork(mask))) return [];
+    if (parseNetwork(text) !== null) return [];
     // The shipped configuration has this one.
     if (/^\^?localhost/.test(text)) return [];
     if (/^[0-9.:/\s,-]*$|:.*:/.test(text)) {

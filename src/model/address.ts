@@ -40,10 +40,19 @@ export function parseBlock(text: string): Address | null {
   return network.value === block.value ? network : null;
 }
 
-/** Like `parseBlock`, but host bits are cut off: what a white list means by `192.0.2.7/24`. */
+/**
+ * Like `parseBlock`, but as a white list may write it: host bits are cut off, `192.0.2.7/24`, and an IPv4 prefix may be
+ * a dotted mask, `192.0.2.0/255.255.255.0`.
+ */
 export function parseNetwork(text: string): Address | null {
-  const block = parseLooseBlock(text);
+  const block = parseLooseBlock(text.replace(/\/([0-9.]+)$/, prefixOfMask));
   return block === null ? null : networkOf(block);
+}
+
+/** `/255.255.255.0` as `/24`; anything else, a mask with a hole too, stays as it is. */
+function prefixOfMask(written: string, mask: string): string {
+  const bits = parseIpv4(mask)?.toString(2).padStart(32, '0') ?? '';
+  return /^1*0*$/.test(bits) && bits !== '' ? `/${bits.lastIndexOf('1') + 1}` : written;
 }
 
 /** Whether every address of `inner` lies in `outer`. */

@@ -48,18 +48,11 @@ export function longestTimeout(
   return Math.max(...own.map((timeout) => timeout.seconds), ...repeated);
 }
 
-/** Elements whose text we want, by their path. */
-const PATHS = new Map<string, (settings: Collected, text: string) => void>([
-  [
-    'ossec_config/active-response/repeated_offenders',
-    (s, text) => s.minutes.push(...readMinutes(text)),
-  ],
-  ['ossec_config/client/server/address', (s, text) => s.managers.push(text)],
-  ['ossec_config/client/server-ip', (s, text) => s.managers.push(text)],
-  ['ossec_config/client/server-hostname', (s, text) => s.managers.push(text)],
-  ['ossec_config/global/white_list', (s, text) => s.whiteList.push(text)],
-]);
-
+/** Where an agent names its manager: other elements in Wazuh 5 than in Wazuh 4, and in OSSEC yet others. */
+const MANAGER =
+  /^ossec_config\/(?:(?:client|agent)\/(?:(?:server|manager)\/(?:address|endpoint)|server-ip|server-hostname)|(?:(?:client|agent)\/)?enrollment\/manager_address)$/;
+const REPEATED_OFFENDERS = 'ossec_config/active-response/repeated_offenders';
+const WHITE_LIST = 'ossec_config/global/white_list';
 const DEEPEST = 4;
 
 interface Collected {
@@ -96,7 +89,7 @@ export function readOssecConf(text: string): AgentSettings {
   parser.on('text', (piece) => (content += piece));
   parser.on('closetag', () => {
     // Deeper ones are none of ours, and naming each of very many would take the square of their number.
-    if (path.length <= DEEPEST) PATHS.get(path.join('/'))?.(collected, content.trim());
+    if (path.length <= DEEPEST) collect(path.join('/'), content.trim(), collected);
     path.pop();
     content = '';
   });
@@ -108,9 +101,27 @@ export function readOssecConf(text: string): AgentSettings {
   }
   return {
     repeatedOffendersMinutes: collected.minutes.slice(0, MOST_REPEATED_OFFENDERS),
-    managers: collected.managers.filter((name) => name !== '' && name.length <= LONGEST_HOST_NAME),
+    managers: [...new Set(collected.managers)],
     whiteList: collected.whiteList.filter((entry) => parseNetwork(entry) !== null),
   };
+}
+
+function collect(path: string, text: string, { minutes, managers, whiteList }: Collected): void {
+  if (path === REPEATED_OFFENDERS) minutes.push(...readMinutes(text));
+  else if (path === WHITE_LIST) whiteList.push(text);
+  else if (MANAGER.test(path)) {
+    const host = hostOf(text);
+    if (host !== '' && host.length <= LONGEST_HOST_NAME) managers.push(host);
+  }
+}
+
+/** The address or name in `host`, `host:port`, `host:port/path`, `https://host`, `[v6]:port`, or an IPv6 address alone. */
+function hostOf(endpoint: string): string {
+  const authority = endpoint.replace(/^[a-z][a-z0-9+.-]*:\/\//i, '').replace(/[/?#].*$/s, '');
+  const bracketed = /^\[([^\]]*)\]/.exec(authority)?.[1];
+  const host = bracketed ?? authority.replace(/^([^:]*):[0-9]*$/, '$1');
+  // A link-local address may name its interface.
+  return host.replace(/%.*$/, '').trim();
 }
 
 function readMinutes(text: string): number[] {
@@ -118,5 +129,6 @@ function readMinutes(text: string): number[] {
     .split(',')
     .map((value) => value.trim())
     .filter((value) => MINUTES.test(value))
+    .slice(0, MOST_REPEATED_OFFENDERS)
     .map(Number);
 }

@@ -62,6 +62,24 @@ describe('an entry', () => {
     expect(findProtection(addressOf('2001:db8::/32'), office)?.why).toBe('office');
   });
 
+  test.each([
+    ['10.0.0.0/255.0.0.0', '10.200.0.1'],
+    ['192.0.2.7/255.255.255.128', '192.0.2.100'],
+    ['192.0.2.7/255.255.255.255', '192.0.2.7'],
+    ['192.0.2.7/0.0.0.0', '203.0.113.1'],
+  ])('with a dotted mask, %s, protects %s', (text, inside) => {
+    expect(findProtection(addressOf(inside), entriesFrom([text], 'office'))).not.toBeNull();
+  });
+
+  test.each([
+    '10.0.0.0/255.0.255.0',
+    '10.0.0.0/255.0.0',
+    '2001:db8::/255.0.0.0x',
+    '10.0.0.0/1.1.1.1',
+  ])('with the mask of %s, which has a hole or is none, protects nobody', (text) => {
+    expect(entriesFrom([text], 'office')).toEqual([]);
+  });
+
   test('that is no address is left out and protects nobody', () => {
     expect(entriesFrom(['manager.example', '', '1.2.3', '-'], 'typing mistakes')).toEqual([]);
   });

@@ -91,6 +91,85 @@ describe('ossec.conf', () => {
     expect(readOssecConf(text).managers).toEqual(['203.0.113.1', 'manager.example']);
   });
 
+  test.each<[string, string, string]>([
+    ['Wazuh 4', '<client><server><address>192.0.2.1</address></server></client>', '192.0.2.1'],
+    ['OSSEC', '<client><server-ip>192.0.2.1</server-ip></client>', '192.0.2.1'],
+    [
+      'OSSEC, by name',
+      '<client><server-hostname>a.example</server-hostname></client>',
+      'a.example',
+    ],
+    [
+      'Wazuh 5.0 beta',
+      '<client><manager><address>192.0.2.1</address></manager></client>',
+      '192.0.2.1',
+    ],
+    [
+      'a later Wazuh 5',
+      '<agent><server><address>a.example</address></server></agent>',
+      'a.example',
+    ],
+    [
+      'the enrollment of a client',
+      '<client><enrollment><manager_address>192.0.2.1</manager_address></enrollment></client>',
+      '192.0.2.1',
+    ],
+    [
+      'the enrollment of an agent',
+      '<agent><enrollment><manager_address>192.0.2.1</manager_address></enrollment></agent>',
+      '192.0.2.1',
+    ],
+    [
+      'an enrollment by itself',
+      '<enrollment><manager_address>192.0.2.1</manager_address></enrollment>',
+      '192.0.2.1',
+    ],
+  ])('names the manager as %s writes it', (_, text, manager) => {
+    expect(readOssecConf(`<ossec_config>${text}</ossec_config>`).managers).toEqual([manager]);
+  });
+
+  test.each([
+    ['manager.example', 'manager.example'],
+    ['manager.example:1514', 'manager.example'],
+    ['manager.example:1514/path', 'manager.example'],
+    ['manager.example/path', 'manager.example'],
+    ['https://manager.example', 'manager.example'],
+    ['https://192.0.2.1:1514/api?x=y', '192.0.2.1'],
+    ['192.0.2.1', '192.0.2.1'],
+    ['192.0.2.1:1514', '192.0.2.1'],
+    ['2001:db8::1', '2001:db8::1'],
+    ['[2001:db8::1]', '2001:db8::1'],
+    ['[2001:db8::1]:1514', '2001:db8::1'],
+    ['https://[2001:db8::1]:1514/path', '2001:db8::1'],
+    ['fe80::1%eth0', 'fe80::1'],
+  ])('names the manager of Wazuh 5 by the endpoint %s', (endpoint, manager) => {
+    const text = `<ossec_config><agent><manager><endpoint>${endpoint}</endpoint></manager></agent></ossec_config>`;
+    expect(readOssecConf(text).managers).toEqual([manager]);
+  });
+
+  test.each(['', 'https://', ':1514', '[]:1514', '/path', 'x'.repeat(254)])(
+    'names no manager by the endpoint %j',
+    (endpoint) => {
+      const text = `<ossec_config><agent><manager><endpoint>${endpoint}</endpoint></manager></agent></ossec_config>`;
+      expect(readOssecConf(text).managers).toEqual([]);
+    },
+  );
+
+  test('keeps a netblock with a dotted mask in the white list', () => {
+    const text =
+      '<ossec_config><global><white_list>10.0.0.0/255.0.0.0</white_list><white_list>10.0.0.0/255.0.255.0</white_list></global></ossec_config>';
+    expect(readOssecConf(text).whiteList).toEqual(['10.0.0.0/255.0.0.0']);
+  });
+
+  test('with very many repeated offenders gives the first five, and all that stands around them', () => {
+    const minutes = '7,'.repeat(400_000);
+    const text = `<ossec_config><active-response><repeated_offenders>${minutes}</repeated_offenders></active-response><global><white_list>192.0.2.1</white_list></global></ossec_config>`;
+    expect(readOssecConf(text)).toMatchObject({
+      repeatedOffendersMinutes: [7, 7, 7, 7, 7],
+      whiteList: ['192.0.2.1'],
+    });
+  });
+
   test('may have several roots, as the shipped one has', () => {
     const root = (address: string): string =>
       `<ossec_config><global><white_list>${address}</white_list></global></ossec_config>\n`;
