@@ -5,7 +5,7 @@ import { followClock } from './bans/clock-shift.ts';
 import { forgetConnections } from './bans/connections.ts';
 import { expireDue } from './bans/expire.ts';
 import type { ProtectedEntry } from './policy/protected.ts';
-import { CHOSEN_FACT, MAKER_FACT, otherHolder, type MoveTools } from './bans/migrate.ts';
+import { MAKER_FACT, otherHolder, type MoveTools } from './bans/migrate.ts';
 import { finishInterrupted } from './bans/reconcile.ts';
 import type { Tools } from './bans/tools.ts';
 import { DEFAULT_CONFIG, type Config } from './config/config.ts';
@@ -227,7 +227,6 @@ function isInstalled(program: string): boolean {
 function choose({ firewall }: Config, store: Store): Choice {
   return chooseBackend(firewall, {
     maker: store.metadata(MAKER_FACT),
-    chosen: store.metadata(CHOSEN_FACT),
     hasBans: () => store.count() > 0,
     isInstalled,
   });

@@ -5,6 +5,9 @@ import { EXPIRED, type Ban, type Hold } from '../model/ban.ts';
 import { release, type Ending } from './release.ts';
 import type { Tools } from './tools.ts';
 
+/** When `expire` last ran, in Unix milliseconds: shows that a timer is alive. Written with the history's own change. */
+export const LAST_EXPIRE_FACT = 'last expire';
+
 /** Releases every ban whose last hold is over, in one go per family. Returns them; throws `FIREWALL` as `release` does. */
 export function expireDue(tools: Tools): Ban[] {
   const nowMs = tools.now();

@@ -1,5 +1,6 @@
 // Trouble with one thing must not hold up another: IPv4 and IPv6, for one, have firewall programs of their own.
-import type { Address } from '../model/address.ts';
+import type { Address, Family } from '../model/address.ts';
+import type { Store } from '../state/store.ts';
 
 /** Does all of `works`; the first error is thrown once each had its turn. */
 export function inTurn(works: readonly (() => void)[]): void {
@@ -25,4 +26,10 @@ export function forEachFamily<T extends { readonly address: Address }>(
       work(own);
     }),
   );
+}
+
+/** A host may have no IPv6 tables: it is asked only for families that the books know, and IPv4. */
+export function familiesInUse(store: Store): Family[] {
+  const used = new Set<Family>([4, ...store.list().map((ban) => ban.address.family)]);
+  return [...used];
 }

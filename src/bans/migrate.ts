@@ -15,8 +15,6 @@ import { changeOf } from './reconcile.ts';
 
 /** The backend that holds what the books have. */
 export const MAKER_FACT = 'backend';
-/** What a person chose with `backend use`; empty: nothing. */
-export const CHOSEN_FACT = 'backend chosen';
 /** A `Move` that has begun and was not seen to end. */
 const MOVE_FACT = 'backend move';
 /** The last `Promotion`. */

@@ -2,7 +2,7 @@
 import type { CommandSpec } from './command.ts';
 import { describingCommands } from './commands/about.ts';
 import { add } from './commands/add.ts';
-import { backend, backendUse } from './commands/backend.ts';
+import { backend } from './commands/backend.ts';
 import { deleteAddresses, flush } from './commands/delete.ts';
 import { doctor } from './commands/doctor.ts';
 import { configCheck, configSnippet } from './commands/config.ts';
@@ -27,7 +27,6 @@ const WORKING_COMMANDS: readonly CommandSpec[] = [
   restoreCommand,
   reconcile,
   backend,
-  backendUse,
   protectCheck,
   protectList,
   explain,

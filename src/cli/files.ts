@@ -10,6 +10,7 @@ import {
   statSync,
   type Stats,
 } from 'node:fs';
+import { STATE_DIRECTORY } from '../context.ts';
 import { describeError } from '../model/errors.ts';
 import { isErrno, readRegularFile } from '../system/files.ts';
 
@@ -88,4 +89,12 @@ export function checksumOf(path: string): string {
   } finally {
     closeSync(descriptor);
   }
+}
+
+/** The file and its write-ahead log, where the newest is; null when there is no store. */
+export function storeBytes(): number | null {
+  const [file, log] = ['', '-wal'].map((suffix) => {
+    return statSync(`${STATE_DIRECTORY}/state.db${suffix}`, { throwIfNoEntry: false })?.size;
+  });
+  return file === undefined ? null : file + (log ?? 0);
 }

@@ -34,14 +34,15 @@ export function requireRoot(): void {
 /** The context with the writer lock and an earlier run's work finished; a person is told to come back instead of racing. */
 export function enterForChange(person: Person): Context {
   const context = person.createContext();
-  lockOrThrow(context);
-  context.settle();
+  enter(context);
   return context;
 }
 
-export function lockOrThrow(context: Context): void {
+/** The same for a context that is there already. */
+export function enter(context: Context): void {
   const trouble = context.lock();
   if (trouble !== null) throw trouble;
+  context.settle();
 }
 
 /** The commands that would be run, and what they would read, for `--dry-run`. */

@@ -92,7 +92,7 @@ const TABLE = {
       kind: 'choice',
       choices: ['auto', 'iptables', 'ipset', 'nftables'],
       default: 'auto',
-      doc: 'How the kernel is told. "iptables": one DROP rule per address and chain. "ipset": one set and\none rule for all of it, and the kernel ends blocks by itself. "nftables": the same in a table of\nour own, without iptables. "auto": iptables (nftables on a host without them or with firewalld),\nand sets beyond promote_at. After a change the next firewall-drop expire, restore or backend use\nmoves what is blocked; alerts go on with the old one until then.',
+      doc: 'How the kernel is told. "iptables": one DROP rule per address and chain. "ipset": one set and\none rule for all of it, and the kernel ends blocks by itself. "nftables": the same in a table of\nour own, without iptables. "auto": iptables (nftables on a host without them or with firewalld),\nand sets beyond promote_at. After a change the next firewall-drop expire or restore\nmoves what is blocked; alerts go on with the old one until then.',
     },
     promote_at: {
       kind: 'whole',

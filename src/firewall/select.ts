@@ -24,15 +24,13 @@ export interface Choice {
   readonly name: BackendName;
   /** What is to hold all that is blocked; another one than `name` where a move is due. */
   readonly wanted: BackendName;
-  /** Who says so: the configuration, a person with `backend use`, or what `auto` finds on this host. */
-  readonly by: 'config' | 'person' | 'auto';
+  /** Who says so: the configuration, or what `auto` finds on this host. */
+  readonly by: 'config' | 'auto';
 }
 
 export interface Situation {
   /** The backend that holds what the books have; null: nobody noted one. */
   readonly maker: string | null;
-  /** What a person chose last with `backend use`; null: nothing. */
-  readonly chosen: string | null;
   /** Asked only where nobody noted a maker, and by `auto`. */
   readonly hasBans: () => boolean;
   readonly isInstalled: (program: string) => boolean;
@@ -44,9 +42,7 @@ export interface Situation {
  */
 export function chooseBackend({ backend }: FirewallConfig, situation: Situation): Choice {
   const maker = backendNamed(situation.maker);
-  const chosen = backendNamed(situation.chosen);
   if (backend !== 'auto') return choice(backend, 'config', maker, situation);
-  if (chosen !== null) return choice(chosen, 'person', maker, situation);
   const usable = maker === null ? null : stillUsable(maker, situation);
   return choice(usable ?? firstChoice(situation.isInstalled), 'auto', maker, situation);
 }

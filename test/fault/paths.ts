@@ -187,10 +187,11 @@ const PATHS: readonly Path[] = [
     name: 'a move to another backend',
     config: '',
     prepare: (scene, subject, backend) => {
-      scene.do(asPerson('backend', 'use', backend));
+      scene.configure(configOf(backend));
       addAll(scene, subject);
+      scene.configure(configOf(another(backend)));
     },
-    order: (_, backend) => asPerson('backend', 'use', another(backend)),
+    order: () => asPerson('expire'),
     verb: null,
     all: () => [],
     staying: several,
@@ -199,11 +200,12 @@ const PATHS: readonly Path[] = [
     name: 'a move that the other backend refuses',
     config: '',
     prepare: (scene, subject, backend) => {
-      scene.do(asPerson('backend', 'use', backend));
+      scene.configure(configOf(backend));
       addAll(scene, subject);
+      scene.configure(configOf(another(backend)));
       scene.breakFirewall(another(backend));
     },
-    order: (_, backend) => asPerson('backend', 'use', another(backend)),
+    order: () => asPerson('expire'),
     verb: null,
     all: () => [],
     staying: several,
@@ -212,11 +214,12 @@ const PATHS: readonly Path[] = [
     name: 'a delete between the death of a move and its end',
     config: '',
     prepare: (scene, subject, backend) => {
-      scene.do(asPerson('backend', 'use', backend));
+      scene.configure(configOf(backend));
       scene.do(asPerson('add', ...MORE));
       addOne(scene, subject);
       const env = { FIREWALL_DROP_DIE_AT: 'move: new one in use' };
-      scene.run(asPerson('backend', 'use', another(backend)), { env });
+      scene.configure(configOf(another(backend)));
+      scene.run(asPerson('expire'), { env });
     },
     order: (srcip) => wazuhDelete({ srcip, alertId: ALERT }),
     verb: 'delete',

@@ -140,7 +140,10 @@ function parts(name: Kind, { model, some, random }: Means): Omit<Plan, 'name'> {
       return { order: asPerson('list', '--json'), effects: nothing };
     case 'move': {
       const to = ['iptables', 'ipset', 'nftables', 'auto'][random(4)] ?? 'auto';
-      return { order: asPerson('backend', 'use', to), effects: nothing };
+      const prepare = (scene: Scene): void => {
+        scene.configure(`[firewall]\nbackend = "${to}"\n`);
+      };
+      return { order: asPerson('expire'), effects: nothing, prepare };
     }
   }
 }

@@ -1,13 +1,13 @@
 // `delete` and `flush`: a person releases addresses, whoever had them blocked.
 import type { Address } from '../../model/address.ts';
-import { alertRefAt, ORIGINS, type Ban, type Origin } from '../../model/ban.ts';
-import { leaveNothing } from '../../bans/migrate.ts';
-import { unblockAll, type ReleaseOutcomes } from '../../bans/unblock.ts';
+import { alertRefAt, ORIGINS } from '../../model/ban.ts';
+import { unblockAll } from '../../bans/unblock.ts';
 import { AppError, EXIT_STATUS } from '../../model/errors.ts';
 import type { Context } from '../../context.ts';
 import { readAddresses, widerBlocks, widerIn } from '../addresses.ts';
 import { defineCommand } from '../command.ts';
-import { enterForChange, printSteps, type Person } from '../session.ts';
+import { heldBy, releaseAll } from '../flush.ts';
+import { enter, enterForChange, printSteps, type Person } from '../session.ts';
 
 export const deleteAddresses = defineCommand({
   name: 'delete',
@@ -83,31 +83,18 @@ export const flush = defineCommand({
   needsRoot: true,
   run(_words, options, person) {
     const origin = ORIGINS.find((known) => known === options.origin) ?? null;
-    const context = enterForChange(person);
+    const context = person.createContext();
+    // Before the lock is taken: an alert would wait for it as long as the question is not answered.
     if (!options.yes && !isSure(heldBy(origin, context).length, person)) {
       throw new AppError('USAGE', 'nothing was released: say --yes if you mean it');
     }
+    enter(context);
     const { released, kept } = releaseAll(origin, context);
     person.print(`${released.length} released`);
     if (kept.length > 0) person.print(`${kept.length} kept, which others still hold`);
     return 0;
   },
 });
-
-/** Ends all holds, or those of one origin; with the last block our sets, rules for them and table go too. */
-export function releaseAll(origin: Origin | null, context: Context): ReleaseOutcomes {
-  const addresses = heldBy(origin, context).map((ban) => ban.address);
-  const outcomes = unblockAll(addresses, { origin, alertRef: alertRefAt(context.now()) }, context);
-  leaveNothing(context);
-  context.store.flush();
-  return outcomes;
-}
-
-function heldBy(origin: Origin | null, { store }: Context): Ban[] {
-  const bans = store.list();
-  if (origin === null) return bans;
-  return bans.filter((ban) => ban.holds.some((hold) => hold.origin === origin));
-}
 
 function isSure(count: number, { terminal }: Person): boolean {
   const answer = terminal.ask?.(`Release ${count} blocked addresses? [y/N] `) ?? '';

@@ -2,18 +2,17 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import type { Context } from '../../context.ts';
 import type { HistoryFilter, HistoryRecord } from '../../state/store.ts';
-import { AppError } from '../../model/errors.ts';
-import { quote, readAddress } from '../addresses.ts';
+import { readAddress } from '../addresses.ts';
 import { defineCommand } from '../command.ts';
-import { parseDuration } from '../output/duration.ts';
+import { readLimit } from '../output/count.ts';
+import { readSpan } from '../output/duration.ts';
+import { historyToJson } from '../output/json.ts';
 import type { Person } from '../session.ts';
 import { formatTable, type Column } from '../output/table.ts';
-import { isoTime, shortTime } from '../output/time.ts';
-import { readLimit } from './list.ts';
+import { shortTime } from '../output/time.ts';
 
 const FOLLOW_EVERY_MS = 500;
 const DEFAULT_LIMIT = '50';
-const SCHEMA_VERSION = 1;
 
 export const history = defineCommand({
   name: 'history',
@@ -72,13 +71,8 @@ async function follow(
 }
 
 function readSince(text: string | undefined, nowMs: number): number {
-  if (text === undefined) return 0;
-  const seconds = parseDuration(text);
-  if (typeof seconds === 'number') return nowMs - seconds * 1000;
-  throw new AppError(
-    'USAGE',
-    `--since ${quote(text)} is not a length of time: write for example 2d`,
-  );
+  const seconds = readSpan('since', text);
+  return seconds === null ? 0 : nowMs - seconds * 1000;
 }
 
 const COLUMNS: readonly Column<HistoryRecord>[] = [
@@ -108,18 +102,4 @@ function showTable(records: readonly HistoryRecord[], person: Person, first: boo
 
 function showJson(records: readonly HistoryRecord[], { print }: Person): void {
   for (const record of records) print(JSON.stringify(historyToJson(record)));
-}
-
-export function historyToJson({ id, atMs, outcome, origin, reason }: HistoryRecord): unknown {
-  return {
-    schema: SCHEMA_VERSION,
-    id,
-    time: isoTime(atMs),
-    verb: outcome.verb,
-    address: outcome.address.text,
-    origin,
-    alertId: outcome.alertRef.alertId,
-    ruleId: outcome.alertRef.ruleId,
-    reason,
-  };
 }

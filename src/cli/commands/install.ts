@@ -2,7 +2,7 @@
 import { realpathSync } from 'node:fs';
 import { AppError } from '../../model/errors.ts';
 import { defineCommand } from '../command.ts';
-import { releaseAll } from './delete.ts';
+import { releaseAll } from '../flush.ts';
 import { stepsToClear, stepsToFurnish } from '../install/places.ts';
 import { findResponses, stepsToPlace, stepsToRemove, type Placement } from '../install/programs.ts';
 import { stepsToRotate, stepsToStopRotation } from '../install/rotation.ts';

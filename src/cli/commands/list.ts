@@ -1,12 +1,13 @@
 // `list`: what is blocked, by whom, until when, and what it has kept out.
-import type { Ban, Hold, Origin } from '../../model/ban.ts';
-import { AppError, describeError } from '../../model/errors.ts';
+import type { Ban, Hold } from '../../model/ban.ts';
+import { describeError } from '../../model/errors.ts';
 import type { HeldAddress } from '../../firewall/backend.ts';
 import type { Context } from '../../context.ts';
-import { quote } from '../addresses.ts';
 import { defineCommand } from '../command.ts';
-import { formatDuration, parseDuration } from '../output/duration.ts';
-import { isoTime, shortTime } from '../output/time.ts';
+import { readLimit } from '../output/count.ts';
+import { formatDuration, readSpan } from '../output/duration.ts';
+import { banToJson } from '../output/json.ts';
+import { shortTime } from '../output/time.ts';
 import { formatCsv, formatTable, type Column } from '../output/table.ts';
 import type { Person } from '../session.ts';
 
@@ -43,7 +44,7 @@ export const list = defineCommand({
   needsRoot: true,
   run(_words, options, person) {
     const context = person.createContext();
-    const within = readWithin(options['expiring-within']);
+    const within = readSpan('expiring-within', options['expiring-within']);
     const entries = readEntries(context, person)
       .filter((entry) => options.origin === undefined || entry.hold?.origin === options.origin)
       .filter((entry) => within === null || isWithin(entry, within, context.now()))
@@ -111,22 +112,6 @@ function isWithin({ hold }: Entry, seconds: number, nowMs: number): boolean {
   return expiresAtMs !== null && expiresAtMs - nowMs <= seconds * 1000;
 }
 
-function readWithin(text: string | undefined): number | null {
-  if (text === undefined) return null;
-  const seconds = parseDuration(text);
-  if (typeof seconds === 'number') return seconds;
-  throw new AppError(
-    'USAGE',
-    `--expiring-within ${quote(text)} is not a length of time: write for example 10m`,
-  );
-}
-
-export function readLimit(text: string | undefined): number {
-  if (text === undefined) return Number.MAX_SAFE_INTEGER;
-  if (/^[1-9][0-9]{0,8}$/.test(text)) return Number(text);
-  throw new AppError('USAGE', `--limit ${quote(text)} is not a number above 0`);
-}
-
 function columnsAt(nowMs: number): Column<Entry>[] {
   return [
     { heading: 'ADDRESS', cell: ({ ban }) => ban.address.text },
@@ -174,47 +159,6 @@ function remaining(hold: Hold | undefined, nowMs: number): string {
 function reasonOf({ ban, hold }: Entry): string {
   const unfinished = ban.phase === 'blocked' ? '' : `(${ban.phase}) `;
   return `${unfinished}${hold?.reason ?? ''}`;
-}
-
-interface HoldJson {
-  readonly origin: Origin;
-  readonly since: string;
-  readonly expires: string | null;
-  readonly timeoutSeconds: number | null;
-  readonly alertId: string;
-  readonly ruleId: string;
-  readonly reason: string;
-}
-
-function holdToJson(hold: Hold): HoldJson {
-  return {
-    origin: hold.origin,
-    since: isoTime(hold.addedMs),
-    expires: hold.expiresAtMs === null ? null : isoTime(hold.expiresAtMs),
-    timeoutSeconds: hold.timeoutSeconds,
-    alertId: hold.alertRef.alertId,
-    ruleId: hold.alertRef.ruleId,
-    reason: hold.reason,
-  };
-}
-
-/** A ban as all documents have it: what the books say, and what the kernel holds. */
-export function banToJson(
-  { address, phase, sinceMs }: Ban,
-  holds: readonly Hold[],
-  kernel: Pick<Entry, 'backend' | 'kernel' | 'held'>,
-): unknown {
-  return {
-    address: address.text,
-    family: address.family,
-    phase,
-    since: isoTime(sinceMs),
-    backend: kernel.backend,
-    kernel: kernel.kernel,
-    packets: kernel.held?.packets ?? 0,
-    bytes: kernel.held?.bytes ?? 0,
-    holds: holds.map(holdToJson),
-  };
 }
 
 /** Rows are holds, documents are bans: those of one ban come together again. */

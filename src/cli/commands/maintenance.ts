@@ -1,22 +1,17 @@
 // `expire`, `restore` and `reconcile`: what a timer, the start of the host and a doubtful person call.
 import { setTimeout as wait } from 'node:timers/promises';
-import { expireDue } from '../../bans/expire.ts';
-import { inTurn } from '../../bans/families.ts';
-import { noteBoot, releaseOrphans } from '../../bans/orphans.ts';
-import { findProtection } from '../../policy/protected.ts';
-import { findDrift, finishInterrupted, restore, type Drift } from '../../bans/reconcile.ts';
+import { expireDue, LAST_EXPIRE_FACT } from '../../bans/expire.ts';
+import { familiesInUse, inTurn } from '../../bans/families.ts';
+import { noteBoot } from '../../bans/orphans.ts';
+import { findDrift, finishInterrupted, type Drift } from '../../bans/reconcile.ts';
 import { describeError } from '../../model/errors.ts';
 import type { Context } from '../../context.ts';
-import { readSavedFiles } from '../../bans/saved-rules.ts';
 import { readClock } from '../../system/clock.ts';
 import { defineCommand } from '../command.ts';
+import { restoreAll } from '../restore.ts';
 import { enterForChange, printSteps, type Person } from '../session.ts';
-import { familiesInUse } from './status.ts';
 
 const DAY_MS = 86_400_000;
-/** When `expire` last ran, in Unix milliseconds: shows that a timer is alive. Written with the history's own change. */
-export const LAST_EXPIRE_FACT = 'last expire';
-
 export const expire = defineCommand({
   name: 'expire',
   summary: 'Release what is due; for a timer, every minute',
@@ -105,41 +100,6 @@ export const restoreCommand = defineCommand({
   },
 });
 
-/** What `restore` does, in a context that may be changed. Throws `FIREWALL` once each part had its turn. */
-export function restoreAll(context: Context, person: Person): void {
-  inTurn([
-    () => {
-      finishInterrupted(context);
-    },
-    () => {
-      for (const { address } of expireDue(context)) {
-        person.print(`${address.text} released: its time is over`);
-      }
-    },
-    () => {
-      putBack(context, person);
-    },
-    () => {
-      const files = readSavedFiles(context.config, context.warn);
-      const search = { files, clock: readClock(), chains: context.config.firewall.chains };
-      for (const { address, path } of releaseOrphans(search, context)) {
-        person.print(`${address.text} released: its block was over, and ${path} brought it back`);
-      }
-    },
-    () => {
-      context.store.flush();
-    },
-  ]);
-}
-
-function putBack(context: Context, person: Person): void {
-  const entries = context.protectedEntries();
-  const outcome = restore(context, (address) => findProtection(address, entries) !== null);
-  for (const ban of outcome.released) person.print(`${ban.address.text} released: it is protected`);
-  const how = outcome.changed ? 'put back' : 'already in place';
-  person.print(`${outcome.blocked.length} blocked, ${how}`);
-}
-
 const DRIFT_FOUND = 1;
 
 export const reconcile = defineCommand({
@@ -155,7 +115,7 @@ export const reconcile = defineCommand({
   needsRoot: true,
   run(_words, options, person) {
     const context = options['dry-run'] ? person.createContext() : enterForChange(person);
-    const drift = findDrift(context, familiesInUse(context));
+    const drift = findDrift(context, familiesInUse(context.store));
     describeDrift(drift).forEach(person.print);
     if (options['dry-run']) {
       printSteps(drift.steps, person);

@@ -10,12 +10,13 @@ import {
   writeFileSync,
 } from 'node:fs';
 import type * as PromClient from 'prom-client';
+import { familiesInUse } from '../../bans/families.ts';
 import { ORIGINS } from '../../model/ban.ts';
 import { AppError, describeError } from '../../model/errors.ts';
 import type { Context } from '../../context.ts';
 import { defineCommand } from '../command.ts';
 import type { Person } from '../session.ts';
-import { familiesInUse, storeBytes } from './status.ts';
+import { storeBytes } from '../files.ts';
 
 export const metrics = defineCommand({
   name: 'metrics',
@@ -92,7 +93,7 @@ function setDropped(gauge: MakeGauge, context: Context, { complain }: Person): v
     'family',
   ]);
   const bytes = gauge('dropped_bytes', 'Bytes dropped by the rules of active blocks', ['family']);
-  for (const family of familiesInUse(context)) {
+  for (const family of familiesInUse(context.store)) {
     try {
       const held = [...context.firewall.snapshot(family).held.values()];
       const labels = { family: String(family) };

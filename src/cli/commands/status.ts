@@ -1,7 +1,7 @@
 // `status`: is this address kept out, by what and why; or how all of it stands.
-import { statSync } from 'node:fs';
-import { contains, type Address, type Family } from '../../model/address.ts';
+import { contains, type Address } from '../../model/address.ts';
 import type { Ban } from '../../model/ban.ts';
+import { familiesInUse } from '../../bans/families.ts';
 import { findDrift, type Drift } from '../../bans/reconcile.ts';
 import { describeError } from '../../model/errors.ts';
 import type { Snapshot } from '../../firewall/backend.ts';
@@ -9,14 +9,14 @@ import { findVerdict, type Verdict } from '../../firewall/verdict.ts';
 import { STATE_DIRECTORY, type Context } from '../../context.ts';
 import type { HistoryRecord } from '../../state/store.ts';
 import { readAddress } from '../addresses.ts';
+import { inspectBackend, type BackendState } from '../backend-state.ts';
 import { defineCommand } from '../command.ts';
+import { storeBytes } from '../files.ts';
 import { formatDuration } from '../output/duration.ts';
+import { banToJson, historyToJson } from '../output/json.ts';
 import type { Person } from '../session.ts';
 import { paint } from '../output/table.ts';
 import { isoTime, shortTime } from '../output/time.ts';
-import { inspectBackend, type BackendState } from './backend.ts';
-import { historyToJson } from './history.ts';
-import { banToJson } from './list.ts';
 
 const SCHEMA_VERSION = 1;
 const NOT_BLOCKED = 1;
@@ -219,17 +219,11 @@ function overviewToJson({ backend, ...rest }: Overview): unknown {
 
 function driftOrNull(context: Context, { complain }: Person): Drift | null {
   try {
-    return findDrift(context, familiesInUse(context));
+    return findDrift(context, familiesInUse(context.store));
   } catch (error) {
     complain(`the kernel can't be asked: ${describeError(error)}`);
     return null;
   }
-}
-
-/** A host may have no IPv6 tables: it is asked only for families that the books know, and IPv4. */
-export function familiesInUse({ store }: Context): Family[] {
-  const used = new Set<Family>([4, ...store.list().map((ban) => ban.address.family)]);
-  return [...used];
 }
 
 function describeOverview(overview: Overview, nowMs: number): string[] {
@@ -268,12 +262,4 @@ function describeDrift(drift: Overview['drift']): string {
 function countBy(keys: readonly string[]): Record<string, number> {
   const groups = Map.groupBy(keys, (key) => key);
   return Object.fromEntries(Array.from(groups, ([key, all]) => [key, all.length]));
-}
-
-/** The file and its write-ahead log, where the newest is; null when there is no store. */
-export function storeBytes(): number | null {
-  const [file, log] = ['', '-wal'].map((suffix) => {
-    return statSync(`${STATE_DIRECTORY}/state.db${suffix}`, { throwIfNoEntry: false })?.size;
-  });
-  return file === undefined ? null : file + (log ?? 0);
 }

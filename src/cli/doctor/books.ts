@@ -1,11 +1,11 @@
 // Are the books sound, do they agree with the kernel, and does somebody end blocks in time?
+import { LAST_EXPIRE_FACT } from '../../bans/expire.ts';
+import { familiesInUse } from '../../bans/families.ts';
 import { findDrift, type Drift } from '../../bans/reconcile.ts';
 import { describeError } from '../../model/errors.ts';
 import { STATE_DIRECTORY } from '../../context.ts';
 import type { Process } from '../../system/procfs.ts';
 import type { HistoryRecord } from '../../state/store.ts';
-import { LAST_EXPIRE_FACT } from '../commands/maintenance.ts';
-import { familiesInUse } from '../commands/status.ts';
 import { formatDuration } from '../output/duration.ts';
 import { isoTime, shortTime } from '../output/time.ts';
 import { defineCheck, ok, problem, warning, type Finding } from './check.ts';
@@ -76,7 +76,7 @@ export const order = defineCheck({
       unfinished: bans.filter(({ phase }) => phase !== 'blocked').length,
     };
     try {
-      return { drift: findDrift(context, familiesInUse(context)), trouble: '', ...counts };
+      return { drift: findDrift(context, familiesInUse(context.store)), trouble: '', ...counts };
     } catch (error) {
       return { drift: null, trouble: describeError(error), ...counts };
     }

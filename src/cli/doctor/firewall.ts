@@ -288,7 +288,7 @@ export function judgeNeighbours(facts: NeighbourFacts): Finding[] {
 /** Seen with FirewallBackend nftables and iptables alike: docs/firewalls.md. */
 const LOST_TO_FIREWALLD = warning(
   'firewalld seen: each of its reloads takes all rules of iptables away, ours too, and blocks are off until firewall-drop restore',
-  'firewall-drop backend use nftables moves all that is blocked into a table that firewalld leaves alone',
+  'firewall.backend = "auto" or "nftables": the next run moves all bans into a table that firewalld leaves alone',
 );
 
 function judgeDocker({ chains, usesDockerChain }: NeighbourFacts, advice: string): Finding {

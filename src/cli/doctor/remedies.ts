@@ -3,7 +3,7 @@ import { chmodSync, closeSync, fchmodSync, fchownSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { STATE_DIRECTORY } from '../../context.ts';
 import { openLogForAppend } from '../../system/files.ts';
-import { restoreAll } from '../commands/maintenance.ts';
+import { restoreAll } from '../restore.ts';
 import { enterForChange, type Person } from '../session.ts';
 import { lstatOrNull, statOrNull } from '../files.ts';
 

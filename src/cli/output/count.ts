@@ -1,6 +1,15 @@
-// Numbers of things, in words.
+// Numbers of things: in words, and as options.
+import { AppError } from '../../model/errors.ts';
+import { quote } from '../addresses.ts';
 
 /** `1 error`, `2 errors`. */
 export function count(number: number, what: string): string {
   return `${number} ${what}${number === 1 ? '' : 's'}`;
+}
+
+/** What `--limit` was given. Throws `USAGE` for what is no number. */
+export function readLimit(text: string | undefined): number {
+  if (text === undefined) return Number.MAX_SAFE_INTEGER;
+  if (/^[1-9][0-9]{0,8}$/.test(text)) return Number(text);
+  throw new AppError('USAGE', `--limit ${quote(text)} is not a number above 0`);
 }

@@ -23,7 +23,6 @@ const ALL = ['iptables-restore', 'ipset', 'nft'];
 
 const situation = (parts: Partial<Situation> & { readonly programs?: string[] }): Situation => ({
   maker: null,
-  chosen: null,
   hasBans: () => false,
   isInstalled: (program) => (parts.programs ?? ALL).includes(program),
   ...parts,
@@ -41,11 +40,10 @@ test.each<[FirewallConfig['backend'], Parameters<typeof situation>[0], string, s
   ['auto', { maker: 'ipset' }, 'ipset', 'ipset'],
   ['auto', { maker: 'iptables', programs: ['nft'] }, 'iptables', 'nftables'],
   ['auto', { maker: 'iptables', programs: ['nft'], hasBans }, 'iptables', 'iptables'],
-  ['auto', { maker: 'ipset', chosen: 'nftables', hasBans }, 'ipset', 'nftables'],
-  ['auto', { maker: '', chosen: '' }, 'iptables', 'iptables'],
+  ['auto', { maker: '' }, 'iptables', 'iptables'],
   ['ipset', { hasBans }, 'iptables', 'ipset'],
   ['ipset', {}, 'ipset', 'ipset'],
-  ['ipset', { maker: 'ipset', chosen: 'nftables' }, 'ipset', 'ipset'],
+  ['ipset', { maker: 'ipset' }, 'ipset', 'ipset'],
   ['iptables', { maker: 'nftables', hasBans }, 'nftables', 'iptables'],
   ['nftables', { maker: 'of a later version' }, 'nftables', 'nftables'],
 ])('%s, %j: %s, and to be %s', (configured, parts, name, wanted) => {

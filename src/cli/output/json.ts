@@ -1,0 +1,69 @@
+// Bans and history as all JSON documents have them; docs/json.md describes them.
+import type { HeldAddress } from '../../firewall/backend.ts';
+import type { Ban, Hold, Origin } from '../../model/ban.ts';
+import type { HistoryRecord } from '../../state/store.ts';
+import { isoTime } from './time.ts';
+
+const HISTORY_SCHEMA_VERSION = 1;
+
+/** What the kernel holds of a ban. */
+export interface KernelJson {
+  readonly backend: string;
+  readonly kernel: 'yes' | 'missing' | 'unknown';
+  readonly held: HeldAddress | undefined;
+}
+
+interface HoldJson {
+  readonly origin: Origin;
+  readonly since: string;
+  readonly expires: string | null;
+  readonly timeoutSeconds: number | null;
+  readonly alertId: string;
+  readonly ruleId: string;
+  readonly reason: string;
+}
+
+function holdToJson(hold: Hold): HoldJson {
+  return {
+    origin: hold.origin,
+    since: isoTime(hold.addedMs),
+    expires: hold.expiresAtMs === null ? null : isoTime(hold.expiresAtMs),
+    timeoutSeconds: hold.timeoutSeconds,
+    alertId: hold.alertRef.alertId,
+    ruleId: hold.alertRef.ruleId,
+    reason: hold.reason,
+  };
+}
+
+/** A ban as all documents have it: what the books say, and what the kernel holds. */
+export function banToJson(
+  { address, phase, sinceMs }: Ban,
+  holds: readonly Hold[],
+  kernel: KernelJson,
+): unknown {
+  return {
+    address: address.text,
+    family: address.family,
+    phase,
+    since: isoTime(sinceMs),
+    backend: kernel.backend,
+    kernel: kernel.kernel,
+    packets: kernel.held?.packets ?? 0,
+    bytes: kernel.held?.bytes ?? 0,
+    holds: holds.map(holdToJson),
+  };
+}
+
+export function historyToJson({ id, atMs, outcome, origin, reason }: HistoryRecord): unknown {
+  return {
+    schema: HISTORY_SCHEMA_VERSION,
+    id,
+    time: isoTime(atMs),
+    verb: outcome.verb,
+    address: outcome.address.text,
+    origin,
+    alertId: outcome.alertRef.alertId,
+    ruleId: outcome.alertRef.ruleId,
+    reason,
+  };
+}

@@ -1,0 +1,45 @@
+// What `restore`, `reconcile` and `doctor --fix` do: the kernel comes to hold what the state has.
+import { expireDue } from '../bans/expire.ts';
+import { inTurn } from '../bans/families.ts';
+import { releaseOrphans } from '../bans/orphans.ts';
+import { finishInterrupted, restore } from '../bans/reconcile.ts';
+import { readSavedFiles } from '../bans/saved-rules.ts';
+import type { Context } from '../context.ts';
+import { findProtection } from '../policy/protected.ts';
+import { readClock } from '../system/clock.ts';
+import type { Person } from './session.ts';
+
+/** What `restore` does, in a context that may be changed. Throws `FIREWALL` once each part had its turn. */
+export function restoreAll(context: Context, person: Person): void {
+  inTurn([
+    () => {
+      finishInterrupted(context);
+    },
+    () => {
+      for (const { address } of expireDue(context)) {
+        person.print(`${address.text} released: its time is over`);
+      }
+    },
+    () => {
+      putBack(context, person);
+    },
+    () => {
+      const files = readSavedFiles(context.config, context.warn);
+      const search = { files, clock: readClock(), chains: context.config.firewall.chains };
+      for (const { address, path } of releaseOrphans(search, context)) {
+        person.print(`${address.text} released: its block was over, and ${path} brought it back`);
+      }
+    },
+    () => {
+      context.store.flush();
+    },
+  ]);
+}
+
+function putBack(context: Context, person: Person): void {
+  const entries = context.protectedEntries();
+  const outcome = restore(context, (address) => findProtection(address, entries) !== null);
+  for (const ban of outcome.released) person.print(`${ban.address.text} released: it is protected`);
+  const how = outcome.changed ? 'put back' : 'already in place';
+  person.print(`${outcome.blocked.length} blocked, ${how}`);
+}
