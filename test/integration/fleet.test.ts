@@ -2,11 +2,9 @@
 import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, beforeEach, expect, jest, test } from '@jest/globals';
+import { afterAll, beforeAll, beforeEach, expect, test } from '@jest/globals';
 import { packaged, raisedBy } from '../support/local-rules.ts';
 import { createVictim, type Victim } from '../support/victim.ts';
-
-jest.setTimeout(60_000);
 
 const A = '203.0.113.9';
 const OWN_LOG = '/var/ossec/logs/firewall-drop.log';

@@ -1,10 +1,8 @@
 // The program puts itself in an agent's place for active responses, and gives back what it found there.
-import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals';
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { builtBinary } from '../support/binary.ts';
 import { wazuh4Message } from '../support/alerts.ts';
 import { createHost, type Host, type RunResult } from '../support/host.ts';
-
-jest.setTimeout(60_000);
 
 const HOME = '/var/ossec';
 const BIN = `${HOME}/active-response/bin`;

@@ -1,11 +1,9 @@
 // docs/json.md: every document has the fields that are written there, and no others.
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, describe, expect, jest, test } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import { wazuh4Message, wazuh5Message } from '../support/alerts.ts';
 import { createVictim, type Victim } from '../support/victim.ts';
-
-jest.setTimeout(60_000);
 
 const A = '203.0.113.7';
 const BLOCK = '203.0.113.0/24';

@@ -1,9 +1,7 @@
 // active-responses.log: lines that the rule engines decode, in a file that nobody less privileged can turn against us.
-import { afterAll, afterEach, beforeAll, describe, expect, jest, test } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import { answerTo, type JsonObject, wazuh4Message, wazuh4Object } from '../support/alerts.ts';
 import { createVictim, ossecLine, type Victim } from '../support/victim.ts';
-
-jest.setTimeout(60_000);
 
 const A = '203.0.113.7';
 const A6 = '2001:db8:ffff::7';
@@ -247,7 +245,6 @@ describe('what somebody put in the log’s place is not written to, and the bloc
     const kindBefore = inHost(`stat -c '%F %s' ${LOG}`);
     const added = victim.add(A);
     expect(added.status).toBe(0);
-    expect(added.durationMs).toBeLessThan(5000);
     expect(victim.rules(A)).toHaveLength(2);
     expect(victim.delete(A).status).toBe(0);
     expect(victim.allRules()).toEqual([]);

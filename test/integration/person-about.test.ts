@@ -1,10 +1,8 @@
 // What the program says of itself and of its work: help, manual page, completion, version, metrics.
-import { afterAll, afterEach, beforeAll, describe, expect, jest, test } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import { COMMANDS } from '../../src/cli/commands.ts';
 import { builtBinary } from '../support/binary.ts';
 import { createVictim, type Victim } from '../support/victim.ts';
-
-jest.setTimeout(60_000);
 
 const A = '203.0.113.7';
 const B = '203.0.113.8';

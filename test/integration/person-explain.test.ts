@@ -1,5 +1,5 @@
 // What would be done about an alert, and why: told without a trace, to anybody.
-import { afterAll, afterEach, beforeAll, describe, expect, jest, test } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import {
   wazuh4Alert,
   wazuh4Message,
@@ -10,8 +10,6 @@ import { builtBinary } from '../support/binary.ts';
 import type { RunResult } from '../support/host.ts';
 import { runOnTerminal } from '../support/terminal.ts';
 import { createVictim, type Victim } from '../support/victim.ts';
-
-jest.setTimeout(60_000);
 
 const A = '203.0.113.7';
 const B = '203.0.113.8';

@@ -1,14 +1,12 @@
 // What a person is shown: lists, one address, all of it, and what happened; held against the kernel and real packets.
 import { once } from 'node:events';
-import { afterAll, afterEach, beforeAll, describe, expect, jest, test } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import { createHost, type Host } from '../support/host.ts';
 import { type Addresses, connectHosts } from '../support/network.ts';
 import { runOnTerminal, seen } from '../support/terminal.ts';
 import { canConnect, canPing, listen, type Listener } from '../support/traffic.ts';
 import { createVictim, type ListedBan, type Response, type Victim } from '../support/victim.ts';
 import { collectLines, eventually } from '../support/wait.ts';
-
-jest.setTimeout(60_000);
 
 const A = '203.0.113.7';
 const B = '203.0.113.8';

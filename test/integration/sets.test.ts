@@ -1,19 +1,8 @@
 // Bans in sets, beyond what holds of every backend (main-job.test.ts): the kernel ends them by itself, and there may be many.
-import {
-  afterAll,
-  afterEach,
-  beforeAll,
-  beforeEach,
-  describe,
-  expect,
-  jest,
-  test,
-} from '@jest/globals';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import type { IptablesVariant } from '../support/host.ts';
 import { createVictim, ossecLine, type Victim } from '../support/victim.ts';
 import { eventually } from '../support/wait.ts';
-
-jest.setTimeout(120_000);
 
 const A = '203.0.113.7';
 const B = '203.0.113.9';
@@ -268,8 +257,6 @@ describe.each(BACKENDS)('%s', (backend) => {
     expect(entries(backend).size).toBe(count);
     const one = victim.add(A);
     expect(one.status).toBe(0);
-    // A fraction of it on a machine that does nothing else.
-    expect(one.durationMs).toBeLessThan(4000);
     expect(victim.person(['flush', '--yes'])).toMatchObject({ status: 0 });
     expect(entries(backend).size).toBe(0);
   });

@@ -23,8 +23,6 @@ export interface AlertOptions {
   readonly name?: string;
   readonly alertId?: string;
   readonly ruleId?: string;
-  /** How long to wait for the report, not what execd allows: it allows any time. */
-  readonly patienceMs?: number;
 }
 
 export interface Execd {
@@ -36,7 +34,7 @@ export interface Execd {
   /** The keys on its timeout list. */
   pending(): Promise<readonly string[]>;
   /** Waits until the last that happened to an address is its release. */
-  released(address: string, options?: { readonly timeoutMs?: number }): Promise<DeleteReport>;
+  released(address: string): Promise<DeleteReport>;
   /** As an agent's stop does, and returns the releases that it made of it. */
   stop(): Promise<readonly DeleteReport[]>;
   /** kill -9: it forgets all that was pending. */
@@ -62,8 +60,7 @@ export async function startExecd(host: Host, options: ExecdOptions = {}): Promis
   const reported = <R extends Report>(
     what: string,
     find: (report: Report) => report is R,
-    timeoutMs?: number,
-  ): Promise<R> => eventually(what, () => reports.find(find), { ...(timeoutMs && { timeoutMs }) });
+  ): Promise<R> => eventually(what, () => reports.find(find));
   const end = async (signal: NodeJS.Signals): Promise<void> => {
     if (child.exitCode !== null || child.signalCode !== null) return;
     // Not `exit`: the last reports may still be in the pipe.
@@ -78,12 +75,12 @@ export async function startExecd(host: Host, options: ExecdOptions = {}): Promis
     reports,
     alert: (offender, details = {}) => {
       const id = ++orders;
-      const { timeoutSeconds = 0, patienceMs } = details;
+      const { timeoutSeconds = 0 } = details;
       const executable = details.name ?? name;
       const message = messageAbout(mode, offender, { timeoutSeconds, executable, ...details });
       order({ do: 'alert', id, name: executable, timeoutSeconds, message });
       const ours = (it: Report): it is AddReport => it.report === 'add' && it.id === id;
-      return reported(`execd's report on alert ${id}`, ours, patienceMs);
+      return reported(`execd's report on alert ${id}`, ours);
     },
     pending: async () => {
       const id = ++orders;
@@ -92,14 +89,14 @@ export async function startExecd(host: Host, options: ExecdOptions = {}): Promis
         it.report === 'list' && it.id === id;
       return (await reported("execd's timeout list", ours)).keys;
     },
-    released: (address, { timeoutMs = 10_000 } = {}) => {
+    released: (address) => {
       const concerns = (it: Report): it is AddReport | DeleteReport =>
         (it.report === 'add' || it.report === 'delete') && it.key.endsWith(`-${address}`);
       const lastIsRelease = (): DeleteReport | undefined => {
         const last = reports.filter(concerns).at(-1);
         return last?.report === 'delete' ? last : undefined;
       };
-      return eventually(`execd's release of ${address}`, lastIsRelease, { timeoutMs });
+      return eventually(`execd's release of ${address}`, lastIsRelease);
     },
     stop: async () => {
       const seen = reports.length;

@@ -11,6 +11,7 @@ import {
   holdHost,
   pidOf,
 } from './namespaces.ts';
+import { PATIENCE_MS } from './wait.ts';
 
 export type Family = 4 | 6;
 export type IptablesVariant = 'nft' | 'legacy';
@@ -88,7 +89,7 @@ export class Host {
 
   /** Runs to the end, whatever its status; stdin is a real pipe, as a daemon's child has. */
   run(argv: readonly string[], options: RunOptions = {}): RunResult {
-    const { input, timeoutMs = 30_000 } = options;
+    const { input, timeoutMs = PATIENCE_MS } = options;
     const [program, ...rest] = this.#command(argv, options, input !== undefined);
     const { status, signal, stdout, stderr, error } = spawnSync(program, rest, {
       env: options.env ?? CLEAN_ENVIRONMENT,

@@ -39,7 +39,7 @@ export async function runOnTerminal(
       child.stdin?.write(answer.typed);
     }
     const ended = (): boolean => child.exitCode !== null || child.signalCode !== null;
-    await eventually(`the end of ${argv.join(' ')}`, ended, { timeoutMs: 30_000 });
+    await eventually(`the end of ${argv.join(' ')}`, ended);
     await closed;
   } finally {
     child.kill('SIGKILL');

@@ -3,7 +3,7 @@ import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import type { Host } from './host.ts';
-import { collectLines, eventually } from './wait.ts';
+import { collectLines, eventually, PATIENCE_MS } from './wait.ts';
 
 export interface Target {
   readonly address: string;
@@ -23,13 +23,19 @@ export interface Connection {
   close(): Promise<void>;
 }
 
+/** The kernel answers a ping, so this holds on slow machines too. */
+const PING_SILENCE_MS = 1000;
+/** At least; programs answer here, and they get twice the time that the client took to start. */
 const SILENCE_MS = 400;
 
 /** Whether one echo request is answered. */
 export function canPing(
   from: Host,
   address: string,
-  { sourceAddress, timeoutMs = SILENCE_MS }: { sourceAddress?: string; timeoutMs?: number } = {},
+  {
+    sourceAddress,
+    timeoutMs = PING_SILENCE_MS,
+  }: { sourceAddress?: string; timeoutMs?: number } = {},
 ): boolean {
   const source = sourceAddress === undefined ? [] : ['-I', sourceAddress];
   const wait = ['-c', '1', '-W', String(timeoutMs / 1000)];
@@ -55,30 +61,33 @@ export async function canConnect(from: Host, target: Target): Promise<boolean> {
 }
 
 export async function openConnection(from: Host, target: Target): Promise<Connection> {
-  const connection = await tryToOpen(from, { timeoutMs: 3000, ...target });
+  const connection = await tryToOpen(from, { timeoutMs: PATIENCE_MS, ...target });
   if (connection === undefined) throw new Error(`${named(from, target)}: no answer`);
   return connection;
 }
 
 async function tryToOpen(from: Host, target: Target): Promise<Connection | undefined> {
-  const { address, port, sourceAddress, timeoutMs = SILENCE_MS } = target;
+  const { address, port, sourceAddress } = target;
   const source = sourceAddress === undefined ? [] : [sourceAddress];
+  const beganMs = performance.now();
   const client = startEcho(from, ['connect', address, String(port), ...source]);
   const lines = linesOf(client);
   await eventually(`${named(from, target)} to begin`, () => lines.includes('connecting'));
+  const silenceMs = Math.max(SILENCE_MS, 2 * (performance.now() - beganMs));
+  const { timeoutMs = silenceMs } = target;
   await eventually('an answer', () => lines[1], { timeoutMs }).catch(() => undefined);
-  if (lines[1] === 'connected') return connectionOver(client, lines);
+  if (lines[1] === 'connected') return connectionOver(client, lines, silenceMs);
   await closeEcho(client);
   if (lines[1] === undefined || lines[1] === 'failed ETIMEDOUT') return undefined;
   throw new Error(`${named(from, target)}: ${lines[1]}`);
 }
 
-function connectionOver(client: ChildProcess, lines: string[]): Connection {
+function connectionOver(client: ChildProcess, lines: string[], silenceMs: number): Connection {
   // The server may have cut the connection; then nothing comes back.
   client.stdin?.on('error', () => undefined);
   let sent = 0;
   return {
-    exchange: async (text, { timeoutMs = SILENCE_MS } = {}) => {
+    exchange: async (text, { timeoutMs = silenceMs } = {}) => {
       // Numbered, since an earlier text may still be on its way.
       const line = `${++sent} ${text}`;
       client.stdin?.write(`${line}\n`);

@@ -2,6 +2,9 @@
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 
+/** For what is sure to come, on a machine of any speed. Less is given only where nothing may come. */
+export const PATIENCE_MS = 10 * 60_000;
+
 type Falsy = false | 0 | '' | null | undefined;
 
 export interface WaitOptions {
@@ -13,7 +16,7 @@ export interface WaitOptions {
 export async function eventually<T>(
   what: string,
   ask: () => T | Promise<T>,
-  { timeoutMs = 10_000, intervalMs = 10 }: WaitOptions = {},
+  { timeoutMs = PATIENCE_MS, intervalMs = 10 }: WaitOptions = {},
 ): Promise<Exclude<T, Falsy>> {
   const deadline = performance.now() + timeoutMs;
   for (;;) {

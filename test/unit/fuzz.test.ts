@@ -7,10 +7,11 @@ import { checkAddress, checkLines, checkRequest, Finding } from '../fuzz/oracle.
 import { Session } from '../fuzz/session.ts';
 import { TARGETS, type Target } from '../fuzz/targets.ts';
 import { readMessage } from '../../src/wazuh/message.ts';
+import { effort } from '../support/effort.ts';
 
 const CORPUS = join(__dirname, '../fuzz/corpus');
 const SEED = 20_240_507;
-const INPUTS = 6000;
+const INPUTS = effort(600);
 const BUSY_MS = 60;
 
 /** Without a bound on the time: on a busy machine that says nothing of us. `npm run fuzz` has one. */

@@ -12,6 +12,7 @@ import { createBackend, type BackendName } from '../../../src/firewall/select.ts
 import { createFirewall } from '../../../src/firewall/apply.ts';
 import { createSwitchableFirewall } from '../../../src/firewall/switch.ts';
 import { addressOf, holdRequest, Workshop } from '../support/workshop.ts';
+import { effort } from '../../support/effort.ts';
 
 /** One inside the other, neighbours, and both families. */
 const ADDRESSES = [
@@ -229,6 +230,6 @@ test('after any of it, kernel, books and log agree', () => {
         random.host.close();
       }
     }),
-    { numRuns: 25 },
+    { numRuns: effort(10) },
   );
-}, 60_000);
+});

@@ -5,6 +5,7 @@ import { contains, makeAddress, withPrefix, type Address } from '../../../src/mo
 import { createIptables } from '../../../src/firewall/iptables/plan.ts';
 import { findVerdict, type Verdict } from '../../../src/firewall/verdict.ts';
 import { addressOf } from '../support/workshop.ts';
+import { effort } from '../../support/effort.ts';
 
 const backend = createIptables({
   variant: 'auto',
@@ -80,7 +81,7 @@ test('of one address is what becomes of its packets', () => {
       const kind = decision === 'ACCEPT' ? 'accepted' : 'dropped';
       expect(verdict(address, print(chains), policy)).toMatchObject({ kind, partly: [] });
     }),
-    { numRuns: 1000 },
+    { numRuns: effort(100) },
   );
 });
 

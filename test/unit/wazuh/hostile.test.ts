@@ -6,8 +6,9 @@ import { readMessage } from '../../../src/wazuh/message.ts';
 import { readArguments } from '../../../src/wazuh/execd-arguments.ts';
 import { chooseDoor } from '../../../src/wazuh/invocation.ts';
 import { checkAddress, checkRequest, theirText } from '../../fuzz/oracle.ts';
+import { effort } from '../../support/effort.ts';
 
-const RUNS = { numRuns: 400 };
+const RUNS = { numRuns: effort(100) };
 const OTHER = '198.51.100.99';
 
 /** What a log line may bring into a field. */

@@ -254,10 +254,7 @@ test.each(['ossec', 'wazuh'] as const)(
         kind === 'ossec' ? ossecLine(one, FORMAT, NOON_MS) : wazuhLines(one, null, FORMAT, NOON_MS),
       )
       .map((line) => line.trimEnd());
-    const beganMs = performance.now();
     expect(untoldIn(lines, list, FORMAT)).toEqual(list.slice(-3));
-    // Each with each would take minutes.
-    expect(performance.now() - beganMs).toBeLessThan(5000);
   },
 );
 
