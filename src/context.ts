@@ -150,6 +150,9 @@ export function createContext({
     });
   };
   const settings = once(() => readSettings(place.home, tools));
+  const protectedEntries = once(() => {
+    return collectProtected({ config, settings, store, run, warn, mayWait: interactive });
+  });
   return {
     ...tools,
     place,
@@ -159,14 +162,14 @@ export function createContext({
     deadline,
     settings,
     timeouts: once(() => readTimeouts(place.home, tools)),
-    protectedEntries: once(() => {
-      return collectProtected({ config, settings, store, warn, refreshNames: interactive });
-    }),
+    protectedEntries,
     firewall,
     isInstalled,
     planCuts: (addresses) => (config.firewall.killConnections ? planCut(addresses) : []),
     choice,
     lock: () => {
+      // Names are resolved before alerts have to wait for this lock.
+      if (interactive) protectedEntries();
       const trouble = takeLock(store, config, deadline);
       locked = trouble === null;
       // Whoever had the lock before may have moved everything meanwhile.

@@ -1,21 +1,22 @@
 // Collects who must never be blocked on this host, from every place that names them.
-import { parseNetwork, type Address } from '../model/address.ts';
-import { entriesFrom, universalEntries, type ProtectedEntry } from './protected.ts';
+import { CONFIG_FILE, LARGEST_FILE } from '../agent-files.ts';
 import type { Config } from '../config/config.ts';
+import { parseNetwork, type Address } from '../model/address.ts';
 import { describeError } from '../model/errors.ts';
 import { readRegularFile } from '../system/files.ts';
-import { lookUpHost } from '../system/hosts.ts';
-import { defaultGateways, ownAddresses, resolvers } from '../system/net.ts';
-import { run } from '../system/exec.ts';
-import type { Store } from '../state/store.ts';
-import type { AgentSettings } from '../wazuh/agent-config.ts';
-import { CONFIG_FILE, LARGEST_FILE, type FileReader } from '../agent-files.ts';
+import { ownAddresses, resolvers } from '../system/net.ts';
+import { findGateways } from './gateways.ts';
+import type { Inquiry } from './inquiry.ts';
+import { resolveNames } from './names.ts';
+import { cloudEntries, entriesFrom, universalEntries, type ProtectedEntry } from './protected.ts';
 
-export interface ProtectionSources extends FileReader {
+export interface ProtectionSources extends Inquiry {
   readonly config: Config;
-  readonly settings: () => AgentSettings;
-  /** Whether names whose addresses were found long ago are asked for again. */
-  readonly refreshNames: boolean;
+  /** What the agent's ossec.conf names. */
+  readonly settings: () => {
+    readonly managers: readonly string[];
+    readonly whiteList: readonly string[];
+  };
 }
 
 export function collectProtected(sources: ProtectionSources): ProtectedEntry[] {
@@ -24,7 +25,8 @@ export function collectProtected(sources: ProtectionSources): ProtectedEntry[] {
   return [
     ...universalEntries(),
     ...ownEntries(),
-    ...(protect.gateways ? gatewayEntries() : []),
+    ...cloudEntries(),
+    ...(protect.gateways ? gatewayEntries(sources) : []),
     ...(protect.resolvers ? resolvers().map((address) => entry(address, 'resolver')) : []),
     ...(protect.manager ? managerEntries(sources) : []),
     ...(protect.whiteList ? entriesFrom(settings().whiteList, 'white_list of ossec.conf') : []),
@@ -44,54 +46,23 @@ function ownEntries(): ProtectedEntry[] {
   });
 }
 
-function gatewayEntries(): ProtectedEntry[] {
-  return defaultGateways().map(({ address, interfaceName }) => {
+function gatewayEntries(sources: ProtectionSources): ProtectedEntry[] {
+  return findGateways(sources).map(({ address, interfaceName }) => {
     return entry(address, `default gateway (${interfaceName})`);
   });
 }
 
+export function managerReason(manager: string): string {
+  return `Wazuh manager ${manager}`;
+}
+
 function managerEntries(sources: ProtectionSources): ProtectedEntry[] {
-  return sources.settings().managers.flatMap((manager) => {
-    const literal = parseNetwork(manager);
-    const texts = literal === null ? addressesOf(manager, sources) : [manager];
-    return entriesFrom(texts, `Wazuh manager ${manager}`);
+  const { managers } = sources.settings();
+  const names = managers.filter((manager) => parseNetwork(manager) === null);
+  const addresses = resolveNames(names, sources);
+  return managers.flatMap((manager) => {
+    return entriesFrom(addresses.get(manager) ?? [manager], managerReason(manager));
   });
-}
-
-interface KnownName {
-  readonly addresses: readonly string[];
-  readonly atMs: number;
-}
-
-const REFRESH_AFTER_MS = 10 * 60_000;
-
-/** A name's addresses as last found: an alert must not wait for a resolver that is slow or under attack itself. */
-function addressesOf(
-  name: string,
-  { store, warn, refreshNames }: ProtectionSources,
-): readonly string[] {
-  const known = readKnown(store, name);
-  const old = known === null || Date.now() - known.atMs > REFRESH_AFTER_MS;
-  if (known !== null && !(old && refreshNames)) return known.addresses;
-  const found = findAddresses(name);
-  if (found === null)
-    warn(`the manager's name ${name} could not be resolved: it is not protected by name`);
-  const addresses = found ?? known?.addresses ?? [];
-  store.setMetadata(`host ${name}`, JSON.stringify({ addresses, atMs: Date.now() }));
-  return addresses;
-}
-
-function readKnown(store: Store, name: string): KnownName | null {
-  return store.metadataJson(`host ${name}`) as KnownName | null;
-}
-
-function findAddresses(name: string): string[] | null {
-  try {
-    return lookUpHost(name, run)?.map((address) => address.text) ?? null;
-  } catch {
-    // No getent on this host: the same as a name that nobody knows.
-    return null;
-  }
 }
 
 /** One address or network a line; blank lines and what follows `#` don't count. */

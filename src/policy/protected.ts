@@ -14,10 +14,18 @@ const NEVER_A_PEER: readonly (readonly [string, string])[] = [
   ['127.0.0.0/8', 'loopback'],
   ['224.0.0.0/4', 'multicast'],
   ['255.255.255.255', 'broadcast'],
+  ['240.0.0.0/4', 'reserved'],
   ['::', 'unspecified'],
   ['::1', 'loopback'],
   ['ff00::/8', 'multicast'],
 ];
+
+/** Where a virtual machine asks the cloud that it runs in for its credentials and keys. */
+const CLOUD_METADATA: readonly string[] = ['169.254.169.254', 'fd00:ec2::254'];
+
+export function cloudEntries(): ProtectedEntry[] {
+  return entriesFrom(CLOUD_METADATA, 'metadata service of a cloud');
+}
 
 /** Addresses that can't be an attacker's on any host. */
 export function universalEntries(): ProtectedEntry[] {

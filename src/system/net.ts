@@ -7,6 +7,7 @@ import {
   lastAddress,
   type Address,
 } from '../model/address.ts';
+import type { Command } from './exec.ts';
 import { readRegularFile } from './files.ts';
 
 const LARGEST_TABLE = 4 * 1024 * 1024;
@@ -18,8 +19,22 @@ export interface InterfaceAddress {
   readonly kind: 'own' | 'broadcast';
 }
 
-/** Every address of every interface, and the broadcast address of every IPv4 network that has one. */
+/**
+ * Every address of this host, and every IPv4 broadcast address. libuv lists the links that run, with their names; the
+ * kernel's tables have those of links without carrier, and local routes to whole networks, as well.
+ */
 export function ownAddresses(): InterfaceAddress[] {
+  const found = [
+    ...runningLinks(),
+    ...readFibTrie(readTable('/proc/net/fib_trie')),
+    ...readIfInet6(readTable('/proc/net/if_inet6')),
+    ...readLocalRoutes6(readTable('/proc/net/ipv6_route')),
+  ];
+  // In reverse, so that of each address the first, which has its interface, stays.
+  return [...new Map(found.toReversed().map((own) => [own.address.text, own])).values()].reverse();
+}
+
+function runningLinks(): InterfaceAddress[] {
   const found: InterfaceAddress[] = [];
   for (const [interfaceName, entries] of Object.entries(networkInterfaces())) {
     for (const { address, cidr } of entries ?? []) {
@@ -34,12 +49,64 @@ export function ownAddresses(): InterfaceAddress[] {
   return found;
 }
 
+/** A local route to more than this is no address: it takes everything to a transparent proxy. */
+const SHORTEST_LOCAL_PREFIX = 8;
+
+/**
+ * `/proc/net/fib_trie`: a line `|-- ADDRESS`, below it `/LENGTH SCOPE TYPE`, for each table. Other tables than main and
+ * local hold no addresses of ours.
+ */
+export function readFibTrie(trie: string): InterfaceAddress[] {
+  const found: InterfaceAddress[] = [];
+  let counts = false;
+  let text = '';
+  for (const line of trie.split('\n')) {
+    if (/^\S/.test(line)) counts = line === 'Main:' || line === 'Local:';
+    else if (line.includes('|-- ')) text = line.slice(line.indexOf('|-- ') + 4);
+    else if (counts) {
+      const [, length, type] = /^ *\/([0-9]+) \S+ (LOCAL|BROADCAST)\b/.exec(line) ?? [];
+      const address = length === undefined ? null : parseNetwork(`${text}/${length}`);
+      if (address === null || address.prefixLength < SHORTEST_LOCAL_PREFIX) continue;
+      const kind = type === 'LOCAL' ? 'own' : 'broadcast';
+      found.push({ address, interfaceName: 'local table', kind });
+    }
+  }
+  return found;
+}
+
+/** `/proc/net/if_inet6`: the address in hexadecimal comes first, its interface last. */
+export function readIfInet6(table: string): InterfaceAddress[] {
+  return table.split('\n').flatMap((line) => {
+    const columns = line.trim().split(/\s+/);
+    const [hex = '', , , , , interfaceName = ''] = columns;
+    if (!/^[0-9a-f]{32}$/i.test(hex)) return [];
+    return [{ address: makeAddress(6, BigInt(`0x${hex}`)), interfaceName, kind: 'own' }];
+  });
+}
+
+/** RTF_LOCAL of linux/ipv6_route.h. */
+const LOCAL_ROUTE = 0x80000000n;
+
+/** `/proc/net/ipv6_route` has the local routes of all tables. */
+export function readLocalRoutes6(table: string): InterfaceAddress[] {
+  return routes6(table).flatMap(({ destination, prefixLength, flags, interfaceName }) => {
+    if ((flags & LOCAL_ROUTE) === 0n || prefixLength < SHORTEST_LOCAL_PREFIX) return [];
+    return [{ address: makeAddress(6, destination, prefixLength), interfaceName, kind: 'own' }];
+  });
+}
+
 export interface Gateway {
   readonly address: Address;
   readonly interfaceName: string;
 }
 
-/** The next hops of all default routes. */
+/**
+ * A default route may come in pieces: VPN software writes 0.0.0.0/1 and 128.0.0.0/1 in the place of 0.0.0.0/0, and
+ * 2000::/3, or 2000::/4 and 3000::/4, is all of IPv6 that is in use.
+ */
+const LONGEST_DEFAULT_PREFIX = { 4: 1, 6: 4 } as const;
+
+/** The next hops of default routes: for IPv4 the first of each, in the main table only; nothing else is in /proc. */
 export function defaultGateways(): Gateway[] {
   return [
     ...readRoutes4(readTable('/proc/net/route')),
@@ -50,8 +117,9 @@ export function defaultGateways(): Gateway[] {
 /** `/proc/net/route`: addresses are hexadecimal in the host's byte order, which is little-endian wherever we run. */
 export function readRoutes4(table: string): Gateway[] {
   return table.split('\n').flatMap((line) => {
-    const [interfaceName = '', destination, gateway = '', , , , , mask] = line.split('\t');
-    if (destination !== '00000000' || mask !== '00000000') return [];
+    const [interfaceName = '', , gateway = '', , , , , mask] = line.split('\t');
+    // The masks of /0 and /1.
+    if (mask !== '00000000' && mask !== '00000080') return [];
     const value = gateway.match(/../g)?.reverse().join('') ?? '0';
     return gatewayFrom(4, value, interfaceName);
   });
@@ -59,17 +127,71 @@ export function readRoutes4(table: string): Gateway[] {
 
 /** `/proc/net/ipv6_route`: addresses are hexadecimal in network byte order. */
 export function readRoutes6(table: string): Gateway[] {
+  return routes6(table).flatMap(({ prefixLength, gateway, interfaceName }) => {
+    return prefixLength > LONGEST_DEFAULT_PREFIX[6] ? [] : gatewayFrom(6, gateway, interfaceName);
+  });
+}
+
+interface Route6 {
+  readonly destination: bigint;
+  readonly prefixLength: number;
+  readonly gateway: string;
+  readonly flags: bigint;
+  readonly interfaceName: string;
+}
+
+function routes6(table: string): Route6[] {
   return table.split('\n').flatMap((line) => {
     const columns = line.trim().split(/\s+/);
-    const [destination, prefixLength, , , gateway = '0'] = columns;
-    if (!/^0{32}$/.test(destination ?? '') || prefixLength !== '00') return [];
-    return gatewayFrom(6, gateway, columns[9] ?? '');
+    const [destination, prefixLength, , , gateway = '', , , , flags, interfaceName] = columns;
+    if (interfaceName === undefined || !/^[0-9a-f]{32}$/i.test(gateway)) return [];
+    return {
+      destination: BigInt(`0x${destination}`),
+      prefixLength: Number.parseInt(prefixLength ?? '', 16),
+      gateway,
+      flags: BigInt(`0x${flags}`),
+      interfaceName,
+    };
   });
 }
 
 function gatewayFrom(family: 4 | 6, hex: string, interfaceName: string): Gateway[] {
   const value = BigInt(`0x${hex}`);
   return value === 0n ? [] : [{ address: makeAddress(family, value), interfaceName }];
+}
+
+export const LIST_ROUTES: Command = {
+  program: 'ip',
+  args: ['-j', 'route', 'show', 'table', 'all'],
+  input: '',
+};
+
+/** A route, or a next hop of one, as ip(8) prints it with `-j`. */
+interface PrintedHop {
+  readonly dst?: unknown;
+  readonly dev?: unknown;
+  readonly gateway?: unknown;
+  /** A next hop of the other family. */
+  readonly via?: { readonly host?: unknown };
+  readonly nexthops?: unknown;
+}
+
+/** The next hops of all default routes, of every table, in what `LIST_ROUTES` printed. Throws at what is no such list. */
+export function readPrintedRoutes(json: string): Gateway[] {
+  const routes = JSON.parse(json) as readonly PrintedHop[];
+  return routes
+    .filter(({ dst }) => isDefault(String(dst)))
+    .flatMap((route) => [route, ...(Array.isArray(route.nexthops) ? route.nexthops : [])])
+    .flatMap(({ gateway, via, dev }: PrintedHop) => {
+      const address = parseAddress(String(gateway ?? via?.host));
+      return address === null ? [] : [{ address, interfaceName: String(dev) }];
+    });
+}
+
+function isDefault(destination: string): boolean {
+  if (destination === 'default') return true;
+  const network = parseNetwork(destination);
+  return network !== null && network.prefixLength <= LONGEST_DEFAULT_PREFIX[network.family];
 }
 
 /** Name servers of the resolver and, where systemd-resolved stands between, of its upstream. */

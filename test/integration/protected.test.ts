@@ -59,6 +59,8 @@ describe('through every door', () => {
     ['the rest of loopback', '127.8.9.10'],
     ['loopback of IPv6', '::1', '0:0:0:0:0:0:0:1'],
     ['loopback, mapped into IPv6', '127.0.0.1', '::ffff:127.0.0.1'],
+    ['the metadata service of a cloud', '169.254.169.254'],
+    ['a reserved address', '240.0.0.1'],
     ['no address at all', '0.0.0.0'],
     ['no address of IPv6', '::'],
     ['multicast', '224.0.0.1'],
@@ -86,7 +88,9 @@ describe('through every door', () => {
     ['one of a block of an allow file', '2001:db8:bbbb:1::'],
   ])(
     '%s is refused, each time with one line, and nothing is blocked',
-    async (_, canonical, written = canonical) => {
+    async (what, canonical, written = canonical) => {
+      // Alerts use what a run with time has found.
+      if (what.includes('by name')) victim.person(['expire']);
       const doors = {
         wazuh4: victim.startAdd(written),
         wazuh5: victim.startEnable(written),
@@ -112,6 +116,65 @@ describe('through every door', () => {
   });
 });
 
+describe('an address of this host that no running link has is refused', () => {
+  test.each<[string, string, string[][]]>([
+    [
+      'of a link that is down',
+      '192.0.2.33',
+      [
+        ['ip', 'link', 'add', 'idle0', 'type', 'dummy'],
+        ['ip', 'addr', 'add', '192.0.2.33/24', 'dev', 'idle0'],
+      ],
+    ],
+    [
+      'in a local network',
+      '198.18.0.9',
+      [['ip', 'route', 'add', 'local', '198.18.0.0/24', 'dev', 'lo']],
+    ],
+    [
+      'in a local network of IPv6',
+      '2001:db8:9::9',
+      [['ip', 'route', 'add', 'local', '2001:db8:9::/64', 'dev', 'lo']],
+    ],
+  ])('%s', (_, address, commands) => {
+    for (const command of commands) victim.host.must(command);
+    expect(victim.add(address).status).toBe(REFUSED);
+    expect(victim.person(['add', '--force', address]).status).toBe(REFUSED);
+  });
+});
+
+describe('a next hop that /proc does not show is refused once a run with time has seen it', () => {
+  test.each<[string, string, string[]]>([
+    [
+      'the second of a multipath route',
+      `${NEAR.ipv4}.22`,
+      [
+        'ip',
+        'route',
+        'add',
+        'default',
+        'metric',
+        '50',
+        'nexthop',
+        'via',
+        `${NEAR.ipv4}.21`,
+        'nexthop',
+        'via',
+        `${NEAR.ipv4}.22`,
+      ],
+    ],
+    [
+      'one of another table',
+      `${NEAR.ipv4}.23`,
+      ['ip', 'route', 'add', 'default', 'via', `${NEAR.ipv4}.23`, 'table', '100'],
+    ],
+  ])('%s', (_, hop, command) => {
+    victim.host.must(command);
+    victim.person(['expire']);
+    expect(victim.add(hop).status).toBe(REFUSED);
+  });
+});
+
 describe('the refusal names the reason', () => {
   test.each([
     ['127.0.0.1', 'loopback'],
@@ -123,6 +186,7 @@ describe('the refusal names the reason', () => {
     ['203.0.113.99', 'protect.allow'],
     ['203.0.113.80', '/etc/firewall-drop/allow'],
   ])('%s: %s', (address, reason) => {
+    // The person's run resolves the manager's name for the alert after it.
     expect(victim.person(['add', address]).stderr).toContain(reason);
     expect(victim.add(address).stderr).toContain(reason);
     expect(victim.troubles()).toContainEqual(expect.stringContaining(reason));
@@ -237,21 +301,29 @@ describe('what the configuration takes out of protection', () => {
 });
 
 describe('trouble with what names them', () => {
-  test('a manager’s name that nobody can resolve holds up the first alert only, and is said', () => {
-    victim.setOssecConf('<client><server><address>nowhere.example</address></server></client>');
-    const first = victim.add(FREE);
-    expect(first.status).toBe(0);
-    expect(victim.troubles().join('\n')).toContain('nowhere.example');
-    const second = victim.add('203.0.113.8');
-    expect(second.status).toBe(0);
+  test('an alert resolves no name of a manager, however many there are, and says which are unknown', () => {
+    const server = (name: string): string => `<server><address>${name}</address></server>`;
+    const names = Array.from({ length: 12 }, (_, index) => `nowhere${index}.example`);
+    victim.setOssecConf(`<client>${names.map(server).join('')}</client>`);
+    expect(victim.add(FREE).status).toBe(0);
+    expect(victim.troubles().join('\n')).toContain('nowhere11.example');
   });
 
   test('a manager’s address found once still protects when its name can’t be resolved any more', () => {
-    victim.add(FREE);
+    victim.person(['expire']);
     const hosts = victim.host.readFile('/etc/hosts');
     victim.host.writeFile('/etc/hosts', '127.0.0.1 localhost\n');
     expect(victim.add('192.0.2.10').status).toBe(REFUSED);
     victim.host.writeFile('/etc/hosts', hosts);
+  });
+
+  test('a manager’s name that could not be resolved is tried again by the next run with time', () => {
+    const hosts = victim.host.readFile('/etc/hosts');
+    victim.host.writeFile('/etc/hosts', '127.0.0.1 localhost\n');
+    expect(victim.add(FREE).status).toBe(0);
+    victim.host.writeFile('/etc/hosts', hosts);
+    victim.person(['expire']);
+    expect(victim.add('192.0.2.10').status).toBe(REFUSED);
   });
 
   test('an ossec.conf that breaks off protects as far as it goes', () => {

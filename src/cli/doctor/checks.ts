@@ -1,5 +1,5 @@
 // All checks, in the order in which they are told: what execd starts, what it writes to, what it works with.
-import { agent, agentFiles, arConf, configuration, responseLog } from './agent.ts';
+import { agent, agentFiles, arConf, configuration, manager, responseLog } from './agent.ts';
 import { boot, clock, order, outcomes, store, timer } from './books.ts';
 import type { Check } from './check.ts';
 import { executable, packageRecord } from './executable.ts';
@@ -9,6 +9,7 @@ export const CHECKS: readonly Check[] = [
   executable,
   packageRecord,
   agent,
+  manager,
   arConf,
   agentFiles,
   configuration,

@@ -18,6 +18,8 @@ describe('on no host can an attacker be', () => {
     ['224.0.0.1', 'multicast'],
     ['239.255.255.250', 'multicast'],
     ['255.255.255.255', 'broadcast'],
+    ['240.0.0.1', 'reserved'],
+    ['255.255.255.254', 'reserved'],
     ['::', 'unspecified'],
     ['::1', 'loopback'],
     ['0:0:0:0:0:0:0:1', 'loopback'],

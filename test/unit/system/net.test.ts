@@ -4,6 +4,10 @@ import { describe, expect, test } from '@jest/globals';
 import {
   defaultGateways,
   ownAddresses,
+  readFibTrie,
+  readIfInet6,
+  readLocalRoutes6,
+  readPrintedRoutes,
   readResolvers,
   readRoutes4,
   readRoutes6,
@@ -37,9 +41,18 @@ describe('/proc/net/route', () => {
       HEAD,
       route('eth0', '006433C6', '016433C6', '00FFFFFF'),
       route('tun0', '00000000', '00000000', '00000000'),
-      route('tun0', '00000000', '016433C6', '00000080'),
+      route('tun0', '00000000', '016433C6', '000000C0'),
     ].join('\n');
     expect(readRoutes4(table)).toEqual([]);
+  });
+
+  test('gives the next hop of a default route in two halves, as VPN software writes it', () => {
+    const table = [
+      HEAD,
+      route('tun0', '00000000', '016433C6', '00000080'),
+      route('tun0', '00000080', '026433C6', '00000080'),
+    ].join('\n');
+    expect(gateways(readRoutes4(table))).toEqual(['198.51.100.1 tun0', '198.51.100.2 tun0']);
   });
 });
 
@@ -58,6 +71,31 @@ describe('/proc/net/ipv6_route', () => {
     expect(gateways(readRoutes6(table))).toEqual(['fe80::1 eth0']);
   });
 
+  test.each([
+    [ZEROS, '01'],
+    [`8${ZEROS.slice(1)}`, '01'],
+    [`2${ZEROS.slice(1)}`, '03'],
+  ])('gives the next hop of a piece of the default route, %s/%s', (destination, length) => {
+    const table = route(destination, length, '20010db8000000000000000000000001', 'tun0');
+    expect(gateways(readRoutes6(table))).toEqual(['2001:db8::1 tun0']);
+  });
+
+  test('gives what is routed to this host itself, whole networks too', () => {
+    const local = (destination: string, length: string, flags: string): string =>
+      `${destination} ${length} ${ZEROS} 00 ${ZEROS} 00000000 00000002 00000000 ${flags} lo`;
+    const table = [
+      local('20010db8000000000000000000000007', '80', '80200001'),
+      local('20010db8000100000000000000000000', '40', '80200001'),
+      local('20010db8000200000000000000000000', '40', '00200001'),
+      // A transparent proxy takes everything, and is no address.
+      local(ZEROS, '00', '80200001'),
+    ].join('\n');
+    expect(readLocalRoutes6(table).map(({ address }) => address.text)).toEqual([
+      '2001:db8::7',
+      '2001:db8:1::/64',
+    ]);
+  });
+
   test('gives none of other routes, nor of unreachable ones', () => {
     const table = [
       route('20010db8000000000000000000000000', '20', '20010db8000000000000000000000001', 'eth0'),
@@ -65,6 +103,84 @@ describe('/proc/net/ipv6_route', () => {
       route(ZEROS, '60', '20010db8000000000000000000000001', 'eth0'),
     ].join('\n');
     expect(readRoutes6(table)).toEqual([]);
+  });
+});
+
+describe('/proc/net/fib_trie', () => {
+  const trie = (name: string, leaf: string, kind: string): string =>
+    `${name}:\n  +-- 0.0.0.0/0 3 0 5\n     |-- ${leaf}\n        ${kind}\n`;
+  const found = (text: string): string[] =>
+    readFibTrie(text).map(({ address, kind }) => `${address.text} ${kind}`);
+
+  test('gives own and broadcast addresses, of links without carrier too', () => {
+    const text =
+      trie('Main', '172.17.0.0', '/16 link UNICAST') +
+      trie('Local', '172.17.0.1', '/32 host LOCAL') +
+      trie('Local', '172.17.255.255', '/32 link BROADCAST');
+    expect(found(text)).toEqual(['172.17.0.1 own', '172.17.255.255 broadcast']);
+  });
+
+  test('gives networks that are local as a whole', () => {
+    expect(found(trie('Local', '192.0.2.0', '/24 host LOCAL'))).toEqual(['192.0.2.0/24 own']);
+  });
+
+  test('gives several kinds of one leaf', () => {
+    const text = trie('Local', '127.0.0.0', '/32 link BROADCAST\n        /8 host LOCAL');
+    expect(found(text)).toEqual(['127.0.0.0 broadcast', '127.0.0.0/8 own']);
+  });
+
+  test('gives nothing of other tables, which take everything to a transparent proxy', () => {
+    const proxy = trie('Id 100', '0.0.0.0', '/0 host LOCAL');
+    expect(found(proxy)).toEqual([]);
+    expect(found(proxy + trie('Local', '192.0.2.7', '/32 host LOCAL'))).toEqual(['192.0.2.7 own']);
+    expect(found(trie('Local', '0.0.0.0', '/0 host LOCAL'))).toEqual([]);
+  });
+});
+
+test('/proc/net/if_inet6 gives the addresses of every interface', () => {
+  const table =
+    '20010db8000000000000000000000007 04 40 00 80     eth0\n00000000000000000000000000000001 01 80 10 80       lo\n';
+  expect(gateways(readIfInet6(table))).toEqual(['2001:db8::7 eth0', '::1 lo']);
+});
+
+describe('ip route', () => {
+  const hops = (...routes: readonly unknown[]): string[] =>
+    gateways(readPrintedRoutes(JSON.stringify(routes)));
+
+  test('gives the next hop of a default route of any table', () => {
+    expect(
+      hops(
+        { dst: 'default', gateway: '192.0.2.1', dev: 'eth0', flags: [] },
+        { dst: 'default', gateway: '192.0.2.2', dev: 'eth1', table: '100', flags: [] },
+        { dst: 'default', gateway: 'fe80::1', dev: 'eth0', metric: 1024 },
+      ),
+    ).toEqual(['192.0.2.1 eth0', '192.0.2.2 eth1', 'fe80::1 eth0']);
+  });
+
+  test('gives all next hops of a multipath route', () => {
+    const nexthops = [
+      { gateway: '192.0.2.1', dev: 'eth0', weight: 1 },
+      { gateway: '192.0.2.2', dev: 'eth1', weight: 1 },
+    ];
+    expect(hops({ dst: 'default', nexthops })).toEqual(['192.0.2.1 eth0', '192.0.2.2 eth1']);
+  });
+
+  test('gives a next hop of the other family', () => {
+    const via = { family: 'inet6', host: 'fe80::1' };
+    expect(hops({ dst: 'default', via, dev: 'eth0' })).toEqual(['fe80::1 eth0']);
+  });
+
+  test('gives those of a default route in pieces, and none of other routes', () => {
+    expect(
+      hops(
+        { dst: '0.0.0.0/1', gateway: '192.0.2.1', dev: 'tun0' },
+        { dst: '128.0.0.0/1', gateway: '192.0.2.1', dev: 'tun0' },
+        { dst: '2000::/3', gateway: '2001:db8::1', dev: 'tun0' },
+        { dst: '203.0.113.0/24', gateway: '192.0.2.3', dev: 'eth0' },
+        { dst: '203.0.113.1', gateway: '192.0.2.3', dev: 'eth0' },
+        { type: 'unreachable', dst: 'default', dev: 'lo' },
+      ),
+    ).toEqual(['192.0.2.1 tun0', '192.0.2.1 tun0', '2001:db8::1 tun0']);
   });
 });
 

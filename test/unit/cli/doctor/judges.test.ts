@@ -6,11 +6,13 @@ import {
   judgeConfig,
   judgeFiles,
   judgeLog,
+  judgeManager,
   judgeTimeouts,
   versionOf,
   type AgentFacts,
   type FilesFacts,
   type LogFacts,
+  type ManagerFacts,
   type TimeoutFacts,
 } from '../../../../src/cli/doctor/agent.ts';
 import {
@@ -113,6 +115,30 @@ describe('the executable', () => {
     ['', ''],
   ])('its recorded sum in %j', (text, sum) => {
     expect(recordedSum(text)).toBe(sum);
+  });
+});
+
+describe('the manager', () => {
+  const GOOD: ManagerFacts = {
+    file: '/var/ossec/etc/ossec.conf',
+    isAgent: true,
+    isProtected: true,
+    managers: ['192.0.2.9', 'manager.example'],
+    unknown: [],
+  };
+
+  test.each<[string, Partial<ManagerFacts>, RegExp[]]>([
+    ['is protected', {}, [/^ok: 192\.0\.2\.9, manager\.example: never blocked$/]],
+    ['is a problem where none is found', { managers: [] }, [/^problem: .* names no manager/]],
+    [
+      'is a problem where its name has no address',
+      { unknown: ['manager.example'] },
+      [/^problem: no address is known of manager\.example/],
+    ],
+    ['is nobody on a manager', { isAgent: false, managers: [] }, []],
+    ['is not looked for where it may be blocked', { isProtected: false, managers: [] }, []],
+  ])('%s', (_, change, expected) => {
+    expectTold(judgeManager({ ...GOOD, ...change }), expected);
   });
 });
 

@@ -1,0 +1,89 @@
+// Addresses of managers that are known by name: asked for by runs that nobody waits for, and remembered for alerts.
+import { lookUpHost } from '../system/hosts.ts';
+import { deadlineIn, type Deadline } from '../system/wait.ts';
+import type { Inquiry } from './inquiry.ts';
+
+interface Answer {
+  /** The last good ones: a resolver that fails later takes nothing away. */
+  readonly addresses: readonly string[];
+  readonly askAgainMs: number;
+}
+
+type Answers = ReadonlyMap<string, Answer>;
+
+/** One value for all names, so that a name that is no longer configured is forgotten. */
+const METADATA = 'addresses of names';
+const MOST_NAMES = 32;
+const MOST_ADDRESSES = 64;
+const ONE_NAME_MS = 3000;
+const ALL_NAMES_MS = 10_000;
+const REFRESH_AFTER_MS = 10 * 60_000;
+/** Less than the timer's minute. */
+const RETRY_AFTER_MS = 30_000;
+
+/** The addresses of each name, as far as they are known. */
+export function resolveNames(
+  names: readonly string[],
+  inquiry: Inquiry,
+): ReadonlyMap<string, readonly string[]> {
+  const wanted = names.slice(0, MOST_NAMES);
+  if (names.length > wanted.length) {
+    inquiry.warn(`only the first ${MOST_NAMES} names of managers are resolved and protected`);
+  }
+  const known = readAnswers(inquiry);
+  const answers = inquiry.mayWait ? ask(wanted, known, inquiry) : known;
+  const found = new Map(wanted.map((name) => [name, answers.get(name)?.addresses ?? []]));
+  for (const [name, addresses] of found) {
+    if (addresses.length === 0) inquiry.warn(unknownName(name));
+  }
+  return found;
+}
+
+export function unknownName(name: string): string {
+  return `no address of the manager ${JSON.stringify(name)} is known, so it is not protected: check that the name resolves, and run firewall-drop expire`;
+}
+
+function readAnswers({ store }: Inquiry): Answers {
+  const known = store.metadataJson(METADATA);
+  return new Map(Array.isArray(known) ? (known as [string, Answer][]) : []);
+}
+
+/** Those that have waited longest come first, so that each has its turn within the time for all. */
+function ask(names: readonly string[], known: Answers, inquiry: Inquiry): Answers {
+  const nowMs = Date.now();
+  const deadline = deadlineIn(ALL_NAMES_MS);
+  const answers = new Map(names.map((name) => [name, known.get(name) ?? NEVER_ASKED]));
+  const due = [...answers].filter(([, { askAgainMs }]) => isDue(askAgainMs, nowMs));
+  due.sort(([, one], [, other]) => one.askAgainMs - other.askAgainMs);
+  for (const [name, { addresses }] of due) {
+    if (deadline.remainingMs() === 0) break;
+    const found = lookUp(name, deadline, inquiry);
+    if (found === null && addresses.length > 0) {
+      inquiry.warn(`the manager's name ${name} could not be resolved: its last addresses count`);
+    }
+    answers.set(name, {
+      addresses: found ?? addresses,
+      askAgainMs: nowMs + (found === null ? RETRY_AFTER_MS : REFRESH_AFTER_MS),
+    });
+  }
+  inquiry.store.setMetadata(METADATA, JSON.stringify([...answers]));
+  return answers;
+}
+
+const NEVER_ASKED: Answer = { addresses: [], askAgainMs: 0 };
+
+/** A time further ahead than any that is set here was noted by a clock that has been set back since. */
+function isDue(askAgainMs: number, nowMs: number): boolean {
+  return askAgainMs <= nowMs || askAgainMs > nowMs + REFRESH_AFTER_MS;
+}
+
+function lookUp(name: string, deadline: Deadline, { run }: Inquiry): string[] | null {
+  try {
+    const found = lookUpHost(name, Math.min(ONE_NAME_MS, deadline.remainingMs()), run);
+    if (found === null || found.length === 0) return null;
+    return found.slice(0, MOST_ADDRESSES).map(({ text }) => text);
+  } catch {
+    // No getent on this host: the same as a name that nobody knows.
+    return null;
+  }
+}
