@@ -1,8 +1,9 @@
 // All checks, in the order in which they are told: what execd starts, what it writes to, what it works with.
-import { agent, agentFiles, arConf, configuration, manager, responseLog } from './agent.ts';
+import { agent, agentFiles, arConf, configuration, responseLog } from './agent.ts';
 import { boot, clock, order, outcomes, store, timer } from './books.ts';
 import type { Check } from './check.ts';
 import { executable, packageRecord } from './executable.ts';
+import { manager } from './manager.ts';
 import { connections, kernel, neighbours, programs, savedRules, variants } from './firewall.ts';
 
 export const CHECKS: readonly Check[] = [

@@ -6,13 +6,11 @@ import {
   judgeConfig,
   judgeFiles,
   judgeLog,
-  judgeManager,
   judgeTimeouts,
   versionOf,
   type AgentFacts,
   type FilesFacts,
   type LogFacts,
-  type ManagerFacts,
   type TimeoutFacts,
 } from '../../../../src/cli/doctor/agent.ts';
 import {
@@ -44,6 +42,7 @@ import {
   type NeighbourFacts,
   type VariantFacts,
 } from '../../../../src/cli/doctor/firewall.ts';
+import { judgeManager, type ManagerFacts } from '../../../../src/cli/doctor/manager.ts';
 import type { HistoryRecord } from '../../../../src/state/store.ts';
 
 const NOON_MS = Date.UTC(2026, 4, 7, 12);
