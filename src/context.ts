@@ -25,9 +25,9 @@ import { LARGEST_ZONE_FILE, readHostZone } from './system/zone.ts';
 import { releaseWriterLock, takeWriterLock } from './state/lock.ts';
 import { Store } from './state/store.ts';
 import type { AgentSettings, ConfiguredTimeout } from './wazuh/agent-config.ts';
-import { LogAnnouncer } from './wazuh/announcer.ts';
 import type { Place } from './wazuh/home.ts';
-import type { LogFormat } from './wazuh/response-log.ts';
+import type { LogFormat } from './wazuh/response-lines.ts';
+import { ResponseLogFile } from './wazuh/response-log.ts';
 import { readConfig, readSettings, readTimeouts } from './agent-files.ts';
 import { collectProtected } from './policy/collect.ts';
 
@@ -53,7 +53,7 @@ export interface Context extends Tools {
   readonly place: Place;
   readonly config: Config;
   readonly diagnostics: Diagnostics;
-  readonly responseLog: LogAnnouncer;
+  readonly responseLog: ResponseLogFile;
   readonly deadline: Deadline;
   /** From ar.conf of the agent in whose home we are. */
   timeouts(): readonly ConfiguredTimeout[];
@@ -102,7 +102,7 @@ export function createContext({
   // The time that start-up took is execd's time as well; a person's process may be old and open its second context.
   const spentSeconds = interactive ? 0 : process.uptime();
   const deadline = deadlineIn((totalSeconds - spentSeconds) * 1000);
-  const responseLog = new LogAnnouncer({
+  const responseLog = new ResponseLogFile({
     home: place.home,
     format: once(() => logFormat(place, config)),
     now: Date.now,
@@ -254,11 +254,12 @@ function openFirewall(
   });
 }
 
-function logFormat({ home, name }: Place, { log }: Config): LogFormat {
+function logFormat({ home, name }: Place, { log, alert }: Config): LogFormat {
   return {
     kind: log.format,
     home,
     name,
+    addressFields: alert.addressFields,
     programName: log.programName ?? (name.endsWith('.sh') ? name : `${name}.sh`),
     zone: readHostZone({
       tz: process.env['TZ'],

@@ -6,8 +6,7 @@ import type * as CommandLine from './cli/main.ts';
 import { complain, exitStatusOf } from './failure.ts';
 import { describeError } from './model/errors.ts';
 import { createContext } from './context.ts';
-import { readLinesFromStdin, writeInTime } from './system/stdin.ts';
-import type { Deadline } from './system/wait.ts';
+import { readLinesFromStdin, writeToStdout } from './system/stdin.ts';
 import { chooseDoor } from './wazuh/invocation.ts';
 import { findPlace } from './wazuh/home.ts';
 import { LONGEST_LINE, respondToArguments, respondToMessage } from './wazuh/respond.ts';
@@ -33,7 +32,8 @@ function main(): number | Promise<number> {
   const context = createContext({ place, interactive: false, onTrouble });
   try {
     if (door === 'ossec') respondToArguments(context, args);
-    else respondToMessage(context, { reader: readLinesFromStdin(LONGEST_LINE), write: writeOut });
+    else
+      respondToMessage(context, { reader: readLinesFromStdin(LONGEST_LINE), write: writeToStdout });
     return 0;
   } catch (error) {
     context.diagnostics.error(describeError(error));
@@ -52,10 +52,6 @@ function isTerminal(descriptor: number): boolean {
   if (!fstatSync(descriptor).isCharacterDevice()) return false;
   const { isatty } = require('node:tty') as typeof Tty;
   return isatty(descriptor);
-}
-
-function writeOut(text: string, deadline: Deadline): void {
-  writeInTime(1, text, deadline);
 }
 
 function run(): number | Promise<number> {

@@ -1,5 +1,13 @@
-// Lines from standard input, and text to pipes, without an event loop and without ever waiting past a deadline.
-import { closeSync, constants, fstatSync, openSync, readSync, writeSync } from 'node:fs';
+// Reads lines from standard input and writes text to pipes, without an event loop and without waiting past a deadline.
+import {
+  closeSync,
+  constants,
+  fstatSync,
+  openSync,
+  readFileSync,
+  readSync,
+  writeSync,
+} from 'node:fs';
 import { isErrno } from './files.ts';
 import { sleep, type Deadline } from './wait.ts';
 
@@ -9,6 +17,8 @@ export interface LineReader {
    * a whole line came, or the deadline passed. Throws when the line is longer than the reader allows.
    */
   readLine(deadline: Deadline): Buffer | null;
+  /** What was read and is no whole line. */
+  rest(): Buffer;
 }
 
 const NEWLINE = 10;
@@ -39,6 +49,7 @@ export function readLinesFromStdin(longestLine: number): LineReader {
         buffered = Buffer.concat([buffered, chunk]);
       }
     },
+    rest: () => buffered,
   };
 }
 
@@ -56,6 +67,25 @@ function openNonBlocking(): number {
     process.stdin.pause();
     return 0;
   }
+}
+
+/** Writes all of `text` to standard output. Throws as `writeInTime` does, and where standard output is closed. */
+export function writeToStdout(text: string, deadline: Deadline): void {
+  if (isSubstitute(1)) throw new Error('standard output is closed');
+  writeInTime(1, text, deadline);
+}
+
+/** The device number of /dev/null, 1:3. */
+const NULL_DEVICE = 0x103;
+const ACCESS_MODE = 3;
+
+/** The runtime opens /dev/null, for reading and writing, in place of a standard descriptor that is closed. */
+function isSubstitute(descriptor: number): boolean {
+  const stats = fstatSync(descriptor);
+  if (!stats.isCharacterDevice() || stats.rdev !== NULL_DEVICE) return false;
+  const status = readFileSync(`/proc/self/fdinfo/${descriptor}`, 'latin1');
+  const flags = Number.parseInt(/^flags:\s*(\d+)/m.exec(status)?.[1] ?? '', 8);
+  return (flags & ACCESS_MODE) === constants.O_RDWR;
 }
 
 /** Writes all of `text`. Throws what the system says, or that nobody took it in time. */
@@ -88,7 +118,7 @@ function writeAll(descriptor: number, bytes: Buffer, deadline: Deadline): void {
     } catch (error) {
       if (!isErrno(error, 'EAGAIN')) throw error;
       const remaining = deadline.remainingMs();
-      if (remaining === 0) throw new Error('nobody takes what is written', { cause: error });
+      if (remaining === 0) throw new Error('nobody reads what is written', { cause: error });
       sleep(Math.min(LONGEST_PAUSE_MS, remaining));
     }
   }

@@ -1,26 +1,25 @@
-// The key exchange: execd learns which address this is about, and says whether it already has it on its list.
+// The key exchange: tells execd which address an alert is about, and reads whether execd already has it on its list.
 import type { Address } from '../model/address.ts';
-import { AppError } from '../model/errors.ts';
 import type { LineReader } from '../system/stdin.ts';
 import type { Deadline } from '../system/wait.ts';
-import { at, parseJson, type Json } from './json.ts';
+import { at, isObject, parseJson, type Json } from './json.ts';
+import { ProtocolError, type WazuhProblem } from './protocol-error.ts';
 
-/** What execd answered. */
 export interface Answer {
   readonly command: 'continue' | 'abort';
-  /** The whole answer, for the log format that repeats it. */
-  readonly spoken: Json;
+  /** The line as received. */
+  readonly text: string;
 }
 
-export interface HandshakeStreams {
-  readonly reader: LineReader;
+export interface ExchangeStreams {
+  readonly reader: Pick<LineReader, 'readLine'>;
   /** Writes to execd at once and whole, or throws at the deadline. */
   readonly write: (text: string, deadline: Deadline) => void;
   readonly deadline: Deadline;
 }
 
 /** The line that execd reads in one go; canonical text, so that one address in two notations is one key. */
-export function keyMessage(programName: string, address: Address): string {
+export function keyMessageFor(programName: string, address: Address): string {
   return JSON.stringify({
     version: 1,
     origin: { name: programName, module: 'active-response' },
@@ -29,37 +28,46 @@ export function keyMessage(programName: string, address: Address): string {
   });
 }
 
-/** Throws `HANDSHAKE` when execd is gone, silent until the deadline, or says anything but continue or abort. */
-export function exchangeKeys(keyLine: string, streams: HandshakeStreams): Answer {
+/** Throws `HANDSHAKE` when execd is gone, silent until the deadline, or answers anything but continue or abort. */
+export function exchangeKeys(keyMessage: string, streams: ExchangeStreams): Answer {
   try {
-    streams.write(`${keyLine}\n`, streams.deadline);
+    streams.write(`${keyMessage}\n`, streams.deadline);
   } catch (error) {
-    throw new AppError('HANDSHAKE', 'execd does not take the keys', error);
+    throw failed('Cannot read input from stdin', 'the keys could not be sent to execd', error);
   }
-  return readAnswer(readAnswerLine(streams));
+  const text = readAnswerLine(streams).toString('utf8');
+  return { command: readCommand(text), text };
 }
 
-function readAnswerLine({ reader, deadline }: HandshakeStreams): Buffer {
+function failed(problem: WazuhProblem, message: string, cause?: unknown): ProtocolError {
+  return new ProtocolError('HANDSHAKE', problem, message, cause);
+}
+
+function readAnswerLine({ reader, deadline }: ExchangeStreams): Buffer {
   let line: Buffer | null;
   try {
     line = reader.readLine(deadline);
   } catch (error) {
-    throw new AppError('HANDSHAKE', 'the answer of execd could not be read', error);
+    throw failed('Invalid input format', 'the answer of execd could not be read', error);
   }
   if (line !== null) return line;
-  const why =
-    deadline.remainingMs() === 0 ? 'did not answer in time' : 'went away without an answer';
-  throw new AppError('HANDSHAKE', `execd ${why}: nothing was blocked`);
+  const why = deadline.remainingMs() === 0 ? 'did not answer in time' : 'exited without an answer';
+  throw failed('Cannot read input from stdin', `execd ${why}: nothing was blocked`);
 }
 
-function readAnswer(line: Buffer): Answer {
-  let spoken: Json;
+function readCommand(text: string): Answer['command'] {
+  let answer: Json;
   try {
-    spoken = parseJson(line.toString('utf8'));
+    answer = parseJson(text);
   } catch (error) {
-    throw new AppError('HANDSHAKE', 'the answer of execd is not JSON', error);
+    throw failed('Invalid input format', 'the answer of execd is not JSON', error);
   }
-  const command = at(spoken, 'command');
-  if (command === 'continue' || command === 'abort') return { command, spoken };
-  throw new AppError('HANDSHAKE', 'the answer of execd is neither continue nor abort');
+  if (!isObject(answer))
+    throw failed('Invalid input format', 'the answer of execd is no JSON object');
+  const command = at(answer, 'command');
+  if (command === 'continue' || command === 'abort') return command;
+  throw failed(
+    typeof command === 'string' ? "Invalid value of 'command'" : "Cannot read 'command' from json",
+    'the answer of execd is neither continue nor abort',
+  );
 }

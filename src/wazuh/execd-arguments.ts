@@ -1,4 +1,4 @@
-// The argument list of ossec-execd, and of wazuh-execd before 4.2 → Request. Pure.
+// Parses the arguments of ossec-execd, and of wazuh-execd before 4.2, into a Request. Pure.
 import { parseAddress } from '../model/address.ts';
 import { AppError } from '../model/errors.ts';
 import { readAlertId, readRuleId, type Request } from './request.ts';
@@ -15,11 +15,11 @@ export function readArguments(args: readonly string[]): Request {
     action: action === 'add' ? 'block' : 'unblock',
     address,
     addressTrouble: address === null ? 'the third argument is not a literal address' : '',
+    addressProblem: "Cannot read 'srcip' from data",
     source: { address, field: 'the third argument', passedOver: [] },
     alertId: readAlertId(alertId),
     ruleId: readRuleId(ruleId),
     timeoutSeconds: undefined,
     reason: '',
-    message: null,
   };
 }

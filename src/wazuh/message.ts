@@ -1,6 +1,6 @@
-// One JSON line of wazuh-execd → Request, for Wazuh 4.2+ and Wazuh 5 alike. Pure.
-import { AppError } from '../model/errors.ts';
+// Parses one JSON line of wazuh-execd, of Wazuh 4.2 and later and of Wazuh 5, into a Request. Pure.
 import { at, isObject, parseJson, textAt, type Json, type JsonObject } from './json.ts';
+import { ProtocolError, type WazuhProblem } from './protocol-error.ts';
 import { readAlertId, readReason, readRuleId, type Request } from './request.ts';
 import { describeMissing, findSource } from './source.ts';
 
@@ -8,16 +8,20 @@ const WAZUH5_FIELDS = ['source.ip'];
 /** Longer than any timeout that means anything, and far from where arithmetic on milliseconds loses precision. */
 const LONGEST_TIMEOUT_SECONDS = 2 ** 31;
 
-/** Throws `BAD_DATA` when the line is not a message of either dialect; a missing address is told in the request. */
+/** Throws `BAD_DATA` when the line is not a message of either dialect. A missing address is for the caller to refuse. */
 export function readMessage(line: Buffer, addressFields: readonly string[]): Request {
-  if (line.includes(0)) throw new AppError('BAD_DATA', 'the message has a NUL byte inside');
+  if (line.includes(0)) throw refused('Invalid input format', 'the message has a NUL byte inside');
   const message = parse(line.toString('utf8'));
   if (isObject(at(message, 'wazuh'))) return readWazuh5(message);
   if (isObject(at(message, 'parameters'))) return readWazuh4(message, addressFields);
-  throw new AppError(
-    'BAD_DATA',
+  throw refused(
+    'Invalid input format',
     'the message has neither `parameters` (Wazuh 4) nor `wazuh` (Wazuh 5)',
   );
+}
+
+function refused(problem: WazuhProblem, message: string, cause?: unknown): ProtocolError {
+  return new ProtocolError('BAD_DATA', problem, message, cause);
 }
 
 function parse(text: string): JsonObject {
@@ -25,26 +29,28 @@ function parse(text: string): JsonObject {
   try {
     value = parseJson(text);
   } catch (error) {
-    throw new AppError('BAD_DATA', 'the message is not JSON', error);
+    throw refused('Invalid input format', 'the message is not JSON', error);
   }
   if (isObject(value)) return value;
-  throw new AppError('BAD_DATA', 'the message is not a JSON object');
+  throw refused('Invalid input format', 'the message is not a JSON object');
 }
 
 function readWazuh4(message: JsonObject, fields: readonly string[]): Request {
   const alert = at(message, 'parameters', 'alert');
   const source = findSource(alert, fields);
+  // Wazuh's own program wants a version first; an address is reason enough for us to do what is asked.
+  const isVersioned = typeof at(message, 'version') === 'number';
   return {
     dialect: 'wazuh4',
     action: readAction(message, 'add', 'delete'),
     address: source.address,
     addressTrouble: describeMissing(source, fields),
+    addressProblem: isVersioned ? "Cannot read 'srcip' from data" : 'Invalid input format',
     source,
     alertId: readAlertId(textAt(alert, 'id')),
     ruleId: readRuleId(textAt(alert, 'rule', 'id')),
     timeoutSeconds: undefined,
     reason: readReason(textAt(alert, 'rule', 'description')),
-    message,
   };
 }
 
@@ -55,12 +61,12 @@ function readWazuh5(message: JsonObject): Request {
     action: readAction(message, 'enable', 'disable'),
     address: source.address,
     addressTrouble: describeMissing(source, WAZUH5_FIELDS),
+    addressProblem: "Cannot read 'source.ip' from data",
     source,
     alertId: null,
     ruleId: null,
     timeoutSeconds: readTimeout(message),
     reason: readReason(textAt(message, 'wazuh', 'rule', 'title')),
-    message,
   };
 }
 
@@ -68,7 +74,10 @@ function readAction(message: JsonObject, block: string, unblock: string): Reques
   const command = at(message, 'command');
   if (command === block) return 'block';
   if (command === unblock) return 'unblock';
-  throw new AppError('BAD_DATA', `the message's \`command\` is neither ${block} nor ${unblock}`);
+  throw refused(
+    typeof command === 'string' ? "Invalid value of 'command'" : "Cannot read 'command' from json",
+    `the message's \`command\` is neither ${block} nor ${unblock}`,
+  );
 }
 
 /** A stateless response is never disabled, so it has no deadline; neither has one whose timeout is 0 or not a number. */

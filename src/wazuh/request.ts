@@ -1,7 +1,7 @@
-// What Wazuh asks of us, whichever dialect it spoke.
+// What execd asks for, in one form for all of its dialects.
 import type { Address } from '../model/address.ts';
 import { printable } from '../system/printable.ts';
-import type { Json } from './json.ts';
+import type { WazuhProblem } from './protocol-error.ts';
 import type { Source } from './source.ts';
 
 export type Dialect = 'wazuh4' | 'wazuh5' | 'ossec';
@@ -9,9 +9,12 @@ export type Dialect = 'wazuh4' | 'wazuh5' | 'ossec';
 export interface Request {
   readonly dialect: Dialect;
   readonly action: 'block' | 'unblock';
-  /** Null when nothing that may hold it held a literal address; `addressTrouble` says so in words. */
+  /** Null when no field that may hold it holds a literal address. */
   readonly address: Address | null;
+  /** Why there is no address, for people; empty when there is one. */
   readonly addressTrouble: string;
+  /** The same in the words of Wazuh's own program. */
+  readonly addressProblem: WazuhProblem;
   /** Where in the message the address stood, and what was passed over on the way to it. */
   readonly source: Source;
   /** The alert's id where it has the shape that rules decode, otherwise null. */
@@ -21,8 +24,6 @@ export interface Request {
   readonly timeoutSeconds: number | null | undefined;
   /** What the rule is about, for people; printable and short. */
   readonly reason: string;
-  /** The message as read, for the log format that repeats it; null where there was none. */
-  readonly message: Json;
 }
 
 const ALERT_ID = /^[0-9]{1,20}\.[0-9]{1,20}$/;

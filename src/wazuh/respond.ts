@@ -1,71 +1,88 @@
-// Answers execd: reads what it asks, exchanges keys where it expects that, does it, and tells the log.
+// Does what execd asks: refuses protected addresses, exchanges keys where execd expects that, then blocks or unblocks.
 import { block, ensureBlocked } from '../bans/block.ts';
-import { alertRefAt, type HoldRequest, type AlertRef } from '../model/ban.ts';
-import type { Address } from '../model/address.ts';
-import { describeProtection, findProtection, type ProtectedEntry } from '../policy/protected.ts';
 import type { Tools } from '../bans/tools.ts';
 import { unblock } from '../bans/unblock.ts';
+import type { Context } from '../context.ts';
+import type { Address } from '../model/address.ts';
+import { alertRefAt, type AlertRef, type HoldRequest, type Outcome } from '../model/ban.ts';
 import { AppError } from '../model/errors.ts';
+import { describeProtection, findProtection } from '../policy/protected.ts';
 import type { LineReader } from '../system/stdin.ts';
 import { deadlineIn, type Deadline } from '../system/wait.ts';
-import { longestTimeout, type AgentSettings, type ConfiguredTimeout } from './agent-config.ts';
-import type { LogAnnouncer } from './announcer.ts';
+import { longestTimeout } from './agent-config.ts';
+import { exchangeKeys, keyMessageFor, type ExchangeStreams } from './check-keys.ts';
 import { readArguments } from './execd-arguments.ts';
-import { exchangeKeys, keyMessage, type Answer } from './check-keys.ts';
 import { readMessage } from './message.ts';
+import { problemOf, ProtocolError } from './protocol-error.ts';
 import type { Request } from './request.ts';
+import type { Exchange } from './response-lines.ts';
 
 /** A message is at most 65,535 bytes; an answer repeats it. */
 export const LONGEST_LINE = 256 * 1024;
 
-/** What answering needs of the context. */
-export interface Respondent extends Tools {
-  readonly responseLog: LogAnnouncer;
-  readonly place: { readonly name: string };
-  readonly config: {
-    readonly alert: { readonly addressFields: readonly string[] };
-    readonly limits: { readonly graceSeconds: number };
-  };
-  readonly deadline: Deadline;
-  timeouts(): readonly ConfiguredTimeout[];
-  settings(): AgentSettings;
-  protectedEntries(): readonly ProtectedEntry[];
-  lock(): AppError | null;
-  settle(): void;
-  expire(): void;
-}
+export type AlertContext = Tools &
+  Pick<Context, 'responseLog' | 'protectedEntries' | 'lock' | 'settle' | 'expire'> &
+  Pick<Context, 'deadline'> &
+  TimeoutContext;
+
+type TimeoutContext = Pick<Context, 'place' | 'timeouts' | 'settings'> & {
+  readonly config: Pick<Context['config'], 'alert' | 'limits'>;
+};
 
 export interface Streams {
   readonly reader: LineReader;
   readonly write: (text: string, deadline: Deadline) => void;
 }
 
-/** Wazuh's door. Throws an AppError when the kernel is not as asked; returns when it is. */
-export function respondToMessage(context: Respondent, { reader, write }: Streams): void {
-  // Half of the time is for execd to speak, so that the other half is left to tell the kernel.
+/** A request that names an address. */
+interface Alert {
+  readonly request: Request;
+  readonly address: Address;
+  readonly alertRef: AlertRef;
+  /** Null where execd gave arguments in place of a message. */
+  readonly exchange: Exchange | null;
+}
+
+/** Wazuh. Throws an AppError when the kernel is not as asked; returns when it is. */
+export function respondToMessage(context: AlertContext, { reader, write }: Streams): void {
+  // Half of the time is for execd to write, so that the other half is left for the firewall.
   const deadline = deadlineIn(context.deadline.remainingMs() / 2);
-  const request = readOrRefuse(context, () => {
-    return readMessage(readFirstLine(reader, deadline), context.config.alert.addressFields);
-  });
-  const keyLineOf = (address: Address): string => keyMessage(context.place.name, address);
-  carryOut(request, context, {
-    keyLineOf,
-    exchange: (address) => exchangeKeys(keyLineOf(address), { reader, write, deadline }),
-  });
+  const alert = readAlert(context, reader, deadline);
+  if (alert.request.action === 'unblock') unblockFor(alert, context);
+  else {
+    refuseProtected(alert, context);
+    blockFor(withKeys(alert, context, { reader, write, deadline }), context);
+  }
+  context.expire();
 }
 
-/** OSSEC's door: no key exchange, so nobody says whether the address is blocked already. */
-export function respondToArguments(context: Respondent, args: readonly string[]): void {
-  const request = readOrRefuse(context, () => readArguments(args));
-  carryOut(request, context, {
-    keyLineOf: () => '',
-    exchange: () => ({ command: 'continue', spoken: null }),
-  });
+/** OSSEC: no key exchange, so nobody says whether the address is blocked already. */
+export function respondToArguments(context: AlertContext, args: readonly string[]): void {
+  const alert = alertOf(readArguments(args), null, context);
+  if (alert.request.action === 'unblock') unblockFor(alert, context);
+  else {
+    refuseProtected(alert, context);
+    blockFor(alert, context);
+  }
+  context.expire();
 }
 
-interface KeyExchange {
-  readonly keyLineOf: (address: Address) => string;
-  readonly exchange: (address: Address) => Answer;
+function readAlert(context: AlertContext, reader: LineReader, deadline: Deadline): Alert {
+  let line: Buffer | null = null;
+  let request: Request;
+  try {
+    line = readFirstLine(reader, deadline);
+    request = readMessage(line, context.config.alert.addressFields);
+  } catch (error) {
+    const alertRef = alertRefAt(context.now());
+    const exchange = exchangeOf(line ?? reader.rest());
+    const problem = problemOf(error);
+    context.responseLog
+      .about(exchange)
+      .writeFailure({ verb: 'refused', address: null, alertRef, problem });
+    throw error;
+  }
+  return alertOf(request, exchangeOf(line), context);
 }
 
 function readFirstLine(reader: LineReader, deadline: Deadline): Buffer {
@@ -73,106 +90,88 @@ function readFirstLine(reader: LineReader, deadline: Deadline): Buffer {
   try {
     line = reader.readLine(deadline);
   } catch (error) {
-    throw new AppError('BAD_DATA', 'the message can not be read', error);
+    throw noMessage('the message can not be read', error);
   }
   if (line !== null) return line;
-  const why = deadline.remainingMs() === 0 ? 'came in time' : 'came before the input ended';
-  throw new AppError('BAD_DATA', `no whole message ${why}`);
+  if (deadline.remainingMs() === 0) throw noMessage('no whole message came in time');
+  // The last line of the input may lack its line end.
+  if (reader.rest().length > 0) return reader.rest();
+  throw noMessage('no whole message came before the input ended');
 }
 
-function readOrRefuse(context: Respondent, read: () => Request): Request {
-  try {
-    return read();
-  } catch (error) {
-    context.responseLog.tellRefusal(alertRefAt(context.now()));
-    throw error;
-  }
+function noMessage(message: string, cause?: unknown): ProtocolError {
+  return new ProtocolError('BAD_DATA', 'Cannot read input from stdin', message, cause);
 }
 
-function carryOut(request: Request, context: Respondent, keys: KeyExchange): void {
+function exchangeOf(message: Buffer): Exchange {
+  return { message: message.toString('utf8'), keyMessage: '', answer: null };
+}
+
+function alertOf(request: Request, exchange: Exchange | null, context: AlertContext): Alert {
   const alertRef = alertRefOf(request, context.now());
-  const { address } = request;
-  if (address === null) {
-    context.responseLog.tellRefusal(alertRef);
-    throw new AppError('BAD_DATA', `nothing to ${request.action}: ${request.addressTrouble}`);
-  }
-  if (request.action === 'block') carryOutBlock(request, address, alertRef, context, keys);
-  else carryOutUnblock(request, address, alertRef, context);
-  context.expire();
+  const { address, addressProblem: problem } = request;
+  if (address !== null) return { request, address, alertRef, exchange };
+  context.responseLog.about(exchange).writeFailure({ verb: 'refused', address, alertRef, problem });
+  throw new AppError('BAD_DATA', `nothing to ${request.action}: ${request.addressTrouble}`);
 }
 
-function carryOutBlock(
-  request: Request,
-  address: Address,
-  alertRef: AlertRef,
-  context: Respondent,
-  keys: KeyExchange,
-): void {
-  refuseProtected(address, alertRef, request, context);
-  const answer = exchangeOrFail(address, alertRef, context, keys);
-  context.responseLog.converse(
-    { address, alertRef },
-    { message: request.message, keyLine: keys.keyLineOf(address), answer: answer.spoken },
-  );
-  enter(context);
-  const hold = holdOf(request, alertRef, context);
-  if (answer.command === 'continue') block(address, hold, context);
-  else ensureBlocked(address, hold, context);
+function alertRefOf({ alertId, ruleId }: Request, nowMs: number): AlertRef {
+  const byTime = alertRefAt(nowMs);
+  return { alertId: alertId ?? byTime.alertId, ruleId: ruleId ?? byTime.ruleId };
 }
 
-function carryOutUnblock(
-  request: Request,
-  address: Address,
-  alertRef: AlertRef,
-  context: Respondent,
-): void {
-  context.responseLog.converse(
-    { address, alertRef },
-    { message: request.message, keyLine: '', answer: null },
-  );
-  enter(context);
-  unblock(address, { origin: originOf(request), alertRef }, context);
-}
-
-/** Without the lock the work is done all the same: a block that may race is better than none. */
-function enter(context: Respondent): void {
-  const trouble = context.lock();
-  if (trouble !== null) context.warn(`working without the writer lock: ${trouble.message}`);
-  context.settle();
-}
-
-function refuseProtected(
-  address: Address,
-  alertRef: AlertRef,
-  request: Request,
-  context: Respondent,
-): void {
+function refuseProtected(alert: Alert, context: AlertContext): void {
+  const { request, address, exchange } = alert;
   const protection = findProtection(address, context.protectedEntries());
   if (protection === null) return;
-  const outcome = { verb: 'refused', address, alertRef } as const;
+  const outcome = outcomeOf('refused', alert);
   const reason = describeProtection(protection);
-  context.responseLog.write([outcome]);
+  context.responseLog.about(exchange).write([outcome]);
   context.store.record([{ atMs: context.now(), outcome, origin: originOf(request), reason }]);
   throw new AppError('REFUSED', `${address.text} is protected and was not blocked (${reason})`);
 }
 
-function exchangeOrFail(
-  address: Address,
-  alertRef: AlertRef,
-  context: Respondent,
-  { exchange }: KeyExchange,
-): Answer {
+function outcomeOf(verb: Outcome['verb'], { address, alertRef }: Alert): Outcome {
+  return { verb, address, alertRef };
+}
+
+/** The alert with the keys and the answer of execd. */
+function withKeys(alert: Alert, context: AlertContext, streams: ExchangeStreams): Alert {
+  const keyMessage = keyMessageFor(context.place.name, alert.address);
+  const exchange: Exchange = { message: '', answer: null, ...alert.exchange, keyMessage };
   try {
-    return exchange(address);
+    return { ...alert, exchange: { ...exchange, answer: exchangeKeys(keyMessage, streams) } };
   } catch (error) {
-    context.responseLog.write([{ verb: 'failed', address, alertRef }]);
+    const problem = problemOf(error);
+    context.responseLog.about(exchange).writeFailure({ ...outcomeOf('failed', alert), problem });
     throw error;
   }
 }
 
-function alertRefOf({ alertId, ruleId }: Request, nowMs: number): AlertRef {
-  const stand = alertRefAt(nowMs);
-  return { alertId: alertId ?? stand.alertId, ruleId: ruleId ?? stand.ruleId };
+function blockFor(alert: Alert, context: AlertContext): void {
+  prepare(context);
+  const { address, exchange } = alert;
+  const responseLog = context.responseLog.about(exchange);
+  const tools = { ...context, responseLog };
+  const hold = holdOf(alert, context);
+  if (exchange?.answer?.command !== 'abort') block(address, hold, tools);
+  else if (!ensureBlocked(address, hold, tools)) {
+    responseLog.writeUnchanged(outcomeOf('add', alert));
+  }
+}
+
+function unblockFor(alert: Alert, context: AlertContext): void {
+  prepare(context);
+  const { request, address, alertRef, exchange } = alert;
+  const responseLog = context.responseLog.about(exchange);
+  unblock(address, { origin: originOf(request), alertRef }, { ...context, responseLog });
+}
+
+/** Without the lock the work is done all the same: a block that may race is better than none. */
+function prepare(context: AlertContext): void {
+  const trouble = context.lock();
+  if (trouble !== null) context.warn(`working without the writer lock: ${trouble.message}`);
+  context.settle();
 }
 
 function originOf({ dialect }: Request): 'wazuh' | 'ossec' {
@@ -182,11 +181,11 @@ function originOf({ dialect }: Request): 'wazuh' | 'ossec' {
 /** ossec-execd looks for what is due every 90 seconds only. */
 const OSSEC_LATENESS_SECONDS = 90;
 
-/** How long a block that Wazuh or OSSEC asks for may last: a net under execd's own delete, which comes first. */
-export function timeoutOf(
-  request: Request,
-  context: Pick<Respondent, 'place' | 'config' | 'timeouts' | 'settings'>,
-): number | null {
+/**
+ * How many seconds a block that execd asks for may last: longer than execd itself waits, so that its own delete comes
+ * first. Null: until it is unblocked.
+ */
+export function timeoutOf(request: Request, context: TimeoutContext): number | null {
   const asked =
     request.timeoutSeconds === undefined
       ? longestTimeout(context.place.name, context.timeouts(), context.settings())
@@ -195,7 +194,7 @@ export function timeoutOf(
   return asked === null ? null : asked + context.config.limits.graceSeconds + lateness;
 }
 
-function holdOf(request: Request, alertRef: AlertRef, context: Respondent): HoldRequest {
+function holdOf({ request, alertRef }: Alert, context: AlertContext): HoldRequest {
   return {
     origin: originOf(request),
     timeoutSeconds: timeoutOf(request, context),

@@ -5,18 +5,17 @@ import type { Address } from '../../src/model/address.ts';
 import type { Outcome, Verb } from '../../src/model/ban.ts';
 import type { Backend, Change } from '../../src/firewall/backend.ts';
 import { createBackend } from '../../src/firewall/select.ts';
-import { DEFAULT_CONFIG } from '../../src/config/config.ts';
+import { DEFAULT_ADDRESS_FIELDS, DEFAULT_CONFIG } from '../../src/config/config.ts';
 import type { Command } from '../../src/system/exec.ts';
 import { UTC } from '../../src/system/zone.ts';
-import type { Json } from '../../src/wazuh/json.ts';
+import { parseJson } from '../../src/wazuh/json.ts';
 import type { Request } from '../../src/wazuh/request.ts';
 import {
   ossecLine,
-  refusalLine,
   wazuhLines,
-  type Conversation,
+  type Exchange,
   type LogFormat,
-} from '../../src/wazuh/response-log.ts';
+} from '../../src/wazuh/response-lines.ts';
 import { ossecRule, wazuhMessageRule, wazuhRule } from '../support/engines.ts';
 
 /** Something that must not happen, happened. */
@@ -116,11 +115,14 @@ const FORMAT: LogFormat = {
   name: 'firewall-drop',
   programName: 'firewall-drop.sh',
   zone: UTC,
+  addressFields: [...DEFAULT_ADDRESS_FIELDS],
 };
 const VERBS: readonly Verb[] = ['add', 'delete', 'kept', 'reapplied', 'failed', 'refused'];
-const ALERT_RULES: Readonly<Partial<Record<Verb, readonly [number, number]>>> = {
-  add: [601, 651],
-  delete: [602, 652],
+const ALERT_RULES: Readonly<Partial<Record<Verb, readonly [number, number, number]>>> = {
+  add: [601, 651, 601],
+  delete: [602, 652, 602],
+  // Reported with a verb of its own in OSSEC's format, and as what execd asked for in Wazuh's.
+  reapplied: [600, 651, 607],
 };
 
 function bare(line: string): string {
@@ -130,8 +132,8 @@ function bare(line: string): string {
   return content;
 }
 
-/** A request, and all that would be done and written for it. */
-export function checkRequest(request: Request): void {
+/** A request, and all that would be done and written for it; `message` is its text, where there was one. */
+export function checkRequest(request: Request, message: string | null = null): void {
   must(request.alertId === null || /^\d{1,20}\.\d{1,20}$/.test(request.alertId), 'an alert id');
   must(request.ruleId === null || /^\d{1,10}$/.test(request.ruleId), 'a rule id');
   must(!CONTROL.test(request.reason), 'a control character in the reason');
@@ -144,33 +146,54 @@ export function checkRequest(request: Request): void {
   };
   must((request.address === null) === (request.addressTrouble !== ''), 'trouble without cause');
   if (request.address === null) {
-    const line = bare(refusalLine(FORMAT, alertRef, NOON_MS));
+    const line = bare(ossecLine({ verb: 'refused', address: null, alertRef }, FORMAT, NOON_MS));
     must(ossecRule(line) === 600 && wazuhRule(line) === 607, `a refusal that is none: ${line}`);
     return;
   }
-  const answer = { ...(request.message as object), command: 'continue' } as Json;
-  const conversation =
-    request.message === null ? null : { message: request.message, keyLine: '{}', answer };
-  for (const verb of VERBS) {
-    checkLines({ verb, address: request.address, alertRef }, conversation);
+  const exchange = message === null ? null : exchangeAbout(message, request);
+  for (const verb of verbsOf(request)) {
+    checkLines({ verb, address: request.address, alertRef }, exchange);
   }
 }
 
+/** As execd answers: with the message, and another command in it. */
+function exchangeAbout(message: string, { action }: Request): Exchange {
+  if (action === 'unblock') return { message, keyMessage: '', answer: null };
+  const answer = { ...(parseJson(message) as object), command: 'continue' };
+  return {
+    message,
+    keyMessage: '{}',
+    answer: { command: 'continue', text: JSON.stringify(answer) },
+  };
+}
+
+/** What may become of a request. */
+function verbsOf({ action }: Request): Verb[] {
+  const others = action === 'block' ? ['delete', 'kept'] : ['add', 'reapplied'];
+  return VERBS.filter((verb) => !others.includes(verb));
+}
+
 /** The lines that an outcome writes are lines, and alert to that outcome and nothing else. */
-export function checkLines(outcome: Outcome, conversation: Conversation | null): void {
+export function checkLines(outcome: Outcome, exchange: Exchange | null): void {
   const { verb, address } = outcome;
   const [ours, message] = ALERT_RULES[verb] ?? [null, null];
   const line = bare(ossecLine(outcome, FORMAT, NOON_MS));
   must(ossecRule(line) === (ours ?? 600), `rule ${ossecRule(line) ?? 'none'} for ${line}`);
-  must(wazuhRule(line) === (ours ?? 607), `rule ${wazuhRule(line) ?? 'none'} for ${line}`);
+  must(
+    wazuhRule(line) === (ALERT_RULES[verb]?.[2] ?? 607),
+    `rule ${wazuhRule(line) ?? 'none'} for ${line}`,
+  );
   must(line.split(' ').at(-3) === address.text, `another address in ${line}`);
-  const raised = wazuhLines(outcome, conversation, FORMAT, NOON_MS).flatMap((each) => {
+  const raised = wazuhLines(outcome, exchange, FORMAT, NOON_MS).flatMap((each) => {
     const content = bare(each);
     must(ossecRule(content) === null && wazuhRule(content) === null, `an alert by ${content}`);
     return [wazuhMessageRule(content)].filter((rule) => rule !== null);
   });
   for (const [rule, named] of raised) {
     must(rule === message, `rule ${rule} for ${verb}`);
-    must(named === null || named === address.text, `rule ${rule} names ${named ?? ''}`);
+    must(
+      named === null || theirText(named) === theirText(address.text),
+      `rule ${rule} names ${named ?? ''}`,
+    );
   }
 }

@@ -1,10 +1,10 @@
 // The key exchange: one line out, one line in, and nothing is blocked on a guess.
 import { describe, expect, test } from '@jest/globals';
-import type { LineReader } from '../../../src/system/stdin.ts';
-import { exchangeKeys, keyMessage, type Answer } from '../../../src/wazuh/check-keys.ts';
+import { exchangeKeys, keyMessageFor, type Answer } from '../../../src/wazuh/check-keys.ts';
+import { problemOf } from '../../../src/wazuh/protocol-error.ts';
 import { addressOf, codeOf } from '../support/workshop.ts';
 
-const KEY_LINE = keyMessage('firewall-drop', addressOf('198.51.100.7'));
+const KEY_LINE = keyMessageFor('firewall-drop', addressOf('198.51.100.7'));
 
 function answerOf(command: unknown): string {
   return JSON.stringify({
@@ -16,7 +16,7 @@ function answerOf(command: unknown): string {
 }
 
 function exchange(line: string | null | Error, remainingMs = 1000): Answer {
-  const reader: LineReader = {
+  const reader = {
     readLine() {
       if (line instanceof Error) throw line;
       return line === null ? null : Buffer.from(line);
@@ -34,12 +34,12 @@ describe('the keys', () => {
   });
 
   test('are the same for every notation of one address', () => {
-    expect(keyMessage('firewall-drop', addressOf('::ffff:198.51.100.7'))).toBe(KEY_LINE);
+    expect(keyMessageFor('firewall-drop', addressOf('::ffff:198.51.100.7'))).toBe(KEY_LINE);
   });
 
   test('fit into one read of execd, also with the longest name and address', () => {
     const longest = addressOf('2001:db8:1111:2222:3333:4444:5555:6666');
-    expect(keyMessage('x'.repeat(64), longest).length).toBeLessThan(8191);
+    expect(keyMessageFor('x'.repeat(64), longest).length).toBeLessThan(8191);
   });
 
   test('are written once, whole and with their newline', () => {
@@ -55,7 +55,7 @@ describe('the answer', () => {
   test.each(['continue', 'abort'])('may be %s', (command) => {
     expect(exchange(answerOf(command))).toEqual({
       command,
-      spoken: expect.objectContaining({ version: 1, command }) as unknown,
+      text: answerOf(command),
     });
   });
 
@@ -77,9 +77,26 @@ describe('the answer', () => {
   });
 });
 
+test.each([
+  ['an empty line', '', 'Invalid input format'],
+  ['no JSON', 'continue', 'Invalid input format'],
+  ['a list', '["continue"]', 'Invalid input format'],
+  ['no command', '{}', "Cannot read 'command' from json"],
+  ['a command that is no string', answerOf(['continue']), "Cannot read 'command' from json"],
+  ['another command', answerOf('add'), "Invalid value of 'command'"],
+  ['nothing', null, 'Cannot read input from stdin'],
+])('an answer that is %s has the problem that Wazuh’s own program logs', (_, line, problem) => {
+  try {
+    exchange(line);
+  } catch (error) {
+    expect(problemOf(error)).toBe(problem);
+  }
+  expect.assertions(1);
+});
+
 describe('execd', () => {
   test('that went away is told from one that is silent', () => {
-    expect(() => exchange(null)).toThrow('went away without an answer');
+    expect(() => exchange(null)).toThrow('exited without an answer');
     expect(() => exchange(null, 0)).toThrow('did not answer in time');
   });
 

@@ -142,7 +142,7 @@ function expectMeant({ text, command, source: written }: Meant, fields: readonly
   const meant = theirText(written);
   expect(request.action).toBe(['add', 'enable'].includes(command) ? 'block' : 'unblock');
   expect(request.address?.text ?? null).toBe(meant);
-  checkRequest(request);
+  checkRequest(request, text);
   if (request.address !== null) checkAddress(request.address, written);
 }
 

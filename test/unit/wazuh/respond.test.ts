@@ -1,4 +1,4 @@
-// A whole answer to execd: from its line to the kernel, the books and the log, in that order.
+// A whole response to execd: from its line to the kernel, the state and the response log, in that order.
 import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -9,12 +9,13 @@ import { AppError } from '../../../src/model/errors.ts';
 import type { LineReader } from '../../../src/system/stdin.ts';
 import { UTC } from '../../../src/system/zone.ts';
 import { NO_SETTINGS } from '../../../src/wazuh/agent-config.ts';
-import { LogAnnouncer } from '../../../src/wazuh/announcer.ts';
 import {
   respondToArguments,
   respondToMessage,
-  type Respondent,
+  type AlertContext,
 } from '../../../src/wazuh/respond.ts';
+import type { LogFormat } from '../../../src/wazuh/response-lines.ts';
+import { ResponseLogFile } from '../../../src/wazuh/response-log.ts';
 import { refuses } from '../support/kernel.ts';
 import { addressOf, codeOf, NOON_MS, Workshop } from '../support/workshop.ts';
 
@@ -26,36 +27,33 @@ let home = '';
 /** What happened, in order: `lock`, `settle`, `expire`, `write`. */
 let events: string[] = [];
 let written: string[] = [];
+let kind: LogFormat['kind'] = 'ossec';
 beforeEach(() => {
   host = new Workshop();
   home = mkdtempSync(join(tmpdir(), 'home-'));
   mkdirSync(join(home, 'logs'));
   events = [];
   written = [];
+  kind = 'ossec';
 });
 afterEach(() => {
   rmSync(home, { recursive: true });
   host.close();
 });
 
-function context(parts: Partial<Respondent> = {}): Respondent {
-  const format = () =>
-    ({
-      kind: 'ossec',
-      home,
-      name: 'firewall-drop',
-      programName: 'firewall-drop.sh',
-      zone: UTC,
-    }) as const;
+function context(parts: Partial<AlertContext> = {}): AlertContext {
+  const { addressFields } = DEFAULT_CONFIG.alert;
+  const names = { name: 'firewall-drop', programName: 'firewall-drop.sh' };
+  const format = (): LogFormat => ({ kind, home, ...names, zone: UTC, addressFields });
   return {
     ...host.newRun(),
-    responseLog: new LogAnnouncer({
+    responseLog: new ResponseLogFile({
       format,
       home,
       now: () => host.nowMs,
       onTrouble: (error) => host.warnings.push(error.message),
     }),
-    place: { name: 'firewall-drop' },
+    place: { home, name: 'firewall-drop' },
     config: DEFAULT_CONFIG,
     deadline: { remainingMs: () => 20_000 },
     timeouts: () => [{ executable: 'firewall-drop', seconds: 600 }],
@@ -68,14 +66,21 @@ function context(parts: Partial<Respondent> = {}): Respondent {
   };
 }
 
+/** What follows the last line end of the input. */
+let unterminated = '';
+afterEach(() => {
+  unterminated = '';
+});
+
 /** Lines as execd gives them; a missing one is the end of the input. */
 function streams(...lines: readonly (string | Buffer)[]) {
-  const rest = [...lines];
+  const left = [...lines];
   const reader: LineReader = {
     readLine() {
-      const line = rest.shift();
+      const line = left.shift();
       return line === undefined ? null : Buffer.from(line as string);
     },
+    rest: () => Buffer.from(unterminated),
   };
   const write = (text: string): void => {
     events.push('write');
@@ -359,6 +364,173 @@ describe('trouble that stops nothing', () => {
     rmSync(join(home, 'logs'), { recursive: true });
     add('continue');
     expect(host.rulesFor('203.0.113.9')).toEqual([1, 1]);
+  });
+});
+
+const MESSAGE5 = JSON.stringify({
+  wazuh: { active_response: { type: 'stateful', stateful_timeout: 180 } },
+  source: { ip: '203.0.113.9' },
+  command: 'enable',
+});
+const KEYS =
+  '{"version":1,"origin":{"name":"firewall-drop","module":"active-response"},"command":"check_keys","parameters":{"keys":["203.0.113.9"]}}';
+
+describe('in the format `wazuh`', () => {
+  const PREFIX = '2024/05/07 12:00:00 active-response/bin/firewall-drop: ';
+  beforeEach(() => {
+    kind = 'wazuh';
+  });
+
+  /** What a run adds to the log, each line without its prefix, which it must have. */
+  const linesOf = (work: () => void): string[] => {
+    const path = join(home, 'logs/active-responses.log');
+    rmSync(path, { force: true });
+    codeOf(work);
+    const lines = readFileSync(path, 'utf8').trimEnd().split('\n');
+    for (const line of lines) expect(line.startsWith(PREFIX)).toBe(true);
+    return lines.map((line) => line.slice(PREFIX.length));
+  };
+  const respondTo = (...lines: readonly string[]): string[] =>
+    linesOf(() => {
+      respondToMessage(context(), streams(...lines));
+    });
+  const MESSAGE4 = message('add', '203.0.113.9');
+  const { abort: ABORT, continue: CONTINUE } = ANSWERS;
+
+  test.each([
+    ['Wazuh 4', MESSAGE4],
+    ['Wazuh 5', MESSAGE5],
+  ])('a block of %s has the lines that Wazuh’s own tests look for', (_, line) => {
+    expect(respondTo(line, CONTINUE)).toEqual(['Starting', line, KEYS, CONTINUE, 'Ended']);
+  });
+
+  test.each([
+    ['Wazuh 4', MESSAGE4],
+    ['Wazuh 5', MESSAGE5],
+  ])('the last line after an abort of %s is `Aborted`', (_, line) => {
+    const aborted = ['Starting', line, KEYS, ABORT, 'Aborted'];
+    // Not blocked before, then in place, then lost by the kernel.
+    expect(respondTo(line, ABORT)).toEqual(aborted);
+    expect(respondTo(line, ABORT)).toEqual(aborted);
+    host.kernel.flush();
+    expect(respondTo(line, ABORT)).toEqual(aborted);
+    expect(host.rulesFor('203.0.113.9')).toEqual([1, 1]);
+  });
+
+  test.each([
+    ['Wazuh 4', MESSAGE4, message('delete', '203.0.113.9')],
+    ['Wazuh 5', MESSAGE5, MESSAGE5.replace('enable', 'disable')],
+  ])('an unblock of %s has no keys, also where nothing was blocked', (_, block, line) => {
+    respondTo(block, CONTINUE);
+    expect(respondTo(line)).toEqual(['Starting', line, 'Ended']);
+    expect(respondTo(line)).toEqual(['Starting', line, 'Ended']);
+  });
+
+  test.each([
+    ['an empty line', '', 'Invalid input format'],
+    ['no JSON', 'nonsense', 'Invalid input format'],
+    ['no object', '[]', 'Invalid input format'],
+    ['neither `parameters` nor `wazuh`', '{"version":1,"command":"add"}', 'Invalid input format'],
+    [
+      'neither a version nor an address',
+      '{"command":"add","parameters":{"alert":{"data":{}}}}',
+      'Invalid input format',
+    ],
+    ['no command', '{"version":1,"parameters":{}}', "Cannot read 'command' from json"],
+    [
+      'a command that is no string',
+      '{"version":1,"command":1,"parameters":{}}',
+      "Cannot read 'command' from json",
+    ],
+    ['another command', message('restart', '203.0.113.9'), "Invalid value of 'command'"],
+    ['no address in Wazuh 4', message('add', undefined), "Cannot read 'srcip' from data"],
+    [
+      'no address in Wazuh 5',
+      '{"wazuh":{},"command":"enable"}',
+      "Cannot read 'source.ip' from data",
+    ],
+  ])('a message that has %s is followed by the text of Wazuh’s own program', (_, line, text) => {
+    const quote = line === '' ? [] : [JSON.stringify(line)];
+    expect(respondTo(line, CONTINUE)).toEqual(['Starting', ...quote, text]);
+    expect(host.kernel.commands).toEqual([]);
+  });
+
+  test('no input is one of Wazuh’s texts as well', () => {
+    expect(respondTo()).toEqual(['Starting', 'Cannot read input from stdin']);
+  });
+
+  test.each([
+    ['no answer', [], 'Cannot read input from stdin'],
+    ['no JSON', ['continue'], 'Invalid input format'],
+    ['no command', ['{}'], "Cannot read 'command' from json"],
+    ['another command', ['{"command":"maybe"}'], "Invalid value of 'command'"],
+  ])(
+    '%s in place of execd’s answer is followed by the text of Wazuh’s own program',
+    (_, answers, text) => {
+      const quote = JSON.stringify(MESSAGE4);
+      expect(respondTo(MESSAGE4, ...answers)).toEqual(['Starting', quote, KEYS, text]);
+      expect(host.kernel.commands).toEqual([]);
+    },
+  );
+
+  test('a refusal and a failure have no line with a message, and no end', () => {
+    const line = message('add', '127.0.0.1');
+    expect(respondTo(line)).toEqual(['Starting', JSON.stringify(line), `refused 127.0.0.1 ${IDS}`]);
+    host.kernel.disturbAlways(refuses(1, 'no'));
+    expect(respondTo(MESSAGE4, CONTINUE)).toEqual([
+      'Starting',
+      JSON.stringify(MESSAGE4),
+      KEYS,
+      CONTINUE,
+      `failed 203.0.113.9 ${IDS}`,
+    ]);
+  });
+
+  test('every line of OSSEC’s requests has it too', () => {
+    const lines = linesOf(() => {
+      respondToArguments(context(), ['add', '-', '203.0.113.9', '1.2', '3']);
+    });
+    expect(lines).toEqual(['Starting', expect.stringContaining('"srcip":"203.0.113.9"'), 'Ended']);
+    const refused = linesOf(() => {
+      respondToArguments(context(), ['add', '-', 'host.example', '1.2', '3']);
+    });
+    expect(refused).toEqual(["Cannot read 'srcip' from data"]);
+  });
+});
+
+describe('a message without a line end', () => {
+  test('is read when the input ends after it', () => {
+    add('continue');
+    unterminated = message('delete', '203.0.113.9');
+    respondToMessage(context(), streams());
+    expect(host.rulesFor('203.0.113.9')).toEqual([0, 0]);
+  });
+
+  test('is refused when it is not whole', () => {
+    unterminated = message('delete', '203.0.113.9').slice(0, -1);
+    expect(
+      codeOf(() => {
+        respondToMessage(context(), streams());
+      }),
+    ).toBe('BAD_DATA');
+  });
+
+  test('is not acted on while more may come', () => {
+    unterminated = message('delete', '203.0.113.9');
+    const late = context({ deadline: { remainingMs: () => 0 } });
+    expect(() => {
+      respondToMessage(late, streams());
+    }).toThrow('no whole message came in time');
+  });
+
+  test('is not taken for the answer of execd as well', () => {
+    unterminated = message('add', '203.0.113.9');
+    expect(
+      codeOf(() => {
+        respondToMessage(context(), streams());
+      }),
+    ).toBe('HANDSHAKE');
+    expect(host.kernel.commands).toEqual([]);
   });
 });
 
