@@ -86,6 +86,13 @@ describe('Wazuh 4', () => {
     expect(victim.rules('203.0.113.8')).toEqual([]);
   });
 
+  test('a last message without a line end is read', () => {
+    victim.add(A);
+    const response = victim.respond(wazuh4Message({ srcip: A, command: 'delete' }).trimEnd());
+    expect(response.status).toBe(0);
+    nothingIsBlocked();
+  });
+
   test('a line that dribbles in is taken once it is whole', async () => {
     const running = victim.start();
     const message = wazuh4Message({ srcip: A });
@@ -215,7 +222,7 @@ describe('a message that can’t be acted on leaves nothing blocked, one line, a
     ['a host name for an address', wazuh4Message({ srcip: 'attacker.example' })],
     ['a block for an address', wazuh4Message({ srcip: '203.0.113.0/24' })],
     ['a number for an address', wazuh4Message({ data: { srcip: 3405803783 } })],
-    ['no whole line', message.trimEnd()],
+    ['half a line', message.slice(0, 100)],
     ['no input at all', ''],
   ])('%s', (_, input) => {
     // As if execd went on regardless: no answer makes up for a bad message.
@@ -271,11 +278,12 @@ describe('without a clear answer to the keys nothing is blocked', () => {
     failed(result, victim.log());
   });
 
-  test('stdout is closed from the start', () => {
+  test('stdout is closed from the start, whatever stdin has for an answer', () => {
     const script = 'exec 1>&-; exec active-response/bin/firewall-drop';
+    const message = wazuh4Message({ srcip: A });
     const result = victim.host.run(['bash', '-c', script], {
       cwd: victim.agent.home,
-      input: wazuh4Message({ srcip: A }),
+      input: message + answerTo(message, 'continue'),
     });
     failed(result, victim.log());
   });

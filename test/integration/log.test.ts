@@ -120,10 +120,28 @@ describe('the format "wazuh"', () => {
   test('has no message in the lines of what was not done', () => {
     victim.configure('[log]\nformat = "wazuh"\n');
     const lines = [...victim.add('127.0.0.1').lines, ...victim.add(A, { answer: 'none' }).lines];
+    const quote = (srcip: string): string => JSON.stringify(wazuh4Message({ srcip }).trimEnd());
     expect(texts(lines)).toEqual([
+      'Starting',
+      quote('127.0.0.1'),
       'refused 127.0.0.1 1628597593.1234567 5710',
-      `failed ${A} 1628597593.1234567 5710`,
+      'Starting',
+      quote(A),
+      expect.stringContaining('"check_keys"'),
+      'Cannot read input from stdin',
     ]);
+  });
+
+  test('ends with `Aborted` after an abort, with the messages as received', () => {
+    victim.configure('[log]\nformat = "wazuh"\n');
+    const message = wazuh4Message({ srcip: A });
+    victim.add(A);
+    const [starting, received, , answer, aborted, ...rest] = texts(
+      victim.add(A, { answer: 'abort' }).lines,
+    );
+    expect([starting, aborted, rest]).toEqual(['Starting', 'Aborted', []]);
+    expect(`${received ?? ''}\n`).toBe(message);
+    expect(`${answer ?? ''}\n`).toBe(answerTo(message, 'abort'));
   });
 
   test('"both" writes both', () => {
@@ -398,5 +416,5 @@ test('50 lines at once never mix', async () => {
   for (const line of lines) expect(line).toMatch(starts);
   expect(lines.filter((line) => line.includes(' add - '))).toHaveLength(10);
   expect(lines.filter((line) => ossecLine('refused', '127.0.0.1').test(line))).toHaveLength(40);
-  expect(lines).toHaveLength(10 * 6 + 40 * 2);
+  expect(lines).toHaveLength(10 * 6 + 40 * 4);
 });

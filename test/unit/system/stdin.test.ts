@@ -5,7 +5,9 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { afterEach, describe, expect, test } from '@jest/globals';
+import { afterEach, describe, expect, jest, test } from '@jest/globals';
+
+jest.setTimeout(120_000);
 
 const SOURCE = join(__dirname, '../../../src/system');
 
@@ -22,7 +24,8 @@ const READER = `
     const started = performance.now();
     try {
       const line = reader.readLine(deadlineIn(milliseconds));
-      say({ line: line?.toString('latin1') ?? null, ms: performance.now() - started });
+      const rest = reader.rest().toString('latin1');
+      say({ line: line?.toString('latin1') ?? null, rest, ms: performance.now() - started });
     } catch (error) {
       say({ error: error.message });
     }
@@ -33,6 +36,7 @@ const READER = `
 
 interface Said {
   readonly line?: string | null;
+  readonly rest?: string;
   readonly error?: string;
   readonly ms?: number;
   readonly flags?: string;
@@ -84,7 +88,7 @@ describe.each(['pipe', 'socket'] as const)('from a %s', (means) => {
     const reader = startReader(means, [600_000]);
     reader.stdin.end('half a line');
     await reader.ready();
-    expect((await reader.next()).line).toBeNull();
+    expect(await reader.next()).toMatchObject({ line: null, rest: 'half a line' });
   });
 
   test('nothing comes of a silent sender at the deadline', async () => {
@@ -168,6 +172,27 @@ describe('what is written to a pipe that nobody empties', () => {
   test('is an error at once when the reader is gone', () => {
     expect(write(600_000, 'node "$1" | true')).toContain('EPIPE');
   });
+});
+
+test.each([
+  ['1>&-', 'standard output is closed'],
+  ['1>/dev/null', 'written'],
+  ['| cat >/dev/null', 'written'],
+])('text for a standard output that the shell gives as %s is %s', (redirection, outcome) => {
+  const code = `
+    const { writeToStdout } = await import('${SOURCE}/stdin.ts');
+    const { deadlineIn } = await import('${SOURCE}/wait.ts');
+    const { writeSync } = await import('node:fs');
+    let outcome = 'written';
+    try {
+      writeToStdout('keys', deadlineIn(20_000));
+    } catch (error) {
+      outcome = error.message;
+    }
+    writeSync(2, outcome);`;
+  const script = `"$0" --input-type=module -e "$1" ${redirection}`;
+  const { stderr } = spawnSync('sh', ['-c', script, process.execPath, code], { encoding: 'utf8' });
+  expect(stderr).toBe(outcome);
 });
 
 test('a pipe that others share is not made non-blocking for them', async () => {
