@@ -42,7 +42,7 @@ export interface ContextOptions {
   readonly interactive: boolean;
   /** Hears of trouble that stops nothing; our own log has it in any case. */
   readonly onTrouble: (message: string) => void;
-  /** Nothing is written: neither books nor logs. */
+  /** Nothing is written: neither state nor logs. */
   readonly readOnly?: boolean;
   /** Hears how far long work has come. */
   readonly onProgress?: (done: number, total: number) => void;
@@ -95,8 +95,8 @@ export function createContext({
     if (!readOnly) diagnostics.warn(message);
     onTrouble(message);
   };
-  const directory = readOnly ? null : STATE_DIRECTORY;
-  const store = new Store({ directory, mayRepair: false, nowMs: Date.now() }, warn);
+  const directory = STATE_DIRECTORY;
+  const store = new Store({ directory, readOnly, mayRepair: false, nowMs: Date.now() }, warn);
   config = readConfig({ store, warn });
   const totalSeconds = interactive ? PATIENCE_SECONDS : config.limits.totalSeconds;
   // The time that start-up took is execd's time as well; a person's process may be old and open its second context.

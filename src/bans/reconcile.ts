@@ -96,6 +96,8 @@ function historyOf({ owed, holds }: UnfinishedBan, atMs: number): HistoryEntry[]
 }
 
 export interface Drift {
+  /** Bans with a change that an interrupted run left pending. */
+  readonly pending: readonly Ban[];
   /** Bans of which the kernel holds no rule at all. */
   readonly missing: readonly Ban[];
   /** Rules of our shape that no ban stands behind: an admin's, or from before the books were begun. */
@@ -106,12 +108,13 @@ export interface Drift {
 
 /** Where books and kernel differ. Looks only; throws `FIREWALL` when the kernel can't be asked. */
 export function findDrift({ store, firewall, now }: Tools, families: readonly Family[]): Drift {
-  const bans = store.list().filter((ban) => ban.phase === 'blocked');
+  const bans = store.list();
   const known = new Set(bans.map((ban) => ban.address.text));
   const held = new Map(families.flatMap((family) => [...firewall.snapshot(family).held]));
   const nowMs = now();
   return {
-    missing: bans.filter((ban) => !held.has(ban.address.text)),
+    pending: bans.filter(({ phase }) => phase !== 'blocked'),
+    missing: bans.filter(({ phase, address }) => phase === 'blocked' && !held.has(address.text)),
     unknown: [...held.values()].filter(({ address }) => !known.has(address.text)),
     steps: firewall.plan(bans.map((ban) => changeOf(ban, nowMs))),
   };

@@ -19,7 +19,8 @@ import { inspectTerminal } from './output/terminal.ts';
 
 /** Gives the exit status, or rejects with an AppError. */
 export async function runCommand(args: readonly string[], place: Place): Promise<number> {
-  const person = meet(place);
+  const output: Output = { trouble: null };
+  const person = meet(place, output);
   let status = 0;
   const program = describeProgram((command, words, options) => {
     if (command.needsRoot) requireRoot();
@@ -35,10 +36,19 @@ export async function runCommand(args: readonly string[], place: Place): Promise
     throw new AppError('USAGE', 'say what to do, for example: firewall-drop list');
   }
   await program.parseAsync(args);
+  if (output.trouble !== null) {
+    throw new AppError('OUTPUT', `standard output can't be written`, output.trouble);
+  }
   return status;
 }
 
-function meet(place: Place): Person {
+/** Standard output of this run. */
+interface Output {
+  /** Why something could not be written; null when all was, or when the reader went away. */
+  trouble: unknown;
+}
+
+function meet(place: Place, output: Output): Person {
   const terminal = inspectTerminal(process.env);
   const progress = startProgress('working', terminal);
   return {
@@ -59,7 +69,7 @@ function meet(place: Place): Person {
     },
     print: (line) => {
       progress.end();
-      writeAll(1, `${line}\n`);
+      writeAll(`${line}\n`, output);
     },
     complain: (line) => {
       progress.end();
@@ -71,17 +81,21 @@ function meet(place: Place): Person {
 }
 
 /** A pipe takes what fits, and a non-blocking one may have to be waited for. */
-function writeAll(descriptor: number, text: string): void {
+function writeAll(text: string, output: Output): void {
   const bytes = Buffer.from(text);
   let done = 0;
   while (done < bytes.length) {
     try {
-      done += writeSync(descriptor, bytes, done);
+      done += writeSync(1, bytes, done);
     } catch (error) {
-      // A reader that went away (`| head`) has seen what it wanted, and a full disk under the output is no reason to
-      // stop between two changes of the kernel, nor to call them failed.
-      if (!isErrno(error, 'EAGAIN')) return;
-      sleep(PIPE_PAUSE_MS);
+      if (isErrno(error, 'EAGAIN')) {
+        sleep(PIPE_PAUSE_MS);
+        continue;
+      }
+      // A reader that went away (`| head`) has seen what it wanted. A full disk under the output decides the exit status
+      // in the end: it is no reason to stop between two changes of the kernel.
+      if (!isErrno(error, 'EPIPE')) output.trouble ??= error;
+      return;
     }
   }
 }

@@ -1,7 +1,7 @@
 // What the commands of a person share: the context, the lock, and a place to print.
 import { AppError } from '../model/errors.ts';
 import type { Context } from '../context.ts';
-import type { Command } from '../system/exec.ts';
+import { count } from './output/count.ts';
 
 /** What a command works with. */
 export interface Person {
@@ -31,31 +31,34 @@ export function requireRoot(): void {
   throw new AppError('NOT_ROOT', 'only root can use this: try again with sudo');
 }
 
-/** The context with the writer lock and an earlier run's work finished; a person is told to come back instead of racing. */
+/** A context with the writer lock and the pending changes of an earlier run completed. Throws `LOCK_BUSY`. */
 export function enterForChange(person: Person): Context {
   const context = person.createContext();
-  enter(context);
+  enter(context, person);
   return context;
 }
 
 /** The same for a context that is there already. */
-export function enter(context: Context): void {
+export function enter(context: Context, { complain }: Person): void {
   const trouble = context.lock();
   if (trouble !== null) throw trouble;
+  const pending = context.store.unfinished().length;
   context.settle();
+  const completed = pending - context.store.unfinished().length;
+  if (completed > 0) {
+    complain(
+      `note: an earlier run was interrupted: ${count(completed, 'pending change')} completed`,
+    );
+  }
 }
 
-/** The commands that would be run, and what they would read, for `--dry-run`. */
-export function printSteps(steps: readonly Command[], { print }: Person): void {
-  if (steps.length === 0) print('nothing to do: the kernel is as asked');
-  for (const { program, args, input } of steps) {
-    const line = `${program} ${args.join(' ')}`;
-    if (input === '') {
-      print(line);
-      continue;
-    }
-    print(`${line} <<END`);
-    for (const line of input.trimEnd().split('\n')) print(`  ${line}`);
-    print('END');
-  }
+/** So many take long enough that somebody may press Ctrl-C, which ends this process at once. */
+const BULK = 1000;
+
+/** Before many changes, on a terminal: what an interruption would leave. */
+export function sayWhatInterruptionLeaves(many: number, { terminal, complain }: Person): void {
+  if (many < BULK || !terminal.watchesErrors) return;
+  complain(
+    `note: ${many} addresses: if interrupted, changes stay pending until firewall-drop reconcile or the next run completes them`,
+  );
 }

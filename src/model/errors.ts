@@ -18,6 +18,8 @@ export const EXIT_STATUS = {
   LOG: 74,
   /** A file could not be put in its place. */
   FILE: 74,
+  /** Standard output could not be written. */
+  OUTPUT: 74,
   /** Another process holds the writer lock for longer than we may wait. */
   LOCK_BUSY: 75,
   /** Not root. */

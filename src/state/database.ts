@@ -5,8 +5,10 @@ import { AppError, describeError } from '../model/errors.ts';
 import { MIGRATIONS } from './migrations.ts';
 
 export interface OpenOptions {
-  /** Null: in memory only, for who must leave no trace. */
+  /** Null: in memory only. */
   readonly directory: string | null;
+  /** Read as it is, and never written: for who must leave no trace. */
+  readonly readOnly?: boolean;
   /** Only the holder of the writer lock may set a damaged file aside: two at once would set aside each other's new one. */
   readonly mayRepair: boolean;
   readonly nowMs: number;
@@ -33,6 +35,7 @@ const DAMAGE_CODES: readonly number[] = [1, 11, 17, 24, 26];
 /** Opens the store, or one in memory when there is no other way: broken books never stop a block. */
 export function openDatabase(options: OpenOptions): OpenedDatabase {
   if (options.directory === null) return volatile([]);
+  if (options.readOnly === true) return openToRead(options.directory);
   try {
     return { database: openOnDisk(options.directory), volatile: false, problems: [] };
   } catch (error) {
@@ -84,6 +87,28 @@ export function damage(message: string, cause?: unknown): AppError {
 }
 
 class Damage extends Error {}
+
+/** Empty on a host without a state, for someone who may not read it, and where the first run is still to migrate it. */
+function openToRead(directory: string): OpenedDatabase {
+  const path = `${directory}/${FILE_NAME}`;
+  try {
+    requireOwnDirectory(directory);
+    for (const companion of COMPANIONS) requireRegularFile(`${path}${companion}`);
+    // A reader of a write-ahead log would otherwise write to the index beside it; without a log the file is complete.
+    const how = statsOf(`${path}-wal`) === undefined ? 'immutable=1' : 'readonly_shm=1';
+    const database = new DatabaseSync(`file:${path}?mode=ro&${how}`, {
+      readOnly: true,
+      timeout: BUSY_TIMEOUT_MS,
+    });
+    if (versionOf(database) === MIGRATIONS.length) {
+      return { database, volatile: false, problems: [] };
+    }
+    database.close();
+  } catch {
+    // As if nothing had happened yet: that is what such a reader can know.
+  }
+  return volatile([]);
+}
 
 function openOnDisk(directory: string): DatabaseSync {
   mkdirSync(directory, { recursive: true, mode: 0o700 });

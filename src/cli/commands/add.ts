@@ -14,7 +14,8 @@ import { readReason } from '../../wazuh/request.ts';
 import { findOverlaps, readAddresses, widerBlocks } from '../addresses.ts';
 import { defineCommand } from '../command.ts';
 import { readTimeout } from '../output/duration.ts';
-import { enterForChange, printSteps, type Person } from '../session.ts';
+import { printBlock } from '../plan.ts';
+import { enterForChange, sayWhatInterruptionLeaves, type Person } from '../session.ts';
 
 /** Wider blocks shut out whole providers: IPv4 and IPv6 prefix lengths. */
 const WIDEST_PREFIX = { 4: 16, 6: 32 } as const;
@@ -55,7 +56,9 @@ export const add = defineCommand({
     const timeoutSeconds = readTimeout(options.timeout);
     const { addresses, mistakes } = readAddresses(words, options.file);
     mistakes.forEach(person.complain);
-    const context = options['dry-run'] ? person.createContext() : enterForChange(person);
+    const context = options['dry-run']
+      ? person.createContext({ readOnly: true })
+      : enterForChange(person);
     const entries = protectedFrom(options.force, context, person);
     const allowed = addresses.filter((address) =>
       isAllowed(address, { ...options, entries }, context, person),
@@ -81,14 +84,14 @@ function carryOut(
   person: Person,
 ): void {
   sayOverlaps(addresses, context, person);
+  const { timeoutSeconds } = order;
   if (order['dry-run']) {
-    const changes = addresses.map((address) => ({ address, to: 'blocked' as const }));
-    printSteps([...context.firewall.plan(changes), ...context.planCuts(addresses)], person);
+    printBlock(addresses, { origin: 'manual', timeoutSeconds }, context, person);
     return;
   }
-  const { timeoutSeconds } = order;
   const alertRef = alertRefAt(context.now());
   const reason = readReason(order.reason);
+  sayWhatInterruptionLeaves(addresses.length, person);
   // Many go into sets at once, rather than by way of as many rules.
   context.arrange(addresses.length);
   blockAll(addresses, { origin: 'manual', timeoutSeconds, alertRef, reason }, context);

@@ -7,7 +7,8 @@ import type { Context } from '../../context.ts';
 import { readAddresses, widerBlocks, widerIn } from '../addresses.ts';
 import { defineCommand } from '../command.ts';
 import { heldBy, releaseAll } from '../flush.ts';
-import { enter, enterForChange, printSteps, type Person } from '../session.ts';
+import { printUnblock } from '../plan.ts';
+import { enter, enterForChange, sayWhatInterruptionLeaves, type Person } from '../session.ts';
 
 export const deleteAddresses = defineCommand({
   name: 'delete',
@@ -28,8 +29,7 @@ export const deleteAddresses = defineCommand({
     const { addresses, mistakes } = readAddresses(words, options.file);
     mistakes.forEach(person.complain);
     if (options['dry-run']) {
-      const changes = addresses.map((address) => ({ address, to: 'released' as const }));
-      printSteps(person.createContext().firewall.plan(changes), person);
+      printUnblock(addresses, null, person.createContext({ readOnly: true }), person);
     } else release(addresses, enterForChange(person), person);
     return mistakes.length === 0 ? 0 : EXIT_STATUS.BAD_DATA;
   },
@@ -39,6 +39,7 @@ function release(addresses: readonly Address[], context: Context, person: Person
   const known = context.store.findAll(addresses);
   const around = context.store.findAll(addresses.flatMap(widerBlocks));
   const blocks = new Map(Array.from(around, ([text, { address }]) => [text, address]));
+  sayWhatInterruptionLeaves(addresses.length, person);
   unblockAll(addresses, { origin: null, alertRef: alertRefAt(context.now()) }, context);
   for (const address of addresses) {
     person.print(
@@ -88,7 +89,8 @@ export const flush = defineCommand({
     if (!options.yes && !isSure(heldBy(origin, context).length, person)) {
       throw new AppError('USAGE', 'nothing was released: say --yes if you mean it');
     }
-    enter(context);
+    enter(context, person);
+    sayWhatInterruptionLeaves(heldBy(origin, context).length, person);
     const { released, kept } = releaseAll(origin, context);
     person.print(`${released.length} released`);
     if (kept.length > 0) person.print(`${kept.length} kept, which others still hold`);

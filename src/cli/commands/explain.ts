@@ -10,7 +10,8 @@ import type { Request } from '../../wazuh/request.ts';
 import { timeoutOf } from '../../wazuh/respond.ts';
 import { defineCommand } from '../command.ts';
 import { formatDuration } from '../output/duration.ts';
-import { printSteps, type Person } from '../session.ts';
+import { printBlock, printUnblock } from '../plan.ts';
+import type { Person } from '../session.ts';
 
 const SCHEMA_VERSION = 1;
 
@@ -151,13 +152,15 @@ function describe(explanation: Explanation): string[] {
   ];
 }
 
-function tryToPlan({ address, action }: Request, context: Context, person: Person): void {
+function tryToPlan(request: Request, context: Context, person: Person): void {
+  const { address, action, dialect } = request;
   if (address === null) return;
   if (process.geteuid?.() !== 0) {
     person.print('steps      only root can ask the kernel what is to be done');
     return;
   }
-  const to = action === 'block' ? 'blocked' : 'released';
-  const cuts = to === 'blocked' ? context.planCuts([address]) : [];
-  printSteps([...context.firewall.plan([{ address, to }]), ...cuts], person);
+  const origin = dialect === 'ossec' ? 'ossec' : 'wazuh';
+  const timeoutSeconds = timeoutOf(request, context);
+  if (action === 'block') printBlock([address], { origin, timeoutSeconds }, context, person);
+  else printUnblock([address], origin, context, person);
 }

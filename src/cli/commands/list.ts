@@ -32,7 +32,11 @@ export const list = defineCommand({
       default: 'since',
       describe: 'in which order',
     },
-    limit: { kind: 'text', value: 'NUMBER', describe: 'at most so many rows' },
+    limit: {
+      kind: 'text',
+      value: 'NUMBER',
+      describe: 'at most so many bans, each with all its holds',
+    },
     json: { kind: 'flag', describe: 'JSON, see docs/json.md' },
     csv: { kind: 'flag', describe: 'comma-separated values' },
     plain: { kind: 'flag', describe: 'one address a line, for scripts' },
@@ -45,11 +49,14 @@ export const list = defineCommand({
   run(_words, options, person) {
     const context = person.createContext();
     const within = readSpan('expiring-within', options['expiring-within']);
-    const entries = readEntries(context, person)
+    const limit = readLimit(options.limit);
+    const chosen = readEntries(context, person)
       .filter((entry) => options.origin === undefined || entry.hold?.origin === options.origin)
       .filter((entry) => within === null || isWithin(entry, within, context.now()))
-      .sort(ORDERS[options.sort] ?? ORDERS['since'])
-      .slice(0, readLimit(options.limit));
+      .sort(ORDERS[options.sort] ?? ORDERS['since']);
+    // Bans are counted, not their holds: whoever reads of a ban reads of all who hold it.
+    const shown = new Set([...new Set(chosen.map(({ ban }) => ban))].slice(0, limit));
+    const entries = chosen.filter(({ ban }) => shown.has(ban));
     if (options.plain)
       for (const text of new Set(entries.map(({ ban }) => ban.address.text))) person.print(text);
     else if (options.json) person.print(JSON.stringify(toJson(entries)));

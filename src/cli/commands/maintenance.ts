@@ -8,8 +8,10 @@ import { describeError } from '../../model/errors.ts';
 import type { Context } from '../../context.ts';
 import { readClock } from '../../system/clock.ts';
 import { defineCommand } from '../command.ts';
+import { count } from '../output/count.ts';
 import { restoreAll } from '../restore.ts';
-import { enterForChange, printSteps, type Person } from '../session.ts';
+import { printSteps } from '../plan.ts';
+import { enterForChange, type Person } from '../session.ts';
 
 const DAY_MS = 86_400_000;
 export const expire = defineCommand({
@@ -114,20 +116,25 @@ export const reconcile = defineCommand({
   ],
   needsRoot: true,
   run(_words, options, person) {
-    const context = options['dry-run'] ? person.createContext() : enterForChange(person);
+    const context = options['dry-run']
+      ? person.createContext({ readOnly: true })
+      : enterForChange(person);
     const drift = findDrift(context, familiesInUse(context.store));
     describeDrift(drift).forEach(person.print);
     if (options['dry-run']) {
       printSteps(drift.steps, person);
-      return drift.steps.length === 0 ? 0 : DRIFT_FOUND;
+      return drift.steps.length + drift.pending.length === 0 ? 0 : DRIFT_FOUND;
     }
     restoreAll(context, person);
     return 0;
   },
 });
 
-function describeDrift({ missing, unknown }: Drift): string[] {
+function describeDrift({ pending, missing, unknown }: Drift): string[] {
   return [
+    ...(pending.length === 0
+      ? []
+      : [`${count(pending.length, 'change')} pending: an earlier run was interrupted`]),
     ...missing.map(({ address }) => `${address.text}: in the books, and no rule in the kernel`),
     ...unknown.map(({ address, chains }) => {
       return `${address.text}: dropped in ${chains.join(' and ')}, and not in the books`;

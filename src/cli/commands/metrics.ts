@@ -17,6 +17,7 @@ import type { Context } from '../../context.ts';
 import { defineCommand } from '../command.ts';
 import type { Person } from '../session.ts';
 import { storeBytes } from '../files.ts';
+import { lastChangeMs } from '../output/time.ts';
 
 export const metrics = defineCommand({
   name: 'metrics',
@@ -47,7 +48,6 @@ const EVENTS: readonly (readonly [event: string, metric: string, help: string])[
   ['refused', 'refusals_total', 'Blocks refused because the address is protected'],
   ['reapplied', 'reapplied_total', 'Blocks put back that the kernel had lost'],
 ];
-const SUCCESSES: readonly string[] = ['add', 'delete', 'expire', 'reapplied'];
 
 function render(context: Context, person: Person): Promise<string> {
   const { Registry, Gauge, Counter } = require('prom-client') as typeof PromClient;
@@ -58,34 +58,35 @@ function render(context: Context, person: Person): Promise<string> {
   const counter = (name: string, help: string, value: number): void => {
     new Counter({ name: `firewall_drop_${name}`, help, registers }).inc(value);
   };
-  setBans(gauge('bans', 'Holds on blocked addresses', ['origin', 'family']), context);
+  setBans(gauge, context);
   const tallies = context.store.tallies();
   for (const [event, name, help] of EVENTS) {
     counter(name, help, tallies.find((tally) => tally.event === event)?.count ?? 0);
   }
-  const successes = tallies.filter(({ event }) => SUCCESSES.includes(event));
   gauge('last_success_timestamp_seconds', 'When the kernel was last changed as asked').set(
-    Math.max(0, ...successes.map(({ lastMs }) => lastMs)) / 1000,
+    (lastChangeMs(tallies) ?? 0) / 1000,
   );
   gauge('store_bytes', 'Size of the store').set(storeBytes() ?? 0);
   setDropped(gauge, context, person);
   return registers[0]?.metrics() ?? Promise.resolve('');
 }
 
-/** Every combination has a value, so that a graph shows zero and not a gap. */
-function setBans(gauge: PromClient.Gauge, { store }: Context): void {
-  const holds = store.list().flatMap(({ address, holds }) => {
-    return holds.map(({ origin }) => ({ origin, family: address.family }));
-  });
-  for (const origin of ORIGINS) {
-    for (const family of [4, 6] as const) {
-      const own = holds.filter((hold) => hold.origin === origin && hold.family === family);
-      gauge.set({ origin, family: String(family) }, own.length);
+type MakeGauge = (name: string, help: string, labelNames?: string[]) => PromClient.Gauge;
+
+/** An address that two origins hold is one ban with two holds. Every combination has a value: a graph shows zero, not a gap. */
+function setBans(gauge: MakeGauge, { store }: Context): void {
+  const bans = gauge('bans', 'Bans: addresses and networks that are to be blocked', ['family']);
+  const holds = gauge('holds', 'Holds on bans, one for each origin', ['origin', 'family']);
+  const all = store.list();
+  for (const family of [4, 6] as const) {
+    const own = all.filter(({ address }) => address.family === family);
+    bans.set({ family: String(family) }, own.length);
+    for (const origin of ORIGINS) {
+      const held = own.filter((ban) => ban.holds.some((hold) => hold.origin === origin));
+      holds.set({ origin, family: String(family) }, held.length);
     }
   }
 }
-
-type MakeGauge = (name: string, help: string, labelNames?: string[]) => PromClient.Gauge;
 
 /** Gauges, not counters: they fall when a block ends and its rules go. */
 function setDropped(gauge: MakeGauge, context: Context, { complain }: Person): void {

@@ -16,7 +16,7 @@ import { formatDuration } from '../output/duration.ts';
 import { banToJson, historyToJson } from '../output/json.ts';
 import type { Person } from '../session.ts';
 import { paint } from '../output/table.ts';
-import { isoTime, shortTime } from '../output/time.ts';
+import { isoTime, lastChangeMs, shortTime } from '../output/time.ts';
 
 const SCHEMA_VERSION = 1;
 const NOT_BLOCKED = 1;
@@ -165,6 +165,8 @@ interface Overview {
     readonly volatile: boolean;
   };
   readonly lastRun: string | null;
+  /** When the kernel was last changed. */
+  readonly lastChange: string | null;
   readonly nextExpiry: string | null;
   /** Null when the kernel could not be asked. */
   readonly drift: {
@@ -186,6 +188,7 @@ function look(context: Context, person: Person): Overview {
   const next = context.store.nextExpiryMs();
   const clock = context.store.metadataJson('clock') as { readonly wallMs: number } | null;
   const drift = driftOrNull(context, person);
+  const lastMs = lastChangeMs(context.store.tallies());
   return {
     bans: bans.length,
     byOrigin: countBy(bans.flatMap((ban) => ban.holds.map((hold) => hold.origin))),
@@ -198,6 +201,7 @@ function look(context: Context, person: Person): Overview {
       volatile: context.store.volatile,
     },
     lastRun: clock === null ? null : isoTime(clock.wallMs),
+    lastChange: lastMs === null ? null : isoTime(lastMs),
     nextExpiry: next === null ? null : isoTime(next),
     drift:
       drift === null
@@ -227,8 +231,7 @@ function driftOrNull(context: Context, { complain }: Person): Drift | null {
 }
 
 function describeOverview(overview: Overview, nowMs: number): string[] {
-  const { bans, byOrigin, byFamily, unfinished, backend, store, lastRun, nextExpiry, drift } =
-    overview;
+  const { bans, byOrigin, byFamily, unfinished, backend, store, lastChange, nextExpiry } = overview;
   const origins = Object.entries(byOrigin).map(([origin, count]) => `${origin} ${count}`);
   const families = Object.entries(byFamily).map(([family, count]) => `${family} ${count}`);
   const parts = [...families, ...origins].join(', ');
@@ -236,7 +239,7 @@ function describeOverview(overview: Overview, nowMs: number): string[] {
     nextExpiry === null ? 'none' : `in ${formatDuration((Date.parse(nextExpiry) - nowMs) / 1000)}`;
   return [
     `bans         ${bans}${parts === '' ? '' : ` (${parts})`}`,
-    `unfinished   ${unfinished}`,
+    `pending      ${unfinished}${unfinished === 0 ? '' : ': an earlier run was interrupted; firewall-drop reconcile completes them'}`,
     `backend      ${backend.inUse}: ${backend.why}`,
     ...(backend.unfinishedMove === null
       ? []
@@ -245,16 +248,17 @@ function describeOverview(overview: Overview, nowMs: number): string[] {
       ? [`             sets could not be used: ${backend.promotion.trouble}`]
       : []),
     `store        ${store.path}, ${store.bytes ?? 'no'} bytes${store.volatile ? ', NOT USABLE: what happens now is forgotten' : ''}`,
-    `last change  ${lastRun === null ? 'never' : `${lastRun.slice(0, 19).replace('T', ' ')} UTC`}`,
+    `last change  ${lastChange === null ? 'never' : `${lastChange.slice(0, 19).replace('T', ' ')} UTC`}`,
     `next expiry  ${next}`,
-    `drift        ${describeDrift(drift)}`,
+    `drift        ${describeDrift(overview)}`,
   ];
 }
 
-function describeDrift(drift: Overview['drift']): string {
+function describeDrift({ drift, unfinished }: Overview): string {
   if (drift === null) return 'unknown';
   const { missing, unknown, steps } = drift;
   const foreign = unknown === 0 ? '' : `; ${unknown} drop rules of our shape are not in our books`;
+  if (unfinished > 0) return `${unfinished} changes are pending: firewall-drop reconcile${foreign}`;
   if (steps === 0) return `none${foreign}`;
   return `${missing} bans have no rule, and others may be out of place: firewall-drop reconcile${foreign}`;
 }

@@ -6,6 +6,7 @@ import { describeError } from '../../model/errors.ts';
 import { STATE_DIRECTORY } from '../../context.ts';
 import type { Process } from '../../system/procfs.ts';
 import type { HistoryRecord } from '../../state/store.ts';
+import { count } from '../output/count.ts';
 import { formatDuration } from '../output/duration.ts';
 import { isoTime, shortTime } from '../output/time.ts';
 import { defineCheck, ok, problem, warning, type Finding } from './check.ts';
@@ -91,7 +92,13 @@ export function judgeOrder({ drift, trouble, bans, unfinished }: OrderFacts): Fi
   }
   const findings: Finding[] = [];
   if (unfinished > 0) {
-    findings.push(problem(`${unfinished} changes were begun and not finished`, mend, 'restore'));
+    findings.push(
+      problem(
+        `${count(unfinished, 'change')} pending: an earlier run was interrupted`,
+        mend,
+        'restore',
+      ),
+    );
   }
   if (drift.missing.length > 0) {
     const named = drift.missing.slice(0, 3).map(({ address }) => address.text);
@@ -102,8 +109,8 @@ export function judgeOrder({ drift, trouble, bans, unfinished }: OrderFacts): Fi
   }
   if (drift.unknown.length > 0) {
     findings.push(
-      warning(
-        `${drift.unknown.length} drop rules of our shape are in no book of ours`,
+      problem(
+        `${drift.unknown.length} drop rules of our shape are explained by no ban, and end by nothing`,
         'firewall-drop reconcile --dry-run names them; if they are not yours: firewall-drop delete ADDRESS',
       ),
     );

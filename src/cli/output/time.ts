@@ -1,4 +1,5 @@
 // Points in time, in UTC, which means the same on every host of a fleet.
+import type { Tally } from '../../state/store.ts';
 
 export function isoTime(milliseconds: number): string {
   return new Date(milliseconds).toISOString();
@@ -7,4 +8,12 @@ export function isoTime(milliseconds: number): string {
 /** `2026-11-24 04:05:06` */
 export function shortTime(milliseconds: number): string {
   return isoTime(milliseconds).slice(0, 19).replace('T', ' ');
+}
+
+const CHANGES: readonly string[] = ['add', 'delete', 'expire', 'reapplied'];
+
+/** When the kernel was last changed as asked; null: never. */
+export function lastChangeMs(tallies: readonly Tally[]): number | null {
+  const times = tallies.filter(({ event }) => CHANGES.includes(event)).map(({ lastMs }) => lastMs);
+  return times.length === 0 ? null : Math.max(...times);
 }

@@ -39,6 +39,29 @@ afterEach(() => {
   rmSync(parent, { recursive: true });
 });
 
+test('a reader sees what was written last, writes nothing, and makes no file', () => {
+  const reading = { directory, readOnly: true, mayRepair: false, nowMs: NOON_MS };
+  expect(openDatabase(reading)).toMatchObject({ volatile: true, problems: [] });
+  expect(existsSync(directory)).toBe(false);
+  const { database } = openDatabase({ directory, mayRepair: false, nowMs: NOON_MS });
+  database.exec("INSERT INTO facts (name, value) VALUES ('a', 'b')");
+  const files = readdirSync(directory).map((name) => [
+    name,
+    statSync(join(directory, name)).mtimeMs,
+  ]);
+  const reader = openDatabase(reading);
+  expect(reader.volatile).toBe(false);
+  expect(reader.database.prepare('SELECT value FROM facts').all()).toEqual([{ value: 'b' }]);
+  expect(() => {
+    reader.database.exec('DELETE FROM facts');
+  }).toThrow(/readonly/);
+  expect(
+    readdirSync(directory).map((name) => [name, statSync(join(directory, name)).mtimeMs]),
+  ).toEqual(files);
+  reader.database.close();
+  database.close();
+});
+
 function open(mayRepair = true): OpenedDatabase {
   return openDatabase({ directory, mayRepair, nowMs: NOON_MS });
 }

@@ -5,6 +5,7 @@ import { unblock } from '../../../../src/bans/unblock.ts';
 import type { CommandSpec } from '../../../../src/cli/command.ts';
 import { expire, reconcile, restoreCommand } from '../../../../src/cli/commands/maintenance.ts';
 import type { Person } from '../../../../src/cli/session.ts';
+import { makeHold } from '../../../../src/model/ban.ts';
 import { DEFAULT_CONFIG } from '../../../../src/config/config.ts';
 import type { Context } from '../../../../src/context.ts';
 import { refuses, type Disturbance } from '../../support/kernel.ts';
@@ -96,6 +97,21 @@ describe('`reconcile --dry-run`', () => {
   test('says 0 where books and kernel agree', async () => {
     block(addressOf('203.0.113.9'), holdRequest(), host.newRun());
     expect(await runCommand(reconcile, { 'dry-run': true })).toBe(0);
+  });
+
+  test('says 1 where an earlier run was interrupted, counts what is pending and shows what completes it', async () => {
+    const { store, ...run } = host.newRun();
+    const [one, two] = ['203.0.113.9', '203.0.113.10'].map(addressOf);
+    const hold = makeHold(holdRequest(), NOON_MS);
+    const begun = { phase: 'blocking', owed: null, mark: run.responseLog.offset(), hold } as const;
+    store.intend(
+      [one, two].flatMap((address) => (address ? { ...begun, address } : [])),
+      NOON_MS,
+    );
+    expect(await runCommand(reconcile, { 'dry-run': true })).toBe(1);
+    expect(printed[0]).toBe('2 changes pending: an earlier run was interrupted');
+    expect(printed.join('\n')).toContain('-I INPUT 1 -s 203.0.113.10/32 -j DROP');
+    expect(host.rulesFor('203.0.113.9')).toEqual([0, 0]);
   });
 
   test('says 1 where they do not, shows what would be run, and changes nothing', async () => {

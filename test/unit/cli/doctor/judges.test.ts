@@ -281,11 +281,20 @@ describe('the books', () => {
   test.each<[string, Partial<OrderFacts>, RegExp[]]>([
     ['agree', {}, [/^ok: 3 blocks, each of them first in line and once$/]],
     ['can’t be compared', { drift: null, trouble: 'no iptables' }, [/^problem: .* no iptables$/]],
-    ['have something begun', { unfinished: 2 }, [/^problem: 2 changes were begun/]],
+    [
+      'have something begun',
+      { unfinished: 2 },
+      [/^problem: 2 changes pending: an earlier run was interrupted$/],
+    ],
     [
       'have bans without a rule',
       { drift: { missing: [ban], unknown: [], steps: [command] } },
       [/^problem: 1 bans have no rule, among them 203\.0\.113\.9$/],
+    ],
+    [
+      'has rules that no ban explains',
+      { drift: { missing: [], unknown: [held], steps: [] } },
+      [/^problem: 1 drop rules of our shape are explained by no ban, and end by nothing$/],
     ],
     [
       'have bans behind an ACCEPT',
@@ -295,7 +304,7 @@ describe('the books', () => {
     [
       'lack rules, and something else is wrong as well',
       { unfinished: 1, drift: { missing: [], unknown: [held], steps: [] } },
-      [/^problem: 1 changes/, /^warning: 1 drop rules of our shape are in no book/],
+      [/^problem: 1 change pending/, /^problem: 1 drop rules of our shape are explained by no ban/],
     ],
   ])('and the kernel %s', (_, change, expected) => {
     expectTold(judgeOrder({ ...AGREED, ...change }), expected);

@@ -1,0 +1,75 @@
+// What a block or an unblock would run now, for `--dry-run` and `explain`: planned against the real state and kernel.
+import type { Address } from '../model/address.ts';
+import { alertRefAt, makeHold, remainingSeconds, type Origin } from '../model/ban.ts';
+import type { Context } from '../context.ts';
+import type { Firewall } from '../firewall/apply.ts';
+import type { Command } from '../system/exec.ts';
+import { inspectBackend } from './backend-state.ts';
+import type { Person } from './session.ts';
+
+export interface PlannedHold {
+  readonly origin: Origin;
+  readonly timeoutSeconds: number | null;
+}
+
+/** Prints the commands that a block would run, and what they would read. */
+export function printBlock(
+  addresses: readonly Address[],
+  planned: PlannedHold,
+  context: Context,
+  person: Person,
+): void {
+  const nowMs = context.now();
+  const hold = makeHold({ ...planned, alertRef: alertRefAt(nowMs), reason: '' }, nowMs);
+  const known = context.store.findAll(addresses);
+  const changes = addresses.map((address) => {
+    const ban = known.get(address.text);
+    const holds = ban === undefined || ban.phase === 'unblocking' ? [] : ban.holds;
+    const others = holds.filter(({ origin }) => origin !== hold.origin);
+    const timeoutSeconds = remainingSeconds([...others, hold], nowMs);
+    return { address, to: 'blocked' as const, timeoutSeconds };
+  });
+  const firewall = firewallFor(addresses.length, context, person);
+  printSteps([...firewall.plan(changes), ...context.planCuts(addresses)], person);
+}
+
+/** Prints the commands that an unblock would run: of one origin's hold, or with null of all holds. */
+export function printUnblock(
+  addresses: readonly Address[],
+  origin: Origin | null,
+  context: Context,
+  person: Person,
+): void {
+  const known = context.store.findAll(addresses);
+  const ending = addresses.filter((address) => {
+    const holds = known.get(address.text)?.holds ?? [];
+    const isKept = origin !== null && holds.some((hold) => hold.origin !== origin);
+    if (isKept) person.print(`${address.text} stays blocked: another origin holds it`);
+    return !isKept;
+  });
+  if (ending.length === 0) return;
+  const changes = ending.map((address) => ({ address, to: 'released' as const }));
+  printSteps(context.firewall.plan(changes), person);
+}
+
+/** Beyond `promote_at` all bans are migrated to sets before so many more are added. */
+function firewallFor(coming: number, context: Context, { print }: Person): Firewall {
+  const { beyond, bans, promoteAt } = inspectBackend(context);
+  if (beyond === null || bans + coming <= promoteAt) return context.firewall;
+  print(`# beyond firewall.promote_at = ${promoteAt} all bans are first migrated to ${beyond}`);
+  return context.firewall.of(beyond);
+}
+
+export function printSteps(steps: readonly Command[], { print }: Person): void {
+  if (steps.length === 0) print('nothing to do: the kernel is as asked');
+  for (const { program, args, input } of steps) {
+    const line = `${program} ${args.join(' ')}`;
+    if (input === '') {
+      print(line);
+      continue;
+    }
+    print(`${line} <<END`);
+    for (const line of input.trimEnd().split('\n')) print(`  ${line}`);
+    print('END');
+  }
+}
