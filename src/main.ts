@@ -1,4 +1,4 @@
-// Which door somebody knocks at, and the only place where the process ends.
+// Picks the invocation, and is the only place where the process ends.
 import { fstatSync } from 'node:fs';
 import type * as Tty from 'node:tty';
 import type * as V8 from 'node:v8';
@@ -7,7 +7,7 @@ import { complain, exitStatusOf } from './failure.ts';
 import { describeError } from './model/errors.ts';
 import { createContext } from './context.ts';
 import { readLinesFromStdin, writeToStdout } from './system/stdin.ts';
-import { chooseDoor } from './wazuh/invocation.ts';
+import { readInvocation } from './wazuh/invocation.ts';
 import { findPlace } from './wazuh/home.ts';
 import { LONGEST_LINE, respondToArguments, respondToMessage } from './wazuh/respond.ts';
 
@@ -16,13 +16,13 @@ function main(): number | Promise<number> {
   process.umask(0o077);
   ignoreCoverage();
   const args = process.argv.slice(2);
-  const door = chooseDoor(args, isTerminal(0));
+  const invocation = readInvocation(args, isTerminal(0));
   const place = findPlace({
     argv0: process.argv0,
     workingDirectory: () => process.cwd(),
     executable: process.execPath,
   });
-  if (door === 'person') {
+  if (invocation === 'command-line') {
     const { runCommandLine } = require('./cli/main.ts') as typeof CommandLine;
     return runCommandLine(args, place);
   }
@@ -31,7 +31,7 @@ function main(): number | Promise<number> {
   };
   const context = createContext({ place, interactive: false, onTrouble });
   try {
-    if (door === 'ossec') respondToArguments(context, args);
+    if (invocation === 'ossec') respondToArguments(context, args);
     else
       respondToMessage(context, { reader: readLinesFromStdin(LONGEST_LINE), write: writeToStdout });
     return 0;

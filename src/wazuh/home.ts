@@ -9,7 +9,8 @@ export interface Place {
   readonly name: string;
 }
 
-export interface Invocation {
+/** What the kernel says of how the program was started. */
+export interface StartFacts {
   readonly argv0: string;
   readonly workingDirectory: () => string;
   readonly executable: string;
@@ -19,16 +20,16 @@ const DEFAULT_HOME = '/var/ossec';
 const DEFAULT_NAME = 'firewall-drop';
 const NAME = /^(?!\.{1,2}$)[A-Za-z0-9._-]{1,64}$/;
 
-/** argv[0] is believed only where it leads to this very executable, so a lying one changes nothing but the name. */
-export function findPlace(invocation: Invocation): Place {
-  const name = basename(invocation.argv0);
+/** argv[0] counts only where it leads to this very executable, so a false one changes nothing but the name. */
+export function findPlace(facts: StartFacts): Place {
+  const name = basename(facts.argv0);
   return {
-    home: homeByArgv0(invocation) ?? homeOf(invocation.executable) ?? DEFAULT_HOME,
+    home: homeByArgv0(facts) ?? homeOf(facts.executable) ?? DEFAULT_HOME,
     name: NAME.test(name) ? name : DEFAULT_NAME,
   };
 }
 
-function homeByArgv0({ argv0, workingDirectory, executable }: Invocation): string | null {
+function homeByArgv0({ argv0, workingDirectory, executable }: StartFacts): string | null {
   try {
     // A bare name was found through PATH: it says nothing about where.
     if (!argv0.includes('/')) return null;

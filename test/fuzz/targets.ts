@@ -17,7 +17,7 @@ import {
   NO_SETTINGS,
 } from '../../src/wazuh/agent-config.ts';
 import { readArguments } from '../../src/wazuh/execd-arguments.ts';
-import { chooseDoor } from '../../src/wazuh/invocation.ts';
+import { readInvocation } from '../../src/wazuh/invocation.ts';
 import { exchangeKeys } from '../../src/wazuh/check-keys.ts';
 import { at, parseJson, type Json } from '../../src/wazuh/json.ts';
 import { readMessage } from '../../src/wazuh/message.ts';
@@ -43,7 +43,7 @@ export const TARGETS: Readonly<Record<string, Target>> = {
 
   arguments(input) {
     const args = input.toString().split('\0');
-    if (chooseDoor(args, false) !== 'ossec') return;
+    if (readInvocation(args, false) !== 'ossec') return;
     const request = readArguments(args);
     checkRequest(request);
     must((theirText(args[2] ?? '') === null) === (request.address === null), 'who is an address');

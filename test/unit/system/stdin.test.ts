@@ -5,9 +5,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { afterEach, describe, expect, jest, test } from '@jest/globals';
-
-jest.setTimeout(120_000);
+import { afterEach, describe, expect, test } from '@jest/globals';
 
 const SOURCE = join(__dirname, '../../../src/system');
 

@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import { DEFAULT_ADDRESS_FIELDS } from '../../../src/config/config.ts';
 import { readMessage } from '../../../src/wazuh/message.ts';
 import { readArguments } from '../../../src/wazuh/execd-arguments.ts';
-import { chooseDoor } from '../../../src/wazuh/invocation.ts';
+import { readInvocation } from '../../../src/wazuh/invocation.ts';
 import { checkAddress, checkRequest, theirText } from '../../fuzz/oracle.ts';
 import { effort } from '../../support/effort.ts';
 
@@ -186,7 +186,7 @@ test('arguments of ossec-execd are about the third one or nobody, whoever chose 
   fc.assert(
     fc.property(args, ({ action, user, source: ip, more }) => {
       const list = [action, user, ip, '1628597593.1234567', '5710', ...more];
-      expect(chooseDoor(list, false)).toBe('ossec');
+      expect(readInvocation(list, false)).toBe('ossec');
       const request = readArguments(list);
       expect(request.address?.text ?? null).toBe(theirText(ip));
       checkRequest(request);

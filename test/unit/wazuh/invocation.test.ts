@@ -1,17 +1,17 @@
 // Who knocks: an attacker who chooses a user name must not come in by the door where a person may do more.
 import { describe, expect, test } from '@jest/globals';
-import { chooseDoor } from '../../../src/wazuh/invocation.ts';
+import { readInvocation } from '../../../src/wazuh/invocation.ts';
 
 const IDS = ['1620563486.6306696', '31151'];
 const BY_HAND = ['(from_the_server)', '(no_rule_id)'];
 
 describe('without arguments', () => {
   test('it is wazuh-execd at a pipe', () => {
-    expect(chooseDoor([], false)).toBe('wazuh');
+    expect(readInvocation([], false)).toBe('wazuh');
   });
 
   test('it is a person at a terminal', () => {
-    expect(chooseDoor([], true)).toBe('person');
+    expect(readInvocation([], true)).toBe('command-line');
   });
 });
 
@@ -27,7 +27,7 @@ describe('it is ossec-execd', () => {
     [['add', 'root', '198.51.100.7', ...IDS]],
     [['add', '', '198.51.100.7', ...IDS]],
   ])('with %j', (args) => {
-    expect(chooseDoor(args, false)).toBe('ossec');
+    expect(readInvocation(args, false)).toBe('ossec');
   });
 
   test.each([
@@ -41,8 +41,8 @@ describe('it is ossec-execd', () => {
     '0.0.0.0/0',
     '2001:db8::1',
   ])('also when the attacker’s user name is %j', (user) => {
-    expect(chooseDoor(['add', user, '198.51.100.7', ...IDS], false)).toBe('ossec');
-    expect(chooseDoor(['add', user, '198.51.100.7', ...BY_HAND], false)).toBe('ossec');
+    expect(readInvocation(['add', user, '198.51.100.7', ...IDS], false)).toBe('ossec');
+    expect(readInvocation(['add', user, '198.51.100.7', ...BY_HAND], false)).toBe('ossec');
   });
 });
 
@@ -61,7 +61,7 @@ describe('it is a person', () => {
     [['--version']],
     [['ADD', '-', '198.51.100.7', ...IDS]],
   ])('with %j', (args) => {
-    expect(chooseDoor(args, false)).toBe('person');
-    expect(chooseDoor(args, true)).toBe('person');
+    expect(readInvocation(args, false)).toBe('command-line');
+    expect(readInvocation(args, true)).toBe('command-line');
   });
 });

@@ -7,7 +7,7 @@ import {
 } from '../../../../src/cli/commands/test-alert.ts';
 import { DEFAULT_ADDRESS_FIELDS } from '../../../../src/config/config.ts';
 import { readArguments } from '../../../../src/wazuh/execd-arguments.ts';
-import { chooseDoor } from '../../../../src/wazuh/invocation.ts';
+import { readInvocation } from '../../../../src/wazuh/invocation.ts';
 import { readMessage } from '../../../../src/wazuh/message.ts';
 import {
   ossecArguments as seenArguments,
@@ -47,7 +47,7 @@ describe('has the keys that execd has, in its order:', () => {
     const own = ossecArguments(SCENE);
     expect(own).toHaveLength(seenArguments().length);
     expect(own.slice(0, 3)).toEqual(seenArguments().slice(0, 3));
-    expect(chooseDoor(own, false)).toBe('ossec');
+    expect(readInvocation(own, false)).toBe('ossec');
   });
 });
 
