@@ -6,8 +6,8 @@ import { forgetConnections } from './bans/connections.ts';
 import { expireDue } from './bans/expire.ts';
 import type { ProtectedEntry } from './policy/protected.ts';
 import { MAKER_FACT, otherHolder, type MoveTools } from './bans/migrate.ts';
-import { finishInterrupted } from './bans/reconcile.ts';
-import type { Tools } from './bans/tools.ts';
+import { recover } from './bans/recover.ts';
+import type { BanContext } from './bans/context.ts';
 import { DEFAULT_CONFIG, type Config } from './config/config.ts';
 import { Diagnostics } from './diagnostics.ts';
 import { describeError, type AppError } from './model/errors.ts';
@@ -35,6 +35,8 @@ export const STATE_DIRECTORY = '/var/lib/firewall-drop';
 const LOCK_DIRECTORY = '/run/firewall-drop';
 /** Nobody types a command and waits longer than this for it. */
 const PATIENCE_SECONDS = 600;
+/** The part of an alert's time that completing what others began may take. */
+const RECOVERY_SHARE = 0.25;
 
 export interface ContextOptions {
   readonly place: Place;
@@ -49,7 +51,7 @@ export interface ContextOptions {
 }
 
 /** Everything a door needs. What costs something is found out when first asked for. */
-export interface Context extends Tools {
+export interface Context extends BanContext {
   readonly place: Place;
   readonly config: Config;
   readonly diagnostics: Diagnostics;
@@ -115,7 +117,7 @@ export function createContext({
   const firewall = createSwitchableFirewall(openBackend, choice().name);
   // A clock that is set during a run is followed by the next one: half of this run's times would be by the new one.
   const now = steadyClock();
-  const tools: Tools = {
+  const tools: BanContext = {
     store,
     firewall,
     responseLog,
@@ -185,7 +187,11 @@ export function createContext({
       step('settle: clock followed');
       // An alert comes first, and what can be had for nothing before it.
       if (interactive || isFree(choice(), firewall, store)) arrange();
-      attempt('what an earlier run began could not be finished', tools, finishInterrupted);
+      attempt('what an interrupted run began could not be completed', tools, () => {
+        // One change that can't be completed must not take an alert all of its time, again and again.
+        const share = interactive ? {} : { withinMs: deadline.remainingMs() * RECOVERY_SHARE };
+        recover(tools, { protectedEntries, ...share });
+      });
       step('settle: done');
     },
     arrange,
@@ -208,7 +214,7 @@ function once<T>(find: () => T): () => T {
   return () => (found ??= { value: find() }).value;
 }
 
-function attempt(what: string, tools: Tools, work: (tools: Tools) => void): void {
+function attempt(what: string, tools: BanContext, work: (tools: BanContext) => void): void {
   try {
     work(tools);
   } catch (error) {

@@ -11,7 +11,7 @@ import type { SwitchableFirewall } from '../firewall/switch.ts';
 import { step } from '../system/fault.ts';
 import type { Store } from '../state/store.ts';
 import { forEachFamily } from './families.ts';
-import { changeOf } from './reconcile.ts';
+import { toKernelChange } from './journal.ts';
 
 /** The backend that holds what the books have. */
 export const MAKER_FACT = 'backend';
@@ -104,7 +104,7 @@ function hold(name: BackendName, { store, firewall, now }: MoveTools): void {
   const nowMs = now();
   forEachFamily(store.list(), (own) => {
     firewall.of(name).apply(
-      own.map((ban) => changeOf(ban, nowMs)),
+      own.map((ban) => toKernelChange(ban, nowMs)),
       { trustState: false },
     );
     step('move: a family told');
@@ -112,9 +112,12 @@ function hold(name: BackendName, { store, firewall, now }: MoveTools): void {
 }
 
 /** Where the program was removed from the host nobody can do more than say so. */
-function clear(name: BackendName, { store, firewall, isInstalled, warn }: MoveTools): void {
+function clear(name: BackendName, { store, firewall, now, isInstalled, warn }: MoveTools): void {
   if (isBackendInstalled(name, isInstalled)) {
-    firewall.of(name).removeAll(store.list().map(({ address }) => address));
+    const releases = store.list().map((ban) => {
+      return toKernelChange({ ...ban, phase: 'unblocking' }, now());
+    });
+    firewall.of(name).removeAll(releases);
   } else {
     warn(`${name} is no longer installed: what it may still hold in the kernel was left there`);
   }

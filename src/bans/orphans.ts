@@ -8,8 +8,8 @@ import { step } from '../system/fault.ts';
 import type { HistoryRecord, Store } from '../state/store.ts';
 import type { Address, Family } from '../model/address.ts';
 import { alertRefAt } from '../model/ban.ts';
-import { release } from './release.ts';
-import type { Tools } from './tools.ts';
+import type { BanContext } from './context.ts';
+import { commit, type BanChange } from './journal.ts';
 
 /** A file that is loaded at boot, as far as it has plain drops. */
 export interface SavedFile {
@@ -39,7 +39,7 @@ const MOST_RECORDS = 1000;
  * Releases what a saved file brought back at boot, at the first look after it: a rule that somebody types later stays.
  * Throws `FIREWALL` as a release does; the next run then looks again.
  */
-export function releaseOrphans(search: OrphanSearch, tools: Tools): Orphan[] {
+export function releaseOrphans(search: OrphanSearch, tools: BanContext): Orphan[] {
   const { store, firewall, now } = tools;
   const { bootId } = search.clock;
   const lastBoot = store.metadata(BOOT_FACT);
@@ -49,11 +49,12 @@ export function releaseOrphans(search: OrphanSearch, tools: Tools): Orphan[] {
   const orphans = isTime ? findOrphans(search, tools) : [];
   if (orphans.length > 0) {
     const alertRef = alertRefAt(now());
-    const endings = orphans.map(({ address, path }) => {
+    const changes = orphans.map(({ address, path }): BanChange => {
+      const line = { verb: 'delete', address, alertRef } as const;
       const reason = `came back from ${path}`;
-      return { address, alertRef, origin: null, reason, inState: false };
+      return { address, to: 'released', before: null, line, origin: null, reason };
     });
-    release(endings, tools);
+    commit(changes, tools);
     step('orphans: released');
   }
   store.setMetadata(BOOT_FACT, bootId);
@@ -65,7 +66,10 @@ export function noteBoot(store: Store, { bootId }: ClockReading): void {
   if (store.metadata(BOOT_FACT) === null && bootId !== '') store.setMetadata(BOOT_FACT, bootId);
 }
 
-function findOrphans({ files, clock, chains }: OrphanSearch, { store, firewall }: Tools): Orphan[] {
+function findOrphans(
+  { files, clock, chains }: OrphanSearch,
+  { store, firewall }: BanContext,
+): Orphan[] {
   const bootMs = clock.wallMs - clock.uptimeMs;
   const likely = files.flatMap(({ path, savedMs, held }) => {
     return [...held.values()].flatMap(({ address, chains: saved }) => {

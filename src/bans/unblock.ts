@@ -1,9 +1,8 @@
-// Releases addresses when somebody says so: the mirror of blocking, with the same promises.
-import { step } from '../system/fault.ts';
+// Ends holds when somebody asks for it, and the block with the last one.
 import type { Address } from '../model/address.ts';
-import type { Ban, AlertRef, Origin, Outcome } from '../model/ban.ts';
-import { release } from './release.ts';
-import type { Tools } from './tools.ts';
+import type { AlertRef, Ban, Origin, Outcome } from '../model/ban.ts';
+import { commit, type BanChange } from './journal.ts';
+import type { BanContext } from './context.ts';
 
 export interface ReleaseRequest {
   /** Whose hold ends; null: everybody's. */
@@ -11,91 +10,116 @@ export interface ReleaseRequest {
   readonly alertRef: AlertRef;
 }
 
-export type ReleaseOutcome = 'released' | 'kept';
-
-/**
- * Ends a hold, and the block with the last one. An address that was not blocked is released all the same: the kernel
- * is looked at, and what is there goes. Throws `FIREWALL` when the kernel was not seen to be rid of it; the next run
- * then tries again.
- */
-export function unblock(address: Address, request: ReleaseRequest, tools: Tools): ReleaseOutcome {
-  return unblockAll([address], request, tools).kept.length > 0 ? 'kept' : 'released';
-}
-
 export interface ReleaseOutcomes {
   readonly released: readonly Address[];
-  /** Still held by others than the one who released. */
+  /** Still held by another origin, or dropped by a rule that somebody else made before our block. */
   readonly kept: readonly Address[];
+  /** Had no ban, and the kernel had no rule: nothing was changed. */
+  readonly absent: readonly Address[];
+  /** Had no ban; a rule that we did not make was removed. */
+  readonly foreign: readonly Address[];
+}
+
+export type ReleaseOutcome = 'released' | 'kept' | 'absent';
+
+/**
+ * Ends a hold, and the block with the last one. Where there is no ban the kernel is asked, and a rule of our shape goes.
+ * Throws `FIREWALL` when the kernel was not seen to be rid of it; the next run then tries again.
+ */
+export function unblock(
+  address: Address,
+  request: ReleaseRequest,
+  context: BanContext,
+): ReleaseOutcome {
+  const { kept, absent } = unblockAll([address], request, context);
+  if (absent.length > 0) return 'absent';
+  return kept.length > 0 ? 'kept' : 'released';
 }
 
 /** Many at once, in one firewall transaction per family. Throws as `unblock` does. */
 export function unblockAll(
   addresses: readonly Address[],
   request: ReleaseRequest,
-  tools: Tools,
+  context: BanContext,
 ): ReleaseOutcomes {
-  const bans = tools.store.findAll(addresses);
-  const known = addresses.map((address) => ({ address, ban: bans.get(address.text) ?? null }));
-  const held = known.filter(({ ban }) => ban !== null && isHeldByOthers(ban, request.origin));
-  const isHeld = new Set(held);
-  const ending = known.filter((one) => !isHeld.has(one));
-  keep(
-    held.flatMap(({ ban }) => ban ?? []),
-    request,
-    tools,
-  );
+  const unique = [...new Map(addresses.map((address) => [address.text, address])).values()];
+  const bans = context.store.findAll(unique);
+  const unknown = unique.filter((address) => !bans.has(address.text));
+  const present = presentIn(unknown, context);
+  const foreign = unknown.filter((address) => present.has(address.text));
+  const changes = [
+    ...[...bans.values()].map((ban) => changeOf(ban, request)),
+    ...foreign.map((address) => releaseOf(address, null, 'delete', request)),
+  ];
   try {
-    release(
-      ending.map(({ address, ban }) => {
-        return { ...request, address, reason: '', inState: ban?.phase === 'blocked' };
-      }),
-      tools,
-    );
+    commit(changes, context);
   } catch (error) {
-    tellFailures(ending, request, tools);
+    logFailures(changes, request, context);
     throw error;
   }
-  const addressesOf = (ones: typeof known): Address[] => ones.map(({ address }) => address);
-  return { released: addressesOf(ending), kept: addressesOf(held) };
+  const isKept = ({ line }: BanChange): boolean => line.verb === 'kept';
+  const addressOf = ({ address }: BanChange): Address => address;
+  return {
+    released: changes.filter((change) => !isKept(change)).map(addressOf),
+    kept: changes.filter(isKept).map(addressOf),
+    absent: unknown.filter((address) => !present.has(address.text)),
+    foreign,
+  };
 }
 
-function isHeldByOthers(ban: Ban, origin: Origin | null): boolean {
-  if (origin === null || ban.phase === 'unblocking') return false;
-  return ban.holds.some((hold) => hold.origin !== origin);
+/** Which of the addresses without a ban the kernel drops all the same. */
+function presentIn(unknown: readonly Address[], { firewall }: BanContext): ReadonlySet<string> {
+  const releases = unknown.map((address) => ({ address, to: 'released' as const }));
+  try {
+    return new Set(firewall.compare(releases).missing.map(({ address }) => address.text));
+  } catch {
+    // Nobody knows: the release that follows meets the same failure, reports it, and stays pending.
+    return new Set(unknown.map(({ text }) => text));
+  }
 }
 
-/** A hold ends and others go on: its end and the line that is owed become durable together. */
-function keep(bans: readonly Ban[], { origin, alertRef }: ReleaseRequest, tools: Tools): void {
-  if (bans.length === 0) return;
-  const { store, responseLog, now } = tools;
-  const mark = responseLog.offset();
-  const outcomes = bans.map(({ address }): Outcome => ({ verb: 'kept', address, alertRef }));
-  const ends = origin === null ? {} : { ends: origin };
-  store.intend(
-    outcomes.map((owed) => {
-      return { address: owed.address, phase: 'blocking', owed, mark, hold: null, ...ends };
-    }),
-    now(),
-  );
-  step('keep: intent written');
-  responseLog.write(outcomes);
-  step('keep: lines written');
-  store.confirm(
-    bans.map(({ address }) => address),
-    outcomes.map((outcome) => ({ atMs: now(), outcome, origin, reason: '' })),
-  );
-  step('keep: books confirmed');
+function changeOf(ban: Ban, request: ReleaseRequest): BanChange {
+  const { origin } = request;
+  if (origin !== null && isHeldByOthers(ban, origin)) {
+    const line = { verb: 'kept', address: ban.address, alertRef: request.alertRef } as const;
+    return {
+      address: ban.address,
+      to: 'blocked',
+      before: ban,
+      ends: origin,
+      line,
+      origin,
+      reason: '',
+    };
+  }
+  // A person who names the address means the rule that was there before us as well.
+  if (origin === null) return releaseOf(ban.address, { ...ban, foreign: {} }, 'delete', request);
+  const hasForeign = Object.keys(ban.foreign ?? {}).length > 0;
+  return releaseOf(ban.address, ban, hasForeign ? 'kept' : 'delete', request);
+}
+
+function releaseOf(
+  address: Address,
+  before: Ban | null,
+  verb: 'kept' | 'delete',
+  { origin, alertRef }: ReleaseRequest,
+): BanChange {
+  return { address, to: 'released', before, line: { verb, address, alertRef }, origin, reason: '' };
+}
+
+function isHeldByOthers(ban: Ban, origin: Origin): boolean {
+  return ban.phase !== 'unblocking' && ban.holds.some((hold) => hold.origin !== origin);
 }
 
 /** One family may have succeeded: only what is still to be released has failed. */
-function tellFailures(
-  ending: readonly { readonly address: Address }[],
+function logFailures(
+  changes: readonly BanChange[],
   { origin, alertRef }: ReleaseRequest,
-  { store, responseLog, now }: Tools,
+  { store, responseLog, now }: BanContext,
 ): void {
-  const bans = store.findAll(ending.map(({ address }) => address));
-  const left = ending.filter(({ address }) => bans.has(address.text));
-  const outcomes = left.map(({ address }): Outcome => ({ verb: 'failed', address, alertRef }));
+  const pending = store.findAll(changes.map(({ address }) => address));
+  const failed = changes.filter(({ address }) => pending.get(address.text)?.phase === 'unblocking');
+  const outcomes = failed.map(({ address }): Outcome => ({ verb: 'failed', address, alertRef }));
   responseLog.write(outcomes);
   store.record(outcomes.map((outcome) => ({ atMs: now(), outcome, origin, reason: '' })));
 }

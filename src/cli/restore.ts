@@ -2,7 +2,8 @@
 import { expireDue } from '../bans/expire.ts';
 import { inTurn } from '../bans/families.ts';
 import { releaseOrphans } from '../bans/orphans.ts';
-import { finishInterrupted, restore } from '../bans/reconcile.ts';
+import { recover } from '../bans/recover.ts';
+import { restore } from '../bans/restore.ts';
 import { readSavedFiles } from '../bans/saved-rules.ts';
 import type { Context } from '../context.ts';
 import { findProtection } from '../policy/protected.ts';
@@ -13,7 +14,7 @@ import type { Person } from './session.ts';
 export function restoreAll(context: Context, person: Person): void {
   inTurn([
     () => {
-      finishInterrupted(context);
+      recover(context, context);
     },
     () => {
       for (const { address } of expireDue(context)) {

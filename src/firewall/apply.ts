@@ -1,9 +1,10 @@
 // The firewall as the rest of the program sees it: changes go in, and come back only when the kernel was seen to obey.
-import type { Address, Family } from '../model/address.ts';
+import type { ForeignRules } from '../model/ban.ts';
+import type { Family } from '../model/address.ts';
 import { AppError } from '../model/errors.ts';
 import type { Command, Run, RunResult } from '../system/exec.ts';
-import { monotonicMs, type Deadline } from '../system/wait.ts';
-import type { Backend, Snapshot, Change, PlannedCommand, View } from './backend.ts';
+import { deadlineIn, monotonicMs, type Deadline } from '../system/wait.ts';
+import type { Backend, Change, PlannedCommand, Snapshot, View } from './backend.ts';
 
 export interface ApplyTools {
   readonly backend: Backend;
@@ -22,12 +23,24 @@ export interface ApplyOptions {
    * makes us inspect. Otherwise we inspect first.
    */
   readonly trustState: boolean;
-  /** Called once the kernel was found to be otherwise, before it is changed: what must be remembered of a change. */
-  readonly beforeChange?: () => void;
+  /** How long the programs may take, where that is less than the run has. */
+  readonly withinMs?: number;
 }
 
-/** Whether the kernel had to be changed, or was found as asked. */
-export type ApplyOutcome = 'changed' | 'unchanged';
+export interface ApplyResult {
+  /** Whether the kernel had to be changed, or was found as asked. */
+  readonly outcome: 'changed' | 'unchanged';
+  /** By the address's text: rules of somebody else, of the changes that were to find them out and have any. */
+  readonly foreign: ReadonlyMap<string, ForeignRules>;
+}
+
+/** How the kernel differs from what is wanted. */
+export interface Comparison {
+  /** The changes that the kernel is not as. */
+  readonly missing: readonly Change[];
+  /** All is blocked as wanted, and the kernel would end some of it too early. */
+  readonly late: boolean;
+}
 
 /** How often one family is changed and looked at before we admit that something works against us. */
 const MOST_ATTEMPTS = 5;
@@ -48,7 +61,9 @@ export interface Firewall {
   /** How many addresses are best released at once. */
   readonly mostReleases: number;
   /** Brings the kernel to `changes`. Throws `FIREWALL` when it was not seen to hold every one of them. */
-  apply(changes: readonly Change[], options: ApplyOptions): ApplyOutcome;
+  apply(changes: readonly Change[], options: ApplyOptions): ApplyResult;
+  /** Looks only. Throws `FIREWALL` when the kernel can't be asked. */
+  compare(changes: readonly Change[]): Comparison;
   /** The commands that `apply` would run now; only looks. */
   plan(changes: readonly Change[]): Command[];
   /** Everything that the kernel holds for a family, with counters. Throws `FIREWALL` when it can't be asked. */
@@ -56,10 +71,10 @@ export interface Firewall {
   /** Throws `FIREWALL` when its programs or the kernel can't do what it needs, as far as looking tells. */
   tryOut(): void;
   /**
-   * Takes everything of ours out of the kernel: the rules of `addresses`, or all sets, rules for them and the table. Throws
+   * Takes everything of ours out of the kernel: the rules of `releases`, or all sets, rules for them and the table. Throws
    * `FIREWALL` when that was not seen to be so.
    */
-  removeAll(addresses: readonly Address[]): void;
+  removeAll(releases: readonly Change[]): void;
 }
 
 export function createFirewall(tools: ApplyTools): Firewall {
@@ -67,6 +82,7 @@ export function createFirewall(tools: ApplyTools): Firewall {
     backendName: tools.backend.name,
     mostReleases: tools.backend.mostReleases,
     apply: (changes, options) => apply(changes, tools, options),
+    compare: (changes) => compare(changes, tools),
     plan: (changes) => planOnly(changes, tools),
     snapshot: (family) => takeSnapshot(family, tools),
     tryOut: () => {
@@ -74,25 +90,20 @@ export function createFirewall(tools: ApplyTools): Firewall {
       const first = tools.backend.planRemoval?.(4, null) ?? null;
       if (first !== null) lookWith(first, null, tools);
     },
-    removeAll: (addresses) => {
-      if (tools.backend.planRemoval === undefined) releaseAll(addresses, tools);
+    removeAll: (releases) => {
+      if (tools.backend.planRemoval === undefined) releaseAll(releases, tools);
       else for (const family of [4, 6] as const) removeSets(family, tools);
     },
   };
 }
 
 /** The newest first, where iptables finds them soonest. */
-function releaseAll(addresses: readonly Address[], tools: ApplyTools): void {
+function releaseAll(releases: readonly Change[], tools: ApplyTools): void {
   const { mostReleases } = tools.backend;
   for (const family of [4, 6] as const) {
-    const own = addresses.filter((address) => address.family === family).toReversed();
+    const own = releases.filter(({ address }) => address.family === family).toReversed();
     for (let from = 0; from < own.length; from += mostReleases) {
-      const some = own.slice(from, from + mostReleases);
-      apply(
-        some.map((address) => ({ address, to: 'released' })),
-        tools,
-        { trustState: false },
-      );
+      apply(own.slice(from, from + mostReleases), tools, { trustState: false });
     }
   }
 }
@@ -116,15 +127,53 @@ function removeSets(family: Family, tools: ApplyTools): void {
 function apply(
   changes: readonly Change[],
   tools: ApplyTools,
-  { trustState, beforeChange }: ApplyOptions,
-): ApplyOutcome {
-  let outcome: ApplyOutcome = 'unchanged';
+  { trustState, withinMs }: ApplyOptions,
+): ApplyResult {
+  const bounded = withinMs === undefined ? tools : { ...tools, deadline: sooner(tools, withinMs) };
+  const results = ([4, 6] as const).flatMap((family) => {
+    const own = ofFamily(family, changes);
+    return own.length > 0 ? [applyFamily(family, own, bounded, trustState)] : [];
+  });
+  return {
+    outcome: results.some(({ outcome }) => outcome === 'changed') ? 'changed' : 'unchanged',
+    foreign: new Map(results.flatMap(({ foreign }) => [...foreign])),
+  };
+}
+
+function sooner({ deadline }: ApplyTools, withinMs: number): Deadline {
+  const own = deadlineIn(withinMs);
+  return { remainingMs: () => Math.min(own.remainingMs(), deadline.remainingMs()) };
+}
+
+function compare(changes: readonly Change[], tools: ApplyTools): Comparison {
+  const missing: Change[] = [];
+  let late = false;
   for (const family of [4, 6] as const) {
     const own = ofFamily(family, changes);
-    const options = { trustState, ...(beforeChange && { beforeChange }) };
-    if (own.length > 0 && applyFamily(family, own, tools, options)) outcome = 'changed';
+    if (own.length === 0) continue;
+    const view = lookAtAll(family, own, tools);
+    const command = tools.backend.plan(family, view, own);
+    late ||= command?.effect === 'refresh';
+    if (command === null || command.effect !== undefined) continue;
+    missing.push(
+      ...own.filter((change) => {
+        const alone = tools.backend.plan(family, view, [change]);
+        return alone !== null && alone.effect !== 'refresh';
+      }),
+    );
   }
-  return outcome;
+  return { missing, late };
+}
+
+/** Looks until the backend has seen all that it plans by. */
+function lookAtAll(family: Family, changes: readonly Change[], tools: ApplyTools): View {
+  let view = look(family, changes, tools);
+  for (let looks = 1; looks < MOST_LOOKS; looks += 1) {
+    const command = tools.backend.plan(family, view, changes);
+    if (command?.effect !== 'look') break;
+    view = lookWith(command, view, tools);
+  }
+  return view;
 }
 
 function ofFamily(family: Family, changes: readonly Change[]): Change[] {
@@ -188,14 +237,16 @@ interface Attempt {
 
 function applyFamily(
   family: Family,
-  changes: readonly Change[],
+  asked: readonly Change[],
   tools: ApplyTools,
-  { trustState, beforeChange }: ApplyOptions,
-): boolean {
+  trustState: boolean,
+): ApplyResult {
   const { backend } = tools;
+  let changes = asked;
   let view = trustState
     ? backend.expect(changes, tools.extras(family))
     : look(family, changes, tools);
+  if (!trustState) changes = withForeign(changes, view, false, backend);
   let failed: Attempt | null = null;
   let changed = false;
   let attempts = 0;
@@ -204,7 +255,7 @@ function applyFamily(
     const command = backend.plan(family, view, changes);
     if (command === null) {
       tools.noteExtras(family, view.extras);
-      return changed;
+      return { outcome: changed ? 'changed' : 'unchanged', foreign: foreignIn(asked, changes) };
     }
     if (command.effect === 'look') looks += 1;
     else attempts += 1;
@@ -213,7 +264,6 @@ function applyFamily(
     }
     // The kernel was looked at since, and the same thing is still to be done: once more would fail the same way.
     if (failed?.command.input === command.input) throw failure(changes, failed, tools);
-    if (!changed && command.effect === undefined) beforeChange?.();
     const result = runPatiently(command, tools);
     changed ||= command.effect === undefined;
     failed = isAnswer(command, result) ? null : { command, result };
@@ -221,7 +271,39 @@ function applyFamily(
       failed === null
         ? readResult(command, result, view, tools)
         : lookAgain(family, changes, tools, failed);
+    if (trustState) changes = withForeign(changes, view, failed === null, backend);
   }
+}
+
+/** Settles, by a view that shows rules, which of them are somebody else's. */
+function withForeign(
+  changes: readonly Change[],
+  view: View,
+  made: boolean,
+  backend: Backend,
+): readonly Change[] {
+  return changes.map((change) => {
+    if (change.foreign === undefined || hasNone(change)) return change;
+    const foreign = backend.foreignOf?.(view, change, made) ?? null;
+    return foreign === null ? change : { ...change, foreign };
+  });
+}
+
+function hasNone({ foreign }: Change): boolean {
+  return typeof foreign === 'object' && Object.keys(foreign).length === 0;
+}
+
+/** What was found to be otherwise than was said. */
+function foreignIn(
+  asked: readonly Change[],
+  changes: readonly Change[],
+): Map<string, ForeignRules> {
+  const found = changes.flatMap((change, index): [string, ForeignRules][] => {
+    const { address, foreign } = change;
+    if (typeof foreign !== 'object' || foreign === asked[index]?.foreign) return [];
+    return asked[index]?.foreign === 'find' && hasNone(change) ? [] : [[address.text, foreign]];
+  });
+  return new Map(found);
 }
 
 function endless(changes: readonly Change[]): AppError {

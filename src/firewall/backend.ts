@@ -1,5 +1,6 @@
 // The contract of a backend: a pure translator between what is wanted and what a firewall program reads and prints.
 import type { Address, Family } from '../model/address.ts';
+import type { ForeignRules } from '../model/ban.ts';
 import type { Command } from '../system/exec.ts';
 
 /** What the kernel shall do with packets from an address. */
@@ -11,6 +12,11 @@ export interface Change {
    * null or absent: never. What is late or too long for the kernel is ended by the books.
    */
   readonly timeoutSeconds?: number | null;
+  /**
+   * Rules of exactly our shape that somebody else made: they are neither counted as ours nor removed. `find`: they are to
+   * be found out, for a ban that is new.
+   */
+  readonly foreign?: ForeignRules | 'find';
 }
 
 /** A command as a backend plans it. */
@@ -87,6 +93,11 @@ export interface Backend<V extends View = View> {
   expect(changes: readonly Change[], extras: readonly string[]): V;
   /** The next command that brings a kernel that looks like `view` to `changes`; null: it is seen to be there. */
   plan(family: Family, view: V, changes: readonly Change[]): PlannedCommand | null;
+  /**
+   * The rules of somebody else that a view shows: found out, or those known that are still there. `made`: one of each
+   * chain is ours, just made. Null: the view does not show rules. Absent where there are no rules of single addresses.
+   */
+  foreignOf?(view: V, change: Change, made: boolean): ForeignRules | null;
   /** The view as it ought to be once `command`, which `plan` gave, was obeyed: for showing what comes after it. */
   simulate(view: V, command: PlannedCommand, changes: readonly Change[]): V;
   /**

@@ -28,20 +28,27 @@ export function createSwitchableFirewall(
     },
     apply(changes, options) {
       if (other === null) return current.apply(changes, options);
-      const outcome = current.apply(changes, { ...options, trustState: false });
+      const result = current.apply(changes, { ...options, trustState: false });
       step('switch: one of two told');
       const released = changes.filter(({ to }) => to === 'released');
-      const outcomes = [outcome, other.apply(released, { trustState: false })];
-      return outcomes.includes('changed') ? 'changed' : 'unchanged';
+      const { outcome } = other.apply(released, { ...options, trustState: false });
+      return outcome === 'changed' ? { ...result, outcome } : result;
+    },
+    compare: (changes) => {
+      const comparison = current.compare(changes);
+      if (other === null) return comparison;
+      const released = changes.filter(({ to }) => to === 'released');
+      const missing = new Set([...comparison.missing, ...other.compare(released).missing]);
+      return { ...comparison, missing: [...missing] };
     },
     plan: (changes) => current.plan(changes),
     snapshot: (family) => current.snapshot(family),
     tryOut: () => {
       current.tryOut();
     },
-    removeAll: (addresses) => {
-      current.removeAll(addresses);
-      other?.removeAll(addresses);
+    removeAll: (releases) => {
+      current.removeAll(releases);
+      other?.removeAll(releases);
     },
     of: open,
     use(name, next) {

@@ -23,6 +23,8 @@ export interface Hold {
   readonly alertRef: AlertRef;
   /** Free text for people; empty when none was given. */
   readonly reason: string;
+  /** A person insisted, though the address is protected. */
+  readonly forced: boolean;
 }
 
 /**
@@ -31,11 +33,19 @@ export interface Hold {
  */
 export type Phase = 'blocking' | 'blocked' | 'unblocking';
 
+/** How many rules of somebody else drop an address, by chain; chains without any are left out. */
+export type ForeignRules = Readonly<Record<string, number>>;
+
 export interface Ban {
   readonly address: Address;
   readonly phase: Phase;
   readonly sinceMs: number;
   readonly holds: readonly Hold[];
+  /**
+   * Rules of our shape that were in the kernel before the block: how many, by chain. They are somebody else's and stay.
+   * Null while that is not known, in a block that is pending.
+   */
+  readonly foreign: ForeignRules | null;
 }
 
 /** The reason that history gives for a block that ended by itself. */
@@ -57,12 +67,14 @@ export interface HoldRequest {
   readonly timeoutSeconds: number | null;
   readonly alertRef: AlertRef;
   readonly reason: string;
+  /** Only a person can: the address may be protected. */
+  readonly forced?: boolean;
 }
 
 export function makeHold(request: HoldRequest, nowMs: number): Hold {
   const { timeoutSeconds } = request;
   const expiresAtMs = timeoutSeconds === null ? null : nowMs + timeoutSeconds * 1000;
-  return { ...request, addedMs: nowMs, expiresAtMs };
+  return { ...request, forced: request.forced ?? false, addedMs: nowMs, expiresAtMs };
 }
 
 /** How much longer an address stays blocked for these holds, in seconds; null: until somebody releases it. */

@@ -47,6 +47,13 @@ export class AppError extends Error {
   }
 }
 
+/** A program that is not installed: nothing was run, so nothing can have changed. */
+export class ProgramMissing extends AppError {
+  constructor(message: string) {
+    super('FIREWALL', message);
+  }
+}
+
 /** One line about any thrown thing, with the chain of causes. */
 export function describeError(error: unknown): string {
   if (!(error instanceof Error)) return String(error);

@@ -58,4 +58,10 @@ export const MIGRATIONS: readonly string[] = [
   -- What every run asks: is a deadline further ahead than was asked for?
   CREATE INDEX holds_beyond ON holds (expires_at_ms - timeout_seconds * 1000) WHERE expires_at_ms IS NOT NULL;
   `,
+  `
+  -- Rules that were there before our block, as JSON: how many, by chain. NULL: none, or not known yet.
+  ALTER TABLE bans ADD COLUMN foreign_rules TEXT;
+  -- 1 where a person insisted on blocking a protected address.
+  ALTER TABLE holds ADD COLUMN forced INTEGER NOT NULL DEFAULT 0;
+  `,
 ];

@@ -3,7 +3,9 @@ import type { DatabaseSync, SQLInputValue, StatementSync } from 'node:sqlite';
 import { parseBlock, type Address } from '../model/address.ts';
 import {
   EXPIRED,
+  type AlertRef,
   type Ban,
+  type ForeignRules,
   type Hold,
   type Origin,
   type Outcome,
@@ -178,8 +180,13 @@ export class Store {
   }
 
   /** The kernel was seen to obey: `blocking` becomes `blocked`, `unblocking` is forgotten, and history says so. */
-  confirm(addresses: readonly Address[], history: readonly HistoryEntry[]): void {
+  confirm(
+    addresses: readonly Address[],
+    history: readonly HistoryEntry[],
+    foreign: ReadonlyMap<string, ForeignRules> = new Map(),
+  ): void {
     this.#transaction(() => {
+      for (const [text, rules] of foreign) this.#putForeign(text, rules);
       this.#forgetReleased(addresses);
       this.#run(
         `UPDATE bans SET phase = 'blocked', owed = NULL WHERE phase = 'blocking' AND ${AMONG_THESE}`,
@@ -202,11 +209,19 @@ export class Store {
     });
   }
 
+  /** What was found out of the rules of others since a ban was confirmed. */
+  noteForeign(foreign: ReadonlyMap<string, ForeignRules>): void {
+    if (foreign.size === 0) return;
+    this.#transaction(() => {
+      for (const [text, rules] of foreign) this.#putForeign(text, rules);
+    });
+  }
+
   /** Puts bans back as they were before intents that came to nothing. */
   revert(bans: readonly UnfinishedBan[]): void {
     if (bans.length === 0) return;
     this.#transaction(() => {
-      for (const { address, phase, sinceMs, holds, owed, mark } of bans) {
+      for (const { address, phase, sinceMs, holds, owed, mark, foreign } of bans) {
         this.#run('DELETE FROM bans WHERE address = ?', address.text);
         this.#run(
           'INSERT INTO bans (address, phase, since_ms, owed) VALUES (?, ?, ?, ?)',
@@ -215,6 +230,7 @@ export class Store {
           sinceMs,
           owedJson(owed, mark),
         );
+        if (foreign !== null) this.#putForeign(address.text, foreign);
         for (const hold of holds) this.#putHold(address, hold);
       }
     });
@@ -348,7 +364,7 @@ export class Store {
   #select(clause: string, ...values: SQLInputValue[]): UnfinishedBan[] {
     return this.#guard(() => {
       const bans = this.#all(
-        `SELECT address, phase, since_ms, owed FROM bans ${clause}`,
+        `SELECT address, phase, since_ms, owed, foreign_rules FROM bans ${clause}`,
         ...values,
       );
       if (bans.length === 0) return [];
@@ -382,11 +398,16 @@ export class Store {
     this.#run('DELETE FROM holds WHERE address = ? AND origin = ?', address.text, origin);
   }
 
+  #putForeign(text: string, rules: ForeignRules): void {
+    const json = Object.keys(rules).length === 0 ? null : JSON.stringify(rules);
+    this.#run('UPDATE bans SET foreign_rules = ? WHERE address = ?', json, text);
+  }
+
   #putHold(address: Address, hold: Hold): void {
     this.#run(
       `INSERT OR REPLACE INTO holds
-       (address, origin, added_ms, timeout_seconds, expires_at_ms, alert_id, rule_id, reason)
-       VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
+       (address, origin, added_ms, timeout_seconds, expires_at_ms, alert_id, rule_id, reason, forced)
+       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
       address.text,
       hold.origin,
       hold.addedMs,
@@ -395,6 +416,7 @@ export class Store {
       hold.alertRef.alertId,
       hold.alertRef.ruleId,
       hold.reason,
+      hold.forced ? 1 : 0,
     );
   }
 
@@ -493,14 +515,27 @@ export const ANY_TOO_FAR = `SELECT 1 FROM holds WHERE ${TOO_FAR} LIMIT 1`;
 function readBan(row: Row, holds: readonly Hold[]): UnfinishedBan {
   const address = readAddress(row['address']);
   const owed = readOwed(row['owed']);
+  const phase = row['phase'] as Phase;
+  const foreign = readForeign(row['foreign_rules']);
   return {
     address,
-    phase: row['phase'] as Phase,
+    phase,
+    // A ban that is confirmed without any has none.
+    foreign: foreign === null && phase !== 'blocking' ? {} : foreign,
     sinceMs: row['since_ms'] as number,
     holds,
     owed: owed === null ? null : { verb: owed.verb, alertRef: owed.alertRef, address },
     mark: owed?.mark ?? null,
   };
+}
+
+function readForeign(value: unknown): ForeignRules | null {
+  if (typeof value !== 'string') return null;
+  try {
+    return JSON.parse(value) as ForeignRules;
+  } catch (error) {
+    throw damage('the rules of somebody else in the state are not JSON', error);
+  }
 }
 
 function owedJson(owed: Outcome | null, mark: LogMark | null): string | null {
@@ -512,7 +547,9 @@ type OwedJson = Pick<Outcome, 'verb' | 'alertRef'> & { readonly mark: LogMark | 
 function readOwed(value: unknown): OwedJson | null {
   if (typeof value !== 'string') return null;
   try {
-    return JSON.parse(value) as OwedJson;
+    const { incident, ...owed } = JSON.parse(value) as OwedJson & { incident?: AlertRef };
+    // Version 0.1 called it so.
+    return incident === undefined ? owed : { ...owed, alertRef: incident };
   } catch (error) {
     throw damage('an owed line in the store is not JSON', error);
   }
@@ -543,6 +580,7 @@ function readHold(row: Row): Hold {
     expiresAtMs: row['expires_at_ms'] as number | null,
     alertRef: { alertId: row['alert_id'] as string, ruleId: row['rule_id'] as string },
     reason: row['reason'] as string,
+    forced: row['forced'] === 1,
   };
 }
 

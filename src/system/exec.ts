@@ -1,7 +1,7 @@
 // The only place that starts a program: argument list, fixed directories, clean environment, deadline, capped output.
 import { spawnSync, type SpawnSyncOptionsWithStringEncoding } from 'node:child_process';
 import { accessSync, constants, statSync } from 'node:fs';
-import { AppError, describeError } from '../model/errors.ts';
+import { describeError, ProgramMissing } from '../model/errors.ts';
 import { isErrno } from './files.ts';
 import { STARTED_BY } from './stale-children.ts';
 
@@ -108,9 +108,8 @@ function textOf(output: unknown): string {
   return typeof output === 'string' ? output : '';
 }
 
-function notInstalled(program: string): AppError {
-  return new AppError(
-    'FIREWALL',
+function notInstalled(program: string): ProgramMissing {
+  return new ProgramMissing(
     `${program} was not found in ${PROGRAM_DIRECTORIES.join(', ')}: install it with the host's package manager`,
   );
 }

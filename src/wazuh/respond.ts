@@ -1,6 +1,6 @@
 // Does what execd asks: refuses protected addresses, exchanges keys where execd expects that, then blocks or unblocks.
 import { block, ensureBlocked } from '../bans/block.ts';
-import type { Tools } from '../bans/tools.ts';
+import type { BanContext } from '../bans/context.ts';
 import { unblock } from '../bans/unblock.ts';
 import type { Context } from '../context.ts';
 import type { Address } from '../model/address.ts';
@@ -20,7 +20,7 @@ import type { Exchange } from './response-lines.ts';
 /** A message is at most 65,535 bytes; an answer repeats it. */
 export const LONGEST_LINE = 256 * 1024;
 
-export type AlertContext = Tools &
+export type AlertContext = BanContext &
   Pick<Context, 'responseLog' | 'protectedEntries' | 'lock' | 'settle' | 'expire'> &
   Pick<Context, 'deadline'> &
   TimeoutContext;

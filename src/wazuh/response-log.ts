@@ -1,6 +1,6 @@
 // The file active-responses.log: writes the lines of outcomes, and finds which of them a killed run had already written.
 import { closeSync, lstatSync } from 'node:fs';
-import type { ResponseLog } from '../bans/tools.ts';
+import type { ResponseLog } from '../bans/context.ts';
 import type { Outcome } from '../model/ban.ts';
 import { AppError, describeError } from '../model/errors.ts';
 import type { LogMark } from '../state/store.ts';

@@ -74,6 +74,7 @@ export const add = defineCommand({
 interface Order {
   readonly timeoutSeconds: number | null;
   readonly reason: string;
+  readonly force: boolean;
   readonly 'dry-run': boolean;
 }
 
@@ -94,7 +95,8 @@ function carryOut(
   sayWhatInterruptionLeaves(addresses.length, person);
   // Many go into sets at once, rather than by way of as many rules.
   context.arrange(addresses.length);
-  blockAll(addresses, { origin: 'manual', timeoutSeconds, alertRef, reason }, context);
+  const forced = order.force;
+  blockAll(addresses, { origin: 'manual', timeoutSeconds, alertRef, reason, forced }, context);
   sayBlocked(addresses, person);
   context.expire();
 }

@@ -3,7 +3,8 @@ import { setTimeout as wait } from 'node:timers/promises';
 import { expireDue, LAST_EXPIRE_FACT } from '../../bans/expire.ts';
 import { familiesInUse, inTurn } from '../../bans/families.ts';
 import { noteBoot } from '../../bans/orphans.ts';
-import { findDrift, finishInterrupted, type Drift } from '../../bans/reconcile.ts';
+import { findDrift, type Drift } from '../../bans/reconcile.ts';
+import { recover } from '../../bans/recover.ts';
 import { describeError } from '../../model/errors.ts';
 import type { Context } from '../../context.ts';
 import { readClock } from '../../system/clock.ts';
@@ -43,7 +44,7 @@ function expireOnce(context: Context, person: Person): void {
   inTurn([
     // Asked again after `settle`, which only says what went wrong: here it decides the exit status.
     () => {
-      finishInterrupted(context);
+      recover(context, context);
     },
     () => {
       for (const ban of expireDue(context)) person.print(`${ban.address.text} released`);

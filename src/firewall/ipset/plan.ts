@@ -15,7 +15,14 @@ import type {
   Ran,
   View,
 } from '../backend.ts';
-import { droppedSource, heldBy, MOST_PLAIN_AT_ONCE, wishOf } from '../iptables/plan.ts';
+import {
+  countsOf,
+  droppedSource,
+  foreignRules,
+  heldBy,
+  MOST_PLAIN_AT_ONCE,
+  wishOf,
+} from '../iptables/plan.ts';
 import {
   editRules,
   editsFor,
@@ -93,6 +100,12 @@ export function createIpset(options: IpsetOptions): Backend<IpsetView> {
       return (
         planEntries(family, view, changes, options) ?? planRules(family, view, changes, options)
       );
+    },
+    // A plain rule for a ban that is new here is somebody else's; for an older ban it is ours, from before there was a set.
+    foreignOf: ({ chains }, change, made) => {
+      if (chains === null) return null;
+      const isKnown = made || typeof change.foreign === 'object';
+      return isKnown ? foreignRules(countsOf(chains, change.address.text), change, 0) : {};
     },
     simulate: (view, command, changes) =>
       command.program === 'ipset'

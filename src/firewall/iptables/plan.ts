@@ -1,6 +1,7 @@
 // Plain iptables rules: `-s ADDRESS -j DROP`, first in INPUT and FORWARD, and in DOCKER-USER where it exists.
+import type { ForeignRules } from '../../model/ban.ts';
 import { parseBlock, withPrefix, type Address } from '../../model/address.ts';
-import type { Backend, Snapshot, Change, HeldAddress, Rule, View } from '../backend.ts';
+import type { Backend, Change, HeldAddress, Rule, Snapshot, View } from '../backend.ts';
 import {
   editRules,
   editsFor,
@@ -45,6 +46,11 @@ export function createIptables(options: IptablesOptions): Backend<IptablesView> 
       const edits = editsFor(view.chains, options, changes.map(wishOf));
       return edits.length === 0 ? null : editRules(family, options, edits);
     },
+    foreignOf: ({ chains }, change, made) => {
+      const counts = countsOf(chains, change.address.text);
+      // Our rules are made in all chains at once: where one has none, all that there are were there before.
+      return foreignRules(counts, change, made ? 1 : Math.min(1, ...counts.values()));
+    },
     simulate: (view, _command, changes) =>
       viewOf([...options.chains, ...view.extras], changes, 'blocked', view.extras),
     snapshot: (family) => listRules(family, options),
@@ -53,12 +59,33 @@ export function createIptables(options: IptablesOptions): Backend<IptablesView> 
 }
 
 /** The rule of one address: what runbooks and `iptables -D` expect. */
-export function wishOf({ address, to }: Change): RuleWish {
+export function wishOf({ address, to, foreign }: Change): RuleWish {
   return {
     key: address.text,
     spec: `-s ${withPrefix(address)} -j DROP`,
     wanted: to === 'blocked',
+    ...(typeof foreign === 'object' && { foreign }),
   };
+}
+
+/** How many plain drops of an address each of our chains has. */
+export function countsOf(chains: ChainRules, key: string): Map<string, number> {
+  return new Map(
+    Array.from(chains, ([chain, rules]) => [chain, rules.filter((rule) => rule === key).length]),
+  );
+}
+
+/** Of rules that are known to be somebody else's, those that are still there; otherwise all but our own. */
+export function foreignRules(
+  counts: ReadonlyMap<string, number>,
+  { foreign }: Change,
+  own: number,
+): ForeignRules {
+  const others = Array.from(counts, ([chain, count]): [string, number] => [
+    chain,
+    typeof foreign === 'object' ? Math.min(foreign[chain] ?? 0, count) : count - own,
+  ]);
+  return Object.fromEntries(others.filter(([, count]) => count > 0));
 }
 
 /** The address that a plain rule drops; null for any other rule. */
@@ -100,6 +127,12 @@ function viewOf(
   held: Change['to'],
   extras: readonly string[],
 ): IptablesView {
-  const keys = changes.filter(({ to }) => to === held).map(({ address }) => address.text);
-  return { chains: new Map(chains.map((chain) => [chain, keys])), extras };
+  const holding = changes.filter(({ to }) => to === held);
+  const keysOf = (chain: string): string[] => {
+    return holding.flatMap(({ address, foreign }) => {
+      const others = typeof foreign === 'object' ? (foreign[chain] ?? 0) : 0;
+      return Array<string>(1 + others).fill(address.text);
+    });
+  };
+  return { chains: new Map(chains.map((chain) => [chain, keysOf(chain)])), extras };
 }

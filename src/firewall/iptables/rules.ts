@@ -3,6 +3,7 @@
 // A restore may hold several tables' worth of input. Ours holds two: the change, which is committed atomically, and an
 // empty change of the same table with a listing, which prints what the kernel holds after the commit. One process so
 // both changes and verifies, with nft and legacy alike.
+import type { ForeignRules } from '../../model/ban.ts';
 import type { Family } from '../../model/address.ts';
 import { AppError } from '../../model/errors.ts';
 import type { Command } from '../../system/exec.ts';
@@ -32,6 +33,8 @@ export interface RuleWish {
   /** Matches and target, as iptables-restore reads them. */
   readonly spec: string;
   readonly wanted: boolean;
+  /** How many rules of the same words are somebody else's, by chain. */
+  readonly foreign?: ForeignRules;
 }
 
 const CHAIN_LINE = /^-[PN] (\S+)/;
@@ -114,8 +117,10 @@ function editsOf(
   const foreign = rules.indexOf(null);
   const removals: { readonly first: number; readonly edits: readonly string[] }[] = [];
   const insertions: string[] = [];
-  for (const { key, spec, wanted } of wishes) {
-    const { count, first } = places.get(key) ?? { count: 0, first: 0 };
+  for (const { key, spec, wanted, foreign: others = {} } of wishes) {
+    const { count: found, first } = places.get(key) ?? { count: 0, first: 0 };
+    // Somebody else's may have gone meanwhile. `-D` takes the first of equal rules, and ours stands first.
+    const count = found - Math.min(others[chain] ?? 0, found);
     // Nothing that accepts the packet may be asked earlier: before ours stand only drops of ours.
     const isFirst = foreign < 0 || first < foreign;
     if (wanted && count === 1 && isFirst) continue;

@@ -1,18 +1,28 @@
 // Blocking: what the kernel, the books and the log hold afterwards, and after dying anywhere on the way.
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { block, blockAll, ensureBlocked } from '../../../src/bans/block.ts';
-import type { Tools } from '../../../src/bans/tools.ts';
+import type { BanContext } from '../../../src/bans/context.ts';
+import { expireDue } from '../../../src/bans/expire.ts';
+import { recover } from '../../../src/bans/recover.ts';
+import { restore } from '../../../src/bans/restore.ts';
 import { unblock } from '../../../src/bans/unblock.ts';
 import { dies, refuses } from '../support/kernel.ts';
 import { dieDuring } from '../support/mortal.ts';
-import { addressOf, codeOf, holdRequest, NOON_MS, Workshop } from '../support/workshop.ts';
+import {
+  addressOf,
+  codeOf,
+  holdRequest,
+  NOON_MS,
+  NOTHING_PROTECTED,
+  Workshop,
+} from '../support/workshop.ts';
 
 const ATTACKER = addressOf('203.0.113.9');
 const ADD_LINE = 'add 203.0.113.9 1620563486.6306696 31151';
 const FAILED_LINE = 'failed 203.0.113.9 1620563486.6306696 31151';
 
 let host: Workshop;
-let tools: Tools;
+let tools: BanContext;
 beforeEach(() => {
   host = new Workshop();
   tools = host.newRun();
@@ -71,6 +81,7 @@ describe('a block', () => {
         expiresAtMs: NOON_MS + 90_000,
         alertRef: { alertId: '1620563486.6306696', ruleId: '31151' },
         reason: 'sshd brute force',
+        forced: false,
       },
     ]);
   });
@@ -145,11 +156,69 @@ describe('a block', () => {
     expect(host.rulesFor('203.0.113.9')).toEqual([1, 1]);
   });
 
-  test("makes one of the copies that Wazuh's own executable left", () => {
-    for (let count = 0; count < 3; count++)
-      host.kernel.insert('INPUT', '-s 203.0.113.9/32 -j DROP');
-    block(ATTACKER, holdRequest(), tools);
-    expect(host.rulesFor('203.0.113.9')).toEqual([1, 1]);
+  describe('of an address that an administrator drops already', () => {
+    const RULE = '-s 203.0.113.9/32 -j DROP';
+    const release = (): unknown => {
+      const request = { origin: 'wazuh', alertRef: holdRequest().alertRef } as const;
+      return unblock(ATTACKER, request, host.newRun());
+    };
+
+    test.each([
+      ['in INPUT alone', ['INPUT'], [1, 0]],
+      ['in both chains', ['INPUT', 'FORWARD'], [1, 1]],
+      ['twice', ['INPUT', 'INPUT'], [2, 0]],
+    ])('leaves the rule %s when the ban ends', (_, chains, left) => {
+      for (const chain of chains) host.kernel.insert(chain, RULE);
+      block(ATTACKER, holdRequest(), tools);
+      expect(host.rulesFor('203.0.113.9')).toEqual(left.map((count) => count + 1));
+      expect(release()).toBe('kept');
+      expect(host.rulesFor('203.0.113.9')).toEqual(left);
+      expect(host.openStore().list()).toEqual([]);
+      expect(host.log.lines.at(-1)).toMatch(/^kept /);
+    });
+
+    test('leaves the rule when the ban ends by itself', () => {
+      host.kernel.insert('INPUT', RULE);
+      block(ATTACKER, holdRequest({ timeoutSeconds: 60 }), tools);
+      host.nowMs += 61_000;
+      expireDue(host.newRun());
+      expect(host.rulesFor('203.0.113.9')).toEqual([1, 0]);
+    });
+
+    test('leaves the rule when the run was killed after it changed the kernel', () => {
+      host.kernel.insert('INPUT', RULE);
+      dieDuring(host, { atCall: 5, when: 'before' }, (run) => {
+        block(ATTACKER, holdRequest(), run);
+      });
+      recover(host.newRun(), NOTHING_PROTECTED);
+      release();
+      expect(host.rulesFor('203.0.113.9')).toEqual([1, 0]);
+    });
+
+    test('takes everything away when a person names the address', () => {
+      host.kernel.insert('INPUT', RULE);
+      block(ATTACKER, holdRequest(), tools);
+      unblock(ATTACKER, { origin: null, alertRef: holdRequest().alertRef }, host.newRun());
+      expect(host.rulesFor('203.0.113.9')).toEqual([0, 0]);
+    });
+
+    test('makes the rule its own where execd says that it blocked the address before', () => {
+      for (const chain of ['INPUT', 'INPUT', 'FORWARD']) host.kernel.insert(chain, RULE);
+      ensureBlocked(ATTACKER, holdRequest(), tools);
+      expect(host.rulesFor('203.0.113.9')).toEqual([1, 1]);
+      expect(release()).toBe('released');
+      expect(host.rulesFor('203.0.113.9')).toEqual([0, 0]);
+    });
+
+    test('leaves nothing of its own after a flush and a restore', () => {
+      host.kernel.insert('INPUT', RULE);
+      block(ATTACKER, holdRequest(), tools);
+      host.kernel.flush();
+      restore(host.newRun(), () => false);
+      expect(host.rulesFor('203.0.113.9')).toEqual([1, 1]);
+      release();
+      expect(host.rulesFor('203.0.113.9')).toEqual([0, 0]);
+    });
   });
 });
 

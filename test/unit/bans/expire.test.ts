@@ -2,15 +2,22 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { block } from '../../../src/bans/block.ts';
 import { expireDue } from '../../../src/bans/expire.ts';
-import { finishInterrupted } from '../../../src/bans/reconcile.ts';
-import type { Tools } from '../../../src/bans/tools.ts';
+import { recover } from '../../../src/bans/recover.ts';
+import type { BanContext } from '../../../src/bans/context.ts';
 import { refuses } from '../support/kernel.ts';
-import { addressOf, codeOf, holdRequest, NOON_MS, Workshop } from '../support/workshop.ts';
+import {
+  NOTHING_PROTECTED,
+  addressOf,
+  codeOf,
+  holdRequest,
+  NOON_MS,
+  Workshop,
+} from '../support/workshop.ts';
 
 const ATTACKER = addressOf('203.0.113.9');
 
 let host: Workshop;
-let tools: Tools;
+let tools: BanContext;
 beforeEach(() => {
   host = new Workshop();
   tools = host.newRun();
@@ -96,7 +103,7 @@ describe('an expiry that the kernel refuses', () => {
     expect(codeOf(() => expiredAt(NOON_MS + 600_000))).toBe('FIREWALL');
     expect(host.log.lines).toEqual(lines);
     host.kernel.disturbAlways(null);
-    finishInterrupted(host.newRun());
+    recover(host.newRun(), NOTHING_PROTECTED);
     expect(host.rulesFor('203.0.113.9')).toEqual([0, 0]);
     expect(host.log.lines.slice(lines.length)).toEqual([
       'delete 203.0.113.9 1620563486.6306696 31151',

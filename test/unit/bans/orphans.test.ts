@@ -2,13 +2,20 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { block } from '../../../src/bans/block.ts';
 import { noteBoot, releaseOrphans, type SavedFile } from '../../../src/bans/orphans.ts';
-import { finishInterrupted } from '../../../src/bans/reconcile.ts';
+import { recover } from '../../../src/bans/recover.ts';
 import { unblock } from '../../../src/bans/unblock.ts';
 import { heldBy } from '../../../src/firewall/iptables/plan.ts';
 import { readSavedRules } from '../../../src/firewall/iptables/saved.ts';
 import type { ClockReading } from '../../../src/system/clock.ts';
 import { refuses } from '../support/kernel.ts';
-import { addressOf, codeOf, holdRequest, NOON_MS, Workshop } from '../support/workshop.ts';
+import {
+  NOTHING_PROTECTED,
+  addressOf,
+  codeOf,
+  holdRequest,
+  NOON_MS,
+  Workshop,
+} from '../support/workshop.ts';
 
 const A = '203.0.113.9';
 const ATTACKER = addressOf(A);
@@ -237,6 +244,6 @@ test('what the kernel does not let go of is an intent, which the next run finish
   expect(codeOf(() => look(file))).toBe('FIREWALL');
   expect(host.rulesFor(A)).toEqual([1, 1]);
   host.kernel.disturbAlways(null);
-  finishInterrupted(host.newRun());
+  recover(host.newRun(), NOTHING_PROTECTED);
   expect(host.rulesFor(A)).toEqual([0, 0]);
 });

@@ -6,7 +6,7 @@ import { block, ensureBlocked } from '../../../src/bans/block.ts';
 import { remainingSeconds } from '../../../src/model/ban.ts';
 import { expireDue } from '../../../src/bans/expire.ts';
 import { moveTo, type MoveTools } from '../../../src/bans/migrate.ts';
-import { restore } from '../../../src/bans/reconcile.ts';
+import { restore } from '../../../src/bans/restore.ts';
 import { unblock } from '../../../src/bans/unblock.ts';
 import { createBackend, type BackendName } from '../../../src/firewall/select.ts';
 import { createFirewall } from '../../../src/firewall/apply.ts';

@@ -3,12 +3,22 @@ import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { makeHold } from '../../../src/model/ban.ts';
 import { block, ensureBlocked } from '../../../src/bans/block.ts';
 import { expireDue } from '../../../src/bans/expire.ts';
-import { findDrift, finishInterrupted, restore } from '../../../src/bans/reconcile.ts';
-import type { Tools } from '../../../src/bans/tools.ts';
+import { findDrift } from '../../../src/bans/reconcile.ts';
+import { recover } from '../../../src/bans/recover.ts';
+import { restore } from '../../../src/bans/restore.ts';
+import { entriesFrom } from '../../../src/policy/protected.ts';
+import type { BanContext } from '../../../src/bans/context.ts';
 import { unblock } from '../../../src/bans/unblock.ts';
 import { refuses, type Disturbance } from '../support/kernel.ts';
 import { dieDuring, everyDeath, type Death } from '../support/mortal.ts';
-import { addressOf, codeOf, holdRequest, NOON_MS, Workshop } from '../support/workshop.ts';
+import {
+  NOTHING_PROTECTED,
+  addressOf,
+  codeOf,
+  holdRequest,
+  NOON_MS,
+  Workshop,
+} from '../support/workshop.ts';
 
 const ATTACKER = addressOf('203.0.113.9');
 const OTHER = addressOf('203.0.113.10');
@@ -17,17 +27,17 @@ const IDS = '1620563486.6306696 31151';
 const withoutIpv6: Disturbance = (command, work) =>
   command.program.startsWith('ip6') ? refuses(3, 'no IPv6 here')(command, work) : work();
 
-function add(tools: Tools): void {
+function add(tools: BanContext): void {
   block(ATTACKER, holdRequest(), tools);
 }
 
-function remove(tools: Tools): void {
+function remove(tools: BanContext): void {
   unblock(ATTACKER, { origin: 'wazuh', alertRef: holdRequest().alertRef }, tools);
 }
 
 /** Runs a story once for each call at which a run of `work` can die. */
 function forEveryDeath(
-  work: (tools: Tools) => void,
+  work: (tools: BanContext) => void,
   story: { before?: (host: Workshop) => void; after: (host: Workshop, death: Death) => void },
 ): number {
   let deaths = 0;
@@ -40,7 +50,7 @@ function forEveryDeath(
       if (lived) continue;
       deaths += 1;
       host.kernel.disturbAlways(null);
-      finishInterrupted(host.newRun());
+      recover(host.newRun(), NOTHING_PROTECTED);
       story.after(host, death);
     } finally {
       host.close();
@@ -197,16 +207,21 @@ describe('a run that dies', () => {
 
   test('while it finishes what an earlier one began leaves that to the next', () => {
     const afterIntent: Death = { atCall: 4, when: 'before' };
-    const deaths = forEveryDeath(finishInterrupted, {
-      before(host) {
-        expect(dieDuring(host, afterIntent, add)).toBe(true);
-        expect(host.openStore().unfinished()).toHaveLength(1);
+    const deaths = forEveryDeath(
+      (tools) => {
+        recover(tools, NOTHING_PROTECTED);
       },
-      after(host, death) {
-        expect(stateOf(host, death)).toBe(agreed(death, true));
-        expect(host.log.lines).toEqual([`add 203.0.113.9 ${IDS}`]);
+      {
+        before(host) {
+          expect(dieDuring(host, afterIntent, add)).toBe(true);
+          expect(host.openStore().unfinished()).toHaveLength(1);
+        },
+        after(host, death) {
+          expect(stateOf(host, death)).toBe(agreed(death, true));
+          expect(host.log.lines).toEqual([`add 203.0.113.9 ${IDS}`]);
+        },
       },
-    });
+    );
     expect(deaths).toBeGreaterThanOrEqual(6);
   });
 });
@@ -221,7 +236,7 @@ describe('what an earlier run began', () => {
   });
 
   test('costs no process when there is nothing', () => {
-    finishInterrupted(host.newRun());
+    recover(host.newRun(), NOTHING_PROTECTED);
     expect(host.kernel.commands).toEqual([]);
   });
 
@@ -229,7 +244,7 @@ describe('what an earlier run began', () => {
     expect(dieDuring(host, { atCall: 4, when: 'after' }, add)).toBe(true);
     expect(host.rulesFor('203.0.113.9')).toEqual([1, 1]);
     const before = host.kernel.changingCommands;
-    finishInterrupted(host.newRun());
+    recover(host.newRun(), NOTHING_PROTECTED);
     expect(host.kernel.changingCommands).toBe(before);
     expect(host.cut).toEqual([['203.0.113.9']]);
   });
@@ -252,22 +267,45 @@ describe('what an earlier run began', () => {
     host.log.write(list.slice(0, 5).map((address) => ({ verb: 'add', address, alertRef })));
     const calls = { searches: 0, tells: 0 };
     const { log } = host;
-    finishInterrupted({
-      ...tools,
-      responseLog: {
-        offset: () => log.offset(),
-        write: (outcomes) => {
-          calls.tells += 1;
-          log.write(outcomes);
-        },
-        missing: (since, outcomes) => {
-          calls.searches += 1;
-          return log.missing(since, outcomes);
+    recover(
+      {
+        ...tools,
+        responseLog: {
+          offset: () => log.offset(),
+          write: (outcomes) => {
+            calls.tells += 1;
+            log.write(outcomes);
+          },
+          missing: (since, outcomes) => {
+            calls.searches += 1;
+            return log.missing(since, outcomes);
+          },
         },
       },
-    });
+      NOTHING_PROTECTED,
+    );
     expect(calls).toEqual({ searches: 1, tells: 1 });
     expect(log.lines.toSorted()).toEqual(list.map(({ text }) => `add ${text} 1.2 3`).toSorted());
+  });
+
+  test('is undone where the address has become protected meanwhile', () => {
+    const protectedEntries = () => entriesFrom(['203.0.113.9'], 'default gateway');
+    dieDuring(host, { atCall: 5, when: 'before' }, add);
+    recover(host.newRun(), { protectedEntries });
+    expect(host.rulesFor('203.0.113.9')).toEqual([0, 0]);
+    expect(host.openStore().list()).toEqual([]);
+    expect(host.log.lines).toEqual([]);
+  });
+
+  test('is completed on a protected address where a person forced the block', () => {
+    const protectedEntries = () => entriesFrom(['203.0.113.9'], 'default gateway');
+    dieDuring(host, { atCall: 5, when: 'before' }, (run) => {
+      block(ATTACKER, holdRequest({ origin: 'manual', forced: true }), run);
+    });
+    recover(host.newRun(), { protectedEntries });
+    expect(host.rulesFor('203.0.113.9')).toEqual([1, 1]);
+    restore(host.newRun(), () => true);
+    expect(host.rulesFor('203.0.113.9')).toEqual([1, 1]);
   });
 
   test('stays an intent as long as the kernel refuses', () => {
@@ -279,7 +317,7 @@ describe('what an earlier run began', () => {
     ).toBe('FIREWALL');
     expect(
       codeOf(() => {
-        finishInterrupted(host.newRun());
+        recover(host.newRun(), NOTHING_PROTECTED);
       }),
     ).toBe('FIREWALL');
     expect(host.openStore().unfinished()).toHaveLength(1);
@@ -295,7 +333,7 @@ describe('what an earlier run began', () => {
     host.kernel.disturbAlways(withoutIpv6);
     expect(
       codeOf(() => {
-        finishInterrupted(host.newRun());
+        recover(host.newRun(), NOTHING_PROTECTED);
       }),
     ).toBe('FIREWALL');
     expect(host.rulesFor('203.0.113.9')).toEqual([1, 1]);
@@ -305,7 +343,7 @@ describe('what an earlier run began', () => {
 
 describe('restoring', () => {
   let host: Workshop;
-  let tools: Tools;
+  let tools: BanContext;
   beforeEach(() => {
     host = new Workshop();
     tools = host.newRun();
@@ -379,7 +417,12 @@ describe('drift', () => {
   });
 
   test('is none where books and kernel agree', () => {
-    expect(findDrift(host.newRun(), [4, 6])).toEqual({ missing: [], unknown: [], steps: [] });
+    expect(findDrift(host.newRun(), [4, 6])).toEqual({
+      missing: [],
+      unknown: [],
+      pending: [],
+      steps: [],
+    });
   });
 
   test('is a ban without a rule, and only looked at', () => {

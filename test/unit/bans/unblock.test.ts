@@ -2,7 +2,7 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import type { Origin } from '../../../src/model/ban.ts';
 import { block, blockAll } from '../../../src/bans/block.ts';
-import type { Tools } from '../../../src/bans/tools.ts';
+import type { BanContext } from '../../../src/bans/context.ts';
 import { unblock, unblockAll, type ReleaseOutcome } from '../../../src/bans/unblock.ts';
 import { dies, refuses } from '../support/kernel.ts';
 import { addressOf, codeOf, holdRequest, Workshop } from '../support/workshop.ts';
@@ -12,7 +12,7 @@ const RULE = '-s 203.0.113.9/32 -j DROP';
 const DELETE_LINE = 'delete 203.0.113.9 1620563486.6306696 31151';
 
 let host: Workshop;
-let tools: Tools;
+let tools: BanContext;
 beforeEach(() => {
   host = new Workshop();
   tools = host.newRun();
@@ -21,7 +21,7 @@ afterEach(() => {
   host.close();
 });
 
-function release(origin: Origin | null, by: Tools = tools): ReleaseOutcome {
+function release(origin: Origin | null, by: BanContext = tools): ReleaseOutcome {
   return unblock(ATTACKER, { origin, alertRef: holdRequest().alertRef }, by);
 }
 
@@ -67,11 +67,19 @@ describe('a release', () => {
     expect(host.rulesFor('203.0.113.9')).toEqual([0, 0]);
   });
 
-  test('of an address that nobody blocked succeeds and is told', () => {
-    expect(release('wazuh')).toBe('released');
-    expect(host.log.lines).toEqual([DELETE_LINE]);
+  test('of an address that nobody blocked changes nothing, writes no line and is not counted', () => {
+    expect(release('wazuh')).toBe('absent');
+    expect(host.log.lines).toEqual([]);
     expect(host.openStore().list()).toEqual([]);
+    expect(host.openStore().tallies()).toEqual([]);
     expect(host.kernel.changingCommands).toBe(0);
+  });
+
+  test('of an address without a ban removes the rules that another program left for it', () => {
+    for (const chain of ['INPUT', 'INPUT', 'FORWARD']) host.kernel.insert(chain, RULE);
+    expect(release('wazuh')).toBe('released');
+    expect(host.rulesFor('203.0.113.9')).toEqual([0, 0]);
+    expect(host.log.lines).toEqual([DELETE_LINE]);
   });
 
   test('touches no other address', () => {

@@ -42,15 +42,15 @@ function host(parts: Partial<ApplyTools> = {}) {
 describe('the usual change', () => {
   test('is made and seen in one process', () => {
     const { firewall, kernel } = host();
-    expect(firewall.apply([TO_BLOCK], TRUSTING)).toBe('changed');
-    expect(firewall.apply([TO_RELEASE], TRUSTING)).toBe('changed');
+    expect(firewall.apply([TO_BLOCK], TRUSTING).outcome).toBe('changed');
+    expect(firewall.apply([TO_RELEASE], TRUSTING).outcome).toBe('changed');
     expect(kernel.commands).toHaveLength(2);
   });
 
   test('that is in place already is none, and costs a look', () => {
     const { firewall, kernel } = host();
     firewall.apply([TO_BLOCK], TRUSTING);
-    expect(firewall.apply([TO_BLOCK], LOOKING)).toBe('unchanged');
+    expect(firewall.apply([TO_BLOCK], LOOKING).outcome).toBe('unchanged');
     expect(kernel.changingCommands).toBe(1);
   });
 
@@ -65,7 +65,7 @@ describe('the usual change', () => {
 
   test('of nothing runs nothing', () => {
     const { firewall, kernel } = host();
-    expect(firewall.apply([], LOOKING)).toBe('unchanged');
+    expect(firewall.apply([], LOOKING).outcome).toBe('unchanged');
     expect(kernel.commands).toEqual([]);
   });
 });
@@ -177,7 +177,7 @@ describe('a program that fails', () => {
   test('after it did its work has not failed', () => {
     const { firewall, kernel } = host();
     kernel.disturb(dies);
-    expect(firewall.apply([TO_BLOCK], TRUSTING)).toBe('changed');
+    expect(firewall.apply([TO_BLOCK], TRUSTING).outcome).toBe('changed');
     expect(kernel.changingCommands).toBe(1);
   });
 
@@ -231,7 +231,7 @@ describe('a busy program (status 4)', () => {
   test('is asked twice more, with a pause before each', () => {
     const { firewall, kernel, pauses } = host();
     kernel.disturb(refuses(4, 'busy'), refuses(4, 'busy'));
-    expect(firewall.apply([TO_BLOCK], TRUSTING)).toBe('changed');
+    expect(firewall.apply([TO_BLOCK], TRUSTING).outcome).toBe('changed');
     expect(pauses).toEqual([100, 300]);
   });
 

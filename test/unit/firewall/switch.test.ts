@@ -17,8 +17,9 @@ function openNoting(asked: Asked[]): (name: string) => Firewall {
     mostReleases: Infinity,
     apply: (changes, options) => {
       asked.push({ name, changes, options });
-      return 'changed';
+      return { outcome: 'changed', foreign: new Map() };
     },
+    compare: (changes) => ({ missing: changes, late: false }),
     plan: () => [],
     snapshot: () => ({ held: new Map(), rules: [], policies: new Map() }),
     tryOut: () => undefined,
@@ -33,14 +34,12 @@ function changeTo(to: Change['to']): Change {
 }
 
 describe('while a move is unfinished', () => {
-  const beforeChange = (): void => undefined;
-
-  test('the books are trusted of neither, and what must be noted before a change still is', () => {
+  test('the state is trusted of neither', () => {
     const asked: Asked[] = [];
     const firewall = createSwitchableFirewall(openNoting(asked), 'iptables');
     firewall.use('ipset', 'iptables');
-    firewall.apply([changeTo('blocked')], { trustState: true, beforeChange });
-    expect(asked[0]).toMatchObject({ name: 'ipset', options: { trustState: false, beforeChange } });
+    firewall.apply([changeTo('blocked')], { trustState: true });
+    expect(asked[0]).toMatchObject({ name: 'ipset', options: { trustState: false } });
   });
 
   test('what is released is released by both, what is blocked by the new one alone', () => {

@@ -64,6 +64,7 @@ describe('an intent', () => {
         phase: 'blocking',
         sinceMs: NOON_MS,
         holds: [hold()],
+        foreign: null,
         owed: OWED,
         mark,
       },
@@ -412,6 +413,7 @@ describe('a disk that takes no more', () => {
           phase: 'blocked',
           sinceMs: 1,
           holds: [hold()],
+          foreign: {},
         } as const;
         store.revert([{ ...before, owed: null, mark: null }]);
       },

@@ -1,6 +1,6 @@
 // A response log in memory, with the ways of the real one: lines, where it ends, and what came since.
 import type { Outcome } from '../../../src/model/ban.ts';
-import type { ResponseLog } from '../../../src/bans/tools.ts';
+import type { ResponseLog } from '../../../src/bans/context.ts';
 import type { LogMark } from '../../../src/state/store.ts';
 
 export class MemoryLog implements ResponseLog {

@@ -1,5 +1,5 @@
 // A run that dies at a chosen call: from then on none of its tools does anything any more.
-import type { Tools } from '../../../src/bans/tools.ts';
+import type { BanContext } from '../../../src/bans/context.ts';
 import { firewallFor, type Workshop } from './workshop.ts';
 
 /** The N-th call is the last; `before`: it no longer has its effect, `after`: it has, and nobody learns of it. */
@@ -11,7 +11,11 @@ export interface Death {
 class Died extends Error {}
 
 /** Lets a run of `work` die there. True when it did, false when it ended first. */
-export function dieDuring(host: Workshop, death: Death, work: (tools: Tools) => void): boolean {
+export function dieDuring(
+  host: Workshop,
+  death: Death,
+  work: (tools: BanContext) => void,
+): boolean {
   const life = new Life(death);
   const tools = host.newRun();
   const store = life.bound(tools.store);

@@ -5,13 +5,16 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { parseBlock, type Address } from '../../../src/model/address.ts';
 import type { HoldRequest, Origin } from '../../../src/model/ban.ts';
-import type { Tools } from '../../../src/bans/tools.ts';
+import type { BanContext } from '../../../src/bans/context.ts';
 import { createFirewall, type Firewall } from '../../../src/firewall/apply.ts';
 import { createIptables } from '../../../src/firewall/iptables/plan.ts';
 import type { Run } from '../../../src/system/exec.ts';
 import { Store } from '../../../src/state/store.ts';
 import { FakeKernel } from './kernel.ts';
 import { MemoryLog } from './log.ts';
+
+/** For a recovery on a host without protected addresses. */
+export const NOTHING_PROTECTED = { protectedEntries: () => [] };
 
 export const NOON_MS = Date.UTC(2024, 4, 7, 12);
 
@@ -55,7 +58,7 @@ export class Workshop {
   nowMs = NOON_MS;
 
   /** The tools of another run on the same host. */
-  newRun(): Tools {
+  newRun(): BanContext {
     const store = this.openStore();
     return {
       store,

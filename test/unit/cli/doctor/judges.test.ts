@@ -268,7 +268,7 @@ describe('the books', () => {
   });
 
   const address = addressOf('203.0.113.9');
-  const ban = { address, phase: 'blocked', sinceMs: 0, holds: [] } as const;
+  const ban = { address, phase: 'blocked', sinceMs: 0, holds: [], foreign: {} } as const;
   const held = { address, chains: ['INPUT'], packets: 0, bytes: 0 };
   const command = { program: 'iptables-restore', args: [], input: '' };
   const AGREED: OrderFacts = {

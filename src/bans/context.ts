@@ -1,0 +1,28 @@
+// What changing bans needs. `context.ts` creates it, so that nothing here knows who asked or how the log is written.
+import type { Firewall } from '../firewall/apply.ts';
+import type { Address } from '../model/address.ts';
+import type { Outcome } from '../model/ban.ts';
+import type { LogMark, Store } from '../state/store.ts';
+
+/** The response log as bans need it. A line that can't be written is reported, and stops nothing. */
+export interface ResponseLog {
+  /** Writes a line for each. */
+  write(outcomes: readonly Outcome[]): void;
+  /** Where the log ends now; null when that can't be found out. */
+  offset(): LogMark | null;
+  /** Those of which no line was written after a mark, by a run that was killed before it could record so. */
+  missing(mark: LogMark | null, outcomes: readonly Outcome[]): Outcome[];
+}
+
+export interface BanContext {
+  readonly store: Store;
+  readonly firewall: Firewall;
+  readonly responseLog: ResponseLog;
+  readonly now: () => number;
+  /** For addresses that the kernel has just begun to block. A failure is reported, not thrown. */
+  readonly cutConnections: (addresses: readonly Address[]) => void;
+  /** Reports a problem that does not stop the work at hand. */
+  readonly warn: (message: string) => void;
+  /** How far a long list has come. */
+  readonly onProgress: (done: number, total: number) => void;
+}

@@ -1,0 +1,164 @@
+// The write-ahead protocol of every change of a ban: state → kernel → response log → confirm. Killed between any two of
+// these, the next run finds the pending changes and completes them (recover.ts).
+import type { Change } from '../firewall/backend.ts';
+import type { Address } from '../model/address.ts';
+import { remainingSeconds, type Ban, type Hold, type Origin, type Outcome } from '../model/ban.ts';
+import type { HistoryEntry, UnfinishedBan } from '../state/store.ts';
+import { step } from '../system/fault.ts';
+import type { BanContext } from './context.ts';
+import { forEachFamily } from './families.ts';
+
+/** What shall become of one address. */
+export interface BanChange {
+  readonly address: Address;
+  readonly to: 'blocked' | 'released';
+  /** The ban as the state has it; null: there is none. */
+  readonly before: Ban | null;
+  /** A hold to add, in place of an older one of the same origin. */
+  readonly hold?: Hold;
+  /** Whose hold ends while others go on. */
+  readonly ends?: Origin;
+  /** The line to write once the kernel was seen to obey. */
+  readonly line: Outcome;
+  /** For the history. */
+  readonly origin: Origin | null;
+  readonly reason: string;
+  /** True where the kernel has to be looked at first, whatever the state says. */
+  readonly look?: boolean;
+  /** True where a rule of our shape without a ban becomes ours. */
+  readonly takeOver?: boolean;
+}
+
+/** A change that is recorded, and what is left to do for it. */
+export interface Pending {
+  readonly ban: UnfinishedBan;
+  readonly history: Pick<HistoryEntry, 'origin' | 'reason'>;
+}
+
+interface Completion {
+  /** Whether the first plan may rely on what the state says that the kernel holds. */
+  readonly trustState: boolean;
+  /** Those of the lines that the log does not have yet. */
+  readonly missingLines: (batch: readonly Pending[]) => Outcome[];
+  /** How long the firewall programs may take; absent: as long as the run has. */
+  readonly withinMs?: number;
+}
+
+/**
+ * Makes changes, in one firewall transaction per family, or in parts where the backend prefers that. Throws `FIREWALL`
+ * once each family had its turn; what the kernel was not seen to do then stays pending.
+ */
+export function commit(changes: readonly BanChange[], context: BanContext): void {
+  if (changes.length === 0) return;
+  const mark = context.responseLog.offset();
+  const pending = changes.map((change) => pendingOf(change, mark, context.now()));
+  context.store.intend(
+    changes.map(({ address, to, line, hold = null, ends }) => {
+      const phase = to === 'blocked' ? 'blocking' : 'unblocking';
+      return { address, phase, owed: line, mark, hold, ...(ends !== undefined && { ends }) };
+    }),
+    context.now(),
+  );
+  step('journal: recorded');
+  const trustState = changes.every(isAsStateSays);
+  completeAll(pending, { trustState, missingLines: linesOf }, context);
+}
+
+/** The usual case: an address without a ban is blocked, or one that is blocked is released. */
+function isAsStateSays({ to, before, look = false }: BanChange): boolean {
+  return !look && (to === 'blocked' ? before === null : before?.phase === 'blocked');
+}
+
+function pendingOf(change: BanChange, mark: UnfinishedBan['mark'], nowMs: number): Pending {
+  const { address, to, before, line, origin, reason } = change;
+  const phase = to === 'blocked' ? 'blocking' : 'unblocking';
+  const ban = {
+    address,
+    phase,
+    sinceMs: before?.sinceMs ?? nowMs,
+    holds: holdsAfter(change),
+    foreign: change.takeOver === true ? {} : before?.phase === 'blocked' ? before.foreign : null,
+    owed: line,
+    mark,
+  } as const;
+  return { ban, history: { origin, reason } };
+}
+
+/** What was about to be released begins anew: its old holds are over. */
+function holdsAfter({ before, hold, ends }: BanChange): Hold[] {
+  const known = before === null || before.phase === 'unblocking' ? [] : before.holds;
+  const left = known.filter(({ origin }) => origin !== hold?.origin && origin !== ends);
+  return hold === undefined ? left : [...left, hold];
+}
+
+function linesOf(batch: readonly Pending[]): Outcome[] {
+  return batch.flatMap(({ ban }) => ban.owed ?? []);
+}
+
+/** Completes pending changes of this run or of one that was killed. Throws as `commit` does. */
+export function completeAll(
+  pending: readonly Pending[],
+  completion: Completion,
+  context: BanContext,
+): void {
+  const total = pending.length;
+  let done = 0;
+  forEachFamily(
+    pending.map((one) => ({ ...one, address: one.ban.address })),
+    (own) => {
+      for (const batch of batchesOf(own, context.firewall.mostReleases)) {
+        complete(batch, completion, context);
+        done += batch.length;
+        context.onProgress(done, total);
+      }
+    },
+  );
+}
+
+/** Blocks go into the kernel in one go; releases in parts, the newest first, where iptables finds them soonest. */
+function batchesOf(pending: readonly Pending[], mostReleases: number): Pending[][] {
+  const blocks = pending.filter(({ ban }) => ban.phase === 'blocking');
+  const releases = pending.filter(({ ban }) => ban.phase === 'unblocking').toReversed();
+  const batches = blocks.length === 0 ? [] : [blocks];
+  for (let from = 0; from < releases.length; from += mostReleases) {
+    batches.push(releases.slice(from, from + mostReleases));
+  }
+  return batches;
+}
+
+function complete(
+  batch: readonly Pending[],
+  { trustState, missingLines, withinMs }: Completion,
+  context: BanContext,
+): void {
+  const { store, firewall, responseLog, now } = context;
+  const changes = batch.map(({ ban }) => toKernelChange(ban, now()));
+  const within = withinMs === undefined ? {} : { withinMs };
+  const { foreign } = firewall.apply(changes, { trustState, ...within });
+  step('journal: kernel changed');
+  responseLog.write(missingLines(batch));
+  step('journal: lines written');
+  store.confirm(
+    batch.map(({ ban }) => ban.address),
+    batch.flatMap((one) => historyOf(one, now())),
+    foreign,
+  );
+  step('journal: confirmed');
+  context.cutConnections(
+    batch.filter(({ ban }) => ban.phase === 'blocking').map(({ ban }) => ban.address),
+  );
+}
+
+/** What the state says that the kernel shall do. */
+export function toKernelChange(
+  { address, phase, holds, foreign }: Pick<Ban, 'address' | 'phase' | 'holds' | 'foreign'>,
+  nowMs: number,
+): Change {
+  if (phase === 'unblocking') return { address, to: 'released', foreign: foreign ?? {} };
+  const timeoutSeconds = remainingSeconds(holds, nowMs);
+  return { address, to: 'blocked', timeoutSeconds, foreign: foreign ?? 'find' };
+}
+
+function historyOf({ ban, history }: Pending, atMs: number): HistoryEntry[] {
+  return ban.owed === null ? [] : [{ atMs, outcome: ban.owed, ...history }];
+}

@@ -1,0 +1,68 @@
+// Completes the pending changes of a run that was killed: the same steps as theirs, without the lines that are written.
+import { describeProtection, findProtection, type ProtectedEntry } from '../policy/protected.ts';
+import type { Outcome } from '../model/ban.ts';
+import type { UnfinishedBan } from '../state/store.ts';
+import { completeAll, type Pending } from './journal.ts';
+import type { BanContext } from './context.ts';
+
+export interface RecoverOptions {
+  /** Asked for only if a block is pending. */
+  readonly protectedEntries: () => readonly ProtectedEntry[];
+  /** The part of an alert's time that recovery may take; absent: no bound of its own. */
+  readonly withinMs?: number;
+}
+
+/**
+ * Throws `FIREWALL` when the kernel was not seen to obey; the changes then stay pending. An address that has become
+ * protected meanwhile is released instead of blocked, unless a person forced the block.
+ */
+export function recover(context: BanContext, { protectedEntries, withinMs }: RecoverOptions): void {
+  const { store, responseLog, now } = context;
+  releaseProtected(context, protectedEntries);
+  const pending = store.unfinished().map(pendingOf);
+  if (pending.length === 0) return;
+  completeAll(
+    pending,
+    {
+      trustState: false,
+      missingLines: (batch) => missingLines(batch, responseLog),
+      ...(withinMs !== undefined && { withinMs: Math.max(1, withinMs) }),
+    },
+    { ...context, now },
+  );
+}
+
+function pendingOf(ban: UnfinishedBan): Pending {
+  const origin = ban.holds[0]?.origin ?? null;
+  return { ban, history: { origin, reason: 'completed after an interruption' } };
+}
+
+function releaseProtected(
+  { store, warn, now }: BanContext,
+  protectedEntries: RecoverOptions['protectedEntries'],
+): void {
+  const blocks = store.unfinished().filter(({ phase }) => phase === 'blocking');
+  const locking = blocks.filter(({ holds }) => !holds.some(({ forced }) => forced));
+  if (locking.length === 0) return;
+  const entries = protectedEntries();
+  for (const { address } of locking) {
+    const protection = findProtection(address, entries);
+    if (protection === null) continue;
+    const reason = describeProtection(protection);
+    warn(`${address.text} is protected by now (${reason}): its interrupted block is undone`);
+    const undo = { address, phase: 'unblocking', owed: null, mark: null, hold: null } as const;
+    store.intend([undo], now());
+  }
+}
+
+/** The log is searched once for all that were recorded at the same time. */
+function missingLines(
+  batch: readonly Pending[],
+  responseLog: BanContext['responseLog'],
+): Outcome[] {
+  const byMark = Map.groupBy(batch, ({ ban }) => JSON.stringify(ban.mark));
+  return [...byMark.values()].flatMap((own) => {
+    const lines = own.flatMap(({ ban }) => ban.owed ?? []);
+    return lines.length === 0 ? [] : responseLog.missing(own[0]?.ban.mark ?? null, lines);
+  });
+}

@@ -1,0 +1,58 @@
+// Loads all bans into the kernel, after a reboot or somebody's flush.
+import type { Address } from '../model/address.ts';
+import { alertRefAt, type Ban } from '../model/ban.ts';
+import { step } from '../system/fault.ts';
+import type { BanContext } from './context.ts';
+import { forEachFamily, inTurn } from './families.ts';
+import { toKernelChange } from './journal.ts';
+import { unblockAll } from './unblock.ts';
+
+export interface RestoreOutcome {
+  /** Bans that the kernel now holds as the state does. */
+  readonly blocked: readonly Ban[];
+  /** Bans on addresses that have become protected, and were released. */
+  readonly released: readonly Ban[];
+  /** Whether the kernel had to be changed for the ones that stay. */
+  readonly changed: boolean;
+}
+
+/**
+ * Makes the kernel hold every ban of the state. A ban on an address that has become protected is released instead, so
+ * that a gateway that moved is not shut out by an old ban, unless a person forced it. Throws `FIREWALL` once each part
+ * had its turn.
+ */
+export function restore(
+  context: BanContext,
+  isProtected: (address: Address) => boolean,
+): RestoreOutcome {
+  const bans = context.store.list().filter((ban) => ban.phase === 'blocked');
+  const released = bans.filter(({ address, holds }) => {
+    return !holds.some(({ forced }) => forced) && isProtected(address);
+  });
+  const isReleased = new Set(released);
+  const blocked = bans.filter((ban) => !isReleased.has(ban));
+  let changed = false;
+  inTurn([
+    () => {
+      forEachFamily(blocked, (own) => {
+        changed = load(own, context) || changed;
+      });
+    },
+    () => {
+      step('restore: bans loaded');
+      const addresses = released.map(({ address }) => address);
+      unblockAll(addresses, { origin: null, alertRef: alertRefAt(context.now()) }, context);
+    },
+  ]);
+  return { blocked, released, changed };
+}
+
+function load(bans: readonly Ban[], context: BanContext): boolean {
+  const { store, firewall, now, cutConnections } = context;
+  const changes = bans.map((ban) => toKernelChange(ban, now()));
+  const { outcome, foreign } = firewall.apply(changes, { trustState: false });
+  store.noteForeign(foreign);
+  if (outcome === 'unchanged') return false;
+  cutConnections(bans.map(({ address }) => address));
+  return true;
+}
