@@ -164,7 +164,10 @@ function unblockFor(alert: Alert, context: AlertContext): void {
   prepare(context);
   const { request, address, alertRef, exchange } = alert;
   const responseLog = context.responseLog.about(exchange);
-  unblock(address, { origin: originOf(request), alertRef }, { ...context, responseLog });
+  const release = { origin: originOf(request), alertRef };
+  if (unblock(address, release, { ...context, responseLog }) === 'absent') {
+    responseLog.writeUnchanged(outcomeOf('delete', alert));
+  }
 }
 
 /** Without the lock the work is done all the same: a block that may race is better than none. */
