@@ -9,7 +9,7 @@ export interface RememberedFile<T> {
   readonly largestBytes: number;
   /** What holds when there is no such file. */
   readonly absent: T;
-  /** What holds when there is one and it can't be used; without this, what holds when there is none. */
+  /** What holds when there is one and it can't be used; without this, what it said when last read, or `absent`. */
   readonly unusable?: () => T;
   /** Says why the file must not be read; empty when it may. */
   readonly objection?: (stats: Stats) => string;
@@ -33,15 +33,16 @@ export function remember<T>(store: Store, file: RememberedFile<T>): T {
   } catch (error) {
     if (isErrno(error, 'ENOENT')) return file.absent;
     file.onProblem(`${file.path} can't be used: ${describeError(error)}`);
-    return file.unusable?.() ?? file.absent;
+    return file.unusable?.() ?? recall(store, file, null) ?? file.absent;
   }
 }
 
 const SEPARATOR = '\n';
 
-function recall<T>(store: Store, file: RememberedFile<T>, stamp: string): T | null {
+/** Without a stamp: whatever the file said last. */
+function recall<T>(store: Store, file: RememberedFile<T>, stamp: string | null): T | null {
   const [knownStamp, text] = store.metadata(file.path)?.split(SEPARATOR, 2) ?? [];
-  if (knownStamp !== stamp || text === undefined) return null;
+  if (text === undefined || (stamp !== null && knownStamp !== stamp)) return null;
   try {
     return file.fromJson(text);
   } catch {

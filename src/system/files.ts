@@ -10,6 +10,7 @@ import {
   writeSync,
   type Stats,
 } from 'node:fs';
+import { sleep } from './wait.ts';
 
 const {
   O_APPEND,
@@ -46,14 +47,54 @@ export function isErrno(error: unknown, code: string): boolean {
 
 /** Reads a regular file of at most `largest` bytes. Throws what the system says; anything else than a file is an error. */
 export function readRegularFile(path: string, largest: number): Buffer {
-  const descriptor = openSync(path, O_RDONLY | O_NONBLOCK | O_NOCTTY);
+  const descriptor = openRegularFile(path);
   try {
-    const stats = fstatSync(descriptor);
-    if (!stats.isFile()) throw new Error(`${path} is not a regular file`);
-    if (stats.size > largest) throw new Error(`${path} is larger than ${largest} bytes`);
+    const { size } = fstatSync(descriptor);
+    if (size > largest) throw new Error(`${path} is larger than ${largest} bytes`);
     return readFrom(descriptor, 0, largest);
   } finally {
     closeSync(descriptor);
+  }
+}
+
+/** Of linux/fcntl.h: a handle on what lies at a path, without opening it. Node has no name for it. */
+const O_PATH = 0o10000000;
+
+/** A device may act on being opened, so it is looked at first, and then that very file is opened. */
+function openRegularFile(path: string): number {
+  const handle = openHandle(path);
+  try {
+    if (!fstatSync(handle).isFile()) throw new Error(`${path} is not a regular file`);
+    return openUnleased(`/proc/self/fd/${handle}`);
+  } finally {
+    closeSync(handle);
+  }
+}
+
+/** A link is followed only where root or our own user made it: another's could lead root anywhere. */
+function openHandle(path: string): number {
+  const handle = openSync(path, O_PATH | O_NOFOLLOW);
+  const stats = fstatSync(handle);
+  if (!stats.isSymbolicLink()) return handle;
+  closeSync(handle);
+  if (stats.uid !== 0 && stats.uid !== process.getuid?.()) {
+    throw new Error(`${path} is a symbolic link of the user ${stats.uid}`);
+  }
+  return openSync(path, O_PATH);
+}
+
+const LEASE_TRIES = 10;
+const LEASE_PAUSE_MS = 20;
+
+/** A file's owner may hold a lease on it (fcntl(2)), which an open that does not wait finds as EAGAIN. */
+function openUnleased(path: string): number {
+  for (let tries = 1; ; tries += 1) {
+    try {
+      return openSync(path, O_RDONLY | O_NONBLOCK | O_NOCTTY);
+    } catch (error) {
+      if (!isErrno(error, 'EAGAIN') || tries === LEASE_TRIES) throw error;
+      sleep(LEASE_PAUSE_MS);
+    }
   }
 }
 

@@ -1,5 +1,13 @@
 // What a file said is remembered for as long as the file is as it was, and not a moment longer.
-import { mkdtempSync, renameSync, rmSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
+import {
+  lchownSync,
+  mkdtempSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
@@ -118,12 +126,6 @@ describe('what holds without the file holds', () => {
     expect(parsed).toEqual([]);
   });
 
-  test('for one that was trusted before and no longer is', () => {
-    writeFileSync(path, 'one');
-    read();
-    expect(read({ objection: () => 'others can write to it' })).toBe('absent');
-  });
-
   test.each<[string, () => void]>([
     [
       'a directory',
@@ -165,5 +167,39 @@ describe('what holds without the file holds', () => {
     expect(read({ unusable: () => 'as before' })).toBe('as before');
     rmSync(path);
     expect(read({ unusable: () => 'as before' })).toBe('absent');
+  });
+});
+
+describe('what a file said when it was last read holds', () => {
+  test.each<[string, Partial<RememberedFile<string>>, () => void]>([
+    [
+      'while it must not be trusted',
+      { objection: () => 'others can write to it' },
+      () => undefined,
+    ],
+    [
+      'while it is too large',
+      {},
+      () => {
+        writeFileSync(path, 'x'.repeat(101));
+      },
+    ],
+    [
+      'while a link of another user lies in its place',
+      {},
+      () => {
+        const target = join(directory, 'target');
+        writeFileSync(target, 'foreign');
+        rmSync(path);
+        symlinkSync(target, path);
+        lchownSync(path, 12345, 12345);
+      },
+    ],
+  ])('%s', (_, parts, change) => {
+    writeFileSync(path, 'one');
+    read();
+    change();
+    expect(read(parts)).toBe('ONE');
+    expect(problems).toHaveLength(1);
   });
 });

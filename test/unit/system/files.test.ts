@@ -1,7 +1,9 @@
 // Reading and appending in directories that others own.
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import {
   closeSync,
+  lchownSync,
   linkSync,
   mkdirSync,
   mkdtempSync,
@@ -55,6 +57,58 @@ describe('reading a regular file', () => {
     expect(() => readRegularFile('/dev/zero', 64)).toThrow('not a regular file');
     expect(() => readRegularFile(huge, 64)).toThrow('larger than 64 bytes');
     expect(() => readRegularFile(join(directory, 'missing'), 64)).toThrow('ENOENT');
+  });
+});
+
+describe('a symbolic link', () => {
+  test('of root is followed, to a file alone', () => {
+    const target = join(directory, 'target');
+    const path = join(directory, 'link');
+    writeFileSync(target, 'text');
+    symlinkSync(target, path);
+    expect(readRegularFile(path, 64).toString()).toBe('text');
+    rmSync(path);
+    symlinkSync('/dev/zero', path);
+    expect(() => readRegularFile(path, 64)).toThrow('not a regular file');
+  });
+
+  test('of another user is not followed', () => {
+    const target = join(directory, 'target');
+    const path = join(directory, 'link');
+    writeFileSync(target, 'text');
+    symlinkSync(target, path);
+    lchownSync(path, 12345, 12345);
+    expect(() => readRegularFile(path, 64)).toThrow('symbolic link');
+  });
+});
+
+describe('a file with a lease', () => {
+  /** Takes a write lease, prints a line, and gives it up when asked to, or never. */
+  const HOLDER = `
+    open(my $file, '+<', $ARGV[0]) or die; $| = 1;
+    $SIG{IO} = $ARGV[1] eq 'keeps' ? 'IGNORE' : sub { fcntl($file, 1024, 2) };
+    fcntl($file, 1024, 1) or die; print "held\\n"; sleep 60 while 1;`;
+
+  test.each([
+    ['whose holder gives it up is read', 'yields', 'text'],
+    ['whose holder keeps it is not waited for', 'keeps', 'EAGAIN'],
+  ])('%s', async (_, how, expected) => {
+    const path = join(directory, 'file');
+    writeFileSync(path, 'text');
+    const holder = spawn('perl', ['-e', HOLDER, path, how]);
+    try {
+      await once(holder.stdout, 'data');
+      const read = (): string => {
+        try {
+          return readRegularFile(path, 64).toString();
+        } catch (error) {
+          return String(error);
+        }
+      };
+      expect(read()).toContain(expected);
+    } finally {
+      holder.kill('SIGKILL');
+    }
   });
 });
 
