@@ -1,4 +1,4 @@
-// Projects unit, integration and fault. Limits are for calls that never return, on a machine of any speed.
+// Projects unit, integration, fault and bench. Limits are for calls that never return, on a machine of any speed.
 import { readFileSync } from 'node:fs';
 
 const { optionalDependencies } = JSON.parse(
@@ -35,5 +35,10 @@ const project = (displayName, silentMinutes) => ({
 
 export default {
   testTimeout: 20 * 60_000,
-  projects: [project('unit', 10), project('integration', 25), project('fault', 25)],
+  projects: [
+    project('unit', 10),
+    project('integration', 25),
+    project('fault', 25),
+    project('bench', 25),
+  ],
 };

@@ -7,11 +7,14 @@ const ROOT = join(__dirname, '../..');
 
 export const FAULT_BINARY = join(ROOT, 'bin/firewall-drop-fault');
 
+/** Less than after which the watchdog of test/support/environment.mjs kills the process. */
+const TIMEOUT_MS = 23 * 60_000;
+
 /** What the program prints last, which is a line of JSON. */
 export function runInside(host: Host, program: string, order: object): unknown {
   const node = join(ROOT, 'node_modules/.bin/node');
   const argv = [node, '--no-warnings', join(__dirname, program), JSON.stringify(order)];
-  const lines = host.must(argv, { timeoutMs: 280_000 }).trimEnd().split('\n');
+  const lines = host.must(argv, { timeoutMs: TIMEOUT_MS }).trimEnd().split('\n');
   return JSON.parse(lines.at(-1) ?? '');
 }
 

@@ -1,7 +1,8 @@
 // Killed at random moments; see moments.ts.
 import { describe } from '@jest/globals';
+import { effort } from '../support/effort.ts';
 import { killAtRandom } from './moments.ts';
 
 describe('killed by chance, with ipset', () => {
-  killAtRandom('ipset', 130);
+  killAtRandom('ipset', effort(30));
 });

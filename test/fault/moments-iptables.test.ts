@@ -1,7 +1,8 @@
 // Killed at random moments; see moments.ts.
 import { describe } from '@jest/globals';
+import { effort } from '../support/effort.ts';
 import { killAtRandom } from './moments.ts';
 
 describe('killed by chance, with iptables', () => {
-  killAtRandom('iptables', 130);
+  killAtRandom('iptables', effort(30));
 });

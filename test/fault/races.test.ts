@@ -13,7 +13,6 @@ import {
   readBooks,
   verbsAbout,
 } from './kernel.ts';
-import { countProvoked } from './provoked.ts';
 
 /** Not neighbours: nftables may print those as a range. */
 const SAME = ['203.0.113.7', '203.0.113.9', '2001:db8:ffff::7'] as const;
@@ -102,7 +101,6 @@ describe.each(BACKENDS)('%s: processes at once', (backend) => {
     expect(findDisagreements(victim, backend)).toEqual([]);
     expectLastWord(EVERYBODY);
     clearUp(backend);
-    countProvoked();
   });
 
   test('16 do, and somebody flushes all the while: the truth is told, and one restore makes it whole', async () => {
@@ -122,7 +120,6 @@ describe.each(BACKENDS)('%s: processes at once', (backend) => {
     expect(findDisagreements(victim, backend)).toEqual([]);
     expectLastWord(EVERYBODY);
     clearUp(backend);
-    countProvoked();
   });
 });
 

@@ -3,7 +3,6 @@ import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
 import { wazuh4Message, answerTo } from '../support/alerts.ts';
 import { createVictim, type Running, type Victim } from '../support/victim.ts';
 import { eventually } from '../support/wait.ts';
-import { countProvoked } from './provoked.ts';
 
 const A = '203.0.113.7';
 const LINK = '/etc/alternatives/iptables-restore';
@@ -60,7 +59,6 @@ test('of an add: after a delete nothing is left, and nothing comes', async () =>
   expect(victim.delete(A).status).toBe(0);
   await letGo();
   expect(victim.rules(A)).toEqual([]);
-  countProvoked();
 });
 
 test('of a restore, which has no intent in the books: after a delete nothing comes', async () => {
@@ -71,5 +69,4 @@ test('of a restore, which has no intent in the books: after a delete nothing com
   expect(victim.delete(A).status).toBe(0);
   await letGo();
   expect(victim.rules(A)).toEqual([]);
-  countProvoked();
 });

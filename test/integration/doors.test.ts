@@ -383,10 +383,14 @@ describe('home and name', () => {
 
   test('no argv[0] at all leads to the default home', () => {
     const message = wazuh4Message({ srcip: A });
-    const code = `import ctypes; none = (ctypes.c_char_p * 1)(None)
-ctypes.CDLL(None).execve(b'${victim.agent.program()}', none, none)`;
+    // execve(program, { NULL }, { NULL }), by its number.
+    const number = process.arch === 'arm64' ? '221' : '59';
+    const code =
+      'my $none = pack("q", 0); my $path = $ARGV[1]; syscall($ARGV[0] + 0, $path, $none, $none)';
     const input = message + answerTo(message, 'continue');
-    expect(victim.host.run(['python3', '-c', code], { input }).status).toBe(0);
+    expect(
+      victim.host.run(['perl', '-e', code, number, victim.agent.program()], { input }).status,
+    ).toBe(0);
     expect(victim.log()).toEqual([expect.stringMatching(ossecLine('add', A))]);
   });
 

@@ -33,6 +33,8 @@ export interface Execd {
   alert(offender: string | JsonObject, options?: AlertOptions): Promise<AddReport>;
   /** The keys on its timeout list. */
   pending(): Promise<readonly string[]>;
+  /** Lets the time of all that is pending be over, so that the next look at the timeouts releases it. */
+  expire(): void;
   /** Waits until the last that happened to an address is its release. */
   released(address: string): Promise<DeleteReport>;
   /** As an agent's stop does, and returns the releases that it made of it. */
@@ -88,6 +90,9 @@ export async function startExecd(host: Host, options: ExecdOptions = {}): Promis
       const ours = (it: Report): it is Extract<Report, { report: 'list' }> =>
         it.report === 'list' && it.id === id;
       return (await reported("execd's timeout list", ours)).keys;
+    },
+    expire: () => {
+      order({ do: 'expire' });
     },
     released: (address) => {
       const concerns = (it: Report): it is AddReport | DeleteReport =>

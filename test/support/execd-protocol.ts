@@ -12,7 +12,9 @@ export type Order =
       /** A Wazuh message, or OSSEC's arguments after the action. */
       readonly message: JsonObject | readonly string[];
     }
-  | { readonly do: 'list'; readonly id: number };
+  | { readonly do: 'list'; readonly id: number }
+  /** The time of all on the timeout list is over. */
+  | { readonly do: 'expire' };
 
 interface Run {
   readonly key: string;

@@ -58,6 +58,10 @@ createInterface({ input: process.stdin }).on('line', (line) => {
     afterwards(() => tell({ report: 'list', id: order.id, keys: timeoutList.map((e) => e.key) }));
     return;
   }
+  if (order.do === 'expire') {
+    for (const entry of timeoutList) entry.addedAtMs = -Infinity;
+    return;
+  }
   afterwards(async () => {
     await (mode === 'ossec' ? addOssec(order) : addWazuh(order));
     await releaseExpired();
