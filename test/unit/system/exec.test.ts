@@ -11,7 +11,7 @@ const command = (program: string, args: readonly string[] = [], input = ''): Com
   input,
 });
 const shell = (script: string, input = ''): Command => command('sh', ['-c', script], input);
-const LONG_MS = 30_000;
+const LONG_MS = 600_000;
 
 /** Dead, though nobody may have asked for its status yet. */
 function isGone(pid: number): boolean {
