@@ -77,10 +77,10 @@ describe.each(BACKENDS)('%s', (backend) => {
 test.each([
   ['ahead', 'settle: begun', YEAR_MS],
   ['ahead', 'settle: clock followed', YEAR_MS],
-  ['ahead', 'block: intent written', YEAR_MS],
+  ['ahead', 'journal: recorded', YEAR_MS],
   ['back', 'settle: begun', -YEAR_MS],
   ['back', 'settle: clock followed', -YEAR_MS],
-  ['back', 'block: line written', -YEAR_MS],
+  ['back', 'journal: lines written', -YEAR_MS],
 ])('a clock that jumps a year %s at "%s"', (_, step, aheadMs) => {
   useBackend(victim, 'iptables');
   victim.setTimeouts(ASKED_SECONDS);

@@ -175,7 +175,7 @@ const PATHS: readonly Path[] = [
   {
     name: 'a run that finishes what was interrupted',
     prepare: (scene, subject) => {
-      const env = { FIREWALL_DROP_DIE_AT: 'block: intent written' };
+      const env = { FIREWALL_DROP_DIE_AT: 'journal: recorded' };
       scene.run(wazuhAdd({ srcip: subject, alertId: ALERT }), { env });
     },
     order: () => asPerson('expire'),

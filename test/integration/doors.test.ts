@@ -53,10 +53,21 @@ describe('Wazuh 4', () => {
     nothingIsBlocked();
   });
 
-  test('delete of what nobody blocked is a success with a line', () => {
+  test('delete of an address that nobody blocked succeeds and writes no line', () => {
     const response = victim.delete(A);
     expect(response).toMatchObject({ status: 0, stdout: '' });
-    expect(response.lines).toHaveLength(1);
+    expect(response.lines).toEqual([]);
+  });
+
+  test('a rule that an administrator made before our block stays when the ban ends', () => {
+    victim.host.must(['iptables', '-A', 'INPUT', '-s', A, '-j', 'DROP']);
+    expect(victim.add(A).status).toBe(0);
+    expect(victim.rules(A)).toHaveLength(3);
+    const response = victim.delete(A);
+    expect(response.status).toBe(0);
+    expect(response.lines).toEqual([expect.stringMatching(ossecLine('kept', A, LINE_IDS))]);
+    expect(victim.rules(A)).toEqual([`-A INPUT -s ${A}/32 -j DROP`]);
+    victim.host.must(['iptables', '-D', 'INPUT', '-s', A, '-j', 'DROP']);
   });
 
   test.each([
