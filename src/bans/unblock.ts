@@ -16,7 +16,7 @@ export interface ReleaseOutcomes {
   readonly kept: readonly Address[];
   /** Had no ban, and the kernel had no rule: nothing was changed. */
   readonly absent: readonly Address[];
-  /** Had no ban; a rule that we did not make was removed. */
+  /** Of the released: a rule that we did not make was removed. */
   readonly foreign: readonly Address[];
 }
 
@@ -47,6 +47,9 @@ export function unblockAll(
   const unknown = unique.filter((address) => !bans.has(address.text));
   const present = presentIn(unknown, context);
   const foreign = unknown.filter((address) => present.has(address.text));
+  const withForeign = [...bans.values()]
+    .filter((ban) => Object.keys(ban.foreign ?? {}).length > 0)
+    .map(({ address }) => address);
   const changes = [
     ...[...bans.values()].map((ban) => changeOf(ban, request)),
     ...foreign.map((address) => releaseOf(address, null, 'delete', request)),
@@ -63,7 +66,7 @@ export function unblockAll(
     released: changes.filter((change) => !isKept(change)).map(addressOf),
     kept: changes.filter(isKept).map(addressOf),
     absent: unknown.filter((address) => !present.has(address.text)),
-    foreign,
+    foreign: request.origin === null ? [...foreign, ...withForeign] : foreign,
   };
 }
 

@@ -176,12 +176,16 @@ interface PrintedHop {
   readonly nexthops?: unknown;
 }
 
+function hopsOf({ nexthops }: PrintedHop): readonly PrintedHop[] {
+  return Array.isArray(nexthops) ? (nexthops as readonly PrintedHop[]) : [];
+}
+
 /** The next hops of all default routes, of every table, in what `LIST_ROUTES` printed. Throws at what is no such list. */
 export function readPrintedRoutes(json: string): Gateway[] {
   const routes = JSON.parse(json) as readonly PrintedHop[];
   return routes
     .filter(({ dst }) => isDefault(String(dst)))
-    .flatMap((route) => [route, ...(Array.isArray(route.nexthops) ? route.nexthops : [])])
+    .flatMap((route) => [route, ...hopsOf(route)])
     .flatMap(({ gateway, via, dev }: PrintedHop) => {
       const address = parseAddress(String(gateway ?? via?.host));
       return address === null ? [] : [{ address, interfaceName: String(dev) }];

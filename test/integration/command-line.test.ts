@@ -111,11 +111,13 @@ describe('delete', () => {
     expect(victim.allRules()).toEqual([]);
   });
 
-  test('says when an address was not in the books, and removes its rule all the same', () => {
+  test('removes the rule of somebody else when its address is named, and says so', () => {
     victim.host.must(['iptables', '-w', '-I', 'INPUT', '-s', A, '-j', 'DROP']);
     const response = victim.person(['delete', A]);
     expect(response.status).toBe(0);
-    expect(response.stdout).toContain('not in the books');
+    expect(response.stdout).toBe(
+      `${A} released: a rule that another program or a person made was removed\n`,
+    );
     expect(victim.allRules()).toEqual([]);
   });
 });

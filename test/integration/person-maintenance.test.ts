@@ -339,7 +339,7 @@ describe('reconcile', () => {
     victim.person(['add', A]);
     const { status, stdout } = victim.person(['reconcile']);
     expect(status).toBe(0);
-    expect(stdout).toContain(`${C}: dropped in INPUT, and not in the books\n`);
+    expect(stdout).toContain(`${C}: dropped in INPUT, and there is no ban\n`);
     expect(victim.rules(C)).toHaveLength(1);
     expect(victim.person(['reconcile', '--dry-run']).status).toBe(0);
   });

@@ -180,7 +180,7 @@ describe('rules that come back from a saved file', () => {
     reboot();
     expect(shell('firewall-drop restore')).toBe('0 blocked, already in place\n');
     expect(shell('firewall-drop reconcile --dry-run')).toContain(
-      `${A}: dropped in INPUT and FORWARD, and not in the books`,
+      `${A}: dropped in INPUT and FORWARD, and there is no ban`,
     );
     shell(`firewall-drop delete ${A}`);
     expect(victim.allRules()).toEqual([]);

@@ -36,17 +36,19 @@ export const deleteAddresses = defineCommand({
 });
 
 function release(addresses: readonly Address[], context: Context, person: Person): void {
-  const known = context.store.findAll(addresses);
   const around = context.store.findAll(addresses.flatMap(widerBlocks));
   const blocks = new Map(Array.from(around, ([text, { address }]) => [text, address]));
   sayWhatInterruptionLeaves(addresses.length, person);
-  unblockAll(addresses, { origin: null, alertRef: alertRefAt(context.now()) }, context);
+  const request = { origin: null, alertRef: alertRefAt(context.now()) };
+  const outcomes = unblockAll(addresses, request, context);
+  const absent = new Set(outcomes.absent.map(({ text }) => text));
+  const foreign = new Set(outcomes.foreign.map(({ text }) => text));
   for (const address of addresses) {
-    person.print(
-      known.has(address.text)
-        ? `${address.text} released`
-        : `${address.text} was not in the books; the kernel has no rule for it`,
-    );
+    const { text } = address;
+    const removed = foreign.has(text)
+      ? ': a rule that another program or a person made was removed'
+      : '';
+    person.print(absent.has(text) ? `${text} was not blocked` : `${text} released${removed}`);
     sayWiderBlock(address, blocks, person);
   }
   context.expire();

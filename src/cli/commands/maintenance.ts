@@ -138,7 +138,7 @@ function describeDrift({ pending, missing, unknown }: Drift): string[] {
       : [`${count(pending.length, 'change')} pending: an earlier run was interrupted`]),
     ...missing.map(({ address }) => `${address.text}: in the books, and no rule in the kernel`),
     ...unknown.map(({ address, chains }) => {
-      return `${address.text}: dropped in ${chains.join(' and ')}, and not in the books`;
+      return `${address.text}: dropped in ${chains.join(' and ')}, and there is no ban`;
     }),
   ];
 }

@@ -8,13 +8,14 @@ import type { HoldRequest, Origin } from '../../../src/model/ban.ts';
 import type { BanContext } from '../../../src/bans/context.ts';
 import { createFirewall, type Firewall } from '../../../src/firewall/apply.ts';
 import { createIptables } from '../../../src/firewall/iptables/plan.ts';
+import type { ProtectedEntry } from '../../../src/policy/protected.ts';
 import type { Run } from '../../../src/system/exec.ts';
 import { Store } from '../../../src/state/store.ts';
 import { FakeKernel } from './kernel.ts';
 import { MemoryLog } from './log.ts';
 
 /** For a recovery on a host without protected addresses. */
-export const NOTHING_PROTECTED = { protectedEntries: () => [] };
+export const NOTHING_PROTECTED = { protectedEntries: (): readonly ProtectedEntry[] => [] };
 
 export const NOON_MS = Date.UTC(2024, 4, 7, 12);
 
