@@ -16,7 +16,7 @@ test('an add is read as it comes', () => {
     ruleId: '31151',
     timeoutSeconds: undefined,
     reason: '',
-    message: null,
+    addressProblem: "Cannot read 'srcip' from data",
   });
 });
 
