@@ -257,8 +257,9 @@ describe('one address, one rule', () => {
     expect(victim.rules(A)).toEqual([]);
   });
 
-  test('copies that others made end as one at the next add, and as none at the next delete', () => {
+  test('copies that others make while a ban lasts end as one at the next add, and as none at the next delete', () => {
     const copies = [...Array<string>(3).fill('-I INPUT'), '-A INPUT', '-I FORWARD'];
+    victim.add(A);
     put(...copies.map((where) => `${where} -s ${A} -j DROP`));
     expect(victim.add(A).status).toBe(0);
     expect(victim.rules(A)).toHaveLength(2);
@@ -267,7 +268,7 @@ describe('one address, one rule', () => {
     expect(victim.rules(A)).toEqual([]);
   });
 
-  test('delete removes what the stock executable left, which our books don’t know', () => {
+  test('delete removes what the stock executable left for an address without a ban', () => {
     put(`-I INPUT -s ${A} -j DROP`, `-I INPUT -s ${A} -j DROP`, `-I FORWARD -s ${A} -j DROP`);
     expect(victim.delete(A).status).toBe(0);
     expect(victim.allRules()).toEqual([]);
