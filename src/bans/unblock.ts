@@ -8,6 +8,8 @@ export interface ReleaseRequest {
   /** Whose hold ends; null: everybody's. */
   readonly origin: Origin | null;
   readonly alertRef: AlertRef;
+  /** True where a person named the addresses: rules of others for them go as well. */
+  readonly named?: boolean;
 }
 
 export interface ReleaseOutcomes {
@@ -66,7 +68,7 @@ export function unblockAll(
     released: changes.filter((change) => !isKept(change)).map(addressOf),
     kept: changes.filter(isKept).map(addressOf),
     absent: unknown.filter((address) => !present.has(address.text)),
-    foreign: request.origin === null ? [...foreign, ...withForeign] : foreign,
+    foreign: request.named === true ? [...foreign, ...withForeign] : foreign,
   };
 }
 
@@ -95,8 +97,8 @@ function changeOf(ban: Ban, request: ReleaseRequest): BanChange {
       reason: '',
     };
   }
-  // A person who names the address means the rule that was there before us as well.
-  if (origin === null) return releaseOf(ban.address, { ...ban, foreign: {} }, 'delete', request);
+  if (request.named === true)
+    return releaseOf(ban.address, { ...ban, foreign: {} }, 'delete', request);
   const hasForeign = Object.keys(ban.foreign ?? {}).length > 0;
   return releaseOf(ban.address, ban, hasForeign ? 'kept' : 'delete', request);
 }

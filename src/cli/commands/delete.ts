@@ -39,7 +39,7 @@ function release(addresses: readonly Address[], context: Context, person: Person
   const around = context.store.findAll(addresses.flatMap(widerBlocks));
   const blocks = new Map(Array.from(around, ([text, { address }]) => [text, address]));
   sayWhatInterruptionLeaves(addresses.length, person);
-  const request = { origin: null, alertRef: alertRefAt(context.now()) };
+  const request = { origin: null, alertRef: alertRefAt(context.now()), named: true };
   const outcomes = unblockAll(addresses, request, context);
   const absent = new Set(outcomes.absent.map(({ text }) => text));
   const foreign = new Set(outcomes.foreign.map(({ text }) => text));

@@ -198,8 +198,16 @@ describe('a block', () => {
     test('takes everything away when a person names the address', () => {
       host.kernel.insert('INPUT', RULE);
       block(ATTACKER, holdRequest(), tools);
-      unblock(ATTACKER, { origin: null, alertRef: holdRequest().alertRef }, host.newRun());
+      const { alertRef } = holdRequest();
+      unblock(ATTACKER, { origin: null, alertRef, named: true }, host.newRun());
       expect(host.rulesFor('203.0.113.9')).toEqual([0, 0]);
+    });
+
+    test('leaves the rule when everything is released', () => {
+      host.kernel.insert('INPUT', RULE);
+      block(ATTACKER, holdRequest(), tools);
+      unblock(ATTACKER, { origin: null, alertRef: holdRequest().alertRef }, host.newRun());
+      expect(host.rulesFor('203.0.113.9')).toEqual([1, 0]);
     });
 
     test('makes the rule its own where execd says that it blocked the address before', () => {
