@@ -77,11 +77,18 @@ function pendingOf(change: BanChange, mark: UnfinishedBan['mark'], nowMs: number
     phase,
     sinceMs: before?.sinceMs ?? nowMs,
     holds: holdsAfter(change),
-    foreign: change.takeOver === true ? {} : before?.phase === 'blocked' ? before.foreign : null,
+    foreign: foreignBefore(change),
     owed: line,
     mark,
   } as const;
   return { ban, history: { origin, reason } };
+}
+
+/** Found out anew for a block that begins; a release leaves what is known to be somebody else's. */
+function foreignBefore({ to, before, takeOver = false }: BanChange): Ban['foreign'] {
+  if (takeOver) return {};
+  const isKnown = to === 'released' || before?.phase === 'blocked';
+  return isKnown ? (before?.foreign ?? null) : null;
 }
 
 /** What was about to be released begins anew: its old holds are over. */

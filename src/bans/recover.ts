@@ -17,7 +17,7 @@ export interface RecoverOptions {
  * protected meanwhile is released instead of blocked, unless a person forced the block.
  */
 export function recover(context: BanContext, { protectedEntries, withinMs }: RecoverOptions): void {
-  const { store, responseLog, now } = context;
+  const { store, responseLog } = context;
   releaseProtected(context, protectedEntries);
   const pending = store.unfinished().map(pendingOf);
   if (pending.length === 0) return;
@@ -28,7 +28,7 @@ export function recover(context: BanContext, { protectedEntries, withinMs }: Rec
       missingLines: (batch) => missingLines(batch, responseLog),
       ...(withinMs !== undefined && { withinMs: Math.max(1, withinMs) }),
     },
-    { ...context, now },
+    context,
   );
 }
 
