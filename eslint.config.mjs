@@ -1,6 +1,37 @@
 import js from '@eslint/js';
 import tseslint from 'typescript-eslint';
 
+/** The layers of src (docs/architecture.md, Layout) from the bottom up. Nothing imports from a layer above its own. */
+const LAYERS = [
+  ['model/'],
+  ['system/'],
+  ['state/'],
+  ['config/'],
+  ['firewall/'],
+  ['policy/'],
+  ['bans/'],
+  ['wazuh/'],
+  ['agent-files.ts', 'context.ts', 'diagnostics.ts', 'failure.ts', 'version.ts'],
+  ['manager/'],
+  ['cli/'],
+  ['main.ts'],
+];
+
+const layerRules = LAYERS.slice(0, -1).flatMap((layer, level) => {
+  const above = LAYERS.slice(level + 1).flat();
+  return layer.map((name) => {
+    const [files, up] = name.endsWith('/')
+      ? [`src/${name}**`, '(\\.\\./)+']
+      : [`src/${name}`, '\\./'];
+    return restrictImports(files, `^${up}(${above.join('|')})`, `src/${name} is a layer below`);
+  });
+});
+
+function restrictImports(files, regex, message) {
+  const patterns = [{ regex, message }];
+  return { files: [files], rules: { 'no-restricted-imports': ['error', { patterns }] } };
+}
+
 export default tseslint.config(
   { ignores: ['dist/', 'node_modules/', 'coverage/', 'bin/firewall-drop'] },
   js.configs.recommended,
@@ -23,6 +54,12 @@ export default tseslint.config(
     files: ['src/**/*.ts'],
     rules: { '@typescript-eslint/no-require-imports': 'off' },
   },
+  ...layerRules,
+  restrictImports(
+    'src/cli/commands/**',
+    '^\\./|/commands/',
+    'no command imports another: what two need is in src/cli/ or below',
+  ),
   {
     files: ['**/*.mjs'],
     languageOptions: {

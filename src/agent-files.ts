@@ -1,4 +1,4 @@
-// The files that tell us how to behave: our configuration, and what the agent's own say about us.
+// Reads our configuration and the agent's files, and remembers what they said.
 import { parseNetwork } from './model/address.ts';
 import {
   configFromJson,
@@ -9,6 +9,7 @@ import {
   type Config,
 } from './config/config.ts';
 import { remember } from './config/cache.ts';
+import { CONFIG_FILE, LARGEST_FILE } from './config/file.ts';
 import type { Store } from './state/store.ts';
 import {
   NO_SETTINGS,
@@ -17,9 +18,6 @@ import {
   type AgentSettings,
   type ConfiguredTimeout,
 } from './wazuh/agent-config.ts';
-
-export const CONFIG_FILE = '/etc/firewall-drop/config.toml';
-export const LARGEST_FILE = 1024 * 1024;
 
 export interface FileReader {
   readonly store: Store;

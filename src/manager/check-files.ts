@@ -3,13 +3,13 @@ import { readdirSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
 import { AppError, describeError } from '../model/errors.ts';
 import { readRegularFile } from '../system/files.ts';
+import { isWritableByOthers, lstatOrNull, modeText, statOrNull } from '../system/paths.ts';
 import { printable } from '../system/printable.ts';
 import { checkArConf } from './ar-conf.ts';
 import { diagnose, type Diagnosis } from './diagnosis.ts';
 import { checkOssecConf, type ExecutableTrouble, type Surroundings } from './ossec-conf.ts';
 import { checkRules, knownRulesOf, rulesOf, SHIPPED_RULES } from './rules.ts';
 import { placesIn, readXml, type XmlDocument, type XmlMistake } from './xml.ts';
-import { isWritableByOthers, lstatOrNull, modeText, statOrNull } from '../cli/files.ts';
 
 export interface Finding extends Diagnosis {
   readonly file: string;

@@ -2,32 +2,43 @@
 import { block, ensureBlocked } from '../bans/block.ts';
 import type { BanContext } from '../bans/context.ts';
 import { unblock } from '../bans/unblock.ts';
-import type { Context } from '../context.ts';
+import type { Config } from '../config/config.ts';
 import type { Address } from '../model/address.ts';
 import { alertRefAt, type AlertRef, type HoldRequest, type Outcome } from '../model/ban.ts';
 import { AppError } from '../model/errors.ts';
-import { describeProtection, findProtection } from '../policy/protected.ts';
+import { describeProtection, findProtection, type ProtectedEntry } from '../policy/protected.ts';
 import type { LineReader } from '../system/stdin.ts';
 import { deadlineIn, type Deadline } from '../system/wait.ts';
-import { longestTimeout } from './agent-config.ts';
+import { longestTimeout, type AgentSettings, type ConfiguredTimeout } from './agent-config.ts';
 import { exchangeKeys, keyMessageFor, type ExchangeStreams } from './check-keys.ts';
 import { readArguments } from './execd-arguments.ts';
+import type { Place } from './home.ts';
 import { readMessage } from './message.ts';
 import { problemOf, ProtocolError } from './protocol-error.ts';
 import type { Request } from './request.ts';
 import type { Exchange } from './response-lines.ts';
+import type { ResponseLogFile } from './response-log.ts';
 
 /** A message is at most 65,535 bytes; an answer repeats it. */
 export const LONGEST_LINE = 256 * 1024;
 
-export type AlertContext = BanContext &
-  Pick<Context, 'responseLog' | 'protectedEntries' | 'lock' | 'settle' | 'expire'> &
-  Pick<Context, 'deadline'> &
-  TimeoutContext;
+/** What an alert needs; `context.ts` creates it. */
+export interface AlertContext extends BanContext, TimeoutContext {
+  readonly responseLog: ResponseLogFile;
+  readonly deadline: Deadline;
+  readonly protectedEntries: () => readonly ProtectedEntry[];
+  /** Null when the writer lock was taken, otherwise why not. */
+  readonly lock: () => AppError | null;
+  readonly settle: () => void;
+  readonly expire: () => void;
+}
 
-type TimeoutContext = Pick<Context, 'place' | 'timeouts' | 'settings'> & {
-  readonly config: Pick<Context['config'], 'alert' | 'limits'>;
-};
+interface TimeoutContext {
+  readonly place: Place;
+  readonly config: Pick<Config, 'alert' | 'limits'>;
+  readonly timeouts: () => readonly ConfiguredTimeout[];
+  readonly settings: () => AgentSettings;
+}
 
 export interface Streams {
   readonly reader: LineReader;

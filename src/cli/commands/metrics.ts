@@ -16,7 +16,7 @@ import { AppError, describeError } from '../../model/errors.ts';
 import type { Context } from '../../context.ts';
 import { defineCommand } from '../command.ts';
 import type { Person } from '../session.ts';
-import { storeBytes } from '../files.ts';
+import { stateBytes } from '../state-size.ts';
 import { lastChangeMs } from '../output/time.ts';
 
 export const metrics = defineCommand({
@@ -66,7 +66,7 @@ function render(context: Context, person: Person): Promise<string> {
   gauge('last_success_timestamp_seconds', 'When the kernel was last changed as asked').set(
     (lastChangeMs(tallies) ?? 0) / 1000,
   );
-  gauge('store_bytes', 'Size of the store').set(storeBytes() ?? 0);
+  gauge('store_bytes', 'Size of the store').set(stateBytes() ?? 0);
   setDropped(gauge, context, person);
   return registers[0]?.metrics() ?? Promise.resolve('');
 }

@@ -11,7 +11,7 @@ import type { HistoryRecord } from '../../state/store.ts';
 import { readAddress } from '../addresses.ts';
 import { inspectBackend, type BackendState } from '../backend-state.ts';
 import { defineCommand } from '../command.ts';
-import { storeBytes } from '../files.ts';
+import { stateBytes } from '../state-size.ts';
 import { formatDuration } from '../output/duration.ts';
 import { banToJson, historyToJson } from '../output/json.ts';
 import type { Person } from '../session.ts';
@@ -197,7 +197,7 @@ function look(context: Context, person: Person): Overview {
     backend: inspectBackend(context),
     store: {
       path: `${STATE_DIRECTORY}/state.db`,
-      bytes: storeBytes(),
+      bytes: stateBytes(),
       volatile: context.store.volatile,
     },
     lastRun: clock === null ? null : isoTime(clock.wallMs),

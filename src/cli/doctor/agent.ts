@@ -3,7 +3,7 @@ import { closeSync, constants, openSync, type Stats } from 'node:fs';
 import { dirname } from 'node:path';
 import { parseNetwork } from '../../model/address.ts';
 import { formatProblem, parseConfig } from '../../config/config.ts';
-import { CONFIG_FILE } from '../../agent-files.ts';
+import { CONFIG_FILE } from '../../config/file.ts';
 import { ownerText } from '../../system/accounts.ts';
 import { printable } from '../../system/printable.ts';
 import { at, parseJson, type Json } from '../../wazuh/json.ts';
@@ -18,7 +18,7 @@ import {
   statOrNull,
   textOrNull,
   troubleOf,
-} from '../files.ts';
+} from '../../system/paths.ts';
 
 const EXECDS: readonly string[] = ['wazuh-execd', 'ossec-execd'];
 

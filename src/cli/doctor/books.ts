@@ -10,7 +10,7 @@ import { count } from '../output/count.ts';
 import { formatDuration } from '../output/duration.ts';
 import { isoTime, shortTime } from '../output/time.ts';
 import { defineCheck, ok, problem, warning, type Finding } from './check.ts';
-import { entriesOf, modeText, statOrNull, textOrNull } from '../files.ts';
+import { entriesOf, modeText, statOrNull, textOrNull } from '../../system/paths.ts';
 
 export interface StoreFacts {
   readonly volatile: boolean;

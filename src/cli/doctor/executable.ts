@@ -10,7 +10,7 @@ import {
   realPathOf,
   statOrNull,
   textOrNull,
-} from '../files.ts';
+} from '../../system/paths.ts';
 
 /** What packages put beside the program. */
 const RECORDED_SUMS = 'SHA256SUMS';

@@ -20,7 +20,7 @@ import {
   type Finding,
   type Scene,
 } from './check.ts';
-import { realPathOf, textOrNull } from '../files.ts';
+import { realPathOf, textOrNull } from '../../system/paths.ts';
 
 const PROGRAM_TIMEOUT_MS = 5000;
 

@@ -1,8 +1,8 @@
 // The manager that an agent reports to: whether we know its address, and so never block it.
-import { CONFIG_FILE } from '../../agent-files.ts';
+import { CONFIG_FILE } from '../../config/file.ts';
 import { managerReason } from '../../policy/collect.ts';
 import { printable } from '../../system/printable.ts';
-import { statOrNull } from '../files.ts';
+import { statOrNull } from '../../system/paths.ts';
 import { defineCheck, ok, problem, type Finding } from './check.ts';
 
 export interface ManagerFacts {

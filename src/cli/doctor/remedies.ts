@@ -5,7 +5,7 @@ import { STATE_DIRECTORY } from '../../context.ts';
 import { openLogForAppend } from '../../system/files.ts';
 import { restoreAll } from '../restore.ts';
 import { enterForChange, type Person } from '../session.ts';
-import { lstatOrNull, statOrNull } from '../files.ts';
+import { lstatOrNull, statOrNull } from '../../system/paths.ts';
 
 export type RemedyName = 'make the log' | 'mend the log' | 'state modes' | 'restore';
 

@@ -13,7 +13,7 @@ import {
 } from 'node:fs';
 import { dirname } from 'node:path';
 import { exampleConfig } from '../../config/config.ts';
-import { CONFIG_FILE } from '../../agent-files.ts';
+import { CONFIG_FILE } from '../../config/file.ts';
 import { STATE_DIRECTORY } from '../../context.ts';
 import { openLogForAppend } from '../../system/files.ts';
 import type { Step } from './steps.ts';

@@ -23,7 +23,7 @@ import {
 } from 'node:fs';
 import { AppError } from '../../model/errors.ts';
 import { STATE_DIRECTORY } from '../../context.ts';
-import { checksumOf, isWritableByOthers, lstatOrNull, statOrNull } from '../files.ts';
+import { checksumOf, isWritableByOthers, lstatOrNull, statOrNull } from '../../system/paths.ts';
 import type { Step } from './steps.ts';
 
 /** Where an agent's execd looks for what it starts. */

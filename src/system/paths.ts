@@ -1,4 +1,4 @@
-// What lies at a path, as those need to know it who check a host or install into it.
+// What is at a path: its kind, mode, names, text and checksum.
 import { createHash } from 'node:crypto';
 import {
   closeSync,
@@ -10,9 +10,8 @@ import {
   statSync,
   type Stats,
 } from 'node:fs';
-import { STATE_DIRECTORY } from '../context.ts';
 import { describeError } from '../model/errors.ts';
-import { isErrno, readRegularFile } from '../system/files.ts';
+import { isErrno, readRegularFile } from './files.ts';
 
 const LARGEST_TEXT = 8 * 1024 * 1024;
 
@@ -89,12 +88,4 @@ export function checksumOf(path: string): string {
   } finally {
     closeSync(descriptor);
   }
-}
-
-/** The file and its write-ahead log, where the newest is; null when there is no store. */
-export function storeBytes(): number | null {
-  const [file, log] = ['', '-wal'].map((suffix) => {
-    return statSync(`${STATE_DIRECTORY}/state.db${suffix}`, { throwIfNoEntry: false })?.size;
-  });
-  return file === undefined ? null : file + (log ?? 0);
 }
