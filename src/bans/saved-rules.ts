@@ -1,7 +1,7 @@
 // Files of saved rules, where distributions keep what they load at boot.
 import { lstatSync } from 'node:fs';
 import type { SavedFile } from './orphans.ts';
-import type { Config } from '../config/config.ts';
+import type { Config } from '../config/schema.ts';
 import { describeError } from '../model/errors.ts';
 import { optionalChainsOf } from '../firewall/select.ts';
 import { heldBy } from '../firewall/iptables/plan.ts';

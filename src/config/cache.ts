@@ -1,7 +1,7 @@
 // Remembers what a file said, so that an alert need not load the parser again while the file stays as it is.
-import { statSync, type Stats } from 'node:fs';
+import type { Stats } from 'node:fs';
 import { describeError } from '../model/errors.ts';
-import { isErrno, readRegularFile, stampOf } from '../system/files.ts';
+import { isErrno, lookAtRegularFile, stampOf } from '../system/files.ts';
 import type { Store } from '../state/store.ts';
 
 export interface RememberedFile<T> {
@@ -11,9 +11,9 @@ export interface RememberedFile<T> {
   readonly absent: T;
   /** What holds when there is one and it can't be used; without this, what it said when last read, or `absent`. */
   readonly unusable?: () => T;
-  /** Says why the file must not be read; empty when it may. */
+  /** Why the file must not be read; empty when it may. */
   readonly objection?: (stats: Stats) => string;
-  /** Reads the file's text. With `lasting: false` the value is not remembered, and its problems are said each time. */
+  /** Reads the file's text. With `lasting: false` the value is not remembered, and its problems are reported each time. */
   readonly parse: (text: string) => { readonly value: T; readonly lasting: boolean };
   readonly toJson: (value: T) => string;
   /** Null when the text was written by another version. */
@@ -21,15 +21,16 @@ export interface RememberedFile<T> {
   readonly onProblem: (problem: string) => void;
 }
 
-/** The value of a file, from the store where the file is as it was when last parsed. Never throws. */
+/** The value of a file, from the state where the file is as it was when last parsed. Never throws. */
 export function remember<T>(store: Store, file: RememberedFile<T>): T {
   try {
-    const stats = statSync(file.path);
-    const objection = file.objection?.(stats) ?? '';
-    if (objection !== '') throw new Error(objection);
-    // Taken before the text is read: a change in between makes the next run read again.
-    const stamp = JSON.stringify(stampOf(stats));
-    return recall(store, file, stamp) ?? learn(store, file, stamp);
+    return lookAtRegularFile(file.path, (stats, read) => {
+      const objection = file.objection?.(stats) ?? '';
+      if (objection !== '') throw new Error(objection);
+      // Taken before the text is read: a change in between makes the next run read again.
+      const stamp = JSON.stringify(stampOf(stats));
+      return recall(store, file, stamp) ?? learn(store, file, stamp, read(file.largestBytes));
+    });
   } catch (error) {
     if (isErrno(error, 'ENOENT')) return file.absent;
     file.onProblem(`${file.path} can't be used: ${describeError(error)}`);
@@ -51,9 +52,8 @@ function recall<T>(store: Store, file: RememberedFile<T>, stamp: string | null):
   }
 }
 
-function learn<T>(store: Store, file: RememberedFile<T>, stamp: string): T {
-  const text = readRegularFile(file.path, file.largestBytes).toString('utf8');
-  const { value, lasting } = file.parse(text);
+function learn<T>(store: Store, file: RememberedFile<T>, stamp: string, content: Buffer): T {
+  const { value, lasting } = file.parse(content.toString('utf8'));
   if (lasting) store.setMetadata(file.path, `${stamp}${SEPARATOR}${file.toJson(value)}`);
   return value;
 }

@@ -1,6 +1,6 @@
 // Collects who must never be blocked on this host, from every place that names them.
-import type { Config } from '../config/config.ts';
 import { CONFIG_FILE, LARGEST_FILE } from '../config/file.ts';
+import type { Config } from '../config/schema.ts';
 import { parseNetwork, type Address } from '../model/address.ts';
 import { describeError } from '../model/errors.ts';
 import { readRegularFile } from '../system/files.ts';

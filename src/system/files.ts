@@ -47,27 +47,39 @@ export function isErrno(error: unknown, code: string): boolean {
 
 /** Reads a regular file of at most `largest` bytes. Throws what the system says; anything else than a file is an error. */
 export function readRegularFile(path: string, largest: number): Buffer {
-  const descriptor = openRegularFile(path);
-  try {
-    const { size } = fstatSync(descriptor);
-    if (size > largest) throw new Error(`${path} is larger than ${largest} bytes`);
-    return readFrom(descriptor, 0, largest);
-  } finally {
-    closeSync(descriptor);
-  }
+  return lookAtRegularFile(path, (_, read) => read(largest));
 }
 
 /** Of linux/fcntl.h: a handle on what lies at a path, without opening it. Node has no name for it. */
 const O_PATH = 0o10000000;
 
-/** A device may act on being opened, so it is looked at first, and then that very file is opened. */
-function openRegularFile(path: string): number {
+/**
+ * A device may act on being opened, so what lies at the path is looked at first. `read` then opens that very file, and
+ * gives its content.
+ */
+export function lookAtRegularFile<T>(
+  path: string,
+  use: (stats: Stats, read: (largest: number) => Buffer) => T,
+): T {
   const handle = openHandle(path);
   try {
-    if (!fstatSync(handle).isFile()) throw new Error(`${path} is not a regular file`);
-    return openUnleased(`/proc/self/fd/${handle}`);
+    const stats = fstatSync(handle);
+    if (!stats.isFile()) throw new Error(`${path} is not a regular file`);
+    return use(stats, (largest) => {
+      if (stats.size > largest) throw new Error(`${path} is larger than ${largest} bytes`);
+      return readWhole(`/proc/self/fd/${handle}`, largest);
+    });
   } finally {
     closeSync(handle);
+  }
+}
+
+function readWhole(path: string, largest: number): Buffer {
+  const descriptor = openUnleased(path);
+  try {
+    return readFrom(descriptor, 0, largest);
+  } finally {
+    closeSync(descriptor);
   }
 }
 

@@ -2,7 +2,7 @@
 import { block, ensureBlocked } from '../bans/block.ts';
 import type { BanContext } from '../bans/context.ts';
 import { unblock } from '../bans/unblock.ts';
-import type { Config } from '../config/config.ts';
+import type { Config } from '../config/schema.ts';
 import type { Address } from '../model/address.ts';
 import { alertRefAt, type AlertRef, type HoldRequest, type Outcome } from '../model/ban.ts';
 import { AppError } from '../model/errors.ts';

@@ -1,12 +1,8 @@
 /** The readers of what others write, each with what must hold of any bytes that it is given. Throws a `Finding`. */
 import { parseAddress, parseBlock, parseNetwork } from '../../src/model/address.ts';
-import {
-  CLOUD_ADDRESS_FIELDS,
-  configFromJson,
-  configToJson,
-  DEFAULT_ADDRESS_FIELDS,
-  parseConfig,
-} from '../../src/config/config.ts';
+import { CLOUD_ADDRESS_FIELDS, DEFAULT_ADDRESS_FIELDS } from '../../src/config/address-fields.ts';
+import { configFromJson, configToJson } from '../../src/config/json.ts';
+import { parseConfig } from '../../src/config/parse.ts';
 import { AppError } from '../../src/model/errors.ts';
 import { readResolvers } from '../../src/system/net.ts';
 import { formatDate, parseZone } from '../../src/system/zone.ts';
@@ -113,8 +109,7 @@ export const TARGETS: Readonly<Record<string, Target>> = {
   },
 
   config(input) {
-    const isNetwork = (entry: string): boolean => parseNetwork(entry) !== null;
-    const { config, problems } = parseConfig(input.toString(), 'config.toml', isNetwork);
+    const { config, problems } = parseConfig(input.toString(), 'config.toml');
     for (const { line } of problems) must(Number.isInteger(line) && line >= 1, `line ${line}`);
     const kept = configFromJson(configToJson(config));
     must(kept !== null && configToJson(kept) === configToJson(config), 'not kept as it was');

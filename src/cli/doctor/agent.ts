@@ -1,8 +1,7 @@
 // The agent around us: which one, whether it runs, what it was told about us, and the log that it reads.
 import { closeSync, constants, openSync, type Stats } from 'node:fs';
 import { dirname } from 'node:path';
-import { parseNetwork } from '../../model/address.ts';
-import { formatProblem, parseConfig } from '../../config/config.ts';
+import { formatProblem, parseConfig } from '../../config/parse.ts';
 import { CONFIG_FILE } from '../../config/file.ts';
 import { ownerText } from '../../system/accounts.ts';
 import { printable } from '../../system/printable.ts';
@@ -241,8 +240,7 @@ export const configuration = defineCheck({
     const text = textOrNull(CONFIG_FILE);
     if (text === null) return { isThere: false, problems: [] };
     const stats = statOrNull(CONFIG_FILE);
-    const isNetwork = (entry: string): boolean => parseNetwork(entry) !== null;
-    const { problems } = parseConfig(text, CONFIG_FILE, isNetwork);
+    const { problems } = parseConfig(text, CONFIG_FILE);
     const loose = stats !== null && (stats.uid !== 0 || isWritableByOthers(stats));
     const owner = loose
       ? [`${CONFIG_FILE} is not root's alone (${modeText(stats)}): not used`]

@@ -203,3 +203,9 @@ describe('what a file said when it was last read holds', () => {
     expect(problems).toHaveLength(1);
   });
 });
+
+test('a device is not opened, whatever a link leads to', () => {
+  symlinkSync('/dev/zero', path);
+  expect(read()).toBe('absent');
+  expect(problems).toEqual([`${path} can't be used: ${path} is not a regular file`]);
+});

@@ -1,7 +1,7 @@
 // Whole messages in which strangers wrote whatever they may: what is read is what execd meant, or nothing.
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { DEFAULT_ADDRESS_FIELDS } from '../../../src/config/config.ts';
+import { DEFAULT_ADDRESS_FIELDS } from '../../../src/config/address-fields.ts';
 import { readMessage } from '../../../src/wazuh/message.ts';
 import { readArguments } from '../../../src/wazuh/execd-arguments.ts';
 import { readInvocation } from '../../../src/wazuh/invocation.ts';

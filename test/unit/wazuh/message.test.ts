@@ -1,6 +1,6 @@
 // The message of wazuh-execd: what is asked, of whom, and what of it is believed.
 import { describe, expect, test } from '@jest/globals';
-import { DEFAULT_ADDRESS_FIELDS } from '../../../src/config/config.ts';
+import { DEFAULT_ADDRESS_FIELDS } from '../../../src/config/address-fields.ts';
 import { readMessage } from '../../../src/wazuh/message.ts';
 import type { Request } from '../../../src/wazuh/request.ts';
 import { codeOf } from '../support/workshop.ts';

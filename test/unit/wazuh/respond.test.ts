@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { entriesFrom, universalEntries } from '../../../src/policy/protected.ts';
-import { DEFAULT_CONFIG } from '../../../src/config/config.ts';
+import { DEFAULT_CONFIG } from '../../../src/config/values.ts';
 import { AppError } from '../../../src/model/errors.ts';
 import type { LineReader } from '../../../src/system/stdin.ts';
 import { UTC } from '../../../src/system/zone.ts';

@@ -1,0 +1,42 @@
+// A parsed config as text for the state, so that an alert need not load the TOML parser.
+import { CLOUD_ADDRESS_FIELDS } from './address-fields.ts';
+import { ENTRIES, NAME_PATTERN, SCHEMA, type Config } from './schema.ts';
+import { buildConfig, camelCase, checkValue, ownProperty } from './values.ts';
+
+export function configToJson(config: Config): string {
+  return JSON.stringify({ schema: schemaHash(), config });
+}
+
+/** What {@link configToJson} of this very shape and these defaults wrote; null for any other text. */
+export function configFromJson(text: string): Config | null {
+  const written = ownProperty(parseJson(text), 'config');
+  const config = buildConfig((section, key, setting) => {
+    const value = ownProperty(ownProperty(written, section), camelCase(key));
+    return checkValue(setting, value).value;
+  });
+  // Whatever was missing, wrong or unknown makes the text differ.
+  return configToJson(config) === text ? config : null;
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+/** FNV-1a over all that decides what a config can hold: another program version's cache is not read as ours. */
+function schemaHash(): number {
+  const shape = JSON.stringify(
+    [SCHEMA, ENTRIES, NAME_PATTERN, CLOUD_ADDRESS_FIELDS],
+    (key, value: unknown) => {
+      if (key === 'doc') return undefined;
+      return value instanceof RegExp ? String(value) : value;
+    },
+  );
+  let hash = 0x811c9dc5;
+  for (let index = 0; index < shape.length; index++)
+    hash = Math.imul(hash ^ shape.charCodeAt(index), 0x01000193);
+  return hash >>> 0;
+}

@@ -1,0 +1,79 @@
+// Finds the line of a mistake in config.toml: the TOML parser gives values only, so names are looked for in the text.
+
+/** Something in the file that was not taken as written; `line` counts from 1. */
+export interface ConfigProblem {
+  readonly file: string;
+  readonly line: number;
+  readonly message: string;
+}
+
+/** What is wrong under which name; `entry` is the entry of a list that is meant. */
+export interface Mistake {
+  readonly path: readonly string[];
+  readonly message: string;
+  readonly entry?: unknown;
+}
+
+/** `/etc/firewall-drop/config.toml:3: unknown key …` */
+export function formatProblem(problem: ConfigProblem): string {
+  return `${problem.file}:${problem.line}: ${problem.message}`;
+}
+
+/** Mistakes with their lines, from top to bottom. */
+export function locate(mistakes: readonly Mistake[], text: string, file: string): ConfigProblem[] {
+  if (mistakes.length === 0) return [];
+  const lines = text.split('\n');
+  const lineOfName = linesOfNames(lines);
+  return mistakes
+    .map((mistake) => {
+      const keyLine = nearestLine(mistake.path, lineOfName);
+      return {
+        file,
+        line: lineOfEntry(mistake.entry, keyLine, lines),
+        message: mistake.message,
+      };
+    })
+    .sort((a, b) => a.line - b.line);
+}
+
+/** The line of the longest part of the path that has one: a key in an inline table is on its table's line. */
+function nearestLine(path: readonly string[], lineOfName: ReadonlyMap<string, number>): number {
+  for (let length = path.length; length > 0; length--) {
+    const line = lineOfName.get(JSON.stringify(path.slice(0, length)));
+    if (line !== undefined) return line;
+  }
+  return 1;
+}
+
+function lineOfEntry(entry: unknown, keyLine: number, lines: readonly string[]): number {
+  if (typeof entry !== 'string') return keyLine;
+  const isHere = (line: string): boolean =>
+    line.includes(JSON.stringify(entry)) || line.includes(`'${entry}'`);
+  const found = lines.findIndex((line, index) => index >= keyLine - 1 && isHere(line));
+  return found < 0 ? keyLine : found + 1;
+}
+
+/** The first line (from 1) of each table and key, by its path as JSON. */
+function linesOfNames(lines: readonly string[]): ReadonlyMap<string, number> {
+  const found = new Map<string, number>();
+  let table: readonly string[] = [];
+  lines.forEach((line, index) => {
+    const header = /^\uFEFF?\s*\[{1,2}([^[\]]+)\]{1,2}\s*(?:#.*)?$/.exec(line)?.[1];
+    const key =
+      /^\uFEFF?\s*((?:"[^"]*"|'[^']*'|[\w-]+)(?:\s*\.\s*(?:"[^"]*"|'[^']*'|[\w-]+))*)\s*=/.exec(
+        line,
+      )?.[1];
+    if (header !== undefined) table = nameParts(header);
+    if (header === undefined && key === undefined) return;
+    const path = JSON.stringify(key === undefined ? table : [...table, ...nameParts(key)]);
+    if (!found.has(path)) found.set(path, index + 1);
+  });
+  return found;
+}
+
+function nameParts(name: string): readonly string[] {
+  return Array.from(
+    name.matchAll(/"([^"]*)"|'([^']*)'|([\w-]+)/g),
+    ([, basic, literal, bare]) => basic ?? literal ?? bare ?? '',
+  );
+}

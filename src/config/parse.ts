@@ -1,0 +1,127 @@
+// Parses config.toml: a mistake is reported with its line, costs its own key only, and never stops a block.
+import type * as SmolToml from 'smol-toml';
+import { locate, type ConfigProblem, type Mistake } from './locate.ts';
+import { SCHEMA, type Config, type Setting, type Value } from './schema.ts';
+import {
+  buildConfig,
+  camelCase,
+  checkValue,
+  DEFAULT_CONFIG,
+  isTable,
+  ownProperty,
+  shorten,
+  show,
+  withCloudFields,
+} from './values.ts';
+
+export { formatProblem } from './locate.ts';
+
+type Protect = Config['protect'];
+
+export interface ParsedConfig {
+  readonly config: Config;
+  /** In the order of lines. */
+  readonly problems: readonly ConfigProblem[];
+  /** Keys of [protect] that could not, or may not, have been read as they were meant. */
+  readonly doubtful: readonly (keyof Protect)[];
+}
+
+/**
+ * Reads the text of config.toml. Never throws: a key that can't be used keeps its default, a list keeps its good entries,
+ * a text that is no TOML gives DEFAULT_CONFIG. `file` is only named in problems.
+ */
+export function parseConfig(text: string, file: string): ParsedConfig {
+  const parsed = parseToml(text);
+  if (!parsed.ok) {
+    const message = `${parsed.message}: the whole file is ignored; defaults are used, and what was protected stays protected`;
+    const doubtful = Object.keys(DEFAULT_CONFIG.protect) as (keyof Protect)[];
+    return { config: DEFAULT_CONFIG, problems: [{ file, line: parsed.line, message }], doubtful };
+  }
+  const mistakes = unknownNames(parsed.root);
+  const config = buildConfig((section, key, setting) => {
+    const { value, problems } = readKey(parsed.root, section, key, setting);
+    mistakes.push(...problems);
+    return value;
+  });
+  const doubtful = doubtfulKeys(mistakes, parsed.root);
+  return { config: withCloudFields(config), problems: locate(mistakes, text, file), doubtful };
+}
+
+function readKey(
+  root: object,
+  section: string,
+  key: string,
+  setting: Setting,
+): { readonly value: Value; readonly problems: readonly Mistake[] } {
+  const written = ownProperty(ownProperty(root, section), key);
+  if (written === undefined) return { value: undefined, problems: [] };
+  const { value, problems } = checkValue(setting, written);
+  const mistakes = problems.map(({ message, entry }, index) => {
+    const isLast = index === problems.length - 1;
+    const end = value === undefined && isLast ? `; ${replacement(section, setting)}` : '';
+    return { path: [section, key], message: `\`${section}.${key}\` ${message}${end}`, entry };
+  });
+  return { value, problems: mistakes };
+}
+
+function replacement(section: string, setting: Setting): string {
+  if (section === 'protect') return 'what it protected before stays protected';
+  if (setting.default === undefined) return 'ignored';
+  return `the default is used, ${show(setting.default)}`;
+}
+
+/** A key that is missing beside a name that is not known may be the one that was misspelt. */
+function doubtfulKeys(mistakes: readonly Mistake[], root: object): (keyof Protect)[] {
+  const written = ownProperty(root, 'protect');
+  const isMisspelt = mistakes.some(({ path: [section = '', key] }) => {
+    return key === undefined || (section === 'protect' && !Object.hasOwn(SCHEMA.protect, key));
+  });
+  const keys = Object.keys(SCHEMA.protect).filter((key) => {
+    if (ownProperty(written, key) === undefined) return isMisspelt;
+    return mistakes.some(({ path }) => path[0] === 'protect' && path[1] === key);
+  });
+  return keys.map(camelCase) as (keyof Protect)[];
+}
+
+/** The file's root table, or where and why it is no TOML. */
+function parseToml(
+  text: string,
+):
+  | { readonly ok: true; readonly root: object }
+  | { readonly ok: false; readonly line: number; readonly message: string } {
+  const toml = require('smol-toml') as typeof SmolToml;
+  try {
+    // A number too big for us is wrong in its own key only.
+    return { ok: true, root: toml.parse(text, { integersAsBigInt: 'asNeeded', maxDepth: 16 }) };
+  } catch (error) {
+    const line = error instanceof toml.TomlError ? error.line : 1;
+    // Only the first line: the library draws the place below it.
+    const message = error instanceof Error ? (error.message.split('\n', 1)[0] ?? '') : 'not TOML';
+    return { ok: false, line, message };
+  }
+}
+
+function unknownNames(root: object): Mistake[] {
+  return Object.entries(root).flatMap(([section, value]: [string, unknown]): Mistake[] => {
+    const settings = ownProperty(SCHEMA, section);
+    if (!isTable(settings)) return [unknownName([section], isTable(value), SCHEMA)];
+    if (!isTable(value))
+      return [{ path: [section], message: `\`${section}\` must be a table: write [${section}]` }];
+    return Object.keys(value)
+      .filter((key) => !Object.hasOwn(settings, key))
+      .map((key) => unknownName([section, key], false, settings));
+  });
+}
+
+/** `known` is the table in which the name was looked for. */
+function unknownName(path: readonly string[], isSection: boolean, known: object): Mistake {
+  const where = path.length === 1 ? 'the tables' : `the keys of [${path[0] ?? ''}]`;
+  const hint = `${where} are ${Object.keys(known).join(', ')}`;
+  return { path, message: `unknown ${isSection ? 'table' : 'key'} \`${dotted(path)}\`: ${hint}` };
+}
+
+/** As TOML writes a name, bounded. */
+function dotted(path: readonly string[]): string {
+  const parts = path.map((part) => (/^[A-Za-z0-9_-]+$/.test(part) ? part : JSON.stringify(part)));
+  return shorten(parts.join('.'));
+}

@@ -1,0 +1,57 @@
+// Reads config.toml, and keeps what its [protect] last said where it can't be used: a slip must not lock anybody out.
+import type { Store } from '../state/store.ts';
+import { remember } from './cache.ts';
+import { CONFIG_FILE, LARGEST_FILE } from './file.ts';
+import { configFromJson, configToJson } from './json.ts';
+import type * as Parse from './parse.ts';
+import type { Config } from './schema.ts';
+import { DEFAULT_CONFIG } from './values.ts';
+
+export interface FileReader {
+  readonly store: Store;
+  readonly warn: (problem: string) => void;
+}
+
+type Protect = Config['protect'];
+
+/** The defaults where the file is absent or can't be used. */
+export function readConfig({ store, warn }: FileReader, path = CONFIG_FILE): Config {
+  return remember(store, {
+    path,
+    largestBytes: LARGEST_FILE,
+    absent: DEFAULT_CONFIG,
+    unusable: () => ({ ...DEFAULT_CONFIG, protect: lastProtect(store) }),
+    objection: ({ uid, mode }) => {
+      const safe = [0, process.getuid?.()].includes(uid) && (mode & 0o022) === 0;
+      return safe ? '' : 'it must belong to root and be writable by nobody else; defaults are used';
+    },
+    parse: (text) => {
+      const { formatProblem, parseConfig } = require('./parse.ts') as typeof Parse;
+      const { config, problems, doubtful } = parseConfig(text, path);
+      for (const problem of problems) warn(formatProblem(problem));
+      const protect = withLast(config.protect, doubtful, lastProtect(store));
+      store.setMetadata(PROTECT, JSON.stringify(protect));
+      return { value: { ...config, protect }, lasting: problems.length === 0 };
+    },
+    toJson: configToJson,
+    fromJson: configFromJson,
+    onProblem: warn,
+  });
+}
+
+const PROTECT = 'protect of the last readable config';
+
+function lastProtect(store: Store): Protect {
+  const last = store.metadataJson(PROTECT) as Partial<Protect> | null;
+  return { ...DEFAULT_CONFIG.protect, ...last };
+}
+
+/** A doubtful list has what it had and what can be read of it; any other doubtful key is what it was. */
+function withLast(now: Protect, doubtful: readonly (keyof Protect)[], last: Protect): Protect {
+  const kept = doubtful.map((key) => {
+    const [value, before] = [now[key], last[key]];
+    if (!Array.isArray(value) || !Array.isArray(before)) return [key, before];
+    return [key, [...new Set<unknown>([...before, ...value])]];
+  });
+  return { ...now, ...Object.fromEntries(kept) } as Protect;
+}

@@ -1,0 +1,86 @@
+// config.toml as each run reads it: what its table [protect] once said is kept while it can't be used.
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, test } from '@jest/globals';
+import { readConfig } from '../../../src/config/read.ts';
+import type { Config } from '../../../src/config/schema.ts';
+import { DEFAULT_CONFIG } from '../../../src/config/values.ts';
+import { Store } from '../../../src/state/store.ts';
+import { NOON_MS } from '../support/workshop.ts';
+
+let directory = '';
+let problems: string[] = [];
+beforeEach(() => {
+  directory = mkdtempSync(join(tmpdir(), 'config-'));
+  problems = [];
+});
+afterEach(() => {
+  rmSync(directory, { recursive: true });
+});
+
+/** What a run protects by a file of this text. */
+function protectBy(text: string): Config['protect'] {
+  const path = join(directory, 'config.toml');
+  writeFileSync(path, text, { mode: 0o644 });
+  const warn = (problem: string): number => problems.push(problem);
+  const options = { directory: join(directory, 'state'), mayRepair: true, nowMs: NOON_MS };
+  const store = new Store(options, warn);
+  const { protect } = readConfig({ store, warn }, path);
+  store.close();
+  return protect;
+}
+
+test.each([
+  ['is a text with semicolons in place of a list', 'allow = "198.51.100.1; 198.51.100.2"'],
+  ['is a number', 'allow = 5'],
+  ['has bad entries only', 'allow = ["198.51.100.1/99"]'],
+  ['is misspelt', 'alow = ["192.0.2.10"]'],
+])('an allowed address stays protected while the list %s', (_, line) => {
+  protectBy('[protect]\nallow = ["192.0.2.10"]\n');
+  for (const again of [1, 2]) {
+    expect([again, protectBy(`[protect]\n${line}\n`).allow]).toEqual([again, ['192.0.2.10']]);
+  }
+  expect(problems).toHaveLength(2);
+});
+
+test('an allowed address stays protected while the table is misspelt, or the file is no TOML', () => {
+  protectBy('[protect]\nallow = ["192.0.2.10"]\n');
+  expect(protectBy('[protct]\nallow = ["192.0.2.10"]\n').allow).toEqual(['192.0.2.10']);
+  expect(protectBy('[protect\nallow = []\n').allow).toEqual(['192.0.2.10']);
+  expect(problems).toHaveLength(2);
+});
+
+test('entries that can be read are protected beside those of before', () => {
+  protectBy('[protect]\nallow = ["192.0.2.10"]\n');
+  const { allow } = protectBy('[protect]\nallow = ["198.51.100.7", "192.0.2"]\n');
+  expect(allow).toEqual(['192.0.2.10', '198.51.100.7']);
+});
+
+test('entries that were read from a list with a mistake are kept through the next mistake', () => {
+  protectBy('[protect]\nallow = ["198.51.100.7", "192.0.2"]\n');
+  expect(protectBy('[protect]\nallow = 5\n').allow).toEqual(['198.51.100.7']);
+});
+
+test('a switch that can not be read stays as it was', () => {
+  protectBy('[protect]\ngateways = false\n');
+  expect(protectBy('[protect]\ngateways = "no"\n').gateways).toBe(false);
+  expect(protectBy('[protect]\ngateways = true\n').gateways).toBe(true);
+  expect(protectBy('[protect]\ngateways = 0\n').gateways).toBe(true);
+});
+
+test('a list that is right again counts alone', () => {
+  protectBy('[protect]\nallow = ["192.0.2.10"]\n');
+  protectBy('[protect]\nallow = 5\n');
+  expect(protectBy('[protect]\nallow = ["192.0.2.11"]\n').allow).toEqual(['192.0.2.11']);
+  expect(protectBy('').allow).toEqual([]);
+});
+
+test('a mistake in another table takes nothing from what is removed from [protect]', () => {
+  protectBy('[protect]\nallow = ["192.0.2.10"]\n');
+  expect(protectBy('[log]\nlevel = "loud"\n').allow).toEqual([]);
+});
+
+test('a first file with a mistake protects as the defaults do', () => {
+  expect(protectBy('[protect]\nallow = 5\nresolvers = 5\n')).toEqual(DEFAULT_CONFIG.protect);
+});
