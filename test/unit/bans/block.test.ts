@@ -6,7 +6,7 @@ import { expireDue } from '../../../src/bans/expire.ts';
 import { recover } from '../../../src/bans/recover.ts';
 import { restore } from '../../../src/bans/restore.ts';
 import { unblock } from '../../../src/bans/unblock.ts';
-import { dies, refuses } from '../support/kernel.ts';
+import { dies, isChange, refuses } from '../support/kernel.ts';
 import { dieDuring } from '../support/mortal.ts';
 import {
   addressOf,
@@ -129,6 +129,15 @@ describe('a block', () => {
     block(ATTACKER, holdRequest(), tools);
     unblock(ATTACKER, { origin: 'wazuh', alertRef: holdRequest().alertRef }, tools);
     expect(host.kernel.rules('INPUT')).toEqual([foreign]);
+  });
+
+  test('leaves a jump to DROPLOG for the address as it is, and is made all the same', () => {
+    const jump = '-s 203.0.113.9/32 -j DROPLOG';
+    for (const chain of ['INPUT', 'FORWARD']) host.kernel.insert(chain, jump);
+    ensureBlocked(ATTACKER, holdRequest(), tools);
+    expect(host.rulesFor('203.0.113.9')).toEqual([1, 1]);
+    unblock(ATTACKER, { origin: 'wazuh', alertRef: holdRequest().alertRef }, tools);
+    expect(host.kernel.rules('INPUT')).toEqual([jump]);
   });
 
   test('reaches published containers where Docker is, from the second run on without a look', () => {
@@ -396,6 +405,18 @@ describe('where execd says that the address is blocked already', () => {
     expect(codeOf(() => ensureBlocked(ATTACKER, holdRequest(), host.newRun()))).toBe('FIREWALL');
     expect(host.log.lines.at(-1)).toBe(FAILED_LINE);
     expect(host.openStore().find(ATTACKER)?.phase).toBe('blocked');
+  });
+
+  test('and the kernel can be looked at and not changed, the ban stays and nothing is pending', () => {
+    block(ATTACKER, holdRequest(), tools);
+    host.kernel.flush();
+    host.kernel.disturbAlways((command, work) =>
+      isChange(command) ? refuses(1, 'no')(command, work) : work(),
+    );
+    expect(codeOf(() => ensureBlocked(ATTACKER, holdRequest(), host.newRun()))).toBe('FIREWALL');
+    expect(host.openStore().unfinished()).toEqual([]);
+    expect(host.openStore().find(ATTACKER)?.phase).toBe('blocked');
+    expect(host.holders('203.0.113.9')).toEqual(['wazuh']);
   });
 
   test('and the disk takes no more, the kernel is looked at and repaired all the same', () => {

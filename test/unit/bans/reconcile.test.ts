@@ -288,6 +288,18 @@ describe('what an earlier run began', () => {
     expect(log.lines.toSorted()).toEqual(list.map(({ text }) => `add ${text} 1.2 3`).toSorted());
   });
 
+  test('gets its line although the log has the same one from an earlier block of the same alert', () => {
+    add(host.newRun());
+    remove(host.newRun());
+    const line = `add 203.0.113.9 ${IDS}`;
+    expect(dieDuring(host, { atCall: 4, when: 'after' }, add)).toBe(true);
+    expect(host.log.lines.filter((one) => one === line)).toHaveLength(1);
+    recover(host.newRun(), NOTHING_PROTECTED);
+    expect(host.log.lines.filter((one) => one === line)).toHaveLength(2);
+    recover(host.newRun(), NOTHING_PROTECTED);
+    expect(host.log.lines.filter((one) => one === line)).toHaveLength(2);
+  });
+
   test('is undone where the address has become protected meanwhile', () => {
     const protectedEntries = () => entriesFrom(['203.0.113.9'], 'default gateway');
     dieDuring(host, { atCall: 5, when: 'before' }, add);

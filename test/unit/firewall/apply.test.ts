@@ -1,11 +1,11 @@
 // No success that was not seen in the kernel, and no failure that another try or a look would have explained.
-import { describe, expect, test } from '@jest/globals';
+import { describe, expect, jest, test } from '@jest/globals';
 import type { Family } from '../../../src/model/address.ts';
 import { createFirewall, type ApplyTools } from '../../../src/firewall/apply.ts';
 import { createIpset } from '../../../src/firewall/ipset/plan.ts';
 import { createIptables } from '../../../src/firewall/iptables/plan.ts';
 import { DONE, dies, FakeKernel, isChange, refuses } from '../support/kernel.ts';
-import { addressOf, codeOf } from '../support/workshop.ts';
+import { addressOf, backendNamed, codeOf } from '../support/workshop.ts';
 
 const RULE = '-s 203.0.113.9/32 -j DROP';
 const TO_BLOCK = { address: addressOf('203.0.113.9'), to: 'blocked' } as const;
@@ -227,6 +227,20 @@ describe('a program that fails', () => {
   });
 });
 
+test('a list has attempts by its length: a set takes over 6,000 plain rules, a thousand at a time', () => {
+  const { firewall, kernel } = host();
+  const changes = Array.from({ length: 6000 }, (_, n) => ({
+    address: addressOf(`198.18.${n >> 8}.${n & 255}`),
+    to: 'blocked' as const,
+  }));
+  firewall.apply(changes, TRUSTING);
+  expect(kernel.rules('INPUT')).toHaveLength(6000);
+  const { firewall: sets } = host({ backend: backendNamed('ipset'), run: kernel.run });
+  sets.apply(changes, LOOKING);
+  expect(kernel.rules('INPUT')).toEqual(['-m set --match-set firewall-drop-4 src -j DROP']);
+  expect(kernel.sets.entries('firewall-drop-4')).toHaveLength(6000);
+});
+
 describe('a busy program (status 4)', () => {
   test('is asked twice more, with a pause before each', () => {
     const { firewall, kernel, pauses } = host();
@@ -240,6 +254,21 @@ describe('a busy program (status 4)', () => {
     kernel.disturbAlways(refuses(4, 'busy'));
     expect(codeOf(() => firewall.apply([TO_BLOCK], TRUSTING))).toBe('FIREWALL');
     expect(kernel.commands.length).toBeLessThanOrEqual(6);
+  });
+
+  test('that has waited itself before it gave up is not asked to wait again', () => {
+    const { firewall, kernel, pauses } = host();
+    let passedNs = 0n;
+    const clock = jest.spyOn(process.hrtime, 'bigint').mockImplementation(() => passedNs);
+    kernel.disturb((command, work) => {
+      passedNs += 2_000_000_000n;
+      return refuses(4, 'busy')(command, work);
+    });
+    const code = codeOf(() => firewall.apply([TO_BLOCK], TRUSTING));
+    clock.mockRestore();
+    expect(code).toBe('FIREWALL');
+    expect(pauses).toEqual([]);
+    expect(kernel.changingCommands).toBe(1);
   });
 
   test('is waited for no longer than the time that is left', () => {

@@ -7,7 +7,8 @@ import { parseBlock, type Address } from '../../../src/model/address.ts';
 import type { HoldRequest, Origin } from '../../../src/model/ban.ts';
 import type { BanContext } from '../../../src/bans/context.ts';
 import { createFirewall, type Firewall } from '../../../src/firewall/apply.ts';
-import { createIptables } from '../../../src/firewall/iptables/plan.ts';
+import type { Backend } from '../../../src/firewall/backend.ts';
+import { createBackend, type BackendName } from '../../../src/firewall/select.ts';
 import type { ProtectedEntry } from '../../../src/policy/protected.ts';
 import type { Run } from '../../../src/system/exec.ts';
 import { Store } from '../../../src/state/store.ts';
@@ -30,14 +31,27 @@ export function holdRequest(parts: Partial<HoldRequest> = {}): HoldRequest {
   return { origin: 'wazuh', timeoutSeconds: 600, alertRef, reason: 'scan', ...parts };
 }
 
-export function firewallFor(run: Run, store: Store | null = null): Firewall {
+/** The real backend, configured as the fake kernel is made. */
+export function backendNamed(name: BackendName): Backend {
+  return createBackend(name, {
+    backend: name,
+    variant: 'auto',
+    chains: ['INPUT', 'FORWARD'],
+    docker: true,
+    lockWaitSeconds: 10,
+    setName: 'firewall-drop',
+    promoteAt: 100,
+    maxEntries: 131_072,
+  });
+}
+
+export function firewallFor(
+  run: Run,
+  store: Store | null = null,
+  backend = backendNamed('iptables'),
+): Firewall {
   return createFirewall({
-    backend: createIptables({
-      variant: 'auto',
-      chains: ['INPUT', 'FORWARD'],
-      optionalChains: ['DOCKER-USER'],
-      lockWaitSeconds: 10,
-    }),
+    backend,
     run,
     sleep: () => undefined,
     deadline: { remainingMs: () => 20_000 },
@@ -59,11 +73,11 @@ export class Workshop {
   nowMs = NOON_MS;
 
   /** The tools of another run on the same host. */
-  newRun(): BanContext {
+  newRun(backend: BackendName = 'iptables'): BanContext {
     const store = this.openStore();
     return {
       store,
-      firewall: firewallFor(this.kernel.run, store),
+      firewall: firewallFor(this.kernel.run, store, backendNamed(backend)),
       responseLog: this.log,
       now: () => this.nowMs,
       warn: (message) => this.warnings.push(message),

@@ -7,6 +7,7 @@ import { entriesFrom, universalEntries } from '../../../src/policy/protected.ts'
 import { DEFAULT_CONFIG } from '../../../src/config/values.ts';
 import { AppError } from '../../../src/model/errors.ts';
 import type { LineReader } from '../../../src/system/stdin.ts';
+import type { Deadline } from '../../../src/system/wait.ts';
 import { UTC } from '../../../src/system/zone.ts';
 import { NO_SETTINGS } from '../../../src/wazuh/agent-config.ts';
 import {
@@ -267,6 +268,18 @@ describe('a protected address', () => {
     },
   );
 
+  test('is in the history with the origin and the reason of its refusal', () => {
+    expect(
+      codeOf(() => {
+        add('continue', '198.51.100.1');
+      }),
+    ).toBe('REFUSED');
+    const everything = { address: null, sinceMs: 0, afterId: 0, limit: 10 };
+    expect(host.openStore().history(everything)).toMatchObject([
+      { outcome: { verb: 'refused' }, origin: 'wazuh', reason: expect.stringContaining('gateway') },
+    ]);
+  });
+
   test('is refused from OSSEC as well', () => {
     const args = ['add', '-', '198.51.100.1', '1.2', '3'];
     expect(
@@ -337,6 +350,20 @@ test('the second message of an impatient sender is not acted on', () => {
     }),
   ).toBe('HANDSHAKE');
   expect(host.kernel.commands).toEqual([]);
+});
+
+test('execd has half of the time for all that it reads and writes', () => {
+  const given: Deadline[] = [];
+  const { reader, write } = streams(message('add', '203.0.113.9'), ANSWERS.continue);
+  respondToMessage(context({ deadline: { remainingMs: () => 20_000 } }), {
+    reader: {
+      ...reader,
+      readLine: (deadline) => (given.push(deadline), reader.readLine(deadline)),
+    },
+    write: (text, deadline) => (given.push(deadline), write(text)),
+  });
+  expect(given).toHaveLength(3);
+  for (const { remainingMs } of given) expect(remainingMs()).toBeLessThanOrEqual(10_000);
 });
 
 describe('execd that goes away before it answers', () => {

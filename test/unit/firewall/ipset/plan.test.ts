@@ -6,7 +6,8 @@ import {
   type IpsetOptions,
   type IpsetView,
 } from '../../../../src/firewall/ipset/plan.ts';
-import { addressOf, codeOf } from '../../support/workshop.ts';
+import { FakeKernel } from '../../support/kernel.ts';
+import { addressOf, codeOf, firewallFor } from '../../support/workshop.ts';
 
 const OPTIONS: IpsetOptions = {
   variant: 'auto',
@@ -149,6 +150,8 @@ describe('a block', () => {
     `-s 203.0.113.10/32 -j DROP`,
     `-m set --match-set other src -j DROP`,
     `-s ${A}/32 -j REJECT`,
+    `-s ${A}/32 -j DROPLOG`,
+    `${RULE}LOG`,
   ])('leaves %s alone', (foreign) => {
     const look = backend.plan(4, seen, changes);
     expect(
@@ -242,6 +245,23 @@ describe('a full set', () => {
       'swap firewall-drop-4-new firewall-drop-4',
       'destroy firewall-drop-4-new',
     ]);
+  });
+
+  test('that is replaced by a larger one keeps the time that each entry has left', () => {
+    const kernel = new FakeKernel();
+    const full = createIpset({ ...OPTIONS, maxEntries: 2 });
+    const larger = createIpset({ ...OPTIONS, maxEntries: 4 });
+    const [timed, endless, added] = ['192.0.2.1', '192.0.2.2', '192.0.2.3'];
+    firewallFor(kernel.run, null, full).apply([blocked(timed, 600), blocked(endless, null)], {
+      trustState: true,
+    });
+    kernel.sets.advance(100_000);
+    firewallFor(kernel.run, null, larger).apply([blocked(added, 60)], { trustState: true });
+    const left = [timed, endless, added].map((text) => {
+      return kernel.sets.secondsLeft('firewall-drop-4', text);
+    });
+    expect(left).toEqual([500, null, 60]);
+    expect(kernel.sets.names).toEqual(['firewall-drop-4']);
   });
 });
 

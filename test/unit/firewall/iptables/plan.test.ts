@@ -111,6 +111,11 @@ describe('to block, the edits of each chain are', () => {
       [`-D ${DROP}`, `-I 1 ${DROP}`],
     ],
     [
+      'an insertion where another chain of a longer name is jumped to for the address',
+      ['-s 203.0.113.9/32 -j DROPLOG'],
+      [`-I 1 ${DROP}`],
+    ],
+    [
       'one in the place of several copies',
       [DROP, DROP, DROP],
       [`-D ${DROP}`, `-D ${DROP}`, `-D ${DROP}`, `-I 1 ${DROP}`],
@@ -144,6 +149,7 @@ describe('to release, the edits of each chain are', () => {
     '-s 203.0.113.9/32 -m comment --comment "ours" -j DROP',
     '-s 203.0.113.0/24 -j DROP',
     '-s 203.0.113.90/32 -j DROP',
+    '-s 203.0.113.9/32 -j DROPLOG',
     '-j DROP',
   ])('none for the rule of somebody else, %s', (rule) => {
     expect(backend.plan(4, listing(rule), [released('203.0.113.9')])).toBeNull();

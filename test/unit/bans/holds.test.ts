@@ -1,0 +1,78 @@
+// The kernel ends the entry of a set by itself: never before the last hold of its ban.
+import { afterEach, beforeEach, expect, test } from '@jest/globals';
+import { block, ensureBlocked } from '../../../src/bans/block.ts';
+import type { BanContext } from '../../../src/bans/context.ts';
+import { DONE } from '../support/kernel.ts';
+import {
+  addressOf,
+  backendNamed,
+  firewallFor,
+  holdRequest,
+  Workshop,
+} from '../support/workshop.ts';
+
+const ATTACKER = addressOf('203.0.113.9');
+const NEVER = holdRequest({ origin: 'manual', timeoutSeconds: null });
+const ALERT = holdRequest({ timeoutSeconds: 600 });
+
+let host: Workshop;
+beforeEach(() => {
+  host = new Workshop();
+});
+afterEach(() => {
+  host.close();
+});
+
+/** An nft that has all that is asked for, and the elements that it was told to add. */
+function nftables(added: string[]): BanContext {
+  const ours = { family: 'inet', table: 'firewall_drop' };
+  const left = { payload: { protocol: 'ip', field: 'saddr' } };
+  const expr = [{ match: { op: '==', left, right: '@blocked4_32' } }, { drop: null }];
+  const chains = ['input', 'forward'].flatMap((name) => [
+    { chain: { ...ours, name, hook: name, prio: -10 } },
+    { rule: { ...ours, chain: name, expr } },
+  ]);
+  const listing = { nftables: [{ set: { ...ours, name: 'blocked4_32' } }, ...chains] };
+  const context = host.newRun();
+  return {
+    ...context,
+    firewall: firewallFor(
+      ({ input }) => {
+        added.push(...input.split('\n').filter((line) => line.startsWith('add element')));
+        return input === '' ? { ...DONE, stdout: JSON.stringify(listing) } : DONE;
+      },
+      context.store,
+      backendNamed('nftables'),
+    ),
+  };
+}
+
+test.each([
+  ['continue', block],
+  ['abort', ensureBlocked],
+])(
+  'an entry of ipset without end keeps that when an alert adds a hold of 600 s by %s',
+  (_, alert) => {
+    const secondsLeft = (): number | null =>
+      host.kernel.sets.secondsLeft('firewall-drop-4', ATTACKER.text);
+    block(ATTACKER, NEVER, host.newRun('ipset'));
+    expect(secondsLeft()).toBeNull();
+    alert(ATTACKER, ALERT, host.newRun('ipset'));
+    expect(secondsLeft()).toBeNull();
+  },
+);
+
+test('an element of nftables without end is not given one when an alert adds a hold of 600 s', () => {
+  const added: string[] = [];
+  block(ATTACKER, NEVER, nftables(added));
+  block(ATTACKER, ALERT, nftables(added));
+  expect(added.length).toBeGreaterThan(0);
+  expect(added.filter((line) => line.includes('timeout'))).toEqual([]);
+});
+
+test('an element of nftables lasts as long as the longest hold', () => {
+  const added: string[] = [];
+  block(ATTACKER, holdRequest({ origin: 'manual', timeoutSeconds: 5000 }), nftables(added));
+  block(ATTACKER, ALERT, nftables(added));
+  expect(added.at(-1)).toContain('timeout 5000s');
+});
