@@ -19,13 +19,13 @@ test('120 deletes one after another are all done, and their time is printed', as
     const report = await execd.alert(offender, { timeoutSeconds: 3600 });
     expect(report).toMatchObject({ status: 0, answer: 'continue' });
   }
-  expect(victim.books()).toHaveLength(OFFENDERS.length);
+  expect(victim.bans()).toHaveLength(OFFENDERS.length);
   const beganMs = performance.now();
   const releases = await execd.stop();
   const tookMs = performance.now() - beganMs;
   process.stderr.write(`120 deletes in ${(tookMs / 1000).toFixed(1)} s\n`);
   expect(releases.filter(({ status }) => status === 0)).toHaveLength(OFFENDERS.length);
-  expect(victim.books()).toEqual([]);
+  expect(victim.bans()).toEqual([]);
   // So many are in sets, which stay until a flush.
   expect(victim.host.must(['ipset', 'save'])).not.toMatch(/^add/m);
   const told = victim.log().slice(OFFENDERS.length);

@@ -237,7 +237,7 @@ describe('after a flush', () => {
     victim.flushRules();
     expect(victim.delete(A).status).toBe(0);
     expect(linesAbout(A, 'delete')).toHaveLength(1);
-    expect(victim.books()).toEqual([]);
+    expect(victim.bans()).toEqual([]);
   });
 });
 
@@ -305,7 +305,7 @@ describe('one address, one rule', () => {
     victim.add('::ffff:203.0.113.7');
     victim.add(A);
     expect(victim.allRules()).toHaveLength(2);
-    expect(victim.books()).toHaveLength(1);
+    expect(victim.bans()).toHaveLength(1);
   });
 });
 
@@ -329,13 +329,13 @@ describe('at once', () => {
     for (const address of addresses) expect(linesAbout(address, 'add')).toHaveLength(1);
     expect(
       victim
-        .books()
+        .bans()
         .map((ban) => ban.address)
         .toSorted(),
     ).toEqual(addresses.toSorted());
     await allSucceed(addresses.map((address) => victim.startDelete(address)));
     expect(victim.allRules()).toEqual([]);
-    expect(victim.books()).toEqual([]);
+    expect(victim.bans()).toEqual([]);
     for (const address of addresses) expect(linesAbout(address, 'delete')).toHaveLength(1);
   });
 
@@ -346,7 +346,7 @@ describe('at once', () => {
       return index % 2 === 0 ? victim.startAdd(address) : victim.startDelete(address);
     });
     await allSucceed(runs);
-    const blocked = victim.books().map((ban) => ban.address);
+    const blocked = victim.bans().map((ban) => ban.address);
     for (const address of few) {
       expect(victim.rules(address)).toHaveLength(blocked.includes(address) ? 2 : 0);
     }
@@ -481,7 +481,7 @@ describe('a block that several hold', () => {
     ).toEqual(['manual', 'ossec', 'wazuh']);
     expect(victim.person(['delete', A]).status).toBe(0);
     expect(victim.allRules()).toEqual([]);
-    expect(victim.books()).toEqual([]);
+    expect(victim.bans()).toEqual([]);
   });
 });
 
@@ -631,7 +631,7 @@ describe('broken books stop neither a block nor a release', () => {
     // Books that were saved know that a person blocked it, and keep it for execd.
     expect(victim.person(['delete', B]).status).toBe(0);
     expect(victim.allRules()).toEqual([]);
-    expect(victim.books()).toEqual([]);
+    expect(victim.bans()).toEqual([]);
     expect(victim.host.readFile(FOREIGN)).toBe('somebody’s\n');
     storeIsSound();
     if (fate === 'set aside') {

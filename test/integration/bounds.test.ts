@@ -60,7 +60,7 @@ describe('while somebody holds the store for ever', () => {
     expect(victim.delete(A).status).toBe(0);
     expect(victim.delete(B).status).toBe(0);
     expect(victim.allRules()).toEqual([]);
-    expect(victim.books()).toEqual([]);
+    expect(victim.bans()).toEqual([]);
   });
 });
 

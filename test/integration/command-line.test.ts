@@ -143,14 +143,14 @@ describe('blocks of addresses', () => {
     victim.add(A);
     expect(victim.delete(A).status).toBe(0);
     expect(victim.allRules()).toHaveLength(2);
-    expect(victim.books()).toHaveLength(1);
+    expect(victim.bans()).toHaveLength(1);
   });
 
   test('a /32 and a /128 are single addresses', () => {
     victim.person(['add', `${A}/32`, `${A6}/128`]);
     expect(
       victim
-        .books()
+        .bans()
         .map((ban) => ban.address)
         .toSorted(),
     ).toEqual([A6, A].toSorted());
@@ -216,7 +216,7 @@ describe('list', () => {
 describe('--dry-run', () => {
   const unchanged = (): void => {
     expect(victim.allRules()).toEqual([]);
-    expect(victim.books()).toEqual([]);
+    expect(victim.bans()).toEqual([]);
     expect(victim.log()).toEqual([]);
   };
 
@@ -238,7 +238,7 @@ describe('--dry-run', () => {
     expect(response).toMatchObject({ status: 0, lines: [] });
     expect(response.stdout).toContain(`-D INPUT -s ${A}/32 -j DROP`);
     expect(victim.rules(A)).toHaveLength(2);
-    expect(victim.books()).toHaveLength(1);
+    expect(victim.bans()).toHaveLength(1);
   });
 
   test('of what is so already says that there is nothing to do', () => {
@@ -373,7 +373,7 @@ describe('a slip in the first of several addresses', () => {
       expect(response).toMatchObject({ status: BAD_DATA, stdout: '', lines: [] });
       expect(response.stderr).toContain('203.0.113.7x');
       expect(victim.allRules()).toHaveLength(2);
-      expect(victim.books()).toMatchObject([{ address: B, holds: [{ origin: 'ossec' }] }]);
+      expect(victim.bans()).toMatchObject([{ address: B, holds: [{ origin: 'ossec' }] }]);
     },
   );
 });
@@ -444,6 +444,6 @@ describe('on a host without iptables', () => {
       expect.stringMatching(ossecLine('delete', A)),
     ]);
     expect(victim.allRules()).toEqual([]);
-    expect(victim.books()).toEqual([]);
+    expect(victim.bans()).toEqual([]);
   });
 });

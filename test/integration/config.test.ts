@@ -164,7 +164,7 @@ describe('firewall.chains', () => {
     expect(response.status).toBe(FIREWALL);
     expect(response.lines).toEqual([expect.stringMatching(ossecLine('failed', A))]);
     expect(victim.allRules()).toEqual([]);
-    expect(victim.books()).toEqual([]);
+    expect(victim.bans()).toEqual([]);
   });
 });
 
@@ -246,7 +246,7 @@ describe('log', () => {
 describe('alert', () => {
   const add = (data: JsonObject): string | number | null => {
     const { status } = victim.add('', { data });
-    return status === 0 ? (victim.books()[0]?.address ?? null) : status;
+    return status === 0 ? (victim.bans()[0]?.address ?? null) : status;
   };
 
   test.each<[string, JsonObject]>([

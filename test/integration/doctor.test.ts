@@ -344,7 +344,7 @@ describe('--test', () => {
     const { status } = doctor('--test');
     expect(status).toBe(0);
     expect(victim.allRules()).toEqual([]);
-    expect(victim.books()).toEqual([]);
+    expect(victim.bans()).toEqual([]);
     expect(victim.log().map((line) => line.split(' ').slice(7, 10).join(' '))).toEqual([
       'add - 192.0.2.254',
       'delete - 192.0.2.254',
@@ -389,7 +389,7 @@ describe('--test', () => {
     expect(status).toBe(1);
     expect(stdout).toMatch(/problem +test /);
     expect(victim.allRules()).toEqual([]);
-    expect(victim.books()).toEqual([]);
+    expect(victim.bans()).toEqual([]);
   });
 
   test('says so where the log takes no line', () => {

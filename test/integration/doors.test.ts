@@ -179,7 +179,7 @@ describe('OSSEC', () => {
     const response = victim.ossecRaw(['add', user, A, ...IDS]);
     expect(response.status).toBe(0);
     expect(response.lines).toEqual([expect.stringMatching(ossecLine('add', A, LINE_IDS))]);
-    const bans = victim.books();
+    const bans = victim.bans();
     expect(bans).toMatchObject([{ address: A, holds: [{ origin: 'ossec' }] }]);
   });
 
@@ -264,7 +264,7 @@ describe('without a clear answer to the keys nothing is blocked', () => {
     expect(response.status).toBe(UNAVAILABLE);
     expect(lines).toEqual([expect.stringMatching(ossecLine('failed', A, LINE_IDS))]);
     nothingIsBlocked();
-    expect(victim.books()).toEqual([]);
+    expect(victim.bans()).toEqual([]);
   };
 
   test.each([

@@ -135,7 +135,7 @@ describe('the xtables lock of iptables-legacy', () => {
     expect(response.stderr).toMatch(/lock/i);
     expect(victim.allRules()).toEqual([]);
     expect(victim.person(['expire']).status).toBe(0);
-    expect(victim.books()).toEqual([]);
+    expect(victim.bans()).toEqual([]);
   });
 
   test('held for ever keeps a delete for the next run', async () => {
@@ -147,7 +147,7 @@ describe('the xtables lock of iptables-legacy', () => {
     expect(response.status).toBe(FIREWALL);
     expect(victim.person(['expire']).status).toBe(0);
     expect(victim.allRules()).toEqual([]);
-    expect(victim.books()).toEqual([]);
+    expect(victim.bans()).toEqual([]);
   });
 });
 

@@ -101,7 +101,7 @@ describe('a list', () => {
     expect(response.status).toBe(BAD_DATA);
     expect(response.stdout).toBe(`${A} released\n${A6} released\n`);
     expect(response.stderr).toContain(`${LIST}:2: "x"`);
-    expect(victim.books()).toMatchObject([{ address: B }]);
+    expect(victim.bans()).toMatchObject([{ address: B }]);
   });
 
   test('that would be blocked is shown by --dry-run, and nothing is done', () => {
@@ -126,7 +126,7 @@ describe('a protected address', () => {
     expect(response).toMatchObject({ status: BAD_DATA, stdout: '' });
     expect(response.lines).toEqual([expect.stringMatching(ossecLine('refused', '127.0.0.1'))]);
     expect(victim.allRules()).toEqual([]);
-    expect(victim.books()).toEqual([]);
+    expect(victim.bans()).toEqual([]);
   });
 });
 
@@ -140,7 +140,7 @@ describe('a block of addresses', () => {
     expect(refused.stderr).toContain(`wider than ${widest}; --force`);
     expect(victim.person(['add', narrow]).status).toBe(0);
     expect(victim.person(['add', wide, '--force']).status).toBe(0);
-    expect(victim.books().map(({ address }) => address)).toEqual([narrow, wide]);
+    expect(victim.bans().map(({ address }) => address)).toEqual([narrow, wide]);
   });
 
   test('that contains a loopback or own address is refused even with --force, naming it', () => {
@@ -237,7 +237,7 @@ describe('ten thousand addresses as plain rules', () => {
     expect(response).toMatchObject({ status: 0, stderr: '' });
     expect(response.lines).toHaveLength(MANY);
     expect(victim.allRules()).toEqual([]);
-    expect(victim.books()).toEqual([]);
+    expect(victim.bans()).toEqual([]);
   });
 });
 

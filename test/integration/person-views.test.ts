@@ -163,8 +163,8 @@ describe('list', () => {
     victim.person(['add', A, A6, '203.0.113.128/25']);
     const script = '"$0" list --plain | "$0" delete --file -';
     const printed = victim.host.must(['bash', '-c', script, victim.agent.program()]);
-    expect(printed).toBe(`${A} released\n203.0.113.128/25 released\n${A6} released\n`);
-    expect(victim.books()).toEqual([]);
+    expect(printed).toBe(`${A} released\n${A6} released\n203.0.113.128/25 released\n`);
+    expect(victim.bans()).toEqual([]);
   });
 
   test('--csv has a heading, quotes what must be quoted, and gives no formula to a spreadsheet', () => {

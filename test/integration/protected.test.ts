@@ -214,7 +214,7 @@ describe('a block of addresses that holds a protected one is refused, naming it'
   test('one among several given keeps all of them out', () => {
     expect(victim.person(['add', FREE, GATEWAY[4]]).status).toBe(REFUSED);
     expect(victim.allRules()).toEqual([]);
-    expect(victim.books()).toEqual([]);
+    expect(victim.bans()).toEqual([]);
   });
 });
 

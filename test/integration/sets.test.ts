@@ -169,7 +169,7 @@ describe.each(BACKENDS)('%s', (backend) => {
     const { status, lines } = victim.person(['expire']);
     expect(status).toBe(0);
     expect(lines).toEqual([expect.stringMatching(ossecLine('delete', A))]);
-    expect(victim.books()).toEqual([]);
+    expect(victim.bans()).toEqual([]);
   });
 
   test('an abort moves an entry’s end, which is no news, and puts back one that is lost, which is', () => {

@@ -23,9 +23,11 @@ import {
   type StartOptions,
 } from './host.ts';
 import { createPipe } from './pipe.ts';
+import { endTimeOf, type ListedBan, readBans, STATE_DIRECTORY } from './state.ts';
+
+export { type ListedBan, STATE_DIRECTORY } from './state.ts';
 
 export const CONFIG_FILE = '/etc/firewall-drop/config.toml';
-export const STATE_DIRECTORY = '/var/lib/firewall-drop';
 
 export interface Response extends RunResult {
   /** What the run added to active-responses.log. */
@@ -51,24 +53,6 @@ export interface Running {
   /** Ends its stdin. */
   hangUp(): void;
   readonly ended: Promise<RunResult>;
-}
-
-export interface ListedHold {
-  readonly origin: string;
-  readonly since: string;
-  readonly expires: string | null;
-  readonly timeoutSeconds: number | null;
-  readonly alertId: string;
-  readonly ruleId: string;
-  readonly reason: string;
-}
-
-export interface ListedBan {
-  readonly address: string;
-  readonly family: number;
-  readonly phase: string;
-  readonly since: string;
-  readonly holds: readonly ListedHold[];
 }
 
 export interface Trouble {
@@ -178,14 +162,18 @@ export class Victim {
     return this.#startWith(message + answerLine(message, 'continue'));
   }
 
-  /** What `list --json` says. */
-  books(): readonly ListedBan[] {
-    const json = this.host.must([this.agent.program(), 'list', '--json']);
-    return (JSON.parse(json) as { bans: readonly ListedBan[] }).bans;
+  /** What the state has. Starting the executable for it costs much more; person-views holds `list --json` to the same. */
+  bans(): readonly ListedBan[] {
+    return readBans(this.host.pid);
   }
 
   banOn(address: string): ListedBan | undefined {
-    return this.books().find((ban) => ban.address === address);
+    return this.bans().find((ban) => ban.address === address);
+  }
+
+  /** As if the time of every hold on these addresses were over. */
+  endTime(...addresses: readonly string[]): void {
+    endTimeOf(this.host.pid, addresses);
   }
 
   rules(address: string): string[] {
@@ -229,7 +217,7 @@ export class Victim {
     this.host.must(['bash', '-c', 'iptables -w -F && ip6tables -w -F']);
   }
 
-  /** As a host on which nothing has happened yet: no rules, no books, no logs, no settings. */
+  /** As a host on which nothing has happened yet: no rules, no state, no logs, no settings. */
   reset(): void {
     const { home } = this.agent;
     this.host.must([

@@ -1,0 +1,92 @@
+/** The state of a host, past the executable. In a copy: SQLite takes /proc/PID/root for the root of this machine. */
+import {
+  copyFileSync,
+  existsSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { banToJson } from '../../src/cli/output/json.ts';
+import { Store } from '../../src/state/store.ts';
+
+export const STATE_DIRECTORY = '/var/lib/firewall-drop';
+const FILE = 'state.db';
+
+export interface ListedHold {
+  readonly origin: string;
+  readonly since: string;
+  readonly expires: string | null;
+  readonly timeoutSeconds: number | null;
+  readonly alertId: string;
+  readonly ruleId: string;
+  readonly reason: string;
+}
+
+/** A ban as `list --json` prints it, without what the kernel has to say. */
+export interface ListedBan {
+  readonly address: string;
+  readonly family: number;
+  readonly phase: string;
+  readonly since: string;
+  readonly holds: readonly ListedHold[];
+}
+
+/** All bans, the oldest hold first, as `list --json` prints them. `pid`: of a process of the host. */
+export function readBans(pid: number): readonly ListedBan[] {
+  return inCopy(pid, [], (directory) => {
+    const options = { directory, mayRepair: false, nowMs: Date.now() };
+    const store = new Store(options, (problem) => {
+      throw new Error(problem);
+    });
+    const unknown = { backend: '', kernel: 'unknown', held: undefined } as const;
+    const since = ({ holds, sinceMs }: ReturnType<Store['list']>[number]): number => {
+      return Math.min(
+        ...holds.map(({ addedMs }) => addedMs),
+        holds.length > 0 ? Infinity : sinceMs,
+      );
+    };
+    const bans = store.list().toSorted((a, b) => since(a) - since(b));
+    store.close();
+    return bans.map((ban) => banToJson(ban, ban.holds, unknown) as ListedBan);
+  });
+}
+
+/** Moves the deadlines of all holds on these addresses into the past. Nothing of ours may run meanwhile. */
+export function endTimeOf(pid: number, addresses: readonly string[]): void {
+  inCopy(pid, undefined, (directory) => {
+    const database = new DatabaseSync(join(directory, FILE));
+    const sql = 'UPDATE holds SET expires_at_ms = ? WHERE address = ? AND expires_at_ms > 0';
+    const changed = addresses.map((address) => database.prepare(sql).run(Date.now() - 1, address));
+    // The last who closes it takes the write-ahead log into the file.
+    database.close();
+    if (changed.some(({ changes }) => changes === 0)) {
+      throw new Error(`no hold that ends on one of ${addresses.join(', ')}`);
+    }
+    writeFileSync(join(placeOf(pid), FILE), readFileSync(join(directory, FILE)));
+    for (const beside of ['-wal', '-shm']) {
+      rmSync(join(placeOf(pid), `${FILE}${beside}`), { force: true });
+    }
+  });
+}
+
+function placeOf(pid: number): string {
+  return `/proc/${pid}/root${STATE_DIRECTORY}`;
+}
+
+function inCopy<T>(pid: number, none: T, use: (directory: string) => T): T {
+  if (!existsSync(join(placeOf(pid), FILE))) return none;
+  const directory = mkdtempSync(join(tmpdir(), 'state-'));
+  try {
+    for (const name of [FILE, `${FILE}-wal`]) {
+      const file = join(placeOf(pid), name);
+      if (existsSync(file)) copyFileSync(file, join(directory, name));
+    }
+    return use(directory);
+  } finally {
+    rmSync(directory, { recursive: true });
+  }
+}
