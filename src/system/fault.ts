@@ -6,12 +6,13 @@ declare const __FAULT__: boolean | undefined;
 
 /**
  * A moment at which a crash must lose nothing. In the fault build the process kills itself here if the environment's
- * FIREWALL_DROP_DIE_AT is this name, or the number of steps passed, counted from 1: so that a sweep needs no list.
+ * FIREWALL_DROP_DIE_AT is this name, or the number of steps passed, counted from 1. `nowhere` prints the names of all.
  */
 export function step(name: string): void {
   if (typeof __FAULT__ === 'boolean' && __FAULT__) {
     passed.push(name);
     const fatal = process.env['FIREWALL_DROP_DIE_AT'];
+    if (fatal === 'nowhere') writeSync(2, `passes ${name}\n`);
     if (fatal !== name && fatal !== String(passed.length)) return;
     writeSync(2, `dies at ${name}\n`);
     process.kill(process.pid, 'SIGKILL');

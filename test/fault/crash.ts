@@ -7,6 +7,7 @@ import {
   asPerson,
   type Books,
   type Ended,
+  type Kernel,
   type Order,
   Scene,
   type Told,
@@ -17,8 +18,8 @@ export interface CrashOrder {
   readonly binary: string;
   readonly backend: BackendName;
   readonly path: string;
-  /** System calls at which it is killed, each for the first, second, … time; absent: at its named steps. */
-  readonly calls?: readonly string[];
+  /** System calls at which it is killed, each at one in so many of its times; absent: at its named steps. */
+  readonly calls?: { readonly names: readonly string[]; readonly stride: number };
 }
 
 const SUBJECTS = ['203.0.113.7', '2001:db8:ffff::7'] as const;
@@ -69,19 +70,51 @@ interface Trial {
   readonly subject: string;
 }
 
+/** Once for each subject; later ones are loaded, which costs no run of the executable. */
 function prepare({ scene, path, backend, subject }: Trial): void {
   scene.reset();
-  scene.configure(path.config ?? configOf(backend));
-  path.prepare(scene, subject, backend);
+  if (!scene.load(subject)) {
+    scene.configure(path.config ?? configOf(backend));
+    path.prepare(scene, subject, backend);
+    // A pending change knows the log by its inode, which a copy has not.
+    const isPending = [...scene.books().bans.values()].some(({ phase }) => phase !== 'blocked');
+    if (!isPending) scene.save(subject);
+  }
+  if (path.breaks !== undefined) scene.breakFirewall(path.breaks(backend));
 }
 
-/** Kills a path until it lives. */
+/** Steps of every run, between which nothing changes but in the paths that are swept by every step. */
+const COMMON: readonly string[] = [
+  'settle: begun',
+  'settle: clock followed',
+  'settle: done',
+  'expire: single holds ended',
+  'expire: done',
+];
+
+/** The numbers of the steps that a path is to be killed at. */
+function stepsOf(trial: Trial): number[] {
+  prepare(trial);
+  const order = trial.path.order(trial.subject, trial.backend);
+  const { stderr } = trial.scene.run(order, { env: { FIREWALL_DROP_DIE_AT: 'nowhere' } });
+  const names = Array.from(stderr.matchAll(/^passes (.*)$/gm), ([, name = '']) => name);
+  const isWorth = (name: string): boolean => trial.path.everyStep ?? !COMMON.includes(name);
+  return names.flatMap((name, index) => (isWorth(name) ? [index + 1] : []));
+}
+
+function* every(stride: number): Generator<number> {
+  const first = 1 + Math.floor(Math.random() * stride);
+  for (let time = first; ; time += stride) yield time;
+}
+
+/** Kills a path at these times, or until it lives. */
 function* deathsOf(
   kill: Kill,
   trialOf: (time: number) => Trial,
-  fromTime: number,
+  { times, fromTime }: { readonly times: Iterable<number>; readonly fromTime: number },
 ): Generator<CrashPoint> {
-  for (let time = 1; ; time += 1) {
+  let count = fromTime;
+  for (const time of times) {
     const trial = trialOf(time);
     prepare(trial);
     const linesBefore = trial.scene.log().length;
@@ -90,7 +123,8 @@ function* deathsOf(
       trial.scene.mendFirewall();
       return;
     }
-    const next = NEXT[(fromTime + time) % NEXT.length] ?? 'expire';
+    count += 1;
+    const next = NEXT[count % NEXT.length] ?? 'expire';
     const { at, ended } = death;
     yield { at, next, wrong: aftermath(trial, { next, linesBefore, ended }) };
   }
@@ -127,7 +161,9 @@ function aftermath(trial: Trial, { next, linesBefore, ended }: Death): string[] 
   wrong.push(...disagreements(books, scene.kernel(), backend), ...untruths(log, books.history));
   const news = log.slice(linesBefore).filter(({ verb }) => verb !== 'failed');
   for (const [address, isBegun] of due) {
-    const own = next === 'same address' && address === subject ? ['delete'] : [];
+    const isReleased =
+      next === 'same address' && address === subject && isLeft(subject, died, kernel);
+    const own = isReleased ? ['delete'] : [];
     const isDoneAnyway = own.length === 0 && came.some((each) => path.anyway?.includes(each));
     const isDone = isBegun || isDoneAnyway;
     const expected = [...(isDone ? [path.verb] : []), ...own].join();
@@ -148,6 +184,12 @@ function isDue({ verb }: Path, address: string, { bans, history }: Books): boole
     (verb !== null && bans.get(address)?.owed === verb) ||
     history.some((told) => told.address === address && told.verb === verb && isNew(told))
   );
+}
+
+/** Whether a delete finds something to release, once the pending changes are complete: else it writes no line. */
+function isLeft(address: string, { bans }: Books, kernel: Kernel): boolean {
+  const ban = bans.get(address);
+  return ban === undefined ? (kernel.iptables.get(address) ?? 0) > 0 : ban.phase !== 'unblocking';
 }
 
 /** What was told while preparing has other ids, or another verb. */
@@ -180,8 +222,14 @@ function main({ binary, backend, path: name, calls }: CrashOrder): CrashPoint[] 
   const trialOf = (time: number): Trial => {
     return { scene, path, backend, subject: SUBJECTS[(time + offset) % 2] ?? SUBJECTS[0] };
   };
-  const kills = calls?.map((call) => atCalls(scene, call)) ?? [atSteps(scene)];
-  return kills.flatMap((kill, index) => [...deathsOf(kill, trialOf, offset + index)]);
+  if (calls === undefined) {
+    const times = stepsOf(trialOf(1));
+    return [...deathsOf(atSteps(scene), trialOf, { times, fromTime: offset })];
+  }
+  return calls.names.flatMap((name, index) => {
+    const times = every(calls.stride);
+    return [...deathsOf(atCalls(scene, name), trialOf, { times, fromTime: offset + index })];
+  });
 }
 
 const [order = '{}'] = process.argv.slice(2);

@@ -12,8 +12,7 @@ const TIMEOUT_MS = 23 * 60_000;
 
 /** What the program prints last, which is a line of JSON. */
 export function runInside(host: Host, program: string, order: object): unknown {
-  const node = join(ROOT, 'node_modules/.bin/node');
-  const argv = [node, '--no-warnings', join(__dirname, program), JSON.stringify(order)];
+  const argv = [process.execPath, '--no-warnings', join(__dirname, program), JSON.stringify(order)];
   const lines = host.must(argv, { timeoutMs: TIMEOUT_MS }).trimEnd().split('\n');
   return JSON.parse(lines.at(-1) ?? '');
 }

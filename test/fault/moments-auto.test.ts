@@ -4,5 +4,5 @@ import { effort } from '../support/effort.ts';
 import { killAtRandom } from './moments.ts';
 
 describe('killed by chance, with auto', () => {
-  killAtRandom('auto', effort(30));
+  killAtRandom('auto', effort(15));
 });

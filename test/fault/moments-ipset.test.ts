@@ -4,5 +4,5 @@ import { effort } from '../support/effort.ts';
 import { killAtRandom } from './moments.ts';
 
 describe('killed by chance, with ipset', () => {
-  killAtRandom('ipset', effort(30));
+  killAtRandom('ipset', effort(15));
 });

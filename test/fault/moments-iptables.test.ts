@@ -4,5 +4,5 @@ import { effort } from '../support/effort.ts';
 import { killAtRandom } from './moments.ts';
 
 describe('killed by chance, with iptables', () => {
-  killAtRandom('iptables', effort(30));
+  killAtRandom('iptables', effort(15));
 });

@@ -4,5 +4,5 @@ import { effort } from '../support/effort.ts';
 import { killAtRandom } from './moments.ts';
 
 describe('killed by chance, with nftables', () => {
-  killAtRandom('nftables', effort(30));
+  killAtRandom('nftables', effort(15));
 });

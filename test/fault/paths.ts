@@ -1,4 +1,4 @@
-/** Everything that changes books or kernel: how it is prepared, what is killed, and what must come of it. */
+/** Everything that changes state or kernel: how it is prepared, what is killed, and what must come of it. */
 import type { BackendName } from './invariants.ts';
 import { asPerson, type Order, type Scene, wazuhAdd, wazuhDelete } from './scene.ts';
 
@@ -13,6 +13,10 @@ export interface Path {
   /** Only where this one is in use. */
   readonly only?: BackendName;
   prepare(scene: Scene, subject: string, backend: BackendName): void;
+  /** Which backend then can't change the kernel any more. */
+  readonly breaks?: (backend: BackendName) => BackendName;
+  /** True: killed at the steps of every run too, at which no other path is killed. */
+  readonly everyStep?: true;
   /** What is killed. */
   order(subject: string, backend: BackendName): Order;
   /** What the log says once of each address if it happened; null: nothing. */
@@ -57,6 +61,7 @@ export const configOf = (backend: BackendName): string => {
 const PATHS: readonly Path[] = [
   {
     name: 'an add',
+    everyStep: true,
     prepare: nothing,
     order: (srcip) => wazuhAdd({ srcip, alertId: ALERT }),
     verb: 'add',
@@ -84,10 +89,10 @@ const PATHS: readonly Path[] = [
   },
   {
     name: 'an add that the kernel refuses',
-    prepare: (scene, _subject, backend) => {
+    prepare: (scene) => {
       scene.do(asPerson('add', NEIGHBOUR));
-      scene.breakFirewall(backend);
     },
+    breaks: (backend) => backend,
     order: (srcip) => wazuhAdd({ srcip, alertId: ALERT }),
     verb: 'add',
     all: one,
@@ -123,6 +128,7 @@ const PATHS: readonly Path[] = [
   },
   {
     name: 'expire',
+    everyStep: true,
     prepare: (scene, subject) => {
       addAll(scene, subject);
       scene.makeDue(several(subject));
@@ -174,6 +180,7 @@ const PATHS: readonly Path[] = [
   },
   {
     name: 'a run that finishes what was interrupted',
+    everyStep: true,
     prepare: (scene, subject) => {
       const env = { FIREWALL_DROP_DIE_AT: 'journal: recorded' };
       scene.run(wazuhAdd({ srcip: subject, alertId: ALERT }), { env });
@@ -203,8 +210,8 @@ const PATHS: readonly Path[] = [
       scene.configure(configOf(backend));
       addAll(scene, subject);
       scene.configure(configOf(another(backend)));
-      scene.breakFirewall(another(backend));
     },
+    breaks: another,
     order: () => asPerson('expire'),
     verb: null,
     all: () => [],
@@ -212,6 +219,7 @@ const PATHS: readonly Path[] = [
   },
   {
     name: 'a delete between the death of a move and its end',
+    everyStep: true,
     config: '',
     prepare: (scene, subject, backend) => {
       scene.configure(configOf(backend));

@@ -162,7 +162,9 @@ function ending(list: readonly string[], origin: string | null, model: Model): M
   return new Map(
     list.map((address) => {
       const others = origin === null ? [] : without(origin, address, model);
-      return [address, { verb: others.length > 0 ? 'kept' : 'delete', origins: others }];
+      // An address that nobody holds is not released, and nothing is written.
+      const verb = !model.has(address) ? null : others.length > 0 ? 'kept' : 'delete';
+      return [address, { verb, origins: others }];
     }),
   );
 }

@@ -57,7 +57,7 @@ function storm(count: number): Promise<Ended>[] {
   const other = (index: number): string => OTHERS[index % OTHERS.length] ?? OTHERS[0] ?? '';
   return Array.from({ length: count }, (_, index) => {
     const round = Math.floor(index / 4);
-    if (index % 20 === 3) return person(index % 40 === 3 ? 'add' : 'delete', same(round));
+    if (index % 8 === 3) return person(index % 16 === 3 ? 'add' : 'delete', same(round));
     switch (index % 4) {
       case 0:
         return execd('add', other(round));
@@ -94,19 +94,19 @@ function clearUp(backend: BackendName): void {
 }
 
 describe.each(BACKENDS)('%s: processes at once', (backend) => {
-  test('24 add and delete the same and different addresses: all succeed, and the last word holds', async () => {
+  test('12 add and delete the same and different addresses: all succeed, and the last word holds', async () => {
     configure(backend);
-    const ended = await Promise.all(storm(24));
+    const ended = await Promise.all(storm(12));
     expect(ended.filter(({ status, stderr }) => status !== 0 || stderr !== '')).toEqual([]);
     expect(findDisagreements(victim, backend)).toEqual([]);
     expectLastWord(EVERYBODY);
     clearUp(backend);
   });
 
-  test('16 do, and somebody flushes all the while: the truth is told, and one restore makes it whole', async () => {
+  test('8 do, and somebody flushes all the while: the truth is told, and one restore makes it whole', async () => {
     configure(backend);
     const flusher = flushAllTheWhile(backend);
-    const ended = await Promise.all(storm(16));
+    const ended = await Promise.all(storm(8));
     // Nobody was killed for being in the way.
     expect(flusher.exitCode ?? flusher.signalCode).toBeNull();
     flusher.kill('SIGKILL');

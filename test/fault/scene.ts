@@ -22,6 +22,7 @@ const HOME = '/var/ossec';
 const LOG = `${HOME}/logs/active-responses.log`;
 const STATE = '/var/lib/firewall-drop';
 const CONFIG = '/etc/firewall-drop';
+const FILES = [STATE, CONFIG, '/etc/iptables', LOG, `${HOME}/logs/firewall-drop.log`];
 const STDIN = '/run/stdin';
 const COPY = '/run/books';
 const TIMEOUT_MS = 60_000;
@@ -202,9 +203,19 @@ export class Scene {
   reset(): void {
     this.mendFirewall();
     this.flushKernel();
-    for (const path of [STATE, CONFIG, '/etc/iptables', LOG, `${HOME}/logs/firewall-drop.log`]) {
-      rmSync(path, { recursive: true, force: true });
-    }
+    for (const path of FILES) rmSync(path, { recursive: true, force: true });
+  }
+
+  /** What the kernel holds, the state, the configuration and the logs, to be loaded again under this name. */
+  save(name: string): void {
+    this.must('bash', '-c', SAVE, 'save', savedAs(name), ...FILES);
+  }
+
+  /** After a reset. False where nothing was saved under this name. */
+  load(name: string): boolean {
+    if (!existsSync(savedAs(name))) return false;
+    this.must('bash', '-c', LOAD, 'load', savedAs(name));
+    return true;
   }
 
   /** The time of these is over. */
@@ -276,6 +287,14 @@ export class Scene {
     };
   }
 }
+
+const savedAs = (name: string): string => `/run/saved-${name.replaceAll(':', '-')}`;
+const SAVE = `set -e; mkdir -p "$1/files/var" "$1/files/etc"; cd "$1"; shift
+  for path in "$@"; do if [[ -e $path ]]; then cp -a --parents "$path" files; fi; done
+  iptables-save >four; ip6tables-save >six; ipset save >sets
+  nft list table inet firewall_drop >table 2>/dev/null || : >table`;
+const LOAD = `set -e; cd "$1"; cp -a files/var/. /var/; cp -a files/etc/. /etc/
+  ipset restore <sets; iptables-restore <four; ip6tables-restore <six; nft -f table`;
 
 /** Each has a file of its own, which is gone with whoever reads it. */
 function openInput({ input }: Order): number {

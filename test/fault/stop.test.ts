@@ -1,9 +1,10 @@
 // The agent stops: execd has everything released, one after another. systemd allows it about 30 s.
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { effort } from '../support/effort.ts';
 import { startExecd } from '../support/execd-client.ts';
 import { createVictim, ossecLine, type Victim } from '../support/victim.ts';
 
-const OFFENDERS = Array.from({ length: 120 }, (_, index) => {
+const OFFENDERS = Array.from({ length: effort(24) }, (_, index) => {
   return `198.51.${100 + Math.floor(index / 250)}.${1 + (index % 250)}`;
 });
 
@@ -13,7 +14,8 @@ beforeAll(async () => {
 });
 afterAll(() => victim.dispose());
 
-test('120 deletes one after another are all done, and their time is printed', async () => {
+test('deletes one after another are all done, and their time is printed', async () => {
+  victim.configure('[firewall]\npromote_at = 10\n');
   const execd = await startExecd(victim.host);
   for (const offender of OFFENDERS) {
     const report = await execd.alert(offender, { timeoutSeconds: 3600 });
@@ -23,7 +25,7 @@ test('120 deletes one after another are all done, and their time is printed', as
   const beganMs = performance.now();
   const releases = await execd.stop();
   const tookMs = performance.now() - beganMs;
-  process.stderr.write(`120 deletes in ${(tookMs / 1000).toFixed(1)} s\n`);
+  process.stderr.write(`${OFFENDERS.length} deletes in ${(tookMs / 1000).toFixed(1)} s\n`);
   expect(releases.filter(({ status }) => status === 0)).toHaveLength(OFFENDERS.length);
   expect(victim.bans()).toEqual([]);
   // So many are in sets, which stay until a flush.

@@ -1,5 +1,6 @@
 // What a person, a timer or a script may type, what they read, and which status they get.
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
+import { COMMANDS } from '../../src/cli/commands.ts';
 import { builtBinary } from '../support/binary.ts';
 import { createVictim, ossecLine, type Victim } from '../support/victim.ts';
 
@@ -37,13 +38,9 @@ describe('add', () => {
     expect(victim.allRules()).toHaveLength(6);
   });
 
+  // test/unit/cli/output/duration.test.ts has every length of time that is read, and many that are not.
   test.each([
-    ['90m', 5400],
     ['1h30m', 5400],
-    ['2d', 172_800],
-    ['1w', 604_800],
-    ['45s', 45],
-    ['3600', 3600],
     ['never', null],
   ])('--timeout %s is %s seconds', (text, seconds) => {
     expect(victim.person(['add', A, '--timeout', text]).status).toBe(0);
@@ -53,15 +50,12 @@ describe('add', () => {
     expect(lasts ?? null).toBe(seconds === null ? null : seconds * 1000);
   });
 
-  test.each(['0', '0s', '-1h', '5 minutes', '1.5h', '1h30', 'forever', '', '99999999999', '1y'])(
-    '--timeout %j is refused, with what to write instead',
-    (text) => {
-      const response = victim.person(['add', A, `--timeout=${text}`]);
-      expect(response).toMatchObject({ status: USAGE, stdout: '', lines: [] });
-      expect(response.stderr).toContain('90m, 1h30m, 2d or never');
-      expect(victim.allRules()).toEqual([]);
-    },
-  );
+  test.each(['-1h', ''])('--timeout %j is refused, with what to write instead', (text) => {
+    const response = victim.person(['add', A, `--timeout=${text}`]);
+    expect(response).toMatchObject({ status: USAGE, stdout: '', lines: [] });
+    expect(response.stderr).toContain('90m, 1h30m, 2d or never');
+    expect(victim.allRules()).toEqual([]);
+  });
 
   test('again with another --timeout moves the deadline and keeps one rule', () => {
     victim.person(['add', A, '--timeout', '1h']);
@@ -70,22 +64,11 @@ describe('add', () => {
     expect(victim.rules(A)).toHaveLength(2);
   });
 
+  // test/unit/model/address.test.ts and test/unit/cli/addresses.test.ts have all that is no address.
   test.each([
     ['203.0.113.7/24', '203.0.113.0/24'],
-    ['2001:db8::1/64', '2001:db8::/64'],
-    ['203.0.113.7/33', '203.0.113.9'],
-    ['attacker.example', '203.0.113.9'],
-    ['1.2.3', '203.0.113.9'],
-    ['010.0.0.1', '203.0.113.9'],
-    ['0x7f.1', '203.0.113.9'],
-    ['16909060', '203.0.113.9'],
-    ['fe80::1%eth0', '203.0.113.9'],
-    ['203.0.113.7:22', '203.0.113.9'],
     [' 203.0.113.7', '203.0.113.9'],
-    ['!203.0.113.7', '203.0.113.9'],
-    ['203.0.113.7,203.0.113.8', '203.0.113.9'],
     ['', '203.0.113.9'],
-    ['２０３.0.113.7', '203.0.113.9'],
   ])('%j is no address; the message suggests %s', (text, suggestion) => {
     const response = victim.person(['add', A, text]);
     expect(response).toMatchObject({ status: BAD_DATA, stdout: '' });
@@ -246,7 +229,7 @@ describe('--dry-run', () => {
     unchanged();
   });
 
-  test.each([['127.0.0.1'], ['203.0.113.7/24'], ['attacker.example'], ['1.2.3']])(
+  test.each([['127.0.0.1'], ['203.0.113.7/24']])(
     'of add %s refuses what a real run would, without a line in the log',
     (text) => {
       const response = victim.person(['add', text, '--dry-run']);
@@ -287,15 +270,6 @@ describe('help', () => {
     }
   });
 
-  test.each(['add', 'delete', 'list', 'expire', 'restore'])(
-    '%s --help has an example',
-    (command) => {
-      const { status, stdout } = victim.person([command, '--help']);
-      expect(status).toBe(0);
-      expect(stdout).toContain(`firewall-drop ${command}`);
-    },
-  );
-
   test('--version is three numbers', () => {
     expect(victim.person(['--version'])).toMatchObject({
       status: 0,
@@ -308,11 +282,9 @@ describe('usage', () => {
   test.each([
     ['an unknown command', ['ad', A], 'add'],
     ['an unknown option', ['add', A, '--tiemout', '1h'], 'tiemout'],
-    ['no address', ['add'], 'argument'],
     ['no address to release', ['delete'], 'argument'],
     ['an option without its value', ['add', A, '--timeout'], 'timeout'],
     ['something after list', ['list', 'all'], 'all'],
-    ['a reason given twice', ['add', A, '--reason', 'a', '--reason', 'b'], 'reason'],
     ['a timeout given twice', ['add', A, '--timeout', '1h', '--timeout', '2h'], 'timeout'],
   ])('%s: status 64, a word on it, and nothing is done', (_, args, word) => {
     const response = victim.person(args);
@@ -347,7 +319,7 @@ describe('surroundings that a shell may give', () => {
     expect(victim.rules(B)).toHaveLength(2);
   });
 
-  test.each(['list --plain', 'list --json', 'history', 'metrics', 'man'])(
+  test.each(['list --json', 'metrics'])(
     '`%s` whose output is full gives 74, and 0 where its reader went away',
     (command) => {
       victim.person(['add', A]);
@@ -379,19 +351,28 @@ describe('a slip in the first of several addresses', () => {
 });
 
 describe('someone who is not root', () => {
-  test.each([
-    ['add', A],
-    ['delete', A],
-    ['add', A, '--dry-run'],
-    ['list'],
-    ['expire'],
-    ['restore'],
-  ])('%s %s: status 77, and sudo is suggested', (...args) => {
-    const become = ['setpriv', '--reuid', '1001', '--regid', '1001', '--clear-groups'];
-    const result = victim.host.run([...become, builtBinary(), ...args]);
-    expect(result).toMatchObject({ status: NOT_ROOT, stdout: '' });
-    expect(result.stderr).toMatch(/^firewall-drop: .*sudo/);
+  test('may use the commands that neither change anything nor read the state, and no others', () => {
+    const free = COMMANDS.filter(({ needsRoot }) => !needsRoot).map(({ name }) => name);
+    expect(free.toSorted()).toEqual([
+      'completion',
+      'config check',
+      'config snippet',
+      'explain',
+      'man',
+      'test-alert',
+      'version',
+    ]);
   });
+
+  test.each([['add', A], ['add', A, '--dry-run'], ['list']])(
+    '%s %s: status 77, and sudo is suggested',
+    (...args) => {
+      const become = ['setpriv', '--reuid', '1001', '--regid', '1001', '--clear-groups'];
+      const result = victim.host.run([...become, builtBinary(), ...args]);
+      expect(result).toMatchObject({ status: NOT_ROOT, stdout: '' });
+      expect(result.stderr).toMatch(/^firewall-drop: .*sudo/);
+    },
+  );
 
   test.each(['--help', '--version'])('%s works', (option) => {
     const become = ['setpriv', '--reuid', '1001', '--regid', '1001', '--clear-groups'];

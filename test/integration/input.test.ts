@@ -187,15 +187,15 @@ const PROTECTED = [
   ...['::ffff:127.0.0.1', '::ffff:0.0.0.0', '::ffff:7f00:1'],
 ];
 
+// test/unit/model/address.test.ts holds the one reader to all of these and more; here each invocation shows that it asks it.
 describe('no address', () => {
   const all = [...NO_ADDRESS, ...PROTECTED];
-  /** One reader serves all doors: the others show that they ask it. */
-  const some = all.filter((_, index) => index % 5 === 0);
+  const everyFourth = (from: number): string[] => all.filter((_, index) => index % 4 === from);
 
   test.each<[string, readonly string[], (text: string) => Response]>([
-    ['Wazuh 4', all, (text) => victim.add(text)],
-    ['Wazuh 5', some, (text) => victim.enable(text)],
-    ['OSSEC', some, (text) => victim.ossec({ srcip: text, ...HANDS })],
+    ['Wazuh 4', everyFourth(0), (text) => victim.add(text)],
+    ['Wazuh 5', everyFourth(1), (text) => victim.enable(text)],
+    ['OSSEC', everyFourth(2), (text) => victim.ossec({ srcip: text, ...HANDS })],
   ])('of %s but a whole and plain one is taken for one', (_, texts, ask) => {
     for (const text of texts) {
       const { status, lines } = ask(text);
@@ -209,8 +209,6 @@ describe('no address', () => {
 });
 
 test.each([
-  ['::ffff:203.0.113.7', A],
-  ['::ffff:cb00:7107', A],
   ['0:0:0:0:0:FFFF:203.0.113.7', A],
   ['2001:DB8:0::1', '2001:db8::1'],
 ])('%s is %s, for blocking and for releasing', (text, address) => {

@@ -85,14 +85,16 @@ const COMMANDS: readonly (readonly [heading: string, args: readonly string[], in
 ];
 
 describe('the schema’s number', () => {
-  test.each(COMMANDS)('of %s (%j) is the one in its heading', (heading, args, input) => {
+  test('is the first key of every document, and the one in its heading', () => {
     victim.add(A);
     victim.setOssecConf('');
-    const title = [...SECTIONS.keys()].find((each) => each.startsWith(heading)) ?? '';
-    const documented = Number(/, schema (\d+)$/.exec(title)?.[1]);
-    const document = json(args, input);
-    expect(document['schema']).toBe(documented);
-    expect(keys(document)[0]).toBe('schema');
+    for (const [heading, args, input] of COMMANDS) {
+      const title = [...SECTIONS.keys()].find((each) => each.startsWith(heading)) ?? '';
+      const documented = Number(/, schema (\d+)$/.exec(title)?.[1]);
+      const document = json(args, input);
+      expect([args, document['schema']]).toEqual([args, documented]);
+      expect(keys(document)[0]).toBe('schema');
+    }
   });
 
   test('is documented of no command that is not tried here', () => {
@@ -113,41 +115,21 @@ describe('list', () => {
     return JSON.parse(text) as Example;
   };
 
-  test('has the fields of the example, in its order', () => {
+  test('has the fields of the example in its order, with its types; times in UTC, null for no end', () => {
     fill();
     const real = json(['list']) as unknown as Example;
+    const [sample] = example().bans;
     expect(keys(real)).toEqual(keys(example()));
     for (const ban of real.bans) {
-      expect(keys(ban)).toEqual(keys(example().bans[0]));
-      for (const hold of ban.holds) expect(keys(hold)).toEqual(keys(example().bans[0]?.holds[0]));
+      expect(keys(ban)).toEqual(keys(sample));
+      for (const hold of ban.holds) expect(keys(hold)).toEqual(keys(sample?.holds[0]));
     }
-  });
-
-  test('has the types of the example', () => {
-    fill();
-    const [ban] = (json(['list']) as unknown as Example).bans;
-    const [sample] = example().bans;
     const typesOf = (value: unknown): string[] => {
       return Object.entries(value as Json).map(([name, each]) => `${name}: ${typeof each}`);
     };
-    expect(typesOf(ban)).toEqual(typesOf(sample));
-    expect(typesOf(ban?.holds[0])).toEqual(typesOf(sample?.holds[0]));
-  });
-
-  test('documents no field that is not there', () => {
-    const [ban] = example().bans;
-    const known = [
-      ...keys(ban),
-      ...keys(ban?.holds[0]).map((name) => `holds[].${name}`),
-      'expires',
-    ];
-    for (const field of fieldsIn(section('list'))) expect(known).toContain(field);
-  });
-
-  test('tells times in UTC, and null for a hold without an end', () => {
-    fill();
-    const { bans } = json(['list']) as unknown as Example;
-    const holds = bans.flatMap((ban) => ban.holds);
+    expect(typesOf(real.bans[0])).toEqual(typesOf(sample));
+    expect(typesOf(real.bans[0]?.holds[0])).toEqual(typesOf(sample?.holds[0]));
+    const holds = real.bans.flatMap((ban) => ban.holds);
     for (const { since } of holds) expect(since).toMatch(TIME);
     const ends = holds.map(({ origin, expires, timeoutSeconds }) => [
       origin,
@@ -160,43 +142,42 @@ describe('list', () => {
       ['manual', true, null],
     ]);
   });
+
+  test('documents no field that is not there', () => {
+    const [ban] = example().bans;
+    const known = [
+      ...keys(ban),
+      ...keys(ban?.holds[0]).map((name) => `holds[].${name}`),
+      'expires',
+    ];
+    for (const field of fieldsIn(section('list'))) expect(known).toContain(field);
+  });
 });
 
 describe('status of an address', () => {
-  test('has the fields of the table, and no others', () => {
+  test('has the fields of the table and no others; bans as list has them, history as history has it', () => {
     fill();
-    expect(keys(json(['status', A]))).toEqual(['schema', ...fieldsIn(section('status ADDRESS'))]);
+    const status = json(['status', A]);
+    expect(keys(status)).toEqual(['schema', ...fieldsIn(section('status ADDRESS'))]);
+    expect(keys(status['rule'])).toEqual(ruleFields());
+    expect(status['bans']).toEqual(json(['list'])['bans']);
+    const lines = victim.person(['history', A, '--json']).stdout.trimEnd().split('\n');
+    expect(status['history']).toEqual(lines.map((line) => JSON.parse(line) as Json));
   });
 
-  test('has the same fields for an address that nobody blocks', () => {
-    expect(keys(json(['status', A]))).toEqual(['schema', ...fieldsIn(section('status ADDRESS'))]);
-  });
-
-  test('has a rule of the fields that are written there', () => {
-    fill();
-    const [row = ''] = /^\| `rule` .*$/m.exec(section('status ADDRESS')) ?? [];
-    const documented = codeIn(row.split('|')[2] ?? '');
-    expect(keys(json(['status', A])['rule'])).toEqual(documented);
-    victim.reset();
+  test('has the same fields for an address that nobody blocks, and rules for some of its packets', () => {
     const conditional = ['-s', A, '-p', 'tcp', '-j', 'DROP'];
     victim.host.must(['iptables', '-w', '-A', 'INPUT', ...conditional]);
-    const [partly] = json(['status', A])['partly'] as Json[];
-    expect(keys(partly)).toEqual(documented);
+    const status = json(['status', A]);
+    expect(keys(status)).toEqual(['schema', ...fieldsIn(section('status ADDRESS'))]);
+    const [partly] = status['partly'] as Json[];
+    expect(keys(partly)).toEqual(ruleFields());
   });
 
-  test('has bans as list has them', () => {
-    fill();
-    const status = json(['status', A])['bans'] as Json[];
-    const list = json(['list'])['bans'] as Json[];
-    expect(status).toEqual(list);
-  });
-
-  test('has history as history has it', () => {
-    fill();
-    const lines = victim.person(['history', A, '--json']).stdout.trimEnd().split('\n');
-    const history = lines.map((line) => JSON.parse(line) as Json);
-    expect(json(['status', A])['history']).toEqual(history);
-  });
+  const ruleFields = (): string[] => {
+    const [row = ''] = /^\| `rule` .*$/m.exec(section('status ADDRESS')) ?? [];
+    return codeIn(row.split('|')[2] ?? '');
+  };
 });
 
 test('status alone has the fields of its table, and no others', () => {

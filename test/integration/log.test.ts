@@ -153,21 +153,8 @@ describe('the format "wazuh"', () => {
 });
 
 describe('the date', () => {
-  const ZONES = [
-    'UTC',
-    'Europe/Berlin',
-    'Europe/London',
-    'America/New_York',
-    'America/Sao_Paulo',
-    'America/St_Johns',
-    'Africa/Casablanca',
-    'Asia/Kolkata',
-    'Asia/Kathmandu',
-    'Australia/Lord_Howe',
-    'Pacific/Chatham',
-    'Pacific/Kiritimati',
-    'Etc/GMT+12',
-  ];
+  // test/unit/system/zone.test.ts holds every zone of the machine to date(1), or nearly; these are of each kind.
+  const ZONES = ['UTC', 'Europe/Berlin', 'Asia/Kathmandu', 'Etc/GMT+12'];
   const program = `${HOME}/active-response/bin/firewall-drop add ${A} >/dev/null`;
   const date = 'LC_ALL=C date "+%a %b %e %H:%M:%S %Z %Y"';
   /** The line's second is one of those that the program ran through. */
@@ -191,7 +178,7 @@ describe('the date', () => {
     asDatePrintsIt('rm /etc/localtime');
   });
 
-  test.each(['/etc/passwd', '../../../etc/passwd', ':/etc/passwd', 'No/Such', 'x'.repeat(5000)])(
+  test.each(['/etc/passwd', '../../../etc/passwd', 'x'.repeat(5000)])(
     'is the host’s where TZ is %.30s, which is not opened',
     (tz) => {
       inHost(`ln -sfn /usr/share/zoneinfo/Asia/Kathmandu /etc/localtime; TZ=${tz} ${program}`);
@@ -400,21 +387,21 @@ describe('what attackers write', () => {
   });
 });
 
-test('50 lines at once never mix', async () => {
+test('the lines of 20 runs at once never mix', async () => {
   victim.configure(
     '[limits]\nlock_wait_seconds = 60\ntotal_seconds = 120\n[log]\nformat = "both"\n',
   );
   // Refusals wait for no lock, so that lines really come at once.
-  const runs = Array.from({ length: 50 }, (_, index) => {
+  const runs = Array.from({ length: 20 }, (_, index) => {
     return victim.startAdd(index % 5 === 0 ? `203.0.113.${index}` : '127.0.0.1');
   });
   const results = await Promise.all(runs);
-  expect(results.filter(({ status }) => status === 0)).toHaveLength(10);
+  expect(results.filter(({ status }) => status === 0)).toHaveLength(4);
   const lines = victim.log();
   const starts =
     /^(?:\w{3} \w{3} [ \d]\d [\d:]{8} UTC \d{4} \/var\/|\d{4}\/\d\d\/\d\d [\d:]{8} active-response\/)/;
   for (const line of lines) expect(line).toMatch(starts);
-  expect(lines.filter((line) => line.includes(' add - '))).toHaveLength(10);
-  expect(lines.filter((line) => ossecLine('refused', '127.0.0.1').test(line))).toHaveLength(40);
-  expect(lines).toHaveLength(10 * 6 + 40 * 4);
+  expect(lines.filter((line) => line.includes(' add - '))).toHaveLength(4);
+  expect(lines.filter((line) => ossecLine('refused', '127.0.0.1').test(line))).toHaveLength(16);
+  expect(lines).toHaveLength(4 * 6 + 16 * 4);
 });

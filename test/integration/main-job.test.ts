@@ -1,5 +1,5 @@
-// The promise of the product, held to for every way to tell the kernel, both families and every door: execd says add and
-// packets stop, to the host and through it; execd says delete and they flow, and nothing is left.
+// The promise of the product, for every backend, both families and every invocation: execd says add and packets stop, to
+// the host and through it; execd says delete and they flow, and nothing is left.
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { startExecd } from '../support/execd-client.ts';
 import type { Mode } from '../support/execd-protocol.ts';
@@ -92,7 +92,7 @@ const ONE_EACH = { INPUT: 1, FORWARD: 1 };
 /** All that the kernel has, ours and others', without what moves by itself. */
 function everything(): string {
   const saved = inVictim(`iptables-save; ip6tables-save; ipset save
-    nft list tables | grep -v ' filter$'; nft list table inet other 2>/dev/null || true`);
+    nft list tables | grep -v ' filter$'; nft list table inet other_ipv4; nft list table inet other_ipv6`);
   return saved.replace(/\[\d+:\d+\]|^#.*\n/gm, '');
 }
 
@@ -100,15 +100,15 @@ function everything(): string {
 function addOthers(address: string, family: Family): void {
   const [tables, inet, type] =
     family === 'ipv4' ? ['iptables', 'inet', 'ipv4_addr'] : ['ip6tables', 'inet6', 'ipv6_addr'];
-  inVictim(`ipset create other hash:ip family ${inet}; ipset add other ${address}
+  inVictim(`ipset create other-${family} hash:ip family ${inet}; ipset add other-${family} ${address}
     for rule in "INPUT -s ${address} -p tcp --dport 9 -j DROP" \
       "INPUT -s ${address} -i eth9 -j DROP" \
       "FORWARD -s ${address} -m comment --comment mine -j REJECT" \
       "OUTPUT -d ${address} -p udp --dport 9 -j DROP" \
-      "INPUT -m set --match-set other src -p udp -j DROP"
+      "INPUT -m set --match-set other-${family} src -p udp -j DROP"
     do ${tables} -w -A $rule; done
     nft -f - <<END
-table inet other {
+table inet other_${family} {
   set blocked { type ${type}; elements = { ${address} }; }
   chain input { type filter hook input priority 0; ip saddr 203.0.113.250 drop; }
 }
@@ -130,9 +130,9 @@ describe.each(WAYS)('by $name', (way) => {
       ipset destroy; nft flush ruleset`);
   });
 
-  // What the doors do with a backend is the same for all: of the sets one is enough.
+  // What the invocations do with a backend is the same for all: of the sets one is enough.
   test.each(way.backend === 'iptables' ? MODES : MODES.slice(0, 1))(
-    'through the door of %s: shut out until execd says delete',
+    'by %s: shut out until execd says delete',
     async (mode) => {
       const open = (): Promise<boolean[]> =>
         Promise.all(
@@ -180,81 +180,99 @@ describe.each(WAYS)('by $name', (way) => {
     await connection.close();
   });
 
-  describe.each(FAMILIES)('%s', (family) => {
-    const offender = (): string => network.a[family];
+  const offenders = (): string[] => FAMILIES.map((family) => network.a[family]);
+  const expectPlaces = (expected: Record<string, number>): void => {
+    for (const offender of offenders()) expect(places(offender, way)).toEqual(expected);
+  };
+  const inBoth = (script: (tables: string) => string): void => {
+    inVictim(FAMILIES.map((family) => script(tablesOf(family))).join('\n'));
+  };
 
-    test('blocked three times it is held once, and released once it is gone', () => {
-      for (const spelling of [offender(), offender().toUpperCase(), offender()]) {
-        expect(victim.add(spelling).status).toBe(0);
-      }
-      expect(places(offender(), way)).toEqual(ONE_EACH);
+  test.each(FAMILIES)(
+    '%s: added twice it is held once, whatever accepts everything before it, and released it is gone',
+    (family) => {
+      const offender = network.a[family];
+      expect(victim.add(offender).status).toBe(0);
       expect(reached(family)).toEqual(ALL_STOPPED);
-      expect(victim.delete(offender())).toMatchObject({ status: 0, stderr: '' });
-      expect(places(offender(), way)).toEqual({});
-      expect(reached(family)).toEqual(ALL_FLOWS);
-      expect(victim.delete(offender()).status).toBe(0);
-    });
-
-    test('what others have of the same address stays, and of ours stays nothing', () => {
-      addOthers(offender(), family);
-      const before = everything();
-      expect(victim.add(offender()).status).toBe(0);
-      expect(places(offender(), way)).toEqual(ONE_EACH);
-      expect(victim.delete(offender()).status).toBe(0);
-      expect(victim.person(['flush', '--yes']).status).toBe(0);
-      expect(everything()).toBe(before);
-    });
-
-    test('its deadline ends it, with a line and without execd', async () => {
-      victim.person(['add', offender(), '--timeout', '1s']);
-      expect(canPing(attacker, network.routerNearA[family])).toBe(false);
-      await eventually('the block to end', () =>
-        victim.person(['expire']).stdout.includes(`${offender()} released`),
-      );
-      expect(victim.log().at(-1)).toMatch(ossecLine('delete', offender()));
-      expect(places(offender(), way)).toEqual({});
-      expect(reached(family)).toEqual(ALL_FLOWS);
-    });
-
-    test('what accepts everything and was put first does not let it in again', () => {
-      expect(victim.add(offender()).status).toBe(0);
-      const accept = ['INPUT', 'FORWARD'].map((chain) => `-I ${chain} -j ACCEPT`);
-      inVictim(accept.map((rule) => `${tablesOf(family)} -w ${rule}`).join('; '));
+      const accept = (verb: string): void => {
+        const rules = ['INPUT', 'FORWARD'].map((chain) => `${verb} ${chain} -j ACCEPT`);
+        inVictim(rules.map((rule) => `${tablesOf(family)} -w ${rule}`).join('; '));
+      };
+      accept('-I');
       // A table of our own is asked before; a rule in the same chain has to be put first again.
       const isBefore = way.backend === 'nftables';
       expect(reached(family)).toEqual(isBefore ? ALL_STOPPED : ALL_FLOWS);
-      expect(victim.add(offender()).status).toBe(0);
+      expect(victim.add(offender.toUpperCase()).status).toBe(0);
       expect(reached(family)).toEqual(ALL_STOPPED);
-      expect(places(offender(), way)).toEqual(ONE_EACH);
-    });
+      expect(places(offender, way)).toEqual(ONE_EACH);
+      expect(victim.delete(offender)).toMatchObject({ status: 0, stderr: '' });
+      accept('-D');
+      expect(places(offender, way)).toEqual({});
+      expect(reached(family)).toEqual(ALL_FLOWS);
+      expect(victim.delete(offender).status).toBe(0);
+    },
+  );
 
-    test('beside Docker it reaches no container, whoever came first and whoever puts himself before', () => {
-      const tables = tablesOf(family);
-      const through = (): boolean => canPing(attacker, network.b[family]);
-      // A neighbour of IPv6 that is blocked is not found any more, only known.
-      expect(through()).toBe(true);
-      expect(victim.add(offender()).status).toBe(0);
-      // As dockerd does when it starts: its chains come first in FORWARD, and accept what is for containers.
-      inVictim(`${tables} -w -N DOCKER-USER; ${tables} -w -A DOCKER-USER -j RETURN
-        ${tables} -w -I FORWARD -j ACCEPT; ${tables} -w -I FORWARD -j DOCKER-USER`);
-      const isBefore = way.backend === 'nftables';
-      expect(through()).toBe(!isBefore);
-      expect(victim.person(['restore']).status).toBe(0);
-      expect(through()).toBe(false);
-      const all = isBefore ? ONE_EACH : { ...ONE_EACH, 'DOCKER-USER': 1 };
-      expect(places(offender(), way)).toEqual(all);
+  test('what others have of the same address stays, and of ours stays nothing', () => {
+    for (const family of FAMILIES) addOthers(network.a[family], family);
+    const before = everything();
+    expect(victim.person(['add', ...offenders()]).status).toBe(0);
+    expectPlaces(ONE_EACH);
+    expect(victim.person(['delete', ...offenders()]).status).toBe(0);
+    expect(victim.person(['flush', '--yes']).status).toBe(0);
+    expect(everything()).toBe(before);
+  });
 
-      inVictim(`${tables} -w -I DOCKER-USER -j ACCEPT`);
-      expect(victim.person(['reconcile', '--dry-run']).status).toBe(isBefore ? 0 : 1);
-      expect(victim.person(['reconcile']).status).toBe(0);
-      expect(through()).toBe(false);
-      expect(places(offender(), way)).toEqual(all);
+  test('a deadline ends it, with a line and without execd', () => {
+    victim.person(['add', ...offenders(), '--timeout', '1h']);
+    for (const family of FAMILIES) {
+      expect(canPing(attacker, network.routerNearA[family])).toBe(false);
+    }
+    victim.endTime(...offenders());
+    const { stdout, lines } = victim.person(['expire']);
+    expect(stdout).toBe(
+      offenders()
+        .map((offender) => `${offender} released\n`)
+        .join(''),
+    );
+    expect(lines).toEqual(
+      offenders().map((offender) => expect.stringMatching(ossecLine('delete', offender))),
+    );
+    expectPlaces({});
+    for (const family of FAMILIES) expect(reached(family)).toEqual(ALL_FLOWS);
+  });
 
-      expect(victim.person(['flush', '--yes']).status).toBe(0);
-      expect(places(offender(), way)).toEqual({});
-      expect(inVictim(`${tables} -w -S DOCKER-USER`)).toBe(
+  test('beside Docker it reaches no container, whoever came first and whoever puts himself before', () => {
+    const through = (): boolean[] => {
+      return FAMILIES.map((family) => canPing(attacker, network.b[family]));
+    };
+    // A neighbour of IPv6 that is blocked is not found any more, only known.
+    expect(through()).toEqual([true, true]);
+    expect(victim.person(['add', ...offenders()]).status).toBe(0);
+    // As dockerd does when it starts: its chains come first in FORWARD, and accept what is for containers.
+    inBoth(
+      (tables) => `${tables} -w -N DOCKER-USER; ${tables} -w -A DOCKER-USER -j RETURN
+        ${tables} -w -I FORWARD -j ACCEPT; ${tables} -w -I FORWARD -j DOCKER-USER`,
+    );
+    const isBefore = way.backend === 'nftables';
+    expect(through()).toEqual([!isBefore, !isBefore]);
+    expect(victim.person(['restore']).status).toBe(0);
+    expect(through()).toEqual([false, false]);
+    const all = isBefore ? ONE_EACH : { ...ONE_EACH, 'DOCKER-USER': 1 };
+    expectPlaces(all);
+
+    inBoth((tables) => `${tables} -w -I DOCKER-USER -j ACCEPT`);
+    expect(victim.person(['reconcile', '--dry-run']).status).toBe(isBefore ? 0 : 1);
+    expect(victim.person(['reconcile']).status).toBe(0);
+    expect(through()).toEqual([false, false]);
+    expectPlaces(all);
+
+    expect(victim.person(['flush', '--yes']).status).toBe(0);
+    expectPlaces({});
+    for (const family of FAMILIES) {
+      expect(inVictim(`${tablesOf(family)} -w -S DOCKER-USER`)).toBe(
         '-N DOCKER-USER\n-A DOCKER-USER -j ACCEPT\n-A DOCKER-USER -j RETURN\n',
       );
-    });
+    }
   });
 });

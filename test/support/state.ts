@@ -37,7 +37,8 @@ export interface ListedBan {
 
 /** All bans, the oldest hold first, as `list --json` prints them. `pid`: of a process of the host. */
 export function readBans(pid: number): readonly ListedBan[] {
-  return inCopy(pid, [], (directory) => {
+  if (!existsSync(join(placeOf(pid), FILE))) return [];
+  return inCopy(pid, (directory) => {
     const options = { directory, mayRepair: false, nowMs: Date.now() };
     const store = new Store(options, (problem) => {
       throw new Error(problem);
@@ -57,15 +58,22 @@ export function readBans(pid: number): readonly ListedBan[] {
 
 /** Moves the deadlines of all holds on these addresses into the past. Nothing of ours may run meanwhile. */
 export function endTimeOf(pid: number, addresses: readonly string[]): void {
-  inCopy(pid, undefined, (directory) => {
-    const database = new DatabaseSync(join(directory, FILE));
+  changeState(pid, (database) => {
     const sql = 'UPDATE holds SET expires_at_ms = ? WHERE address = ? AND expires_at_ms > 0';
-    const changed = addresses.map((address) => database.prepare(sql).run(Date.now() - 1, address));
-    // The last who closes it takes the write-ahead log into the file.
-    database.close();
-    if (changed.some(({ changes }) => changes === 0)) {
-      throw new Error(`no hold that ends on one of ${addresses.join(', ')}`);
+    for (const address of addresses) {
+      const { changes } = database.prepare(sql).run(Date.now() - 1, address);
+      if (changes === 0) throw new Error(`no hold on ${address} has a deadline`);
     }
+  });
+}
+
+/** Changes the file, and takes what is in its write-ahead log into it. Nothing of ours may run meanwhile. */
+export function changeState(pid: number, change: (database: DatabaseSync) => void): void {
+  inCopy(pid, (directory) => {
+    const database = new DatabaseSync(join(directory, FILE));
+    change(database);
+    // Whoever closes it last empties the log.
+    database.close();
     writeFileSync(join(placeOf(pid), FILE), readFileSync(join(directory, FILE)));
     for (const beside of ['-wal', '-shm']) {
       rmSync(join(placeOf(pid), `${FILE}${beside}`), { force: true });
@@ -73,12 +81,21 @@ export function endTimeOf(pid: number, addresses: readonly string[]): void {
   });
 }
 
+/** What SQLite finds wrong with the file; `ok` where nothing is. */
+export function examineState(pid: number): unknown {
+  return inCopy(pid, (directory) => {
+    const database = new DatabaseSync(join(directory, FILE));
+    const { integrity_check: found } = database.prepare('PRAGMA integrity_check').get() ?? {};
+    database.close();
+    return found;
+  });
+}
+
 function placeOf(pid: number): string {
   return `/proc/${pid}/root${STATE_DIRECTORY}`;
 }
 
-function inCopy<T>(pid: number, none: T, use: (directory: string) => T): T {
-  if (!existsSync(join(placeOf(pid), FILE))) return none;
+function inCopy<T>(pid: number, use: (directory: string) => T): T {
   const directory = mkdtempSync(join(tmpdir(), 'state-'));
   try {
     for (const name of [FILE, `${FILE}-wal`]) {
