@@ -1,8 +1,7 @@
-// What is inside the executable, as CycloneDX: the bundled packages and the Node that runs them. The same bytes for the same build.
-import fs from 'node:fs';
-import path from 'node:path';
+// What is inside the executable, as CycloneDX: npm lists the packages, and the Node that runs them is added.
+import { execFileSync } from 'node:child_process';
 
-/** What our own licence goes together with. */
+/** Licences of others that MIT, our own, is compatible with. */
 export const ALLOWED_LICENCES = [
   'MIT',
   'ISC',
@@ -12,92 +11,57 @@ export const ALLOWED_LICENCES = [
   '0BSD',
 ];
 
-/** The directories of the packages that a bundle was made of, from the inputs that its maker lists. */
-function packageDirectories(inputs) {
-  const found = new Set();
-  for (const file of Object.keys(inputs)) {
-    const directory = /^(.*node_modules\/(?:@[^/]+\/)?[^/]+)\//.exec(file)?.[1];
-    if (directory !== undefined) found.add(directory);
-  }
-  return [...found];
-}
+/** From the lock file alone, without a network. The optional packages are Node itself. */
+const NPM_SBOM =
+  'sbom --sbom-format=cyclonedx --package-lock-only --omit=dev --omit=optional --offline';
 
-function packageComponent(manifest) {
-  const { name, version, license } = manifest;
-  const purl = `pkg:npm/${name.replace('@', '%40')}@${version}`;
-  return { type: 'library', 'bom-ref': purl, name, version, licenses: licences(license), purl };
-}
-
-function licences(id) {
-  return [{ license: { id } }];
-}
-
-/** Node is MIT itself; what it is built of is told by `process.versions` of that very version. */
-function nodeComponent(version) {
-  const purl = `pkg:generic/node@${version}`;
-  const parts = Object.entries(process.versions)
-    .filter(([name]) => ['openssl', 'sqlite', 'v8', 'zlib', 'uv'].includes(name))
-    .map(([name, value]) => ({
-      type: 'library',
-      'bom-ref': `${purl}#${name}`,
-      name,
-      version: value,
-    }))
-    .sort(byRef);
+/** Runs under the Node that is built in. The same bytes for the same lock file, Node and npm. */
+export function makeSbom({ root, sourceDateEpoch }) {
+  const printed = execFileSync('npm', NPM_SBOM.split(' '), {
+    cwd: root,
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  const { bomFormat, specVersion, version, metadata, components, dependencies } =
+    JSON.parse(printed);
+  const node = nodeComponent();
+  const [own, ...others] = dependencies;
   return {
-    type: 'platform',
-    'bom-ref': purl,
-    name: 'node',
+    bomFormat,
+    specVersion,
     version,
-    licenses: licences('MIT'),
-    purl,
-    components: parts,
+    metadata: {
+      ...timestamp(sourceDateEpoch),
+      // npm names it after the directory.
+      component: { ...metadata.component, type: 'application', name: 'firewall-drop' },
+    },
+    components: [...components, node],
+    dependencies: [
+      { ...own, dependsOn: [...own.dependsOn, node['bom-ref']] },
+      ...others,
+      { ref: node['bom-ref'], dependsOn: [] },
+    ],
   };
 }
 
-function byRef(one, other) {
-  return one['bom-ref'] < other['bom-ref'] ? -1 : 1;
+/** Node is MIT itself; `process.versions` has the versions of the libraries that it is built with. */
+function nodeComponent() {
+  const { node: version, ...versions } = process.versions;
+  const purl = `pkg:generic/node@${version}`;
+  const components = ['openssl', 'sqlite', 'uv', 'v8', 'zlib'].map((name) => {
+    return { type: 'library', 'bom-ref': `${purl}#${name}`, name, version: versions[name] };
+  });
+  const licenses = [{ license: { id: 'MIT' } }];
+  return { type: 'platform', 'bom-ref': purl, name: 'node', version, licenses, purl, components };
 }
 
 function timestamp(epoch) {
   return epoch === undefined ? {} : { timestamp: new Date(Number(epoch) * 1000).toISOString() };
 }
 
-/** `inputs` as esbuild's metafile has them, relative to `root`; runs under the Node that is built in. */
-export function makeSbom({ root, manifest, inputs, sourceDateEpoch }) {
-  const read = (directory) =>
-    JSON.parse(fs.readFileSync(path.join(root, directory, 'package.json'), 'utf8'));
-  const byPurl = new Map(
-    packageDirectories(inputs)
-      .map((directory) => packageComponent(read(directory)))
-      .map((component) => [component.purl, component]),
-  );
-  const own = `pkg:generic/${manifest.name}@${manifest.version}`;
-  const components = [...byPurl.values(), nodeComponent(process.versions.node)].sort(byRef);
-  return {
-    bomFormat: 'CycloneDX',
-    specVersion: '1.6',
-    version: 1,
-    metadata: {
-      ...timestamp(sourceDateEpoch),
-      component: {
-        type: 'application',
-        'bom-ref': own,
-        name: 'firewall-drop',
-        version: manifest.version,
-        licenses: licences(manifest.license),
-        purl: own,
-      },
-    },
-    components,
-    dependencies: [{ ref: own, dependsOn: components.map((each) => each['bom-ref']) }],
-  };
-}
-
 /** The components whose licence is not on the list, in words. */
 export function foreignLicences({ components }) {
   return components.flatMap(({ name, version, licenses }) => {
-    const id = licenses[0].license.id;
+    const id = licenses?.[0]?.license?.id;
     return ALLOWED_LICENCES.includes(id) ? [] : [`${name} ${version}: ${id ?? 'no licence'}`];
   });
 }
