@@ -10,7 +10,7 @@ import { makeSbom } from './lib/sbom.mjs';
 const USAGE = `usage: npm run build [-- --arch x64|arm64] [--fault] [--out FILE]`;
 const ROOT = path.resolve(import.meta.dirname, '..');
 const DIST = path.join(ROOT, 'dist');
-const BUNDLE = 'firewall-drop.cjs';
+const LOADER = 'loader.cjs';
 
 /** ELF's e_machine (offset 18) for each architecture; elf.h. */
 const ELF_MACHINE = { x64: 62, arm64: 183 };
@@ -74,17 +74,13 @@ async function loadTool(specifier) {
 /** What only a person or a rare event needs. As assets of the binary they cost nothing until required; inside the main script the packages cost 3 ms at every start, and the command line twice that. */
 const PACKAGES = Object.keys(manifest.dependencies);
 const COMMAND_LINE = 'cli';
-const ASSETS = [...PACKAGES, COMMAND_LINE];
+const SCRIPTS = ['firewall-drop', COMMAND_LINE, ...PACKAGES];
 
-/** What require('yargs') becomes in the script. */
-function loadAsset(name) {
-  return `
-    const source = require('node:sea').getAsset('${name}.cjs', 'utf8');
-    const parameters = ['module', 'exports', 'require'];
-    const load = require('node:vm').compileFunction(source, parameters, { filename: '${name}.cjs' });
-    load(module, module.exports, require);
-  `;
-}
+/** V8 would hash all names of its snapshot anew at each start: with Node's own modules left out, a fifth of it. */
+const V8_FLAGS = ['--no-rehash-snapshot'];
+
+/** What require('yargs') becomes in the script; `assets` is scripts/lib/loader.cjs's. */
+const loadAsset = (name) => `module.exports = assets.load('${name}');`;
 
 const assetPlugin = {
   name: 'assets',
@@ -152,6 +148,14 @@ async function bundle({ fault }) {
   refuseMissing(inputs);
   refuseEager(inputs);
   writeSbom(inputs);
+  for (const name of SCRIPTS) wrap(path.join(DIST, `${name}.cjs`));
+}
+
+/** As the runtime does with every module: its names are a function's parameters. */
+function wrap(file) {
+  const source = fs.readFileSync(file, 'utf8');
+  if (/[^\0-\x7f]/.test(source)) throw new BuildError(`${file} is not ASCII alone.`);
+  fs.writeFileSync(file, `(function (module, exports, require, assets) {${source}\n})`);
 }
 
 function writeSbom(inputs) {
@@ -209,19 +213,44 @@ function strippedNode({ arch, native }) {
   return base;
 }
 
-/** `main` is given relative to the temporary directory inside dist/, so that the checkout's path does not get into the binary. */
-function seaConfig({ native }) {
+/** Runs the program, so that the functions which a run needs are compiled already in the executable. */
+function makeCaches({ native }) {
+  // Compiled code is good only for the Node and the processor that made it.
+  if (!native) return [];
+  // The compiled code depends on V8's random seed: a fixed one makes two builds equal byte for byte, and is not among
+  // the flags that must be the same when the code is used.
+  const script = path.join(ROOT, 'scripts/lib/code-cache.mjs');
+  const flags = ['--no-warnings', '--random-seed=1', '--initial-heap-size=256', ...V8_FLAGS];
+  const options = { argv0: 'active-response/bin/firewall-drop', encoding: 'utf8', input: '' };
+  const run = spawnSync(process.execPath, [...flags, script, DIST, ...SCRIPTS], options);
+  if (run.status === 0) return SCRIPTS;
+  throw new BuildError(`The program could not be run to compile it:\n${run.stdout}${run.stderr}`);
+}
+
+function writeLoader(cached) {
+  const loader = fs.readFileSync(path.join(ROOT, 'scripts/lib', LOADER), 'utf8');
+  fs.writeFileSync(path.join(DIST, LOADER), `const CACHED = ${JSON.stringify(cached)};\n${loader}`);
+}
+
+/** Files are given relative to the temporary directory inside dist/, so that the checkout's path does not get into the binary. */
+function seaConfig(cached) {
+  const files = [...SCRIPTS.map((name) => `${name}.cjs`), ...cached.map((name) => `${name}.cache`)];
   return {
-    main: `../${BUNDLE}`,
-    assets: Object.fromEntries(ASSETS.map((name) => [`${name}.cjs`, `../${name}.cjs`])),
-    // Compiled code is good only for the Node and the processor that made it.
-    useCodeCache: native,
+    main: `../${LOADER}`,
+    assets: Object.fromEntries(files.map((file) => [file, `../${file}`])),
+    useCodeCache: false,
     useSnapshot: false,
     // One thread for V8 in place of four: we end before they help, and each is one more that a limit may forbid.
     // The runtime repeats argv[0] behind these: after `--` it is no option of its, whatever it is.
     // OPENSSL_CONF, or a broken openssl.cnf of the host, would load code or stop us before ours runs;
     // NODE_REDIRECT_WARNINGS names a file that a warning would be written to.
-    execArgv: ['--openssl-config=/dev/null', '--no-warnings', '--v8-pool-size=1', '--'],
+    execArgv: [
+      ...V8_FLAGS,
+      '--openssl-config=/dev/null',
+      '--no-warnings',
+      '--v8-pool-size=1',
+      '--',
+    ],
     // Without this NODE_OPTIONS in the environment could load a file into a process run by root.
     execArgvExtension: 'none',
     disableExperimentalSEAWarning: true,
@@ -232,45 +261,34 @@ async function pack(options, nodePath) {
   const output = path.join(DIST, `firewall-drop-${options.arch}.tmp`);
   fs.rmSync(output, { force: true });
   process.env.TMPDIR = DIST;
-  const main = path.join(DIST, BUNDLE);
-  if (options.native) await packWithPkg(main, { options, nodePath, output });
-  else await packForeign({ options, nodePath, output });
+  const cached = makeCaches(options);
+  writeLoader(cached);
+  const work = { options, nodePath, output, config: seaConfig(cached) };
+  if (options.native) await packWithPkg(work);
+  else await packForeign(work);
   return output;
 }
 
-/** V8's compiled code depends on its random seed: a fixed one makes two builds equal byte for byte, and is not among the flags that must be the same when the code is used. */
-async function loadPkg() {
-  const childProcess = createRequire(import.meta.url)('node:child_process');
-  const { execFile } = childProcess;
-  childProcess.execFile = (file, arguments_, ...rest) =>
-    execFile(file, ['--random-seed=1', ...arguments_], ...rest);
-  try {
-    const pkg = await loadTool('@yao-pkg/pkg/lib-es5/sea.js');
-    return pkg.default.default ?? pkg.default;
-  } finally {
-    childProcess.execFile = execFile;
-  }
-}
-
-async function packWithPkg(main, { options, nodePath, output }) {
-  const sea = await loadPkg();
+async function packWithPkg({ options, nodePath, output, config }) {
+  const pkg = await loadTool('@yao-pkg/pkg/lib-es5/sea.js');
+  const sea = pkg.default.default ?? pkg.default;
   const target = { nodeRange: 'node24', platform: 'linux', arch: options.arch, output };
   const unmute = mute(process.stdout);
   try {
-    await sea(main, { targets: [target], nodePath, seaConfig: seaConfig(options) });
+    await sea(path.join(DIST, LOADER), { targets: [target], nodePath, seaConfig: config });
   } finally {
     unmute();
   }
 }
 
 /** pkg asks the base for its version by running it, which another processor's can't do: the same two steps by hand. */
-async function packForeign({ options, nodePath, output }) {
+async function packForeign({ nodePath, output, config }) {
   const work = fs.mkdtempSync(path.join(DIST, 'pkg-sea-'));
   const { inject } = createRequire(import.meta.resolve('@yao-pkg/pkg/lib-es5/sea.js'))('postject');
   const unmute = mute(process.stderr);
   try {
-    const config = { ...seaConfig(options), output: 'sea.blob' };
-    fs.writeFileSync(path.join(work, 'sea.json'), JSON.stringify(config));
+    const written = JSON.stringify({ ...config, output: 'sea.blob' });
+    fs.writeFileSync(path.join(work, 'sea.json'), written);
     const makeBlob = ['--experimental-sea-config', 'sea.json'];
     execFileSync(process.execPath, makeBlob, { cwd: work, stdio: 'pipe' });
     fs.copyFileSync(nodePath, output);

@@ -1,8 +1,8 @@
 // The only place that starts a program: argument list, fixed directories, clean environment, deadline, capped output.
-import { spawnSync, type SpawnSyncOptionsWithStringEncoding } from 'node:child_process';
 import { accessSync, constants, statSync } from 'node:fs';
-import { describeError, ProgramMissing } from '../model/errors.ts';
+import { ProgramMissing } from '../model/errors.ts';
 import { isErrno } from './files.ts';
+import { spawn, type Spawned } from './spawn.ts';
 import { STARTED_BY } from './stale-children.ts';
 
 /** What is to be run; `program` is a bare name that is looked up in `PROGRAM_DIRECTORIES` alone. */
@@ -62,35 +62,29 @@ function isProgram(path: string): boolean {
 export const run: Run = (command, timeoutMs) => {
   const path = findProgram(command.program);
   if (path === null) throw notInstalled(command.program);
-  const options: SpawnSyncOptionsWithStringEncoding & { readonly detached: true } = {
-    cwd: '/',
-    env: ENVIRONMENT,
+  const result = spawn({
+    path,
+    args: command.args,
+    environment: ENVIRONMENT,
     input: command.input,
-    timeout: Math.max(1, Math.ceil(timeoutMs)),
-    killSignal: 'SIGKILL',
-    maxBuffer: LARGEST_OUTPUT,
-    encoding: 'latin1',
-    // A session and group of its own, so that with it all that it started can be ended.
-    detached: true,
-  };
-  const result = spawnSync(path, command.args, options);
-  const failed = endedByItself(result) ? undefined : result.error;
-  if (failed !== undefined) endGroup(result.pid);
-  return {
-    status: failed === undefined ? result.status : null,
-    // Typed as text, and null when the program could not even be started.
-    stdout: textOf(result.stdout),
-    stderr: textOf(result.stderr),
-    trouble: troubleOf(failed, result.signal, timeoutMs),
-  };
+    timeoutMs: Math.max(1, Math.ceil(timeoutMs)),
+    largestOutput: LARGEST_OUTPUT,
+  });
+  const { stdout, stderr } = result;
+  if (endedByItself(result)) {
+    const trouble = result.signal === null ? '' : `was ended by ${result.signal}`;
+    return { status: result.status, stdout, stderr, trouble };
+  }
+  endGroup(result.pid);
+  return { status: null, stdout, stderr, trouble: troubleOf(result.code, path, timeoutMs) };
 };
 
 /**
  * A program that ends without reading all of its input (EPIPE) has said why by its status. So has one that left its
  * pipes to somebody who kept them until the deadline: all that it printed was read meanwhile.
  */
-function endedByItself({ status, error }: { status: number | null; error?: Error }): boolean {
-  return isErrno(error, 'EPIPE') || (isErrno(error, 'ETIMEDOUT') && status !== null);
+function endedByItself({ status, code }: Spawned): boolean {
+  return code === '' || code === 'EPIPE' || (code === 'ETIMEDOUT' && status !== null);
 }
 
 /** A wrapper that was killed would leave the real program behind, which may change the kernel after we have looked. */
@@ -104,24 +98,16 @@ function endGroup(pid: number): void {
   }
 }
 
-function textOf(output: unknown): string {
-  return typeof output === 'string' ? output : '';
-}
-
 function notInstalled(program: string): ProgramMissing {
   return new ProgramMissing(
     `${program} was not found in ${PROGRAM_DIRECTORIES.join(', ')}: install it with the host's package manager`,
   );
 }
 
-function troubleOf(
-  error: Error | undefined,
-  signal: NodeJS.Signals | null,
-  timeoutMs: number,
-): string {
-  if (error !== undefined && 'code' in error && error.code === 'ETIMEDOUT') {
+function troubleOf(code: string, path: string, timeoutMs: number): string {
+  if (code === 'ETIMEDOUT') {
     return `did not end within ${(timeoutMs / 1000).toFixed(1)} s and was killed`;
   }
-  if (error !== undefined) return describeError(error);
-  return signal === null ? '' : `was ended by ${signal}`;
+  if (code === 'ENOBUFS') return `printed more than ${LARGEST_OUTPUT} bytes and was killed`;
+  return `could not be started: ${code} for ${path}`;
 }

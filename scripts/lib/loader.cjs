@@ -1,0 +1,20 @@
+// The main script of the executable: loads the program and its packages from the assets, together with the code that
+// V8 compiled for them while the build ran them. A cache that V8 does not take costs time and nothing else.
+const { getRawAsset } = require('node:sea');
+const { Script } = require('node:vm');
+
+const assets = { load, rejectedCaches: [] };
+
+function load(name) {
+  const filename = `${name}.cjs`;
+  // esbuild escapes all that is not ASCII, and one byte a character is the fastest text to make.
+  const source = Buffer.from(getRawAsset(filename)).latin1Slice();
+  const cachedData = CACHED.includes(name) ? Buffer.from(getRawAsset(`${name}.cache`)) : undefined;
+  const script = new Script(source, { filename, cachedData });
+  if (script.cachedDataRejected) assets.rejectedCaches.push(name);
+  const module = { exports: {} };
+  script.runInThisContext().call(module.exports, module, module.exports, require, assets);
+  return module.exports;
+}
+
+load('firewall-drop');
