@@ -41,7 +41,10 @@ class DatabaseSync extends sqlite.DatabaseSync {
   }
 }
 
-const substitutes = { 'node:fs': { ...redirected, fs: redirected }, 'node:sqlite': { ...sqlite, DatabaseSync } };
+const substitutes = {
+  'node:fs': { ...redirected, fs: redirected },
+  'node:sqlite': { ...sqlite, DatabaseSync },
+};
 const require = (name) => substitutes[name] ?? builtin(name);
 
 const kernel = new FakeKernel();

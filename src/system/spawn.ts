@@ -94,8 +94,8 @@ function spawnByBinding(program: Spawn, binding: Binding): Spawned {
     pid: result.pid ?? 0,
     status: result.status ?? null,
     signal: result.signal ?? null,
-    stdout: result.output?.[1]?.latin1Slice() ?? '',
-    stderr: result.output?.[2]?.latin1Slice() ?? '',
+    stdout: result.output?.[1]?.toString('latin1') ?? '',
+    stderr: result.output?.[2]?.toString('latin1') ?? '',
     code: codeOf(result.error),
   };
 }
