@@ -34,7 +34,7 @@ import { ResponseLogFile } from './wazuh/response-log.ts';
 import { collectProtected } from './policy/collect.ts';
 
 export const STATE_DIRECTORY = '/var/lib/firewall-drop';
-const LOCK_DIRECTORY = '/run/firewall-drop';
+export const LOCK_DIRECTORY = '/run/firewall-drop';
 /** Nobody types a command and waits longer than this for it. */
 const PATIENCE_SECONDS = 600;
 /** The part of an alert's time that completing what others began may take. */

@@ -1,5 +1,6 @@
 // What a failure leaves behind: a line on standard error, and an exit status.
-import { AppError, describeError } from './model/errors.ts';
+import { AppError, describeError, EXIT_STATUS } from './model/errors.ts';
+import { isErrno } from './system/files.ts';
 import { writeInTime } from './system/stdin.ts';
 import { printable } from './system/printable.ts';
 import { deadlineIn } from './system/wait.ts';
@@ -22,5 +23,6 @@ export function complain(message: string, listener: Listener): void {
 /** Says what went wrong, and gives the status to end with. */
 export function exitStatusOf(error: unknown, listener: Listener): number {
   complain(describeError(error), listener);
-  return error instanceof AppError ? error.exitStatus : UNEXPECTED;
+  if (error instanceof AppError) return error.exitStatus;
+  return isErrno(error, 'EMFILE') || isErrno(error, 'ENFILE') ? EXIT_STATUS.RESOURCES : UNEXPECTED;
 }

@@ -9,6 +9,7 @@ export const EXIT_MEANINGS: readonly (readonly [status: number, meaning: string]
   [EXIT_STATUS.BAD_DATA, 'bad data, or a protected address: not all was done that was asked'],
   [EXIT_STATUS.FIREWALL, 'firewall: the kernel is not as asked, or execd went away'],
   [70, 'a mistake of ours; please report it'],
+  [EXIT_STATUS.RESOURCES, 'too few file descriptors: raise the limit (ulimit -n) of who starts it'],
   [EXIT_STATUS.STORE, 'the state, a file or standard output could not be used'],
   [EXIT_STATUS.LOCK_BUSY, 'another firewall-drop is at work: try again'],
   [EXIT_STATUS.NOT_ROOT, 'not root'],

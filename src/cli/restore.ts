@@ -10,8 +10,11 @@ import { findProtection } from '../policy/protected.ts';
 import { readClock } from '../system/clock.ts';
 import type { Person } from './session.ts';
 
-/** What `restore` does, in a context that may be changed. Throws `FIREWALL` once each part had its turn. */
-export function restoreAll(context: Context, person: Person): void {
+/**
+ * What `restore` does, in a context in which that many pending changes were `completed` already. Throws `FIREWALL` once
+ * each part had its turn.
+ */
+export function restoreAll(context: Context, person: Person, completed = 0): void {
   inTurn([
     () => {
       recover(context, context);
@@ -22,7 +25,7 @@ export function restoreAll(context: Context, person: Person): void {
       }
     },
     () => {
-      putBack(context, person);
+      putBack(context, person, completed);
     },
     () => {
       const files = readSavedFiles(context.config, context.warn);
@@ -37,10 +40,10 @@ export function restoreAll(context: Context, person: Person): void {
   ]);
 }
 
-function putBack(context: Context, person: Person): void {
+function putBack(context: Context, person: Person, completed: number): void {
   const entries = context.protectedEntries();
   const outcome = restore(context, (address) => findProtection(address, entries) !== null);
   for (const ban of outcome.released) person.print(`${ban.address.text} released: it is protected`);
-  const how = outcome.changed ? 'put back' : 'already in place';
+  const how = outcome.changed || completed > 0 ? 'put back' : 'already in place';
   person.print(`${outcome.blocked.length} blocked, ${how}`);
 }

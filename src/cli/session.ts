@@ -38,8 +38,8 @@ export function enterForChange(person: Person): Context {
   return context;
 }
 
-/** The same for a context that is there already. */
-export function enter(context: Context, { complain }: Person): void {
+/** The same for a context that is there already. Returns how many changes were completed. */
+export function enter(context: Context, { complain }: Person): number {
   const trouble = context.lock();
   if (trouble !== null) throw trouble;
   const pending = context.store.unfinished().length;
@@ -50,6 +50,7 @@ export function enter(context: Context, { complain }: Person): void {
       `note: an earlier run was interrupted: ${count(completed, 'pending change')} completed`,
     );
   }
+  return completed;
 }
 
 /** So many take long enough that somebody may press Ctrl-C, which ends this process at once. */

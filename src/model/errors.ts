@@ -12,7 +12,9 @@ export const EXIT_STATUS = {
   FIREWALL: 69,
   /** execd went away, or never answered. */
   HANDSHAKE: 69,
-  /** The books can't be read or written. */
+  /** The system has too little of something, such as file descriptors, to start a program or open a file. */
+  RESOURCES: 71,
+  /** The state can't be read or written. */
   STORE: 74,
   /** A log line could not be written. */
   LOG: 74,

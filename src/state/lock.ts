@@ -1,7 +1,9 @@
 // The writer lock: one process at a time changes kernel and books; the kernel itself releases it when the holder dies.
-import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { closeSync, mkdirSync, openSync, unlinkSync } from 'node:fs';
 import { DatabaseSync } from 'node:sqlite';
 import { AppError, describeError } from '../model/errors.ts';
+import { isErrno } from '../system/files.ts';
+import { lockHolder } from '../system/locks.ts';
 import { endStaleChildren } from '../system/stale-children.ts';
 import { deadlineIn, sleep, type Deadline } from '../system/wait.ts';
 
@@ -27,7 +29,7 @@ export function takeWriterLock(directory: string, waitMs: number): AppError | nu
     return isBusy(error)
       ? new AppError(
           'LOCK_BUSY',
-          `another firewall-drop has been at work for ${(waitMs / 1000).toFixed(1)} s`,
+          `another firewall-drop${holderOf(directory)} has been at work for ${(waitMs / 1000).toFixed(1)} s`,
         )
       : new AppError(
           'STORE',
@@ -66,20 +68,37 @@ export function pauseMs(tries: number, patience: number): number {
 }
 
 /**
- * A note that is there already is that of a run that was killed. The firewall program that it had started may still be
- * waiting for its turn, and would undo what we do.
+ * A note that exists was left by a run that was killed. The firewall program that the run had started may still be
+ * waiting, and would undo what we do. Whatever lies at the path is not opened: a FIFO would block.
  */
 function beginWork(note: string): void {
-  if (existsSync(note)) endStaleChildren();
-  writeFileSync(note, '', { mode: 0o600 });
+  try {
+    closeSync(openSync(note, 'wx', 0o600));
+  } catch (error) {
+    if (!isErrno(error, 'EEXIST')) throw error;
+    endStaleChildren();
+  }
   if (notes.size === 0) process.once('exit', endWork);
   notes.add(note);
 }
 
 function endWork(): void {
-  for (const note of notes) rmSync(note, { force: true });
+  for (const note of notes) remove(note);
   notes.clear();
   process.removeListener('exit', endWork);
+}
+
+function remove(note: string): void {
+  try {
+    unlinkSync(note);
+  } catch {
+    // It is gone, or it is a directory. If it stays, the next run looks for stale children in vain.
+  }
+}
+
+function holderOf(directory: string): string {
+  const pid = lockHolder(`${directory}/lock`);
+  return pid === null ? '' : ` (process ${pid})`;
 }
 
 const notes = new Set<string>();

@@ -1,6 +1,6 @@
 // The only place that starts a program: argument list, fixed directories, clean environment, deadline, capped output.
 import { accessSync, constants, statSync } from 'node:fs';
-import { ProgramMissing } from '../model/errors.ts';
+import { AppError, ProgramMissing } from '../model/errors.ts';
 import { isErrno } from './files.ts';
 import { spawn, type Spawned } from './spawn.ts';
 import { STARTED_BY } from './stale-children.ts';
@@ -75,6 +75,7 @@ export const run: Run = (command, timeoutMs) => {
     const trouble = result.signal === null ? '' : `was ended by ${result.signal}`;
     return { status: result.status, stdout, stderr, trouble };
   }
+  if (['EMFILE', 'ENFILE'].includes(result.code)) throw noDescriptors(path);
   endGroup(result.pid);
   return { status: null, stdout, stderr, trouble: troubleOf(result.code, path, timeoutMs) };
 };
@@ -101,6 +102,13 @@ function endGroup(pid: number): void {
 function notInstalled(program: string): ProgramMissing {
   return new ProgramMissing(
     `${program} was not found in ${PROGRAM_DIRECTORIES.join(', ')}: install it with the host's package manager`,
+  );
+}
+
+function noDescriptors(path: string): AppError {
+  return new AppError(
+    'RESOURCES',
+    `${path} can't be started: no file descriptor is left; raise the limit (ulimit -n) of who starts firewall-drop`,
   );
 }
 

@@ -1,5 +1,5 @@
 // What runs on this host, read off /proc.
-import { readdirSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { readRegularFile } from './files.ts';
 
 export interface Process {
@@ -25,4 +25,18 @@ export function listProcesses(): Process[] {
         return [];
       }
     });
+}
+
+export interface ProcessStat {
+  /** One letter: `R` running, `S` sleeping, `T` stopped, and others. */
+  readonly state: string;
+  readonly parent: number;
+  readonly session: number;
+}
+
+/** proc(5): the name stands in parentheses and may hold any character; state, parent, group and session follow. */
+export function statOf(pid: number): ProcessStat {
+  const text = readFileSync(`/proc/${pid}/stat`, 'latin1');
+  const [state = '', parent, , session] = text.slice(text.lastIndexOf(')') + 2).split(' ');
+  return { state, parent: Number(parent), session: Number(session) };
 }

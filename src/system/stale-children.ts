@@ -1,5 +1,6 @@
-// Firewall programs whose run was killed: what they are still about to do would come after the next run's work.
+// Ends firewall programs whose run was killed: they could still undo what the next run does.
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { statOf } from './procfs.ts';
 import { deadlineIn, sleep } from './wait.ts';
 
 /** In the environment of all that we start: our process id. */
@@ -8,7 +9,7 @@ export const STARTED_BY = 'FIREWALL_DROP_STARTED_BY';
 /** A killed program is gone at once, unless the kernel is at work for it. */
 const LONGEST_WAIT_MS = 2000;
 
-/** Ends them, and waits until they are gone. Returns how many there were. For who knows that no other run is at work. */
+/** Ends them, waits until they are gone, and returns how many there were. The caller holds the writer lock. */
 export function endStaleChildren(): number {
   const staleChildren = readdirSync('/proc')
     .filter((entry) => /^[0-9]+$/.test(entry))
@@ -20,13 +21,13 @@ export function endStaleChildren(): number {
   return staleChildren.length;
 }
 
-/** Whoever started it is no longer its parent. */
+/** Its parent is no longer the run that started it. */
 function isStaleChild(pid: number): boolean {
   try {
     const starter = starterOf(pid);
     return starter !== null && statOf(pid).parent !== starter && isOurs(pid);
   } catch {
-    // It has ended meanwhile, or belongs to somebody whom even root may not look at.
+    // It has ended meanwhile, or not even root may look at it.
     return false;
   }
 }
@@ -37,25 +38,26 @@ function starterOf(pid: number): number | null {
   return marked === undefined ? null : Number(marked.slice(STARTED_BY.length + 1));
 }
 
-/** A container's is none of ours, and counts its processes differently; a daemon that a wrapper started leads no session of ours. */
+/** A program in a container is not ours, and its process ids are counted differently. */
 function isOurs(pid: number): boolean {
   const isHere = ['pid', 'net'].every((kind) => {
     return readlinkSync(`/proc/${pid}/ns/${kind}`) === readlinkSync(`/proc/self/ns/${kind}`);
   });
-  return isHere && statOf(pid).session === pid;
+  return isHere && statOf(pid).session === pid && hasOurPipes(pid);
 }
 
-/** proc(5): the name stands in parentheses and may hold any; state, parent, group and session follow. */
-function statOf(pid: number): { readonly parent: number; readonly session: number } {
-  const text = readFileSync(`/proc/${pid}/stat`, 'latin1');
-  const [, parent, , session] = text.slice(text.lastIndexOf(')') + 2).split(' ');
-  return { parent: Number(parent), session: Number(session) };
+/** We start programs with sockets as standard input, output and error. A daemon, which a wrapper may start, closes them. */
+function hasOurPipes(pid: number): boolean {
+  const descriptors = readdirSync(`/proc/${pid}/fd`).filter((name) =>
+    ['0', '1', '2'].includes(name),
+  );
+  return descriptors.some((name) => readlinkSync(`/proc/${pid}/fd/${name}`).startsWith('socket:'));
 }
 
 function killGroup(pid: number): void {
   try {
     process.kill(-pid, 'SIGKILL');
   } catch {
-    // It has ended meanwhile, which is what was wanted; whether it has is asked next.
+    // It has ended meanwhile. Whether it has is checked next.
   }
 }

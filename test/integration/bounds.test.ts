@@ -91,3 +91,20 @@ describe('a pipe that is full and that nobody empties', () => {
     expect(victim.rules(A)).toHaveLength(2);
   });
 });
+
+test('an IPv6 change that can not be completed takes a part of an alert’s time, and IPv4 is blocked', () => {
+  const A6 = '2001:db8:ffff::7';
+  const link = '/etc/alternatives/ip6tables-restore';
+  expect(victim.add(A6).status).toBe(0);
+  victim.host.writeFile('/run/hangs', '#!/bin/sh\nexec sleep 600\n', { mode: '0755' });
+  victim.host.symlink('/run/hangs', link);
+  try {
+    victim.configure('[firewall]\nprogram_timeout_seconds = 1\n');
+    expect(victim.delete(A6).status).toBe(UNAVAILABLE);
+    victim.configure('[firewall]\nprogram_timeout_seconds = 120\n[limits]\ntotal_seconds = 20\n');
+    expect(victim.add(A).status).toBe(0);
+    expect(victim.rules(A)).toHaveLength(2);
+  } finally {
+    victim.host.useIptables('nft');
+  }
+});

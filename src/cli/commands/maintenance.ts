@@ -12,7 +12,7 @@ import { defineCommand } from '../command.ts';
 import { count } from '../output/count.ts';
 import { restoreAll } from '../restore.ts';
 import { printSteps } from '../plan.ts';
-import { enterForChange, type Person } from '../session.ts';
+import { enter, enterForChange, type Person } from '../session.ts';
 
 const DAY_MS = 86_400_000;
 export const expire = defineCommand({
@@ -98,7 +98,8 @@ export const restoreCommand = defineCommand({
   ],
   needsRoot: true,
   run(_words, _options, person) {
-    restoreAll(enterForChange(person), person);
+    const context = person.createContext();
+    restoreAll(context, person, enter(context, person));
     return 0;
   },
 });
@@ -117,16 +118,15 @@ export const reconcile = defineCommand({
   ],
   needsRoot: true,
   run(_words, options, person) {
-    const context = options['dry-run']
-      ? person.createContext({ readOnly: true })
-      : enterForChange(person);
+    const context = person.createContext({ readOnly: options['dry-run'] });
+    const completed = options['dry-run'] ? 0 : enter(context, person);
     const drift = findDrift(context, familiesInUse(context.store));
     describeDrift(drift).forEach(person.print);
     if (options['dry-run']) {
       printSteps(drift.steps, person);
       return drift.steps.length + drift.pending.length === 0 ? 0 : DRIFT_FOUND;
     }
-    restoreAll(context, person);
+    restoreAll(context, person, completed);
     return 0;
   },
 });

@@ -3,8 +3,9 @@ import { LAST_EXPIRE_FACT } from '../../bans/expire.ts';
 import { familiesInUse } from '../../bans/families.ts';
 import { findDrift, type Drift } from '../../bans/reconcile.ts';
 import { describeError } from '../../model/errors.ts';
-import { STATE_DIRECTORY } from '../../context.ts';
-import type { Process } from '../../system/procfs.ts';
+import { LOCK_DIRECTORY, STATE_DIRECTORY } from '../../context.ts';
+import { lockHolder } from '../../system/locks.ts';
+import { statOf, type Process } from '../../system/procfs.ts';
 import type { HistoryRecord } from '../../state/store.ts';
 import { count } from '../output/count.ts';
 import { formatDuration } from '../output/duration.ts';
@@ -58,6 +59,41 @@ export function judgeStore({ volatile, unsound, directoryMode, fileMode }: Store
     );
   }
   return ok(`${file} is sound, ${directoryMode} and ${fileMode ?? 'new'}`);
+}
+
+export interface LockFacts {
+  /** The process that holds the writer lock; null: it is free. */
+  readonly holder: number | null;
+  /** The holder was stopped by a signal, and holds the lock until it goes on. */
+  readonly isStopped: boolean;
+}
+
+export const lock = defineCheck({
+  name: 'lock',
+  look: (): LockFacts => {
+    const holder = lockHolder(`${LOCK_DIRECTORY}/lock`);
+    return { holder, isStopped: holder !== null && isStopped(holder) };
+  },
+  judge: judgeLock,
+});
+
+/** `T`: by a signal; `t`: by a debugger. */
+function isStopped(pid: number): boolean {
+  try {
+    return statOf(pid).state.toUpperCase() === 'T';
+  } catch {
+    // It has ended meanwhile, and the lock with it.
+    return false;
+  }
+}
+
+export function judgeLock({ holder, isStopped: stopped }: LockFacts): Finding {
+  if (holder === null) return ok('nobody holds the writer lock');
+  if (!stopped) return ok(`process ${holder} holds the writer lock and is at work`);
+  return problem(
+    `process ${holder} is stopped and holds the writer lock: each alert waits for it`,
+    `kill -CONT ${holder}, or kill -KILL ${holder}`,
+  );
 }
 
 export interface OrderFacts {

@@ -1,6 +1,6 @@
 // All checks, in the order in which they are told: what execd starts, what it writes to, what it works with.
 import { agent, agentFiles, arConf, configuration, responseLog } from './agent.ts';
-import { boot, clock, order, outcomes, store, timer } from './books.ts';
+import { boot, clock, lock, order, outcomes, store, timer } from './books.ts';
 import type { Check } from './check.ts';
 import { executable, packageRecord } from './executable.ts';
 import { manager } from './manager.ts';
@@ -16,6 +16,7 @@ export const CHECKS: readonly Check[] = [
   configuration,
   responseLog,
   store,
+  lock,
   ...programs,
   connections,
   variants,

@@ -1,13 +1,13 @@
 // The writer lock, between real processes: one at a time, bounded waits, and no lock outlives its holder.
-import { spawn, type ChildProcess } from 'node:child_process';
+import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
-import { pauseMs, takeWriterLock } from '../../../src/state/lock.ts';
+import { pauseMs, releaseWriterLock, takeWriterLock } from '../../../src/state/lock.ts';
 
 const LOCK_MODULE = join(__dirname, '../../../src/state/lock.ts');
 
@@ -40,11 +40,13 @@ async function startHolder(): Promise<ChildProcess> {
 }
 
 describe('while another process has it', () => {
-  test('it is not to be had, and that is said after the wait that was asked for', async () => {
-    await startHolder();
+  test('it is not taken, and the error names the process after the wait that was asked for', async () => {
+    const holder = await startHolder();
     const trouble = takeWriterLock(directory, 300);
     expect(trouble?.code).toBe('LOCK_BUSY');
-    expect(trouble?.message).toBe('another firewall-drop has been at work for 0.3 s');
+    expect(trouble?.message).toBe(
+      `another firewall-drop (process ${holder.pid}) has been at work for 0.3 s`,
+    );
   });
 
   test('nobody who may not wait is made to', async () => {
@@ -81,6 +83,19 @@ test('its file stays empty and is for root alone', () => {
   expect(takeWriterLock(inside, 0)).toBeNull();
   expect(statSync(inside).mode & 0o777).toBe(0o700);
   expect(statSync(join(inside, 'lock')).size).toBe(0);
+});
+
+test.each([
+  ['a FIFO', (path: string) => execFileSync('mkfifo', [path])],
+  ['a link to nothing', (path: string) => symlinkSync('/nowhere/at-all', path)],
+  ['a link to a device', (path: string) => symlinkSync('/dev/ptmx', path)],
+  ['a directory', (path: string) => mkdirSync(path)],
+])('%s in place of the note of a run at work is not opened, and stops nothing', (_, make) => {
+  make(join(directory, 'at-work'));
+  expect(takeWriterLock(directory, 0)).toBeNull();
+  expect(() => {
+    releaseWriterLock();
+  }).not.toThrow();
 });
 
 test('a place where no lock can be is an error of its own, not somebody at work', () => {

@@ -1,6 +1,9 @@
 // Starting programs, with real ones: what they are given, what comes back, and that it always comes back.
+import { spawnSync } from 'node:child_process';
 import { closeSync, existsSync, openSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
+import { EXIT_STATUS } from '../../../src/model/errors.ts';
 import { findProgram, PROGRAM_DIRECTORIES, run, type Command } from '../../../src/system/exec.ts';
 import { eventually } from '../../support/wait.ts';
 import { codeOf } from '../support/workshop.ts';
@@ -166,4 +169,24 @@ describe('what a program inherits', () => {
       closeSync(descriptor);
     }
   });
+});
+
+test('a process without a free file descriptor fails with a code of its own', () => {
+  const program = `
+    const { run } = await import(${JSON.stringify(join(__dirname, '../../../src/system/exec.ts'))});
+    const { openSync } = await import('node:fs');
+    try {
+      for (;;) openSync('/dev/null');
+    } catch {}
+    try {
+      run({ program: 'true', args: [], input: '' }, ${LONG_MS});
+    } catch (error) {
+      process.exitCode = error.exitStatus;
+    }`;
+  const { status } = spawnSync(
+    'bash',
+    ['-c', 'ulimit -n 100; exec "$0" --input-type=module -e "$1"', process.execPath, program],
+    { encoding: 'utf8' },
+  );
+  expect(status).toBe(EXIT_STATUS.RESOURCES);
 });

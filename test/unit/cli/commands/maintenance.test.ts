@@ -1,6 +1,7 @@
 // What a timer calls: everything that can be done is done, though something else can not.
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { block } from '../../../../src/bans/block.ts';
+import { recover } from '../../../../src/bans/recover.ts';
 import { unblock } from '../../../../src/bans/unblock.ts';
 import type { CommandSpec } from '../../../../src/cli/command.ts';
 import { expire, reconcile, restoreCommand } from '../../../../src/cli/commands/maintenance.ts';
@@ -9,14 +10,24 @@ import { makeHold } from '../../../../src/model/ban.ts';
 import { DEFAULT_CONFIG } from '../../../../src/config/values.ts';
 import type { Context } from '../../../../src/context.ts';
 import { refuses, type Disturbance } from '../../support/kernel.ts';
-import { addressOf, codeOf, holdRequest, NOON_MS, Workshop } from '../../support/workshop.ts';
+import {
+  addressOf,
+  codeOf,
+  holdRequest,
+  NOON_MS,
+  NOTHING_PROTECTED,
+  Workshop,
+} from '../../support/workshop.ts';
 
 const withoutIpv6: Disturbance = (command, work) =>
   command.program.startsWith('ip6') ? refuses(3, 'no IPv6 here')(command, work) : work();
 
 let host: Workshop;
 let printed: string[] = [];
+/** Whether an entering command completes what is pending, as it does but for a kernel that refuses. */
+let recovers = false;
 beforeEach(() => {
+  recovers = false;
   host = new Workshop();
   printed = [];
 });
@@ -25,11 +36,14 @@ afterEach(() => {
 });
 
 async function runCommand(command: CommandSpec, options = {}): Promise<number> {
+  const run = host.newRun();
   const context = {
-    ...host.newRun(),
+    ...run,
     config: DEFAULT_CONFIG,
     lock: () => null,
-    settle: () => undefined,
+    settle: () => {
+      if (recovers) recover(run, NOTHING_PROTECTED);
+    },
     protectedEntries: () => [],
   } as unknown as Context;
   const person: Person = {
@@ -93,6 +107,32 @@ describe('`restore`', () => {
   });
 });
 
+/** As a bulk add leaves it that was interrupted before it changed the kernel. */
+function leaveTwoPending(): void {
+  const { store, responseLog } = host.newRun();
+  const hold = makeHold(holdRequest(), NOON_MS);
+  const begun = { phase: 'blocking', owed: null, mark: responseLog.offset(), hold } as const;
+  const addresses = ['203.0.113.9', '203.0.113.10'].map(addressOf);
+  store.intend(
+    addresses.map((address) => ({ ...begun, address })),
+    NOON_MS,
+  );
+}
+
+test.each([
+  ['`reconcile`', reconcile],
+  ['`restore`', restoreCommand],
+])(
+  '%s that completes what an interrupted run began says "put back", not "already in place"',
+  async (_, command) => {
+    leaveTwoPending();
+    recovers = true;
+    await runCommand(command);
+    expect(host.rulesFor('203.0.113.9')).toEqual([1, 1]);
+    expect(printed).toEqual(['2 blocked, put back']);
+  },
+);
+
 describe('`reconcile --dry-run`', () => {
   test('says 0 where books and kernel agree', async () => {
     block(addressOf('203.0.113.9'), holdRequest(), host.newRun());
@@ -100,14 +140,7 @@ describe('`reconcile --dry-run`', () => {
   });
 
   test('says 1 where an earlier run was interrupted, counts what is pending and shows what completes it', async () => {
-    const { store, ...run } = host.newRun();
-    const [one, two] = ['203.0.113.9', '203.0.113.10'].map(addressOf);
-    const hold = makeHold(holdRequest(), NOON_MS);
-    const begun = { phase: 'blocking', owed: null, mark: run.responseLog.offset(), hold } as const;
-    store.intend(
-      [one, two].flatMap((address) => (address ? { ...begun, address } : [])),
-      NOON_MS,
-    );
+    leaveTwoPending();
     expect(await runCommand(reconcile, { 'dry-run': true })).toBe(1);
     expect(printed[0]).toBe('2 changes pending: an earlier run was interrupted');
     expect(printed.join('\n')).toContain('-I INPUT 1 -s 203.0.113.10/32 -j DROP');

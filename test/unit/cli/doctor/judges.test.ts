@@ -16,11 +16,13 @@ import {
 import {
   judgeBoot,
   judgeClock,
+  judgeLock,
   judgeOrder,
   judgeOutcomes,
   judgeStore,
   judgeTimer,
   type ClockFacts,
+  type LockFacts,
   type OrderFacts,
   type StoreFacts,
   type TimerFacts,
@@ -245,6 +247,16 @@ describe('the log', () => {
     const finding = judgeLog({ ...GOOD, ...change });
     expectTold(finding, [expected]);
     expect(finding.remedy).toBe(remedy);
+  });
+});
+
+describe('the writer lock', () => {
+  test.each<[string, LockFacts, RegExp]>([
+    ['is free', { holder: null, isStopped: false }, /^ok: nobody holds/],
+    ['is held by a run', { holder: 4711, isStopped: false }, /^ok: process 4711 holds/],
+    ['is held by a stopped process', { holder: 4711, isStopped: true }, /^problem: process 4711/],
+  ])('%s', (_, facts, expected) => {
+    expectTold(judgeLock(facts), [expected]);
   });
 });
 

@@ -1,5 +1,5 @@
-// What a killed run has left at work is ended, and nothing else is.
-import { type ChildProcess, spawn } from 'node:child_process';
+// Ends programs that a killed run has left at work, and nothing else.
+import { type ChildProcess, spawn, type SpawnOptions } from 'node:child_process';
 import { once } from 'node:events';
 import { afterEach, expect, test } from '@jest/globals';
 import { endStaleChildren, STARTED_BY } from '../../../src/system/stale-children.ts';
@@ -9,10 +9,13 @@ afterEach(() => {
   for (const child of children.splice(0)) child.kill('SIGKILL');
 });
 
-/** As our programs are started: a session of its own, and who started it in its environment. */
-async function start(starter: number | null, detached = true): Promise<ChildProcess> {
+/** As our programs are started: a session of its own, sockets, and who started it in its environment. */
+async function start(
+  starter: number | null,
+  { detached = true, stdio = 'pipe' }: Pick<SpawnOptions, 'detached' | 'stdio'> = {},
+): Promise<ChildProcess> {
   const env = starter === null ? {} : { [STARTED_BY]: String(starter) };
-  const child = spawn('/bin/sleep', ['60'], { detached, env, stdio: 'ignore' });
+  const child = spawn('/bin/sleep', ['60'], { detached, env, stdio });
   children.push(child);
   await once(child, 'spawn');
   return child;
@@ -33,8 +36,18 @@ test('a program whose starter is not its parent any more is ended, and gone on r
   expect(stray.signalCode).toBe('SIGKILL');
 });
 
-test('what a living run has started goes on, and so do strangers and daemons that a program started', async () => {
-  const others = [await start(process.pid), await start(null), await start(DEAD, false)];
+test('a child of a living run goes on, and so do strangers and what a program started in its own session', async () => {
+  const others = [
+    await start(process.pid),
+    await start(null),
+    await start(DEAD, { detached: false }),
+  ];
   expect(endStaleChildren()).toBe(0);
   expect(others.map(isAlive)).toEqual([true, true, true]);
+});
+
+test('a daemon with a session of its own goes on, though a killed run started the wrapper that started it', async () => {
+  const daemon = await start(DEAD, { stdio: 'ignore' });
+  expect(endStaleChildren()).toBe(0);
+  expect(isAlive(daemon)).toBe(true);
 });
