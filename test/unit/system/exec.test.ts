@@ -175,6 +175,7 @@ test('a process without a free file descriptor fails with a code of its own', ()
   const program = `
     const { run } = await import(${JSON.stringify(join(__dirname, '../../../src/system/exec.ts'))});
     const { openSync } = await import('node:fs');
+    globalThis.require = (await import('node:module')).createRequire('/');
     try {
       for (;;) openSync('/dev/null');
     } catch {}
