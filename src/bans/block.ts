@@ -1,11 +1,11 @@
 // Blocks addresses, and leaves nothing of a block that failed.
 import { ProgramMissing } from '../model/errors.ts';
 import type { Address } from '../model/address.ts';
-import { makeHold, type Hold, type HoldRequest, type Outcome } from '../model/ban.ts';
+import { makeHold, type Hold, type HoldRequest } from '../model/ban.ts';
 import type { UnfinishedBan } from '../state/store.ts';
 import { step } from '../system/fault.ts';
 import type { BanContext } from './context.ts';
-import { commit, toKernelChange, type BanChange } from './journal.ts';
+import { commit, logFailures, stillPending, toKernelChange, type BanChange } from './journal.ts';
 
 /** Blocks `address` for one hold. Throws `FIREWALL` when the kernel was not seen to hold the block; then nothing stays. */
 export function block(address: Address, request: HoldRequest, context: BanContext): void {
@@ -59,7 +59,7 @@ export function ensureBlocked(
     if (missing.length === 0 && late) firewall.apply([wanted], { trustState: false });
     if (missing.length === 0) return false;
   } catch (error) {
-    logFailure([change], context);
+    logFailures([change], context);
     throw error;
   }
   const reapply = { ...changeOf('reapplied', address, held, hold), look: true };
@@ -86,28 +86,11 @@ function commitOrUndo(
   try {
     commit(changes, context);
   } catch (error) {
-    const bans = context.store.findAll(changes.map(({ address }) => address));
-    const failed = changes.filter(({ address }) => bans.get(address.text)?.phase === 'blocking');
-    logFailure(failed, context);
+    const failed = stillPending(changes, context);
+    logFailures(failed, context);
     undo(failed, known, context, error);
     throw error;
   }
-}
-
-function logFailure(failed: readonly BanChange[], { responseLog, store, now }: BanContext): void {
-  const outcomes = failed.map(({ line }): Outcome => ({ ...line, verb: 'failed' }));
-  responseLog.write(outcomes);
-  store.record(
-    outcomes.map((outcome, index) => {
-      return {
-        atMs: now(),
-        outcome,
-        origin: failed[index]?.origin ?? null,
-        reason: failed[index]?.reason ?? '',
-      };
-    }),
-  );
-  step('undo: failure logged');
 }
 
 /** Addresses that others hold stay as they were; the rest is released again. */

@@ -169,3 +169,30 @@ export function toKernelChange(
 function historyOf({ ban, history }: Pending, atMs: number): HistoryEntry[] {
   return ban.owed === null ? [] : [{ atMs, outcome: ban.owed, ...history }];
 }
+
+/** Those of the changes that are still pending after `commit` threw: one family may have succeeded. */
+export function stillPending(
+  changes: readonly BanChange[],
+  { store }: Pick<BanContext, 'store'>,
+): BanChange[] {
+  const bans = store.findAll(changes.map(({ address }) => address));
+  return changes.filter(({ address, to }) => {
+    return bans.get(address.text)?.phase === (to === 'blocked' ? 'blocking' : 'unblocking');
+  });
+}
+
+/** Writes a line `failed` for each change, to the response log and to the history. */
+export function logFailures(
+  failed: readonly BanChange[],
+  { responseLog, store, now }: BanContext,
+): void {
+  const outcomeOf = ({ line }: BanChange): Outcome => ({ ...line, verb: 'failed' });
+  responseLog.write(failed.map(outcomeOf));
+  store.record(
+    failed.map((change) => {
+      const { origin, reason } = change;
+      return { atMs: now(), outcome: outcomeOf(change), origin, reason };
+    }),
+  );
+  step('journal: failures logged');
+}

@@ -4,8 +4,7 @@ import type { SavedFile } from './orphans.ts';
 import type { Config } from '../config/schema.ts';
 import { describeError } from '../model/errors.ts';
 import { optionalChainsOf } from '../firewall/select.ts';
-import { heldBy } from '../firewall/iptables/plan.ts';
-import { readSavedRules } from '../firewall/iptables/saved.ts';
+import { heldBy, readRules } from '../firewall/iptables/parse.ts';
 import { readRegularFile } from '../system/files.ts';
 
 export const SAVED_RULES: readonly string[] = [
@@ -25,7 +24,7 @@ export function readSavedFiles({ firewall }: Config, warn: (problem: string) => 
     if (stats?.isFile() !== true) return [];
     if (stats.uid !== 0 || (stats.mode & WRITABLE_BY_OTHERS) !== 0) return [];
     try {
-      const rules = readSavedRules(readRegularFile(path, LARGEST_SAVED).toString('utf8'));
+      const { rules } = readRules(readRegularFile(path, LARGEST_SAVED).toString('utf8'));
       const held = heldBy(rules, [...firewall.chains, ...optionalChainsOf(firewall)]);
       return [{ path, savedMs: stats.mtimeMs, held }];
     } catch (error) {

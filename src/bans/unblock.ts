@@ -1,7 +1,7 @@
 // Ends holds when somebody asks for it, and the block with the last one.
 import type { Address } from '../model/address.ts';
-import type { AlertRef, Ban, Origin, Outcome } from '../model/ban.ts';
-import { commit, type BanChange } from './journal.ts';
+import type { AlertRef, Ban, Origin } from '../model/ban.ts';
+import { commit, logFailures, stillPending, type BanChange } from './journal.ts';
 import type { BanContext } from './context.ts';
 
 export interface ReleaseRequest {
@@ -59,7 +59,8 @@ export function unblockAll(
   try {
     commit(changes, context);
   } catch (error) {
-    logFailures(changes, request, context);
+    const releases = changes.filter(({ to }) => to === 'released');
+    logFailures(stillPending(releases, context), context);
     throw error;
   }
   const isKept = ({ line }: BanChange): boolean => line.verb === 'kept';
@@ -114,17 +115,4 @@ function releaseOf(
 
 function isHeldByOthers(ban: Ban, origin: Origin): boolean {
   return ban.phase !== 'unblocking' && ban.holds.some((hold) => hold.origin !== origin);
-}
-
-/** One family may have succeeded: only what is still to be released has failed. */
-function logFailures(
-  changes: readonly BanChange[],
-  { origin, alertRef }: ReleaseRequest,
-  { store, responseLog, now }: BanContext,
-): void {
-  const pending = store.findAll(changes.map(({ address }) => address));
-  const failed = changes.filter(({ address }) => pending.get(address.text)?.phase === 'unblocking');
-  const outcomes = failed.map(({ address }): Outcome => ({ verb: 'failed', address, alertRef }));
-  responseLog.write(outcomes);
-  store.record(outcomes.map((outcome) => ({ atMs: now(), outcome, origin, reason: '' })));
 }

@@ -4,7 +4,7 @@
 // replies, whatever was translated between. `conntrack` takes a block of addresses for the first only, so of blocks, as
 // of many addresses, the flows are listed once, and what is in the listing goes.
 import { contains, isSingle, parseAddress, type Address, type Family } from '../model/address.ts';
-import { AppError } from '../model/errors.ts';
+import { AppError, ExecError } from '../model/errors.ts';
 import type { Command, Run, RunResult } from '../system/exec.ts';
 import type { Deadline } from '../system/wait.ts';
 
@@ -82,7 +82,9 @@ function obey(command: Command, tools: CutTools): string {
   for (let attempt = 1; ; attempt += 1) {
     const result = tools.run(command, timeLeft(tools));
     if (result.status === 0 || hadNone(result)) return result.stdout;
-    if (attempt === MOST_ATTEMPTS || !hasJustEnded(result)) throw failure(command, result);
+    if (attempt === MOST_ATTEMPTS || !hasJustEnded(result)) {
+      throw new ExecError(command, result, { about: `${command.args.at(-1) ?? ''}: ` });
+    }
   }
 }
 
@@ -100,16 +102,4 @@ function hadNone({ status, stderr }: RunResult): boolean {
 
 function hasJustEnded({ status, stderr }: RunResult): boolean {
   return status === 1 && stderr.includes("such conntrack doesn't exist");
-}
-
-/** How much of its complaint goes into ours. */
-const LONGEST_QUOTE = 300;
-
-function failure({ program, args }: Command, { status, stderr, trouble }: RunResult): AppError {
-  const how = trouble === '' ? `exited with status ${status ?? 'none'}` : trouble;
-  const quote = stderr
-    .trim()
-    .slice(0, LONGEST_QUOTE)
-    .replace(/\s*\n\s*/g, '; ');
-  return new AppError('FIREWALL', `${program} ${args.join(' ')} ${how}: ${quote}`);
 }

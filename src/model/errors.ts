@@ -56,6 +56,48 @@ export class ProgramMissing extends AppError {
   }
 }
 
+/** How much of what a failed program printed goes into its error. */
+const LONGEST_QUOTE = 500;
+
+/** A program that was run and failed. */
+export class ExecError extends AppError {
+  readonly argv: readonly string[];
+  /** Null when a signal ended it. */
+  readonly status: number | null;
+  readonly stderr: string;
+
+  /** `about` and `advice` become the beginning and the end of the message. */
+  constructor(
+    { program, args }: { readonly program: string; readonly args: readonly string[] },
+    { status, stderr, trouble }: ExecFailure,
+    { about = '', advice = '', cause }: ExecErrorParts = {},
+  ) {
+    const how = trouble === '' ? `exited with status ${status ?? 'none'}` : trouble;
+    const quote = stderr
+      .trim()
+      .slice(0, LONGEST_QUOTE)
+      .replace(/\s*\n\s*/g, '; ');
+    const said = [`${about}${program} ${how}`, ...(quote === '' ? [] : [quote])].join(': ');
+    super('FIREWALL', advice === '' ? said : `${said}; ${advice}`, cause);
+    this.argv = [program, ...args];
+    this.status = status;
+    this.stderr = stderr;
+  }
+}
+
+interface ExecFailure {
+  readonly status: number | null;
+  readonly stderr: string;
+  /** Why there is no status of its own, in words; empty: there is one. */
+  readonly trouble: string;
+}
+
+interface ExecErrorParts {
+  readonly about?: string;
+  readonly advice?: string;
+  readonly cause?: unknown;
+}
+
 /** One line about any thrown thing, with the chain of causes. */
 export function describeError(error: unknown): string {
   if (!(error instanceof Error)) return String(error);

@@ -4,8 +4,7 @@ import type { Family } from '../../model/address.ts';
 import { describeError } from '../../model/errors.ts';
 import type { BackendName } from '../../firewall/select.ts';
 import { CONNTRACK } from '../../firewall/conntrack.ts';
-import { droppedSource } from '../../firewall/iptables/plan.ts';
-import { readSavedRules } from '../../firewall/iptables/saved.ts';
+import { droppedSource, readRules } from '../../firewall/iptables/parse.ts';
 import type { Context } from '../../context.ts';
 import { SAVED_RULES } from '../../bans/saved-rules.ts';
 import { hasIpv6 } from '../../system/net.ts';
@@ -330,7 +329,7 @@ export function readSaved(
   text: string,
   setName: string,
 ): { readonly addresses: readonly string[]; readonly setRules: number } {
-  const specs = readSavedRules(text).map(({ spec }) => spec);
+  const specs = readRules(text).rules.map(({ spec }) => spec);
   const addresses = specs.flatMap((spec) => droppedSource(spec) ?? []);
   const asked = [`--match-set ${setName}-4 `, `--match-set ${setName}-6 `];
   return {

@@ -1,14 +1,13 @@
-// Plain iptables rules: `-s ADDRESS -j DROP`, first in INPUT and FORWARD, and in DOCKER-USER where it exists.
+// Plans for plain iptables rules: `-s ADDRESS -j DROP`, first in INPUT and FORWARD, and in DOCKER-USER where it exists.
 import type { ForeignRules } from '../../model/ban.ts';
-import { parseBlock, withPrefix, type Address } from '../../model/address.ts';
-import type { Backend, Change, HeldAddress, Rule, Snapshot, View } from '../backend.ts';
+import { withPrefix } from '../../model/address.ts';
+import type { Backend, Change, View } from '../backend.ts';
+import { droppedSource, readChains, readSnapshot } from './parse.ts';
 import {
   editRules,
   editsFor,
   extrasOf,
   listRules,
-  readChains,
-  readRules,
   type ChainRules,
   type IptablesOptions,
   type RuleWish,
@@ -26,8 +25,6 @@ export interface IptablesView extends View {
  * number; and it walks from the chain's head, where the newest blocks are.
  */
 export const MOST_PLAIN_AT_ONCE = 1000;
-
-const PLAIN_DROP = /^-s (\S+) -j DROP$/;
 
 export function createIptables(options: IptablesOptions): Backend<IptablesView> {
   const ours = [...options.chains, ...options.optionalChains];
@@ -86,38 +83,6 @@ export function foreignRules(
     typeof foreign === 'object' ? Math.min(foreign[chain] ?? 0, count) : count - own,
   ]);
   return Object.fromEntries(others.filter(([, count]) => count > 0));
-}
-
-/** The address that a plain rule drops; null for any other rule. */
-export function droppedSource(spec: string): string | null {
-  return droppedAddress(spec)?.text ?? null;
-}
-
-function droppedAddress(spec: string): Address | null {
-  const source = PLAIN_DROP.exec(spec)?.[1];
-  return source === undefined ? null : parseBlock(source);
-}
-
-function readSnapshot(output: string, ours: readonly string[]): Snapshot {
-  const { rules, policies } = readRules(output);
-  return { held: heldBy(rules, ours), rules, policies };
-}
-
-/** What the plain rules of some chains hold. */
-export function heldBy(rules: readonly Rule[], ours: readonly string[]): Map<string, HeldAddress> {
-  const held = new Map<string, HeldAddress>();
-  for (const { chain, spec, packets, bytes } of rules) {
-    const address = ours.includes(chain) ? droppedAddress(spec) : null;
-    if (address === null) continue;
-    const known = held.get(address.text) ?? { address, chains: [], packets: 0, bytes: 0 };
-    held.set(address.text, {
-      address,
-      chains: [...known.chains, chain],
-      packets: known.packets + packets,
-      bytes: known.bytes + bytes,
-    });
-  }
-  return held;
 }
 
 /** A kernel that holds the rules of those changes that go one way, and no others. */

@@ -1,13 +1,11 @@
-// Rules at the head of our chains of the filter table, whatever they drop: read from a listing, and edited by a restore.
+// Edits of the rules at the head of our chains of the filter table, whatever they drop.
 //
 // A restore may hold several tables' worth of input. Ours holds two: the change, which is committed atomically, and an
 // empty change of the same table with a listing, which prints what the kernel holds after the commit. One process so
 // both changes and verifies, with nft and legacy alike.
 import type { ForeignRules } from '../../model/ban.ts';
 import type { Family } from '../../model/address.ts';
-import { AppError } from '../../model/errors.ts';
 import type { Command } from '../../system/exec.ts';
-import type { Rule } from '../backend.ts';
 
 export interface IptablesOptions {
   /** Which program: the distribution's choice, or one of the two by name. */
@@ -36,9 +34,6 @@ export interface RuleWish {
   /** How many rules of the same words are somebody else's, by chain. */
   readonly foreign?: ForeignRules;
 }
-
-const CHAIN_LINE = /^-[PN] (\S+)/;
-const RULE_LINE = /^-A (\S+) (.+)$/;
 
 /** A command that makes the edits, and prints what the kernel holds after them. */
 export function editRules(
@@ -70,26 +65,6 @@ function iptablesProgram(
 ): string {
   const base = family === 4 ? 'iptables' : 'ip6tables';
   return variant === 'auto' ? `${base}-${task}` : `${base}-${variant}-${task}`;
-}
-
-/** Throws `FIREWALL` for what is no listing: no chain at all is no proof of anything. */
-export function readChains(
-  output: string,
-  { chains: required, optionalChains }: IptablesOptions,
-  keyOf: (spec: string) => string | null,
-): ChainRules {
-  const ours = [...required, ...optionalChains];
-  const chains = new Map<string, (string | null)[]>();
-  let listed = false;
-  for (const line of output.split('\n')) {
-    const chain = CHAIN_LINE.exec(line)?.[1];
-    listed ||= chain !== undefined;
-    if (chain !== undefined && ours.includes(chain)) chains.set(chain, []);
-    const rule = RULE_LINE.exec(line);
-    if (rule !== null) chains.get(rule[1] ?? '')?.push(keyOf(rule[2] ?? ''));
-  }
-  if (!listed) throw new AppError('FIREWALL', 'the listing of the filter table has no chain');
-  return chains;
 }
 
 export function extrasOf(chains: ChainRules, { optionalChains }: IptablesOptions): string[] {
@@ -145,24 +120,4 @@ function placesOf(
     else known.count += 1;
   });
   return places;
-}
-
-const POLICY_LINE = /^:(\S+) (\S+)/;
-const COUNTED_RULE_LINE = /^\[([0-9]+):([0-9]+)\] -A (\S+) (.+)$/;
-
-/** Reads what `listRules` prints. */
-export function readRules(output: string): {
-  readonly rules: readonly Rule[];
-  readonly policies: ReadonlyMap<string, string>;
-} {
-  const policies = new Map<string, string>();
-  const rules: Rule[] = [];
-  for (const line of output.split('\n')) {
-    const policy = POLICY_LINE.exec(line);
-    if (policy !== null) policies.set(policy[1] ?? '', policy[2] ?? '');
-    const [, packets, bytes, chain, spec] = COUNTED_RULE_LINE.exec(line) ?? [];
-    if (chain === undefined || spec === undefined) continue;
-    rules.push({ chain, spec, packets: Number(packets), bytes: Number(bytes) });
-  }
-  return { rules, policies };
 }

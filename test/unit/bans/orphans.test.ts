@@ -4,8 +4,7 @@ import { block } from '../../../src/bans/block.ts';
 import { noteBoot, releaseOrphans, type SavedFile } from '../../../src/bans/orphans.ts';
 import { recover } from '../../../src/bans/recover.ts';
 import { unblock } from '../../../src/bans/unblock.ts';
-import { heldBy } from '../../../src/firewall/iptables/plan.ts';
-import { readSavedRules } from '../../../src/firewall/iptables/saved.ts';
+import { heldBy, readRules } from '../../../src/firewall/iptables/parse.ts';
 import type { ClockReading } from '../../../src/system/clock.ts';
 import { refuses } from '../support/kernel.ts';
 import {
@@ -46,7 +45,7 @@ function savedNow(): string {
 }
 
 function fileOf(text: string, savedMs: number): SavedFile {
-  return { path: PATH, savedMs, held: heldBy(readSavedRules(text), [...CHAINS, 'DOCKER-USER']) };
+  return { path: PATH, savedMs, held: heldBy(readRules(text).rules, [...CHAINS, 'DOCKER-USER']) };
 }
 
 /** A block of ten minutes, in the midst of which somebody saves. */

@@ -92,11 +92,6 @@ describe('told to ipset', () => {
     expect(command).toMatchObject({ effect: 'look', input: `test firewall-drop-4 ${A}\n` });
   });
 
-  test('a block of everybody never', () => {
-    const change = blocked('::/0');
-    expect(codeOf(() => backend.plan(6, backend.expect([change], []), [change]))).toBe('FIREWALL');
-  });
-
   test('many by one restore, and a listing after it', () => {
     const many = Array.from({ length: 1000 }, (_, n) => blocked(`198.51.${n >> 8}.${n & 255}`));
     const first = backend.plan(4, backend.expect(many, []), many);

@@ -1,0 +1,174 @@
+// Reads what ipset prints: listings of a set, and answers to tests.
+import { parseBlock, type Address } from '../../model/address.ts';
+import { AppError } from '../../model/errors.ts';
+import type { HeldAddress, Ran, Snapshot, View } from '../backend.ts';
+import { heldBy, readRules } from '../iptables/parse.ts';
+import type { ChainRules } from '../iptables/rules.ts';
+
+/** The key of the set's rule; no address has this text. */
+export const SET_RULE = '@set';
+
+/**
+ * What is known of an entry. `present`: it or a block around it is there, and its end is not known. `doubtful`: it was
+ * taken out and the kernel still matches it, which a block around it explains, as a listing will tell.
+ */
+export type Entry = 'absent' | 'present' | 'doubtful' | { readonly timeoutSeconds: number | null };
+
+/** What a listing says of the whole set. */
+interface Listing {
+  readonly entries: number;
+  readonly maxEntries: number;
+}
+
+export interface IpsetView extends View {
+  /** Null where the rules were not looked at. */
+  readonly chains: ChainRules | null;
+  readonly entries: ReadonlyMap<string, Entry>;
+  /** Not null where `entries` has all of the set; null inside where there is no set. */
+  readonly listing: { readonly set: Listing | null } | null;
+  /** The books were taken at their word: of what is only to be released the rules need not be looked at. */
+  readonly trusted: boolean;
+}
+
+export function readSet(
+  output: string,
+  { command, stderr }: Ran<View>,
+  before: IpsetView,
+): IpsetView {
+  // A restore tells nothing of what is there now.
+  if (command.args.includes('restore')) return { ...before, entries: new Map(), listing: null };
+  const asked = command.input.trimEnd().split('\n');
+  if (asked.some((line) => line.startsWith('list '))) {
+    // Somebody else's rule asks it: it stays, empty.
+    if (stderr.includes('in use by a kernel component')) {
+      return { ...before, listing: { set: null }, entries: new Map() };
+    }
+    const { set, entries } = readListing(output, stderr);
+    return { ...before, listing: { set }, entries };
+  }
+  return { ...before, listing: null, entries: readAnswers(asked, stderr) };
+}
+
+const SET_SIZE = /^Header: .* maxelem ([0-9]+) /m;
+const MEMBER = /^(\S+) timeout ([0-9]+)(?: packets ([0-9]+) bytes ([0-9]+))?/;
+
+interface Member {
+  readonly timeoutSeconds: number | null;
+  readonly packets: number;
+  readonly bytes: number;
+}
+
+/** By the canonical text of what is a member. */
+function readMembers(output: string): Map<string, Member> {
+  const members = new Map<string, Member>();
+  for (const line of output.split('\n')) {
+    const [, printed = '', timeout, packets = '0', bytes = '0'] = MEMBER.exec(line) ?? [];
+    if (timeout === undefined) continue;
+    // IPv4 is printed as we do; of IPv6 there are several ways.
+    const text = printed.includes(':') ? (parseBlock(printed)?.text ?? printed) : printed;
+    const timeoutSeconds = timeout === '0' ? null : Number(timeout);
+    members.set(text, { timeoutSeconds, packets: Number(packets), bytes: Number(bytes) });
+  }
+  return members;
+}
+
+function readListing(
+  output: string,
+  stderr: string,
+): { readonly set: Listing | null; readonly entries: ReadonlyMap<string, Member> } {
+  const maxEntries = SET_SIZE.exec(output)?.[1];
+  if (maxEntries === undefined) {
+    if (isMissing(stderr)) return { set: null, entries: new Map() };
+    throw complained('the set could not be listed', stderr);
+  }
+  const entries = readMembers(output);
+  return { set: { entries: entries.size, maxEntries: Number(maxEntries) }, entries };
+}
+
+const ANSWER = /^(?:Warning: )?\S+ is (NOT )?in set \S+$/;
+
+/** Answers come in the order of the questions. */
+function readAnswers(asked: readonly string[], stderr: string): Map<string, Entry> {
+  // Whether there is room is told by a listing.
+  if (isFull(stderr)) return new Map();
+  const lines = stderr.split('\n').map((line) => line.replace(/\.$/, ''));
+  const answers = lines.flatMap((line) => {
+    const answer = ANSWER.exec(line);
+    return answer === null ? [] : [answer[1] === undefined];
+  });
+  const tests = asked.filter((line) => line.startsWith('test '));
+  const missing = answers.length === 0 && isMissing(stderr);
+  if (answers.length !== tests.length && !missing) throw complained('no answer', stderr);
+  const edits = new Map(
+    asked.filter((line) => !tests.includes(line)).map((line) => [thirdWord(line), line]),
+  );
+  return new Map(
+    tests.map((line, index) => {
+      const text = thirdWord(line);
+      return [text, entryAfter(edits.get(text) ?? line, answers[index] ?? false, stderr)];
+    }),
+  );
+}
+
+function thirdWord(line: string): string {
+  return line.split(' ')[2] ?? '';
+}
+
+function entryAfter(line: string, isThere: boolean, stderr: string): Entry {
+  const [verb, , text = '', , timeout = '0'] = line.split(' ');
+  if (verb === 'test') return isThere ? 'present' : 'absent';
+  if (verb === 'del') return isThere ? 'doubtful' : 'absent';
+  if (!isThere) throw complained(`${text} is not in its set`, stderr);
+  return { timeoutSeconds: timeout === '0' ? null : Number(timeout) };
+}
+
+function isMissing(stderr: string): boolean {
+  return stderr.includes('set with the given name does not exist');
+}
+
+export function isFull(complaint: string): boolean {
+  return complaint.includes('Hash is full');
+}
+
+function complained(what: string, stderr: string): AppError {
+  const said = stderr.split('\n').filter((line) => line.startsWith('ipset v'));
+  return new AppError('FIREWALL', `ipset: ${what}: ${said.join('; ').slice(0, 500)}`);
+}
+
+export interface Reading {
+  readonly ours: readonly string[];
+  readonly keyOf: (spec: string) => string | null;
+}
+
+export function readSnapshot(
+  output: string,
+  outputOfSet: string,
+  { ours, keyOf }: Reading,
+): Snapshot {
+  const { rules: printed, policies } = readRules(output);
+  const rules = printed.map((rule) => {
+    const dropsSet =
+      keyOf(rule.spec) === SET_RULE ? /--match-set (\S+)/.exec(rule.spec)?.[1] : undefined;
+    return dropsSet === undefined ? rule : { ...rule, dropsSet };
+  });
+  const ofSet = rules.filter((rule) => ours.includes(rule.chain) && 'dropsSet' in rule);
+  const chains = ofSet.map(({ chain }) => chain);
+  const held = heldBy(rules, ours);
+  const members: Address[] = [];
+  for (const [text, { packets, bytes }] of readMembers(outputOfSet)) {
+    const address = parseBlock(text);
+    if (address === null) continue;
+    members.push(address);
+    if (chains.length > 0) held.set(text, heldBySet({ address, chains, packets, bytes }, held));
+  }
+  const name = rules.find((rule) => 'dropsSet' in rule)?.dropsSet;
+  return { held, rules, policies, sets: new Map(name === undefined ? [] : [[name, members]]) };
+}
+
+/** An address may have a plain rule as well, while it moves. */
+function heldBySet(one: HeldAddress, held: ReadonlyMap<string, HeldAddress>): HeldAddress {
+  const plain = held.get(one.address.text);
+  if (plain === undefined) return one;
+  const { packets, bytes } = plain;
+  return { ...one, packets: one.packets + packets, bytes: one.bytes + bytes };
+}

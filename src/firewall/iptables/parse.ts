@@ -1,0 +1,87 @@
+// Reads rules as iptables prints them (-S), iptables-save prints them (-c), and files of iptables-save hold them.
+import { parseBlock, type Address } from '../../model/address.ts';
+import { AppError } from '../../model/errors.ts';
+import type { HeldAddress, Rule, Snapshot } from '../backend.ts';
+import type { ChainRules, IptablesOptions } from './rules.ts';
+
+const TABLE_LINE = /^\*(\S+)/;
+/** `-P INPUT ACCEPT`, `-N DOCKER-USER`. */
+const CHAIN_LINE = /^-[PN] (\S+)/;
+/** `:INPUT ACCEPT [12:3400]`. */
+const POLICY_LINE = /^:(\S+) (\S+)/;
+/** `-A INPUT -j DROP`, with `[5:300] ` before it where packets and bytes are counted. */
+const RULE_LINE = /^(?:\[([0-9]+):([0-9]+)\] )?-A (\S+) (.+)$/;
+
+/** Throws `FIREWALL` for what is no listing: no chain at all is no proof of anything. */
+export function readChains(
+  output: string,
+  { chains: required, optionalChains }: IptablesOptions,
+  keyOf: (spec: string) => string | null,
+): ChainRules {
+  const ours = [...required, ...optionalChains];
+  const chains = new Map<string, (string | null)[]>();
+  let listed = false;
+  for (const line of output.split('\n')) {
+    const chain = CHAIN_LINE.exec(line)?.[1];
+    listed ||= chain !== undefined;
+    if (chain !== undefined && ours.includes(chain)) chains.set(chain, []);
+    const [, , , name = '', spec = ''] = RULE_LINE.exec(line) ?? [];
+    chains.get(name)?.push(keyOf(spec));
+  }
+  if (!listed) throw new AppError('FIREWALL', 'the listing of the filter table has no chain');
+  return chains;
+}
+
+/** The rules of the filter table, in order, and the policies of its chains. */
+export function readRules(text: string): {
+  readonly rules: readonly Rule[];
+  readonly policies: ReadonlyMap<string, string>;
+} {
+  const policies = new Map<string, string>();
+  const rules: Rule[] = [];
+  let table = 'filter';
+  for (const line of text.split('\n')) {
+    table = TABLE_LINE.exec(line)?.[1] ?? table;
+    if (table !== 'filter') continue;
+    const policy = POLICY_LINE.exec(line);
+    if (policy !== null) policies.set(policy[1] ?? '', policy[2] ?? '');
+    const [, packets = 0, bytes = 0, chain, spec] = RULE_LINE.exec(line) ?? [];
+    if (chain === undefined || spec === undefined) continue;
+    rules.push({ chain, spec: spec.trimEnd(), packets: Number(packets), bytes: Number(bytes) });
+  }
+  return { rules, policies };
+}
+
+const PLAIN_DROP = /^-s (\S+) -j DROP$/;
+
+/** The address that a plain rule drops; null for any other rule. */
+export function droppedSource(spec: string): string | null {
+  return droppedAddress(spec)?.text ?? null;
+}
+
+function droppedAddress(spec: string): Address | null {
+  const source = PLAIN_DROP.exec(spec)?.[1];
+  return source === undefined ? null : parseBlock(source);
+}
+
+export function readSnapshot(output: string, ours: readonly string[]): Snapshot {
+  const { rules, policies } = readRules(output);
+  return { held: heldBy(rules, ours), rules, policies };
+}
+
+/** What the plain rules of some chains hold. */
+export function heldBy(rules: readonly Rule[], ours: readonly string[]): Map<string, HeldAddress> {
+  const held = new Map<string, HeldAddress>();
+  for (const { chain, spec, packets, bytes } of rules) {
+    const address = ours.includes(chain) ? droppedAddress(spec) : null;
+    if (address === null) continue;
+    const known = held.get(address.text) ?? { address, chains: [], packets: 0, bytes: 0 };
+    held.set(address.text, {
+      address,
+      chains: [...known.chains, chain],
+      packets: known.packets + packets,
+      bytes: known.bytes + bytes,
+    });
+  }
+  return held;
+}

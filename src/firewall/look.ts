@@ -1,0 +1,110 @@
+// Looks at the kernel through a backend without changing it: what differs, what would be run, what it holds.
+import type { Family } from '../model/address.ts';
+import type { Command } from '../system/exec.ts';
+import type { Change, Snapshot, View } from './backend.ts';
+import { failure, look, lookWith, runPatiently, type ApplyTools } from './run.ts';
+
+/** How the kernel differs from what is wanted. */
+export interface Comparison {
+  /** The changes that the kernel is not as. */
+  readonly missing: readonly Change[];
+  /** All is blocked as wanted, and the kernel would end some of it too early. */
+  readonly late: boolean;
+}
+
+/** A plan looks a few times before and after each of its changes: at entries, at sets, at rules. */
+export const MOST_LOOKS = 4;
+/** Loading and listing 100,000 entries takes 2 s; a machine may be slow, and busy. */
+const LONGEST_LOOK_SECONDS_EACH = 0.001;
+/** How often one family is changed and looked at before we admit that something works against us. */
+const MOST_ATTEMPTS = 5;
+
+/** A backend may take a long list in parts, of a thousand at least. */
+export function mostAttempts(changes: readonly Change[]): number {
+  return MOST_ATTEMPTS + Math.floor(changes.length / 1000);
+}
+
+export function compare(changes: readonly Change[], tools: ApplyTools): Comparison {
+  const missing: Change[] = [];
+  let late = false;
+  for (const family of [4, 6] as const) {
+    const own = ofFamily(family, changes);
+    if (own.length === 0) continue;
+    const view = lookAtAll(family, own, tools);
+    const command = tools.backend.plan(family, view, own);
+    late ||= command?.effect === 'refresh';
+    if (command === null || command.effect !== undefined) continue;
+    missing.push(
+      ...own.filter((change) => {
+        const alone = tools.backend.plan(family, view, [change]);
+        return alone !== null && alone.effect !== 'refresh';
+      }),
+    );
+  }
+  return { missing, late };
+}
+
+/** Looks until the backend has seen all that it plans by. */
+function lookAtAll(family: Family, changes: readonly Change[], tools: ApplyTools): View {
+  let view = look(family, changes, tools);
+  for (let looks = 1; looks < MOST_LOOKS; looks += 1) {
+    const command = tools.backend.plan(family, view, changes);
+    if (command?.effect !== 'look') break;
+    view = lookWith(command, view, tools);
+  }
+  return view;
+}
+
+export function ofFamily(family: Family, changes: readonly Change[]): Change[] {
+  return changes
+    .filter((change) => change.address.family === family)
+    .map((change) => outlivingTheLook(change, changes.length));
+}
+
+/**
+ * An entry that the kernel ended before we looked would seem never to have been made. The books still end it in time: what
+ * is longer here counts only where nothing of ours runs any more.
+ */
+function outlivingTheLook(change: Change, among: number): Change {
+  const { timeoutSeconds = null } = change;
+  if (timeoutSeconds === null) return change;
+  return { ...change, timeoutSeconds: Math.max(timeoutSeconds, among * LONGEST_LOOK_SECONDS_EACH) };
+}
+
+export function planOnly(changes: readonly Change[], tools: ApplyTools): Command[] {
+  return ([4, 6] as const).flatMap((family) => {
+    const own = ofFamily(family, changes);
+    if (own.length === 0) return [];
+    return planFamily(family, own, tools);
+  });
+}
+
+function planFamily(family: Family, changes: readonly Change[], tools: ApplyTools): Command[] {
+  const { backend } = tools;
+  const commands: Command[] = [];
+  let view = look(family, changes, tools);
+  const most = mostAttempts(changes) + MOST_LOOKS;
+  for (let round = 0; round < most; round += 1) {
+    const command = backend.plan(family, view, changes);
+    if (command === null) break;
+    if (command.effect === undefined) commands.push(command);
+    view =
+      command.effect === 'look'
+        ? lookWith(command, view, tools)
+        : backend.simulate(view, command, changes);
+  }
+  return commands;
+}
+
+export function takeSnapshot(family: Family, tools: ApplyTools): Snapshot {
+  const { backend } = tools;
+  const ofSet = backend.snapshotOfSet?.(family);
+  const members = ofSet === undefined ? undefined : outputOf(ofSet, tools);
+  return backend.readSnapshot(outputOf(backend.snapshot(family), tools), members);
+}
+
+function outputOf(command: Command, tools: ApplyTools): string {
+  const result = runPatiently(command, tools);
+  if (result.status !== 0) throw failure([], { command, result }, tools);
+  return result.stdout;
+}

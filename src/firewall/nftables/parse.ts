@@ -1,0 +1,187 @@
+// Reads what nft prints as JSON: all of it that is in our table.
+import { parseBlock, type Address } from '../../model/address.ts';
+import { AppError } from '../../model/errors.ts';
+import type { HeldAddress, PlannedCommand, Ran, Rule, Snapshot, View } from '../backend.ts';
+import { HOOKS, maskOf, matchOf, PRIORITY, SET_NAME } from './text.ts';
+
+/** `kept`: present, and with the end that was asked for. */
+export type Entry = 'absent' | 'present' | 'kept';
+
+export interface NftablesView extends View {
+  /** By address; what is not a key is not known. */
+  readonly entries: ReadonlyMap<string, Entry>;
+  /** The sets of our table, and in how many of our chains each is asked; null: not looked at. */
+  readonly sets: ReadonlyMap<string, number> | null;
+  /** Whether our table is there; false where it was not looked at. */
+  readonly hasTable: boolean;
+  /** Whether `entries` has all that there is. */
+  readonly complete: boolean;
+  /** Whether a change of ours came before what is known: what is present then has the end that it gave. */
+  readonly changed: boolean;
+  /** The books are taken at their word: that there are sets and rules is found out with the entries. */
+  readonly trusted: boolean;
+}
+
+export function readLook(
+  output: string,
+  { command, status }: Ran<View>,
+  before: NftablesView,
+): NftablesView {
+  // A table or set that a question names is missing: nft stops before it lists, and nothing is known any more.
+  if (output.trim() === '') return { ...before, entries: new Map(), sets: null, trusted: false };
+  const listing = readListing(output);
+  const isThere: Entry = before.changed ? 'kept' : 'present';
+  const { hasTable } = listing;
+  const complete = !command.args.includes('-t');
+  const seen = { ...before, sets: askedSets(listing), hasTable, complete };
+  if (command.answers !== true) {
+    const texts = listing.members.map(({ address }) => [address.text, isThere] as const);
+    return { ...seen, entries: new Map(texts) };
+  }
+  const entries = questionsOf(command).map(({ text, expects }) => {
+    const is = status === 0 ? expects : expects === 'present' ? 'absent' : 'present';
+    return [text, is === 'present' ? isThere : is] as const;
+  });
+  return { ...seen, entries: new Map([...before.entries, ...entries]) };
+}
+
+/** Which address each question of a probe was about, and what its success says. */
+function questionsOf({ args }: PlannedCommand): { text: string; expects: 'absent' | 'present' }[] {
+  return commandsIn(args.at(-1) ?? '').flatMap((command) => {
+    const verb = 'delete' in command ? 'delete' : 'create';
+    const subject = recordOf(recordOf(command[verb])['element']);
+    const elements = subject['elem'];
+    if (!Array.isArray(elements)) return [];
+    const address = addressIn(String(subject['name']), String(elements[0]));
+    if (address === null) return [];
+    return [{ text: address.text, expects: verb === 'delete' ? 'present' : 'absent' }];
+  });
+}
+
+interface Member {
+  readonly set: string;
+  readonly address: Address;
+  readonly packets: number;
+  readonly bytes: number;
+}
+
+interface Listing {
+  readonly hasTable: boolean;
+  readonly sets: readonly string[];
+  readonly members: readonly Member[];
+  /** `input blocked4_32`: a rule of ours asks this set in this chain, which is hooked as ours are. */
+  readonly asked: readonly { readonly hook: string; readonly set: string }[];
+}
+
+/** Reads nft's JSON: all of it that is in our table. Throws `FIREWALL` for what is none. */
+function readListing(output: string): Listing {
+  const objects = commandsIn(output);
+  const ofKind = (kind: string): Record<string, unknown>[] =>
+    objects
+      .map((object) => recordOf(object[kind]))
+      .filter((one) => one['table'] === 'firewall_drop' && one['family'] === 'inet');
+  const hasTable = objects.some(({ table }) => {
+    const { family, name } = recordOf(table);
+    return family === 'inet' && name === 'firewall_drop';
+  });
+  const sets = ofKind('set').filter((set) => SET_NAME.test(String(set['name'])));
+  const hooked = ofKind('chain')
+    .filter((chain) => chain['prio'] === PRIORITY && chain['hook'] === chain['name'])
+    .map((chain) => chain['name']);
+  return {
+    hasTable,
+    sets: sets.map((set) => String(set['name'])),
+    members: sets.flatMap(membersOf),
+    asked: ofKind('rule')
+      .filter((rule) => hooked.includes(rule['chain']))
+      .flatMap((rule) => {
+        const set = setAskedBy(rule['expr']);
+        return set === null ? [] : [{ hook: String(rule['chain']), set }];
+      }),
+  };
+}
+
+function commandsIn(text: string): Record<string, unknown>[] {
+  try {
+    const all = recordOf(JSON.parse(text))['nftables'];
+    if (Array.isArray(all)) return all.map(recordOf);
+  } catch (error) {
+    throw new AppError('FIREWALL', "nft's listing is not JSON", error);
+  }
+  throw new AppError('FIREWALL', "nft's listing has no objects");
+}
+
+function recordOf(value: unknown): Record<string, unknown> {
+  return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {};
+}
+
+function membersOf(set: Record<string, unknown>): Member[] {
+  const elements: unknown = set['elem'];
+  if (!Array.isArray(elements)) return [];
+  const name = String(set['name']);
+  return elements.flatMap((element: unknown) => {
+    const inner = recordOf(recordOf(element)['elem']);
+    const address = addressIn(name, String(inner['val'] ?? element));
+    if (address === null) return [];
+    const { packets, bytes } = recordOf(inner['counter']);
+    return [{ set: name, address, packets: Number(packets ?? 0), bytes: Number(bytes ?? 0) }];
+  });
+}
+
+function addressIn(setName: string, bare: string): Address | null {
+  const [, family, length] = SET_NAME.exec(setName) ?? [];
+  const address = family === undefined ? null : parseBlock(`${bare}/${length ?? ''}`);
+  return address?.family === Number(family) ? address : null;
+}
+
+/** The set of a rule that is exactly one of ours: this match, this verdict, nothing else. */
+function setAskedBy(expressions: unknown): string | null {
+  if (!Array.isArray(expressions) || expressions.length !== 2) return null;
+  const match = recordOf(recordOf(expressions[0])['match']);
+  const name = typeof match['right'] === 'string' ? match['right'].slice(1) : '';
+  const [, family, length] = SET_NAME.exec(name) ?? [];
+  if (family === undefined || !('drop' in recordOf(expressions[1]))) return null;
+  const payload = { payload: { protocol: family === '4' ? 'ip' : 'ip6', field: 'saddr' } };
+  const mask = maskOf(family === '4' ? 4 : 6, Number(length));
+  const left = mask === null ? payload : { '&': [payload, mask] };
+  const ours = JSON.stringify({ op: '==', left, right: `@${name}` });
+  return JSON.stringify(match) === ours ? name : null;
+}
+
+/** In how many of our chains each set is asked. */
+function askedSets({ sets, asked }: Listing): Map<string, number> {
+  return new Map(
+    sets.map((name) => {
+      const hooks = asked.filter(({ set }) => set === name).map(({ hook }) => hook);
+      return [name, HOOKS.filter((hook) => hooks.includes(hook)).length];
+    }),
+  );
+}
+
+export function readSnapshot(output: string): Snapshot {
+  const { members, asked } = readListing(output);
+  const ofSets = Map.groupBy(members, ({ set }) => set);
+  const held = members.flatMap(({ set, address, packets, bytes }): [string, HeldAddress][] => {
+    const chains = asked.filter((rule) => rule.set === set).map(({ hook }) => hook);
+    return chains.length === 0 ? [] : [[address.text, { address, chains, packets, bytes }]];
+  });
+  return {
+    held: new Map(held),
+    rules: asked.map(({ hook, set }) => ruleOf(hook, set, ofSets.get(set) ?? [])),
+    policies: new Map(),
+    sets: new Map([...ofSets].map(([name, own]) => [name, own.map(({ address }) => address)])),
+  };
+}
+
+/** Under the name that iptables gives the hook's chain, by which the verdict begins. */
+function ruleOf(hook: string, set: string, members: readonly Member[]): Rule {
+  const sum = (count: (member: Member) => number): number =>
+    members.reduce((total, member) => total + count(member), 0);
+  return {
+    chain: hook.toUpperCase(),
+    spec: `${matchOf(set)} drop`,
+    packets: sum(({ packets }) => packets),
+    bytes: sum(({ bytes }) => bytes),
+    dropsSet: set,
+  };
+}

@@ -1,0 +1,102 @@
+// Runs the commands of a backend: within the time that is left, patiently where the kernel is busy, and with an error that
+// names the addresses where one fails.
+import type { Family } from '../model/address.ts';
+import { ExecError, AppError } from '../model/errors.ts';
+import type { Command, Run, RunResult } from '../system/exec.ts';
+import { monotonicMs, type Deadline } from '../system/wait.ts';
+import type { Backend, Change, PlannedCommand, View } from './backend.ts';
+
+export interface ApplyTools {
+  readonly backend: Backend;
+  readonly run: Run;
+  readonly sleep: (milliseconds: number) => void;
+  readonly deadline: Deadline;
+  readonly programTimeoutSeconds: number;
+  /** The chains beyond the usual that a family had when last seen, and where to record a difference. */
+  readonly extras: (family: Family) => readonly string[];
+  readonly noteExtras: (family: Family, extras: readonly string[]) => void;
+}
+
+/** Status 4: the program met a lock, a race on the table, or no permission. Waits before trying again. */
+const BUSY_STATUS = 4;
+const BUSY_WAITS_MS: readonly number[] = [100, 300];
+/** The program itself waits for a second at least before it gives up on the lock. */
+const BUSY_WORTH_RETRYING_MS = 800;
+
+export interface Attempt {
+  readonly command: PlannedCommand;
+  readonly result: RunResult;
+}
+
+export function look(family: Family, changes: readonly Change[], tools: ApplyTools): View {
+  return lookWith(tools.backend.inspect(family, changes), null, tools);
+}
+
+export function lookWith(command: PlannedCommand, before: View | null, tools: ApplyTools): View {
+  const result = runPatiently(command, tools);
+  if (!isAnswer(command, result)) throw failure([], { command, result }, tools);
+  return readResult(command, result, before, tools);
+}
+
+export function isAnswer({ answers }: PlannedCommand, { status }: RunResult): boolean {
+  return status === 0 || (status === 1 && answers === true);
+}
+
+export function readResult(
+  command: PlannedCommand,
+  { status, stdout, stderr }: RunResult,
+  before: View | null,
+  { backend }: ApplyTools,
+): View {
+  return backend.read(stdout, { command, status: status ?? 0, stderr, before });
+}
+
+/** After a failure. Should looking fail as well, the failure is the better explanation. */
+export function lookAgain(
+  family: Family,
+  changes: readonly Change[],
+  tools: ApplyTools,
+  failed: Attempt,
+): View {
+  try {
+    return look(family, changes, tools);
+  } catch (error) {
+    throw failure(changes, failed, tools, error);
+  }
+}
+
+export function runPatiently(command: Command, tools: ApplyTools): RunResult {
+  const waits = [...BUSY_WAITS_MS];
+  for (;;) {
+    const started = monotonicMs();
+    const result = tools.run(command, timeLeft(command, tools));
+    const wait = result.status === BUSY_STATUS ? waits.shift() : undefined;
+    // A program that itself waited for the lock is not asked to wait again.
+    if (wait === undefined || monotonicMs() - started > BUSY_WORTH_RETRYING_MS) return result;
+    tools.sleep(Math.min(wait, tools.deadline.remainingMs()));
+  }
+}
+
+function timeLeft(command: Command, tools: ApplyTools): number {
+  const remaining = tools.deadline.remainingMs();
+  if (remaining > 0) return Math.min(remaining, tools.programTimeoutSeconds * 1000);
+  throw new AppError('FIREWALL', `no time was left to run ${command.program}`);
+}
+
+/** How a command failed that was to bring about the changes; none: it was to look. */
+export function failure(
+  changes: readonly Change[],
+  { command, result }: Attempt,
+  { backend }: ApplyTools,
+  cause?: unknown,
+): ExecError {
+  const about = changes.length === 0 ? '' : `${subject(changes)}: `;
+  const advice = backend.advice?.(result.stderr) ?? '';
+  return new ExecError(command, result, { about, advice, cause });
+}
+
+export function subject(changes: readonly Change[]): string {
+  const named = changes.slice(0, 3).map((change) => change.address.text);
+  const more = changes.length - named.length;
+  return more > 0 ? `${named.join(', ')} and ${more} more` : named.join(', ');
+}
