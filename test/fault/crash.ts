@@ -73,12 +73,14 @@ interface Trial {
 /** Once for each subject; later ones are loaded, which costs no run of the executable. */
 function prepare({ scene, path, backend, subject }: Trial): void {
   scene.reset();
-  if (!scene.load(subject)) {
+  // One host serves all paths.
+  const saved = `${path.name} for ${subject}`;
+  if (!scene.load(saved)) {
     scene.configure(path.config ?? configOf(backend));
     path.prepare(scene, subject, backend);
     // A pending change knows the log by its inode, which a copy has not.
     const isPending = [...scene.books().bans.values()].some(({ phase }) => phase !== 'blocked');
-    if (!isPending) scene.save(subject);
+    if (!isPending) scene.save(saved);
   }
   if (path.breaks !== undefined) scene.breakFirewall(path.breaks(backend));
 }
