@@ -89,7 +89,12 @@ function sweepJob(number: number, round: number): Job {
       program: 'crash.ts',
       title: `${name}, with ${backend}, killed at each system call`,
     },
-    order: { binary: join(ROOT, 'bin/firewall-drop-fault'), backend, path: name, calls: CALLS },
+    order: {
+      binary: join(ROOT, 'bin/firewall-drop-fault'),
+      backend,
+      path: name,
+      calls: { names: CALLS, stride: 1 },
+    },
   };
 }
 
