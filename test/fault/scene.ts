@@ -128,8 +128,10 @@ export class Scene {
     const { status, signal, stderr, error } = spawnSync(program, rest, {
       cwd: HOME,
       env: { ...CLEAN_ENVIRONMENT, ...launch.env },
-      stdio: [stdin, 'ignore', 'pipe'],
+      // A pipe as execd's: an alert whose keys nobody can hear blocks nothing.
+      stdio: [stdin, 'pipe', 'pipe'],
       encoding: 'utf8',
+      maxBuffer: 64 * 1024 * 1024,
       timeout: TIMEOUT_MS,
     });
     closeSync(stdin);
@@ -144,9 +146,10 @@ export class Scene {
     const child = spawn(program, rest, {
       cwd: HOME,
       env: { ...CLEAN_ENVIRONMENT },
-      stdio: [stdin, 'ignore', 'pipe'],
+      stdio: [stdin, 'pipe', 'pipe'],
       detached: true,
     });
+    child.stdout?.resume();
     closeSync(stdin);
     return child;
   }
