@@ -1,4 +1,4 @@
-// Addresses as a person hands them over: as arguments, in a file, or on standard input.
+// Reads the addresses that a person gives: as arguments, in a file, or on standard input.
 import { readFileSync } from 'node:fs';
 import {
   isSingle,

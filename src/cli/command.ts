@@ -45,7 +45,7 @@ export interface CommandSpec<O extends OptionSpecs = OptionSpecs> {
   readonly positional?: PositionalSpec;
   readonly options: O;
   readonly examples: readonly (readonly [command: string, what: string])[];
-  /** False for what neither reads the books nor changes anything. */
+  /** False for what neither reads the state nor changes anything. */
   readonly needsRoot: boolean;
   /** Returns the exit status; throws an AppError for what went wrong. */
   run(words: readonly string[], options: OptionValues<O>, person: Person): number | Promise<number>;

@@ -1,4 +1,4 @@
-// The door of a person: all that only people need lies behind it, and is loaded by nobody else.
+// The command line: loads all that only people use, which no alert does.
 import { exitStatusOf } from '../failure.ts';
 import type { Place } from '../wazuh/home.ts';
 import { runCommand } from './program.ts';

@@ -5,7 +5,7 @@ import { EXIT_MEANINGS } from './exit-meanings.ts';
 
 const FILES: readonly (readonly [string, string])[] = [
   ['/etc/firewall-drop/config.toml', 'configuration; every key is optional'],
-  ['/var/lib/firewall-drop/state.db', 'the books'],
+  ['/var/lib/firewall-drop/state.db', 'the state'],
   ['/run/firewall-drop/lock', 'the writer lock'],
   [
     'HOME/logs/active-responses.log',
@@ -23,7 +23,7 @@ export function formatManualPage(commands: readonly CommandSpec[]): string {
   return [
     `.TH FIREWALL-DROP 8 "" "firewall-drop ${roff(BUILD.version)}" "System administration"`,
     '.SH NAME',
-    'firewall\\-drop \\- block addresses for Wazuh and OSSEC, and be sure of it',
+    'firewall\\-drop \\- block addresses for Wazuh and OSSEC, and verify that the kernel does',
     '.SH SYNOPSIS',
     ...commands.flatMap((command) => [
       `.B firewall\\-drop ${roff(command.name)}`,

@@ -123,7 +123,7 @@ function describeProgram(run: RunCommand): Argv {
   const program = yargs
     .default()
     .scriptName('firewall-drop')
-    .usage("$0 COMMAND\n\nBlocks addresses with the host's firewall, and is sure of it.")
+    .usage("$0 COMMAND\n\nBlocks addresses with the host's firewall, and verifies that it does.")
     .version(BUILD.version)
     .detectLocale(false)
     // A word is text: 1e3 is no number, and an address no list.

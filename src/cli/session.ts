@@ -1,4 +1,4 @@
-// What the commands of a person share: the context, the lock, and a place to print.
+// What commands share: the context, the lock, and where to print.
 import { AppError } from '../model/errors.ts';
 import type { Context } from '../context.ts';
 import { count } from './output/count.ts';
@@ -10,7 +10,7 @@ export interface Person {
   readonly print: (line: string) => void;
   /** A line to standard error. */
   readonly complain: (line: string) => void;
-  /** The peer of the SSH session that this person came by; null when there is none. */
+  /** The peer of this person's SSH session; null when there is none. */
   readonly loggedInFrom: string | null;
   readonly terminal: Terminal;
 }

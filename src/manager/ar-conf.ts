@@ -38,6 +38,6 @@ function sharedTimeout(
   executable: string,
   seconds: readonly string[],
 ): Diagnosis {
-  const cause = `${executable} is started with timeouts of ${seconds.join(', ')} seconds: execd keeps one entry for an address, and a later alert starts the clock of that one anew`;
+  const cause = `${executable} is started with timeouts of ${seconds.join(', ')} seconds: execd keeps one entry for an address, and a later alert restarts the timeout of that one`;
   return diagnose('warning', at, cause, 'give the responses of the manager one timeout');
 }

@@ -1,4 +1,4 @@
-// `config check` behind its words: finds the files, reads what surrounds them, and puts every diagnosis beside its line.
+// `config check`: finds the files, reads the rules and programs around them, and puts every diagnosis beside its line.
 import { readdirSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
 import { AppError, describeError } from '../model/errors.ts';
@@ -54,7 +54,7 @@ function exists(path: string): boolean {
   }
 }
 
-/** All files are judged together: rules of one decide about another. Throws `BAD_DATA` for one that can't be read. */
+/** All files are checked together: rules in one decide about another. Throws `BAD_DATA` for one that can't be read. */
 export function checkFiles(
   paths: readonly string[],
   dialect: Surroundings['dialect'],
@@ -62,7 +62,7 @@ export function checkFiles(
   const files = paths.map(readChecked);
   return files.flatMap((file) => {
     const lines = file.text.split('\n');
-    return judge(file, files, dialect).map((diagnosis) => ({
+    return examine(file, files, dialect).map((diagnosis) => ({
       ...diagnosis,
       file: file.path,
       source: (lines[diagnosis.line - 1] ?? '').replace(/\r$/, ''),
@@ -82,7 +82,7 @@ function readChecked(path: string): CheckedFile {
   return { path, text, document: isXml ? readXml(text) : null, damage: findDamage(bytes, text) };
 }
 
-/** What no parser of XML complains about in the right words. */
+/** What parsers of XML accept, or report in misleading words. */
 function findDamage(bytes: Buffer, text: string): Diagnosis | null {
   if (text.startsWith('\ufeff')) {
     const cause = 'the file begins with a byte order mark, which editors on Windows add';
@@ -96,11 +96,11 @@ function findDamage(bytes: Buffer, text: string): Diagnosis | null {
     'error',
     placesIn(text)(at),
     cause,
-    'save it as UTF-8, or type the character anew',
+    'save it as UTF-8, or type the character again',
   );
 }
 
-function judge(
+function examine(
   file: CheckedFile,
   files: readonly CheckedFile[],
   dialect: Surroundings['dialect'],
@@ -112,7 +112,7 @@ function judge(
   const damage = file.damage === null ? [] : [file.damage];
   if (file.document === null) return [...damage, ...checkArConf(file.text, inspect)];
   const { mistakes, roots } = file.document;
-  if (mistakes.length > 0) return [...damage, ...tellMistakes(mistakes)];
+  if (mistakes.length > 0) return [...damage, ...listMistakes(mistakes)];
   const known = ['ossec_config', 'agent_config', 'group', 'rule', 'var'];
   // A group that sets nothing may have an empty one.
   const mayBeEmpty = basename(file.path) === 'agent.conf' && roots.length === 0;
@@ -136,17 +136,17 @@ function judge(
   ];
 }
 
-/** What was told is mended first: then it is less. */
+/** Those listed are corrected first, and then there are fewer. */
 const MOST_MISTAKES = 50;
 
-function tellMistakes(mistakes: readonly XmlMistake[]): Diagnosis[] {
-  const told = mistakes.slice(0, MOST_MISTAKES).map((mistake) => {
+function listMistakes(mistakes: readonly XmlMistake[]): Diagnosis[] {
+  const listed = mistakes.slice(0, MOST_MISTAKES).map((mistake) => {
     return diagnose('error', mistake, mistake.cause, mistake.fix);
   });
   const next = mistakes[MOST_MISTAKES];
-  if (next === undefined) return told;
-  const cause = 'from here on further mistakes are not told';
-  return [...told, diagnose('error', next, cause, 'mend those above, and check again')];
+  if (next === undefined) return listed;
+  const cause = 'further mistakes are not listed';
+  return [...listed, diagnose('error', next, cause, 'correct those above, and check again')];
 }
 
 /** The home that a file lies in by its path, when there are executables in it. */

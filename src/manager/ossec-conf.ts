@@ -91,7 +91,7 @@ function checkCharacters(section: Element): Diagnosis[] {
     if (strange === null) return [];
     const at = text.includes('\n') ? textAt : { ...textAt, column: textAt.column + index };
     const cause = `the value of <${name}> contains ${strange}`;
-    return [diagnose('error', at, cause, 'remove it, or type it anew on the keyboard')];
+    return [diagnose('error', at, cause, 'remove it, or type it again on the keyboard')];
   });
 }
 
@@ -303,7 +303,7 @@ function checkSharedExecutables(
     const [first, ...others] = group;
     if (executable === '' || timeouts.length < 2 || first === undefined) return [];
     const other = others.find((one) => (valueOf(one, 'timeout') || '0') !== timeouts[0]) ?? first;
-    const cause = `responses share ${quote(executable)} with timeouts of ${timeouts.join(', ')} seconds: execd keeps one entry for an address, and a later alert, of whichever response, starts the clock of that one anew`;
+    const cause = `responses share ${quote(executable)} with timeouts of ${timeouts.join(', ')} seconds: execd keeps one entry for an address, and a later alert, of whichever response, restarts the timeout of that one`;
     const fix = `give them one timeout; see the response in line ${first.line}`;
     return [diagnose('warning', other, cause, fix)];
   });

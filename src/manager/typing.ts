@@ -37,7 +37,7 @@ export const bareLessThan = (offset: number): Slip => [
 export function strangeCharacter(text: string, offset: number): Slip | null {
   const strange = nameStrangeCharacter(text[offset] ?? '');
   if (strange === null) return null;
-  return [offset, `here stands ${strange}`, 'type the quote or the space anew on the keyboard'];
+  return [offset, `here stands ${strange}`, 'type the quote or the space again on the keyboard'];
 }
 
 /** In order, and so many at most; one for each comment and each tag, since what follows in it is more of the same. */

@@ -323,13 +323,13 @@ describe('--fix', () => {
     victim.host.remove(LOG);
   });
 
-  test('puts rules back, and makes the books root’s alone', () => {
+  test('puts rules back, and makes the state readable by root only', () => {
     victim.person(['add', A]);
     victim.flushRules();
     victim.host.must(['chmod', '0755', STATE]);
     const { status, stdout } = doctor('--fix');
     expect(status).toBe(0);
-    expect(stdout).toMatch(/^fixed: .*root's alone\nfixed: 1 blocked, put back$/m);
+    expect(stdout).toMatch(/^fixed: .*readable by root only\nfixed: 1 blocked, put back$/m);
     expect(victim.rules(A)).toHaveLength(2);
     expect(victim.host.must(['stat', '-c', '%a', STATE]).trim()).toBe('700');
   });
@@ -370,7 +370,7 @@ describe('--test', () => {
     victim.host.remove('/etc/alternatives/ip6tables-restore');
     victim.host.remove('/etc/alternatives/ip6tables-save');
     const tried = told('test', document('--test'));
-    expect(tried).toMatch(/^ok: block 192\.0\.2\.254: [^]*^problem: IPv6 could not be tried: /m);
+    expect(tried).toMatch(/^ok: block 192\.0\.2\.254: [^]*^problem: IPv6 could not be tested: /m);
   });
 
   test('takes no address that is blocked, protected or used by a rule', () => {

@@ -95,7 +95,7 @@ describe('install', () => {
     const done = install().stdout.trimEnd().split('\n');
     const states = (lines: readonly string[]): string[] =>
       lines.map((line) => line.replace(/^[^:]*: /, ''));
-    // Writing down what was placed has made the directory of the books on the way.
+    // Writing down what was placed has made the directory of the state on the way.
     expect(states(said).filter((state) => !state.startsWith('/var/lib'))).toEqual(states(done));
   });
 

@@ -267,7 +267,7 @@ describe('reconcile', () => {
       () => {
         for (const chain of ['INPUT', 'FORWARD']) rule('-D', chain, '-s', A, '-j', 'DROP');
       },
-      /^203\.0\.113\.7: in the books, and no rule in the kernel$/m,
+      /^203\.0\.113\.7: banned, but no rule in the kernel$/m,
     ],
     [
       'a rule that is twice',

@@ -370,7 +370,7 @@ describe('status of an address', () => {
     const { status, stdout } = victim.person(['status', A]);
     expect(status).toBe(0);
     expect(stdout).toContain(
-      `${A} is blocked, by our rule for it (INPUT: -s ${A}/32 -j DROP)\nour books: ${A} blocked since 20`,
+      `${A} is blocked, by our rule for it (INPUT: -s ${A}/32 -j DROP)\nban: ${A} blocked since 20`,
     );
     expect(stdout).toMatch(
       /^ {2}held by wazuh, ends in 1[01]m(?: \d+s)?, rule 5710, alert 1628597593\.1234567 sshd: /m,
@@ -393,7 +393,7 @@ describe('status of an address', () => {
     victim.person(['delete', A]);
     const { status, stdout } = victim.person(['status', A]);
     expect(status).toBe(NOT_BLOCKED);
-    expect(stdout).toContain('our books hold no ban on it');
+    expect(stdout).toContain('no ban on it');
     expect(stdout).toMatch(/ add {2}manual .*\n.* delete /);
   });
 

@@ -6,7 +6,7 @@ const SCHEMA_VERSION = 1;
 
 export const backend = defineCommand({
   name: 'backend',
-  summary: 'Show what holds the blocks in the kernel, why, and what else this host could use',
+  summary: 'Show which backend holds the bans, why, and what else is installed',
   details:
     'With firewall.backend = "auto" it also says what happens beyond firewall.promote_at bans. A move that was interrupted is named until the next run has finished it.',
   options: { json: { kind: 'flag', describe: 'JSON, see docs/json.md' } },

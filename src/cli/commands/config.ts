@@ -1,4 +1,4 @@
-// `config snippet` and `config check`: what a manager and its agents have to be told, and whether they were told right.
+// `config snippet` and `config check`: what to configure on a manager and its agents, and whether it is right.
 import { AppError } from '../../model/errors.ts';
 import { printable } from '../../system/printable.ts';
 import { quote, readAddress } from '../addresses.ts';
@@ -15,7 +15,7 @@ const MANAGERS = ['4', '5', 'ossec'] as const;
 
 export const configSnippet = defineCommand({
   name: 'config snippet',
-  summary: 'Print what the manager and its agents have to be told, and where it goes',
+  summary: 'Print what to configure on the manager and its agents, and where it goes',
   details:
     'Commented XML for the ossec.conf of the manager, for local_rules.xml, which raises the rules about blocks to a level that mails, and for the ossec.conf of the agents; for Wazuh 5 the fields to fill in. Nothing is edited: put each part where it says, and let config check look at it.',
   options: {
@@ -103,7 +103,7 @@ export const configCheck = defineCommand({
   name: 'config check',
   summary: 'Find what is wrong in ossec.conf, local_rules.xml and ar.conf',
   details:
-    'Without a file: those of the agent or manager on this host. First whether the XML is well-formed, with the usual causes named wherever they stand; then whether it can work: commands, executables, timeouts, locations, rules, white list, mail. Every finding has its place, its line and a fix. All files are judged together: commands, rules and settings of one count for another. Exit status 0: no errors, 1: something to mend; warnings count with --strict.',
+    'Without a file: those of the agent or manager on this host. First whether the XML is well-formed, with the usual causes named wherever they stand; then whether it can work: commands, executables, timeouts, locations, rules, white list, mail. Every finding has its place, its line and a fix. All files are judged together: commands, rules and settings of one count for another. Exit status 0: no errors, 1: something to repair; warnings count with --strict.',
   positional: {
     name: 'file',
     describe: 'an ossec.conf, a file of rules, or an ar.conf',

@@ -16,9 +16,9 @@ const PROBLEMS_FOUND = 1;
 
 export const doctor = defineCommand({
   name: 'doctor',
-  summary: 'Check this host from end to end, and say what to mend and how',
+  summary: 'Check this host from end to end, and say what to repair and how',
   details:
-    'A line for each thing: ok, warning or problem, and below it what to do. Exit status 0: no problem (warnings may be there), 1: at least one. Looks only, and starts no program but those of the firewall. --fix does what is safe: it makes or mends active-responses.log, makes the books root’s alone, and puts rules back; then all is checked again. --test blocks and releases an unused address of 192.0.2.0/24 (TEST-NET-1) for real, and one of 2001:db8::/32 where the host has IPv6, and says what it saw in the kernel, the log and the books.',
+    'A line for each thing: ok, warning or problem, and below it what to do. Exit status 0: no problem (warnings may be there), 1: at least one. Looks only, and starts no program but those of the firewall. --fix does what is safe: it creates or corrects active-responses.log, makes the state readable by root only, and puts rules back; then all is checked again. --test blocks and releases an unused address of 192.0.2.0/24 (TEST-NET-1) for real, and one of 2001:db8::/32 where the host has IPv6, and says what it saw in the kernel, the log and the state.',
   options: {
     json: { kind: 'flag', describe: 'JSON, see docs/json.md' },
     fix: { kind: 'flag', describe: 'do what is safe, and say what was done' },
@@ -64,7 +64,7 @@ function runCheck(check: Check, scene: Parameters<Check['run']>[0]): readonly Fi
   try {
     return check.run(scene);
   } catch (error) {
-    return [problem(`it could not be looked at: ${describeError(error)}`, 'mend that first')];
+    return [problem(`the check failed: ${describeError(error)}`, 'correct that first')];
   }
 }
 
@@ -94,7 +94,10 @@ function tryForReal(person: Person): Report[] {
   try {
     return tryOut(context).map((finding) => ({ check: 'test', finding }));
   } catch (error) {
-    const finding = problem(`it could not be tried: ${describeError(error)}`, 'mend that first');
+    const finding = problem(
+      `the test failed to start: ${describeError(error)}`,
+      'correct that first',
+    );
     return [{ check: 'test', finding }];
   } finally {
     context.close();

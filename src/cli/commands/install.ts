@@ -1,4 +1,4 @@
-// `install` and `uninstall`: the program in an agent's directory of active responses, with all that it needs, and away again.
+// `install` and `uninstall`: the program in an agent's directory of active responses, with all that it needs, and its removal.
 import { realpathSync } from 'node:fs';
 import { AppError } from '../../model/errors.ts';
 import { defineCommand } from '../command.ts';
@@ -28,9 +28,9 @@ const PLACE_OPTIONS = {
 
 export const install = defineCommand({
   name: 'install',
-  summary: 'Put this program in place of the active response of an agent',
+  summary: 'Install this program in place of the active response of an agent',
   details:
-    'Copies itself to active-response/bin in the home of the agent, for root and the group of the agent, mode 0750; further names become links to the first. What was there is kept beside it, under the ending .replaced. Makes the configuration with every key explained, the directory of the books and the log file where they are missing, has logrotate (where it is installed) rotate our own log, and has systemd (or cron, where there is no systemd) call expire every minute and restore at boot. Said again it changes nothing, and after an upgrade of the agent that overwrote the program it puts it back.',
+    'Copies itself to active-response/bin in the home of the agent, for root and the group of the agent, mode 0750; further names become links to the first. What was there is kept beside it, under the ending .replaced. Makes the configuration with every key explained, the directory of the state and the log file where they are missing, has logrotate (where it is installed) rotate our own log, and has systemd (or cron, where there is no systemd) call expire every minute and restore at boot. Run again it changes nothing, and after an upgrade of the agent that overwrote the program it puts it back.',
   options: {
     ...PLACE_OPTIONS,
     link: { kind: 'flag', describe: 'links to the program where it is; what the packages do' },
@@ -62,12 +62,12 @@ export const install = defineCommand({
 
 export const uninstall = defineCommand({
   name: 'uninstall',
-  summary: 'Take this program away again, and give back what it replaced',
+  summary: 'Remove this program, and restore what it replaced',
   details:
     'Releases every block first, since nobody would do so later; if that fails, nothing else is done. Then undoes what install did. The logs stay, and so do the history and a configuration that was edited, unless --purge is given.',
   options: {
     ...PLACE_OPTIONS,
-    purge: { kind: 'flag', describe: 'also the books, the history and the configuration' },
+    purge: { kind: 'flag', describe: 'also the state, the history and the configuration' },
   },
   examples: [
     ['uninstall --dry-run', 'what would go?'],

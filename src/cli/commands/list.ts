@@ -1,4 +1,4 @@
-// `list`: what is blocked, by whom, until when, and what it has kept out.
+// `list`: what is blocked, by whom, until when, and how much it has dropped.
 import type { Ban, Hold } from '../../model/ban.ts';
 import { describeError } from '../../model/errors.ts';
 import type { HeldAddress } from '../../firewall/backend.ts';

@@ -1,4 +1,4 @@
-// `expire`, `restore` and `reconcile`: what a timer, the start of the host and a doubtful person call.
+// `expire`, `restore` and `reconcile`: called by a timer, at boot, and by a person in doubt.
 import { setTimeout as wait } from 'node:timers/promises';
 import { expireDue, LAST_EXPIRE_FACT } from '../../bans/expire.ts';
 import { familiesInUse, inTurn } from '../../bans/families.ts';
@@ -88,7 +88,7 @@ function roundOfWatch(person: Person): number {
 
 export const restoreCommand = defineCommand({
   name: 'restore',
-  summary: 'Make the kernel hold what the books say, after a reboot or a flush',
+  summary: 'Load all bans into the kernel, after a reboot or a flush',
   details:
     'Blocks whose time is over are released, as are those of addresses that have become protected; all others are put back where they are missing. The first time after a boot, rules go that a file of iptables-save brought back, where it was saved while we blocked the address, and the block has ended since.',
   options: {},
@@ -108,9 +108,9 @@ const DRIFT_FOUND = 1;
 
 export const reconcile = defineCommand({
   name: 'reconcile',
-  summary: 'Show where books and kernel differ, and mend it',
+  summary: 'Show and repair differences between state and kernel',
   details:
-    'A ban without its rules, with them twice, or behind a rule that accepts, is mended. A drop rule that no ban stands behind is shown and, unless restore knows it for ours, left alone; firewall-drop delete ADDRESS removes it. With --dry-run nothing is changed, and the exit status is 1 when there is something to mend.',
+    'A ban without its rules, with them twice, or behind a rule that accepts, is repaired. A drop rule that belongs to no ban is shown and, unless restore recognises it as ours, left alone; firewall-drop delete ADDRESS removes it. With --dry-run nothing is changed, and the exit status is 1 when there is something to repair.',
   options: { 'dry-run': { kind: 'flag', describe: 'show only' } },
   examples: [
     ['reconcile --dry-run', 'is everything as it should be?'],
@@ -136,7 +136,7 @@ function describeDrift({ pending, missing, unknown }: Drift): string[] {
     ...(pending.length === 0
       ? []
       : [`${count(pending.length, 'change')} pending: an earlier run was interrupted`]),
-    ...missing.map(({ address }) => `${address.text}: in the books, and no rule in the kernel`),
+    ...missing.map(({ address }) => `${address.text}: banned, but no rule in the kernel`),
     ...unknown.map(({ address, chains }) => {
       return `${address.text}: dropped in ${chains.join(' and ')}, and there is no ban`;
     }),

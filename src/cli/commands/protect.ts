@@ -1,4 +1,4 @@
-// `protect check` and `protect list`: who is never blocked on this host, and why.
+// `protect check` and `protect list`: which addresses are never blocked on this host, and why.
 import { describeProtection, findProtection, type ProtectedEntry } from '../../policy/protected.ts';
 import { AppError } from '../../model/errors.ts';
 import { readAddress } from '../addresses.ts';
@@ -10,7 +10,7 @@ const NOT_PROTECTED = 1;
 
 export const protectCheck = defineCommand({
   name: 'protect check',
-  summary: 'Tell whether an address is protected, by which entry',
+  summary: 'Show whether an address is protected, and by which entry',
   details:
     'Exit status 0: protected, 1: not. A CIDR block counts as protected when it contains a protected address.',
   positional: { name: 'address', describe: 'IPv4, IPv6, or a CIDR block', count: 'one' },

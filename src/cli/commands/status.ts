@@ -1,4 +1,4 @@
-// `status`: is this address kept out, by what and why; or how all of it stands.
+// `status`: whether an address is blocked, by what and why; or an overview.
 import { contains, type Address } from '../../model/address.ts';
 import type { Ban } from '../../model/ban.ts';
 import { familiesInUse } from '../../bans/families.ts';
@@ -24,9 +24,9 @@ const LATEST = 10;
 
 export const status = defineCommand({
   name: 'status',
-  summary: 'Tell whether an address is blocked, by what and why; or how all of it stands',
+  summary: 'Show whether an address is blocked, by what and why; or an overview',
   details:
-    'With an address: asks the kernel whether a packet from it is dropped now, by which rule, and tells its holds and history. Exit status 0: blocked, 1: not blocked. Without: totals, backend, store, the next expiry, and where books and kernel differ.',
+    'With an address: asks the kernel whether a packet from it is dropped now, by which rule, and shows its holds and history. Exit status 0: blocked, 1: not blocked. Without: totals, backend, store, the next expiry, and where state and kernel differ.',
   positional: { name: 'address', describe: 'IPv4, IPv6, or a CIDR block', count: 'optional' },
   options: { json: { kind: 'flag', describe: 'JSON, see docs/json.md' } },
   examples: [
@@ -79,7 +79,7 @@ function causeOf(
   if (kind === 'accepted') return null;
   if (rule === null) return 'policy';
   const ours = bans.filter((ban) => {
-    // A rule that asks a set decides by what is in it, which is what our books have.
+    // A rule that asks a set decides by what is in it, which is what our state has.
     return rule.dropsSet !== undefined || rule.spec.startsWith(`-s ${withLength(ban.address)} `);
   });
   if (ours.some((ban) => ban.address.text === address.text)) return 'exact';
@@ -93,7 +93,7 @@ function withLength({ text, prefixLength }: Address): string {
 const CAUSES = {
   exact: 'by our rule for it',
   block: 'by our rule for a block around it',
-  other: 'by a rule that is not in our books',
+  other: 'by a rule that no ban of ours explains',
   policy: 'by the policy of INPUT',
 } as const;
 
@@ -110,7 +110,7 @@ function describeFinding(finding: Finding, nowMs: number, { terminal }: Person):
       ({ chain, spec }) => `some of its packets are dropped (${chain}: ${spec})`,
     ),
     ...bans.flatMap((ban) => describeBan(ban, blocked, nowMs)),
-    ...(bans.length === 0 ? ['our books hold no ban on it'] : []),
+    ...(bans.length === 0 ? ['no ban on it'] : []),
     ...(history.length === 0 ? [] : ['history:']),
     ...history.map(({ atMs, outcome, origin, reason }) => {
       const { verb, alertRef } = outcome;
@@ -130,7 +130,7 @@ function describeBan(ban: Ban, blocked: boolean, nowMs: number): string[] {
     return `  held by ${origin}, ends ${left}, rule ${alertRef.ruleId}, alert ${alertRef.alertId} ${reason}`.trimEnd();
   });
   return [
-    `our books: ${ban.address.text} ${ban.phase} since ${shortTime(ban.sinceMs)} UTC${drift}`,
+    `ban: ${ban.address.text} ${ban.phase} since ${shortTime(ban.sinceMs)} UTC${drift}`,
     ...holds,
   ];
 }
@@ -257,7 +257,7 @@ function describeOverview(overview: Overview, nowMs: number): string[] {
 function describeDrift({ drift, unfinished }: Overview): string {
   if (drift === null) return 'unknown';
   const { missing, unknown, steps } = drift;
-  const foreign = unknown === 0 ? '' : `; ${unknown} drop rules of our shape are not in our books`;
+  const foreign = unknown === 0 ? '' : `; ${unknown} drop rules of our shape belong to no ban`;
   if (unfinished > 0) return `${unfinished} changes are pending: firewall-drop reconcile${foreign}`;
   if (steps === 0) return `none${foreign}`;
   return `${missing} bans have no rule, and others may be out of place: firewall-drop reconcile${foreign}`;

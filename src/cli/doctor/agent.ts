@@ -1,4 +1,4 @@
-// The agent around us: which one, whether it runs, what it was told about us, and the log that it reads.
+// The agent around us: which one, whether it runs, what its files say about this program, and the log that it reads.
 import { closeSync, constants, openSync, type Stats } from 'node:fs';
 import { dirname } from 'node:path';
 import { formatProblem, parseConfig } from '../../config/parse.ts';
@@ -32,7 +32,7 @@ export interface AgentFacts {
 
 export const agent = defineCheck({
   name: 'agent',
-  look: ({ context, processes }): AgentFacts => {
+  probe: ({ context, processes }): AgentFacts => {
     const { home } = context.place;
     const running = processes.find(({ name }) => EXECDS.includes(name));
     return {
@@ -45,15 +45,16 @@ export const agent = defineCheck({
       execd: running?.name ?? '',
     };
   },
-  judge: judgeAgent,
+  evaluate: evaluateAgent,
 });
 
-export function judgeAgent({ home, isThere, version, execd }: AgentFacts): Finding {
-  if (!isThere) return problem(`no agent in ${home}`, 'install one, or run us from where it is');
-  const which = version === '' ? 'of a version that no file tells' : version;
+export function evaluateAgent({ home, isThere, version, execd }: AgentFacts): Finding {
+  if (!isThere)
+    return problem(`no agent in ${home}`, 'install one, or run firewall-drop from its directory');
+  const which = version === '' ? 'of unknown version' : version;
   if (execd !== '') return ok(`${which}, ${execd} runs`);
   const start = 'systemctl start wazuh-agent (or wazuh-manager; before 4.3: ossec-control start)';
-  return problem(`${which}, and no execd runs: nobody would start us`, start);
+  return problem(`${which}, and no execd runs: nothing would start firewall-drop`, start);
 }
 
 /** Wazuh 4.12 and later have VERSION.json; before, and in OSSEC, ossec-init.conf has a line VERSION="v4.1.5". */
@@ -86,20 +87,20 @@ export interface TimeoutFacts {
 
 export const arConf = defineCheck({
   name: 'ar.conf',
-  look: ({ context }): TimeoutFacts => {
+  probe: ({ context }): TimeoutFacts => {
     const { home, name } = context.place;
     const timeouts = context.timeouts();
     const longest = longestTimeout(name, timeouts, context.settings());
     return { file: `${home}/etc/shared/ar.conf`, name, timeouts, longest };
   },
-  judge: judgeTimeouts,
+  evaluate: evaluateTimeouts,
 });
 
-export function judgeTimeouts({ file, name, timeouts, longest }: TimeoutFacts): Finding {
+export function evaluateTimeouts({ file, name, timeouts, longest }: TimeoutFacts): Finding {
   const own = timeouts.filter((timeout) => timeout.executable === name);
   if (own.length === 0) {
     return warning(
-      `${file} has no response with ${name}: the manager asks for nothing here`,
+      `${file} has no response with ${name}: the manager requests no blocks from it`,
       'put the <command> and <active-response> of docs/runbook.md into the ossec.conf of the manager, and restart it (Wazuh 5 does not use this file)',
     );
   }
@@ -125,12 +126,12 @@ type CheckedFinding = ReturnType<typeof checkFiles>[number];
 
 export const agentFiles = defineCheck({
   name: 'agent files',
-  look: ({ context, processes }): FilesFacts => {
+  probe: ({ context, processes }): FilesFacts => {
     const { home } = context.place;
     const files = presentFiles(home);
     return { files, findings: checkFiles(files, dialectOf(home, processes)) };
   },
-  judge: judgeFiles,
+  evaluate: evaluateFiles,
 });
 
 /** Before Wazuh 4.2 and in OSSEC, other things are meant by the same words. */
@@ -139,7 +140,7 @@ function dialectOf(home: string, processes: Scene['processes']): 'wazuh' | 'osse
   return isOssec || statOrNull(`${home}/etc/ossec-init.conf`) !== null ? 'ossec' : 'wazuh';
 }
 
-export function judgeFiles({ files, findings }: FilesFacts): Finding {
+export function evaluateFiles({ files, findings }: FilesFacts): Finding {
   if (files.length === 0) return ok('no ossec.conf and no ar.conf to check');
   const [worst] = findings.toSorted((one, other) => one.severity.localeCompare(other.severity));
   const names = files.join(', ');
@@ -163,7 +164,7 @@ type Kind = 'file' | 'link' | 'other';
 
 export const responseLog = defineCheck({
   name: 'log',
-  look: ({ context }): LogFacts => {
+  probe: ({ context }): LogFacts => {
     const path = `${context.place.home}/logs/active-responses.log`;
     const stats = lstatOrNull(path);
     const isFile = stats?.isFile() === true;
@@ -178,7 +179,7 @@ export const responseLog = defineCheck({
         : '',
     };
   },
-  judge: judgeLog,
+  evaluate: evaluateLog,
 });
 
 function pick({ uid, gid, mode, nlink }: Stats): Pick<Stats, 'uid' | 'gid' | 'mode' | 'nlink'> {
@@ -196,7 +197,7 @@ function openAsWeDo(path: string): void {
   closeSync(openSync(path, O_WRONLY | O_APPEND | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY));
 }
 
-export function judgeLog({ path, stats, directory, trouble }: LogFacts): Finding {
+export function evaluateLog({ path, stats, directory, trouble }: LogFacts): Finding {
   if (directory === null) {
     return problem(
       `${dirname(path)} is not there: no alert would come of a block`,
@@ -212,9 +213,12 @@ export function judgeLog({ path, stats, directory, trouble }: LogFacts): Finding
   }
   if (stats.kind !== 'file' || stats.nlink !== 1) {
     const what = stats.kind === 'link' ? 'a symbolic link' : 'not a regular file with one name';
-    return problem(`${path} is ${what}: we do not write to it`, `look who made it, and rm ${path}`);
+    return problem(
+      `${path} is ${what}: firewall-drop does not write to it`,
+      `find out who made it, and rm ${path}`,
+    );
   }
-  if (trouble !== '') return problem(`${path} can't be written to: ${trouble}`, 'mend that');
+  if (trouble !== '') return problem(`${path} can't be written to: ${trouble}`, 'correct that');
   const mode = modeText(stats);
   const owner = ownerText(stats.uid, stats.gid);
   if ((stats.mode & 0o002) !== 0) {
@@ -236,21 +240,23 @@ export interface ConfigFacts {
 
 export const configuration = defineCheck({
   name: 'configuration',
-  look: (): ConfigFacts => {
+  probe: (): ConfigFacts => {
     const text = textOrNull(CONFIG_FILE);
     if (text === null) return { isThere: false, problems: [] };
     const stats = statOrNull(CONFIG_FILE);
     const { problems } = parseConfig(text, CONFIG_FILE);
     const loose = stats !== null && (stats.uid !== 0 || isWritableByOthers(stats));
     const owner = loose
-      ? [`${CONFIG_FILE} is not root's alone (${modeText(stats)}): not used`]
+      ? [
+          `${CONFIG_FILE} must belong to root and be writable by nobody else (${modeText(stats)}): it is not used`,
+        ]
       : [];
     return { isThere: true, problems: [...owner, ...problems.map(formatProblem)] };
   },
-  judge: judgeConfig,
+  evaluate: evaluateConfig,
 });
 
-export function judgeConfig({ isThere, problems }: ConfigFacts): Finding[] {
+export function evaluateConfig({ isThere, problems }: ConfigFacts): Finding[] {
   if (problems.length > 0) {
     return problems.map((what) => problem(what, `correct it in ${CONFIG_FILE}`));
   }

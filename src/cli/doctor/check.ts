@@ -1,4 +1,4 @@
-// What a check is: it looks at the host, and a pure function judges what it saw.
+// What a check is: `probe` looks at the host, and the pure `evaluate` decides about what it found.
 import type { Context } from '../../context.ts';
 import type { Process } from '../../system/procfs.ts';
 import type { RemedyName } from './remedies.ts';
@@ -26,18 +26,18 @@ export interface Scene {
 
 export interface Check {
   readonly name: string;
-  /** Findings in the order in which they are told. */
+  /** Findings in the order in which they are printed. */
   run(scene: Scene): readonly Finding[];
 }
 
 interface CheckSpec<Facts> {
   readonly name: string;
-  readonly look: (scene: Scene) => Facts;
-  readonly judge: (facts: Facts) => Finding | readonly Finding[];
+  readonly probe: (scene: Scene) => Facts;
+  readonly evaluate: (facts: Facts) => Finding | readonly Finding[];
 }
 
-export function defineCheck<Facts>({ name, look, judge }: CheckSpec<Facts>): Check {
-  return { name, run: (scene) => [judge(look(scene))].flat() };
+export function defineCheck<Facts>({ name, probe, evaluate }: CheckSpec<Facts>): Check {
+  return { name, run: (scene) => [evaluate(probe(scene))].flat() };
 }
 
 export const ok = (what: string): Finding => ({ state: 'ok', what });

@@ -1,6 +1,6 @@
-// All checks, in the order in which they are told: what execd starts, what it writes to, what it works with.
+// All checks, in the order in which they are printed: what execd starts, what it writes to, what it works with.
 import { agent, agentFiles, arConf, configuration, responseLog } from './agent.ts';
-import { boot, clock, lock, order, outcomes, store, timer } from './books.ts';
+import { boot, clock, lock, order, outcomes, store, timer } from './state.ts';
 import type { Check } from './check.ts';
 import { executable, packageRecord } from './executable.ts';
 import { manager } from './manager.ts';

@@ -31,9 +31,9 @@ export interface ExecutableFacts {
   readonly looseDirectories: readonly string[];
 }
 
-export const executable = defineCheck({ name: 'executable', look, judge: judgeExecutable });
+export const executable = defineCheck({ name: 'executable', probe, evaluate: evaluateExecutable });
 
-function look({ context }: Scene): ExecutableFacts {
+function probe({ context }: Scene): ExecutableFacts {
   const { home, name } = context.place;
   const path = `${home}/active-response/bin/${name}`;
   const stats = statOrNull(path);
@@ -56,7 +56,7 @@ function look({ context }: Scene): ExecutableFacts {
   };
 }
 
-export function judgeExecutable(facts: ExecutableFacts): Finding[] {
+export function evaluateExecutable(facts: ExecutableFacts): Finding[] {
   const { home, path, own, stats, sha256, isOurs, looseDirectories } = facts;
   const install = `${own} install --home ${home}`;
   if (stats === null) return [problem(`${path} is not there`, install)];
@@ -96,17 +96,17 @@ export interface RecordFacts {
 
 export const packageRecord = defineCheck({
   name: 'package',
-  look: (): RecordFacts => {
+  probe: (): RecordFacts => {
     const record = `${dirname(process.execPath)}/${RECORDED_SUMS}`;
     const text = textOrNull(record);
     if (text === null) return { record: null, recorded: '', actual: '' };
     const actual = checksumOf(process.execPath);
     return { record, recorded: recordedSum(text), actual };
   },
-  judge: judgeRecord,
+  evaluate: evaluateRecord,
 });
 
-export function judgeRecord({ record, recorded, actual }: RecordFacts): Finding {
+export function evaluateRecord({ record, recorded, actual }: RecordFacts): Finding {
   const reinstall = 'install the package again, and find out who changed the file';
   if (record === null) return ok('installed by hand: no record of its sum to compare with');
   if (recorded === '') return problem(`${record} has no sum of firewall-drop`, reinstall);

@@ -1,4 +1,4 @@
-// What tells the kernel, whether the kernel answers, and who else works on the same tables.
+// Checks the firewall programs, whether the kernel answers, and who else changes the same tables.
 import { basename } from 'node:path';
 import type { Family } from '../../model/address.ts';
 import { describeError } from '../../model/errors.ts';
@@ -51,7 +51,7 @@ const PROGRAMS: readonly {
 export const programs: readonly Check[] = PROGRAMS.map(({ check, from, neededBy }) =>
   defineCheck({
     name: check,
-    look: ({ context }): ProgramFacts => {
+    probe: ({ context }): ProgramFacts => {
       const isTables = check.endsWith('tables');
       const program = isTables ? restoreProgram(check, context) : check;
       const path = findProgram(program);
@@ -62,7 +62,7 @@ export const programs: readonly Check[] = PROGRAMS.map(({ check, from, neededBy 
       const variant = path !== null && isTables ? variantOf(path) : null;
       return { program, path, variant, isNeeded, from };
     },
-    judge: judgeProgram,
+    evaluate: evaluateProgram,
   }),
 );
 
@@ -77,7 +77,7 @@ export function variantOf(path: string): Variant | null {
   return target.includes('legacy') ? 'legacy' : null;
 }
 
-export function judgeProgram({ program, path, variant, isNeeded, from }: ProgramFacts): Finding {
+export function evaluateProgram({ program, path, variant, isNeeded, from }: ProgramFacts): Finding {
   const which = variant === null ? '' : ` (${variant})`;
   if (path !== null) return ok(`${path}${which}${isNeeded ? '' : ', not needed'}`);
   if (!isNeeded) return ok(`${program} is not installed, and not needed`);
@@ -92,14 +92,14 @@ export interface ConnectionFacts {
   readonly path: string | null;
 }
 
-/** Nothing is told of it where nobody wishes for it. */
+/** No finding where the configuration does not ask for it. */
 export const connections = defineCheck({
   name: 'connections',
-  look: ({ context }): ConnectionFacts => ({
+  probe: ({ context }): ConnectionFacts => ({
     isWished: context.config.firewall.killConnections,
     path: findProgram(CONNTRACK),
   }),
-  judge: ({ isWished, path }) => {
+  evaluate: ({ isWished, path }) => {
     if (!isWished) return [];
     if (path !== null) return ok(`${path} makes the kernel forget what a blocked address has open`);
     return warning(
@@ -120,7 +120,7 @@ export interface VariantFacts {
 
 export const variants = defineCheck({
   name: 'variants',
-  look: ({ context }): VariantFacts => {
+  probe: ({ context }): VariantFacts => {
     const path = findProgram(restoreProgram('iptables', context));
     const names = textOrNull('/proc/net/ip_tables_names') ?? '';
     return {
@@ -129,7 +129,7 @@ export const variants = defineCheck({
       hasNftFilter: findProgram('nft') === null ? null : nftHasFilter(),
     };
   },
-  judge: judgeVariants,
+  evaluate: evaluateVariants,
 });
 
 function nftHasFilter(): boolean {
@@ -137,12 +137,12 @@ function nftHasFilter(): boolean {
   return /^table ip filter$/m.test(run(command, PROGRAM_TIMEOUT_MS).stdout);
 }
 
-export function judgeVariants({ used, legacyTables, hasNftFilter }: VariantFacts): Finding {
+export function evaluateVariants({ used, legacyTables, hasNftFilter }: VariantFacts): Finding {
   const legacy = legacyTables.includes('filter');
   const both = (other: Variant): Finding =>
     warning(
       `rules are made with iptables-${used ?? ''} here, and the ${other} variant has a filter table as well: a packet meets both, and each program sees only its own`,
-      `find who uses the other (iptables-${other}-save shows it), and settle on one: update-alternatives --config iptables, or firewall.variant`,
+      `find who uses the other (iptables-${other}-save shows it), and use only one: update-alternatives --config iptables, or firewall.variant`,
     );
   if (used === 'nft' && legacy) return both('legacy');
   if (used === 'legacy' && hasNftFilter === true) return both('nft');
@@ -158,12 +158,12 @@ export interface KernelFacts {
 
 export const kernel = defineCheck({
   name: 'kernel',
-  look: ({ context }): KernelFacts => ({
+  probe: ({ context }): KernelFacts => ({
     release: (textOrNull('/proc/sys/kernel/osrelease') ?? '').trim(),
     backend: context.firewall.backendName,
     trouble: { 4: askKernel(context, 4), 6: hasIpv6() ? askKernel(context, 6) : null },
   }),
-  judge: judgeKernel,
+  evaluate: evaluateKernel,
 });
 
 /** The snapshot is what the work itself relies on: no list of modules tells as much. */
@@ -176,7 +176,7 @@ function askKernel({ firewall }: Context, family: Family): string {
   }
 }
 
-export function judgeKernel({ release, backend, trouble }: KernelFacts): Finding[] {
+export function evaluateKernel({ release, backend, trouble }: KernelFacts): Finding[] {
   const answering: string[] = [];
   const findings: Finding[] = [];
   for (const family of [4, 6] as const) {
@@ -242,21 +242,21 @@ export interface NeighbourFacts {
 
 export const neighbours = defineCheck({
   name: 'neighbours',
-  look: ({ context, processes }): NeighbourFacts => ({
+  probe: ({ context, processes }): NeighbourFacts => ({
     processes: [
       // A daemon written in Python has its own name behind that of the interpreter.
       ...processes.flatMap(({ name, args }) => [
         name,
         ...args.slice(0, 2).map((argument) => basename(argument)),
       ]),
-      // What decides where `auto` puts blocks is told as well.
+      // The same sign decides which backend `auto` uses.
       ...(isServiceActive('firewalld') ? ['firewalld'] : []),
     ],
     chains: chainsSeen(context),
     usesDockerChain: context.config.firewall.docker,
     backend: context.firewall.backendName,
   }),
-  judge: judgeNeighbours,
+  evaluate: evaluateNeighbours,
 });
 
 function chainsSeen({ firewall }: Context): string[] {
@@ -269,7 +269,7 @@ function chainsSeen({ firewall }: Context): string[] {
   }
 }
 
-export function judgeNeighbours(facts: NeighbourFacts): Finding[] {
+export function evaluateNeighbours(facts: NeighbourFacts): Finding[] {
   const seen = NEIGHBOURS.filter(({ processes, chains }) => {
     return (
       processes.some((name) => facts.processes.includes(name)) ||
@@ -278,7 +278,7 @@ export function judgeNeighbours(facts: NeighbourFacts): Finding[] {
   });
   if (seen.length === 0) return [ok('no Docker, firewalld, ufw, fail2ban or CrowdSec seen')];
   return seen.map(({ name, advice }) => {
-    if (name === 'Docker') return judgeDocker(facts, advice);
+    if (name === 'Docker') return evaluateDocker(facts, advice);
     if (name === 'firewalld' && facts.backend !== 'nftables') return LOST_TO_FIREWALLD;
     return ok(`${name} seen: ${advice}`);
   });
@@ -290,7 +290,7 @@ const LOST_TO_FIREWALLD = warning(
   'firewall.backend = "auto" or "nftables": the next run moves all bans into a table that firewalld leaves alone',
 );
 
-function judgeDocker({ chains, usesDockerChain }: NeighbourFacts, advice: string): Finding {
+function evaluateDocker({ chains, usesDockerChain }: NeighbourFacts, advice: string): Finding {
   if (!chains.includes('DOCKER-USER')) {
     return warning(
       'Docker seen, and no chain DOCKER-USER: what goes to containers is stopped in FORWARD only if our rules stay first there',
@@ -315,13 +315,13 @@ export interface SavedFacts {
 
 export const savedRules = defineCheck({
   name: 'saved rules',
-  look: ({ context }: Scene): SavedFacts => ({
+  probe: ({ context }: Scene): SavedFacts => ({
     files: SAVED_RULES.flatMap((path) => {
       const text = textOrNull(path);
       return text === null ? [] : [{ path, ...readSaved(text, context.config.firewall.setName) }];
     }),
   }),
-  judge: judgeSaved,
+  evaluate: evaluateSaved,
 });
 
 /** What a file of `iptables-save` has of ours: it comes back at every boot, whether or not the block is over. */
@@ -338,7 +338,7 @@ export function readSaved(
   };
 }
 
-export function judgeSaved({ files }: SavedFacts): Finding[] {
+export function evaluateSaved({ files }: SavedFacts): Finding[] {
   const findings = files.flatMap(({ path, addresses, setRules }): Finding[] => {
     const resave = `firewall-drop keeps blocks by itself; take these lines out of ${path}: see "Reboots" in docs/runbook.md`;
     if (setRules > 0) {

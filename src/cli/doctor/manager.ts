@@ -20,7 +20,7 @@ const AGENTDS: readonly string[] = ['wazuh-agentd', 'ossec-agentd'];
 
 export const manager = defineCheck({
   name: 'manager',
-  look: ({ context, processes }): ManagerFacts => {
+  probe: ({ context, processes }): ManagerFacts => {
     const { home } = context.place;
     const { managers } = context.settings();
     const known = new Set(context.protectedEntries().map(({ why }) => why));
@@ -34,10 +34,10 @@ export const manager = defineCheck({
       unknown: managers.filter((name) => !known.has(managerReason(name))),
     };
   },
-  judge: judgeManager,
+  evaluate: evaluateManager,
 });
 
-export function judgeManager(facts: ManagerFacts): Finding[] {
+export function evaluateManager(facts: ManagerFacts): Finding[] {
   const { file, isAgent, isProtected, managers, unknown } = facts;
   if (!isProtected || (!isAgent && managers.length === 0)) return [];
   const allow = `name its addresses in protect.allow of ${CONFIG_FILE}`;
@@ -49,5 +49,10 @@ export function judgeManager(facts: ManagerFacts): Finding[] {
   const names = printable(unknown.join(', '));
   return unknown.length === 0
     ? [ok(`${printable(managers.join(', '))}: never blocked`)]
-    : [problem(`no address is known of ${names}: it can be blocked`, `mend its name, or ${allow}`)];
+    : [
+        problem(
+          `no address is known of ${names}: it can be blocked`,
+          `correct its name, or ${allow}`,
+        ),
+      ];
 }

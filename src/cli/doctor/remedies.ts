@@ -1,4 +1,4 @@
-// What `doctor --fix` may do: only what loses nothing and lets nobody in or out who was not to be.
+// What `doctor --fix` may do: only what loses no data and changes nothing that is blocked or not blocked on purpose.
 import { chmodSync, closeSync, fchmodSync, fchownSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { STATE_DIRECTORY } from '../../context.ts';
@@ -9,7 +9,7 @@ import { lstatOrNull, statOrNull } from '../../system/paths.ts';
 
 export type RemedyName = 'make the log' | 'mend the log' | 'state modes' | 'restore';
 
-/** In the order in which they are applied: rules are put back once the books are in order. Throws what went wrong. */
+/** In the order in which they are applied: the state comes before the rules that are restored from it. Throws what went wrong. */
 export const REMEDIES: Readonly<Record<RemedyName, (person: Person, log: string) => string>> = {
   'state modes': () => {
     chmodSync(STATE_DIRECTORY, 0o700);
@@ -17,7 +17,7 @@ export const REMEDIES: Readonly<Record<RemedyName, (person: Person, log: string)
       const path = `${STATE_DIRECTORY}/state.db${suffix}`;
       if (lstatOrNull(path)?.isFile() === true) chmodSync(path, 0o600);
     }
-    return `${STATE_DIRECTORY} is root's alone`;
+    return `${STATE_DIRECTORY} is readable by root only`;
   },
   'make the log': (_person, log) => {
     closeSync(openLogForAppend(log));

@@ -1,4 +1,4 @@
-// `doctor --test`: blocks and releases documentation addresses for real, and looks at kernel, log and books each time.
+// `doctor --test`: blocks and releases documentation addresses for real, and looks at kernel, log and state each time.
 import { block } from '../../bans/block.ts';
 import { parseAddress, type Address, type Family } from '../../model/address.ts';
 import { alertRefAt, type AlertRef, type Verb } from '../../model/ban.ts';
@@ -11,7 +11,7 @@ import { hasIpv6 } from '../../system/net.ts';
 import type { LogMark } from '../../state/store.ts';
 import { ok, problem, type Finding } from './check.ts';
 
-/** Should this very process be killed half-way, the block ends by itself after so long. */
+/** If this process is killed half-way, the block ends by itself after so long. */
 const NET_SECONDS = 60;
 
 /** Nobody's, by RFC 5737 and RFC 3849: but a test host may use them, and a person may have blocked some of them. */
@@ -25,8 +25,8 @@ export function tryOut(context: Context): Finding[] {
     try {
       return tryFamily(context, family);
     } catch (error) {
-      const what = `IPv${family} could not be tried: ${describeError(error)}`;
-      return [problem(what, 'mend that first')];
+      const what = `IPv${family} could not be tested: ${describeError(error)}`;
+      return [problem(what, 'correct that first')];
     }
   });
 }
@@ -74,8 +74,8 @@ function tryStep(context: Context, address: Address, verb: 'add' | 'delete'): Fi
   if (missing.length > 0) {
     return problem(`${word} ${address.text}: ${missing.join('; ')}`, 'see the checks above');
   }
-  const where = verb === 'add' ? `in ${chainsOf(context, address)}` : 'nowhere in the kernel';
-  return ok(`${word} ${address.text}: ${where}, told in the log, in the books; ${tookMs} ms`);
+  const where = verb === 'add' ? `in ${chainsOf(context, address)}` : 'not in the kernel';
+  return ok(`${word} ${address.text}: ${where}, in the log, in the state; ${tookMs} ms`);
 }
 
 function holdFor(alertRef: AlertRef): Parameters<typeof block>[1] {
@@ -115,7 +115,7 @@ function whatIsMissing(context: Context, { address, verb, alertRef, mark }: Step
     missing.push('active-responses.log has no line of it');
   }
   if ((context.store.find(address)?.phase === 'blocked') !== isBlocked) {
-    missing.push('the books say otherwise');
+    missing.push('the state does not agree');
   }
   return missing;
 }

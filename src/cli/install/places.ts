@@ -1,4 +1,4 @@
-// What the program needs beside itself: its configuration, its books' directory, and the logs in the agent's home.
+// What the program needs beside itself: its configuration, the directory of its state, and the logs in the agent's home.
 import {
   chmodSync,
   closeSync,
@@ -24,7 +24,7 @@ export function stepsToFurnish(home: string): Step[] {
   return [stepToConfigure(), stepToKeepBooks(), stepToLog(home)];
 }
 
-/** Of what is left the log stays: it is the agent's. `purge` takes books and history too, and a config that was edited. */
+/** Of what is left the log stays: it is the agent's. `purge` removes state and history too, and a config that was edited. */
 export function stepsToClear(purge: boolean): Step[] {
   const isUntouched = (): boolean => readFileSync(CONFIG_FILE, 'utf8') === exampleConfig();
   return [

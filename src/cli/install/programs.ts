@@ -66,7 +66,7 @@ const MODE = 0o750;
 const PERMISSIONS = 0o7777;
 /** What was there before us lies beside us under this ending. */
 const KEPT = '.replaced';
-/** Checksums of the programs that we put anywhere: by these an older one of ours is told from a stranger's. */
+/** Checksums of the programs that we put anywhere: they tell an older one of ours from another program. */
 const PLACED_FILE = `${STATE_DIRECTORY}/placed.json`;
 const MOST_PLACED = 50;
 
@@ -76,7 +76,7 @@ export function stepsToPlace(placement: Placement): Step[] {
   return names.flatMap((name, index) => {
     const path = `${responses.directory}/${name}`;
     const target = linkWanted(placement, index, executable);
-    // Found out before anything changes: a link to what we replace is a stranger's as well.
+    // Found out before anything changes: a link to what we replace is not ours either.
     const isOurLink = target !== null && linkTarget(path) === target;
     const isFree = !isThere(path) || isOurLink || isOurs(path, executable);
     const keep = {
@@ -241,7 +241,7 @@ function readPlaced(): readonly string[] {
   throw new AppError('STORE', `${PLACED_FILE} is no list: remove it and try again`);
 }
 
-/** Before the program is put there: else one that died in between would be kept as if it were a stranger's. */
+/** Before the program is put there: else one that died in between would be kept as if it were not ours. */
 function notePlaced(sum: string): void {
   const sums = [...readPlaced().filter((known) => known !== sum), sum].slice(-MOST_PLACED);
   mkdirSync(STATE_DIRECTORY, { recursive: true, mode: 0o700 });

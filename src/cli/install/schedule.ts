@@ -1,4 +1,4 @@
-// Who calls the program where no alert does: systemd's timer, or cron where there is no systemd.
+// What calls the program where no alert does: systemd's timer, or cron where there is no systemd.
 import { chmodSync, existsSync, lstatSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { AppError } from '../../model/errors.ts';
 import { run } from '../../system/exec.ts';

@@ -16,7 +16,7 @@ export function reachAll(steps: readonly Step[], dryRun: boolean, { print }: Per
     if (holds()) continue;
     changed += 1;
     if (!dryRun) attempt(state, reach);
-    print(`${dryRun ? 'would make it so' : 'done'}: ${state}`);
+    print(`${dryRun ? 'would be done' : 'done'}: ${state}`);
   }
   if (changed === 0) print('everything is in place already');
 }
@@ -27,7 +27,7 @@ function attempt(state: string, reach: () => void): void {
   } catch (error) {
     throw new AppError(
       'FILE',
-      `stopped before this was so: ${state}. Mend the trouble and say the same again; what is done stays done`,
+      `failed at this step: ${state}. Correct the cause and run the command again; completed steps are kept`,
       error,
     );
   }

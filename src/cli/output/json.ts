@@ -35,7 +35,7 @@ function holdToJson(hold: Hold): HoldJson {
   };
 }
 
-/** A ban as all documents have it: what the books say, and what the kernel holds. */
+/** A ban as all documents have it: what the state says, and what the kernel holds. */
 export function banToJson(
   { address, phase, sinceMs }: Ban,
   holds: readonly Hold[],

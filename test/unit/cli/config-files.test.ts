@@ -237,7 +237,7 @@ describe('mistakes after the first', () => {
   test('are not all told where they are many', () => {
     const found = check('&\n'.repeat(1000));
     expect(found).toHaveLength(51);
-    expect(found.at(-1)).toBe('51:1 error: from here on further mistakes are not told');
+    expect(found.at(-1)).toBe('51:1 error: further mistakes are not listed');
   });
 
   // Pieces from which people make files: whatever is put together, the two have to agree.

@@ -1,4 +1,4 @@
-// Are the books sound, do they agree with the kernel, and does somebody end blocks in time?
+// Checks whether the state is sound and agrees with the kernel, and whether something ends blocks in time.
 import { LAST_EXPIRE_FACT } from '../../bans/expire.ts';
 import { familiesInUse } from '../../bans/families.ts';
 import { findDrift, type Drift } from '../../bans/reconcile.ts';
@@ -23,7 +23,7 @@ export interface StoreFacts {
 
 export const store = defineCheck({
   name: 'store',
-  look: ({ context }): StoreFacts => {
+  probe: ({ context }): StoreFacts => {
     const directory = statOrNull(STATE_DIRECTORY);
     const file = statOrNull(`${STATE_DIRECTORY}/state.db`);
     return {
@@ -33,14 +33,14 @@ export const store = defineCheck({
       fileMode: file === null ? null : modeText(file),
     };
   },
-  judge: judgeStore,
+  evaluate: evaluateStore,
 });
 
-export function judgeStore({ volatile, unsound, directoryMode, fileMode }: StoreFacts): Finding {
+export function evaluateStore({ volatile, unsound, directoryMode, fileMode }: StoreFacts): Finding {
   const file = `${STATE_DIRECTORY}/state.db`;
   if (volatile) {
     return problem(
-      `${file} can't be used: what happens is forgotten, and blocks may stay for good`,
+      `${file} can't be used: bans are forgotten when this run ends, and blocks may stay for ever`,
       `the lines on standard error say why; chown root ${STATE_DIRECTORY}; chmod 0700 ${STATE_DIRECTORY}; a damaged file is set aside by firewall-drop restore`,
       'state modes',
     );
@@ -48,13 +48,13 @@ export function judgeStore({ volatile, unsound, directoryMode, fileMode }: Store
   if (unsound.length > 0) {
     return problem(
       `${file} is damaged: ${unsound.join('; ')}`,
-      `move it away and run firewall-drop reconcile, which shows the rules that then stand alone`,
+      `move it away and run firewall-drop reconcile, which then shows the rules that belong to no ban`,
     );
   }
   if (directoryMode !== '0700' || (fileMode !== '0600' && fileMode !== null)) {
     return warning(
       `${STATE_DIRECTORY} has mode ${directoryMode ?? 'none'} and its file ${fileMode ?? 'none'}: others can read whom you block and why`,
-      'firewall-drop doctor --fix makes them root’s alone',
+      'firewall-drop doctor --fix makes them readable by root only',
       'state modes',
     );
   }
@@ -70,11 +70,11 @@ export interface LockFacts {
 
 export const lock = defineCheck({
   name: 'lock',
-  look: (): LockFacts => {
+  probe: (): LockFacts => {
     const holder = lockHolder(`${LOCK_DIRECTORY}/lock`);
     return { holder, isStopped: holder !== null && isStopped(holder) };
   },
-  judge: judgeLock,
+  evaluate: evaluateLock,
 });
 
 /** `T`: by a signal; `t`: by a debugger. */
@@ -87,7 +87,7 @@ function isStopped(pid: number): boolean {
   }
 }
 
-export function judgeLock({ holder, isStopped: stopped }: LockFacts): Finding {
+export function evaluateLock({ holder, isStopped: stopped }: LockFacts): Finding {
   if (holder === null) return ok('nobody holds the writer lock');
   if (!stopped) return ok(`process ${holder} holds the writer lock and is at work`);
   return problem(
@@ -106,7 +106,7 @@ export interface OrderFacts {
 
 export const order = defineCheck({
   name: 'rules',
-  look: ({ context }): OrderFacts => {
+  probe: ({ context }): OrderFacts => {
     const bans = context.store.list();
     const counts = {
       bans: bans.length,
@@ -118,13 +118,13 @@ export const order = defineCheck({
       return { drift: null, trouble: describeError(error), ...counts };
     }
   },
-  judge: judgeOrder,
+  evaluate: evaluateOrder,
 });
 
-export function judgeOrder({ drift, trouble, bans, unfinished }: OrderFacts): Finding[] {
+export function evaluateOrder({ drift, trouble, bans, unfinished }: OrderFacts): Finding[] {
   const mend = 'firewall-drop reconcile, or doctor --fix';
   if (drift === null) {
-    return [problem(`nobody can tell whether blocks are in place: ${trouble}`, 'see kernel above')];
+    return [problem(`it is unknown whether blocks are in place: ${trouble}`, 'see kernel above')];
   }
   const findings: Finding[] = [];
   if (unfinished > 0) {
@@ -146,7 +146,7 @@ export function judgeOrder({ drift, trouble, bans, unfinished }: OrderFacts): Fi
   if (drift.unknown.length > 0) {
     findings.push(
       problem(
-        `${drift.unknown.length} drop rules of our shape are explained by no ban, and end by nothing`,
+        `${drift.unknown.length} drop rules of our shape belong to no ban and will not expire`,
         'firewall-drop reconcile --dry-run names them; if they are not yours: firewall-drop delete ADDRESS',
       ),
     );
@@ -163,7 +163,7 @@ const CRON_FILES: readonly string[] = [
   '/var/spool/cron/crontabs/root',
   '/var/spool/cron/root',
 ];
-/** A timer that runs every minute and was not heard of for so long does not run. */
+/** `expire` is called every minute: after so long without a run nothing calls it. */
 const LONGEST_SILENCE_SECONDS = 300;
 
 export interface TimerFacts {
@@ -175,7 +175,7 @@ export interface TimerFacts {
 
 export const timer = defineCheck({
   name: 'timer',
-  look: ({ context, processes }): TimerFacts => {
+  probe: ({ context, processes }): TimerFacts => {
     const last = Number(context.store.metadata(LAST_EXPIRE_FACT) ?? Number.NaN);
     return {
       callers: [
@@ -186,10 +186,10 @@ export const timer = defineCheck({
       silenceSeconds: Number.isFinite(last) ? (context.now() - last) / 1000 : null,
     };
   },
-  judge: judgeTimer,
+  evaluate: evaluateTimer,
 });
 
-export function judgeTimer({ callers, silenceSeconds }: TimerFacts): Finding {
+export function evaluateTimer({ callers, silenceSeconds }: TimerFacts): Finding {
   const heard =
     silenceSeconds === null ? 'never' : `${formatDuration(Math.max(0, silenceSeconds))} ago`;
   if (callers.length === 0) {
@@ -214,14 +214,14 @@ export interface BootFacts {
 
 export const boot = defineCheck({
   name: 'boot',
-  look: (): BootFacts => ({ callers: [...unitsNamed(RESTORE_UNIT), ...cronFilesWith('restore')] }),
-  judge: judgeBoot,
+  probe: (): BootFacts => ({ callers: [...unitsNamed(RESTORE_UNIT), ...cronFilesWith('restore')] }),
+  evaluate: evaluateBoot,
 });
 
-export function judgeBoot({ callers }: BootFacts): Finding {
+export function evaluateBoot({ callers }: BootFacts): Finding {
   if (callers.length > 0) return ok(`blocks come back by ${callers.join(', ')}`);
   return warning(
-    'nothing calls firewall-drop restore after a boot: blocks are then in the books, and not in the kernel',
+    'nothing calls firewall-drop restore after a boot: bans are then in the state and not in the kernel',
     `firewall-drop install has systemd or cron do so; from a package: systemctl enable ${RESTORE_UNIT}`,
   );
 }
@@ -266,15 +266,15 @@ export interface ClockFacts {
 
 export const clock = defineCheck({
   name: 'clock',
-  look: ({ context, processes }): ClockFacts => {
+  probe: ({ context, processes }): ClockFacts => {
     const [latest] = context.store.history({ address: null, sinceMs: 0, afterId: 0, limit: 1 });
     const service = processes.find(({ name }) => TIME_SERVICES.includes(name));
     return { nowMs: context.now(), latestMs: latest?.atMs ?? null, service: service?.name ?? '' };
   },
-  judge: judgeClock,
+  evaluate: evaluateClock,
 });
 
-export function judgeClock({ nowMs, latestMs, service }: ClockFacts): Finding {
+export function evaluateClock({ nowMs, latestMs, service }: ClockFacts): Finding {
   const now = `${shortTime(nowMs)} UTC`;
   const fix = 'set it, and let chrony or systemd-timesyncd keep it';
   if (nowMs < EARLIEST_MS) return problem(`it is not ${now}`, fix);
@@ -289,13 +289,13 @@ const LATEST = 10;
 
 export const outcomes = defineCheck({
   name: 'outcomes',
-  look: ({ context }): readonly HistoryRecord[] => {
+  probe: ({ context }): readonly HistoryRecord[] => {
     return context.store.history({ address: null, sinceMs: 0, afterId: 0, limit: LATEST });
   },
-  judge: judgeOutcomes,
+  evaluate: evaluateOutcomes,
 });
 
-export function judgeOutcomes(records: readonly HistoryRecord[]): Finding {
+export function evaluateOutcomes(records: readonly HistoryRecord[]): Finding {
   if (records.length === 0) return ok('nothing has happened yet');
   const details = records.map(({ atMs, outcome, reason }) => {
     return `${shortTime(atMs)}  ${outcome.verb} ${outcome.address.text} ${reason}`.trimEnd();
