@@ -23,7 +23,7 @@ export const metrics = defineCommand({
   name: 'metrics',
   summary: 'Print metrics in the text format of Prometheus',
   details:
-    'With --textfile they are written atomically to a file that ends in .prom, for the textfile collector of node_exporter. Counters count since the state was created and do not shrink when history is pruned.',
+    'With --textfile they are written atomically to a file that ends in .prom, for the textfile collector of node_exporter. Counters count since the store was begun and do not shrink when history is pruned.',
   options: {
     textfile: { kind: 'text', value: 'PATH', describe: 'write there instead of standard output' },
   },
@@ -42,9 +42,9 @@ export const metrics = defineCommand({
 
 const EVENTS: readonly (readonly [event: string, metric: string, help: string])[] = [
   ['add', 'adds_total', 'Blocks made'],
-  ['delete', 'deletes_total', 'Blocks released by request'],
+  ['delete', 'deletes_total', 'Blocks released because somebody said so'],
   ['expire', 'expiries_total', 'Blocks released because their time was over'],
-  ['failed', 'failures_total', 'Blocks and releases that failed in the kernel'],
+  ['failed', 'failures_total', 'Blocks and releases that the kernel did not obey'],
   ['refused', 'refusals_total', 'Blocks refused because the address is protected'],
   ['reapplied', 'reapplied_total', 'Blocks put back that the kernel had lost'],
 ];
@@ -66,7 +66,7 @@ function render(context: Context, person: Person): Promise<string> {
   gauge('last_success_timestamp_seconds', 'When the kernel was last changed as asked').set(
     (lastChangeMs(tallies) ?? 0) / 1000,
   );
-  gauge('store_bytes', 'Size of the state on disk').set(stateBytes() ?? 0);
+  gauge('store_bytes', 'Size of the store').set(stateBytes() ?? 0);
   setDropped(gauge, context, person);
   return registers[0]?.metrics() ?? Promise.resolve('');
 }
