@@ -1,12 +1,11 @@
 // Picks the invocation, and is the only place where the process ends.
-import { fstatSync } from 'node:fs';
-import type * as Tty from 'node:tty';
 import type * as V8 from 'node:v8';
 import type * as CommandLine from './cli/main.ts';
 import { complain, exitStatusOf } from './failure.ts';
 import { describeError } from './model/errors.ts';
 import { createContext } from './context.ts';
 import { readLinesFromStdin, writeToStdout } from './system/stdin.ts';
+import { isTerminal } from './system/terminal.ts';
 import { readInvocation } from './wazuh/invocation.ts';
 import { findPlace } from './wazuh/home.ts';
 import { LONGEST_LINE, respondToArguments, respondToMessage } from './wazuh/respond.ts';
@@ -45,13 +44,6 @@ function main(): number | Promise<number> {
 function ignoreCoverage(): void {
   if (process.env['NODE_V8_COVERAGE'] === undefined) return;
   (require('node:v8') as typeof V8).stopCoverage();
-}
-
-/** A pipe is no terminal: the module that could tell, and all that it loads, is for the rest. */
-function isTerminal(descriptor: number): boolean {
-  if (!fstatSync(descriptor).isCharacterDevice()) return false;
-  const { isatty } = require('node:tty') as typeof Tty;
-  return isatty(descriptor);
 }
 
 function run(): number | Promise<number> {

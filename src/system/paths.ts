@@ -1,5 +1,5 @@
 // What is at a path: its kind, mode, names, text and checksum.
-import { createHash } from 'node:crypto';
+import type * as Crypto from 'node:crypto';
 import {
   closeSync,
   lstatSync,
@@ -76,6 +76,7 @@ const CHUNK_BYTES = 1024 * 1024;
 
 /** SHA-256 of a file's content, in hex; in parts, since our executable is larger than what should be held at once. */
 export function checksumOf(path: string): string {
+  const { createHash } = require('node:crypto') as typeof Crypto;
   const hash = createHash('sha256');
   const descriptor = openSync(path, 'r');
   const chunk = Buffer.allocUnsafe(CHUNK_BYTES);

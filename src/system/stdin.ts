@@ -9,6 +9,7 @@ import {
   writeSync,
 } from 'node:fs';
 import { isErrno } from './files.ts';
+import { NULL_DEVICE } from './terminal.ts';
 import { sleep, type Deadline } from './wait.ts';
 
 export interface LineReader {
@@ -75,8 +76,6 @@ export function writeToStdout(text: string, deadline: Deadline): void {
   writeInTime(1, text, deadline);
 }
 
-/** The device number of /dev/null, 1:3. */
-const NULL_DEVICE = 0x103;
 const ACCESS_MODE = 3;
 
 /** The runtime opens /dev/null, for reading and writing, in place of a standard descriptor that is closed. */

@@ -1,5 +1,5 @@
 // `metrics`: Prometheus text format, for a scrape or for node_exporter's textfile collector.
-import { randomBytes } from 'node:crypto';
+import type * as Crypto from 'node:crypto';
 import {
   closeSync,
   fchmodSync,
@@ -120,6 +120,7 @@ function replaceFile(path: string, text: string): void {
       `--textfile ${path}: the collector reads only files that end in .prom`,
     );
   }
+  const { randomBytes } = require('node:crypto') as typeof Crypto;
   const temporary = `${path}.${randomBytes(8).toString('hex')}`;
   try {
     const descriptor = openSync(temporary, 'wx', 0o600);

@@ -1,19 +1,25 @@
 // What the terminal of a person can do, found out once.
 import { openSync, readSync, writeSync } from 'node:fs';
-import { isatty, WriteStream } from 'node:tty';
+import type * as Tty from 'node:tty';
+import { isTerminal } from '../../system/terminal.ts';
 import type { Terminal } from '../session.ts';
 
 /** Colours only on a terminal that has them, and never against NO_COLOR (no-color.org). */
 export function inspectTerminal(environment: NodeJS.ProcessEnv): Terminal {
-  const output = isatty(1) ? new WriteStream(1) : null;
+  const output = isTerminal(1) ? openOutput() : null;
   const wanted = (environment['NO_COLOR'] ?? '') === '' && environment['TERM'] !== 'dumb';
   return {
     // A serial line, or a terminal that a program made, may not know its width.
     width: output !== null && output.columns > 0 ? output.columns : null,
     colours: output !== null && wanted,
-    watchesErrors: isatty(2),
-    ask: isatty(0) && isatty(2) ? ask : null,
+    watchesErrors: isTerminal(2),
+    ask: isTerminal(0) && isTerminal(2) ? ask : null,
   };
+}
+
+function openOutput(): Tty.WriteStream {
+  const { WriteStream } = require('node:tty') as typeof Tty;
+  return new WriteStream(1);
 }
 
 function ask(question: string): string {
