@@ -147,7 +147,7 @@ async function bundle({ fault }) {
   const { inputs } = JSON.parse(fs.readFileSync(path.join(DIST, 'metafile-cjs.json'), 'utf8'));
   refuseMissing(inputs);
   refuseEager(inputs);
-  writeSbom(inputs);
+  writeSbom();
   for (const name of SCRIPTS) wrap(path.join(DIST, `${name}.cjs`));
 }
 
@@ -158,9 +158,9 @@ function wrap(file) {
   fs.writeFileSync(file, `(function (module, exports, require, assets) {${source}\n})`);
 }
 
-function writeSbom(inputs) {
+function writeSbom() {
   const sourceDateEpoch = process.env.SOURCE_DATE_EPOCH;
-  const sbom = makeSbom({ root: ROOT, manifest, inputs, sourceDateEpoch });
+  const sbom = makeSbom({ root: ROOT, sourceDateEpoch });
   const file = path.join(DIST, 'firewall-drop.cdx.json');
   fs.writeFileSync(file, `${JSON.stringify(sbom, null, 2)}\n`);
 }

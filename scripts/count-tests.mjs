@@ -7,6 +7,7 @@ if (directory === undefined) throw new Error('usage: count-tests.mjs DIRECTORY')
 
 const results = fs
   .readdirSync(directory)
+  .filter((name) => name.endsWith('.json'))
   .map((name) => JSON.parse(fs.readFileSync(path.join(directory, name), 'utf8')));
 
 const tests = results
