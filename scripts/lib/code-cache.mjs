@@ -48,7 +48,7 @@ const substitutes = {
 const require = (name) => substitutes[name] ?? builtin(name);
 
 const kernel = new FakeKernel();
-const spawn = ({ file, args: [program, ...args], stdio: [stdin] }) => {
+const spawn = ({ args: [program, ...args], stdio: [stdin] }) => {
   const input = stdin.input?.toString() ?? '';
   const { status, stdout, stderr } = kernel.run({ program: path.basename(program), args, input });
   return { pid: 1, status, signal: null, output: [null, Buffer.from(stdout), Buffer.from(stderr)] };

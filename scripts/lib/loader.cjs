@@ -1,5 +1,6 @@
 // The main script of the executable: loads the program and its packages from the assets, together with the code that
-// V8 compiled for them while the build ran them. A cache that V8 does not take costs time and nothing else.
+// V8 compiled for them while the build ran them. CACHED, the names that have such code, is written above by the build. A cache that V8 does not take costs time and nothing else.
+/* global Buffer, CACHED */
 const { getRawAsset } = require('node:sea');
 const { Script } = require('node:vm');
 

@@ -49,9 +49,9 @@ function lastProtect(store: Store): Protect {
 /** A doubtful list has what it had and what can be read of it; any other doubtful key is what it was. */
 function withLast(now: Protect, doubtful: readonly (keyof Protect)[], last: Protect): Protect {
   const kept = doubtful.map((key) => {
-    const [value, before] = [now[key], last[key]];
+    const [value, before]: readonly unknown[] = [now[key], last[key]];
     if (!Array.isArray(value) || !Array.isArray(before)) return [key, before];
-    return [key, [...new Set<unknown>([...before, ...value])]];
+    return [key, [...new Set<unknown>([...(before as unknown[]), ...(value as unknown[])])]];
   });
   return { ...now, ...Object.fromEntries(kept) } as Protect;
 }

@@ -86,10 +86,30 @@ test('its file stays empty and is for root alone', () => {
 });
 
 test.each([
-  ['a FIFO', (path: string) => execFileSync('mkfifo', [path])],
-  ['a link to nothing', (path: string) => symlinkSync('/nowhere/at-all', path)],
-  ['a link to a device', (path: string) => symlinkSync('/dev/ptmx', path)],
-  ['a directory', (path: string) => mkdirSync(path)],
+  [
+    'a FIFO',
+    (path: string): void => {
+      execFileSync('mkfifo', [path]);
+    },
+  ],
+  [
+    'a link to nothing',
+    (path: string): void => {
+      symlinkSync('/nowhere/at-all', path);
+    },
+  ],
+  [
+    'a link to a device',
+    (path: string): void => {
+      symlinkSync('/dev/ptmx', path);
+    },
+  ],
+  [
+    'a directory',
+    (path: string): void => {
+      mkdirSync(path);
+    },
+  ],
 ])('%s in place of the note of a run at work is not opened, and stops nothing', (_, make) => {
   make(join(directory, 'at-work'));
   expect(takeWriterLock(directory, 0)).toBeNull();

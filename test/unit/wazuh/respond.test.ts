@@ -358,12 +358,18 @@ test('execd has half of the time for all that it reads and writes', () => {
   respondToMessage(context({ deadline: { remainingMs: () => 20_000 } }), {
     reader: {
       ...reader,
-      readLine: (deadline) => (given.push(deadline), reader.readLine(deadline)),
+      readLine: (deadline) => {
+        given.push(deadline);
+        return reader.readLine(deadline);
+      },
     },
-    write: (text, deadline) => (given.push(deadline), write(text)),
+    write: (text, deadline) => {
+      given.push(deadline);
+      write(text);
+    },
   });
   expect(given).toHaveLength(3);
-  for (const { remainingMs } of given) expect(remainingMs()).toBeLessThanOrEqual(10_000);
+  for (const deadline of given) expect(deadline.remainingMs()).toBeLessThanOrEqual(10_000);
 });
 
 describe('execd that goes away before it answers', () => {
