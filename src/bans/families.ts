@@ -28,7 +28,7 @@ export function forEachFamily<T extends { readonly address: Address }>(
   );
 }
 
-/** A host may have no IPv6 tables: it is asked only for families that the books know, and IPv4. */
+/** IPv4, and the families that the state has bans of: a host may have no IPv6 tables. */
 export function familiesInUse(store: Store): Family[] {
   const used = new Set<Family>([4, ...store.list().map((ban) => ban.address.family)]);
   return [...used];

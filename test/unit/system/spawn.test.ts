@@ -1,6 +1,6 @@
 // The one call that starts programs: the runtime's own binding and the public module do the same.
 import { describe, expect, test } from '@jest/globals';
-import { findBinding, spawn, type Spawn, type Spawned } from '../../../src/system/spawn.ts';
+import { findBinding, spawn, type Spawn, type Spawned } from '../../../src/system/exec.ts';
 
 test('the pinned runtime has the binding that saves loading node:child_process', () => {
   expect(findBinding()).not.toBeNull();
