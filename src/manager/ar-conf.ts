@@ -1,6 +1,6 @@
 // ar.conf, which the manager makes and every agent gets: lines `NAME - EXECUTABLE - SECONDS`.
 import { diagnose, type Diagnosis } from './diagnosis.ts';
-import type { ExecutableTrouble } from './ossec-conf.ts';
+import type { ExecutableTrouble } from './surroundings.ts';
 
 const LINE = /^(\S+) - (\S+) - ([0-9]{1,10})\s*$/;
 

@@ -7,7 +7,8 @@ import { isWritableByOthers, lstatOrNull, modeText, statOrNull } from '../system
 import { printable } from '../system/printable.ts';
 import { checkArConf } from './ar-conf.ts';
 import { diagnose, type Diagnosis } from './diagnosis.ts';
-import { checkOssecConf, type ExecutableTrouble, type Surroundings } from './ossec-conf.ts';
+import { checkOssecConf } from './ossec-conf.ts';
+import type { ExecutableTrouble, Surroundings } from './surroundings.ts';
 import { checkRules, knownRulesOf, rulesOf, SHIPPED_RULES } from './rules.ts';
 import { placesIn, readXml, type XmlDocument, type XmlMistake } from './xml.ts';
 

@@ -1,10 +1,13 @@
 // All checks, in the order in which they are printed: what execd starts, what it writes to, what it works with.
 import { agent, agentFiles, arConf, configuration, responseLog } from './agent.ts';
-import { boot, clock, lock, order, outcomes, store, timer } from './state.ts';
+import { boot, clock, timer } from './schedule.ts';
+import { lock, order, outcomes, store } from './state.ts';
 import type { Check } from './check.ts';
 import { executable, packageRecord } from './executable.ts';
 import { manager } from './manager.ts';
-import { connections, kernel, neighbours, programs, savedRules, variants } from './firewall.ts';
+import { connections, kernel, programs, variants } from './firewall.ts';
+import { neighbours } from './neighbours.ts';
+import { savedRules } from './saved-rules.ts';
 
 export const CHECKS: readonly Check[] = [
   executable,

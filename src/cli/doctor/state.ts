@@ -1,17 +1,15 @@
-// Checks whether the state is sound and agrees with the kernel, and whether something ends blocks in time.
-import { LAST_EXPIRE_FACT } from '../../bans/expire.ts';
+// Checks whether the state is sound and agrees with the kernel, and what happened last.
 import { familiesInUse } from '../../bans/families.ts';
 import { findDrift, type Drift } from '../../bans/reconcile.ts';
 import { describeError } from '../../model/errors.ts';
 import { LOCK_DIRECTORY, STATE_DIRECTORY } from '../../context.ts';
 import { lockHolder } from '../../system/locks.ts';
-import { statOf, type Process } from '../../system/procfs.ts';
+import { statOf } from '../../system/procfs.ts';
 import type { HistoryRecord } from '../../state/store.ts';
 import { count } from '../output/count.ts';
-import { formatDuration } from '../output/duration.ts';
-import { isoTime, shortTime } from '../output/time.ts';
+import { shortTime } from '../output/time.ts';
 import { defineCheck, ok, problem, warning, type Finding } from './check.ts';
-import { entriesOf, modeText, statOrNull, textOrNull } from '../../system/paths.ts';
+import { modeText, statOrNull } from '../../system/paths.ts';
 
 export interface StoreFacts {
   readonly volatile: boolean;
@@ -153,136 +151,6 @@ export function evaluateOrder({ drift, trouble, bans, unfinished }: OrderFacts):
   }
   if (findings.length > 0) return findings;
   return [ok(`${bans} blocks, each of them first in line and once`)];
-}
-
-const EXPIRE_TIMER = 'firewall-drop-expire.timer';
-const RESTORE_UNIT = 'firewall-drop-restore.service';
-const SYSTEMD_DIRECTORIES: readonly string[] = ['/etc/systemd/system', '/run/systemd/system'];
-const CRON_FILES: readonly string[] = [
-  '/etc/crontab',
-  '/var/spool/cron/crontabs/root',
-  '/var/spool/cron/root',
-];
-/** `expire` is called every minute: after so long without a run nothing calls it. */
-const LONGEST_SILENCE_SECONDS = 300;
-
-export interface TimerFacts {
-  /** Who is set up to call `expire`, in words. */
-  readonly callers: readonly string[];
-  /** Since `expire` last ran; null: never. */
-  readonly silenceSeconds: number | null;
-}
-
-export const timer = defineCheck({
-  name: 'timer',
-  probe: ({ context, processes }): TimerFacts => {
-    const last = Number(context.store.metadata(LAST_EXPIRE_FACT) ?? Number.NaN);
-    return {
-      callers: [
-        ...unitsNamed(EXPIRE_TIMER),
-        ...cronFilesWith('expire'),
-        ...(watches(processes) ? ['expire --watch'] : []),
-      ],
-      silenceSeconds: Number.isFinite(last) ? (context.now() - last) / 1000 : null,
-    };
-  },
-  evaluate: evaluateTimer,
-});
-
-export function evaluateTimer({ callers, silenceSeconds }: TimerFacts): Finding {
-  const heard =
-    silenceSeconds === null ? 'never' : `${formatDuration(Math.max(0, silenceSeconds))} ago`;
-  if (callers.length === 0) {
-    return warning(
-      `nothing calls firewall-drop expire (last run: ${heard}): without alerts, blocks end late`,
-      `firewall-drop install has systemd or cron do so; from a package: systemctl enable --now ${EXPIRE_TIMER}`,
-    );
-  }
-  const who = callers.join(', ');
-  if (silenceSeconds === null || silenceSeconds > LONGEST_SILENCE_SECONDS) {
-    return warning(
-      `${who} should call firewall-drop expire every minute, and it last ran: ${heard}`,
-      `systemctl status ${EXPIRE_TIMER}, or look whether cron runs`,
-    );
-  }
-  return ok(`${who}, last run ${heard}`);
-}
-
-export interface BootFacts {
-  readonly callers: readonly string[];
-}
-
-export const boot = defineCheck({
-  name: 'boot',
-  probe: (): BootFacts => ({ callers: [...unitsNamed(RESTORE_UNIT), ...cronFilesWith('restore')] }),
-  evaluate: evaluateBoot,
-});
-
-export function evaluateBoot({ callers }: BootFacts): Finding {
-  if (callers.length > 0) return ok(`blocks come back by ${callers.join(', ')}`);
-  return warning(
-    'nothing calls firewall-drop restore after a boot: bans are then in the state and not in the kernel',
-    `firewall-drop install has systemd or cron do so; from a package: systemctl enable ${RESTORE_UNIT}`,
-  );
-}
-
-/** Enabled units have a link in a directory of what wants them; a timer of the moment lies in /run. */
-function unitsNamed(unit: string): string[] {
-  const wanted = SYSTEMD_DIRECTORIES.flatMap((directory) => {
-    return entriesOf(directory)
-      .filter((entry) => entry.endsWith('.wants'))
-      .map((entry) => `${directory}/${entry}`);
-  });
-  return wanted.some((directory) => entriesOf(directory).includes(unit)) ? [unit] : [];
-}
-
-function cronFilesWith(word: string): string[] {
-  const files = [...entriesOf('/etc/cron.d').map((name) => `/etc/cron.d/${name}`), ...CRON_FILES];
-  const line = new RegExp(String.raw`^[^#\n]*\bfirewall-drop ${word}\b`, 'm');
-  return files.filter((file) => line.test(textOrNull(file) ?? ''));
-}
-
-function watches(processes: readonly Process[]): boolean {
-  return processes.some(({ args }) => args.includes('expire') && args.includes('--watch'));
-}
-
-/** Before this program was written, no clock is right. */
-const EARLIEST_MS = Date.UTC(2026, 0, 1);
-const TIME_SERVICES: readonly string[] = [
-  'systemd-timesyn',
-  'chronyd',
-  'ntpd',
-  'ntpsec',
-  'openntpd',
-];
-
-export interface ClockFacts {
-  readonly nowMs: number;
-  /** Of the newest line of the history; null: nothing has happened. */
-  readonly latestMs: number | null;
-  /** What keeps the clock; empty: nothing that we know. */
-  readonly service: string;
-}
-
-export const clock = defineCheck({
-  name: 'clock',
-  probe: ({ context, processes }): ClockFacts => {
-    const [latest] = context.store.history({ address: null, sinceMs: 0, afterId: 0, limit: 1 });
-    const service = processes.find(({ name }) => TIME_SERVICES.includes(name));
-    return { nowMs: context.now(), latestMs: latest?.atMs ?? null, service: service?.name ?? '' };
-  },
-  evaluate: evaluateClock,
-});
-
-export function evaluateClock({ nowMs, latestMs, service }: ClockFacts): Finding {
-  const now = `${shortTime(nowMs)} UTC`;
-  const fix = 'set it, and let chrony or systemd-timesyncd keep it';
-  if (nowMs < EARLIEST_MS) return problem(`it is not ${now}`, fix);
-  if (latestMs !== null && latestMs > nowMs) {
-    const what = `it is ${now}, earlier than our last outcome (${isoTime(latestMs)}): it was set back`;
-    return warning(what, fix);
-  }
-  return ok(`${now}, ${service === '' ? 'no time service seen' : `kept by ${service}`}`);
 }
 
 const LATEST = 10;

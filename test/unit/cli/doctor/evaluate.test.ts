@@ -14,19 +14,21 @@ import {
   type TimeoutFacts,
 } from '../../../../src/cli/doctor/agent.ts';
 import {
-  evaluateBoot,
-  evaluateClock,
   evaluateLock,
   evaluateOrder,
   evaluateOutcomes,
   evaluateStore,
-  evaluateTimer,
-  type ClockFacts,
   type LockFacts,
   type OrderFacts,
   type StoreFacts,
-  type TimerFacts,
 } from '../../../../src/cli/doctor/state.ts';
+import {
+  evaluateBoot,
+  evaluateClock,
+  evaluateTimer,
+  type ClockFacts,
+  type TimerFacts,
+} from '../../../../src/cli/doctor/schedule.ts';
 import type { Finding } from '../../../../src/cli/doctor/check.ts';
 import {
   evaluateExecutable,
@@ -36,14 +38,12 @@ import {
 } from '../../../../src/cli/doctor/executable.ts';
 import {
   evaluateKernel,
-  evaluateNeighbours,
   evaluateProgram,
-  evaluateSaved,
   evaluateVariants,
-  readSaved,
-  type NeighbourFacts,
   type VariantFacts,
 } from '../../../../src/cli/doctor/firewall.ts';
+import { evaluateNeighbours, type NeighbourFacts } from '../../../../src/cli/doctor/neighbours.ts';
+import { evaluateSaved, readSaved } from '../../../../src/cli/doctor/saved-rules.ts';
 import { evaluateManager, type ManagerFacts } from '../../../../src/cli/doctor/manager.ts';
 import type { HistoryRecord } from '../../../../src/state/store.ts';
 

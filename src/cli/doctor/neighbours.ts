@@ -1,0 +1,118 @@
+// Checks which other programs change the packet filter.
+import { basename } from 'node:path';
+import type { Context } from '../../context.ts';
+import { isServiceActive } from '../../system/services.ts';
+import { defineCheck, ok, warning, type Finding } from './check.ts';
+
+/** Another program that changes the packet filter, how it is known, and what to know about it. */
+interface Neighbour {
+  readonly name: string;
+  readonly processes: readonly string[];
+  readonly chains: RegExp;
+  readonly advice: string;
+}
+
+const NEIGHBOURS: readonly Neighbour[] = [
+  {
+    name: 'Docker',
+    processes: ['dockerd'],
+    chains: /^DOCKER/,
+    advice: 'what goes to containers passes DOCKER-USER, where our rules are as well',
+  },
+  {
+    name: 'firewalld',
+    processes: ['firewalld'],
+    chains: /^(?:INPUT|FORWARD)_(?:direct|ZONES)$/,
+    advice: 'its reloads leave our table alone, and a drop of ours is final whatever it accepts',
+  },
+  {
+    name: 'ufw',
+    processes: [],
+    chains: /^ufw6?-/,
+    advice:
+      'our rules stand before its chains; only MANAGE_BUILTINS=yes in /etc/default/ufw has its reloads take them away',
+  },
+  {
+    name: 'fail2ban',
+    processes: ['fail2ban-server'],
+    chains: /^f2b-/,
+    advice: 'it blocks in chains of its own: an address may be in both, and each releases its own',
+  },
+  {
+    name: 'CrowdSec',
+    processes: ['crowdsec', 'crowdsec-firewal'],
+    chains: /^CROWDSEC/,
+    advice: 'it blocks in sets of its own: an address may be in both, and each releases its own',
+  },
+];
+
+export interface NeighbourFacts {
+  readonly processes: readonly string[];
+  readonly chains: readonly string[];
+  readonly usesDockerChain: boolean;
+  readonly backend: string;
+}
+
+export const neighbours = defineCheck({
+  name: 'neighbours',
+  probe: ({ context, processes }): NeighbourFacts => ({
+    processes: [
+      // A daemon written in Python has its own name behind that of the interpreter.
+      ...processes.flatMap(({ name, args }) => [
+        name,
+        ...args.slice(0, 2).map((argument) => basename(argument)),
+      ]),
+      // The same sign decides which backend `auto` uses.
+      ...(isServiceActive('firewalld') ? ['firewalld'] : []),
+    ],
+    chains: chainsSeen(context),
+    usesDockerChain: context.config.firewall.docker,
+    backend: context.firewall.backendName,
+  }),
+  evaluate: evaluateNeighbours,
+});
+
+function chainsSeen({ firewall }: Context): string[] {
+  try {
+    const { rules, policies } = firewall.snapshot(4);
+    return [...new Set([...policies.keys(), ...rules.map(({ chain }) => chain)])];
+  } catch {
+    // The check of the kernel says why it can't be asked.
+    return [];
+  }
+}
+
+export function evaluateNeighbours(facts: NeighbourFacts): Finding[] {
+  const seen = NEIGHBOURS.filter(({ processes, chains }) => {
+    return (
+      processes.some((name) => facts.processes.includes(name)) ||
+      facts.chains.some((chain) => chains.test(chain))
+    );
+  });
+  if (seen.length === 0) return [ok('no Docker, firewalld, ufw, fail2ban or CrowdSec seen')];
+  return seen.map(({ name, advice }) => {
+    if (name === 'Docker') return evaluateDocker(facts, advice);
+    if (name === 'firewalld' && facts.backend !== 'nftables') return LOST_TO_FIREWALLD;
+    return ok(`${name} seen: ${advice}`);
+  });
+}
+
+/** Seen with FirewallBackend nftables and iptables alike: docs/firewalls.md. */
+const LOST_TO_FIREWALLD = warning(
+  'firewalld seen: each of its reloads takes all rules of iptables away, ours too, and blocks are off until firewall-drop restore',
+  'firewall.backend = "auto" or "nftables": the next run moves all bans into a table that firewalld leaves alone',
+);
+
+function evaluateDocker({ chains, usesDockerChain }: NeighbourFacts, advice: string): Finding {
+  if (!chains.includes('DOCKER-USER')) {
+    return warning(
+      'Docker seen, and no chain DOCKER-USER: what goes to containers is stopped in FORWARD only if our rules stay first there',
+      'let Docker manage iptables ("iptables": true in daemon.json), and see firewall-drop reconcile --dry-run',
+    );
+  }
+  if (usesDockerChain) return ok(`Docker seen: ${advice}`);
+  return warning(
+    'Docker seen, and firewall.docker is false: addresses that are blocked may reach published ports',
+    'set firewall.docker = true',
+  );
+}

@@ -1,0 +1,178 @@
+// The <active-response> sections of an ossec.conf: which alerts start which command, where, and for how long.
+import { isOurs, placeOf, type Command } from './commands.ts';
+import { diagnose, type Diagnosis } from './diagnosis.ts';
+import { HIGHEST_LEVEL, isLevel } from './rules.ts';
+import { child, quote, valueOf } from './sections.ts';
+import type { Surroundings } from './surroundings.ts';
+import type { Element } from './xml.ts';
+
+/** What makes a section of that name a response, and not an agent's settings. */
+const RESPONSE_FIELDS = ['command', 'location', 'rules_id', 'rules_group', 'level', 'timeout'];
+const LOCATIONS = ['local', 'server', 'analysisd', 'defined-agent', 'all'];
+
+export function checkResponse(
+  response: Element,
+  commands: readonly Command[],
+  around: Surroundings,
+): Diagnosis[] {
+  const found = checkRepeatedOffenders(response);
+  const isResponse = response.children.some(({ name }) => RESPONSE_FIELDS.includes(name));
+  const disabled = child(response, 'disabled');
+  if (disabled?.text === 'yes') {
+    const cause = isResponse
+      ? 'this response is disabled: it never blocks'
+      : 'active responses are disabled here: nothing is ever blocked';
+    found.push(diagnose('warning', disabled, cause, 'write no, or remove <disabled>'));
+  }
+  if (!isResponse) return found;
+  return [
+    ...found,
+    ...checkCommandOfResponse(response, commands, around),
+    ...checkLocation(response),
+    ...checkTrigger(response, around),
+  ];
+}
+
+function checkCommandOfResponse(
+  response: Element,
+  commands: readonly Command[],
+  around: Surroundings,
+): Diagnosis[] {
+  const name = child(response, 'command');
+  if (name === undefined || name.text === '') {
+    const cause = 'this response names no command';
+    return [diagnose('error', response, cause, 'add <command>, the <name> of a command')];
+  }
+  const command = commands.findLast(({ element }) => valueOf(element, 'name') === name.text);
+  if (command === undefined) {
+    const known = commands.map(({ element }) => quote(valueOf(element, 'name'))).join(', ');
+    const cause = `no command is called ${quote(name.text)}`;
+    const fix = `define it before, or name one that is defined (${known === '' ? 'none is' : known})`;
+    return [diagnose('error', name.textAt, cause, fix)];
+  }
+  const executable = valueOf(command.element, 'executable');
+  const trouble = around.inspectExecutable(executable);
+  const found = checkTimeout(response, command);
+  if (trouble !== null) {
+    const own = child(command.element, 'executable')?.textAt ?? command.element;
+    const at = command.file === null ? own : name.textAt;
+    found.push(diagnose(trouble.severity, at, trouble.cause, trouble.fix));
+  }
+  return found;
+}
+
+function checkTimeout(response: Element, command: Command): Diagnosis[] {
+  const timeout = child(response, 'timeout');
+  const allowed = valueOf(command.element, 'timeout_allowed') === 'yes';
+  if (timeout === undefined) {
+    if (!isOurs(valueOf(command.element, 'executable'))) return [];
+    const cause = 'there is no <timeout>: what this response blocks stays blocked for ever';
+    return [diagnose('warning', response, cause, 'add <timeout>, in seconds')];
+  }
+  if (!/^[0-9]{1,9}$/.test(timeout.text)) {
+    const cause = `${quote(timeout.text)} is no number of seconds`;
+    return [
+      diagnose('error', timeout.textAt, cause, 'write digits alone: <timeout>3600</timeout>'),
+    ];
+  }
+  if (allowed || Number(timeout.text) === 0) return [];
+  const cause = `the command ${quote(valueOf(command.element, 'name'))} does not allow a timeout, so this one is ignored and the block never ends`;
+  const fix = `add <timeout_allowed>yes</timeout_allowed> to the command ${placeOf(command)}`;
+  return [diagnose('error', timeout, cause, fix)];
+}
+
+function checkLocation(response: Element): Diagnosis[] {
+  const location = child(response, 'location');
+  if (location === undefined) {
+    const fix = `add one of ${LOCATIONS.join(', ')}`;
+    return [diagnose('error', response, 'this response has no <location>', fix)];
+  }
+  if (!location.text.split(',').every((word) => LOCATIONS.includes(word.trim()))) {
+    const cause = `${quote(location.text)} is no location`;
+    return [diagnose('error', location.textAt, cause, `write one of ${LOCATIONS.join(', ')}`)];
+  }
+  const agent = child(response, 'agent_id');
+  const isDefined = location.text.includes('defined-agent');
+  if (isDefined && agent === undefined) {
+    const cause = 'defined-agent says that <agent_id> names the agent, and there is none';
+    return [diagnose('error', location.textAt, cause, 'add <agent_id>001</agent_id>')];
+  }
+  if (agent === undefined) return [];
+  if (!isDefined) {
+    const cause = '<agent_id> is ignored unless the location is defined-agent';
+    return [diagnose('warning', agent, cause, 'remove it, or change the location')];
+  }
+  if (/^[0-9]{1,8}$/.test(agent.text)) return [];
+  const cause = `${quote(agent.text)} is no id of an agent`;
+  return [diagnose('error', agent.textAt, cause, 'write its number, from agent_control -l')];
+}
+
+function checkTrigger(response: Element, around: Surroundings): Diagnosis[] {
+  const triggers = ['rules_id', 'rules_group', 'level'];
+  if (!response.children.some(({ name }) => triggers.includes(name))) {
+    const cause = 'nothing says which alerts start this response: every alert does';
+    return [diagnose('warning', response, cause, 'add <rules_id>, <rules_group> or <level>')];
+  }
+  const rules = child(response, 'rules_id');
+  return [
+    ...checkTriggerLevel(child(response, 'level')),
+    ...(rules === undefined ? [] : checkRuleIds(rules, around)),
+  ];
+}
+
+function checkTriggerLevel(level: Element | undefined): Diagnosis[] {
+  if (level === undefined || isLevel(level.text)) return [];
+  const cause = `${quote(level.text)} is no level of an alert`;
+  return [diagnose('error', level.textAt, cause, `write a number from 1 to ${HIGHEST_LEVEL}`)];
+}
+
+function checkRuleIds(ids: Element, { rules, knowsRule }: Surroundings): Diagnosis[] {
+  return ids.text.split(/[\s,|]+/).flatMap((id) => {
+    const at = { ...ids.textAt, column: ids.textAt.column + ids.text.indexOf(id) };
+    const place = ids.text.includes('\n') ? ids.textAt : at;
+    if (!/^[0-9]{1,6}$/.test(id)) {
+      const cause = `${quote(id)} is no id of a rule`;
+      return [diagnose('error', place, cause, 'write ids, with commas between them')];
+    }
+    if (rules.has(id) || !knowsRule(Number(id))) return [];
+    const cause = `no rule file here defines rule ${id}: this never happens`;
+    return [diagnose('error', place, cause, 'correct the id, or add the rule to local_rules.xml')];
+  });
+}
+
+const MOST_REPEATED_OFFENDERS = 5;
+
+function checkRepeatedOffenders(response: Element): Diagnosis[] {
+  const element = child(response, 'repeated_offenders');
+  if (element === undefined) return [];
+  const values = element.text.split(',').map((value) => value.trim());
+  if (!values.every((value) => /^[1-9][0-9]{0,8}$/.test(value))) {
+    const cause = 'repeated_offenders has a value that is no number of minutes';
+    return [diagnose('error', element.textAt, cause, 'write minutes, for example 30,60,120')];
+  }
+  if (values.length <= MOST_REPEATED_OFFENDERS) return [];
+  const cause = `execd takes ${MOST_REPEATED_OFFENDERS} values and ignores the others`;
+  return [diagnose('warning', element.textAt, cause, 'leave out those past the fifth')];
+}
+
+export function checkSharedExecutables(
+  responses: readonly Element[],
+  commands: readonly Command[],
+): Diagnosis[] {
+  const executables = new Map(
+    commands.map(({ element }) => [valueOf(element, 'name'), valueOf(element, 'executable')]),
+  );
+  const active = responses.filter((response) => valueOf(response, 'disabled') !== 'yes');
+  const byExecutable = Map.groupBy(active, (response) => {
+    return executables.get(valueOf(response, 'command')) ?? '';
+  });
+  return [...byExecutable].flatMap(([executable, group]) => {
+    const timeouts = [...new Set(group.map((response) => valueOf(response, 'timeout') || '0'))];
+    const [first, ...others] = group;
+    if (executable === '' || timeouts.length < 2 || first === undefined) return [];
+    const other = others.find((one) => (valueOf(one, 'timeout') || '0') !== timeouts[0]) ?? first;
+    const cause = `responses share ${quote(executable)} with timeouts of ${timeouts.join(', ')} seconds: execd keeps one entry for an address, and a later alert, of whichever response, restarts the timeout of that one`;
+    const fix = `give them one timeout; see the response in line ${first.line}`;
+    return [diagnose('warning', other, cause, fix)];
+  });
+}
