@@ -268,6 +268,7 @@ function logFormat({ home, name }: Place, { log, alert }: Config): LogFormat {
     home,
     name,
     addressFields: alert.addressFields,
+    wazuh5Fields: alert.wazuh5Fields,
     programName: log.programName ?? (name.endsWith('.sh') ? name : `${name}.sh`),
     zone: readHostZone({
       tz: process.env['TZ'],

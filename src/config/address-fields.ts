@@ -14,6 +14,9 @@ export const DEFAULT_ADDRESS_FIELDS: readonly string[] = Object.freeze([
   'data.ClientIP',
 ]);
 
+/** The same in a document of Wazuh 5. */
+export const WAZUH5_ADDRESS_FIELDS: readonly string[] = Object.freeze(['source.ip']);
+
 /** The same for cloud services, whose offenders seldom touch this host. */
 export const CLOUD_ADDRESS_FIELDS: readonly string[] = Object.freeze([
   'data.office365.ClientIP',

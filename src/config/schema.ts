@@ -1,5 +1,5 @@
 // The one table of all keys of config.toml: what each may hold, what holds without it, and its documentation.
-import { DEFAULT_ADDRESS_FIELDS } from './address-fields.ts';
+import { DEFAULT_ADDRESS_FIELDS, WAZUH5_ADDRESS_FIELDS } from './address-fields.ts';
 
 export type Value = string | number | boolean | readonly string[] | undefined;
 
@@ -169,6 +169,13 @@ export const SCHEMA = {
       minEntries: 1,
       default: DEFAULT_ADDRESS_FIELDS,
       doc: 'Where an alert keeps the address to block, below parameters.alert; the first of these\nthat holds an address wins.',
+    },
+    wazuh5_fields: {
+      kind: 'list',
+      of: 'field',
+      minEntries: 1,
+      default: WAZUH5_ADDRESS_FIELDS,
+      doc: 'The same for Wazuh 5, from the root of the document that its message holds.',
     },
     cloud_fields: {
       kind: 'flag',

@@ -1,18 +1,22 @@
 // Parses one JSON line of wazuh-execd, of Wazuh 4.2 and later and of Wazuh 5, into a Request. Pure.
+import { WAZUH5_ADDRESS_FIELDS } from '../config/address-fields.ts';
 import { at, isObject, parseJson, textAt, type Json, type JsonObject } from './json.ts';
 import { ProtocolError, type WazuhProblem } from './protocol-error.ts';
 import { readAlertId, readReason, readRuleId, type Request } from './request.ts';
 import { describeMissing, findSource } from './source.ts';
 
-const WAZUH5_FIELDS = ['source.ip'];
 /** Longer than any timeout that means anything, and far from where arithmetic on milliseconds loses precision. */
 const LONGEST_TIMEOUT_SECONDS = 2 ** 31;
 
 /** Throws `BAD_DATA` when the line is not a message of either dialect. A missing address is for the caller to refuse. */
-export function readMessage(line: Buffer, addressFields: readonly string[]): Request {
+export function readMessage(
+  line: Buffer,
+  addressFields: readonly string[],
+  wazuh5Fields: readonly string[] = WAZUH5_ADDRESS_FIELDS,
+): Request {
   if (line.includes(0)) throw refused('Invalid input format', 'the message has a NUL byte inside');
   const message = parse(line.toString('utf8'));
-  if (isObject(at(message, 'wazuh'))) return readWazuh5(message);
+  if (isObject(at(message, 'wazuh'))) return readWazuh5(message, wazuh5Fields);
   if (isObject(at(message, 'parameters'))) return readWazuh4(message, addressFields);
   throw refused(
     'Invalid input format',
@@ -54,13 +58,13 @@ function readWazuh4(message: JsonObject, fields: readonly string[]): Request {
   };
 }
 
-function readWazuh5(message: JsonObject): Request {
-  const source = findSource(message, WAZUH5_FIELDS);
+function readWazuh5(message: JsonObject, fields: readonly string[]): Request {
+  const source = findSource(message, fields);
   return {
     dialect: 'wazuh5',
     action: readAction(message, 'enable', 'disable'),
     address: source.address,
-    addressTrouble: describeMissing(source, WAZUH5_FIELDS),
+    addressTrouble: describeMissing(source, fields),
     addressProblem: "Cannot read 'source.ip' from data",
     source,
     alertId: null,

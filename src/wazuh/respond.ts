@@ -83,7 +83,8 @@ function readAlert(context: AlertContext, reader: LineReader, deadline: Deadline
   let request: Request;
   try {
     line = readFirstLine(reader, deadline);
-    request = readMessage(line, context.config.alert.addressFields);
+    const { addressFields, wazuh5Fields } = context.config.alert;
+    request = readMessage(line, addressFields, wazuh5Fields);
   } catch (error) {
     const alertRef = alertRefAt(context.now());
     const exchange = exchangeOf(line ?? reader.rest());

@@ -20,6 +20,8 @@ export interface LogFormat {
   readonly zone: Zone;
   /** Where a message of Wazuh 4 may hold its address, in order of preference. */
   readonly addressFields: readonly string[];
+  /** The same for Wazuh 5. */
+  readonly wazuh5Fields: readonly string[];
 }
 
 /** What execd and this program wrote to each other about one alert, word for word. */
@@ -196,9 +198,9 @@ function ownTexts(outcome: Outcome, format: LogFormat): string[] {
 function messagesOf(
   text: string,
   byRequest: ReadonlyMap<string, readonly Outcome[]>,
-  { addressFields }: LogFormat,
+  format: LogFormat,
 ): Outcome[] {
-  const request = text.startsWith('{') ? readOrNull(text, addressFields) : null;
+  const request = text.startsWith('{') ? readOrNull(text, format) : null;
   if (request === null) return [];
   const { action, address, alertId } = request;
   const command = action === 'block' ? 'add' : 'delete';
@@ -206,9 +208,9 @@ function messagesOf(
   return outcomes.filter(({ alertRef }) => alertId === null || alertId === alertRef.alertId);
 }
 
-function readOrNull(text: string, addressFields: readonly string[]): Request | null {
+function readOrNull(text: string, { addressFields, wazuh5Fields }: LogFormat): Request | null {
   try {
-    return readMessage(Buffer.from(text), addressFields);
+    return readMessage(Buffer.from(text), addressFields, wazuh5Fields);
   } catch {
     // Cut off by a full disk, or written by another program.
     return null;

@@ -117,6 +117,7 @@ const FORMAT: LogFormat = {
   programName: 'firewall-drop.sh',
   zone: UTC,
   addressFields: [...DEFAULT_ADDRESS_FIELDS],
+  wazuh5Fields: ['source.ip'],
 };
 const VERBS: readonly Verb[] = ['add', 'delete', 'kept', 'reapplied', 'failed', 'refused'];
 const ALERT_RULES: Readonly<Partial<Record<Verb, readonly [number, number, number]>>> = {

@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import type { Address } from '../../model/address.ts';
 import { describeProtection, findProtection } from '../../policy/protected.ts';
 import { AppError, describeError, EXIT_STATUS } from '../../model/errors.ts';
+import type { Config } from '../../config/schema.ts';
 import type { Context } from '../../context.ts';
 import { at, isObject, parseJson, type Json } from '../../wazuh/json.ts';
 import { readMessage } from '../../wazuh/message.ts';
@@ -34,7 +35,7 @@ export const explain = defineCommand({
   needsRoot: false,
   run(words, { json }, person) {
     const context = person.createContext({ readOnly: true });
-    const request = readRequest(words[0] ?? '-', context.config.alert.addressFields);
+    const request = readRequest(words[0] ?? '-', context.config);
     const explanation = explainRequest(request, context);
     if (json) person.print(JSON.stringify({ schema: SCHEMA_VERSION, ...explanation }));
     else describe(explanation).forEach(person.print);
@@ -46,14 +47,14 @@ export const explain = defineCommand({
   },
 });
 
-function readRequest(file: string, fields: readonly string[]): Request {
+function readRequest(file: string, { alert }: Config): Request {
   let text: string;
   try {
     text = readFileSync(file === '-' ? 0 : file, 'utf8').trim();
   } catch (error) {
     throw new AppError('BAD_DATA', `${file} can't be read: ${describeError(error)}`, error);
   }
-  return readMessage(Buffer.from(asMessage(text)), fields);
+  return readMessage(Buffer.from(asMessage(text)), alert.addressFields, alert.wazuh5Fields);
 }
 
 /** An alert alone becomes the message that Wazuh 4 would make of it; anything else is left to the reader to judge. */

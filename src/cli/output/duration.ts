@@ -1,25 +1,7 @@
 // Lengths of time as people write and read them.
 import { AppError } from '../../model/errors.ts';
+import { parseDuration, UNIT_SECONDS } from '../../model/duration.ts';
 import { quote } from '../addresses.ts';
-
-const UNIT_SECONDS: Readonly<Record<string, number>> = {
-  s: 1,
-  m: 60,
-  h: 3600,
-  d: 86400,
-  w: 604800,
-};
-const PART = /([0-9]{1,10})([smhdw])/g;
-const WHOLE = /^(?:[0-9]{1,10}[smhdw])+$/;
-/** About 68 years: what the kernel and a person can both mean. */
-const LONGEST_SECONDS = 2 ** 31;
-
-/** `90m`, `1h30m`, `2d`, plain seconds, or `never`: seconds, null for ever; undefined when it is none of these. */
-export function parseDuration(text: string): number | null | undefined {
-  if (text === 'never') return null;
-  const seconds = /^[0-9]{1,10}$/.test(text) ? Number(text) : sumOfParts(text);
-  return seconds === undefined || seconds < 1 || seconds > LONGEST_SECONDS ? undefined : seconds;
-}
 
 /** What `--timeout` was given: seconds, or null for ever. Throws `USAGE` for what is no length of time. */
 export function readTimeout(text: string): number | null {
@@ -40,15 +22,6 @@ export function readSpan(option: string, text: string | undefined): number | nul
     'USAGE',
     `--${option} ${quote(text)} is not a length of time: write for example 10m or 2d`,
   );
-}
-
-function sumOfParts(text: string): number | undefined {
-  if (!WHOLE.test(text)) return undefined;
-  let seconds = 0;
-  for (const [, count, unit] of text.matchAll(PART)) {
-    seconds += Number(count) * (UNIT_SECONDS[unit ?? ''] ?? 0);
-  }
-  return seconds;
 }
 
 /** The largest unit and the one below it, where that is not nought: `1h 30m`, `2d`. */

@@ -52,7 +52,11 @@ test('the defaults', () => {
       manager: true,
       whiteList: true,
     },
-    alert: { addressFields: DEFAULT_ADDRESS_FIELDS, cloudFields: false },
+    alert: {
+      addressFields: DEFAULT_ADDRESS_FIELDS,
+      wazuh5Fields: ['source.ip'],
+      cloudFields: false,
+    },
     limits: { totalSeconds: 20, lockWaitSeconds: 10, graceSeconds: 60 },
     history: { keepDays: 90 },
   });
@@ -486,13 +490,13 @@ describe('packaging/config.toml', () => {
   });
 
   test('shows every key with its default', () => {
-    const { config, problems } = parse(example.replace(/^#(?=[a-z_]+ = )/gm, ''));
+    const { config, problems } = parse(example.replace(/^#(?=[a-z0-9_]+ = )/gm, ''));
     expect(problems).toEqual([]);
     expect(config.log.programName).toBe('firewall-drop.sh');
     expect({ ...config, log: { ...config.log, programName: undefined } }).toStrictEqual(
       DEFAULT_CONFIG,
     );
-    expect(example.match(/^#[a-z_]+ = /gm)).toHaveLength(
+    expect(example.match(/^#[a-z0-9_]+ = /gm)).toHaveLength(
       Object.values(DEFAULT_CONFIG).flatMap((section) => Object.keys(section)).length,
     );
   });

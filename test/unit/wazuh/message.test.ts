@@ -114,6 +114,17 @@ describe('a message of Wazuh 5', () => {
     expect(read(WAZUH5.replace('"enable"', '"disable"')).action).toBe('unblock');
   });
 
+  test('names the offender where alert.wazuh5_fields says, in that order', () => {
+    const fields = ['client.ip', 'source.ip'];
+    const message = { wazuh: {}, command: 'enable', source: { ip: '192.0.2.44' } };
+    const readFields = (value: object): string | undefined => {
+      const line = Buffer.from(JSON.stringify(value));
+      return readMessage(line, DEFAULT_ADDRESS_FIELDS, fields).address?.text;
+    };
+    expect(readFields({ ...message, client: { ip: '192.0.2.45' } })).toBe('192.0.2.45');
+    expect(readFields({ ...message, client: { ip: 'web01' } })).toBe('192.0.2.44');
+  });
+
   test('names the offender as `source.ip` and nowhere else', () => {
     const elsewhere = { data: { srcip: '203.0.113.9' }, destination: { ip: '203.0.113.9' } };
     expect(wazuh5({}, { source: { ip: 'host.example' }, ...elsewhere }).address).toBeNull();

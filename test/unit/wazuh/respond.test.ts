@@ -43,9 +43,16 @@ afterEach(() => {
 });
 
 function context(parts: Partial<AlertContext> = {}): AlertContext {
-  const { addressFields } = DEFAULT_CONFIG.alert;
+  const { addressFields, wazuh5Fields } = DEFAULT_CONFIG.alert;
   const names = { name: 'firewall-drop', programName: 'firewall-drop.sh' };
-  const format = (): LogFormat => ({ kind, home, ...names, zone: UTC, addressFields });
+  const format = (): LogFormat => ({
+    kind,
+    home,
+    ...names,
+    zone: UTC,
+    addressFields,
+    wazuh5Fields,
+  });
   return {
     ...host.newRun(),
     responseLog: new ResponseLogFile({

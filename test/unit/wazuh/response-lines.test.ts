@@ -26,6 +26,7 @@ const FORMAT: LogFormat = {
   programName: 'firewall-drop.sh',
   zone: UTC,
   addressFields: ['data.srcip', 'data.src_ip'],
+  wazuh5Fields: ['source.ip'],
 };
 const SHIPPED =
   'Sun May  7 12:45:26 UTC 2024 /var/ossec/active-response/bin/firewall-drop.sh add - 162.216.47.32 1620563486.6306696 31151';

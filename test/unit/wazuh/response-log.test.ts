@@ -41,7 +41,14 @@ function openLog(kind: LogFormat['kind'] = 'ossec'): ResponseLogFile {
   const names = { name: 'firewall-drop', programName: 'firewall-drop.sh' };
   const format = (): LogFormat => {
     formatsAsked += 1;
-    return { kind, home, ...names, zone: UTC, addressFields: ['data.srcip'] };
+    return {
+      kind,
+      home,
+      ...names,
+      zone: UTC,
+      addressFields: ['data.srcip'],
+      wazuh5Fields: ['source.ip'],
+    };
   };
   const onTrouble = (error: AppError): void => void troubles.push(error);
   return new ResponseLogFile({ format, home, now: () => NOON_MS, onTrouble });
