@@ -90,7 +90,7 @@ function steady(text: string): string {
     .replace(/\d{4}-\d\d-\d\d \d\d:\d\d:\d\d/g, 'YYYY-MM-DD hh:mm:ss')
     .replace(/[0-9a-f]{64}/g, 'SHA256')
     .replace(/Linux \S+/g, 'Linux RELEASE')
-    .replace(/last run \d+s ago/g, 'last run SECONDS ago')
+    .replace(/last run .+ ago/g, 'last run TIME ago')
     .replace(/firewall-drop, \S+ \d{4}/g, 'firewall-drop, OWNER MODE')
     .replace(/active-responses\.log, \S+ /g, 'active-responses.log, OWNER ')
     .replace(/\d+ ms/g, 'N ms');
