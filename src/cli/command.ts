@@ -27,7 +27,7 @@ export interface PositionalSpec {
 export type OptionSpecs = Readonly<Record<string, OptionSpec>>;
 
 /** What was given: a flag is a boolean, the others are text or absent. */
-export type OptionValues<O extends OptionSpecs> = {
+type OptionValues<O extends OptionSpecs> = {
   readonly [Name in keyof O]: O[Name] extends { kind: 'flag' }
     ? boolean
     : O[Name] extends { default: string }

@@ -12,7 +12,7 @@ import {
 } from './schema.ts';
 
 /** What is wrong with a value; `entry` is the entry of a list that is meant. */
-export interface ValueProblem {
+interface ValueProblem {
   readonly message: string;
   readonly entry?: unknown;
 }

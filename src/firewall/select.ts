@@ -63,7 +63,7 @@ function stillUsable(maker: BackendName, { hasBans, isInstalled }: Situation): B
 }
 
 /** Plain rules, which runbooks expect; and a table of our own where there are no iptables at all. */
-export function firstChoice(isInstalled: Situation['isInstalled']): BackendName {
+function firstChoice(isInstalled: Situation['isInstalled']): BackendName {
   return !isBackendInstalled('iptables', isInstalled) && isBackendInstalled('nftables', isInstalled)
     ? 'nftables'
     : 'iptables';
@@ -82,7 +82,7 @@ export function isBackendInstalled(
 }
 
 /** What a backend can't do without. */
-export const PROGRAMS: Readonly<Record<BackendName, readonly string[]>> = {
+const PROGRAMS: Readonly<Record<BackendName, readonly string[]>> = {
   iptables: ['iptables-restore'],
   ipset: ['ipset', 'iptables-restore'],
   nftables: ['nft'],

@@ -3,7 +3,7 @@ import { diagnose, type Diagnosis } from './diagnosis.ts';
 import type { Element, XmlDocument } from './xml.ts';
 
 /** What decides whether alerts of a rule are mailed. */
-export interface RuleFacts {
+interface RuleFacts {
   readonly level: number;
   /** By an option of the rule, whatever its level; null: the level decides. */
   readonly mails: boolean | null;

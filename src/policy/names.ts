@@ -39,7 +39,7 @@ export function resolveNames(
   return found;
 }
 
-export function unknownName(name: string): string {
+function unknownName(name: string): string {
   return `no address of the manager ${JSON.stringify(name)} is known, so it is not protected: check that the name resolves, and run firewall-drop expire`;
 }
 

@@ -4,7 +4,7 @@ import { printable } from '../system/printable.ts';
 import type { WazuhProblem } from './protocol-error.ts';
 import type { Source } from './source.ts';
 
-export type Dialect = 'wazuh4' | 'wazuh5' | 'ossec';
+type Dialect = 'wazuh4' | 'wazuh5' | 'ossec';
 
 export interface Request {
   readonly dialect: Dialect;

@@ -6,7 +6,7 @@ import { asPerson, type Order, ossec, type Scene, wazuhAdd, wazuhDelete } from '
 /** Who holds what is blocked, sorted. */
 export type Model = Map<string, readonly string[]>;
 
-export interface Effect {
+interface Effect {
   /** Of its line; null: nobody needs to hear of it. */
   readonly verb: string | null;
   /** Who holds the address afterwards. */

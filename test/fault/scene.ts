@@ -79,7 +79,7 @@ export interface Books {
   readonly facts: ReadonlyMap<string, string>;
 }
 
-export interface BookedBan {
+interface BookedBan {
   readonly phase: string;
   readonly origins: readonly string[];
   /** The verb of the line that is still to be written; null: none is. */

@@ -33,7 +33,7 @@ export interface WalkReport {
   readonly violation: Violation | null;
 }
 
-export interface Violation {
+interface Violation {
   readonly point: number;
   readonly what: string;
   readonly wrong: readonly string[];

@@ -42,7 +42,7 @@ export const BACKENDS: readonly Backend[] = (['iptables', 'ipset', 'nftables'] a
 const MOST_COMMANDS = 4;
 
 /** Every command that any backend would run for an address, both ways. */
-export function commandsFor(address: Address): Command[] {
+function commandsFor(address: Address): Command[] {
   const changes: Change[] = [
     { address, to: 'blocked', timeoutSeconds: 600 },
     { address, to: 'released' },
@@ -82,7 +82,7 @@ const checked = new Set<string>();
 const MOST_REMEMBERED = 100_000;
 
 /** No command says anything but what the grammar above has, and names no other address. */
-export function checkCommands(address: Address): void {
+function checkCommands(address: Address): void {
   if (checked.has(address.text)) return;
   for (const { program, args, input } of commandsFor(address)) {
     must(PROGRAMS.test(program), `another program: ${program}`);

@@ -40,8 +40,8 @@ export interface OssecFields {
 }
 
 export const ATTACKER = '203.0.113.7';
-export const ALERT_ID = '1628597593.1234567';
-export const RULE_ID = '5710';
+const ALERT_ID = '1628597593.1234567';
+const RULE_ID = '5710';
 
 export function wazuh4Alert(offence: Wazuh4Offence = {}): JsonObject {
   const { alertId = ALERT_ID, ruleId = RULE_ID, data = {}, extra = {} } = offence;
@@ -62,11 +62,6 @@ export function wazuh4Alert(offence: Wazuh4Offence = {}): JsonObject {
     location: '/var/log/auth.log',
     ...extra,
   };
-}
-
-/** What a response started by hand from the manager carries: no id, no rule. */
-export function wazuh4AlertByHand(srcip: string = ATTACKER): JsonObject {
-  return { data: { srcip } };
 }
 
 export function wazuh4Object(fields: Wazuh4Fields = {}): JsonObject {

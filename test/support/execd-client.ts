@@ -17,7 +17,7 @@ export interface ExecdOptions {
   readonly env?: Readonly<Record<string, string>>;
 }
 
-export interface AlertOptions {
+interface AlertOptions {
   /** 0, the default: never released. May be a fraction. */
   readonly timeoutSeconds?: number;
   readonly name?: string;

@@ -12,7 +12,7 @@ export const CLEAN_ENVIRONMENT: Readonly<Record<string, string>> = {
 };
 
 /** Starts a process that keeps namespaces alive until its stdin ends, even if we are killed. */
-export async function hold(argv: readonly string[]): Promise<Holder> {
+async function hold(argv: readonly string[]): Promise<Holder> {
   const [program, ...rest] = asCommand(argv);
   const holder = spawn(program, rest, { env: { ...CLEAN_ENVIRONMENT }, stdio: 'pipe' });
   const complaints = collectLines(holder.stderr);
@@ -48,7 +48,7 @@ export async function holdHost(script: string): Promise<HeldHost> {
 let ofOrdinaryUser: Promise<Holder> | undefined;
 
 /** One for all hosts of a test file, since a cable between two hosts needs the rights over both. */
-export function ordinaryUsersNamespace(): Promise<Holder> {
+function ordinaryUsersNamespace(): Promise<Holder> {
   ofOrdinaryUser ??= holdUserNamespace();
   return ofOrdinaryUser;
 }
@@ -61,7 +61,7 @@ async function holdUserNamespace(): Promise<Holder> {
   return hold([...unshare, 'bash', '--norc', '-c', wait]);
 }
 
-export function enter(holder: Holder, namespaces: readonly string[]): string[] {
+function enter(holder: Holder, namespaces: readonly string[]): string[] {
   const preserve = namespaces.includes('--user') ? ['--preserve-credentials'] : [];
   return ['nsenter', '--target', String(pidOf(holder)), ...preserve, ...namespaces, '--'];
 }

@@ -14,7 +14,7 @@ export interface Addresses {
 }
 
 export const NEAR: Subnet = { ipv4: '198.51.100', ipv6: '2001:db8:1:' };
-export const FAR: Subnet = { ipv4: '192.0.2', ipv6: '2001:db8:2:' };
+const FAR: Subnet = { ipv4: '192.0.2', ipv6: '2001:db8:2:' };
 
 /** Joins two hosts by one cable: the first gets the subnet's address 1, the second 2. */
 export function connectHosts(a: Host, b: Host, subnet: Subnet = NEAR): [Addresses, Addresses] {

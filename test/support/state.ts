@@ -16,7 +16,7 @@ import { Store } from '../../src/state/store.ts';
 export const STATE_DIRECTORY = '/var/lib/firewall-drop';
 const FILE = 'state.db';
 
-export interface ListedHold {
+interface ListedHold {
   readonly origin: string;
   readonly since: string;
   readonly expires: string | null;

@@ -55,7 +55,7 @@ export interface Running {
   readonly ended: Promise<RunResult>;
 }
 
-export interface Trouble {
+interface Trouble {
   readonly level: number;
   readonly msg: string;
 }

@@ -27,22 +27,6 @@ export async function eventually<T>(
   }
 }
 
-/** Repeats assertions until none of them throws. */
-export async function eventuallyHolds(
-  what: string,
-  check: () => void | Promise<void>,
-  options: WaitOptions = {},
-): Promise<void> {
-  await eventually(
-    what,
-    async () => {
-      await check();
-      return true;
-    },
-    options,
-  );
-}
-
 /** The lines that a stream has given so far: a live array that grows. */
 export function collectLines(stream: NodeJS.ReadableStream): string[] {
   const lines: string[] = [];

@@ -9,7 +9,7 @@ import { formatManualPage } from '../man.ts';
 const SCHEMA_VERSION = 1;
 const BACKEND_PROGRAMS = { iptables: 'iptables-restore', ip6tables: 'ip6tables-restore' } as const;
 
-export const version = defineCommand({
+const version = defineCommand({
   name: 'version',
   summary: 'Print the version, what it was built from, and what it found',
   details: '',

@@ -60,7 +60,7 @@ function restoreProgram(base: string, { config }: Context): string {
   return variant === 'auto' ? `${base}-restore` : `${base}-${variant}-restore`;
 }
 
-export function variantOf(path: string): Variant | null {
+function variantOf(path: string): Variant | null {
   const target = basename(realPathOf(path));
   if (target.includes('nft')) return 'nft';
   return target.includes('legacy') ? 'legacy' : null;
