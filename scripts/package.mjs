@@ -83,8 +83,37 @@ function programs(arch) {
 
 const filesIn = (folder) => fs.readdirSync(path.join(ROOT, 'packaging', folder)).sort();
 
+/** What a person reads, with the paths that it has in the repository, so that links lead to what is there. */
+function documentation() {
+  const folders = ['docs', 'packaging/ansible', 'packaging/wazuh'];
+  const alone = ['README.md', 'CHANGELOG.md', 'CONTRIBUTING.md', 'packaging/config.toml'];
+  const list = (folder) =>
+    fs
+      .readdirSync(path.join(ROOT, folder), { recursive: true, withFileTypes: true })
+      .filter((entry) => entry.isFile())
+      .map(({ parentPath, name }) => path.relative(ROOT, path.join(parentPath, name)));
+  const names = [...alone, ...folders.flatMap(list)].sort();
+  const documents = Object.fromEntries(names.map((name) => [name, text(name)]));
+  checkLinks(documents);
+  return documents;
+}
+
+/** Throws a PackageError that names the first link of a page to a file that the package does not have. */
+function checkLinks(documents) {
+  const there = new Set([...Object.keys(documents), 'LICENSE']);
+  for (const name of there) if (name.includes('/')) there.add(path.dirname(name));
+  for (const [page, content] of Object.entries(documents)) {
+    if (!page.endsWith('.md')) continue;
+    for (const [, link] of content.matchAll(/\]\(([^)#]+)[^)]*\)/g)) {
+      const target = path.join(path.dirname(page), link).replace(/\/$/, '');
+      if (/^https?:/.test(link) || there.has(target)) continue;
+      throw new PackageError(`${page} links to ${link}, which is not in the package`);
+    }
+  }
+}
+
 /** Everything that a package puts on a host, by its path there: content, and its mode where that is not 0644. */
-function files({ program, native }, zshDirectory) {
+function files({ program, native }, format) {
   const ask = (...words) => run(native, words);
   const squeezed = (content) => gzipSync(content, { level: 9 });
   const documents = `usr/share/doc/${NAME}`;
@@ -107,21 +136,22 @@ function files({ program, native }, zshDirectory) {
     ),
     'usr/share/man/man8/firewall-drop.8.gz': { content: squeezed(ask('man')) },
     'usr/share/bash-completion/completions/firewall-drop': { content: ask('completion', 'bash') },
-    [`usr/share/zsh/${zshDirectory}/_firewall-drop`]: { content: ask('completion', 'zsh') },
+    [`usr/share/zsh/${ZSH[format]}/_firewall-drop`]: { content: ask('completion', 'zsh') },
     'usr/share/fish/vendor_completions.d/firewall-drop.fish': {
       content: ask('completion', 'fish'),
     },
-    [`${documents}/CHANGELOG.md.gz`]: { content: squeezed(text('CHANGELOG.md')) },
+    // `install` refuses where this says that a package manager owns the program.
+    ...(format !== 'tar' && { 'usr/lib/firewall-drop/package': { content: `${format}\n` } }),
+    ...Object.fromEntries(
+      Object.entries(documentation()).map(([file, content]) => [
+        `${documents}/${file}`,
+        { content },
+      ]),
+    ),
     [`${documents}/firewall-drop.cdx.json.gz`]: {
       content: squeezed(text('dist/firewall-drop.cdx.json')),
     },
-    [`${documents}/copyright`]: { content: text('LICENSE') },
-    ...Object.fromEntries(
-      filesIn('wazuh').map((file) => [
-        `${documents}/wazuh/${file}`,
-        { content: text(`packaging/wazuh/${file}`) },
-      ]),
-    ),
+    [`${documents}/${format === 'deb' ? 'copyright' : 'LICENSE'}`]: { content: text('LICENSE') },
   };
 }
 
@@ -144,7 +174,7 @@ function debianChangelog(date) {
   const day = new Date(Number(date) * 1000).toUTCString().replace('GMT', '+0000');
   return `${NAME} (${manifest.version}) unstable; urgency=medium
 
-  * See CHANGELOG.md.gz beside this file.
+  * See CHANGELOG.md beside this file.
 
  -- ${MAINTAINER}  ${day}
 `;
@@ -167,6 +197,7 @@ function packDeb(stage, { arch, date, tree: common }) {
   const values = {
     VERSION: manifest.version,
     MAINTAINER,
+    HOMEPAGE: manifest.homepage,
     ARCHITECTURE: ARCHITECTURES[arch].deb,
     INSTALLED_SIZE: String(kibibytes),
   };
@@ -181,7 +212,7 @@ function packDeb(stage, { arch, date, tree: common }) {
   write('conffiles', etc.map((name) => `/${name}\n`).join(''));
   const sums = Object.entries(tree).filter(([name]) => !name.startsWith('etc/'));
   write('md5sums', sums.map(([name, { content }]) => `${md5(content)}  ${name}\n`).join(''));
-  for (const script of ['preinst', 'postinst', 'prerm', 'postrm']) {
+  for (const script of ['postinst', 'prerm', 'postrm']) {
     write(script, fill(text(`packaging/debian/${script}`), { NAMES: names }), 0o755);
   }
   run('find', [control, '-exec', 'touch', '-d', `@${date}`, '{}', '+']);
@@ -205,7 +236,12 @@ function rpmDay(date) {
   return `${weekday} ${month} ${day} ${year}`;
 }
 
-function packRpm(stage, { arch, date, tree }) {
+function packRpm(stage, { arch, date, tree: common }) {
+  const preset = '80-firewall-drop.preset';
+  const tree = {
+    ...common,
+    [`usr/lib/systemd/system-preset/${preset}`]: { content: text(`packaging/rpm/${preset}`) },
+  };
   layOut(stage, tree, date);
   // rpm's scripts don't quote this path, and a checkout may lie below one with blanks.
   const top = fs.mkdtempSync('/var/tmp/rpmbuild-');
@@ -213,6 +249,7 @@ function packRpm(stage, { arch, date, tree }) {
   const values = {
     VERSION: manifest.version,
     MAINTAINER,
+    HOMEPAGE: manifest.homepage,
     DAY: rpmDay(date),
     STAGE: stage,
     NAMES: text('packaging/debian/names.sh'),
@@ -271,7 +308,7 @@ function main() {
   const stage = path.join(ROOT, 'dist', 'stage');
   fs.mkdirSync(OUT, { recursive: true });
   const made = FORMATS.filter((format) => only === undefined || format === only).map((format) =>
-    PACKERS[format](stage, { arch, date, tree: files(built, ZSH[format]) }),
+    PACKERS[format](stage, { arch, date, tree: files(built, format) }),
   );
   fs.rmSync(stage, { recursive: true });
   copySbom();

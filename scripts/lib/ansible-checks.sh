@@ -9,20 +9,8 @@ mount -t tmpfs tmpfs "$work"
 export HOME=$work ANSIBLE_ROLES_PATH=$checkout/packaging/ansible/roles ANSIBLE_NOCOLOR=1
 export ANSIBLE_LOCALHOST_WARNING=0 ANSIBLE_RETRY_FILES_ENABLED=0
 ip link set lo up
-passed=0
-failed=0
-
-check() {
-  local what=$1 output
-  shift
-  if output=$("$@" 2>&1); then
-    passed=$((passed + 1))
-    echo "  ok: $what"
-  else
-    failed=$((failed + 1))
-    printf '  FAILED: %s\n%s\n' "$what" "$output"
-  fi
-}
+# shellcheck source=scripts/lib/checks.sh
+source "$checkout/scripts/lib/checks.sh"
 
 root_of() { echo "$work/$1/root"; }
 on() {
@@ -134,6 +122,4 @@ echo 'without an agent'
 check 'it says so, and does nothing' fails_saying 'There is no Wazuh or OSSEC agent' agentless
 check 'nothing was put there' test ! -e "$(root_of agentless)/etc/firewall-drop"
 
-echo
-echo "$passed passed, $failed failed"
-((failed == 0))
+closing

@@ -6,20 +6,8 @@ BIN=/var/ossec/active-response/bin
 PROGRAM=/usr/lib/firewall-drop/firewall-drop
 LOG=/var/ossec/logs/active-responses.log
 A=203.0.113.9
-passed=0
-failed=0
-
-check() {
-  local what=$1 output
-  shift
-  if output=$("$@" 2>&1); then
-    passed=$((passed + 1))
-    echo "  ok: $what"
-  else
-    failed=$((failed + 1))
-    printf '  FAILED: %s\n%s\n' "$what" "$output"
-  fi
-}
+# shellcheck source=scripts/lib/checks.sh
+source /packages/checks.sh
 
 rules_for() { [[ $(iptables -S | grep -c -- "-s $1/32 -j DROP") == "$2" ]]; }
 is() { [[ $1 == "$2" ]] || { printf 'found %s, expected %s\n' "$1" "$2"; return 1; }; }
@@ -61,8 +49,40 @@ reboot() {
   check 'and they are back' rules_for "$A" 2
 }
 
+refuses() {
+  local command=$1 wanted=$2 said
+  if said=$(firewall-drop "$command" 2>&1); then echo "$command was not refused" && return 1; fi
+  [[ $said == *"use instead: $wanted"* ]] || { echo "$said" && return 1; }
+}
+links_lead_somewhere() {
+  local page link folder broken=0
+  cd /usr/share/doc/wazuh-firewall-drop || return
+  while read -r page; do
+    folder=$(dirname "$page")
+    while read -r link; do
+      [[ -e $folder/$link ]] || { echo "$page: $link is missing" && broken=1; }
+    done < <(grep -oE '\]\([^)#: ]+' "$page" | cut -c3-)
+  done < <(find . -name '*.md')
+  return $broken
+}
+# The same package for hosts that have what this one lacks, and with a program that does not run here.
+unfit_deb() {
+  local tree=/tmp/unfit-$1
+  dpkg-deb -R ours.deb "$tree" && sed -i "$2" "$tree/DEBIAN/control" || return
+  if [[ $1 == broken ]]; then printf '#!/bin/false\n' >"$tree/usr/lib/firewall-drop/firewall-drop"; fi
+  dpkg-deb --root-owner-group -Znone --build "$tree" "/tmp/unfit-$1.deb" >/dev/null && rm -rf "$tree"
+}
+
 echo 'deb'
 check 'the stand-in of the agent installs' dpkg -i wazuh-agent_4.1.deb
+check 'a package for a newer C library can be made' unfit_deb libc 's/^Pre-Depends: .*/Pre-Depends: libc6 (>= 99)/'
+check 'is refused' fails dpkg -i /tmp/unfit-libc.deb
+check "and the agent keeps its program" is_agents 4.1 ''
+check 'a package whose program does not run here can be made' unfit_deb broken ''
+check 'is not configured' fails dpkg -i /tmp/unfit-broken.deb
+check "and the agent keeps its program" is_agents 4.1 ''
+check 'is removed all the same' dpkg -P wazuh-firewall-drop
+check "and the agent still has its program" is_agents 4.1 ''
 check 'ours installs' dpkg -i ours.deb
 check 'the link leads to us' is_ours
 check "the agent's program is kept" is_agents 4.1 .wazuh
@@ -75,6 +95,9 @@ sum_agrees() {
 check 'doctor finds the program as packaged' sum_agrees
 check 'logrotate reads its file for the owner of the logs' rotates
 check 'zsh finds its completion' has_zsh_completion vendor-completions
+check 'install is refused' refuses install 'apt-get install --reinstall wazuh-firewall-drop'
+check 'uninstall is refused' refuses uninstall 'apt-get remove wazuh-firewall-drop'
+check 'every link of the documentation leads somewhere' links_lead_somewhere
 check 'dpkg finds every file as packaged' is "$(dpkg -V wazuh-firewall-drop)" ''
 use
 check 'the agent upgrades' dpkg -i wazuh-agent_4.2.deb
@@ -82,7 +105,7 @@ check 'the link is still ours' is_ours
 check "the agent's newer program is kept" is_agents 4.2 .wazuh
 check 'we upgrade with a block active' dpkg -i newer.deb
 check 'the block is still there, once' rules_for "$A" 2
-check 'and in the books' firewall-drop status "$A"
+check 'and in the state' firewall-drop status "$A"
 check 'the link is still ours' is_ours
 reboot
 check 'a delete releases it' alert delete
@@ -104,6 +127,13 @@ check 'and leaves nothing that makes logrotate fail' gone /etc/logrotate.d/firew
 check 'an agent that comes later' dpkg -i wazuh-agent_4.1.deb
 check 'finds us in place' is_ours
 check 'and its logs rotated' rotates
+# Without the programs of iptables nothing can be unblocked.
+alert add
+for program in /usr/sbin/ip*tables*; do mv "$program" "$program.away"; done
+check 'a removal that can not unblock succeeds' dpkg -r wazuh-firewall-drop
+check "and the agent's program is back" is_agents 4.1 ''
+for program in /usr/sbin/*.away; do mv "$program" "${program%.away}"; done
+iptables -F
 dpkg -P wazuh-firewall-drop wazuh-agent >/dev/null 2>&1
 rm -rf /var/ossec
 
@@ -122,12 +152,13 @@ check 'we upgrade with a block active' rpm -U --nodeps newer.rpm
 check 'the block is still there, once' rules_for "$A" 2
 check 'the link is still ours' is_ours
 reboot
+check 'install is refused' refuses install 'dnf reinstall wazuh-firewall-drop'
+check 'uninstall is refused' refuses uninstall 'dnf remove wazuh-firewall-drop'
+check 'every link of the documentation leads somewhere' links_lead_somewhere
 check 'removal works' rpm -e wazuh-firewall-drop
 check 'no block is left' rules_for "$A" 0
 check "the agent's program is back" is_agents 4.2 ''
 check 'nothing of ours is left beside it' gone "$BIN/firewall-drop.sh" "$BIN/firewall-drop.wazuh" /usr/lib/firewall-drop \
   /etc/firewall-drop /etc/logrotate.d/firewall-drop
 
-echo
-echo "$passed passed, $failed failed"
-((failed == 0))
+closing

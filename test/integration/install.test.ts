@@ -205,7 +205,7 @@ describe('install', () => {
     host.writeFile(PROGRAM, "the agent's own", { mode: '0750' });
     const result = person('install');
     expect(result.status).toBe(FILE_TROUBLE);
-    expect(result.stderr).toContain('Mend the trouble and say the same again');
+    expect(result.stderr).toContain('Correct the cause and run the command again');
     expect(host.readFile(PROGRAM)).toBe("the agent's own");
     expect(shell(`ls ${BIN}`)).toBe('firewall-drop\nfirewall-drop.replaced\n');
     shell(`mount -o remount,size=300M ${BIN}`);

@@ -3,6 +3,7 @@ import { realpathSync } from 'node:fs';
 import { AppError } from '../../model/errors.ts';
 import { defineCommand } from '../command.ts';
 import { releaseAll } from '../flush.ts';
+import { owningPackageManager, PACKAGE_COMMANDS } from '../install/packaged.ts';
 import { stepsToClear, stepsToFurnish } from '../install/places.ts';
 import { findResponses, stepsToPlace, stepsToRemove, type Placement } from '../install/programs.ts';
 import { stepsToRotate, stepsToStopRotation } from '../install/rotation.ts';
@@ -42,6 +43,8 @@ export const install = defineCommand({
   ],
   needsRoot: true,
   run(_words, options, person) {
+    // Links for further names are no business of the package.
+    if (!options.link) refusePackaged('reinstall');
     const placement = readPlacement(options, options.link);
     const { home, directory } = placement.responses;
     const program = options.link
@@ -75,6 +78,7 @@ export const uninstall = defineCommand({
   ],
   needsRoot: true,
   run(_words, options, person) {
+    refusePackaged('remove');
     const placement = readPlacement(options, false);
     if (!options['dry-run']) releaseEverything(person);
     const steps = [
@@ -87,6 +91,17 @@ export const uninstall = defineCommand({
     return 0;
   },
 });
+
+/** Throws `USAGE` where a package manager owns the program, with the command for it. */
+function refusePackaged(wish: 'reinstall' | 'remove'): void {
+  const packageManager = owningPackageManager();
+  if (packageManager === null) return;
+  const command = PACKAGE_COMMANDS[packageManager][wish];
+  throw new AppError(
+    'USAGE',
+    `the package wazuh-firewall-drop owns the program on this host; use instead: ${command}`,
+  );
+}
 
 function readPlacement(
   { home, name }: { readonly home: string; readonly name: string },

@@ -1,4 +1,6 @@
-// The files of packaging/ that the build script put into this program, fitted to where it was installed.
+// What packages have to do with this program: the files of packaging/ that it carries, fitted to where it was installed,
+// and who owns it on this host.
+import { textOrNull } from '../../system/paths.ts';
 
 /** JSON: the files of packaging/systemd, packaging/cron and packaging/logrotate by their names. */
 declare const __PACKAGED__: string;
@@ -6,6 +8,26 @@ declare const __PACKAGED__: string;
 /** What a package installs, and what its files are written for. */
 const PACKAGED_PROGRAM = '/usr/lib/firewall-drop/firewall-drop';
 const PACKAGED_HOME = '/var/ossec';
+/** Only the packages have it: `deb` or `rpm`. */
+const PACKAGE_FILE = '/usr/lib/firewall-drop/package';
+
+/** What does for a packaged program what `install` and `uninstall` do for a copied one. */
+export const PACKAGE_COMMANDS = {
+  deb: {
+    reinstall: 'apt-get install --reinstall wazuh-firewall-drop',
+    remove: 'apt-get remove wazuh-firewall-drop',
+  },
+  rpm: {
+    reinstall: 'dnf reinstall wazuh-firewall-drop',
+    remove: 'dnf remove wazuh-firewall-drop',
+  },
+} as const;
+
+/** Whose package the program of this host belongs to; null: nobody's, it was copied. */
+export function owningPackageManager(file = PACKAGE_FILE): keyof typeof PACKAGE_COMMANDS | null {
+  const format = textOrNull(file)?.trim();
+  return format === 'deb' || format === 'rpm' ? format : null;
+}
 
 export interface Installed {
   readonly home: string;

@@ -1,0 +1,24 @@
+// A program that a package owns is the package manager's to install and to remove.
+import { afterAll, expect, test } from '@jest/globals';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { owningPackageManager } from '../../../src/cli/install/packaged.ts';
+
+const directory = mkdtempSync(`${tmpdir()}/packaged-`);
+afterAll(() => {
+  rmSync(directory, { recursive: true });
+});
+
+test.each([
+  ['deb\n', 'deb'],
+  ['rpm\n', 'rpm'],
+  ['tar\n', null],
+])('a package file that says %j means %j', (content, expected) => {
+  const file = `${directory}/package`;
+  writeFileSync(file, content);
+  expect(owningPackageManager(file)).toBe(expected);
+});
+
+test('nobody owns a program without a package file', () => {
+  expect(owningPackageManager(`${directory}/missing`)).toBeNull();
+});
