@@ -60,7 +60,7 @@ links_lead_somewhere() {
   while read -r page; do
     folder=$(dirname "$page")
     while read -r link; do
-      [[ -e $folder/$link ]] || { echo "$page: $link is missing" && broken=1; }
+      [[ $link =~ ^https?$ || -e $folder/$link ]] || { echo "$page: $link is missing" && broken=1; }
     done < <(grep -oE '\]\([^)#: ]+' "$page" | cut -c3-)
   done < <(find . -name '*.md')
   return $broken
