@@ -177,14 +177,14 @@ export function createContext({
       const trouble = takeLock(store, config, deadline);
       locked = trouble === null;
       // Whoever had the lock before may have moved everything meanwhile.
-      if (locked) store.rereadMetadata();
+      if (locked) store.metadata.reload();
       const { name } = choice();
       firewall.use(name, otherHolder(name, moveTools));
       return trouble;
     },
     settle: () => {
       step('settle: begun');
-      if (!store.metadata(MAKER_FACT)) store.setMetadata(MAKER_FACT, firewall.backendName);
+      if (!store.metadata.get(MAKER_FACT)) store.metadata.set(MAKER_FACT, firewall.backendName);
       followClock(store, readClock(now()));
       step('settle: clock followed');
       // An alert comes first, and what can be had for nothing before it.
@@ -200,7 +200,7 @@ export function createContext({
     expire: () => {
       attempt('blocks whose time is over could not be released', tools, expireDue);
       arrange();
-      store.flush();
+      store.metadata.flush();
       step('expire: done');
     },
     close: () => {
@@ -237,8 +237,8 @@ function isInstalled(program: string): boolean {
 
 function choose({ firewall }: Config, store: Store): Choice {
   return chooseBackend(firewall, {
-    maker: store.metadata(MAKER_FACT),
-    hasBans: () => store.count() > 0,
+    maker: store.metadata.get(MAKER_FACT),
+    hasBans: () => store.bans.count() > 0,
     isInstalled,
   });
 }
@@ -255,9 +255,9 @@ function openFirewall(
     sleep,
     deadline,
     programTimeoutSeconds: firewall.programTimeoutSeconds,
-    extras: (family) => (store.metadataJson(`extras ${family}`) ?? []) as string[],
+    extras: (family) => (store.metadata.getJson(`extras ${family}`) ?? []) as string[],
     noteExtras: (family, extras) => {
-      store.setMetadata(`extras ${family}`, JSON.stringify(extras));
+      store.metadata.set(`extras ${family}`, JSON.stringify(extras));
     },
   });
 }

@@ -2,7 +2,7 @@
 import { ProgramMissing } from '../model/errors.ts';
 import type { Address } from '../model/address.ts';
 import { makeHold, type Hold, type HoldRequest } from '../model/ban.ts';
-import type { UnfinishedBan } from '../state/store.ts';
+import type { StoredBan } from '../state/rows.ts';
 import { step } from '../system/fault.ts';
 import type { BanContext } from './context.ts';
 import { commit, logFailures, stillPending, toKernelChange, type BanChange } from './journal.ts';
@@ -20,7 +20,7 @@ export function blockAll(
 ): void {
   const hold = makeHold(request, context.now());
   const unique = [...new Map(addresses.map((address) => [address.text, address])).values()];
-  const known = context.store.findAll(unique);
+  const known = context.store.bans.findAll(unique);
   const changes = unique.map((address) => {
     return changeOf('add', address, known.get(address.text) ?? null, hold);
   });
@@ -37,7 +37,7 @@ export function ensureBlocked(
   context: BanContext,
 ): boolean {
   const { store, firewall, now } = context;
-  const known = store.find(address);
+  const known = store.bans.find(address);
   const hold = makeHold(request, now());
   const before = known?.phase === 'blocked' ? known : null;
   // A rule of our shape without a ban is one of the program that we replace: it is taken over.
@@ -46,7 +46,7 @@ export function ensureBlocked(
     commitOrUndo([change], new Map(known === null ? [] : [[address.text, known]]), context);
     return true;
   }
-  store.hold(address, hold);
+  store.bans.addHold(address, hold);
   step('abort: hold recorded');
   const held = {
     ...before,
@@ -70,7 +70,7 @@ export function ensureBlocked(
 function changeOf(
   verb: 'add' | 'reapplied',
   address: Address,
-  before: UnfinishedBan | null,
+  before: StoredBan | null,
   hold: Hold,
 ): BanChange {
   const line = { verb, address, alertRef: hold.alertRef };
@@ -80,7 +80,7 @@ function changeOf(
 /** What the kernel did not do is undone: `failed` is logged, and neither half a block nor a promise of one stays. */
 function commitOrUndo(
   changes: readonly BanChange[],
-  known: ReadonlyMap<string, UnfinishedBan>,
+  known: ReadonlyMap<string, StoredBan>,
   context: BanContext,
 ): void {
   try {
@@ -96,7 +96,7 @@ function commitOrUndo(
 /** Addresses that others hold stay as they were; the rest is released again. */
 function undo(
   failed: readonly BanChange[],
-  known: ReadonlyMap<string, UnfinishedBan>,
+  known: ReadonlyMap<string, StoredBan>,
   { store, firewall, now }: BanContext,
   failure: unknown,
 ): void {
@@ -105,16 +105,18 @@ function undo(
     if (before === undefined || before.phase === 'unblocking') return false;
     return before.phase === 'blocked' || before.holds.some(({ origin }) => origin !== hold?.origin);
   };
-  store.revert(failed.filter(isHeldAnyway).flatMap(({ address }) => known.get(address.text) ?? []));
+  store.bans.revert(
+    failed.filter(isHeldAnyway).flatMap(({ address }) => known.get(address.text) ?? []),
+  );
   const addresses = failed.filter((change) => !isHeldAnyway(change)).map(({ address }) => address);
-  store.intend(
+  store.bans.begin(
     addresses.map((address) => {
-      return { address, phase: 'unblocking', owed: null, mark: null, hold: null };
+      return { address, phase: 'unblocking', line: null, offset: null, hold: null };
     }),
     now(),
   );
   step('undo: release recorded');
-  const bans = store.findAll(addresses);
+  const bans = store.bans.findAll(addresses);
   try {
     firewall.apply(
       addresses.map((address) => {
@@ -126,11 +128,11 @@ function undo(
       { trustState: false },
     );
     step('undo: kernel changed');
-    store.confirm(addresses, []);
+    store.bans.confirm(addresses, []);
   } catch (error) {
     // A program that is not there has changed nothing, so nothing is left to undo. After any other failure the release
     // stays pending for the next run; the error of the block itself is on its way to the caller.
     if (failure instanceof ProgramMissing && error instanceof ProgramMissing)
-      store.confirm(addresses, []);
+      store.bans.confirm(addresses, []);
   }
 }

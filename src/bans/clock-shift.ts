@@ -8,11 +8,11 @@ const SMALLEST_STEP_MS = 2000;
 
 /** To be called once a run, before any deadline is looked at. */
 export function followClock(store: Store, reading: ClockReading): void {
-  const step = stepSince(readLast(store.metadataJson(FACT)), reading);
+  const step = stepSince(readLast(store.metadata.getJson(FACT)), reading);
   // First the metadata: it is then written with the shift, and a step is never made up for twice.
-  store.setMetadata(FACT, JSON.stringify(reading));
-  if (step !== 0) store.shiftDeadlines(step);
-  store.capDeadlines(reading.wallMs);
+  store.metadata.set(FACT, JSON.stringify(reading));
+  if (step !== 0) store.bans.shiftDeadlines(step);
+  store.bans.capDeadlines(reading.wallMs);
 }
 
 /** By how many milliseconds the wall clock was set since the last run; 0 across a reboot, where nobody can tell. */

@@ -28,12 +28,12 @@ export function forgetConnections(addresses: readonly Address[], tools: Connecti
 /** Said at the first block alone: every alert would say the same. */
 function isMissing({ store, warn, isInstalled }: ConnectionTools): boolean {
   const missing = !isInstalled(CONNTRACK);
-  if (missing && !store.metadata(MISSING_FACT)) {
+  if (missing && !store.metadata.get(MISSING_FACT)) {
     warn(
       `firewall.kill_connections is true and ${CONNTRACK} is not installed: open connections stay tracked; packets are dropped all the same`,
     );
   }
-  if (missing !== Boolean(store.metadata(MISSING_FACT)))
-    store.setMetadata(MISSING_FACT, missing ? 'yes' : '');
+  if (missing !== Boolean(store.metadata.get(MISSING_FACT)))
+    store.metadata.set(MISSING_FACT, missing ? 'yes' : '');
   return missing;
 }

@@ -2,16 +2,17 @@
 import type { Firewall } from '../firewall/apply.ts';
 import type { Address } from '../model/address.ts';
 import type { Outcome } from '../model/ban.ts';
-import type { LogMark, Store } from '../state/store.ts';
+import type { LogOffset } from '../state/rows.ts';
+import type { Store } from '../state/store.ts';
 
 /** The response log as bans need it. A line that can't be written is reported, and stops nothing. */
 export interface ResponseLog {
   /** Writes a line for each. */
   write(outcomes: readonly Outcome[]): void;
   /** Where the log ends now; null when that can't be found out. */
-  offset(): LogMark | null;
-  /** Those of which no line was written after a mark, by a run that was killed before it could record so. */
-  missing(mark: LogMark | null, outcomes: readonly Outcome[]): Outcome[];
+  offset(): LogOffset | null;
+  /** Those of which no line was written after a offset, by a run that was killed before it could record so. */
+  missing(offset: LogOffset | null, outcomes: readonly Outcome[]): Outcome[];
 }
 
 export interface BanContext {

@@ -11,13 +11,13 @@ export const LAST_EXPIRE_FACT = 'last expire';
 export function expireDue(context: BanContext): Ban[] {
   const nowMs = context.now();
   const isOver = (hold: Hold): boolean => hold.expiresAtMs !== null && hold.expiresAtMs <= nowMs;
-  const due = Map.groupBy(context.store.due(nowMs), ({ holds }) => holds.every(isOver));
+  const due = Map.groupBy(context.store.bans.due(nowMs), ({ holds }) => holds.every(isOver));
   const ending = due.get(true) ?? [];
   // Others still hold the address: only what is over goes, and no line is written.
   const ended = (due.get(false) ?? []).flatMap(({ address, holds }) => {
     return holds.filter(isOver).map(({ origin }) => ({ address, origin }));
   });
-  if (ended.length > 0) context.store.dropHolds(ended);
+  if (ended.length > 0) context.store.bans.dropHolds(ended);
   step('expire: single holds ended');
   commit(ending.map(endOf), context);
   return ending;

@@ -3,7 +3,8 @@
 import type { Change } from '../firewall/backend.ts';
 import type { Address } from '../model/address.ts';
 import { remainingSeconds, type Ban, type Hold, type Origin, type Outcome } from '../model/ban.ts';
-import type { HistoryEntry, UnfinishedBan } from '../state/store.ts';
+import type { HistoryEntry } from '../state/history.ts';
+import type { StoredBan } from '../state/rows.ts';
 import { step } from '../system/fault.ts';
 import type { BanContext } from './context.ts';
 import { forEachFamily } from './families.ts';
@@ -31,7 +32,7 @@ export interface BanChange {
 
 /** A change that is recorded, and what is left to do for it. */
 export interface Pending {
-  readonly ban: UnfinishedBan;
+  readonly ban: StoredBan;
   readonly history: Pick<HistoryEntry, 'origin' | 'reason'>;
 }
 
@@ -50,12 +51,12 @@ interface Completion {
  */
 export function commit(changes: readonly BanChange[], context: BanContext): void {
   if (changes.length === 0) return;
-  const mark = context.responseLog.offset();
-  const pending = changes.map((change) => pendingOf(change, mark, context.now()));
-  context.store.intend(
+  const offset = context.responseLog.offset();
+  const pending = changes.map((change) => pendingOf(change, offset, context.now()));
+  context.store.bans.begin(
     changes.map(({ address, to, line, hold = null, ends }) => {
       const phase = to === 'blocked' ? 'blocking' : 'unblocking';
-      return { address, phase, owed: line, mark, hold, ...(ends !== undefined && { ends }) };
+      return { address, phase, line, offset, hold, ...(ends !== undefined && { ends }) };
     }),
     context.now(),
   );
@@ -69,7 +70,7 @@ function isAsStateSays({ to, before, look = false }: BanChange): boolean {
   return !look && (to === 'blocked' ? before === null : before?.phase === 'blocked');
 }
 
-function pendingOf(change: BanChange, mark: UnfinishedBan['mark'], nowMs: number): Pending {
+function pendingOf(change: BanChange, offset: StoredBan['offset'], nowMs: number): Pending {
   const { address, to, before, line, origin, reason } = change;
   const phase = to === 'blocked' ? 'blocking' : 'unblocking';
   const ban = {
@@ -78,8 +79,8 @@ function pendingOf(change: BanChange, mark: UnfinishedBan['mark'], nowMs: number
     sinceMs: before?.sinceMs ?? nowMs,
     holds: holdsAfter(change),
     foreign: foreignBefore(change),
-    owed: line,
-    mark,
+    line,
+    offset,
   } as const;
   return { ban, history: { origin, reason } };
 }
@@ -99,7 +100,7 @@ function holdsAfter({ before, hold, ends }: BanChange): Hold[] {
 }
 
 function linesOf(batch: readonly Pending[]): Outcome[] {
-  return batch.flatMap(({ ban }) => ban.owed ?? []);
+  return batch.flatMap(({ ban }) => ban.line ?? []);
 }
 
 /** Completes pending changes of this run or of one that was killed. Throws as `commit` does. */
@@ -145,7 +146,7 @@ function complete(
   step('journal: kernel changed');
   responseLog.write(missingLines(batch));
   step('journal: lines written');
-  store.confirm(
+  store.bans.confirm(
     batch.map(({ ban }) => ban.address),
     batch.flatMap((one) => historyOf(one, now())),
     foreign,
@@ -167,7 +168,7 @@ export function toKernelChange(
 }
 
 function historyOf({ ban, history }: Pending, atMs: number): HistoryEntry[] {
-  return ban.owed === null ? [] : [{ atMs, outcome: ban.owed, ...history }];
+  return ban.line === null ? [] : [{ atMs, outcome: ban.line, ...history }];
 }
 
 /** Those of the changes that are still pending after `commit` threw: one family may have succeeded. */
@@ -175,7 +176,7 @@ export function stillPending(
   changes: readonly BanChange[],
   { store }: Pick<BanContext, 'store'>,
 ): BanChange[] {
-  const bans = store.findAll(changes.map(({ address }) => address));
+  const bans = store.bans.findAll(changes.map(({ address }) => address));
   return changes.filter(({ address, to }) => {
     return bans.get(address.text)?.phase === (to === 'blocked' ? 'blocking' : 'unblocking');
   });
@@ -188,7 +189,7 @@ export function logFailures(
 ): void {
   const outcomeOf = ({ line }: BanChange): Outcome => ({ ...line, verb: 'failed' });
   responseLog.write(failed.map(outcomeOf));
-  store.record(
+  store.history.record(
     failed.map((change) => {
       const { origin, reason } = change;
       return { atMs: now(), outcome: outcomeOf(change), origin, reason };

@@ -37,7 +37,7 @@ export interface Move {
 
 /** What a run left unfinished; null: nothing. */
 export function unfinishedMove(store: Store): Move | null {
-  const noted = store.metadataJson(MOVE_FACT) as Partial<Record<keyof Move, string>> | null;
+  const noted = store.metadata.getJson(MOVE_FACT) as Partial<Record<keyof Move, string>> | null;
   const from = backendNamed(noted?.from ?? null);
   const to = backendNamed(noted?.to ?? null);
   return from === null || to === null ? null : { from, to };
@@ -67,7 +67,7 @@ export function moveTo(to: BackendName, tools: MoveTools): number {
   note(store, MOVE_FACT, JSON.stringify({ from, to }));
   step('move: noted');
   finishMove(tools);
-  return store.list().length;
+  return store.bans.list().length;
 }
 
 /** Ends a move, whoever began it, wherever it stopped. Throws as `moveTo` does. */
@@ -102,7 +102,7 @@ function bringOver(move: Move, tools: MoveTools): void {
 /** Brings what the books have to the kernel by way of one backend. */
 function hold(name: BackendName, { store, firewall, now }: MoveTools): void {
   const nowMs = now();
-  forEachFamily(store.list(), (own) => {
+  forEachFamily(store.bans.list(), (own) => {
     firewall.of(name).apply(
       own.map((ban) => toKernelChange(ban, nowMs)),
       { trustState: false },
@@ -114,7 +114,7 @@ function hold(name: BackendName, { store, firewall, now }: MoveTools): void {
 /** Where the program was removed from the host nobody can do more than say so. */
 function clear(name: BackendName, { store, firewall, now, isInstalled, warn }: MoveTools): void {
   if (isBackendInstalled(name, isInstalled)) {
-    const releases = store.list().map((ban) => {
+    const releases = store.bans.list().map((ban) => {
       return toKernelChange({ ...ban, phase: 'unblocking' }, now());
     });
     firewall.of(name).removeAll(releases);
@@ -141,8 +141,8 @@ function takeBack({ from, to }: Move, tools: MoveTools): void {
 
 /** Durable on return: what comes next depends on it. */
 function note(store: Store, name: string, value: string): void {
-  store.setMetadata(name, value);
-  store.flush();
+  store.metadata.set(name, value);
+  store.metadata.flush();
 }
 
 /** What became of the last attempt of `auto` to move what is blocked. */
@@ -158,12 +158,12 @@ export interface Promotion {
 
 /** Of plain rules into sets, because there were many. */
 export function lastPromotion(store: Store): Promotion | null {
-  return store.metadataJson(PROMOTION_FACT) as Promotion | null;
+  return store.metadata.getJson(PROMOTION_FACT) as Promotion | null;
 }
 
 /** Of rules of iptables into a table of our own, because firewalld runs. */
 export function lastEvasion(store: Store): Promotion | null {
-  return store.metadataJson(EVASION_FACT) as Promotion | null;
+  return store.metadata.getJson(EVASION_FACT) as Promotion | null;
 }
 
 /** Moves plain rules into sets, of the first backend that can. Returns and says what `attemptMove` does. */
@@ -201,7 +201,7 @@ const TRY_AGAIN_AFTER_MS = 86_400_000;
 function attemptMove(attempt: Attempt, tools: MoveTools): Promotion | null {
   const { store, now, warn } = tools;
   const { bans, candidates: tried, staying, missing, metadata } = attempt;
-  const last = store.metadataJson(metadata) as Promotion | null;
+  const last = store.metadata.getJson(metadata) as Promotion | null;
   const failedBefore = last?.to === null && last.tried.join() === tried.join();
   if (failedBefore && now() - last.atMs < TRY_AGAIN_AFTER_MS) return null;
   const { to, trouble } =
@@ -231,7 +231,7 @@ function moveToFirst(
 
 /** Nothing is blocked any more: no set, rule for one or table of ours stays, and `auto` begins anew. */
 export function leaveNothing({ store, firewall }: MoveTools): void {
-  if (store.list().length > 0 || unfinishedMove(store) !== null) return;
+  if (store.bans.list().length > 0 || unfinishedMove(store) !== null) return;
   firewall.removeAll([]);
   step('leave nothing: kernel told');
   note(store, MAKER_FACT, '');

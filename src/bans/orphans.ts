@@ -5,7 +5,8 @@
 import type { HeldAddress } from '../firewall/backend.ts';
 import type { ClockReading } from '../system/clock.ts';
 import { step } from '../system/fault.ts';
-import type { HistoryRecord, Store } from '../state/store.ts';
+import type { HistoryRecord } from '../state/history.ts';
+import type { Store } from '../state/store.ts';
 import type { Address, Family } from '../model/address.ts';
 import { alertRefAt } from '../model/ban.ts';
 import type { BanContext } from './context.ts';
@@ -42,7 +43,7 @@ const MOST_RECORDS = 1000;
 export function releaseOrphans(search: OrphanSearch, tools: BanContext): Orphan[] {
   const { store, firewall, now } = tools;
   const { bootId } = search.clock;
-  const lastBoot = store.metadata(BOOT_FACT);
+  const lastBoot = store.metadata.get(BOOT_FACT);
   if (bootId === '' || lastBoot === bootId) return [];
   // With sets in use, a plain rule in a file is from before them or was never ours.
   const isTime = lastBoot !== null && firewall.backendName === 'iptables';
@@ -57,13 +58,14 @@ export function releaseOrphans(search: OrphanSearch, tools: BanContext): Orphan[
     commit(changes, tools);
     step('orphans: released');
   }
-  store.setMetadata(BOOT_FACT, bootId);
+  store.metadata.set(BOOT_FACT, bootId);
   return orphans;
 }
 
 /** From now on a boot is noticed. To be called often: where it never was, the first look finds nothing. */
 export function noteBoot(store: Store, { bootId }: ClockReading): void {
-  if (store.metadata(BOOT_FACT) === null && bootId !== '') store.setMetadata(BOOT_FACT, bootId);
+  if (store.metadata.get(BOOT_FACT) === null && bootId !== '')
+    store.metadata.set(BOOT_FACT, bootId);
 }
 
 function findOrphans(
@@ -75,7 +77,7 @@ function findOrphans(
     return [...held.values()].flatMap(({ address, chains: saved }) => {
       if (!isOnceInEach(saved, chains)) return [];
       const filter = { address, sinceMs: 0, afterId: 0, limit: MOST_RECORDS };
-      return wasOurs(store.history(filter), savedMs, bootMs) ? [{ address, path }] : [];
+      return wasOurs(store.history.find(filter), savedMs, bootMs) ? [{ address, path }] : [];
     });
   });
   // The kernel is asked only where there is something to ask for.

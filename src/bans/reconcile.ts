@@ -22,7 +22,7 @@ export function findDrift(
   { store, firewall, now }: Pick<BanContext, 'store' | 'firewall' | 'now'>,
   families: readonly Family[],
 ): Drift {
-  const all = store.list();
+  const all = store.bans.list();
   const bans = all.filter((ban) => ban.phase === 'blocked');
   const known = new Set(all.map((ban) => ban.address.text));
   const held = new Map(families.flatMap((family) => [...firewall.snapshot(family).held]));

@@ -1,7 +1,7 @@
 // Completes the pending changes of a run that was killed: the same steps as theirs, without the lines that are written.
 import { describeProtection, findProtection, type ProtectedEntry } from '../policy/protected.ts';
 import type { Outcome } from '../model/ban.ts';
-import type { UnfinishedBan } from '../state/store.ts';
+import type { StoredBan } from '../state/rows.ts';
 import { completeAll, type Pending } from './journal.ts';
 import type { BanContext } from './context.ts';
 
@@ -19,7 +19,7 @@ export interface RecoverOptions {
 export function recover(context: BanContext, { protectedEntries, withinMs }: RecoverOptions): void {
   const { store, responseLog } = context;
   releaseProtected(context, protectedEntries);
-  const pending = store.unfinished().map(pendingOf);
+  const pending = store.bans.pending().map(pendingOf);
   if (pending.length === 0) return;
   completeAll(
     pending,
@@ -32,7 +32,7 @@ export function recover(context: BanContext, { protectedEntries, withinMs }: Rec
   );
 }
 
-function pendingOf(ban: UnfinishedBan): Pending {
+function pendingOf(ban: StoredBan): Pending {
   const origin = ban.holds[0]?.origin ?? null;
   return { ban, history: { origin, reason: 'completed after an interruption' } };
 }
@@ -41,7 +41,7 @@ function releaseProtected(
   { store, warn, now }: BanContext,
   protectedEntries: RecoverOptions['protectedEntries'],
 ): void {
-  const blocks = store.unfinished().filter(({ phase }) => phase === 'blocking');
+  const blocks = store.bans.pending().filter(({ phase }) => phase === 'blocking');
   const locking = blocks.filter(({ holds }) => !holds.some(({ forced }) => forced));
   if (locking.length === 0) return;
   const entries = protectedEntries();
@@ -50,8 +50,8 @@ function releaseProtected(
     if (protection === null) continue;
     const reason = describeProtection(protection);
     warn(`${address.text} is protected by now (${reason}): its interrupted block is undone`);
-    const undo = { address, phase: 'unblocking', owed: null, mark: null, hold: null } as const;
-    store.intend([undo], now());
+    const undo = { address, phase: 'unblocking', line: null, offset: null, hold: null } as const;
+    store.bans.begin([undo], now());
   }
 }
 
@@ -60,9 +60,9 @@ function missingLines(
   batch: readonly Pending[],
   responseLog: BanContext['responseLog'],
 ): Outcome[] {
-  const byMark = Map.groupBy(batch, ({ ban }) => JSON.stringify(ban.mark));
+  const byMark = Map.groupBy(batch, ({ ban }) => JSON.stringify(ban.offset));
   return [...byMark.values()].flatMap((own) => {
-    const lines = own.flatMap(({ ban }) => ban.owed ?? []);
-    return lines.length === 0 ? [] : responseLog.missing(own[0]?.ban.mark ?? null, lines);
+    const lines = own.flatMap(({ ban }) => ban.line ?? []);
+    return lines.length === 0 ? [] : responseLog.missing(own[0]?.ban.offset ?? null, lines);
   });
 }

@@ -25,7 +25,7 @@ export function restore(
   context: BanContext,
   isProtected: (address: Address) => boolean,
 ): RestoreOutcome {
-  const bans = context.store.list().filter((ban) => ban.phase === 'blocked');
+  const bans = context.store.bans.list().filter((ban) => ban.phase === 'blocked');
   const released = bans.filter(({ address, holds }) => {
     return !holds.some(({ forced }) => forced) && isProtected(address);
   });
@@ -51,7 +51,7 @@ function load(bans: readonly Ban[], context: BanContext): boolean {
   const { store, firewall, now, cutConnections } = context;
   const changes = bans.map((ban) => toKernelChange(ban, now()));
   const { outcome, foreign } = firewall.apply(changes, { trustState: false });
-  store.noteForeign(foreign);
+  store.bans.noteForeign(foreign);
   if (outcome === 'unchanged') return false;
   cutConnections(bans.map(({ address }) => address));
   return true;

@@ -32,7 +32,7 @@ export function arrangeBackend(arrangement: Arrangement, tools: MoveTools): void
   if (deadline !== null && deadline.remainingMs() < MOVE_NEEDS_MS) return;
   finishMove(tools);
   if (choice.wanted !== firewall.backendName) {
-    if (deadline !== null && store.count() > 0) return;
+    if (deadline !== null && store.bans.count() > 0) return;
     const from = firewall.backendName;
     const moved = moveTo(choice.wanted, tools);
     tell(`moved ${moved} bans from ${from} to ${choice.wanted}, by ${choice.by}`);
@@ -43,7 +43,7 @@ export function arrangeBackend(arrangement: Arrangement, tools: MoveTools): void
 
 function chooseAnew({ promoteAt, coming, losesRules, tell }: Arrangement, tools: MoveTools): void {
   const { store, firewall } = tools;
-  const bans = store.count() + coming;
+  const bans = store.bans.count() + coming;
   const isRuled = firewall.backendName !== 'nftables';
   if (losesRules && isRuled && evade(bans, tools)?.to === 'nftables') {
     tell(
@@ -60,5 +60,5 @@ function chooseAnew({ promoteAt, coming, losesRules, tell }: Arrangement, tools:
 
 /** Whether another backend may take over at once because nothing is blocked. */
 export function isFree({ wanted }: Choice, { backendName }: Firewall, store: Store): boolean {
-  return wanted !== backendName && unfinishedMove(store) === null && store.count() === 0;
+  return wanted !== backendName && unfinishedMove(store) === null && store.bans.count() === 0;
 }

@@ -45,7 +45,7 @@ export function unblockAll(
   context: BanContext,
 ): ReleaseOutcomes {
   const unique = [...new Map(addresses.map((address) => [address.text, address])).values()];
-  const bans = context.store.findAll(unique);
+  const bans = context.store.bans.findAll(unique);
   const unknown = unique.filter((address) => !bans.has(address.text));
   const present = presentIn(unknown, context);
   const foreign = unknown.filter((address) => present.has(address.text));

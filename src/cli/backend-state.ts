@@ -37,7 +37,7 @@ export function inspectBackend(context: Context): BackendState {
     inUse: firewall.backendName,
     wanted: choice.wanted,
     unfinishedMove: unfinishedMove(store),
-    bans: store.count(),
+    bans: store.bans.count(),
     promoteAt: config.firewall.promoteAt,
     beyond,
     promotion:

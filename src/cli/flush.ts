@@ -9,12 +9,12 @@ export function releaseAll(origin: Origin | null, context: Context): ReleaseOutc
   const addresses = heldBy(origin, context).map((ban) => ban.address);
   const outcomes = unblockAll(addresses, { origin, alertRef: alertRefAt(context.now()) }, context);
   leaveNothing(context);
-  context.store.flush();
+  context.store.metadata.flush();
   return outcomes;
 }
 
 export function heldBy(origin: Origin | null, { store }: Context): Ban[] {
-  const bans = store.list();
+  const bans = store.bans.list();
   if (origin === null) return bans;
   return bans.filter((ban) => ban.holds.some((hold) => hold.origin === origin));
 }

@@ -21,7 +21,7 @@ export function printBlock(
 ): void {
   const nowMs = context.now();
   const hold = makeHold({ ...planned, alertRef: alertRefAt(nowMs), reason: '' }, nowMs);
-  const known = context.store.findAll(addresses);
+  const known = context.store.bans.findAll(addresses);
   const changes = addresses.map((address) => {
     const ban = known.get(address.text);
     const holds = ban === undefined || ban.phase === 'unblocking' ? [] : ban.holds;
@@ -40,7 +40,7 @@ export function printUnblock(
   context: Context,
   person: Person,
 ): void {
-  const known = context.store.findAll(addresses);
+  const known = context.store.bans.findAll(addresses);
   const ending = addresses.filter((address) => {
     const holds = known.get(address.text)?.holds ?? [];
     const isKept = origin !== null && holds.some((hold) => hold.origin !== origin);

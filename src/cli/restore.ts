@@ -35,7 +35,7 @@ export function restoreAll(context: Context, person: Person, completed = 0): voi
       }
     },
     () => {
-      context.store.flush();
+      context.store.metadata.flush();
     },
   ]);
 }

@@ -42,9 +42,9 @@ export function enterForChange(person: Person): Context {
 export function enter(context: Context, { complain }: Person): number {
   const trouble = context.lock();
   if (trouble !== null) throw trouble;
-  const pending = context.store.unfinished().length;
+  const pending = context.store.bans.pending().length;
   context.settle();
-  const completed = pending - context.store.unfinished().length;
+  const completed = pending - context.store.bans.pending().length;
   if (completed > 0) {
     complain(
       `note: an earlier run was interrupted: ${count(completed, 'pending change')} completed`,

@@ -42,7 +42,7 @@ const SEPARATOR = '\n';
 
 /** Without a stamp: whatever the file said last. */
 function recall<T>(store: Store, file: RememberedFile<T>, stamp: string | null): T | null {
-  const [knownStamp, text] = store.metadata(file.path)?.split(SEPARATOR, 2) ?? [];
+  const [knownStamp, text] = store.metadata.get(file.path)?.split(SEPARATOR, 2) ?? [];
   if (text === undefined || (stamp !== null && knownStamp !== stamp)) return null;
   try {
     return file.fromJson(text);
@@ -54,6 +54,6 @@ function recall<T>(store: Store, file: RememberedFile<T>, stamp: string | null):
 
 function learn<T>(store: Store, file: RememberedFile<T>, stamp: string, content: Buffer): T {
   const { value, lasting } = file.parse(content.toString('utf8'));
-  if (lasting) store.setMetadata(file.path, `${stamp}${SEPARATOR}${file.toJson(value)}`);
+  if (lasting) store.metadata.set(file.path, `${stamp}${SEPARATOR}${file.toJson(value)}`);
   return value;
 }

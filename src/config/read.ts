@@ -30,7 +30,7 @@ export function readConfig({ store, warn }: FileReader, path = CONFIG_FILE): Con
       const { config, problems, doubtful } = parseConfig(text, path);
       for (const problem of problems) warn(formatProblem(problem));
       const protect = withLast(config.protect, doubtful, lastProtect(store));
-      store.setMetadata(PROTECT, JSON.stringify(protect));
+      store.metadata.set(PROTECT, JSON.stringify(protect));
       return { value: { ...config, protect }, lasting: problems.length === 0 };
     },
     toJson: configToJson,
@@ -42,7 +42,7 @@ export function readConfig({ store, warn }: FileReader, path = CONFIG_FILE): Con
 const PROTECT = 'protect of the last readable config';
 
 function lastProtect(store: Store): Protect {
-  const last = store.metadataJson(PROTECT) as Partial<Protect> | null;
+  const last = store.metadata.getJson(PROTECT) as Partial<Protect> | null;
   return { ...DEFAULT_CONFIG.protect, ...last };
 }
 

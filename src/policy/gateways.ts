@@ -20,14 +20,14 @@ function askForRoutes({ store, run }: Inquiry): void {
     const hops = readPrintedRoutes(stdout).map(({ address, interfaceName }) => {
       return [address.text, interfaceName];
     });
-    store.setMetadata(METADATA, JSON.stringify(hops));
+    store.metadata.set(METADATA, JSON.stringify(hops));
   } catch {
     // Not installed, or another program of that name: /proc has the usual routes.
   }
 }
 
 function remembered({ store }: Inquiry): Gateway[] {
-  const hops = (store.metadataJson(METADATA) ?? []) as readonly (readonly [string, string])[];
+  const hops = (store.metadata.getJson(METADATA) ?? []) as readonly (readonly [string, string])[];
   return hops.flatMap(([text, interfaceName]) => {
     const address = parseAddress(text);
     return address === null ? [] : [{ address, interfaceName }];

@@ -44,7 +44,7 @@ function unknownName(name: string): string {
 }
 
 function readAnswers({ store }: Inquiry): Answers {
-  const known = store.metadataJson(METADATA);
+  const known = store.metadata.getJson(METADATA);
   return new Map(Array.isArray(known) ? (known as [string, Answer][]) : []);
 }
 
@@ -66,7 +66,7 @@ function ask(names: readonly string[], known: Answers, inquiry: Inquiry): Answer
       askAgainMs: nowMs + (found === null ? RETRY_AFTER_MS : REFRESH_AFTER_MS),
     });
   }
-  inquiry.store.setMetadata(METADATA, JSON.stringify([...answers]));
+  inquiry.store.metadata.set(METADATA, JSON.stringify([...answers]));
   return answers;
 }
 

@@ -139,7 +139,9 @@ function refuseProtected(alert: Alert, context: AlertContext): void {
   const outcome = outcomeOf('refused', alert);
   const reason = describeProtection(protection);
   context.responseLog.about(exchange).write([outcome]);
-  context.store.record([{ atMs: context.now(), outcome, origin: originOf(request), reason }]);
+  context.store.history.record([
+    { atMs: context.now(), outcome, origin: originOf(request), reason },
+  ]);
   throw new AppError('REFUSED', `${address.text} is protected and was not blocked (${reason})`);
 }
 

@@ -3,7 +3,7 @@ import { closeSync, lstatSync } from 'node:fs';
 import type { ResponseLog } from '../bans/context.ts';
 import type { Outcome } from '../model/ban.ts';
 import { AppError, describeError } from '../model/errors.ts';
-import type { LogMark } from '../state/store.ts';
+import type { LogOffset } from '../state/rows.ts';
 import { appendLine, openLogForAppend, openLogForRead, readFrom } from '../system/files.ts';
 import { monotonicMs } from '../system/wait.ts';
 import {
@@ -67,7 +67,7 @@ export class ResponseLogFile implements ResponseLog {
     this.#append(wazuhLines(outcome, this.#exchange, format, this.#options.now()), [outcome]);
   }
 
-  offset(): LogMark | null {
+  offset(): LogOffset | null {
     try {
       const stats = lstatSync(this.path);
       return stats.isFile() ? { inode: stats.ino, size: stats.size } : null;
@@ -77,7 +77,7 @@ export class ResponseLogFile implements ResponseLog {
     }
   }
 
-  missing(offset: LogMark | null, outcomes: readonly Outcome[]): Outcome[] {
+  missing(offset: LogOffset | null, outcomes: readonly Outcome[]): Outcome[] {
     const startedMs = monotonicMs();
     try {
       return missingFrom(this.#linesSince(offset, startedMs), outcomes, this.#options.format());
@@ -114,7 +114,7 @@ export class ResponseLogFile implements ResponseLog {
   }
 
   /** What was written after an offset, or the log's last part when it is another file by now; line by line. */
-  *#linesSince(offset: LogMark | null, startedMs: number): Generator<string> {
+  *#linesSince(offset: LogOffset | null, startedMs: number): Generator<string> {
     const end = this.offset();
     if (end === null) return;
     const isSame = offset !== null && offset.inode === end.inode && offset.size <= end.size;

@@ -44,13 +44,13 @@ export function readBans(pid: number): readonly ListedBan[] {
       throw new Error(problem);
     });
     const unknown = { backend: '', kernel: 'unknown', held: undefined } as const;
-    const since = ({ holds, sinceMs }: ReturnType<Store['list']>[number]): number => {
+    const since = ({ holds, sinceMs }: ReturnType<Store['bans']['list']>[number]): number => {
       return Math.min(
         ...holds.map(({ addedMs }) => addedMs),
         holds.length > 0 ? Infinity : sinceMs,
       );
     };
-    const bans = store.list().toSorted((a, b) => since(a) - since(b));
+    const bans = store.bans.list().toSorted((a, b) => since(a) - since(b));
     store.close();
     return bans.map((ban) => banToJson(ban, ban.holds, unknown) as ListedBan);
   });

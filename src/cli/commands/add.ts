@@ -143,7 +143,7 @@ function isNarrowEnough(address: Address, force: boolean, { complain }: Person):
 function noteRefusal(address: Address, reason: string, context: Context): void {
   const outcome: Outcome = { verb: 'refused', address, alertRef: alertRefAt(context.now()) };
   context.responseLog.write([outcome]);
-  context.store.record([{ atMs: context.now(), outcome, origin: 'manual', reason }]);
+  context.store.history.record([{ atMs: context.now(), outcome, origin: 'manual', reason }]);
 }
 
 function sayOverlaps(addresses: readonly Address[], context: Context, { complain }: Person): void {
@@ -160,8 +160,8 @@ function knownAround(addresses: readonly Address[], { store }: Context): Address
   const [only, ...more] = addresses;
   const bans =
     only !== undefined && more.length === 0 && isSingle(only)
-      ? [...store.findAll(widerBlocks(only)).values()]
-      : store.list();
+      ? [...store.bans.findAll(widerBlocks(only)).values()]
+      : store.bans.list();
   return bans.map((ban) => ban.address);
 }
 

@@ -36,7 +36,7 @@ export const deleteAddresses = defineCommand({
 });
 
 function release(addresses: readonly Address[], context: Context, person: Person): void {
-  const around = context.store.findAll(addresses.flatMap(widerBlocks));
+  const around = context.store.bans.findAll(addresses.flatMap(widerBlocks));
   const blocks = new Map(Array.from(around, ([text, { address }]) => [text, address]));
   sayWhatInterruptionLeaves(addresses.length, person);
   const request = { origin: null, alertRef: alertRefAt(context.now()), named: true };

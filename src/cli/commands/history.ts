@@ -1,7 +1,7 @@
 // `history`: what happened, to all addresses or to one.
 import { setTimeout as wait } from 'node:timers/promises';
 import type { Context } from '../../context.ts';
-import type { HistoryFilter, HistoryRecord } from '../../state/store.ts';
+import type { HistoryFilter, HistoryRecord } from '../../state/history.ts';
 import { readAddress } from '../addresses.ts';
 import { defineCommand } from '../command.ts';
 import { readLimit } from '../output/count.ts';
@@ -44,7 +44,7 @@ export const history = defineCommand({
       afterId: 0,
       limit: readLimit(options.limit),
     };
-    const records = context.store.history(filter);
+    const records = context.store.history.find(filter);
     const show = options.json ? showJson : showTable;
     show(records, person, true);
     if (options.follow)
@@ -64,7 +64,11 @@ async function follow(
   let afterId = filter.afterId;
   for (;;) {
     await wait(FOLLOW_EVERY_MS);
-    const records = context.store.history({ ...filter, afterId, limit: Number.MAX_SAFE_INTEGER });
+    const records = context.store.history.find({
+      ...filter,
+      afterId,
+      limit: Number.MAX_SAFE_INTEGER,
+    });
     show(records);
     afterId = records.at(-1)?.id ?? afterId;
   }

@@ -77,7 +77,7 @@ interface Entry {
 }
 
 function readEntries({ store, firewall }: Context, person: Person): Entry[] {
-  const bans = store.list();
+  const bans = store.bans.list();
   const held = new Map<string, HeldAddress>();
   const unknown = new Set<number>();
   for (const family of new Set(bans.map((ban) => ban.address.family))) {

@@ -38,9 +38,9 @@ export const expire = defineCommand({
 function expireOnce(context: Context, person: Person): void {
   // Names of managers are looked up here, where nobody waits, and remembered for the next alert.
   context.protectedEntries();
-  context.store.setMetadata(LAST_EXPIRE_FACT, String(context.now()));
+  context.store.metadata.set(LAST_EXPIRE_FACT, String(context.now()));
   noteBoot(context.store, readClock());
-  context.store.pruneHistory(context.now() - context.config.history.keepDays * DAY_MS);
+  context.store.history.prune(context.now() - context.config.history.keepDays * DAY_MS);
   inTurn([
     // Asked again after `settle`, which only says what went wrong: here it decides the exit status.
     () => {
@@ -75,7 +75,7 @@ function roundOfWatch(person: Person): number {
   try {
     context = enterForChange(person);
     expireOnce(context, person);
-    const next = context.store.nextExpiryMs();
+    const next = context.store.bans.nextExpiryMs();
     const left = next === null ? LONGEST_SLEEP_MS : next - context.now();
     return Math.min(LONGEST_SLEEP_MS, Math.max(SHORTEST_SLEEP_MS, left));
   } catch (error) {

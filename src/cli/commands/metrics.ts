@@ -59,7 +59,7 @@ function render(context: Context, person: Person): Promise<string> {
     new Counter({ name: `firewall_drop_${name}`, help, registers }).inc(value);
   };
   setBans(gauge, context);
-  const tallies = context.store.tallies();
+  const tallies = context.store.history.tallies();
   for (const [event, name, help] of EVENTS) {
     counter(name, help, tallies.find((tally) => tally.event === event)?.count ?? 0);
   }
@@ -77,7 +77,7 @@ type MakeGauge = (name: string, help: string, labelNames?: string[]) => PromClie
 function setBans(gauge: MakeGauge, { store }: Context): void {
   const bans = gauge('bans', 'Bans: addresses and networks that are to be blocked', ['family']);
   const holds = gauge('holds', 'Holds on bans, one for each origin', ['origin', 'family']);
-  const all = store.list();
+  const all = store.bans.list();
   for (const family of [4, 6] as const) {
     const own = all.filter(({ address }) => address.family === family);
     bans.set({ family: String(family) }, own.length);

@@ -7,7 +7,7 @@ import { describeError } from '../../model/errors.ts';
 import type { Snapshot } from '../../firewall/backend.ts';
 import { findVerdict, type Verdict } from '../../firewall/verdict.ts';
 import { STATE_DIRECTORY, type Context } from '../../context.ts';
-import type { HistoryRecord } from '../../state/store.ts';
+import type { HistoryRecord } from '../../state/history.ts';
 import { readAddress } from '../addresses.ts';
 import { inspectBackend, type BackendState } from '../backend-state.ts';
 import { defineCommand } from '../command.ts';
@@ -64,8 +64,8 @@ function tellOne(address: Address, context: Context, json: boolean, person: Pers
 function examine(address: Address, { store, firewall }: Context): Finding {
   const snapshot = firewall.snapshot(address.family);
   const verdict = findVerdict(address, snapshot);
-  const bans = store.list().filter((ban) => contains(ban.address, address));
-  const history = store.history({ address, sinceMs: 0, afterId: 0, limit: LATEST });
+  const bans = store.bans.list().filter((ban) => contains(ban.address, address));
+  const history = store.history.find({ address, sinceMs: 0, afterId: 0, limit: LATEST });
   const { held } = snapshot;
   const cause = causeOf(address, verdict, bans);
   return { address, verdict, cause, bans, history, held, backend: firewall.backendName };
@@ -184,11 +184,11 @@ function tellAll(context: Context, json: boolean, person: Person): number {
 }
 
 function look(context: Context, person: Person): Overview {
-  const bans = context.store.list();
-  const next = context.store.nextExpiryMs();
-  const clock = context.store.metadataJson('clock') as { readonly wallMs: number } | null;
+  const bans = context.store.bans.list();
+  const next = context.store.bans.nextExpiryMs();
+  const clock = context.store.metadata.getJson('clock') as { readonly wallMs: number } | null;
   const drift = driftOrNull(context, person);
-  const lastMs = lastChangeMs(context.store.tallies());
+  const lastMs = lastChangeMs(context.store.history.tallies());
   return {
     bans: bans.length,
     byOrigin: countBy(bans.flatMap((ban) => ban.holds.map((hold) => hold.origin))),

@@ -27,7 +27,7 @@ export interface TimerFacts {
 export const timer = defineCheck({
   name: 'timer',
   probe: ({ context, processes }): TimerFacts => {
-    const last = Number(context.store.metadata(LAST_EXPIRE_FACT) ?? Number.NaN);
+    const last = Number(context.store.metadata.get(LAST_EXPIRE_FACT) ?? Number.NaN);
     return {
       callers: [
         ...unitsNamed(EXPIRE_TIMER),
@@ -118,7 +118,12 @@ export interface ClockFacts {
 export const clock = defineCheck({
   name: 'clock',
   probe: ({ context, processes }): ClockFacts => {
-    const [latest] = context.store.history({ address: null, sinceMs: 0, afterId: 0, limit: 1 });
+    const [latest] = context.store.history.find({
+      address: null,
+      sinceMs: 0,
+      afterId: 0,
+      limit: 1,
+    });
     const service = processes.find(({ name }) => TIME_SERVICES.includes(name));
     return { nowMs: context.now(), latestMs: latest?.atMs ?? null, service: service?.name ?? '' };
   },

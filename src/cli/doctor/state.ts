@@ -5,7 +5,7 @@ import { describeError } from '../../model/errors.ts';
 import { LOCK_DIRECTORY, STATE_DIRECTORY } from '../../context.ts';
 import { lockHolder } from '../../system/locks.ts';
 import { statOf } from '../../system/procfs.ts';
-import type { HistoryRecord } from '../../state/store.ts';
+import type { HistoryRecord } from '../../state/history.ts';
 import { count } from '../output/count.ts';
 import { shortTime } from '../output/time.ts';
 import { defineCheck, ok, problem, warning, type Finding } from './check.ts';
@@ -105,7 +105,7 @@ export interface OrderFacts {
 export const order = defineCheck({
   name: 'rules',
   probe: ({ context }): OrderFacts => {
-    const bans = context.store.list();
+    const bans = context.store.bans.list();
     const counts = {
       bans: bans.length,
       unfinished: bans.filter(({ phase }) => phase !== 'blocked').length,
@@ -158,7 +158,7 @@ const LATEST = 10;
 export const outcomes = defineCheck({
   name: 'outcomes',
   probe: ({ context }): readonly HistoryRecord[] => {
-    return context.store.history({ address: null, sinceMs: 0, afterId: 0, limit: LATEST });
+    return context.store.history.find({ address: null, sinceMs: 0, afterId: 0, limit: LATEST });
   },
   evaluate: evaluateOutcomes,
 });

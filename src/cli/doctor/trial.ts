@@ -8,7 +8,7 @@ import { AppError, describeError } from '../../model/errors.ts';
 import { findVerdict } from '../../firewall/verdict.ts';
 import type { Context } from '../../context.ts';
 import { hasIpv6 } from '../../system/net.ts';
-import type { LogMark } from '../../state/store.ts';
+import type { LogOffset } from '../../state/rows.ts';
 import { ok, problem, type Finding } from './check.ts';
 
 /** If this process is killed half-way, the block ends by itself after so long. */
@@ -38,7 +38,7 @@ function tryFamily(context: Context, family: Family): Finding[] {
     findings.push(tryStep(context, address, 'add'));
   } finally {
     findings.push(tryStep(context, address, 'delete'));
-    context.store.flush();
+    context.store.metadata.flush();
   }
   return findings;
 }
@@ -49,7 +49,7 @@ function findUnused(context: Context, family: Family): Address {
   for (let last = HIGHEST; last > 0; last -= 1) {
     const address = parseAddress(`${NOBODYS[family]}${last}`);
     if (address === null || findProtection(address, entries) !== null) continue;
-    if (context.store.find(address) !== null) continue;
+    if (context.store.bans.find(address) !== null) continue;
     if (rules.some(({ spec }) => spec.includes(`${address.text}/`))) continue;
     return address;
   }
@@ -95,7 +95,7 @@ interface Step {
   readonly address: Address;
   readonly verb: Extract<Verb, 'add' | 'delete'>;
   readonly alertRef: AlertRef;
-  readonly mark: LogMark | null;
+  readonly mark: LogOffset | null;
 }
 
 function whatIsMissing(context: Context, { address, verb, alertRef, mark }: Step): string[] {
@@ -114,7 +114,7 @@ function whatIsMissing(context: Context, { address, verb, alertRef, mark }: Step
   if (context.responseLog.missing(mark, [{ verb, address, alertRef }]).length > 0) {
     missing.push('active-responses.log has no line of it');
   }
-  if ((context.store.find(address)?.phase === 'blocked') !== isBlocked) {
+  if ((context.store.bans.find(address)?.phase === 'blocked') !== isBlocked) {
     missing.push('the state does not agree');
   }
   return missing;

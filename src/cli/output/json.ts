@@ -1,7 +1,7 @@
 // Bans and history as all JSON documents have them; docs/json.md describes them.
 import type { HeldAddress } from '../../firewall/backend.ts';
 import type { Ban, Hold, Origin } from '../../model/ban.ts';
-import type { HistoryRecord } from '../../state/store.ts';
+import type { HistoryRecord } from '../../state/history.ts';
 import { isoTime } from './time.ts';
 
 const HISTORY_SCHEMA_VERSION = 1;

@@ -1,5 +1,5 @@
 // Points in time, in UTC, which means the same on every host of a fleet.
-import type { Tally } from '../../state/store.ts';
+import type { Tally } from '../../state/history.ts';
 
 export function isoTime(milliseconds: number): string {
   return new Date(milliseconds).toISOString();

@@ -36,7 +36,10 @@ describe('a block', () => {
     block(ATTACKER, holdRequest(), tools);
     expect(host.rulesFor('203.0.113.9')).toEqual([1, 1]);
     expect(host.log.lines).toEqual([ADD_LINE]);
-    expect(host.openStore().find(ATTACKER)).toMatchObject({ phase: 'blocked', sinceMs: NOON_MS });
+    expect(host.openStore().bans.find(ATTACKER)).toMatchObject({
+      phase: 'blocked',
+      sinceMs: NOON_MS,
+    });
   });
 
   test('of an IPv6 address and of a network are the same', () => {
@@ -73,7 +76,7 @@ describe('a block', () => {
 
   test('is kept with its deadline, its alert and its reason', () => {
     block(ATTACKER, holdRequest({ timeoutSeconds: 90, reason: 'sshd brute force' }), tools);
-    expect(host.openStore().find(ATTACKER)?.holds).toEqual([
+    expect(host.openStore().bans.find(ATTACKER)?.holds).toEqual([
       {
         origin: 'wazuh',
         addedMs: NOON_MS,
@@ -102,7 +105,7 @@ describe('a block', () => {
     block(ATTACKER, holdRequest(), tools);
     host.nowMs += 60_000;
     block(ATTACKER, holdRequest(), tools);
-    expect(tools.store.find(ATTACKER)?.holds).toMatchObject([
+    expect(tools.store.bans.find(ATTACKER)?.holds).toMatchObject([
       { expiresAtMs: NOON_MS + 60_000 + 600_000 },
     ]);
   });
@@ -144,7 +147,7 @@ describe('a block', () => {
     host.kernel.addChain('DOCKER-USER');
     block(ATTACKER, holdRequest(), tools);
     expect(host.kernel.rules('DOCKER-USER')).toEqual(['-s 203.0.113.9/32 -j DROP']);
-    tools.store.flush();
+    tools.store.metadata.flush();
     const before = host.kernel.commands.length;
     block(addressOf('203.0.113.10'), holdRequest(), host.newRun());
     expect(host.kernel.commands).toHaveLength(before + 1);
@@ -182,7 +185,7 @@ describe('a block', () => {
       expect(host.rulesFor('203.0.113.9')).toEqual(left.map((count) => count + 1));
       expect(release()).toBe('kept');
       expect(host.rulesFor('203.0.113.9')).toEqual(left);
-      expect(host.openStore().list()).toEqual([]);
+      expect(host.openStore().bans.list()).toEqual([]);
       expect(host.log.lines.at(-1)).toMatch(/^kept /);
     });
 
@@ -265,7 +268,7 @@ describe('a block that the kernel refuses', () => {
         block(ATTACKER, holdRequest(), tools);
       }),
     ).toBe('FIREWALL');
-    expect(host.openStore().list()).toEqual([]);
+    expect(host.openStore().bans.list()).toEqual([]);
   });
 
   test('keeps what was blocked before', () => {
@@ -277,7 +280,7 @@ describe('a block that the kernel refuses', () => {
         block(ATTACKER, holdRequest(), tools);
       }),
     ).toBe('FIREWALL');
-    expect(host.openStore().find(ATTACKER)?.phase).toBe('blocked');
+    expect(host.openStore().bans.find(ATTACKER)?.phase).toBe('blocked');
     expect(host.holders('203.0.113.9')).toEqual(['manual']);
   });
 
@@ -289,15 +292,15 @@ describe('a block that the kernel refuses', () => {
         unblock(ATTACKER, release, mortal),
       ),
     ).toBe(true);
-    const [unfinished] = host.openStore().unfinished();
-    expect(unfinished?.owed?.verb).toBe('kept');
+    const [unfinished] = host.openStore().bans.pending();
+    expect(unfinished?.line?.verb).toBe('kept');
     host.kernel.disturbAlways(refuses(1, 'no'));
     expect(
       codeOf(() => {
         block(ATTACKER, holdRequest(), host.newRun());
       }),
     ).toBe('FIREWALL');
-    expect(host.openStore().unfinished()).toEqual([unfinished]);
+    expect(host.openStore().bans.pending()).toEqual([unfinished]);
     expect(host.rulesFor('203.0.113.9')).toEqual([1, 1]);
   });
 
@@ -316,7 +319,7 @@ describe('a block that the kernel refuses', () => {
       }),
     ).toBe('FIREWALL');
     expect(host.kernel.rules('INPUT')).toEqual([]);
-    expect(host.openStore().list()).toEqual([]);
+    expect(host.openStore().bans.list()).toEqual([]);
   });
 });
 
@@ -329,7 +332,7 @@ describe('a list', () => {
     expect(host.kernel.commands).toHaveLength(2);
     for (const text of texts) expect(host.rulesFor(text)).toEqual([1, 1]);
     expect(host.log.lines).toHaveLength(4);
-    expect(host.openStore().list()).toHaveLength(4);
+    expect(host.openStore().bans.list()).toHaveLength(4);
   });
 
   test('that is empty is nothing to do', () => {
@@ -371,7 +374,7 @@ describe('a list', () => {
       }),
     ).toBe('FIREWALL');
     expect(host.rulesFor('203.0.113.1')).toEqual([1, 1]);
-    expect(host.openStore().list()).toMatchObject([{ address: list[0], phase: 'blocked' }]);
+    expect(host.openStore().bans.list()).toMatchObject([{ address: list[0], phase: 'blocked' }]);
   });
 });
 
@@ -380,7 +383,7 @@ describe('where execd says that the address is blocked already', () => {
     block(ATTACKER, holdRequest(), tools);
     host.nowMs += 60_000;
     expect(ensureBlocked(ATTACKER, holdRequest(), host.newRun())).toBe(false);
-    expect(host.openStore().find(ATTACKER)?.holds[0]?.expiresAtMs).toBe(NOON_MS + 660_000);
+    expect(host.openStore().bans.find(ATTACKER)?.holds[0]?.expiresAtMs).toBe(NOON_MS + 660_000);
     expect(host.log.lines).toEqual([ADD_LINE]);
   });
 
@@ -404,7 +407,7 @@ describe('where execd says that the address is blocked already', () => {
     host.kernel.disturbAlways(refuses(1, 'no'));
     expect(codeOf(() => ensureBlocked(ATTACKER, holdRequest(), host.newRun()))).toBe('FIREWALL');
     expect(host.log.lines.at(-1)).toBe(FAILED_LINE);
-    expect(host.openStore().find(ATTACKER)?.phase).toBe('blocked');
+    expect(host.openStore().bans.find(ATTACKER)?.phase).toBe('blocked');
   });
 
   test('and the kernel can be looked at and not changed, the ban stays and nothing is pending', () => {
@@ -414,8 +417,8 @@ describe('where execd says that the address is blocked already', () => {
       isChange(command) ? refuses(1, 'no')(command, work) : work(),
     );
     expect(codeOf(() => ensureBlocked(ATTACKER, holdRequest(), host.newRun()))).toBe('FIREWALL');
-    expect(host.openStore().unfinished()).toEqual([]);
-    expect(host.openStore().find(ATTACKER)?.phase).toBe('blocked');
+    expect(host.openStore().bans.pending()).toEqual([]);
+    expect(host.openStore().bans.find(ATTACKER)?.phase).toBe('blocked');
     expect(host.holders('203.0.113.9')).toEqual(['wazuh']);
   });
 

@@ -20,8 +20,8 @@ afterEach(() => {
 function runAt(wallMs: number, uptimeMs: number, bootId = BOOT): number | null {
   const store = host.openStore();
   followClock(store, { bootId, uptimeMs, wallMs });
-  store.flush();
-  const expiresAtMs = store.find(ATTACKER)?.holds[0]?.expiresAtMs ?? null;
+  store.metadata.flush();
+  const expiresAtMs = store.bans.find(ATTACKER)?.holds[0]?.expiresAtMs ?? null;
   return expiresAtMs === null ? null : expiresAtMs - wallMs;
 }
 
@@ -90,8 +90,8 @@ test.each([
 ])('a run that dies %s it made up for a step %s', (when) => {
   blockFor(600);
   const store = host.openStore();
-  const shift = store.shiftDeadlines.bind(store);
-  store.shiftDeadlines = (milliseconds) => {
+  const shift = store.bans.shiftDeadlines.bind(store.bans);
+  store.bans.shiftDeadlines = (milliseconds) => {
     if (when === 'after') shift(milliseconds);
     throw new Error('killed');
   };
@@ -104,7 +104,7 @@ test.each([
 
 test('what the books say about the clock is not believed when it is no reading', () => {
   const store = host.openStore();
-  store.setMetadata('clock', 'garbage');
+  store.metadata.set('clock', 'garbage');
   expect(() => {
     followClock(store, { bootId: BOOT, uptimeMs: 1, wallMs: NOON_MS });
   }).not.toThrow();

@@ -37,7 +37,7 @@ test('a block for ten minutes is there for ten minutes, and then is not', () => 
   expect(host.rulesFor('203.0.113.9')).toEqual([1, 1]);
   expect(expiredAt(NOON_MS + 600_000)).toEqual(['203.0.113.9']);
   expect(host.rulesFor('203.0.113.9')).toEqual([0, 0]);
-  expect(host.openStore().list()).toEqual([]);
+  expect(host.openStore().bans.list()).toEqual([]);
 });
 
 test('a block for ever never expires', () => {
@@ -92,7 +92,7 @@ test('what somebody flushed from the kernel expires all the same', () => {
   block(ATTACKER, holdRequest(), tools);
   host.kernel.flush();
   expect(expiredAt(NOON_MS + 600_000)).toEqual(['203.0.113.9']);
-  expect(host.openStore().list()).toEqual([]);
+  expect(host.openStore().bans.list()).toEqual([]);
 });
 
 describe('an expiry that the kernel refuses', () => {

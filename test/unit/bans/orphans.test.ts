@@ -77,7 +77,7 @@ function look(file: SavedFile, clock = clockOf('second'), backendName = 'iptable
   const run = host.newRun();
   const tools = { ...run, firewall: { ...run.firewall, backendName } };
   const orphans = releaseOrphans({ files: [file], clock, chains: CHAINS }, tools);
-  tools.store.flush();
+  tools.store.metadata.flush();
   return orphans.map(({ address, path }) => `${address.text} from ${path}`);
 }
 
@@ -89,8 +89,8 @@ test('a rule that was saved while we blocked, and came back at boot, goes with i
   expect(host.log.lines).toHaveLength(3);
   expect(host.log.lines.at(-1)).toMatch(/^delete 203\.0\.113\.9 /);
   const filter = { address: ATTACKER, sinceMs: 0, afterId: 0, limit: 1 };
-  expect(host.openStore().history(filter)[0]?.reason).toBe(`came back from ${PATH}`);
-  expect(host.openStore().list()).toEqual([]);
+  expect(host.openStore().history.find(filter)[0]?.reason).toBe(`came back from ${PATH}`);
+  expect(host.openStore().bans.list()).toEqual([]);
 });
 
 describe('a rule stays that', () => {
@@ -113,7 +113,7 @@ describe('a rule stays that', () => {
 
   test('the books know nothing of', () => {
     const file = blockSaveRelease();
-    host.openStore().pruneHistory(host.nowMs + 1);
+    host.openStore().history.prune(host.nowMs + 1);
     reboot(file);
     expect(look(file)).toEqual([]);
     expect(host.rulesFor(A)).toEqual([1, 1]);

@@ -147,7 +147,7 @@ class Random {
 
   /** The kernel ends it by itself when the last hold does, or never where it can't count so far. */
   expectEnd(text: string): void {
-    const { holds } = this.host.openStore().find(addressOf(text)) ?? { holds: [] };
+    const { holds } = this.host.openStore().bans.find(addressOf(text)) ?? { holds: [] };
     const wanted = remainingSeconds(holds, this.host.nowMs);
     const left = this.host.kernel.sets.secondsLeft(`firewall-drop-${addressOf(text).family}`, text);
     if (wanted === null || wanted > 2_147_483) expect(left).toBeNull();
@@ -204,7 +204,7 @@ class Random {
   }
 
   #inState(): string[] {
-    const bans = this.host.openStore().list();
+    const bans = this.host.openStore().bans.list();
     return bans.map((ban) => ban.address.text).toSorted();
   }
 

@@ -61,7 +61,7 @@ function forEveryDeath(
 
 /** Books and kernel as one word, with where the run died in case they disagree. */
 function stateOf(host: Workshop, death: Death): string {
-  const held = host.openStore().list();
+  const held = host.openStore().bans.list();
   const phases = held.map((ban) => `${ban.address.text} ${ban.phase}`).join(', ') || 'nothing';
   const rules = host.rulesFor('203.0.113.9').join('+');
   return `${phases}; rules ${rules} (died ${death.when} call ${death.atCall})`;
@@ -198,7 +198,7 @@ describe('a run that dies', () => {
         },
         after(host, death) {
           expect(stateOf(host, death)).toBe(agreed(death, true));
-          const expiresAtMs = host.openStore().find(ATTACKER)?.holds[0]?.expiresAtMs;
+          const expiresAtMs = host.openStore().bans.find(ATTACKER)?.holds[0]?.expiresAtMs;
           expect([NOON_MS + 600_000, NOON_MS + 660_000]).toContain(expiresAtMs);
         },
       },
@@ -214,7 +214,7 @@ describe('a run that dies', () => {
       {
         before(host) {
           expect(dieDuring(host, afterIntent, add)).toBe(true);
-          expect(host.openStore().unfinished()).toHaveLength(1);
+          expect(host.openStore().bans.pending()).toHaveLength(1);
         },
         after(host, death) {
           expect(stateOf(host, death)).toBe(agreed(death, true));
@@ -252,14 +252,14 @@ describe('what an earlier run began', () => {
   test('of a list is told in one go, what was told already left out', () => {
     const list = Array.from({ length: 20 }, (_, n) => addressOf(`198.51.100.${n}`));
     const tools = host.newRun();
-    const mark = host.log.offset();
+    const offset = host.log.offset();
     const alertRef = { alertId: '1.2', ruleId: '3' };
-    tools.store.intend(
+    tools.store.bans.begin(
       list.map((address) => ({
         address,
         phase: 'blocking',
-        owed: { verb: 'add', address, alertRef },
-        mark,
+        line: { verb: 'add', address, alertRef },
+        offset,
         hold: makeHold(holdRequest(), host.nowMs),
       })),
       host.nowMs,
@@ -305,7 +305,7 @@ describe('what an earlier run began', () => {
     dieDuring(host, { atCall: 5, when: 'before' }, add);
     recover(host.newRun(), { protectedEntries });
     expect(host.rulesFor('203.0.113.9')).toEqual([0, 0]);
-    expect(host.openStore().list()).toEqual([]);
+    expect(host.openStore().bans.list()).toEqual([]);
     expect(host.log.lines).toEqual([]);
   });
 
@@ -332,15 +332,18 @@ describe('what an earlier run began', () => {
         recover(host.newRun(), NOTHING_PROTECTED);
       }),
     ).toBe('FIREWALL');
-    expect(host.openStore().unfinished()).toHaveLength(1);
+    expect(host.openStore().bans.pending()).toHaveLength(1);
   });
 
   test('with IPv6 is no hindrance to finishing what was begun with IPv4', () => {
     const tools = host.newRun();
     for (const text of ['2001:db8::9', '203.0.113.9']) {
       const address = addressOf(text);
-      const owed = { verb: 'add', address, alertRef: holdRequest().alertRef } as const;
-      tools.store.intend([{ address, phase: 'blocking', owed, mark: null, hold: null }], NOON_MS);
+      const line = { verb: 'add', address, alertRef: holdRequest().alertRef } as const;
+      tools.store.bans.begin(
+        [{ address, phase: 'blocking', line, offset: null, hold: null }],
+        NOON_MS,
+      );
     }
     host.kernel.disturbAlways(withoutIpv6);
     expect(

@@ -30,7 +30,7 @@ describe('a release', () => {
     block(ATTACKER, holdRequest(), tools);
     expect(release('wazuh')).toBe('released');
     expect(host.rulesFor('203.0.113.9')).toEqual([0, 0]);
-    expect(host.openStore().list()).toEqual([]);
+    expect(host.openStore().bans.list()).toEqual([]);
     expect(host.log.lines.slice(1)).toEqual([DELETE_LINE]);
   });
 
@@ -57,7 +57,7 @@ describe('a release', () => {
     block(ATTACKER, holdRequest(), tools);
     host.kernel.flush();
     expect(release('wazuh', host.newRun())).toBe('released');
-    expect(host.openStore().list()).toEqual([]);
+    expect(host.openStore().bans.list()).toEqual([]);
   });
 
   test('removes the other rule where an administrator removed one', () => {
@@ -70,8 +70,8 @@ describe('a release', () => {
   test('of an address that nobody blocked changes nothing, writes no line and is not counted', () => {
     expect(release('wazuh')).toBe('absent');
     expect(host.log.lines).toEqual([]);
-    expect(host.openStore().list()).toEqual([]);
-    expect(host.openStore().tallies()).toEqual([]);
+    expect(host.openStore().bans.list()).toEqual([]);
+    expect(host.openStore().history.tallies()).toEqual([]);
     expect(host.kernel.changingCommands).toBe(0);
   });
 
@@ -87,7 +87,7 @@ describe('a release', () => {
     block(addressOf('203.0.113.90'), holdRequest(), tools);
     release('wazuh');
     expect(host.rulesFor('203.0.113.90')).toEqual([1, 1]);
-    expect(host.openStore().list()).toHaveLength(1);
+    expect(host.openStore().bans.list()).toHaveLength(1);
   });
 });
 
@@ -113,7 +113,7 @@ describe('an address that others hold too', () => {
   test('is released at once by a person, who ends all holds', () => {
     expect(release(null)).toBe('released');
     expect(host.rulesFor('203.0.113.9')).toEqual([0, 0]);
-    expect(host.openStore().list()).toEqual([]);
+    expect(host.openStore().bans.list()).toEqual([]);
   });
 
   test('is kept when execd ends a hold that it never had', () => {
@@ -137,7 +137,7 @@ describe('a release that the kernel refuses', () => {
   test('stays an intent in the books, so that the next run tries again', () => {
     host.kernel.disturbAlways(refuses(1, 'no'));
     expect(codeOf(() => release('wazuh'))).toBe('FIREWALL');
-    expect(host.openStore().unfinished()).toMatchObject([{ phase: 'unblocking' }]);
+    expect(host.openStore().bans.pending()).toMatchObject([{ phase: 'unblocking' }]);
   });
 
   test('is none when the program did its work and then crashed', () => {
@@ -189,7 +189,7 @@ describe('a list', () => {
     unblockAll(many, everything, tools);
     expect(host.kernel.commands).toHaveLength(before + 2);
     expect(host.kernel.rules('INPUT')).toEqual([]);
-    expect(host.openStore().list()).toEqual([]);
+    expect(host.openStore().bans.list()).toEqual([]);
     expect(host.progress.slice(-2)).toEqual([
       [1000, 1500],
       [1500, 1500],

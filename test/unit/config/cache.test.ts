@@ -48,7 +48,7 @@ function read(parts: Partial<RememberedFile<string>> = {}): string {
     onProblem: (problem) => problems.push(problem),
     ...parts,
   });
-  store.flush();
+  store.metadata.flush();
   return value;
 }
 

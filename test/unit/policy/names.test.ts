@@ -32,8 +32,10 @@ const getent: Run = ({ args }) => {
 
 function inquiry(mayWait: boolean, run: Run = getent): Inquiry {
   const store: Inquiry['store'] = {
-    metadataJson: (name) => JSON.parse(metadata.get(name) ?? 'null') as unknown,
-    setMetadata: (name, value) => void metadata.set(name, value),
+    metadata: {
+      getJson: (name) => JSON.parse(metadata.get(name) ?? 'null') as unknown,
+      set: (name, value) => void metadata.set(name, value),
+    },
   };
   return { store, run, mayWait, warn: (problem) => problems.push(problem) };
 }

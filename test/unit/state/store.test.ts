@@ -5,7 +5,9 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { makeHold, type Hold, type Origin, type Outcome } from '../../../src/model/ban.ts';
-import { ANY_TOO_FAR, Store, type HistoryEntry } from '../../../src/state/store.ts';
+import { ANY_TOO_FAR } from '../../../src/state/bans.ts';
+import type { HistoryEntry } from '../../../src/state/history.ts';
+import { Store } from '../../../src/state/store.ts';
 import { addressOf, holdRequest, NOON_MS } from '../support/workshop.ts';
 
 const ATTACKER = addressOf('203.0.113.9');
@@ -32,8 +34,8 @@ function hold(origin: Origin = 'wazuh', timeoutSeconds: number | null = 600): Ho
 
 function blocked(store: Store, text = '203.0.113.9', held = hold(), nowMs = NOON_MS): void {
   const address = addressOf(text);
-  store.intend([{ address, phase: 'blocking', owed: null, mark: null, hold: held }], nowMs);
-  store.confirm([address], []);
+  store.bans.begin([{ address, phase: 'blocking', line: null, offset: null, hold: held }], nowMs);
+  store.bans.confirm([address], []);
 }
 
 /** The file as another program sees it. */
@@ -51,46 +53,46 @@ function entry(atMs: number): HistoryEntry {
 }
 
 describe('an intent', () => {
-  const mark = { inode: 7, size: 1234 };
+  const offset = { inode: 7, size: 1234 };
 
   test('is there for the next run, with the line that it owes and where the log ended', () => {
-    open().intend(
-      [{ address: ATTACKER, phase: 'blocking', owed: OWED, mark, hold: hold() }],
+    open().bans.begin(
+      [{ address: ATTACKER, phase: 'blocking', line: OWED, offset, hold: hold() }],
       NOON_MS,
     );
-    expect(open().unfinished()).toEqual([
+    expect(open().bans.pending()).toEqual([
       {
         address: ATTACKER,
         phase: 'blocking',
         sinceMs: NOON_MS,
         holds: [hold()],
         foreign: null,
-        owed: OWED,
-        mark,
+        line: OWED,
+        offset,
       },
     ]);
   });
 
   test('to block is a ban once confirmed, and owes nothing any more', () => {
     const store = open();
-    store.intend(
-      [{ address: ATTACKER, phase: 'blocking', owed: OWED, mark, hold: hold() }],
+    store.bans.begin(
+      [{ address: ATTACKER, phase: 'blocking', line: OWED, offset, hold: hold() }],
       NOON_MS,
     );
-    store.confirm([ATTACKER], [entry(NOON_MS)]);
-    expect(open().unfinished()).toEqual([]);
-    expect(open().find(ATTACKER)).toMatchObject({ phase: 'blocked', owed: null });
+    store.bans.confirm([ATTACKER], [entry(NOON_MS)]);
+    expect(open().bans.pending()).toEqual([]);
+    expect(open().bans.find(ATTACKER)).toMatchObject({ phase: 'blocked', line: null });
   });
 
   test('to release is forgotten once confirmed, holds and all', () => {
     const store = open();
     blocked(store);
-    store.intend(
-      [{ address: ATTACKER, phase: 'unblocking', owed: OWED, mark, hold: null }],
+    store.bans.begin(
+      [{ address: ATTACKER, phase: 'unblocking', line: OWED, offset, hold: null }],
       NOON_MS,
     );
-    store.confirm([ATTACKER], []);
-    expect(store.list()).toEqual([]);
+    store.bans.confirm([ATTACKER], []);
+    expect(store.bans.list()).toEqual([]);
     expect(withFile((file) => file.prepare('SELECT count(*) AS n FROM holds').get())).toEqual({
       n: 0,
     });
@@ -99,10 +101,10 @@ describe('an intent', () => {
   test('to block what was about to be released begins anew, without the old holds', () => {
     const store = open();
     blocked(store, '203.0.113.9', hold('manual', null));
-    const intent = { address: ATTACKER, owed: null, mark: null };
-    store.intend([{ ...intent, phase: 'unblocking', hold: null }], NOON_MS);
-    store.intend([{ ...intent, phase: 'blocking', hold: hold('wazuh') }], NOON_MS + 5);
-    expect(store.find(ATTACKER)).toMatchObject({
+    const intent = { address: ATTACKER, line: null, offset: null };
+    store.bans.begin([{ ...intent, phase: 'unblocking', hold: null }], NOON_MS);
+    store.bans.begin([{ ...intent, phase: 'blocking', hold: hold('wazuh') }], NOON_MS + 5);
+    expect(store.bans.find(ATTACKER)).toMatchObject({
       phase: 'blocking',
       sinceMs: NOON_MS + 5,
       holds: [{ origin: 'wazuh' }],
@@ -114,7 +116,7 @@ describe('an intent', () => {
     blocked(store, '203.0.113.9', hold('manual', null));
     blocked(store, '203.0.113.9', hold('wazuh', 60));
     blocked(store, '203.0.113.9', hold('wazuh', 90), NOON_MS + 5);
-    const ban = store.find(ATTACKER);
+    const ban = store.bans.find(ATTACKER);
     expect(ban?.sinceMs).toBe(NOON_MS);
     expect(ban?.holds.map((held) => [held.origin, held.timeoutSeconds])).toEqual([
       ['manual', null],
@@ -125,13 +127,13 @@ describe('an intent', () => {
   test('that came to nothing leaves the ban as it was', () => {
     const store = open();
     blocked(store, '203.0.113.9', hold('manual', null));
-    const before = store.find(ATTACKER);
-    store.intend(
-      [{ address: ATTACKER, phase: 'blocking', owed: OWED, mark, hold: hold() }],
+    const before = store.bans.find(ATTACKER);
+    store.bans.begin(
+      [{ address: ATTACKER, phase: 'blocking', line: OWED, offset, hold: hold() }],
       NOON_MS + 5,
     );
-    if (before !== null) store.revert([before]);
-    expect(open().find(ATTACKER)).toEqual(before);
+    if (before !== null) store.bans.revert([before]);
+    expect(open().bans.find(ATTACKER)).toEqual(before);
   });
 
   test('that came to nothing leaves what an earlier run owes', () => {
@@ -139,26 +141,32 @@ describe('an intent', () => {
     const intent = {
       address: ATTACKER,
       phase: 'blocking',
-      owed: OWED,
-      mark,
+      line: OWED,
+      offset,
       hold: hold(),
     } as const;
-    store.intend([intent], NOON_MS);
-    const before = store.find(ATTACKER);
-    store.intend([{ ...intent, owed: null, mark: null }], NOON_MS + 5);
-    if (before !== null) store.revert([before]);
-    expect(open().unfinished()).toEqual([before]);
-    expect(open().unfinished()[0]?.owed).toEqual(OWED);
+    store.bans.begin([intent], NOON_MS);
+    const before = store.bans.find(ATTACKER);
+    store.bans.begin([{ ...intent, line: null, offset: null }], NOON_MS + 5);
+    if (before !== null) store.bans.revert([before]);
+    expect(open().bans.pending()).toEqual([before]);
+    expect(open().bans.pending()[0]?.line).toEqual(OWED);
   });
 
   test('that ends a hold leaves those of others', () => {
     const store = open();
     blocked(store, '203.0.113.9', hold('wazuh', 60));
     blocked(store, '203.0.113.9', hold('manual', null));
-    const intent = { address: ATTACKER, phase: 'blocking', owed: OWED, mark, hold: null } as const;
-    store.intend([{ ...intent, ends: 'wazuh' }], NOON_MS);
-    const [ban] = open().unfinished();
-    expect(ban?.owed).toEqual(OWED);
+    const intent = {
+      address: ATTACKER,
+      phase: 'blocking',
+      line: OWED,
+      offset,
+      hold: null,
+    } as const;
+    store.bans.begin([{ ...intent, ends: 'wazuh' }], NOON_MS);
+    const [ban] = open().bans.pending();
+    expect(ban?.line).toEqual(OWED);
     expect(ban?.holds.map(({ origin }) => origin)).toEqual(['manual']);
   });
 });
@@ -166,8 +174,8 @@ describe('an intent', () => {
 describe('finding', () => {
   test('goes by the address and not by how it was written', () => {
     blocked(open(), '2001:db8::9');
-    expect(open().find(addressOf('2001:DB8:0:0::9'))).not.toBeNull();
-    expect(open().find(addressOf('2001:db8::90'))).toBeNull();
+    expect(open().bans.find(addressOf('2001:DB8:0:0::9'))).not.toBeNull();
+    expect(open().bans.find(addressOf('2001:db8::90'))).toBeNull();
   });
 
   test('lists bans in the order in which they were made', () => {
@@ -175,7 +183,7 @@ describe('finding', () => {
     blocked(store, '203.0.113.30', hold(), NOON_MS + 2);
     blocked(store, '203.0.113.20', hold(), NOON_MS + 1);
     blocked(store, '203.0.113.10', hold(), NOON_MS + 2);
-    expect(store.list().map((ban) => ban.address.text)).toEqual([
+    expect(store.bans.list().map((ban) => ban.address.text)).toEqual([
       '203.0.113.20',
       '203.0.113.30',
       '203.0.113.10',
@@ -188,7 +196,7 @@ describe('finding', () => {
     made.forEach((text) => {
       blocked(store, text, hold('wazuh', 60));
     });
-    const due = store.due(NOON_MS + 60_000);
+    const due = store.bans.due(NOON_MS + 60_000);
     expect(due.map((ban) => ban.address.text)).toEqual(made);
   });
 
@@ -197,7 +205,7 @@ describe('finding', () => {
     blocked(store, '203.0.113.9', hold('wazuh', 60));
     blocked(store, '203.0.113.9', hold('manual', null));
     blocked(store, '203.0.113.10', hold('wazuh', 61));
-    const due = store.due(NOON_MS + 60_000);
+    const due = store.bans.due(NOON_MS + 60_000);
     expect(due.map((ban) => ban.address.text)).toEqual(['203.0.113.9']);
     expect(due[0]?.holds).toHaveLength(2);
   });
@@ -205,11 +213,11 @@ describe('finding', () => {
   test('nothing due while an intent is unfinished', () => {
     const store = open();
     blocked(store, '203.0.113.9', hold('wazuh', 60));
-    store.intend(
-      [{ address: ATTACKER, phase: 'unblocking', owed: null, mark: null, hold: null }],
+    store.bans.begin(
+      [{ address: ATTACKER, phase: 'unblocking', line: null, offset: null, hold: null }],
       NOON_MS,
     );
-    expect(store.due(NOON_MS + 60_000)).toEqual([]);
+    expect(store.bans.due(NOON_MS + 60_000)).toEqual([]);
   });
 });
 
@@ -218,9 +226,9 @@ describe('deadlines', () => {
     const store = open();
     blocked(store, '203.0.113.9', hold('wazuh', 60));
     blocked(store, '203.0.113.9', hold('manual', null));
-    store.shiftDeadlines(-5000);
+    store.bans.shiftDeadlines(-5000);
     expect(
-      store
+      store.bans
         .find(ATTACKER)
         ?.holds.map((held) => held.expiresAtMs)
         .sort(),
@@ -230,9 +238,9 @@ describe('deadlines', () => {
   test('that lie further ahead than was asked are pulled in', () => {
     const store = open();
     blocked(store, '203.0.113.9', hold('wazuh', 60));
-    store.shiftDeadlines(1e9);
-    store.capDeadlines(NOON_MS);
-    expect(store.find(ATTACKER)?.holds[0]?.expiresAtMs).toBe(NOON_MS + 60_000);
+    store.bans.shiftDeadlines(1e9);
+    store.bans.capDeadlines(NOON_MS);
+    expect(store.bans.find(ATTACKER)?.holds[0]?.expiresAtMs).toBe(NOON_MS + 60_000);
   });
 
   test('are not read one by one to know that none is too far ahead', () => {
@@ -248,8 +256,8 @@ describe('deadlines', () => {
   test('that are near are not put off by that', () => {
     const store = open();
     blocked(store, '203.0.113.9', hold('wazuh', 60));
-    store.capDeadlines(NOON_MS + 59_000);
-    expect(store.find(ATTACKER)?.holds[0]?.expiresAtMs).toBe(NOON_MS + 60_000);
+    store.bans.capDeadlines(NOON_MS + 59_000);
+    expect(store.bans.find(ATTACKER)?.holds[0]?.expiresAtMs).toBe(NOON_MS + 60_000);
   });
 });
 
@@ -257,10 +265,10 @@ test('a hold that ends leaves the others', () => {
   const store = open();
   blocked(store, '203.0.113.9', hold('wazuh', 60));
   blocked(store, '203.0.113.9', hold('manual', null));
-  store.dropHolds([{ address: ATTACKER, origin: 'wazuh' }]);
+  store.bans.dropHolds([{ address: ATTACKER, origin: 'wazuh' }]);
   expect(
     open()
-      .find(ATTACKER)
+      .bans.find(ATTACKER)
       ?.holds.map((held) => held.origin),
   ).toEqual(['manual']);
 });
@@ -274,20 +282,20 @@ describe('history', () => {
   test('outlives the ban that it is about', () => {
     const store = open();
     blocked(store);
-    store.intend(
-      [{ address: ATTACKER, phase: 'unblocking', owed: null, mark: null, hold: null }],
+    store.bans.begin(
+      [{ address: ATTACKER, phase: 'unblocking', line: null, offset: null, hold: null }],
       NOON_MS,
     );
-    store.confirm([ATTACKER], [entry(NOON_MS)]);
+    store.bans.confirm([ATTACKER], [entry(NOON_MS)]);
     expect(times()).toEqual([NOON_MS]);
   });
 
   test('is pruned before a moment and not after', () => {
     const store = open();
     [1, 2, 3].forEach((atMs) => {
-      store.record([entry(atMs)]);
+      store.history.record([entry(atMs)]);
     });
-    store.pruneHistory(2);
+    store.history.prune(2);
     expect(times()).toEqual([2, 3]);
   });
 });
@@ -295,18 +303,18 @@ describe('history', () => {
 describe('a metadata', () => {
   test('is known at once, and to the next run after a flush', () => {
     const store = open();
-    store.setMetadata('a file', 'as it is');
-    expect(store.metadata('a file')).toBe('as it is');
-    expect(open().metadata('a file')).toBeNull();
-    store.flush();
-    expect(open().metadata('a file')).toBe('as it is');
+    store.metadata.set('a file', 'as it is');
+    expect(store.metadata.get('a file')).toBe('as it is');
+    expect(open().metadata.get('a file')).toBeNull();
+    store.metadata.flush();
+    expect(open().metadata.get('a file')).toBe('as it is');
   });
 
   test('is written with the next transaction, without one of its own', () => {
     const store = open();
-    store.setMetadata('a file', 'as it is');
-    store.record([entry(NOON_MS)]);
-    expect(open().metadata('a file')).toBe('as it is');
+    store.metadata.set('a file', 'as it is');
+    store.history.record([entry(NOON_MS)]);
+    expect(open().metadata.get('a file')).toBe('as it is');
   });
 
   test('is not lost with a transaction that fails', () => {
@@ -316,9 +324,9 @@ describe('a metadata', () => {
         "CREATE TRIGGER full_disk BEFORE INSERT ON bans BEGIN SELECT RAISE(ABORT, 'disk is full'); END",
       );
     });
-    store.setMetadata('a file', 'as it is');
+    store.metadata.set('a file', 'as it is');
     blocked(store);
-    expect(store.metadata('a file')).toBe('as it is');
+    expect(store.metadata.get('a file')).toBe('as it is');
   });
 });
 
@@ -334,7 +342,7 @@ describe('a file that is damaged under our hands', () => {
     dropTables();
     blocked(store);
     expect(store.volatile).toBe(false);
-    expect(open().find(ATTACKER)?.phase).toBe('blocked');
+    expect(open().bans.find(ATTACKER)?.phase).toBe('blocked');
     expect(problems.join('\n')).toContain('was set aside as');
     expect(readdirSync(directory).some((name) => name.startsWith('state.db.damaged-'))).toBe(true);
   });
@@ -344,7 +352,7 @@ describe('a file that is damaged under our hands', () => {
     dropTables();
     blocked(store);
     expect(store.volatile).toBe(true);
-    expect(store.find(ATTACKER)?.phase).toBe('blocked');
+    expect(store.bans.find(ATTACKER)?.phase).toBe('blocked');
     expect(readdirSync(directory).some((name) => name.includes('damaged'))).toBe(false);
   });
 
@@ -358,7 +366,7 @@ describe('a file that is damaged under our hands', () => {
     withFile((file) => {
       file.exec(`PRAGMA foreign_keys = OFF; ${sql}`);
     });
-    expect(store.list()).toEqual([]);
+    expect(store.bans.list()).toEqual([]);
     expect(problems.join('\n')).toContain('was set aside as');
   });
 });
@@ -384,25 +392,25 @@ describe('a disk that takes no more', () => {
     [
       'a confirmation',
       (store) => {
-        store.confirm([ATTACKER], [entry(1)]);
+        store.bans.confirm([ATTACKER], [entry(1)]);
       },
     ],
     [
       'a hold',
       (store) => {
-        store.hold(ATTACKER, hold('manual'));
+        store.bans.addHold(ATTACKER, hold('manual'));
       },
     ],
     [
       'the end of a hold',
       (store) => {
-        store.dropHolds([{ address: ATTACKER, origin: 'wazuh' }]);
+        store.bans.dropHolds([{ address: ATTACKER, origin: 'wazuh' }]);
       },
     ],
     [
       'an entry of history',
       (store) => {
-        store.record([entry(1)]);
+        store.history.record([entry(1)]);
       },
     ],
     [
@@ -415,14 +423,14 @@ describe('a disk that takes no more', () => {
           holds: [hold()],
           foreign: {},
         } as const;
-        store.revert([{ ...before, owed: null, mark: null }]);
+        store.bans.revert([{ ...before, line: null, offset: null }]);
       },
     ],
     [
       'a metadata',
       (store) => {
-        store.setMetadata('a', 'b');
-        store.flush();
+        store.metadata.set('a', 'b');
+        store.metadata.flush();
       },
     ],
   ])('is said once and does not stop %s', (_, work) => {
@@ -444,7 +452,7 @@ describe('the right to repair', () => {
     store.allowRepair();
     expect(store.volatile).toBe(false);
     blocked(store);
-    expect(open(false).find(ATTACKER)?.phase).toBe('blocked');
+    expect(open(false).bans.find(ATTACKER)?.phase).toBe('blocked');
   });
 
   test('is used once: a disk that damages each new file is not filled with copies', () => {
@@ -455,9 +463,9 @@ describe('the right to repair', () => {
       });
     };
     dropTables();
-    expect(store.list()).toEqual([]);
+    expect(store.bans.list()).toEqual([]);
     dropTables();
-    expect(store.list()).toEqual([]);
+    expect(store.bans.list()).toEqual([]);
     expect(store.volatile).toBe(true);
   });
 });

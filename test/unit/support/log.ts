@@ -1,7 +1,7 @@
 // A response log in memory, with the ways of the real one: lines, where it ends, and what came since.
 import type { Outcome } from '../../../src/model/ban.ts';
 import type { ResponseLog } from '../../../src/bans/context.ts';
-import type { LogMark } from '../../../src/state/store.ts';
+import type { LogOffset } from '../../../src/state/rows.ts';
 
 export class MemoryLog implements ResponseLog {
   /** `verb address alertId ruleId`, one for each line told. */
@@ -11,12 +11,12 @@ export class MemoryLog implements ResponseLog {
     this.lines.push(...outcomes.map(lineOf));
   }
 
-  offset(): LogMark {
+  offset(): LogOffset {
     return { inode: 1, size: this.lines.length };
   }
 
-  missing(mark: LogMark | null, outcomes: readonly Outcome[]): Outcome[] {
-    const since = new Set(this.lines.slice(mark?.size ?? 0));
+  missing(offset: LogOffset | null, outcomes: readonly Outcome[]): Outcome[] {
+    const since = new Set(this.lines.slice(offset?.size ?? 0));
     return outcomes.filter((outcome) => !since.has(lineOf(outcome)));
   }
 }

@@ -67,6 +67,7 @@ class Life {
     return new Proxy(target, {
       get: (_, name) => {
         const value: unknown = Reflect.get(target, name, target);
+        if (typeof value === 'object' && value !== null) return this.bound(value);
         if (typeof value !== 'function') return value;
         return (...args: unknown[]) =>
           this.call(() => (value as (...all: unknown[]) => unknown).apply(target, args));

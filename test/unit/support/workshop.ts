@@ -56,8 +56,8 @@ export function firewallFor(
     sleep: () => undefined,
     deadline: { remainingMs: () => 20_000 },
     programTimeoutSeconds: 15,
-    extras: (family) => JSON.parse(store?.metadata(`extras ${family}`) ?? '[]') as string[],
-    noteExtras: (family, extras) => store?.setMetadata(`extras ${family}`, JSON.stringify(extras)),
+    extras: (family) => JSON.parse(store?.metadata.get(`extras ${family}`) ?? '[]') as string[],
+    noteExtras: (family, extras) => store?.metadata.set(`extras ${family}`, JSON.stringify(extras)),
   });
 }
 
@@ -113,7 +113,9 @@ export class Workshop {
 
   /** Who holds an address, by the books on disk. */
   holders(text: string): Origin[] {
-    return (this.openStore().find(addressOf(text))?.holds ?? []).map((hold) => hold.origin).sort();
+    return (this.openStore().bans.find(addressOf(text))?.holds ?? [])
+      .map((hold) => hold.origin)
+      .sort();
   }
 
   close(): void {

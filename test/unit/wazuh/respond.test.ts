@@ -136,19 +136,19 @@ describe('an add of Wazuh 4', () => {
 
   test('ends by itself a minute after execd would have ended it', () => {
     add('continue');
-    expect(host.openStore().find(ATTACKER)?.holds[0]?.expiresAtMs).toBe(NOON_MS + 660_000);
+    expect(host.openStore().bans.find(ATTACKER)?.holds[0]?.expiresAtMs).toBe(NOON_MS + 660_000);
   });
 
   test('is for ever where the agent has no timeout for us', () => {
     add('continue', '203.0.113.9', context({ timeouts: () => [] }));
-    expect(host.openStore().find(ATTACKER)?.holds[0]?.expiresAtMs).toBeNull();
+    expect(host.openStore().bans.find(ATTACKER)?.holds[0]?.expiresAtMs).toBeNull();
   });
 
   test('with `abort` only moves the deadline of what is blocked', () => {
     add('continue');
     host.nowMs += 60_000;
     add('abort');
-    expect(host.openStore().find(ATTACKER)?.holds[0]?.expiresAtMs).toBe(NOON_MS + 720_000);
+    expect(host.openStore().bans.find(ATTACKER)?.holds[0]?.expiresAtMs).toBe(NOON_MS + 720_000);
     expect(logged()).toHaveLength(1);
   });
 
@@ -216,13 +216,13 @@ describe('Wazuh 5', () => {
   test('gives the timeout itself', () => {
     const line = message5('enable', { type: 'stateful', stateful_timeout: 180 });
     respondToMessage(context(), streams(line, ANSWERS.continue));
-    expect(host.openStore().find(ATTACKER)?.holds[0]?.expiresAtMs).toBe(NOON_MS + 240_000);
+    expect(host.openStore().bans.find(ATTACKER)?.holds[0]?.expiresAtMs).toBe(NOON_MS + 240_000);
   });
 
   test('may block for ever, whatever ar.conf says', () => {
     const line = message5('enable', { type: 'stateless' });
     respondToMessage(context(), streams(line, ANSWERS.continue));
-    expect(host.openStore().find(ATTACKER)?.holds[0]?.expiresAtMs).toBeNull();
+    expect(host.openStore().bans.find(ATTACKER)?.holds[0]?.expiresAtMs).toBeNull();
   });
 
   test('releases with `disable`, also with another id in its line', () => {
@@ -244,7 +244,7 @@ describe('OSSEC', () => {
 
   test('is given the 90 seconds by which it may be late', () => {
     respondToArguments(context(), ['add', '-', '203.0.113.9', '1.2', '3']);
-    expect(host.openStore().find(ATTACKER)?.holds[0]).toMatchObject({
+    expect(host.openStore().bans.find(ATTACKER)?.holds[0]).toMatchObject({
       origin: 'ossec',
       expiresAtMs: NOON_MS + 750_000,
     });
@@ -270,7 +270,7 @@ describe('a protected address', () => {
       ).toBe('REFUSED');
       expect(written).toEqual([]);
       expect(host.kernel.commands).toEqual([]);
-      expect(host.openStore().list()).toEqual([]);
+      expect(host.openStore().bans.list()).toEqual([]);
       expect(logged()).toEqual([expect.stringMatching(/^refused - \S+ /) as unknown]);
     },
   );
@@ -282,7 +282,7 @@ describe('a protected address', () => {
       }),
     ).toBe('REFUSED');
     const everything = { address: null, sinceMs: 0, afterId: 0, limit: 10 };
-    expect(host.openStore().history(everything)).toMatchObject([
+    expect(host.openStore().history.find(everything)).toMatchObject([
       { outcome: { verb: 'refused' }, origin: 'wazuh', reason: expect.stringContaining('gateway') },
     ]);
   });
@@ -387,7 +387,7 @@ describe('execd that goes away before it answers', () => {
       }),
     ).toBe('HANDSHAKE');
     expect(host.kernel.commands).toEqual([]);
-    expect(host.openStore().list()).toEqual([]);
+    expect(host.openStore().bans.list()).toEqual([]);
     expect(logged()).toEqual([`failed - 203.0.113.9 ${IDS}`]);
   });
 });

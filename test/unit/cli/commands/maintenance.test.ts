@@ -111,9 +111,9 @@ describe('`restore`', () => {
 function leaveTwoPending(): void {
   const { store, responseLog } = host.newRun();
   const hold = makeHold(holdRequest(), NOON_MS);
-  const begun = { phase: 'blocking', owed: null, mark: responseLog.offset(), hold } as const;
+  const begun = { phase: 'blocking', line: null, offset: responseLog.offset(), hold } as const;
   const addresses = ['203.0.113.9', '203.0.113.10'].map(addressOf);
-  store.intend(
+  store.bans.begin(
     addresses.map((address) => ({ ...begun, address })),
     NOON_MS,
   );

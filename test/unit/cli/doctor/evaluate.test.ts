@@ -45,7 +45,7 @@ import {
 import { evaluateNeighbours, type NeighbourFacts } from '../../../../src/cli/doctor/neighbours.ts';
 import { evaluateSaved, readSaved } from '../../../../src/cli/doctor/saved-rules.ts';
 import { evaluateManager, type ManagerFacts } from '../../../../src/cli/doctor/manager.ts';
-import type { HistoryRecord } from '../../../../src/state/store.ts';
+import type { HistoryRecord } from '../../../../src/state/history.ts';
 
 const NOON_MS = Date.UTC(2026, 4, 7, 12);
 const SUM = 'a'.repeat(64);

@@ -1,0 +1,254 @@
+// The table of bans and their holds, and the changes that are pending.
+import type { SQLInputValue } from 'node:sqlite';
+import type { Address } from '../model/address.ts';
+import type { Ban, ForeignRules, Hold, Origin, Outcome } from '../model/ban.ts';
+import type { Connection } from './connection.ts';
+import type { History, HistoryEntry } from './history.ts';
+import { lineJson, readBan, readHold, type LogOffset, type StoredBan } from './rows.ts';
+
+/** A change of the kernel that is about to be made. */
+export interface PendingChange {
+  readonly address: Address;
+  readonly phase: 'blocking' | 'unblocking';
+  /** The line to write once it is done; null when nobody waits for one. */
+  readonly line: Outcome | null;
+  readonly offset: LogOffset | null;
+  /** For `blocking`: the hold to add, in the place of an older one of the same origin. */
+  readonly hold: Hold | null;
+  /** For `blocking`: whose hold ends with it, while others go on. */
+  readonly ends?: Origin;
+}
+
+interface HoldKey {
+  readonly address: Address;
+  readonly origin: Origin;
+}
+
+/** More addresses than this are looked for in a list of all bans: two queries for each would take longer. */
+const MOST_ASKED_SINGLY = 100;
+
+/** Many that came at once too, by rowid: plain rules stand in the chain in the reverse of it, and are released fast in that order only. */
+const AS_MADE = 'ORDER BY since_ms, rowid';
+
+/** With `asList`: a list of addresses as one value, in place of a statement for each. */
+const AMONG_THESE = 'address IN (SELECT value FROM json_each(?))';
+
+function asList(addresses: readonly Address[]): string {
+  return JSON.stringify(addresses.map(({ text }) => text));
+}
+
+/** Every operation is one transaction. */
+export class Bans {
+  readonly #connection: Connection;
+  readonly #history: History;
+
+  constructor(connection: Connection, history: History) {
+    this.#connection = connection;
+    this.#history = history;
+  }
+
+  find(address: Address): StoredBan | null {
+    return this.#select('WHERE address = ?', address.text)[0] ?? null;
+  }
+
+  /** Those of many addresses that have a ban, by their text. */
+  findAll(addresses: readonly Address[]): ReadonlyMap<string, StoredBan> {
+    const bans =
+      addresses.length > MOST_ASKED_SINGLY
+        ? this.list()
+        : addresses.map((address) => this.find(address)).filter((ban) => ban !== null);
+    return new Map(bans.map((ban) => [ban.address.text, ban]));
+  }
+
+  /** All bans in the order in which they were made. */
+  list(): StoredBan[] {
+    return this.#select(AS_MADE);
+  }
+
+  count(): number {
+    return this.#connection.query('SELECT count(*) AS count FROM bans')[0]?.['count'] as number;
+  }
+
+  /** Bans with a change that is recorded and not confirmed. */
+  pending(): StoredBan[] {
+    return this.#select(`WHERE phase <> 'blocked' ${AS_MADE}`);
+  }
+
+  /** Bans with a hold whose time is over, in the order in which they were made. */
+  due(nowMs: number): Ban[] {
+    const overdue = 'SELECT address FROM holds WHERE expires_at_ms <= ?';
+    return this.#select(`WHERE phase = 'blocked' AND address IN (${overdue}) ${AS_MADE}`, nowMs);
+  }
+
+  /** Records changes as pending; the kernel may be changed once this has returned. */
+  begin(changes: readonly PendingChange[], nowMs: number): void {
+    this.#connection.transaction(() => {
+      // What was about to be released begins anew: its old holds are over.
+      const begun = changes.filter(({ phase }) => phase === 'blocking');
+      this.#forgetReleased(begun.map(({ address }) => address));
+      for (const change of changes) this.#beginOne(change, nowMs);
+    });
+  }
+
+  /** The kernel was seen to be as asked: `blocking` becomes `blocked`, `unblocking` is forgotten, and history says so. */
+  confirm(
+    addresses: readonly Address[],
+    history: readonly HistoryEntry[],
+    foreign: ReadonlyMap<string, ForeignRules> = new Map(),
+  ): void {
+    this.#connection.transaction(() => {
+      for (const [text, rules] of foreign) this.#putForeign(text, rules);
+      this.#forgetReleased(addresses);
+      this.#connection.run(
+        `UPDATE bans SET phase = 'blocked', owed = NULL WHERE phase = 'blocking' AND ${AMONG_THESE}`,
+        asList(addresses),
+      );
+      this.#history.insert(history);
+    });
+  }
+
+  /** Puts a hold on an address that stays blocked. */
+  addHold(address: Address, hold: Hold): void {
+    this.#connection.transaction(() => {
+      // It is there, unless the disk has failed since and this is another database.
+      this.#connection.run(
+        "INSERT OR IGNORE INTO bans (address, phase, since_ms) VALUES (?, 'blocked', ?)",
+        address.text,
+        hold.addedMs,
+      );
+      this.#putHold(address, hold);
+    });
+  }
+
+  /** Records the rules of others that were found since a ban was confirmed. */
+  noteForeign(foreign: ReadonlyMap<string, ForeignRules>): void {
+    if (foreign.size === 0) return;
+    this.#connection.transaction(() => {
+      for (const [text, rules] of foreign) this.#putForeign(text, rules);
+    });
+  }
+
+  /** Puts bans back as they were before changes that failed. */
+  revert(bans: readonly StoredBan[]): void {
+    if (bans.length === 0) return;
+    this.#connection.transaction(() => {
+      for (const { address, phase, sinceMs, holds, line, offset, foreign } of bans) {
+        this.#connection.run('DELETE FROM bans WHERE address = ?', address.text);
+        this.#connection.run(
+          'INSERT INTO bans (address, phase, since_ms, owed) VALUES (?, ?, ?, ?)',
+          address.text,
+          phase,
+          sinceMs,
+          lineJson(line, offset),
+        );
+        if (foreign !== null) this.#putForeign(address.text, foreign);
+        for (const hold of holds) this.#putHold(address, hold);
+      }
+    });
+  }
+
+  /** Ends holds without unblocking their address, which others still hold. */
+  dropHolds(holds: readonly HoldKey[]): void {
+    this.#connection.transaction(() => {
+      for (const key of holds) this.#dropHold(key);
+    });
+  }
+
+  /** Moves every deadline: the wall clock was found to have been set by that much. */
+  shiftDeadlines(milliseconds: number): void {
+    this.#connection.transaction(() => {
+      this.#connection.run(
+        `UPDATE holds SET expires_at_ms = expires_at_ms + ?, added_ms = added_ms + ?
+         WHERE expires_at_ms IS NOT NULL`,
+        milliseconds,
+        milliseconds,
+      );
+    });
+  }
+
+  /** Pulls in deadlines that lie further ahead than was ever asked for. */
+  capDeadlines(nowMs: number): void {
+    const any = this.#connection.query(ANY_TOO_FAR, nowMs);
+    if (any.length === 0) return;
+    this.#connection.transaction(() => {
+      const sql = `UPDATE holds SET expires_at_ms = ? + timeout_seconds * 1000 WHERE ${TOO_FAR}`;
+      this.#connection.run(sql, nowMs, nowMs);
+    });
+  }
+
+  /** When the next hold ends, in Unix milliseconds; null when none does. */
+  nextExpiryMs(): number | null {
+    const sql = 'SELECT min(expires_at_ms) AS next FROM holds';
+    return this.#connection.query(sql)[0]?.['next'] as number | null;
+  }
+
+  #select(clause: string, ...values: SQLInputValue[]): StoredBan[] {
+    return this.#connection.guard(() => {
+      const bans = this.#connection.all(
+        `SELECT address, phase, since_ms, owed, foreign_rules FROM bans ${clause}`,
+        ...values,
+      );
+      if (bans.length === 0) return [];
+      const ofThese = `address IN (SELECT address FROM bans ${clause})`;
+      const rows = this.#connection.all(
+        `SELECT * FROM holds WHERE ${ofThese} ORDER BY added_ms`,
+        ...values,
+      );
+      const holds = Map.groupBy(rows, (row) => row['address']);
+      return bans.map((row) => readBan(row, (holds.get(row['address']) ?? []).map(readHold)));
+    });
+  }
+
+  #forgetReleased(addresses: readonly Address[]): void {
+    if (addresses.length === 0) return;
+    const sql = `DELETE FROM bans WHERE phase = 'unblocking' AND ${AMONG_THESE}`;
+    this.#connection.run(sql, asList(addresses));
+  }
+
+  #beginOne({ address, phase, line, offset, hold, ends }: PendingChange, nowMs: number): void {
+    this.#connection.run(
+      `INSERT INTO bans (address, phase, since_ms, owed) VALUES (?, ?, ?, ?)
+       ON CONFLICT (address) DO UPDATE SET phase = excluded.phase, owed = excluded.owed`,
+      address.text,
+      phase,
+      nowMs,
+      lineJson(line, offset),
+    );
+    if (ends !== undefined) this.#dropHold({ address, origin: ends });
+    if (hold !== null) this.#putHold(address, hold);
+  }
+
+  #dropHold({ address, origin }: HoldKey): void {
+    this.#connection.run(
+      'DELETE FROM holds WHERE address = ? AND origin = ?',
+      address.text,
+      origin,
+    );
+  }
+
+  #putForeign(text: string, rules: ForeignRules): void {
+    const json = Object.keys(rules).length === 0 ? null : JSON.stringify(rules);
+    this.#connection.run('UPDATE bans SET foreign_rules = ? WHERE address = ?', json, text);
+  }
+
+  #putHold(address: Address, hold: Hold): void {
+    this.#connection.run(
+      `INSERT OR REPLACE INTO holds
+       (address, origin, added_ms, timeout_seconds, expires_at_ms, alert_id, rule_id, reason, forced)
+       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+      address.text,
+      hold.origin,
+      hold.addedMs,
+      hold.timeoutSeconds,
+      hold.expiresAtMs,
+      hold.alertRef.alertId,
+      hold.alertRef.ruleId,
+      hold.reason,
+      hold.forced ? 1 : 0,
+    );
+  }
+}
+
+/** Worded as the index `holds_beyond` is, or every run would read every hold. */
+const TOO_FAR = 'expires_at_ms IS NOT NULL AND expires_at_ms - timeout_seconds * 1000 > ?';
+export const ANY_TOO_FAR = `SELECT 1 FROM holds WHERE ${TOO_FAR} LIMIT 1`;

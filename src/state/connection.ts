@@ -1,0 +1,132 @@
+// The open state file: statements, transactions, and what happens where the disk refuses them.
+import type { DatabaseSync, SQLInputValue, StatementSync } from 'node:sqlite';
+import { AppError, describeError } from '../model/errors.ts';
+import {
+  isDamage,
+  openDatabase,
+  openInMemory,
+  replaceDamaged,
+  type OpenedDatabase,
+  type OpenOptions,
+} from './database.ts';
+
+export type Row = Record<string, unknown>;
+
+/** Values that are written with the next transaction, whichever it is. */
+export interface Rider {
+  write(): void;
+  /** The transaction was committed. */
+  written(): void;
+}
+
+/**
+ * An operation that the disk refuses is reported through `onProblem` and then done in memory, so that no caller needs to
+ * know: a broken state file never stops a block or an unblock.
+ */
+export class Connection {
+  #database: DatabaseSync;
+  #volatile: boolean;
+  #options: OpenOptions;
+  readonly #onProblem: (problem: string) => void;
+  readonly #statements = new Map<string, StatementSync>();
+  #rider: Rider | null = null;
+
+  constructor(options: OpenOptions, onProblem: (problem: string) => void) {
+    this.#options = options;
+    this.#onProblem = onProblem;
+    const opened = openDatabase(options);
+    this.#database = opened.database;
+    this.#volatile = opened.volatile;
+    opened.problems.forEach(onProblem);
+  }
+
+  set rider(rider: Rider) {
+    this.#rider = rider;
+  }
+
+  allowRepair(): void {
+    this.#options = { ...this.#options, mayRepair: true };
+    if (this.#volatile) this.#use(openDatabase(this.#options));
+  }
+
+  /** True when nothing written now outlives the process. */
+  get volatile(): boolean {
+    return this.#volatile;
+  }
+
+  get readOnly(): boolean {
+    return this.#options.readOnly === true;
+  }
+
+  /** One query, guarded. */
+  query(sql: string, ...values: SQLInputValue[]): Row[] {
+    return this.guard(() => this.all(sql, ...values));
+  }
+
+  /** For use inside `guard` and `transaction`. */
+  all(sql: string, ...values: SQLInputValue[]): Row[] {
+    return this.#prepare(sql).all(...values);
+  }
+
+  /** For use inside `transaction`. */
+  run(sql: string, ...values: SQLInputValue[]): void {
+    this.#prepare(sql).run(...values);
+  }
+
+  /** Durable on return. `work` may be called again, on another database. */
+  transaction(work: () => void): void {
+    this.guard(() => {
+      this.#database.exec('BEGIN IMMEDIATE');
+      try {
+        work();
+        this.#rider?.write();
+        this.#database.exec('COMMIT');
+      } catch (error) {
+        if (this.#database.isTransaction) this.#database.exec('ROLLBACK');
+        throw error;
+      }
+      this.#rider?.written();
+    });
+  }
+
+  /** Runs an operation; on trouble once more on a repaired file, and if that fails too on a database in memory. */
+  guard<T>(operation: () => T): T {
+    try {
+      return operation();
+    } catch (error) {
+      if (this.#volatile) throw new AppError('STORE', 'the store in memory failed', error);
+      this.#onProblem(`the store failed: ${describeError(error)}`);
+      this.#replaceDatabase(error);
+    }
+    return this.guard(operation);
+  }
+
+  close(): void {
+    this.#statements.clear();
+    this.#database.close();
+  }
+
+  /** Each statement once: a list of thousands runs the same few. */
+  #prepare(sql: string): StatementSync {
+    const known = this.#statements.get(sql);
+    if (known !== undefined) return known;
+    const statement = this.#database.prepare(sql);
+    this.#statements.set(sql, statement);
+    return statement;
+  }
+
+  #replaceDatabase(error: unknown): void {
+    const { mayRepair } = this.#options;
+    // Once is enough: a new store that is damaged at once is on a disk that can't be trusted.
+    this.#options = { ...this.#options, mayRepair: false };
+    if (mayRepair && isDamage(error)) this.#use(replaceDamaged(this.#options));
+    else this.#use({ database: openInMemory(), volatile: true, problems: [] });
+  }
+
+  #use({ database, volatile, problems }: OpenedDatabase): void {
+    this.#database = database;
+    this.#statements.clear();
+    this.#volatile = volatile;
+    problems.forEach(this.#onProblem);
+  }
+}

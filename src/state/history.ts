@@ -1,0 +1,123 @@
+// What has happened to addresses, and how often.
+import type { Address } from '../model/address.ts';
+import { EXPIRED, type Origin, type Outcome, type Verb } from '../model/ban.ts';
+import type { Connection, Row } from './connection.ts';
+import { readAddress } from './rows.ts';
+
+/** What happened, and on whose account. */
+export interface HistoryEntry {
+  readonly atMs: number;
+  readonly outcome: Outcome;
+  /** Null where it was nobody's hold in particular. */
+  readonly origin: Origin | null;
+  readonly reason: string;
+}
+
+/** A line of the history, as it was written. */
+export interface HistoryRecord extends HistoryEntry {
+  /** Grows with every line. */
+  readonly id: number;
+}
+
+export interface HistoryFilter {
+  readonly address: Address | null;
+  readonly sinceMs: number;
+  /** Only lines that came after this one. */
+  readonly afterId: number;
+  /** The newest so many. */
+  readonly limit: number;
+}
+
+/** How often something happened since the store was begun; `expire` is counted apart from other deletes. */
+export interface Tally {
+  readonly event: string;
+  readonly count: number;
+  readonly lastMs: number;
+}
+
+export class History {
+  readonly #connection: Connection;
+
+  constructor(connection: Connection) {
+    this.#connection = connection;
+  }
+
+  /** Notes what happened without changing any ban. */
+  record(entries: readonly HistoryEntry[]): void {
+    this.#connection.transaction(() => {
+      this.insert(entries);
+    });
+  }
+
+  /** For use inside a transaction. */
+  insert(entries: readonly HistoryEntry[]): void {
+    for (const { atMs, outcome, origin, reason } of entries) {
+      this.#connection.run(
+        `INSERT INTO history (at_ms, address, verb, origin, alert_id, rule_id, reason)
+         VALUES (?, ?, ?, ?, ?, ?, ?)`,
+        atMs,
+        outcome.address.text,
+        outcome.verb,
+        origin ?? '',
+        outcome.alertRef.alertId,
+        outcome.alertRef.ruleId,
+        reason,
+      );
+    }
+    for (const [event, ones] of Map.groupBy(entries, eventOf)) {
+      this.#connection.run(
+        `INSERT INTO tallies (event, count, last_ms) VALUES (?, ?, ?)
+         ON CONFLICT (event) DO UPDATE SET count = count + excluded.count, last_ms = excluded.last_ms`,
+        event,
+        ones.length,
+        ones.at(-1)?.atMs ?? 0,
+      );
+    }
+  }
+
+  /** Oldest first. */
+  find({ address, sinceMs, afterId, limit }: HistoryFilter): HistoryRecord[] {
+    const rows = this.#connection.query(
+      `SELECT * FROM history
+       WHERE at_ms >= ? AND id > ? AND (? IS NULL OR address = ?) ORDER BY id DESC LIMIT ?`,
+      sinceMs,
+      afterId,
+      address?.text ?? null,
+      address?.text ?? null,
+      limit,
+    );
+    return rows.map(readRecord).reverse();
+  }
+
+  tallies(): Tally[] {
+    const rows = this.#connection.query('SELECT event, count, last_ms FROM tallies');
+    return rows.map((row) => ({
+      event: row['event'] as string,
+      count: row['count'] as number,
+      lastMs: row['last_ms'] as number,
+    }));
+  }
+
+  prune(beforeMs: number): void {
+    this.#connection.transaction(() => {
+      this.#connection.run('DELETE FROM history WHERE at_ms < ?', beforeMs);
+    });
+  }
+}
+
+function readRecord(row: Row): HistoryRecord {
+  const address = readAddress(row['address']);
+  const alertRef = { alertId: row['alert_id'] as string, ruleId: row['rule_id'] as string };
+  return {
+    id: row['id'] as number,
+    atMs: row['at_ms'] as number,
+    outcome: { verb: row['verb'] as Verb, address, alertRef },
+    origin: (row['origin'] as Origin | '') === '' ? null : (row['origin'] as Origin),
+    reason: row['reason'] as string,
+  };
+}
+
+/** What is counted: an end by time is another thing than a release that somebody asked for. */
+function eventOf({ reason, outcome }: HistoryEntry): string {
+  return reason === EXPIRED ? 'expire' : outcome.verb;
+}

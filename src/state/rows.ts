@@ -1,0 +1,81 @@
+// Reads the columns of a ban, written by this program, and recognizes what it did not write.
+import { parseBlock, type Address } from '../model/address.ts';
+import type { AlertRef, Ban, ForeignRules, Hold, Origin, Outcome, Phase } from '../model/ban.ts';
+import type { Row } from './connection.ts';
+import { damage } from './database.ts';
+
+/** Where the response log ended when a change was recorded: what comes after may already be the line of the change. */
+export interface LogOffset {
+  readonly inode: number;
+  readonly size: number;
+}
+
+/** A ban with what its pending change still needs. */
+export interface StoredBan extends Ban {
+  /** The line to write once the change is done; null when nobody waits for one. */
+  readonly line: Outcome | null;
+  readonly offset: LogOffset | null;
+}
+
+export function readBan(row: Row, holds: readonly Hold[]): StoredBan {
+  const address = readAddress(row['address']);
+  const line = readLine(row['owed']);
+  const phase = row['phase'] as Phase;
+  const foreign = readForeign(row['foreign_rules']);
+  return {
+    address,
+    phase,
+    // A ban that is confirmed without any has none.
+    foreign: foreign === null && phase !== 'blocking' ? {} : foreign,
+    sinceMs: row['since_ms'] as number,
+    holds,
+    line: line === null ? null : { verb: line.verb, alertRef: line.alertRef, address },
+    offset: line?.mark ?? null,
+  };
+}
+
+function readForeign(value: unknown): ForeignRules | null {
+  if (typeof value !== 'string') return null;
+  try {
+    return JSON.parse(value) as ForeignRules;
+  } catch (error) {
+    throw damage('the rules of somebody else in the state are not JSON', error);
+  }
+}
+
+/** The text of the column `owed`: the line without its address, and under `mark` the offset. */
+export function lineJson(line: Outcome | null, offset: LogOffset | null): string | null {
+  return line === null ? null : JSON.stringify({ ...line, address: undefined, mark: offset });
+}
+
+type LineJson = Pick<Outcome, 'verb' | 'alertRef'> & { readonly mark: LogOffset | null };
+
+function readLine(value: unknown): LineJson | null {
+  if (typeof value !== 'string') return null;
+  try {
+    const { incident, ...line } = JSON.parse(value) as LineJson & { incident?: AlertRef };
+    // Version 0.1 called it so.
+    return incident === undefined ? line : { ...line, alertRef: incident };
+  } catch (error) {
+    throw damage('the line of a pending change in the store is not JSON', error);
+  }
+}
+
+export function readHold(row: Row): Hold {
+  return {
+    origin: row['origin'] as Origin,
+    addedMs: row['added_ms'] as number,
+    timeoutSeconds: row['timeout_seconds'] as number | null,
+    expiresAtMs: row['expires_at_ms'] as number | null,
+    alertRef: { alertId: row['alert_id'] as string, ruleId: row['rule_id'] as string },
+    reason: row['reason'] as string,
+    forced: row['forced'] === 1,
+  };
+}
+
+/** The column holds canonical text that we wrote; anything else means that somebody else wrote into the file. */
+export function readAddress(value: unknown): Address {
+  const address = typeof value === 'string' ? parseBlock(value) : null;
+  if (address === null) throw damage(`${String(value)} in the store is not an address`);
+  return address;
+}
