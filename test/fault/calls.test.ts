@@ -16,7 +16,7 @@ afterAll(() => host.dispose());
 const STRIDE = Math.ceil(3 / effort(1));
 
 test.each(['an add', 'a delete'])(
-  'killed at a system call of %s: the next run brings state, kernel and log together',
+  'the next run brings state, kernel and log together after a death at a system call of %s',
   (path) => {
     const calls = { names: CALLS, stride: STRIDE };
     const order = { binary: FAULT_BINARY, backend: 'iptables', path, calls };

@@ -3,6 +3,6 @@ import { describe } from '@jest/globals';
 import { effort } from '../support/effort.ts';
 import { killAtRandom } from './moments.ts';
 
-describe('killed by chance, with auto', () => {
+describe('killed at random moments, with auto', () => {
   killAtRandom('auto', effort(15));
 });

@@ -3,6 +3,6 @@ import { describe } from '@jest/globals';
 import { effort } from '../support/effort.ts';
 import { killAtRandom } from './moments.ts';
 
-describe('killed by chance, with ipset', () => {
+describe('killed at random moments, with ipset', () => {
   killAtRandom('ipset', effort(15));
 });

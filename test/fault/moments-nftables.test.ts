@@ -3,6 +3,6 @@ import { describe } from '@jest/globals';
 import { effort } from '../support/effort.ts';
 import { killAtRandom } from './moments.ts';
 
-describe('killed by chance, with nftables', () => {
+describe('killed at random moments, with nftables', () => {
   killAtRandom('nftables', effort(15));
 });

@@ -94,7 +94,7 @@ function clearUp(backend: BackendName): void {
 }
 
 describe.each(BACKENDS)('%s: processes at once', (backend) => {
-  test('12 add and delete the same and different addresses: all succeed, and the last word holds', async () => {
+  test('12 that add and delete the same and different addresses succeed, and the last line about an address holds', async () => {
     configure(backend);
     const ended = await Promise.all(storm(12));
     expect(ended.filter(({ status, stderr }) => status !== 0 || stderr !== '')).toEqual([]);
@@ -103,7 +103,7 @@ describe.each(BACKENDS)('%s: processes at once', (backend) => {
     clearUp(backend);
   });
 
-  test('8 do, and somebody flushes all the while: the truth is told, and one restore makes it whole', async () => {
+  test('8 that do so while the rules are flushed report what they did, and one restore repairs the rest', async () => {
     configure(backend);
     const flusher = flushAllTheWhile(backend);
     const ended = await Promise.all(storm(8));
@@ -134,7 +134,7 @@ function flushAllTheWhile(backend: BackendName): ChildProcess {
   return victim.host.spawn(['bash', '-c', script], { stdio: ['ignore', 'ignore', 'ignore'] });
 }
 
-test('iptables-legacy: 6 at once while another program has the xtables lock, and then lets go', async () => {
+test('6 processes that wait for the xtables lock of iptables-legacy succeed once it is free', async () => {
   victim.host.useIptables('legacy');
   configure('iptables');
   const script = 'exec 9>/run/xtables.lock; flock 9; echo held; read -r _; exit 0';

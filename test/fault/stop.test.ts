@@ -14,7 +14,7 @@ beforeAll(async () => {
 });
 afterAll(() => victim.dispose());
 
-test('deletes one after another are all done, and their time is printed', async () => {
+test('a stopping agent’s deletes, one after another, all succeed', async () => {
   victim.configure('[firewall]\npromote_at = 10\n');
   const execd = await startExecd(victim.host);
   for (const offender of OFFENDERS) {

@@ -49,7 +49,7 @@ async function letGo(): Promise<void> {
   victim.host.remove('/run/hangs');
 }
 
-test('of an add: after a delete nothing is left, and nothing comes', async () => {
+test('a stale child of an add changes nothing after a delete', async () => {
   makeSlow();
   const running = victim.start();
   const message = wazuh4Message({ srcip: A });
@@ -61,7 +61,7 @@ test('of an add: after a delete nothing is left, and nothing comes', async () =>
   expect(victim.rules(A)).toEqual([]);
 });
 
-test('of a restore, which has no intent in the books: after a delete nothing comes', async () => {
+test('a stale child of a restore, which records no pending change, changes nothing after a delete', async () => {
   victim.add(A);
   victim.flushRules();
   makeSlow();

@@ -18,7 +18,7 @@ export function sweep(backend: BackendName, unreached: readonly string[] = []): 
   afterAll(() => host.dispose());
 
   test.each(pathsFor(backend))(
-    'of $name: the next run brings state, kernel and log together',
+    'the next run brings state, kernel and log together after the death of $name',
     ({ name }) => {
       const order = { binary: FAULT_BINARY, backend, path: name };
       const points = runInside(host, 'crash.ts', order) as readonly CrashPoint[];
@@ -28,7 +28,7 @@ export function sweep(backend: BackendName, unreached: readonly string[] = []): 
     },
   );
 
-  test('there is no step that none of these was killed at', () => {
+  test('each step was one at which a run was killed', () => {
     expect(STEPS.filter((step) => !seen.has(step))).toEqual(unreached);
   });
 }

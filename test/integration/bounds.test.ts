@@ -36,7 +36,7 @@ async function during(code: string): Promise<() => Promise<unknown>> {
   };
 }
 
-describe('while somebody holds the store for ever', () => {
+describe('while another process holds the state for ever', () => {
   test.each([
     ['for writing', `globalThis.held = new DatabaseSync('${STORE}'); held.exec('BEGIN IMMEDIATE')`],
     [
@@ -44,27 +44,30 @@ describe('while somebody holds the store for ever', () => {
       `globalThis.held = new DatabaseSync('${STORE}', { timeout: 5000 });
        held.exec('PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE')`,
     ],
-  ])('%s, blocks and releases are made in bounded time, and it is said', async (_, code) => {
-    victim.add(B);
-    const release = await during(code);
-    const added = victim.add(A);
-    expect(added.status).toBe(0);
-    expect(victim.rules(A)).toHaveLength(2);
-    expect(added.lines).toEqual([expect.stringMatching(ossecLine('add', A))]);
-    expect(victim.troubles().join('\n')).toContain('store');
-    const deleted = victim.delete(B);
-    expect(deleted.status).toBe(0);
-    expect(deleted.lines).toEqual([expect.stringMatching(ossecLine('delete', B))]);
-    expect(victim.rules(B)).toEqual([]);
-    await release();
-    expect(victim.delete(A).status).toBe(0);
-    expect(victim.delete(B).status).toBe(0);
-    expect(victim.allRules()).toEqual([]);
-    expect(victim.bans()).toEqual([]);
-  });
+  ])(
+    '%s, addresses are blocked and unblocked in bounded time, and the log says why it took long',
+    async (_, code) => {
+      victim.add(B);
+      const release = await during(code);
+      const added = victim.add(A);
+      expect(added.status).toBe(0);
+      expect(victim.rules(A)).toHaveLength(2);
+      expect(added.lines).toEqual([expect.stringMatching(ossecLine('add', A))]);
+      expect(victim.troubles().join('\n')).toContain('store');
+      const deleted = victim.delete(B);
+      expect(deleted.status).toBe(0);
+      expect(deleted.lines).toEqual([expect.stringMatching(ossecLine('delete', B))]);
+      expect(victim.rules(B)).toEqual([]);
+      await release();
+      expect(victim.delete(A).status).toBe(0);
+      expect(victim.delete(B).status).toBe(0);
+      expect(victim.allRules()).toEqual([]);
+      expect(victim.bans()).toEqual([]);
+    },
+  );
 });
 
-describe('a pipe that is full and that nobody empties', () => {
+describe('a full pipe that nobody reads', () => {
   const respondInto = (descriptor: 1 | 2): number | null => {
     const message = wazuh4Message({ srcip: A });
     // Open for reading as well, by us: a pipe without a reader would be a simpler case.
@@ -77,14 +80,14 @@ describe('a pipe that is full and that nobody empties', () => {
     }).status;
   };
 
-  test('for stdout: nothing is blocked at the bound', () => {
+  test('as stdout blocks nothing, and the run ends at the bound', () => {
     victim.configure('[limits]\ntotal_seconds = 5\n');
     expect(respondInto(1)).toBe(UNAVAILABLE);
     expect(victim.log()).toEqual([expect.stringMatching(ossecLine('failed', A))]);
     expect(victim.allRules()).toEqual([]);
   });
 
-  test('for stderr: what goes there is not worth a wait', () => {
+  test('as stderr delays nothing', () => {
     victim.configure('nonsense = 1\n');
     expect(respondInto(2)).toBe(0);
     expect(victim.troubles().join('\n')).toContain('nonsense');
@@ -92,7 +95,7 @@ describe('a pipe that is full and that nobody empties', () => {
   });
 });
 
-test('an IPv6 change that can not be completed takes a part of an alert’s time, and IPv4 is blocked', () => {
+test('a pending IPv6 change that fails takes only a part of an alert’s time, and IPv4 is blocked', () => {
   const A6 = '2001:db8:ffff::7';
   const link = '/etc/alternatives/ip6tables-restore';
   expect(victim.add(A6).status).toBe(0);

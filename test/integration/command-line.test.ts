@@ -57,7 +57,7 @@ describe('add', () => {
     expect(victim.allRules()).toEqual([]);
   });
 
-  test('again with another --timeout moves the deadline and keeps one rule', () => {
+  test('run again with another --timeout moves the deadline and keeps one rule', () => {
     victim.person(['add', A, '--timeout', '1h']);
     victim.person(['add', A, '--timeout', '2h', '--reason', 'again']);
     expect(victim.banOn(A)?.holds).toMatchObject([{ timeoutSeconds: 7200, reason: 'again' }]);
@@ -69,7 +69,7 @@ describe('add', () => {
     ['203.0.113.7/24', '203.0.113.0/24'],
     [' 203.0.113.7', '203.0.113.9'],
     ['', '203.0.113.9'],
-  ])('%j is no address; the message suggests %s', (text, suggestion) => {
+  ])('refuses %j, and suggests %s', (text, suggestion) => {
     const response = victim.person(['add', A, text]);
     expect(response).toMatchObject({ status: BAD_DATA, stdout: '' });
     expect(response.stderr).toContain(suggestion);
@@ -78,14 +78,14 @@ describe('add', () => {
   });
 });
 
-test('a mistake of 60,000 letters is not repeated in full', () => {
+test('shortens a mistake of 60,000 letters in its message', () => {
   const response = victim.person(['add', '9'.repeat(60_000)]);
   expect(response.status).toBe(BAD_DATA);
   expect(response.stderr.length).toBeLessThan(1000);
 });
 
 describe('delete', () => {
-  test('releases several, whoever had them blocked', () => {
+  test('unblocks several addresses, whoever blocked them', () => {
     victim.add(A);
     victim.person(['add', A6]);
     const response = victim.person(['delete', A, A6]);
@@ -94,7 +94,7 @@ describe('delete', () => {
     expect(victim.allRules()).toEqual([]);
   });
 
-  test('removes the rule of somebody else when its address is named, and says so', () => {
+  test('removes a rule that another program made when its address is named, and says so', () => {
     victim.host.must(['iptables', '-w', '-I', 'INPUT', '-s', A, '-j', 'DROP']);
     const response = victim.person(['delete', A]);
     expect(response.status).toBe(0);
@@ -105,12 +105,12 @@ describe('delete', () => {
   });
 });
 
-describe('blocks of addresses', () => {
+describe('networks', () => {
   test.each([
     ['203.0.113.0/24', '203.0.113.0/24'],
     ['2001:DB8:FFFF::/48', '2001:db8:ffff::/48'],
     ['::ffff:203.0.113.0/120', '203.0.113.0/24'],
-  ])('%s is blocked by one rule per chain, and released', (written, block) => {
+  ])('%s is blocked by one rule per chain, and unblocked', (written, block) => {
     expect(victim.person(['add', written]).stdout).toBe(`${block} blocked\n`);
     expect(victim.allRules()).toEqual([
       `-A INPUT -s ${block} -j DROP`,
@@ -121,7 +121,7 @@ describe('blocks of addresses', () => {
     expect(victim.allRules()).toEqual([]);
   });
 
-  test('stay when one of their addresses is released', () => {
+  test('stay blocked when one of their addresses is unblocked', () => {
     victim.person(['add', '203.0.113.0/24']);
     victim.add(A);
     expect(victim.delete(A).status).toBe(0);
@@ -129,7 +129,7 @@ describe('blocks of addresses', () => {
     expect(victim.bans()).toHaveLength(1);
   });
 
-  test('a /32 and a /128 are single addresses', () => {
+  test('/32 and /128 are single addresses', () => {
     victim.person(['add', `${A}/32`, `${A6}/128`]);
     expect(
       victim
@@ -203,7 +203,7 @@ describe('--dry-run', () => {
     expect(victim.log()).toEqual([]);
   };
 
-  test('of add prints the programs and what they would read, and changes nothing', () => {
+  test('of add prints the programs and their input, and changes nothing', () => {
     const response = victim.person(['add', A, A6, '--dry-run']);
     expect(response.status).toBe(0);
     expect(response.stdout).toMatch(/^iptables-restore .*--noflush/m);
@@ -224,13 +224,13 @@ describe('--dry-run', () => {
     expect(victim.bans()).toHaveLength(1);
   });
 
-  test('of what is so already says that there is nothing to do', () => {
+  test('says that there is nothing to do where all is as asked', () => {
     expect(victim.person(['delete', A, '--dry-run']).stdout).toMatch(/^nothing to do/);
     unchanged();
   });
 
   test.each([['127.0.0.1'], ['203.0.113.7/24']])(
-    'of add %s refuses what a real run would, without a line in the log',
+    'of add %s refuses what a real run refuses, without a line in the log',
     (text) => {
       const response = victim.person(['add', text, '--dry-run']);
       expect(response).toMatchObject({ status: BAD_DATA, stdout: '' });
@@ -241,7 +241,7 @@ describe('--dry-run', () => {
 });
 
 describe('expire and restore', () => {
-  test('have nothing to say where nothing is to be done', () => {
+  test('print nothing where nothing is to be done', () => {
     expect(victim.person(['expire'])).toMatchObject({ status: 0, stdout: '', stderr: '' });
     expect(victim.person(['restore'])).toMatchObject({
       status: 0,
@@ -278,7 +278,7 @@ describe('help', () => {
   });
 });
 
-describe('usage', () => {
+describe('a mistake in the usage', () => {
   test.each([
     ['an unknown command', ['ad', A], 'add'],
     ['an unknown option', ['add', A, '--tiemout', '1h'], 'tiemout'],
@@ -286,7 +286,7 @@ describe('usage', () => {
     ['an option without its value', ['add', A, '--timeout'], 'timeout'],
     ['something after list', ['list', 'all'], 'all'],
     ['a timeout given twice', ['add', A, '--timeout', '1h', '--timeout', '2h'], 'timeout'],
-  ])('%s: status 64, a word on it, and nothing is done', (_, args, word) => {
+  ])('%s: exits with 64, says why, and does nothing', (_, args, word) => {
     const response = victim.person(args);
     expect(response).toMatchObject({ status: USAGE, stdout: '', lines: [] });
     expect(response.stderr).toContain(word);
@@ -295,23 +295,20 @@ describe('usage', () => {
   });
 });
 
-describe('surroundings that a shell may give', () => {
+describe('an unusual environment of the shell', () => {
   const run = (script: string): string =>
     victim.host.must(['bash', '-c', script, victim.agent.program()]);
 
   test.each([
     ['whose reader is gone', `"$0" add ${A} ${B} | true; echo "\${PIPESTATUS[0]}"`],
     ['that is closed', `"$0" add ${A} ${B} >&- 2>&-; echo $?`],
-  ])(
-    'an output %s keeps nobody from being blocked, and the status is that of the block',
-    (_, script) => {
-      expect(run(script)).toBe('0\n');
-      expect(victim.rules(A)).toHaveLength(2);
-      expect(victim.rules(B)).toHaveLength(2);
-    },
-  );
+  ])('an output %s does not stop a block, and the status is that of the block', (_, script) => {
+    expect(run(script)).toBe('0\n');
+    expect(victim.rules(A)).toHaveLength(2);
+    expect(victim.rules(B)).toHaveLength(2);
+  });
 
-  test('an output that is full keeps nobody from being blocked, and the status is 74', () => {
+  test('a full output does not stop a block, and the status is 74', () => {
     expect(run(`"$0" add ${A} ${B} 2>&1 >/dev/full; echo $?`)).toMatch(
       /^firewall-drop: standard output can't be written: .*ENOSPC.*\n74\n$/,
     );
@@ -328,7 +325,7 @@ describe('surroundings that a shell may give', () => {
     },
   );
 
-  test('a working directory that is gone', () => {
+  test('a working directory that was removed does not stop a block', () => {
     expect(run(`mkdir /var/tmp/gone; cd /var/tmp/gone; rmdir ../gone; "$0" add ${A}`)).toBe(
       `${A} blocked\n`,
     );
@@ -336,9 +333,9 @@ describe('surroundings that a shell may give', () => {
   });
 });
 
-describe('a slip in the first of several addresses', () => {
+describe('a mistake in the first of several addresses', () => {
   test.each([['add'], ['delete']])(
-    'of %s is told as one, and the others are not taken for OSSEC’s',
+    'of %s is reported as a mistake, and the others are not taken for OSSEC’s arguments',
     (verb) => {
       victim.ossec({ srcip: B });
       const response = victim.person([verb, '203.0.113.7x', B]);
@@ -350,8 +347,8 @@ describe('a slip in the first of several addresses', () => {
   );
 });
 
-describe('someone who is not root', () => {
-  test('may use the commands that neither change anything nor read the state, and no others', () => {
+describe('a user who is not root', () => {
+  test('may use only the commands that neither change anything nor read the state', () => {
     const free = COMMANDS.filter(({ needsRoot }) => !needsRoot).map(({ name }) => name);
     expect(free.toSorted()).toEqual([
       'completion',
@@ -365,7 +362,7 @@ describe('someone who is not root', () => {
   });
 
   test.each([['add', A], ['add', A, '--dry-run'], ['list']])(
-    '%s %s: status 77, and sudo is suggested',
+    'is refused %s %s with status 77, and sudo is suggested',
     (...args) => {
       const become = ['setpriv', '--reuid', '1001', '--regid', '1001', '--clear-groups'];
       const result = victim.host.run([...become, builtBinary(), ...args]);
@@ -374,7 +371,7 @@ describe('someone who is not root', () => {
     },
   );
 
-  test.each(['--help', '--version'])('%s works', (option) => {
+  test.each(['--help', '--version'])('may use %s', (option) => {
     const become = ['setpriv', '--reuid', '1001', '--regid', '1001', '--clear-groups'];
     expect(victim.host.run([...become, builtBinary(), option]).status).toBe(0);
   });
@@ -405,15 +402,18 @@ describe('on a host without iptables', () => {
     ['Wazuh 4', () => victim.add(A)],
     ['Wazuh 5', () => victim.enable(A)],
     ['OSSEC', () => victim.ossec({ srcip: A })],
-  ])('an add by %s fails with status 69, a failed line, and names what is missing', (_, add) => {
-    const response = add();
-    expect(response.status).toBe(FIREWALL);
-    expect(response.stderr).toContain('iptables-restore');
-    expect(response.lines).toEqual([expect.stringMatching(ossecLine('failed', A))]);
-    nothingIsBlocked();
-  });
+  ])(
+    'an add by %s fails with status 69 and a line `failed`, and names what is missing',
+    (_, add) => {
+      const response = add();
+      expect(response.status).toBe(FIREWALL);
+      expect(response.stderr).toContain('iptables-restore');
+      expect(response.lines).toEqual([expect.stringMatching(ossecLine('failed', A))]);
+      nothingIsBlocked();
+    },
+  );
 
-  test('a delete fails too, and is made up for as soon as there is one', () => {
+  test('a delete fails too, and the next run with iptables completes it', () => {
     victim.host.useIptables('nft');
     victim.add(A);
     victim.host.useIptables('none');

@@ -12,7 +12,7 @@ beforeAll(async () => {
 });
 afterAll(() => victim.dispose());
 
-test('what snippet prints, check accepts, and 1 and the place say what is wrong with less', () => {
+test('check accepts what snippet prints, and exits with 1 and names the place where something is missing', () => {
   const { status, stdout } = victim.person(['config', 'snippet', '--mail', 'ops@example.org']);
   expect(status).toBe(0);
   victim.host.writeFile(FILE, stdout);
@@ -35,7 +35,7 @@ test('what snippet prints, check accepts, and 1 and the place say what is wrong 
   });
 });
 
-test('a warning counts with --strict alone', () => {
+test('check fails because of a warning only with --strict', () => {
   const { stdout } = victim.person(['config', 'snippet', '--timeout', 'never']);
   victim.host.writeFile(FILE, stdout);
   expect(victim.person(['config', 'check', FILE]).status).toBe(0);
@@ -51,13 +51,13 @@ test.each([
   [['--agent', '002'], USAGE],
   [['--mail', '<script>'], USAGE],
   [['--allow', '192.0.2.300'], BAD_DATA],
-])('snippet %j is refused with status %s, and nothing is printed', (args, status) => {
+])('snippet refuses %j with status %s, and prints nothing', (args, status) => {
   const response = victim.person(['config', 'snippet', ...args]);
   expect(response).toMatchObject({ status, stdout: '' });
   expect(response.stderr).not.toBe('');
 });
 
-test('a file that is not there is 65, and said', () => {
+test('check of a missing file exits with 65 and names it', () => {
   const response = victim.person(['config', 'check', '/run/none.conf']);
   expect(response).toMatchObject({ status: BAD_DATA, stdout: '' });
   expect(response.stderr).toContain('/run/none.conf');

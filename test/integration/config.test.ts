@@ -29,7 +29,7 @@ function blocksAllTheSame(): void {
   expect(victim.rules(A)).toHaveLength(2);
 }
 
-describe('a mistake is told with file, line and what to write, and the block happens', () => {
+describe('a mistake is reported with file, line and what to write, and does not stop a block', () => {
   // test/unit/config/config.test.ts has every kind of mistake.
   test.each([
     ['nonsense = 1', 1, 'unknown key `nonsense`'],
@@ -37,7 +37,7 @@ describe('a mistake is told with file, line and what to write, and the block hap
     ['# why\n[log]\nformat = "json"', 3, '"ossec" or "wazuh" or "both"'],
     ['[protect]\nallow = [\n  "192.0.2.1",\n  "203.0.113.999",\n]', 4, '"203.0.113.999" is not'],
     ['[log]\nformat = wazuh', 2, 'the whole file is ignored'],
-  ])('%j in line %i', (toml, line, advice) => {
+  ])('%j in line %i is reported', (toml, line, advice) => {
     victim.configure(`${toml}\n`);
     const told = (text: string): void => {
       expect(text).toContain(`${CONFIG_FILE}:${line}: `);
@@ -48,12 +48,12 @@ describe('a mistake is told with file, line and what to write, and the block hap
     told(victim.person(['list']).stderr);
   });
 
-  test('and the other keys of the file count', () => {
+  test('does not affect the other keys of the file', () => {
     victim.configure('[log]\nformat = "both"\nlevel = "loud"\n');
     expect(victim.add(A).lines).toHaveLength(6);
   });
 
-  test('as often as it is met, until it is mended', () => {
+  test('is reported by each run until it is corrected', () => {
     victim.configure('nonsense = 1\n');
     expect(victim.add(A).stderr).toContain('nonsense');
     expect(victim.add(A).stderr).toContain('nonsense');
@@ -73,7 +73,7 @@ describe('a file that can’t be used', () => {
     ['is a device', `ln -sfn /dev/zero ${CONFIG_FILE}`, CONFIG_FILE],
     ['is larger than a megabyte', `head -c 2000000 /dev/zero >${CONFIG_FILE}`, 'larger'],
     ['is a link to nowhere', `ln -sfn /nowhere ${CONFIG_FILE}`, ''],
-  ])('because it %s is not read: the defaults hold, and it is said', (_, spoil, word) => {
+  ])('because it %s is not read: the defaults hold, and a message says so', (_, spoil, word) => {
     victim.configure('[log]\nformat = "wazuh"\n');
     inHost(spoil);
     blocksAllTheSame();
@@ -83,7 +83,7 @@ describe('a file that can’t be used', () => {
   test.each([
     ['is no TOML any more', `echo '[[[' >${CONFIG_FILE}`],
     ['has a half-written list', `printf '[protect]\\nallow = ["${A}"' >${CONFIG_FILE}`],
-  ])('because it %s still protects those whom it protected before', (_, spoil) => {
+  ])('because it %s still protects what it protected before', (_, spoil) => {
     victim.configure(`[protect]\nallow = ["${A}"]\n`);
     expect(victim.add(A).status).toBe(BAD_DATA);
     expect(victim.add('203.0.113.8').status).toBe(0);
@@ -95,7 +95,7 @@ describe('a file that can’t be used', () => {
     expect(victim.rules(A)).toEqual([]);
   });
 
-  test('still protects those whom a file with a lesser mistake protected before', () => {
+  test('still protects what a file with a smaller mistake protected before', () => {
     victim.configure(`nonsense = 1\n[protect]\nallow = ["${A}"]\n`);
     expect(victim.add(A).status).toBe(BAD_DATA);
     expect(victim.add('203.0.113.8').status).toBe(0);
@@ -103,7 +103,7 @@ describe('a file that can’t be used', () => {
     expect(victim.add(A).status).toBe(BAD_DATA);
   });
 
-  test('is read again after a change that keeps its size', () => {
+  test('that changed and kept its size is read again', () => {
     victim.configure('[log]\nformat = "ossec"\n');
     expect(victim.add(A).lines).toHaveLength(1);
     victim.configure('[log]\nformat = "wazuh"\n');
@@ -144,7 +144,7 @@ describe('firewall.chains', () => {
     inHost('iptables -w -X MINE');
   });
 
-  test('must exist: otherwise nothing is blocked by halves, and the status says so', () => {
+  test('must exist: otherwise nothing is blocked in some of them only, and the status says so', () => {
     victim.configure('[firewall]\nchains = ["INPUT", "MISSING"]\n');
     const response = victim.add(A);
     expect(response.status).toBe(FIREWALL);
@@ -204,7 +204,7 @@ describe.each<IptablesVariant>(['nft', 'legacy'])('DOCKER-USER with iptables-%s'
     expect(victim.rules(A)).toEqual([]);
   });
 
-  test('that came after a block gets its rule from `restore`, and loses it at the release', () => {
+  test('that came after a block gets its rule from `restore`, and loses it when the address is unblocked', () => {
     victim.add(A);
     makeChain();
     expect(victim.person(['restore']).stdout).toBe('1 blocked, put back\n');
@@ -222,7 +222,7 @@ describe('log', () => {
     ]);
   });
 
-  test('level = "silent" writes no log of our own, and the block’s line all the same', () => {
+  test('level = "silent" writes no log of its own, and still writes the line of the block', () => {
     victim.configure('nonsense = 1\n[log]\nlevel = "silent"\n');
     expect(victim.add('127.0.0.1').lines).toHaveLength(1);
     expect(victim.troubles().filter((line) => !line.includes('nonsense'))).toEqual([]);
@@ -239,14 +239,14 @@ describe('alert', () => {
   test.each<[string, JsonObject]>([
     ['srcip2, where srcip is a host name', { srcip: 'attacker.example', srcip2: A }],
     ['a Windows logon', { win: { eventdata: { ipAddress: A, destinationIp: '192.0.2.1' } } }],
-  ])('without address_fields: %s', (_, data) => {
+  ])('without address_fields is blocked by the address in %s', (_, data) => {
     expect(add(data)).toBe(A);
   });
 
   test.each<[string, JsonObject]>([
     ['the victim’s address', { win: { eventdata: { destinationIp: A } } }],
     ['a cloud service', { aws: { sourceIPAddress: A } }],
-  ])('without address_fields, not: %s', (_, data) => {
+  ])('without address_fields is not blocked by %s', (_, data) => {
     expect(add(data)).toBe(BAD_DATA);
   });
 

@@ -67,7 +67,7 @@ function flowsOf(address: string): string[] {
 }
 
 describe.each(['ipv4', 'ipv6'] as const)('%s', (family) => {
-  test('what it has open to the host, through it and from it is forgotten once it is blocked', async () => {
+  test('cuts an address’s connections to, through and from the host when it is blocked', async () => {
     victim.configure(KILL);
     trackConnections();
     await openAll(family);
@@ -78,7 +78,7 @@ describe.each(['ipv4', 'ipv6'] as const)('%s', (family) => {
   });
 });
 
-test('what others have open stays, and so does everything by default', async () => {
+test('connections of others stay, and by default all do', async () => {
   trackConnections();
   await openAll('ipv4');
   expect(victim.add(network.a.ipv4).status).toBe(0);
@@ -89,7 +89,7 @@ test('what others have open stays, and so does everything by default', async () 
   expect(flowsOf(network.a.ipv4)).toHaveLength(3);
 });
 
-test('a block that is put back cuts what was opened meanwhile', async () => {
+test('restoring a block cuts what was opened meanwhile', async () => {
   victim.configure(KILL);
   trackConnections();
   victim.add(network.a.ipv4);
@@ -105,7 +105,7 @@ test('a block that is put back cuts what was opened meanwhile', async () => {
   expect(flowsOf(network.a.ipv4)).toEqual([]);
 });
 
-test('a block of addresses and a list cut whoever is among them; --dry-run shows how', async () => {
+test('blocking a network or a list cuts the connections of each address in it, and --dry-run shows how', async () => {
   victim.configure(KILL);
   trackConnections();
   await openAll('ipv6');
@@ -117,8 +117,8 @@ test('a block of addresses and a list cut whoever is among them; --dry-run shows
   expect(flowsOf(network.a.ipv6)).toEqual([]);
 });
 
-describe('a conntrack that is', () => {
-  test('missing: blocked all the same, and said once', () => {
+describe('a conntrack', () => {
+  test('that is missing does not stop a block, and is reported once', () => {
     victim.configure(KILL);
     victim.host.bind('/dev/null', PROGRAM);
     const first = victim.add('203.0.113.7');
@@ -135,7 +135,7 @@ describe('a conntrack that is', () => {
   test.each([
     ['broken', 'echo "no such table" >&2; exit 1', 'no such table'],
     ['hanging', 'exec sleep 600', 'did not end within 1.0 s'],
-  ])('%s: blocked all the same, told, and said', (_, script, complaint) => {
+  ])('%s does not stop a block, and is reported', (_, script, complaint) => {
     victim.configure(`${KILL}program_timeout_seconds = 1\n`);
     victim.host.writeFile('/var/tmp/fake', `#!/bin/bash\n${script}\n`, { mode: '0755' });
     victim.host.bind('/var/tmp/fake', PROGRAM);

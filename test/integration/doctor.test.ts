@@ -100,14 +100,14 @@ function hide(program: string): void {
   victim.host.bind('/dev/null', `/usr/sbin/${program}`);
 }
 
-describe('stands as it should', () => {
-  test('where all is well', () => {
+describe('the report', () => {
+  test('of a host without problems is as in the snapshot', () => {
     const { status, stdout, stderr } = doctor();
     expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
     expect(steady(stdout)).toMatchSnapshot();
   });
 
-  test('where all is well, and tried for real', () => {
+  test('of --test on a host without problems is as in the snapshot', () => {
     const { status, stdout } = doctor('--test');
     expect(status).toBe(0);
     expect(steady(stdout).split('\n').slice(-6)).toMatchSnapshot();
@@ -142,15 +142,18 @@ describe('stands as it should', () => {
         hide('nft');
       },
     ],
-  ])('without %s, where the backend %s needs it', (_program, backend, remove) => {
-    victim.configure(`[firewall]\nbackend = "${backend}"\n`);
-    remove();
-    const { status, stdout } = doctor();
-    expect(status).toBe(1);
-    expect(steady(stdout)).toMatchSnapshot();
-  });
+  ])(
+    'of a host without %s, where the backend %s needs it, is as in the snapshot',
+    (_program, backend, remove) => {
+      victim.configure(`[firewall]\nbackend = "${backend}"\n`);
+      remove();
+      const { status, stdout } = doctor();
+      expect(status).toBe(1);
+      expect(steady(stdout)).toMatchSnapshot();
+    },
+  );
 
-  test('without ipset and nft, where nothing needs them', () => {
+  test('of a host without ipset and nft, where nothing needs them, is as in the snapshot', () => {
     hide('ipset');
     hide('nft');
     const { status, stdout } = doctor();
@@ -159,10 +162,10 @@ describe('stands as it should', () => {
   });
 });
 
-describe('notices', () => {
+describe('doctor notices', () => {
   const bin = '/var/ossec/active-response/bin/firewall-drop';
 
-  test('a file of the agent in our place, and says how to put ours back', () => {
+  test('a file of the agent in the place of the executable, and says how to put it back', () => {
     const { host, agent } = victim;
     const own = host.must(['readlink', '-f', bin]).trim();
     host.remove(bin);
@@ -181,7 +184,7 @@ describe('notices', () => {
     expect(seen).toContain('problem: others than root can change what lies in');
   });
 
-  test('a sum that is not the one of the package', () => {
+  test('a checksum that is not the package’s', () => {
     const packaged = '/var/lib/packaged';
     victim.host.mkdir(packaged);
     victim.host.bind(builtBinary(), `${packaged}/firewall-drop`);
@@ -195,7 +198,7 @@ describe('notices', () => {
     expect(toldByPackaged('0'.repeat(64))).toContain('problem: it is not the file of the package');
   });
 
-  test('an ACCEPT before our rule', () => {
+  test('an ACCEPT before the rule of a ban', () => {
     victim.person(['add', A]);
     victim.host.must(['iptables', '-w', '-I', 'INPUT', '-p', 'tcp', '-j', 'ACCEPT']);
     expect(told('rules')).toBe('problem: our rules are not first in line, or are there twice');
@@ -210,7 +213,7 @@ describe('notices', () => {
     );
   });
 
-  test('its neighbours by their chains', () => {
+  test('other firewall tools by their chains', () => {
     for (const chain of ['DOCKER-USER', 'ufw-before-input', 'f2b-sshd', 'CROWDSEC_CHAIN']) {
       victim.host.must(['iptables', '-w', '-N', chain]);
     }
@@ -272,7 +275,7 @@ describe('notices', () => {
     victim.host.remove(`${wants}/multi-user.target.wants`);
   });
 
-  test('books that are damaged, and leaves them as they are', () => {
+  test('a damaged state, and leaves it as it is', () => {
     victim.host.must([
       'bash',
       '-c',
@@ -283,7 +286,7 @@ describe('notices', () => {
     expect(victim.host.must(['sha256sum', `${STATE}/state.db`])).toBe(sum);
   });
 
-  test('what failed of late', () => {
+  test('recent failures', () => {
     // With "auto" nftables would take over.
     victim.configure('[firewall]\nbackend = "iptables"\n');
     victim.host.useIptables('none');
@@ -334,13 +337,13 @@ describe('--fix', () => {
     expect(victim.host.must(['stat', '-c', '%a', STATE]).trim()).toBe('700');
   });
 
-  test('does nothing where there is nothing to mend', () => {
+  test('does nothing where nothing is wrong', () => {
     expect(document('--fix')).toMatchObject({ schema: 1, healthy: true, fixed: [] });
   });
 });
 
 describe('--test', () => {
-  test('leaves nothing behind but its lines', () => {
+  test('leaves nothing behind but its log lines', () => {
     const { status } = doctor('--test');
     expect(status).toBe(0);
     expect(victim.allRules()).toEqual([]);
@@ -353,7 +356,7 @@ describe('--test', () => {
     ]);
   });
 
-  test('leaves IPv6 out where the host has none', () => {
+  test('skips IPv6 where the host has none', () => {
     victim.host.must(['ip', 'link', 'set', 'eth0', 'down']);
     victim.host.must(['ip', 'link', 'set', 'eth1', 'down']);
     const tried = told('test', document('--test'));
@@ -365,7 +368,7 @@ describe('--test', () => {
     ]);
   });
 
-  test('tries IPv4 and says so of IPv6, where that can not be filtered', () => {
+  test('tests IPv4 and says why it can’t test IPv6, where IPv6 can’t be filtered', () => {
     victim.configure('[firewall]\nbackend = "iptables"\n');
     victim.host.remove('/etc/alternatives/ip6tables-restore');
     victim.host.remove('/etc/alternatives/ip6tables-save');
@@ -373,7 +376,7 @@ describe('--test', () => {
     expect(tried).toMatch(/^ok: block 192\.0\.2\.254: [^]*^problem: IPv6 could not be tested: /m);
   });
 
-  test('takes no address that is blocked, protected or used by a rule', () => {
+  test('uses no address that is blocked, protected or in a rule', () => {
     victim.configure('[protect]\nallow = ["192.0.2.254"]\n');
     victim.person(['add', '192.0.2.253']);
     victim.host.must(['iptables', '-w', '-A', 'INPUT', '-s', '192.0.2.252', '-j', 'ACCEPT']);
@@ -392,7 +395,7 @@ describe('--test', () => {
     expect(victim.bans()).toEqual([]);
   });
 
-  test('says so where the log takes no line', () => {
+  test('reports a log that can’t be written to', () => {
     victim.host.remove(LOG);
     victim.host.mkdir(LOG);
     const tried = document('--test');

@@ -35,7 +35,7 @@ function nothingIsBlocked(): void {
 }
 
 describe('Wazuh 4', () => {
-  test('add: one check_keys line, two rules, one line, exit 0', () => {
+  test('adds with one check_keys line, two rules, one log line and status 0', () => {
     const response = victim.add(A);
     expect(response).toMatchObject({ status: 0, stderr: '', stdout: keyLine('firewall-drop', A) });
     expect(response.lines).toEqual([expect.stringMatching(ossecLine('add', A, LINE_IDS))]);
@@ -45,7 +45,7 @@ describe('Wazuh 4', () => {
     ]);
   });
 
-  test('delete: silent on stdout, no rules, one line, exit 0', () => {
+  test('deletes with an empty stdout, no rules, one log line and status 0', () => {
     victim.add(A);
     const response = victim.delete(A);
     expect(response).toMatchObject({ status: 0, stdout: '', stderr: '' });
@@ -53,13 +53,13 @@ describe('Wazuh 4', () => {
     nothingIsBlocked();
   });
 
-  test('delete of an address that nobody blocked succeeds and writes no line', () => {
+  test('deletes an address that is not blocked with success and no line', () => {
     const response = victim.delete(A);
     expect(response).toMatchObject({ status: 0, stdout: '' });
     expect(response.lines).toEqual([]);
   });
 
-  test('a rule that an administrator made before our block stays when the ban ends', () => {
+  test('keeps a rule that an administrator made before the ban when the ban ends', () => {
     victim.host.must(['iptables', '-A', 'INPUT', '-s', A, '-j', 'DROP']);
     expect(victim.add(A).status).toBe(0);
     expect(victim.rules(A)).toHaveLength(3);
@@ -82,13 +82,13 @@ describe('Wazuh 4', () => {
     nothingIsBlocked();
   });
 
-  test('an alert by hand, without id and rule, gets the time of the action and rule 0', () => {
+  test('logs the time of the action and rule 0 for a message by hand, without id and rule', () => {
     const response = victim.add(A, { alert: { data: { srcip: A } } });
     const ids = { alertId: '1\\d{9}\\.\\d{6}', ruleId: '0' };
     expect(response.lines).toEqual([expect.stringMatching(ossecLine('add', A, ids))]);
   });
 
-  test('what execd says after its answer is not read, and no second line is awaited', () => {
+  test('reads nothing after execd’s answer', () => {
     const message = wazuh4Message({ srcip: A });
     const response = victim.respond(
       `${message}${answerTo(message, 'continue')}${wazuh4Message({ srcip: '203.0.113.8' })}`,
@@ -97,14 +97,14 @@ describe('Wazuh 4', () => {
     expect(victim.rules('203.0.113.8')).toEqual([]);
   });
 
-  test('a last message without a line end is read', () => {
+  test('reads a last message without a line end', () => {
     victim.add(A);
     const response = victim.respond(wazuh4Message({ srcip: A, command: 'delete' }).trimEnd());
     expect(response.status).toBe(0);
     nothingIsBlocked();
   });
 
-  test('a line that dribbles in is taken once it is whole', async () => {
+  test('acts on a line that comes in pieces once it is whole', async () => {
     const running = victim.start();
     const message = wazuh4Message({ srcip: A });
     for (let at = 0; at < message.length; at += 200) running.say(message.slice(at, at + 200));
@@ -114,7 +114,7 @@ describe('Wazuh 4', () => {
 });
 
 describe('Wazuh 5', () => {
-  test('enable: check_keys, rules, a line, and a deadline from stateful_timeout', () => {
+  test('enables with check_keys, rules, a log line, and a deadline from stateful_timeout', () => {
     victim.configure('[limits]\ngrace_seconds = 7\n');
     const response = victim.enable(A, { timeoutSeconds: 180 });
     expect(response).toMatchObject({ status: 0, stderr: '', stdout: keyLine('firewall-drop', A) });
@@ -123,12 +123,12 @@ describe('Wazuh 5', () => {
     expect(victim.banOn(A)?.holds).toMatchObject([{ origin: 'wazuh', timeoutSeconds: 187 }]);
   });
 
-  test('a stateless response has no deadline', () => {
+  test('gives a stateless response no deadline', () => {
     expect(victim.enable(A, { type: 'stateless' }).status).toBe(0);
     expect(victim.banOn(A)?.holds).toMatchObject([{ timeoutSeconds: null, expires: null }]);
   });
 
-  test('disable: silent on stdout, no rules, one line', () => {
+  test('disables with an empty stdout, no rules and one log line', () => {
     victim.enable(A);
     const response = victim.disable(A, { extra: { stateful_timeout: 180 } });
     expect(response).toMatchObject({ status: 0, stdout: '' });
@@ -136,7 +136,7 @@ describe('Wazuh 5', () => {
     nothingIsBlocked();
   });
 
-  test('of two commands the first counts, which is not the alert’s', () => {
+  test('takes the first of two commands, which is not the alert’s', () => {
     const line = wazuh5Message({ srcip: A }).replace('{"wazuh"', '{"command":"disable","wazuh"');
     victim.enable(A);
     expect(victim.respond(line)).toMatchObject({ status: 0, stdout: '' });
@@ -145,7 +145,7 @@ describe('Wazuh 5', () => {
 });
 
 describe('OSSEC', () => {
-  test('add and delete by arguments, with an empty stdin and an empty stdout', () => {
+  test('adds and deletes by arguments, with an empty stdin and an empty stdout', () => {
     const added = victim.ossec({ srcip: A });
     expect(added).toMatchObject({ status: 0, stdout: '', stderr: '' });
     expect(added.lines).toEqual([expect.stringMatching(ossecLine('add', A, LINE_IDS))]);
@@ -156,7 +156,7 @@ describe('OSSEC', () => {
     nothingIsBlocked();
   });
 
-  test('a response by hand from the manager gets ids that rules decode', () => {
+  test('logs ids that rules decode for a response by hand from the manager', () => {
     const words = ['-', A, '(from_the_server)', '(no_rule_id)'];
     const ids = { alertId: '1\\d{9}\\.\\d{6}', ruleId: '0' };
     expect(victim.ossecRaw(['add', ...words]).lines).toEqual([
@@ -175,7 +175,7 @@ describe('OSSEC', () => {
     ['help', '--help'],
     ['nothing', ''],
     ['a line end', 'root\nadd'],
-  ])('a user name that is %s blocks the address after it and nothing else', (_, user) => {
+  ])('blocks only the address after a user name that is %s', (_, user) => {
     const response = victim.ossecRaw(['add', user, A, ...IDS]);
     expect(response.status).toBe(0);
     expect(response.lines).toEqual([expect.stringMatching(ossecLine('add', A, LINE_IDS))]);
@@ -183,7 +183,7 @@ describe('OSSEC', () => {
     expect(bans).toMatchObject([{ address: A, holds: [{ origin: 'ossec' }] }]);
   });
 
-  test('a user name of --force opens no protected address', () => {
+  test('refuses a protected address after the user name --force', () => {
     victim.configure('[protect]\nallow = ["203.0.113.99"]\n');
     for (const ids of [IDS, ['(from_the_server)', '(no_rule_id)']]) {
       const response = victim.ossecRaw(['add', '--force', '203.0.113.99', ...ids]);
@@ -209,7 +209,7 @@ describe('OSSEC', () => {
   });
 });
 
-describe('a message that can’t be acted on leaves nothing blocked, one line, and a status', () => {
+describe('a message that can’t be acted on blocks nothing, and leaves one line and a status', () => {
   const refused = (response: Response): void => {
     expect(response).toMatchObject({ status: BAD_DATA, stdout: '' });
     expect(response.lines).toEqual([expect.stringMatching(REFUSAL)]);
@@ -241,7 +241,7 @@ describe('a message that can’t be acted on leaves nothing blocked, one line, a
     refused(victim.respond(input + answer));
   });
 
-  test('a line past the cap, without reading all of it', () => {
+  test('a line past the limit, of which not all is read', () => {
     const long = wazuh4Message({ srcip: A, extra: { full_log: 'x'.repeat(8 * 1024 * 1024) } });
     refused(victim.respond(long));
   });
@@ -259,7 +259,7 @@ describe('a message that can’t be acted on leaves nothing blocked, one line, a
   });
 });
 
-describe('without a clear answer to the keys nothing is blocked', () => {
+describe('nothing is blocked without a clear answer to the keys', () => {
   const failed = (response: { status: number | null }, lines: readonly string[]): void => {
     expect(response.status).toBe(UNAVAILABLE);
     expect(lines).toEqual([expect.stringMatching(ossecLine('failed', A, LINE_IDS))]);
@@ -280,7 +280,7 @@ describe('without a clear answer to the keys nothing is blocked', () => {
     failed(response, response.lines);
   });
 
-  test('execd keeps silent: at the bound', async () => {
+  test('when execd sends no answer until the bound', async () => {
     victim.configure('[limits]\ntotal_seconds = 5\n');
     const running = victim.start();
     running.say(wazuh4Message({ srcip: A }));
@@ -289,7 +289,7 @@ describe('without a clear answer to the keys nothing is blocked', () => {
     failed(result, victim.log());
   });
 
-  test('stdout is closed from the start, whatever stdin has for an answer', () => {
+  test('when stdout is closed from the start, whatever answer stdin has', () => {
     const script = 'exec 1>&-; exec active-response/bin/firewall-drop';
     const message = wazuh4Message({ srcip: A });
     const result = victim.host.run(['bash', '-c', script], {
@@ -299,7 +299,7 @@ describe('without a clear answer to the keys nothing is blocked', () => {
     failed(result, victim.log());
   });
 
-  test('nobody reads stdout any more', () => {
+  test('when the reader of stdout is gone', () => {
     const script = 'active-response/bin/firewall-drop | true; echo "${PIPESTATUS[0]}" >/var/status';
     const message = wazuh4Message({ srcip: A });
     // `true` is long gone when the keys are written.
@@ -309,7 +309,7 @@ describe('without a clear answer to the keys nothing is blocked', () => {
 });
 
 describe('abort', () => {
-  test('with all in place: no line, and the deadline moves', () => {
+  test('moves the deadline and writes no line where the address is blocked', () => {
     victim.setTimeouts(600);
     victim.add(A);
     const before = victim.banOn(A)?.holds[0]?.expires ?? '';
@@ -320,19 +320,16 @@ describe('abort', () => {
     expect(victim.rules(A)).toHaveLength(2);
   });
 
-  test.each([A, '2001:db8::7'])(
-    'puts the block on %s back after a flush, and says so',
-    (address) => {
-      victim.add(address);
-      victim.flushRules();
-      const response = victim.add(address, { answer: 'abort' });
-      expect(response.status).toBe(0);
-      expect(response.lines).toEqual([expect.stringMatching(ossecLine('reapplied', address))]);
-      expect(victim.rules(address)).toHaveLength(2);
-    },
-  );
+  test.each([A, '2001:db8::7'])('blocks %s again after a flush, and says so', (address) => {
+    victim.add(address);
+    victim.flushRules();
+    const response = victim.add(address, { answer: 'abort' });
+    expect(response.status).toBe(0);
+    expect(response.lines).toEqual([expect.stringMatching(ossecLine('reapplied', address))]);
+    expect(victim.rules(address)).toHaveLength(2);
+  });
 
-  test('blocks an address that our books don’t know', () => {
+  test('blocks an address that has no ban', () => {
     const response = victim.add(A, { answer: 'abort' });
     expect(response.status).toBe(0);
     expect(response.lines).toEqual([expect.stringMatching(ossecLine('add', A))]);
@@ -341,7 +338,7 @@ describe('abort', () => {
   });
 });
 
-describe('home and name', () => {
+describe('the home and the name', () => {
   const other = '/var/other';
   beforeAll(() => {
     victim.host.installAgent({ binary: builtBinary(), home: other });
@@ -354,7 +351,7 @@ describe('home and name', () => {
     return lines;
   };
 
-  test('a link firewall-drop.sh speaks by its own name', () => {
+  test('of a link firewall-drop.sh are in the log lines', () => {
     const response = victim.add(A, { program: 'active-response/bin/firewall-drop.sh' });
     expect(response).toMatchObject({ status: 0, stdout: keyLine('firewall-drop.sh', A) });
     expect(response.lines).toEqual([expect.stringMatching(ossecLine('add', A))]);
@@ -364,7 +361,7 @@ describe('home and name', () => {
     ['relative', 'active-response/bin/firewall-drop', other],
     ['absolute', `${other}/active-response/bin/firewall-drop`, '/'],
     ['winding', 'bin/../bin/./firewall-drop', `${other}/active-response`],
-  ])('another home is found by a %s argv[0]', (_, program, cwd) => {
+  ])('are found by a %s argv[0] in another home', (_, program, cwd) => {
     expect(victim.add(A, { program, cwd })).toMatchObject({ status: 0, lines: [] });
     expect(logOf(other)).toEqual([expect.stringMatching(ossecLine('add', A, { home: other }))]);
   });
@@ -382,7 +379,7 @@ describe('home and name', () => {
     ['an option of the runtime', '--inspect-brk', '--inspect-brk'],
     ['a short option of the runtime', '-e', '-e'],
     ['no option of the runtime', '-x', '-x'],
-  ])('an argv[0] that is %s leads to the default home', (_, argv0, name) => {
+  ])('are the default home’s when argv[0] is %s', (_, argv0, name) => {
     victim.host.mkdir('/var/lie/active-response/bin');
     victim.host.symlink('/bin/true', '/var/lie/active-response/bin/firewall-drop');
     const response = victim.add(A, { program: victim.agent.program(), argv0 });
@@ -392,7 +389,7 @@ describe('home and name', () => {
     ]);
   });
 
-  test('no argv[0] at all leads to the default home', () => {
+  test('are the default home’s without an argv[0]', () => {
     const message = wazuh4Message({ srcip: A });
     // execve(program, { NULL }, { NULL }), by its number.
     const number = process.arch === 'arm64' ? '221' : '59';
@@ -405,7 +402,7 @@ describe('home and name', () => {
     expect(victim.log()).toEqual([expect.stringMatching(ossecLine('add', A))]);
   });
 
-  test('a lying argv[0] leads to the home in which the executable itself lies', () => {
+  test('are those of the executable’s own home when argv[0] names another', () => {
     const program = '/var/real/active-response/bin/firewall-drop';
     const response = victim.add(A, { program, argv0: '/bin/sh' });
     expect(response).toMatchObject({ status: 0, lines: [] });
@@ -416,7 +413,7 @@ describe('home and name', () => {
   });
 });
 
-describe('the runtime underneath stays out of sight', () => {
+describe('the runtime is not reachable from outside', () => {
   const planted = '/var/tmp/planted.cjs';
   const proof = '/var/tmp/proof';
   beforeAll(() => {
@@ -439,7 +436,7 @@ describe('the runtime underneath stays out of sight', () => {
     [['--experimental-sea-config', planted]],
     [['--v8-options']],
     [[planted]],
-  ])('%j is a mistake of a person', (args) => {
+  ])('refuses %j as a mistake in the usage', (args) => {
     const message = wazuh4Message({ srcip: A });
     const result = victim.host.run([victim.agent.program(), ...args], {
       input: message + answerTo(message, 'continue'),
@@ -449,7 +446,7 @@ describe('the runtime underneath stays out of sight', () => {
     nothingIsBlocked();
   });
 
-  test('--version is ours', () => {
+  test('prints the program’s own --version', () => {
     expect(victim.person(['--version']).stdout).toMatch(/^\d+\.\d+\.\d+\n$/);
   });
 
@@ -467,7 +464,7 @@ describe('the runtime underneath stays out of sight', () => {
     ['a directory for temporary files', { SQLITE_TMPDIR: '/nowhere', TMPDIR: '/nowhere' }],
     ['another language', { LANG: 'de_DE.UTF-8', LC_ALL: 'de_DE.UTF-8', IFS: '/' }],
     ['nothing', {}],
-  ])('%s in the environment changes nothing', (_, env) => {
+  ])('ignores %s in the environment', (_, env) => {
     const message = wazuh4Message({ srcip: A });
     const settings = Object.entries(env).map(([name, value]) => `${name}=${value}`);
     const program = 'active-response/bin/firewall-drop';
@@ -480,7 +477,7 @@ describe('the runtime underneath stays out of sight', () => {
     expect(victim.rules(A)).toHaveLength(2);
   });
 
-  test('files planted in the working directory are not read', () => {
+  test('reads no files in the working directory', () => {
     const { home } = victim.agent;
     victim.host.writeFile(`${home}/package.json`, '{"type":"nonsense"');
     victim.host.writeFile(`${home}/.env`, `NODE_OPTIONS=--require ${planted}\n`);
@@ -492,7 +489,7 @@ describe('the runtime underneath stays out of sight', () => {
   });
 });
 
-test('a socket for stdin does as well as a pipe', async () => {
+test('a message can come through a socket', async () => {
   const child = victim.host.spawn(['active-response/bin/firewall-drop'], {
     cwd: victim.agent.home,
   });
@@ -507,7 +504,7 @@ test('a socket for stdin does as well as a pipe', async () => {
   expect(victim.rules(A)).toHaveLength(2);
 });
 
-test('without arguments on a terminal: usage', () => {
+test('the usage is printed without arguments on a terminal', () => {
   const typed = `${victim.agent.program()}; echo "status $?"`;
   const { stdout } = victim.host.run(['script', '-qec', typed, '/dev/null']);
   expect(stdout).toContain(`status ${USAGE}`);

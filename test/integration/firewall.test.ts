@@ -53,7 +53,7 @@ describe.each<IptablesVariant>(['nft', 'legacy'])('iptables-%s', (variant) => {
   test.each([
     [A, `${A}/32`],
     [A6, `${A6}/128`],
-  ])('%s: a pair of rules, first in their chains, made and removed', (address, source) => {
+  ])('blocks %s with a rule first in each chain, and removes both', (address, source) => {
     expect(victim.add(address).status).toBe(0);
     expect(victim.host.rulesFor(address, { variant })).toEqual([
       `-A INPUT -s ${source} -j DROP`,
@@ -64,7 +64,7 @@ describe.each<IptablesVariant>(['nft', 'legacy'])('iptables-%s', (variant) => {
     expect(victim.allRules()).toEqual([]);
   });
 
-  test('foreign rules stay as they are and where they are', () => {
+  test('leaves rules of others as and where they are', () => {
     victim.host.must(['iptables-restore', '--noflush'], { input: FOREIGN });
     const before = savedRules();
     expect(victim.add(A).status).toBe(0);
@@ -77,7 +77,7 @@ describe.each<IptablesVariant>(['nft', 'legacy'])('iptables-%s', (variant) => {
     inHost('iptables -w -F OTHER; iptables -w -t mangle -F; iptables -w -F; iptables -w -X OTHER');
   });
 
-  test('3,000 foreign rules all stay', () => {
+  test('leaves 3,000 rules of others', () => {
     const rules = Array.from({ length: 3000 }, (_, index) => {
       return `-A INPUT -s 198.18.${Math.floor(index / 250)}.${index % 250} -p tcp --dport 22 -j ACCEPT`;
     });
@@ -89,7 +89,7 @@ describe.each<IptablesVariant>(['nft', 'legacy'])('iptables-%s', (variant) => {
     expect(victim.allRules()).toHaveLength(3000);
   });
 
-  test('without the right to change the firewall it fails at once', () => {
+  test('fails at once without the right to change the firewall', () => {
     const drop = ['setpriv', '--bounding-set', '-net_admin', '--inh-caps', '-net_admin'];
     const program = victim.agent.program();
     const { status } = victim.host.run([...drop, program, 'add', '-', A, '1628597593.1', '5710']);
@@ -117,7 +117,7 @@ describe('the xtables lock of iptables-legacy', () => {
     return () => holder.kill('SIGKILL');
   };
 
-  test('held for three seconds is waited for', async () => {
+  test('is waited for when it is held for three seconds', async () => {
     await holdLock(3);
     const response = victim.add(A);
     expect(response.status).toBe(0);
@@ -125,7 +125,7 @@ describe('the xtables lock of iptables-legacy', () => {
     expect(victim.rules(A)).toHaveLength(2);
   });
 
-  test('held for ever makes it give up in bounded time, with nothing blocked', async () => {
+  test('that is held for ever makes an add fail in bounded time, with nothing blocked', async () => {
     victim.configure('[firewall]\nlock_wait_seconds = 1\n');
     const release = await holdLock(3600);
     const response = victim.add(A);
@@ -138,7 +138,7 @@ describe('the xtables lock of iptables-legacy', () => {
     expect(victim.bans()).toEqual([]);
   });
 
-  test('held for ever keeps a delete for the next run', async () => {
+  test('that is held for ever leaves a delete pending for the next run', async () => {
     victim.add(A);
     victim.configure('[firewall]\nlock_wait_seconds = 1\n');
     const release = await holdLock(3600);
@@ -203,7 +203,7 @@ describe('a broken iptables-restore', () => {
   ];
 
   test.each(failures)(
-    'that %s: status 69, a failed line, its complaint, nothing blocked',
+    'that %s fails an add with status 69, a line `failed` and its message, and nothing is blocked',
     (what, script, complaint) => {
       breakWith(script);
       if (what.includes('interpreter')) {
@@ -220,7 +220,7 @@ describe('a broken iptables-restore', () => {
   );
 
   test.each(failures.slice(0, 4))(
-    'that %s: a delete tells the truth and is made up for',
+    'that %s fails a delete, which the next run completes',
     (_, script) => {
       victim.add(A);
       breakWith(script);
@@ -233,7 +233,7 @@ describe('a broken iptables-restore', () => {
     },
   );
 
-  test('that crashes after its work: the kernel was looked at, so that it is a success', () => {
+  test('that crashes after its work is a success, because the kernel has the rule', () => {
     breakWith(`work "$@"; ${changes} && kill -SEGV $$; exit 0`);
     const response = victim.add(A);
     expect(response.status).toBe(0);
@@ -244,13 +244,13 @@ describe('a broken iptables-restore', () => {
     isHonest(released.status, 'released');
   });
 
-  test('that crashes after its work, even when it only looks: no success, and the next run knows', () => {
+  test('that crashes even when it only lists is no success, and the next run completes the change', () => {
     breakWith('work "$@"; kill -SEGV $$');
     expect(victim.add(A).status).toBe(FIREWALL);
     healsLater();
   });
 
-  test('that is busy twice is asked again', () => {
+  test('that is busy twice is run again', () => {
     breakWith(
       `n=$(cat /var/tmp/count 2>/dev/null || echo 0); echo $((n + 1)) >/var/tmp/count; ((n < 2)) && exit 4; work "$@"`,
     );
@@ -271,7 +271,7 @@ describe('a broken iptables-restore', () => {
     healsLater();
   });
 
-  test('that leaves a child behind with its pipes is believed by its status, at its deadline', () => {
+  test('that leaves a child behind with its pipes counts by its status, at its deadline', () => {
     victim.configure('[firewall]\nprogram_timeout_seconds = 2\n');
     breakWith('sleep 600 & echo $! >>/var/tmp/leak; work "$@"');
     const response = victim.add(A);
@@ -284,7 +284,7 @@ describe('a broken iptables-restore', () => {
     healsLater();
   });
 
-  test('that hangs with the real one as its child leaves no one to change the kernel later', async () => {
+  test('that hangs with the real one as its child leaves no process that could change the kernel later', async () => {
     victim.configure('[firewall]\nprogram_timeout_seconds = 1\n');
     breakWith('(echo $BASHPID >/var/tmp/leak; sleep 600; work "$@") & wait');
     expect(victim.add(A).status).toBe(FIREWALL);
@@ -296,7 +296,7 @@ describe('a broken iptables-restore', () => {
     healsLater();
   });
 
-  test('that hangs holds nobody up for longer than limits.total_seconds, whatever its own timeout', () => {
+  test('that hangs delays a run by at most limits.total_seconds, whatever its own timeout', () => {
     victim.configure('[limits]\ntotal_seconds = 8\n');
     breakWith('exec sleep 600');
     for (const act of [() => victim.add(A), () => victim.delete(A)]) {
@@ -338,7 +338,7 @@ describe('a broken iptables-restore', () => {
     expect(victim.rules(A)).toEqual([]);
   });
 
-  test('of IPv6 keeps `restore` from no block of IPv4', () => {
+  test('of IPv6 does not keep `restore` from blocking IPv4', () => {
     victim.person(['add', A6, A]);
     victim.flushRules();
     victim.host.writeFile(FAKE, '#!/bin/sh\nexit 3\n', { mode: '0755' });

@@ -38,7 +38,7 @@ const raised = (lines: readonly string[]): (string | undefined)[] =>
 const raisedByOwnLog = (): (string | undefined)[] =>
   victim.host.exists(OWN_LOG) ? raised(linesOf(victim.host.readFile(OWN_LOG))) : [];
 
-test('a mistake in the configuration is told from other trouble', () => {
+test('a mistake in the configuration raises a rule of its own', () => {
   victim.configure('[limits]\ntotal_seconds = 1000\n');
   victim.add(A);
   expect(raisedByOwnLog()).toEqual(['106004']);
@@ -47,7 +47,7 @@ test('a mistake in the configuration is told from other trouble', () => {
   expect(raisedByOwnLog()).toEqual(['106004', '106004']);
 });
 
-test('a kernel that does not obey raises one in each log', () => {
+test('a kernel that does not change raises an alert in each log', () => {
   victim.host.useIptables('none');
   victim.configure('[firewall]\nbackend = "iptables"\n');
   victim.add(A);
@@ -56,7 +56,7 @@ test('a kernel that does not obey raises one in each log', () => {
   expect(raisedByOwnLog()).not.toContain(undefined);
 });
 
-test('a block that should be over and can not be released wants a person', () => {
+test('a ban that is due and can’t be unblocked raises an alert for a person', () => {
   victim.person(['add', A, '--timeout', '1s']);
   victim.host.useIptables('none');
   victim.host.must([
@@ -71,7 +71,7 @@ test('a block that should be over and can not be released wants a person', () =>
   expect(raisedByOwnLog()).not.toContain(undefined);
 });
 
-test('what was refused, put back or kept is told apart from what was blocked and released', () => {
+test('refused, restored and kept addresses raise other rules than blocked and unblocked ones', () => {
   victim.add('127.0.0.1');
   victim.add(A);
   victim.flushRules();
@@ -82,14 +82,14 @@ test('what was refused, put back or kept is told apart from what was blocked and
   expect(raised(victim.log())).toEqual([...['106011', '601', '106012', '601', '106013', '602']]);
 });
 
-test('a move of the backend is a warning', () => {
+test('a migration to another backend is a warning', () => {
   victim.configure('[firewall]\nbackend = "auto"\npromote_at = 1\n');
   victim.person(['add', A, '203.0.113.10', '203.0.113.11']);
   victim.person(['expire']);
   expect(raisedByOwnLog()).toEqual(['106002']);
 });
 
-test('what doctor says of a host that is not well is one line for the agent, and a rule of its own', () => {
+test('doctor’s report of a host with problems is one line for the agent, with a rule of its own', () => {
   victim.host.useIptables('none');
   victim.configure('[firewall]\nbackend = "iptables"\n');
   const said = linesOf(victim.person(['doctor', '--json']).stdout);
@@ -97,7 +97,7 @@ test('what doctor says of a host that is not well is one line for the agent, and
   expect(raised([`ossec: output: 'firewall-drop doctor': ${said[0] ?? ''}`])).toEqual(['106021']);
 });
 
-test('config check and xmllint have nothing to say about what we hand out', () => {
+test('config check and xmllint find nothing wrong in the shipped files', () => {
   const file = '/run/local_rules.xml';
   victim.host.writeFile(file, packaged('local_rules.xml'));
   expect(victim.person(['config', 'check', '--strict', file])).toMatchObject({
@@ -113,7 +113,7 @@ test('config check and xmllint have nothing to say about what we hand out', () =
   }
 });
 
-test('what docs/fleet.md tells a manager is right by config check, and its shell is shell', () => {
+test('the snippets of docs/fleet.md pass config check, and its shell commands parse', () => {
   const file = '/run/ossec.conf';
   victim.host.writeFile(file, SHIPPED_COMMAND + blocksOf('xml').join(''));
   expect(victim.person(['config', 'check', file]).stdout).toBe(`${file}: 0 errors, 0 warnings\n`);

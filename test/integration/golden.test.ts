@@ -29,7 +29,7 @@ function timeless(text: string): string {
   );
 }
 
-describe('stands as it should:', () => {
+describe('the output is as in the snapshot:', () => {
   test.each([
     [['list']],
     [['list', '--csv']],

@@ -21,7 +21,7 @@ describe('a host', () => {
   });
   afterAll(() => host.dispose());
 
-  test.each(VARIANTS)('keeps its %s rules from the machine', (variant) => {
+  test.each(VARIANTS)('does not share its %s rules with the machine', (variant) => {
     const before = firewallOfTheMachine();
     host.must([`iptables-${variant}`, '-w', '-I', 'INPUT', '-s', '192.0.2.99', '-j', 'DROP']);
     host.must([`ip6tables-${variant}`, '-w', '-I', 'INPUT', '-s', '2001:db8::99', '-j', 'DROP']);
@@ -33,7 +33,7 @@ describe('a host', () => {
     );
   });
 
-  test('keeps its files in /etc, /run and /var from the machine and from other hosts', async () => {
+  test('shares its files in /etc, /run and /var neither with the machine nor with other hosts', async () => {
     const other = await createHost('other');
     for (const path of ['/etc/harness-test', '/run/harness-test', '/var/lib/harness-test']) {
       host.writeFile(path, 'mine');
@@ -47,7 +47,7 @@ describe('a host', () => {
     await other.dispose();
   });
 
-  test('says which iptables is meant, or that there is none', () => {
+  test('uses the variant of iptables that it is told, or none', () => {
     host.useIptables('legacy');
     expect(host.must(['iptables', '--version'])).toContain('legacy');
     expect(host.must(['ip6tables-restore', '--version'])).toContain('legacy');
@@ -101,7 +101,7 @@ describe('a host', () => {
   });
 });
 
-test('a pipe can be reopened through /proc, as a daemon’s can', async () => {
+test('a pipe can be opened again through /proc, as a daemon’s can', async () => {
   await using host = await createHost();
   const { readFd, writeFd } = createPipe();
   writeFileSync(writeFd, 'hello\n');
@@ -113,7 +113,7 @@ test('a pipe can be reopened through /proc, as a daemon’s can', async () => {
   await eventually('the line', () => lines.includes('hello'));
 });
 
-describe('two hosts on one cable', () => {
+describe('two connected hosts', () => {
   let victim: Host;
   let attacker: Host;
   const extra = { 4: '203.0.113.7', 6: '2001:db8:ffff::7' } as const;
@@ -132,7 +132,7 @@ describe('two hosts on one cable', () => {
     ([4, 6] as const).map((family) => ({ variant, family })),
   );
   test.each(cases)(
-    '$variant, IPv$family: a DROP rule stops packets',
+    'lose their packets to a DROP rule: $variant, IPv$family',
     async ({ variant, family }) => {
       const address = family === 4 ? '198.51.100.1' : '2001:db8:1::1';
       const sourceAddress = extra[family];
@@ -157,7 +157,7 @@ describe('two hosts on one cable', () => {
     },
   );
 
-  test('a port that nobody listens on is not mistaken for a block', async () => {
+  test('tell a port that nobody listens on from a block', async () => {
     const target = { address: '198.51.100.1', port: 2223 };
     await expect(canConnect(attacker, target)).rejects.toThrow('ECONNREFUSED');
   });
@@ -261,7 +261,7 @@ describe('the execd stand-in', () => {
     ]);
   });
 
-  test('releases more than a second after the timeout, with nobody listening', async () => {
+  test('deletes more than a second after the timeout, and reads no output', async () => {
     await start();
     await execd.alert('203.0.113.7', { timeoutSeconds: 0.5 });
     const release = await execd.released('203.0.113.7');
@@ -276,7 +276,7 @@ describe('the execd stand-in', () => {
     expect(await execd.pending()).toEqual([]);
   });
 
-  test('TERM makes it release all that is pending, one after another', async () => {
+  test('deletes all that is pending, one after another, on TERM', async () => {
     await start();
     await execd.alert('203.0.113.7', { timeoutSeconds: 60 });
     await execd.alert('203.0.113.8', { timeoutSeconds: 60 });
@@ -288,7 +288,7 @@ describe('the execd stand-in', () => {
     expect(heardCommands().slice(-2)).toEqual(['delete', 'delete']);
   });
 
-  test('kill -9 makes it forget', async () => {
+  test('forgets what is pending on kill -9', async () => {
     await start();
     await execd.alert('203.0.113.7', { timeoutSeconds: 60 });
     await execd.kill();
@@ -306,7 +306,7 @@ describe('the execd stand-in', () => {
     expect((await execd.alert('203.0.113.8', { timeoutSeconds: 60 })).answer).toBe('abort');
   });
 
-  test('puts nothing on its list for a program that says nothing', async () => {
+  test('puts nothing on its list for a program that prints nothing', async () => {
     await start();
     host.writeFile('/var/ossec/mute', '');
     const report = await execd.alert('203.0.113.7', { timeoutSeconds: 60 });
@@ -314,7 +314,7 @@ describe('the execd stand-in', () => {
     expect(await execd.pending()).toEqual([]);
   });
 
-  test('speaks as wazuh-execd 5 does: flat, with the command last', async () => {
+  test('sends messages as wazuh-execd 5 does: flat, with the command last', async () => {
     await start({ mode: 'wazuh5' });
     await execd.alert('203.0.113.7', { timeoutSeconds: 60 });
     await execd.stop();

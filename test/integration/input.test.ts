@@ -45,7 +45,7 @@ function expectRefused({ status, lines }: Pick<Response, 'status' | 'lines'>): v
   expect(lines[0]).toMatch(/ refused - - \d+\.\d+ \d+$/);
 }
 
-describe('of an endless line only so much is read that memory stays bounded', () => {
+describe('memory stays bounded while an endless line is read', () => {
   const X100MB = 'head -c 104857600 /dev/zero | tr "\\0" x';
   /** What a script prints goes in; a usual run takes 60 MB. */
   const feed = (script: string): { status: number; megabytes: number } => {
@@ -76,7 +76,7 @@ describe('of an endless line only so much is read that memory stays bounded', ()
   });
 });
 
-test('a message that drips in, 10 bytes at a time, is accepted', async () => {
+test('a message that comes 10 bytes at a time is accepted', async () => {
   const running = victim.start();
   const message = `{"version":1,"command":"add","parameters":{"alert":{"data":{"srcip":"${A}"}}}}\n`;
   for (let at = 0; at < message.length; at += 10) {
@@ -88,7 +88,7 @@ test('a message that drips in, 10 bytes at a time, is accepted', async () => {
   expect(victim.rules(A)).toHaveLength(2);
 });
 
-describe('is blocked, and nobody else, by a message', () => {
+describe('only the address of the alert is blocked by a message', () => {
   test.each<[string, string]>([
     ['whose command is given twice', MESSAGE.replace('{', '{"command":"add",')],
     [
@@ -135,7 +135,7 @@ describe('is blocked, and nobody else, by a message', () => {
   });
 });
 
-describe('is refused: a message', () => {
+describe('nothing is blocked by a message', () => {
   test.each<[string, string]>([
     ['with text after it', `${MESSAGE.trimEnd()} {"command":"add"}\n`],
     ['with NaN', withMember('"a":NaN')],
@@ -188,7 +188,7 @@ const PROTECTED = [
 ];
 
 // test/unit/model/address.test.ts holds the one reader to all of these and more; here each invocation shows that it asks it.
-describe('no address', () => {
+describe('no text', () => {
   const all = [...NO_ADDRESS, ...PROTECTED];
   const everyFourth = (from: number): string[] => all.filter((_, index) => index % 4 === from);
 
@@ -196,7 +196,7 @@ describe('no address', () => {
     ['Wazuh 4', everyFourth(0), (text) => victim.add(text)],
     ['Wazuh 5', everyFourth(1), (text) => victim.enable(text)],
     ['OSSEC', everyFourth(2), (text) => victim.ossec({ srcip: text, ...HANDS })],
-  ])('of %s but a whole and plain one is taken for one', (_, texts, ask) => {
+  ])('of %s but a whole and plain address is taken for one', (_, texts, ask) => {
     for (const text of texts) {
       const { status, lines } = ask(text);
       const about = text.slice(0, 40);
@@ -211,7 +211,7 @@ describe('no address', () => {
 test.each([
   ['0:0:0:0:0:FFFF:203.0.113.7', A],
   ['2001:DB8:0::1', '2001:db8::1'],
-])('%s is %s, for blocking and for releasing', (text, address) => {
+])('%s is %s, for add and delete', (text, address) => {
   expect(victim.add(text).status).toBe(0);
   expect(victim.rules(address)).toHaveLength(2);
   expect(victim.delete(text).status).toBe(0);

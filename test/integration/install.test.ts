@@ -58,7 +58,7 @@ function install(...args: readonly string[]): RunResult {
 }
 
 describe('install', () => {
-  test('puts the program in place for root and the group of the agent, under both its names', () => {
+  test('installs the program for root and the agent’s group, under both its names', () => {
     install();
     const gid = host.hasSeveralUsers() ? GROUP : 0;
     expect(shell(`stat -c '%a %u:%g %F' ${PROGRAM}`)).toBe(`750 0:${gid} regular file\n`);
@@ -69,7 +69,7 @@ describe('install', () => {
     expect(host.readFile(CRON)).toContain(`|| ${PROGRAM} expire\n`);
   });
 
-  test('what execd then starts blocks, for real', () => {
+  test('installs what execd can start and what blocks', () => {
     install();
     const message = wazuh4Message({ srcip: A, command: 'add' });
     const answer = message.replace('"add"', '"continue"');
@@ -81,14 +81,14 @@ describe('install', () => {
     expect(host.rulesFor(A)).toHaveLength(2);
   });
 
-  test('again changes nothing', () => {
+  test('changes nothing when it is repeated', () => {
     install();
     const before = tree();
     expect(install().stdout).toBe('everything is in place already\n');
     expect(tree()).toBe(before);
   });
 
-  test('a dry run changes nothing, and names all that it would do', () => {
+  test('changes nothing with --dry-run, and names all that it would do', () => {
     const before = tree();
     const said = install('--dry-run').stdout.trimEnd().split('\n');
     expect(tree()).toBe(before);
@@ -99,7 +99,7 @@ describe('install', () => {
     expect(states(said).filter((state) => !state.startsWith('/var/lib'))).toEqual(states(done));
   });
 
-  test('mends owner and mode, and a program that an upgrade of the agent put over ours', () => {
+  test('corrects owner and mode, and replaces a program that an upgrade of the agent put in its place', () => {
     install();
     shell(`chmod 4777 ${PROGRAM}`);
     install();
@@ -110,7 +110,7 @@ describe('install', () => {
     expect(host.readFile(`${PROGRAM}.replaced`)).toBe('newer');
   });
 
-  test('a program of ours from before is not kept as if it were the original', () => {
+  test('does not keep an older version of itself as the original', () => {
     install();
     // As another version would be: other bytes, whose checksum was noted when it was put there.
     shell(`echo older >${PROGRAM}
@@ -135,7 +135,7 @@ describe('install', () => {
     expect(host.readFile(PROGRAM)).toBe("the agent's own");
   });
 
-  test('with --link the names lead to the program where it is', () => {
+  test('links to the program where it is with --link', () => {
     install('--link');
     const real = shell(`realpath ${builtBinary()}`);
     expect(shell(`readlink ${PROGRAM} ${ALIAS}`)).toBe(real + real);
@@ -143,7 +143,7 @@ describe('install', () => {
     expect(install('--link').stdout).toBe('everything is in place already\n');
   });
 
-  test('logrotate takes what it has put there, and turns our log over to the owner of the logs', () => {
+  test('installs a logrotate file that works, and the new log belongs to the owner of the logs', () => {
     const log = `${HOME}/logs/firewall-drop.log`;
     install();
     host.must(['install', '-m', '0660', '/dev/null', log]);
@@ -155,14 +155,14 @@ describe('install', () => {
     expect(host.readFile(ROTATION)).toContain('daily');
   });
 
-  test('where the owner of the logs has no name, no file makes logrotate fail', () => {
+  test('installs no logrotate file that fails where the owner of the logs has no name', () => {
     shell("sed -i '/^root:/!d' /etc/passwd /etc/group");
     shell(`chown 4711:4711 ${HOME}/logs || chown 0:0 ${HOME}/logs; rm -f /etc/passwd`);
     install();
     expect(host.exists(ROTATION)).toBe(false);
   });
 
-  test('an edited configuration and an existing log stay as they are', () => {
+  test('leaves an edited configuration and an existing log as they are', () => {
     host.mkdir('/etc/firewall-drop');
     host.writeFile(CONFIG, '[limits]\n');
     host.writeFile(`${HOME}/logs/active-responses.log`, 'a line\n');
@@ -171,7 +171,7 @@ describe('install', () => {
     expect(host.readFile(`${HOME}/logs/active-responses.log`)).toBe('a line\n');
   });
 
-  test('without an agent it says what is missing, and touches nothing', () => {
+  test('says what is missing where there is no agent, and changes nothing', () => {
     const before = tree();
     const result = person('install', '--home', '/var/nowhere');
     expect(result.status).toBe(NO_AGENT);
@@ -179,7 +179,7 @@ describe('install', () => {
     expect(tree()).toBe(before);
   });
 
-  test('a directory in which others may exchange what root runs is refused', () => {
+  test('refuses a directory in which others may replace what root runs', () => {
     shell(`chmod g+w ${BIN}`);
     const result = person('install');
     expect(result.status).toBe(NO_AGENT);
@@ -194,13 +194,13 @@ describe('install', () => {
     ['--name', '../firewall-drop'],
     ['--name', '-x'],
     ['--name', ''],
-  ])('%s "%s" is refused', (option, value) => {
+  ])('refuses %s "%s"', (option, value) => {
     const result = person('install', `${option}=${value}`);
     expect(result.status).toBe(USAGE);
     expect(result.stderr).toContain(option);
   });
 
-  test('a full disk leaves what was there, and says so; the next try finishes', () => {
+  test('leaves what was there on a full disk, and says so; the next attempt completes', () => {
     shell(`mount -t tmpfs -o size=50M,mode=0750 tmpfs ${BIN}`);
     host.writeFile(PROGRAM, "the agent's own", { mode: '0750' });
     const result = person('install');
@@ -239,7 +239,7 @@ esac
     host.bind('/var/lib/systemctl', '/usr/bin/systemctl');
   });
 
-  test('its timer calls the program where it was put, and nothing is left of that afterwards', () => {
+  test('the timer calls the installed program, and uninstall removes it', () => {
     furnish('/var/lib/ossec');
     const before = tree();
     install('--home', '/var/lib/ossec');
@@ -258,7 +258,7 @@ esac
     expect(tree()).toBe(before);
   });
 
-  test('a systemctl that fails is said, and its words with it', () => {
+  test('a systemctl that fails is reported with its message', () => {
     host.writeFile('/var/lib/systemctl', '#!/bin/bash\necho no bus >&2; exit 1\n');
     const result = person('install');
     expect(result.status).toBe(FILE_TROUBLE);
@@ -267,7 +267,7 @@ esac
 });
 
 describe('uninstall', () => {
-  test('releases every block, and gives back what was there before', () => {
+  test('unblocks every address, and puts back what was there before', () => {
     const before = tree();
     install();
     person('add', A, '2001:db8:ffff::7');
@@ -288,14 +288,14 @@ describe('uninstall', () => {
     expect(shell('ipset save; iptables -S; nft list tables')).not.toMatch(/firewall.drop/);
   });
 
-  test('leaves what is newer than ours, and forgets the older one', () => {
+  test('leaves what is newer than its own files, and discards the older one', () => {
     install();
     host.writeFile(PROGRAM, 'newer');
     person('uninstall');
     expect(shell(`ls ${BIN}; cat ${PROGRAM}`)).toBe('firewall-drop\nnewer');
   });
 
-  test('an edited configuration and the history stay, unless it is told to purge', () => {
+  test('keeps an edited configuration and the history without --purge', () => {
     install();
     shell(`echo >>${CONFIG}`);
     person('uninstall');
@@ -304,7 +304,7 @@ describe('uninstall', () => {
     expect(host.exists(CONFIG) || host.exists('/var/lib/firewall-drop')).toBe(false);
   });
 
-  test('a dry run changes nothing, and no block ends', () => {
+  test('changes nothing with --dry-run, and ends no ban', () => {
     install();
     person('add', A);
     const before = tree();
@@ -313,7 +313,7 @@ describe('uninstall', () => {
     expect(host.rulesFor(A)).toHaveLength(2);
   });
 
-  test('blocks that can not be released stop it: nobody would release them later', () => {
+  test('stops where addresses can’t be unblocked, because nothing would unblock them later', () => {
     install();
     person('add', A);
     host.useIptables('none');

@@ -84,7 +84,7 @@ const COMMANDS: readonly (readonly [heading: string, args: readonly string[], in
   ['config check --json', ['config', 'check'], ''],
 ];
 
-describe('the schema’s number', () => {
+describe('the number of the schema', () => {
   test('is the first key of every document, and the one in its heading', () => {
     victim.add(A);
     victim.setOssecConf('');
@@ -97,7 +97,7 @@ describe('the schema’s number', () => {
     }
   });
 
-  test('is documented of no command that is not tried here', () => {
+  test('is tested for each command that documents it', () => {
     const tried = COMMANDS.map(([heading]) => heading);
     const others = [...SECTIONS.keys()].filter(
       (title) => !tried.some((heading) => title.startsWith(heading)),
@@ -143,7 +143,7 @@ describe('list', () => {
     ]);
   });
 
-  test('documents no field that is not there', () => {
+  test('has every field that is documented', () => {
     const [ban] = example().bans;
     const known = [
       ...keys(ban),
@@ -165,7 +165,7 @@ describe('status of an address', () => {
     expect(status['history']).toEqual(lines.map((line) => JSON.parse(line) as Json));
   });
 
-  test('has the same fields for an address that nobody blocks, and rules for some of its packets', () => {
+  test('has the same fields for an address without a ban, with rules for some of its packets', () => {
     const conditional = ['-s', A, '-p', 'tcp', '-j', 'DROP'];
     victim.host.must(['iptables', '-w', '-A', 'INPUT', ...conditional]);
     const status = json(['status', A]);
@@ -194,7 +194,7 @@ test('status alone has the fields of its table, and no others', () => {
     expect(document[field]).toMatch(TIME);
 });
 
-test('history has one document a line, with the fields and verbs that are written there', () => {
+test('history has one document per line, with the documented fields and verbs', () => {
   fill();
   victim.delete(A);
   victim.person(['add', '127.0.0.1']);
@@ -212,7 +212,7 @@ test('history has one document a line, with the fields and verbs that are writte
   }
 });
 
-test('protect has the fields that are written there', () => {
+test('protect has the documented fields', () => {
   const groups = Array.from(section('protect').matchAll(/`(\{[^`]*\})`/g), ([, group = '']) =>
     codeIn(`\`${group}\``),
   );
@@ -234,7 +234,7 @@ describe('explain', () => {
     ['Wazuh 5', wazuh5Message()],
     ['an alert without an address', '{"data":{}}'],
     ['a delete', wazuh4Message({ command: 'delete' })],
-  ])('has the fields that are written there, of %s', (_, input) => {
+  ])('has the documented fields, of %s', (_, input) => {
     const documented = codeIn(section('explain')).filter((word) => !VALUES.includes(word));
     expect(keys(json(['explain'], input)).toSorted()).toEqual(
       ['schema', ...new Set(documented)].toSorted(),
@@ -242,7 +242,7 @@ describe('explain', () => {
   });
 });
 
-test('doctor has the fields that are written there', () => {
+test('doctor has the documented fields', () => {
   const { status, stdout } = victim.host.run([victim.agent.program(), 'doctor', '--json', '--fix']);
   const document = JSON.parse(stdout) as Json;
   expect(keys(document)).toEqual(['schema', ...fieldsIn(section('doctor'))]);
@@ -253,11 +253,11 @@ test('doctor has the fields that are written there', () => {
   expect(document['healthy']).toBe(status === 0);
 });
 
-test('version has the fields that are written there', () => {
+test('version has the documented fields', () => {
   expect(keys(json(['version']))).toEqual(['schema', ...codeIn(section('version'))]);
 });
 
-test('exactly one document is printed where there is nothing to tell', () => {
+test('exactly one document is printed where there is nothing to list', () => {
   expect(json(['list'])).toEqual({ schema: 1, bans: [] });
   expect(victim.person(['history', '--json'])).toMatchObject({ status: 0, stdout: '' });
 });

@@ -88,7 +88,7 @@ describe('the format "wazuh"', () => {
   };
   const program = 'active-response/bin/firewall-drop';
 
-  test('repeats the conversation of an add, message first heard and written unchanged', () => {
+  test('repeats the exchange of an add, with its messages unchanged', () => {
     victim.configure('[log]\nformat = "wazuh"\n');
     const message = wazuh4Message({ srcip: A });
     const [starting, heard, keys, answer, ended, ...rest] = texts(victim.add(A).lines);
@@ -110,7 +110,7 @@ describe('the format "wazuh"', () => {
   test.each([
     ['a person', () => victim.person(['add', A])],
     ['OSSEC', () => victim.ossec({ srcip: A })],
-  ])('writes a message that rule 651 decodes for %s, who sent none', (_, act) => {
+  ])('writes a message that rule 651 decodes for %s, which sent none', (_, act) => {
     victim.configure('[log]\nformat = "wazuh"\n');
     const [starting, message, ended, ...rest] = texts(act().lines);
     expect([starting, ended, rest]).toEqual(['Starting', 'Ended', []]);
@@ -219,7 +219,7 @@ describe('the file', () => {
     expect(victim.log()[0]).toBe('an older line');
   });
 
-  test('is found again after the agent has rotated it', () => {
+  test('is found again after the agent rotated it', () => {
     victim.add(A);
     inHost(`mv ${LOG} ${LOG}.1`);
     expect(victim.delete(A).status).toBe(0);
@@ -228,7 +228,7 @@ describe('the file', () => {
   });
 });
 
-describe('what somebody put in the log’s place is not written to, and the block happens', () => {
+describe('what another user put in the log’s place is not written to, and does not stop a block', () => {
   const TARGET = '/var/lib/target';
   const kinds: readonly (readonly [string, string])[] = [
     ['a link to a file', `ln -s ${TARGET} ${LOG}`],
@@ -264,7 +264,7 @@ describe('what somebody put in the log’s place is not written to, and the bloc
     inHost(`umount ${LOG} 2>/dev/null || true; rm -rf ${LOG} ${LOGS}/ossec.log`);
   });
 
-  test('our own log that is a link is not written to either', () => {
+  test('a link in the place of firewall-drop.log is not written to either', () => {
     victim.host.writeFile(TARGET, 'somebody’s\n');
     inHost(`ln -s ${TARGET} ${LOGS}/firewall-drop.log`);
     victim.configure('nonsense = 1\n');
@@ -272,14 +272,14 @@ describe('what somebody put in the log’s place is not written to, and the bloc
     expect(victim.host.readFile(TARGET)).toBe('somebody’s\n');
   });
 
-  test('trouble that stops nothing is a warning in our own log', () => {
+  test('a problem that stops nothing is a warning in firewall-drop.log', () => {
     victim.configure('nonsense = 1\n');
     expect(victim.add(A).status).toBe(0);
     const lines = victim.host.readFile(`${LOGS}/firewall-drop.log`).trimEnd().split('\n');
     expect(lines.map((line) => (JSON.parse(line) as { level: number }).level)).toEqual([40]);
   });
 
-  test('a logs directory that is missing', () => {
+  test('a missing logs directory does not stop a block', () => {
     inHost(`mv ${LOGS} ${LOGS}.away`);
     const added = victim.add(A);
     inHost(`mv ${LOGS}.away ${LOGS}`);
@@ -300,7 +300,7 @@ describe('on a full disk', () => {
     victim.host.run(['dd', 'if=/dev/zero', `of=${LOGS}/full`, 'bs=4096']);
   };
 
-  test('blocks and releases all the same, and says on stderr what it could not write', () => {
+  test('an address is blocked and unblocked, and stderr has what could not be logged', () => {
     fill();
     const added = victim.add(A);
     expect(added).toMatchObject({ status: 0, lines: [] });
@@ -311,7 +311,7 @@ describe('on a full disk', () => {
     inHost(`rm ${LOGS}/full`);
   });
 
-  test('a line of which the disk took a part does not swallow the next one', () => {
+  test('a line of which a part was written does not hide the next one', () => {
     // A few bytes are left in the file's page, and no page on the disk.
     victim.host.writeFile(LOG, `${'x'.repeat(4085)}\n`);
     fill();
@@ -356,7 +356,7 @@ describe('what attackers write', () => {
     expect(victim.person(['list']).stdout.replaceAll('\n', '')).not.toMatch(CONTROL);
   });
 
-  test('for an address is refused on one line, and our own log keeps to lines of JSON', () => {
+  test('for an address is refused on one line, and firewall-drop.log has lines of JSON only', () => {
     victim.configure('[log]\nlevel = "trace"\n');
     for (const srcip of [NASTY, `${A}\n`, ` ${A}`, `${A} add`, `${A}\u0000`]) {
       const response = victim.respond(wazuh4Message({ alert: nastyAlert({ srcip }) }));
@@ -376,7 +376,7 @@ describe('what attackers write', () => {
     expect(wholeLog().replaceAll('\n', '')).not.toMatch(CONTROL);
   });
 
-  test('for invalid UTF-8 in free text blocks, and the line stays a line', () => {
+  test('as invalid UTF-8 in free text does not stop a block, and stays on one line', () => {
     victim.configure('[log]\nformat = "both"\n');
     const bytes = Buffer.from(wazuh4Message({ srcip: A }), 'utf8');
     bytes.fill(0xff, bytes.indexOf('sshd'), bytes.indexOf('sshd') + 4);

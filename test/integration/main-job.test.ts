@@ -132,7 +132,7 @@ describe.each(WAYS)('by $name', (way) => {
 
   // What the invocations do with a backend is the same for all: of the sets one is enough.
   test.each(way.backend === 'iptables' ? MODES : MODES.slice(0, 1))(
-    'by %s: shut out until execd says delete',
+    'loses its packets until execd says delete, as %s',
     async (mode) => {
       const open = (): Promise<boolean[]> =>
         Promise.all(
@@ -170,7 +170,7 @@ describe.each(WAYS)('by $name', (way) => {
     },
   );
 
-  test('a connection that was open before the block is cut too', async () => {
+  test('loses a connection that was open before the block', async () => {
     const offender = network.a.ipv4;
     const target = { address: network.routerNearA.ipv4, port: PORT };
     const connection = await openConnection(attacker, target);
@@ -189,7 +189,7 @@ describe.each(WAYS)('by $name', (way) => {
   };
 
   test.each(FAMILIES)(
-    '%s: added twice it is held once, whatever accepts everything before it, and released it is gone',
+    '%s is blocked once when it is added twice, before whatever accepts everything, and is not after a delete',
     (family) => {
       const offender = network.a[family];
       expect(victim.add(offender).status).toBe(0);
@@ -213,7 +213,7 @@ describe.each(WAYS)('by $name', (way) => {
     },
   );
 
-  test('what others have of the same address stays, and of ours stays nothing', () => {
+  test('keeps the rules of others for the same address, and none of ours', () => {
     for (const family of FAMILIES) addOthers(network.a[family], family);
     const before = everything();
     expect(victim.person(['add', ...offenders()]).status).toBe(0);
@@ -223,7 +223,7 @@ describe.each(WAYS)('by $name', (way) => {
     expect(everything()).toBe(before);
   });
 
-  test('a deadline ends it, with a line and without execd', () => {
+  test('is unblocked at the deadline, with a line and without execd', () => {
     victim.person(['add', ...offenders(), '--timeout', '1h']);
     for (const family of FAMILIES) {
       expect(canPing(attacker, network.routerNearA[family])).toBe(false);
@@ -242,7 +242,7 @@ describe.each(WAYS)('by $name', (way) => {
     for (const family of FAMILIES) expect(reached(family)).toEqual(ALL_FLOWS);
   });
 
-  test('beside Docker it reaches no container, whoever came first and whoever puts himself before', () => {
+  test('reaches no container of Docker, whichever was first and whatever is inserted before', () => {
     const through = (): boolean[] => {
       return FAMILIES.map((family) => canPing(attacker, network.b[family]));
     };

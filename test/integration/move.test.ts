@@ -72,7 +72,7 @@ describe.each<IptablesVariant>(['nft', 'legacy'])('with iptables-%s', (variant) 
   afterAll(() => victim.dispose());
 
   test.each(variant === 'nft' ? PAIRS : ROUND)(
-    'from %s to %s the next expire moves all of it, with the time that is left, and no alert does',
+    'from %s to %s the next expire migrates all bans with their remaining time, and no alert does',
     (from, to) => {
       use(from);
       victim.person(['add', A, A6, '--timeout', '1h']);
@@ -98,7 +98,7 @@ describe.each<IptablesVariant>(['nft', 'legacy'])('with iptables-%s', (variant) 
     },
   );
 
-  test('beyond promote_at all plain rules become entries of sets, in the run of an alert', () => {
+  test('an alert beyond promote_at migrates all plain rules to sets', () => {
     configure('promote_at = 2');
     const offenders = ['203.0.113.1', '203.0.113.3'];
     for (const offender of offenders) expect(victim.add(offender).status).toBe(0);
@@ -143,7 +143,7 @@ describe('on a host with all backends', () => {
     victim.host.bind('/dev/null', path);
   };
 
-  test('with nothing blocked another backend in the configuration is used at once', () => {
+  test('another backend in the configuration is used at once where nothing is blocked', () => {
     configure('backend = "ipset"');
     victim.add(A);
     victim.delete(A);
@@ -152,27 +152,30 @@ describe('on a host with all backends', () => {
     expect(holders()).toEqual(['nftables']);
   });
 
-  test.each(ROUND)('from %s to %s with tools that fail, all stays as it was', (from, to) => {
-    use(from);
-    victim.person(['add', A, A6]);
-    // The new one works for IPv4 and not for IPv6.
-    const [path, six] = {
-      iptables: ['/usr/sbin/ip6tables-restore', 'exit 1'],
-      ipset: ['/usr/sbin/ipset', 'cat | grep -q -e "-6" && exit 1; true'],
-      nftables: ['/usr/sbin/nft', 'cat | grep -q 2001 && exit 1; echo "{\\"nftables\\":[]}"'],
-    }[to];
-    breakProgram(path ?? '', `#!/bin/sh\n${six ?? ''}\n`);
-    expect(use(to).stderr).toContain('could not be moved to another backend');
-    configure(`backend = "${from}"`);
-    inHost(`umount ${path ?? ''}`);
-    expect(victim.person(['expire']).status).toBe(0);
-    expect([A, A6].every(isBlocked)).toBe(true);
-    expect(holders()).toEqual([from]);
-    expect(victim.person(['delete', A, A6]).status).toBe(0);
-    expect(holders()).toEqual(from === 'iptables' ? [] : [from]);
-  });
+  test.each(ROUND)(
+    'a migration from %s to %s with programs that fail leaves all as it was',
+    (from, to) => {
+      use(from);
+      victim.person(['add', A, A6]);
+      // The new one works for IPv4 and not for IPv6.
+      const [path, six] = {
+        iptables: ['/usr/sbin/ip6tables-restore', 'exit 1'],
+        ipset: ['/usr/sbin/ipset', 'cat | grep -q -e "-6" && exit 1; true'],
+        nftables: ['/usr/sbin/nft', 'cat | grep -q 2001 && exit 1; echo "{\\"nftables\\":[]}"'],
+      }[to];
+      breakProgram(path ?? '', `#!/bin/sh\n${six ?? ''}\n`);
+      expect(use(to).stderr).toContain('could not be moved to another backend');
+      configure(`backend = "${from}"`);
+      inHost(`umount ${path ?? ''}`);
+      expect(victim.person(['expire']).status).toBe(0);
+      expect([A, A6].every(isBlocked)).toBe(true);
+      expect(holders()).toEqual([from]);
+      expect(victim.person(['delete', A, A6]).status).toBe(0);
+      expect(holders()).toEqual(from === 'iptables' ? [] : [from]);
+    },
+  );
 
-  test('without ipset sets are those of nftables', () => {
+  test('the sets are those of nftables where ipset is missing', () => {
     configure('promote_at = 2');
     uninstall('/usr/sbin/ipset');
     for (const n of [1, 2, 3]) victim.add(`203.0.113.${n}`);
@@ -180,7 +183,7 @@ describe('on a host with all backends', () => {
     expect(holders()).toEqual(['nftables']);
   });
 
-  test('an ipset that the kernel does not support leaves it to nftables', () => {
+  test('the sets are those of nftables where the kernel does not support ipset', () => {
     configure('promote_at = 2');
     breakProgram('/usr/sbin/ipset');
     for (const n of [1, 2, 3]) expect(victim.add(`203.0.113.${n}`).status).toBe(0);
@@ -188,7 +191,7 @@ describe('on a host with all backends', () => {
     expect(holders()).toEqual(['nftables']);
   });
 
-  test('where there is neither, rules stay, and that is said once and in `status`', () => {
+  test('plain rules stay where there is neither, which is logged once and shown by `status`', () => {
     configure('promote_at = 2');
     uninstall('/usr/sbin/ipset');
     uninstall('/usr/sbin/nft');
@@ -202,7 +205,7 @@ describe('on a host with all backends', () => {
     expect(holders()).toEqual(['ipset']);
   });
 
-  test('without iptables a host begins with a table of nftables', () => {
+  test('bans begin in a table of nftables where iptables is missing', () => {
     victim.host.useIptables('none');
     expect(victim.add(A)).toMatchObject({ status: 0, stderr: '' });
     expect(stateOf()).toMatchObject({ inUse: 'nftables', why: 'iptables is not installed' });
@@ -224,7 +227,7 @@ describe('on a host with all backends', () => {
       inHost(`rm -f ${LINK}; umount -q /usr/sbin/nft; true`);
     });
 
-    test('blocks go where its reloads leave them, in the run of the first alert', () => {
+    test('bans are made where its reloads leave them, in the run of the first alert', () => {
       startFirewalld();
       expect(victim.add(A)).toMatchObject({ status: 0, stderr: '' });
       expect(victim.add(A6)).toMatchObject({ status: 0, stderr: '' });
@@ -238,7 +241,7 @@ describe('on a host with all backends', () => {
     });
 
     test.each(['iptables', 'ipset'] as const)(
-      'that was started after blocks of %s were made, they are moved by the timer',
+      'the timer migrates bans of %s that were made before it started',
       (name) => {
         configure('promote_at = 2');
         addMany(name === 'ipset' ? 3 : 2);
@@ -250,7 +253,7 @@ describe('on a host with all backends', () => {
       },
     );
 
-    test('without nft blocks are made all the same, and said once to be in danger', () => {
+    test('bans are made without nft too, and a warning says once that a reload removes them', () => {
       startFirewalld();
       uninstall('/usr/sbin/nft');
       expect(victim.add(A).status).toBe(0);
@@ -262,7 +265,7 @@ describe('on a host with all backends', () => {
       expect(holders()).toEqual(['iptables']);
     });
 
-    test('a person who wants plain rules has them', () => {
+    test('plain rules are used where the configuration asks for them', () => {
       startFirewalld();
       use('iptables');
       victim.add(A);
@@ -277,7 +280,7 @@ describe('on a host with all backends', () => {
     expect(holders()).toEqual(['ipset']);
   });
 
-  test.each(BACKENDS)('flush leaves nothing of %s but what others ask for', (name) => {
+  test.each(BACKENDS)('flush leaves nothing of %s but what rules of others refer to', (name) => {
     use(name);
     inHost('iptables -w -A INPUT -p tcp --dport 81 -j ACCEPT; nft add table inet other');
     victim.person(['add', A, A6, BLOCK]);
@@ -287,7 +290,7 @@ describe('on a host with all backends', () => {
     expect(inHost('nft list tables')).toContain('inet other');
   });
 
-  test('a set that a rule of somebody else asks stays, empty', () => {
+  test('a set that a rule of others refers to stays, empty', () => {
     use('ipset');
     victim.person(['add', A]);
     inHost('iptables -w -A INPUT -p tcp -m set --match-set firewall-drop-4 src -j ACCEPT');
@@ -297,7 +300,7 @@ describe('on a host with all backends', () => {
   });
 
   test.each(PAIRS.map(([from, to], index) => ({ from, to, index })))(
-    'killed between $from and $to, the next run of any kind ends it',
+    'a migration killed between $from and $to is completed by the next run of any kind',
     async ({ from, to, index }) => {
       const next = [
         () => victim.person(['expire']),
@@ -335,7 +338,7 @@ describe('on a host with all backends', () => {
     },
   );
 
-  test('what is released between a killed move and its end is released by both', async () => {
+  test('an address that is unblocked between a killed migration and its end is unblocked in both', async () => {
     victim.setTimeouts(600);
     victim.add(A);
     victim.add(A6);
@@ -385,7 +388,7 @@ describe('real packets', () => {
     await Promise.all([attacker.dispose(), victim.dispose(), server.dispose()]);
   });
 
-  test('not one packet of a flood gets through on a round of moves', async () => {
+  test('not one packet of a flood gets through during migrations between all backends', async () => {
     use('iptables');
     addMany(300, network.a.ipv4);
     const flood = attacker.spawn(['ping', '-n', '-q', '-i', '0.002', '-w', '600', network.b.ipv4]);

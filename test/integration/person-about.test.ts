@@ -145,7 +145,7 @@ describe('metrics', () => {
     expect(deletes).toBeGreaterThanOrEqual(3);
   });
 
-  test('tell when the kernel was last changed as asked, and how large the store is', () => {
+  test('have the time of the last change of the kernel and the size of the state', () => {
     const before = Date.now() / 1000;
     victim.person(['add', A]);
     const last = value('last_success_timestamp_seconds');
@@ -154,7 +154,7 @@ describe('metrics', () => {
     expect(value('store_bytes')).toBeGreaterThan(0);
   });
 
-  test('tell what the kernel has dropped', () => {
+  test('count what the kernel has dropped', () => {
     victim.person(['add', A, B]);
     const rule = ['-s', A, '-j', 'DROP', '-c', '7', '420'];
     victim.host.must(['bash', '-c', `iptables -w -D INPUT -s ${A} -j DROP`]);
@@ -163,7 +163,7 @@ describe('metrics', () => {
     expect(value('dropped_bytes', 'family="4"')).toBe(420);
   });
 
-  test('are printed though the kernel can not be asked, and that is said', () => {
+  test('are printed though the kernel can’t be listed, and that is reported', () => {
     victim.person(['add', A]);
     victim.host.useIptables('none');
     const { status, stdout, stderr } = victim.person(['metrics']);
@@ -305,7 +305,7 @@ describe('completion', () => {
     expect((text.replaceAll(String.raw`\'`, '').match(/'/g) ?? []).length % 2).toBe(0);
   });
 
-  test.each([['tcsh'], ['']])('for %j is refused, naming what there is', (shell) => {
+  test.each([['tcsh'], ['']])('for %j is refused, naming the shells there are', (shell) => {
     const { status, stdout, stderr } = victim.person(['completion', shell]);
     expect({ status, stdout }).toEqual({ status: USAGE, stdout: '' });
     expect(stderr).toContain('bash');
@@ -370,7 +370,7 @@ test('the manual page is printed by the executable, with its version', () => {
 });
 
 describe('version', () => {
-  test('--json tells what was built and what was found', () => {
+  test('prints with --json what was built and what was found', () => {
     const { status, stdout } = victim.person(['version', '--json']);
     expect(status).toBe(0);
     expect(JSON.parse(stdout)).toEqual({
@@ -386,7 +386,7 @@ describe('version', () => {
     });
   });
 
-  test('tells what was not found', () => {
+  test('says what was not found', () => {
     victim.host.useIptables('none');
     const { status, stdout } = victim.person(['version', '--json']);
     const words = victim.person(['version']).stdout;

@@ -46,7 +46,7 @@ function alert(offence: Wazuh4Offence = {}): string {
   return JSON.stringify(wazuh4Alert(offence));
 }
 
-describe('what is read', () => {
+describe('explain reads', () => {
   test('a whole message of Wazuh 4', () => {
     const { status, stdout, stderr } = explain(wazuh4Message());
     expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
@@ -80,7 +80,7 @@ describe('what is read', () => {
     expect(JSON.parse(victim.host.run(argv, input).stdout)).toMatchObject({ address: A });
   });
 
-  test('a delete, of which the release is shown and neither protection nor an end', () => {
+  test('a delete, and shows how the address is unblocked, but neither protection nor a deadline', () => {
     victim.add(A);
     const { status, stdout } = explain(wazuh4Message({ command: 'delete' }));
     expect(status).toBe(0);
@@ -90,7 +90,7 @@ describe('what is read', () => {
     expect(victim.rules(A)).toHaveLength(2);
   });
 
-  test('what is blocked already, of which nothing is to be done', () => {
+  test('an alert for an address that is blocked already, for which nothing is to be done', () => {
     victim.add(A);
     expect(explain(alert()).stdout).toMatch(/^nothing to do/m);
   });
@@ -100,13 +100,13 @@ describe('what is read', () => {
     ['not JSON', 'JSON'],
     ['[]', 'object'],
     ['{"version":1,"command":"restart","parameters":{"alert":{}}}', 'command'],
-  ])('of %j nothing, with status 65 and a reason', (input, word) => {
+  ])('nothing from %j, with status 65 and a reason', (input, word) => {
     const { status, stdout, stderr } = explain(input);
     expect({ status, stdout }).toEqual({ status: BAD_DATA, stdout: '' });
     expect(stderr).toContain(word);
   });
 
-  test('of a file that is not there nothing, and its name is told', () => {
+  test('no missing file, which it names', () => {
     const { status, stderr } = victim.person(['explain', '/var/tmp/none.json']);
     expect(status).toBe(BAD_DATA);
     expect(stderr).toContain('/var/tmp/none.json');
@@ -114,7 +114,7 @@ describe('what is read', () => {
 });
 
 describe('the address', () => {
-  test('names the fields that were passed over on the way to it', () => {
+  test('is shown with the fields that were passed over', () => {
     victim.configure('[alert]\naddress_fields = ["data.host", "data.srcip"]\n');
     const input = alert({ srcip: A, data: { host: 'attacker.example' } });
     expect(explained(input)).toMatchObject({
@@ -127,7 +127,7 @@ describe('the address', () => {
     );
   });
 
-  test('is told in its canonical form', () => {
+  test('is shown in its canonical form', () => {
     expect(explained(alert({ srcip: '2001:DB8:0::0007' })).address).toBe('2001:db8::7');
     expect(explained(alert({ srcip: `::ffff:${A}` })).address).toBe(A);
   });
@@ -135,14 +135,14 @@ describe('the address', () => {
   test.each([
     ['a host name', { srcip: 'attacker.example' }, 'no literal address in data.srcip'],
     ['nothing', { data: {} }, 'none of the fields'],
-  ])('that is missing is told, with status 65: %s', (_, offence, trouble) => {
+  ])('that is missing is reported with status 65: %s', (_, offence, trouble) => {
     const { status, stdout } = explain(alert(offence));
     expect(status).toBe(BAD_DATA);
     expect(stdout).toMatch(new RegExp(`^address +none: .*${trouble}`, 'm'));
     expect(stdout).not.toContain('restore');
   });
 
-  test('that is protected is told with its entry, and no steps', () => {
+  test('that is protected is shown with its entry, and no steps', () => {
     victim.setOssecConf('<global><white_list>203.0.113.0/24</white_list></global>');
     const { status, stdout } = explain(alert());
     expect(status).toBe(BAD_DATA);
@@ -226,14 +226,14 @@ describe('the steps', () => {
   });
 });
 
-describe('a trace', () => {
+describe('no trace', () => {
   const PLACES = ['/var/lib', '/run', '/var/ossec/logs', '/var/log'];
   /** Every file with its size and time; SQLite sets the owner anew of what it opens, which moves the time of the inode. */
   const snapshot = (): string => {
     return victim.host.must(['find', ...PLACES, '-printf', '%p %y %s %T@ %i\n']);
   };
 
-  test('is not left on a host on which nothing has happened', () => {
+  test('is left on a host on which nothing has happened', () => {
     const before = snapshot();
     expect(explain(alert()).status).toBe(0);
     expect(explain(alert({ srcip: '127.0.0.1' })).status).toBe(BAD_DATA);
@@ -242,7 +242,7 @@ describe('a trace', () => {
     expect(victim.allRules()).toEqual([]);
   });
 
-  test('is not left beside books and logs, nor with a broken configuration', () => {
+  test('is left where there are state and logs, nor with a broken configuration', () => {
     victim.add(B);
     victim.configure('[limits]\nnonsense = 1\n');
     victim.person(['list']);
@@ -252,10 +252,10 @@ describe('a trace', () => {
   });
 });
 
-describe('someone who is not root', () => {
+describe('a user who is not root', () => {
   const become = ['setpriv', '--reuid', '1002', '--regid', '1002', '--clear-groups'];
 
-  test('is told all but the steps', () => {
+  test('is shown all but the steps', () => {
     const argv = [...become, builtBinary(), 'explain'];
     const { status, stdout } = victim.host.run(argv, { input: alert() });
     expect(status).toBe(0);
@@ -264,7 +264,7 @@ describe('someone who is not root', () => {
     expect(stdout).not.toContain('restore');
   });
 
-  test('is told whether the address is protected', () => {
+  test('is shown whether the address is protected', () => {
     const argv = [...become, builtBinary(), 'explain'];
     const { status, stdout } = victim.host.run(argv, { input: alert({ srcip: '127.0.0.1' }) });
     expect(status).toBe(BAD_DATA);

@@ -43,11 +43,11 @@ describe('a list', () => {
     expect(victim.allRules()).toHaveLength(4);
   });
 
-  test('is done together with what is typed', () => {
+  test('is added together with the arguments', () => {
     expect(withList('add', [A6], A).stdout).toBe(`${A} blocked\n${A6} blocked\n`);
   });
 
-  test('with mistakes is done as far as it can be, each is named with its line, and the status is 65', () => {
+  test('with mistakes is done as far as it can be, and each mistake is named with its line, with status 65', () => {
     const response = withList('add', ['# a', A, 'attacker.example', '', '203.0.113.9/24', A6]);
     expect(response.status).toBe(BAD_DATA);
     expect(response.stdout).toBe(`${A} blocked\n${A6} blocked\n`);
@@ -79,7 +79,7 @@ describe('a list', () => {
     expect(victim.allRules()).toEqual([]);
   });
 
-  test('that is not there is told by name, and nothing is done', () => {
+  test('that is missing is named, and nothing is done', () => {
     const response = victim.person(['add', A, '--file', '/var/tmp/none.txt']);
     expect(response).toMatchObject({ status: BAD_DATA, stdout: '', lines: [] });
     expect(response.stderr).toContain('/var/tmp/none.txt');
@@ -95,7 +95,7 @@ describe('a list', () => {
     expect(stderr.replaceAll('\n', '')).not.toMatch(/[\u0000-\u001f]/);
   });
 
-  test('to be released is released as far as it can be', () => {
+  test('to be unblocked is unblocked as far as it can be', () => {
     victim.person(['add', A, B, A6]);
     const response = withList('delete', [A, 'x', A6, '# done']);
     expect(response.status).toBe(BAD_DATA);
@@ -104,7 +104,7 @@ describe('a list', () => {
     expect(victim.bans()).toMatchObject([{ address: B }]);
   });
 
-  test('that would be blocked is shown by --dry-run, and nothing is done', () => {
+  test('with --dry-run is shown, and nothing is done', () => {
     const response = withList('add', [A, 'x'], '--dry-run');
     expect(response.status).toBe(BAD_DATA);
     expect(response.stdout).toContain(`-I INPUT 1 -s ${A}/32 -j DROP`);
@@ -121,7 +121,7 @@ describe('a protected address', () => {
     expect(victim.host.rulesFor('127.0.0.1')).toEqual([]);
   });
 
-  test('among typed ones keeps all of them from being blocked', () => {
+  test('among the arguments keeps all of them from being blocked', () => {
     const response = victim.person(['add', A, '127.0.0.1', A6]);
     expect(response).toMatchObject({ status: BAD_DATA, stdout: '' });
     expect(response.lines).toEqual([expect.stringMatching(ossecLine('refused', '127.0.0.1'))]);
@@ -130,7 +130,7 @@ describe('a protected address', () => {
   });
 });
 
-describe('a block of addresses', () => {
+describe('a network', () => {
   test.each([
     ['198.0.0.0/15', '198.0.0.0/16', '/16'],
     ['2001:d00::/31', '2001:db8::/32', '/32'],
@@ -155,7 +155,7 @@ describe('a block of addresses', () => {
     ['an address in a block that is blocked already', ['203.0.113.0/24'], [A], A],
     ['a block around an address that is blocked already', [A], ['203.0.113.0/24'], A],
     ['a block in a block', ['203.0.113.0/24'], ['203.0.113.0/25'], '203.0.113.0/25'],
-  ])('overlaps are told and blocked all the same: %s', (_, before, now, inner) => {
+  ])('that overlaps another is reported, and both are blocked: %s', (_, before, now, inner) => {
     if (before.length > 0) victim.person(['add', ...before]);
     const response = victim.person(['add', ...now]);
     expect(response.status).toBe(0);
@@ -163,12 +163,12 @@ describe('a block of addresses', () => {
     expect(victim.allRules()).toHaveLength(4);
   });
 
-  test('beside another is no overlap', () => {
+  test('beside another does not overlap it', () => {
     victim.person(['add', '203.0.112.0/24']);
     expect(victim.person(['add', '203.0.113.0/24', A6, '2001:db8::/48']).stderr).toBe('');
   });
 
-  test('that holds an address which is released is named, and goes on holding it', () => {
+  test('that contains an address which is unblocked is named, and goes on blocking it', () => {
     victim.person(['add', A, '203.0.113.0/24']);
     const response = victim.person(['delete', A]);
     expect(response).toMatchObject({ status: 0, stdout: `${A} released\n` });
@@ -178,12 +178,12 @@ describe('a block of addresses', () => {
   });
 });
 
-test('neither arguments nor a list is a mistake in the usage', () => {
+test('an add without arguments and list is a mistake in the usage', () => {
   expect(victim.person(['add', '--timeout', '1h'])).toMatchObject({ status: USAGE, stdout: '' });
   expect(victim.person(['delete'])).toMatchObject({ status: USAGE, stdout: '' });
 });
 
-test('thousands of blocks of addresses are compared', () => {
+test('thousands of networks are compared', () => {
   const blocks = Array.from({ length: 4000 }, (_, n) => `10.${n >> 8}.${n & 255}.0/24`);
   const response = withList('add', blocks, '--dry-run');
   expect(response).toMatchObject({ status: 0, stderr: '' });
@@ -231,7 +231,7 @@ describe('ten thousand addresses as plain rules', () => {
     );
   });
 
-  test('are released, and leave neither rule nor row', () => {
+  test('are unblocked, and leave neither rule nor row', () => {
     withList('add', addresses(MANY));
     const response = withList('delete', addresses(MANY));
     expect(response).toMatchObject({ status: 0, stderr: '' });
@@ -252,7 +252,7 @@ describe('work of more than half a second', () => {
   });
 
   test.each(['add', 'delete'])(
-    'shows a bar on a terminal, which is gone in the end: %s',
+    'shows a progress bar on a terminal, and clears it at the end: %s',
     async (verb) => {
       if (verb === 'delete') victim.person(['add', A, B]);
       const argv = [victim.agent.program(), verb, A, B];
@@ -264,12 +264,12 @@ describe('work of more than half a second', () => {
     },
   );
 
-  test('shows none in a pipe', () => {
+  test('shows no progress bar in a pipe', () => {
     expect(victim.person(['add', A, B])).toMatchObject({ status: 0, stderr: '' });
   });
 });
 
-test('a few addresses are done before there is a bar', async () => {
+test('work on a few addresses shows no progress bar', async () => {
   const { output } = await runOnTerminal(victim.host, [victim.agent.program(), 'add', A, B]);
   expect(output).toBe(`${A} blocked\n${B} blocked\n`);
 });

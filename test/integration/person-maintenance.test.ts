@@ -37,7 +37,7 @@ describe('flush', () => {
     return runOnTerminal(victim.host, [victim.agent.program(), 'flush'], { columns: 80, answer });
   };
 
-  test('on a terminal asks, and releases all at a yes and nothing at any other answer', async () => {
+  test('asks on a terminal, and unblocks all at a yes and nothing at any other answer', async () => {
     victim.add(A);
     victim.person(['add', B, A6]);
     for (const answer of ['n', '', 'yesterday']) {
@@ -56,7 +56,7 @@ describe('flush', () => {
     expect(victim.log().slice(-3).join()).toMatch(/ delete .* delete .* delete /);
   });
 
-  test('refuses without --yes where nobody can answer, and asks nobody with it', async () => {
+  test('refuses without --yes where there is no terminal, and does not ask with it', async () => {
     victim.person(['add', A]);
     const argv = [victim.agent.program(), 'flush'];
     const { status, stdout, stderr } = victim.host.run(argv, { input: 'y\n' });
@@ -83,7 +83,7 @@ describe('flush', () => {
     expect(victim.rules(B)).toEqual([]);
   });
 
-  test('leaves the rules of others alone, and is no error where nothing is blocked', () => {
+  test('leaves the rules of others, and succeeds where nothing is blocked', () => {
     rule('-A', 'INPUT', '-s', C, '-j', 'DROP');
     victim.person(['add', A]);
     expect(victim.person(['flush', '--yes']).stdout).toBe('1 released\n');
@@ -93,7 +93,7 @@ describe('flush', () => {
 });
 
 describe('expire', () => {
-  test('releases what is due, says and logs it, and leaves the rest', () => {
+  test('unblocks what is due, prints and logs it, and leaves the rest', () => {
     victim.person(['add', A, B, '--timeout', '1h']);
     victim.person(['add', C]);
     victim.endTime(A);
@@ -105,7 +105,7 @@ describe('expire', () => {
     expect(victim.person(['history', A, '--json']).stdout).toContain('"reason":"expired"');
   });
 
-  test('fails where the kernel does not obey, and the block stays due', () => {
+  test('fails where the kernel does not change, and the ban stays due', () => {
     victim.person(['add', A, '--timeout', '1h']);
     victim.endTime(A);
     victim.host.useIptables('none');
@@ -145,7 +145,7 @@ describe('expire --watch', () => {
     });
   };
 
-  test('releases a block at its deadline, without another run', async () => {
+  test('unblocks an address at its deadline, without another run', async () => {
     victim.person(['add', A, '--timeout', '2s']);
     const lines = linesOf(watch());
     await eventually('the release', () => lines.includes(`${A} released`));
@@ -153,7 +153,7 @@ describe('expire --watch', () => {
     expect(victim.log().at(-1)).toMatch(ossecLine('delete', A));
   });
 
-  test('releases a block that was made while it slept', async () => {
+  test('unblocks an address that was blocked while it slept', async () => {
     const child = watch();
     const lines = linesOf(child);
     await asleep(child);
@@ -219,7 +219,7 @@ describe('expire --watch', () => {
 });
 
 describe('restore', () => {
-  test('puts back what a reboot took, of both families, and counts it', () => {
+  test('blocks again what a reboot removed, of both families, and counts it', () => {
     victim.add(A);
     victim.person(['add', B, A6]);
     victim.flushRules();
@@ -231,7 +231,7 @@ describe('restore', () => {
     expect(victim.allRules()).toHaveLength(6);
   });
 
-  test('does not put back what is over', () => {
+  test('does not restore a ban whose time is over', () => {
     victim.person(['add', A, '--timeout', '1h']);
     victim.person(['add', B]);
     victim.endTime(A);
@@ -242,7 +242,7 @@ describe('restore', () => {
     expect(victim.rules(A)).toEqual([]);
   });
 
-  test('releases what has become protected, and says so', () => {
+  test('unblocks what has become protected, and says so', () => {
     victim.person(['add', A, B]);
     victim.configure(`[protect]\nallow = ["${A}"]\n`);
     expect(victim.person(['restore']).stdout).toBe(
@@ -286,7 +286,7 @@ describe('reconcile', () => {
   ];
 
   test.each(CASES)(
-    'shows %s with --dry-run, changes nothing, says 1, and mends it without',
+    'shows %s with --dry-run and status 1, changes nothing, and repairs it without',
     (_, disturb, said) => {
       victim.person(['add', A, B]);
       disturb();
@@ -308,7 +308,7 @@ describe('reconcile', () => {
     },
   );
 
-  test('has nothing to do where all is well, and --dry-run says 0', () => {
+  test('has nothing to do where state and kernel agree, and --dry-run exits with 0', () => {
     victim.person(['add', A, A6]);
     const { status, stdout } = victim.person(['reconcile', '--dry-run']);
     expect(status).toBe(0);
@@ -316,7 +316,7 @@ describe('reconcile', () => {
     expect(victim.person(['reconcile']).stdout).toBe('2 blocked, already in place\n');
   });
 
-  test('shows a drop rule that no ban stands behind, and leaves it alone', () => {
+  test('shows a drop rule without a ban, and leaves it', () => {
     rule('-A', 'INPUT', '-s', C, '-j', 'DROP');
     victim.person(['add', A]);
     const { status, stdout } = victim.person(['reconcile']);
@@ -328,7 +328,7 @@ describe('reconcile', () => {
 });
 
 describe('protect', () => {
-  test('check says by which entry and from where, and 0', () => {
+  test('check names the entry and its origin, and exits with 0', () => {
     victim.configure('[protect]\nallow = ["203.0.113.0/28"]\n');
     victim.setOssecConf('<global><white_list>198.51.100.9</white_list></global>');
     const check = (address: string): [number | null, string] => {
@@ -349,14 +349,14 @@ describe('protect', () => {
     ]);
   });
 
-  test('check of a block that contains a protected address says yes, and names it', () => {
+  test('check of a network that contains a protected address exits with 0, and names it', () => {
     victim.configure(`[protect]\nallow = ["${A}"]\n`);
     const { status, stdout } = victim.person(['protect', 'check', '203.0.113.0/24']);
     expect(status).toBe(0);
     expect(stdout).toContain(`203.0.113.0/24 is protected (${A}: `);
   });
 
-  test('check says 1 for an address that is not', () => {
+  test('check exits with 1 for an address that is not protected', () => {
     expect(victim.person(['protect', 'check', A])).toMatchObject({
       status: 1,
       stdout: `${A} is not protected\n`,
@@ -369,12 +369,12 @@ describe('protect', () => {
     ['check example.com', BAD_DATA],
     ['', USAGE],
     ['chekc', USAGE],
-  ])('protect %s: status %d', (words, status) => {
+  ])('protect %s exits with %d', (words, status) => {
     const args = ['protect', ...words.split(' ').filter(Boolean)];
     expect(victim.person(args)).toMatchObject({ status, stdout: '' });
   });
 
-  test('list names every entry that check knows, and which even --force does not override', () => {
+  test('list names every entry that check uses, and which ones --force does not override', () => {
     victim.configure(`[protect]\nallow = ["${A}"]\n`);
     const { status, stdout } = victim.person(['protect', 'list']);
     expect(status).toBe(0);
@@ -385,7 +385,7 @@ describe('protect', () => {
   });
 });
 
-describe('the address that one is logged in from', () => {
+describe('the address that a person is logged in from', () => {
   const ssh = (address: string): string => `${address} 50022 198.51.100.2 22`;
 
   test('is refused, with the reason and the way to override it', () => {
@@ -396,14 +396,14 @@ describe('the address that one is logged in from', () => {
     expect(victim.person(['add', A, '--force'], { env }).status).toBe(0);
   });
 
-  test('is found in a block of addresses', () => {
+  test('is found in a network', () => {
     const env = { SSH_CONNECTION: ssh(A6) };
     const { status, stderr } = victim.person(['add', '2001:db8:ffff::/48'], { env });
     expect(status).toBe(BAD_DATA);
     expect(stderr).toContain(A6);
   });
 
-  test('is found where only a parent’s environment tells it, as after sudo', () => {
+  test('is found where only a parent’s environment has it, as after sudo', () => {
     const inner = `env --ignore-environment PATH="$PATH" bash -c '"$0" add ${A}; exit $?' "$0"; exit $?`;
     const { status, stderr } = victim.host.run(['bash', '-c', inner, victim.agent.program()], {
       env: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', SSH_CONNECTION: ssh(A) },
@@ -413,7 +413,7 @@ describe('the address that one is logged in from', () => {
     expect(victim.allRules()).toEqual([]);
   });
 
-  test('keeps nobody from being released, nor Wazuh from blocking', () => {
+  test('can be unblocked, and Wazuh can block it', () => {
     const env = { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', SSH_CONNECTION: ssh(A) };
     expect(victim.add(A, { env }).status).toBe(0);
     expect(victim.person(['delete', A], { env }).stdout).toBe(`${A} released\n`);

@@ -63,7 +63,7 @@ function listJson(...options: readonly string[]): readonly (ListedBan & Kernel)[
 }
 
 describe('list', () => {
-  test('says of a rule that somebody took away that it is missing', () => {
+  test('says that a rule which was removed is missing', () => {
     victim.person(['add', A, B]);
     for (const chain of ['INPUT', 'FORWARD']) rule('-D', chain, '-s', A, '-j', 'DROP');
     expect(listJson()).toMatchObject([
@@ -73,7 +73,7 @@ describe('list', () => {
     expect(list()[1]).toMatch(/^203\.0\.113\.7 .* missing /);
   });
 
-  test('of a host without iptables says that the kernel is not known, and lists all the same', () => {
+  test('says that the kernel is not known on a host without iptables, and lists the bans', () => {
     victim.person(['add', A]);
     victim.host.useIptables('none');
     const { status, stdout, stderr } = victim.person(['list']);
@@ -113,7 +113,7 @@ describe('list', () => {
     expect(list('--origin', 'repeat')).toEqual(['nothing is blocked']);
   });
 
-  test('--sort orders by age, end, address as a number, or packets; --expiring-within leaves out what ends later or never', () => {
+  test('--sort orders by age, deadline, numeric address, or packets; --expiring-within leaves out what ends later or never', () => {
     victim.person(['add', C]);
     victim.person(['add', A, '--timeout', '2h']);
     victim.person(['add', A6]);
@@ -145,7 +145,7 @@ describe('list', () => {
     expect(victim.person(['list', '--plain'])).toMatchObject({ status: 0, stdout: '' });
   });
 
-  test('--plain names an address once, however many hold it, and delete --file - reads it', () => {
+  test('--plain names an address once, however many holds it has, and delete --file - reads it', () => {
     victim.add(A);
     victim.person(['add', A, A6, '203.0.113.128/25']);
     const script = '"$0" list --plain | "$0" delete --file -';
@@ -187,7 +187,7 @@ describe('a table', () => {
     return runOnTerminal(victim.host, [victim.agent.program(), ...words], options);
   };
 
-  test('has colours on a terminal, for what is wrong, unless somebody does not want them', async () => {
+  test('has colours on a terminal, for what is wrong, unless they are turned off', async () => {
     fill();
     const screenOf = async (variables: Readonly<Record<string, string>>): Promise<string> => {
       return (await onTerminal(['list'], { columns: 200, variables })).output;
@@ -322,7 +322,7 @@ describe('status of an address', () => {
     ],
   ];
 
-  test.each(CASES)('%s tells what becomes of real packets', async (_, prepare, expected) => {
+  test.each(CASES)('%s says what happens to real packets', async (_, prepare, expected) => {
     prepare();
     const { told, status } = statusOf(from.ipv4);
     expect(told).toMatchObject(expected);
@@ -345,18 +345,23 @@ describe('status of an address', () => {
         rule('-A', 'f2b-sshd', '-s', from.ipv4, '-j', 'DROP');
       },
     ],
-  ])('of which one port is dropped %s says not blocked, and names the rule', async (_, prepare) => {
-    prepare();
-    const { told, status } = statusOf(from.ipv4);
-    expect({ status, blocked: told.blocked }).toEqual({ status: NOT_BLOCKED, blocked: false });
-    expect(await canConnect(attacker, { address: to.ipv4, port: PORT })).toBe(true);
-    expect(told.partly).toEqual([
-      expect.objectContaining({ spec: expect.stringContaining(`-s ${from.ipv4}`) as unknown }),
-    ]);
-    expect(victim.person(['status', from.ipv4]).stdout).toMatch(/^some of its packets .*-j DROP/m);
-  });
+  ])(
+    'of which one port is dropped %s is not blocked, and the rule is named',
+    async (_, prepare) => {
+      prepare();
+      const { told, status } = statusOf(from.ipv4);
+      expect({ status, blocked: told.blocked }).toEqual({ status: NOT_BLOCKED, blocked: false });
+      expect(await canConnect(attacker, { address: to.ipv4, port: PORT })).toBe(true);
+      expect(told.partly).toEqual([
+        expect.objectContaining({ spec: expect.stringContaining(`-s ${from.ipv4}`) as unknown }),
+      ]);
+      expect(victim.person(['status', from.ipv4]).stdout).toMatch(
+        /^some of its packets .*-j DROP/m,
+      );
+    },
+  );
 
-  test('of IPv6 asks the kernel’s other table', async () => {
+  test('of IPv6 is read from the kernel’s IPv6 table', async () => {
     victim.person(['add', from.ipv6]);
     expect(statusOf(from.ipv6).told).toMatchObject({ blocked: true, cause: 'exact' });
     expect(await canConnect(attacker, { address: to.ipv6, port: PORT })).toBe(false);
@@ -364,7 +369,7 @@ describe('status of an address', () => {
     expect(statusOf(from.ipv6)).toMatchObject({ status: NOT_BLOCKED, told: { blocked: false } });
   });
 
-  test('says in words by what, since when, by which alert, until when, and what happened', () => {
+  test('says by what, since when, by which alert and until when it is blocked, and what happened', () => {
     victim.setTimeouts(600);
     victim.add(A);
     const { status, stdout } = victim.person(['status', A]);
@@ -380,7 +385,7 @@ describe('status of an address', () => {
     );
   });
 
-  test('says what mends it where the books hold a ban and the kernel lets it through', () => {
+  test('names the command that repairs a ban whose packets the kernel lets through', () => {
     victim.person(['add', A]);
     victim.flushRules();
     const { status, stdout } = victim.person(['status', A]);
@@ -388,7 +393,7 @@ describe('status of an address', () => {
     expect(stdout).toContain('but the kernel lets it through: firewall-drop reconcile');
   });
 
-  test('that was released tells its history, and that the books hold no ban', () => {
+  test('that was unblocked shows its history, and that it has no ban', () => {
     victim.person(['add', A]);
     victim.person(['delete', A]);
     const { status, stdout } = victim.person(['status', A]);
@@ -397,7 +402,7 @@ describe('status of an address', () => {
     expect(stdout).toMatch(/ add {2}manual .*\n.* delete /);
   });
 
-  test('that is no address is a mistake, and no answer', () => {
+  test('of what is no address is a mistake', () => {
     expect(victim.person(['status', 'example.com'])).toMatchObject({ status: 65, stdout: '' });
   });
 });
@@ -426,7 +431,7 @@ describe('status alone', () => {
     });
   });
 
-  test('counts by origin and family, and tells the next expiry', () => {
+  test('counts by origin and family, and shows the next expiry', () => {
     victim.add(A);
     victim.person(['add', A, A6, '--timeout', '2h']);
     victim.person(['add', B, '--timeout', '1h']);
@@ -446,7 +451,7 @@ describe('status alone', () => {
     expect(stdout).toMatch(/^drift +none$/m);
   });
 
-  test('tells the last change, which a run that changes nothing does not move', () => {
+  test('shows the time of the last change, which a run that changes nothing leaves', () => {
     victim.person(['add', A]);
     const { lastChange } = overview();
     expect(lastChange).toMatch(/^20/);
@@ -456,7 +461,7 @@ describe('status alone', () => {
     expect(overview().lastChange).not.toBe(lastChange);
   });
 
-  test('tells where state and kernel differ, both ways', () => {
+  test('shows where state and kernel differ, both ways', () => {
     victim.person(['add', A, B]);
     victim.flushRules();
     rule('-I', 'INPUT', '-s', C, '-j', 'DROP');
@@ -466,7 +471,7 @@ describe('status alone', () => {
     );
   });
 
-  test('tells that the kernel can not be asked, and the rest all the same', () => {
+  test('says that the kernel can’t be listed, and shows the rest', () => {
     victim.person(['add', A]);
     victim.host.useIptables('none');
     const { status, stdout, stderr } = victim.person(['status', '--json']);
@@ -502,7 +507,7 @@ describe('history', () => {
     return linesOf(victim.person(['history', '--json', ...words]));
   };
 
-  test('tells what happened, oldest first, whoever did it', () => {
+  test('shows what happened, oldest first, from each origin', () => {
     victim.add(A);
     victim.person(['add', '127.0.0.1']);
     victim.person(['add', A]);
@@ -521,7 +526,7 @@ describe('history', () => {
     expect(stdout.trimEnd().split('\n')).toHaveLength(6);
   });
 
-  test('--since leaves out what is older, --limit shows the newest, an address leaves out all others', async () => {
+  test('leaves out what is older with --since, all but the newest with --limit, and all others with an address', async () => {
     victim.person(['add', A, B, C, '203.0.113.0/24']);
     expect(history(A).map(({ address }) => address)).toEqual([A]);
     expect(history('203.0.113.0/24')).toHaveLength(1);
@@ -539,7 +544,7 @@ describe('history', () => {
     expect(victim.person(['history'])).toMatchObject({ status: 0, stdout: 'nothing happened\n' });
   });
 
-  test('--follow prints what other processes do, each line once, until it is ended', async () => {
+  test('prints with --follow what other processes do, each line once, until it is ended', async () => {
     victim.person(['add', A]);
     const argv = [victim.agent.program(), 'history', '--follow', '--json'];
     const child = victim.host.spawn(argv, { stdio: ['ignore', 'pipe', 'inherit'] });
@@ -562,7 +567,7 @@ describe('history', () => {
     ]);
   });
 
-  test('--follow of one address holds no lock and leaves out all others', async () => {
+  test('holds no lock with --follow of an address, and leaves out all others', async () => {
     const argv = [victim.agent.program(), 'history', A, '--follow'];
     const child = victim.host.spawn(argv, { stdio: ['ignore', 'pipe', 'inherit'] });
     if (child.stdout === null) throw new Error('stdout is not a pipe');

@@ -111,7 +111,7 @@ function access(path: string): string {
 }
 
 describe.each(['0', '0777'])('with umask %s', (umask) => {
-  test('what we make is root’s alone, and the logs are the agent’s', () => {
+  test('all files belong to root alone, and the logs to the agent', () => {
     const message = wazuh4Message({ srcip: A });
     const script = `umask ${umask}; exec active-response/bin/firewall-drop`;
     victim.configure('[log]\nlevel = "trace"\n');
@@ -133,11 +133,11 @@ describe.each(['0', '0777'])('with umask %s', (umask) => {
   });
 });
 
-describe('a link in the place of', () => {
+describe('a symbolic link in the place of', () => {
   test.each([
     ['the lock', `${LOCK_DIRECTORY}/lock`, LOCK_DIRECTORY],
-    ['the books', `${STATE_DIRECTORY}/state.db`, STATE_DIRECTORY],
-  ])('%s leads nowhere: its target is as it was, and the block happens', (_, path, directory) => {
+    ['the state', `${STATE_DIRECTORY}/state.db`, STATE_DIRECTORY],
+  ])('%s is not followed, and does not stop a block', (_, path, directory) => {
     victim.host.writeFile(TARGET, 'precious\n');
     victim.host.mkdir(directory, { mode: '0700' });
     victim.host.symlink(TARGET, path);
@@ -147,8 +147,8 @@ describe('a link in the place of', () => {
 
   test.each([
     ['the lock’s directory', LOCK_DIRECTORY],
-    ['the books’ directory', STATE_DIRECTORY],
-  ])('%s is no reason not to block', (_, path) => {
+    ['the state’s directory', STATE_DIRECTORY],
+  ])('%s does not stop a block', (_, path) => {
     victim.host.remove(path);
     victim.host.symlink('/var/tmp/nowhere', path);
     expectBlocked(victim.add(A));
@@ -158,14 +158,14 @@ describe('a link in the place of', () => {
   test.each([
     ['ar.conf', 'etc/shared/ar.conf'],
     ['ossec.conf', 'etc/ossec.conf'],
-  ])('%s, to something that never ends, is no reason not to block', (_, name) => {
+  ])('%s, to a file without an end, does not stop a block', (_, name) => {
     victim.host.symlink('/dev/zero', `${victim.agent.home}/${name}`);
     expectBlocked(victim.add(A));
   });
 });
 
-describe('what is not ours is not handed on', () => {
-  test('a descriptor that we inherit does not reach the programs that we start', () => {
+describe('the programs that it starts', () => {
+  test('get no descriptor and no variable that it inherited', () => {
     const spy = '/var/tmp/spy';
     const seen = '/var/tmp/seen';
     const real = victim.host.must(['readlink', '/etc/alternatives/iptables-restore']).trim();
@@ -186,7 +186,7 @@ describe('what is not ours is not handed on', () => {
   });
 });
 
-test('with too few descriptors it ends with a status and nothing half done', () => {
+test('with too few descriptors an add is done whole or not at all', () => {
   const message = wazuh4Message({ srcip: A });
   for (const limit of [16, 24, 28]) {
     const result = victim.host.run(
@@ -207,14 +207,14 @@ function capabilitiesOf(unit: string): string {
   ].join();
 }
 
-describe('the capabilities of the systemd units suffice', () => {
+describe('the capabilities of the systemd units', () => {
   const as = (unit: string, args: readonly string[]): RunResult =>
     victim.host.run([
       ...['setpriv', '--no-new-privs', '--bounding-set', capabilitiesOf(unit), '--'],
       ...[victim.agent.program(), ...args],
     ]);
 
-  test('to release what is due, and to make the agent’s log for the line', async () => {
+  test('suffice to unblock what is due, and to create the agent’s log', async () => {
     const { host, agent } = victim;
     host.must([agent.program(), 'add', A, '--timeout', '1s']);
     host.remove(agent.log);
@@ -228,14 +228,14 @@ describe('the capabilities of the systemd units suffice', () => {
     expect(access(agent.log)).toBe(`660 ${owner}`);
   });
 
-  test('to put blocks back after a boot', () => {
+  test('suffice to restore bans after a boot', () => {
     victim.add(A);
     victim.flushRules();
     expect(as('firewall-drop-restore.service', ['restore']).status).toBe(0);
     expect(victim.rules(A)).toHaveLength(2);
   });
 
-  test('and without them nothing is claimed', () => {
+  test('are needed: an add without them fails', () => {
     const none = ['setpriv', '--no-new-privs', '--bounding-set=-all', '--'];
     expect(victim.host.run([...none, victim.agent.program(), 'add', A]).status).not.toBe(0);
     expect(victim.rules(A)).toEqual([]);

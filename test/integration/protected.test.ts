@@ -53,7 +53,7 @@ afterEach(() => {
 });
 afterAll(() => Promise.all([victim.dispose(), router.dispose()]));
 
-describe('through every door', () => {
+describe('through every invocation', () => {
   test.each([
     ['loopback', '127.0.0.1'],
     ['the rest of loopback', '127.8.9.10'],
@@ -87,7 +87,7 @@ describe('through every door', () => {
     ['one of an allow file', '203.0.113.80'],
     ['one of a block of an allow file', '2001:db8:bbbb:1::'],
   ])(
-    '%s is refused, each time with one line, and nothing is blocked',
+    '%s is refused, each time with one line, and not blocked',
     async (_, canonical, written = canonical) => {
       // Alerts know of the manager's name what a run with time has found, and complain of one without an address.
       victim.person(['expire']);
@@ -109,7 +109,7 @@ describe('through every door', () => {
     },
   );
 
-  test('the neighbours of protected addresses are not', () => {
+  test('the neighbours of protected addresses are not refused', () => {
     const free = [`${NEAR.ipv4}.3`, '192.0.2.63', '192.0.2.128', '203.0.113.97', '2001:db8:aaab::'];
     for (const address of free) expect(victim.add(address).status).toBe(0);
     expect(victim.allRules()).toHaveLength(2 * free.length);
@@ -193,7 +193,7 @@ describe('the refusal names the reason', () => {
   });
 });
 
-describe('a block of addresses that holds a protected one is refused, naming it', () => {
+describe('a network that contains a protected address is refused, naming it', () => {
   test.each([
     ['0.0.0.0/0', '0.0.0.0/8'],
     ['::/0', '::'],
@@ -220,7 +220,7 @@ describe('a block of addresses that holds a protected one is refused, naming it'
 
 describe('--force', () => {
   test.each([GATEWAY[4], GATEWAY[6], RESOLVER[4], '192.0.2.9', '203.0.113.99'])(
-    'blocks %s for a person who insists',
+    'blocks %s',
     (address) => {
       expect(victim.person(['add', address]).stderr).toContain('--force');
       expect(victim.person(['add', '--force', address]).status).toBe(0);
@@ -236,7 +236,7 @@ describe('--force', () => {
     OWN[6],
     `${NEAR.ipv4}.255`,
     '0.0.0.0/0',
-  ])('does not block %s, which would harm nobody but this host', (address) => {
+  ])('does not block %s, which can never be an attacker', (address) => {
     const response = victim.person(['add', '--force', address]);
     expect(response.status).toBe(REFUSED);
     expect(response.stderr).not.toContain('--force');
@@ -263,16 +263,16 @@ describe('the address that a person is logged in from', () => {
     expect(victim.allRules()).toHaveLength(2);
   });
 
-  test('hinders nobody else: not execd, which an administrator may have restarted', () => {
+  test('does not restrict others, such as an execd that an administrator restarted', () => {
     expect(victim.add(FREE, env(FREE)).status).toBe(0);
   });
 
-  test('may be nonsense', () => {
+  test('is ignored where it is no address', () => {
     expect(victim.person(['add', FREE], env('UNKNOWN')).status).toBe(0);
   });
 });
 
-describe('a protected address that is blocked all the same can be released', () => {
+describe('a protected address that is blocked can be unblocked', () => {
   test.each<[string, () => Response]>([
     ['Wazuh 4', () => victim.delete(GATEWAY[4])],
     ['Wazuh 5', () => victim.disable(GATEWAY[4])],
@@ -287,7 +287,7 @@ describe('a protected address that is blocked all the same can be released', () 
   });
 });
 
-describe('what the configuration takes out of protection', () => {
+describe('what the configuration removes from protection can be blocked:', () => {
   test.each([
     ['gateways', GATEWAY[4]],
     ['resolvers', RESOLVER[4]],
@@ -300,7 +300,7 @@ describe('what the configuration takes out of protection', () => {
   });
 });
 
-describe('trouble with what names them', () => {
+describe('a problem with the sources of protection', () => {
   test('an alert resolves no name of a manager, however many there are, and says which are unknown', () => {
     const server = (name: string): string => `<server><address>${name}</address></server>`;
     const names = Array.from({ length: 12 }, (_, index) => `nowhere${index}.example`);

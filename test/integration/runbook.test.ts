@@ -69,7 +69,7 @@ function reboot(): void {
   shell('iptables-restore < /etc/iptables/rules.v4');
 }
 
-test('every block is of a kind that is checked', () => {
+test('every code block is of a kind that is checked', () => {
   expect(BLOCKS.length).toBeGreaterThan(8);
   for (const { kind } of BLOCKS) expect(['sh', 'sh manager', 'xml']).toContain(kind);
 });
@@ -120,7 +120,7 @@ systemctl() {
 }
 `;
 
-test('every block does what it says, from top to bottom', () => {
+test('every code block works, from top to bottom', () => {
   becomeManager();
   for (const { kind, text } of BLOCKS) {
     if (kind === 'sh') shell(text);
@@ -134,7 +134,7 @@ test('every block does what it says, from top to bottom', () => {
   expect(victim.allRules()).toEqual([]);
 });
 
-test('what a web page made of it is found by both of the checks, before a restart', () => {
+test('both checks find what a web page makes of a snippet, before a restart', () => {
   const { host } = victim;
   const [conf = '', rules = ''] = blocksOf('xml');
   const [check = ''] = blocksOf('sh manager');
@@ -148,7 +148,7 @@ test('what a web page made of it is found by both of the checks, before a restar
 });
 
 describe('rules that come back from a saved file', () => {
-  test('are taken for our own while their address is in the books', () => {
+  test('are taken for our own while their address has a ban', () => {
     orphan();
     victim.flushRules();
     expect(shell('iptables-restore < /etc/iptables/rules.v4; firewall-drop restore')).toBe(
@@ -159,7 +159,7 @@ describe('rules that come back from a saved file', () => {
     expect(victim.rules(A)).toEqual([]);
   });
 
-  test('go at the first look after a boot, once the block is over', () => {
+  test('are removed by the first run after a boot, once the ban is over', () => {
     orphan();
     shell(`firewall-drop delete ${A}`);
     reboot();
@@ -170,7 +170,7 @@ describe('rules that come back from a saved file', () => {
     expect(victim.log().at(-1)).toContain(`delete - ${A} `);
   });
 
-  test('are named and left alone where somebody saved them later, and go when asked for', () => {
+  test('are named and left where they were saved later, and removed when their address is named', () => {
     orphan();
     shell(`
       firewall-drop delete ${A}

@@ -33,7 +33,7 @@ const manifest = read('package.json') as Manifest;
 const versionOf = (name: string): string | undefined =>
   sbom.components.find((component) => component.name === name)?.version;
 
-test('is CycloneDX of this version, with every reference in it leading somewhere', () => {
+test('the SBOM is CycloneDX of this version, and every reference in it resolves', () => {
   expect(sbom).toMatchObject({ bomFormat: 'CycloneDX', specVersion: '1.5', version: 1 });
   expect(sbom.metadata.component.version).toBe(manifest.version);
   const refs = [sbom.metadata.component, ...sbom.components].map(
@@ -45,26 +45,26 @@ test('is CycloneDX of this version, with every reference in it leading somewhere
   }
 });
 
-test('names the Node that is built in, and each package we depend on, as pinned', () => {
+test('the SBOM names the built-in Node and each dependency, as pinned', () => {
   expect(versionOf('node')).toBe(manifest.optionalDependencies[`node-linux-${process.arch}`]);
   for (const [name, version] of Object.entries(manifest.dependencies)) {
     expect([name, versionOf(name)]).toEqual([name, version]);
   }
 });
 
-test('names what those packages brought along, and nothing that builds or tests', () => {
+test('the SBOM names indirect dependencies, and nothing that only builds or tests', () => {
   expect(versionOf('xmlchars')).toBeDefined();
   for (const name of ['tsup', 'jest', 'typescript']) expect(versionOf(name)).toBeUndefined();
 });
 
-test('is the same for the same build: it has no time and no number of its own', () => {
+test('the SBOM is the same for the same build: it has no time and no serial number', () => {
   expect(sbom.serialNumber).toBeUndefined();
   if (process.env['SOURCE_DATE_EPOCH'] === undefined) {
     expect(sbom.metadata.timestamp).toBeUndefined();
   }
 });
 
-test('holds licences that ours goes together with', () => {
+test('the SBOM has only licences that are compatible with ours', () => {
   for (const { licenses } of sbom.components) {
     expect(['MIT', 'ISC', 'Apache-2.0', 'BSD-2-Clause', 'BSD-3-Clause', '0BSD']).toContain(
       licenses[0]?.license.id,

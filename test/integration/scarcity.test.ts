@@ -59,10 +59,13 @@ test.each([
   // With 3 the runtime waits for ever for a thread that it could not start: docs/security.md.
   { what: 'processes', option: '-u', limits: [2, 4, 5, 6, 8, 100] },
   { what: 'memory (KiB of data)', option: '-d', limits: [8000, 64_000, 1_000_000] },
-])('$what: two rules and status 0, or neither', ({ option, limits }) => {
-  const outcomes = addUnder(option, limits);
-  expect(outcomes.map(({ limit }) => limit)).toEqual(limits);
-  for (const { status, rules } of outcomes) expect(rules).toBe(status === 0 ? 2 : 0);
-  expect(outcomes.at(0)?.status).not.toBe(0);
-  expect(outcomes.at(-1)?.status).toBe(0);
-});
+])(
+  'an add with little of $what makes two rules with status 0, or neither',
+  ({ option, limits }) => {
+    const outcomes = addUnder(option, limits);
+    expect(outcomes.map(({ limit }) => limit)).toEqual(limits);
+    for (const { status, rules } of outcomes) expect(rules).toBe(status === 0 ? 2 : 0);
+    expect(outcomes.at(0)?.status).not.toBe(0);
+    expect(outcomes.at(-1)?.status).toBe(0);
+  },
+);

@@ -69,18 +69,21 @@ describe.each<IptablesVariant>(['nft', 'legacy'])('ipset beside iptables-%s', (v
   });
   afterAll(() => victim.dispose());
 
-  test.each([A, A6])('%s: one rule for all in each chain, and none of its own', (address) => {
-    const set = `firewall-drop-${address.includes(':') ? 6 : 4}`;
-    const rule = `-m set --match-set ${set} src -j DROP`;
-    expect(victim.add(address)).toMatchObject({ status: 0, stderr: '' });
-    expect(victim.add('203.0.113.8').status).toBe(0);
-    expect(victim.add('2001:db8:ffff::8').status).toBe(0);
-    expect(victim.rules(address)).toEqual([]);
-    expect(victim.allRules().filter((line) => line.endsWith(rule))).toEqual([
-      `-A INPUT ${rule}`,
-      `-A FORWARD ${rule}`,
-    ]);
-  });
+  test.each([A, A6])(
+    '%s is blocked by one rule for all in each chain, and none of its own',
+    (address) => {
+      const set = `firewall-drop-${address.includes(':') ? 6 : 4}`;
+      const rule = `-m set --match-set ${set} src -j DROP`;
+      expect(victim.add(address)).toMatchObject({ status: 0, stderr: '' });
+      expect(victim.add('203.0.113.8').status).toBe(0);
+      expect(victim.add('2001:db8:ffff::8').status).toBe(0);
+      expect(victim.rules(address)).toEqual([]);
+      expect(victim.allRules().filter((line) => line.endsWith(rule))).toEqual([
+        `-A INPUT ${rule}`,
+        `-A FORWARD ${rule}`,
+      ]);
+    },
+  );
 
   test('a set that is full says so and what to do, and takes more once it may', () => {
     use('ipset', 'max_entries = 1024\n');
@@ -107,7 +110,7 @@ describe('nftables', () => {
   });
   afterAll(() => victim.dispose());
 
-  test('no iptables are needed', () => {
+  test('needs no iptables', () => {
     use('nftables');
     victim.host.useIptables('none');
     expect(victim.add(A)).toMatchObject({ status: 0, stderr: '' });
@@ -115,7 +118,7 @@ describe('nftables', () => {
     victim.host.useIptables('nft');
   });
 
-  test('a chain of ours that somebody emptied is filled again by the next add', () => {
+  test('fills its chain again with the next add after a flush', () => {
     use('nftables');
     victim.add(A);
     inHost('nft flush chain inet firewall_drop forward');
@@ -139,17 +142,20 @@ describe.each(BACKENDS)('%s', (backend) => {
   });
   afterAll(() => victim.dispose());
 
-  test.each([A, A6])('%s: an entry while it is blocked, and a line for each change', (address) => {
-    const response = victim.add(address);
-    expect(response).toMatchObject({ status: 0, stderr: '' });
-    expect(response.lines).toEqual([expect.stringMatching(ossecLine('add', address))]);
-    expect([...entries(backend).keys()]).toEqual([address]);
-    const released = victim.delete(address);
-    expect(released).toMatchObject({ status: 0, stderr: '' });
-    expect(released.lines).toEqual([expect.stringMatching(ossecLine('delete', address))]);
-    expect([...entries(backend).keys()]).toEqual([]);
-    expect(victim.delete(address).status).toBe(0);
-  });
+  test.each([A, A6])(
+    '%s has an entry while it is blocked, and a line for each change',
+    (address) => {
+      const response = victim.add(address);
+      expect(response).toMatchObject({ status: 0, stderr: '' });
+      expect(response.lines).toEqual([expect.stringMatching(ossecLine('add', address))]);
+      expect([...entries(backend).keys()]).toEqual([address]);
+      const released = victim.delete(address);
+      expect(released).toMatchObject({ status: 0, stderr: '' });
+      expect(released.lines).toEqual([expect.stringMatching(ossecLine('delete', address))]);
+      expect([...entries(backend).keys()]).toEqual([]);
+      expect(victim.delete(address).status).toBe(0);
+    },
+  );
 
   test('an entry ends with its ban’s latest hold, and never with one that has no end', () => {
     victim.setTimeouts(600);
@@ -161,7 +167,7 @@ describe.each(BACKENDS)('%s', (backend) => {
     expect(entries(backend).get(A)).toBe(0);
   });
 
-  test('the kernel lets go of an entry in time even if nothing of ours runs', async () => {
+  test('the kernel removes an entry in time even if nothing of ours runs', async () => {
     victim.person(['add', A, '--timeout', '2s']);
     expect(entries(backend).has(A)).toBe(true);
     await eventually('the kernel to end the block', () => !entries(backend).has(A));
@@ -172,7 +178,7 @@ describe.each(BACKENDS)('%s', (backend) => {
     expect(victim.bans()).toEqual([]);
   });
 
-  test('an abort moves an entry’s end, which is no news, and puts back one that is lost, which is', () => {
+  test('an abort moves an entry’s end without a line, and puts back a lost entry with a line', () => {
     victim.setTimeouts(600);
     victim.person(['add', A, '--timeout', '5s']);
     expect(victim.add(A, { answer: 'abort' })).toMatchObject({ status: 0 });
@@ -183,7 +189,7 @@ describe.each(BACKENDS)('%s', (backend) => {
     expect(again.lines).toEqual([expect.stringMatching(ossecLine('reapplied', A))]);
   });
 
-  test('a block and an address in it are held and released apart', () => {
+  test('a network and an address in it are blocked and unblocked apart', () => {
     victim.person(['add', '203.0.113.0/24']);
     victim.person(['add', A]);
     expect(victim.delete('203.0.113.9').status).toBe(0);
@@ -196,7 +202,7 @@ describe.each(BACKENDS)('%s', (backend) => {
     expect(victim.person(['status', A]).stdout).toContain('by our rule for a block around it');
   });
 
-  test('all is made again after everything was thrown away', () => {
+  test('all is made again after everything was removed', () => {
     victim.person(['add', A, A6, '203.0.113.128/25']);
     throwAllAway();
     expect(victim.person(['status', A]).status).toBe(1);
@@ -231,11 +237,11 @@ describe.each(BACKENDS)('%s', (backend) => {
     inHost('iptables -w -F; ipset destroy other; nft delete table inet other');
   });
 
-  test('a block of everybody is refused', () => {
+  test('the network of all addresses is refused', () => {
     expect(victim.person(['add', '0.0.0.0/0', '--force']).status).not.toBe(0);
   });
 
-  test('`list` and `status` know what the sets hold', () => {
+  test('`list` and `status` show what the sets hold', () => {
     victim.person(['add', A, A6]);
     expect(victim.person(['list']).stdout).toMatch(
       new RegExp(`203\\.0\\.113\\.7 .* ${backend} .* yes`),
@@ -244,13 +250,13 @@ describe.each(BACKENDS)('%s', (backend) => {
     expect(victim.person(['reconcile', '--dry-run'])).toMatchObject({ status: 0 });
   });
 
-  test('`--dry-run` shows what would be told, and tells nothing', () => {
+  test('`--dry-run` shows what would be run, and runs nothing', () => {
     const { stdout } = victim.person(['add', A, '--dry-run']);
     expect(stdout).toMatch(/add (?:firewall-drop-4|element inet firewall_drop blocked4_32)/);
     expect([...entries(backend).keys()]).toEqual([]);
   });
 
-  test.each([10_000, 100_000])('%i addresses go in and out by a list', (count) => {
+  test.each([10_000, 100_000])('%i addresses are blocked and unblocked by a list', (count) => {
     victim.host.writeFile('/var/tmp/list', listOf(count));
     const added = victim.person(['add', '--file', '/var/tmp/list', '--timeout', '2h']);
     expect(added).toMatchObject({ status: 0, stderr: '' });

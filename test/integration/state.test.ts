@@ -48,7 +48,7 @@ function storeIsSound(): void {
   expect(examineState(victim.host.pid)).toBe('ok');
 }
 
-describe('a block made for a time ends by itself', () => {
+describe('a ban with a deadline ends', () => {
   beforeEach(() => {
     victim.setTimeouts(600);
   });
@@ -95,7 +95,7 @@ describe('a block made for a time ends by itself', () => {
     isReleased(A);
   });
 
-  test('when one hold is over and another lives, it stays', () => {
+  test('not while another hold lasts', () => {
     victim.person(['add', A]);
     victim.add(A);
     victim.endTime(A);
@@ -104,7 +104,7 @@ describe('a block made for a time ends by itself', () => {
     expect(victim.rules(A)).toHaveLength(2);
   });
 
-  test('when somebody took the rules away meanwhile, without trouble', () => {
+  test('without an error where its rules were removed meanwhile', () => {
     victim.add(A);
     victim.flushRules();
     victim.endTime(A);
@@ -113,29 +113,29 @@ describe('a block made for a time ends by itself', () => {
   });
 });
 
-describe('how long execd’s block may last', () => {
+describe('the longest time of execd’s ban', () => {
   const secondsOf = (address: string): number | null | undefined => {
     return victim.banOn(address)?.holds[0]?.timeoutSeconds;
   };
 
-  test('without a configured timeout there is no deadline', () => {
+  test('is without end where no timeout is configured', () => {
     victim.add(A);
     expect(secondsOf(A)).toBeNull();
   });
 
-  test('the longest of several timeouts and a minute of grace', () => {
+  test('is the longest of several timeouts and a minute of grace', () => {
     victim.setTimeouts(60, 600, 300);
     victim.add(A);
     expect(secondsOf(A)).toBe(660);
   });
 
-  test('a timeout of 0 among them means for ever', () => {
+  test('is without end where a timeout of 0 is among them', () => {
     victim.setTimeouts(600, 0);
     victim.add(A);
     expect(secondsOf(A)).toBeNull();
   });
 
-  test('repeated offenders lengthen it, in minutes', () => {
+  test('is that of repeated offenders, in minutes, where that is longer', () => {
     victim.setTimeouts(600);
     victim.setOssecConf(
       '<active-response><repeated_offenders>30,60,120</repeated_offenders></active-response>',
@@ -144,7 +144,7 @@ describe('how long execd’s block may last', () => {
     expect(secondsOf(A)).toBe(120 * 60 + 60);
   });
 
-  test('a change of ar.conf counts from the next alert on', () => {
+  test('follows a change of ar.conf from the next alert on', () => {
     victim.setTimeouts(600);
     victim.add(A);
     victim.setTimeouts(60);
@@ -152,13 +152,13 @@ describe('how long execd’s block may last', () => {
     expect([secondsOf(A), secondsOf(B)]).toEqual([660, 120]);
   });
 
-  test('OSSEC looks every 90 seconds only, and gets that time on top', () => {
+  test('is 90 seconds longer for OSSEC, which looks so seldom', () => {
     victim.setTimeouts(600);
     victim.ossec({ srcip: A });
     expect(secondsOf(A)).toBe(750);
   });
 
-  test('a timeout of another executable is not ours', () => {
+  test('is not that of another executable', () => {
     victim.host.writeFile(
       '/var/ossec/etc/shared/ar.conf',
       'restart-ossec0 - restart-ossec.sh - 0\nhost-deny600 - host-deny - 900\nfirewall-drop60 - firewall-drop - 60\n',
@@ -187,7 +187,7 @@ describe('after a flush', () => {
       : canPing(attacker, `${NEAR.ipv6}:1`, { sourceAddress: A6, timeoutMs });
   };
 
-  test('`restore` puts every block of both families back, and packets stop', () => {
+  test('`restore` blocks every address of both families again, and packets stop', () => {
     expect(victim.person(['add', A, A6, ...more]).status).toBe(0);
     victim.flushRules();
     expect([reaches(4, 60_000), reaches(6, 60_000)]).toEqual([true, true]);
@@ -199,14 +199,14 @@ describe('after a flush', () => {
     expect(victim.person(['restore'])).toMatchObject({ stdout: '5 blocked, already in place\n' });
   });
 
-  test('add blocks again, though the state says that it is blocked', () => {
+  test('add blocks again, though the state says that the address is blocked', () => {
     victim.add(A);
     victim.flushRules();
     expect(victim.add(A).status).toBe(0);
     expect(victim.rules(A)).toHaveLength(2);
   });
 
-  test('delete has nothing to do and succeeds', () => {
+  test('delete succeeds', () => {
     victim.add(A);
     victim.flushRules();
     expect(victim.delete(A).status).toBe(0);
@@ -231,7 +231,7 @@ describe('one address, one rule', () => {
     expect(victim.rules(A)).toEqual([]);
   });
 
-  test('copies that others make while a ban lasts end as one at the next add, and as none at the next delete', () => {
+  test('copies that others make while a ban lasts are one rule after the next add, and none after the next delete', () => {
     const copies = [...Array<string>(3).fill('-I INPUT'), '-A INPUT', '-I FORWARD'];
     victim.add(A);
     put(...copies.map((where) => `${where} -s ${A} -j DROP`));
@@ -248,7 +248,7 @@ describe('one address, one rule', () => {
     expect(victim.allRules()).toEqual([]);
   });
 
-  test('after an add nothing that accepts the address stands before our rule', () => {
+  test('after an add no rule that accepts the address comes before ours', () => {
     victim.add(A);
     put(`-I INPUT -s ${A} -j ACCEPT`, '-I FORWARD -j ACCEPT');
     expect(victim.add(A).status).toBe(0);
@@ -283,7 +283,7 @@ describe('one address, one rule', () => {
   });
 });
 
-describe('at once', () => {
+describe('processes at once', () => {
   const addresses = Array.from({ length: 8 }, (_, index) => `203.0.113.${100 + index}`);
   const allSucceed = async (runs: readonly Promise<{ status: number | null }>[]): Promise<void> => {
     const results = await Promise.all(runs);
@@ -393,7 +393,7 @@ describe('killed at any moment', () => {
     storeIsSound();
   };
 
-  test('of an add: the next run ends with the block and one line, or with neither', async () => {
+  test('during an add, the next run leaves the block and one line, or neither', async () => {
     const inputFor = (srcip: string): string => {
       const message = wazuh4Message({ srcip });
       return message + answerTo(message, 'continue');
@@ -411,7 +411,7 @@ describe('killed at any moment', () => {
     clearAll();
   });
 
-  test('of a delete: the next run ends with the block, or without it and with one line', async () => {
+  test('during a delete, the next run leaves the block, or no block and one line', async () => {
     const inputFor = (srcip: string): string => wazuh4Message({ srcip, command: 'delete' });
     victim.add(A);
     const whole = await usualMs(inputFor(A));
@@ -429,7 +429,7 @@ describe('killed at any moment', () => {
   });
 });
 
-describe('a block that several hold', () => {
+describe('a ban with several holds', () => {
   test('stays after execd’s delete, with a line that says so, until a person’s delete', () => {
     victim.add(A);
     expect(victim.person(['add', A]).status).toBe(0);
@@ -442,7 +442,7 @@ describe('a block that several hold', () => {
     expect(victim.allRules()).toEqual([]);
   });
 
-  test('is released by a person’s delete, whoever holds it', () => {
+  test('ends with a person’s delete, whatever holds it has', () => {
     victim.add(A);
     victim.ossec({ srcip: A });
     victim.person(['add', A]);
@@ -458,7 +458,7 @@ describe('a block that several hold', () => {
   });
 });
 
-describe('a broken state stops neither a block nor a release', () => {
+describe('a broken state stops neither add nor delete', () => {
   const FOREIGN = '/etc/foreign';
   const shell = (script: string): void => {
     victim.host.must(['bash', '-c', `cd ${STATE_DIRECTORY} && ${script}`]);
@@ -585,7 +585,7 @@ describe('a broken state stops neither a block nor a release', () => {
     return names.filter((name) => name.startsWith('state.db.damaged-'));
   };
 
-  test.each(damages)('a store that is %s', (_, damage, fate) => {
+  test.each(damages)('where state.db is %s', (_, damage, fate) => {
     victim.host.writeFile(FOREIGN, 'somebody’s\n');
     victim.person(['add', B]);
     damage();
@@ -614,7 +614,7 @@ describe('a broken state stops neither a block nor a release', () => {
     }
   });
 
-  test('a directory of the store that others may write to is not used', () => {
+  test('where others may write to its directory, which is not used', () => {
     victim.host.mkdir(STATE_DIRECTORY, { mode: '0777' });
     expect(victim.add(A).status).toBe(0);
     expect(victim.rules(A)).toHaveLength(2);
@@ -668,7 +668,7 @@ describe('a broken state stops neither a block nor a release', () => {
     }
   });
 
-  test('a disk that becomes full between intent and confirmation: blocked, told once, and finished by the next run', () => {
+  test('where the disk becomes full before the confirmation: the address is blocked, the line is written once, and the next run completes it', () => {
     const fake = '/var/tmp/filling-restore';
     const real = victim.host.must(['readlink', '/etc/alternatives/iptables-restore']).trim();
     const fill = `cat /dev/zero >${STATE_DIRECTORY}/full 2>/dev/null`;
@@ -702,7 +702,7 @@ describe('a broken state stops neither a block nor a release', () => {
     }
   });
 
-  test('its files are root’s alone, whatever the umask', () => {
+  test('and its files belong to root alone, whatever the umask', () => {
     for (const mask of ['0', '077']) {
       victim.reset();
       const script = `umask ${mask}; exec ${victim.agent.program()} add ${A}`;
@@ -713,7 +713,7 @@ describe('a broken state stops neither a block nor a release', () => {
   });
 });
 
-describe('while somebody else holds the writer lock', () => {
+describe('while another process holds the writer lock', () => {
   let release: () => Promise<unknown>;
   beforeEach(async () => {
     victim.configure('[limits]\nlock_wait_seconds = 1\n');
@@ -736,7 +736,7 @@ describe('while somebody else holds the writer lock', () => {
   });
   afterEach(() => release());
 
-  test('execd’s block and release are done in bounded time, and it is said', () => {
+  test('execd’s add and delete are done in bounded time, and the log says so', () => {
     const added = victim.add(A);
     expect(added.status).toBe(0);
     expect(added.durationMs).toBeGreaterThan(900);
@@ -756,7 +756,7 @@ describe('while somebody else holds the writer lock', () => {
     },
   );
 
-  test('a run that waits gets its turn', async () => {
+  test('a run that waits gets the lock when it is free', async () => {
     victim.configure('[limits]\nlock_wait_seconds = 30\n');
     const running = victim.start();
     const message = wazuh4Message({ srcip: A });

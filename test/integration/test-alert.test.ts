@@ -19,23 +19,26 @@ function printed(...options: readonly string[]): string {
   return stdout;
 }
 
-test.each(['wazuh4', 'wazuh5'])('with its answer blocks and releases: %s', (dialect) => {
-  const added = victim.respond(printed('--dialect', dialect, '--answer', 'continue'));
-  expect(added.status).toBe(0);
-  expect(victim.rules(A)).toHaveLength(2);
-  expect(added.lines.join()).toContain(` add - ${A} `);
-  const deleted = victim.respond(printed('--dialect', dialect, '--action', 'delete'));
-  expect(deleted.status).toBe(0);
-  expect(victim.rules(A)).toEqual([]);
-});
+test.each(['wazuh4', 'wazuh5'])(
+  'a message of %s with its answer blocks and unblocks',
+  (dialect) => {
+    const added = victim.respond(printed('--dialect', dialect, '--answer', 'continue'));
+    expect(added.status).toBe(0);
+    expect(victim.rules(A)).toHaveLength(2);
+    expect(added.lines.join()).toContain(` add - ${A} `);
+    const deleted = victim.respond(printed('--dialect', dialect, '--action', 'delete'));
+    expect(deleted.status).toBe(0);
+    expect(victim.rules(A)).toEqual([]);
+  },
+);
 
-test('gives ossec its argument list', () => {
+test('test-alert prints the arguments of OSSEC', () => {
   const words = printed('--dialect', 'ossec', '--srcip', '2001:db8::7').trim().split(' ');
   expect(victim.ossecRaw(words).status).toBe(0);
   expect(victim.rules('2001:db8::7')).toHaveLength(2);
 });
 
-test('explain understands it', () => {
+test('explain reads what test-alert prints', () => {
   const message = printed('--srcip', 'not-an-address', '--rule', '31151');
   const { status, stdout } = victim.host.run([victim.agent.program(), 'explain'], {
     input: message,
@@ -48,7 +51,7 @@ test.each([
   [['--srcip', 'a b'], '--srcip "a b" is not one word'],
   [['--timeout', 'soon'], '--timeout "soon" is not a length of time'],
   [['--dialect', 'ossec', '--answer', 'continue'], 'ossec-execd answers nothing'],
-])('refuses %j', (options, complaint) => {
+])('test-alert refuses %j', (options, complaint) => {
   const { status, stdout, stderr } = victim.person(['test-alert', ...options]);
   expect({ status, stdout }).toEqual({ status: 64, stdout: '' });
   expect(stderr).toContain(complaint);
