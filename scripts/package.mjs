@@ -85,14 +85,14 @@ const filesIn = (folder) => fs.readdirSync(path.join(ROOT, 'packaging', folder))
 
 /** What a person reads, with the paths that it has in the repository, so that links lead to what is there. */
 function documentation() {
-  const folders = ['docs', 'packaging/ansible', 'packaging/wazuh'];
+  const folders = ['ansible', 'grafana', 'prometheus', 'wazuh'].map((one) => `packaging/${one}`);
   const alone = ['README.md', 'CHANGELOG.md', 'CONTRIBUTING.md', 'packaging/config.toml'];
   const list = (folder) =>
     fs
       .readdirSync(path.join(ROOT, folder), { recursive: true, withFileTypes: true })
       .filter((entry) => entry.isFile())
       .map(({ parentPath, name }) => path.relative(ROOT, path.join(parentPath, name)));
-  const names = [...alone, ...folders.flatMap(list)].sort();
+  const names = [...alone, ...['docs', ...folders].flatMap(list)].sort();
   const documents = Object.fromEntries(names.map((name) => [name, text(name)]));
   checkLinks(documents);
   return documents;

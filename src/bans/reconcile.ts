@@ -6,11 +6,14 @@ import type { Command } from '../system/exec.ts';
 import type { BanContext } from './context.ts';
 import { toKernelChange } from './journal.ts';
 
-export interface Drift {
+export interface Differences {
   /** Bans of which the kernel holds no rule at all. */
   readonly missing: readonly Ban[];
   /** Rules of our shape without a ban: an administrator's, or from before the state was begun. */
   readonly unknown: readonly HeldAddress[];
+}
+
+export interface Drift extends Differences {
   /** Changes that a run recorded and did not live to complete. */
   readonly pending: readonly Ban[];
   /** What would be run to make the kernel hold all bans; also for rules that are twice or not first. */
@@ -23,13 +26,22 @@ export function findDrift(
   families: readonly Family[],
 ): Drift {
   const all = store.bans.list();
-  const bans = all.filter((ban) => ban.phase === 'blocked');
-  const known = new Set(all.map((ban) => ban.address.text));
   const held = new Map(families.flatMap((family) => [...firewall.snapshot(family).held]));
   return {
-    missing: bans.filter((ban) => !held.has(ban.address.text)),
-    unknown: [...held.values()].filter(({ address }) => !known.has(address.text)),
+    ...differences(all, held),
     pending: all.filter((ban) => ban.phase !== 'blocked'),
     steps: firewall.plan(all.map((ban) => toKernelChange(ban, now()))),
+  };
+}
+
+/** `held` is what the kernel drops, by the address's text; of the same families as the bans. */
+export function differences(
+  bans: readonly Ban[],
+  held: ReadonlyMap<string, HeldAddress>,
+): Differences {
+  const known = new Set(bans.map(({ address }) => address.text));
+  return {
+    missing: bans.filter(({ phase, address }) => phase === 'blocked' && !held.has(address.text)),
+    unknown: [...held.values()].filter(({ address }) => !known.has(address.text)),
   };
 }

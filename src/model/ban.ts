@@ -51,6 +51,9 @@ export interface Ban {
 /** The reason that history gives for a block that ended by itself. */
 export const EXPIRED = 'expired';
 
+/** The reason of what `doctor --test` does. */
+export const TRIAL = 'doctor --test';
+
 /** The verb of a log line: what became of the address. */
 export type Verb = 'add' | 'delete' | 'kept' | 'reapplied' | 'failed' | 'refused';
 

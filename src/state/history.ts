@@ -1,6 +1,6 @@
 // What has happened to addresses, and how often.
 import type { Address } from '../model/address.ts';
-import { EXPIRED, type Origin, type Outcome, type Verb } from '../model/ban.ts';
+import { EXPIRED, TRIAL, type Origin, type Outcome, type Verb } from '../model/ban.ts';
 import type { Connection, Row } from './connection.ts';
 import { readAddress } from './rows.ts';
 
@@ -64,7 +64,7 @@ export class History {
         reason,
       );
     }
-    for (const [event, ones] of Map.groupBy(entries, eventOf)) {
+    for (const [event, ones] of Map.groupBy(entries.filter(isCounted), eventOf)) {
       this.#connection.run(
         `INSERT INTO tallies (event, count, last_ms) VALUES (?, ?, ?)
          ON CONFLICT (event) DO UPDATE SET count = count + excluded.count, last_ms = excluded.last_ms`,
@@ -120,4 +120,9 @@ function readRecord(row: Row): HistoryRecord {
 /** What is counted: an end by time is another thing than a release that somebody asked for. */
 function eventOf({ reason, outcome }: HistoryEntry): string {
   return reason === EXPIRED ? 'expire' : outcome.verb;
+}
+
+/** A trial of the doctor's is in the history, and is nothing that happened to the host. */
+function isCounted({ reason }: HistoryEntry): boolean {
+  return reason !== TRIAL;
 }

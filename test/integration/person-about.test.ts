@@ -78,15 +78,21 @@ describe('metrics', () => {
     expect([...all.keys()].toSorted()).toEqual([
       'firewall_drop_adds_total',
       'firewall_drop_bans',
+      'firewall_drop_build_info',
       'firewall_drop_deletes_total',
+      'firewall_drop_drift',
       'firewall_drop_dropped_bytes',
       'firewall_drop_dropped_packets',
       'firewall_drop_expiries_total',
       'firewall_drop_failures_total',
       'firewall_drop_holds',
+      'firewall_drop_last_event_timestamp_seconds',
       'firewall_drop_last_success_timestamp_seconds',
+      'firewall_drop_next_deadline_timestamp_seconds',
+      'firewall_drop_pending_changes',
       'firewall_drop_reapplied_total',
       'firewall_drop_refusals_total',
+      'firewall_drop_state_volatile',
       'firewall_drop_store_bytes',
     ]);
     for (const [name, { type, help, samples }] of all) {
@@ -98,10 +104,28 @@ describe('metrics', () => {
 
   test('of a host on which nothing has happened are all there, and zero', () => {
     for (const [name, { samples }] of metrics()) {
-      // The books themselves have been begun.
-      if (name === 'firewall_drop_store_bytes') continue;
+      // The state has been begun, by this program.
+      if (['firewall_drop_store_bytes', 'firewall_drop_build_info'].includes(name)) continue;
       expect([name, ...new Set(samples.values())]).toEqual([name, 0]);
     }
+  });
+
+  test('tell what state and kernel differ in, what is pending, and when the next hold ends', () => {
+    const beforeMs = Date.now();
+    victim.person(['add', A, B, '--timeout', '1h']);
+    const deadline = value('next_deadline_timestamp_seconds') ?? 0;
+    expect(deadline).toBeGreaterThanOrEqual(beforeMs / 1000 + 3600);
+    expect(value('last_event_timestamp_seconds', 'event="add"')).toBeGreaterThanOrEqual(
+      Math.floor(beforeMs / 1000),
+    );
+    expect(value('last_event_timestamp_seconds', 'event="failed"')).toBe(0);
+    expect(value('drift', 'kind="missing",family="4"')).toBe(0);
+    victim.host.must(['iptables', '-F']);
+    expect(value('drift', 'kind="missing",family="4"')).toBe(2);
+    victim.host.must(['iptables', '-I', 'INPUT', '-s', '203.0.113.99', '-j', 'DROP']);
+    expect(value('drift', 'kind="unknown",family="4"')).toBe(1);
+    expect(value('pending_changes')).toBe(0);
+    expect(value('state_volatile')).toBe(0);
   });
 
   test('count bans by family and holds by origin, with a value for every combination', () => {

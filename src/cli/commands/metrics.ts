@@ -11,9 +11,13 @@ import {
 } from 'node:fs';
 import type * as PromClient from 'prom-client';
 import { familiesInUse } from '../../bans/families.ts';
+import { differences } from '../../bans/reconcile.ts';
 import { ORIGINS } from '../../model/ban.ts';
 import { AppError, describeError } from '../../model/errors.ts';
 import type { Context } from '../../context.ts';
+import type { HeldAddress } from '../../firewall/backend.ts';
+import type { Tally } from '../../state/history.ts';
+import { BUILD } from '../../version.ts';
 import { defineCommand } from '../command.ts';
 import type { Person } from '../session.ts';
 import { stateBytes } from '../state-size.ts';
@@ -66,8 +70,14 @@ function render(context: Context, person: Person): Promise<string> {
   gauge('last_success_timestamp_seconds', 'When the kernel was last changed as asked').set(
     (lastChangeMs(tallies) ?? 0) / 1000,
   );
+  setLastTimes(gauge, tallies);
+  gauge('build_info', 'Always 1; version and commit are labels', ['version', 'commit']).set(
+    BUILD,
+    1,
+  );
   gauge('store_bytes', 'Size of the store').set(stateBytes() ?? 0);
-  setDropped(gauge, context, person);
+  setState(gauge, context);
+  setKernel(gauge, context, person);
   return registers[0]?.metrics() ?? Promise.resolve('');
 }
 
@@ -88,28 +98,54 @@ function setBans(gauge: MakeGauge, { store }: Context): void {
   }
 }
 
-/** Gauges, not counters: they fall when a block ends and its rules go. */
-function setDropped(gauge: MakeGauge, context: Context, { complain }: Person): void {
+/** 0 where it never happened: an alert rule then needs no case of its own for it. */
+function setLastTimes(gauge: MakeGauge, tallies: readonly Tally[]): void {
+  const help = 'When something of this kind last happened, by what it was; 0: never';
+  const times = gauge('last_event_timestamp_seconds', help, ['event']);
+  for (const [event] of EVENTS) {
+    times.set({ event }, (tallies.find((tally) => tally.event === event)?.lastMs ?? 0) / 1000);
+  }
+}
+
+function setState(gauge: MakeGauge, { store }: Context): void {
+  const pending = store.bans.pending().length;
+  gauge('pending_changes', 'Changes that are recorded and not yet confirmed').set(pending);
+  const help = '1 where the state can not be written, so that what happens now is forgotten';
+  gauge('state_volatile', help).set(store.volatile ? 1 : 0);
+  const next = 'When the next hold ends; in the past where nothing runs expire; 0: none ends';
+  gauge('next_deadline_timestamp_seconds', next).set((store.bans.nextExpiryMs() ?? 0) / 1000);
+}
+
+/** Gauges, not counters: they fall when a block ends and its rules go. Absent for a family that the kernel can't be asked about. */
+function setKernel(gauge: MakeGauge, context: Context, { complain }: Person): void {
   const packets = gauge('dropped_packets', 'Packets dropped by the rules of active blocks', [
     'family',
   ]);
   const bytes = gauge('dropped_bytes', 'Bytes dropped by the rules of active blocks', ['family']);
+  const drift = gauge(
+    'drift',
+    'Differences between state and kernel: bans without a rule (missing), rules without a ban (unknown)',
+    ['kind', 'family'],
+  );
+  const bans = context.store.bans.list();
   for (const family of familiesInUse(context.store)) {
     try {
-      const held = [...context.firewall.snapshot(family).held.values()];
-      const labels = { family: String(family) };
-      packets.set(
-        labels,
-        held.reduce((sum, one) => sum + one.packets, 0),
-      );
-      bytes.set(
-        labels,
-        held.reduce((sum, one) => sum + one.bytes, 0),
-      );
+      const { held } = context.firewall.snapshot(family);
+      const own = bans.filter(({ address }) => address.family === family);
+      const { missing, unknown } = differences(own, held);
+      const label = String(family);
+      packets.set({ family: label }, sum(held, 'packets'));
+      bytes.set({ family: label }, sum(held, 'bytes'));
+      drift.set({ kind: 'missing', family: label }, missing.length);
+      drift.set({ kind: 'unknown', family: label }, unknown.length);
     } catch (error) {
       complain(`IPv${family}: the kernel can't be asked: ${describeError(error)}`);
     }
   }
+}
+
+function sum(held: ReadonlyMap<string, HeldAddress>, what: 'packets' | 'bytes'): number {
+  return [...held.values()].reduce((total, one) => total + one[what], 0);
 }
 
 /** Whoever reads sees the old file or the new one; others may read it. */
