@@ -89,13 +89,13 @@ test('a run with nothing to say leaves no file', () => {
   expect(existsSync(path)).toBe(false);
 });
 
-test('what strangers wrote stays one line and commands no terminal', () => {
+test('text of others stays one line and has no control sequence', () => {
   open().error('not JSON: \n\u001b[2J\u009b31m\u2028', { reason: '\n\u009b' });
   const text = readFileSync(path, 'utf8');
   expect(text.trimEnd()).not.toMatch(/[\p{Cc}\u2028]/u);
 });
 
-describe('trouble with the file stops nothing:', () => {
+describe('a problem with the file stops nothing:', () => {
   test('its directory is missing', () => {
     rmSync(directory, { recursive: true });
     expect(() => {
@@ -115,7 +115,7 @@ describe('trouble with the file stops nothing:', () => {
   });
 });
 
-test('the file is not for everybody to read', () => {
+test('the file is not readable by others', () => {
   open().error('it failed');
   expect(statSync(path).mode & 0o007).toBe(0);
 });

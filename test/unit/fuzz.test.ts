@@ -35,7 +35,7 @@ test('the corpus has inputs that are taken and inputs that are refused', () => {
   expect(new Set(outcomes)).toEqual(new Set([true, false]));
 });
 
-describe('the fuzzer would tell', () => {
+describe('the fuzzer reports', () => {
   test.each<[string, Target, RegExp]>([
     ['an error that is not ours', () => void JSON.parse('{'), /JSON/],
     ['a parse that takes too long', busy, /took \d+ ms/],

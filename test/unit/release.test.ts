@@ -59,11 +59,11 @@ test.each([
   expect(said).not.toContain('made');
 });
 
-test('what is there already is not mixed with what is made', () => {
+test('existing files are not mixed with what is made', () => {
   mkdirSync(join(checkout, 'dist/release'), { recursive: true });
   expect(release('dist/release').said).toContain('dist/release is there already');
 });
 
-test.each([['--force'], ['one', 'two']])('it knows no %s', (...args) => {
+test.each([['--force'], ['one', 'two']])('it refuses %s', (...args) => {
   expect(release(...args).said).toContain('usage');
 });

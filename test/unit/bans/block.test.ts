@@ -32,7 +32,7 @@ afterEach(() => {
 });
 
 describe('a block', () => {
-  test('is one rule in each chain, one ban in the books and one line in the log', () => {
+  test('is one rule in each chain, one ban in the state and one line in the log', () => {
     block(ATTACKER, holdRequest(), tools);
     expect(host.rulesFor('203.0.113.9')).toEqual([1, 1]);
     expect(host.log.lines).toEqual([ADD_LINE]);
@@ -52,7 +52,7 @@ describe('a block', () => {
     expect(host.kernel.rules('FORWARD', 4)).toEqual(['-s 198.51.100.0/24 -j DROP']);
   });
 
-  test('has open connections cut once it stands, and only then', () => {
+  test('cuts open connections once the rules are there, and only then', () => {
     block(ATTACKER, holdRequest(), tools);
     expect(host.cut).toEqual([['203.0.113.9']]);
     ensureBlocked(ATTACKER, holdRequest(), tools);
@@ -110,7 +110,7 @@ describe('a block', () => {
     ]);
   });
 
-  test('by two who ask is held by both', () => {
+  test('by two origins has a hold of each', () => {
     block(ATTACKER, holdRequest(), tools);
     block(ATTACKER, holdRequest({ origin: 'manual', timeoutSeconds: null }), tools);
     expect(host.holders('203.0.113.9')).toEqual(['manual', 'wazuh']);
@@ -154,7 +154,7 @@ describe('a block', () => {
     expect(host.kernel.rules('DOCKER-USER')).toHaveLength(2);
   });
 
-  test('is put back in one process with the next add when somebody flushed the kernel', () => {
+  test('is restored in one process by the next add after a flush of the kernel', () => {
     block(ATTACKER, holdRequest(), tools);
     host.kernel.flush();
     block(ATTACKER, holdRequest(), host.newRun());
@@ -207,7 +207,7 @@ describe('a block', () => {
       expect(host.rulesFor('203.0.113.9')).toEqual([1, 0]);
     });
 
-    test('takes everything away when a person names the address', () => {
+    test('removes all rules when a person names the address', () => {
       host.kernel.insert('INPUT', RULE);
       block(ATTACKER, holdRequest(), tools);
       const { alertRef } = holdRequest();
@@ -215,14 +215,14 @@ describe('a block', () => {
       expect(host.rulesFor('203.0.113.9')).toEqual([0, 0]);
     });
 
-    test('leaves the rule when everything is released', () => {
+    test('leaves the rule when everything is unblocked', () => {
       host.kernel.insert('INPUT', RULE);
       block(ATTACKER, holdRequest(), tools);
       unblock(ATTACKER, { origin: null, alertRef: holdRequest().alertRef }, host.newRun());
       expect(host.rulesFor('203.0.113.9')).toEqual([1, 0]);
     });
 
-    test('makes the rule its own where execd says that it blocked the address before', () => {
+    test('takes the rule over where execd says that it blocked the address before', () => {
       for (const chain of ['INPUT', 'INPUT', 'FORWARD']) host.kernel.insert(chain, RULE);
       ensureBlocked(ATTACKER, holdRequest(), tools);
       expect(host.rulesFor('203.0.113.9')).toEqual([1, 1]);
@@ -254,14 +254,14 @@ describe('a block that the kernel refuses', () => {
     expect(host.rulesFor('203.0.113.9')).toEqual([0, 0]);
   });
 
-  test('says whom it was about, which program failed, and what that printed', () => {
+  test('names the address, the program that failed, and what that printed', () => {
     host.kernel.disturbAlways(refuses(1, 'Fatal: no\nsuch table'));
     expect(() => {
       block(ATTACKER, holdRequest(), tools);
     }).toThrow(/iptables-restore exited with status 1: Fatal: no; such table/);
   });
 
-  test('leaves no promise: once the kernel works again nothing is blocked', () => {
+  test('leaves no pending change: once the kernel works again nothing is blocked', () => {
     host.kernel.disturb(refuses(1, 'no'), refuses(1, 'no'));
     expect(
       codeOf(() => {
@@ -284,7 +284,7 @@ describe('a block that the kernel refuses', () => {
     expect(host.holders('203.0.113.9')).toEqual(['manual']);
   });
 
-  test('keeps what others hold, though an earlier run could not finish its work on it', () => {
+  test('keeps other holds, though an earlier run could not complete its change', () => {
     block(ATTACKER, holdRequest({ origin: 'manual', timeoutSeconds: null }), tools);
     const release = { origin: 'wazuh', alertRef: holdRequest().alertRef } as const;
     expect(
@@ -304,14 +304,14 @@ describe('a block that the kernel refuses', () => {
     expect(host.rulesFor('203.0.113.9')).toEqual([1, 1]);
   });
 
-  test('is none when the program did its work and then crashed', () => {
+  test('is no failure when the program did its work and then crashed', () => {
     host.kernel.disturb(dies);
     block(ATTACKER, holdRequest(), tools);
     expect(host.rulesFor('203.0.113.9')).toEqual([1, 1]);
     expect(host.log.lines).toEqual([ADD_LINE]);
   });
 
-  test('is taken back when one of our chains is missing', () => {
+  test('is undone when one of our chains is missing', () => {
     host.kernel.removeChain('FORWARD');
     expect(
       codeOf(() => {
@@ -379,7 +379,7 @@ describe('a list', () => {
 });
 
 describe('where execd says that the address is blocked already', () => {
-  test('and it is, its deadline moves and nobody hears of it', () => {
+  test('and it is, its deadline moves without a line', () => {
     block(ATTACKER, holdRequest(), tools);
     host.nowMs += 60_000;
     expect(ensureBlocked(ATTACKER, holdRequest(), host.newRun())).toBe(false);
@@ -387,7 +387,7 @@ describe('where execd says that the address is blocked already', () => {
     expect(host.log.lines).toEqual([ADD_LINE]);
   });
 
-  test('and the books know nothing of it, it is blocked', () => {
+  test('and the state has no ban, it is blocked', () => {
     expect(ensureBlocked(ATTACKER, holdRequest(), tools)).toBe(true);
     expect(host.rulesFor('203.0.113.9')).toEqual([1, 1]);
     expect(host.log.lines).toEqual([ADD_LINE]);
@@ -401,7 +401,7 @@ describe('where execd says that the address is blocked already', () => {
     expect(host.log.lines.at(-1)).toBe('reapplied 203.0.113.9 1620563486.6306696 31151');
   });
 
-  test('and the kernel refuses to have it again, that is an error, and the ban stays for the next run', () => {
+  test('and the kernel refuses to block it again, that is an error, and the ban stays for the next run', () => {
     block(ATTACKER, holdRequest(), tools);
     host.kernel.flush();
     host.kernel.disturbAlways(refuses(1, 'no'));
@@ -422,7 +422,7 @@ describe('where execd says that the address is blocked already', () => {
     expect(host.holders('203.0.113.9')).toEqual(['wazuh']);
   });
 
-  test('and the disk takes no more, the kernel is looked at and repaired all the same', () => {
+  test('and the disk is full, the kernel is looked at and repaired all the same', () => {
     block(ATTACKER, holdRequest(), tools);
     host.kernel.flush();
     host.refuseWritesTo('holds');
@@ -431,7 +431,7 @@ describe('where execd says that the address is blocked already', () => {
   });
 });
 
-test('a disk that takes no more stops no block', () => {
+test('a full disk does not stop a block', () => {
   host.refuseWritesTo('bans');
   block(ATTACKER, holdRequest(), tools);
   expect(host.rulesFor('203.0.113.9')).toEqual([1, 1]);

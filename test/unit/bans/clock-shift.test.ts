@@ -50,7 +50,7 @@ describe('the remaining time', () => {
     expect(runAt(NOON_MS + stepMs + 60_000, 1_060_000)).toBe(540_000);
   });
 
-  test('is not made up for twice', () => {
+  test('is not corrected twice', () => {
     runAt(NOON_MS + YEAR_MS + 60_000, 1_060_000);
     expect(runAt(NOON_MS + YEAR_MS + 120_000, 1_120_000)).toBe(480_000);
   });
@@ -78,7 +78,7 @@ describe('the remaining time', () => {
   });
 });
 
-test('a block for ever stays one whatever the clock does', () => {
+test('a ban without end stays so whatever the clock does', () => {
   blockFor(null);
   expect(runAt(NOON_MS - YEAR_MS, 1_060_000)).toBeNull();
   expect(runAt(NOON_MS + YEAR_MS, 1_120_000)).toBeNull();
@@ -87,7 +87,7 @@ test('a block for ever stays one whatever the clock does', () => {
 test.each([
   ['before', 'leaves it to the next'],
   ['after', 'is not followed by one that does so again'],
-])('a run that dies %s it made up for a step %s', (when) => {
+])('a run that dies %s it corrected a step %s', (when) => {
   blockFor(600);
   const store = host.openStore();
   const shift = store.bans.shiftDeadlines.bind(store.bans);
@@ -102,7 +102,7 @@ test.each([
   expect(runAt(NOON_MS + YEAR_MS + 120_000, 1_120_000)).toBe(480_000);
 });
 
-test('what the books say about the clock is not believed when it is no reading', () => {
+test('what the state says about the clock is ignored when it is no reading', () => {
   const store = host.openStore();
   store.metadata.set('clock', 'garbage');
   expect(() => {

@@ -45,13 +45,13 @@ test('a block for ever never expires', () => {
   expect(expiredAt(NOON_MS + 1e12)).toEqual([]);
 });
 
-test('an expiry is told as the release that it is, with the alert that began the block', () => {
+test('an expiry is logged as `delete`, with the alert that began the ban', () => {
   block(ATTACKER, holdRequest(), tools);
   expiredAt(NOON_MS + 600_000);
   expect(host.log.lines.at(-1)).toBe('delete 203.0.113.9 1620563486.6306696 31151');
 });
 
-test('the alert that kept an address longest is the one that its release names', () => {
+test('the line of an expiry names the alert that kept the address longest', () => {
   block(ATTACKER, holdRequest({ timeoutSeconds: 900 }), tools);
   const alertRef = { alertId: '1.2', ruleId: '3' };
   block(ATTACKER, holdRequest({ origin: 'manual', timeoutSeconds: 60, alertRef }), tools);
@@ -77,7 +77,7 @@ test('nothing due costs no process', () => {
 });
 
 describe('an address that others hold longer', () => {
-  test('stays blocked without a word, and loses the hold that is over', () => {
+  test('stays blocked without a line, and loses the hold that is over', () => {
     block(ATTACKER, holdRequest({ timeoutSeconds: 60 }), tools);
     block(ATTACKER, holdRequest({ origin: 'manual', timeoutSeconds: null }), tools);
     const lines = [...host.log.lines];
@@ -88,7 +88,7 @@ describe('an address that others hold longer', () => {
   });
 });
 
-test('what somebody flushed from the kernel expires all the same', () => {
+test('a ban that was flushed from the kernel expires all the same', () => {
   block(ATTACKER, holdRequest(), tools);
   host.kernel.flush();
   expect(expiredAt(NOON_MS + 600_000)).toEqual(['203.0.113.9']);
@@ -96,7 +96,7 @@ test('what somebody flushed from the kernel expires all the same', () => {
 });
 
 describe('an expiry that the kernel refuses', () => {
-  test('is an error without a `delete` line, and is finished by the next run', () => {
+  test('is an error without a `delete` line, and is completed by the next run', () => {
     block(ATTACKER, holdRequest(), tools);
     const lines = [...host.log.lines];
     host.kernel.disturbAlways(refuses(1, 'no'));
@@ -110,7 +110,7 @@ describe('an expiry that the kernel refuses', () => {
     ]);
   });
 
-  test('of one family does not hold up the other', () => {
+  test('of one family does not delay the other', () => {
     block(addressOf('2001:db8::9'), holdRequest(), tools);
     block(ATTACKER, holdRequest(), tools);
     host.kernel.disturbAlways((command, work) =>

@@ -65,7 +65,7 @@ test('where the set of IPv6 alone fails, the plain rules of both families are ba
   expect(tools.firewall.backendName).toBe('iptables');
 });
 
-describe('a move of many plain rules that failed', () => {
+describe('a failed migration of many plain rules', () => {
   beforeEach(() => {
     host.kernel.disturbAlways(withoutIpv6Set);
     expect(promote(200, tools)).toMatchObject({ to: null, tried: ['ipset'] });

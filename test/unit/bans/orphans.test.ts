@@ -81,7 +81,7 @@ function look(file: SavedFile, clock = clockOf('second'), backendName = 'iptable
   return orphans.map(({ address, path }) => `${address.text} from ${path}`);
 }
 
-test('a rule that was saved while we blocked, and came back at boot, goes with its line and a reason', () => {
+test('a rule that was saved while its ban lasted, and came back at boot, is removed with a line and a reason', () => {
   const file = blockSaveRelease();
   reboot(file);
   expect(look(file)).toEqual([`${A} from ${PATH}`]);
@@ -94,7 +94,7 @@ test('a rule that was saved while we blocked, and came back at boot, goes with i
 });
 
 describe('a rule stays that', () => {
-  test('was saved when our block was over: somebody made it since', () => {
+  test('was saved when our ban was over: it was made since', () => {
     blockSaveRelease();
     later(1);
     for (const chain of CHAINS) host.kernel.insert(chain, DROP);
@@ -104,14 +104,14 @@ describe('a rule stays that', () => {
     expect(host.rulesFor(A)).toEqual([1, 1]);
   });
 
-  test('was saved before we ever blocked', () => {
+  test('was saved before our first ban', () => {
     const file = { ...blockSaveRelease(), savedMs: NOON_MS - MINUTE_MS };
     reboot(file);
     expect(look(file)).toEqual([]);
     expect(host.rulesFor(A)).toEqual([1, 1]);
   });
 
-  test('the books know nothing of', () => {
+  test('has no ban in the state', () => {
     const file = blockSaveRelease();
     host.openStore().history.prune(host.nowMs + 1);
     reboot(file);
@@ -141,7 +141,7 @@ describe('a rule stays that', () => {
     expect(host.rulesFor(A)).toEqual([2, 1]);
   });
 
-  test('stands in one chain of the file, and somebody made the other', () => {
+  test('is in one chain of the file, and was made by others in the other', () => {
     const file = blockSaveRelease({
       whileBlocked: () => {
         host.kernel.remove('FORWARD', DROP);
@@ -153,7 +153,7 @@ describe('a rule stays that', () => {
     expect(host.rulesFor(A)).toEqual([1, 1]);
   });
 
-  test('was saved between two blocks of ours', () => {
+  test('was saved between two of our bans', () => {
     blockSaveRelease();
     later(1);
     for (const chain of CHAINS) host.kernel.insert(chain, DROP);
@@ -205,21 +205,21 @@ describe('a rule stays that', () => {
     expect(host.rulesFor(A)).toEqual([1, 1]);
   });
 
-  test('is plain, where our blocks are in sets', () => {
+  test('is plain, where our bans are in sets', () => {
     const file = blockSaveRelease();
     reboot(file);
     expect(look(file, clockOf('second'), 'nftables')).toEqual([]);
     expect(host.rulesFor(A)).toEqual([1, 1]);
   });
 
-  test('came back in a boot that nobody can tell from the last', () => {
+  test('came back in a boot that can’t be told from the last', () => {
     const file = blockSaveRelease();
     reboot(file);
     expect(look(file, clockOf(''))).toEqual([]);
     expect(host.rulesFor(A)).toEqual([1, 1]);
   });
 
-  test('came back before any boot was noted', () => {
+  test('came back before any boot was recorded', () => {
     const file = blockSaveRelease({ isNoted: false });
     reboot(file);
     expect(look(file)).toEqual([]);
@@ -227,14 +227,14 @@ describe('a rule stays that', () => {
   });
 });
 
-test('a file that holds nothing of ours costs no question to the kernel', () => {
+test('a file without rules of ours costs no look at the kernel', () => {
   const file = { ...blockSaveRelease(), held: new Map() };
   const before = host.kernel.commands.length;
   expect(look(file)).toEqual([]);
   expect(host.kernel.commands).toHaveLength(before);
 });
 
-test('what the kernel does not let go of is an intent, which the next run finishes', () => {
+test('what the kernel does not remove stays pending, and the next run completes it', () => {
   const file = blockSaveRelease();
   reboot(file);
   host.kernel.disturbAlways((command, work) =>

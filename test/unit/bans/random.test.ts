@@ -218,7 +218,7 @@ class Random {
   }
 }
 
-test('after any of it, kernel, books and log agree', () => {
+test('after any commands, kernel, state and log agree', () => {
   fc.assert(
     fc.property(fc.constantFrom('iptables', 'ipset'), deeds, (backend, all) => {
       const random = new Random(backend);

@@ -73,7 +73,7 @@ function agreed(death: Death, blocked: boolean): string {
 }
 
 describe('a run that dies', () => {
-  test('while it blocks leaves nothing before its intent, and afterwards a whole block and one line', () => {
+  test('while it blocks leaves nothing before its pending change, and afterwards a whole block and one line', () => {
     const deaths = forEveryDeath(add, {
       after(host, death) {
         const blocked = host.rulesFor('203.0.113.9')[0] > 0;
@@ -102,7 +102,7 @@ describe('a run that dies', () => {
     });
   });
 
-  test('while it releases leaves all before its intent, and afterwards nothing and one line', () => {
+  test('while it unblocks leaves all before its pending change, and afterwards nothing and one line', () => {
     const deaths = forEveryDeath(remove, {
       before: (host) => {
         add(host.newRun());
@@ -163,7 +163,7 @@ describe('a run that dies', () => {
     expect(outcomes.size).toBe(2);
   });
 
-  test('while it gives up on a block leaves neither half a block nor half a promise', () => {
+  test('while it undoes a block leaves neither half a block nor a pending change', () => {
     forEveryDeath(
       (tools) => {
         try {
@@ -205,7 +205,7 @@ describe('a run that dies', () => {
     );
   });
 
-  test('while it finishes what an earlier one began leaves that to the next', () => {
+  test('while it recovers leaves that to the next', () => {
     const afterIntent: Death = { atCall: 4, when: 'before' };
     const deaths = forEveryDeath(
       (tools) => {
@@ -226,7 +226,7 @@ describe('a run that dies', () => {
   });
 });
 
-describe('what an earlier run began', () => {
+describe('a pending change of an earlier run', () => {
   let host: Workshop;
   beforeEach(() => {
     host = new Workshop();
@@ -235,7 +235,7 @@ describe('what an earlier run began', () => {
     host.close();
   });
 
-  test('costs no process when there is nothing', () => {
+  test('costs no process when there is none', () => {
     recover(host.newRun(), NOTHING_PROTECTED);
     expect(host.kernel.commands).toEqual([]);
   });
@@ -249,7 +249,7 @@ describe('what an earlier run began', () => {
     expect(host.cut).toEqual([['203.0.113.9']]);
   });
 
-  test('of a list is told in one go, what was told already left out', () => {
+  test('of a list is logged at once, without what is logged already', () => {
     const list = Array.from({ length: 20 }, (_, n) => addressOf(`198.51.100.${n}`));
     const tools = host.newRun();
     const offset = host.log.offset();
@@ -320,7 +320,7 @@ describe('what an earlier run began', () => {
     expect(host.rulesFor('203.0.113.9')).toEqual([1, 1]);
   });
 
-  test('stays an intent as long as the kernel refuses', () => {
+  test('stays pending as long as the kernel refuses', () => {
     host.kernel.disturbAlways(refuses(1, 'no'));
     expect(
       codeOf(() => {
@@ -335,7 +335,7 @@ describe('what an earlier run began', () => {
     expect(host.openStore().bans.pending()).toHaveLength(1);
   });
 
-  test('with IPv6 is no hindrance to finishing what was begun with IPv4', () => {
+  test('with IPv6 does not keep one with IPv4 from being completed', () => {
     const tools = host.newRun();
     for (const text of ['2001:db8::9', '203.0.113.9']) {
       const address = addressOf(text);
@@ -371,7 +371,7 @@ describe('restoring', () => {
   });
   const nobody = (): boolean => false;
 
-  test('puts every block back after a reboot, in one look and one change for each family', () => {
+  test('restores every ban after a reboot, with one look and one change for each family', () => {
     host.kernel.flush();
     const before = host.kernel.commands.length;
     const { blocked, changed } = restore(host.newRun(), nobody);
@@ -391,14 +391,14 @@ describe('restoring', () => {
     expect(host.kernel.changingCommands).toBe(before);
   });
 
-  test('writes no line: the add was told when it was made', () => {
+  test('writes no line: the add was logged when it was made', () => {
     const lines = [...host.log.lines];
     host.kernel.flush();
     restore(host.newRun(), nobody);
     expect(host.log.lines).toEqual(lines);
   });
 
-  test('releases what has become protected since, and says so', () => {
+  test('unblocks what has become protected since, and says so', () => {
     const { blocked, released } = restore(host.newRun(), ({ text }) => text === '203.0.113.9');
     expect(released.map((ban) => ban.address.text)).toEqual(['203.0.113.9']);
     expect(blocked).toHaveLength(2);
@@ -406,14 +406,14 @@ describe('restoring', () => {
     expect(host.log.lines.at(-1)).toMatch(/^delete 203\.0\.113\.9 \d+\.\d+ 0$/);
   });
 
-  test('of one family is not held up by the other', () => {
+  test('of one family is not delayed by the other', () => {
     host.kernel.flush();
     host.kernel.disturbAlways(withoutIpv6);
     expect(codeOf(() => restore(host.newRun(), nobody))).toBe('FIREWALL');
     expect(host.rulesFor('203.0.113.9')).toEqual([1, 1]);
   });
 
-  test('is not held up by a protected address that the kernel will not release', () => {
+  test('is not stopped by a protected address that the kernel does not unblock', () => {
     host.kernel.flush();
     host.kernel.disturbAlways(withoutIpv6);
     expect(codeOf(() => restore(host.newRun(), ({ family }) => family === 6))).toBe('FIREWALL');
@@ -431,7 +431,7 @@ describe('drift', () => {
     host.close();
   });
 
-  test('is none where books and kernel agree', () => {
+  test('is none where state and kernel agree', () => {
     expect(findDrift(host.newRun(), [4, 6])).toEqual({
       missing: [],
       unknown: [],
@@ -448,14 +448,14 @@ describe('drift', () => {
     expect(host.rulesFor('203.0.113.9')).toEqual([0, 0]);
   });
 
-  test('is a rule that no ban stands behind, which is left alone', () => {
+  test('is a rule without a ban, which is left', () => {
     host.kernel.insert('INPUT', '-s 203.0.113.10/32 -j DROP');
     const { unknown, steps } = findDrift(host.newRun(), [4]);
     expect(unknown).toMatchObject([{ address: OTHER, chains: ['INPUT'] }]);
     expect(steps).toEqual([]);
   });
 
-  test('is a ban whose rule another one accepts before it', () => {
+  test('is a ban whose packets an earlier rule accepts', () => {
     host.kernel.insert('INPUT', '-s 203.0.113.0/24 -j ACCEPT');
     const { missing, steps } = findDrift(host.newRun(), [4]);
     expect(missing).toEqual([]);

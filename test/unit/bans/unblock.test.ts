@@ -25,7 +25,7 @@ function release(origin: Origin | null, by: BanContext = tools): ReleaseOutcome 
   return unblock(ATTACKER, { origin, alertRef: holdRequest().alertRef }, by);
 }
 
-describe('a release', () => {
+describe('an unblock', () => {
   test('leaves no rule and no ban, and is one line', () => {
     block(ATTACKER, holdRequest(), tools);
     expect(release('wazuh')).toBe('released');
@@ -34,7 +34,7 @@ describe('a release', () => {
     expect(host.log.lines.slice(1)).toEqual([DELETE_LINE]);
   });
 
-  test('takes one process where the books are right', () => {
+  test('takes one process where the state is right', () => {
     block(ATTACKER, holdRequest(), tools);
     const before = host.kernel.commands.length;
     release('wazuh');
@@ -47,13 +47,13 @@ describe('a release', () => {
     expect(host.rulesFor('203.0.113.9')).toEqual([0, 0]);
   });
 
-  test('clears the copies that another program left, though our books know of none', () => {
+  test('removes the copies that another program left, though our state has none', () => {
     for (let count = 0; count < 3; count++) host.kernel.insert('INPUT', RULE);
     release('wazuh');
     expect(host.rulesFor('203.0.113.9')).toEqual([0, 0]);
   });
 
-  test('succeeds where somebody flushed the kernel', () => {
+  test('succeeds where the kernel was flushed', () => {
     block(ATTACKER, holdRequest(), tools);
     host.kernel.flush();
     expect(release('wazuh', host.newRun())).toBe('released');
@@ -67,7 +67,7 @@ describe('a release', () => {
     expect(host.rulesFor('203.0.113.9')).toEqual([0, 0]);
   });
 
-  test('of an address that nobody blocked changes nothing, writes no line and is not counted', () => {
+  test('of an address that is not blocked changes nothing, writes no line and is not counted', () => {
     expect(release('wazuh')).toBe('absent');
     expect(host.log.lines).toEqual([]);
     expect(host.openStore().bans.list()).toEqual([]);
@@ -104,13 +104,13 @@ describe('an address that others hold too', () => {
     expect(host.log.lines.at(-1)).toBe('kept 203.0.113.9 1620563486.6306696 31151');
   });
 
-  test('is released with its last hold', () => {
+  test('is unblocked with its last hold', () => {
     release('wazuh');
     expect(release('manual')).toBe('released');
     expect(host.rulesFor('203.0.113.9')).toEqual([0, 0]);
   });
 
-  test('is released at once by a person, who ends all holds', () => {
+  test('is unblocked at once by a person, who ends all holds', () => {
     expect(release(null)).toBe('released');
     expect(host.rulesFor('203.0.113.9')).toEqual([0, 0]);
     expect(host.openStore().bans.list()).toEqual([]);
@@ -123,7 +123,7 @@ describe('an address that others hold too', () => {
   });
 });
 
-describe('a release that the kernel refuses', () => {
+describe('an unblock that the kernel refuses', () => {
   beforeEach(() => {
     block(ATTACKER, holdRequest(), tools);
   });
@@ -134,13 +134,13 @@ describe('a release that the kernel refuses', () => {
     expect(host.log.lines.at(-1)).toBe('failed 203.0.113.9 1620563486.6306696 31151');
   });
 
-  test('stays an intent in the books, so that the next run tries again', () => {
+  test('stays pending in the state, so that the next run tries again', () => {
     host.kernel.disturbAlways(refuses(1, 'no'));
     expect(codeOf(() => release('wazuh'))).toBe('FIREWALL');
     expect(host.openStore().bans.pending()).toMatchObject([{ phase: 'unblocking' }]);
   });
 
-  test('is none when the program did its work and then crashed', () => {
+  test('is no failure when the program did its work and then crashed', () => {
     host.kernel.disturb(dies);
     expect(release('wazuh')).toBe('released');
     expect(host.rulesFor('203.0.113.9')).toEqual([0, 0]);
@@ -151,7 +151,7 @@ describe('a list', () => {
   const list = ['203.0.113.1', '203.0.113.2', '2001:db8::1'].map(addressOf);
   const everything = { origin: null, alertRef: holdRequest().alertRef };
 
-  test('is released in one process for each family, with one line for each address', () => {
+  test('is unblocked in one process for each family, with one line for each address', () => {
     for (const address of list) block(address, holdRequest(), tools);
     const before = host.kernel.commands.length;
     unblockAll(list, everything, tools);
@@ -160,7 +160,7 @@ describe('a list', () => {
     expect(host.log.lines.filter((line) => line.startsWith('delete'))).toHaveLength(3);
   });
 
-  test('is told apart into what is released and what others keep', () => {
+  test('is divided into what is unblocked and what other holds keep', () => {
     for (const address of list) block(address, holdRequest(), tools);
     block(list[0] ?? ATTACKER, holdRequest({ origin: 'manual' }), tools);
     const { released, kept } = unblockAll(list, { ...everything, origin: 'wazuh' }, tools);
@@ -180,7 +180,7 @@ describe('a list', () => {
     ]);
   });
 
-  test('of thousands goes in parts, each of which is done when it is said to be', () => {
+  test('of thousands goes in parts, each of which is complete when it is reported', () => {
     const many = Array.from({ length: 1500 }, (_, n) =>
       addressOf(`198.51.${100 + (n >> 8)}.${n & 255}`),
     );
@@ -197,7 +197,7 @@ describe('a list', () => {
   });
 });
 
-test('a disk that takes no more stops no release', () => {
+test('a full disk does not stop an unblock', () => {
   block(ATTACKER, holdRequest(), tools);
   host.refuseWritesTo('bans');
   expect(release('wazuh', host.newRun())).toBe('released');

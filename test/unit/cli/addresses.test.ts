@@ -56,7 +56,7 @@ describe('a list', () => {
     expect(read('203.0.113.8 203.0.113.9\n203.0.113.8,203.0.113.9').mistakes).toHaveLength(2);
   });
 
-  test('that can not be read is told by its name', () => {
+  test('that can’t be read is named', () => {
     expect(() => readAddresses([], join(directory, 'none'))).toThrow(join(directory, 'none'));
     expect(codeOf(() => readAddresses([], directory))).toBe('BAD_DATA');
   });
@@ -122,7 +122,7 @@ describe('overlaps', () => {
     expect(overlaps(added, known)).toEqual(expected);
   });
 
-  test('are each told once, as a comparison of all with all finds them', () => {
+  test('are each reported once, as a comparison of all with all finds them', () => {
     const block = fc
       .tuple(
         fc.constantFrom(4 as const, 6 as const),
@@ -153,7 +153,7 @@ describe('overlaps', () => {
     );
   });
 
-  test('of thousands of blocks are found', () => {
+  test('of thousands of networks are found', () => {
     const blocks = Array.from({ length: 3000 }, (_, index) =>
       makeAddress(4, BigInt(index) << 8n, 24),
     );

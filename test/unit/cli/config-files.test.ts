@@ -85,7 +85,7 @@ const DIAGNOSES: readonly (readonly [
   ['white-list.conf', '3:17', 'error', 'neither an address nor a netblock'],
 ];
 
-describe('a file that is broken in one way is told where and why', () => {
+describe('a broken file is reported with the place and the reason', () => {
   test.each(DIAGNOSES)('%s at %s: %s, %s', (name, place, severity, cause) => {
     const findings = checkFiles([join(FIXTURES, 'broken', name)], 'wazuh');
     // A value with a strange character is not readable either.
@@ -214,7 +214,7 @@ describe('mistakes after the first', () => {
     return check(text).map((line) => line.replace(' error:', '').slice(0, 30));
   };
 
-  test('are told wherever they are certain, in one go', () => {
+  test('are reported wherever they are certain, all at once', () => {
     const text = [
       '<group name=“ossec”>',
       '  <!-- one -- two -->',
@@ -234,7 +234,7 @@ describe('mistakes after the first', () => {
     ]);
   });
 
-  test('are not all told where they are many', () => {
+  test('are not all reported where they are many', () => {
     const found = check('&\n'.repeat(1000));
     expect(found).toHaveLength(51);
     expect(found.at(-1)).toBe('51:1 error: further mistakes are not listed');
@@ -357,21 +357,21 @@ describe('files that are named together', () => {
     expect(together(RESPONSE, command('yes'))).toEqual([]);
   });
 
-  test('are told of each in its own place', () => {
+  test('are reported each at its own place', () => {
     expect(together(command('no'), RESPONSE)).toEqual([
       expect.stringMatching(/^1\.conf: the command "drop" does not allow .* line 1 of .*0\.conf$/),
     ]);
   });
 });
 
-test('an agent that has active responses disabled is told of', () => {
+test('an agent with disabled active responses is reported', () => {
   const agent = readFileSync(join(FIXTURES, 'good/agent-as-installed.conf'), 'utf8');
   const at = agent.indexOf('<active-response>');
   const off = agent.slice(0, at) + agent.slice(at).replace('<disabled>no<', '<disabled>yes<');
   expect(check(off)).toEqual([expect.stringContaining('nothing is ever blocked')]);
 });
 
-test('an agent whose log nobody reads is told of, unless the file of its group has it read', () => {
+test('an agent whose log is not read is reported, unless the file of its group reads it', () => {
   const agent = readFileSync(join(FIXTURES, 'good/agent-as-installed.conf'), 'utf8');
   const deaf = agent.replaceAll('active-responses.log', 'other.log');
   expect(check(deaf)).toEqual([
@@ -389,13 +389,13 @@ test('the file of a group may be empty, and an ossec.conf may not', () => {
   expect(check('', 'wazuh', 'ossec.conf')).toEqual([expect.stringContaining('neither')]);
 });
 
-test.each(['high', '0', '17', '6.5'])('a response for alerts of level %s is told of', (level) => {
+test.each(['high', '0', '17', '6.5'])('a response for alerts of level %s is reported', (level) => {
   const conf = readFileSync(join(FIXTURES, 'good/response-in-second-root.conf'), 'utf8');
   const byLevel = conf.replace(/<rules_id>.*<\/rules_id>/, `<level>${level}</level>`);
   expect(check(byLevel)).toEqual([expect.stringContaining(`"${level}" is no level`)]);
 });
 
-test('a log whose name ends in a space that nobody sees is told of', () => {
+test('a log whose name ends in a space is reported', () => {
   const conf = (location: string): string =>
     `<ossec_config><localfile><log_format>syslog</log_format>
 <location>${location}</location><command>grep “x”</command></localfile></ossec_config>`;
@@ -405,7 +405,7 @@ test('a log whose name ends in a space that nobody sees is told of', () => {
   ]);
 });
 
-test('ar.conf: a line that execd does not read, and timeouts that differ, are told', () => {
+test('a line of ar.conf that execd does not read, and timeouts that differ, are reported', () => {
   const lines = 'a0 - firewall-drop - 60\nb - firewall-drop\nc5 - firewall-drop - 600\n';
   expect(check(lines, 'wazuh', 'ar.conf')).toEqual([
     '2:1 error: execd does not understand this line',

@@ -29,7 +29,7 @@ test('every meaning but those of no error has an error', () => {
   for (const [status] of EXIT_MEANINGS) expect(given).toContain(status);
 });
 
-test('statuses are told once each, in ascending order', () => {
+test('statuses are listed once each, in ascending order', () => {
   const statuses = EXIT_MEANINGS.map(([status]) => status);
   expect(statuses).toEqual([...new Set(statuses)].toSorted((a, b) => a - b));
 });

@@ -62,7 +62,7 @@ describe.each(COMMANDS.map((command) => [command.name, command] as const))(
   },
 );
 
-test('no line of prose is taken for a request', () => {
+test('no line of prose is read as a request of roff', () => {
   for (const line of lines.filter((each) => /^[.']/.test(each))) {
     expect(REQUESTS).toContain(line.split(' ')[0]);
   }

@@ -83,12 +83,12 @@ describe('a file is parsed anew', () => {
     expect(read()).toBe('NEW');
   });
 
-  test('when another version of this program wrote down what it said', () => {
+  test('when another version of this program cached it', () => {
     expect(read({ fromJson: () => null })).toBe('OLD');
     expect(parsed).toEqual(['old', 'old']);
   });
 
-  test('when what was written down can no longer be read', () => {
+  test('when the cached copy can no longer be read', () => {
     const broken = (): string => {
       throw new SyntaxError('garbage');
     };
@@ -96,7 +96,7 @@ describe('a file is parsed anew', () => {
   });
 });
 
-test('what a file with mistakes gives is used and not remembered, so that they are said each time', () => {
+test('what a file with mistakes gives is used and not cached, so that they are reported each time', () => {
   writeFileSync(path, 'one');
   const parse = (text: string) => {
     parsed.push(text);
@@ -107,7 +107,7 @@ test('what a file with mistakes gives is used and not remembered, so that they a
 });
 
 describe('what holds without the file holds', () => {
-  test('for a file that is not there, without a word', () => {
+  test('for a missing file, without a message', () => {
     expect(read()).toBe('absent');
     expect(problems).toEqual([]);
   });
@@ -146,7 +146,7 @@ describe('what holds without the file holds', () => {
         writeFileSync(path, 'x'.repeat(101));
       },
     ],
-  ])('for %s, and that is said', (_, make) => {
+  ])('for %s, with a message', (_, make) => {
     make();
     expect(read()).toBe('absent');
     expect(problems).toHaveLength(1);
@@ -162,7 +162,7 @@ describe('what holds without the file holds', () => {
     expect(problems[0]).toContain('not what it should be');
   });
 
-  test('is not what holds for a file that can not be used, where that was asked for', () => {
+  test('is not used for a file that can’t be read, where the caller asks for that', () => {
     writeFileSync(path, 'x'.repeat(101));
     expect(read({ unusable: () => 'as before' })).toBe('as before');
     rmSync(path);

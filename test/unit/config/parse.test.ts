@@ -24,7 +24,7 @@ const parse = (text: string): { config: Config; problems: readonly string[] } =>
 const problemsOf = (text: string): readonly string[] =>
   parse(text).problems.map((problem) => problem.slice(FILE.length + 1));
 
-test('an empty file gives the defaults, and nothing to complain of', () => {
+test('an empty file gives the defaults, and no problem', () => {
   expect(parse('')).toEqual({ config: DEFAULT_CONFIG, problems: [] });
   expect(parse('# nothing\n[log]\n[limits]\n').problems).toEqual([]);
 });
@@ -259,7 +259,7 @@ resolvers = false
     ]);
   });
 
-  test('that lacks its brackets is read as one entry, and said', () => {
+  test('that lacks its brackets is read as one entry, and reported', () => {
     const { config, problems } = parse('[protect]\nallow = "192.0.2.10"\n');
     expect(config.protect.allow).toEqual(['192.0.2.10']);
     expect(problems).toEqual([

@@ -40,14 +40,14 @@ function host(parts: Partial<ApplyTools> = {}) {
 }
 
 describe('the usual change', () => {
-  test('is made and seen in one process', () => {
+  test('is made and verified in one process', () => {
     const { firewall, kernel } = host();
     expect(firewall.apply([TO_BLOCK], TRUSTING).outcome).toBe('changed');
     expect(firewall.apply([TO_RELEASE], TRUSTING).outcome).toBe('changed');
     expect(kernel.commands).toHaveLength(2);
   });
 
-  test('that is in place already is none, and costs a look', () => {
+  test('that is in place already is no change, and costs one look', () => {
     const { firewall, kernel } = host();
     firewall.apply([TO_BLOCK], TRUSTING);
     expect(firewall.apply([TO_BLOCK], LOOKING).outcome).toBe('unchanged');
@@ -106,15 +106,15 @@ describe('entries that the kernel ends by itself', () => {
   });
 });
 
-describe('books that are wrong', () => {
-  test('about a release are found out by its failure, and the kernel is brought to what was asked', () => {
+describe('a wrong state', () => {
+  test('about an unblock is found by its failure, and the kernel is brought to what was asked', () => {
     const { firewall, kernel } = host();
     kernel.insert('FORWARD', RULE);
     firewall.apply([TO_RELEASE], TRUSTING);
     expect(kernel.rules('FORWARD')).toEqual([]);
   });
 
-  test('about a block are found out by the listing after it: one rule is left', () => {
+  test('about a block is found by the listing after it: one rule is left', () => {
     const { firewall, kernel } = host();
     kernel.insert('INPUT', RULE);
     kernel.insert('INPUT', RULE);
@@ -123,7 +123,7 @@ describe('books that are wrong', () => {
     expect(kernel.rules('FORWARD')).toEqual([RULE]);
   });
 
-  test('about Docker are found out both ways', () => {
+  test('about Docker is found both ways', () => {
     const { firewall, kernel, extras } = host();
     kernel.addChain('DOCKER-USER');
     firewall.apply([TO_BLOCK], TRUSTING);
@@ -200,7 +200,7 @@ describe('a program that fails', () => {
     expect(message.length).toBeLessThan(700);
   });
 
-  test('for many addresses is told with the first of them and their number', () => {
+  test('for many addresses is reported with the first of them and their number', () => {
     const { firewall, kernel } = host();
     kernel.removeChain('FORWARD');
     const changes = [1, 2, 3, 4, 5].map((last) => {
@@ -211,13 +211,13 @@ describe('a program that fails', () => {
     );
   });
 
-  test('even to look is told with what failed first', () => {
+  test('even to look is reported with what failed first', () => {
     const { firewall, kernel } = host();
     kernel.disturb(refuses(3, 'the first complaint'), refuses(3, 'the second complaint'));
     expect(() => firewall.apply([TO_BLOCK], TRUSTING)).toThrow('the first complaint');
   });
 
-  test('because it was killed is told so, with the address', () => {
+  test('because it was killed is reported so, with the address', () => {
     const { firewall, kernel } = host();
     const trouble = 'did not end within 15.0 s and was killed';
     kernel.disturbAlways(() => ({ ...DONE, status: null, trouble }));

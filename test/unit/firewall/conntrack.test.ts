@@ -42,7 +42,7 @@ test.each([
   ]);
 });
 
-test('many addresses: one listing, and then only those that have flows', () => {
+test('many addresses take one listing, and then only those with flows are deleted', () => {
   const stdout = [
     flow('203.0.113.3', '192.0.2.1'),
     flow('203.0.113.3', '192.0.2.2'),
@@ -58,12 +58,12 @@ test('many addresses: one listing, and then only those that have flows', () => {
   ]);
 });
 
-test('behind a translation it is still found: whoever really answers counts', () => {
+test('an address behind a translation is found by the real one that answers', () => {
   const stdout = flow('192.0.2.1', '192.0.2.200', ['203.0.113.4', '192.0.2.1']);
   expect(cut(MANY, { stdout })).toContain('conntrack -D -f ipv4 -r 203.0.113.4');
 });
 
-test('a block of addresses: conntrack would refuse it for answers, so its members are looked for', () => {
+test('the flows of a network are found by its members, because conntrack refuses networks for answers', () => {
   const stdout = flow('2001:db8:5::1', '2001:db8::1') + flow('2001:db8:6::1', '2001:db8::1');
   expect(cut(['2001:db8:5::/48'], { stdout })).toEqual([
     'conntrack -L -f ipv6',
@@ -71,14 +71,14 @@ test('a block of addresses: conntrack would refuse it for answers, so its member
   ]);
 });
 
-test('that there are no flows is a success, though conntrack exits with 1', () => {
+test('no flows are a success, though conntrack exits with 1', () => {
   expect(codeOf(() => cut(['203.0.113.7'], { status: 1, stderr: NONE }))).toBe(
     'nothing was thrown',
   );
 });
 
 describe('trouble', () => {
-  test('a flow that ended by itself while it was found: the others are still deleted', () => {
+  test('a flow that ended while it was found does not keep the others from being deleted', () => {
     expect(cut(['203.0.113.7'], { status: 1, stderr: ENDED }, {})).toEqual([
       'conntrack -D -f ipv4 -s 203.0.113.7',
       'conntrack -D -f ipv4 -s 203.0.113.7',

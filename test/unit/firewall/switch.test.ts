@@ -33,8 +33,8 @@ function changeTo(to: Change['to']): Change {
   return { address, to };
 }
 
-describe('while a move is unfinished', () => {
-  test('the state is trusted of neither', () => {
+describe('while a migration is unfinished', () => {
+  test('the state is trusted about neither backend', () => {
     const asked: Asked[] = [];
     const firewall = createSwitchableFirewall(openNoting(asked), 'iptables');
     firewall.use('ipset', 'iptables');
@@ -42,7 +42,7 @@ describe('while a move is unfinished', () => {
     expect(asked[0]).toMatchObject({ name: 'ipset', options: { trustState: false } });
   });
 
-  test('what is released is released by both, what is blocked by the new one alone', () => {
+  test('addresses are unblocked in both backends and blocked in the new one alone', () => {
     const asked: Asked[] = [];
     const firewall = createSwitchableFirewall(openNoting(asked), 'iptables');
     firewall.use('ipset', 'iptables');

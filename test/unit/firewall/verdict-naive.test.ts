@@ -71,7 +71,7 @@ const chainsArbitrary = fc.record({
 });
 const policyArbitrary = fc.constantFrom('ACCEPT', 'DROP');
 
-test('of one address is what becomes of its packets', () => {
+test('the verdict on an address is what happens to its packets', () => {
   const one = fc
     .integer({ min: 0, max: 255 })
     .map((last) => makeAddress(4, 0xc0000200n + BigInt(last)));
@@ -85,7 +85,7 @@ test('of one address is what becomes of its packets', () => {
   );
 });
 
-test('of a block of addresses is dropped only where all of its packets are', () => {
+test('the verdict on a network is dropped only where all of its packets are', () => {
   const rules = rulesTo('DROP').map((INPUT) => ({ INPUT }));
   fc.assert(
     fc.property(network, rules, (block, chains) => {

@@ -89,6 +89,6 @@ test('rules that drop a part of its packets are named as well', () => {
   expect(partly).toHaveLength(1);
 });
 
-test('a listing whose chains lead in a circle is no crash', () => {
+test('a listing whose chains lead in a circle does not crash', () => {
   expect(verdict(['-j a', '-A a -j b', '-A b -j a']).kind).toBe('accepted');
 });

@@ -17,7 +17,7 @@ import {
 import { addressOf } from '../support/workshop.ts';
 import { effort } from '../../support/effort.ts';
 
-describe('an alert can not have anything blocked but one literal address', () => {
+describe('an alert can block nothing but one literal address', () => {
   test.each([
     '',
     ' ',
@@ -215,7 +215,7 @@ describe('compared with the readers of others', () => {
     );
   });
 
-  test('blocks hold the addresses that ipaddr.js says they hold', () => {
+  test('networks contain the addresses that ipaddr.js says they contain', () => {
     const address = fc.oneof(fc.ipV4(), fc.ipV6());
     fc.assert(
       fc.property(address, address, fc.nat(128), (network, inner, length) => {
@@ -237,7 +237,7 @@ describe('compared with the readers of others', () => {
   });
 });
 
-describe('a block of a person', () => {
+describe('a network of a person', () => {
   test.each([
     ['203.0.113.0/24', '203.0.113.0/24'],
     ['203.0.113.9/32', '203.0.113.9'],
@@ -270,7 +270,7 @@ describe('a block of a person', () => {
     expect(parseBlock(text)).toBeNull();
   });
 
-  test('with host bits is a slip, and is not guessed at', () => {
+  test('with host bits is a mistake, and is not corrected', () => {
     expect(parseBlock('203.0.113.9/24')).toBeNull();
     expect(parseBlock('2001:db8::9/64')).toBeNull();
   });
@@ -296,7 +296,7 @@ describe('comparing', () => {
     expect(contains(addressOf('0.0.0.0/0'), addressOf('2001:db8::1'))).toBe(false);
   });
 
-  test('blocks overlap from both sides', () => {
+  test('networks overlap from both sides', () => {
     const [wide, narrow] = [addressOf('203.0.113.0/24'), addressOf('203.0.113.64/26')];
     expect(overlaps(wide, narrow)).toBe(true);
     expect(overlaps(narrow, wide)).toBe(true);
@@ -322,6 +322,6 @@ test('the last address of a network is its broadcast address', () => {
   expect(lastAddress(addressOf('203.0.113.9')).text).toBe('203.0.113.9');
 });
 
-test('bits past the prefix are cut off, so that equal blocks have equal texts', () => {
+test('bits past the prefix are cut off, so that equal networks have equal texts', () => {
   expect(makeAddress(4, 0xcb_00_71_09n, 24).text).toBe('203.0.113.0/24');
 });

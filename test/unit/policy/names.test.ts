@@ -125,7 +125,7 @@ describe('a run with time', () => {
   });
 
   test.each(['MANAGER IP', '-a', '', '__proto__', 'constructor'])(
-    'has no address for %j, and is no crash',
+    'has no address for %j, and does not crash',
     (name) => {
       expect(resolveNames([name], inquiry(true)).get(name)).toEqual([]);
       expect(resolveNames([name], inquiry(false)).get(name)).toEqual([]);
@@ -150,7 +150,7 @@ describe('gateways', () => {
   });
   const texts = (one: Inquiry): string[] => findGateways(one).map(({ address }) => address.text);
 
-  test('that a run with time has found are known to an alert, which asks nobody', () => {
+  test('that a run with time has found are known to an alert, which runs no program', () => {
     const hops = expect.arrayContaining(['203.0.113.1', '203.0.113.2']);
     expect(texts(inquiry(true, ip))).toEqual(hops);
     const never: Run = () => {

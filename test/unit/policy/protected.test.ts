@@ -40,7 +40,7 @@ describe('on no host can an attacker be', () => {
   );
 
   test.each(['192.0.2.1', '203.0.113.9', '223.255.255.255', '2001:db8::1', '::2', 'fe80::1'])(
-    'but %s may be one',
+    'except %s, which may be one',
     (text) => {
       expect(findProtection(addressOf(text), universalEntries())).toBeNull();
     },

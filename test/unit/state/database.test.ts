@@ -102,7 +102,7 @@ test('a second run finds what the first wrote', () => {
   });
 });
 
-describe('a damaged store is set aside with all it holds, and a new one begun:', () => {
+describe('a damaged state is set aside with all it holds, and a new one is begun:', () => {
   const damages: [string, () => void][] = [
     [
       'garbage',
@@ -315,7 +315,7 @@ test('counters begin with what history already has', () => {
   ]);
 });
 
-test('who must leave no trace works in memory, and that is no problem', () => {
+test('a read-only run works in memory, and that is no problem', () => {
   const { volatile, problems } = openDatabase({ directory: null, mayRepair: true, nowMs: NOON_MS });
   expect({ volatile, problems }).toEqual({ volatile: true, problems: [] });
 });

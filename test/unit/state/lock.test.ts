@@ -49,13 +49,13 @@ describe('while another process has it', () => {
     );
   });
 
-  test('nobody who may not wait is made to', async () => {
+  test('a run that may not wait does not', async () => {
     await startHolder();
     expect(takeWriterLock(directory, 0)?.code).toBe('LOCK_BUSY');
   });
 });
 
-test('whoever has waited longest asks most often, so that newcomers do not starve him', () => {
+test('the longest waiting process tries most often, so that newcomers do not starve it', () => {
   const pauses = [1, 0.75, 0.5, 0.25, 0].map((patience) => pauseMs(50, patience));
   expect(pauses).toEqual(pauses.toSorted((a, b) => b - a));
   expect(new Set(pauses).size).toBe(pauses.length);
@@ -70,7 +70,7 @@ test('it is free at once when its holder is killed', async () => {
   expect(takeWriterLock(directory, 0)).toBeNull();
 });
 
-test('whoever has it keeps it, though nothing in the program refers to it any more', () => {
+test('its holder keeps it, though nothing in the program refers to it any more', () => {
   expect(takeWriterLock(directory, 0)).toBeNull();
   setFlagsFromString('--expose-gc');
   const collectGarbage = runInNewContext('gc') as () => void;
@@ -110,7 +110,7 @@ test.each([
       mkdirSync(path);
     },
   ],
-])('%s in place of the note of a run at work is not opened, and stops nothing', (_, make) => {
+])('%s in place of the note of a running process is not opened, and stops nothing', (_, make) => {
   make(join(directory, 'at-work'));
   expect(takeWriterLock(directory, 0)).toBeNull();
   expect(() => {
@@ -118,7 +118,7 @@ test.each([
   }).not.toThrow();
 });
 
-test('a place where no lock can be is an error of its own, not somebody at work', () => {
+test('a place where no lock can be is an error of its own, not a held lock', () => {
   const path = join(directory, 'file');
   writeFileSync(path, '');
   expect(takeWriterLock(path, 0)?.code).toBe('STORE');

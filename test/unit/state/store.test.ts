@@ -52,10 +52,10 @@ function entry(atMs: number): HistoryEntry {
   return { atMs, outcome: OWED, origin: 'wazuh', reason: 'scan' };
 }
 
-describe('an intent', () => {
+describe('a pending change', () => {
   const offset = { inode: 7, size: 1234 };
 
-  test('is there for the next run, with the line that it owes and where the log ended', () => {
+  test('is there for the next run, with its line and where the log ended', () => {
     open().bans.begin(
       [{ address: ATTACKER, phase: 'blocking', line: OWED, offset, hold: hold() }],
       NOON_MS,
@@ -73,7 +73,7 @@ describe('an intent', () => {
     ]);
   });
 
-  test('to block is a ban once confirmed, and owes nothing any more', () => {
+  test('to block is a ban once confirmed, without a line to write', () => {
     const store = open();
     store.bans.begin(
       [{ address: ATTACKER, phase: 'blocking', line: OWED, offset, hold: hold() }],
@@ -84,7 +84,7 @@ describe('an intent', () => {
     expect(open().bans.find(ATTACKER)).toMatchObject({ phase: 'blocked', line: null });
   });
 
-  test('to release is forgotten once confirmed, holds and all', () => {
+  test('to unblock is removed once confirmed, with its holds', () => {
     const store = open();
     blocked(store);
     store.bans.begin(
@@ -98,7 +98,7 @@ describe('an intent', () => {
     });
   });
 
-  test('to block what was about to be released begins anew, without the old holds', () => {
+  test('to block what was about to be unblocked begins anew, without the old holds', () => {
     const store = open();
     blocked(store, '203.0.113.9', hold('manual', null));
     const intent = { address: ATTACKER, line: null, offset: null };
@@ -136,7 +136,7 @@ describe('an intent', () => {
     expect(open().bans.find(ATTACKER)).toEqual(before);
   });
 
-  test('that came to nothing leaves what an earlier run owes', () => {
+  test('that came to nothing leaves the line of an earlier run to be written', () => {
     const store = open();
     const intent = {
       address: ATTACKER,
@@ -190,7 +190,7 @@ describe('finding', () => {
     ]);
   });
 
-  test('what is due comes in the order in which it was made, in which its rules are released fast', () => {
+  test('what is due comes in the order in which it was made, in which its rules are removed fast', () => {
     const store = open();
     const made = ['203.0.113.30', '203.0.113.4', '203.0.113.200'];
     made.forEach((text) => {
@@ -210,7 +210,7 @@ describe('finding', () => {
     expect(due[0]?.holds).toHaveLength(2);
   });
 
-  test('nothing due while an intent is unfinished', () => {
+  test('nothing is due while a change is pending', () => {
     const store = open();
     blocked(store, '203.0.113.9', hold('wazuh', 60));
     store.bans.begin(
@@ -222,7 +222,7 @@ describe('finding', () => {
 });
 
 describe('deadlines', () => {
-  test('move together, and those of blocks for ever stay none', () => {
+  test('move together, and bans without end stay so', () => {
     const store = open();
     blocked(store, '203.0.113.9', hold('wazuh', 60));
     blocked(store, '203.0.113.9', hold('manual', null));
@@ -330,7 +330,7 @@ describe('a metadata', () => {
   });
 });
 
-describe('a file that is damaged under our hands', () => {
+describe('a file that is damaged while it is open', () => {
   function dropTables(): void {
     withFile((file) => {
       file.exec('DROP TABLE holds; DROP TABLE bans');
@@ -347,7 +347,7 @@ describe('a file that is damaged under our hands', () => {
     expect(readdirSync(directory).some((name) => name.startsWith('state.db.damaged-'))).toBe(true);
   });
 
-  test('is left alone by everybody else, who works in memory', () => {
+  test('is left by all others, which work in memory', () => {
     const store = open(false);
     dropTables();
     blocked(store);
@@ -371,7 +371,7 @@ describe('a file that is damaged under our hands', () => {
   });
 });
 
-describe('a disk that takes no more', () => {
+describe('a full disk', () => {
   beforeEach(() => {
     blocked(open());
     withFile((file) => {
@@ -433,7 +433,7 @@ describe('a disk that takes no more', () => {
         store.metadata.flush();
       },
     ],
-  ])('is said once and does not stop %s', (_, work) => {
+  ])('is reported once and does not stop %s', (_, work) => {
     const store = open();
     expect(() => {
       work(store);

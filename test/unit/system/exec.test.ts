@@ -70,12 +70,12 @@ describe('a program that does not end', () => {
     expect(result.status).toBeNull();
   });
 
-  test('takes along whom it started, who might otherwise change the kernel after we have looked', async () => {
+  test('takes its children along, which might otherwise change the kernel after we have looked', async () => {
     const { stdout } = run(shell('sleep 60 >/dev/null 2>&1 </dev/null & echo $!; wait'), 3000);
     await eventually('its child to be gone', () => isGone(Number(stdout)));
   });
 
-  test('that prints too much takes along whom it started as well', async () => {
+  test('that prints too much takes its children along as well', async () => {
     const { stdout } = run(shell('sleep 60 & echo $!; cat /dev/zero'), LONG_MS);
     await eventually('its child to be gone', () => isGone(Number.parseInt(stdout, 10)));
   });
@@ -85,13 +85,13 @@ describe('a program that does not end', () => {
   });
 });
 
-describe('a program that ends and leaves its pipes to another', () => {
+describe('a program that ends and leaves its pipes to a child', () => {
   test('has its own status and output, at the deadline', () => {
     const result = run(shell('echo out; echo err >&2; sleep 60 & exit 3'), 3000);
     expect(result).toEqual({ status: 3, stdout: 'out\n', stderr: 'err\n', trouble: '' });
   });
 
-  test('leaves the other alone, who may be meant to stay', () => {
+  test('leaves the child, which may be meant to stay', () => {
     const { stdout } = run(shell('sleep 60 & echo $!'), 3000);
     const pid = Number(stdout);
     expect(isGone(pid)).toBe(false);
@@ -99,7 +99,7 @@ describe('a program that ends and leaves its pipes to another', () => {
   });
 });
 
-test('a program that dies of a signal has no status, and the signal is said', () => {
+test('a program that dies of a signal has no status, and the signal is in the error', () => {
   expect(run(shell('kill -SEGV $$'), LONG_MS)).toMatchObject({
     status: null,
     trouble: 'was ended by SIGSEGV',
@@ -156,7 +156,7 @@ describe('what a program inherits', () => {
     }
   });
 
-  test('is the root directory, which nobody plants files in', () => {
+  test('is the root directory, in which nobody else can put files', () => {
     expect(run(command('pwd'), LONG_MS).stdout).toBe('/\n');
   });
 

@@ -46,7 +46,7 @@ test('a child of a living run goes on, and so do strangers and what a program st
   expect(others.map(isAlive)).toEqual([true, true, true]);
 });
 
-test('a daemon with a session of its own goes on, though a killed run started the wrapper that started it', async () => {
+test('a daemon with a session of its own goes on, though a killed run started its wrapper', async () => {
   const daemon = await start(DEAD, { stdio: 'ignore' });
   expect(endStaleChildren()).toBe(0);
   expect(isAlive(daemon)).toBe(true);

@@ -89,7 +89,7 @@ describe.each(['pipe', 'socket'] as const)('from a %s', (means) => {
     expect(await reader.next()).toMatchObject({ line: null, rest: 'half a line' });
   });
 
-  test('nothing comes of a silent sender at the deadline', async () => {
+  test('nothing is read from a silent sender at the deadline', async () => {
     const reader = startReader(means, [300]);
     await reader.ready();
     const { line, ms } = await reader.next();
@@ -136,7 +136,7 @@ describe.each(['pipe', 'socket'] as const)('from a %s', (means) => {
   });
 });
 
-describe('what is written to a pipe that nobody empties', () => {
+describe('what is written to a pipe that is not read', () => {
   /** Writes more than a pipe holds; the shell's function "node" is the writer. */
   const write = (milliseconds: number, reader: string): string => {
     const code = `
@@ -163,7 +163,7 @@ describe('what is written to a pipe that nobody empties', () => {
     expect(Number(ms)).toBeGreaterThanOrEqual(300);
   });
 
-  test('is written whole once somebody empties it', () => {
+  test('is written whole once it is read', () => {
     expect(write(600_000, 'node "$1" | (sleep 0.3; wc -c)')).toMatch(/^1000000\nwritten/);
   });
 

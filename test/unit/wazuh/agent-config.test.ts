@@ -59,12 +59,12 @@ describe('the longest that an address may stay blocked', () => {
     expect(longestTimeout('firewall-drop', timeouts, repeated(5))).toBe(600);
   });
 
-  test('is for ever where one of ours is without a timeout', () => {
+  test('is without end where one of ours is without a timeout', () => {
     const forEver = [...timeouts, { executable: 'firewall-drop', seconds: 0 }];
     expect(longestTimeout('firewall-drop', forEver, repeated(30))).toBeNull();
   });
 
-  test('is for ever where none is configured for us', () => {
+  test('is without end where none is configured for us', () => {
     expect(longestTimeout('firewall-drop.sh', timeouts, repeated(30))).toBeNull();
   });
 });
@@ -209,13 +209,13 @@ describe('ossec.conf', () => {
   });
 
   test.each(['', 'garbage', '<', '<ossec_config', '\0', '<!DOCTYPE x [<!ENTITY a "b">]>&a;'])(
-    '%j says nothing, and is no crash',
+    '%j says nothing, and does not crash',
     (text) => {
       expect(readOssecConf(text)).toEqual(NO_SETTINGS);
     },
   );
 
-  test('of deep nesting is no crash', () => {
+  test('of deep nesting does not crash', () => {
     expect(readOssecConf('<a>'.repeat(100_000))).toEqual(NO_SETTINGS);
   });
 

@@ -20,7 +20,7 @@ test('an add is read as it comes', () => {
   });
 });
 
-test('a delete is a release', () => {
+test('a delete is an unblock', () => {
   expect(readArguments(['delete', '-', '198.51.100.7', '1.2', '3']).action).toBe('unblock');
 });
 

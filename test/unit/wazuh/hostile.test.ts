@@ -147,7 +147,7 @@ function expectMeant({ text, command, source: written }: Meant, fields: readonly
 }
 
 describe('whatever stands beside it, a message', () => {
-  test('of Wazuh 4 asks for what execd asked, about the address in srcip or nobody', () => {
+  test('of Wazuh 4 asks for what execd asked, about the address in srcip or none', () => {
     fc.assert(
       fc.property(wazuh4, (meant) => {
         expectMeant(meant, ['data.srcip']);
@@ -156,7 +156,7 @@ describe('whatever stands beside it, a message', () => {
     );
   });
 
-  test('of Wazuh 4 with a literal srcip is about nobody else, whatever the other fields hold', () => {
+  test('of Wazuh 4 with a literal srcip is about no other address, whatever the other fields hold', () => {
     fc.assert(
       fc.property(wazuh4, (meant) => {
         fc.pre(theirText(meant.source) !== null);
@@ -166,7 +166,7 @@ describe('whatever stands beside it, a message', () => {
     );
   });
 
-  test('of Wazuh 5 asks for what execd asked, about the address in source.ip or nobody', () => {
+  test('of Wazuh 5 asks for what execd asked, about the address in source.ip or none', () => {
     fc.assert(
       fc.property(wazuh5, (meant) => {
         expectMeant(meant, []);
@@ -176,7 +176,7 @@ describe('whatever stands beside it, a message', () => {
   });
 });
 
-test('arguments of ossec-execd are about the third one or nobody, whoever chose the user', () => {
+test('arguments of ossec-execd are about the third one or none, whoever chose the user name', () => {
   const args = fc.record({
     action: fc.constantFrom('add', 'delete'),
     user: hostileText,

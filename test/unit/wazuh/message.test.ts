@@ -41,7 +41,7 @@ describe('a message of Wazuh 4', () => {
     });
   });
 
-  test('asks for a release with `delete`', () => {
+  test('asks to unblock with `delete`', () => {
     expect(read(WAZUH4.replace('"add"', '"delete"')).action).toBe('unblock');
   });
 
@@ -61,7 +61,7 @@ describe('a message of Wazuh 4', () => {
     ['nothing', { data: {} }],
     ['an address in the log line alone', { full_log: 'from 198.51.100.7', data: {} }],
     ['an address under a name in another case', { data: { srcIP: '198.51.100.7' } }],
-  ])('with %s for an address names nobody, and says why', (_, alert) => {
+  ])('with %s for an address has no address, and says why', (_, alert) => {
     const request = wazuh4(alert);
     expect(request.address).toBeNull();
     expect(request.addressTrouble).not.toBe('');
@@ -110,11 +110,11 @@ describe('a message of Wazuh 5', () => {
     });
   });
 
-  test('asks for a release with `disable`', () => {
+  test('asks to unblock with `disable`', () => {
     expect(read(WAZUH5.replace('"enable"', '"disable"')).action).toBe('unblock');
   });
 
-  test('names the offender where alert.wazuh5_fields says, in that order', () => {
+  test('takes the address where alert.wazuh5_fields says, in that order', () => {
     const fields = ['client.ip', 'source.ip'];
     const message = { wazuh: {}, command: 'enable', source: { ip: '192.0.2.44' } };
     const readFields = (value: object): string | undefined => {
@@ -125,7 +125,7 @@ describe('a message of Wazuh 5', () => {
     expect(readFields({ ...message, client: { ip: 'web01' } })).toBe('192.0.2.44');
   });
 
-  test('names the offender as `source.ip` and nowhere else', () => {
+  test('takes the address from `source.ip` and nowhere else', () => {
     const elsewhere = { data: { srcip: '203.0.113.9' }, destination: { ip: '203.0.113.9' } };
     expect(wazuh5({}, { source: { ip: 'host.example' }, ...elsewhere }).address).toBeNull();
   });
@@ -152,7 +152,7 @@ describe('a message of Wazuh 5', () => {
   });
 });
 
-describe('what was said first counts', () => {
+describe('the first value counts', () => {
   test.each([
     [
       'the command',
@@ -209,13 +209,13 @@ describe('a line is refused', () => {
     expect(codeOf(() => read(text))).toBe('BAD_DATA');
   });
 
-  test('that has invalid UTF-8 in its address names nobody', () => {
+  test('that has invalid UTF-8 in its address has no address', () => {
     const bytes = Buffer.from(WAZUH4.replace('198.51.100.7', '198.51.100.7\u00ff'), 'latin1');
     expect(read(bytes).address).toBeNull();
   });
 });
 
-test('invalid UTF-8 in free text hinders no block', () => {
+test('invalid UTF-8 in free text does not stop a block', () => {
   const bytes = Buffer.from(WAZUH4.replace('web01', 'web\u00ff'), 'latin1');
   expect(read(bytes).address?.text).toBe('198.51.100.7');
 });

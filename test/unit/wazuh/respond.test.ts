@@ -121,7 +121,7 @@ function logged(): string[] {
 }
 
 describe('an add of Wazuh 4', () => {
-  test('is blocked, held by wazuh, and told', () => {
+  test('is blocked with a hold of wazuh, and logged', () => {
     add('continue');
     expect(host.rulesFor('203.0.113.9')).toEqual([1, 1]);
     expect(host.holders('203.0.113.9')).toEqual(['wazuh']);
@@ -160,7 +160,7 @@ describe('an add of Wazuh 4', () => {
     expect(logged().at(-1)).toBe(`reapplied - 203.0.113.9 ${IDS}`);
   });
 
-  test('with `abort` is blocked when we never heard of it', () => {
+  test('with `abort` is blocked when it has no ban', () => {
     add('abort');
     expect(host.rulesFor('203.0.113.9')).toEqual([1, 1]);
     expect(logged()).toEqual([`add - 203.0.113.9 ${IDS}`]);
@@ -181,7 +181,7 @@ describe('an add of Wazuh 4', () => {
 });
 
 describe('a delete of Wazuh 4', () => {
-  test('releases, says so, and writes nothing to execd, who does not listen', () => {
+  test('unblocks, logs it, and writes nothing to execd, which does not read', () => {
     add('continue');
     written = [];
     respondToMessage(context(), streams(message('delete', '203.0.113.9')));
@@ -198,7 +198,7 @@ describe('a delete of Wazuh 4', () => {
     expect(host.holders('203.0.113.9')).toEqual(['ossec']);
   });
 
-  test('of a protected address is done: releasing locks nobody out', () => {
+  test('of a protected address is done: unblocking locks nobody out', () => {
     host.kernel.insert('INPUT', '-s 198.51.100.1/32 -j DROP');
     respondToMessage(context(), streams(message('delete', '198.51.100.1')));
     expect(host.kernel.rules('INPUT')).toEqual([]);
@@ -219,13 +219,13 @@ describe('Wazuh 5', () => {
     expect(host.openStore().bans.find(ATTACKER)?.holds[0]?.expiresAtMs).toBe(NOON_MS + 240_000);
   });
 
-  test('may block for ever, whatever ar.conf says', () => {
+  test('may block without end, whatever ar.conf says', () => {
     const line = message5('enable', { type: 'stateless' });
     respondToMessage(context(), streams(line, ANSWERS.continue));
     expect(host.openStore().bans.find(ATTACKER)?.holds[0]?.expiresAtMs).toBeNull();
   });
 
-  test('releases with `disable`, also with another id in its line', () => {
+  test('unblocks with `disable`, also with another id in its line', () => {
     const line = message5('enable', { type: 'stateful', stateful_timeout: 180 });
     respondToMessage(context(), streams(line, ANSWERS.continue));
     host.nowMs += 180_000;
@@ -250,7 +250,7 @@ describe('OSSEC', () => {
     });
   });
 
-  test('may add the same address again and again: one rule stays, one delete clears', () => {
+  test('may add the same address again and again: one rule stays, and one delete removes it', () => {
     for (let count = 0; count < 5; count++)
       respondToArguments(context(), ['add', '-', '203.0.113.9', '1.2', '3']);
     expect(host.rulesFor('203.0.113.9')).toEqual([1, 1]);
@@ -261,7 +261,7 @@ describe('OSSEC', () => {
 
 describe('a protected address', () => {
   test.each(['198.51.100.1', '::ffff:198.51.100.1', '127.0.0.1', '::1', '0.0.0.0', '224.0.0.1'])(
-    '%s is refused before execd hears of it, with one line and no rule',
+    '%s is refused before anything is sent to execd, with one line and no rule',
     (text) => {
       expect(
         codeOf(() => {
@@ -298,7 +298,7 @@ describe('a protected address', () => {
   });
 });
 
-describe('what names nobody to block', () => {
+describe('a message without an address', () => {
   test.each([
     'attacker.example',
     '0.0.0.0/0',
@@ -342,14 +342,14 @@ describe('what names nobody to block', () => {
     expect(logged()).toHaveLength(1);
   });
 
-  test('is told apart when it did not come in time', () => {
+  test('is reported differently when it did not come in time', () => {
     expect(() => {
       respondToMessage(context({ deadline: { remainingMs: () => 0 } }), streams());
     }).toThrow('no whole message came in time');
   });
 });
 
-test('the second message of an impatient sender is not acted on', () => {
+test('a second message that comes before the answer is not acted on', () => {
   const second = message('add', '203.0.113.10');
   expect(
     codeOf(() => {
@@ -379,8 +379,8 @@ test('execd has half of the time for all that it reads and writes', () => {
   for (const deadline of given) expect(deadline.remainingMs()).toBeLessThanOrEqual(10_000);
 });
 
-describe('execd that goes away before it answers', () => {
-  test('means that nothing is blocked, and that is told', () => {
+describe('an execd that goes away before it answers', () => {
+  test('means that nothing is blocked, which is logged', () => {
     expect(
       codeOf(() => {
         respondToMessage(context(), streams(message('add', '203.0.113.9')));
@@ -392,7 +392,7 @@ describe('execd that goes away before it answers', () => {
   });
 });
 
-describe('trouble that stops nothing', () => {
+describe('a problem that stops nothing:', () => {
   test('the lock is not to be had', () => {
     const lock = () => new AppError('LOCK_BUSY', 'another has been at work for 10.0 s');
     add('continue', '203.0.113.9', context({ lock }));

@@ -64,7 +64,7 @@ function leaveUnfinishedIpv6(): void {
 }
 
 describe('`expire`', () => {
-  test('releases what is due, and says so', async () => {
+  test('unblocks what is due, and says so', async () => {
     block(addressOf('203.0.113.9'), holdRequest(), host.newRun());
     host.nowMs = NOON_MS + 600_000;
     await runCommand(expire);
@@ -72,7 +72,7 @@ describe('`expire`', () => {
     expect(host.rulesFor('203.0.113.9')).toEqual([0, 0]);
   });
 
-  test('releases what is due though an earlier run’s work can not be finished', async () => {
+  test('unblocks what is due though a pending change can’t be completed', async () => {
     block(addressOf('203.0.113.9'), holdRequest(), host.newRun());
     leaveUnfinishedIpv6();
     host.nowMs = NOON_MS + 600_000;
@@ -82,7 +82,7 @@ describe('`expire`', () => {
 });
 
 describe('`restore`', () => {
-  test('puts back what a reboot took, and counts it', async () => {
+  test('restores what a reboot removed, and counts it', async () => {
     block(addressOf('203.0.113.9'), holdRequest(), host.newRun());
     host.kernel.flush();
     await runCommand(restoreCommand);
@@ -90,7 +90,7 @@ describe('`restore`', () => {
     expect(host.rulesFor('203.0.113.9')).toEqual([1, 1]);
   });
 
-  test('does not put back what is over', async () => {
+  test('does not restore a ban that is over', async () => {
     block(addressOf('203.0.113.9'), holdRequest(), host.newRun());
     host.kernel.flush();
     host.nowMs = NOON_MS + 600_000;
@@ -98,7 +98,7 @@ describe('`restore`', () => {
     expect(host.rulesFor('203.0.113.9')).toEqual([0, 0]);
   });
 
-  test('puts back what it can though an earlier run’s work can not be finished', async () => {
+  test('restores what it can though a pending change can’t be completed', async () => {
     block(addressOf('203.0.113.9'), holdRequest(), host.newRun());
     leaveUnfinishedIpv6();
     host.kernel.flush();
@@ -134,12 +134,12 @@ test.each([
 );
 
 describe('`reconcile --dry-run`', () => {
-  test('says 0 where books and kernel agree', async () => {
+  test('exits with 0 where state and kernel agree', async () => {
     block(addressOf('203.0.113.9'), holdRequest(), host.newRun());
     expect(await runCommand(reconcile, { 'dry-run': true })).toBe(0);
   });
 
-  test('says 1 where an earlier run was interrupted, counts what is pending and shows what completes it', async () => {
+  test('exits with 1 where an earlier run was interrupted, counts what is pending and shows what completes it', async () => {
     leaveTwoPending();
     expect(await runCommand(reconcile, { 'dry-run': true })).toBe(1);
     expect(printed[0]).toBe('2 changes pending: an earlier run was interrupted');
@@ -147,7 +147,7 @@ describe('`reconcile --dry-run`', () => {
     expect(host.rulesFor('203.0.113.9')).toEqual([0, 0]);
   });
 
-  test('says 1 where they do not, shows what would be run, and changes nothing', async () => {
+  test('exits with 1 where they differ, shows what would be run, and changes nothing', async () => {
     block(addressOf('203.0.113.9'), holdRequest(), host.newRun());
     host.kernel.flush();
     expect(await runCommand(reconcile, { 'dry-run': true })).toBe(1);

@@ -188,7 +188,7 @@ describe('the agent', () => {
     ['one that does not end', { longest: null }, /^warning: .* timeout 0 .*: its blocks never end/],
     ['none of ours', { name: 'block-ip' }, /^warning: .* has no response with block-ip/],
     ['none at all', { timeouts: [], longest: null }, /^warning: .* the manager requests no blocks/],
-  ])('was told of responses: %s', (_, change, expected) => {
+  ])('has responses: %s', (_, change, expected) => {
     expectTold(evaluateTimeouts({ ...TIMEOUTS, ...change }), [expected]);
   });
 
@@ -212,7 +212,7 @@ describe('the agent', () => {
     expectTold(evaluateFiles(facts), [expected]);
   });
 
-  test('has a configuration that is told of line by line', () => {
+  test('has a configuration whose mistakes are reported line by line', () => {
     expectTold(evaluateConfig({ isThere: false, problems: [] }), [
       /^ok: no .*: the defaults hold$/,
     ]);
@@ -328,11 +328,11 @@ describe('the state', () => {
     ['never ran', { callers: ['x'], silenceSeconds: null }, /^warning: .* it last ran: never$/],
     ['ran in the future', { callers: ['x'], silenceSeconds: -9 }, /^ok: x, last run 0s ago$/],
     ['is not set up', { callers: [], silenceSeconds: 5 }, /^warning: nothing calls .*5s ago/],
-  ])('end blocks in time: the timer %s', (_, facts, expected) => {
+  ])('has a timer that %s', (_, facts, expected) => {
     expectTold(evaluateTimer(facts), [expected]);
   });
 
-  test('come back at boot, or not', () => {
+  test('comes back at boot, or not', () => {
     expectTold(evaluateBoot({ callers: ['a', 'b'] }), [/^ok: blocks come back by a, b$/]);
     expectTold(evaluateBoot({ callers: [] }), [/^warning: nothing calls firewall-drop restore/]);
   });
@@ -343,11 +343,11 @@ describe('the state', () => {
     ['is kept by nobody', { service: '' }, /^ok: .*, no time service seen$/],
     ['was set back', { latestMs: NOON_MS + 1 }, /^warning: .* it was set back$/],
     ['is of long ago', { nowMs: 0, latestMs: null }, /^problem: it is not 1970-01-01/],
-  ])('have times that are true: the clock %s', (_, change, expected) => {
+  ])('has a clock that %s', (_, change, expected) => {
     expectTold(evaluateClock({ ...CLOCK, ...change }), [expected]);
   });
 
-  test('tell the last outcomes, and warn of what failed', () => {
+  test('shows the last outcomes, and warns of what failed', () => {
     const record = (verb: 'add' | 'failed'): HistoryRecord => ({
       id: 1,
       atMs: NOON_MS,

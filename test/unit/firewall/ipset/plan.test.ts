@@ -46,7 +46,7 @@ const chains = (...rules: readonly string[]): string =>
     .flatMap((chain) => [`-P ${chain} ACCEPT`, ...rules.map((rule) => `-A ${chain} ${rule}`)])
     .join('\n');
 
-describe('told to ipset', () => {
+describe('a command of ipset', () => {
   const CREATE =
     'create firewall-drop-4 hash:net family inet timeout 0 counters comment maxelem 2000';
   test.each<[string, Change, readonly string[]]>([
@@ -185,11 +185,11 @@ describe('a block', () => {
   });
 });
 
-describe('a release', () => {
+describe('an unblock', () => {
   const changes = [released(A)];
   const first = backend.plan(4, backend.expect(changes, []), changes);
 
-  test('is seen in one process where the books are trusted', () => {
+  test('is verified in one process where the state is trusted', () => {
     const view = after(first, {
       stderr: `${A} is NOT in set firewall-drop-4.\n`,
       before: backend.expect(changes, []),
@@ -197,7 +197,7 @@ describe('a release', () => {
     expect(backend.plan(4, view, changes)).toBeNull();
   });
 
-  test('looks for a plain rule where they are not', () => {
+  test('looks for a plain rule where it is not', () => {
     const view = after(backend.inspect(4, changes), { stderr: MISSING });
     expect(backend.plan(4, view, changes)).toMatchObject({ program: 'iptables-restore' });
   });
@@ -264,7 +264,7 @@ describe('a snapshot', () => {
   const rules = `:INPUT ACCEPT [0:0]\n[9:900] -A INPUT ${RULE}\n[0:0] -A FORWARD ${RULE}\n`;
   const members = `Members:\n${A} timeout 5 packets 7 bytes 420\n198.51.100.0/24 timeout 0 packets 1 bytes 60\n`;
 
-  test('has what the set holds, with counters, in the chains that ask it', () => {
+  test('has what the set holds, with counters, in the chains that refer to it', () => {
     const { held, sets } = backend.readSnapshot(rules, members);
     expect(held.get(A)).toEqual({
       address: addressOf(A),
@@ -275,7 +275,7 @@ describe('a snapshot', () => {
     expect(sets?.get('firewall-drop-4')?.map(({ text }) => text)).toEqual([A, '198.51.100.0/24']);
   });
 
-  test('holds nothing where no rule asks the set', () => {
+  test('holds nothing where no rule refers to the set', () => {
     expect([...backend.readSnapshot(':INPUT ACCEPT [0:0]\n', members).held]).toEqual([]);
   });
 });

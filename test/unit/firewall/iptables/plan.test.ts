@@ -227,7 +227,7 @@ describe('a listing', () => {
   });
 });
 
-describe('where the books are trusted', () => {
+describe('where the state is trusted', () => {
   test('a release expects one rule in each chain, also in those last seen', () => {
     const changes = [released('203.0.113.9')];
     const view = backend.expect(changes, ['DOCKER-USER']);

@@ -46,7 +46,7 @@ function listing(name: string, elements: readonly unknown[] = [], mask?: string)
 const NO_TABLE = JSON.stringify({ nftables: [{ metainfo: {} }] });
 const looked = (stdout: string): NftablesView => after(backend.inspect(4), { stdout });
 
-describe('where the books are trusted', () => {
+describe('where the state is trusted', () => {
   test.each<[string, Change, string]>([
     ['a block', blocked(A), `add element ${TABLE} blocked4_32 { ${A} timeout 600s }`],
     ['a block without end', blocked(A, null), `add element ${TABLE} blocked4_32 { ${A} }`],
@@ -65,7 +65,7 @@ describe('where the books are trusted', () => {
       released(A),
       `add element ${TABLE} blocked4_32 { ${A} }\ndelete element ${TABLE} blocked4_32 { ${A} }`,
     ],
-  ])('%s is told in one command', (_, change, input) => {
+  ])('%s takes one command', (_, change, input) => {
     expect(backend.plan(4, backend.expect([change], []), [change])).toEqual({
       program: 'nft',
       args: ['-f', '-'],
@@ -151,7 +151,7 @@ test.each([
   ['a rule that accepts', (text: string) => text.replaceAll('"drop"', '"accept"')],
   ['a rule for another mask', (text: string) => text.replaceAll('"op":"=="', '"op":"!="')],
   ['a table of others', (text: string) => text.replaceAll('"firewall_drop"', '"other"')],
-])('%s asks no set of ours', (_, spoil) => {
+])('%s refers to no set of ours', (_, spoil) => {
   const view = looked(spoil(listing('blocked4_32', [A])));
   expect(backend.plan(4, view, [blocked(A)])?.input).toContain('add chain');
 });
@@ -167,11 +167,11 @@ test('an end that is to move replaces the entry, since older kernels keep its fi
   expect(command?.input.match(/^\w+/gm)).toEqual(['add', 'delete', 'add']);
 });
 
-test('a release of what is in no set of ours tells nothing', () => {
+test('an unblock of what is in no set of ours runs nothing', () => {
   expect(backend.plan(4, looked(NO_TABLE), [released(A)])).toBeNull();
 });
 
-test('many are listed, not asked for one by one', () => {
+test('many addresses are listed, not asked for one by one', () => {
   const many = Array.from({ length: 51 }, (_, n) => released(`198.51.100.${n}`));
   const list = backend.plan(4, looked(listing('blocked4_32')), many);
   expect(list?.args).toEqual(['-j', 'list', 'ruleset', 'inet']);
@@ -202,7 +202,7 @@ describe('a snapshot', () => {
     ]);
   });
 
-  test('tells what becomes of an address', () => {
+  test('says what happens to packets of an address', () => {
     expect(findVerdict(addressOf('198.51.100.7'), snapshot).kind).toBe('dropped');
     expect(findVerdict(addressOf('198.51.101.7'), snapshot).kind).toBe('accepted');
   });
