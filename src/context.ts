@@ -4,6 +4,7 @@ import { arrangeBackend, isFree } from './bans/select-backend.ts';
 import { followClock } from './bans/clock-shift.ts';
 import { forgetConnections } from './bans/connections.ts';
 import { expireDue } from './bans/expire.ts';
+import { groupPolicyFile, readGroupPolicy, type GroupPolicy } from './policy/group-policy.ts';
 import type { ProtectedEntry } from './policy/protected.ts';
 import { MAKER_FACT, otherHolder, type MoveTools } from './bans/migrate.ts';
 import { recover } from './bans/recover.ts';
@@ -64,6 +65,8 @@ export interface Context extends BanContext {
   /** From ossec.conf of the same. */
   settings(): AgentSettings;
   protectedEntries(): readonly ProtectedEntry[];
+  /** What the manager sends to this agent's group. */
+  groupPolicy(): GroupPolicy;
   /** Null when the writer lock was taken, otherwise why not. */
   lock(): AppError | null;
   readonly firewall: SwitchableFirewall;
@@ -125,6 +128,7 @@ export function createContext({
     responseLog,
     now,
     warn,
+    countsOffences: config.escalation.timeouts.length > 0,
     cutConnections: (addresses) => {
       const { killConnections, programTimeoutSeconds } = config.firewall;
       const cutting = { store, warn, isInstalled, run, deadline, programTimeoutSeconds };
@@ -154,8 +158,18 @@ export function createContext({
     });
   };
   const settings = once(() => readSettings(place.home, tools));
+  const groupPolicy = once(() => readGroupPolicy(place.home, tools));
   const protectedEntries = once(() => {
-    return collectProtected({ config, settings, store, run, warn, mayWait: interactive });
+    return collectProtected({
+      config,
+      settings,
+      groupPolicy,
+      groupFile: groupPolicyFile(place.home),
+      store,
+      run,
+      warn,
+      mayWait: interactive,
+    });
   });
   return {
     ...tools,
@@ -167,6 +181,7 @@ export function createContext({
     settings,
     timeouts: once(() => readTimeouts(place.home, tools)),
     protectedEntries,
+    groupPolicy,
     firewall,
     isInstalled,
     planCuts: (addresses) => (config.firewall.killConnections ? planCut(addresses) : []),

@@ -1,7 +1,7 @@
 // Blocks addresses, and leaves nothing of a block that failed.
 import { ProgramMissing } from '../model/errors.ts';
 import type { Address } from '../model/address.ts';
-import { makeHold, type Hold, type HoldRequest } from '../model/ban.ts';
+import { makeFurtherHolds, makeHold, type Hold, type HoldRequest } from '../model/ban.ts';
 import type { StoredBan } from '../state/rows.ts';
 import { step } from '../system/fault.ts';
 import type { BanContext } from './context.ts';
@@ -18,11 +18,12 @@ export function blockAll(
   request: HoldRequest,
   context: BanContext,
 ): void {
-  const hold = makeHold(request, context.now());
+  const nowMs = context.now();
+  const holds = [makeHold(request, nowMs), ...makeFurtherHolds(request, nowMs)] as const;
   const unique = [...new Map(addresses.map((address) => [address.text, address])).values()];
   const known = context.store.bans.findAll(unique);
   const changes = unique.map((address) => {
-    return changeOf('add', address, known.get(address.text) ?? null, hold);
+    return changeOf('add', address, known.get(address.text) ?? null, holds);
   });
   commitOrUndo(changes, known, context);
 }
@@ -38,19 +39,21 @@ export function ensureBlocked(
 ): boolean {
   const { store, firewall, now } = context;
   const known = store.bans.find(address);
-  const hold = makeHold(request, now());
+  const nowMs = now();
+  const holds = [makeHold(request, nowMs), ...makeFurtherHolds(request, nowMs)] as const;
   const before = known?.phase === 'blocked' ? known : null;
   // A rule of our shape without a ban is one of the program that we replace: it is taken over.
-  const change = { ...changeOf('add', address, known, hold), look: true, takeOver: true };
+  const change = { ...changeOf('add', address, known, holds), look: true, takeOver: true };
   if (before === null) {
     commitOrUndo([change], new Map(known === null ? [] : [[address.text, known]]), context);
     return true;
   }
-  store.bans.addHold(address, hold);
+  store.bans.addHolds(address, holds);
   step('abort: hold recorded');
+  const isNew = new Set(holds.map(({ origin }) => origin));
   const held = {
     ...before,
-    holds: [...before.holds.filter((h) => h.origin !== hold.origin), hold],
+    holds: [...before.holds.filter(({ origin }) => !isNew.has(origin)), ...holds],
   };
   const wanted = toKernelChange(held, now());
   try {
@@ -62,7 +65,7 @@ export function ensureBlocked(
     logFailures([change], context);
     throw error;
   }
-  const reapply = { ...changeOf('reapplied', address, held, hold), look: true };
+  const reapply = { ...changeOf('reapplied', address, held, holds), look: true };
   commitOrUndo([reapply], new Map([[address.text, { ...known, ...held }]]), context);
   return true;
 }
@@ -71,10 +74,11 @@ function changeOf(
   verb: 'add' | 'reapplied',
   address: Address,
   before: StoredBan | null,
-  hold: Hold,
+  [hold, ...also]: readonly [Hold, ...Hold[]],
 ): BanChange {
-  const line = { verb, address, alertRef: hold.alertRef };
-  return { address, to: 'blocked', before, hold, line, origin: hold.origin, reason: hold.reason };
+  const { alertRef, origin, reason } = hold;
+  const line = { verb, address, alertRef };
+  return { address, to: 'blocked', before, hold, also, line, origin, reason };
 }
 
 /** What the kernel did not do is undone: `failed` is logged, and neither half a block nor a promise of one stays. */
@@ -100,10 +104,11 @@ function undo(
   { store, firewall, now }: BanContext,
   failure: unknown,
 ): void {
-  const isHeldAnyway = ({ address, hold }: BanChange): boolean => {
+  const isHeldAnyway = ({ address, hold, also = [] }: BanChange): boolean => {
+    const asked = new Set([hold, ...also].map((one) => one?.origin));
     const before = known.get(address.text);
     if (before === undefined || before.phase === 'unblocking') return false;
-    return before.phase === 'blocked' || before.holds.some(({ origin }) => origin !== hold?.origin);
+    return before.phase === 'blocked' || before.holds.some(({ origin }) => !asked.has(origin));
   };
   store.bans.revert(
     failed.filter(isHeldAnyway).flatMap(({ address }) => known.get(address.text) ?? []),

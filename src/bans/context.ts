@@ -20,6 +20,8 @@ export interface BanContext {
   readonly firewall: Firewall;
   readonly responseLog: ResponseLog;
   readonly now: () => number;
+  /** Whether bans that alerts begin are counted, for escalation. */
+  readonly countsOffences: boolean;
   /** For addresses that the kernel has just begun to block. A failure is reported, not thrown. */
   readonly cutConnections: (addresses: readonly Address[]) => void;
   /** Reports a problem that does not stop the work at hand. */

@@ -17,6 +17,8 @@ export interface BanChange {
   readonly before: Ban | null;
   /** A hold to add, in place of an older one of the same origin. */
   readonly hold?: Hold;
+  /** Holds of other origins that begin with it. */
+  readonly also?: readonly Hold[];
   /** Whose hold ends while others go on. */
   readonly ends?: Origin;
   /** The line to write once the kernel was seen to obey. */
@@ -54,9 +56,9 @@ export function commit(changes: readonly BanChange[], context: BanContext): void
   const offset = context.responseLog.offset();
   const pending = changes.map((change) => pendingOf(change, offset, context.now()));
   context.store.bans.begin(
-    changes.map(({ address, to, line, hold = null, ends }) => {
+    changes.map(({ address, to, line, hold = null, also = [], ends }) => {
       const phase = to === 'blocked' ? 'blocking' : 'unblocking';
-      return { address, phase, line, offset, hold, ...(ends !== undefined && { ends }) };
+      return { address, phase, line, offset, hold, also, ...(ends !== undefined && { ends }) };
     }),
     context.now(),
   );
@@ -93,10 +95,11 @@ function foreignBefore({ to, before, takeOver = false }: BanChange): Ban['foreig
 }
 
 /** What was about to be released begins anew: its old holds are over. */
-function holdsAfter({ before, hold, ends }: BanChange): Hold[] {
+function holdsAfter({ before, hold, also = [], ends }: BanChange): Hold[] {
   const known = before === null || before.phase === 'unblocking' ? [] : before.holds;
-  const left = known.filter(({ origin }) => origin !== hold?.origin && origin !== ends);
-  return hold === undefined ? left : [...left, hold];
+  const added = hold === undefined ? [] : [hold, ...also];
+  const over = new Set([...added.map(({ origin }) => origin), ends]);
+  return [...known.filter(({ origin }) => !over.has(origin)), ...added];
 }
 
 function linesOf(batch: readonly Pending[]): Outcome[] {
@@ -149,7 +152,7 @@ function complete(
   store.bans.confirm(
     batch.map(({ ban }) => ban.address),
     batch.flatMap((one) => historyOf(one, now())),
-    foreign,
+    { foreign, countsOffences: context.countsOffences },
   );
   step('journal: confirmed');
   context.cutConnections(

@@ -7,6 +7,7 @@ import { deleteAddresses, flush } from './commands/delete.ts';
 import { doctor } from './commands/doctor.ts';
 import { configCheck, configSnippet } from './commands/config.ts';
 import { explain } from './commands/explain.ts';
+import { forgive } from './commands/forgive.ts';
 import { history } from './commands/history.ts';
 import { install, uninstall } from './commands/install.ts';
 import { list } from './commands/list.ts';
@@ -20,6 +21,7 @@ const WORKING_COMMANDS: readonly CommandSpec[] = [
   add,
   deleteAddresses,
   flush,
+  forgive,
   list,
   status,
   history,

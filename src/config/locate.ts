@@ -12,6 +12,8 @@ export interface Mistake {
   readonly path: readonly string[];
   readonly message: string;
   readonly entry?: unknown;
+  /** Where it is known already. */
+  readonly line?: number;
 }
 
 /** `/etc/firewall-drop/config.toml:3: unknown key …` */
@@ -26,7 +28,7 @@ export function locate(mistakes: readonly Mistake[], text: string, file: string)
   const lineOfName = linesOfNames(lines);
   return mistakes
     .map((mistake) => {
-      const keyLine = nearestLine(mistake.path, lineOfName);
+      const keyLine = mistake.line ?? nearestLine(mistake.path, lineOfName);
       return {
         file,
         line: lineOfEntry(mistake.entry, keyLine, lines),

@@ -1,6 +1,7 @@
 // Parses config.toml: a mistake is reported with its line, costs its own key only, and never stops a block.
 import type * as SmolToml from 'smol-toml';
 import { locate, type ConfigProblem, type Mistake } from './locate.ts';
+import { readPolicy } from './policy.ts';
 import { SCHEMA, type Config, type Setting, type Value } from './schema.ts';
 import {
   buildConfig,
@@ -38,11 +39,13 @@ export function parseConfig(text: string, file: string): ParsedConfig {
     return { config: DEFAULT_CONFIG, problems: [{ file, line: parsed.line, message }], doubtful };
   }
   const mistakes = unknownNames(parsed.root);
+  const policy = readPolicy(ownProperty(parsed.root, 'policy'), text);
+  mistakes.push(...policy.mistakes);
   const config = buildConfig((section, key, setting) => {
     const { value, problems } = readKey(parsed.root, section, key, setting);
     mistakes.push(...problems);
     return value;
-  });
+  }, policy.entries);
   const doubtful = doubtfulKeys(mistakes, parsed.root);
   return { config: withCloudFields(config), problems: locate(mistakes, text, file), doubtful };
 }
@@ -103,8 +106,9 @@ function parseToml(
 
 function unknownNames(root: object): Mistake[] {
   return Object.entries(root).flatMap(([section, value]: [string, unknown]): Mistake[] => {
+    if (section === 'policy') return [];
     const settings = ownProperty(SCHEMA, section);
-    if (!isTable(settings)) return [unknownName([section], isTable(value), SCHEMA)];
+    if (!isTable(settings)) return [unknownName([section], isTable(value), TABLES)];
     if (!isTable(value))
       return [{ path: [section], message: `\`${section}\` must be a table: write [${section}]` }];
     return Object.keys(value)
@@ -112,6 +116,8 @@ function unknownNames(root: object): Mistake[] {
       .map((key) => unknownName([section, key], false, settings));
   });
 }
+
+const TABLES = { ...SCHEMA, policy: {} };
 
 /** `known` is the table in which the name was looked for. */
 function unknownName(path: readonly string[], isSection: boolean, known: object): Mistake {

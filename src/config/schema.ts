@@ -1,4 +1,5 @@
 // The one table of all keys of config.toml: what each may hold, what holds without it, and its documentation.
+import type { PolicyEntry } from './policy-schema.ts';
 import { DEFAULT_ADDRESS_FIELDS, WAZUH5_ADDRESS_FIELDS } from './address-fields.ts';
 
 export type Value = string | number | boolean | readonly string[] | undefined;
@@ -15,6 +16,8 @@ export type Setting = { readonly doc: string } & (
   | { readonly kind: 'name'; readonly default: undefined; readonly example: string }
   | { readonly kind: 'flag'; readonly default: boolean }
   | { readonly kind: 'whole'; readonly default: number; readonly min: number; readonly max: number }
+  /** Text as `parseDuration` reads it; the default may be empty, for none. */
+  | { readonly kind: 'duration'; readonly default: string; readonly mayBeNever: boolean }
   | ListSetting
 );
 
@@ -34,6 +37,17 @@ export const ENTRIES = {
   field: {
     pattern: /^[A-Za-z0-9_@-]{1,64}(?:\.[A-Za-z0-9_@-]{1,64}){0,15}$/,
     expected: 'a dotted path in an alert',
+  },
+  duration: {
+    pattern: /^[0-9smhdw]{1,32}$/,
+    expected: 'a length of time such as "10m", "1h30m" or "7d"',
+  },
+  /** Numbers as well, which are read as text. */
+  rule: { pattern: /^[0-9A-Za-z-]{1,64}$/, expected: 'the id of a rule' },
+  name: { pattern: /^\P{Cc}{1,128}$/u, expected: 'a name' },
+  value: {
+    pattern: /^[A-Za-z0-9_@-]{1,64}(?:\.[A-Za-z0-9_@-]{1,64}){0,15}=\P{Cc}{0,256}$/u,
+    expected: 'a dotted path in an alert, "=", and the value there',
   },
 } as const;
 
@@ -110,6 +124,11 @@ export const SCHEMA = {
       kind: 'flag',
       default: false,
       doc: 'Also have the kernel forget the connections that a blocked address has open, to this host and\nthrough it (conntrack -D). Their packets are dropped in any case. Takes the program conntrack.',
+    },
+    keep_on_agent_stop: {
+      kind: 'flag',
+      default: false,
+      doc: 'Keep bans when the agent stops or restarts: a delete of execd that comes before its timeout\ncan be over does not end a ban, which then lasts until its own deadline. Off, since some people\nstop the agent to unblock everybody.',
     },
     lock_wait_seconds: {
       kind: 'whole',
@@ -205,6 +224,51 @@ export const SCHEMA = {
       max: 86_400,
       doc: "How long after execd's own timeout a block ends by itself if execd never releases it, in\nseconds: 0 to 86400.",
     },
+    bans_per_minute: {
+      kind: 'whole',
+      default: 300,
+      min: 0,
+      max: 100_000,
+      doc: 'How many bans alerts may begin within a minute, 0 for any number: what comes beyond is refused,\nas in a flood of forged addresses. What people add is not counted.',
+    },
+  },
+  escalation: {
+    timeouts: {
+      kind: 'list',
+      of: 'duration',
+      minEntries: 0,
+      default: [],
+      doc: 'The first ban of an address within the window lasts at least the first of these, the second\nthe second, and so on; the last one counts for all further: ["10m", "1h", "24h", "7d"]. Empty: off.',
+    },
+    window: {
+      kind: 'duration',
+      default: '30d',
+      mayBeNever: false,
+      doc: 'For how long a ban counts. firewall-drop forgive ADDRESS forgets those of an address.',
+    },
+  },
+  aggregate: {
+    ipv6_prefix: {
+      kind: 'whole',
+      default: 128,
+      min: 32,
+      max: 128,
+      doc: 'Ban the network of this prefix length that an IPv6 offender is in, such as 64: 32 to 128.\nWhere it contains a protected address, the offender alone is banned.',
+    },
+    ipv4_prefix: {
+      kind: 'whole',
+      default: 24,
+      min: 16,
+      max: 32,
+      doc: 'Of which prefix length the networks are that ipv4_count is about: 16 to 32.',
+    },
+    ipv4_count: {
+      kind: 'whole',
+      default: 0,
+      min: 0,
+      max: 256,
+      doc: 'As soon as so many IPv4 addresses of one network would be banned, ban the network instead,\nuntil the last of their deadlines. 0: never.',
+    },
   },
   history: {
     keep_days: {
@@ -219,15 +283,15 @@ export const SCHEMA = {
 
 type Schema = typeof SCHEMA;
 
-type CamelCase<S> = S extends `${infer Head}_${infer Tail}`
+export type CamelCase<S> = S extends `${infer Head}_${infer Tail}`
   ? `${Head}${Capitalize<CamelCase<Tail>>}`
   : S extends string
     ? S
     : never;
 
-type ValueOf<S> = S extends { kind: 'choice'; choices: readonly (infer Choice)[] }
+export type ValueOf<S> = S extends { kind: 'choice'; choices: readonly (infer Choice)[] }
   ? Choice
-  : S extends { kind: 'word' }
+  : S extends { kind: 'word' | 'duration' }
     ? string
     : S extends { kind: 'name' }
       ? string | undefined
@@ -245,4 +309,7 @@ export type Config = {
   readonly [Section in keyof Schema]: {
     readonly [Key in keyof Schema[Section] as CamelCase<Key>]: ValueOf<Schema[Section][Key]>;
   };
+} & {
+  /** The [[policy]] entries, in order. */
+  readonly policy: readonly PolicyEntry[];
 };

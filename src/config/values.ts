@@ -1,6 +1,8 @@
 // Checks what config.toml says about one key against the schema, and makes a Config of the values.
 import { parseNetwork } from '../model/address.ts';
+import { parseDuration } from '../model/duration.ts';
 import { CLOUD_ADDRESS_FIELDS } from './address-fields.ts';
+import { POLICY_KEYS, type PolicyEntry } from './policy-schema.ts';
 import {
   ENTRIES,
   NAME_PATTERN,
@@ -29,15 +31,29 @@ export const DEFAULT_CONFIG: Config = buildConfig(() => undefined);
 /** Walks the schema once; `read` gives a key's value, or undefined for its default. */
 export function buildConfig(
   read: (section: string, key: string, setting: Setting) => Value,
+  policy: readonly PolicyEntry[] = [],
 ): Config {
   const sections = Object.entries(SCHEMA).map(([section, settings]) => {
-    const values = Object.entries<Setting>(settings).map(([key, setting]): [string, Value] => {
-      const value = read(section, key, setting) ?? setting.default;
-      return [camelCase(key), typeof value === 'object' ? Object.freeze([...value]) : value];
-    });
-    return [section, Object.freeze(Object.fromEntries(values))];
+    return [section, buildTable(settings, (key, setting) => read(section, key, setting))];
   });
-  return Object.freeze(Object.fromEntries(sections)) as Config;
+  const all = [...sections, ['policy', Object.freeze([...policy])]] as [string, unknown][];
+  return Object.freeze(Object.fromEntries(all)) as Config;
+}
+
+/** One [[policy]] entry; `read` as for `buildConfig`. */
+export function buildPolicyEntry(read: (key: string, setting: Setting) => Value): PolicyEntry {
+  return buildTable(POLICY_KEYS, read) as PolicyEntry;
+}
+
+function buildTable(
+  settings: Readonly<Record<string, Setting>>,
+  read: (key: string, setting: Setting) => Value,
+): object {
+  const values = Object.entries<Setting>(settings).map(([key, setting]): [string, Value] => {
+    const value = read(key, setting) ?? setting.default;
+    return [camelCase(key), typeof value === 'object' ? Object.freeze([...value]) : value];
+  });
+  return Object.freeze(Object.fromEntries(values));
 }
 
 export function camelCase(key: string): string {
@@ -71,11 +87,21 @@ function scalar(setting: Exclude<Setting, ListSetting>, written: unknown): Value
       return typeof written === 'string' && setting.pattern.test(written) ? written : undefined;
     case 'name':
       return typeof written === 'string' && NAME_PATTERN.test(written) ? written : undefined;
+    case 'duration':
+      return readDuration(written, setting.mayBeNever);
     case 'whole':
       if (typeof written !== 'number' || !Number.isInteger(written)) return undefined;
       // Plus 0, since JSON can't keep the -0 that TOML has.
       return written >= setting.min && written <= setting.max ? written + 0 : undefined;
   }
+}
+
+/** A number of seconds is as good as its text. */
+function readDuration(written: unknown, mayBeNever: boolean): Value {
+  const text = typeof written === 'number' ? String(written) : written;
+  if (typeof text !== 'string') return undefined;
+  const seconds = parseDuration(text);
+  return typeof seconds === 'number' || (seconds === null && mayBeNever) ? text : undefined;
 }
 
 function expectation(setting: Exclude<Setting, ListSetting>): string {
@@ -88,6 +114,8 @@ function expectation(setting: Exclude<Setting, ListSetting>): string {
       return setting.expected;
     case 'name':
       return '1 to 64 letters, digits, dots, dashes or underscores in quotes';
+    case 'duration':
+      return `${ENTRIES.duration.expected}${setting.mayBeNever ? ', or "never"' : ''}`;
     case 'whole':
       return `a whole number from ${setting.min} to ${setting.max}`;
   }
@@ -96,8 +124,10 @@ function expectation(setting: Exclude<Setting, ListSetting>): string {
 /** Good entries stay when others are bad: one slip among the allowed addresses must not lock out the rest. */
 function checkList(setting: ListSetting, written: unknown): Checked {
   if (!Array.isArray(written)) return checkText(setting, written);
-  const entries: readonly unknown[] = written;
-  const good = [...new Set(entries.filter((entry) => isEntry(setting, entry)))];
+  const entries: readonly unknown[] = written.map((entry: unknown) => asText(setting, entry));
+  const right = entries.filter((entry) => isEntry(setting, entry));
+  // Of lengths of time each one counts, also when it is the same as the one before.
+  const good = setting.of === 'duration' ? right : [...new Set(right)];
   const problems: ValueProblem[] = entries
     .filter((entry) => !isEntry(setting, entry))
     .map((entry) => {
@@ -118,8 +148,15 @@ function checkText(setting: ListSetting, written: unknown): Checked {
   return { value, problems: [{ message: `${message}; read as ${show(value)}` }] };
 }
 
+/** Ids of rules are numbers for most people. */
+function asText({ of }: ListSetting, entry: unknown): unknown {
+  const isNumber = typeof entry === 'number' && Number.isSafeInteger(entry);
+  return of === 'rule' && isNumber ? String(entry) : entry;
+}
+
 function isEntry(setting: ListSetting, entry: unknown): entry is string {
   if (typeof entry !== 'string' || !ENTRIES[setting.of].pattern.test(entry)) return false;
+  if (setting.of === 'duration') return typeof parseDuration(entry) === 'number';
   return setting.of !== 'address' || parseNetwork(entry) !== null;
 }
 

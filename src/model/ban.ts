@@ -1,9 +1,18 @@
 // What a ban is: an address that stays blocked while any of its holds lives.
 import type { Address } from './address.ts';
 
-/** Who asked for a block; one hold each. */
-export type Origin = 'wazuh' | 'ossec' | 'manual' | 'repeat';
-export const ORIGINS: readonly Origin[] = ['wazuh', 'ossec', 'manual', 'repeat'];
+/**
+ * Who asked for a block; one hold each. `repeat` is escalation, `policy` what else makes a ban last beyond execd's own
+ * delete: neither ends by that.
+ */
+export type Origin = 'wazuh' | 'ossec' | 'manual' | 'repeat' | 'policy';
+export const ORIGINS: readonly [Origin, ...Origin[]] = [
+  'wazuh',
+  'ossec',
+  'manual',
+  'repeat',
+  'policy',
+];
 
 /** Which alert a line in the log speaks of, in the shapes that the rule engines decode. */
 export interface AlertRef {
@@ -72,12 +81,20 @@ export interface HoldRequest {
   readonly reason: string;
   /** Only a person can: the address may be protected. */
   readonly forced?: boolean;
+  /** Holds of other origins that begin with it. */
+  readonly also?: readonly Pick<HoldRequest, 'origin' | 'timeoutSeconds'>[];
 }
 
 export function makeHold(request: HoldRequest, nowMs: number): Hold {
   const { timeoutSeconds } = request;
   const expiresAtMs = timeoutSeconds === null ? null : nowMs + timeoutSeconds * 1000;
-  return { ...request, forced: request.forced ?? false, addedMs: nowMs, expiresAtMs };
+  const { origin, alertRef, reason, forced = false } = request;
+  return { origin, timeoutSeconds, alertRef, reason, forced, addedMs: nowMs, expiresAtMs };
+}
+
+/** The holds that begin with a request besides its own. */
+export function makeFurtherHolds(request: HoldRequest, nowMs: number): Hold[] {
+  return (request.also ?? []).map((other) => makeHold({ ...request, ...other }, nowMs));
 }
 
 /** How much longer an address stays blocked for these holds, in seconds; null: until somebody releases it. */

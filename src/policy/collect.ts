@@ -5,6 +5,7 @@ import { parseNetwork, type Address } from '../model/address.ts';
 import { describeError } from '../model/errors.ts';
 import { readRegularFile } from '../system/files.ts';
 import { ownAddresses, resolvers } from '../system/net.ts';
+import type { GroupPolicy } from './group-policy.ts';
 import { findGateways } from './gateways.ts';
 import type { Inquiry } from './inquiry.ts';
 import { resolveNames } from './names.ts';
@@ -17,10 +18,13 @@ export interface ProtectionSources extends Inquiry {
     readonly managers: readonly string[];
     readonly whiteList: readonly string[];
   };
+  /** What the manager sends to this agent's group, and the file. */
+  readonly groupPolicy: () => GroupPolicy;
+  readonly groupFile: string;
 }
 
 export function collectProtected(sources: ProtectionSources): ProtectedEntry[] {
-  const { config, settings, warn } = sources;
+  const { config, settings, groupPolicy, groupFile, warn } = sources;
   const { protect } = config;
   return [
     ...universalEntries(),
@@ -31,6 +35,7 @@ export function collectProtected(sources: ProtectionSources): ProtectedEntry[] {
     ...(protect.manager ? managerEntries(sources) : []),
     ...(protect.whiteList ? entriesFrom(settings().whiteList, 'white_list of ossec.conf') : []),
     ...entriesFrom(protect.allow, `protect.allow of ${CONFIG_FILE}`),
+    ...entriesFrom(groupPolicy().allow, `protect.allow of ${groupFile}`),
     ...protect.allowFiles.flatMap((file) => allowFileEntries(file, warn)),
   ];
 }

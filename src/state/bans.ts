@@ -1,6 +1,6 @@
 // The table of bans and their holds, and the changes that are pending.
 import type { SQLInputValue } from 'node:sqlite';
-import type { Address } from '../model/address.ts';
+import { contains, type Address } from '../model/address.ts';
 import type { Ban, ForeignRules, Hold, Origin, Outcome } from '../model/ban.ts';
 import type { Connection } from './connection.ts';
 import type { History, HistoryEntry } from './history.ts';
@@ -15,8 +15,17 @@ export interface PendingChange {
   readonly offset: LogOffset | null;
   /** For `blocking`: the hold to add, in the place of an older one of the same origin. */
   readonly hold: Hold | null;
+  /** Holds of other origins that begin with it. */
+  readonly also?: readonly Hold[];
   /** For `blocking`: whose hold ends with it, while others go on. */
   readonly ends?: Origin;
+}
+
+export interface Confirmation {
+  /** Rules of others that were found meanwhile, by the address's text. */
+  readonly foreign?: ReadonlyMap<string, ForeignRules>;
+  /** Whether bans that alerts begin are counted, for escalation. */
+  readonly countsOffences?: boolean;
 }
 
 interface HoldKey {
@@ -65,6 +74,17 @@ export class Bans {
     return this.#select(AS_MADE);
   }
 
+  /** The bans of addresses and networks that lie in an IPv4 network, other than its own. */
+  within(network: Address): StoredBan[] {
+    // Their text begins with the whole bytes of the network's; '/' is the character after '.'.
+    const bytes = network.text.split('.').slice(0, Math.floor(network.prefixLength / 8));
+    const first = bytes.map((byte) => `${byte}.`).join('');
+    const bans = this.#select('WHERE address >= ? AND address < ?', first, `${bytes.join('.')}/`);
+    return bans.filter(({ address }) => {
+      return address.text !== network.text && contains(network, address);
+    });
+  }
+
   count(): number {
     return this.#connection.query('SELECT count(*) AS count FROM bans')[0]?.['count'] as number;
   }
@@ -94,9 +114,10 @@ export class Bans {
   confirm(
     addresses: readonly Address[],
     history: readonly HistoryEntry[],
-    foreign: ReadonlyMap<string, ForeignRules> = new Map(),
+    { foreign = new Map(), countsOffences = false }: Confirmation = {},
   ): void {
     this.#connection.transaction(() => {
+      if (countsOffences) this.#connection.run(COUNT_OFFENCES, asList(addresses));
       for (const [text, rules] of foreign) this.#putForeign(text, rules);
       this.#forgetReleased(addresses);
       this.#connection.run(
@@ -107,16 +128,16 @@ export class Bans {
     });
   }
 
-  /** Puts a hold on an address that stays blocked. */
-  addHold(address: Address, hold: Hold): void {
+  /** Puts holds on an address that stays blocked. */
+  addHolds(address: Address, holds: readonly [Hold, ...Hold[]]): void {
     this.#connection.transaction(() => {
       // It is there, unless the disk has failed since and this is another database.
       this.#connection.run(
         "INSERT OR IGNORE INTO bans (address, phase, since_ms) VALUES (?, 'blocked', ?)",
         address.text,
-        hold.addedMs,
+        holds[0].addedMs,
       );
-      this.#putHold(address, hold);
+      for (const hold of holds) this.#putHold(address, hold);
     });
   }
 
@@ -205,7 +226,8 @@ export class Bans {
     this.#connection.run(sql, asList(addresses));
   }
 
-  #beginOne({ address, phase, line, offset, hold, ends }: PendingChange, nowMs: number): void {
+  #beginOne(change: PendingChange, nowMs: number): void {
+    const { address, phase, line, offset, hold, also = [], ends } = change;
     this.#connection.run(
       `INSERT INTO bans (address, phase, since_ms, owed) VALUES (?, ?, ?, ?)
        ON CONFLICT (address) DO UPDATE SET phase = excluded.phase, owed = excluded.owed`,
@@ -216,6 +238,7 @@ export class Bans {
     );
     if (ends !== undefined) this.#dropHold({ address, origin: ends });
     if (hold !== null) this.#putHold(address, hold);
+    for (const one of also) this.#putHold(address, one);
   }
 
   #dropHold({ address, origin }: HoldKey): void {
@@ -248,6 +271,11 @@ export class Bans {
     );
   }
 }
+
+/** Of the bans that are confirmed those that an alert has a hold on. */
+const COUNT_OFFENCES = `INSERT OR IGNORE INTO offences (address, at_ms)
+  SELECT address, since_ms FROM bans WHERE phase = 'blocking' AND ${AMONG_THESE}
+  AND EXISTS (SELECT 1 FROM holds WHERE holds.address = bans.address AND origin <> 'manual')`;
 
 /** Worded as the index `holds_beyond` is, or every run would read every hold. */
 const TOO_FAR = 'expires_at_ms IS NOT NULL AND expires_at_ms - timeout_seconds * 1000 > ?';

@@ -98,6 +98,13 @@ export class History {
     }));
   }
 
+  /** How many bans alerts have begun in a span of time. */
+  bansBegun(fromMs: number, toMs: number): number {
+    const sql = `SELECT count(*) AS count FROM history WHERE at_ms > ? AND at_ms <= ?
+       AND verb = 'add' AND origin NOT IN ('manual', '')`;
+    return this.#connection.query(sql, fromMs, toMs)[0]?.['count'] as number;
+  }
+
   prune(beforeMs: number): void {
     this.#connection.transaction(() => {
       this.#connection.run('DELETE FROM history WHERE at_ms < ?', beforeMs);

@@ -64,4 +64,12 @@ export const MIGRATIONS: readonly string[] = [
   -- 1 where a person insisted on blocking a protected address.
   ALTER TABLE holds ADD COLUMN forced INTEGER NOT NULL DEFAULT 0;
   `,
+  `
+  -- When alerts made bans begin, for escalation: the ban's since_ms, so that one ban is one row however often it is confirmed.
+  CREATE TABLE offences (
+    address TEXT NOT NULL,
+    at_ms   INTEGER NOT NULL,
+    PRIMARY KEY (address, at_ms)
+  ) STRICT, WITHOUT ROWID;
+  `,
 ];

@@ -4,6 +4,7 @@ import { Connection } from './connection.ts';
 import type { OpenOptions } from './database.ts';
 import { History } from './history.ts';
 import { Metadata } from './metadata.ts';
+import { Offences } from './offences.ts';
 
 /** SQLite would list every damaged page. */
 const MOST_COMPLAINTS = 3;
@@ -12,6 +13,7 @@ export class Store {
   readonly bans: Bans;
   readonly history: History;
   readonly metadata: Metadata;
+  readonly offences: Offences;
   readonly #connection: Connection;
 
   constructor(options: OpenOptions, onProblem: (problem: string) => void) {
@@ -19,6 +21,7 @@ export class Store {
     this.history = new History(this.#connection);
     this.bans = new Bans(this.#connection, this.history);
     this.metadata = new Metadata(this.#connection);
+    this.offences = new Offences(this.#connection);
   }
 
   /** To be called by the holder of the writer lock: from now on a damaged file may be replaced, and is. */

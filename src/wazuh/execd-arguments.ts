@@ -1,6 +1,7 @@
 // Parses the arguments of ossec-execd, and of wazuh-execd before 4.2, into a Request. Pure.
 import { parseAddress } from '../model/address.ts';
 import { AppError } from '../model/errors.ts';
+import { factsOfRule } from './facts.ts';
 import { readAlertId, readRuleId, type Request } from './request.ts';
 
 /** `add|delete USER IP ALERT_ID RULE_ID [LOCATION FILE]`. Throws `BAD_DATA` on another first word. */
@@ -21,5 +22,7 @@ export function readArguments(args: readonly string[]): Request {
     ruleId: readRuleId(ruleId),
     timeoutSeconds: undefined,
     reason: '',
+    extraArguments: [],
+    facts: factsOfRule(readRuleId(ruleId)),
   };
 }

@@ -2,6 +2,7 @@
 import { WAZUH5_ADDRESS_FIELDS } from '../config/address-fields.ts';
 import { at, isObject, parseJson, textAt, type Json, type JsonObject } from './json.ts';
 import { ProtocolError, type WazuhProblem } from './protocol-error.ts';
+import { readFacts, readTexts } from './facts.ts';
 import { readAlertId, readReason, readRuleId, type Request } from './request.ts';
 import { describeMissing, findSource } from './source.ts';
 
@@ -55,6 +56,8 @@ function readWazuh4(message: JsonObject, fields: readonly string[]): Request {
     ruleId: readRuleId(textAt(alert, 'rule', 'id')),
     timeoutSeconds: undefined,
     reason: readReason(textAt(alert, 'rule', 'description')),
+    extraArguments: readTexts(at(message, 'parameters', 'extra_args')),
+    facts: readFacts(alert, ['rule'], ['agent', 'name']),
   };
 }
 
@@ -71,7 +74,13 @@ function readWazuh5(message: JsonObject, fields: readonly string[]): Request {
     ruleId: null,
     timeoutSeconds: readTimeout(message),
     reason: readReason(textAt(message, 'wazuh', 'rule', 'title')),
+    extraArguments: readWords(textAt(message, 'wazuh', 'active_response', 'extra_arguments')),
+    facts: readFacts(message, ['wazuh', 'rule'], ['wazuh', 'agent', 'name']),
   };
+}
+
+function readWords(text: string | undefined): string[] {
+  return (text ?? '').split(/\s+/).filter((word) => word !== '');
 }
 
 function readAction(message: JsonObject, block: string, unblock: string): Request['action'] {

@@ -1,5 +1,6 @@
 // What execd asks for, in one form for all of its dialects.
 import type { Address } from '../model/address.ts';
+import type { AlertFacts } from '../policy/entries.ts';
 import { printable } from '../system/printable.ts';
 import type { WazuhProblem } from './protocol-error.ts';
 import type { Source } from './source.ts';
@@ -24,6 +25,10 @@ export interface Request {
   readonly timeoutSeconds: number | null | undefined;
   /** What the rule is about, for people; printable and short. */
   readonly reason: string;
+  /** Words that the manager's administrator gave the response. */
+  readonly extraArguments: readonly string[];
+  /** What entries of policy may ask for. */
+  readonly facts: AlertFacts;
 }
 
 const ALERT_ID = /^[0-9]{1,20}\.[0-9]{1,20}$/;

@@ -1,43 +1,36 @@
 // Does what execd asks: refuses protected addresses, exchanges keys where execd expects that, then blocks or unblocks.
 import { block, ensureBlocked } from '../bans/block.ts';
 import type { BanContext } from '../bans/context.ts';
-import { unblock } from '../bans/unblock.ts';
-import type { Config } from '../config/schema.ts';
+import type * as Absorb from '../bans/absorb.ts';
+import { unblock, unblockAll } from '../bans/unblock.ts';
 import type { Address } from '../model/address.ts';
 import { alertRefAt, type AlertRef, type HoldRequest, type Outcome } from '../model/ban.ts';
 import { AppError } from '../model/errors.ts';
-import { describeProtection, findProtection, type ProtectedEntry } from '../policy/protected.ts';
+import type { Decision } from '../policy/decision.ts';
+import { describeProtection, findProtection } from '../policy/protected.ts';
 import type { LineReader } from '../system/stdin.ts';
 import { deadlineIn, type Deadline } from '../system/wait.ts';
-import { longestTimeout, type AgentSettings, type ConfiguredTimeout } from './agent-config.ts';
 import { exchangeKeys, keyMessageFor, type ExchangeStreams } from './check-keys.ts';
 import { readArguments } from './execd-arguments.ts';
-import type { Place } from './home.ts';
 import { readMessage } from './message.ts';
+import { decideBlock, enclosingNetwork, type PolicyContext } from './policy.ts';
 import { problemOf, ProtocolError } from './protocol-error.ts';
-import type { Request } from './request.ts';
+import { readReason, type Request } from './request.ts';
 import type { Exchange } from './response-lines.ts';
 import type { ResponseLogFile } from './response-log.ts';
+import { isAgentStop, originOf } from './timeouts.ts';
 
 /** A message is at most 65,535 bytes; an answer repeats it. */
 export const LONGEST_LINE = 256 * 1024;
 
 /** What an alert needs; `context.ts` creates it. */
-export interface AlertContext extends BanContext, TimeoutContext {
+export interface AlertContext extends BanContext, PolicyContext {
   readonly responseLog: ResponseLogFile;
   readonly deadline: Deadline;
-  readonly protectedEntries: () => readonly ProtectedEntry[];
   /** Null when the writer lock was taken, otherwise why not. */
   readonly lock: () => AppError | null;
   readonly settle: () => void;
   readonly expire: () => void;
-}
-
-interface TimeoutContext {
-  readonly place: Place;
-  readonly config: Pick<Config, 'alert' | 'limits'>;
-  readonly timeouts: () => readonly ConfiguredTimeout[];
-  readonly settings: () => AgentSettings;
 }
 
 export interface Streams {
@@ -58,22 +51,26 @@ interface Alert {
 export function respondToMessage(context: AlertContext, { reader, write }: Streams): void {
   // Half of the time is for execd to write, so that the other half is left for the firewall.
   const deadline = deadlineIn(context.deadline.remainingMs() / 2);
-  const alert = readAlert(context, reader, deadline);
-  if (alert.request.action === 'unblock') unblockFor(alert, context);
-  else {
-    refuseProtected(alert, context);
-    blockFor(withKeys(alert, context, { reader, write, deadline }), context);
-  }
-  context.expire();
+  respond(readAlert(context, reader, deadline), context, { reader, write, deadline });
 }
 
 /** OSSEC: no key exchange, so nobody says whether the address is blocked already. */
 export function respondToArguments(context: AlertContext, args: readonly string[]): void {
-  const alert = alertOf(readArguments(args), null, context);
+  respond(alertOf(readArguments(args), null, context), context, null);
+}
+
+/** `streams` is null where execd is not asked whether it has the address on its list. */
+function respond(alert: Alert, context: AlertContext, streams: ExchangeStreams | null): void {
   if (alert.request.action === 'unblock') unblockFor(alert, context);
   else {
-    refuseProtected(alert, context);
-    blockFor(alert, context);
+    const decision = decideBlock(alert.request, alert.address, context);
+    if (decision.action === 'release') releaseFor(alert, context);
+    else {
+      refuse(alert, decision, context);
+      const { target } = decision;
+      const asked = streams === null ? alert : withKeys(alert, target, context, streams);
+      blockFor(asked, decision, context);
+    }
   }
   context.expire();
 }
@@ -132,17 +129,51 @@ function alertRefOf({ alertId, ruleId }: Request, nowMs: number): AlertRef {
   return { alertId: alertId ?? byTime.alertId, ruleId: ruleId ?? byTime.ruleId };
 }
 
-function refuseProtected(alert: Alert, context: AlertContext): void {
-  const { request, address, exchange } = alert;
+/** Throws `REFUSED` where the address is protected, or policy ignores the alert. */
+function refuse(alert: Alert, decision: Decision, context: AlertContext): void {
+  const { address } = alert;
   const protection = findProtection(address, context.protectedEntries());
-  if (protection === null) return;
+  if (protection !== null) {
+    const reason = describeProtection(protection);
+    noteRefusal(alert, reason, context);
+    throw new AppError('REFUSED', `${address.text} is protected and was not blocked (${reason})`);
+  }
+  if (decision.action !== 'ignore') return;
+  const reason = decision.decidedBy.at(-1) ?? '';
+  if (decision.fuse === true) noteFlood(alert, reason, context);
+  else noteRefusal(alert, reason, context);
+  throw new AppError('REFUSED', `${address.text} was not blocked: ${reason}`);
+}
+
+function noteRefusal(alert: Alert, reason: string, context: AlertContext): void {
   const outcome = outcomeOf('refused', alert);
-  const reason = describeProtection(protection);
-  context.responseLog.about(exchange).write([outcome]);
-  context.store.history.record([
-    { atMs: context.now(), outcome, origin: originOf(request), reason },
-  ]);
-  throw new AppError('REFUSED', `${address.text} is protected and was not blocked (${reason})`);
+  context.responseLog.about(alert.exchange).write([outcome]);
+  recordFor(alert, outcome, reason, context);
+}
+
+function recordFor(
+  { request }: Alert,
+  outcome: Outcome,
+  reason: string,
+  { store, now }: AlertContext,
+): void {
+  store.history.record([{ atMs: now(), outcome, origin: originOf(request), reason }]);
+}
+
+const FLOOD = 'flood of alerts noted';
+const MINUTE_MS = 60_000;
+
+/** Whoever forges addresses could fill history with refusals: once a minute one is kept, with a line that raises an alert. */
+function noteFlood(alert: Alert, reason: string, context: AlertContext): void {
+  const { store, responseLog, now } = context;
+  const refused = outcomeOf('refused', alert);
+  const sinceMs = now() - Number(store.metadata.get(FLOOD) ?? 0);
+  const isNoted = sinceMs >= 0 && sinceMs < MINUTE_MS;
+  const failed = outcomeOf('failed', alert);
+  responseLog.about(alert.exchange).write(isNoted ? [refused] : [refused, failed]);
+  if (isNoted) return;
+  store.metadata.set(FLOOD, String(now()));
+  recordFor(alert, failed, reason, context);
 }
 
 function outcomeOf(verb: Outcome['verb'], { address, alertRef }: Alert): Outcome {
@@ -150,8 +181,13 @@ function outcomeOf(verb: Outcome['verb'], { address, alertRef }: Alert): Outcome
 }
 
 /** The alert with the keys and the answer of execd. */
-function withKeys(alert: Alert, context: AlertContext, streams: ExchangeStreams): Alert {
-  const keyMessage = keyMessageFor(context.place.name, alert.address);
+function withKeys(
+  alert: Alert,
+  target: Address,
+  context: AlertContext,
+  streams: ExchangeStreams,
+): Alert {
+  const keyMessage = keyMessageFor(context.place.name, target);
   const exchange: Exchange = { message: '', answer: null, ...alert.exchange, keyMessage };
   try {
     return { ...alert, exchange: { ...exchange, answer: exchangeKeys(keyMessage, streams) } };
@@ -162,26 +198,73 @@ function withKeys(alert: Alert, context: AlertContext, streams: ExchangeStreams)
   }
 }
 
-function blockFor(alert: Alert, context: AlertContext): void {
+function blockFor(alert: Alert, decision: Decision, context: AlertContext): void {
   prepare(context);
-  const { address, exchange } = alert;
+  const { exchange, alertRef } = alert;
+  const { target, absorbs = [] } = decision;
   const responseLog = context.responseLog.about(exchange);
   const tools = { ...context, responseLog };
-  const hold = holdOf(alert, context);
-  if (exchange?.answer?.command !== 'abort') block(address, hold, tools);
-  else if (!ensureBlocked(address, hold, tools)) {
-    responseLog.writeUnchanged(outcomeOf('add', alert));
+  const hold = holdOf(alert, decision);
+  if (exchange?.answer?.command !== 'abort') block(target, hold, tools);
+  else if (!ensureBlocked(target, hold, tools)) {
+    responseLog.writeUnchanged({ verb: 'add', address: target, alertRef });
   }
+  if (absorbs.length === 0) return;
+  const { absorb } = require('../bans/absorb.ts') as typeof Absorb;
+  absorb(absorbs, target, context);
+}
+
+function holdOf({ request, alertRef }: Alert, { holds, reason }: Decision): HoldRequest {
+  const [first, ...also] = holds;
+  if (first === undefined) throw new Error('a block without a hold');
+  const why = reason === undefined ? request.reason : readReason(reason);
+  return { ...first, alertRef, reason: why, also };
 }
 
 function unblockFor(alert: Alert, context: AlertContext): void {
   prepare(context);
   const { request, address, alertRef, exchange } = alert;
+  const network = enclosingNetwork(address, context);
+  const why = whyKept(request, address, context);
+  if (why !== null) {
+    keep(alert, why, context);
+    return;
+  }
   const responseLog = context.responseLog.about(exchange);
   const release = { origin: originOf(request), alertRef };
-  if (unblock(address, release, { ...context, responseLog }) === 'absent') {
+  if (unblock(network ?? address, release, { ...context, responseLog }) === 'absent') {
     responseLog.writeUnchanged(outcomeOf('delete', alert));
   }
+}
+
+/** Why a delete of execd's leaves a ban as it is; null: it ends what execd holds. */
+export function whyKept(request: Request, address: Address, context: PolicyContext): string | null {
+  const ban = context.store.bans.find(enclosingNetwork(address, context) ?? address);
+  if (ban === null) return null;
+  const own = ban.holds.find((hold) => hold.origin === originOf(request));
+  if (own === undefined) {
+    return ban.address.text === address.text ? null : `part of ${ban.address.text}`;
+  }
+  const { keepOnAgentStop } = context.config.firewall;
+  if (!keepOnAgentStop || !isAgentStop(request, own, context)) return null;
+  return 'firewall.keep_on_agent_stop: execd deletes it before its timeout';
+}
+
+function keep(alert: Alert, why: string, context: AlertContext): void {
+  const outcome = outcomeOf('kept', alert);
+  context.responseLog.about(alert.exchange).write([outcome]);
+  recordFor(alert, outcome, why, context);
+}
+
+/** The manager's administrator wants the address unblocked, whoever had it blocked. */
+function releaseFor(alert: Alert, context: AlertContext): void {
+  prepare(context);
+  const { address, alertRef } = alert;
+  const network = enclosingNetwork(address, context);
+  // The message says add: its line must not repeat it.
+  const responseLog = context.responseLog.about(null);
+  const addresses = network === null ? [address] : [address, network];
+  unblockAll(addresses, { origin: null, alertRef }, { ...context, responseLog });
 }
 
 /** Without the lock the work is done all the same: a block that may race is better than none. */
@@ -189,33 +272,4 @@ function prepare(context: AlertContext): void {
   const trouble = context.lock();
   if (trouble !== null) context.warn(`working without the writer lock: ${trouble.message}`);
   context.settle();
-}
-
-function originOf({ dialect }: Request): 'wazuh' | 'ossec' {
-  return dialect === 'ossec' ? 'ossec' : 'wazuh';
-}
-
-/** ossec-execd looks for what is due every 90 seconds only. */
-const OSSEC_LATENESS_SECONDS = 90;
-
-/**
- * How many seconds a block that execd asks for may last: longer than execd itself waits, so that its own delete comes
- * first. Null: until it is unblocked.
- */
-export function timeoutOf(request: Request, context: TimeoutContext): number | null {
-  const asked =
-    request.timeoutSeconds === undefined
-      ? longestTimeout(context.place.name, context.timeouts(), context.settings())
-      : request.timeoutSeconds;
-  const lateness = request.dialect === 'ossec' ? OSSEC_LATENESS_SECONDS : 0;
-  return asked === null ? null : asked + context.config.limits.graceSeconds + lateness;
-}
-
-function holdOf({ request, alertRef }: Alert, context: AlertContext): HoldRequest {
-  return {
-    origin: originOf(request),
-    timeoutSeconds: timeoutOf(request, context),
-    alertRef,
-    reason: request.reason,
-  };
 }

@@ -43,7 +43,7 @@ export function readBans(pid: number): readonly ListedBan[] {
     const store = new Store(options, (problem) => {
       throw new Error(problem);
     });
-    const unknown = { backend: '', kernel: 'unknown', held: undefined } as const;
+    const unknown = { backend: '', kernel: 'unknown', held: undefined, escalation: null } as const;
     const since = ({ holds, sinceMs }: ReturnType<Store['bans']['list']>[number]): number => {
       return Math.min(
         ...holds.map(({ addedMs }) => addedMs),

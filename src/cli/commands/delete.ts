@@ -74,7 +74,7 @@ export const flush = defineCommand({
   options: {
     origin: {
       kind: 'choice',
-      choices: ['wazuh', 'ossec', 'manual', 'repeat'],
+      choices: ORIGINS,
       describe: 'only what this origin holds',
     },
     yes: { kind: 'flag', describe: 'do not ask' },

@@ -8,7 +8,10 @@ import type { Context } from '../../context.ts';
 import { at, isObject, parseJson, type Json } from '../../wazuh/json.ts';
 import { readMessage } from '../../wazuh/message.ts';
 import type { Request } from '../../wazuh/request.ts';
-import { timeoutOf } from '../../wazuh/respond.ts';
+import type { HoldLength } from '../../policy/decision.ts';
+import { decideBlock } from '../../wazuh/policy.ts';
+import { whyKept } from '../../wazuh/respond.ts';
+import { originOf, timeoutOf } from '../../wazuh/timeouts.ts';
 import { defineCommand } from '../command.ts';
 import { formatDuration } from '../output/duration.ts';
 import { printBlock, printUnblock } from '../plan.ts';
@@ -39,11 +42,10 @@ export const explain = defineCommand({
     const explanation = explainRequest(request, context);
     if (json) person.print(JSON.stringify({ schema: SCHEMA_VERSION, ...explanation }));
     else describe(explanation).forEach(person.print);
-    if (explanation.address !== null && explanation.protection === null) {
-      if (!json) tryToPlan(request, context, person);
-      return 0;
-    }
-    return EXIT_STATUS.REFUSED;
+    const isRefused = explanation.protection !== null || explanation.decision === 'ignore';
+    if (explanation.address === null || isRefused) return EXIT_STATUS.REFUSED;
+    if (!json) tryToPlan(request, context, person);
+    return 0;
   },
 });
 
@@ -80,6 +82,12 @@ interface Explanation {
   readonly protection: string | null;
   readonly timeoutSeconds: number | null;
   readonly timeoutFrom: string;
+  /** What policy decides: `block`, `ignore`, `release`, or `keep` for a delete that does not end the ban. */
+  readonly decision: string;
+  /** What is blocked: the address, or a network. */
+  readonly target: string | null;
+  readonly holds: readonly HoldLength[];
+  readonly decidedBy: readonly string[];
   readonly alertId: string | null;
   readonly ruleId: string | null;
   readonly reason: string;
@@ -87,6 +95,9 @@ interface Explanation {
 
 function explainRequest(request: Request, context: Context): Explanation {
   const { dialect, action, address, source, alertId, ruleId, reason } = request;
+  const decision = address === null ? null : decideRequest(request, address, context);
+  const timeoutSeconds = decision === null ? timeoutOf(request, context) : lastOf(decision.holds);
+  const isBlock = action === 'block' && decision?.decision !== 'release';
   return {
     dialect,
     action,
@@ -94,13 +105,36 @@ function explainRequest(request: Request, context: Context): Explanation {
     field: source.field,
     passedOver: source.passedOver,
     trouble: request.addressTrouble,
-    protection: action === 'block' && address !== null ? protectionOf(address, context) : null,
-    timeoutSeconds: timeoutOf(request, context),
+    protection: isBlock && address !== null ? protectionOf(address, context) : null,
+    timeoutSeconds,
     timeoutFrom: timeoutSource(request, context),
+    decision: decision?.decision ?? action,
+    target: decision?.target ?? null,
+    holds: decision?.holds ?? [],
+    decidedBy: decision?.decidedBy ?? [],
     alertId,
     ruleId,
     reason,
   };
+}
+
+type Decided = Pick<Explanation, 'decision' | 'target' | 'holds' | 'decidedBy'>;
+
+function decideRequest(request: Request, address: Address, context: Context): Decided {
+  const { text } = address;
+  if (request.action === 'unblock') {
+    const kept = whyKept(request, address, context);
+    const [decision, decidedBy] = kept === null ? ['unblock', []] : ['keep', [kept]];
+    return { decision, target: text, holds: [], decidedBy };
+  }
+  const { action, target, holds, decidedBy } = decideBlock(request, address, context);
+  return { decision: action, target: target.text, holds, decidedBy };
+}
+
+/** Null: one of them never ends. */
+function lastOf(holds: readonly HoldLength[]): number | null {
+  const longest = Math.max(...holds.map(({ timeoutSeconds }) => timeoutSeconds ?? Infinity));
+  return Number.isFinite(longest) ? longest : null;
 }
 
 function protectionOf(address: Address, context: Context): string | null {
@@ -141,7 +175,12 @@ function describe(explanation: Explanation): string[] {
     `alert      ${alertId ?? 'no id of the shape digits.digits: the time of the action stands in'}`,
     `rule       ${ruleId ?? 'no numeric id: 0 stands in'}`,
   ];
-  if (address === null || action === 'unblock') return lines;
+  if (address === null) return lines;
+  const { decision, decidedBy } = explanation;
+  const policy = decidedBy.map((why, index) => `${index === 0 ? 'policy' : '      '}     ${why}`);
+  if (action === 'unblock' || decision === 'release' || decision === 'ignore') {
+    return [...lines, `decision   ${decision}`, ...policy];
+  }
   const until =
     explanation.timeoutSeconds === null
       ? 'never'
@@ -149,19 +188,33 @@ function describe(explanation: Explanation): string[] {
   return [
     ...lines,
     `protected  ${protection ?? 'no'}${protection === null ? '' : ': it would be refused'}`,
-    `ends       ${until}, from ${explanation.timeoutFrom}`,
+    `ends       ${until}${decidedBy.length === 0 ? `, from ${explanation.timeoutFrom}` : ''}`,
+    ...(explanation.target === address ? [] : [`blocks     ${explanation.target ?? ''}`]),
+    ...explanation.holds.map(describeHold),
+    ...policy,
   ];
 }
 
+function describeHold({ origin, timeoutSeconds }: HoldLength): string {
+  const length = timeoutSeconds === null ? 'until it is released' : formatDuration(timeoutSeconds);
+  return `hold       ${origin}, ${length}`;
+}
+
 function tryToPlan(request: Request, context: Context, person: Person): void {
-  const { address, action, dialect } = request;
+  const { address, action } = request;
   if (address === null) return;
   if (process.geteuid?.() !== 0) {
     person.print('steps      only root can ask the kernel what is to be done');
     return;
   }
-  const origin = dialect === 'ossec' ? 'ossec' : 'wazuh';
-  const timeoutSeconds = timeoutOf(request, context);
-  if (action === 'block') printBlock([address], { origin, timeoutSeconds }, context, person);
-  else printUnblock([address], origin, context, person);
+  const origin = originOf(request);
+  if (action === 'unblock') {
+    if (whyKept(request, address, context) !== null) person.print('steps      none');
+    else printUnblock([address], origin, context, person);
+    return;
+  }
+  const decision = decideBlock(request, address, context);
+  const { target, holds } = decision;
+  if (decision.action === 'release') printUnblock([address], null, context, person);
+  else printBlock([target], { origin, timeoutSeconds: lastOf(holds) }, context, person);
 }

@@ -1,8 +1,9 @@
 // `list`: what is blocked, by whom, until when, and how much it has dropped.
-import type { Ban, Hold } from '../../model/ban.ts';
+import { ORIGINS, type Ban, type Hold } from '../../model/ban.ts';
 import { describeError } from '../../model/errors.ts';
 import type { HeldAddress } from '../../firewall/backend.ts';
 import type { Context } from '../../context.ts';
+import { readEscalation, type Escalation } from '../escalation.ts';
 import { defineCommand } from '../command.ts';
 import { readLimit } from '../output/count.ts';
 import { formatDuration, readSpan } from '../output/duration.ts';
@@ -22,7 +23,7 @@ export const list = defineCommand({
   options: {
     origin: {
       kind: 'choice',
-      choices: ['wazuh', 'ossec', 'manual', 'repeat'],
+      choices: ORIGINS,
       describe: 'only what this origin holds',
     },
     'expiring-within': { kind: 'text', value: 'DURATION', describe: 'only what ends so soon' },
@@ -60,9 +61,9 @@ export const list = defineCommand({
     if (options.plain)
       for (const text of new Set(entries.map(({ ban }) => ban.address.text))) person.print(text);
     else if (options.json) person.print(JSON.stringify(toJson(entries)));
-    else if (options.csv) formatCsv(columnsAt(context.now()), entries).forEach(person.print);
+    else if (options.csv) formatCsv(columnsFor(context), entries).forEach(person.print);
     else if (entries.length === 0) person.print('nothing is blocked');
-    else formatTable(columnsAt(context.now()), entries, person.terminal).forEach(person.print);
+    else formatTable(columnsFor(context), entries, person.terminal).forEach(person.print);
     return 0;
   },
 });
@@ -74,10 +75,13 @@ interface Entry {
   readonly kernel: 'yes' | 'missing' | 'unknown';
   readonly held: HeldAddress | undefined;
   readonly backend: string;
+  readonly escalation: Escalation | null;
 }
 
-function readEntries({ store, firewall }: Context, person: Person): Entry[] {
+function readEntries(context: Context, person: Person): Entry[] {
+  const { store, firewall } = context;
   const bans = store.bans.list();
+  const escalationOf = readEscalation(context);
   const held = new Map<string, HeldAddress>();
   const unknown = new Set<number>();
   for (const family of new Set(bans.map((ban) => ban.address.family))) {
@@ -99,6 +103,7 @@ function readEntries({ store, firewall }: Context, person: Person): Entry[] {
       kernel,
       held: found,
       backend: firewall.backendName,
+      escalation: escalationOf(ban.address),
     }));
   });
 }
@@ -117,6 +122,19 @@ const ORDERS: Readonly<Record<string, (a: Entry, b: Entry) => number>> = {
 function isWithin({ hold }: Entry, seconds: number, nowMs: number): boolean {
   const expiresAtMs = hold?.expiresAtMs ?? null;
   return expiresAtMs !== null && expiresAtMs - nowMs <= seconds * 1000;
+}
+
+/** Escalation has a column where it is configured. */
+function columnsFor({ config, now }: Context): Column<Entry>[] {
+  const columns = columnsAt(now());
+  if (config.escalation.timeouts.length === 0) return columns;
+  const bans: Column<Entry> = {
+    heading: 'BANS',
+    dispensable: 7,
+    cell: ({ escalation }) =>
+      escalation === null ? '' : `${escalation.bans}, next ${escalation.next}`,
+  };
+  return [...columns.slice(0, 3), bans, ...columns.slice(3)];
 }
 
 function columnsAt(nowMs: number): Column<Entry>[] {

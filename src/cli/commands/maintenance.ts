@@ -5,6 +5,7 @@ import { familiesInUse, inTurn } from '../../bans/families.ts';
 import { noteBoot } from '../../bans/orphans.ts';
 import { findDrift, type Drift } from '../../bans/reconcile.ts';
 import { recover } from '../../bans/recover.ts';
+import { parseDuration } from '../../model/duration.ts';
 import { describeError } from '../../model/errors.ts';
 import type { Context } from '../../context.ts';
 import { readClock } from '../../system/clock.ts';
@@ -41,6 +42,8 @@ function expireOnce(context: Context, person: Person): void {
   context.store.metadata.set(LAST_EXPIRE_FACT, String(context.now()));
   noteBoot(context.store, readClock());
   context.store.history.prune(context.now() - context.config.history.keepDays * DAY_MS);
+  const windowSeconds = parseDuration(context.config.escalation.window) ?? 0;
+  context.store.offences.prune(context.now() - windowSeconds * 1000);
   inTurn([
     // Asked again after `settle`, which only says what went wrong: here it decides the exit status.
     () => {

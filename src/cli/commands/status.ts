@@ -10,6 +10,8 @@ import { STATE_DIRECTORY, type Context } from '../../context.ts';
 import type { HistoryRecord } from '../../state/history.ts';
 import { readAddress } from '../addresses.ts';
 import { inspectBackend, type BackendState } from '../backend-state.ts';
+import { readEscalation, type Escalation } from '../escalation.ts';
+import { count } from '../output/count.ts';
 import { defineCommand } from '../command.ts';
 import { stateBytes } from '../state-size.ts';
 import { formatDuration } from '../output/duration.ts';
@@ -51,6 +53,9 @@ interface Finding {
   readonly history: readonly HistoryRecord[];
   readonly held: Snapshot['held'];
   readonly backend: string;
+  readonly escalationOf: (address: Address) => Escalation | null;
+  /** For how long a ban counts, as it is configured. */
+  readonly window: string;
 }
 
 function tellOne(address: Address, context: Context, json: boolean, person: Person): number {
@@ -61,14 +66,18 @@ function tellOne(address: Address, context: Context, json: boolean, person: Pers
   return blocked ? 0 : NOT_BLOCKED;
 }
 
-function examine(address: Address, { store, firewall }: Context): Finding {
+function examine(address: Address, context: Context): Finding {
+  const { store, firewall, config } = context;
   const snapshot = firewall.snapshot(address.family);
   const verdict = findVerdict(address, snapshot);
   const bans = store.bans.list().filter((ban) => contains(ban.address, address));
   const history = store.history.find({ address, sinceMs: 0, afterId: 0, limit: LATEST });
   const { held } = snapshot;
   const cause = causeOf(address, verdict, bans);
-  return { address, verdict, cause, bans, history, held, backend: firewall.backendName };
+  const { window } = config.escalation;
+  const escalationOf = readEscalation(context);
+  const backend = firewall.backendName;
+  return { address, verdict, cause, bans, history, held, backend, escalationOf, window };
 }
 
 function causeOf(
@@ -111,12 +120,27 @@ function describeFinding(finding: Finding, nowMs: number, { terminal }: Person):
     ),
     ...bans.flatMap((ban) => describeBan(ban, blocked, nowMs)),
     ...(bans.length === 0 ? ['no ban on it'] : []),
+    ...describeEscalation(finding),
     ...(history.length === 0 ? [] : ['history:']),
     ...history.map(({ atMs, outcome, origin, reason }) => {
       const { verb, alertRef } = outcome;
       return `  ${shortTime(atMs)}  ${verb}  ${origin ?? ''} rule ${alertRef.ruleId} alert ${alertRef.alertId} ${reason}`.trimEnd();
     }),
   ];
+}
+
+/** Of an address that was never banned there is nothing to say. */
+function describeEscalation({ address, bans, escalationOf, window }: Finding): string[] {
+  const known = [address, ...bans.map((ban) => ban.address)];
+  const texts = [...new Map(known.map((one) => [one.text, one])).values()];
+  return texts.flatMap((one) => {
+    const escalation = escalationOf(one);
+    if (escalation === null || escalation.bans === 0) return [];
+    const { bans: number, next } = escalation;
+    return [
+      `escalation: ${count(number, 'ban')} of ${one.text} within ${window}, the next lasts at least ${next}`,
+    ];
+  });
 }
 
 function describeBan(ban: Ban, blocked: boolean, nowMs: number): string[] {
@@ -147,7 +171,8 @@ function findingToJson(finding: Finding): unknown {
     bans: bans.map((ban) => {
       const found = held.get(ban.address.text);
       const kernel = found === undefined ? 'missing' : 'yes';
-      return banToJson(ban, ban.holds, { backend, kernel, held: found });
+      const escalation = finding.escalationOf(ban.address);
+      return banToJson(ban, ban.holds, { backend, kernel, held: found, escalation });
     }),
     history: history.map(historyToJson),
   };

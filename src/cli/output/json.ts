@@ -2,6 +2,7 @@
 import type { HeldAddress } from '../../firewall/backend.ts';
 import type { Ban, Hold, Origin } from '../../model/ban.ts';
 import type { HistoryRecord } from '../../state/history.ts';
+import type { Escalation } from '../escalation.ts';
 import { isoTime } from './time.ts';
 
 const HISTORY_SCHEMA_VERSION = 1;
@@ -11,6 +12,8 @@ export interface KernelJson {
   readonly backend: string;
   readonly kernel: 'yes' | 'missing' | 'unknown';
   readonly held: HeldAddress | undefined;
+  /** Null where escalation is not configured. */
+  readonly escalation: Escalation | null;
 }
 
 interface HoldJson {
@@ -50,6 +53,7 @@ export function banToJson(
     kernel: kernel.kernel,
     packets: kernel.held?.packets ?? 0,
     bytes: kernel.held?.bytes ?? 0,
+    escalation: kernel.escalation,
     holds: holds.map(holdToJson),
   };
 }

@@ -41,6 +41,7 @@ test('the defaults', () => {
       chains: ['INPUT', 'FORWARD'],
       docker: true,
       killConnections: false,
+      keepOnAgentStop: false,
       lockWaitSeconds: 10,
       programTimeoutSeconds: 15,
     },
@@ -57,8 +58,11 @@ test('the defaults', () => {
       wazuh5Fields: ['source.ip'],
       cloudFields: false,
     },
-    limits: { totalSeconds: 20, lockWaitSeconds: 10, graceSeconds: 60 },
+    limits: { totalSeconds: 20, lockWaitSeconds: 10, graceSeconds: 60, bansPerMinute: 300 },
+    escalation: { timeouts: [], window: '30d' },
+    aggregate: { ipv6Prefix: 128, ipv4Prefix: 24, ipv4Count: 0 },
     history: { keepDays: 90 },
+    policy: [],
   });
 });
 
@@ -128,7 +132,7 @@ test('problems are formatted for editors and people: file, line, message', () =>
   ]);
 });
 
-const TABLES = 'log, firewall, protect, alert, limits, history';
+const TABLES = 'log, firewall, protect, alert, limits, escalation, aggregate, history, policy';
 const LOG_KEYS = 'the keys of [log] are format, program_name, level';
 
 describe('a name that is not known is reported with the known ones', () => {

@@ -280,7 +280,7 @@ test('a store of each earlier version is brought up to date, and keeps what it h
       const old = new DatabaseSync(file);
       for (const step of MIGRATIONS.slice(0, version)) old.exec(step);
       old.exec(
-        `PRAGMA user_version = ${version}; INSERT INTO bans VALUES ('203.0.113.9', 'blocked', 1, NULL)`,
+        `PRAGMA user_version = ${version}; INSERT INTO bans (address, phase, since_ms) VALUES ('203.0.113.9', 'blocked', 1)`,
       );
       old.close();
     }

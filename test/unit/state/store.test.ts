@@ -398,7 +398,7 @@ describe('a full disk', () => {
     [
       'a hold',
       (store) => {
-        store.bans.addHold(ATTACKER, hold('manual'));
+        store.bans.addHolds(ATTACKER, [hold('manual')]);
       },
     ],
     [

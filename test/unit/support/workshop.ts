@@ -71,6 +71,7 @@ export class Workshop {
   readonly cut: string[][] = [];
   readonly progress: [done: number, total: number][] = [];
   nowMs = NOON_MS;
+  countsOffences = false;
 
   /** The tools of another run on the same host. */
   newRun(backend: BackendName = 'iptables'): BanContext {
@@ -80,6 +81,7 @@ export class Workshop {
       firewall: firewallFor(this.kernel.run, store, backendNamed(backend)),
       responseLog: this.log,
       now: () => this.nowMs,
+      countsOffences: this.countsOffences,
       warn: (message) => this.warnings.push(message),
       cutConnections: (addresses) => this.cut.push(addresses.map(({ text }) => text)),
       onProgress: (done, total) => this.progress.push([done, total]),

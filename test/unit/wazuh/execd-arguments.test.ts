@@ -16,6 +16,8 @@ test('an add is read as it comes', () => {
     ruleId: '31151',
     timeoutSeconds: undefined,
     reason: '',
+    extraArguments: [],
+    facts: expect.objectContaining({ ruleId: '31151', level: null, groups: [] }) as unknown,
     addressProblem: "Cannot read 'srcip' from data",
   });
 });

@@ -3,6 +3,7 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { NO_GROUP_POLICY } from '../../../src/policy/group-policy.ts';
 import { entriesFrom, universalEntries } from '../../../src/policy/protected.ts';
 import { DEFAULT_CONFIG } from '../../../src/config/values.ts';
 import { AppError } from '../../../src/model/errors.ts';
@@ -66,6 +67,7 @@ function context(parts: Partial<AlertContext> = {}): AlertContext {
     deadline: { remainingMs: () => 20_000 },
     timeouts: () => [{ executable: 'firewall-drop', seconds: 600 }],
     settings: () => NO_SETTINGS,
+    groupPolicy: () => NO_GROUP_POLICY,
     protectedEntries: () => [...universalEntries(), ...entriesFrom(['198.51.100.1'], 'gateway')],
     lock: () => (events.push('lock'), null),
     settle: () => void events.push('settle'),

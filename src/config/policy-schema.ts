@@ -1,0 +1,77 @@
+// The table of the keys of a [[policy]] entry: what each may hold, and its documentation.
+import type { CamelCase, Setting, ValueOf } from './schema.ts';
+
+/** Conditions; an alert has to meet all that an entry has. */
+export const CONDITIONS = {
+  rule_id: {
+    kind: 'list',
+    of: 'rule',
+    minEntries: 0,
+    default: [],
+    doc: 'The rule is one of these: [5712, 5720].',
+  },
+  level_min: {
+    kind: 'whole',
+    default: 0,
+    min: 0,
+    max: 16,
+    doc: 'The rule has at least this level.',
+  },
+  group: {
+    kind: 'list',
+    of: 'name',
+    minEntries: 0,
+    default: [],
+    doc: 'The rule is in one of these groups.',
+  },
+  agent: {
+    kind: 'list',
+    of: 'name',
+    minEntries: 0,
+    default: [],
+    doc: 'The agent has one of these names.',
+  },
+  address: {
+    kind: 'list',
+    of: 'address',
+    minEntries: 0,
+    default: [],
+    doc: 'The address is one of these, or in one of these networks.',
+  },
+  field: {
+    kind: 'list',
+    of: 'value',
+    minEntries: 0,
+    default: [],
+    doc: 'Each of these fields of the alert has the value given: ["data.srcuser=root"].',
+  },
+} as const satisfies Readonly<Record<string, Setting>>;
+
+export const POLICY_KEYS = {
+  ...CONDITIONS,
+  action: {
+    kind: 'choice',
+    choices: ['block', 'ignore'],
+    default: 'block',
+    doc: '"ignore": the alert is refused, and nothing is blocked.',
+  },
+  timeout: {
+    kind: 'duration',
+    default: '',
+    mayBeNever: true,
+    doc: 'How long the ban lasts, whatever execd was configured with: an earlier delete of execd\ndoes not end it. "never": until somebody releases it.',
+  },
+  timeout_max: {
+    kind: 'duration',
+    default: '',
+    mayBeNever: false,
+    doc: 'The ban lasts no longer than this, whatever else is configured or asked for.',
+  },
+} as const satisfies Readonly<Record<string, Setting>>;
+
+type PolicyKeys = typeof POLICY_KEYS;
+
+/** One [[policy]] entry, its keys in camel case; a key that is not given has its default. */
+export type PolicyEntry = {
+  readonly [Key in keyof PolicyKeys as CamelCase<Key>]: ValueOf<PolicyKeys[Key]>;
+};

@@ -1,0 +1,104 @@
+// Asks policy about an alert, with what its decision needs of state and configuration. Where nothing is configured and
+// the manager said nothing, no more than the number of recent bans is looked at.
+import { CONFIG_FILE } from '../config/file.ts';
+import type { Address } from '../model/address.ts';
+import { parseDuration } from '../model/duration.ts';
+import type * as Aggregate from '../policy/aggregate.ts';
+import type * as Arguments from '../policy/arguments.ts';
+import type { ResponseArguments } from '../policy/arguments.ts';
+import type * as Decide from '../policy/decide.ts';
+import { plainDecision, type Decision, type HoldLength } from '../policy/decision.ts';
+import { groupPolicyFile, type GroupPolicy } from '../policy/group-policy.ts';
+import { findProtection, type ProtectedEntry } from '../policy/protected.ts';
+import type { Store } from '../state/store.ts';
+import type { Request } from './request.ts';
+import { originOf, timeoutOf, type TimeoutContext } from './timeouts.ts';
+
+export interface PolicyContext extends TimeoutContext {
+  readonly store: Store;
+  readonly now: () => number;
+  readonly warn: (message: string) => void;
+  readonly protectedEntries: () => readonly ProtectedEntry[];
+  /** What the manager sends to this agent's group. */
+  readonly groupPolicy: () => GroupPolicy;
+}
+
+const MINUTE_MS = 60_000;
+
+/** What becomes of an alert that asks for a block of `address`. That it may be protected is for the caller to ask. */
+export function decideBlock(request: Request, address: Address, context: PolicyContext): Decision {
+  const own = { origin: originOf(request), timeoutSeconds: timeoutOf(request, context) };
+  const decision = isPlain(request, context)
+    ? plainDecision(address, own)
+    : decideByPolicy(request, address, own, context);
+  return decision.action === 'block' ? withFuse(decision, context) : decision;
+}
+
+function isPlain({ extraArguments }: Request, { config, groupPolicy }: PolicyContext): boolean {
+  const { policy, escalation, aggregate } = config;
+  const isConfigured =
+    policy.length > 0 ||
+    escalation.timeouts.length > 0 ||
+    aggregate.ipv4Count > 0 ||
+    aggregate.ipv6Prefix < 128;
+  return extraArguments.length === 0 && !isConfigured && groupPolicy().policy.length === 0;
+}
+
+function decideByPolicy(
+  request: Request,
+  address: Address,
+  own: HoldLength,
+  context: PolicyContext,
+): Decision {
+  const { decide } = require('../policy/decide.ts') as typeof Decide;
+  const { config, store, place, groupPolicy, protectedEntries } = context;
+  const nowMs = context.now();
+  const windowMs = (parseDuration(config.escalation.window) ?? 0) * 1000;
+  return decide({
+    address,
+    own,
+    args: argumentsOf(request, context),
+    alert: request.facts,
+    config,
+    configFile: CONFIG_FILE,
+    group: groupPolicy().policy,
+    groupFile: groupPolicyFile(place.home),
+    isProtected: (network) => findProtection(network, protectedEntries()) !== null,
+    earlierBans: (target) => store.offences.earlier(target, nowMs - windowMs),
+    findBan: (target) => store.bans.find(target),
+    bansIn: (network) => store.bans.within(network),
+    nowMs,
+  });
+}
+
+function argumentsOf({ extraArguments }: Request, { warn }: PolicyContext): ResponseArguments {
+  const { NO_ARGUMENTS, readArgumentWords } = require('../policy/arguments.ts') as typeof Arguments;
+  if (extraArguments.length === 0) return NO_ARGUMENTS;
+  const args = readArgumentWords(extraArguments);
+  if (args.unknown.length > 0) {
+    const words = JSON.stringify(args.unknown).slice(0, 200);
+    warn(`arguments of the response that mean nothing here are ignored: ${words}`);
+  }
+  return args;
+}
+
+/** In a flood of forged addresses each would be blocked; an address that is banned already may be so again. */
+function withFuse(decision: Decision, { config, store, now }: PolicyContext): Decision {
+  const most = config.limits.bansPerMinute;
+  if (most === 0 || store.history.bansBegun(now() - MINUTE_MS, now()) < most) return decision;
+  if (store.bans.find(decision.target) !== null) return decision;
+  const why = `limits.bans_per_minute = ${most}: as many bans have begun within a minute`;
+  return { ...decision, action: 'ignore', decidedBy: [...decision.decidedBy, why], fuse: true };
+}
+
+/** The network that is blocked in place of an address, where it is; null: none. */
+export function enclosingNetwork(
+  address: Address,
+  { config, store }: Pick<PolicyContext, 'config' | 'store'>,
+): Address | null {
+  const { ipv4Count, ipv6Prefix } = config.aggregate;
+  if (ipv4Count === 0 && ipv6Prefix === 128) return null;
+  const { networkOf } = require('../policy/aggregate.ts') as typeof Aggregate;
+  const network = networkOf(address, config);
+  return network !== null && store.bans.find(network)?.phase === 'blocked' ? network : null;
+}
