@@ -18,6 +18,8 @@ export interface Wazuh4Offence {
 export interface Wazuh4Fields extends Wazuh4Offence {
   readonly command?: string;
   readonly program?: string;
+  /** What the manager's administrator gives the response. */
+  readonly extraArguments?: readonly string[];
   /** In place of the alert built from the other fields. */
   readonly alert?: JsonObject;
 }
@@ -28,6 +30,7 @@ export interface Wazuh5Fields {
   readonly executable?: string;
   readonly type?: 'stateful' | 'stateless';
   readonly timeoutSeconds?: number;
+  readonly extraArguments?: readonly string[];
   readonly extra?: JsonObject;
 }
 
@@ -70,7 +73,11 @@ export function wazuh4Object(fields: Wazuh4Fields = {}): JsonObject {
     version: 1,
     origin: { name: 'node01', module: 'wazuh-execd' },
     command,
-    parameters: { extra_args: [], alert: fields.alert ?? wazuh4Alert(fields), program },
+    parameters: {
+      extra_args: fields.extraArguments ?? [],
+      alert: fields.alert ?? wazuh4Alert(fields),
+      program,
+    },
   };
 }
 
@@ -89,7 +96,7 @@ export function wazuh5Object(fields: Wazuh5Fields = {}): JsonObject {
         location: 'local',
         type,
         ...(type === 'stateful' && { stateful_timeout: timeoutSeconds }),
-        extra_arguments: '',
+        extra_arguments: (fields.extraArguments ?? []).join(' '),
       },
       agent: { id: '001', name: 'web01' },
       rule: { id: '5b9a4f0e-6d0f-4c7e-9f3a-2f6f1f1f7a10', title: 'SSH brute force' },

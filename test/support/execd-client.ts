@@ -23,6 +23,7 @@ interface AlertOptions {
   readonly name?: string;
   readonly alertId?: string;
   readonly ruleId?: string;
+  readonly extraArguments?: readonly string[];
 }
 
 export interface Execd {
@@ -121,17 +122,18 @@ function messageAbout(
     ...(details.alertId !== undefined && { alertId: details.alertId }),
     ...(details.ruleId !== undefined && { ruleId: details.ruleId }),
   };
+  const { extraArguments = [] } = details;
   if (typeof offender !== 'string') {
     if (mode === 'ossec') throw new Error('OSSEC hands over an address, not an alert');
-    return mode === 'wazuh4' ? wazuh4Object({ alert: offender }) : offender;
+    return mode === 'wazuh4' ? wazuh4Object({ alert: offender, extraArguments }) : offender;
   }
   const { timeoutSeconds, executable } = details;
   const type = timeoutSeconds > 0 ? 'stateful' : 'stateless';
   switch (mode) {
     case 'wazuh4':
-      return wazuh4Object({ srcip: offender, ...ids });
+      return wazuh4Object({ srcip: offender, ...ids, extraArguments });
     case 'wazuh5':
-      return wazuh5Object({ srcip: offender, executable, type, timeoutSeconds });
+      return wazuh5Object({ srcip: offender, executable, type, timeoutSeconds, extraArguments });
     case 'ossec':
       return ossecArguments({ srcip: offender, ...ids }).slice(1);
   }
