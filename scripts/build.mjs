@@ -5,6 +5,7 @@ import { createRequire, isBuiltin } from 'node:module';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { hideEnvironment } from './lib/hide-environment.mjs';
 import { makeSbom } from './lib/sbom.mjs';
 
 const USAGE = `usage: npm run build [-- --arch x64|arm64] [--fault] [--out FILE]`;
@@ -130,6 +131,8 @@ async function bundle({ fault }) {
       __FAULT__: String(fault),
       // Twice: an object would become a module of its own.
       __PACKAGED__: JSON.stringify(JSON.stringify(packaged())),
+      // With a high enough number in it yargs would refuse to run.
+      'process.env.YARGS_MIN_NODE_VERSION': 'undefined',
       // yargs looks for its package.json and translations beside itself. In one file there is no
       // beside: this address leads nowhere, so that nothing a stranger may have put is read.
       'import.meta.url': '"file:///sys/node_modules/none/none/none/none.js"',
@@ -200,17 +203,24 @@ function baseNode(arch) {
   );
 }
 
-/** A copy of the base without debug symbols: a seventh smaller, and measured to start sooner. */
-function strippedNode({ arch, native }) {
-  const base = baseNode(arch);
-  const stripped = path.join(DIST, `node-${arch}`);
+/** A copy of the base that asks for no variables, without debug symbols: a seventh smaller, and measured to start sooner. */
+function preparedNode(options) {
+  const node = path.join(DIST, `node-${options.arch}`);
+  strip(baseNode(options.arch), node, options);
+  const content = fs.readFileSync(node);
+  hideEnvironment(content, options.arch);
+  fs.writeFileSync(node, content);
+  return node;
+}
+
+function strip(base, stripped, { arch, native }) {
   const tool = native ? 'strip' : { x64: 'x86_64', arm64: 'aarch64' }[arch] + '-linux-gnu-strip';
   const run = spawnSync(tool, ['-o', stripped, base], { encoding: 'utf8' });
-  if (run.status === 0) return stripped;
+  if (run.status === 0) return;
   const why = run.error?.code === 'ENOENT' ? `${tool} is not installed` : run.stderr;
   if (native) throw new BuildError(`${why}. As root: apt-get install binutils`);
   console.log(`${why} (apt-get install binutils-…): the ${arch} binary keeps its debug symbols.`);
-  return base;
+  fs.copyFileSync(base, stripped);
 }
 
 /** Runs the program, so that the functions which a run needs are compiled already in the executable. */
@@ -333,7 +343,14 @@ function install(packed, out) {
   fs.rmSync(packed);
 }
 
-/** NODE_OPTIONS is hostile on purpose: were it obeyed, the program would not start. */
+/** Hostile on purpose: were one of them obeyed, the program would not start. */
+const HOSTILE = {
+  NODE_OPTIONS: '--require=/nonexistent/injected.js',
+  NODE_CHANNEL_FD: 'none',
+  NODE_REPL_EXTERNAL_MODULE: '/nonexistent/injected.js',
+  SIMDUTF_FORCE_IMPLEMENTATION: 'none',
+};
+
 function verify({ arch, native, out }) {
   const header = Buffer.alloc(20);
   const file = fs.openSync(out, 'r');
@@ -344,7 +361,7 @@ function verify({ arch, native, out }) {
     throw new BuildError(`${out} is not an ELF file for ${arch}.`);
   }
   if (!native) return;
-  const env = { ...process.env, NODE_OPTIONS: '--require=/nonexistent/injected.js' };
+  const env = { ...process.env, ...HOSTILE };
   const run = spawnSync(out, ['--version'], { env, encoding: 'utf8', timeout: 30_000 });
   if (run.status === 0 && run.stdout.includes(manifest.version)) return;
   const outcome = run.error?.message ?? `status ${run.status ?? run.signal}`;
@@ -378,7 +395,7 @@ async function main() {
   process.chdir(ROOT); // The bundle holds file names relative to here.
   fs.mkdirSync(DIST, { recursive: true });
   await bundle(options);
-  install(await pack(options, strippedNode(options)), options.out);
+  install(await pack(options, preparedNode(options)), options.out);
   verify(options);
   const megabytes = (fs.statSync(options.out).size / 1e6).toFixed(1);
   const seconds = ((performance.now() - began) / 1000).toFixed(1);

@@ -1,5 +1,4 @@
 // Picks the invocation, and is the only place where the process ends.
-import type * as V8 from 'node:v8';
 import type * as CommandLine from './cli/main.ts';
 import { complain, exitStatusOf } from './failure.ts';
 import { describeError } from './model/errors.ts';
@@ -13,7 +12,6 @@ import { LONGEST_LINE, respondToArguments, respondToMessage } from './wazuh/resp
 function main(): number | Promise<number> {
   // Nothing that we make is for others, whatever the umask of who started us.
   process.umask(0o077);
-  ignoreCoverage();
   const args = process.argv.slice(2);
   const invocation = readInvocation(args, isTerminal(0));
   const place = findPlace({
@@ -38,12 +36,6 @@ function main(): number | Promise<number> {
     context.diagnostics.error(describeError(error));
     throw error;
   }
-}
-
-/** At exit the runtime would write a file into the directory that this variable names; no option forbids it. */
-function ignoreCoverage(): void {
-  if (process.env['NODE_V8_COVERAGE'] === undefined) return;
-  (require('node:v8') as typeof V8).stopCoverage();
 }
 
 function run(): number | Promise<number> {

@@ -48,6 +48,13 @@ const RUNTIME_VARIABLES: readonly (readonly [string, string])[] = [
   ['NODE_REPL_HISTORY', `${TRAP}/written`],
   ['NODE_CHANNEL_FD', '0'],
   ['NODE_CHANNEL_FD', '1'],
+  ['NODE_CHANNEL_FD', 'none'],
+  ['NODE_REPL_EXTERNAL_MODULE', `${TRAP}/evil.cjs`],
+  ['NODE_COMPILE_CACHE', `${TRAP}/written`],
+  ['SIMDUTF_FORCE_IMPLEMENTATION', 'none'],
+  ['ICU_TIMEZONE_FILES_DIR', TRAP],
+  ['OPENSSL_ia32cap', '~0:~0'],
+  ['NODE_USE_SYSTEM_CA', '1'],
   ['NODE_UNIQUE_ID', '1'],
   ['NODE_TEST_CONTEXT', 'child-v8'],
   ['NODE_ICU_DATA', TRAP],
@@ -62,6 +69,8 @@ const RUNTIME_VARIABLES: readonly (readonly [string, string])[] = [
   ['SQLITE_TMPDIR', TRAP],
   ['TMPDIR', TRAP],
   ['HOME', TRAP],
+  ['LANG', '../../../var/tmp/trap'],
+  ['LC_ALL', '../../../var/tmp/trap'],
 ];
 
 describe('a variable of the runtime in the environment', () => {
