@@ -36,6 +36,8 @@ import { collectProtected } from './policy/collect.ts';
 
 export const STATE_DIRECTORY = '/var/lib/firewall-drop';
 export const LOCK_DIRECTORY = '/run/firewall-drop';
+/** Changes that the state could not take: like plain rules, they need not survive a boot. */
+export const UNSAVED = `${LOCK_DIRECTORY}/unsaved`;
 /** Nobody types a command and waits longer than this for it. */
 const PATIENCE_SECONDS = 600;
 /** The part of an alert's time that completing what others began may take. */
@@ -103,7 +105,10 @@ export function createContext({
     onTrouble(message);
   };
   const directory = STATE_DIRECTORY;
-  const store = new Store({ directory, readOnly, mayRepair: false, nowMs: Date.now() }, warn);
+  const store = new Store(
+    { directory, readOnly, mayRepair: false, nowMs: Date.now(), unsaved: UNSAVED },
+    warn,
+  );
   config = readConfig({ store, warn });
   const totalSeconds = interactive ? PATIENCE_SECONDS : config.limits.totalSeconds;
   // The time that start-up took is execd's time as well; a person's process may be old and open its second context.

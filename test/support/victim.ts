@@ -226,6 +226,7 @@ export class Victim {
       'iptables -w -F; ip6tables -w -F; rm -rf -- "$@"',
       'reset',
       STATE_DIRECTORY,
+      '/run/firewall-drop/unsaved',
       '/etc/firewall-drop',
       `${home}/etc/shared/ar.conf`,
       `${home}/etc/ossec.conf`,

@@ -2,10 +2,11 @@
 import { familiesInUse } from '../../bans/families.ts';
 import { findDrift, type Drift } from '../../bans/reconcile.ts';
 import { describeError } from '../../model/errors.ts';
-import { LOCK_DIRECTORY, STATE_DIRECTORY } from '../../context.ts';
+import { LOCK_DIRECTORY, STATE_DIRECTORY, UNSAVED } from '../../context.ts';
 import { lockHolder } from '../../system/locks.ts';
 import { statOf } from '../../system/procfs.ts';
 import type { HistoryRecord } from '../../state/history.ts';
+import { readUnsaved } from '../../state/unsaved.ts';
 import { count } from '../output/count.ts';
 import { shortTime } from '../output/time.ts';
 import { defineCheck, ok, problem, warning, type Finding } from './check.ts';
@@ -13,6 +14,8 @@ import { modeText, statOrNull } from '../../system/paths.ts';
 
 export interface StoreFacts {
   readonly volatile: boolean;
+  /** How many changes wait in `UNSAVED`. */
+  readonly unsaved: number;
   /** What SQLite finds wrong with the file; empty: nothing. */
   readonly unsound: readonly string[];
   readonly directoryMode: string | null;
@@ -26,6 +29,7 @@ export const store = defineCheck({
     const file = statOrNull(`${STATE_DIRECTORY}/state.db`);
     return {
       volatile: context.store.volatile,
+      unsaved: readUnsaved(UNSAVED).length,
       unsound: context.store.examine(),
       directoryMode: directory === null ? null : modeText(directory),
       fileMode: file === null ? null : modeText(file),
@@ -34,13 +38,20 @@ export const store = defineCheck({
   evaluate: evaluateStore,
 });
 
-export function evaluateStore({ volatile, unsound, directoryMode, fileMode }: StoreFacts): Finding {
+export function evaluateStore(facts: StoreFacts): Finding {
+  const { volatile, unsaved, unsound, directoryMode, fileMode } = facts;
   const file = `${STATE_DIRECTORY}/state.db`;
   if (volatile) {
     return problem(
-      `${file} can't be used: bans are forgotten when this run ends, and blocks may stay for ever`,
+      `${file} can't be used: ${count(unsaved, 'change')} kept in ${UNSAVED}, which has room for some thousands and none after a reboot`,
       `the lines on standard error say why; chown root ${STATE_DIRECTORY}; chmod 0700 ${STATE_DIRECTORY}; a damaged file is set aside by firewall-drop restore`,
       'state modes',
+    );
+  }
+  if (unsaved > 0) {
+    return problem(
+      `${file} could not be written: ${count(unsaved, 'change')} kept in ${UNSAVED} until it can`,
+      `make room (df ${STATE_DIRECTORY}), and run firewall-drop expire`,
     );
   }
   if (unsound.length > 0) {
