@@ -7,6 +7,7 @@ import { expireDue } from './bans/expire.ts';
 import { groupPolicyFile, readGroupPolicy, type GroupPolicy } from './policy/group-policy.ts';
 import type { ProtectedEntry } from './policy/protected.ts';
 import { MAKER_FACT, otherHolder, type MoveTools } from './bans/migrate.ts';
+import { claimNamespace } from './bans/namespace.ts';
 import { recover } from './bans/recover.ts';
 import type { BanContext } from './bans/context.ts';
 import { readConfig } from './config/read.ts';
@@ -22,6 +23,7 @@ import { readClock, steadyClock } from './system/clock.ts';
 import { readRegularFile } from './system/files.ts';
 import { step } from './system/fault.ts';
 import { findProgram, run, type Command } from './system/exec.ts';
+import { findWhereabouts, inhabitantOf } from './system/namespaces.ts';
 import { isServiceActive } from './system/services.ts';
 import { deadlineIn, sleep, type Deadline } from './system/wait.ts';
 import { LARGEST_ZONE_FILE, readHostZone } from './system/zone.ts';
@@ -69,7 +71,7 @@ export interface Context extends BanContext {
   protectedEntries(): readonly ProtectedEntry[];
   /** What the manager sends to this agent's group. */
   groupPolicy(): GroupPolicy;
-  /** Null when the writer lock was taken, otherwise why not. */
+  /** Null when the writer lock was taken, otherwise why not. Throws where the state is that of another network namespace. */
   lock(): AppError | null;
   readonly firewall: SwitchableFirewall;
   readonly isInstalled: (program: string) => boolean;
@@ -198,6 +200,8 @@ export function createContext({
       locked = trouble === null;
       // Whoever had the lock before may have moved everything meanwhile.
       if (locked) store.metadata.reload();
+      const news = claimNamespace({ store, here: findWhereabouts(), inhabitantOf });
+      if (news !== '') warn(news);
       const { name } = choice();
       firewall.use(name, otherHolder(name, moveTools));
       return trouble;

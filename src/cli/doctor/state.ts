@@ -1,9 +1,11 @@
 // Checks whether the state is sound and agrees with the kernel, and what happened last.
 import { familiesInUse } from '../../bans/families.ts';
+import { findOtherNamespace } from '../../bans/namespace.ts';
 import { findDrift, type Drift } from '../../bans/reconcile.ts';
 import { describeError } from '../../model/errors.ts';
 import { LOCK_DIRECTORY, STATE_DIRECTORY, UNSAVED } from '../../context.ts';
 import { lockHolder } from '../../system/locks.ts';
+import { findWhereabouts, inhabitantOf } from '../../system/namespaces.ts';
 import { statOf } from '../../system/procfs.ts';
 import type { HistoryRecord } from '../../state/history.ts';
 import { readUnsaved } from '../../state/unsaved.ts';
@@ -104,6 +106,15 @@ export function evaluateLock({ holder, isStopped: stopped }: LockFacts): Finding
     `kill -CONT ${holder}, or kill -KILL ${holder}`,
   );
 }
+
+/** No finding in the usual case. */
+export const namespace = defineCheck({
+  name: 'namespace',
+  probe: ({ context: { store: state } }): string | null => {
+    return findOtherNamespace({ store: state, here: findWhereabouts(), inhabitantOf });
+  },
+  evaluate: (elsewhere) => (elsewhere === null ? [] : problem(elsewhere, 'run doctor there')),
+});
 
 export interface OrderFacts {
   readonly drift: Pick<Drift, 'missing' | 'unknown' | 'steps'> | null;

@@ -263,6 +263,7 @@ describe('the writer lock', () => {
 describe('the state', () => {
   const GOOD: StoreFacts = {
     volatile: false,
+    unsaved: 0,
     unsound: [],
     directoryMode: '0700',
     fileMode: '0600',
@@ -272,6 +273,7 @@ describe('the state', () => {
     ['are sound', {}, /^ok: .* is sound, 0700 and 0600$/],
     ['are new', { fileMode: null }, /^ok: .* 0700 and new$/],
     ['can’t be used', { volatile: true }, /^problem: .* can't be used/],
+    ['could not be written', { unsaved: 2 }, /^problem: .*2 changes kept in .*unsaved/],
     ['are damaged', { unsound: ['page 3', 'page 4'] }, /^problem: .* damaged: page 3; page 4$/],
     ['are in an open directory', { directoryMode: '0755' }, /^warning: .* others can read/],
     ['are open themselves', { fileMode: '0644' }, /^warning: .* others can read/],
