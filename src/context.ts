@@ -8,6 +8,7 @@ import { groupPolicyFile, readGroupPolicy, type GroupPolicy } from './policy/gro
 import type { ProtectedEntry } from './policy/protected.ts';
 import { MAKER_FACT, otherHolder, type MoveTools } from './bans/migrate.ts';
 import { claimNamespace } from './bans/namespace.ts';
+import { releaseProtected } from './bans/protected.ts';
 import { recover } from './bans/recover.ts';
 import type { BanContext } from './bans/context.ts';
 import { readConfig } from './config/read.ts';
@@ -20,19 +21,17 @@ import { chooseBackend, createBackend, type BackendName, type Choice } from './f
 import { planCut } from './firewall/conntrack.ts';
 import { createSwitchableFirewall, type SwitchableFirewall } from './firewall/switch.ts';
 import { readClock, steadyClock } from './system/clock.ts';
-import { readRegularFile } from './system/files.ts';
 import { step } from './system/fault.ts';
 import { findProgram, run, type Command } from './system/exec.ts';
 import { findWhereabouts, inhabitantOf } from './system/namespaces.ts';
 import { isServiceActive } from './system/services.ts';
 import { deadlineIn, sleep, type Deadline } from './system/wait.ts';
-import { LARGEST_ZONE_FILE, readHostZone } from './system/zone.ts';
 import { releaseWriterLock, takeWriterLock } from './state/lock.ts';
 import { Store } from './state/store.ts';
 import type { AgentSettings, ConfiguredTimeout } from './wazuh/agent-config.ts';
 import { readSettings, readTimeouts } from './wazuh/agent-files.ts';
 import type { Place } from './wazuh/home.ts';
-import type { LogFormat } from './wazuh/response-lines.ts';
+import { logFormat } from './wazuh/log-format.ts';
 import { ResponseLogFile } from './wazuh/response-log.ts';
 import { collectProtected } from './policy/collect.ts';
 
@@ -166,8 +165,9 @@ export function createContext({
   };
   const settings = once(() => readSettings(place.home, tools));
   const groupPolicy = once(() => readGroupPolicy(place.home, tools));
+  let known: readonly ProtectedEntry[] = [];
   const protectedEntries = once(() => {
-    return collectProtected({
+    known = collectProtected({
       config,
       settings,
       groupPolicy,
@@ -177,6 +177,7 @@ export function createContext({
       warn,
       mayWait: interactive,
     });
+    return known;
   });
   return {
     ...tools,
@@ -223,6 +224,10 @@ export function createContext({
     arrange,
     expire: () => {
       attempt('blocks whose time is over could not be released', tools, expireDue);
+      // Where this run had to ask who is protected.
+      attempt('protected addresses could not be released', tools, () => {
+        releaseProtected(known, tools);
+      });
       arrange();
       store.metadata.flush();
       step('expire: done');
@@ -284,19 +289,4 @@ function openFirewall(
       store.metadata.set(`extras ${family}`, JSON.stringify(extras));
     },
   });
-}
-
-function logFormat({ home, name }: Place, { log, alert }: Config): LogFormat {
-  return {
-    kind: log.format,
-    home,
-    name,
-    addressFields: alert.addressFields,
-    wazuh5Fields: alert.wazuh5Fields,
-    programName: log.programName ?? (name.endsWith('.sh') ? name : `${name}.sh`),
-    zone: readHostZone({
-      tz: process.env['TZ'],
-      readFile: (path) => readRegularFile(path, LARGEST_ZONE_FILE),
-    }),
-  };
 }

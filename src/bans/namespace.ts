@@ -23,7 +23,7 @@ export function claimNamespace(tools: NamespaceTools): string {
   if (elsewhere !== null) throw new AppError('FIREWALL', elsewhere);
   const noted = notedIn(store);
   store.metadata.set(METADATA, JSON.stringify(here));
-  if (noted === null || noted.bootId !== here.bootId || noted.net === here.net) return '';
+  if (noted?.bootId !== here.bootId || noted.net === here.net) return '';
   return `the network namespace ${noted.net} is gone, and the state is used in ${here.net} now: firewall-drop restore loads its bans`;
 }
 
