@@ -14,7 +14,7 @@ export interface Change {
   readonly timeoutSeconds?: number | null;
   /**
    * Rules of exactly our shape that somebody else made: they are neither counted as ours nor removed. `find`: they are to
-   * be found out, for a ban that is new.
+   * be found out, for a ban that is new or whose block is undone.
    */
   readonly foreign?: ForeignRules | 'find';
 }

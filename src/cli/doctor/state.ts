@@ -160,7 +160,7 @@ export function evaluateOrder({ drift, trouble, bans, unfinished }: OrderFacts):
     const named = drift.missing.slice(0, 3).map(({ address }) => address.text);
     const what = `${drift.missing.length} bans have no rule, among them ${named.join(', ')}`;
     findings.push(problem(what, mend, 'restore'));
-  } else if (drift.steps.length > 0) {
+  } else if (unfinished === 0 && drift.steps.length > 0) {
     findings.push(problem('our rules are not first in line, or are there twice', mend, 'restore'));
   }
   if (drift.unknown.length > 0) {

@@ -83,10 +83,13 @@ function before(changes: readonly Change[]): Map<string, Entry> {
   return entriesOf(changes, ({ to }) => (to === 'blocked' ? 'absent' : 'present'));
 }
 
-/** A plain rule for a ban that is new here is somebody else's; for an older ban it is ours, from before there was a set. */
+/**
+ * A plain rule is somebody else's for a ban that is new here, made or undone; for an older ban it is ours, from before
+ * there was a set.
+ */
 function foreignOf({ chains }: IpsetView, change: Change, made: boolean): ForeignRules | null {
   if (chains === null) return null;
-  const isKnown = made || typeof change.foreign === 'object';
+  const isKnown = made || change.to === 'released' || typeof change.foreign === 'object';
   return isKnown ? foreignRules(countsOf(chains, change.address.text), change, 0) : {};
 }
 

@@ -297,7 +297,7 @@ describe('the state', () => {
     ['can’t be compared', { drift: null, trouble: 'no iptables' }, [/^problem: .* no iptables$/]],
     [
       'have something begun',
-      { unfinished: 2 },
+      { unfinished: 2, drift: { missing: [], unknown: [], steps: [command] } },
       [/^problem: 2 changes pending: an earlier run was interrupted$/],
     ],
     [
