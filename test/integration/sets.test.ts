@@ -75,14 +75,17 @@ describe.each<IptablesVariant>(['nft', 'legacy'])('ipset beside iptables-%s', (v
     return `-m set --match-set ${set} src -j DROP`;
   };
 
-  test.each([A, A6])('%s is blocked by one rule for all in the table raw, and none of its own', (address) => {
-    expect(victim.add(address)).toMatchObject({ status: 0, stderr: '' });
-    expect(victim.add('203.0.113.8').status).toBe(0);
-    expect(victim.add('2001:db8:ffff::8').status).toBe(0);
-    expect(victim.rules(address)).toEqual([]);
-    expect(victim.allRules()).toContain(`-A PREROUTING ${ruleOf(address)}`);
-    expect(victim.allRules()).toHaveLength(2);
-  });
+  test.each([A, A6])(
+    '%s is blocked by one rule for all in the table raw, and none of its own',
+    (address) => {
+      expect(victim.add(address)).toMatchObject({ status: 0, stderr: '' });
+      expect(victim.add('203.0.113.8').status).toBe(0);
+      expect(victim.add('2001:db8:ffff::8').status).toBe(0);
+      expect(victim.rules(address)).toEqual([]);
+      expect(victim.allRules()).toContain(`-A PREROUTING ${ruleOf(address)}`);
+      expect(victim.allRules()).toHaveLength(2);
+    },
+  );
 
   test('removes rules of an earlier version from the filter table with the first block, and they drop until then', () => {
     victim.person(['add', A, A6]);
