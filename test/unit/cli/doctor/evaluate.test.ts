@@ -410,7 +410,16 @@ describe('the firewall', () => {
     ['a', 'b', [/^problem: IPv4 .* a$/, /^problem: IPv6 .* b$/]],
   ])('asks the kernel: IPv4 %j, IPv6 %j', (four, six, expected) => {
     const trouble = { 4: four, 6: six };
-    expectTold(evaluateKernel({ release: '6.1', backend: 'iptables', trouble }), expected);
+    expectTold(
+      evaluateKernel({ release: '6.1', backend: 'iptables', trouble, withoutRaw: [] }),
+      expected,
+    );
+  });
+
+  test('says where the rule for a set can only stand in the filter table', () => {
+    const facts = { release: '6.1', backend: 'ipset', trouble: { 4: '', 6: '' } };
+    const expected = [/^ok: Linux/, /^warning: the kernel has no table raw for IPv6: /];
+    expectTold(evaluateKernel({ ...facts, withoutRaw: [6] }), expected);
   });
 
   const ALONE: NeighbourFacts = {
@@ -432,6 +441,16 @@ describe('the firewall', () => {
     ['CrowdSec, whose name is cut', { processes: ['crowdsec-firewal'] }, [/^ok: CrowdSec seen/]],
     ['ufw for IPv6', { chains: ['ufw6-input'] }, [/^ok: ufw seen/]],
     ['Docker with its chain', { chains: ['DOCKER-USER'] }, [/^ok: Docker seen: .* DOCKER-USER/]],
+    [
+      'Docker beside sets that drop before its chains',
+      { chains: ['DOCKER-USER', 'raw PREROUTING'], backend: 'ipset', usesDockerChain: false },
+      [/^ok: Docker seen: sets drop/],
+    ],
+    [
+      'Docker beside sets where the kernel has no table raw',
+      { chains: ['DOCKER-USER'], backend: 'ipset' },
+      [/^ok: Docker seen: .* DOCKER-USER/],
+    ],
     ['Docker without it', { processes: ['dockerd'] }, [/^warning: Docker .* no chain DOCKER-USER/]],
     [
       'Docker that we do not heed',
@@ -443,10 +462,11 @@ describe('the firewall', () => {
     expectTold(evaluateNeighbours({ ...ALONE, ...change }), expected);
   });
 
-  test('has saved rules: what comes back of ours is counted, in the filter table alone', () => {
+  test('has saved rules: what comes back of ours is counted, plain rules in the filter table alone', () => {
     const text = [
       '*raw',
       '-A PREROUTING -s 203.0.113.1/32 -j DROP',
+      '-A PREROUTING -m set --match-set firewall-drop-4 src -j DROP',
       'COMMIT',
       '*filter',
       ':INPUT ACCEPT [0:0]',
@@ -457,7 +477,7 @@ describe('the firewall', () => {
       '-A INPUT -m set --match-set other-4 src -j DROP',
       'COMMIT',
     ].join('\n');
-    expect(readSaved(text, 'firewall-drop')).toEqual({ addresses: ['203.0.113.7'], setRules: 1 });
+    expect(readSaved(text, 'firewall-drop')).toEqual({ addresses: ['203.0.113.7'], setRules: 2 });
   });
 
   test.each<[string, readonly string[], number, RegExp]>([
