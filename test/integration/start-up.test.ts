@@ -5,14 +5,14 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { builtBinary } from '../support/binary.ts';
-import { createHost, type Host } from '../support/host.ts';
+import { createHost, type TestHost } from '../support/host.ts';
 
 const ROOT = join(__dirname, '../..');
 const A = '203.0.113.7';
 const REJECTED = /did not take the compiled code of/;
 
 let directory = '';
-let host: Host;
+let host: TestHost;
 beforeAll(async () => {
   directory = mkdtempSync('/tmp/firewall-drop-start-');
   host = await createHost();
