@@ -104,7 +104,7 @@ export function createContext({
   };
   const directory = STATE_DIRECTORY;
   const store = new Store({ directory, readOnly, mayRepair: false, nowMs: Date.now() }, warn);
-  config = readConfig({ store, warn });
+  config = readConfig({ store, warn, remind: onTrouble });
   const totalSeconds = interactive ? PATIENCE_SECONDS : config.limits.totalSeconds;
   // The time that start-up took is execd's time as well; a person's process may be old and open its second context.
   const spentSeconds = interactive ? 0 : process.uptime();

@@ -1,7 +1,7 @@
 // `config check`: finds the files, reads the rules and programs around them, and puts every diagnosis beside its line.
 import { readdirSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
-import { AppError, describeError } from '../model/errors.ts';
+import { AppError } from '../model/errors.ts';
 import { readRegularFile } from '../system/files.ts';
 import { isWritableByOthers, lstatOrNull, modeText, statOrNull } from '../system/paths.ts';
 import { printable } from '../system/printable.ts';
@@ -51,7 +51,7 @@ function exists(path: string): boolean {
   try {
     return lstatOrNull(path) !== null;
   } catch (error) {
-    throw new AppError('BAD_DATA', `${path} can't be read: ${describeError(error)}`, error);
+    throw new AppError('BAD_DATA', `${path} can't be read`, error);
   }
 }
 
@@ -76,7 +76,7 @@ function readChecked(path: string): CheckedFile {
   try {
     bytes = readRegularFile(path, LARGEST_FILE);
   } catch (error) {
-    throw new AppError('BAD_DATA', `${path} can't be read: ${describeError(error)}`, error);
+    throw new AppError('BAD_DATA', `${path} can't be read`, error);
   }
   const text = bytes.toString('utf8');
   const isXml = basename(path) !== 'ar.conf';
