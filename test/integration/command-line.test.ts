@@ -180,6 +180,7 @@ describe('list', () => {
       timeoutSeconds: 660,
       alertId: '1628597593.1234567',
       ruleId: '5710',
+      forced: false,
       reason: 'sshd: Attempt to login using a non-existent user',
     };
     const kernel = { backend: 'iptables', kernel: 'yes', packets: 0, bytes: 0 };
@@ -356,6 +357,7 @@ describe('a user who is not root', () => {
       'completion',
       'config check',
       'config snippet',
+      'config validate',
       'explain',
       'man',
       'test-alert',
