@@ -7,6 +7,8 @@ import { expireDue } from './bans/expire.ts';
 import { groupPolicyFile, readGroupPolicy, type GroupPolicy } from './policy/group-policy.ts';
 import type { ProtectedEntry } from './policy/protected.ts';
 import { MAKER_FACT, otherHolder, type MoveTools } from './bans/migrate.ts';
+import { claimNamespace } from './bans/namespace.ts';
+import { releaseProtected } from './bans/protected.ts';
 import { recover } from './bans/recover.ts';
 import type { BanContext } from './bans/context.ts';
 import { readConfig } from './config/read.ts';
@@ -19,23 +21,24 @@ import { chooseBackend, createBackend, type BackendName, type Choice } from './f
 import { planCut } from './firewall/conntrack.ts';
 import { createSwitchableFirewall, type SwitchableFirewall } from './firewall/switch.ts';
 import { readClock, steadyClock } from './system/clock.ts';
-import { readRegularFile } from './system/files.ts';
 import { step } from './system/fault.ts';
 import { findProgram, run, type Command } from './system/exec.ts';
+import { findWhereabouts, inhabitantOf } from './system/namespaces.ts';
 import { isServiceActive } from './system/services.ts';
 import { deadlineIn, sleep, type Deadline } from './system/wait.ts';
-import { LARGEST_ZONE_FILE, readHostZone } from './system/zone.ts';
 import { releaseWriterLock, takeWriterLock } from './state/lock.ts';
 import { Store } from './state/store.ts';
 import type { AgentSettings, ConfiguredTimeout } from './wazuh/agent-config.ts';
 import { readSettings, readTimeouts } from './wazuh/agent-files.ts';
 import type { Place } from './wazuh/home.ts';
-import type { LogFormat } from './wazuh/response-lines.ts';
+import { logFormat } from './wazuh/log-format.ts';
 import { ResponseLogFile } from './wazuh/response-log.ts';
 import { collectProtected } from './policy/collect.ts';
 
 export const STATE_DIRECTORY = '/var/lib/firewall-drop';
 export const LOCK_DIRECTORY = '/run/firewall-drop';
+/** Changes that the state could not take: like plain rules, they need not survive a boot. */
+export const UNSAVED = `${LOCK_DIRECTORY}/unsaved`;
 /** Nobody types a command and waits longer than this for it. */
 const PATIENCE_SECONDS = 600;
 /** The part of an alert's time that completing what others began may take. */
@@ -67,7 +70,7 @@ export interface Context extends BanContext {
   protectedEntries(): readonly ProtectedEntry[];
   /** What the manager sends to this agent's group. */
   groupPolicy(): GroupPolicy;
-  /** Null when the writer lock was taken, otherwise why not. */
+  /** Null when the writer lock was taken, otherwise why not. Throws where the state is that of another network namespace. */
   lock(): AppError | null;
   readonly firewall: SwitchableFirewall;
   readonly isInstalled: (program: string) => boolean;
@@ -103,7 +106,10 @@ export function createContext({
     onTrouble(message);
   };
   const directory = STATE_DIRECTORY;
-  const store = new Store({ directory, readOnly, mayRepair: false, nowMs: Date.now() }, warn);
+  const store = new Store(
+    { directory, readOnly, mayRepair: false, nowMs: Date.now(), unsaved: UNSAVED },
+    warn,
+  );
   config = readConfig({ store, warn, remind: onTrouble });
   const totalSeconds = interactive ? PATIENCE_SECONDS : config.limits.totalSeconds;
   // The time that start-up took is execd's time as well; a person's process may be old and open its second context.
@@ -159,8 +165,9 @@ export function createContext({
   };
   const settings = once(() => readSettings(place.home, tools));
   const groupPolicy = once(() => readGroupPolicy(place.home, tools));
+  let known: readonly ProtectedEntry[] = [];
   const protectedEntries = once(() => {
-    return collectProtected({
+    known = collectProtected({
       config,
       settings,
       groupPolicy,
@@ -170,6 +177,7 @@ export function createContext({
       warn,
       mayWait: interactive,
     });
+    return known;
   });
   return {
     ...tools,
@@ -193,6 +201,8 @@ export function createContext({
       locked = trouble === null;
       // Whoever had the lock before may have moved everything meanwhile.
       if (locked) store.metadata.reload();
+      const news = claimNamespace({ store, here: findWhereabouts(), inhabitantOf });
+      if (news !== '') warn(news);
       const { name } = choice();
       firewall.use(name, otherHolder(name, moveTools));
       return trouble;
@@ -214,6 +224,10 @@ export function createContext({
     arrange,
     expire: () => {
       attempt('blocks whose time is over could not be released', tools, expireDue);
+      // Where this run had to ask who is protected.
+      attempt('protected addresses could not be released', tools, () => {
+        releaseProtected(known, tools);
+      });
       arrange();
       store.metadata.flush();
       step('expire: done');
@@ -275,19 +289,4 @@ function openFirewall(
       store.metadata.set(`extras ${family}`, JSON.stringify(extras));
     },
   });
-}
-
-function logFormat({ home, name }: Place, { log, alert }: Config): LogFormat {
-  return {
-    kind: log.format,
-    home,
-    name,
-    addressFields: alert.addressFields,
-    wazuh5Fields: alert.wazuh5Fields,
-    programName: log.programName ?? (name.endsWith('.sh') ? name : `${name}.sh`),
-    zone: readHostZone({
-      tz: process.env['TZ'],
-      readFile: (path) => readRegularFile(path, LARGEST_ZONE_FILE),
-    }),
-  };
 }

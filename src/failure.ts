@@ -27,5 +27,12 @@ export function exitStatusOf(error: unknown, listener: Listener): number {
     return error.exitStatus;
   }
   complain(String(error), listener);
-  return isErrno(error, 'EMFILE') || isErrno(error, 'ENFILE') ? EXIT_STATUS.RESOURCES : UNEXPECTED;
+  return isOutOfDescriptors(error) ? EXIT_STATUS.RESOURCES : UNEXPECTED;
+}
+
+/** EMFILE and ENFILE; libuv gives the number alone where it asks for the host's addresses. */
+function isOutOfDescriptors(error: unknown): boolean {
+  if (isErrno(error, 'EMFILE') || isErrno(error, 'ENFILE')) return true;
+  const number = typeof error === 'object' && error !== null && 'errno' in error && error.errno;
+  return [23, 24].includes(Math.abs(Number(number)));
 }

@@ -1,4 +1,5 @@
 // Blocks addresses, and leaves nothing of a block that failed.
+import type { Change } from '../firewall/backend.ts';
 import { ProgramMissing } from '../model/errors.ts';
 import type { Address } from '../model/address.ts';
 import { makeFurtherHolds, makeHold, type Ban, type Hold, type HoldRequest } from '../model/ban.ts';
@@ -61,7 +62,7 @@ export function ensureBlocked(
   const holds = [makeHold(request, nowMs), ...makeFurtherHolds(request, nowMs)] as const;
   const before = known?.phase === 'blocked' ? known : null;
   // A rule of our shape without a ban is one of the program that we replace: it is taken over.
-  const change = { ...changeOf('add', address, known, holds), look: true, takeOver: true };
+  const change = { ...changeOf('add', address, known, holds), takeOver: true };
   if (before === null) {
     commitOrUndo([change], new Map(known === null ? [] : [[address.text, known]]), context);
     return true;
@@ -83,7 +84,7 @@ export function ensureBlocked(
     logFailures([change], context);
     throw error;
   }
-  const reapply = { ...changeOf('reapplied', address, held, holds), look: true };
+  const reapply = changeOf('reapplied', address, held, holds);
   commitOrUndo([reapply], new Map([[address.text, { ...known, ...held }]]), context);
   return true;
 }
@@ -139,17 +140,12 @@ function undo(
     now(),
   );
   step('undo: release recorded');
-  const bans = store.bans.findAll(addresses);
+  // A block that failed has not found out which rules of our shape are somebody else's.
+  const releases = addresses.map((address): Change => {
+    return { address, to: 'released', foreign: known.get(address.text)?.foreign ?? 'find' };
+  });
   try {
-    firewall.apply(
-      addresses.map((address) => {
-        return toKernelChange(
-          bans.get(address.text) ?? { address, phase: 'unblocking', holds: [], foreign: null },
-          now(),
-        );
-      }),
-      { trustState: false },
-    );
+    firewall.apply(releases, { trustState: false });
     step('undo: kernel changed');
     store.bans.confirm(addresses, []);
   } catch (error) {

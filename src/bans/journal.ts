@@ -27,8 +27,6 @@ export interface BanChange {
   readonly origin: Origin | null;
   readonly reason: string;
   readonly by?: string;
-  /** True where the kernel has to be looked at first, whatever the state says. */
-  readonly look?: boolean;
   /** True where a rule of our shape without a ban becomes ours. */
   readonly takeOver?: boolean;
 }
@@ -69,8 +67,8 @@ export function commit(changes: readonly BanChange[], context: BanContext): void
 }
 
 /** The usual case: an address without a ban is blocked, or one that is blocked is released. */
-function isAsStateSays({ to, before, look = false }: BanChange): boolean {
-  return !look && (to === 'blocked' ? before === null : before?.phase === 'blocked');
+function isAsStateSays({ to, before }: BanChange): boolean {
+  return to === 'blocked' ? before === null : before?.phase === 'blocked';
 }
 
 function pendingOf(change: BanChange, offset: StoredBan['offset'], nowMs: number): Pending {
@@ -92,11 +90,14 @@ function historyPartOf({ origin, reason, by }: BanChange): Pending['history'] {
   return { origin, reason, ...(by !== undefined && { by }) };
 }
 
-/** Found out anew for a block that begins; a release leaves what is known to be somebody else's. */
+/**
+ * Found out anew for a block that begins; a release leaves what is known to be somebody else's. Null: not known yet. What
+ * is released without a ban is the rule of somebody else.
+ */
 function foreignBefore({ to, before, takeOver = false }: BanChange): Ban['foreign'] {
   if (takeOver) return {};
-  const isKnown = to === 'released' || before?.phase === 'blocked';
-  return isKnown ? (before?.foreign ?? null) : null;
+  if (before === null) return to === 'released' ? {} : null;
+  return to === 'released' || before.phase === 'blocked' ? before.foreign : null;
 }
 
 /** What was about to be released begins anew: its old holds are over. */
@@ -170,9 +171,9 @@ export function toKernelChange(
   { address, phase, holds, foreign }: Pick<Ban, 'address' | 'phase' | 'holds' | 'foreign'>,
   nowMs: number,
 ): Change {
-  if (phase === 'unblocking') return { address, to: 'released', foreign: foreign ?? {} };
-  const timeoutSeconds = remainingSeconds(holds, nowMs);
-  return { address, to: 'blocked', timeoutSeconds, foreign: foreign ?? 'find' };
+  const known = { address, foreign: foreign ?? 'find' } as const;
+  if (phase === 'unblocking') return { ...known, to: 'released' };
+  return { ...known, to: 'blocked', timeoutSeconds: remainingSeconds(holds, nowMs) };
 }
 
 function historyOf({ ban, history }: Pending, atMs: number): HistoryEntry[] {

@@ -63,8 +63,7 @@ export function unblockAll(
   try {
     commit(changes, context);
   } catch (error) {
-    const releases = changes.filter(({ to }) => to === 'released');
-    logFailures(stillPending(releases, context), context);
+    logFailures(stillPending(changes, context), context);
     throw error;
   }
   const isKept = ({ line }: BanChange): boolean => line.verb === 'kept';

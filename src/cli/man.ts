@@ -34,7 +34,7 @@ export function formatManualPage(commands: readonly CommandSpec[]): string {
     '.SH DESCRIPTION',
     'Wazuh and OSSEC start this program themselves when a rule fires: with a message on standard input and no arguments, or with',
     '.B add|delete USER ADDRESS ALERT_ID RULE_ID.',
-    'A person uses the commands below. A block is a DROP rule, first in INPUT and FORWARD and, where it exists, DOCKER\\-USER; success is reported only after the kernel was seen to hold it.',
+    'A person uses the commands below. A block is a DROP rule, first in INPUT and FORWARD and, where it exists, DOCKER\\-USER; or an entry of a set whose packets are dropped before connection tracking. Success is reported only after the kernel was seen to hold it.',
     '.SH COMMANDS',
     ...commands.flatMap(section),
     '.SH EXIT STATUS',

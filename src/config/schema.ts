@@ -113,12 +113,12 @@ export const SCHEMA = {
       of: 'chain',
       minEntries: 1,
       default: ['INPUT', 'FORWARD'],
-      doc: 'The chains of the filter table that get a rule.',
+      doc: 'The chains of the filter table that get plain rules. Sets drop earlier, for all of them: before\nconnection tracking and routing.',
     },
     docker: {
       kind: 'flag',
       default: true,
-      doc: 'DOCKER-USER too, where that chain exists: what is sent to a container never meets INPUT.',
+      doc: 'DOCKER-USER too, where that chain exists: what is sent to a container never meets INPUT. Sets\nneed no rule there.',
     },
     kill_connections: {
       kind: 'flag',

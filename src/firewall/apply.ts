@@ -171,7 +171,7 @@ function applyFamily(
       failed === null
         ? readResult(command, result, view, tools)
         : lookAgain(family, changes, tools, failed);
-    if (trustState) changes = withForeign(changes, view, failed === null, backend);
+    changes = withForeign(changes, view, trustState && failed === null, backend);
   }
 }
 

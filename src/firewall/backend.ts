@@ -14,7 +14,7 @@ export interface Change {
   readonly timeoutSeconds?: number | null;
   /**
    * Rules of exactly our shape that somebody else made: they are neither counted as ours nor removed. `find`: they are to
-   * be found out, for a ban that is new.
+   * be found out, for a ban that is new or whose block is undone.
    */
   readonly foreign?: ForeignRules | 'find';
 }
@@ -23,8 +23,8 @@ export interface Change {
 export interface PlannedCommand extends Command {
   /** `look`: changes nothing; `refresh`: only moves the end of what is there. Absent: changes what is dropped. */
   readonly effect?: 'look' | 'refresh';
-  /** Status 1 is an answer as well, and `read` is given it. */
-  readonly answers?: true;
+  /** A failure that is an answer as well, and that `read` is given: its status, and what its complaint has in it. */
+  readonly answers?: { readonly status: number; readonly complaint: string };
 }
 
 /** A command that was run to its end, and did what it had to. */
@@ -45,6 +45,7 @@ export interface View {
 
 /** One rule as the kernel holds it. */
 export interface Rule {
+  /** Behind the name of its table, unless that is iptables' `filter`: `INPUT`, `raw PREROUTING`. */
   readonly chain: string;
   /** Matches and target as the firewall program writes them: `-s 203.0.113.9/32 -j DROP`. */
   readonly spec: string;
@@ -57,6 +58,7 @@ export interface Rule {
 /** What our rules have dropped of an address, and where they stand. */
 export interface HeldAddress {
   readonly address: Address;
+  /** As in `Rule`. */
   readonly chains: readonly string[];
   readonly packets: number;
   readonly bytes: number;
@@ -66,7 +68,7 @@ export interface HeldAddress {
 export interface Snapshot {
   /** By the address's text; the plain drops of our chains, and what our sets hold where a rule of ours asks them. */
   readonly held: ReadonlyMap<string, HeldAddress>;
-  /** Every rule of the table, in order. */
+  /** Every rule of the tables that were listed, in order. */
   readonly rules: readonly Rule[];
   /** What becomes of a packet that no rule of a built-in chain decides. */
   readonly policies: ReadonlyMap<string, string>;
@@ -105,11 +107,10 @@ export interface Backend<V extends View = View> {
    * Absent where there are only rules of single addresses, which are released.
    */
   planRemoval?(family: Family, view: V | null): PlannedCommand | null;
-  /** A command that changes nothing and prints what `readSnapshot` reads; dearer than `inspect`. */
-  snapshot(family: Family): Command;
-  /** The same for what our set holds, where there is one. */
-  snapshotOfSet?(family: Family): Command;
-  readSnapshot(output: string, outputOfSet?: string): Snapshot;
+  /** Commands that change nothing and print what `readSnapshot` reads; dearer than `inspect`. */
+  snapshot(family: Family): readonly PlannedCommand[];
+  /** `outputs`: what each of those commands printed. */
+  readSnapshot(outputs: readonly string[]): Snapshot;
   /** What a person can do about a program's complaint; empty: nothing is known. */
   advice?(complaint: string): string;
 }

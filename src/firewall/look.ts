@@ -1,8 +1,8 @@
 // Looks at the kernel through a backend without changing it: what differs, what would be run, what it holds.
 import type { Family } from '../model/address.ts';
 import type { Command } from '../system/exec.ts';
-import type { Change, Snapshot, View } from './backend.ts';
-import { failure, look, lookWith, runPatiently, type ApplyTools } from './run.ts';
+import type { Change, PlannedCommand, Snapshot, View } from './backend.ts';
+import { failure, isAnswer, look, lookWith, runPatiently, type ApplyTools } from './run.ts';
 
 /** How the kernel differs from what is wanted. */
 export interface Comparison {
@@ -98,13 +98,11 @@ function planFamily(family: Family, changes: readonly Change[], tools: ApplyTool
 
 export function takeSnapshot(family: Family, tools: ApplyTools): Snapshot {
   const { backend } = tools;
-  const ofSet = backend.snapshotOfSet?.(family);
-  const members = ofSet === undefined ? undefined : outputOf(ofSet, tools);
-  return backend.readSnapshot(outputOf(backend.snapshot(family), tools), members);
+  return backend.readSnapshot(backend.snapshot(family).map((command) => outputOf(command, tools)));
 }
 
-function outputOf(command: Command, tools: ApplyTools): string {
+function outputOf(command: PlannedCommand, tools: ApplyTools): string {
   const result = runPatiently(command, tools);
-  if (result.status !== 0) throw failure([], { command, result }, tools);
+  if (!isAnswer(command, result)) throw failure([], { command, result }, tools);
   return result.stdout;
 }

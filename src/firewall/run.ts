@@ -38,8 +38,9 @@ export function lookWith(command: PlannedCommand, before: View | null, tools: Ap
   return readResult(command, result, before, tools);
 }
 
-export function isAnswer({ answers }: PlannedCommand, { status }: RunResult): boolean {
-  return status === 0 || (status === 1 && answers === true);
+export function isAnswer({ answers }: PlannedCommand, { status, stderr }: RunResult): boolean {
+  if (status === 0 || answers === undefined) return status === 0;
+  return status === answers.status && stderr.includes(answers.complaint);
 }
 
 export function readResult(

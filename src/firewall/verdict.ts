@@ -10,13 +10,26 @@ export interface Verdict {
   readonly partly: readonly Rule[];
 }
 
-/** For packets to this host: rules of INPUT, and of the chains that it leads to. */
+/** The chains that a packet to this host passes, in order; each may drop it, whatever one before it accepted. */
+const PATH = [
+  'inet firewall_drop prerouting',
+  'raw PREROUTING',
+  'inet firewall_drop input',
+  'INPUT',
+] as const;
+
+/** For packets to this host: rules of these chains, and of those that they lead to. */
 export function findVerdict(address: Address, { rules, policies, sets }: Snapshot): Verdict {
   const chains = Map.groupBy(rules, (rule) => rule.chain);
   const partly: Rule[] = [];
-  const rule = walk('INPUT', { address, chains, sets: sets ?? new Map(), partly, depth: 0 });
-  const target = rule === null ? (policies.get('INPUT') ?? 'ACCEPT') : targetOf(rule);
-  return { kind: DROPPING.includes(target) ? 'dropped' : 'accepted', rule, partly };
+  let last: Rule | null = null;
+  for (const chain of PATH) {
+    const rule = walk(chain, { address, chains, sets: sets ?? new Map(), partly, depth: 0 });
+    const target = rule === null ? (policies.get(chain) ?? 'ACCEPT') : targetOf(rule);
+    if (DROPPING.includes(target)) return { kind: 'dropped', rule, partly };
+    last = rule;
+  }
+  return { kind: 'accepted', rule: last, partly };
 }
 
 const DROPPING: readonly string[] = ['DROP', 'REJECT'];
@@ -43,7 +56,7 @@ function walk(chain: string, state: Walk): Rule | null {
     if (match !== 'all') continue;
     if (DECIDING.includes(target)) return rule;
     if (target === 'RETURN') return null;
-    const inner = walk(target, below);
+    const inner = walk(inTableOf(chain, target), below);
     // A chain that was gone to, and not jumped to, does not come back here.
     if (inner !== null || isGoto(rule)) return inner;
   }
@@ -53,8 +66,13 @@ function walk(chain: string, state: Walk): Rule | null {
 /** A rule for some packets: what drops there, itself or in the chain that it leads to, drops those. */
 function notePartly(rule: Rule, target: string, state: Walk): void {
   if (DROPPING.includes(target)) state.partly.push(rule);
-  const decided = walk(target, state);
+  const decided = walk(inTableOf(rule.chain, target), state);
   if (decided !== null && DROPPING.includes(targetOf(decided))) state.partly.push(decided);
+}
+
+/** A chain is led to from its own table: `raw`, whose name stands before its chains', or `filter`. */
+function inTableOf(chain: string, target: string): string {
+  return chain.slice(0, chain.lastIndexOf(' ') + 1) + target;
 }
 
 function isGoto({ spec }: Rule): boolean {

@@ -1,7 +1,8 @@
 // `config check`: finds the files, reads the rules and programs around them, and puts every diagnosis beside its line.
 import { readdirSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
-import { AppError } from '../model/errors.ts';
+import { AppError, describeError } from '../model/errors.ts';
+import { parseGroupPolicy } from '../policy/group-policy.ts';
 import { readRegularFile } from '../system/files.ts';
 import { isWritableByOthers, lstatOrNull, modeText, statOrNull } from '../system/paths.ts';
 import { printable } from '../system/printable.ts';
@@ -31,6 +32,7 @@ const USUAL_PLACES = [
   'etc/ossec.conf',
   'etc/shared/ar.conf',
   'etc/shared/agent.conf',
+  'etc/shared/firewall-drop.toml',
   'etc/rules/local_rules.xml',
   'rules/local_rules.xml',
 ];
@@ -79,7 +81,7 @@ function readChecked(path: string): CheckedFile {
     throw new AppError('BAD_DATA', `${path} can't be read`, error);
   }
   const text = bytes.toString('utf8');
-  const isXml = basename(path) !== 'ar.conf';
+  const isXml = basename(path) !== 'ar.conf' && !isGroupPolicy(path);
   return { path, text, document: isXml ? readXml(text) : null, damage: findDamage(bytes, text) };
 }
 
@@ -111,6 +113,7 @@ function examine(
     return home === null ? null : inspectExecutable(home, name);
   };
   const damage = file.damage === null ? [] : [file.damage];
+  if (isGroupPolicy(file.path)) return [...damage, ...checkGroupPolicy(file)];
   if (file.document === null) return [...damage, ...checkArConf(file.text, inspect)];
   const { mistakes, roots } = file.document;
   if (mistakes.length > 0) return [...damage, ...listMistakes(mistakes)];
@@ -135,6 +138,24 @@ function examine(
     }),
     ...(isLocal ? checkRules(file.document) : []),
   ];
+}
+
+function isGroupPolicy(path: string): boolean {
+  return basename(path) === 'firewall-drop.toml';
+}
+
+/** What a manager sends to a group; the same is found wrong on the agent. */
+function checkGroupPolicy({ path, text }: CheckedFile): Diagnosis[] {
+  const fix = 'correct or remove it; docs/policy.md says what this file may hold';
+  try {
+    return parseGroupPolicy(text, path).problems.map(({ line, message }) => {
+      return diagnose('error', { line, column: 1 }, message, fix);
+    });
+  } catch (error) {
+    const line = (error as { readonly line?: unknown }).line;
+    const place = { line: typeof line === 'number' ? line : 1, column: 1 };
+    return [diagnose('error', place, describeError(error).split('\n', 1)[0] ?? '', fix)];
+  }
 }
 
 /** Those listed are corrected first, and then there are fewer. */

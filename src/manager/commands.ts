@@ -1,4 +1,5 @@
 // The <command> sections of an ossec.conf: what execd is told to start.
+import { readArgumentWords } from '../policy/arguments.ts';
 import { diagnose, type Diagnosis } from './diagnosis.ts';
 import { child, quote, sectionsOf, valueOf } from './sections.ts';
 import type { OtherFile, Surroundings } from './surroundings.ts';
@@ -34,7 +35,7 @@ export function checkCommand(command: Element, around: Surroundings): Diagnosis[
     const cause = '<executable> is a path; execd only starts what lies in active-response/bin';
     found.push(diagnose('error', executable.textAt, cause, 'write the file name alone'));
   }
-  return [...found, ...checkExpect(command, around)];
+  return [...found, ...checkExpect(command, around), ...checkArguments(command)];
 }
 
 function checkExpect(command: Element, { dialect }: Surroundings): Diagnosis[] {
@@ -48,6 +49,18 @@ function checkExpect(command: Element, { dialect }: Surroundings): Diagnosis[] {
   if (dialect === 'wazuh' || !ours || expect?.text === 'srcip') return [];
   const cause = 'OSSEC hands over the address only where the command expects it';
   return [diagnose('error', expect ?? command, cause, 'write <expect>srcip</expect>')];
+}
+
+/** A word that is misspelt is ignored on the agent: the address stays blocked, or is released too early. */
+function checkArguments(command: Element): Diagnosis[] {
+  const given = child(command, 'extra_args');
+  if (given === undefined || !isOurs(valueOf(command, 'executable'))) return [];
+  const { unknown } = readArgumentWords(given.text.trim().split(/\s+/));
+  return unknown.map((word) => {
+    const cause = `${quote(word)} in <extra_args> means nothing to firewall-drop, and is ignored`;
+    const fix = 'the words are release, keep, timeout=DURATION and, last, reason=TEXT';
+    return diagnose('warning', given.textAt, cause, fix);
+  });
 }
 
 export function checkNames(commands: readonly Element[]): Diagnosis[] {

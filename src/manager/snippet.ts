@@ -29,6 +29,7 @@ export function renderSnippet(request: SnippetRequest): string[] {
     '<ossec_config>',
     ...renderCommand(request),
     ...renderResponse(request),
+    ...renderRelease(request),
     ...renderGlobal(request),
     ...renderMail(request),
     '</ossec_config>',
@@ -69,6 +70,28 @@ function renderCommand({ wazuh, timeoutSeconds }: SnippetRequest): string[] {
     '',
   ]);
 }
+
+/** OSSEC hands over no arguments. */
+function renderRelease({ wazuh }: SnippetRequest): string[] {
+  if (wazuh === 'ossec') return [];
+  return [
+    '',
+    ...indented([
+      '<!-- Unblocks an address on the agents: as a response to a rule, or by the API:',
+      '     PUT /active-response?agents_list=all',
+      `     ${RELEASE_CALL} -->`,
+      '<command>',
+      '  <name>firewall-drop-release</name>',
+      '  <executable>firewall-drop</executable>',
+      '  <extra_args>release</extra_args>',
+      '  <timeout_allowed>no</timeout_allowed>',
+      '</command>',
+    ]),
+  ];
+}
+
+const RELEASE_CALL =
+  '{"command":"!firewall-drop","arguments":["release"],"alert":{"data":{"srcip":"ADDRESS"}}}';
 
 const LOCATIONS: Readonly<Record<string, string>> = {
   local: 'local: on the agent that saw the attack.',
@@ -244,7 +267,7 @@ function renderChannel(request: SnippetRequest): string[] {
       : [`   stateful_timeout  ${timeoutSeconds}               (seconds)`]),
     `   location          ${location}`,
     ...(agentId === null ? [] : [`   agent             ${agentId}`]),
-    '   extra_arguments   (empty)',
+    '   extra_arguments   (empty; or keep, timeout=2h, reason=TEXT: docs/policy.md)',
     '',
     '2. A monitor that starts the channel. Its query has to ask for',
     '   - findings of the rules that are to block, and no others. Rules have UUIDs in',
@@ -260,6 +283,9 @@ function renderChannel(request: SnippetRequest): string[] {
           `   to                ${mailTo}`,
           '',
         ]),
+    'A second channel with extra_arguments release unblocks an address. To do so by hand on every',
+    'host there is no call of the API: ansible wazuh_agents -b -a "firewall-drop delete ADDRESS".',
+    '',
     'On each host, in /etc/firewall-drop/config.toml: addresses that are never blocked',
     `(protect.allow)${allow.length === 0 ? '' : `: ${allow.join(', ')}`}.`,
   ];

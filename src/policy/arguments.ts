@@ -47,8 +47,7 @@ export function readArgumentWords(given: readonly string[]): ResponseArguments {
   };
 }
 
-/** Whether a word means something to us; `config check` asks as well. */
-export function isKnown(word: string): boolean {
+function isKnown(word: string): boolean {
   if (word.startsWith(TIMEOUT)) return parseDuration(word.slice(TIMEOUT.length)) !== undefined;
   return word === '' || word === 'release' || word === 'keep' || word.startsWith(REASON);
 }

@@ -40,7 +40,8 @@ export function readGroupPolicy(home: string, { store, warn }: FileReader): Grou
     absent: NO_GROUP_POLICY,
     parse: (text) => {
       const { value, problems } = parseGroupPolicy(text, path);
-      for (const problem of problems) warn(problem);
+      const { formatProblem } = require('../config/locate.ts') as typeof Locate;
+      for (const problem of problems) warn(formatProblem(problem));
       return { value, lasting: true };
     },
     toJson: JSON.stringify,
@@ -55,13 +56,13 @@ export function readGroupPolicy(home: string, { store, warn }: FileReader): Grou
   });
 }
 
-/** Throws where the text is no TOML. Problems are whole lines, with the place of each. */
+/** Throws where the text is no TOML. Problems are in the order of lines. */
 export function parseGroupPolicy(
   text: string,
   file: string,
-): { readonly value: GroupPolicy; readonly problems: readonly string[] } {
+): { readonly value: GroupPolicy; readonly problems: readonly Locate.ConfigProblem[] } {
   const { parse } = require('smol-toml') as typeof SmolToml;
-  const { locate, formatProblem } = require('../config/locate.ts') as typeof Locate;
+  const { locate } = require('../config/locate.ts') as typeof Locate;
   const { readPolicy } = require('../config/policy.ts') as typeof Policy;
   const root = parse(text, { integersAsBigInt: 'asNeeded', maxDepth: 16 });
   const { entries, mistakes } = readPolicy(ownProperty(root, 'policy'), text, GROUP_KEYS);
@@ -75,7 +76,7 @@ export function parseGroupPolicy(
   const named = (allow.value ?? []) as readonly string[];
   return {
     value: { allow: named.slice(0, MOST_ALLOWED), policy: entries },
-    problems: locate(all, text, file).map(formatProblem),
+    problems: locate(all, text, file),
   };
 }
 

@@ -4,6 +4,7 @@ import { contains, type Address } from '../model/address.ts';
 import type { Ban, ForeignRules, Hold, Origin, Outcome } from '../model/ban.ts';
 import type { Connection } from './connection.ts';
 import type { History, HistoryEntry } from './history.ts';
+import type { Unsaved } from './unsaved.ts';
 import { lineJson, readBan, readHold, type LogOffset, type StoredBan } from './rows.ts';
 
 /** A change of the kernel that is about to be made. */
@@ -50,10 +51,12 @@ function asList(addresses: readonly Address[]): string {
 export class Bans {
   readonly #connection: Connection;
   readonly #history: History;
+  readonly #unsaved: Unsaved;
 
-  constructor(connection: Connection, history: History) {
+  constructor(connection: Connection, history: History, unsaved: Unsaved) {
     this.#connection = connection;
     this.#history = history;
+    this.#unsaved = unsaved;
   }
 
   find(address: Address): StoredBan | null {
@@ -67,6 +70,11 @@ export class Bans {
         ? this.list()
         : addresses.map((address) => this.find(address)).filter((ban) => ban !== null);
     return new Map(bans.map((ban) => [ban.address.text, ban]));
+  }
+
+  /** Those of many addresses that are blocked, by one query. */
+  blockedAmong(addresses: readonly Address[]): Ban[] {
+    return this.#select(`WHERE phase = 'blocked' AND ${AMONG_THESE}`, asList(addresses));
   }
 
   /** All bans in the order in which they were made. */
@@ -103,11 +111,26 @@ export class Bans {
   /** Records changes as pending; the kernel may be changed once this has returned. */
   begin(changes: readonly PendingChange[], nowMs: number): void {
     this.#connection.transaction(() => {
-      // What was about to be released begins anew: its old holds are over.
-      const begun = changes.filter(({ phase }) => phase === 'blocking');
-      this.#forgetReleased(begun.map(({ address }) => address));
-      for (const change of changes) this.#beginOne(change, nowMs);
+      this.#beginAll(changes, nowMs);
     });
+    this.#keepUnsaved(changes);
+  }
+
+  /** What earlier runs could not save becomes pending. */
+  takeUnsaved(): void {
+    this.#unsaved.handOver((changes) => {
+      this.#connection.transaction(() => {
+        for (const change of changes) {
+          this.#beginAll([change], change.hold?.addedMs ?? Date.now());
+        }
+      });
+      return !this.#connection.volatile;
+    });
+  }
+
+  #keepUnsaved(changes: readonly PendingChange[]): void {
+    const { volatile, readOnly } = this.#connection;
+    if (volatile && !readOnly) this.#unsaved.keep(changes);
   }
 
   /** The kernel was seen to be as asked: `blocking` becomes `blocked`, `unblocking` is forgotten, and history says so. */
@@ -139,6 +162,8 @@ export class Bans {
       );
       for (const hold of holds) this.#putHold(address, hold);
     });
+    const change = { ...LINELESS, address, phase: 'blocking' } as const;
+    this.#keepUnsaved(holds.map((hold) => ({ ...change, hold })));
   }
 
   /** Records the rules of others that were found since a ban was confirmed. */
@@ -166,6 +191,7 @@ export class Bans {
         for (const hold of holds) this.#putHold(address, hold);
       }
     });
+    this.#keepUnsaved(bans.flatMap(changesTo));
   }
 
   /** Ends holds without unblocking their address, which others still hold. */
@@ -173,6 +199,8 @@ export class Bans {
     this.#connection.transaction(() => {
       for (const key of holds) this.#dropHold(key);
     });
+    const change = { ...LINELESS, phase: 'blocking', hold: null } as const;
+    this.#keepUnsaved(holds.map(({ address, origin }) => ({ ...change, address, ends: origin })));
   }
 
   /** Moves every deadline: the wall clock was found to have been set by that much. */
@@ -226,6 +254,13 @@ export class Bans {
     this.#connection.run(sql, asList(addresses));
   }
 
+  #beginAll(changes: readonly PendingChange[], nowMs: number): void {
+    // What was about to be released begins anew: its old holds are over.
+    const begun = changes.filter(({ phase }) => phase === 'blocking');
+    this.#forgetReleased(begun.map(({ address }) => address));
+    for (const change of changes) this.#beginOne(change, nowMs);
+  }
+
   #beginOne(change: PendingChange, nowMs: number): void {
     const { address, phase, line, offset, hold, also = [], ends } = change;
     this.#connection.run(
@@ -276,6 +311,19 @@ export class Bans {
 const COUNT_OFFENCES = `INSERT OR IGNORE INTO offences (address, at_ms)
   SELECT address, since_ms FROM bans WHERE phase = 'blocking' AND ${AMONG_THESE}
   AND EXISTS (SELECT 1 FROM holds WHERE holds.address = bans.address AND origin <> 'manual')`;
+
+/** Nobody waits for a line. */
+const LINELESS = { line: null, offset: null } as const;
+
+/** What makes a ban what it is, whatever was there. */
+function changesTo({ address, phase, holds }: StoredBan): PendingChange[] {
+  const begin = { ...LINELESS, address, phase: 'unblocking', hold: null } as const;
+  if (phase === 'unblocking') return [begin];
+  return [
+    begin,
+    ...holds.map((hold): PendingChange => ({ ...LINELESS, address, phase: 'blocking', hold })),
+  ];
+}
 
 /** Worded as the index `holds_beyond` is, or every run would read every hold. */
 const TOO_FAR = 'expires_at_ms IS NOT NULL AND expires_at_ms - timeout_seconds * 1000 > ?';

@@ -2,9 +2,9 @@
 import type { DatabaseSync, SQLInputValue, StatementSync } from 'node:sqlite';
 import { AppError, describeError } from '../model/errors.ts';
 import {
+  copyInMemory,
   isDamage,
   openDatabase,
-  openInMemory,
   replaceDamaged,
   type OpenedDatabase,
   type OpenOptions,
@@ -120,7 +120,9 @@ export class Connection {
     // Once is enough: a new store that is damaged at once is on a disk that can't be trusted.
     this.#options = { ...this.#options, mayRepair: false };
     if (mayRepair && isDamage(error)) this.#use(replaceDamaged(this.#options));
-    else this.#use({ database: openInMemory(), volatile: true, problems: [] });
+    else {
+      this.#use({ database: copyInMemory(this.#database), volatile: true, problems: [] });
+    }
   }
 
   #use({ database, volatile, problems }: OpenedDatabase): void {

@@ -40,7 +40,10 @@ export function openDatabase(options: OpenOptions): OpenedDatabase {
     return { database: openOnDisk(options.directory), volatile: false, problems: [] };
   } catch (error) {
     const problem = `the store ${options.directory}/${FILE_NAME} can't be used: ${describeError(error)}`;
-    const next = options.mayRepair && isDamage(error) ? replaceDamaged(options) : volatile([]);
+    const next =
+      options.mayRepair && isDamage(error)
+        ? replaceDamaged(options)
+        : { ...volatile([]), database: copyInMemory(openToRead(options.directory).database) };
     return { ...next, problems: [problem, ...next.problems] };
   }
 }
@@ -63,10 +66,31 @@ function volatile(problems: readonly string[]): OpenedDatabase {
 }
 
 /** A store that lives as long as the process. */
-export function openInMemory(): DatabaseSync {
+function openInMemory(): DatabaseSync {
   const database = new DatabaseSync(':memory:');
   migrate(database);
   return database;
+}
+
+/** The same with the bans, the metadata and the offences of a store that can't be written any more, as far as they can be read. */
+export function copyInMemory(source: DatabaseSync): DatabaseSync {
+  const copy = openInMemory();
+  try {
+    for (const table of ['bans', 'holds', 'facts', 'offences']) copyTable(table, source, copy);
+    return copy;
+  } catch {
+    // It can't be read either, and half of it would be wrong.
+    copy.close();
+    return openInMemory();
+  }
+}
+
+function copyTable(table: string, source: DatabaseSync, copy: DatabaseSync): void {
+  const select = source.prepare(`SELECT * FROM ${table}`);
+  const names = select.columns().map(({ name }) => name);
+  const values = names.map(() => '?').join(', ');
+  const insert = copy.prepare(`INSERT INTO ${table} (${names.join(', ')}) VALUES (${values})`);
+  for (const row of select.iterate()) insert.run(...names.map((name) => row[name] ?? null));
 }
 
 /** Whether an error means that the file itself is unsound, so that another try on it would fail the same way. */

@@ -5,6 +5,12 @@ import type { OpenOptions } from './database.ts';
 import { History } from './history.ts';
 import { Metadata } from './metadata.ts';
 import { Offences } from './offences.ts';
+import { Unsaved } from './unsaved.ts';
+
+interface StoreOptions extends OpenOptions {
+  /** Where changes are kept that the state can't take; absent: nowhere. */
+  readonly unsaved?: string;
+}
 
 /** SQLite would list every damaged page. */
 const MOST_COMPLAINTS = 3;
@@ -16,17 +22,25 @@ export class Store {
   readonly offences: Offences;
   readonly #connection: Connection;
 
-  constructor(options: OpenOptions, onProblem: (problem: string) => void) {
+  constructor(options: StoreOptions, onProblem: (problem: string) => void) {
     this.#connection = new Connection(options, onProblem);
     this.history = new History(this.#connection);
-    this.bans = new Bans(this.#connection, this.history);
+    this.bans = new Bans(
+      this.#connection,
+      this.history,
+      new Unsaved(options.unsaved ?? null, onProblem),
+    );
     this.metadata = new Metadata(this.#connection);
     this.offences = new Offences(this.#connection);
   }
 
-  /** To be called by the holder of the writer lock: from now on a damaged file may be replaced, and is. */
+  /**
+   * To be called by the holder of the writer lock: from now on a damaged file may be replaced, and is. What earlier runs
+   * could not save becomes pending: the kernel is asked about it.
+   */
   allowRepair(): void {
     this.#connection.allowRepair();
+    this.bans.takeUnsaved();
   }
 
   /** True when nothing written now outlives the process. */

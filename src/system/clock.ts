@@ -23,7 +23,8 @@ export function steadyClock(): () => number {
   return () => Math.floor(startMs + monotonicMs() - beganMs);
 }
 
-function readBootId(): string {
+/** Empty where the kernel does not tell. */
+export function readBootId(): string {
   try {
     return readFileSync('/proc/sys/kernel/random/boot_id', 'latin1').trim();
   } catch {

@@ -27,7 +27,7 @@ export const LONGEST_LINE = 256 * 1024;
 export interface AlertContext extends BanContext, PolicyContext {
   readonly responseLog: ResponseLogFile;
   readonly deadline: Deadline;
-  /** Null when the writer lock was taken, otherwise why not. */
+  /** Null when the writer lock was taken, otherwise why not. Throws where nothing may be changed from here. */
   readonly lock: () => AppError | null;
   readonly settle: () => void;
   readonly expire: () => void;
@@ -199,7 +199,7 @@ function withKeys(
 }
 
 function blockFor(alert: Alert, decision: Decision, context: AlertContext): void {
-  prepare(context);
+  prepare(alert, context);
   const { exchange, alertRef } = alert;
   const { target, absorbs = [] } = decision;
   const responseLog = context.responseLog.about(exchange);
@@ -222,7 +222,7 @@ function holdOf({ request, alertRef }: Alert, { holds, reason }: Decision): Hold
 }
 
 function unblockFor(alert: Alert, context: AlertContext): void {
-  prepare(context);
+  prepare(alert, context);
   const { request, address, alertRef, exchange } = alert;
   const network = enclosingNetwork(address, context);
   const why = whyKept(request, address, context);
@@ -258,7 +258,7 @@ function keep(alert: Alert, why: string, context: AlertContext): void {
 
 /** The manager's administrator wants the address unblocked, whoever had it blocked. */
 function releaseFor(alert: Alert, context: AlertContext): void {
-  prepare(context);
+  prepare(alert, context);
   const { address, alertRef } = alert;
   const network = enclosingNetwork(address, context);
   // The message says add: its line must not repeat it.
@@ -268,8 +268,17 @@ function releaseFor(alert: Alert, context: AlertContext): void {
 }
 
 /** Without the lock the work is done all the same: a block that may race is better than none. */
-function prepare(context: AlertContext): void {
-  const trouble = context.lock();
+function prepare(alert: Alert, context: AlertContext): void {
+  const trouble = lockFor(alert, context);
   if (trouble !== null) context.warn(`working without the writer lock: ${trouble.message}`);
   context.settle();
+}
+
+function lockFor(alert: Alert, context: AlertContext): AppError | null {
+  try {
+    return context.lock();
+  } catch (error) {
+    context.responseLog.about(alert.exchange).write([outcomeOf('failed', alert)]);
+    throw error;
+  }
 }

@@ -6,7 +6,8 @@ export const BACKENDS: readonly BackendName[] = ['iptables', 'ipset', 'nftables'
 
 /** How often an address stands in the kernel when it is blocked: in INPUT and FORWARD, or in one set. */
 const PLACES: Readonly<Record<BackendName, number>> = { iptables: 2, ipset: 1, nftables: 1 };
-const CHAINS = 'FORWARD INPUT';
+/** Where the rule for a set stands. */
+const CHAINS = 'PREROUTING';
 
 /** The books are sound, nothing is unfinished, and the kernel holds exactly what they say, by the backend that they name. */
 export function disagreements(books: Books, kernel: Kernel, configured: BackendName): string[] {
@@ -29,7 +30,7 @@ export function disagreements(books: Books, kernel: Kernel, configured: BackendN
   return [...wrong, ...strayParts(kernel, backend)];
 }
 
-/** Sets are asked once in each chain, and what no backend in use has made is gone. */
+/** Sets are asked once, and what no backend in use has made is gone. */
 function strayParts(kernel: Kernel, backend: string): string[] {
   const wrong: string[] = [];
   for (const family of ['4', '6'] as const) {

@@ -3,6 +3,7 @@ import { copyFileSync, existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
+import { FLUSH_RULES } from '../support/namespaces.ts';
 import { STATE_DIRECTORY, type Victim } from '../support/victim.ts';
 
 export const BACKENDS = ['iptables', 'ipset', 'nftables'] as const;
@@ -17,7 +18,7 @@ export function useBackend(victim: Victim, backend: BackendName, more = ''): voi
 
 /** Rules and sets of all kinds are gone; books and logs stay. */
 export function flushKernel(victim: Victim): void {
-  const script = 'iptables -w -F; ip6tables -w -F; ipset destroy; nft flush ruleset';
+  const script = `${FLUSH_RULES}; ipset destroy; nft flush ruleset`;
   victim.host.must(['bash', '-c', script]);
 }
 

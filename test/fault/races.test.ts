@@ -125,7 +125,7 @@ describe.each(BACKENDS)('%s: processes at once', (backend) => {
 
 const FLUSHES: Readonly<Record<BackendName, string>> = {
   iptables: 'iptables -w -F; ip6tables -w -F',
-  ipset: 'iptables -w -F; ip6tables -w -F; ipset flush',
+  ipset: 'iptables -w -t raw -F; ip6tables -w -t raw -F; ipset flush',
   nftables: 'nft flush ruleset',
 };
 

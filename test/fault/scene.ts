@@ -16,7 +16,7 @@ import {
 import { basename, join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { answerTo, ossecArguments, wazuh4Message } from '../support/alerts.ts';
-import { CLEAN_ENVIRONMENT } from '../support/namespaces.ts';
+import { CLEAN_ENVIRONMENT, FLUSH_RULES } from '../support/namespaces.ts';
 
 const HOME = '/var/ossec';
 const LOG = `${HOME}/logs/active-responses.log`;
@@ -177,7 +177,7 @@ export class Scene {
 
   /** Rules, sets and tables are gone; books and logs stay. */
   flushKernel(): void {
-    const script = 'iptables -w -F; ip6tables -w -F; ipset destroy; nft flush ruleset';
+    const script = `${FLUSH_RULES}; ipset destroy; nft flush ruleset`;
     this.must('bash', '-c', script);
   }
 
@@ -313,8 +313,8 @@ function commandOf({ args }: Order, { launcher = [] }: Launch): string[] {
 }
 
 const LISTING = [
-  'iptables -w -S',
-  'ip6tables -w -S',
+  'iptables -w -S; iptables -w -t raw -S',
+  'ip6tables -w -S; ip6tables -w -t raw -S',
   'ipset save',
   'nft list table inet firewall_drop 2>/dev/null; true',
 ].join('; echo ----; ');

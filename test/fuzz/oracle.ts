@@ -67,9 +67,9 @@ function commandsBy(backend: Backend, changes: readonly Change[]): Command[] {
 const ARGUMENTS =
   /^(?:-w|10|--noflush|-exist|-|restore|list|firewall-drop-[46]|-f|-t|-j|ruleset|inet)$/;
 const INPUT_LINES = [
-  /^(?:\*filter|COMMIT|-S|)$/,
+  /^(?:\*filter|\*raw|COMMIT|-S|)$/,
   /^-(?:I (?:INPUT|FORWARD|DOCKER-USER) [1-9]\d*|D (?:INPUT|FORWARD|DOCKER-USER)) -s A\/(?:32|128) -j DROP$/,
-  /^-(?:I (?:INPUT|FORWARD|DOCKER-USER) [1-9]\d*|D (?:INPUT|FORWARD|DOCKER-USER)) -m set --match-set firewall-drop-[46] src -j DROP$/,
+  /^-(?:I PREROUTING [1-9]\d*|D PREROUTING) -m set --match-set firewall-drop-[46] src -j DROP$/,
   /^create firewall-drop-[46] hash:net family inet6? timeout 0 counters comment maxelem 131072$/,
   /^add firewall-drop-[46] A timeout 600$/,
   /^(?:test|del) firewall-drop-[46] A$/,

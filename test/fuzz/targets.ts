@@ -140,7 +140,7 @@ export const TARGETS: Readonly<Record<string, Target>> = {
     const output = input.toString('latin1');
     for (const backend of BACKENDS) {
       unlessRefused(() => backend.read(output));
-      const snapshot = unlessRefused(() => backend.readSnapshot(output));
+      const snapshot = unlessRefused(() => backend.readSnapshot([output, output, output]));
       for (const [text, { address }] of snapshot?.held ?? []) {
         must(text === address.text && parseBlock(text) !== null, `held: ${text}`);
       }

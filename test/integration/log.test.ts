@@ -1,6 +1,12 @@
 // active-responses.log: lines that the rule engines decode, in a file that nobody less privileged can turn against us.
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
-import { answerTo, type JsonObject, wazuh4Message, wazuh4Object } from '../support/alerts.ts';
+import {
+  answerTo,
+  type JsonObject,
+  wazuh4Message,
+  wazuh4Object,
+  wazuh5Message,
+} from '../support/alerts.ts';
 import { createVictim, ossecLine, type Victim } from '../support/victim.ts';
 
 const A = '203.0.113.7';
@@ -144,6 +150,72 @@ describe('the format "wazuh"', () => {
     expect(`${answer ?? ''}\n`).toBe(answerTo(message, 'abort'));
   });
 
+  const BLOCK = wazuh4Message({ srcip: A });
+  const NOBODY = wazuh4Message({ srcip: 'host.example' });
+  const quoted = (line: string): string => JSON.stringify(line.trimEnd());
+  const KEYS = `{"version":1,"origin":{"name":"firewall-drop","module":"active-response"},"command":"check_keys","parameters":{"keys":["${A}"]}}`;
+
+  test('has the messages of Wazuh 5 as received', () => {
+    victim.configure('[log]\nformat = "wazuh"\n');
+    const enable = wazuh5Message({ srcip: A, command: 'enable' });
+    const answer = answerTo(enable, 'continue');
+    const block = ['Starting', enable.trimEnd(), KEYS, answer.trimEnd(), 'Ended'];
+    expect(texts(victim.respond(enable + answer).lines)).toEqual(block);
+    const disable = wazuh5Message({ srcip: A, command: 'disable' });
+    const unblock = ['Starting', disable.trimEnd(), 'Ended'];
+    expect(texts(victim.respond(disable).lines)).toEqual(unblock);
+    // Nothing is blocked any more, and the last line may lack its end.
+    expect(texts(victim.respond(disable.trimEnd()).lines)).toEqual(unblock);
+  });
+
+  const WITHOUT = 'Cannot read input from stdin';
+  const FORMAT = 'Invalid input format';
+  test.each([
+    ['no input', '', [WITHOUT]],
+    ['an empty line', '\n', [FORMAT]],
+    ['no JSON', 'nonsense\n', [quoted('nonsense'), FORMAT]],
+    ['no object', '[]\n', [quoted('[]'), FORMAT]],
+    [
+      'neither `parameters` nor `wazuh`',
+      '{"version":1,"command":"add"}\n',
+      [quoted('{"version":1,"command":"add"}'), FORMAT],
+    ],
+    [
+      'no command',
+      '{"version":1,"parameters":{}}\n',
+      [quoted('{"version":1,"parameters":{}}'), "Cannot read 'command' from json"],
+    ],
+    [
+      'an unknown command',
+      BLOCK.replace('"add"', '"restart"'),
+      [quoted(BLOCK.replace('"add"', '"restart"')), "Invalid value of 'command'"],
+    ],
+    ['no address of Wazuh 4', NOBODY, [quoted(NOBODY), "Cannot read 'srcip' from data"]],
+    [
+      'no address of Wazuh 5',
+      '{"wazuh":{},"command":"enable"}\n',
+      [quoted('{"wazuh":{},"command":"enable"}'), "Cannot read 'source.ip' from data"],
+    ],
+    ['no answer', BLOCK, [quoted(BLOCK), KEYS, WITHOUT]],
+    ['an answer that is no JSON', `${BLOCK}continue\n`, [quoted(BLOCK), KEYS, FORMAT]],
+    [
+      'an answer without a command',
+      `${BLOCK}{}\n`,
+      [quoted(BLOCK), KEYS, "Cannot read 'command' from json"],
+    ],
+    [
+      'an answer of another command',
+      `${BLOCK}{"command":"maybe"}\n`,
+      [quoted(BLOCK), KEYS, "Invalid value of 'command'"],
+    ],
+  ])('has the texts of Wazuh’s own program for %s, and nothing is blocked', (_, input, lines) => {
+    victim.configure('[log]\nformat = "wazuh"\n');
+    const result = victim.respond(input);
+    expect(texts(result.lines)).toEqual(['Starting', ...lines]);
+    expect(result.status).not.toBe(0);
+    expect(victim.rules(A)).toEqual([]);
+  });
+
   test('"both" writes both', () => {
     victim.configure('[log]\nformat = "both"\n');
     const [first, ...others] = victim.add(A).lines;
@@ -192,8 +264,10 @@ describe('the date', () => {
     victim.configure('[log]\nformat = "wazuh"\n');
     inHost('ln -sfn /usr/share/zoneinfo/Pacific/Kiritimati /etc/localtime');
     const wazuhDate = 'date "+%Y/%m/%d %H:%M:%S"';
-    const dates = inHost(`${wazuhDate}; ${program}; ${wazuhDate}`).trimEnd().split('\n');
-    expect(dates).toContain(victim.log()[0]?.slice(0, 19));
+    const [from, to] = inHost(`${wazuhDate}; ${program}; ${wazuhDate}`).split('\n');
+    const dates = [from, victim.log()[0]?.slice(0, 19), to];
+    // Such dates sort by their text.
+    expect(dates.toSorted()).toEqual(dates);
     inHost('ln -sfn /usr/share/zoneinfo/Etc/UTC /etc/localtime');
   });
 });

@@ -2,6 +2,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import { createHost, type Host, type IptablesVariant } from '../support/host.ts';
 import { connectThrough, type RoutedAddresses } from '../support/network.ts';
+import { FLUSH_RULES } from '../support/namespaces.ts';
 import { createVictim, type Victim } from '../support/victim.ts';
 import { eventually } from '../support/wait.ts';
 
@@ -32,7 +33,7 @@ const use = (name: string): ReturnType<Victim['person']> => {
   return victim.person(['expire']);
 };
 const throwAllAway = (): void => {
-  inHost('iptables -w -F; ip6tables -w -F; ipset destroy; nft flush ruleset');
+  inHost(`${FLUSH_RULES}; ipset destroy; nft flush ruleset`);
 };
 const listOf = (count: number): string =>
   Array.from({ length: count }, (_, i) => `198.18.${i >> 8}.${i & 255}\n`).join('');
@@ -221,7 +222,7 @@ describe('on a host with all backends', () => {
     };
     /** What a reload of firewalld 1.3.3 does to others: docs/firewalls.md. */
     const reload = (): void => {
-      inHost('iptables -w -F; ip6tables -w -F');
+      inHost(FLUSH_RULES);
     };
     afterEach(() => {
       inHost(`rm -f ${LINK}; umount -q /usr/sbin/nft; true`);

@@ -53,6 +53,33 @@ afterEach(() => {
 });
 afterAll(() => Promise.all([victim.dispose(), router.dispose()]));
 
+describe('an address that becomes the host’s own while it is blocked', () => {
+  beforeEach(() => {
+    victim.add(FREE);
+    victim.host.addAddress(`${FREE}/32`);
+  });
+  afterEach(() => {
+    victim.host.must(['ip', 'address', 'delete', `${FREE}/32`, 'dev', 'lo']);
+  });
+
+  test('is released by the next alert', () => {
+    expect(victim.add('203.0.113.8').status).toBe(0);
+    expect(victim.rules(FREE)).toEqual([]);
+    expect(victim.log().at(-1)).toMatch(ossecLine('delete', FREE));
+  });
+
+  test('and by expire', () => {
+    expect(victim.person(['expire']).stdout).toBe(`${FREE} released: it is protected\n`);
+    expect(victim.rules(FREE)).toEqual([]);
+  });
+});
+
+test('expire leaves a ban that a person forced', () => {
+  expect(victim.person(['add', GATEWAY[4], '--force']).status).toBe(0);
+  expect(victim.person(['expire']).status).toBe(0);
+  expect(victim.rules(GATEWAY[4])).toHaveLength(2);
+});
+
 describe('through every invocation', () => {
   test.each([
     ['loopback', '127.0.0.1'],

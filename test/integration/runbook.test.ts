@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { SaxesParser } from 'saxes';
+import { wazuh4Message } from '../support/alerts.ts';
 import { builtBinary } from '../support/binary.ts';
 import { createVictim, type Victim } from '../support/victim.ts';
 
@@ -71,7 +72,8 @@ function reboot(): void {
 
 test('every code block is of a kind that is checked', () => {
   expect(BLOCKS.length).toBeGreaterThan(8);
-  for (const { kind } of BLOCKS) expect(['sh', 'sh manager', 'xml']).toContain(kind);
+  for (const { kind } of BLOCKS)
+    expect(['sh', 'sh manager', 'sh api', 'yaml', 'xml']).toContain(kind);
 });
 
 test.each(blocksOf('xml'))('XML is well-formed: %#', (text) => {
@@ -184,5 +186,30 @@ describe('rules that come back from a saved file', () => {
     );
     shell(`firewall-drop delete ${A}`);
     expect(victim.allRules()).toEqual([]);
+  });
+});
+
+describe('an address is unblocked on every agent', () => {
+  test('by the call of the API, whose body is what execd hands over', () => {
+    const body = /-d '([^']+)'/.exec(blocksOf('sh api')[0] ?? '')?.[1] ?? '';
+    const call = JSON.parse(body) as {
+      readonly arguments: readonly string[];
+      readonly alert: { readonly data: { readonly srcip: string } };
+    };
+    const { srcip } = call.alert.data;
+    shell(`firewall-drop add ${srcip}`);
+    victim.setTimeouts(3600);
+    const message = wazuh4Message({ alert: call.alert, extraArguments: call.arguments });
+    expect(victim.respond(message).status).toBe(0);
+    expect(victim.rules(srcip)).toEqual([]);
+    expect(victim.log().at(-1)).toContain(`delete - ${srcip} `);
+  });
+
+  test('by the command of the play', () => {
+    const list = /argv: \[(.*)\]/.exec(blocksOf('yaml')[0] ?? '')?.[1] ?? '';
+    const argv = list.split(', ').map((word) => word.replace(`'{{ address }}'`, A));
+    expect(argv.slice(1)).toEqual(['delete', A]);
+    shell(`firewall-drop add ${A}`);
+    expect(victim.host.must(argv)).toBe(`${A} released\n`);
   });
 });

@@ -1,6 +1,7 @@
 // Bans in sets, beyond what holds of every backend (main-job.test.ts): the kernel ends them by itself, and there may be many.
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import type { IptablesVariant } from '../support/host.ts';
+import { FLUSH_RULES } from '../support/namespaces.ts';
 import { createVictim, ossecLine, type Victim } from '../support/victim.ts';
 import { eventually } from '../support/wait.ts';
 
@@ -11,7 +12,7 @@ const FIREWALL = 69;
 const BACKENDS = ['ipset', 'nftables'] as const;
 type SetBackend = (typeof BACKENDS)[number];
 
-/** What `iptables -S` shows of ours. */
+/** What `iptables -t raw -S` shows of ours. */
 const OURS = /^-A \S+ -m set --match-set firewall-drop-\S+ src -j DROP\n/gm;
 
 let victim: Victim;
@@ -21,7 +22,7 @@ const use = (backend: SetBackend, more = ''): void => {
 };
 const inHost = (script: string): string => victim.host.must(['bash', '-c', script]);
 const throwAllAway = (): void => {
-  inHost('iptables -w -F; ip6tables -w -F; ipset destroy; nft flush ruleset');
+  inHost(`${FLUSH_RULES}; ipset destroy; nft flush ruleset`);
 };
 const listOf = (count: number): string => {
   const address = (i: number): string => `198.${18 + (i >> 16)}.${(i >> 8) & 255}.${i & 255}`;
@@ -69,21 +70,39 @@ describe.each<IptablesVariant>(['nft', 'legacy'])('ipset beside iptables-%s', (v
   });
   afterAll(() => victim.dispose());
 
+  const ruleOf = (address: string): string => {
+    const set = `firewall-drop-${address.includes(':') ? 6 : 4}`;
+    return `-m set --match-set ${set} src -j DROP`;
+  };
+
   test.each([A, A6])(
-    '%s is blocked by one rule for all in each chain, and none of its own',
+    '%s is blocked by one rule for all in the table raw, and none of its own',
     (address) => {
-      const set = `firewall-drop-${address.includes(':') ? 6 : 4}`;
-      const rule = `-m set --match-set ${set} src -j DROP`;
       expect(victim.add(address)).toMatchObject({ status: 0, stderr: '' });
       expect(victim.add('203.0.113.8').status).toBe(0);
       expect(victim.add('2001:db8:ffff::8').status).toBe(0);
       expect(victim.rules(address)).toEqual([]);
-      expect(victim.allRules().filter((line) => line.endsWith(rule))).toEqual([
-        `-A INPUT ${rule}`,
-        `-A FORWARD ${rule}`,
-      ]);
+      expect(victim.allRules()).toContain(`-A PREROUTING ${ruleOf(address)}`);
+      expect(victim.allRules()).toHaveLength(2);
     },
   );
+
+  test('removes rules of an earlier version from the filter table with the first block, and they drop until then', () => {
+    victim.person(['add', A, A6]);
+    inHost(`for program in iptables ip6tables; do
+        rule=$($program -w -t raw -S PREROUTING | sed -n 's/^-A PREROUTING //p')
+        $program -w -t raw -F
+        for chain in INPUT FORWARD; do $program -w -I $chain $rule; done
+      done`);
+    expect(victim.allRules()).toHaveLength(4);
+    expect(victim.person(['status', A]).stdout).toContain('(INPUT: -m set ');
+    expect(victim.person(['reconcile', '--dry-run']).status).toBe(1);
+    victim.add('203.0.113.8');
+    victim.add('2001:db8:ffff::8');
+    expect(victim.allRules().every((rule) => rule.startsWith('-A PREROUTING '))).toBe(true);
+    expect(victim.allRules()).toHaveLength(2);
+    expect(victim.person(['status', A]).stdout).toContain('(raw PREROUTING: -m set ');
+  });
 
   test('a set that is full says so and what to do, and takes more once it may', () => {
     use('ipset', 'max_entries = 1024\n');
@@ -97,6 +116,53 @@ describe.each<IptablesVariant>(['nft', 'legacy'])('ipset beside iptables-%s', (v
     expect(victim.add(A)).toMatchObject({ status: 0, stderr: '' });
     expect(entries('ipset').size).toBe(1025);
     expect(inHost('ipset list -n')).toBe('firewall-drop-4\n');
+  });
+});
+
+describe('ipset on a kernel without the module of the table raw', () => {
+  const PROGRAM = '/usr/sbin/xtables-legacy-multi';
+  /** What iptables-legacy 1.8.9 says there, whatever it did before. */
+  const WITHOUT_RAW = `#!/bin/bash
+    six=; [[ $0 == *ip6* ]] && six=6
+    case $0 in
+      *-restore)
+        input=$(cat)
+        exec -a "$0" /var/tmp/real "$@" <<<"\${input%%'*raw'*}" &
+        wait $! || exit
+        [[ $input != *'*raw'* ]] && exit
+        echo "ip\${six}tables-restore v1.8.9 (legacy): ip\${six}tables-restore: unable to initialize table 'raw'" >&2
+        exit 2 ;;
+      *-save)
+        [[ $* != *raw* ]] && exec -a "$0" /var/tmp/real "$@"
+        echo "ip\${six}tables-save v1.8.9 (legacy): Cannot initialize: Table does not exist (do you need to insmod?)" >&2
+        exit 1 ;;
+    esac
+    exec -a "$0" /var/tmp/real "$@"\n`;
+
+  beforeAll(async () => {
+    victim = await createVictim({ variant: 'legacy' });
+    inHost(`cp ${PROGRAM} /var/tmp/real`);
+    victim.host.writeFile('/var/tmp/fake', WITHOUT_RAW, { mode: '0755' });
+    victim.host.bind('/var/tmp/fake', PROGRAM);
+  });
+  afterAll(() => victim.dispose());
+
+  test('has its rule first in INPUT and FORWARD, and doctor says so', () => {
+    use('ipset');
+    expect(victim.add(A)).toMatchObject({ status: 0, stderr: '' });
+    const rule = '-m set --match-set firewall-drop-4 src -j DROP';
+    const rules = (): string[] => victim.allRules().filter((line) => !line.includes('OUTPUT'));
+    expect(rules()).toEqual([`-A INPUT ${rule}`, `-A FORWARD ${rule}`]);
+    expect(victim.person(['status', A]).stdout).toContain(`(INPUT: ${rule})`);
+    expect(victim.person(['reconcile', '--dry-run']).status).toBe(0);
+    expect(victim.person(['doctor']).stdout).toContain('the kernel has no table raw for IPv4');
+    inHost('iptables -w -I INPUT -j ACCEPT');
+    expect(victim.person(['reconcile']).status).toBe(0);
+    expect(victim.person(['status', A]).status).toBe(0);
+    expect(victim.delete(A)).toMatchObject({ status: 0, stderr: '' });
+    inHost('iptables -w -D INPUT -j ACCEPT');
+    victim.person(['flush', '--yes']);
+    expect(rules()).toEqual([]);
   });
 });
 
@@ -118,13 +184,32 @@ describe('nftables', () => {
     victim.host.useIptables('nft');
   });
 
+  test('removes the chains of an earlier version with the first block, and they drop until then', () => {
+    use('nftables');
+    victim.person(['add', A, A6]);
+    inHost(`nft -f - <<END
+      delete chain inet firewall_drop prerouting
+      table inet firewall_drop {
+        chain input { type filter hook input priority -10; ip saddr @blocked4_32 drop; ip6 saddr @blocked6_128 drop; }
+        chain forward { type filter hook forward priority -10; ip saddr @blocked4_32 drop; ip6 saddr @blocked6_128 drop; }
+      }
+END`);
+    expect(victim.person(['status', A]).stdout).toContain('(inet firewall_drop input: ip saddr ');
+    expect(victim.person(['reconcile', '--dry-run']).status).toBe(1);
+    victim.add('203.0.113.8');
+    const table = inHost('nft list table inet firewall_drop');
+    expect(table.match(/chain \w+/g)).toEqual(['chain prerouting']);
+    expect(table).toMatch(/hook prerouting priority raw - 10;/);
+    expect(victim.person(['status', A6]).stdout).toContain('(inet firewall_drop prerouting: ip6 ');
+  });
+
   test('fills its chain again with the next add after a flush', () => {
     use('nftables');
     victim.add(A);
-    inHost('nft flush chain inet firewall_drop forward');
+    inHost('nft flush chain inet firewall_drop prerouting');
     expect(victim.person(['reconcile', '--dry-run']).status).toBe(1);
     victim.add('203.0.113.8');
-    expect(inHost('nft list chain inet firewall_drop forward')).toContain('@blocked4_32 drop');
+    expect(inHost('nft list chain inet firewall_drop prerouting')).toContain('@blocked4_32 drop');
     expect(victim.person(['reconcile', '--dry-run']).status).toBe(0);
   });
 });
@@ -219,10 +304,13 @@ describe.each(BACKENDS)('%s', (backend) => {
     inHost(`ipset create other hash:ip; ipset add other ${A}
       iptables -w -A INPUT -m set --match-set other src -j DROP
       iptables -w -A FORWARD -s ${A} -p tcp -j DROP
+      iptables -w -t raw -A PREROUTING -s ${A} -p udp -j DROP
       nft 'add table inet other; add set inet other blocked4_32 { type ipv4_addr; }'
       nft 'add element inet other blocked4_32 { ${A} }'`);
     const theirs = (): string =>
-      inHost('ipset save other; iptables -w -S; nft list table inet other').replace(OURS, '');
+      inHost(
+        'ipset save other; iptables -w -S; iptables -w -t raw -S; nft list table inet other',
+      ).replace(OURS, '');
     const before = theirs();
     expect(before).toContain('--match-set other');
     for (const args of [
@@ -234,7 +322,7 @@ describe.each(BACKENDS)('%s', (backend) => {
       expect(victim.person(args).status).toBe(0);
       expect(theirs()).toBe(before);
     }
-    inHost('iptables -w -F; ipset destroy other; nft delete table inet other');
+    inHost(`${FLUSH_RULES}; ipset destroy other; nft delete table inet other`);
   });
 
   test('the network of all addresses is refused', () => {

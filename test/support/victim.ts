@@ -22,6 +22,7 @@ import {
   type RunResult,
   type StartOptions,
 } from './host.ts';
+import { FLUSH_RULES } from './namespaces.ts';
 import { createPipe } from './pipe.ts';
 import { endTimeOf, type ListedBan, readBans, STATE_DIRECTORY } from './state.ts';
 
@@ -180,9 +181,10 @@ export class Victim {
     return this.host.rulesFor(address);
   }
 
-  /** Every rule of both families, as `iptables -S` lists them. */
+  /** Every rule of both families in the tables that we use, as `iptables -S` lists them. */
   allRules(): string[] {
-    const script = 'iptables -w -S && ip6tables -w -S';
+    const script =
+      'iptables -w -S && ip6tables -w -S && iptables -w -t raw -S && ip6tables -w -t raw -S';
     return linesOf(this.host.must(['bash', '-c', script])).filter((line) => line.startsWith('-A'));
   }
 
@@ -214,7 +216,7 @@ export class Victim {
   }
 
   flushRules(): void {
-    this.host.must(['bash', '-c', 'iptables -w -F && ip6tables -w -F']);
+    this.host.must(['bash', '-c', FLUSH_RULES]);
   }
 
   /** As a host on which nothing has happened yet: no rules, no state, no logs, no settings. */
@@ -223,9 +225,10 @@ export class Victim {
     this.host.must([
       'bash',
       '-c',
-      'iptables -w -F; ip6tables -w -F; rm -rf -- "$@"',
+      `${FLUSH_RULES}; rm -rf -- "$@"`,
       'reset',
       STATE_DIRECTORY,
+      '/run/firewall-drop/unsaved',
       '/etc/firewall-drop',
       `${home}/etc/shared/ar.conf`,
       `${home}/etc/ossec.conf`,

@@ -16,7 +16,7 @@ const KERNEL = {
   },
   ipset: {
     holds: `ipset test firewall-drop-4 ${ADDRESS}`,
-    forget: 'iptables -F; ipset destroy',
+    forget: 'iptables -t raw -F; ipset destroy',
   },
   nftables: {
     holds: `nft get element inet firewall_drop blocked4_32 { ${ADDRESS} }`,

@@ -3,6 +3,7 @@ import { setTimeout as wait } from 'node:timers/promises';
 import { expireDue, LAST_EXPIRE_FACT } from '../../bans/expire.ts';
 import { familiesInUse, inTurn } from '../../bans/families.ts';
 import { noteBoot } from '../../bans/orphans.ts';
+import { releaseProtected } from '../../bans/protected.ts';
 import { findDrift, type Drift } from '../../bans/reconcile.ts';
 import { recover } from '../../bans/recover.ts';
 import { parseDuration } from '../../model/duration.ts';
@@ -21,7 +22,7 @@ export const expire = defineCommand({
   name: 'expire',
   summary: 'Release what is due; for a timer, every minute',
   details:
-    'Also finishes what an interrupted run began, looks up the names of managers again, and drops history that is older than history.keep_days. With --watch it stays and sleeps until the next block ends, for hosts without systemd or cron; TERM and INT end it cleanly.',
+    'Also finishes what an interrupted run began, releases addresses that have become protected, looks up the names of managers again, and drops history that is older than history.keep_days. With --watch it stays and sleeps until the next block ends, for hosts without systemd or cron; TERM and INT end it cleanly.',
   options: {
     watch: { kind: 'flag', describe: 'stay, and release each block when its time is over' },
   },
@@ -52,6 +53,11 @@ function expireOnce(context: Context, person: Person): void {
     },
     () => {
       for (const ban of expireDue(context)) person.print(`${ban.address.text} released`);
+    },
+    () => {
+      for (const { address } of releaseProtected(context.protectedEntries(), context)) {
+        person.print(`${address.text} released: it is protected`);
+      }
     },
   ]);
 }

@@ -1,7 +1,7 @@
 // All checks, in the order in which they are printed: what execd starts, what it writes to, what it works with.
 import { agent, agentFiles, arConf, configuration, responseLog } from './agent.ts';
 import { boot, clock, timer } from './schedule.ts';
-import { lock, order, outcomes, store } from './state.ts';
+import { lock, namespace, order, outcomes, store } from './state.ts';
 import type { Check } from './check.ts';
 import { executable, packageRecord } from './executable.ts';
 import { manager } from './manager.ts';
@@ -20,6 +20,7 @@ export const CHECKS: readonly Check[] = [
   responseLog,
   store,
   lock,
+  namespace,
   ...programs,
   connections,
   variants,

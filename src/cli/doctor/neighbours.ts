@@ -103,7 +103,11 @@ const LOST_TO_FIREWALLD = warning(
   'firewall.backend = "auto" or "nftables": the next run moves all bans into a table that firewalld leaves alone',
 );
 
-function evaluateDocker({ chains, usesDockerChain }: NeighbourFacts, advice: string): Finding {
+function evaluateDocker(facts: NeighbourFacts, advice: string): Finding {
+  const { backend, chains, usesDockerChain } = facts;
+  if (backend === 'nftables' || (backend === 'ipset' && chains.includes('raw PREROUTING'))) {
+    return ok('Docker seen: sets drop what goes to containers before Docker translates it');
+  }
   if (!chains.includes('DOCKER-USER')) {
     return warning(
       'Docker seen, and no chain DOCKER-USER: what goes to containers is stopped in FORWARD only if our rules stay first there',

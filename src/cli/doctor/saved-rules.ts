@@ -29,12 +29,13 @@ export function readSaved(
   text: string,
   setName: string,
 ): { readonly addresses: readonly string[]; readonly setRules: number } {
-  const specs = readRules(text).rules.map(({ spec }) => spec);
-  const addresses = specs.flatMap((spec) => droppedSource(spec) ?? []);
+  const { rules } = readRules(text);
+  const inFilter = rules.filter(({ chain }) => !chain.startsWith('raw '));
+  const addresses = inFilter.flatMap(({ spec }) => droppedSource(spec) ?? []);
   const asked = [`--match-set ${setName}-4 `, `--match-set ${setName}-6 `];
   return {
     addresses: [...new Set(addresses)],
-    setRules: specs.filter((spec) => asked.some((words) => spec.includes(words))).length,
+    setRules: rules.filter(({ spec }) => asked.some((words) => spec.includes(words))).length,
   };
 }
 

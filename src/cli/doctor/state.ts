@@ -1,11 +1,14 @@
 // Checks whether the state is sound and agrees with the kernel, and what happened last.
 import { familiesInUse } from '../../bans/families.ts';
+import { findOtherNamespace } from '../../bans/namespace.ts';
 import { findDrift, type Drift } from '../../bans/reconcile.ts';
 import { describeError } from '../../model/errors.ts';
-import { LOCK_DIRECTORY, STATE_DIRECTORY } from '../../context.ts';
+import { LOCK_DIRECTORY, STATE_DIRECTORY, UNSAVED } from '../../context.ts';
 import { lockHolder } from '../../system/locks.ts';
+import { findWhereabouts, inhabitantOf } from '../../system/namespaces.ts';
 import { statOf } from '../../system/procfs.ts';
 import type { HistoryRecord } from '../../state/history.ts';
+import { readUnsaved } from '../../state/unsaved.ts';
 import { count } from '../output/count.ts';
 import { shortTime } from '../output/time.ts';
 import { defineCheck, ok, problem, warning, type Finding } from './check.ts';
@@ -13,6 +16,8 @@ import { modeText, statOrNull } from '../../system/paths.ts';
 
 export interface StoreFacts {
   readonly volatile: boolean;
+  /** How many changes wait in `UNSAVED`. */
+  readonly unsaved: number;
   /** What SQLite finds wrong with the file; empty: nothing. */
   readonly unsound: readonly string[];
   readonly directoryMode: string | null;
@@ -26,6 +31,7 @@ export const store = defineCheck({
     const file = statOrNull(`${STATE_DIRECTORY}/state.db`);
     return {
       volatile: context.store.volatile,
+      unsaved: readUnsaved(UNSAVED).length,
       unsound: context.store.examine(),
       directoryMode: directory === null ? null : modeText(directory),
       fileMode: file === null ? null : modeText(file),
@@ -34,13 +40,20 @@ export const store = defineCheck({
   evaluate: evaluateStore,
 });
 
-export function evaluateStore({ volatile, unsound, directoryMode, fileMode }: StoreFacts): Finding {
+export function evaluateStore(facts: StoreFacts): Finding {
+  const { volatile, unsaved, unsound, directoryMode, fileMode } = facts;
   const file = `${STATE_DIRECTORY}/state.db`;
   if (volatile) {
     return problem(
-      `${file} can't be used: bans are forgotten when this run ends, and blocks may stay for ever`,
+      `${file} can't be used: ${count(unsaved, 'change')} kept in ${UNSAVED}, which has room for some thousands and none after a reboot`,
       `the lines on standard error say why; chown root ${STATE_DIRECTORY}; chmod 0700 ${STATE_DIRECTORY}; a damaged file is set aside by firewall-drop restore`,
       'state modes',
+    );
+  }
+  if (unsaved > 0) {
+    return problem(
+      `${file} could not be written: ${count(unsaved, 'change')} kept in ${UNSAVED} until it can`,
+      `make room (df ${STATE_DIRECTORY}), and run firewall-drop expire`,
     );
   }
   if (unsound.length > 0) {
@@ -94,6 +107,15 @@ export function evaluateLock({ holder, isStopped: stopped }: LockFacts): Finding
   );
 }
 
+/** No finding in the usual case. */
+export const namespace = defineCheck({
+  name: 'namespace',
+  probe: ({ context: { store: state } }): string | null => {
+    return findOtherNamespace({ store: state, here: findWhereabouts(), inhabitantOf });
+  },
+  evaluate: (elsewhere) => (elsewhere === null ? [] : problem(elsewhere, 'run doctor there')),
+});
+
 export interface OrderFacts {
   readonly drift: Pick<Drift, 'missing' | 'unknown' | 'steps'> | null;
   /** Why the kernel could not be asked. */
@@ -138,7 +160,7 @@ export function evaluateOrder({ drift, trouble, bans, unfinished }: OrderFacts):
     const named = drift.missing.slice(0, 3).map(({ address }) => address.text);
     const what = `${drift.missing.length} bans have no rule, among them ${named.join(', ')}`;
     findings.push(problem(what, mend, 'restore'));
-  } else if (drift.steps.length > 0) {
+  } else if (unfinished === 0 && drift.steps.length > 0) {
     findings.push(problem('our rules are not first in line, or are there twice', mend, 'restore'));
   }
   if (drift.unknown.length > 0) {

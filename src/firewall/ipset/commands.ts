@@ -6,7 +6,7 @@
 import type { Family } from '../../model/address.ts';
 import type { Command } from '../../system/exec.ts';
 import type { Change, PlannedCommand } from '../backend.ts';
-import type { IptablesOptions } from '../iptables/rules.ts';
+import { editTable, listRules, type IptablesOptions, type TableEdits } from '../iptables/rules.ts';
 
 export interface IpsetOptions extends IptablesOptions {
   /** The set of IPv4 is this with `-4`, that of IPv6 with `-6`. */
@@ -25,6 +25,36 @@ export function setNameOf(family: Family, { setName }: IpsetOptions): string {
 /** As iptables prints it. */
 export function setRuleOf(family: Family, options: IpsetOptions): string {
   return `-m set --match-set ${setNameOf(family, options)} src -j DROP`;
+}
+
+/**
+ * iptables-legacy needs a kernel module for each of its tables, and some kernels are built without that of `raw`. The
+ * complaint comes after `filter` was changed and listed.
+ */
+const NO_RAW_TABLE = { status: 2, complaint: "unable to initialize table 'raw'" };
+const NO_RAW_TABLE_TO_SAVE = { status: 1, complaint: 'Table does not exist' };
+
+/** Edits of the rules, and a listing of both tables in which there may be some of ours. */
+export function editRules(
+  family: Family,
+  options: IpsetOptions,
+  { table, edits }: Omit<TableEdits, 'listed'>,
+): PlannedCommand {
+  const command = editTable(family, options, { table, edits, listed: ['filter', 'raw'] });
+  return { ...command, answers: NO_RAW_TABLE };
+}
+
+export function lookAtRules(family: Family, options: IpsetOptions): PlannedCommand {
+  return { ...editRules(family, options, { table: 'filter', edits: [] }), effect: 'look' };
+}
+
+/** Listings with counters: of both tables, and of the set. */
+export function listAll(family: Family, options: IpsetOptions): PlannedCommand[] {
+  return [
+    listRules(family, options),
+    { ...listRules(family, options, 'raw'), answers: NO_RAW_TABLE_TO_SAVE },
+    list(setNameOf(family, options)),
+  ];
 }
 
 /** The kernel takes 0 for never, and so does null here. */

@@ -2,8 +2,8 @@
 import { parseBlock, type Address } from '../../model/address.ts';
 import { AppError } from '../../model/errors.ts';
 import type { HeldAddress, Ran, Snapshot, View } from '../backend.ts';
-import { heldBy, readRules } from '../iptables/parse.ts';
-import type { ChainRules } from '../iptables/rules.ts';
+import { heldBy, readChains, readRules } from '../iptables/parse.ts';
+import { extrasOf, type ChainRules, type IptablesOptions } from '../iptables/rules.ts';
 
 /** The key of the set's rule; no address has this text. */
 export const SET_RULE = '@set';
@@ -20,9 +20,17 @@ interface Listing {
   readonly maxEntries: number;
 }
 
+/** Where a rule for the set stands, or once stood. */
+export interface SetRules {
+  /** Our chains of the filter table: plain rules, and that of the set where there is no raw table or once was none. */
+  readonly filter: ChainRules;
+  /** `PREROUTING`; null: the kernel has no table `raw`. */
+  readonly raw: ChainRules | null;
+}
+
 export interface IpsetView extends View {
   /** Null where the rules were not looked at. */
-  readonly chains: ChainRules | null;
+  readonly rules: SetRules | null;
   readonly entries: ReadonlyMap<string, Entry>;
   /** Not null where `entries` has all of the set; null inside where there is no set. */
   readonly listing: { readonly set: Listing | null } | null;
@@ -135,23 +143,38 @@ function complained(what: string, stderr: string): AppError {
   return new AppError('FIREWALL', `ipset: ${what}: ${said.join('; ').slice(0, 500)}`);
 }
 
+/** The chain that the rule for our set stands in: what it drops is neither tracked nor routed. */
+export const RAW = { chains: ['PREROUTING'], optionalChains: [] };
+
+/** Listings of two tables, one after the other: a chain PREROUTING with a policy is in the second alone. */
+export function readTables(
+  output: string,
+  options: Pick<IptablesOptions, 'chains' | 'optionalChains'>,
+  keyOf: (spec: string) => string | null,
+): Pick<IpsetView, 'rules' | 'extras'> {
+  const start = output.search(/^-P PREROUTING /m);
+  const filter = readChains(start < 0 ? output : output.slice(0, start), options, keyOf);
+  const raw = start < 0 ? null : readChains(output.slice(start), RAW, keyOf);
+  return { rules: { filter, raw }, extras: extrasOf(filter, options) };
+}
+
 export interface Reading {
   readonly ours: readonly string[];
   readonly keyOf: (spec: string) => string | null;
 }
 
 export function readSnapshot(
-  output: string,
-  outputOfSet: string,
+  [filter = '', raw = '', outputOfSet = '']: readonly string[],
   { ours, keyOf }: Reading,
 ): Snapshot {
-  const { rules: printed, policies } = readRules(output);
+  const { rules: printed, policies } = readRules(filter + raw);
   const rules = printed.map((rule) => {
     const dropsSet =
       keyOf(rule.spec) === SET_RULE ? /--match-set (\S+)/.exec(rule.spec)?.[1] : undefined;
     return dropsSet === undefined ? rule : { ...rule, dropsSet };
   });
-  const ofSet = rules.filter((rule) => ours.includes(rule.chain) && 'dropsSet' in rule);
+  const places = [...RAW.chains.map((chain) => `raw ${chain}`), ...ours];
+  const ofSet = rules.filter((rule) => places.includes(rule.chain) && 'dropsSet' in rule);
   const chains = ofSet.map(({ chain }) => chain);
   const held = heldBy(rules, ours);
   const members: Address[] = [];

@@ -1,32 +1,38 @@
-// Plans for ipset: one set for each family, whose entries the kernel itself ends, and one rule for it first in each of
-// our chains.
+// Plans for ipset: one set for each family, whose entries the kernel itself ends, and one rule for it, first in PREROUTING
+// of the table `raw`. Where the kernel has no such table, it is first in each of our chains of the filter table.
 import type { Family } from '../../model/address.ts';
 import type { ForeignRules } from '../../model/ban.ts';
 import { AppError } from '../../model/errors.ts';
 import type { Backend, Change, PlannedCommand } from '../backend.ts';
-import { droppedSource, readChains } from '../iptables/parse.ts';
+import { droppedSource } from '../iptables/parse.ts';
 import { countsOf, foreignRules, MOST_PLAIN_AT_ONCE, wishOf } from '../iptables/plan.ts';
-import {
-  editRules,
-  editsFor,
-  extrasOf,
-  listRules,
-  type ChainRules,
-  type RuleWish,
-} from '../iptables/rules.ts';
+import { editsFor, type ChainRules, type RuleWish, type Table } from '../iptables/rules.ts';
 import {
   ask,
   creation,
   edit,
+  editRules,
   kernelTimeout,
   list,
+  listAll,
+  lookAtRules,
   restore,
   setNameOf,
   setRuleOf,
   test,
   type IpsetOptions,
 } from './commands.ts';
-import { isFull, readSet, readSnapshot, SET_RULE, type Entry, type IpsetView } from './parse.ts';
+import {
+  isFull,
+  RAW,
+  readSet,
+  readSnapshot,
+  readTables,
+  SET_RULE,
+  type Entry,
+  type IpsetView,
+  type SetRules,
+} from './parse.ts';
 
 export type { IpsetOptions } from './commands.ts';
 export type { IpsetView } from './parse.ts';
@@ -49,8 +55,7 @@ export function createIpset(options: IpsetOptions): Backend<IpsetView> {
     read(output, ran) {
       const before = ran?.before ?? NOTHING_KNOWN;
       if (ran?.command.program === 'ipset') return readSet(output, ran, before);
-      const chains = readChains(output, options, keyOf);
-      return { ...before, chains, extras: extrasOf(chains, options) };
+      return { ...before, ...readTables(output, options, keyOf) };
     },
     expect: (changes, extras) => ({
       ...NOTHING_KNOWN,
@@ -63,15 +68,14 @@ export function createIpset(options: IpsetOptions): Backend<IpsetView> {
     foreignOf,
     simulate,
     planRemoval: (family, view) => planRemoval(family, view, options),
-    snapshot: (family) => listRules(family, options),
-    snapshotOfSet: (family) => list(setNameOf(family, options)),
-    readSnapshot: (output, outputOfSet = '') => readSnapshot(output, outputOfSet, { ours, keyOf }),
+    snapshot: (family) => listAll(family, options),
+    readSnapshot: (outputs) => readSnapshot(outputs, { ours, keyOf }),
     advice: (complaint) => (isFull(complaint) ? adviceForFull(options.maxEntries) : ''),
   };
 }
 
 const NOTHING_KNOWN: IpsetView = {
-  chains: null,
+  rules: null,
   entries: new Map(),
   listing: null,
   extras: [],
@@ -83,19 +87,30 @@ function before(changes: readonly Change[]): Map<string, Entry> {
   return entriesOf(changes, ({ to }) => (to === 'blocked' ? 'absent' : 'present'));
 }
 
-/** A plain rule for a ban that is new here is somebody else's; for an older ban it is ours, from before there was a set. */
-function foreignOf({ chains }: IpsetView, change: Change, made: boolean): ForeignRules | null {
-  if (chains === null) return null;
-  const isKnown = made || typeof change.foreign === 'object';
-  return isKnown ? foreignRules(countsOf(chains, change.address.text), change, 0) : {};
+/**
+ * A plain rule is somebody else's for a ban that is new here, made or undone; for an older ban it is ours, from before
+ * there was a set.
+ */
+function foreignOf({ rules }: IpsetView, change: Change, made: boolean): ForeignRules | null {
+  if (rules === null) return null;
+  const isKnown = made || change.to === 'released' || typeof change.foreign === 'object';
+  return isKnown ? foreignRules(countsOf(rules.filter, change.address.text), change, 0) : {};
 }
 
 function simulate(view: IpsetView, command: PlannedCommand, changes: readonly Change[]): IpsetView {
   if (command.program === 'ipset') {
     return { ...view, entries: entriesOf(changes, obeyed), listing: null };
   }
-  const chains = Array.from(view.chains ?? [], ([chain]) => [chain, [SET_RULE]] as const);
-  return { ...view, chains: new Map(chains) };
+  if (view.rules === null) return view;
+  const { filter, raw } = view.rules;
+  const rules = command.input.startsWith('*raw\n')
+    ? { filter, raw: allWith([SET_RULE], raw) }
+    : { filter: allWith(raw === null ? [SET_RULE] : [], filter), raw };
+  return { ...view, rules };
+}
+
+function allWith(keys: readonly string[], chains: ChainRules | null): ChainRules {
+  return new Map(Array.from(chains ?? [], ([chain]) => [chain, keys] as const));
 }
 
 /** A plain drop of ours is known too: it is removed once the set has its address. */
@@ -197,20 +212,35 @@ function adviceForFull(maxEntries: number): string {
 
 function planRules(
   family: Family,
-  view: IpsetView,
+  { rules, trusted }: IpsetView,
   changes: readonly Change[],
   options: IpsetOptions,
 ): PlannedCommand | null {
   const blocks = changes.some(({ to }) => to === 'blocked');
-  if (view.chains === null) {
-    return blocks || !view.trusted ? { ...editRules(family, options, []), effect: 'look' } : null;
-  }
-  const ofSet: RuleWish = { key: SET_RULE, spec: setRuleOf(family, options), wanted: true };
-  const edits = editsFor(view.chains, options, [
-    ...(blocks ? [ofSet] : []),
-    ...plainRulesToGo(view.chains, changes),
-  ]);
-  return edits.length === 0 ? null : editRules(family, options, edits);
+  if (rules === null) return blocks || !trusted ? lookAtRules(family, options) : null;
+  const { filter, raw } = rules;
+  const plain = plainRulesToGo(filter, changes);
+  if (!blocks) return planEdits(family, rules, { raw: [], filter: plain }, options);
+  const wish = { key: SET_RULE, spec: setRuleOf(family, options) };
+  const wishes = {
+    raw: [{ ...wish, wanted: true }],
+    filter: [{ ...wish, wanted: raw === null }, ...plain],
+  };
+  return planEdits(family, rules, wishes, options);
+}
+
+/** What stands in the filter table from before goes once the rule in `raw` was seen: there is no moment without one. */
+function planEdits(
+  family: Family,
+  { filter, raw }: SetRules,
+  wishes: Readonly<Record<Table, readonly RuleWish[]>>,
+  options: IpsetOptions,
+): PlannedCommand | null {
+  const inRaw = raw === null ? [] : editsFor(raw, RAW, wishes.raw);
+  if (inRaw.length > 0) return editRules(family, options, { table: 'raw', edits: inRaw });
+  const inFilter = editsFor(filter, options, wishes.filter);
+  if (inFilter.length === 0) return null;
+  return editRules(family, options, { table: 'filter', edits: inFilter });
 }
 
 /** Plain rules from before there was a set, for addresses that the set holds now. */
@@ -234,9 +264,8 @@ function planRemoval(
   const isThere = `list ${name} -terse`;
   if ((view?.listing ?? null) === null) return ask([isThere]);
   if (view === null || view.listing?.set === null) return null;
-  if (view.chains === null) return { ...editRules(family, options, []), effect: 'look' };
-  const ofSet: RuleWish = { key: SET_RULE, spec: setRuleOf(family, options), wanted: false };
-  const edits = editsFor(view.chains, options, [ofSet]);
-  if (edits.length > 0) return editRules(family, options, edits);
-  return ask([`flush ${name}`, `destroy ${name}`, `destroy ${name}-new`, isThere]);
+  if (view.rules === null) return lookAtRules(family, options);
+  const gone: RuleWish = { key: SET_RULE, spec: setRuleOf(family, options), wanted: false };
+  const removal = planEdits(family, view.rules, { raw: [gone], filter: [gone] }, options);
+  return removal ?? ask([`flush ${name}`, `destroy ${name}`, `destroy ${name}-new`, isThere]);
 }

@@ -15,7 +15,7 @@ const RULE_LINE = /^(?:\[([0-9]+):([0-9]+)\] )?-A (\S+) (.+)$/;
 /** Throws `FIREWALL` for what is no listing: no chain at all is no proof of anything. */
 export function readChains(
   output: string,
-  { chains: required, optionalChains }: IptablesOptions,
+  { chains: required, optionalChains }: Pick<IptablesOptions, 'chains' | 'optionalChains'>,
   keyOf: (spec: string) => string | null,
 ): ChainRules {
   const ours = [...required, ...optionalChains];
@@ -28,11 +28,11 @@ export function readChains(
     const [, , , name = '', spec = ''] = RULE_LINE.exec(line) ?? [];
     chains.get(name)?.push(keyOf(spec));
   }
-  if (!listed) throw new AppError('FIREWALL', 'the listing of the filter table has no chain');
+  if (!listed) throw new AppError('FIREWALL', 'the listing of a table has no chain');
   return chains;
 }
 
-/** The rules of the filter table, in order, and the policies of its chains. */
+/** The rules of the tables `filter` and `raw`, in order, and the policies of their chains. */
 export function readRules(text: string): {
   readonly rules: readonly Rule[];
   readonly policies: ReadonlyMap<string, string>;
@@ -42,12 +42,14 @@ export function readRules(text: string): {
   let table = 'filter';
   for (const line of text.split('\n')) {
     table = TABLE_LINE.exec(line)?.[1] ?? table;
-    if (table !== 'filter') continue;
-    const policy = POLICY_LINE.exec(line);
-    if (policy !== null) policies.set(policy[1] ?? '', policy[2] ?? '');
-    const [, packets = 0, bytes = 0, chain, spec] = RULE_LINE.exec(line) ?? [];
-    if (chain === undefined || spec === undefined) continue;
-    rules.push({ chain, spec: spec.trimEnd(), packets: Number(packets), bytes: Number(bytes) });
+    if (table !== 'filter' && table !== 'raw') continue;
+    const nameOf = (chain: string): string => (table === 'raw' ? `raw ${chain}` : chain);
+    const [, built, policy] = POLICY_LINE.exec(line) ?? [];
+    if (built !== undefined && policy !== undefined) policies.set(nameOf(built), policy);
+    const [, packets = 0, bytes = 0, name, spec] = RULE_LINE.exec(line) ?? [];
+    if (name === undefined || spec === undefined) continue;
+    const counted = { packets: Number(packets), bytes: Number(bytes) };
+    rules.push({ chain: nameOf(name), spec: spec.trimEnd(), ...counted });
   }
   return { rules, policies };
 }

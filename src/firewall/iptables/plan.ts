@@ -50,8 +50,8 @@ export function createIptables(options: IptablesOptions): Backend<IptablesView> 
     },
     simulate: (view, _command, changes) =>
       viewOf([...options.chains, ...view.extras], changes, 'blocked', view.extras),
-    snapshot: (family) => listRules(family, options),
-    readSnapshot: (output) => readSnapshot(output, ours),
+    snapshot: (family) => [listRules(family, options)],
+    readSnapshot: ([output = '']) => readSnapshot(output, ours),
   };
 }
 

@@ -35,25 +35,47 @@ export interface RuleWish {
   readonly foreign?: ForeignRules;
 }
 
+export type Table = 'filter' | 'raw';
+
+/** Edits of one table, and the tables that are listed after them. */
+export interface TableEdits {
+  readonly table: Table;
+  readonly edits: readonly string[];
+  readonly listed: readonly Table[];
+}
+
 /** A command that makes the edits, and prints what the kernel holds after them. */
 export function editRules(
   family: Family,
   options: IptablesOptions,
   edits: readonly string[],
 ): Command {
-  const change = edits.length === 0 ? [] : ['*filter', ...edits, 'COMMIT'];
+  return editTable(family, options, { table: 'filter', edits, listed: ['filter'] });
+}
+
+export function editTable(
+  family: Family,
+  options: IptablesOptions,
+  { table, edits, listed }: TableEdits,
+): Command {
+  const change = edits.length === 0 ? [] : [`*${table}`, ...edits, 'COMMIT'];
+  const listings = listed.flatMap((one) => [`*${one}`, '-S', 'COMMIT']);
   return {
     program: iptablesProgram(family, options, 'restore'),
     args: ['-w', String(options.lockWaitSeconds), '--noflush'],
-    input: [...change, '*filter', '-S', 'COMMIT', ''].join('\n'),
+    input: [...change, ...listings, ''].join('\n'),
   };
 }
 
-/** A command that prints every rule of the filter table with its counters. */
-export function listRules(family: Family, options: IptablesOptions): Command {
+/** A command that prints every rule of a table with its counters. */
+export function listRules(
+  family: Family,
+  options: IptablesOptions,
+  table: Table = 'filter',
+): Command {
   return {
     program: iptablesProgram(family, options, 'save'),
-    args: ['-c', '-t', 'filter'],
+    args: ['-c', '-t', table],
     input: '',
   };
 }
@@ -67,14 +89,17 @@ function iptablesProgram(
   return variant === 'auto' ? `${base}-${task}` : `${base}-${variant}-${task}`;
 }
 
-export function extrasOf(chains: ChainRules, { optionalChains }: IptablesOptions): string[] {
+export function extrasOf(
+  chains: ChainRules,
+  { optionalChains }: Pick<IptablesOptions, 'optionalChains'>,
+): string[] {
   return optionalChains.filter((chain) => chains.has(chain));
 }
 
 /** The edits that bring all of our chains to the wishes; none where they are as wished. */
 export function editsFor(
   chains: ChainRules,
-  { chains: required, optionalChains }: IptablesOptions,
+  { chains: required, optionalChains }: Pick<IptablesOptions, 'chains' | 'optionalChains'>,
   wishes: readonly RuleWish[],
 ): string[] {
   const present = optionalChains.filter((chain) => chains.has(chain));

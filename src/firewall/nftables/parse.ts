@@ -2,7 +2,16 @@
 import { parseBlock, type Address } from '../../model/address.ts';
 import { AppError } from '../../model/errors.ts';
 import type { HeldAddress, PlannedCommand, Ran, Rule, Snapshot, View } from '../backend.ts';
-import { HOOKS, maskOf, matchOf, PRIORITY, SET_NAME } from './text.ts';
+import {
+  CHAIN,
+  FORMER_CHAINS,
+  FORMER_PRIORITY,
+  maskOf,
+  matchOf,
+  PRIORITY,
+  SET_NAME,
+  TABLE,
+} from './text.ts';
 
 /** `kept`: present, and with the end that was asked for. */
 export type Entry = 'absent' | 'present' | 'kept';
@@ -10,8 +19,8 @@ export type Entry = 'absent' | 'present' | 'kept';
 export interface NftablesView extends View {
   /** By address; what is not a key is not known. */
   readonly entries: ReadonlyMap<string, Entry>;
-  /** The sets of our table, and in how many of our chains each is asked; null: not looked at. */
-  readonly sets: ReadonlyMap<string, number> | null;
+  /** The sets of our table, and whether a rule of our chain drops what is in it; null: not looked at. */
+  readonly sets: ReadonlyMap<string, boolean> | null;
   /** Whether our table is there; false where it was not looked at. */
   readonly hasTable: boolean;
   /** Whether `entries` has all that there is. */
@@ -34,7 +43,7 @@ export function readLook(
   const { hasTable } = listing;
   const complete = !command.args.includes('-t');
   const seen = { ...before, sets: askedSets(listing), hasTable, complete };
-  if (command.answers !== true) {
+  if (command.answers === undefined) {
     const texts = listing.members.map(({ address }) => [address.text, isThere] as const);
     return { ...seen, entries: new Map(texts) };
   }
@@ -69,8 +78,8 @@ interface Listing {
   readonly hasTable: boolean;
   readonly sets: readonly string[];
   readonly members: readonly Member[];
-  /** `input blocked4_32`: a rule of ours asks this set in this chain, which is hooked as ours are. */
-  readonly asked: readonly { readonly hook: string; readonly set: string }[];
+  /** Our rules: each drops what is in a set, in a chain that is hooked as ours are. */
+  readonly asked: readonly { readonly chain: string; readonly set: string }[];
 }
 
 /** Reads nft's JSON: all of it that is in our table. Throws `FIREWALL` for what is none. */
@@ -86,7 +95,7 @@ function readListing(output: string): Listing {
   });
   const sets = ofKind('set').filter((set) => SET_NAME.test(String(set['name'])));
   const hooked = ofKind('chain')
-    .filter((chain) => chain['prio'] === PRIORITY && chain['hook'] === chain['name'])
+    .filter((chain) => chain['hook'] === chain['name'] && chain['prio'] === priorityOf(chain))
     .map((chain) => chain['name']);
   return {
     hasTable,
@@ -96,9 +105,15 @@ function readListing(output: string): Listing {
       .filter((rule) => hooked.includes(rule['chain']))
       .flatMap((rule) => {
         const set = setAskedBy(rule['expr']);
-        return set === null ? [] : [{ hook: String(rule['chain']), set }];
+        return set === null ? [] : [{ chain: String(rule['chain']), set }];
       }),
   };
+}
+
+/** Of a chain of ours, where it has to be hooked. */
+function priorityOf({ name }: Record<string, unknown>): number | null {
+  if (name === CHAIN) return PRIORITY;
+  return FORMER_CHAINS.includes(String(name)) ? FORMER_PRIORITY : null;
 }
 
 function commandsIn(text: string): Record<string, unknown>[] {
@@ -148,37 +163,31 @@ function setAskedBy(expressions: unknown): string | null {
   return JSON.stringify(match) === ours ? name : null;
 }
 
-/** In how many of our chains each set is asked. */
-function askedSets({ sets, asked }: Listing): Map<string, number> {
-  return new Map(
-    sets.map((name) => {
-      const hooks = asked.filter(({ set }) => set === name).map(({ hook }) => hook);
-      return [name, HOOKS.filter((hook) => hooks.includes(hook)).length];
-    }),
-  );
+function askedSets({ sets, asked }: Listing): Map<string, boolean> {
+  const dropped = asked.filter(({ chain }) => chain === CHAIN).map(({ set }) => set);
+  return new Map(sets.map((name) => [name, dropped.includes(name)]));
 }
 
 export function readSnapshot(output: string): Snapshot {
   const { members, asked } = readListing(output);
   const ofSets = Map.groupBy(members, ({ set }) => set);
   const held = members.flatMap(({ set, address, packets, bytes }): [string, HeldAddress][] => {
-    const chains = asked.filter((rule) => rule.set === set).map(({ hook }) => hook);
+    const chains = asked.filter((rule) => rule.set === set).map(({ chain }) => `${TABLE} ${chain}`);
     return chains.length === 0 ? [] : [[address.text, { address, chains, packets, bytes }]];
   });
   return {
     held: new Map(held),
-    rules: asked.map(({ hook, set }) => ruleOf(hook, set, ofSets.get(set) ?? [])),
+    rules: asked.map(({ chain, set }) => ruleOf(chain, set, ofSets.get(set) ?? [])),
     policies: new Map(),
     sets: new Map([...ofSets].map(([name, own]) => [name, own.map(({ address }) => address)])),
   };
 }
 
-/** Under the name that iptables gives the hook's chain, by which the verdict begins. */
-function ruleOf(hook: string, set: string, members: readonly Member[]): Rule {
+function ruleOf(chain: string, set: string, members: readonly Member[]): Rule {
   const sum = (count: (member: Member) => number): number =>
     members.reduce((total, member) => total + count(member), 0);
   return {
-    chain: hook.toUpperCase(),
+    chain: `${TABLE} ${chain}`,
     spec: `${matchOf(set)} drop`,
     packets: sum(({ packets }) => packets),
     bytes: sum(({ bytes }) => bytes),

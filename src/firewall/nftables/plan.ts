@@ -1,4 +1,4 @@
-// Plans for a table of our own, whose sets hold what is blocked and whose chains are asked before the tables of others.
+// Plans for a table of our own, whose sets hold what is blocked and whose chain comes before the tables of others.
 //
 // A change is one `nft -f`, taken whole or not at all. The proof is one `nft --check`: the kernel is asked to remove what
 // shall be there and to create what shall not, says whether it could, and does neither; the same process lists chains and
@@ -6,7 +6,7 @@
 import type { Family } from '../../model/address.ts';
 import type { Backend, Change, PlannedCommand } from '../backend.ts';
 import { readLook, readSnapshot, type Entry, type NftablesView } from './parse.ts';
-import { bareText, HOOKS, SET_NAME, setNameOf, TABLE, transaction, type Step } from './text.ts';
+import { bareText, SET_NAME, setNameOf, TABLE, transaction, type Step } from './text.ts';
 
 export type { NftablesView } from './parse.ts';
 
@@ -26,6 +26,8 @@ const NOTHING_KNOWN: NftablesView = {
 };
 /** Up to so many changes are asked for one by one; a listing of all entries answers for more. */
 const FEW = 50;
+/** Of a check: the kernel could not do what was asked, whatever it says of why. */
+const REFUSED = { status: 1, complaint: '' };
 /** What the kernel says of a set without room (ENFILE). */
 const FULL = 'Too many open files in system';
 
@@ -50,11 +52,11 @@ export function createNftables(options: NftablesOptions): Backend<NftablesView> 
     simulate: (view, _command, changes) => ({
       ...view,
       entries: entriesOf(changes, ({ to }) => (to === 'blocked' ? 'kept' : 'absent')),
-      sets: new Map(changes.map((change) => [setNameOf(change.address), HOOKS.length])),
+      sets: new Map(changes.map((change) => [setNameOf(change.address), true])),
     }),
     planRemoval: (family, view) => planRemoval(family, view),
-    snapshot: () => list([]),
-    readSnapshot: (output) => readSnapshot(output),
+    snapshot: () => [list([])],
+    readSnapshot: ([output = '']) => readSnapshot(output),
     advice: (complaint) => (complaint.includes(FULL) ? adviceForFull(options) : ''),
   };
 }
@@ -94,7 +96,7 @@ function plan(
   return isRefresh ? { ...command, effect: 'refresh' } : command;
 }
 
-/** All that makes a set be asked, where one that is needed is not. Only what was looked at can be missing. */
+/** All that makes a set drop, where one that is needed does not. Only what was looked at can be missing. */
 function setupFor(
   { sets }: NftablesView,
   changes: readonly Change[],
@@ -103,7 +105,7 @@ function setupFor(
   const needed = changes
     .filter(({ to }) => to === 'blocked')
     .map(({ address }) => setNameOf(address));
-  if (sets === null || needed.every((name) => sets.get(name) === HOOKS.length)) return [];
+  if (sets === null || needed.every((name) => sets.get(name) === true)) return [];
   const names = [...new Set([...sets.keys(), ...needed])].filter((name) => SET_NAME.test(name));
   return [{ do: 'make', sets: names, size: maxEntries }];
 }
@@ -149,7 +151,7 @@ function probe(changes: readonly Change[]): PlannedCommand {
   });
   const commands = [...questions, { list: { ruleset: { family: 'inet' } } }];
   const args = ['-t', '-j', '-c', JSON.stringify({ nftables: commands })];
-  return { program: 'nft', args, input: '', effect: 'look', answers: true };
+  return { program: 'nft', args, input: '', effect: 'look', answers: REFUSED };
 }
 
 /** The table is of both families. */

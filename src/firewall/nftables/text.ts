@@ -8,15 +8,20 @@ import type { Command } from '../../system/exec.ts';
 
 export const TABLE = 'inet firewall_drop';
 
-/** Hooks that a packet to this host or through it meets. */
-export const HOOKS = ['input', 'forward'] as const;
+/**
+ * Our chain and its hook: before connection tracking (-200) and iptables' raw table (-300), after defragmentation (-400).
+ * What is dropped here costs no lookup of its connection, whether it is for this host, to be forwarded or for a container.
+ */
+export const CHAIN = 'prerouting';
+export const PRIORITY = -310;
 
-/** The filter tables of others, iptables' among them, are at 0: what they accept was dropped by us before. */
-export const PRIORITY = -10;
+/** Where earlier versions dropped: a table that one of them made goes on dropping until the first block. */
+export const FORMER_CHAINS = ['input', 'forward'];
+export const FORMER_PRIORITY = -10;
 
 /** One step of a transaction. Each does what it says whatever was there before. */
 export type Step =
-  /** The table, these sets of at most `size` entries, and one rule for each in each of our chains. */
+  /** The table, these sets of at most `size` entries, one rule for each in our chain, and no former chain. */
   | { readonly do: 'make'; readonly sets: readonly string[]; readonly size: number }
   | { readonly do: 'add' | 'delete'; readonly set: string; readonly elements: readonly string[] }
   | { readonly do: 'delete table' };
@@ -32,7 +37,8 @@ function linesOf(step: Step): string[] {
       return [
         `add table ${TABLE}`,
         ...linesOfSets(step),
-        ...HOOKS.flatMap((hook) => linesOfHook(hook, step.sets)),
+        ...linesOfChain(step.sets),
+        ...FORMER_CHAINS.flatMap(linesOfRemoval),
       ];
     case 'add':
     case 'delete':
@@ -49,12 +55,18 @@ function linesOfSets({ sets, size }: Extract<Step, { do: 'make' }>): string[] {
   });
 }
 
-function linesOfHook(hook: string, sets: readonly string[]): string[] {
+function linesOfChain(sets: readonly string[]): string[] {
   return [
-    `add chain ${TABLE} ${hook} { type filter hook ${hook} priority ${PRIORITY}; policy accept; }`,
-    `flush chain ${TABLE} ${hook}`,
-    ...sets.map((name) => `add rule ${TABLE} ${hook} ${matchOf(name)} drop`),
+    `add chain ${TABLE} ${CHAIN} { type filter hook ${CHAIN} priority ${PRIORITY}; policy accept; }`,
+    `flush chain ${TABLE} ${CHAIN}`,
+    ...sets.map((name) => `add rule ${TABLE} ${CHAIN} ${matchOf(name)} drop`),
   ];
+}
+
+/** Adding what is there changes nothing, and what is not there could not be deleted. */
+function linesOfRemoval(chain: string): string[] {
+  const name = `${TABLE} ${chain}`;
+  return [`add chain ${name}`, `flush chain ${name}`, `delete chain ${name}`];
 }
 
 /** `blocked4_32`: the family, and the length of what its entries have in common. */

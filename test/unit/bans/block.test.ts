@@ -6,6 +6,7 @@ import { expireDue } from '../../../src/bans/expire.ts';
 import { recover } from '../../../src/bans/recover.ts';
 import { restore } from '../../../src/bans/restore.ts';
 import { unblock } from '../../../src/bans/unblock.ts';
+import { ProgramMissing } from '../../../src/model/errors.ts';
 import { dies, isChange, refuses } from '../support/kernel.ts';
 import { dieDuring } from '../support/mortal.ts';
 import {
@@ -207,6 +208,43 @@ describe('a block', () => {
       expect(host.rulesFor('203.0.113.9')).toEqual([1, 0]);
     });
 
+    test.each([
+      ['iptables', '-I '],
+      ['ipset', 'add '],
+    ] as const)('leaves the rule when the kernel refuses a block by %s', (backend, change) => {
+      host.kernel.insert('INPUT', RULE);
+      const refuse = refuses(1, 'no');
+      host.kernel.disturbAlways((command, work) => {
+        return command.input.includes(change) ? refuse(command, work) : work();
+      });
+      const add = (): void => {
+        block(ATTACKER, holdRequest(), host.newRun(backend));
+      };
+      expect(codeOf(add)).toBe('FIREWALL');
+      expect(host.rulesFor('203.0.113.9')).toEqual([1, 0]);
+      expect(host.openStore().bans.list()).toEqual([]);
+    });
+
+    test('leaves the rule when the kernel refuses the release at first', () => {
+      host.kernel.insert('INPUT', RULE);
+      block(ATTACKER, holdRequest(), tools);
+      host.kernel.disturbAlways(refuses(1, 'no'));
+      expect(codeOf(release)).toBe('FIREWALL');
+      host.kernel.disturbAlways(null);
+      expect(release()).toBe('kept');
+      expect(host.rulesFor('203.0.113.9')).toEqual([1, 0]);
+    });
+
+    test('leaves the rule when a block that was killed before it changed the kernel is released', () => {
+      host.kernel.insert('INPUT', RULE);
+      dieDuring(host, { atCall: 3, when: 'after' }, (run) => {
+        block(ATTACKER, holdRequest(), run);
+      });
+      expect(host.openStore().bans.find(ATTACKER)?.phase).toBe('blocking');
+      release();
+      expect(host.rulesFor('203.0.113.9')).toEqual([1, 0]);
+    });
+
     test('removes all rules when a person names the address', () => {
       host.kernel.insert('INPUT', RULE);
       block(ATTACKER, holdRequest(), tools);
@@ -302,6 +340,20 @@ describe('a block that the kernel refuses', () => {
     ).toBe('FIREWALL');
     expect(host.openStore().bans.pending()).toEqual([unfinished]);
     expect(host.rulesFor('203.0.113.9')).toEqual([1, 1]);
+  });
+
+  test('stays pending where the program was there to begin it and is not to undo it', () => {
+    const missing = (): never => {
+      throw new ProgramMissing('iptables-restore was not found');
+    };
+    host.kernel.disturb(dies, missing, missing);
+    const add = (): void => {
+      block(ATTACKER, holdRequest(), tools);
+    };
+    expect(codeOf(add)).toBe('FIREWALL');
+    recover(host.newRun(), NOTHING_PROTECTED);
+    expect(host.rulesFor('203.0.113.9')).toEqual([0, 0]);
+    expect(host.openStore().bans.list()).toEqual([]);
   });
 
   test('is no failure when the program did its work and then crashed', () => {
@@ -420,6 +472,18 @@ describe('where execd says that the address is blocked already', () => {
     expect(host.openStore().bans.pending()).toEqual([]);
     expect(host.openStore().bans.find(ATTACKER)?.phase).toBe('blocked');
     expect(host.holders('203.0.113.9')).toEqual(['wazuh']);
+  });
+
+  test('and a release was killed after it changed the kernel, the address is blocked and stays so', () => {
+    block(ATTACKER, holdRequest(), tools);
+    const release = { origin: 'wazuh', alertRef: holdRequest().alertRef } as const;
+    dieDuring(host, { atCall: 5, when: 'before' }, (run) => unblock(ATTACKER, release, run));
+    expect(host.openStore().bans.find(ATTACKER)?.phase).toBe('unblocking');
+    expect(host.rulesFor('203.0.113.9')).toEqual([0, 0]);
+    ensureBlocked(ATTACKER, holdRequest(), host.newRun());
+    recover(host.newRun(), NOTHING_PROTECTED);
+    expect(host.openStore().bans.find(ATTACKER)?.phase).toBe('blocked');
+    expect(host.rulesFor('203.0.113.9')).toEqual([1, 1]);
   });
 
   test('and the disk is full, the kernel is looked at and repaired all the same', () => {

@@ -28,11 +28,14 @@ function nftables(added: string[]): BanContext {
   const ours = { family: 'inet', table: 'firewall_drop' };
   const left = { payload: { protocol: 'ip', field: 'saddr' } };
   const expr = [{ match: { op: '==', left, right: '@blocked4_32' } }, { drop: null }];
-  const chains = ['input', 'forward'].flatMap((name) => [
-    { chain: { ...ours, name, hook: name, prio: -10 } },
-    { rule: { ...ours, chain: name, expr } },
-  ]);
-  const listing = { nftables: [{ set: { ...ours, name: 'blocked4_32' } }, ...chains] };
+  const hook = 'prerouting';
+  const listing = {
+    nftables: [
+      { set: { ...ours, name: 'blocked4_32' } },
+      { chain: { ...ours, name: hook, hook, prio: -310 } },
+      { rule: { ...ours, chain: hook, expr } },
+    ],
+  };
   const context = host.newRun();
   return {
     ...context,

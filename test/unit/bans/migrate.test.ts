@@ -1,7 +1,15 @@
 // Moving all bans to another backend: what is blocked stays blocked, also where the new backend can hold a part only.
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { blockAll } from '../../../src/bans/block.ts';
-import { moveTo, promote, unfinishedMove, type MoveTools } from '../../../src/bans/migrate.ts';
+import {
+  MAKER_FACT,
+  moveTo,
+  otherHolder,
+  promote,
+  unfinishedMove,
+  type MoveTools,
+} from '../../../src/bans/migrate.ts';
+import { unblockAll } from '../../../src/bans/unblock.ts';
 import { createSwitchableFirewall } from '../../../src/firewall/switch.ts';
 import { refuses, type Disturbance } from '../support/kernel.ts';
 import {
@@ -51,6 +59,47 @@ test('bans are in the sets, and no plain rule is left', () => {
   expect(host.kernel.sets.entries('firewall-drop-4')).toEqual([V4]);
   expect(host.kernel.sets.entries('firewall-drop-6')).toEqual([V6]);
   expect(tools.firewall.backendName).toBe('ipset');
+  expect(host.openStore().metadata.get(MAKER_FACT)).toBe('ipset');
+});
+
+describe('a move that the kernel stops on both ways', () => {
+  beforeEach(() => {
+    let isLost = false;
+    host.kernel.disturbAlways((command, work) => {
+      isLost ||= /^(?:create|add) firewall-drop-6/m.test(command.input);
+      return isLost ? refuses(1, 'no memory')(command, work) : work();
+    });
+    expect(codeOf(() => moveTo('ipset', tools))).toBe('FIREWALL');
+    host.kernel.disturbAlways(null);
+  });
+
+  test('leaves both backends in use, so that a release of the same run is one from both', () => {
+    expect(unfinishedMove(tools.store)).toEqual({ from: 'iptables', to: 'ipset' });
+    expect(host.kernel.sets.entries('firewall-drop-4')).toEqual([V4]);
+    const { alertRef } = holdRequest();
+    unblockAll(
+      [V4, V6].map(addressOf),
+      { origin: null, alertRef },
+      { ...host.newRun(), firewall: tools.firewall },
+    );
+    expect(host.kernel.sets.entries('firewall-drop-4')).toEqual([]);
+    expect([host.rulesFor(V4), host.rulesFor(V6)]).toEqual([
+      [0, 0],
+      [0, 0],
+    ]);
+  });
+
+  test('is known to the next run by the backend that is not in use', () => {
+    expect(otherHolder('iptables', tools)).toBe('ipset');
+    expect(otherHolder('ipset', tools)).toBe('iptables');
+  });
+
+  test('is completed by the next run', () => {
+    expect(moveTo('ipset', tools)).toBe(0);
+    expect(tools.firewall.backendName).toBe('ipset');
+    expect(host.rulesFor(V4)).toEqual([0, 0]);
+    expect(host.kernel.sets.entries('firewall-drop-6')).toEqual([V6]);
+  });
 });
 
 test('where the set of IPv6 alone fails, the plain rules of both families are back and no set is left', () => {

@@ -25,6 +25,7 @@ const ADDRESSES = [
 ].map(addressOf);
 const FOREIGN = ['-s 203.0.113.9/32 -p tcp -j DROP', '-i eth9 -j ACCEPT'];
 const CHAINS = ['INPUT', 'FORWARD'] as const;
+const PLACES = ['raw PREROUTING', ...CHAINS];
 const FAMILIES = [4, 6] as const;
 const INCIDENT = { alertId: '1.2', ruleId: '3' };
 
@@ -130,13 +131,13 @@ class Random {
 
   addForeign(): void {
     for (const family of FAMILIES)
-      for (const chain of CHAINS)
+      for (const chain of PLACES)
         for (const rule of FOREIGN) this.host.kernel.insert(chain, rule, family);
   }
 
   removeForeign(): void {
     for (const family of FAMILIES)
-      for (const chain of CHAINS)
+      for (const chain of PLACES)
         for (const rule of FOREIGN) this.host.kernel.remove(chain, rule, family);
   }
 
@@ -156,19 +157,19 @@ class Random {
 
   expectNothingLeftOf(backend: BackendName): void {
     const { kernel } = this.host;
-    const rules = FAMILIES.flatMap((family) => CHAINS.flatMap((c) => kernel.rules(c, family)));
+    const rules = FAMILIES.flatMap((family) => PLACES.flatMap((c) => kernel.rules(c, family)));
     const plain = rules.filter((rule) => /^-s \S+ -j DROP$/.test(rule));
     const ofSets = rules.filter((rule) => rule.includes('--match-set'));
     if (backend === 'iptables') expect(plain).toEqual([]);
     else expect([...ofSets, ...kernel.sets.names]).toEqual([]);
   }
 
-  /** What both chains drop before anything else is asked; each as often as it is dropped. */
+  /** What `raw` or both chains drop before anything else is asked; each as often as it is dropped. */
   held(): string[] {
     return FAMILIES.flatMap((family) => {
-      const [input, forward] = CHAINS.map((chain) => this.#heldIn(chain, family));
-      expect(input?.toSorted()).toEqual(forward?.toSorted());
-      return input ?? [];
+      const [raw = [], input = [], forward] = PLACES.map((chain) => this.#heldIn(chain, family));
+      expect(input.toSorted()).toEqual(forward?.toSorted());
+      return [...raw, ...input];
     });
   }
 
@@ -186,7 +187,7 @@ class Random {
 
   foreign(): string[] {
     return FAMILIES.flatMap((family) =>
-      CHAINS.flatMap((chain) =>
+      PLACES.flatMap((chain) =>
         this.host.kernel.rules(chain, family).filter((rule) => FOREIGN.includes(rule)),
       ),
     );
@@ -213,7 +214,7 @@ class Random {
     this.do({ what: 'expire' });
     this.do({ what: 'restore' });
     expect(this.held().toSorted()).toEqual(this.#inState());
-    expect(this.foreign()).toHaveLength(FOREIGN.length * CHAINS.length * FAMILIES.length);
+    expect(this.foreign()).toHaveLength(FOREIGN.length * PLACES.length * FAMILIES.length);
     this.expectTrueLog();
   }
 }

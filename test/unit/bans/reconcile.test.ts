@@ -15,6 +15,7 @@ import {
   NOTHING_PROTECTED,
   addressOf,
   codeOf,
+  firewallFor,
   holdRequest,
   NOON_MS,
   Workshop,
@@ -307,6 +308,42 @@ describe('a pending change of an earlier run', () => {
     expect(host.rulesFor('203.0.113.9')).toEqual([0, 0]);
     expect(host.openStore().bans.list()).toEqual([]);
     expect(host.log.lines).toEqual([]);
+  });
+
+  test('is released from a protected address with the line that it has to leave', () => {
+    add(host.newRun());
+    dieDuring(host, { atCall: 4, when: 'before' }, remove);
+    expect(host.openStore().bans.find(ATTACKER)?.phase).toBe('unblocking');
+    const protectedEntries = () => entriesFrom(['203.0.113.9'], 'default gateway');
+    recover(host.newRun(), { protectedEntries });
+    expect(host.rulesFor('203.0.113.9')).toEqual([0, 0]);
+    expect(host.log.lines.at(-1)).toBe(`delete 203.0.113.9 ${IDS}`);
+  });
+
+  test('is looked for in the log from where that ended when each change began', () => {
+    expect(dieDuring(host, { atCall: 4, when: 'before' }, add)).toBe(true);
+    const other = (run: BanContext): void => {
+      block(OTHER, holdRequest(), run);
+    };
+    other(host.newRun());
+    unblock(OTHER, { origin: 'wazuh', alertRef: holdRequest().alertRef }, host.newRun());
+    expect(dieDuring(host, { atCall: 4, when: 'before' }, other)).toBe(true);
+    recover(host.newRun(), NOTHING_PROTECTED);
+    const line = `add 203.0.113.10 ${IDS}`;
+    expect(host.log.lines.filter((one) => one === line)).toHaveLength(2);
+  });
+
+  test('takes no longer than the part of an alert’s time that it is given', () => {
+    dieDuring(host, { atCall: 4, when: 'before' }, add);
+    const run = host.newRun();
+    const given: number[] = [];
+    const firewall = firewallFor((command, timeoutMs) => {
+      given.push(timeoutMs);
+      return host.kernel.run(command, timeoutMs);
+    }, run.store);
+    recover({ ...run, firewall }, { ...NOTHING_PROTECTED, withinMs: 4000 });
+    expect(given.length).toBeGreaterThan(0);
+    expect(Math.max(...given)).toBeLessThanOrEqual(4000);
   });
 
   test('is completed on a protected address where a person forced the block', () => {

@@ -3,9 +3,16 @@ import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import type { Origin } from '../../../src/model/ban.ts';
 import { block, blockAll } from '../../../src/bans/block.ts';
 import type { BanContext } from '../../../src/bans/context.ts';
+import { recover } from '../../../src/bans/recover.ts';
 import { unblock, unblockAll, type ReleaseOutcome } from '../../../src/bans/unblock.ts';
 import { dies, refuses } from '../support/kernel.ts';
-import { addressOf, codeOf, holdRequest, Workshop } from '../support/workshop.ts';
+import {
+  addressOf,
+  codeOf,
+  holdRequest,
+  NOTHING_PROTECTED,
+  Workshop,
+} from '../support/workshop.ts';
 
 const ATTACKER = addressOf('203.0.113.9');
 const RULE = '-s 203.0.113.9/32 -j DROP';
@@ -82,6 +89,18 @@ describe('an unblock', () => {
     expect(host.log.lines).toEqual([DELETE_LINE]);
   });
 
+  test.each([
+    ['before our block', true],
+    ['and we never blocked', false],
+  ])('by a person names the addresses that another program dropped %s', (_, isBlocked) => {
+    host.kernel.insert('INPUT', '-s 203.0.113.9/32 -j DROP');
+    if (isBlocked) block(ATTACKER, holdRequest(), tools);
+    const { alertRef } = holdRequest();
+    const { foreign } = unblockAll([ATTACKER], { origin: null, alertRef, named: true }, tools);
+    expect(foreign).toEqual([ATTACKER]);
+    expect(host.rulesFor('203.0.113.9')).toEqual([0, 0]);
+  });
+
   test('touches no other address', () => {
     block(ATTACKER, holdRequest(), tools);
     block(addressOf('203.0.113.90'), holdRequest(), tools);
@@ -104,6 +123,16 @@ describe('an address that others hold too', () => {
     expect(host.log.lines.at(-1)).toBe('kept 203.0.113.9 1620563486.6306696 31151');
   });
 
+  test('is a line `failed` when the kernel refuses, and `kept` once it obeys', () => {
+    host.kernel.disturbAlways(refuses(1, 'no'));
+    expect(codeOf(() => release('wazuh'))).toBe('FIREWALL');
+    expect(host.log.lines.at(-1)).toBe('failed 203.0.113.9 1620563486.6306696 31151');
+    host.kernel.disturbAlways(null);
+    recover(host.newRun(), NOTHING_PROTECTED);
+    expect(host.log.lines.at(-1)).toBe('kept 203.0.113.9 1620563486.6306696 31151');
+    expect(host.holders('203.0.113.9')).toEqual(['manual']);
+  });
+
   test('is unblocked with its last hold', () => {
     release('wazuh');
     expect(release('manual')).toBe('released');
@@ -112,6 +141,15 @@ describe('an address that others hold too', () => {
 
   test('is unblocked at once by a person, who ends all holds', () => {
     expect(release(null)).toBe('released');
+    expect(host.rulesFor('203.0.113.9')).toEqual([0, 0]);
+    expect(host.openStore().bans.list()).toEqual([]);
+  });
+
+  test('is released by execd where a person released it and the kernel refused', () => {
+    host.kernel.disturbAlways(refuses(1, 'no'));
+    expect(codeOf(() => release(null))).toBe('FIREWALL');
+    host.kernel.disturbAlways(null);
+    expect(release('wazuh')).toBe('released');
     expect(host.rulesFor('203.0.113.9')).toEqual([0, 0]);
     expect(host.openStore().bans.list()).toEqual([]);
   });

@@ -8,6 +8,7 @@ import { DONE, dies, FakeKernel, isChange, refuses } from '../support/kernel.ts'
 import { addressOf, backendNamed, codeOf } from '../support/workshop.ts';
 
 const RULE = '-s 203.0.113.9/32 -j DROP';
+const SET_RULE = '-m set --match-set firewall-drop-4 src -j DROP';
 const TO_BLOCK = { address: addressOf('203.0.113.9'), to: 'blocked' } as const;
 const TO_RELEASE = { address: addressOf('203.0.113.9'), to: 'released' } as const;
 const TRUSTING = { trustState: true };
@@ -237,8 +238,61 @@ test('a list has attempts by its length: a set takes over 6,000 plain rules, a t
   expect(kernel.rules('INPUT')).toHaveLength(6000);
   const { firewall: sets } = host({ backend: backendNamed('ipset'), run: kernel.run });
   sets.apply(changes, LOOKING);
-  expect(kernel.rules('INPUT')).toEqual(['-m set --match-set firewall-drop-4 src -j DROP']);
+  expect(kernel.rules('INPUT')).toEqual([]);
+  expect(kernel.rules('raw PREROUTING')).toEqual([SET_RULE]);
   expect(kernel.sets.entries('firewall-drop-4')).toHaveLength(6000);
+});
+
+describe('the rule of a set', () => {
+  const withSets = (hasRaw: boolean) => {
+    const kernel = new FakeKernel();
+    kernel.hasRaw = hasRaw;
+    const { firewall } = host({ backend: backendNamed('ipset'), run: kernel.run });
+    return { kernel, firewall };
+  };
+  const places = (kernel: FakeKernel): readonly (readonly string[])[] =>
+    ['raw PREROUTING', 'INPUT', 'FORWARD'].map((chain) => kernel.rules(chain));
+
+  test('stands in the filter table where the kernel has no table raw, as `held` says', () => {
+    const { kernel, firewall } = withSets(false);
+    expect(firewall.apply([TO_BLOCK], TRUSTING).outcome).toBe('changed');
+    expect(places(kernel)).toEqual([[], [SET_RULE], [SET_RULE]]);
+    expect(firewall.apply([TO_BLOCK], LOOKING).outcome).toBe('unchanged');
+    expect(firewall.snapshot(4).held.get('203.0.113.9')?.chains).toEqual(['INPUT', 'FORWARD']);
+    firewall.removeAll([]);
+    expect(places(kernel)).toEqual([[], [], []]);
+    expect(kernel.sets.names).toEqual([]);
+  });
+
+  test('moves to raw with the first block there, and never stands in neither', () => {
+    const { kernel, firewall } = withSets(false);
+    firewall.apply([TO_BLOCK], TRUSTING);
+    kernel.hasRaw = true;
+    const seen: boolean[] = [];
+    kernel.disturbAlways((_, work) => {
+      const result = work();
+      seen.push(places(kernel).some((rules) => rules.length > 0));
+      return result;
+    });
+    firewall.apply([{ address: addressOf('203.0.113.10'), to: 'blocked' }], TRUSTING);
+    expect(places(kernel)).toEqual([[SET_RULE], [], []]);
+    expect(seen).not.toContain(false);
+    expect(firewall.plan([TO_BLOCK])).toEqual([]);
+    firewall.removeAll([]);
+    expect(places(kernel)).toEqual([[], [], []]);
+  });
+
+  test('that is to move is planned as it would be done', () => {
+    const { kernel, firewall } = withSets(true);
+    firewall.apply([TO_BLOCK], TRUSTING);
+    kernel.remove('raw PREROUTING', SET_RULE);
+    kernel.insert('INPUT', SET_RULE);
+    const inputs = firewall.plan([TO_BLOCK]).map(({ input }) => input.split('\n').slice(0, 2));
+    expect(inputs).toEqual([
+      ['*raw', `-I PREROUTING 1 ${SET_RULE}`],
+      ['*filter', `-D INPUT ${SET_RULE}`],
+    ]);
+  });
 });
 
 describe('a busy program (status 4)', () => {

@@ -24,7 +24,7 @@ type Chains = Readonly<Record<string, readonly PlainRule[]>>;
 
 function verdict(address: Address, lines: readonly string[], policy = 'ACCEPT'): Verdict {
   const snapshot = [`:INPUT ${policy} [0:0]`, ...lines.map((line) => `[0:0] ${line}`)].join('\n');
-  return findVerdict(address, backend.readSnapshot(snapshot));
+  return findVerdict(address, backend.readSnapshot([snapshot]));
 }
 
 function print(chains: Chains): string[] {

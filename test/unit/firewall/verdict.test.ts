@@ -14,7 +14,7 @@ const backend = createIptables({
 /** The verdict on 203.0.113.9 where these rules stand; one without `-A` is INPUT's. */
 function verdict(rules: readonly string[], policy = 'ACCEPT'): Verdict {
   const lines = rules.map((rule) => `[0:0] ${rule.startsWith('-A ') ? rule : `-A INPUT ${rule}`}`);
-  const snapshot = backend.readSnapshot([`:INPUT ${policy} [0:0]`, ...lines].join('\n'));
+  const snapshot = backend.readSnapshot([[`:INPUT ${policy} [0:0]`, ...lines].join('\n')]);
   return findVerdict(addressOf('203.0.113.9'), snapshot);
 }
 

@@ -1,9 +1,10 @@
-// A kernel with two filter tables and sets, and the iptables and ipset that tell and ask it: enough to test the real
+// A kernel with the tables filter and raw, and sets, and the iptables and ipset that tell and ask it: enough to test the real
 // backends without root.
 import type { Family } from '../../../src/model/address.ts';
 import type { Command, Run, RunResult } from '../../../src/system/exec.ts';
 import { FakeSets } from './sets.ts';
 
+/** Of both tables; the chains of `raw` have its name before their own. */
 type Chains = Map<string, string[]>;
 
 /** What one run of a program does instead of its work; `work` does the work after all. */
@@ -16,6 +17,8 @@ export class FakeKernel {
   readonly commands: Command[] = [];
   readonly sets = new FakeSets((set) => this.#asks(set));
   #tables: Record<Family, Chains> = { 4: freshTable(), 6: freshTable() };
+  /** Legacy iptables on a kernel without the module of the table `raw`. */
+  hasRaw = true;
   readonly #disturbances: Disturbance[] = [];
   #always: Disturbance | null = null;
 
@@ -96,19 +99,25 @@ export class FakeKernel {
     if (task === undefined) throw new Error(`unexpected program ${command.program}`);
     const family = six === '6' ? 6 : 4;
     if (task === 'restore') return this.#restore(command, family);
-    return { ...DONE, stdout: savedText(this.#tables[family]) };
+    const table = command.args.at(-1) ?? '';
+    if (table === 'raw' && !this.hasRaw) return { ...DONE, status: 1, stderr: NO_RAW_TO_SAVE };
+    return { ...DONE, stdout: savedText(table, this.#tables[family]) };
   }
 
   /** Each `*filter … COMMIT` is taken whole or not at all, and nothing after a refused one is looked at. */
   #restore({ program, args, input }: Command, family: Family): RunResult {
     if (!args.includes('--noflush')) this.#tables[family] = freshTable();
     let draft = copyOf(this.#tables[family]);
+    let table = 'filter';
     let printed = '';
     for (const [index, line] of input.split('\n').entries()) {
-      if (line === '*filter') draft = copyOf(this.#tables[family]);
-      else if (line === 'COMMIT') this.#tables[family] = draft;
-      else if (line === '-S') printed += listingOf(draft);
-      else if (line !== '' && !(this.#hasSetOf(line) && edit(draft, line)))
+      if (line.startsWith('*')) {
+        table = line.slice(1);
+        draft = copyOf(this.#tables[family]);
+        if (table === 'raw' && !this.hasRaw) return { ...DONE, ...NO_RAW, stdout: printed };
+      } else if (line === 'COMMIT') this.#tables[family] = draft;
+      else if (line === '-S') printed += listingOf(chainsOf(table, draft));
+      else if (line !== '' && !(this.#hasSetOf(line) && edit(draft, inTable(table, line))))
         return refusal(program, index + 1, printed);
     }
     return { ...DONE, stdout: printed };
@@ -134,12 +143,37 @@ function askedSet(rule: string): string | undefined {
   return /--match-set (\S+)/.exec(rule)?.[1];
 }
 
+/** What iptables-legacy 1.8.9 says. */
+const NO_RAW = {
+  status: 2,
+  stderr: "iptables-restore v1.8.9 (legacy): iptables-restore: unable to initialize table 'raw'\n",
+};
+const NO_RAW_TO_SAVE =
+  'iptables-save v1.8.9 (legacy): Cannot initialize: Table does not exist (do you need to insmod?)\n';
+
 function freshTable(): Chains {
   return new Map([
     ['INPUT', []],
     ['FORWARD', []],
     ['OUTPUT', []],
+    ['raw PREROUTING', []],
+    ['raw OUTPUT', []],
   ]);
+}
+
+/** The chains of one table, by the names that they have there. */
+function chainsOf(table: string, chains: Chains): Chains {
+  const isOf = (name: string): boolean => name.startsWith('raw ') === (table === 'raw');
+  return new Map(
+    [...chains]
+      .filter(([name]) => isOf(name))
+      .map(([name, own]) => [name.replace('raw ', ''), own]),
+  );
+}
+
+/** `-I PREROUTING 1 …` with the chain's whole name. */
+function inTable(table: string, line: string): string {
+  return table === 'raw' ? line.replace(' ', ' raw_') : line;
 }
 
 function copyOf(chains: Chains): Chains {
@@ -149,7 +183,7 @@ function copyOf(chains: Chains): Chains {
 function edit(chains: Chains, line: string): boolean {
   const [, action = '', chain = '', position = '1', rule = ''] =
     /^-([ID]) (\S+)(?: (\d+))? (.+)$/.exec(line) ?? [];
-  const rules = chains.get(chain);
+  const rules = chains.get(chain.replace('raw_', 'raw '));
   if (rules === undefined || rule === '') return false;
   const index = action === 'I' ? Number(position) - 1 : rules.indexOf(rule);
   if (index < 0) return false;
@@ -158,25 +192,26 @@ function edit(chains: Chains, line: string): boolean {
   return true;
 }
 
+const BUILT_IN: readonly string[] = ['INPUT', 'FORWARD', 'OUTPUT', 'PREROUTING'];
+
 function listingOf(chains: Chains): string {
-  const builtIn = [...freshTable().keys()];
   const heads = [...chains.keys()].map((name) =>
-    builtIn.includes(name) ? `-P ${name} ACCEPT\n` : `-N ${name}\n`,
+    BUILT_IN.includes(name) ? `-P ${name} ACCEPT\n` : `-N ${name}\n`,
   );
   const rules = [...chains].flatMap(([name, own]) => own.map((rule) => `-A ${name} ${rule}\n`));
   return [...heads, ...rules].join('');
 }
 
 /** As `iptables-save -c` prints a table; every rule has met one packet of 60 bytes. */
-function savedText(chains: Chains): string {
-  const builtIn = [...freshTable().keys()];
+function savedText(table: string, all: Chains): string {
+  const chains = chainsOf(table, all);
   const heads = [...chains.keys()].map(
-    (name) => `:${name} ${builtIn.includes(name) ? 'ACCEPT' : '-'} [0:0]\n`,
+    (name) => `:${name} ${BUILT_IN.includes(name) ? 'ACCEPT' : '-'} [0:0]\n`,
   );
   const rules = [...chains].flatMap(([name, own]) =>
     own.map((rule) => `[1:60] -A ${name} ${rule}\n`),
   );
-  return ['*filter\n', ...heads, ...rules, 'COMMIT\n'].join('');
+  return [`*${table}\n`, ...heads, ...rules, 'COMMIT\n'].join('');
 }
 
 function refusal(program: string, line: number, stdout: string): RunResult {

@@ -2,7 +2,7 @@
 import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { parseConfig } from '../../../src/config/parse.ts';
+import { formatProblem, parseConfig } from '../../../src/config/parse.ts';
 import type { Config } from '../../../src/config/schema.ts';
 import { expireDue } from '../../../src/bans/expire.ts';
 import { AppError } from '../../../src/model/errors.ts';
@@ -63,7 +63,7 @@ export class Responder {
   configureGroup(toml: string): readonly string[] {
     const { value, problems } = parseGroupPolicy(toml, 'firewall-drop.toml');
     this.group = value;
-    return problems;
+    return problems.map(formatProblem);
   }
 
   /** Returns the exit status that a message leaves. */

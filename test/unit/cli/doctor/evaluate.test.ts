@@ -263,6 +263,7 @@ describe('the writer lock', () => {
 describe('the state', () => {
   const GOOD: StoreFacts = {
     volatile: false,
+    unsaved: 0,
     unsound: [],
     directoryMode: '0700',
     fileMode: '0600',
@@ -272,6 +273,7 @@ describe('the state', () => {
     ['are sound', {}, /^ok: .* is sound, 0700 and 0600$/],
     ['are new', { fileMode: null }, /^ok: .* 0700 and new$/],
     ['can’t be used', { volatile: true }, /^problem: .* can't be used/],
+    ['could not be written', { unsaved: 2 }, /^problem: .*2 changes kept in .*unsaved/],
     ['are damaged', { unsound: ['page 3', 'page 4'] }, /^problem: .* damaged: page 3; page 4$/],
     ['are in an open directory', { directoryMode: '0755' }, /^warning: .* others can read/],
     ['are open themselves', { fileMode: '0644' }, /^warning: .* others can read/],
@@ -295,7 +297,7 @@ describe('the state', () => {
     ['can’t be compared', { drift: null, trouble: 'no iptables' }, [/^problem: .* no iptables$/]],
     [
       'have something begun',
-      { unfinished: 2 },
+      { unfinished: 2, drift: { missing: [], unknown: [], steps: [command] } },
       [/^problem: 2 changes pending: an earlier run was interrupted$/],
     ],
     [
@@ -408,7 +410,16 @@ describe('the firewall', () => {
     ['a', 'b', [/^problem: IPv4 .* a$/, /^problem: IPv6 .* b$/]],
   ])('asks the kernel: IPv4 %j, IPv6 %j', (four, six, expected) => {
     const trouble = { 4: four, 6: six };
-    expectTold(evaluateKernel({ release: '6.1', backend: 'iptables', trouble }), expected);
+    expectTold(
+      evaluateKernel({ release: '6.1', backend: 'iptables', trouble, withoutRaw: [] }),
+      expected,
+    );
+  });
+
+  test('says where the rule for a set can only stand in the filter table', () => {
+    const facts = { release: '6.1', backend: 'ipset', trouble: { 4: '', 6: '' } };
+    const expected = [/^ok: Linux/, /^warning: the kernel has no table raw for IPv6: /];
+    expectTold(evaluateKernel({ ...facts, withoutRaw: [6] }), expected);
   });
 
   const ALONE: NeighbourFacts = {
@@ -430,6 +441,16 @@ describe('the firewall', () => {
     ['CrowdSec, whose name is cut', { processes: ['crowdsec-firewal'] }, [/^ok: CrowdSec seen/]],
     ['ufw for IPv6', { chains: ['ufw6-input'] }, [/^ok: ufw seen/]],
     ['Docker with its chain', { chains: ['DOCKER-USER'] }, [/^ok: Docker seen: .* DOCKER-USER/]],
+    [
+      'Docker beside sets that drop before its chains',
+      { chains: ['DOCKER-USER', 'raw PREROUTING'], backend: 'ipset', usesDockerChain: false },
+      [/^ok: Docker seen: sets drop/],
+    ],
+    [
+      'Docker beside sets where the kernel has no table raw',
+      { chains: ['DOCKER-USER'], backend: 'ipset' },
+      [/^ok: Docker seen: .* DOCKER-USER/],
+    ],
     ['Docker without it', { processes: ['dockerd'] }, [/^warning: Docker .* no chain DOCKER-USER/]],
     [
       'Docker that we do not heed',
@@ -441,10 +462,11 @@ describe('the firewall', () => {
     expectTold(evaluateNeighbours({ ...ALONE, ...change }), expected);
   });
 
-  test('has saved rules: what comes back of ours is counted, in the filter table alone', () => {
+  test('has saved rules: what comes back of ours is counted, plain rules in the filter table alone', () => {
     const text = [
       '*raw',
       '-A PREROUTING -s 203.0.113.1/32 -j DROP',
+      '-A PREROUTING -m set --match-set firewall-drop-4 src -j DROP',
       'COMMIT',
       '*filter',
       ':INPUT ACCEPT [0:0]',
@@ -455,7 +477,7 @@ describe('the firewall', () => {
       '-A INPUT -m set --match-set other-4 src -j DROP',
       'COMMIT',
     ].join('\n');
-    expect(readSaved(text, 'firewall-drop')).toEqual({ addresses: ['203.0.113.7'], setRules: 1 });
+    expect(readSaved(text, 'firewall-drop')).toEqual({ addresses: ['203.0.113.7'], setRules: 2 });
   });
 
   test.each<[string, readonly string[], number, RegExp]>([

@@ -6,6 +6,7 @@ import {
   type IpsetOptions,
   type IpsetView,
 } from '../../../../src/firewall/ipset/plan.ts';
+import { findVerdict } from '../../../../src/firewall/verdict.ts';
 import { FakeKernel } from '../../support/kernel.ts';
 import { addressOf, codeOf, firewallFor } from '../../support/workshop.ts';
 
@@ -41,10 +42,17 @@ function listed(...members: readonly string[]): IpsetView {
   const stdout = `ipset> ${header}Members:\n${members.map((one) => `${one}\n`).join('')}ipset> `;
   return after(backend.inspect(4, many), { stdout });
 }
-const chains = (...rules: readonly string[]): string =>
-  ['INPUT', 'FORWARD']
+const listingOf = (chains: readonly string[], rules: readonly string[]): string =>
+  chains
     .flatMap((chain) => [`-P ${chain} ACCEPT`, ...rules.map((rule) => `-A ${chain} ${rule}`)])
     .join('\n');
+/** What is printed of the tables filter and raw; null: the kernel has no raw. */
+const tables = (filter: readonly string[], raw: readonly string[] | null): string =>
+  [
+    listingOf(['INPUT', 'FORWARD', 'OUTPUT'], filter),
+    ...(raw === null ? [] : [listingOf(['PREROUTING', 'OUTPUT'], raw)]),
+    '',
+  ].join('\n');
 
 describe('a command of ipset', () => {
   const CREATE =
@@ -110,35 +118,56 @@ describe('a block', () => {
   const first = backend.plan(4, backend.expect(changes, []), changes);
   const seen = after(first, { stderr: `Warning: ${A} is in set firewall-drop-4.\n` });
 
-  test('is followed by a look at the rules, which come first where they are not', () => {
-    const look = backend.plan(4, seen, changes);
+  const look = backend.plan(4, seen, changes);
+  /** The edits that come next where the tables look so. */
+  const editsAt = (filter: readonly string[], raw: readonly string[] | null): string[] => {
+    const view = after(look, { stdout: tables(filter, raw), before: seen });
+    const lines = backend.plan(4, view, changes)?.input.split('\n') ?? [];
+    return lines.slice(0, lines.indexOf('COMMIT'));
+  };
+
+  test('is followed by a look at the rules, and one for the set that comes first in raw', () => {
     expect(look).toMatchObject({
       program: 'iptables-restore',
       effect: 'look',
-      input: '*filter\n-S\nCOMMIT\n',
+      input: '*filter\n-S\nCOMMIT\n*raw\n-S\nCOMMIT\n',
     });
-    const bare = after(look, { stdout: chains('-j f2b'), before: seen });
-    expect(backend.plan(4, bare, changes)?.input).toContain(
-      `-I INPUT 1 ${RULE}\n-I FORWARD 1 ${RULE}\nCOMMIT`,
-    );
-    expect(
-      backend.plan(4, after(look, { stdout: chains(RULE), before: seen }), changes),
-    ).toBeNull();
+    expect(editsAt(['-j f2b'], ['-j CT --notrack'])).toEqual(['*raw', `-I PREROUTING 1 ${RULE}`]);
+    expect(editsAt([], [RULE])).toEqual([]);
+  });
+
+  test('of earlier versions leaves the filter table only once its rule in raw was seen', () => {
+    expect(editsAt([RULE], [])).toEqual(['*raw', `-I PREROUTING 1 ${RULE}`]);
+    expect(editsAt([RULE], [RULE])).toEqual([
+      '*filter',
+      ...['INPUT', 'FORWARD'].map((chain) => `-D ${chain} ${RULE}`),
+    ]);
+  });
+
+  test('stands first in INPUT and FORWARD where the kernel has no table raw', () => {
+    expect(editsAt(['-j f2b'], null)).toEqual([
+      '*filter',
+      ...['INPUT', 'FORWARD'].map((chain) => `-I ${chain} 1 ${RULE}`),
+    ]);
+    expect(editsAt([RULE], null)).toEqual([]);
   });
 
   test.each([
-    ['behind what may accept', ['-j ACCEPT', RULE], [`-D INPUT ${RULE}`, `-I INPUT 1 ${RULE}`]],
-    ['twice', [RULE, RULE], [`-D INPUT ${RULE}`, `-D INPUT ${RULE}`, `-I INPUT 1 ${RULE}`]],
-    [
-      'beside a plain rule for the address',
-      [RULE, `-s ${A}/32 -j DROP`],
-      [`-D INPUT -s ${A}/32 -j DROP`],
-    ],
-  ])('mends a rule of the set that is %s', (_, rules, edits) => {
-    const look = backend.plan(4, seen, changes);
-    const view = after(look, { stdout: chains(...rules), before: seen });
-    const lines = backend.plan(4, view, changes)?.input.split('\n') ?? [];
-    expect(lines.filter((line) => line.includes(' INPUT '))).toEqual(edits);
+    ['behind what may accept', ['-j ACCEPT', RULE]],
+    ['twice', [RULE, RULE]],
+  ])('mends a rule of the set that is %s', (_, rules) => {
+    const ours = rules.filter((rule) => rule === RULE);
+    const removals = ours.map(() => `-D PREROUTING ${RULE}`);
+    expect(editsAt([], rules)).toEqual(['*raw', ...removals, `-I PREROUTING 1 ${RULE}`]);
+  });
+
+  test('takes out a plain rule for the address', () => {
+    const plain = `-s ${A}/32 -j DROP`;
+    expect(editsAt([plain], [RULE])).toEqual([
+      '*filter',
+      `-D INPUT ${plain}`,
+      `-D FORWARD ${plain}`,
+    ]);
   });
 
   test.each([
@@ -148,10 +177,7 @@ describe('a block', () => {
     `-s ${A}/32 -j DROPLOG`,
     `${RULE}LOG`,
   ])('leaves %s alone', (foreign) => {
-    const look = backend.plan(4, seen, changes);
-    expect(
-      backend.plan(4, after(look, { stdout: chains(RULE, foreign), before: seen }), changes),
-    ).toBeNull();
+    expect(editsAt([foreign], [RULE, foreign])).toEqual([]);
   });
 
   test('that the kernel did not take is a failure with its words', () => {
@@ -169,8 +195,9 @@ describe('a block', () => {
   );
 
   test('that is there has its end moved, which is no change', () => {
-    const look = backend.inspect(4, changes);
-    const view = after(look, { stderr: `Warning: ${A} is in set firewall-drop-4.\n` });
+    const view = after(backend.inspect(4, changes), {
+      stderr: `Warning: ${A} is in set firewall-drop-4.\n`,
+    });
     expect(backend.plan(4, view, changes)).toMatchObject({ effect: 'refresh' });
   });
 
@@ -261,22 +288,33 @@ describe('a full set', () => {
 });
 
 describe('a snapshot', () => {
-  const rules = `:INPUT ACCEPT [0:0]\n[9:900] -A INPUT ${RULE}\n[0:0] -A FORWARD ${RULE}\n`;
+  const raw = `*raw\n:PREROUTING ACCEPT [0:0]\n[9:900] -A PREROUTING ${RULE}\n`;
+  const former = `*filter\n:INPUT ACCEPT [0:0]\n[9:900] -A INPUT ${RULE}\n[0:0] -A FORWARD ${RULE}\n`;
   const members = `Members:\n${A} timeout 5 packets 7 bytes 420\n198.51.100.0/24 timeout 0 packets 1 bytes 60\n`;
 
-  test('has what the set holds, with counters, in the chains that refer to it', () => {
-    const { held, sets } = backend.readSnapshot(rules, members);
-    expect(held.get(A)).toEqual({
+  test.each([
+    ['raw', ['', raw], ['raw PREROUTING']],
+    ['the chains of earlier versions', [former, ''], ['INPUT', 'FORWARD']],
+  ])('has what the set holds, with counters, in %s', (_, rules, chains) => {
+    const snapshot = backend.readSnapshot([...rules, members]);
+    expect(snapshot.held.get(A)).toEqual({
       address: addressOf(A),
-      chains: ['INPUT', 'FORWARD'],
+      chains,
       packets: 7,
       bytes: 420,
     });
-    expect(sets?.get('firewall-drop-4')?.map(({ text }) => text)).toEqual([A, '198.51.100.0/24']);
+    expect(findVerdict(addressOf(A), snapshot)).toMatchObject({
+      kind: 'dropped',
+      rule: { chain: chains[0] },
+    });
+    expect(snapshot.sets?.get('firewall-drop-4')?.map(({ text }) => text)).toEqual([
+      A,
+      '198.51.100.0/24',
+    ]);
   });
 
   test('holds nothing where no rule refers to the set', () => {
-    expect([...backend.readSnapshot(':INPUT ACCEPT [0:0]\n', members).held]).toEqual([]);
+    expect([...backend.readSnapshot([':INPUT ACCEPT [0:0]\n', '', members]).held]).toEqual([]);
   });
 });
 

@@ -259,7 +259,7 @@ describe('a snapshot', () => {
     '# Completed',
     '',
   ].join('\n');
-  const { held, rules, policies } = backend.readSnapshot(saved);
+  const { held, rules, policies } = backend.readSnapshot([saved]);
 
   test('adds up what the rules for an address have dropped, in our chains alone', () => {
     expect([...held.values()]).toEqual([
@@ -281,10 +281,8 @@ describe('a snapshot', () => {
     ['auto', 4, 'iptables-save'],
     ['legacy', 6, 'ip6tables-legacy-save'],
   ] as const)('of variant %s and family %i is taken with %s', (variant, family, program) => {
-    expect(createIptables({ ...OPTIONS, variant }).snapshot(family)).toEqual({
-      program,
-      args: ['-c', '-t', 'filter'],
-      input: '',
-    });
+    expect(createIptables({ ...OPTIONS, variant }).snapshot(family)).toEqual([
+      { program, args: ['-c', '-t', 'filter'], input: '' },
+    ]);
   });
 });

@@ -34,10 +34,21 @@ const matchOf = (name: string, mask?: string): unknown => {
   return { match: { op: '==', left, right: `@${name}` } };
 };
 
-/** A table with a set, its elements, and a rule for it in both chains. */
-function listing(name: string, elements: readonly unknown[] = [], mask?: string): string {
-  const chains = ['input', 'forward'].flatMap((hook) => [
-    { chain: { ...OURS, name: hook, type: 'filter', hook, prio: -10, policy: 'accept' } },
+const NOW = [['prerouting', -310]] as const;
+/** As earlier versions made them. */
+const FORMER = [
+  ['input', -10],
+  ['forward', -10],
+] as const;
+
+/** A table with a set, its elements, and a rule for it in each chain. */
+function listing(
+  name: string,
+  elements: readonly unknown[] = [],
+  { mask, hooks = NOW }: { mask?: string; hooks?: typeof NOW | typeof FORMER } = {},
+): string {
+  const chains = hooks.flatMap(([hook, prio]) => [
+    { chain: { ...OURS, name: hook, type: 'filter', hook, prio, policy: 'accept' } },
     { rule: { ...OURS, chain: hook, expr: [matchOf(name, mask), { drop: null }] } },
   ]);
   const set = { set: { ...OURS, name, type: 'ipv4_addr', elem: elements } };
@@ -84,7 +95,7 @@ describe('where the state is trusted', () => {
       expect(proof).toMatchObject({
         args: ['-t', '-j', '-c', expect.anything()],
         effect: 'look',
-        answers: true,
+        answers: { status: 1, complaint: '' },
       });
       expect(JSON.parse(proof?.args.at(-1) ?? '')).toEqual({
         nftables: [
@@ -124,12 +135,14 @@ test('what is missing is made with the entry, in one transaction', () => {
   ).toEqual([
     `add table ${TABLE}`,
     `add set ${TABLE} blocked4_24 { type ipv4_addr; flags timeout; size 2000; counter; }`,
-    `add chain ${TABLE} input { type filter hook input priority -10; policy accept; }`,
-    `flush chain ${TABLE} input`,
-    `add rule ${TABLE} input ip saddr & 255.255.255.0 == @blocked4_24 drop`,
-    `add chain ${TABLE} forward { type filter hook forward priority -10; policy accept; }`,
-    `flush chain ${TABLE} forward`,
-    `add rule ${TABLE} forward ip saddr & 255.255.255.0 == @blocked4_24 drop`,
+    `add chain ${TABLE} prerouting { type filter hook prerouting priority -310; policy accept; }`,
+    `flush chain ${TABLE} prerouting`,
+    `add rule ${TABLE} prerouting ip saddr & 255.255.255.0 == @blocked4_24 drop`,
+    ...['input', 'forward'].flatMap((former) => [
+      `add chain ${TABLE} ${former}`,
+      `flush chain ${TABLE} ${former}`,
+      `delete chain ${TABLE} ${former}`,
+    ]),
     `add element ${TABLE} blocked4_24 { 198.51.100.0 timeout 600s }`,
   ]);
 });
@@ -137,16 +150,16 @@ test('what is missing is made with the entry, in one transaction', () => {
 test('sets that are there keep their rules when another is made', () => {
   const view = looked(listing('blocked4_32', [A]));
   const input = backend.plan(6, view, [blocked('2001:db8::/64')])?.input ?? '';
-  expect(input.match(/add rule \S+ \S+ input .*/g)).toEqual([
-    `add rule ${TABLE} input ip saddr @blocked4_32 drop`,
-    `add rule ${TABLE} input ip6 saddr & ffff:ffff:ffff:ffff:: == @blocked6_64 drop`,
+  expect(input.match(/add rule .*/g)).toEqual([
+    `add rule ${TABLE} prerouting ip saddr @blocked4_32 drop`,
+    `add rule ${TABLE} prerouting ip6 saddr & ffff:ffff:ffff:ffff:: == @blocked6_64 drop`,
   ]);
 });
 
 test.each([
   [
     'a chain that is not hooked as ours',
-    (text: string) => text.replaceAll('"prio":-10', '"prio":0'),
+    (text: string) => text.replaceAll('"prio":-310', '"prio":0'),
   ],
   ['a rule that accepts', (text: string) => text.replaceAll('"drop"', '"accept"')],
   ['a rule for another mask', (text: string) => text.replaceAll('"op":"=="', '"op":"!="')],
@@ -189,13 +202,14 @@ describe('a snapshot', () => {
   const counted = {
     elem: { val: '198.51.100.0', timeout: 9, counter: { packets: 7, bytes: 420 } },
   };
-  const snapshot = backend.readSnapshot(listing('blocked4_24', [counted], '255.255.255.0'));
+  const mask = '255.255.255.0';
+  const snapshot = backend.readSnapshot([listing('blocked4_24', [counted], { mask })]);
 
   test('has what the sets hold, with counters', () => {
     expect([...snapshot.held.values()]).toEqual([
       {
         address: addressOf('198.51.100.0/24'),
-        chains: ['input', 'forward'],
+        chains: ['inet firewall_drop prerouting'],
         packets: 7,
         bytes: 420,
       },
@@ -205,5 +219,18 @@ describe('a snapshot', () => {
   test('says what happens to packets of an address', () => {
     expect(findVerdict(addressOf('198.51.100.7'), snapshot).kind).toBe('dropped');
     expect(findVerdict(addressOf('198.51.101.7'), snapshot).kind).toBe('accepted');
+  });
+
+  test('knows what the chains of earlier versions drop, until the first block moves it', () => {
+    const former = listing('blocked4_24', [counted], { mask, hooks: FORMER });
+    const address = addressOf('198.51.100.7');
+    const before = backend.readSnapshot([former]);
+    expect(findVerdict(address, before)).toMatchObject({
+      kind: 'dropped',
+      rule: { chain: 'inet firewall_drop input' },
+    });
+    expect(backend.plan(4, looked(former), [blocked('198.51.100.0/24')])?.input).toContain(
+      `delete chain ${TABLE} input`,
+    );
   });
 });

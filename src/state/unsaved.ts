@@ -1,0 +1,93 @@
+// Keeps the changes of bans that the state could not take in a file of their own, until a run finds that it can.
+import { closeSync, fstatSync, unlinkSync } from 'node:fs';
+import { parseBlock } from '../model/address.ts';
+import type { Hold, Origin } from '../model/ban.ts';
+import { describeError } from '../model/errors.ts';
+import { appendLine, isErrno, openLogForAppend, readRegularFile } from '../system/files.ts';
+import type { PendingChange } from './bans.ts';
+
+/** Some 20,000 changes. */
+const LARGEST_FILE = 4 * 1024 * 1024;
+
+export class Unsaved {
+  readonly #path: string | null;
+  readonly #onProblem: (problem: string) => void;
+
+  /** Without a path nothing is kept. */
+  constructor(path: string | null, onProblem: (problem: string) => void) {
+    this.#path = path;
+    this.#onProblem = onProblem;
+  }
+
+  /** Before the kernel is changed. */
+  keep(changes: readonly PendingChange[]): void {
+    if (this.#path === null || changes.length === 0) return;
+    try {
+      append(this.#path, changes.map(lineOf).join(''));
+    } catch (error) {
+      const first = changes[0]?.address.text ?? '';
+      this.#onProblem(
+        `nothing remembers what is done for ${first}, and a block will not end by itself: ${describeError(error)}`,
+      );
+    }
+  }
+
+  /** Gives `save` what earlier runs kept, in the order in which it was made; the file goes once that returns true. */
+  handOver(save: (changes: readonly PendingChange[]) => boolean): void {
+    if (this.#path === null) return;
+    try {
+      const changes = readUnsaved(this.#path);
+      if (changes.length > 0 && save(changes)) unlinkSync(this.#path);
+    } catch (error) {
+      this.#onProblem(`${this.#path} can't be used: ${describeError(error)}`);
+    }
+  }
+}
+
+/** In one write. */
+function append(path: string, lines: string): void {
+  const descriptor = openLogForAppend(path);
+  try {
+    if (fstatSync(descriptor).size + lines.length > LARGEST_FILE)
+      throw new Error(`${path} is full`);
+    appendLine(descriptor, lines);
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
+/** As JSON. The lines of the response log are not part of it: the run that made the change wrote them. */
+interface Line {
+  readonly address: string;
+  readonly phase: PendingChange['phase'];
+  readonly hold: Hold | null;
+  readonly also?: readonly Hold[];
+  readonly ends?: Origin;
+}
+
+function lineOf(change: PendingChange): string {
+  const line = { ...change, address: change.address.text, line: undefined, offset: undefined };
+  return `${JSON.stringify(line satisfies Line)}\n`;
+}
+
+/** None where there is no such file. Throws what the system says. */
+export function readUnsaved(path: string): PendingChange[] {
+  try {
+    const lines = readRegularFile(path, LARGEST_FILE).toString('utf8').split('\n');
+    return lines.flatMap((line) => (line === '' ? [] : (changeOf(line) ?? [])));
+  } catch (error) {
+    if (isErrno(error, 'ENOENT')) return [];
+    throw error;
+  }
+}
+
+/** Only root writes there; what was cut off is no JSON. */
+function changeOf(text: string): PendingChange | null {
+  try {
+    const line = JSON.parse(text) as Line;
+    const address = parseBlock(line.address);
+    return address === null ? null : { ...line, address, line: null, offset: null };
+  } catch {
+    return null;
+  }
+}

@@ -1,0 +1,43 @@
+// Which network namespace this process is in, and whether another one still exists, as far as can be seen from here.
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { readBootId } from './clock.ts';
+
+export interface Whereabouts {
+  /** Changes at every boot; empty where the kernel does not tell. */
+  readonly bootId: string;
+  /** `net:[4026531840]`; empty where there is no /proc. */
+  readonly net: string;
+  /** `pid:[4026531836]`. */
+  readonly pid: string;
+}
+
+/** PROC_PID_INIT_INO of linux/proc_ns.h: the process ids of the host itself. */
+export const HOST_PID_NAMESPACE = 'pid:[4026531836]';
+
+export function findWhereabouts(): Whereabouts {
+  return { bootId: readBootId(), net: linkOf('self', 'net'), pid: linkOf('self', 'pid') };
+}
+
+/** A process in a network namespace, or the path where somebody keeps it open (`ip netns`); null: neither is seen. */
+export function inhabitantOf(net: string): string | null {
+  const pid = readdirSync('/proc').find((entry) => {
+    return /^[0-9]+$/.test(entry) && linkOf(entry, 'net') === net;
+  });
+  if (pid !== undefined) return `process ${pid}`;
+  return mountOf(net, readFileSync('/proc/self/mountinfo', 'utf8'));
+}
+
+/** proc(5), mountinfo: the root of the mount is the fourth word, where it is mounted the fifth. */
+export function mountOf(net: string, mounts: string): string | null {
+  const words = mounts.split('\n').map((line) => line.split(' '));
+  return words.find(([, , , root]) => root === net)?.[4] ?? null;
+}
+
+function linkOf(process: string, kind: 'net' | 'pid'): string {
+  try {
+    return readlinkSync(`/proc/${process}/ns/${kind}`);
+  } catch {
+    // It has ended, or not even root may look at it.
+    return '';
+  }
+}

@@ -1,0 +1,86 @@
+/** A ban that is made while the state can't be written ends in time all the same. */
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
+import { ATTACKER } from '../support/alerts.ts';
+import { eventually } from '../support/wait.ts';
+import { createVictim, ossecLine, STATE_DIRECTORY, type Victim } from '../support/victim.ts';
+
+const A = ATTACKER;
+const B = '198.51.100.9';
+
+let victim: Victim;
+beforeAll(async () => {
+  victim = await createVictim();
+});
+afterAll(() => victim.dispose());
+beforeEach(() => {
+  victim.reset();
+});
+
+/** What makes the state unwritable, and what ends that. */
+const CAUSES: readonly (readonly [string, () => void, () => void])[] = [
+  [
+    'on a full disk',
+    () => {
+      victim.host.mkdir(STATE_DIRECTORY, { mode: '0700' });
+      const small = ['-o', 'size=512k,mode=0700', 'tmpfs', STATE_DIRECTORY];
+      victim.host.must(['mount', '-t', 'tmpfs', ...small]);
+      victim.person(['add', B]);
+      victim.host.run(['dd', 'if=/dev/zero', `of=${STATE_DIRECTORY}/full`]);
+    },
+    () => {
+      victim.host.remove(`${STATE_DIRECTORY}/full`);
+    },
+  ],
+  [
+    'in a directory of another user',
+    () => {
+      victim.person(['add', B]);
+      victim.host.must(['chown', '1001', STATE_DIRECTORY]);
+    },
+    () => {
+      victim.host.must(['chown', '0', STATE_DIRECTORY]);
+    },
+  ],
+];
+
+describe.each(CAUSES)('%s', (_, breakState, mendState) => {
+  beforeEach(breakState);
+  afterEach(() => {
+    victim.host.run(['umount', STATE_DIRECTORY]);
+  });
+
+  test('expire ends it while that lasts', async () => {
+    expect(victim.person(['add', A, '--timeout', '1s']).status).toBe(0);
+    expect(victim.log()).toContainEqual(expect.stringMatching(ossecLine('add', A)));
+    await eventually('its end', () => {
+      expect(victim.person(['expire']).status).toBe(0);
+      return victim.rules(A).length === 0;
+    });
+    expect(victim.rules(B)).toHaveLength(2);
+  });
+
+  test('it is in the state once that can be written, and ends in time', async () => {
+    expect(victim.person(['add', A, '--timeout', '1s']).status).toBe(0);
+    mendState();
+    await eventually('its end', () => {
+      expect(victim.person(['expire']).status).toBe(0);
+      return victim.rules(A).length === 0;
+    });
+    expect(victim.bans().map(({ address }) => address)).toEqual([B]);
+    expect(victim.host.exists('/run/firewall-drop/unsaved')).toBe(false);
+  });
+
+  test('a delete is remembered too: the ban does not come back', () => {
+    expect(victim.person(['delete', B]).status).toBe(0);
+    mendState();
+    expect(victim.person(['restore']).status).toBe(0);
+    expect(victim.rules(B)).toEqual([]);
+    expect(victim.bans()).toEqual([]);
+  });
+
+  test('doctor says what waits to be saved', () => {
+    victim.person(['add', A, '--timeout', '1h']);
+    const { stdout } = victim.person(['doctor']);
+    expect(stdout).toMatch(/problem +store.*\/run\/firewall-drop\/unsaved/);
+  });
+});

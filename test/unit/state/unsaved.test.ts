@@ -1,0 +1,174 @@
+// Bans that the state could not take: kept beside it, pending for the next run, and ended in time.
+import {
+  appendFileSync,
+  existsSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  truncateSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { afterEach, beforeEach, expect, test } from '@jest/globals';
+import { makeHold, type Origin } from '../../../src/model/ban.ts';
+import { Store } from '../../../src/state/store.ts';
+import { addressOf, holdRequest, NOON_MS } from '../support/workshop.ts';
+
+const A = addressOf('203.0.113.9');
+const B = addressOf('203.0.113.10');
+
+let directory = '';
+let unsaved = '';
+let problems: string[] = [];
+beforeEach(() => {
+  directory = mkdtempSync(join(tmpdir(), 'unsaved-'));
+  unsaved = join(directory, 'unsaved');
+  problems = [];
+});
+afterEach(() => {
+  rmSync(directory, { recursive: true });
+});
+
+/** As a run that took the writer lock. */
+function open(): Store {
+  const options = { directory, mayRepair: false, nowMs: NOON_MS, unsaved };
+  const store = new Store(options, (problem) => problems.push(problem));
+  store.allowRepair();
+  return store;
+}
+
+/** As a full disk would. */
+function refuseWrites(): void {
+  const database = new DatabaseSync(join(directory, 'state.db'));
+  for (const [name, event] of [
+    ['no_insert', 'INSERT'],
+    ['no_delete', 'DELETE'],
+    ['no_update', 'UPDATE'],
+  ]) {
+    database.exec(
+      `CREATE TRIGGER ${name} BEFORE ${event} ON bans BEGIN SELECT RAISE(ABORT, 'disk is full'); END`,
+    );
+  }
+  database.close();
+}
+
+function allowWrites(): void {
+  const database = new DatabaseSync(join(directory, 'state.db'));
+  for (const name of ['no_insert', 'no_delete', 'no_update']) {
+    database.exec(`DROP TRIGGER ${name}`);
+  }
+  database.close();
+}
+
+function block(store: Store, address = A, origin: Origin = 'wazuh'): void {
+  const hold = makeHold(holdRequest({ origin }), NOON_MS);
+  store.bans.begin([{ address, phase: 'blocking', line: null, offset: null, hold }], NOON_MS);
+  store.bans.confirm([address], []);
+}
+
+function release(store: Store, address = A): void {
+  const change = { phase: 'unblocking', line: null, offset: null, hold: null } as const;
+  store.bans.begin([{ ...change, address }], NOON_MS);
+  store.bans.confirm([address], []);
+}
+
+/** `address phase origins`, one for each ban. */
+function bansOf(store: Store): string[] {
+  return store.bans.list().map(({ address, phase, holds }) => {
+    return [address.text, phase, ...holds.map(({ origin }) => origin)].join(' ');
+  });
+}
+
+test('a block that the state could not take is pending for the next run, with its deadline', () => {
+  open();
+  refuseWrites();
+  block(open());
+  allowWrites();
+  const store = open();
+  expect(bansOf(store)).toEqual(['203.0.113.9 blocking wazuh']);
+  expect(store.bans.find(A)?.holds[0]?.expiresAtMs).toBe(NOON_MS + 600_000);
+  expect(existsSync(unsaved)).toBe(false);
+});
+
+test('while it still can’t, the next run knows the block, and ends it in time', () => {
+  open();
+  refuseWrites();
+  block(open());
+  const kept = readFileSync(unsaved, 'utf8');
+  const store = open();
+  expect(store.volatile).toBe(true);
+  store.bans.confirm([A], []);
+  expect(store.bans.due(NOON_MS + 600_000).map(({ address }) => address)).toEqual([A]);
+  // What was read is not kept a second time.
+  expect(readFileSync(unsaved, 'utf8')).toBe(kept);
+  release(store);
+  expect(bansOf(open())).toEqual(['203.0.113.9 unblocking wazuh']);
+});
+
+test('what the state has is known while it can’t be written', () => {
+  block(open(), A, 'manual');
+  const store = open();
+  store.metadata.set('backend', 'ipset');
+  store.metadata.flush();
+  refuseWrites();
+  const next = open();
+  block(next, A, 'wazuh');
+  expect(bansOf(next)).toEqual(['203.0.113.9 blocked manual wazuh']);
+  next.metadata.reload();
+  expect(next.metadata.get('backend')).toBe('ipset');
+});
+
+test('the end of one hold, and a hold that moves, are kept as well', () => {
+  block(open(), A, 'manual');
+  refuseWrites();
+  const store = open();
+  block(store, B, 'wazuh');
+  store.bans.addHolds(A, [makeHold(holdRequest({ origin: 'wazuh' }), NOON_MS)]);
+  store.bans.dropHolds([{ address: A, origin: 'manual' }]);
+  allowWrites();
+  expect(bansOf(open())).toEqual(['203.0.113.9 blocking wazuh', '203.0.113.10 blocking wazuh']);
+});
+
+test('a ban that is put back as it was stays as it was', () => {
+  block(open(), A, 'manual');
+  refuseWrites();
+  const store = open();
+  const before = store.bans.find(A);
+  if (before === null) throw new Error('no ban');
+  block(store, A, 'wazuh');
+  store.bans.revert([before]);
+  allowWrites();
+  expect(bansOf(open())).toEqual(['203.0.113.9 blocking manual']);
+});
+
+test('a line that was cut off counts for nothing, and what follows it counts', () => {
+  open();
+  refuseWrites();
+  block(open(), A);
+  truncateSync(unsaved, statSync(unsaved).size - 10);
+  block(open(), B);
+  allowWrites();
+  expect(bansOf(open())).toEqual(['203.0.113.10 blocking wazuh']);
+});
+
+test('a file that has become too large takes no more, and that is said', () => {
+  open();
+  refuseWrites();
+  appendFileSync(unsaved, ' '.repeat(4 * 1024 * 1024));
+  block(open());
+  expect(statSync(unsaved).size).toBe(4 * 1024 * 1024);
+  expect(problems.join('\n')).toMatch(/203\.0\.113\.9.*will not end by itself.*is full/);
+});
+
+test('whoever only looks takes nothing and keeps nothing', () => {
+  block(open(), B);
+  refuseWrites();
+  block(open(), A);
+  const kept = readFileSync(unsaved, 'utf8');
+  const options = { directory, mayRepair: false, readOnly: true, nowMs: NOON_MS, unsaved };
+  const reader = new Store(options, (problem) => problems.push(problem));
+  block(reader, A, 'manual');
+  expect(readFileSync(unsaved, 'utf8')).toBe(kept);
+});
