@@ -11,19 +11,21 @@ if (process.version !== pinned) {
   );
 }
 
+const swc = (syntax) => [
+  '@swc/jest',
+  {
+    jsc: { parser: { syntax }, target: 'es2024' },
+    module: { type: 'commonjs' },
+    sourceMaps: 'inline',
+  },
+];
+
 const shared = {
   testEnvironment: '<rootDir>/test/support/environment.mjs',
   // Types are checked once by `npm run types`; here each file is only translated.
-  transform: {
-    '^.+\\.ts$': [
-      '@swc/jest',
-      {
-        jsc: { parser: { syntax: 'typescript' }, target: 'es2024' },
-        module: { type: 'commonjs' },
-        sourceMaps: 'inline',
-      },
-    ],
-  },
+  // leven is an ES module, which jest does not require.
+  transform: { '^.+\\.ts$': swc('typescript'), '/leven/.+\\.js$': swc('ecmascript') },
+  transformIgnorePatterns: ['/node_modules/(?!leven/)'],
 };
 
 const project = (displayName, silentMinutes) => ({

@@ -76,7 +76,7 @@ const PACKAGES = Object.keys(manifest.dependencies);
 const COMMAND_LINE = 'cli';
 const SCRIPTS = ['firewall-drop', COMMAND_LINE, ...PACKAGES];
 
-/** What require('yargs') becomes in the script; `assets` is scripts/lib/loader.cjs's. */
+/** What require('pino') becomes in the script; `assets` is scripts/lib/loader.cjs's. */
 const loadAsset = (name) => `module.exports = assets.load('${name}');`;
 
 const assetPlugin = {
@@ -135,11 +135,6 @@ async function bundle({ fault }) {
       __FAULT__: String(fault),
       // Twice: an object would become a module of its own.
       __PACKAGED__: JSON.stringify(JSON.stringify(packaged())),
-      // With a high enough number in it yargs would refuse to run.
-      'process.env.YARGS_MIN_NODE_VERSION': 'undefined',
-      // yargs looks for its package.json and translations beside itself. In one file there is no
-      // beside: this address leads nowhere, so that nothing a stranger may have put is read.
-      'import.meta.url': '"file:///sys/node_modules/none/none/none/none.js"',
     },
     esbuildOptions(options) {
       // Names stay as they are: they are what a stack trace in a bug report is read by.

@@ -22,8 +22,11 @@ export function complain(message: string, listener: Listener): void {
 
 /** Says what went wrong, and gives the status to end with. */
 export function exitStatusOf(error: unknown, listener: Listener): number {
-  complain(describeError(error), listener);
-  if (error instanceof AppError) return error.exitStatus;
+  if (error instanceof AppError) {
+    complain(describeError(error), listener);
+    return error.exitStatus;
+  }
+  complain(String(error), listener);
   return isOutOfDescriptors(error) ? EXIT_STATUS.RESOURCES : UNEXPECTED;
 }
 

@@ -2,7 +2,7 @@
 import type { Change } from '../firewall/backend.ts';
 import { ProgramMissing } from '../model/errors.ts';
 import type { Address } from '../model/address.ts';
-import { makeFurtherHolds, makeHold, type Hold, type HoldRequest } from '../model/ban.ts';
+import { makeFurtherHolds, makeHold, type Ban, type Hold, type HoldRequest } from '../model/ban.ts';
 import type { StoredBan } from '../state/rows.ts';
 import { step } from '../system/fault.ts';
 import type { BanContext } from './context.ts';
@@ -21,10 +21,28 @@ export function blockAll(
 ): void {
   const nowMs = context.now();
   const holds = [makeHold(request, nowMs), ...makeFurtherHolds(request, nowMs)] as const;
+  blockEach(addresses, { holdsFor: () => holds }, context);
+}
+
+export interface EachRequest {
+  /** The holds that begin on an address, by the ban that it has. */
+  readonly holdsFor: (address: Address, before: Ban | null) => readonly [Hold, ...Hold[]];
+  /** The user who asked. */
+  readonly by?: string;
+}
+
+/** The same with holds of its own for each address. */
+export function blockEach(
+  addresses: readonly Address[],
+  { holdsFor, by }: EachRequest,
+  context: BanContext,
+): void {
   const unique = [...new Map(addresses.map((address) => [address.text, address])).values()];
   const known = context.store.bans.findAll(unique);
   const changes = unique.map((address) => {
-    return changeOf('add', address, known.get(address.text) ?? null, holds);
+    const before = known.get(address.text) ?? null;
+    const change = changeOf('add', address, before, holdsFor(address, before));
+    return { ...change, ...(by !== undefined && { by }) };
   });
   commitOrUndo(changes, known, context);
 }

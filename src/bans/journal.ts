@@ -26,6 +26,7 @@ export interface BanChange {
   /** For the history. */
   readonly origin: Origin | null;
   readonly reason: string;
+  readonly by?: string;
   /** True where a rule of our shape without a ban becomes ours. */
   readonly takeOver?: boolean;
 }
@@ -33,7 +34,7 @@ export interface BanChange {
 /** A change that is recorded, and what is left to do for it. */
 export interface Pending {
   readonly ban: StoredBan;
-  readonly history: Pick<HistoryEntry, 'origin' | 'reason'>;
+  readonly history: Pick<HistoryEntry, 'origin' | 'reason' | 'by'>;
 }
 
 interface Completion {
@@ -71,7 +72,7 @@ function isAsStateSays({ to, before }: BanChange): boolean {
 }
 
 function pendingOf(change: BanChange, offset: StoredBan['offset'], nowMs: number): Pending {
-  const { address, to, before, line, origin, reason } = change;
+  const { address, to, before, line } = change;
   const phase = to === 'blocked' ? 'blocking' : 'unblocking';
   const ban = {
     address,
@@ -82,7 +83,11 @@ function pendingOf(change: BanChange, offset: StoredBan['offset'], nowMs: number
     line,
     offset,
   } as const;
-  return { ban, history: { origin, reason } };
+  return { ban, history: historyPartOf(change) };
+}
+
+function historyPartOf({ origin, reason, by }: BanChange): Pending['history'] {
+  return { origin, reason, ...(by !== undefined && { by }) };
 }
 
 /**
@@ -195,8 +200,7 @@ export function logFailures(
   responseLog.write(failed.map(outcomeOf));
   store.history.record(
     failed.map((change) => {
-      const { origin, reason } = change;
-      return { atMs: now(), outcome: outcomeOf(change), origin, reason };
+      return { atMs: now(), outcome: outcomeOf(change), ...historyPartOf(change) };
     }),
   );
   step('journal: failures logged');

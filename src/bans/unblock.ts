@@ -10,6 +10,10 @@ export interface ReleaseRequest {
   readonly alertRef: AlertRef;
   /** True where a person named the addresses: rules of others for them go as well. */
   readonly named?: boolean;
+  /** The user who asked; absent: execd or a timer. */
+  readonly by?: string;
+  /** For the history. */
+  readonly reason?: string;
 }
 
 export interface ReleaseOutcomes {
@@ -87,15 +91,8 @@ function changeOf(ban: Ban, request: ReleaseRequest): BanChange {
   const { origin } = request;
   if (origin !== null && isHeldByOthers(ban, origin)) {
     const line = { verb: 'kept', address: ban.address, alertRef: request.alertRef } as const;
-    return {
-      address: ban.address,
-      to: 'blocked',
-      before: ban,
-      ends: origin,
-      line,
-      origin,
-      reason: '',
-    };
+    const { address } = ban;
+    return { address, to: 'blocked', before: ban, ends: origin, line, ...accountOf(request) };
   }
   if (request.named === true)
     return releaseOf(ban.address, { ...ban, foreign: {} }, 'delete', request);
@@ -107,9 +104,19 @@ function releaseOf(
   address: Address,
   before: Ban | null,
   verb: 'kept' | 'delete',
-  { origin, alertRef }: ReleaseRequest,
+  request: ReleaseRequest,
 ): BanChange {
-  return { address, to: 'released', before, line: { verb, address, alertRef }, origin, reason: '' };
+  const line = { verb, address, alertRef: request.alertRef };
+  return { address, to: 'released', before, line, ...accountOf(request) };
+}
+
+/** On whose account the history has it: what a person asks for is `manual`, whoever held the address. */
+function accountOf({
+  origin,
+  reason = '',
+  by,
+}: ReleaseRequest): Pick<BanChange, 'origin' | 'reason' | 'by'> {
+  return by === undefined ? { origin, reason } : { origin: 'manual', reason, by };
 }
 
 function isHeldByOthers(ban: Ban, origin: Origin): boolean {

@@ -8,7 +8,7 @@ import {
   parseNetwork,
   type Address,
 } from '../model/address.ts';
-import { AppError, describeError } from '../model/errors.ts';
+import { AppError } from '../model/errors.ts';
 
 export interface AddressList {
   /** Each once, in the order given. */
@@ -88,11 +88,12 @@ function readLines(file: string): { readonly text: string; readonly place: strin
     .filter(({ text }) => text !== '');
 }
 
-function readText(file: string): string {
+/** A file, or with `-` standard input. Throws `BAD_DATA` when it can't be read. */
+export function readText(file: string): string {
   try {
     return readFileSync(file === '-' ? 0 : file, 'utf8');
   } catch (error) {
-    throw new AppError('BAD_DATA', `${file} can't be read: ${describeError(error)}`, error);
+    throw new AppError('BAD_DATA', `${file} can't be read`, error);
   }
 }
 

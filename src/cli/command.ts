@@ -4,49 +4,69 @@ import type { Person } from './session.ts';
 /** What an option may be; the name of its value is what the help shows. */
 export type OptionSpec = {
   readonly describe: string;
+  /** One letter, for `-t`. */
+  readonly short?: string;
 } & (
   | { readonly kind: 'flag' }
-  | { readonly kind: 'text'; readonly value: string; readonly default?: string }
+  | {
+      readonly kind: 'text';
+      readonly value: string;
+      readonly default?: string;
+      /** It names a file, for the shells' completion. */
+      readonly isFile?: true;
+    }
   | {
       readonly kind: 'choice';
       readonly choices: readonly [string, ...string[]];
       readonly default?: string;
+      /** True where each choice may also be given as a flag of its name. */
+      readonly asFlags?: true;
     }
 );
 
 export interface PositionalSpec {
   readonly name: string;
   readonly describe: string;
-  /** `any`: none or more; `one`; `optional`: none or one. */
-  readonly count: 'any' | 'one' | 'optional';
+  /** `any`: none or more; `some`: one or more; `one`; `optional`: none or one. */
+  readonly count: 'any' | 'some' | 'one' | 'optional';
   readonly choices?: readonly string[];
-  /** It names a file, for the shells' completion. */
-  readonly isFile?: true;
+  /** What the shells' completion offers in its place. */
+  readonly offers?: 'files' | 'banned addresses';
 }
 
 export type OptionSpecs = Readonly<Record<string, OptionSpec>>;
 
-/** What was given: a flag is a boolean, the others are text or absent. */
+type ValueOf<O> = O extends { kind: 'flag' }
+  ? boolean
+  : O extends { kind: 'choice'; choices: readonly (infer Choice)[] }
+    ? Choice
+    : string;
+
+/** What was given: a flag is a boolean, the others are text, or absent where there is no default. */
 type OptionValues<O extends OptionSpecs> = {
-  readonly [Name in keyof O]: O[Name] extends { kind: 'flag' }
-    ? boolean
-    : O[Name] extends { default: string }
-      ? string
-      : string | undefined;
+  readonly [Name in keyof O]: O[Name] extends { kind: 'flag' } | { default: string }
+    ? ValueOf<O[Name]>
+    : ValueOf<O[Name]> | undefined;
 };
 
 export interface CommandSpec<O extends OptionSpecs = OptionSpecs> {
   /** One word, or two for a command of a group: `protect check`. */
   readonly name: string;
+  /** Other names, which mean the same. */
+  readonly aliases?: readonly string[];
+  /** The commands that undo this one: a mistyped word must not suggest what the other one does. */
+  readonly opposites?: readonly string[];
   /** One line, for lists. */
   readonly summary: string;
-  /** For the manual page; what the summary leaves open. */
+  /** For help and manual page; what the summary leaves open. */
   readonly details: string;
   readonly positional?: PositionalSpec;
   readonly options: O;
   readonly examples: readonly (readonly [command: string, what: string])[];
   /** False for what neither reads the state nor changes anything. */
   readonly needsRoot: boolean;
+  /** True for what may be longer than a screen: on a terminal it goes through a pager. */
+  isLong?(options: OptionValues<O>): boolean;
   /** Returns the exit status; throws an AppError for what went wrong. */
   run(words: readonly string[], options: OptionValues<O>, person: Person): number | Promise<number>;
 }
@@ -55,4 +75,29 @@ export interface CommandSpec<O extends OptionSpecs = OptionSpecs> {
 export function defineCommand<const O extends OptionSpecs>(spec: CommandSpec<O>): CommandSpec {
   // The parser makes the values from the same description, so the types that follow from it hold.
   return spec;
+}
+
+/** `-o`: in which format; the first one is the default. */
+export function outputAs<const F extends readonly [string, ...string[]]>(
+  ...choices: F
+): {
+  readonly kind: 'choice';
+  readonly short: 'o';
+  readonly choices: F;
+  readonly default: F[0];
+  readonly asFlags: true;
+  readonly describe: string;
+} {
+  const flags = choices.slice(1).map((choice) => `--${choice}`);
+  const describe = `in which format; ${flags.join(', ')} for short${choices.includes('json') ? '; JSON: docs/json.md' : ''}`;
+  return { kind: 'choice', short: 'o', choices, default: choices[0], asFlags: true, describe };
+}
+
+export const QUIET = {
+  quiet: { kind: 'flag', short: 'q', describe: 'print errors only' },
+} as const;
+
+/** A command's own name and its aliases. */
+export function namesOf({ name, aliases = [] }: CommandSpec): string[] {
+  return [name, ...aliases];
 }

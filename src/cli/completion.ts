@@ -1,128 +1,174 @@
-// Completion scripts for shells, written out whole: completing a word must not start a program of this size.
-import type { CommandSpec } from './command.ts';
+// Completion for shells: their scripts hand the words of the line to us, so that all three offer the same.
+import { namesOf, type CommandSpec, type OptionSpec, type PositionalSpec } from './command.ts';
 
-export const SHELLS: readonly string[] = ['bash', 'zsh', 'fish'];
+export const SHELLS = ['bash', 'zsh', 'fish'] as const;
 
-/** Null for a shell that is none of them. */
-export function completionFor(shell: string, commands: readonly CommandSpec[]): string | null {
-  if (shell === 'bash') return bashScript(commands);
-  if (shell === 'zsh') return zshScript(commands);
-  if (shell === 'fish') return fishScript(commands);
-  return null;
+/** The first argument with which the scripts ask. */
+export const COMPLETE = '__complete';
+
+/** A word that may stand at the end of the line, and what it means. */
+type Offer = readonly [word: string, meaning: string];
+
+export interface Offers {
+  readonly words: readonly Offer[];
+  /** What only the host knows. */
+  readonly also: 'files' | 'banned addresses' | null;
 }
 
-/** The word that may follow: options, and what stands in for the positional where that is a choice. */
-function wordsOf({ options, positional }: CommandSpec): string[] {
-  return [...Object.keys(options).map((name) => `--${name}`), ...(positional?.choices ?? [])];
+const NOTHING: Offers = { words: [], also: null };
+
+/** What may stand in the place of the last word, which may be empty or only begun. */
+export function offersFor(line: readonly string[], commands: readonly CommandSpec[]): Offers {
+  const current = line.at(-1) ?? '';
+  const before = line.slice(0, -1);
+  const all =
+    before[0] === 'help' ? nextWords(before.slice(1), commands) : offers(before, current, commands);
+  return { ...all, words: all.words.filter(([word]) => word.startsWith(current)) };
 }
 
-/** `protect check` and `protect list` by their first word. */
-function byFirstWord(commands: readonly CommandSpec[]): Map<string, readonly CommandSpec[]> {
-  return Map.groupBy(commands, ({ name }) => name.split(' ')[0] ?? name);
-}
-
-function secondWords(group: readonly CommandSpec[]): string[] {
-  return group.flatMap(({ name }) => name.split(' ').slice(1));
-}
-
-function bashScript(commands: readonly CommandSpec[]): string {
-  const groups = byFirstWord(commands);
-  const cases = Array.from(groups, ([word, group]) => {
-    const words = [...secondWords(group), ...group.flatMap(wordsOf), '--help'];
-    const files = group.some(({ positional }) => positional?.isFile) ? ' files=-f' : '';
-    return `    ${word}) words='${[...new Set(words)].join(' ')}'${files} ;;`;
-  });
-  const choices = commands.flatMap(({ options }) =>
-    Object.entries(options).flatMap(([name, option]) =>
-      option.kind === 'choice' ? [`    --${name}) words='${option.choices.join(' ')}' ;;`] : [],
-    ),
-  );
-  return `# bash completion for firewall-drop
-_firewall_drop() {
-  local current=\${COMP_WORDS[COMP_CWORD]} previous=\${COMP_WORDS[COMP_CWORD-1]} words= files=
-  case $previous in --file|--textfile) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;; esac
-  if ((COMP_CWORD == 1)); then words='${[...groups.keys()].join(' ')} --help --version'
-  else case \${COMP_WORDS[1]} in
-${cases.join('\n')}
-  esac; fi
-  case $previous in
-${[...new Set(choices)].join('\n')}
-  esac
-  mapfile -t COMPREPLY < <(compgen $files -W "$words" -- "$current")
-}
-complete -F _firewall_drop firewall-drop`;
-}
-
-function zshScript(commands: readonly CommandSpec[]): string {
-  const groups = byFirstWord(commands);
-  const names = Array.from(
-    groups,
-    ([word, group]) => `    '${word}:${quoteZsh(group[0]?.summary ?? '')}'`,
-  );
-  const cases = Array.from(groups, ([word, group]) => {
-    const second = [
-      ...secondWords(group),
-      ...group.flatMap(({ positional }) => positional?.choices ?? []),
-    ];
-    // The commands of a group may share an option: zsh wants each once.
-    const options = new Map(group.flatMap(({ options }) => Object.entries(options)).toReversed());
-    const specs = Array.from(options, ([name, option]) => {
-      const value =
-        option.kind === 'flag' ? '' : `:${option.kind === 'choice' ? name : option.value}:`;
-      const choices = option.kind === 'choice' ? `(${option.choices.join(' ')})` : '';
-      const files = name === 'file' || name === 'textfile' ? '_files' : choices;
-      return `'--${name}[${quoteZsh(option.describe)}]${value}${files}'`;
-    });
-    const isFile = group.some(({ positional }) => positional?.isFile);
-    const choices = second.length === 0 ? '' : ` '1:word:(${second.join(' ')})'`;
-    const place = second.length === 0 ? '1' : '*';
-    const words = isFile ? `${choices} '${place}:file:_files'` : choices;
-    return `    ${word}) _arguments${words} ${[...new Set(specs)].join(' ')} ;;`;
-  });
-  return `#compdef firewall-drop
-_firewall-drop() {
-  local -a commands=(
-${names.join('\n')}
-  )
-  if (( CURRENT == 2 )); then _describe command commands; return; fi
-  shift words; (( CURRENT-- ))
-  case $words[1] in
-${cases.join('\n')}
-  esac
-}
-_firewall-drop "$@"`;
-}
-
-function quoteZsh(text: string): string {
-  return text.replaceAll("'", '’').replace(/[[\]:\\]/g, '\\$&');
-}
-
-function fishScript(commands: readonly CommandSpec[]): string {
-  const lines = ['# fish completion for firewall-drop', 'complete -c firewall-drop -f'];
-  for (const [word, group] of byFirstWord(commands)) {
-    const summary = group[0]?.summary ?? '';
-    lines.push(
-      `complete -c firewall-drop -n __fish_use_subcommand -a ${word} -d ${quoteFish(summary)}`,
-    );
-    const here = `complete -c firewall-drop -n '__fish_seen_subcommand_from ${word}'`;
-    const second = [
-      ...secondWords(group),
-      ...group.flatMap(({ positional }) => positional?.choices ?? []),
-    ];
-    if (second.length > 0) lines.push(`${here} -a ${quoteFish(second.join(' '))}`);
-    if (group.some(({ positional }) => positional?.isFile)) lines.push(`${here} -F`);
-    for (const { options } of group) {
-      for (const [name, option] of Object.entries(options)) {
-        const choices =
-          option.kind === 'choice' ? ` -xa ${quoteFish(option.choices.join(' '))}` : '';
-        const value = option.kind === 'text' ? ' -r' : choices;
-        lines.push(`${here} -l ${name}${value} -d ${quoteFish(option.describe)}`);
-      }
-    }
+function offers(
+  before: readonly string[],
+  current: string,
+  commands: readonly CommandSpec[],
+): Offers {
+  for (const length of [2, 1]) {
+    const name = before.slice(0, length).join(' ');
+    const command = commands.find((one) => namesOf(one).includes(name));
+    if (command === undefined || before.length < length) continue;
+    return offersOf(command, before.slice(length), current);
   }
-  return [...new Set(lines)].join('\n');
+  const next = nextWords(before, commands);
+  if (before.length > 0) return next;
+  const aliases = current === '' ? [] : commands.flatMap(aliasesOf);
+  return { ...next, words: [...next.words, ['help', 'what a command does'], ...aliases] };
 }
 
-function quoteFish(text: string): string {
-  return `'${text.replace(/['\\]/g, '\\$&')}'`;
+function aliasesOf({ name, aliases = [] }: CommandSpec): Offer[] {
+  return aliases.map((alias) => [alias, `the same as ${name}`]);
 }
+
+/** The first words of commands, or the second ones of a group. */
+function nextWords(before: readonly string[], commands: readonly CommandSpec[]): Offers {
+  const words = new Map<string, string>();
+  for (const { name, summary } of commands) {
+    const parts = name.split(' ');
+    const word = parts[before.length];
+    if (word === undefined || before.some((one, index) => one !== parts[index])) continue;
+    const isWhole = parts.length === before.length + 1;
+    if (!words.has(word)) words.set(word, isWhole ? summary : `commands of ${word}`);
+  }
+  return { words: [...words], also: null };
+}
+
+function offersOf(command: CommandSpec, before: readonly string[], current: string): Offers {
+  const open = optionOf(command, before.at(-1) ?? '');
+  if (open !== undefined && open.kind !== 'flag') return valuesOf(open);
+  if (current.startsWith('-')) return { words: unusedOptions(command, before), also: null };
+  const { positional } = command;
+  return positional === undefined
+    ? NOTHING
+    : positionalOffers(positional, wordsOf(command, before));
+}
+
+/** The option that a word is, as `--name` or `-n`. */
+function optionOf({ options }: CommandSpec, word: string): OptionSpec | undefined {
+  const found = Object.entries(options).find(([name, { short }]) => {
+    return word === `--${name}` || (short !== undefined && word === `-${short}`);
+  });
+  return found?.[1];
+}
+
+function valuesOf(option: OptionSpec): Offers {
+  if (option.kind === 'choice')
+    return { words: option.choices.map((one) => [one, '']), also: null };
+  return option.kind === 'text' && option.isFile === true ? { words: [], also: 'files' } : NOTHING;
+}
+
+function unusedOptions({ options }: CommandSpec, before: readonly string[]): Offer[] {
+  const all = Object.entries(options).map(([name, spec]): [string, OptionSpec] => [
+    `--${name}`,
+    spec,
+  ]);
+  const unused = all.filter(([name, { short }]) => {
+    return !before.includes(name) && !(short !== undefined && before.includes(`-${short}`));
+  });
+  const offered = unused.map(([name, { describe }]): Offer => [name, describe]);
+  return [...offered, ['--help', 'what this command does']];
+}
+
+/** The words of the line that are neither options nor their values. */
+function wordsOf(command: CommandSpec, before: readonly string[]): string[] {
+  return before.filter((word, index) => {
+    const opener = optionOf(command, before[index - 1] ?? '');
+    return !word.startsWith('-') && (opener === undefined || opener.kind === 'flag');
+  });
+}
+
+function positionalOffers(
+  { count, choices = [], offers: also }: PositionalSpec,
+  given: readonly string[],
+): Offers {
+  const isFull = (count === 'one' || count === 'optional') && given.length > 0;
+  return isFull ? NOTHING : { words: choices.map((one) => [one, '']), also: also ?? null };
+}
+
+/** Lines for the scripts: a word and its meaning with a tab between them; `:files` has them offer files. */
+export function formatOffers({ words, also }: Offers): string[] {
+  const lines = words.map(([word, meaning]) => `${word}\t${meaning}`);
+  return also === 'files' ? [...lines, ':files'] : lines;
+}
+
+export const COMPLETION_SCRIPTS: Readonly<Record<(typeof SHELLS)[number], string>> = {
+  // A colon ends a word for bash, so that it wants only what follows the last one of an IPv6 address.
+  bash: `# bash completion for firewall-drop
+_firewall_drop() {
+  local line current words
+  line=\${COMP_LINE:0:COMP_POINT}
+  read -ra words <<<"$line"
+  [[ $line == *[[:space:]] ]] && words+=('')
+  current=\${words[-1]}
+  COMPREPLY=()
+  while IFS= read -r line; do
+    if [[ $line != :files ]]; then
+      COMPREPLY+=("\${line%%$'\\t'*}")
+    else
+      compopt -o filenames 2>/dev/null
+      mapfile -t COMPREPLY < <(compgen -f -- "$current")
+      return
+    fi
+  done < <("\${words[0]}" ${COMPLETE} "\${words[@]:1}" 2>/dev/null)
+  COMPREPLY=("\${COMPREPLY[@]#"\${current%"\${current##*:}"}"}")
+}
+complete -F _firewall_drop firewall-drop`,
+  zsh: `#compdef firewall-drop
+_firewall-drop() {
+  local line
+  local -a items
+  while IFS= read -r line; do
+    if [[ $line == :files ]]; then
+      _files
+      return
+    fi
+    items+=("\${\${line%%$'\\t'*}//:/\\\\:}:\${line#*$'\\t'}")
+  done < <("$words[1]" ${COMPLETE} "\${(@)words[2,CURRENT]}" 2>/dev/null)
+  _describe -V 'firewall-drop' items
+}
+if [[ $funcstack[1] == _firewall-drop ]]; then
+  _firewall-drop "$@"
+else
+  compdef _firewall-drop firewall-drop
+fi`,
+  fish: `# fish completion for firewall-drop
+function __firewall_drop_complete
+    set -l words (commandline -opc)
+    set -l current (commandline -ct)
+    for line in ($words[1] ${COMPLETE} $words[2..-1] "$current" 2>/dev/null)
+        if test "$line" = :files
+            __fish_complete_path "$current"
+        else
+            echo $line
+        end
+    end
+end
+complete -c firewall-drop -f -k -a '(__firewall_drop_complete)'`,
+};

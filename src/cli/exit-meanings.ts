@@ -1,7 +1,7 @@
 // What each exit status means: one table for the help, the manual page and docs/exit-statuses.md.
 import { EXIT_STATUS } from '../model/errors.ts';
 
-/** 1 is an answer, not an error: `status`, `protect check`, `reconcile --dry-run` and `doctor` give it. */
+/** 1 is an answer, not an error. */
 export const EXIT_MEANINGS: readonly (readonly [status: number, meaning: string])[] = [
   [0, 'done: the kernel was seen to be as asked; or the answer is yes'],
   [1, 'the answer is no: not blocked, not protected, or something to repair'],
@@ -14,4 +14,5 @@ export const EXIT_MEANINGS: readonly (readonly [status: number, meaning: string]
   [EXIT_STATUS.LOCK_BUSY, 'another firewall-drop is at work: try again'],
   [EXIT_STATUS.NOT_ROOT, 'not root'],
   [EXIT_STATUS.CONFIG, 'the configuration can not be used, or there is no agent to install into'],
+  [EXIT_STATUS.INTERRUPTED, 'interrupted (Ctrl-C); what was done and what was not is said'],
 ];

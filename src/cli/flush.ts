@@ -1,16 +1,40 @@
 // What `flush` and `uninstall` do: ends all holds, or those of one origin.
 import { leaveNothing } from '../bans/migrate.ts';
-import { unblockAll, type ReleaseOutcomes } from '../bans/unblock.ts';
+import { unblockAll } from '../bans/unblock.ts';
 import type { Context } from '../context.ts';
 import { alertRefAt, type Ban, type Origin } from '../model/ban.ts';
+import { inParts } from './in-parts.ts';
+import type { Person } from './session.ts';
 
-/** Ends all holds, or those of one origin; with the last block our sets, rules for them and table go too. */
-export function releaseAll(origin: Origin | null, context: Context): ReleaseOutcomes {
-  const addresses = heldBy(origin, context).map((ban) => ban.address);
-  const outcomes = unblockAll(addresses, { origin, alertRef: alertRefAt(context.now()) }, context);
+/**
+ * Ends all holds, or those of one origin; with the last block our sets, rules for them and table go too. Throws
+ * `INTERRUPTED` as `inParts` does.
+ */
+export async function releaseAll(
+  origin: Origin | null,
+  context: Context,
+  { name }: Person,
+): Promise<ReleaseCounts> {
+  // The newest first, where iptables finds their rules soonest.
+  const addresses = heldBy(origin, context)
+    .map(({ address }) => address)
+    .toReversed();
+  const counts = { released: 0, kept: 0 };
+  const size = context.firewall.mostReleases;
+  await inParts(addresses, { size, doing: 'released', context }, (part, ofPart) => {
+    const request = { origin, alertRef: alertRefAt(context.now()), by: name };
+    const { released, kept } = unblockAll(part, request, ofPart);
+    counts.released += released.length;
+    counts.kept += kept.length;
+  });
   leaveNothing(context);
   context.store.metadata.flush();
-  return outcomes;
+  return counts;
+}
+
+export interface ReleaseCounts {
+  readonly released: number;
+  readonly kept: number;
 }
 
 export function heldBy(origin: Origin | null, { store }: Context): Ban[] {

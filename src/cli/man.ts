@@ -1,7 +1,8 @@
 // The manual page firewall-drop(8), from the same descriptions as parser and help.
 import { BUILD } from '../version.ts';
-import type { CommandSpec, OptionSpec, PositionalSpec } from './command.ts';
+import type { CommandSpec } from './command.ts';
 import { EXIT_MEANINGS } from './exit-meanings.ts';
+import { optionTerm, placeholder } from './help.ts';
 
 const FILES: readonly (readonly [string, string])[] = [
   ['/etc/firewall-drop/config.toml', 'configuration; every key is optional'],
@@ -53,44 +54,33 @@ export function formatManualPage(commands: readonly CommandSpec[]): string {
   ].join('\n');
 }
 
-function section({ name, summary, details, positional, options, examples }: CommandSpec): string[] {
+function section(command: CommandSpec): string[] {
+  const { name, aliases = [], summary, details, positional, options, examples } = command;
   return [
     `.SS ${roff(name)}`,
     roff(`${summary}.${details === '' ? '' : ` ${details}`}`),
+    ...(aliases.length === 0 ? [] : [roff(`The same: ${aliases.join(', ')}.`)]),
     ...(positional === undefined
       ? []
-      : ['.TP', `.I ${placeholder(positional)}`, roff(positional.describe)]),
+      : ['.TP', `.I ${roff(placeholder(positional))}`, roff(positional.describe)]),
     ...Object.entries(options).flatMap(([option, spec]) => [
       '.TP',
-      `.B \\-\\-${roff(option)}${valueOf(spec)}`,
+      `.B ${roff(optionTerm(option, spec))}`,
       roff(spec.describe),
     ]),
-    ...examples.flatMap(([command, what]) => [
+    ...examples.flatMap(([example, what]) => [
       '.TP',
-      `.B firewall\\-drop ${roff(command)}`,
+      `.B firewall\\-drop ${roff(example)}`,
       roff(what),
     ]),
   ];
 }
 
 function synopsis({ positional, options }: CommandSpec): string {
-  const words = Object.entries(options).map(
-    ([name, spec]) => `[\\-\\-${roff(name)}${valueOf(spec)}]`,
-  );
-  const place = positional === undefined ? [] : [placeholder(positional)];
+  const words = Object.entries(options).map(([name, spec]) => `[${roff(optionTerm(name, spec))}]`);
+  const place = positional === undefined ? [] : [roff(placeholder(positional))];
   // An empty line would be printed as a gap.
   return [...place, ...words].join(' ') || '\\&';
-}
-
-function valueOf(spec: OptionSpec): string {
-  if (spec.kind === 'flag') return '';
-  return spec.kind === 'text' ? ` ${roff(spec.value)}` : ` ${roff(spec.choices.join('|'))}`;
-}
-
-function placeholder({ name, count, choices }: PositionalSpec): string {
-  const word = roff(choices?.join('|') ?? name.toUpperCase());
-  if (count === 'one') return word;
-  return count === 'optional' ? `[${word}]` : `[${word}...]`;
 }
 
 /** Hyphens that are typed are minus signs, and a line that begins with a dot or quote is no request. */

@@ -1,30 +1,25 @@
 // What a block or an unblock would run now, for `--dry-run` and `explain`: planned against the real state and kernel.
 import type { Address } from '../model/address.ts';
-import { alertRefAt, makeHold, remainingSeconds, type Origin } from '../model/ban.ts';
+import { remainingSeconds, type Ban, type Hold, type Origin } from '../model/ban.ts';
 import type { Context } from '../context.ts';
 import type { Firewall } from '../firewall/apply.ts';
 import type { Command } from '../system/exec.ts';
 import { inspectBackend } from './backend-state.ts';
 import type { Person } from './session.ts';
 
-export interface PlannedHold {
-  readonly origin: Origin;
-  readonly timeoutSeconds: number | null;
-}
-
 /** Prints the commands that a block would run, and what they would read. */
 export function printBlock(
   addresses: readonly Address[],
-  planned: PlannedHold,
+  holdFor: (before: Ban | null) => Hold,
   context: Context,
   person: Person,
 ): void {
   const nowMs = context.now();
-  const hold = makeHold({ ...planned, alertRef: alertRefAt(nowMs), reason: '' }, nowMs);
   const known = context.store.bans.findAll(addresses);
   const changes = addresses.map((address) => {
-    const ban = known.get(address.text);
-    const holds = ban === undefined || ban.phase === 'unblocking' ? [] : ban.holds;
+    const ban = known.get(address.text) ?? null;
+    const hold = holdFor(ban);
+    const holds = ban === null || ban.phase === 'unblocking' ? [] : ban.holds;
     const others = holds.filter(({ origin }) => origin !== hold.origin);
     const timeoutSeconds = remainingSeconds([...others, hold], nowMs);
     return { address, to: 'blocked' as const, timeoutSeconds };

@@ -6,10 +6,14 @@ import { count } from './output/count.ts';
 /** What a command works with. */
 export interface Person {
   readonly createContext: (options?: { readonly readOnly: boolean }) => Context;
-  /** A line to standard output. */
+  /** A line to standard output; nothing with --quiet. */
   readonly print: (line: string) => void;
   /** A line to standard error. */
   readonly complain: (line: string) => void;
+  /** The same for what is no error; nothing with --quiet. */
+  readonly note: (line: string) => void;
+  /** The user who gave the command, for the history. */
+  readonly name: string;
   /** The peer of this person's SSH session; null when there is none. */
   readonly loggedInFrom: string | null;
   readonly terminal: Terminal;
@@ -18,6 +22,8 @@ export interface Person {
 export interface Terminal {
   /** Standard output's width in characters; null when it is no terminal. */
   readonly width: number | null;
+  /** Its height in lines; null when it is not known. */
+  readonly height: number | null;
   readonly colours: boolean;
   /** Whether progress on standard error reaches somebody. */
   readonly watchesErrors: boolean;
@@ -39,27 +45,14 @@ export function enterForChange(person: Person): Context {
 }
 
 /** The same for a context that is there already. Returns how many changes were completed. */
-export function enter(context: Context, { complain }: Person): number {
+export function enter(context: Context, { note }: Person): number {
   const trouble = context.lock();
   if (trouble !== null) throw trouble;
   const pending = context.store.bans.pending().length;
   context.settle();
   const completed = pending - context.store.bans.pending().length;
   if (completed > 0) {
-    complain(
-      `note: an earlier run was interrupted: ${count(completed, 'pending change')} completed`,
-    );
+    note(`an earlier run was interrupted: ${count(completed, 'pending change')} completed`);
   }
   return completed;
-}
-
-/** So many take long enough that somebody may press Ctrl-C, which ends this process at once. */
-const BULK = 1000;
-
-/** Before many changes, on a terminal: what an interruption would leave. */
-export function sayWhatInterruptionLeaves(many: number, { terminal, complain }: Person): void {
-  if (many < BULK || !terminal.watchesErrors) return;
-  complain(
-    `note: ${many} addresses: if interrupted, changes stay pending until firewall-drop reconcile or the next run completes them`,
-  );
 }

@@ -25,6 +25,8 @@ export interface ParsedConfig {
   readonly problems: readonly ConfigProblem[];
   /** Keys of [protect] that could not, or may not, have been read as they were meant. */
   readonly doubtful: readonly (keyof Protect)[];
+  /** The lines of the keys whose values are the file's: `limits.total_seconds`. */
+  readonly lines: ReadonlyMap<string, number>;
 }
 
 /**
@@ -34,20 +36,25 @@ export interface ParsedConfig {
 export function parseConfig(text: string, file: string): ParsedConfig {
   const parsed = parseToml(text);
   if (!parsed.ok) {
-    const message = `${parsed.message}: the whole file is ignored; defaults are used, and what was protected stays protected`;
+    const message = `this can't be read as TOML, where a text has quotes around it and a key stands once: \`${shorten(parsed.text)}\`; the whole file is ignored; defaults are used, and what was protected stays protected`;
     const doubtful = Object.keys(DEFAULT_CONFIG.protect) as (keyof Protect)[];
-    return { config: DEFAULT_CONFIG, problems: [{ file, line: parsed.line, message }], doubtful };
+    const problems = [{ file, line: parsed.line, message }];
+    return { config: DEFAULT_CONFIG, problems, doubtful, lines: new Map() };
   }
   const mistakes = unknownNames(parsed.root);
   const policy = readPolicy(ownProperty(parsed.root, 'policy'), text);
   mistakes.push(...policy.mistakes);
+  const used: Mistake[] = [];
   const config = buildConfig((section, key, setting) => {
     const { value, problems } = readKey(parsed.root, section, key, setting);
     mistakes.push(...problems);
+    if (value !== undefined) used.push({ path: [section, key], message: `${section}.${key}` });
     return value;
   }, policy.entries);
+  const lines = new Map(locate(used, text, file).map(({ message, line }) => [message, line]));
   const doubtful = doubtfulKeys(mistakes, parsed.root);
-  return { config: withCloudFields(config), problems: locate(mistakes, text, file), doubtful };
+  const problems = locate(mistakes, text, file);
+  return { config: withCloudFields(config), problems, doubtful, lines };
 }
 
 function readKey(
@@ -86,21 +93,19 @@ function doubtfulKeys(mistakes: readonly Mistake[], root: object): (keyof Protec
   return keys.map(camelCase) as (keyof Protect)[];
 }
 
-/** The file's root table, or where and why it is no TOML. */
+/** The file's root table, or the line that is no TOML. */
 function parseToml(
   text: string,
 ):
   | { readonly ok: true; readonly root: object }
-  | { readonly ok: false; readonly line: number; readonly message: string } {
+  | { readonly ok: false; readonly line: number; readonly text: string } {
   const toml = require('smol-toml') as typeof SmolToml;
   try {
     // A number too big for us is wrong in its own key only.
     return { ok: true, root: toml.parse(text, { integersAsBigInt: 'asNeeded', maxDepth: 16 }) };
   } catch (error) {
     const line = error instanceof toml.TomlError ? error.line : 1;
-    // Only the first line: the library draws the place below it.
-    const message = error instanceof Error ? (error.message.split('\n', 1)[0] ?? '') : 'not TOML';
-    return { ok: false, line, message };
+    return { ok: false, line, text: (text.split('\n')[line - 1] ?? '').trim() };
   }
 }
 

@@ -12,11 +12,18 @@ export interface FileReader {
   readonly warn: (problem: string) => void;
 }
 
+export interface ConfigReader extends FileReader {
+  /** In place of `warn` for problems that were reported by an earlier run. */
+  readonly remind: (problem: string) => void;
+}
+
 type Protect = Config['protect'];
 
 /** The defaults where the file is absent or can't be used. */
-export function readConfig({ store, warn }: FileReader, path = CONFIG_FILE): Config {
-  return remember(store, {
+export function readConfig(reader: ConfigReader, path = CONFIG_FILE): Config {
+  const { store } = reader;
+  const found: string[] = [];
+  const config = remember(store, {
     path,
     largestBytes: LARGEST_FILE,
     absent: DEFAULT_CONFIG,
@@ -28,15 +35,29 @@ export function readConfig({ store, warn }: FileReader, path = CONFIG_FILE): Con
     parse: (text) => {
       const { formatProblem, parseConfig } = require('./parse.ts') as typeof Parse;
       const { config, problems, doubtful } = parseConfig(text, path);
-      for (const problem of problems) warn(formatProblem(problem));
+      found.push(...problems.map(formatProblem));
       const protect = withLast(config.protect, doubtful, lastProtect(store));
       store.metadata.set(PROTECT, JSON.stringify(protect));
       return { value: { ...config, protect }, lasting: problems.length === 0 };
     },
     toJson: configToJson,
     fromJson: configFromJson,
-    onProblem: warn,
+    onProblem: (problem) => found.push(problem),
   });
+  report(found, reader);
+  return config;
+}
+
+const REPORTED = 'problems of the config that were reported';
+/** More is not compared: the first problems tell one state of a file from another. */
+const LONGEST_REPORT = 4000;
+
+/** A mistake that stays would otherwise be in the log once for each alert. */
+function report(problems: readonly string[], { store, warn, remind }: ConfigReader): void {
+  const text = problems.join('\n').slice(0, LONGEST_REPORT);
+  const reported = store.metadata.get(REPORTED) ?? '';
+  problems.forEach(text === reported ? remind : warn);
+  if (text !== reported) store.metadata.set(REPORTED, text);
 }
 
 const PROTECT = 'protect of the last readable config';

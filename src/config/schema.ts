@@ -270,6 +270,15 @@ export const SCHEMA = {
       doc: 'As soon as so many IPv4 addresses of one network would be banned, ban the network instead,\nuntil the last of their deadlines. 0: never.',
     },
   },
+  manual: {
+    timeout: {
+      kind: 'word',
+      default: '24h',
+      pattern: /^(?:never|(?:[0-9]{1,9}[smhdw])+)$/,
+      expected: 'a length of time such as "90m", "24h" or "7d", or "never"',
+      doc: 'How long firewall-drop add blocks an address without --timeout: "90m", "24h", "7d", "never".',
+    },
+  },
   history: {
     keep_days: {
       kind: 'whole',

@@ -53,7 +53,7 @@ function exists(path: string): boolean {
   try {
     return lstatOrNull(path) !== null;
   } catch (error) {
-    throw new AppError('BAD_DATA', `${path} can't be read: ${describeError(error)}`, error);
+    throw new AppError('BAD_DATA', `${path} can't be read`, error);
   }
 }
 
@@ -78,7 +78,7 @@ function readChecked(path: string): CheckedFile {
   try {
     bytes = readRegularFile(path, LARGEST_FILE);
   } catch (error) {
-    throw new AppError('BAD_DATA', `${path} can't be read: ${describeError(error)}`, error);
+    throw new AppError('BAD_DATA', `${path} can't be read`, error);
   }
   const text = bytes.toString('utf8');
   const isXml = basename(path) !== 'ar.conf' && !isGroupPolicy(path);

@@ -30,6 +30,8 @@ export const EXIT_STATUS = {
   CONFIG: 78,
   /** There is no agent to install into. */
   NO_AGENT: 78,
+  /** Ctrl-C or another signal ended the run between two changes: 128 + SIGINT, as shells have it. */
+  INTERRUPTED: 130,
 } as const;
 
 export type ErrorCode = keyof typeof EXIT_STATUS;
@@ -98,9 +100,15 @@ interface ExecErrorParts {
   readonly cause?: unknown;
 }
 
-/** One line about any thrown thing, with the chain of causes. */
+/** What the runtime says of a failed system call: `ENOENT: no such file or directory, open '/etc/x'`. */
+const SYSTEM_CALL = /^E[A-Z0-9]+: (.+?), [a-z_0-9]+(?: '.*)?$/s;
+
+/**
+ * One line about any thrown thing, with the chain of causes. Of a failed system call only what went wrong: whoever
+ * reports it names the file.
+ */
 export function describeError(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   const cause = error.cause === undefined ? '' : `: ${describeError(error.cause)}`;
-  return `${error.message}${cause}`;
+  return `${SYSTEM_CALL.exec(error.message)?.[1] ?? error.message}${cause}`;
 }

@@ -11,6 +11,8 @@ export interface HistoryEntry {
   /** Null where it was nobody's hold in particular. */
   readonly origin: Origin | null;
   readonly reason: string;
+  /** The user who gave the command; absent for what no person asked for. */
+  readonly by?: string;
 }
 
 /** A line of the history, as it was written. */
@@ -51,10 +53,10 @@ export class History {
 
   /** For use inside a transaction. */
   insert(entries: readonly HistoryEntry[]): void {
-    for (const { atMs, outcome, origin, reason } of entries) {
+    for (const { atMs, outcome, origin, reason, by = '' } of entries) {
       this.#connection.run(
-        `INSERT INTO history (at_ms, address, verb, origin, alert_id, rule_id, reason)
-         VALUES (?, ?, ?, ?, ?, ?, ?)`,
+        `INSERT INTO history (at_ms, address, verb, origin, alert_id, rule_id, reason, by_user)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
         atMs,
         outcome.address.text,
         outcome.verb,
@@ -62,6 +64,7 @@ export class History {
         outcome.alertRef.alertId,
         outcome.alertRef.ruleId,
         reason,
+        by,
       );
     }
     for (const [event, ones] of Map.groupBy(entries.filter(isCounted), eventOf)) {
@@ -121,6 +124,7 @@ function readRecord(row: Row): HistoryRecord {
     outcome: { verb: row['verb'] as Verb, address, alertRef },
     origin: (row['origin'] as Origin | '') === '' ? null : (row['origin'] as Origin),
     reason: row['reason'] as string,
+    ...(row['by_user'] !== '' && { by: row['by_user'] as string }),
   };
 }
 

@@ -72,4 +72,8 @@ export const MIGRATIONS: readonly string[] = [
     PRIMARY KEY (address, at_ms)
   ) STRICT, WITHOUT ROWID;
   `,
+  `
+  -- The user who gave the command; empty for what no person asked for.
+  ALTER TABLE history ADD COLUMN by_user TEXT NOT NULL DEFAULT '';
+  `,
 ];

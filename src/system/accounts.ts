@@ -8,6 +8,10 @@ export function ownerText(uid: number, gid: number): string {
   return `${nameIn('/etc/passwd', uid)}:${nameIn('/etc/group', gid)}`;
 }
 
+export function userOf(uid: number): string {
+  return nameIn('/etc/passwd', uid);
+}
+
 function nameIn(file: string, id: number): string {
   try {
     const lines = readRegularFile(file, LARGEST_FILE).toString('utf8').split('\n');

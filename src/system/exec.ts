@@ -253,6 +253,26 @@ function spawnByModule(program: Spawn): Spawned {
   };
 }
 
+/** Who reads what a person's command printed, on the terminal that we have. */
+export interface Pager {
+  readonly path: string;
+  readonly args: readonly string[];
+  readonly environment: Readonly<Record<string, string>>;
+  readonly input: string;
+}
+
+/** Waits as long as the person reads. False when the program could not be started. */
+export function runPager({ path, args, environment, input }: Pager): boolean {
+  const { spawnSync } = require('node:child_process') as typeof ChildProcess;
+  // Ctrl-C is the pager's while it runs: ended before it, we would leave it without its terminal.
+  const ignore = (): void => undefined;
+  process.on('SIGINT', ignore);
+  const stdio = ['pipe' as const, 'inherit' as const, 'inherit' as const];
+  const { pid } = spawnSync(path, args, { cwd: '/', env: environment, input, stdio });
+  process.off('SIGINT', ignore);
+  return pid !== 0;
+}
+
 /** Typed as text, and null when the program could not even be started. */
 function textOf(output: unknown): string {
   return typeof output === 'string' ? output : '';

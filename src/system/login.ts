@@ -1,8 +1,22 @@
-// Where the person at this shell is logged in from: sudo takes SSH_CONNECTION out of our environment, so parents are asked.
+// Who the person at this shell is, and where they are logged in from: sudo takes SSH_CONNECTION out of our environment, so
+// parents are asked.
+import { userOf } from './accounts.ts';
 import { readRegularFile } from './files.ts';
 
 const DEEPEST = 32;
+/** What useradd(8) allows, and names of a directory service. */
+const USER_NAME = /^[A-Za-z0-9_][A-Za-z0-9_.@\\$-]{0,63}$/;
+/** `-1`: no login, such as a service of systemd (pam_loginuid(8)). */
+const NO_LOGIN = '4294967295';
 const LARGEST_FILE = 4 * 1024 * 1024;
+
+/** Who called sudo, or who logged in; `root` where nobody did. */
+export function userName(environment: NodeJS.ProcessEnv): string {
+  const caller = environment['SUDO_USER'];
+  if (caller !== undefined && USER_NAME.test(caller)) return caller;
+  const uid = readProcess('self', 'loginuid').trim();
+  return uid === '' || uid === NO_LOGIN ? 'root' : userOf(Number(uid));
+}
 
 /** The peer's address as sshd wrote it; null when nobody came by SSH, or it can't be told. */
 export function findSshPeer(own: string | undefined): string | null {
@@ -33,7 +47,7 @@ function parentOf(pid: number): number {
   return Number(parent ?? 0);
 }
 
-function readProcess(pid: number, file: string): string {
+function readProcess(pid: number | 'self', file: string): string {
   try {
     return readRegularFile(`/proc/${pid}/${file}`, LARGEST_FILE).toString('latin1');
   } catch {

@@ -336,3 +336,8 @@ export function ossecLine(
   const path = literal(`${home}/active-response/bin/${name}`);
   return new RegExp(`^${date} ${path} ${verb} - ${literal(address)} ${alertId} ${ruleId}$`);
 }
+
+/** What `add` prints, without until when. */
+export function withoutEnds(text: string): string {
+  return text.replace(/ until .*$/gm, '');
+}

@@ -1,9 +1,8 @@
 // `version`, `man` and `completion`: what the program says of itself. None reads anything of the host.
-import { AppError } from '../../model/errors.ts';
 import { findProgram } from '../../system/exec.ts';
 import { BUILD } from '../../version.ts';
-import { defineCommand, type CommandSpec } from '../command.ts';
-import { completionFor, SHELLS } from '../completion.ts';
+import { defineCommand, outputAs, type CommandSpec } from '../command.ts';
+import { COMPLETION_SCRIPTS, SHELLS } from '../completion.ts';
 import { formatManualPage } from '../man.ts';
 
 const SCHEMA_VERSION = 1;
@@ -13,13 +12,13 @@ const version = defineCommand({
   name: 'version',
   summary: 'Print the version, what it was built from, and what it found',
   details: '',
-  options: { json: { kind: 'flag', describe: 'JSON, see docs/json.md' } },
+  options: { output: outputAs('text', 'json') },
   examples: [
     ['version', 'what runs here'],
     ['version --json', 'for an inventory'],
   ],
   needsRoot: false,
-  run(_words, { json }, person) {
+  run(_words, { output }, person) {
     const programs = Object.entries(BACKEND_PROGRAMS).map(([name, program]) => [
       name,
       findProgram(program),
@@ -31,7 +30,7 @@ const version = defineCommand({
       platform: `${process.platform}-${process.arch}`,
       programs: Object.fromEntries(programs) as Record<string, string | null>,
     };
-    if (json) person.print(JSON.stringify({ schema: SCHEMA_VERSION, ...facts }));
+    if (output === 'json') person.print(JSON.stringify({ schema: SCHEMA_VERSION, ...facts }));
     else {
       person.print(
         `firewall-drop ${facts.version} (${facts.commit}), ${facts.runtime}, ${facts.platform}`,
@@ -63,18 +62,18 @@ export function describingCommands(others: readonly CommandSpec[]): CommandSpec[
   const completion = defineCommand({
     name: 'completion',
     summary: 'Print the completion script of a shell',
-    details: '',
+    details:
+      'The script asks this program at each Tab; addresses that are banned are offered to root only.',
     positional: { name: 'shell', describe: 'which shell', count: 'one', choices: SHELLS },
     options: {},
     examples: [
-      ['completion bash > firewall-drop.bash', 'for bash'],
-      ['completion fish > firewall-drop.fish', 'for fish'],
+      ['completion bash > /etc/bash_completion.d/firewall-drop', 'for bash'],
+      ['completion fish > ~/.config/fish/completions/firewall-drop.fish', 'for fish'],
     ],
     needsRoot: false,
     run([shell], _options, person) {
-      const script = completionFor(shell ?? '', all);
-      if (script === null) throw new AppError('USAGE', `name a shell: ${SHELLS.join(', ')}`);
-      person.print(script);
+      const known = SHELLS.find((one) => one === shell);
+      if (known !== undefined) person.print(COMPLETION_SCRIPTS[known]);
       return 0;
     },
   });

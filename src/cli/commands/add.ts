@@ -1,161 +1,153 @@
-// `add`: a person blocks addresses or blocks of them.
+// `add`: a person blocks addresses or networks.
 import { isSingle, type Address } from '../../model/address.ts';
-import { alertRefAt, type Outcome } from '../../model/ban.ts';
-import { blockAll } from '../../bans/block.ts';
-import {
-  describeProtection,
-  entriesFrom,
-  findProtection,
-  type ProtectedEntry,
-} from '../../policy/protected.ts';
-import { EXIT_STATUS } from '../../model/errors.ts';
+import type { Ban, Hold } from '../../model/ban.ts';
+import { blockEach } from '../../bans/block.ts';
+import { AppError, EXIT_STATUS } from '../../model/errors.ts';
 import type { Context } from '../../context.ts';
 import { readReason } from '../../wazuh/request.ts';
 import { findOverlaps, readAddresses, widerBlocks } from '../addresses.ts';
-import { defineCommand } from '../command.ts';
+import { allowedAmong } from '../caution.ts';
+import { defineCommand, QUIET } from '../command.ts';
+import { inParts, LARGEST_PART } from '../in-parts.ts';
+import { holdAfter, MOST_NAMED, sayBlocked, type Made, type Order } from '../manual-hold.ts';
 import { readTimeout } from '../output/duration.ts';
+import { readMoment } from '../output/moment.ts';
 import { printBlock } from '../plan.ts';
-import { enterForChange, sayWhatInterruptionLeaves, type Person } from '../session.ts';
-
-/** Wider blocks shut out whole providers: IPv4 and IPv6 prefix lengths. */
-const WIDEST_PREFIX = { 4: 16, 6: 32 } as const;
+import { enterForChange, type Person } from '../session.ts';
 
 export const add = defineCommand({
   name: 'add',
-  summary: 'Block addresses or CIDR blocks',
+  aliases: ['ban', 'block'],
+  opposites: ['delete', 'flush'],
+  summary: 'Block addresses or networks',
   details:
-    'Each address is blocked until its timeout is over or somebody releases it. All of them go to the kernel in one transaction for each address family. What is typed is done whole or not at all. Of a list, lines that can not be read or may not be blocked are named, the others are done, and the exit status is 65.',
-  positional: { name: 'address', describe: 'IPv4, IPv6, or a CIDR block', count: 'any' },
+    'Each address is blocked until its time is over or somebody releases it; without --timeout or --until that is manual.timeout of the configuration, 24h unless it says otherwise. An address that is blocked already keeps its end and its reason, except for what the command says; --replace begins anew. Addresses go to the kernel in one transaction for each address family, and of a list in parts of 10,000. What is typed is done whole or not at all. Of a list, lines that can not be read or may not be blocked are named, the others are done, and the exit status is 65.',
+  positional: {
+    name: 'address',
+    describe: 'IPv4, IPv6, or a network such as 203.0.113.0/24',
+    count: 'any',
+  },
   options: {
     timeout: {
       kind: 'text',
+      short: 't',
       value: 'DURATION',
-      default: 'never',
       describe: 'how long: 90m, 1h30m, 2d, never',
     },
-    reason: { kind: 'text', value: 'TEXT', default: '', describe: 'a note for people' },
+    until: {
+      kind: 'text',
+      value: 'TIME',
+      describe: 'until when, in UTC: 14:05, 2026-12-24, "2026-12-24 18:00"',
+    },
+    reason: { kind: 'text', short: 'r', value: 'TEXT', describe: 'a note for people' },
     file: {
       kind: 'text',
+      short: 'f',
       value: 'LIST',
+      isFile: true,
       describe: 'one address a line, blank lines and # comments allowed; - is standard input',
     },
+    replace: { kind: 'flag', describe: 'forget the end and the reason of an earlier add' },
     force: {
       kind: 'flag',
       describe:
-        'also protected addresses, except loopback and own ones, and blocks wider than /16 or /32',
+        'also protected addresses, except loopback and own ones, and networks wider than /16 or /32; the block then lasts until its end, whatever becomes protected',
     },
-    'dry-run': { kind: 'flag', describe: 'print what would be run, and change nothing' },
+    'dry-run': {
+      kind: 'flag',
+      short: 'n',
+      describe: 'print what would be run, and change nothing',
+    },
+    ...QUIET,
   },
   examples: [
-    ['add 203.0.113.9 --timeout 2h', 'one address for two hours'],
-    ['add 203.0.113.0/24 --reason "scans our shop"', 'a network, until released'],
-    ['add --file list.txt --timeout 7d', 'a list'],
+    ['add 203.0.113.9 -t 2h', 'one address for two hours'],
+    ['add 203.0.113.0/24 -t never -r "scans our shop"', 'a network, until it is released'],
+    ['add -f list.txt -t 7d', 'a list'],
   ],
   needsRoot: true,
-  run(words, options, person) {
-    const timeoutSeconds = readTimeout(options.timeout);
-    const { addresses, mistakes } = readAddresses(words, options.file);
+  async run(words, options, person) {
+    const { timeout, until, file, force } = options;
+    if (timeout !== undefined && until !== undefined) {
+      throw new AppError('USAGE', '--timeout and --until are two ends: leave one out');
+    }
+    const asked = timeout === undefined ? undefined : readTimeout(timeout);
+    const { addresses, mistakes } = readAddresses(words, file);
     mistakes.forEach(person.complain);
-    const context = options['dry-run']
-      ? person.createContext({ readOnly: true })
-      : enterForChange(person);
-    const entries = protectedFrom(options.force, context, person);
-    const allowed = addresses.filter((address) =>
-      isAllowed(address, { ...options, entries }, context, person),
-    );
+    const isForReal = !options['dry-run'];
+    const context = isForReal ? enterForChange(person) : person.createContext({ readOnly: true });
+    const order: Order = {
+      timeoutSeconds: until === undefined ? asked : secondsUntil(until, context.now()),
+      reason: options.reason === undefined ? undefined : readReason(options.reason),
+      force,
+      replace: options.replace,
+    };
+    const allowed = allowedAmong(addresses, { force, isForReal }, context, person);
     const complete = mistakes.length === 0 && allowed.length === addresses.length;
     // Of a list what can be done is done; what was typed is done whole or not at all.
-    if (complete || options.file !== undefined)
-      carryOut(allowed, { ...options, timeoutSeconds }, context, person);
+    if (complete || file !== undefined) {
+      sayOverlaps(allowed, context, person);
+      if (isForReal) await carryOut(allowed, order, context, person);
+      else dryRun(allowed, order, context, person);
+    }
     return complete ? 0 : EXIT_STATUS.BAD_DATA;
   },
 });
 
-interface Order {
-  readonly timeoutSeconds: number | null;
-  readonly reason: string;
-  readonly force: boolean;
-  readonly 'dry-run': boolean;
+function secondsUntil(text: string, nowMs: number): number {
+  const seconds = Math.ceil((readMoment('until', text, { nowMs, nearest: 'next' }) - nowMs) / 1000);
+  if (seconds > 0) return seconds;
+  throw new AppError('USAGE', `--until ${text} is over: name a time to come`);
 }
 
-function carryOut(
+function usualSeconds({ config }: Context): number | null {
+  return readTimeout(config.manual.timeout, 'manual.timeout');
+}
+
+async function carryOut(
+  addresses: readonly Address[],
+  order: Order,
+  context: Context,
+  person: Person,
+): Promise<void> {
+  // Many go into sets at once, rather than by way of as many rules.
+  context.arrange(addresses.length);
+  const times = { usualSeconds: usualSeconds(context), nowMs: context.now() };
+  const made: Made[] = [];
+  const options = { size: LARGEST_PART, doing: 'blocked', context };
+  await inParts(addresses, options, (part, ofPart) => {
+    const before = context.store.bans.findAll(part);
+    const holdFor = (ban: Ban | null): Hold => holdAfter(order, ban, times);
+    blockEach(part, { holdsFor: (_, ban) => [holdFor(ban)], by: person.name }, ofPart);
+    for (const address of part) {
+      const ban = before.get(address.text) ?? null;
+      made.push({ address, before: ban, hold: holdFor(ban) });
+    }
+  });
+  sayBlocked(made, times.nowMs, person);
+  context.expire();
+}
+
+function dryRun(
   addresses: readonly Address[],
   order: Order,
   context: Context,
   person: Person,
 ): void {
-  sayOverlaps(addresses, context, person);
-  const { timeoutSeconds } = order;
-  if (order['dry-run']) {
-    printBlock(addresses, { origin: 'manual', timeoutSeconds }, context, person);
-    return;
-  }
-  const alertRef = alertRefAt(context.now());
-  const reason = readReason(order.reason);
-  sayWhatInterruptionLeaves(addresses.length, person);
-  // Many go into sets at once, rather than by way of as many rules.
-  context.arrange(addresses.length);
-  const forced = order.force;
-  blockAll(addresses, { origin: 'manual', timeoutSeconds, alertRef, reason, forced }, context);
-  sayBlocked(addresses, person);
-  context.expire();
+  const times = { usualSeconds: usualSeconds(context), nowMs: context.now() };
+  printBlock(addresses, (ban) => holdAfter(order, ban, times), context, person);
 }
 
-/** Put together once: a list may have a hundred thousand addresses, and a white list thousands of entries. */
-function protectedFrom(
-  force: boolean,
-  context: Context,
-  person: Person,
-): readonly ProtectedEntry[] {
-  const own = person.loggedInFrom === null ? [] : [person.loggedInFrom];
-  const entries = [
-    ...context.protectedEntries(),
-    ...entriesFrom(own, 'the address that you are logged in from'),
-  ];
-  return force ? entries.filter(({ always }) => always) : entries;
-}
-
-interface Caution {
-  readonly force: boolean;
-  readonly 'dry-run': boolean;
-  readonly entries: readonly ProtectedEntry[];
-}
-
-/** Says why not, where it is not. */
-function isAllowed(address: Address, caution: Caution, context: Context, person: Person): boolean {
-  const { force, entries } = caution;
-  const protection = findProtection(address, entries);
-  if (protection === null) return isNarrowEnough(address, force, person);
-  const reason = describeProtection(protection);
-  const way = protection.always ? '' : '; --force blocks it all the same';
-  person.complain(`${address.text} is protected (${reason})${way}`);
-  if (!caution['dry-run']) noteRefusal(address, reason, context);
-  return false;
-}
-
-function isNarrowEnough(address: Address, force: boolean, { complain }: Person): boolean {
-  const widest = WIDEST_PREFIX[address.family];
-  if (force || address.prefixLength >= widest) return true;
-  complain(`${address.text} is wider than /${widest}; --force blocks it all the same`);
-  return false;
-}
-
-function noteRefusal(address: Address, reason: string, context: Context): void {
-  const outcome: Outcome = { verb: 'refused', address, alertRef: alertRefAt(context.now()) };
-  context.responseLog.write([outcome]);
-  context.store.history.record([{ atMs: context.now(), outcome, origin: 'manual', reason }]);
-}
-
-function sayOverlaps(addresses: readonly Address[], context: Context, { complain }: Person): void {
+function sayOverlaps(addresses: readonly Address[], context: Context, { note }: Person): void {
   const overlaps = findOverlaps(addresses, knownAround(addresses, context));
   for (const [inner, outer] of overlaps.slice(0, MOST_NAMED)) {
-    complain(`note: ${inner.text} lies in ${outer.text}`);
+    note(`${inner.text} lies in ${outer.text}`);
   }
   const more = overlaps.length - MOST_NAMED;
-  if (more > 0) complain(`note: ${more} more lie in wider blocks`);
+  if (more > 0) note(`${more} more lie in wider networks`);
 }
 
-/** The bans that may contain an address or lie in it: only a block can have others in it. */
+/** The bans that may contain an address or lie in it: only a network can have others in it. */
 function knownAround(addresses: readonly Address[], { store }: Context): Address[] {
   const [only, ...more] = addresses;
   const bans =
@@ -163,12 +155,4 @@ function knownAround(addresses: readonly Address[], { store }: Context): Address
       ? [...store.bans.findAll(widerBlocks(only)).values()]
       : store.bans.list();
   return bans.map((ban) => ban.address);
-}
-
-/** Few are named, many are counted. */
-const MOST_NAMED = 20;
-
-function sayBlocked(addresses: readonly Address[], { print }: Person): void {
-  if (addresses.length > MOST_NAMED) print(`${addresses.length} blocked`);
-  else for (const { text } of addresses) print(`${text} blocked`);
 }

@@ -1,6 +1,6 @@
 // `backend`: which backend holds the bans, and why.
 import { inspectBackend, type BackendState } from '../backend-state.ts';
-import { defineCommand } from '../command.ts';
+import { defineCommand, outputAs } from '../command.ts';
 
 const SCHEMA_VERSION = 1;
 
@@ -9,15 +9,15 @@ export const backend = defineCommand({
   summary: 'Show which backend holds the bans, why, and what else is installed',
   details:
     'With firewall.backend = "auto" it also says what happens beyond firewall.promote_at bans. A move that was interrupted is named until the next run has finished it.',
-  options: { json: { kind: 'flag', describe: 'JSON, see docs/json.md' } },
+  options: { output: outputAs('text', 'json') },
   examples: [
     ['backend', 'rules or sets, and why'],
     ['backend --json', 'the same for programs'],
   ],
   needsRoot: true,
-  run(_words, { json }, person) {
+  run(_words, { output }, person) {
     const state = inspectBackend(person.createContext());
-    if (json) person.print(JSON.stringify({ schema: SCHEMA_VERSION, ...state }));
+    if (output === 'json') person.print(JSON.stringify({ schema: SCHEMA_VERSION, ...state }));
     else describe(state).forEach(person.print);
     return 0;
   },

@@ -3,71 +3,134 @@ import type { Address } from '../../model/address.ts';
 import { alertRefAt, ORIGINS } from '../../model/ban.ts';
 import { unblockAll } from '../../bans/unblock.ts';
 import { AppError, EXIT_STATUS } from '../../model/errors.ts';
+import { readReason } from '../../wazuh/request.ts';
 import type { Context } from '../../context.ts';
 import { readAddresses, widerBlocks, widerIn } from '../addresses.ts';
-import { defineCommand } from '../command.ts';
+import { defineCommand, QUIET } from '../command.ts';
 import { heldBy, releaseAll } from '../flush.ts';
+import { inParts } from '../in-parts.ts';
+import { MOST_NAMED } from '../manual-hold.ts';
 import { printUnblock } from '../plan.ts';
-import { enter, enterForChange, sayWhatInterruptionLeaves, type Person } from '../session.ts';
+import { enter, enterForChange, type Person } from '../session.ts';
 
 export const deleteAddresses = defineCommand({
   name: 'delete',
-  summary: 'Release addresses or CIDR blocks',
+  aliases: ['unban', 'unblock', 'remove', 'rm'],
+  opposites: ['add', 'extend'],
+  summary: 'Release addresses or networks',
   details:
-    'Ends all holds on each address, whoever had it blocked, and takes its rules out of the kernel. An address that was not blocked is no error. An address that a wider block holds is named: it stays blocked until that is released.',
-  positional: { name: 'address', describe: 'IPv4, IPv6, or a CIDR block', count: 'any' },
+    'Ends all holds on each address, whoever had it blocked, and takes its rules out of the kernel. An address that was not blocked is no error. An address that a wider network holds is named: it stays blocked until that is released.',
+  positional: {
+    name: 'address',
+    describe: 'IPv4, IPv6, or a network',
+    count: 'any',
+    offers: 'banned addresses',
+  },
   options: {
-    file: { kind: 'text', value: 'LIST', describe: 'one address a line; - is standard input' },
-    'dry-run': { kind: 'flag', describe: 'print what would be run, and change nothing' },
+    reason: { kind: 'text', short: 'r', value: 'TEXT', describe: 'a note for the history' },
+    file: {
+      kind: 'text',
+      short: 'f',
+      value: 'LIST',
+      isFile: true,
+      describe: 'one address a line; - is standard input',
+    },
+    'dry-run': {
+      kind: 'flag',
+      short: 'n',
+      describe: 'print what would be run, and change nothing',
+    },
+    ...QUIET,
   },
   examples: [
-    ['delete 203.0.113.9', 'let one address in again'],
-    ['delete --file list.txt', 'all of a list'],
+    ['delete 203.0.113.9 -r "a customer"', 'let one address in again'],
+    ['delete -f list.txt', 'all of a list'],
   ],
   needsRoot: true,
-  run(words, options, person) {
+  async run(words, options, person) {
     const { addresses, mistakes } = readAddresses(words, options.file);
     mistakes.forEach(person.complain);
     if (options['dry-run']) {
       printUnblock(addresses, null, person.createContext({ readOnly: true }), person);
-    } else release(addresses, enterForChange(person), person);
+    } else {
+      const reason = readReason(options.reason);
+      await release(addresses, reason, enterForChange(person), person);
+    }
     return mistakes.length === 0 ? 0 : EXIT_STATUS.BAD_DATA;
   },
 });
 
-function release(addresses: readonly Address[], context: Context, person: Person): void {
-  const around = context.store.bans.findAll(addresses.flatMap(widerBlocks));
+async function release(
+  addresses: readonly Address[],
+  reason: string,
+  context: Context,
+  person: Person,
+): Promise<void> {
+  const { store, firewall } = context;
+  const around = store.bans.findAll(addresses.flatMap(widerBlocks));
   const blocks = new Map(Array.from(around, ([text, { address }]) => [text, address]));
-  sayWhatInterruptionLeaves(addresses.length, person);
-  const request = { origin: null, alertRef: alertRefAt(context.now()), named: true };
-  const outcomes = unblockAll(addresses, request, context);
-  const absent = new Set(outcomes.absent.map(({ text }) => text));
-  const foreign = new Set(outcomes.foreign.map(({ text }) => text));
-  for (const address of addresses) {
-    const { text } = address;
-    const removed = foreign.has(text)
-      ? ': a rule that another program or a person made was removed'
-      : '';
-    person.print(absent.has(text) ? `${text} was not blocked` : `${text} released${removed}`);
-    sayWiderBlock(address, blocks, person);
-  }
+  const absent = new Set<string>();
+  const foreign = new Set<string>();
+  const options = { size: firewall.mostReleases, doing: 'released', context };
+  await inParts(newestFirst(addresses, store), options, (part, ofPart) => {
+    const alertRef = alertRefAt(context.now());
+    const request = { origin: null, alertRef, named: true, by: person.name, reason };
+    const outcomes = unblockAll(part, request, ofPart);
+    for (const { text } of outcomes.absent) absent.add(text);
+    for (const { text } of outcomes.foreign) foreign.add(text);
+  });
+  sayReleased(addresses, { absent, foreign }, person);
+  for (const address of addresses) sayWiderBlock(address, blocks, person);
   context.expire();
+}
+
+/** Of a long list, where iptables finds their rules soonest. */
+function newestFirst(addresses: readonly Address[], store: Context['store']): readonly Address[] {
+  if (addresses.length <= MOST_NAMED) return addresses;
+  const place = new Map(store.bans.list().map(({ address }, index) => [address.text, index]));
+  const placeOf = ({ text }: Address): number => place.get(text) ?? -1;
+  return addresses.toSorted((one, other) => placeOf(other) - placeOf(one));
+}
+
+interface Released {
+  readonly absent: ReadonlySet<string>;
+  readonly foreign: ReadonlySet<string>;
+}
+
+function sayReleased(
+  addresses: readonly Address[],
+  { absent, foreign }: Released,
+  { print }: Person,
+): void {
+  const alien = 'a rule that another program or a person made was removed';
+  if (addresses.length > MOST_NAMED) {
+    const parts = [`${addresses.length - absent.size} released`];
+    if (absent.size > 0) parts.push(`${absent.size} were not blocked`);
+    if (foreign.size > 0) parts.push(`of ${foreign.size} ${alien}`);
+    print(parts.join(', '));
+    return;
+  }
+  for (const { text } of addresses) {
+    const removed = foreign.has(text) ? `: ${alien}` : '';
+    print(absent.has(text) ? `${text} was not blocked` : `${text} released${removed}`);
+  }
 }
 
 function sayWiderBlock(
   address: Address,
   blocks: ReadonlyMap<string, Address>,
-  { complain }: Person,
+  { note }: Person,
 ): void {
   const block = widerIn(blocks, address)[0]?.text;
   if (block === undefined) return;
-  complain(
-    `note: ${address.text} stays blocked by ${block}; firewall-drop delete ${block} releases all of it`,
+  note(
+    `${address.text} stays blocked by ${block}; firewall-drop delete ${block} releases all of it`,
   );
 }
 
 export const flush = defineCommand({
   name: 'flush',
+  opposites: ['add', 'extend'],
   summary: 'Release everything, or everything of one origin',
   details:
     'Asks before it does so on a terminal; elsewhere it needs --yes. With --origin only the holds of that origin end, and addresses that others hold stay blocked.',
@@ -77,25 +140,25 @@ export const flush = defineCommand({
       choices: ORIGINS,
       describe: 'only what this origin holds',
     },
-    yes: { kind: 'flag', describe: 'do not ask' },
+    yes: { kind: 'flag', short: 'y', describe: 'do not ask' },
+    ...QUIET,
   },
   examples: [
     ['flush --origin manual --yes', 'release what people blocked'],
     ['flush --yes', 'release everything'],
   ],
   needsRoot: true,
-  run(_words, options, person) {
+  async run(_words, options, person) {
     const origin = ORIGINS.find((known) => known === options.origin) ?? null;
     const context = person.createContext();
     // Before the lock is taken: an alert would wait for it as long as the question is not answered.
     if (!options.yes && !isSure(heldBy(origin, context).length, person)) {
-      throw new AppError('USAGE', 'nothing was released: say --yes if you mean it');
+      throw new AppError('USAGE', 'nothing was released: answer yes, or give --yes');
     }
     enter(context, person);
-    sayWhatInterruptionLeaves(heldBy(origin, context).length, person);
-    const { released, kept } = releaseAll(origin, context);
-    person.print(`${released.length} released`);
-    if (kept.length > 0) person.print(`${kept.length} kept, which others still hold`);
+    const { released, kept } = await releaseAll(origin, context, person);
+    person.print(`${released} released`);
+    if (kept > 0) person.print(`${kept} kept, which others still hold`);
     return 0;
   },
 });

@@ -1,7 +1,7 @@
 // `doctor`: is this host set up so that an alert becomes a block, and a block ends?
 import { describeError } from '../../model/errors.ts';
 import { listProcesses } from '../../system/procfs.ts';
-import { defineCommand } from '../command.ts';
+import { defineCommand, outputAs } from '../command.ts';
 import { count } from '../output/count.ts';
 import type { Check, Finding, State } from '../doctor/check.ts';
 import { problem } from '../doctor/check.ts';
@@ -20,7 +20,7 @@ export const doctor = defineCommand({
   details:
     'A line for each thing: ok, warning or problem, and below it what to do. Exit status 0: no problem (warnings may be there), 1: at least one. Looks only, and starts no program but those of the firewall. --fix does what is safe: it creates or corrects active-responses.log, makes the state readable by root only, and puts rules back; then all is checked again. --test blocks and releases an unused address of 192.0.2.0/24 (TEST-NET-1) for real, and one of 2001:db8::/32 where the host has IPv6, and says what it saw in the kernel, the log and the state.',
   options: {
-    json: { kind: 'flag', describe: 'JSON, see docs/json.md' },
+    output: outputAs('text', 'json'),
     fix: { kind: 'flag', describe: 'do what is safe, and say what was done' },
     test: { kind: 'flag', describe: 'block and release a documentation address for real' },
   },
@@ -29,14 +29,15 @@ export const doctor = defineCommand({
     ['doctor --fix --test', 'mend what is safe, and try it out'],
   ],
   needsRoot: true,
-  run(_words, { json, fix, test }, person) {
+  isLong: () => true,
+  run(_words, { output, fix, test }, person) {
     const first = examine(person);
     const fixed = fix ? mend(first, person) : [];
     const reports = [
       ...(fixed.length > 0 ? examine(person) : first),
       ...(test ? tryForReal(person) : []),
     ];
-    if (json) person.print(JSON.stringify(reportsToJson(reports, fixed)));
+    if (output === 'json') person.print(JSON.stringify(reportsToJson(reports, fixed)));
     else describe(reports, fixed, person);
     return reports.some(({ finding }) => finding.state === 'problem') ? PROBLEMS_FOUND : 0;
   },

@@ -1,8 +1,8 @@
 // `explain`: what would be done about an alert, and why. Touches nothing.
-import { readFileSync } from 'node:fs';
 import type { Address } from '../../model/address.ts';
+import { alertRefAt, makeHold } from '../../model/ban.ts';
 import { describeProtection, findProtection } from '../../policy/protected.ts';
-import { AppError, describeError, EXIT_STATUS } from '../../model/errors.ts';
+import { EXIT_STATUS } from '../../model/errors.ts';
 import type { Config } from '../../config/schema.ts';
 import type { Context } from '../../context.ts';
 import { at, isObject, parseJson, type Json } from '../../wazuh/json.ts';
@@ -12,7 +12,8 @@ import type { HoldLength } from '../../policy/decision.ts';
 import { decideBlock } from '../../wazuh/policy.ts';
 import { whyKept } from '../../wazuh/respond.ts';
 import { originOf, timeoutOf } from '../../wazuh/timeouts.ts';
-import { defineCommand } from '../command.ts';
+import { readText } from '../addresses.ts';
+import { defineCommand, outputAs } from '../command.ts';
 import { formatDuration } from '../output/duration.ts';
 import { printBlock, printUnblock } from '../plan.ts';
 import type { Person } from '../session.ts';
@@ -28,15 +29,16 @@ export const explain = defineCommand({
     name: 'file',
     describe: 'a file; - or nothing is standard input',
     count: 'optional',
-    isFile: true,
+    offers: 'files',
   },
-  options: { json: { kind: 'flag', describe: 'JSON, see docs/json.md' } },
+  options: { output: outputAs('text', 'json') },
   examples: [
     ['explain alert.json', 'why is this alert not blocked?'],
     ['explain alert.json --json', 'the same for programs'],
   ],
   needsRoot: false,
-  run(words, { json }, person) {
+  run(words, { output }, person) {
+    const json = output === 'json';
     const context = person.createContext({ readOnly: true });
     const request = readRequest(words[0] ?? '-', context.config);
     const explanation = explainRequest(request, context);
@@ -50,13 +52,8 @@ export const explain = defineCommand({
 });
 
 function readRequest(file: string, { alert }: Config): Request {
-  let text: string;
-  try {
-    text = readFileSync(file === '-' ? 0 : file, 'utf8').trim();
-  } catch (error) {
-    throw new AppError('BAD_DATA', `${file} can't be read: ${describeError(error)}`, error);
-  }
-  return readMessage(Buffer.from(asMessage(text)), alert.addressFields, alert.wazuh5Fields);
+  const message = Buffer.from(asMessage(readText(file).trim()));
+  return readMessage(message, alert.addressFields, alert.wazuh5Fields);
 }
 
 /** An alert alone becomes the message that Wazuh 4 would make of it; anything else is left to the reader to judge. */
@@ -216,5 +213,14 @@ function tryToPlan(request: Request, context: Context, person: Person): void {
   const decision = decideBlock(request, address, context);
   const { target, holds } = decision;
   if (decision.action === 'release') printUnblock([address], null, context, person);
-  else printBlock([target], { origin, timeoutSeconds: lastOf(holds) }, context, person);
+  else {
+    const nowMs = context.now();
+    const planned = {
+      origin,
+      timeoutSeconds: lastOf(holds),
+      alertRef: alertRefAt(nowMs),
+      reason: '',
+    };
+    printBlock([target], () => makeHold(planned, nowMs), context, person);
+  }
 }

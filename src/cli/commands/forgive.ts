@@ -1,5 +1,4 @@
 // `forgive`: an address begins anew, as if it had never been banned.
-import { AppError } from '../../model/errors.ts';
 import { readAddress } from '../addresses.ts';
 import { defineCommand } from '../command.ts';
 import { count } from '../output/count.ts';
@@ -10,7 +9,7 @@ export const forgive = defineCommand({
   summary: 'Forget the earlier bans of an address, which escalation counts',
   details:
     'The next ban is then the first again. A ban that goes on does not end: that is what delete is for, which in turn does not reset the count.',
-  positional: { name: 'address', describe: 'IPv4, IPv6, or a CIDR block', count: 'any' },
+  positional: { name: 'address', describe: 'IPv4, IPv6, or a network', count: 'some' },
   options: {},
   examples: [
     ['forgive 203.0.113.9', 'start again with the first timeout'],
@@ -18,7 +17,6 @@ export const forgive = defineCommand({
   ],
   needsRoot: true,
   run(words, _options, person) {
-    if (words.length === 0) throw new AppError('USAGE', 'name addresses');
     const addresses = words.map(readAddress);
     const { store } = enterForChange(person);
     for (const address of addresses) {

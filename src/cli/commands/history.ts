@@ -3,12 +3,13 @@ import { setTimeout as wait } from 'node:timers/promises';
 import type { Context } from '../../context.ts';
 import type { HistoryFilter, HistoryRecord } from '../../state/history.ts';
 import { readAddress } from '../addresses.ts';
-import { defineCommand } from '../command.ts';
+import { defineCommand, outputAs } from '../command.ts';
 import { readLimit } from '../output/count.ts';
-import { readSpan } from '../output/duration.ts';
+import { parseDuration } from '../../model/duration.ts';
+import { readMoment } from '../output/moment.ts';
 import { historyToJson } from '../output/json.ts';
 import type { Person } from '../session.ts';
-import { formatTable, type Column } from '../output/table.ts';
+import { chooseColumns, formatTable, type Column } from '../output/table.ts';
 import { shortTime } from '../output/time.ts';
 
 const FOLLOW_EVERY_MS = 500;
@@ -19,16 +20,26 @@ export const history = defineCommand({
   summary: 'Show what happened, to all addresses or to one',
   details:
     'Oldest first. Lines are kept as long as history.keep_days says. With --follow it stays and prints what comes, until it is ended.',
-  positional: { name: 'address', describe: 'only this address or CIDR block', count: 'optional' },
+  positional: {
+    name: 'address',
+    describe: 'only this address or network',
+    count: 'optional',
+    offers: 'banned addresses',
+  },
   options: {
-    since: { kind: 'text', value: 'DURATION', describe: 'only the last 2d, 90m, …' },
+    since: {
+      kind: 'text',
+      value: 'TIME',
+      describe: 'only the last 2d, 90m, or since 14:05, 2026-12-24, "2026-12-24 18:00", in UTC',
+    },
     limit: {
       kind: 'text',
       value: 'NUMBER',
       default: DEFAULT_LIMIT,
       describe: 'the newest so many',
     },
-    json: { kind: 'flag', describe: 'one JSON document a line, see docs/json.md' },
+    output: outputAs('table', 'json'),
+    wide: { kind: 'flag', describe: 'cut nothing, and leave out no column for lack of room' },
     follow: { kind: 'flag', describe: 'stay, and print what comes' },
   },
   examples: [
@@ -36,6 +47,7 @@ export const history = defineCommand({
     ['history --since 1d --json', 'the last day, for programs'],
   ],
   needsRoot: true,
+  isLong: ({ follow }) => !follow,
   async run(words, options, person) {
     const context = person.createContext();
     const filter: HistoryFilter = {
@@ -45,11 +57,21 @@ export const history = defineCommand({
       limit: readLimit(options.limit),
     };
     const records = context.store.history.find(filter);
-    const show = options.json ? showJson : showTable;
-    show(records, person, true);
+    const { output, wide } = options;
+    const { terminal } = person;
+    const columns = options.follow ? COLUMNS : chooseColumns(COLUMNS, records, undefined);
+    const room = wide ? { ...terminal, width: null } : terminal;
+    const show = (more: readonly HistoryRecord[], isFirst: boolean): void => {
+      if (output === 'json') showJson(more, person);
+      else showTable({ columns, records: more, isFirst }, { ...person, terminal: room });
+    };
+    show(records, true);
+    if (output === 'table' && terminal.width !== null && records.length === filter.limit) {
+      person.print(`the newest ${records.length}; --limit shows more`);
+    }
     if (options.follow)
       await follow(context, { ...filter, afterId: records.at(-1)?.id ?? 0 }, (more) => {
-        show(more, person, false);
+        show(more, false);
       });
     return 0;
   },
@@ -75,8 +97,10 @@ async function follow(
 }
 
 function readSince(text: string | undefined, nowMs: number): number {
-  const seconds = readSpan('since', text);
-  return seconds === null ? 0 : nowMs - seconds * 1000;
+  if (text === undefined) return 0;
+  const seconds = parseDuration(text);
+  if (typeof seconds === 'number') return nowMs - seconds * 1000;
+  return readMoment('since', text, { nowMs, nearest: 'last' });
 }
 
 const COLUMNS: readonly Column<HistoryRecord>[] = [
@@ -88,20 +112,43 @@ const COLUMNS: readonly Column<HistoryRecord>[] = [
   },
   { heading: 'ADDRESS', cell: ({ outcome }) => outcome.address.text },
   { heading: 'ORIGIN', dispensable: 3, cell: ({ origin }) => origin ?? '' },
-  { heading: 'RULE', dispensable: 2, cell: ({ outcome }) => outcome.alertRef.ruleId },
+  {
+    heading: 'BY',
+    dispensable: 4,
+    cell: ({ by }) => by ?? '',
+    isIdle: ({ by }) => by === undefined,
+  },
+  {
+    heading: 'RULE',
+    dispensable: 2,
+    cell: ({ outcome }) => outcome.alertRef.ruleId,
+    isIdle: ({ outcome }) => outcome.alertRef.ruleId === '0',
+  },
   {
     heading: 'ALERT',
     dispensable: 1,
     cell: ({ outcome }) => outcome.alertRef.alertId,
-    cuttable: true,
+    isIdle: ({ outcome }) => outcome.alertRef.ruleId === '0',
   },
-  { heading: 'REASON', dispensable: 4, cell: ({ reason }) => reason, cuttable: true },
+  {
+    heading: 'REASON',
+    dispensable: 6,
+    cell: ({ reason }) => reason,
+    cuttableTo: 24,
+    isIdle: ({ reason }) => reason === '',
+  },
 ];
 
-function showTable(records: readonly HistoryRecord[], person: Person, first: boolean): void {
-  const lines = formatTable(COLUMNS, records, person.terminal);
-  if (first && records.length === 0) person.print('nothing happened');
-  else lines.slice(first ? 0 : 1).forEach(person.print);
+interface HistoryTable {
+  readonly columns: readonly Column<HistoryRecord>[];
+  readonly records: readonly HistoryRecord[];
+  readonly isFirst: boolean;
+}
+
+function showTable({ columns, records, isFirst }: HistoryTable, person: Person): void {
+  const lines = formatTable(columns, records, person.terminal);
+  if (isFirst && records.length === 0) person.print('nothing happened');
+  else lines.slice(isFirst ? 0 : 1).forEach(person.print);
 }
 
 function showJson(records: readonly HistoryRecord[], { print }: Person): void {

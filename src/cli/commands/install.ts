@@ -24,11 +24,12 @@ const PLACE_OPTIONS = {
     default: 'firewall-drop,firewall-drop.sh',
     describe: 'what the manager calls it, with commas between; block-ip for Wazuh 5',
   },
-  'dry-run': { kind: 'flag', describe: 'say what would be done, and change nothing' },
+  'dry-run': { kind: 'flag', short: 'n', describe: 'say what would be done, and change nothing' },
 } as const;
 
 export const install = defineCommand({
   name: 'install',
+  opposites: ['uninstall'],
   summary: 'Install this program in place of the active response of an agent',
   details:
     'Copies itself to active-response/bin in the home of the agent, for root and the group of the agent, mode 0750; further names become links to the first. What was there is kept beside it, under the ending .replaced. Makes the configuration with every key explained, the directory of the state and the log file where they are missing, has logrotate (where it is installed) rotate our own log, and has systemd (or cron, where there is no systemd) call expire every minute and restore at boot. Run again it changes nothing, and after an upgrade of the agent that overwrote the program it puts it back.',
@@ -65,6 +66,7 @@ export const install = defineCommand({
 
 export const uninstall = defineCommand({
   name: 'uninstall',
+  opposites: ['install'],
   summary: 'Remove this program, and restore what it replaced',
   details:
     'Releases every block first, since nobody would do so later; if that fails, nothing else is done. Then undoes what install did. The logs stay, and so do the history and a configuration that was edited, unless --purge is given.',
@@ -77,10 +79,10 @@ export const uninstall = defineCommand({
     ['uninstall --purge', 'leave only the logs'],
   ],
   needsRoot: true,
-  run(_words, options, person) {
+  async run(_words, options, person) {
     refusePackaged('remove');
     const placement = readPlacement(options, false);
-    if (!options['dry-run']) releaseEverything(person);
+    if (!options['dry-run']) await releaseEverything(person);
     const steps = [
       ...stepsToUnschedule(),
       ...stepsToStopRotation(),
@@ -129,9 +131,9 @@ function readNames(given: string): readonly string[] {
   throw new AppError('USAGE', `--name ${given}: "${wrong}" is no name of an active response`);
 }
 
-function releaseEverything(person: Person): void {
+async function releaseEverything(person: Person): Promise<void> {
   const context = enterForChange(person);
-  const { released } = releaseAll(null, context);
-  if (released.length > 0) person.print(`done: ${released.length} released`);
+  const { released } = await releaseAll(null, context, person);
+  if (released > 0) person.print(`done: ${released} released`);
   context.close();
 }

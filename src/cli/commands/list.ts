@@ -1,22 +1,22 @@
 // `list`: what is blocked, by whom, until when, and how much it has dropped.
-import { ORIGINS, type Ban, type Hold } from '../../model/ban.ts';
-import { describeError } from '../../model/errors.ts';
-import type { HeldAddress } from '../../firewall/backend.ts';
-import type { Context } from '../../context.ts';
-import { readEscalation, type Escalation } from '../escalation.ts';
-import { defineCommand } from '../command.ts';
-import { readLimit } from '../output/count.ts';
+import { ORIGINS, type Hold } from '../../model/ban.ts';
+import { entriesToJson, readEntries, type Entry } from '../ban-entries.ts';
+import { defineCommand, outputAs } from '../command.ts';
+import { count, readLimit } from '../output/count.ts';
 import { formatDuration, readSpan } from '../output/duration.ts';
-import { banToJson } from '../output/json.ts';
 import { shortTime } from '../output/time.ts';
-import { formatCsv, formatTable, type Column } from '../output/table.ts';
+import { chooseColumns, formatCsv, formatTable, type Column } from '../output/table.ts';
+import type { Context } from '../../context.ts';
 import type { Person } from '../session.ts';
 
 /** The version of the JSON that `list --json` prints; `docs/json.md` describes it. */
 const SCHEMA_VERSION = 1;
 
+const SORTS = ['since', 'expires', 'address', 'packets'] as const;
+
 export const list = defineCommand({
   name: 'list',
+  aliases: ['ls'],
   summary: 'Show what is blocked',
   details:
     'One row for each hold. KERNEL says whether the rules are in the kernel now; PACKETS and BYTES are what they have dropped since they were made.',
@@ -29,7 +29,7 @@ export const list = defineCommand({
     'expiring-within': { kind: 'text', value: 'DURATION', describe: 'only what ends so soon' },
     sort: {
       kind: 'choice',
-      choices: ['since', 'expires', 'address', 'packets'],
+      choices: SORTS,
       default: 'since',
       describe: 'in which order',
     },
@@ -38,77 +38,77 @@ export const list = defineCommand({
       value: 'NUMBER',
       describe: 'at most so many bans, each with all its holds',
     },
-    json: { kind: 'flag', describe: 'JSON, see docs/json.md' },
-    csv: { kind: 'flag', describe: 'comma-separated values' },
-    plain: { kind: 'flag', describe: 'one address a line, for scripts' },
+    wide: { kind: 'flag', describe: 'cut nothing, and leave out no column for lack of room' },
+    columns: {
+      kind: 'text',
+      value: 'NAMES',
+      describe: 'these columns in this order, such as address,expires_in,reason',
+    },
+    output: outputAs('table', 'json', 'csv', 'plain'),
   },
   examples: [
     ['list --expiring-within 10m', 'what ends soon'],
-    ['list --plain --origin manual', 'for a script'],
+    ['list -o plain --origin manual', 'one address a line, for a script'],
   ],
   needsRoot: true,
+  isLong: () => true,
   run(_words, options, person) {
     const context = person.createContext();
     const within = readSpan('expiring-within', options['expiring-within']);
     const limit = readLimit(options.limit);
-    const chosen = readEntries(context, person)
+    const all = readEntries(context, person);
+    const chosen = all
       .filter((entry) => options.origin === undefined || entry.hold?.origin === options.origin)
       .filter((entry) => within === null || isWithin(entry, within, context.now()))
-      .sort(ORDERS[options.sort] ?? ORDERS['since']);
+      .sort(ORDERS[options.sort]);
     // Bans are counted, not their holds: whoever reads of a ban reads of all who hold it.
     const shown = new Set([...new Set(chosen.map(({ ban }) => ban))].slice(0, limit));
     const entries = chosen.filter(({ ban }) => shown.has(ban));
-    if (options.plain)
-      for (const text of new Set(entries.map(({ ban }) => ban.address.text))) person.print(text);
-    else if (options.json) person.print(JSON.stringify(toJson(entries)));
-    else if (options.csv) formatCsv(columnsFor(context), entries).forEach(person.print);
-    else if (entries.length === 0) person.print('nothing is blocked');
-    else formatTable(columnsFor(context), entries, person.terminal).forEach(person.print);
+    const { output, wide, columns: names } = options;
+    print(entries, { output, wide, names, columns: columnsFor(context) }, person);
+    if (options.output === 'table' && person.terminal.width !== null && all.length > 0) {
+      person.print(totalOf(entries, new Set(all.map(({ ban }) => ban)).size));
+    }
     return 0;
   },
 });
 
-interface Entry {
-  readonly ban: Ban;
-  /** Undefined for a ban that is only being released. */
-  readonly hold: Hold | undefined;
-  readonly kernel: 'yes' | 'missing' | 'unknown';
-  readonly held: HeldAddress | undefined;
-  readonly backend: string;
-  readonly escalation: Escalation | null;
+interface ListOptions {
+  readonly output: 'table' | 'json' | 'csv' | 'plain';
+  readonly wide: boolean;
+  readonly names: string | undefined;
+  readonly columns: readonly Column<Entry>[];
 }
 
-function readEntries(context: Context, person: Person): Entry[] {
-  const { store, firewall } = context;
-  const bans = store.bans.list();
-  const escalationOf = readEscalation(context);
-  const held = new Map<string, HeldAddress>();
-  const unknown = new Set<number>();
-  for (const family of new Set(bans.map((ban) => ban.address.family))) {
-    try {
-      for (const [text, one] of firewall.snapshot(family).held) held.set(text, one);
-    } catch (error) {
-      unknown.add(family);
-      person.complain(`IPv${family}: the kernel can't be asked: ${describeError(error)}`);
-    }
+function print(entries: readonly Entry[], options: ListOptions, person: Person): void {
+  const { output, wide, names, columns } = options;
+  const texts = new Set(entries.map(({ ban }) => ban.address.text));
+  if (output === 'json') {
+    person.print(JSON.stringify({ schema: SCHEMA_VERSION, bans: entriesToJson(entries) }));
+  } else if (output === 'plain')
+    texts.forEach((text) => {
+      person.print(text);
+    });
+  else if (output === 'csv') {
+    const chosen = names === undefined ? columns : chooseColumns(columns, entries, names);
+    formatCsv(chosen, entries).forEach(person.print);
+  } else {
+    const chosen = chooseColumns(columns, entries, names);
+    const { terminal } = person;
+    const room = wide ? { ...terminal, width: null } : terminal;
+    if (entries.length === 0) person.print('nothing is blocked');
+    else formatTable(chosen, entries, room).forEach(person.print);
   }
-  return bans.flatMap((ban) => {
-    const found = held.get(ban.address.text);
-    const missing = unknown.has(ban.address.family) ? 'unknown' : 'missing';
-    const kernel = found === undefined ? missing : 'yes';
-    const holds: (Hold | undefined)[] = ban.holds.length === 0 ? [undefined] : [...ban.holds];
-    return holds.map((hold): Entry => ({
-      ban,
-      hold,
-      kernel,
-      held: found,
-      backend: firewall.backendName,
-      escalation: escalationOf(ban.address),
-    }));
-  });
 }
 
-const ORDERS: Readonly<Record<string, (a: Entry, b: Entry) => number>> = {
+/** `2 of 7 bans, 3 holds`. */
+function totalOf(entries: readonly Entry[], all: number): string {
+  const shown = new Set(entries.map(({ ban }) => ban)).size;
+  const bans = shown === all ? count(all, 'ban') : `${shown} of ${count(all, 'ban')}`;
+  return shown === entries.length ? bans : `${bans}, ${count(entries.length, 'hold')}`;
+}
+
+const ORDERS: Readonly<Record<(typeof SORTS)[number], (a: Entry, b: Entry) => number>> = {
   since: (a, b) => (a.hold?.addedMs ?? a.ban.sinceMs) - (b.hold?.addedMs ?? b.ban.sinceMs),
   expires: (a, b) => (a.hold?.expiresAtMs ?? Infinity) - (b.hold?.expiresAtMs ?? Infinity),
   packets: (a, b) => (b.held?.packets ?? 0) - (a.held?.packets ?? 0),
@@ -138,6 +138,9 @@ function columnsFor({ config, now }: Context): Column<Entry>[] {
 }
 
 function columnsAt(nowMs: number): Column<Entry>[] {
+  const isWithoutRule = ({ hold }: Entry): boolean => (hold?.alertRef.ruleId ?? '0') === '0';
+  const packetsOf = ({ held }: Entry): number => held?.packets ?? 0;
+  const bytesOf = ({ held }: Entry): number => held?.bytes ?? 0;
   return [
     { heading: 'ADDRESS', cell: ({ ban }) => ban.address.text },
     {
@@ -147,14 +150,19 @@ function columnsAt(nowMs: number): Column<Entry>[] {
     },
     { heading: 'EXPIRES IN', dispensable: 9, cell: ({ hold }) => remaining(hold, nowMs) },
     { heading: 'ORIGIN', dispensable: 8, cell: ({ ban, hold }) => hold?.origin ?? ban.phase },
-    { heading: 'RULE', dispensable: 4, cell: ({ hold }) => hold?.alertRef.ruleId ?? '' },
+    {
+      heading: 'RULE',
+      dispensable: 4,
+      cell: ({ hold }) => hold?.alertRef.ruleId ?? '',
+      isIdle: isWithoutRule,
+    },
     {
       heading: 'ALERT',
       dispensable: 3,
       cell: ({ hold }) => hold?.alertRef.alertId ?? '',
-      cuttable: true,
+      isIdle: isWithoutRule,
     },
-    { heading: 'BACKEND', dispensable: 1, cell: ({ backend }) => backend, cuttable: true },
+    { heading: 'BACKEND', dispensable: 1, cell: ({ backend }) => backend },
     {
       heading: 'KERNEL',
       cell: ({ kernel }) => kernel,
@@ -163,16 +171,24 @@ function columnsAt(nowMs: number): Column<Entry>[] {
     {
       heading: 'PACKETS',
       dispensable: 5,
-      cell: ({ held }) => String(held?.packets ?? 0),
+      cell: (entry) => String(packetsOf(entry)),
       align: 'right',
+      isIdle: (entry) => packetsOf(entry) === 0,
     },
     {
       heading: 'BYTES',
       dispensable: 2,
-      cell: ({ held }) => String(held?.bytes ?? 0),
+      cell: (entry) => String(bytesOf(entry)),
       align: 'right',
+      isIdle: (entry) => bytesOf(entry) === 0,
     },
-    { heading: 'REASON', dispensable: 7, cell: reasonOf, cuttable: true },
+    {
+      heading: 'REASON',
+      dispensable: 7,
+      cell: reasonOf,
+      cuttableTo: 24,
+      isIdle: (entry) => reasonOf(entry) === '',
+    },
   ];
 }
 
@@ -182,17 +198,6 @@ function remaining(hold: Hold | undefined, nowMs: number): string {
 }
 
 function reasonOf({ ban, hold }: Entry): string {
-  const unfinished = ban.phase === 'blocked' ? '' : `(${ban.phase}) `;
-  return `${unfinished}${hold?.reason ?? ''}`;
-}
-
-/** Rows are holds, documents are bans: those of one ban come together again. */
-function toJson(entries: readonly Entry[]): unknown {
-  const groups = Map.groupBy(entries, (entry) => entry.ban);
-  const bans = Array.from(groups, ([ban, own]) => {
-    const holds = own.flatMap(({ hold }) => (hold === undefined ? [] : [hold]));
-    const [first] = own;
-    return first === undefined ? null : banToJson(ban, holds, first);
-  });
-  return { schema: SCHEMA_VERSION, bans };
+  const pending = ban.phase === 'blocked' ? '' : `(${ban.phase}) `;
+  return `${pending}${hold?.forced === true ? '(forced) ' : ''}${hold?.reason ?? ''}`.trimEnd();
 }

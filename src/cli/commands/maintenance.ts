@@ -11,6 +11,7 @@ import { describeError } from '../../model/errors.ts';
 import type { Context } from '../../context.ts';
 import { readClock } from '../../system/clock.ts';
 import { defineCommand } from '../command.ts';
+import { MOST_NAMED } from '../manual-hold.ts';
 import { count } from '../output/count.ts';
 import { restoreAll } from '../restore.ts';
 import { printSteps } from '../plan.ts';
@@ -120,7 +121,7 @@ export const reconcile = defineCommand({
   summary: 'Show and repair differences between state and kernel',
   details:
     'A ban without its rules, with them twice, or behind a rule that accepts, is repaired. A drop rule that belongs to no ban is shown and, unless restore recognises it as ours, left alone; firewall-drop delete ADDRESS removes it. With --dry-run nothing is changed, and the exit status is 1 when there is something to repair.',
-  options: { 'dry-run': { kind: 'flag', describe: 'show only' } },
+  options: { 'dry-run': { kind: 'flag', short: 'n', describe: 'show only' } },
   examples: [
     ['reconcile --dry-run', 'is everything as it should be?'],
     ['reconcile', 'make it so'],
@@ -145,6 +146,9 @@ function describeDrift({ pending, missing, unknown }: Drift): string[] {
     ...(pending.length === 0
       ? []
       : [`${count(pending.length, 'change')} pending: an earlier run was interrupted`]),
+    ...pending.slice(0, MOST_NAMED).map(({ address, phase }) => {
+      return `${address.text}: to be ${phase === 'blocking' ? 'blocked' : 'released'}`;
+    }),
     ...missing.map(({ address }) => `${address.text}: banned, but no rule in the kernel`),
     ...unknown.map(({ address, chains }) => {
       return `${address.text}: dropped in ${chains.join(' and ')}, and there is no ban`;

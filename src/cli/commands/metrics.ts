@@ -170,6 +170,6 @@ function replaceFile(path: string, text: string): void {
     renameSync(temporary, path);
   } catch (error) {
     rmSync(temporary, { force: true });
-    throw new AppError('LOG', `${path} can't be written: ${describeError(error)}`, error);
+    throw new AppError('LOG', `${path} can't be written`, error);
   }
 }

@@ -2,7 +2,7 @@
 import { describeProtection, findProtection, type ProtectedEntry } from '../../policy/protected.ts';
 import { AppError } from '../../model/errors.ts';
 import { readAddress } from '../addresses.ts';
-import { defineCommand } from '../command.ts';
+import { defineCommand, outputAs } from '../command.ts';
 import { formatTable, type Column } from '../output/table.ts';
 
 const SCHEMA_VERSION = 1;
@@ -14,18 +14,18 @@ export const protectCheck = defineCommand({
   details:
     'Exit status 0: protected, 1: not. A CIDR block counts as protected when it contains a protected address.',
   positional: { name: 'address', describe: 'IPv4, IPv6, or a CIDR block', count: 'one' },
-  options: { json: { kind: 'flag', describe: 'JSON, see docs/json.md' } },
+  options: { output: outputAs('text', 'json') },
   examples: [
     ['protect check 203.0.113.9', 'could this address be blocked?'],
     ['protect check 203.0.113.0/24 --json', 'could this block be, for a script'],
   ],
   needsRoot: true,
-  run(words, { json }, person) {
+  run(words, { output }, person) {
     if (words[0] === undefined) throw new AppError('USAGE', 'name an address');
     const address = readAddress(words[0]);
     const entry = findProtection(address, person.createContext().protectedEntries());
     const answer = entry === null ? 'not protected' : `protected (${describeProtection(entry)})`;
-    if (json) {
+    if (output === 'json') {
       const found = entry === null ? null : entryToJson(entry);
       person.print(JSON.stringify({ schema: SCHEMA_VERSION, address: address.text, entry: found }));
     } else person.print(`${address.text} is ${answer}`);
@@ -43,15 +43,16 @@ export const protectList = defineCommand({
   name: 'protect list',
   summary: 'List all protected addresses, with where each comes from',
   details: 'From the host, the agent and the configuration, as they are now.',
-  options: { json: { kind: 'flag', describe: 'JSON, see docs/json.md' } },
+  options: { output: outputAs('table', 'json') },
   examples: [
     ['protect list', 'who is never blocked here'],
     ['protect list --json', 'the same for programs'],
   ],
   needsRoot: true,
-  run(_words, { json }, person) {
+  isLong: () => true,
+  run(_words, { output }, person) {
     const entries = person.createContext().protectedEntries();
-    if (json) {
+    if (output === 'json') {
       const document = { schema: SCHEMA_VERSION, entries: entries.map(entryToJson) };
       person.print(JSON.stringify(document));
     } else formatTable(COLUMNS, entries, person.terminal).forEach(person.print);

@@ -2,9 +2,9 @@
 import { AppError } from '../../model/errors.ts';
 import { quote } from '../addresses.ts';
 
-/** `1 error`, `2 errors`. */
-export function count(number: number, what: string): string {
-  return `${number} ${what}${number === 1 ? '' : 's'}`;
+/** `1 error`, `2 errors`, `2 addresses`. */
+export function count(number: number, what: string, many = `${what}s`): string {
+  return `${number} ${number === 1 ? what : many}`;
 }
 
 /** What `--limit` was given. Throws `USAGE` for what is no number. */

@@ -3,13 +3,13 @@ import { AppError } from '../../model/errors.ts';
 import { parseDuration, UNIT_SECONDS } from '../../model/duration.ts';
 import { quote } from '../addresses.ts';
 
-/** What `--timeout` was given: seconds, or null for ever. Throws `USAGE` for what is no length of time. */
-export function readTimeout(text: string): number | null {
+/** What `--timeout` was given, or `option`: seconds, or null for ever. Throws `USAGE` for what is no length of time. */
+export function readTimeout(text: string, option = '--timeout'): number | null {
   const seconds = parseDuration(text);
   if (seconds !== undefined) return seconds;
   throw new AppError(
     'USAGE',
-    `--timeout ${quote(text)} is not a length of time: write for example 90m, 1h30m, 2d or never`,
+    `${option} ${quote(text)} is not a length of time: write for example 90m, 1h30m, 2d or never`,
   );
 }
 

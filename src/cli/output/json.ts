@@ -24,6 +24,7 @@ interface HoldJson {
   readonly alertId: string;
   readonly ruleId: string;
   readonly reason: string;
+  readonly forced: boolean;
 }
 
 function holdToJson(hold: Hold): HoldJson {
@@ -35,6 +36,7 @@ function holdToJson(hold: Hold): HoldJson {
     alertId: hold.alertRef.alertId,
     ruleId: hold.alertRef.ruleId,
     reason: hold.reason,
+    forced: hold.forced,
   };
 }
 
@@ -43,7 +45,7 @@ export function banToJson(
   { address, phase, sinceMs }: Ban,
   holds: readonly Hold[],
   kernel: KernelJson,
-): unknown {
+): object {
   return {
     address: address.text,
     family: address.family,
@@ -58,7 +60,7 @@ export function banToJson(
   };
 }
 
-export function historyToJson({ id, atMs, outcome, origin, reason }: HistoryRecord): unknown {
+export function historyToJson({ id, atMs, outcome, origin, reason, by }: HistoryRecord): unknown {
   return {
     schema: HISTORY_SCHEMA_VERSION,
     id,
@@ -66,6 +68,7 @@ export function historyToJson({ id, atMs, outcome, origin, reason }: HistoryReco
     verb: outcome.verb,
     address: outcome.address.text,
     origin,
+    by: by ?? null,
     alertId: outcome.alertRef.alertId,
     ruleId: outcome.alertRef.ruleId,
     reason,

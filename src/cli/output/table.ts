@@ -1,5 +1,7 @@
 // Tables for people: columns that fit the terminal, colours where there are any, and the same rows as CSV.
+import { AppError } from '../../model/errors.ts';
 import { printable } from '../../system/printable.ts';
+import { quote as quoteText } from '../addresses.ts';
 import type { Terminal } from '../session.ts';
 
 export interface Column<T> {
@@ -7,10 +9,12 @@ export interface Column<T> {
   readonly cell: (row: T) => string;
   /** Numbers stand on the right. */
   readonly align?: 'right';
-  /** May be cut when the terminal is too narrow; without this a cell is always whole. */
-  readonly cuttable?: true;
+  /** May be cut to so many characters when the terminal is too narrow; without this a cell is always whole. */
+  readonly cuttableTo?: number;
   /** May go when that is not enough: the lowest number first. Without this a column always stays. */
-  readonly dispensable?: number;
+  readonly dispensable?: number | undefined;
+  /** Of a row in which the cell says nothing; where all say nothing the column is left out. */
+  readonly isIdle?: (row: T) => boolean;
   readonly colour?: (row: T) => Colour | null;
 }
 
@@ -19,6 +23,28 @@ export type Colour = 'red' | 'yellow' | 'green' | 'dim';
 const CODES: Readonly<Record<Colour, string>> = { red: '31', yellow: '33', green: '32', dim: '2' };
 const GAP = '  ';
 const NARROWEST_CUT = 8;
+
+/** The name of a column for `--columns`, and in CSV: `since_utc`. */
+function nameOf<T>({ heading }: Column<T>): string {
+  return heading.toLowerCase().replaceAll(' ', '_');
+}
+
+/** The columns that are named, in that order, or those that say something. Throws `USAGE` for a name that no column has. */
+export function chooseColumns<T>(
+  columns: readonly Column<T>[],
+  rows: readonly T[],
+  names: string | undefined,
+): readonly Column<T>[] {
+  if (names === undefined) {
+    return columns.filter(({ isIdle }) => isIdle === undefined || !rows.every(isIdle));
+  }
+  return names.split(',').map((name) => {
+    const column = columns.find((one) => nameOf(one) === name.trim().toLowerCase());
+    if (column !== undefined) return { ...column, dispensable: undefined };
+    const known = columns.map(nameOf).join(', ');
+    throw new AppError('USAGE', `--columns ${quoteText(name)} is not a column; they are ${known}`);
+  });
+}
 
 /** Lines of a table, the heading first. */
 export function formatTable<T>(
@@ -46,7 +72,7 @@ export function formatTable<T>(
 
 /** RFC 4180: quotes where they are needed, doubled inside. */
 export function formatCsv<T>(columns: readonly Column<T>[], rows: readonly T[]): string[] {
-  const heading = columns.map(({ heading }) => heading.toLowerCase().replaceAll(' ', '_'));
+  const heading = columns.map(nameOf);
   const body = rows.map((row) => columns.map((column) => printable(column.cell(row))));
   return [heading, ...body].map((row) => row.map(quote).join(','));
 }
@@ -75,22 +101,24 @@ function pad<T>(text: string, width: number, column: Column<T>): string {
   return column.align === 'right' ? blanks + cut.join('') : cut.join('') + blanks;
 }
 
-/** Widths that fit: what is too wide goes from the cuttable columns, then whole columns go (null). */
+/** Widths that fit: columns go (null) until the others fit, cut as far as they may be; what is left goes to the last. */
 function fit<T>(
   columns: readonly Column<T>[],
   natural: readonly number[],
   available: number | null,
 ): (number | null)[] {
-  const widths: (number | null)[] = [...natural];
-  if (available === null) return widths;
-  for (let index = columns.length - 1; index >= 0; index -= 1) {
-    if (columns[index]?.cuttable !== true) continue;
-    const width = widths[index] ?? 0;
-    const cut = Math.max(0, Math.min(totalOf(widths) - available, width - NARROWEST_CUT));
-    widths[index] = width - cut;
-  }
+  if (available === null) return [...natural];
+  const widths: (number | null)[] = natural.map((width, index) => {
+    return Math.min(width, columns[index]?.cuttableTo ?? width);
+  });
   for (const index of inOrderOfDispensing(columns)) {
     if (totalOf(widths) > available) widths[index] = null;
+  }
+  for (let index = columns.length - 1; index >= 0; index -= 1) {
+    const width = widths[index] ?? null;
+    if (width === null || columns[index]?.cuttableTo === undefined) continue;
+    const most = width + available - totalOf(widths);
+    widths[index] = Math.max(Math.min(NARROWEST_CUT, width), Math.min(natural[index] ?? 0, most));
   }
   return widths;
 }

@@ -11,6 +11,7 @@ export function inspectTerminal(environment: NodeJS.ProcessEnv): Terminal {
   return {
     // A serial line, or a terminal that a program made, may not know its width.
     width: output !== null && output.columns > 0 ? output.columns : null,
+    height: output !== null && output.rows > 0 ? output.rows : null,
     colours: output !== null && wanted,
     watchesErrors: isTerminal(2),
     ask: isTerminal(0) && isTerminal(2) ? ask : null,

@@ -10,6 +10,13 @@ export function shortTime(milliseconds: number): string {
   return isoTime(milliseconds).slice(0, 19).replace('T', ' ');
 }
 
+/** `14:05 UTC` for a time of the same day, otherwise with its date. */
+export function momentText(milliseconds: number, nowMs: number): string {
+  const text = shortTime(milliseconds).slice(0, -3);
+  const isToday = text.slice(0, 10) === shortTime(nowMs).slice(0, 10);
+  return `${isToday ? text.slice(11) : text} UTC`;
+}
+
 const CHANGES: readonly string[] = ['add', 'delete', 'expire', 'reapplied'];
 
 /** When the kernel was last changed as asked; null: never. */

@@ -1,64 +1,104 @@
-// Completion scripts: no description can break out of its quotes, and nothing that can be typed is left out.
+// What the shells offer: everything that can be typed, in its place, and nothing else.
 import { describe, expect, test } from '@jest/globals';
-import { defineCommand } from '../../../src/cli/command.ts';
 import { COMMANDS } from '../../../src/cli/commands.ts';
-import { completionFor, SHELLS } from '../../../src/cli/completion.ts';
+import { formatOffers, offersFor } from '../../../src/cli/completion.ts';
 
-const ODD = defineCommand({
-  name: 'odd',
-  summary: "it's [odd]: a \\ and $(reboot)",
-  details: '',
-  positional: { name: 'what', describe: 'which', count: 'one', choices: ['one', 'two'] },
-  options: {
-    flag: { kind: 'flag', describe: "what's [this]: `reboot`" },
-    text: { kind: 'text', value: 'TEXT', describe: 'a text' },
-    pick: { kind: 'choice', choices: ['left', 'right'], describe: 'a side' },
+function wordsFor(...line: string[]): string[] {
+  return offersFor(line, COMMANDS).words.map(([word]) => word);
+}
+
+describe('the first word', () => {
+  test('may be every command, or the first word of a group', () => {
+    const firsts = new Set(COMMANDS.map(({ name }) => name.split(' ')[0]));
+    expect(new Set(wordsFor(''))).toEqual(new Set([...firsts, 'help']));
+  });
+
+  test('that is begun may be an alias as well', () => {
+    expect(wordsFor('unb')).toEqual(['unban', 'unblock']);
+    expect(wordsFor('li')).toEqual(['list']);
+  });
+
+  test('that nothing begins with has no offer', () => {
+    expect(wordsFor('xy')).toEqual([]);
+  });
+});
+
+test('the second word of a group is offered, and nothing behind it', () => {
+  expect(wordsFor('protect', '')).toEqual(['check', 'list']);
+  expect(wordsFor('protect', 'list', '')).toEqual([]);
+});
+
+test('help is followed by commands', () => {
+  expect(wordsFor('help', 'his')).toEqual(['history']);
+  expect(wordsFor('help', 'config', 'v')).toEqual(['validate']);
+});
+
+describe.each(COMMANDS.map((command) => [command.name, command] as const))(
+  '%s',
+  (name, command) => {
+    test('offers all of its options behind a dash, those that were given no more', () => {
+      const options = Object.keys(command.options).map((option) => `--${option}`);
+      expect(wordsFor(...name.split(' '), '--')).toEqual([...options, '--help']);
+      for (const [option, { short, kind }] of Object.entries(command.options)) {
+        const value = kind === 'flag' ? [] : ['x'];
+        for (const given of [`--${option}`, ...(short === undefined ? [] : [`-${short}`])]) {
+          expect(wordsFor(...name.split(' '), given, ...value, '-')).not.toContain(`--${option}`);
+        }
+      }
+    });
+
+    test('offers the choices of an option, by its long and its short name', () => {
+      for (const [option, spec] of Object.entries(command.options)) {
+        if (spec.kind !== 'choice') continue;
+        expect(wordsFor(...name.split(' '), `--${option}`, '')).toEqual(spec.choices);
+        if (spec.short !== undefined)
+          expect(wordsFor(...name.split(' '), `-${spec.short}`, '')).toEqual(spec.choices);
+      }
+    });
   },
-  examples: [],
-  needsRoot: false,
-  run: () => 0,
-});
+);
 
-test.each(SHELLS)('%s has a script that names every command and option', (shell) => {
-  const script = completionFor(shell, COMMANDS) ?? '';
-  for (const { name, options } of COMMANDS) {
-    for (const word of name.split(' ')) expect(script).toMatch(new RegExp(`\\b${word}\\b`));
-    for (const option of Object.keys(options)) expect(script).toContain(option);
-  }
-});
-
-test('a shell that is none of them has none', () => {
-  expect(completionFor('tcsh', COMMANDS)).toBeNull();
-  expect(completionFor('', COMMANDS)).toBeNull();
-});
-
-test.each(SHELLS)('%s offers the values of a choice and of a positional', (shell) => {
-  const script = completionFor(shell, [ODD]) ?? '';
-  expect(script).toContain('left right');
-  expect(script).toMatch(/\bone two\b/);
-});
-
-describe('a description', () => {
-  test('of zsh stays inside its quotes and brackets', () => {
-    const script = completionFor('zsh', [ODD]) ?? '';
-    expect(script).toContain(String.raw`'odd:it’s \[odd\]\: a \\ and $(reboot)'`);
-    expect(script).toContain("'--flag[what’s \\[this\\]\\: `reboot`]'");
+describe('files', () => {
+  test.each([
+    [['add', '--file', '']],
+    [['add', '-f', 'li']],
+    [['config', 'check', '']],
+    [['config', 'check', 'one', '']],
+    [['explain', '']],
+    [['import', '']],
+    [['metrics', '--textfile', '']],
+  ])('are offered for %j', (line) => {
+    expect(offersFor(line, COMMANDS)).toEqual({ words: [], also: 'files' });
   });
 
-  test('of fish stays inside its quotes', () => {
-    const script = completionFor('fish', [ODD]) ?? '';
-    expect(script).toContain(String.raw`-d 'it\'s [odd]: a \\ and $(reboot)'`);
-  });
-
-  test('of bash is left out', () => {
-    expect(completionFor('bash', [ODD])).not.toContain('reboot');
-  });
+  test.each([[['add', '']], [['add', '--reason', '']], [['explain', 'one', '']]])(
+    'are not offered for %j',
+    (line) => {
+      expect(offersFor(line, COMMANDS)).toEqual({ words: [], also: null });
+    },
+  );
 });
 
-test('an option that takes a file offers files in every shell', () => {
-  expect(completionFor('bash', COMMANDS)).toContain('--file|--textfile) mapfile');
-  expect(completionFor('zsh', COMMANDS)).toMatch(/--file\[.*?\]:LIST:_files'/);
-  // With -r fish offers files for the value, though none elsewhere.
-  expect(completionFor('fish', COMMANDS)).toMatch(/ -l file -r /);
-  expect(completionFor('fish', COMMANDS)).toMatch(/ -l textfile -r /);
+test.each([
+  [['delete', '']],
+  [['rm', '203.']],
+  [['delete', '203.0.113.9', '']],
+  [['delete', '--reason', 'x', '']],
+  [['status', '']],
+  [['is-blocked', '']],
+  [['extend', '']],
+  [['history', '']],
+])('banned addresses are offered for %j', (line) => {
+  expect(offersFor(line, COMMANDS)).toEqual({ words: [], also: 'banned addresses' });
+});
+
+test('a second address is not offered where one is taken', () => {
+  expect(offersFor(['is-blocked', '203.0.113.9', ''], COMMANDS).also).toBeNull();
+});
+
+test('lines for the shells have a word, a tab and its meaning', () => {
+  expect(formatOffers({ words: [['list', 'what is blocked']], also: 'files' })).toEqual([
+    'list\twhat is blocked',
+    ':files',
+  ]);
 });

@@ -48,7 +48,8 @@ describe.each(COMMANDS.map((command) => [command.name, command] as const))(
       for (const [option, spec] of Object.entries(command.options)) {
         const value = spec.kind === 'text' ? ` ${spec.value}` : '';
         const choices = spec.kind === 'choice' ? ` ${spec.choices.join('|')}` : '';
-        expect(section).toContain(`.B --${option}${value}${choices}\n${spec.describe}\n`);
+        const short = spec.short === undefined ? '' : `-${spec.short}, `;
+        expect(section).toContain(`.B ${short}--${option}${value}${choices}\n${spec.describe}\n`);
       }
       for (const [example, what] of command.examples) {
         expect(section).toContain(`.B firewall-drop ${example}\n${what}\n`);

@@ -61,6 +61,7 @@ test('the defaults', () => {
     limits: { totalSeconds: 20, lockWaitSeconds: 10, graceSeconds: 60, bansPerMinute: 300 },
     escalation: { timeouts: [], window: '30d' },
     aggregate: { ipv6Prefix: 128, ipv4Prefix: 24, ipv4Count: 0 },
+    manual: { timeout: '24h' },
     history: { keepDays: 90 },
     policy: [],
   });
@@ -132,7 +133,8 @@ test('problems are formatted for editors and people: file, line, message', () =>
   ]);
 });
 
-const TABLES = 'log, firewall, protect, alert, limits, escalation, aggregate, history, policy';
+const TABLES =
+  'log, firewall, protect, alert, limits, escalation, aggregate, manual, history, policy';
 const LOG_KEYS = 'the keys of [log] are format, program_name, level';
 
 describe('a name that is not known is reported with the known ones', () => {
@@ -376,7 +378,7 @@ describe('a text that is no TOML', () => {
     expect(problems).toHaveLength(1);
     expect(problems[0]).toMatch(
       new RegExp(
-        `^${FILE}:${line}: Invalid TOML document: .+: the whole file is ignored; defaults are used, and what was protected stays protected$`,
+        `^${FILE}:${line}: this can't be read as TOML, .+; the whole file is ignored; defaults are used, and what was protected stays protected$`,
       ),
     );
   });

@@ -11,9 +11,11 @@ import { NOON_MS } from '../support/workshop.ts';
 
 let directory = '';
 let problems: string[] = [];
+let reminders: string[] = [];
 beforeEach(() => {
   directory = mkdtempSync(join(tmpdir(), 'config-'));
   problems = [];
+  reminders = [];
 });
 afterEach(() => {
   rmSync(directory, { recursive: true });
@@ -26,7 +28,8 @@ function protectBy(text: string): Config['protect'] {
   const warn = (problem: string): number => problems.push(problem);
   const options = { directory: join(directory, 'state'), mayRepair: true, nowMs: NOON_MS };
   const store = new Store(options, warn);
-  const { protect } = readConfig({ store, warn }, path);
+  const remind = (problem: string): number => reminders.push(problem);
+  const { protect } = readConfig({ store, warn, remind }, path);
   store.close();
   return protect;
 }
@@ -41,7 +44,14 @@ test.each([
   for (const again of [1, 2]) {
     expect([again, protectBy(`[protect]\n${line}\n`).allow]).toEqual([again, ['192.0.2.10']]);
   }
-  expect(problems).toHaveLength(2);
+  expect(problems).toHaveLength(1);
+});
+
+test('a mistake is reported by the first run that meets it, and again after it was gone', () => {
+  const wrong = '[limits]\ntotal_seconds = "long"\n';
+  for (const text of [wrong, wrong, '', wrong, wrong]) protectBy(text);
+  expect([problems.length, reminders.length]).toEqual([2, 2]);
+  expect(new Set([...problems, ...reminders]).size).toBe(1);
 });
 
 test('an allowed address stays protected while the table is misspelt, or the file is no TOML', () => {

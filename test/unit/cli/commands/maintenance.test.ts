@@ -50,8 +50,10 @@ async function runCommand(command: CommandSpec, options = {}): Promise<number> {
     createContext: () => context,
     print: (line) => printed.push(line),
     complain: () => undefined,
+    note: () => undefined,
+    name: 'root',
     loggedInFrom: null,
-    terminal: { width: null, colours: false, watchesErrors: false, ask: null },
+    terminal: { width: null, height: null, colours: false, watchesErrors: false, ask: null },
   };
   return command.run([], options, person);
 }

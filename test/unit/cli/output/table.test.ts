@@ -18,9 +18,15 @@ const COLUMNS: readonly Column<Row>[] = [
     align: 'right',
     colour: ({ count }) => (count === 0 ? 'red' : null),
   },
-  { heading: 'NOTE ON IT', cell: ({ note }) => note, cuttable: true },
+  { heading: 'NOTE ON IT', cell: ({ note }) => note, cuttableTo: 8 },
 ];
-const PIPE: Terminal = { width: null, colours: false, watchesErrors: false, ask: null };
+const PIPE: Terminal = {
+  width: null,
+  height: null,
+  colours: false,
+  watchesErrors: false,
+  ask: null,
+};
 const ROW: Row = { address: '203.0.113.9', count: 7, note: 'scan' };
 
 function table(rows: readonly Row[], terminal: Partial<Terminal> = {}): string[] {

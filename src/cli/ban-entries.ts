@@ -1,0 +1,59 @@
+// Bans with what the kernel holds of them: the rows of `list`, and what `export` writes.
+import type { Context } from '../context.ts';
+import type { HeldAddress } from '../firewall/backend.ts';
+import type { Ban, Hold } from '../model/ban.ts';
+import { describeError } from '../model/errors.ts';
+import { readEscalation, type Escalation } from './escalation.ts';
+import { banToJson } from './output/json.ts';
+import type { Person } from './session.ts';
+
+export interface Entry {
+  readonly ban: Ban;
+  /** Undefined for a ban that is only being released. */
+  readonly hold: Hold | undefined;
+  readonly kernel: 'yes' | 'missing' | 'unknown';
+  readonly held: HeldAddress | undefined;
+  readonly backend: string;
+  readonly escalation: Escalation | null;
+}
+
+/** One for each hold. */
+export function readEntries(context: Context, { complain }: Person): Entry[] {
+  const { store, firewall } = context;
+  const escalationOf = readEscalation(context);
+  const bans = store.bans.list();
+  const held = new Map<string, HeldAddress>();
+  const unknown = new Set<number>();
+  for (const family of new Set(bans.map((ban) => ban.address.family))) {
+    try {
+      for (const [text, one] of firewall.snapshot(family).held) held.set(text, one);
+    } catch (error) {
+      unknown.add(family);
+      complain(`IPv${family}: the kernel can't be asked: ${describeError(error)}`);
+    }
+  }
+  return bans.flatMap((ban) => {
+    const found = held.get(ban.address.text);
+    const missing = unknown.has(ban.address.family) ? 'unknown' : 'missing';
+    const kernel = found === undefined ? missing : 'yes';
+    const holds: (Hold | undefined)[] = ban.holds.length === 0 ? [undefined] : [...ban.holds];
+    return holds.map((hold): Entry => ({
+      ban,
+      hold,
+      kernel,
+      held: found,
+      backend: firewall.backendName,
+      escalation: escalationOf(ban.address),
+    }));
+  });
+}
+
+/** Rows are holds, documents are bans: those of one ban come together again. */
+export function entriesToJson(entries: readonly Entry[]): object[] {
+  const groups = Map.groupBy(entries, (entry) => entry.ban);
+  return Array.from(groups, ([ban, own]) => {
+    const holds = own.flatMap(({ hold }) => (hold === undefined ? [] : [hold]));
+    const [first] = own;
+    return first === undefined ? {} : banToJson(ban, holds, first);
+  });
+}

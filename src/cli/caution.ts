@@ -1,0 +1,68 @@
+// What a person may block: not what is protected, and no network that shuts out whole providers.
+import type { Context } from '../context.ts';
+import type { Address } from '../model/address.ts';
+import { alertRefAt, type Outcome } from '../model/ban.ts';
+import {
+  describeProtection,
+  entriesFrom,
+  findProtection,
+  type ProtectedEntry,
+} from '../policy/protected.ts';
+import type { Person } from './session.ts';
+
+/** IPv4 and IPv6 prefix lengths. */
+const WIDEST_PREFIX = { 4: 16, 6: 32 } as const;
+
+export interface Caution {
+  readonly force: boolean;
+  /** False where refusals are not logged: nothing is to be changed. */
+  readonly isForReal: boolean;
+}
+
+/** Those that may be blocked. Says of each other one why not, and with --force what it would take. */
+export function allowedAmong(
+  addresses: readonly Address[],
+  caution: Caution,
+  context: Context,
+  person: Person,
+): Address[] {
+  const entries = protectedFrom(caution.force, context, person);
+  return addresses.filter((address) => {
+    const protection = findProtection(address, entries);
+    if (protection === null) return isNarrowEnough(address, caution.force, person);
+    const reason = describeProtection(protection);
+    const way = protection.always ? '' : '; --force blocks it all the same';
+    person.complain(`${address.text} is protected (${reason})${way}`);
+    if (caution.isForReal) noteRefusal(address, reason, context, person);
+    return false;
+  });
+}
+
+/** Put together once: a list may have a hundred thousand addresses, and a white list thousands of entries. */
+function protectedFrom(
+  force: boolean,
+  context: Context,
+  person: Person,
+): readonly ProtectedEntry[] {
+  const own = person.loggedInFrom === null ? [] : [person.loggedInFrom];
+  const entries = [
+    ...context.protectedEntries(),
+    ...entriesFrom(own, 'the address that you are logged in from'),
+  ];
+  return force ? entries.filter(({ always }) => always) : entries;
+}
+
+function isNarrowEnough(address: Address, force: boolean, { complain }: Person): boolean {
+  const widest = WIDEST_PREFIX[address.family];
+  if (force || address.prefixLength >= widest) return true;
+  complain(`${address.text} is wider than /${widest}; --force blocks it all the same`);
+  return false;
+}
+
+function noteRefusal(address: Address, reason: string, context: Context, { name }: Person): void {
+  const outcome: Outcome = { verb: 'refused', address, alertRef: alertRefAt(context.now()) };
+  context.responseLog.write([outcome]);
+  context.store.history.record([
+    { atMs: context.now(), outcome, origin: 'manual', reason, by: name },
+  ]);
+}

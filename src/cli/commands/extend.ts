@@ -1,0 +1,83 @@
+// `extend`: a block ends later.
+import { blockEach } from '../../bans/block.ts';
+import type { Context } from '../../context.ts';
+import type { Address } from '../../model/address.ts';
+import { alertRefAt, remainingSeconds, type Ban, type Hold } from '../../model/ban.ts';
+import { AppError, EXIT_STATUS } from '../../model/errors.ts';
+import { readAddress } from '../addresses.ts';
+import { defineCommand, QUIET } from '../command.ts';
+import { manualHoldOf, sayBlocked } from '../manual-hold.ts';
+import { parseDuration } from '../../model/duration.ts';
+import { enterForChange, type Person } from '../session.ts';
+
+export const extend = defineCommand({
+  name: 'extend',
+  opposites: ['delete', 'flush'],
+  summary: 'Let blocks end later than they would',
+  details:
+    'The last word is how much later: 2h after the end that the block has now, whoever holds the address. All of the addresses or none.',
+  positional: {
+    name: 'address',
+    describe: 'what is blocked, and behind it how much longer: 2h, 1d12h',
+    count: 'some',
+    offers: 'banned addresses',
+  },
+  options: { ...QUIET },
+  examples: [['extend 203.0.113.9 2h', 'two hours longer']],
+  needsRoot: true,
+  run(words, _options, person) {
+    const seconds = readLength(words);
+    const addresses = words.slice(0, -1).map(readAddress);
+    const context = enterForChange(person);
+    const bans = addresses.flatMap((address) => bannedOrSay(address, context, person));
+    if (bans.length < addresses.length) return EXIT_STATUS.BAD_DATA;
+    const nowMs = context.now();
+    const holdFor = (before: Ban | null): Hold => longerHold(before, seconds, nowMs);
+    blockEach(addresses, { holdsFor: (_, ban) => [holdFor(ban)], by: person.name }, context);
+    const made = bans.map((ban) => ({
+      address: ban.address,
+      before: ban,
+      hold: holdFor(ban),
+    }));
+    sayBlocked(made, nowMs, person);
+    context.expire();
+    return 0;
+  },
+});
+
+function readLength(words: readonly string[]): number {
+  const seconds = words.length < 2 ? undefined : parseDuration(words.at(-1) ?? '');
+  if (typeof seconds === 'number') return seconds;
+  throw new AppError(
+    'USAGE',
+    'extend needs addresses and behind them how much longer: firewall-drop extend 203.0.113.9 2h',
+  );
+}
+
+/** The ban of an address whose end can be moved. */
+function bannedOrSay(address: Address, { store, now }: Context, { complain }: Person): Ban[] {
+  const ban = store.bans.find(address);
+  if (ban === null || ban.phase === 'unblocking') {
+    const way = `firewall-drop add ${address.text} --timeout 2h blocks it`;
+    complain(`${address.text} is not blocked: ${way}`);
+    return [];
+  }
+  if (remainingSeconds(ban.holds, now()) !== null) return [ban];
+  const way = `firewall-drop add ${address.text} --timeout 2h gives it an end`;
+  complain(`${address.text} is blocked until it is released, which can't be extended: ${way}`);
+  return [];
+}
+
+function longerHold(before: Ban | null, seconds: number, nowMs: number): Hold {
+  const known = manualHoldOf(before);
+  const left = (remainingSeconds(before?.holds ?? [], nowMs) ?? 0) + seconds;
+  return {
+    origin: 'manual',
+    addedMs: known?.addedMs ?? nowMs,
+    timeoutSeconds: Math.ceil(left),
+    expiresAtMs: nowMs + Math.round(left * 1000),
+    alertRef: alertRefAt(nowMs),
+    reason: known?.reason ?? '',
+    forced: known?.forced ?? before?.holds.some(({ forced }) => forced) ?? false,
+  };
+}

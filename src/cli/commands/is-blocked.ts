@@ -1,0 +1,26 @@
+// `is-blocked`: the question of a script.
+import { readAddress } from '../addresses.ts';
+import { defineCommand } from '../command.ts';
+import { examine } from '../verdict.ts';
+
+const NOT_BLOCKED = 1;
+
+export const isBlocked = defineCommand({
+  name: 'is-blocked',
+  summary: 'Answer by the exit status alone whether an address is blocked',
+  details:
+    'Asks the kernel whether a packet from the address is dropped now. Prints nothing. Exit status 0: blocked, 1: not blocked; another one: it is not known, and standard error says why.',
+  positional: {
+    name: 'address',
+    describe: 'IPv4, IPv6, or a network',
+    count: 'one',
+    offers: 'banned addresses',
+  },
+  options: {},
+  examples: [['is-blocked 203.0.113.9 && echo yes', 'in a script']],
+  needsRoot: true,
+  run([word = ''], _options, person) {
+    const { verdict } = examine(readAddress(word), person.createContext());
+    return verdict.kind === 'dropped' ? 0 : NOT_BLOCKED;
+  },
+});

@@ -1,0 +1,144 @@
+// `config snippet` and `config check`: what to configure on a manager and its agents, and whether it is right.
+import { AppError } from '../../model/errors.ts';
+import { printable } from '../../system/printable.ts';
+import { quote, readAddress } from '../addresses.ts';
+import { checkFiles, formatFinding, usualFiles } from '../../manager/check-files.ts';
+import { defineCommand, outputAs } from '../command.ts';
+import { count } from '../output/count.ts';
+import { readTimeout } from '../output/duration.ts';
+import { renderSnippet } from '../../manager/snippet.ts';
+
+const SCHEMA_VERSION = 1;
+const TO_MEND = 1;
+
+const MANAGERS = ['4', '5', 'ossec'] as const;
+
+export const configSnippet = defineCommand({
+  name: 'config snippet',
+  summary: 'Print what to configure on the manager and its agents, and where it goes',
+  details:
+    'Commented XML for the ossec.conf of the manager, for local_rules.xml, which raises the rules about blocks to a level that mails, and for the ossec.conf of the agents; for Wazuh 5 the fields to fill in. Nothing is edited: put each part where it says, and let config check look at it.',
+  options: {
+    wazuh: {
+      kind: 'choice',
+      choices: MANAGERS,
+      default: MANAGERS[0],
+      describe: 'for which manager; ossec also for Wazuh before 4.2',
+    },
+    timeout: {
+      kind: 'text',
+      value: 'DURATION',
+      default: '1h',
+      describe: 'how long a block lasts: 90m, 1h30m, 3600, never',
+    },
+    rules: {
+      kind: 'text',
+      value: 'IDS',
+      default: '5712,31151',
+      describe: 'which rules block, with commas between them',
+    },
+    location: {
+      kind: 'choice',
+      choices: ['local', 'server', 'defined-agent', 'all'],
+      default: 'local',
+      describe: 'where the block is made',
+    },
+    agent: { kind: 'text', value: 'ID', describe: 'the agent, for defined-agent' },
+    allow: {
+      kind: 'text',
+      value: 'ADDRESSES',
+      describe: 'never block these, with commas between them',
+    },
+    mail: { kind: 'text', value: 'ADDRESS', describe: 'who gets a mail about every block' },
+  },
+  examples: [
+    ['config snippet --rules 5712 --timeout 2h', 'block for two hours'],
+    ['config snippet --allow 192.0.2.0/24 --mail ops@example.org', 'with white list and mail'],
+  ],
+  needsRoot: false,
+  run(_words, options, person) {
+    const { location } = options;
+    renderSnippet({
+      wazuh: MANAGERS.find((known) => known === options.wazuh) ?? MANAGERS[0],
+      timeoutSeconds: readTimeout(options.timeout),
+      ruleIds: readRuleIds(options.rules),
+      location,
+      agentId: readAgentId(options.agent, location),
+      allow: wordsOf(options.allow ?? '').map((word) => readAddress(word).text),
+      mailTo: readMailAddress(options.mail),
+    }).forEach(person.print);
+    return 0;
+  },
+});
+
+function wordsOf(text: string): string[] {
+  return text.split(/[\s,]+/).filter((word) => word !== '');
+}
+
+function readRuleIds(text: string): string[] {
+  const ids = wordsOf(text);
+  if (ids.length > 0 && ids.every((id) => /^[0-9]{1,6}$/.test(id))) return ids;
+  throw new AppError('USAGE', `--rules ${quote(text)}: write ids of rules, such as 5712,31151`);
+}
+
+function readAgentId(text: string | undefined, location: string): string | null {
+  if (location !== 'defined-agent') {
+    if (text === undefined) return null;
+    throw new AppError('USAGE', '--agent goes with --location defined-agent');
+  }
+  if (text !== undefined && /^[0-9]{1,8}$/.test(text)) return text;
+  const given = text === undefined ? '' : `${quote(text)}: `;
+  throw new AppError('USAGE', `--agent ${given}write the id of the agent, such as 002`);
+}
+
+const MAIL_ADDRESS = /^[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9.-]{1,253}$/;
+
+function readMailAddress(text: string | undefined): string | null {
+  if (text === undefined) return null;
+  if (MAIL_ADDRESS.test(text)) return text;
+  throw new AppError('USAGE', `--mail ${quote(text)}: write one address, such as ops@example.org`);
+}
+
+export const configCheck = defineCommand({
+  name: 'config check',
+  summary: 'Find what is wrong in ossec.conf, local_rules.xml and ar.conf',
+  details:
+    'Without a file: those of the agent or manager on this host. First whether the XML is well-formed, with the usual causes named wherever they stand; then whether it can work: commands, executables, timeouts, locations, rules, white list, mail. Every finding has its place, its line and a fix. All files are judged together: commands, rules and settings of one count for another. Exit status 0: no errors, 1: something to repair; warnings count with --strict.',
+  positional: {
+    name: 'file',
+    describe: 'an ossec.conf, a file of rules, or an ar.conf',
+    count: 'any',
+    offers: 'files',
+  },
+  options: {
+    wazuh: {
+      kind: 'choice',
+      choices: ['4', 'ossec'],
+      default: '4',
+      describe: 'whose rules to judge by; ossec also for Wazuh before 4.2',
+    },
+    strict: { kind: 'flag', describe: 'warnings are errors' },
+    output: outputAs('text', 'json'),
+  },
+  examples: [
+    ['config check', 'before a restart: everything on this host'],
+    ['config check --strict --json ossec.conf', 'in a pipeline'],
+  ],
+  needsRoot: false,
+  run(words, { wazuh, strict, output }, person) {
+    const files =
+      words.length > 0 ? words : usualFiles(person.createContext({ readOnly: true }).place.home);
+    const findings = checkFiles(files, wazuh === 'ossec' ? 'ossec' : 'wazuh');
+    const errors = findings.filter(({ severity }) => severity === 'error').length;
+    const warnings = findings.length - errors;
+    if (output === 'json') {
+      const document = { schema: SCHEMA_VERSION, files, errors, warnings, findings };
+      person.print(JSON.stringify(document));
+    } else {
+      findings.flatMap(formatFinding).forEach(person.print);
+      const names = files.map(printable).join(', ');
+      person.print(`${names}: ${count(errors, 'error')}, ${count(warnings, 'warning')}`);
+    }
+    return errors > 0 || (strict && warnings > 0) ? TO_MEND : 0;
+  },
+});

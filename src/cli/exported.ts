@@ -1,0 +1,79 @@
+// Reads what `export` printed: the only parser of its lines.
+import { parseBlock, type Address } from '../model/address.ts';
+import { ORIGINS, type Hold } from '../model/ban.ts';
+import { LONGEST_SECONDS } from '../model/duration.ts';
+import { readAlertId, readReason, readRuleId } from '../wazuh/request.ts';
+
+export interface ExportedBan {
+  readonly address: Address;
+  readonly holds: readonly Hold[];
+}
+
+/** Bans, each address once, and lines that are none: `bans.jsonl:7: …`. */
+export function readExported(
+  text: string,
+  name: string,
+): { readonly bans: readonly ExportedBan[]; readonly mistakes: readonly string[] } {
+  const bans = new Map<string, ExportedBan>();
+  const mistakes: string[] = [];
+  text.split('\n').forEach((line, index) => {
+    if (line.trim() === '') return;
+    const ban = readBan(parse(line));
+    if (ban !== null) bans.set(ban.address.text, ban);
+    else mistakes.push(`${name}:${index + 1}: this is not a line of firewall-drop export`);
+  });
+  return { bans: [...bans.values()], mistakes };
+}
+
+type Fields = Readonly<Record<string, unknown>>;
+
+function parse(line: string): Fields {
+  try {
+    const value: unknown = JSON.parse(line);
+    return typeof value === 'object' && value !== null ? (value as Fields) : {};
+  } catch {
+    // Not JSON: a mistake, as any other line without an address.
+    return {};
+  }
+}
+
+function readBan({ address: text, holds }: Fields): ExportedBan | null {
+  const address = typeof text === 'string' ? parseBlock(text) : null;
+  if (address === null || !Array.isArray(holds)) return null;
+  const read = holds.map((hold) => readHold((hold ?? {}) as Fields));
+  const good = read.filter((hold) => hold !== null);
+  return good.length === read.length && good.length > 0 ? { address, holds: good } : null;
+}
+
+function readHold(fields: Fields): Hold | null {
+  const origin = ORIGINS.find((known) => known === fields['origin']);
+  const addedMs = readTime(fields['since']);
+  const isEndless = fields['expires'] === null;
+  const expiresAtMs = isEndless ? null : readTime(fields['expires']);
+  const alertId = readAlertId(textOf(fields['alertId']));
+  const ruleId = readRuleId(textOf(fields['ruleId']));
+  if (origin === undefined || addedMs === null || alertId === null || ruleId === null) return null;
+  const timeoutSeconds = Math.ceil(((expiresAtMs ?? addedMs) - addedMs) / 1000);
+  if (!isEndless && (expiresAtMs === null || timeoutSeconds < 1)) return null;
+  if (timeoutSeconds > LONGEST_SECONDS) return null;
+  return {
+    origin,
+    addedMs,
+    // What was asked for, unless the clock was set since.
+    timeoutSeconds: isEndless ? null : timeoutSeconds,
+    expiresAtMs,
+    alertRef: { alertId, ruleId },
+    reason: readReason(textOf(fields['reason'])),
+    forced: fields['forced'] === true,
+  };
+}
+
+function textOf(value: unknown): string | undefined {
+  return typeof value === 'string' ? value : undefined;
+}
+
+/** ISO 8601 as Unix milliseconds, within what a clock can show. */
+function readTime(value: unknown): number | null {
+  const milliseconds = Date.parse(textOf(value) ?? '');
+  return Number.isFinite(milliseconds) ? milliseconds : null;
+}

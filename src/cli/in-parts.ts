@@ -1,0 +1,55 @@
+// Many changes in parts, so that Ctrl-C ends the run between two of them and nothing is left half done.
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import type { Context } from '../context.ts';
+import type { Address } from '../model/address.ts';
+import { AppError } from '../model/errors.ts';
+import { count } from './output/count.ts';
+
+/** One transaction of the firewall takes no more than a few seconds for so many. */
+export const LARGEST_PART = 10_000;
+const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+
+export interface PartOptions {
+  /** How many are one part. */
+  readonly size: number;
+  /** What is done with them, as a participle: `blocked`. */
+  readonly doing: string;
+  readonly context: Context;
+}
+
+/**
+ * Does `work` for one part after the other. A signal that would end the process is heeded between them: throws
+ * `INTERRUPTED`, which says how many are done.
+ */
+export async function inParts(
+  addresses: readonly Address[],
+  { size, doing, context }: PartOptions,
+  work: (part: readonly Address[], context: Context) => void,
+): Promise<void> {
+  const interruption = new AbortController();
+  const interrupt = (): void => {
+    interruption.abort();
+  };
+  for (const signal of SIGNALS) process.on(signal, interrupt);
+  const step = Math.min(size, LARGEST_PART);
+  for (let done = 0; done < addresses.length; done += step) {
+    const onProgress = (ofPart: number): void => {
+      context.onProgress(done + ofPart, addresses.length);
+    };
+    work(addresses.slice(done, done + step), { ...context, onProgress });
+    // Signals that came meanwhile are delivered in this turn of the event loop.
+    await nextTurn();
+    if (interruption.signal.aborted)
+      throw interrupted(Math.min(done + step, addresses.length), addresses, doing);
+  }
+  for (const signal of SIGNALS) process.off(signal, interrupt);
+}
+
+function interrupted(done: number, { length }: readonly Address[], doing: string): AppError {
+  const left = length - done;
+  const said = `interrupted: ${done} of ${count(length, 'address', 'addresses')} ${doing}`;
+  return new AppError(
+    'INTERRUPTED',
+    left === 0 ? said : `${said}, ${left} not; run the command again for the others`,
+  );
+}

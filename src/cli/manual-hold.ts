@@ -1,0 +1,89 @@
+// The hold of a person: what it becomes when an address is added again, and how that is said.
+import type { Address } from '../model/address.ts';
+import { alertRefAt, makeHold, type Ban, type Hold } from '../model/ban.ts';
+import { formatDuration } from './output/duration.ts';
+import { momentText } from './output/time.ts';
+import type { Person } from './session.ts';
+
+/** What a person asked for. */
+export interface Order {
+  /** Seconds, null for ever; undefined: it was not said. */
+  readonly timeoutSeconds: number | null | undefined;
+  /** Undefined: it was not said. */
+  readonly reason: string | undefined;
+  readonly force: boolean;
+  /** Whether a hold that is there counts for nothing. */
+  readonly replace: boolean;
+}
+
+/** The hold after an order. What the order does not say stays as it is; `usualSeconds` is for a new hold. */
+export function holdAfter(
+  order: Order,
+  before: Ban | null,
+  { usualSeconds, nowMs }: { readonly usualSeconds: number | null; readonly nowMs: number },
+): Hold {
+  const known = order.replace ? undefined : manualHoldOf(before);
+  const asked = order.timeoutSeconds;
+  const fresh = makeHold(
+    {
+      origin: 'manual',
+      timeoutSeconds: asked === undefined ? usualSeconds : asked,
+      alertRef: alertRefAt(nowMs),
+      reason: order.reason ?? known?.reason ?? '',
+      forced: order.force || known?.forced === true,
+    },
+    nowMs,
+  );
+  if (known === undefined || asked !== undefined) return fresh;
+  const { addedMs, timeoutSeconds, expiresAtMs } = known;
+  return { ...fresh, addedMs, timeoutSeconds, expiresAtMs };
+}
+
+export function manualHoldOf(ban: Ban | null): Hold | undefined {
+  if (ban === null || ban.phase === 'unblocking') return undefined;
+  return ban.holds.find(({ origin }) => origin === 'manual');
+}
+
+/** Few are named, many are counted. */
+export const MOST_NAMED = 20;
+
+/** A block that was made: the ban before it, and the person's hold after it. */
+export interface Made {
+  readonly address: Address;
+  readonly before: Ban | null;
+  readonly hold: Hold;
+}
+
+/** Says until when each is blocked now, and what has changed. */
+export function sayBlocked(made: readonly Made[], nowMs: number, { print }: Person): void {
+  if (made.length <= MOST_NAMED) {
+    for (const one of made) print(describeOne(one, nowMs));
+    return;
+  }
+  const ends = new Set(made.map(({ hold }) => endText(hold, nowMs)));
+  const end = ends.size === 1 ? ` ${[...ends].join('')}` : '';
+  const again = made.filter(({ before }) => before !== null).length;
+  print(`${made.length} blocked${end}${again === 0 ? '' : `; ${again} of them were already`}`);
+}
+
+function describeOne({ address, before, hold }: Made, nowMs: number): string {
+  const known = manualHoldOf(before);
+  const others = before?.phase === 'blocked' ? before.holds : [];
+  const also = others
+    .filter(({ origin }) => origin !== 'manual')
+    .map((other) => `; ${other.origin} holds it ${endText(other, nowMs)}`)
+    .join('');
+  const end = endText(hold, nowMs);
+  if (known === undefined) return `${address.text} blocked ${end}${also}`;
+  const reason = known.reason === hold.reason ? '' : '; the reason is new';
+  if (known.expiresAtMs === hold.expiresAtMs) {
+    return `${address.text} was blocked already, ${end}${reason}${also}`;
+  }
+  return `${address.text} blocked ${end}, before: ${endText(known, nowMs)}${reason}${also}`;
+}
+
+/** `until 14:05 UTC (2h)`, `until it is released`. */
+function endText({ expiresAtMs }: Hold, nowMs: number): string {
+  if (expiresAtMs === null) return 'until it is released';
+  return `until ${momentText(expiresAtMs, nowMs)} (${formatDuration((expiresAtMs - nowMs) / 1000)})`;
+}

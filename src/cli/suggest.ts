@@ -1,0 +1,40 @@
+// What somebody may have meant who mistyped the name of a command or an option.
+import type * as Leven from 'leven';
+import { namesOf, type CommandSpec } from './command.ts';
+
+/** A name of which more than this part was typed otherwise is another name. */
+const LARGEST_SHARE = 0.4;
+
+/** The name that is meant most likely; null where none is near. */
+export function nearest(typed: string, names: readonly string[]): string | null {
+  return near(typed, names)[0]?.name ?? null;
+}
+
+/** The same for a command. Null as well where a command that does the opposite is about as near. */
+export function nearestCommand(typed: string, commands: readonly CommandSpec[]): string | null {
+  const candidates = near(typed, commands.flatMap(namesOf));
+  const [first] = candidates;
+  if (first === undefined) return null;
+  const commandOf = (name: string): CommandSpec | undefined => {
+    return commands.find((command) => namesOf(command).includes(name));
+  };
+  const { opposites = [] } = commandOf(first.name) ?? {};
+  const isDoubtful = candidates.some(({ name, distance }) => {
+    return distance <= first.distance + 1 && opposites.includes(commandOf(name)?.name ?? '');
+  });
+  return isDoubtful ? null : first.name;
+}
+
+interface Candidate {
+  readonly name: string;
+  readonly distance: number;
+}
+
+function near(typed: string, names: readonly string[]): Candidate[] {
+  const { default: leven } = require('leven') as typeof Leven;
+  const furthest = Math.max(1, Math.floor(typed.length * LARGEST_SHARE));
+  return names
+    .map((name) => ({ name, distance: leven(typed.toLowerCase(), name) }))
+    .filter(({ distance }) => distance <= furthest)
+    .sort((one, other) => one.distance - other.distance);
+}

@@ -1,0 +1,140 @@
+// Whether an address is blocked, by what and why: for `status` and `is-blocked`.
+import type { Context } from '../context.ts';
+import type { Snapshot } from '../firewall/backend.ts';
+import { findVerdict, type Verdict } from '../firewall/verdict.ts';
+import { contains, withPrefix, type Address } from '../model/address.ts';
+import type { Ban } from '../model/ban.ts';
+import type { HistoryRecord } from '../state/history.ts';
+import { readEscalation, type Escalation } from './escalation.ts';
+import { count } from './output/count.ts';
+import { formatDuration } from './output/duration.ts';
+import { banToJson, historyToJson } from './output/json.ts';
+import { paint } from './output/table.ts';
+import { shortTime } from './output/time.ts';
+import type { Person } from './session.ts';
+
+const SCHEMA_VERSION = 1;
+const LATEST = 10;
+
+export interface Finding {
+  readonly address: Address;
+  readonly verdict: Verdict;
+  /** `exact`: a rule for this very address; `block`: one for a block around it; `other`: somebody else's. */
+  readonly cause: 'exact' | 'block' | 'other' | 'policy' | null;
+  /** Our bans on it and on blocks around it. */
+  readonly bans: readonly Ban[];
+  readonly history: readonly HistoryRecord[];
+  readonly held: Snapshot['held'];
+  readonly backend: string;
+  readonly escalationOf: (address: Address) => Escalation | null;
+  /** For how long a ban counts, as it is configured. */
+  readonly window: string;
+}
+
+export function examine(address: Address, context: Context): Finding {
+  const { store, firewall, config } = context;
+  const snapshot = firewall.snapshot(address.family);
+  const verdict = findVerdict(address, snapshot);
+  const bans = store.bans.list().filter((ban) => contains(ban.address, address));
+  const history = store.history.find({ address, sinceMs: 0, afterId: 0, limit: LATEST });
+  const { held } = snapshot;
+  const cause = causeOf(address, verdict, bans);
+  const { window } = config.escalation;
+  const escalationOf = readEscalation(context);
+  const backend = firewall.backendName;
+  return { address, verdict, cause, bans, history, held, backend, escalationOf, window };
+}
+
+function causeOf(
+  address: Address,
+  { kind, rule }: Verdict,
+  bans: readonly Ban[],
+): Finding['cause'] {
+  if (kind === 'accepted') return null;
+  if (rule === null) return 'policy';
+  const ours = bans.filter((ban) => {
+    // A rule that asks a set decides by what is in it, which is what our state has.
+    return rule.dropsSet !== undefined || rule.spec.startsWith(`-s ${withPrefix(ban.address)} `);
+  });
+  if (ours.some((ban) => ban.address.text === address.text)) return 'exact';
+  return ours.length > 0 ? 'block' : 'other';
+}
+
+const CAUSES = {
+  exact: 'by our rule for it',
+  block: 'by our rule for a block around it',
+  other: 'by a rule that no ban of ours explains',
+  policy: 'by the policy of INPUT',
+} as const;
+
+export function describeFinding(finding: Finding, nowMs: number, { terminal }: Person): string[] {
+  const { address, verdict, cause, bans, history } = finding;
+  const blocked = verdict.kind === 'dropped';
+  const rule = verdict.rule === null ? '' : ` (${verdict.rule.chain}: ${verdict.rule.spec})`;
+  const state = blocked
+    ? paint('blocked', 'red', terminal)
+    : paint('not blocked', 'green', terminal);
+  return [
+    `${address.text} is ${state}${cause === null ? '' : `, ${CAUSES[cause]}`}${rule}`,
+    ...verdict.partly.map(
+      ({ chain, spec }) => `some of its packets are dropped (${chain}: ${spec})`,
+    ),
+    ...bans.flatMap((ban) => describeBan(ban, blocked, nowMs)),
+    ...(bans.length === 0 ? ['no ban on it'] : []),
+    ...describeEscalation(finding),
+    ...(history.length === 0 ? [] : ['history:']),
+    ...history.map(({ atMs, outcome, origin, reason }) => {
+      const { verb, alertRef } = outcome;
+      return `  ${shortTime(atMs)}  ${verb}  ${origin ?? ''} rule ${alertRef.ruleId} alert ${alertRef.alertId} ${reason}`.trimEnd();
+    }),
+  ];
+}
+
+/** Of an address that was never banned there is nothing to say. */
+function describeEscalation({ address, bans, escalationOf, window }: Finding): string[] {
+  const known = [address, ...bans.map((ban) => ban.address)];
+  const texts = [...new Map(known.map((one) => [one.text, one])).values()];
+  return texts.flatMap((one) => {
+    const escalation = escalationOf(one);
+    if (escalation === null || escalation.bans === 0) return [];
+    const { bans: number, next } = escalation;
+    return [
+      `escalation: ${count(number, 'ban')} of ${one.text} within ${window}, the next lasts at least ${next}`,
+    ];
+  });
+}
+
+function describeBan(ban: Ban, blocked: boolean, nowMs: number): string[] {
+  const drift =
+    ban.phase === 'blocked' && !blocked
+      ? ', but the kernel lets it through: firewall-drop reconcile'
+      : '';
+  const holds = ban.holds.map(({ origin, expiresAtMs, alertRef, reason }) => {
+    const left =
+      expiresAtMs === null ? 'never' : `in ${formatDuration((expiresAtMs - nowMs) / 1000)}`;
+    return `  held by ${origin}, ends ${left}, rule ${alertRef.ruleId}, alert ${alertRef.alertId} ${reason}`.trimEnd();
+  });
+  return [
+    `ban: ${ban.address.text} ${ban.phase} since ${shortTime(ban.sinceMs)} UTC${drift}`,
+    ...holds,
+  ];
+}
+
+export function findingToJson(finding: Finding): unknown {
+  const { address, verdict, cause, bans, history, held, backend } = finding;
+  return {
+    schema: SCHEMA_VERSION,
+    address: address.text,
+    blocked: verdict.kind === 'dropped',
+    cause,
+    rule: verdict.rule,
+    partly: verdict.partly,
+    bans: bans.map((ban) => {
+      const found = held.get(ban.address.text);
+      const kernel = found === undefined ? 'missing' : 'yes';
+      const escalation = finding.escalationOf(ban.address);
+      return banToJson(ban, ban.holds, { backend, kernel, held: found, escalation });
+    }),
+    history: history.map(historyToJson),
+  };
+}

@@ -1,0 +1,63 @@
+// What people see on terminals of 60, 80 and 120 columns: whole, as golden files.
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { runOnTerminal, seen } from '../support/terminal.ts';
+import { createVictim, type Victim } from '../support/victim.ts';
+
+let victim: Victim;
+beforeAll(async () => {
+  victim = await createVictim();
+  victim.add('203.0.113.9');
+  const reason = 'scans our shop, seen by three web servers within an hour of Monday morning';
+  victim.person(['add', '198.51.100.0/24', '-t', '2d', '-r', reason]);
+  victim.person(['add', '2001:db8:ffff::9', '-t', 'never']);
+  victim.person(['add', '127.0.0.1']);
+  victim.person(['delete', '2001:db8:ffff::9', '-r', 'a customer']);
+});
+afterAll(() => victim.dispose());
+
+/** Times, and what is counted in time or bytes, differ from run to run and have a width that does not. */
+function timeless(text: string): string {
+  return text
+    .replace(/\d{4}-\d\d-\d\d \d\d:\d\d(?::\d\d)?/g, (time) => time.replace(/\d/g, '0'))
+    .replace(/\b1[7-9]\d{8}\.\d{6}\b/g, 'SSSSSSSSSS.UUUUUU')
+    .replace(/2d {5}|1d 23h/g, 'LENGTH ')
+    .replace(/\d+ bytes/, 'N bytes');
+}
+
+describe.each([60, 80, 120])('on a terminal of %d columns', (columns) => {
+  test.each([
+    [['list']],
+    [['list', '--columns', 'address,reason']],
+    [['history']],
+    [['status']],
+    [['status', '203.0.113.9']],
+    [['protect', 'list']],
+    [['--help']],
+    [['add', '-h']],
+  ])('%j', async (args) => {
+    const program = victim.agent.program();
+    const variables = { PAGER: 'cat' };
+    const screen = await runOnTerminal(victim.host, [program, ...args], { columns, variables });
+    const lines = seen(screen);
+    expect(timeless(lines.join('\n'))).toMatchSnapshot();
+    const isTable = args[0] === 'list' || args[0] === 'history';
+    if (isTable) for (const line of lines) expect(line.length).toBeLessThanOrEqual(columns);
+  });
+});
+
+test('--wide cuts nothing, and neither does a pipe', async () => {
+  const program = victim.agent.program();
+  const screen = await runOnTerminal(victim.host, [program, 'list', '--wide'], { columns: 60 });
+  expect(seen(screen).join('\n')).toContain('within an hour of Monday morning');
+  expect(victim.person(['list']).stdout).toContain('within an hour of Monday morning');
+});
+
+test('what is longer than the screen goes through the pager, and what is shorter does not', async () => {
+  const program = victim.agent.program();
+  const options = { columns: 80, variables: { PAGER: 'less' }, answer: { to: ':', typed: 'q' } };
+  const long = await runOnTerminal(victim.host, [program, 'config', 'show'], options);
+  // less has the whole screen to itself.
+  expect(long.output).toContain('\u001b[?1049h');
+  const short = await runOnTerminal(victim.host, [program, 'status'], { columns: 80 });
+  expect(short.output).not.toContain('\u001b[?1049h');
+});

@@ -1,0 +1,48 @@
+// Points in time as people write them.
+import { describe, expect, test } from '@jest/globals';
+import { readMoment } from '../../../../src/cli/output/moment.ts';
+import { momentText } from '../../../../src/cli/output/time.ts';
+
+const NOON_MS = Date.UTC(2026, 10, 29, 12);
+
+function read(text: string, nearest: 'next' | 'last' = 'next'): string {
+  return new Date(readMoment('until', text, { nowMs: NOON_MS, nearest })).toISOString();
+}
+
+test.each([
+  ['2026-12-24', '2026-12-24T00:00:00.000Z'],
+  ['2026-12-24 18:00', '2026-12-24T18:00:00.000Z'],
+  ['2026-12-24T18:00', '2026-12-24T18:00:00.000Z'],
+  ['2026-12-24T18:00:30Z', '2026-12-24T18:00:30.000Z'],
+  ['2026-12-24T18:00+01:00', '2026-12-24T17:00:00.000Z'],
+  ['2028-02-29', '2028-02-29T00:00:00.000Z'],
+  ['14:05', '2026-11-29T14:05:00.000Z'],
+  ['11:00', '2026-11-30T11:00:00.000Z'],
+])('%s is %s', (text, moment) => {
+  expect(read(text)).toBe(moment);
+});
+
+test('a time without a date is the last one where one looks back', () => {
+  expect(read('14:05', 'last')).toBe('2026-11-28T14:05:00.000Z');
+  expect(read('11:00', 'last')).toBe('2026-11-29T11:00:00.000Z');
+});
+
+test.each([
+  '',
+  'tomorrow',
+  '2026-02-30',
+  '2026-13-01',
+  '25:00',
+  '14:65',
+  '24.12.2026',
+  '2026-12-24 18',
+])('%j is no time, and the message has one', (text) => {
+  expect(() => read(text)).toThrow('is not a time: write for example 14:05, 2026-12-24');
+});
+
+describe('a moment is said', () => {
+  test('without its date on the same day, and with it on another', () => {
+    expect(momentText(NOON_MS + 7_500_000, NOON_MS)).toBe('14:05 UTC');
+    expect(momentText(NOON_MS + 86_400_000, NOON_MS)).toBe('2026-11-30 12:00 UTC');
+  });
+});

@@ -1,0 +1,135 @@
+// What is typed, read by the descriptions of the commands: every mistake has an answer that helps.
+import { describe, expect, test } from '@jest/globals';
+import { COMMANDS } from '../../../src/cli/commands.ts';
+import { parseArguments } from '../../../src/cli/parse.ts';
+
+function read(line: string): string {
+  const parsed = parseArguments(line.split(' ').filter(Boolean), COMMANDS);
+  if (parsed.kind === 'help') return `help of ${parsed.of?.name ?? 'all'}`;
+  return parsed.kind === 'version' ? 'version' : parsed.command.name;
+}
+
+function optionsOf(line: string): Readonly<Record<string, unknown>> {
+  const parsed = parseArguments(line.split(' '), COMMANDS);
+  return parsed.kind === 'run' ? parsed.options : {};
+}
+
+function mistakeOf(line: string): string {
+  try {
+    return `understood: ${read(line)}`;
+  } catch (error) {
+    return (error as Error).message;
+  }
+}
+
+test.each([
+  ['-h', 'help of all'],
+  ['--help', 'help of all'],
+  ['help', 'help of all'],
+  ['help add', 'help of add'],
+  ['help protect check', 'help of protect check'],
+  ['help ban', 'help of add'],
+  ['add -h', 'help of add'],
+  ['add 203.0.113.9 --help', 'help of add'],
+  ['config show -h', 'help of config show'],
+  ['-V', 'version'],
+  ['--version', 'version'],
+  ['ban 203.0.113.9', 'add'],
+  ['block 203.0.113.9', 'add'],
+  ['unban 203.0.113.9', 'delete'],
+  ['rm 203.0.113.9', 'delete'],
+  ['remove 203.0.113.9', 'delete'],
+  ['ls', 'list'],
+])('%s is understood: %s', (line, meaning) => {
+  expect(read(line)).toBe(meaning);
+});
+
+describe('options', () => {
+  test('have short names, with their value behind a blank or at once', () => {
+    const wanted = { timeout: '2h', reason: 'x', file: 'list', 'dry-run': true, quiet: true };
+    expect(optionsOf('add -t 2h -r x -f list -nq')).toMatchObject(wanted);
+    expect(optionsOf('add -t2h -r=x')).toMatchObject({ timeout: '2h' });
+    expect(optionsOf('flush -y')).toMatchObject({ yes: true });
+  });
+
+  test('of a format may be flags of its name', () => {
+    for (const line of ['list -o json', 'list --output json', 'list --output=json', 'list --json'])
+      expect(optionsOf(line)).toMatchObject({ output: 'json' });
+    expect(optionsOf('list')).toMatchObject({ output: 'table' });
+  });
+
+  test('end at two dashes', () => {
+    const parsed = parseArguments(['add', '--', '-1.2.3.4'], COMMANDS);
+    expect(parsed).toMatchObject({ kind: 'run', words: ['-1.2.3.4'] });
+  });
+
+  test('may be flags that are given twice', () => {
+    expect(optionsOf('add 203.0.113.9 --force --force')).toMatchObject({ force: true });
+  });
+});
+
+test.each([
+  ['lst', 'there is no command "lst"; did you mean list?'],
+  ['delte x', 'there is no command "delte"; did you mean delete?'],
+  ['stauts', 'there is no command "stauts"; did you mean status?'],
+  ['frobnicate', 'there is no command "frobnicate"; firewall-drop --help lists them'],
+  ['protect', 'protect needs one of check, list after it'],
+  ['protect chek', 'protect needs one of check, list after it, not "chek"'],
+  ['--json list', '"--json" stands before the command: '],
+  ['add --timout 2h', 'add has no option "--timout"; did you mean --timeout?'],
+  ['list --jsn', 'list has no option "--jsn"; did you mean --json?'],
+  ['list -x', 'list has no option "-x"; see '],
+  ['list --json --csv', '--output was given twice, as "json" and "csv": leave one out'],
+  ['list -o json --plain', '--output was given twice, as "json" and "plain": leave one out'],
+  ['add -t 1h -t 2h', '--timeout was given twice, as "1h" and "2h": leave one out'],
+  ['list -o xml', '-o "xml" is not one of table, json, csv, plain'],
+  ['add -t', '-t needs a value: how long: 90m, 1h30m, 2d, never'],
+  [
+    'add -r --file x',
+    '-r needs a value: a note for people; if "--file" is meant, write --reason=--file',
+  ],
+  ['add --force=yes', '--force takes no value'],
+  ['list all', 'list takes no arguments, and "all" is one'],
+  ['is-blocked', 'is-blocked needs an address'],
+  ['is-blocked 192.0.2.1 192.0.2.2', 'is-blocked takes one address, and 2 were given'],
+  ['completion tcsh', '"tcsh" is not one of bash, zsh, fish'],
+])('%s: %s', (line, message) => {
+  expect(mistakeOf(line)).toContain(message);
+});
+
+describe('no suggestion does the opposite of what may be meant', () => {
+  const OPPOSITES: readonly (readonly [RegExp, RegExp])[] = [
+    [/^(?:un|de|re|rm|fl)/, /did you mean (?:add|ban|block|extend)\?/],
+    [/^(?:ad|ba|bl|ex)/, /did you mean (?:delete|unban|unblock|remove|rm|flush)\?/],
+  ];
+  const words = ['add', 'ban', 'block', 'delete', 'unban', 'unblock', 'remove', 'rm', 'flush'];
+  const letters = 'abdeklmnru'.split('');
+
+  test.each(words)('for %s with one letter more, less or another', (word) => {
+    const slips = Array.from({ length: word.length + 1 }, (_, at) => [
+      word.slice(0, at) + word.slice(at + 1),
+      ...letters.flatMap((letter) => [
+        word.slice(0, at) + letter + word.slice(at),
+        word.slice(0, at) + letter + word.slice(at + 1),
+      ]),
+    ]).flat();
+    for (const slip of slips) {
+      for (const [typed, suggested] of OPPOSITES) {
+        if (typed.test(slip) && typed.test(word))
+          expect([slip, mistakeOf(slip)]).toEqual([slip, expect.not.stringMatching(suggested)]);
+      }
+    }
+  });
+
+  test.each(['uban', 'ublock', 'nban', 'ninstall'])(
+    '%s is as near to both, and none is',
+    (word) => {
+      expect(mistakeOf(word)).toContain('firewall-drop --help lists them');
+    },
+  );
+});
+
+test('what is quoted of a mistake is bounded', () => {
+  expect(mistakeOf('x'.repeat(60_000)).length).toBeLessThan(300);
+  expect(mistakeOf(`add --${'x'.repeat(60_000)}`).length).toBeLessThan(300);
+});
