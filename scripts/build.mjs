@@ -5,19 +5,18 @@ import { createRequire, isBuiltin } from 'node:module';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { hideEnvironment } from './lib/hide-environment.mjs';
+import { ALIGNMENT, alignCaches } from './lib/align.mjs';
+import { baseNode, BuildError, makeRuntime } from './lib/runtime.mjs';
 import { makeSbom } from './lib/sbom.mjs';
 
 const USAGE = `usage: npm run build [-- --arch x64|arm64] [--fault] [--out FILE]`;
 const ROOT = path.resolve(import.meta.dirname, '..');
 const DIST = path.join(ROOT, 'dist');
+const PLACES = { root: ROOT, dist: DIST };
 const LOADER = 'loader.cjs';
 
 /** ELF's e_machine (offset 18) for each architecture; elf.h. */
 const ELF_MACHINE = { x64: 62, arm64: 183 };
-
-/** What makes a build fail in a way that a person can mend: printed without a stack. */
-class BuildError extends Error {}
 
 function readOptions() {
   try {
@@ -77,9 +76,6 @@ const PACKAGES = Object.keys(manifest.dependencies);
 const COMMAND_LINE = 'cli';
 const SCRIPTS = ['firewall-drop', COMMAND_LINE, ...PACKAGES];
 
-/** V8 would hash all names of its snapshot anew at each start: with Node's own modules left out, a fifth of it. */
-const V8_FLAGS = ['--no-rehash-snapshot'];
-
 /** What require('pino') becomes in the script; `assets` is scripts/lib/loader.cjs's. */
 const loadAsset = (name) => `module.exports = assets.load('${name}');`;
 
@@ -92,6 +88,14 @@ const assetPlugin = {
     build.onResolve({ filter: /^\.\/cli\/main\.ts$/ }, () => ({
       path: COMMAND_LINE,
       namespace: 'asset',
+    }));
+    // Its Intl.Segmenter and emoji patterns cost as much as all the rest of the command line, whose texts are ASCII.
+    build.onResolve({ filter: /^string-width$/ }, ({ path: name }) => ({
+      path: name,
+      namespace: 'ascii',
+    }));
+    build.onLoad({ filter: /./, namespace: 'ascii' }, () => ({
+      contents: 'export default (text) => text.length;',
     }));
     build.onLoad({ filter: /./, namespace: 'asset' }, ({ path: name }) => ({
       contents: loadAsset(name),
@@ -187,54 +191,24 @@ function refuseEager(inputs) {
   }
 }
 
-function baseNode(arch) {
-  const name = `node-linux-${arch}`;
-  const places = [path.join(ROOT, 'node_modules', name), path.join(DIST, name)];
-  const found = places.map((place) => path.join(place, 'bin', 'node')).find(fs.existsSync);
-  if (found !== undefined) return found;
-  if (arch === process.arch) throw new BuildError(`${name} is not installed. Run: npm ci`);
-  throw new BuildError(
-    `No Node for ${arch} to build on: npm installs ${name} on ${arch} machines only. Run: node scripts/base-node.mjs ${arch}`,
-  );
-}
-
-/** A copy of the base that asks for no variables, without debug symbols: a seventh smaller, and measured to start sooner. */
-function preparedNode(options) {
-  const node = path.join(DIST, `node-${options.arch}`);
-  strip(baseNode(options.arch), node, options);
-  const content = fs.readFileSync(node);
-  hideEnvironment(content, options.arch);
-  fs.writeFileSync(node, content);
-  return node;
-}
-
-function strip(base, stripped, { arch, native }) {
-  const tool = native ? 'strip' : { x64: 'x86_64', arm64: 'aarch64' }[arch] + '-linux-gnu-strip';
-  const run = spawnSync(tool, ['-o', stripped, base], { encoding: 'utf8' });
-  if (run.status === 0) return;
-  const why = run.error?.code === 'ENOENT' ? `${tool} is not installed` : run.stderr;
-  if (native) throw new BuildError(`${why}. As root: apt-get install binutils`);
-  console.log(`${why} (apt-get install binutils-…): the ${arch} binary keeps its debug symbols.`);
-  fs.copyFileSync(base, stripped);
-}
-
 /** Runs the program, so that the functions which a run needs are compiled already in the executable. */
-function makeCaches({ native }) {
+function makeCaches({ native }, runtime) {
   // Compiled code is good only for the Node and the processor that made it.
   if (!native) return [];
   // The compiled code depends on V8's random seed: a fixed one makes two builds equal byte for byte, and is not among
   // the flags that must be the same when the code is used.
   const script = path.join(ROOT, 'scripts/lib/code-cache.mjs');
-  const flags = ['--no-warnings', '--random-seed=1', '--initial-heap-size=256', ...V8_FLAGS];
+  const flags = ['--no-warnings', '--random-seed=1', '--initial-heap-size=256'];
   const options = { argv0: 'active-response/bin/firewall-drop', encoding: 'utf8', input: '' };
-  const run = spawnSync(process.execPath, [...flags, script, DIST, ...SCRIPTS], options);
+  const run = spawnSync(runtime, [...flags, script, DIST, ...SCRIPTS], options);
   if (run.status === 0) return SCRIPTS;
   throw new BuildError(`The program could not be run to compile it:\n${run.stdout}${run.stderr}`);
 }
 
 function writeLoader(cached) {
   const loader = fs.readFileSync(path.join(ROOT, 'scripts/lib', LOADER), 'utf8');
-  fs.writeFileSync(path.join(DIST, LOADER), `const CACHED = ${JSON.stringify(cached)};\n${loader}`);
+  const constants = `const CACHED = ${JSON.stringify(cached)}, ALIGNMENT = ${ALIGNMENT};`;
+  fs.writeFileSync(path.join(DIST, LOADER), `${constants}\n${loader}`);
 }
 
 /** Files are given relative to the temporary directory inside dist/, so that the checkout's path does not get into the binary. */
@@ -248,9 +222,10 @@ function seaConfig(cached) {
     // One thread for V8 in place of four: we end before they help, and each is one more that a limit may forbid.
     // The runtime repeats argv[0] behind these: after `--` it is no option of its, whatever it is.
     // OPENSSL_CONF, or a broken openssl.cnf of the host, would load code or stop us before ours runs;
+    // SIGUSR1 would open a debugger's port, and a thread waits for it.
     // NODE_REDIRECT_WARNINGS names a file that a warning would be written to.
     execArgv: [
-      ...V8_FLAGS,
+      '--disable-sigusr1',
       '--openssl-config=/dev/null',
       '--no-warnings',
       '--v8-pool-size=1',
@@ -266,12 +241,18 @@ async function pack(options, nodePath) {
   const output = path.join(DIST, `firewall-drop-${options.arch}.tmp`);
   fs.rmSync(output, { force: true });
   process.env.TMPDIR = DIST;
-  const cached = makeCaches(options);
+  const cached = makeCaches(options, nodePath);
   writeLoader(cached);
   const work = { options, nodePath, output, config: seaConfig(cached) };
   if (options.native) await packWithPkg(work);
   else await packForeign(work);
-  return output;
+  const executable = fs.readFileSync(output);
+  alignCaches(
+    executable,
+    cached.map((name) => fs.readFileSync(path.join(DIST, `${name}.cache`))),
+  );
+  fs.rmSync(output);
+  return executable;
 }
 
 async function packWithPkg({ options, nodePath, output, config }) {
@@ -316,8 +297,7 @@ function mute(stream) {
 }
 
 /** One write of the whole file: the file system then lays it out in few pieces, and it starts about 5 ms sooner. */
-function install(packed, out) {
-  const content = fs.readFileSync(packed);
+function install(content, out) {
   fs.mkdirSync(path.dirname(out), { recursive: true });
   const temporary = `${out}.${process.pid}.tmp`;
   try {
@@ -335,7 +315,6 @@ function install(packed, out) {
     fs.rmSync(temporary, { force: true });
     throw new BuildError(`${out} can't be written: ${error.message}`);
   }
-  fs.rmSync(packed);
 }
 
 /** Hostile on purpose: were one of them obeyed, the program would not start. */
@@ -366,7 +345,7 @@ function verify({ arch, native, out }) {
 
 /** The compiled code in the binary is good only for the very version that made it, so that one has to run the build. npm 10 may leave it out of the scripts' PATH. */
 function handOverToPinnedNode() {
-  const pinned = baseNode(process.arch);
+  const pinned = baseNode(process.arch, PLACES);
   const version = manifest.optionalDependencies[`node-linux-${process.arch}`];
   if (process.execPath === fs.realpathSync(pinned)) {
     throw new BuildError(`${pinned} is ${process.version}, not v${version}. Run: npm ci`);
@@ -390,7 +369,7 @@ async function main() {
   process.chdir(ROOT); // The bundle holds file names relative to here.
   fs.mkdirSync(DIST, { recursive: true });
   await bundle(options);
-  install(await pack(options, preparedNode(options)), options.out);
+  install(await pack(options, makeRuntime(options, PLACES)), options.out);
   verify(options);
   const megabytes = (fs.statSync(options.out).size / 1e6).toFixed(1);
   const seconds = ((performance.now() - began) / 1000).toFixed(1);

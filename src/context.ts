@@ -5,7 +5,7 @@ import { followClock } from './bans/clock-shift.ts';
 import { forgetConnections } from './bans/connections.ts';
 import { expireDue } from './bans/expire.ts';
 import { groupPolicyFile, readGroupPolicy, type GroupPolicy } from './policy/group-policy.ts';
-import type { ProtectedEntry } from './policy/protected.ts';
+import { findProtection, type ProtectedEntry } from './policy/protected.ts';
 import { MAKER_FACT, otherHolder, type MoveTools } from './bans/migrate.ts';
 import { claimNamespace } from './bans/namespace.ts';
 import { releaseProtected } from './bans/protected.ts';
@@ -70,6 +70,8 @@ export interface Context extends BanContext {
   protectedEntries(): readonly ProtectedEntry[];
   /** What the manager sends to this agent's group. */
   groupPolicy(): GroupPolicy;
+  /** Why an address must not be blocked, or null. Asks for as little as the answer takes. */
+  protectionOf(address: Address): ProtectedEntry | null;
   /** Null when the writer lock was taken, otherwise why not. Throws where the state is that of another network namespace. */
   lock(): AppError | null;
   readonly firewall: SwitchableFirewall;
@@ -165,20 +167,18 @@ export function createContext({
   };
   const settings = once(() => readSettings(place.home, tools));
   const groupPolicy = once(() => readGroupPolicy(place.home, tools));
+  const sources = {
+    config,
+    settings,
+    groupPolicy,
+    groupFile: groupPolicyFile(place.home),
+    store,
+    run,
+    warn,
+    mayWait: interactive,
+  };
   let known: readonly ProtectedEntry[] = [];
-  const protectedEntries = once(() => {
-    known = collectProtected({
-      config,
-      settings,
-      groupPolicy,
-      groupFile: groupPolicyFile(place.home),
-      store,
-      run,
-      warn,
-      mayWait: interactive,
-    });
-    return known;
-  });
+  const protectedEntries = once(() => (known = collectProtected(sources)));
   return {
     ...tools,
     place,
@@ -190,6 +190,11 @@ export function createContext({
     timeouts: once(() => readTimeouts(place.home, tools)),
     protectedEntries,
     groupPolicy,
+    protectionOf: (address) => {
+      known = collectProtected(sources, address.family);
+      const found = findProtection(address, known);
+      return found && (findProtection(address, protectedEntries()) ?? found);
+    },
     firewall,
     isInstalled,
     planCuts: (addresses) => (config.firewall.killConnections ? planCut(addresses) : []),

@@ -7,6 +7,7 @@ import path from 'node:path';
 import sqlite from 'node:sqlite';
 import v8 from 'node:v8';
 import { Script } from 'node:vm';
+import { ALIGNMENT } from './align.mjs';
 import { FakeKernel } from '../../test/unit/support/kernel.ts';
 
 const [folder, ...names] = process.argv.slice(2);
@@ -139,7 +140,11 @@ try {
   // V8 takes a cache where all flags are as they were when it was made.
   v8.setFlagsFromString('--initial-heap-size=0');
   for (const [name, script] of scripts) {
-    fs.writeFileSync(path.join(directory, `${name}.cache`), script.createCachedData());
+    const room = Buffer.alloc(ALIGNMENT);
+    fs.writeFileSync(
+      path.join(directory, `${name}.cache`),
+      Buffer.concat([script.createCachedData(), room]),
+    );
   }
 } finally {
   fs.rmSync(root, { recursive: true, force: true });

@@ -1,10 +1,10 @@
 // Collects who must never be blocked on this host, from every place that names them.
 import { CONFIG_FILE, LARGEST_FILE } from '../config/file.ts';
 import type { Config } from '../config/schema.ts';
-import { parseNetwork, type Address } from '../model/address.ts';
+import { parseNetwork, type Address, type Family } from '../model/address.ts';
 import { describeError } from '../model/errors.ts';
 import { readRegularFile } from '../system/files.ts';
-import { ownAddresses, resolvers } from '../system/net.ts';
+import { ownAddresses, ownAddressesOf, resolvers } from '../system/net.ts';
 import type { GroupPolicy } from './group-policy.ts';
 import { findGateways } from './gateways.ts';
 import type { Inquiry } from './inquiry.ts';
@@ -23,14 +23,16 @@ export interface ProtectionSources extends Inquiry {
   readonly groupFile: string;
 }
 
-export function collectProtected(sources: ProtectionSources): ProtectedEntry[] {
+/** With a family: all that an address of it can meet, and own addresses without the names of their interfaces. */
+export function collectProtected(sources: ProtectionSources, family?: Family): ProtectedEntry[] {
   const { config, settings, groupPolicy, groupFile, warn } = sources;
+  const families = family === undefined ? ([4, 6] as const) : [family];
   const { protect } = config;
   return [
     ...universalEntries(),
-    ...ownEntries(),
+    ...ownEntries(family),
     ...cloudEntries(),
-    ...(protect.gateways ? gatewayEntries(sources) : []),
+    ...(protect.gateways ? gatewayEntries(sources, families) : []),
     ...(protect.resolvers ? resolvers().map((address) => entry(address, 'resolver')) : []),
     ...(protect.manager ? managerEntries(sources) : []),
     ...(protect.whiteList ? entriesFrom(settings().whiteList, 'white_list of ossec.conf') : []),
@@ -44,15 +46,16 @@ function entry(block: Address, why: string, always = false): ProtectedEntry {
   return { block, why, always };
 }
 
-function ownEntries(): ProtectedEntry[] {
-  return ownAddresses().map(({ address, interfaceName, kind }) => {
+function ownEntries(family?: Family): ProtectedEntry[] {
+  const own = family === undefined ? ownAddresses() : ownAddressesOf(family);
+  return own.map(({ address, interfaceName, kind }) => {
     const what = kind === 'own' ? 'own address' : 'broadcast address';
     return entry(address, `${what} (${interfaceName})`, true);
   });
 }
 
-function gatewayEntries(sources: ProtectionSources): ProtectedEntry[] {
-  return findGateways(sources).map(({ address, interfaceName }) => {
+function gatewayEntries(sources: ProtectionSources, families: readonly Family[]): ProtectedEntry[] {
+  return findGateways(sources, families).map(({ address, interfaceName }) => {
     return entry(address, `default gateway (${interfaceName})`);
   });
 }

@@ -1,5 +1,5 @@
 // Next hops of this host's default routes: an alert reads /proc and what ip(8) said when there was time to ask it.
-import { parseAddress } from '../model/address.ts';
+import { parseAddress, type Family } from '../model/address.ts';
 import { defaultGateways, LIST_ROUTES, readPrintedRoutes, type Gateway } from '../system/net.ts';
 import type { Inquiry } from './inquiry.ts';
 
@@ -7,9 +7,9 @@ const METADATA = 'gateways';
 const TIMEOUT_MS = 3000;
 
 /** /proc has neither the further hops of a multipath route nor IPv4's other tables. */
-export function findGateways(inquiry: Inquiry): Gateway[] {
+export function findGateways(inquiry: Inquiry, families: readonly Family[]): Gateway[] {
   if (inquiry.mayWait) askForRoutes(inquiry);
-  return [...defaultGateways(), ...remembered(inquiry)];
+  return [...families.flatMap(defaultGateways), ...remembered(inquiry)];
 }
 
 /** Where ip(8) is missing, or prints no JSON (before 4.16), what was remembered stays. */

@@ -43,7 +43,7 @@ export function openDatabase(options: OpenOptions): OpenedDatabase {
     const next =
       options.mayRepair && isDamage(error)
         ? replaceDamaged(options)
-        : { ...volatile([]), database: copyInMemory(openToRead(options.directory).database) };
+        : { ...volatile([]), database: copyOfFile(options.directory) };
     return { ...next, problems: [problem, ...next.problems] };
   }
 }
@@ -82,6 +82,16 @@ export function copyInMemory(source: DatabaseSync): DatabaseSync {
     // It can't be read either, and half of it would be wrong.
     copy.close();
     return openInMemory();
+  }
+}
+
+function copyOfFile(directory: string): DatabaseSync {
+  const { database } = openToRead(directory);
+  try {
+    return copyInMemory(database);
+  } finally {
+    // All connections of a process share one view of the log's index: left open, it would make a later one read-only.
+    database.close();
   }
 }
 

@@ -18,9 +18,9 @@ export function takeWriterLock(directory: string, waitMs: number): AppError | nu
     mkdirSync(directory, { recursive: true, mode: 0o700 });
     const lock = new DatabaseSync(`${directory}/lock`, { timeout: 0 });
     held.push(lock);
-    // Nothing is ever written, so no journal need lie about.
+    // Nothing is ever read or written: no pages are set aside for it, and no journal lies about.
     const take = (): void => {
-      lock.exec('PRAGMA journal_mode = MEMORY; BEGIN EXCLUSIVE');
+      lock.exec('PRAGMA cache_size = 1; PRAGMA journal_mode = MEMORY; BEGIN EXCLUSIVE');
     };
     queueFor(take, deadlineIn(waitMs), waitMs);
     beginWork(`${directory}/at-work`);

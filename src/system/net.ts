@@ -6,6 +6,7 @@ import {
   parseNetwork,
   lastAddress,
   type Address,
+  type Family,
 } from '../model/address.ts';
 import type { Command } from './exec.ts';
 import { readRegularFile } from './files.ts';
@@ -19,19 +20,20 @@ export interface InterfaceAddress {
   readonly kind: 'own' | 'broadcast';
 }
 
-/**
- * Every address of this host, and every IPv4 broadcast address. libuv lists the links that run, with their names; the
- * kernel's tables have those of links without carrier, and local routes to whole networks, as well.
- */
+/** Every address of this host, and every IPv4 broadcast address. libuv knows the names of the links that run. */
 export function ownAddresses(): InterfaceAddress[] {
-  const found = [
-    ...runningLinks(),
-    ...readFibTrie(readTable('/proc/net/fib_trie')),
+  const found = [...runningLinks(), ...ownAddressesOf(4), ...ownAddressesOf(6)];
+  // In reverse, so that of each address the first, which has its interface, stays.
+  return [...new Map(found.toReversed().map((own) => [own.address.text, own])).values()].reverse();
+}
+
+/** The same by the kernel's tables: those of links without carrier too, and networks that are local as a whole. */
+export function ownAddressesOf(family: Family): InterfaceAddress[] {
+  if (family === 4) return readFibTrie(readTable('/proc/net/fib_trie'));
+  return [
     ...readIfInet6(readTable('/proc/net/if_inet6')),
     ...readLocalRoutes6(readTable('/proc/net/ipv6_route')),
   ];
-  // In reverse, so that of each address the first, which has its interface, stays.
-  return [...new Map(found.toReversed().map((own) => [own.address.text, own])).values()].reverse();
 }
 
 function runningLinks(): InterfaceAddress[] {
@@ -53,25 +55,25 @@ function runningLinks(): InterfaceAddress[] {
 const SHORTEST_LOCAL_PREFIX = 8;
 
 /**
- * `/proc/net/fib_trie`: a line `|-- ADDRESS`, below it `/LENGTH SCOPE TYPE`, for each table. Other tables than main and
- * local hold no addresses of ours.
+ * `/proc/net/fib_trie`: a line `|-- ADDRESS`, below it `/LENGTH SCOPE TYPE`, for each table. The addresses of a link in a
+ * VRF are in the table of that.
  */
 export function readFibTrie(trie: string): InterfaceAddress[] {
-  const found: InterfaceAddress[] = [];
-  let counts = false;
+  const found = new Map<string, InterfaceAddress>();
   let text = '';
   for (const line of trie.split('\n')) {
-    if (/^\S/.test(line)) counts = line === 'Main:' || line === 'Local:';
-    else if (line.includes('|-- ')) text = line.slice(line.indexOf('|-- ') + 4);
-    else if (counts) {
-      const [, length, type] = /^ *\/([0-9]+) \S+ (LOCAL|BROADCAST)\b/.exec(line) ?? [];
-      const address = length === undefined ? null : parseNetwork(`${text}/${length}`);
+    const [mark = '', second = '', type] = line.trim().split(' ');
+    if (mark === '|--') text = second;
+    else if (type === 'LOCAL' || type === 'BROADCAST') {
+      const network = `${text}${mark}`;
+      // Without tables of one's own, main and local are one, and all is printed twice.
+      const address = found.has(network) ? null : parseNetwork(network);
       if (address === null || address.prefixLength < SHORTEST_LOCAL_PREFIX) continue;
       const kind = type === 'LOCAL' ? 'own' : 'broadcast';
-      found.push({ address, interfaceName: 'local table', kind });
+      found.set(network, { address, interfaceName: 'local table', kind });
     }
   }
-  return found;
+  return [...found.values()];
 }
 
 /** `/proc/net/if_inet6`: the address in hexadecimal comes first, its interface last. */
@@ -107,11 +109,10 @@ export interface Gateway {
 const LONGEST_DEFAULT_PREFIX = { 4: 1, 6: 4 } as const;
 
 /** The next hops of default routes: for IPv4 the first of each, in the main table only; nothing else is in /proc. */
-export function defaultGateways(): Gateway[] {
-  return [
-    ...readRoutes4(readTable('/proc/net/route')),
-    ...readRoutes6(readTable('/proc/net/ipv6_route')),
-  ];
+export function defaultGateways(family: Family): Gateway[] {
+  return family === 4
+    ? readRoutes4(readTable('/proc/net/route'))
+    : readRoutes6(readTable('/proc/net/ipv6_route'));
 }
 
 /** `/proc/net/route`: addresses are hexadecimal in the host's byte order, which is little-endian wherever we run. */

@@ -9,7 +9,7 @@ import type { ResponseArguments } from '../policy/arguments.ts';
 import type * as Decide from '../policy/decide.ts';
 import { plainDecision, type Decision, type HoldLength } from '../policy/decision.ts';
 import { groupPolicyFile, type GroupPolicy } from '../policy/group-policy.ts';
-import { findProtection, type ProtectedEntry } from '../policy/protected.ts';
+import type { ProtectedEntry } from '../policy/protected.ts';
 import type { Store } from '../state/store.ts';
 import type { Request } from './request.ts';
 import { originOf, timeoutOf, type TimeoutContext } from './timeouts.ts';
@@ -18,7 +18,7 @@ export interface PolicyContext extends TimeoutContext {
   readonly store: Store;
   readonly now: () => number;
   readonly warn: (message: string) => void;
-  readonly protectedEntries: () => readonly ProtectedEntry[];
+  readonly protectionOf: (network: Address) => ProtectedEntry | null;
   /** What the manager sends to this agent's group. */
   readonly groupPolicy: () => GroupPolicy;
 }
@@ -51,7 +51,7 @@ function decideByPolicy(
   context: PolicyContext,
 ): Decision {
   const { decide } = require('../policy/decide.ts') as typeof Decide;
-  const { config, store, place, groupPolicy, protectedEntries } = context;
+  const { config, store, place, groupPolicy, protectionOf } = context;
   const nowMs = context.now();
   const windowMs = (parseDuration(config.escalation.window) ?? 0) * 1000;
   return decide({
@@ -63,7 +63,7 @@ function decideByPolicy(
     configFile: CONFIG_FILE,
     group: groupPolicy().policy,
     groupFile: groupPolicyFile(place.home),
-    isProtected: (network) => findProtection(network, protectedEntries()) !== null,
+    isProtected: (network) => protectionOf(network) !== null,
     earlierBans: (target) => store.offences.earlier(target, nowMs - windowMs),
     findBan: (target) => store.bans.find(target),
     bansIn: (network) => store.bans.within(network),

@@ -7,7 +7,7 @@ import type { Address } from '../model/address.ts';
 import { alertRefAt, type AlertRef, type HoldRequest, type Outcome } from '../model/ban.ts';
 import { AppError } from '../model/errors.ts';
 import type { Decision } from '../policy/decision.ts';
-import { describeProtection, findProtection } from '../policy/protected.ts';
+import { describeProtection } from '../policy/protected.ts';
 import type { LineReader } from '../system/stdin.ts';
 import { deadlineIn, type Deadline } from '../system/wait.ts';
 import { exchangeKeys, keyMessageFor, type ExchangeStreams } from './check-keys.ts';
@@ -132,7 +132,7 @@ function alertRefOf({ alertId, ruleId }: Request, nowMs: number): AlertRef {
 /** Throws `REFUSED` where the address is protected, or policy ignores the alert. */
 function refuse(alert: Alert, decision: Decision, context: AlertContext): void {
   const { address } = alert;
-  const protection = findProtection(address, context.protectedEntries());
+  const protection = context.protectionOf(address);
   if (protection !== null) {
     const reason = describeProtection(protection);
     noteRefusal(alert, reason, context);

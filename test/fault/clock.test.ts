@@ -1,11 +1,13 @@
 // The wall clock is set, between two runs and during one, by the fault build: nobody is freed, and nobody kept for ever.
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
-import { join } from 'node:path';
+import { faultBinary } from '../support/binary.ts';
+import { BACKENDS, flushKernel, readKernel } from '../support/kernel.ts';
 import { CLEAN_ENVIRONMENT } from '../support/namespaces.ts';
 import { createVictim, type Victim } from '../support/victim.ts';
-import { BACKENDS, findDisagreements, flushKernel, readKernel, useBackend } from './kernel.ts';
+import { readState } from '../support/state.ts';
+import { disagreements } from './invariants.ts';
+import { configOf } from './paths.ts';
 
-const FAULT_BINARY = join(__dirname, '../../bin/firewall-drop-fault');
 const A = '203.0.113.7';
 const B = '203.0.113.9';
 const ASKED_SECONDS = 3600;
@@ -25,11 +27,11 @@ const clock = (aheadMs: number, step = ''): Env => {
 
 let victim: Victim;
 beforeAll(async () => {
-  victim = await createVictim({ binary: FAULT_BINARY });
+  victim = await createVictim({ binary: faultBinary() });
 });
 afterEach(() => {
   victim.reset();
-  flushKernel(victim);
+  flushKernel(victim.host);
 });
 afterAll(() => victim.dispose());
 
@@ -48,13 +50,13 @@ function expectBlockedInTime(address: string, aheadMs: number): void {
 }
 
 describe.each(BACKENDS)('%s', (backend) => {
-  const isBlocked = (address: string): boolean => readKernel(victim, backend).has(address);
+  const isBlocked = (address: string): boolean => readKernel(victim.host)[backend].has(address);
 
   // The state, not a backend, follows the clock; what differs is who ends a block.
   test.each(backend === 'iptables' ? CLOCKS : CLOCKS.slice(0, 2))(
     'a clock that is %s neither unblocks early nor keeps a ban for ever',
     (_, aheadMs) => {
-      useBackend(victim, backend);
+      victim.configure(configOf(backend));
       victim.setTimeouts(ASKED_SECONDS);
       expect(victim.add(A).status).toBe(0);
       expectBlockedInTime(A, aheadMs);
@@ -65,7 +67,9 @@ describe.each(BACKENDS)('%s', (backend) => {
       // And put right again.
       expectBlockedInTime(B, 0);
       expect(isBlocked(B)).toBe(true);
-      expect(findDisagreements(victim, backend)).toEqual([]);
+      expect(disagreements(readState(victim.host.pid), readKernel(victim.host), backend)).toEqual(
+        [],
+      );
       expect(victim.delete(B).status).toBe(0);
       expect(isBlocked(B)).toBe(false);
     },
@@ -82,7 +86,7 @@ test.each([
 ])(
   'a clock that jumps a year %s at "%s" neither unblocks early nor keeps a ban for ever',
   (_, step, aheadMs) => {
-    useBackend(victim, 'iptables');
+    victim.configure(configOf('iptables'));
     victim.setTimeouts(ASKED_SECONDS);
     expect(victim.add(A, { env: clock(aheadMs, step) }).status).toBe(0);
     expect(victim.rules(A)).toHaveLength(2);

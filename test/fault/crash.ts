@@ -1,21 +1,39 @@
-/** Runs inside a host: kills one path at each of its steps or system calls in turn, and prints what was found wrong. */
-import { readFileSync, rmSync } from 'node:fs';
-import type { CrashPoint } from './deaths.ts';
-import { BACKENDS, type BackendName, disagreements, isDropped, untruths } from './invariants.ts';
+/** Kills one path at each of its steps or system calls in turn, and says what was wrong after the next run. */
+import { type BackendName, BACKENDS, type Kernel, readKernel } from '../support/kernel.ts';
+import { type Entry, readState, type State } from '../support/state.ts';
+import type { RunResult } from '../support/host.ts';
+import type { Run } from '../support/victim.ts';
+import { disagreements, isDropped, unequalEntries } from './invariants.ts';
 import { configOf, NEXT, type Next, type Path, pathNamed } from './paths.ts';
-import {
-  asPerson,
-  type Books,
-  type Ended,
-  type Kernel,
-  type Order,
-  Scene,
-  type Told,
-  wazuhAdd,
-} from './scene.ts';
+import { asPerson, readLog, type Stage, wazuhAdd } from './stage.ts';
+
+/** One death, and what was wrong afterwards. */
+export interface CrashPoint {
+  readonly at: string;
+  /** Who came next. */
+  readonly next: string;
+  readonly wrong: readonly string[];
+}
+
+/** System calls by which a run changes something or starts a program. */
+export const CALLS: readonly string[] = [
+  'write',
+  'pwrite64',
+  'fsync',
+  'fdatasync',
+  'ftruncate',
+  'rename',
+  'unlink',
+  'mkdir',
+  'fchmod',
+  'fchown',
+  'clone',
+  'clone3',
+  'vfork',
+  'execve',
+];
 
 export interface CrashOrder {
-  readonly binary: string;
   readonly backend: BackendName;
   readonly path: string;
   /** System calls at which it is killed, each at one in so many of its times; absent: at its named steps. */
@@ -25,7 +43,7 @@ export interface CrashOrder {
 const SUBJECTS = ['203.0.113.7', '2001:db8:ffff::7'] as const;
 const OTHER = '198.51.100.99';
 
-function orderOf(next: Next, subject: string): Order {
+function runOf(next: Next, subject: string): Run {
   switch (next) {
     case 'same address':
       return asPerson('delete', subject);
@@ -37,12 +55,12 @@ function orderOf(next: Next, subject: string): Order {
   }
 }
 
-/** Runs an order so that it dies; null: it had no such moment, and ended by itself. */
-type Kill = (order: Order, time: number) => { readonly at: string; readonly ended: Ended } | null;
+/** Runs something so that it dies; null: it had no such moment, and ended by itself. */
+type Kill = (run: Run, time: number) => { readonly at: string; readonly ended: RunResult } | null;
 
-function atSteps(scene: Scene): Kill {
-  return (order, time) => {
-    const ended = scene.run(order, { env: { FIREWALL_DROP_DIE_AT: String(time) } });
+function atSteps({ victim }: Stage): Kill {
+  return (run, time) => {
+    const ended = victim.run(run, { env: { FIREWALL_DROP_DIE_AT: String(time) } });
     const at = /dies at (.*)\n/.exec(ended.stderr)?.[1];
     return at === undefined ? null : { at, ended };
   };
@@ -50,39 +68,41 @@ function atSteps(scene: Scene): Kill {
 
 const TRACE = '/run/trace';
 
-function atCalls(scene: Scene, call: string): Kill {
+function atCalls({ victim }: Stage, call: string): Kill {
   const inject = `inject=${call}:signal=SIGKILL:when=`;
   const options = ['-f', '-q', '-e', `trace=${call}`, '-o', TRACE];
-  return (order, time) => {
-    rmSync(TRACE, { force: true });
+  return (run, time) => {
+    victim.host.remove(TRACE);
     const launcher = ['strace', ...options, '-e', `${inject}${time}`, '--'];
-    const ended = scene.run(order, { launcher });
+    const ended = victim.run(run, { launcher });
     const fired =
-      ended.signal === 'SIGKILL' || readFileSync(TRACE, 'utf8').includes('killed by SIGKILL');
+      ended.signal === 'SIGKILL' || victim.host.readFile(TRACE).includes('killed by SIGKILL');
     return fired ? { at: `${call} ${time}`, ended } : null;
   };
 }
 
 interface Trial {
-  readonly scene: Scene;
+  readonly stage: Stage;
   readonly path: Path;
   readonly backend: BackendName;
   readonly subject: string;
 }
 
 /** Once for each subject; later ones are loaded, which costs no run of the executable. */
-function prepare({ scene, path, backend, subject }: Trial): void {
-  scene.reset();
+function prepare({ stage, path, backend, subject }: Trial): void {
+  stage.reset();
   // One host serves all paths.
   const saved = `${path.name} for ${subject}`;
-  if (!scene.load(saved)) {
-    scene.configure(path.config ?? configOf(backend));
-    path.prepare(scene, subject, backend);
+  if (!stage.load(saved)) {
+    stage.victim.configure(path.config ?? configOf(backend));
+    path.prepare(stage, subject, backend);
     // A pending change knows the log by its inode, which a copy has not.
-    const isPending = [...scene.books().bans.values()].some(({ phase }) => phase !== 'blocked');
-    if (!isPending) scene.save(saved);
+    const isPending = [...readState(stage.victim.host.pid).bans.values()].some(
+      ({ phase }) => phase !== 'blocked',
+    );
+    if (!isPending) stage.save(saved);
   }
-  if (path.breaks !== undefined) scene.breakFirewall(path.breaks(backend));
+  if (path.breaks !== undefined) stage.breakFirewall(path.breaks(backend));
 }
 
 /** Steps of every run, between which nothing changes but in the paths that are swept by every step. */
@@ -97,8 +117,8 @@ const COMMON: readonly string[] = [
 /** The numbers of the steps that a path is to be killed at. */
 function stepsOf(trial: Trial): number[] {
   prepare(trial);
-  const order = trial.path.order(trial.subject, trial.backend);
-  const { stderr } = trial.scene.run(order, { env: { FIREWALL_DROP_DIE_AT: 'nowhere' } });
+  const run = trial.path.run(trial.subject, trial.backend);
+  const { stderr } = trial.stage.victim.run(run, { env: { FIREWALL_DROP_DIE_AT: 'nowhere' } });
   const names = Array.from(stderr.matchAll(/^passes (.*)$/gm), ([, name = '']) => name);
   const isWorth = (name: string): boolean => trial.path.everyStep ?? !COMMON.includes(name);
   return names.flatMap((name, index) => (isWorth(name) ? [index + 1] : []));
@@ -119,10 +139,10 @@ function* deathsOf(
   for (const time of times) {
     const trial = trialOf(time);
     prepare(trial);
-    const linesBefore = trial.scene.log().length;
-    const death = kill(trial.path.order(trial.subject, trial.backend), time);
+    const linesBefore = readLog(trial.stage.victim).length;
+    const death = kill(trial.path.run(trial.subject, trial.backend), time);
     if (death === null) {
-      trial.scene.mendFirewall();
+      trial.stage.mendFirewall();
       return;
     }
     count += 1;
@@ -135,14 +155,15 @@ function* deathsOf(
 interface Death {
   readonly next: Next;
   readonly linesBefore: number;
-  readonly ended: Ended;
+  readonly ended: RunResult;
 }
 
 function aftermath(trial: Trial, { next, linesBefore, ended }: Death): string[] {
-  const { scene, path, backend, subject } = trial;
+  const { stage, path, backend, subject } = trial;
+  const { victim } = stage;
   const wrong: string[] = [];
-  const died = scene.books();
-  const kernel = scene.kernel();
+  const died = readState(victim.host.pid);
+  const kernel = readKernel(victim.host);
   if (died.integrity !== 'ok') wrong.push(`integrity_check: ${died.integrity}`);
   const open = (path.staying?.(subject) ?? []).filter((address) => !isDropped(kernel, address));
   wrong.push(...open.map((address) => `${address} gets through at the moment of death`));
@@ -150,17 +171,20 @@ function aftermath(trial: Trial, { next, linesBefore, ended }: Death): string[] 
   if (ended.signal !== 'SIGKILL') wrong.push(...survivorsLies(trial, ended));
   const due = new Map(path.all(subject).map((each) => [each, isDue(path, each, died)]));
 
-  scene.mendFirewall();
-  const after = scene.run(orderOf(next, subject));
+  stage.mendFirewall();
+  const after = victim.run(runOf(next, subject));
   if (after.status !== 0) wrong.push(`the next run: status ${after.status}: ${after.stderr}`);
   // What somebody else did to the kernel is put right only by whoever asks for the address, or for all.
   const isRestored = path.isAfterFlush === true && ![...due.values()].includes(true);
-  if (isRestored) scene.do(asPerson('restore'));
+  if (isRestored) victim.do(asPerson('restore'));
   const came: readonly Next[] = isRestored ? [next, 'restore'] : [next];
 
-  const books = scene.books();
-  const log = scene.log();
-  wrong.push(...disagreements(books, scene.kernel(), backend), ...untruths(log, books.history));
+  const state = readState(victim.host.pid);
+  const log = readLog(victim);
+  wrong.push(
+    ...disagreements(state, readKernel(victim.host), backend),
+    ...unequalEntries(log, state.history),
+  );
   const news = log.slice(linesBefore).filter(({ verb }) => verb !== 'failed');
   for (const [address, isBegun] of due) {
     const isReleased =
@@ -172,7 +196,7 @@ function aftermath(trial: Trial, { next, linesBefore, ended }: Death): string[] 
     const found = verbsAbout(address, news);
     if (found !== expected) wrong.push(`${address}: lines "${found}", not "${expected}"`);
     if (own.length > 0) continue;
-    const holders = books.bans.get(address)?.origins.join() ?? '';
+    const holders = state.bans.get(address)?.origins.join() ?? '';
     if (isDone && holders !== (path.origins ?? []).join()) {
       wrong.push(`${address}: held by "${holders}" afterwards`);
     }
@@ -180,36 +204,36 @@ function aftermath(trial: Trial, { next, linesBefore, ended }: Death): string[] 
   return wrong;
 }
 
-/** Begun or done, by what the books hold at the moment of death. */
-function isDue({ verb }: Path, address: string, { bans, history }: Books): boolean {
+/** Begun or done, by what the state has at the moment of death. */
+function isDue({ verb }: Path, address: string, { bans, history }: State): boolean {
   return (
     (verb !== null && bans.get(address)?.owed === verb) ||
-    history.some((told) => told.address === address && told.verb === verb && isNew(told))
+    history.some((entry) => entry.address === address && entry.verb === verb && isNew(entry))
   );
 }
 
 /** Whether a delete finds something to release, once the pending changes are complete: else it writes no line. */
-function isLeft(address: string, { bans }: Books, kernel: Kernel): boolean {
+function isLeft(address: string, { bans }: State, kernel: Kernel): boolean {
   const ban = bans.get(address);
   return ban === undefined ? (kernel.iptables.get(address) ?? 0) > 0 : ban.phase !== 'unblocking';
 }
 
-/** What was told while preparing has other ids, or another verb. */
-function isNew({ alertId }: Told): boolean {
+/** What was done while preparing has other ids, or another verb. */
+function isNew({ alertId }: Entry): boolean {
   return !alertId.startsWith('16000');
 }
 
-function verbsAbout(address: string, told: readonly Told[]): string {
-  return told
+function verbsAbout(address: string, entries: readonly Entry[]): string {
+  return entries
     .filter((one) => one.address === address)
     .map(({ verb }) => verb)
     .join();
 }
 
 /** Status 0 if and only if the kernel is as asked. */
-function survivorsLies({ scene, path, subject }: Trial, { status }: Ended): string[] {
+function survivorsLies({ stage, path, subject }: Trial, { status }: RunResult): string[] {
   if (status !== 0 || path.verb === null) return [];
-  const kernel = scene.kernel();
+  const kernel = readKernel(stage.victim.host);
   const shall = path.verb !== 'delete';
   return path
     .all(subject)
@@ -217,22 +241,21 @@ function survivorsLies({ scene, path, subject }: Trial, { status }: Ended): stri
     .map((address) => `${address}: status 0, and the kernel is not as asked`);
 }
 
-function main({ binary, backend, path: name, calls }: CrashOrder): CrashPoint[] {
-  const scene = new Scene(binary);
+export function crash(
+  stage: Stage,
+  { backend, path: name, calls }: CrashOrder,
+): readonly CrashPoint[] {
   const path = pathNamed(name);
   const offset = BACKENDS.indexOf(backend);
   const trialOf = (time: number): Trial => {
-    return { scene, path, backend, subject: SUBJECTS[(time + offset) % 2] ?? SUBJECTS[0] };
+    return { stage, path, backend, subject: SUBJECTS[(time + offset) % 2] ?? SUBJECTS[0] };
   };
   if (calls === undefined) {
     const times = stepsOf(trialOf(1));
-    return [...deathsOf(atSteps(scene), trialOf, { times, fromTime: offset })];
+    return [...deathsOf(atSteps(stage), trialOf, { times, fromTime: offset })];
   }
   return calls.names.flatMap((name, index) => {
     const times = every(calls.stride);
-    return [...deathsOf(atCalls(scene, name), trialOf, { times, fromTime: offset + index })];
+    return [...deathsOf(atCalls(stage, name), trialOf, { times, fromTime: offset + index })];
   });
 }
-
-const [order = '{}'] = process.argv.slice(2);
-process.stdout.write(JSON.stringify(main(JSON.parse(order) as CrashOrder)));

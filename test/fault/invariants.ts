@@ -1,37 +1,35 @@
-/** What holds after any run that came after a crash: books, kernel and log tell the same. Each answer lists what is wrong. */
-import type { Books, Kernel, Told } from './scene.ts';
+/** What holds after any run that came after a crash: state, kernel and log agree. Each answer lists what is wrong. */
+import { type BackendName, BACKENDS, type Kernel } from '../support/kernel.ts';
+import type { Entry, State } from '../support/state.ts';
 
-export type BackendName = 'iptables' | 'ipset' | 'nftables';
-export const BACKENDS: readonly BackendName[] = ['iptables', 'ipset', 'nftables'];
-
-/** How often an address stands in the kernel when it is blocked: in INPUT and FORWARD, or in one set. */
+/** How often an address is found in the kernel when it is blocked: in INPUT and FORWARD, or in one set. */
 const PLACES: Readonly<Record<BackendName, number>> = { iptables: 2, ipset: 1, nftables: 1 };
 /** Where the rule for a set stands. */
 const CHAINS = 'PREROUTING';
 
-/** The books are sound, nothing is unfinished, and the kernel holds exactly what they say, by the backend that they name. */
-export function disagreements(books: Books, kernel: Kernel, configured: BackendName): string[] {
-  const backend = (books.facts.get('backend') ?? '') || configured;
-  const wrong = books.integrity === 'ok' ? [] : [`integrity_check: ${books.integrity}`];
-  const move = books.facts.get('backend move') ?? '';
-  if (move !== '') wrong.push(`a move is unfinished: ${move}`);
-  for (const [address, { phase, origins, owed }] of books.bans) {
+/** The state is sound, nothing is pending, and the kernel holds exactly the bans, by the active backend. */
+export function disagreements(state: State, kernel: Kernel, configured: BackendName): string[] {
+  const backend = (state.metadata.get('backend') ?? '') || configured;
+  const wrong = state.integrity === 'ok' ? [] : [`integrity_check: ${state.integrity}`];
+  const move = state.metadata.get('backend move') ?? '';
+  if (move !== '') wrong.push(`a migration is unfinished: ${move}`);
+  for (const [address, { phase, origins, owed }] of state.bans) {
     if (phase !== 'blocked') wrong.push(`${address} is still ${phase}`);
-    if (owed !== null) wrong.push(`${address}: a line ${owed} is still owed`);
+    if (owed !== null) wrong.push(`${address}: a line ${owed} is still to be written`);
     if (origins.length === 0) wrong.push(`${address} is blocked and nobody holds it`);
   }
   for (const name of BACKENDS) {
-    for (const address of new Set([...books.bans.keys(), ...kernel[name].keys()])) {
-      const places = name === backend && books.bans.has(address) ? PLACES[name] : 0;
+    for (const address of new Set([...state.bans.keys(), ...kernel[name].keys()])) {
+      const places = name === backend && state.bans.has(address) ? PLACES[name] : 0;
       const found = kernel[name].get(address) ?? 0;
       if (found !== places) wrong.push(`${address}: ${found} times in ${name}, not ${places}`);
     }
   }
-  return [...wrong, ...strayParts(kernel, backend)];
+  return [...wrong, ...leftovers(kernel, backend)];
 }
 
-/** Sets are asked once, and what no backend in use has made is gone. */
-function strayParts(kernel: Kernel, backend: string): string[] {
+/** A rule refers to a set once, and what other backends made is gone. */
+function leftovers(kernel: Kernel, backend: string): string[] {
   const wrong: string[] = [];
   for (const family of ['4', '6'] as const) {
     const isInUse = [...kernel.ipset.keys()].some((address) => {
@@ -39,7 +37,7 @@ function strayParts(kernel: Kernel, backend: string): string[] {
     });
     const chains = kernel.setRules[family].join(' ');
     if (isInUse ? chains !== CHAINS : chains !== '' && chains !== CHAINS) {
-      wrong.push(`the set of IPv${family} is asked in: ${chains || 'no chain'}`);
+      wrong.push(`rules refer to the set of IPv${family} in: ${chains || 'no chain'}`);
     }
   }
   const asked = kernel.setRules['4'].length + kernel.setRules['6'].length > 0;
@@ -58,14 +56,14 @@ export function isDropped(kernel: Kernel, address: string): boolean {
   );
 }
 
-/** Verbs whose lines say that something was done; what was refused or failed may be told without being booked. */
-const isDeed = ({ verb }: Told): boolean => verb !== 'failed' && verb !== 'refused';
+/** Verbs of what was done; what was refused or failed may be logged and not be in the history. */
+const wasDone = ({ verb }: Entry): boolean => verb !== 'failed' && verb !== 'refused';
 
-/** Each deed stands once in the log and once in the history. */
-export function untruths(log: readonly Told[], history: readonly Told[]): string[] {
+/** What was done is once in the log and once in the history. */
+export function unequalEntries(log: readonly Entry[], history: readonly Entry[]): string[] {
   const counts = new Map<string, number>();
-  const count = (told: readonly Told[], by: number): void => {
-    for (const { verb, address, alertId } of told.filter(isDeed)) {
+  const count = (entries: readonly Entry[], by: number): void => {
+    for (const { verb, address, alertId } of entries.filter(wasDone)) {
       const key = `${verb} ${address} ${alertId}`;
       counts.set(key, (counts.get(key) ?? 0) + by);
     }
@@ -74,6 +72,7 @@ export function untruths(log: readonly Told[], history: readonly Told[]): string
   count(history, -1);
   return Array.from(counts).flatMap(([key, surplus]) => {
     if (surplus === 0) return [];
-    return [`"${key}": ${Math.abs(surplus)} too ${surplus > 0 ? 'often' : 'seldom'} in the log`];
+    const difference = `${Math.abs(surplus)} ${surplus > 0 ? 'more' : 'fewer'}`;
+    return [`"${key}": ${difference} in the log than in the history`];
   });
 }

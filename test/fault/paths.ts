@@ -1,6 +1,7 @@
 /** Everything that changes state or kernel: how it is prepared, what is killed, and what must come of it. */
-import type { BackendName } from './invariants.ts';
-import { asPerson, type Order, type Scene, wazuhAdd, wazuhDelete } from './scene.ts';
+import { type BackendName, flushKernel } from '../support/kernel.ts';
+import type { Run } from '../support/victim.ts';
+import { asPerson, type Stage, wazuhAdd, wazuhDelete } from './stage.ts';
 
 /** Who comes next, in rotation. */
 export const NEXT = ['same address', 'other address', 'expire', 'restore'] as const;
@@ -12,13 +13,13 @@ export interface Path {
   readonly config?: string;
   /** Only where this one is in use. */
   readonly only?: BackendName;
-  prepare(scene: Scene, subject: string, backend: BackendName): void;
+  prepare(stage: Stage, subject: string, backend: BackendName): void;
   /** Which backend then can't change the kernel any more. */
   readonly breaks?: (backend: BackendName) => BackendName;
   /** True: killed at the steps of every run too, at which no other path is killed. */
   readonly everyStep?: true;
   /** What is killed. */
-  order(subject: string, backend: BackendName): Order;
+  run(subject: string, backend: BackendName): Run;
   /** What the log says once of each address if it happened; null: nothing. */
   readonly verb: 'add' | 'delete' | 'kept' | 'reapplied' | null;
   readonly all: (subject: string) => readonly string[];
@@ -28,7 +29,7 @@ export interface Path {
   readonly staying?: (subject: string) => readonly string[];
   /** Who holds an address afterwards, where it is blocked. */
   readonly origins?: readonly string[];
-  /** Somebody else has changed the kernel before, so that books and kernel differ from the start. */
+  /** Somebody else has changed the kernel before, so that state and kernel differ from the start. */
   readonly isAfterFlush?: true;
 }
 
@@ -44,11 +45,11 @@ const one = (subject: string): readonly string[] => [subject];
 const several = (subject: string): readonly string[] => [subject, ...MORE];
 const nothing = (): void => undefined;
 
-const addAll = (scene: Scene, subject: string): void => {
-  scene.do(asPerson('add', '--timeout', '1h', ...several(subject)));
+const addAll = ({ victim }: Stage, subject: string): void => {
+  victim.do(asPerson('add', '--timeout', '1h', ...several(subject)));
 };
-const addOne = (scene: Scene, subject: string): void => {
-  scene.do(wazuhAdd({ srcip: subject, alertId: EARLIER }));
+const addOne = ({ victim }: Stage, subject: string): void => {
+  victim.do(wazuhAdd({ srcip: subject, alertId: EARLIER }));
 };
 const another = (backend: BackendName): BackendName => {
   return backend === 'iptables' ? 'ipset' : backend === 'ipset' ? 'nftables' : 'iptables';
@@ -63,7 +64,7 @@ const PATHS: readonly Path[] = [
     name: 'an add',
     everyStep: true,
     prepare: nothing,
-    order: (srcip) => wazuhAdd({ srcip, alertId: ALERT }),
+    run: (srcip) => wazuhAdd({ srcip, alertId: ALERT }),
     verb: 'add',
     all: one,
     origins: ['wazuh'],
@@ -71,17 +72,18 @@ const PATHS: readonly Path[] = [
   {
     name: 'a delete',
     prepare: addOne,
-    order: (srcip) => wazuhDelete({ srcip, alertId: ALERT }),
+    run: (srcip) => wazuhDelete({ srcip, alertId: ALERT }),
     verb: 'delete',
     all: one,
   },
   {
     name: 'an add that execd answers with abort, after a flush',
-    prepare: (scene, subject) => {
-      addOne(scene, subject);
-      scene.flushKernel();
+    prepare: (stage, subject) => {
+      const { victim } = stage;
+      addOne(stage, subject);
+      flushKernel(victim.host);
     },
-    order: (srcip) => wazuhAdd({ srcip, alertId: ALERT }, 'abort'),
+    run: (srcip) => wazuhAdd({ srcip, alertId: ALERT }, 'abort'),
     verb: 'reapplied',
     all: one,
     origins: ['wazuh'],
@@ -89,11 +91,11 @@ const PATHS: readonly Path[] = [
   },
   {
     name: 'an add that the kernel refuses',
-    prepare: (scene) => {
-      scene.do(asPerson('add', NEIGHBOUR));
+    prepare: ({ victim }) => {
+      victim.do(asPerson('add', NEIGHBOUR));
     },
     breaks: (backend) => backend,
-    order: (srcip) => wazuhAdd({ srcip, alertId: ALERT }),
+    run: (srcip) => wazuhAdd({ srcip, alertId: ALERT }),
     verb: 'add',
     all: one,
     staying: () => [NEIGHBOUR],
@@ -101,11 +103,12 @@ const PATHS: readonly Path[] = [
   },
   {
     name: 'a release that others keep',
-    prepare: (scene, subject) => {
-      addOne(scene, subject);
-      scene.do(asPerson('add', subject));
+    prepare: (stage, subject) => {
+      const { victim } = stage;
+      addOne(stage, subject);
+      victim.do(asPerson('add', subject));
     },
-    order: (srcip) => wazuhDelete({ srcip, alertId: ALERT }),
+    run: (srcip) => wazuhDelete({ srcip, alertId: ALERT }),
     verb: 'kept',
     all: one,
     staying: one,
@@ -114,7 +117,7 @@ const PATHS: readonly Path[] = [
   {
     name: 'a list',
     prepare: nothing,
-    order: (subject) => asPerson('add', '--timeout', '1h', ...several(subject)),
+    run: (subject) => asPerson('add', '--timeout', '1h', ...several(subject)),
     verb: 'add',
     all: several,
     origins: ['manual'],
@@ -122,29 +125,31 @@ const PATHS: readonly Path[] = [
   {
     name: 'flush',
     prepare: addAll,
-    order: () => asPerson('flush', '--yes'),
+    run: () => asPerson('flush', '--yes'),
     verb: 'delete',
     all: several,
   },
   {
     name: 'expire',
     everyStep: true,
-    prepare: (scene, subject) => {
-      addAll(scene, subject);
-      scene.makeDue(several(subject));
+    prepare: (stage, subject) => {
+      const { victim } = stage;
+      addAll(stage, subject);
+      victim.endTime(...several(subject));
     },
-    order: () => asPerson('expire'),
+    run: () => asPerson('expire'),
     verb: 'delete',
     all: several,
     anyway: NEXT,
   },
   {
     name: 'restore, which releases what has become protected',
-    prepare: (scene, subject, backend) => {
-      addAll(scene, subject);
-      scene.configure(`[protect]\nallow = ["${PROTECTED}"]\n${configOf(backend)}`);
+    prepare: (stage, subject, backend) => {
+      const { victim } = stage;
+      addAll(stage, subject);
+      victim.configure(`[protect]\nallow = ["${PROTECTED}"]\n${configOf(backend)}`);
     },
-    order: () => asPerson('restore'),
+    run: () => asPerson('restore'),
     verb: 'delete',
     all: () => [PROTECTED],
     anyway: ['restore'],
@@ -152,11 +157,12 @@ const PATHS: readonly Path[] = [
   },
   {
     name: 'restore after a flush',
-    prepare: (scene, subject) => {
-      addAll(scene, subject);
-      scene.flushKernel();
+    prepare: (stage, subject) => {
+      const { victim } = stage;
+      addAll(stage, subject);
+      flushKernel(victim.host);
     },
-    order: () => asPerson('restore'),
+    run: () => asPerson('restore'),
     verb: null,
     all: () => [],
     isAfterFlush: true,
@@ -164,15 +170,16 @@ const PATHS: readonly Path[] = [
   {
     name: 'restore, which takes out what a saved file brought back',
     only: 'iptables',
-    prepare: (scene, subject) => {
-      addOne(scene, subject);
+    prepare: (stage, subject) => {
+      const { victim } = stage;
+      addOne(stage, subject);
       // Only this notes the boot.
-      scene.do(asPerson('expire'));
-      scene.bringBackSaved(() => {
-        scene.do(wazuhDelete({ srcip: subject, alertId: EARLIER }));
+      victim.do(asPerson('expire'));
+      stage.bringBackSaved(() => {
+        victim.do(wazuhDelete({ srcip: subject, alertId: EARLIER }));
       });
     },
-    order: () => asPerson('restore'),
+    run: () => asPerson('restore'),
     verb: 'delete',
     all: one,
     anyway: ['restore'],
@@ -181,11 +188,11 @@ const PATHS: readonly Path[] = [
   {
     name: 'a run that finishes what was interrupted',
     everyStep: true,
-    prepare: (scene, subject) => {
+    prepare: ({ victim }, subject) => {
       const env = { FIREWALL_DROP_DIE_AT: 'journal: recorded' };
-      scene.run(wazuhAdd({ srcip: subject, alertId: ALERT }), { env });
+      victim.run(wazuhAdd({ srcip: subject, alertId: ALERT }), { env });
     },
-    order: () => asPerson('expire'),
+    run: () => asPerson('expire'),
     verb: 'add',
     all: one,
     origins: ['wazuh'],
@@ -193,12 +200,13 @@ const PATHS: readonly Path[] = [
   {
     name: 'a move to another backend',
     config: '',
-    prepare: (scene, subject, backend) => {
-      scene.configure(configOf(backend));
-      addAll(scene, subject);
-      scene.configure(configOf(another(backend)));
+    prepare: (stage, subject, backend) => {
+      const { victim } = stage;
+      victim.configure(configOf(backend));
+      addAll(stage, subject);
+      victim.configure(configOf(another(backend)));
     },
-    order: () => asPerson('expire'),
+    run: () => asPerson('expire'),
     verb: null,
     all: () => [],
     staying: several,
@@ -206,13 +214,14 @@ const PATHS: readonly Path[] = [
   {
     name: 'a move that the other backend refuses',
     config: '',
-    prepare: (scene, subject, backend) => {
-      scene.configure(configOf(backend));
-      addAll(scene, subject);
-      scene.configure(configOf(another(backend)));
+    prepare: (stage, subject, backend) => {
+      const { victim } = stage;
+      victim.configure(configOf(backend));
+      addAll(stage, subject);
+      victim.configure(configOf(another(backend)));
     },
     breaks: another,
-    order: () => asPerson('expire'),
+    run: () => asPerson('expire'),
     verb: null,
     all: () => [],
     staying: several,
@@ -221,15 +230,16 @@ const PATHS: readonly Path[] = [
     name: 'a delete between the death of a move and its end',
     everyStep: true,
     config: '',
-    prepare: (scene, subject, backend) => {
-      scene.configure(configOf(backend));
-      scene.do(asPerson('add', ...MORE));
-      addOne(scene, subject);
+    prepare: (stage, subject, backend) => {
+      const { victim } = stage;
+      victim.configure(configOf(backend));
+      victim.do(asPerson('add', ...MORE));
+      addOne(stage, subject);
       const env = { FIREWALL_DROP_DIE_AT: 'move: new one in use' };
-      scene.configure(configOf(another(backend)));
-      scene.run(asPerson('expire'), { env });
+      victim.configure(configOf(another(backend)));
+      victim.run(asPerson('expire'), { env });
     },
-    order: (srcip) => wazuhDelete({ srcip, alertId: ALERT }),
+    run: (srcip) => wazuhDelete({ srcip, alertId: ALERT }),
     verb: 'delete',
     all: one,
     staying: () => MORE,
@@ -238,10 +248,10 @@ const PATHS: readonly Path[] = [
     name: 'an add that makes auto move all rules into sets',
     only: 'iptables',
     config: '[firewall]\npromote_at = 3\n',
-    prepare: (scene) => {
-      scene.do(asPerson('add', ...MORE));
+    prepare: ({ victim }) => {
+      victim.do(asPerson('add', ...MORE));
     },
-    order: (srcip) => wazuhAdd({ srcip, alertId: ALERT }),
+    run: (srcip) => wazuhAdd({ srcip, alertId: ALERT }),
     verb: 'add',
     all: one,
     staying: () => MORE,

@@ -1,13 +1,14 @@
 /** Random commands, and what must come of each: which line, and who holds an address afterwards. */
 import type { Random } from '../fuzz/mutate.ts';
-import type { BackendName } from './invariants.ts';
-import { asPerson, type Order, ossec, type Scene, wazuhAdd, wazuhDelete } from './scene.ts';
+import { type BackendName, flushKernel } from '../support/kernel.ts';
+import type { Run, Victim } from '../support/victim.ts';
+import { asPerson, ossec, wazuhAdd, wazuhDelete } from './stage.ts';
 
 /** Who holds what is blocked, sorted. */
 export type Model = Map<string, readonly string[]>;
 
 interface Effect {
-  /** Of its line; null: nobody needs to hear of it. */
+  /** Of its line; null: none is written. */
   readonly verb: string | null;
   /** Who holds the address afterwards. */
   readonly origins: readonly string[];
@@ -17,9 +18,9 @@ interface Effect {
 
 export interface Plan {
   readonly name: Kind;
-  readonly order: Order;
+  readonly run: Run;
   readonly effects: ReadonlyMap<string, Effect>;
-  readonly prepare?: (scene: Scene) => void;
+  readonly prepare?: (victim: Victim) => void;
   readonly flushes?: true;
 }
 
@@ -88,62 +89,62 @@ function parts(name: Kind, { model, some, random }: Means): Omit<Plan, 'name'> {
   const nothing = new Map<string, Effect>();
   switch (name) {
     case 'wazuh add':
-      return { order: wazuhAdd(offence), effects: adding([srcip], 'wazuh', model) };
+      return { run: wazuhAdd(offence), effects: adding([srcip], 'wazuh', model) };
     case 'wazuh add, abort': {
-      const order = wazuhAdd(offence, 'abort');
+      const run = wazuhAdd(offence, 'abort');
       const [[address, effect] = ['', { verb: '', origins: [] }]] = adding([srcip], 'wazuh', model);
       const verb = model.has(srcip) ? null : 'add';
-      return { order, effects: new Map([[address, { ...effect, verb }]]) };
+      return { run, effects: new Map([[address, { ...effect, verb }]]) };
     }
     case 'wazuh delete':
-      return { order: wazuhDelete(offence), effects: ending([srcip], 'wazuh', model) };
+      return { run: wazuhDelete(offence), effects: ending([srcip], 'wazuh', model) };
     case 'ossec add':
-      return { order: ossec('add', offence), effects: adding([srcip], 'ossec', model) };
+      return { run: ossec('add', offence), effects: adding([srcip], 'ossec', model) };
     case 'ossec delete':
-      return { order: ossec('delete', offence), effects: ending([srcip], 'ossec', model) };
+      return { run: ossec('delete', offence), effects: ending([srcip], 'ossec', model) };
     case 'add': {
       const list = some(5);
-      const order = asPerson('add', '--timeout', '1h', ...list);
-      return { order, effects: adding(list, 'manual', model) };
+      const run = asPerson('add', '--timeout', '1h', ...list);
+      return { run, effects: adding(list, 'manual', model) };
     }
     case 'delete': {
       const list = some(3);
-      return { order: asPerson('delete', ...list), effects: ending(list, null, model) };
+      return { run: asPerson('delete', ...list), effects: ending(list, null, model) };
     }
     case 'expire': {
       const due = heldBy('manual').filter(() => random(2) === 0);
-      const prepare = (scene: Scene): void => {
-        scene.makeDue(due);
+      const prepare = (victim: Victim): void => {
+        victim.endTime(...due);
       };
-      return { order: asPerson('expire'), effects: expiring(due, model), prepare };
+      return { run: asPerson('expire'), effects: expiring(due, model), prepare };
     }
     case 'flush of one origin': {
-      const order = asPerson('flush', '--origin', 'manual', '--yes');
-      return { order, effects: ending(heldBy('manual'), 'manual', model) };
+      const run = asPerson('flush', '--origin', 'manual', '--yes');
+      return { run, effects: ending(heldBy('manual'), 'manual', model) };
     }
     case 'flush':
       return {
-        order: asPerson('flush', '--yes'),
+        run: asPerson('flush', '--yes'),
         effects: ending([...model.keys()], null, model),
       };
     case 'restore after a flush': {
-      const prepare = (scene: Scene): void => {
-        scene.flushKernel();
+      const prepare = (victim: Victim): void => {
+        flushKernel(victim.host);
       };
-      return { order: asPerson('restore'), effects: nothing, prepare, flushes: true };
+      return { run: asPerson('restore'), effects: nothing, prepare, flushes: true };
     }
     case 'restore':
-      return { order: asPerson('restore'), effects: nothing };
+      return { run: asPerson('restore'), effects: nothing };
     case 'tick':
-      return { order: asPerson('expire'), effects: nothing };
+      return { run: asPerson('expire'), effects: nothing };
     case 'list':
-      return { order: asPerson('list', '--json'), effects: nothing };
+      return { run: asPerson('list', '--json'), effects: nothing };
     case 'move': {
       const to = ['iptables', 'ipset', 'nftables', 'auto'][random(4)] ?? 'auto';
-      const prepare = (scene: Scene): void => {
-        scene.configure(`[firewall]\nbackend = "${to}"\n`);
+      const prepare = (victim: Victim): void => {
+        victim.configure(`[firewall]\nbackend = "${to}"\n`);
       };
-      return { order: asPerson('expire'), effects: nothing, prepare };
+      return { run: asPerson('expire'), effects: nothing, prepare };
     }
   }
 }

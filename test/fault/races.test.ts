@@ -3,16 +3,12 @@ import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import type { RunResult } from '../support/host.ts';
+import { BACKENDS, type BackendName, flushKernel, readKernel } from '../support/kernel.ts';
+import { readState } from '../support/state.ts';
 import { createVictim, type Victim } from '../support/victim.ts';
 import { eventually } from '../support/wait.ts';
-import {
-  BACKENDS,
-  type BackendName,
-  findDisagreements,
-  flushKernel,
-  readBooks,
-  verbsAbout,
-} from './kernel.ts';
+import { disagreements } from './invariants.ts';
+import { readLog } from './stage.ts';
 
 /** Not neighbours: nftables may print those as a range. */
 const SAME = ['203.0.113.7', '203.0.113.9', '2001:db8:ffff::7'] as const;
@@ -29,7 +25,7 @@ beforeAll(async () => {
 });
 afterEach(() => {
   victim.reset();
-  flushKernel(victim);
+  flushKernel(victim.host);
 });
 afterAll(() => victim.dispose());
 
@@ -73,15 +69,19 @@ function storm(count: number): Promise<Ended>[] {
 
 /** The last line about an address says what it is, since lines are written in the order of what was done. */
 function expectLastWord(addresses: readonly string[]): void {
-  const { phases } = readBooks(victim);
+  const { bans } = readState(victim.host.pid);
   for (const address of addresses) {
-    const done = verbsAbout(victim, address).filter((verb) => verb !== 'failed' && verb !== 'kept');
-    const last = done.at(-1) ?? 'delete';
-    expect({ address, blocked: phases.has(address) }).toEqual({
+    const about = readLog(victim).filter((entry) => entry.address === address);
+    const last = about.findLast(({ verb }) => verb !== 'failed' && verb !== 'kept');
+    expect({ address, blocked: bans.has(address) }).toEqual({
       address,
-      blocked: last !== 'delete',
+      blocked: last !== undefined && last.verb !== 'delete',
     });
   }
+}
+
+function found(backend: BackendName): string[] {
+  return disagreements(readState(victim.host.pid), readKernel(victim.host), backend);
 }
 
 const EVERYBODY = [...SAME, ...OTHERS];
@@ -89,8 +89,8 @@ const EVERYBODY = [...SAME, ...OTHERS];
 /** All is released, and nothing at all is left. */
 function clearUp(backend: BackendName): void {
   expect(victim.person(['delete', ...EVERYBODY]).status).toBe(0);
-  expect(readBooks(victim).phases).toEqual(new Map());
-  expect(findDisagreements(victim, backend)).toEqual([]);
+  expect(readState(victim.host.pid).bans).toEqual(new Map());
+  expect(found(backend)).toEqual([]);
 }
 
 describe.each(BACKENDS)('%s: processes at once', (backend) => {
@@ -98,7 +98,7 @@ describe.each(BACKENDS)('%s: processes at once', (backend) => {
     configure(backend);
     const ended = await Promise.all(storm(12));
     expect(ended.filter(({ status, stderr }) => status !== 0 || stderr !== '')).toEqual([]);
-    expect(findDisagreements(victim, backend)).toEqual([]);
+    expect(found(backend)).toEqual([]);
     expectLastWord(EVERYBODY);
     clearUp(backend);
   });
@@ -117,7 +117,7 @@ describe.each(BACKENDS)('%s: processes at once', (backend) => {
     expect(odd).toEqual([]);
     expect(ended.filter(({ status }) => status === 0).length).toBeGreaterThan(0);
     expect(victim.person(['restore']).status).toBe(0);
-    expect(findDisagreements(victim, backend)).toEqual([]);
+    expect(found(backend)).toEqual([]);
     expectLastWord(EVERYBODY);
     clearUp(backend);
   });
@@ -151,7 +151,7 @@ test('6 processes that wait for the xtables lock of iptables-legacy succeed once
   holder.stdin?.end();
   const ended = await Promise.all(runs);
   expect(ended.filter(({ status }) => status !== 0)).toEqual([]);
-  expect(findDisagreements(victim, 'iptables')).toEqual([]);
+  expect(found('iptables')).toEqual([]);
   clearUp('iptables');
   victim.host.useIptables('nft');
 });

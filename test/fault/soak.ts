@@ -1,18 +1,16 @@
 /** `npm run soak [-- --minutes N --seed S --backend NAME --job K --json]`: random commands and deaths until the time is over. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { parseArgs } from 'node:util';
-import { asCommand, CLEAN_ENVIRONMENT, holdHost } from '../support/namespaces.ts';
-import { CALLS, type CrashPoint } from './deaths.ts';
-import { BACKENDS } from './invariants.ts';
+import { builtBinary, faultBinary } from '../support/binary.ts';
+import { BACKENDS } from '../support/kernel.ts';
+import { CALLS, type CrashPoint } from './crash.ts';
 import { pathsFor } from './paths.ts';
 import type { WalkReport } from './walk.ts';
 
-const ROOT = join(import.meta.dirname, '../..');
 const WALKED = ['iptables', 'ipset', 'nftables', 'auto'] as const;
 /** A walk starts on a fresh host so often. */
 const WALK_SECONDS = 60;
@@ -33,7 +31,7 @@ const { values } = parseArgs({
 interface Job {
   readonly number: number;
   readonly title: string;
-  readonly program: 'walk.ts' | 'crash.ts';
+  readonly kind: 'walk' | 'crash';
   readonly order: object;
 }
 
@@ -66,10 +64,9 @@ function jobOf(number: number): Job {
   const backend = values.backend ?? WALKED[(number - round) % WALKED.length] ?? 'auto';
   const walkSeed = (seed + number * 7919) % 2 ** 31;
   return {
-    ...{ number, program: 'walk.ts', title: `random commands with ${backend}, seed ${walkSeed}` },
+    ...{ number, kind: 'walk', title: `random commands with ${backend}, seed ${walkSeed}` },
     order: {
-      ...{ binary: join(ROOT, 'bin/firewall-drop'), backend, seed: walkSeed },
-      ...{ kills: 1e9, seconds: WALK_SECONDS },
+      ...{ backend, seed: walkSeed, kills: 1e9, seconds: WALK_SECONDS },
     },
   };
 }
@@ -86,11 +83,10 @@ function sweepJob(number: number, round: number): Job {
   return {
     ...{
       number,
-      program: 'crash.ts',
+      kind: 'crash',
       title: `${name}, with ${backend}, killed at each system call`,
     },
     order: {
-      binary: join(ROOT, 'bin/firewall-drop-fault'),
       backend,
       path: name,
       calls: { names: CALLS, stride: 1 },
@@ -99,22 +95,13 @@ function sweepJob(number: number, round: number): Job {
 }
 
 /** Runs a job on a host of its own, and gives each line that it prints. */
-async function runJob({ program, order }: Job, onLine: (line: string) => void): Promise<void> {
-  const { holder, entrance } = await holdHost(join(ROOT, 'test/support/host.sh'));
-  const node = join(ROOT, 'node_modules/.bin/node');
-  const argv = [node, '--no-warnings', join(import.meta.dirname, program), JSON.stringify(order)];
-  const [command, ...args] = asCommand([...entrance, ...argv]);
-  const child = spawn(command, args, {
-    env: { ...CLEAN_ENVIRONMENT },
-    stdio: ['ignore', 'pipe', 'inherit'],
-  });
+async function runJob({ kind, order }: Job, onLine: (line: string) => void): Promise<void> {
+  const program = join(import.meta.dirname, 'job.ts');
+  const args = ['--no-warnings', program, kind, JSON.stringify(order)];
+  const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
   createInterface({ input: child.stdout }).on('line', onLine);
   await once(child, 'close');
-  const ended = once(holder, 'exit');
-  holder.ref();
-  holder.stdin.end();
-  await ended;
-  if (child.exitCode !== 0) throw new Error(`${program} ended with status ${child.exitCode}`);
+  if (child.exitCode !== 0) throw new Error(`${kind} ended with status ${child.exitCode}`);
 }
 
 const endMs = performance.now() + minutes * 60_000;
@@ -172,11 +159,9 @@ async function lane(): Promise<void> {
 }
 
 async function main(): Promise<void> {
-  for (const binary of ['firewall-drop', 'firewall-drop-fault']) {
-    if (!existsSync(join(ROOT, 'bin', binary))) {
-      throw new Error(`bin/${binary} is missing: npm run build, and npm run build -- --fault`);
-    }
-  }
+  // Both have to be there.
+  builtBinary();
+  faultBinary();
   say(`seed ${seed}`);
   const timer = setInterval(tell, TELL_EVERY_MS);
   const beganMs = performance.now();

@@ -1,15 +1,16 @@
-/** Runs inside a host: random commands, killed at random moments, each followed by another run and a look at everything. */
+/** Random commands, killed at random moments, each followed by another run and a look at everything. */
 import type { ChildProcess } from 'node:child_process';
-import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Random, randomFrom } from '../fuzz/mutate.ts';
-import { type BackendName, disagreements, untruths } from './invariants.ts';
-import { ADDRESSES, kindsFor, makePlan, type Model, type Plan, QUIET_KINDS } from './plans.ts';
 import { isErrno } from '../../src/system/files.ts';
-import { type Books, Scene, type Told } from './scene.ts';
+import { type BackendName, readKernel } from '../support/kernel.ts';
+import { type Entry, readState, type State } from '../support/state.ts';
+import type { Victim } from '../support/victim.ts';
+import { disagreements, unequalEntries } from './invariants.ts';
+import { ADDRESSES, kindsFor, makePlan, type Model, type Plan, QUIET_KINDS } from './plans.ts';
+import { readLog, type Stage } from './stage.ts';
 
 export interface WalkOrder {
-  readonly binary: string;
   /** `auto` moves between all. */
   readonly backend: BackendName | 'auto';
   readonly seed: number;
@@ -26,7 +27,7 @@ export interface WalkReport {
   readonly kills: number;
   readonly killsBySignal: Readonly<Record<string, number>>;
   readonly killsByKind: Readonly<Record<string, number>>;
-  /** Kills by what had come of the run: nothing, part of it owed, or all of it booked. */
+  /** Kills by what had come of the run: nothing, a part, or all of it. */
   readonly killsByOutcome: Readonly<Record<string, number>>;
   readonly seconds: number;
   /** Null: nothing was wrong. */
@@ -54,7 +55,7 @@ const BEYOND = 1.1;
 const AT_ONCE = 4;
 
 class Walk {
-  readonly #scene: Scene;
+  readonly #stage: Stage;
   readonly #order: WalkOrder;
   readonly #random: Random;
   readonly #model: Model = new Map();
@@ -68,21 +69,25 @@ class Walk {
   #runs = 0;
   #kills = 0;
 
-  constructor(order: WalkOrder) {
+  constructor(stage: Stage, order: WalkOrder) {
     this.#order = order;
-    this.#scene = new Scene(order.binary);
+    this.#stage = stage;
     this.#random = randomFrom(order.seed);
+  }
+
+  get #victim(): Victim {
+    return this.#stage.victim;
   }
 
   async walk(onProgress: (report: WalkReport) => void): Promise<WalkReport> {
     const { backend, kills, seconds } = this.#order;
     const beganMs = performance.now();
     const passed = (): number => (performance.now() - beganMs) / 1000;
-    this.#scene.reset();
+    this.#stage.reset();
     const firewall = backend === 'auto' ? 'promote_at = 6' : `backend = "${backend}"`;
     // Several at once wait for each other, which takes a slow machine long.
     const limits = 'lock_wait_seconds = 60\ntotal_seconds = 120';
-    this.#scene.configure(`[firewall]\n${firewall}\n[limits]\n${limits}\n`);
+    this.#victim.configure(`[firewall]\n${firewall}\n[limits]\n${limits}\n`);
     let toldAt = 0;
     for (let point = 1; this.#kills < kills && passed() < seconds; point += 1) {
       const violation = await this.#takePoint(point);
@@ -107,24 +112,24 @@ class Walk {
 
   /** Some commands, at once if they are several, and one that comes after them. */
   async #takePoint(point: number): Promise<Violation | null> {
-    const before = this.#scene.log();
-    const history = this.#scene.books().history.length;
+    const before = readLog(this.#victim);
+    const history = readState(this.#victim.host.pid).history.length;
     const plans = this.#choosePlans();
-    for (const plan of plans) plan.prepare?.(this.#scene);
+    for (const plan of plans) plan.prepare?.(this.#victim);
     const ends = await Promise.all(plans.map((plan) => this.#strike(plan)));
-    const died = this.#scene.books();
+    const died = readState(this.#victim.host.pid);
     const expected = new Map<string, string[]>();
     const wrong = died.integrity === 'ok' ? [] : [`integrity_check: ${died.integrity}`];
     plans.forEach((plan, index) => {
       const end = ends[index] ?? '';
-      const done = settle(plan, died, died.history.slice(history));
+      const done = doneBy(plan, died, died.history.slice(history));
       if (end.startsWith('SIG')) this.#noteOutcome(plan, done);
       else if (end !== 'status 0') wrong.push(`${plan.name}: ${end}`);
       else wrong.push(...missing(plan, done));
       this.#follow(plan, done, expected);
     });
     const next = this.#chooseNext(plans);
-    const after = this.#scene.run(next.order);
+    const after = this.#victim.run(next.run);
     this.#runs += 1;
     if (after.status !== 0) {
       wrong.push(`then ${next.name}: status ${after.status} ${after.signal}: ${after.stderr}`);
@@ -162,23 +167,22 @@ class Walk {
   }
 
   /** Runs a plan, and ends it somewhere within the time that it usually takes. */
-  async #strike({ name, order }: Plan): Promise<string> {
+  async #strike({ name, run }: Plan): Promise<string> {
     const usual = this.#usualMs.get(name);
     const signal = SIGNALS[this.#random(SIGNALS.length)] ?? 'SIGKILL';
     const delayMs = ((usual ?? Infinity) * BEYOND * this.#random(10_000)) / 10_000;
     const beganMs = performance.now();
-    const child = this.#scene.start(order);
+    const running = this.#victim.start(run.args, { detached: true });
+    running.say(run.input);
+    running.hangUp();
     this.#runs += 1;
-    const complaints: Buffer[] = [];
-    child.stderr?.on('data', (chunk: Buffer) => complaints.push(chunk));
-    const closed = once(child, 'close');
     const abort = new AbortController();
     const timer = sleep(Math.min(delayMs, 60_000), undefined, { signal: abort.signal });
-    await Promise.race([closed, timer]);
-    send(child, signal);
+    await Promise.race([running.ended, timer]);
+    send(running.child, signal);
     abort.abort();
-    await Promise.allSettled([closed, timer]);
-    if (child.signalCode !== null) {
+    const [{ status, stderr }] = await Promise.all([running.ended, timer.catch(() => undefined)]);
+    if (status === null) {
       this.#kills += 1;
       count(this.#counts.signal, signal);
       count(this.#counts.kind, name);
@@ -186,8 +190,7 @@ class Walk {
     }
     const tookMs = performance.now() - beganMs;
     this.#usualMs.set(name, usual === undefined ? tookMs : usual * 0.8 + tookMs * 0.2);
-    if (child.exitCode === 0) return 'status 0';
-    return `status ${child.exitCode}: ${Buffer.concat(complaints).toString()}`;
+    return status === 0 ? 'status 0' : `status ${status}: ${stderr}`;
   }
 
   #noteOutcome({ effects }: Plan, done: ReadonlySet<string>): void {
@@ -205,17 +208,21 @@ class Walk {
     }
   }
 
-  #look(before: readonly Told[], expected: ReadonlyMap<string, readonly string[]>): string[] {
+  #look(before: readonly Entry[], expected: ReadonlyMap<string, readonly string[]>): string[] {
     const { backend } = this.#order;
-    const books = this.#scene.books();
-    const log = this.#scene.log();
+    const state = readState(this.#victim.host.pid);
+    const log = readLog(this.#victim);
     const wrong = [
-      ...disagreements(books, this.#scene.kernel(), backend === 'auto' ? 'iptables' : backend),
-      ...untruths(log, books.history),
+      ...disagreements(
+        state,
+        readKernel(this.#victim.host),
+        backend === 'auto' ? 'iptables' : backend,
+      ),
+      ...unequalEntries(log, state.history),
     ];
-    for (const address of new Set([...this.#model.keys(), ...books.bans.keys()])) {
+    for (const address of new Set([...this.#model.keys(), ...state.bans.keys()])) {
       const shall = (this.#model.get(address) ?? []).join();
-      const is = books.bans.get(address)?.origins.join() ?? '';
+      const is = state.bans.get(address)?.origins.join() ?? '';
       if (is !== shall) wrong.push(`${address}: held by "${is}", not "${shall}"`);
     }
     const news = Map.groupBy(log.slice(before.length), ({ address }) => address);
@@ -245,14 +252,14 @@ function send({ pid }: ChildProcess, signal: string): void {
   }
 }
 
-/** Of which addresses a plan was begun or done, by the books at the moment of death: what was begun will be finished. */
-function settle(plan: Plan, { bans }: Books, news: readonly Told[]): Set<string> {
+/** Of which addresses a plan was begun or done, by the state at the moment of death: what was begun will be completed. */
+function doneBy(plan: Plan, { bans }: State, news: readonly Entry[]): Set<string> {
   const done = new Set<string>();
   for (const [address, { verb, origins, anyway }] of plan.effects) {
     const ban = bans.get(address);
-    const told = news.some((one) => one.address === address && one.verb === verb);
+    const isLogged = news.some((one) => one.address === address && one.verb === verb);
     const silent = verb === null && (ban?.origins ?? []).join() === origins.join();
-    if (anyway === true || told || silent || (verb !== null && ban?.owed === verb))
+    if (anyway === true || isLogged || silent || (verb !== null && ban?.owed === verb))
       done.add(address);
   }
   return done;
@@ -265,10 +272,10 @@ function missing({ name, effects }: Plan, done: ReadonlySet<string>): string[] {
     .map((address) => `${name} succeeded, and nothing was done about ${address}`);
 }
 
-function say(report: WalkReport): void {
-  process.stdout.write(`${JSON.stringify(report)}\n`);
+export function walk(
+  stage: Stage,
+  order: WalkOrder,
+  onProgress: (report: WalkReport) => void = () => undefined,
+): Promise<WalkReport> {
+  return new Walk(stage, order).walk(onProgress);
 }
-
-const [order = '{}'] = process.argv.slice(2);
-const walk = new Walk(JSON.parse(order) as WalkOrder);
-say(await walk.walk(say));

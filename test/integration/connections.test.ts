@@ -1,6 +1,6 @@
 // firewall.kill_connections: the kernel forgets what a blocked address has open, to the host and through it.
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
-import { createHost, type Host } from '../support/host.ts';
+import { createHost, type TestHost } from '../support/host.ts';
 import { connectThrough, type RoutedAddresses } from '../support/network.ts';
 import { listen, openConnection, type Connection } from '../support/traffic.ts';
 import { createVictim, type Victim } from '../support/victim.ts';
@@ -9,8 +9,8 @@ const PORT = 8080;
 const PROGRAM = '/usr/sbin/conntrack';
 const KILL = '[firewall]\nkill_connections = true\n';
 
-let attacker: Host;
-let server: Host;
+let attacker: TestHost;
+let server: TestHost;
 let victim: Victim;
 let network: RoutedAddresses;
 let open: Connection[] = [];
@@ -47,7 +47,7 @@ function trackConnections(): void {
 
 /** To the victim, through it, and from it. */
 async function openAll(family: 'ipv4' | 'ipv6'): Promise<void> {
-  const targets: readonly (readonly [Host, string])[] = [
+  const targets: readonly (readonly [TestHost, string])[] = [
     [attacker, network.routerNearA[family]],
     [attacker, network.b[family]],
     [victim.host, network.a[family]],

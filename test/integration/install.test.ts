@@ -2,7 +2,7 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { builtBinary } from '../support/binary.ts';
 import { wazuh4Message } from '../support/alerts.ts';
-import { createHost, type Host, type RunResult } from '../support/host.ts';
+import { createHost, type TestHost, type RunResult } from '../support/host.ts';
 
 const HOME = '/var/ossec';
 const BIN = `${HOME}/active-response/bin`;
@@ -18,7 +18,7 @@ const USAGE = 64;
 const FILE_TROUBLE = 74;
 const GROUP = 1001;
 
-let host: Host;
+let host: TestHost;
 beforeEach(async () => {
   host = await createHost();
   host.mkdir(['/etc/cron.d', '/etc/logrotate.d']);

@@ -3,7 +3,7 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { startExecd } from '../support/execd-client.ts';
 import type { Mode } from '../support/execd-protocol.ts';
-import { createHost, type Host, type IptablesVariant } from '../support/host.ts';
+import { createHost, type TestHost, type IptablesVariant } from '../support/host.ts';
 import { connectThrough, type RoutedAddresses } from '../support/network.ts';
 import { canConnect, canPing, listen, openConnection } from '../support/traffic.ts';
 import { createVictim, ossecLine, type Victim } from '../support/victim.ts';
@@ -27,9 +27,9 @@ const WAYS: readonly Way[] = [
   { name: 'nftables', backend: 'nftables', variant: 'nft' },
 ];
 
-let attacker: Host;
+let attacker: TestHost;
 let victim: Victim;
-let server: Host;
+let server: TestHost;
 let network: RoutedAddresses;
 
 beforeAll(async () => {

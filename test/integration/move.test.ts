@@ -1,6 +1,6 @@
 // Moves between backends: nothing gets through meanwhile, nothing stays behind, and whoever dies is finished.
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
-import { createHost, type Host, type IptablesVariant } from '../support/host.ts';
+import { createHost, type TestHost, type IptablesVariant } from '../support/host.ts';
 import { connectThrough, type RoutedAddresses } from '../support/network.ts';
 import { FLUSH_RULES } from '../support/namespaces.ts';
 import { createVictim, type Victim } from '../support/victim.ts';
@@ -370,8 +370,8 @@ describe('on a host with all backends', () => {
 });
 
 describe('real packets', () => {
-  let attacker: Host;
-  let server: Host;
+  let attacker: TestHost;
+  let server: TestHost;
   let network: RoutedAddresses;
   beforeAll(async () => {
     [attacker, victim, server] = await Promise.all([

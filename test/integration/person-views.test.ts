@@ -1,7 +1,7 @@
 // What a person is shown: lists, one address, all of it, and what happened; held against the kernel and real packets.
 import { once } from 'node:events';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
-import { createHost, type Host } from '../support/host.ts';
+import { createHost, type TestHost } from '../support/host.ts';
 import { type Addresses, connectHosts } from '../support/network.ts';
 import { runOnTerminal, seen } from '../support/terminal.ts';
 import { canConnect, canPing, listen, type Listener } from '../support/traffic.ts';
@@ -17,7 +17,7 @@ const USAGE = 64;
 const NOT_BLOCKED = 1;
 
 let victim: Victim;
-let attacker: Host;
+let attacker: TestHost;
 let from: Addresses;
 let to: Addresses;
 let service: Listener;

@@ -5,7 +5,7 @@ import { readFileSync } from 'node:fs';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { type JsonObject, wazuh4Message } from '../support/alerts.ts';
 import { startExecd, type Execd } from '../support/execd-client.ts';
-import { createHost, type Host } from '../support/host.ts';
+import { createHost, type TestHost } from '../support/host.ts';
 import { connectHosts, NEAR } from '../support/network.ts';
 import { changeState } from '../support/state.ts';
 import { canPing } from '../support/traffic.ts';
@@ -17,7 +17,7 @@ const A = `${NEAR.ipv4}.1`;
 const A6 = `${NEAR.ipv6}:1`;
 const GROUP_FILE = '/var/ossec/etc/shared/firewall-drop.toml';
 
-let attacker: Host;
+let attacker: TestHost;
 let victim: Victim;
 let execd: Execd;
 beforeAll(async () => {

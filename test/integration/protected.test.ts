@@ -1,7 +1,7 @@
 // Nobody is locked out: what must never be blocked, in whatever notation and through whichever door.
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { ossecArguments } from '../support/alerts.ts';
-import { createHost, type Host } from '../support/host.ts';
+import { createHost, type TestHost } from '../support/host.ts';
 import { connectHosts, NEAR } from '../support/network.ts';
 import { createVictim, ossecLine, type Response, type Victim } from '../support/victim.ts';
 
@@ -12,7 +12,7 @@ const GATEWAY = { 4: `${NEAR.ipv4}.2`, 6: `${NEAR.ipv6}:2` } as const;
 const RESOLVER = { 4: `${NEAR.ipv4}.53`, 6: `${NEAR.ipv6}:53` } as const;
 
 let victim: Victim;
-let router: Host;
+let router: TestHost;
 beforeAll(async () => {
   [victim, router] = await Promise.all([createVictim(), createHost('router')]);
   connectHosts(victim.host, router);

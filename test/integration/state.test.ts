@@ -6,9 +6,9 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import { answerTo, ossecArguments, wazuh4Message } from '../support/alerts.ts';
 import { effort } from '../support/effort.ts';
 import { startExecd } from '../support/execd-client.ts';
-import { createHost, type Host } from '../support/host.ts';
+import { createHost, type TestHost } from '../support/host.ts';
 import { connectHosts, NEAR } from '../support/network.ts';
-import { changeState, examineState } from '../support/state.ts';
+import { changeState, readState } from '../support/state.ts';
 import { canPing } from '../support/traffic.ts';
 import {
   createVictim,
@@ -45,7 +45,7 @@ function hasOpen(pid: number, path: string): boolean {
 }
 
 function storeIsSound(): void {
-  expect(examineState(victim.host.pid)).toBe('ok');
+  expect(readState(victim.host.pid).integrity).toBe('ok');
 }
 
 describe('a ban with a deadline ends', () => {
@@ -169,7 +169,7 @@ describe('the longest time of execd’s ban', () => {
 });
 
 describe('after a flush', () => {
-  let attacker: Host;
+  let attacker: TestHost;
   const more = ['203.0.113.21', '203.0.113.22', '2001:db8:ffff::21'];
   beforeAll(async () => {
     attacker = await createHost('attacker');

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { type JsonObject, ossecArguments, wazuh4Object, wazuh5Object } from './alerts.ts';
 import type { AddReport, DeleteReport, Mode, Order, Report } from './execd-protocol.ts';
-import type { Host } from './host.ts';
+import type { TestHost } from './host.ts';
 import { eventually } from './wait.ts';
 
 export interface ExecdOptions {
@@ -44,7 +44,7 @@ export interface Execd {
   kill(): Promise<void>;
 }
 
-export async function startExecd(host: Host, options: ExecdOptions = {}): Promise<Execd> {
+export async function startExecd(host: TestHost, options: ExecdOptions = {}): Promise<Execd> {
   const { mode = 'wazuh4', home = '/var/ossec', name = 'firewall-drop' } = options;
   const { checkEveryMs = mode === 'ossec' ? 90_000 : 1000, env } = options;
   const flags = ['--mode', mode, '--home', home, '--check-every-ms', String(checkEveryMs)];

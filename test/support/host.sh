@@ -1,5 +1,5 @@
 #!/bin/bash
-# Furnishes fresh mount and network namespaces as a host of their own, and holds them until stdin ends.
+# Furnishes fresh mount and network namespaces as a host of their own, and becomes the program that holds them: host.sh PROGRAM...
 set -euo pipefail
 
 # Private, so that two hosts never share a lock, a store or a log.
@@ -26,23 +26,5 @@ ip link set lo up
 echo 0 >/proc/sys/net/ipv6/conf/all/accept_dad
 echo 0 >/proc/sys/net/ipv6/conf/default/accept_dad
 
-echo ready
-while read -r _; do :; done
-
-# Whoever made this host is done with it or dead: nobody may be left inside.
-others() {
-  local link pid
-  for link in /proc/[0-9]*/ns/net; do
-    pid=${link#/proc/}
-    pid=${pid%%/*}
-    if [[ $pid != "$$" && $link -ef /proc/$$/ns/net ]]; then echo "$pid"; fi
-  done
-}
-# Until none is left: one may have started another meanwhile. The list's own subshell is gone by then.
-for _ in 1 2 3 4 5; do
-  killed=no
-  for pid in $(others); do
-    if kill -KILL "$pid" 2>/dev/null; then killed=yes; fi
-  done
-  if [[ $killed == no ]]; then break; fi
-done
+cd /
+exec "$@"

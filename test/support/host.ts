@@ -1,17 +1,13 @@
 /** A throw-away host: mount and network namespaces of its own, with private /etc, /run and /var. */
-import { type ChildProcess, type StdioOptions, spawn, spawnSync } from 'node:child_process';
+import { type ChildProcess, type StdioOptions, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
-import { basename, dirname, join } from 'node:path';
-import {
-  asCommand,
-  CLEAN_ENVIRONMENT,
-  type HeldHost,
-  type Holder,
-  holdHost,
-  pidOf,
-} from './namespaces.ts';
+import { basename, dirname } from 'node:path';
+import type { FileOptions, Order, Reply, RunResult } from './inside-protocol.ts';
+import { asCommand, CLEAN_ENVIRONMENT, type HeldHost, holdHost, pidOf } from './namespaces.ts';
 import { PATIENCE_MS } from './wait.ts';
+
+export type { RunResult } from './inside-protocol.ts';
 
 export type Family = 4 | 6;
 export type IptablesVariant = 'nft' | 'legacy';
@@ -32,20 +28,8 @@ export interface RunOptions extends StartOptions {
 
 export interface SpawnOptions extends StartOptions {
   readonly stdio?: StdioOptions;
-}
-
-export interface RunResult {
-  readonly status: number | null;
-  readonly signal: NodeJS.Signals | null;
-  readonly stdout: string;
-  readonly stderr: string;
-}
-
-export interface FileOptions {
-  /** Octal, as chmod takes it: '0660'. */
-  readonly mode?: string;
-  readonly uid?: number;
-  readonly gid?: number;
+  /** As the leader of a process group. */
+  readonly detached?: boolean;
 }
 
 export interface AgentOptions {
@@ -68,43 +52,34 @@ export interface Agent {
 /** Who owns a Wazuh agent's files here: any uid that is not root's. */
 const AGENT_UID = 1001;
 
-export async function createHost(name = 'host'): Promise<Host> {
-  return new Host(name, await holdHost(join(__dirname, 'host.sh')));
+export async function createHost(name = 'host'): Promise<TestHost> {
+  return new TestHost(name, await holdHost());
 }
 
-export class Host {
+export class TestHost {
   readonly name: string;
   /** Of the process that keeps the namespaces alive. */
   readonly pid: number;
-  readonly #holder: Holder;
-  readonly #entrance: readonly string[];
+  readonly #held: HeldHost;
   readonly #children = new Set<ChildProcess>();
+  #isDisposed = false;
 
-  constructor(name: string, { holder, entrance }: HeldHost) {
+  constructor(name: string, held: HeldHost) {
     this.name = name;
-    this.#holder = holder;
-    this.pid = pidOf(holder);
-    this.#entrance = entrance;
+    this.#held = held;
+    this.pid = pidOf(held.holder);
   }
 
   /** Runs to the end, whatever its status; stdin is a real pipe, as a daemon's child has. */
   run(argv: readonly string[], options: RunOptions = {}): RunResult {
-    const { input, timeoutMs = PATIENCE_MS } = options;
-    const [program, ...rest] = this.#command(argv, options, input !== undefined);
-    const { status, signal, stdout, stderr, error } = spawnSync(program, rest, {
-      env: options.env ?? CLEAN_ENVIRONMENT,
-      encoding: 'utf8',
-      maxBuffer: 64 * 1024 * 1024,
-      timeout: timeoutMs,
-      killSignal: 'SIGKILL',
-      stdio: [input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
-      ...(input === undefined ? {} : { input }),
+    const { argv0, cwd = '/', env = CLEAN_ENVIRONMENT, input, timeoutMs = PATIENCE_MS } = options;
+    const { result } = this.#ask({
+      ...{ do: 'run', argv, cwd, env, timeoutMs },
+      ...(argv0 !== undefined && { argv0 }),
+      ...(input !== undefined && { input: toBase64(input) }),
     });
-    // EPIPE: the program ended without reading all of its input, as it may.
-    if (error !== undefined && (error as NodeJS.ErrnoException).code !== 'EPIPE') {
-      throw new Error(`${this.name}: ${argv.join(' ')}: ${error.message}`, { cause: error });
-    }
-    return { status, signal, stdout, stderr };
+    if (result === undefined) throw new Error(`${this.name}: ${argv.join(' ')}: no result`);
+    return result;
   }
 
   /** Runs what has to succeed, and returns its output. */
@@ -118,45 +93,40 @@ export class Host {
 
   /** Starts without waiting. The child's pid is the program's own. Node's pipes are socket pairs: see pipe.ts. */
   spawn(argv: readonly string[], options: SpawnOptions = {}): ChildProcess {
-    const [program, ...rest] = this.#command(argv, options, false);
+    const [program, ...rest] = this.#command(argv, options);
     const child = spawn(program, rest, {
       env: { ...(options.env ?? CLEAN_ENVIRONMENT) },
       stdio: options.stdio ?? 'pipe',
+      detached: options.detached ?? false,
     });
     this.#children.add(child);
     child.once('exit', () => this.#children.delete(child));
     return child;
   }
 
-  writeFile(path: string, text: string | Buffer, { mode, uid, gid }: FileOptions = {}): void {
-    this.must(['tee', '--', path], { input: text });
-    if (mode !== undefined) this.must(['chmod', mode, '--', path]);
-    if (uid !== undefined || gid !== undefined) {
-      this.must(['chown', `${uid ?? ''}:${gid ?? ''}`, '--', path]);
-    }
+  writeFile(path: string, text: string | Buffer, options: FileOptions = {}): void {
+    this.#ask({ do: 'write', path, base64: toBase64(text), ...options });
   }
 
   readFile(path: string): string {
-    return this.must(['cat', '--', path]);
+    return this.#ask({ do: 'read', path }).text ?? '';
   }
 
   exists(path: string): boolean {
-    return this.run(['test', '-e', path]).status === 0;
+    return this.#ask({ do: 'exists', path }).exists === true;
   }
 
   mkdir(paths: string | readonly string[], options: FileOptions = {}): void {
-    const { mode = '0755', uid = 0, gid = 0 } = options;
-    const owner = ['--owner', String(uid), '--group', String(gid)];
-    this.must(['install', '--directory', '--mode', mode, ...owner, '--', ...[paths].flat()]);
+    this.#ask({ do: 'mkdir', paths: [paths].flat(), mode: '0755', uid: 0, gid: 0, ...options });
   }
 
   /** Replaces what is there. */
   symlink(target: string, path: string): void {
-    this.must(['ln', '-sfn', '--', target, path]);
+    this.#ask({ do: 'link', target, path });
   }
 
-  remove(path: string): void {
-    this.must(['rm', '-rf', '--', path]);
+  remove(...paths: readonly string[]): void {
+    this.#ask({ do: 'remove', paths });
   }
 
   /** Lays one file over another, for example a broken program over a good one. */
@@ -228,12 +198,15 @@ export class Host {
 
   /** Ends every process inside. The same happens by itself when the test's own process ends. */
   async dispose(): Promise<void> {
-    if (this.#holder.exitCode !== null || this.#holder.signalCode !== null) return;
+    if (this.#isDisposed) return;
+    this.#isDisposed = true;
+    const { holder } = this.#held;
     // The holder ends whom it finds inside: one who is still on the way in would escape it.
     for (const child of this.#children) child.kill('SIGKILL');
-    const ended = once(this.#holder, 'exit');
-    this.#holder.ref();
-    this.#holder.stdin.end();
+    const hasEnded = holder.exitCode !== null || holder.signalCode !== null;
+    const ended = hasEnded ? undefined : once(holder, 'exit');
+    holder.ref();
+    this.#held.release();
     await ended;
   }
 
@@ -241,21 +214,26 @@ export class Host {
     return this.dispose();
   }
 
-  #command(
-    argv: readonly string[],
-    { argv0, cwd = '/' }: StartOptions,
-    pipeStdin: boolean,
-  ): [string, ...string[]] {
+  #ask(order: Order): Reply {
+    const reply = JSON.parse(this.#held.ask(JSON.stringify(order))) as Reply;
+    if (reply.error === undefined) return reply;
+    const what = order.do === 'run' ? order.argv.join(' ') : JSON.stringify(order).slice(0, 200);
+    throw new Error(`${this.name}: ${what}: ${reply.error}`);
+  }
+
+  #command(argv: readonly string[], { argv0, cwd = '/' }: StartOptions): [string, ...string[]] {
     // No text becomes code: all of it travels as arguments. Without --norc, bash takes a socket as
     // stdin for a remote login and reads the user's .bashrc.
-    const shell = (script: string): string[] => ['bash', '--norc', '-c', script];
     const launcher =
       argv0 === undefined
         ? ['env', '-C', cwd]
-        : [...shell('cd -- "$0" && exec -a "$1" -- "${@:2}"'), cwd, argv0];
-    const piped = pipeStdin ? shell('exec -- "$0" "$@" < <(exec cat)') : [];
-    return asCommand([...this.#entrance, ...piped, ...launcher, ...argv]);
+        : ['bash', '--norc', '-c', 'cd -- "$0" && exec -a "$1" -- "${@:2}"', cwd, argv0];
+    return asCommand([...this.#held.entrance, ...launcher, ...argv]);
   }
+}
+
+function toBase64(content: string | Buffer): string {
+  return Buffer.from(content).toString('base64');
 }
 
 function nonEmptyLines(text: string): string[] {

@@ -1,10 +1,18 @@
 /** Namespaces to make hosts in, and the processes that keep them alive. */
 import { type ChildProcess, type ChildProcessByStdio, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
+import { closeSync, read as readCallback, readSync, writeSync } from 'node:fs';
+import { join } from 'node:path';
 import type { Readable, Writable } from 'node:stream';
+import { promisify } from 'node:util';
+import { createPipe } from './pipe.ts';
 import { collectLines } from './wait.ts';
 
-export type Holder = ChildProcessByStdio<Writable, Readable, Readable>;
+const HERE = import.meta.dirname;
+const NEWLINE = 10;
+const read = promisify(readCallback);
+
+type Holder = ChildProcessByStdio<Writable, Readable, Readable>;
 
 export const CLEAN_ENVIRONMENT: Readonly<Record<string, string>> = {
   PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
@@ -29,20 +37,61 @@ async function hold(argv: readonly string[]): Promise<Holder> {
   return holder;
 }
 
-/** A host of its own, and the command that enters it. */
+/** A host of its own: the process inside that keeps it alive, how to ask that for something, and the command that enters. */
 export interface HeldHost {
-  readonly holder: Holder;
+  readonly holder: ChildProcess;
   readonly entrance: readonly string[];
+  /** Sends a line, and waits for the line that answers it. */
+  ask(line: string): string;
+  /** Lets the holder end, and all that runs inside with it. */
+  release(): void;
 }
 
-/** `script` furnishes it: host.sh beside this file. */
-export async function holdHost(script: string): Promise<HeldHost> {
+export async function holdHost(): Promise<HeldHost> {
   const userNamespace = process.getuid?.() === 0 ? undefined : await ordinaryUsersNamespace();
   const enterUser = userNamespace === undefined ? [] : enter(userNamespace, ['--user']);
   const unshare = ['unshare', '--mount', '--net', '--propagation', 'private'];
-  const holder = await hold([...enterUser, ...unshare, 'bash', script]);
+  const inside = [process.execPath, '--no-warnings', join(HERE, 'inside.ts')];
+  const furnish = ['bash', join(HERE, 'host.sh'), ...inside];
+  const [program, ...args] = asCommand([...enterUser, ...unshare, ...furnish]);
+  const [asking, answering] = [createPipe(), createPipe()];
+  const holder = spawn(program, args, {
+    env: { ...CLEAN_ENVIRONMENT },
+    stdio: [asking.readFd, answering.writeFd, 'inherit'],
+  });
+  closeSync(asking.readFd);
+  closeSync(answering.writeFd);
+  const { bytesRead } = await read(answering.readFd, { buffer: Buffer.alloc(64) });
+  if (bytesRead === 0) throw new Error('could not make namespaces: see above');
+  // It ends when this process does, and must not keep it alive when a test forgets it.
+  holder.unref();
   const namespaces = ['--mount', '--net', ...(userNamespace === undefined ? [] : ['--user'])];
-  return { holder, entrance: enter(holder, namespaces) };
+  return {
+    holder,
+    entrance: enter(holder, namespaces),
+    ask: (line) => {
+      for (let rest = Buffer.from(`${line}\n`); rest.length > 0;) {
+        rest = rest.subarray(writeSync(asking.writeFd, rest));
+      }
+      return readLine(answering.readFd);
+    },
+    release: () => {
+      closeSync(asking.writeFd);
+      closeSync(answering.readFd);
+    },
+  };
+}
+
+/** One that nothing follows yet. */
+function readLine(fd: number): string {
+  const pieces: Buffer[] = [];
+  while (pieces.at(-1)?.at(-1) !== NEWLINE) {
+    const piece = Buffer.alloc(64 * 1024);
+    const length = readSync(fd, piece);
+    if (length === 0) throw new Error('the process that keeps the host alive has ended');
+    pieces.push(piece.subarray(0, length));
+  }
+  return Buffer.concat(pieces).toString();
 }
 
 let ofOrdinaryUser: Promise<Holder> | undefined;
@@ -61,7 +110,7 @@ async function holdUserNamespace(): Promise<Holder> {
   return hold([...unshare, 'bash', '--norc', '-c', wait]);
 }
 
-function enter(holder: Holder, namespaces: readonly string[]): string[] {
+function enter(holder: ChildProcess, namespaces: readonly string[]): string[] {
   const preserve = namespaces.includes('--user') ? ['--preserve-credentials'] : [];
   return ['nsenter', '--target', String(pidOf(holder)), ...preserve, ...namespaces, '--'];
 }

@@ -1,5 +1,5 @@
 /** Cables between throw-away hosts, with documentation addresses only. */
-import type { Host } from './host.ts';
+import type { TestHost } from './host.ts';
 
 export interface Subnet {
   /** The first three bytes of a /24. */
@@ -17,7 +17,11 @@ export const NEAR: Subnet = { ipv4: '198.51.100', ipv6: '2001:db8:1:' };
 const FAR: Subnet = { ipv4: '192.0.2', ipv6: '2001:db8:2:' };
 
 /** Joins two hosts by one cable: the first gets the subnet's address 1, the second 2. */
-export function connectHosts(a: Host, b: Host, subnet: Subnet = NEAR): [Addresses, Addresses] {
+export function connectHosts(
+  a: TestHost,
+  b: TestHost,
+  subnet: Subnet = NEAR,
+): [Addresses, Addresses] {
   const atA = interfaceTo(b);
   const atB = interfaceTo(a);
   const peer = ['peer', 'name', atB, 'netns', String(b.pid)];
@@ -33,7 +37,7 @@ export interface RoutedAddresses {
 }
 
 /** Joins two hosts through a third that forwards between them. */
-export function connectThrough(a: Host, router: Host, b: Host): RoutedAddresses {
+export function connectThrough(a: TestHost, router: TestHost, b: TestHost): RoutedAddresses {
   const [addressOfA, routerNearA] = connectHosts(a, router, NEAR);
   const [routerNearB, addressOfB] = connectHosts(router, b, FAR);
   router.writeFile('/proc/sys/net/ipv4/ip_forward', '1');
@@ -49,7 +53,7 @@ export function connectThrough(a: Host, router: Host, b: Host): RoutedAddresses 
 }
 
 // The kernel allows fifteen characters.
-function interfaceTo(host: Host): string {
+function interfaceTo(host: TestHost): string {
   return `to-${host.name}`.slice(0, 15);
 }
 
@@ -57,7 +61,7 @@ function address(subnet: Subnet, last: number): Addresses {
   return { ipv4: `${subnet.ipv4}.${last}`, ipv6: `${subnet.ipv6}:${last}` };
 }
 
-function plugIn(host: Host, device: string, addresses: Addresses): Addresses {
+function plugIn(host: TestHost, device: string, addresses: Addresses): Addresses {
   const commands = [
     `address add ${addresses.ipv4}/24 dev ${device}`,
     `address add ${addresses.ipv6}/64 dev ${device} nodad`,

@@ -72,7 +72,8 @@ export function changeState(pid: number, change: (database: DatabaseSync) => voi
   inCopy(pid, (directory) => {
     const database = new DatabaseSync(join(directory, FILE));
     change(database);
-    // Whoever closes it last empties the log.
+    // A database that was never read is closed with its log as it was.
+    database.exec('PRAGMA wal_checkpoint(TRUNCATE)');
     database.close();
     writeFileSync(join(placeOf(pid), FILE), readFileSync(join(directory, FILE)));
     for (const beside of ['-wal', '-shm']) {
@@ -81,14 +82,64 @@ export function changeState(pid: number, change: (database: DatabaseSync) => voi
   });
 }
 
-/** What SQLite finds wrong with the file; `ok` where nothing is. */
-export function examineState(pid: number): unknown {
+/** An entry of the history, or a line of the response log. */
+export interface Entry {
+  readonly verb: string;
+  readonly address: string;
+  readonly alertId: string;
+}
+
+export interface RecordedBan {
+  readonly phase: string;
+  /** Sorted. */
+  readonly origins: readonly string[];
+  /** The verb of the line that is still to be written; null: none is. */
+  readonly owed: string | null;
+}
+
+export interface State {
+  /** What SQLite finds wrong with the file; `ok` where nothing is. */
+  readonly integrity: string;
+  /** By address. */
+  readonly bans: ReadonlyMap<string, RecordedBan>;
+  readonly history: readonly Entry[];
+  readonly metadata: ReadonlyMap<string, string>;
+}
+
+/** The file itself, not what the code under test makes of it. */
+export function readState(pid: number): State {
   return inCopy(pid, (directory) => {
-    const database = new DatabaseSync(join(directory, FILE));
-    const { integrity_check: found } = database.prepare('PRAGMA integrity_check').get() ?? {};
-    database.close();
-    return found;
+    using database = new DatabaseSync(join(directory, FILE));
+    return stateOf(database);
   });
+}
+
+function stateOf(database: DatabaseSync): State {
+  const all = (sql: string): Record<string, unknown>[] => database.prepare(sql).all();
+  const integrity = String(all('PRAGMA integrity_check')[0]?.['integrity_check']);
+  // A run that was killed before it could make the tables has changed nothing.
+  const [{ tables } = { tables: 0 }] = all('SELECT count(*) AS tables FROM sqlite_schema');
+  if (tables === 0) return { integrity, bans: new Map(), history: [], metadata: new Map() };
+  const holds = Map.groupBy(all('SELECT address, origin FROM holds ORDER BY origin'), (row) => {
+    return String(row['address']);
+  });
+  const bans = all('SELECT address, phase, owed FROM bans').map((row) => {
+    const address = String(row['address']);
+    const origins = (holds.get(address) ?? []).map(({ origin }) => String(origin));
+    return [address, { phase: String(row['phase']), origins, owed: verbOf(row['owed']) }] as const;
+  });
+  const history = all('SELECT verb, address, alert_id FROM history ORDER BY id').map((row) => {
+    const { verb, address, alert_id: alertId } = row;
+    return { verb: String(verb), address: String(address), alertId: String(alertId) };
+  });
+  const metadata = all('SELECT name, value FROM facts').map(({ name, value }) => {
+    return [String(name), String(value)] as const;
+  });
+  return { integrity, bans: new Map(bans), history, metadata: new Map(metadata) };
+}
+
+function verbOf(owed: unknown): string | null {
+  return typeof owed === 'string' ? (JSON.parse(owed) as { verb: string }).verb : null;
 }
 
 function placeOf(pid: number): string {

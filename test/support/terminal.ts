@@ -1,6 +1,6 @@
 /** A real terminal inside a host, made by script(1), with the size that a test asks for. */
 import { once } from 'node:events';
-import type { Host } from './host.ts';
+import type { TestHost } from './host.ts';
 import { eventually } from './wait.ts';
 
 export interface Screen {
@@ -19,7 +19,7 @@ export interface ScreenOptions {
 
 /** Runs a program whose input, output and errors are all the terminal. */
 export async function runOnTerminal(
-  host: Host,
+  host: TestHost,
   argv: readonly string[],
   { columns, answer, variables = {} }: ScreenOptions = {},
 ): Promise<Screen> {

@@ -2,7 +2,7 @@
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
-import type { Host } from './host.ts';
+import type { TestHost } from './host.ts';
 import { collectLines, eventually, PATIENCE_MS } from './wait.ts';
 
 export interface Target {
@@ -30,7 +30,7 @@ const SILENCE_MS = 400;
 
 /** Whether one echo request is answered. */
 export function canPing(
-  from: Host,
+  from: TestHost,
   address: string,
   {
     sourceAddress,
@@ -46,7 +46,7 @@ export function canPing(
 }
 
 /** A TCP echo server for IPv4 and IPv6. */
-export async function listen(host: Host, port: number): Promise<Listener> {
+export async function listen(host: TestHost, port: number): Promise<Listener> {
   const server = startEcho(host, ['listen', String(port)]);
   const lines = linesOf(server);
   await eventually(`a listener on port ${port} of ${host.name}`, () => lines.includes('listening'));
@@ -54,19 +54,19 @@ export async function listen(host: Host, port: number): Promise<Listener> {
 }
 
 /** True if a connection opens, false at silence; a refusal means that nothing listens, and throws. */
-export async function canConnect(from: Host, target: Target): Promise<boolean> {
+export async function canConnect(from: TestHost, target: Target): Promise<boolean> {
   const connection = await tryToOpen(from, target);
   await connection?.close();
   return connection !== undefined;
 }
 
-export async function openConnection(from: Host, target: Target): Promise<Connection> {
+export async function openConnection(from: TestHost, target: Target): Promise<Connection> {
   const connection = await tryToOpen(from, { timeoutMs: PATIENCE_MS, ...target });
   if (connection === undefined) throw new Error(`${named(from, target)}: no answer`);
   return connection;
 }
 
-async function tryToOpen(from: Host, target: Target): Promise<Connection | undefined> {
+async function tryToOpen(from: TestHost, target: Target): Promise<Connection | undefined> {
   const { address, port, sourceAddress } = target;
   const source = sourceAddress === undefined ? [] : [sourceAddress];
   const beganMs = performance.now();
@@ -98,7 +98,7 @@ function connectionOver(client: ChildProcess, lines: string[], silenceMs: number
   };
 }
 
-function startEcho(host: Host, words: readonly string[]): ChildProcess {
+function startEcho(host: TestHost, words: readonly string[]): ChildProcess {
   return host.spawn([process.execPath, join(__dirname, 'echo.ts'), ...words], {
     stdio: ['pipe', 'pipe', 'inherit'],
   });
@@ -116,6 +116,6 @@ async function closeEcho(child: ChildProcess): Promise<void> {
   await ended;
 }
 
-function named(from: Host, { address, port }: Target): string {
+function named(from: TestHost, { address, port }: Target): string {
   return `a connection from ${from.name} to ${address} port ${port}`;
 }

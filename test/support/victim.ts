@@ -2,6 +2,7 @@
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, lstatSync, readFileSync, writeSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { text } from 'node:stream/consumers';
 import {
   answerTo,
@@ -17,17 +18,19 @@ import {
   type Agent,
   type AgentOptions,
   createHost,
-  type Host,
+  type TestHost,
   type IptablesVariant,
   type RunResult,
   type StartOptions,
 } from './host.ts';
-import { FLUSH_RULES } from './namespaces.ts';
+import { CLEAN_ENVIRONMENT, FLUSH_RULES } from './namespaces.ts';
 import { createPipe } from './pipe.ts';
 import { endTimeOf, type ListedBan, readBans, STATE_DIRECTORY } from './state.ts';
 
 export { type ListedBan, STATE_DIRECTORY } from './state.ts';
 
+/** As execd: a relative path, from the home. */
+const PROGRAM = 'active-response/bin/firewall-drop';
 export const CONFIG_FILE = '/etc/firewall-drop/config.toml';
 
 export interface Response extends RunResult {
@@ -45,6 +48,18 @@ export interface RespondOptions extends StartOptions {
 /** Who asks, and what execd answers to the keys: its two words, any other text, or nothing at all. */
 export interface Asked extends Omit<Wazuh4Fields, 'command'>, RespondOptions {
   readonly answer?: 'continue' | 'abort' | { readonly raw: string } | 'none';
+}
+
+/** One run of the executable: its arguments, and all that it will read from standard input. */
+export interface Run {
+  readonly args: readonly string[];
+  readonly input: string;
+}
+
+export interface Launch {
+  /** What runs it, with its arguments. */
+  readonly launcher?: readonly string[];
+  readonly env?: Readonly<Record<string, string>>;
 }
 
 export interface Running {
@@ -74,10 +89,10 @@ export async function createVictim(options: VictimOptions = {}): Promise<Victim>
 }
 
 export class Victim {
-  readonly host: Host;
+  readonly host: TestHost;
   readonly agent: Agent;
 
-  constructor(host: Host, agent: Agent) {
+  constructor(host: TestHost, agent: Agent) {
     this.host = host;
     this.agent = agent;
   }
@@ -85,7 +100,7 @@ export class Victim {
   /** Runs the executable as wazuh-execd does: relative argv[0] in the home, all that it will hear on stdin. */
   respond(input: string, options: RespondOptions = {}): Response {
     return this.#watch(() => {
-      return this.host.run([options.program ?? 'active-response/bin/firewall-drop'], {
+      return this.host.run([options.program ?? PROGRAM], {
         cwd: this.agent.home,
         ...options,
         input,
@@ -125,13 +140,31 @@ export class Victim {
     return this.#watch(() => this.host.run([this.agent.program(), ...args], options));
   }
 
+  /** As whoever asks for it would, with `env` on top of the usual environment. */
+  run({ args, input }: Run, { launcher = [], env }: Launch = {}): RunResult {
+    return this.host.run([...launcher, PROGRAM, ...args], {
+      cwd: this.agent.home,
+      env: { ...CLEAN_ENVIRONMENT, ...env },
+      input,
+    });
+  }
+
+  /** Runs what has to succeed. */
+  do(run: Run): void {
+    const { status, signal, stderr } = this.run(run);
+    if (status !== 0) throw new Error(`${run.args.join(' ')}: ${status} ${signal}: ${stderr}`);
+  }
+
   /** Starts the executable with a real pipe as stdin, which stays open. */
-  start(args: readonly string[] = [], { launcher = [] as readonly string[] } = {}): Running {
+  start(
+    args: readonly string[] = [],
+    { launcher = [], detached = false }: { launcher?: readonly string[]; detached?: boolean } = {},
+  ): Running {
     const { readFd, writeFd } = createPipe();
-    const argv = [...launcher, 'active-response/bin/firewall-drop', ...args];
-    const child = this.host.spawn(argv, {
+    const child = this.host.spawn([...launcher, PROGRAM, ...args], {
       cwd: this.agent.home,
       stdio: [readFd, 'pipe', 'pipe'],
+      detached,
     });
     closeSync(readFd);
     let open = true;
@@ -200,8 +233,8 @@ export class Victim {
   }
 
   configure(toml: string): void {
-    const place = ['install', '-D', '--mode', '0644', '/dev/stdin', CONFIG_FILE];
-    this.host.must(place, { input: toml });
+    this.host.mkdir(dirname(CONFIG_FILE));
+    this.host.writeFile(CONFIG_FILE, toml, { mode: '0644' });
   }
 
   /** One line of ar.conf for each number of seconds. */
@@ -222,19 +255,16 @@ export class Victim {
   /** As a host on which nothing has happened yet: no rules, no state, no logs, no settings. */
   reset(): void {
     const { home } = this.agent;
-    this.host.must([
-      'bash',
-      '-c',
-      `${FLUSH_RULES}; rm -rf -- "$@"`,
-      'reset',
+    this.host.must(['bash', '-c', FLUSH_RULES]);
+    this.host.remove(
       STATE_DIRECTORY,
       '/run/firewall-drop/unsaved',
-      '/etc/firewall-drop',
+      dirname(CONFIG_FILE),
       `${home}/etc/shared/ar.conf`,
       `${home}/etc/ossec.conf`,
       `${home}/logs/active-responses.log`,
       `${home}/logs/firewall-drop.log`,
-    ]);
+    );
   }
 
   dispose(): Promise<void> {

@@ -58,7 +58,9 @@ export function installAgent(root = '') {
 
 /** A host beside this one: network, /var, /run and /etc are its own. It ends with this process. */
 export async function startHost() {
-  const furnish = ['bash', `${CHECKOUT}/test/support/host.sh`];
+  const support = `${CHECKOUT}/test/support`;
+  const inside = [process.execPath, '--no-warnings', `${support}/inside.ts`];
+  const furnish = ['bash', `${support}/host.sh`, ...inside];
   const unshare = ['--net', '--mount', '--propagation', 'private'];
   const holder = spawn('unshare', [...unshare, ...furnish], { stdio: ['pipe', 'pipe', 'inherit'] });
   const [first] = await Promise.race([once(holder.stdout, 'data'), once(holder, 'close')]);

@@ -2,7 +2,8 @@
 import type { Stats } from 'node:fs';
 import { basename, dirname } from 'node:path';
 import { ownerText } from '../../system/accounts.ts';
-import { defineCheck, ok, problem, type Finding, type Scene } from './check.ts';
+import { rejectedCaches } from '../../system/code-cache.ts';
+import { defineCheck, ok, problem, warning, type Finding, type Scene } from './check.ts';
 import {
   checksumOf,
   isWritableByOthers,
@@ -29,6 +30,8 @@ export interface ExecutableFacts {
   readonly isOurs: boolean;
   /** Directories on the way to it that others than root can change. */
   readonly looseDirectories: readonly string[];
+  /** Scripts in what runs now whose compiled code the runtime did not take. */
+  readonly rejectedCaches: readonly string[];
 }
 
 export const executable = defineCheck({ name: 'executable', probe, evaluate: evaluateExecutable });
@@ -49,6 +52,7 @@ function probe({ context }: Scene): ExecutableFacts {
     stats,
     sha256,
     isOurs: isSameFile || sha256 === checksumOf(own),
+    rejectedCaches: rejectedCaches(),
     looseDirectories: [...new Set(directories)].filter((directory) => {
       const found = statOrNull(directory);
       return found !== null && (found.uid !== 0 || isWritableByOthers(found));
@@ -77,6 +81,12 @@ export function evaluateExecutable(facts: ExecutableFacts): Finding[] {
   if ((stats.mode & 0o100) === 0) {
     const what = `${path} has mode ${modeText(stats)}: it can't be started`;
     findings.push(problem(what, `chmod ${MODE} ${path}`));
+  }
+  if (facts.rejectedCaches.length > 0) {
+    const what = `the runtime did not take the compiled code of ${facts.rejectedCaches.join(', ')}: it works, and each run starts later`;
+    findings.push(
+      warning(what, 'build it on a machine with this processor, or install another package'),
+    );
   }
   for (const directory of looseDirectories) {
     const what = `others than root can change what lies in ${directory}`;

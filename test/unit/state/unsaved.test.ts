@@ -1,6 +1,7 @@
 // Bans that the state could not take: kept beside it, pending for the next run, and ended in time.
 import {
   appendFileSync,
+  chmodSync,
   existsSync,
   mkdtempSync,
   readFileSync,
@@ -171,4 +172,20 @@ test('whoever only looks takes nothing and keeps nothing', () => {
   const reader = new Store(options, (problem) => problems.push(problem));
   block(reader, A, 'manual');
   expect(readFileSync(unsaved, 'utf8')).toBe(kept);
+});
+
+test('a file that can’t be opened at first, and then can, is written', () => {
+  block(open(), A, 'manual');
+  // A log with content, as a run that was killed leaves it.
+  const writer = new DatabaseSync(join(directory, 'state.db'));
+  writer.exec("UPDATE facts SET value = 'x'; INSERT INTO facts VALUES ('one', 'more')");
+  chmodSync(directory, 0o777);
+  const options = { directory, mayRepair: false, nowMs: NOON_MS, unsaved };
+  const store = new Store(options, (problem) => problems.push(problem));
+  expect(store.volatile).toBe(true);
+  chmodSync(directory, 0o700);
+  store.allowRepair();
+  block(store, B);
+  expect(store.volatile).toBe(false);
+  writer.close();
 });

@@ -11,7 +11,7 @@ import {
   parseGroupPolicy,
   type GroupPolicy,
 } from '../../../src/policy/group-policy.ts';
-import { entriesFrom, universalEntries } from '../../../src/policy/protected.ts';
+import { entriesFrom, findProtection, universalEntries } from '../../../src/policy/protected.ts';
 import { UTC } from '../../../src/system/zone.ts';
 import { NO_SETTINGS } from '../../../src/wazuh/agent-config.ts';
 import {
@@ -158,10 +158,11 @@ export class Responder {
       timeouts: () => this.timeouts.map((seconds) => ({ executable: 'firewall-drop', seconds })),
       settings: () => NO_SETTINGS,
       groupPolicy: () => this.group,
-      protectedEntries: () => [
-        ...universalEntries(),
-        ...entriesFrom([...PROTECTED, ...this.group.allow], 'protected here'),
-      ],
+      protectionOf: (address) =>
+        findProtection(address, [
+          ...universalEntries(),
+          ...entriesFrom([...PROTECTED, ...this.group.allow], 'protected here'),
+        ]),
       lock: () => null,
       settle: () => undefined,
       expire: () => {

@@ -1,9 +1,11 @@
 // What the host says of its own network, in the formats of the kernel and the resolver.
 import { networkInterfaces } from 'node:os';
 import { describe, expect, test } from '@jest/globals';
+import { contains } from '../../../src/model/address.ts';
 import {
   defaultGateways,
   ownAddresses,
+  ownAddressesOf,
   readFibTrie,
   readIfInet6,
   readLocalRoutes6,
@@ -129,7 +131,11 @@ describe('/proc/net/fib_trie', () => {
     expect(found(text)).toEqual(['127.0.0.0 broadcast', '127.0.0.0/8 own']);
   });
 
-  test('gives nothing of other tables, which take everything to a transparent proxy', () => {
+  test('gives addresses of the table of a VRF', () => {
+    expect(found(trie('Id 10', '192.0.2.7', '/32 host LOCAL'))).toEqual(['192.0.2.7 own']);
+  });
+
+  test('gives nothing of a route that takes everything to a transparent proxy', () => {
     const proxy = trie('Id 100', '0.0.0.0', '/0 host LOCAL');
     expect(found(proxy)).toEqual([]);
     expect(found(proxy + trie('Local', '192.0.2.7', '/32 host LOCAL'))).toEqual(['192.0.2.7 own']);
@@ -225,12 +231,20 @@ describe('this host', () => {
     for (const { address } of expected) expect(own).toContain(address.replace(/%.*/, ''));
   });
 
+  test('has the same by the tables of the kernel alone', () => {
+    const tables = ([4, 6] as const).flatMap(ownAddressesOf).map(({ address }) => address);
+    for (const { address } of ownAddresses()) {
+      if (!address.text.startsWith('127.'))
+        expect(tables.some((own) => contains(own, address))).toBe(true);
+    }
+  });
+
   test('has a broadcast address for each IPv4 network, and none for IPv6', () => {
     const broadcasts = ownAddresses().filter(({ kind }) => kind === 'broadcast');
     expect(broadcasts.every(({ address }) => address.family === 4)).toBe(true);
   });
 
   test('is asked for its gateways without an error, whatever protocols it has', () => {
-    expect(() => defaultGateways()).not.toThrow();
+    expect(() => ([4, 6] as const).flatMap(defaultGateways)).not.toThrow();
   });
 });

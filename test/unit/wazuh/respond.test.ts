@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { NO_GROUP_POLICY } from '../../../src/policy/group-policy.ts';
-import { entriesFrom, universalEntries } from '../../../src/policy/protected.ts';
+import { entriesFrom, findProtection, universalEntries } from '../../../src/policy/protected.ts';
 import { DEFAULT_CONFIG } from '../../../src/config/values.ts';
 import { AppError } from '../../../src/model/errors.ts';
 import type { LineReader } from '../../../src/system/stdin.ts';
@@ -68,7 +68,8 @@ function context(parts: Partial<AlertContext> = {}): AlertContext {
     timeouts: () => [{ executable: 'firewall-drop', seconds: 600 }],
     settings: () => NO_SETTINGS,
     groupPolicy: () => NO_GROUP_POLICY,
-    protectedEntries: () => [...universalEntries(), ...entriesFrom(['198.51.100.1'], 'gateway')],
+    protectionOf: (address) =>
+      findProtection(address, [...universalEntries(), ...entriesFrom(['198.51.100.1'], 'gateway')]),
     lock: () => (events.push('lock'), null),
     settle: () => void events.push('settle'),
     expire: () => void events.push('expire'),

@@ -78,6 +78,7 @@ describe('the executable', () => {
     sha256: SUM,
     isOurs: true,
     looseDirectories: [],
+    rejectedCaches: [],
   };
   const stats = (uid: number, mode: number): Partial<ExecutableFacts> => ({
     stats: { uid, gid: 0, mode, size: 100 },
@@ -90,6 +91,11 @@ describe('the executable', () => {
     ['somebody else’s', stats(1000, 0o100750), [/^problem: .* belongs to .*who can change it$/]],
     ['writable by its group', stats(0, 0o100770), [/^problem: .* mode 0770: others than root/]],
     ['not to be started', stats(0, 0o100640), [/^problem: .* mode 0640: it can't be started$/]],
+    [
+      'whole, with compiled code that is not used',
+      { rejectedCaches: ['firewall-drop', 'cli'] },
+      [/^warning: .*compiled code of firewall-drop, cli: it works/],
+    ],
     [
       'all of that',
       { ...stats(1000, 0o100622), looseDirectories: ['/var/ossec', '/opt'] },

@@ -1,0 +1,74 @@
+// The Node that the executable is a copy of: the pinned one, without debug symbols, keeping the hashes of its snapshot and asking for no variables.
+import { spawnSync } from 'node:child_process';
+import fs from 'node:fs';
+import path from 'node:path';
+import { hideEnvironment } from './hide-environment.mjs';
+
+/** What makes a build fail in a way that a person can mend: printed without a stack. */
+export class BuildError extends Error {}
+
+/** Where the pinned Node for an architecture lies; a foreign one is fetched by scripts/base-node.mjs. */
+export function baseNode(arch, { root, dist }) {
+  const name = `node-linux-${arch}`;
+  const places = [path.join(root, 'node_modules', name), path.join(dist, name)];
+  const found = places.map((place) => path.join(place, 'bin', 'node')).find(fs.existsSync);
+  if (found !== undefined) return found;
+  if (arch === process.arch) throw new BuildError(`${name} is not installed. Run: npm ci`);
+  throw new BuildError(
+    `No Node for ${arch} to build on: npm installs ${name} on ${arch} machines only. Run: node scripts/base-node.mjs ${arch}`,
+  );
+}
+
+/** A copy of the base to pack the program into. Returns its path. */
+export function makeRuntime({ arch, native }, places) {
+  const runtime = path.join(places.dist, `node-${arch}`);
+  const stripped = strip(baseNode(arch, places), runtime, { arch, native });
+  const content = fs.readFileSync(stripped);
+  hideEnvironment(content, arch);
+  fs.writeFileSync(runtime, keepHashes(content), { mode: 0o755 });
+  return runtime;
+}
+
+/** Without debug symbols: a seventh smaller, and measured to start sooner. */
+function strip(base, stripped, { arch, native }) {
+  const tool = native ? 'strip' : { x64: 'x86_64', arm64: 'aarch64' }[arch] + '-linux-gnu-strip';
+  const run = spawnSync(tool, ['-o', stripped, base], { encoding: 'utf8' });
+  if (run.status === 0) return stripped;
+  const why = run.error?.code === 'ENOENT' ? `${tool} is not installed` : run.stderr;
+  if (native) throw new BuildError(`${why}. As root: apt-get install binutils`);
+  console.log(`${why} (apt-get install binutils-…): the ${arch} binary keeps its debug symbols.`);
+  return base;
+}
+
+/** V8's src/snapshot/snapshot.cc: contexts, rehashability, two checksums (of what follows), then the version in 64 bytes. */
+const VERSION_OFFSET = 16;
+const REHASHABILITY_OFFSET = 4;
+
+/**
+ * V8 computes the hashes of all names in its snapshot anew at each start, a fifth of bare Node. A word of the snapshot's
+ * header says that it has to. The flag --no-rehash-snapshot does the same, and makes Node reject the compiled code of its
+ * own modules, which was made without that flag.
+ */
+function keepHashes(content) {
+  const version = Buffer.from(`${process.versions.v8}\0`);
+  const headers = [];
+  for (let at = content.indexOf(version); at >= 0; at = content.indexOf(version, at + 1)) {
+    const header = at - VERSION_OFFSET;
+    if (isSnapshot(content, header)) headers.push(header);
+  }
+  if (headers.length === 0) {
+    throw new BuildError(`the pinned Node ${process.version} has no snapshot that can be found`);
+  }
+  for (const header of headers) content.writeUInt32LE(0, header + REHASHABILITY_OFFSET);
+  return content;
+}
+
+const MOST_CONTEXTS = 16;
+
+function isSnapshot(content, header) {
+  const contexts = content.readUInt32LE(header);
+  const padding = content.subarray(header + VERSION_OFFSET, header + VERSION_OFFSET + 64);
+  const isPadded = padding.subarray(padding.indexOf(0)).every((byte) => byte === 0);
+  const rehashability = content.readUInt32LE(header + REHASHABILITY_OFFSET);
+  return contexts > 0 && contexts <= MOST_CONTEXTS && rehashability === 1 && isPadded;
+}

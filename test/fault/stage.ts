@@ -1,0 +1,145 @@
+/** A host on which runs are killed: what it is asked, broken firewall programs, and one prepared state for many runs. */
+import { basename } from 'node:path';
+import { answerTo, ossecArguments, wazuh4Message } from '../support/alerts.ts';
+import { faultBinary } from '../support/binary.ts';
+import type { TestHost } from '../support/host.ts';
+import { type BackendName, flushKernel } from '../support/kernel.ts';
+import { changeState, type Entry, STATE_DIRECTORY } from '../support/state.ts';
+import { createVictim, type Run, type Victim } from '../support/victim.ts';
+
+interface Offence {
+  readonly srcip: string;
+  readonly alertId: string;
+}
+
+export const asPerson = (...args: readonly string[]): Run => ({ args, input: '' });
+
+export function wazuhAdd(offence: Offence, answer: 'continue' | 'abort' = 'continue'): Run {
+  const message = wazuh4Message(offence);
+  return { args: [], input: message + answerTo(message, answer) };
+}
+
+export function wazuhDelete(offence: Offence): Run {
+  return { args: [], input: wazuh4Message({ ...offence, command: 'delete' }) };
+}
+
+export function ossec(command: 'add' | 'delete', offence: Offence): Run {
+  return asPerson(...ossecArguments({ ...offence, command }));
+}
+
+/** What the response log says, oldest first. */
+export function readLog(victim: Victim): Entry[] {
+  return victim.log().flatMap((line) => {
+    const words = line.split(' ');
+    const at = words.indexOf('-');
+    const [verb = '', , address = '', alertId = ''] = words.slice(at - 1);
+    return at < 1 ? [] : [{ verb, address, alertId }];
+  });
+}
+
+/** What every change needs. Debian finds iptables by links, and all of it is one program that the tests need as well. */
+const CHANGERS: Readonly<Record<BackendName, readonly string[]>> = {
+  iptables: ['/etc/alternatives/iptables-restore', '/etc/alternatives/ip6tables-restore'],
+  ipset: ['/usr/sbin/ipset'],
+  nftables: ['/usr/sbin/nft'],
+};
+const BROKEN_PROGRAM = '/run/broken';
+const BROKEN = String.raw`#!/bin/bash
+input=$([[ -p /dev/stdin || -S /dev/stdin ]] && cat)
+[[ $input =~ (^|$'\n')(-[AID]|add|destroy|delete) ]] && exit 1
+exec -a "$0" "/run/real-$(basename "$0")" "$@" <<<"$input"
+`;
+const SAVED_RULES = '/etc/iptables';
+
+export class Stage {
+  readonly victim: Victim;
+  readonly #repairs: (readonly string[])[] = [];
+
+  constructor(victim: Victim) {
+    this.victim = victim;
+  }
+
+  /** Whatever changes the kernel by way of this backend fails; what only looks works. */
+  breakFirewall(backend: BackendName): void {
+    const { host } = this.victim;
+    host.writeFile(BROKEN_PROGRAM, BROKEN, { mode: '0755' });
+    for (const path of CHANGERS[backend]) {
+      host.must(['cp', '--', path, `/run/real-${basename(path)}`]);
+      this.#repairs.push(layOver(host, path));
+    }
+  }
+
+  mendFirewall(): void {
+    for (const command of this.#repairs.splice(0)) this.victim.host.must(command);
+  }
+
+  /** As a host on which nothing has happened yet. */
+  reset(): void {
+    this.mendFirewall();
+    flushKernel(this.victim.host);
+    this.victim.reset();
+    this.victim.host.remove(SAVED_RULES);
+  }
+
+  /** Keeps what the kernel holds, the state, the configuration and the logs, to be loaded again under this name. */
+  save(name: string): void {
+    const { agent, host } = this.victim;
+    const files = [STATE_DIRECTORY, '/etc/firewall-drop', SAVED_RULES, `${agent.home}/logs`];
+    host.must(['bash', '-c', SAVE, 'save', savedAs(name), ...files]);
+  }
+
+  /** After a reset. False where nothing was saved under this name. */
+  load(name: string): boolean {
+    const { host } = this.victim;
+    if (!host.exists(savedAs(name))) return false;
+    host.must(['bash', '-c', LOAD, 'load', savedAs(name)]);
+    return true;
+  }
+
+  /** As if the host had been started since an add, a save of the rules, and a delete: they are in the kernel again. */
+  bringBackSaved(release: () => void): void {
+    const { host } = this.victim;
+    const hourMs = 3_600_000;
+    const uptimeMs = Number(host.readFile('/proc/uptime').split(' ')[0]) * 1000;
+    const bootMs = Date.now() - uptimeMs;
+    const four = `${SAVED_RULES}/rules.v4`;
+    const six = `${SAVED_RULES}/rules.v6`;
+    host.mkdir(SAVED_RULES);
+    host.must(['bash', '-c', `iptables-save >${four}; ip6tables-save >${six}`]);
+    release();
+    host.must(['bash', '-c', `iptables-restore <${four}; ip6tables-restore <${six}`]);
+    host.must(['touch', '-d', `@${(bootMs - 2 * hourMs) / 1000}`, four, six]);
+    changeState(host.pid, (database) => {
+      const date = database.prepare('UPDATE history SET at_ms = ? WHERE verb = ?');
+      date.run(bootMs - 3 * hourMs, 'add');
+      date.run(bootMs - hourMs, 'delete');
+      database.exec(
+        "UPDATE facts SET value = 'an earlier one' WHERE name LIKE 'boot of the last look%'",
+      );
+    });
+  }
+}
+
+/** A host of its own, with the binary that can end itself at each step. */
+export async function createStage(binary = faultBinary()): Promise<Stage> {
+  return new Stage(await createVictim({ binary }));
+}
+
+/** Puts the broken program there, and returns the command that puts the other one back. */
+function layOver(host: TestHost, path: string): string[] {
+  if (!path.startsWith('/etc/')) {
+    host.must(['mount', '--bind', BROKEN_PROGRAM, path]);
+    return ['umount', path];
+  }
+  const link = host.must(['readlink', path]).trim();
+  host.symlink(BROKEN_PROGRAM, path);
+  return ['ln', '-sfn', link, path];
+}
+
+const savedAs = (name: string): string => `/run/saved-${name.replaceAll(':', '-')}`;
+const SAVE = `set -e; mkdir -p "$1/files"
+  for path in "\${@:2}"; do if [[ -e $path ]]; then cp -a --parents "$path" "$1/files"; fi; done
+  cd "$1"; iptables-save >four; ip6tables-save >six; ipset save >sets
+  nft list table inet firewall_drop >table 2>/dev/null || : >table`;
+const LOAD = `set -e; cd "$1"; for each in files/*; do cp -a "$each/." "/\${each#*/}/"; done
+  ipset restore <sets; iptables-restore <four; ip6tables-restore <six; nft -f table`;

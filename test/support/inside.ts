@@ -1,0 +1,189 @@
+/** Runs inside a host as the process that keeps it alive, and does there what a test asks of it: see host.ts. */
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import {
+  chmodSync,
+  chownSync,
+  close,
+  existsSync,
+  mkdirSync,
+  openSync,
+  constants,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  write,
+  writeFileSync,
+  closeSync,
+} from 'node:fs';
+import { text } from 'node:stream/consumers';
+import type { Order, Reply, RunOrder, RunResult } from './inside-protocol.ts';
+
+const NEWLINE = 10;
+
+/**
+ * Real pipes, which Node cannot make: a name for each, made by one mkfifo for many. Unlike one of pipe(2), it can't be
+ * opened again (/dev/stdin) by a program that waits for a writer: all may be written already.
+ */
+const PIPES = '/run/test-pipes';
+const PIPES_AT_ONCE = 50;
+const unusedPipes: string[] = [];
+
+function openPipe(): { readonly readFd: number; readonly writeFd: number } {
+  if (unusedPipes.length === 0) {
+    mkdirSync(PIPES, { recursive: true, mode: 0o700 });
+    const names = Array.from({ length: PIPES_AT_ONCE }, (_, index) => `${PIPES}/${index}`);
+    spawnSync('mkfifo', names);
+    unusedPipes.push(...names);
+  }
+  const path = unusedPipes.pop() ?? '';
+  // Opened for both, a FIFO does not wait for its other end; nor do the two that follow.
+  const both = openSync(path, constants.O_RDWR);
+  const pipe = { readFd: openSync(path, 'r'), writeFd: openSync(path, 'w') };
+  closeSync(both);
+  rmSync(path);
+  return pipe;
+}
+
+/** The program may end without reading all of it. */
+function feed(fd: number, input: Buffer): void {
+  if (input.length === 0) {
+    close(fd);
+    return;
+  }
+  write(fd, input, (error, written) => {
+    feed(fd, error === null ? input.subarray(written) : Buffer.alloc(0));
+  });
+}
+
+async function run(order: RunOrder): Promise<RunResult> {
+  const { argv, argv0, cwd, env, timeoutMs } = order;
+  const [program = '', ...args] = argv;
+  const stdin = order.input === undefined ? undefined : openPipe();
+  const late = AbortSignal.timeout(timeoutMs);
+  const child = spawn(program, args, {
+    ...(argv0 !== undefined && { argv0 }),
+    cwd,
+    env: { ...env },
+    stdio: [stdin?.readFd ?? 'ignore', 'pipe', 'pipe'],
+    signal: late,
+    killSignal: 'SIGKILL',
+  });
+  if (child.stdout === null || child.stderr === null) throw new Error('no pipes to read from');
+  if (stdin !== undefined) {
+    closeSync(stdin.readFd);
+    feed(stdin.writeFd, Buffer.from(order.input ?? '', 'base64'));
+  }
+  try {
+    const [stdout, stderr] = await Promise.all([
+      text(child.stdout),
+      text(child.stderr),
+      // Not `exit`: it may come before the pipes are empty.
+      once(child, 'close'),
+    ]);
+    return { status: child.exitCode, signal: child.signalCode, stdout, stderr };
+  } catch (error) {
+    if (late.aborted) throw new Error(`no end after ${timeoutMs} ms`, { cause: error });
+    return notStarted(error);
+  }
+}
+
+/** As a shell says it. */
+function notStarted(error: unknown): RunResult {
+  const status = { ENOENT: 127, EACCES: 126 }[(error as NodeJS.ErrnoException).code ?? ''];
+  if (status === undefined) throw error;
+  return { status, signal: null, stdout: '', stderr: String(error) };
+}
+
+/** Readers find either the old target or the new one. */
+function link(target: string, path: string): void {
+  symlinkSync(target, `${path}.new`);
+  renameSync(`${path}.new`, path);
+}
+
+async function carryOut(order: Order): Promise<Reply> {
+  switch (order.do) {
+    case 'run':
+      return { result: await run(order) };
+    case 'write':
+      writeFileSync(order.path, Buffer.from(order.base64, 'base64'));
+      setAccess(order.path, order);
+      return {};
+    case 'read':
+      return { text: readFileSync(order.path, 'utf8') };
+    case 'exists':
+      return { exists: existsSync(order.path) };
+    case 'mkdir':
+      for (const path of order.paths) {
+        mkdirSync(path, { recursive: true });
+        setAccess(path, order);
+      }
+      return {};
+    case 'link':
+      link(order.target, order.path);
+      return {};
+    case 'remove':
+      for (const path of order.paths) rmSync(path, { recursive: true, force: true });
+      return {};
+  }
+}
+
+interface Access {
+  readonly mode?: string;
+  readonly uid?: number;
+  readonly gid?: number;
+}
+
+function setAccess(path: string, { mode, uid, gid }: Access): void {
+  if (mode !== undefined) chmodSync(path, mode);
+  // -1: stays as it is.
+  if (uid !== undefined || gid !== undefined) chownSync(path, uid ?? -1, gid ?? -1);
+}
+
+function reply(answer: Reply): void {
+  process.stdout.write(`${JSON.stringify(answer)}\n`);
+}
+
+/** Whoever made this host is done with it or dead: nobody may be left inside. */
+function killOthers(): boolean {
+  const own = readlinkSync('/proc/self/ns/net');
+  const pids = readdirSync('/proc').filter((name) => /^\d+$/.test(name));
+  const others = pids.map(Number).filter((pid) => pid !== process.pid && isIn(pid, own));
+  for (const pid of others) {
+    try {
+      process.kill(pid, 'SIGKILL');
+    } catch {
+      // It ended by itself.
+    }
+  }
+  return others.length > 0;
+}
+
+function isIn(pid: number, namespace: string): boolean {
+  try {
+    return readlinkSync(`/proc/${pid}/ns/net`) === namespace;
+  } catch {
+    return false;
+  }
+}
+
+/** One order after another: whoever asks waits for the answer. */
+const pieces: Buffer[] = [];
+process.stdin
+  .on('data', (piece: Buffer) => {
+    pieces.push(piece);
+    if (piece.at(-1) !== NEWLINE) return;
+    const order = JSON.parse(Buffer.concat(pieces.splice(0)).toString()) as Order;
+    carryOut(order).then(reply, (error: unknown) => {
+      reply({ error: String(error) });
+    });
+  })
+  .on('end', () => {
+    // Until none is left: one may have started another meanwhile.
+    for (let round = 0; round < 5 && killOthers(); round += 1);
+    process.exit();
+  });
+process.stdout.write('ready\n');

@@ -1,0 +1,58 @@
+// The count of an address's bans, whichever call a run dies at: a ban that exists was counted once, and none twice.
+import { afterEach, beforeEach, expect, test } from '@jest/globals';
+import { block } from '../../../src/bans/block.ts';
+import { recover } from '../../../src/bans/recover.ts';
+import { unblock } from '../../../src/bans/unblock.ts';
+import { dieDuring, everyDeath } from '../support/mortal.ts';
+import { addressOf, holdRequest, NOTHING_PROTECTED, Workshop } from '../support/workshop.ts';
+
+const A = addressOf('203.0.113.9');
+
+let host: Workshop;
+beforeEach(() => {
+  host = new Workshop();
+  host.countsOffences = true;
+});
+afterEach(() => {
+  host.close();
+});
+
+const counted = (): number => host.openStore().offences.count(0).get(A.text) ?? 0;
+
+test('counts a ban once, wherever the run that makes it is killed', () => {
+  let died = true;
+  for (const death of everyDeath(() => !died)) {
+    host.close();
+    host = new Workshop();
+    host.countsOffences = true;
+    died = dieDuring(host, death, (tools) => {
+      block(A, holdRequest(), tools);
+    });
+    recover(host.newRun(), NOTHING_PROTECTED);
+    const isBanned = host.openStore().bans.find(A)?.phase === 'blocked';
+    expect([death, counted()]).toEqual([death, isBanned ? 1 : 0]);
+    block(A, holdRequest(), host.newRun());
+    expect([death, counted()]).toEqual([death, 1]);
+  }
+});
+
+test('counts a ban that ends and begins again as two, wherever its end is killed', () => {
+  let died = true;
+  for (const death of everyDeath(() => !died)) {
+    host.close();
+    host = new Workshop();
+    host.countsOffences = true;
+    block(A, holdRequest(), host.newRun());
+    host.nowMs += 1000;
+    died = dieDuring(host, death, (tools) => {
+      unblock(A, { origin: null, alertRef: holdRequest().alertRef }, tools);
+    });
+    recover(host.newRun(), NOTHING_PROTECTED);
+    if (host.openStore().bans.find(A) !== null) {
+      unblock(A, { origin: null, alertRef: holdRequest().alertRef }, host.newRun());
+    }
+    expect(counted()).toBe(1);
+    block(A, holdRequest(), host.newRun());
+    expect([death, counted()]).toEqual([death, 2]);
+  }
+});

@@ -1,0 +1,132 @@
+// Any combination of arguments, entries, escalation, aggregation and time: nobody protected is blocked, no ban of an alert
+// lasts longer than timeout_max allows, and every ban ends when policy said.
+import fc from 'fast-check';
+import { expect, test } from '@jest/globals';
+import { overlaps } from '../../../src/model/address.ts';
+import { effort } from '../../support/effort.ts';
+import { PROTECTED, Responder } from '../support/responder.ts';
+import { addressOf } from '../support/workshop.ts';
+
+const DURATIONS = ['1m', '10m', '2h', '7d'] as const;
+const SECONDS: Readonly<Record<string, number>> = {
+  '1m': 60,
+  '10m': 600,
+  '2h': 7200,
+  '7d': 604_800,
+};
+const ADDRESSES = [
+  ...['203.0.113.1', '203.0.113.2', '203.0.113.3', '203.0.113.200'],
+  ...['198.51.100.9', '198.51.100.1', '2001:db8:0:1::9', '2001:db8:0:2::9', '2001:db8:0:2::a'],
+];
+
+const duration = fc.constantFrom(...DURATIONS);
+const maybe = <T>(arbitrary: fc.Arbitrary<T>): fc.Arbitrary<T | null> => {
+  return fc.option(arbitrary, { nil: null });
+};
+const entry = fc.record({
+  ruleId: maybe(fc.constantFrom('1', '2')),
+  timeout: maybe(fc.constantFrom(...DURATIONS, 'never')),
+  timeoutMax: maybe(duration),
+});
+const configuration = fc.record({
+  escalation: fc.array(duration, { maxLength: 3 }),
+  ipv6Prefix: fc.constantFrom(64, 128),
+  ipv4Count: fc.constantFrom(0, 2, 3),
+  keepOnAgentStop: fc.boolean(),
+  entries: fc.array(entry, { maxLength: 2 }),
+  group: maybe(duration),
+});
+const deed = fc.oneof(
+  fc.record({
+    what: fc.constant('alert' as const),
+    address: fc.constantFrom(...ADDRESSES),
+    ruleId: fc.constantFrom('1', '2', '3'),
+    words: fc.subarray(['keep', 'timeout=2h', 'timeout=7d']),
+    answer: fc.constantFrom('continue' as const, 'abort' as const),
+  }),
+  fc.record({ what: fc.constant('delete' as const), address: fc.constantFrom(...ADDRESSES) }),
+  fc.record({ what: fc.constant('release' as const), address: fc.constantFrom(...ADDRESSES) }),
+  fc.record({ what: fc.constant('wait' as const), seconds: fc.constantFrom(30, 601, 8000) }),
+);
+type Configuration = typeof configuration extends fc.Arbitrary<infer T> ? T : never;
+type Deed = typeof deed extends fc.Arbitrary<infer T> ? T : never;
+
+function tomlOf({
+  escalation,
+  ipv6Prefix,
+  ipv4Count,
+  keepOnAgentStop,
+  entries,
+}: Configuration): string {
+  const policy = entries.map(({ ruleId, timeout, timeoutMax }) => {
+    return [
+      '[[policy]]',
+      ...(ruleId === null ? [] : [`rule_id = [${ruleId}]`]),
+      ...(timeout === null ? [] : [`timeout = "${timeout}"`]),
+      ...(timeoutMax === null ? [] : [`timeout_max = "${timeoutMax}"`]),
+    ].join('\n');
+  });
+  return [
+    `[escalation]\ntimeouts = ${JSON.stringify(escalation)}`,
+    `[aggregate]\nipv6_prefix = ${ipv6Prefix}\nipv4_count = ${ipv4Count}`,
+    `[firewall]\nkeep_on_agent_stop = ${keepOnAgentStop}`,
+    ...policy,
+  ].join('\n');
+}
+
+/** The longest that the entries allow an alert of this rule; Infinity: as long as anybody wants. */
+function mostSeconds({ entries, group }: Configuration, ruleId: string): number {
+  const met = entries.find((one) => one.ruleId === null || one.ruleId === ruleId);
+  const limits = [met?.timeoutMax, group].map((text) => SECONDS[text ?? ''] ?? Infinity);
+  return Math.min(...limits);
+}
+
+function perform(agent: Responder, one: Deed, asked: Configuration): void {
+  const before = new Set(agent.banned());
+  if (one.what === 'wait') agent.wait(one.seconds);
+  else if (one.what === 'delete') agent.alert(one.address, { command: 'delete' });
+  else if (one.what === 'release') agent.alert(one.address, { arguments: ['release'] });
+  else {
+    const { address, ruleId, words, answer } = one;
+    agent.alert(address, { ruleId, arguments: words, answer });
+    const most = mostSeconds(asked, ruleId);
+    for (const text of agent.banned().filter((each) => !before.has(each))) {
+      for (const hold of agent.holds(text)) {
+        const [, left = ''] = hold.split(':');
+        expect(left === 'never' ? Infinity : Number(left)).toBeLessThanOrEqual(most);
+      }
+    }
+  }
+  for (const text of agent.banned()) {
+    const isLocked = PROTECTED.some((each) => overlaps(addressOf(text), addressOf(each)));
+    expect([text, isLocked]).toEqual([text, false]);
+    expect([text, agent.host.rulesFor(text)]).toEqual([text, [1, 1]]);
+  }
+}
+
+test('blocks nobody who is protected, nothing beyond timeout_max, and each ban until its end', () => {
+  const deeds = fc.array(deed, { minLength: 3, maxLength: 12, size: 'max' });
+  fc.assert(
+    fc.property(configuration, deeds, (asked, all) => {
+      const agent = new Responder();
+      try {
+        agent.configure(tomlOf(asked));
+        if (asked.group !== null)
+          agent.configureGroup(`[[policy]]\ntimeout_max = "${asked.group}"\n`);
+        for (const one of all) perform(agent, one, asked);
+        // Whatever has a deadline is over once the last deadline is.
+        agent.wait(800_000);
+        const endless = agent
+          .banned()
+          .filter((text) => !agent.holds(text).some((hold) => hold.endsWith(':never')));
+        expect(endless).toEqual([]);
+        for (const text of ADDRESSES.filter((each) => !agent.banned().includes(each))) {
+          expect([text, agent.host.rulesFor(text)]).toEqual([text, [0, 0]]);
+        }
+      } finally {
+        agent.close();
+      }
+    }),
+    { numRuns: effort(25) },
+  );
+});
