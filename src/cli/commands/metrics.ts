@@ -29,7 +29,12 @@ export const metrics = defineCommand({
   details:
     'With --textfile they are written atomically to a file that ends in .prom, for the textfile collector of node_exporter. Counters count since the store was begun and do not shrink when history is pruned.',
   options: {
-    textfile: { kind: 'text', value: 'PATH', describe: 'write there instead of standard output' },
+    textfile: {
+      kind: 'text',
+      value: 'PATH',
+      isFile: true,
+      describe: 'write there instead of standard output',
+    },
   },
   examples: [
     ['metrics', 'for a look'],
