@@ -113,6 +113,13 @@ describe('the report', () => {
     expect(steady(stdout).split('\n').slice(-6)).toMatchSnapshot();
   });
 
+  test('of --test is not counted in the metrics', () => {
+    expect(doctor('--test').status).toBe(0);
+    const metrics = victim.person(['metrics']).stdout;
+    expect(metrics).toMatch(/^firewall_drop_adds_total 0$/m);
+    expect(metrics).toMatch(/^firewall_drop_deletes_total 0$/m);
+  });
+
   test.each([
     [
       'iptables',

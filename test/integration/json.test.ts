@@ -227,7 +227,7 @@ test('protect has the documented fields', () => {
 });
 
 describe('explain', () => {
-  const VALUES = ['wazuh4', 'wazuh5', 'block', 'unblock'];
+  const VALUES = ['wazuh4', 'wazuh5', 'block', 'unblock', 'ignore', 'release', 'keep', 'origin'];
 
   test.each([
     ['Wazuh 4', wazuh4Message()],

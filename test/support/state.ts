@@ -89,7 +89,7 @@ export interface Entry {
   readonly alertId: string;
 }
 
-export interface RecordedBan {
+interface RecordedBan {
   readonly phase: string;
   /** Sorted. */
   readonly origins: readonly string[];

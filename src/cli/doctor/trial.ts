@@ -62,7 +62,7 @@ function tryStep(context: Context, address: Address, verb: 'add' | 'delete'): Fi
   const mark = context.responseLog.offset();
   const startedMs = performance.now();
   const trouble = attempt(() => {
-    if (verb === 'delete') unblock(address, { origin: 'manual', alertRef }, context);
+    if (verb === 'delete') unblock(address, { origin: 'manual', alertRef, reason: TRIAL }, context);
     else block(address, holdFor(alertRef), context);
   });
   const tookMs = Math.round(performance.now() - startedMs);
