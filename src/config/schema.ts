@@ -33,7 +33,7 @@ export interface ListSetting {
 export const ENTRIES = {
   chain: { pattern: /^[A-Za-z0-9_][A-Za-z0-9_-]{0,27}$/, expected: 'the name of a chain' },
   address: { pattern: /^[0-9A-Fa-f:./]{2,49}$/, expected: 'an address or a network' },
-  file: { pattern: /^\/[^\0-\x1f\x7f-\x9f]{1,4094}$/u, expected: 'the absolute path of a file' },
+  file: { pattern: /^\/[ -~\u00a0-\u{10ffff}]{1,4094}$/u, expected: 'the absolute path of a file' },
   field: {
     pattern: /^[A-Za-z0-9_@-]{1,64}(?:\.[A-Za-z0-9_@-]{1,64}){0,15}$/,
     expected: 'a dotted path in an alert',

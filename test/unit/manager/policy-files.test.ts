@@ -1,0 +1,62 @@
+// `config check` on what a manager can say of policy: the arguments of a command, and the file for a group of agents.
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, test } from '@jest/globals';
+import { checkFiles } from '../../../src/manager/check-files.ts';
+
+let home = '';
+beforeEach(() => {
+  home = mkdtempSync(join(tmpdir(), 'manager-'));
+  mkdirSync(join(home, 'etc/shared/web'), { recursive: true });
+});
+afterEach(() => {
+  rmSync(home, { recursive: true });
+});
+
+function findings(place: string, text: string): string[] {
+  const path = join(home, place);
+  writeFileSync(path, text);
+  return checkFiles([path], 'wazuh').map(({ line, severity, cause }) => {
+    return `${line}: ${severity}: ${cause}`;
+  });
+}
+
+function command(words: string): string {
+  return `<ossec_config>
+  <command>
+    <name>release</name>
+    <executable>firewall-drop</executable>
+    <extra_args>${words}</extra_args>
+  </command>
+</ossec_config>
+`;
+}
+
+test.each(['release', 'keep timeout=2h', 'timeout=never reason=scans our shop'])(
+  'knows the arguments %j',
+  (words) => {
+    expect(findings('etc/ossec.conf', command(words))).toEqual([]);
+  },
+);
+
+test.each(['relase', 'timeout=2x'])('warns of the argument %j, which the agent ignores', (word) => {
+  expect(findings('etc/ossec.conf', command(`keep ${word}`))).toEqual([
+    `5: warning: "${word}" in <extra_args> means nothing to firewall-drop, and is ignored`,
+  ]);
+});
+
+const GROUP = 'etc/shared/web/firewall-drop.toml';
+
+test('a group file that protects, ignores and shortens has no finding', () => {
+  const text =
+    '[protect]\nallow = ["192.0.2.1"]\n[[policy]]\naction = "ignore"\n[[policy]]\ntimeout_max = "1h"\n';
+  expect(findings(GROUP, text)).toEqual([]);
+});
+
+test('a group file that wants more, or is no TOML, has an error in its line', () => {
+  expect(findings(GROUP, '[protect]\nallow = []\n[limits]\ngrace_seconds = 1\n')).toEqual([
+    expect.stringMatching(/^4: error: `limits\.grace_seconds` is refused/),
+  ]);
+  expect(findings(GROUP, '[protect]\nallow = [\n[[policy\n')[0]).toMatch(/^[23]: error: /);
+});
