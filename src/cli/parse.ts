@@ -1,5 +1,5 @@
 // Reads the arguments of the command line by the descriptions of the commands. Pure.
-import { parseArgs } from 'node:util';
+import { Parser } from 'yargs/helpers';
 import { AppError } from '../model/errors.ts';
 import { quote } from './addresses.ts';
 import { namesOf, type CommandSpec, type OptionSpec, type OptionSpecs } from './command.ts';
@@ -70,27 +70,23 @@ function unknownCommand(
   return new AppError('USAGE', `there is no command ${quote(first)}; ${advice}`);
 }
 
-type Token =
-  | { readonly kind: 'positional'; readonly value: string }
-  | { readonly kind: 'option-terminator' }
-  | {
-      readonly kind: 'option';
-      readonly name: string;
-      readonly rawName: string;
-      readonly value?: string | undefined;
-      readonly inlineValue?: boolean | undefined;
-    };
+/** An option as it was given. */
+interface GivenOption {
+  readonly name: string;
+  /** As it was typed: `-t`, `--timeout`. */
+  readonly typed: string;
+  /** Absent: none was given. */
+  readonly value?: string;
+  /** What stands after it and looks like another option. */
+  readonly next?: string;
+}
 
 /** What follows the name of the command. */
 function parseOwn(args: readonly string[], command: CommandSpec): Parsed {
-  const tokens = tokensOf(args, command.options);
-  const isHelp = ({ name }: { name: string }): boolean => name === 'help' || name === 'h';
-  if (tokens.some((token) => token.kind === 'option' && isHelp(token))) {
-    return { kind: 'help', of: command };
-  }
-  const words = tokens.flatMap((token) => (token.kind === 'positional' ? [token.value] : []));
+  const { words, given: all } = readArguments(args, command.options);
+  if (all.some(({ name }) => name === 'help')) return { kind: 'help', of: command };
   const given = new Map<string, string | boolean>();
-  for (const token of tokens) if (token.kind === 'option') take(token, given, command);
+  for (const option of all) take(option, given, command);
   checkWords(words, command);
   const options = Object.entries(command.options).map(([name, spec]) => {
     const without = spec.kind === 'flag' ? false : spec.default;
@@ -99,29 +95,88 @@ function parseOwn(args: readonly string[], command: CommandSpec): Parsed {
   return { kind: 'run', command, words, options: Object.fromEntries(options) };
 }
 
-function tokensOf(args: readonly string[], specs: OptionSpecs): readonly Token[] {
-  const options = Object.entries(specs).map(([name, { kind, short }]) => {
-    const type = kind === 'flag' ? ('boolean' as const) : ('string' as const);
-    return [name, { type, ...(short !== undefined && { short }) }] as const;
+/** Words stay as they were typed, and an option that is given twice has both values: what is wrong is told in our words. */
+const PARSING = {
+  'boolean-negation': false,
+  'camel-case-expansion': false,
+  'dot-notation': false,
+  'parse-numbers': false,
+  'parse-positional-numbers': false,
+  'populate--': true,
+  'strip-aliased': true,
+};
+
+/** What yargs makes of the arguments, as the descriptions of the options have it. */
+function readArguments(
+  args: readonly string[],
+  specs: OptionSpecs,
+): { readonly words: readonly string[]; readonly given: readonly GivenOption[] } {
+  const all = Object.entries(specs);
+  const shorts = all.flatMap(([name, { short }]) => (short === undefined ? [] : [[name, [short]]]));
+  const flags = all.flatMap(([name, spec]) => {
+    if (spec.kind === 'flag') return [name];
+    return spec.kind === 'choice' && spec.asFlags === true ? spec.choices : [];
   });
-  return parseArgs({
-    args: [...args],
-    options: Object.fromEntries(options),
-    // What is wrong is told in our own words.
-    strict: false,
-    allowPositionals: true,
-    tokens: true,
-  }).tokens;
+  const apart = args.flatMap((arg) => splitShort(arg, specs));
+  const parsed: Parsing = Parser(apart, {
+    alias: { ...(Object.fromEntries(shorts) as Record<string, string[]>), help: ['h'] },
+    boolean: [...flags, 'help'],
+    string: all.filter(([, { kind }]) => kind !== 'flag').map(([name]) => name),
+    configuration: PARSING,
+  });
+  const { _: words, '--': rest = [], ...options } = parsed;
+  const given = Object.entries(options).flatMap(([name, value]) => {
+    const values: readonly unknown[] = Array.isArray(value) ? value : [value];
+    return values.map((one) => optionOf(name, one, specs[name]?.short, apart));
+  });
+  return { words: [...words, ...rest].map(String), given };
 }
 
-type OptionToken = Extract<Token, { kind: 'option' }>;
+interface Parsing {
+  readonly [name: string]: unknown;
+  readonly _: readonly (string | number)[];
+  readonly '--'?: readonly (string | number)[];
+}
+
+/** `-t2h` is `-t 2h`, as getopt has it. */
+function splitShort(arg: string, specs: OptionSpecs): string[] {
+  const [, letter, value] = /^-([A-Za-z])([^=].*)$/.exec(arg) ?? [];
+  const spec = Object.values(specs).find(({ short }) => short !== undefined && short === letter);
+  if (letter === undefined || value === undefined || (spec?.kind ?? 'flag') === 'flag')
+    return [arg];
+  return [`-${letter}`, value];
+}
+
+/** yargs gives '' for an option without a value, and false for a flag with one. */
+function optionOf(
+  name: string,
+  value: unknown,
+  short: string | undefined,
+  args: readonly string[],
+): GivenOption {
+  const spellings = [`--${name}`, `-${short ?? name}`];
+  const typed = spellings.find((one) => args.some((arg) => isSpelled(arg, one))) ?? `--${name}`;
+  const inline = args.find((arg) => arg.startsWith(`${typed}=`))?.slice(typed.length + 1);
+  if (typeof value === 'boolean') {
+    return { name, typed, ...(inline !== undefined && { value: inline }) };
+  }
+  const next = args[args.indexOf(typed) + 1];
+  if (value !== '' || inline !== undefined || next === '') {
+    return { name, typed, value: String(value) };
+  }
+  return { name, typed, ...(next?.startsWith('-') === true && { next }) };
+}
+
+function isSpelled(arg: string, spelling: string): boolean {
+  return arg === spelling || arg.startsWith(`${spelling}=`);
+}
 
 function take(
-  token: OptionToken,
+  option: GivenOption,
   given: Map<string, string | boolean>,
   command: CommandSpec,
 ): void {
-  const { name, value } = resolve(token, command);
+  const { name, value } = resolve(option, command);
   const before = given.get(name);
   if (before !== undefined && typeof value === 'string') {
     throw usage(
@@ -136,18 +191,19 @@ function take(
 
 /** Which option is meant, and its value as its description allows it. */
 function resolve(
-  token: OptionToken,
+  option: GivenOption,
   command: CommandSpec,
 ): { readonly name: string; readonly value: string | boolean } {
   const { options } = command;
-  const spec = Object.hasOwn(options, token.name) ? options[token.name] : undefined;
-  const [chosen] = Object.entries(options).find(([, one]) => isFlagOf(one, token.name)) ?? [];
-  if (spec === undefined && chosen === undefined) throw unknownOption(token.rawName, command);
+  const { name } = option;
+  const spec = Object.hasOwn(options, name) ? options[name] : undefined;
+  const [chosen] = Object.entries(options).find(([, one]) => isFlagOf(one, name)) ?? [];
+  if (spec === undefined && chosen === undefined) throw unknownOption(option, command);
   if (spec === undefined || spec.kind === 'flag') {
-    if (token.value !== undefined) throw usage(`${token.rawName} takes no value`, command);
-    return { name: chosen ?? token.name, value: chosen === undefined ? true : token.name };
+    if (option.value !== undefined) throw usage(`${option.typed} takes no value`, command);
+    return { name: chosen ?? name, value: chosen === undefined ? true : name };
   }
-  return { name: token.name, value: readValue(token, spec, command) };
+  return { name, value: readValue(option, spec, command) };
 }
 
 function isFlagOf(spec: OptionSpec, name: string): boolean {
@@ -155,29 +211,27 @@ function isFlagOf(spec: OptionSpec, name: string): boolean {
 }
 
 function readValue(
-  { rawName, name, value, inlineValue }: OptionToken,
+  { name, typed, value, next }: GivenOption,
   spec: Exclude<OptionSpec, { kind: 'flag' }>,
   command: CommandSpec,
 ): string {
-  const looksLikeOption = value !== undefined && inlineValue !== true && /^-[^\d]/.test(value);
-  if (value === undefined || looksLikeOption) {
+  if (value === undefined) {
     const wanted = spec.kind === 'text' ? spec.describe : spec.choices.join(', ');
-    const way = looksLikeOption ? `; if ${quote(value)} is meant, write --${name}=${value}` : '';
-    throw usage(`${rawName} needs a value: ${wanted}${way}`, command);
+    const way = next === undefined ? '' : `; if ${quote(next)} is meant, write --${name}=${next}`;
+    throw usage(`${typed} needs a value: ${wanted}${way}`, command);
   }
   if (spec.kind === 'text' || spec.choices.includes(value)) return value;
-  throw usage(`${rawName} ${quote(value)} is not one of ${spec.choices.join(', ')}`, command);
+  throw usage(`${typed} ${quote(value)} is not one of ${spec.choices.join(', ')}`, command);
 }
 
-function unknownOption(rawName: string, command: CommandSpec): AppError {
+function unknownOption({ name, typed }: GivenOption, command: CommandSpec): AppError {
   const specs = Object.entries(command.options);
   const flags = specs.flatMap(([, spec]) => {
     return spec.kind === 'choice' && spec.asFlags === true ? spec.choices : [];
   });
-  const typed = rawName.replace(/^-+/, '');
-  const meant = nearest(typed, [...specs.map(([name]) => name), ...flags, 'help']);
+  const meant = nearest(name, [...specs.map(([known]) => known), ...flags, 'help']);
   const advice = meant === null ? '' : `; did you mean --${meant}?`;
-  return usage(`${command.name} has no option ${quote(rawName)}${advice}`, command);
+  return usage(`${command.name} has no option ${quote(typed)}${advice}`, command);
 }
 
 function checkWords(words: readonly string[], command: CommandSpec): void {
