@@ -67,7 +67,7 @@ export class Bans {
   findAll(addresses: readonly Address[]): ReadonlyMap<string, StoredBan> {
     const bans =
       addresses.length > MOST_ASKED_SINGLY
-        ? this.list()
+        ? this.#select(`WHERE ${AMONG_THESE} ${AS_MADE}`, asList(addresses))
         : addresses.map((address) => this.find(address)).filter((ban) => ban !== null);
     return new Map(bans.map((ban) => [ban.address.text, ban]));
   }

@@ -52,6 +52,13 @@ function entry(atMs: number): HistoryEntry {
   return { atMs, outcome: OWED, origin: 'wazuh', reason: 'scan' };
 }
 
+test.each([1, 100, 101, 250])('bans of %d addresses are those, and no others', (many) => {
+  const store = open();
+  const asked = Array.from({ length: many }, (_, index) => `198.51.100.${index}`);
+  for (const text of [...asked, '203.0.113.9', '203.0.113.10']) blocked(store, text);
+  expect([...store.bans.findAll(asked.map(addressOf)).keys()]).toEqual(asked);
+});
+
 describe('a pending change', () => {
   const offset = { inode: 7, size: 1234 };
 
