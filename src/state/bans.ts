@@ -65,10 +65,11 @@ export class Bans {
 
   /** Those of many addresses that have a ban, by their text. */
   findAll(addresses: readonly Address[]): ReadonlyMap<string, StoredBan> {
-    const bans =
-      addresses.length > MOST_ASKED_SINGLY
-        ? this.list()
-        : addresses.map((address) => this.find(address)).filter((ban) => ban !== null);
+    const isLong = addresses.length > MOST_ASKED_SINGLY;
+    const asked = new Set(isLong ? addresses.map(({ text }) => text) : []);
+    const bans = isLong
+      ? this.list().filter(({ address }) => asked.has(address.text))
+      : addresses.map((address) => this.find(address)).filter((ban) => ban !== null);
     return new Map(bans.map((ban) => [ban.address.text, ban]));
   }
 

@@ -52,6 +52,14 @@ function entry(atMs: number): HistoryEntry {
   return { atMs, outcome: OWED, origin: 'wazuh', reason: 'scan' };
 }
 
+test.each([1, 100, 101, 250])('of %d addresses only those are found that have a ban', (asked) => {
+  const store = open();
+  const texts = Array.from({ length: asked }, (_, n) => `203.0.113.${n + 1}`);
+  blocked(store, texts[0]);
+  blocked(store, '198.51.100.7');
+  expect([...store.bans.findAll(texts.map(addressOf)).keys()]).toEqual([texts[0]]);
+});
+
 describe('a pending change', () => {
   const offset = { inode: 7, size: 1234 };
 
