@@ -1,5 +1,7 @@
 // What is inside the executable, as CycloneDX: npm lists the packages, and the Node that runs them is added.
 import { execFileSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 
 /** Licences of others that MIT, our own, is compatible with. */
 export const ALLOWED_LICENCES = [
@@ -11,9 +13,11 @@ export const ALLOWED_LICENCES = [
   '0BSD',
 ];
 
-/** From the lock file alone, without a network. The optional packages are Node itself. */
-const NPM_SBOM =
-  'sbom --sbom-format=cyclonedx --package-lock-only --omit=dev --omit=optional --offline';
+/**
+ * From the lock file alone, without a network. The optional packages are Node itself. With `--omit=dev` npm leaves out
+ * also what we need ourselves where a development package needs it too.
+ */
+const NPM_SBOM = 'sbom --sbom-format=cyclonedx --package-lock-only --omit=optional --offline';
 
 /** Runs under the Node that is built in. The same bytes for the same lock file, Node and npm. */
 export function makeSbom({ root, sourceDateEpoch }) {
@@ -21,8 +25,8 @@ export function makeSbom({ root, sourceDateEpoch }) {
     cwd: root,
     stdio: ['ignore', 'pipe', 'pipe'],
   });
-  const { bomFormat, specVersion, version, metadata, components, dependencies } =
-    JSON.parse(printed);
+  const { bomFormat, specVersion, version, metadata, ...all } = JSON.parse(printed);
+  const { components, dependencies } = withoutDevelopment(all, metadata.component['bom-ref'], root);
   const node = nodeComponent();
   const [own, ...others] = dependencies;
   return {
@@ -40,6 +44,25 @@ export function makeSbom({ root, sourceDateEpoch }) {
       ...others,
       { ref: node['bom-ref'], dependsOn: [] },
     ],
+  };
+}
+
+/** What the `dependencies` of package.json lead to. The root comes first. */
+function withoutDevelopment({ components, dependencies }, rootRef, root) {
+  const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
+  const nameOf = new Map(components.map((component) => [component['bom-ref'], component.name]));
+  const isOurs = (ref) => Object.hasOwn(manifest.dependencies, nameOf.get(ref));
+  const needs = new Map(dependencies.map(({ ref, dependsOn }) => [ref, dependsOn]));
+  const ours = [rootRef];
+  needs.set(rootRef, (needs.get(rootRef) ?? []).filter(isOurs));
+  // Grows while it is gone through.
+  for (const ref of ours) {
+    ours.push(...(needs.get(ref) ?? []).filter((needed) => !ours.includes(needed)));
+  }
+  const others = dependencies.filter(({ ref }) => ref !== rootRef && ours.includes(ref));
+  return {
+    components: components.filter((component) => ours.includes(component['bom-ref'])),
+    dependencies: [{ ref: rootRef, dependsOn: needs.get(rootRef) }, ...others],
   };
 }
 

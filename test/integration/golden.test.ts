@@ -24,6 +24,7 @@ function timeless(text: string): string {
       .replace(/\b1[7-9]\d{8}\.\d{6}\b/g, 'SSSSSSSSSS.UUUUUU')
       // Just made, or made a moment ago.
       .replace(/2d {4}|1d 23h|\b2d\b/g, 'LENGTH')
+      .replace(/\b1d {5}|\b23h 5\dm|\b1d\b(?=,)/g, 'LENGTH ')
       .replace(/[ \t]+$/gm, '')
       .replace(/\d+ bytes/, 'N bytes')
   );

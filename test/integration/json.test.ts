@@ -26,6 +26,11 @@ function section(beginning: string): string {
   return found[1];
 }
 
+/** What a section says without what it puts in brackets: values, and conditions. */
+function withoutBrackets(text: string): string {
+  return text.replace(/\([^)]*\)/g, '');
+}
+
 /** The words that a section sets as code, which are names of fields or values. */
 function codeIn(text: string): string[] {
   return Array.from(text.matchAll(/`([^`]+)`/g), ([, code = '']) =>
@@ -52,8 +57,10 @@ afterEach(() => {
 });
 afterAll(() => victim.dispose());
 
+/** `export` prints nothing else, and has no option for it. */
 function json(args: readonly string[], input = ''): Json {
-  const argv = [victim.agent.program(), ...args, '--json'];
+  const isAlways = args[0] === 'export';
+  const argv = [victim.agent.program(), ...args, ...(isAlways ? [] : ['--json'])];
   const { stdout } = victim.host.run(argv, { input });
   expect(stdout.trimEnd()).not.toContain('\n');
   return JSON.parse(stdout) as Json;
@@ -67,12 +74,13 @@ function keys(document: unknown): string[] {
 function fill(): void {
   victim.setTimeouts(600);
   victim.add(A);
-  victim.person(['add', A, BLOCK, '--reason', 'by hand']);
+  victim.person(['add', A, '--reason', 'by hand']);
+  victim.person(['add', BLOCK, '--timeout', 'never']);
 }
 
 const COMMANDS: readonly (readonly [heading: string, args: readonly string[], input: string])[] = [
   ['list --json', ['list'], ''],
-  ['status ADDRESS --json', ['status', A], ''],
+  ['status ADDRESS… --json', ['status', A], ''],
   ['status --json', ['status'], ''],
   ['history --json', ['history', '--limit', '1'], ''],
   ['protect check', ['protect', 'check', '127.0.0.1'], ''],
@@ -82,6 +90,9 @@ const COMMANDS: readonly (readonly [heading: string, args: readonly string[], in
   ['version --json', ['version'], ''],
   ['backend --json', ['backend'], ''],
   ['config check --json', ['config', 'check'], ''],
+  ['config show --json', ['config', 'show'], ''],
+  ['config show --json', ['config', 'validate'], ''],
+  ['export', ['export'], ''],
 ];
 
 describe('the number of the schema', () => {
@@ -138,7 +149,7 @@ describe('list', () => {
     ]);
     expect(ends).toEqual([
       ['wazuh', false, 660],
-      ['manual', true, null],
+      ['manual', false, 86_400],
       ['manual', true, null],
     ]);
   });
@@ -202,7 +213,7 @@ test('history has one document per line, with the documented fields and verbs', 
   const text = section('history');
   const lines = victim.person(['history', '--json']).stdout.trimEnd().split('\n');
   const verbs = codeIn(/`verb` \(([^)]*)\)/.exec(text)?.[1] ?? '');
-  const fields = codeIn(text.replace(/\([^)]*\)/g, ''));
+  const fields = codeIn(withoutBrackets(text));
   expect(lines).toHaveLength(6);
   for (const line of lines) {
     const document = JSON.parse(line) as Json;
@@ -227,18 +238,14 @@ test('protect has the documented fields', () => {
 });
 
 describe('explain', () => {
-  const VALUES = ['wazuh4', 'wazuh5', 'block', 'unblock', 'ignore', 'release', 'keep', 'origin'];
-
   test.each([
     ['Wazuh 4', wazuh4Message()],
     ['Wazuh 5', wazuh5Message()],
     ['an alert without an address', '{"data":{}}'],
     ['a delete', wazuh4Message({ command: 'delete' })],
   ])('has the documented fields, of %s', (_, input) => {
-    const documented = codeIn(section('explain')).filter((word) => !VALUES.includes(word));
-    expect(keys(json(['explain'], input)).toSorted()).toEqual(
-      ['schema', ...new Set(documented)].toSorted(),
-    );
+    const documented = codeIn(withoutBrackets(section('explain')));
+    expect(keys(json(['explain'], input)).toSorted()).toEqual(['schema', ...documented].toSorted());
   });
 });
 
@@ -251,6 +258,44 @@ test('doctor has the documented fields', () => {
   const [fixed] = document['fixed'] as Json[];
   expect(words).toEqual(expect.arrayContaining([...keys(check), ...keys(fixed)]));
   expect(document['healthy']).toBe(status === 0);
+});
+
+describe('our own configuration', () => {
+  const [shown = '', validated = ''] = section('config show').split('`validate`:');
+  const groupIn = (text: string): string[] => codeIn(/`\{[^}]*\}`/.exec(text)?.[0] ?? '');
+
+  test('is shown with the documented fields, one entry for each key', () => {
+    victim.configure('[firewall]\nbackend = "ipset"\n');
+    const document = json(['config', 'show']);
+    expect(keys(document)).toEqual(['schema', 'file', 'settings']);
+    const settings = document['settings'] as Json[];
+    for (const setting of settings)
+      expect(groupIn(shown)).toEqual(expect.arrayContaining(keys(setting)));
+    expect(settings).toContainEqual({
+      key: 'firewall.backend',
+      value: 'ipset',
+      from: 'file',
+      line: 2,
+    });
+  });
+
+  test('is validated with the documented fields', () => {
+    victim.configure('[firewall]\nbackend = "ipsets"\n');
+    const document = json(['config', 'validate']);
+    expect(keys(document)).toEqual(['schema', 'file', 'problems']);
+    const problems = document['problems'] as Json[];
+    expect(problems).toHaveLength(1);
+    for (const problem of problems)
+      expect(keys(problem).toSorted()).toEqual(groupIn(validated).toSorted());
+  });
+});
+
+test('export has one ban a line, as in list', () => {
+  fill();
+  const lines = victim.person(['export']).stdout.trimEnd().split('\n');
+  const exported = lines.map((line) => JSON.parse(line) as Json);
+  const listed = json(['list'])['bans'] as Json[];
+  expect(exported).toEqual(listed.map((ban) => ({ schema: 1, ...ban })));
 });
 
 test('version has the documented fields', () => {
