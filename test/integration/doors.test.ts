@@ -508,5 +508,6 @@ test('the usage is printed without arguments on a terminal', () => {
   const typed = `${victim.agent.program()}; echo "status $?"`;
   const { stdout } = victim.host.run(['script', '-qec', typed, '/dev/null']);
   expect(stdout).toContain(`status ${USAGE}`);
-  expect(stdout).toContain('firewall-drop add');
+  expect(stdout).toContain('firewall-drop COMMAND [ARGUMENTS]');
+  expect(stdout).toMatch(/^ {2}add +Block addresses/m);
 });

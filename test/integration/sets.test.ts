@@ -248,7 +248,7 @@ describe.each(BACKENDS)('%s', (backend) => {
     expect(entries(backend).get(A)).toBeGreaterThan(650);
     victim.person(['add', A, '--timeout', '1h']);
     expect(entries(backend).get(A)).toBeGreaterThan(3590);
-    victim.person(['add', A]);
+    victim.person(['add', A, '--timeout', 'never']);
     expect(entries(backend).get(A)).toBe(0);
   });
 
