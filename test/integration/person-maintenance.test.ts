@@ -203,13 +203,14 @@ describe('expire --watch', () => {
       old,
       `const { uptime } = process;
        process.uptime = () => uptime() + 7200;
-       require('node:sea').getAsset = (name) => {
-         return require('node:fs').readFileSync(${JSON.stringify(dist)} + '/' + name, 'utf8');
+       require('node:sea').getRawAsset = (name) => {
+         const file = require('node:fs').readFileSync(${JSON.stringify(dist)} + '/' + name);
+         return file.buffer.slice(file.byteOffset, file.byteOffset + file.length);
        };`,
     );
     victim.person(['add', A, '--timeout', '1h']);
     victim.endTime(A);
-    const child = watch([process.execPath, '--require', old, `${dist}/firewall-drop.cjs`]);
+    const child = watch([process.execPath, '--require', old, `${dist}/loader.cjs`]);
     const complaints = errorsOf(child);
     const lines = linesOf(child);
     await eventually('a release or a complaint', () => lines[0] ?? complaints[0]);
