@@ -184,7 +184,8 @@ describe('list', () => {
       reason: 'sshd: Attempt to login using a non-existent user',
     };
     const kernel = { backend: 'iptables', kernel: 'yes', packets: 0, bytes: 0 };
-    const ban = { address: A, family: 4, phase: 'blocked', since: time, ...kernel, holds: [hold] };
+    const known = { address: A, family: 4, phase: 'blocked', since: time, escalation: null };
+    const ban = { ...known, ...kernel, holds: [hold] };
     expect(JSON.parse(stdout)).toEqual({ schema: 1, bans: [ban] });
   });
 
@@ -382,19 +383,12 @@ describe('a user who is not root', () => {
 });
 
 describe('on a host without iptables', () => {
-  beforeAll(() => {
-    victim.host.useIptables('none');
-  });
   beforeEach(() => {
+    victim.host.useIptables('none');
     // With "auto" nftables would take over.
     victim.configure('[firewall]\nbackend = "iptables"\n');
   });
   afterEach(() => {
-    victim.host.useIptables('nft');
-    victim.reset();
-    victim.host.useIptables('none');
-  });
-  afterAll(() => {
     victim.host.useIptables('nft');
   });
   const nothingIsBlocked = (): void => {
