@@ -14,8 +14,8 @@ beforeAll(async () => {
   victim = await createVictim({ variant: 'nft' });
 });
 beforeEach(() => {
-  victim.reset();
   victim.host.useIptables('nft');
+  victim.reset();
 });
 afterAll(() => victim.dispose());
 
