@@ -23,7 +23,10 @@ export const extend = defineCommand({
     offers: 'banned addresses',
   },
   options: { ...QUIET },
-  examples: [['extend 203.0.113.9 2h', 'two hours longer']],
+  examples: [
+    ['extend 203.0.113.9 2h', 'two hours longer'],
+    ['extend 203.0.113.9 198.51.100.7 1d12h', 'two addresses, a day and a half longer'],
+  ],
   needsRoot: true,
   run(words, _options, person) {
     const seconds = readLength(words);

@@ -17,7 +17,10 @@ export const isBlocked = defineCommand({
     offers: 'banned addresses',
   },
   options: {},
-  examples: [['is-blocked 203.0.113.9 && echo yes', 'in a script']],
+  examples: [
+    ['is-blocked 203.0.113.9 && echo yes', 'in a script'],
+    ['is-blocked 198.51.100.7 || firewall-drop add 198.51.100.7', 'unless something drops it'],
+  ],
   needsRoot: true,
   run([word = ''], _options, person) {
     const { verdict } = examine(readAddress(word), person.createContext());

@@ -51,7 +51,10 @@ export const importBans = defineCommand({
     'dry-run': { kind: 'flag', short: 'n', describe: 'count, and change nothing' },
     ...QUIET,
   },
-  examples: [['import bans.jsonl', 'what another host had blocked']],
+  examples: [
+    ['import bans.jsonl', 'what another host had blocked'],
+    ['import bans.jsonl --dry-run', 'how many of them would be blocked here'],
+  ],
   needsRoot: true,
   async run([file = '-'], options, person) {
     const { bans, mistakes } = readExported(readText(file), file === '-' ? 'standard input' : file);
