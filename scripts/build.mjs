@@ -203,7 +203,13 @@ function makeCaches({ native }, runtime) {
   // The compiled code depends on V8's random seed: a fixed one makes two builds equal byte for byte, and is not among
   // the flags that must be the same when the code is used.
   const script = path.join(ROOT, 'scripts/lib/code-cache.mjs');
-  const flags = ['--no-warnings', '--random-seed=1', '--initial-heap-size=256'];
+  // A collection of garbage must not take out what was compiled: when it comes depends on the time.
+  const flags = [
+    '--no-warnings',
+    '--random-seed=1',
+    '--initial-heap-size=256',
+    '--no-flush-bytecode',
+  ];
   const options = { argv0: 'active-response/bin/firewall-drop', encoding: 'utf8', input: '' };
   const run = spawnSync(runtime, [...flags, script, DIST, ...SCRIPTS], options);
   if (run.status === 0) return SCRIPTS;

@@ -1,5 +1,5 @@
 // Runs the bundled program against a kernel in memory and writes what V8 compiled meanwhile: NAME.cache beside NAME.cjs.
-// usage: node FLAGS --initial-heap-size=256 code-cache.mjs DIRECTORY NAME... (FLAGS as in the executable)
+// usage: node FLAGS --initial-heap-size=256 --no-flush-bytecode code-cache.mjs DIRECTORY NAME... (FLAGS as in the executable)
 import fs from 'node:fs';
 import { createRequire } from 'node:module';
 import os from 'node:os';
@@ -139,6 +139,7 @@ try {
   // The heap was that large so that no memory is used twice: compiled code would keep some of its old bytes.
   // V8 takes a cache where all flags are as they were when it was made.
   v8.setFlagsFromString('--initial-heap-size=0');
+  v8.setFlagsFromString('--flush-bytecode');
   for (const [name, script] of scripts) {
     const room = Buffer.alloc(ALIGNMENT);
     fs.writeFileSync(

@@ -285,7 +285,9 @@ describe('uninstall', () => {
     person('add', A);
     expect(shell('ipset save; nft list ruleset')).toContain(A);
     expect(person('uninstall').status).toBe(0);
-    expect(shell('ipset save; iptables -S; nft list tables')).not.toMatch(/firewall.drop/);
+    expect(shell('ipset save; iptables -S; iptables -t raw -S; nft list tables')).not.toMatch(
+      /firewall.drop/,
+    );
   });
 
   test('leaves what is newer than its own files, and discards the older one', () => {
