@@ -96,7 +96,7 @@ describe('a ban with a deadline ends', () => {
   });
 
   test('not while another hold lasts', () => {
-    victim.person(['add', A]);
+    victim.person(['add', A, '--timeout', 'never']);
     victim.add(A);
     victim.endTime(A);
     expect(victim.person(['expire'])).toMatchObject({ status: 0, lines: [] });
