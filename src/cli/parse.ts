@@ -117,7 +117,10 @@ function readArguments(
     if (spec.kind === 'flag') return [name];
     return spec.kind === 'choice' && spec.asFlags === true ? spec.choices : [];
   });
-  const apart = args.flatMap((arg) => splitShort(arg, specs));
+  const apart = joinDash(
+    args.flatMap((arg) => splitShort(arg, specs)),
+    specs,
+  );
   const parsed: Parsing = Parser(apart, {
     alias: { ...(Object.fromEntries(shorts) as Record<string, string[]>), help: ['h'] },
     boolean: [...flags, 'help'],
@@ -145,6 +148,21 @@ function splitShort(arg: string, specs: OptionSpecs): string[] {
   if (letter === undefined || value === undefined || (spec?.kind ?? 'flag') === 'flag')
     return [arg];
   return [`-${letter}`, value];
+}
+
+/** `-` is a value, standard input; for yargs it would be a word. */
+function joinDash(args: readonly string[], specs: OptionSpecs): string[] {
+  const takesValue = (arg = ''): boolean => {
+    return Object.entries(specs).some(([name, { kind, short }]) => {
+      return (
+        kind !== 'flag' && (arg === `--${name}` || (short !== undefined && arg === `-${short}`))
+      );
+    });
+  };
+  return args.flatMap((arg, index) => {
+    if (arg === '-' && takesValue(args[index - 1])) return [];
+    return args[index + 1] === '-' && takesValue(arg) ? [`${arg}=-`] : [arg];
+  });
 }
 
 /** yargs gives '' for an option without a value, and false for a flag with one. */

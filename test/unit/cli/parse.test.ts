@@ -50,6 +50,8 @@ describe('options', () => {
     expect(optionsOf('add -t 2h -r x -f list -nq')).toMatchObject(wanted);
     expect(optionsOf('add -t2h -r=x')).toMatchObject({ timeout: '2h' });
     expect(optionsOf('flush -y')).toMatchObject({ yes: true });
+    expect(optionsOf('add --file -')).toMatchObject({ file: '-' });
+    expect(optionsOf('add -f - -q')).toMatchObject({ file: '-', quiet: true });
   });
 
   test('of a format may be flags of its name', () => {
