@@ -77,7 +77,7 @@ describe.each<IptablesVariant>(['nft', 'legacy'])('with iptables-%s', (variant) 
     (from, to) => {
       use(from);
       victim.person(['add', A, A6, '--timeout', '1h']);
-      victim.person(['add', BLOCK, '203.0.113.9']);
+      victim.person(['add', BLOCK, '203.0.113.9', '--timeout', 'never']);
       configure(`backend = "${to}"`);
       expect(victim.add('203.0.113.21')).toMatchObject({ status: 0, stderr: '' });
       expect(holders()).toEqual([from]);
