@@ -13,7 +13,7 @@ import type { Store } from '../state/store.ts';
 import { forEachFamily } from './families.ts';
 import { toKernelChange } from './journal.ts';
 
-/** The backend that holds what the books have. */
+/** The backend that holds the bans of the state. */
 export const MAKER_FACT = 'backend';
 /** A `Move` that has begun and was not seen to end. */
 const MOVE_FACT = 'backend move';
@@ -99,7 +99,7 @@ function bringOver(move: Move, tools: MoveTools): void {
   firewall.use(to, from);
 }
 
-/** Brings what the books have to the kernel by way of one backend. */
+/** Loads all bans of the state into the kernel by way of one backend. */
 function hold(name: BackendName, { store, firewall, now }: MoveTools): void {
   const nowMs = now();
   forEachFamily(store.bans.list(), (own) => {

@@ -94,7 +94,7 @@ function isOnceInEach(found: readonly string[], chains: readonly string[]): bool
   return new Set(found).size === found.length && chains.every((chain) => found.includes(chain));
 }
 
-/** Whether by the books the address was blocked when the file was saved, is not blocked now, and was not since the boot. */
+/** Whether by the history the address was blocked when the file was saved, is not blocked now, and was not since the boot. */
 function wasOurs(records: readonly HistoryRecord[], savedMs: number, bootMs: number): boolean {
   const changes = records.filter(({ outcome }) => {
     return ['add', 'reapplied', 'delete'].includes(outcome.verb);
