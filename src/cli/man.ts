@@ -5,7 +5,7 @@ import { POLICY_KEYS } from '../config/policy-schema.ts';
 import { SCHEMA, type Setting } from '../config/schema.ts';
 import { BUILD } from '../version.ts';
 import type { CommandSpec } from './command.ts';
-import { EXIT_MEANINGS } from './exit-meanings.ts';
+import { EXIT_MEANINGS, exitsOf } from './exit-meanings.ts';
 import { optionTerm, placeholder } from './help.ts';
 
 type Terms = readonly (readonly [term: string, text: string])[];
@@ -125,8 +125,15 @@ function section(command: CommandSpec): string[] {
     ...terms(
       Object.entries(options).map(([option, spec]) => [optionTerm(option, spec), spec.describe]),
     ),
+    ...terms([['Exit status', exitText(command)]], '.I'),
     ...terms(examples.map(([example, what]) => [`firewall-drop ${example}`, what])),
   ];
+}
+
+function exitText(command: CommandSpec): string {
+  const { own, common } = exitsOf(command);
+  const all = own.map(([status, meaning]) => `${status}: ${meaning}`);
+  return `${[...all, `${common}: as in EXIT STATUS`].join('. ')}.`;
 }
 
 function synopsis({ positional, options }: CommandSpec): string {
