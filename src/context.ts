@@ -112,7 +112,7 @@ export function createContext({
     { directory, readOnly, mayRepair: false, nowMs: Date.now(), unsaved: UNSAVED },
     warn,
   );
-  config = readConfig({ store, warn, remind: onTrouble });
+  config = readConfig({ store, warn, remind: onTrouble, mayWait: interactive });
   const totalSeconds = interactive ? PATIENCE_SECONDS : config.limits.totalSeconds;
   // The time that start-up took is execd's time as well; a person's process may be old and open its second context.
   const spentSeconds = interactive ? 0 : process.uptime();
