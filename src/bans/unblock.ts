@@ -63,7 +63,7 @@ export function unblockAll(
     logFailures(stillPending(releases, context), context);
     throw error;
   }
-  const isKept = ({ line }: BanChange): boolean => line.verb === 'kept';
+  const isKept = ({ line }: BanChange): boolean => line?.verb === 'kept';
   const addressOf = ({ address }: BanChange): Address => address;
   return {
     released: changes.filter((change) => !isKept(change)).map(addressOf),

@@ -1,5 +1,5 @@
 // What `flush` and `uninstall` do: ends all holds, or those of one origin.
-import { leaveNothing } from '../bans/migrate.ts';
+import { clearBackend } from '../bans/auto-migrate.ts';
 import { unblockAll, type ReleaseOutcomes } from '../bans/unblock.ts';
 import type { Context } from '../context.ts';
 import { alertRefAt, type Ban, type Origin } from '../model/ban.ts';
@@ -8,7 +8,7 @@ import { alertRefAt, type Ban, type Origin } from '../model/ban.ts';
 export function releaseAll(origin: Origin | null, context: Context): ReleaseOutcomes {
   const addresses = heldBy(origin, context).map((ban) => ban.address);
   const outcomes = unblockAll(addresses, { origin, alertRef: alertRefAt(context.now()) }, context);
-  leaveNothing(context);
+  clearBackend(context);
   context.store.metadata.flush();
   return outcomes;
 }

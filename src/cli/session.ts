@@ -43,7 +43,7 @@ export function enter(context: Context, { complain }: Person): number {
   const trouble = context.lock();
   if (trouble !== null) throw trouble;
   const pending = context.store.bans.pending().length;
-  context.settle();
+  context.recover();
   const completed = pending - context.store.bans.pending().length;
   if (completed > 0) {
     complain(

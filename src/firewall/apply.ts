@@ -39,7 +39,7 @@ export interface ApplyOptions {
   readonly withinMs?: number;
 }
 
-interface ApplyResult {
+export interface ApplyResult {
   /** Whether the kernel had to be changed, or was found as asked. */
   readonly outcome: 'changed' | 'unchanged';
   /** By the address's text: rules of somebody else, of the changes that were to find them out and have any. */

@@ -7,8 +7,8 @@ export interface SwitchableFirewall extends Firewall {
   /** The firewall of one backend, in use or not. */
   of(name: BackendName): Firewall;
   /**
-   * From now on `name` tells the kernel. `other` may hold some of it as well, from a move that is not finished: what is
-   * released is released there too, and the books are trusted of neither.
+   * From now on `name` is the active backend. `other` may hold some of the bans as well, from a pending migration: what is
+   * released is released there too, and neither is taken to hold what the state says.
    */
   use(name: BackendName, other: BackendName | null): void;
 }
@@ -29,7 +29,7 @@ export function createSwitchableFirewall(
     apply(changes, options) {
       if (other === null) return current.apply(changes, options);
       const result = current.apply(changes, { ...options, trustState: false });
-      step('switch: one of two told');
+      step('migrate: active backend changed');
       const released = changes.filter(({ to }) => to === 'released');
       const { outcome } = other.apply(released, { ...options, trustState: false });
       return outcome === 'changed' ? { ...result, outcome } : result;

@@ -29,7 +29,7 @@ export interface Confirmation {
   readonly countsOffences?: boolean;
 }
 
-interface HoldKey {
+export interface HoldKey {
   readonly address: Address;
   readonly origin: Origin;
 }

@@ -225,7 +225,7 @@ const PATHS: readonly Path[] = [
       scene.configure(configOf(backend));
       scene.do(asPerson('add', ...MORE));
       addOne(scene, subject);
-      const env = { FIREWALL_DROP_DIE_AT: 'move: new one in use' };
+      const env = { FIREWALL_DROP_DIE_AT: 'migrate: new backend active' };
       scene.configure(configOf(another(backend)));
       scene.run(asPerson('expire'), { env });
     },

@@ -94,7 +94,7 @@ function carryOut(
   const reason = readReason(order.reason);
   sayWhatInterruptionLeaves(addresses.length, person);
   // Many go into sets at once, rather than by way of as many rules.
-  context.arrange(addresses.length);
+  context.migrate(addresses.length);
   const forced = order.force;
   blockAll(addresses, { origin: 'manual', timeoutSeconds, alertRef, reason, forced }, context);
   sayBlocked(addresses, person);

@@ -1,34 +1,24 @@
 // Moving all bans to another backend: what is blocked stays blocked, also where the new backend can hold a part only.
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { blockAll } from '../../../src/bans/block.ts';
-import { moveTo, promote, unfinishedMove, type MoveTools } from '../../../src/bans/migrate.ts';
-import { createSwitchableFirewall } from '../../../src/firewall/switch.ts';
+import { migrateToSets } from '../../../src/bans/auto-migrate.ts';
+import type { BanContext } from '../../../src/bans/context.ts';
+import { migrateTo, pendingMigration } from '../../../src/bans/migrate.ts';
 import { refuses, type Disturbance } from '../support/kernel.ts';
-import {
-  addressOf,
-  backendNamed,
-  codeOf,
-  firewallFor,
-  holdRequest,
-  Workshop,
-} from '../support/workshop.ts';
+import { addressOf, codeOf, holdRequest, Workshop } from '../support/workshop.ts';
 
 const V4 = '203.0.113.9';
 const V6 = '2001:db8::9';
 const HOUR_MS = 3_600_000;
 
 let host: Workshop;
-let tools: MoveTools;
+let tools: BanContext;
 beforeEach(() => {
   host = new Workshop();
   const run = host.newRun();
   blockAll([V4, V6].map(addressOf), holdRequest({ timeoutSeconds: null }), run);
   tools = {
     ...run,
-    firewall: createSwitchableFirewall(
-      (name) => firewallFor(host.kernel.run, run.store, backendNamed(name)),
-      'iptables',
-    ),
     isInstalled: (program) => program !== 'nft',
   };
 });
@@ -43,7 +33,7 @@ const withoutIpv6Set: Disturbance = (command, work) =>
     : work();
 
 test('bans are in the sets, and no plain rule is left', () => {
-  expect(moveTo('ipset', tools)).toBe(2);
+  expect(migrateTo('ipset', tools)).toBe(2);
   expect([host.rulesFor(V4), host.rulesFor(V6)]).toEqual([
     [0, 0],
     [0, 0],
@@ -55,32 +45,32 @@ test('bans are in the sets, and no plain rule is left', () => {
 
 test('where the set of IPv6 alone fails, the plain rules of both families are back and no set is left', () => {
   host.kernel.disturbAlways(withoutIpv6Set);
-  expect(codeOf(() => moveTo('ipset', tools))).toBe('FIREWALL');
+  expect(codeOf(() => migrateTo('ipset', tools))).toBe('FIREWALL');
   expect([host.rulesFor(V4), host.rulesFor(V6)]).toEqual([
     [1, 1],
     [1, 1],
   ]);
   expect(host.kernel.sets.names).toEqual([]);
-  expect(unfinishedMove(tools.store)).toBeNull();
+  expect(pendingMigration(tools.store)).toBeNull();
   expect(tools.firewall.backendName).toBe('iptables');
 });
 
 describe('a failed migration of many plain rules', () => {
   beforeEach(() => {
     host.kernel.disturbAlways(withoutIpv6Set);
-    expect(promote(200, tools)).toMatchObject({ to: null, tried: ['ipset'] });
+    expect(migrateToSets(200, tools)).toMatchObject({ to: null, tried: ['ipset'] });
     host.kernel.disturbAlways(null);
   });
 
   test('is not tried again within a day', () => {
     const before = host.kernel.commands.length;
     host.nowMs += 23 * HOUR_MS;
-    expect(promote(200, tools)).toBeNull();
+    expect(migrateToSets(200, tools)).toBeNull();
     expect(host.kernel.commands).toHaveLength(before);
   });
 
   test('is tried again after a day', () => {
     host.nowMs += 24 * HOUR_MS;
-    expect(promote(200, tools)).toMatchObject({ to: 'ipset' });
+    expect(migrateToSets(200, tools)).toMatchObject({ to: 'ipset' });
   });
 });
