@@ -64,14 +64,7 @@ export function createContext(options: ContextOptions): Context {
   const { store, config } = openState(options, warn);
   diagnostics.level = config.log.level;
   const deadline = deadlineOf(config, interactive);
-  const settings = lazily(() => readSettings(place.home, { store, warn }));
-  const groupPolicy = lazily(() => readGroupPolicy(place.home, { store, warn }));
-  const protectedEntries = remembered(() => {
-    const groupFile = groupPolicyFile(place.home);
-    const sources = { config, settings, groupPolicy, groupFile, store, run, warn };
-    return collectProtected({ ...sources, mayWait: interactive });
-  });
-  const context: Context = {
+  const parts: Omit<Context, keyof RunSteps> = {
     place,
     interactive,
     config,
@@ -88,24 +81,10 @@ export function createContext(options: ContextOptions): Context {
     countsOffences: config.escalation.timeouts.length > 0,
     cutConnections: cutterFor(config, { store, warn, deadline }),
     planCuts: (addresses) => (config.firewall.killConnections ? planCut(addresses) : []),
-    settings,
-    timeouts: lazily(() => readTimeouts(place.home, { store, warn })),
-    protectedEntries: protectedEntries.get,
-    knownProtected: protectedEntries.known,
-    groupPolicy,
+    ...policySources(options, { store, config, warn }),
     choice: () => chooseActive(config, store),
     reportMigration: (message) => {
       diagnostics.warn(message);
-    },
-    lock: () => beginRun(context),
-    recover: () => {
-      recoverPending(context);
-    },
-    migrate: (coming) => {
-      migrate(context, coming);
-    },
-    expire: () => {
-      endRun(context);
     },
     close: () => {
       store.close();
@@ -113,7 +92,46 @@ export function createContext(options: ContextOptions): Context {
       releaseWriterLock();
     },
   };
-  return context;
+  return withRunSteps(parts);
+}
+
+/** What the agent's files and the host say about policy, read when it is first asked for. */
+function policySources(
+  { place: { home }, interactive }: ContextOptions,
+  { store, config, warn }: Pick<RunContext, 'store' | 'config' | 'warn'>,
+): Pick<Context, 'settings' | 'timeouts' | 'groupPolicy' | 'protectedEntries' | 'knownProtected'> {
+  const settings = lazily(() => readSettings(home, { store, warn }));
+  const groupPolicy = lazily(() => readGroupPolicy(home, { store, warn }));
+  const protectedEntries = remembered(() => {
+    const groupFile = groupPolicyFile(home);
+    const sources = { config, settings, groupPolicy, groupFile, store, run, warn };
+    return collectProtected({ ...sources, mayWait: interactive });
+  });
+  return {
+    settings,
+    timeouts: lazily(() => readTimeouts(home, { store, warn })),
+    groupPolicy,
+    protectedEntries: protectedEntries.get,
+    knownProtected: protectedEntries.known,
+  };
+}
+
+type RunSteps = Pick<Context, 'lock' | 'recover' | 'migrate' | 'expire'>;
+
+function withRunSteps(parts: Omit<Context, keyof RunSteps>): Context {
+  return {
+    ...parts,
+    lock: () => beginRun(parts),
+    recover: () => {
+      recoverPending(parts);
+    },
+    migrate: (coming) => {
+      migrate(parts, coming);
+    },
+    expire: () => {
+      endRun(parts);
+    },
+  };
 }
 
 type Warn = (message: string) => void;

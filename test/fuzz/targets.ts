@@ -5,7 +5,8 @@ import { configFromJson, configToJson } from '../../src/config/json.ts';
 import { parseConfig } from '../../src/config/parse.ts';
 import { AppError } from '../../src/model/errors.ts';
 import { readResolvers } from '../../src/system/net.ts';
-import { formatDate, parseZone } from '../../src/system/zone.ts';
+import { formatDate } from '../../src/system/zone.ts';
+import { parseZone } from '../../src/system/zone-file.ts';
 import {
   longestTimeout,
   readArConf,
