@@ -22,7 +22,7 @@ export interface DiagnosticsOptions {
   readonly program: string;
 }
 
-/** Never throws: trouble with our own log is nobody's reason to stop. */
+/** Never throws: a failure of our own log stops nothing. */
 export class Diagnostics {
   /** Less serious messages are not written. As configured, once the configuration was read. */
   level: Level = 'warn';
@@ -81,7 +81,7 @@ export class Diagnostics {
   }
 }
 
-/** JSON escapes what is below a blank, and leaves other characters that terminals obey. */
+/** JSON escapes what is below a blank, and leaves other characters that terminals interpret. */
 function printableFields(fields: Fields): Fields {
   const entries = Object.entries(fields).map(([name, value]) => {
     return [name, typeof value === 'string' ? printable(value) : value] as const;

@@ -87,7 +87,7 @@ function changeOf(
   return { address, to: 'blocked', before, hold, also, line, origin, reason };
 }
 
-/** What the kernel did not do is undone: `failed` is logged, and neither half a block nor a promise of one stays. */
+/** A block that fails is undone: `failed` is logged, half a block is removed, and no change stays pending. */
 function commitOrUndo(
   changes: readonly BanChange[],
   known: ReadonlyMap<string, StoredBan>,

@@ -16,7 +16,7 @@ export function followClock(store: Store, reading: ClockReading): void {
   store.bans.capDeadlines(reading.wallMs);
 }
 
-/** By how many milliseconds the wall clock was set since the last run; 0 across a reboot, where nobody can tell. */
+/** By how many milliseconds the wall clock was set since the last run; 0 across a reboot, where it is not known. */
 function stepSince(last: ClockReading | null, { bootId, uptimeMs, wallMs }: ClockReading): number {
   if (last === null || bootId === '' || last.bootId !== bootId) return 0;
   const step = wallMs - last.wallMs - (uptimeMs - last.uptimeMs);

@@ -2,7 +2,7 @@
 //
 // Such a rule looks like one that an admin typed. It is taken out only where all of the evidence is there; what is
 // doubtful is left alone (docs/decisions/0009-saved-rules.md).
-import type { HeldAddress } from '../firewall/backend.ts';
+import type { HeldAddress } from '../firewall/snapshot.ts';
 import type { ClockReading } from '../system/clock.ts';
 import type { HistoryRecord } from '../state/history.ts';
 import type { Store } from '../state/store.ts';
@@ -92,7 +92,7 @@ function isOnceInEach(found: readonly string[], chains: readonly string[]): bool
   return new Set(found).size === found.length && chains.every((chain) => found.includes(chain));
 }
 
-/** Whether by the books the address was blocked when the file was saved, is not blocked now, and was not since the boot. */
+/** Whether by the history the address was blocked when the file was saved, is not blocked now, and was not since the boot. */
 function wasOurs(records: readonly HistoryRecord[], savedMs: number, bootMs: number): boolean {
   const changes = records.filter(({ outcome }) => {
     return ['add', 'reapplied', 'delete'].includes(outcome.verb);

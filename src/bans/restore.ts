@@ -9,15 +9,15 @@ import { unblockAll } from './unblock.ts';
 export interface RestoreOutcome {
   /** Bans that the kernel now holds as the state does. */
   readonly blocked: readonly Ban[];
-  /** Bans on addresses that have become protected, and were released. */
+  /** Bans on addresses that have become protected, and were ended. */
   readonly released: readonly Ban[];
   /** Whether the kernel had to be changed for the ones that stay. */
   readonly changed: boolean;
 }
 
 /**
- * Makes the kernel hold every ban of the state. A ban on an address that has become protected is released instead, so
- * that a gateway that moved is not shut out by an old ban, unless a person forced it. Throws `FIREWALL` once each part
+ * Makes the kernel hold every ban of the state. A ban on an address that has become protected is ended instead, so
+ * that an old ban does not block a gateway that moved, unless a person forced it. Throws `FIREWALL` once each part
  * had its turn.
  */
 export function restore(

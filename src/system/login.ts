@@ -4,7 +4,7 @@ import { readRegularFile } from './files.ts';
 const DEEPEST = 32;
 const LARGEST_FILE = 4 * 1024 * 1024;
 
-/** The peer's address as sshd wrote it; null when nobody came by SSH, or it can't be told. */
+/** The peer's address as sshd wrote it; null when nobody came by SSH, or it can't be found out. */
 export function findSshPeer(own: string | undefined): string | null {
   if (own !== undefined) return peerOf(own);
   let pid = process.ppid;

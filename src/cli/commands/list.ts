@@ -1,7 +1,7 @@
 // `list`: what is blocked, by whom, until when, and how much it has dropped.
 import { ORIGINS, type Ban, type Hold } from '../../model/ban.ts';
 import { describeError } from '../../model/errors.ts';
-import type { HeldAddress } from '../../firewall/backend.ts';
+import type { HeldAddress } from '../../firewall/snapshot.ts';
 import type { Context } from '../../context.ts';
 import { readEscalation, type Escalation } from '../escalation.ts';
 import { defineCommand } from '../command.ts';

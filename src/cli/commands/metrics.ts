@@ -15,7 +15,7 @@ import { differences } from '../../bans/reconcile.ts';
 import { ORIGINS } from '../../model/ban.ts';
 import { AppError, describeError } from '../../model/errors.ts';
 import type { Context } from '../../context.ts';
-import type { HeldAddress } from '../../firewall/backend.ts';
+import type { HeldAddress } from '../../firewall/snapshot.ts';
 import type { Tally } from '../../state/history.ts';
 import { BUILD } from '../../version.ts';
 import { defineCommand } from '../command.ts';

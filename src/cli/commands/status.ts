@@ -4,7 +4,7 @@ import type { Ban } from '../../model/ban.ts';
 import { familiesInUse } from '../../bans/families.ts';
 import { findDrift, type Drift } from '../../bans/reconcile.ts';
 import { describeError } from '../../model/errors.ts';
-import type { Snapshot } from '../../firewall/backend.ts';
+import type { Snapshot } from '../../firewall/snapshot.ts';
 import { findVerdict, type Verdict } from '../../firewall/verdict.ts';
 import { STATE_DIRECTORY, type Context } from '../../context.ts';
 import type { HistoryRecord } from '../../state/history.ts';

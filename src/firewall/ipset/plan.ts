@@ -92,7 +92,7 @@ function foreignOf({ chains }: IpsetView, change: Change, made: boolean): Foreig
 
 function simulate(view: IpsetView, command: PlannedCommand, changes: readonly Change[]): IpsetView {
   if (command.program === 'ipset') {
-    return { ...view, entries: entriesOf(changes, obeyed), listing: null };
+    return { ...view, entries: entriesOf(changes, entryAfter), listing: null };
   }
   const chains = Array.from(view.chains ?? [], ([chain]) => [chain, [SET_RULE]] as const);
   return { ...view, chains: new Map(chains) };
@@ -115,7 +115,7 @@ function entriesOf(
   return new Map(changes.map((change) => [change.address.text, entryOf(change)]));
 }
 
-function obeyed(change: Change): Entry {
+function entryAfter(change: Change): Entry {
   return change.to === 'blocked' ? { timeoutSeconds: kernelTimeout(change) } : 'absent';
 }
 

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
-import { parseBlock, type Address } from '../../../src/model/address.ts';
+import { parseExactNetwork, type Address } from '../../../src/model/address.ts';
 import type { HoldRequest, Origin } from '../../../src/model/ban.ts';
 import type { BanContext } from '../../../src/bans/context.ts';
 import { createFirewall, type Firewall } from '../../../src/firewall/apply.ts';
@@ -22,7 +22,7 @@ export const NOTHING_PROTECTED = { protectedEntries: (): readonly ProtectedEntry
 export const NOON_MS = Date.UTC(2024, 4, 7, 12);
 
 export function addressOf(text: string): Address {
-  const address = parseBlock(text);
+  const address = parseExactNetwork(text);
   if (address === null) throw new Error(`${text} is not an address`);
   return address;
 }
