@@ -68,7 +68,7 @@ export interface Backend<V extends View = View> extends SnapshotSource, BackendE
 }
 
 /** What a backend may offer besides. */
-export interface BackendExtras<V extends View> {
+interface BackendExtras<V extends View> {
   /**
    * The rules of somebody else that a view shows: found out, or those known that are still there. `made`: one of each
    * chain is ours, just made. Null: the view does not show rules. Absent where there are no rules of single addresses.

@@ -293,7 +293,7 @@ export class Scene {
 
 const savedAs = (name: string): string => `/run/saved-${name.replaceAll(':', '-')}`;
 const SAVE = `set -e; mkdir -p "$1/files/var" "$1/files/etc"; cd "$1"; shift
-  for path in "$@"; do if [[ -e $path ]]; then (here=$PWD; cd / && cp -a --parents "${path#/}" "$here/files"); fi; done
+  for path in "$@"; do if [[ -e $path ]]; then (here=$PWD; cd / && cp -a --parents "\${path#/}" "$here/files"); fi; done
   iptables-save >four; ip6tables-save >six; ipset save >sets
   nft list table inet firewall_drop >table 2>/dev/null || : >table`;
 const LOAD = `set -e; cd "$1"; cp -a files/var/. /var/; cp -a files/etc/. /etc/
