@@ -1,5 +1,5 @@
 // What becomes of the connections that a blocked address has open: its rule stops them, and where that is wished the
-// kernel forgets them too. The block stands by then, so trouble is said and stops nothing.
+// kernel forgets them too. The address is blocked by then, so a failure is reported and stops nothing.
 import { describeError } from '../model/errors.ts';
 import { CONNTRACK, cutConnections, type CutTools } from '../firewall/conntrack.ts';
 import type { Store } from '../state/store.ts';
@@ -11,8 +11,8 @@ export interface ConnectionTools extends CutTools {
   readonly isInstalled: (program: string) => boolean;
 }
 
-/** Not empty while it is known, and was said, that the program is missing. */
-const MISSING_FACT = 'conntrack missing';
+/** Metadata: not empty while it is known, and was reported, that the program is missing. */
+const REPORTED_MISSING = 'conntrack missing';
 
 export function forgetConnections(addresses: readonly Address[], tools: ConnectionTools): void {
   if (addresses.length === 0 || isMissing(tools)) return;
@@ -25,15 +25,15 @@ export function forgetConnections(addresses: readonly Address[], tools: Connecti
   }
 }
 
-/** Said at the first block alone: every alert would say the same. */
+/** Reported at the first block alone: every alert would report the same. */
 function isMissing({ store, warn, isInstalled }: ConnectionTools): boolean {
   const missing = !isInstalled(CONNTRACK);
-  if (missing && !store.metadata.get(MISSING_FACT)) {
+  if (missing && !store.metadata.get(REPORTED_MISSING)) {
     warn(
       `firewall.kill_connections is true and ${CONNTRACK} is not installed: open connections stay tracked; packets are dropped all the same`,
     );
   }
-  if (missing !== Boolean(store.metadata.get(MISSING_FACT)))
-    store.metadata.set(MISSING_FACT, missing ? 'yes' : '');
+  if (missing !== Boolean(store.metadata.get(REPORTED_MISSING)))
+    store.metadata.set(REPORTED_MISSING, missing ? 'yes' : '');
   return missing;
 }

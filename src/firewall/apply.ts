@@ -4,7 +4,8 @@ import type { ForeignRules } from '../model/ban.ts';
 import { AppError } from '../model/errors.ts';
 import type { Command } from '../system/exec.ts';
 import { deadlineIn, type Deadline } from '../system/wait.ts';
-import type { Backend, Change, PlannedCommand, Snapshot, View } from './backend.ts';
+import type { Backend, Change, PlannedCommand, View } from './backend.ts';
+import type { Snapshot } from './snapshot.ts';
 import {
   compare,
   mostAttempts,
@@ -31,7 +32,7 @@ export type { ApplyTools } from './run.ts';
 
 export interface ApplyOptions {
   /**
-   * True when the books say that every address is in the other state: the change is tried at once, and only a failure
+   * True when the state says that every address is in the other state: the change is tried at once, and only a failure
    * makes us inspect. Otherwise we inspect first.
    */
   readonly trustState: boolean;
@@ -39,7 +40,7 @@ export interface ApplyOptions {
   readonly withinMs?: number;
 }
 
-interface ApplyResult {
+export interface ApplyResult {
   /** Whether the kernel had to be changed, or was found as asked. */
   readonly outcome: 'changed' | 'unchanged';
   /** By the address's text: rules of somebody else, of the changes that were to find them out and have any. */
@@ -58,7 +59,7 @@ export interface Firewall {
   plan(changes: readonly Change[]): Command[];
   /** Everything that the kernel holds for a family, with counters. Throws `FIREWALL` when it can't be asked. */
   snapshot(family: Family): Snapshot;
-  /** Throws `FIREWALL` when its programs or the kernel can't do what it needs, as far as looking tells. */
+  /** Throws `FIREWALL` when its programs or the kernel can't do what it needs, as far as looking shows. */
   tryOut(): void;
   /**
    * Takes everything of ours out of the kernel: the rules of `releases`, or all sets, rules for them and the table. Throws
@@ -175,7 +176,7 @@ function applyFamily(
   }
 }
 
-/** Settles, by a view that shows rules, which of them are somebody else's. */
+/** Determines, by a view that shows rules, which of them are somebody else's. */
 function withForeign(
   changes: readonly Change[],
   view: View,
@@ -193,7 +194,7 @@ function hasNone({ foreign }: Change): boolean {
   return typeof foreign === 'object' && Object.keys(foreign).length === 0;
 }
 
-/** What was found to be otherwise than was said. */
+/** The rules of others that were found to be otherwise than the change had them. */
 function foreignIn(
   asked: readonly Change[],
   changes: readonly Change[],

@@ -1,7 +1,8 @@
 // Looks at the kernel through a backend without changing it: what differs, what would be run, what it holds.
 import type { Family } from '../model/address.ts';
 import type { Command } from '../system/exec.ts';
-import type { Change, PlannedCommand, Snapshot, View } from './backend.ts';
+import type { Change, PlannedCommand, View } from './backend.ts';
+import type { Snapshot } from './snapshot.ts';
 import { failure, isAnswer, look, lookWith, runPatiently, type ApplyTools } from './run.ts';
 
 /** How the kernel differs from what is wanted. */
@@ -62,7 +63,7 @@ export function ofFamily(family: Family, changes: readonly Change[]): Change[] {
 }
 
 /**
- * An entry that the kernel ended before we looked would seem never to have been made. The books still end it in time: what
+ * An entry that the kernel ended before we looked would seem never to have been made. We still end it in time by the state: what
  * is longer here counts only where nothing of ours runs any more.
  */
 function outlivingTheLook(change: Change, among: number): Change {

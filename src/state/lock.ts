@@ -1,4 +1,4 @@
-// The writer lock: one process at a time changes kernel and books; the kernel itself releases it when the holder dies.
+// The writer lock: one process at a time changes kernel and state; the kernel itself releases it when the holder dies.
 import { closeSync, mkdirSync, openSync, unlinkSync } from 'node:fs';
 import { DatabaseSync } from 'node:sqlite';
 import { AppError, describeError } from '../model/errors.ts';
@@ -102,6 +102,11 @@ function holderOf(directory: string): string {
 }
 
 const notes = new Set<string>();
+
+/** Whether this process has the writer lock. */
+export function isWriterLockHeld(): boolean {
+  return notes.size > 0;
+}
 
 /** Lets others work, before the process ends. */
 export function releaseWriterLock(): void {

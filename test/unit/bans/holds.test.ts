@@ -3,13 +3,7 @@ import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { block, ensureBlocked } from '../../../src/bans/block.ts';
 import type { BanContext } from '../../../src/bans/context.ts';
 import { DONE } from '../support/kernel.ts';
-import {
-  addressOf,
-  backendNamed,
-  firewallFor,
-  holdRequest,
-  Workshop,
-} from '../support/workshop.ts';
+import { addressOf, firewallsFor, holdRequest, Workshop } from '../support/workshop.ts';
 
 const ATTACKER = addressOf('203.0.113.9');
 const NEVER = holdRequest({ origin: 'manual', timeoutSeconds: null });
@@ -39,13 +33,13 @@ function nftables(added: string[]): BanContext {
   const context = host.newRun();
   return {
     ...context,
-    firewall: firewallFor(
+    firewall: firewallsFor(
       ({ input }) => {
         added.push(...input.split('\n').filter((line) => line.startsWith('add element')));
         return input === '' ? { ...DONE, stdout: JSON.stringify(listing) } : DONE;
       },
       context.store,
-      backendNamed('nftables'),
+      'nftables',
     ),
   };
 }

@@ -5,7 +5,7 @@ import { expect, test } from '@jest/globals';
 import { block, ensureBlocked } from '../../../src/bans/block.ts';
 import { remainingSeconds } from '../../../src/model/ban.ts';
 import { expireDue } from '../../../src/bans/expire.ts';
-import { moveTo, type MoveTools } from '../../../src/bans/migrate.ts';
+import { migrateTo } from '../../../src/bans/migrate.ts';
 import { restore } from '../../../src/bans/restore.ts';
 import { unblock } from '../../../src/bans/unblock.ts';
 import { createBackend, type BackendName } from '../../../src/firewall/select.ts';
@@ -57,7 +57,7 @@ class Random {
     this.#backend = backend;
   }
 
-  tools(): MoveTools & ReturnType<Workshop['newRun']> {
+  tools(): ReturnType<Workshop['newRun']> {
     const { host } = this;
     const run = host.newRun();
     const open = (name: BackendName): ReturnType<typeof createFirewall> =>
@@ -80,7 +80,7 @@ class Random {
         noteExtras: () => undefined,
       });
     const firewall = createSwitchableFirewall(open, this.#backend);
-    return { ...run, firewall, isInstalled: () => true };
+    return { ...run, firewall };
   }
 
   do(one: Deed): void {
@@ -121,7 +121,7 @@ class Random {
         this.addForeign();
         break;
       case 'move':
-        moveTo(one.to, tools);
+        migrateTo(one.to, tools);
         if (this.#backend !== one.to) this.expectNothingLeftOf(this.#backend);
         this.#backend = one.to;
         break;

@@ -15,7 +15,7 @@ import {
   NOTHING_PROTECTED,
   addressOf,
   codeOf,
-  firewallFor,
+  firewallsFor,
   holdRequest,
   NOON_MS,
   Workshop,
@@ -337,7 +337,7 @@ describe('a pending change of an earlier run', () => {
     dieDuring(host, { atCall: 4, when: 'before' }, add);
     const run = host.newRun();
     const given: number[] = [];
-    const firewall = firewallFor((command, timeoutMs) => {
+    const firewall = firewallsFor((command, timeoutMs) => {
       given.push(timeoutMs);
       return host.kernel.run(command, timeoutMs);
     }, run.store);

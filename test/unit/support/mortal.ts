@@ -1,6 +1,6 @@
 // A run that dies at a chosen call: from then on none of its tools does anything any more.
 import type { BanContext } from '../../../src/bans/context.ts';
-import { firewallFor, type Workshop } from './workshop.ts';
+import { firewallsFor, type Workshop } from './workshop.ts';
 
 /** The N-th call is the last; `before`: it no longer has its effect, `after`: it has, and nobody learns of it. */
 export interface Death {
@@ -24,7 +24,7 @@ export function dieDuring(
       ...tools,
       store,
       responseLog: life.bound(tools.responseLog),
-      firewall: firewallFor((command, timeoutMs) => {
+      firewall: firewallsFor((command, timeoutMs) => {
         return life.call(() => host.kernel.run(command, timeoutMs));
       }, tools.store),
     });

@@ -164,7 +164,7 @@ export class Responder {
           ...entriesFrom([...PROTECTED, ...this.group.allow], 'protected here'),
         ]),
       lock: () => null,
-      settle: () => undefined,
+      recover: () => undefined,
       expire: () => {
         expireDue(tools);
         tools.store.metadata.flush();
