@@ -39,14 +39,14 @@ const MOST_RECORDS = 1000;
  * Releases what a saved file brought back at boot, at the first look after it: a rule that somebody types later stays.
  * Throws `FIREWALL` as a release does; the next run then looks again.
  */
-export function releaseOrphans(search: OrphanSearch, tools: BanContext): Orphan[] {
-  const { store, firewall, now } = tools;
+export function releaseOrphans(search: OrphanSearch, context: BanContext): Orphan[] {
+  const { store, firewall, now } = context;
   const { bootId } = search.clock;
   const lastBoot = store.metadata.get(LAST_BOOT);
   if (bootId === '' || lastBoot === bootId) return [];
   // With sets in use, a plain rule in a file is from before them or was never ours.
   const isTime = lastBoot !== null && firewall.backendName === 'iptables';
-  const orphans = isTime ? findOrphans(search, tools) : [];
+  const orphans = isTime ? findOrphans(search, context) : [];
   if (orphans.length > 0) {
     const alertRef = alertRefAt(now());
     const changes = orphans.map(({ address, path }): BanChange => {
@@ -54,7 +54,7 @@ export function releaseOrphans(search: OrphanSearch, tools: BanContext): Orphan[
       const reason = `came back from ${path}`;
       return { address, to: 'released', before: null, line, origin: null, reason };
     });
-    commit(changes, tools);
+    commit(changes, context);
   }
   store.metadata.set(LAST_BOOT, bootId);
   return orphans;

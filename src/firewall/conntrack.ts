@@ -10,7 +10,7 @@ import type { Deadline } from '../system/wait.ts';
 
 export const CONNTRACK = 'conntrack';
 
-export interface CutTools {
+export interface CutContext {
   readonly run: Run;
   readonly deadline: Deadline;
   readonly programTimeoutSeconds: number;
@@ -30,12 +30,12 @@ export function planCut(addresses: readonly Address[]): Command[] {
 }
 
 /** Throws `FIREWALL` when the flows of an address could not be deleted. That there are none is as good. */
-export function cutConnections(addresses: readonly Address[], tools: CutTools): void {
+export function cutConnections(addresses: readonly Address[], context: CutContext): void {
   for (const [family, own] of eachFamily(addresses)) {
     const commands = isFew(own)
       ? planCut(own)
-      : deletionsOf(family, own, runCommand(listFlows(family), tools));
-    for (const command of commands) runCommand(command, tools);
+      : deletionsOf(family, own, runCommand(listFlows(family), context));
+    for (const command of commands) runCommand(command, context);
   }
 }
 
@@ -78,9 +78,9 @@ function deletionsOf(family: Family, wanted: readonly Address[], listing: string
 }
 
 /** Returns what the command printed. */
-function runCommand(command: Command, tools: CutTools): string {
+function runCommand(command: Command, context: CutContext): string {
   for (let attempt = 1; ; attempt += 1) {
-    const result = tools.run(command, timeLeft(tools));
+    const result = context.run(command, timeLeft(context));
     if (result.status === 0 || hadNone(result)) return result.stdout;
     if (attempt === MOST_ATTEMPTS || !hasJustEnded(result)) {
       throw new ExecError(command, result, { about: `${command.args.at(-1) ?? ''}: ` });
@@ -89,7 +89,7 @@ function runCommand(command: Command, tools: CutTools): string {
 }
 
 /** The block itself is done: what is left of the run's time is for more than this. */
-function timeLeft({ deadline, programTimeoutSeconds }: CutTools): number {
+function timeLeft({ deadline, programTimeoutSeconds }: CutContext): number {
   const remaining = deadline.remainingMs() / 2;
   if (remaining > 0) return Math.min(remaining, programTimeoutSeconds * 1000);
   throw new AppError('FIREWALL', `no time was left to run ${CONNTRACK}`);

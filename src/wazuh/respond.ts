@@ -205,10 +205,10 @@ function blockFor(alert: Alert, decision: Decision, context: AlertContext): void
   const { exchange, alertRef } = alert;
   const { target, absorbs = [] } = decision;
   const responseLog = context.responseLog.about(exchange);
-  const tools = { ...context, responseLog };
+  const logging = { ...context, responseLog };
   const hold = holdOf(alert, decision);
-  if (exchange?.answer?.command !== 'abort') block(target, hold, tools);
-  else if (!ensureBlocked(target, hold, tools)) {
+  if (exchange?.answer?.command !== 'abort') block(target, hold, logging);
+  else if (!ensureBlocked(target, hold, logging)) {
     responseLog.writeUnchanged({ verb: 'add', address: target, alertRef });
   }
   if (absorbs.length === 0) return;

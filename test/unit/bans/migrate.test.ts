@@ -18,12 +18,12 @@ const V6 = '2001:db8::9';
 const HOUR_MS = 3_600_000;
 
 let host: Workshop;
-let tools: BanContext;
+let context: BanContext;
 beforeEach(() => {
   host = new Workshop();
   const run = host.newRun();
   blockAll([V4, V6].map(addressOf), holdRequest({ timeoutSeconds: null }), run);
-  tools = {
+  context = {
     ...run,
     isInstalled: (program) => program !== 'nft',
   };
@@ -39,14 +39,14 @@ const withoutIpv6Set: Disturbance = (command, work) =>
     : work();
 
 test('bans are in the sets, and no plain rule is left', () => {
-  expect(migrateTo('ipset', tools)).toBe(2);
+  expect(migrateTo('ipset', context)).toBe(2);
   expect([host.rulesFor(V4), host.rulesFor(V6)]).toEqual([
     [0, 0],
     [0, 0],
   ]);
   expect(host.kernel.sets.entries('firewall-drop-4')).toEqual([V4]);
   expect(host.kernel.sets.entries('firewall-drop-6')).toEqual([V6]);
-  expect(tools.firewall.backendName).toBe('ipset');
+  expect(context.firewall.backendName).toBe('ipset');
   expect(host.openStore().metadata.get(ACTIVE_BACKEND)).toBe('ipset');
 });
 
@@ -57,18 +57,18 @@ describe('a migration that the kernel stops on both ways', () => {
       isLost ||= /^(?:create|add) firewall-drop-6/m.test(command.input);
       return isLost ? refuses(1, 'no memory')(command, work) : work();
     });
-    expect(codeOf(() => migrateTo('ipset', tools))).toBe('FIREWALL');
+    expect(codeOf(() => migrateTo('ipset', context))).toBe('FIREWALL');
     host.kernel.disturbAlways(null);
   });
 
   test('leaves both backends in use, so that the same run unblocks in both', () => {
-    expect(pendingMigration(tools.store)).toEqual({ from: 'iptables', to: 'ipset' });
+    expect(pendingMigration(context.store)).toEqual({ from: 'iptables', to: 'ipset' });
     expect(host.kernel.sets.entries('firewall-drop-4')).toEqual([V4]);
     const { alertRef } = holdRequest();
     unblockAll(
       [V4, V6].map(addressOf),
       { origin: null, alertRef },
-      { ...host.newRun(), firewall: tools.firewall },
+      { ...host.newRun(), firewall: context.firewall },
     );
     expect(host.kernel.sets.entries('firewall-drop-4')).toEqual([]);
     expect([host.rulesFor(V4), host.rulesFor(V6)]).toEqual([
@@ -78,13 +78,13 @@ describe('a migration that the kernel stops on both ways', () => {
   });
 
   test('is known to the next run by the backend that is not active', () => {
-    expect(otherBackend('iptables', tools)).toBe('ipset');
-    expect(otherBackend('ipset', tools)).toBe('iptables');
+    expect(otherBackend('iptables', context)).toBe('ipset');
+    expect(otherBackend('ipset', context)).toBe('iptables');
   });
 
   test('is completed by the next run', () => {
-    expect(migrateTo('ipset', tools)).toBe(0);
-    expect(tools.firewall.backendName).toBe('ipset');
+    expect(migrateTo('ipset', context)).toBe(0);
+    expect(context.firewall.backendName).toBe('ipset');
     expect(host.rulesFor(V4)).toEqual([0, 0]);
     expect(host.kernel.sets.entries('firewall-drop-6')).toEqual([V6]);
   });
@@ -92,32 +92,32 @@ describe('a migration that the kernel stops on both ways', () => {
 
 test('where the set of IPv6 alone fails, the plain rules of both families are back and no set is left', () => {
   host.kernel.disturbAlways(withoutIpv6Set);
-  expect(codeOf(() => migrateTo('ipset', tools))).toBe('FIREWALL');
+  expect(codeOf(() => migrateTo('ipset', context))).toBe('FIREWALL');
   expect([host.rulesFor(V4), host.rulesFor(V6)]).toEqual([
     [1, 1],
     [1, 1],
   ]);
   expect(host.kernel.sets.names).toEqual([]);
-  expect(pendingMigration(tools.store)).toBeNull();
-  expect(tools.firewall.backendName).toBe('iptables');
+  expect(pendingMigration(context.store)).toBeNull();
+  expect(context.firewall.backendName).toBe('iptables');
 });
 
 describe('a failed migration of many plain rules', () => {
   beforeEach(() => {
     host.kernel.disturbAlways(withoutIpv6Set);
-    expect(migrateToSets(200, tools)).toMatchObject({ to: null, tried: ['ipset'] });
+    expect(migrateToSets(200, context)).toMatchObject({ to: null, tried: ['ipset'] });
     host.kernel.disturbAlways(null);
   });
 
   test('is not tried again within a day', () => {
     const before = host.kernel.commands.length;
     host.nowMs += 23 * HOUR_MS;
-    expect(migrateToSets(200, tools)).toBeNull();
+    expect(migrateToSets(200, context)).toBeNull();
     expect(host.kernel.commands).toHaveLength(before);
   });
 
   test('is tried again after a day', () => {
     host.nowMs += 24 * HOUR_MS;
-    expect(migrateToSets(200, tools)).toMatchObject({ to: 'ipset' });
+    expect(migrateToSets(200, context)).toMatchObject({ to: 'ipset' });
   });
 });

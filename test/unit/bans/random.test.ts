@@ -57,7 +57,7 @@ class Random {
     this.#backend = backend;
   }
 
-  tools(): ReturnType<Workshop['newRun']> {
+  context(): ReturnType<Workshop['newRun']> {
     const { host } = this;
     const run = host.newRun();
     const open = (name: BackendName): ReturnType<typeof createFirewall> =>
@@ -85,18 +85,18 @@ class Random {
 
   do(one: Deed): void {
     const { host } = this;
-    const tools = this.tools();
+    const context = this.context();
     switch (one.what) {
       case 'block':
-        block(one.address, holdRequest(one), tools);
+        block(one.address, holdRequest(one), context);
         this.expectHeld(one.address.text);
         break;
       case 'abort':
-        ensureBlocked(one.address, holdRequest(one), tools);
+        ensureBlocked(one.address, holdRequest(one), context);
         this.expectHeld(one.address.text);
         break;
       case 'release':
-        unblock(one.address, { origin: null, alertRef: INCIDENT }, tools);
+        unblock(one.address, { origin: null, alertRef: INCIDENT }, context);
         expect(this.held()).not.toContain(one.address.text);
         break;
       case 'wait':
@@ -104,10 +104,10 @@ class Random {
         host.kernel.sets.advance(one.seconds * 1000);
         break;
       case 'expire':
-        for (const ban of expireDue(tools)) expect(this.held()).not.toContain(ban.address.text);
+        for (const ban of expireDue(context)) expect(this.held()).not.toContain(ban.address.text);
         break;
       case 'restore':
-        restore(tools, () => false);
+        restore(context, () => false);
         break;
       case 'flush rules':
         host.kernel.flush();
@@ -121,12 +121,12 @@ class Random {
         this.addForeign();
         break;
       case 'move':
-        migrateTo(one.to, tools);
+        migrateTo(one.to, context);
         if (this.#backend !== one.to) this.expectNothingLeftOf(this.#backend);
         this.#backend = one.to;
         break;
     }
-    tools.store.close();
+    context.store.close();
   }
 
   addForeign(): void {

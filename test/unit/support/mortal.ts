@@ -1,4 +1,4 @@
-// A run that dies at a chosen call: from then on none of its tools does anything any more.
+// A run that dies at a chosen call: from then on none of its context does anything any more.
 import type { BanContext } from '../../../src/bans/context.ts';
 import { firewallsFor, type Workshop } from './workshop.ts';
 
@@ -14,19 +14,19 @@ class Died extends Error {}
 export function dieDuring(
   host: Workshop,
   death: Death,
-  work: (tools: BanContext) => void,
+  work: (context: BanContext) => void,
 ): boolean {
   const life = new Life(death);
-  const tools = host.newRun();
-  const store = life.bound(tools.store);
+  const context = host.newRun();
+  const store = life.bound(context.store);
   try {
     work({
-      ...tools,
+      ...context,
       store,
-      responseLog: life.bound(tools.responseLog),
+      responseLog: life.bound(context.responseLog),
       firewall: firewallsFor((command, timeoutMs) => {
         return life.call(() => host.kernel.run(command, timeoutMs));
-      }, tools.store),
+      }, context.store),
     });
   } catch (error) {
     // Code that catches and goes on is stopped at its next call, so the error may be another one.

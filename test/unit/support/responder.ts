@@ -142,9 +142,9 @@ export class Responder {
     const { host, home, config } = this;
     const { addressFields, wazuh5Fields } = config.alert;
     const names = { name: 'firewall-drop', programName: 'firewall-drop.sh' };
-    const tools = host.newRun(this.backend);
+    const context = host.newRun(this.backend);
     return {
-      ...tools,
+      ...context,
       countsOffences: config.escalation.timeouts.length > 0,
       responseLog: new ResponseLogFile({
         format: () => ({ kind: 'ossec', home, ...names, zone: UTC, addressFields, wazuh5Fields }),
@@ -166,8 +166,8 @@ export class Responder {
       lock: () => null,
       recover: () => undefined,
       expire: () => {
-        expireDue(tools);
-        tools.store.metadata.flush();
+        expireDue(context);
+        context.store.metadata.flush();
       },
     };
   }

@@ -71,7 +71,7 @@ export function firewallsFor(
   return createSwitchableFirewall((name) => firewallFor(run, store, backendNamed(name)), first);
 }
 
-/** One host: what outlives a run, and the tools of the run at hand. */
+/** One host: what outlives a run, and the context of the run at hand. */
 export class Workshop {
   readonly directory = mkdtempSync(join(tmpdir(), 'books-'));
   readonly kernel = new FakeKernel();
@@ -83,7 +83,7 @@ export class Workshop {
   nowMs = NOON_MS;
   countsOffences = false;
 
-  /** The tools of another run on the same host. */
+  /** The context of another run on the same host. */
   newRun(backend: BackendName = 'iptables'): BanContext {
     const store = this.openStore();
     return {
