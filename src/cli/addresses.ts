@@ -98,13 +98,21 @@ export function readText(file: string): string {
 }
 
 function describeMistake(text: string): string {
-  const network = parseNetwork(text);
-  const advice =
-    network === null || parseAddress(text) !== null
-      ? 'write for example 203.0.113.9, 203.0.113.0/24 or 2001:db8::9'
-      : `its host bits are set, did you mean ${network.text}?`;
-  return `${quote(text)} is not an address or CIDR block: ${advice}`;
+  return `${quote(text)} is not an address or a network: ${adviceFor(text)}`;
 }
+
+function adviceFor(text: string): string {
+  const network = parseNetwork(text);
+  if (network !== null && parseAddress(text) === null) {
+    return `its host bits are set; did you mean ${network.text}?`;
+  }
+  if (text.includes(',')) return 'separate addresses with blanks, not commas';
+  if (HOST_NAME.test(text)) return 'host names are not resolved; write the addresses that it has';
+  return 'write for example 203.0.113.9, 203.0.113.0/24 or 2001:db8::9';
+}
+
+/** With a letter that no IPv6 address has at its end, as top-level domains have. */
+const HOST_NAME = /^(?:[A-Za-z0-9-]+\.)+[A-Za-z]{2,}\.?$/;
 
 const LONGEST_QUOTE = 60;
 

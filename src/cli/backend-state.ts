@@ -56,11 +56,11 @@ export function inspectBackend(context: Context): BackendState {
   return { ...state, why: byFirewalld ? FROM_FIREWALLD : reasonFor(choice, state) };
 }
 
-const FROM_FIREWALLD = 'firewalld takes rules of iptables away at each reload, and leaves this';
+const FROM_FIREWALLD = 'firewalld removes rules of iptables at each reload, and leaves this';
 
 function reasonFor({ by, name, wanted }: Choice, state: Omit<BackendState, 'why'>): string {
   if (name !== wanted)
-    return `${wanted} is to hold all that is blocked, and the next run of a person or timer moves it`;
+    return `${wanted} is configured; the next expire or restore migrates the bans`;
   if (by === 'config') return 'firewall.backend names it';
   const { promotion, promoteAt, beyond, tools } = state;
   if (wanted === 'iptables') {

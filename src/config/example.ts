@@ -8,12 +8,16 @@ import { tomlText } from './values.ts';
 export function exampleConfig(): string {
   const sections = Object.entries(SCHEMA).map(([section, settings]) => {
     const keys = Object.entries<Setting>(settings).map(([key, setting]) => {
-      const value = tomlText(setting.kind === 'name' ? setting.example : setting.default);
-      return `# ${setting.doc.replaceAll('\n', '\n# ')}\n#${key} = ${value}\n`;
+      return `# ${setting.doc.replaceAll('\n', '\n# ')}\n#${key} = ${exampleValue(setting)}\n`;
     });
     return `[${section}]\n\n${keys.join('\n')}`;
   });
   return `${EXAMPLE_HEAD}\n${sections.join('\n')}\n${policyExample()}`;
+}
+
+/** TOML: the default of a key, or a value that it may have where it has no default. */
+export function exampleValue(setting: Setting): string {
+  return tomlText(setting.kind === 'name' ? setting.example : setting.default);
 }
 
 /** Entries have no defaults to show: the first lines are the header of one, and each key is empty. */

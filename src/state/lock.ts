@@ -29,7 +29,7 @@ export function takeWriterLock(directory: string, waitMs: number): AppError | nu
     return isBusy(error)
       ? new AppError(
           'LOCK_BUSY',
-          `another firewall-drop${holderOf(directory)} has been at work for ${(waitMs / 1000).toFixed(1)} s`,
+          `another firewall-drop${holderOf(directory)} has been at work for ${(waitMs / 1000).toFixed(1)} s; try again once it has ended`,
         )
       : new AppError(
           'STORE',

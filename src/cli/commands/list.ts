@@ -25,7 +25,11 @@ export const list = defineCommand({
       choices: ORIGINS,
       describe: 'only what this origin holds',
     },
-    'expiring-within': { kind: 'text', value: 'DURATION', describe: 'only what ends so soon' },
+    'expiring-within': {
+      kind: 'text',
+      value: 'DURATION',
+      describe: 'only what ends within this time',
+    },
     sort: {
       kind: 'choice',
       choices: SORTS,
@@ -49,6 +53,7 @@ export const list = defineCommand({
     ['list --expiring-within 10m', 'what ends soon'],
     ['list -o plain --origin manual', 'one address a line, for a script'],
   ],
+  exits: { 0: 'the list is printed' },
   needsRoot: true,
   isLong: () => true,
   run(_words, options, person) {
