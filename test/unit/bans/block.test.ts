@@ -274,7 +274,7 @@ describe('a block', () => {
       host.kernel.flush();
       restore(host.newRun(), () => false);
       expect(host.rulesFor('203.0.113.9')).toEqual([1, 1]);
-      release();
+      expect(release()).toBe('released');
       expect(host.rulesFor('203.0.113.9')).toEqual([0, 0]);
     });
   });
