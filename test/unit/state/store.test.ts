@@ -263,6 +263,8 @@ describe('deadlines', () => {
   test('that are near are not put off by that', () => {
     const store = open();
     blocked(store, '203.0.113.9', hold('wazuh', 60));
+    const tooFar = { ...hold('wazuh', 60), expiresAtMs: NOON_MS + 1e9 };
+    blocked(store, '203.0.113.10', tooFar);
     store.bans.capDeadlines(NOON_MS + 59_000);
     expect(store.bans.find(ATTACKER)?.holds[0]?.expiresAtMs).toBe(NOON_MS + 60_000);
   });
