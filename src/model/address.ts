@@ -26,7 +26,7 @@ const MAPPED_IPV4 = 0xffffn;
 export function parseAddress(text: string): Address | null {
   if (text.length > LONGEST_TEXT) return null;
   const ipv4 = parseIpv4(text);
-  if (ipv4 !== null) return makeAddress(4, ipv4);
+  if (ipv4 !== null) return makeAddress(4, BigInt(ipv4));
   const ipv6 = parseIpv6(text);
   if (ipv6 === null) return null;
   return ipv6 >> 32n === MAPPED_IPV4 ? makeAddress(4, ipv6 & 0xffffffffn) : makeAddress(6, ipv6);
@@ -34,6 +34,7 @@ export function parseAddress(text: string): Address | null {
 
 /** Reads an address or a network whose host bits are zero, as a person or a configuration may write it. */
 export function parseExactNetwork(text: string): Address | null {
+  if (!text.includes('/')) return parseAddress(text);
   const parts = parseParts(text);
   if (parts === null) return null;
   const network = networkOf(parts);
@@ -45,6 +46,7 @@ export function parseExactNetwork(text: string): Address | null {
  * a dotted mask, `192.0.2.0/255.255.255.0`.
  */
 export function parseNetwork(text: string): Address | null {
+  if (!text.includes('/')) return parseAddress(text);
   const parts = parseParts(text.replace(/\/([0-9.]+)$/, prefixOfMask));
   return parts === null ? null : networkOf(parts);
 }
@@ -122,13 +124,15 @@ function networkOf({ family, value, prefixLength }: Parts): Address {
   return makeAddress(family, value, prefixLength);
 }
 
-function parseIpv4(text: string): bigint | null {
+/** In plain numbers: every alert reads all that is protected, and a white list may be long. */
+function parseIpv4(text: string): number | null {
   const parts = text.split('.', 5);
   if (parts.length !== 4) return null;
-  let value = 0n;
+  let value = 0;
   for (const part of parts) {
-    if (!DECIMAL_BYTE.test(part) || Number(part) > 255) return null;
-    value = (value << 8n) | BigInt(part);
+    const byte = Number(part);
+    if (!DECIMAL_BYTE.test(part) || byte > 255) return null;
+    value = value * 256 + byte;
   }
   return value;
 }
@@ -154,7 +158,7 @@ function parseGroups(text: string, mayEndInIpv4: boolean): number[] | null {
   const parts = text.split(':', 10);
   for (const [index, part] of parts.entries()) {
     const ipv4 = mayEndInIpv4 && index === parts.length - 1 ? parseIpv4(part) : null;
-    if (ipv4 !== null) groups.push(Number(ipv4 >> 16n), Number(ipv4 & 0xffffn));
+    if (ipv4 !== null) groups.push(ipv4 >>> 16, ipv4 & 0xffff);
     else if (HEX_GROUP.test(part)) groups.push(Number.parseInt(part, 16));
     else return null;
   }
@@ -162,7 +166,8 @@ function parseGroups(text: string, mayEndInIpv4: boolean): number[] | null {
 }
 
 function printIpv4(value: bigint): string {
-  return [24n, 16n, 8n, 0n].map((shift) => String((value >> shift) & 0xffn)).join('.');
+  const bits = Number(value);
+  return [24, 16, 8, 0].map((shift) => (bits >>> shift) & 0xff).join('.');
 }
 
 function printIpv6(value: bigint): string {

@@ -274,7 +274,7 @@ describe('a block', () => {
       host.kernel.flush();
       restore(host.newRun(), () => false);
       expect(host.rulesFor('203.0.113.9')).toEqual([1, 1]);
-      release();
+      expect(release()).toBe('released');
       expect(host.rulesFor('203.0.113.9')).toEqual([0, 0]);
     });
   });
@@ -462,16 +462,19 @@ describe('where execd says that the address is blocked already', () => {
     expect(host.openStore().bans.find(ATTACKER)?.phase).toBe('blocked');
   });
 
-  test('and the kernel can be looked at and not changed, the ban stays and nothing is pending', () => {
+  test('and the kernel can be looked at and not changed, the ban stays, with its later end, and nothing is pending', () => {
     block(ATTACKER, holdRequest(), context);
     host.kernel.flush();
+    host.nowMs += 60_000;
     host.kernel.disturbAlways((command, work) =>
       isChange(command) ? refuses(1, 'no')(command, work) : work(),
     );
     expect(codeOf(() => ensureBlocked(ATTACKER, holdRequest(), host.newRun()))).toBe('FIREWALL');
     expect(host.openStore().bans.pending()).toEqual([]);
-    expect(host.openStore().bans.find(ATTACKER)?.phase).toBe('blocked');
-    expect(host.holders('203.0.113.9')).toEqual(['wazuh']);
+    expect(host.openStore().bans.find(ATTACKER)).toMatchObject({
+      phase: 'blocked',
+      holds: [{ origin: 'wazuh', expiresAtMs: NOON_MS + 660_000 }],
+    });
   });
 
   test('and a release was killed after it changed the kernel, the address is blocked and stays so', () => {

@@ -38,6 +38,32 @@ const withoutIpv6Set: Disturbance = (command, work) =>
     ? refuses(1, 'ipset: no memory')(command, work)
     : work();
 
+/** Notes after which commands a packet of one of the two would get through. */
+function watchGaps(disturbance: Disturbance = (_, work) => work()): string[] {
+  const gaps: string[] = [];
+  host.kernel.disturbAlways((command, work) => {
+    const result = disturbance(command, work);
+    if (!isDropped(V4) || !isDropped(V6)) gaps.push(command.input);
+    return result;
+  });
+  return gaps;
+}
+
+function isDropped(text: string): boolean {
+  const { family } = addressOf(text);
+  const set = `firewall-drop-${family}`;
+  const isAsked = host.kernel.rules('raw PREROUTING', family).some((rule) => rule.includes(set));
+  const isPlain = host.rulesFor(text).every((count) => count > 0);
+  return isPlain || (isAsked && host.kernel.sets.entries(set).includes(text));
+}
+
+test('there is no moment without a rule, in a migration there and back', () => {
+  const gaps = watchGaps();
+  expect(migrateTo('ipset', context)).toBe(2);
+  expect(migrateTo('iptables', context)).toBe(2);
+  expect(gaps).toEqual([]);
+});
+
 test('bans are in the sets, and no plain rule is left', () => {
   expect(migrateTo('ipset', context)).toBe(2);
   expect([host.rulesFor(V4), host.rulesFor(V6)]).toEqual([
@@ -48,6 +74,15 @@ test('bans are in the sets, and no plain rule is left', () => {
   expect(host.kernel.sets.entries('firewall-drop-6')).toEqual([V6]);
   expect(context.firewall.backendName).toBe('ipset');
   expect(host.openStore().metadata.get(ACTIVE_BACKEND)).toBe('ipset');
+});
+
+test('what an interrupted run was to release is in neither backend afterwards', () => {
+  const [address, phase] = [addressOf(V4), 'unblocking'] as const;
+  context.store.bans.begin([{ address, phase, line: null, offset: null, hold: null }], host.nowMs);
+  migrateTo('ipset', context);
+  expect(host.rulesFor(V4)).toEqual([0, 0]);
+  expect(host.kernel.sets.entries('firewall-drop-4')).toEqual([]);
+  expect(host.kernel.sets.entries('firewall-drop-6')).toEqual([V6]);
 });
 
 describe('a migration that the kernel stops on both ways', () => {
@@ -91,8 +126,9 @@ describe('a migration that the kernel stops on both ways', () => {
 });
 
 test('where the set of IPv6 alone fails, the plain rules of both families are back and no set is left', () => {
-  host.kernel.disturbAlways(withoutIpv6Set);
+  const gaps = watchGaps(withoutIpv6Set);
   expect(codeOf(() => migrateTo('ipset', context))).toBe('FIREWALL');
+  expect(gaps).toEqual([]);
   expect([host.rulesFor(V4), host.rulesFor(V6)]).toEqual([
     [1, 1],
     [1, 1],

@@ -3,6 +3,7 @@ import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { makeHold } from '../../../src/model/ban.ts';
 import { block, ensureBlocked } from '../../../src/bans/block.ts';
 import { expireDue } from '../../../src/bans/expire.ts';
+import { releaseProtected } from '../../../src/bans/protected.ts';
 import { findDrift } from '../../../src/bans/reconcile.ts';
 import { recover } from '../../../src/bans/recover.ts';
 import { restore } from '../../../src/bans/restore.ts';
@@ -354,6 +355,25 @@ describe('a pending change of an earlier run', () => {
     recover(host.newRun(), { protectedEntries });
     expect(host.rulesFor('203.0.113.9')).toEqual([1, 1]);
     restore(host.newRun(), () => true);
+    expect(host.rulesFor('203.0.113.9')).toEqual([1, 1]);
+  });
+
+  test('and every later run keep a block that a person forced, though an alert holds it too', () => {
+    const protectedEntries = entriesFrom(['203.0.113.9'], 'default gateway');
+    block(ATTACKER, holdRequest(), host.newRun());
+    const hold = makeHold(holdRequest({ origin: 'manual', forced: true }), NOON_MS);
+    const change = {
+      address: ATTACKER,
+      phase: 'blocking',
+      line: null,
+      offset: null,
+      hold,
+    } as const;
+    host.openStore().bans.begin([change], NOON_MS);
+    recover(host.newRun(), { protectedEntries: () => protectedEntries });
+    expect(releaseProtected(protectedEntries, host.newRun())).toEqual([]);
+    restore(host.newRun(), () => true);
+    expect(host.holders('203.0.113.9')).toEqual(['manual', 'wazuh']);
     expect(host.rulesFor('203.0.113.9')).toEqual([1, 1]);
   });
 
