@@ -1,18 +1,26 @@
 // Bans of single addresses end where a ban of their network takes their place.
 import { describeError } from '../model/errors.ts';
 import type { Address } from '../model/address.ts';
-import type { Ban } from '../model/ban.ts';
+import { remainingSeconds, type Ban } from '../model/ban.ts';
+import { isOfAlerts } from '../policy/aggregate.ts';
 import type { BanContext } from './context.ts';
 import { commit, type BanChange } from './journal.ts';
 
-/** To be called once the kernel holds the network. What fails stays pending for the next run. */
+/**
+ * To be called once the kernel holds the network. What was decided before the writer lock was had may have changed: a
+ * ban that a person made or that ends later stays. What fails stays pending for the next run.
+ */
 export function absorb(addresses: readonly Address[], network: Address, context: BanContext): void {
-  const bans = [...context.store.bans.findAll(addresses).values()];
-  const own = bans.filter(({ address }) => addresses.some(({ text }) => text === address.text));
-  const blocked = own.filter(({ phase }) => phase === 'blocked');
+  const { bans } = context.store;
+  const leftOf = ({ holds }: Ban): number => remainingSeconds(holds, context.now()) ?? Infinity;
+  const whole = bans.find(network);
+  const left = whole === null ? 0 : leftOf(whole);
+  const covered = [...bans.findAll(addresses).values()].filter((ban) => {
+    return isOfAlerts(ban) && leftOf(ban) <= left;
+  });
   try {
     commit(
-      blocked.map((ban) => changeOf(ban, network)),
+      covered.map((ban) => changeOf(ban, network)),
       context,
     );
   } catch (error) {

@@ -4,7 +4,7 @@ import {
   isSingle,
   makeAddress,
   parseAddress,
-  parseBlock,
+  parseExactNetwork,
   parseNetwork,
   type Address,
 } from '../model/address.ts';
@@ -29,7 +29,7 @@ export function readAddresses(words: readonly string[], file: string | undefined
   const mistakes: string[] = [];
   for (const block of words.map(readAddress)) found.set(block.text, block);
   const take = (text: string, place: string): void => {
-    const block = parseBlock(text);
+    const block = parseExactNetwork(text);
     if (block === null) mistakes.push(`${place}${describeMistake(text)}`);
     else found.set(block.text, block);
   };
@@ -42,7 +42,7 @@ export function readAddresses(words: readonly string[], file: string | undefined
 
 /** One address, as an argument. Throws `BAD_DATA` with what to write instead. */
 export function readAddress(text: string): Address {
-  const block = parseBlock(text);
+  const block = parseExactNetwork(text);
   if (block === null) throw new AppError('BAD_DATA', describeMistake(text));
   return block;
 }

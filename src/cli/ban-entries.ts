@@ -1,6 +1,6 @@
 // Bans with what the kernel holds of them: the rows of `list`, and what `export` writes.
 import type { Context } from '../context.ts';
-import type { HeldAddress } from '../firewall/backend.ts';
+import type { HeldAddress } from '../firewall/snapshot.ts';
 import type { Ban, Hold } from '../model/ban.ts';
 import { describeError } from '../model/errors.ts';
 import { readEscalation, type Escalation } from './escalation.ts';

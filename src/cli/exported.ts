@@ -1,5 +1,5 @@
 // Reads what `export` printed: the only parser of its lines.
-import { parseBlock, type Address } from '../model/address.ts';
+import { parseExactNetwork, type Address } from '../model/address.ts';
 import { ORIGINS, type Hold } from '../model/ban.ts';
 import { LONGEST_SECONDS } from '../model/duration.ts';
 import { readAlertId, readReason, readRuleId } from '../wazuh/request.ts';
@@ -42,7 +42,7 @@ function parse(line: string): Fields {
 }
 
 function readBan({ address: text, since, holds, countedBans = [] }: Fields): ExportedBan | null {
-  const address = typeof text === 'string' ? parseBlock(text) : null;
+  const address = typeof text === 'string' ? parseExactNetwork(text) : null;
   if (address === null || !Array.isArray(holds) || !Array.isArray(countedBans)) return null;
   const read = readAll(holds, (hold) => readHold((hold ?? {}) as Fields));
   const countedMs = readAll(countedBans, readTime);

@@ -2,7 +2,8 @@
 import { exampleValue } from '../config/example.ts';
 import { CONFIG_FILE } from '../config/file.ts';
 import { POLICY_KEYS } from '../config/policy-schema.ts';
-import { SCHEMA, type Setting } from '../config/schema.ts';
+import { SCHEMA } from '../config/schema.ts';
+import type { Setting } from '../config/setting.ts';
 import { BUILD } from '../version.ts';
 import type { CommandSpec } from './command.ts';
 import { EXIT_MEANINGS, exitsOf } from './exit-meanings.ts';

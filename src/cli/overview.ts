@@ -37,7 +37,7 @@ export interface Overview {
 
 export function examineHost(context: Context, person: Person): Overview {
   const bans = context.store.bans.list();
-  const next = context.store.bans.nextExpiryMs();
+  const next = context.store.deadlines.nextMs();
   const clock = context.store.metadata.getJson('clock') as { readonly wallMs: number } | null;
   const drift = driftOrNull(context, person);
   const lastMs = lastChangeMs(context.store.history.tallies());

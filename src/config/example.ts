@@ -1,6 +1,7 @@
 // Writes packaging/config.toml, the documented example: every key, commented out, with its default.
 import { POLICY_KEYS } from './policy-schema.ts';
-import { SCHEMA, type Setting } from './schema.ts';
+import { SCHEMA } from './schema.ts';
+import type { Setting } from './setting.ts';
 import { tomlText } from './values.ts';
 
 /** The documented example, `packaging/config.toml`: every key, commented out, with its default. */

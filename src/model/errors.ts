@@ -79,8 +79,8 @@ export class ExecError extends AppError {
       .trim()
       .slice(0, LONGEST_QUOTE)
       .replace(/\s*\n\s*/g, '; ');
-    const said = [`${about}${program} ${how}`, ...(quote === '' ? [] : [quote])].join(': ');
-    super('FIREWALL', advice === '' ? said : `${said}; ${advice}`, cause);
+    const message = [`${about}${program} ${how}`, ...(quote === '' ? [] : [quote])].join(': ');
+    super('FIREWALL', advice === '' ? message : `${message}; ${advice}`, cause);
     this.argv = [program, ...args];
     this.status = status;
     this.stderr = stderr;

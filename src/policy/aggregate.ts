@@ -82,7 +82,7 @@ function gather(
 }
 
 /** What people banned is theirs, and neither counted nor touched. */
-function isOfAlerts({ phase, holds }: Ban): boolean {
+export function isOfAlerts({ phase, holds }: Ban): boolean {
   return (
     phase === 'blocked' && holds.length > 0 && holds.every(({ origin }) => origin !== 'manual')
   );

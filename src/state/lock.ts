@@ -1,11 +1,12 @@
-// The writer lock: one process at a time changes kernel and books; the kernel itself releases it when the holder dies.
+// The writer lock: one process at a time changes kernel and state; the kernel itself releases it when the holder dies.
 import { closeSync, mkdirSync, openSync, unlinkSync } from 'node:fs';
 import { DatabaseSync } from 'node:sqlite';
 import { AppError, describeError } from '../model/errors.ts';
 import { isErrno } from '../system/files.ts';
 import { lockHolder } from '../system/locks.ts';
+import { isStopped } from '../system/procfs.ts';
 import { endStaleChildren } from '../system/stale-children.ts';
-import { deadlineIn, sleep, type Deadline } from '../system/wait.ts';
+import { deadlineIn, monotonicMs, sleep } from '../system/wait.ts';
 
 /**
  * Node can't lock files, SQLite can, and by the same fcntl locks that end with their process: no stale lock is
@@ -14,28 +15,22 @@ import { deadlineIn, sleep, type Deadline } from '../system/wait.ts';
  * Returns null when the lock was taken (and is held until the process ends), otherwise why it was not.
  */
 export function takeWriterLock(directory: string, waitMs: number): AppError | null {
+  const path = `${directory}/lock`;
   try {
     mkdirSync(directory, { recursive: true, mode: 0o700 });
-    const lock = new DatabaseSync(`${directory}/lock`, { timeout: 0 });
+    const lock = new DatabaseSync(path, { timeout: 0 });
     held.push(lock);
     // Nothing is ever read or written: no pages are set aside for it, and no journal lies about.
     const take = (): void => {
       lock.exec('PRAGMA cache_size = 1; PRAGMA journal_mode = MEMORY; BEGIN EXCLUSIVE');
     };
-    queueFor(take, deadlineIn(waitMs), waitMs);
+    queueFor(take, waitMs, watchHolder(path));
     beginWork(`${directory}/at-work`);
     return null;
   } catch (error) {
     return isBusy(error)
-      ? new AppError(
-          'LOCK_BUSY',
-          `another firewall-drop${holderOf(directory)} has been at work for ${(waitMs / 1000).toFixed(1)} s; try again once it has ended`,
-        )
-      : new AppError(
-          'STORE',
-          `the lock ${directory}/lock can't be used: ${describeError(error)}`,
-          error,
-        );
+      ? new AppError('LOCK_BUSY', describeHolder(path, waitMs))
+      : new AppError('STORE', `the lock ${path} can't be used: ${describeError(error)}`, error);
   }
 }
 
@@ -43,17 +38,36 @@ export function takeWriterLock(directory: string, waitMs: number): AppError | nu
  * The longer one waits, the more often it asks, so that those who came first are served first, nearly. SQLite's own
  * waiting is the other way round: of a hundred at once, the oldest ask every 100 ms and meet a newcomer's lock each time.
  */
-function queueFor(take: () => void, deadline: Deadline, waitMs: number): void {
+function queueFor(take: () => void, waitMs: number, isHolderStopped: () => boolean): void {
+  const deadline = deadlineIn(waitMs);
   for (let tries = 0; ; tries += 1) {
     try {
       take();
       return;
     } catch (error) {
       const remainingMs = deadline.remainingMs();
-      if (!isBusy(error) || remainingMs === 0) throw error;
+      if (!isBusy(error) || remainingMs === 0 || isHolderStopped()) throw error;
       sleep(Math.min(pauseMs(tries, remainingMs / waitMs), remainingMs));
     }
   }
+}
+
+/** A process that a signal stopped may never go on: nobody waits for it longer than this. */
+const LONGEST_STOP_MS = 1000;
+const LOOK_EVERY_MS = 100;
+
+/** True once whoever has the lock was seen stopped at each look for so long. */
+function watchHolder(path: string): () => boolean {
+  let lookedMs = monotonicMs();
+  let sinceMs = Infinity;
+  return () => {
+    const nowMs = monotonicMs();
+    if (nowMs - lookedMs < LOOK_EVERY_MS) return false;
+    lookedMs = nowMs;
+    const holder = lockHolder(path);
+    sinceMs = holder !== null && isStopped(holder) ? Math.min(sinceMs, nowMs) : Infinity;
+    return nowMs - sinceMs >= LONGEST_STOP_MS;
+  };
 }
 
 /** Whoever meets one other run only need not wait for long. */
@@ -96,12 +110,24 @@ function remove(note: string): void {
   }
 }
 
-function holderOf(directory: string): string {
-  const pid = lockHolder(`${directory}/lock`);
-  return pid === null ? '' : ` (process ${pid})`;
+function describeHolder(path: string, waitMs: number): string {
+  const pid = lockHolder(path);
+  if (pid === null) return `another firewall-drop ${busyFor(waitMs)}`;
+  const holder = `another firewall-drop (process ${pid})`;
+  if (!isStopped(pid)) return `${holder} ${busyFor(waitMs)}`;
+  return `${holder} was stopped and has the writer lock: kill -CONT ${pid} lets it go on, kill -KILL ${pid} ends it`;
+}
+
+function busyFor(waitMs: number): string {
+  return `has been at work for ${(waitMs / 1000).toFixed(1)} s; try again once it has ended`;
 }
 
 const notes = new Set<string>();
+
+/** Whether this process has the writer lock. */
+export function isWriterLockHeld(): boolean {
+  return notes.size > 0;
+}
 
 /** Lets others work, before the process ends. */
 export function releaseWriterLock(): void {

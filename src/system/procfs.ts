@@ -40,3 +40,13 @@ export function statOf(pid: number): ProcessStat {
   const [state = '', parent, , session] = text.slice(text.lastIndexOf(')') + 2).split(' ');
   return { state, parent: Number(parent), session: Number(session) };
 }
+
+/** Whether a signal (`T`) or a debugger (`t`) has stopped a process; false where there is none any more. */
+export function isStopped(pid: number): boolean {
+  try {
+    return statOf(pid).state.toUpperCase() === 'T';
+  } catch {
+    // It has ended meanwhile, and what it held with it.
+    return false;
+  }
+}

@@ -190,29 +190,60 @@ timeout = "24h"
     expect(victim.bans()).toHaveLength(3);
   });
 
-  test('an agent’s stop frees nobody: no packet passes, and each ban ends on its deadline', async () => {
+  test('an agent’s stop frees nobody: no packet of 300 passes, and each ban ends on its deadline', async () => {
     configure(
       'keep_on_agent_stop = true\nkill_connections = false\n[limits]\nbans_per_minute = 0\n',
     );
-    const all = sources(backend === 'nftables' ? 300 : 30);
+    const all = sources(300);
     addAddresses(all);
-    for (const address of all) await execd.alert(address, { timeoutSeconds: 600 });
-    const deletes = await execd.stop();
-    expect(deletes).toHaveLength(all.length);
+    const [first = '', second = '', ...others] = all;
+    for (const address of [first, second]) await execd.alert(address, { timeoutSeconds: 600 });
+    // What so many alerts would have made, in one run.
+    const input = others.map((address) => exported(address, 660)).join('');
+    victim.host.must([victim.agent.program(), 'import', '-'], { input });
+    execd.know(others, 600);
+    expect(await execd.stop()).toHaveLength(all.length);
     expect(victim.bans()).toHaveLength(all.length);
     expect(await arrivals(all)).toEqual([]);
     expect(lines().filter((line) => line.startsWith('kept'))).toHaveLength(all.length);
     for (const { holds } of victim.bans()) {
       expect(holds).toMatchObject([{ origin: 'wazuh', timeoutSeconds: 660 }]);
     }
-    changeState(victim.host.pid, (database) => {
-      database.exec('UPDATE holds SET expires_at_ms = added_ms');
-    });
-    victim.person(['expire']);
-    expect(victim.bans()).toEqual([]);
+    await expectEndsInTime(new Map(all.map((address, index) => [address, index * 10])));
     expect((await arrivals(all)).toSorted()).toEqual(all.toSorted());
   });
 });
+
+/** A line of `firewall-drop export` for a ban that an alert began. */
+function exported(address: string, timeoutSeconds: number): string {
+  const nowMs = Date.now();
+  const [since, expires] = [nowMs, nowMs + timeoutSeconds * 1000].map((ms) => new Date(ms));
+  const ids = { alertId: '1600000000.1', ruleId: '5710' };
+  const hold = { origin: 'wazuh', since, expires, ...ids, reason: '', forced: false };
+  return `${JSON.stringify({ address, holds: [hold] })}\n`;
+}
+
+/** Moves each end to so many milliseconds from now, and has what is due end until all are over. */
+async function expectEndsInTime(endsIn: ReadonlyMap<string, number>): Promise<void> {
+  const endsMs = new Map(Array.from(endsIn, ([address, ms]) => [address, Date.now() + ms]));
+  changeState(victim.host.pid, (database) => {
+    const update = database.prepare('UPDATE holds SET expires_at_ms = ? WHERE address = ?');
+    for (const [address, ms] of endsMs) update.run(ms, address);
+  });
+  const wrong: string[] = [];
+  await eventually('the end of all bans', () => {
+    const beforeMs = Date.now();
+    victim.person(['expire']);
+    const afterMs = Date.now();
+    const banned = new Set(victim.bans().map(({ address }) => address));
+    for (const [address, ms] of endsMs) {
+      if (ms <= beforeMs && banned.has(address)) wrong.push(`${address} is still banned`);
+      if (ms > afterMs && !banned.has(address)) wrong.push(`${address} ended too early`);
+    }
+    return banned.size === 0;
+  });
+  expect(wrong).toEqual([]);
+}
 
 /** Half of them of each family, in the attacker's own networks. */
 function sources(count: number): string[] {

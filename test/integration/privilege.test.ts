@@ -54,6 +54,7 @@ const RUNTIME_VARIABLES: readonly (readonly [string, string])[] = [
   ['SIMDUTF_FORCE_IMPLEMENTATION', 'none'],
   ['ICU_TIMEZONE_FILES_DIR', TRAP],
   ['OPENSSL_ia32cap', '~0:~0'],
+  ['OPENSSL_armcap', '~0'],
   ['NODE_USE_SYSTEM_CA', '1'],
   ['NODE_UNIQUE_ID', '1'],
   ['NODE_TEST_CONTEXT', 'child-v8'],
@@ -71,6 +72,8 @@ const RUNTIME_VARIABLES: readonly (readonly [string, string])[] = [
   ['HOME', TRAP],
   ['LANG', '../../../var/tmp/trap'],
   ['LC_ALL', '../../../var/tmp/trap'],
+  ['LC_MESSAGES', '../../../var/tmp/trap'],
+  ['YARGS_MIN_NODE_VERSION', '99'],
 ];
 
 describe('a variable of the runtime in the environment', () => {
@@ -100,6 +103,20 @@ describe('a variable of the runtime in the environment', () => {
       expect(victim.host.must(['ls', TRAP])).toBe(before);
     },
   );
+});
+
+test('each variable in the table of docs/security.md is one of them', () => {
+  const page = readFileSync(join(__dirname, '../../docs/security.md'), 'utf8');
+  const rows = page.split('\n').filter((line) => /^\| `[A-Z]/.test(line) && !line.includes('`LD_'));
+  const named = rows.flatMap((row) => {
+    return Array.from((row.split('|')[1] ?? '').matchAll(/`(\w+)`/g), ([, name = '']) => name);
+  });
+  expect(new Set(named)).toEqual(new Set(RUNTIME_VARIABLES.map(([name]) => name)));
+});
+
+test('YARGS_MIN_NODE_VERSION stops no command', () => {
+  const env = { YARGS_MIN_NODE_VERSION: '99' };
+  expect(victim.person(['version'], { env })).toMatchObject({ status: 0, stderr: '' });
 });
 
 test('a broken openssl.cnf of the host stops no block', () => {

@@ -32,6 +32,8 @@ export interface Execd {
   readonly reports: readonly Report[];
   /** An address; or a whole alert (`wazuh4`: of `parameters`, `wazuh5`: the message). */
   alert(offender: string | JsonObject, options?: AlertOptions): Promise<AddReport>;
+  /** Wazuh 4 has had alerts on these, and their bans are there. */
+  know(addresses: readonly string[], timeoutSeconds: number): void;
   /** The keys on its timeout list. */
   pending(): Promise<readonly string[]>;
   /** Lets the time of all that is pending be over, so that the next look at the timeouts releases it. */
@@ -84,6 +86,12 @@ export async function startExecd(host: TestHost, options: ExecdOptions = {}): Pr
       order({ do: 'alert', id, name: executable, timeoutSeconds, message });
       const ours = (it: Report): it is AddReport => it.report === 'add' && it.id === id;
       return reported(`execd's report on alert ${id}`, ours);
+    },
+    know: (addresses, timeoutSeconds) => {
+      for (const address of addresses) {
+        const message = wazuh4Object({ srcip: address });
+        order({ do: 'know', address, name, timeoutSeconds, message });
+      }
     },
     pending: async () => {
       const id = ++orders;

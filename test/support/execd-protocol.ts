@@ -12,6 +12,14 @@ export type Order =
       /** A Wazuh message, or OSSEC's arguments after the action. */
       readonly message: JsonObject | readonly string[];
     }
+  /** An alert of before the test: the address is on the timeout list, and nothing is run. */
+  | {
+      readonly do: 'know';
+      readonly address: string;
+      readonly name: string;
+      readonly timeoutSeconds: number;
+      readonly message: JsonObject;
+    }
   | { readonly do: 'list'; readonly id: number }
   /** The time of all on the timeout list is over. */
   | { readonly do: 'expire' };

@@ -62,6 +62,12 @@ createInterface({ input: process.stdin }).on('line', (line) => {
     for (const entry of timeoutList) entry.addedAtMs = -Infinity;
     return;
   }
+  if (order.do === 'know') {
+    const { name, address, timeoutSeconds, message } = order;
+    const [key, program] = [`${name}-${address}`, `active-response/bin/${name}`];
+    decide(key, timeoutSeconds, () => deleteWazuh(key, program, withProgram(message, program)));
+    return;
+  }
   afterwards(async () => {
     await (mode === 'ossec' ? addOssec(order) : addWazuh(order));
     await releaseExpired();

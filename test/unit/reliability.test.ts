@@ -1,14 +1,39 @@
-// docs/reliability.md is written by hand: the tests that it names are there.
-import { existsSync, readFileSync } from 'node:fs';
+// docs/reliability.md and docs/security.md are written by hand: the tests that they name are there.
+import { existsSync, globSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from '@jest/globals';
 
 const ROOT = join(__dirname, '../..');
 const PAGE = readFileSync(join(ROOT, 'docs/reliability.md'), 'utf8');
+const SECURITY = readFileSync(join(ROOT, 'docs/security.md'), 'utf8');
 
 test('each test file that docs/reliability.md names exists', () => {
   const named = PAGE.matchAll(/`((?:unit|integration|fault)\/[^`]+\.ts)`/g);
   const files = Array.from(named, ([, file = '']) => file);
   expect(files.length).toBeGreaterThan(40);
   expect(files.filter((file) => !existsSync(join(ROOT, 'test', file)))).toEqual([]);
+});
+
+test('each test that docs/security.md names exists', () => {
+  const named = SECURITY.matchAll(/`((?:unit|integration|fuzz)\/[\w/.-]+)`/g);
+  const files = Array.from(named, ([, file = '']) => file.replace(/\.ts$/, ''));
+  expect(files.length).toBeGreaterThan(25);
+  const isThere = (file: string): boolean => {
+    return ['.test.ts', '.ts'].some((end) => existsSync(join(ROOT, 'test', file + end)));
+  };
+  expect(files.filter((file) => !isThere(file))).toEqual([]);
+});
+
+test('docs/security.md names each variable of the environment that the sources read', () => {
+  const files = globSync('src/**/*.ts', { cwd: ROOT }).filter(
+    (file) => !file.endsWith('/fault.ts'),
+  );
+  const names = files.flatMap((file) => {
+    const text = readFileSync(join(ROOT, file), 'utf8');
+    return Array.from(text.matchAll(/env(?:ironment)?\['([A-Z_]+)'\]/g), ([, name = '']) => name);
+  });
+  const [, read = ''] = /We read (.*?);/.exec(SECURITY) ?? [];
+  expect(new Set(Array.from(read.matchAll(/`(\w+)`/g), ([, name]) => name))).toEqual(
+    new Set(names),
+  );
 });

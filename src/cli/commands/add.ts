@@ -121,7 +121,7 @@ async function carryOut(
   person: Person,
 ): Promise<void> {
   // Many go into sets at once, rather than by way of as many rules.
-  context.arrange(addresses.length);
+  context.migrate(addresses.length);
   const times = { usualSeconds: usualSeconds(context), nowMs: context.now() };
   const made: Made[] = [];
   const options = { size: LARGEST_PART, doing: 'blocked', context };

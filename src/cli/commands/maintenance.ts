@@ -1,6 +1,6 @@
 // `expire`, `restore` and `reconcile`: called by a timer, at boot, and by a person in doubt.
 import { setTimeout as wait } from 'node:timers/promises';
-import { expireDue, LAST_EXPIRE_FACT } from '../../bans/expire.ts';
+import { expireDue, LAST_EXPIRE } from '../../bans/expire.ts';
 import { familiesInUse, inTurn } from '../../bans/families.ts';
 import { noteBoot } from '../../bans/orphans.ts';
 import { releaseProtected } from '../../bans/protected.ts';
@@ -42,13 +42,13 @@ export const expire = defineCommand({
 function expireOnce(context: Context, person: Person): void {
   // Names of managers are looked up here, where nobody waits, and remembered for the next alert.
   context.protectedEntries();
-  context.store.metadata.set(LAST_EXPIRE_FACT, String(context.now()));
+  context.store.metadata.set(LAST_EXPIRE, String(context.now()));
   noteBoot(context.store, readClock());
   context.store.history.prune(context.now() - context.config.history.keepDays * DAY_MS);
   const windowSeconds = parseDuration(context.config.escalation.window) ?? 0;
   context.store.offences.prune(context.now() - windowSeconds * 1000);
   inTurn([
-    // Asked again after `settle`, which only says what went wrong: here it decides the exit status.
+    // Asked again after `recover`, which only says what went wrong: here it decides the exit status.
     () => {
       recover(context, context);
     },
@@ -86,7 +86,7 @@ function roundOfWatch(person: Person): number {
   try {
     context = enterForChange(person);
     expireOnce(context, person);
-    const next = context.store.bans.nextExpiryMs();
+    const next = context.store.deadlines.nextMs();
     const left = next === null ? LONGEST_SLEEP_MS : next - context.now();
     return Math.min(LONGEST_SLEEP_MS, Math.max(SHORTEST_SLEEP_MS, left));
   } catch (error) {

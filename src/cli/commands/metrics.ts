@@ -15,7 +15,7 @@ import { differences } from '../../bans/reconcile.ts';
 import { ORIGINS } from '../../model/ban.ts';
 import { AppError, describeError } from '../../model/errors.ts';
 import type { Context } from '../../context.ts';
-import type { HeldAddress } from '../../firewall/backend.ts';
+import type { HeldAddress } from '../../firewall/snapshot.ts';
 import type { Tally } from '../../state/history.ts';
 import { BUILD } from '../../version.ts';
 import { defineCommand } from '../command.ts';
@@ -119,7 +119,7 @@ function setState(gauge: MakeGauge, { store }: Context): void {
   const help = "1 where the state can't be written";
   gauge('state_volatile', help).set(store.volatile ? 1 : 0);
   const next = 'When the next hold ends; in the past where nothing runs expire; 0: none ends';
-  gauge('next_deadline_timestamp_seconds', next).set((store.bans.nextExpiryMs() ?? 0) / 1000);
+  gauge('next_deadline_timestamp_seconds', next).set((store.deadlines.nextMs() ?? 0) / 1000);
 }
 
 /** Gauges, not counters: they fall when a block ends and its rules go. Absent for a family that the kernel can't be asked about. */

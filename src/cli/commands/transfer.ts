@@ -128,7 +128,7 @@ async function blockAs(
   person: Person,
 ): Promise<void> {
   const holds = new Map(bans.map((ban) => [ban.address.text, ban.holds]));
-  context.arrange(allowed.length);
+  context.migrate(allowed.length);
   const holdsFor: EachRequest['holdsFor'] = ({ text }, before) => {
     const known = before === null || before.phase === 'unblocking' ? [] : before.holds;
     const [first, ...others] = (holds.get(text) ?? []).map((hold) => later(hold, known));

@@ -3,10 +3,11 @@ import { familiesInUse } from '../../bans/families.ts';
 import { findOtherNamespace } from '../../bans/namespace.ts';
 import { findDrift, type Drift } from '../../bans/reconcile.ts';
 import { describeError } from '../../model/errors.ts';
-import { LOCK_DIRECTORY, STATE_DIRECTORY, UNSAVED } from '../../context.ts';
+import { LOCK_DIRECTORY } from '../../bans/run.ts';
+import { STATE_DIRECTORY, UNSAVED } from '../../context.ts';
 import { lockHolder } from '../../system/locks.ts';
 import { findWhereabouts, inhabitantOf } from '../../system/namespaces.ts';
-import { statOf } from '../../system/procfs.ts';
+import { isStopped } from '../../system/procfs.ts';
 import type { HistoryRecord } from '../../state/history.ts';
 import { readUnsaved } from '../../state/unsaved.ts';
 import { count } from '../output/count.ts';
@@ -88,21 +89,11 @@ export const lock = defineCheck({
   evaluate: evaluateLock,
 });
 
-/** `T`: by a signal; `t`: by a debugger. */
-function isStopped(pid: number): boolean {
-  try {
-    return statOf(pid).state.toUpperCase() === 'T';
-  } catch {
-    // It has ended meanwhile, and the lock with it.
-    return false;
-  }
-}
-
 export function evaluateLock({ holder, isStopped: stopped }: LockFacts): Finding {
   if (holder === null) return ok('nobody holds the writer lock');
   if (!stopped) return ok(`process ${holder} holds the writer lock and is at work`);
   return problem(
-    `process ${holder} is stopped and holds the writer lock: each alert waits for it`,
+    `process ${holder} is stopped and holds the writer lock: each alert waits a second for it`,
     `kill -CONT ${holder}, or kill -KILL ${holder}`,
   );
 }

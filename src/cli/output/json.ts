@@ -1,5 +1,5 @@
 // Bans and history as all JSON documents have them; docs/json.md describes them.
-import type { HeldAddress } from '../../firewall/backend.ts';
+import type { HeldAddress } from '../../firewall/snapshot.ts';
 import type { Family } from '../../model/address.ts';
 import type { Ban, Hold, Origin, Phase } from '../../model/ban.ts';
 import type { HistoryRecord } from '../../state/history.ts';

@@ -1,15 +1,10 @@
 // The kernel ends the entry of a set by itself: never before the last hold of its ban.
-import { afterEach, beforeEach, expect, test } from '@jest/globals';
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { block, ensureBlocked } from '../../../src/bans/block.ts';
 import type { BanContext } from '../../../src/bans/context.ts';
+import { unblock } from '../../../src/bans/unblock.ts';
 import { DONE } from '../support/kernel.ts';
-import {
-  addressOf,
-  backendNamed,
-  firewallFor,
-  holdRequest,
-  Workshop,
-} from '../support/workshop.ts';
+import { addressOf, firewallsFor, holdRequest, Workshop } from '../support/workshop.ts';
 
 const ATTACKER = addressOf('203.0.113.9');
 const NEVER = holdRequest({ origin: 'manual', timeoutSeconds: null });
@@ -39,13 +34,13 @@ function nftables(added: string[]): BanContext {
   const context = host.newRun();
   return {
     ...context,
-    firewall: firewallFor(
+    firewall: firewallsFor(
       ({ input }) => {
         added.push(...input.split('\n').filter((line) => line.startsWith('add element')));
         return input === '' ? { ...DONE, stdout: JSON.stringify(listing) } : DONE;
       },
       context.store,
-      backendNamed('nftables'),
+      'nftables',
     ),
   };
 }
@@ -64,6 +59,46 @@ test.each([
     expect(secondsLeft()).toBeNull();
   },
 );
+
+describe('an entry of ipset ends with the last of its holds', () => {
+  const ALSO = [{ origin: 'repeat', timeoutSeconds: 3600 }] as const;
+  const secondsLeft = (): number | null =>
+    host.kernel.sets.secondsLeft('firewall-drop-4', ATTACKER.text);
+
+  test.each([
+    ['continue', block],
+    ['abort', ensureBlocked],
+  ])('where escalation makes the ban of one alert last longer, by %s', (_, alert) => {
+    alert(ATTACKER, { ...ALERT, also: ALSO }, host.newRun('ipset'));
+    expect(secondsLeft()).toBe(3600);
+  });
+
+  test('later, and without a line, where an abort moves its deadline', () => {
+    block(ATTACKER, ALERT, host.newRun('ipset'));
+    host.nowMs += 500_000;
+    host.kernel.sets.advance(500_000);
+    expect(ensureBlocked(ATTACKER, ALERT, host.newRun('ipset'))).toBe(false);
+    expect(secondsLeft()).toBe(600);
+    expect(host.log.lines).toHaveLength(1);
+  });
+
+  test('once the hold that had no end is over', () => {
+    const endless = holdRequest({ timeoutSeconds: null });
+    block(ATTACKER, { ...endless, also: ALSO }, host.newRun('ipset'));
+    expect(secondsLeft()).toBeNull();
+    const release = { origin: 'wazuh', alertRef: ALERT.alertRef } as const;
+    expect(unblock(ATTACKER, release, host.newRun('ipset'))).toBe('kept');
+    expect(secondsLeft()).toBe(3600);
+  });
+
+  test('and not with those of a ban whose release was interrupted', () => {
+    block(ATTACKER, NEVER, host.newRun('ipset'));
+    const { address, phase } = { address: ATTACKER, phase: 'unblocking' } as const;
+    host.openStore().bans.begin([{ address, phase, line: null, offset: null, hold: null }], 0);
+    block(ATTACKER, ALERT, host.newRun('ipset'));
+    expect(secondsLeft()).toBe(600);
+  });
+});
 
 test('an element of nftables without end is not given one when an alert adds a hold of 600 s', () => {
   const added: string[] = [];

@@ -6,7 +6,8 @@ import { EXAMPLES, formatManualPage } from '../../../src/cli/man.ts';
 import { parseArguments } from '../../../src/cli/parse.ts';
 import { exampleValue } from '../../../src/config/example.ts';
 import { POLICY_KEYS } from '../../../src/config/policy-schema.ts';
-import { SCHEMA, type Setting } from '../../../src/config/schema.ts';
+import { SCHEMA } from '../../../src/config/schema.ts';
+import type { Setting } from '../../../src/config/setting.ts';
 
 const REQUESTS = ['.TH', '.SH', '.SS', '.TP', '.B', '.BR', '.I', '.br', '.nh', '.ad'];
 

@@ -74,11 +74,39 @@ function tomlOf({
   ].join('\n');
 }
 
+/** What execd itself asks for, and a minute of grace. */
+const OWN_SECONDS = 660;
+
+type Entry = Configuration['entries'][number];
+
+function entryFor({ entries }: Configuration, ruleId: string): Entry | undefined {
+  return entries.find((one) => one.ruleId === null || one.ruleId === ruleId);
+}
+
 /** The longest that the entries allow an alert of this rule; Infinity: as long as anybody wants. */
-function mostSeconds({ entries, group }: Configuration, ruleId: string): number {
-  const met = entries.find((one) => one.ruleId === null || one.ruleId === ruleId);
-  const limits = [met?.timeoutMax, group].map((text) => SECONDS[text ?? ''] ?? Infinity);
-  return Math.min(...limits);
+function mostSeconds(asked: Configuration, ruleId: string): number {
+  const { timeoutMax } = entryFor(asked, ruleId) ?? {};
+  return Math.min(...[timeoutMax, asked.group].map((text) => SECONDS[text ?? ''] ?? Infinity));
+}
+
+/** What the manager's words, or else an entry, or else execd, give a ban at least. */
+function leastSeconds(asked: Configuration, ruleId: string, words: readonly string[]): number {
+  const word = words.find((one) => one.startsWith('timeout='));
+  const text = word?.slice('timeout='.length) ?? entryFor(asked, ruleId)?.timeout;
+  const wanted = text === 'never' ? Infinity : (SECONDS[text ?? ''] ?? OWN_SECONDS);
+  return Math.min(wanted, mostSeconds(asked, ruleId));
+}
+
+/** Seconds that are left of each hold on a ban; Infinity: it has no end. */
+function leftOf(agent: Responder, text: string): number[] {
+  return agent.holds(text).map((hold) => {
+    const [, left = ''] = hold.split(':');
+    return left === 'never' ? Infinity : Number(left);
+  });
+}
+
+function onAddress(agent: Responder, address: string): string[] {
+  return agent.banned().filter((text) => overlaps(addressOf(text), addressOf(address)));
 }
 
 function perform(agent: Responder, one: Deed, asked: Configuration): void {
@@ -88,15 +116,21 @@ function perform(agent: Responder, one: Deed, asked: Configuration): void {
   else if (one.what === 'release') agent.alert(one.address, { arguments: ['release'] });
   else {
     const { address, ruleId, words, answer } = one;
-    agent.alert(address, { ruleId, arguments: words, answer });
+    const status = agent.alert(address, { ruleId, arguments: words, answer });
     const most = mostSeconds(asked, ruleId);
     for (const text of agent.banned().filter((each) => !before.has(each))) {
-      for (const hold of agent.holds(text)) {
-        const [, left = ''] = hold.split(':');
-        expect(left === 'never' ? Infinity : Number(left)).toBeLessThanOrEqual(most);
-      }
+      for (const left of leftOf(agent, text)) expect(left).toBeLessThanOrEqual(most);
     }
+    const longest = Math.max(
+      0,
+      ...onAddress(agent, address).flatMap((text) => leftOf(agent, text)),
+    );
+    const least = status === 0 ? leastSeconds(asked, ruleId, words) : 0;
+    expect(longest).toBeGreaterThanOrEqual(least);
   }
+  const mayBeEndless = asked.entries.some(({ timeout }) => timeout === 'never');
+  const endless = agent.banned().filter((text) => leftOf(agent, text).includes(Infinity));
+  expect(mayBeEndless ? [] : endless).toEqual([]);
   for (const text of agent.banned()) {
     const isLocked = PROTECTED.some((each) => overlaps(addressOf(text), addressOf(each)));
     expect([text, isLocked]).toEqual([text, false]);

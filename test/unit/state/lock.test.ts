@@ -49,6 +49,16 @@ describe('while another process has it', () => {
     );
   });
 
+  test('and is stopped by a signal, the wait ends long before its bound, and the error says what helps', async () => {
+    const { pid = 0 } = await startHolder();
+    process.kill(pid, 'SIGSTOP');
+    const waitMs = 15 * 60_000;
+    expect(takeWriterLock(directory, waitMs)).toMatchObject({
+      code: 'LOCK_BUSY',
+      message: `another firewall-drop (process ${pid}) was stopped and has the writer lock: kill -CONT ${pid} lets it go on, kill -KILL ${pid} ends it`,
+    });
+  });
+
   test('a run that may not wait does not', async () => {
     await startHolder();
     expect(takeWriterLock(directory, 0)?.code).toBe('LOCK_BUSY');

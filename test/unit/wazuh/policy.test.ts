@@ -1,8 +1,9 @@
 // Policy, over whole responses: what the manager's arguments, the entries, escalation, aggregation and the limits make of
 // an alert, and what ends it.
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { block } from '../../../src/bans/block.ts';
 import { refuses } from '../support/kernel.ts';
-import { addressOf } from '../support/workshop.ts';
+import { addressOf, holdRequest } from '../support/workshop.ts';
 import { Responder } from '../support/responder.ts';
 
 const A = '203.0.113.9';
@@ -169,11 +170,17 @@ describe('escalation', () => {
     expect(offend()).toEqual([]);
   });
 
-  test('what a person bans is not counted, and a block that failed neither', () => {
+  test('what a person bans is not counted, unless an alert holds it too, and a block that failed neither', () => {
     agent.host.kernel.disturbAlways(refuses(1, 'no'));
     expect(agent.alert(A)).not.toBe(0);
     agent.host.kernel.disturbAlways(null);
+    const manual = holdRequest({ origin: 'manual', timeoutSeconds: null });
+    agent.host.countsOffences = true;
+    block(addressOf(A), manual, agent.host.newRun());
     expect(agent.host.openStore().offences.count(0).size).toBe(0);
+    agent.alert(A);
+    agent.alert(A);
+    expect(agent.host.openStore().offences.count(0)).toEqual(new Map([[A, 1]]));
   });
 
   test('is the same from OSSEC and from Wazuh 5', () => {
