@@ -400,7 +400,7 @@ describe('status of an address', () => {
     const { status, stdout } = victim.person(['status', A]);
     expect(status).toBe(NOT_BLOCKED);
     expect(stdout).toContain('no ban on it');
-    expect(stdout).toMatch(/ add {2}manual .*\n.* delete /);
+    expect(stdout).toMatch(/ add {2}manual, by .*\n.* delete /);
   });
 
   test('of what is no address is a mistake', () => {
@@ -468,7 +468,7 @@ describe('status alone', () => {
     rule('-I', 'INPUT', '-s', C, '-j', 'DROP');
     expect(overview()).toMatchObject({ drift: { missing: 2, unknown: 1, steps: 1 } });
     expect(victim.person(['status']).stdout).toMatch(
-      /^drift +2 bans have no rule.*reconcile; 1 drop rules of our shape/m,
+      /^drift +2 bans without rules.*reconcile; 1 drop rule that no ban explains$/m,
     );
   });
 
