@@ -1,6 +1,7 @@
 // Moving all bans to another backend: what is blocked stays blocked, also where the new backend can hold a part only.
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { blockAll } from '../../../src/bans/block.ts';
+import { makeHold } from '../../../src/model/ban.ts';
 import {
   MAKER_FACT,
   moveTo,
@@ -86,6 +87,15 @@ test('bans are in the sets, and no plain rule is left', () => {
   expect(host.kernel.sets.entries('firewall-drop-6')).toEqual([V6]);
   expect(tools.firewall.backendName).toBe('ipset');
   expect(host.openStore().metadata.get(MAKER_FACT)).toBe('ipset');
+});
+
+test('the plain rule of a block that was interrupted goes as those of the others do', () => {
+  const hold = makeHold(holdRequest(), host.nowMs);
+  const [address, phase] = [addressOf(V4), 'blocking'] as const;
+  tools.store.bans.begin([{ address, phase, line: null, offset: null, hold }], host.nowMs);
+  moveTo('ipset', tools);
+  expect(host.rulesFor(V4)).toEqual([0, 0]);
+  expect(host.kernel.sets.entries('firewall-drop-4')).toEqual([V4]);
 });
 
 test('what an interrupted run was to release is in neither backend afterwards', () => {
