@@ -361,6 +361,14 @@ describe('aggregation', () => {
       expect(agent.banned()).toHaveLength(4);
     });
 
+    test('nor do those beyond a network whose length is no whole number of bytes', () => {
+      agent.configure('[aggregate]\nipv4_prefix = 28\nipv4_count = 3\n');
+      agent.alert('203.0.113.16');
+      expect(agent.banned()).toHaveLength(3);
+      agent.alert('203.0.113.15');
+      expect(agent.banned()).toEqual(['203.0.113.16', '203.0.113.0/28']);
+    });
+
     test('a delete of a single address in it is kept, and explained', () => {
       agent.alert('203.0.113.3');
       for (const last of [1, 2, 3]) agent.alert(`203.0.113.${last}`, { command: 'delete' });
@@ -419,6 +427,16 @@ describe('the fuse', () => {
     for (const last of [6, 7, 8]) expect(agent.alert(`203.0.113.${last}`)).toBe(0);
     expect(agent.alert('203.0.113.9')).toBe(REFUSED);
     expect(agent.lines().slice(-2)).toEqual(['refused 203.0.113.9', 'failed 203.0.113.9']);
+  });
+
+  test('counts what begins alone, and no end of a ban', () => {
+    agent.wait(60);
+    for (const last of [4, 5]) {
+      agent.alert(`203.0.113.${last}`);
+      agent.alert(`203.0.113.${last}`, { command: 'delete' });
+    }
+    expect(agent.alert('203.0.113.6')).toBe(0);
+    expect(agent.alert('203.0.113.7')).toBe(REFUSED);
   });
 
   test('lets alerts through on what is banned already, deletes and releases', () => {
