@@ -305,6 +305,24 @@ timeout = "never"
   });
 });
 
+describe('of a group’s file with thousands of mistakes only the first are named', () => {
+  const lines = (line: (index: number) => string): string => {
+    return Array.from({ length: 5000 }, (_, index) => line(index)).join('\n');
+  };
+
+  test.each([
+    ['names', lines((index) => `k${index} = 1`)],
+    ['addresses', `[protect]\nallow = [\n${lines((index) => `"x${index}",`)}\n]`],
+    ['keys of an entry', `[[policy]]\n${lines((index) => `k${index} = 1`)}`],
+    ['entries', lines(() => '[[policy]]\nx = 1')],
+  ])('%s', (_, toml) => {
+    const problems = agent.configureGroup(toml);
+    expect(problems.length).toBeGreaterThan(10);
+    expect(problems.length).toBeLessThan(60);
+    expect(problems.filter((problem) => problem.endsWith('are not named'))).not.toEqual([]);
+  });
+});
+
 describe('aggregation', () => {
   const NET = '203.0.113.0/24';
 
