@@ -285,7 +285,7 @@ export const SCHEMA = {
       default: 90,
       min: 0,
       max: 3650,
-      doc: 'How long ended blocks are remembered, in days: 0 to 3650.',
+      doc: 'How long ended blocks are remembered, in days: 0 to 3650; no more than the newest 500,000 lines.',
     },
   },
 } as const satisfies Readonly<Record<string, Readonly<Record<string, Setting>>>>;
