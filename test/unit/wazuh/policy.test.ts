@@ -251,6 +251,16 @@ describe('[[policy]]', () => {
     agent.alert(A, { arguments: ['keep', 'timeout=2h'] });
     agent.alert(A, { arguments: ['keep', 'timeout=1m'] });
     expect(agent.holds(A)).toEqual(['policy:7200']);
+    agent.alert(A, { arguments: ['keep', 'timeout=never'] });
+    agent.alert(A, { arguments: ['keep', 'timeout=1m'] });
+    expect(agent.holds(A)).toEqual(['policy:never']);
+  });
+
+  test('what OSSEC does not say of an alert meets no condition on it', () => {
+    for (const condition of ['level_min = 1', 'group = ["web"]', 'agent = ["web01"]']) {
+      agent.configure(`[[policy]]\n${condition}\naction = "ignore"\n`);
+      expect([condition, agent.ossec('add', A)]).toEqual([condition, 0]);
+    }
   });
 });
 
@@ -373,6 +383,21 @@ describe('aggregation', () => {
       ]);
     });
 
+    test('another alert on one of them is no further one', () => {
+      agent.alert('203.0.113.2');
+      expect(agent.banned()).toEqual(['203.0.113.1', '203.0.113.2']);
+    });
+
+    test('one that a person bans as well is neither counted nor touched', () => {
+      const manual = holdRequest({ origin: 'manual', timeoutSeconds: null });
+      block(addressOf('203.0.113.2'), manual, agent.host.newRun());
+      agent.alert('203.0.113.3');
+      expect(agent.banned()).toHaveLength(3);
+      agent.alert('203.0.113.4');
+      expect(agent.banned()).toEqual(['203.0.113.2', NET]);
+      expect(agent.holds('203.0.113.2')).toContain('manual:never');
+    });
+
     test('neighbours in another network do not count', () => {
       agent.alert('203.0.114.3');
       agent.alert('20.0.113.3');
@@ -423,6 +448,14 @@ describe('aggregation', () => {
       );
       agent.alert('203.0.113.3', { ruleId: '7' });
       expect(agent.banned()).toHaveLength(3);
+    });
+
+    test('nor does one with a longest time end a ban that has no end', () => {
+      agent.alert('203.0.113.1', { arguments: ['keep', 'timeout=never'] });
+      agent.configure('[aggregate]\nipv4_count = 3\n[[policy]]\ntimeout_max = "7d"\n');
+      agent.alert('203.0.113.3');
+      expect(agent.banned()).toHaveLength(3);
+      expect(agent.holds('203.0.113.1')).toContain('policy:never');
     });
   });
 });
