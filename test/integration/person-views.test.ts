@@ -346,21 +346,16 @@ describe('status of an address', () => {
         rule('-A', 'f2b-sshd', '-s', from.ipv4, '-j', 'DROP');
       },
     ],
-  ])(
-    'of which one port is dropped %s is not blocked, and the rule is named',
-    (_, prepare) => {
-      prepare();
-      const { told, status } = statusOf(from.ipv4);
-      expect({ status, blocked: told.blocked }).toEqual({ status: NOT_BLOCKED, blocked: false });
-      expect(canConnect(attacker, { address: to.ipv4, port: PORT })).toBe(true);
-      expect(told.partly).toEqual([
-        expect.objectContaining({ spec: expect.stringContaining(`-s ${from.ipv4}`) as unknown }),
-      ]);
-      expect(victim.person(['status', from.ipv4]).stdout).toMatch(
-        /^some of its packets .*-j DROP/m,
-      );
-    },
-  );
+  ])('of which one port is dropped %s is not blocked, and the rule is named', (_, prepare) => {
+    prepare();
+    const { told, status } = statusOf(from.ipv4);
+    expect({ status, blocked: told.blocked }).toEqual({ status: NOT_BLOCKED, blocked: false });
+    expect(canConnect(attacker, { address: to.ipv4, port: PORT })).toBe(true);
+    expect(told.partly).toEqual([
+      expect.objectContaining({ spec: expect.stringContaining(`-s ${from.ipv4}`) as unknown }),
+    ]);
+    expect(victim.person(['status', from.ipv4]).stdout).toMatch(/^some of its packets .*-j DROP/m);
+  });
 
   test('of IPv6 is read from the kernel’s IPv6 table', () => {
     victim.person(['add', from.ipv6]);

@@ -26,7 +26,7 @@ export interface FileOptions {
 }
 
 /** To open TCP connections to all of the targets at once, which are closed again. */
-export interface ConnectOrder {
+interface ConnectOrder {
   readonly do: 'connect';
   readonly targets: readonly ConnectTarget[];
   /** How long silence has to last to be one. */
