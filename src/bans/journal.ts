@@ -182,7 +182,8 @@ export function load(
     const changes = own.map((ban) => toKernelChange(ban, now()));
     const result = backend.apply(changes, { trustState: false });
     step('journal: bans loaded');
-    store.bans.noteForeign(result.foreign);
+    // Another backend is filled beside the one that is active, whose plain rules are ours.
+    if (backend === firewall) store.bans.noteForeign(result.foreign);
     results.push(result);
   });
   return results;

@@ -11,6 +11,9 @@ export interface ReadPolicy {
 
 /** Each is looked at for every alert. */
 const MOST_ENTRIES = 200;
+/** Of a file that the agent's user may write: each costs time, and a line in our log. */
+export const MOST_NAMED = 50;
+export const NOT_NAMED = 'further mistakes are not named';
 const LEFT_OUT = 'the entry is left out';
 
 /** `written` is the value of `policy` in the file whose text is given; never throws. */
@@ -24,30 +27,37 @@ export function readPolicy(
     const message = '`policy` must be a list of tables: write [[policy]]';
     return { entries: [], mistakes: [{ path: ['policy'], message }] };
   }
-  const lines = text.split('\n');
   const read = written.slice(0, MOST_ENTRIES).map((entry: unknown, index) => {
-    const place = placeOf(index, lines);
-    const messages = messagesFor(entry, keys);
-    const mistakes = messages.map(({ key, message }): Mistake => {
-      const line = place === null ? {} : { line: lineOf(key, place, lines) };
-      const path = ['policy', ...(key === '' ? [] : [key])];
-      return { path, message: `[[policy]] ${index + 1}: ${message}; ${LEFT_OUT}`, ...line };
-    });
-    return { entry, mistakes };
+    return { entry, problems: messagesFor(entry, keys).map((one) => ({ ...one, index })) };
   });
-  const tooMany: Mistake[] =
-    written.length > MOST_ENTRIES
-      ? [
-          {
-            path: ['policy'],
-            message: `only the first ${MOST_ENTRIES} [[policy]] entries are read`,
-          },
-        ]
-      : [];
+  const problems = read.flatMap((one) => one.problems);
+  const more = [
+    ...(problems.length > MOST_NAMED ? [NOT_NAMED] : []),
+    ...(written.length > MOST_ENTRIES
+      ? [`only the first ${MOST_ENTRIES} [[policy]] entries are read`]
+      : []),
+  ];
+  const sound = read.filter((one) => one.problems.length === 0);
   return {
-    entries: read.filter(({ mistakes }) => mistakes.length === 0).map(({ entry }) => build(entry)),
-    mistakes: [...read.flatMap(({ mistakes }) => mistakes), ...tooMany],
+    entries: sound.map(({ entry }) => build(entry)),
+    mistakes: [
+      ...mistakesOf(problems.slice(0, MOST_NAMED), text),
+      ...more.map((message) => ({ path: ['policy'], message })),
+    ],
   };
+}
+
+function mistakesOf(
+  problems: readonly (EntryProblem & { readonly index: number })[],
+  text: string,
+): Mistake[] {
+  const lines = text.split('\n');
+  return problems.map(({ index, key, message }) => {
+    const place = placeOf(index, lines);
+    const line = place === null ? {} : { line: lineOf(key, place, lines) };
+    const path = ['policy', ...(key === '' ? [] : [key])];
+    return { path, message: `[[policy]] ${index + 1}: ${message}; ${LEFT_OUT}`, ...line };
+  });
 }
 
 function build(entry: unknown): PolicyEntry {

@@ -235,7 +235,7 @@ export const SCHEMA = {
       default: 90,
       min: 0,
       max: 3650,
-      doc: 'How long the history is kept, in days: 0 to 3650.',
+      doc: 'How long the history is kept, in days: 0 to 3650; at most its newest 500,000 lines.',
     },
   },
 } as const satisfies Readonly<Record<string, Readonly<Record<string, Setting>>>>;

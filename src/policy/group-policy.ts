@@ -63,7 +63,7 @@ export function parseGroupPolicy(
 ): { readonly value: GroupPolicy; readonly problems: readonly Locate.ConfigProblem[] } {
   const { parse } = require('smol-toml') as typeof SmolToml;
   const { locate } = require('../config/locate.ts') as typeof Locate;
-  const { readPolicy } = require('../config/policy.ts') as typeof Policy;
+  const { readPolicy, MOST_NAMED, NOT_NAMED } = require('../config/policy.ts') as typeof Policy;
   const root = parse(text, { integersAsBigInt: 'asNeeded', maxDepth: 16 });
   const { entries, mistakes } = readPolicy(ownProperty(root, 'policy'), text, GROUP_KEYS);
   const written = ownProperty(ownProperty(root, 'protect'), 'allow');
@@ -73,10 +73,12 @@ export function parseGroupPolicy(
     return { path: ['protect', 'allow'], message: `\`protect.allow\` ${message}`, entry };
   });
   const all = [...refusals(root), ...inAllow, ...mistakes];
-  const named = (allow.value ?? []) as readonly string[];
+  const named = all.slice(0, MOST_NAMED);
+  if (all.length > named.length) named.push({ path: [], message: NOT_NAMED });
+  const allowed = (allow.value ?? []) as readonly string[];
   return {
-    value: { allow: named.slice(0, MOST_ALLOWED), policy: entries },
-    problems: locate(all, text, file),
+    value: { allow: allowed.slice(0, MOST_ALLOWED), policy: entries },
+    problems: locate(named, text, file),
   };
 }
 

@@ -37,6 +37,9 @@ export interface Tally {
   readonly lastMs: number;
 }
 
+/** Whoever makes alerts on a protected address has each refused, with a line here. So many take 75 MB. */
+const MOST_LINES = 500_000;
+
 export class History {
   readonly #connection: Connection;
 
@@ -108,9 +111,12 @@ export class History {
     return this.#connection.query(sql, fromMs, toMs)[0]?.['count'] as number;
   }
 
-  prune(beforeMs: number): void {
+  /** Leaves what is not older, and of that the newest `most` lines. */
+  prune(beforeMs: number, most = MOST_LINES): void {
+    const oldest = 'SELECT max(id) - ? FROM history';
     this.#connection.transaction(() => {
       this.#connection.run('DELETE FROM history WHERE at_ms < ?', beforeMs);
+      this.#connection.run(`DELETE FROM history WHERE id <= (${oldest})`, most);
     });
   }
 }

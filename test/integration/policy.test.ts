@@ -201,11 +201,13 @@ timeout = "24h"
     // What so many alerts would have made, in one run.
     const input = others.map((address) => exported(address, 660)).join('');
     victim.host.must([victim.agent.program(), 'import', '-'], { input });
-    execd.know(others, 600);
-    expect(await execd.stop()).toHaveLength(all.length);
+    // A delete that is kept asks no firewall: all of them once, and a few with each other backend.
+    const pending = backend === 'nftables' ? all.length : 40;
+    await execd.know(others.slice(0, pending - 2), 600);
+    expect(await execd.stop()).toHaveLength(pending);
     expect(victim.bans()).toHaveLength(all.length);
     expect(await arrivals(all)).toEqual([]);
-    expect(lines().filter((line) => line.startsWith('kept'))).toHaveLength(all.length);
+    expect(lines().filter((line) => line.startsWith('kept'))).toHaveLength(pending);
     for (const { holds } of victim.bans()) {
       expect(holds).toMatchObject([{ origin: 'wazuh', timeoutSeconds: 660 }]);
     }

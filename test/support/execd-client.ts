@@ -5,6 +5,7 @@ import { createInterface } from 'node:readline';
 import { type JsonObject, ossecArguments, wazuh4Object, wazuh5Object } from './alerts.ts';
 import type { AddReport, DeleteReport, Mode, Order, Report } from './execd-protocol.ts';
 import type { TestHost } from './host.ts';
+import { TEST_PROGRAM_ENVIRONMENT } from './namespaces.ts';
 import { eventually } from './wait.ts';
 
 export interface ExecdOptions {
@@ -33,7 +34,7 @@ export interface Execd {
   /** An address; or a whole alert (`wazuh4`: of `parameters`, `wazuh5`: the message). */
   alert(offender: string | JsonObject, options?: AlertOptions): Promise<AddReport>;
   /** Wazuh 4 has had alerts on these, and their bans are there. */
-  know(addresses: readonly string[], timeoutSeconds: number): void;
+  know(addresses: readonly string[], timeoutSeconds: number): Promise<void>;
   /** The keys on its timeout list. */
   pending(): Promise<readonly string[]>;
   /** Lets the time of all that is pending be over, so that the next look at the timeouts releases it. */
@@ -53,7 +54,7 @@ export async function startExecd(host: TestHost, options: ExecdOptions = {}): Pr
   const child = host.spawn([process.execPath, join(__dirname, 'execd.ts'), ...flags], {
     cwd: home,
     stdio: ['pipe', 'pipe', 'inherit'],
-    ...(env && { env }),
+    env: { ...TEST_PROGRAM_ENVIRONMENT, ...env },
   });
   const { stdin, stdout, pid } = child;
   if (!stdin || !stdout || pid === undefined) throw new Error('execd did not start');
@@ -74,6 +75,14 @@ export async function startExecd(host: TestHost, options: ExecdOptions = {}): Pr
     await closed;
   };
 
+  const pending = async (): Promise<readonly string[]> => {
+    const id = ++orders;
+    order({ do: 'list', id });
+    const ours = (it: Report): it is Extract<Report, { report: 'list' }> =>
+      it.report === 'list' && it.id === id;
+    return (await reported("execd's timeout list", ours)).keys;
+  };
+
   await eventually('execd to be ready', () => reports.some(({ report }) => report === 'ready'));
   return {
     pid,
@@ -87,19 +96,14 @@ export async function startExecd(host: TestHost, options: ExecdOptions = {}): Pr
       const ours = (it: Report): it is AddReport => it.report === 'add' && it.id === id;
       return reported(`execd's report on alert ${id}`, ours);
     },
-    know: (addresses, timeoutSeconds) => {
+    know: async (addresses, timeoutSeconds) => {
       for (const address of addresses) {
         const message = wazuh4Object({ srcip: address });
         order({ do: 'know', address, name, timeoutSeconds, message });
       }
+      await pending();
     },
-    pending: async () => {
-      const id = ++orders;
-      order({ do: 'list', id });
-      const ours = (it: Report): it is Extract<Report, { report: 'list' }> =>
-        it.report === 'list' && it.id === id;
-      return (await reported("execd's timeout list", ours)).keys;
-    },
+    pending,
     expire: () => {
       order({ do: 'expire' });
     },

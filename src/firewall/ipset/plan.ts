@@ -87,14 +87,10 @@ function before(changes: readonly Change[]): Map<string, Entry> {
   return entriesOf(changes, ({ to }) => (to === 'blocked' ? 'absent' : 'present'));
 }
 
-/**
- * A plain rule is somebody else's for a ban that is new here, made or undone; for an older ban it is ours, from before
- * there was a set.
- */
-function foreignOf({ rules }: IpsetView, change: Change, made: boolean): ForeignRules | null {
+/** Every plain rule is somebody else's. Of a ban from before there was a set it is ours: a change of it says so. */
+function foreignOf({ rules }: IpsetView, change: Change): ForeignRules | null {
   if (rules === null) return null;
-  const isKnown = made || change.to === 'released' || typeof change.foreign === 'object';
-  return isKnown ? foreignRules(countsOf(rules.filter, change.address.text), change, 0) : {};
+  return foreignRules(countsOf(rules.filter, change.address.text), change, 0);
 }
 
 function simulate(view: IpsetView, command: PlannedCommand, changes: readonly Change[]): IpsetView {

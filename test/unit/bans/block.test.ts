@@ -6,6 +6,7 @@ import { expireDue } from '../../../src/bans/expire.ts';
 import { recover } from '../../../src/bans/recover.ts';
 import { restore } from '../../../src/bans/restore.ts';
 import { unblock } from '../../../src/bans/unblock.ts';
+import { makeHold } from '../../../src/model/ban.ts';
 import { ProgramMissing } from '../../../src/model/errors.ts';
 import { dies, isChange, refuses } from '../support/kernel.ts';
 import { dieDuring } from '../support/mortal.ts';
@@ -205,6 +206,16 @@ describe('a block', () => {
       });
       recover(host.newRun(), NOTHING_PROTECTED);
       release();
+      expect(host.rulesFor('203.0.113.9')).toEqual([1, 0]);
+    });
+
+    test('leaves the rule when a block by ipset was killed, and completed by the next run', () => {
+      host.kernel.insert('INPUT', RULE);
+      const change = { address: ATTACKER, phase: 'blocking', line: null, offset: null } as const;
+      const hold = makeHold(holdRequest(), NOON_MS);
+      host.openStore().bans.begin([{ ...change, hold }], NOON_MS);
+      recover(host.newRun('ipset'), NOTHING_PROTECTED);
+      expect(host.kernel.sets.entries('firewall-drop-4')).toEqual([ATTACKER.text]);
       expect(host.rulesFor('203.0.113.9')).toEqual([1, 0]);
     });
 

@@ -3,6 +3,7 @@ import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { blockAll } from '../../../src/bans/block.ts';
 import { migrateToSets } from '../../../src/bans/auto-migrate.ts';
 import type { BanContext } from '../../../src/bans/context.ts';
+import { makeHold } from '../../../src/model/ban.ts';
 import {
   ACTIVE_BACKEND,
   migrateTo,
@@ -74,6 +75,15 @@ test('bans are in the sets, and no plain rule is left', () => {
   expect(host.kernel.sets.entries('firewall-drop-6')).toEqual([V6]);
   expect(context.firewall.backendName).toBe('ipset');
   expect(host.openStore().metadata.get(ACTIVE_BACKEND)).toBe('ipset');
+});
+
+test('the plain rule of a block that was interrupted goes as those of the others do', () => {
+  const hold = makeHold(holdRequest(), host.nowMs);
+  const [address, phase] = [addressOf(V4), 'blocking'] as const;
+  context.store.bans.begin([{ address, phase, line: null, offset: null, hold }], host.nowMs);
+  migrateTo('ipset', context);
+  expect(host.rulesFor(V4)).toEqual([0, 0]);
+  expect(host.kernel.sets.entries('firewall-drop-4')).toEqual([V4]);
 });
 
 test('what an interrupted run was to release is in neither backend afterwards', () => {

@@ -307,6 +307,16 @@ describe('history', () => {
     store.history.prune(2);
     expect(times()).toEqual([2, 3]);
   });
+
+  test('has no more lines than a bound, the newest, however many there were within its time', () => {
+    const store = open();
+    store.history.record(Array.from({ length: 10 }, (_, index) => entry(100 - index)));
+    store.history.prune(0, 3);
+    expect(times()).toEqual([91, 92, 93]);
+    store.history.record([entry(5)]);
+    store.history.prune(0, 3);
+    expect(times()).toEqual([5, 91, 92]);
+  });
 });
 
 describe('a metadata', () => {

@@ -251,6 +251,16 @@ describe('[[policy]]', () => {
     agent.alert(A, { arguments: ['keep', 'timeout=2h'] });
     agent.alert(A, { arguments: ['keep', 'timeout=1m'] });
     expect(agent.holds(A)).toEqual(['policy:7200']);
+    agent.alert(A, { arguments: ['keep', 'timeout=never'] });
+    agent.alert(A, { arguments: ['keep', 'timeout=1m'] });
+    expect(agent.holds(A)).toEqual(['policy:never']);
+  });
+
+  test('what OSSEC does not say of an alert meets no condition on it', () => {
+    for (const condition of ['level_min = 1', 'group = ["web"]', 'agent = ["web01"]']) {
+      agent.configure(`[[policy]]\n${condition}\naction = "ignore"\n`);
+      expect([condition, agent.ossec('add', A)]).toEqual([condition, 0]);
+    }
   });
 });
 
@@ -305,6 +315,24 @@ timeout = "never"
   });
 });
 
+describe('of a group’s file with thousands of mistakes only the first are named', () => {
+  const lines = (line: (index: number) => string): string => {
+    return Array.from({ length: 5000 }, (_, index) => line(index)).join('\n');
+  };
+
+  test.each([
+    ['names', lines((index) => `k${index} = 1`)],
+    ['addresses', `[protect]\nallow = [\n${lines((index) => `"x${index}",`)}\n]`],
+    ['keys of an entry', `[[policy]]\n${lines((index) => `k${index} = 1`)}`],
+    ['entries', lines(() => '[[policy]]\nx = 1')],
+  ])('%s', (_, toml) => {
+    const problems = agent.configureGroup(toml);
+    expect(problems.length).toBeGreaterThan(10);
+    expect(problems.length).toBeLessThan(60);
+    expect(problems.filter((problem) => problem.endsWith('are not named'))).not.toEqual([]);
+  });
+});
+
 describe('aggregation', () => {
   const NET = '203.0.113.0/24';
 
@@ -355,10 +383,33 @@ describe('aggregation', () => {
       ]);
     });
 
+    test('another alert on one of them is no further one', () => {
+      agent.alert('203.0.113.2');
+      expect(agent.banned()).toEqual(['203.0.113.1', '203.0.113.2']);
+    });
+
+    test('one that a person bans as well is neither counted nor touched', () => {
+      const manual = holdRequest({ origin: 'manual', timeoutSeconds: null });
+      block(addressOf('203.0.113.2'), manual, agent.host.newRun());
+      agent.alert('203.0.113.3');
+      expect(agent.banned()).toHaveLength(3);
+      agent.alert('203.0.113.4');
+      expect(agent.banned()).toEqual(['203.0.113.2', NET]);
+      expect(agent.holds('203.0.113.2')).toContain('manual:never');
+    });
+
     test('neighbours in another network do not count', () => {
       agent.alert('203.0.114.3');
       agent.alert('20.0.113.3');
       expect(agent.banned()).toHaveLength(4);
+    });
+
+    test('nor do those beyond a network whose length is no whole number of bytes', () => {
+      agent.configure('[aggregate]\nipv4_prefix = 28\nipv4_count = 3\n');
+      agent.alert('203.0.113.16');
+      expect(agent.banned()).toHaveLength(3);
+      agent.alert('203.0.113.15');
+      expect(agent.banned()).toEqual(['203.0.113.16', '203.0.113.0/28']);
     });
 
     test('a delete of a single address in it is kept, and explained', () => {
@@ -398,6 +449,14 @@ describe('aggregation', () => {
       agent.alert('203.0.113.3', { ruleId: '7' });
       expect(agent.banned()).toHaveLength(3);
     });
+
+    test('nor does one with a longest time end a ban that has no end', () => {
+      agent.alert('203.0.113.1', { arguments: ['keep', 'timeout=never'] });
+      agent.configure('[aggregate]\nipv4_count = 3\n[[policy]]\ntimeout_max = "7d"\n');
+      agent.alert('203.0.113.3');
+      expect(agent.banned()).toHaveLength(3);
+      expect(agent.holds('203.0.113.1')).toContain('policy:never');
+    });
   });
 });
 
@@ -419,6 +478,16 @@ describe('the fuse', () => {
     for (const last of [6, 7, 8]) expect(agent.alert(`203.0.113.${last}`)).toBe(0);
     expect(agent.alert('203.0.113.9')).toBe(REFUSED);
     expect(agent.lines().slice(-2)).toEqual(['refused 203.0.113.9', 'failed 203.0.113.9']);
+  });
+
+  test('counts what begins alone, and no end of a ban', () => {
+    agent.wait(60);
+    for (const last of [4, 5]) {
+      agent.alert(`203.0.113.${last}`);
+      agent.alert(`203.0.113.${last}`, { command: 'delete' });
+    }
+    expect(agent.alert('203.0.113.6')).toBe(0);
+    expect(agent.alert('203.0.113.7')).toBe(REFUSED);
   });
 
   test('lets alerts through on what is banned already, deletes and releases', () => {

@@ -180,6 +180,17 @@ test('an end that is to move replaces the entry, since older kernels keep its fi
   expect(command?.input.match(/^\w+/gm)).toEqual(['add', 'delete', 'add']);
 });
 
+test('of a list only the entries that are there are replaced', () => {
+  const many = Array.from({ length: 51 }, (_, n) => blocked(`198.51.100.${n}`));
+  const list = backend.plan(4, looked(listing('blocked4_32')), many);
+  const view = after(list, { stdout: listing('blocked4_32', ['198.51.100.7']) });
+  const lines = backend.plan(4, view, many)?.input.split('\n') ?? [];
+  const about = (line: string): boolean => / 198\.51\.100\.7[ ,]/.test(line);
+  expect(lines.filter(about).map((line) => line.split(' ')[0])).toEqual(['add', 'delete', 'add']);
+  const others = lines.filter((line) => line !== '' && !about(line));
+  expect(others.map((line) => line.split(' ')[0])).toEqual(['add']);
+});
+
 test('an unblock of what is in no set of ours runs nothing', () => {
   expect(backend.plan(4, looked(NO_TABLE), [released(A)])).toBeNull();
 });
