@@ -56,6 +56,16 @@ describe('flush', () => {
     expect(victim.log().slice(-3).join()).toMatch(/ delete .* delete .* delete /);
   });
 
+  test('takes Ctrl-D for no, and says so on a line of its own', async () => {
+    victim.person(['add', A]);
+    const argv = [victim.agent.program(), 'flush'];
+    const answer = { to: '[y/N] ', typed: '\u0004' };
+    const screen = await runOnTerminal(victim.host, argv, { columns: 80, answer });
+    expect(screen.status).toBe(USAGE);
+    expect(seen(screen).at(-1)).toMatch(/^firewall-drop: nothing was released/);
+    expect(addresses()).toEqual([A]);
+  });
+
   test('refuses without --yes where there is no terminal, and does not ask with it', async () => {
     victim.person(['add', A]);
     const argv = [victim.agent.program(), 'flush'];
