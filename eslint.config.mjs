@@ -52,7 +52,11 @@ export default tseslint.config(
   {
     // What only a person or a rare event needs is loaded when first used, and synchronously: start-up is paid at every alert.
     files: ['src/**/*.ts'],
-    rules: { '@typescript-eslint/no-require-imports': 'off' },
+    rules: {
+      '@typescript-eslint/no-require-imports': 'off',
+      'max-lines': ['error', 300],
+      'max-lines-per-function': ['error', 40],
+    },
   },
   ...layerRules,
   restrictImports(

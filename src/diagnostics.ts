@@ -20,17 +20,17 @@ const WEIGHT: Readonly<Record<Level, number>> = {
 export interface DiagnosticsOptions {
   readonly path: string;
   readonly program: string;
-  /** Asked at each message: messages come before the configuration is known. */
-  readonly level: () => Level;
 }
 
-/** Never throws: trouble with our own log is nobody's reason to stop. */
+/** Never throws: a failure of our own log stops nothing. */
 export class Diagnostics {
+  /** Less serious messages are not written. As configured, once the configuration was read. */
+  level: Level = 'warn';
   readonly #options: DiagnosticsOptions;
   #logger: Pino.Logger | null = null;
   #descriptor: number | null = null;
   /** One message of a kind is enough for a run. */
-  readonly #said = new Set<string>();
+  readonly #written = new Set<string>();
 
   constructor(options: DiagnosticsOptions) {
     this.#options = options;
@@ -56,8 +56,8 @@ export class Diagnostics {
   }
 
   #write(level: 'error' | 'warn' | 'info', message: string, fields: Fields): void {
-    if (WEIGHT[level] < WEIGHT[this.#options.level()] || this.#said.has(message)) return;
-    this.#said.add(message);
+    if (WEIGHT[level] < WEIGHT[this.level] || this.#written.has(message)) return;
+    this.#written.add(message);
     try {
       this.#logger ??= this.#open();
       this.#logger[level](printableFields(fields), printable(message));
@@ -81,7 +81,7 @@ export class Diagnostics {
   }
 }
 
-/** JSON escapes what is below a blank, and leaves other characters that terminals obey. */
+/** JSON escapes what is below a blank, and leaves other characters that terminals interpret. */
 function printableFields(fields: Fields): Fields {
   const entries = Object.entries(fields).map(([name, value]) => {
     return [name, typeof value === 'string' ? printable(value) : value] as const;

@@ -5,7 +5,7 @@ import { writeInTime } from './system/stdin.ts';
 import { printable } from './system/printable.ts';
 import { deadlineIn } from './system/wait.ts';
 
-/** An error that is not ours is a mistake of ours (sysexits: EX_SOFTWARE). */
+/** Of any error that is no AppError (sysexits: EX_SOFTWARE). */
 const UNEXPECTED = 70;
 
 /** Who started us: execd listens to nothing here, so that no full pipe may hold it up; a person may read slowly. */
@@ -26,7 +26,7 @@ export function exitStatusOf(error: unknown, listener: Listener): number {
     complain(describeError(error), listener);
     return error.exitStatus;
   }
-  complain(String(error), listener);
+  complain(`internal error, please report it: ${String(error)}`, listener);
   return isOutOfDescriptors(error) ? EXIT_STATUS.RESOURCES : UNEXPECTED;
 }
 

@@ -1,12 +1,18 @@
 // Blocks addresses, and leaves nothing of a block that failed.
-import type { Change } from '../firewall/backend.ts';
 import { ProgramMissing } from '../model/errors.ts';
 import type { Address } from '../model/address.ts';
 import { makeFurtherHolds, makeHold, type Ban, type Hold, type HoldRequest } from '../model/ban.ts';
 import type { StoredBan } from '../state/rows.ts';
-import { step } from '../system/fault.ts';
 import type { BanContext } from './context.ts';
-import { commit, logFailures, stillPending, toKernelChange, type BanChange } from './journal.ts';
+import {
+  commit,
+  load,
+  logFailures,
+  recordHolds,
+  stillPending,
+  toKernelChange,
+  type BanChange,
+} from './journal.ts';
 
 /** Blocks `address` for one hold. Throws `FIREWALL` when the kernel was not seen to hold the block; then nothing stays. */
 export function block(address: Address, request: HoldRequest, context: BanContext): void {
@@ -56,8 +62,8 @@ export function ensureBlocked(
   request: HoldRequest,
   context: BanContext,
 ): boolean {
-  const { store, firewall, now } = context;
-  const known = store.bans.find(address);
+  const { firewall, now } = context;
+  const known = context.store.bans.find(address);
   const nowMs = now();
   const holds = [makeHold(request, nowMs), ...makeFurtherHolds(request, nowMs)] as const;
   const before = known?.phase === 'blocked' ? known : null;
@@ -67,8 +73,7 @@ export function ensureBlocked(
     commitOrUndo([change], new Map(known === null ? [] : [[address.text, known]]), context);
     return true;
   }
-  store.bans.addHolds(address, holds);
-  step('abort: hold recorded');
+  recordHolds(address, holds, context);
   const isNew = new Set(holds.map(({ origin }) => origin));
   const held = {
     ...before,
@@ -77,8 +82,8 @@ export function ensureBlocked(
   const wanted = toKernelChange(held, now());
   try {
     const { missing, late } = firewall.compare([wanted]);
-    // Where only the kernel's own end of the block is too early, nobody needs a line for it.
-    if (missing.length === 0 && late) firewall.apply([wanted], { trustState: false });
+    // Where only the kernel's own end of the block is too early, there is no line to write.
+    if (missing.length === 0 && late) load([held], context);
     if (missing.length === 0) return false;
   } catch (error) {
     logFailures([change], context);
@@ -100,7 +105,7 @@ function changeOf(
   return { address, to: 'blocked', before, hold, also, line, origin, reason };
 }
 
-/** What the kernel did not do is undone: `failed` is logged, and neither half a block nor a promise of one stays. */
+/** A block that fails is undone: `failed` is logged, half a block is removed, and no change stays pending. */
 function commitOrUndo(
   changes: readonly BanChange[],
   known: ReadonlyMap<string, StoredBan>,
@@ -116,13 +121,14 @@ function commitOrUndo(
   }
 }
 
-/** Addresses that others hold stay as they were; the rest is released again. */
+/** Addresses that are held by others stay as they were; the rest is unblocked again. */
 function undo(
   failed: readonly BanChange[],
   known: ReadonlyMap<string, StoredBan>,
-  { store, firewall, now }: BanContext,
+  context: BanContext,
   failure: unknown,
 ): void {
+  const { store } = context;
   const isHeldAnyway = ({ address, hold, also = [] }: BanChange): boolean => {
     const asked = new Set([hold, ...also].map((one) => one?.origin));
     const before = known.get(address.text);
@@ -133,25 +139,19 @@ function undo(
     failed.filter(isHeldAnyway).flatMap(({ address }) => known.get(address.text) ?? []),
   );
   const addresses = failed.filter((change) => !isHeldAnyway(change)).map(({ address }) => address);
-  store.bans.begin(
-    addresses.map((address) => {
-      return { address, phase: 'unblocking', line: null, offset: null, hold: null };
-    }),
-    now(),
-  );
-  step('undo: release recorded');
-  // A block that failed has not found out which rules of our shape are somebody else's.
-  const releases = addresses.map((address): Change => {
-    return { address, to: 'released', foreign: known.get(address.text)?.foreign ?? 'find' };
-  });
   try {
-    firewall.apply(releases, { trustState: false });
-    step('undo: kernel changed');
-    store.bans.confirm(addresses, []);
+    commit(failed.filter((change) => !isHeldAnyway(change)).map(unblockAgain), context);
   } catch (error) {
     // A program that is not there has changed nothing, so nothing is left to undo. After any other failure the release
-    // stays pending for the next run; the error of the block itself is on its way to the caller.
+    // stays pending for the next run; the error of the block itself is thrown to the caller.
     if (failure instanceof ProgramMissing && error instanceof ProgramMissing)
       store.bans.confirm(addresses, []);
   }
+}
+
+/** What was not confirmed may be in the kernel in part, beside rules of somebody else that are not counted yet. */
+function unblockAgain({ address, before }: BanChange): BanChange {
+  const foreign = before?.foreign ?? null;
+  const unconfirmed = { address, phase: 'blocking', sinceMs: 0, holds: [], foreign } as const;
+  return { address, to: 'released', before: unconfirmed, line: null, origin: null, reason: '' };
 }

@@ -2,20 +2,21 @@
 import type { ClockReading } from '../system/clock.ts';
 import type { Store } from '../state/store.ts';
 
-const FACT = 'clock';
+/** Metadata: the last reading. */
+const LAST_READING = 'clock';
 /** Slewing by NTP and the coarseness of both clocks stay below this; a step that matters does not. */
 const SMALLEST_STEP_MS = 2000;
 
 /** To be called once a run, before any deadline is looked at. */
 export function followClock(store: Store, reading: ClockReading): void {
-  const step = stepSince(readLast(store.metadata.getJson(FACT)), reading);
+  const step = stepSince(readLast(store.metadata.getJson(LAST_READING)), reading);
   // First the metadata: it is then written with the shift, and a step is never made up for twice.
-  store.metadata.set(FACT, JSON.stringify(reading));
-  if (step !== 0) store.bans.shiftDeadlines(step);
-  store.bans.capDeadlines(reading.wallMs);
+  store.metadata.set(LAST_READING, JSON.stringify(reading));
+  if (step !== 0) store.deadlines.shift(step);
+  store.deadlines.cap(reading.wallMs);
 }
 
-/** By how many milliseconds the wall clock was set since the last run; 0 across a reboot, where nobody can tell. */
+/** By how many milliseconds the wall clock was set since the last run; 0 across a reboot, where it is not known. */
 function stepSince(last: ClockReading | null, { bootId, uptimeMs, wallMs }: ClockReading): number {
   if (last === null || bootId === '' || last.bootId !== bootId) return 0;
   const step = wallMs - last.wallMs - (uptimeMs - last.uptimeMs);

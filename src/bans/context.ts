@@ -1,5 +1,5 @@
-// What changing bans needs. `context.ts` creates it, so that nothing here knows who asked or how the log is written.
-import type { Firewall } from '../firewall/apply.ts';
+// What changing bans needs. `context.ts` creates it; functions take the members that they use.
+import type { SwitchableFirewall } from '../firewall/switch.ts';
 import type { Address } from '../model/address.ts';
 import type { Outcome } from '../model/ban.ts';
 import type { LogOffset } from '../state/rows.ts';
@@ -11,17 +11,18 @@ export interface ResponseLog {
   write(outcomes: readonly Outcome[]): void;
   /** Where the log ends now; null when that can't be found out. */
   offset(): LogOffset | null;
-  /** Those of which no line was written after a offset, by a run that was killed before it could record so. */
+  /** Those of which no line was written after an offset, by a run that was killed before it could record so. */
   missing(offset: LogOffset | null, outcomes: readonly Outcome[]): Outcome[];
 }
 
 export interface BanContext {
   readonly store: Store;
-  readonly firewall: Firewall;
+  readonly firewall: SwitchableFirewall;
   readonly responseLog: ResponseLog;
   readonly now: () => number;
   /** Whether bans that alerts begin are counted, for escalation. */
   readonly countsOffences: boolean;
+  readonly isInstalled: (program: string) => boolean;
   /** For addresses that the kernel has just begun to block. A failure is reported, not thrown. */
   readonly cutConnections: (addresses: readonly Address[]) => void;
   /** Reports a problem that does not stop the work at hand. */

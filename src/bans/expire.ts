@@ -1,11 +1,10 @@
 // Ends what is due: a ban made for a time ends by itself, whether or not whoever asked for it is still there.
 import { EXPIRED, type Ban, type Hold } from '../model/ban.ts';
-import { step } from '../system/fault.ts';
 import type { BanContext } from './context.ts';
-import { commit, type BanChange } from './journal.ts';
+import { commit, endHolds, type BanChange } from './journal.ts';
 
-/** When `expire` last ran, in Unix milliseconds: shows that a timer is alive. Written with the history's own change. */
-export const LAST_EXPIRE_FACT = 'last expire';
+/** Metadata: when the command `expire` last ran, in Unix milliseconds. It shows that a timer is active. */
+export const LAST_EXPIRE = 'last expire';
 
 /** Unblocks every address whose last hold is over. Returns their bans; throws `FIREWALL` as `commit` does. */
 export function expireDue(context: BanContext): Ban[] {
@@ -17,8 +16,7 @@ export function expireDue(context: BanContext): Ban[] {
   const ended = (due.get(false) ?? []).flatMap(({ address, holds }) => {
     return holds.filter(isOver).map(({ origin }) => ({ address, origin }));
   });
-  if (ended.length > 0) context.store.bans.dropHolds(ended);
-  step('expire: single holds ended');
+  endHolds(ended, context);
   commit(ending.map(endOf), context);
   return ending;
 }

@@ -1,4 +1,4 @@
-// Trouble with one thing must not hold up another: IPv4 and IPv6, for one, have firewall programs of their own.
+// Works on parts in turn, so that a failure of one does not stop the others: IPv4 and IPv6 have separate firewall programs.
 import type { Address, Family } from '../model/address.ts';
 import type { Store } from '../state/store.ts';
 

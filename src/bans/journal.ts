@@ -1,8 +1,10 @@
 // The write-ahead protocol of every change of a ban: state → kernel → response log → confirm. Killed between any two of
 // these, the next run finds the pending changes and completes them (recover.ts).
+import type { ApplyResult, Firewall } from '../firewall/apply.ts';
 import type { Change } from '../firewall/backend.ts';
 import type { Address } from '../model/address.ts';
 import { remainingSeconds, type Ban, type Hold, type Origin, type Outcome } from '../model/ban.ts';
+import type { HoldKey } from '../state/bans.ts';
 import type { HistoryEntry } from '../state/history.ts';
 import type { StoredBan } from '../state/rows.ts';
 import { step } from '../system/fault.ts';
@@ -21,8 +23,8 @@ export interface BanChange {
   readonly also?: readonly Hold[];
   /** Whose hold ends while others go on. */
   readonly ends?: Origin;
-  /** The line to write once the kernel was seen to obey. */
-  readonly line: Outcome;
+  /** The line to write once the kernel was seen to be as asked; null: none. */
+  readonly line: Outcome | null;
   /** For the history. */
   readonly origin: Origin | null;
   readonly reason: string;
@@ -161,9 +163,45 @@ function complete(
     { foreign, countsOffences: context.countsOffences },
   );
   step('journal: confirmed');
-  context.cutConnections(
-    batch.filter(({ ban }) => ban.phase === 'blocking').map(({ ban }) => ban.address),
-  );
+  context.cutConnections(batch.filter(isNewBlock).map(({ ban }) => ban.address));
+}
+
+/** Without a line, only the end of a block has moved. */
+function isNewBlock({ ban }: Pending): boolean {
+  return ban.phase === 'blocking' && ban.line !== null;
+}
+
+/** Has the kernel, by way of one backend, hold bans as the state does: for a restore, and for a migration. Throws as `commit` does. */
+export function load(
+  bans: readonly Ban[],
+  { store, firewall, now }: Pick<BanContext, 'store' | 'firewall' | 'now'>,
+  backend: Firewall = firewall,
+): ApplyResult[] {
+  const results: ApplyResult[] = [];
+  forEachFamily(bans, (own) => {
+    const changes = own.map((ban) => toKernelChange(ban, now()));
+    const result = backend.apply(changes, { trustState: false });
+    step('journal: bans loaded');
+    store.bans.noteForeign(result.foreign);
+    results.push(result);
+  });
+  return results;
+}
+
+/** Records holds on an address that is blocked; each in place of an older one of the same origin. */
+export function recordHolds(
+  address: Address,
+  holds: readonly [Hold, ...Hold[]],
+  { store }: Pick<BanContext, 'store'>,
+): void {
+  store.bans.addHolds(address, holds);
+  step('journal: holds recorded');
+}
+
+/** Ends holds on addresses that others still hold; no line is written. */
+export function endHolds(holds: readonly HoldKey[], { store }: Pick<BanContext, 'store'>): void {
+  if (holds.length > 0) store.bans.dropHolds(holds);
+  step('journal: holds ended');
 }
 
 /** What the state says that the kernel shall do. */
@@ -196,11 +234,13 @@ export function logFailures(
   failed: readonly BanChange[],
   { responseLog, store, now }: BanContext,
 ): void {
-  const outcomeOf = ({ line }: BanChange): Outcome => ({ ...line, verb: 'failed' });
-  responseLog.write(failed.map(outcomeOf));
+  const lines = failed.flatMap(({ line }) => line ?? []);
+  responseLog.write(lines.map((line) => ({ ...line, verb: 'failed' })));
   store.history.record(
-    failed.map((change) => {
-      return { atMs: now(), outcome: outcomeOf(change), ...historyPartOf(change) };
+    failed.flatMap((change) => {
+      if (change.line === null) return [];
+      const outcome = { ...change.line, verb: 'failed' as const };
+      return [{ atMs: now(), outcome, ...historyPartOf(change) }];
     }),
   );
   step('journal: failures logged');

@@ -5,7 +5,7 @@ import { HOST_PID_NAMESPACE, type Whereabouts } from '../system/namespaces.ts';
 
 const METADATA = 'network namespace';
 
-export interface NamespaceTools {
+export interface NamespaceContext {
   readonly store: Store;
   readonly here: Whereabouts;
   /** Who is in another namespace, in words; null: nobody that can be seen. */
@@ -17,9 +17,9 @@ export interface NamespaceTools {
  * `restore` loads the bans here. Throws `FIREWALL` where it is still there. Returns what somebody should know; empty:
  * nothing.
  */
-export function claimNamespace(tools: NamespaceTools): string {
-  const { store, here } = tools;
-  const elsewhere = findOtherNamespace(tools);
+export function claimNamespace(context: NamespaceContext): string {
+  const { store, here } = context;
+  const elsewhere = findOtherNamespace(context);
   if (elsewhere !== null) throw new AppError('FIREWALL', elsewhere);
   const noted = notedIn(store);
   store.metadata.set(METADATA, JSON.stringify(here));
@@ -28,7 +28,7 @@ export function claimNamespace(tools: NamespaceTools): string {
 }
 
 /** Why nothing may be changed from here, in words; null: it may. */
-export function findOtherNamespace({ store, here, inhabitantOf }: NamespaceTools): string | null {
+export function findOtherNamespace({ store, here, inhabitantOf }: NamespaceContext): string | null {
   const noted = notedIn(store);
   if (noted === null || noted.net === here.net) return null;
   // After a boot every namespace is another one.

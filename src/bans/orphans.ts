@@ -2,9 +2,8 @@
 //
 // Such a rule looks like one that an admin typed. It is taken out only where all of the evidence is there; what is
 // doubtful is left alone (docs/decisions/0009-saved-rules.md).
-import type { HeldAddress } from '../firewall/backend.ts';
+import type { HeldAddress } from '../firewall/snapshot.ts';
 import type { ClockReading } from '../system/clock.ts';
-import { step } from '../system/fault.ts';
 import type { HistoryRecord } from '../state/history.ts';
 import type { Store } from '../state/store.ts';
 import type { Address, Family } from '../model/address.ts';
@@ -32,7 +31,7 @@ export interface OrphanSearch {
   readonly chains: readonly string[];
 }
 
-const BOOT_FACT = 'boot of the last look at saved rules';
+const LAST_BOOT = 'boot of the last look at saved rules';
 /** More changes of one address than a file can be older than. */
 const MOST_RECORDS = 1000;
 
@@ -40,14 +39,14 @@ const MOST_RECORDS = 1000;
  * Releases what a saved file brought back at boot, at the first look after it: a rule that somebody types later stays.
  * Throws `FIREWALL` as a release does; the next run then looks again.
  */
-export function releaseOrphans(search: OrphanSearch, tools: BanContext): Orphan[] {
-  const { store, firewall, now } = tools;
+export function releaseOrphans(search: OrphanSearch, context: BanContext): Orphan[] {
+  const { store, firewall, now } = context;
   const { bootId } = search.clock;
-  const lastBoot = store.metadata.get(BOOT_FACT);
+  const lastBoot = store.metadata.get(LAST_BOOT);
   if (bootId === '' || lastBoot === bootId) return [];
   // With sets in use, a plain rule in a file is from before them or was never ours.
   const isTime = lastBoot !== null && firewall.backendName === 'iptables';
-  const orphans = isTime ? findOrphans(search, tools) : [];
+  const orphans = isTime ? findOrphans(search, context) : [];
   if (orphans.length > 0) {
     const alertRef = alertRefAt(now());
     const changes = orphans.map(({ address, path }): BanChange => {
@@ -55,17 +54,16 @@ export function releaseOrphans(search: OrphanSearch, tools: BanContext): Orphan[
       const reason = `came back from ${path}`;
       return { address, to: 'released', before: null, line, origin: null, reason };
     });
-    commit(changes, tools);
-    step('orphans: released');
+    commit(changes, context);
   }
-  store.metadata.set(BOOT_FACT, bootId);
+  store.metadata.set(LAST_BOOT, bootId);
   return orphans;
 }
 
 /** From now on a boot is noticed. To be called often: where it never was, the first look finds nothing. */
 export function noteBoot(store: Store, { bootId }: ClockReading): void {
-  if (store.metadata.get(BOOT_FACT) === null && bootId !== '')
-    store.metadata.set(BOOT_FACT, bootId);
+  if (store.metadata.get(LAST_BOOT) === null && bootId !== '')
+    store.metadata.set(LAST_BOOT, bootId);
 }
 
 function findOrphans(

@@ -1,5 +1,5 @@
 // Where state and kernel differ. Looks only; `restore` repairs it.
-import type { HeldAddress } from '../firewall/backend.ts';
+import type { HeldAddress } from '../firewall/snapshot.ts';
 import type { Family } from '../model/address.ts';
 import type { Ban } from '../model/ban.ts';
 import type { Command } from '../system/exec.ts';

@@ -13,12 +13,12 @@ export interface RecoverOptions {
 }
 
 /**
- * Throws `FIREWALL` when the kernel was not seen to obey; the changes then stay pending. An address that has become
- * protected meanwhile is released instead of blocked, unless a person forced the block.
+ * Throws `FIREWALL` when the kernel was not seen to be as asked; the changes then stay pending. An address that has become
+ * protected meanwhile is unblocked instead of blocked, unless a person forced the block.
  */
 export function recover(context: BanContext, { protectedEntries, withinMs }: RecoverOptions): void {
   const { store, responseLog } = context;
-  releaseProtected(context, protectedEntries);
+  unblockProtected(context, protectedEntries);
   const pending = store.bans.pending().map(pendingOf);
   if (pending.length === 0) return;
   completeAll(
@@ -37,21 +37,21 @@ function pendingOf(ban: StoredBan): Pending {
   return { ban, history: { origin, reason: 'completed after an interruption' } };
 }
 
-function releaseProtected(
+function unblockProtected(
   { store, warn, now }: BanContext,
   protectedEntries: RecoverOptions['protectedEntries'],
 ): void {
   const blocks = store.bans.pending().filter(({ phase }) => phase === 'blocking');
-  const locking = blocks.filter(({ holds }) => !holds.some(({ forced }) => forced));
-  if (locking.length === 0) return;
+  const unforced = blocks.filter(({ holds }) => !holds.some(({ forced }) => forced));
+  if (unforced.length === 0) return;
   const entries = protectedEntries();
-  for (const { address } of locking) {
+  for (const { address } of unforced) {
     const protection = findProtection(address, entries);
     if (protection === null) continue;
     const reason = describeProtection(protection);
     warn(`${address.text} is protected by now (${reason}): its interrupted block is undone`);
-    const undo = { address, phase: 'unblocking', line: null, offset: null, hold: null } as const;
-    store.bans.begin([undo], now());
+    const change = { address, phase: 'unblocking', line: null, offset: null, hold: null } as const;
+    store.bans.begin([change], now());
   }
 }
 

@@ -1,24 +1,23 @@
 // Loads all bans into the kernel, after a reboot or somebody's flush.
 import type { Address } from '../model/address.ts';
 import { alertRefAt, type Ban } from '../model/ban.ts';
-import { step } from '../system/fault.ts';
 import type { BanContext } from './context.ts';
 import { forEachFamily, inTurn } from './families.ts';
-import { toKernelChange } from './journal.ts';
+import { load } from './journal.ts';
 import { unblockAll } from './unblock.ts';
 
 export interface RestoreOutcome {
   /** Bans that the kernel now holds as the state does. */
   readonly blocked: readonly Ban[];
-  /** Bans on addresses that have become protected, and were released. */
+  /** Bans on addresses that have become protected, and were ended. */
   readonly released: readonly Ban[];
   /** Whether the kernel had to be changed for the ones that stay. */
   readonly changed: boolean;
 }
 
 /**
- * Makes the kernel hold every ban of the state. A ban on an address that has become protected is released instead, so
- * that a gateway that moved is not shut out by an old ban, unless a person forced it. Throws `FIREWALL` once each part
+ * Makes the kernel hold every ban of the state. A ban on an address that has become protected is ended instead, so
+ * that an old ban does not block a gateway that moved, unless a person forced it. Throws `FIREWALL` once each part
  * had its turn.
  */
 export function restore(
@@ -35,24 +34,15 @@ export function restore(
   inTurn([
     () => {
       forEachFamily(blocked, (own) => {
-        changed = load(own, context) || changed;
+        if (load(own, context).every(({ outcome }) => outcome === 'unchanged')) return;
+        changed = true;
+        context.cutConnections(own.map(({ address }) => address));
       });
     },
     () => {
-      step('restore: bans loaded');
       const addresses = released.map(({ address }) => address);
       unblockAll(addresses, { origin: null, alertRef: alertRefAt(context.now()) }, context);
     },
   ]);
   return { blocked, released, changed };
-}
-
-function load(bans: readonly Ban[], context: BanContext): boolean {
-  const { store, firewall, now, cutConnections } = context;
-  const changes = bans.map((ban) => toKernelChange(ban, now()));
-  const { outcome, foreign } = firewall.apply(changes, { trustState: false });
-  store.bans.noteForeign(foreign);
-  if (outcome === 'unchanged') return false;
-  cutConnections(bans.map(({ address }) => address));
-  return true;
 }

@@ -17,7 +17,7 @@ export const SAVED_RULES: readonly string[] = [
 const LARGEST_SAVED = 64 * 1024 * 1024;
 const WRITABLE_BY_OTHERS = 0o022;
 
-/** Only what root alone can write is evidence. A file that can't be read is said, and passed over. */
+/** Only a file that root alone can write is evidence. One that can't be read is reported and passed over. */
 export function readSavedFiles({ firewall }: Config, warn: (problem: string) => void): SavedFile[] {
   return SAVED_RULES.flatMap((path) => {
     const stats = lstatSync(path, { throwIfNoEntry: false });

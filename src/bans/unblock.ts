@@ -66,7 +66,7 @@ export function unblockAll(
     logFailures(stillPending(changes, context), context);
     throw error;
   }
-  const isKept = ({ line }: BanChange): boolean => line.verb === 'kept';
+  const isKept = ({ line }: BanChange): boolean => line?.verb === 'kept';
   const addressOf = ({ address }: BanChange): Address => address;
   return {
     released: changes.filter((change) => !isKept(change)).map(addressOf),

@@ -4,7 +4,7 @@ import {
   isSingle,
   makeAddress,
   parseAddress,
-  parseBlock,
+  parseExactNetwork,
   parseNetwork,
   type Address,
 } from '../model/address.ts';
@@ -29,7 +29,7 @@ export function readAddresses(words: readonly string[], file: string | undefined
   const mistakes: string[] = [];
   for (const block of words.map(readAddress)) found.set(block.text, block);
   const take = (text: string, place: string): void => {
-    const block = parseBlock(text);
+    const block = parseExactNetwork(text);
     if (block === null) mistakes.push(`${place}${describeMistake(text)}`);
     else found.set(block.text, block);
   };
@@ -42,7 +42,7 @@ export function readAddresses(words: readonly string[], file: string | undefined
 
 /** One address, as an argument. Throws `BAD_DATA` with what to write instead. */
 export function readAddress(text: string): Address {
-  const block = parseBlock(text);
+  const block = parseExactNetwork(text);
   if (block === null) throw new AppError('BAD_DATA', describeMistake(text));
   return block;
 }
@@ -98,13 +98,21 @@ export function readText(file: string): string {
 }
 
 function describeMistake(text: string): string {
-  const network = parseNetwork(text);
-  const advice =
-    network === null || parseAddress(text) !== null
-      ? 'write for example 203.0.113.9, 203.0.113.0/24 or 2001:db8::9'
-      : `its host bits are set, did you mean ${network.text}?`;
-  return `${quote(text)} is not an address or CIDR block: ${advice}`;
+  return `${quote(text)} is not an address or a network: ${adviceFor(text)}`;
 }
+
+function adviceFor(text: string): string {
+  const network = parseNetwork(text);
+  if (network !== null && parseAddress(text) === null) {
+    return `its host bits are set; did you mean ${network.text}?`;
+  }
+  if (text.includes(',')) return 'separate addresses with blanks, not commas';
+  if (HOST_NAME.test(text)) return 'host names are not resolved; write the addresses that it has';
+  return 'write for example 203.0.113.9, 203.0.113.0/24 or 2001:db8::9';
+}
+
+/** With a letter that no IPv6 address has at its end, as top-level domains have. */
+const HOST_NAME = /^(?:[A-Za-z0-9-]+\.)+[A-Za-z]{2,}\.?$/;
 
 const LONGEST_QUOTE = 60;
 

@@ -1,5 +1,6 @@
 // Which backend holds the bans, which one is to hold them, and why: for `backend` and `status`.
-import { lastEvasion, lastPromotion, unfinishedMove } from '../bans/migrate.ts';
+import { lastFromFirewalld, lastToSets } from '../bans/auto-migrate.ts';
+import { pendingMigration } from '../bans/migrate.ts';
 import type { Context } from '../context.ts';
 import { setBackends, type BackendName, type Choice } from '../firewall/select.ts';
 import { isoTime } from './output/time.ts';
@@ -29,14 +30,14 @@ export interface BackendState {
 export function inspectBackend(context: Context): BackendState {
   const { store, config, firewall, isInstalled } = context;
   const choice = context.choice();
-  const promotion = lastPromotion(store);
+  const promotion = lastToSets(store);
   const isPromotable = choice.by === 'auto' && choice.wanted === 'iptables';
   const beyond = isPromotable ? (setBackends(isInstalled)[0] ?? null) : null;
   const state = {
     configured: config.firewall.backend,
     inUse: firewall.backendName,
     wanted: choice.wanted,
-    unfinishedMove: unfinishedMove(store),
+    unfinishedMove: pendingMigration(store),
     bans: store.bans.count(),
     promoteAt: config.firewall.promoteAt,
     beyond,
@@ -51,15 +52,15 @@ export function inspectBackend(context: Context): BackendState {
           },
     tools: Object.fromEntries(PROGRAMS.map((program) => [program, isInstalled(program)])),
   };
-  const evaded = choice.by === 'auto' && lastEvasion(store)?.to === firewall.backendName;
-  return { ...state, why: evaded ? EVADED : reasonFor(choice, state) };
+  const byFirewalld = choice.by === 'auto' && lastFromFirewalld(store)?.to === firewall.backendName;
+  return { ...state, why: byFirewalld ? FROM_FIREWALLD : reasonFor(choice, state) };
 }
 
-const EVADED = 'firewalld takes rules of iptables away at each reload, and leaves this';
+const FROM_FIREWALLD = 'firewalld removes rules of iptables at each reload, and leaves this';
 
 function reasonFor({ by, name, wanted }: Choice, state: Omit<BackendState, 'why'>): string {
   if (name !== wanted)
-    return `${wanted} is to hold all that is blocked, and the next run of a person or timer moves it`;
+    return `${wanted} is configured; the next expire or restore migrates the bans`;
   if (by === 'config') return 'firewall.backend names it';
   const { promotion, promoteAt, beyond, tools } = state;
   if (wanted === 'iptables') {

@@ -1,10 +1,10 @@
 // Bans with what the kernel holds of them: the rows of `list`, and what `export` writes.
 import type { Context } from '../context.ts';
-import type { HeldAddress } from '../firewall/backend.ts';
+import type { HeldAddress } from '../firewall/snapshot.ts';
 import type { Ban, Hold } from '../model/ban.ts';
 import { describeError } from '../model/errors.ts';
 import { readEscalation, type Escalation } from './escalation.ts';
-import { banToJson } from './output/json.ts';
+import { banToJson, type BanJson } from './output/json.ts';
 import type { Person } from './session.ts';
 
 export interface Entry {
@@ -49,11 +49,11 @@ export function readEntries(context: Context, { complain }: Person): Entry[] {
 }
 
 /** Rows are holds, documents are bans: those of one ban come together again. */
-export function entriesToJson(entries: readonly Entry[]): object[] {
+export function entriesToJson(entries: readonly Entry[]): BanJson[] {
   const groups = Map.groupBy(entries, (entry) => entry.ban);
-  return Array.from(groups, ([ban, own]) => {
+  return Array.from(groups).flatMap(([ban, own]) => {
     const holds = own.flatMap(({ hold }) => (hold === undefined ? [] : [hold]));
     const [first] = own;
-    return first === undefined ? {} : banToJson(ban, holds, first);
+    return first === undefined ? [] : [banToJson(ban, holds, first)];
   });
 }

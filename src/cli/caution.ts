@@ -1,6 +1,6 @@
 // What a person may block: not what is protected, and no network that shuts out whole providers.
 import type { Context } from '../context.ts';
-import type { Address } from '../model/address.ts';
+import { contains, type Address } from '../model/address.ts';
 import { alertRefAt, type Outcome } from '../model/ban.ts';
 import {
   describeProtection,
@@ -31,8 +31,11 @@ export function allowedAmong(
     const protection = findProtection(address, entries);
     if (protection === null) return isNarrowEnough(address, caution.force, person);
     const reason = describeProtection(protection);
-    const way = protection.always ? '' : '; --force blocks it all the same';
-    person.complain(`${address.text} is protected (${reason})${way}`);
+    const way = protection.always ? 'even --force does not block it' : '--force blocks it anyway';
+    const is = contains(protection.block, address)
+      ? 'is protected'
+      : 'contains a protected address';
+    person.complain(`${address.text} ${is} (${reason}); ${way}`);
     if (caution.isForReal) noteRefusal(address, reason, context, person);
     return false;
   });
@@ -55,7 +58,7 @@ function protectedFrom(
 function isNarrowEnough(address: Address, force: boolean, { complain }: Person): boolean {
   const widest = WIDEST_PREFIX[address.family];
   if (force || address.prefixLength >= widest) return true;
-  complain(`${address.text} is wider than /${widest}; --force blocks it all the same`);
+  complain(`${address.text} is wider than /${widest}; --force blocks it anyway`);
   return false;
 }
 

@@ -63,6 +63,8 @@ export interface CommandSpec<O extends OptionSpecs = OptionSpecs> {
   readonly positional?: PositionalSpec;
   readonly options: O;
   readonly examples: readonly (readonly [command: string, what: string])[];
+  /** Exit statuses besides those of all commands: what each means here, or null where EXIT_MEANINGS says it. */
+  readonly exits?: Readonly<Record<number, string | null>>;
   /** False for what neither reads the state nor changes anything. */
   readonly needsRoot: boolean;
   /** True for what may be longer than a screen: on a terminal it goes through a pager. */

@@ -1,12 +1,16 @@
 // Reads what `export` printed: the only parser of its lines.
-import { parseBlock, type Address } from '../model/address.ts';
+import { parseExactNetwork, type Address } from '../model/address.ts';
 import { ORIGINS, type Hold } from '../model/ban.ts';
 import { LONGEST_SECONDS } from '../model/duration.ts';
 import { readAlertId, readReason, readRuleId } from '../wazuh/request.ts';
 
 export interface ExportedBan {
   readonly address: Address;
+  /** None: only its earlier bans are counted. */
   readonly holds: readonly Hold[];
+  readonly sinceMs: number | null;
+  /** When alerts began its bans, in Unix milliseconds, this one included, as far as escalation counts them. */
+  readonly countedMs: readonly number[];
 }
 
 /** Bans, each address once, and lines that are none: `bans.jsonl:7: …`. */
@@ -37,12 +41,19 @@ function parse(line: string): Fields {
   }
 }
 
-function readBan({ address: text, holds }: Fields): ExportedBan | null {
-  const address = typeof text === 'string' ? parseBlock(text) : null;
-  if (address === null || !Array.isArray(holds)) return null;
-  const read = holds.map((hold) => readHold((hold ?? {}) as Fields));
-  const good = read.filter((hold) => hold !== null);
-  return good.length === read.length && good.length > 0 ? { address, holds: good } : null;
+function readBan({ address: text, since, holds, countedBans = [] }: Fields): ExportedBan | null {
+  const address = typeof text === 'string' ? parseExactNetwork(text) : null;
+  if (address === null || !Array.isArray(holds) || !Array.isArray(countedBans)) return null;
+  const read = readAll(holds, (hold) => readHold((hold ?? {}) as Fields));
+  const countedMs = readAll(countedBans, readTime);
+  if (read === null || countedMs === null || read.length + countedMs.length === 0) return null;
+  return { address, holds: read, sinceMs: readTime(since), countedMs };
+}
+
+/** Null where one can't be read. */
+function readAll<T>(all: readonly unknown[], read: (one: unknown) => T | null): T[] | null {
+  const good = all.map(read).filter((one) => one !== null);
+  return good.length === all.length ? good : null;
 }
 
 function readHold(fields: Fields): Hold | null {

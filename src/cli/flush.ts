@@ -1,5 +1,5 @@
 // What `flush` and `uninstall` do: ends all holds, or those of one origin.
-import { leaveNothing } from '../bans/migrate.ts';
+import { clearBackend } from '../bans/auto-migrate.ts';
 import { unblockAll } from '../bans/unblock.ts';
 import type { Context } from '../context.ts';
 import { alertRefAt, type Ban, type Origin } from '../model/ban.ts';
@@ -27,7 +27,7 @@ export async function releaseAll(
     counts.released += released.length;
     counts.kept += kept.length;
   });
-  leaveNothing(context);
+  clearBackend(context);
   context.store.metadata.flush();
   return counts;
 }

@@ -2,7 +2,7 @@
 import { wrap } from './output/wrap.ts';
 import type { CommandSpec, OptionSpec, PositionalSpec } from './command.ts';
 import type { CommandGroup } from './commands.ts';
-import { EXIT_MEANINGS } from './exit-meanings.ts';
+import { EXIT_MEANINGS, exitsOf } from './exit-meanings.ts';
 
 const PURPOSE = "Blocks addresses with the host's firewall, and verifies that it does.";
 const STARTED_BY_EXECD =
@@ -67,6 +67,7 @@ export function commandHelp(command: CommandSpec, width: number | null): string[
         : formatTerms([[placeholder(positional), positional.describe]], columns),
     ),
     ...section('Options', formatTerms([...terms, COMMON_OPTIONS[0] ?? ['', '']], columns)),
+    ...section('Exit status', exitLines(command, columns)),
     ...section(
       'Examples',
       examples.flatMap(([example, what]) => [
@@ -75,6 +76,12 @@ export function commandHelp(command: CommandSpec, width: number | null): string[
       ]),
     ),
   ];
+}
+
+function exitLines(command: CommandSpec, columns: number): string[] {
+  const { own, common } = exitsOf(command);
+  const others = `${common}: as for all commands, see firewall-drop --help`;
+  return [...formatTerms(own, columns), ...wrap(others, columns - 2).map((line) => `  ${line}`)];
 }
 
 function usageLine({ name, positional, options }: CommandSpec): string {

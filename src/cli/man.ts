@@ -1,11 +1,25 @@
-// The manual page firewall-drop(8), from the same descriptions as parser and help.
+// The manual page firewall-drop(8), from the same descriptions as parser, help and config.toml.
+import { exampleValue } from '../config/example.ts';
+import { CONFIG_FILE } from '../config/file.ts';
+import { POLICY_KEYS } from '../config/policy-schema.ts';
+import { SCHEMA } from '../config/schema.ts';
+import type { Setting } from '../config/setting.ts';
 import { BUILD } from '../version.ts';
 import type { CommandSpec } from './command.ts';
-import { EXIT_MEANINGS } from './exit-meanings.ts';
+import { EXIT_MEANINGS, exitsOf } from './exit-meanings.ts';
 import { optionTerm, placeholder } from './help.ts';
 
-const FILES: readonly (readonly [string, string])[] = [
-  ['/etc/firewall-drop/config.toml', 'configuration; every key is optional'],
+type Terms = readonly (readonly [term: string, text: string])[];
+
+const ENVIRONMENT: Terms = [
+  ['NO_COLOR', 'no colours, even on a terminal'],
+  ['PAGER', 'shows what is longer than the screen; cat for none'],
+  ['SSH_CONNECTION', 'the address that you are logged in from is not blocked without --force'],
+  ['TZ', 'the zone of log lines, where it is the plain name of one'],
+];
+
+const FILES: Terms = [
+  [CONFIG_FILE, 'the configuration'],
   ['/var/lib/firewall-drop/state.db', 'the state'],
   ['/run/firewall-drop/lock', 'the writer lock'],
   [
@@ -19,17 +33,32 @@ const FILES: readonly (readonly [string, string])[] = [
   ],
 ];
 
+/** What is done most, in the order in which a new user does it; each command has more of its own. */
+export const EXAMPLES: Terms = [
+  ['doctor', 'Is all of it set up? What is wrong has a remedy behind it.'],
+  ['status 203.0.113.9', 'Is this customer blocked, since when, and by which alert?'],
+  ['delete 203.0.113.9 -r "a customer"', 'Let one address in again.'],
+  ['add 203.0.113.0/24 -t 2h', 'Block a network for two hours.'],
+  ['list', 'What is blocked, and until when?'],
+  ['explain alert.json', 'Why is this alert blocked, or not?'],
+  ['protect list', 'Which addresses are never blocked here?'],
+  ['reconcile --dry-run', 'Do state and kernel agree?'],
+];
+
 /** roff, for man(1). */
 export function formatManualPage(commands: readonly CommandSpec[]): string {
   return [
     `.TH FIREWALL-DROP 8 "" "firewall-drop ${roff(BUILD.version)}" "System administration"`,
+    // Words that are typed or copied are not to be hyphenated.
+    '.nh',
+    '.ad l',
     '.SH NAME',
     'firewall\\-drop \\- block addresses for Wazuh and OSSEC, and verify that the kernel does',
     '.SH SYNOPSIS',
-    ...commands.flatMap((command) => [
+    ...commands.flatMap((command, index) => [
+      ...(index === 0 ? [] : ['.br']),
       `.B firewall\\-drop ${roff(command.name)}`,
       synopsis(command),
-      '.br',
     ]),
     '.SH DESCRIPTION',
     'Wazuh and OSSEC start this program themselves when a rule fires: with a message on standard input and no arguments, or with',
@@ -37,21 +66,52 @@ export function formatManualPage(commands: readonly CommandSpec[]): string {
     'A person uses the commands below. A block is a DROP rule, first in INPUT and FORWARD and, where it exists, DOCKER\\-USER; or an entry of a set whose packets are dropped before connection tracking. Success is reported only after the kernel was seen to hold it.',
     '.SH COMMANDS',
     ...commands.flatMap(section),
+    '.SH CONFIGURATION',
+    ...configuration(),
     '.SH EXIT STATUS',
-    ...EXIT_MEANINGS.flatMap(([status, meaning]) => ['.TP', `.B ${status}`, roff(meaning)]),
-    '.SH FILES',
-    ...FILES.flatMap(([path, what]) => ['.TP', `.I ${roff(path)}`, roff(what)]),
+    ...terms(EXIT_MEANINGS.map(([status, meaning]) => [String(status), meaning])),
     '.SH ENVIRONMENT',
-    '.TP',
-    '.B NO_COLOR',
-    'no colours, even on a terminal',
-    '.TP',
-    '.B SSH_CONNECTION',
-    'the address that you are logged in from is not blocked without \\-\\-force',
-    '.TP',
-    '.B TZ',
-    'the zone of log lines, where it is the plain name of one',
+    ...terms(ENVIRONMENT),
+    '.SH FILES',
+    ...terms(FILES, '.I'),
+    '.SH EXAMPLES',
+    ...terms(EXAMPLES.map(([example, what]) => [`firewall-drop ${example}`, what])),
+    '.SH SEE ALSO',
+    ...SEE_ALSO.map((page) => `.BR ${roff(page).replace('(', ' (')}`),
   ].join('\n');
+}
+
+const SEE_ALSO = ['iptables(8),', 'ip6tables(8),', 'ipset(8),', 'nft(8),', 'conntrack(8)'];
+
+/** Each key with the value that holds without it, as packaging/config.toml shows it. */
+function configuration(): string[] {
+  const sections = Object.entries(SCHEMA).flatMap(([name, settings]) => [
+    `.SS ${roff(`[${name}]`)}`,
+    ...keys(settings, (key, setting) => `${key} = ${exampleValue(setting)}`),
+  ]);
+  return [
+    `.I ${roff(CONFIG_FILE)}`,
+    'is read at every run. Each key is shown with its default. A key that is wrong is reported, and its default is used; firewall\\-drop config validate finds mistakes, and firewall\\-drop config show prints what holds.',
+    ...sections,
+    `.SS ${roff('[[policy]]')}`,
+    'Any number of these at the end of the file, each with some of the keys below. The first one whose conditions an alert meets decides.',
+    ...keys(POLICY_KEYS, (key) => key),
+  ];
+}
+
+function keys(
+  settings: Readonly<Record<string, Setting>>,
+  termOf: (key: string, setting: Setting) => string,
+): string[] {
+  return terms(
+    Object.entries(settings).map(([key, setting]) => {
+      return [termOf(key, setting), setting.doc.replaceAll('\n', ' ')] as const;
+    }),
+  );
+}
+
+function terms(all: Terms, font = '.B'): string[] {
+  return all.flatMap(([term, text]) => ['.TP', `${font} ${roff(term)}`, roff(text)]);
 }
 
 function section(command: CommandSpec): string[] {
@@ -62,18 +122,19 @@ function section(command: CommandSpec): string[] {
     ...(aliases.length === 0 ? [] : [roff(`The same: ${aliases.join(', ')}.`)]),
     ...(positional === undefined
       ? []
-      : ['.TP', `.I ${roff(placeholder(positional))}`, roff(positional.describe)]),
-    ...Object.entries(options).flatMap(([option, spec]) => [
-      '.TP',
-      `.B ${roff(optionTerm(option, spec))}`,
-      roff(spec.describe),
-    ]),
-    ...examples.flatMap(([example, what]) => [
-      '.TP',
-      `.B firewall\\-drop ${roff(example)}`,
-      roff(what),
-    ]),
+      : terms([[placeholder(positional), positional.describe]], '.I')),
+    ...terms(
+      Object.entries(options).map(([option, spec]) => [optionTerm(option, spec), spec.describe]),
+    ),
+    ...terms([['Exit status', exitText(command)]], '.I'),
+    ...terms(examples.map(([example, what]) => [`firewall-drop ${example}`, what])),
   ];
+}
+
+function exitText(command: CommandSpec): string {
+  const { own, common } = exitsOf(command);
+  const all = own.map(([status, meaning]) => `${status}: ${meaning}`);
+  return `${[...all, `${common}: as in EXIT STATUS`].join('. ')}.`;
 }
 
 function synopsis({ positional, options }: CommandSpec): string {

@@ -4,6 +4,7 @@ import { findDrift, type Drift } from '../bans/reconcile.ts';
 import { STATE_DIRECTORY, type Context } from '../context.ts';
 import { describeError } from '../model/errors.ts';
 import { inspectBackend, type BackendState } from './backend-state.ts';
+import { count } from './output/count.ts';
 import { formatDuration } from './output/duration.ts';
 import { isoTime, lastChangeMs } from './output/time.ts';
 import type { Person } from './session.ts';
@@ -36,7 +37,7 @@ export interface Overview {
 
 export function examineHost(context: Context, person: Person): Overview {
   const bans = context.store.bans.list();
-  const next = context.store.bans.nextExpiryMs();
+  const next = context.store.deadlines.nextMs();
   const clock = context.store.metadata.getJson('clock') as { readonly wallMs: number } | null;
   const drift = driftOrNull(context, person);
   const lastMs = lastChangeMs(context.store.history.tallies());
@@ -83,8 +84,8 @@ function driftOrNull(context: Context, { complain }: Person): Drift | null {
 
 export function describeOverview(overview: Overview, nowMs: number): string[] {
   const { bans, byOrigin, byFamily, unfinished, backend, store, lastChange, nextExpiry } = overview;
-  const origins = Object.entries(byOrigin).map(([origin, count]) => `${origin} ${count}`);
-  const families = Object.entries(byFamily).map(([family, count]) => `${family} ${count}`);
+  const origins = Object.entries(byOrigin).map(([origin, number]) => `${origin} ${number}`);
+  const families = Object.entries(byFamily).map(([family, number]) => `${family} ${number}`);
   const parts = [...families, ...origins].join(', ');
   const next =
     nextExpiry === null ? 'none' : `in ${formatDuration((Date.parse(nextExpiry) - nowMs) / 1000)}`;
@@ -94,11 +95,11 @@ export function describeOverview(overview: Overview, nowMs: number): string[] {
     `backend      ${backend.inUse}: ${backend.why}`,
     ...(backend.unfinishedMove === null
       ? []
-      : ['             a move to another one was interrupted: the next run ends it']),
+      : ['             a migration to another one was interrupted; the next run completes it']),
     ...(backend.promotion?.to === null
       ? [`             sets could not be used: ${backend.promotion.trouble}`]
       : []),
-    `store        ${store.path}, ${store.bytes ?? 'no'} bytes${store.volatile ? ', NOT USABLE: what happens now is forgotten' : ''}`,
+    `state        ${store.path}, ${store.bytes ?? 'no'} bytes${store.volatile ? ", can't be written: firewall-drop doctor says why" : ''}`,
     `last change  ${lastChange === null ? 'never' : `${lastChange.slice(0, 19).replace('T', ' ')} UTC`}`,
     `next expiry  ${next}`,
     `drift        ${describeDrift(overview)}`,
@@ -108,10 +109,14 @@ export function describeOverview(overview: Overview, nowMs: number): string[] {
 function describeDrift({ drift, unfinished }: Overview): string {
   if (drift === null) return 'unknown';
   const { missing, unknown, steps } = drift;
-  const foreign = unknown === 0 ? '' : `; ${unknown} drop rules of our shape belong to no ban`;
-  if (unfinished > 0) return `${unfinished} changes are pending: firewall-drop reconcile${foreign}`;
+  const foreign = unknown === 0 ? '' : `; ${count(unknown, 'drop rule')} that no ban explains`;
+  if (unfinished > 0) {
+    return `${count(unfinished, 'change')} pending: firewall-drop reconcile${foreign}`;
+  }
   if (steps === 0) return `none${foreign}`;
-  return `${missing} bans have no rule, and others may be out of place: firewall-drop reconcile${foreign}`;
+  const what =
+    missing === 0 ? 'rules out of place' : `${count(missing, 'ban')} without rules in the kernel`;
+  return `${what}: firewall-drop reconcile${foreign}`;
 }
 
 function countBy(keys: readonly string[]): Record<string, number> {

@@ -23,7 +23,7 @@ const VERSION: readonly string[] = ['-V', '--version'];
 export function parseArguments(args: readonly string[], commands: readonly CommandSpec[]): Parsed {
   const [first, ...rest] = args;
   if (first === undefined) {
-    throw new AppError('USAGE', 'say what to do, for example: firewall-drop list');
+    throw new AppError('USAGE', 'no command was given; for example: firewall-drop list');
   }
   if (HELP.includes(first)) return { kind: 'help', of: null };
   if (VERSION.includes(first)) return { kind: 'version' };
@@ -61,9 +61,9 @@ function unknownCommand(
 ): AppError {
   const group = commands.filter(({ name }) => name.startsWith(`${first} `));
   if (group.length > 0) {
-    const seconds = group.map(({ name }) => name.slice(first.length + 1)).join(', ');
-    const given = second === undefined || second.startsWith('-') ? '' : `, not ${quote(second)}`;
-    return new AppError('USAGE', `${first} needs one of ${seconds} after it${given}`);
+    const typed = second === undefined || second.startsWith('-') ? first : `${first} ${second}`;
+    const names = group.map(({ name }) => name).join(', ');
+    return new AppError('USAGE', `there is no command ${quote(typed)}; there are ${names}`);
   }
   const meant = nearestCommand(first, commands);
   const advice = meant === null ? 'firewall-drop --help lists them' : `did you mean ${meant}?`;
@@ -199,7 +199,7 @@ function take(
   if (before !== undefined && typeof value === 'string') {
     throw usage(
       before === value
-        ? `--${name} was given more than once`
+        ? `--${name} was given twice: leave one out`
         : `--${name} was given twice, as ${quote(String(before))} and ${quote(value)}: leave one out`,
       command,
     );
@@ -236,7 +236,7 @@ function readValue(
   if (value === undefined) {
     const wanted = spec.kind === 'text' ? spec.describe : spec.choices.join(', ');
     const way = next === undefined ? '' : `; if ${quote(next)} is meant, write --${name}=${next}`;
-    throw usage(`${typed} needs a value: ${wanted}${way}`, command);
+    throw usage(`${typed} needs a value (${wanted})${way}`, command);
   }
   if (spec.kind === 'text' || spec.choices.includes(value)) return value;
   throw usage(`${typed} ${quote(value)} is not one of ${spec.choices.join(', ')}`, command);
@@ -257,14 +257,14 @@ function checkWords(words: readonly string[], command: CommandSpec): void {
   const [first] = words;
   if (positional === undefined) {
     if (first === undefined) return;
-    throw usage(`${command.name} takes no arguments, and ${quote(first)} is one`, command);
+    throw usage(`${command.name} takes no arguments, but ${quote(first)} was given`, command);
   }
   const { name, count, choices } = positional;
   const needsOne = count === 'one' || count === 'some';
   if (needsOne && first === undefined)
     throw usage(`${command.name} needs ${article(name)}`, command);
   if ((count === 'one' || count === 'optional') && words.length > 1) {
-    throw usage(`${command.name} takes one ${name}, and ${words.length} were given`, command);
+    throw usage(`${command.name} takes one ${name}, but ${words.length} were given`, command);
   }
   const wrong = words.find((word) => choices?.includes(word) === false);
   if (wrong !== undefined) {
@@ -277,5 +277,6 @@ function article(noun: string): string {
 }
 
 function usage(message: string, { name }: CommandSpec): AppError {
-  return new AppError('USAGE', `${message}; see firewall-drop ${name} --help`);
+  const see = message.endsWith('?') ? ' See' : '; see';
+  return new AppError('USAGE', `${message}${see} firewall-drop ${name} --help`);
 }

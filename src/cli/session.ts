@@ -49,7 +49,7 @@ export function enter(context: Context, { note }: Person): number {
   const trouble = context.lock();
   if (trouble !== null) throw trouble;
   const pending = context.store.bans.pending().length;
-  context.settle();
+  context.recover();
   const completed = pending - context.store.bans.pending().length;
   if (completed > 0) {
     note(`an earlier run was interrupted: ${count(completed, 'pending change')} completed`);

@@ -1,9 +1,9 @@
 // Whether an address is blocked, by what and why: for `status` and `is-blocked`.
 import type { Context } from '../context.ts';
-import type { Snapshot } from '../firewall/backend.ts';
+import type { Snapshot } from '../firewall/snapshot.ts';
 import { findVerdict, type Verdict } from '../firewall/verdict.ts';
 import { contains, withPrefix, type Address } from '../model/address.ts';
-import type { Ban } from '../model/ban.ts';
+import type { AlertRef, Ban } from '../model/ban.ts';
 import type { HistoryRecord } from '../state/history.ts';
 import { readEscalation, type Escalation } from './escalation.ts';
 import { count } from './output/count.ts';
@@ -11,6 +11,7 @@ import { formatDuration } from './output/duration.ts';
 import { banToJson, historyToJson } from './output/json.ts';
 import { paint } from './output/table.ts';
 import { shortTime } from './output/time.ts';
+import { wrap } from './output/wrap.ts';
 import type { Person } from './session.ts';
 
 const SCHEMA_VERSION = 1;
@@ -61,20 +62,21 @@ function causeOf(
 }
 
 const CAUSES = {
-  exact: 'by our rule for it',
-  block: 'by our rule for a block around it',
-  other: 'by a rule that no ban of ours explains',
+  exact: 'by our rule',
+  block: 'by our rule for a network that contains it',
+  other: 'by a rule that belongs to no ban',
   policy: 'by the policy of INPUT',
 } as const;
 
 export function describeFinding(finding: Finding, nowMs: number, { terminal }: Person): string[] {
   const { address, verdict, cause, bans, history } = finding;
+  const { width } = terminal;
   const blocked = verdict.kind === 'dropped';
   const rule = verdict.rule === null ? '' : ` (${verdict.rule.chain}: ${verdict.rule.spec})`;
   const state = blocked
     ? paint('blocked', 'red', terminal)
     : paint('not blocked', 'green', terminal);
-  return [
+  const lines = [
     `${address.text} is ${state}${cause === null ? '' : `, ${CAUSES[cause]}`}${rule}`,
     ...verdict.partly.map(
       ({ chain, spec }) => `some of its packets are dropped (${chain}: ${spec})`,
@@ -83,11 +85,24 @@ export function describeFinding(finding: Finding, nowMs: number, { terminal }: P
     ...(bans.length === 0 ? ['no ban on it'] : []),
     ...describeEscalation(finding),
     ...(history.length === 0 ? [] : ['history:']),
-    ...history.map(({ atMs, outcome, origin, reason }) => {
-      const { verb, alertRef } = outcome;
-      return `  ${shortTime(atMs)}  ${verb}  ${origin ?? ''} rule ${alertRef.ruleId} alert ${alertRef.alertId} ${reason}`.trimEnd();
-    }),
+    ...history.map(describeRecord),
   ];
+  return width === null ? lines : lines.flatMap((line) => wrap(line, width, '      '));
+}
+
+function describeRecord({ atMs, outcome, origin, by, reason }: HistoryRecord): string {
+  const who = [origin ?? '', by === undefined ? '' : `by ${by}`, ...alertWords(outcome.alertRef)];
+  return `  ${shortTime(atMs)}  ${outcome.verb}  ${withReason(who, reason)}`;
+}
+
+/** Where no alert asked for it, its id is only the time of the action. */
+function alertWords({ alertId, ruleId }: AlertRef): string[] {
+  return ruleId === '0' ? [] : [`rule ${ruleId}`, `alert ${alertId}`];
+}
+
+function withReason(words: readonly string[], reason: string): string {
+  const said = words.filter((word) => word !== '').join(', ');
+  return reason === '' ? said : `${said}: ${reason}`;
 }
 
 /** Of an address that was never banned there is nothing to say. */
@@ -110,9 +125,11 @@ function describeBan(ban: Ban, blocked: boolean, nowMs: number): string[] {
       ? ', but the kernel lets it through: firewall-drop reconcile'
       : '';
   const holds = ban.holds.map(({ origin, expiresAtMs, alertRef, reason }) => {
-    const left =
-      expiresAtMs === null ? 'never' : `in ${formatDuration((expiresAtMs - nowMs) / 1000)}`;
-    return `  held by ${origin}, ends ${left}, rule ${alertRef.ruleId}, alert ${alertRef.alertId} ${reason}`.trimEnd();
+    const end =
+      expiresAtMs === null
+        ? 'until it is released'
+        : `ends in ${formatDuration((expiresAtMs - nowMs) / 1000)}`;
+    return `  held by ${withReason([origin, end, ...alertWords(alertRef)], reason)}`;
   });
   return [
     `ban: ${ban.address.text} ${ban.phase} since ${shortTime(ban.sinceMs)} UTC${drift}`,

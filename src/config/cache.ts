@@ -1,4 +1,4 @@
-// Remembers what a file said, so that an alert need not load the parser again while the file stays as it is.
+// Remembers the content of a file, so that an alert need not load the parser again while the file stays as it is.
 import type { Stats } from 'node:fs';
 import { describeError } from '../model/errors.ts';
 import { isErrno, lookAtRegularFile, stampOf } from '../system/files.ts';
@@ -9,7 +9,7 @@ export interface RememberedFile<T> {
   readonly largestBytes: number;
   /** What holds when there is no such file. */
   readonly absent: T;
-  /** What holds when there is one and it can't be used; without this, what it said when last read, or `absent`. */
+  /** What holds when there is one and it can't be used; without this, its content when last read, or `absent`. */
   readonly unusable?: () => T;
   /** Why the file must not be read; empty when it may. */
   readonly objection?: (stats: Stats) => string;
@@ -40,7 +40,7 @@ export function remember<T>(store: Store, file: RememberedFile<T>): T {
 
 const SEPARATOR = '\n';
 
-/** Without a stamp: whatever the file said last. */
+/** Without a stamp: the content when last read. */
 function recall<T>(store: Store, file: RememberedFile<T>, stamp: string | null): T | null {
   const [knownStamp, text] = store.metadata.get(file.path)?.split(SEPARATOR, 2) ?? [];
   if (text === undefined || (stamp !== null && knownStamp !== stamp)) return null;

@@ -1,18 +1,23 @@
 // Writes packaging/config.toml, the documented example: every key, commented out, with its default.
 import { POLICY_KEYS } from './policy-schema.ts';
-import { SCHEMA, type Setting } from './schema.ts';
+import { SCHEMA } from './schema.ts';
+import type { Setting } from './setting.ts';
 import { tomlText } from './values.ts';
 
 /** The documented example, `packaging/config.toml`: every key, commented out, with its default. */
 export function exampleConfig(): string {
   const sections = Object.entries(SCHEMA).map(([section, settings]) => {
     const keys = Object.entries<Setting>(settings).map(([key, setting]) => {
-      const value = tomlText(setting.kind === 'name' ? setting.example : setting.default);
-      return `# ${setting.doc.replaceAll('\n', '\n# ')}\n#${key} = ${value}\n`;
+      return `# ${setting.doc.replaceAll('\n', '\n# ')}\n#${key} = ${exampleValue(setting)}\n`;
     });
     return `[${section}]\n\n${keys.join('\n')}`;
   });
   return `${EXAMPLE_HEAD}\n${sections.join('\n')}\n${policyExample()}`;
+}
+
+/** TOML: the default of a key, or a value that it may have where it has no default. */
+export function exampleValue(setting: Setting): string {
+  return tomlText(setting.kind === 'name' ? setting.example : setting.default);
 }
 
 /** Entries have no defaults to show: the first lines are the header of one, and each key is empty. */

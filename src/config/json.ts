@@ -1,7 +1,8 @@
 // A parsed config as text for the state, so that an alert need not load the TOML parser.
 import { CLOUD_ADDRESS_FIELDS } from './address-fields.ts';
 import { POLICY_KEYS, type PolicyEntry } from './policy-schema.ts';
-import { ENTRIES, NAME_PATTERN, SCHEMA, type Config } from './schema.ts';
+import { SCHEMA, type Config } from './schema.ts';
+import { ENTRIES, NAME_PATTERN } from './setting.ts';
 import { buildConfig, buildPolicyEntry, camelCase, checkValue, ownProperty } from './values.ts';
 
 export function configToJson(config: Config): string {

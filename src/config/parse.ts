@@ -2,7 +2,8 @@
 import type * as SmolToml from 'smol-toml';
 import { locate, type ConfigProblem, type Mistake } from './locate.ts';
 import { readPolicy } from './policy.ts';
-import { SCHEMA, type Config, type Setting, type Value } from './schema.ts';
+import { SCHEMA, type Config } from './schema.ts';
+import type { Setting, Value } from './setting.ts';
 import {
   buildConfig,
   camelCase,

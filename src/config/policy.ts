@@ -1,7 +1,7 @@
 // Reads the [[policy]] entries of a configuration: one with a mistake is left out, since half of it could mean more.
 import type { Mistake } from './locate.ts';
 import { POLICY_KEYS, type PolicyEntry } from './policy-schema.ts';
-import type { Setting } from './schema.ts';
+import type { Setting } from './setting.ts';
 import { buildPolicyEntry, checkValue, isTable, ownProperty, shorten, show } from './values.ts';
 
 export interface ReadPolicy {

@@ -1,4 +1,4 @@
-// Reads config.toml, and keeps what its [protect] last said where it can't be used: a slip must not lock anybody out.
+// Reads config.toml. Where it can't be used, the last readable [protect] stays in force: a mistake must not lock anybody out.
 import type { Store } from '../state/store.ts';
 import { remember } from './cache.ts';
 import { CONFIG_FILE, LARGEST_FILE } from './file.ts';

@@ -1,57 +1,7 @@
 // The one table of all keys of config.toml: what each may hold, what holds without it, and its documentation.
-import type { PolicyEntry } from './policy-schema.ts';
 import { DEFAULT_ADDRESS_FIELDS, WAZUH5_ADDRESS_FIELDS } from './address-fields.ts';
-
-export type Value = string | number | boolean | readonly string[] | undefined;
-
-/** One key: what it may hold, what holds without it, and its documentation. */
-export type Setting = { readonly doc: string } & (
-  | { readonly kind: 'choice'; readonly choices: readonly string[]; readonly default: string }
-  | {
-      readonly kind: 'word';
-      readonly default: string;
-      readonly pattern: RegExp;
-      readonly expected: string;
-    }
-  | { readonly kind: 'name'; readonly default: undefined; readonly example: string }
-  | { readonly kind: 'flag'; readonly default: boolean }
-  | { readonly kind: 'whole'; readonly default: number; readonly min: number; readonly max: number }
-  /** Text as `parseDuration` reads it; the default may be empty, for none. */
-  | { readonly kind: 'duration'; readonly default: string; readonly mayBeNever: boolean }
-  | ListSetting
-);
-
-export interface ListSetting {
-  readonly doc: string;
-  readonly kind: 'list';
-  readonly of: keyof typeof ENTRIES;
-  readonly minEntries: 0 | 1;
-  readonly default: readonly string[];
-}
-
-/** What a list may hold: an address is parsed as well. */
-export const ENTRIES = {
-  chain: { pattern: /^[A-Za-z0-9_][A-Za-z0-9_-]{0,27}$/, expected: 'the name of a chain' },
-  address: { pattern: /^[0-9A-Fa-f:./]{2,49}$/, expected: 'an address or a network' },
-  file: { pattern: /^\/[ -~\u00a0-\u{10ffff}]{1,4094}$/u, expected: 'the absolute path of a file' },
-  field: {
-    pattern: /^[A-Za-z0-9_@-]{1,64}(?:\.[A-Za-z0-9_@-]{1,64}){0,15}$/,
-    expected: 'a dotted path in an alert',
-  },
-  duration: {
-    pattern: /^[0-9smhdw]{1,32}$/,
-    expected: 'a length of time such as "10m", "1h30m" or "7d"',
-  },
-  /** Numbers as well, which are read as text. */
-  rule: { pattern: /^[0-9A-Za-z-]{1,64}$/, expected: 'the id of a rule' },
-  name: { pattern: /^\P{Cc}{1,128}$/u, expected: 'a name' },
-  value: {
-    pattern: /^[A-Za-z0-9_@-]{1,64}(?:\.[A-Za-z0-9_@-]{1,64}){0,15}=\P{Cc}{0,256}$/u,
-    expected: 'a dotted path in an alert, "=", and the value there',
-  },
-} as const;
-
-export const NAME_PATTERN = /^[A-Za-z0-9._-]{1,64}$/;
+import type { PolicyEntry } from './policy-schema.ts';
+import type { Setting } from './setting.ts';
 
 export const SCHEMA = {
   log: {

@@ -3,15 +3,8 @@ import { parseNetwork } from '../model/address.ts';
 import { parseDuration } from '../model/duration.ts';
 import { CLOUD_ADDRESS_FIELDS } from './address-fields.ts';
 import { POLICY_KEYS, type PolicyEntry } from './policy-schema.ts';
-import {
-  ENTRIES,
-  NAME_PATTERN,
-  SCHEMA,
-  type Config,
-  type ListSetting,
-  type Setting,
-  type Value,
-} from './schema.ts';
+import { SCHEMA, type Config } from './schema.ts';
+import { ENTRIES, NAME_PATTERN, type ListSetting, type Setting, type Value } from './setting.ts';
 
 /** What is wrong with a value; `entry` is the entry of a list that is meant. */
 interface ValueProblem {

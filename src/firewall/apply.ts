@@ -4,7 +4,8 @@ import type { ForeignRules } from '../model/ban.ts';
 import { AppError } from '../model/errors.ts';
 import type { Command } from '../system/exec.ts';
 import { deadlineIn, type Deadline } from '../system/wait.ts';
-import type { Backend, Change, PlannedCommand, Snapshot, View } from './backend.ts';
+import type { Backend, Change, PlannedCommand, View } from './backend.ts';
+import type { Snapshot } from './snapshot.ts';
 import {
   compare,
   mostAttempts,
@@ -23,15 +24,15 @@ import {
   readResult,
   runPatiently,
   subject,
-  type ApplyTools,
+  type FirewallContext,
   type Attempt,
 } from './run.ts';
 
-export type { ApplyTools } from './run.ts';
+export type { FirewallContext } from './run.ts';
 
 export interface ApplyOptions {
   /**
-   * True when the books say that every address is in the other state: the change is tried at once, and only a failure
+   * True when the state says that every address is in the other state: the change is tried at once, and only a failure
    * makes us inspect. Otherwise we inspect first.
    */
   readonly trustState: boolean;
@@ -39,7 +40,7 @@ export interface ApplyOptions {
   readonly withinMs?: number;
 }
 
-interface ApplyResult {
+export interface ApplyResult {
   /** Whether the kernel had to be changed, or was found as asked. */
   readonly outcome: 'changed' | 'unchanged';
   /** By the address's text: rules of somebody else, of the changes that were to find them out and have any. */
@@ -58,7 +59,7 @@ export interface Firewall {
   plan(changes: readonly Change[]): Command[];
   /** Everything that the kernel holds for a family, with counters. Throws `FIREWALL` when it can't be asked. */
   snapshot(family: Family): Snapshot;
-  /** Throws `FIREWALL` when its programs or the kernel can't do what it needs, as far as looking tells. */
+  /** Throws `FIREWALL` when its programs or the kernel can't do what it needs, as far as looking shows. */
   tryOut(): void;
   /**
    * Takes everything of ours out of the kernel: the rules of `releases`, or all sets, rules for them and the table. Throws
@@ -67,33 +68,33 @@ export interface Firewall {
   removeAll(releases: readonly Change[]): void;
 }
 
-export function createFirewall(tools: ApplyTools): Firewall {
+export function createFirewall(context: FirewallContext): Firewall {
   return {
-    backendName: tools.backend.name,
-    mostReleases: tools.backend.mostReleases,
-    apply: (changes, options) => apply(changes, tools, options),
-    compare: (changes) => compare(changes, tools),
-    plan: (changes) => planOnly(changes, tools),
-    snapshot: (family) => takeSnapshot(family, tools),
+    backendName: context.backend.name,
+    mostReleases: context.backend.mostReleases,
+    apply: (changes, options) => apply(changes, context, options),
+    compare: (changes) => compare(changes, context),
+    plan: (changes) => planOnly(changes, context),
+    snapshot: (family) => takeSnapshot(family, context),
     tryOut: () => {
-      look(4, [], tools);
-      const first = tools.backend.planRemoval?.(4, null) ?? null;
-      if (first !== null) lookWith(first, null, tools);
+      look(4, [], context);
+      const first = context.backend.planRemoval?.(4, null) ?? null;
+      if (first !== null) lookWith(first, null, context);
     },
     removeAll: (releases) => {
-      if (tools.backend.planRemoval === undefined) releaseAll(releases, tools);
-      else for (const family of [4, 6] as const) removeSets(family, tools);
+      if (context.backend.planRemoval === undefined) releaseAll(releases, context);
+      else for (const family of [4, 6] as const) removeSets(family, context);
     },
   };
 }
 
 /** The newest first, where iptables finds them soonest. */
-function releaseAll(releases: readonly Change[], tools: ApplyTools): void {
-  const { mostReleases } = tools.backend;
+function releaseAll(releases: readonly Change[], context: FirewallContext): void {
+  const { mostReleases } = context.backend;
   for (const family of [4, 6] as const) {
     const own = releases.filter(({ address }) => address.family === family).toReversed();
     for (let from = 0; from < own.length; from += mostReleases) {
-      apply(own.slice(from, from + mostReleases), tools, { trustState: false });
+      apply(own.slice(from, from + mostReleases), context, { trustState: false });
     }
   }
 }
@@ -101,25 +102,26 @@ function releaseAll(releases: readonly Change[], tools: ApplyTools): void {
 /** Looks at sets and rules, takes rules out, then sets, and looks again. */
 const MOST_REMOVAL_STEPS = 10;
 
-function removeSets(family: Family, tools: ApplyTools): void {
+function removeSets(family: Family, context: FirewallContext): void {
   let view: View | null = null;
   for (let step = 0; step < MOST_REMOVAL_STEPS; step += 1) {
-    const command: PlannedCommand | null = tools.backend.planRemoval?.(family, view) ?? null;
+    const command: PlannedCommand | null = context.backend.planRemoval?.(family, view) ?? null;
     if (command === null) return;
-    view = lookWith(command, view, tools);
+    view = lookWith(command, view, context);
   }
   throw new AppError(
     'FIREWALL',
-    `${tools.backend.name}: what is ours was taken out and is there again: another program keeps making it`,
+    `${context.backend.name}: what is ours was taken out and is there again: another program keeps making it`,
   );
 }
 
 function apply(
   changes: readonly Change[],
-  tools: ApplyTools,
+  context: FirewallContext,
   { trustState, withinMs }: ApplyOptions,
 ): ApplyResult {
-  const bounded = withinMs === undefined ? tools : { ...tools, deadline: sooner(tools, withinMs) };
+  const bounded =
+    withinMs === undefined ? context : { ...context, deadline: sooner(context, withinMs) };
   const results = ([4, 6] as const).flatMap((family) => {
     const own = ofFamily(family, changes);
     return own.length > 0 ? [applyFamily(family, own, bounded, trustState)] : [];
@@ -130,7 +132,7 @@ function apply(
   };
 }
 
-function sooner({ deadline }: ApplyTools, withinMs: number): Deadline {
+function sooner({ deadline }: FirewallContext, withinMs: number): Deadline {
   const own = deadlineIn(withinMs);
   return { remainingMs: () => Math.min(own.remainingMs(), deadline.remainingMs()) };
 }
@@ -138,14 +140,14 @@ function sooner({ deadline }: ApplyTools, withinMs: number): Deadline {
 function applyFamily(
   family: Family,
   asked: readonly Change[],
-  tools: ApplyTools,
+  context: FirewallContext,
   trustState: boolean,
 ): ApplyResult {
-  const { backend } = tools;
+  const { backend } = context;
   let changes = asked;
   let view = trustState
-    ? backend.expect(changes, tools.extras(family))
-    : look(family, changes, tools);
+    ? backend.expect(changes, context.extras(family))
+    : look(family, changes, context);
   if (!trustState) changes = withForeign(changes, view, false, backend);
   let failed: Attempt | null = null;
   let changed = false;
@@ -154,7 +156,7 @@ function applyFamily(
   for (;;) {
     const command = backend.plan(family, view, changes);
     if (command === null) {
-      tools.noteExtras(family, view.extras);
+      context.noteExtras(family, view.extras);
       return { outcome: changed ? 'changed' : 'unchanged', foreign: foreignIn(asked, changes) };
     }
     if (command.effect === 'look') looks += 1;
@@ -163,19 +165,19 @@ function applyFamily(
       throw endless(changes);
     }
     // The kernel was looked at since, and the same thing is still to be done: once more would fail the same way.
-    if (failed?.command.input === command.input) throw failure(changes, failed, tools);
-    const result = runPatiently(command, tools);
+    if (failed?.command.input === command.input) throw failure(changes, failed, context);
+    const result = runPatiently(command, context);
     changed ||= command.effect === undefined;
     failed = isAnswer(command, result) ? null : { command, result };
     view =
       failed === null
-        ? readResult(command, result, view, tools)
-        : lookAgain(family, changes, tools, failed);
+        ? readResult(command, result, view, context)
+        : lookAgain(family, changes, context, failed);
     changes = withForeign(changes, view, trustState && failed === null, backend);
   }
 }
 
-/** Settles, by a view that shows rules, which of them are somebody else's. */
+/** Determines, by a view that shows rules, which of them are somebody else's. */
 function withForeign(
   changes: readonly Change[],
   view: View,
@@ -193,7 +195,7 @@ function hasNone({ foreign }: Change): boolean {
   return typeof foreign === 'object' && Object.keys(foreign).length === 0;
 }
 
-/** What was found to be otherwise than was said. */
+/** The rules of others that were found to be otherwise than the change had them. */
 function foreignIn(
   asked: readonly Change[],
   changes: readonly Change[],

@@ -2,6 +2,7 @@
 import type { Address, Family } from '../model/address.ts';
 import type { ForeignRules } from '../model/ban.ts';
 import type { Command } from '../system/exec.ts';
+import type { SnapshotSource } from './snapshot.ts';
 
 /** What the kernel shall do with packets from an address. */
 export interface Change {
@@ -9,7 +10,7 @@ export interface Change {
   readonly to: 'blocked' | 'released';
   /**
    * For `blocked`: after how many seconds the kernel may end the block by itself, where the backend can have it do so;
-   * null or absent: never. What is late or too long for the kernel is ended by the books.
+   * null or absent: never. What is late or too long for the kernel is ended by us, by the state.
    */
   readonly timeoutSeconds?: number | null;
   /**
@@ -43,47 +44,14 @@ export interface View {
   readonly extras: readonly string[];
 }
 
-/** One rule as the kernel holds it. */
-export interface Rule {
-  /** Behind the name of its table, unless that is iptables' `filter`: `INPUT`, `raw PREROUTING`. */
-  readonly chain: string;
-  /** Matches and target as the firewall program writes them: `-s 203.0.113.9/32 -j DROP`. */
-  readonly spec: string;
-  readonly packets: number;
-  readonly bytes: number;
-  /** The set of ours all of whose members the rule drops. */
-  readonly dropsSet?: string;
-}
-
-/** What our rules have dropped of an address, and where they stand. */
-export interface HeldAddress {
-  readonly address: Address;
-  /** As in `Rule`. */
-  readonly chains: readonly string[];
-  readonly packets: number;
-  readonly bytes: number;
-}
-
-/** All that the kernel holds for one family, with counters. */
-export interface Snapshot {
-  /** By the address's text; the plain drops of our chains, and what our sets hold where a rule of ours asks them. */
-  readonly held: ReadonlyMap<string, HeldAddress>;
-  /** Every rule of the tables that were listed, in order. */
-  readonly rules: readonly Rule[];
-  /** What becomes of a packet that no rule of a built-in chain decides. */
-  readonly policies: ReadonlyMap<string, string>;
-  /** What is in the sets that rules of ours ask, by the set's name. */
-  readonly sets?: ReadonlyMap<string, readonly Address[]>;
-}
-
 /**
- * Nothing here touches the kernel; `apply.ts` runs the commands and trusts no step that it has not seen obeyed.
+ * Nothing here touches the kernel; `apply.ts` runs the commands and trusts no command whose effect it has not seen.
  *
  * A backend that needs several programs plans them one after another: `plan` gives the next command for what the view
  * lacks, which may be one that only looks, and `read` adds what it printed to the view. A command that stops half-way
  * does no harm, since the kernel is looked at again.
  */
-export interface Backend<V extends View = View> {
+export interface Backend<V extends View = View> extends SnapshotSource, BackendExtras<V> {
   readonly name: string;
   /** A longer list is released in parts: some programs take the square of its length. */
   readonly mostReleases: number;
@@ -91,26 +59,26 @@ export interface Backend<V extends View = View> {
   inspect(family: Family, changes?: readonly Change[]): PlannedCommand;
   /** Reads what an inspecting or changing command printed; throws on text that it does not know. */
   read(output: string, ran?: Ran<V>): V;
-  /** What the kernel ought to hold if our books are right: lets the usual change be made without inspecting first. */
+  /** What the kernel ought to hold if our state is right: lets the usual change be made without inspecting first. */
   expect(changes: readonly Change[], extras: readonly string[]): V;
   /** The next command that brings a kernel that looks like `view` to `changes`; null: it is seen to be there. */
   plan(family: Family, view: V, changes: readonly Change[]): PlannedCommand | null;
+  /** The view as it ought to be once `command`, which `plan` gave, was run: for showing what comes after it. */
+  simulate(view: V, command: PlannedCommand, changes: readonly Change[]): V;
+}
+
+/** What a backend may offer besides. */
+interface BackendExtras<V extends View> {
   /**
    * The rules of somebody else that a view shows: found out, or those known that are still there. `made`: one of each
    * chain is ours, just made. Null: the view does not show rules. Absent where there are no rules of single addresses.
    */
   foreignOf?(view: V, change: Change, made: boolean): ForeignRules | null;
-  /** The view as it ought to be once `command`, which `plan` gave, was obeyed: for showing what comes after it. */
-  simulate(view: V, command: PlannedCommand, changes: readonly Change[]): V;
   /**
    * The next command towards a kernel that holds no set, no rule for one and no table of ours; null: it is seen to be so.
    * Absent where there are only rules of single addresses, which are released.
    */
   planRemoval?(family: Family, view: V | null): PlannedCommand | null;
-  /** Commands that change nothing and print what `readSnapshot` reads; dearer than `inspect`. */
-  snapshot(family: Family): readonly PlannedCommand[];
-  /** `outputs`: what each of those commands printed. */
-  readSnapshot(outputs: readonly string[]): Snapshot;
   /** What a person can do about a program's complaint; empty: nothing is known. */
   advice?(complaint: string): string;
 }

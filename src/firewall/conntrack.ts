@@ -1,7 +1,7 @@
 // Cuts the connections of an address that the kernel tracks, so that no later packet passes for a part of one.
 //
 // An address that began a connection is the source of its original direction, one that was called is the source of the
-// replies, whatever was translated between. `conntrack` takes a block of addresses for the first only, so of blocks, as
+// replies, whatever was translated between. `conntrack` takes a network for the first only, so of networks, as
 // of many addresses, the flows are listed once, and what is in the listing goes.
 import { contains, isSingle, parseAddress, type Address, type Family } from '../model/address.ts';
 import { AppError, ExecError } from '../model/errors.ts';
@@ -10,7 +10,7 @@ import type { Deadline } from '../system/wait.ts';
 
 export const CONNTRACK = 'conntrack';
 
-export interface CutTools {
+export interface CutContext {
   readonly run: Run;
   readonly deadline: Deadline;
   readonly programTimeoutSeconds: number;
@@ -30,12 +30,12 @@ export function planCut(addresses: readonly Address[]): Command[] {
 }
 
 /** Throws `FIREWALL` when the flows of an address could not be deleted. That there are none is as good. */
-export function cutConnections(addresses: readonly Address[], tools: CutTools): void {
+export function cutConnections(addresses: readonly Address[], context: CutContext): void {
   for (const [family, own] of eachFamily(addresses)) {
     const commands = isFew(own)
       ? planCut(own)
-      : deletionsOf(family, own, obey(listFlows(family), tools));
-    for (const command of commands) obey(command, tools);
+      : deletionsOf(family, own, runCommand(listFlows(family), context));
+    for (const command of commands) runCommand(command, context);
   }
 }
 
@@ -64,11 +64,11 @@ const FLOW = /\bsrc=(\S+) .*\bsrc=(\S+) /;
 
 function deletionsOf(family: Family, wanted: readonly Address[], listing: string): Command[] {
   const singles = new Set(wanted.filter(isSingle).map(({ text }) => text));
-  const blocks = wanted.filter((address) => !isSingle(address));
+  const networks = wanted.filter((address) => !isSingle(address));
   const isWanted = (source: string): boolean => {
     if (singles.has(source)) return true;
-    const address = blocks.length === 0 ? null : parseAddress(source);
-    return address !== null && blocks.some((block) => contains(block, address));
+    const address = networks.length === 0 ? null : parseAddress(source);
+    return address !== null && networks.some((network) => contains(network, address));
   };
   const found = listing.split('\n').map((line) => FLOW.exec(line));
   return SIDES.flatMap((side, index) => {
@@ -78,9 +78,9 @@ function deletionsOf(family: Family, wanted: readonly Address[], listing: string
 }
 
 /** Returns what the command printed. */
-function obey(command: Command, tools: CutTools): string {
+function runCommand(command: Command, context: CutContext): string {
   for (let attempt = 1; ; attempt += 1) {
-    const result = tools.run(command, timeLeft(tools));
+    const result = context.run(command, timeLeft(context));
     if (result.status === 0 || hadNone(result)) return result.stdout;
     if (attempt === MOST_ATTEMPTS || !hasJustEnded(result)) {
       throw new ExecError(command, result, { about: `${command.args.at(-1) ?? ''}: ` });
@@ -89,13 +89,13 @@ function obey(command: Command, tools: CutTools): string {
 }
 
 /** The block itself is done: what is left of the run's time is for more than this. */
-function timeLeft({ deadline, programTimeoutSeconds }: CutTools): number {
+function timeLeft({ deadline, programTimeoutSeconds }: CutContext): number {
   const remaining = deadline.remainingMs() / 2;
   if (remaining > 0) return Math.min(remaining, programTimeoutSeconds * 1000);
   throw new AppError('FIREWALL', `no time was left to run ${CONNTRACK}`);
 }
 
-/** Status 1 is said for trouble as well. */
+/** The status is 1 for failures as well. */
 function hadNone({ status, stderr }: RunResult): boolean {
   return status === 1 && stderr.includes(': 0 flow entries have been ');
 }

@@ -1,8 +1,9 @@
 // Looks at the kernel through a backend without changing it: what differs, what would be run, what it holds.
 import type { Family } from '../model/address.ts';
 import type { Command } from '../system/exec.ts';
-import type { Change, PlannedCommand, Snapshot, View } from './backend.ts';
-import { failure, isAnswer, look, lookWith, runPatiently, type ApplyTools } from './run.ts';
+import type { Change, PlannedCommand, View } from './backend.ts';
+import type { Snapshot } from './snapshot.ts';
+import { failure, isAnswer, look, lookWith, runPatiently, type FirewallContext } from './run.ts';
 
 /** How the kernel differs from what is wanted. */
 export interface Comparison {
@@ -24,19 +25,19 @@ export function mostAttempts(changes: readonly Change[]): number {
   return MOST_ATTEMPTS + Math.floor(changes.length / 1000);
 }
 
-export function compare(changes: readonly Change[], tools: ApplyTools): Comparison {
+export function compare(changes: readonly Change[], context: FirewallContext): Comparison {
   const missing: Change[] = [];
   let late = false;
   for (const family of [4, 6] as const) {
     const own = ofFamily(family, changes);
     if (own.length === 0) continue;
-    const view = lookAtAll(family, own, tools);
-    const command = tools.backend.plan(family, view, own);
+    const view = lookAtAll(family, own, context);
+    const command = context.backend.plan(family, view, own);
     late ||= command?.effect === 'refresh';
     if (command === null || command.effect !== undefined) continue;
     missing.push(
       ...own.filter((change) => {
-        const alone = tools.backend.plan(family, view, [change]);
+        const alone = context.backend.plan(family, view, [change]);
         return alone !== null && alone.effect !== 'refresh';
       }),
     );
@@ -45,12 +46,12 @@ export function compare(changes: readonly Change[], tools: ApplyTools): Comparis
 }
 
 /** Looks until the backend has seen all that it plans by. */
-function lookAtAll(family: Family, changes: readonly Change[], tools: ApplyTools): View {
-  let view = look(family, changes, tools);
+function lookAtAll(family: Family, changes: readonly Change[], context: FirewallContext): View {
+  let view = look(family, changes, context);
   for (let looks = 1; looks < MOST_LOOKS; looks += 1) {
-    const command = tools.backend.plan(family, view, changes);
+    const command = context.backend.plan(family, view, changes);
     if (command?.effect !== 'look') break;
-    view = lookWith(command, view, tools);
+    view = lookWith(command, view, context);
   }
   return view;
 }
@@ -62,7 +63,7 @@ export function ofFamily(family: Family, changes: readonly Change[]): Change[] {
 }
 
 /**
- * An entry that the kernel ended before we looked would seem never to have been made. The books still end it in time: what
+ * An entry that the kernel ended before we looked would seem never to have been made. We still end it in time by the state: what
  * is longer here counts only where nothing of ours runs any more.
  */
 function outlivingTheLook(change: Change, among: number): Change {
@@ -71,18 +72,22 @@ function outlivingTheLook(change: Change, among: number): Change {
   return { ...change, timeoutSeconds: Math.max(timeoutSeconds, among * LONGEST_LOOK_SECONDS_EACH) };
 }
 
-export function planOnly(changes: readonly Change[], tools: ApplyTools): Command[] {
+export function planOnly(changes: readonly Change[], context: FirewallContext): Command[] {
   return ([4, 6] as const).flatMap((family) => {
     const own = ofFamily(family, changes);
     if (own.length === 0) return [];
-    return planFamily(family, own, tools);
+    return planFamily(family, own, context);
   });
 }
 
-function planFamily(family: Family, changes: readonly Change[], tools: ApplyTools): Command[] {
-  const { backend } = tools;
+function planFamily(
+  family: Family,
+  changes: readonly Change[],
+  context: FirewallContext,
+): Command[] {
+  const { backend } = context;
   const commands: Command[] = [];
-  let view = look(family, changes, tools);
+  let view = look(family, changes, context);
   const most = mostAttempts(changes) + MOST_LOOKS;
   for (let round = 0; round < most; round += 1) {
     const command = backend.plan(family, view, changes);
@@ -90,19 +95,21 @@ function planFamily(family: Family, changes: readonly Change[], tools: ApplyTool
     if (command.effect === undefined) commands.push(command);
     view =
       command.effect === 'look'
-        ? lookWith(command, view, tools)
+        ? lookWith(command, view, context)
         : backend.simulate(view, command, changes);
   }
   return commands;
 }
 
-export function takeSnapshot(family: Family, tools: ApplyTools): Snapshot {
-  const { backend } = tools;
-  return backend.readSnapshot(backend.snapshot(family).map((command) => outputOf(command, tools)));
+export function takeSnapshot(family: Family, context: FirewallContext): Snapshot {
+  const { backend } = context;
+  return backend.readSnapshot(
+    backend.snapshot(family).map((command) => outputOf(command, context)),
+  );
 }
 
-function outputOf(command: PlannedCommand, tools: ApplyTools): string {
-  const result = runPatiently(command, tools);
-  if (!isAnswer(command, result)) throw failure([], { command, result }, tools);
+function outputOf(command: PlannedCommand, context: FirewallContext): string {
+  const result = runPatiently(command, context);
+  if (!isAnswer(command, result)) throw failure([], { command, result }, context);
   return result.stdout;
 }

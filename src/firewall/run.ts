@@ -6,7 +6,7 @@ import type { Command, Run, RunResult } from '../system/exec.ts';
 import { monotonicMs, type Deadline } from '../system/wait.ts';
 import type { Backend, Change, PlannedCommand, View } from './backend.ts';
 
-export interface ApplyTools {
+export interface FirewallContext {
   readonly backend: Backend;
   readonly run: Run;
   readonly sleep: (milliseconds: number) => void;
@@ -28,14 +28,18 @@ export interface Attempt {
   readonly result: RunResult;
 }
 
-export function look(family: Family, changes: readonly Change[], tools: ApplyTools): View {
-  return lookWith(tools.backend.inspect(family, changes), null, tools);
+export function look(family: Family, changes: readonly Change[], context: FirewallContext): View {
+  return lookWith(context.backend.inspect(family, changes), null, context);
 }
 
-export function lookWith(command: PlannedCommand, before: View | null, tools: ApplyTools): View {
-  const result = runPatiently(command, tools);
-  if (!isAnswer(command, result)) throw failure([], { command, result }, tools);
-  return readResult(command, result, before, tools);
+export function lookWith(
+  command: PlannedCommand,
+  before: View | null,
+  context: FirewallContext,
+): View {
+  const result = runPatiently(command, context);
+  if (!isAnswer(command, result)) throw failure([], { command, result }, context);
+  return readResult(command, result, before, context);
 }
 
 export function isAnswer({ answers }: PlannedCommand, { status, stderr }: RunResult): boolean {
@@ -47,7 +51,7 @@ export function readResult(
   command: PlannedCommand,
   { status, stdout, stderr }: RunResult,
   before: View | null,
-  { backend }: ApplyTools,
+  { backend }: FirewallContext,
 ): View {
   return backend.read(stdout, { command, status: status ?? 0, stderr, before });
 }
@@ -56,31 +60,31 @@ export function readResult(
 export function lookAgain(
   family: Family,
   changes: readonly Change[],
-  tools: ApplyTools,
+  context: FirewallContext,
   failed: Attempt,
 ): View {
   try {
-    return look(family, changes, tools);
+    return look(family, changes, context);
   } catch (error) {
-    throw failure(changes, failed, tools, error);
+    throw failure(changes, failed, context, error);
   }
 }
 
-export function runPatiently(command: Command, tools: ApplyTools): RunResult {
+export function runPatiently(command: Command, context: FirewallContext): RunResult {
   const waits = [...BUSY_WAITS_MS];
   for (;;) {
     const started = monotonicMs();
-    const result = tools.run(command, timeLeft(command, tools));
+    const result = context.run(command, timeLeft(command, context));
     const wait = result.status === BUSY_STATUS ? waits.shift() : undefined;
     // A program that itself waited for the lock is not asked to wait again.
     if (wait === undefined || monotonicMs() - started > BUSY_WORTH_RETRYING_MS) return result;
-    tools.sleep(Math.min(wait, tools.deadline.remainingMs()));
+    context.sleep(Math.min(wait, context.deadline.remainingMs()));
   }
 }
 
-function timeLeft(command: Command, tools: ApplyTools): number {
-  const remaining = tools.deadline.remainingMs();
-  if (remaining > 0) return Math.min(remaining, tools.programTimeoutSeconds * 1000);
+function timeLeft(command: Command, context: FirewallContext): number {
+  const remaining = context.deadline.remainingMs();
+  if (remaining > 0) return Math.min(remaining, context.programTimeoutSeconds * 1000);
   throw new AppError('FIREWALL', `no time was left to run ${command.program}`);
 }
 
@@ -88,7 +92,7 @@ function timeLeft(command: Command, tools: ApplyTools): number {
 export function failure(
   changes: readonly Change[],
   { command, result }: Attempt,
-  { backend }: ApplyTools,
+  { backend }: FirewallContext,
   cause?: unknown,
 ): ExecError {
   const about = changes.length === 0 ? '' : `${subject(changes)}: `;

@@ -1,4 +1,4 @@
-// Which backend tells the kernel.
+// Which backend blocks.
 import type { Backend } from './backend.ts';
 import { createIpset } from './ipset/plan.ts';
 import { createIptables } from './iptables/plan.ts';
@@ -14,52 +14,52 @@ export interface FirewallConfig {
   readonly docker: boolean;
   readonly lockWaitSeconds: number;
   readonly setName: string;
-  /** `auto` moves more bans than this into sets. */
+  /** `auto` migrates more bans than this to sets. */
   readonly promoteAt: number;
   readonly maxEntries: number;
 }
 
 export interface Choice {
-  /** What tells the kernel now. */
+  /** The active backend. */
   readonly name: BackendName;
-  /** What is to hold all that is blocked; another one than `name` where a move is due. */
+  /** The backend that shall hold all bans; another one than `name` where a migration is due. */
   readonly wanted: BackendName;
   /** Who says so: the configuration, or what `auto` finds on this host. */
   readonly by: 'config' | 'auto';
 }
 
 export interface Situation {
-  /** The backend that holds what the books have; null: nobody noted one. */
-  readonly maker: string | null;
-  /** Asked only where nobody noted a maker, and by `auto`. */
+  /** The backend that holds the bans; null: none is recorded. */
+  readonly active: string | null;
+  /** Asked only where no active backend is recorded, and by `auto`. */
   readonly hasBans: () => boolean;
   readonly isInstalled: (program: string) => boolean;
 }
 
 /**
- * Only the backend that made a block can release it, so the one that holds what is blocked stays in use until all of it
- * was moved. `auto` moves nothing back: sets stay until everything is released.
+ * Only the backend that made a block can end it, so the one that holds the bans stays active until all of them were
+ * migrated. `auto` migrates nothing back: sets stay until everything is unblocked.
  */
 export function chooseBackend({ backend }: FirewallConfig, situation: Situation): Choice {
-  const maker = backendNamed(situation.maker);
-  if (backend !== 'auto') return choice(backend, 'config', maker, situation);
-  const usable = maker === null ? null : stillUsable(maker, situation);
-  return choice(usable ?? firstChoice(situation.isInstalled), 'auto', maker, situation);
+  const active = backendNamed(situation.active);
+  if (backend !== 'auto') return choice(backend, 'config', active, situation);
+  const usable = active === null ? null : stillUsable(active, situation);
+  return choice(usable ?? firstChoice(situation.isInstalled), 'auto', active, situation);
 }
 
 function choice(
   wanted: BackendName,
   by: Choice['by'],
-  maker: BackendName | null,
+  active: BackendName | null,
   { hasBans }: Situation,
 ): Choice {
-  // Books that are older than the choice of a backend are those of plain rules.
-  return { name: maker ?? (hasBans() ? 'iptables' : wanted), wanted, by };
+  // A state that is older than the choice of a backend is that of plain rules.
+  return { name: active ?? (hasBans() ? 'iptables' : wanted), wanted, by };
 }
 
 /** A tool may have been removed from the host; with nothing blocked, another one does as well. */
-function stillUsable(maker: BackendName, { hasBans, isInstalled }: Situation): BackendName | null {
-  return PROGRAMS[maker].every(isInstalled) || hasBans() ? maker : null;
+function stillUsable(active: BackendName, { hasBans, isInstalled }: Situation): BackendName | null {
+  return PROGRAMS[active].every(isInstalled) || hasBans() ? active : null;
 }
 
 /** Plain rules, which runbooks expect; and a table of our own where there are no iptables at all. */
@@ -69,7 +69,7 @@ function firstChoice(isInstalled: Situation['isInstalled']): BackendName {
     : 'iptables';
 }
 
-/** The sets that `auto` may move bans into, the best first. */
+/** The sets that `auto` may migrate bans to, the best first. */
 export function setBackends(isInstalled: (program: string) => boolean): BackendName[] {
   return (['ipset', 'nftables'] as const).filter((name) => isBackendInstalled(name, isInstalled));
 }

@@ -1,14 +1,16 @@
 // A firewall whose backend changes while it is in use, and which may have two of them for as long as one takes over.
 import { step } from '../system/fault.ts';
-import type { Firewall } from './apply.ts';
+import type { ApplyOptions, ApplyResult, Firewall } from './apply.ts';
+import type { Change } from './backend.ts';
+import type { Comparison } from './look.ts';
 import type { BackendName } from './select.ts';
 
 export interface SwitchableFirewall extends Firewall {
   /** The firewall of one backend, in use or not. */
   of(name: BackendName): Firewall;
   /**
-   * From now on `name` tells the kernel. `other` may hold some of it as well, from a move that is not finished: what is
-   * released is released there too, and the books are trusted of neither.
+   * From now on `name` is the active backend. `other` may hold some of the bans as well, from a pending migration: what is
+   * released is released there too, and neither is taken to hold what the state says.
    */
   use(name: BackendName, other: BackendName | null): void;
 }
@@ -26,20 +28,13 @@ export function createSwitchableFirewall(
     get mostReleases() {
       return Math.min(current.mostReleases, other?.mostReleases ?? Infinity);
     },
-    apply(changes, options) {
-      if (other === null) return current.apply(changes, options);
-      const result = current.apply(changes, { ...options, trustState: false });
-      step('switch: one of two told');
-      const released = changes.filter(({ to }) => to === 'released');
-      const { outcome } = other.apply(released, { ...options, trustState: false });
-      return outcome === 'changed' ? { ...result, outcome } : result;
+    apply: (changes, options) => {
+      return other === null
+        ? current.apply(changes, options)
+        : applyToBoth(current, other, changes, options);
     },
     compare: (changes) => {
-      const comparison = current.compare(changes);
-      if (other === null) return comparison;
-      const released = changes.filter(({ to }) => to === 'released');
-      const missing = new Set([...comparison.missing, ...other.compare(released).missing]);
-      return { ...comparison, missing: [...missing] };
+      return other === null ? current.compare(changes) : compareBoth(current, other, changes);
     },
     plan: (changes) => current.plan(changes),
     snapshot: (family) => current.snapshot(family),
@@ -56,4 +51,26 @@ export function createSwitchableFirewall(
       other = next === null ? null : open(next);
     },
   };
+}
+
+function applyToBoth(
+  current: Firewall,
+  other: Firewall,
+  changes: readonly Change[],
+  options: ApplyOptions,
+): ApplyResult {
+  const result = current.apply(changes, { ...options, trustState: false });
+  step('migrate: active backend changed');
+  const { outcome } = other.apply(releasesIn(changes), { ...options, trustState: false });
+  return outcome === 'changed' ? { ...result, outcome } : result;
+}
+
+function compareBoth(current: Firewall, other: Firewall, changes: readonly Change[]): Comparison {
+  const comparison = current.compare(changes);
+  const missing = [...comparison.missing, ...other.compare(releasesIn(changes)).missing];
+  return { ...comparison, missing: [...new Set(missing)] };
+}
+
+function releasesIn(changes: readonly Change[]): Change[] {
+  return changes.filter(({ to }) => to === 'released');
 }

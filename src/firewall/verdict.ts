@@ -1,6 +1,6 @@
 // What the kernel does with a packet from an address now, read off its rules: ours, an admin's, or the policy's.
 import { contains, overlaps, parseNetwork, type Address } from '../model/address.ts';
-import type { Snapshot, Rule } from './backend.ts';
+import type { Snapshot, Rule } from './snapshot.ts';
 
 export interface Verdict {
   readonly kind: 'dropped' | 'accepted';

@@ -56,24 +56,53 @@ interface RawMistake {
   readonly element: Pick<OpenElement, 'name' | 'offset'> | undefined;
 }
 
+/** What the parser has come across so far. */
+interface Progress {
+  readonly roots: Element[];
+  readonly open: OpenElement[];
+  closed: OpenElement | undefined;
+  first: RawMistake | undefined;
+}
+
+type Parser = Saxes.SaxesParser<{ fragment: true }>;
+
 /** Text between the roots is passed over, as Wazuh passes it over. Loads the parser. */
 export function readXml(text: string): XmlDocument {
   const { SaxesParser } = require('saxes') as typeof Saxes;
   const parser = new SaxesParser<{ fragment: true }>({ fragment: true });
   const place = placesIn(text);
-  const roots: Element[] = [];
-  const open: OpenElement[] = [];
-  let first: RawMistake | undefined;
-  let closed: OpenElement | undefined;
+  const progress: Progress = { roots: [], open: [], closed: undefined, first: undefined };
+  noteMistakes(parser, progress);
+  buildElements(parser, progress, text, place);
+  try {
+    parser.write(text).close();
+  } catch (error) {
+    // What follows is guessed, and of a text full of mistakes it takes minutes.
+    if (progress.first === undefined) throw error;
+  }
+  const { roots, first } = progress;
+  return { roots, mistakes: first === undefined ? [] : explainAll(first, text, place) };
+}
+
+function noteMistakes(parser: Parser, progress: Progress): void {
   parser.on('error', (error) => {
     const { message } = error;
-    first ??= {
+    progress.first ??= {
       message: message.replace(/^[0-9]+:[0-9]+: /, ''),
       offset: Math.max(0, parser.position - 1),
-      element: message.includes('unexpected close') ? closed : open.at(-1),
+      element: message.includes('unexpected close') ? progress.closed : progress.open.at(-1),
     };
     throw error;
   });
+}
+
+function buildElements(
+  parser: Parser,
+  progress: Progress,
+  text: string,
+  place: (offset: number) => Position,
+): void {
+  const { roots, open } = progress;
   parser.on('opentagstart', ({ name }) => {
     const offset = text.lastIndexOf(`<${name}`, parser.position - 1);
     open.push({ name, offset, attributes: {}, children: [], text: '', contentOffset: offset });
@@ -93,17 +122,10 @@ export function readXml(text: string): XmlDocument {
   parser.on('cdata', addText);
   parser.on('closetag', () => {
     const element = open.pop();
-    closed = element;
+    progress.closed = element;
     if (element === undefined) return;
     (open.at(-1)?.children ?? roots).push(finish(element, text, place));
   });
-  try {
-    parser.write(text).close();
-  } catch (error) {
-    // What follows is guessed, and of a text full of mistakes it takes minutes.
-    if (first === undefined) throw error;
-  }
-  return { roots, mistakes: first === undefined ? [] : explainAll(first, text, place) };
 }
 
 /** A page that was copied as a whole may have thousands. */

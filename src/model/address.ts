@@ -1,15 +1,15 @@
-// Addresses and blocks of addresses: read strictly, printed canonically, compared as numbers and never as text.
+// Addresses and networks: read strictly, printed canonically, compared as numbers and never as text.
 
 export type Family = 4 | 6;
 
-/** One address, or (from a person only) a CIDR block. Past the parsers nothing else stands for an address. */
+/** One address, or (from a person only) a network. Past the parsers nothing else stands for an address. */
 export interface Address {
   readonly family: Family;
   /** The network's first address as a number of 32 or 128 bits. */
   readonly value: bigint;
   /** 32 or 128 for one address. */
   readonly prefixLength: number;
-  /** Canonical text (RFC 5952), with `/N` only where it is a block. Safe in argument lists, file names and log lines. */
+  /** Canonical text (RFC 5952), with `/N` only where it is a network. Safe in argument lists, file names and log lines. */
   readonly text: string;
 }
 
@@ -32,23 +32,23 @@ export function parseAddress(text: string): Address | null {
   return ipv6 >> 32n === MAPPED_IPV4 ? makeAddress(4, ipv6 & 0xffffffffn) : makeAddress(6, ipv6);
 }
 
-/** Reads an address or a CIDR block whose host bits are zero, as a person or a configuration may write it. */
-export function parseBlock(text: string): Address | null {
+/** Reads an address or a network whose host bits are zero, as a person or a configuration may write it. */
+export function parseExactNetwork(text: string): Address | null {
   if (!text.includes('/')) return parseAddress(text);
-  const block = parseLooseBlock(text);
-  if (block === null) return null;
-  const network = networkOf(block);
-  return network.value === block.value ? network : null;
+  const parts = parseParts(text);
+  if (parts === null) return null;
+  const network = networkOf(parts);
+  return network.value === parts.value ? network : null;
 }
 
 /**
- * Like `parseBlock`, but as a white list may write it: host bits are cut off, `192.0.2.7/24`, and an IPv4 prefix may be
+ * Like `parseExactNetwork`, but as a white list may write it: host bits are cut off, `192.0.2.7/24`, and an IPv4 prefix may be
  * a dotted mask, `192.0.2.0/255.255.255.0`.
  */
 export function parseNetwork(text: string): Address | null {
   if (!text.includes('/')) return parseAddress(text);
-  const block = parseLooseBlock(text.replace(/\/([0-9.]+)$/, prefixOfMask));
-  return block === null ? null : networkOf(block);
+  const parts = parseParts(text.replace(/\/([0-9.]+)$/, prefixOfMask));
+  return parts === null ? null : networkOf(parts);
 }
 
 /** `/255.255.255.0` as `/24`; anything else, a mask with a hole too, stays as it is. */
@@ -64,7 +64,7 @@ export function contains(outer: Address, inner: Address): boolean {
   return inner.value >> shift === outer.value >> shift;
 }
 
-/** Whether two blocks share an address; since they are CIDR blocks, one then contains the other. */
+/** Whether two networks share an address; one then contains the other. */
 export function overlaps(one: Address, other: Address): boolean {
   return contains(one, other) || contains(other, one);
 }
@@ -78,7 +78,7 @@ export function withPrefix(address: Address): string {
   return isSingle(address) ? `${address.text}/${address.prefixLength}` : address.text;
 }
 
-/** A block from its parts; bits past the prefix are cut off. */
+/** A network from its parts; bits past the prefix are cut off. */
 export function makeAddress(family: Family, value: bigint, prefixLength?: number): Address {
   const prefix = prefixLength ?? WIDTH[family];
   const shift = BigInt(WIDTH[family] - prefix);
@@ -88,22 +88,22 @@ export function makeAddress(family: Family, value: bigint, prefixLength?: number
   return { family, value: network, prefixLength: prefix, text };
 }
 
-/** The last address of a block: an IPv4 network's directed broadcast. */
-export function lastAddress(block: Address): Address {
-  return makeAddress(block.family, block.value | ((1n << hostBits(block)) - 1n));
+/** The last address of a network: in IPv4 its directed broadcast. */
+export function lastAddress(network: Address): Address {
+  return makeAddress(network.family, network.value | ((1n << hostBits(network)) - 1n));
 }
 
-function hostBits(block: Address): bigint {
-  return BigInt(WIDTH[block.family] - block.prefixLength);
+function hostBits({ family, prefixLength }: Address): bigint {
+  return BigInt(WIDTH[family] - prefixLength);
 }
 
-interface LooseBlock {
+interface Parts {
   readonly family: Family;
   readonly value: bigint;
   readonly prefixLength: number;
 }
 
-function parseLooseBlock(text: string): LooseBlock | null {
+function parseParts(text: string): Parts | null {
   const slash = text.indexOf('/');
   const address = parseAddress(slash < 0 ? text : text.slice(0, slash));
   if (address === null || slash < 0) return address;
@@ -113,14 +113,14 @@ function parseLooseBlock(text: string): LooseBlock | null {
 }
 
 /** `::ffff:192.0.2.0/120` is 192.0.2.0/24: its length counts the 96 bits that folding took away. */
-function foldMapped(text: string, address: Address, length: number): LooseBlock | null {
+function foldMapped(text: string, address: Address, length: number): Parts | null {
   const folded = address.family === 4 && text.includes(':');
   const prefixLength = folded ? length - 96 : length;
   if (prefixLength < 0 || prefixLength > WIDTH[address.family]) return null;
   return { family: address.family, value: address.value, prefixLength };
 }
 
-function networkOf({ family, value, prefixLength }: LooseBlock): Address {
+function networkOf({ family, value, prefixLength }: Parts): Address {
   return makeAddress(family, value, prefixLength);
 }
 

@@ -37,8 +37,8 @@ export interface Hold {
 }
 
 /**
- * `blocking` and `unblocking` are intents: durable before the kernel hears of them, finished by the next run if this
- * one dies.
+ * `blocking` and `unblocking` are pending changes: durable before the kernel is changed, completed by the next run if this
+ * one is killed.
  */
 export type Phase = 'blocking' | 'blocked' | 'unblocking';
 
@@ -66,14 +66,14 @@ export const TRIAL = 'doctor --test';
 /** The verb of a log line: what became of the address. */
 export type Verb = 'add' | 'delete' | 'kept' | 'reapplied' | 'failed' | 'refused';
 
-/** Something that happened to an address and that the response log shall tell. */
+/** Something that happened to an address and is written to the response log. */
 export interface Outcome {
   readonly verb: Verb;
   readonly address: Address;
   readonly alertRef: AlertRef;
 }
 
-/** A hold as a door asks for it, before its times are known. */
+/** A hold as it is requested, before its times are known. */
 export interface HoldRequest {
   readonly origin: Origin;
   readonly timeoutSeconds: number | null;

@@ -79,8 +79,8 @@ export class ExecError extends AppError {
       .trim()
       .slice(0, LONGEST_QUOTE)
       .replace(/\s*\n\s*/g, '; ');
-    const said = [`${about}${program} ${how}`, ...(quote === '' ? [] : [quote])].join(': ');
-    super('FIREWALL', advice === '' ? said : `${said}; ${advice}`, cause);
+    const message = [`${about}${program} ${how}`, ...(quote === '' ? [] : [quote])].join(': ');
+    super('FIREWALL', advice === '' ? message : `${message}; ${advice}`, cause);
     this.argv = [program, ...args];
     this.status = status;
     this.stderr = stderr;
@@ -101,7 +101,13 @@ interface ExecErrorParts {
 }
 
 /** What the runtime says of a failed system call: `ENOENT: no such file or directory, open '/etc/x'`. */
-const SYSTEM_CALL = /^E[A-Z0-9]+: (.+?), [a-z_0-9]+(?: '.*)?$/s;
+const SYSTEM_CALL = /^(E[A-Z0-9]+): (.+?), [a-z_0-9]+(?: '.*)?$/s;
+
+function systemCallText(message: string): string | undefined {
+  const [, code, text] = SYSTEM_CALL.exec(message) ?? [];
+  // The runtime says "illegal operation on a directory".
+  return code === 'EISDIR' ? 'it is a directory' : text;
+}
 
 /**
  * One line about any thrown thing, with the chain of causes. Of a failed system call only what went wrong: whoever
@@ -110,5 +116,5 @@ const SYSTEM_CALL = /^E[A-Z0-9]+: (.+?), [a-z_0-9]+(?: '.*)?$/s;
 export function describeError(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   const cause = error.cause === undefined ? '' : `: ${describeError(error.cause)}`;
-  return `${SYSTEM_CALL.exec(error.message)?.[1] ?? error.message}${cause}`;
+  return `${systemCallText(error.message) ?? error.message}${cause}`;
 }

@@ -72,7 +72,7 @@ function ask(names: readonly string[], known: Answers, inquiry: Inquiry): Answer
 
 const NEVER_ASKED: Answer = { addresses: [], askAgainMs: 0 };
 
-/** A time further ahead than any that is set here was noted by a clock that has been set back since. */
+/** A time further ahead than any that is set here was recorded by a clock that has been set back since. */
 function isDue(askAgainMs: number, nowMs: number): boolean {
   return askAgainMs <= nowMs || askAgainMs > nowMs + REFRESH_AFTER_MS;
 }

@@ -29,7 +29,7 @@ export interface Confirmation {
   readonly countsOffences?: boolean;
 }
 
-interface HoldKey {
+export interface HoldKey {
   readonly address: Address;
   readonly origin: Origin;
 }
@@ -203,34 +203,6 @@ export class Bans {
     this.#keepUnsaved(holds.map(({ address, origin }) => ({ ...change, address, ends: origin })));
   }
 
-  /** Moves every deadline: the wall clock was found to have been set by that much. */
-  shiftDeadlines(milliseconds: number): void {
-    this.#connection.transaction(() => {
-      this.#connection.run(
-        `UPDATE holds SET expires_at_ms = expires_at_ms + ?, added_ms = added_ms + ?
-         WHERE expires_at_ms IS NOT NULL`,
-        milliseconds,
-        milliseconds,
-      );
-    });
-  }
-
-  /** Pulls in deadlines that lie further ahead than was ever asked for. */
-  capDeadlines(nowMs: number): void {
-    const any = this.#connection.query(ANY_TOO_FAR, nowMs);
-    if (any.length === 0) return;
-    this.#connection.transaction(() => {
-      const sql = `UPDATE holds SET expires_at_ms = ? + timeout_seconds * 1000 WHERE ${TOO_FAR}`;
-      this.#connection.run(sql, nowMs, nowMs);
-    });
-  }
-
-  /** When the next hold ends, in Unix milliseconds; null when none does. */
-  nextExpiryMs(): number | null {
-    const sql = 'SELECT min(expires_at_ms) AS next FROM holds';
-    return this.#connection.query(sql)[0]?.['next'] as number | null;
-  }
-
   #select(clause: string, ...values: SQLInputValue[]): StoredBan[] {
     return this.#connection.guard(() => {
       const bans = this.#connection.all(
@@ -324,7 +296,3 @@ function changesTo({ address, phase, holds }: StoredBan): PendingChange[] {
     ...holds.map((hold): PendingChange => ({ ...LINELESS, address, phase: 'blocking', hold })),
   ];
 }
-
-/** Worded as the index `holds_beyond` is, or every run would read every hold. */
-const TOO_FAR = 'expires_at_ms IS NOT NULL AND expires_at_ms - timeout_seconds * 1000 > ?';
-export const ANY_TOO_FAR = `SELECT 1 FROM holds WHERE ${TOO_FAR} LIMIT 1`;

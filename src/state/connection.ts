@@ -89,7 +89,7 @@ export class Connection {
     });
   }
 
-  /** Runs an operation; on trouble once more on a repaired file, and if that fails too on a database in memory. */
+  /** Runs an operation; on failure once more on a repaired file, and if that fails too on a database in memory. */
   guard<T>(operation: () => T): T {
     try {
       return operation();

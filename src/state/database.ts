@@ -1,4 +1,4 @@
-// Opens the books: one SQLite file, migrated, durable at every commit, set aside when it is damaged.
+// Opens the state: one SQLite file, migrated, durable at every commit, set aside when it is damaged.
 import { lstatSync, mkdirSync, renameSync, type Stats } from 'node:fs';
 import { DatabaseSync } from 'node:sqlite';
 import { AppError, describeError } from '../model/errors.ts';
@@ -7,7 +7,7 @@ import { MIGRATIONS } from './migrations.ts';
 export interface OpenOptions {
   /** Null: in memory only. */
   readonly directory: string | null;
-  /** Read as it is, and never written: for who must leave no trace. */
+  /** Read as it is, and never written. */
   readonly readOnly?: boolean;
   /** Only the holder of the writer lock may set a damaged file aside: two at once would set aside each other's new one. */
   readonly mayRepair: boolean;
@@ -16,7 +16,7 @@ export interface OpenOptions {
 
 export interface OpenedDatabase {
   readonly database: DatabaseSync;
-  /** True when the books can't be kept on disk: what is written is forgotten at exit. */
+  /** True when the state can't be kept on disk: what is written is lost at exit. */
   readonly volatile: boolean;
   /** What went wrong on the way, for a person; empty when nothing did. */
   readonly problems: readonly string[];
@@ -32,7 +32,7 @@ const CHECKPOINT_PAGES = 128;
 /** SQLite result codes that speak of the file's content and not of its surroundings (sqlite.org/rescode.html). */
 const DAMAGE_CODES: readonly number[] = [1, 11, 17, 24, 26];
 
-/** Opens the store, or one in memory when there is no other way: broken books never stop a block. */
+/** Opens the store, or one in memory when there is no other way: a broken state never stops a block. */
 export function openDatabase(options: OpenOptions): OpenedDatabase {
   if (options.directory === null) return volatile([]);
   if (options.readOnly === true) return openToRead(options.directory);

@@ -1,4 +1,4 @@
-// The writer lock: one process at a time changes kernel and books; the kernel itself releases it when the holder dies.
+// The writer lock: one process at a time changes kernel and state; the kernel itself releases it when the holder dies.
 import { closeSync, mkdirSync, openSync, unlinkSync } from 'node:fs';
 import { DatabaseSync } from 'node:sqlite';
 import { AppError, describeError } from '../model/errors.ts';
@@ -119,10 +119,15 @@ function describeHolder(path: string, waitMs: number): string {
 }
 
 function busyFor(waitMs: number): string {
-  return `has been at work for ${(waitMs / 1000).toFixed(1)} s`;
+  return `has been at work for ${(waitMs / 1000).toFixed(1)} s; try again once it has ended`;
 }
 
 const notes = new Set<string>();
+
+/** Whether this process has the writer lock. */
+export function isWriterLockHeld(): boolean {
+  return notes.size > 0;
+}
 
 /** Lets others work, before the process ends. */
 export function releaseWriterLock(): void {

@@ -1,4 +1,4 @@
-// The schema of the books, as steps that are only ever added to: step N brings `user_version` from N to N + 1.
+// The schema of the state, as steps that are only ever added to: step N brings `user_version` from N to N + 1.
 
 export const MIGRATIONS: readonly string[] = [
   `

@@ -2,6 +2,11 @@
 import type { Address } from '../model/address.ts';
 import type { Connection } from './connection.ts';
 
+export interface Offence {
+  readonly address: Address;
+  readonly atMs: number;
+}
+
 export class Offences {
   readonly #connection: Connection;
 
@@ -21,6 +26,23 @@ export class Offences {
     const sql = 'SELECT address, count(*) AS count FROM offences WHERE at_ms >= ? GROUP BY address';
     const rows = this.#connection.query(sql, sinceMs);
     return new Map(rows.map((row) => [row['address'] as string, row['count'] as number]));
+  }
+
+  /** When each address's began, by its text, in Unix milliseconds, the oldest first. */
+  times(): ReadonlyMap<string, readonly number[]> {
+    const rows = this.#connection.query('SELECT address, at_ms FROM offences ORDER BY at_ms');
+    const groups = Map.groupBy(rows, (row) => row['address'] as string);
+    return new Map(
+      Array.from(groups, ([text, own]) => [text, own.map((row) => row['at_ms'] as number)]),
+    );
+  }
+
+  /** Adds what another host counted; what is there already stays. */
+  add(all: readonly Offence[]): void {
+    const sql = 'INSERT OR IGNORE INTO offences (address, at_ms) VALUES (?, ?)';
+    this.#connection.transaction(() => {
+      for (const { address, atMs } of all) this.#connection.run(sql, address.text, atMs);
+    });
   }
 
   /** From now on the address has had no ban. Returns how many were forgotten. */

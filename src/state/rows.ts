@@ -1,5 +1,5 @@
 // Reads the columns of a ban, written by this program, and recognizes what it did not write.
-import { parseBlock, type Address } from '../model/address.ts';
+import { parseExactNetwork, type Address } from '../model/address.ts';
 import type { AlertRef, Ban, ForeignRules, Hold, Origin, Outcome, Phase } from '../model/ban.ts';
 import type { Row } from './connection.ts';
 import { damage } from './database.ts';
@@ -75,7 +75,7 @@ export function readHold(row: Row): Hold {
 
 /** The column holds canonical text that we wrote; anything else means that somebody else wrote into the file. */
 export function readAddress(value: unknown): Address {
-  const address = typeof value === 'string' ? parseBlock(value) : null;
+  const address = typeof value === 'string' ? parseExactNetwork(value) : null;
   if (address === null) throw damage(`${String(value)} in the store is not an address`);
   return address;
 }

@@ -1,7 +1,8 @@
-// The state store: bans, history and metadata in one SQLite file.
+// The state store: bans, their deadlines, history and metadata in one SQLite file.
 import { Bans } from './bans.ts';
 import { Connection } from './connection.ts';
 import type { OpenOptions } from './database.ts';
+import { Deadlines } from './deadlines.ts';
 import { History } from './history.ts';
 import { Metadata } from './metadata.ts';
 import { Offences } from './offences.ts';
@@ -17,6 +18,7 @@ const MOST_COMPLAINTS = 3;
 
 export class Store {
   readonly bans: Bans;
+  readonly deadlines: Deadlines;
   readonly history: History;
   readonly metadata: Metadata;
   readonly offences: Offences;
@@ -30,6 +32,7 @@ export class Store {
       this.history,
       new Unsaved(options.unsaved ?? null, onProblem),
     );
+    this.deadlines = new Deadlines(this.#connection);
     this.metadata = new Metadata(this.#connection);
     this.offences = new Offences(this.#connection);
   }

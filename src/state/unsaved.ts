@@ -1,6 +1,6 @@
 // Keeps the changes of bans that the state could not take in a file of their own, until a run finds that it can.
 import { closeSync, fstatSync, unlinkSync } from 'node:fs';
-import { parseBlock } from '../model/address.ts';
+import { parseExactNetwork } from '../model/address.ts';
 import type { Hold, Origin } from '../model/ban.ts';
 import { describeError } from '../model/errors.ts';
 import { appendLine, isErrno, openLogForAppend, readRegularFile } from '../system/files.ts';
@@ -85,7 +85,7 @@ export function readUnsaved(path: string): PendingChange[] {
 function changeOf(text: string): PendingChange | null {
   try {
     const line = JSON.parse(text) as Line;
-    const address = parseBlock(line.address);
+    const address = parseExactNetwork(line.address);
     return address === null ? null : { ...line, address, line: null, offset: null };
   } catch {
     return null;

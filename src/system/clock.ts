@@ -4,7 +4,7 @@ import { uptime } from 'node:os';
 import { monotonicMs } from './wait.ts';
 
 export interface ClockReading {
-  /** Changes at every boot; empty where the kernel does not tell. */
+  /** Changes at every boot; empty where it can not be read. */
   readonly bootId: string;
   /** Milliseconds since boot, time asleep included. */
   readonly uptimeMs: number;

@@ -82,7 +82,7 @@ export const run: Run = (command, timeoutMs) => {
 };
 
 /**
- * A program that ends without reading all of its input (EPIPE) has said why by its status. So has one that left its
+ * A program that ends without reading all of its input (EPIPE) gives the reason by its status. So has one that left its
  * pipes to somebody who kept them until the deadline: all that it printed was read meanwhile.
  */
 function endedByItself({ status, code }: Spawned): boolean {

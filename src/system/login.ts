@@ -18,7 +18,7 @@ export function userName(environment: NodeJS.ProcessEnv): string {
   return uid === '' || uid === NO_LOGIN ? 'root' : userOf(Number(uid));
 }
 
-/** The peer's address as sshd wrote it; null when nobody came by SSH, or it can't be told. */
+/** The peer's address as sshd wrote it; null when nobody came by SSH, or it can't be found out. */
 export function findSshPeer(own: string | undefined): string | null {
   if (own !== undefined) return peerOf(own);
   let pid = process.ppid;

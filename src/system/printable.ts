@@ -4,7 +4,7 @@
 const UNPRINTABLE =
   /[\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028\u2029\ufeff\u202a-\u202e\u2066-\u2069]/g;
 
-/** One line stays one line, and no terminal obeys it: control and direction characters become `\\uXXXX`. */
+/** One line stays one line, and a terminal interprets nothing in it: control and direction characters become `\\uXXXX`. */
 export function printable(text: string): string {
   return text.replace(UNPRINTABLE, (character) => {
     return `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`;

@@ -1,4 +1,4 @@
-// Which services run on this host, told without asking anybody.
+// Which services run on this host, by files that they leave under /run.
 import { lstatSync } from 'node:fs';
 
 /**

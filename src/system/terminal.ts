@@ -1,4 +1,4 @@
-// Tells a terminal from a pipe without the runtime's module for terminals, which loads streams and sockets.
+// Distinguishes a terminal from a pipe without the runtime's module for terminals, which loads streams and sockets.
 import { fstatSync } from 'node:fs';
 import type * as Tty from 'node:tty';
 

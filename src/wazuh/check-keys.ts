@@ -1,4 +1,4 @@
-// The key exchange: tells execd which address an alert is about, and reads whether execd already has it on its list.
+// The key exchange: sends execd the address of an alert, and reads whether execd already has it on its list.
 import type { Address } from '../model/address.ts';
 import type { LineReader } from '../system/stdin.ts';
 import type { Deadline } from '../system/wait.ts';

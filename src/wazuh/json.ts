@@ -17,7 +17,7 @@ interface Frame {
 }
 
 /**
- * Throws SyntaxError on anything that is not one JSON value. `JSON.parse` is the judge of that; it lets the last of
+ * Throws SyntaxError on anything that is not one JSON value. `JSON.parse` decides that; it lets the last of
  * equal keys win, so the value itself is built here, from a text known to be well-formed, without recursion.
  */
 export function parseJson(text: string): Json {

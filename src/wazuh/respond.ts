@@ -29,7 +29,9 @@ export interface AlertContext extends BanContext, PolicyContext {
   readonly deadline: Deadline;
   /** Null when the writer lock was taken, otherwise why not. Throws where nothing may be changed from here. */
   readonly lock: () => AppError | null;
-  readonly settle: () => void;
+  /** Before the work at hand: follows the clock and completes pending changes. Failures are reported, not thrown. */
+  readonly recover: () => void;
+  /** After it: unblocks what is due, and migrates. Failures are reported, not thrown. */
   readonly expire: () => void;
 }
 
@@ -203,10 +205,10 @@ function blockFor(alert: Alert, decision: Decision, context: AlertContext): void
   const { exchange, alertRef } = alert;
   const { target, absorbs = [] } = decision;
   const responseLog = context.responseLog.about(exchange);
-  const tools = { ...context, responseLog };
+  const logging = { ...context, responseLog };
   const hold = holdOf(alert, decision);
-  if (exchange?.answer?.command !== 'abort') block(target, hold, tools);
-  else if (!ensureBlocked(target, hold, tools)) {
+  if (exchange?.answer?.command !== 'abort') block(target, hold, logging);
+  else if (!ensureBlocked(target, hold, logging)) {
     responseLog.writeUnchanged({ verb: 'add', address: target, alertRef });
   }
   if (absorbs.length === 0) return;
@@ -271,7 +273,7 @@ function releaseFor(alert: Alert, context: AlertContext): void {
 function prepare(alert: Alert, context: AlertContext): void {
   const trouble = lockFor(alert, context);
   if (trouble !== null) context.warn(`working without the writer lock: ${trouble.message}`);
-  context.settle();
+  context.recover();
 }
 
 function lockFor(alert: Alert, context: AlertContext): AppError | null {

@@ -2,7 +2,8 @@
 import { parseAddress, type Address } from '../model/address.ts';
 import type { Outcome, Verb } from '../model/ban.ts';
 import { printable } from '../system/printable.ts';
-import { formatDate, formatWazuhDate, type Zone } from '../system/zone.ts';
+import { formatDate, formatWazuhDate } from '../system/zone.ts';
+import type { Zone } from '../system/zone-file.ts';
 import type { Answer } from './check-keys.ts';
 import { parseJson } from './json.ts';
 import { readMessage } from './message.ts';

@@ -23,7 +23,7 @@ export interface ResponseLogOptions {
   readonly onTrouble: (error: AppError) => void;
 }
 
-/** How far back a line is looked for when the log was replaced since its end was noted. */
+/** How far back a line is looked for when the log was replaced since the offset was taken. */
 const TAIL_BYTES = 65536;
 /** For all searches of a run: the agent's user may have written any amount, and execd waits. Past it a line comes twice. */
 const MOST_SEARCHED_BYTES = 16 * 1024 * 1024;

@@ -77,11 +77,11 @@ describe.each(BACKENDS)('%s', (backend) => {
 });
 
 test.each([
-  ['ahead', 'settle: begun', YEAR_MS],
-  ['ahead', 'settle: clock followed', YEAR_MS],
+  ['ahead', 'run: begun', YEAR_MS],
+  ['ahead', 'run: clock followed', YEAR_MS],
   ['ahead', 'journal: recorded', YEAR_MS],
-  ['back', 'settle: begun', -YEAR_MS],
-  ['back', 'settle: clock followed', -YEAR_MS],
+  ['back', 'run: begun', -YEAR_MS],
+  ['back', 'run: clock followed', -YEAR_MS],
   ['back', 'journal: lines written', -YEAR_MS],
 ])(
   'a clock that jumps a year %s at "%s" neither unblocks early nor keeps a ban for ever',

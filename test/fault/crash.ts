@@ -107,11 +107,11 @@ function prepare({ stage, path, backend, subject }: Trial): void {
 
 /** Steps of every run, between which nothing changes but in the paths that are swept by every step. */
 const COMMON: readonly string[] = [
-  'settle: begun',
-  'settle: clock followed',
-  'settle: done',
-  'expire: single holds ended',
-  'expire: done',
+  'run: begun',
+  'run: clock followed',
+  'run: recovered',
+  'journal: holds ended',
+  'run: ended',
 ];
 
 /** The numbers of the steps that a path is to be killed at. */

@@ -236,7 +236,7 @@ const PATHS: readonly Path[] = [
       victim.configure(configOf(backend));
       victim.do(asPerson('add', ...MORE));
       addOne(stage, subject);
-      const env = { FIREWALL_DROP_DIE_AT: 'move: new one in use' };
+      const env = { FIREWALL_DROP_DIE_AT: 'migrate: new backend active' };
       victim.configure(configOf(another(backend)));
       victim.run(asPerson('expire'), { env });
     },

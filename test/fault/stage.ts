@@ -138,7 +138,7 @@ function layOver(host: TestHost, path: string): string[] {
 
 const savedAs = (name: string): string => `/run/saved-${name.replaceAll(':', '-')}`;
 const SAVE = `set -e; mkdir -p "$1/files"
-  for path in "\${@:2}"; do if [[ -e $path ]]; then cp -a --parents "$path" "$1/files"; fi; done
+  for path in "\${@:2}"; do if [[ -e $path ]]; then (cd / && cp -a --parents "\${path#/}" "$1/files"); fi; done
   cd "$1"; iptables-save >four; ip6tables-save >six; ipset save >sets
   nft list table inet firewall_drop >table 2>/dev/null || : >table`;
 const LOAD = `set -e; cd "$1"; for each in files/*; do cp -a "$each/." "/\${each#*/}/"; done

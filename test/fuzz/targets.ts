@@ -1,11 +1,12 @@
 /** The readers of what others write, each with what must hold of any bytes that it is given. Throws a `Finding`. */
-import { parseAddress, parseBlock, parseNetwork } from '../../src/model/address.ts';
+import { parseAddress, parseExactNetwork, parseNetwork } from '../../src/model/address.ts';
 import { CLOUD_ADDRESS_FIELDS, DEFAULT_ADDRESS_FIELDS } from '../../src/config/address-fields.ts';
 import { configFromJson, configToJson } from '../../src/config/json.ts';
 import { parseConfig } from '../../src/config/parse.ts';
 import { AppError } from '../../src/model/errors.ts';
 import { readResolvers } from '../../src/system/net.ts';
-import { formatDate, parseZone } from '../../src/system/zone.ts';
+import { formatDate } from '../../src/system/zone.ts';
+import { parseZone } from '../../src/system/zone-file.ts';
 import {
   longestTimeout,
   readArConf,
@@ -82,10 +83,10 @@ export const TARGETS: Readonly<Record<string, Target>> = {
       const address = parseAddress(text);
       must((address === null) === (theirText(text) === null), JSON.stringify(text));
       if (address !== null) checkAddress(address, text);
-      for (const block of [parseBlock(text), parseNetwork(text)]) {
+      for (const block of [parseExactNetwork(text), parseNetwork(text)]) {
         if (block === null) continue;
         must(/^[0-9a-f.:]{2,39}(?:\/\d{1,3})?$/.test(block.text), block.text);
-        must(parseBlock(block.text)?.text === block.text, `${block.text} reads otherwise`);
+        must(parseExactNetwork(block.text)?.text === block.text, `${block.text} reads otherwise`);
       }
     }
   },
@@ -142,7 +143,7 @@ export const TARGETS: Readonly<Record<string, Target>> = {
       unlessRefused(() => backend.read(output));
       const snapshot = unlessRefused(() => backend.readSnapshot([output, output, output]));
       for (const [text, { address }] of snapshot?.held ?? []) {
-        must(text === address.text && parseBlock(text) !== null, `held: ${text}`);
+        must(text === address.text && parseExactNetwork(text) !== null, `held: ${text}`);
       }
     }
   },

@@ -290,12 +290,12 @@ describe('our own configuration', () => {
   });
 });
 
-test('export has one ban a line, as in list', () => {
+test('export has one ban a line, as in list, and what escalation counts', () => {
   fill();
   const lines = victim.person(['export']).stdout.trimEnd().split('\n');
   const exported = lines.map((line) => JSON.parse(line) as Json);
   const listed = json(['list'])['bans'] as Json[];
-  expect(exported).toEqual(listed.map((ban) => ({ schema: 1, ...ban })));
+  expect(exported).toEqual(listed.map((ban) => ({ schema: 1, ...ban, countedBans: [] })));
 });
 
 test('version has the documented fields', () => {

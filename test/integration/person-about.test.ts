@@ -397,6 +397,25 @@ test('the manual page is printed by the executable, with its version', () => {
   expect(title).toBe(`.TH FIREWALL-DROP 8 "" "firewall-drop ${version}" "System administration"`);
 });
 
+test.each(['60', '80', '120'])(
+  'groff formats the manual page for %s columns without a warning',
+  (columns) => {
+    const page = victim.person(['man']).stdout;
+    victim.host.writeFile('/var/tmp/firewall-drop.8', page);
+    const format = [
+      'groff',
+      '-man',
+      '-ww',
+      '-Tutf8',
+      `-rLL=${columns}n`,
+      '/var/tmp/firewall-drop.8',
+    ];
+    const { status, stdout, stderr } = victim.host.run(format);
+    expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
+    expect(stdout).toContain('CONFIGURATION');
+  },
+);
+
 describe('version', () => {
   test('prints with --json what was built and what was found', () => {
     const { status, stdout } = victim.person(['version', '--json']);

@@ -125,7 +125,7 @@ describe('extend', () => {
   test('of a block without an end says that it has none', () => {
     victim.person(['add', A, '-t', 'never']);
     const { status, stderr } = victim.person(['extend', A, '2h']);
-    expect({ status, said: stderr.includes("can't be extended") }).toEqual({
+    expect({ status, said: stderr.includes('there is no end to extend') }).toEqual({
       status: BAD_DATA,
       said: true,
     });
@@ -215,6 +215,30 @@ describe('export and import', () => {
     expect(historyOf(A6).at(-1)).toMatchObject({ verb: 'add', by: expect.any(String) });
   });
 
+  test('move the bans that escalation counts, also of addresses that are not banned', () => {
+    const countOf = (address: string): string | undefined => {
+      return /escalation: (.*?) of /.exec(victim.person(['status', address]).stdout)?.[1];
+    };
+    victim.configure('[escalation]\ntimeouts = ["10m", "1h"]\n');
+    for (let ban = 1; ban <= 3; ban += 1) {
+      victim.add(A);
+      if (ban < 3) victim.person(['delete', A]);
+    }
+    victim.add(B);
+    victim.person(['delete', B]);
+    expect([countOf(A), countOf(B)]).toEqual(['3 bans', '1 ban']);
+    const exported = victim.person(['export']).stdout;
+    victim.reset();
+    victim.configure('[escalation]\ntimeouts = ["10m", "1h"]\n');
+    expect(countOf(A)).toBeUndefined();
+    victim.host.writeFile(LIST, exported);
+    const stdout = '1 ban imported, 3 earlier bans for escalation\n';
+    expect(victim.person(['import', LIST])).toMatchObject({ status: 0, stdout });
+    expect([countOf(A), countOf(B)]).toEqual(['3 bans', '1 ban']);
+    victim.person(['import', LIST]);
+    expect([countOf(A), countOf(B)]).toEqual(['3 bans', '1 ban']);
+  });
+
   test('leave out what is over, what is protected, and lines that are none', () => {
     victim.person(['add', A, '-t', 'never']);
     const line = victim.person(['export']).stdout;
@@ -226,7 +250,7 @@ describe('export and import', () => {
     const { status, stdout, stderr } = victim.person(['import', LIST]);
     expect({ status, stdout }).toEqual({
       status: BAD_DATA,
-      stdout: '1 ban imported, 1 were over\n',
+      stdout: '1 ban imported, 1 over already\n',
     });
     expect(stderr).toContain(`${LIST}:3: this is not a line of firewall-drop export`);
     expect(stderr).toContain('127.0.0.1 is protected');
@@ -267,6 +291,24 @@ describe('our own configuration', () => {
     expect(stdout).toMatch(/^timeout = "24h" +# default$/m);
     victim.host.writeFile(LIST, stdout);
     expect(victim.person(['config', 'validate', LIST]).stdout).toBe(`${LIST}: 0 mistakes\n`);
+  });
+
+  test('is shown with its policy, as TOML that reads the same', () => {
+    victim.configure('[[policy]]\nrule_id = [5712]\ntimeout = "24h"\n');
+    const { stdout } = victim.person(['config', 'show']);
+    expect(stdout).toContain('\nrule_id = ["5712"]\ntimeout = "24h"\n');
+    victim.configure(stdout);
+    const values = (text: string): string[] =>
+      text.split('\n').map((line) => line.replace(/ *#.*/, ''));
+    expect(values(victim.person(['config', 'show']).stdout)).toEqual(values(stdout));
+  });
+
+  test('that is named and is not there can not be validated', () => {
+    const { status, stderr } = victim.person(['config', 'validate', '/nonexistent.toml']);
+    expect({ status, stderr }).toEqual({
+      status: BAD_DATA,
+      stderr: "firewall-drop: /nonexistent.toml can't be read: no such file or directory\n",
+    });
   });
 
   test('is validated with its lines', () => {

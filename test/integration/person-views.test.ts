@@ -376,13 +376,13 @@ describe('status of an address', () => {
     const { status, stdout } = victim.person(['status', A]);
     expect(status).toBe(0);
     expect(stdout).toContain(
-      `${A} is blocked, by our rule for it (INPUT: -s ${A}/32 -j DROP)\nban: ${A} blocked since 20`,
+      `${A} is blocked, by our rule (INPUT: -s ${A}/32 -j DROP)\nban: ${A} blocked since 20`,
     );
     expect(stdout).toMatch(
-      /^ {2}held by wazuh, ends in 1[01]m(?: \d+s)?, rule 5710, alert 1628597593\.1234567 sshd: /m,
+      /^ {2}held by wazuh, ends in 1[01]m(?: \d+s)?, rule 5710, alert 1628597593\.1234567: sshd: /m,
     );
     expect(stdout).toMatch(
-      /^history:\n {2}20\d\d-\d\d-\d\d [\d:]{8} {2}add {2}wazuh rule 5710 alert 1628597593\.1234567/m,
+      /^history:\n {2}20\d\d-\d\d-\d\d [\d:]{8} {2}add {2}wazuh, rule 5710, alert 1628597593\.1234567: sshd/m,
     );
   });
 
@@ -541,8 +541,11 @@ describe('history', () => {
     expect(victim.person(['history', `--since=${since}`])).toMatchObject({ status: USAGE });
   });
 
-  test('says when nothing happened', () => {
-    expect(victim.person(['history'])).toMatchObject({ status: 0, stdout: 'nothing happened\n' });
+  test('says when nothing is recorded', () => {
+    expect(victim.person(['history'])).toMatchObject({
+      status: 0,
+      stdout: 'nothing is recorded\n',
+    });
   });
 
   test('prints with --follow what other processes do, each line once, until it is ended', async () => {
@@ -573,7 +576,7 @@ describe('history', () => {
     const child = victim.host.spawn(argv, { stdio: ['ignore', 'pipe', 'inherit'] });
     if (child.stdout === null) throw new Error('stdout is not a pipe');
     const lines = collectLines(child.stdout);
-    await eventually('the beginning', () => lines[0] === 'nothing happened');
+    await eventually('the beginning', () => lines[0] === 'nothing is recorded');
     expect(victim.person(['add', B, A]).status).toBe(0);
     await eventually('a line', () => lines.length > 1);
     const ended = once(child, 'exit');

@@ -284,7 +284,9 @@ describe.each(BACKENDS)('%s', (backend) => {
     expect(status).toBe(0);
     expect(stderr).toContain('stays blocked by 203.0.113.0/24');
     expect([...entries(backend).keys()]).toEqual(['203.0.113.0/24']);
-    expect(victim.person(['status', A]).stdout).toContain('by our rule for a block around it');
+    expect(victim.person(['status', A]).stdout).toContain(
+      'by our rule for a network that contains it',
+    );
   });
 
   test('all is made again after everything was removed', () => {

@@ -24,7 +24,9 @@ afterEach(() => {
 });
 
 function open(level: Level = 'warn'): Diagnostics {
-  return new Diagnostics({ path, program: 'firewall-drop', level: () => level });
+  const diagnostics = new Diagnostics({ path, program: 'firewall-drop' });
+  diagnostics.level = level;
+  return diagnostics;
 }
 
 function lines(): Record<string, unknown>[] {
@@ -68,10 +70,9 @@ describe('the level', () => {
   });
 
   test('is asked at each message, since the first come before the configuration', () => {
-    let level: Level = 'error';
-    const diagnostics = new Diagnostics({ path, program: 'x', level: () => level });
+    const diagnostics = open('error');
     diagnostics.warn('before');
-    level = 'warn';
+    diagnostics.level = 'warn';
     diagnostics.warn('after');
     expect(lines().map((line) => line['msg'])).toEqual(['after']);
   });

@@ -17,6 +17,7 @@ const version = defineCommand({
     ['version', 'what runs here'],
     ['version --json', 'for an inventory'],
   ],
+  exits: { 0: 'the version is printed' },
   needsRoot: false,
   run(_words, { output }, person) {
     const programs = Object.entries(BACKEND_PROGRAMS).map(([name, program]) => [
@@ -53,6 +54,7 @@ export function describingCommands(others: readonly CommandSpec[]): CommandSpec[
       ['man | man -l -', 'read it'],
       ['man > firewall-drop.8', 'keep it'],
     ],
+    exits: { 0: 'the page is printed' },
     needsRoot: false,
     run(_words, _options, person) {
       person.print(formatManualPage(all));
@@ -70,6 +72,7 @@ export function describingCommands(others: readonly CommandSpec[]): CommandSpec[
       ['completion bash > /etc/bash_completion.d/firewall-drop', 'for bash'],
       ['completion fish > ~/.config/fish/completions/firewall-drop.fish', 'for fish'],
     ],
+    exits: { 0: 'the script is printed' },
     needsRoot: false,
     run([shell], _options, person) {
       const known = SHELLS.find((one) => one === shell);

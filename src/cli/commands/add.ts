@@ -21,7 +21,7 @@ export const add = defineCommand({
   opposites: ['delete', 'flush'],
   summary: 'Block addresses or networks',
   details:
-    'Each address is blocked until its time is over or somebody releases it; without --timeout or --until that is manual.timeout of the configuration, 24h unless it says otherwise. An address that is blocked already keeps its end and its reason, except for what the command says; --replace begins anew. Addresses go to the kernel in one transaction for each address family, and of a list in parts of 10,000. What is typed is done whole or not at all. Of a list, lines that can not be read or may not be blocked are named, the others are done, and the exit status is 65.',
+    "Each address is blocked until its time is over or somebody releases it; without --timeout or --until that is manual.timeout of the configuration, 24h unless it says otherwise. An address that is blocked already keeps its end and its reason, except for what the command says; --replace begins anew. Addresses go to the kernel in one transaction for each address family, and of a list in parts of 10,000. What is typed is done whole or not at all. Of a list, lines that can't be read or may not be blocked are named, and the others are done.",
   positional: {
     name: 'address',
     describe: 'IPv4, IPv6, or a network such as 203.0.113.0/24',
@@ -51,7 +51,7 @@ export const add = defineCommand({
     force: {
       kind: 'flag',
       describe:
-        'also protected addresses, except loopback and own ones, and networks wider than /16 or /32; the block then lasts until its end, whatever becomes protected',
+        'also protected addresses, except loopback and own ones, and networks wider than /16 or /32; the ban then lasts until its end, though the address is protected',
     },
     'dry-run': {
       kind: 'flag',
@@ -65,11 +65,21 @@ export const add = defineCommand({
     ['add 203.0.113.0/24 -t never -r "scans our shop"', 'a network, until it is released'],
     ['add -f list.txt -t 7d', 'a list'],
   ],
+  exits: {
+    0: 'all are blocked',
+    65: "an address can't be read or may not be blocked",
+    69: null,
+    75: null,
+    130: null,
+  },
   needsRoot: true,
   async run(words, options, person) {
     const { timeout, until, file, force } = options;
     if (timeout !== undefined && until !== undefined) {
-      throw new AppError('USAGE', '--timeout and --until are two ends: leave one out');
+      throw new AppError(
+        'USAGE',
+        '--timeout and --until both say when the ban ends: leave one out',
+      );
     }
     const asked = timeout === undefined ? undefined : readTimeout(timeout);
     const { addresses, mistakes } = readAddresses(words, file);
@@ -97,7 +107,7 @@ export const add = defineCommand({
 function secondsUntil(text: string, nowMs: number): number {
   const seconds = Math.ceil((readMoment('until', text, { nowMs, nearest: 'next' }) - nowMs) / 1000);
   if (seconds > 0) return seconds;
-  throw new AppError('USAGE', `--until ${text} is over: name a time to come`);
+  throw new AppError('USAGE', `--until ${text} is in the past: write a later time`);
 }
 
 function usualSeconds({ config }: Context): number | null {
@@ -111,7 +121,7 @@ async function carryOut(
   person: Person,
 ): Promise<void> {
   // Many go into sets at once, rather than by way of as many rules.
-  context.arrange(addresses.length);
+  context.migrate(addresses.length);
   const times = { usualSeconds: usualSeconds(context), nowMs: context.now() };
   const made: Made[] = [];
   const options = { size: LARGEST_PART, doing: 'blocked', context };

@@ -8,12 +8,13 @@ export const backend = defineCommand({
   name: 'backend',
   summary: 'Show which backend holds the bans, why, and what else is installed',
   details:
-    'With firewall.backend = "auto" it also says what happens beyond firewall.promote_at bans. A move that was interrupted is named until the next run has finished it.',
+    'With firewall.backend = "auto" it also says what happens beyond firewall.promote_at bans. A migration that was interrupted is named until the next run has completed it.',
   options: { output: outputAs('text', 'json') },
   examples: [
     ['backend', 'rules or sets, and why'],
     ['backend --json', 'the same for programs'],
   ],
+  exits: { 0: 'the backend is printed' },
   needsRoot: true,
   run(_words, { output }, person) {
     const state = inspectBackend(person.createContext());
@@ -31,7 +32,7 @@ function describe(state: BackendState): string[] {
     `in use       ${inUse}: ${why}`,
     ...(move === null
       ? []
-      : [`unfinished   a move from ${move.from} to ${move.to}: the next run ends it`]),
+      : [`unfinished   a migration from ${move.from} to ${move.to}; the next run completes it`]),
     ...(promotion?.to === null ? [`not moved    ${promotion.trouble}`] : []),
     `installed    ${present.join(', ')}`,
     `bans         ${bans}`,

@@ -1,6 +1,7 @@
 // `config show` and `config validate`: what our own configuration says, where each value comes from, and what is wrong.
 import { CONFIG_FILE, LARGEST_FILE } from '../../config/file.ts';
 import { formatProblem, parseConfig, type ParsedConfig } from '../../config/parse.ts';
+import { POLICY_KEYS, type PolicyEntry } from '../../config/policy-schema.ts';
 import { SCHEMA } from '../../config/schema.ts';
 import { camelCase, ownProperty, tomlText } from '../../config/values.ts';
 import { AppError } from '../../model/errors.ts';
@@ -15,32 +16,47 @@ export const configShow = defineCommand({
   name: 'config show',
   summary: 'Show the configuration in effect, and where each value comes from',
   details:
-    'As TOML, with the line of the file behind each value, or "default". A key of [protect] that can not be read keeps what it said before. config validate says what is wrong.',
+    'As TOML, with the line of the file behind each value, or "default". A key of [protect] that can\'t be read keeps what it said before. config validate says what is wrong.',
   options: { output: outputAs('text', 'json') },
   examples: [
     ['config show', 'which settings hold here?'],
     ['config show > config.toml', 'a file with every key'],
   ],
+  exits: { 0: 'the configuration is printed', 78: "the file can't be read" },
   needsRoot: true,
   isLong: () => true,
   run(_words, { output }, person) {
     const { config } = person.createContext({ readOnly: true });
-    const settings = settingsOf(config, parseFile(CONFIG_FILE));
+    const settings = settingsOf(config, parseOwnFile());
+    const policy = config.policy.map(policyKeys);
     if (output === 'json') {
-      person.print(JSON.stringify({ schema: SCHEMA_VERSION, file: CONFIG_FILE, settings }));
-    } else formatSettings(settings).forEach(person.print);
+      const document = { schema: SCHEMA_VERSION, file: CONFIG_FILE, settings, policy };
+      person.print(JSON.stringify(document));
+    } else [...formatSettings(settings), ...policy.flatMap(formatPolicy)].forEach(person.print);
     return 0;
   },
 });
 
-/** Null where there is no file. */
-function parseFile(path: string): ParsedConfig | null {
+/** Our own file; null where there is none. */
+function parseOwnFile(): ParsedConfig | null {
   try {
-    return parseConfig(readRegularFile(path, LARGEST_FILE).toString('utf8'), path);
+    return parseFile(CONFIG_FILE);
   } catch (error) {
     if (isErrno(error, 'ENOENT')) return null;
-    throw new AppError('CONFIG', `${path} can't be read`, error);
+    throw new AppError('CONFIG', `${CONFIG_FILE} can't be read`, error);
   }
+}
+
+function parseNamedFile(path: string): ParsedConfig {
+  try {
+    return parseFile(path);
+  } catch (error) {
+    throw new AppError('BAD_DATA', `${path} can't be read`, error);
+  }
+}
+
+function parseFile(path: string): ParsedConfig {
+  return parseConfig(readRegularFile(path, LARGEST_FILE).toString('utf8'), path);
 }
 
 interface Setting {
@@ -94,12 +110,27 @@ function formatSetting({ key, value, from, line }: Setting): string {
   return `${text.padEnd(VALUE_WIDTH)} # ${where[from]}`;
 }
 
+/** The keys of an entry that say something, as the file names them. */
+function policyKeys(entry: PolicyEntry): Record<string, unknown> {
+  const all = Object.entries<{ readonly default: unknown }>(POLICY_KEYS);
+  const given = all.flatMap(([key, setting]) => {
+    const value = ownProperty(entry, camelCase(key));
+    return tomlText(value) === tomlText(setting.default) ? [] : [[key, value] as const];
+  });
+  return Object.fromEntries(given);
+}
+
+function formatPolicy(keys: Readonly<Record<string, unknown>>): string[] {
+  const lines = Object.entries(keys).map(([key, value]) => `${key} = ${tomlText(value)}`);
+  return ['', `${'[[policy]]'.padEnd(VALUE_WIDTH)} # ${CONFIG_FILE}`, ...lines];
+}
+
 const EARLIER = `what ${CONFIG_FILE} said before`;
 
 export const configValidate = defineCommand({
   name: 'config validate',
   summary: 'Find what is wrong in our own configuration, config.toml',
-  details: `Without a file: ${CONFIG_FILE}. Each mistake has its line, and what holds in its place. Exit status 0: nothing is wrong, 1: something is.`,
+  details: `Without a file: ${CONFIG_FILE}. Each mistake has its line, and what holds in its place.`,
   positional: {
     name: 'file',
     describe: 'a config.toml that is not in its place yet',
@@ -111,9 +142,16 @@ export const configValidate = defineCommand({
     ['config validate', 'after a change'],
     ['config validate new.toml', 'before it'],
   ],
+  exits: {
+    0: 'no mistake was found',
+    1: 'a mistake was found',
+    65: "the file that was named can't be read",
+    78: `${CONFIG_FILE} can't be read`,
+  },
   needsRoot: false,
-  run([file = CONFIG_FILE], { output }, person) {
-    const parsed = parseFile(file);
+  run([named], { output }, person) {
+    const file = named ?? CONFIG_FILE;
+    const parsed = named === undefined ? parseOwnFile() : parseNamedFile(named);
     const problems = parsed?.problems ?? [];
     if (output === 'json') {
       person.print(JSON.stringify({ schema: SCHEMA_VERSION, file, problems }));

@@ -46,6 +46,13 @@ export const deleteAddresses = defineCommand({
     ['delete 203.0.113.9 -r "a customer"', 'let one address in again'],
     ['delete -f list.txt', 'all of a list'],
   ],
+  exits: {
+    0: 'none is blocked by its own ban any more',
+    65: "an address can't be read",
+    69: null,
+    75: null,
+    130: null,
+  },
   needsRoot: true,
   async run(words, options, person) {
     const { addresses, mistakes } = readAddresses(words, options.file);
@@ -147,6 +154,7 @@ export const flush = defineCommand({
     ['flush --origin manual --yes', 'release what people blocked'],
     ['flush --yes', 'release everything'],
   ],
+  exits: { 0: 'all is released', 69: null, 75: null, 130: null },
   needsRoot: true,
   async run(_words, options, person) {
     const origin = ORIGINS.find((known) => known === options.origin) ?? null;

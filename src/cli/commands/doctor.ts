@@ -18,7 +18,7 @@ export const doctor = defineCommand({
   name: 'doctor',
   summary: 'Check this host from end to end, and say what to repair and how',
   details:
-    'A line for each thing: ok, warning or problem, and below it what to do. Exit status 0: no problem (warnings may be there), 1: at least one. Looks only, and starts no program but those of the firewall. --fix does what is safe: it creates or corrects active-responses.log, makes the state readable by root only, and puts rules back; then all is checked again. --test blocks and releases an unused address of 192.0.2.0/24 (TEST-NET-1) for real, and one of 2001:db8::/32 where the host has IPv6, and says what it saw in the kernel, the log and the state.',
+    'A line for each thing: ok, warning or problem, and below it what to do. Only looks, and starts no program but those of the firewall. --fix does what is safe: it creates or corrects active-responses.log, makes the state readable by root only, and puts rules back; then all is checked again. --test blocks and releases an unused address of 192.0.2.0/24 (TEST-NET-1) for real, and one of 2001:db8::/32 where the host has IPv6, and says what it saw in the kernel, the log and the state.',
   options: {
     output: outputAs('text', 'json'),
     fix: { kind: 'flag', describe: 'do what is safe, and say what was done' },
@@ -28,6 +28,7 @@ export const doctor = defineCommand({
     ['doctor', 'why does nothing get blocked here?'],
     ['doctor --fix --test', 'mend what is safe, and try it out'],
   ],
+  exits: { 0: 'no problem was found; there may be warnings', 1: 'at least one problem was found' },
   needsRoot: true,
   isLong: () => true,
   run(_words, { output, fix, test }, person) {

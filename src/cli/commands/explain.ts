@@ -36,6 +36,11 @@ export const explain = defineCommand({
     ['explain alert.json', 'why is this alert not blocked?'],
     ['explain alert.json --json', 'the same for programs'],
   ],
+  exits: {
+    0: 'it would be acted on',
+    65: "it would be refused or ignored, or can't be read",
+    69: "the kernel can't be asked for the steps",
+  },
   needsRoot: false,
   run(words, { output }, person) {
     const json = output === 'json';

@@ -13,12 +13,12 @@ import { enterForChange, type Person } from '../session.ts';
 export const extend = defineCommand({
   name: 'extend',
   opposites: ['delete', 'flush'],
-  summary: 'Let blocks end later than they would',
+  summary: 'Make bans last longer',
   details:
-    'The last word is how much later: 2h after the end that the block has now, whoever holds the address. All of the addresses or none.',
+    'The last argument is how much longer: 2h is two hours after the end that the ban has now, whichever origin holds it. All of the addresses are extended, or none.',
   positional: {
     name: 'address',
-    describe: 'what is blocked, and behind it how much longer: 2h, 1d12h',
+    describe: 'what is blocked, and after it how much longer: 2h, 1d12h',
     count: 'some',
     offers: 'banned addresses',
   },
@@ -27,6 +27,12 @@ export const extend = defineCommand({
     ['extend 203.0.113.9 2h', 'two hours longer'],
     ['extend 203.0.113.9 198.51.100.7 1d12h', 'two addresses, a day and a half longer'],
   ],
+  exits: {
+    0: 'all are extended',
+    65: 'an address is not blocked, or has no end',
+    69: null,
+    75: null,
+  },
   needsRoot: true,
   run(words, _options, person) {
     const seconds = readLength(words);
@@ -53,7 +59,7 @@ function readLength(words: readonly string[]): number {
   if (typeof seconds === 'number') return seconds;
   throw new AppError(
     'USAGE',
-    'extend needs addresses and behind them how much longer: firewall-drop extend 203.0.113.9 2h',
+    'extend needs addresses, and after them how much longer: firewall-drop extend 203.0.113.9 2h',
   );
 }
 
@@ -67,7 +73,7 @@ function bannedOrSay(address: Address, { store, now }: Context, { complain }: Pe
   }
   if (remainingSeconds(ban.holds, now()) !== null) return [ban];
   const way = `firewall-drop add ${address.text} --timeout 2h gives it an end`;
-  complain(`${address.text} is blocked until it is released, which can't be extended: ${way}`);
+  complain(`${address.text} is blocked until it is released, so there is no end to extend: ${way}`);
   return [];
 }
 

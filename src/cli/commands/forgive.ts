@@ -15,6 +15,7 @@ export const forgive = defineCommand({
     ['forgive 203.0.113.9', 'start again with the first timeout'],
     ['delete 203.0.113.9 && firewall-drop forgive 203.0.113.9', 'and let it in at once'],
   ],
+  exits: { 0: 'forgotten', 65: "an address can't be read", 69: null, 75: null },
   needsRoot: true,
   run(words, _options, person) {
     const addresses = words.map(readAddress);

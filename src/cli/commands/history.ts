@@ -19,7 +19,7 @@ export const history = defineCommand({
   name: 'history',
   summary: 'Show what happened, to all addresses or to one',
   details:
-    'Oldest first. Lines are kept as long as history.keep_days says. With --follow it stays and prints what comes, until it is ended.',
+    'Oldest first. Lines are kept as long as history.keep_days says. With --follow it stays and prints new lines, until it is interrupted.',
   positional: {
     name: 'address',
     describe: 'only this address or network',
@@ -36,16 +36,17 @@ export const history = defineCommand({
       kind: 'text',
       value: 'NUMBER',
       default: DEFAULT_LIMIT,
-      describe: 'the newest so many',
+      describe: 'how many lines at most, the newest',
     },
     output: outputAs('table', 'json'),
     wide: { kind: 'flag', describe: 'cut nothing, and leave out no column for lack of room' },
-    follow: { kind: 'flag', describe: 'stay, and print what comes' },
+    follow: { kind: 'flag', describe: 'stay, and print new lines' },
   },
   examples: [
     ['history 203.0.113.9', 'all about one address'],
     ['history --since 1d --json', 'the last day, for programs'],
   ],
+  exits: { 0: 'the history is printed', 65: "the address can't be read" },
   needsRoot: true,
   isLong: ({ follow }) => !follow,
   async run(words, options, person) {
@@ -104,7 +105,7 @@ function readSince(text: string | undefined, nowMs: number): number {
 }
 
 const COLUMNS: readonly Column<HistoryRecord>[] = [
-  { heading: 'TIME UTC', dispensable: 5, cell: ({ atMs }) => shortTime(atMs) },
+  { heading: 'TIME UTC', dispensable: 7, cell: ({ atMs }) => shortTime(atMs) },
   {
     heading: 'WHAT',
     cell: ({ outcome }) => outcome.verb,
@@ -147,7 +148,7 @@ interface HistoryTable {
 
 function showTable({ columns, records, isFirst }: HistoryTable, person: Person): void {
   const lines = formatTable(columns, records, person.terminal);
-  if (isFirst && records.length === 0) person.print('nothing happened');
+  if (isFirst && records.length === 0) person.print('nothing is recorded');
   else lines.slice(isFirst ? 0 : 1).forEach(person.print);
 }
 

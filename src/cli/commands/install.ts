@@ -1,6 +1,7 @@
 // `install` and `uninstall`: the program in an agent's directory of active responses, with all that it needs, and its removal.
 import { realpathSync } from 'node:fs';
 import { AppError } from '../../model/errors.ts';
+import { quote } from '../addresses.ts';
 import { defineCommand } from '../command.ts';
 import { releaseAll } from '../flush.ts';
 import { owningPackageManager, PACKAGE_COMMANDS } from '../install/packaged.ts';
@@ -42,6 +43,7 @@ export const install = defineCommand({
     ['install', 'do it'],
     ['install --name firewall-drop,block-ip', 'for Wazuh 5 as well'],
   ],
+  exits: { 0: 'everything is in place', 78: 'there is no agent to install into' },
   needsRoot: true,
   run(_words, options, person) {
     // Links for further names are no business of the package.
@@ -57,7 +59,7 @@ export const install = defineCommand({
     reachAll([...steps, ...schedule], options['dry-run'], person);
     if (schedule.length === 0) {
       person.complain(
-        'neither systemd nor cron is here: have firewall-drop expire --watch run, or blocks end late where alerts are few',
+        'neither systemd nor cron was found: keep firewall-drop expire --watch running, or a ban ends only with the next alert',
       );
     }
     return 0;
@@ -78,6 +80,13 @@ export const uninstall = defineCommand({
     ['uninstall --dry-run', 'what would go?'],
     ['uninstall --purge', 'leave only the logs'],
   ],
+  exits: {
+    0: 'everything is as it was before',
+    69: 'not all was released, and nothing was removed',
+    75: null,
+    78: 'there is no agent to remove it from',
+    130: null,
+  },
   needsRoot: true,
   async run(_words, options, person) {
     refusePackaged('remove');
@@ -118,7 +127,10 @@ const HOME = /^(?:\/[A-Za-z0-9._-]+)+$/;
 function readHome(given: string): string {
   const home = given.replace(/\/+$/, '');
   if (HOME.test(home) && !home.split('/').includes('..')) return home;
-  throw new AppError('USAGE', `--home ${given}: an absolute path of plain letters is needed`);
+  throw new AppError(
+    'USAGE',
+    `--home ${quote(given)} is not an absolute path of letters, digits, dots, dashes and underscores`,
+  );
 }
 
 /** As execd's commands are named; one that begins with a dash would be an option. */
@@ -128,7 +140,10 @@ function readNames(given: string): readonly string[] {
   const names = [...new Set(given.split(','))];
   const wrong = names.find((name) => !NAME.test(name));
   if (wrong === undefined) return names;
-  throw new AppError('USAGE', `--name ${given}: "${wrong}" is no name of an active response`);
+  throw new AppError(
+    'USAGE',
+    `--name ${quote(wrong)} can't be the name of an active response: write letters, digits, dots, dashes or underscores`,
+  );
 }
 
 async function releaseEverything(person: Person): Promise<void> {

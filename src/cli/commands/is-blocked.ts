@@ -9,7 +9,7 @@ export const isBlocked = defineCommand({
   name: 'is-blocked',
   summary: 'Answer by the exit status alone whether an address is blocked',
   details:
-    'Asks the kernel whether a packet from the address is dropped now. Prints nothing. Exit status 0: blocked, 1: not blocked; another one: it is not known, and standard error says why.',
+    "Asks the kernel whether a packet from the address is dropped now. Prints nothing; where it can't be known, standard error says why.",
   positional: {
     name: 'address',
     describe: 'IPv4, IPv6, or a network',
@@ -21,6 +21,12 @@ export const isBlocked = defineCommand({
     ['is-blocked 203.0.113.9 && echo yes', 'in a script'],
     ['is-blocked 198.51.100.7 || firewall-drop add 198.51.100.7', 'unless something drops it'],
   ],
+  exits: {
+    0: 'blocked',
+    1: 'not blocked',
+    65: "the address can't be read",
+    69: "the kernel can't be asked",
+  },
   needsRoot: true,
   run([word = ''], _options, person) {
     const { verdict } = examine(readAddress(word), person.createContext());

@@ -1,12 +1,11 @@
 // `list`: what is blocked, by whom, until when, and how much it has dropped.
-import { ORIGINS, type Hold } from '../../model/ban.ts';
+import { ORIGINS } from '../../model/ban.ts';
 import { entriesToJson, readEntries, type Entry } from '../ban-entries.ts';
 import { defineCommand, outputAs } from '../command.ts';
+import { columnsFor } from '../list-columns.ts';
 import { count, readLimit } from '../output/count.ts';
-import { formatDuration, readSpan } from '../output/duration.ts';
-import { shortTime } from '../output/time.ts';
+import { readSpan } from '../output/duration.ts';
 import { chooseColumns, formatCsv, formatTable, type Column } from '../output/table.ts';
-import type { Context } from '../../context.ts';
 import type { Person } from '../session.ts';
 
 /** The version of the JSON that `list --json` prints; `docs/json.md` describes it. */
@@ -26,7 +25,11 @@ export const list = defineCommand({
       choices: ORIGINS,
       describe: 'only what this origin holds',
     },
-    'expiring-within': { kind: 'text', value: 'DURATION', describe: 'only what ends so soon' },
+    'expiring-within': {
+      kind: 'text',
+      value: 'DURATION',
+      describe: 'only what ends within this time',
+    },
     sort: {
       kind: 'choice',
       choices: SORTS,
@@ -50,6 +53,7 @@ export const list = defineCommand({
     ['list --expiring-within 10m', 'what ends soon'],
     ['list -o plain --origin manual', 'one address a line, for a script'],
   ],
+  exits: { 0: 'the list is printed' },
   needsRoot: true,
   isLong: () => true,
   run(_words, options, person) {
@@ -122,82 +126,4 @@ const ORDERS: Readonly<Record<(typeof SORTS)[number], (a: Entry, b: Entry) => nu
 function isWithin({ hold }: Entry, seconds: number, nowMs: number): boolean {
   const expiresAtMs = hold?.expiresAtMs ?? null;
   return expiresAtMs !== null && expiresAtMs - nowMs <= seconds * 1000;
-}
-
-/** Escalation has a column where it is configured. */
-function columnsFor({ config, now }: Context): Column<Entry>[] {
-  const columns = columnsAt(now());
-  if (config.escalation.timeouts.length === 0) return columns;
-  const bans: Column<Entry> = {
-    heading: 'BANS',
-    dispensable: 7,
-    cell: ({ escalation }) =>
-      escalation === null ? '' : `${escalation.bans}, next ${escalation.next}`,
-  };
-  return [...columns.slice(0, 3), bans, ...columns.slice(3)];
-}
-
-function columnsAt(nowMs: number): Column<Entry>[] {
-  const isWithoutRule = ({ hold }: Entry): boolean => (hold?.alertRef.ruleId ?? '0') === '0';
-  const packetsOf = ({ held }: Entry): number => held?.packets ?? 0;
-  const bytesOf = ({ held }: Entry): number => held?.bytes ?? 0;
-  return [
-    { heading: 'ADDRESS', cell: ({ ban }) => ban.address.text },
-    {
-      heading: 'SINCE UTC',
-      dispensable: 6,
-      cell: ({ ban, hold }) => shortTime(hold?.addedMs ?? ban.sinceMs),
-    },
-    { heading: 'EXPIRES IN', dispensable: 9, cell: ({ hold }) => remaining(hold, nowMs) },
-    { heading: 'ORIGIN', dispensable: 8, cell: ({ ban, hold }) => hold?.origin ?? ban.phase },
-    {
-      heading: 'RULE',
-      dispensable: 4,
-      cell: ({ hold }) => hold?.alertRef.ruleId ?? '',
-      isIdle: isWithoutRule,
-    },
-    {
-      heading: 'ALERT',
-      dispensable: 3,
-      cell: ({ hold }) => hold?.alertRef.alertId ?? '',
-      isIdle: isWithoutRule,
-    },
-    { heading: 'BACKEND', dispensable: 1, cell: ({ backend }) => backend },
-    {
-      heading: 'KERNEL',
-      cell: ({ kernel }) => kernel,
-      colour: ({ kernel }) => (kernel === 'missing' ? 'red' : null),
-    },
-    {
-      heading: 'PACKETS',
-      dispensable: 5,
-      cell: (entry) => String(packetsOf(entry)),
-      align: 'right',
-      isIdle: (entry) => packetsOf(entry) === 0,
-    },
-    {
-      heading: 'BYTES',
-      dispensable: 2,
-      cell: (entry) => String(bytesOf(entry)),
-      align: 'right',
-      isIdle: (entry) => bytesOf(entry) === 0,
-    },
-    {
-      heading: 'REASON',
-      dispensable: 7,
-      cell: reasonOf,
-      cuttableTo: 24,
-      isIdle: (entry) => reasonOf(entry) === '',
-    },
-  ];
-}
-
-function remaining(hold: Hold | undefined, nowMs: number): string {
-  if (hold === undefined) return '';
-  return hold.expiresAtMs === null ? 'never' : formatDuration((hold.expiresAtMs - nowMs) / 1000);
-}
-
-function reasonOf({ ban, hold }: Entry): string {
-  const pending = ban.phase === 'blocked' ? '' : `(${ban.phase}) `;
-  return `${pending}${hold?.forced === true ? '(forced) ' : ''}${hold?.reason ?? ''}`.trimEnd();
 }

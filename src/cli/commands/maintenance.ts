@@ -1,6 +1,6 @@
 // `expire`, `restore` and `reconcile`: called by a timer, at boot, and by a person in doubt.
 import { setTimeout as wait } from 'node:timers/promises';
-import { expireDue, LAST_EXPIRE_FACT } from '../../bans/expire.ts';
+import { expireDue, LAST_EXPIRE } from '../../bans/expire.ts';
 import { familiesInUse, inTurn } from '../../bans/families.ts';
 import { noteBoot } from '../../bans/orphans.ts';
 import { releaseProtected } from '../../bans/protected.ts';
@@ -22,7 +22,7 @@ export const expire = defineCommand({
   name: 'expire',
   summary: 'Release what is due; for a timer, every minute',
   details:
-    'Also finishes what an interrupted run began, releases addresses that have become protected, looks up the names of managers again, and drops history that is older than history.keep_days. With --watch it stays and sleeps until the next block ends, for hosts without systemd or cron; TERM and INT end it cleanly.',
+    'Also completes the pending changes of an interrupted run, releases addresses that have become protected, looks up the names of managers again, and drops history that is older than history.keep_days. With --watch it stays and sleeps until the next block ends, for hosts without systemd or cron; TERM and INT end it cleanly.',
   options: {
     watch: { kind: 'flag', describe: 'stay, and release each block when its time is over' },
   },
@@ -30,6 +30,7 @@ export const expire = defineCommand({
     ['expire', 'release blocks whose time is over'],
     ['expire --watch', 'stay and do so, where there is no timer'],
   ],
+  exits: { 0: 'all that was due is released', 69: null, 75: null },
   needsRoot: true,
   async run(_words, options, person) {
     if (options.watch) await watch(person);
@@ -41,13 +42,13 @@ export const expire = defineCommand({
 function expireOnce(context: Context, person: Person): void {
   // Names of managers are looked up here, where nobody waits, and remembered for the next alert.
   context.protectedEntries();
-  context.store.metadata.set(LAST_EXPIRE_FACT, String(context.now()));
+  context.store.metadata.set(LAST_EXPIRE, String(context.now()));
   noteBoot(context.store, readClock());
   context.store.history.prune(context.now() - context.config.history.keepDays * DAY_MS);
   const windowSeconds = parseDuration(context.config.escalation.window) ?? 0;
   context.store.offences.prune(context.now() - windowSeconds * 1000);
   inTurn([
-    // Asked again after `settle`, which only says what went wrong: here it decides the exit status.
+    // Asked again after `recover`, which only says what went wrong: here it decides the exit status.
     () => {
       recover(context, context);
     },
@@ -85,7 +86,7 @@ function roundOfWatch(person: Person): number {
   try {
     context = enterForChange(person);
     expireOnce(context, person);
-    const next = context.store.bans.nextExpiryMs();
+    const next = context.store.deadlines.nextMs();
     const left = next === null ? LONGEST_SLEEP_MS : next - context.now();
     return Math.min(LONGEST_SLEEP_MS, Math.max(SHORTEST_SLEEP_MS, left));
   } catch (error) {
@@ -100,12 +101,13 @@ export const restoreCommand = defineCommand({
   name: 'restore',
   summary: 'Load all bans into the kernel, after a reboot or a flush',
   details:
-    'Blocks whose time is over are released, as are those of addresses that have become protected; all others are put back where they are missing. The first time after a boot, rules go that a file of iptables-save brought back, where it was saved while we blocked the address, and the block has ended since.',
+    'Blocks whose time is over are released, as are those of addresses that have become protected; all others are put back where they are missing. The first restore after a boot also removes rules that a file of iptables-save brought back, where it was saved during a ban that has ended since.',
   options: {},
   examples: [
     ['restore', 'after a reboot, or iptables -F'],
     ['restore && firewall-drop status', 'and see how it stands'],
   ],
+  exits: { 0: 'all bans are in the kernel', 69: null, 75: null },
   needsRoot: true,
   run(_words, _options, person) {
     const context = person.createContext();
@@ -120,12 +122,18 @@ export const reconcile = defineCommand({
   name: 'reconcile',
   summary: 'Show and repair differences between state and kernel',
   details:
-    'A ban without its rules, with them twice, or behind a rule that accepts, is repaired. A drop rule that belongs to no ban is shown and, unless restore recognises it as ours, left alone; firewall-drop delete ADDRESS removes it. With --dry-run nothing is changed, and the exit status is 1 when there is something to repair.',
+    'A ban without its rules, with them twice, or behind a rule that accepts, is repaired. A drop rule that belongs to no ban is shown and, unless restore recognises it as ours, left alone; firewall-drop delete ADDRESS removes it. With --dry-run nothing is changed.',
   options: { 'dry-run': { kind: 'flag', short: 'n', describe: 'show only' } },
   examples: [
     ['reconcile --dry-run', 'is everything as it should be?'],
     ['reconcile', 'make it so'],
   ],
+  exits: {
+    0: 'state and kernel agree',
+    1: 'with --dry-run: there is something to repair',
+    69: null,
+    75: null,
+  },
   needsRoot: true,
   run(_words, options, person) {
     const context = person.createContext({ readOnly: options['dry-run'] });

@@ -55,6 +55,7 @@ export const configSnippet = defineCommand({
     ['config snippet --rules 5712 --timeout 2h', 'block for two hours'],
     ['config snippet --allow 192.0.2.0/24 --mail ops@example.org', 'with white list and mail'],
   ],
+  exits: { 0: 'the snippet is printed', 65: "an address can't be read" },
   needsRoot: false,
   run(_words, options, person) {
     const { location } = options;
@@ -103,7 +104,7 @@ export const configCheck = defineCommand({
   name: 'config check',
   summary: 'Find what is wrong in ossec.conf, local_rules.xml and ar.conf',
   details:
-    'Without a file: those of the agent or manager on this host. First whether the XML is well-formed, with the usual causes named wherever they stand; then whether it can work: commands, executables, timeouts, locations, rules, white list, mail. Every finding has its place, its line and a fix. All files are judged together: commands, rules and settings of one count for another. Exit status 0: no errors, 1: something to repair; warnings count with --strict.',
+    'Without a file: those of the agent or manager on this host. First whether the XML is well-formed, with the usual causes named wherever they stand; then whether it can work: commands, executables, timeouts, locations, rules, white list, mail. Every finding has its place, its line and a fix. All files are judged together: commands, rules and settings of one count for another.',
   positional: {
     name: 'file',
     describe: 'an ossec.conf, a file of rules, or an ar.conf',
@@ -124,6 +125,11 @@ export const configCheck = defineCommand({
     ['config check', 'before a restart: everything on this host'],
     ['config check --strict --json ossec.conf', 'in a pipeline'],
   ],
+  exits: {
+    0: 'no error was found',
+    1: 'an error was found, or with --strict a warning',
+    65: "a file can't be read",
+  },
   needsRoot: false,
   run(words, { wazuh, strict, output }, person) {
     const files =

@@ -15,7 +15,7 @@ import { differences } from '../../bans/reconcile.ts';
 import { ORIGINS } from '../../model/ban.ts';
 import { AppError, describeError } from '../../model/errors.ts';
 import type { Context } from '../../context.ts';
-import type { HeldAddress } from '../../firewall/backend.ts';
+import type { HeldAddress } from '../../firewall/snapshot.ts';
 import type { Tally } from '../../state/history.ts';
 import { BUILD } from '../../version.ts';
 import { defineCommand } from '../command.ts';
@@ -27,7 +27,7 @@ export const metrics = defineCommand({
   name: 'metrics',
   summary: 'Print metrics in the text format of Prometheus',
   details:
-    'With --textfile they are written atomically to a file that ends in .prom, for the textfile collector of node_exporter. Counters count since the store was begun and do not shrink when history is pruned.',
+    'With --textfile they are written atomically to a file that ends in .prom, for the textfile collector of node_exporter. Counters count since the state was begun and do not shrink when history is pruned.',
   options: {
     textfile: {
       kind: 'text',
@@ -40,6 +40,7 @@ export const metrics = defineCommand({
     ['metrics', 'for a look'],
     ['metrics --textfile /run/firewall-drop.prom', 'for node_exporter, by a timer'],
   ],
+  exits: { 0: 'the metrics are printed or written' },
   needsRoot: true,
   async run(_words, { textfile }, person) {
     const text = await render(person.createContext(), person);
@@ -53,7 +54,7 @@ const EVENTS: readonly (readonly [event: string, metric: string, help: string])[
   ['add', 'adds_total', 'Blocks made'],
   ['delete', 'deletes_total', 'Blocks released because somebody said so'],
   ['expire', 'expiries_total', 'Blocks released because their time was over'],
-  ['failed', 'failures_total', 'Blocks and releases that the kernel did not obey'],
+  ['failed', 'failures_total', 'Blocks and releases that failed'],
   ['refused', 'refusals_total', 'Blocks refused because the address is protected'],
   ['reapplied', 'reapplied_total', 'Blocks put back that the kernel had lost'],
 ];
@@ -80,7 +81,7 @@ function render(context: Context, person: Person): Promise<string> {
     BUILD,
     1,
   );
-  gauge('store_bytes', 'Size of the store').set(stateBytes() ?? 0);
+  gauge('store_bytes', 'Size of the state').set(stateBytes() ?? 0);
   setState(gauge, context);
   setKernel(gauge, context, person);
   return registers[0]?.metrics() ?? Promise.resolve('');
@@ -115,10 +116,10 @@ function setLastTimes(gauge: MakeGauge, tallies: readonly Tally[]): void {
 function setState(gauge: MakeGauge, { store }: Context): void {
   const pending = store.bans.pending().length;
   gauge('pending_changes', 'Changes that are recorded and not yet confirmed').set(pending);
-  const help = '1 where the state can not be written, so that what happens now is forgotten';
+  const help = "1 where the state can't be written";
   gauge('state_volatile', help).set(store.volatile ? 1 : 0);
   const next = 'When the next hold ends; in the past where nothing runs expire; 0: none ends';
-  gauge('next_deadline_timestamp_seconds', next).set((store.bans.nextExpiryMs() ?? 0) / 1000);
+  gauge('next_deadline_timestamp_seconds', next).set((store.deadlines.nextMs() ?? 0) / 1000);
 }
 
 /** Gauges, not counters: they fall when a block ends and its rules go. Absent for a family that the kernel can't be asked about. */

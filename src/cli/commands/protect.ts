@@ -11,14 +11,14 @@ const NOT_PROTECTED = 1;
 export const protectCheck = defineCommand({
   name: 'protect check',
   summary: 'Show whether an address is protected, and by which entry',
-  details:
-    'Exit status 0: protected, 1: not. A CIDR block counts as protected when it contains a protected address.',
-  positional: { name: 'address', describe: 'IPv4, IPv6, or a CIDR block', count: 'one' },
+  details: 'A network counts as protected when it contains a protected address.',
+  positional: { name: 'address', describe: 'IPv4, IPv6, or a network', count: 'one' },
   options: { output: outputAs('text', 'json') },
   examples: [
     ['protect check 203.0.113.9', 'could this address be blocked?'],
-    ['protect check 203.0.113.0/24 --json', 'could this block be, for a script'],
+    ['protect check 203.0.113.0/24 --json', 'could this network be, for a script'],
   ],
+  exits: { 0: 'protected', 1: 'not protected', 65: "the address can't be read" },
   needsRoot: true,
   run(words, { output }, person) {
     if (words[0] === undefined) throw new AppError('USAGE', 'name an address');
@@ -35,7 +35,7 @@ export const protectCheck = defineCommand({
 
 const COLUMNS: readonly Column<ProtectedEntry>[] = [
   { heading: 'ADDRESS', cell: ({ block }) => block.text },
-  { heading: 'EVEN AGAINST --force', cell: ({ always }) => (always ? 'yes' : 'no') },
+  { heading: 'EVEN WITH --force', cell: ({ always }) => (always ? 'yes' : 'no') },
   { heading: 'WHY', cell: ({ why }) => why },
 ];
 
@@ -48,6 +48,7 @@ export const protectList = defineCommand({
     ['protect list', 'who is never blocked here'],
     ['protect list --json', 'the same for programs'],
   ],
+  exits: { 0: 'the list is printed' },
   needsRoot: true,
   isLong: () => true,
   run(_words, { output }, person) {

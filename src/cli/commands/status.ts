@@ -14,7 +14,7 @@ export const status = defineCommand({
   name: 'status',
   summary: 'Show whether addresses are blocked, by what and why; or an overview',
   details:
-    'With addresses: asks the kernel whether a packet from each is dropped now, by which rule, and shows its holds and history. Exit status 0: all are blocked, 1: one is not. Without: totals, backend, state, the next expiry, and where state and kernel differ; exit status 0: they agree, 1: changes are pending or rules are missing.',
+    'With addresses: asks the kernel whether a packet from each is dropped now, by which rule, and shows its holds and history. Without: totals, backend, state, the next expiry, and where state and kernel differ.',
   positional: {
     name: 'address',
     describe: 'IPv4, IPv6, or a network',
@@ -26,6 +26,12 @@ export const status = defineCommand({
     ['status 203.0.113.9', 'is this customer blocked, since when, by which alert?'],
     ['status --json', 'for monitoring'],
   ],
+  exits: {
+    0: 'all addresses are blocked; without any: state and kernel agree',
+    1: 'an address is not blocked; without any: changes are pending, or rules are missing',
+    65: "an address can't be read",
+    69: "the kernel can't be asked",
+  },
   needsRoot: true,
   run(words, { output }, person) {
     const addresses = words.map(readAddress);

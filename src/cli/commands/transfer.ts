@@ -3,7 +3,9 @@ import { blockEach, type EachRequest } from '../../bans/block.ts';
 import type { Context } from '../../context.ts';
 import type { Address } from '../../model/address.ts';
 import type { Hold } from '../../model/ban.ts';
+import { parseDuration } from '../../model/duration.ts';
 import { EXIT_STATUS } from '../../model/errors.ts';
+import type { Offence } from '../../state/offences.ts';
 import { readText } from '../addresses.ts';
 import { entriesToJson, readEntries } from '../ban-entries.ts';
 import { allowedAmong } from '../caution.ts';
@@ -11,6 +13,7 @@ import { defineCommand, QUIET } from '../command.ts';
 import { readExported, type ExportedBan } from '../exported.ts';
 import { inParts, LARGEST_PART } from '../in-parts.ts';
 import { count } from '../output/count.ts';
+import { isoTime } from '../output/time.ts';
 import { enterForChange, type Person } from '../session.ts';
 
 const SCHEMA_VERSION = 1;
@@ -19,17 +22,25 @@ export const exportBans = defineCommand({
   name: 'export',
   summary: 'Print all bans as JSON lines, for import on another host',
   details:
-    'Each line is a ban with its holds, their ends and reasons, and what its rules have dropped, as in list -o json.',
+    'Each line is a ban with its holds, their ends and reasons, and what its rules have dropped, as in list -o json, and the earlier bans that escalation counts. Addresses that have only those follow, without holds.',
   options: {},
   examples: [
     ['export > bans.jsonl', 'a copy of all bans'],
     ['export | ssh root@192.0.2.10 firewall-drop import -', 'move them to another host'],
   ],
+  exits: { 0: 'all bans are printed' },
   needsRoot: true,
   run(_words, _options, person) {
     const context = person.createContext();
+    const counted = new Map(context.store.offences.times());
     for (const ban of entriesToJson(readEntries(context, person))) {
-      person.print(JSON.stringify({ schema: SCHEMA_VERSION, ...ban }));
+      const countedBans = (counted.get(ban.address) ?? []).map(isoTime);
+      person.print(JSON.stringify({ schema: SCHEMA_VERSION, ...ban, countedBans }));
+      counted.delete(ban.address);
+    }
+    for (const [address, times] of counted) {
+      const line = { schema: SCHEMA_VERSION, address, holds: [], countedBans: times.map(isoTime) };
+      person.print(JSON.stringify(line));
     }
     return 0;
   },
@@ -39,7 +50,7 @@ export const importBans = defineCommand({
   name: 'import',
   summary: 'Block what export printed, with the same ends, reasons and origins',
   details:
-    'Holds whose time is over are left out. Where an address is held here already, the later end counts. Protected addresses are named and left out, unless --force is given; the exit status is then 65, as for lines that can not be read. Packets and bytes are not carried over: the counters of the kernel begin anew.',
+    'Holds whose time is over are left out. Where an address is held here already, the later end counts. Protected addresses are named and left out, unless --force is given. Earlier bans are counted for escalation. Packets and bytes are not carried over: the counters of the kernel begin anew.',
   positional: {
     name: 'file',
     describe: 'what export printed; - is standard input',
@@ -55,6 +66,13 @@ export const importBans = defineCommand({
     ['import bans.jsonl', 'what another host had blocked'],
     ['import bans.jsonl --dry-run', 'how many of them would be blocked here'],
   ],
+  exits: {
+    0: 'all are blocked',
+    65: "a line can't be read, or an address may not be blocked",
+    69: null,
+    75: null,
+    130: null,
+  },
   needsRoot: true,
   async run([file = '-'], options, person) {
     const { bans, mistakes } = readExported(readText(file), file === '-' ? 'standard input' : file);
@@ -65,14 +83,37 @@ export const importBans = defineCommand({
     const caution = { force: options.force, isForReal };
     const addresses = living.map(({ address }) => address);
     const allowed = allowedAmong(addresses, caution, context, person);
-    if (isForReal) await blockAs(living, allowed, context, person);
+    const earlier = earlierBans(bans, allowed, context);
+    if (isForReal) {
+      context.store.offences.add(earlier);
+      await blockAs(living, allowed, context, person);
+    }
+    const over = bans.filter(({ holds }) => holds.length > 0).length - living.length;
     const parts = [`${count(allowed.length, 'ban')} ${isForReal ? 'imported' : 'to be imported'}`];
-    if (living.length < bans.length) parts.push(`${bans.length - living.length} were over`);
+    if (over > 0) parts.push(`${over} over already`);
+    if (earlier.length > 0) parts.push(`${count(earlier.length, 'earlier ban')} for escalation`);
     person.print(parts.join(', '));
     const isWhole = mistakes.length === 0 && allowed.length === living.length;
     return isWhole ? 0 : EXIT_STATUS.BAD_DATA;
   },
 });
+
+/** What escalation still counts. A ban that goes on here is counted when it is made. */
+function earlierBans(
+  bans: readonly ExportedBan[],
+  going: readonly Address[],
+  { config, now }: Context,
+): Offence[] {
+  const nowMs = now();
+  const sinceMs = nowMs - (parseDuration(config.escalation.window) ?? 0) * 1000;
+  const goesOn = new Set(going.map(({ text }) => text));
+  return bans.flatMap(({ address, sinceMs: ownMs, countedMs }) => {
+    return countedMs
+      .filter((atMs) => atMs >= sinceMs && atMs <= nowMs)
+      .filter((atMs) => atMs !== ownMs || !goesOn.has(address.text))
+      .map((atMs) => ({ address, atMs }));
+  });
+}
 
 /** Without the holds that are over. */
 function livingPart(ban: ExportedBan, nowMs: number): ExportedBan[] {
@@ -87,7 +128,7 @@ async function blockAs(
   person: Person,
 ): Promise<void> {
   const holds = new Map(bans.map((ban) => [ban.address.text, ban.holds]));
-  context.arrange(allowed.length);
+  context.migrate(allowed.length);
   const holdsFor: EachRequest['holdsFor'] = ({ text }, before) => {
     const known = before === null || before.phase === 'unblocking' ? [] : before.holds;
     const [first, ...others] = (holds.get(text) ?? []).map((hold) => later(hold, known));

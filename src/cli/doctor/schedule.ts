@@ -1,5 +1,5 @@
 // Checks whether something ends blocks in time, loads them after a boot, and keeps the clock.
-import { LAST_EXPIRE_FACT } from '../../bans/expire.ts';
+import { LAST_EXPIRE } from '../../bans/expire.ts';
 import { entriesOf, textOrNull } from '../../system/paths.ts';
 import type { Process } from '../../system/procfs.ts';
 import { formatDuration } from '../output/duration.ts';
@@ -27,7 +27,7 @@ export interface TimerFacts {
 export const timer = defineCheck({
   name: 'timer',
   probe: ({ context, processes }): TimerFacts => {
-    const last = Number(context.store.metadata.get(LAST_EXPIRE_FACT) ?? Number.NaN);
+    const last = Number(context.store.metadata.get(LAST_EXPIRE) ?? Number.NaN);
     return {
       callers: [
         ...unitsNamed(EXPIRE_TIMER),

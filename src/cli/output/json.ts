@@ -1,6 +1,7 @@
 // Bans and history as all JSON documents have them; docs/json.md describes them.
-import type { HeldAddress } from '../../firewall/backend.ts';
-import type { Ban, Hold, Origin } from '../../model/ban.ts';
+import type { HeldAddress } from '../../firewall/snapshot.ts';
+import type { Family } from '../../model/address.ts';
+import type { Ban, Hold, Origin, Phase } from '../../model/ban.ts';
 import type { HistoryRecord } from '../../state/history.ts';
 import type { Escalation } from '../escalation.ts';
 import { isoTime } from './time.ts';
@@ -40,12 +41,25 @@ function holdToJson(hold: Hold): HoldJson {
   };
 }
 
+export interface BanJson {
+  readonly address: string;
+  readonly family: Family;
+  readonly phase: Phase;
+  readonly since: string;
+  readonly backend: string;
+  readonly kernel: KernelJson['kernel'];
+  readonly packets: number;
+  readonly bytes: number;
+  readonly escalation: Escalation | null;
+  readonly holds: readonly HoldJson[];
+}
+
 /** A ban as all documents have it: what the state says, and what the kernel holds. */
 export function banToJson(
   { address, phase, sinceMs }: Ban,
   holds: readonly Hold[],
   kernel: KernelJson,
-): object {
+): BanJson {
   return {
     address: address.text,
     family: address.family,

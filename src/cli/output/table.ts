@@ -101,7 +101,10 @@ function pad<T>(text: string, width: number, column: Column<T>): string {
   return column.align === 'right' ? blanks + cut.join('') : cut.join('') + blanks;
 }
 
-/** Widths that fit: columns go (null) until the others fit, cut as far as they may be; what is left goes to the last. */
+/**
+ * Widths that fit: columns go (null) until the others fit, cut as far as they may be. Of those that went the last come
+ * back as far as there is room after all, and what is left goes to the last column that was cut.
+ */
 function fit<T>(
   columns: readonly Column<T>[],
   natural: readonly number[],
@@ -111,8 +114,14 @@ function fit<T>(
   const widths: (number | null)[] = natural.map((width, index) => {
     return Math.min(width, columns[index]?.cuttableTo ?? width);
   });
-  for (const index of inOrderOfDispensing(columns)) {
+  const narrow = [...widths];
+  const order = inOrderOfDispensing(columns);
+  for (const index of order) {
     if (totalOf(widths) > available) widths[index] = null;
+  }
+  for (const index of order.toReversed()) {
+    const back = widths.with(index, narrow[index] ?? null);
+    if (totalOf(back) <= available) widths[index] = narrow[index] ?? null;
   }
   for (let index = columns.length - 1; index >= 0; index -= 1) {
     const width = widths[index] ?? null;

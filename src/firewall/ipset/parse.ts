@@ -1,7 +1,8 @@
 // Reads what ipset prints: listings of a set, and answers to tests.
-import { parseBlock, type Address } from '../../model/address.ts';
+import { parseExactNetwork, type Address } from '../../model/address.ts';
 import { AppError } from '../../model/errors.ts';
-import type { HeldAddress, Ran, Snapshot, View } from '../backend.ts';
+import type { Ran, View } from '../backend.ts';
+import type { HeldAddress, Snapshot } from '../snapshot.ts';
 import { heldBy, readChains, readRules } from '../iptables/parse.ts';
 import { extrasOf, type ChainRules, type IptablesOptions } from '../iptables/rules.ts';
 
@@ -10,7 +11,7 @@ export const SET_RULE = '@set';
 
 /**
  * What is known of an entry. `present`: it or a block around it is there, and its end is not known. `doubtful`: it was
- * taken out and the kernel still matches it, which a block around it explains, as a listing will tell.
+ * taken out and the kernel still matches it, which a block around it explains, as a listing will show.
  */
 export type Entry = 'absent' | 'present' | 'doubtful' | { readonly timeoutSeconds: number | null };
 
@@ -34,7 +35,7 @@ export interface IpsetView extends View {
   readonly entries: ReadonlyMap<string, Entry>;
   /** Not null where `entries` has all of the set; null inside where there is no set. */
   readonly listing: { readonly set: Listing | null } | null;
-  /** The books were taken at their word: of what is only to be released the rules need not be looked at. */
+  /** The state is trusted: of what is only to be released the rules need not be looked at. */
   readonly trusted: boolean;
 }
 
@@ -43,7 +44,7 @@ export function readSet(
   { command, stderr }: Ran<View>,
   before: IpsetView,
 ): IpsetView {
-  // A restore tells nothing of what is there now.
+  // A restore prints nothing of what is there now.
   if (command.args.includes('restore')) return { ...before, entries: new Map(), listing: null };
   const asked = command.input.trimEnd().split('\n');
   if (asked.some((line) => line.startsWith('list '))) {
@@ -73,7 +74,7 @@ function readMembers(output: string): Map<string, Member> {
     const [, printed = '', timeout, packets = '0', bytes = '0'] = MEMBER.exec(line) ?? [];
     if (timeout === undefined) continue;
     // IPv4 is printed as we do; of IPv6 there are several ways.
-    const text = printed.includes(':') ? (parseBlock(printed)?.text ?? printed) : printed;
+    const text = printed.includes(':') ? (parseExactNetwork(printed)?.text ?? printed) : printed;
     const timeoutSeconds = timeout === '0' ? null : Number(timeout);
     members.set(text, { timeoutSeconds, packets: Number(packets), bytes: Number(bytes) });
   }
@@ -87,7 +88,7 @@ function readListing(
   const maxEntries = SET_SIZE.exec(output)?.[1];
   if (maxEntries === undefined) {
     if (isMissing(stderr)) return { set: null, entries: new Map() };
-    throw complained('the set could not be listed', stderr);
+    throw failure('the set could not be listed', stderr);
   }
   const entries = readMembers(output);
   return { set: { entries: entries.size, maxEntries: Number(maxEntries) }, entries };
@@ -97,7 +98,7 @@ const ANSWER = /^(?:Warning: )?\S+ is (NOT )?in set \S+$/;
 
 /** Answers come in the order of the questions. */
 function readAnswers(asked: readonly string[], stderr: string): Map<string, Entry> {
-  // Whether there is room is told by a listing.
+  // Whether there is room is shown by a listing.
   if (isFull(stderr)) return new Map();
   const lines = stderr.split('\n').map((line) => line.replace(/\.$/, ''));
   const answers = lines.flatMap((line) => {
@@ -106,7 +107,7 @@ function readAnswers(asked: readonly string[], stderr: string): Map<string, Entr
   });
   const tests = asked.filter((line) => line.startsWith('test '));
   const missing = answers.length === 0 && isMissing(stderr);
-  if (answers.length !== tests.length && !missing) throw complained('no answer', stderr);
+  if (answers.length !== tests.length && !missing) throw failure('no answer', stderr);
   const edits = new Map(
     asked.filter((line) => !tests.includes(line)).map((line) => [thirdWord(line), line]),
   );
@@ -126,7 +127,7 @@ function entryAfter(line: string, isThere: boolean, stderr: string): Entry {
   const [verb, , text = '', , timeout = '0'] = line.split(' ');
   if (verb === 'test') return isThere ? 'present' : 'absent';
   if (verb === 'del') return isThere ? 'doubtful' : 'absent';
-  if (!isThere) throw complained(`${text} is not in its set`, stderr);
+  if (!isThere) throw failure(`${text} is not in its set`, stderr);
   return { timeoutSeconds: timeout === '0' ? null : Number(timeout) };
 }
 
@@ -138,9 +139,9 @@ export function isFull(complaint: string): boolean {
   return complaint.includes('Hash is full');
 }
 
-function complained(what: string, stderr: string): AppError {
-  const said = stderr.split('\n').filter((line) => line.startsWith('ipset v'));
-  return new AppError('FIREWALL', `ipset: ${what}: ${said.join('; ').slice(0, 500)}`);
+function failure(what: string, stderr: string): AppError {
+  const lines = stderr.split('\n').filter((line) => line.startsWith('ipset v'));
+  return new AppError('FIREWALL', `ipset: ${what}: ${lines.join('; ').slice(0, 500)}`);
 }
 
 /** The chain that the rule for our set stands in: what it drops is neither tracked nor routed. */
@@ -179,7 +180,7 @@ export function readSnapshot(
   const held = heldBy(rules, ours);
   const members: Address[] = [];
   for (const [text, { packets, bytes }] of readMembers(outputOfSet)) {
-    const address = parseBlock(text);
+    const address = parseExactNetwork(text);
     if (address === null) continue;
     members.push(address);
     if (chains.length > 0) held.set(text, heldBySet({ address, chains, packets, bytes }, held));

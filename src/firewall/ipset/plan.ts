@@ -95,7 +95,7 @@ function foreignOf({ rules }: IpsetView, change: Change): ForeignRules | null {
 
 function simulate(view: IpsetView, command: PlannedCommand, changes: readonly Change[]): IpsetView {
   if (command.program === 'ipset') {
-    return { ...view, entries: entriesOf(changes, obeyed), listing: null };
+    return { ...view, entries: entriesOf(changes, entryAfter), listing: null };
   }
   if (view.rules === null) return view;
   const { filter, raw } = view.rules;
@@ -126,7 +126,7 @@ function entriesOf(
   return new Map(changes.map((change) => [change.address.text, entryOf(change)]));
 }
 
-function obeyed(change: Change): Entry {
+function entryAfter(change: Change): Entry {
   return change.to === 'blocked' ? { timeoutSeconds: kernelTimeout(change) } : 'absent';
 }
 

@@ -1,7 +1,7 @@
 // Reads rules as iptables prints them (-S), iptables-save prints them (-c), and files of iptables-save hold them.
-import { parseBlock, type Address } from '../../model/address.ts';
+import { parseExactNetwork, type Address } from '../../model/address.ts';
 import { AppError } from '../../model/errors.ts';
-import type { HeldAddress, Rule, Snapshot } from '../backend.ts';
+import type { HeldAddress, Rule, Snapshot } from '../snapshot.ts';
 import type { ChainRules, IptablesOptions } from './rules.ts';
 
 const TABLE_LINE = /^\*(\S+)/;
@@ -63,7 +63,7 @@ export function droppedSource(spec: string): string | null {
 
 function droppedAddress(spec: string): Address | null {
   const source = PLAIN_DROP.exec(spec)?.[1];
-  return source === undefined ? null : parseBlock(source);
+  return source === undefined ? null : parseExactNetwork(source);
 }
 
 export function readSnapshot(output: string, ours: readonly string[]): Snapshot {

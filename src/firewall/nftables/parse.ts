@@ -1,7 +1,8 @@
 // Reads what nft prints as JSON: all of it that is in our table.
-import { parseBlock, type Address } from '../../model/address.ts';
+import { parseExactNetwork, type Address } from '../../model/address.ts';
 import { AppError } from '../../model/errors.ts';
-import type { HeldAddress, PlannedCommand, Ran, Rule, Snapshot, View } from '../backend.ts';
+import type { PlannedCommand, Ran, View } from '../backend.ts';
+import type { HeldAddress, Rule, Snapshot } from '../snapshot.ts';
 import {
   CHAIN,
   FORMER_CHAINS,
@@ -27,7 +28,7 @@ export interface NftablesView extends View {
   readonly complete: boolean;
   /** Whether a change of ours came before what is known: what is present then has the end that it gave. */
   readonly changed: boolean;
-  /** The books are taken at their word: that there are sets and rules is found out with the entries. */
+  /** The state is trusted: that there are sets and rules is found out with the entries. */
   readonly trusted: boolean;
 }
 
@@ -145,7 +146,7 @@ function membersOf(set: Record<string, unknown>): Member[] {
 
 function addressIn(setName: string, bare: string): Address | null {
   const [, family, length] = SET_NAME.exec(setName) ?? [];
-  const address = family === undefined ? null : parseBlock(`${bare}/${length ?? ''}`);
+  const address = family === undefined ? null : parseExactNetwork(`${bare}/${length ?? ''}`);
   return address?.family === Number(family) ? address : null;
 }
 

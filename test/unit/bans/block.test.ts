@@ -24,10 +24,10 @@ const ADD_LINE = 'add 203.0.113.9 1620563486.6306696 31151';
 const FAILED_LINE = 'failed 203.0.113.9 1620563486.6306696 31151';
 
 let host: Workshop;
-let tools: BanContext;
+let context: BanContext;
 beforeEach(() => {
   host = new Workshop();
-  tools = host.newRun();
+  context = host.newRun();
 });
 afterEach(() => {
   host.close();
@@ -35,7 +35,7 @@ afterEach(() => {
 
 describe('a block', () => {
   test('is one rule in each chain, one ban in the state and one line in the log', () => {
-    block(ATTACKER, holdRequest(), tools);
+    block(ATTACKER, holdRequest(), context);
     expect(host.rulesFor('203.0.113.9')).toEqual([1, 1]);
     expect(host.log.lines).toEqual([ADD_LINE]);
     expect(host.openStore().bans.find(ATTACKER)).toMatchObject({
@@ -46,7 +46,7 @@ describe('a block', () => {
 
   test('of an IPv6 address and of a network are the same', () => {
     for (const text of ['2001:db8::9', '198.51.100.0/24', '2001:db8:1::/48'])
-      block(addressOf(text), holdRequest(), tools);
+      block(addressOf(text), holdRequest(), context);
     expect(host.kernel.rules('INPUT', 6)).toEqual([
       '-s 2001:db8:1::/48 -j DROP',
       '-s 2001:db8::9/128 -j DROP',
@@ -55,29 +55,29 @@ describe('a block', () => {
   });
 
   test('cuts open connections once the rules are there, and only then', () => {
-    block(ATTACKER, holdRequest(), tools);
+    block(ATTACKER, holdRequest(), context);
     expect(host.cut).toEqual([['203.0.113.9']]);
-    ensureBlocked(ATTACKER, holdRequest(), tools);
+    ensureBlocked(ATTACKER, holdRequest(), context);
     expect(host.cut).toHaveLength(1);
     host.kernel.flush();
-    ensureBlocked(ATTACKER, holdRequest(), tools);
+    ensureBlocked(ATTACKER, holdRequest(), context);
     expect(host.cut).toEqual([['203.0.113.9'], ['203.0.113.9']]);
     host.kernel.disturbAlways(refuses(1, 'no'));
     expect(
       codeOf(() => {
-        block(addressOf('203.0.113.8'), holdRequest(), tools);
+        block(addressOf('203.0.113.8'), holdRequest(), context);
       }),
     ).toBe('FIREWALL');
     expect(host.cut).toHaveLength(2);
   });
 
   test('takes one process', () => {
-    block(ATTACKER, holdRequest(), tools);
+    block(ATTACKER, holdRequest(), context);
     expect(host.kernel.commands).toHaveLength(1);
   });
 
   test('is kept with its deadline, its alert and its reason', () => {
-    block(ATTACKER, holdRequest({ timeoutSeconds: 90, reason: 'sshd brute force' }), tools);
+    block(ATTACKER, holdRequest({ timeoutSeconds: 90, reason: 'sshd brute force' }), context);
     expect(host.openStore().bans.find(ATTACKER)?.holds).toEqual([
       {
         origin: 'wazuh',
@@ -92,34 +92,34 @@ describe('a block', () => {
   });
 
   test('asked for thirty times is still one rule in each chain', () => {
-    for (let count = 0; count < 30; count++) block(ATTACKER, holdRequest(), tools);
+    for (let count = 0; count < 30; count++) block(ATTACKER, holdRequest(), context);
     expect(host.rulesFor('203.0.113.9')).toEqual([1, 1]);
   });
 
   test('asked for again changes nothing in a kernel that has it, not even for a moment', () => {
-    block(ATTACKER, holdRequest(), tools);
+    block(ATTACKER, holdRequest(), context);
     const before = host.kernel.changingCommands;
-    block(ATTACKER, holdRequest(), tools);
+    block(ATTACKER, holdRequest(), context);
     expect(host.kernel.changingCommands).toBe(before);
   });
 
   test('asked for again has its deadline from the last time', () => {
-    block(ATTACKER, holdRequest(), tools);
+    block(ATTACKER, holdRequest(), context);
     host.nowMs += 60_000;
-    block(ATTACKER, holdRequest(), tools);
-    expect(tools.store.bans.find(ATTACKER)?.holds).toMatchObject([
+    block(ATTACKER, holdRequest(), context);
+    expect(context.store.bans.find(ATTACKER)?.holds).toMatchObject([
       { expiresAtMs: NOON_MS + 60_000 + 600_000 },
     ]);
   });
 
   test('by two origins has a hold of each', () => {
-    block(ATTACKER, holdRequest(), tools);
-    block(ATTACKER, holdRequest({ origin: 'manual', timeoutSeconds: null }), tools);
+    block(ATTACKER, holdRequest(), context);
+    block(ATTACKER, holdRequest({ origin: 'manual', timeoutSeconds: null }), context);
     expect(host.holders('203.0.113.9')).toEqual(['manual', 'wazuh']);
   });
 
   test('comes before a rule that accepts, also one that was inserted since', () => {
-    block(ATTACKER, holdRequest(), tools);
+    block(ATTACKER, holdRequest(), context);
     host.kernel.insert('INPUT', '-s 203.0.113.0/24 -j ACCEPT');
     block(ATTACKER, holdRequest(), host.newRun());
     expect(host.kernel.rules('INPUT')).toEqual([
@@ -131,25 +131,25 @@ describe('a block', () => {
   test('leaves foreign rules as they are', () => {
     const foreign = '-s 203.0.113.9/32 -p tcp -m tcp --dport 22 -j DROP';
     host.kernel.insert('INPUT', foreign);
-    block(ATTACKER, holdRequest(), tools);
-    unblock(ATTACKER, { origin: 'wazuh', alertRef: holdRequest().alertRef }, tools);
+    block(ATTACKER, holdRequest(), context);
+    unblock(ATTACKER, { origin: 'wazuh', alertRef: holdRequest().alertRef }, context);
     expect(host.kernel.rules('INPUT')).toEqual([foreign]);
   });
 
   test('leaves a jump to DROPLOG for the address as it is, and is made all the same', () => {
     const jump = '-s 203.0.113.9/32 -j DROPLOG';
     for (const chain of ['INPUT', 'FORWARD']) host.kernel.insert(chain, jump);
-    ensureBlocked(ATTACKER, holdRequest(), tools);
+    ensureBlocked(ATTACKER, holdRequest(), context);
     expect(host.rulesFor('203.0.113.9')).toEqual([1, 1]);
-    unblock(ATTACKER, { origin: 'wazuh', alertRef: holdRequest().alertRef }, tools);
+    unblock(ATTACKER, { origin: 'wazuh', alertRef: holdRequest().alertRef }, context);
     expect(host.kernel.rules('INPUT')).toEqual([jump]);
   });
 
   test('reaches published containers where Docker is, from the second run on without a look', () => {
     host.kernel.addChain('DOCKER-USER');
-    block(ATTACKER, holdRequest(), tools);
+    block(ATTACKER, holdRequest(), context);
     expect(host.kernel.rules('DOCKER-USER')).toEqual(['-s 203.0.113.9/32 -j DROP']);
-    tools.store.metadata.flush();
+    context.store.metadata.flush();
     const before = host.kernel.commands.length;
     block(addressOf('203.0.113.10'), holdRequest(), host.newRun());
     expect(host.kernel.commands).toHaveLength(before + 1);
@@ -157,14 +157,14 @@ describe('a block', () => {
   });
 
   test('is restored in one process by the next add after a flush of the kernel', () => {
-    block(ATTACKER, holdRequest(), tools);
+    block(ATTACKER, holdRequest(), context);
     host.kernel.flush();
     block(ATTACKER, holdRequest(), host.newRun());
     expect(host.rulesFor('203.0.113.9')).toEqual([1, 1]);
   });
 
   test('repairs the pair when an administrator removed one of the two rules', () => {
-    block(ATTACKER, holdRequest(), tools);
+    block(ATTACKER, holdRequest(), context);
     host.kernel.remove('FORWARD', '-s 203.0.113.9/32 -j DROP');
     block(ATTACKER, holdRequest(), host.newRun());
     expect(host.rulesFor('203.0.113.9')).toEqual([1, 1]);
@@ -183,7 +183,7 @@ describe('a block', () => {
       ['twice', ['INPUT', 'INPUT'], [2, 0]],
     ])('leaves the rule %s when the ban ends', (_, chains, left) => {
       for (const chain of chains) host.kernel.insert(chain, RULE);
-      block(ATTACKER, holdRequest(), tools);
+      block(ATTACKER, holdRequest(), context);
       expect(host.rulesFor('203.0.113.9')).toEqual(left.map((count) => count + 1));
       expect(release()).toBe('kept');
       expect(host.rulesFor('203.0.113.9')).toEqual(left);
@@ -193,7 +193,7 @@ describe('a block', () => {
 
     test('leaves the rule when the ban ends by itself', () => {
       host.kernel.insert('INPUT', RULE);
-      block(ATTACKER, holdRequest({ timeoutSeconds: 60 }), tools);
+      block(ATTACKER, holdRequest({ timeoutSeconds: 60 }), context);
       host.nowMs += 61_000;
       expireDue(host.newRun());
       expect(host.rulesFor('203.0.113.9')).toEqual([1, 0]);
@@ -238,7 +238,7 @@ describe('a block', () => {
 
     test('leaves the rule when the kernel refuses the release at first', () => {
       host.kernel.insert('INPUT', RULE);
-      block(ATTACKER, holdRequest(), tools);
+      block(ATTACKER, holdRequest(), context);
       host.kernel.disturbAlways(refuses(1, 'no'));
       expect(codeOf(release)).toBe('FIREWALL');
       host.kernel.disturbAlways(null);
@@ -258,7 +258,7 @@ describe('a block', () => {
 
     test('removes all rules when a person names the address', () => {
       host.kernel.insert('INPUT', RULE);
-      block(ATTACKER, holdRequest(), tools);
+      block(ATTACKER, holdRequest(), context);
       const { alertRef } = holdRequest();
       unblock(ATTACKER, { origin: null, alertRef, named: true }, host.newRun());
       expect(host.rulesFor('203.0.113.9')).toEqual([0, 0]);
@@ -266,14 +266,14 @@ describe('a block', () => {
 
     test('leaves the rule when everything is unblocked', () => {
       host.kernel.insert('INPUT', RULE);
-      block(ATTACKER, holdRequest(), tools);
+      block(ATTACKER, holdRequest(), context);
       unblock(ATTACKER, { origin: null, alertRef: holdRequest().alertRef }, host.newRun());
       expect(host.rulesFor('203.0.113.9')).toEqual([1, 0]);
     });
 
     test('takes the rule over where execd says that it blocked the address before', () => {
       for (const chain of ['INPUT', 'INPUT', 'FORWARD']) host.kernel.insert(chain, RULE);
-      ensureBlocked(ATTACKER, holdRequest(), tools);
+      ensureBlocked(ATTACKER, holdRequest(), context);
       expect(host.rulesFor('203.0.113.9')).toEqual([1, 1]);
       expect(release()).toBe('released');
       expect(host.rulesFor('203.0.113.9')).toEqual([0, 0]);
@@ -281,7 +281,7 @@ describe('a block', () => {
 
     test('leaves nothing of its own after a flush and a restore', () => {
       host.kernel.insert('INPUT', RULE);
-      block(ATTACKER, holdRequest(), tools);
+      block(ATTACKER, holdRequest(), context);
       host.kernel.flush();
       restore(host.newRun(), () => false);
       expect(host.rulesFor('203.0.113.9')).toEqual([1, 1]);
@@ -296,7 +296,7 @@ describe('a block that the kernel refuses', () => {
     host.kernel.disturbAlways(refuses(1, 'iptables-restore: Permission denied'));
     expect(
       codeOf(() => {
-        block(ATTACKER, holdRequest(), tools);
+        block(ATTACKER, holdRequest(), context);
       }),
     ).toBe('FIREWALL');
     expect(host.log.lines).toEqual([FAILED_LINE]);
@@ -306,7 +306,7 @@ describe('a block that the kernel refuses', () => {
   test('names the address, the program that failed, and what that printed', () => {
     host.kernel.disturbAlways(refuses(1, 'Fatal: no\nsuch table'));
     expect(() => {
-      block(ATTACKER, holdRequest(), tools);
+      block(ATTACKER, holdRequest(), context);
     }).toThrow(/iptables-restore exited with status 1: Fatal: no; such table/);
   });
 
@@ -314,19 +314,19 @@ describe('a block that the kernel refuses', () => {
     host.kernel.disturb(refuses(1, 'no'), refuses(1, 'no'));
     expect(
       codeOf(() => {
-        block(ATTACKER, holdRequest(), tools);
+        block(ATTACKER, holdRequest(), context);
       }),
     ).toBe('FIREWALL');
     expect(host.openStore().bans.list()).toEqual([]);
   });
 
   test('keeps what was blocked before', () => {
-    block(ATTACKER, holdRequest({ origin: 'manual', timeoutSeconds: null }), tools);
+    block(ATTACKER, holdRequest({ origin: 'manual', timeoutSeconds: null }), context);
     host.kernel.flush();
     host.kernel.disturbAlways(refuses(1, 'no'));
     expect(
       codeOf(() => {
-        block(ATTACKER, holdRequest(), tools);
+        block(ATTACKER, holdRequest(), context);
       }),
     ).toBe('FIREWALL');
     expect(host.openStore().bans.find(ATTACKER)?.phase).toBe('blocked');
@@ -334,7 +334,7 @@ describe('a block that the kernel refuses', () => {
   });
 
   test('keeps other holds, though an earlier run could not complete its change', () => {
-    block(ATTACKER, holdRequest({ origin: 'manual', timeoutSeconds: null }), tools);
+    block(ATTACKER, holdRequest({ origin: 'manual', timeoutSeconds: null }), context);
     const release = { origin: 'wazuh', alertRef: holdRequest().alertRef } as const;
     expect(
       dieDuring(host, { atCall: 4, when: 'before' }, (mortal) =>
@@ -359,7 +359,7 @@ describe('a block that the kernel refuses', () => {
     };
     host.kernel.disturb(dies, missing, missing);
     const add = (): void => {
-      block(ATTACKER, holdRequest(), tools);
+      block(ATTACKER, holdRequest(), context);
     };
     expect(codeOf(add)).toBe('FIREWALL');
     recover(host.newRun(), NOTHING_PROTECTED);
@@ -369,7 +369,7 @@ describe('a block that the kernel refuses', () => {
 
   test('is no failure when the program did its work and then crashed', () => {
     host.kernel.disturb(dies);
-    block(ATTACKER, holdRequest(), tools);
+    block(ATTACKER, holdRequest(), context);
     expect(host.rulesFor('203.0.113.9')).toEqual([1, 1]);
     expect(host.log.lines).toEqual([ADD_LINE]);
   });
@@ -378,7 +378,7 @@ describe('a block that the kernel refuses', () => {
     host.kernel.removeChain('FORWARD');
     expect(
       codeOf(() => {
-        block(ATTACKER, holdRequest(), tools);
+        block(ATTACKER, holdRequest(), context);
       }),
     ).toBe('FIREWALL');
     expect(host.kernel.rules('INPUT')).toEqual([]);
@@ -391,7 +391,7 @@ describe('a list', () => {
   const list = texts.map(addressOf);
 
   test('is blocked in one process for each family, with one line for each address', () => {
-    blockAll(list, holdRequest(), tools);
+    blockAll(list, holdRequest(), context);
     expect(host.kernel.commands).toHaveLength(2);
     for (const text of texts) expect(host.rulesFor(text)).toEqual([1, 1]);
     expect(host.log.lines).toHaveLength(4);
@@ -399,14 +399,14 @@ describe('a list', () => {
   });
 
   test('that is empty is nothing to do', () => {
-    blockAll([], holdRequest(), tools);
+    blockAll([], holdRequest(), context);
     expect(host.kernel.commands).toEqual([]);
   });
 
   test('of which some are blocked already leaves one rule for each', () => {
-    block(list[0] ?? ATTACKER, holdRequest(), tools);
+    block(list[0] ?? ATTACKER, holdRequest(), context);
     host.kernel.remove('INPUT', '-s 203.0.113.1/32 -j DROP');
-    blockAll(list, holdRequest({ origin: 'manual' }), tools);
+    blockAll(list, holdRequest({ origin: 'manual' }), context);
     for (const text of texts) expect(host.rulesFor(text)).toEqual([1, 1]);
     expect(host.holders('203.0.113.1')).toEqual(['manual', 'wazuh']);
   });
@@ -417,7 +417,7 @@ describe('a list', () => {
     );
     expect(
       codeOf(() => {
-        blockAll(list, holdRequest(), tools);
+        blockAll(list, holdRequest(), context);
       }),
     ).toBe('FIREWALL');
     expect(host.rulesFor('203.0.113.1')).toEqual([1, 1]);
@@ -427,13 +427,13 @@ describe('a list', () => {
   });
 
   test('that the kernel refuses leaves what was blocked before and nothing else', () => {
-    block(list[0] ?? ATTACKER, holdRequest(), tools);
+    block(list[0] ?? ATTACKER, holdRequest(), context);
     host.kernel.disturbAlways((command, work) =>
       command.input.includes('203.0.113.2') ? refuses(1, 'no')(command, work) : work(),
     );
     expect(
       codeOf(() => {
-        blockAll(list.slice(0, 2), holdRequest(), tools);
+        blockAll(list.slice(0, 2), holdRequest(), context);
       }),
     ).toBe('FIREWALL');
     expect(host.rulesFor('203.0.113.1')).toEqual([1, 1]);
@@ -443,7 +443,7 @@ describe('a list', () => {
 
 describe('where execd says that the address is blocked already', () => {
   test('and it is, its deadline moves without a line', () => {
-    block(ATTACKER, holdRequest(), tools);
+    block(ATTACKER, holdRequest(), context);
     host.nowMs += 60_000;
     expect(ensureBlocked(ATTACKER, holdRequest(), host.newRun())).toBe(false);
     expect(host.openStore().bans.find(ATTACKER)?.holds[0]?.expiresAtMs).toBe(NOON_MS + 660_000);
@@ -451,13 +451,13 @@ describe('where execd says that the address is blocked already', () => {
   });
 
   test('and the state has no ban, it is blocked', () => {
-    expect(ensureBlocked(ATTACKER, holdRequest(), tools)).toBe(true);
+    expect(ensureBlocked(ATTACKER, holdRequest(), context)).toBe(true);
     expect(host.rulesFor('203.0.113.9')).toEqual([1, 1]);
     expect(host.log.lines).toEqual([ADD_LINE]);
   });
 
   test('and the kernel lost it, it is blocked again and the log says so', () => {
-    block(ATTACKER, holdRequest(), tools);
+    block(ATTACKER, holdRequest(), context);
     host.kernel.flush();
     expect(ensureBlocked(ATTACKER, holdRequest(), host.newRun())).toBe(true);
     expect(host.rulesFor('203.0.113.9')).toEqual([1, 1]);
@@ -465,7 +465,7 @@ describe('where execd says that the address is blocked already', () => {
   });
 
   test('and the kernel refuses to block it again, that is an error, and the ban stays for the next run', () => {
-    block(ATTACKER, holdRequest(), tools);
+    block(ATTACKER, holdRequest(), context);
     host.kernel.flush();
     host.kernel.disturbAlways(refuses(1, 'no'));
     expect(codeOf(() => ensureBlocked(ATTACKER, holdRequest(), host.newRun()))).toBe('FIREWALL');
@@ -474,7 +474,7 @@ describe('where execd says that the address is blocked already', () => {
   });
 
   test('and the kernel can be looked at and not changed, the ban stays, with its later end, and nothing is pending', () => {
-    block(ATTACKER, holdRequest(), tools);
+    block(ATTACKER, holdRequest(), context);
     host.kernel.flush();
     host.nowMs += 60_000;
     host.kernel.disturbAlways((command, work) =>
@@ -489,7 +489,7 @@ describe('where execd says that the address is blocked already', () => {
   });
 
   test('and a release was killed after it changed the kernel, the address is blocked and stays so', () => {
-    block(ATTACKER, holdRequest(), tools);
+    block(ATTACKER, holdRequest(), context);
     const release = { origin: 'wazuh', alertRef: holdRequest().alertRef } as const;
     dieDuring(host, { atCall: 5, when: 'before' }, (run) => unblock(ATTACKER, release, run));
     expect(host.openStore().bans.find(ATTACKER)?.phase).toBe('unblocking');
@@ -501,7 +501,7 @@ describe('where execd says that the address is blocked already', () => {
   });
 
   test('and the disk is full, the kernel is looked at and repaired all the same', () => {
-    block(ATTACKER, holdRequest(), tools);
+    block(ATTACKER, holdRequest(), context);
     host.kernel.flush();
     host.refuseWritesTo('holds');
     expect(ensureBlocked(ATTACKER, holdRequest(), host.newRun())).toBe(true);
@@ -511,7 +511,7 @@ describe('where execd says that the address is blocked already', () => {
 
 test('a full disk does not stop a block', () => {
   host.refuseWritesTo('bans');
-  block(ATTACKER, holdRequest(), tools);
+  block(ATTACKER, holdRequest(), context);
   expect(host.rulesFor('203.0.113.9')).toEqual([1, 1]);
   expect(host.log.lines).toEqual([ADD_LINE]);
   expect(host.warnings).toHaveLength(1);

@@ -90,8 +90,8 @@ test.each([
 ])('a run that dies %s it corrected a step %s', (when) => {
   blockFor(600);
   const store = host.openStore();
-  const shift = store.bans.shiftDeadlines.bind(store.bans);
-  store.bans.shiftDeadlines = (milliseconds) => {
+  const shift = store.deadlines.shift.bind(store.deadlines);
+  store.deadlines.shift = (milliseconds) => {
     if (when === 'after') shift(milliseconds);
     throw new Error('killed');
   };

@@ -17,10 +17,10 @@ import {
 const ATTACKER = addressOf('203.0.113.9');
 
 let host: Workshop;
-let tools: BanContext;
+let context: BanContext;
 beforeEach(() => {
   host = new Workshop();
-  tools = host.newRun();
+  context = host.newRun();
 });
 afterEach(() => {
   host.close();
@@ -32,7 +32,7 @@ function expiredAt(nowMs: number): string[] {
 }
 
 test('a block for ten minutes is there for ten minutes, and then is not', () => {
-  block(ATTACKER, holdRequest({ timeoutSeconds: 600 }), tools);
+  block(ATTACKER, holdRequest({ timeoutSeconds: 600 }), context);
   expect(expiredAt(NOON_MS + 599_999)).toEqual([]);
   expect(host.rulesFor('203.0.113.9')).toEqual([1, 1]);
   expect(expiredAt(NOON_MS + 600_000)).toEqual(['203.0.113.9']);
@@ -41,28 +41,28 @@ test('a block for ten minutes is there for ten minutes, and then is not', () => 
 });
 
 test('a block for ever never expires', () => {
-  block(ATTACKER, holdRequest({ timeoutSeconds: null }), tools);
+  block(ATTACKER, holdRequest({ timeoutSeconds: null }), context);
   expect(expiredAt(NOON_MS + 1e12)).toEqual([]);
 });
 
 test('an expiry is logged as `delete`, with the alert that began the ban', () => {
-  block(ATTACKER, holdRequest(), tools);
+  block(ATTACKER, holdRequest(), context);
   expiredAt(NOON_MS + 600_000);
   expect(host.log.lines.at(-1)).toBe('delete 203.0.113.9 1620563486.6306696 31151');
 });
 
 test('the line of an expiry names the alert that kept the address longest', () => {
-  block(ATTACKER, holdRequest({ timeoutSeconds: 900 }), tools);
+  block(ATTACKER, holdRequest({ timeoutSeconds: 900 }), context);
   const alertRef = { alertId: '1.2', ruleId: '3' };
-  block(ATTACKER, holdRequest({ origin: 'manual', timeoutSeconds: 60, alertRef }), tools);
+  block(ATTACKER, holdRequest({ origin: 'manual', timeoutSeconds: 60, alertRef }), context);
   expiredAt(NOON_MS + 900_000);
   expect(host.log.lines.at(-1)).toBe('delete 203.0.113.9 1620563486.6306696 31151');
 });
 
 test('hundreds of blocks that are due take one process for each family', () => {
   for (let host_ = 1; host_ <= 200; host_++)
-    block(addressOf(`198.51.100.${host_}`), holdRequest(), tools);
-  block(addressOf('2001:db8::9'), holdRequest(), tools);
+    block(addressOf(`198.51.100.${host_}`), holdRequest(), context);
+  block(addressOf('2001:db8::9'), holdRequest(), context);
   const before = host.kernel.commands.length;
   expect(expiredAt(NOON_MS + 600_000)).toHaveLength(201);
   expect(host.kernel.commands).toHaveLength(before + 2);
@@ -70,7 +70,7 @@ test('hundreds of blocks that are due take one process for each family', () => {
 });
 
 test('nothing due costs no process', () => {
-  block(ATTACKER, holdRequest(), tools);
+  block(ATTACKER, holdRequest(), context);
   const before = host.kernel.commands.length;
   expiredAt(NOON_MS + 1);
   expect(host.kernel.commands).toHaveLength(before);
@@ -78,8 +78,8 @@ test('nothing due costs no process', () => {
 
 describe('an address that others hold longer', () => {
   test('stays blocked without a line, and loses the hold that is over', () => {
-    block(ATTACKER, holdRequest({ timeoutSeconds: 60 }), tools);
-    block(ATTACKER, holdRequest({ origin: 'manual', timeoutSeconds: null }), tools);
+    block(ATTACKER, holdRequest({ timeoutSeconds: 60 }), context);
+    block(ATTACKER, holdRequest({ origin: 'manual', timeoutSeconds: null }), context);
     const lines = [...host.log.lines];
     expect(expiredAt(NOON_MS + 60_000)).toEqual([]);
     expect(host.rulesFor('203.0.113.9')).toEqual([1, 1]);
@@ -89,7 +89,7 @@ describe('an address that others hold longer', () => {
 });
 
 test('a ban that was flushed from the kernel expires all the same', () => {
-  block(ATTACKER, holdRequest(), tools);
+  block(ATTACKER, holdRequest(), context);
   host.kernel.flush();
   expect(expiredAt(NOON_MS + 600_000)).toEqual(['203.0.113.9']);
   expect(host.openStore().bans.list()).toEqual([]);
@@ -97,7 +97,7 @@ test('a ban that was flushed from the kernel expires all the same', () => {
 
 describe('an expiry that the kernel refuses', () => {
   test('is an error without a `delete` line, and is completed by the next run', () => {
-    block(ATTACKER, holdRequest(), tools);
+    block(ATTACKER, holdRequest(), context);
     const lines = [...host.log.lines];
     host.kernel.disturbAlways(refuses(1, 'no'));
     expect(codeOf(() => expiredAt(NOON_MS + 600_000))).toBe('FIREWALL');
@@ -111,8 +111,8 @@ describe('an expiry that the kernel refuses', () => {
   });
 
   test('of one family does not delay the other', () => {
-    block(addressOf('2001:db8::9'), holdRequest(), tools);
-    block(ATTACKER, holdRequest(), tools);
+    block(addressOf('2001:db8::9'), holdRequest(), context);
+    block(ATTACKER, holdRequest(), context);
     host.kernel.disturbAlways((command, work) =>
       command.program.startsWith('ip6') ? refuses(3, 'no IPv6 here')(command, work) : work(),
     );

@@ -4,13 +4,7 @@ import { block, ensureBlocked } from '../../../src/bans/block.ts';
 import type { BanContext } from '../../../src/bans/context.ts';
 import { unblock } from '../../../src/bans/unblock.ts';
 import { DONE } from '../support/kernel.ts';
-import {
-  addressOf,
-  backendNamed,
-  firewallFor,
-  holdRequest,
-  Workshop,
-} from '../support/workshop.ts';
+import { addressOf, firewallsFor, holdRequest, Workshop } from '../support/workshop.ts';
 
 const ATTACKER = addressOf('203.0.113.9');
 const NEVER = holdRequest({ origin: 'manual', timeoutSeconds: null });
@@ -40,13 +34,13 @@ function nftables(added: string[]): BanContext {
   const context = host.newRun();
   return {
     ...context,
-    firewall: firewallFor(
+    firewall: firewallsFor(
       ({ input }) => {
         added.push(...input.split('\n').filter((line) => line.startsWith('add element')));
         return input === '' ? { ...DONE, stdout: JSON.stringify(listing) } : DONE;
       },
       context.store,
-      backendNamed('nftables'),
+      'nftables',
     ),
   };
 }

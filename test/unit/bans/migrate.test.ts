@@ -1,43 +1,31 @@
 // Moving all bans to another backend: what is blocked stays blocked, also where the new backend can hold a part only.
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { blockAll } from '../../../src/bans/block.ts';
-import { makeHold } from '../../../src/model/ban.ts';
+import { migrateToSets } from '../../../src/bans/auto-migrate.ts';
+import type { BanContext } from '../../../src/bans/context.ts';
 import {
-  MAKER_FACT,
-  moveTo,
-  otherHolder,
-  promote,
-  unfinishedMove,
-  type MoveTools,
+  ACTIVE_BACKEND,
+  migrateTo,
+  otherBackend,
+  pendingMigration,
 } from '../../../src/bans/migrate.ts';
 import { unblockAll } from '../../../src/bans/unblock.ts';
-import { createSwitchableFirewall } from '../../../src/firewall/switch.ts';
+import { makeHold } from '../../../src/model/ban.ts';
 import { refuses, type Disturbance } from '../support/kernel.ts';
-import {
-  addressOf,
-  backendNamed,
-  codeOf,
-  firewallFor,
-  holdRequest,
-  Workshop,
-} from '../support/workshop.ts';
+import { addressOf, codeOf, holdRequest, Workshop } from '../support/workshop.ts';
 
 const V4 = '203.0.113.9';
 const V6 = '2001:db8::9';
 const HOUR_MS = 3_600_000;
 
 let host: Workshop;
-let tools: MoveTools;
+let context: BanContext;
 beforeEach(() => {
   host = new Workshop();
   const run = host.newRun();
   blockAll([V4, V6].map(addressOf), holdRequest({ timeoutSeconds: null }), run);
-  tools = {
+  context = {
     ...run,
-    firewall: createSwitchableFirewall(
-      (name) => firewallFor(host.kernel.run, run.store, backendNamed(name)),
-      'iptables',
-    ),
     isInstalled: (program) => program !== 'nft',
   };
 });
@@ -70,62 +58,62 @@ function isDropped(text: string): boolean {
   return isPlain || (isAsked && host.kernel.sets.entries(set).includes(text));
 }
 
-test('there is no moment without a rule, in a move there and back', () => {
+test('there is no moment without a rule, in a migration there and back', () => {
   const gaps = watchGaps();
-  expect(moveTo('ipset', tools)).toBe(2);
-  expect(moveTo('iptables', tools)).toBe(2);
+  expect(migrateTo('ipset', context)).toBe(2);
+  expect(migrateTo('iptables', context)).toBe(2);
   expect(gaps).toEqual([]);
 });
 
 test('bans are in the sets, and no plain rule is left', () => {
-  expect(moveTo('ipset', tools)).toBe(2);
+  expect(migrateTo('ipset', context)).toBe(2);
   expect([host.rulesFor(V4), host.rulesFor(V6)]).toEqual([
     [0, 0],
     [0, 0],
   ]);
   expect(host.kernel.sets.entries('firewall-drop-4')).toEqual([V4]);
   expect(host.kernel.sets.entries('firewall-drop-6')).toEqual([V6]);
-  expect(tools.firewall.backendName).toBe('ipset');
-  expect(host.openStore().metadata.get(MAKER_FACT)).toBe('ipset');
+  expect(context.firewall.backendName).toBe('ipset');
+  expect(host.openStore().metadata.get(ACTIVE_BACKEND)).toBe('ipset');
 });
 
 test('the plain rule of a block that was interrupted goes as those of the others do', () => {
   const hold = makeHold(holdRequest(), host.nowMs);
   const [address, phase] = [addressOf(V4), 'blocking'] as const;
-  tools.store.bans.begin([{ address, phase, line: null, offset: null, hold }], host.nowMs);
-  moveTo('ipset', tools);
+  context.store.bans.begin([{ address, phase, line: null, offset: null, hold }], host.nowMs);
+  migrateTo('ipset', context);
   expect(host.rulesFor(V4)).toEqual([0, 0]);
   expect(host.kernel.sets.entries('firewall-drop-4')).toEqual([V4]);
 });
 
 test('what an interrupted run was to release is in neither backend afterwards', () => {
   const [address, phase] = [addressOf(V4), 'unblocking'] as const;
-  tools.store.bans.begin([{ address, phase, line: null, offset: null, hold: null }], host.nowMs);
-  moveTo('ipset', tools);
+  context.store.bans.begin([{ address, phase, line: null, offset: null, hold: null }], host.nowMs);
+  migrateTo('ipset', context);
   expect(host.rulesFor(V4)).toEqual([0, 0]);
   expect(host.kernel.sets.entries('firewall-drop-4')).toEqual([]);
   expect(host.kernel.sets.entries('firewall-drop-6')).toEqual([V6]);
 });
 
-describe('a move that the kernel stops on both ways', () => {
+describe('a migration that the kernel stops on both ways', () => {
   beforeEach(() => {
     let isLost = false;
     host.kernel.disturbAlways((command, work) => {
       isLost ||= /^(?:create|add) firewall-drop-6/m.test(command.input);
       return isLost ? refuses(1, 'no memory')(command, work) : work();
     });
-    expect(codeOf(() => moveTo('ipset', tools))).toBe('FIREWALL');
+    expect(codeOf(() => migrateTo('ipset', context))).toBe('FIREWALL');
     host.kernel.disturbAlways(null);
   });
 
-  test('leaves both backends in use, so that a release of the same run is one from both', () => {
-    expect(unfinishedMove(tools.store)).toEqual({ from: 'iptables', to: 'ipset' });
+  test('leaves both backends in use, so that the same run unblocks in both', () => {
+    expect(pendingMigration(context.store)).toEqual({ from: 'iptables', to: 'ipset' });
     expect(host.kernel.sets.entries('firewall-drop-4')).toEqual([V4]);
     const { alertRef } = holdRequest();
     unblockAll(
       [V4, V6].map(addressOf),
       { origin: null, alertRef },
-      { ...host.newRun(), firewall: tools.firewall },
+      { ...host.newRun(), firewall: context.firewall },
     );
     expect(host.kernel.sets.entries('firewall-drop-4')).toEqual([]);
     expect([host.rulesFor(V4), host.rulesFor(V6)]).toEqual([
@@ -134,14 +122,14 @@ describe('a move that the kernel stops on both ways', () => {
     ]);
   });
 
-  test('is known to the next run by the backend that is not in use', () => {
-    expect(otherHolder('iptables', tools)).toBe('ipset');
-    expect(otherHolder('ipset', tools)).toBe('iptables');
+  test('is known to the next run by the backend that is not active', () => {
+    expect(otherBackend('iptables', context)).toBe('ipset');
+    expect(otherBackend('ipset', context)).toBe('iptables');
   });
 
   test('is completed by the next run', () => {
-    expect(moveTo('ipset', tools)).toBe(0);
-    expect(tools.firewall.backendName).toBe('ipset');
+    expect(migrateTo('ipset', context)).toBe(0);
+    expect(context.firewall.backendName).toBe('ipset');
     expect(host.rulesFor(V4)).toEqual([0, 0]);
     expect(host.kernel.sets.entries('firewall-drop-6')).toEqual([V6]);
   });
@@ -149,33 +137,33 @@ describe('a move that the kernel stops on both ways', () => {
 
 test('where the set of IPv6 alone fails, the plain rules of both families are back and no set is left', () => {
   const gaps = watchGaps(withoutIpv6Set);
-  expect(codeOf(() => moveTo('ipset', tools))).toBe('FIREWALL');
+  expect(codeOf(() => migrateTo('ipset', context))).toBe('FIREWALL');
   expect(gaps).toEqual([]);
   expect([host.rulesFor(V4), host.rulesFor(V6)]).toEqual([
     [1, 1],
     [1, 1],
   ]);
   expect(host.kernel.sets.names).toEqual([]);
-  expect(unfinishedMove(tools.store)).toBeNull();
-  expect(tools.firewall.backendName).toBe('iptables');
+  expect(pendingMigration(context.store)).toBeNull();
+  expect(context.firewall.backendName).toBe('iptables');
 });
 
 describe('a failed migration of many plain rules', () => {
   beforeEach(() => {
     host.kernel.disturbAlways(withoutIpv6Set);
-    expect(promote(200, tools)).toMatchObject({ to: null, tried: ['ipset'] });
+    expect(migrateToSets(200, context)).toMatchObject({ to: null, tried: ['ipset'] });
     host.kernel.disturbAlways(null);
   });
 
   test('is not tried again within a day', () => {
     const before = host.kernel.commands.length;
     host.nowMs += 23 * HOUR_MS;
-    expect(promote(200, tools)).toBeNull();
+    expect(migrateToSets(200, context)).toBeNull();
     expect(host.kernel.commands).toHaveLength(before);
   });
 
   test('is tried again after a day', () => {
     host.nowMs += 24 * HOUR_MS;
-    expect(promote(200, tools)).toMatchObject({ to: 'ipset' });
+    expect(migrateToSets(200, context)).toMatchObject({ to: 'ipset' });
   });
 });

@@ -25,8 +25,8 @@ test('counts a ban once, wherever the run that makes it is killed', () => {
     host.close();
     host = new Workshop();
     host.countsOffences = true;
-    died = dieDuring(host, death, (tools) => {
-      block(A, holdRequest(), tools);
+    died = dieDuring(host, death, (context) => {
+      block(A, holdRequest(), context);
     });
     recover(host.newRun(), NOTHING_PROTECTED);
     const isBanned = host.openStore().bans.find(A)?.phase === 'blocked';
@@ -44,8 +44,8 @@ test('counts a ban that ends and begins again as two, wherever its end is killed
     host.countsOffences = true;
     block(A, holdRequest(), host.newRun());
     host.nowMs += 1000;
-    died = dieDuring(host, death, (tools) => {
-      unblock(A, { origin: null, alertRef: holdRequest().alertRef }, tools);
+    died = dieDuring(host, death, (context) => {
+      unblock(A, { origin: null, alertRef: holdRequest().alertRef }, context);
     });
     recover(host.newRun(), NOTHING_PROTECTED);
     if (host.openStore().bans.find(A) !== null) {

@@ -53,9 +53,9 @@ function blockSaveRelease({
   whileBlocked = (): void => undefined,
   isNoted = true,
 } = {}): SavedFile {
-  const tools = host.newRun();
-  if (isNoted) noteBoot(tools.store, clockOf('first'));
-  block(ATTACKER, holdRequest(), tools);
+  const context = host.newRun();
+  if (isNoted) noteBoot(context.store, clockOf('first'));
+  block(ATTACKER, holdRequest(), context);
   later(5);
   whileBlocked();
   const file = fileOf(savedNow(), host.nowMs);
@@ -75,9 +75,9 @@ function reboot({ held }: SavedFile): void {
 
 function look(file: SavedFile, clock = clockOf('second'), backendName = 'iptables'): string[] {
   const run = host.newRun();
-  const tools = { ...run, firewall: { ...run.firewall, backendName } };
-  const orphans = releaseOrphans({ files: [file], clock, chains: CHAINS }, tools);
-  tools.store.metadata.flush();
+  const context = { ...run, firewall: { ...run.firewall, backendName } };
+  const orphans = releaseOrphans({ files: [file], clock, chains: CHAINS }, context);
+  context.store.metadata.flush();
   return orphans.map(({ address, path }) => `${address.text} from ${path}`);
 }
 

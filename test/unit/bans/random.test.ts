@@ -5,7 +5,7 @@ import { expect, test } from '@jest/globals';
 import { block, ensureBlocked } from '../../../src/bans/block.ts';
 import { remainingSeconds } from '../../../src/model/ban.ts';
 import { expireDue } from '../../../src/bans/expire.ts';
-import { moveTo, type MoveTools } from '../../../src/bans/migrate.ts';
+import { migrateTo } from '../../../src/bans/migrate.ts';
 import { restore } from '../../../src/bans/restore.ts';
 import { unblock } from '../../../src/bans/unblock.ts';
 import { createBackend, type BackendName } from '../../../src/firewall/select.ts';
@@ -57,7 +57,7 @@ class Random {
     this.#backend = backend;
   }
 
-  tools(): MoveTools & ReturnType<Workshop['newRun']> {
+  context(): ReturnType<Workshop['newRun']> {
     const { host } = this;
     const run = host.newRun();
     const open = (name: BackendName): ReturnType<typeof createFirewall> =>
@@ -80,23 +80,23 @@ class Random {
         noteExtras: () => undefined,
       });
     const firewall = createSwitchableFirewall(open, this.#backend);
-    return { ...run, firewall, isInstalled: () => true };
+    return { ...run, firewall };
   }
 
   do(one: Deed): void {
     const { host } = this;
-    const tools = this.tools();
+    const context = this.context();
     switch (one.what) {
       case 'block':
-        block(one.address, holdRequest(one), tools);
+        block(one.address, holdRequest(one), context);
         this.expectHeld(one.address.text);
         break;
       case 'abort':
-        ensureBlocked(one.address, holdRequest(one), tools);
+        ensureBlocked(one.address, holdRequest(one), context);
         this.expectHeld(one.address.text);
         break;
       case 'release':
-        unblock(one.address, { origin: null, alertRef: INCIDENT }, tools);
+        unblock(one.address, { origin: null, alertRef: INCIDENT }, context);
         expect(this.held()).not.toContain(one.address.text);
         break;
       case 'wait':
@@ -104,10 +104,10 @@ class Random {
         host.kernel.sets.advance(one.seconds * 1000);
         break;
       case 'expire':
-        for (const ban of expireDue(tools)) expect(this.held()).not.toContain(ban.address.text);
+        for (const ban of expireDue(context)) expect(this.held()).not.toContain(ban.address.text);
         break;
       case 'restore':
-        restore(tools, () => false);
+        restore(context, () => false);
         break;
       case 'flush rules':
         host.kernel.flush();
@@ -121,12 +121,12 @@ class Random {
         this.addForeign();
         break;
       case 'move':
-        moveTo(one.to, tools);
+        migrateTo(one.to, context);
         if (this.#backend !== one.to) this.expectNothingLeftOf(this.#backend);
         this.#backend = one.to;
         break;
     }
-    tools.store.close();
+    context.store.close();
   }
 
   addForeign(): void {

@@ -16,7 +16,7 @@ import {
   NOTHING_PROTECTED,
   addressOf,
   codeOf,
-  firewallFor,
+  firewallsFor,
   holdRequest,
   NOON_MS,
   Workshop,
@@ -29,17 +29,17 @@ const IDS = '1620563486.6306696 31151';
 const withoutIpv6: Disturbance = (command, work) =>
   command.program.startsWith('ip6') ? refuses(3, 'no IPv6 here')(command, work) : work();
 
-function add(tools: BanContext): void {
-  block(ATTACKER, holdRequest(), tools);
+function add(context: BanContext): void {
+  block(ATTACKER, holdRequest(), context);
 }
 
-function remove(tools: BanContext): void {
-  unblock(ATTACKER, { origin: 'wazuh', alertRef: holdRequest().alertRef }, tools);
+function remove(context: BanContext): void {
+  unblock(ATTACKER, { origin: 'wazuh', alertRef: holdRequest().alertRef }, context);
 }
 
 /** Runs a story once for each call at which a run of `work` can die. */
 function forEveryDeath(
-  work: (tools: BanContext) => void,
+  work: (context: BanContext) => void,
   story: { before?: (host: Workshop) => void; after: (host: Workshop, death: Death) => void },
 ): number {
   let deaths = 0;
@@ -120,8 +120,8 @@ describe('a run that dies', () => {
 
   test('while it ends what is due leaves each address either whole or gone with one line', () => {
     const deaths = forEveryDeath(
-      (tools) => {
-        expireDue(tools);
+      (context) => {
+        expireDue(context);
       },
       {
         before(host) {
@@ -167,9 +167,9 @@ describe('a run that dies', () => {
 
   test('while it undoes a block leaves neither half a block nor a pending change', () => {
     forEveryDeath(
-      (tools) => {
+      (context) => {
         try {
-          add(tools);
+          add(context);
         } catch {
           // What is meant to happen: the kernel refuses.
         }
@@ -190,8 +190,8 @@ describe('a run that dies', () => {
 
   test('while it moves a deadline leaves the block as it was, or with the new deadline', () => {
     forEveryDeath(
-      (tools) => {
-        ensureBlocked(ATTACKER, holdRequest(), tools);
+      (context) => {
+        ensureBlocked(ATTACKER, holdRequest(), context);
       },
       {
         before(host) {
@@ -210,8 +210,8 @@ describe('a run that dies', () => {
   test('while it recovers leaves that to the next', () => {
     const afterIntent: Death = { atCall: 4, when: 'before' };
     const deaths = forEveryDeath(
-      (tools) => {
-        recover(tools, NOTHING_PROTECTED);
+      (context) => {
+        recover(context, NOTHING_PROTECTED);
       },
       {
         before(host) {
@@ -253,10 +253,10 @@ describe('a pending change of an earlier run', () => {
 
   test('of a list is logged at once, without what is logged already', () => {
     const list = Array.from({ length: 20 }, (_, n) => addressOf(`198.51.100.${n}`));
-    const tools = host.newRun();
+    const context = host.newRun();
     const offset = host.log.offset();
     const alertRef = { alertId: '1.2', ruleId: '3' };
-    tools.store.bans.begin(
+    context.store.bans.begin(
       list.map((address) => ({
         address,
         phase: 'blocking',
@@ -271,7 +271,7 @@ describe('a pending change of an earlier run', () => {
     const { log } = host;
     recover(
       {
-        ...tools,
+        ...context,
         responseLog: {
           offset: () => log.offset(),
           write: (outcomes) => {
@@ -338,7 +338,7 @@ describe('a pending change of an earlier run', () => {
     dieDuring(host, { atCall: 4, when: 'before' }, add);
     const run = host.newRun();
     const given: number[] = [];
-    const firewall = firewallFor((command, timeoutMs) => {
+    const firewall = firewallsFor((command, timeoutMs) => {
       given.push(timeoutMs);
       return host.kernel.run(command, timeoutMs);
     }, run.store);
@@ -393,11 +393,11 @@ describe('a pending change of an earlier run', () => {
   });
 
   test('with IPv6 does not keep one with IPv4 from being completed', () => {
-    const tools = host.newRun();
+    const context = host.newRun();
     for (const text of ['2001:db8::9', '203.0.113.9']) {
       const address = addressOf(text);
       const line = { verb: 'add', address, alertRef: holdRequest().alertRef } as const;
-      tools.store.bans.begin(
+      context.store.bans.begin(
         [{ address, phase: 'blocking', line, offset: null, hold: null }],
         NOON_MS,
       );
@@ -415,13 +415,13 @@ describe('a pending change of an earlier run', () => {
 
 describe('restoring', () => {
   let host: Workshop;
-  let tools: BanContext;
+  let context: BanContext;
   beforeEach(() => {
     host = new Workshop();
-    tools = host.newRun();
-    block(ATTACKER, holdRequest(), tools);
-    block(OTHER, holdRequest(), tools);
-    block(addressOf('2001:db8::9'), holdRequest(), tools);
+    context = host.newRun();
+    block(ATTACKER, holdRequest(), context);
+    block(OTHER, holdRequest(), context);
+    block(addressOf('2001:db8::9'), holdRequest(), context);
   });
   afterEach(() => {
     host.close();

@@ -19,22 +19,22 @@ const RULE = '-s 203.0.113.9/32 -j DROP';
 const DELETE_LINE = 'delete 203.0.113.9 1620563486.6306696 31151';
 
 let host: Workshop;
-let tools: BanContext;
+let context: BanContext;
 beforeEach(() => {
   host = new Workshop();
-  tools = host.newRun();
+  context = host.newRun();
 });
 afterEach(() => {
   host.close();
 });
 
-function release(origin: Origin | null, by: BanContext = tools): ReleaseOutcome {
+function release(origin: Origin | null, by: BanContext = context): ReleaseOutcome {
   return unblock(ATTACKER, { origin, alertRef: holdRequest().alertRef }, by);
 }
 
 describe('an unblock', () => {
   test('leaves no rule and no ban, and is one line', () => {
-    block(ATTACKER, holdRequest(), tools);
+    block(ATTACKER, holdRequest(), context);
     expect(release('wazuh')).toBe('released');
     expect(host.rulesFor('203.0.113.9')).toEqual([0, 0]);
     expect(host.openStore().bans.list()).toEqual([]);
@@ -42,14 +42,14 @@ describe('an unblock', () => {
   });
 
   test('takes one process where the state is right', () => {
-    block(ATTACKER, holdRequest(), tools);
+    block(ATTACKER, holdRequest(), context);
     const before = host.kernel.commands.length;
     release('wazuh');
     expect(host.kernel.commands).toHaveLength(before + 1);
   });
 
   test('ends what thirty adds began', () => {
-    for (let count = 0; count < 30; count++) block(ATTACKER, holdRequest(), tools);
+    for (let count = 0; count < 30; count++) block(ATTACKER, holdRequest(), context);
     release('wazuh');
     expect(host.rulesFor('203.0.113.9')).toEqual([0, 0]);
   });
@@ -61,14 +61,14 @@ describe('an unblock', () => {
   });
 
   test('succeeds where the kernel was flushed', () => {
-    block(ATTACKER, holdRequest(), tools);
+    block(ATTACKER, holdRequest(), context);
     host.kernel.flush();
     expect(release('wazuh', host.newRun())).toBe('released');
     expect(host.openStore().bans.list()).toEqual([]);
   });
 
   test('removes the other rule where an administrator removed one', () => {
-    block(ATTACKER, holdRequest(), tools);
+    block(ATTACKER, holdRequest(), context);
     host.kernel.remove('INPUT', RULE);
     release('wazuh', host.newRun());
     expect(host.rulesFor('203.0.113.9')).toEqual([0, 0]);
@@ -94,16 +94,16 @@ describe('an unblock', () => {
     ['and we never blocked', false],
   ])('by a person names the addresses that another program dropped %s', (_, isBlocked) => {
     host.kernel.insert('INPUT', '-s 203.0.113.9/32 -j DROP');
-    if (isBlocked) block(ATTACKER, holdRequest(), tools);
+    if (isBlocked) block(ATTACKER, holdRequest(), context);
     const { alertRef } = holdRequest();
-    const { foreign } = unblockAll([ATTACKER], { origin: null, alertRef, named: true }, tools);
+    const { foreign } = unblockAll([ATTACKER], { origin: null, alertRef, named: true }, context);
     expect(foreign).toEqual([ATTACKER]);
     expect(host.rulesFor('203.0.113.9')).toEqual([0, 0]);
   });
 
   test('touches no other address', () => {
-    block(ATTACKER, holdRequest(), tools);
-    block(addressOf('203.0.113.90'), holdRequest(), tools);
+    block(ATTACKER, holdRequest(), context);
+    block(addressOf('203.0.113.90'), holdRequest(), context);
     release('wazuh');
     expect(host.rulesFor('203.0.113.90')).toEqual([1, 1]);
     expect(host.openStore().bans.list()).toHaveLength(1);
@@ -112,8 +112,8 @@ describe('an unblock', () => {
 
 describe('an address that others hold too', () => {
   beforeEach(() => {
-    block(ATTACKER, holdRequest(), tools);
-    block(ATTACKER, holdRequest({ origin: 'manual', timeoutSeconds: null }), tools);
+    block(ATTACKER, holdRequest(), context);
+    block(ATTACKER, holdRequest({ origin: 'manual', timeoutSeconds: null }), context);
   });
 
   test('stays blocked, and the log says `kept` and never `delete`', () => {
@@ -163,7 +163,7 @@ describe('an address that others hold too', () => {
 
 describe('an unblock that the kernel refuses', () => {
   beforeEach(() => {
-    block(ATTACKER, holdRequest(), tools);
+    block(ATTACKER, holdRequest(), context);
   });
 
   test('is an error and a line `failed`, never `delete`', () => {
@@ -190,28 +190,28 @@ describe('a list', () => {
   const everything = { origin: null, alertRef: holdRequest().alertRef };
 
   test('is unblocked in one process for each family, with one line for each address', () => {
-    for (const address of list) block(address, holdRequest(), tools);
+    for (const address of list) block(address, holdRequest(), context);
     const before = host.kernel.commands.length;
-    unblockAll(list, everything, tools);
+    unblockAll(list, everything, context);
     expect(host.kernel.commands).toHaveLength(before + 2);
     expect(host.kernel.rules('INPUT')).toEqual([]);
     expect(host.log.lines.filter((line) => line.startsWith('delete'))).toHaveLength(3);
   });
 
   test('is divided into what is unblocked and what other holds keep', () => {
-    for (const address of list) block(address, holdRequest(), tools);
-    block(list[0] ?? ATTACKER, holdRequest({ origin: 'manual' }), tools);
-    const { released, kept } = unblockAll(list, { ...everything, origin: 'wazuh' }, tools);
+    for (const address of list) block(address, holdRequest(), context);
+    block(list[0] ?? ATTACKER, holdRequest({ origin: 'manual' }), context);
+    const { released, kept } = unblockAll(list, { ...everything, origin: 'wazuh' }, context);
     expect(kept.map(({ text }) => text)).toEqual(['203.0.113.1']);
     expect(released.map(({ text }) => text)).toEqual(['203.0.113.2', '2001:db8::1']);
   });
 
   test('that one family refuses says `failed` for that family only', () => {
-    for (const address of list) block(address, holdRequest(), tools);
+    for (const address of list) block(address, holdRequest(), context);
     host.kernel.disturbAlways((command, work) =>
       command.program.startsWith('ip6') ? refuses(3, 'no IPv6 here')(command, work) : work(),
     );
-    expect(codeOf(() => unblockAll(list, everything, tools))).toBe('FIREWALL');
+    expect(codeOf(() => unblockAll(list, everything, context))).toBe('FIREWALL');
     expect(host.kernel.rules('INPUT')).toEqual([]);
     expect(host.log.lines.filter((line) => line.startsWith('failed'))).toEqual([
       'failed 2001:db8::1 1620563486.6306696 31151',
@@ -222,9 +222,9 @@ describe('a list', () => {
     const many = Array.from({ length: 1500 }, (_, n) =>
       addressOf(`198.51.${100 + (n >> 8)}.${n & 255}`),
     );
-    blockAll(many, holdRequest(), tools);
+    blockAll(many, holdRequest(), context);
     const before = host.kernel.commands.length;
-    unblockAll(many, everything, tools);
+    unblockAll(many, everything, context);
     expect(host.kernel.commands).toHaveLength(before + 2);
     expect(host.kernel.rules('INPUT')).toEqual([]);
     expect(host.openStore().bans.list()).toEqual([]);
@@ -236,7 +236,7 @@ describe('a list', () => {
 });
 
 test('a full disk does not stop an unblock', () => {
-  block(ATTACKER, holdRequest(), tools);
+  block(ATTACKER, holdRequest(), context);
   host.refuseWritesTo('bans');
   expect(release('wazuh', host.newRun())).toBe('released');
   expect(host.rulesFor('203.0.113.9')).toEqual([0, 0]);

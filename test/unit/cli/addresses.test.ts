@@ -75,7 +75,8 @@ describe('an argument', () => {
   test.each([
     ['203.0.113.9/24', 'did you mean 203.0.113.0/24?'],
     ['2001:db8::1/32', 'did you mean 2001:db8::/32?'],
-    ['example.com', 'write for example 203.0.113.9'],
+    ['example.com', 'host names are not resolved'],
+    ['203.0.113.9,203.0.113.10', 'separate addresses with blanks'],
     ['203.0.113.9/33', 'write for example 203.0.113.9'],
     ['', 'write for example 203.0.113.9'],
   ])('%j: %s', (text, advice) => {

@@ -37,6 +37,20 @@ test('a ban has its holds with their ends, alerts and reasons', () => {
   ]);
 });
 
+test('what escalation counts is read, also of an address without holds', () => {
+  const countedBans = ['2026-11-28T12:00:00.000Z', HOLD.since];
+  const { bans, mistakes } = read(
+    { ...BAN, since: HOLD.since, countedBans },
+    { schema: 1, address: '203.0.113.8', holds: [], countedBans },
+  );
+  expect(mistakes).toEqual([]);
+  const countedMs = [Date.UTC(2026, 10, 28, 12), Date.UTC(2026, 10, 29, 12)];
+  expect(bans).toMatchObject([
+    { holds: [{}], sinceMs: countedMs[1], countedMs },
+    { holds: [], sinceMs: null, countedMs },
+  ]);
+});
+
 test('a hold without an end has no timeout', () => {
   const { bans } = read({ ...BAN, holds: [{ ...HOLD, expires: null }] });
   expect(bans[0]?.holds[0]).toMatchObject({ expiresAtMs: null, timeoutSeconds: null });
@@ -51,7 +65,9 @@ describe('a line is refused by its number', () => {
     ['no address', { ...BAN, address: 5 }],
     ['a name', { ...BAN, address: 'example.org' }],
     ['host bits', { ...BAN, address: '203.0.113.9/24' }],
-    ['no holds', { ...BAN, holds: [] }],
+    ['no holds and nothing counted', { ...BAN, holds: [] }],
+    ['counted bans that are none', { ...BAN, countedBans: ['x'] }],
+    ['a number of counted bans', { ...BAN, countedBans: 2 }],
     ['holds that are none', { ...BAN, holds: [null] }],
     ['an unknown origin', { ...BAN, holds: [{ ...HOLD, origin: 'x' }] }],
     ['no beginning', { ...BAN, holds: [{ ...HOLD, since: 'x' }] }],

@@ -2,9 +2,14 @@
 import { describe, expect, test } from '@jest/globals';
 import { defineCommand, type CommandSpec } from '../../../src/cli/command.ts';
 import { COMMANDS } from '../../../src/cli/commands.ts';
-import { formatManualPage } from '../../../src/cli/man.ts';
+import { EXAMPLES, formatManualPage } from '../../../src/cli/man.ts';
+import { parseArguments } from '../../../src/cli/parse.ts';
+import { exampleValue } from '../../../src/config/example.ts';
+import { POLICY_KEYS } from '../../../src/config/policy-schema.ts';
+import { SCHEMA } from '../../../src/config/schema.ts';
+import type { Setting } from '../../../src/config/setting.ts';
 
-const REQUESTS = ['.TH', '.SH', '.SS', '.TP', '.B', '.I', '.br'];
+const REQUESTS = ['.TH', '.SH', '.SS', '.TP', '.B', '.BR', '.I', '.br', '.nh', '.ad'];
 
 /** What a reader sees of a line, by the escapes that are used here. */
 function rendered(text: string): string {
@@ -31,9 +36,12 @@ test('begins with its title, and has the sections of a manual page in their orde
     'SYNOPSIS',
     'DESCRIPTION',
     'COMMANDS',
+    'CONFIGURATION',
     'EXIT STATUS',
-    'FILES',
     'ENVIRONMENT',
+    'FILES',
+    'EXAMPLES',
+    'SEE ALSO',
   ]);
   expect(text).toContain('.SH NAME\nfirewall-drop - ');
 });
@@ -62,6 +70,33 @@ describe.each(COMMANDS.map((command) => [command.name, command] as const))(
     });
   },
 );
+
+test('has every key of config.toml with its default and its meaning', () => {
+  const [, part = ''] = /^\.SH CONFIGURATION\n([^]*?)^\.SH/m.exec(text) ?? [];
+  const sections = new Map(part.split(/^\.SS /m).map((one) => [one.split('\n', 1)[0], one]));
+  for (const [name, settings] of Object.entries(SCHEMA)) {
+    for (const [key, setting] of Object.entries<Setting>(settings)) {
+      const doc = setting.doc.replaceAll('\n', ' ');
+      const entry = `.TP\n.B ${key} = ${exampleValue(setting)}\n${doc}\n`;
+      expect(sections.get(`[${name}]`)).toContain(entry);
+    }
+  }
+  for (const [key, { doc }] of Object.entries<Setting>(POLICY_KEYS)) {
+    const entry = `.TP\n.B ${key}\n${doc.replaceAll('\n', ' ')}\n`;
+    expect(sections.get('[[policy]]')).toContain(entry);
+  }
+});
+
+test('each of the examples is a command line that can be read', () => {
+  expect(EXAMPLES.length).toBeGreaterThan(4);
+  for (const [example, what] of EXAMPLES) {
+    const words = example
+      .split(/ (?=(?:[^"]*"[^"]*")*[^"]*$)/)
+      .map((word) => word.replaceAll('"', ''));
+    expect(parseArguments(words, COMMANDS).kind).toBe('run');
+    expect(text).toContain(`.B firewall-drop ${example}\n${what}\n`);
+  }
+});
 
 test('no line of prose is read as a request of roff', () => {
   for (const line of lines.filter((each) => /^[.']/.test(each))) {

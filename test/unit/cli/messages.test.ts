@@ -6,12 +6,16 @@ import ts from 'typescript';
 
 const ROOT = join(__dirname, '../../..');
 const CATALOGUE = join(__dirname, 'messages.txt');
-const SOURCES = ['cli', 'manager', 'config', 'policy', 'bans', 'system', 'firewall'].map(
-  (layer) => `src/${layer}/**/*.ts`,
-);
+
+const SOURCES = [
+  'src/{bans,cli,config,firewall,manager,policy,system,wazuh}/**/*.ts',
+  // Not its queries.
+  'src/state/{database,lock,unsaved}.ts',
+  'src/{failure,main}.ts',
+];
 
 /** Help, which stands in the golden files of the screens. */
-const HELP = ['describe', 'summary', 'details', 'examples', 'doc'];
+const HELP = ['describe', 'summary', 'details', 'exits', 'examples', 'doc'];
 
 /** A text as it is written, with `{…}` where something is filled in; null for what is no text. */
 function textOf(node: ts.Expression): string | null {

@@ -1,7 +1,7 @@
 // No success that was not seen in the kernel, and no failure that another try or a look would have explained.
 import { describe, expect, jest, test } from '@jest/globals';
 import type { Family } from '../../../src/model/address.ts';
-import { createFirewall, type ApplyTools } from '../../../src/firewall/apply.ts';
+import { createFirewall, type FirewallContext } from '../../../src/firewall/apply.ts';
 import { createIpset } from '../../../src/firewall/ipset/plan.ts';
 import { createIptables } from '../../../src/firewall/iptables/plan.ts';
 import { DONE, dies, FakeKernel, isChange, refuses } from '../support/kernel.ts';
@@ -14,7 +14,7 @@ const TO_RELEASE = { address: addressOf('203.0.113.9'), to: 'released' } as cons
 const TRUSTING = { trustState: true };
 const LOOKING = { trustState: false };
 
-function host(parts: Partial<ApplyTools> = {}) {
+function host(parts: Partial<FirewallContext> = {}) {
   const kernel = new FakeKernel();
   const pauses: number[] = [];
   const timeouts: number[] = [];

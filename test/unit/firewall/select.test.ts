@@ -22,7 +22,7 @@ const config = (backend: FirewallConfig['backend']): FirewallConfig => ({
 const ALL = ['iptables-restore', 'ipset', 'nft'];
 
 const situation = (parts: Partial<Situation> & { readonly programs?: string[] }): Situation => ({
-  maker: null,
+  active: null,
   hasBans: () => false,
   isInstalled: (program) => (parts.programs ?? ALL).includes(program),
   ...parts,
@@ -36,16 +36,16 @@ test.each<[FirewallConfig['backend'], Parameters<typeof situation>[0], string, s
   ['auto', { hasBans }, 'iptables', 'iptables'],
   ['auto', { programs: ['nft'] }, 'nftables', 'nftables'],
   ['auto', { programs: [] }, 'iptables', 'iptables'],
-  ['auto', { maker: 'ipset', hasBans }, 'ipset', 'ipset'],
-  ['auto', { maker: 'ipset' }, 'ipset', 'ipset'],
-  ['auto', { maker: 'iptables', programs: ['nft'] }, 'iptables', 'nftables'],
-  ['auto', { maker: 'iptables', programs: ['nft'], hasBans }, 'iptables', 'iptables'],
-  ['auto', { maker: '' }, 'iptables', 'iptables'],
+  ['auto', { active: 'ipset', hasBans }, 'ipset', 'ipset'],
+  ['auto', { active: 'ipset' }, 'ipset', 'ipset'],
+  ['auto', { active: 'iptables', programs: ['nft'] }, 'iptables', 'nftables'],
+  ['auto', { active: 'iptables', programs: ['nft'], hasBans }, 'iptables', 'iptables'],
+  ['auto', { active: '' }, 'iptables', 'iptables'],
   ['ipset', { hasBans }, 'iptables', 'ipset'],
   ['ipset', {}, 'ipset', 'ipset'],
-  ['ipset', { maker: 'ipset' }, 'ipset', 'ipset'],
-  ['iptables', { maker: 'nftables', hasBans }, 'nftables', 'iptables'],
-  ['nftables', { maker: 'of a later version' }, 'nftables', 'nftables'],
+  ['ipset', { active: 'ipset' }, 'ipset', 'ipset'],
+  ['iptables', { active: 'nftables', hasBans }, 'nftables', 'iptables'],
+  ['nftables', { active: 'of a later version' }, 'nftables', 'nftables'],
 ])('%s, %j: %s, and to be %s', (configured, parts, name, wanted) => {
   expect(chooseBackend(config(configured), situation(parts))).toMatchObject({ name, wanted });
 });

@@ -10,7 +10,7 @@ import {
   makeAddress,
   overlaps,
   parseAddress,
-  parseBlock,
+  parseExactNetwork,
   parseNetwork,
   withPrefix,
 } from '../../../src/model/address.ts';
@@ -249,7 +249,7 @@ describe('a network of a person', () => {
     ['::ffff:203.0.113.0/120', '203.0.113.0/24'],
     ['::ffff:203.0.113.9/128', '203.0.113.9'],
   ])('%s is %s', (text, canonical) => {
-    expect(parseBlock(text)?.text).toBe(canonical);
+    expect(parseExactNetwork(text)?.text).toBe(canonical);
   });
 
   test.each([
@@ -267,12 +267,12 @@ describe('a network of a person', () => {
     // An IPv4-mapped block wider than all of IPv4 would be two kinds of address at once.
     '::ffff:0.0.0.0/95',
   ])('%j is none', (text) => {
-    expect(parseBlock(text)).toBeNull();
+    expect(parseExactNetwork(text)).toBeNull();
   });
 
   test('with host bits is a mistake, and is not corrected', () => {
-    expect(parseBlock('203.0.113.9/24')).toBeNull();
-    expect(parseBlock('2001:db8::9/64')).toBeNull();
+    expect(parseExactNetwork('203.0.113.9/24')).toBeNull();
+    expect(parseExactNetwork('2001:db8::9/64')).toBeNull();
   });
 
   test('with host bits is cut to its network where a white list is read', () => {

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { makeHold, type Hold, type Origin, type Outcome } from '../../../src/model/ban.ts';
-import { ANY_TOO_FAR } from '../../../src/state/bans.ts';
+import { ANY_TOO_FAR } from '../../../src/state/deadlines.ts';
 import type { HistoryEntry } from '../../../src/state/history.ts';
 import { Store } from '../../../src/state/store.ts';
 import { addressOf, holdRequest, NOON_MS } from '../support/workshop.ts';
@@ -233,7 +233,7 @@ describe('deadlines', () => {
     const store = open();
     blocked(store, '203.0.113.9', hold('wazuh', 60));
     blocked(store, '203.0.113.9', hold('manual', null));
-    store.bans.shiftDeadlines(-5000);
+    store.deadlines.shift(-5000);
     const holds = store.bans.find(ATTACKER)?.holds ?? [];
     // When it began moves too: how long execd has had it on its list depends on that.
     expect(holds.map(({ addedMs, expiresAtMs }) => [addedMs, expiresAtMs])).toEqual([
@@ -245,8 +245,8 @@ describe('deadlines', () => {
   test('that lie further ahead than was asked are pulled in', () => {
     const store = open();
     blocked(store, '203.0.113.9', hold('wazuh', 60));
-    store.bans.shiftDeadlines(1e9);
-    store.bans.capDeadlines(NOON_MS);
+    store.deadlines.shift(1e9);
+    store.deadlines.cap(NOON_MS);
     expect(store.bans.find(ATTACKER)?.holds[0]?.expiresAtMs).toBe(NOON_MS + 60_000);
   });
 
@@ -265,7 +265,7 @@ describe('deadlines', () => {
     blocked(store, '203.0.113.9', hold('wazuh', 60));
     const tooFar = { ...hold('wazuh', 60), expiresAtMs: NOON_MS + 1e9 };
     blocked(store, '203.0.113.10', tooFar);
-    store.bans.capDeadlines(NOON_MS + 59_000);
+    store.deadlines.cap(NOON_MS + 59_000);
     expect(store.bans.find(ATTACKER)?.holds[0]?.expiresAtMs).toBe(NOON_MS + 60_000);
   });
 });

@@ -1,6 +1,6 @@
-// A run that dies at a chosen call: from then on none of its tools does anything any more.
+// A run that dies at a chosen call: from then on none of its context does anything any more.
 import type { BanContext } from '../../../src/bans/context.ts';
-import { firewallFor, type Workshop } from './workshop.ts';
+import { firewallsFor, type Workshop } from './workshop.ts';
 
 /** The N-th call is the last; `before`: it no longer has its effect, `after`: it has, and nobody learns of it. */
 export interface Death {
@@ -14,19 +14,19 @@ class Died extends Error {}
 export function dieDuring(
   host: Workshop,
   death: Death,
-  work: (tools: BanContext) => void,
+  work: (context: BanContext) => void,
 ): boolean {
   const life = new Life(death);
-  const tools = host.newRun();
-  const store = life.bound(tools.store);
+  const context = host.newRun();
+  const store = life.bound(context.store);
   try {
     work({
-      ...tools,
+      ...context,
       store,
-      responseLog: life.bound(tools.responseLog),
-      firewall: firewallFor((command, timeoutMs) => {
+      responseLog: life.bound(context.responseLog),
+      firewall: firewallsFor((command, timeoutMs) => {
         return life.call(() => host.kernel.run(command, timeoutMs));
-      }, tools.store),
+      }, context.store),
     });
   } catch (error) {
     // Code that catches and goes on is stopped at its next call, so the error may be another one.

@@ -142,9 +142,9 @@ export class Responder {
     const { host, home, config } = this;
     const { addressFields, wazuh5Fields } = config.alert;
     const names = { name: 'firewall-drop', programName: 'firewall-drop.sh' };
-    const tools = host.newRun(this.backend);
+    const context = host.newRun(this.backend);
     return {
-      ...tools,
+      ...context,
       countsOffences: config.escalation.timeouts.length > 0,
       responseLog: new ResponseLogFile({
         format: () => ({ kind: 'ossec', home, ...names, zone: UTC, addressFields, wazuh5Fields }),
@@ -164,10 +164,10 @@ export class Responder {
           ...entriesFrom([...PROTECTED, ...this.group.allow], 'protected here'),
         ]),
       lock: () => null,
-      settle: () => undefined,
+      recover: () => undefined,
       expire: () => {
-        expireDue(tools);
-        tools.store.metadata.flush();
+        expireDue(context);
+        context.store.metadata.flush();
       },
     };
   }

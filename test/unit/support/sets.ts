@@ -1,5 +1,5 @@
 // The sets of a kernel, and the ipset that tells and asks them: what ipset 7.17 answers, as far as our backend asks.
-import { contains, parseBlock, type Address } from '../../../src/model/address.ts';
+import { contains, parseExactNetwork, type Address } from '../../../src/model/address.ts';
 import type { Command, RunResult } from '../../../src/system/exec.ts';
 
 interface FakeSet {
@@ -152,7 +152,7 @@ export class FakeSets {
 }
 
 function addressOf(text: string): Address {
-  const address = parseBlock(text);
+  const address = parseExactNetwork(text);
   if (address === null) throw new Error(`${text} is not an address`);
   return address;
 }

@@ -3,13 +3,14 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
-import { parseBlock, type Address } from '../../../src/model/address.ts';
+import { parseExactNetwork, type Address } from '../../../src/model/address.ts';
 import type { HoldRequest, Origin } from '../../../src/model/ban.ts';
 import type { BanContext } from '../../../src/bans/context.ts';
 import { createFirewall, type Firewall } from '../../../src/firewall/apply.ts';
 import type { Backend } from '../../../src/firewall/backend.ts';
 import { createBackend, type BackendName } from '../../../src/firewall/select.ts';
 import type { ProtectedEntry } from '../../../src/policy/protected.ts';
+import { createSwitchableFirewall, type SwitchableFirewall } from '../../../src/firewall/switch.ts';
 import type { Run } from '../../../src/system/exec.ts';
 import { Store } from '../../../src/state/store.ts';
 import { FakeKernel } from './kernel.ts';
@@ -21,7 +22,7 @@ export const NOTHING_PROTECTED = { protectedEntries: (): readonly ProtectedEntry
 export const NOON_MS = Date.UTC(2024, 4, 7, 12);
 
 export function addressOf(text: string): Address {
-  const address = parseBlock(text);
+  const address = parseExactNetwork(text);
   if (address === null) throw new Error(`${text} is not an address`);
   return address;
 }
@@ -61,7 +62,16 @@ export function firewallFor(
   });
 }
 
-/** One host: what outlives a run, and the tools of the run at hand. */
+/** The firewall of a run, which may migrate to another backend. */
+export function firewallsFor(
+  run: Run,
+  store: Store,
+  first: BackendName = 'iptables',
+): SwitchableFirewall {
+  return createSwitchableFirewall((name) => firewallFor(run, store, backendNamed(name)), first);
+}
+
+/** One host: what outlives a run, and the context of the run at hand. */
 export class Workshop {
   readonly directory = mkdtempSync(join(tmpdir(), 'books-'));
   readonly kernel = new FakeKernel();
@@ -73,12 +83,13 @@ export class Workshop {
   nowMs = NOON_MS;
   countsOffences = false;
 
-  /** The tools of another run on the same host. */
+  /** The context of another run on the same host. */
   newRun(backend: BackendName = 'iptables'): BanContext {
     const store = this.openStore();
     return {
       store,
-      firewall: firewallFor(this.kernel.run, store, backendNamed(backend)),
+      firewall: firewallsFor(this.kernel.run, store, backend),
+      isInstalled: () => true,
       responseLog: this.log,
       now: () => this.nowMs,
       countsOffences: this.countsOffences,

@@ -9,10 +9,9 @@ import {
   formatDate,
   formatWazuhDate,
   localTime,
-  parseZone,
   readHostZone,
 } from '../../../src/system/zone.ts';
-import type { Zone } from '../../../src/system/zone.ts';
+import { parseZone, type Zone } from '../../../src/system/zone-file.ts';
 import { effort } from '../../support/effort.ts';
 
 const ZONE_DIRECTORY = '/usr/share/zoneinfo';

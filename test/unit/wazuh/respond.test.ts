@@ -26,7 +26,7 @@ const IDS = '1620563486.6306696 31151';
 
 let host: Workshop;
 let home = '';
-/** What happened, in order: `lock`, `settle`, `expire`, `write`. */
+/** What happened, in order: `lock`, `recover`, `expire`, `write`. */
 let events: string[] = [];
 let written: string[] = [];
 let kind: LogFormat['kind'] = 'ossec';
@@ -71,7 +71,7 @@ function context(parts: Partial<AlertContext> = {}): AlertContext {
     protectionOf: (address) =>
       findProtection(address, [...universalEntries(), ...entriesFrom(['198.51.100.1'], 'gateway')]),
     lock: () => (events.push('lock'), null),
-    settle: () => void events.push('settle'),
+    recover: () => void events.push('recover'),
     expire: () => void events.push('expire'),
     ...parts,
   };
@@ -133,7 +133,7 @@ describe('an add of Wazuh 4', () => {
 
   test('exchanges keys first, and only then waits for the lock', () => {
     add('continue');
-    expect(events).toEqual(['write', 'lock', 'settle', 'expire']);
+    expect(events).toEqual(['write', 'lock', 'recover', 'expire']);
     expect(written.join('')).toContain('"keys":["203.0.113.9"]');
   });
 
@@ -241,7 +241,7 @@ describe('Wazuh 5', () => {
 describe('OSSEC', () => {
   test('exchanges no keys', () => {
     respondToArguments(context(), ['add', '-', '203.0.113.9', '1620563486.6306696', '31151']);
-    expect(events).toEqual(['lock', 'settle', 'expire']);
+    expect(events).toEqual(['lock', 'recover', 'expire']);
     expect(logged()).toEqual([`add - 203.0.113.9 ${IDS}`]);
   });
 

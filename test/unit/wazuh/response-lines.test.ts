@@ -1,7 +1,8 @@
 // The lines of active-responses.log against what the rule engines decode and what Wazuh's own tests look for.
 import { describe, expect, test } from '@jest/globals';
 import type { Outcome, Verb } from '../../../src/model/ban.ts';
-import { UTC, type Zone } from '../../../src/system/zone.ts';
+import { UTC } from '../../../src/system/zone.ts';
+import type { Zone } from '../../../src/system/zone-file.ts';
 import { parseJson } from '../../../src/wazuh/json.ts';
 import {
   linesOf,

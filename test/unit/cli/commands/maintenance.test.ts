@@ -41,7 +41,7 @@ async function runCommand(command: CommandSpec, options = {}): Promise<number> {
     ...run,
     config: DEFAULT_CONFIG,
     lock: () => null,
-    settle: () => {
+    recover: () => {
       if (recovers) recover(run, NOTHING_PROTECTED);
     },
     protectedEntries: () => [],

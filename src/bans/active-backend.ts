@@ -1,0 +1,38 @@
+// Which backend is active, and the firewall that works by it.
+import type { Config } from '../config/schema.ts';
+import { createFirewall, type Firewall } from '../firewall/apply.ts';
+import { chooseBackend, createBackend, type BackendName, type Choice } from '../firewall/select.ts';
+import { createSwitchableFirewall, type SwitchableFirewall } from '../firewall/switch.ts';
+import type { Store } from '../state/store.ts';
+import { findProgram, run } from '../system/exec.ts';
+import { sleep, type Deadline } from '../system/wait.ts';
+import { ACTIVE_BACKEND } from './migrate.ts';
+
+export function isInstalled(program: string): boolean {
+  return findProgram(program) !== null;
+}
+
+export function chooseActive({ firewall }: Config, store: Store): Choice {
+  return chooseBackend(firewall, {
+    active: store.metadata.get(ACTIVE_BACKEND),
+    hasBans: () => store.bans.count() > 0,
+    isInstalled,
+  });
+}
+
+export function openFirewall(config: Config, store: Store, deadline: Deadline): SwitchableFirewall {
+  const open = (name: BackendName): Firewall => {
+    return createFirewall({
+      backend: createBackend(name, config.firewall),
+      run,
+      sleep,
+      deadline,
+      programTimeoutSeconds: config.firewall.programTimeoutSeconds,
+      extras: (family) => (store.metadata.getJson(`extras ${family}`) ?? []) as string[],
+      noteExtras: (family, extras) => {
+        store.metadata.set(`extras ${family}`, JSON.stringify(extras));
+      },
+    });
+  };
+  return createSwitchableFirewall(open, chooseActive(config, store).name);
+}

@@ -1,0 +1,44 @@
+// What a backend shows of all that the kernel holds, for views and comparisons; blocking and unblocking need none of it.
+import type { Address, Family } from '../model/address.ts';
+import type { PlannedCommand } from './backend.ts';
+
+/** One rule as the kernel holds it. */
+export interface Rule {
+  /** Behind the name of its table, unless that is iptables' `filter`: `INPUT`, `raw PREROUTING`. */
+  readonly chain: string;
+  /** Matches and target as the firewall program writes them: `-s 203.0.113.9/32 -j DROP`. */
+  readonly spec: string;
+  readonly packets: number;
+  readonly bytes: number;
+  /** The set of ours all of whose members the rule drops. */
+  readonly dropsSet?: string;
+}
+
+/** What our rules have dropped of an address, and where they stand. */
+export interface HeldAddress {
+  readonly address: Address;
+  /** As in `Rule`. */
+  readonly chains: readonly string[];
+  readonly packets: number;
+  readonly bytes: number;
+}
+
+/** All that the kernel holds for one family, with counters. */
+export interface Snapshot {
+  /** By the address's text; the plain drops of our chains, and what our sets hold where a rule of ours asks them. */
+  readonly held: ReadonlyMap<string, HeldAddress>;
+  /** Every rule of the tables that were listed, in order. */
+  readonly rules: readonly Rule[];
+  /** What becomes of a packet that no rule of a built-in chain decides. */
+  readonly policies: ReadonlyMap<string, string>;
+  /** What is in the sets that rules of ours ask, by the set's name. */
+  readonly sets?: ReadonlyMap<string, readonly Address[]>;
+}
+
+/** The second interface of a backend. Like the first it translates and never acts. */
+export interface SnapshotSource {
+  /** Commands that change nothing and print what `readSnapshot` reads; dearer than `inspect`. */
+  snapshot(family: Family): readonly PlannedCommand[];
+  /** `outputs`: what each of those commands printed. */
+  readSnapshot(outputs: readonly string[]): Snapshot;
+}
