@@ -182,10 +182,16 @@ export function load(
     const changes = own.map((ban) => toKernelChange(ban, now()));
     const result = backend.apply(changes, { trustState: false });
     step('journal: bans loaded');
-    store.bans.noteForeign(result.foreign);
+    // Of a pending block that is not known yet: a plain rule may be what its interrupted run has made.
+    const isKnown = new Set(own.filter(({ foreign }) => foreign !== null).map(textOf));
+    store.bans.noteForeign(new Map([...result.foreign].filter(([text]) => isKnown.has(text))));
     results.push(result);
   });
   return results;
+}
+
+function textOf({ address }: Ban): string {
+  return address.text;
 }
 
 /** Records holds on an address that is blocked; each in place of an older one of the same origin. */
