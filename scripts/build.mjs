@@ -9,10 +9,10 @@ import { ALIGNMENT, alignCaches } from './lib/align.mjs';
 import { baseNode, BuildError, makeRuntime } from './lib/runtime.mjs';
 import { makeSbom } from './lib/sbom.mjs';
 
-const USAGE = `usage: npm run build [-- --arch x64|arm64] [--fault] [--out FILE]`;
+const USAGE = `usage: npm run build [-- --arch x64|arm64] [--fault] [--out FILE] [--dist DIRECTORY]`;
 const ROOT = path.resolve(import.meta.dirname, '..');
-const DIST = path.join(ROOT, 'dist');
-const PLACES = { root: ROOT, dist: DIST };
+/** `dist`: for what is made on the way to the executable. */
+const places = { root: ROOT, dist: path.join(ROOT, 'dist') };
 const LOADER = 'loader.cjs';
 
 /** ELF's e_machine (offset 18) for each architecture; elf.h. */
@@ -25,6 +25,7 @@ function readOptions() {
         arch: { type: 'string' },
         fault: { type: 'boolean', default: false },
         out: { type: 'string' },
+        dist: { type: 'string' },
         help: { type: 'boolean' },
       },
     });
@@ -34,7 +35,8 @@ function readOptions() {
     const { fault } = values;
     const name = `firewall-drop${native ? '' : `-${arch}`}${fault ? '-fault' : ''}`;
     const out = path.resolve(values.out ?? path.join(ROOT, 'bin', name));
-    return { arch, native, fault, out, help: values.help === true };
+    const dist = path.resolve(values.dist ?? places.dist);
+    return { arch, native, fault, out, dist, help: values.help === true };
   } catch (error) {
     throw new BuildError(`${error.message}\n${USAGE}`);
   }
@@ -120,7 +122,7 @@ async function bundle({ fault }) {
     config: false,
     silent: true,
     entry: entryPoints(),
-    outDir: DIST,
+    outDir: places.dist,
     format: 'cjs',
     outExtension: () => ({ js: '.cjs' }),
     target: 'node24',
@@ -151,11 +153,13 @@ async function bundle({ fault }) {
   await built.catch(() => {
     throw new BuildError('src/main.ts could not be bundled: see above.');
   });
-  const { inputs } = JSON.parse(fs.readFileSync(path.join(DIST, 'metafile-cjs.json'), 'utf8'));
+  const { inputs } = JSON.parse(
+    fs.readFileSync(path.join(places.dist, 'metafile-cjs.json'), 'utf8'),
+  );
   refuseMissing(inputs);
   refuseEager(inputs);
   writeSbom();
-  for (const name of SCRIPTS) wrap(path.join(DIST, `${name}.cjs`));
+  for (const name of SCRIPTS) wrap(path.join(places.dist, `${name}.cjs`));
 }
 
 /** As the runtime does with every module: its names are a function's parameters. */
@@ -168,7 +172,7 @@ function wrap(file) {
 function writeSbom() {
   const sourceDateEpoch = process.env.SOURCE_DATE_EPOCH;
   const sbom = makeSbom({ root: ROOT, sourceDateEpoch });
-  const file = path.join(DIST, 'firewall-drop.cdx.json');
+  const file = path.join(places.dist, 'firewall-drop.cdx.json');
   fs.writeFileSync(file, `${JSON.stringify(sbom, null, 2)}\n`);
 }
 
@@ -211,7 +215,7 @@ function makeCaches({ native }, runtime) {
     '--no-flush-bytecode',
   ];
   const options = { argv0: 'active-response/bin/firewall-drop', encoding: 'utf8', input: '' };
-  const run = spawnSync(runtime, [...flags, script, DIST, ...SCRIPTS], options);
+  const run = spawnSync(runtime, [...flags, script, places.dist, ...SCRIPTS], options);
   if (run.status === 0) return SCRIPTS;
   throw new BuildError(`The program could not be run to compile it:\n${run.stdout}${run.stderr}`);
 }
@@ -219,7 +223,7 @@ function makeCaches({ native }, runtime) {
 function writeLoader(cached) {
   const loader = fs.readFileSync(path.join(ROOT, 'scripts/lib', LOADER), 'utf8');
   const constants = `const CACHED = ${JSON.stringify(cached)}, ALIGNMENT = ${ALIGNMENT};`;
-  fs.writeFileSync(path.join(DIST, LOADER), `${constants}\n${loader}`);
+  fs.writeFileSync(path.join(places.dist, LOADER), `${constants}\n${loader}`);
 }
 
 /** Files are given relative to the temporary directory inside dist/, so that the checkout's path does not get into the binary. */
@@ -249,9 +253,9 @@ function seaConfig(cached) {
 }
 
 async function pack(options, nodePath) {
-  const output = path.join(DIST, `firewall-drop-${options.arch}.tmp`);
+  const output = path.join(places.dist, `firewall-drop-${options.arch}.tmp`);
   fs.rmSync(output, { force: true });
-  process.env.TMPDIR = DIST;
+  process.env.TMPDIR = places.dist;
   const cached = makeCaches(options, nodePath);
   writeLoader(cached);
   const work = { options, nodePath, output, config: seaConfig(cached) };
@@ -260,7 +264,7 @@ async function pack(options, nodePath) {
   const executable = fs.readFileSync(output);
   alignCaches(
     executable,
-    cached.map((name) => fs.readFileSync(path.join(DIST, `${name}.cache`))),
+    cached.map((name) => fs.readFileSync(path.join(places.dist, `${name}.cache`))),
   );
   fs.rmSync(output);
   return executable;
@@ -272,7 +276,7 @@ async function packWithPkg({ options, nodePath, output, config }) {
   const target = { nodeRange: 'node24', platform: 'linux', arch: options.arch, output };
   const unmute = mute(process.stdout);
   try {
-    await sea(path.join(DIST, LOADER), { targets: [target], nodePath, seaConfig: config });
+    await sea(path.join(places.dist, LOADER), { targets: [target], nodePath, seaConfig: config });
   } finally {
     unmute();
   }
@@ -280,7 +284,7 @@ async function packWithPkg({ options, nodePath, output, config }) {
 
 /** pkg asks the base for its version by running it, which another processor's can't do: the same two steps by hand. */
 async function packForeign({ nodePath, output, config }) {
-  const work = fs.mkdtempSync(path.join(DIST, 'pkg-sea-'));
+  const work = fs.mkdtempSync(path.join(places.dist, 'pkg-sea-'));
   const { inject } = createRequire(import.meta.resolve('@yao-pkg/pkg/lib-es5/sea.js'))('postject');
   const unmute = mute(process.stderr);
   try {
@@ -356,7 +360,7 @@ function verify({ arch, native, out }) {
 
 /** The compiled code in the binary is good only for the very version that made it, so that one has to run the build. npm 10 may leave it out of the scripts' PATH. */
 function handOverToPinnedNode() {
-  const pinned = baseNode(process.arch, PLACES);
+  const pinned = baseNode(process.arch, places);
   const version = manifest.optionalDependencies[`node-linux-${process.arch}`];
   if (process.execPath === fs.realpathSync(pinned)) {
     throw new BuildError(`${pinned} is ${process.version}, not v${version}. Run: npm ci`);
@@ -377,10 +381,11 @@ async function main() {
   if (!isPinnedNode()) return handOverToPinnedNode();
   const began = performance.now();
   const startedIn = process.cwd();
+  places.dist = options.dist;
   process.chdir(ROOT); // The bundle holds file names relative to here.
-  fs.mkdirSync(DIST, { recursive: true });
+  fs.mkdirSync(places.dist, { recursive: true });
   await bundle(options);
-  install(await pack(options, makeRuntime(options, PLACES)), options.out);
+  install(await pack(options, makeRuntime(options, places)), options.out);
   verify(options);
   const megabytes = (fs.statSync(options.out).size / 1e6).toFixed(1);
   const seconds = ((performance.now() - began) / 1000).toFixed(1);

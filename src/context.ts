@@ -162,13 +162,14 @@ function openDiagnostics({ place, readOnly = false, onTrouble }: ContextOptions)
 }
 
 function openState(
-  { readOnly = false, onTrouble }: ContextOptions,
+  { readOnly = false, interactive, onTrouble }: ContextOptions,
   warn: Warn,
 ): { readonly store: Store; readonly config: Config } {
   const nowMs = Date.now();
   const place = { directory: STATE_DIRECTORY, unsaved: UNSAVED };
   const store = new Store({ ...place, readOnly, mayRepair: false, nowMs }, warn);
-  return { store, config: readConfig({ store, warn, remind: onTrouble }) };
+  const reader = { store, warn, remind: onTrouble, mayWait: interactive };
+  return { store, config: readConfig(reader) };
 }
 
 /** The time that start-up took is execd's time as well; a person's process may be old and open its second context. */

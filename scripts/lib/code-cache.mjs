@@ -17,14 +17,18 @@ const root = fs.mkdtempSync(path.join(os.tmpdir(), 'firewall-drop-build-'));
 const HOME = '/var/ossec';
 const PROGRAM = `${HOME}/active-response/bin/firewall-drop`;
 const STDIN = '/proc/self/fd/0';
-const OWN = ['/etc/firewall-drop', '/run/firewall-drop', '/var/lib/firewall-drop', HOME, STDIN];
-const FIREWALL = /^\/usr\/sbin\/(?:ip6?tables(?:-restore)?|ipset)$/;
+const FIREWALL = /^\/usr\/sbin\/(?:ip6?tables(?:-restore|-save)?|ipset)$/;
+const RUNTIME = process.execPath;
 
-/** Where the program's files are during the build: neither its directories nor root are needed. */
+/**
+ * Where the program's files are during the build: all of them, so that neither root nor a firewall is needed, and what is
+ * compiled does not depend on the host and on what else it does meanwhile.
+ */
 function elsewhere(name) {
-  if (typeof name !== 'string') return name;
-  if (FIREWALL.test(name)) return process.execPath;
-  return OWN.some((own) => name === own || name.startsWith(`${own}/`)) ? root + name : name;
+  if (typeof name !== 'string' || name.startsWith(root)) return name;
+  if (FIREWALL.test(name)) return RUNTIME;
+  const isOpen = /^\/proc\/self\/fd\/[1-9]/.test(name);
+  return name.startsWith('/') && !isOpen ? root + name : name;
 }
 
 const redirected = Object.fromEntries(
@@ -42,7 +46,9 @@ class DatabaseSync extends sqlite.DatabaseSync {
   }
 }
 
+const links = { eth0: [{ address: '192.0.2.7', cidr: '192.0.2.7/24', family: 'IPv4' }] };
 const substitutes = {
+  'node:os': { ...os, networkInterfaces: () => links },
   'node:fs': { ...redirected, fs: redirected },
   'node:sqlite': { ...sqlite, DatabaseSync },
 };
@@ -59,6 +65,7 @@ const { binding } = process;
 process.binding = (name) => (name === 'spawn_sync' ? { spawn } : binding.call(process, name));
 process.geteuid = () => 0;
 process.uptime = () => 0;
+process.env = {};
 // The same times in every build: what is compiled depends on what is run.
 let nowMs = Date.UTC(2024, 0, 1);
 Date.now = () => (nowMs += 1);
@@ -103,15 +110,49 @@ function message(command, srcip) {
   return line(command) + (command === 'add' ? line('continue') : '');
 }
 
+function write(name, content) {
+  fs.mkdirSync(path.dirname(root + name), { recursive: true });
+  fs.writeFileSync(root + name, content);
+}
+
 function layOut() {
   for (const part of ['active-response/bin', 'etc/shared', 'logs']) {
     fs.mkdirSync(`${root}${HOME}/${part}`, { recursive: true });
   }
-  fs.mkdirSync(`${root}/proc/self/fd`, { recursive: true });
-  fs.writeFileSync(root + PROGRAM, '');
-  fs.writeFileSync(`${root}${HOME}/etc/shared/ar.conf`, 'firewall-drop600 - firewall-drop - 600\n');
+  write(STDIN, '');
+  write(PROGRAM, '');
+  write(`${HOME}/etc/shared/ar.conf`, 'firewall-drop600 - firewall-drop - 600\n');
   const client = '<client><server><address>192.0.2.1</address></server></client>';
-  fs.writeFileSync(`${root}${HOME}/etc/ossec.conf`, `<ossec_config>${client}</ossec_config>\n`);
+  write(`${HOME}/etc/ossec.conf`, `<ossec_config>${client}</ossec_config>\n`);
+  write('/etc/resolv.conf', 'nameserver 192.0.2.53\n');
+  write('/etc/localtime', zoneFile('CET', 3600, 'CET-1CEST,M3.5.0,M10.5.0/3'));
+  write('/proc/sys/kernel/random/boot_id', '00000000-0000-4000-8000-000000000000\n');
+  for (const kind of ['net', 'pid']) {
+    write(`/proc/self/ns/.${kind}`, '');
+    fs.symlinkSync(`${kind}:[4026531840]`, `${root}/proc/self/ns/${kind}`);
+  }
+  write(
+    '/proc/net/fib_trie',
+    'Local:\n  |-- 192.0.2.7\n     /32 host LOCAL\n  |-- 192.0.2.255\n     /32 link BROADCAST\n',
+  );
+  write(
+    '/proc/net/route',
+    `Iface\tDestination\tGateway\tFlags\neth0\t00000000\t010200C0\t0003\t0\t0\t0\t00000000\t0\t0\t0\n`,
+  );
+  write('/proc/net/if_inet6', '20010db8000000000000000000000005 02 40 00 80     eth0\n');
+  write('/proc/net/ipv6_route', '');
+}
+
+/** A zone of one type, whose rule says all the rest: RFC 9636. */
+function zoneFile(abbreviation, offsetSeconds, rule) {
+  const header = Buffer.alloc(44);
+  header.write('TZif2');
+  header.writeUInt32BE(1, 36);
+  header.writeUInt32BE(abbreviation.length + 1, 40);
+  const type = Buffer.alloc(6);
+  type.writeInt32BE(offsetSeconds);
+  const data = Buffer.concat([header, type, Buffer.from(`${abbreviation}\0`)]);
+  return Buffer.concat([data, data, Buffer.from(`\n${rule}\n`)]);
 }
 
 const ADDRESSES = ['203.0.113.7', '203.0.113.8', '2001:db8::7', '203.0.113.7'];

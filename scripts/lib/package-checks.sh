@@ -49,6 +49,16 @@ reboot() {
   check 'and they are back' rules_for "$A" 2
 }
 
+iptables_is() {
+  local program
+  if [[ $1 == away ]]; then
+    for program in /usr/sbin/ip*tables*; do mv "$program" "$program.away"; done
+  else
+    for program in /usr/sbin/*.away; do mv "$program" "${program%.away}"; done
+    iptables -F
+  fi
+}
+
 refuses() {
   local command=$1 wanted=$2 said
   if said=$(firewall-drop "$command" 2>&1); then echo "$command was not refused" && return 1; fi
@@ -129,11 +139,10 @@ check 'finds us in place' is_ours
 check 'and its logs rotated' rotates
 # Without the programs of iptables nothing can be unblocked.
 alert add
-for program in /usr/sbin/ip*tables*; do mv "$program" "$program.away"; done
-check 'a removal that can not unblock succeeds' dpkg -r wazuh-firewall-drop
+iptables_is away
+check "a removal that can't unblock succeeds" dpkg -r wazuh-firewall-drop
 check "and the agent's program is back" is_agents 4.1 ''
-for program in /usr/sbin/*.away; do mv "$program" "${program%.away}"; done
-iptables -F
+iptables_is back
 dpkg -P wazuh-firewall-drop wazuh-agent >/dev/null 2>&1
 rm -rf /var/ossec
 
@@ -160,5 +169,17 @@ check 'no block is left' rules_for "$A" 0
 check "the agent's program is back" is_agents 4.2 ''
 check 'nothing of ours is left beside it' gone "$BIN/firewall-drop.sh" "$BIN/firewall-drop.wazuh" /usr/lib/firewall-drop \
   /etc/firewall-drop /etc/logrotate.d/firewall-drop
+check 'ours installs again' rpm -i --nodeps ours.rpm
+alert add
+iptables_is away
+check "a removal that can't unblock succeeds" rpm -e wazuh-firewall-drop
+check "and the agent's program is back" is_agents 4.2 ''
+iptables_is back
+check 'the agent is removed' rpm -e wazuh-agent
+rm -rf /var/ossec
+check 'ours installs without an agent' rpm -i --nodeps ours.rpm
+check 'a manager that comes later' rpm -i --nodeps wazuh-manager-4.1.rpm
+check 'finds us in place' is_ours
+check "and its program is kept" is_agents 4.1 .wazuh
 
 closing

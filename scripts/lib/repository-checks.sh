@@ -23,6 +23,8 @@ check 'an index that was changed is refused' fails "${apt[@]}" -o APT::Update::E
 
 echo 'dnf'
 install -D -m 0644 -t /etc/yum.repos.d /repository/firewall-drop.repo
+check 'dnf refuses it where the C library is too old' fails "${dnf[@]}" install wazuh-firewall-drop
+check 'and installs nothing' fails rpm -q wazuh-firewall-drop
 check 'the stand-in of the base packages installs' rpm -i base.rpm
 check 'dnf installs from the repository' "${dnf[@]}" install wazuh-firewall-drop
 check 'the program runs' runs

@@ -182,16 +182,11 @@ export function load(
     const changes = own.map((ban) => toKernelChange(ban, now()));
     const result = backend.apply(changes, { trustState: false });
     step('journal: bans loaded');
-    // Of a pending block that is not known yet: a plain rule may be what its interrupted run has made.
-    const isKnown = new Set(own.filter(({ foreign }) => foreign !== null).map(textOf));
-    store.bans.noteForeign(new Map([...result.foreign].filter(([text]) => isKnown.has(text))));
+    // Another backend is filled beside the one that is active, whose plain rules are ours.
+    if (backend === firewall) store.bans.noteForeign(result.foreign);
     results.push(result);
   });
   return results;
-}
-
-function textOf({ address }: Ban): string {
-  return address.text;
 }
 
 /** Records holds on an address that is blocked; each in place of an older one of the same origin. */

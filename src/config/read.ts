@@ -15,6 +15,8 @@ export interface FileReader {
 export interface ConfigReader extends FileReader {
   /** In place of `warn` for problems that were reported by an earlier run. */
   readonly remind: (problem: string) => void;
+  /** Whether there is time to note at once what was reported: a run that changes nothing would otherwise forget it. */
+  readonly mayWait: boolean;
 }
 
 type Protect = Config['protect'];
@@ -53,11 +55,14 @@ const REPORTED = 'problems of the config that were reported';
 const LONGEST_REPORT = 4000;
 
 /** A mistake that stays would otherwise be in the log once for each alert. */
-function report(problems: readonly string[], { store, warn, remind }: ConfigReader): void {
+function report(problems: readonly string[], reader: ConfigReader): void {
+  const { store, warn, remind, mayWait } = reader;
   const text = problems.join('\n').slice(0, LONGEST_REPORT);
   const reported = store.metadata.get(REPORTED) ?? '';
   problems.forEach(text === reported ? remind : warn);
-  if (text !== reported) store.metadata.set(REPORTED, text);
+  if (text === reported) return;
+  store.metadata.set(REPORTED, text);
+  if (mayWait) store.metadata.flush();
 }
 
 const PROTECT = 'protect of the last readable config';

@@ -29,14 +29,14 @@ export const SCHEMA = {
       kind: 'choice',
       choices: ['auto', 'iptables', 'ipset', 'nftables'],
       default: 'auto',
-      doc: 'Which backend blocks. "iptables": one DROP rule per address and chain. "ipset": one set and\none rule for all of it, and the kernel ends blocks by itself. "nftables": the same in a table of\nour own, without iptables. "auto": iptables (nftables on a host without them or with firewalld),\nand sets beyond promote_at. After a change the next firewall-drop expire or restore\nmoves what is blocked; alerts go on with the old one until then.',
+      doc: 'Which backend blocks. "iptables": one DROP rule per address and chain. "ipset": one set and\none rule for all of it, and the kernel ends blocks by itself. "nftables": the same in a table of\nits own, without iptables. "auto": iptables (nftables on a host without them or with firewalld),\nand sets beyond promote_at. After a change the next firewall-drop expire or restore migrates the\nbans; alerts use the old backend until then.',
     },
     promote_at: {
       kind: 'whole',
       default: 100,
       min: 1,
       max: 100_000,
-      doc: 'With backend = "auto": more bans than this move into sets, all in one go, of ipset or else\nnftables: 1 to 100000. They stay there until everything is released (firewall-drop flush).',
+      doc: 'With backend = "auto": where there are more bans than this, all of them are migrated into sets,\nof ipset or else nftables: 1 to 100000. They stay there until everything is released\n(firewall-drop flush).',
     },
     set_name: {
       kind: 'word',
@@ -210,7 +210,7 @@ export const SCHEMA = {
       default: 24,
       min: 16,
       max: 32,
-      doc: 'Of which prefix length the networks are that ipv4_count is about: 16 to 32.',
+      doc: 'The prefix length of the networks that ipv4_count is about: 16 to 32.',
     },
     ipv4_count: {
       kind: 'whole',
@@ -235,7 +235,7 @@ export const SCHEMA = {
       default: 90,
       min: 0,
       max: 3650,
-      doc: 'How long ended blocks are remembered, in days: 0 to 3650; no more than the newest 500,000 lines.',
+      doc: 'How long the history is kept, in days: 0 to 3650; at most its newest 500,000 lines.',
     },
   },
 } as const satisfies Readonly<Record<string, Readonly<Record<string, Setting>>>>;

@@ -26,7 +26,7 @@ const LINES: Readonly<Record<string, { readonly usual: string; readonly wrong: s
   restore: { usual: 'restore', wrong: 'restore x' },
   reconcile: { usual: 'reconcile --dry-run', wrong: 'reconcile x' },
   backend: { usual: 'backend', wrong: 'backend x' },
-  doctor: { usual: 'doctor', wrong: 'doctor x' },
+  doctor: { usual: 'doctor --test', wrong: 'doctor x' },
   'protect check': { usual: `protect check ${A}`, wrong: 'protect check x' },
   'protect list': { usual: 'protect list', wrong: 'protect list x' },
   'config show': { usual: 'config show', wrong: 'config show x' },

@@ -146,20 +146,20 @@ describe('two connected hosts', () => {
 
       victim.must([tables, '-w', '-I', ...rule]);
       expect(canPing(attacker, address, { sourceAddress })).toBe(false);
-      expect(await canConnect(attacker, target)).toBe(false);
+      expect(canConnect(attacker, target)).toBe(false);
       expect(await connection.exchange('during')).toBe(false);
       expect(canPing(attacker, address)).toBe(true);
 
       victim.must([tables, '-w', '-D', ...rule]);
-      expect(await canConnect(attacker, target)).toBe(true);
+      expect(canConnect(attacker, target)).toBe(true);
       expect(await connection.exchange('after', { timeoutMs: 600_000 })).toBe(true);
       await connection.close();
     },
   );
 
-  test('tell a port that nobody listens on from a block', async () => {
+  test('tell a port that nobody listens on from a block', () => {
     const target = { address: '198.51.100.1', port: 2223 };
-    await expect(canConnect(attacker, target)).rejects.toThrow('ECONNREFUSED');
+    expect(() => canConnect(attacker, target)).toThrow('ECONNREFUSED');
   });
 });
 

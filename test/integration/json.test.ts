@@ -265,9 +265,10 @@ describe('our own configuration', () => {
   const groupIn = (text: string): string[] => codeIn(/`\{[^}]*\}`/.exec(text)?.[0] ?? '');
 
   test('is shown with the documented fields, one entry for each key', () => {
-    victim.configure('[firewall]\nbackend = "ipset"\n');
+    victim.configure('[firewall]\nbackend = "ipset"\n[[policy]]\nlevel_min = 7\n');
     const document = json(['config', 'show']);
-    expect(keys(document)).toEqual(['schema', 'file', 'settings']);
+    expect(document['policy']).toEqual([{ level_min: 7 }]);
+    expect(keys(document)).toEqual(['schema', 'file', 'settings', 'policy']);
     const settings = document['settings'] as Json[];
     for (const setting of settings)
       expect(groupIn(shown)).toEqual(expect.arrayContaining(keys(setting)));

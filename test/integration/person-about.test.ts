@@ -366,7 +366,7 @@ describe('help', () => {
       ln -sf "$0" bin/firewall-drop; PATH=/var/tmp/bin:$PATH
       echo ${B} >list.txt; echo '{"data":{"srcip":"${A}"}}' >alert.json; cp alert.json /var/tmp/bin
       echo '<ossec_config></ossec_config>' | tee ossec.conf >/var/ossec/etc/ossec.conf
-      HOME=/var/tmp; mkdir -p ~/.config/fish/completions; touch bans.jsonl
+      HOME=/var/tmp; mkdir -p ~/.config/fish/completions; touch bans.jsonl new.toml
       man() { cat >read; }; ssh() { "\${@:2}"; }; set -o pipefail`;
     // Those are about addresses that are blocked.
     if (/^(?:extend|is-blocked)/.test(example))
@@ -407,6 +407,8 @@ test.each(['60', '80', '120'])(
       '-man',
       '-ww',
       '-Tutf8',
+      // Without what a terminal would show as bold.
+      '-P-cbu',
       `-rLL=${columns}n`,
       '/var/tmp/firewall-drop.8',
     ];

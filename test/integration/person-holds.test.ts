@@ -320,8 +320,9 @@ describe('our own configuration', () => {
 
   test('that is wrong is logged once, however many runs follow', () => {
     victim.configure('[limits]\ntotal_seconds = "long"\n');
-    for (const address of [A, B]) victim.add(address);
     victim.person(['list']);
+    victim.person(['list']);
+    for (const address of [A, B]) victim.add(address);
     const log = victim.host.readFile(`${victim.agent.home}/logs/firewall-drop.log`);
     expect(log.split('\n').filter((line) => line.includes('total_seconds'))).toHaveLength(1);
   });

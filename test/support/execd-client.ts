@@ -5,6 +5,7 @@ import { createInterface } from 'node:readline';
 import { type JsonObject, ossecArguments, wazuh4Object, wazuh5Object } from './alerts.ts';
 import type { AddReport, DeleteReport, Mode, Order, Report } from './execd-protocol.ts';
 import type { TestHost } from './host.ts';
+import { TEST_PROGRAM_ENVIRONMENT } from './namespaces.ts';
 import { eventually } from './wait.ts';
 
 export interface ExecdOptions {
@@ -53,7 +54,7 @@ export async function startExecd(host: TestHost, options: ExecdOptions = {}): Pr
   const child = host.spawn([process.execPath, join(__dirname, 'execd.ts'), ...flags], {
     cwd: home,
     stdio: ['pipe', 'pipe', 'inherit'],
-    ...(env && { env }),
+    env: { ...TEST_PROGRAM_ENVIRONMENT, ...env },
   });
   const { stdin, stdout, pid } = child;
   if (!stdin || !stdout || pid === undefined) throw new Error('execd did not start');

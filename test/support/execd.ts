@@ -45,6 +45,9 @@ const mode = values.mode as Mode;
 const home = values.home ?? '/var/ossec';
 const timeoutList: Entry[] = [];
 
+// It is ours alone, and what is started has the rest of our environment.
+delete process.env['NODE_COMPILE_CACHE'];
+
 // One thing at a time, as in execd's single loop.
 let underWay = Promise.resolve();
 let checksWaiting = 0;

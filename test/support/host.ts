@@ -3,7 +3,7 @@ import { type ChildProcess, type StdioOptions, spawn } from 'node:child_process'
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { basename, dirname } from 'node:path';
-import type { FileOptions, Order, Reply, RunResult } from './inside-protocol.ts';
+import type { ConnectTarget, FileOptions, Order, Reply, RunResult } from './inside-protocol.ts';
 import { asCommand, CLEAN_ENVIRONMENT, type HeldHost, holdHost, pidOf } from './namespaces.ts';
 import { PATIENCE_MS } from './wait.ts';
 
@@ -102,6 +102,11 @@ export class TestHost {
     this.#children.add(child);
     child.once('exit', () => this.#children.delete(child));
     return child;
+  }
+
+  /** What became of a TCP connection to each target, as `Reply` has it. */
+  connect(targets: readonly ConnectTarget[], timeoutMs: number): readonly string[] {
+    return this.#ask({ do: 'connect', targets, timeoutMs }).connections ?? [];
   }
 
   writeFile(path: string, text: string | Buffer, options: FileOptions = {}): void {

@@ -25,8 +25,23 @@ export interface FileOptions {
   readonly gid?: number;
 }
 
+/** To open TCP connections to all of the targets at once, which are closed again. */
+interface ConnectOrder {
+  readonly do: 'connect';
+  readonly targets: readonly ConnectTarget[];
+  /** How long silence has to last to be one. */
+  readonly timeoutMs: number;
+}
+
+export interface ConnectTarget {
+  readonly address: string;
+  readonly port: number;
+  readonly sourceAddress?: string;
+}
+
 export type Order =
   | RunOrder
+  | ConnectOrder
   | ({ readonly do: 'write'; readonly path: string; readonly base64: string } & FileOptions)
   | ({ readonly do: 'mkdir'; readonly paths: readonly string[] } & FileOptions)
   | { readonly do: 'read' | 'exists'; readonly path: string }
@@ -37,5 +52,7 @@ export interface Reply {
   readonly result?: RunResult;
   readonly text?: string;
   readonly exists?: boolean;
+  /** For each target `connected`, `silent`, or the code of the error. */
+  readonly connections?: readonly string[];
   readonly error?: string;
 }

@@ -19,8 +19,9 @@ import {
   writeFileSync,
   closeSync,
 } from 'node:fs';
+import { connect } from 'node:net';
 import { text } from 'node:stream/consumers';
-import type { Order, Reply, RunOrder, RunResult } from './inside-protocol.ts';
+import type { ConnectTarget, Order, Reply, RunOrder, RunResult } from './inside-protocol.ts';
 
 const NEWLINE = 10;
 
@@ -98,6 +99,25 @@ function notStarted(error: unknown): RunResult {
   return { status, signal: null, stdout: '', stderr: String(error) };
 }
 
+/** Without a program of its own: most tests ask for many. */
+function tryConnection(target: ConnectTarget, timeoutMs: number): Promise<string> {
+  const { address: host, port, sourceAddress } = target;
+  const { promise, resolve } = Promise.withResolvers<string>();
+  const local = sourceAddress === undefined ? {} : { localAddress: sourceAddress };
+  const socket = connect({ host, port, ...local });
+  const silence = setTimeout(resolve, timeoutMs, 'silent');
+  socket.on('connect', () => {
+    resolve('connected');
+  });
+  socket.on('error', (error: NodeJS.ErrnoException) => {
+    resolve(error.code ?? error.message);
+  });
+  return promise.finally(() => {
+    clearTimeout(silence);
+    socket.destroy();
+  });
+}
+
 /** Readers find either the old target or the new one. */
 function link(target: string, path: string): void {
   symlinkSync(target, `${path}.new`);
@@ -108,6 +128,11 @@ async function carryOut(order: Order): Promise<Reply> {
   switch (order.do) {
     case 'run':
       return { result: await run(order) };
+    case 'connect': {
+      const { targets, timeoutMs } = order;
+      const connections = targets.map((target) => tryConnection(target, timeoutMs));
+      return { connections: await Promise.all(connections) };
+    }
     case 'write':
       writeFileSync(order.path, Buffer.from(order.base64, 'base64'));
       setAccess(order.path, order);
@@ -147,9 +172,10 @@ function reply(answer: Reply): void {
   process.stdout.write(`${JSON.stringify(answer)}\n`);
 }
 
-/** Whoever made this host is done with it or dead: nobody may be left inside. */
+/** Whoever made this host is done with it or dead: nobody may be left inside. Outside of a host it harms nobody. */
 function killOthers(): boolean {
   const own = readlinkSync('/proc/self/ns/net');
+  if (isIn(process.ppid, own)) return false;
   const pids = readdirSync('/proc').filter((name) => /^\d+$/.test(name));
   const others = pids.map(Number).filter((pid) => pid !== process.pid && isIn(pid, own));
   for (const pid of others) {

@@ -3,15 +3,9 @@ import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import type { TestHost } from './host.ts';
-import { collectLines, eventually, PATIENCE_MS } from './wait.ts';
-
-export interface Target {
-  readonly address: string;
-  readonly port: number;
-  readonly sourceAddress?: string;
-  /** How long silence has to last to count as a block. */
-  readonly timeoutMs?: number;
-}
+import type { ConnectTarget } from './inside-protocol.ts';
+import { TEST_PROGRAM_ENVIRONMENT } from './namespaces.ts';
+import { collectLines, eventually } from './wait.ts';
 
 export interface Listener {
   close(): Promise<void>;
@@ -25,7 +19,7 @@ export interface Connection {
 
 /** The kernel answers a ping, so this holds on slow machines too. */
 const PING_SILENCE_MS = 1000;
-/** At least; programs answer here, and they get twice the time that the client took to start. */
+/** Where a program answers: at least, and twice the time that the client took to start. */
 const SILENCE_MS = 400;
 
 /** Whether one echo request is answered. */
@@ -54,19 +48,21 @@ export async function listen(host: TestHost, port: number): Promise<Listener> {
 }
 
 /** True if a connection opens, false at silence; a refusal means that nothing listens, and throws. */
-export async function canConnect(from: TestHost, target: Target): Promise<boolean> {
-  const connection = await tryToOpen(from, target);
-  await connection?.close();
-  return connection !== undefined;
+export function canConnect(from: TestHost, target: ConnectTarget): boolean {
+  return canConnectToEach(from, [target])[0] === true;
 }
 
-export async function openConnection(from: TestHost, target: Target): Promise<Connection> {
-  const connection = await tryToOpen(from, { timeoutMs: PATIENCE_MS, ...target });
-  if (connection === undefined) throw new Error(`${named(from, target)}: no answer`);
-  return connection;
+/** The same for several, at the same time. The kernel answers, so this holds on slow machines too. */
+export function canConnectToEach(from: TestHost, targets: readonly ConnectTarget[]): boolean[] {
+  return from.connect(targets, SILENCE_MS).map((outcome, index) => {
+    if (outcome === 'connected') return true;
+    if (outcome === 'silent' || outcome === 'ETIMEDOUT') return false;
+    const target = targets[index];
+    throw new Error(`${target && named(from, target)}: ${outcome}`);
+  });
 }
 
-async function tryToOpen(from: TestHost, target: Target): Promise<Connection | undefined> {
+export async function openConnection(from: TestHost, target: ConnectTarget): Promise<Connection> {
   const { address, port, sourceAddress } = target;
   const source = sourceAddress === undefined ? [] : [sourceAddress];
   const beganMs = performance.now();
@@ -74,12 +70,10 @@ async function tryToOpen(from: TestHost, target: Target): Promise<Connection | u
   const lines = linesOf(client);
   await eventually(`${named(from, target)} to begin`, () => lines.includes('connecting'));
   const silenceMs = Math.max(SILENCE_MS, 2 * (performance.now() - beganMs));
-  const { timeoutMs = silenceMs } = target;
-  await eventually('an answer', () => lines[1], { timeoutMs }).catch(() => undefined);
-  if (lines[1] === 'connected') return connectionOver(client, lines, silenceMs);
+  const answer = await eventually(named(from, target), () => lines[1]);
+  if (answer === 'connected') return connectionOver(client, lines, silenceMs);
   await closeEcho(client);
-  if (lines[1] === undefined || lines[1] === 'failed ETIMEDOUT') return undefined;
-  throw new Error(`${named(from, target)}: ${lines[1]}`);
+  throw new Error(`${named(from, target)}: ${answer}`);
 }
 
 function connectionOver(client: ChildProcess, lines: string[], silenceMs: number): Connection {
@@ -101,6 +95,7 @@ function connectionOver(client: ChildProcess, lines: string[], silenceMs: number
 function startEcho(host: TestHost, words: readonly string[]): ChildProcess {
   return host.spawn([process.execPath, join(__dirname, 'echo.ts'), ...words], {
     stdio: ['pipe', 'pipe', 'inherit'],
+    env: TEST_PROGRAM_ENVIRONMENT,
   });
 }
 
@@ -116,6 +111,6 @@ async function closeEcho(child: ChildProcess): Promise<void> {
   await ended;
 }
 
-function named(from: TestHost, { address, port }: Target): string {
+function named(from: TestHost, { address, port }: ConnectTarget): string {
   return `a connection from ${from.name} to ${address} port ${port}`;
 }

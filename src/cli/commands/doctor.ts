@@ -28,7 +28,12 @@ export const doctor = defineCommand({
     ['doctor', 'why does nothing get blocked here?'],
     ['doctor --fix --test', 'mend what is safe, and try it out'],
   ],
-  exits: { 0: 'no problem was found; there may be warnings', 1: 'at least one problem was found' },
+  exits: {
+    0: 'no problem was found; there may be warnings',
+    1: 'at least one problem was found',
+    69: "with --fix or --test: the state is another network namespace's",
+    75: 'with --fix or --test: another firewall-drop is at work',
+  },
   needsRoot: true,
   isLong: () => true,
   run(_words, { output, fix, test }, person) {

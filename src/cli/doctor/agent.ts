@@ -7,6 +7,7 @@ import { ownerText } from '../../system/accounts.ts';
 import { printable } from '../../system/printable.ts';
 import { at, parseJson, type Json } from '../../wazuh/json.ts';
 import { longestTimeout, type ConfiguredTimeout } from '../../wazuh/agent-config.ts';
+import { count } from '../output/count.ts';
 import { formatDuration } from '../output/duration.ts';
 import { checkFiles, presentFiles } from '../../manager/check-files.ts';
 import { defineCheck, ok, problem, warning, type Finding, type Scene } from './check.ts';
@@ -107,11 +108,11 @@ export function evaluateTimeouts({ file, name, timeouts, longest }: TimeoutFacts
   const seconds = own.map((timeout) => `${timeout.seconds} s`).join(', ');
   if (longest !== null) {
     return ok(
-      `${own.length} with ${name} (${seconds}), no block longer than ${formatDuration(longest)}`,
+      `${count(own.length, 'response')} with ${name} (${seconds}), no ban longer than ${formatDuration(longest)}`,
     );
   }
   return warning(
-    `a response with ${name} has timeout 0 (${seconds}): its blocks never end by themselves`,
+    `a response with ${name} has timeout 0 (${seconds}): its bans never end by themselves`,
     'give each <active-response> of the manager a <timeout>, unless you mean it',
   );
 }
@@ -200,8 +201,8 @@ function openAsWeDo(path: string): void {
 export function evaluateLog({ path, stats, directory, trouble }: LogFacts): Finding {
   if (directory === null) {
     return problem(
-      `${dirname(path)} is not there: no alert would come of a block`,
-      'repair the agent',
+      `${dirname(path)} does not exist: a block would raise no alert`,
+      'install the agent again, which makes the directory',
     );
   }
   if (stats === null) {

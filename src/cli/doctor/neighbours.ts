@@ -99,7 +99,7 @@ export function evaluateNeighbours(facts: NeighbourFacts): Finding[] {
 
 /** Seen with FirewallBackend nftables and iptables alike: docs/firewalls.md. */
 const LOST_TO_FIREWALLD = warning(
-  'firewalld seen: each of its reloads takes all rules of iptables away, ours too, and blocks are off until firewall-drop restore',
+  'firewalld seen: each of its reloads removes all rules of iptables, ours too, and nothing is blocked until firewall-drop restore',
   'firewall.backend = "auto" or "nftables": the next run moves all bans into a table that firewalld leaves alone',
 );
 

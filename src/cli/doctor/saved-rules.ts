@@ -43,7 +43,7 @@ export function evaluateSaved({ files }: SavedFacts): Finding[] {
   const findings = files.flatMap(({ path, addresses, setRules }): Finding[] => {
     const resave = `firewall-drop keeps blocks by itself; take these lines out of ${path}: see "Reboots" in docs/runbook.md`;
     if (setRules > 0) {
-      const what = `${path} asks sets of ours, which are not there at boot: iptables-restore then loads nothing of it`;
+      const what = `${path} refers to sets of ours, which are not there at boot: iptables-restore then loads nothing of it`;
       return [problem(what, resave)];
     }
     if (addresses.length === 0) return [];

@@ -163,7 +163,7 @@ export function evaluateOrder({ drift, trouble, bans, unfinished }: OrderFacts):
     );
   }
   if (findings.length > 0) return findings;
-  return [ok(`${bans} blocks, each of them first in line and once`)];
+  return [ok(`${count(bans, 'ban')}, each with its rules once and first in line`)];
 }
 
 const LATEST = 10;

@@ -29,7 +29,7 @@ function protectBy(text: string): Config['protect'] {
   const options = { directory: join(directory, 'state'), mayRepair: true, nowMs: NOON_MS };
   const store = new Store(options, warn);
   const remind = (problem: string): number => reminders.push(problem);
-  const { protect } = readConfig({ store, warn, remind }, path);
+  const { protect } = readConfig({ store, warn, remind, mayWait: false }, path);
   store.close();
   return protect;
 }

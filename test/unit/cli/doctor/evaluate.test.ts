@@ -190,8 +190,12 @@ describe('the agent', () => {
   };
 
   test.each<[string, Partial<TimeoutFacts>, RegExp]>([
-    ['two that end', {}, /^ok: 2 with firewall-drop \(600 s, 3600 s\), no block longer than 1h$/],
-    ['one that does not end', { longest: null }, /^warning: .* timeout 0 .*: its blocks never end/],
+    [
+      'two that end',
+      {},
+      /^ok: 2 responses with firewall-drop \(600 s, 3600 s\), no ban longer than 1h$/,
+    ],
+    ['one that does not end', { longest: null }, /^warning: .* timeout 0 .*: its bans never end/],
     ['none of ours', { name: 'block-ip' }, /^warning: .* has no response with block-ip/],
     ['none at all', { timeouts: [], longest: null }, /^warning: .* the manager requests no blocks/],
   ])('has responses: %s', (_, change, expected) => {
@@ -240,7 +244,12 @@ describe('the log', () => {
 
   test.each<[string, Partial<LogFacts>, RegExp, string | undefined]>([
     ['is in order', {}, /^ok: .* 0660, can be written to$/, undefined],
-    ['has no directory', { directory: null }, /^problem: .* no alert would come/, undefined],
+    [
+      'has no directory',
+      { directory: null },
+      /^problem: .* a block would raise no alert/,
+      undefined,
+    ],
     ['is not there', { stats: null }, /^warning: .* is not there yet/, 'make the log'],
     ['is a link', stats({ kind: 'link' }), /^problem: .* is a symbolic link/, undefined],
     ['is a pipe', stats({ kind: 'other' }), /^problem: .* not a regular file/, undefined],
@@ -299,7 +308,7 @@ describe('the state', () => {
   };
 
   test.each<[string, Partial<OrderFacts>, RegExp[]]>([
-    ['agree', {}, [/^ok: 3 blocks, each of them first in line and once$/]],
+    ['agree', {}, [/^ok: 3 bans, each with its rules once and first in line$/]],
     ['can’t be compared', { drift: null, trouble: 'no iptables' }, [/^problem: .* no iptables$/]],
     [
       'have something begun',
@@ -489,7 +498,7 @@ describe('the firewall', () => {
   test.each<[string, readonly string[], number, RegExp]>([
     ['none of ours', [], 0, /^ok: no saved rules hold blocks$/],
     ['addresses', ['203.0.113.7'], 0, /^warning: \/f has 1 drops of our shape/],
-    ['our sets', ['203.0.113.7'], 1, /^problem: \/f asks sets of ours/],
+    ['our sets', ['203.0.113.7'], 1, /^problem: \/f refers to sets of ours/],
   ])('has saved rules with %s', (_, addresses, setRules, expected) => {
     expectTold(evaluateSaved({ files: [{ path: '/f', addresses, setRules }] }), [expected]);
   });
