@@ -16,6 +16,8 @@ export interface Address {
 const WIDTH = { 4: 32, 6: 128 } as const;
 const LONGEST_TEXT = 45;
 const DECIMAL_BYTE = /^(?:0|[1-9][0-9]{0,2})$/;
+const DOTTED_QUAD =
+  /^(0|[1-9][0-9]{0,2})\.(0|[1-9][0-9]{0,2})\.(0|[1-9][0-9]{0,2})\.(0|[1-9][0-9]{0,2})$/;
 const HEX_GROUP = /^[0-9a-fA-F]{1,4}$/;
 const MAPPED_IPV4 = 0xffffn;
 
@@ -124,14 +126,14 @@ function networkOf({ family, value, prefixLength }: Parts): Address {
   return makeAddress(family, value, prefixLength);
 }
 
-/** In plain numbers: every alert reads all that is protected, and a white list may be long. */
+/** In plain numbers and one match: every alert reads all that is protected, and a white list may be long. */
 function parseIpv4(text: string): number | null {
-  const parts = text.split('.', 5);
-  if (parts.length !== 4) return null;
+  const found = DOTTED_QUAD.exec(text);
+  if (found === null) return null;
   let value = 0;
-  for (const part of parts) {
-    const byte = Number(part);
-    if (!DECIMAL_BYTE.test(part) || byte > 255) return null;
+  for (let index = 1; index <= 4; index += 1) {
+    const byte = Number(found[index]);
+    if (byte > 255) return null;
     value = value * 256 + byte;
   }
   return value;
@@ -167,7 +169,7 @@ function parseGroups(text: string, mayEndInIpv4: boolean): number[] | null {
 
 function printIpv4(value: bigint): string {
   const bits = Number(value);
-  return [24, 16, 8, 0].map((shift) => (bits >>> shift) & 0xff).join('.');
+  return `${bits >>> 24}.${(bits >>> 16) & 0xff}.${(bits >>> 8) & 0xff}.${bits & 0xff}`;
 }
 
 function printIpv6(value: bigint): string {

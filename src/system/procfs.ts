@@ -41,10 +41,10 @@ export function statOf(pid: number): ProcessStat {
   return { state, parent: Number(parent), session: Number(session) };
 }
 
-/** Whether a signal (`T`) or a debugger (`t`) has stopped a process; false where there is none any more. */
+/** Whether a signal has stopped a process (`T`; `t` is a moment of one that is traced); false where there is none any more. */
 export function isStopped(pid: number): boolean {
   try {
-    return statOf(pid).state.toUpperCase() === 'T';
+    return statOf(pid).state === 'T';
   } catch {
     // It has ended meanwhile, and what it held with it.
     return false;

@@ -3,16 +3,23 @@ import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { blockAll } from '../../../src/bans/block.ts';
 import { migrateToSets } from '../../../src/bans/auto-migrate.ts';
 import type { BanContext } from '../../../src/bans/context.ts';
-import { makeHold } from '../../../src/model/ban.ts';
 import {
   ACTIVE_BACKEND,
   migrateTo,
   otherBackend,
   pendingMigration,
 } from '../../../src/bans/migrate.ts';
+import { recover } from '../../../src/bans/recover.ts';
 import { unblockAll } from '../../../src/bans/unblock.ts';
+import { makeHold } from '../../../src/model/ban.ts';
 import { refuses, type Disturbance } from '../support/kernel.ts';
-import { addressOf, codeOf, holdRequest, Workshop } from '../support/workshop.ts';
+import {
+  addressOf,
+  codeOf,
+  holdRequest,
+  NOTHING_PROTECTED,
+  Workshop,
+} from '../support/workshop.ts';
 
 const V4 = '203.0.113.9';
 const V6 = '2001:db8::9';
@@ -84,6 +91,19 @@ test('the plain rule of a block that was interrupted goes as those of the others
   migrateTo('ipset', context);
   expect(host.rulesFor(V4)).toEqual([0, 0]);
   expect(host.kernel.sets.entries('firewall-drop-4')).toEqual([V4]);
+});
+
+test('the rule of an administrator beside that of an interrupted block stays, after its end too', () => {
+  host.kernel.insert('INPUT', `-s ${V4}/32 -j DROP`);
+  const hold = makeHold(holdRequest(), host.nowMs);
+  const [address, phase] = [addressOf(V4), 'blocking'] as const;
+  context.store.bans.begin([{ address, phase, line: null, offset: null, hold }], host.nowMs);
+  migrateTo('ipset', context);
+  expect(host.rulesFor(V4)).toEqual([1, 0]);
+  recover(context, NOTHING_PROTECTED);
+  unblockAll([address], { origin: null, alertRef: hold.alertRef }, context);
+  expect(host.kernel.sets.entries('firewall-drop-4')).toEqual([]);
+  expect(host.rulesFor(V4)).toEqual([1, 0]);
 });
 
 test('what an interrupted run was to release is in neither backend afterwards', () => {

@@ -3,7 +3,7 @@
 import fc from 'fast-check';
 import { expect, test } from '@jest/globals';
 import { block, ensureBlocked } from '../../../src/bans/block.ts';
-import { remainingSeconds } from '../../../src/model/ban.ts';
+import { remainingSeconds, type Origin } from '../../../src/model/ban.ts';
 import { expireDue } from '../../../src/bans/expire.ts';
 import { migrateTo } from '../../../src/bans/migrate.ts';
 import { restore } from '../../../src/bans/restore.ts';
@@ -31,10 +31,11 @@ const INCIDENT = { alertId: '1.2', ruleId: '3' };
 
 const address = fc.constantFrom(...ADDRESSES);
 const timeoutSeconds = fc.constantFrom(60, 600, 4_000_000, null);
+const origin = fc.constantFrom('wazuh' as const, 'manual' as const);
 const deed = fc.oneof(
-  fc.record({ what: fc.constant('block' as const), address, timeoutSeconds }),
-  fc.record({ what: fc.constant('abort' as const), address, timeoutSeconds }),
-  fc.record({ what: fc.constant('release' as const), address }),
+  fc.record({ what: fc.constant('block' as const), address, timeoutSeconds, origin }),
+  fc.record({ what: fc.constant('abort' as const), address, timeoutSeconds, origin }),
+  fc.record({ what: fc.constant('release' as const), address, origin: fc.option(origin) }),
   fc.record({ what: fc.constant('wait' as const), seconds: fc.constantFrom(1, 59, 61, 700) }),
   fc.record({ what: fc.constant('expire' as const) }),
   fc.record({ what: fc.constant('restore' as const) }),
@@ -96,8 +97,13 @@ class Random {
         this.expectHeld(one.address.text);
         break;
       case 'release':
-        unblock(one.address, { origin: null, alertRef: INCIDENT }, context);
-        expect(this.held()).not.toContain(one.address.text);
+        this.expectReleased(
+          one.address.text,
+          () => {
+            unblock(one.address, { origin: one.origin, alertRef: INCIDENT }, context);
+          },
+          one.origin,
+        );
         break;
       case 'wait':
         host.nowMs += one.seconds * 1000;
@@ -139,6 +145,16 @@ class Random {
     for (const family of FAMILIES)
       for (const chain of PLACES)
         for (const rule of FOREIGN) this.host.kernel.remove(chain, rule, family);
+  }
+
+  /** What another origin holds stays blocked, and as long as that says. */
+  expectReleased(text: string, release: () => void, origin: Origin | null): void {
+    const before = this.host.holders(text);
+    release();
+    const others = origin === null ? [] : before.filter((other) => other !== origin);
+    expect(this.host.holders(text)).toEqual(others);
+    if (others.length > 0) this.expectHeld(text);
+    else expect(this.held()).not.toContain(text);
   }
 
   expectHeld(text: string): void {

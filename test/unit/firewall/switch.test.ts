@@ -1,6 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import { parseAddress } from '../../../src/model/address.ts';
 import type { ApplyOptions, Firewall } from '../../../src/firewall/apply.ts';
+import type { Comparison } from '../../../src/firewall/look.ts';
 import type { Change } from '../../../src/firewall/backend.ts';
 import { createSwitchableFirewall } from '../../../src/firewall/switch.ts';
 
@@ -40,6 +41,17 @@ describe('while a migration is unfinished', () => {
     firewall.use('ipset', 'iptables');
     firewall.apply([changeTo('blocked')], { trustState: true });
     expect(asked[0]).toMatchObject({ name: 'ipset', options: { trustState: false } });
+  });
+
+  test('an address that the old backend alone still blocks is one to unblock', () => {
+    const open = openNoting([]);
+    const firewall = createSwitchableFirewall((name) => {
+      const compare = (): Comparison => ({ missing: [], late: false });
+      return name === 'ipset' ? { ...open(name), compare } : open(name);
+    }, 'iptables');
+    firewall.use('ipset', 'iptables');
+    const [release, block] = [changeTo('released'), changeTo('blocked')];
+    expect(firewall.compare([release, block]).missing).toEqual([release]);
   });
 
   test('addresses are unblocked in both backends and blocked in the new one alone', () => {

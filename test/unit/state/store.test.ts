@@ -329,6 +329,19 @@ describe('a metadata', () => {
     expect(open().metadata.get('a file')).toBe('as it is');
   });
 
+  test('that another run has written meanwhile is known after a reload, beside what is still unwritten', () => {
+    const store = open();
+    store.metadata.set('ours', 'new');
+    expect(store.metadata.get('backend')).toBeNull();
+    const other = open();
+    other.metadata.set('backend', 'ipset');
+    other.metadata.set('ours', 'old');
+    other.metadata.flush();
+    store.metadata.reload();
+    expect(store.metadata.get('backend')).toBe('ipset');
+    expect(store.metadata.get('ours')).toBe('new');
+  });
+
   test('is written with the next transaction, without one of its own', () => {
     const store = open();
     store.metadata.set('a file', 'as it is');
