@@ -257,7 +257,7 @@ describe('restore', () => {
     victim.person(['add', A, B]);
     victim.configure(`[protect]\nallow = ["${A}"]\n`);
     expect(victim.person(['restore']).stdout).toBe(
-      `${A} released: it is protected\n1 blocked, already in place\n`,
+      `${A} released: it is protected\n1 ban already in place\n`,
     );
     expect(victim.rules(A)).toEqual([]);
     expect(addresses()).toEqual([B]);
