@@ -8,6 +8,7 @@ import { readSavedFiles } from '../bans/saved-rules.ts';
 import type { Context } from '../context.ts';
 import { findProtection } from '../policy/protected.ts';
 import { readClock } from '../system/clock.ts';
+import { count } from './output/count.ts';
 import type { Person } from './session.ts';
 
 /**
@@ -45,5 +46,5 @@ function putBack(context: Context, person: Person, completed: number): void {
   const outcome = restore(context, (address) => findProtection(address, entries) !== null);
   for (const ban of outcome.released) person.print(`${ban.address.text} released: it is protected`);
   const how = outcome.changed || completed > 0 ? 'put back' : 'already in place';
-  person.print(`${outcome.blocked.length} blocked, ${how}`);
+  person.print(`${count(outcome.blocked.length, 'ban')} ${how}`);
 }

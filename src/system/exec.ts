@@ -63,14 +63,16 @@ function isProgram(path: string): boolean {
 export const run: Run = (command, timeoutMs) => {
   const path = findProgram(command.program);
   if (path === null) throw notInstalled(command.program);
-  const result = spawn({
+  const program = {
     path,
     args: command.args,
     environment: ENVIRONMENT,
     input: command.input,
     timeoutMs: Math.max(1, Math.ceil(timeoutMs)),
     largestOutput: LARGEST_OUTPUT,
-  });
+  };
+  let result = spawn(program);
+  if (endedWithUs(result)) result = spawn(program);
   const { stdout, stderr } = result;
   if (endedByItself(result)) {
     const trouble = result.signal === null ? '' : `was ended by ${result.signal}`;
@@ -80,6 +82,17 @@ export const run: Run = (command, timeoutMs) => {
   endGroup(result.pid);
   return { status: null, stdout, stderr, trouble: troubleOf(result.code, path, timeoutMs) };
 };
+
+/** What a terminal or a service manager sends to a whole group. */
+const GROUP_SIGNALS: readonly (string | null)[] = ['SIGINT', 'SIGHUP', 'SIGQUIT', 'SIGTERM'];
+
+/**
+ * A signal for our group that comes before a child has left it ends the child before it is the program. Such a signal lets
+ * us finish what has begun, so the program is started once more.
+ */
+function endedWithUs({ signal, stdout, stderr }: Spawned): boolean {
+  return GROUP_SIGNALS.includes(signal) && stdout === '' && stderr === '';
+}
 
 /**
  * A program that ends without reading all of its input (EPIPE) gives the reason by its status. So has one that left its

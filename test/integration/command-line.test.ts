@@ -250,7 +250,7 @@ describe('expire and restore', () => {
     expect(victim.person(['expire'])).toMatchObject({ status: 0, stdout: '', stderr: '' });
     expect(victim.person(['restore'])).toMatchObject({
       status: 0,
-      stdout: '0 blocked, already in place\n',
+      stdout: '0 bans already in place\n',
     });
   });
 });

@@ -339,7 +339,7 @@ describe('--fix', () => {
     victim.host.must(['chmod', '0755', STATE]);
     const { status, stdout } = doctor('--fix');
     expect(status).toBe(0);
-    expect(stdout).toMatch(/^fixed: .*readable by root only\nfixed: 1 blocked, put back$/m);
+    expect(stdout).toMatch(/^fixed: .*readable by root only\nfixed: 1 ban put back$/m);
     expect(victim.rules(A)).toHaveLength(2);
     expect(victim.host.must(['stat', '-c', '%a', STATE]).trim()).toBe('700');
   });

@@ -56,6 +56,16 @@ describe('flush', () => {
     expect(victim.log().slice(-3).join()).toMatch(/ delete .* delete .* delete /);
   });
 
+  test('takes Ctrl-D for no, and says so on a line of its own', async () => {
+    victim.person(['add', A]);
+    const argv = [victim.agent.program(), 'flush'];
+    const answer = { to: '[y/N] ', typed: '\u0004' };
+    const screen = await runOnTerminal(victim.host, argv, { columns: 80, answer });
+    expect(screen.status).toBe(USAGE);
+    expect(seen(screen).at(-1)).toMatch(/^firewall-drop: nothing was released/);
+    expect(addresses()).toEqual([A]);
+  });
+
   test('refuses without --yes where there is no terminal, and does not ask with it', async () => {
     victim.person(['add', A]);
     const argv = [victim.agent.program(), 'flush'];
@@ -226,7 +236,7 @@ describe('restore', () => {
     victim.flushRules();
     expect(victim.person(['restore'])).toMatchObject({
       status: 0,
-      stdout: '3 blocked, put back\n',
+      stdout: '3 bans put back\n',
       lines: [],
     });
     expect(victim.allRules()).toHaveLength(6);
@@ -238,7 +248,7 @@ describe('restore', () => {
     victim.endTime(A);
     victim.flushRules();
     const { stdout, lines } = victim.person(['restore']);
-    expect(stdout).toContain('1 blocked, put back\n');
+    expect(stdout).toContain('1 ban put back\n');
     expect(lines).toEqual([expect.stringMatching(ossecLine('delete', A))]);
     expect(victim.rules(A)).toEqual([]);
   });
@@ -300,7 +310,7 @@ describe('reconcile', () => {
       const { status, stdout } = victim.person(['reconcile']);
       expect(status).toBe(0);
       if (said !== null) expect(stdout).toMatch(said);
-      expect(stdout).toContain('2 blocked, put back\n');
+      expect(stdout).toContain('2 bans put back\n');
       expect(victim.rules(A)).toHaveLength(2);
       expect(JSON.parse(victim.person(['status', A, '--json']).stdout)).toMatchObject({
         blocked: true,
@@ -314,7 +324,7 @@ describe('reconcile', () => {
     const { status, stdout } = victim.person(['reconcile', '--dry-run']);
     expect(status).toBe(0);
     expect(stdout).toMatch(/^nothing to do/);
-    expect(victim.person(['reconcile']).stdout).toBe('2 blocked, already in place\n');
+    expect(victim.person(['reconcile']).stdout).toBe('2 bans already in place\n');
   });
 
   test('shows a drop rule without a ban, and leaves it', () => {

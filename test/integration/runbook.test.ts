@@ -154,7 +154,7 @@ describe('rules that come back from a saved file', () => {
     orphan();
     victim.flushRules();
     expect(shell('iptables-restore < /etc/iptables/rules.v4; firewall-drop restore')).toBe(
-      '1 blocked, already in place\n',
+      '1 ban already in place\n',
     );
     expect(victim.rules(A)).toHaveLength(2);
     shell(`firewall-drop delete ${A}`);
@@ -166,7 +166,7 @@ describe('rules that come back from a saved file', () => {
     shell(`firewall-drop delete ${A}`);
     reboot();
     expect(shell('firewall-drop restore')).toBe(
-      `0 blocked, already in place\n${A} released: its block was over, and /etc/iptables/rules.v4 brought it back\n`,
+      `0 bans already in place\n${A} released: its block was over, and /etc/iptables/rules.v4 brought it back\n`,
     );
     expect(victim.allRules()).toEqual([]);
     expect(victim.log().at(-1)).toContain(`delete - ${A} `);
@@ -180,7 +180,7 @@ describe('rules that come back from a saved file', () => {
       iptables-save > /etc/iptables/rules.v4
     `);
     reboot();
-    expect(shell('firewall-drop restore')).toBe('0 blocked, already in place\n');
+    expect(shell('firewall-drop restore')).toBe('0 bans already in place\n');
     expect(shell('firewall-drop reconcile --dry-run')).toContain(
       `${A}: dropped in INPUT and FORWARD, and there is no ban`,
     );

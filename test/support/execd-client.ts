@@ -51,7 +51,7 @@ export async function startExecd(host: TestHost, options: ExecdOptions = {}): Pr
   const { mode = 'wazuh4', home = '/var/ossec', name = 'firewall-drop' } = options;
   const { checkEveryMs = mode === 'ossec' ? 90_000 : 1000, env } = options;
   const flags = ['--mode', mode, '--home', home, '--check-every-ms', String(checkEveryMs)];
-  const child = host.spawn([process.execPath, join(__dirname, 'execd.ts'), ...flags], {
+  const child = host.spawn([process.execPath, join(import.meta.dirname, 'execd.ts'), ...flags], {
     cwd: home,
     stdio: ['pipe', 'pipe', 'inherit'],
     env: { ...TEST_PROGRAM_ENVIRONMENT, ...env },

@@ -26,6 +26,9 @@ function openOutput(): Tty.WriteStream {
 function ask(question: string): string {
   writeSync(2, question);
   const descriptor = openSync('/dev/tty', 'r');
-  const answer = Buffer.alloc(256);
-  return answer.toString('utf8', 0, readSync(descriptor, answer)).trim();
+  const buffer = Buffer.alloc(256);
+  const answer = buffer.toString('utf8', 0, readSync(descriptor, buffer));
+  // After Ctrl-D the question stands there without a line end.
+  if (!answer.endsWith('\n')) writeSync(2, '\n');
+  return answer.trim();
 }

@@ -1,8 +1,9 @@
 // Starting programs, with real ones: what they are given, what comes back, and that it always comes back.
 import { spawnSync } from 'node:child_process';
-import { closeSync, existsSync, openSync, readFileSync } from 'node:fs';
+import { closeSync, existsSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { describe, expect, test } from '@jest/globals';
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { EXIT_STATUS } from '../../../src/model/errors.ts';
 import { findProgram, PROGRAM_DIRECTORIES, run, type Command } from '../../../src/system/exec.ts';
 import { eventually } from '../../support/wait.ts';
@@ -103,6 +104,27 @@ test('a program that dies of a signal has no status, and the signal is in the er
   expect(run(shell('kill -SEGV $$'), LONG_MS)).toMatchObject({
     status: null,
     trouble: 'was ended by SIGSEGV',
+  });
+});
+
+describe('a program that is ended by a signal for its group', () => {
+  let directory = '';
+  beforeEach(() => {
+    directory = mkdtempSync(join(tmpdir(), 'firewall-drop-exec-'));
+  });
+  afterEach(() => {
+    rmSync(directory, { recursive: true });
+  });
+
+  test.each(['INT', 'HUP', 'QUIT', 'TERM'])('%s: is started once more', (signal) => {
+    const script = `[ -e ${directory}/once ] || { : >${directory}/once; kill -${signal} $$; }; echo done`;
+    expect(run(shell(script), LONG_MS)).toMatchObject({ status: 0, stdout: 'done\n', trouble: '' });
+  });
+
+  test('is not started a third time', () => {
+    const result = run(shell(`echo >>${directory}/starts; kill -INT $$`), LONG_MS);
+    expect(result).toMatchObject({ status: null, trouble: 'was ended by SIGINT' });
+    expect(readFileSync(`${directory}/starts`, 'utf8')).toBe('\n\n');
   });
 });
 

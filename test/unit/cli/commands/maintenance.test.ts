@@ -88,7 +88,7 @@ describe('`restore`', () => {
     block(addressOf('203.0.113.9'), holdRequest(), host.newRun());
     host.kernel.flush();
     await runCommand(restoreCommand);
-    expect(printed).toEqual([expect.stringMatching(/^1 block.*put back/) as unknown]);
+    expect(printed).toEqual(['1 ban put back']);
     expect(host.rulesFor('203.0.113.9')).toEqual([1, 1]);
   });
 
@@ -131,7 +131,7 @@ test.each([
     recovers = true;
     await runCommand(command);
     expect(host.rulesFor('203.0.113.9')).toEqual([1, 1]);
-    expect(printed).toEqual(['2 blocked, put back']);
+    expect(printed).toEqual(['2 bans put back']);
   },
 );
 
