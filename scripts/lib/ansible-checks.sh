@@ -122,4 +122,53 @@ echo 'without an agent'
 check 'it says so, and does nothing' fails_saying 'There is no Wazuh or OSSEC agent' agentless
 check 'nothing was put there' test ! -e "$(root_of agentless)/etc/firewall-drop"
 
+echo 'an address is released on every host, by ssh (docs/runbook.md)'
+# Hosts with a network of their own each: of the third nothing listens.
+ssh-keygen -q -t ed25519 -N '' -f "$work/key"
+remote() {
+  nsenter --net="/proc/${networks[$1]}/ns/net" chroot "$(root_of "$1")" /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin "${@:2}"
+}
+declare -A networks
+serve() {
+  local host=$1 address=$2 root
+  overlay_root "$checkout/dist/debian-root" "$work/$host"
+  root=$(root_of "$host")
+  agent "$host" /var/ossec
+  install -m 0750 "$checkout/bin/firewall-drop" "$root/var/ossec/active-response/bin/firewall-drop"
+  install -D -m 0600 "$work/key.pub" "$root/root/.ssh/authorized_keys"
+  unshare --net sleep infinity &
+  networks[$host]=$!
+  until ip link add "$host" type veth peer name eth0 netns "${networks[$host]}" 2>/dev/null; do sleep 0.1; done
+  ip address add "${address%.*}.1/30" dev "$host" && ip link set "$host" up
+  remote "$host" ip address add "$address/30" dev eth0
+  remote "$host" ip link set eth0 up
+  mount -t tmpfs -o mode=0755 tmpfs "$root/run" && mkdir "$root/run/sshd"
+  remote "$host" ssh-keygen -q -A
+  remote "$host" /usr/sbin/sshd -o UsePAM=no
+  remote "$host" /var/ossec/active-response/bin/firewall-drop add 203.0.113.9 >/dev/null
+}
+serve first 192.0.2.2
+serve second 198.51.100.2
+cat >"$work/remote.yml" <<END
+wazuh_agents:
+  vars:
+    ansible_user: root
+    ansible_become: false
+    ansible_python_interpreter: /usr/bin/python3
+    ansible_ssh_private_key_file: $work/key
+    ansible_ssh_common_args: -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o ConnectTimeout=5
+  hosts:
+    first: {ansible_host: 192.0.2.2}
+    second: {ansible_host: 198.51.100.2}
+    absent: {ansible_host: 192.0.2.1, ansible_port: 2222}
+END
+awk '/^```yaml/ { on = 1; text = ""; next } /^```/ && on { if (text ~ /Unblock an address/) printf "%s", text; on = 0 } on { text = text $0 "\n" }' \
+  "$checkout/docs/runbook.md" >"$work/release.yml"
+is_blocked() { [[ $(remote "$1" iptables -S INPUT) == *'-s 203.0.113.9/32 -j DROP'* ]]; }
+check 'it was blocked on both' eval 'is_blocked first && is_blocked second'
+released=$(ansible-playbook --inventory "$work/remote.yml" -e address=203.0.113.9 "$work/release.yml" 2>&1 || true)
+check 'it is released on both' fails eval 'is_blocked first || is_blocked second'
+check 'each says so' test "$(grep -cE '^(first|second) .* changed=1 ' <<<"$released")" = 2
+check 'the one that does not answer is named' grep -qE '^absent .* unreachable=1 ' <<<"$released"
+
 closing

@@ -150,8 +150,9 @@ function openOnDisk(directory: string): DatabaseSync {
   for (const companion of COMPANIONS) requireRegularFile(`${directory}/${FILE_NAME}${companion}`);
   const database = new DatabaseSync(`${directory}/${FILE_NAME}`, { timeout: BUSY_TIMEOUT_MS });
   try {
+    // Else the journal of a statement that meets a conflict goes into a file of its own once a list is long.
     database.exec(
-      `PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = ${CHECKPOINT_PAGES}`,
+      `PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA temp_store = MEMORY; PRAGMA wal_autocheckpoint = ${CHECKPOINT_PAGES}`,
     );
     migrate(database);
   } catch (error) {

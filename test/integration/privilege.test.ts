@@ -108,7 +108,9 @@ describe('a variable of the runtime in the environment', () => {
 test('each variable in the table of docs/security.md is one of them', () => {
   const page = readFileSync(join(__dirname, '../../docs/security.md'), 'utf8');
   const [section = ''] = /^## The environment$[^]*?^## /m.exec(page) ?? [];
-  const rows = section.split('\n').filter((line) => /^\| `/.test(line) && !line.includes('`LD_'));
+  const rows = section
+    .split('\n')
+    .filter((line) => line.startsWith('| `') && !line.includes('`LD_'));
   const named = rows.flatMap((row) => {
     return Array.from((row.split('|')[1] ?? '').matchAll(/`(\w+)`/g), ([, name = '']) => name);
   });
