@@ -31,6 +31,7 @@ agent() {
   echo "the agent's program" >"$root/active-response/bin/firewall-drop"
   printf '<ossec_config>\n</ossec_config>\n' >"$root/etc/ossec.conf"
   echo '{"version":"4.14.7"}' >"$root/VERSION.json"
+  printf '[Service]\nExecStart=%s/bin/wazuh-control start\n' "$home" >"$(root_of "$1")/etc/systemd/system/wazuh-agent.service"
   cp /bin/sleep "$root/bin/wazuh-execd"
   on "$1" "$home/bin/wazuh-execd" 1000 </dev/null >/dev/null 2>&1 &
 }
