@@ -58,7 +58,7 @@ test('each ban counts once and lasts as long as its number says, whichever runs 
     return { srcip: A, alertId: `1700000000.${(alerts += 1)}` };
   };
   try {
-    while (bans < effort(5)) {
+    while (bans < effort(3)) {
       const began = killed(wazuhAdd(offence()), dieAt());
       const isBanned = stage.victim.banOn(A) !== undefined;
       if (isBanned) bans += 1;
