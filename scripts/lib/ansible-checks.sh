@@ -139,7 +139,8 @@ serve() {
   install -D -m 0600 "$work/key.pub" "$root/root/.ssh/authorized_keys"
   unshare --net sleep infinity &
   networks[$host]=$!
-  until ip link add "$host" type veth peer name eth0 netns "${networks[$host]}" 2>/dev/null; do sleep 0.1; done
+  until [[ $(readlink "/proc/${networks[$host]}/ns/net") != "$(readlink /proc/self/ns/net)" ]]; do sleep 0.1; done
+  ip link add "$host" type veth peer name eth0 netns "${networks[$host]}"
   ip address add "${address%.*}.1/30" dev "$host" && ip link set "$host" up
   remote "$host" ip address add "$address/30" dev eth0
   remote "$host" ip link set eth0 up
