@@ -10,8 +10,8 @@ beforeAll(async () => {
 });
 afterAll(() => stage.victim.dispose());
 
-/** One in three of the times, another one in each run of the tests; all of them with more effort. */
-const STRIDE = Math.ceil(3 / effort(1));
+/** One in six of the times, another one in each run of the tests; all of them with more effort. */
+const STRIDE = Math.ceil(6 / effort(1));
 
 test.each(['an add', 'a delete'])(
   'the next run brings state, kernel and log together after a death at a system call of %s',
