@@ -3,6 +3,7 @@ import type { ChildProcess } from 'node:child_process';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Random, randomFrom } from '../fuzz/mutate.ts';
 import { isErrno } from '../../src/system/files.ts';
+import { EXIT_STATUS } from '../../src/model/errors.ts';
 import { type BackendName, readKernel } from '../support/kernel.ts';
 import { type Entry, readState, type State } from '../support/state.ts';
 import type { Victim } from '../support/victim.ts';
@@ -53,6 +54,7 @@ const SIGNALS = [
 /** Past the usual end, so that the last instructions get their share as well. */
 const BEYOND = 1.1;
 const AT_ONCE = 4;
+const { INTERRUPTED } = EXIT_STATUS;
 
 class Walk {
   readonly #stage: Stage;
