@@ -184,7 +184,8 @@ class Walk {
     send(running.child, signal);
     abort.abort();
     const [{ status, stderr }] = await Promise.all([running.ended, timer.catch(() => undefined)]);
-    if (status === null) {
+    // Commands of a person end between two of their parts, and say how far they have come.
+    if (status === null || status === INTERRUPTED) {
       this.#kills += 1;
       count(this.#counts.signal, signal);
       count(this.#counts.kind, name);
