@@ -36,6 +36,8 @@ export const CALLS: readonly string[] = [
 export interface CrashOrder {
   readonly backend: BackendName;
   readonly path: string;
+  /** Killed at one in so many of its named steps, others each time; absent: at each. */
+  readonly stride?: number;
   /** System calls at which it is killed, each at one in so many of its times; absent: at its named steps. */
   readonly calls?: { readonly names: readonly string[]; readonly stride: number };
 }
@@ -243,7 +245,7 @@ function survivorsLies({ stage, path, subject }: Trial, { status }: RunResult): 
 
 export function crash(
   stage: Stage,
-  { backend, path: name, calls }: CrashOrder,
+  { backend, path: name, stride = 1, calls }: CrashOrder,
 ): readonly CrashPoint[] {
   const path = pathNamed(name);
   const offset = BACKENDS.indexOf(backend);
@@ -251,7 +253,8 @@ export function crash(
     return { stage, path, backend, subject: SUBJECTS[(time + offset) % 2] ?? SUBJECTS[0] };
   };
   if (calls === undefined) {
-    const times = stepsOf(trialOf(1));
+    const first = Math.floor(Math.random() * stride);
+    const times = stepsOf(trialOf(1)).filter((_, index) => index % stride === first);
     return [...deathsOf(atSteps(stage), trialOf, { times, fromTime: offset })];
   }
   return calls.names.flatMap((name, index) => {

@@ -6,8 +6,8 @@ import { pathsFor } from './paths.ts';
 import { createStage, type Stage } from './stage.ts';
 import { STEPS } from './steps.ts';
 
-/** A file for each backend calls this, so that two workers share the work. `unreached`: steps of other backends' paths. */
-export function sweep(backend: BackendName, unreached: readonly string[] = []): void {
+/** A file for each backend calls this, so that two workers share the work. With `stride`: at one in so many of the steps. */
+export function sweep(backend: BackendName, stride = 1): void {
   let stage: Stage;
   const seen = new Set<string>();
   beforeAll(async () => {
@@ -18,14 +18,16 @@ export function sweep(backend: BackendName, unreached: readonly string[] = []): 
   test.each(pathsFor(backend))(
     'the next run brings state, kernel and log together after the death of $name',
     ({ name }) => {
-      const points = crash(stage, { backend, path: name });
+      const points = crash(stage, { backend, path: name, stride });
       for (const { at } of points) seen.add(at);
       expect(points.filter(({ wrong }) => wrong.length > 0)).toEqual([]);
-      expect(points.length).toBeGreaterThan(0);
+      if (stride === 1) expect(points.length).toBeGreaterThan(0);
     },
   );
 
-  test('each step was one at which a run was killed', () => {
-    expect(STEPS.filter((step) => !seen.has(step))).toEqual(unreached);
+  test('a run was killed at each step, or with a stride at many', () => {
+    const missed = STEPS.filter((step) => !seen.has(step));
+    if (stride === 1) expect(missed).toEqual([]);
+    else expect(seen.size).toBeGreaterThan(STEPS.length / 3);
   });
 }
