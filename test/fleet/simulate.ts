@@ -33,6 +33,8 @@ const say = (text: string): void => {
 async function createAgent(number: number): Promise<Agent> {
   const name = `agent-${String(number).padStart(3, '0')}`;
   const victim = await createVictim({ name });
+  // A host has processors of its own; here all share those of one machine.
+  victim.configure('[limits]\ntotal_seconds = 120\n');
   return { name, victim, execd: await startExecd(victim.host) };
 }
 
