@@ -293,7 +293,7 @@ beside_crowdsec() {
   done
 }
 
-# A new network namespace has no rules, as the kernel after a boot.
+# A new network namespace has no rules, as the kernel after a boot, which has another id.
 beside_persistent() {
   dpkg --purge ufw >/dev/null 2>&1
   dpkg --install /var/cache/later/*.deb >/dev/null 2>&1
@@ -305,7 +305,10 @@ beside_persistent() {
     ours add "$OFFENDER" >/dev/null
     netfilter-persistent save >/dev/null 2>&1
     check "$backend: doctor says what the saved files have of ours" says_saved "$backend"
+    cat /proc/sys/kernel/random/uuid >/run/boot_id
+    mount --bind /run/boot_id /proc/sys/kernel/random/boot_id
     unshare --net bash /run/ours/neighbour-checks.sh after-boot "$backend" || failed=$((failed + 1))
+    umount /proc/sys/kernel/random/boot_id
     # Its bans ended in the other namespace, so that our program leaves alone what is in this one.
     iptables -F
     iptables -t raw -F
@@ -319,7 +322,7 @@ says_saved() {
   echo "$line"
   case $1 in
     iptables) [[ $line == *'drops of our shape'* ]] ;;
-    ipset) [[ $line == *'asks sets of ours'* || $line == *'no saved rules'* ]] ;;
+    ipset) [[ $line == *'refers to sets of ours'* || $line == *'no saved rules'* ]] ;;
     nftables) [[ $line == *'no saved rules'* ]] ;;
   esac
 }
