@@ -95,7 +95,7 @@ function parseOwn(args: readonly string[], command: CommandSpec): Parsed {
   return { kind: 'run', command, words, options: Object.fromEntries(options) };
 }
 
-/** Words stay as they were typed, and an option that is given twice has both values: what is wrong is told in our words. */
+/** Words stay as they were typed, and an option that is given twice has both values: the messages about mistakes are ours. */
 const PARSING = {
   'boolean-negation': false,
   'camel-case-expansion': false,

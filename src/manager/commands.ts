@@ -1,4 +1,4 @@
-// The <command> sections of an ossec.conf: what execd is told to start.
+// The <command> sections of an ossec.conf: what execd may start.
 import { readArgumentWords } from '../policy/arguments.ts';
 import { diagnose, type Diagnosis } from './diagnosis.ts';
 import { child, quote, sectionsOf, valueOf } from './sections.ts';

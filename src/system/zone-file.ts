@@ -42,9 +42,9 @@ const HEADER_BYTES = 44;
 /** A zone file (TZif, RFC 9636, versions 1 to 4). Throws an Error that says what is malformed. Leap seconds are passed over: the kernel's clock does not count them. */
 export function parseZone(buffer: Buffer): Zone {
   const legacy = parseHeader(buffer, 0, 4);
-  if (legacy.version < 2) return { ...parseExactNetwork(buffer, legacy), rule: undefined };
+  if (legacy.version < 2) return { ...parseTransitions(buffer, legacy), rule: undefined };
   const block = parseHeader(buffer, legacy.end, 8);
-  return { ...parseExactNetwork(buffer, block), rule: parseFooter(buffer, block.end) };
+  return { ...parseTransitions(buffer, block), rule: parseFooter(buffer, block.end) };
 }
 
 interface Block {
@@ -85,7 +85,7 @@ function versionNumber(byte: number): number {
   return byte === 0 ? 1 : byte - 0x30;
 }
 
-function parseExactNetwork(buffer: Buffer, block: Block): Pick<Zone, 'first' | 'transitions'> {
+function parseTransitions(buffer: Buffer, block: Block): Pick<Zone, 'first' | 'transitions'> {
   const types = parseTypes(buffer, block);
   const first = types[0];
   if (first === undefined) throw new Error('zone file has no local time type');

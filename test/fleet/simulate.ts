@@ -78,7 +78,8 @@ for (let number = 1; number <= count; number += 1) {
   agents.push(await createAgent(number));
   if (number % 20 === 0) say(`${number} agents run`);
 }
-const memoryKiB = agents.slice(0, 1).map(peakKiB);
+const [first] = agents;
+const memoryKiB = first === undefined ? NaN : peakKiB(first);
 
 const before = agents.map(processorMs);
 const blocking = await askAll(agents, []);
@@ -98,7 +99,7 @@ const result = {
   agents: count,
   processors: availableParallelism(),
   blocked: { lastMs: Math.max(...blocking), medianMs: median(blocking), notBlocked: open },
-  perAgent: { processorMs: median(used), peakMiB: (memoryKiB[0] ?? NaN) / 1024 },
+  perAgent: { processorMs: median(used), peakMiB: memoryKiB / 1024 },
   released: { lastMs: Math.max(...releasing), stillBlocked, afterDeleteByHand: atLast },
 };
 if (values.json) process.stdout.write(`${JSON.stringify(result)}\n`);

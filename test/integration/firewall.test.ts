@@ -176,7 +176,7 @@ describe('a broken iptables-restore', () => {
     const done = count === (asked === 'blocked' ? 2 : 0);
     expect({ status: status === 0, done }).toEqual({ status: done, done });
   };
-  /** With a sound program again, any run makes books and kernel agree. */
+  /** With a sound program again, any run brings state and kernel together. */
   const healsLater = (): void => {
     victim.host.useIptables('nft');
     expect(victim.person(['expire']).status).toBe(0);

@@ -1,4 +1,4 @@
-// What strangers may write, given to the built executable by every door: what is done is what was meant, or nothing.
+// What strangers may write, given to the built executable by every invocation: what is done is what was meant, or nothing.
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import { setTimeout as pause } from 'node:timers/promises';
 import { answerTo, wazuh4Message, wazuh5Message } from '../support/alerts.ts';

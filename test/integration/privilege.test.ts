@@ -156,8 +156,8 @@ describe.each(['0', '0777'])('with umask %s', (umask) => {
     expect(access(LOCK_DIRECTORY)).toBe('700 0:0');
     expect(access(`${LOCK_DIRECTORY}/lock`)).toBe('600 0:0');
     expect(access(`${logs}/active-responses.log`)).toBe(`660 ${owner ?? ''}`);
-    const books = victim.host.must(['find', STATE_DIRECTORY, '-type', 'f']).trim().split('\n');
-    expect(books.map(access)).toEqual(books.map(() => '600 0:0'));
+    const files = victim.host.must(['find', STATE_DIRECTORY, '-type', 'f']).trim().split('\n');
+    expect(files.map(access)).toEqual(files.map(() => '600 0:0'));
     const open = ['find', STATE_DIRECTORY, LOCK_DIRECTORY, '-perm', '/077'];
     expect(victim.host.must(open)).toBe('');
   });

@@ -1,4 +1,4 @@
-// Nobody is locked out: what must never be blocked, in whatever notation and through whichever door.
+// Nobody is locked out: what must never be blocked, in whatever notation and through whichever invocation.
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { ossecArguments } from '../support/alerts.ts';
 import { createHost, type TestHost } from '../support/host.ts';
@@ -118,16 +118,20 @@ describe('through every invocation', () => {
     async (_, canonical, written = canonical) => {
       // Alerts know of the manager's name what a run with time has found, and complain of one without an address.
       victim.person(['expire']);
-      const doors = {
+      const invocations = {
         wazuh4: victim.startAdd(written),
         wazuh5: victim.startEnable(written),
         ossec: victim.start(ossecArguments({ srcip: written })).ended,
         person: victim.start(['add', written]).ended,
       };
-      for (const [door, running] of Object.entries(doors)) {
+      for (const [invocation, running] of Object.entries(invocations)) {
         const result = await running;
         // Not even the keys: execd is to keep nothing on its list.
-        expect({ door, ...result }).toMatchObject({ door, status: REFUSED, stdout: '' });
+        expect({ invocation, ...result }).toMatchObject({
+          invocation,
+          status: REFUSED,
+          stdout: '',
+        });
         expect(result.stderr).toMatch(/^firewall-drop: [^\n]+protected[^\n]+\n$/);
       }
       const line: unknown = expect.stringMatching(ossecLine('refused', canonical));

@@ -346,7 +346,8 @@ describe.each(BACKENDS)('%s', (backend) => {
     expect([...entries(backend).keys()]).toEqual([]);
   });
 
-  test.each([30_000])('%i addresses are blocked and unblocked by a list', (count) => {
+  test('30,000 addresses are blocked and unblocked by a list', () => {
+    const count = 30_000;
     victim.host.writeFile('/var/tmp/list', listOf(count));
     const added = victim.person(['add', '--file', '/var/tmp/list', '--timeout', '2h']);
     expect(added).toMatchObject({ status: 0, stderr: '' });

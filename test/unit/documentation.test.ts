@@ -48,3 +48,10 @@ test('the README has fewer than 150 lines, and eight questions', () => {
   const [, questions = ''] = /^## Questions\n([^]*?)^## /m.exec(readme) ?? [];
   expect(questions.match(/^\*\*.*\?\*\*/gm)).toHaveLength(8);
 });
+
+test('the page on monitoring names each alert of Prometheus, and no other', () => {
+  const rules = textOf('packaging/prometheus/firewall-drop.rules.yml');
+  const shipped = Array.from(rules.matchAll(/- alert: (\w+)/g), ([, name]) => name);
+  const rows = textOf('docs/monitoring.md').matchAll(/^\| `(\w+)`/gm);
+  expect(Array.from(rows, ([, name]) => name)).toEqual(shipped);
+});

@@ -1,4 +1,4 @@
-// Where benchmarks run: namespaces of their own, and hosts in them, so that the machine's firewall, agent and books are out of reach.
+// Where benchmarks run: namespaces of their own, and hosts in them, so that the machine's firewall, agent and state are out of reach.
 import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import fs from 'node:fs';

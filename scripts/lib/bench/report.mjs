@@ -145,7 +145,7 @@ export function printReport(results) {
     console.log('');
   }
   console.log(`${runsOf(results)} ×: beside the first column. ${machineOf(results)}`);
-  console.log('The books are on tmpfs here: what a disk takes to make them durable comes on top.');
+  console.log('The state is on tmpfs here: what a disk takes to make it durable comes on top.');
 }
 
 function markdownTable([head, ...rows]) {

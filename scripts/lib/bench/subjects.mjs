@@ -68,10 +68,10 @@ export async function hostOfToday(bans) {
 /** In the order of a round: what releases comes after what blocks. */
 export function singleSubjects({ host, backend }) {
   if (backend === 'today') return plainSubjects(host);
-  const door = (talk, hear) => clock(host, [PROGRAM], { cwd: HOME, talk, hear });
+  const respond = (talk, hear) => clock(host, [PROGRAM], { cwd: HOME, talk, hear });
   return {
-    add: () => door(sayAdd(ADDRESS), true),
-    delete: () => door(sayDelete(ADDRESS), false),
+    add: () => respond(sayAdd(ADDRESS), true),
+    delete: () => respond(sayDelete(ADDRESS), false),
     list: () => clock(host, [`${HOME}/${PROGRAM}`, 'list', '--json']),
   };
 }
@@ -132,9 +132,9 @@ export async function measureBulk({ host, backend, bans }, limitMs) {
 function makeDue(host) {
   const update = `
     const { DatabaseSync } = require('node:sqlite');
-    const books = new DatabaseSync('/var/lib/firewall-drop/state.db');
-    books.prepare('UPDATE holds SET timeout_seconds = 1, expires_at_ms = ?').run(Date.now());
-    books.close();
+    const state = new DatabaseSync('/var/lib/firewall-drop/state.db');
+    state.prepare('UPDATE holds SET timeout_seconds = 1, expires_at_ms = ?').run(Date.now());
+    state.close();
   `;
   must(host, [`${CHECKOUT}/node_modules/.bin/node`, '-e', update]);
 }

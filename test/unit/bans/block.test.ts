@@ -1,4 +1,4 @@
-// Blocking: what the kernel, the books and the log hold afterwards, and after dying anywhere on the way.
+// Blocking: what the kernel, the state and the log hold afterwards, and after dying anywhere on the way.
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { block, blockAll, ensureBlocked } from '../../../src/bans/block.ts';
 import type { BanContext } from '../../../src/bans/context.ts';

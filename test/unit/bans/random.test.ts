@@ -1,4 +1,4 @@
-// Any order of what execd, people, time and strangers do, with plain rules and with sets: afterwards kernel, books and log
+// Any order of what execd, people, time and strangers do, with plain rules and with sets: afterwards kernel, state and log
 // agree, and what others have is as it was.
 import fc from 'fast-check';
 import { expect, test } from '@jest/globals';

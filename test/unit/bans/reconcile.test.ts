@@ -1,4 +1,4 @@
-// After a death at any call, the next run brings books, kernel and log together again.
+// After a death at any call, the next run brings state, kernel and log together again.
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { makeHold } from '../../../src/model/ban.ts';
 import { block, ensureBlocked } from '../../../src/bans/block.ts';

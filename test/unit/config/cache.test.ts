@@ -32,7 +32,7 @@ afterEach(() => {
 /** What one run makes of the file. */
 function read(parts: Partial<RememberedFile<string>> = {}): string {
   const store = new Store(
-    { directory: join(directory, 'books'), mayRepair: true, nowMs: NOON_MS },
+    { directory: join(directory, 'state'), mayRepair: true, nowMs: NOON_MS },
     (problem) => problems.push(problem),
   );
   const value = remember<string>(store, {

@@ -1,4 +1,4 @@
-// Opening the books: whatever lies at their place, something to work with comes back, and nothing foreign is written to.
+// Opening the state: whatever lies at its place, something to work with comes back, and nothing foreign is written to.
 import { spawnSync } from 'node:child_process';
 import {
   chmodSync,
@@ -31,7 +31,7 @@ let parent = '';
 let directory = '';
 let file = '';
 beforeEach(() => {
-  parent = mkdtempSync(join(tmpdir(), 'books-'));
+  parent = mkdtempSync(join(tmpdir(), 'state-'));
   directory = join(parent, 'state');
   file = join(directory, 'state.db');
 });

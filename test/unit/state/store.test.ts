@@ -1,4 +1,4 @@
-// The books: what is written is there for the next run, and trouble with them is never the caller's.
+// The state: what is written is there for the next run, and a failure of its file never reaches the caller.
 import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -17,7 +17,7 @@ const OWED: Outcome = { verb: 'add', address: ATTACKER, alertRef: INCIDENT };
 let directory = '';
 let problems: string[] = [];
 beforeEach(() => {
-  directory = mkdtempSync(join(tmpdir(), 'books-'));
+  directory = mkdtempSync(join(tmpdir(), 'state-'));
   problems = [];
 });
 afterEach(() => {

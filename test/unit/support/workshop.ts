@@ -73,7 +73,7 @@ export function firewallsFor(
 
 /** One host: what outlives a run, and the context of the run at hand. */
 export class Workshop {
-  readonly directory = mkdtempSync(join(tmpdir(), 'books-'));
+  readonly directory = mkdtempSync(join(tmpdir(), 'state-'));
   readonly kernel = new FakeKernel();
   readonly log = new MemoryLog();
   readonly warnings: string[] = [];
@@ -105,7 +105,7 @@ export class Workshop {
     );
   }
 
-  /** As a full disk would: what is written to a table of the books fails, what is read does not. */
+  /** As a full disk would: what is written to a table of the state fails, what is read does not. */
   refuseWritesTo(table: 'bans' | 'holds'): void {
     const database = new DatabaseSync(join(this.directory, 'state.db'));
     database.exec(
@@ -124,7 +124,7 @@ export class Workshop {
     return [count('INPUT'), count('FORWARD')];
   }
 
-  /** Who holds an address, by the books on disk. */
+  /** Who holds an address, by the state on disk. */
   holders(text: string): Origin[] {
     return (this.openStore().bans.find(addressOf(text))?.holds ?? [])
       .map((hold) => hold.origin)

@@ -1,4 +1,4 @@
-// Who knocks: an attacker who chooses a user name must not come in by the door where a person may do more.
+// How we were started: an attacker who chooses a user name must not reach the command line, where a person may do more.
 import { describe, expect, test } from '@jest/globals';
 import { readInvocation } from '../../../src/wazuh/invocation.ts';
 

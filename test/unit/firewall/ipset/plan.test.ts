@@ -69,7 +69,7 @@ describe('a command of ipset', () => {
       [CREATE, `add firewall-drop-4 ${A} timeout 0`, `test firewall-drop-4 ${A}`],
     ],
     [
-      'a block longer than the kernel can count, which the books end',
+      'a block longer than the kernel can count, which we end by the state',
       blocked(A, 2_147_484),
       [CREATE, `add firewall-drop-4 ${A} timeout 0`, `test firewall-drop-4 ${A}`],
     ],

@@ -8,7 +8,7 @@ import { createVictim, ossecLine, type Response, type Victim } from '../support/
 const A = '203.0.113.7';
 const IDS = ['1628597593.1234567', '5710'] as const;
 const LINE_IDS = { alertId: '1628597593\\.1234567', ruleId: '5710' };
-/** The exit statuses of sysexits(3) that a door may end with. */
+/** The exit statuses of sysexits(3) that an invocation may end with. */
 const BAD_DATA = 65;
 const UNAVAILABLE = 69;
 const USAGE = 64;
