@@ -58,6 +58,8 @@ export function readBans(pid: number): readonly ListedBan[] {
 
 /** Moves the deadlines of all holds on these addresses into the past. Nothing of ours may run meanwhile. */
 export function endTimeOf(pid: number, addresses: readonly string[]): void {
+  // Before the first run there is no file.
+  if (addresses.length === 0) return;
   changeState(pid, (database) => {
     const sql = 'UPDATE holds SET expires_at_ms = ? WHERE address = ? AND expires_at_ms > 0';
     for (const address of addresses) {
