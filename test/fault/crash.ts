@@ -1,5 +1,6 @@
 /** Kills one path at each of its steps or system calls in turn, and says what was wrong after the next run. */
 import { type BackendName, BACKENDS, type Kernel, readKernel } from '../support/kernel.ts';
+import { loadSnapshot, saveSnapshot } from '../support/snapshot.ts';
 import { type Entry, readState, type State } from '../support/state.ts';
 import type { RunResult } from '../support/host.ts';
 import type { Run } from '../support/victim.ts';
@@ -95,14 +96,14 @@ function prepare({ stage, path, backend, subject }: Trial): void {
   stage.reset();
   // One host serves all paths.
   const saved = `${path.name} for ${subject}`;
-  if (!stage.load(saved)) {
+  if (!loadSnapshot(stage.victim, saved)) {
     stage.victim.configure(path.config ?? configOf(backend));
     path.prepare(stage, subject, backend);
     // A pending change knows the log by its inode, which a copy has not.
     const isPending = [...readState(stage.victim.host.pid).bans.values()].some(
       ({ phase }) => phase !== 'blocked',
     );
-    if (!isPending) stage.save(saved);
+    if (!isPending) saveSnapshot(stage.victim, saved);
   }
   if (path.breaks !== undefined) stage.breakFirewall(path.breaks(backend));
 }
