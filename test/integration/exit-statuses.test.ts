@@ -88,7 +88,7 @@ function statusOf(line: string, how = '"$@"', program = victim.agent.program()):
 
 /** The statuses at the beginning of lines below "Exit status:", and those that are the same for all commands. */
 function namedBy(command: CommandSpec): number[] {
-  // The program prints the same: golden.test.ts.
+  // The program prints the same: person-about.test.ts.
   const help = commandHelp(command, null).join('\n');
   const [, part = ''] = /^Exit status:\n([^]*?)\n\n/m.exec(help) ?? [];
   const own = Array.from(part.matchAll(/^ {2}(\d+) {2}/gm), ([, status]) => Number(status));
