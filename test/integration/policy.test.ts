@@ -6,6 +6,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import { type JsonObject, wazuh4Message } from '../support/alerts.ts';
 import { startExecd, type Execd } from '../support/execd-client.ts';
 import { createHost, type TestHost } from '../support/host.ts';
+import { importBans } from '../support/imported.ts';
 import { flushKernel } from '../support/kernel.ts';
 import { connectHosts, NEAR } from '../support/network.ts';
 import { changeState } from '../support/state.ts';
@@ -126,9 +127,7 @@ describe.each(['iptables', 'ipset', 'nftables'])('by %s', (backend) => {
     addAddresses(all);
     const [first = '', second = '', ...others] = all;
     for (const address of [first, second]) await execd.alert(address, { timeoutSeconds: 600 });
-    // What so many alerts would have made, in one run.
-    const input = others.map((address) => exported(address, 660)).join('');
-    victim.host.must([victim.agent.program(), 'import', '-'], { input });
+    importBans(victim, others, 660);
     // A delete that is kept asks no firewall: all of them once, and a few with each other backend.
     const pending = backend === 'nftables' ? all.length : 10;
     await execd.know(others.slice(0, pending - 2), 600);
@@ -230,15 +229,6 @@ timeout = "24h"
     expect(victim.bans()).toHaveLength(3);
   });
 });
-
-/** A line of `firewall-drop export` for a ban that an alert began. */
-function exported(address: string, timeoutSeconds: number): string {
-  const nowMs = Date.now();
-  const [since, expires] = [nowMs, nowMs + timeoutSeconds * 1000].map((ms) => new Date(ms));
-  const ids = { alertId: '1600000000.1', ruleId: '5710' };
-  const hold = { origin: 'wazuh', since, expires, ...ids, reason: '', forced: false };
-  return `${JSON.stringify({ address, holds: [hold] })}\n`;
-}
 
 /** Moves each end to so many milliseconds from now, and has what is due end until all are over. */
 async function expectEndsInTime(endsIn: ReadonlyMap<string, number>): Promise<void> {
