@@ -156,23 +156,37 @@ describe.each(COMMANDS.map((command) => ({ name: command.name, command })))(
 
 const ELSEWHERE = 'unshare --net "$@"';
 
-async function tryEach(given: Map<string, number | null>, usual: string): Promise<void> {
-  given.set('another network namespace', statusOf(usual, ELSEWHERE));
-  victim.host.useIptables('none');
-  given.set('no firewall programs', statusOf(usual));
-  victim.host.useIptables('nft');
+/** While it is held, a run that needs the lock gives up at once. */
+async function withLockHeld(work: () => void): Promise<void> {
   victim.configure('[limits]\nlock_wait_seconds = 0\n');
   await lock.hold();
-  given.set('another one at work', statusOf(usual));
-  await lock.release();
+  try {
+    work();
+  } finally {
+    await lock.release();
+  }
+}
+
+function withoutPrograms(work: () => void): void {
+  victim.host.useIptables('none');
+  try {
+    work();
+  } finally {
+    victim.host.useIptables('nft');
+  }
+}
+
+async function tryEach(given: Map<string, number | null>, usual: string): Promise<void> {
+  given.set('another network namespace', statusOf(usual, ELSEWHERE));
+  withoutPrograms(() => given.set('no firewall programs', statusOf(usual)));
+  await withLockHeld(() => given.set('another one at work', statusOf(usual)));
 }
 
 /** One that none of it matters to ends as usual. */
 async function tryAtOnce(given: Map<string, number | null>, usual: string): Promise<void> {
-  victim.host.useIptables('none');
-  victim.configure('[limits]\nlock_wait_seconds = 0\n');
-  await lock.hold();
-  expect(statusOf(usual, ELSEWHERE)).toBe(given.get('usual'));
-  await lock.release();
-  victim.host.useIptables('nft');
+  await withLockHeld(() => {
+    withoutPrograms(() => {
+      expect(statusOf(usual, ELSEWHERE)).toBe(given.get('usual'));
+    });
+  });
 }

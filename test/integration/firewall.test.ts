@@ -50,17 +50,19 @@ describe.each<IptablesVariant>(['nft', 'legacy'])('iptables-%s', (variant) => {
   });
   afterAll(() => victim.dispose());
 
-  test.each([
-    [A, `${A}/32`],
-    [A6, `${A6}/128`],
-  ])('blocks %s with a rule first in each chain, and removes both', (address, source) => {
-    expect(victim.add(address).status).toBe(0);
-    expect(victim.host.rulesFor(address, { variant })).toEqual([
-      `-A INPUT -s ${source} -j DROP`,
-      `-A FORWARD -s ${source} -j DROP`,
-    ]);
-    expect(victim.allRules()).toHaveLength(2);
-    expect(victim.delete(address).status).toBe(0);
+  test('blocks an address of each family with a rule first in each chain, and removes both', () => {
+    expect(victim.person(['add', A, A6]).status).toBe(0);
+    for (const [address, source] of [
+      [A, `${A}/32`],
+      [A6, `${A6}/128`],
+    ] as const) {
+      expect(victim.host.rulesFor(address, { variant })).toEqual([
+        `-A INPUT -s ${source} -j DROP`,
+        `-A FORWARD -s ${source} -j DROP`,
+      ]);
+    }
+    expect(victim.allRules()).toHaveLength(4);
+    expect(victim.person(['delete', A, A6]).status).toBe(0);
     expect(victim.allRules()).toEqual([]);
   });
 

@@ -1,23 +1,15 @@
 // What survives: deadlines, crashes, races, flushes and a broken state, seen in the kernel and in the state.
 import { once } from 'node:events';
 import { readdirSync, readlinkSync } from 'node:fs';
-import { setTimeout as pause } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { answerTo, ossecArguments, wazuh4Message } from '../support/alerts.ts';
-import { effort } from '../support/effort.ts';
 import { startExecd } from '../support/execd-client.ts';
 import { createHost, type TestHost } from '../support/host.ts';
 import { connectHosts, NEAR } from '../support/network.ts';
 import { loadSnapshot, saveSnapshot } from '../support/snapshot.ts';
 import { changeState, readState } from '../support/state.ts';
 import { canPing } from '../support/traffic.ts';
-import {
-  createVictim,
-  type ListedBan,
-  ossecLine,
-  STATE_DIRECTORY,
-  type Victim,
-} from '../support/victim.ts';
+import { createVictim, ossecLine, STATE_DIRECTORY, type Victim } from '../support/victim.ts';
 import { eventually } from '../support/wait.ts';
 
 const A = '203.0.113.7';
@@ -284,6 +276,7 @@ describe('one address, one rule', () => {
   });
 });
 
+// Many kinds at once, with each backend: races.test.ts of test/fault.
 describe('processes at once', () => {
   const addresses = Array.from({ length: 8 }, (_, index) => `203.0.113.${100 + index}`);
   const allSucceed = async (runs: readonly Promise<{ status: number | null }>[]): Promise<void> => {
@@ -312,121 +305,6 @@ describe('processes at once', () => {
     expect(victim.allRules()).toEqual([]);
     expect(victim.bans()).toEqual([]);
     for (const address of addresses) expect(linesAbout(address, 'delete')).toHaveLength(1);
-  });
-
-  test('adds and deletes of the same few addresses leave state and kernel in agreement', async () => {
-    const few = [A, B, A6];
-    const runs = Array.from({ length: 12 }, (_, index) => {
-      const address = few[index % few.length] ?? A;
-      return index % 2 === 0 ? victim.startAdd(address) : victim.startDelete(address);
-    });
-    await allSucceed(runs);
-    const blocked = victim.bans().map((ban) => ban.address);
-    for (const address of few) {
-      expect(victim.rules(address)).toHaveLength(blocked.includes(address) ? 2 : 0);
-    }
-    await allSucceed(few.map((address) => victim.startDelete(address)));
-    expect(victim.allRules()).toEqual([]);
-  });
-});
-
-// A few of the released executable; test/fault kills many, at each step and at random, with every backend.
-describe('killed at any moment', () => {
-  const POINTS = effort(6);
-  const address = (point: number): string => `203.0.113.${100 + (point % POINTS)}`;
-  /** On a machine that has become slower all moments may come too early: then later ones are tried as well. */
-  const isToStrike = (point: number, outcomes: ReadonlySet<string>): boolean => {
-    return point < POINTS || (outcomes.size < 2 && point < 4 * POINTS);
-  };
-
-  interface State {
-    readonly bans: readonly ListedBan[];
-    readonly rules: readonly string[];
-  }
-
-  /** What an uninvolved run leaves, after it has completed what it found. */
-  const recover = (): State => {
-    const script = `${victim.agent.program()} expire && iptables -w -S`;
-    return { rules: victim.host.must(['bash', '-c', script]).split('\n'), bans: victim.bans() };
-  };
-
-  const isRunning = (pid: number): boolean => {
-    return readlinkSync(`/proc/${pid}/exe`).endsWith('firewall-drop');
-  };
-
-  /** Kills it, with all that it has started, after a part of the time that it usually takes. */
-  const strike = async (input: string, delayMs: number): Promise<void> => {
-    const running = victim.start([], { launcher: ['setsid'] });
-    running.say(input);
-    running.hangUp();
-    await eventually('the program to run', () => isRunning(running.pid), { intervalMs: 1 });
-    await pause(delayMs);
-    try {
-      process.kill(-running.pid, 'SIGKILL');
-    } catch {
-      // It was faster.
-    }
-    await running.ended;
-  };
-
-  const usualMs = async (input: string): Promise<number> => {
-    const running = victim.start([], { launcher: ['setsid'] });
-    running.say(input);
-    running.hangUp();
-    await eventually('the program to run', () => isRunning(running.pid), { intervalMs: 1 });
-    const beganMs = performance.now();
-    expect((await running.ended).status).toBe(0);
-    return performance.now() - beganMs;
-  };
-
-  const expectAgreement = ({ bans, rules }: State, about: string): ListedBan | undefined => {
-    const ban = bans.find((each) => each.address === about);
-    expect(bans.filter(({ phase }) => phase !== 'blocked')).toEqual([]);
-    const ours = rules.filter((rule) => rule.includes(` ${about}/32 `));
-    expect({ about, rules: ours.length }).toEqual({ about, rules: ban ? 2 : 0 });
-    return ban;
-  };
-
-  const clearAll = (): void => {
-    const addresses = Array.from({ length: POINTS }, (_, point) => address(point));
-    expect(victim.person(['delete', A, ...addresses]).status).toBe(0);
-    expect(victim.allRules()).toEqual([]);
-    storeIsSound();
-  };
-
-  test('during an add, the next run leaves the block and one line, or neither', async () => {
-    const inputFor = (srcip: string): string => {
-      const message = wazuh4Message({ srcip });
-      return message + answerTo(message, 'continue');
-    };
-    const whole = await usualMs(inputFor(A));
-    const outcomes = new Set<string>();
-    for (let point = 0; isToStrike(point, outcomes); point += 1) {
-      await strike(inputFor(address(point)), (whole * point) / POINTS);
-      const ban = expectAgreement(recover(), address(point));
-      expect(linesAbout(address(point), 'add')).toHaveLength(ban ? 1 : 0);
-      outcomes.add(ban ? 'blocked' : 'not');
-    }
-    // Otherwise the moments were chosen badly and the test says nothing.
-    expect(outcomes.size).toBe(2);
-    clearAll();
-  });
-
-  test('during a delete, the next run leaves the block, or no block and one line', async () => {
-    const inputFor = (srcip: string): string => wazuh4Message({ srcip, command: 'delete' });
-    victim.add(A);
-    const whole = await usualMs(inputFor(A));
-    const outcomes = new Set<string>();
-    const all = Array.from({ length: POINTS }, (_, point) => victim.startAdd(address(point)));
-    await Promise.all(all);
-    for (let point = 0; isToStrike(point, outcomes); point += 1) {
-      await strike(inputFor(address(point)), (whole * point) / POINTS);
-      const ban = expectAgreement(recover(), address(point));
-      expect(linesAbout(address(point), 'delete')).toHaveLength(ban ? 0 : 1);
-      outcomes.add(ban ? 'blocked' : 'not');
-    }
-    expect(outcomes.size).toBe(2);
-    clearAll();
   });
 });
 
