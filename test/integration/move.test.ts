@@ -73,7 +73,9 @@ describe.each<IptablesVariant>(['nft', 'legacy'])('with iptables-%s', (variant) 
   });
   afterAll(() => victim.dispose());
 
-  test.each(variant === 'nft' ? PAIRS : ROUND)(
+  // Between the two kinds of sets the variant plays no part but in the rule for a set: sets.test.ts.
+  const isPlain = (pair: readonly [Name, Name]): boolean => pair.includes('iptables');
+  test.each(variant === 'nft' ? PAIRS : ROUND.filter(isPlain))(
     'from %s to %s the next expire migrates all bans with their remaining time, and no alert does',
     (from, to) => {
       configure(`backend = "${from}"`);

@@ -1,5 +1,6 @@
 // What the program says of itself and of its work: help, manual page, completion, version, metrics.
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
+import type { CommandSpec } from '../../src/cli/command.ts';
 import { COMMANDS } from '../../src/cli/commands.ts';
 import { commandHelp, placeholder } from '../../src/cli/help.ts';
 import { builtBinary } from '../support/binary.ts';
@@ -347,26 +348,38 @@ describe('completion', () => {
 });
 
 describe('help', () => {
+  const helpOf = (command: CommandSpec): string => `${commandHelp(command, null).join('\n')}\n`;
+
   test.each(COMMANDS.map((command) => [command.name, command] as const))(
-    '%s --help names its options, their choices, and its examples, whole',
+    'of %s names its options, their choices, and its examples, whole',
     (name, command) => {
       const { options, positional, examples } = command;
-      const { status, stdout, stderr } = victim.person([...name.split(' '), '--help']);
-      expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
-      // What is made in a test of the description of a command is what the program prints.
-      expect(stdout).toBe(`${commandHelp(command, null).join('\n')}\n`);
-      expect(stdout).toContain(`firewall-drop ${name}`);
+      const help = helpOf(command);
+      expect(help).toContain(`firewall-drop ${name}`);
       for (const [option, spec] of Object.entries(options)) {
-        expect(stdout).toMatch(new RegExp(`^ +(?:-\\w, )?--${option} `, 'm'));
+        expect(help).toMatch(new RegExp(`^ +(?:-\\w, )?--${option} `, 'm'));
         if (spec.kind === 'choice')
-          for (const choice of spec.choices) expect(stdout).toContain(choice);
+          for (const choice of spec.choices) expect(help).toContain(choice);
       }
-      if (positional !== undefined) expect(stdout).toContain(placeholder(positional));
+      if (positional !== undefined) expect(help).toContain(placeholder(positional));
       for (const [example] of examples) {
-        for (const word of example.split(' ')) expect(stdout).toContain(word);
+        for (const word of example.split(' ')) expect(help).toContain(word);
       }
     },
   );
+
+  // All of them are one function's, which is given the description of the command.
+  test.each([
+    ['an option', ['add', '--help']],
+    ['an option of a command of two words', ['config', 'show', '-h']],
+    ['a command of its own', ['help', 'history']],
+  ])('is printed by %s', (_, args) => {
+    const name = args.filter((word) => word !== 'help' && !word.startsWith('-')).join(' ');
+    const command = COMMANDS.find((one) => one.name === name);
+    const { status, stdout, stderr } = victim.person(args);
+    expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
+    expect(stdout).toBe(command && helpOf(command));
+  });
 
   test('has two examples at least of every command', () => {
     const few = COMMANDS.filter(({ examples }) => examples.length < 2);
