@@ -471,7 +471,7 @@ describe('a full disk', () => {
       work(store);
     }).not.toThrow();
     expect(problems).toHaveLength(1);
-    expect(problems[0]).toMatch(/^the store failed: .*disk is full/);
+    expect(problems[0]).toMatch(/^the state failed: .*disk is full/);
     expect(store.volatile).toBe(true);
   });
 });
