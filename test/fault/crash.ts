@@ -1,5 +1,6 @@
 /** Kills one path at each of its steps or system calls in turn, and says what was wrong after the next run. */
 import { type BackendName, BACKENDS, type Kernel, readKernel } from '../support/kernel.ts';
+import { loadSnapshot, saveSnapshot } from '../support/snapshot.ts';
 import { type Entry, readState, type State } from '../support/state.ts';
 import type { RunResult } from '../support/host.ts';
 import type { Run } from '../support/victim.ts';
@@ -95,14 +96,14 @@ function prepare({ stage, path, backend, subject }: Trial): void {
   stage.reset();
   // One host serves all paths.
   const saved = `${path.name} for ${subject}`;
-  if (!stage.load(saved)) {
+  if (!loadSnapshot(stage.victim, saved)) {
     stage.victim.configure(path.config ?? configOf(backend));
     path.prepare(stage, subject, backend);
     // A pending change knows the log by its inode, which a copy has not.
     const isPending = [...readState(stage.victim.host.pid).bans.values()].some(
       ({ phase }) => phase !== 'blocked',
     );
-    if (!isPending) stage.save(saved);
+    if (!isPending) saveSnapshot(stage.victim, saved);
   }
   if (path.breaks !== undefined) stage.breakFirewall(path.breaks(backend));
 }
@@ -126,9 +127,24 @@ function stepsOf(trial: Trial): number[] {
   return names.flatMap((name, index) => (isWorth(name) ? [index + 1] : []));
 }
 
-function* every(stride: number): Generator<number> {
+/** How often a path makes each system call: of its programs the one that makes it most often, as strace counts them. */
+function callsOf(trial: Trial, names: readonly string[]): (name: string) => number {
+  prepare(trial);
+  const { victim } = trial.stage;
+  victim.host.remove(TRACE);
+  const launcher = ['strace', '-f', '-q', '-e', `trace=${names.join()}`, '-o', TRACE, '--'];
+  victim.run(trial.path.run(trial.subject, trial.backend), { launcher });
+  const begun = victim.host.readFile(TRACE).matchAll(/^(\d+) +(\w+)\(/gm);
+  const made = Map.groupBy(begun, ([, pid = '', name = '']) => `${name} ${pid}`);
+  return (name) => {
+    const counts = Array.from(made, ([key, all]) => (key.startsWith(`${name} `) ? all.length : 0));
+    return Math.max(0, ...counts);
+  };
+}
+
+function* every(stride: number, last: number): Generator<number> {
   const first = 1 + Math.floor(Math.random() * stride);
-  for (let time = first; ; time += stride) yield time;
+  for (let time = first; time <= last; time += stride) yield time;
 }
 
 /** Kills a path at these times, or until it lives. */
@@ -257,8 +273,9 @@ export function crash(
     const times = stepsOf(trialOf(1)).filter((_, index) => index % stride === first);
     return [...deathsOf(atSteps(stage), trialOf, { times, fromTime: offset })];
   }
+  const countOf = callsOf(trialOf(1), calls.names);
   return calls.names.flatMap((name, index) => {
-    const times = every(calls.stride);
+    const times = every(calls.stride, countOf(name));
     return [...deathsOf(atCalls(stage, name), trialOf, { times, fromTime: offset + index })];
   });
 }

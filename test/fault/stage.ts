@@ -1,10 +1,11 @@
-/** A host on which runs are killed: what it is asked, broken firewall programs, and one prepared state for many runs. */
+/** A host on which runs are killed: what it is asked, and broken firewall programs. */
 import { basename } from 'node:path';
 import { answerTo, ossecArguments, wazuh4Message } from '../support/alerts.ts';
 import { faultBinary } from '../support/binary.ts';
 import type { TestHost } from '../support/host.ts';
 import { type BackendName, flushKernel } from '../support/kernel.ts';
-import { changeState, type Entry, STATE_DIRECTORY } from '../support/state.ts';
+import { SAVED_RULES } from '../support/snapshot.ts';
+import { changeState, type Entry } from '../support/state.ts';
 import { createVictim, type Run, type Victim } from '../support/victim.ts';
 
 interface Offence {
@@ -49,7 +50,6 @@ input=$([[ -p /dev/stdin || -S /dev/stdin ]] && cat)
 [[ $input =~ (^|$'\n')(-[AID]|add|destroy|delete) ]] && exit 1
 exec -a "$0" "/run/real-$(basename "$0")" "$@" <<<"$input"
 `;
-const SAVED_RULES = '/etc/iptables';
 
 export class Stage {
   readonly victim: Victim;
@@ -79,21 +79,6 @@ export class Stage {
     flushKernel(this.victim.host);
     this.victim.reset();
     this.victim.host.remove(SAVED_RULES);
-  }
-
-  /** Keeps what the kernel holds, the state, the configuration and the logs, to be loaded again under this name. */
-  save(name: string): void {
-    const { agent, host } = this.victim;
-    const files = [STATE_DIRECTORY, '/etc/firewall-drop', SAVED_RULES, `${agent.home}/logs`];
-    host.must(['bash', '-c', SAVE, 'save', savedAs(name), ...files]);
-  }
-
-  /** After a reset. False where nothing was saved under this name. */
-  load(name: string): boolean {
-    const { host } = this.victim;
-    if (!host.exists(savedAs(name))) return false;
-    host.must(['bash', '-c', LOAD, 'load', savedAs(name)]);
-    return true;
   }
 
   /** As if the host had been started since an add, a save of the rules, and a delete: they are in the kernel again. */
@@ -135,11 +120,3 @@ function layOver(host: TestHost, path: string): string[] {
   host.symlink(BROKEN_PROGRAM, path);
   return ['ln', '-sfn', link, path];
 }
-
-const savedAs = (name: string): string => `/run/saved-${name.replaceAll(':', '-')}`;
-const SAVE = `set -e; mkdir -p "$1/files"
-  for path in "\${@:2}"; do if [[ -e $path ]]; then (cd / && cp -a --parents "\${path#/}" "$1/files"); fi; done
-  cd "$1"; iptables-save >four; ip6tables-save >six; ipset save >sets
-  nft list table inet firewall_drop >table 2>/dev/null || : >table`;
-const LOAD = `set -e; cd "$1"; for each in files/*; do cp -a "$each/." "/\${each#*/}/"; done
-  ipset restore <sets; iptables-restore <four; ip6tables-restore <six; nft -f table`;

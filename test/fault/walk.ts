@@ -170,9 +170,10 @@ class Walk {
 
   /** Runs a plan, and ends it somewhere within the time that it usually takes. */
   async #strike({ name, run }: Plan): Promise<string> {
-    const usual = this.#usualMs.get(name);
+    const usual = this.#usualMs.get(name) ?? this.#longestMs();
     const signal = SIGNALS[this.#random(SIGNALS.length)] ?? 'SIGKILL';
-    const delayMs = ((usual ?? Infinity) * BEYOND * this.#random(10_000)) / 10_000;
+    // The very first ends by itself.
+    const delayMs = ((usual ?? Infinity) * BEYOND * (1 + this.#random(10_000))) / 10_000;
     const beganMs = performance.now();
     const running = this.#victim.start(run.args, { detached: true });
     running.say(run.input);
@@ -192,8 +193,14 @@ class Walk {
       return `${signal} after ${delayMs.toFixed(1)} of ${usual?.toFixed(1)} ms`;
     }
     const tookMs = performance.now() - beganMs;
-    this.#usualMs.set(name, usual === undefined ? tookMs : usual * 0.8 + tookMs * 0.2);
+    const known = this.#usualMs.get(name);
+    this.#usualMs.set(name, known === undefined ? tookMs : known * 0.8 + tookMs * 0.2);
     return status === 0 ? 'status 0' : `status ${status}: ${stderr}`;
+  }
+
+  /** Of all kinds so far: what a kind takes that was not run yet. */
+  #longestMs(): number | undefined {
+    return this.#usualMs.size === 0 ? undefined : Math.max(...this.#usualMs.values());
   }
 
   #noteOutcome({ effects }: Plan, done: ReadonlySet<string>): void {

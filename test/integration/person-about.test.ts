@@ -1,8 +1,9 @@
 // What the program says of itself and of its work: help, manual page, completion, version, metrics.
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import { COMMANDS } from '../../src/cli/commands.ts';
-import { placeholder } from '../../src/cli/help.ts';
+import { commandHelp, placeholder } from '../../src/cli/help.ts';
 import { builtBinary } from '../support/binary.ts';
+import type { RunResult } from '../support/host.ts';
 import { createVictim, type Victim } from '../support/victim.ts';
 
 const A = '203.0.113.7';
@@ -68,8 +69,10 @@ function metrics(): Map<string, Metric> {
   return parseMetrics(stdout);
 }
 
-function value(name: string, labels = ''): number | undefined {
-  return metrics().get(`firewall_drop_${name}`)?.samples.get(labels);
+/** The samples that there are now, by name and labels. */
+function values(): (name: string, labels?: string) => number | undefined {
+  const all = metrics();
+  return (name, labels = '') => all.get(`firewall_drop_${name}`)?.samples.get(labels);
 }
 
 describe('metrics', () => {
@@ -114,30 +117,34 @@ describe('metrics', () => {
   test('tell what state and kernel differ in, what is pending, and when the next hold ends', () => {
     const beforeMs = Date.now();
     victim.person(['add', A, B, '--timeout', '1h']);
-    const deadline = value('next_deadline_timestamp_seconds') ?? 0;
+    const before = values();
+    const deadline = before('next_deadline_timestamp_seconds') ?? 0;
     expect(deadline).toBeGreaterThanOrEqual(beforeMs / 1000 + 3600);
-    expect(value('last_event_timestamp_seconds', 'event="add"')).toBeGreaterThanOrEqual(
+    expect(before('last_event_timestamp_seconds', 'event="add"')).toBeGreaterThanOrEqual(
       Math.floor(beforeMs / 1000),
     );
-    expect(value('last_event_timestamp_seconds', 'event="failed"')).toBe(0);
-    expect(value('drift', 'kind="missing",family="4"')).toBe(0);
+    expect(before('last_event_timestamp_seconds', 'event="failed"')).toBe(0);
+    expect(before('drift', 'kind="missing",family="4"')).toBe(0);
+    expect(before('drift', 'kind="unknown",family="4"')).toBe(0);
     victim.host.must(['iptables', '-F']);
-    expect(value('drift', 'kind="missing",family="4"')).toBe(2);
     victim.host.must(['iptables', '-I', 'INPUT', '-s', '203.0.113.99', '-j', 'DROP']);
-    expect(value('drift', 'kind="unknown",family="4"')).toBe(1);
-    expect(value('pending_changes')).toBe(0);
-    expect(value('state_volatile')).toBe(0);
+    const after = values();
+    expect(after('drift', 'kind="missing",family="4"')).toBe(2);
+    expect(after('drift', 'kind="unknown",family="4"')).toBe(1);
+    expect(after('pending_changes')).toBe(0);
+    expect(after('state_volatile')).toBe(0);
   });
 
   test('count bans by family and holds by origin, with a value for every combination', () => {
     victim.add(A);
     victim.person(['add', A, A6]);
-    const bans = metrics().get('firewall_drop_bans')?.samples ?? new Map<string, number>();
+    const all = metrics();
+    const bans = all.get('firewall_drop_bans')?.samples ?? new Map<string, number>();
     expect([...bans]).toEqual([
       ['family="4"', 1],
       ['family="6"', 1],
     ]);
-    const holds = metrics().get('firewall_drop_holds')?.samples ?? new Map<string, number>();
+    const holds = all.get('firewall_drop_holds')?.samples ?? new Map<string, number>();
     expect(holds.size).toBe(10);
     const present = [...holds].filter(([, count]) => count > 0);
     expect(present).toEqual([
@@ -173,6 +180,7 @@ describe('metrics', () => {
   test('have the time of the last change of the kernel and the size of the state', () => {
     const before = Date.now() / 1000;
     victim.person(['add', A]);
+    const value = values();
     const last = value('last_success_timestamp_seconds');
     expect(last).toBeGreaterThanOrEqual(Math.floor(before));
     expect(last).toBeLessThanOrEqual(Date.now() / 1000 + 1);
@@ -184,6 +192,7 @@ describe('metrics', () => {
     const rule = ['-s', A, '-j', 'DROP', '-c', '7', '420'];
     victim.host.must(['bash', '-c', `iptables -w -D INPUT -s ${A} -j DROP`]);
     victim.host.must(['iptables', '-w', '-I', 'INPUT', ...rule]);
+    const value = values();
     expect(value('dropped_packets', 'family="4"')).toBe(7);
     expect(value('dropped_bytes', 'family="4"')).toBe(420);
   });
@@ -267,9 +276,11 @@ describe('completion', () => {
     expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
     return stdout;
   };
+  beforeAll(() => {
+    victim.host.writeFile('/var/tmp/completion', script('bash'));
+  });
   /** What bash would offer for the last of the words. */
   const offered = (...words: readonly string[]): string[] => {
-    victim.host.writeFile('/var/tmp/completion', script('bash'));
     const ask = `set -u; source /var/tmp/completion
       COMP_LINE="$0 $*"; COMP_POINT=\${#COMP_LINE}; COMPREPLY=()
       _firewall_drop; printf '%s\\n' "\${COMPREPLY[@]}"`;
@@ -279,7 +290,6 @@ describe('completion', () => {
   };
 
   test('for bash is a script that bash reads, and that is bound to our name', () => {
-    victim.host.writeFile('/var/tmp/completion', script('bash'));
     victim.host.must(['bash', '-n', '/var/tmp/completion']);
     const bound = 'source /var/tmp/completion; complete -p firewall-drop';
     expect(victim.host.must(['bash', '--norc', '-c', bound])).toContain('_firewall_drop');
@@ -339,9 +349,12 @@ describe('completion', () => {
 describe('help', () => {
   test.each(COMMANDS.map((command) => [command.name, command] as const))(
     '%s --help names its options, their choices, and its examples, whole',
-    (name, { options, positional, examples }) => {
+    (name, command) => {
+      const { options, positional, examples } = command;
       const { status, stdout, stderr } = victim.person([...name.split(' '), '--help']);
       expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
+      // What is made in a test of the description of a command is what the program prints.
+      expect(stdout).toBe(`${commandHelp(command, null).join('\n')}\n`);
       expect(stdout).toContain(`firewall-drop ${name}`);
       for (const [option, spec] of Object.entries(options)) {
         expect(stdout).toMatch(new RegExp(`^ +(?:-\\w, )?--${option} `, 'm'));
@@ -389,34 +402,39 @@ describe('help', () => {
   });
 });
 
-test('the manual page is printed by the executable, with its version', () => {
-  const { status, stdout } = victim.person(['man']);
-  expect(status).toBe(0);
-  const version = victim.person(['--version']).stdout.trim();
-  const title = stdout.split('\n')[0]?.replaceAll('\\', '');
-  expect(title).toBe(`.TH FIREWALL-DROP 8 "" "firewall-drop ${version}" "System administration"`);
-});
+describe('the manual page', () => {
+  let page: RunResult;
+  beforeAll(() => {
+    page = victim.person(['man']);
+    victim.host.writeFile('/var/tmp/firewall-drop.8', page.stdout);
+  });
 
-test.each(['60', '80', '120'])(
-  'groff formats the manual page for %s columns without a warning',
-  (columns) => {
-    const page = victim.person(['man']).stdout;
-    victim.host.writeFile('/var/tmp/firewall-drop.8', page);
-    const format = [
-      'groff',
-      '-man',
-      '-ww',
-      '-Tutf8',
-      // Without what a terminal would show as bold.
-      '-P-cbu',
-      `-rLL=${columns}n`,
-      '/var/tmp/firewall-drop.8',
-    ];
-    const { status, stdout, stderr } = victim.host.run(format);
-    expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
-    expect(stdout).toContain('CONFIGURATION');
-  },
-);
+  test('is printed by the executable, with its version', () => {
+    expect(page.status).toBe(0);
+    const version = victim.person(['--version']).stdout.trim();
+    const title = page.stdout.split('\n')[0]?.replaceAll('\\', '');
+    expect(title).toBe(`.TH FIREWALL-DROP 8 "" "firewall-drop ${version}" "System administration"`);
+  });
+
+  test.each(['60', '80', '120'])(
+    'is formatted by groff for %s columns without a warning',
+    (columns) => {
+      const format = [
+        'groff',
+        '-man',
+        '-ww',
+        '-Tutf8',
+        // Without what a terminal would show as bold.
+        '-P-cbu',
+        `-rLL=${columns}n`,
+        '/var/tmp/firewall-drop.8',
+      ];
+      const { status, stdout, stderr } = victim.host.run(format);
+      expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
+      expect(stdout).toContain('CONFIGURATION');
+    },
+  );
+});
 
 describe('version', () => {
   test('prints with --json what was built and what was found', () => {

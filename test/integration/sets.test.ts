@@ -76,17 +76,17 @@ describe.each<IptablesVariant>(['nft', 'legacy'])('ipset beside iptables-%s', (v
     return `-m set --match-set ${set} src -j DROP`;
   };
 
-  test.each([A, A6])(
-    '%s is blocked by one rule for all in the table raw, and none of its own',
-    (address) => {
+  test('all of a family are blocked by one rule in the table raw, and none has one of its own', () => {
+    for (const address of [A, A6]) {
       expect(victim.add(address)).toMatchObject({ status: 0, stderr: '' });
-      expect(victim.add('203.0.113.8').status).toBe(0);
-      expect(victim.add('2001:db8:ffff::8').status).toBe(0);
+    }
+    expect(victim.person(['add', '203.0.113.8', '2001:db8:ffff::8']).status).toBe(0);
+    for (const address of [A, A6]) {
       expect(victim.rules(address)).toEqual([]);
       expect(victim.allRules()).toContain(`-A PREROUTING ${ruleOf(address)}`);
-      expect(victim.allRules()).toHaveLength(2);
-    },
-  );
+    }
+    expect(victim.allRules()).toHaveLength(2);
+  });
 
   test('removes rules of an earlier version from the filter table with the first block, and they drop until then', () => {
     victim.person(['add', A, A6]);
@@ -98,8 +98,7 @@ describe.each<IptablesVariant>(['nft', 'legacy'])('ipset beside iptables-%s', (v
     expect(victim.allRules()).toHaveLength(4);
     expect(victim.person(['status', A]).stdout).toContain('(INPUT: -m set ');
     expect(victim.person(['reconcile', '--dry-run']).status).toBe(1);
-    victim.add('203.0.113.8');
-    victim.add('2001:db8:ffff::8');
+    victim.person(['add', '203.0.113.8', '2001:db8:ffff::8']);
     expect(victim.allRules().every((rule) => rule.startsWith('-A PREROUTING '))).toBe(true);
     expect(victim.allRules()).toHaveLength(2);
     expect(victim.person(['status', A]).stdout).toContain('(raw PREROUTING: -m set ');
@@ -376,8 +375,9 @@ describe.each(BACKENDS)('%s', (backend) => {
     expect([...entries(backend).keys()]).toEqual([]);
   });
 
-  test('30,000 addresses are blocked and unblocked by a list', () => {
-    const count = 30_000;
+  test('thousands of addresses are blocked and unblocked by a list', () => {
+    // ipset takes one after the other, nft all of them at once.
+    const count = backend === 'nftables' ? 30_000 : 5000;
     victim.host.writeFile('/var/tmp/list', listOf(count));
     const added = victim.person(['add', '--file', '/var/tmp/list', '--timeout', '2h']);
     expect(added).toMatchObject({ status: 0, stderr: '' });

@@ -8,6 +8,7 @@ import { effort } from '../support/effort.ts';
 import { startExecd } from '../support/execd-client.ts';
 import { createHost, type TestHost } from '../support/host.ts';
 import { connectHosts, NEAR } from '../support/network.ts';
+import { loadSnapshot, saveSnapshot } from '../support/snapshot.ts';
 import { changeState, readState } from '../support/state.ts';
 import { canPing } from '../support/traffic.ts';
 import {
@@ -585,9 +586,15 @@ describe('a broken state stops neither add nor delete', () => {
     return names.filter((name) => name.startsWith('state.db.damaged-'));
   };
 
+  beforeAll(() => {
+    victim.person(['add', B]);
+    saveSnapshot(victim, 'a ban');
+    victim.reset();
+  });
+
   test.each(damages)('where state.db is %s', (_, damage, fate) => {
     victim.host.writeFile(FOREIGN, 'somebody’s\n');
-    victim.person(['add', B]);
+    loadSnapshot(victim, 'a ban');
     damage();
 
     expect(victim.add(A).status).toBe(0);
