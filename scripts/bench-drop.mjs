@@ -1,19 +1,24 @@
-// What a dropped packet costs the kernel, by where it is dropped, beside the floor: a packet that no firewall sees.
+// What a dropped packet costs the kernel, by where it is dropped, beside the floor: a packet that no firewall sees. And what
+// other traffic keeps while such packets flood the host.
 import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
 import { parseArgs } from 'node:util';
+import { shareBeside, timeBursts } from './lib/bench/flood.mjs';
 import * as machine from './lib/bench/machine.mjs';
 import { plugIn } from './lib/bench/packets.mjs';
 
 const { HOME, PROGRAM, WORK } = machine;
-const USAGE = 'usage: npm run bench:drop [-- --bans N --rounds N --json]';
+const USAGE = 'usage: npm run bench:drop [-- --bans N --rounds N --flood PACKETS_A_SECOND --json]';
 /** The sender: one of the bans. */
 const SOURCE = '198.18.0.0';
 /** Short, so that interrupts meet few of them. */
 const BURST = 1000;
+const FLOOD_ROUNDS = 20;
+/** In plain rules there are no more bans than this. */
+const MOST_PLAIN = 1000;
 const SET = '-m set --match-set firewall-drop-4 src -j DROP';
 
-/** In place of what our program made there: where its earlier versions dropped, and others do. */
+/** `instead` of what our program made there: where its earlier versions dropped, and others do. */
 const PLACES = [
   { name: 'no firewall sees it', backend: 'ipset', isFloor: true },
   {
@@ -29,27 +34,17 @@ const PLACES = [
       nft add chain inet firewall_drop input '{ type filter hook input priority -10; }'
       nft add rule inet firewall_drop input ip saddr @blocked4_32 drop`,
   },
-  { name: 'nftables, prerouting -310 (ours)', backend: 'nftables' },
+  { name: 'nftables, prerouting -450 (ours)', backend: 'nftables' },
+  {
+    name: 'all packets, at the device',
+    backend: 'nftables',
+    instead: `nft flush chain inet firewall_drop prerouting
+      nft add table netdev least
+      nft add chain netdev least ingress '{ type filter hook ingress device cable priority 0; }'
+      nft add rule netdev least ingress ip saddr ${SOURCE}/15 counter drop`,
+  },
+  { name: 'plain rules (ours)', backend: 'iptables' },
 ];
-
-/** Times bursts of UDP to each address in turn, from the banned one; prints nanoseconds per packet, a line a round. */
-const SENDER = String.raw`
-  use strict; use Socket; use Time::HiRes qw(clock_gettime CLOCK_MONOTONIC);
-  my ($source, $rounds, $burst, @to) = @ARGV;
-  my @sockets = map {
-    socket(my $s, PF_INET, SOCK_DGRAM, 0) or die; bind($s, sockaddr_in(0, inet_aton($source))) or die "bind: $!";
-    connect($s, sockaddr_in(9, inet_aton($_))) or die "connect: $!"; $s } @to;
-  my $payload = 'x' x 64;
-  for my $round (1 .. $rounds) {
-    my @took;
-    for my $i (map { ($round + $_) % @sockets } 0 .. $#sockets) {
-      my $s = $sockets[$i];
-      my $began = clock_gettime(CLOCK_MONOTONIC);
-      for (1 .. $burst) { send($s, $payload, 0) }
-      $took[$i] = (clock_gettime(CLOCK_MONOTONIC) - $began) / $burst * 1e9;
-    }
-    print join(' ', map { sprintf '%.1f', $_ } @took), "\n";
-  }`;
 
 function fail(message) {
   console.error(`bench-drop: ${message}`);
@@ -61,14 +56,15 @@ function readOptions() {
     const options = {
       bans: { type: 'string', default: '10000' },
       rounds: { type: 'string', default: '4000' },
+      flood: { type: 'string', default: '90000' },
       json: { type: 'boolean', default: false },
       inside: { type: 'boolean', default: false },
     };
-    const { bans, rounds, ...rest } = parseArgs({ options }).values;
-    for (const [name, text] of Object.entries({ bans, rounds })) {
+    const { bans, rounds, flood, ...rest } = parseArgs({ options }).values;
+    for (const [name, text] of Object.entries({ bans, rounds, flood })) {
       if (!/^[1-9]\d{0,4}$/.test(text)) throw new Error(`--${name} is not a number up to 99999`);
     }
-    return { bans: Number(bans), rounds: Number(rounds), ...rest };
+    return { bans: Number(bans), rounds: Number(rounds), flood: Number(flood), ...rest };
   } catch (error) {
     return fail(`${error.message}\n${USAGE}`);
   }
@@ -89,7 +85,8 @@ async function layOut({ backend, instead, isFloor }, index, { sender, bans }) {
     `[firewall]\nbackend = "${backend}"\n`,
   );
   const address = plugIn(sender, host, index);
-  const list = Array.from({ length: bans }, (_, n) => `198.18.${n >> 8}.${n & 255}\n`).join('');
+  const length = backend === 'iptables' ? Math.min(bans, MOST_PLAIN) : bans;
+  const list = Array.from({ length }, (_, n) => `198.18.${n >> 8}.${n & 255}\n`).join('');
   fs.mkdirSync(host.path(WORK), { recursive: true });
   fs.writeFileSync(host.path(`${WORK}/list`), list);
   must(
@@ -109,16 +106,15 @@ async function layOut({ backend, instead, isFloor }, index, { sender, bans }) {
 
 /** Throws unless what is sent there is dropped where it is meant to be. */
 function expectDropped({ host }, { name, isFloor = false }) {
-  const text = must(
-    host,
-    'iptables-save -c; nft list set inet firewall_drop blocked4_32 2>/dev/null || true; ipset list firewall-drop-4 2>/dev/null | grep -m 1 "packets [1-9]" || true',
-  );
-  const isCounted = /packets [1-9]/.test(text);
+  const counters = `iptables-save -c | sed -nE 's/^\\[([0-9]+):.* -s .* -j DROP$/packets \\1/p'
+    nft list ruleset 2>/dev/null | grep -o 'packets [0-9]*' || true
+    ipset list firewall-drop-4 2>/dev/null | grep -o 'packets [0-9]*' || true`;
+  const isCounted = /packets [1-9]/.test(must(host, counters));
   if (isCounted === isFloor)
     throw new Error(`${name}: packets are not dropped where they should be`);
 }
 
-async function measure({ bans, rounds }) {
+async function measure({ bans, rounds, flood }) {
   machine.hideMachine();
   const sender = await machine.startHost();
   must(sender, `ip address add ${SOURCE}/32 dev lo`);
@@ -126,35 +122,41 @@ async function measure({ bans, rounds }) {
   for (const [index, place] of PLACES.entries()) {
     hosts.push(await layOut(place, index, { sender, bans }));
   }
-  const words = [SOURCE, String(rounds), String(BURST), ...hosts.map(({ address }) => address)];
-  // The kernel receives in the context of who sends: nobody else is let in between.
-  const [program, ...rest] = sender.inside(['chrt', '--fifo', '1', 'perl', '-e', SENDER, ...words]);
-  const lines = execFileSync(program, rest, { encoding: 'utf8', maxBuffer: 64 << 20 });
+  const order = { source: SOURCE, addresses: hosts.map(({ address }) => address) };
+  const costs = timeBursts(sender, { ...order, rounds, burst: BURST });
   hosts.forEach((host, index) => expectDropped(host, PLACES[index]));
+  const shares = shareBeside(sender, { ...order, rounds: FLOOD_ROUNDS, rate: flood });
   await Promise.all([sender, ...hosts.map(({ host }) => host)].map((host) => host.stop()));
-  const all = lines
-    .trim()
-    .split('\n')
-    .map((line) => line.split(' ').map(Number));
-  return PLACES.map(({ name }, index) => ({ name, ...overFloor(all, index) }));
+  return PLACES.map(({ name }, index) => {
+    const [lowNs, medianNs, highNs] = quartiles(costs.map((round) => round[index] - round[0]));
+    return {
+      name,
+      medianNs,
+      lowNs,
+      highNs,
+      kept: quartiles(shares.map((round) => round[index]))[1],
+    };
+  });
 }
 
-/** Quartiles of what a packet costs beyond the floor of its own round. */
-function overFloor(all, index) {
-  const costs = all.map((round) => round[index] - round[0]).sort((a, b) => a - b);
-  const at = (share) => costs[Math.floor((costs.length - 1) * share)];
-  return { medianNs: at(0.5), lowNs: at(0.25), highNs: at(0.75) };
+function quartiles(numbers) {
+  const sorted = numbers.toSorted((a, b) => a - b);
+  return [0.25, 0.5, 0.75].map((share) => sorted[Math.floor((sorted.length - 1) * share)]);
 }
 
-function print(results, { bans, rounds }) {
+function print(results, { bans, rounds, flood }) {
   console.log(
-    `${bans} bans, ${rounds} rounds of ${BURST} packets to each; ns per packet beyond the floor`,
+    `${bans} bans (${MOST_PLAIN} plain rules), ${rounds} rounds of ${BURST} packets to each
+ns: for a packet, beyond the floor; ×: beside ipset in INPUT
+kept: of the packets of another sender, while ${flood} a second flood the same processor`,
   );
   const input = results[1].medianNs;
-  for (const { name, medianNs, lowNs, highNs } of results.slice(1)) {
+  for (const [index, { name, medianNs, lowNs, highNs, kept }] of results.entries()) {
     const ratio = (medianNs / input).toFixed(2);
     const range = `${lowNs.toFixed(0)} to ${highNs.toFixed(0)}`;
-    console.log(`${name.padEnd(34)} ${medianNs.toFixed(0).padStart(5)}  (${range})  ×${ratio}`);
+    const cost =
+      index === 0 ? 'the floor' : `${medianNs.toFixed(0).padStart(6)} ns  (${range})  ×${ratio}`;
+    console.log(`${name.padEnd(34)} ${cost.padEnd(40)} kept ${(kept * 100).toFixed(0)} %`);
   }
 }
 

@@ -2,12 +2,11 @@
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import fs from 'node:fs';
-import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { openPipe, sayAdd, sayDelete } from './lib/bench/execd.mjs';
 import * as machine from './lib/bench/machine.mjs';
 
-const { CHECKOUT, HOME, PROGRAM, WORK } = machine;
+const { CHECKOUT, HOME, PEER, PROGRAM, WORK } = machine;
 const USAGE = `usage: npm run bench:start [-- OPTION...]
   --runs 60     rounds, of one of each
   --peer PATH   another program for the same messages, such as Wazuh's own firewall-drop
@@ -16,7 +15,6 @@ const ADDRESS = '198.51.100.7';
 const BYSTANDER = '198.51.100.8';
 const WARM_UPS = 3;
 const SHOWN = ['list', 'status', 'history', '--help'];
-const PEER = path.posix.dirname(PROGRAM) + '/peer';
 
 function fail(message) {
   console.error(`bench-start: ${message}`);
@@ -41,11 +39,10 @@ function readOptions() {
 }
 
 function layOutHost(peer) {
-  // Its file may lie where the machine is about to be hidden.
   const content = peer === undefined ? null : fs.readFileSync(peer);
   machine.hideMachine();
   machine.installAgent();
-  if (content !== null) fs.writeFileSync(`${HOME}/${PEER}`, content, { mode: 0o750 });
+  if (content !== null) machine.installPeer(content);
   fs.writeFileSync(`${WORK}/empty.cjs`, '');
 }
 

@@ -1,4 +1,5 @@
 // What bans cost: adds, deletes, lists and bulk work of each backend, and the packets that still arrive, by the number of bans, in one run.
+import fs from 'node:fs';
 import os from 'node:os';
 import { parseArgs } from 'node:util';
 import { enterNamespaces, hideMachine, startHost, summary } from './lib/bench/machine.mjs';
@@ -14,6 +15,7 @@ const USAGE = `usage: npm run bench [-- OPTION...]
   --bulk-runs 3                of what concerns all bans
   --packet-runs 5              of --packet-seconds each
   --packet-seconds 2
+  --peer PATH                  another program for the same messages, such as Wazuh's own firewall-drop
   --budget 60                  seconds after which one command on one host is not run again
   --out dist/bench.json        where the results go, as JSON
   --json                       print them too, in place of the tables
@@ -39,6 +41,7 @@ function readOptions() {
         'packet-seconds': text('2'),
         out: text('dist/bench.json'),
         budget: text('60'),
+        peer: { type: 'string' },
         json: { type: 'boolean', default: false },
         publish: { type: 'boolean', default: false },
         inside: { type: 'boolean', default: false },
@@ -54,6 +57,7 @@ function readOptions() {
       packetSeconds: readNumber('--packet-seconds', values['packet-seconds']),
       budgetMs: readNumber('--budget', values.budget) * 1000,
       out: values.out,
+      peer: values.peer === undefined ? null : fs.readFileSync(values.peer),
       json: values.json,
       publish: values.publish,
       inside: values.inside,
@@ -70,7 +74,7 @@ function readNumber(name, word) {
 
 const say = (line) => console.error(`${new Date().toTimeString().slice(0, 8)} ${line}`);
 
-async function makeSettings({ bans, backends, plainUpTo }) {
+async function makeSettings({ bans, backends, plainUpTo, peer }) {
   const settings = [];
   for (const count of bans) {
     for (const backend of backends) {
@@ -78,7 +82,7 @@ async function makeSettings({ bans, backends, plainUpTo }) {
       settings.push(await subjects.hostWithBackend(backend, count));
     }
     say(`laying out ${count} plain rules a chain`);
-    settings.push(await subjects.hostOfToday(count));
+    settings.push(await subjects.hostOfToday(count, peer));
   }
   return settings;
 }
@@ -120,10 +124,12 @@ async function measureBulk(settings, { bulkRuns }, record) {
 }
 
 /** One of each in every round, from another first one each time, so that all see the same machine. */
-async function measureSingles(settings, { runs, budgetMs }, record) {
+async function measureSingles(settings, { runs, budgetMs, peer }, record) {
   const floor = { backend: 'floor', bans: 0, subjects: subjects.floorSubjects(settings[0].host) };
   const all = [floor];
-  for (const setting of settings) {
+  const withPlainRules = settings.filter(({ backend }) => backend === 'today');
+  const peers = peer === null ? [] : withPlainRules.map((one) => ({ ...one, backend: 'peer' }));
+  for (const setting of [...settings, ...peers]) {
     await subjects.proveSingles(setting);
     all.push({ ...setting, subjects: subjects.singleSubjects(setting) });
   }

@@ -154,9 +154,11 @@ function openDiagnostics({ place, readOnly = false, onTrouble }: ContextOptions)
 } {
   const path = `${place.home}/logs/firewall-drop.log`;
   const diagnostics = new Diagnostics({ path, program: place.name });
+  const said = new Set<string>();
   const warn = (message: string): void => {
     if (!readOnly) diagnostics.warn(message);
-    onTrouble(message);
+    if (!said.has(message)) onTrouble(message);
+    said.add(message);
   };
   return { diagnostics, warn };
 }

@@ -48,8 +48,8 @@ export function migrateIfDue(plan: MigrationPlan, context: BanContext): void {
   if (choice.wanted !== firewall.backendName) {
     if (deadline !== null && store.bans.count() > 0) return;
     const from = firewall.backendName;
-    const moved = migrateTo(choice.wanted, context);
-    report(`moved ${moved} bans from ${from} to ${choice.wanted}, by ${choice.by}`);
+    const migrated = migrateTo(choice.wanted, context);
+    report(`migrated ${migrated} bans from ${from} to ${choice.wanted}, by ${choice.by}`);
     return;
   }
   if (choice.by === 'auto') migrateByItself(plan, context);
@@ -62,14 +62,14 @@ function migrateByItself(plan: MigrationPlan, context: BanContext): void {
   const isRuled = firewall.backendName !== 'nftables';
   if (losesRules && isRuled && migrateFromFirewalld(bans, context)?.to === 'nftables') {
     report(
-      'moved all bans into a table of our own: firewalld takes rules of iptables away at each reload',
+      'migrated all bans into a table of our own: firewalld takes rules of iptables away at each reload',
     );
   }
   if (firewall.backendName !== 'iptables' || bans <= promoteAt) return;
   const to = migrateToSets(bans, context)?.to ?? null;
   if (to === null) return;
   report(
-    `moved all bans into sets of ${to}: ${bans} are more than firewall.promote_at = ${promoteAt}, and plain rules cost by their number`,
+    `migrated all bans into sets of ${to}: ${bans} are more than firewall.promote_at = ${promoteAt}, and plain rules cost by their number`,
   );
 }
 

@@ -40,7 +40,7 @@ export function otherBackend(
 }
 
 /**
- * Has `to` hold everything, and clears the active backend of what is ours. Returns how many bans were moved. Throws
+ * Has `to` hold everything, and clears the active backend of what is ours. Returns how many bans were migrated. Throws
  * `FIREWALL` when that can't be: then the old one holds everything as before, or the next run tries again.
  */
 export function migrateTo(to: BackendName, context: MigrationContext): number {

@@ -77,7 +77,7 @@ export function migrate(context: RunContext, coming = 0): void {
   // Without the lock another run may be doing the same.
   if (!isWriterLockHeld()) return;
   const { config, choice, interactive, deadline, reportMigration } = context;
-  attempt('what is blocked could not be moved to another backend', context, () => {
+  attempt('what is blocked could not be migrated to another backend', context, () => {
     const plan = {
       choice: choice(),
       promoteAt: config.firewall.promoteAt,

@@ -10,7 +10,7 @@ const PROGRAMS = ['iptables', 'ip6tables', 'ipset', 'nft'] as const;
 export interface BackendState {
   readonly configured: BackendName | 'auto';
   readonly inUse: string;
-  /** Another one than `inUse` where a move is due. */
+  /** Another one than `inUse` where a migration is due. */
   readonly wanted: BackendName;
   readonly why: string;
   readonly unfinishedMove: { readonly from: BackendName; readonly to: BackendName } | null;

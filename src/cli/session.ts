@@ -51,7 +51,8 @@ export function enter(context: Context, { note }: Person): number {
   const pending = context.store.bans.pending().length;
   context.recover();
   const completed = pending - context.store.bans.pending().length;
-  if (completed > 0) {
+  // Where the state can't be written, changes of runs that were not interrupted are pending each time.
+  if (completed > 0 && !context.store.volatile) {
     note(`an earlier run was interrupted: ${count(completed, 'pending change')} completed`);
   }
   return completed;

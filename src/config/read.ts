@@ -51,7 +51,7 @@ export function readConfig(reader: ConfigReader, path = CONFIG_FILE): Config {
 }
 
 const REPORTED = 'problems of the config that were reported';
-/** More is not compared: the first problems tell one state of a file from another. */
+/** More is not compared: the first problems distinguish one state of a file from another. */
 const LONGEST_REPORT = 4000;
 
 /** A mistake that stays would otherwise be in the log once for each alert. */

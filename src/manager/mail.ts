@@ -10,7 +10,7 @@ export interface MailSections {
   readonly mails: readonly Element[];
 }
 
-/** `others` are of files that are checked together with this one, and are told of there. */
+/** `others` are of files that are checked together with this one, and are reported there. */
 export function checkMail(
   own: MailSections,
   others: Omit<MailSections, 'mails'>,
@@ -78,7 +78,7 @@ function checkMailAlert(mail: Element, threshold: number, rules: KnownRules): Di
   return [diagnose('warning', level.textAt, cause, fix)];
 }
 
-interface Judge {
+interface MailRules {
   /** From which level on alerts mail. */
   readonly threshold: number;
   readonly rules: KnownRules;
@@ -88,7 +88,7 @@ interface Judge {
 function checkMailedRules(
   ids: Element,
   level: Element | undefined,
-  { threshold, rules }: Judge,
+  { threshold, rules }: MailRules,
 ): Diagnosis[] {
   const asked = Number(level?.text ?? 0);
   const known = ids.text.split(/[\s,|]+/).flatMap((id) => {

@@ -1,4 +1,4 @@
-// What a manager and its agents have to be told, as text for a person to copy: complete, commented, and with where it goes.
+// What to configure on a manager and its agents, as text for a person to copy: complete, commented, and with where it goes.
 
 export interface SnippetRequest {
   readonly wazuh: '4' | '5' | 'ossec';

@@ -8,9 +8,9 @@ export interface Surroundings {
   readonly rules: KnownRules;
   /** Which ids are known for certain not to exist when they are not in `rules`. */
   readonly knowsRule: (id: number) => boolean;
-  /** What is wrong with an executable on this host, and what to do; null when nothing is, or nobody can tell. */
+  /** What is wrong with an executable on this host, and what to do; null when nothing is, or it is not known. */
   readonly inspectExecutable: (name: string) => ExecutableTrouble | null;
-  /** What is checked together with this file, and told of by itself. */
+  /** What is checked together with this file, and reported apart from it. */
   readonly otherFiles: readonly OtherFile[];
 }
 

@@ -1,4 +1,4 @@
-// What the manager's administrator tells a response besides the alert: the words of its extra arguments. Pure.
+// What the manager's administrator gives a response besides the alert: the words of its extra arguments. Pure.
 import { parseDuration } from '../model/duration.ts';
 
 export interface ResponseArguments {

@@ -94,8 +94,8 @@ export class Connection {
     try {
       return operation();
     } catch (error) {
-      if (this.#volatile) throw new AppError('STORE', 'the store in memory failed', error);
-      this.#onProblem(`the store failed: ${describeError(error)}`);
+      if (this.#volatile) throw new AppError('STORE', 'the state in memory failed', error);
+      this.#onProblem(`the state failed: ${describeError(error)}`);
       this.#replaceDatabase(error);
     }
     return this.guard(operation);

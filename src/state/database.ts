@@ -32,14 +32,14 @@ const CHECKPOINT_PAGES = 128;
 /** SQLite result codes that speak of the file's content and not of its surroundings (sqlite.org/rescode.html). */
 const DAMAGE_CODES: readonly number[] = [1, 11, 17, 24, 26];
 
-/** Opens the store, or one in memory when there is no other way: a broken state never stops a block. */
+/** Opens the state, or one in memory when there is no other way: a broken state never stops a block. */
 export function openDatabase(options: OpenOptions): OpenedDatabase {
   if (options.directory === null) return volatile([]);
   if (options.readOnly === true) return openToRead(options.directory);
   try {
     return { database: openOnDisk(options.directory), volatile: false, problems: [] };
   } catch (error) {
-    const problem = `the store ${options.directory}/${FILE_NAME} can't be used: ${describeError(error)}`;
+    const problem = `the state in ${options.directory}/${FILE_NAME} can't be used (firewall-drop doctor says what to do): ${describeError(error)}`;
     const next =
       options.mayRepair && isDamage(error)
         ? replaceDamaged(options)
@@ -48,16 +48,16 @@ export function openDatabase(options: OpenOptions): OpenedDatabase {
   }
 }
 
-/** Sets the store aside and begins a new one; for the holder of the writer lock only. */
+/** Sets the state aside and begins a new one; for the holder of the writer lock only. */
 export function replaceDamaged({ directory, nowMs }: OpenOptions): OpenedDatabase {
   if (directory === null) return volatile([]);
   const aside = `${FILE_NAME}.damaged-${new Date(nowMs).toISOString().replace(/[:.]/g, '-')}`;
   try {
     setAside(directory, aside);
-    const problem = `the store was set aside as ${directory}/${aside}, and a new one was begun`;
+    const problem = `the state was set aside as ${directory}/${aside}, and a new one was begun`;
     return { database: openOnDisk(directory), volatile: false, problems: [problem] };
   } catch (error) {
-    return volatile([`the store can't be replaced: ${describeError(error)}`]);
+    return volatile([`the state can't be replaced: ${describeError(error)}`]);
   }
 }
 

@@ -30,7 +30,7 @@ export interface HistoryFilter {
   readonly limit: number;
 }
 
-/** How often something happened since the store was begun; `expire` is counted apart from other deletes. */
+/** How often something happened since the state was begun; `expire` is counted apart from other deletes. */
 export interface Tally {
   readonly event: string;
   readonly count: number;

@@ -57,7 +57,7 @@ function readLine(value: unknown): LineJson | null {
     // Version 0.1 called it so.
     return incident === undefined ? line : { ...line, alertRef: incident };
   } catch (error) {
-    throw damage('the line of a pending change in the store is not JSON', error);
+    throw damage('the line of a pending change in the state is not JSON', error);
   }
 }
 
@@ -76,6 +76,6 @@ export function readHold(row: Row): Hold {
 /** The column holds canonical text that we wrote; anything else means that somebody else wrote into the file. */
 export function readAddress(value: unknown): Address {
   const address = typeof value === 'string' ? parseExactNetwork(value) : null;
-  if (address === null) throw damage(`${String(value)} in the store is not an address`);
+  if (address === null) throw damage(`${String(value)} in the state is not an address`);
   return address;
 }

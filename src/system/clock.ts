@@ -23,7 +23,7 @@ export function steadyClock(): () => number {
   return () => Math.floor(startMs + monotonicMs() - beganMs);
 }
 
-/** Empty where the kernel does not tell. */
+/** Empty where the kernel does not say. */
 export function readBootId(): string {
   try {
     return readFileSync('/proc/sys/kernel/random/boot_id', 'latin1').trim();

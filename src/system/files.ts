@@ -24,7 +24,7 @@ const {
   O_RDWR,
 } = constants;
 
-/** What tells one version of a file from another without reading it. */
+/** What distinguishes one version of a file from another without reading it. */
 export interface FileStamp {
   readonly inode: number;
   readonly size: number;

@@ -3,7 +3,7 @@ import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { readBootId } from './clock.ts';
 
 export interface Whereabouts {
-  /** Changes at every boot; empty where the kernel does not tell. */
+  /** Changes at every boot; empty where the kernel does not say. */
   readonly bootId: string;
   /** `net:[4026531840]`; empty where there is no /proc. */
   readonly net: string;

@@ -200,8 +200,9 @@ function withKeys(
   }
 }
 
-function blockFor(alert: Alert, decision: Decision, context: AlertContext): void {
+function blockFor(alert: Alert, decided: Decision, context: AlertContext): void {
   prepare(alert, context);
+  const decision = decideAgain(alert, decided, context);
   const { exchange, alertRef } = alert;
   const { target, absorbs = [] } = decision;
   const responseLog = context.responseLog.about(exchange);
@@ -214,6 +215,18 @@ function blockFor(alert: Alert, decision: Decision, context: AlertContext): void
   if (absorbs.length === 0) return;
   const { absorb } = require('../bans/absorb.ts') as typeof Absorb;
   absorb(absorbs, target, context);
+}
+
+/** While execd was asked, another run may have changed what policy looks at. Execd knows the target: that stays. */
+function decideAgain(
+  { request, address }: Alert,
+  decided: Decision,
+  context: AlertContext,
+): Decision {
+  if (decided.decidedBy.length === 0) return decided;
+  const again = decideBlock(request, address, context);
+  const isSame = again.action === 'block' && again.target.text === decided.target.text;
+  return isSame ? again : decided;
 }
 
 function holdOf({ request, alertRef }: Alert, { holds, reason }: Decision): HoldRequest {

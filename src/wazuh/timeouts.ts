@@ -1,4 +1,4 @@
-// How long execd wants what it asks for, as far as anybody can tell from its message and the agent's files. Pure.
+// How long execd wants what it asks for, as far as its message and the agent's files show it. Pure.
 import type { Config } from '../config/schema.ts';
 import type { Hold } from '../model/ban.ts';
 import { longestTimeout, type AgentSettings, type ConfiguredTimeout } from './agent-config.ts';

@@ -112,7 +112,7 @@ describe.each<IptablesVariant>(['nft', 'legacy'])('with iptables-%s', (variant) 
     expect(holders()).toEqual(['ipset']);
     expect([...offenders, A6].every(isBlocked)).toBe(true);
     expect(victim.troubles()).toEqual([
-      expect.stringContaining('moved all bans into sets of ipset: 3 are more than'),
+      expect.stringContaining('migrated all bans into sets of ipset: 3 are more than'),
     ]);
     // Not back when there are few again, and not again.
     expect(victim.person(['delete', ...offenders]).status).toBe(0);
@@ -175,7 +175,7 @@ describe('on a host with all backends', () => {
         nftables: ['/usr/sbin/nft', 'cat | grep -q 2001 && exit 1; echo "{\\"nftables\\":[]}"'],
       }[to];
       breakProgram(path ?? '', `#!/bin/sh\n${six ?? ''}\n`);
-      expect(use(to).stderr).toContain('could not be moved to another backend');
+      expect(use(to).stderr).toContain('could not be migrated to another backend');
       configure(`backend = "${from}"`);
       inHost(`umount ${path ?? ''}`);
       expect(victim.person(['expire']).status).toBe(0);

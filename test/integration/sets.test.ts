@@ -1,7 +1,8 @@
 // Bans in sets, beyond what holds of every backend (main-job.test.ts): the kernel ends them by itself, and there may be many.
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
-import type { IptablesVariant } from '../support/host.ts';
+import { createHost, type IptablesVariant } from '../support/host.ts';
 import { FLUSH_RULES } from '../support/namespaces.ts';
+import { connectHosts } from '../support/network.ts';
 import { createVictim, ossecLine, type Victim } from '../support/victim.ts';
 import { eventually } from '../support/wait.ts';
 
@@ -198,8 +199,37 @@ END`);
     victim.add('203.0.113.8');
     const table = inHost('nft list table inet firewall_drop');
     expect(table.match(/chain \w+/g)).toEqual(['chain prerouting']);
-    expect(table).toMatch(/hook prerouting priority raw - 10;/);
+    expect(table).toMatch(/hook prerouting priority -450;/);
     expect(victim.person(['status', A6]).stdout).toContain('(inet firewall_drop prerouting: ip6 ');
+  });
+
+  test('hooks its chain anew, with the next block, where another priority was given to it', () => {
+    use('nftables');
+    victim.add(A);
+    inHost(`nft -f - <<END
+      delete chain inet firewall_drop prerouting
+      table inet firewall_drop {
+        chain prerouting { type filter hook prerouting priority -310; ip saddr @blocked4_32 drop; }
+      }
+END`);
+    expect(victim.person(['reconcile', '--dry-run']).status).toBe(1);
+    expect(victim.add('203.0.113.8')).toMatchObject({ status: 0, stderr: '' });
+    const table = inHost('nft list table inet firewall_drop');
+    expect(table).toMatch(/hook prerouting priority -450;/);
+    expect(victim.person(['reconcile', '--dry-run']).status).toBe(0);
+  });
+
+  test('drops each fragment of a packet, before they are put together', async () => {
+    use('nftables');
+    const attacker = await createHost('attacker');
+    const [near, own] = connectHosts(attacker, victim.host);
+    // Connection tracking is what puts them together.
+    inHost('iptables -A INPUT -m conntrack --ctstate ESTABLISHED -j ACCEPT');
+    victim.add(near.ipv4);
+    attacker.run(['ping', '-n', '-q', '-c', '1', '-W', '0.1', '-s', '4000', own.ipv4]);
+    const set = inHost('nft list set inet firewall_drop blocked4_32');
+    expect(set).toMatch(/ counter packets 3 bytes 4068 /);
+    await attacker.dispose();
   });
 
   test('fills its chain again with the next add after a flush', () => {

@@ -82,6 +82,13 @@ describe.each(CAUSES)('%s', (_, breakState, mendState) => {
     expect(victim.bans()).toEqual([]);
   });
 
+  test('each run says once what is wrong, and nothing of an interrupted run', () => {
+    victim.person(['add', A, '--timeout', '1h']);
+    const { status, stderr } = victim.person(['add', A, '--timeout', '1h']);
+    expect(status).toBe(0);
+    expect(stderr.trim().split('\n')).toEqual([expect.stringMatching(/the state (in|failed)/)]);
+  });
+
   test('doctor says what waits to be saved', () => {
     victim.person(['add', A, '--timeout', '1h']);
     const { stdout } = victim.person(['doctor']);

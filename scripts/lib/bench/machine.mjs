@@ -9,6 +9,7 @@ export const ROOT = path.resolve(import.meta.dirname, '../../..');
 export const CHECKOUT = '/mnt';
 export const HOME = '/var/ossec';
 export const PROGRAM = 'active-response/bin/firewall-drop';
+export const PEER = 'active-response/bin/peer';
 /** Private, since /var is. */
 export const WORK = '/var/tmp/bench';
 
@@ -54,6 +55,11 @@ export function installAgent(root = '') {
     `${home}/etc/ossec.conf`,
     '<ossec_config><client><server><address>192.0.2.10</address></server></client></ossec_config>\n',
   );
+}
+
+/** Another program for the same messages beside ours. Its file may lie where the machine is about to be hidden. */
+export function installPeer(content, root = '') {
+  fs.writeFileSync(`${root}${HOME}/${PEER}`, content, { mode: 0o750 });
 }
 
 /** A host beside this one: network, /var, /run and /etc are its own. It ends with this process. */

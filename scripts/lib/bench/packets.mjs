@@ -23,7 +23,8 @@ export function plugIn(sender, host, index) {
 export async function listen(host) {
   const server = host.inside(['iperf3', '--server', '--port', String(PORT), '--forceflush']);
   const child = spawn(server[0], server.slice(1), { stdio: ['ignore', 'pipe', 'inherit'] });
-  await once(child.stdout, 'data');
+  const [first] = await Promise.race([once(child.stdout, 'data'), once(child, 'close')]);
+  if (!Buffer.isBuffer(first)) throw new Error('iperf3 did not start. Run: scripts/setup bench');
   child.stdout.resume();
   child.unref();
   child.stdout.unref?.();

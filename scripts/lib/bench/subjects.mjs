@@ -2,18 +2,22 @@
 import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
 import { sayAdd, sayDelete } from './execd.mjs';
-import { CHECKOUT, HOME, installAgent, PROGRAM, startHost, WORK } from './machine.mjs';
+import * as machine from './machine.mjs';
 import { clock } from './stopwatch.mjs';
+
+const { CHECKOUT, HOME, installAgent, PEER, PROGRAM, startHost, WORK } = machine;
 
 /** Not among those that the hosts are filled with. */
 const ADDRESS = '203.0.113.7';
 
 /** How each backend's kernel side is asked for one address, without our program, and is emptied as by a reboot. */
+const PLAIN_RULES = {
+  holds: `iptables -C INPUT -s ${ADDRESS} -j DROP`,
+  forget: 'iptables -F',
+};
 const KERNEL = {
-  iptables: {
-    holds: `iptables -C INPUT -s ${ADDRESS} -j DROP`,
-    forget: 'iptables -F',
-  },
+  iptables: PLAIN_RULES,
+  peer: PLAIN_RULES,
   ipset: {
     holds: `ipset test firewall-drop-4 ${ADDRESS}`,
     forget: 'iptables -t raw -F; ipset destroy',
@@ -54,9 +58,13 @@ export async function hostWithBackend(backend, bans) {
   return { host, backend, bans };
 }
 
-/** A host with two plain rules an address, as Wazuh's own program makes them. */
-export async function hostOfToday(bans) {
+/** A host with two plain rules an address, as Wazuh's own program makes them; with that, where it is given. */
+export async function hostOfToday(bans, peer) {
   const host = await startHost();
+  if (peer !== null) {
+    installAgent(host.path(''));
+    machine.installPeer(peer, host.path(''));
+  }
   const rules = addresses(bans).flatMap((address) => [
     `-A INPUT -s ${address} -j DROP`,
     `-A FORWARD -s ${address} -j DROP`,
@@ -68,10 +76,15 @@ export async function hostOfToday(bans) {
 /** In the order of a round: what releases comes after what blocks. */
 export function singleSubjects({ host, backend }) {
   if (backend === 'today') return plainSubjects(host);
-  const respond = (talk, hear) => clock(host, [PROGRAM], { cwd: HOME, talk, hear });
-  return {
+  const program = backend === 'peer' ? PEER : PROGRAM;
+  const respond = (talk, hear) => clock(host, [program], { cwd: HOME, talk, hear });
+  const both = {
     add: () => respond(sayAdd(ADDRESS), true),
     delete: () => respond(sayDelete(ADDRESS), false),
+  };
+  if (backend === 'peer') return both;
+  return {
+    ...both,
     list: () => clock(host, [`${HOME}/${PROGRAM}`, 'list', '--json']),
   };
 }

@@ -25,15 +25,17 @@ export const backend = defineCommand({
 });
 
 function describe(state: BackendState): string[] {
-  const { configured, inUse, why, unfinishedMove: move, bans, promotion, tools } = state;
+  const { configured, inUse, why, unfinishedMove: migration, bans, promotion, tools } = state;
   const present = Object.entries(tools).map(([program, is]) => `${program} ${is ? 'yes' : 'no'}`);
   return [
     `configured   ${configured}`,
     `in use       ${inUse}: ${why}`,
-    ...(move === null
+    ...(migration === null
       ? []
-      : [`unfinished   a migration from ${move.from} to ${move.to}; the next run completes it`]),
-    ...(promotion?.to === null ? [`not moved    ${promotion.trouble}`] : []),
+      : [
+          `unfinished   a migration from ${migration.from} to ${migration.to}; the next run completes it`,
+        ]),
+    ...(promotion?.to === null ? [`not migrated ${promotion.trouble}`] : []),
     `installed    ${present.join(', ')}`,
     `bans         ${bans}`,
   ];

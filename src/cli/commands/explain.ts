@@ -61,7 +61,7 @@ function readRequest(file: string, { alert }: Config): Request {
   return readMessage(message, alert.addressFields, alert.wazuh5Fields);
 }
 
-/** An alert alone becomes the message that Wazuh 4 would make of it; anything else is left to the reader to judge. */
+/** An alert alone becomes the message that Wazuh 4 would make of it; anything else is left to the reader of the message. */
 function asMessage(text: string): string {
   let value: Json;
   try {

@@ -104,7 +104,7 @@ export const configCheck = defineCommand({
   name: 'config check',
   summary: 'Find what is wrong in ossec.conf, local_rules.xml and ar.conf',
   details:
-    'Without a file: those of the agent or manager on this host. First whether the XML is well-formed, with the usual causes named wherever they stand; then whether it can work: commands, executables, timeouts, locations, rules, white list, mail. Every finding has its place, its line and a fix. All files are judged together: commands, rules and settings of one count for another.',
+    'Without a file: those of the agent or manager on this host. First whether the XML is well-formed, with the usual causes named wherever they stand; then whether it can work: commands, executables, timeouts, locations, rules, white list, mail. Every finding has its place, its line and a fix. All files are checked together: commands, rules and settings of one count for another.',
   positional: {
     name: 'file',
     describe: 'an ossec.conf, a file of rules, or an ar.conf',
@@ -116,7 +116,7 @@ export const configCheck = defineCommand({
       kind: 'choice',
       choices: ['4', 'ossec'],
       default: '4',
-      describe: 'whose rules to judge by; ossec also for Wazuh before 4.2',
+      describe: 'whose rules to check by; ossec also for Wazuh before 4.2',
     },
     strict: { kind: 'flag', describe: 'warnings are errors' },
     output: outputAs('text', 'json'),

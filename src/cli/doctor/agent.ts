@@ -73,7 +73,7 @@ function parseOrNull(text: string): Json {
   try {
     return parseJson(text);
   } catch {
-    // A file cut short tells no version.
+    // A file cut short has no version.
     return null;
   }
 }

@@ -15,7 +15,7 @@ const PROGRAM_TIMEOUT_MS = 5000;
 export interface ProgramFacts {
   readonly program: string;
   readonly path: string | null;
-  /** `nft` or `legacy` for programs of iptables; null for others, and where it can't be told. */
+  /** `nft` or `legacy` for programs of iptables; null for others, and where it is not known. */
   readonly variant: Variant | null;
   /** Whether blocks can't be made without it. */
   readonly isNeeded: boolean;
@@ -103,7 +103,7 @@ export interface VariantFacts {
   readonly used: Variant | null;
   /** Tables of the legacy variant that the kernel has made. */
   readonly legacyTables: readonly string[];
-  /** Whether the table of the nft variant has been made; null: nft, which could tell, is missing. */
+  /** Whether the table of the nft variant has been made; null: nft is missing, which would show it. */
   readonly hasNftFilter: boolean | null;
 }
 
@@ -161,7 +161,7 @@ export const kernel = defineCheck({
   evaluate: evaluateKernel,
 });
 
-/** The snapshot is what the work itself relies on: no list of modules tells as much. */
+/** The snapshot is what the work itself relies on: a list of modules says less. */
 function askKernel(
   { firewall }: Context,
   family: Family,

@@ -100,7 +100,7 @@ export function evaluateNeighbours(facts: NeighbourFacts): Finding[] {
 /** Seen with FirewallBackend nftables and iptables alike: docs/firewalls.md. */
 const LOST_TO_FIREWALLD = warning(
   'firewalld seen: each of its reloads removes all rules of iptables, ours too, and nothing is blocked until firewall-drop restore',
-  'firewall.backend = "auto" or "nftables": the next run moves all bans into a table that firewalld leaves alone',
+  'firewall.backend = "auto" or "nftables": the next run migrates all bans into a table that firewalld leaves alone',
 );
 
 function evaluateDocker(facts: NeighbourFacts, advice: string): Finding {

@@ -66,7 +66,7 @@ const MODE = 0o750;
 const PERMISSIONS = 0o7777;
 /** What was there before us lies beside us under this ending. */
 const KEPT = '.replaced';
-/** Checksums of the programs that we put anywhere: they tell an older one of ours from another program. */
+/** Checksums of the programs that we put anywhere: they distinguish an older one of ours from another program. */
 const PLACED_FILE = `${STATE_DIRECTORY}/placed.json`;
 const MOST_PLACED = 50;
 

@@ -31,7 +31,7 @@ export class Output {
           sleep(PIPE_PAUSE_MS);
           continue;
         }
-        // A full disk under the output is no reason to stop between two changes of the kernel: the status tells of it.
+        // A full disk under the output is no reason to stop between two changes of the kernel: the exit status says so.
         if (!isErrno(error, 'EPIPE')) this.#trouble ??= error;
         return;
       }

@@ -9,11 +9,12 @@ import type { Command } from '../../system/exec.ts';
 export const TABLE = 'inet firewall_drop';
 
 /**
- * Our chain and its hook: before connection tracking (-200) and iptables' raw table (-300), after defragmentation (-400).
- * What is dropped here costs no lookup of its connection, whether it is for this host, to be forwarded or for a container.
+ * Our chain and its hook: before defragmentation (-400), iptables' raw table (-300) and connection tracking (-200). What
+ * is dropped here costs no fragments put together and no lookup of its connection, whether it is for this host, to be
+ * forwarded or for a container.
  */
 export const CHAIN = 'prerouting';
-export const PRIORITY = -310;
+export const PRIORITY = -450;
 
 /** Where earlier versions dropped: a table that one of them made goes on dropping until the first block. */
 export const FORMER_CHAINS = ['input', 'forward'];
@@ -37,8 +38,8 @@ function linesOf(step: Step): string[] {
       return [
         `add table ${TABLE}`,
         ...linesOfSets(step),
+        ...[CHAIN, ...FORMER_CHAINS].flatMap(linesOfRemoval),
         ...linesOfChain(step.sets),
-        ...FORMER_CHAINS.flatMap(linesOfRemoval),
       ];
     case 'add':
     case 'delete':
@@ -58,12 +59,11 @@ function linesOfSets({ sets, size }: Extract<Step, { do: 'make' }>): string[] {
 function linesOfChain(sets: readonly string[]): string[] {
   return [
     `add chain ${TABLE} ${CHAIN} { type filter hook ${CHAIN} priority ${PRIORITY}; policy accept; }`,
-    `flush chain ${TABLE} ${CHAIN}`,
     ...sets.map((name) => `add rule ${TABLE} ${CHAIN} ${matchOf(name)} drop`),
   ];
 }
 
-/** Adding what is there changes nothing, and what is not there could not be deleted. */
+/** Adding what is there changes nothing, and what is not there could not be deleted. The priority of a chain stays. */
 function linesOfRemoval(chain: string): string[] {
   const name = `${TABLE} ${chain}`;
   return [`add chain ${name}`, `flush chain ${name}`, `delete chain ${name}`];

@@ -27,7 +27,7 @@ function nftables(added: string[]): BanContext {
   const listing = {
     nftables: [
       { set: { ...ours, name: 'blocked4_32' } },
-      { chain: { ...ours, name: hook, hook, prio: -310 } },
+      { chain: { ...ours, name: hook, hook, prio: -450 } },
       { rule: { ...ours, chain: hook, expr } },
     ],
   };

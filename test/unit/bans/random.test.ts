@@ -27,7 +27,7 @@ const FOREIGN = ['-s 203.0.113.9/32 -p tcp -j DROP', '-i eth9 -j ACCEPT'];
 const CHAINS = ['INPUT', 'FORWARD'] as const;
 const PLACES = ['raw PREROUTING', ...CHAINS];
 const FAMILIES = [4, 6] as const;
-const INCIDENT = { alertId: '1.2', ruleId: '3' };
+const ALERT_REF = { alertId: '1.2', ruleId: '3' };
 
 const address = fc.constantFrom(...ADDRESSES);
 const timeoutSeconds = fc.constantFrom(60, 600, 4_000_000, null);
@@ -100,7 +100,7 @@ class Random {
         this.expectReleased(
           one.address.text,
           () => {
-            unblock(one.address, { origin: one.origin, alertRef: INCIDENT }, context);
+            unblock(one.address, { origin: one.origin, alertRef: ALERT_REF }, context);
           },
           one.origin,
         );

@@ -61,7 +61,7 @@ function forEveryDeath(
   return deaths;
 }
 
-/** Books and kernel as one word, with where the run died in case they disagree. */
+/** State and kernel as one word, with where the run died in case they disagree. */
 function stateOf(host: Workshop, death: Death): string {
   const held = host.openStore().bans.list();
   const phases = held.map((ban) => `${ban.address.text} ${ban.phase}`).join(', ') || 'nothing';

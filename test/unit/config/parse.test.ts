@@ -413,7 +413,7 @@ test('no text makes it throw, and what it gives is frozen to its leaves', () => 
   expectFrozen(DEFAULT_CONFIG);
 });
 
-describe('the copy in the store', () => {
+describe('the copy in the state', () => {
   const name = (pattern: RegExp): fc.Arbitrary<string> => fc.stringMatching(pattern);
   const written = fc.record({
     format: fc.constantFrom('ossec', 'wazuh', 'both'),

@@ -251,7 +251,7 @@ describe('a directory that is not safe is not used:', () => {
     prepare();
     const { volatile, problems } = open();
     expect(volatile).toBe(true);
-    expect(problems[0]).toContain(`the store ${file} can't be used`);
+    expect(problems[0]).toContain(`the state in ${file} can't be used`);
     expect(existsSync(join(parent, 'real', 'state.db'))).toBe(false);
   });
 });

@@ -11,8 +11,8 @@ import { Store } from '../../../src/state/store.ts';
 import { addressOf, holdRequest, NOON_MS } from '../support/workshop.ts';
 
 const ATTACKER = addressOf('203.0.113.9');
-const INCIDENT = holdRequest().alertRef;
-const OWED: Outcome = { verb: 'add', address: ATTACKER, alertRef: INCIDENT };
+const ALERT_REF = holdRequest().alertRef;
+const PENDING_LINE: Outcome = { verb: 'add', address: ATTACKER, alertRef: ALERT_REF };
 
 let directory = '';
 let problems: string[] = [];
@@ -49,7 +49,7 @@ function withFile<T>(work: (database: DatabaseSync) => T): T {
 }
 
 function entry(atMs: number): HistoryEntry {
-  return { atMs, outcome: OWED, origin: 'wazuh', reason: 'scan' };
+  return { atMs, outcome: PENDING_LINE, origin: 'wazuh', reason: 'scan' };
 }
 
 test.each([1, 100, 101, 250])('bans of %d addresses are those, and no others', (many) => {
@@ -64,7 +64,7 @@ describe('a pending change', () => {
 
   test('is there for the next run, with its line and where the log ended', () => {
     open().bans.begin(
-      [{ address: ATTACKER, phase: 'blocking', line: OWED, offset, hold: hold() }],
+      [{ address: ATTACKER, phase: 'blocking', line: PENDING_LINE, offset, hold: hold() }],
       NOON_MS,
     );
     expect(open().bans.pending()).toEqual([
@@ -74,7 +74,7 @@ describe('a pending change', () => {
         sinceMs: NOON_MS,
         holds: [hold()],
         foreign: null,
-        line: OWED,
+        line: PENDING_LINE,
         offset,
       },
     ]);
@@ -83,7 +83,7 @@ describe('a pending change', () => {
   test('to block is a ban once confirmed, without a line to write', () => {
     const store = open();
     store.bans.begin(
-      [{ address: ATTACKER, phase: 'blocking', line: OWED, offset, hold: hold() }],
+      [{ address: ATTACKER, phase: 'blocking', line: PENDING_LINE, offset, hold: hold() }],
       NOON_MS,
     );
     store.bans.confirm([ATTACKER], [entry(NOON_MS)]);
@@ -95,7 +95,7 @@ describe('a pending change', () => {
     const store = open();
     blocked(store);
     store.bans.begin(
-      [{ address: ATTACKER, phase: 'unblocking', line: OWED, offset, hold: null }],
+      [{ address: ATTACKER, phase: 'unblocking', line: PENDING_LINE, offset, hold: null }],
       NOON_MS,
     );
     store.bans.confirm([ATTACKER], []);
@@ -108,9 +108,9 @@ describe('a pending change', () => {
   test('to block what was about to be unblocked begins anew, without the old holds', () => {
     const store = open();
     blocked(store, '203.0.113.9', hold('manual', null));
-    const intent = { address: ATTACKER, line: null, offset: null };
-    store.bans.begin([{ ...intent, phase: 'unblocking', hold: null }], NOON_MS);
-    store.bans.begin([{ ...intent, phase: 'blocking', hold: hold('wazuh') }], NOON_MS + 5);
+    const change = { address: ATTACKER, line: null, offset: null };
+    store.bans.begin([{ ...change, phase: 'unblocking', hold: null }], NOON_MS);
+    store.bans.begin([{ ...change, phase: 'blocking', hold: hold('wazuh') }], NOON_MS + 5);
     expect(store.bans.find(ATTACKER)).toMatchObject({
       phase: 'blocking',
       sinceMs: NOON_MS + 5,
@@ -136,7 +136,7 @@ describe('a pending change', () => {
     blocked(store, '203.0.113.9', hold('manual', null));
     const before = store.bans.find(ATTACKER);
     store.bans.begin(
-      [{ address: ATTACKER, phase: 'blocking', line: OWED, offset, hold: hold() }],
+      [{ address: ATTACKER, phase: 'blocking', line: PENDING_LINE, offset, hold: hold() }],
       NOON_MS + 5,
     );
     if (before !== null) store.bans.revert([before]);
@@ -145,35 +145,35 @@ describe('a pending change', () => {
 
   test('that came to nothing leaves the line of an earlier run to be written', () => {
     const store = open();
-    const intent = {
+    const change = {
       address: ATTACKER,
       phase: 'blocking',
-      line: OWED,
+      line: PENDING_LINE,
       offset,
       hold: hold(),
     } as const;
-    store.bans.begin([intent], NOON_MS);
+    store.bans.begin([change], NOON_MS);
     const before = store.bans.find(ATTACKER);
-    store.bans.begin([{ ...intent, line: null, offset: null }], NOON_MS + 5);
+    store.bans.begin([{ ...change, line: null, offset: null }], NOON_MS + 5);
     if (before !== null) store.bans.revert([before]);
     expect(open().bans.pending()).toEqual([before]);
-    expect(open().bans.pending()[0]?.line).toEqual(OWED);
+    expect(open().bans.pending()[0]?.line).toEqual(PENDING_LINE);
   });
 
   test('that ends a hold leaves those of others', () => {
     const store = open();
     blocked(store, '203.0.113.9', hold('wazuh', 60));
     blocked(store, '203.0.113.9', hold('manual', null));
-    const intent = {
+    const change = {
       address: ATTACKER,
       phase: 'blocking',
-      line: OWED,
+      line: PENDING_LINE,
       offset,
       hold: null,
     } as const;
-    store.bans.begin([{ ...intent, ends: 'wazuh' }], NOON_MS);
+    store.bans.begin([{ ...change, ends: 'wazuh' }], NOON_MS);
     const [ban] = open().bans.pending();
-    expect(ban?.line).toEqual(OWED);
+    expect(ban?.line).toEqual(PENDING_LINE);
     expect(ban?.holds.map(({ origin }) => origin)).toEqual(['manual']);
   });
 });
@@ -416,7 +416,7 @@ describe('a full disk', () => {
 
   test.each<[string, (store: Store) => void]>([
     [
-      'an intent',
+      'a pending change',
       (store) => {
         blocked(store);
       },
@@ -471,7 +471,7 @@ describe('a full disk', () => {
       work(store);
     }).not.toThrow();
     expect(problems).toHaveLength(1);
-    expect(problems[0]).toMatch(/^the store failed: .*disk is full/);
+    expect(problems[0]).toMatch(/^the state failed: .*disk is full/);
     expect(store.volatile).toBe(true);
   });
 });

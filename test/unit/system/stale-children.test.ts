@@ -28,12 +28,12 @@ const isAlive = (child: ChildProcess): boolean =>
 const DEAD = 2 ** 22 + 1;
 
 test('a program whose starter is not its parent any more is ended, and gone on return', async () => {
-  const stray = await start(DEAD);
-  const ended = once(stray, 'exit');
+  const child = await start(DEAD);
+  const ended = once(child, 'exit');
   expect(endStaleChildren()).toBe(1);
   expect(endStaleChildren()).toBe(0);
   await ended;
-  expect(stray.signalCode).toBe('SIGKILL');
+  expect(child.signalCode).toBe('SIGKILL');
 });
 
 test('a child of a living run goes on, and so do strangers and what a program started in its own session', async () => {

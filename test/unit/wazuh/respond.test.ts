@@ -175,6 +175,22 @@ describe('an add of Wazuh 4', () => {
     expect(logged()).toEqual(['add - 203.0.113.9 1715083200.000000 0']);
   });
 
+  test('does not shorten what another alert gave its address while execd was asked', () => {
+    const addFor = (timeout: string, meanwhile = (): void => undefined): void => {
+      const alert = { id: '1.2', rule: { id: '3' }, data: { srcip: '203.0.113.9' } };
+      const parameters = { extra_args: [`timeout=${timeout}`, 'keep'], alert };
+      const line = JSON.stringify({ version: 1, command: 'add', parameters });
+      const { reader } = streams(line, ANSWERS.continue);
+      respondToMessage(context(), { reader, write: meanwhile });
+    };
+    addFor('10m', () => {
+      addFor('2h');
+    });
+    expect(host.openStore().bans.find(ATTACKER)?.holds).toMatchObject([
+      { origin: 'policy', expiresAtMs: NOON_MS + 7_200_000 },
+    ]);
+  });
+
   test('has its address in one notation everywhere', () => {
     add('continue', '::ffff:203.0.113.9');
     expect(written.join('')).toContain('"keys":["203.0.113.9"]');

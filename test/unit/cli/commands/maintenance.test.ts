@@ -58,7 +58,7 @@ async function runCommand(command: CommandSpec, options = {}): Promise<number> {
   return command.run([], options, person);
 }
 
-/** An IPv6 address that execd wants released on a host that has no IPv6 tables: an intent that never ends. */
+/** An IPv6 address that execd wants released on a host that has no IPv6 tables: a pending change that never ends. */
 function leaveUnfinishedIpv6(): void {
   const release = { origin: 'wazuh', alertRef: holdRequest().alertRef } as const;
   host.kernel.disturbAlways(withoutIpv6);

@@ -34,7 +34,7 @@ const matchOf = (name: string, mask?: string): unknown => {
   return { match: { op: '==', left, right: `@${name}` } };
 };
 
-const NOW = [['prerouting', -310]] as const;
+const NOW = [['prerouting', -450]] as const;
 /** As earlier versions made them. */
 const FORMER = [
   ['input', -10],
@@ -135,14 +135,13 @@ test('what is missing is made with the entry, in one transaction', () => {
   ).toEqual([
     `add table ${TABLE}`,
     `add set ${TABLE} blocked4_24 { type ipv4_addr; flags timeout; size 2000; counter; }`,
-    `add chain ${TABLE} prerouting { type filter hook prerouting priority -310; policy accept; }`,
-    `flush chain ${TABLE} prerouting`,
-    `add rule ${TABLE} prerouting ip saddr & 255.255.255.0 == @blocked4_24 drop`,
-    ...['input', 'forward'].flatMap((former) => [
+    ...['prerouting', 'input', 'forward'].flatMap((former) => [
       `add chain ${TABLE} ${former}`,
       `flush chain ${TABLE} ${former}`,
       `delete chain ${TABLE} ${former}`,
     ]),
+    `add chain ${TABLE} prerouting { type filter hook prerouting priority -450; policy accept; }`,
+    `add rule ${TABLE} prerouting ip saddr & 255.255.255.0 == @blocked4_24 drop`,
     `add element ${TABLE} blocked4_24 { 198.51.100.0 timeout 600s }`,
   ]);
 });
@@ -159,7 +158,7 @@ test('sets that are there keep their rules when another is made', () => {
 test.each([
   [
     'a chain that is not hooked as ours',
-    (text: string) => text.replaceAll('"prio":-310', '"prio":0'),
+    (text: string) => text.replaceAll('"prio":-450', '"prio":0'),
   ],
   ['a rule that accepts', (text: string) => text.replaceAll('"drop"', '"accept"')],
   ['a rule for another mask', (text: string) => text.replaceAll('"op":"=="', '"op":"!="')],
