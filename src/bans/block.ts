@@ -47,8 +47,7 @@ export function blockEach(
   const known = context.store.bans.findAll(unique);
   const changes = unique.map((address) => {
     const before = known.get(address.text) ?? null;
-    const change = changeOf('add', address, before, holdsFor(address, before));
-    return { ...change, ...(by !== undefined && { by }) };
+    return changeOf({ verb: 'add', address, before, holds: holdsFor(address, before), by });
   });
   commitOrUndo(changes, known, context);
 }
@@ -68,7 +67,7 @@ export function ensureBlocked(
   const holds = [makeHold(request, nowMs), ...makeFurtherHolds(request, nowMs)] as const;
   const before = known?.phase === 'blocked' ? known : null;
   // A rule of our shape without a ban is one of the program that we replace: it is taken over.
-  const change = { ...changeOf('add', address, known, holds), takeOver: true };
+  const change = { ...changeOf({ verb: 'add', address, before: known, holds }), takeOver: true };
   if (before === null) {
     commitOrUndo([change], new Map(known === null ? [] : [[address.text, known]]), context);
     return true;
@@ -89,20 +88,23 @@ export function ensureBlocked(
     logFailures([change], context);
     throw error;
   }
-  const reapply = changeOf('reapplied', address, held, holds);
+  const reapply = changeOf({ verb: 'reapplied', address, before: held, holds });
   commitOrUndo([reapply], new Map([[address.text, { ...known, ...held }]]), context);
   return true;
 }
 
-function changeOf(
-  verb: 'add' | 'reapplied',
-  address: Address,
-  before: StoredBan | null,
-  [hold, ...also]: readonly [Hold, ...Hold[]],
-): BanChange {
+interface Block extends Pick<BanChange, 'address' | 'before'> {
+  readonly verb: 'add' | 'reapplied';
+  readonly holds: readonly [Hold, ...Hold[]];
+  readonly by?: string | undefined;
+}
+
+function changeOf({ verb, address, before, holds, by }: Block): BanChange {
+  const [hold, ...also] = holds;
   const { alertRef, origin, reason } = hold;
   const line = { verb, address, alertRef };
-  return { address, to: 'blocked', before, hold, also, line, origin, reason };
+  const whose = by === undefined ? { origin, reason } : { origin, reason, by };
+  return { address, to: 'blocked', before, hold, also, line, ...whose };
 }
 
 /** A block that fails is undone: `failed` is logged, half a block is removed, and no change stays pending. */

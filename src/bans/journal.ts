@@ -35,6 +35,7 @@ export interface BanChange {
 
 /** A change that is recorded, and what is left to do for it. */
 export interface Pending {
+  readonly address: Address;
   readonly ban: StoredBan;
   readonly history: Pick<HistoryEntry, 'origin' | 'reason' | 'by'>;
 }
@@ -85,11 +86,7 @@ function pendingOf(change: BanChange, offset: StoredBan['offset'], nowMs: number
     line,
     offset,
   } as const;
-  return { ban, history: historyPartOf(change) };
-}
-
-function historyPartOf({ origin, reason, by }: BanChange): Pending['history'] {
-  return { origin, reason, ...(by !== undefined && { by }) };
+  return { address, ban, history: change };
 }
 
 /**
@@ -106,6 +103,7 @@ function foreignBefore({ to, before, takeOver = false }: BanChange): Ban['foreig
 function holdsAfter({ before, hold, also = [], ends }: BanChange): Hold[] {
   const known = before === null || before.phase === 'unblocking' ? [] : before.holds;
   const added = hold === undefined ? [] : [hold, ...also];
+  if (known.length === 0) return added;
   const over = new Set([...added.map(({ origin }) => origin), ends]);
   return [...known.filter(({ origin }) => !over.has(origin)), ...added];
 }
@@ -122,16 +120,13 @@ export function completeAll(
 ): void {
   const total = pending.length;
   let done = 0;
-  forEachFamily(
-    pending.map((one) => ({ ...one, address: one.ban.address })),
-    (own) => {
-      for (const batch of batchesOf(own, context.firewall.mostReleases)) {
-        complete(batch, completion, context);
-        done += batch.length;
-        context.onProgress(done, total);
-      }
-    },
-  );
+  forEachFamily(pending, (own) => {
+    for (const batch of batchesOf(own, context.firewall.mostReleases)) {
+      complete(batch, completion, context);
+      done += batch.length;
+      context.onProgress(done, total);
+    }
+  });
 }
 
 /** Blocks go into the kernel in one go; releases in parts, the newest first, where iptables finds them soonest. */
@@ -151,19 +146,21 @@ function complete(
   context: BanContext,
 ): void {
   const { store, firewall, responseLog, now } = context;
-  const changes = batch.map(({ ban }) => toKernelChange(ban, now()));
+  const startedMs = now();
+  const changes = batch.map(({ ban }) => toKernelChange(ban, startedMs));
   const within = withinMs === undefined ? {} : { withinMs };
   const { foreign } = firewall.apply(changes, { trustState, ...within });
   step('journal: kernel changed');
   responseLog.write(missingLines(batch));
   step('journal: lines written');
+  const doneMs = now();
   store.bans.confirm(
-    batch.map(({ ban }) => ban.address),
-    batch.flatMap((one) => historyOf(one, now())),
+    batch.map(({ address }) => address),
+    batch.flatMap((one) => historyOf(one, doneMs)),
     { foreign, countsOffences: context.countsOffences },
   );
   step('journal: confirmed');
-  context.cutConnections(batch.filter(isNewBlock).map(({ ban }) => ban.address));
+  context.cutConnections(batch.filter(isNewBlock).map(({ address }) => address));
 }
 
 /** Without a line, only the end of a block has moved. */
@@ -210,13 +207,22 @@ export function toKernelChange(
   { address, phase, holds, foreign }: Pick<Ban, 'address' | 'phase' | 'holds' | 'foreign'>,
   nowMs: number,
 ): Change {
-  const known = { address, foreign: foreign ?? 'find' } as const;
-  if (phase === 'unblocking') return { ...known, to: 'released' };
-  return { ...known, to: 'blocked', timeoutSeconds: remainingSeconds(holds, nowMs) };
+  const known = foreign ?? 'find';
+  if (phase === 'unblocking') return { address, foreign: known, to: 'released' };
+  const timeoutSeconds = remainingSeconds(holds, nowMs);
+  return { address, foreign: known, to: 'blocked', timeoutSeconds };
 }
 
 function historyOf({ ban, history }: Pending, atMs: number): HistoryEntry[] {
-  return ban.line === null ? [] : [{ atMs, outcome: ban.line, ...history }];
+  return ban.line === null ? [] : [entryOf(history, ban.line, atMs)];
+}
+
+function entryOf(
+  { origin, reason, by }: Pending['history'],
+  outcome: Outcome,
+  atMs: number,
+): HistoryEntry {
+  return { atMs, outcome, origin, reason, ...(by !== undefined && { by }) };
 }
 
 /** Those of the changes that are still pending after `commit` threw: one family may have succeeded. */
@@ -237,11 +243,10 @@ export function logFailures(
 ): void {
   const lines = failed.flatMap(({ line }) => line ?? []);
   responseLog.write(lines.map((line) => ({ ...line, verb: 'failed' })));
+  const atMs = now();
   store.history.record(
     failed.flatMap((change) => {
-      if (change.line === null) return [];
-      const outcome = { ...change.line, verb: 'failed' as const };
-      return [{ atMs: now(), outcome, ...historyPartOf(change) }];
+      return change.line === null ? [] : entryOf(change, { ...change.line, verb: 'failed' }, atMs);
     }),
   );
   step('journal: failures logged');

@@ -34,7 +34,11 @@ export function recover(context: BanContext, { protectedEntries, withinMs }: Rec
 
 function pendingOf(ban: StoredBan): Pending {
   const origin = ban.holds[0]?.origin ?? null;
-  return { ban, history: { origin, reason: 'completed after an interruption' } };
+  return {
+    address: ban.address,
+    ban,
+    history: { origin, reason: 'completed after an interruption' },
+  };
 }
 
 function unblockProtected(

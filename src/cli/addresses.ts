@@ -28,16 +28,23 @@ export function readAddresses(words: readonly string[], file: string | undefined
   const found = new Map<string, Address>();
   const mistakes: string[] = [];
   for (const block of words.map(readAddress)) found.set(block.text, block);
-  const take = (text: string, place: string): void => {
+  const lines = file === undefined ? [] : readText(file).split('\n');
+  for (const [index, line] of lines.entries()) {
+    const text = line.replace(/#.*/, '').trim();
     const block = parseExactNetwork(text);
-    if (block === null) mistakes.push(`${place}${describeMistake(text)}`);
-    else found.set(block.text, block);
-  };
-  if (file !== undefined)
-    readLines(file).forEach(({ text, place }) => {
-      take(text, place);
-    });
+    if (block !== null) found.set(block.text, block);
+    else if (text !== '') mistakes.push(`${nameOf(file)}:${index + 1}: ${describeMistake(text)}`);
+  }
   return { addresses: [...found.values()], mistakes };
+}
+
+/** More than this are counted, not named. */
+export const MOST_NAMED = 20;
+
+/** Of a list, as the indexes of the state have them: in no order, each would touch another page. Few stay as they are. */
+export function inTextOrder(addresses: readonly Address[]): readonly Address[] {
+  if (addresses.length <= MOST_NAMED) return addresses;
+  return addresses.toSorted((one, other) => (one.text < other.text ? -1 : 1));
 }
 
 /** One address, as an argument. Throws `BAD_DATA` with what to write instead. */
@@ -55,11 +62,11 @@ export function findOverlaps(
   addresses: readonly Address[],
   known: readonly Address[],
 ): (readonly [inner: Address, outer: Address])[] {
-  const isNew = new Set(addresses.map((one) => one.text));
-  const all = new Map([...known, ...addresses].map((one) => [one.text, one]));
   // Most lists have no blocks at all, and then nothing can lie in another.
+  if (known.every(isSingle) && addresses.every(isSingle)) return [];
+  const all = new Map([...known, ...addresses].map((one) => [one.text, one]));
   const blocks = new Map([...all].filter(([, one]) => !isSingle(one)));
-  if (blocks.size === 0) return [];
+  const isNew = new Set(addresses.map((one) => one.text));
   return [...all.values()].flatMap((inner) => {
     return widerIn(blocks, inner)
       .filter((outer) => isNew.has(inner.text) || isNew.has(outer.text))
@@ -73,19 +80,12 @@ export function widerIn(blocks: ReadonlyMap<string, Address>, inner: Address): A
 }
 
 /** Every block that contains an address, other than itself, widest first. */
-export function widerBlocks({ family, value, prefixLength }: Address): Address[] {
+function widerBlocks({ family, value, prefixLength }: Address): Address[] {
   return Array.from({ length: prefixLength }, (_, length) => makeAddress(family, value, length));
 }
 
-function readLines(file: string): { readonly text: string; readonly place: string }[] {
-  const name = file === '-' ? 'standard input' : file;
-  return readText(file)
-    .split('\n')
-    .map((line, index) => ({
-      text: line.replace(/#.*/, '').trim(),
-      place: `${name}:${index + 1}: `,
-    }))
-    .filter(({ text }) => text !== '');
+function nameOf(file: string | undefined): string {
+  return file === undefined || file === '-' ? 'standard input' : file;
 }
 
 /** A file, or with `-` standard input. Throws `BAD_DATA` when it can't be read. */

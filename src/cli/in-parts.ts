@@ -6,7 +6,7 @@ import { AppError } from '../model/errors.ts';
 import { count } from './output/count.ts';
 
 /** One transaction of the firewall takes no more than a few seconds for so many. */
-export const LARGEST_PART = 10_000;
+export const LARGEST_PART = 25_000;
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
 export interface PartOptions {

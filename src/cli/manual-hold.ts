@@ -1,6 +1,7 @@
 // The hold of a person: what it becomes when an address is added again, and how that is said.
 import type { Address } from '../model/address.ts';
 import { alertRefAt, makeHold, type Ban, type Hold } from '../model/ban.ts';
+import { MOST_NAMED } from './addresses.ts';
 import { formatDuration } from './output/duration.ts';
 import { momentText } from './output/time.ts';
 import type { Person } from './session.ts';
@@ -44,9 +45,6 @@ export function manualHoldOf(ban: Ban | null): Hold | undefined {
   return ban.holds.find(({ origin }) => origin === 'manual');
 }
 
-/** Few are named, many are counted. */
-export const MOST_NAMED = 20;
-
 /** A block that was made: the ban before it, and the person's hold after it. */
 export interface Made {
   readonly address: Address;
@@ -60,7 +58,8 @@ export function sayBlocked(made: readonly Made[], nowMs: number, { print }: Pers
     for (const one of made) print(describeOne(one, nowMs));
     return;
   }
-  const ends = new Set(made.map(({ hold }) => endText(hold, nowMs)));
+  const moments = new Set(made.map(({ hold }) => hold.expiresAtMs));
+  const ends = new Set(Array.from(moments, (expiresAtMs) => endText({ expiresAtMs }, nowMs)));
   const end = ends.size === 1 ? ` ${[...ends].join('')}` : '';
   const again = made.filter(({ before }) => before !== null).length;
   print(`${made.length} blocked${end}${again === 0 ? '' : `; ${again} of them were already`}`);
@@ -83,7 +82,7 @@ function describeOne({ address, before, hold }: Made, nowMs: number): string {
 }
 
 /** `until 14:05 UTC (2h)`, `until it is released`. */
-function endText({ expiresAtMs }: Hold, nowMs: number): string {
+function endText({ expiresAtMs }: Pick<Hold, 'expiresAtMs'>, nowMs: number): string {
   if (expiresAtMs === null) return 'until it is released';
   return `until ${momentText(expiresAtMs, nowMs)} (${formatDuration((expiresAtMs - nowMs) / 1000)})`;
 }

@@ -68,8 +68,9 @@ export function ofFamily(family: Family, changes: readonly Change[]): Change[] {
  */
 function outlivingTheLook(change: Change, among: number): Change {
   const { timeoutSeconds = null } = change;
-  if (timeoutSeconds === null) return change;
-  return { ...change, timeoutSeconds: Math.max(timeoutSeconds, among * LONGEST_LOOK_SECONDS_EACH) };
+  const least = among * LONGEST_LOOK_SECONDS_EACH;
+  if (timeoutSeconds === null || timeoutSeconds >= least) return change;
+  return { ...change, timeoutSeconds: least };
 }
 
 export function planOnly(changes: readonly Change[], context: FirewallContext): Command[] {

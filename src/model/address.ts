@@ -68,7 +68,7 @@ export function contains(outer: Address, inner: Address): boolean {
 
 /** Whether two networks share an address; one then contains the other. */
 export function overlaps(one: Address, other: Address): boolean {
-  return contains(one, other) || contains(other, one);
+  return one.prefixLength <= other.prefixLength ? contains(one, other) : contains(other, one);
 }
 
 export function isSingle(address: Address): boolean {

@@ -1,26 +1,13 @@
 // The table of bans and their holds, and the changes that are pending.
 import type { SQLInputValue } from 'node:sqlite';
 import { contains, type Address } from '../model/address.ts';
-import type { Ban, ForeignRules, Hold, Origin, Outcome } from '../model/ban.ts';
+import type { Ban, ForeignRules, Hold, Origin } from '../model/ban.ts';
 import type { Connection } from './connection.ts';
 import type { History, HistoryEntry } from './history.ts';
+import { asList, isSameHold, runsOf } from './lists.ts';
+import { areAlike, changesTo, LINELESS, type PendingChange } from './pending-change.ts';
 import type { Unsaved } from './unsaved.ts';
-import { lineJson, readBan, readHold, type LogOffset, type StoredBan } from './rows.ts';
-
-/** A change of the kernel that is about to be made. */
-export interface PendingChange {
-  readonly address: Address;
-  readonly phase: 'blocking' | 'unblocking';
-  /** The line to write once it is done; null when nobody waits for one. */
-  readonly line: Outcome | null;
-  readonly offset: LogOffset | null;
-  /** For `blocking`: the hold to add, in the place of an older one of the same origin. */
-  readonly hold: Hold | null;
-  /** Holds of other origins that begin with it. */
-  readonly also?: readonly Hold[];
-  /** For `blocking`: whose hold ends with it, while others go on. */
-  readonly ends?: Origin;
-}
+import { lineJson, readAddress, readBan, readHold, type StoredBan } from './rows.ts';
 
 export interface Confirmation {
   /** Rules of others that were found meanwhile, by the address's text. */
@@ -40,12 +27,12 @@ const MOST_ASKED_SINGLY = 100;
 /** Many that came at once too, by rowid: plain rules stand in the chain in the reverse of it, and are released fast in that order only. */
 const AS_MADE = 'ORDER BY since_ms, rowid';
 
-/** With `asList`: a list of addresses as one value, in place of a statement for each. */
+/** With `asList`. */
 const AMONG_THESE = 'address IN (SELECT value FROM json_each(?))';
 
-function asList(addresses: readonly Address[]): string {
-  return JSON.stringify(addresses.map(({ text }) => text));
-}
+/** The same of pending changes, worded as their index is: they are gone through, and not all of the list is looked up. */
+const PENDING_AMONG_THESE = `phase <> 'blocked' AND +${AMONG_THESE}`;
+export const FORGET_RELEASED = `DELETE FROM bans WHERE phase = 'unblocking' AND ${PENDING_AMONG_THESE}`;
 
 /** Every operation is one transaction. */
 export class Bans {
@@ -93,6 +80,12 @@ export class Bans {
     });
   }
 
+  /** Networks that are banned, in no order. */
+  networks(): Address[] {
+    const sql = "SELECT address FROM bans WHERE instr(address, '/') > 0";
+    return this.#connection.query(sql).map((row) => readAddress(row['address']));
+  }
+
   count(): number {
     return this.#connection.query('SELECT count(*) AS count FROM bans')[0]?.['count'] as number;
   }
@@ -111,7 +104,7 @@ export class Bans {
   /** Records changes as pending; the kernel may be changed once this has returned. */
   begin(changes: readonly PendingChange[], nowMs: number): void {
     this.#connection.transaction(() => {
-      this.#beginAll(changes, nowMs);
+      for (const alike of runsOf(changes, areAlike)) this.#beginAlike(alike, nowMs);
     });
     this.#keepUnsaved(changes);
   }
@@ -121,7 +114,7 @@ export class Bans {
     this.#unsaved.handOver((changes) => {
       this.#connection.transaction(() => {
         for (const change of changes) {
-          this.#beginAll([change], change.hold?.addedMs ?? Date.now());
+          this.#beginAlike([change], change.hold?.addedMs ?? Date.now());
         }
       });
       return !this.#connection.volatile;
@@ -139,13 +132,14 @@ export class Bans {
     history: readonly HistoryEntry[],
     { foreign = new Map(), countsOffences = false }: Confirmation = {},
   ): void {
+    const list = asList(addresses);
     this.#connection.transaction(() => {
-      if (countsOffences) this.#connection.run(COUNT_OFFENCES, asList(addresses));
+      if (countsOffences) this.#connection.run(COUNT_OFFENCES, list);
       for (const [text, rules] of foreign) this.#putForeign(text, rules);
-      this.#forgetReleased(addresses);
+      this.#forgetReleased(list);
       this.#connection.run(
-        `UPDATE bans SET phase = 'blocked', owed = NULL WHERE phase = 'blocking' AND ${AMONG_THESE}`,
-        asList(addresses),
+        `UPDATE bans SET phase = 'blocked', owed = NULL WHERE phase = 'blocking' AND ${PENDING_AMONG_THESE}`,
+        list,
       );
       this.#history.insert(history);
     });
@@ -160,7 +154,7 @@ export class Bans {
         address.text,
         holds[0].addedMs,
       );
-      for (const hold of holds) this.#putHold(address, hold);
+      this.#putHolds(asList([address]), holds);
     });
     const change = { ...LINELESS, address, phase: 'blocking' } as const;
     this.#keepUnsaved(holds.map((hold) => ({ ...change, hold })));
@@ -188,7 +182,7 @@ export class Bans {
           lineJson(line, offset),
         );
         if (foreign !== null) this.#putForeign(address.text, foreign);
-        for (const hold of holds) this.#putHold(address, hold);
+        this.#putHolds(asList([address]), holds);
       }
     });
     this.#keepUnsaved(bans.flatMap(changesTo));
@@ -197,7 +191,7 @@ export class Bans {
   /** Ends holds without unblocking their address, which others still hold. */
   dropHolds(holds: readonly HoldKey[]): void {
     this.#connection.transaction(() => {
-      for (const key of holds) this.#dropHold(key);
+      for (const { address, origin } of holds) this.#dropHold(asList([address]), origin);
     });
     const change = { ...LINELESS, phase: 'blocking', hold: null } as const;
     this.#keepUnsaved(holds.map(({ address, origin }) => ({ ...change, address, ends: origin })));
@@ -205,55 +199,52 @@ export class Bans {
 
   #select(clause: string, ...values: SQLInputValue[]): StoredBan[] {
     return this.#connection.guard(() => {
-      const bans = this.#connection.all(
-        `SELECT address, phase, since_ms, owed, foreign_rules FROM bans ${clause}`,
-        ...values,
-      );
+      const columns = 'address, phase, since_ms, owed, foreign_rules';
+      const holds = new Map<unknown, Hold[]>();
+      const bans: StoredBan[] = [];
+      for (const row of this.#connection.each(`SELECT ${columns} FROM bans ${clause}`, ...values)) {
+        const own: Hold[] = [];
+        holds.set(row['address'], own);
+        bans.push(readBan(row, own));
+      }
       if (bans.length === 0) return [];
       const ofThese = `address IN (SELECT address FROM bans ${clause})`;
-      const rows = this.#connection.all(
-        `SELECT * FROM holds WHERE ${ofThese} ORDER BY added_ms`,
-        ...values,
-      );
-      const holds = Map.groupBy(rows, (row) => row['address']);
-      return bans.map((row) => readBan(row, (holds.get(row['address']) ?? []).map(readHold)));
+      const sql = `SELECT * FROM holds WHERE ${ofThese} ORDER BY added_ms`;
+      let last: Hold | null = null;
+      for (const row of this.#connection.each(sql, ...values)) {
+        const hold = readHold(row);
+        // Those of a list are alike: one object is enough.
+        if (!isSameHold(last, hold)) last = hold;
+        if (last !== null) holds.get(row['address'])?.push(last);
+      }
+      return bans;
     });
   }
 
-  #forgetReleased(addresses: readonly Address[]): void {
-    if (addresses.length === 0) return;
-    const sql = `DELETE FROM bans WHERE phase = 'unblocking' AND ${AMONG_THESE}`;
-    this.#connection.run(sql, asList(addresses));
+  /** Takes a list, as all that follow. */
+  #forgetReleased(list: string): void {
+    this.#connection.run(FORGET_RELEASED, list);
   }
 
-  #beginAll(changes: readonly PendingChange[], nowMs: number): void {
+  #beginAlike(changes: readonly [PendingChange, ...PendingChange[]], nowMs: number): void {
+    const { phase, line, offset, hold, also = [], ends } = changes[0];
+    const list = asList(changes.map(({ address }) => address));
     // What was about to be released begins anew: its old holds are over.
-    const begun = changes.filter(({ phase }) => phase === 'blocking');
-    this.#forgetReleased(begun.map(({ address }) => address));
-    for (const change of changes) this.#beginOne(change, nowMs);
-  }
-
-  #beginOne(change: PendingChange, nowMs: number): void {
-    const { address, phase, line, offset, hold, also = [], ends } = change;
+    if (phase === 'blocking') this.#forgetReleased(list);
     this.#connection.run(
-      `INSERT INTO bans (address, phase, since_ms, owed) VALUES (?, ?, ?, ?)
+      `INSERT INTO bans (address, phase, since_ms, owed) SELECT value, ?, ?, ? FROM json_each(?) WHERE true
        ON CONFLICT (address) DO UPDATE SET phase = excluded.phase, owed = excluded.owed`,
-      address.text,
       phase,
       nowMs,
       lineJson(line, offset),
+      list,
     );
-    if (ends !== undefined) this.#dropHold({ address, origin: ends });
-    if (hold !== null) this.#putHold(address, hold);
-    for (const one of also) this.#putHold(address, one);
+    if (ends !== undefined) this.#dropHold(list, ends);
+    this.#putHolds(list, hold === null ? also : [hold, ...also]);
   }
 
-  #dropHold({ address, origin }: HoldKey): void {
-    this.#connection.run(
-      'DELETE FROM holds WHERE address = ? AND origin = ?',
-      address.text,
-      origin,
-    );
+  #dropHold(list: string, origin: Origin): void {
+    this.#connection.run(`DELETE FROM holds WHERE origin = ? AND ${AMONG_THESE}`, origin, list);
   }
 
   #putForeign(text: string, rules: ForeignRules): void {
@@ -261,21 +252,23 @@ export class Bans {
     this.#connection.run('UPDATE bans SET foreign_rules = ? WHERE address = ?', json, text);
   }
 
-  #putHold(address: Address, hold: Hold): void {
-    this.#connection.run(
-      `INSERT OR REPLACE INTO holds
-       (address, origin, added_ms, timeout_seconds, expires_at_ms, alert_id, rule_id, reason, forced)
-       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-      address.text,
-      hold.origin,
-      hold.addedMs,
-      hold.timeoutSeconds,
-      hold.expiresAtMs,
-      hold.alertRef.alertId,
-      hold.alertRef.ruleId,
-      hold.reason,
-      hold.forced ? 1 : 0,
-    );
+  #putHolds(list: string, holds: readonly Hold[]): void {
+    for (const hold of holds) {
+      this.#connection.run(
+        `INSERT OR REPLACE INTO holds
+         (address, origin, added_ms, timeout_seconds, expires_at_ms, alert_id, rule_id, reason, forced)
+         SELECT value, ?, ?, ?, ?, ?, ?, ?, ? FROM json_each(?)`,
+        hold.origin,
+        hold.addedMs,
+        hold.timeoutSeconds,
+        hold.expiresAtMs,
+        hold.alertRef.alertId,
+        hold.alertRef.ruleId,
+        hold.reason,
+        hold.forced ? 1 : 0,
+        list,
+      );
+    }
   }
 }
 
@@ -283,16 +276,3 @@ export class Bans {
 const COUNT_OFFENCES = `INSERT OR IGNORE INTO offences (address, at_ms)
   SELECT address, since_ms FROM bans WHERE phase = 'blocking' AND ${AMONG_THESE}
   AND EXISTS (SELECT 1 FROM holds WHERE holds.address = bans.address AND origin <> 'manual')`;
-
-/** Nobody waits for a line. */
-const LINELESS = { line: null, offset: null } as const;
-
-/** What makes a ban what it is, whatever was there. */
-function changesTo({ address, phase, holds }: StoredBan): PendingChange[] {
-  const begin = { ...LINELESS, address, phase: 'unblocking', hold: null } as const;
-  if (phase === 'unblocking') return [begin];
-  return [
-    begin,
-    ...holds.map((hold): PendingChange => ({ ...LINELESS, address, phase: 'blocking', hold })),
-  ];
-}

@@ -68,6 +68,11 @@ export class Connection {
     return this.#prepare(sql).all(...values);
   }
 
+  /** The same row by row: a hundred thousand at once would take as much memory as all else. */
+  each(sql: string, ...values: SQLInputValue[]): Iterable<Row> {
+    return this.#prepare(sql).iterate(...values);
+  }
+
   /** For use inside `transaction`. */
   run(sql: string, ...values: SQLInputValue[]): void {
     this.#prepare(sql).run(...values);

@@ -2,6 +2,7 @@
 import type { Address } from '../model/address.ts';
 import { EXPIRED, TRIAL, type Origin, type Outcome, type Verb } from '../model/ban.ts';
 import type { Connection, Row } from './connection.ts';
+import { asList, isSameAlert, runsOf } from './lists.ts';
 import { readAddress } from './rows.ts';
 
 /** What happened, and on whose account. */
@@ -56,18 +57,19 @@ export class History {
 
   /** For use inside a transaction. */
   insert(entries: readonly HistoryEntry[]): void {
-    for (const { atMs, outcome, origin, reason, by = '' } of entries) {
+    for (const alike of runsOf(entries, areAlike)) {
+      const { atMs, outcome, origin, reason, by = '' } = alike[0];
       this.#connection.run(
         `INSERT INTO history (at_ms, address, verb, origin, alert_id, rule_id, reason, by_user)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
+         SELECT ?, value, ?, ?, ?, ?, ?, ? FROM json_each(?)`,
         atMs,
-        outcome.address.text,
         outcome.verb,
         origin ?? '',
         outcome.alertRef.alertId,
         outcome.alertRef.ruleId,
         reason,
         by,
+        asList(alike.map((one) => one.outcome.address)),
       );
     }
     for (const [event, ones] of Map.groupBy(entries.filter(isCounted), eventOf)) {
@@ -119,6 +121,18 @@ export class History {
       this.#connection.run(`DELETE FROM history WHERE id <= (${oldest})`, most);
     });
   }
+}
+
+/** Whether two entries differ in their address alone. */
+function areAlike(one: HistoryEntry, other: HistoryEntry): boolean {
+  return (
+    one.atMs === other.atMs &&
+    one.outcome.verb === other.outcome.verb &&
+    isSameAlert(one.outcome.alertRef, other.outcome.alertRef) &&
+    one.origin === other.origin &&
+    one.reason === other.reason &&
+    one.by === other.by
+  );
 }
 
 function readRecord(row: Row): HistoryRecord {

@@ -4,7 +4,7 @@ import { parseExactNetwork } from '../model/address.ts';
 import type { Hold, Origin } from '../model/ban.ts';
 import { describeError } from '../model/errors.ts';
 import { appendLine, isErrno, openLogForAppend, readRegularFile } from '../system/files.ts';
-import type { PendingChange } from './bans.ts';
+import type { PendingChange } from './pending-change.ts';
 
 /** Some 20,000 changes. */
 const LARGEST_FILE = 4 * 1024 * 1024;

@@ -41,22 +41,21 @@ export interface Entry extends Omit<Outcome, 'address'> {
   readonly problem?: WazuhProblem | null;
 }
 
-/** The lines of an entry in the configured format, each with its line end. */
+/**
+ * The lines of entries in the configured format, each with its line end. OSSEC's is `DATE PATH VERB - ADDRESS ALERT_ID RULE_ID`:
+ * rules 601 and 602 for add and delete, Wazuh's 607 for other verbs.
+ */
 export function linesOf(
-  entry: Entry,
+  entries: readonly Entry[],
   exchange: Exchange | null,
   format: LogFormat,
   nowMs: number,
 ): string[] {
-  return [
-    ...(format.kind === 'wazuh' ? [] : [ossecLine(entry, format, nowMs)]),
+  const date = formatDate(format.zone, nowMs);
+  return entries.flatMap((entry) => [
+    ...(format.kind === 'wazuh' ? [] : [`${date} ${ossecText(entry, format)}\n`]),
     ...(format.kind === 'ossec' ? [] : wazuhLines(entry, exchange, format, nowMs)),
-  ];
-}
-
-/** `DATE PATH VERB - ADDRESS ALERT_ID RULE_ID`: rules 601 and 602 for add and delete, Wazuh's 607 for other verbs. */
-export function ossecLine(entry: Entry, format: LogFormat, nowMs: number): string {
-  return `${formatDate(format.zone, nowMs)} ${ossecText(entry, format)}\n`;
+  ]);
 }
 
 function pathOf({ home, programName }: LogFormat): string {

@@ -91,12 +91,8 @@ export class ResponseLogFile implements ResponseLog {
 
   #writeAll(entries: readonly Entry[]): void {
     if (entries.length === 0) return;
-    const format = this.#options.format();
-    const nowMs = this.#options.now();
-    this.#append(
-      entries.flatMap((entry) => linesOf(entry, this.#exchange, format, nowMs)),
-      entries,
-    );
+    const { format, now } = this.#options;
+    this.#append(linesOf(entries, this.#exchange, format(), now()), entries);
   }
 
   #append(lines: readonly string[], entries: readonly Entry[]): void {

@@ -12,8 +12,9 @@ import { UTC } from '../../src/system/zone.ts';
 import { parseJson } from '../../src/wazuh/json.ts';
 import type { Request } from '../../src/wazuh/request.ts';
 import {
-  ossecLine,
+  linesOf,
   wazuhLines,
+  type Entry,
   type Exchange,
   type LogFormat,
 } from '../../src/wazuh/response-lines.ts';
@@ -134,6 +135,10 @@ function bare(line: string): string {
   return content;
 }
 
+function ossecLine(entry: Entry): string {
+  return bare(linesOf([entry], null, { ...FORMAT, kind: 'ossec' }, NOON_MS).join(''));
+}
+
 /** A request, and all that would be done and written for it; `message` is its text, where there was one. */
 export function checkRequest(request: Request, message: string | null = null): void {
   must(request.alertId === null || /^\d{1,20}\.\d{1,20}$/.test(request.alertId), 'an alert id');
@@ -148,7 +153,7 @@ export function checkRequest(request: Request, message: string | null = null): v
   };
   must((request.address === null) === (request.addressTrouble !== ''), 'trouble without cause');
   if (request.address === null) {
-    const line = bare(ossecLine({ verb: 'refused', address: null, alertRef }, FORMAT, NOON_MS));
+    const line = ossecLine({ verb: 'refused', address: null, alertRef });
     must(ossecRule(line) === 600 && wazuhRule(line) === 607, `a refusal that is none: ${line}`);
     return;
   }
@@ -179,7 +184,7 @@ function verbsOf({ action }: Request): Verb[] {
 export function checkLines(outcome: Outcome, exchange: Exchange | null): void {
   const { verb, address } = outcome;
   const [ours, message] = ALERT_RULES[verb] ?? [null, null];
-  const line = bare(ossecLine(outcome, FORMAT, NOON_MS));
+  const line = ossecLine(outcome);
   must(ossecRule(line) === (ours ?? 600), `rule ${ossecRule(line) ?? 'none'} for ${line}`);
   must(
     wazuhRule(line) === (ALERT_RULES[verb]?.[2] ?? 607),

@@ -7,7 +7,7 @@ import { drawChart } from './plot.mjs';
 
 const NAMES = { today: 'plain rules, by hand', peer: 'the other program' };
 const SINGLE = ['add', 'delete', 'list'];
-const BULK = ['load', 'expire', 'restore', 'flush'];
+const BULK = ['bare load', 'load', 'expire', 'restore', 'flush'];
 
 /** Rows as the benchmark made them, to ask for one number. */
 function reader({ rows }) {
@@ -77,6 +77,13 @@ function targets(results) {
       const name = `${backend}: load of ${bans.toLocaleString('en')} / one add`;
       hold(name, wall(bans, 'load') / wall(none, 'add'), bound);
     }
+    hold(
+      `${backend}: load of 100,000 / bare load`,
+      wall(100_000, 'load') / wall(100_000, 'bare load'),
+      3,
+    );
+    const peakMiB = value(backend, 100_000, 'load', 'peakKiB') / 1024;
+    hold(`${backend}: peak memory of a load of 100,000, MiB`, peakMiB, 250);
     const bare = value('floor', 0, 'bare Node', 'peakKiB');
     hold(
       `${backend}: peak memory of an add / bare Node`,

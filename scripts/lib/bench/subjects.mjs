@@ -28,6 +28,27 @@ const KERNEL = {
   },
 };
 
+/** The same list loaded by the backend's own program alone: what is read, by what, and how it is removed. */
+const BARE = {
+  ipset: {
+    lines: (list) => [
+      'create bare hash:net family inet timeout 0 counters maxelem 131072',
+      ...list.map((address) => `add bare ${address} timeout 86400`),
+    ],
+    load: 'ipset restore',
+    remove: 'ipset destroy bare',
+  },
+  nftables: {
+    lines: (list) => [
+      'add table inet bare',
+      'add set inet bare list { type ipv4_addr; counter; flags timeout; }',
+      `add element inet bare list { ${list.map((address) => `${address} timeout 1d`).join(', ')} }`,
+    ],
+    load: 'nft -f -',
+    remove: 'nft delete table inet bare',
+  },
+};
+
 /** The n-th address of the range for benchmarks (RFC 2544): there are 131,072. */
 function nthAddress(n) {
   return `198.${18 + (n >> 16)}.${(n >> 8) & 255}.${n & 255}`;
@@ -55,6 +76,7 @@ export async function hostWithBackend(backend, bans) {
   writeOnHost(host, '/etc/firewall-drop/config.toml', ['[firewall]', `backend = "${backend}"`]);
   fs.mkdirSync(host.path(WORK), { recursive: true });
   writeOnHost(host, `${WORK}/list`, addresses(bans));
+  if (BARE[backend]) writeOnHost(host, `${WORK}/bare`, BARE[backend].lines(addresses(bans)));
   return { host, backend, bans };
 }
 
@@ -127,6 +149,11 @@ export async function measureBulk({ host, backend, bans }, limitMs) {
   const load = () => run('add', '--file', `${WORK}/list`, '--timeout', '1d');
   const laps = {};
   await run('flush', '--yes');
+  if (BARE[backend]) {
+    const bare = ['bash', '-c', `exec ${BARE[backend].load} < ${WORK}/bare`];
+    laps['bare load'] = await clock(host, bare, { limitMs });
+    must(host, ['bash', '-c', BARE[backend].remove]);
+  }
   laps.load = await load();
   expectCount(host, bans);
   makeDue(host);

@@ -1,15 +1,14 @@
 // `add`: a person blocks addresses or networks.
 import { isSingle, type Address } from '../../model/address.ts';
-import type { Ban, Hold } from '../../model/ban.ts';
-import { blockEach } from '../../bans/block.ts';
+import { blockEach, type EachRequest } from '../../bans/block.ts';
 import { AppError, EXIT_STATUS } from '../../model/errors.ts';
 import type { Context } from '../../context.ts';
 import { readReason } from '../../wazuh/request.ts';
-import { findOverlaps, readAddresses, widerBlocks } from '../addresses.ts';
+import { findOverlaps, inTextOrder, MOST_NAMED, readAddresses } from '../addresses.ts';
 import { allowedAmong } from '../caution.ts';
 import { defineCommand, QUIET } from '../command.ts';
 import { inParts, LARGEST_PART } from '../in-parts.ts';
-import { holdAfter, MOST_NAMED, sayBlocked, type Made, type Order } from '../manual-hold.ts';
+import { holdAfter, sayBlocked, type Made, type Order } from '../manual-hold.ts';
 import { readTimeout } from '../output/duration.ts';
 import { readMoment } from '../output/moment.ts';
 import { printBlock } from '../plan.ts';
@@ -21,7 +20,7 @@ export const add = defineCommand({
   opposites: ['delete', 'flush'],
   summary: 'Block addresses or networks',
   details:
-    "Each address is blocked until its time is over or somebody releases it; without --timeout or --until that is manual.timeout of the configuration, 24h unless it says otherwise. An address that is blocked already keeps its end and its reason, except for what the command says; --replace begins anew. Addresses go to the kernel in one transaction for each address family, and of a list in parts of 10,000. What is typed is done whole or not at all. Of a list, lines that can't be read or may not be blocked are named, and the others are done.",
+    "Each address is blocked until its time is over or somebody releases it; without --timeout or --until that is manual.timeout of the configuration, 24h unless it says otherwise. An address that is blocked already keeps its end and its reason, except for what the command says; --replace begins anew. Addresses go to the kernel in one transaction for each address family, and of a list in parts of 25,000. What is typed is done whole or not at all. Of a list, lines that can't be read or may not be blocked are named, and the others are done.",
   positional: {
     name: 'address',
     describe: 'IPv4, IPv6, or a network such as 203.0.113.0/24',
@@ -125,14 +124,14 @@ async function carryOut(
   const times = { usualSeconds: usualSeconds(context), nowMs: context.now() };
   const made: Made[] = [];
   const options = { size: LARGEST_PART, doing: 'blocked', context };
-  await inParts(addresses, options, (part, ofPart) => {
-    const before = context.store.bans.findAll(part);
-    const holdFor = (ban: Ban | null): Hold => holdAfter(order, ban, times);
-    blockEach(part, { holdsFor: (_, ban) => [holdFor(ban)], by: person.name }, ofPart);
-    for (const address of part) {
-      const ban = before.get(address.text) ?? null;
-      made.push({ address, before: ban, hold: holdFor(ban) });
-    }
+  const fresh = holdAfter(order, null, times);
+  const holdsFor: EachRequest['holdsFor'] = (address, before) => {
+    const hold = before === null ? fresh : holdAfter(order, before, times);
+    made.push({ address, before, hold });
+    return [hold];
+  };
+  await inParts(inTextOrder(addresses), options, (part, ofPart) => {
+    blockEach(part, { holdsFor, by: person.name }, ofPart);
   });
   sayBlocked(made, times.nowMs, person);
   context.expire();
@@ -157,12 +156,8 @@ function sayOverlaps(addresses: readonly Address[], context: Context, { note }: 
   if (more > 0) note(`${more} more lie in wider networks`);
 }
 
-/** The bans that may contain an address or lie in it: only a network can have others in it. */
+/** What may contain an address or lie in it: only a network can have others in it. */
 function knownAround(addresses: readonly Address[], { store }: Context): Address[] {
-  const [only, ...more] = addresses;
-  const bans =
-    only !== undefined && more.length === 0 && isSingle(only)
-      ? [...store.bans.findAll(widerBlocks(only)).values()]
-      : store.bans.list();
-  return bans.map((ban) => ban.address);
+  if (addresses.every(isSingle)) return store.bans.networks();
+  return store.bans.list().map((ban) => ban.address);
 }

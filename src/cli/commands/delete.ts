@@ -5,11 +5,10 @@ import { unblockAll } from '../../bans/unblock.ts';
 import { AppError, EXIT_STATUS } from '../../model/errors.ts';
 import { readReason } from '../../wazuh/request.ts';
 import type { Context } from '../../context.ts';
-import { readAddresses, widerBlocks, widerIn } from '../addresses.ts';
+import { inTextOrder, MOST_NAMED, readAddresses, widerIn } from '../addresses.ts';
 import { defineCommand, QUIET } from '../command.ts';
 import { heldBy, releaseAll } from '../flush.ts';
 import { inParts } from '../in-parts.ts';
-import { MOST_NAMED } from '../manual-hold.ts';
 import { printUnblock } from '../plan.ts';
 import { enter, enterForChange, type Person } from '../session.ts';
 
@@ -74,12 +73,11 @@ async function release(
   person: Person,
 ): Promise<void> {
   const { store, firewall } = context;
-  const around = store.bans.findAll(addresses.flatMap(widerBlocks));
-  const blocks = new Map(Array.from(around, ([text, { address }]) => [text, address]));
+  const blocks = new Map(store.bans.networks().map((network) => [network.text, network]));
   const absent = new Set<string>();
   const foreign = new Set<string>();
   const options = { size: firewall.mostReleases, doing: 'released', context };
-  await inParts(newestFirst(addresses, store), options, (part, ofPart) => {
+  await inParts(newestFirst(addresses, context), options, (part, ofPart) => {
     const alertRef = alertRefAt(context.now());
     const request = { origin: null, alertRef, named: true, by: person.name, reason };
     const outcomes = unblockAll(part, request, ofPart);
@@ -87,13 +85,17 @@ async function release(
     for (const { text } of outcomes.foreign) foreign.add(text);
   });
   sayReleased(addresses, { absent, foreign }, person);
-  for (const address of addresses) sayWiderBlock(address, blocks, person);
+  if (blocks.size > 0) for (const address of addresses) sayWiderBlock(address, blocks, person);
   context.expire();
 }
 
-/** Of a long list, where iptables finds their rules soonest. */
-function newestFirst(addresses: readonly Address[], store: Context['store']): readonly Address[] {
+/** Of a long list, where iptables finds their rules soonest. Sets have no order. */
+function newestFirst(
+  addresses: readonly Address[],
+  { store, firewall }: Context,
+): readonly Address[] {
   if (addresses.length <= MOST_NAMED) return addresses;
+  if (firewall.mostReleases === Infinity) return inTextOrder(addresses);
   const place = new Map(store.bans.list().map(({ address }, index) => [address.text, index]));
   const placeOf = ({ text }: Address): number => place.get(text) ?? -1;
   return addresses.toSorted((one, other) => placeOf(other) - placeOf(one));

@@ -11,7 +11,7 @@ import { describeError } from '../../model/errors.ts';
 import type { Context } from '../../context.ts';
 import { readClock } from '../../system/clock.ts';
 import { defineCommand } from '../command.ts';
-import { MOST_NAMED } from '../manual-hold.ts';
+import { MOST_NAMED } from '../addresses.ts';
 import { count } from '../output/count.ts';
 import { restoreAll } from '../restore.ts';
 import { printSteps } from '../plan.ts';

@@ -6,7 +6,7 @@ import type { Hold } from '../../model/ban.ts';
 import { parseDuration } from '../../model/duration.ts';
 import { EXIT_STATUS } from '../../model/errors.ts';
 import type { Offence } from '../../state/offences.ts';
-import { readText } from '../addresses.ts';
+import { inTextOrder, readText } from '../addresses.ts';
 import { entriesToJson, readEntries } from '../ban-entries.ts';
 import { allowedAmong } from '../caution.ts';
 import { defineCommand, QUIET } from '../command.ts';
@@ -146,9 +146,13 @@ async function blockAs(
     if (first === undefined) throw new Error(`${text} is not in the file`);
     return [first, ...others];
   };
-  await inParts(allowed, { size: LARGEST_PART, doing: 'blocked', context }, (part, ofPart) => {
-    blockEach(part, { holdsFor, by: person.name }, ofPart);
-  });
+  await inParts(
+    inTextOrder(allowed),
+    { size: LARGEST_PART, doing: 'blocked', context },
+    (part, ofPart) => {
+      blockEach(part, { holdsFor, by: person.name }, ofPart);
+    },
+  );
   context.expire();
 }
 

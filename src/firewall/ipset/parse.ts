@@ -59,38 +59,32 @@ export function readSet(
 }
 
 const SET_SIZE = /^Header: .* maxelem ([0-9]+) /m;
-const MEMBER = /^(\S+) timeout ([0-9]+)(?: packets ([0-9]+) bytes ([0-9]+))?/;
 
-interface Member {
-  readonly timeoutSeconds: number | null;
-  readonly packets: number;
-  readonly bytes: number;
-}
-
-/** By the canonical text of what is a member. */
-function readMembers(output: string): Map<string, Member> {
-  const members = new Map<string, Member>();
+/** `203.0.113.9 timeout 7199 packets 3 bytes 252`: by its canonical text, and what comes after `timeout`. */
+function forEachMember(output: string, take: (text: string, rest: string) => void): void {
   for (const line of output.split('\n')) {
-    const [, printed = '', timeout, packets = '0', bytes = '0'] = MEMBER.exec(line) ?? [];
-    if (timeout === undefined) continue;
+    const end = line.indexOf(' ');
+    if (!line.startsWith('timeout ', end + 1)) continue;
+    const printed = line.slice(0, end);
     // IPv4 is printed as we do; of IPv6 there are several ways.
     const text = printed.includes(':') ? (parseExactNetwork(printed)?.text ?? printed) : printed;
-    const timeoutSeconds = timeout === '0' ? null : Number(timeout);
-    members.set(text, { timeoutSeconds, packets: Number(packets), bytes: Number(bytes) });
+    take(text, line.slice(end + ' timeout '.length));
   }
-  return members;
 }
 
 function readListing(
   output: string,
   stderr: string,
-): { readonly set: Listing | null; readonly entries: ReadonlyMap<string, Member> } {
+): { readonly set: Listing | null; readonly entries: ReadonlyMap<string, Entry> } {
   const maxEntries = SET_SIZE.exec(output)?.[1];
   if (maxEntries === undefined) {
     if (isMissing(stderr)) return { set: null, entries: new Map() };
     throw failure('the set could not be listed', stderr);
   }
-  const entries = readMembers(output);
+  const entries = new Map<string, Entry>();
+  forEachMember(output, (text, rest) => {
+    entries.set(text, { timeoutSeconds: Number.parseInt(rest, 10) || null });
+  });
   return { set: { entries: entries.size, maxEntries: Number(maxEntries) }, entries };
 }
 
@@ -179,12 +173,13 @@ export function readSnapshot(
   const chains = ofSet.map(({ chain }) => chain);
   const held = heldBy(rules, ours);
   const members: Address[] = [];
-  for (const [text, { packets, bytes }] of readMembers(outputOfSet)) {
+  forEachMember(outputOfSet, (text, rest) => {
     const address = parseExactNetwork(text);
-    if (address === null) continue;
+    if (address === null) return;
     members.push(address);
+    const [, , packets = 0, , bytes = 0] = rest.split(' ').map(Number);
     if (chains.length > 0) held.set(text, heldBySet({ address, chains, packets, bytes }, held));
-  }
+  });
   const name = rules.find((rule) => 'dropsSet' in rule)?.dropsSet;
   return { held, rules, policies, sets: new Map(name === undefined ? [] : [[name, members]]) };
 }

@@ -82,6 +82,8 @@ const NOTHING_KNOWN: IpsetView = {
   trusted: false,
 };
 
+const NONE: ForeignRules = {};
+
 /** What the state says that the set holds before the changes. */
 function before(changes: readonly Change[]): Map<string, Entry> {
   return entriesOf(changes, ({ to }) => (to === 'blocked' ? 'absent' : 'present'));
@@ -90,7 +92,9 @@ function before(changes: readonly Change[]): Map<string, Entry> {
 /** Every plain rule is somebody else's. Of a ban from before there was a set it is ours: a change of it says so. */
 function foreignOf({ rules }: IpsetView, change: Change): ForeignRules | null {
   if (rules === null) return null;
-  return foreignRules(countsOf(rules.filter, change.address.text), change, 0);
+  const { text } = change.address;
+  if ([...rules.filter.values()].every((keys) => !keys.includes(text))) return NONE;
+  return foreignRules(countsOf(rules.filter, text), change, 0);
 }
 
 function simulate(view: IpsetView, command: PlannedCommand, changes: readonly Change[]): IpsetView {

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { makeHold, type Hold, type Origin, type Outcome } from '../../../src/model/ban.ts';
+import { FORGET_RELEASED } from '../../../src/state/bans.ts';
 import { ANY_TOO_FAR } from '../../../src/state/deadlines.ts';
 import type { HistoryEntry } from '../../../src/state/history.ts';
 import { Store } from '../../../src/state/store.ts';
@@ -57,6 +58,74 @@ test.each([1, 100, 101, 250])('bans of %d addresses are those, and no others', (
   const asked = Array.from({ length: many }, (_, index) => `198.51.100.${index}`);
   for (const text of [...asked, '203.0.113.9', '203.0.113.10']) blocked(store, text);
   expect([...store.bans.findAll(asked.map(addressOf)).keys()]).toEqual(asked);
+});
+
+describe('the changes of a list', () => {
+  const offset = { inode: 7, size: 1234 };
+  const [A, B] = [addressOf('203.0.113.4'), addressOf('203.0.113.3')];
+  const [C, D] = [addressOf('203.0.113.2'), addressOf('203.0.113.1')];
+
+  test('are each recorded with their own line and hold, alike or not, in the order given', () => {
+    const store = open();
+    const line = (verb: Outcome['verb'], address: Outcome['address']): Outcome => ({
+      ...PENDING_LINE,
+      verb,
+      address,
+    });
+    const equal = (): Hold => hold('manual', 60);
+    store.bans.begin(
+      [
+        { address: A, phase: 'blocking', line: line('add', A), offset, hold: equal() },
+        { address: B, phase: 'blocking', line: line('add', B), offset, hold: equal() },
+        { address: C, phase: 'blocking', line: line('add', C), offset, hold: hold('manual', 90) },
+        { address: D, phase: 'unblocking', line: line('delete', D), offset, hold: null },
+      ],
+      NOON_MS,
+    );
+    const pending = open().bans.pending();
+    expect(pending.map(({ address, phase }) => [address, phase])).toEqual([
+      [A, 'blocking'],
+      [B, 'blocking'],
+      [C, 'blocking'],
+      [D, 'unblocking'],
+    ]);
+    expect(pending.map((ban) => ban.line)).toEqual([
+      line('add', A),
+      line('add', B),
+      line('add', C),
+      line('delete', D),
+    ]);
+    expect(pending.map((ban) => ban.holds.map(({ timeoutSeconds }) => timeoutSeconds))).toEqual([
+      [60],
+      [60],
+      [90],
+      [],
+    ]);
+  });
+
+  test('are in the history each with its own outcome, in the order given', () => {
+    const store = open();
+    const outcomes = (['add', 'add', 'delete', 'add'] as const).map((verb, index) => {
+      return { ...PENDING_LINE, verb, address: addressOf(`203.0.113.${9 - index}`) };
+    });
+    store.history.record(outcomes.map((outcome) => ({ ...entry(NOON_MS), outcome })));
+    const all = { address: null, sinceMs: 0, afterId: 0, limit: 9 };
+    expect(store.history.find(all).map(({ outcome }) => outcome)).toEqual(outcomes);
+    expect(new Map(store.history.tallies().map(({ event, count }) => [event, count]))).toEqual(
+      new Map([
+        ['add', 3],
+        ['delete', 1],
+      ]),
+    );
+  });
+
+  test('are found among what is pending, without reading all bans', () => {
+    open();
+    const plan = withFile((database) =>
+      database.prepare(`EXPLAIN QUERY PLAN ${FORGET_RELEASED}`).all('[]'),
+    );
+    expect(plan[0]?.['detail']).toContain('USING INDEX bans_unfinished');
+  });
 });
 
 describe('a pending change', () => {

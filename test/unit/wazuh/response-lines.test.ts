@@ -7,8 +7,8 @@ import { parseJson } from '../../../src/wazuh/json.ts';
 import {
   linesOf,
   missingFrom,
-  ossecLine,
   wazuhLines,
+  type Entry,
   type Exchange,
   type LogFormat,
 } from '../../../src/wazuh/response-lines.ts';
@@ -35,6 +35,10 @@ const SHIPPED =
 function outcome(verb: Verb = 'add', text = '203.0.113.9'): Outcome {
   const alertRef = { alertId: '1620563486.6306696', ruleId: '31151' };
   return { verb, address: addressOf(text), alertRef };
+}
+
+function ossecLine(entry: Entry, format: LogFormat, nowMs: number): string {
+  return linesOf([entry], null, { ...format, kind: 'ossec' }, nowMs).join('');
 }
 
 function bare(line: string): string {
@@ -114,7 +118,7 @@ describe('a line of the OSSEC format', () => {
 
 describe('the configured format', () => {
   const kinds = (kind: LogFormat['kind']): string[] =>
-    linesOf(outcome(), null, { ...FORMAT, kind }, NOON_MS).map((line) =>
+    linesOf([outcome()], null, { ...FORMAT, kind }, NOON_MS).map((line) =>
       line.startsWith('Tue') ? 'ossec' : 'wazuh',
     );
 
@@ -131,7 +135,7 @@ describe('the configured format', () => {
     (verb) => {
       for (const address of [addressOf('203.0.113.9'), null]) {
         const entry = { ...outcome(verb), address };
-        for (const line of linesOf(entry, null, { ...FORMAT, kind: 'wazuh' }, NOON_MS)) {
+        for (const line of linesOf([entry], null, { ...FORMAT, kind: 'wazuh' }, NOON_MS)) {
           expect(line).toMatch(/^2024\/05\/07 12:00:00 active-response\/bin\/firewall-drop: /);
         }
       }
@@ -357,10 +361,8 @@ describe('a written line is found again', () => {
       const list = Array.from({ length: 20_000 }, (_, n) =>
         outcome('add', `198.18.${n >> 8}.${n & 255}`),
       );
-      const lines = list
-        .slice(0, -3)
-        .flatMap((one) => linesOf(one, null, { ...FORMAT, kind }, NOON_MS))
-        .map((line) => line.trimEnd());
+      const written = linesOf(list.slice(0, -3), null, { ...FORMAT, kind }, NOON_MS);
+      const lines = written.map((line) => line.trimEnd());
       let passes = 0;
       const once = {
         [Symbol.iterator]() {

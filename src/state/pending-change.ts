@@ -1,0 +1,46 @@
+// A change of the kernel as the state records it before it is made.
+import type { Address } from '../model/address.ts';
+import type { Hold, Origin, Outcome } from '../model/ban.ts';
+import { isSameAlert, isSameHold } from './lists.ts';
+import type { LogOffset, StoredBan } from './rows.ts';
+
+/** A change of the kernel that is about to be made. */
+export interface PendingChange {
+  readonly address: Address;
+  readonly phase: 'blocking' | 'unblocking';
+  /** The line to write once it is done; null when nobody waits for one. */
+  readonly line: Outcome | null;
+  readonly offset: LogOffset | null;
+  /** For `blocking`: the hold to add, in the place of an older one of the same origin. */
+  readonly hold: Hold | null;
+  /** Holds of other origins that begin with it. */
+  readonly also?: readonly Hold[];
+  /** For `blocking`: whose hold ends with it, while others go on. */
+  readonly ends?: Origin;
+}
+
+/** Whether two changes differ in their address alone. */
+export function areAlike(one: PendingChange, other: PendingChange): boolean {
+  return (
+    one.phase === other.phase &&
+    one.line?.verb === other.line?.verb &&
+    isSameAlert(one.line?.alertRef, other.line?.alertRef) &&
+    one.offset === other.offset &&
+    isSameHold(one.hold, other.hold) &&
+    [...(one.also ?? []), ...(other.also ?? [])].length === 0 &&
+    one.ends === other.ends
+  );
+}
+
+/** Nobody waits for a line. */
+export const LINELESS = { line: null, offset: null } as const;
+
+/** What makes a ban what it is, whatever was there. */
+export function changesTo({ address, phase, holds }: StoredBan): PendingChange[] {
+  const begin = { ...LINELESS, address, phase: 'unblocking', hold: null } as const;
+  if (phase === 'unblocking') return [begin];
+  return [
+    begin,
+    ...holds.map((hold): PendingChange => ({ ...LINELESS, address, phase: 'blocking', hold })),
+  ];
+}
