@@ -3,6 +3,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Context } from '../context.ts';
 import type { Address } from '../model/address.ts';
 import { AppError } from '../model/errors.ts';
+import { expectMany } from './memory.ts';
 import { count } from './output/count.ts';
 
 /** One transaction of the firewall takes no more than a few seconds for so many. */
@@ -26,6 +27,7 @@ export async function inParts(
   { size, doing, context }: PartOptions,
   work: (part: readonly Address[], context: Context) => void,
 ): Promise<void> {
+  expectMany(addresses.length);
   const interruption = new AbortController();
   const interrupt = (): void => {
     interruption.abort();
