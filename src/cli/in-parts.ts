@@ -3,10 +3,11 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Context } from '../context.ts';
 import type { Address } from '../model/address.ts';
 import { AppError } from '../model/errors.ts';
+import { expectMany } from './memory.ts';
 import { count } from './output/count.ts';
 
 /** One transaction of the firewall takes no more than a few seconds for so many. */
-export const LARGEST_PART = 25_000;
+export const LARGEST_PART = 20_000;
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
 export interface PartOptions {
@@ -26,6 +27,7 @@ export async function inParts(
   { size, doing, context }: PartOptions,
   work: (part: readonly Address[], context: Context) => void,
 ): Promise<void> {
+  expectMany(addresses.length);
   const interruption = new AbortController();
   const interrupt = (): void => {
     interruption.abort();

@@ -1,7 +1,7 @@
 // What commands share: the context, the lock, and where to print.
-import { setFlagsFromString } from 'node:v8';
 import { AppError } from '../model/errors.ts';
 import type { Context } from '../context.ts';
+import { expectMany } from './memory.ts';
 import { count } from './output/count.ts';
 
 /** What a command works with. */
@@ -47,8 +47,7 @@ export function enterForChange(person: Person): Context {
 
 /** The same for a context that is there already. Returns how many changes were completed. */
 export function enter(context: Context, { note }: Person): number {
-  // What is made for a long list lives as long as the list: V8 would have its room for new objects grow to 128 MB.
-  setFlagsFromString('--semi-space-growth-factor=1');
+  expectMany(context.store.bans.count());
   const trouble = context.lock();
   if (trouble !== null) throw trouble;
   const pending = context.store.bans.pending().length;

@@ -53,7 +53,7 @@ describe('while another process holds the state for ever', () => {
       expect(added.status).toBe(0);
       expect(victim.rules(A)).toHaveLength(2);
       expect(added.lines).toEqual([expect.stringMatching(ossecLine('add', A))]);
-      expect(victim.troubles().join('\n')).toContain('store');
+      expect(victim.troubles().join('\n')).toContain('state');
       const deleted = victim.delete(B);
       expect(deleted.status).toBe(0);
       expect(deleted.lines).toEqual([expect.stringMatching(ossecLine('delete', B))]);

@@ -517,7 +517,7 @@ describe('a broken state stops neither add nor delete', () => {
     try {
       expect(victim.add(A).status).toBe(0);
       expect(victim.rules(A)).toHaveLength(2);
-      expect(victim.troubles().join('\n')).toContain('store');
+      expect(victim.troubles().join('\n')).toContain('state');
       expect(victim.delete(A).status).toBe(0);
       expect(victim.rules(A)).toEqual([]);
       expect(victim.log()).toHaveLength(used ? 3 : 2);
@@ -547,7 +547,7 @@ describe('a broken state stops neither add nor delete', () => {
       expect(victim.rules(A)).toHaveLength(2);
       expect(victim.delete(A).status).toBe(0);
       expect(victim.rules(A)).toEqual([]);
-      expect(victim.troubles().join('\n')).toContain('store');
+      expect(victim.troubles().join('\n')).toContain('state');
     } finally {
       victim.host.must(['umount', STATE_DIRECTORY]);
     }

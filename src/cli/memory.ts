@@ -1,0 +1,13 @@
+// Bounds the memory of work on long lists.
+import type * as V8 from 'node:v8';
+
+/** Loading `node:v8` takes longer than a shorter list does. */
+const MANY = 1000;
+
+/** To be called with how many addresses are about to be worked on. */
+export function expectMany(count: number): void {
+  if (count < MANY) return;
+  // What is made for a list lives as long as the list: V8 would have its room for new objects grow to 128 MB.
+  const { setFlagsFromString } = require('node:v8') as typeof V8;
+  setFlagsFromString('--semi-space-growth-factor=1');
+}
