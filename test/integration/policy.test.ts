@@ -267,7 +267,15 @@ function addAddresses(addresses: readonly string[]): void {
       ? `address replace ${address}/64 dev to-victim nodad`
       : `address replace ${address}/24 dev to-victim`;
   });
-  attacker.must(['ip', '-batch', '-'], { input: commands.join('\n') });
+  // A banned address can't ask where the victim is either: others would wait for its question to be given up.
+  const [link] = JSON.parse(
+    victim.host.must(['ip', '-j', 'link', 'show', 'to-attacker']),
+  ) as readonly { address: string }[];
+  const where = `lladdr ${link?.address} dev to-victim nud permanent`;
+  const known = [`${NEAR.ipv4}.2`, `${NEAR.ipv6}:2`].map(
+    (own) => `neighbour replace ${own} ${where}`,
+  );
+  attacker.must(['ip', '-batch', '-'], { input: [...commands, ...known].join('\n') });
 }
 
 const PORT = 9000;

@@ -571,7 +571,7 @@ describe('a broken state stops neither add nor delete', () => {
       ] as const) {
         expect(act().status).toBe(0);
         expect(victim.rules(A)).toHaveLength(count);
-        expect(victim.troubles().join('\n')).toMatch(/store.*full/);
+        expect(victim.troubles().join('\n')).toMatch(/the state failed.*full/);
         victim.host.remove(`${STATE_DIRECTORY}/full`);
         victim.host.symlink(real, '/etc/alternatives/iptables-restore');
         expect(victim.person(['expire']).status).toBe(0);
