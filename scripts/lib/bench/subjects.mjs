@@ -41,8 +41,8 @@ const BARE = {
   nftables: {
     lines: (list) => [
       'add table inet bare',
-      'add set inet bare list { type ipv4_addr; counter; flags timeout; }',
-      `add element inet bare list { ${list.map((address) => `${address} timeout 1d`).join(', ')} }`,
+      'add set inet bare blocked { type ipv4_addr; counter; flags timeout; }',
+      `add element inet bare blocked { ${list.map((address) => `${address} timeout 1d`).join(', ')} }`,
     ],
     load: 'nft -f -',
     remove: 'nft delete table inet bare',
