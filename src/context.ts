@@ -156,9 +156,10 @@ function openDiagnostics({ place, readOnly = false, onTrouble }: ContextOptions)
   const diagnostics = new Diagnostics({ path, program: place.name });
   const said = new Set<string>();
   const warn = (message: string): void => {
-    if (!readOnly) diagnostics.warn(message);
-    if (!said.has(message)) onTrouble(message);
+    if (said.has(message)) return;
     said.add(message);
+    if (!readOnly) diagnostics.warn(message);
+    onTrouble(message);
   };
   return { diagnostics, warn };
 }

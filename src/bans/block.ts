@@ -37,12 +37,15 @@ export interface EachRequest {
   readonly by?: string;
 }
 
-/** The same with holds of its own for each address. */
+/** A block that was made: the ban before it, and the hold that began with it. */
+export type Made = Required<Pick<BanChange, 'address' | 'before' | 'hold'>>;
+
+/** The same with holds of its own for each address. Returns what was made. */
 export function blockEach(
   addresses: readonly Address[],
   { holdsFor, by }: EachRequest,
   context: BanContext,
-): void {
+): Made[] {
   const unique = [...new Map(addresses.map((address) => [address.text, address])).values()];
   const known = context.store.bans.findAll(unique);
   const changes = unique.map((address) => {
@@ -50,6 +53,7 @@ export function blockEach(
     return changeOf({ verb: 'add', address, before, holds: holdsFor(address, before), by });
   });
   commitOrUndo(changes, known, context);
+  return changes;
 }
 
 /**
@@ -99,7 +103,7 @@ interface Block extends Pick<BanChange, 'address' | 'before'> {
   readonly by?: string | undefined;
 }
 
-function changeOf({ verb, address, before, holds, by }: Block): BanChange {
+function changeOf({ verb, address, before, holds, by }: Block): BanChange & Made {
   const [hold, ...also] = holds;
   const { alertRef, origin, reason } = hold;
   const line = { verb, address, alertRef };

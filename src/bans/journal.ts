@@ -34,9 +34,7 @@ export interface BanChange {
 }
 
 /** A change that is recorded, and what is left to do for it. */
-export interface Pending {
-  readonly address: Address;
-  readonly ban: StoredBan;
+export interface Pending extends StoredBan {
   readonly history: Pick<HistoryEntry, 'origin' | 'reason' | 'by'>;
 }
 
@@ -76,17 +74,16 @@ function isAsStateSays({ to, before }: BanChange): boolean {
 
 function pendingOf(change: BanChange, offset: StoredBan['offset'], nowMs: number): Pending {
   const { address, to, before, line } = change;
-  const phase = to === 'blocked' ? 'blocking' : 'unblocking';
-  const ban = {
+  return {
     address,
-    phase,
+    phase: to === 'blocked' ? 'blocking' : 'unblocking',
     sinceMs: before?.sinceMs ?? nowMs,
     holds: holdsAfter(change),
     foreign: foreignBefore(change),
     line,
     offset,
-  } as const;
-  return { address, ban, history: change };
+    history: change,
+  };
 }
 
 /**
@@ -109,7 +106,7 @@ function holdsAfter({ before, hold, also = [], ends }: BanChange): Hold[] {
 }
 
 function linesOf(batch: readonly Pending[]): Outcome[] {
-  return batch.flatMap(({ ban }) => ban.line ?? []);
+  return batch.flatMap(({ line }) => line ?? []);
 }
 
 /** Completes pending changes of this run or of one that was killed. Throws as `commit` does. */
@@ -131,8 +128,8 @@ export function completeAll(
 
 /** Blocks go into the kernel in one go; releases in parts, the newest first, where iptables finds them soonest. */
 function batchesOf(pending: readonly Pending[], mostReleases: number): Pending[][] {
-  const blocks = pending.filter(({ ban }) => ban.phase === 'blocking');
-  const releases = pending.filter(({ ban }) => ban.phase === 'unblocking').toReversed();
+  const blocks = pending.filter(({ phase }) => phase === 'blocking');
+  const releases = pending.filter(({ phase }) => phase === 'unblocking').toReversed();
   const batches = blocks.length === 0 ? [] : [blocks];
   for (let from = 0; from < releases.length; from += mostReleases) {
     batches.push(releases.slice(from, from + mostReleases));
@@ -147,7 +144,7 @@ function complete(
 ): void {
   const { store, firewall, responseLog, now } = context;
   const startedMs = now();
-  const changes = batch.map(({ ban }) => toKernelChange(ban, startedMs));
+  const changes = batch.map((one) => toKernelChange(one, startedMs));
   const within = withinMs === undefined ? {} : { withinMs };
   const { foreign } = firewall.apply(changes, { trustState, ...within });
   step('journal: kernel changed');
@@ -164,8 +161,8 @@ function complete(
 }
 
 /** Without a line, only the end of a block has moved. */
-function isNewBlock({ ban }: Pending): boolean {
-  return ban.phase === 'blocking' && ban.line !== null;
+function isNewBlock({ phase, line }: Pending): boolean {
+  return phase === 'blocking' && line !== null;
 }
 
 /** Has the kernel, by way of one backend, hold bans as the state does: for a restore, and for a migration. Throws as `commit` does. */
@@ -213,8 +210,8 @@ export function toKernelChange(
   return { address, foreign: known, to: 'blocked', timeoutSeconds };
 }
 
-function historyOf({ ban, history }: Pending, atMs: number): HistoryEntry[] {
-  return ban.line === null ? [] : [entryOf(history, ban.line, atMs)];
+function historyOf({ line, history }: Pending, atMs: number): HistoryEntry[] {
+  return line === null ? [] : [entryOf(history, line, atMs)];
 }
 
 function entryOf(

@@ -34,11 +34,7 @@ export function recover(context: BanContext, { protectedEntries, withinMs }: Rec
 
 function pendingOf(ban: StoredBan): Pending {
   const origin = ban.holds[0]?.origin ?? null;
-  return {
-    address: ban.address,
-    ban,
-    history: { origin, reason: 'completed after an interruption' },
-  };
+  return { ...ban, history: { origin, reason: 'completed after an interruption' } };
 }
 
 function unblockProtected(
@@ -64,9 +60,9 @@ function missingLines(
   batch: readonly Pending[],
   responseLog: BanContext['responseLog'],
 ): Outcome[] {
-  const byMark = Map.groupBy(batch, ({ ban }) => JSON.stringify(ban.offset));
+  const byMark = Map.groupBy(batch, ({ offset }) => JSON.stringify(offset));
   return [...byMark.values()].flatMap((own) => {
-    const lines = own.flatMap(({ ban }) => ban.line ?? []);
-    return lines.length === 0 ? [] : responseLog.missing(own[0]?.ban.offset ?? null, lines);
+    const lines = own.flatMap(({ line }) => line ?? []);
+    return lines.length === 0 ? [] : responseLog.missing(own[0]?.offset ?? null, lines);
   });
 }

@@ -76,6 +76,7 @@ export function findOverlaps(
 
 /** The blocks of a list that contain an address, widest first. */
 export function widerIn(blocks: ReadonlyMap<string, Address>, inner: Address): Address[] {
+  if (blocks.size === 0) return [];
   return widerBlocks(inner).flatMap(({ text }) => blocks.get(text) ?? []);
 }
 

@@ -1,5 +1,5 @@
 // The hold of a person: what it becomes when an address is added again, and how that is said.
-import type { Address } from '../model/address.ts';
+import type { Made } from '../bans/block.ts';
 import { alertRefAt, makeHold, type Ban, type Hold } from '../model/ban.ts';
 import { MOST_NAMED } from './addresses.ts';
 import { formatDuration } from './output/duration.ts';
@@ -43,13 +43,6 @@ export function holdAfter(
 export function manualHoldOf(ban: Ban | null): Hold | undefined {
   if (ban === null || ban.phase === 'unblocking') return undefined;
   return ban.holds.find(({ origin }) => origin === 'manual');
-}
-
-/** A block that was made: the ban before it, and the person's hold after it. */
-export interface Made {
-  readonly address: Address;
-  readonly before: Ban | null;
-  readonly hold: Hold;
 }
 
 /** Says until when each is blocked now, and what has changed. */

@@ -1,7 +1,7 @@
 // Bounds the memory of work on long lists.
 import type * as V8 from 'node:v8';
 
-/** Loading `node:v8` takes longer than a shorter list does. */
+/** A shorter list has no use for it. */
 const MANY = 1000;
 
 /** To be called with how many addresses are about to be worked on. */

@@ -1,4 +1,5 @@
 // The schema of the state, as steps that are only ever added to: step N brings `user_version` from N to N + 1.
+// Names stay: while a package is replaced, a run of the version before may be at work, which would take the file for damaged.
 
 export const MIGRATIONS: readonly string[] = [
   `

@@ -1,6 +1,7 @@
 // `add`: a person blocks addresses or networks.
 import { isSingle, type Address } from '../../model/address.ts';
-import { blockEach, type EachRequest } from '../../bans/block.ts';
+import type { Ban, Hold } from '../../model/ban.ts';
+import { blockEach, type EachRequest, type Made } from '../../bans/block.ts';
 import { AppError, EXIT_STATUS } from '../../model/errors.ts';
 import type { Context } from '../../context.ts';
 import { readReason } from '../../wazuh/request.ts';
@@ -8,7 +9,7 @@ import { findOverlaps, inTextOrder, MOST_NAMED, readAddresses } from '../address
 import { allowedAmong } from '../caution.ts';
 import { defineCommand, QUIET } from '../command.ts';
 import { inParts, LARGEST_PART } from '../in-parts.ts';
-import { holdAfter, sayBlocked, type Made, type Order } from '../manual-hold.ts';
+import { holdAfter, sayBlocked, type Order } from '../manual-hold.ts';
 import { readTimeout } from '../output/duration.ts';
 import { readMoment } from '../output/moment.ts';
 import { printBlock } from '../plan.ts';
@@ -125,13 +126,12 @@ async function carryOut(
   const made: Made[] = [];
   const options = { size: LARGEST_PART, doing: 'blocked', context };
   const fresh = holdAfter(order, null, times);
-  const holdsFor: EachRequest['holdsFor'] = (address, before) => {
-    const hold = before === null ? fresh : holdAfter(order, before, times);
-    made.push({ address, before, hold });
-    return [hold];
-  };
+  const holdFor = (ban: Ban | null): Hold => (ban === null ? fresh : holdAfter(order, ban, times));
+  const request: EachRequest = { holdsFor: (_, ban) => [holdFor(ban)], by: person.name };
   await inParts(inTextOrder(addresses), options, (part, ofPart) => {
-    blockEach(part, { holdsFor, by: person.name }, ofPart);
+    for (const { address, before, hold } of blockEach(part, request, ofPart)) {
+      made.push({ address, before, hold });
+    }
   });
   sayBlocked(made, times.nowMs, person);
   context.expire();

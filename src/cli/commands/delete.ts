@@ -85,7 +85,7 @@ async function release(
     for (const { text } of outcomes.foreign) foreign.add(text);
   });
   sayReleased(addresses, { absent, foreign }, person);
-  if (blocks.size > 0) for (const address of addresses) sayWiderBlock(address, blocks, person);
+  for (const address of addresses) sayWiderBlock(address, blocks, person);
   context.expire();
 }
 

@@ -93,6 +93,7 @@ function before(changes: readonly Change[]): Map<string, Entry> {
 function foreignOf({ rules }: IpsetView, change: Change): ForeignRules | null {
   if (rules === null) return null;
   const { text } = change.address;
+  // Of a long list most have no plain rule.
   if ([...rules.filter.values()].every((keys) => !keys.includes(text))) return NONE;
   return foreignRules(countsOf(rules.filter, text), change, 0);
 }

@@ -63,7 +63,7 @@ function linesOfChain(sets: readonly string[]): string[] {
   ];
 }
 
-/** Adding what is there changes nothing, and what is not there could not be deleted. The priority of a chain stays. */
+/** Adding what is there changes nothing, and what is not there could not be deleted. A chain can't be given another priority. */
 function linesOfRemoval(chain: string): string[] {
   const name = `${TABLE} ${chain}`;
   return [`add chain ${name}`, `flush chain ${name}`, `delete chain ${name}`];

@@ -1,6 +1,7 @@
 // What becomes of a person's hold when the address is added again, and how that is said.
 import { describe, expect, test } from '@jest/globals';
-import { holdAfter, sayBlocked, type Made, type Order } from '../../../src/cli/manual-hold.ts';
+import type { Made } from '../../../src/bans/block.ts';
+import { holdAfter, sayBlocked, type Order } from '../../../src/cli/manual-hold.ts';
 import type { Person } from '../../../src/cli/session.ts';
 import { makeHold, type Ban, type Hold } from '../../../src/model/ban.ts';
 import { addressOf, holdRequest } from '../support/workshop.ts';
