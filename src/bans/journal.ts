@@ -6,6 +6,7 @@ import type { Address } from '../model/address.ts';
 import { remainingSeconds, type Ban, type Hold, type Origin, type Outcome } from '../model/ban.ts';
 import type { HoldKey } from '../state/bans.ts';
 import type { HistoryEntry } from '../state/history.ts';
+import type { PendingChange } from '../state/pending-change.ts';
 import type { StoredBan } from '../state/rows.ts';
 import { step } from '../system/fault.ts';
 import type { BanContext } from './context.ts';
@@ -55,13 +56,7 @@ export function commit(changes: readonly BanChange[], context: BanContext): void
   if (changes.length === 0) return;
   const offset = context.responseLog.offset();
   const pending = changes.map((change) => pendingOf(change, offset, context.now()));
-  context.store.bans.begin(
-    changes.map(({ address, to, line, hold = null, also = [], ends }) => {
-      const phase = to === 'blocked' ? 'blocking' : 'unblocking';
-      return { address, phase, line, offset, hold, also, ...(ends !== undefined && { ends }) };
-    }),
-    context.now(),
-  );
+  context.store.bans.begin(pending, context.now());
   step('journal: recorded');
   const trustState = changes.every(isAsStateSays);
   completeAll(pending, { trustState, missingLines: linesOf }, context);
@@ -72,11 +67,18 @@ function isAsStateSays({ to, before }: BanChange): boolean {
   return to === 'blocked' ? before === null : before?.phase === 'blocked';
 }
 
-function pendingOf(change: BanChange, offset: StoredBan['offset'], nowMs: number): Pending {
-  const { address, to, before, line } = change;
+function pendingOf(
+  change: BanChange,
+  offset: StoredBan['offset'],
+  nowMs: number,
+): Pending & PendingChange {
+  const { address, to, before, line, hold = null, also, ends } = change;
   return {
     address,
     phase: to === 'blocked' ? 'blocking' : 'unblocking',
+    hold,
+    also,
+    ends,
     sinceMs: before?.sinceMs ?? nowMs,
     holds: holdsAfter(change),
     foreign: foreignBefore(change),

@@ -2,7 +2,7 @@
 import { clearBackend } from '../bans/auto-migrate.ts';
 import { unblockAll } from '../bans/unblock.ts';
 import type { Context } from '../context.ts';
-import { alertRefAt, type Ban, type Origin } from '../model/ban.ts';
+import { alertRefAt, type Origin } from '../model/ban.ts';
 import { inParts } from './in-parts.ts';
 import type { Person } from './session.ts';
 
@@ -16,9 +16,7 @@ export async function releaseAll(
   { name }: Person,
 ): Promise<ReleaseCounts> {
   // The newest first, where iptables finds their rules soonest.
-  const addresses = heldBy(origin, context)
-    .map(({ address }) => address)
-    .toReversed();
+  const addresses = context.store.bans.heldBy(origin).toReversed();
   const counts = { released: 0, kept: 0 };
   const size = context.firewall.mostReleases;
   await inParts(addresses, { size, doing: 'released', context }, (part, ofPart) => {
@@ -35,10 +33,4 @@ export async function releaseAll(
 export interface ReleaseCounts {
   readonly released: number;
   readonly kept: number;
-}
-
-export function heldBy(origin: Origin | null, { store }: Context): Ban[] {
-  const bans = store.bans.list();
-  if (origin === null) return bans;
-  return bans.filter((ban) => ban.holds.some((hold) => hold.origin === origin));
 }

@@ -80,6 +80,13 @@ export class Bans {
     });
   }
 
+  /** What an origin holds, or with null all, in the order in which the bans were made. */
+  heldBy(origin: Origin | null): Address[] {
+    const isHeld = '? IS NULL OR address IN (SELECT address FROM holds WHERE origin = ?)';
+    const sql = `SELECT address FROM bans WHERE ${isHeld} ${AS_MADE}`;
+    return this.#connection.query(sql, origin, origin).map((row) => readAddress(row['address']));
+  }
+
   /** Networks that are banned, in no order. */
   networks(): Address[] {
     const sql = "SELECT address FROM bans WHERE instr(address, '/') > 0";

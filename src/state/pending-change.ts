@@ -14,9 +14,9 @@ export interface PendingChange {
   /** For `blocking`: the hold to add, in the place of an older one of the same origin. */
   readonly hold: Hold | null;
   /** Holds of other origins that begin with it. */
-  readonly also?: readonly Hold[];
+  readonly also?: readonly Hold[] | undefined;
   /** For `blocking`: whose hold ends with it, while others go on. */
-  readonly ends?: Origin;
+  readonly ends?: Origin | undefined;
 }
 
 /** Whether two changes differ in their address alone. */
@@ -27,9 +27,14 @@ export function areAlike(one: PendingChange, other: PendingChange): boolean {
     isSameAlert(one.line?.alertRef, other.line?.alertRef) &&
     one.offset === other.offset &&
     isSameHold(one.hold, other.hold) &&
-    [...(one.also ?? []), ...(other.also ?? [])].length === 0 &&
+    !hasFurther(one) &&
+    !hasFurther(other) &&
     one.ends === other.ends
   );
+}
+
+function hasFurther({ also = [] }: PendingChange): boolean {
+  return also.length > 0;
 }
 
 /** Nobody waits for a line. */

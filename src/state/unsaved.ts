@@ -61,13 +61,13 @@ interface Line {
   readonly address: string;
   readonly phase: PendingChange['phase'];
   readonly hold: Hold | null;
-  readonly also?: readonly Hold[];
-  readonly ends?: Origin;
+  readonly also?: readonly Hold[] | undefined;
+  readonly ends?: Origin | undefined;
 }
 
-function lineOf(change: PendingChange): string {
-  const line = { ...change, address: change.address.text, line: undefined, offset: undefined };
-  return `${JSON.stringify(line satisfies Line)}\n`;
+function lineOf({ address, phase, hold, also, ends }: PendingChange): string {
+  const line: Line = { address: address.text, phase, hold, also, ends };
+  return `${JSON.stringify(line)}\n`;
 }
 
 /** None where there is no such file. Throws what the system says. */

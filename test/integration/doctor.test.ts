@@ -100,6 +100,14 @@ function hide(program: string): void {
   victim.host.bind('/dev/null', `/usr/sbin/${program}`);
 }
 
+function withoutIpv6<T>(work: () => T): T {
+  for (const end of ['eth0', 'eth1']) victim.host.must(['ip', 'link', 'set', end, 'down']);
+  const result = work();
+  for (const end of ['eth0', 'eth1']) victim.host.must(['ip', 'link', 'set', end, 'up']);
+  victim.host.must(['ip', 'address', 'replace', '2001:db8::5/64', 'dev', 'eth0']);
+  return result;
+}
+
 describe('the report', () => {
   test('of a host without problems is as in the snapshot', () => {
     const { status, stdout, stderr } = doctor();
@@ -111,6 +119,14 @@ describe('the report', () => {
     const { status, stdout } = doctor('--test');
     expect(status).toBe(0);
     expect(steady(stdout).split('\n').slice(-6)).toMatchSnapshot();
+  });
+
+  test('calls ip6tables needed for the bans of a host whose IPv6 was switched off', () => {
+    withoutIpv6(() => {
+      expect(told('ip6tables')).toMatch(/^ok: .*, not needed$/);
+      victim.person(['add', '2001:db8:1::7']);
+      expect(told('ip6tables')).toMatch(/^ok: \/usr\/sbin\/ip6tables-restore \(nft\)$/);
+    });
   });
 
   test.each([
@@ -362,11 +378,7 @@ describe('--test', () => {
   });
 
   test('skips IPv6 where the host has none', () => {
-    victim.host.must(['ip', 'link', 'set', 'eth0', 'down']);
-    victim.host.must(['ip', 'link', 'set', 'eth1', 'down']);
-    const tried = told('test', document('--test'));
-    for (const end of ['eth0', 'eth1']) victim.host.must(['ip', 'link', 'set', end, 'up']);
-    victim.host.must(['ip', 'address', 'replace', '2001:db8::5/64', 'dev', 'eth0']);
+    const tried = withoutIpv6(() => told('test', document('--test')));
     expect(tried.split('\n').map((line) => line.split(':').slice(0, 2).join(':'))).toEqual([
       'ok: block 192.0.2.254',
       'ok: release 192.0.2.254',

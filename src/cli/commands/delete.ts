@@ -7,7 +7,7 @@ import { readReason } from '../../wazuh/request.ts';
 import type { Context } from '../../context.ts';
 import { inTextOrder, MOST_NAMED, readAddresses, widerIn } from '../addresses.ts';
 import { defineCommand, QUIET } from '../command.ts';
-import { heldBy, releaseAll } from '../flush.ts';
+import { releaseAll } from '../flush.ts';
 import { inParts } from '../in-parts.ts';
 import { printUnblock } from '../plan.ts';
 import { enter, enterForChange, type Person } from '../session.ts';
@@ -162,7 +162,7 @@ export const flush = defineCommand({
     const origin = ORIGINS.find((known) => known === options.origin) ?? null;
     const context = person.createContext();
     // Before the lock is taken: an alert would wait for it as long as the question is not answered.
-    if (!options.yes && !isSure(heldBy(origin, context).length, person)) {
+    if (!options.yes && !isSure(context.store.bans.heldBy(origin).length, person)) {
       throw new AppError('USAGE', 'nothing was released: answer yes, or give --yes');
     }
     enter(context, person);

@@ -1,5 +1,6 @@
 // Checks the firewall programs, and whether the kernel answers.
 import { basename } from 'node:path';
+import { familiesInUse } from '../../bans/families.ts';
 import type { Family } from '../../model/address.ts';
 import { describeError } from '../../model/errors.ts';
 import type { BackendName } from '../../firewall/select.ts';
@@ -47,13 +48,18 @@ export const programs: readonly Check[] = PROGRAMS.map(({ check, from, neededBy 
       // One that is wanted and not yet in use lacks its tool as well.
       const backends = [context.firewall.backendName, context.choice().wanted];
       const isOfBackend = neededBy.some((name) => backends.some((backend) => backend === name));
-      const isNeeded = isOfBackend && (check !== 'ip6tables' || hasIpv6());
+      const isNeeded = isOfBackend && (check !== 'ip6tables' || usesIpv6(context));
       const variant = path !== null && isTables ? variantOf(path) : null;
       return { program, path, variant, isNeeded, from };
     },
     evaluate: evaluateProgram,
   }),
 );
+
+/** A ban that was made while the host had IPv6 is to be released by its program too. */
+function usesIpv6({ store }: Context): boolean {
+  return hasIpv6() || familiesInUse(store).includes(6);
+}
 
 function restoreProgram(base: string, { config }: Context): string {
   const { variant } = config.firewall;

@@ -62,13 +62,16 @@ const SET_SIZE = /^Header: .* maxelem ([0-9]+) /m;
 
 /** `203.0.113.9 timeout 7199 packets 3 bytes 252`: by its canonical text, and what comes after `timeout`. */
 function forEachMember(output: string, take: (text: string, rest: string) => void): void {
-  for (const line of output.split('\n')) {
-    const end = line.indexOf(' ');
-    if (!line.startsWith('timeout ', end + 1)) continue;
-    const printed = line.slice(0, end);
-    // IPv4 is printed as we do; of IPv6 there are several ways.
-    const text = printed.includes(':') ? (parseExactNetwork(printed)?.text ?? printed) : printed;
-    take(text, line.slice(end + ' timeout '.length));
+  for (let from = 0; from < output.length;) {
+    const end = output.indexOf(' ', from);
+    const next = output.indexOf('\n', from) + 1 || output.length + 1;
+    if (output.startsWith(' timeout ', end) && end < next) {
+      const printed = output.slice(from, end);
+      // IPv4 is printed as we do; of IPv6 there are several ways.
+      const text = printed.includes(':') ? (parseExactNetwork(printed)?.text ?? printed) : printed;
+      take(text, output.slice(end + ' timeout '.length, next - 1));
+    }
+    from = next;
   }
 }
 

@@ -14,8 +14,8 @@ import {
   TABLE,
 } from './text.ts';
 
-/** `kept`: present, and with the end that was asked for. */
-export type Entry = 'absent' | 'present' | 'kept';
+/** `kept`: present, and with the end that was asked for. `doubtful`: of many asked for at once not all are as asked. */
+export type Entry = 'absent' | 'present' | 'kept' | 'doubtful';
 
 export interface NftablesView extends View {
   /** By address; what is not a key is not known. */
@@ -37,6 +37,7 @@ export function readLook(
   { command, status }: Ran<View>,
   before: NftablesView,
 ): NftablesView {
+  if (command.input !== '') return { ...before, entries: answersTo(command, status) };
   // A table or set that a question names is missing: nft stops before it lists, and nothing is known any more.
   if (output.trim() === '') return { ...before, entries: new Map(), sets: null, trusted: false };
   const listing = readListing(output);
@@ -53,6 +54,22 @@ export function readLook(
     return [text, is === 'present' ? isThere : is] as const;
   });
   return { ...seen, entries: new Map([...before.entries, ...entries]) };
+}
+
+const QUESTION = /^(create|delete) element \S+ \S+ (\S+) \{ (.*) \}$/;
+
+/** Of a check of many, which prints nothing. */
+function answersTo({ input }: PlannedCommand, status: number): Map<string, Entry> {
+  const entries = new Map<string, Entry>();
+  for (const line of input.split('\n')) {
+    const [, verb, set = '', elements = ''] = QUESTION.exec(line) ?? [];
+    const proved: Entry = verb === 'delete' ? 'kept' : 'absent';
+    for (const bare of elements === '' ? [] : elements.split(', ')) {
+      const address = addressIn(set, bare);
+      if (address !== null) entries.set(address.text, status === 0 ? proved : 'doubtful');
+    }
+  }
+  return entries;
 }
 
 /** Which address each question of a probe was about, and what its success says. */

@@ -24,7 +24,7 @@ const NOTHING_KNOWN: NftablesView = {
   trusted: false,
   extras: [],
 };
-/** Up to so many changes are asked for one by one; a listing of all entries answers for more. */
+/** So many changes are asked for beside a listing of the rules: the length of an argument is bounded. */
 const FEW = 50;
 /** Of a check: the kernel could not do what was asked, whatever it says of why. */
 const REFUSED = { status: 1, complaint: '' };
@@ -85,8 +85,13 @@ function plan(
     return entryOf(change) !== (change.to === 'blocked' ? 'kept' : 'absent');
   });
   const unseen = wanting.filter((change) => entryOf(change) === undefined);
-  if (unseen.length > FEW) return list([]);
-  if (unseen.length > 0) return view.sets === null && !view.trusted ? list(['-t']) : probe(unseen);
+  const isLong = unseen.length > FEW;
+  // Of many that were just changed, all are expected to be as asked; of others it is to be found out which.
+  const isUnclear = isLong ? !view.changed : wanting.some((one) => entryOf(one) === 'doubtful');
+  if (isUnclear) return list([]);
+  const areRulesUnknown = view.sets === null && (isLong || !view.trusted);
+  if (unseen.length > 0 && areRulesUnknown) return list(['-t']);
+  if (unseen.length > 0) return isLong ? check(unseen) : probe(unseen);
   const setup = setupFor(view, changes, options);
   if (wanting.length === 0 && setup.length === 0) return null;
   const isRefresh =
@@ -152,6 +157,20 @@ function probe(changes: readonly Change[]): PlannedCommand {
   const commands = [...questions, { list: { ruleset: { family: 'inet' } } }];
   const args = ['-t', '-j', '-c', JSON.stringify({ nftables: commands })];
   return { program: 'nft', args, input: '', effect: 'look', answers: REFUSED };
+}
+
+/** Nothing is listed, and a failure does not say which of them was not so. */
+function check(changes: readonly Change[]): PlannedCommand {
+  const groups = Map.groupBy(changes, ({ address, to }) => `${setNameOf(address)} ${to}`);
+  const steps = Array.from(groups.values()).flatMap((group): Step[] => {
+    const [first] = group;
+    if (first === undefined) return [];
+    const elements = group.map(({ address }) => bareText(address));
+    const undo = first.to === 'blocked' ? 'delete' : 'create';
+    return [{ do: undo, set: setNameOf(first.address), elements }];
+  });
+  const { program, args, input } = transaction(steps);
+  return { program, args: ['-c', ...args], input, effect: 'look', answers: REFUSED };
 }
 
 /** The table is of both families. */

@@ -20,11 +20,15 @@ export const PRIORITY = -450;
 export const FORMER_CHAINS = ['input', 'forward'];
 export const FORMER_PRIORITY = -10;
 
-/** One step of a transaction. Each does what it says whatever was there before. */
+/** One step of a transaction. Each but `create`, which fails for what is there, does what it says whatever was there before. */
 export type Step =
   /** The table, these sets of at most `size` entries, one rule for each in our chain, and no former chain. */
   | { readonly do: 'make'; readonly sets: readonly string[]; readonly size: number }
-  | { readonly do: 'add' | 'delete'; readonly set: string; readonly elements: readonly string[] }
+  | {
+      readonly do: 'add' | 'create' | 'delete';
+      readonly set: string;
+      readonly elements: readonly string[];
+    }
   | { readonly do: 'delete table' };
 
 /** A command that takes all of the steps, or none. */
@@ -42,6 +46,7 @@ function linesOf(step: Step): string[] {
         ...linesOfChain(step.sets),
       ];
     case 'add':
+    case 'create':
     case 'delete':
       return [`${step.do} element ${TABLE} ${step.set} { ${step.elements.join(', ')} }`];
     case 'delete table':

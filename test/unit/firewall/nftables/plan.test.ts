@@ -204,6 +204,52 @@ test('many addresses are listed, not asked for one by one', () => {
   );
 });
 
+describe('many addresses that were just changed', () => {
+  const many = Array.from({ length: 51 }, (_, n) => blocked(`198.51.100.${n}`));
+  const gone = [released('2001:db8::/48'), ...many.map(({ address }) => released(address.text))];
+  const networks = [
+    { set: { ...OURS, name: 'blocked6_48', type: 'ipv6_addr' } },
+    ...(JSON.parse(listing('blocked4_32')) as { nftables: unknown[] }).nftables,
+  ];
+  const rules = JSON.stringify({ nftables: networks });
+
+  /** The command that proves them, and the view before it. */
+  function proofOf(changes: readonly Change[]): [PlannedCommand | null, NftablesView] {
+    const trusted = backend.expect(changes, []);
+    const changed = after(backend.plan(4, trusted, changes), { before: trusted });
+    const look = backend.plan(4, changed, changes);
+    expect(look?.args).toEqual(['-t', '-j', 'list', 'ruleset', 'inet']);
+    const before = after(look, { stdout: rules, before: changed });
+    return [backend.plan(4, before, changes), before];
+  }
+
+  test.each([
+    ['blocks', many, `delete element ${TABLE} blocked4_32 { 198.51.100.0, 198.51.100.1, `],
+    ['releases', gone, `create element ${TABLE} blocked6_48 { 2001:db8:: }\ncreate element `],
+  ])('%s are proved by one check that they can be undone', (_, changes, input) => {
+    const [proof, before] = proofOf(changes);
+    expect(proof).toMatchObject({
+      args: ['-c', '-f', '-'],
+      input: expect.stringContaining(input),
+      effect: 'look',
+      answers: { status: 1, complaint: '' },
+    });
+    expect(backend.plan(4, after(proof, { before }), changes)).toBeNull();
+  });
+
+  test('are listed where the check fails, to find out which are not as asked', () => {
+    const [proof, before] = proofOf(many);
+    const view = after(proof, { status: 1, before });
+    const list = backend.plan(4, view, many);
+    expect(list?.args).toEqual(['-j', 'list', 'ruleset', 'inet']);
+    const all = many.slice(1).map(({ address }) => address.text);
+    const seen = after(list, { stdout: listing('blocked4_32', all), before: view });
+    expect(backend.plan(4, seen, many)?.input).toBe(
+      `add element ${TABLE} blocked4_32 { 198.51.100.0 timeout 600s }\n`,
+    );
+  });
+});
+
 test.each(['nonsense', '[]', '{"nftables":3}'])('%j is no listing', (stdout) => {
   expect(codeOf(() => looked(stdout))).toBe('FIREWALL');
 });
