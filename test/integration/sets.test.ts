@@ -166,6 +166,15 @@ describe('ipset on a kernel without the module of the table raw', () => {
   });
 });
 
+/** Takes an element out before the first check, as any other program may. */
+const THIEF = `#!/bin/bash
+if [[ $1 == -c && ! -e /run/taken ]]; then
+  touch /run/taken
+  /run/nft delete element inet firewall_drop blocked4_32 '{ 198.18.0.7 }'
+fi
+exec -a "$0" /run/nft "$@"
+`;
+
 describe('nftables', () => {
   beforeAll(async () => {
     victim = await createVictim({ variant: 'nft' });
@@ -230,6 +239,21 @@ END`);
     const set = inHost('nft list set inet firewall_drop blocked4_32');
     expect(set).toMatch(/ counter packets 3 bytes 4068 /);
     await attacker.dispose();
+  });
+
+  test('puts an address of a list in again that another program took out', () => {
+    use('nftables');
+    const { host } = victim;
+    host.must(['cp', '--', '/usr/sbin/nft', '/run/nft']);
+    host.writeFile('/run/thief', THIEF, { mode: '0755' });
+    host.bind('/run/thief', '/usr/sbin/nft');
+    host.writeFile('/var/tmp/list', listOf(60));
+    const added = victim.person(['add', '--file', '/var/tmp/list']);
+    host.must(['umount', '/usr/sbin/nft']);
+    expect(added).toMatchObject({ status: 0, stderr: '' });
+    expect(host.exists('/run/taken')).toBe(true);
+    expect(entries('nftables').has('198.18.0.7')).toBe(true);
+    expect(entries('nftables').size).toBe(60);
   });
 
   test('fills its chain again with the next add after a flush', () => {
