@@ -10,7 +10,7 @@ import { unblockAll } from './unblock.ts';
  * the same however many bans there are; `restore` looks at networks too. Throws `FIREWALL` as a release does.
  */
 export function releaseProtected(entries: readonly ProtectedEntry[], context: BanContext): Ban[] {
-  const addresses = entries.map(({ block }) => block).filter(isSingle);
+  const addresses = entries.map(({ network }) => network).filter(isSingle);
   const bans = context.store.bans.blockedAmong(addresses).filter(({ holds }) => {
     return !holds.some(({ forced }) => forced);
   });

@@ -27,12 +27,12 @@ export function readAddresses(words: readonly string[], file: string | undefined
   }
   const found = new Map<string, Address>();
   const mistakes: string[] = [];
-  for (const block of words.map(readAddress)) found.set(block.text, block);
+  for (const address of words.map(readAddress)) found.set(address.text, address);
   const lines = file === undefined ? [] : readText(file).split('\n');
   for (const [index, line] of lines.entries()) {
     const text = line.replace(/#.*/, '').trim();
-    const block = parseExactNetwork(text);
-    if (block !== null) found.set(block.text, block);
+    const address = parseExactNetwork(text);
+    if (address !== null) found.set(address.text, address);
     else if (text !== '') mistakes.push(`${nameOf(file)}:${index + 1}: ${describeMistake(text)}`);
   }
   return { addresses: [...found.values()], mistakes };
@@ -49,39 +49,39 @@ export function inTextOrder(addresses: readonly Address[]): readonly Address[] {
 
 /** One address, as an argument. Throws `BAD_DATA` with what to write instead. */
 export function readAddress(text: string): Address {
-  const block = parseExactNetwork(text);
-  if (block === null) throw new AppError('BAD_DATA', describeMistake(text));
-  return block;
+  const address = parseExactNetwork(text);
+  if (address === null) throw new AppError('BAD_DATA', describeMistake(text));
+  return address;
 }
 
 /**
  * Pairs of which the second contains the first and one is new, each once: the smaller adds nothing while the larger is
- * there. Wider blocks are looked up by their text, one prefix length after the other, since lists have thousands.
+ * there. Wider networks are looked up by their text, one prefix length after the other, since lists have thousands.
  */
 export function findOverlaps(
   addresses: readonly Address[],
   known: readonly Address[],
 ): (readonly [inner: Address, outer: Address])[] {
-  // Most lists have no blocks at all, and then nothing can lie in another.
+  // Most lists have no networks at all, and then nothing can lie in another.
   if (known.every(isSingle) && addresses.every(isSingle)) return [];
   const all = new Map([...known, ...addresses].map((one) => [one.text, one]));
-  const blocks = new Map([...all].filter(([, one]) => !isSingle(one)));
+  const networks = new Map([...all].filter(([, one]) => !isSingle(one)));
   const isNew = new Set(addresses.map((one) => one.text));
   return [...all.values()].flatMap((inner) => {
-    return widerIn(blocks, inner)
+    return widerIn(networks, inner)
       .filter((outer) => isNew.has(inner.text) || isNew.has(outer.text))
       .map((outer) => [inner, outer] as const);
   });
 }
 
-/** The blocks of a list that contain an address, widest first. */
-export function widerIn(blocks: ReadonlyMap<string, Address>, inner: Address): Address[] {
-  if (blocks.size === 0) return [];
-  return widerBlocks(inner).flatMap(({ text }) => blocks.get(text) ?? []);
+/** The networks of a list that contain an address, widest first. */
+export function widerIn(networks: ReadonlyMap<string, Address>, inner: Address): Address[] {
+  if (networks.size === 0) return [];
+  return widerNetworks(inner).flatMap(({ text }) => networks.get(text) ?? []);
 }
 
-/** Every block that contains an address, other than itself, widest first. */
-function widerBlocks({ family, value, prefixLength }: Address): Address[] {
+/** Every network that contains an address, other than itself, widest first. */
+function widerNetworks({ family, value, prefixLength }: Address): Address[] {
   return Array.from({ length: prefixLength }, (_, length) => makeAddress(family, value, length));
 }
 

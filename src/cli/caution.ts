@@ -32,7 +32,7 @@ export function allowedAmong(
     if (protection === null) return isNarrowEnough(address, caution.force, person);
     const reason = describeProtection(protection);
     const way = protection.always ? 'even --force does not block it' : '--force blocks it anyway';
-    const is = contains(protection.block, address)
+    const is = contains(protection.network, address)
       ? 'is protected'
       : 'contains a protected address';
     person.complain(`${address.text} ${is} (${reason}); ${way}`);

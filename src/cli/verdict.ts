@@ -20,9 +20,9 @@ const LATEST = 10;
 export interface Finding {
   readonly address: Address;
   readonly verdict: Verdict;
-  /** `exact`: a rule for this very address; `block`: one for a block around it; `other`: somebody else's. */
+  /** `exact`: a rule for this very address; `block`: one for a network that contains it; `other`: somebody else's. */
   readonly cause: 'exact' | 'block' | 'other' | 'policy' | null;
-  /** Our bans on it and on blocks around it. */
+  /** Our bans on it and on networks that contain it. */
   readonly bans: readonly Ban[];
   readonly history: readonly HistoryRecord[];
   readonly held: Snapshot['held'];

@@ -42,8 +42,8 @@ export function collectProtected(sources: ProtectionSources, family?: Family): P
   ];
 }
 
-function entry(block: Address, why: string, always = false): ProtectedEntry {
-  return { block, why, always };
+function entry(network: Address, why: string, always = false): ProtectedEntry {
+  return { network, why, always };
 }
 
 function ownEntries(family?: Family): ProtectedEntry[] {

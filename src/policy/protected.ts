@@ -2,7 +2,7 @@
 import { overlaps, parseNetwork, type Address } from '../model/address.ts';
 
 export interface ProtectedEntry {
-  readonly block: Address;
+  readonly network: Address;
   /** For people: `default gateway (eth0)`. */
   readonly why: string;
   /** True where not even a person who insists may block it. */
@@ -39,20 +39,20 @@ export function entriesFrom(
   always = false,
 ): ProtectedEntry[] {
   return texts.flatMap((text) => {
-    const block = parseNetwork(text.trim());
-    return block === null ? [] : [{ block, why, always }];
+    const network = parseNetwork(text.trim());
+    return network === null ? [] : [{ network, why, always }];
   });
 }
 
-/** The first entry that shares an address with `address`; a CIDR block that contains a protected address is one too. */
+/** The first entry that shares an address with `address`; a network that contains a protected address is one too. */
 export function findProtection(
   address: Address,
   entries: readonly ProtectedEntry[],
 ): ProtectedEntry | null {
-  return entries.find((entry) => overlaps(entry.block, address)) ?? null;
+  return entries.find((entry) => overlaps(entry.network, address)) ?? null;
 }
 
 /** `198.51.100.1: default gateway (eth0)`. */
 export function describeProtection(entry: ProtectedEntry): string {
-  return `${entry.block.text}: ${entry.why}`;
+  return `${entry.network.text}: ${entry.why}`;
 }

@@ -70,7 +70,7 @@ function keys(document: unknown): string[] {
   return Object.keys(document as Json);
 }
 
-/** Everything that documents show: a hold with and without an end, a block around, something unfinished. */
+/** Everything that documents show: a hold with and without an end, a network around, a pending change. */
 function fill(): void {
   victim.setTimeouts(600);
   victim.add(A);

@@ -164,7 +164,7 @@ describe('a network', () => {
   test.each([
     ['an address in a block of the same list', [], ['203.0.113.0/24', A], A],
     ['an address in a block that is blocked already', ['203.0.113.0/24'], [A], A],
-    ['a block around an address that is blocked already', [A], ['203.0.113.0/24'], A],
+    ['a network around an address that is blocked already', [A], ['203.0.113.0/24'], A],
     ['a block in a block', ['203.0.113.0/24'], ['203.0.113.0/25'], '203.0.113.0/25'],
   ])('that overlaps another is reported, and both are blocked: %s', (_, before, now, inner) => {
     if (before.length > 0) victim.person(['add', ...before]);

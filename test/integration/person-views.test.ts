@@ -263,7 +263,7 @@ describe('status of an address', () => {
     ['that nobody blocks', () => undefined, { blocked: false, cause: null, rule: null, bans: [] }],
     ['that we block', () => victim.person(['add', from.ipv4]), { blocked: true, cause: 'exact' }],
     [
-      'in a block of addresses',
+      'in a network that we block',
       () => victim.person(['add', '198.51.100.0/31']),
       { blocked: true, cause: 'block' },
     ],

@@ -73,7 +73,7 @@ async function release(
   person: Person,
 ): Promise<void> {
   const { store, firewall } = context;
-  const blocks = new Map(store.bans.networks().map((network) => [network.text, network]));
+  const networks = new Map(store.bans.networks().map((network) => [network.text, network]));
   const absent = new Set<string>();
   const foreign = new Set<string>();
   const options = { size: firewall.mostReleases, doing: 'released', context };
@@ -85,7 +85,7 @@ async function release(
     for (const { text } of outcomes.foreign) foreign.add(text);
   });
   sayReleased(addresses, { absent, foreign }, person);
-  for (const address of addresses) sayWiderBlock(address, blocks, person);
+  for (const address of addresses) sayWiderNetwork(address, networks, person);
   context.expire();
 }
 
@@ -125,15 +125,15 @@ function sayReleased(
   }
 }
 
-function sayWiderBlock(
+function sayWiderNetwork(
   address: Address,
-  blocks: ReadonlyMap<string, Address>,
+  networks: ReadonlyMap<string, Address>,
   { note }: Person,
 ): void {
-  const block = widerIn(blocks, address)[0]?.text;
-  if (block === undefined) return;
+  const wider = widerIn(networks, address)[0]?.text;
+  if (wider === undefined) return;
   note(
-    `${address.text} stays blocked by ${block}; firewall-drop delete ${block} releases all of it`,
+    `${address.text} stays blocked by ${wider}; firewall-drop delete ${wider} releases all of it`,
   );
 }
 

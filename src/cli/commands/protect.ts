@@ -34,7 +34,7 @@ export const protectCheck = defineCommand({
 });
 
 const COLUMNS: readonly Column<ProtectedEntry>[] = [
-  { heading: 'ADDRESS', cell: ({ block }) => block.text },
+  { heading: 'ADDRESS', cell: ({ network }) => network.text },
   { heading: 'EVEN WITH --force', cell: ({ always }) => (always ? 'yes' : 'no') },
   { heading: 'WHY', cell: ({ why }) => why },
 ];
@@ -61,6 +61,6 @@ export const protectList = defineCommand({
   },
 });
 
-function entryToJson({ block, why, always }: ProtectedEntry): unknown {
-  return { address: block.text, why, always };
+function entryToJson({ network, why, always }: ProtectedEntry): unknown {
+  return { address: network.text, why, always };
 }

@@ -112,7 +112,7 @@ export interface OrderFacts {
   /** Why the kernel could not be asked. */
   readonly trouble: string;
   readonly bans: number;
-  readonly unfinished: number;
+  readonly pending: number;
 }
 
 export const order = defineCheck({
@@ -121,7 +121,7 @@ export const order = defineCheck({
     const bans = context.store.bans.list();
     const counts = {
       bans: bans.length,
-      unfinished: bans.filter(({ phase }) => phase !== 'blocked').length,
+      pending: bans.filter(({ phase }) => phase !== 'blocked').length,
     };
     try {
       return { drift: findDrift(context, familiesInUse(context.store)), trouble: '', ...counts };
@@ -132,16 +132,16 @@ export const order = defineCheck({
   evaluate: evaluateOrder,
 });
 
-export function evaluateOrder({ drift, trouble, bans, unfinished }: OrderFacts): Finding[] {
+export function evaluateOrder({ drift, trouble, bans, pending }: OrderFacts): Finding[] {
   const mend = 'firewall-drop reconcile, or doctor --fix';
   if (drift === null) {
     return [problem(`it is unknown whether blocks are in place: ${trouble}`, 'see kernel above')];
   }
   const findings: Finding[] = [];
-  if (unfinished > 0) {
+  if (pending > 0) {
     findings.push(
       problem(
-        `${count(unfinished, 'change')} pending: an earlier run was interrupted`,
+        `${count(pending, 'change')} pending: an earlier run was interrupted`,
         mend,
         'restore',
       ),
@@ -151,7 +151,7 @@ export function evaluateOrder({ drift, trouble, bans, unfinished }: OrderFacts):
     const named = drift.missing.slice(0, 3).map(({ address }) => address.text);
     const what = `${drift.missing.length} bans have no rule, among them ${named.join(', ')}`;
     findings.push(problem(what, mend, 'restore'));
-  } else if (unfinished === 0 && drift.steps.length > 0) {
+  } else if (pending === 0 && drift.steps.length > 0) {
     findings.push(problem('our rules are not first in line, or are there twice', mend, 'restore'));
   }
   if (drift.unknown.length > 0) {

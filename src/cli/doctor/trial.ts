@@ -59,7 +59,7 @@ function findUnused(context: Context, family: Family): Address {
 
 function tryStep(context: Context, address: Address, verb: 'add' | 'delete'): Finding {
   const alertRef = alertRefAt(context.now());
-  const mark = context.responseLog.offset();
+  const offset = context.responseLog.offset();
   const startedMs = performance.now();
   const trouble = attempt(() => {
     if (verb === 'delete') unblock(address, { origin: 'manual', alertRef, reason: TRIAL }, context);
@@ -70,7 +70,7 @@ function tryStep(context: Context, address: Address, verb: 'add' | 'delete'): Fi
   if (trouble !== '') {
     return problem(`${word} ${address.text}: ${trouble}`, 'see the checks of the firewall');
   }
-  const missing = whatIsMissing(context, { address, verb, alertRef, mark });
+  const missing = whatIsMissing(context, { address, verb, alertRef, offset });
   if (missing.length > 0) {
     return problem(`${word} ${address.text}: ${missing.join('; ')}`, 'see the checks above');
   }
@@ -95,10 +95,10 @@ interface Step {
   readonly address: Address;
   readonly verb: Extract<Verb, 'add' | 'delete'>;
   readonly alertRef: AlertRef;
-  readonly mark: LogOffset | null;
+  readonly offset: LogOffset | null;
 }
 
-function whatIsMissing(context: Context, { address, verb, alertRef, mark }: Step): string[] {
+function whatIsMissing(context: Context, { address, verb, alertRef, offset }: Step): string[] {
   const snapshot = context.firewall.snapshot(address.family);
   const isBlocked = verb === 'add';
   const missing: string[] = [];
@@ -111,7 +111,7 @@ function whatIsMissing(context: Context, { address, verb, alertRef, mark }: Step
   if (isBlocked && kind !== 'dropped') {
     missing.push(`a rule before ours accepts it: ${rule?.chain ?? 'INPUT'} ${rule?.spec ?? ''}`);
   }
-  if (context.responseLog.missing(mark, [{ verb, address, alertRef }]).length > 0) {
+  if (context.responseLog.missing(offset, [{ verb, address, alertRef }]).length > 0) {
     missing.push('active-responses.log has no line of it');
   }
   if ((context.store.bans.find(address)?.phase === 'blocked') !== isBlocked) {

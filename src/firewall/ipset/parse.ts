@@ -10,8 +10,8 @@ import { extrasOf, type ChainRules, type IptablesOptions } from '../iptables/rul
 export const SET_RULE = '@set';
 
 /**
- * What is known of an entry. `present`: it or a block around it is there, and its end is not known. `doubtful`: it was
- * taken out and the kernel still matches it, which a block around it explains, as a listing will show.
+ * What is known of an entry. `present`: it or a network that contains it is there, and its end is not known. `doubtful`: it was
+ * taken out and the kernel still matches it, which a network that contains it explains, as a listing will show.
  */
 export type Entry = 'absent' | 'present' | 'doubtful' | { readonly timeoutSeconds: number | null };
 

@@ -59,7 +59,7 @@ describe('an entry', () => {
     expect(findProtection(addressOf('203.0.114.1'), office)).toBeNull();
   });
 
-  test('protects from a block that contains it', () => {
+  test('protects from a network that contains it', () => {
     expect(findProtection(addressOf('203.0.0.0/16'), office)?.why).toBe('office');
     expect(findProtection(addressOf('2001:db8::/32'), office)?.why).toBe('office');
   });

@@ -124,7 +124,7 @@ export class FakeSets {
     return {};
   }
 
-  /** An answer about packets: a block around the address counts. */
+  /** An answer about packets: a network around the address counts. */
   #test(name: string, { entries }: FakeSet, text: string): Answer {
     const address = addressOf(text);
     const isIn = [...entries.keys()].some((entry) => contains(addressOf(entry), address));

@@ -53,7 +53,7 @@ describe('a message of Wazuh 4', () => {
 
   test.each([
     ['a host name', { data: { srcip: 'attacker.example' } }],
-    ['a block of addresses', { data: { srcip: '0.0.0.0/0' } }],
+    ['a network', { data: { srcip: '0.0.0.0/0' } }],
     ['an option', { data: { srcip: '-F' } }],
     ['a number', { data: { srcip: 16909060 } }],
     ['a list', { data: { srcip: ['198.51.100.7'] } }],

@@ -304,7 +304,7 @@ describe('the state', () => {
     drift: { missing: [], unknown: [], steps: [] },
     trouble: '',
     bans: 3,
-    unfinished: 0,
+    pending: 0,
   };
 
   test.each<[string, Partial<OrderFacts>, RegExp[]]>([
@@ -312,7 +312,7 @@ describe('the state', () => {
     ['can’t be compared', { drift: null, trouble: 'no iptables' }, [/^problem: .* no iptables$/]],
     [
       'have something begun',
-      { unfinished: 2, drift: { missing: [], unknown: [], steps: [command] } },
+      { pending: 2, drift: { missing: [], unknown: [], steps: [command] } },
       [/^problem: 2 changes pending: an earlier run was interrupted$/],
     ],
     [
@@ -332,7 +332,7 @@ describe('the state', () => {
     ],
     [
       'lack rules, and something else is wrong as well',
-      { unfinished: 1, drift: { missing: [], unknown: [held], steps: [] } },
+      { pending: 1, drift: { missing: [], unknown: [held], steps: [] } },
       [/^problem: 1 change pending/, /^problem: 1 drop rules of our shape belong to no ban/],
     ],
   ])('and the kernel %s', (_, change, expected) => {

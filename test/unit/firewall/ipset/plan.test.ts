@@ -229,7 +229,7 @@ describe('an unblock', () => {
     expect(backend.plan(4, view, changes)).toMatchObject({ program: 'iptables-restore' });
   });
 
-  test('of an address that a block around it holds asks for a listing', () => {
+  test('of an address in a network that is blocked asks for a listing', () => {
     const doubtful = after(first, { stderr: `Warning: ${A} is in set firewall-drop-4.\n` });
     expect(backend.plan(4, doubtful, changes)?.input).toBe('list firewall-drop-4\n');
     expect(backend.plan(4, listed('203.0.113.0/24 timeout 0'), changes)?.program).not.toBe('ipset');
