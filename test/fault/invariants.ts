@@ -12,7 +12,7 @@ export function disagreements(state: State, kernel: Kernel, configured: BackendN
   const backend = (state.metadata.get('backend') ?? '') || configured;
   const wrong = state.integrity === 'ok' ? [] : [`integrity_check: ${state.integrity}`];
   const move = state.metadata.get('backend move') ?? '';
-  if (move !== '') wrong.push(`a migration is unfinished: ${move}`);
+  if (move !== '') wrong.push(`a migration is pending: ${move}`);
   for (const [address, { phase, origins, owed }] of state.bans) {
     if (phase !== 'blocked') wrong.push(`${address} is still ${phase}`);
     if (owed !== null) wrong.push(`${address}: a line ${owed} is still to be written`);

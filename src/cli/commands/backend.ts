@@ -33,7 +33,7 @@ function describe(state: BackendState): string[] {
     ...(migration === null
       ? []
       : [
-          `unfinished   a migration from ${migration.from} to ${migration.to}; the next run completes it`,
+          `pending      a migration from ${migration.from} to ${migration.to}; the next run completes it`,
         ]),
     ...(promotion?.to === null ? [`not migrated ${promotion.trouble}`] : []),
     `installed    ${present.join(', ')}`,

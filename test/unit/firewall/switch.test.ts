@@ -34,7 +34,7 @@ function changeTo(to: Change['to']): Change {
   return { address, to };
 }
 
-describe('while a migration is unfinished', () => {
+describe('while a migration is pending', () => {
   test('the state is trusted about neither backend', () => {
     const asked: Asked[] = [];
     const firewall = createSwitchableFirewall(openNoting(asked), 'iptables');
