@@ -6,7 +6,7 @@ import { parseArgs } from 'node:util';
 import { openPipe, sayAdd, sayDelete } from './lib/bench/execd.mjs';
 import * as machine from './lib/bench/machine.mjs';
 
-const { CHECKOUT, HOME, PEER, PROGRAM, WORK } = machine;
+const { HOME, PEER, PROGRAM, WORK } = machine;
 const USAGE = `usage: npm run bench:start [-- OPTION...]
   --runs 60     rounds, of one of each
   --peer PATH   another program for the same messages, such as Wazuh's own firewall-drop
@@ -108,12 +108,7 @@ function restore(action) {
 
 /** In the order of each round: what deletes comes after what adds. */
 function subjects({ peer }) {
-  const stripped = `${CHECKOUT}/dist/node-${process.arch}`;
-  const shipped = `${CHECKOUT}/node_modules/node-linux-${process.arch}/bin/node`;
   const empty = `${WORK}/empty.cjs`;
-  const base = fs.existsSync(stripped)
-    ? [['bare Node, as packed', () => time([stripped, empty])]]
-    : [];
   const others = [
     ['peer: add', () => add(PEER)],
     ['peer: delete', () => release(PEER)],
@@ -123,8 +118,8 @@ function subjects({ peer }) {
     ['delete', () => release(PROGRAM)],
     ...(peer === undefined ? [] : others),
     ...SHOWN.map((word) => [word, () => time([`${HOME}/${PROGRAM}`, word])]),
-    ...base,
-    ['bare Node, as shipped', () => time([shipped, empty])],
+    ['bare Node, as packed', () => time([machine.NODE.packed, empty])],
+    ['bare Node, as shipped', () => time([machine.NODE.shipped, empty])],
     ['two plain iptables -I', twoInserts],
     ['one iptables-restore -I', () => restore('-I')],
     ['one iptables-restore -D', () => restore('-D')],

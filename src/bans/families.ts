@@ -30,6 +30,5 @@ export function forEachFamily<T extends { readonly address: Address }>(
 
 /** IPv4, and the families that the state has bans of: a host may have no IPv6 tables. */
 export function familiesInUse(store: Store): Family[] {
-  const used = new Set<Family>([4, ...store.bans.list().map((ban) => ban.address.family)]);
-  return [...used];
+  return store.bans.hasIpv6() ? [4, 6] : [4];
 }

@@ -7,7 +7,15 @@ import type { History, HistoryEntry } from './history.ts';
 import { asList, isSameHold, runsOf } from './lists.ts';
 import { areAlike, changesTo, LINELESS, type PendingChange } from './pending-change.ts';
 import type { Unsaved } from './unsaved.ts';
-import { lineJson, readAddress, readBan, readHold, type StoredBan } from './rows.ts';
+import {
+  BAN_COLUMNS,
+  HOLD_COLUMNS,
+  lineJson,
+  readAddress,
+  readBan,
+  readHold,
+  type StoredBan,
+} from './rows.ts';
 
 export interface Confirmation {
   /** Rules of others that were found meanwhile, by the address's text. */
@@ -91,6 +99,11 @@ export class Bans {
   networks(): Address[] {
     const sql = "SELECT address FROM bans WHERE instr(address, '/') > 0";
     return this.#connection.query(sql).map((row) => readAddress(row['address']));
+  }
+
+  hasIpv6(): boolean {
+    const sql = "SELECT 1 FROM bans WHERE instr(address, ':') > 0 LIMIT 1";
+    return this.#connection.query(sql).length > 0;
   }
 
   count(): number {
@@ -206,23 +219,23 @@ export class Bans {
 
   #select(clause: string, ...values: SQLInputValue[]): StoredBan[] {
     return this.#connection.guard(() => {
-      const columns = 'address, phase, since_ms, owed, foreign_rules';
       const holds = new Map<unknown, Hold[]>();
       const bans: StoredBan[] = [];
-      for (const row of this.#connection.each(`SELECT ${columns} FROM bans ${clause}`, ...values)) {
+      const ofBans = `SELECT ${BAN_COLUMNS} FROM bans ${clause}`;
+      for (const row of this.#connection.each(ofBans, ...values)) {
         const own: Hold[] = [];
-        holds.set(row['address'], own);
+        holds.set(row[0], own);
         bans.push(readBan(row, own));
       }
       if (bans.length === 0) return [];
       const ofThese = `address IN (SELECT address FROM bans ${clause})`;
-      const sql = `SELECT * FROM holds WHERE ${ofThese} ORDER BY added_ms`;
+      const sql = `SELECT ${HOLD_COLUMNS} FROM holds WHERE ${ofThese} ORDER BY added_ms`;
       let last: Hold | null = null;
       for (const row of this.#connection.each(sql, ...values)) {
         const hold = readHold(row);
         // Those of a list are alike: one object is enough.
         if (!isSameHold(last, hold)) last = hold;
-        if (last !== null) holds.get(row['address'])?.push(last);
+        if (last !== null) holds.get(row[0])?.push(last);
       }
       return bans;
     });

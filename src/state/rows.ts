@@ -1,7 +1,7 @@
 // Reads the columns of a ban, written by this program, and recognizes what it did not write.
 import { parseExactNetwork, type Address } from '../model/address.ts';
 import type { AlertRef, Ban, ForeignRules, Hold, Origin, Outcome, Phase } from '../model/ban.ts';
-import type { Row } from './connection.ts';
+import type { Values } from './connection.ts';
 import { damage } from './database.ts';
 
 /** Where the response log ended when a change was recorded: what comes after may already be the line of the change. */
@@ -17,17 +17,22 @@ export interface StoredBan extends Ban {
   readonly offset: LogOffset | null;
 }
 
-export function readBan(row: Row, holds: readonly Hold[]): StoredBan {
-  const address = readAddress(row['address']);
-  const line = readLine(row['owed']);
-  const phase = row['phase'] as Phase;
-  const foreign = readForeign(row['foreign_rules']);
+/** What `readBan` takes. */
+export const BAN_COLUMNS = 'address, phase, since_ms, owed, foreign_rules';
+
+export function readBan(
+  [text, phase, sinceMs, owed, rules]: Values,
+  holds: readonly Hold[],
+): StoredBan {
+  const address = readAddress(text);
+  const line = readLine(owed);
+  const foreign = readForeign(rules);
   return {
     address,
-    phase,
+    phase: phase as Phase,
     // A ban that is confirmed without any has none.
     foreign: foreign === null && phase !== 'blocking' ? {} : foreign,
-    sinceMs: row['since_ms'] as number,
+    sinceMs: sinceMs as number,
     holds,
     line: line === null ? null : { verb: line.verb, alertRef: line.alertRef, address },
     offset: line?.mark ?? null,
@@ -61,15 +66,29 @@ function readLine(value: unknown): LineJson | null {
   }
 }
 
-export function readHold(row: Row): Hold {
+/** What `readHold` takes; the address is for whom it belongs to. */
+export const HOLD_COLUMNS =
+  'address, origin, added_ms, timeout_seconds, expires_at_ms, alert_id, rule_id, reason, forced';
+
+export function readHold([
+  ,
+  origin,
+  addedMs,
+  seconds,
+  endMs,
+  alertId,
+  ruleId,
+  reason,
+  forced,
+]: Values): Hold {
   return {
-    origin: row['origin'] as Origin,
-    addedMs: row['added_ms'] as number,
-    timeoutSeconds: row['timeout_seconds'] as number | null,
-    expiresAtMs: row['expires_at_ms'] as number | null,
-    alertRef: { alertId: row['alert_id'] as string, ruleId: row['rule_id'] as string },
-    reason: row['reason'] as string,
-    forced: row['forced'] === 1,
+    origin: origin as Origin,
+    addedMs: addedMs as number,
+    timeoutSeconds: seconds as number | null,
+    expiresAtMs: endMs as number | null,
+    alertRef: { alertId: alertId as string, ruleId: ruleId as string },
+    reason: reason as string,
+    forced: forced === 1,
   };
 }
 

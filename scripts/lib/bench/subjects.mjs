@@ -189,11 +189,8 @@ function expectCount(host, expected) {
 
 /** What can't be avoided, on an empty host. */
 export function floorSubjects(host) {
-  const stripped = `${CHECKOUT}/dist/node-${process.arch}`;
-  const shipped = `${CHECKOUT}/node_modules/node-linux-${process.arch}/bin/node`;
-  const node = fs.existsSync(stripped) ? stripped : shipped;
   return {
-    'bare Node': () => clock(host, [node, '-e', '0']),
+    'bare Node': () => clock(host, [machine.NODE.packed, '-e', '0']),
     'a program that does nothing': () => clock(host, ['true']),
   };
 }

@@ -12,7 +12,7 @@ import {
 import type * as PromClient from 'prom-client';
 import { familiesInUse } from '../../bans/families.ts';
 import { differences } from '../../bans/reconcile.ts';
-import { ORIGINS } from '../../model/ban.ts';
+import { ORIGINS, type Ban } from '../../model/ban.ts';
 import { AppError, describeError } from '../../model/errors.ts';
 import type { Context } from '../../context.ts';
 import type { HeldAddress } from '../../firewall/snapshot.ts';
@@ -68,7 +68,8 @@ function render(context: Context, person: Person): Promise<string> {
   const counter = (name: string, help: string, value: number): void => {
     new Counter({ name: `firewall_drop_${name}`, help, registers }).inc(value);
   };
-  setBans(gauge, context);
+  const bans = context.store.bans.list();
+  setBans(gauge, bans);
   const tallies = context.store.history.tallies();
   for (const [event, name, help] of EVENTS) {
     counter(name, help, tallies.find((tally) => tally.event === event)?.count ?? 0);
@@ -83,17 +84,16 @@ function render(context: Context, person: Person): Promise<string> {
   );
   gauge('store_bytes', 'Size of the state').set(stateBytes() ?? 0);
   setState(gauge, context);
-  setKernel(gauge, context, person);
+  setKernel(gauge, bans, context, person);
   return registers[0]?.metrics() ?? Promise.resolve('');
 }
 
 type MakeGauge = (name: string, help: string, labelNames?: string[]) => PromClient.Gauge;
 
 /** An address that two origins hold is one ban with two holds. Every combination has a value: a graph shows zero, not a gap. */
-function setBans(gauge: MakeGauge, { store }: Context): void {
+function setBans(gauge: MakeGauge, all: readonly Ban[]): void {
   const bans = gauge('bans', 'Bans: addresses and networks that are to be blocked', ['family']);
   const holds = gauge('holds', 'Holds on bans, one for each origin', ['origin', 'family']);
-  const all = store.bans.list();
   for (const family of [4, 6] as const) {
     const own = all.filter(({ address }) => address.family === family);
     bans.set({ family: String(family) }, own.length);
@@ -123,7 +123,12 @@ function setState(gauge: MakeGauge, { store }: Context): void {
 }
 
 /** Gauges, not counters: they fall when a block ends and its rules go. Absent for a family that the kernel can't be asked about. */
-function setKernel(gauge: MakeGauge, context: Context, { complain }: Person): void {
+function setKernel(
+  gauge: MakeGauge,
+  bans: readonly Ban[],
+  context: Context,
+  { complain }: Person,
+): void {
   const packets = gauge('dropped_packets', 'Packets dropped by the rules of active blocks', [
     'family',
   ]);
@@ -133,7 +138,6 @@ function setKernel(gauge: MakeGauge, context: Context, { complain }: Person): vo
     'Differences between state and kernel: bans without a rule (missing), rules without a ban (unknown)',
     ['kind', 'family'],
   );
-  const bans = context.store.bans.list();
   for (const family of familiesInUse(context.store)) {
     try {
       const { held } = context.firewall.snapshot(family);

@@ -37,7 +37,7 @@ export const status = defineCommand({
     const addresses = words.map(readAddress);
     const context = person.createContext();
     const json = output === 'json';
-    if (addresses.length === 0) return tellAll(context, json, person);
+    if (addresses.length === 0) return printOverview(context, json, person);
     const findings = addresses.map((address) => examine(address, context));
     for (const finding of findings) {
       if (json) person.print(JSON.stringify(findingToJson(finding)));
@@ -47,7 +47,7 @@ export const status = defineCommand({
   },
 });
 
-function tellAll(context: Context, json: boolean, person: Person): number {
+function printOverview(context: Context, json: boolean, person: Person): number {
   const overview = examineHost(context, person);
   if (json) person.print(JSON.stringify(overviewToJson(overview)));
   else describeOverview(overview, context.now()).forEach(person.print);

@@ -37,7 +37,9 @@ export function readLook(
   { command, status }: Ran<View>,
   before: NftablesView,
 ): NftablesView {
-  if (command.input !== '') return { ...before, entries: answersTo(command, status) };
+  if (command.input !== '') {
+    return { ...before, entries: new Map([...before.entries, ...answersTo(command, status)]) };
+  }
   // A table or set that a question names is missing: nft stops before it lists, and nothing is known any more.
   if (output.trim() === '') return { ...before, entries: new Map(), sets: null, trusted: false };
   const listing = readListing(output);
