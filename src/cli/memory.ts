@@ -10,6 +10,6 @@ export function expectMany(count: number): void {
   const { setFlagsFromString } = require('node:v8') as typeof V8;
   // What is made for a list lives as long as the list: V8 would have its room for new objects grow to 128 MB.
   setFlagsFromString('--semi-space-growth-factor=1');
-  // And have what is left of one part stay until there is four times as much.
+  // And it would let what is left of each part stay for long.
   setFlagsFromString('--heap-growing-percent=50');
 }

@@ -17,7 +17,7 @@ export interface StoredBan extends Ban {
   readonly offset: LogOffset | null;
 }
 
-/** What `readBan` takes. */
+/** What `readBan` takes: the address first. */
 export const BAN_COLUMNS = 'address, phase, since_ms, owed, foreign_rules';
 
 export function readBan(
@@ -66,7 +66,7 @@ function readLine(value: unknown): LineJson | null {
   }
 }
 
-/** What `readHold` takes; the address is for whom it belongs to. */
+/** What `readHold` takes: the address first, which is not part of a hold. */
 export const HOLD_COLUMNS =
   'address, origin, added_ms, timeout_seconds, expires_at_ms, alert_id, rule_id, reason, forced';
 

@@ -166,10 +166,10 @@ describe('ipset on a kernel without the module of the table raw', () => {
   });
 });
 
-/** Takes an element out before the first check, as any other program may. */
-const THIEF = `#!/bin/bash
-if [[ $1 == -c && ! -e /run/taken ]]; then
-  touch /run/taken
+/** Removes an element before the first check, as any other program may. */
+const REMOVER = `#!/bin/bash
+if [[ $1 == -c && ! -e /run/removed ]]; then
+  touch /run/removed
   /run/nft delete element inet firewall_drop blocked4_32 '{ 198.18.0.7 }'
 fi
 exec -a "$0" /run/nft "$@"
@@ -241,17 +241,17 @@ END`);
     await attacker.dispose();
   });
 
-  test('puts an address of a list in again that another program took out', () => {
+  test('blocks an address of a list again where another program removed it before the proof', () => {
     use('nftables');
     const { host } = victim;
     host.must(['cp', '--', '/usr/sbin/nft', '/run/nft']);
-    host.writeFile('/run/thief', THIEF, { mode: '0755' });
-    host.bind('/run/thief', '/usr/sbin/nft');
+    host.writeFile('/run/remover', REMOVER, { mode: '0755' });
+    host.bind('/run/remover', '/usr/sbin/nft');
     host.writeFile('/var/tmp/list', listOf(60));
     const added = victim.person(['add', '--file', '/var/tmp/list']);
     host.must(['umount', '/usr/sbin/nft']);
     expect(added).toMatchObject({ status: 0, stderr: '' });
-    expect(host.exists('/run/taken')).toBe(true);
+    expect(host.exists('/run/removed')).toBe(true);
     expect(entries('nftables').has('198.18.0.7')).toBe(true);
     expect(entries('nftables').size).toBe(60);
   });

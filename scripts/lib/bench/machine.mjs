@@ -8,8 +8,8 @@ export const ROOT = path.resolve(import.meta.dirname, '../../..');
 /** Where the checkout is seen inside, since it may lie in a directory that is hidden there. */
 export const CHECKOUT = '/mnt';
 /**
- * What is compared lies here, on tmpfs, where one copy is like any other. On a disk it takes up to a fifth more or less
- * time and 20 MiB more or less memory to start the same bytes, by how their pages came to lie in the page cache.
+ * What is compared lies here, on tmpfs, where one copy is like any other. On a disk the same bytes start sooner or later,
+ * and with more or less memory, by how their pages came to lie in the page cache.
  */
 const EXECUTABLES = '/media';
 /** The pinned Node as npm has it, and as it is packed. */
@@ -35,7 +35,7 @@ export function enterNamespaces(script) {
   process.exitCode = run.status ?? 1;
 }
 
-/** Hides the machine's own /var and /run. */
+/** Hides the machine's own /var and /run, and lays out what every benchmark needs. */
 export function hideMachine() {
   execFileSync('mount', ['--bind', ROOT, CHECKOUT]);
   process.chdir(CHECKOUT);

@@ -161,13 +161,13 @@ function probe(changes: readonly Change[]): PlannedCommand {
 
 /** Nothing is listed, and a failure does not say which of them was not so. */
 function check(changes: readonly Change[]): PlannedCommand {
-  const groups = Map.groupBy(changes, ({ address, to }) => `${setNameOf(address)} ${to}`);
-  const steps = Array.from(groups.values()).flatMap((group): Step[] => {
-    const [first] = group;
-    if (first === undefined) return [];
-    const elements = group.map(({ address }) => bareText(address));
-    const undo = first.to === 'blocked' ? 'delete' : 'create';
-    return [{ do: undo, set: setNameOf(first.address), elements }];
+  const undo = { blocked: 'delete', released: 'create' } as const;
+  const steps = (['blocked', 'released'] as const).flatMap((to) => {
+    const own = changes.filter((change) => change.to === to);
+    const bySet = Map.groupBy(own, ({ address }) => setNameOf(address));
+    return Array.from(bySet, ([set, ofSet]): Step => {
+      return { do: undo[to], set, elements: ofSet.map(({ address }) => bareText(address)) };
+    });
   });
   const { program, args, input } = transaction(steps);
   return { program, args: ['-c', ...args], input, effect: 'look', answers: REFUSED };
