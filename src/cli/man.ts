@@ -4,7 +4,7 @@ import { CONFIG_FILE } from '../config/file.ts';
 import { POLICY_KEYS } from '../config/policy-schema.ts';
 import { SCHEMA } from '../config/schema.ts';
 import type { Setting } from '../config/setting.ts';
-import { BUILD } from '../version.ts';
+import { BUILD } from '../model/version.ts';
 import type { CommandSpec } from './command.ts';
 import { EXIT_MEANINGS, exitsOf } from './exit-meanings.ts';
 import { optionTerm, placeholder } from './help.ts';

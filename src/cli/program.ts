@@ -3,7 +3,7 @@ import { writeSync } from 'node:fs';
 import { complain } from '../failure.ts';
 import { createContext } from '../context.ts';
 import { findSshPeer, userName } from '../system/login.ts';
-import { BUILD } from '../version.ts';
+import { BUILD } from '../model/version.ts';
 import type { Place } from '../wazuh/home.ts';
 import type { CommandSpec } from './command.ts';
 import { COMMAND_GROUPS, COMMANDS } from './commands.ts';

@@ -1,59 +1,81 @@
-// Remembers the content of a file, so that an alert need not load the parser again while the file stays as it is.
-import type { Stats } from 'node:fs';
+// Remembers what a file says, so that an alert need not load the file's parser again while the file stays as it is.
+import { statSync, type Stats } from 'node:fs';
 import { describeError } from '../model/errors.ts';
 import { isErrno, lookAtRegularFile, stampOf } from '../system/files.ts';
 import type { Store } from '../state/store.ts';
+import { FROM_SOURCES } from '../model/version.ts';
 
+/** With `lasting: false` the value is not remembered, and its problems are reported each time. */
+interface Parsed<T> {
+  readonly value: T;
+  readonly lasting: boolean;
+}
+
+/** Its value is kept as JSON. */
 export interface RememberedFile<T> {
   readonly path: string;
   readonly largestBytes: number;
   /** What holds when there is no such file. */
-  readonly absent: T;
+  readonly absent: () => T;
   /** What holds when there is one and it can't be used; without this, its content when last read, or `absent`. */
   readonly unusable?: () => T;
   /** Why the file must not be read; empty when it may. */
   readonly objection?: (stats: Stats) => string;
-  /** Reads the file's text. With `lasting: false` the value is not remembered, and its problems are reported each time. */
-  readonly parse: (text: string) => { readonly value: T; readonly lasting: boolean };
-  readonly toJson: (value: T) => string;
-  /** Null when the text was written by another version. */
-  readonly fromJson: (text: string) => T | null;
+  readonly parse: (text: string) => Parsed<T>;
   readonly onProblem: (problem: string) => void;
 }
 
 /** The value of a file, from the state where the file is as it was when last parsed. Never throws. */
 export function remember<T>(store: Store, file: RememberedFile<T>): T {
+  const recallOr = (stamp: string, parse: () => Parsed<T>): T =>
+    (recall(store, file.path, stamp) as T | null) ?? learn(store, file.path, stamp, parse());
   try {
     return lookAtRegularFile(file.path, (stats, read) => {
       const objection = file.objection?.(stats) ?? '';
       if (objection !== '') throw new Error(objection);
       // Taken before the text is read: a change in between makes the next run read again.
       const stamp = JSON.stringify(stampOf(stats));
-      return recall(store, file, stamp) ?? learn(store, file, stamp, read(file.largestBytes));
+      return recallOr(stamp, () => file.parse(read(file.largestBytes).toString('utf8')));
     });
   } catch (error) {
-    if (isErrno(error, 'ENOENT')) return file.absent;
+    if (isErrno(error, 'ENOENT'))
+      return recallOr(NO_FILE, () => ({ value: file.absent(), lasting: true }));
     file.onProblem(`${file.path} can't be used: ${describeError(error)}`);
-    return file.unusable?.() ?? recall(store, file, null) ?? file.absent;
+    return file.unusable?.() ?? (recall(store, file.path, null) as T | null) ?? file.absent();
   }
 }
 
+const NO_FILE = 'no file';
 const SEPARATOR = '\n';
 
-/** Without a stamp: the content when last read. */
-function recall<T>(store: Store, file: RememberedFile<T>, stamp: string | null): T | null {
-  const [knownStamp, text] = store.metadata.get(file.path)?.split(SEPARATOR, 2) ?? [];
-  if (text === undefined || (stamp !== null && knownStamp !== stamp)) return null;
-  try {
-    return file.fromJson(text);
-  } catch {
-    // Not written by us, or by another version: the file itself is asked.
-    return null;
-  }
+/** Without a stamp: the content when last read. Null for what another program wrote, or what was damaged. */
+function recall(store: Store, path: string, stamp: string | null): unknown {
+  const [sum, program, knownStamp, text] = store.metadata.get(path)?.split(SEPARATOR) ?? [];
+  if (text === undefined || program !== programStamp() || sum !== checksum(text)) return null;
+  return stamp === null || stamp === knownStamp ? JSON.parse(text) : null;
 }
 
-function learn<T>(store: Store, file: RememberedFile<T>, stamp: string, content: Buffer): T {
-  const { value, lasting } = file.parse(content.toString('utf8'));
-  if (lasting) store.metadata.set(file.path, `${stamp}${SEPARATOR}${file.toJson(value)}`);
+function learn<T>(store: Store, path: string, stamp: string, { value, lasting }: Parsed<T>): T {
+  if (!lasting) return value;
+  const text = JSON.stringify(value);
+  store.metadata.set(path, [checksum(text), programStamp(), stamp, text].join(SEPARATOR));
   return value;
+}
+
+let ownStamp: string | null = null;
+
+/** Which program wrote a value: its shape may be another's. Sources may change between two runs of them. */
+function programStamp(): string {
+  ownStamp ??= FROM_SOURCES
+    ? String(process.pid)
+    : JSON.stringify(stampOf(statSync(process.execPath)));
+  return ownStamp;
+}
+
+/** FNV-1a. */
+function checksum(text: string): string {
+  let hash = 0x811c9dc5;
+  for (let index = 0; index < text.length; index++)
+    hash = Math.imul(hash ^ text.charCodeAt(index), 0x01000193);
+  return String(hash);
 }

@@ -2,10 +2,9 @@
 import type { Store } from '../state/store.ts';
 import { remember } from './cache.ts';
 import { CONFIG_FILE, LARGEST_FILE } from './file.ts';
-import { configFromJson, configToJson } from './json.ts';
 import type * as Parse from './parse.ts';
 import type { Config } from './schema.ts';
-import { DEFAULT_CONFIG } from './values.ts';
+import type * as Values from './values.ts';
 
 export interface FileReader {
   readonly store: Store;
@@ -28,8 +27,8 @@ export function readConfig(reader: ConfigReader, path = CONFIG_FILE): Config {
   const config = remember(store, {
     path,
     largestBytes: LARGEST_FILE,
-    absent: DEFAULT_CONFIG,
-    unusable: () => ({ ...DEFAULT_CONFIG, protect: lastProtect(store) }),
+    absent: defaults,
+    unusable: () => ({ ...defaults(), protect: lastProtect(store) }),
     objection: ({ uid, mode }) => {
       const safe = [0, process.getuid?.()].includes(uid) && (mode & 0o022) === 0;
       return safe ? '' : 'it must belong to root and be writable by nobody else; defaults are used';
@@ -42,12 +41,15 @@ export function readConfig(reader: ConfigReader, path = CONFIG_FILE): Config {
       store.metadata.set(PROTECT, JSON.stringify(protect));
       return { value: { ...config, protect }, lasting: problems.length === 0 };
     },
-    toJson: configToJson,
-    fromJson: configFromJson,
     onProblem: (problem) => found.push(problem),
   });
   report(found, reader);
   return config;
+}
+
+/** Loaded when needed: the table of settings is larger than what an alert needs of it. */
+function defaults(): Config {
+  return (require('./values.ts') as typeof Values).DEFAULT_CONFIG;
 }
 
 const REPORTED = 'problems of the config that were reported';
@@ -69,7 +71,7 @@ const PROTECT = 'protect of the last readable config';
 
 function lastProtect(store: Store): Protect {
   const last = store.metadata.getJson(PROTECT) as Partial<Protect> | null;
-  return { ...DEFAULT_CONFIG.protect, ...last };
+  return { ...defaults().protect, ...last };
 }
 
 /** A doubtful list has what it had and what can be read of it; any other doubtful key is what it was. */

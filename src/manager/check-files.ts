@@ -2,7 +2,7 @@
 import { readdirSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
 import { AppError, describeError } from '../model/errors.ts';
-import { parseGroupPolicy } from '../policy/group-policy.ts';
+import { parseGroupPolicy } from '../config/group-policy.ts';
 import { readRegularFile } from '../system/files.ts';
 import { isWritableByOthers, lstatOrNull, modeText, statOrNull } from '../system/paths.ts';
 import { printable } from '../system/printable.ts';

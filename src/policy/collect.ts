@@ -1,11 +1,11 @@
 // Collects who must never be blocked on this host, from every place that names them.
 import { CONFIG_FILE, LARGEST_FILE } from '../config/file.ts';
+import type { GroupPolicy } from '../config/group-policy.ts';
 import type { Config } from '../config/schema.ts';
 import { parseNetwork, type Address, type Family } from '../model/address.ts';
 import { describeError } from '../model/errors.ts';
 import { readRegularFile } from '../system/files.ts';
 import { ownAddresses, ownAddressesOf, resolvers } from '../system/net.ts';
-import type { GroupPolicy } from './group-policy.ts';
 import { findGateways } from './gateways.ts';
 import type { Inquiry } from './inquiry.ts';
 import { resolveNames } from './names.ts';

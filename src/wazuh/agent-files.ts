@@ -15,32 +15,19 @@ export function readTimeouts(home: string, { store, warn }: FileReader): Configu
   return remember<ConfiguredTimeout[]>(store, {
     path: `${home}/etc/shared/ar.conf`,
     largestBytes: LARGEST_FILE,
-    absent: [],
+    absent: () => [],
     parse: (text) => ({ value: readArConf(text), lasting: true }),
-    toJson: JSON.stringify,
-    fromJson: (text) => JSON.parse(text) as ConfiguredTimeout[],
     onProblem: warn,
   });
 }
-
-/** Grows when other elements of an ossec.conf count: what an older version remembered of the same file is read anew. */
-const SETTINGS_VERSION = 2;
 
 /** `etc/ossec.conf` of the agent, or manager, at `home`. */
 export function readSettings(home: string, { store, warn }: FileReader): AgentSettings {
   return remember<AgentSettings>(store, {
     path: `${home}/etc/ossec.conf`,
     largestBytes: LARGEST_FILE,
-    absent: NO_SETTINGS,
+    absent: () => NO_SETTINGS,
     parse: (text) => ({ value: readOssecConf(text), lasting: true }),
-    toJson: (settings) => JSON.stringify({ version: SETTINGS_VERSION, settings }),
-    fromJson: (text) => {
-      const { version, settings } = JSON.parse(text) as {
-        version?: number;
-        settings: AgentSettings;
-      };
-      return version === SETTINGS_VERSION ? settings : null;
-    },
     onProblem: warn,
   });
 }

@@ -1,6 +1,6 @@
 // `version`, `man` and `completion`: what the program says of itself. None reads anything of the host.
 import { findProgram } from '../../system/exec.ts';
-import { BUILD } from '../../version.ts';
+import { BUILD } from '../../model/version.ts';
 import { defineCommand, outputAs, type CommandSpec } from '../command.ts';
 import { COMPLETION_SCRIPTS, SHELLS } from '../completion.ts';
 import { formatManualPage } from '../man.ts';

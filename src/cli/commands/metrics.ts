@@ -17,7 +17,7 @@ import { AppError, describeError } from '../../model/errors.ts';
 import type { Context } from '../../context.ts';
 import type { HeldAddress } from '../../firewall/snapshot.ts';
 import type { Tally } from '../../state/history.ts';
-import { BUILD } from '../../version.ts';
+import { BUILD } from '../../model/version.ts';
 import { defineCommand } from '../command.ts';
 import type { Person } from '../session.ts';
 import { stateBytes } from '../state-size.ts';

@@ -29,27 +29,43 @@ afterEach(() => {
   rmSync(directory, { recursive: true });
 });
 
+function openStore(): Store {
+  const options = { directory: join(directory, 'state'), mayRepair: true, nowMs: NOON_MS };
+  return new Store(options, (problem) => problems.push(problem));
+}
+
 /** What one run makes of the file. */
 function read(parts: Partial<RememberedFile<string>> = {}): string {
-  const store = new Store(
-    { directory: join(directory, 'state'), mayRepair: true, nowMs: NOON_MS },
-    (problem) => problems.push(problem),
-  );
+  const store = openStore();
   const value = remember<string>(store, {
     path,
     largestBytes: 100,
-    absent: 'absent',
+    absent: () => 'absent',
     parse: (text) => {
       parsed.push(text);
       return { value: text.toUpperCase(), lasting: true };
     },
-    toJson: JSON.stringify,
-    fromJson: (text) => JSON.parse(text) as string,
     onProblem: (problem) => problems.push(problem),
     ...parts,
   });
   store.metadata.flush();
+  store.close();
   return value;
+}
+
+/** What the state holds of the file. */
+function remembered(): string {
+  const store = openStore();
+  const text = store.metadata.get(path) ?? '';
+  store.close();
+  return text;
+}
+
+function rewrite(text: string): void {
+  const store = openStore();
+  store.metadata.set(path, text);
+  store.metadata.flush();
+  store.close();
 }
 
 test('a file that stays as it is is parsed once', () => {
@@ -83,16 +99,23 @@ describe('a file is parsed anew', () => {
     expect(read()).toBe('NEW');
   });
 
-  test('when another version of this program cached it', () => {
-    expect(read({ fromJson: () => null })).toBe('OLD');
+  test('when another program remembered it', () => {
+    const [sum, , ...rest] = remembered().split('\n');
+    rewrite([sum, 'another', ...rest].join('\n'));
+    expect(read()).toBe('OLD');
     expect(parsed).toEqual(['old', 'old']);
   });
 
-  test('when the cached copy can no longer be read', () => {
-    const broken = (): string => {
-      throw new SyntaxError('garbage');
-    };
-    expect(read({ fromJson: broken })).toBe('OLD');
+  test('when what was remembered was cut short or damaged anywhere', () => {
+    const sound = remembered();
+    const damaged = Array.from(sound).flatMap((_, index) => {
+      return [sound.slice(0, index), `${sound.slice(0, index)}\u0001${sound.slice(index + 1)}`];
+    });
+    for (const text of damaged) {
+      rewrite(text);
+      expect([text, read()]).toEqual([text, 'OLD']);
+    }
+    expect(parsed).toHaveLength(1 + damaged.length);
   });
 });
 

@@ -8,7 +8,6 @@ import {
   DEFAULT_ADDRESS_FIELDS,
 } from '../../../src/config/address-fields.ts';
 import { exampleConfig } from '../../../src/config/example.ts';
-import { configFromJson, configToJson } from '../../../src/config/json.ts';
 import { formatProblem, parseConfig } from '../../../src/config/parse.ts';
 import type { Config } from '../../../src/config/schema.ts';
 import { DEFAULT_CONFIG } from '../../../src/config/values.ts';
@@ -436,51 +435,19 @@ alert.cloud_fields = ${values.cloudFields ? 'true' : 'false'}
 limits.grace_seconds = ${values.graceSeconds}
 `;
 
-  test('of any config comes back exactly, and frozen', () => {
+  test('of any config comes back exactly', () => {
     fc.assert(
       fc.property(written, (values) => {
         const { config, problems } = parse(textOf(values));
         expect(problems).toEqual([]);
-        const copy = configFromJson(configToJson(config));
-        expect(copy).toStrictEqual(config);
-        expectFrozen(copy);
+        expect(JSON.parse(JSON.stringify(config))).toEqual(config);
       }),
     );
   });
 
   test('keeps no -0, which JSON has not', () => {
     const { config } = parse('history.keep_days = -0');
-    expect(configFromJson(configToJson(config))).toStrictEqual(config);
-  });
-
-  const sound = configToJson(DEFAULT_CONFIG);
-  test.each([
-    ['no JSON', ''],
-    ['JSON of something else', '[]'],
-    ['null', 'null'],
-    ['another shape', sound.replace(/"schema":\d+/, '"schema":1')],
-    ['no shape', JSON.stringify({ config: DEFAULT_CONFIG })],
-    ['a section missing', sound.replace(/,"history":\{[^}]*\}/, '')],
-    ['a key missing', sound.replace('"docker":true,', '')],
-    ['a key too many', sound.replace('"docker":true,', '"docker":true,"dokcer":true,')],
-    ['a value of another type', sound.replace('"docker":true', '"docker":1')],
-    ['a value out of bounds', sound.replace('"keepDays":90', '"keepDays":99999')],
-    ['a value that is no choice', sound.replace('"ossec"', '"json"')],
-    ['a list entry of another form', sound.replace('"INPUT"', '"--flush"')],
-    ['an empty list of chains', sound.replace('["INPUT","FORWARD"]', '[]')],
-    ['a name of another form', sound.replace('"format"', '"programName":"a b","format"')],
-    ['something behind it', `${sound} `],
-    ['__proto__', sound.replace('"log":', '"__proto__":{"log":1},"log":')],
-  ])('is not taken with %s', (_, text) => {
-    expect(text).not.toBe(sound);
-    expect(configFromJson(text)).toBeNull();
-  });
-
-  test('is not taken when cut short or damaged anywhere', () => {
-    for (let index = 0; index < sound.length; index++) {
-      expect(configFromJson(sound.slice(0, index))).toBeNull();
-      expect(configFromJson(`${sound.slice(0, index)}\u0001${sound.slice(index + 1)}`)).toBeNull();
-    }
+    expect(JSON.parse(JSON.stringify(config))).toEqual(config);
   });
 });
 

@@ -2,6 +2,9 @@
 declare const __VERSION__: string | undefined;
 declare const __COMMIT__: string | undefined;
 
+/** Whether src/ runs as it lies there, without a build. */
+export const FROM_SOURCES = typeof __VERSION__ !== 'string';
+
 export const BUILD = {
   version: typeof __VERSION__ === 'string' ? __VERSION__ : '0.0.0-source',
   commit: typeof __COMMIT__ === 'string' ? __COMMIT__ : 'unknown',

@@ -1,0 +1,61 @@
+// Parses the policy that the manager sends to the agents of a group. The agent's user can write that file as well, so it can
+// only make us gentler: protect more, ignore alerts, and end bans sooner.
+import type * as SmolToml from 'smol-toml';
+import { locate, type ConfigProblem, type Mistake } from './locate.ts';
+import { readPolicy, MOST_NAMED, NOT_NAMED } from './policy.ts';
+import { CONDITIONS, POLICY_KEYS, type PolicyEntry } from './policy-schema.ts';
+import { SCHEMA } from './schema.ts';
+import { checkValue, isTable, ownProperty, shorten } from './values.ts';
+
+export interface GroupPolicy {
+  readonly allow: readonly string[];
+  readonly policy: readonly PolicyEntry[];
+}
+
+/** Each is compared with every address that is to be blocked. */
+const MOST_ALLOWED = 1000;
+const GROUP_KEYS = {
+  ...CONDITIONS,
+  action: POLICY_KEYS.action,
+  timeout_max: POLICY_KEYS.timeout_max,
+};
+
+/** Throws where the text is no TOML. Problems are in the order of lines. */
+export function parseGroupPolicy(
+  text: string,
+  file: string,
+): { readonly value: GroupPolicy; readonly problems: readonly ConfigProblem[] } {
+  const { parse } = require('smol-toml') as typeof SmolToml;
+  const root = parse(text, { integersAsBigInt: 'asNeeded', maxDepth: 16 });
+  const { entries, mistakes } = readPolicy(ownProperty(root, 'policy'), text, GROUP_KEYS);
+  const written = ownProperty(ownProperty(root, 'protect'), 'allow');
+  const allow =
+    written === undefined ? { value: [], problems: [] } : checkValue(SCHEMA.protect.allow, written);
+  const inAllow = allow.problems.map(({ message, entry }) => {
+    return { path: ['protect', 'allow'], message: `\`protect.allow\` ${message}`, entry };
+  });
+  const all = [...refusals(root), ...inAllow, ...mistakes];
+  const named = all.slice(0, MOST_NAMED);
+  if (all.length > named.length) named.push({ path: [], message: NOT_NAMED });
+  const allowed = (allow.value ?? []) as readonly string[];
+  return {
+    value: { allow: allowed.slice(0, MOST_ALLOWED), policy: entries },
+    problems: locate(named, text, file),
+  };
+}
+
+/** All that is neither protect.allow nor [[policy]], by its name. */
+function refusals(root: object): Mistake[] {
+  const paths = Object.entries(root).flatMap(([section, value]: [string, unknown]) => {
+    if (section === 'policy') return [];
+    if (!isTable(value)) return [[section]];
+    const keys = Object.keys(value).filter((key) => section !== 'protect' || key !== 'allow');
+    return keys.map((key) => [section, key]);
+  });
+  return paths.map((path) => {
+    const name = shorten(path.map((part) => JSON.stringify(part).slice(1, -1)).join('.'));
+    const why =
+      'this file may only name protect.allow and [[policy]] entries that ignore or shorten';
+    return { path, message: `\`${name}\` is refused: ${why}` };
+  });
+}
