@@ -76,8 +76,9 @@ async function loadTool(specifier) {
 /** What only a person or a rare event needs. As assets of the binary they cost nothing until required; inside the main script the packages cost 3 ms at every start, and the command line twice that. */
 // The parser of yargs is part of the command line.
 const PACKAGES = Object.keys(manifest.dependencies).filter((name) => name !== 'yargs');
-const COMMAND_LINE = 'cli';
-const SCRIPTS = ['firewall-drop', COMMAND_LINE, ...PACKAGES];
+/** Our own, by the file that `require` names. */
+const PARTS = { cli: 'src/cli/main.ts', config: 'src/config/parsers.ts' };
+const SCRIPTS = ['firewall-drop', ...Object.keys(PARTS), ...PACKAGES];
 
 /** What require('pino') becomes in the script; `assets` is scripts/lib/loader.cjs's. */
 const loadAsset = (name) => `module.exports = assets.load('${name}');`;
@@ -88,10 +89,12 @@ const assetPlugin = {
     build.onResolve({ filter: /^[a-z]/ }, ({ path: name, kind }) =>
       PACKAGES.includes(name) && kind !== 'entry-point' ? { path: name, namespace: 'asset' } : null,
     );
-    build.onResolve({ filter: /^\.\/cli\/main\.ts$/ }, () => ({
-      path: COMMAND_LINE,
-      namespace: 'asset',
-    }));
+    build.onResolve({ filter: /^\./ }, ({ path: name, kind, resolveDir }) => {
+      if (kind !== 'require-call') return null;
+      const file = path.relative(ROOT, path.join(resolveDir, name));
+      const part = Object.keys(PARTS).find((key) => PARTS[key] === file);
+      return part === undefined ? null : { path: part, namespace: 'asset' };
+    });
     // Of yargs only the parser is used: the rest would open standard output as a stream and look for files beside itself.
     build.onResolve({ filter: /^yargs\/helpers$/ }, ({ path: name }) => ({
       path: name,
@@ -111,7 +114,9 @@ function entryPoints() {
   const files = PACKAGES.map((name) => [name, fileURLToPath(import.meta.resolve(name))]);
   return {
     'firewall-drop': path.join(ROOT, 'src', 'main.ts'),
-    [COMMAND_LINE]: path.join(ROOT, 'src', 'cli', 'main.ts'),
+    ...Object.fromEntries(
+      Object.entries(PARTS).map(([name, file]) => [name, path.join(ROOT, file)]),
+    ),
     ...Object.fromEntries(files),
   };
 }

@@ -2,9 +2,8 @@
 import type { Store } from '../state/store.ts';
 import { remember } from './cache.ts';
 import { CONFIG_FILE, LARGEST_FILE } from './file.ts';
-import type * as Parse from './parse.ts';
+import type * as Parsers from './parsers.ts';
 import type { Config } from './schema.ts';
-import type * as Values from './values.ts';
 
 export interface FileReader {
   readonly store: Store;
@@ -34,7 +33,7 @@ export function readConfig(reader: ConfigReader, path = CONFIG_FILE): Config {
       return safe ? '' : 'it must belong to root and be writable by nobody else; defaults are used';
     },
     parse: (text) => {
-      const { formatProblem, parseConfig } = require('./parse.ts') as typeof Parse;
+      const { formatProblem, parseConfig } = parsers();
       const { config, problems, doubtful } = parseConfig(text, path);
       found.push(...problems.map(formatProblem));
       const protect = withLast(config.protect, doubtful, lastProtect(store));
@@ -47,9 +46,12 @@ export function readConfig(reader: ConfigReader, path = CONFIG_FILE): Config {
   return config;
 }
 
-/** Loaded when needed: the table of settings is larger than what an alert needs of it. */
 function defaults(): Config {
-  return (require('./values.ts') as typeof Values).DEFAULT_CONFIG;
+  return parsers().DEFAULT_CONFIG;
+}
+
+function parsers(): typeof Parsers {
+  return require('./parsers.ts') as typeof Parsers;
 }
 
 const REPORTED = 'problems of the config that were reported';

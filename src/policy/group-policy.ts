@@ -1,8 +1,7 @@
 // Policy that the manager sends to the agents of a group, remembered while its file stays as it is.
 import { remember } from '../config/cache.ts';
-import type * as Parse from '../config/group-policy.ts';
+import type * as Parsers from '../config/parsers.ts';
 import type { GroupPolicy } from '../config/group-policy.ts';
-import type * as Locate from '../config/locate.ts';
 import type { FileReader } from '../config/read.ts';
 
 export const NO_GROUP_POLICY: GroupPolicy = { allow: [], policy: [] };
@@ -22,10 +21,9 @@ export function readGroupPolicy(home: string, { store, warn }: FileReader): Grou
     largestBytes: LARGEST,
     absent: () => NO_GROUP_POLICY,
     parse: (text) => {
-      const { parseGroupPolicy } = require('../config/group-policy.ts') as typeof Parse;
-      const { formatProblem } = require('../config/locate.ts') as typeof Locate;
-      const { value, problems } = parseGroupPolicy(text, path);
-      for (const problem of problems) warn(formatProblem(problem));
+      const parsers = require('../config/parsers.ts') as typeof Parsers;
+      const { value, problems } = parsers.parseGroupPolicy(text, path);
+      for (const problem of problems) warn(parsers.formatProblem(problem));
       return { value, lasting: true };
     },
     onProblem: warn,
