@@ -17,7 +17,7 @@ const root = fs.mkdtempSync(path.join(os.tmpdir(), 'firewall-drop-build-'));
 const HOME = '/var/ossec';
 const PROGRAM = `${HOME}/active-response/bin/firewall-drop`;
 const STDIN = '/proc/self/fd/0';
-const FIREWALL = /^\/usr\/sbin\/(?:ip6?tables(?:-restore|-save)?|ipset)$/;
+const FIREWALL = /^\/usr\/sbin\/(?:ip6?tables(?:-restore|-save)?|ipset|nft)$/;
 const RUNTIME = process.execPath;
 
 /**
@@ -54,10 +54,61 @@ const substitutes = {
 };
 const require = (name) => substitutes[name] ?? builtin(name);
 
+/** What nft lists where our table has its set: enough for runs that change one address. */
+const NFTABLES = JSON.stringify({
+  nftables: [
+    { table: { family: 'inet', name: 'firewall_drop' } },
+    {
+      set: {
+        family: 'inet',
+        name: 'blocked4_32',
+        table: 'firewall_drop',
+        type: 'ipv4_addr',
+        size: 131072,
+        flags: ['timeout'],
+        stmt: [{ counter: null }],
+      },
+    },
+    {
+      chain: {
+        family: 'inet',
+        table: 'firewall_drop',
+        name: 'prerouting',
+        type: 'filter',
+        hook: 'prerouting',
+        prio: -450,
+        policy: 'accept',
+      },
+    },
+    {
+      rule: {
+        family: 'inet',
+        table: 'firewall_drop',
+        chain: 'prerouting',
+        expr: [
+          {
+            match: {
+              op: '==',
+              left: { payload: { protocol: 'ip', field: 'saddr' } },
+              right: '@blocked4_32',
+            },
+          },
+          { drop: null },
+        ],
+      },
+    },
+  ],
+});
+
 const kernel = new FakeKernel();
+function runProgram(command) {
+  if (command.program !== 'nft') return kernel.run(command);
+  return { status: 0, stdout: command.args.includes('-j') ? NFTABLES : '', stderr: '' };
+}
+
 const spawn = ({ args: [program, ...args], stdio: [stdin] }) => {
   const input = stdin.input?.toString() ?? '';
-  const { status, stdout, stderr } = kernel.run({ program: path.basename(program), args, input });
+  const { status, stdout, stderr } = runProgram({ program: path.basename(program), args, input });
   return { pid: 1, status, signal: null, output: [null, Buffer.from(stdout), Buffer.from(stderr)] };
 };
 
@@ -89,7 +140,9 @@ const assets = {
 };
 
 /** One run of the program from its first line to its exit. */
-async function run({ args = [], input = '' }) {
+async function run({ args = [], input = '', backend }) {
+  if (backend !== undefined)
+    write('/etc/firewall-drop/config.toml', `firewall.backend = "${backend}"\n`);
   fs.writeFileSync(root + STDIN, input);
   process.argv = [process.execPath, process.argv0, ...args];
   const status = await new Promise((resolve) => {
@@ -171,6 +224,11 @@ const RUNS = [
   { args: ['metrics'] },
   { args: ['delete', '203.0.113.9'] },
   { args: ['expire'] },
+  ...['ipset', 'nftables'].flatMap((backend) => [
+    { backend, input: message('add', '203.0.113.7') },
+    { input: message('add', '203.0.113.7') },
+    { input: message('delete', '203.0.113.7') },
+  ]),
 ];
 
 try {
