@@ -15,9 +15,6 @@ export interface Address {
 
 const WIDTH = { 4: 32, 6: 128 } as const;
 const LONGEST_TEXT = 45;
-const DECIMAL_BYTE = /^(?:0|[1-9][0-9]{0,2})$/;
-const DOTTED_QUAD =
-  /^(0|[1-9][0-9]{0,2})\.(0|[1-9][0-9]{0,2})\.(0|[1-9][0-9]{0,2})\.(0|[1-9][0-9]{0,2})$/;
 const HEX_GROUP = /^[0-9a-fA-F]{1,4}$/;
 const MAPPED_IPV4 = 0xffffn;
 
@@ -49,14 +46,14 @@ export function parseExactNetwork(text: string): Address | null {
  */
 export function parseNetwork(text: string): Address | null {
   if (!text.includes('/')) return parseAddress(text);
-  const parts = parseParts(text.replace(/\/([0-9.]+)$/, prefixOfMask));
+  const parts = parseParts(text, maskLength);
   return parts === null ? null : networkOf(parts);
 }
 
-/** `/255.255.255.0` as `/24`; anything else, a mask with a hole too, stays as it is. */
-function prefixOfMask(written: string, mask: string): string {
-  const bits = parseIpv4(mask)?.toString(2).padStart(32, '0') ?? '';
-  return /^1*0*$/.test(bits) && bits !== '' ? `/${bits.lastIndexOf('1') + 1}` : written;
+/** `255.255.255.0` is 24; null for anything else, a mask with a hole too. */
+function maskLength(text: string): number | null {
+  const bits = parseIpv4(text)?.toString(2).padStart(32, '0');
+  return bits === undefined || bits.includes('01') ? null : bits.lastIndexOf('1') + 1;
 }
 
 /** Whether every address of `inner` lies in `outer`. */
@@ -105,13 +102,16 @@ interface Parts {
   readonly prefixLength: number;
 }
 
-function parseParts(text: string): Parts | null {
+function parseParts(
+  text: string,
+  otherLength: (text: string) => number | null = () => null,
+): Parts | null {
   const slash = text.indexOf('/');
   const address = parseAddress(slash < 0 ? text : text.slice(0, slash));
   if (address === null || slash < 0) return address;
-  const length = text.slice(slash + 1);
-  if (!DECIMAL_BYTE.test(length)) return null;
-  return foldMapped(text, address, Number(length));
+  const written = text.slice(slash + 1);
+  const length = parseByte(written) ?? otherLength(written);
+  return length === null ? null : foldMapped(text, address, length);
 }
 
 /** `::ffff:192.0.2.0/120` is 192.0.2.0/24: its length counts the 96 bits that folding took away. */
@@ -126,17 +126,23 @@ function networkOf({ family, value, prefixLength }: Parts): Address {
   return makeAddress(family, value, prefixLength);
 }
 
-/** In plain numbers and one match: every alert reads all that is protected, and a white list may be long. */
+/** In plain numbers: every alert reads all that is protected, and a white list may be long. */
 function parseIpv4(text: string): number | null {
-  const found = DOTTED_QUAD.exec(text);
-  if (found === null) return null;
+  const parts = text.split('.', 5);
+  if (parts.length !== 4) return null;
   let value = 0;
-  for (let index = 1; index <= 4; index += 1) {
-    const byte = Number(found[index]);
-    if (byte > 255) return null;
+  for (const part of parts) {
+    const byte = parseByte(part);
+    if (byte === null) return null;
     value = value * 256 + byte;
   }
   return value;
+}
+
+/** Decimal, without zeros before it. A pattern would have to be compiled at every start. */
+function parseByte(text: string): number | null {
+  const byte = Number(text);
+  return byte >= 0 && byte <= 255 && String(byte) === text ? byte : null;
 }
 
 function parseIpv6(text: string): bigint | null {

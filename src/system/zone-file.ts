@@ -133,28 +133,29 @@ function parseFooter(buffer: Buffer, offset: number): Rule | undefined {
   return footer === '' ? undefined : parseRule(footer);
 }
 
-const RULE =
-  /^(?<standard><[A-Za-z0-9+-]+>|[A-Za-z]+)(?<offset>[+-]?\d{1,2}(?::\d{1,2}){0,2})(?:(?<daylight><[A-Za-z0-9+-]+>|[A-Za-z]+)(?<daylightOffset>[+-]?\d{1,2}(?::\d{1,2}){0,2})?,(?<start>[^,]+),(?<end>[^,]+))?$/;
+/** One zone or two, each with its offset. Patterns are compiled at every start: this one is short, and used once. */
+const ZONES =
+  /^(<[A-Za-z0-9+-]+>|[A-Za-z]+)([+:0-9-]+)(?:(<[A-Za-z0-9+-]+>|[A-Za-z]+)([+:0-9-]*))?$/;
 
 /** `CET-1CEST,M3.5.0,M10.5.0/3`, `<-03>3`. POSIX counts offsets west of Greenwich, so signs turn round. */
 function parseRule(text: string): Rule {
-  const parts = RULE.exec(text)?.groups;
-  const { standard, offset, daylight, daylightOffset, start, end } = parts ?? {};
-  if (standard === undefined || offset === undefined)
+  const [zones = '', start, end, more] = text.split(',', 4);
+  const [, name, offset, daylightName, daylightOffset] = ZONES.exec(zones) ?? [];
+  const isComplete = daylightName === undefined ? start === undefined : more === undefined;
+  if (name === undefined || offset === undefined || !isComplete)
     throw new Error(`zone file: can't read the rule ${JSON.stringify(text)}`);
-  const standardType = localType(standard, -parseSeconds(offset, 24));
-  if (daylight === undefined || start === undefined || end === undefined)
-    return { standard: standardType };
+  const standard = localType(name, -parseSeconds(offset, 24));
+  if (daylightName === undefined) return { standard };
   const offsetSeconds =
-    daylightOffset === undefined
-      ? standardType.offsetSeconds + 3600
+    daylightOffset === undefined || daylightOffset === ''
+      ? standard.offsetSeconds + 3600
       : -parseSeconds(daylightOffset, 24);
   return {
-    standard: standardType,
+    standard,
     daylight: {
-      type: localType(daylight, offsetSeconds),
-      start: parseChange(start),
-      end: parseChange(end),
+      type: localType(daylightName, offsetSeconds),
+      start: parseChange(start ?? ''),
+      end: parseChange(end ?? ''),
     },
   };
 }
@@ -165,32 +166,45 @@ function localType(name: string, offsetSeconds: number): LocalType {
 
 /** `[+-]h[:m[:s]]` in seconds. */
 function parseSeconds(text: string, maxHours: number): number {
-  const [hours = 0, minutes = 0, seconds = 0] = text.replace(/^[+-]/, '').split(':').map(Number);
-  if (hours > maxHours || minutes > 59 || seconds > 59)
+  const isNegative = text.startsWith('-');
+  const unsigned = isNegative || text.startsWith('+') ? text.slice(1) : text;
+  const [hours, minutes, seconds, more] = unsigned.split(':', 4);
+  const total =
+    wholeNumber(hours, 0, maxHours) * 3600 +
+    wholeNumber(minutes ?? '0', 0, 59) * 60 +
+    wholeNumber(seconds ?? '0', 0, 59);
+  if (more !== undefined || Number.isNaN(total))
     throw new Error(`zone file: ${JSON.stringify(text)} is not a time`);
-  const total = hours * 3600 + minutes * 60 + seconds;
-  return text.startsWith('-') ? -total : total;
+  return isNegative ? -total : total;
 }
 
-const CHANGE =
-  /^(?:J(?<julian>\d{1,3})|(?<zeroBased>\d{1,3})|M(?<month>\d{1,2})\.(?<week>\d)\.(?<weekday>\d))(?:\/(?<time>[+-]?\d{1,3}(?::\d{1,2}){0,2}))?$/;
-
+/** `J60`, `59` or `M3.5.0`, each with `/` and a time where that is not two o'clock. */
 function parseChange(text: string): YearlyChange {
-  const parts = CHANGE.exec(text)?.groups;
-  if (parts === undefined)
+  const [written = '', time, more] = text.split('/', 3);
+  const day = parseDay(written);
+  if (more !== undefined || Object.values(day).some(Number.isNaN))
     throw new Error(`zone file: ${JSON.stringify(text)} is not a day of the year`);
-  const bounded = (part: string | undefined, min: number, max: number): number => {
-    const value = Number(part);
-    if (value >= min && value <= max) return value;
-    throw new Error(`zone file: ${JSON.stringify(text)} is not a day of the year`);
+  // RFC 9636 allows a week's worth of hours either way.
+  return { day, seconds: time === undefined ? 2 * 3600 : parseSeconds(time, 167) };
+}
+
+/** Its numbers are NaN where they are none, or out of bounds. */
+function parseDay(text: string): YearlyChange['day'] {
+  if (text.startsWith('J')) return { kind: 'julian', day: wholeNumber(text.slice(1), 1, 365) };
+  if (!text.startsWith('M')) return { kind: 'zeroBased', day: wholeNumber(text, 0, 365) };
+  const [month, week, weekday, more] = text.slice(1).split('.', 4);
+  return {
+    kind: 'weekday',
+    month: more === undefined ? wholeNumber(month, 1, 12) : NaN,
+    week: wholeNumber(week, 1, 5),
+    weekday: wholeNumber(weekday, 0, 6),
   };
-  const { julian, zeroBased, month, week, weekday, time } = parts;
-  // RFC 9636 allows a week's worth of hours either way; two o'clock is POSIX' default.
-  const seconds = time === undefined ? 2 * 3600 : parseSeconds(time, 167);
-  if (julian !== undefined)
-    return { seconds, day: { kind: 'julian', day: bounded(julian, 1, 365) } };
-  if (zeroBased !== undefined)
-    return { seconds, day: { kind: 'zeroBased', day: bounded(zeroBased, 0, 365) } };
-  const day = { kind: 'weekday', month: bounded(month, 1, 12) } as const;
-  return { seconds, day: { ...day, week: bounded(week, 1, 5), weekday: bounded(weekday, 0, 6) } };
+}
+
+const DIGITS = /^[0-9]+$/;
+
+/** NaN where the text is none from `min` to `max`. */
+function wholeNumber(text: string | undefined, min: number, max: number): number {
+  const value = text !== undefined && DIGITS.test(text) ? Number(text) : NaN;
+  return value >= min && value <= max ? value : NaN;
 }

@@ -18,15 +18,20 @@ export interface StartFacts {
 
 const DEFAULT_HOME = '/var/ossec';
 const DEFAULT_NAME = 'firewall-drop';
-const NAME = /^(?!\.{1,2}$)[A-Za-z0-9._-]{1,64}$/;
+const LONGEST_NAME = 64;
+const NAME = /^[A-Za-z0-9._-]+$/;
 
 /** argv[0] counts only where it leads to this very executable, so a false one changes nothing but the name. */
 export function findPlace(facts: StartFacts): Place {
   const name = basename(facts.argv0);
   return {
     home: homeByArgv0(facts) ?? homeOf(facts.executable) ?? DEFAULT_HOME,
-    name: NAME.test(name) ? name : DEFAULT_NAME,
+    name: isName(name) ? name : DEFAULT_NAME,
   };
+}
+
+function isName(text: string): boolean {
+  return text.length <= LONGEST_NAME && NAME.test(text) && text !== '.' && text !== '..';
 }
 
 function homeByArgv0({ argv0, workingDirectory, executable }: StartFacts): string | null {

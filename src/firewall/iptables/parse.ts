@@ -5,14 +5,15 @@ import type { HeldAddress, Rule, Snapshot } from '../snapshot.ts';
 import type { ChainRules, IptablesOptions } from './rules.ts';
 
 const TABLE_LINE = /^\*(\S+)/;
-/** `-P INPUT ACCEPT`, `-N DOCKER-USER`. */
-const CHAIN_LINE = /^-[PN] (\S+)/;
 /** `:INPUT ACCEPT [12:3400]`. */
 const POLICY_LINE = /^:(\S+) (\S+)/;
 /** `-A INPUT -j DROP`, with `[5:300] ` before it where packets and bytes are counted. */
 const RULE_LINE = /^(?:\[([0-9]+):([0-9]+)\] )?-A (\S+) (.+)$/;
 
-/** Throws `FIREWALL` for what is no listing: no chain at all is no proof of anything. */
+/**
+ * Lines as `-P INPUT ACCEPT`, `-N DOCKER-USER` and `-A INPUT -j DROP`, without patterns, which would have to be compiled at
+ * every start. Throws `FIREWALL` for what is no listing: no chain at all is no proof of anything.
+ */
 export function readChains(
   output: string,
   { chains: required, optionalChains }: Pick<IptablesOptions, 'chains' | 'optionalChains'>,
@@ -22,11 +23,11 @@ export function readChains(
   const chains = new Map<string, (string | null)[]>();
   let listed = false;
   for (const line of output.split('\n')) {
-    const chain = CHAIN_LINE.exec(line)?.[1];
-    listed ||= chain !== undefined;
-    if (chain !== undefined && ours.includes(chain)) chains.set(chain, []);
-    const [, , , name = '', spec = ''] = RULE_LINE.exec(line) ?? [];
-    chains.get(name)?.push(keyOf(spec));
+    const [option, chain = ''] = line.split(' ', 2);
+    if (option === '-A') chains.get(chain)?.push(keyOf(line.slice(`-A ${chain} `.length)));
+    if (option !== '-P' && option !== '-N') continue;
+    listed = true;
+    if (ours.includes(chain)) chains.set(chain, []);
   }
   if (!listed) throw new AppError('FIREWALL', 'the listing of a table has no chain');
   return chains;
