@@ -172,6 +172,7 @@ function layOut() {
   for (const part of ['active-response/bin', 'etc/shared', 'logs']) {
     fs.mkdirSync(`${root}${HOME}/${part}`, { recursive: true });
   }
+  write('/proc/uptime', '100.00 100.00\n');
   write(STDIN, '');
   write(PROGRAM, '');
   write(`${HOME}/etc/shared/ar.conf`, 'firewall-drop600 - firewall-drop - 600\n');

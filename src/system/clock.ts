@@ -1,6 +1,5 @@
 // Two clocks: the wall's, which somebody may set, and the time since boot, which nobody can.
 import { readFileSync } from 'node:fs';
-import { uptime } from 'node:os';
 import { monotonicMs } from './wait.ts';
 
 export interface ClockReading {
@@ -13,7 +12,7 @@ export interface ClockReading {
 }
 
 export function readClock(wallMs = Date.now()): ClockReading {
-  return { bootId: readBootId(), uptimeMs: uptime() * 1000, wallMs };
+  return { bootId: readBootId(), uptimeMs: readUptimeMs(), wallMs };
 }
 
 /** The wall's clock as it was at the start, going on evenly for one run though somebody sets it meanwhile. */
@@ -25,8 +24,17 @@ export function steadyClock(): () => number {
 
 /** Empty where the kernel does not say. */
 export function readBootId(): string {
+  return readProc('sys/kernel/random/boot_id').trim();
+}
+
+/** Not from node:os, which every start would have to load. */
+function readUptimeMs(): number {
+  return Number(readProc('uptime').split(' ', 1)[0]) * 1000;
+}
+
+function readProc(file: string): string {
   try {
-    return readFileSync('/proc/sys/kernel/random/boot_id', 'latin1').trim();
+    return readFileSync(`/proc/${file}`, 'latin1');
   } catch {
     // No /proc: every run then counts as the first of a boot, and deadlines are only capped.
     return '';

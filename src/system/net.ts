@@ -1,5 +1,5 @@
 // What this host says about its network: own addresses, gateways, resolvers. Reads; changes nothing.
-import { networkInterfaces } from 'node:os';
+import type * as Os from 'node:os';
 import {
   makeAddress,
   parseAddress,
@@ -37,6 +37,7 @@ export function ownAddressesOf(family: Family): InterfaceAddress[] {
 }
 
 function runningLinks(): InterfaceAddress[] {
+  const { networkInterfaces } = require('node:os') as typeof Os;
   const found: InterfaceAddress[] = [];
   for (const [interfaceName, entries] of Object.entries(networkInterfaces())) {
     for (const { address, cidr } of entries ?? []) {
