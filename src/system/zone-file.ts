@@ -155,7 +155,7 @@ function parseRule(text: string): Rule {
 }
 
 function localType(name: string, offsetSeconds: number): LocalType {
-  return { offsetSeconds, abbreviation: name.replace(/^<|>$/g, '') };
+  return { offsetSeconds, abbreviation: name.startsWith('<') ? name.slice(1, -1) : name };
 }
 
 /** `[+-]h[:m[:s]]` in seconds. */

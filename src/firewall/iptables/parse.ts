@@ -55,7 +55,8 @@ export function readRules(text: string): {
   return { rules, policies };
 }
 
-const PLAIN_DROP = /^-s (\S+) -j DROP$/;
+const SOURCE = '-s ';
+const DROP = ' -j DROP';
 
 /** The address that a plain rule drops; null for any other rule. */
 export function droppedSource(spec: string): string | null {
@@ -63,8 +64,8 @@ export function droppedSource(spec: string): string | null {
 }
 
 function droppedAddress(spec: string): Address | null {
-  const source = PLAIN_DROP.exec(spec)?.[1];
-  return source === undefined ? null : parseExactNetwork(source);
+  if (!spec.startsWith(SOURCE) || !spec.endsWith(DROP)) return null;
+  return parseExactNetwork(spec.slice(SOURCE.length, -DROP.length));
 }
 
 export function readSnapshot(output: string, ours: readonly string[]): Snapshot {
