@@ -76,7 +76,7 @@ async function loadTool(specifier) {
 /** What only a person or a rare event needs. As assets of the binary they cost nothing until required; inside the main script the packages cost 3 ms at every start, and the command line twice that. */
 // The parser of yargs is part of the command line.
 const PACKAGES = Object.keys(manifest.dependencies).filter((name) => name !== 'yargs');
-/** Our own, by the file that `require` names. */
+/** Assets of our own sources, by the file that a `require` names. */
 const PARTS = { cli: 'src/cli/main.ts', config: 'src/config/parsers.ts' };
 const SCRIPTS = ['firewall-drop', ...Object.keys(PARTS), ...PACKAGES];
 

@@ -173,6 +173,7 @@ function layOut() {
     fs.mkdirSync(`${root}${HOME}/${part}`, { recursive: true });
   }
   write('/proc/uptime', '100.00 100.00\n');
+  write('/proc/self/exe', '');
   write(STDIN, '');
   write(PROGRAM, '');
   write(`${HOME}/etc/shared/ar.conf`, 'firewall-drop600 - firewall-drop - 600\n');

@@ -45,7 +45,7 @@ function ignoreDeadlocks(content) {
   const offset = offsetOf(content, DEADLOCK_DETECTION);
   if (offset === null || content.readUInt32LE(offset) !== ABORT) {
     throw new BuildError(
-      `the pinned Node ${process.version} does not look for deadlocks as its predecessors did`,
+      `the pinned Node ${process.version} does not look for deadlocks as its predecessors did: see whether ignoreDeadlocks in scripts/lib/runtime.mjs is still needed`,
     );
   }
   content.writeUInt32LE(IGNORE, offset);

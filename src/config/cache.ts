@@ -63,12 +63,24 @@ function learn<T>(store: Store, path: string, stamp: string, { value, lasting }:
   return value;
 }
 
-let ownStamp: string | null = null;
+/** Not by its path, where an upgrade may have put another program, or none. */
+const OWN_EXECUTABLE = '/proc/self/exe';
+let known: string | null = null;
 
-/** Which program wrote a value: its shape may be another's. Sources may change between two runs of them. */
+/** Which program wrote a value: its shape may be another's. */
 function programStamp(): string {
-  ownStamp ??= FROM_SOURCES
-    ? String(process.pid)
-    : JSON.stringify(stampOf(statSync(process.execPath)));
-  return ownStamp;
+  known ??= findStamp();
+  return known;
+}
+
+function findStamp(): string {
+  // Sources change while their runtime stays: what one run of them remembers is for itself alone.
+  const forThisRun = String(process.pid);
+  if (FROM_SOURCES) return forThisRun;
+  try {
+    return JSON.stringify(stampOf(statSync(OWN_EXECUTABLE)));
+  } catch {
+    // No /proc.
+    return forThisRun;
+  }
 }

@@ -1,6 +1,7 @@
 // config.toml on a real host: mistakes are told and cost no block, and every key does what it says.
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import type { JsonObject } from '../support/alerts.ts';
+import { builtBinary } from '../support/binary.ts';
 import type { IptablesVariant } from '../support/host.ts';
 import { CONFIG_FILE, createVictim, ossecLine, type Victim } from '../support/victim.ts';
 
@@ -60,6 +61,17 @@ describe('a mistake is reported with file, line and what to write, and does not 
     victim.configure('# mended\n');
     expect(victim.add(A).stderr).toBe('');
   });
+});
+
+test('the configuration holds for an executable that was removed since it was started', () => {
+  victim.configure(`[protect]\nallow = ["${A}"]\n`);
+  const start =
+    'cp "$0" /var/tmp/old; exec 3</var/tmp/old; rm /var/tmp/old; exec /proc/self/fd/3 add "$1"';
+  for (const time of ['first', 'second']) {
+    const { stderr } = victim.host.run(['bash', '-c', start, builtBinary(), A]);
+    expect([time, stderr]).toEqual([time, expect.stringContaining('protected')]);
+    expect(victim.rules(A)).toEqual([]);
+  }
 });
 
 describe('a file that can’t be used', () => {
