@@ -18,7 +18,7 @@ mount --move /var/etc /etc
 rmdir /var/etc
 
 # Everything else is the machine's own, for reading. /tmp stays shared: tests put programs there.
-mount --rbind /tmp /tmp
+mount --bind /tmp /tmp
 mount -o remount,bind,ro /
 
 ip link set lo up
