@@ -23,12 +23,15 @@ export function baseNode(arch, { root, dist }) {
 /** A copy of the base to pack the program into. Returns its path. */
 export function makeRuntime({ arch, native }, places) {
   const runtime = path.join(places.dist, `node-${arch}`);
-  const content = fs.readFileSync(baseNode(arch, places));
-  ignoreDeadlocks(content);
-  hideEnvironment(content, arch);
-  keepHashes(content);
-  fs.writeFileSync(runtime, content, { mode: 0o755 });
+  // First what needs the symbols; names of variables are then looked for where no symbol can be taken for one.
+  const base = fs.readFileSync(baseNode(arch, places));
+  ignoreDeadlocks(base);
+  fs.writeFileSync(runtime, base, { mode: 0o755 });
   strip(runtime, { arch, native });
+  const stripped = fs.readFileSync(runtime);
+  hideEnvironment(stripped, arch);
+  keepHashes(stripped);
+  fs.writeFileSync(runtime, stripped);
   return runtime;
 }
 

@@ -43,7 +43,7 @@ export function hideMachine() {
   if (fs.existsSync('/etc/firewall-drop')) {
     execFileSync('mount', ['-t', 'tmpfs', 'tmpfs', '/etc/firewall-drop']);
   }
-  liveInSummerTime();
+  takeZoneWithSummerTime();
   execFileSync('ip', ['link', 'set', 'lo', 'up']);
   for (const directory of ['/run/lock', '/var/lib', WORK]) {
     fs.mkdirSync(directory, { recursive: true });
@@ -59,7 +59,7 @@ export function hideMachine() {
 }
 
 /** Every alert reads the host's zone: one whose clocks change takes longer than UTC, and most hosts have one. */
-function liveInSummerTime() {
+function takeZoneWithSummerTime() {
   const [own, zone] = ['/etc/localtime', '/usr/share/zoneinfo/Europe/Berlin'];
   if (!fs.existsSync(own) || !fs.existsSync(zone)) return;
   execFileSync('mount', ['--bind', zone, fs.realpathSync(own)]);
