@@ -25,7 +25,8 @@ const MAPPED_IPV4 = 0xffffn;
 export function parseAddress(text: string): Address | null {
   if (text.length > LONGEST_TEXT) return null;
   const ipv4 = parseIpv4(text);
-  if (ipv4 !== null) return makeAddress(4, BigInt(ipv4));
+  // Only the canonical text is read, so that it needs no printing.
+  if (ipv4 !== null) return { family: 4, value: BigInt(ipv4), prefixLength: WIDTH[4], text };
   const ipv6 = parseIpv6(text);
   if (ipv6 === null) return null;
   return ipv6 >> 32n === MAPPED_IPV4 ? makeAddress(4, ipv6 & 0xffffffffn) : makeAddress(6, ipv6);
