@@ -7,7 +7,7 @@ import { expectMany } from './memory.ts';
 import { count } from './output/count.ts';
 
 /** One transaction of the firewall takes no more than a few seconds for so many. */
-export const LARGEST_PART = 20_000;
+export const LARGEST_PART = 50_000;
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
 export interface PartOptions {

@@ -2,6 +2,7 @@
 import { writeSync } from 'node:fs';
 import { complain } from '../failure.ts';
 import { createContext } from '../context.ts';
+import { expectMany } from './memory.ts';
 import { findSshPeer, userName } from '../system/login.ts';
 import { BUILD } from '../model/version.ts';
 import type { Place } from '../wazuh/home.ts';
@@ -104,7 +105,7 @@ function meet({ place, terminal }: Surroundings, print: Person['print'], isQuiet
   };
   return {
     createContext: (options) => {
-      return createContext({
+      const context = createContext({
         place,
         interactive: true,
         onTrouble: say,
@@ -114,6 +115,8 @@ function meet({ place, terminal }: Surroundings, print: Person['print'], isQuiet
         },
         ...options,
       });
+      expectMany(context.store.bans.count());
+      return context;
     },
     print: (line) => {
       progress.end();

@@ -1,7 +1,6 @@
 // What commands share: the context, the lock, and where to print.
 import { AppError } from '../model/errors.ts';
 import type { Context } from '../context.ts';
-import { expectMany } from './memory.ts';
 import { count } from './output/count.ts';
 
 /** What a command works with. */
@@ -47,7 +46,6 @@ export function enterForChange(person: Person): Context {
 
 /** The same for a context that is there already. Returns how many changes were completed. */
 export function enter(context: Context, { note }: Person): number {
-  expectMany(context.store.bans.count());
   const trouble = context.lock();
   if (trouble !== null) throw trouble;
   const pending = context.store.bans.pending().length;

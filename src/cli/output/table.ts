@@ -53,8 +53,11 @@ export function formatTable<T>(
   terminal: Terminal,
 ): string[] {
   const cells = columns.map((column) => rows.map((row) => printable(column.cell(row))));
-  const natural = columns.map((column, index) => {
-    return Math.max(column.heading.length, ...(cells[index] ?? []).map(lengthOf));
+  const natural = columns.map(({ heading }, index) => {
+    return (cells[index] ?? []).reduce(
+      (most, cell) => Math.max(most, lengthOf(cell)),
+      heading.length,
+    );
   });
   const widths = fit(columns, natural, terminal.width);
   const shown = columns.flatMap((column, index) => {

@@ -189,7 +189,8 @@ function makeRoom(
 ): string[] | null {
   const name = setNameOf(family, options);
   const set = listing?.set ?? null;
-  if (set === null || entries.size + added <= set.maxEntries) return null;
+  // The kernel may hold a few more than the set's size: what is to be released needs no room.
+  if (set === null || added === 0 || entries.size + added <= set.maxEntries) return null;
   if (entries.size + added > options.maxEntries) {
     throw new AppError(
       'FIREWALL',

@@ -42,6 +42,10 @@ describe('a table', () => {
     ]);
   });
 
+  test('may have more rows than a call may have arguments', () => {
+    expect(table(Array<Row>(200_000).fill(ROW))).toHaveLength(200_001);
+  });
+
   test('is not cut where the width is not known', () => {
     const note = 'long '.repeat(100).trim();
     expect(table([{ ...ROW, note }])[1]).toBe(`203.0.113.9      7  ${note}`);

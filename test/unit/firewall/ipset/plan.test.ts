@@ -254,6 +254,14 @@ describe('a full set', () => {
     );
   });
 
+  test('of which the kernel holds more than its size needs no room for what is released', () => {
+    const view = listed(...members, '203.0.113.8 timeout 0');
+    const releases = members.slice(0, 60).map((line) => released(line.replace(/ .*/, '')));
+    const edits = backend.plan(4, view, releases)?.input.trim().split('\n');
+    expect(edits).toHaveLength(60);
+    expect(edits?.every((line) => line.startsWith('del firewall-drop-4 '))).toBe(true);
+  });
+
   test('that may be larger is replaced in one go, with all that it held', () => {
     const larger = createIpset({ ...OPTIONS, maxEntries: 4000 });
     const lines =
