@@ -1,14 +1,5 @@
 // `metrics`: Prometheus text format, for a scrape or for node_exporter's textfile collector.
 import type * as Crypto from 'node:crypto';
-import {
-  closeSync,
-  fchmodSync,
-  fsyncSync,
-  openSync,
-  renameSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs';
 import type * as PromClient from 'prom-client';
 import { familiesInUse } from '../../bans/families.ts';
 import { differences } from '../../bans/reconcile.ts';
@@ -18,6 +9,7 @@ import type { Context } from '../../context.ts';
 import type { HeldAddress } from '../../firewall/snapshot.ts';
 import type { Tally } from '../../state/history.ts';
 import { BUILD } from '../../model/version.ts';
+import { replaceFile } from '../../system/paths.ts';
 import { defineCommand } from '../command.ts';
 import type { Person } from '../session.ts';
 import { stateBytes } from '../state-size.ts';
@@ -45,7 +37,7 @@ export const metrics = defineCommand({
   async run(_words, { textfile }, person) {
     const text = await render(person.createContext(), person);
     if (textfile === undefined) person.print(text.trimEnd());
-    else replaceFile(textfile, text);
+    else writeTextfile(textfile, text);
     return 0;
   },
 });
@@ -159,7 +151,7 @@ function sum(held: ReadonlyMap<string, HeldAddress>, what: 'packets' | 'bytes'):
 }
 
 /** Whoever reads sees the old file or the new one; others may read it. */
-function replaceFile(path: string, text: string): void {
+function writeTextfile(path: string, content: string): void {
   if (!path.endsWith('.prom')) {
     throw new AppError(
       'USAGE',
@@ -169,17 +161,8 @@ function replaceFile(path: string, text: string): void {
   const { randomBytes } = require('node:crypto') as typeof Crypto;
   const temporary = `${path}.${randomBytes(8).toString('hex')}`;
   try {
-    const descriptor = openSync(temporary, 'wx', 0o600);
-    try {
-      writeFileSync(descriptor, text);
-      fchmodSync(descriptor, 0o644);
-      fsyncSync(descriptor);
-    } finally {
-      closeSync(descriptor);
-    }
-    renameSync(temporary, path);
+    replaceFile({ path, content, mode: 0o644, temporary });
   } catch (error) {
-    rmSync(temporary, { force: true });
     throw new AppError('LOG', `${path} can't be written`, error);
   }
 }
