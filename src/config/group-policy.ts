@@ -27,7 +27,7 @@ export function parseGroupPolicy(
 ): { readonly value: GroupPolicy; readonly problems: readonly ConfigProblem[] } {
   const { parse } = require('smol-toml') as typeof SmolToml;
   const root = parse(text, { integersAsBigInt: 'asNeeded', maxDepth: 16 });
-  const { entries, mistakes } = readPolicy(ownProperty(root, 'policy'), text, GROUP_KEYS);
+  const { entries, mistakes } = readPolicy(ownProperty(root, 'policy'), GROUP_KEYS);
   const written = ownProperty(ownProperty(root, 'protect'), 'allow');
   const allow =
     written === undefined ? { value: [], problems: [] } : checkValue(SCHEMA.protect.allow, written);

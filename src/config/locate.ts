@@ -9,11 +9,10 @@ export interface ConfigProblem {
 
 /** What is wrong under which name; `entry` is the entry of a list that is meant. */
 export interface Mistake {
+  /** Of a table in a list the number comes after the name, from 0: `policy`, `1`, `timeout`. */
   readonly path: readonly string[];
   readonly message: string;
   readonly entry?: unknown;
-  /** Where it is known already. */
-  readonly line?: number;
 }
 
 /** `/etc/firewall-drop/config.toml:3: unknown key …` */
@@ -27,13 +26,9 @@ export function locate(mistakes: readonly Mistake[], text: string, file: string)
   const lines = text.split('\n');
   const lineOfName = linesOfNames(lines);
   return mistakes
-    .map((mistake) => {
-      const keyLine = mistake.line ?? nearestLine(mistake.path, lineOfName);
-      return {
-        file,
-        line: lineOfEntry(mistake.entry, keyLine, lines),
-        message: mistake.message,
-      };
+    .map(({ path, message, entry }) => {
+      const keyLine = nearestLine(path, lineOfName);
+      return { file, line: lineOfEntry(entry, keyLine, lines), message };
     })
     .sort((a, b) => a.line - b.line);
 }
@@ -59,13 +54,20 @@ function lineOfEntry(entry: unknown, keyLine: number, lines: readonly string[]):
 function linesOfNames(lines: readonly string[]): ReadonlyMap<string, number> {
   const found = new Map<string, number>();
   let table: readonly string[] = [];
+  const counts = new Map<string, number>();
   lines.forEach((line, index) => {
-    const header = /^\uFEFF?\s*\[{1,2}([^[\]]+)\]{1,2}\s*(?:#.*)?$/.exec(line)?.[1];
+    const [, open, header] = /^\uFEFF?\s*(\[{1,2})([^[\]]+)\]{1,2}\s*(?:#.*)?$/.exec(line) ?? [];
     const key =
       /^\uFEFF?\s*((?:"[^"]*"|'[^']*'|[\w-]+)(?:\s*\.\s*(?:"[^"]*"|'[^']*'|[\w-]+))*)\s*=/.exec(
         line,
       )?.[1];
     if (header !== undefined) table = nameParts(header);
+    if (open === '[[') {
+      const name = table.join('.');
+      const number = counts.get(name) ?? 0;
+      counts.set(name, number + 1);
+      table = [...table, String(number)];
+    }
     if (header === undefined && key === undefined) return;
     const path = JSON.stringify(key === undefined ? table : [...table, ...nameParts(key)]);
     if (!found.has(path)) found.set(path, index + 1);
