@@ -53,24 +53,27 @@ function lineOfEntry(entry: unknown, keyLine: number, lines: readonly string[]):
 /** The first line (from 1) of each table and key, by its path as JSON. */
 function linesOfNames(lines: readonly string[]): ReadonlyMap<string, number> {
   const found = new Map<string, number>();
-  let table: readonly string[] = [];
+  const note = (path: readonly string[], index: number): void => {
+    const name = JSON.stringify(path);
+    if (!found.has(name)) found.set(name, index + 1);
+  };
   const counts = new Map<string, number>();
+  let table: readonly string[] = [];
   lines.forEach((line, index) => {
     const [, open, header] = /^\uFEFF?\s*(\[{1,2})([^[\]]+)\]{1,2}\s*(?:#.*)?$/.exec(line) ?? [];
     const key =
       /^\uFEFF?\s*((?:"[^"]*"|'[^']*'|[\w-]+)(?:\s*\.\s*(?:"[^"]*"|'[^']*'|[\w-]+))*)\s*=/.exec(
         line,
       )?.[1];
-    if (header !== undefined) table = nameParts(header);
-    if (open === '[[') {
-      const name = table.join('.');
-      const number = counts.get(name) ?? 0;
-      counts.set(name, number + 1);
-      table = [...table, String(number)];
+    if (header !== undefined) {
+      const name = nameParts(header);
+      note(name, index);
+      const number = counts.get(name.join('.')) ?? 0;
+      counts.set(name.join('.'), number + 1);
+      table = open === '[[' ? [...name, String(number)] : name;
+      note(table, index);
     }
-    if (header === undefined && key === undefined) return;
-    const path = JSON.stringify(key === undefined ? table : [...table, ...nameParts(key)]);
-    if (!found.has(path)) found.set(path, index + 1);
+    if (key !== undefined) note([...table, ...nameParts(key)], index);
   });
   return found;
 }

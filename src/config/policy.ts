@@ -40,7 +40,7 @@ export function readPolicy(
     entries: sound.map(({ entry }) => build(entry)),
     mistakes: [
       ...problems.slice(0, MOST_NAMED),
-      ...more.map((message) => ({ path: ['policy', '0'], message })),
+      ...more.map((message) => ({ path: ['policy'], message })),
     ],
   };
 }
