@@ -14,7 +14,7 @@ import { whyKept } from '../../wazuh/respond.ts';
 import { originOf, timeoutOf } from '../../wazuh/timeouts.ts';
 import { readText } from '../addresses.ts';
 import { defineCommand, outputAs } from '../command.ts';
-import { formatDuration } from '../output/duration.ts';
+import { formatDuration } from '../output/time.ts';
 import { printBlock, printUnblock } from '../plan.ts';
 import type { Person } from '../session.ts';
 

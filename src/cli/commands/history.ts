@@ -6,11 +6,10 @@ import { readAddress } from '../addresses.ts';
 import { defineCommand, outputAs } from '../command.ts';
 import { readLimit } from '../output/count.ts';
 import { parseDuration } from '../../model/duration.ts';
-import { readMoment } from '../output/moment.ts';
+import { readMoment, shortTime } from '../output/time.ts';
 import { historyToJson } from '../output/json.ts';
 import type { Person } from '../session.ts';
 import { chooseColumns, formatTable, type Column } from '../output/table.ts';
-import { shortTime } from '../output/time.ts';
 
 const FOLLOW_EVERY_MS = 500;
 const DEFAULT_LIMIT = '50';

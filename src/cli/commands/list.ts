@@ -1,10 +1,10 @@
 // `list`: what is blocked, by whom, until when, and how much it has dropped.
-import { ORIGINS } from '../../model/ban.ts';
+import { ORIGINS, type Hold } from '../../model/ban.ts';
+import type { Context } from '../../context.ts';
 import { entriesToJson, readEntries, type Entry } from '../ban-entries.ts';
 import { defineCommand, outputAs } from '../command.ts';
-import { columnsFor } from '../list-columns.ts';
 import { count, readLimit } from '../output/count.ts';
-import { readSpan } from '../output/duration.ts';
+import { formatDuration, readSpan, shortTime } from '../output/time.ts';
 import { chooseColumns, formatCsv, formatTable, type Column } from '../output/table.ts';
 import type { Person } from '../session.ts';
 
@@ -126,4 +126,90 @@ const ORDERS: Readonly<Record<(typeof SORTS)[number], (a: Entry, b: Entry) => nu
 function isWithin({ hold }: Entry, seconds: number, nowMs: number): boolean {
   const expiresAtMs = hold?.expiresAtMs ?? null;
   return expiresAtMs !== null && expiresAtMs - nowMs <= seconds * 1000;
+}
+
+/** Escalation has a column where it is configured. */
+function columnsFor({ config, now }: Context): Column<Entry>[] {
+  const escalates = config.escalation.timeouts.length > 0;
+  return [...timeColumns(now()), ...(escalates ? [OFFENCES] : []), ...CAUSE, ...KERNEL, REASON];
+}
+
+function timeColumns(nowMs: number): Column<Entry>[] {
+  return [
+    { heading: 'ADDRESS', cell: ({ ban }) => ban.address.text },
+    {
+      heading: 'SINCE UTC',
+      dispensable: 6,
+      cell: ({ ban, hold }) => shortTime(hold?.addedMs ?? ban.sinceMs),
+    },
+    { heading: 'EXPIRES IN', dispensable: 9, cell: ({ hold }) => remaining(hold, nowMs) },
+  ];
+}
+
+const OFFENCES: Column<Entry> = {
+  heading: 'BANS',
+  dispensable: 7,
+  cell: ({ escalation }) =>
+    escalation === null ? '' : `${escalation.bans}, next ${escalation.next}`,
+};
+
+const CAUSE: readonly Column<Entry>[] = [
+  { heading: 'ORIGIN', dispensable: 8, cell: ({ ban, hold }) => hold?.origin ?? ban.phase },
+  {
+    heading: 'RULE',
+    dispensable: 4,
+    cell: ({ hold }) => hold?.alertRef.ruleId ?? '',
+    isIdle: isWithoutRule,
+  },
+  {
+    heading: 'ALERT',
+    dispensable: 3,
+    cell: ({ hold }) => hold?.alertRef.alertId ?? '',
+    isIdle: isWithoutRule,
+  },
+];
+
+const KERNEL: readonly Column<Entry>[] = [
+  { heading: 'BACKEND', dispensable: 1, cell: ({ backend }) => backend },
+  {
+    heading: 'KERNEL',
+    cell: ({ kernel }) => kernel,
+    colour: ({ kernel }) => (kernel === 'missing' ? 'red' : null),
+  },
+  {
+    heading: 'PACKETS',
+    dispensable: 5,
+    cell: ({ held }) => String(held?.packets ?? 0),
+    align: 'right',
+    isIdle: ({ held }) => (held?.packets ?? 0) === 0,
+  },
+  {
+    heading: 'BYTES',
+    dispensable: 2,
+    cell: ({ held }) => String(held?.bytes ?? 0),
+    align: 'right',
+    isIdle: ({ held }) => (held?.bytes ?? 0) === 0,
+  },
+];
+
+const REASON: Column<Entry> = {
+  heading: 'REASON',
+  dispensable: 7,
+  cell: reasonOf,
+  cuttableTo: 24,
+  isIdle: (entry) => reasonOf(entry) === '',
+};
+
+function isWithoutRule({ hold }: Entry): boolean {
+  return (hold?.alertRef.ruleId ?? '0') === '0';
+}
+
+function remaining(hold: Hold | undefined, nowMs: number): string {
+  if (hold === undefined) return '';
+  return hold.expiresAtMs === null ? 'never' : formatDuration((hold.expiresAtMs - nowMs) / 1000);
+}
+
+function reasonOf({ ban, hold }: Entry): string {
+  const pending = ban.phase === 'blocked' ? '' : `(${ban.phase}) `;
+  return `${pending}${hold?.forced === true ? '(forced) ' : ''}${hold?.reason ?? ''}`.trimEnd();
 }

@@ -5,7 +5,7 @@ import { quote, readAddress } from '../addresses.ts';
 import { checkFiles, formatFinding, usualFiles } from '../../manager/check-files.ts';
 import { defineCommand, outputAs } from '../command.ts';
 import { count } from '../output/count.ts';
-import { readTimeout } from '../output/duration.ts';
+import { readTimeout } from '../output/time.ts';
 import { renderSnippet } from '../../manager/snippet.ts';
 
 const SCHEMA_VERSION = 1;

@@ -12,8 +12,7 @@ import { BUILD } from '../../model/version.ts';
 import { replaceFile } from '../../system/paths.ts';
 import { defineCommand } from '../command.ts';
 import type { Person } from '../session.ts';
-import { stateBytes } from '../state-size.ts';
-import { lastChangeMs } from '../output/time.ts';
+import { lastChangeMs, stateBytes } from '../figures.ts';
 
 export const metrics = defineCommand({
   name: 'metrics',

@@ -8,7 +8,7 @@ import { printable } from '../../system/printable.ts';
 import { at, parseJson, type Json } from '../../wazuh/json.ts';
 import { longestTimeout } from '../../wazuh/agent-config.ts';
 import { count } from '../output/count.ts';
-import { formatDuration } from '../output/duration.ts';
+import { formatDuration } from '../output/time.ts';
 import { checkFiles, presentFiles } from '../../manager/check-files.ts';
 import { defineCheck, ok, problem, warning, type Scene } from './check.ts';
 import {

@@ -2,8 +2,7 @@
 import { LAST_EXPIRE } from '../../bans/expire.ts';
 import { entriesOf, textOrNull } from '../../system/paths.ts';
 import type { Process } from '../../system/procfs.ts';
-import { formatDuration } from '../output/duration.ts';
-import { isoTime, shortTime } from '../output/time.ts';
+import { formatDuration, isoTime, shortTime } from '../output/time.ts';
 import { defineCheck, ok, problem, warning } from './check.ts';
 
 const EXPIRE_TIMER = 'firewall-drop-expire.timer';
