@@ -1,4 +1,4 @@
-// The kinds of keys that config.toml has, and what the entries of a list may be.
+// The kinds of keys that config.toml has, what the entries of a list may be, and the types of their values.
 
 export type Value = string | number | boolean | readonly string[] | undefined;
 
@@ -50,3 +50,21 @@ export const ENTRIES = {
 } as const;
 
 export const NAME_PATTERN = /^[A-Za-z0-9._-]{1,64}$/;
+
+export type CamelCase<S> = S extends `${infer Head}_${infer Tail}`
+  ? `${Head}${Capitalize<CamelCase<Tail>>}`
+  : S extends string
+    ? S
+    : never;
+
+export type ValueOf<S> = S extends { kind: 'choice'; choices: readonly (infer Choice)[] }
+  ? Choice
+  : S extends { kind: 'word' | 'duration' }
+    ? string
+    : S extends { kind: 'name' }
+      ? string | undefined
+      : S extends { kind: 'flag' }
+        ? boolean
+        : S extends { kind: 'whole' }
+          ? number
+          : readonly string[];

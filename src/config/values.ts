@@ -1,9 +1,8 @@
 // Checks what config.toml says about one key against the schema, and makes a Config of the values.
 import { parseNetwork } from '../model/address.ts';
 import { parseDuration } from '../model/duration.ts';
-import { CLOUD_ADDRESS_FIELDS } from './address-fields.ts';
 import { POLICY_KEYS, type PolicyEntry } from './policy-schema.ts';
-import { SCHEMA, type Config } from './schema.ts';
+import { CLOUD_ADDRESS_FIELDS, SCHEMA, type Config } from './schema.ts';
 import { ENTRIES, NAME_PATTERN, type ListSetting, type Setting, type Value } from './setting.ts';
 
 /** What is wrong with a value; `entry` is the entry of a list that is meant. */
