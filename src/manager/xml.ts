@@ -137,7 +137,12 @@ function explainAll(
   place: (offset: number) => Position,
 ): XmlMistake[] {
   const slip = causeOf(first, text, place);
-  return [slip, ...findSlips(text, MOST_SLIPS).filter(([offset]) => offset !== slip[0])]
+  return [
+    slip,
+    ...findSlips(text)
+      .take(MOST_SLIPS)
+      .filter(([offset]) => offset !== slip[0]),
+  ]
     .sort(([one], [other]) => one - other)
     .map(([offset, cause, fix]) => ({ ...place(offset), cause, fix }));
 }

@@ -109,7 +109,8 @@ function openPipeAgain(descriptor: number): number | null {
   }
 }
 
-function writeAll(descriptor: number, bytes: Buffer, deadline: Deadline): void {
+/** A pipe takes what fits; one that does not block may have to be waited for. */
+export function writeAll(descriptor: number, bytes: Buffer, deadline: Deadline): void {
   let done = 0;
   while (done < bytes.length) {
     try {
