@@ -99,6 +99,27 @@ export const QUIET = {
   quiet: { kind: 'flag', short: 'q', describe: 'print errors only' },
 } as const;
 
+/** The command with the longest name that the words begin with, and the words behind it; null: there is none. */
+export function findCommand(
+  words: readonly string[],
+  commands: readonly CommandSpec[],
+): { readonly command: CommandSpec; readonly rest: readonly string[] } | null {
+  for (const length of [2, 1]) {
+    const name = words.slice(0, length).join(' ');
+    const command = commands.find((one) => namesOf(one).includes(name));
+    if (command !== undefined) return { command, rest: words.slice(length) };
+  }
+  return null;
+}
+
+/** The option that a word is, as `--name` or `-n`. */
+export function findOption(specs: OptionSpecs, word: string): OptionSpec | undefined {
+  const found = Object.entries(specs).find(([name, { short }]) => {
+    return word === `--${name}` || (short !== undefined && word === `-${short}`);
+  });
+  return found?.[1];
+}
+
 /** A command's own name and its aliases. */
 export function namesOf({ name, aliases = [] }: CommandSpec): string[] {
   return [name, ...aliases];

@@ -144,5 +144,6 @@ function meet({ place, terminal }: Surroundings, print: Person['print'], isQuiet
     name: userName(process.env),
     loggedInFrom: findSshPeer(process.env['SSH_CONNECTION']),
     terminal,
+    commands: COMMANDS,
   };
 }

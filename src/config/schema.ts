@@ -40,9 +40,11 @@ export const SCHEMA = {
       doc: 'Lines in active-responses.log: "ossec" raises rules 601 and 602, "wazuh" rules 651 and\n652, "both" writes both.',
     },
     program_name: {
-      kind: 'name',
+      kind: 'word',
       default: undefined,
       example: 'firewall-drop.sh',
+      pattern: /^[A-Za-z0-9._-]{1,64}$/,
+      expected: '1 to 64 letters, digits, dots, dashes or underscores in quotes',
       doc: 'The program named in lines of the format "ossec". OSSEC decodes names ending in .sh only.\nWithout this key: the name of the executable with .sh behind it.',
     },
     level: {
