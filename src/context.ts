@@ -17,7 +17,7 @@ import { Diagnostics } from './diagnostics.ts';
 import { planCut } from './firewall/conntrack.ts';
 import type { Address } from './model/address.ts';
 import { collectProtected } from './policy/collect.ts';
-import { groupPolicyFile, readGroupPolicy } from './policy/group-policy.ts';
+import { groupPolicyFile, readGroupPolicy } from './config/read.ts';
 import { findProtection, type ProtectedEntry } from './policy/protected.ts';
 import { releaseWriterLock } from './state/lock.ts';
 import { Store } from './state/store.ts';

@@ -95,6 +95,17 @@ export function outputAs<const F extends readonly [string, ...string[]]>(
   return { kind: 'choice', short: 'o', choices, default: choices[0], asFlags: true, describe };
 }
 
+/** Addresses and networks, of which completion offers those that are banned. */
+export const BANNED = {
+  name: 'address',
+  describe: 'IPv4, IPv6, or a network',
+  offers: 'banned addresses',
+} as const;
+
+export const WIDE = {
+  wide: { kind: 'flag', describe: 'cut nothing, and leave out no column for lack of room' },
+} as const;
+
 export const QUIET = {
   quiet: { kind: 'flag', short: 'q', describe: 'print errors only' },
 } as const;

@@ -10,7 +10,7 @@ import { COMMAND_GROUPS, COMMANDS } from './commands.ts';
 import { COMPLETE, formatOffers, offersFor } from './completion.ts';
 import { commandHelp, programHelp } from './help.ts';
 import { Output } from './output/output.ts';
-import { choosePager, page } from './output/pager.ts';
+import { page } from './output/pager.ts';
 import { startProgress } from './output/progress.ts';
 import { inspectTerminal } from './output/terminal.ts';
 import { parseArguments, type Parsed } from './parse.ts';
@@ -109,8 +109,7 @@ function linePrinter(
 
 function show(lines: readonly string[], { terminal, output }: Surroundings): void {
   const { height } = terminal;
-  const pager = height !== null && lines.length >= height ? choosePager(process.env) : null;
-  if (pager !== null && page(lines, pager, process.env)) return;
+  if (height !== null && lines.length >= height && page(lines, process.env)) return;
   for (const line of lines) output.line(line);
 }
 

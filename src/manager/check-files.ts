@@ -7,9 +7,13 @@ import { readRegularFile } from '../system/files.ts';
 import { isWritableByOthers, lstatOrNull, modeText, statOrNull } from '../system/paths.ts';
 import { printable } from '../system/printable.ts';
 import { checkArConf } from './ar-conf.ts';
-import { diagnose, type Diagnosis } from './diagnosis.ts';
+import {
+  diagnose,
+  type Diagnosis,
+  type ExecutableTrouble,
+  type Surroundings,
+} from './diagnosis.ts';
 import { checkOssecConf } from './ossec-conf.ts';
-import type { ExecutableTrouble, Surroundings } from './surroundings.ts';
 import { checkRules, knownRulesOf, rulesOf, SHIPPED_RULES } from './rules.ts';
 import { placesIn, readXml, type XmlDocument, type XmlMistake } from './xml.ts';
 

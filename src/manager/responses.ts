@@ -1,9 +1,8 @@
 // The <active-response> sections of an ossec.conf: which alerts start which command, where, and for how long.
 import { isOurs, placeOf, type Command } from './commands.ts';
-import { diagnose, type Diagnosis } from './diagnosis.ts';
+import { diagnose, type Diagnosis, type Surroundings } from './diagnosis.ts';
 import { HIGHEST_LEVEL, isLevel } from './rules.ts';
 import { child, quote, valueOf } from './sections.ts';
-import type { Surroundings } from './surroundings.ts';
 import type { Element } from './xml.ts';
 
 /** What makes a section of that name a response, and not an agent's settings. */

@@ -5,7 +5,7 @@ import type { Address } from '../../model/address.ts';
 import { alertRefAt, remainingSeconds, type Ban, type Hold } from '../../model/ban.ts';
 import { AppError, EXIT_STATUS } from '../../model/errors.ts';
 import { readAddress } from '../addresses.ts';
-import { defineCommand, QUIET } from '../command.ts';
+import { BANNED, defineCommand, QUIET } from '../command.ts';
 import { manualHoldOf, sayBlocked } from '../manual-hold.ts';
 import { parseDuration } from '../../model/duration.ts';
 import { enterForChange, type Person } from '../session.ts';
@@ -17,10 +17,9 @@ export const extend = defineCommand({
   details:
     'The last argument is how much longer: 2h is two hours after the end that the ban has now, whichever origin holds it. All of the addresses are extended, or none.',
   positional: {
-    name: 'address',
+    ...BANNED,
     describe: 'what is blocked, and after it how much longer: 2h, 1d12h',
     count: 'some',
-    offers: 'banned addresses',
   },
   options: { ...QUIET },
   examples: [

@@ -3,7 +3,7 @@ import { setTimeout as wait } from 'node:timers/promises';
 import type { Context } from '../../context.ts';
 import type { HistoryFilter, HistoryRecord } from '../../state/history.ts';
 import { readAddress } from '../addresses.ts';
-import { defineCommand, outputAs } from '../command.ts';
+import { BANNED, defineCommand, outputAs, WIDE } from '../command.ts';
 import { readLimit } from '../output/count.ts';
 import { parseDuration } from '../../model/duration.ts';
 import { readMoment, shortTime } from '../output/time.ts';
@@ -19,12 +19,7 @@ export const history = defineCommand({
   summary: 'Show what happened, to all addresses or to one',
   details:
     'Oldest first. Lines are kept as long as history.keep_days says. With --follow it stays and prints new lines, until it is interrupted.',
-  positional: {
-    name: 'address',
-    describe: 'only this address or network',
-    count: 'optional',
-    offers: 'banned addresses',
-  },
+  positional: { ...BANNED, describe: 'only this address or network', count: 'optional' },
   options: {
     since: {
       kind: 'text',
@@ -38,7 +33,7 @@ export const history = defineCommand({
       describe: 'how many lines at most, the newest',
     },
     output: outputAs('table', 'json'),
-    wide: { kind: 'flag', describe: 'cut nothing, and leave out no column for lack of room' },
+    ...WIDE,
     follow: { kind: 'flag', describe: 'stay, and print new lines' },
   },
   examples: [

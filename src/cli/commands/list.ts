@@ -2,7 +2,7 @@
 import { ORIGINS, type Hold } from '../../model/ban.ts';
 import type { Context } from '../../context.ts';
 import { entriesToJson, readEntries, type Entry } from '../ban-entries.ts';
-import { defineCommand, outputAs } from '../command.ts';
+import { defineCommand, outputAs, WIDE } from '../command.ts';
 import { count, readLimit } from '../output/count.ts';
 import { formatDuration, readSpan, shortTime } from '../output/time.ts';
 import { chooseColumns, formatCsv, formatTable, type Column } from '../output/table.ts';
@@ -41,7 +41,7 @@ export const list = defineCommand({
       value: 'NUMBER',
       describe: 'at most so many bans, each with all its holds',
     },
-    wide: { kind: 'flag', describe: 'cut nothing, and leave out no column for lack of room' },
+    ...WIDE,
     columns: {
       kind: 'text',
       value: 'NAMES',

@@ -60,7 +60,7 @@ export const configSnippet = defineCommand({
   run(_words, options, person) {
     const { location } = options;
     renderSnippet({
-      wazuh: MANAGERS.find((known) => known === options.wazuh) ?? MANAGERS[0],
+      wazuh: options.wazuh,
       timeoutSeconds: readTimeout(options.timeout),
       ruleIds: readRuleIds(options.rules),
       location,

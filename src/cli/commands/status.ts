@@ -5,7 +5,7 @@ import { describeError, EXIT_STATUS } from '../../model/errors.ts';
 import { STATE_DIRECTORY, type Context } from '../../context.ts';
 import { readAddress } from '../addresses.ts';
 import { inspectBackend } from '../backend-state.ts';
-import { defineCommand, outputAs } from '../command.ts';
+import { BANNED, defineCommand, outputAs } from '../command.ts';
 import { count } from '../output/count.ts';
 import { formatDuration, isoTime } from '../output/time.ts';
 import type { Person } from '../session.ts';
@@ -21,12 +21,7 @@ export const status = defineCommand({
   summary: 'Show whether addresses are blocked, by what and why; or an overview',
   details:
     'With addresses: asks the kernel whether a packet from each is dropped now, by which rule, and shows its holds and history. Without: totals, backend, state, the next expiry, and where state and kernel differ.',
-  positional: {
-    name: 'address',
-    describe: 'IPv4, IPv6, or a network',
-    count: 'any',
-    offers: 'banned addresses',
-  },
+  positional: { ...BANNED, count: 'any' },
   options: { output: outputAs('text', 'json') },
   examples: [
     ['status 203.0.113.9', 'is this customer blocked, since when, by which alert?'],
