@@ -90,7 +90,7 @@ function readAlert(context: AlertContext, reader: LineReader, deadline: Deadline
     const problem = problemOf(error);
     context.responseLog
       .about(exchange)
-      .writeFailure({ verb: 'refused', address: null, alertRef, problem });
+      .write([{ verb: 'refused', address: null, alertRef, problem }]);
     throw error;
   }
   return alertOf(request, exchangeOf(line), context);
@@ -122,7 +122,7 @@ function alertOf(request: Request, exchange: Exchange | null, context: AlertCont
   const alertRef = alertRefOf(request, context.now());
   const { address, addressProblem: problem } = request;
   if (address !== null) return { request, address, alertRef, exchange };
-  context.responseLog.about(exchange).writeFailure({ verb: 'refused', address, alertRef, problem });
+  context.responseLog.about(exchange).write([{ verb: 'refused', address, alertRef, problem }]);
   throw new AppError('BAD_DATA', `nothing to ${request.action}: ${request.addressTrouble}`);
 }
 
@@ -196,7 +196,7 @@ function withKeys(
     return { ...alert, exchange: { ...exchange, answer: exchangeKeys(keyMessage, streams) } };
   } catch (error) {
     const problem = problemOf(error);
-    context.responseLog.about(exchange).writeFailure({ ...outcomeOf('failed', alert), problem });
+    context.responseLog.about(exchange).write([{ ...outcomeOf('failed', alert), problem }]);
     throw error;
   }
 }

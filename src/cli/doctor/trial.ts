@@ -9,6 +9,7 @@ import { findVerdict } from '../../firewall/verdict.ts';
 import type { Context } from '../../context.ts';
 import { hasIpv6 } from '../../system/net.ts';
 import type { LogOffset } from '../../state/rows.ts';
+import { troubleOf } from '../../system/paths.ts';
 import { ok, problem, type Finding } from './check.ts';
 
 /** If this process is killed half-way, the block ends by itself after so long. */
@@ -61,7 +62,7 @@ function tryStep(context: Context, address: Address, verb: 'add' | 'delete'): Fi
   const alertRef = alertRefAt(context.now());
   const offset = context.responseLog.offset();
   const startedMs = performance.now();
-  const trouble = attempt(() => {
+  const trouble = troubleOf(() => {
     if (verb === 'delete') unblock(address, { origin: 'manual', alertRef, reason: TRIAL }, context);
     else block(address, holdFor(alertRef), context);
   });
@@ -80,15 +81,6 @@ function tryStep(context: Context, address: Address, verb: 'add' | 'delete'): Fi
 
 function holdFor(alertRef: AlertRef): Parameters<typeof block>[1] {
   return { origin: 'manual', timeoutSeconds: NET_SECONDS, alertRef, reason: TRIAL };
-}
-
-function attempt(work: () => void): string {
-  try {
-    work();
-    return '';
-  } catch (error) {
-    return describeError(error);
-  }
 }
 
 interface Step {
