@@ -8,7 +8,6 @@ import { readLimit } from '../output/count.ts';
 import { parseDuration } from '../../model/duration.ts';
 import { readMoment, shortTime } from '../output/time.ts';
 import { historyToJson } from '../output/json.ts';
-import type { Person } from '../session.ts';
 import { chooseColumns, formatTable, type Column } from '../output/table.ts';
 
 const FOLLOW_EVERY_MS = 500;
@@ -57,8 +56,13 @@ export const history = defineCommand({
     const columns = options.follow ? COLUMNS : chooseColumns(COLUMNS, records, undefined);
     const room = wide ? { ...terminal, width: null } : terminal;
     const show = (more: readonly HistoryRecord[], isFirst: boolean): void => {
-      if (output === 'json') showJson(more, person);
-      else showTable({ columns, records: more, isFirst }, { ...person, terminal: room });
+      if (output === 'json') {
+        for (const record of more) person.print(JSON.stringify(historyToJson(record)));
+      } else if (isFirst && more.length === 0) person.print('nothing is recorded');
+      else
+        formatTable(columns, more, room)
+          .slice(isFirst ? 0 : 1)
+          .forEach(person.print);
     };
     show(records, true);
     if (output === 'table' && terminal.width !== null && records.length === filter.limit) {
@@ -133,19 +137,3 @@ const COLUMNS: readonly Column<HistoryRecord>[] = [
     isIdle: ({ reason }) => reason === '',
   },
 ];
-
-interface HistoryTable {
-  readonly columns: readonly Column<HistoryRecord>[];
-  readonly records: readonly HistoryRecord[];
-  readonly isFirst: boolean;
-}
-
-function showTable({ columns, records, isFirst }: HistoryTable, person: Person): void {
-  const lines = formatTable(columns, records, person.terminal);
-  if (isFirst && records.length === 0) person.print('nothing is recorded');
-  else lines.slice(isFirst ? 0 : 1).forEach(person.print);
-}
-
-function showJson(records: readonly HistoryRecord[], { print }: Person): void {
-  for (const record of records) print(JSON.stringify(historyToJson(record)));
-}

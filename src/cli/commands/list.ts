@@ -6,7 +6,7 @@ import { defineCommand, outputAs, WIDE } from '../command.ts';
 import { count, readLimit } from '../output/count.ts';
 import { formatDuration, readSpan, shortTime } from '../output/time.ts';
 import { chooseColumns, formatCsv, formatTable, type Column } from '../output/table.ts';
-import type { Person } from '../session.ts';
+import type { Terminal } from '../session.ts';
 
 /** The version of the JSON that `list --json` prints; `docs/json.md` describes it. */
 const SCHEMA_VERSION = 1;
@@ -68,41 +68,35 @@ export const list = defineCommand({
     // Bans are counted, not their holds: whoever reads of a ban reads of all who hold it.
     const shown = new Set([...new Set(chosen.map(({ ban }) => ban))].slice(0, limit));
     const entries = chosen.filter(({ ban }) => shown.has(ban));
-    const { output, wide, columns: names } = options;
-    print(entries, { output, wide, names, columns: columnsFor(context) }, person);
-    if (options.output === 'table' && person.terminal.width !== null && all.length > 0) {
+    const { output, wide, columns } = options;
+    const { terminal } = person;
+    const shape = { output, columns, terminal: wide ? { ...terminal, width: null } : terminal };
+    linesOf(entries, shape, context).forEach(person.print);
+    if (output === 'table' && terminal.width !== null && all.length > 0) {
       person.print(totalOf(entries, new Set(all.map(({ ban }) => ban)).size));
     }
     return 0;
   },
 });
 
-interface ListOptions {
+interface Shape {
   readonly output: 'table' | 'json' | 'csv' | 'plain';
-  readonly wide: boolean;
-  readonly names: string | undefined;
-  readonly columns: readonly Column<Entry>[];
+  /** Their names, as given. */
+  readonly columns: string | undefined;
+  readonly terminal: Terminal;
 }
 
-function print(entries: readonly Entry[], options: ListOptions, person: Person): void {
-  const { output, wide, names, columns } = options;
-  const texts = new Set(entries.map(({ ban }) => ban.address.text));
+function linesOf(entries: readonly Entry[], shape: Shape, context: Context): string[] {
+  const { output, columns: names, terminal } = shape;
   if (output === 'json') {
-    person.print(JSON.stringify({ schema: SCHEMA_VERSION, bans: entriesToJson(entries) }));
-  } else if (output === 'plain')
-    texts.forEach((text) => {
-      person.print(text);
-    });
-  else if (output === 'csv') {
-    const chosen = names === undefined ? columns : chooseColumns(columns, entries, names);
-    formatCsv(chosen, entries).forEach(person.print);
-  } else {
-    const chosen = chooseColumns(columns, entries, names);
-    const { terminal } = person;
-    const room = wide ? { ...terminal, width: null } : terminal;
-    if (entries.length === 0) person.print('nothing is blocked');
-    else formatTable(chosen, entries, room).forEach(person.print);
+    return [JSON.stringify({ schema: SCHEMA_VERSION, bans: entriesToJson(entries) })];
   }
+  if (output === 'plain') return [...new Set(entries.map(({ ban }) => ban.address.text))];
+  const columns = columnsFor(context);
+  if (output === 'csv' && names === undefined) return formatCsv(columns, entries);
+  const chosen = chooseColumns(columns, entries, names);
+  if (output === 'csv') return formatCsv(chosen, entries);
+  return entries.length === 0 ? ['nothing is blocked'] : formatTable(chosen, entries, terminal);
 }
 
 /** `2 of 7 bans, 3 holds`. */

@@ -89,25 +89,15 @@ export const importBans = defineCommand({
       await blockAs(living, allowed, context, person);
     }
     const over = bans.filter(({ holds }) => holds.length > 0).length - living.length;
-    const outcome = { imported: allowed.length, over, earlier: earlier.length };
-    person.print(describeImport(outcome, isForReal));
+    const done = isForReal ? 'imported' : 'to be imported';
+    const parts = [`${count(allowed.length, 'ban')} ${done}`];
+    if (over > 0) parts.push(`${over} over already`);
+    if (earlier.length > 0) parts.push(`${count(earlier.length, 'earlier ban')} for escalation`);
+    person.print(parts.join(', '));
     const isWhole = mistakes.length === 0 && allowed.length === living.length;
     return isWhole ? 0 : EXIT_STATUS.BAD_DATA;
   },
 });
-
-interface Imported {
-  readonly imported: number;
-  readonly over: number;
-  readonly earlier: number;
-}
-
-function describeImport({ imported, over, earlier }: Imported, isForReal: boolean): string {
-  const parts = [`${count(imported, 'ban')} ${isForReal ? 'imported' : 'to be imported'}`];
-  if (over > 0) parts.push(`${over} over already`);
-  if (earlier > 0) parts.push(`${count(earlier, 'earlier ban')} for escalation`);
-  return parts.join(', ');
-}
 
 /** What escalation still counts. A ban that goes on here is counted when it is made. */
 function earlierBans(
