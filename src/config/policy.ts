@@ -11,9 +11,6 @@ export interface ReadPolicy {
 
 /** Each is looked at for every alert. */
 const MOST_ENTRIES = 200;
-/** Of a file that the agent's user may write: each costs time, and a line in our log. */
-export const MOST_NAMED = 50;
-export const NOT_NAMED = 'further mistakes are not named';
 
 /** `written` is the value of `policy` in a file; never throws. */
 export function readPolicy(
@@ -28,21 +25,13 @@ export function readPolicy(
   const read = written.slice(0, MOST_ENTRIES).map((entry: unknown, index) => {
     return { entry, problems: mistakesIn(entry, index, keys) };
   });
-  const problems = read.flatMap((one) => one.problems);
-  const more = [
-    ...(problems.length > MOST_NAMED ? [NOT_NAMED] : []),
-    ...(written.length > MOST_ENTRIES
-      ? [`only the first ${MOST_ENTRIES} [[policy]] entries are read`]
-      : []),
-  ];
-  const sound = read.filter((one) => one.problems.length === 0);
-  return {
-    entries: sound.map(({ entry }) => build(entry)),
-    mistakes: [
-      ...problems.slice(0, MOST_NAMED),
-      ...more.map((message) => ({ path: ['policy'], message })),
-    ],
-  };
+  const mistakes = read.flatMap(({ problems }) => problems);
+  if (written.length > MOST_ENTRIES) {
+    const message = `only the first ${MOST_ENTRIES} [[policy]] entries are read`;
+    mistakes.push({ path: ['policy'], message });
+  }
+  const sound = read.filter(({ problems }) => problems.length === 0);
+  return { entries: sound.map(({ entry }) => build(entry)), mistakes };
 }
 
 function build(entry: unknown): PolicyEntry {
