@@ -15,7 +15,7 @@ import {
 } from './diagnosis.ts';
 import { checkOssecConf } from './ossec-conf.ts';
 import { checkRules, knownRulesOf, rulesOf, SHIPPED_RULES } from './rules.ts';
-import { placesIn, readXml, type XmlDocument, type XmlMistake } from './xml.ts';
+import { placesIn, readXml, type XmlDocument } from './xml.ts';
 
 export interface Finding extends Diagnosis {
   readonly file: string;
@@ -165,11 +165,9 @@ function checkGroupPolicy({ path, text }: CheckedFile): Diagnosis[] {
 /** Those listed are corrected first, and then there are fewer. */
 const MOST_MISTAKES = 50;
 
-function listMistakes(mistakes: readonly XmlMistake[]): Diagnosis[] {
-  const listed = mistakes.slice(0, MOST_MISTAKES).map((mistake) => {
-    return diagnose('error', mistake, mistake.cause, mistake.fix);
-  });
+function listMistakes(mistakes: readonly Diagnosis[]): Diagnosis[] {
   const next = mistakes[MOST_MISTAKES];
+  const listed = mistakes.slice(0, MOST_MISTAKES);
   if (next === undefined) return listed;
   const cause = 'further mistakes are not listed';
   return [...listed, diagnose('error', next, cause, 'correct those above, and check again')];

@@ -35,8 +35,4 @@ export interface OtherFile {
   readonly document: XmlDocument;
 }
 
-export interface ExecutableTrouble {
-  readonly severity: Diagnosis['severity'];
-  readonly cause: string;
-  readonly fix: string;
-}
+export type ExecutableTrouble = Omit<Diagnosis, keyof Position>;
