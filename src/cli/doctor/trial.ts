@@ -1,7 +1,7 @@
 // `doctor --test`: blocks and releases documentation addresses for real, and looks at kernel, log and state each time.
 import { block } from '../../bans/block.ts';
 import { parseAddress, type Address, type Family } from '../../model/address.ts';
-import { alertRefAt, TRIAL, type AlertRef, type Verb } from '../../model/ban.ts';
+import { alertRefAt, TRIAL, type AlertRef, type Outcome } from '../../model/ban.ts';
 import { findProtection } from '../../policy/protected.ts';
 import { unblock } from '../../bans/unblock.ts';
 import { AppError, describeError } from '../../model/errors.ts';
@@ -83,10 +83,7 @@ function holdFor(alertRef: AlertRef): Parameters<typeof block>[1] {
   return { origin: 'manual', timeoutSeconds: NET_SECONDS, alertRef, reason: TRIAL };
 }
 
-interface Step {
-  readonly address: Address;
-  readonly verb: Extract<Verb, 'add' | 'delete'>;
-  readonly alertRef: AlertRef;
+interface Step extends Outcome {
   readonly offset: LogOffset | null;
 }
 

@@ -1,20 +1,13 @@
 // Bans and history as all JSON documents have them; docs/json.md describes them.
-import type { HeldAddress } from '../../firewall/snapshot.ts';
 import type { Ban, Hold } from '../../model/ban.ts';
 import type { HistoryRecord } from '../../state/history.ts';
-import type { Escalation } from '../escalation.ts';
+import type { Entry } from '../ban-entries.ts';
 import { isoTime } from './time.ts';
 
 const HISTORY_SCHEMA_VERSION = 1;
 
 /** What the kernel holds of a ban. */
-export interface KernelJson {
-  readonly backend: string;
-  readonly kernel: 'yes' | 'missing' | 'unknown';
-  readonly held: HeldAddress | undefined;
-  /** Null where escalation is not configured. */
-  readonly escalation: Escalation | null;
-}
+type KernelJson = Pick<Entry, 'backend' | 'kernel' | 'held' | 'escalation'>;
 
 function holdToJson(hold: Hold): unknown {
   return {
