@@ -79,14 +79,11 @@ function valuesOf(option: OptionSpec): Offers {
 }
 
 function unusedOptions({ options }: CommandSpec, before: readonly string[]): Offer[] {
-  const all = Object.entries(options).map(([name, spec]): [string, OptionSpec] => [
-    `--${name}`,
-    spec,
-  ]);
-  const unused = all.filter(([name, { short }]) => {
-    return !before.includes(name) && !(short !== undefined && before.includes(`-${short}`));
+  const unused = Object.entries(options).filter(([name, { short }]) => {
+    const isGiven = before.includes(`--${name}`);
+    return !isGiven && !(short !== undefined && before.includes(`-${short}`));
   });
-  const offered = unused.map(([name, { describe }]): Offer => [name, describe]);
+  const offered = unused.map(([name, { describe }]): Offer => [`--${name}`, describe]);
   return [...offered, ['--help', 'what this command does']];
 }
 
