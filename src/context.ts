@@ -17,17 +17,19 @@ import { Diagnostics } from './diagnostics.ts';
 import { planCut } from './firewall/conntrack.ts';
 import type { Address } from './model/address.ts';
 import { collectProtected } from './policy/collect.ts';
-import { groupPolicyFile, readGroupPolicy } from './policy/group-policy.ts';
+import { groupPolicyFile, readGroupPolicy } from './config/read.ts';
 import { findProtection, type ProtectedEntry } from './policy/protected.ts';
 import { releaseWriterLock } from './state/lock.ts';
 import { Store } from './state/store.ts';
 import { steadyClock } from './system/clock.ts';
 import { run, type Command } from './system/exec.ts';
+import { readRegularFile } from './system/files.ts';
 import { deadlineIn, type Deadline } from './system/wait.ts';
-import { logFormat } from './wazuh/log-format.ts';
-import { readSettings, readTimeouts } from './wazuh/agent-files.ts';
+import { LARGEST_ZONE_FILE, readHostZone } from './system/zone.ts';
+import { readSettings, readTimeouts } from './wazuh/agent-config.ts';
 import type { Place } from './wazuh/home.ts';
 import type { AlertContext } from './wazuh/respond.ts';
+import type { LogFormat } from './wazuh/response-lines.ts';
 import { ResponseLogFile } from './wazuh/response-log.ts';
 
 export const STATE_DIRECTORY = '/var/lib/firewall-drop';
@@ -191,6 +193,22 @@ function openResponseLog(place: Place, config: Config, warn: Warn): ResponseLogF
       warn(error.message);
     },
   });
+}
+
+/** How the configuration and this host have lines written in active-responses.log. */
+function logFormat({ home, name }: Place, { log, alert }: Config): LogFormat {
+  return {
+    kind: log.format,
+    home,
+    name,
+    addressFields: alert.addressFields,
+    wazuh5Fields: alert.wazuh5Fields,
+    programName: log.programName ?? (name.endsWith('.sh') ? name : `${name}.sh`),
+    zone: readHostZone({
+      tz: process.env['TZ'],
+      readFile: (path) => readRegularFile(path, LARGEST_ZONE_FILE),
+    }),
+  };
 }
 
 function cutterFor(

@@ -5,7 +5,6 @@ import { appendLine, openLogForAppend } from './system/files.ts';
 import { printable } from './system/printable.ts';
 
 export type Level = 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal' | 'silent';
-export type Fields = Readonly<Record<string, unknown>>;
 
 const WEIGHT: Readonly<Record<Level, number>> = {
   trace: 10,
@@ -36,16 +35,12 @@ export class Diagnostics {
     this.#options = options;
   }
 
-  error(message: string, fields: Fields = {}): void {
-    this.#write('error', message, fields);
+  error(message: string): void {
+    this.#write('error', message);
   }
 
-  warn(message: string, fields: Fields = {}): void {
-    this.#write('warn', message, fields);
-  }
-
-  info(message: string, fields: Fields = {}): void {
-    this.#write('info', message, fields);
+  warn(message: string): void {
+    this.#write('warn', message);
   }
 
   /** For a process that stays. The next message opens the log again. */
@@ -55,12 +50,12 @@ export class Diagnostics {
     this.#logger = null;
   }
 
-  #write(level: 'error' | 'warn' | 'info', message: string, fields: Fields): void {
+  #write(level: 'error' | 'warn', message: string): void {
     if (WEIGHT[level] < WEIGHT[this.level] || this.#written.has(message)) return;
     this.#written.add(message);
     try {
       this.#logger ??= this.#open();
-      this.#logger[level](printableFields(fields), printable(message));
+      this.#logger[level](printable(message));
     } catch {
       // The log's file can't be written to, and there is no other place that we may write to unasked.
     }
@@ -79,12 +74,4 @@ export class Diagnostics {
     const timestamp = (): string => `,"time":"${new Date().toISOString()}"`;
     return pino({ level: 'trace', base: { program, pid: process.pid }, timestamp }, sink);
   }
-}
-
-/** JSON escapes what is below a blank, and leaves other characters that terminals interpret. */
-function printableFields(fields: Fields): Fields {
-  const entries = Object.entries(fields).map(([name, value]) => {
-    return [name, typeof value === 'string' ? printable(value) : value] as const;
-  });
-  return Object.fromEntries(entries);
 }

@@ -14,6 +14,7 @@ export interface Entry {
   readonly kernel: 'yes' | 'missing' | 'unknown';
   readonly held: HeldAddress | undefined;
   readonly backend: string;
+  /** Null where escalation is not configured. */
   readonly escalation: Escalation | null;
 }
 

@@ -95,9 +95,41 @@ export function outputAs<const F extends readonly [string, ...string[]]>(
   return { kind: 'choice', short: 'o', choices, default: choices[0], asFlags: true, describe };
 }
 
+/** Addresses and networks, of which completion offers those that are banned. */
+export const BANNED = {
+  name: 'address',
+  describe: 'IPv4, IPv6, or a network',
+  offers: 'banned addresses',
+} as const;
+
+export const WIDE = {
+  wide: { kind: 'flag', describe: 'cut nothing, and leave out no column for lack of room' },
+} as const;
+
 export const QUIET = {
   quiet: { kind: 'flag', short: 'q', describe: 'print errors only' },
 } as const;
+
+/** The command with the longest name that the words begin with, and the words behind it; null: there is none. */
+export function findCommand(
+  words: readonly string[],
+  commands: readonly CommandSpec[],
+): { readonly command: CommandSpec; readonly rest: readonly string[] } | null {
+  for (const length of [2, 1]) {
+    const name = words.slice(0, length).join(' ');
+    const command = commands.find((one) => namesOf(one).includes(name));
+    if (command !== undefined) return { command, rest: words.slice(length) };
+  }
+  return null;
+}
+
+/** The option that a word is, as `--name` or `-n`. */
+export function findOption(specs: OptionSpecs, word: string): OptionSpec | undefined {
+  const found = Object.entries(specs).find(([name, { short }]) => {
+    return word === `--${name}` || (short !== undefined && word === `-${short}`);
+  });
+  return found?.[1];
+}
 
 /** A command's own name and its aliases. */
 export function namesOf({ name, aliases = [] }: CommandSpec): string[] {

@@ -1,6 +1,6 @@
 // All commands, in the order of the help.
 import type { CommandSpec } from './command.ts';
-import { describingCommands } from './commands/about.ts';
+import { completion, man, version } from './commands/about.ts';
 import { add } from './commands/add.ts';
 import { backend } from './commands/backend.ts';
 import { configCheck, configSnippet } from './commands/manager-config.ts';
@@ -26,7 +26,7 @@ export interface CommandGroup {
   readonly commands: readonly CommandSpec[];
 }
 
-const WORKING_GROUPS: readonly CommandGroup[] = [
+export const COMMAND_GROUPS: readonly CommandGroup[] = [
   { title: 'Block and release', commands: [add, deleteAddresses, extend, flush, forgive] },
   { title: 'Look', commands: [list, status, isBlocked, history, explain] },
   { title: 'Keep in order', commands: [expire, restoreCommand, reconcile, backend, doctor] },
@@ -46,14 +46,7 @@ const WORKING_GROUPS: readonly CommandGroup[] = [
     title: 'Install, move and watch',
     commands: [install, uninstall, exportBans, importBans, metrics],
   },
-];
-
-export const COMMAND_GROUPS: readonly CommandGroup[] = [
-  ...WORKING_GROUPS,
-  {
-    title: 'About this program',
-    commands: describingCommands(WORKING_GROUPS.flatMap(({ commands }) => commands)),
-  },
+  { title: 'About this program', commands: [version, man, completion] },
 ];
 
 export const COMMANDS: readonly CommandSpec[] = COMMAND_GROUPS.flatMap(({ commands }) => commands);

@@ -1,5 +1,11 @@
 // Completion for shells: their scripts hand the words of the line to us, so that all three offer the same.
-import { namesOf, type CommandSpec, type OptionSpec, type PositionalSpec } from './command.ts';
+import {
+  findCommand,
+  findOption,
+  type CommandSpec,
+  type OptionSpec,
+  type PositionalSpec,
+} from './command.ts';
 
 export const SHELLS = ['bash', 'zsh', 'fish'] as const;
 
@@ -31,12 +37,8 @@ function offers(
   current: string,
   commands: readonly CommandSpec[],
 ): Offers {
-  for (const length of [2, 1]) {
-    const name = before.slice(0, length).join(' ');
-    const command = commands.find((one) => namesOf(one).includes(name));
-    if (command === undefined || before.length < length) continue;
-    return offersOf(command, before.slice(length), current);
-  }
+  const found = findCommand(before, commands);
+  if (found !== null) return offersOf(found.command, found.rest, current);
   const next = nextWords(before, commands);
   if (before.length > 0) return next;
   const aliases = current === '' ? [] : commands.flatMap(aliasesOf);
@@ -61,21 +63,13 @@ function nextWords(before: readonly string[], commands: readonly CommandSpec[]):
 }
 
 function offersOf(command: CommandSpec, before: readonly string[], current: string): Offers {
-  const open = optionOf(command, before.at(-1) ?? '');
+  const open = findOption(command.options, before.at(-1) ?? '');
   if (open !== undefined && open.kind !== 'flag') return valuesOf(open);
   if (current.startsWith('-')) return { words: unusedOptions(command, before), also: null };
   const { positional } = command;
   return positional === undefined
     ? NOTHING
     : positionalOffers(positional, wordsOf(command, before));
-}
-
-/** The option that a word is, as `--name` or `-n`. */
-function optionOf({ options }: CommandSpec, word: string): OptionSpec | undefined {
-  const found = Object.entries(options).find(([name, { short }]) => {
-    return word === `--${name}` || (short !== undefined && word === `-${short}`);
-  });
-  return found?.[1];
 }
 
 function valuesOf(option: OptionSpec): Offers {
@@ -85,21 +79,18 @@ function valuesOf(option: OptionSpec): Offers {
 }
 
 function unusedOptions({ options }: CommandSpec, before: readonly string[]): Offer[] {
-  const all = Object.entries(options).map(([name, spec]): [string, OptionSpec] => [
-    `--${name}`,
-    spec,
-  ]);
-  const unused = all.filter(([name, { short }]) => {
-    return !before.includes(name) && !(short !== undefined && before.includes(`-${short}`));
+  const unused = Object.entries(options).filter(([name, { short }]) => {
+    const isGiven = before.includes(`--${name}`);
+    return !isGiven && !(short !== undefined && before.includes(`-${short}`));
   });
-  const offered = unused.map(([name, { describe }]): Offer => [name, describe]);
+  const offered = unused.map(([name, { describe }]): Offer => [`--${name}`, describe]);
   return [...offered, ['--help', 'what this command does']];
 }
 
 /** The words of the line that are neither options nor their values. */
 function wordsOf(command: CommandSpec, before: readonly string[]): string[] {
   return before.filter((word, index) => {
-    const opener = optionOf(command, before[index - 1] ?? '');
+    const opener = findOption(command.options, before[index - 1] ?? '');
     return !word.startsWith('-') && (opener === undefined || opener.kind === 'flag');
   });
 }

@@ -1,7 +1,21 @@
-// The command line: loads all that only people use, which no alert does.
-import { exitStatusOf } from '../failure.ts';
+// The command line of a person: what was typed is read, and the command is run. Loads all that only people use.
+import { writeSync } from 'node:fs';
+import { complain, exitStatusOf } from '../failure.ts';
+import { createContext } from '../context.ts';
+import { expectMany } from './memory.ts';
+import { findSshPeer, userName } from '../system/login.ts';
+import { BUILD } from '../model/version.ts';
 import type { Place } from '../wazuh/home.ts';
-import { runCommand } from './program.ts';
+import type { CommandSpec } from './command.ts';
+import { COMMAND_GROUPS, COMMANDS } from './commands.ts';
+import { COMPLETE, formatOffers, offersFor } from './completion.ts';
+import { commandHelp, programHelp } from './help.ts';
+import { Output } from './output/output.ts';
+import { page } from './output/pager.ts';
+import { startProgress } from './output/progress.ts';
+import { inspectTerminal } from './output/terminal.ts';
+import { parseArguments, type Parsed } from './parse.ts';
+import { requireRoot, type Person, type Terminal } from './session.ts';
 
 /** Runs one command and gives the exit status; says what went wrong, and never rejects. */
 export async function runCommandLine(args: readonly string[], place: Place): Promise<number> {
@@ -20,4 +34,118 @@ function leaveMissingDirectory(): void {
   } catch {
     process.chdir('/');
   }
+}
+
+async function runCommand(args: readonly string[], place: Place): Promise<number> {
+  const terminal = inspectTerminal(process.env);
+  if (args.length === 0) {
+    writeSync(2, `${programHelp(COMMAND_GROUPS, terminal.width).join('\n')}\n`);
+  }
+  const output = new Output();
+  if (args[0] === COMPLETE) return complete(args.slice(1), { place, terminal, output });
+  const parsed = parseArguments(args, COMMANDS);
+  const status = await perform(parsed, { place, terminal, output });
+  output.check();
+  return status;
+}
+
+/** What the shells' scripts ask. Trouble is kept from a person who is typing. */
+function complete(line: readonly string[], { place, output }: Surroundings): number {
+  const offers = offersFor(line, COMMANDS);
+  for (const text of formatOffers(offers)) output.line(text);
+  if (offers.also === 'banned addresses' && process.geteuid?.() === 0) {
+    const onTrouble = (): void => undefined;
+    const { store } = createContext({ place, interactive: true, onTrouble, readOnly: true });
+    const texts = store.bans.list().map(({ address }) => address.text);
+    for (const text of texts.filter((one) => one.startsWith(line.at(-1) ?? '')))
+      output.line(`${text}\t`);
+  }
+  return 0;
+}
+
+interface Surroundings {
+  readonly place: Place;
+  readonly terminal: Terminal;
+  readonly output: Output;
+}
+
+async function perform(parsed: Parsed, around: Surroundings): Promise<number> {
+  const { terminal, output } = around;
+  if (parsed.kind === 'version') {
+    output.line(BUILD.version);
+    return 0;
+  }
+  if (parsed.kind === 'help') {
+    const { of: command } = parsed;
+    const { width } = terminal;
+    const lines =
+      command === null ? programHelp(COMMAND_GROUPS, width) : commandHelp(command, width);
+    show(lines, around);
+    return 0;
+  }
+  const { command, words, options } = parsed;
+  if (command.needsRoot) requireRoot();
+  const lines: string[] = [];
+  const print = linePrinter(command, options, { lines, around });
+  try {
+    return await command.run(words, options, meet(around, print, options['quiet'] === true));
+  } finally {
+    show(lines, around);
+  }
+}
+
+/** Lines that may be too many for a screen are kept until all are there. */
+function linePrinter(
+  command: CommandSpec,
+  options: Parameters<CommandSpec['run']>[1],
+  { lines, around }: { readonly lines: string[]; readonly around: Surroundings },
+): Person['print'] {
+  if (options['quiet'] === true) return () => undefined;
+  const isKept = around.terminal.width !== null && command.isLong?.(options) === true;
+  if (isKept) return (line) => void lines.push(line);
+  return (line) => {
+    around.output.line(line);
+  };
+}
+
+function show(lines: readonly string[], { terminal, output }: Surroundings): void {
+  const { height } = terminal;
+  if (height !== null && lines.length >= height && page(lines, process.env)) return;
+  for (const line of lines) output.line(line);
+}
+
+function meet({ place, terminal }: Surroundings, print: Person['print'], isQuiet: boolean): Person {
+  const progress = startProgress('working', terminal);
+  const say = (line: string): void => {
+    progress.end();
+    complain(line, 'person');
+  };
+  return {
+    createContext: (options) => {
+      const context = createContext({
+        place,
+        interactive: true,
+        onTrouble: say,
+        onProgress: (done, total) => {
+          progress.update(done, total);
+          if (done === total) progress.end();
+        },
+        ...options,
+      });
+      expectMany(context.store.bans.count());
+      return context;
+    },
+    print: (line) => {
+      progress.end();
+      print(line);
+    },
+    complain: say,
+    note: (line) => {
+      if (!isQuiet) say(`note: ${line}`);
+    },
+    name: userName(process.env),
+    loggedInFrom: findSshPeer(process.env['SSH_CONNECTION']),
+    terminal,
+    commands: COMMANDS,
+  };
 }

@@ -2,8 +2,7 @@
 import type { Made } from '../bans/block.ts';
 import { alertRefAt, makeHold, type Ban, type Hold } from '../model/ban.ts';
 import { MOST_NAMED } from './addresses.ts';
-import { formatDuration } from './output/duration.ts';
-import { momentText } from './output/time.ts';
+import { formatDuration, momentText } from './output/time.ts';
 import type { Person } from './session.ts';
 
 /** What a person asked for. */

@@ -2,7 +2,13 @@
 import { Parser } from 'yargs/helpers';
 import { AppError } from '../model/errors.ts';
 import { quote } from './addresses.ts';
-import { namesOf, type CommandSpec, type OptionSpec, type OptionSpecs } from './command.ts';
+import {
+  findCommand,
+  findOption,
+  type CommandSpec,
+  type OptionSpec,
+  type OptionSpecs,
+} from './command.ts';
 import { nearest, nearestCommand } from './suggest.ts';
 
 export type Parsed =
@@ -28,10 +34,10 @@ export function parseArguments(args: readonly string[], commands: readonly Comma
   if (HELP.includes(first)) return { kind: 'help', of: null };
   if (VERSION.includes(first)) return { kind: 'version' };
   if (first === 'help' && !rest.some((word) => word.startsWith('-'))) {
-    return { kind: 'help', of: rest.length === 0 ? null : findCommand(rest, commands).command };
+    return { kind: 'help', of: rest.length === 0 ? null : commandIn(rest, commands).command };
   }
   if (first.startsWith('-')) throw strayOption(first);
-  const { command, rest: own } = findCommand(args, commands);
+  const { command, rest: own } = commandIn(args, commands);
   return parseOwn(own, command);
 }
 
@@ -42,16 +48,12 @@ function strayOption(given: string): AppError {
   );
 }
 
-/** The longest name that the words begin with. */
-function findCommand(
+function commandIn(
   words: readonly string[],
   commands: readonly CommandSpec[],
-): { readonly command: CommandSpec; readonly rest: readonly string[] } {
-  for (const length of [2, 1]) {
-    const name = words.slice(0, length).join(' ');
-    const command = commands.find((one) => namesOf(one).includes(name));
-    if (command !== undefined) return { command, rest: words.slice(length) };
-  }
+): NonNullable<ReturnType<typeof findCommand>> {
+  const found = findCommand(words, commands);
+  if (found !== null) return found;
   throw unknownCommand(words, commands);
 }
 
@@ -144,21 +146,14 @@ interface Parsing {
 /** `-t2h` is `-t 2h`, as getopt has it. */
 function splitShort(arg: string, specs: OptionSpecs): string[] {
   const [, letter, value] = /^-([A-Za-z])([^=].*)$/.exec(arg) ?? [];
-  const spec = Object.values(specs).find(({ short }) => short !== undefined && short === letter);
-  if (letter === undefined || value === undefined || (spec?.kind ?? 'flag') === 'flag')
-    return [arg];
+  if (letter === undefined || value === undefined) return [arg];
+  if ((findOption(specs, `-${letter}`)?.kind ?? 'flag') === 'flag') return [arg];
   return [`-${letter}`, value];
 }
 
 /** `-` is a value, standard input; for yargs it would be a word. */
 function joinDash(args: readonly string[], specs: OptionSpecs): string[] {
-  const takesValue = (arg = ''): boolean => {
-    return Object.entries(specs).some(([name, { kind, short }]) => {
-      return (
-        kind !== 'flag' && (arg === `--${name}` || (short !== undefined && arg === `-${short}`))
-      );
-    });
-  };
+  const takesValue = (arg = ''): boolean => (findOption(specs, arg)?.kind ?? 'flag') !== 'flag';
   return args.flatMap((arg, index) => {
     if (arg === '-' && takesValue(args[index - 1])) return [];
     return args[index + 1] === '-' && takesValue(arg) ? [`${arg}=-`] : [arg];

@@ -1,6 +1,7 @@
 // What commands share: the context, the lock, and where to print.
 import { AppError } from '../model/errors.ts';
 import type { Context } from '../context.ts';
+import type { CommandSpec } from './command.ts';
 import { count } from './output/count.ts';
 
 /** What a command works with. */
@@ -17,6 +18,8 @@ export interface Person {
   /** The peer of this person's SSH session; null when there is none. */
   readonly loggedInFrom: string | null;
   readonly terminal: Terminal;
+  /** All that there are. */
+  readonly commands: readonly CommandSpec[];
 }
 
 export interface Terminal {

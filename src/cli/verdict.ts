@@ -7,10 +7,9 @@ import type { AlertRef, Ban } from '../model/ban.ts';
 import type { HistoryRecord } from '../state/history.ts';
 import { readEscalation, type Escalation } from './escalation.ts';
 import { count } from './output/count.ts';
-import { formatDuration } from './output/duration.ts';
+import { formatDuration, shortTime } from './output/time.ts';
 import { banToJson, historyToJson } from './output/json.ts';
 import { paint } from './output/table.ts';
-import { shortTime } from './output/time.ts';
 import { wrap } from './output/wrap.ts';
 import type { Person } from './session.ts';
 

@@ -34,7 +34,7 @@ export function remember<T>(store: Store, file: RememberedFile<T>): T {
       const objection = file.objection?.(stats) ?? '';
       if (objection !== '') throw new Error(objection);
       // Taken before the text is read: a change in between makes the next run read again.
-      const stamp = JSON.stringify(stampOf(stats));
+      const stamp = stampOf(stats);
       return recallOr(stamp, () => file.parse(read(file.largestBytes).toString('utf8')));
     });
   } catch (error) {
@@ -78,7 +78,7 @@ function findStamp(): string {
   const forThisRun = String(process.pid);
   if (FROM_SOURCES) return forThisRun;
   try {
-    return JSON.stringify(stampOf(statSync(OWN_EXECUTABLE)));
+    return stampOf(statSync(OWN_EXECUTABLE));
   } catch {
     // No /proc.
     return forThisRun;

@@ -17,7 +17,7 @@ export function exampleConfig(): string {
 
 /** TOML: the default of a key, or a value that it may have where it has no default. */
 export function exampleValue(setting: Setting): string {
-  return tomlText(setting.kind === 'name' ? setting.example : setting.default);
+  return tomlText(setting.default ?? setting.example);
 }
 
 /** Entries have no defaults to show: the first lines are the header of one, and each key is empty. */

@@ -2,7 +2,7 @@
 // only make us gentler: protect more, ignore alerts, and end bans sooner.
 import type * as SmolToml from 'smol-toml';
 import { locate, type ConfigProblem, type Mistake } from './locate.ts';
-import { readPolicy, MOST_NAMED, NOT_NAMED } from './policy.ts';
+import { readPolicy } from './policy.ts';
 import { CONDITIONS, POLICY_KEYS, type PolicyEntry } from './policy-schema.ts';
 import { SCHEMA } from './schema.ts';
 import { checkValue, isTable, ownProperty, shorten } from './values.ts';
@@ -14,6 +14,8 @@ export interface GroupPolicy {
 
 /** Each is compared with every address that is to be blocked. */
 const MOST_ALLOWED = 1000;
+/** Each costs time, and a line in our log. */
+const MOST_NAMED = 50;
 const GROUP_KEYS = {
   ...CONDITIONS,
   action: POLICY_KEYS.action,
@@ -27,7 +29,7 @@ export function parseGroupPolicy(
 ): { readonly value: GroupPolicy; readonly problems: readonly ConfigProblem[] } {
   const { parse } = require('smol-toml') as typeof SmolToml;
   const root = parse(text, { integersAsBigInt: 'asNeeded', maxDepth: 16 });
-  const { entries, mistakes } = readPolicy(ownProperty(root, 'policy'), text, GROUP_KEYS);
+  const { entries, mistakes } = readPolicy(ownProperty(root, 'policy'), GROUP_KEYS);
   const written = ownProperty(ownProperty(root, 'protect'), 'allow');
   const allow =
     written === undefined ? { value: [], problems: [] } : checkValue(SCHEMA.protect.allow, written);
@@ -36,7 +38,9 @@ export function parseGroupPolicy(
   });
   const all = [...refusals(root), ...inAllow, ...mistakes];
   const named = all.slice(0, MOST_NAMED);
-  if (all.length > named.length) named.push({ path: [], message: NOT_NAMED });
+  if (all.length > named.length) {
+    named.push({ path: [], message: 'further mistakes are not named' });
+  }
   const allowed = (allow.value ?? []) as readonly string[];
   return {
     value: { allow: allowed.slice(0, MOST_ALLOWED), policy: entries },

@@ -9,11 +9,10 @@ export interface ConfigProblem {
 
 /** What is wrong under which name; `entry` is the entry of a list that is meant. */
 export interface Mistake {
+  /** Of a table in a list the number comes after the name, from 0: `policy`, `1`, `timeout`. */
   readonly path: readonly string[];
   readonly message: string;
   readonly entry?: unknown;
-  /** Where it is known already. */
-  readonly line?: number;
 }
 
 /** `/etc/firewall-drop/config.toml:3: unknown key …` */
@@ -27,13 +26,9 @@ export function locate(mistakes: readonly Mistake[], text: string, file: string)
   const lines = text.split('\n');
   const lineOfName = linesOfNames(lines);
   return mistakes
-    .map((mistake) => {
-      const keyLine = mistake.line ?? nearestLine(mistake.path, lineOfName);
-      return {
-        file,
-        line: lineOfEntry(mistake.entry, keyLine, lines),
-        message: mistake.message,
-      };
+    .map(({ path, message, entry }) => {
+      const keyLine = nearestLine(path, lineOfName);
+      return { file, line: lineOfEntry(entry, keyLine, lines), message };
     })
     .sort((a, b) => a.line - b.line);
 }
@@ -58,17 +53,27 @@ function lineOfEntry(entry: unknown, keyLine: number, lines: readonly string[]):
 /** The first line (from 1) of each table and key, by its path as JSON. */
 function linesOfNames(lines: readonly string[]): ReadonlyMap<string, number> {
   const found = new Map<string, number>();
+  const note = (path: readonly string[], index: number): void => {
+    const name = JSON.stringify(path);
+    if (!found.has(name)) found.set(name, index + 1);
+  };
+  const counts = new Map<string, number>();
   let table: readonly string[] = [];
   lines.forEach((line, index) => {
-    const header = /^\uFEFF?\s*\[{1,2}([^[\]]+)\]{1,2}\s*(?:#.*)?$/.exec(line)?.[1];
+    const [, open, header] = /^\uFEFF?\s*(\[{1,2})([^[\]]+)\]{1,2}\s*(?:#.*)?$/.exec(line) ?? [];
     const key =
       /^\uFEFF?\s*((?:"[^"]*"|'[^']*'|[\w-]+)(?:\s*\.\s*(?:"[^"]*"|'[^']*'|[\w-]+))*)\s*=/.exec(
         line,
       )?.[1];
-    if (header !== undefined) table = nameParts(header);
-    if (header === undefined && key === undefined) return;
-    const path = JSON.stringify(key === undefined ? table : [...table, ...nameParts(key)]);
-    if (!found.has(path)) found.set(path, index + 1);
+    if (header !== undefined) {
+      const name = nameParts(header);
+      note(name, index);
+      const number = counts.get(name.join('.')) ?? 0;
+      counts.set(name.join('.'), number + 1);
+      table = open === '[[' ? [...name, String(number)] : name;
+      note(table, index);
+    }
+    if (key !== undefined) note([...table, ...nameParts(key)], index);
   });
   return found;
 }

@@ -43,7 +43,7 @@ export function parseConfig(text: string, file: string): ParsedConfig {
     return { config: DEFAULT_CONFIG, problems, doubtful, lines: new Map() };
   }
   const mistakes = unknownNames(parsed.root);
-  const policy = readPolicy(ownProperty(parsed.root, 'policy'), text);
+  const policy = readPolicy(ownProperty(parsed.root, 'policy'));
   mistakes.push(...policy.mistakes);
   const used: Mistake[] = [];
   const config = buildConfig((section, key, setting) => {

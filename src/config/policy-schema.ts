@@ -1,6 +1,5 @@
 // The table of the keys of a [[policy]] entry: what each may hold, and its documentation.
-import type { CamelCase, ValueOf } from './schema.ts';
-import type { Setting } from './setting.ts';
+import type { CamelCase, Setting, ValueOf } from './setting.ts';
 
 /** Conditions; an alert has to meet all that an entry has. */
 export const CONDITIONS = {

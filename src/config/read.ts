@@ -1,7 +1,9 @@
-// Reads config.toml. Where it can't be used, the last readable [protect] stays in force: a mistake must not lock anybody out.
+// Reads config.toml, and the policy that the manager sends to the agents of a group. Where config.toml can't be used, the
+// last readable [protect] stays in force: a mistake must not lock anybody out.
 import type { Store } from '../state/store.ts';
 import { remember } from './cache.ts';
 import { CONFIG_FILE, LARGEST_FILE } from './file.ts';
+import type { GroupPolicy } from './group-policy.ts';
 import type * as Parsers from './parsers.ts';
 import type { Config } from './schema.ts';
 
@@ -84,4 +86,30 @@ function withLast(now: Protect, doubtful: readonly (keyof Protect)[], last: Prot
     return [key, [...new Set<unknown>([...(before as unknown[]), ...(value as unknown[])])]];
   });
   return { ...now, ...Object.fromEntries(kept) } as Protect;
+}
+
+export const NO_GROUP_POLICY: GroupPolicy = { allow: [], policy: [] };
+
+const LARGEST_POLICY = 64 * 1024;
+
+/** Where it arrives in the home of an agent. */
+export function groupPolicyFile(home: string): string {
+  return `${home}/etc/shared/firewall-drop.toml`;
+}
+
+/** What the file says; where it can't be read, what it said last. Its problems are said once after each change of it. */
+export function readGroupPolicy(home: string, { store, warn }: FileReader): GroupPolicy {
+  const path = groupPolicyFile(home);
+  return remember<GroupPolicy>(store, {
+    path,
+    largestBytes: LARGEST_POLICY,
+    absent: () => NO_GROUP_POLICY,
+    parse: (text) => {
+      const { formatProblem, parseGroupPolicy } = parsers();
+      const { value, problems } = parseGroupPolicy(text, path);
+      for (const problem of problems) warn(formatProblem(problem));
+      return { value, lasting: true };
+    },
+    onProblem: warn,
+  });
 }

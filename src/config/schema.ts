@@ -1,7 +1,35 @@
 // The one table of all keys of config.toml: what each may hold, what holds without it, and its documentation.
-import { DEFAULT_ADDRESS_FIELDS, WAZUH5_ADDRESS_FIELDS } from './address-fields.ts';
 import type { PolicyEntry } from './policy-schema.ts';
-import type { Setting } from './setting.ts';
+import type { CamelCase, Setting, ValueOf } from './setting.ts';
+
+/** Where alerts keep the offender's address, under `parameters.alert`; the first that holds one wins. */
+export const DEFAULT_ADDRESS_FIELDS: readonly string[] = Object.freeze([
+  'data.srcip',
+  'data.srcip2',
+  'data.win.eventdata.ipAddress',
+  'data.src_ip',
+  'data.source_address',
+  'data.remip',
+  'data.mariadb.ip',
+  'data.ip_address',
+  'data.audit.srcip',
+  'data.ClientIP',
+]);
+
+/** The same in a document of Wazuh 5. */
+export const WAZUH5_ADDRESS_FIELDS: readonly string[] = Object.freeze(['source.ip']);
+
+/** The same for cloud services, whose offenders seldom touch this host. */
+export const CLOUD_ADDRESS_FIELDS: readonly string[] = Object.freeze([
+  'data.office365.ClientIP',
+  'data.aws.sourceIPAddress',
+  'data.aws.source_ip_address',
+  'data.aws.client_ip',
+  'data.aws.httpRequest.clientIp',
+  'data.gcp.jsonPayload.sourceIP',
+  'data.gcp.protoPayload.requestMetadata.callerIp',
+  'data.ms-graph.ipAddress',
+]);
 
 export const SCHEMA = {
   log: {
@@ -12,9 +40,11 @@ export const SCHEMA = {
       doc: 'Lines in active-responses.log: "ossec" raises rules 601 and 602, "wazuh" rules 651 and\n652, "both" writes both.',
     },
     program_name: {
-      kind: 'name',
+      kind: 'word',
       default: undefined,
       example: 'firewall-drop.sh',
+      pattern: /^[A-Za-z0-9._-]{1,64}$/,
+      expected: '1 to 64 letters, digits, dots, dashes or underscores in quotes',
       doc: 'The program named in lines of the format "ossec". OSSEC decodes names ending in .sh only.\nWithout this key: the name of the executable with .sh behind it.',
     },
     level: {
@@ -241,24 +271,6 @@ export const SCHEMA = {
 } as const satisfies Readonly<Record<string, Readonly<Record<string, Setting>>>>;
 
 type Schema = typeof SCHEMA;
-
-export type CamelCase<S> = S extends `${infer Head}_${infer Tail}`
-  ? `${Head}${Capitalize<CamelCase<Tail>>}`
-  : S extends string
-    ? S
-    : never;
-
-export type ValueOf<S> = S extends { kind: 'choice'; choices: readonly (infer Choice)[] }
-  ? Choice
-  : S extends { kind: 'word' | 'duration' }
-    ? string
-    : S extends { kind: 'name' }
-      ? string | undefined
-      : S extends { kind: 'flag' }
-        ? boolean
-        : S extends { kind: 'whole' }
-          ? number
-          : readonly string[];
 
 /**
  * The whole configuration, frozen to its leaves: each key of config.toml in camel case under its table

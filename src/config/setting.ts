@@ -1,4 +1,4 @@
-// The kinds of keys that config.toml has, and what the entries of a list may be.
+// The kinds of keys that config.toml has, what the entries of a list may be, and the types of their values.
 
 export type Value = string | number | boolean | readonly string[] | undefined;
 
@@ -7,11 +7,12 @@ export type Setting = { readonly doc: string } & (
   | { readonly kind: 'choice'; readonly choices: readonly string[]; readonly default: string }
   | {
       readonly kind: 'word';
-      readonly default: string;
+      /** Undefined: none; then `example` is a value that it may have. */
+      readonly default: string | undefined;
+      readonly example?: string;
       readonly pattern: RegExp;
       readonly expected: string;
     }
-  | { readonly kind: 'name'; readonly default: undefined; readonly example: string }
   | { readonly kind: 'flag'; readonly default: boolean }
   | { readonly kind: 'whole'; readonly default: number; readonly min: number; readonly max: number }
   /** Text as `parseDuration` reads it; the default may be empty, for none. */
@@ -49,4 +50,18 @@ export const ENTRIES = {
   },
 } as const;
 
-export const NAME_PATTERN = /^[A-Za-z0-9._-]{1,64}$/;
+export type CamelCase<S> = S extends `${infer Head}_${infer Tail}`
+  ? `${Head}${Capitalize<CamelCase<Tail>>}`
+  : S extends string
+    ? S
+    : never;
+
+export type ValueOf<S> = S extends { kind: 'choice'; choices: readonly (infer Choice)[] }
+  ? Choice
+  : S extends { kind: 'word' | 'duration'; default: infer Default }
+    ? string | Extract<Default, undefined>
+    : S extends { kind: 'flag' }
+      ? boolean
+      : S extends { kind: 'whole' }
+        ? number
+        : readonly string[];

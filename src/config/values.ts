@@ -1,10 +1,9 @@
 // Checks what config.toml says about one key against the schema, and makes a Config of the values.
 import { parseNetwork } from '../model/address.ts';
 import { parseDuration } from '../model/duration.ts';
-import { CLOUD_ADDRESS_FIELDS } from './address-fields.ts';
 import { POLICY_KEYS, type PolicyEntry } from './policy-schema.ts';
-import { SCHEMA, type Config } from './schema.ts';
-import { ENTRIES, NAME_PATTERN, type ListSetting, type Setting, type Value } from './setting.ts';
+import { CLOUD_ADDRESS_FIELDS, SCHEMA, type Config } from './schema.ts';
+import { ENTRIES, type ListSetting, type Setting, type Value } from './setting.ts';
 
 /** What is wrong with a value; `entry` is the entry of a list that is meant. */
 interface ValueProblem {
@@ -62,31 +61,49 @@ export function withCloudFields(config: Config): Config {
 
 export function checkValue(setting: Setting, written: unknown): Checked {
   if (setting.kind === 'list') return checkList(setting, written);
-  const value = scalar(setting, written);
+  const { value, expected } = checkScalar(setting, written);
   if (value !== undefined) return { value, problems: [] };
-  return {
-    value,
-    problems: [{ message: `must be ${expectation(setting)}, not ${show(written)}` }],
-  };
+  return { value, problems: [{ message: `must be ${expected}, not ${show(written)}` }] };
 }
 
-function scalar(setting: Exclude<Setting, ListSetting>, written: unknown): Value {
+/** Undefined where it is not what is `expected`. */
+function checkScalar(
+  setting: Exclude<Setting, ListSetting>,
+  written: unknown,
+): { readonly value: Value; readonly expected: string } {
   switch (setting.kind) {
     case 'flag':
-      return typeof written === 'boolean' ? written : undefined;
+      return {
+        value: typeof written === 'boolean' ? written : undefined,
+        expected: 'true or false',
+      };
     case 'choice':
-      return setting.choices.find((choice) => choice === written);
+      return {
+        value: setting.choices.find((choice) => choice === written),
+        expected: setting.choices.map(show).join(' or '),
+      };
     case 'word':
-      return typeof written === 'string' && setting.pattern.test(written) ? written : undefined;
-    case 'name':
-      return typeof written === 'string' && NAME_PATTERN.test(written) ? written : undefined;
+      return {
+        value: typeof written === 'string' && setting.pattern.test(written) ? written : undefined,
+        expected: setting.expected,
+      };
     case 'duration':
-      return readDuration(written, setting.mayBeNever);
+      return {
+        value: readDuration(written, setting.mayBeNever),
+        expected: `${ENTRIES.duration.expected}${setting.mayBeNever ? ', or "never"' : ''}`,
+      };
     case 'whole':
-      if (typeof written !== 'number' || !Number.isInteger(written)) return undefined;
-      // Plus 0, since JSON can't keep the -0 that TOML has.
-      return written >= setting.min && written <= setting.max ? written + 0 : undefined;
+      return {
+        value: readWhole(written, setting),
+        expected: `a whole number from ${setting.min} to ${setting.max}`,
+      };
   }
+}
+
+function readWhole(written: unknown, { min, max }: { min: number; max: number }): Value {
+  if (typeof written !== 'number' || !Number.isInteger(written)) return undefined;
+  // Plus 0, since JSON can't keep the -0 that TOML has.
+  return written >= min && written <= max ? written + 0 : undefined;
 }
 
 /** A number of seconds is as good as its text. */
@@ -95,23 +112,6 @@ function readDuration(written: unknown, mayBeNever: boolean): Value {
   if (typeof text !== 'string') return undefined;
   const seconds = parseDuration(text);
   return typeof seconds === 'number' || (seconds === null && mayBeNever) ? text : undefined;
-}
-
-function expectation(setting: Exclude<Setting, ListSetting>): string {
-  switch (setting.kind) {
-    case 'flag':
-      return 'true or false';
-    case 'choice':
-      return setting.choices.map(show).join(' or ');
-    case 'word':
-      return setting.expected;
-    case 'name':
-      return '1 to 64 letters, digits, dots, dashes or underscores in quotes';
-    case 'duration':
-      return `${ENTRIES.duration.expected}${setting.mayBeNever ? ', or "never"' : ''}`;
-    case 'whole':
-      return `a whole number from ${setting.min} to ${setting.max}`;
-  }
 }
 
 /** Good entries stay when others are bad: one slip among the allowed addresses must not lock out the rest. */

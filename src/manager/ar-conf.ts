@@ -1,6 +1,5 @@
 // ar.conf, which the manager makes and every agent gets: lines `NAME - EXECUTABLE - SECONDS`.
-import { diagnose, type Diagnosis } from './diagnosis.ts';
-import type { ExecutableTrouble } from './surroundings.ts';
+import { diagnose, type Diagnosis, type ExecutableTrouble } from './diagnosis.ts';
 
 const LINE = /^(\S+) - (\S+) - ([0-9]{1,10})\s*$/;
 

@@ -7,11 +7,15 @@ import { readRegularFile } from '../system/files.ts';
 import { isWritableByOthers, lstatOrNull, modeText, statOrNull } from '../system/paths.ts';
 import { printable } from '../system/printable.ts';
 import { checkArConf } from './ar-conf.ts';
-import { diagnose, type Diagnosis } from './diagnosis.ts';
+import {
+  diagnose,
+  type Diagnosis,
+  type ExecutableTrouble,
+  type Surroundings,
+} from './diagnosis.ts';
 import { checkOssecConf } from './ossec-conf.ts';
-import type { ExecutableTrouble, Surroundings } from './surroundings.ts';
 import { checkRules, knownRulesOf, rulesOf, SHIPPED_RULES } from './rules.ts';
-import { placesIn, readXml, type XmlDocument, type XmlMistake } from './xml.ts';
+import { placesIn, readXml, type XmlDocument } from './xml.ts';
 
 export interface Finding extends Diagnosis {
   readonly file: string;
@@ -161,11 +165,9 @@ function checkGroupPolicy({ path, text }: CheckedFile): Diagnosis[] {
 /** Those listed are corrected first, and then there are fewer. */
 const MOST_MISTAKES = 50;
 
-function listMistakes(mistakes: readonly XmlMistake[]): Diagnosis[] {
-  const listed = mistakes.slice(0, MOST_MISTAKES).map((mistake) => {
-    return diagnose('error', mistake, mistake.cause, mistake.fix);
-  });
+function listMistakes(mistakes: readonly Diagnosis[]): Diagnosis[] {
   const next = mistakes[MOST_MISTAKES];
+  const listed = mistakes.slice(0, MOST_MISTAKES);
   if (next === undefined) return listed;
   const cause = 'further mistakes are not listed';
   return [...listed, diagnose('error', next, cause, 'correct those above, and check again')];

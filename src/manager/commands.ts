@@ -1,8 +1,7 @@
 // The <command> sections of an ossec.conf: what execd may start.
 import { readArgumentWords } from '../policy/arguments.ts';
-import { diagnose, type Diagnosis } from './diagnosis.ts';
+import { diagnose, type Diagnosis, type OtherFile, type Surroundings } from './diagnosis.ts';
 import { child, quote, sectionsOf, valueOf } from './sections.ts';
-import type { OtherFile, Surroundings } from './surroundings.ts';
 import type { Element } from './xml.ts';
 
 /** A command, and where it is defined: null in the file at hand. */

@@ -1,6 +1,6 @@
 // Mail about alerts: whether what an ossec.conf asks for can ever be sent.
 import { diagnose, type Diagnosis } from './diagnosis.ts';
-import { HIGHEST_LEVEL, isLevel, type KnownRules } from './rules.ts';
+import { checkLevel, HIGHEST_LEVEL, isLevel, type KnownRules } from './rules.ts';
 import { child, quote, valueOf } from './sections.ts';
 import type { Element } from './xml.ts';
 
@@ -53,12 +53,9 @@ function checkGlobal(own: MailSections, others: Omit<MailSections, 'mails'>): Di
   return found;
 }
 
-function checkAlertLevels(alerts: Element): Diagnosis[] {
-  return alerts.children.flatMap(({ name, text, textAt }) => {
-    if (!['email_alert_level', 'log_alert_level'].includes(name) || isLevel(text)) return [];
-    const cause = `${quote(text)} is no level of an alert`;
-    return [diagnose('error', textAt, cause, `write a number from 1 to ${HIGHEST_LEVEL}`)];
-  });
+function checkAlertLevels({ children }: Element): Diagnosis[] {
+  const named = ['email_alert_level', 'log_alert_level'];
+  return children.filter(({ name }) => named.includes(name)).flatMap(checkLevel);
 }
 
 function checkMailAlert(mail: Element, threshold: number, rules: KnownRules): Diagnosis[] {

@@ -1,11 +1,10 @@
 // An ossec.conf: what it says about active responses, white list and mail, and what of it can not work.
 import { parseNetwork } from '../model/address.ts';
-import { diagnose, type Diagnosis } from './diagnosis.ts';
+import { diagnose, type Diagnosis, type Surroundings } from './diagnosis.ts';
 import { checkMail } from './mail.ts';
 import { checkCommand, checkNames, commandsIn } from './commands.ts';
 import { checkResponse, checkSharedExecutables } from './responses.ts';
 import { quote, sectionsOf, valueOf } from './sections.ts';
-import type { Surroundings } from './surroundings.ts';
 import { nameStrangeCharacter } from './typing.ts';
 import type { Element, XmlDocument } from './xml.ts';
 

@@ -1,9 +1,8 @@
 // The <active-response> sections of an ossec.conf: which alerts start which command, where, and for how long.
 import { isOurs, placeOf, type Command } from './commands.ts';
-import { diagnose, type Diagnosis } from './diagnosis.ts';
-import { HIGHEST_LEVEL, isLevel } from './rules.ts';
+import { diagnose, type Diagnosis, type Surroundings } from './diagnosis.ts';
+import { checkLevel } from './rules.ts';
 import { child, quote, valueOf } from './sections.ts';
-import type { Surroundings } from './surroundings.ts';
 import type { Element } from './xml.ts';
 
 /** What makes a section of that name a response, and not an agent's settings. */
@@ -115,15 +114,9 @@ function checkTrigger(response: Element, around: Surroundings): Diagnosis[] {
   }
   const rules = child(response, 'rules_id');
   return [
-    ...checkTriggerLevel(child(response, 'level')),
+    ...checkLevel(child(response, 'level')),
     ...(rules === undefined ? [] : checkRuleIds(rules, around)),
   ];
-}
-
-function checkTriggerLevel(level: Element | undefined): Diagnosis[] {
-  if (level === undefined || isLevel(level.text)) return [];
-  const cause = `${quote(level.text)} is no level of an alert`;
-  return [diagnose('error', level.textAt, cause, `write a number from 1 to ${HIGHEST_LEVEL}`)];
 }
 
 function checkRuleIds(ids: Element, { rules, knowsRule }: Surroundings): Diagnosis[] {

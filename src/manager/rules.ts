@@ -1,5 +1,6 @@
 // Rule files: which rules they define, with which level, and what is wrong with them.
 import { diagnose, type Diagnosis } from './diagnosis.ts';
+import { quote } from './sections.ts';
 import type { Element, XmlDocument } from './xml.ts';
 
 /** What decides whether alerts of a rule are mailed. */
@@ -22,6 +23,13 @@ export const HIGHEST_LEVEL = 16;
 
 export function isLevel(text: string | undefined, lowest = 1): boolean {
   return /^[0-9]{1,2}$/.test(text ?? '') && Number(text) >= lowest && Number(text) <= HIGHEST_LEVEL;
+}
+
+/** For an element that holds the level of an alert. */
+export function checkLevel(level: Element | undefined): Diagnosis[] {
+  if (level === undefined || isLevel(level.text)) return [];
+  const cause = `${quote(level.text)} is no level of an alert`;
+  return [diagnose('error', level.textAt, cause, `write a number from 1 to ${HIGHEST_LEVEL}`)];
 }
 
 export function rulesOf({ roots }: XmlDocument): readonly Element[] {
@@ -53,7 +61,7 @@ export function checkRules(document: XmlDocument): Diagnosis[] {
     const id = rule.attributes['id'] ?? '';
     const earlier = seen.get(id);
     seen.set(id, rule);
-    return [...checkIdentity(rule, id, earlier), ...checkLevel(rule)];
+    return [...checkIdentity(rule, id, earlier), ...checkRuleLevel(rule)];
   });
 }
 
@@ -74,7 +82,7 @@ function checkIdentity(rule: Element, id: string, earlier: Element | undefined):
   return [];
 }
 
-function checkLevel(rule: Element): Diagnosis[] {
+function checkRuleLevel(rule: Element): Diagnosis[] {
   const level = rule.attributes['level'] ?? '';
   if (isLevel(level, 0)) return [];
   return [

@@ -40,17 +40,8 @@ export function strangeCharacter(text: string, offset: number): Slip | null {
   return [offset, `here stands ${strange}`, 'type the quote or the space again on the keyboard'];
 }
 
-/** In order, and so many at most; one for each comment and each tag, since what follows in it is more of the same. */
-export function findSlips(text: string, most = Infinity): Slip[] {
-  const slips: Slip[] = [];
-  for (const slip of slipsOf(text)) {
-    if (slips.length >= most) break;
-    slips.push(slip);
-  }
-  return slips;
-}
-
-function* slipsOf(text: string): Generator<Slip> {
+/** In order; one for each comment and each tag, since what follows in it is more of the same. */
+export function* findSlips(text: string): Generator<Slip> {
   for (const { kind, from, to } of piecesOf(text)) {
     if (kind === 'comment') yield* slipsInComment(text, from, to);
     else if (kind === 'tag') yield* slipsInTag(text, from, to);

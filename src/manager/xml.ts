@@ -1,5 +1,6 @@
 // The XML of Wazuh's and OSSEC's files, read with positions: several roots in one file, and mistakes named.
 import type * as Saxes from 'saxes';
+import { diagnose, type Diagnosis } from './diagnosis.ts';
 import {
   bareAmpersand,
   bareLessThan,
@@ -25,19 +26,13 @@ export interface Element extends Position {
   readonly textAt: Position;
 }
 
-/** Why a text is not well-formed XML, in words for the person who has to mend it. */
-export interface XmlMistake extends Position {
-  readonly cause: string;
-  readonly fix: string;
-}
-
 export interface XmlDocument {
   readonly roots: readonly Element[];
   /**
-   * In the order of the text; empty: it is well-formed. Only the first that the parser met, since it guesses after that,
-   * and what is certainly wrong elsewhere.
+   * Why it is not well-formed XML, in the order of the text; empty: it is. Only the first that the parser met, since it
+   * guesses after that, and what is certainly wrong elsewhere.
    */
-  readonly mistakes: readonly XmlMistake[];
+  readonly mistakes: readonly Diagnosis[];
 }
 
 interface OpenElement {
@@ -135,11 +130,16 @@ function explainAll(
   first: RawMistake,
   text: string,
   place: (offset: number) => Position,
-): XmlMistake[] {
+): Diagnosis[] {
   const slip = causeOf(first, text, place);
-  return [slip, ...findSlips(text, MOST_SLIPS).filter(([offset]) => offset !== slip[0])]
+  return [
+    slip,
+    ...findSlips(text)
+      .take(MOST_SLIPS)
+      .filter(([offset]) => offset !== slip[0]),
+  ]
     .sort(([one], [other]) => one - other)
-    .map(([offset, cause, fix]) => ({ ...place(offset), cause, fix }));
+    .map(([offset, cause, fix]) => diagnose('error', place(offset), cause, fix));
 }
 
 /** Only what XML itself calls white space: a non-breaking space stays, and is found. */

@@ -97,11 +97,7 @@ function hostBits({ family, prefixLength }: Address): bigint {
   return BigInt(WIDTH[family] - prefixLength);
 }
 
-interface Parts {
-  readonly family: Family;
-  readonly value: bigint;
-  readonly prefixLength: number;
-}
+type Parts = Omit<Address, 'text'>;
 
 function parseParts(
   text: string,

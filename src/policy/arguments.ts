@@ -14,14 +14,6 @@ export interface ResponseArguments {
   readonly unknown: readonly string[];
 }
 
-export const NO_ARGUMENTS: ResponseArguments = {
-  release: false,
-  keep: false,
-  timeoutSeconds: undefined,
-  reason: undefined,
-  unknown: [],
-};
-
 /** More than anybody writes; what comes behind them is passed over. */
 const MOST_WORDS = 64;
 const REASON = 'reason=';

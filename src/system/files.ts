@@ -25,20 +25,8 @@ const {
 } = constants;
 
 /** What distinguishes one version of a file from another without reading it. */
-export interface FileStamp {
-  readonly inode: number;
-  readonly size: number;
-  readonly changedMs: number;
-  readonly modifiedMs: number;
-}
-
-export function stampOf(stats: Stats): FileStamp {
-  return {
-    inode: stats.ino,
-    size: stats.size,
-    changedMs: stats.ctimeMs,
-    modifiedMs: stats.mtimeMs,
-  };
+export function stampOf({ ino, size, ctimeMs, mtimeMs }: Stats): string {
+  return [ino, size, ctimeMs, mtimeMs].join(' ');
 }
 
 export function isErrno(error: unknown, code: string): boolean {

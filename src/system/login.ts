@@ -1,20 +1,20 @@
 // Who the person at this shell is, and where they are logged in from: sudo takes SSH_CONNECTION out of our environment, so
 // parents are asked.
+import { readFileSync } from 'node:fs';
 import { userOf } from './accounts.ts';
-import { readRegularFile } from './files.ts';
+import { statOf, variableOf } from './procfs.ts';
 
 const DEEPEST = 32;
 /** What useradd(8) allows, and names of a directory service. */
 const USER_NAME = /^[A-Za-z0-9_][A-Za-z0-9_.@\\$-]{0,63}$/;
 /** `-1`: no login, such as a service of systemd (pam_loginuid(8)). */
 const NO_LOGIN = '4294967295';
-const LARGEST_FILE = 4 * 1024 * 1024;
 
 /** Who called sudo, or who logged in; `root` where nobody did. */
 export function userName(environment: NodeJS.ProcessEnv): string {
   const caller = environment['SUDO_USER'];
   if (caller !== undefined && USER_NAME.test(caller)) return caller;
-  const uid = readProcess('self', 'loginuid').trim();
+  const uid = loginUid();
   return uid === '' || uid === NO_LOGIN ? 'root' : userOf(Number(uid));
 }
 
@@ -22,10 +22,14 @@ export function userName(environment: NodeJS.ProcessEnv): string {
 export function findSshPeer(own: string | undefined): string | null {
   if (own !== undefined) return peerOf(own);
   let pid = process.ppid;
-  for (let depth = 0; depth < DEEPEST && pid > 1; depth += 1) {
-    const connection = variableOf(pid, 'SSH_CONNECTION');
-    if (connection !== null) return peerOf(connection);
-    pid = parentOf(pid);
+  try {
+    for (let depth = 0; depth < DEEPEST && pid > 1; depth += 1) {
+      const connection = variableOf(pid, 'SSH_CONNECTION');
+      if (connection !== null) return peerOf(connection);
+      pid = statOf(pid).parent;
+    }
+  } catch {
+    // One of them has ended meanwhile.
   }
   return null;
 }
@@ -35,23 +39,11 @@ function peerOf(connection: string): string | null {
   return connection.split(' ', 1)[0] ?? null;
 }
 
-function variableOf(pid: number, name: string): string | null {
-  const variables = readProcess(pid, 'environ').split('\0');
-  return variables.find((one) => one.startsWith(`${name}=`))?.slice(name.length + 1) ?? null;
-}
-
-/** The fourth field of proc_pid_stat(5); the second, in brackets, may hold anything. */
-function parentOf(pid: number): number {
-  const stat = readProcess(pid, 'stat');
-  const [, parent] = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-  return Number(parent ?? 0);
-}
-
-function readProcess(pid: number | 'self', file: string): string {
+function loginUid(): string {
   try {
-    return readRegularFile(`/proc/${pid}/${file}`, LARGEST_FILE).toString('latin1');
+    return readFileSync('/proc/self/loginuid', 'latin1').trim();
   } catch {
-    // It has ended, or belongs to somebody whom even we may not look at.
+    // A kernel without audit has no such file.
     return '';
   }
 }

@@ -1,6 +1,7 @@
 // Which network namespace this process is in, and whether another one still exists, as far as can be seen from here.
-import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { readFileSync, readlinkSync } from 'node:fs';
 import { readBootId } from './clock.ts';
+import { processIds } from './procfs.ts';
 
 export interface Whereabouts {
   /** Changes at every boot; empty where the kernel does not say. */
@@ -20,9 +21,7 @@ export function findWhereabouts(): Whereabouts {
 
 /** A process in a network namespace, or the path where somebody keeps it open (`ip netns`); null: neither is seen. */
 export function inhabitantOf(net: string): string | null {
-  const pid = readdirSync('/proc').find((entry) => {
-    return /^[0-9]+$/.test(entry) && linkOf(entry, 'net') === net;
-  });
+  const pid = processIds().find((one) => linkOf(one, 'net') === net);
   if (pid !== undefined) return `process ${pid}`;
   return mountOf(net, readFileSync('/proc/self/mountinfo', 'utf8'));
 }
@@ -33,7 +32,7 @@ export function mountOf(net: string, mounts: string): string | null {
   return words.find(([, , , root]) => root === net)?.[4] ?? null;
 }
 
-function linkOf(process: string, kind: 'net' | 'pid'): string {
+function linkOf(process: number | 'self', kind: 'net' | 'pid'): string {
   try {
     return readlinkSync(`/proc/${process}/ns/${kind}`);
   } catch {

@@ -1,13 +1,19 @@
-// What is at a path: its kind, mode, names, text and checksum.
+// What is at a path, its kind, mode, names, text and checksum; and how a file is put there.
 import type * as Crypto from 'node:crypto';
 import {
   closeSync,
+  fchmodSync,
+  fchownSync,
+  fsyncSync,
   lstatSync,
   openSync,
   readdirSync,
   readSync,
   realpathSync,
+  renameSync,
+  rmSync,
   statSync,
+  writeFileSync,
   type Stats,
 } from 'node:fs';
 import { describeError } from '../model/errors.ts';
@@ -86,6 +92,34 @@ export function checksumOf(path: string): string {
       if (count === 0) return hash.digest('hex');
       hash.update(chunk.subarray(0, count));
     }
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
+export interface NewFile {
+  readonly path: string;
+  readonly content: string | Buffer;
+  readonly mode: number;
+  /** Its owner is then root. */
+  readonly gid?: number;
+  /** Where it is written first, beside `path`. */
+  readonly temporary: string;
+}
+
+/** Whoever looks at the path sees what was there before or all of the new file, which by then is on the disk. */
+export function replaceFile({ path, content, mode, gid, temporary }: NewFile): void {
+  const descriptor = openSync(temporary, 'wx', 0o600);
+  try {
+    // In one write of the whole file: an executable then starts sooner (docs/decisions/0001).
+    writeFileSync(descriptor, content);
+    if (gid !== undefined) fchownSync(descriptor, 0, gid);
+    fchmodSync(descriptor, mode);
+    fsyncSync(descriptor);
+    renameSync(temporary, path);
+  } catch (error) {
+    rmSync(temporary, { force: true });
+    throw error;
   } finally {
     closeSync(descriptor);
   }

@@ -10,21 +10,36 @@ export interface Process {
 
 const LARGEST_LIST = 64 * 1024;
 
-/** Every process that can be seen; one that ends meanwhile is left out. */
-export function listProcesses(): Process[] {
+/** The ids of all processes that can be seen. */
+export function processIds(): number[] {
   return readdirSync('/proc')
     .filter((entry) => /^[0-9]+$/.test(entry))
-    .flatMap((entry) => {
-      try {
-        const read = (file: string): string => {
-          return readRegularFile(`/proc/${entry}/${file}`, LARGEST_LIST).toString('utf8');
-        };
-        return [{ name: read('comm').trim(), args: read('cmdline').split('\0').slice(0, -1) }];
-      } catch {
-        // It has ended since its directory was listed.
-        return [];
-      }
-    });
+    .map(Number);
+}
+
+/** The value of a variable in a process's environment; null where it has none of that name, or may not be looked at. */
+export function variableOf(pid: number, name: string): string | null {
+  try {
+    const variables = readFileSync(`/proc/${pid}/environ`, 'latin1').split('\0');
+    return variables.find((one) => one.startsWith(`${name}=`))?.slice(name.length + 1) ?? null;
+  } catch {
+    return null;
+  }
+}
+
+/** Every process that can be seen; one that ends meanwhile is left out. */
+export function listProcesses(): Process[] {
+  return processIds().flatMap((pid) => {
+    try {
+      const read = (file: string): string => {
+        return readRegularFile(`/proc/${pid}/${file}`, LARGEST_LIST).toString('utf8');
+      };
+      return [{ name: read('comm').trim(), args: read('cmdline').split('\0').slice(0, -1) }];
+    } catch {
+      // It has ended since its directory was listed.
+      return [];
+    }
+  });
 }
 
 export interface ProcessStat {

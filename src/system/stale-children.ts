@@ -1,6 +1,6 @@
 // Ends firewall programs whose run was killed: they could still undo what the next run does.
-import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
-import { statOf } from './procfs.ts';
+import { readdirSync, readlinkSync } from 'node:fs';
+import { processIds, statOf, variableOf } from './procfs.ts';
 import { deadlineIn, sleep } from './wait.ts';
 
 /** In the environment of all that we start: our process id. */
@@ -11,10 +11,7 @@ const LONGEST_WAIT_MS = 2000;
 
 /** Ends them, waits until they are gone, and returns how many there were. The caller holds the writer lock. */
 export function endStaleChildren(): number {
-  const staleChildren = readdirSync('/proc')
-    .filter((entry) => /^[0-9]+$/.test(entry))
-    .map(Number)
-    .filter(isStaleChild);
+  const staleChildren = processIds().filter(isStaleChild);
   for (const pid of staleChildren) killGroup(pid);
   const deadline = deadlineIn(LONGEST_WAIT_MS);
   while (staleChildren.some(isStaleChild) && deadline.remainingMs() > 0) sleep(1);
@@ -24,18 +21,12 @@ export function endStaleChildren(): number {
 /** Its parent is no longer the run that started it. */
 function isStaleChild(pid: number): boolean {
   try {
-    const starter = starterOf(pid);
-    return starter !== null && statOf(pid).parent !== starter && isOurs(pid);
+    const starter = variableOf(pid, STARTED_BY);
+    return starter !== null && statOf(pid).parent !== Number(starter) && isOurs(pid);
   } catch {
     // It has ended meanwhile, or not even root may look at it.
     return false;
   }
-}
-
-function starterOf(pid: number): number | null {
-  const variables = readFileSync(`/proc/${pid}/environ`, 'latin1').split('\0');
-  const marked = variables.find((variable) => variable.startsWith(`${STARTED_BY}=`));
-  return marked === undefined ? null : Number(marked.slice(STARTED_BY.length + 1));
 }
 
 /** A program in a container is not ours, and its process ids are counted differently. */

@@ -1,4 +1,4 @@
-// Reads lines from standard input and writes text to pipes, without an event loop and without waiting past a deadline.
+// Standard input and output: lines are read and text is written without an event loop and without waiting past a deadline.
 import {
   closeSync,
   constants,
@@ -8,8 +8,8 @@ import {
   readSync,
   writeSync,
 } from 'node:fs';
+import type * as Tty from 'node:tty';
 import { isErrno } from './files.ts';
-import { NULL_DEVICE } from './terminal.ts';
 import { sleep, type Deadline } from './wait.ts';
 
 export interface LineReader {
@@ -109,7 +109,8 @@ function openPipeAgain(descriptor: number): number | null {
   }
 }
 
-function writeAll(descriptor: number, bytes: Buffer, deadline: Deadline): void {
+/** A pipe takes what fits; one that does not block may have to be waited for. */
+export function writeAll(descriptor: number, bytes: Buffer, deadline: Deadline): void {
   let done = 0;
   while (done < bytes.length) {
     try {
@@ -139,4 +140,15 @@ function readChunk(descriptor: number, deadline: Deadline): Buffer | null {
     sleep(Math.min(pause, remaining));
     pause = Math.min(pause * 2, LONGEST_PAUSE_MS);
   }
+}
+
+/** The device number of /dev/null, 1:3. */
+const NULL_DEVICE = 0x103;
+
+/** Of a pipe without the runtime's module for terminals, which loads streams and sockets. */
+export function isTerminal(descriptor: number): boolean {
+  const stats = fstatSync(descriptor);
+  if (!stats.isCharacterDevice() || stats.rdev === NULL_DEVICE) return false;
+  const { isatty } = require('node:tty') as typeof Tty;
+  return isatty(descriptor);
 }

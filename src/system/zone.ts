@@ -1,27 +1,12 @@
 // The host's local time as date(1) prints it, by the zone file itself: rule engines decode `CEST` and `-03`, not Intl's `GMT+2`.
 import { parseZone, type LocalType, type Rule, type YearlyChange, type Zone } from './zone-file.ts';
 
-/** A moment on the wall: month 1 to 12, weekday 0 (Sunday) to 6, offset in seconds east of UTC. */
-export interface LocalTime {
-  readonly year: number;
-  readonly month: number;
-  readonly day: number;
-  readonly weekday: number;
-  readonly hour: number;
-  readonly minute: number;
-  readonly second: number;
-  readonly offsetSeconds: number;
-  readonly abbreviation: string;
-}
-
 export const UTC: Zone = {
   first: { offsetSeconds: 0, abbreviation: 'UTC' },
   transitions: [],
   rule: undefined,
 };
 
-const WEEKDAYS = ['Sun', 'Mon', 'Tue', 'Wed', 'Thu', 'Fri', 'Sat'];
-const MONTHS = ['Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', 'Oct', 'Nov', 'Dec'];
 const DAY_SECONDS = 86_400;
 /** No zone needs more. */
 export const LARGEST_ZONE_FILE = 64 * 1024;
@@ -51,24 +36,8 @@ function zonePath(tz: string | undefined): string | undefined {
   return `/usr/share/zoneinfo/${tz}`;
 }
 
-/** What the clocks of the zone show at a Unix time (whole seconds, negative before 1970). */
-export function localTime(zone: Zone, epochSeconds: number): LocalTime {
-  const { offsetSeconds, abbreviation } = typeAt(zone, epochSeconds);
-  const wall = new Date((epochSeconds + offsetSeconds) * 1000);
-  return {
-    year: wall.getUTCFullYear(),
-    month: wall.getUTCMonth() + 1,
-    day: wall.getUTCDate(),
-    weekday: wall.getUTCDay(),
-    hour: wall.getUTCHours(),
-    minute: wall.getUTCMinutes(),
-    second: wall.getUTCSeconds(),
-    offsetSeconds,
-    abbreviation,
-  };
-}
-
-function typeAt(zone: Zone, epochSeconds: number): LocalType {
+/** What holds in the zone at a Unix time (whole seconds, negative before 1970). */
+export function typeAt(zone: Zone, epochSeconds: number): LocalType {
   const last = zone.transitions.at(-1);
   const afterAll = last === undefined || epochSeconds >= last.at;
   if (afterAll && zone.rule !== undefined) return ruleTypeAt(zone.rule, epochSeconds);
@@ -127,24 +96,22 @@ function epochDay(year: number, month: number, day: number): number {
 /** `Sun May  7 12:45:26 UTC 2024`, as `LC_ALL=C date` prints it; UTC where the zone's abbreviation would not be decoded. */
 export function formatDate(zone: Zone, epochMs: number): string {
   const epochSeconds = Math.floor(epochMs / 1000);
-  const local = localTime(zone, epochSeconds);
-  const isDecodable = /^[+-]?[A-Za-z0-9]{1,16}$/.test(local.abbreviation);
-  const time = isDecodable ? local : localTime(UTC, epochSeconds);
-  const date = `${WEEKDAYS[time.weekday] ?? ''} ${MONTHS[time.month - 1] ?? ''} ${String(time.day).padStart(2)}`;
-  return `${date} ${clock(time)} ${time.abbreviation} ${time.year}`;
+  const local = typeAt(zone, epochSeconds);
+  const type = /^[+-]?[A-Za-z0-9]{1,16}$/.test(local.abbreviation) ? local : UTC.first;
+  // `Sun, 07 May 2024 12:45:26 GMT`
+  const parts = wallOf(type, epochSeconds).toUTCString().split(' ');
+  const [weekday = '', day, month = '', year = '', time = ''] = parts;
+  return `${weekday.slice(0, 3)} ${month} ${String(Number(day)).padStart(2)} ${time} ${type.abbreviation} ${year}`;
 }
 
 /** `2024/05/07 12:45:26`, as Wazuh's own active responses print it. */
 export function formatWazuhDate(zone: Zone, epochMs: number): string {
-  const time = localTime(zone, Math.floor(epochMs / 1000));
-  const year = String(time.year).padStart(4, '0');
-  return `${year}/${twoDigits(time.month)}/${twoDigits(time.day)} ${clock(time)}`;
+  const epochSeconds = Math.floor(epochMs / 1000);
+  const text = wallOf(typeAt(zone, epochSeconds), epochSeconds).toISOString();
+  return `${text.slice(0, 10).replaceAll('-', '/')} ${text.slice(11, 19)}`;
 }
 
-function clock(time: LocalTime): string {
-  return `${twoDigits(time.hour)}:${twoDigits(time.minute)}:${twoDigits(time.second)}`;
-}
-
-function twoDigits(value: number): string {
-  return String(value).padStart(2, '0');
+/** A moment that in UTC has the date and time which the clocks show. */
+function wallOf({ offsetSeconds }: LocalType, epochSeconds: number): Date {
+  return new Date((epochSeconds + offsetSeconds) * 1000);
 }

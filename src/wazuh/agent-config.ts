@@ -1,5 +1,9 @@
-// What the agent's own files say about us: timeouts from ar.conf, repeated offenders, managers and white list from ossec.conf.
+// What the agent's own files say about us, remembered while they stay as they are: timeouts from ar.conf, repeated offenders,
+// managers and white list from ossec.conf.
 import type * as Saxes from 'saxes';
+import { remember } from '../config/cache.ts';
+import { LARGEST_FILE } from '../config/file.ts';
+import type { FileReader } from '../config/read.ts';
 import { parseNetwork } from '../model/address.ts';
 
 /** From `etc/shared/ar.conf`: which executable is started with which timeout. */
@@ -131,4 +135,26 @@ function readMinutes(text: string): number[] {
     .filter((value) => MINUTES.test(value))
     .slice(0, MOST_REPEATED_OFFENDERS)
     .map(Number);
+}
+
+/** `etc/shared/ar.conf` of the agent at `home`. */
+export function readTimeouts(home: string, { store, warn }: FileReader): ConfiguredTimeout[] {
+  return remember<ConfiguredTimeout[]>(store, {
+    path: `${home}/etc/shared/ar.conf`,
+    largestBytes: LARGEST_FILE,
+    absent: () => [],
+    parse: (text) => ({ value: readArConf(text), lasting: true }),
+    onProblem: warn,
+  });
+}
+
+/** `etc/ossec.conf` of the agent, or manager, at `home`. */
+export function readSettings(home: string, { store, warn }: FileReader): AgentSettings {
+  return remember<AgentSettings>(store, {
+    path: `${home}/etc/ossec.conf`,
+    largestBytes: LARGEST_FILE,
+    absent: () => NO_SETTINGS,
+    parse: (text) => ({ value: readOssecConf(text), lasting: true }),
+    onProblem: warn,
+  });
 }

@@ -1,5 +1,4 @@
 // Parses one JSON line of wazuh-execd, of Wazuh 4.2 and later and of Wazuh 5, into a Request. Pure.
-import { WAZUH5_ADDRESS_FIELDS } from '../config/address-fields.ts';
 import { at, isObject, parseJson, textAt, type Json, type JsonObject } from './json.ts';
 import { ProtocolError, type WazuhProblem } from './protocol-error.ts';
 import { readFacts, readTexts } from './facts.ts';
@@ -13,7 +12,7 @@ const LONGEST_TIMEOUT_SECONDS = 2 ** 31;
 export function readMessage(
   line: Buffer,
   addressFields: readonly string[],
-  wazuh5Fields: readonly string[] = WAZUH5_ADDRESS_FIELDS,
+  wazuh5Fields: readonly string[],
 ): Request {
   if (line.includes(0)) throw refused('Invalid input format', 'the message has a NUL byte inside');
   const message = parse(line.toString('utf8'));

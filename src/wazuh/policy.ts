@@ -9,7 +9,7 @@ import type { ResponseArguments } from '../policy/arguments.ts';
 import type * as Decide from '../policy/decide.ts';
 import { plainDecision, type Decision, type HoldLength } from '../policy/decision.ts';
 import type { GroupPolicy } from '../config/group-policy.ts';
-import { groupPolicyFile } from '../policy/group-policy.ts';
+import { groupPolicyFile } from '../config/read.ts';
 import type { ProtectedEntry } from '../policy/protected.ts';
 import type { Store } from '../state/store.ts';
 import type { Request } from './request.ts';
@@ -73,8 +73,7 @@ function decideByPolicy(
 }
 
 function argumentsOf({ extraArguments }: Request, { warn }: PolicyContext): ResponseArguments {
-  const { NO_ARGUMENTS, readArgumentWords } = require('../policy/arguments.ts') as typeof Arguments;
-  if (extraArguments.length === 0) return NO_ARGUMENTS;
+  const { readArgumentWords } = require('../policy/arguments.ts') as typeof Arguments;
   const args = readArgumentWords(extraArguments);
   if (args.unknown.length > 0) {
     const words = JSON.stringify(args.unknown).slice(0, 200);

@@ -90,7 +90,7 @@ function readAlert(context: AlertContext, reader: LineReader, deadline: Deadline
     const problem = problemOf(error);
     context.responseLog
       .about(exchange)
-      .writeFailure({ verb: 'refused', address: null, alertRef, problem });
+      .write([{ verb: 'refused', address: null, alertRef, problem }]);
     throw error;
   }
   return alertOf(request, exchangeOf(line), context);
@@ -122,7 +122,7 @@ function alertOf(request: Request, exchange: Exchange | null, context: AlertCont
   const alertRef = alertRefOf(request, context.now());
   const { address, addressProblem: problem } = request;
   if (address !== null) return { request, address, alertRef, exchange };
-  context.responseLog.about(exchange).writeFailure({ verb: 'refused', address, alertRef, problem });
+  context.responseLog.about(exchange).write([{ verb: 'refused', address, alertRef, problem }]);
   throw new AppError('BAD_DATA', `nothing to ${request.action}: ${request.addressTrouble}`);
 }
 
@@ -137,18 +137,19 @@ function refuse(alert: Alert, decision: Decision, context: AlertContext): void {
   const protection = context.protectionOf(address);
   if (protection !== null) {
     const reason = describeProtection(protection);
-    noteRefusal(alert, reason, context);
+    note('refused', alert, reason, context);
     throw new AppError('REFUSED', `${address.text} is protected and was not blocked (${reason})`);
   }
   if (decision.action !== 'ignore') return;
   const reason = decision.decidedBy.at(-1) ?? '';
   if (decision.fuse === true) noteFlood(alert, reason, context);
-  else noteRefusal(alert, reason, context);
+  else note('refused', alert, reason, context);
   throw new AppError('REFUSED', `${address.text} was not blocked: ${reason}`);
 }
 
-function noteRefusal(alert: Alert, reason: string, context: AlertContext): void {
-  const outcome = outcomeOf('refused', alert);
+/** An outcome that changes nothing in the kernel. */
+function note(verb: 'refused' | 'kept', alert: Alert, reason: string, context: AlertContext): void {
+  const outcome = outcomeOf(verb, alert);
   context.responseLog.about(alert.exchange).write([outcome]);
   recordFor(alert, outcome, reason, context);
 }
@@ -195,7 +196,7 @@ function withKeys(
     return { ...alert, exchange: { ...exchange, answer: exchangeKeys(keyMessage, streams) } };
   } catch (error) {
     const problem = problemOf(error);
-    context.responseLog.about(exchange).writeFailure({ ...outcomeOf('failed', alert), problem });
+    context.responseLog.about(exchange).write([{ ...outcomeOf('failed', alert), problem }]);
     throw error;
   }
 }
@@ -242,7 +243,7 @@ function unblockFor(alert: Alert, context: AlertContext): void {
   const network = enclosingNetwork(address, context);
   const why = whyKept(request, address, context);
   if (why !== null) {
-    keep(alert, why, context);
+    note('kept', alert, why, context);
     return;
   }
   const responseLog = context.responseLog.about(exchange);
@@ -263,12 +264,6 @@ export function whyKept(request: Request, address: Address, context: PolicyConte
   const { keepOnAgentStop } = context.config.firewall;
   if (!keepOnAgentStop || !isAgentStop(request, own, context)) return null;
   return 'firewall.keep_on_agent_stop: execd deletes it before its timeout';
-}
-
-function keep(alert: Alert, why: string, context: AlertContext): void {
-  const outcome = outcomeOf('kept', alert);
-  context.responseLog.about(alert.exchange).write([outcome]);
-  recordFor(alert, outcome, why, context);
 }
 
 /** The manager's administrator wants the address unblocked, whoever had it blocked. */

@@ -51,13 +51,10 @@ export class ResponseLogFile implements ResponseLog {
     return new ResponseLogFile(this.#options, exchange);
   }
 
-  write(outcomes: readonly Outcome[]): void {
-    this.#writeAll(outcomes);
-  }
-
-  /** For what failed before it could become an outcome. */
-  writeFailure(entry: Entry): void {
-    this.#writeAll([entry]);
+  write(entries: readonly Entry[]): void {
+    if (entries.length === 0) return;
+    const { format, now } = this.#options;
+    this.#append(linesOf(entries, this.#exchange, format(), now()), entries);
   }
 
   /** Wazuh's own program logs what execd asks for; OSSEC's format has lines for changes alone. */
@@ -87,12 +84,6 @@ export class ResponseLogFile implements ResponseLog {
     } finally {
       this.#unsearchedMs -= monotonicMs() - startedMs;
     }
-  }
-
-  #writeAll(entries: readonly Entry[]): void {
-    if (entries.length === 0) return;
-    const { format, now } = this.#options;
-    this.#append(linesOf(entries, this.#exchange, format(), now()), entries);
   }
 
   #append(lines: readonly string[], entries: readonly Entry[]): void {

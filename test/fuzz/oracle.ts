@@ -5,7 +5,7 @@ import type { Address } from '../../src/model/address.ts';
 import type { Outcome, Verb } from '../../src/model/ban.ts';
 import type { Backend, Change } from '../../src/firewall/backend.ts';
 import { createBackend } from '../../src/firewall/select.ts';
-import { DEFAULT_ADDRESS_FIELDS } from '../../src/config/address-fields.ts';
+import { DEFAULT_ADDRESS_FIELDS } from '../../src/config/schema.ts';
 import { DEFAULT_CONFIG } from '../../src/config/values.ts';
 import type { Command } from '../../src/system/exec.ts';
 import { UTC } from '../../src/system/zone.ts';

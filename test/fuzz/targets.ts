@@ -1,7 +1,11 @@
 /** The readers of what others write, each with what must hold of any bytes that it is given. Throws a `Finding`. */
 import { isDeepStrictEqual } from 'node:util';
 import { parseAddress, parseExactNetwork, parseNetwork } from '../../src/model/address.ts';
-import { CLOUD_ADDRESS_FIELDS, DEFAULT_ADDRESS_FIELDS } from '../../src/config/address-fields.ts';
+import {
+  CLOUD_ADDRESS_FIELDS,
+  DEFAULT_ADDRESS_FIELDS,
+  WAZUH5_ADDRESS_FIELDS,
+} from '../../src/config/schema.ts';
 import { parseConfig } from '../../src/config/parse.ts';
 import { AppError } from '../../src/model/errors.ts';
 import { readResolvers } from '../../src/system/net.ts';
@@ -28,7 +32,7 @@ const LONGEST_SECONDS = 2 ** 43;
 
 export const TARGETS: Readonly<Record<string, Target>> = {
   message(input) {
-    const request = unlessRefused(() => readMessage(input, FIELDS));
+    const request = unlessRefused(() => readMessage(input, FIELDS, WAZUH5_ADDRESS_FIELDS));
     if (request === null) return;
     checkRequest(request, input.toString());
     if (request.address === null) return;

@@ -1,14 +1,14 @@
 // `version`, `man` and `completion`: what the program says of itself. None reads anything of the host.
 import { findProgram } from '../../system/exec.ts';
 import { BUILD } from '../../model/version.ts';
-import { defineCommand, outputAs, type CommandSpec } from '../command.ts';
+import { defineCommand, outputAs } from '../command.ts';
 import { COMPLETION_SCRIPTS, SHELLS } from '../completion.ts';
 import { formatManualPage } from '../man.ts';
 
 const SCHEMA_VERSION = 1;
 const BACKEND_PROGRAMS = { iptables: 'iptables-restore', ip6tables: 'ip6tables-restore' } as const;
 
-const version = defineCommand({
+export const version = defineCommand({
   name: 'version',
   summary: 'Print the version, what it was built from, and what it found',
   details: '',
@@ -43,43 +43,39 @@ const version = defineCommand({
   },
 });
 
-/** They describe the other commands, so they are made last. */
-export function describingCommands(others: readonly CommandSpec[]): CommandSpec[] {
-  const man = defineCommand({
-    name: 'man',
-    summary: 'Print the manual page, firewall-drop(8)',
-    details: 'In the format that man(1) reads.',
-    options: {},
-    examples: [
-      ['man | man -l -', 'read it'],
-      ['man > firewall-drop.8', 'keep it'],
-    ],
-    exits: { 0: 'the page is printed' },
-    needsRoot: false,
-    run(_words, _options, person) {
-      person.print(formatManualPage(all));
-      return 0;
-    },
-  });
-  const completion = defineCommand({
-    name: 'completion',
-    summary: 'Print the completion script of a shell',
-    details:
-      'The script asks this program at each Tab; addresses that are banned are offered to root only.',
-    positional: { name: 'shell', describe: 'which shell', count: 'one', choices: SHELLS },
-    options: {},
-    examples: [
-      ['completion bash > /etc/bash_completion.d/firewall-drop', 'for bash'],
-      ['completion fish > ~/.config/fish/completions/firewall-drop.fish', 'for fish'],
-    ],
-    exits: { 0: 'the script is printed' },
-    needsRoot: false,
-    run([shell], _options, person) {
-      const known = SHELLS.find((one) => one === shell);
-      if (known !== undefined) person.print(COMPLETION_SCRIPTS[known]);
-      return 0;
-    },
-  });
-  const all: readonly CommandSpec[] = [...others, version, man, completion];
-  return [version, man, completion];
-}
+export const man = defineCommand({
+  name: 'man',
+  summary: 'Print the manual page, firewall-drop(8)',
+  details: 'In the format that man(1) reads.',
+  options: {},
+  examples: [
+    ['man | man -l -', 'read it'],
+    ['man > firewall-drop.8', 'keep it'],
+  ],
+  exits: { 0: 'the page is printed' },
+  needsRoot: false,
+  run(_words, _options, person) {
+    person.print(formatManualPage(person.commands));
+    return 0;
+  },
+});
+
+export const completion = defineCommand({
+  name: 'completion',
+  summary: 'Print the completion script of a shell',
+  details:
+    'The script asks this program at each Tab; addresses that are banned are offered to root only.',
+  positional: { name: 'shell', describe: 'which shell', count: 'one', choices: SHELLS },
+  options: {},
+  examples: [
+    ['completion bash > /etc/bash_completion.d/firewall-drop', 'for bash'],
+    ['completion fish > ~/.config/fish/completions/firewall-drop.fish', 'for fish'],
+  ],
+  exits: { 0: 'the script is printed' },
+  needsRoot: false,
+  run([shell], _options, person) {
+    const known = SHELLS.find((one) => one === shell);
+    if (known !== undefined) person.print(COMPLETION_SCRIPTS[known]);
+    return 0;
+  },
+});

@@ -10,8 +10,7 @@ import { allowedAmong } from '../caution.ts';
 import { defineCommand, QUIET } from '../command.ts';
 import { inParts, LARGEST_PART } from '../in-parts.ts';
 import { holdAfter, sayBlocked, type Order } from '../manual-hold.ts';
-import { readTimeout } from '../output/duration.ts';
-import { readMoment } from '../output/moment.ts';
+import { readMoment, readTimeout } from '../output/time.ts';
 import { printBlock } from '../plan.ts';
 import { enterForChange, type Person } from '../session.ts';
 

@@ -27,7 +27,7 @@ export const configShow = defineCommand({
   isLong: () => true,
   run(_words, { output }, person) {
     const { config } = person.createContext({ readOnly: true });
-    const settings = settingsOf(config, parseOwnFile());
+    const settings = settingsOf(config, parseFile());
     const policy = config.policy.map(policyKeys);
     if (output === 'json') {
       const document = { schema: SCHEMA_VERSION, file: CONFIG_FILE, settings, policy };
@@ -37,26 +37,16 @@ export const configShow = defineCommand({
   },
 });
 
-/** Our own file; null where there is none. */
-function parseOwnFile(): ParsedConfig | null {
+/** A file that was named, or our own; null where our own is not there. */
+function parseFile(named?: string): ParsedConfig | null {
+  const path = named ?? CONFIG_FILE;
   try {
-    return parseFile(CONFIG_FILE);
+    return parseConfig(readRegularFile(path, LARGEST_FILE).toString('utf8'), path);
   } catch (error) {
-    if (isErrno(error, 'ENOENT')) return null;
-    throw new AppError('CONFIG', `${CONFIG_FILE} can't be read`, error);
+    if (named === undefined && isErrno(error, 'ENOENT')) return null;
+    const code = named === undefined ? 'CONFIG' : 'BAD_DATA';
+    throw new AppError(code, `${path} can't be read`, error);
   }
-}
-
-function parseNamedFile(path: string): ParsedConfig {
-  try {
-    return parseFile(path);
-  } catch (error) {
-    throw new AppError('BAD_DATA', `${path} can't be read`, error);
-  }
-}
-
-function parseFile(path: string): ParsedConfig {
-  return parseConfig(readRegularFile(path, LARGEST_FILE).toString('utf8'), path);
 }
 
 interface Setting {
@@ -151,7 +141,7 @@ export const configValidate = defineCommand({
   needsRoot: false,
   run([named], { output }, person) {
     const file = named ?? CONFIG_FILE;
-    const parsed = named === undefined ? parseOwnFile() : parseNamedFile(named);
+    const parsed = parseFile(named);
     const problems = parsed?.problems ?? [];
     if (output === 'json') {
       person.print(JSON.stringify({ schema: SCHEMA_VERSION, file, problems }));

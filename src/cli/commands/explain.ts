@@ -8,13 +8,13 @@ import type { Context } from '../../context.ts';
 import { at, isObject, parseJson, type Json } from '../../wazuh/json.ts';
 import { readMessage } from '../../wazuh/message.ts';
 import type { Request } from '../../wazuh/request.ts';
-import type { HoldLength } from '../../policy/decision.ts';
+import type { Decision, HoldLength } from '../../policy/decision.ts';
 import { decideBlock } from '../../wazuh/policy.ts';
 import { whyKept } from '../../wazuh/respond.ts';
 import { originOf, timeoutOf } from '../../wazuh/timeouts.ts';
 import { readText } from '../addresses.ts';
 import { defineCommand, outputAs } from '../command.ts';
-import { formatDuration } from '../output/duration.ts';
+import { formatDuration } from '../output/time.ts';
 import { printBlock, printUnblock } from '../plan.ts';
 import type { Person } from '../session.ts';
 
@@ -46,12 +46,14 @@ export const explain = defineCommand({
     const json = output === 'json';
     const context = person.createContext({ readOnly: true });
     const request = readRequest(words[0] ?? '-', context.config);
-    const explanation = explainRequest(request, context);
+    const { address } = request;
+    const decided = address === null ? null : decideRequest(request, address, context);
+    const explanation = explainRequest(request, decided, context);
     if (json) person.print(JSON.stringify({ schema: SCHEMA_VERSION, ...explanation }));
     else describe(explanation).forEach(person.print);
     const isRefused = explanation.protection !== null || explanation.decision === 'ignore';
-    if (explanation.address === null || isRefused) return EXIT_STATUS.REFUSED;
-    if (!json) tryToPlan(request, context, person);
+    if (decided === null || isRefused) return EXIT_STATUS.REFUSED;
+    if (!json) printPlan(request, decided, context, person);
     return 0;
   },
 });
@@ -74,32 +76,32 @@ function asMessage(text: string): string {
   return JSON.stringify({ version: 1, command: 'add', parameters: { alert: value } });
 }
 
-interface Explanation {
-  readonly dialect: string;
-  readonly action: string;
-  readonly address: string | null;
-  readonly field: string;
-  readonly passedOver: readonly string[];
-  readonly trouble: string;
-  readonly protection: string | null;
-  readonly timeoutSeconds: number | null;
-  readonly timeoutFrom: string;
-  /** What policy decides: `block`, `ignore`, `release`, or `keep` for a delete that does not end the ban. */
-  readonly decision: string;
+/** What is decided about a request that names an address. */
+interface Decided {
+  /** `block`, `ignore`, `release` or `unblock`; `keep` for a delete that does not end the ban. */
+  readonly decision: Decision['action'] | 'unblock' | 'keep';
   /** What is blocked: the address, or a network. */
-  readonly target: string | null;
+  readonly target: Address;
   readonly holds: readonly HoldLength[];
   readonly decidedBy: readonly string[];
-  readonly alertId: string | null;
-  readonly ruleId: string | null;
-  readonly reason: string;
 }
 
-function explainRequest(request: Request, context: Context): Explanation {
+function decideRequest(request: Request, address: Address, context: Context): Decided {
+  if (request.action === 'unblock') {
+    const kept = whyKept(request, address, context);
+    const undecided = { target: address, holds: [] };
+    if (kept === null) return { ...undecided, decision: 'unblock', decidedBy: [] };
+    return { ...undecided, decision: 'keep', decidedBy: [kept] };
+  }
+  const { action: decision, ...rest } = decideBlock(request, address, context);
+  return { decision, ...rest };
+}
+
+type Explanation = ReturnType<typeof explainRequest>;
+
+function explainRequest(request: Request, decided: Decided | null, context: Context) {
   const { dialect, action, address, source, alertId, ruleId, reason } = request;
-  const decision = address === null ? null : decideRequest(request, address, context);
-  const timeoutSeconds = decision === null ? timeoutOf(request, context) : lastOf(decision.holds);
-  const isBlock = action === 'block' && decision?.decision !== 'release';
+  const isBlock = action === 'block' && decided?.decision !== 'release';
   return {
     dialect,
     action,
@@ -108,29 +110,16 @@ function explainRequest(request: Request, context: Context): Explanation {
     passedOver: source.passedOver,
     trouble: request.addressTrouble,
     protection: isBlock && address !== null ? protectionOf(address, context) : null,
-    timeoutSeconds,
+    timeoutSeconds: decided === null ? timeoutOf(request, context) : lastOf(decided.holds),
     timeoutFrom: timeoutSource(request, context),
-    decision: decision?.decision ?? action,
-    target: decision?.target ?? null,
-    holds: decision?.holds ?? [],
-    decidedBy: decision?.decidedBy ?? [],
+    decision: decided?.decision ?? action,
+    target: decided?.target.text ?? null,
+    holds: decided?.holds ?? [],
+    decidedBy: decided?.decidedBy ?? [],
     alertId,
     ruleId,
     reason,
   };
-}
-
-type Decided = Pick<Explanation, 'decision' | 'target' | 'holds' | 'decidedBy'>;
-
-function decideRequest(request: Request, address: Address, context: Context): Decided {
-  const { text } = address;
-  if (request.action === 'unblock') {
-    const kept = whyKept(request, address, context);
-    const [decision, decidedBy] = kept === null ? ['unblock', []] : ['keep', [kept]];
-    return { decision, target: text, holds: [], decidedBy };
-  }
-  const { action, target, holds, decidedBy } = decideBlock(request, address, context);
-  return { decision: action, target: target.text, holds, decidedBy };
 }
 
 /** Null: one of them never ends. */
@@ -202,23 +191,17 @@ function describeHold({ origin, timeoutSeconds }: HoldLength): string {
   return `hold       ${origin}, ${length}`;
 }
 
-function tryToPlan(request: Request, context: Context, person: Person): void {
-  const { address, action } = request;
-  if (address === null) return;
+function printPlan(request: Request, decided: Decided, context: Context, person: Person): void {
   if (process.geteuid?.() !== 0) {
     person.print('steps      only root can ask the kernel what is to be done');
     return;
   }
+  const { decision, target, holds } = decided;
   const origin = originOf(request);
-  if (action === 'unblock') {
-    if (whyKept(request, address, context) !== null) person.print('steps      none');
-    else printUnblock([address], origin, context, person);
-    return;
-  }
-  const decision = decideBlock(request, address, context);
-  const { target, holds } = decision;
-  if (decision.action === 'release') printUnblock([address], null, context, person);
-  else {
+  if (decision === 'keep') person.print('steps      none');
+  else if (decision !== 'block') {
+    printUnblock([target], decision === 'release' ? null : origin, context, person);
+  } else {
     const nowMs = context.now();
     const planned = {
       origin,

@@ -1,11 +1,11 @@
 // `extend`: a block ends later.
-import { blockEach } from '../../bans/block.ts';
+import { blockEach, type EachRequest } from '../../bans/block.ts';
 import type { Context } from '../../context.ts';
 import type { Address } from '../../model/address.ts';
 import { alertRefAt, remainingSeconds, type Ban, type Hold } from '../../model/ban.ts';
 import { AppError, EXIT_STATUS } from '../../model/errors.ts';
 import { readAddress } from '../addresses.ts';
-import { defineCommand, QUIET } from '../command.ts';
+import { BANNED, defineCommand, QUIET } from '../command.ts';
 import { manualHoldOf, sayBlocked } from '../manual-hold.ts';
 import { parseDuration } from '../../model/duration.ts';
 import { enterForChange, type Person } from '../session.ts';
@@ -17,10 +17,9 @@ export const extend = defineCommand({
   details:
     'The last argument is how much longer: 2h is two hours after the end that the ban has now, whichever origin holds it. All of the addresses are extended, or none.',
   positional: {
-    name: 'address',
+    ...BANNED,
     describe: 'what is blocked, and after it how much longer: 2h, 1d12h',
     count: 'some',
-    offers: 'banned addresses',
   },
   options: { ...QUIET },
   examples: [
@@ -38,17 +37,11 @@ export const extend = defineCommand({
     const seconds = readLength(words);
     const addresses = words.slice(0, -1).map(readAddress);
     const context = enterForChange(person);
-    const bans = addresses.flatMap((address) => bannedOrSay(address, context, person));
-    if (bans.length < addresses.length) return EXIT_STATUS.BAD_DATA;
+    const extendable = addresses.filter((address) => isExtendable(address, context, person));
+    if (extendable.length < addresses.length) return EXIT_STATUS.BAD_DATA;
     const nowMs = context.now();
-    const holdFor = (before: Ban | null): Hold => longerHold(before, seconds, nowMs);
-    blockEach(addresses, { holdsFor: (_, ban) => [holdFor(ban)], by: person.name }, context);
-    const made = bans.map((ban) => ({
-      address: ban.address,
-      before: ban,
-      hold: holdFor(ban),
-    }));
-    sayBlocked(made, nowMs, person);
+    const holdsFor: EachRequest['holdsFor'] = (_, ban) => [longerHold(ban, seconds, nowMs)];
+    sayBlocked(blockEach(addresses, { holdsFor, by: person.name }, context), nowMs, person);
     context.expire();
     return 0;
   },
@@ -63,18 +56,18 @@ function readLength(words: readonly string[]): number {
   );
 }
 
-/** The ban of an address whose end can be moved. */
-function bannedOrSay(address: Address, { store, now }: Context, { complain }: Person): Ban[] {
+/** Whether it is blocked and has an end. Says so where not. */
+function isExtendable(address: Address, { store, now }: Context, { complain }: Person): boolean {
   const ban = store.bans.find(address);
   if (ban === null || ban.phase === 'unblocking') {
     const way = `firewall-drop add ${address.text} --timeout 2h blocks it`;
     complain(`${address.text} is not blocked: ${way}`);
-    return [];
+    return false;
   }
-  if (remainingSeconds(ban.holds, now()) !== null) return [ban];
+  if (remainingSeconds(ban.holds, now()) !== null) return true;
   const way = `firewall-drop add ${address.text} --timeout 2h gives it an end`;
   complain(`${address.text} is blocked until it is released, so there is no end to extend: ${way}`);
-  return [];
+  return false;
 }
 
 function longerHold(before: Ban | null, seconds: number, nowMs: number): Hold {

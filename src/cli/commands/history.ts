@@ -3,14 +3,12 @@ import { setTimeout as wait } from 'node:timers/promises';
 import type { Context } from '../../context.ts';
 import type { HistoryFilter, HistoryRecord } from '../../state/history.ts';
 import { readAddress } from '../addresses.ts';
-import { defineCommand, outputAs } from '../command.ts';
+import { BANNED, defineCommand, outputAs, WIDE } from '../command.ts';
 import { readLimit } from '../output/count.ts';
 import { parseDuration } from '../../model/duration.ts';
-import { readMoment } from '../output/moment.ts';
+import { readMoment, shortTime } from '../output/time.ts';
 import { historyToJson } from '../output/json.ts';
-import type { Person } from '../session.ts';
 import { chooseColumns, formatTable, type Column } from '../output/table.ts';
-import { shortTime } from '../output/time.ts';
 
 const FOLLOW_EVERY_MS = 500;
 const DEFAULT_LIMIT = '50';
@@ -20,12 +18,7 @@ export const history = defineCommand({
   summary: 'Show what happened, to all addresses or to one',
   details:
     'Oldest first. Lines are kept as long as history.keep_days says. With --follow it stays and prints new lines, until it is interrupted.',
-  positional: {
-    name: 'address',
-    describe: 'only this address or network',
-    count: 'optional',
-    offers: 'banned addresses',
-  },
+  positional: { ...BANNED, describe: 'only this address or network', count: 'optional' },
   options: {
     since: {
       kind: 'text',
@@ -39,7 +32,7 @@ export const history = defineCommand({
       describe: 'how many lines at most, the newest',
     },
     output: outputAs('table', 'json'),
-    wide: { kind: 'flag', describe: 'cut nothing, and leave out no column for lack of room' },
+    ...WIDE,
     follow: { kind: 'flag', describe: 'stay, and print new lines' },
   },
   examples: [
@@ -63,8 +56,13 @@ export const history = defineCommand({
     const columns = options.follow ? COLUMNS : chooseColumns(COLUMNS, records, undefined);
     const room = wide ? { ...terminal, width: null } : terminal;
     const show = (more: readonly HistoryRecord[], isFirst: boolean): void => {
-      if (output === 'json') showJson(more, person);
-      else showTable({ columns, records: more, isFirst }, { ...person, terminal: room });
+      if (output === 'json') {
+        for (const record of more) person.print(JSON.stringify(historyToJson(record)));
+      } else if (isFirst && more.length === 0) person.print('nothing is recorded');
+      else
+        formatTable(columns, more, room)
+          .slice(isFirst ? 0 : 1)
+          .forEach(person.print);
     };
     show(records, true);
     if (output === 'table' && terminal.width !== null && records.length === filter.limit) {
@@ -139,19 +137,3 @@ const COLUMNS: readonly Column<HistoryRecord>[] = [
     isIdle: ({ reason }) => reason === '',
   },
 ];
-
-interface HistoryTable {
-  readonly columns: readonly Column<HistoryRecord>[];
-  readonly records: readonly HistoryRecord[];
-  readonly isFirst: boolean;
-}
-
-function showTable({ columns, records, isFirst }: HistoryTable, person: Person): void {
-  const lines = formatTable(columns, records, person.terminal);
-  if (isFirst && records.length === 0) person.print('nothing is recorded');
-  else lines.slice(isFirst ? 0 : 1).forEach(person.print);
-}
-
-function showJson(records: readonly HistoryRecord[], { print }: Person): void {
-  for (const record of records) print(JSON.stringify(historyToJson(record)));
-}

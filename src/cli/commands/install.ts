@@ -7,7 +7,7 @@ import { releaseAll } from '../flush.ts';
 import { owningPackageManager, PACKAGE_COMMANDS } from '../install/packaged.ts';
 import { stepsToClear, stepsToFurnish } from '../install/places.ts';
 import { findResponses, stepsToPlace, stepsToRemove, type Placement } from '../install/programs.ts';
-import { stepsToRotate, stepsToStopRotation } from '../install/rotation.ts';
+import { stepsToRotate, stepToStopRotation } from '../install/rotation.ts';
 import { stepsToSchedule, stepsToUnschedule } from '../install/schedule.ts';
 import { reachAll } from '../install/steps.ts';
 import { enterForChange, type Person } from '../session.ts';
@@ -94,7 +94,7 @@ export const uninstall = defineCommand({
     if (!options['dry-run']) await releaseEverything(person);
     const steps = [
       ...stepsToUnschedule(),
-      ...stepsToStopRotation(),
+      stepToStopRotation(),
       ...stepsToRemove(placement),
       ...stepsToClear(options.purge),
     ];

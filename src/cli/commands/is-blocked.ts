@@ -1,6 +1,6 @@
 // `is-blocked`: the question of a script.
 import { readAddress } from '../addresses.ts';
-import { defineCommand } from '../command.ts';
+import { BANNED, defineCommand } from '../command.ts';
 import { examine } from '../verdict.ts';
 
 const NOT_BLOCKED = 1;
@@ -10,12 +10,7 @@ export const isBlocked = defineCommand({
   summary: 'Answer by the exit status alone whether an address is blocked',
   details:
     "Asks the kernel whether a packet from the address is dropped now. Prints nothing; where it can't be known, standard error says why.",
-  positional: {
-    name: 'address',
-    describe: 'IPv4, IPv6, or a network',
-    count: 'one',
-    offers: 'banned addresses',
-  },
+  positional: { ...BANNED, count: 'one' },
   options: {},
   examples: [
     ['is-blocked 203.0.113.9 && echo yes', 'in a script'],

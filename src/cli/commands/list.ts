@@ -1,12 +1,12 @@
 // `list`: what is blocked, by whom, until when, and how much it has dropped.
-import { ORIGINS } from '../../model/ban.ts';
+import { ORIGINS, type Hold } from '../../model/ban.ts';
+import type { Context } from '../../context.ts';
 import { entriesToJson, readEntries, type Entry } from '../ban-entries.ts';
-import { defineCommand, outputAs } from '../command.ts';
-import { columnsFor } from '../list-columns.ts';
+import { defineCommand, outputAs, WIDE } from '../command.ts';
 import { count, readLimit } from '../output/count.ts';
-import { readSpan } from '../output/duration.ts';
+import { formatDuration, readSpan, shortTime } from '../output/time.ts';
 import { chooseColumns, formatCsv, formatTable, type Column } from '../output/table.ts';
-import type { Person } from '../session.ts';
+import type { Terminal } from '../session.ts';
 
 /** The version of the JSON that `list --json` prints; `docs/json.md` describes it. */
 const SCHEMA_VERSION = 1;
@@ -41,7 +41,7 @@ export const list = defineCommand({
       value: 'NUMBER',
       describe: 'at most so many bans, each with all its holds',
     },
-    wide: { kind: 'flag', describe: 'cut nothing, and leave out no column for lack of room' },
+    ...WIDE,
     columns: {
       kind: 'text',
       value: 'NAMES',
@@ -68,41 +68,35 @@ export const list = defineCommand({
     // Bans are counted, not their holds: whoever reads of a ban reads of all who hold it.
     const shown = new Set([...new Set(chosen.map(({ ban }) => ban))].slice(0, limit));
     const entries = chosen.filter(({ ban }) => shown.has(ban));
-    const { output, wide, columns: names } = options;
-    print(entries, { output, wide, names, columns: columnsFor(context) }, person);
-    if (options.output === 'table' && person.terminal.width !== null && all.length > 0) {
+    const { output, wide, columns } = options;
+    const { terminal } = person;
+    const shape = { output, columns, terminal: wide ? { ...terminal, width: null } : terminal };
+    linesOf(entries, shape, context).forEach(person.print);
+    if (output === 'table' && terminal.width !== null && all.length > 0) {
       person.print(totalOf(entries, new Set(all.map(({ ban }) => ban)).size));
     }
     return 0;
   },
 });
 
-interface ListOptions {
+interface Shape {
   readonly output: 'table' | 'json' | 'csv' | 'plain';
-  readonly wide: boolean;
-  readonly names: string | undefined;
-  readonly columns: readonly Column<Entry>[];
+  /** Their names, as given. */
+  readonly columns: string | undefined;
+  readonly terminal: Terminal;
 }
 
-function print(entries: readonly Entry[], options: ListOptions, person: Person): void {
-  const { output, wide, names, columns } = options;
-  const texts = new Set(entries.map(({ ban }) => ban.address.text));
+function linesOf(entries: readonly Entry[], shape: Shape, context: Context): string[] {
+  const { output, columns: names, terminal } = shape;
   if (output === 'json') {
-    person.print(JSON.stringify({ schema: SCHEMA_VERSION, bans: entriesToJson(entries) }));
-  } else if (output === 'plain')
-    texts.forEach((text) => {
-      person.print(text);
-    });
-  else if (output === 'csv') {
-    const chosen = names === undefined ? columns : chooseColumns(columns, entries, names);
-    formatCsv(chosen, entries).forEach(person.print);
-  } else {
-    const chosen = chooseColumns(columns, entries, names);
-    const { terminal } = person;
-    const room = wide ? { ...terminal, width: null } : terminal;
-    if (entries.length === 0) person.print('nothing is blocked');
-    else formatTable(chosen, entries, room).forEach(person.print);
+    return [JSON.stringify({ schema: SCHEMA_VERSION, bans: entriesToJson(entries) })];
   }
+  if (output === 'plain') return [...new Set(entries.map(({ ban }) => ban.address.text))];
+  const columns = columnsFor(context);
+  if (output === 'csv' && names === undefined) return formatCsv(columns, entries);
+  const chosen = chooseColumns(columns, entries, names);
+  if (output === 'csv') return formatCsv(chosen, entries);
+  return entries.length === 0 ? ['nothing is blocked'] : formatTable(chosen, entries, terminal);
 }
 
 /** `2 of 7 bans, 3 holds`. */
@@ -126,4 +120,90 @@ const ORDERS: Readonly<Record<(typeof SORTS)[number], (a: Entry, b: Entry) => nu
 function isWithin({ hold }: Entry, seconds: number, nowMs: number): boolean {
   const expiresAtMs = hold?.expiresAtMs ?? null;
   return expiresAtMs !== null && expiresAtMs - nowMs <= seconds * 1000;
+}
+
+/** Escalation has a column where it is configured. */
+function columnsFor({ config, now }: Context): Column<Entry>[] {
+  const escalates = config.escalation.timeouts.length > 0;
+  return [...timeColumns(now()), ...(escalates ? [OFFENCES] : []), ...CAUSE, ...KERNEL, REASON];
+}
+
+function timeColumns(nowMs: number): Column<Entry>[] {
+  return [
+    { heading: 'ADDRESS', cell: ({ ban }) => ban.address.text },
+    {
+      heading: 'SINCE UTC',
+      dispensable: 6,
+      cell: ({ ban, hold }) => shortTime(hold?.addedMs ?? ban.sinceMs),
+    },
+    { heading: 'EXPIRES IN', dispensable: 9, cell: ({ hold }) => remaining(hold, nowMs) },
+  ];
+}
+
+const OFFENCES: Column<Entry> = {
+  heading: 'BANS',
+  dispensable: 7,
+  cell: ({ escalation }) =>
+    escalation === null ? '' : `${escalation.bans}, next ${escalation.next}`,
+};
+
+const CAUSE: readonly Column<Entry>[] = [
+  { heading: 'ORIGIN', dispensable: 8, cell: ({ ban, hold }) => hold?.origin ?? ban.phase },
+  {
+    heading: 'RULE',
+    dispensable: 4,
+    cell: ({ hold }) => hold?.alertRef.ruleId ?? '',
+    isIdle: isWithoutRule,
+  },
+  {
+    heading: 'ALERT',
+    dispensable: 3,
+    cell: ({ hold }) => hold?.alertRef.alertId ?? '',
+    isIdle: isWithoutRule,
+  },
+];
+
+const KERNEL: readonly Column<Entry>[] = [
+  { heading: 'BACKEND', dispensable: 1, cell: ({ backend }) => backend },
+  {
+    heading: 'KERNEL',
+    cell: ({ kernel }) => kernel,
+    colour: ({ kernel }) => (kernel === 'missing' ? 'red' : null),
+  },
+  {
+    heading: 'PACKETS',
+    dispensable: 5,
+    cell: ({ held }) => String(held?.packets ?? 0),
+    align: 'right',
+    isIdle: ({ held }) => (held?.packets ?? 0) === 0,
+  },
+  {
+    heading: 'BYTES',
+    dispensable: 2,
+    cell: ({ held }) => String(held?.bytes ?? 0),
+    align: 'right',
+    isIdle: ({ held }) => (held?.bytes ?? 0) === 0,
+  },
+];
+
+const REASON: Column<Entry> = {
+  heading: 'REASON',
+  dispensable: 7,
+  cell: reasonOf,
+  cuttableTo: 24,
+  isIdle: (entry) => reasonOf(entry) === '',
+};
+
+function isWithoutRule({ hold }: Entry): boolean {
+  return (hold?.alertRef.ruleId ?? '0') === '0';
+}
+
+function remaining(hold: Hold | undefined, nowMs: number): string {
+  if (hold === undefined) return '';
+  return hold.expiresAtMs === null ? 'never' : formatDuration((hold.expiresAtMs - nowMs) / 1000);
+}
+
+function reasonOf({ ban, hold }: Entry): string {
+  const pending = ban.phase === 'blocked' ? '' : `(${ban.phase}) `;
+  return `${pending}${hold?.forced === true ? '(forced) ' : ''}${hold?.reason ?? ''}`.trimEnd();
 }

@@ -5,7 +5,7 @@ import { quote, readAddress } from '../addresses.ts';
 import { checkFiles, formatFinding, usualFiles } from '../../manager/check-files.ts';
 import { defineCommand, outputAs } from '../command.ts';
 import { count } from '../output/count.ts';
-import { readTimeout } from '../output/duration.ts';
+import { readTimeout } from '../output/time.ts';
 import { renderSnippet } from '../../manager/snippet.ts';
 
 const SCHEMA_VERSION = 1;
@@ -60,7 +60,7 @@ export const configSnippet = defineCommand({
   run(_words, options, person) {
     const { location } = options;
     renderSnippet({
-      wazuh: MANAGERS.find((known) => known === options.wazuh) ?? MANAGERS[0],
+      wazuh: options.wazuh,
       timeoutSeconds: readTimeout(options.timeout),
       ruleIds: readRuleIds(options.rules),
       location,

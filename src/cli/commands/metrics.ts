@@ -1,14 +1,5 @@
 // `metrics`: Prometheus text format, for a scrape or for node_exporter's textfile collector.
 import type * as Crypto from 'node:crypto';
-import {
-  closeSync,
-  fchmodSync,
-  fsyncSync,
-  openSync,
-  renameSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs';
 import type * as PromClient from 'prom-client';
 import { familiesInUse } from '../../bans/families.ts';
 import { differences } from '../../bans/reconcile.ts';
@@ -18,10 +9,10 @@ import type { Context } from '../../context.ts';
 import type { HeldAddress } from '../../firewall/snapshot.ts';
 import type { Tally } from '../../state/history.ts';
 import { BUILD } from '../../model/version.ts';
+import { replaceFile } from '../../system/paths.ts';
 import { defineCommand } from '../command.ts';
 import type { Person } from '../session.ts';
-import { stateBytes } from '../state-size.ts';
-import { lastChangeMs } from '../output/time.ts';
+import { lastChangeMs, stateBytes } from '../figures.ts';
 
 export const metrics = defineCommand({
   name: 'metrics',
@@ -45,7 +36,7 @@ export const metrics = defineCommand({
   async run(_words, { textfile }, person) {
     const text = await render(person.createContext(), person);
     if (textfile === undefined) person.print(text.trimEnd());
-    else replaceFile(textfile, text);
+    else writeTextfile(textfile, text);
     return 0;
   },
 });
@@ -159,7 +150,7 @@ function sum(held: ReadonlyMap<string, HeldAddress>, what: 'packets' | 'bytes'):
 }
 
 /** Whoever reads sees the old file or the new one; others may read it. */
-function replaceFile(path: string, text: string): void {
+function writeTextfile(path: string, content: string): void {
   if (!path.endsWith('.prom')) {
     throw new AppError(
       'USAGE',
@@ -169,17 +160,8 @@ function replaceFile(path: string, text: string): void {
   const { randomBytes } = require('node:crypto') as typeof Crypto;
   const temporary = `${path}.${randomBytes(8).toString('hex')}`;
   try {
-    const descriptor = openSync(temporary, 'wx', 0o600);
-    try {
-      writeFileSync(descriptor, text);
-      fchmodSync(descriptor, 0o644);
-      fsyncSync(descriptor);
-    } finally {
-      closeSync(descriptor);
-    }
-    renameSync(temporary, path);
+    replaceFile({ path, content, mode: 0o644, temporary });
   } catch (error) {
-    rmSync(temporary, { force: true });
     throw new AppError('LOG', `${path} can't be written`, error);
   }
 }

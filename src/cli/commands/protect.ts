@@ -1,6 +1,5 @@
 // `protect check` and `protect list`: which addresses are never blocked on this host, and why.
 import { describeProtection, findProtection, type ProtectedEntry } from '../../policy/protected.ts';
-import { AppError } from '../../model/errors.ts';
 import { readAddress } from '../addresses.ts';
 import { defineCommand, outputAs } from '../command.ts';
 import { formatTable, type Column } from '../output/table.ts';
@@ -20,9 +19,8 @@ export const protectCheck = defineCommand({
   ],
   exits: { 0: 'protected', 1: 'not protected', 65: "the address can't be read" },
   needsRoot: true,
-  run(words, { output }, person) {
-    if (words[0] === undefined) throw new AppError('USAGE', 'name an address');
-    const address = readAddress(words[0]);
+  run([word = ''], { output }, person) {
+    const address = readAddress(word);
     const entry = findProtection(address, person.createContext().protectedEntries());
     const answer = entry === null ? 'not protected' : `protected (${describeProtection(entry)})`;
     if (output === 'json') {

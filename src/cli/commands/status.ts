@@ -1,12 +1,18 @@
 // `status`: whether addresses are blocked, by what and why; or an overview.
-import { EXIT_STATUS } from '../../model/errors.ts';
-import type { Context } from '../../context.ts';
+import { familiesInUse } from '../../bans/families.ts';
+import { findDrift, type Drift } from '../../bans/reconcile.ts';
+import { describeError, EXIT_STATUS } from '../../model/errors.ts';
+import { STATE_DIRECTORY, type Context } from '../../context.ts';
 import { readAddress } from '../addresses.ts';
-import { defineCommand, outputAs } from '../command.ts';
-import { describeOverview, examineHost, overviewToJson } from '../overview.ts';
+import { inspectBackend } from '../backend-state.ts';
+import { BANNED, defineCommand, outputAs } from '../command.ts';
+import { count } from '../output/count.ts';
+import { formatDuration, isoTime } from '../output/time.ts';
 import type { Person } from '../session.ts';
+import { lastChangeMs, stateBytes } from '../figures.ts';
 import { describeFinding, examine, findingToJson } from '../verdict.ts';
 
+const SCHEMA_VERSION = 1;
 const NOT_BLOCKED = 1;
 const TO_REPAIR = 1;
 
@@ -15,12 +21,7 @@ export const status = defineCommand({
   summary: 'Show whether addresses are blocked, by what and why; or an overview',
   details:
     'With addresses: asks the kernel whether a packet from each is dropped now, by which rule, and shows its holds and history. Without: totals, backend, state, the next expiry, and where state and kernel differ.',
-  positional: {
-    name: 'address',
-    describe: 'IPv4, IPv6, or a network',
-    count: 'any',
-    offers: 'banned addresses',
-  },
+  positional: { ...BANNED, count: 'any' },
   options: { output: outputAs('text', 'json') },
   examples: [
     ['status 203.0.113.9', 'is this customer blocked, since when, by which alert?'],
@@ -54,4 +55,98 @@ function printOverview(context: Context, json: boolean, person: Person): number 
   const { drift, unfinished } = overview;
   if (drift === null) return EXIT_STATUS.FIREWALL;
   return drift.steps === 0 && unfinished === 0 ? 0 : TO_REPAIR;
+}
+
+type Overview = ReturnType<typeof examineHost>;
+
+/** How this host stands: totals, backend, state, the next expiry, and where state and kernel differ. */
+function examineHost(context: Context, person: Person) {
+  const bans = context.store.bans.list();
+  const next = context.store.deadlines.nextMs();
+  const clock = context.store.metadata.getJson('clock') as { readonly wallMs: number } | null;
+  const drift = driftOrNull(context, person);
+  const lastMs = lastChangeMs(context.store.history.tallies());
+  return {
+    bans: bans.length,
+    byOrigin: countBy(bans.flatMap((ban) => ban.holds.map((hold) => hold.origin))),
+    byFamily: countBy(bans.map((ban) => `IPv${ban.address.family}`)),
+    unfinished: bans.filter((ban) => ban.phase !== 'blocked').length,
+    backend: inspectBackend(context),
+    store: {
+      path: `${STATE_DIRECTORY}/state.db`,
+      bytes: stateBytes(),
+      volatile: context.store.volatile,
+    },
+    lastRun: clock === null ? null : isoTime(clock.wallMs),
+    /** When the kernel was last changed. */
+    lastChange: lastMs === null ? null : isoTime(lastMs),
+    nextExpiry: next === null ? null : isoTime(next),
+    /** Null when the kernel could not be asked. */
+    drift:
+      drift === null
+        ? null
+        : {
+            missing: drift.missing.length,
+            unknown: drift.unknown.length,
+            steps: drift.steps.length,
+          },
+  };
+}
+
+/** The name alone has been there from the beginning. */
+function overviewToJson({ backend, ...rest }: Overview): unknown {
+  const { inUse, why, wanted, unfinishedMove, beyond, promotion } = backend;
+  const backendState = { why, wanted, unfinishedMove, beyond, promotion };
+  return { schema: SCHEMA_VERSION, ...rest, backend: inUse, backendState };
+}
+
+function driftOrNull(context: Context, { complain }: Person): Drift | null {
+  try {
+    return findDrift(context, familiesInUse(context.store));
+  } catch (error) {
+    complain(`the kernel can't be asked: ${describeError(error)}`);
+    return null;
+  }
+}
+
+function describeOverview(overview: Overview, nowMs: number): string[] {
+  const { bans, byOrigin, byFamily, unfinished, backend, store, lastChange, nextExpiry } = overview;
+  const origins = Object.entries(byOrigin).map(([origin, number]) => `${origin} ${number}`);
+  const families = Object.entries(byFamily).map(([family, number]) => `${family} ${number}`);
+  const parts = [...families, ...origins].join(', ');
+  const next =
+    nextExpiry === null ? 'none' : `in ${formatDuration((Date.parse(nextExpiry) - nowMs) / 1000)}`;
+  return [
+    `bans         ${bans}${parts === '' ? '' : ` (${parts})`}`,
+    `pending      ${unfinished}${unfinished === 0 ? '' : ': an earlier run was interrupted; firewall-drop reconcile completes them'}`,
+    `backend      ${backend.inUse}: ${backend.why}`,
+    ...(backend.unfinishedMove === null
+      ? []
+      : ['             a migration to another one was interrupted; the next run completes it']),
+    ...(backend.promotion?.to === null
+      ? [`             sets could not be used: ${backend.promotion.trouble}`]
+      : []),
+    `state        ${store.path}, ${store.bytes ?? 'no'} bytes${store.volatile ? ", can't be written: firewall-drop doctor says why" : ''}`,
+    `last change  ${lastChange === null ? 'never' : `${lastChange.slice(0, 19).replace('T', ' ')} UTC`}`,
+    `next expiry  ${next}`,
+    `drift        ${describeDrift(overview)}`,
+  ];
+}
+
+function describeDrift({ drift, unfinished }: Overview): string {
+  if (drift === null) return 'unknown';
+  const { missing, unknown, steps } = drift;
+  const foreign = unknown === 0 ? '' : `; ${count(unknown, 'drop rule')} that no ban explains`;
+  if (unfinished > 0) {
+    return `${count(unfinished, 'change')} pending: firewall-drop reconcile${foreign}`;
+  }
+  if (steps === 0) return `none${foreign}`;
+  const what =
+    missing === 0 ? 'rules out of place' : `${count(missing, 'ban')} without rules in the kernel`;
+  return `${what}: firewall-drop reconcile${foreign}`;
+}
+
+function countBy(keys: readonly string[]): Record<string, number> {
+  const groups = Map.groupBy(keys, (key) => key);
+  return Object.fromEntries(Array.from(groups, ([key, all]) => [key, all.length]));
 }

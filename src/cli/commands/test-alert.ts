@@ -4,8 +4,7 @@ import { AppError } from '../../model/errors.ts';
 import type { Json } from '../../wazuh/json.ts';
 import { quote } from '../addresses.ts';
 import { defineCommand } from '../command.ts';
-import { readTimeout } from '../output/duration.ts';
-import { isoTime } from '../output/time.ts';
+import { isoTime, readTimeout } from '../output/time.ts';
 
 const DEFAULT_TIMEOUT = '3m';
 

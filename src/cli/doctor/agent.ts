@@ -6,11 +6,11 @@ import { CONFIG_FILE } from '../../config/file.ts';
 import { ownerText } from '../../system/accounts.ts';
 import { printable } from '../../system/printable.ts';
 import { at, parseJson, type Json } from '../../wazuh/json.ts';
-import { longestTimeout, type ConfiguredTimeout } from '../../wazuh/agent-config.ts';
+import { longestTimeout } from '../../wazuh/agent-config.ts';
 import { count } from '../output/count.ts';
-import { formatDuration } from '../output/duration.ts';
+import { formatDuration } from '../output/time.ts';
 import { checkFiles, presentFiles } from '../../manager/check-files.ts';
-import { defineCheck, ok, problem, warning, type Finding, type Scene } from './check.ts';
+import { defineCheck, ok, problem, warning, type Scene } from './check.ts';
 import {
   isWritableByOthers,
   lstatOrNull,
@@ -22,18 +22,9 @@ import {
 
 const EXECDS: readonly string[] = ['wazuh-execd', 'ossec-execd'];
 
-export interface AgentFacts {
-  readonly home: string;
-  readonly isThere: boolean;
-  /** Empty when no file says. */
-  readonly version: string;
-  /** The execd that runs; empty: none. */
-  readonly execd: string;
-}
-
 export const agent = defineCheck({
   name: 'agent',
-  probe: ({ context, processes }): AgentFacts => {
+  probe: ({ context, processes }) => {
     const { home } = context.place;
     const running = processes.find(({ name }) => EXECDS.includes(name));
     return {
@@ -43,20 +34,19 @@ export const agent = defineCheck({
         textOrNull(`${home}/etc/ossec-init.conf`),
         textOrNull('/etc/ossec-init.conf'),
       ]),
+      /** Empty: none runs. */
       execd: running?.name ?? '',
     };
   },
-  evaluate: evaluateAgent,
+  evaluate({ home, isThere, version, execd }) {
+    if (!isThere)
+      return problem(`no agent in ${home}`, 'install one, or run firewall-drop from its directory');
+    const which = version === '' ? 'of unknown version' : version;
+    if (execd !== '') return ok(`${which}, ${execd} runs`);
+    const start = 'systemctl start wazuh-agent (or wazuh-manager; before 4.3: ossec-control start)';
+    return problem(`${which}, and no execd runs: nothing would start firewall-drop`, start);
+  },
 });
-
-export function evaluateAgent({ home, isThere, version, execd }: AgentFacts): Finding {
-  if (!isThere)
-    return problem(`no agent in ${home}`, 'install one, or run firewall-drop from its directory');
-  const which = version === '' ? 'of unknown version' : version;
-  if (execd !== '') return ok(`${which}, ${execd} runs`);
-  const start = 'systemctl start wazuh-agent (or wazuh-manager; before 4.3: ossec-control start)';
-  return problem(`${which}, and no execd runs: nothing would start firewall-drop`, start);
-}
 
 /** Wazuh 4.12 and later have VERSION.json; before, and in OSSEC, ossec-init.conf has a line VERSION="v4.1.5". */
 export function versionOf(json: string | null, initFiles: readonly (string | null)[]): string {
@@ -78,61 +68,53 @@ function parseOrNull(text: string): Json {
   }
 }
 
-export interface TimeoutFacts {
-  readonly file: string;
-  readonly name: string;
-  readonly timeouts: readonly ConfiguredTimeout[];
-  /** By ar.conf and repeated_offenders; null: never. */
-  readonly longest: number | null;
-}
-
 export const arConf = defineCheck({
   name: 'ar.conf',
-  probe: ({ context }): TimeoutFacts => {
+  probe: ({ context }) => {
     const { home, name } = context.place;
     const timeouts = context.timeouts();
     const longest = longestTimeout(name, timeouts, context.settings());
     return { file: `${home}/etc/shared/ar.conf`, name, timeouts, longest };
   },
-  evaluate: evaluateTimeouts,
-});
-
-export function evaluateTimeouts({ file, name, timeouts, longest }: TimeoutFacts): Finding {
-  const own = timeouts.filter((timeout) => timeout.executable === name);
-  if (own.length === 0) {
+  evaluate({ file, name, timeouts, longest }) {
+    const own = timeouts.filter((timeout) => timeout.executable === name);
+    if (own.length === 0) {
+      return warning(
+        `${file} has no response with ${name}: the manager requests no blocks from it`,
+        'put the <command> and <active-response> of docs/runbook.md into the ossec.conf of the manager, and restart it (Wazuh 5 does not use this file)',
+      );
+    }
+    const seconds = own.map((timeout) => `${timeout.seconds} s`).join(', ');
+    if (longest !== null) {
+      return ok(
+        `${count(own.length, 'response')} with ${name} (${seconds}), no ban longer than ${formatDuration(longest)}`,
+      );
+    }
     return warning(
-      `${file} has no response with ${name}: the manager requests no blocks from it`,
-      'put the <command> and <active-response> of docs/runbook.md into the ossec.conf of the manager, and restart it (Wazuh 5 does not use this file)',
+      `a response with ${name} has timeout 0 (${seconds}): its bans never end by themselves`,
+      'give each <active-response> of the manager a <timeout>, unless you mean it',
     );
-  }
-  const seconds = own.map((timeout) => `${timeout.seconds} s`).join(', ');
-  if (longest !== null) {
-    return ok(
-      `${count(own.length, 'response')} with ${name} (${seconds}), no ban longer than ${formatDuration(longest)}`,
-    );
-  }
-  return warning(
-    `a response with ${name} has timeout 0 (${seconds}): its bans never end by themselves`,
-    'give each <active-response> of the manager a <timeout>, unless you mean it',
-  );
-}
-
-export interface FilesFacts {
-  /** Those that are there. */
-  readonly files: readonly string[];
-  readonly findings: readonly CheckedFinding[];
-}
-
-type CheckedFinding = ReturnType<typeof checkFiles>[number];
+  },
+});
 
 export const agentFiles = defineCheck({
   name: 'agent files',
-  probe: ({ context, processes }): FilesFacts => {
+  probe: ({ context, processes }) => {
     const { home } = context.place;
     const files = presentFiles(home);
     return { files, findings: checkFiles(files, dialectOf(home, processes)) };
   },
-  evaluate: evaluateFiles,
+  evaluate({ files, findings }) {
+    if (files.length === 0) return ok('no ossec.conf and no ar.conf to check');
+    const [worst] = findings.toSorted((one, other) => one.severity.localeCompare(other.severity));
+    const names = files.join(', ');
+    if (worst === undefined) return ok(`nothing wrong in ${names}`);
+    const { file, line, cause, severity } = worst;
+    const more = findings.length > 1 ? `, and ${findings.length - 1} more` : '';
+    const what = printable(`${file}, line ${line}: ${cause}${more}`);
+    const fix = 'firewall-drop config check has the places and what to do';
+    return severity === 'error' ? problem(what, fix) : warning(what, fix);
+  },
 });
 
 /** Before Wazuh 4.2 and in OSSEC, other things are meant by the same words. */
@@ -141,55 +123,69 @@ function dialectOf(home: string, processes: Scene['processes']): 'wazuh' | 'osse
   return isOssec || statOrNull(`${home}/etc/ossec-init.conf`) !== null ? 'ossec' : 'wazuh';
 }
 
-export function evaluateFiles({ files, findings }: FilesFacts): Finding {
-  if (files.length === 0) return ok('no ossec.conf and no ar.conf to check');
-  const [worst] = findings.toSorted((one, other) => one.severity.localeCompare(other.severity));
-  const names = files.join(', ');
-  if (worst === undefined) return ok(`nothing wrong in ${names}`);
-  const { file, line, cause, severity } = worst;
-  const more = findings.length > 1 ? `, and ${findings.length - 1} more` : '';
-  const what = printable(`${file}, line ${line}: ${cause}${more}`);
-  const fix = 'firewall-drop config check has the places and what to do';
-  return severity === 'error' ? problem(what, fix) : warning(what, fix);
-}
-
-export interface LogFacts {
-  readonly path: string;
-  readonly stats: (Pick<Stats, 'uid' | 'gid' | 'mode' | 'nlink'> & { readonly kind: Kind }) | null;
-  readonly directory: Pick<Stats, 'uid' | 'gid'> | null;
-  /** Why it can't be opened for appending; empty when it can. */
-  readonly trouble: string;
-}
-
-type Kind = 'file' | 'link' | 'other';
-
 export const responseLog = defineCheck({
   name: 'log',
-  probe: ({ context }): LogFacts => {
+  probe: ({ context }) => {
     const path = `${context.place.home}/logs/active-responses.log`;
     const stats = lstatOrNull(path);
-    const isFile = stats?.isFile() === true;
     return {
       path,
-      stats: stats === null ? null : { ...pick(stats), kind: kindOf(stats) },
+      stats: stats === null ? null : seenOf(stats),
       directory: statOrNull(dirname(path)),
-      trouble: isFile
-        ? troubleOf(() => {
-            openAsWeDo(path);
-          })
-        : '',
+      /** Why it can't be opened for appending; empty when it can. */
+      trouble:
+        stats?.isFile() === true
+          ? troubleOf(() => {
+              openAsWeDo(path);
+            })
+          : '',
     };
   },
-  evaluate: evaluateLog,
+  evaluate({ path, stats, directory, trouble }) {
+    if (directory === null) {
+      return problem(
+        `${dirname(path)} does not exist: a block would raise no alert`,
+        'install the agent again, which makes the directory',
+      );
+    }
+    if (stats === null) {
+      return warning(
+        `${path} is not there yet; the agent reads it from when it is`,
+        'firewall-drop doctor --fix makes it',
+        'make the log',
+      );
+    }
+    if (stats.kind !== 'file' || stats.nlink !== 1) {
+      const what = stats.kind === 'link' ? 'a symbolic link' : 'not a regular file with one name';
+      return problem(
+        `${path} is ${what}: firewall-drop does not write to it`,
+        `find out who made it, and rm ${path}`,
+      );
+    }
+    if (trouble !== '') return problem(`${path} can't be written to: ${trouble}`, 'correct that');
+    const mode = modeText(stats);
+    const owner = ownerText(stats.uid, stats.gid);
+    if ((stats.mode & 0o002) !== 0) {
+      const what = `${path} has mode ${mode}: anybody can write lines that raise alerts`;
+      return problem(what, 'firewall-drop doctor --fix gives it mode 0660', 'mend the log');
+    }
+    if (stats.gid !== directory.gid || (stats.mode & 0o040) === 0) {
+      const what = `${path} is ${owner} ${mode}: the agent's group can't read it`;
+      const fix = 'firewall-drop doctor --fix gives it the owner of its directory and mode 0660';
+      return warning(what, fix, 'mend the log');
+    }
+    return ok(`${path}, ${owner} ${mode}, can be written to`);
+  },
 });
 
-function pick({ uid, gid, mode, nlink }: Stats): Pick<Stats, 'uid' | 'gid' | 'mode' | 'nlink'> {
-  return { uid, gid, mode, nlink };
+interface LogSeen extends Pick<Stats, 'uid' | 'gid' | 'mode' | 'nlink'> {
+  readonly kind: 'file' | 'link' | 'other';
 }
 
-function kindOf(stats: Stats): Kind {
-  if (stats.isSymbolicLink()) return 'link';
-  return stats.isFile() ? 'file' : 'other';
+function seenOf(stats: Stats): LogSeen {
+  const { uid, gid, mode, nlink } = stats;
+  const kind = stats.isFile() ? 'file' : stats.isSymbolicLink() ? 'link' : 'other';
+  return { uid, gid, mode, nlink, kind };
 }
 
 /** Nothing is written: that it opens shows a read-only disk and an immutable file. */
@@ -198,50 +194,9 @@ function openAsWeDo(path: string): void {
   closeSync(openSync(path, O_WRONLY | O_APPEND | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY));
 }
 
-export function evaluateLog({ path, stats, directory, trouble }: LogFacts): Finding {
-  if (directory === null) {
-    return problem(
-      `${dirname(path)} does not exist: a block would raise no alert`,
-      'install the agent again, which makes the directory',
-    );
-  }
-  if (stats === null) {
-    return warning(
-      `${path} is not there yet; the agent reads it from when it is`,
-      'firewall-drop doctor --fix makes it',
-      'make the log',
-    );
-  }
-  if (stats.kind !== 'file' || stats.nlink !== 1) {
-    const what = stats.kind === 'link' ? 'a symbolic link' : 'not a regular file with one name';
-    return problem(
-      `${path} is ${what}: firewall-drop does not write to it`,
-      `find out who made it, and rm ${path}`,
-    );
-  }
-  if (trouble !== '') return problem(`${path} can't be written to: ${trouble}`, 'correct that');
-  const mode = modeText(stats);
-  const owner = ownerText(stats.uid, stats.gid);
-  if ((stats.mode & 0o002) !== 0) {
-    const what = `${path} has mode ${mode}: anybody can write lines that raise alerts`;
-    return problem(what, 'firewall-drop doctor --fix gives it mode 0660', 'mend the log');
-  }
-  if (stats.gid !== directory.gid || (stats.mode & 0o040) === 0) {
-    const what = `${path} is ${owner} ${mode}: the agent's group can't read it`;
-    const fix = 'firewall-drop doctor --fix gives it the owner of its directory and mode 0660';
-    return warning(what, fix, 'mend the log');
-  }
-  return ok(`${path}, ${owner} ${mode}, can be written to`);
-}
-
-export interface ConfigFacts {
-  readonly isThere: boolean;
-  readonly problems: readonly string[];
-}
-
 export const configuration = defineCheck({
   name: 'configuration',
-  probe: (): ConfigFacts => {
+  probe: () => {
     const text = textOrNull(CONFIG_FILE);
     if (text === null) return { isThere: false, problems: [] };
     const stats = statOrNull(CONFIG_FILE);
@@ -254,12 +209,10 @@ export const configuration = defineCheck({
       : [];
     return { isThere: true, problems: [...owner, ...problems.map(formatProblem)] };
   },
-  evaluate: evaluateConfig,
+  evaluate({ isThere, problems }) {
+    if (problems.length > 0) {
+      return problems.map((what) => problem(what, `correct it in ${CONFIG_FILE}`));
+    }
+    return [ok(isThere ? `${CONFIG_FILE} is understood` : `no ${CONFIG_FILE}: the defaults hold`)];
+  },
 });
-
-export function evaluateConfig({ isThere, problems }: ConfigFacts): Finding[] {
-  if (problems.length > 0) {
-    return problems.map((what) => problem(what, `correct it in ${CONFIG_FILE}`));
-  }
-  return [ok(isThere ? `${CONFIG_FILE} is understood` : `no ${CONFIG_FILE}: the defaults hold`)];
-}

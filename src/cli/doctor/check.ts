@@ -30,14 +30,16 @@ export interface Check {
   run(scene: Scene): readonly Finding[];
 }
 
-interface CheckSpec<Facts> {
+interface CheckSpec<Facts, Findings> {
   readonly name: string;
   readonly probe: (scene: Scene) => Facts;
-  readonly evaluate: (facts: Facts) => Finding | readonly Finding[];
+  readonly evaluate: (facts: Facts) => Findings;
 }
 
-export function defineCheck<Facts>({ name, probe, evaluate }: CheckSpec<Facts>): Check {
-  return { name, run: (scene) => [evaluate(probe(scene))].flat() };
+export function defineCheck<Facts, Findings extends Finding | readonly Finding[]>(
+  spec: CheckSpec<Facts, Findings>,
+): CheckSpec<Facts, Findings> & Check {
+  return { ...spec, run: (scene) => [spec.evaluate(spec.probe(scene))].flat() };
 }
 
 export const ok = (what: string): Finding => ({ state: 'ok', what });

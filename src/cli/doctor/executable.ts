@@ -1,9 +1,7 @@
 // Is the file that execd starts ours, whole, and safe from those who are not root?
-import type { Stats } from 'node:fs';
 import { basename, dirname } from 'node:path';
 import { ownerText } from '../../system/accounts.ts';
-import { rejectedCaches } from '../../system/code-cache.ts';
-import { defineCheck, ok, problem, warning, type Finding, type Scene } from './check.ts';
+import { defineCheck, ok, problem, warning, type Finding } from './check.ts';
 import {
   checksumOf,
   isWritableByOthers,
@@ -13,116 +11,96 @@ import {
   textOrNull,
 } from '../../system/paths.ts';
 
+/** scripts/lib/loader.cjs gives it to each script; sources that run as they are have none. */
+declare const assets: { readonly rejectedCaches: readonly string[] } | undefined;
+
 /** What packages put beside the program. */
 const RECORDED_SUMS = 'SHA256SUMS';
 const MODE = '0750';
 
-export interface ExecutableFacts {
-  /** Of the agent. */
-  readonly home: string;
-  /** What execd starts. */
-  readonly path: string;
-  /** What runs now. */
-  readonly own: string;
-  readonly stats: Pick<Stats, 'uid' | 'gid' | 'mode' | 'size'> | null;
-  readonly sha256: string;
-  /** Whether its content is that of what runs now. */
-  readonly isOurs: boolean;
-  /** Directories on the way to it that others than root can change. */
-  readonly looseDirectories: readonly string[];
-  /** Scripts in what runs now whose compiled code the runtime did not take. */
-  readonly rejectedCaches: readonly string[];
-}
-
-export const executable = defineCheck({ name: 'executable', probe, evaluate: evaluateExecutable });
-
-function probe({ context }: Scene): ExecutableFacts {
-  const { home, name } = context.place;
-  const path = `${home}/active-response/bin/${name}`;
-  const stats = statOrNull(path);
-  const own = process.execPath;
-  const sha256 = stats?.isFile() === true ? checksumOf(path) : '';
-  const ownStats = statOrNull(own);
-  const isSameFile = stats !== null && stats.ino === ownStats?.ino && stats.dev === ownStats.dev;
-  const directories = [home, `${home}/active-response`, dirname(path), dirname(realPathOf(path))];
-  return {
-    home,
-    path,
-    own,
-    stats,
-    sha256,
-    isOurs: isSameFile || sha256 === checksumOf(own),
-    rejectedCaches: rejectedCaches(),
-    looseDirectories: [...new Set(directories)].filter((directory) => {
-      const found = statOrNull(directory);
-      return found !== null && (found.uid !== 0 || isWritableByOthers(found));
-    }),
-  };
-}
-
-export function evaluateExecutable(facts: ExecutableFacts): Finding[] {
-  const { home, path, own, stats, sha256, isOurs, looseDirectories } = facts;
-  const install = `${own} install --home ${home}`;
-  if (stats === null) return [problem(`${path} is not there`, install)];
-  if (!isOurs) {
-    const what = `${path} is another program (${stats.size} bytes): an upgrade of the agent puts its own there`;
-    return [problem(what, install)];
-  }
-  const findings: Finding[] = [];
-  if (stats.uid !== 0) {
-    findings.push(
-      problem(`${path} belongs to ${ownerText(stats.uid, stats.gid)}, who can change it`, install),
-    );
-  }
-  if (isWritableByOthers(stats)) {
-    const what = `${path} has mode ${modeText(stats)}: others than root can change what runs as root`;
-    findings.push(problem(what, `chmod ${MODE} ${path}`));
-  }
-  if ((stats.mode & 0o100) === 0) {
-    const what = `${path} has mode ${modeText(stats)}: it can't be started`;
-    findings.push(problem(what, `chmod ${MODE} ${path}`));
-  }
-  if (facts.rejectedCaches.length > 0) {
-    const what = `the runtime did not take the compiled code of ${facts.rejectedCaches.join(', ')}: it works, and each run starts later`;
-    findings.push(
-      warning(what, 'build it on a machine with this processor, or install another package'),
-    );
-  }
-  for (const directory of looseDirectories) {
-    const what = `others than root can change what lies in ${directory}`;
-    findings.push(problem(what, `chown root ${directory}; chmod go-w ${directory}`));
-  }
-  if (findings.length > 0) return findings;
-  return [ok(`${path}, ${ownerText(stats.uid, stats.gid)} ${modeText(stats)}, sha256 ${sha256}`)];
-}
-
-export interface RecordFacts {
-  /** The file that has the recorded sum; null: no package has left one. */
-  readonly record: string | null;
-  /** Empty: the file names no executable of ours. */
-  readonly recorded: string;
-  readonly actual: string;
-}
+export const executable = defineCheck({
+  name: 'executable',
+  probe({ context }) {
+    const { home, name } = context.place;
+    const path = `${home}/active-response/bin/${name}`;
+    const stats = statOrNull(path);
+    const own = process.execPath;
+    const sha256 = stats?.isFile() === true ? checksumOf(path) : '';
+    const ownStats = statOrNull(own);
+    const isSameFile = stats !== null && stats.ino === ownStats?.ino && stats.dev === ownStats.dev;
+    const directories = [home, `${home}/active-response`, dirname(path), dirname(realPathOf(path))];
+    return {
+      home,
+      path,
+      own,
+      stats,
+      sha256,
+      isOurs: isSameFile || sha256 === checksumOf(own),
+      /** Scripts that V8 had to compile anew: it did not take their compiled code. */
+      rejectedCaches: typeof assets === 'undefined' ? [] : assets.rejectedCaches,
+      looseDirectories: [...new Set(directories)].filter((directory) => {
+        const found = statOrNull(directory);
+        return found !== null && (found.uid !== 0 || isWritableByOthers(found));
+      }),
+    };
+  },
+  evaluate(facts) {
+    const { home, path, own, stats, sha256, isOurs, looseDirectories } = facts;
+    const install = `${own} install --home ${home}`;
+    if (stats === null) return [problem(`${path} is not there`, install)];
+    if (!isOurs) {
+      const what = `${path} is another program (${stats.size} bytes): an upgrade of the agent puts its own there`;
+      return [problem(what, install)];
+    }
+    const findings: Finding[] = [];
+    if (stats.uid !== 0) {
+      findings.push(
+        problem(
+          `${path} belongs to ${ownerText(stats.uid, stats.gid)}, who can change it`,
+          install,
+        ),
+      );
+    }
+    if (isWritableByOthers(stats)) {
+      const what = `${path} has mode ${modeText(stats)}: others than root can change what runs as root`;
+      findings.push(problem(what, `chmod ${MODE} ${path}`));
+    }
+    if ((stats.mode & 0o100) === 0) {
+      const what = `${path} has mode ${modeText(stats)}: it can't be started`;
+      findings.push(problem(what, `chmod ${MODE} ${path}`));
+    }
+    if (facts.rejectedCaches.length > 0) {
+      const what = `the runtime did not take the compiled code of ${facts.rejectedCaches.join(', ')}: it works, and each run starts later`;
+      findings.push(
+        warning(what, 'build it on a machine with this processor, or install another package'),
+      );
+    }
+    for (const directory of looseDirectories) {
+      const what = `others than root can change what lies in ${directory}`;
+      findings.push(problem(what, `chown root ${directory}; chmod go-w ${directory}`));
+    }
+    if (findings.length > 0) return findings;
+    return [ok(`${path}, ${ownerText(stats.uid, stats.gid)} ${modeText(stats)}, sha256 ${sha256}`)];
+  },
+});
 
 export const packageRecord = defineCheck({
   name: 'package',
-  probe: (): RecordFacts => {
+  probe: () => {
     const record = `${dirname(process.execPath)}/${RECORDED_SUMS}`;
     const text = textOrNull(record);
     if (text === null) return { record: null, recorded: '', actual: '' };
     const actual = checksumOf(process.execPath);
     return { record, recorded: recordedSum(text), actual };
   },
-  evaluate: evaluateRecord,
+  evaluate({ record, recorded, actual }) {
+    const reinstall = 'install the package again, and find out who changed the file';
+    if (record === null) return ok('installed by hand: no record of its sum to compare with');
+    if (recorded === '') return problem(`${record} has no sum of firewall-drop`, reinstall);
+    if (recorded === actual) return ok(`the sum in ${record} agrees`);
+    return problem(`it is not the file of the package: ${record} has ${recorded}`, reinstall);
+  },
 });
-
-export function evaluateRecord({ record, recorded, actual }: RecordFacts): Finding {
-  const reinstall = 'install the package again, and find out who changed the file';
-  if (record === null) return ok('installed by hand: no record of its sum to compare with');
-  if (recorded === '') return problem(`${record} has no sum of firewall-drop`, reinstall);
-  if (recorded === actual) return ok(`the sum in ${record} agrees`);
-  return problem(`it is not the file of the package: ${record} has ${recorded}`, reinstall);
-}
 
 /** Lines `SUM  PATH`, as sha256sum writes them. */
 export function recordedSum(text: string): string {

@@ -8,21 +8,10 @@ import { CONNTRACK } from '../../firewall/conntrack.ts';
 import type { Context } from '../../context.ts';
 import { hasIpv6 } from '../../system/net.ts';
 import { findProgram, run } from '../../system/exec.ts';
-import { defineCheck, ok, problem, warning, type Check, type Finding } from './check.ts';
+import { defineCheck, ok, problem, warning, type Finding } from './check.ts';
 import { realPathOf, textOrNull } from '../../system/paths.ts';
 
 const PROGRAM_TIMEOUT_MS = 5000;
-
-export interface ProgramFacts {
-  readonly program: string;
-  readonly path: string | null;
-  /** `nft` or `legacy` for programs of iptables; null for others, and where it is not known. */
-  readonly variant: Variant | null;
-  /** Whether blocks can't be made without it. */
-  readonly isNeeded: boolean;
-  /** The package that has it. */
-  readonly from: string;
-}
 
 export type Variant = 'nft' | 'legacy';
 
@@ -38,10 +27,10 @@ const PROGRAMS: readonly {
   { check: 'nft', from: 'nftables', neededBy: ['nftables'] },
 ];
 
-export const programs: readonly Check[] = PROGRAMS.map(({ check, from, neededBy }) =>
+export const programs = PROGRAMS.map(({ check, from, neededBy }) =>
   defineCheck({
     name: check,
-    probe: ({ context }): ProgramFacts => {
+    probe: ({ context }) => {
       const isTables = check.endsWith('tables');
       const program = isTables ? restoreProgram(check, context) : check;
       const path = findProgram(program);
@@ -52,7 +41,15 @@ export const programs: readonly Check[] = PROGRAMS.map(({ check, from, neededBy 
       const variant = path !== null && isTables ? variantOf(path) : null;
       return { program, path, variant, isNeeded, from };
     },
-    evaluate: evaluateProgram,
+    evaluate({ program, path, variant, isNeeded, from }) {
+      const which = variant === null ? '' : ` (${variant})`;
+      if (path !== null) return ok(`${path}${which}${isNeeded ? '' : ', not needed'}`);
+      if (!isNeeded) return ok(`${program} is not installed, and not needed`);
+      return problem(
+        `${program} is not installed: nothing can be blocked with it`,
+        `apt-get install ${from}, dnf install ${from}, or another firewall.backend`,
+      );
+    },
   }),
 );
 
@@ -72,25 +69,10 @@ function variantOf(path: string): Variant | null {
   return target.includes('legacy') ? 'legacy' : null;
 }
 
-export function evaluateProgram({ program, path, variant, isNeeded, from }: ProgramFacts): Finding {
-  const which = variant === null ? '' : ` (${variant})`;
-  if (path !== null) return ok(`${path}${which}${isNeeded ? '' : ', not needed'}`);
-  if (!isNeeded) return ok(`${program} is not installed, and not needed`);
-  return problem(
-    `${program} is not installed: nothing can be blocked with it`,
-    `apt-get install ${from}, dnf install ${from}, or another firewall.backend`,
-  );
-}
-
-export interface ConnectionFacts {
-  readonly isWished: boolean;
-  readonly path: string | null;
-}
-
 /** No finding where the configuration does not ask for it. */
 export const connections = defineCheck({
   name: 'connections',
-  probe: ({ context }): ConnectionFacts => ({
+  probe: ({ context }) => ({
     isWished: context.config.firewall.killConnections,
     path: findProgram(CONNTRACK),
   }),
@@ -104,27 +86,29 @@ export const connections = defineCheck({
   },
 });
 
-export interface VariantFacts {
-  /** What plain `iptables` means here. */
-  readonly used: Variant | null;
-  /** Tables of the legacy variant that the kernel has made. */
-  readonly legacyTables: readonly string[];
-  /** Whether the table of the nft variant has been made; null: nft is missing, which would show it. */
-  readonly hasNftFilter: boolean | null;
-}
-
 export const variants = defineCheck({
   name: 'variants',
-  probe: ({ context }): VariantFacts => {
+  probe: ({ context }) => {
     const path = findProgram(restoreProgram('iptables', context));
     const names = textOrNull('/proc/net/ip_tables_names') ?? '';
     return {
       used: path === null ? null : variantOf(path),
       legacyTables: names.split('\n').filter((name) => name !== ''),
+      /** Null: nft is missing, which would show it. */
       hasNftFilter: findProgram('nft') === null ? null : nftHasFilter(),
     };
   },
-  evaluate: evaluateVariants,
+  evaluate({ used, legacyTables, hasNftFilter }) {
+    const legacy = legacyTables.includes('filter');
+    const both = (other: Variant): Finding =>
+      warning(
+        `rules are made with iptables-${used ?? ''} here, and the ${other} variant has a filter table as well: a packet meets both, and each program sees only its own`,
+        `find who uses the other (iptables-${other}-save shows it), and use only one: update-alternatives --config iptables, or firewall.variant`,
+      );
+    if (used === 'nft' && legacy) return both('legacy');
+    if (used === 'legacy' && hasNftFilter === true) return both('nft');
+    return ok(used === null ? 'no variant of iptables is in use' : `only ${used} is in use`);
+  },
 });
 
 function nftHasFilter(): boolean {
@@ -132,39 +116,34 @@ function nftHasFilter(): boolean {
   return /^table ip filter$/m.test(run(command, PROGRAM_TIMEOUT_MS).stdout);
 }
 
-export function evaluateVariants({ used, legacyTables, hasNftFilter }: VariantFacts): Finding {
-  const legacy = legacyTables.includes('filter');
-  const both = (other: Variant): Finding =>
-    warning(
-      `rules are made with iptables-${used ?? ''} here, and the ${other} variant has a filter table as well: a packet meets both, and each program sees only its own`,
-      `find who uses the other (iptables-${other}-save shows it), and use only one: update-alternatives --config iptables, or firewall.variant`,
-    );
-  if (used === 'nft' && legacy) return both('legacy');
-  if (used === 'legacy' && hasNftFilter === true) return both('nft');
-  return ok(used === null ? 'no variant of iptables is in use' : `only ${used} is in use`);
-}
-
-export interface KernelFacts {
-  readonly release: string;
-  readonly backend: string;
-  /** Why a family can't be asked; empty when it answers; null: the host has no addresses of it. */
-  readonly trouble: Readonly<Record<Family, string | null>>;
-  /** Families of which the rule for our set has to stand in the filter table. */
-  readonly withoutRaw: readonly Family[];
-}
-
 export const kernel = defineCheck({
   name: 'kernel',
-  probe: ({ context }): KernelFacts => {
+  probe: ({ context }) => {
     const answers = { 4: askKernel(context, 4), 6: hasIpv6() ? askKernel(context, 6) : null };
     return {
       release: (textOrNull('/proc/sys/kernel/osrelease') ?? '').trim(),
       backend: context.firewall.backendName,
+      /** Empty when a family answers; null: the host has no addresses of it. */
       trouble: { 4: answers[4].trouble, 6: answers[6]?.trouble ?? null },
+      /** Families of which the rule for our set has to stand in the filter table. */
       withoutRaw: ([4, 6] as const).filter((family) => answers[family]?.hasRaw === false),
     };
   },
-  evaluate: evaluateKernel,
+  evaluate({ release, backend, trouble, withoutRaw }) {
+    const answering: string[] = [];
+    const findings: Finding[] = [];
+    for (const family of [4, 6] as const) {
+      const why = trouble[family];
+      if (why === '') answering.push(`IPv${family}`);
+      else if (why !== null) {
+        const fix = `mend what it complains of; the modules are in the kernel's package, in a container on its host`;
+        findings.push(problem(`IPv${family} can't be filtered through ${backend}: ${why}`, fix));
+      }
+    }
+    if (findings.length > 0) return findings;
+    const works = ok(`Linux ${release} answers through ${backend} for ${answering.join(' and ')}`);
+    return [works, ...withoutRaw.map(standsInFilter)];
+  },
 });
 
 /** The snapshot is what the work itself relies on: a list of modules says less. */
@@ -179,22 +158,6 @@ function askKernel(
   } catch (error) {
     return { trouble: describeError(error), hasRaw: true };
   }
-}
-
-export function evaluateKernel({ release, backend, trouble, withoutRaw }: KernelFacts): Finding[] {
-  const answering: string[] = [];
-  const findings: Finding[] = [];
-  for (const family of [4, 6] as const) {
-    const why = trouble[family];
-    if (why === '') answering.push(`IPv${family}`);
-    else if (why !== null) {
-      const fix = `mend what it complains of; the modules are in the kernel's package, in a container on its host`;
-      findings.push(problem(`IPv${family} can't be filtered through ${backend}: ${why}`, fix));
-    }
-  }
-  if (findings.length > 0) return findings;
-  const works = ok(`Linux ${release} answers through ${backend} for ${answering.join(' and ')}`);
-  return [works, ...withoutRaw.map(standsInFilter)];
 }
 
 function standsInFilter(family: Family): Finding {

@@ -3,56 +3,45 @@ import { CONFIG_FILE } from '../../config/file.ts';
 import { managerReason } from '../../policy/collect.ts';
 import { printable } from '../../system/printable.ts';
 import { statOrNull } from '../../system/paths.ts';
-import { defineCheck, ok, problem, type Finding } from './check.ts';
-
-export interface ManagerFacts {
-  readonly file: string;
-  /** A manager has none itself. */
-  readonly isAgent: boolean;
-  /** False where the configuration says so. */
-  readonly isProtected: boolean;
-  readonly managers: readonly string[];
-  /** Those whose name has no known address. */
-  readonly unknown: readonly string[];
-}
+import { defineCheck, ok, problem } from './check.ts';
 
 const AGENTDS: readonly string[] = ['wazuh-agentd', 'ossec-agentd'];
 
 export const manager = defineCheck({
   name: 'manager',
-  probe: ({ context, processes }): ManagerFacts => {
+  probe: ({ context, processes }) => {
     const { home } = context.place;
     const { managers } = context.settings();
     const known = new Set(context.protectedEntries().map(({ why }) => why));
     return {
       file: `${home}/etc/ossec.conf`,
+      /** A manager has none itself. */
       isAgent:
         processes.some(({ name }) => AGENTDS.includes(name)) ||
         AGENTDS.some((name) => statOrNull(`${home}/bin/${name}`) !== null),
       isProtected: context.config.protect.manager,
       managers,
+      /** Those whose name has no known address. */
       unknown: managers.filter((name) => !known.has(managerReason(name))),
     };
   },
-  evaluate: evaluateManager,
-});
-
-export function evaluateManager(facts: ManagerFacts): Finding[] {
-  const { file, isAgent, isProtected, managers, unknown } = facts;
-  if (!isProtected || (!isAgent && managers.length === 0)) return [];
-  const allow = `name its addresses in protect.allow of ${CONFIG_FILE}`;
-  if (managers.length === 0) {
-    return [
-      problem(`${file} names no manager that is known here: its address can be blocked`, allow),
-    ];
-  }
-  const names = printable(unknown.join(', '));
-  return unknown.length === 0
-    ? [ok(`${printable(managers.join(', '))}: never blocked`)]
-    : [
-        problem(
-          `no address is known of ${names}: it can be blocked`,
-          `correct its name, or ${allow}`,
-        ),
+  evaluate(facts) {
+    const { file, isAgent, isProtected, managers, unknown } = facts;
+    if (!isProtected || (!isAgent && managers.length === 0)) return [];
+    const allow = `name its addresses in protect.allow of ${CONFIG_FILE}`;
+    if (managers.length === 0) {
+      return [
+        problem(`${file} names no manager that is known here: its address can be blocked`, allow),
       ];
-}
+    }
+    const names = printable(unknown.join(', '));
+    return unknown.length === 0
+      ? [ok(`${printable(managers.join(', '))}: never blocked`)]
+      : [
+          problem(
+            `no address is known of ${names}: it can be blocked`,
+            `correct its name, or ${allow}`,
+          ),
+        ];
+  },
+});

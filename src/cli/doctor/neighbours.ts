@@ -46,7 +46,7 @@ const NEIGHBOURS: readonly Neighbour[] = [
   },
 ];
 
-export interface NeighbourFacts {
+interface NeighbourFacts {
   readonly processes: readonly string[];
   readonly chains: readonly string[];
   readonly usesDockerChain: boolean;
@@ -69,7 +69,20 @@ export const neighbours = defineCheck({
     usesDockerChain: context.config.firewall.docker,
     backend: context.firewall.backendName,
   }),
-  evaluate: evaluateNeighbours,
+  evaluate(facts) {
+    const seen = NEIGHBOURS.filter(({ processes, chains }) => {
+      return (
+        processes.some((name) => facts.processes.includes(name)) ||
+        facts.chains.some((chain) => chains.test(chain))
+      );
+    });
+    if (seen.length === 0) return [ok('no Docker, firewalld, ufw, fail2ban or CrowdSec seen')];
+    return seen.map(({ name, advice }) => {
+      if (name === 'Docker') return evaluateDocker(facts, advice);
+      if (name === 'firewalld' && facts.backend !== 'nftables') return LOST_TO_FIREWALLD;
+      return ok(`${name} seen: ${advice}`);
+    });
+  },
 });
 
 function chainsSeen({ firewall }: Context): string[] {
@@ -80,21 +93,6 @@ function chainsSeen({ firewall }: Context): string[] {
     // The check of the kernel says why it can't be asked.
     return [];
   }
-}
-
-export function evaluateNeighbours(facts: NeighbourFacts): Finding[] {
-  const seen = NEIGHBOURS.filter(({ processes, chains }) => {
-    return (
-      processes.some((name) => facts.processes.includes(name)) ||
-      facts.chains.some((chain) => chains.test(chain))
-    );
-  });
-  if (seen.length === 0) return [ok('no Docker, firewalld, ufw, fail2ban or CrowdSec seen')];
-  return seen.map(({ name, advice }) => {
-    if (name === 'Docker') return evaluateDocker(facts, advice);
-    if (name === 'firewalld' && facts.backend !== 'nftables') return LOST_TO_FIREWALLD;
-    return ok(`${name} seen: ${advice}`);
-  });
 }
 
 /** Seen with FirewallBackend nftables and iptables alike: docs/firewalls.md. */

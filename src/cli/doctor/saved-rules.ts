@@ -4,24 +4,27 @@ import { droppedSource, readRules } from '../../firewall/iptables/parse.ts';
 import { textOrNull } from '../../system/paths.ts';
 import { defineCheck, ok, problem, warning, type Finding, type Scene } from './check.ts';
 
-export interface SavedFacts {
-  readonly files: readonly {
-    readonly path: string;
-    readonly addresses: readonly string[];
-    /** Rules that ask a set, which is not there at boot. */
-    readonly setRules: number;
-  }[];
-}
-
 export const savedRules = defineCheck({
   name: 'saved rules',
-  probe: ({ context }: Scene): SavedFacts => ({
+  probe: ({ context }: Scene) => ({
     files: SAVED_RULES.flatMap((path) => {
       const text = textOrNull(path);
       return text === null ? [] : [{ path, ...readSaved(text, context.config.firewall.setName) }];
     }),
   }),
-  evaluate: evaluateSaved,
+  evaluate({ files }) {
+    const findings = files.flatMap(({ path, addresses, setRules }): Finding[] => {
+      const resave = `firewall-drop keeps blocks by itself; take these lines out of ${path}: see "Reboots" in docs/runbook.md`;
+      if (setRules > 0) {
+        const what = `${path} refers to sets of ours, which are not there at boot: iptables-restore then loads nothing of it`;
+        return [problem(what, resave)];
+      }
+      if (addresses.length === 0) return [];
+      const what = `${path} has ${addresses.length} drops of our shape: they come back at every boot; restore takes out those that it knows for ours`;
+      return [warning(what, resave)];
+    });
+    return findings.length > 0 ? findings : [ok('no saved rules hold blocks')];
+  },
 });
 
 /** What a file of `iptables-save` has of ours: it comes back at every boot, whether or not the block is over. */
@@ -37,18 +40,4 @@ export function readSaved(
     addresses: [...new Set(addresses)],
     setRules: rules.filter(({ spec }) => asked.some((words) => spec.includes(words))).length,
   };
-}
-
-export function evaluateSaved({ files }: SavedFacts): Finding[] {
-  const findings = files.flatMap(({ path, addresses, setRules }): Finding[] => {
-    const resave = `firewall-drop keeps blocks by itself; take these lines out of ${path}: see "Reboots" in docs/runbook.md`;
-    if (setRules > 0) {
-      const what = `${path} refers to sets of ours, which are not there at boot: iptables-restore then loads nothing of it`;
-      return [problem(what, resave)];
-    }
-    if (addresses.length === 0) return [];
-    const what = `${path} has ${addresses.length} drops of our shape: they come back at every boot; restore takes out those that it knows for ours`;
-    return [warning(what, resave)];
-  });
-  return findings.length > 0 ? findings : [ok('no saved rules hold blocks')];
 }

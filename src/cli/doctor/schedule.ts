@@ -2,9 +2,8 @@
 import { LAST_EXPIRE } from '../../bans/expire.ts';
 import { entriesOf, textOrNull } from '../../system/paths.ts';
 import type { Process } from '../../system/procfs.ts';
-import { formatDuration } from '../output/duration.ts';
-import { isoTime, shortTime } from '../output/time.ts';
-import { defineCheck, ok, problem, warning, type Finding } from './check.ts';
+import { formatDuration, isoTime, shortTime } from '../output/time.ts';
+import { defineCheck, ok, problem, warning } from './check.ts';
 
 const EXPIRE_TIMER = 'firewall-drop-expire.timer';
 const RESTORE_UNIT = 'firewall-drop-restore.service';
@@ -17,16 +16,9 @@ const CRON_FILES: readonly string[] = [
 /** `expire` is called every minute: after so long without a run nothing calls it. */
 const LONGEST_SILENCE_SECONDS = 300;
 
-export interface TimerFacts {
-  /** Who is set up to call `expire`, in words. */
-  readonly callers: readonly string[];
-  /** Since `expire` last ran; null: never. */
-  readonly silenceSeconds: number | null;
-}
-
 export const timer = defineCheck({
   name: 'timer',
-  probe: ({ context, processes }): TimerFacts => {
+  probe: ({ context, processes }) => {
     const last = Number(context.store.metadata.get(LAST_EXPIRE) ?? Number.NaN);
     return {
       callers: [
@@ -37,45 +29,37 @@ export const timer = defineCheck({
       silenceSeconds: Number.isFinite(last) ? (context.now() - last) / 1000 : null,
     };
   },
-  evaluate: evaluateTimer,
+  evaluate({ callers, silenceSeconds }) {
+    const heard =
+      silenceSeconds === null ? 'never' : `${formatDuration(Math.max(0, silenceSeconds))} ago`;
+    if (callers.length === 0) {
+      return warning(
+        `nothing calls firewall-drop expire (last run: ${heard}): without alerts, blocks end late`,
+        `firewall-drop install has systemd or cron do so; from a package: systemctl enable --now ${EXPIRE_TIMER}`,
+      );
+    }
+    const who = callers.join(', ');
+    if (silenceSeconds === null || silenceSeconds > LONGEST_SILENCE_SECONDS) {
+      return warning(
+        `${who} should call firewall-drop expire every minute, and it last ran: ${heard}`,
+        `systemctl status ${EXPIRE_TIMER}, or look whether cron runs`,
+      );
+    }
+    return ok(`${who}, last run ${heard}`);
+  },
 });
-
-export function evaluateTimer({ callers, silenceSeconds }: TimerFacts): Finding {
-  const heard =
-    silenceSeconds === null ? 'never' : `${formatDuration(Math.max(0, silenceSeconds))} ago`;
-  if (callers.length === 0) {
-    return warning(
-      `nothing calls firewall-drop expire (last run: ${heard}): without alerts, blocks end late`,
-      `firewall-drop install has systemd or cron do so; from a package: systemctl enable --now ${EXPIRE_TIMER}`,
-    );
-  }
-  const who = callers.join(', ');
-  if (silenceSeconds === null || silenceSeconds > LONGEST_SILENCE_SECONDS) {
-    return warning(
-      `${who} should call firewall-drop expire every minute, and it last ran: ${heard}`,
-      `systemctl status ${EXPIRE_TIMER}, or look whether cron runs`,
-    );
-  }
-  return ok(`${who}, last run ${heard}`);
-}
-
-export interface BootFacts {
-  readonly callers: readonly string[];
-}
 
 export const boot = defineCheck({
   name: 'boot',
-  probe: (): BootFacts => ({ callers: [...unitsNamed(RESTORE_UNIT), ...cronFilesWith('restore')] }),
-  evaluate: evaluateBoot,
+  probe: () => ({ callers: [...unitsNamed(RESTORE_UNIT), ...cronFilesWith('restore')] }),
+  evaluate({ callers }) {
+    if (callers.length > 0) return ok(`blocks come back by ${callers.join(', ')}`);
+    return warning(
+      'nothing calls firewall-drop restore after a boot: bans are then in the state and not in the kernel',
+      `firewall-drop install has systemd or cron do so; from a package: systemctl enable ${RESTORE_UNIT}`,
+    );
+  },
 });
-
-export function evaluateBoot({ callers }: BootFacts): Finding {
-  if (callers.length > 0) return ok(`blocks come back by ${callers.join(', ')}`);
-  return warning(
-    'nothing calls firewall-drop restore after a boot: bans are then in the state and not in the kernel',
-    `firewall-drop install has systemd or cron do so; from a package: systemctl enable ${RESTORE_UNIT}`,
-  );
-}
 
 /** Enabled units have a link in a directory of what wants them; a timer of the moment lies in /run. */
 function unitsNamed(unit: string): string[] {
@@ -107,17 +91,9 @@ const TIME_SERVICES: readonly string[] = [
   'openntpd',
 ];
 
-export interface ClockFacts {
-  readonly nowMs: number;
-  /** Of the newest line of the history; null: nothing has happened. */
-  readonly latestMs: number | null;
-  /** What keeps the clock; empty: nothing that we know. */
-  readonly service: string;
-}
-
 export const clock = defineCheck({
   name: 'clock',
-  probe: ({ context, processes }): ClockFacts => {
+  probe: ({ context, processes }) => {
     const [latest] = context.store.history.find({
       address: null,
       sinceMs: 0,
@@ -127,16 +103,14 @@ export const clock = defineCheck({
     const service = processes.find(({ name }) => TIME_SERVICES.includes(name));
     return { nowMs: context.now(), latestMs: latest?.atMs ?? null, service: service?.name ?? '' };
   },
-  evaluate: evaluateClock,
+  evaluate({ nowMs, latestMs, service }) {
+    const now = `${shortTime(nowMs)} UTC`;
+    const fix = 'set it, and let chrony or systemd-timesyncd keep it';
+    if (nowMs < EARLIEST_MS) return problem(`it is not ${now}`, fix);
+    if (latestMs !== null && latestMs > nowMs) {
+      const what = `it is ${now}, earlier than our last outcome (${isoTime(latestMs)}): it was set back`;
+      return warning(what, fix);
+    }
+    return ok(`${now}, ${service === '' ? 'no time service seen' : `kept by ${service}`}`);
+  },
 });
-
-export function evaluateClock({ nowMs, latestMs, service }: ClockFacts): Finding {
-  const now = `${shortTime(nowMs)} UTC`;
-  const fix = 'set it, and let chrony or systemd-timesyncd keep it';
-  if (nowMs < EARLIEST_MS) return problem(`it is not ${now}`, fix);
-  if (latestMs !== null && latestMs > nowMs) {
-    const what = `it is ${now}, earlier than our last outcome (${isoTime(latestMs)}): it was set back`;
-    return warning(what, fix);
-  }
-  return ok(`${now}, ${service === '' ? 'no time service seen' : `kept by ${service}`}`);
-}

@@ -1,7 +1,7 @@
 // Checks whether the state is sound and agrees with the kernel, and what happened last.
 import { familiesInUse } from '../../bans/families.ts';
 import { findOtherNamespace } from '../../bans/namespace.ts';
-import { findDrift, type Drift } from '../../bans/reconcile.ts';
+import { findDrift } from '../../bans/reconcile.ts';
 import { describeError } from '../../model/errors.ts';
 import { LOCK_DIRECTORY } from '../../bans/run.ts';
 import { STATE_DIRECTORY, UNSAVED } from '../../context.ts';
@@ -15,88 +15,68 @@ import { shortTime } from '../output/time.ts';
 import { defineCheck, ok, problem, warning, type Finding } from './check.ts';
 import { modeText, statOrNull } from '../../system/paths.ts';
 
-export interface StoreFacts {
-  readonly volatile: boolean;
-  /** How many changes wait in `UNSAVED`. */
-  readonly unsaved: number;
-  /** What SQLite finds wrong with the file; empty: nothing. */
-  readonly unsound: readonly string[];
-  readonly directoryMode: string | null;
-  readonly fileMode: string | null;
-}
-
 export const store = defineCheck({
   name: 'store',
-  probe: ({ context }): StoreFacts => {
+  probe: ({ context }) => {
     const directory = statOrNull(STATE_DIRECTORY);
     const file = statOrNull(`${STATE_DIRECTORY}/state.db`);
     return {
       volatile: context.store.volatile,
       unsaved: readUnsaved(UNSAVED).length,
+      /** What SQLite finds wrong with the file; empty: nothing. */
       unsound: context.store.examine(),
       directoryMode: directory === null ? null : modeText(directory),
       fileMode: file === null ? null : modeText(file),
     };
   },
-  evaluate: evaluateStore,
+  evaluate(facts) {
+    const { volatile, unsaved, unsound, directoryMode, fileMode } = facts;
+    const file = `${STATE_DIRECTORY}/state.db`;
+    if (volatile) {
+      return problem(
+        `${file} can't be used: ${count(unsaved, 'change')} kept in ${UNSAVED}, which has room for some thousands and none after a reboot`,
+        `the lines on standard error say why; chown root ${STATE_DIRECTORY}; chmod 0700 ${STATE_DIRECTORY}; a damaged file is set aside by firewall-drop restore`,
+        'state modes',
+      );
+    }
+    if (unsaved > 0) {
+      return problem(
+        `${file} could not be written: ${count(unsaved, 'change')} kept in ${UNSAVED} until it can`,
+        `make room (df ${STATE_DIRECTORY}), and run firewall-drop expire`,
+      );
+    }
+    if (unsound.length > 0) {
+      return problem(
+        `${file} is damaged: ${unsound.join('; ')}`,
+        `move it away and run firewall-drop reconcile, which then shows the rules that belong to no ban`,
+      );
+    }
+    if (directoryMode !== '0700' || (fileMode !== '0600' && fileMode !== null)) {
+      return warning(
+        `${STATE_DIRECTORY} has mode ${directoryMode ?? 'none'} and its file ${fileMode ?? 'none'}: others can read whom you block and why`,
+        'firewall-drop doctor --fix makes them readable by root only',
+        'state modes',
+      );
+    }
+    return ok(`${file} is sound, ${directoryMode} and ${fileMode ?? 'new'}`);
+  },
 });
-
-export function evaluateStore(facts: StoreFacts): Finding {
-  const { volatile, unsaved, unsound, directoryMode, fileMode } = facts;
-  const file = `${STATE_DIRECTORY}/state.db`;
-  if (volatile) {
-    return problem(
-      `${file} can't be used: ${count(unsaved, 'change')} kept in ${UNSAVED}, which has room for some thousands and none after a reboot`,
-      `the lines on standard error say why; chown root ${STATE_DIRECTORY}; chmod 0700 ${STATE_DIRECTORY}; a damaged file is set aside by firewall-drop restore`,
-      'state modes',
-    );
-  }
-  if (unsaved > 0) {
-    return problem(
-      `${file} could not be written: ${count(unsaved, 'change')} kept in ${UNSAVED} until it can`,
-      `make room (df ${STATE_DIRECTORY}), and run firewall-drop expire`,
-    );
-  }
-  if (unsound.length > 0) {
-    return problem(
-      `${file} is damaged: ${unsound.join('; ')}`,
-      `move it away and run firewall-drop reconcile, which then shows the rules that belong to no ban`,
-    );
-  }
-  if (directoryMode !== '0700' || (fileMode !== '0600' && fileMode !== null)) {
-    return warning(
-      `${STATE_DIRECTORY} has mode ${directoryMode ?? 'none'} and its file ${fileMode ?? 'none'}: others can read whom you block and why`,
-      'firewall-drop doctor --fix makes them readable by root only',
-      'state modes',
-    );
-  }
-  return ok(`${file} is sound, ${directoryMode} and ${fileMode ?? 'new'}`);
-}
-
-export interface LockFacts {
-  /** The process that holds the writer lock; null: it is free. */
-  readonly holder: number | null;
-  /** The holder was stopped by a signal, and holds the lock until it goes on. */
-  readonly isStopped: boolean;
-}
 
 export const lock = defineCheck({
   name: 'lock',
-  probe: (): LockFacts => {
+  probe: () => {
     const holder = lockHolder(`${LOCK_DIRECTORY}/lock`);
     return { holder, isStopped: holder !== null && isStopped(holder) };
   },
-  evaluate: evaluateLock,
+  evaluate({ holder, isStopped: stopped }) {
+    if (holder === null) return ok('nobody holds the writer lock');
+    if (!stopped) return ok(`process ${holder} holds the writer lock and is at work`);
+    return problem(
+      `process ${holder} is stopped and holds the writer lock: each alert waits a second for it`,
+      `kill -CONT ${holder}, or kill -KILL ${holder}`,
+    );
+  },
 });
-
-export function evaluateLock({ holder, isStopped: stopped }: LockFacts): Finding {
-  if (holder === null) return ok('nobody holds the writer lock');
-  if (!stopped) return ok(`process ${holder} holds the writer lock and is at work`);
-  return problem(
-    `process ${holder} is stopped and holds the writer lock: each alert waits a second for it`,
-    `kill -CONT ${holder}, or kill -KILL ${holder}`,
-  );
-}
 
 /** No finding in the usual case. */
 export const namespace = defineCheck({
@@ -107,64 +87,53 @@ export const namespace = defineCheck({
   evaluate: (elsewhere) => (elsewhere === null ? [] : problem(elsewhere, 'run doctor there')),
 });
 
-export interface OrderFacts {
-  readonly drift: Pick<Drift, 'missing' | 'unknown' | 'steps'> | null;
-  /** Why the kernel could not be asked. */
-  readonly trouble: string;
-  readonly bans: number;
-  readonly pending: number;
-}
-
 export const order = defineCheck({
   name: 'rules',
-  probe: ({ context }): OrderFacts => {
-    const bans = context.store.bans.list();
-    const counts = {
-      bans: bans.length,
-      pending: bans.filter(({ phase }) => phase !== 'blocked').length,
-    };
+  probe: ({ context }) => {
+    const bans = context.store.bans.count();
     try {
-      return { drift: findDrift(context, familiesInUse(context.store)), trouble: '', ...counts };
+      return { drift: findDrift(context, familiesInUse(context.store)), trouble: '', bans };
     } catch (error) {
-      return { drift: null, trouble: describeError(error), ...counts };
+      return { drift: null, trouble: describeError(error), bans };
     }
   },
-  evaluate: evaluateOrder,
+  evaluate({ drift, trouble, bans }) {
+    const mend = 'firewall-drop reconcile, or doctor --fix';
+    if (drift === null) {
+      return [problem(`it is unknown whether blocks are in place: ${trouble}`, 'see kernel above')];
+    }
+    const pending = drift.pending.length;
+    const findings: Finding[] = [];
+    if (pending > 0) {
+      findings.push(
+        problem(
+          `${count(pending, 'change')} pending: an earlier run was interrupted`,
+          mend,
+          'restore',
+        ),
+      );
+    }
+    if (drift.missing.length > 0) {
+      const named = drift.missing.slice(0, 3).map(({ address }) => address.text);
+      const what = `${drift.missing.length} bans have no rule, among them ${named.join(', ')}`;
+      findings.push(problem(what, mend, 'restore'));
+    } else if (pending === 0 && drift.steps.length > 0) {
+      findings.push(
+        problem('our rules are not first in line, or are there twice', mend, 'restore'),
+      );
+    }
+    if (drift.unknown.length > 0) {
+      findings.push(
+        problem(
+          `${drift.unknown.length} drop rules of our shape belong to no ban and will not expire`,
+          'firewall-drop reconcile --dry-run names them; if they are not yours: firewall-drop delete ADDRESS',
+        ),
+      );
+    }
+    if (findings.length > 0) return findings;
+    return [ok(`${count(bans, 'ban')}, each with its rules once and first in line`)];
+  },
 });
-
-export function evaluateOrder({ drift, trouble, bans, pending }: OrderFacts): Finding[] {
-  const mend = 'firewall-drop reconcile, or doctor --fix';
-  if (drift === null) {
-    return [problem(`it is unknown whether blocks are in place: ${trouble}`, 'see kernel above')];
-  }
-  const findings: Finding[] = [];
-  if (pending > 0) {
-    findings.push(
-      problem(
-        `${count(pending, 'change')} pending: an earlier run was interrupted`,
-        mend,
-        'restore',
-      ),
-    );
-  }
-  if (drift.missing.length > 0) {
-    const named = drift.missing.slice(0, 3).map(({ address }) => address.text);
-    const what = `${drift.missing.length} bans have no rule, among them ${named.join(', ')}`;
-    findings.push(problem(what, mend, 'restore'));
-  } else if (pending === 0 && drift.steps.length > 0) {
-    findings.push(problem('our rules are not first in line, or are there twice', mend, 'restore'));
-  }
-  if (drift.unknown.length > 0) {
-    findings.push(
-      problem(
-        `${drift.unknown.length} drop rules of our shape belong to no ban and will not expire`,
-        'firewall-drop reconcile --dry-run names them; if they are not yours: firewall-drop delete ADDRESS',
-      ),
-    );
-  }
-  if (findings.length > 0) return findings;
-  return [ok(`${count(bans, 'ban')}, each with its rules once and first in line`)];
-}
 
 const LATEST = 10;
 
@@ -173,16 +142,14 @@ export const outcomes = defineCheck({
   probe: ({ context }): readonly HistoryRecord[] => {
     return context.store.history.find({ address: null, sinceMs: 0, afterId: 0, limit: LATEST });
   },
-  evaluate: evaluateOutcomes,
+  evaluate(records) {
+    if (records.length === 0) return ok('nothing has happened yet');
+    const details = records.map(({ atMs, outcome, reason }) => {
+      return `${shortTime(atMs)}  ${outcome.verb} ${outcome.address.text} ${reason}`.trimEnd();
+    });
+    const failed = records.filter(({ outcome }) => outcome.verb === 'failed').length;
+    if (failed === 0) return { ...ok(`the last ${records.length}, none failed`), details };
+    const fix = 'firewall-drop.log beside active-responses.log says why';
+    return { ...warning(`${failed} of the last ${records.length} failed`, fix), details };
+  },
 });
-
-export function evaluateOutcomes(records: readonly HistoryRecord[]): Finding {
-  if (records.length === 0) return ok('nothing has happened yet');
-  const details = records.map(({ atMs, outcome, reason }) => {
-    return `${shortTime(atMs)}  ${outcome.verb} ${outcome.address.text} ${reason}`.trimEnd();
-  });
-  const failed = records.filter(({ outcome }) => outcome.verb === 'failed').length;
-  if (failed === 0) return { ...ok(`the last ${records.length}, none failed`), details };
-  const fix = 'firewall-drop.log beside active-responses.log says why';
-  return { ...warning(`${failed} of the last ${records.length} failed`, fix), details };
-}

@@ -1,7 +1,7 @@
 // `doctor --test`: blocks and releases documentation addresses for real, and looks at kernel, log and state each time.
 import { block } from '../../bans/block.ts';
 import { parseAddress, type Address, type Family } from '../../model/address.ts';
-import { alertRefAt, TRIAL, type AlertRef, type Verb } from '../../model/ban.ts';
+import { alertRefAt, TRIAL, type AlertRef, type Outcome } from '../../model/ban.ts';
 import { findProtection } from '../../policy/protected.ts';
 import { unblock } from '../../bans/unblock.ts';
 import { AppError, describeError } from '../../model/errors.ts';
@@ -9,6 +9,7 @@ import { findVerdict } from '../../firewall/verdict.ts';
 import type { Context } from '../../context.ts';
 import { hasIpv6 } from '../../system/net.ts';
 import type { LogOffset } from '../../state/rows.ts';
+import { troubleOf } from '../../system/paths.ts';
 import { ok, problem, type Finding } from './check.ts';
 
 /** If this process is killed half-way, the block ends by itself after so long. */
@@ -61,7 +62,7 @@ function tryStep(context: Context, address: Address, verb: 'add' | 'delete'): Fi
   const alertRef = alertRefAt(context.now());
   const offset = context.responseLog.offset();
   const startedMs = performance.now();
-  const trouble = attempt(() => {
+  const trouble = troubleOf(() => {
     if (verb === 'delete') unblock(address, { origin: 'manual', alertRef, reason: TRIAL }, context);
     else block(address, holdFor(alertRef), context);
   });
@@ -82,19 +83,7 @@ function holdFor(alertRef: AlertRef): Parameters<typeof block>[1] {
   return { origin: 'manual', timeoutSeconds: NET_SECONDS, alertRef, reason: TRIAL };
 }
 
-function attempt(work: () => void): string {
-  try {
-    work();
-    return '';
-  } catch (error) {
-    return describeError(error);
-  }
-}
-
-interface Step {
-  readonly address: Address;
-  readonly verb: Extract<Verb, 'add' | 'delete'>;
-  readonly alertRef: AlertRef;
+interface Step extends Outcome {
   readonly offset: LogOffset | null;
 }
 

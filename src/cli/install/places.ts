@@ -21,7 +21,7 @@ import type { Step } from './steps.ts';
 const PERMISSIONS = 0o7777;
 
 export function stepsToFurnish(home: string): Step[] {
-  return [stepToConfigure(), stepToKeepBooks(), stepToLog(home)];
+  return [stepToConfigure(), stepToKeepState(), stepToLog(home)];
 }
 
 /** Of what is left the log stays: it is the agent's. `purge` removes state and history too, and a config that was edited. */
@@ -60,7 +60,7 @@ function stepToConfigure(): Step {
   };
 }
 
-function stepToKeepBooks(): Step {
+function stepToKeepState(): Step {
   return {
     state: `${STATE_DIRECTORY} is there, for root alone`,
     holds: () => {

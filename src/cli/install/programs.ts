@@ -2,15 +2,10 @@
 import {
   chmodSync,
   chownSync,
-  closeSync,
   existsSync,
-  fchmodSync,
-  fchownSync,
-  fsyncSync,
   linkSync,
   lstatSync,
   mkdirSync,
-  openSync,
   readFileSync,
   readlinkSync,
   realpathSync,
@@ -18,13 +13,18 @@ import {
   rmSync,
   statSync,
   symlinkSync,
-  writeSync,
   type Stats,
 } from 'node:fs';
 import { AppError } from '../../model/errors.ts';
 import { STATE_DIRECTORY } from '../../context.ts';
-import { checksumOf, isWritableByOthers, lstatOrNull, statOrNull } from '../../system/paths.ts';
-import type { Step } from './steps.ts';
+import {
+  checksumOf,
+  isWritableByOthers,
+  lstatOrNull,
+  replaceFile,
+  statOrNull,
+} from '../../system/paths.ts';
+import { stepToRemove, type Step } from './steps.ts';
 
 /** Where an agent's execd looks for what it starts. */
 export interface Responses {
@@ -112,7 +112,11 @@ function stepToCopy(path: string, executable: string, { gid }: Responses): Step 
       if (isFile && isSameFile(path, executable)) {
         chownSync(path, 0, gid);
         chmodSync(path, MODE);
-      } else copyInto(path, executable, gid);
+      } else {
+        rmSync(`${path}.new`, { force: true });
+        const content = readFileSync(executable);
+        replaceFile({ path, content, mode: MODE, gid, temporary: `${path}.new` });
+      }
     },
   };
 }
@@ -138,7 +142,7 @@ export function stepsToRemove({ responses, names }: Placement): Step[] {
     const isOurLink = isThere(path) && linkTarget(path) === names[0];
     const isStrangers = isThere(path) && !isOurLink && !isOurs(path, executable);
     if (isThere(path + KEPT)) return [isStrangers ? stepToForget(path) : stepToGiveBack(path)];
-    return isStrangers ? [] : [stepToTakeAway(path)];
+    return isStrangers ? [] : [stepToRemove(path)];
   });
 }
 
@@ -153,23 +157,7 @@ function stepToGiveBack(path: string): Step {
 }
 
 function stepToForget(path: string): Step {
-  return {
-    state: `${path}${KEPT} is gone: ${path} is newer, and not ours`,
-    holds: () => !isThere(path + KEPT),
-    reach: () => {
-      rmSync(path + KEPT);
-    },
-  };
-}
-
-function stepToTakeAway(path: string): Step {
-  return {
-    state: `${path} is gone`,
-    holds: () => !isThere(path),
-    reach: () => {
-      rmSync(path);
-    },
-  };
+  return stepToRemove(path + KEPT, `${path}${KEPT} is gone: ${path} is newer, and not ours`);
 }
 
 /** A second name first, so that at no moment execd finds nothing. */
@@ -195,27 +183,6 @@ function leadsToUs(path: string, executable: string): boolean {
   if (!existsSync(path)) return true;
   const real = realpathSync(path);
   return real === executable || isOurs(real, executable);
-}
-
-/** In one write of the whole file: it then starts sooner (docs/decisions/0001). */
-function copyInto(path: string, executable: string, gid: number): void {
-  const fresh = `${path}.new`;
-  rmSync(fresh, { force: true });
-  const content = readFileSync(executable);
-  const descriptor = openSync(fresh, 'wx', 0o600);
-  try {
-    const written = writeSync(descriptor, content);
-    if (written !== content.length) throw new Error(`only ${written} bytes of ${fresh} written`);
-    fchownSync(descriptor, 0, gid);
-    fchmodSync(descriptor, MODE);
-    fsyncSync(descriptor);
-  } catch (error) {
-    rmSync(fresh, { force: true });
-    throw error;
-  } finally {
-    closeSync(descriptor);
-  }
-  renameSync(fresh, path);
 }
 
 function hasOwner({ uid, gid, mode }: Stats, wanted: number): boolean {
@@ -245,13 +212,7 @@ function readPlaced(): readonly string[] {
 function notePlaced(sum: string): void {
   const sums = [...readPlaced().filter((known) => known !== sum), sum].slice(-MOST_PLACED);
   mkdirSync(STATE_DIRECTORY, { recursive: true, mode: 0o700 });
-  const fresh = `${PLACED_FILE}.new`;
-  const descriptor = openSync(fresh, 'w', 0o600);
-  try {
-    writeSync(descriptor, `${JSON.stringify(sums)}\n`);
-    fsyncSync(descriptor);
-  } finally {
-    closeSync(descriptor);
-  }
-  renameSync(fresh, PLACED_FILE);
+  const temporary = `${PLACED_FILE}.new`;
+  rmSync(temporary, { force: true });
+  replaceFile({ path: PLACED_FILE, content: `${JSON.stringify(sums)}\n`, mode: 0o600, temporary });
 }

@@ -1,8 +1,8 @@
 // Keeps our own log from growing for ever, by the host's logrotate: the agent rotates only its own.
-import { chmodSync, existsSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { ownerText } from '../../system/accounts.ts';
 import { textFor, type Installed } from './packaged.ts';
-import type { Step } from './steps.ts';
+import { stepToRemove, type Step } from './steps.ts';
 
 const DIRECTORY = '/etc/logrotate.d';
 const FILE = `${DIRECTORY}/firewall-drop`;
@@ -30,14 +30,6 @@ export function stepsToRotate(installed: Installed): Step[] {
   ];
 }
 
-export function stepsToStopRotation(): Step[] {
-  return [
-    {
-      state: `${FILE} is gone`,
-      holds: () => !existsSync(FILE),
-      reach: () => {
-        rmSync(FILE);
-      },
-    },
-  ];
+export function stepToStopRotation(): Step {
+  return stepToRemove(FILE);
 }

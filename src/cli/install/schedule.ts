@@ -1,9 +1,9 @@
 // What calls the program where no alert does: systemd's timer, or cron where there is no systemd.
-import { chmodSync, existsSync, lstatSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, lstatSync, readFileSync, writeFileSync } from 'node:fs';
 import { AppError } from '../../model/errors.ts';
 import { run } from '../../system/exec.ts';
 import { textFor, unitNames, type Installed } from './packaged.ts';
-import type { Step } from './steps.ts';
+import { stepToRemove, type Step } from './steps.ts';
 
 /** systemd runs on this host, sd_booted(3). */
 const SYSTEMD_RUNS = '/run/systemd/system';
@@ -23,32 +23,30 @@ const ENABLED = [
 /** Empty where neither systemd nor cron is there. */
 export function stepsToSchedule(installed: Installed): Step[] {
   if (existsSync(SYSTEMD_RUNS)) return [...unitFiles(installed), ...ENABLED.map(stepToEnable)];
-  if (existsSync(CRON)) return [stepToWrite(CRON_FILE, cronTable(installed))];
+  if (existsSync(CRON)) return [stepToWrite(CRON_FILE, textFor('firewall-drop.cron', installed))];
   return [];
 }
 
 export function stepsToUnschedule(): Step[] {
-  const files = [...unitNames().map((name) => `${UNITS}/${name}`), CRON_FILE];
-  return [...ENABLED.map(stepToDisable), ...files.map(stepToRemove)];
+  const units = unitNames().map((name) => reloading(stepToRemove(`${UNITS}/${name}`)));
+  return [...ENABLED.map(stepToDisable), ...units, stepToRemove(CRON_FILE)];
 }
 
 function unitFiles(installed: Installed): Step[] {
   return unitNames()
     .filter((name) => !PACKAGED_UNITS.some((directory) => existsSync(`${directory}/${name}`)))
-    .map((name) => {
-      const step = stepToWrite(`${UNITS}/${name}`, textFor(name, installed));
-      return {
-        ...step,
-        reach: () => {
-          step.reach();
-          systemctl(['daemon-reload']);
-        },
-      };
-    });
+    .map((name) => reloading(stepToWrite(`${UNITS}/${name}`, textFor(name, installed))));
 }
 
-function cronTable(installed: Installed): string {
-  return textFor('firewall-drop.cron', installed);
+/** systemd reads its units again. */
+function reloading(step: Step): Step {
+  return {
+    ...step,
+    reach: () => {
+      step.reach();
+      if (existsSync(SYSTEMD_RUNS)) systemctl(['daemon-reload']);
+    },
+  };
 }
 
 function stepToWrite(path: string, text: string): Step {
@@ -59,17 +57,6 @@ function stepToWrite(path: string, text: string): Step {
       writeFileSync(path, text);
       // cron passes over a table that others than root may write.
       chmodSync(path, 0o644);
-    },
-  };
-}
-
-function stepToRemove(path: string): Step {
-  return {
-    state: `${path} is gone`,
-    holds: () => !existsSync(path),
-    reach: () => {
-      rmSync(path);
-      if (path.startsWith(UNITS) && existsSync(SYSTEMD_RUNS)) systemctl(['daemon-reload']);
     },
   };
 }

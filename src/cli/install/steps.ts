@@ -1,5 +1,7 @@
 // A step of an installation: a state that shall hold, how to see that it does, and how to get there.
+import { rmSync } from 'node:fs';
 import { AppError } from '../../model/errors.ts';
+import { lstatOrNull } from '../../system/paths.ts';
 import type { Person } from '../session.ts';
 
 export interface Step {
@@ -7,6 +9,16 @@ export interface Step {
   readonly state: string;
   readonly holds: () => boolean;
   readonly reach: () => void;
+}
+
+export function stepToRemove(path: string, state = `${path} is gone`): Step {
+  return {
+    state,
+    holds: () => lstatOrNull(path) === null,
+    reach: () => {
+      rmSync(path);
+    },
+  };
 }
 
 /** Reaches every state that does not hold yet, in order, and says so; a dry run only says. Throws `FILE`. */

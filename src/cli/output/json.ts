@@ -1,34 +1,15 @@
 // Bans and history as all JSON documents have them; docs/json.md describes them.
-import type { HeldAddress } from '../../firewall/snapshot.ts';
-import type { Family } from '../../model/address.ts';
-import type { Ban, Hold, Origin, Phase } from '../../model/ban.ts';
+import type { Ban, Hold } from '../../model/ban.ts';
 import type { HistoryRecord } from '../../state/history.ts';
-import type { Escalation } from '../escalation.ts';
+import type { Entry } from '../ban-entries.ts';
 import { isoTime } from './time.ts';
 
 const HISTORY_SCHEMA_VERSION = 1;
 
 /** What the kernel holds of a ban. */
-export interface KernelJson {
-  readonly backend: string;
-  readonly kernel: 'yes' | 'missing' | 'unknown';
-  readonly held: HeldAddress | undefined;
-  /** Null where escalation is not configured. */
-  readonly escalation: Escalation | null;
-}
+type KernelJson = Pick<Entry, 'backend' | 'kernel' | 'held' | 'escalation'>;
 
-interface HoldJson {
-  readonly origin: Origin;
-  readonly since: string;
-  readonly expires: string | null;
-  readonly timeoutSeconds: number | null;
-  readonly alertId: string;
-  readonly ruleId: string;
-  readonly reason: string;
-  readonly forced: boolean;
-}
-
-function holdToJson(hold: Hold): HoldJson {
+function holdToJson(hold: Hold): unknown {
   return {
     origin: hold.origin,
     since: isoTime(hold.addedMs),
@@ -41,18 +22,7 @@ function holdToJson(hold: Hold): HoldJson {
   };
 }
 
-export interface BanJson {
-  readonly address: string;
-  readonly family: Family;
-  readonly phase: Phase;
-  readonly since: string;
-  readonly backend: string;
-  readonly kernel: KernelJson['kernel'];
-  readonly packets: number;
-  readonly bytes: number;
-  readonly escalation: Escalation | null;
-  readonly holds: readonly HoldJson[];
-}
+export type BanJson = Readonly<Record<string, unknown>> & { readonly address: string };
 
 /** A ban as all documents have it: what the state says, and what the kernel holds. */
 export function banToJson(

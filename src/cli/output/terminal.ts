@@ -1,7 +1,7 @@
 // What the terminal of a person can do, found out once.
 import { openSync, readSync, writeSync } from 'node:fs';
 import type * as Tty from 'node:tty';
-import { isTerminal } from '../../system/terminal.ts';
+import { isTerminal } from '../../system/stdin.ts';
 import type { Terminal } from '../session.ts';
 
 /** Colours only on a terminal that has them, and never against NO_COLOR (no-color.org). */

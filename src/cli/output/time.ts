@@ -1,5 +1,7 @@
-// Points in time, in UTC, which means the same on every host of a fleet.
-import type { Tally } from '../../state/history.ts';
+// Points in time, in UTC, which means the same on every host of a fleet, and lengths of time: as people write and read them.
+import { AppError } from '../../model/errors.ts';
+import { parseDuration, UNIT_SECONDS } from '../../model/duration.ts';
+import { quote } from '../addresses.ts';
 
 export function isoTime(milliseconds: number): string {
   return new Date(milliseconds).toISOString();
@@ -17,10 +19,82 @@ export function momentText(milliseconds: number, nowMs: number): string {
   return `${isToday ? text.slice(11) : text} UTC`;
 }
 
-const CHANGES: readonly string[] = ['add', 'delete', 'expire', 'reapplied'];
+/** What `--timeout` was given, or `option`: seconds, or null for ever. Throws `USAGE` for what is no length of time. */
+export function readTimeout(text: string, option = '--timeout'): number | null {
+  const seconds = parseDuration(text);
+  if (seconds !== undefined) return seconds;
+  throw new AppError(
+    'USAGE',
+    `${option} ${quote(text)} is not a length of time: write for example 90m, 1h30m, 2d or never`,
+  );
+}
 
-/** When the kernel was last changed as asked; null: never. */
-export function lastChangeMs(tallies: readonly Tally[]): number | null {
-  const times = tallies.filter(({ event }) => CHANGES.includes(event)).map(({ lastMs }) => lastMs);
-  return times.length === 0 ? null : Math.max(...times);
+/** What an option was given that looks so far back or ahead: seconds, null where it was not given. Throws `USAGE`. */
+export function readSpan(option: string, text: string | undefined): number | null {
+  if (text === undefined) return null;
+  const seconds = parseDuration(text);
+  if (typeof seconds === 'number') return seconds;
+  throw new AppError(
+    'USAGE',
+    `--${option} ${quote(text)} is not a length of time: write for example 10m or 2d`,
+  );
+}
+
+/** The largest unit and the one below it, where that is not nought: `1h 30m`, `2d`. */
+export function formatDuration(seconds: number): string {
+  const units = Object.entries(UNIT_SECONDS).toReversed();
+  const whole = Math.max(0, Math.round(seconds));
+  const first = units.findIndex(([, size]) => whole >= size);
+  if (first < 0) return '0s';
+  let rest = whole;
+  const parts = units.slice(first, first + 2).map(([unit, size]) => {
+    const count = Math.floor(rest / size);
+    rest -= count * size;
+    return count > 0 ? `${count}${unit}` : '';
+  });
+  return parts.filter((part) => part !== '').join(' ');
+}
+
+const DATE = String.raw`(?<date>\d{4}-\d\d-\d\d)`;
+const TIME = String.raw`(?<time>\d\d:\d\d(?::\d\d(?:\.\d{1,3})?)?)`;
+const ZONE = String.raw`(?<zone>Z|[+-]\d\d:\d\d)?`;
+const WITH_DATE = new RegExp(`^${DATE}(?:[T ]${TIME}${ZONE})?$`);
+const TIME_ALONE = new RegExp(`^${TIME}$`);
+const DAY_MS = 86_400_000;
+
+export interface MomentOptions {
+  readonly nowMs: number;
+  /** Which day a time without a date is on. */
+  readonly nearest: 'next' | 'last';
+}
+
+/** `2026-12-24`, `2026-12-24 18:00`, `2026-12-24T18:00:00Z`, `18:00`: Unix milliseconds. Throws `USAGE`. */
+export function readMoment(
+  option: string,
+  text: string,
+  { nowMs, nearest }: MomentOptions,
+): number {
+  const { date, time = '00:00', zone = 'Z' } = WITH_DATE.exec(text)?.groups ?? {};
+  if (date !== undefined) {
+    const moment = Date.parse(`${date}T${time}${zone}`);
+    // Date.parse takes 30 February for 2 March where it is lenient.
+    const day = new Date(Date.parse(date));
+    const isReal = !Number.isNaN(day.getTime()) && isoDay(day.getTime()) === date;
+    if (!Number.isNaN(moment) && isReal) return moment;
+  }
+  const today = TIME_ALONE.test(text) ? Date.parse(`${isoDay(nowMs)}T${text}Z`) : Number.NaN;
+  if (Number.isNaN(today)) throw notATime(option, text);
+  if (nearest === 'next') return today > nowMs ? today : today + DAY_MS;
+  return today < nowMs ? today : today - DAY_MS;
+}
+
+function isoDay(milliseconds: number): string {
+  return new Date(milliseconds).toISOString().slice(0, 10);
+}
+
+function notATime(option: string, text: string): AppError {
+  return new AppError(
+    'USAGE',
+    `--${option} ${quote(text)} is not a time: write for example 14:05, 2026-12-24 or "2026-12-24 18:00", in UTC`,
+  );
 }

@@ -263,7 +263,9 @@ describe('mistakes after the first', () => {
     };
     const contradictions = Array.from({ length: 3000 }, () => {
       return Array.from({ length: 1 + next(4) }, () => PIECES[next(PIECES.length)]).join('');
-    }).filter((text) => findSlips(text).length > 0 && readXml(text).mistakes.length === 0);
+    }).filter(
+      (text) => findSlips(text).next().done !== true && readXml(text).mistakes.length === 0,
+    );
     expect(contradictions).toEqual([]);
   });
 
@@ -273,7 +275,8 @@ describe('mistakes after the first', () => {
   });
 
   test('are none in a file that is as it should be', () => {
-    for (const file of filesIn('good')) expect(findSlips(readFileSync(file, 'utf8'))).toEqual([]);
+    for (const file of filesIn('good'))
+      expect([...findSlips(readFileSync(file, 'utf8'))]).toEqual([]);
   });
 });
 

@@ -1,6 +1,6 @@
 // What `export` wrote is read strictly: another host, or another hand, wrote the file.
 import { describe, expect, test } from '@jest/globals';
-import { readExported } from '../../../src/cli/exported.ts';
+import { readExported } from '../../../src/cli/commands/transfer.ts';
 
 const HOLD = {
   origin: 'wazuh',

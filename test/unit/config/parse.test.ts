@@ -3,10 +3,7 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import {
-  CLOUD_ADDRESS_FIELDS,
-  DEFAULT_ADDRESS_FIELDS,
-} from '../../../src/config/address-fields.ts';
+import { CLOUD_ADDRESS_FIELDS, DEFAULT_ADDRESS_FIELDS } from '../../../src/config/schema.ts';
 import { exampleConfig } from '../../../src/config/example.ts';
 import { formatProblem, parseConfig } from '../../../src/config/parse.ts';
 import type { Config } from '../../../src/config/schema.ts';

@@ -7,7 +7,7 @@ import type { Config } from '../../../src/config/schema.ts';
 import { expireDue } from '../../../src/bans/expire.ts';
 import { AppError } from '../../../src/model/errors.ts';
 import { parseGroupPolicy, type GroupPolicy } from '../../../src/config/group-policy.ts';
-import { NO_GROUP_POLICY } from '../../../src/policy/group-policy.ts';
+import { NO_GROUP_POLICY } from '../../../src/config/read.ts';
 import { entriesFrom, findProtection, universalEntries } from '../../../src/policy/protected.ts';
 import { UTC } from '../../../src/system/zone.ts';
 import { NO_SETTINGS } from '../../../src/wazuh/agent-config.ts';

@@ -8,8 +8,8 @@ import {
   UTC,
   formatDate,
   formatWazuhDate,
-  localTime,
   readHostZone,
+  typeAt,
 } from '../../../src/system/zone.ts';
 import { parseZone, type Zone } from '../../../src/system/zone-file.ts';
 import { effort } from '../../support/effort.ts';
@@ -92,7 +92,7 @@ test.each(['EST5EDT,0/0,J365/25', 'XXX3EDT4,0/0,J365/23'])(
   'a rule of daylight saving all year round (%s) never shows standard time',
   (rule) => {
     const zone = parseZone(zoneFile({ footer: rule }));
-    const shown = new Set(instants(zone).map((at) => localTime(zone, at).abbreviation));
+    const shown = new Set(instants(zone).map((at) => typeAt(zone, at).abbreviation));
     expect([...shown]).toEqual(['EDT']);
   },
 );
@@ -114,19 +114,11 @@ test('milliseconds are cut off downwards, before 1970 as well', () => {
   expect(formatWazuhDate(UTC, -1)).toBe('1969/12/31 23:59:59');
 });
 
-test('the parts of a local time', () => {
+test('a day of one digit is padded, west of Greenwich too', () => {
   const zone = parseZone(zoneFile({ footer: '<-03>3' }));
-  expect(localTime(zone, Date.UTC(2024, 4, 5, 2, 59, 58) / 1000)).toEqual({
-    year: 2024,
-    month: 5,
-    day: 4,
-    weekday: 6,
-    hour: 23,
-    minute: 59,
-    second: 58,
-    offsetSeconds: -10_800,
-    abbreviation: '-03',
-  });
+  const moment = Date.UTC(2024, 4, 5, 2, 59, 58);
+  expect(formatDate(zone, moment)).toBe('Sat May  4 23:59:58 -03 2024');
+  expect(formatWazuhDate(zone, moment)).toBe('2024/05/04 23:59:58');
 });
 
 test.each(['', 'A B', '++1', 'GMT+2', '-', 'CEST\n', 'Ä', 'A'.repeat(17)])(
@@ -142,12 +134,12 @@ describe('a file of version 1 or without a rule', () => {
     const zone = parseZone(
       zoneFile({ version: 1, abbreviation: 'AAA', offsetSeconds: -60, transitions: [-5, 10] }),
     );
-    expect(localTime(zone, 10)).toMatchObject({ abbreviation: 'AAA', offsetSeconds: -60 });
+    expect(typeAt(zone, 10)).toMatchObject({ abbreviation: 'AAA', offsetSeconds: -60 });
   });
 
   test('keeps its last type for ever', () => {
     const zone = parseZone(zoneFile({ footer: '', abbreviation: 'ABC', transitions: [0] }));
-    expect(localTime(zone, 4_000_000_000).abbreviation).toBe('ABC');
+    expect(typeAt(zone, 4_000_000_000).abbreviation).toBe('ABC');
   });
 });
 
@@ -220,7 +212,7 @@ describe("the host's zone", () => {
       return found;
     };
     const zone = readHostZone({ tz, readFile });
-    return { opened, abbreviation: localTime(zone, 0).abbreviation };
+    return { opened, abbreviation: typeAt(zone, 0).abbreviation };
   };
 
   test.each(['Europe/Berlin', 'America/Argentina/Buenos_Aires', 'Etc/GMT+3', 'EST5EDT'])(
@@ -274,7 +266,7 @@ function zoneOrError(bytes: Buffer): Zone | Error {
 function instants(zone: Zone): readonly number[] {
   const found = [...FIXED];
   const shown = (at: number): string => {
-    const { offsetSeconds, abbreviation } = localTime(zone, at);
+    const { offsetSeconds, abbreviation } = typeAt(zone, at);
     return `${offsetSeconds} ${abbreviation}`;
   };
   const step = 11 * DAY + 12_345;

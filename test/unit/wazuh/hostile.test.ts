@@ -1,7 +1,7 @@
 // Whole messages in which strangers wrote whatever they may: what is read is what execd meant, or nothing.
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { DEFAULT_ADDRESS_FIELDS } from '../../../src/config/address-fields.ts';
+import { DEFAULT_ADDRESS_FIELDS, WAZUH5_ADDRESS_FIELDS } from '../../../src/config/schema.ts';
 import { readMessage } from '../../../src/wazuh/message.ts';
 import { readArguments } from '../../../src/wazuh/execd-arguments.ts';
 import { readInvocation } from '../../../src/wazuh/invocation.ts';
@@ -138,7 +138,7 @@ const wazuh5: fc.Arbitrary<Meant> = fc
 
 /** `source` may be followed by other fields of the default order that hold an address; only Wazuh 5 has a single one. */
 function expectMeant({ text, command, source: written }: Meant, fields: readonly string[]): void {
-  const request = readMessage(Buffer.from(text), fields);
+  const request = readMessage(Buffer.from(text), fields, WAZUH5_ADDRESS_FIELDS);
   const meant = theirText(written);
   expect(request.action).toBe(['add', 'enable'].includes(command) ? 'block' : 'unblock');
   expect(request.address?.text ?? null).toBe(meant);

@@ -1,6 +1,6 @@
 // The message of wazuh-execd: what is asked, of whom, and what of it is believed.
 import { describe, expect, test } from '@jest/globals';
-import { DEFAULT_ADDRESS_FIELDS } from '../../../src/config/address-fields.ts';
+import { DEFAULT_ADDRESS_FIELDS, WAZUH5_ADDRESS_FIELDS } from '../../../src/config/schema.ts';
 import { readMessage } from '../../../src/wazuh/message.ts';
 import type { Request } from '../../../src/wazuh/request.ts';
 import { codeOf } from '../support/workshop.ts';
@@ -9,7 +9,7 @@ const WAZUH4 = `{"version":1,"origin":{"name":"node01","module":"wazuh-execd"},"
 const WAZUH5 = `{"wazuh":{"active_response":{"name":"block-ip","executable":"firewall-drop","location":"local","type":"stateful","stateful_timeout":180,"extra_arguments":""},"agent":{"id":"001","name":"web01"},"rule":{"id":"6f9619ff-8b86","title":"SSH brute force"}},"event":{"doc_id":"d1","index":"i1"},"source":{"ip":"192.0.2.44","port":51234},"command":"enable"}`;
 
 function read(text: string | Buffer, fields = DEFAULT_ADDRESS_FIELDS): Request {
-  return readMessage(Buffer.from(text as string), fields);
+  return readMessage(Buffer.from(text as string), fields, WAZUH5_ADDRESS_FIELDS);
 }
 
 function wazuh4(alert: unknown, command = 'add'): Request {

@@ -3,7 +3,7 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
-import { NO_GROUP_POLICY } from '../../../src/policy/group-policy.ts';
+import { NO_GROUP_POLICY } from '../../../src/config/read.ts';
 import { entriesFrom, findProtection, universalEntries } from '../../../src/policy/protected.ts';
 import { DEFAULT_CONFIG } from '../../../src/config/values.ts';
 import { AppError } from '../../../src/model/errors.ts';

@@ -119,12 +119,14 @@ describe('the log', () => {
   ] as const)('in the format `%s` has no other lines for a refused message', (kind, lines) => {
     openLog(kind)
       .about({ message: '', keyMessage: '', answer: null })
-      .writeFailure({
-        verb: 'refused',
-        address: null,
-        alertRef: { alertId: '1.2', ruleId: '0' },
-        problem: 'Invalid input format',
-      });
+      .write([
+        {
+          verb: 'refused',
+          address: null,
+          alertRef: { alertId: '1.2', ruleId: '0' },
+          problem: 'Invalid input format',
+        },
+      ]);
     expect(logged()).toEqual(lines.map((line) => expect.stringMatching(line) as unknown));
   });
 

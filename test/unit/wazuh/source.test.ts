@@ -1,9 +1,6 @@
 // Where in an alert the offender is: the first configured field that holds a literal address, and never free text.
 import { describe, expect, test } from '@jest/globals';
-import {
-  CLOUD_ADDRESS_FIELDS,
-  DEFAULT_ADDRESS_FIELDS,
-} from '../../../src/config/address-fields.ts';
+import { CLOUD_ADDRESS_FIELDS, DEFAULT_ADDRESS_FIELDS } from '../../../src/config/schema.ts';
 import { parseJson } from '../../../src/wazuh/json.ts';
 import { describeMissing, findSource, type Source } from '../../../src/wazuh/source.ts';
 

@@ -53,6 +53,7 @@ async function runCommand(command: CommandSpec, options = {}): Promise<number> {
     note: () => undefined,
     name: 'root',
     loggedInFrom: null,
+    commands: [],
     terminal: { width: null, height: null, colours: false, watchesErrors: false, ask: null },
   };
   return command.run([], options, person);

@@ -1,54 +1,49 @@
 // What doctor says about what it found: each evaluation with facts that a test host can't have, or only slowly.
+import type { Stats } from 'node:fs';
 import { describe, expect, test } from '@jest/globals';
 import { addressOf } from '../../support/workshop.ts';
 import {
-  evaluateAgent,
-  evaluateConfig,
-  evaluateFiles,
-  evaluateLog,
-  evaluateTimeouts,
+  agent,
+  agentFiles,
+  arConf,
+  configuration,
+  responseLog,
   versionOf,
-  type AgentFacts,
-  type FilesFacts,
-  type LogFacts,
-  type TimeoutFacts,
 } from '../../../../src/cli/doctor/agent.ts';
-import {
-  evaluateLock,
-  evaluateOrder,
-  evaluateOutcomes,
-  evaluateStore,
-  type LockFacts,
-  type OrderFacts,
-  type StoreFacts,
-} from '../../../../src/cli/doctor/state.ts';
-import {
-  evaluateBoot,
-  evaluateClock,
-  evaluateTimer,
-  type ClockFacts,
-  type TimerFacts,
-} from '../../../../src/cli/doctor/schedule.ts';
+import { lock, order, outcomes, store } from '../../../../src/cli/doctor/state.ts';
+import { boot, clock, timer } from '../../../../src/cli/doctor/schedule.ts';
 import type { Finding } from '../../../../src/cli/doctor/check.ts';
-import {
-  evaluateExecutable,
-  evaluateRecord,
-  recordedSum,
-  type ExecutableFacts,
-} from '../../../../src/cli/doctor/executable.ts';
-import {
-  evaluateKernel,
-  evaluateProgram,
-  evaluateVariants,
-  type VariantFacts,
-} from '../../../../src/cli/doctor/firewall.ts';
-import { evaluateNeighbours, type NeighbourFacts } from '../../../../src/cli/doctor/neighbours.ts';
-import { evaluateSaved, readSaved } from '../../../../src/cli/doctor/saved-rules.ts';
-import { evaluateManager, type ManagerFacts } from '../../../../src/cli/doctor/manager.ts';
+import { executable, packageRecord, recordedSum } from '../../../../src/cli/doctor/executable.ts';
+import { kernel, programs, variants } from '../../../../src/cli/doctor/firewall.ts';
+import { neighbours } from '../../../../src/cli/doctor/neighbours.ts';
+import { readSaved, savedRules } from '../../../../src/cli/doctor/saved-rules.ts';
+import { manager } from '../../../../src/cli/doctor/manager.ts';
 import type { HistoryRecord } from '../../../../src/state/history.ts';
+
+type FactsOf<C extends { readonly evaluate: (facts: never) => unknown }> = Parameters<
+  C['evaluate']
+>[0];
+type AgentFacts = FactsOf<typeof agent>;
+type FilesFacts = FactsOf<typeof agentFiles>;
+type LogFacts = FactsOf<typeof responseLog>;
+type TimeoutFacts = FactsOf<typeof arConf>;
+type LockFacts = FactsOf<typeof lock>;
+type OrderFacts = FactsOf<typeof order>;
+type StoreFacts = FactsOf<typeof store>;
+type ClockFacts = FactsOf<typeof clock>;
+type TimerFacts = FactsOf<typeof timer>;
+type ExecutableFacts = FactsOf<typeof executable>;
+type VariantFacts = FactsOf<typeof variants>;
+type NeighbourFacts = FactsOf<typeof neighbours>;
+type ManagerFacts = FactsOf<typeof manager>;
 
 const NOON_MS = Date.UTC(2026, 4, 7, 12);
 const SUM = 'a'.repeat(64);
+
+/** What an evaluation looks at. */
+function statsOf(parts: Partial<Stats>): Stats {
+  return parts as Stats;
+}
 
 /** `state: what` of each finding. */
 function told(findings: Finding | readonly Finding[]): string[] {
@@ -74,14 +69,14 @@ describe('the executable', () => {
     home: '/var/ossec',
     path: '/var/ossec/active-response/bin/firewall-drop',
     own: '/usr/bin/firewall-drop',
-    stats: { uid: 0, gid: 0, mode: 0o100750, size: 100 },
+    stats: statsOf({ uid: 0, gid: 0, mode: 0o100750, size: 100 }),
     sha256: SUM,
     isOurs: true,
     looseDirectories: [],
     rejectedCaches: [],
   };
   const stats = (uid: number, mode: number): Partial<ExecutableFacts> => ({
-    stats: { uid, gid: 0, mode, size: 100 },
+    stats: statsOf({ uid, gid: 0, mode, size: 100 }),
   });
 
   test.each<[string, Partial<ExecutableFacts>, RegExp[]]>([
@@ -102,17 +97,21 @@ describe('the executable', () => {
       [/belongs to/, /others than root can change what runs/, /started/, /lies in \/var/, /\/opt$/],
     ],
   ])('%s', (_, change, expected) => {
-    expectTold(evaluateExecutable({ ...GOOD, ...change }), expected);
+    expectTold(executable.evaluate({ ...GOOD, ...change }), expected);
   });
 
   test('is the file of its package, or not', () => {
     const record = '/usr/bin/SHA256SUMS';
-    expectTold(evaluateRecord({ record: null, recorded: '', actual: '' }), [
+    expectTold(packageRecord.evaluate({ record: null, recorded: '', actual: '' }), [
       /^ok: installed by hand/,
     ]);
-    expectTold(evaluateRecord({ record, recorded: SUM, actual: SUM }), [/^ok: .* agrees$/]);
-    expectTold(evaluateRecord({ record, recorded: '', actual: SUM }), [/^problem: .* has no sum/]);
-    expectTold(evaluateRecord({ record, recorded: SUM, actual: 'b' }), [/^problem: it is not the/]);
+    expectTold(packageRecord.evaluate({ record, recorded: SUM, actual: SUM }), [/^ok: .* agrees$/]);
+    expectTold(packageRecord.evaluate({ record, recorded: '', actual: SUM }), [
+      /^problem: .* has no sum/,
+    ]);
+    expectTold(packageRecord.evaluate({ record, recorded: SUM, actual: 'b' }), [
+      /^problem: it is not the/,
+    ]);
   });
 
   test.each([
@@ -147,7 +146,7 @@ describe('the manager', () => {
     ['is nobody on a manager', { isAgent: false, managers: [] }, []],
     ['is not looked for where it may be blocked', { isProtected: false, managers: [] }, []],
   ])('%s', (_, change, expected) => {
-    expectTold(evaluateManager({ ...GOOD, ...change }), expected);
+    expectTold(manager.evaluate({ ...GOOD, ...change }), expected);
   });
 });
 
@@ -165,7 +164,7 @@ describe('the agent', () => {
     ['is of unknown version', { version: '' }, /^ok: of unknown version,/],
     ['is not there', { isThere: false }, /^problem: no agent in \/var\/ossec$/],
   ])('%s', (_, change, expected) => {
-    expectTold(evaluateAgent({ ...GOOD, ...change }), [expected]);
+    expectTold(agent.evaluate({ ...GOOD, ...change }), [expected]);
   });
 
   test.each([
@@ -199,7 +198,7 @@ describe('the agent', () => {
     ['none of ours', { name: 'block-ip' }, /^warning: .* has no response with block-ip/],
     ['none at all', { timeouts: [], longest: null }, /^warning: .* the manager requests no blocks/],
   ])('has responses: %s', (_, change, expected) => {
-    expectTold(evaluateTimeouts({ ...TIMEOUTS, ...change }), [expected]);
+    expectTold(arConf.evaluate({ ...TIMEOUTS, ...change }), [expected]);
   });
 
   const found = (severity: 'error' | 'warning', cause: string): FilesFacts['findings'][number] => {
@@ -219,15 +218,15 @@ describe('the agent', () => {
       /^problem: \/f, line 7: bad\\u001b\[2J, and 1 more$/,
     ],
   ])('has files: %s', (_, facts, expected) => {
-    expectTold(evaluateFiles(facts), [expected]);
+    expectTold(agentFiles.evaluate(facts), [expected]);
   });
 
   test('has a configuration whose mistakes are reported line by line', () => {
-    expectTold(evaluateConfig({ isThere: false, problems: [] }), [
+    expectTold(configuration.evaluate({ isThere: false, problems: [] }), [
       /^ok: no .*: the defaults hold$/,
     ]);
-    expectTold(evaluateConfig({ isThere: true, problems: [] }), [/^ok: .* is understood$/]);
-    expectTold(evaluateConfig({ isThere: true, problems: ['a', 'b'] }), [/: a$/, /: b$/]);
+    expectTold(configuration.evaluate({ isThere: true, problems: [] }), [/^ok: .* is understood$/]);
+    expectTold(configuration.evaluate({ isThere: true, problems: ['a', 'b'] }), [/: a$/, /: b$/]);
   });
 });
 
@@ -235,7 +234,7 @@ describe('the log', () => {
   const GOOD: LogFacts = {
     path: '/var/ossec/logs/active-responses.log',
     stats: { uid: 990, gid: 990, mode: 0o100660, nlink: 1, kind: 'file' },
-    directory: { uid: 990, gid: 990 },
+    directory: statsOf({ uid: 990, gid: 990 }),
     trouble: '',
   };
   const stats = (change: Partial<NonNullable<LogFacts['stats']>>): Partial<LogFacts> => ({
@@ -259,7 +258,7 @@ describe('the log', () => {
     ['is another group’s', stats({ gid: 0 }), /^warning: .* can't read it$/, 'mend the log'],
     ['is its owner’s alone', stats({ mode: 0o100600 }), /^warning: .* can't read/, 'mend the log'],
   ])('%s', (_, change, expected, remedy) => {
-    const finding = evaluateLog({ ...GOOD, ...change });
+    const finding = responseLog.evaluate({ ...GOOD, ...change });
     expectTold(finding, [expected]);
     expect(finding.remedy).toBe(remedy);
   });
@@ -271,7 +270,7 @@ describe('the writer lock', () => {
     ['is held by a run', { holder: 4711, isStopped: false }, /^ok: process 4711 holds/],
     ['is held by a stopped process', { holder: 4711, isStopped: true }, /^problem: process 4711/],
   ])('%s', (_, facts, expected) => {
-    expectTold(evaluateLock(facts), [expected]);
+    expectTold(lock.evaluate(facts), [expected]);
   });
 });
 
@@ -293,7 +292,7 @@ describe('the state', () => {
     ['are in an open directory', { directoryMode: '0755' }, /^warning: .* others can read/],
     ['are open themselves', { fileMode: '0644' }, /^warning: .* others can read/],
   ])('%s', (_, change, expected) => {
-    expectTold(evaluateStore({ ...GOOD, ...change }), [expected]);
+    expectTold(store.evaluate({ ...GOOD, ...change }), [expected]);
   });
 
   const address = addressOf('203.0.113.9');
@@ -301,10 +300,9 @@ describe('the state', () => {
   const held = { address, chains: ['INPUT'], packets: 0, bytes: 0 };
   const command = { program: 'iptables-restore', args: [], input: '' };
   const AGREED: OrderFacts = {
-    drift: { missing: [], unknown: [], steps: [] },
+    drift: { pending: [], missing: [], unknown: [], steps: [] },
     trouble: '',
     bans: 3,
-    pending: 0,
   };
 
   test.each<[string, Partial<OrderFacts>, RegExp[]]>([
@@ -312,31 +310,31 @@ describe('the state', () => {
     ['can’t be compared', { drift: null, trouble: 'no iptables' }, [/^problem: .* no iptables$/]],
     [
       'have something begun',
-      { pending: 2, drift: { missing: [], unknown: [], steps: [command] } },
+      { drift: { pending: [ban, ban], missing: [], unknown: [], steps: [command] } },
       [/^problem: 2 changes pending: an earlier run was interrupted$/],
     ],
     [
       'have bans without a rule',
-      { drift: { missing: [ban], unknown: [], steps: [command] } },
+      { drift: { pending: [], missing: [ban], unknown: [], steps: [command] } },
       [/^problem: 1 bans have no rule, among them 203\.0\.113\.9$/],
     ],
     [
       'has rules that no ban explains',
-      { drift: { missing: [], unknown: [held], steps: [] } },
+      { drift: { pending: [], missing: [], unknown: [held], steps: [] } },
       [/^problem: 1 drop rules of our shape belong to no ban and will not expire$/],
     ],
     [
       'have bans behind an ACCEPT',
-      { drift: { missing: [], unknown: [], steps: [command] } },
+      { drift: { pending: [], missing: [], unknown: [], steps: [command] } },
       [/^problem: our rules are not first in line/],
     ],
     [
       'lack rules, and something else is wrong as well',
-      { pending: 1, drift: { missing: [], unknown: [held], steps: [] } },
+      { drift: { pending: [ban], missing: [], unknown: [held], steps: [] } },
       [/^problem: 1 change pending/, /^problem: 1 drop rules of our shape belong to no ban/],
     ],
   ])('and the kernel %s', (_, change, expected) => {
-    expectTold(evaluateOrder({ ...AGREED, ...change }), expected);
+    expectTold(order.evaluate({ ...AGREED, ...change }), expected);
   });
 
   test.each<[string, TimerFacts, RegExp]>([
@@ -346,12 +344,12 @@ describe('the state', () => {
     ['ran in the future', { callers: ['x'], silenceSeconds: -9 }, /^ok: x, last run 0s ago$/],
     ['is not set up', { callers: [], silenceSeconds: 5 }, /^warning: nothing calls .*5s ago/],
   ])('has a timer that %s', (_, facts, expected) => {
-    expectTold(evaluateTimer(facts), [expected]);
+    expectTold(timer.evaluate(facts), [expected]);
   });
 
   test('comes back at boot, or not', () => {
-    expectTold(evaluateBoot({ callers: ['a', 'b'] }), [/^ok: blocks come back by a, b$/]);
-    expectTold(evaluateBoot({ callers: [] }), [/^warning: nothing calls firewall-drop restore/]);
+    expectTold(boot.evaluate({ callers: ['a', 'b'] }), [/^ok: blocks come back by a, b$/]);
+    expectTold(boot.evaluate({ callers: [] }), [/^warning: nothing calls firewall-drop restore/]);
   });
 
   const CLOCK: ClockFacts = { nowMs: NOON_MS, latestMs: NOON_MS - 1, service: 'chronyd' };
@@ -361,7 +359,7 @@ describe('the state', () => {
     ['was set back', { latestMs: NOON_MS + 1 }, /^warning: .* it was set back$/],
     ['is of long ago', { nowMs: 0, latestMs: null }, /^problem: it is not 1970-01-01/],
   ])('has a clock that %s', (_, change, expected) => {
-    expectTold(evaluateClock({ ...CLOCK, ...change }), [expected]);
+    expectTold(clock.evaluate({ ...CLOCK, ...change }), [expected]);
   });
 
   test('shows the last outcomes, and warns of what failed', () => {
@@ -372,16 +370,16 @@ describe('the state', () => {
       origin: null,
       reason: 'scan',
     });
-    expectTold(evaluateOutcomes([]), [/^ok: nothing has happened yet$/]);
-    expectTold(evaluateOutcomes([record('add')]), [/^ok: the last 1, none failed$/]);
-    const finding = evaluateOutcomes([record('add'), record('failed')]);
+    expectTold(outcomes.evaluate([]), [/^ok: nothing has happened yet$/]);
+    expectTold(outcomes.evaluate([record('add')]), [/^ok: the last 1, none failed$/]);
+    const finding = outcomes.evaluate([record('add'), record('failed')]);
     expectTold(finding, [/^warning: 1 of the last 2 failed$/]);
     expect(finding.details?.[1]).toBe('2026-05-07 12:00:00  failed 203.0.113.9 scan');
   });
 });
 
 describe('the firewall', () => {
-  test.each<[string, Parameters<typeof evaluateProgram>[0], RegExp]>([
+  test.each<[string, FactsOf<(typeof programs)[number]>, RegExp]>([
     [
       'is there and needed',
       { program: 'a', path: '/sbin/a', variant: 'nft', isNeeded: true, from: 'a' },
@@ -403,7 +401,7 @@ describe('the firewall', () => {
       /^ok: a is not installed, and not needed$/,
     ],
   ])('has a program that %s', (_, facts, expected) => {
-    expectTold(evaluateProgram(facts), [expected]);
+    expectTold(programs[0]?.evaluate(facts) ?? [], [expected]);
   });
 
   test.each<[VariantFacts['used'], readonly string[], boolean | null, RegExp]>([
@@ -415,10 +413,12 @@ describe('the firewall', () => {
     ['legacy', ['filter'], null, /^ok: only legacy is in use$/],
     [null, ['filter'], true, /^ok: no variant of iptables is in use$/],
   ])('uses %s, with legacy tables %j and an nft table %s', (used, legacyTables, nft, expected) => {
-    expectTold(evaluateVariants({ used, legacyTables, hasNftFilter: nft }), [expected]);
+    expectTold(variants.evaluate({ used, legacyTables: [...legacyTables], hasNftFilter: nft }), [
+      expected,
+    ]);
   });
 
-  test.each<[string | null, string | null, RegExp[]]>([
+  test.each<[string, string | null, RegExp[]]>([
     ['', '', [/^ok: Linux 6\.1 answers through iptables for IPv4 and IPv6$/]],
     ['', null, [/^ok: .* for IPv4$/]],
     ['no module', '', [/^problem: IPv4 can't be filtered through iptables: no module$/]],
@@ -426,7 +426,7 @@ describe('the firewall', () => {
   ])('asks the kernel: IPv4 %j, IPv6 %j', (four, six, expected) => {
     const trouble = { 4: four, 6: six };
     expectTold(
-      evaluateKernel({ release: '6.1', backend: 'iptables', trouble, withoutRaw: [] }),
+      kernel.evaluate({ release: '6.1', backend: 'iptables', trouble, withoutRaw: [] }),
       expected,
     );
   });
@@ -434,7 +434,7 @@ describe('the firewall', () => {
   test('says where the rule for a set can only stand in the filter table', () => {
     const facts = { release: '6.1', backend: 'ipset', trouble: { 4: '', 6: '' } };
     const expected = [/^ok: Linux/, /^warning: the kernel has no table raw for IPv6: /];
-    expectTold(evaluateKernel({ ...facts, withoutRaw: [6] }), expected);
+    expectTold(kernel.evaluate({ ...facts, withoutRaw: [6] }), expected);
   });
 
   const ALONE: NeighbourFacts = {
@@ -474,7 +474,7 @@ describe('the firewall', () => {
     ],
     ['two', { chains: ['f2b-sshd', 'ufw-user'] }, [/^ok: ufw/, /^ok: fail2ban/]],
   ])('has neighbours: %s', (_, change, expected) => {
-    expectTold(evaluateNeighbours({ ...ALONE, ...change }), expected);
+    expectTold(neighbours.evaluate({ ...ALONE, ...change }), expected);
   });
 
   test('has saved rules: what comes back of ours is counted, plain rules in the filter table alone', () => {
@@ -500,6 +500,6 @@ describe('the firewall', () => {
     ['addresses', ['203.0.113.7'], 0, /^warning: \/f has 1 drops of our shape/],
     ['our sets', ['203.0.113.7'], 1, /^problem: \/f refers to sets of ours/],
   ])('has saved rules with %s', (_, addresses, setRules, expected) => {
-    expectTold(evaluateSaved({ files: [{ path: '/f', addresses, setRules }] }), [expected]);
+    expectTold(savedRules.evaluate({ files: [{ path: '/f', addresses, setRules }] }), [expected]);
   });
 });

@@ -1,7 +1,7 @@
 // Lengths of time as a person types and reads them: a slip must be an error, never another length.
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { formatDuration } from '../../../../src/cli/output/duration.ts';
+import { formatDuration } from '../../../../src/cli/output/time.ts';
 import { parseDuration } from '../../../../src/model/duration.ts';
 
 test.each([

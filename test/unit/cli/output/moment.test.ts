@@ -1,7 +1,6 @@
 // Points in time as people write them.
 import { describe, expect, test } from '@jest/globals';
-import { readMoment } from '../../../../src/cli/output/moment.ts';
-import { momentText } from '../../../../src/cli/output/time.ts';
+import { momentText, readMoment } from '../../../../src/cli/output/time.ts';
 
 const NOON_MS = Date.UTC(2026, 10, 29, 12);
 

@@ -1,0 +1,20 @@
+// Figures of this host that `status` and `metrics` both give.
+import { statSync } from 'node:fs';
+import { STATE_DIRECTORY } from '../context.ts';
+import type { Tally } from '../state/history.ts';
+
+/** The database with its write-ahead log; null when there is no database. */
+export function stateBytes(): number | null {
+  const [file, log] = ['', '-wal'].map((suffix) => {
+    return statSync(`${STATE_DIRECTORY}/state.db${suffix}`, { throwIfNoEntry: false })?.size;
+  });
+  return file === undefined ? null : file + (log ?? 0);
+}
+
+const CHANGES: readonly string[] = ['add', 'delete', 'expire', 'reapplied'];
+
+/** When the kernel was last changed as asked; null: never. */
+export function lastChangeMs(tallies: readonly Tally[]): number | null {
+  const times = tallies.filter(({ event }) => CHANGES.includes(event)).map(({ lastMs }) => lastMs);
+  return times.length === 0 ? null : Math.max(...times);
+}
