@@ -1,7 +1,6 @@
 // Reads what `export` printed: the only parser of its lines.
 import { parseExactNetwork, type Address } from '../model/address.ts';
 import { ORIGINS, type Hold } from '../model/ban.ts';
-import { LONGEST_SECONDS } from '../model/duration.ts';
 import { readAlertId, readReason, readRuleId } from '../wazuh/request.ts';
 
 export interface ExportedBan {
@@ -66,7 +65,6 @@ function readHold(fields: Fields): Hold | null {
   if (origin === undefined || addedMs === null || alertId === null || ruleId === null) return null;
   const timeoutSeconds = Math.ceil(((expiresAtMs ?? addedMs) - addedMs) / 1000);
   if (!isEndless && (expiresAtMs === null || timeoutSeconds < 1)) return null;
-  if (timeoutSeconds > LONGEST_SECONDS) return null;
   return {
     origin,
     addedMs,
