@@ -170,7 +170,8 @@ function openState(
 ): { readonly store: Store; readonly config: Config } {
   const nowMs = Date.now();
   const place = { directory: STATE_DIRECTORY, unsaved: UNSAVED };
-  const store = new Store({ ...place, readOnly, mayRepair: false, nowMs }, warn);
+  const how = { readOnly, showsUnsaved: interactive, mayRepair: false };
+  const store = new Store({ ...place, ...how, nowMs }, warn);
   const reader = { store, warn, remind: onTrouble, mayWait: interactive };
   return { store, config: readConfig(reader) };
 }

@@ -33,7 +33,8 @@ export const exportBans = defineCommand({
   run(_words, _options, person) {
     const context = person.createContext();
     const counted = new Map(context.store.offences.times());
-    for (const ban of entriesToJson(readEntries(context, person))) {
+    const entries = readEntries(context, person).filter(({ ban }) => ban.phase !== 'unblocking');
+    for (const ban of entriesToJson(entries)) {
       const countedBans = (counted.get(ban.address) ?? []).map(isoTime);
       person.print(JSON.stringify({ schema: SCHEMA_VERSION, ...ban, countedBans }));
       counted.delete(ban.address);
