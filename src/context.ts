@@ -172,7 +172,10 @@ function openState(
 ): { readonly store: Store; readonly config: Config } {
   const nowMs = Date.now();
   const place = { directory: STATE_DIRECTORY, unsaved: UNSAVED };
-  const store = new Store({ ...place, readOnly, mayRepair: false, nowMs }, warn);
+  // Only root can read those; others may ask what an alert would do.
+  const showsUnsaved = interactive && process.geteuid?.() === 0;
+  const how = { readOnly, showsUnsaved, mayRepair: false };
+  const store = new Store({ ...place, ...how, nowMs }, warn);
   const reader = { store, warn, remind: onTrouble, mayWait: interactive };
   return { store, config: readConfig(reader) };
 }

@@ -7,6 +7,7 @@ import type { Store } from '../state/store.ts';
 import { findProgram, run } from '../system/exec.ts';
 import { sleep, type Deadline } from '../system/wait.ts';
 import { ACTIVE_BACKEND } from './migrate.ts';
+import { withPlaces } from './places.ts';
 
 export function isInstalled(program: string): boolean {
   return findProgram(program) !== null;
@@ -23,7 +24,7 @@ export function chooseActive({ firewall }: Config, store: Store): Choice {
 export function openFirewall(config: Config, store: Store, deadline: Deadline): SwitchableFirewall {
   const open = (name: BackendName): Firewall => {
     return createFirewall({
-      backend: createBackend(name, config.firewall),
+      backend: createBackend(name, withPlaces(config.firewall, store, isInstalled)),
       run,
       sleep,
       deadline,

@@ -15,6 +15,7 @@ import type { BanContext } from './context.ts';
 import { expireDue } from './expire.ts';
 import { ACTIVE_BACKEND, otherBackend } from './migrate.ts';
 import { claimNamespace } from './namespace.ts';
+import { notePlaces } from './places.ts';
 import { releaseProtected } from './protected.ts';
 import { recover } from './recover.ts';
 
@@ -60,6 +61,7 @@ export function recoverPending(context: RunContext): void {
   const { store, firewall, now, interactive, deadline, choice, protectedEntries } = context;
   step('run: begun');
   if (!store.metadata.get(ACTIVE_BACKEND)) store.metadata.set(ACTIVE_BACKEND, firewall.backendName);
+  notePlaces(context.config.firewall, store);
   followClock(store, readClock(now()));
   step('run: clock followed');
   // An alert comes before a migration, unless there is nothing to migrate.

@@ -73,7 +73,7 @@ export const SCHEMA = {
       default: 'firewall-drop',
       pattern: /^[A-Za-z0-9_][A-Za-z0-9_-]{0,23}$/,
       expected: '1 to 24 letters, digits, dashes or underscores in quotes',
-      doc: 'What the sets are called, with -4 and -6 behind it.',
+      doc: 'What the sets are called, with -4 and -6 behind it. While there are bans, sets of ipset keep their\nname (firewall-drop flush).',
     },
     max_entries: {
       kind: 'whole',
@@ -86,14 +86,14 @@ export const SCHEMA = {
       kind: 'choice',
       choices: ['auto', 'nft', 'legacy'],
       default: 'auto',
-      doc: 'Which iptables where a host has several: "nft", "legacy", or "auto" for the one in use.',
+      doc: 'Which iptables where a host has several: "nft", "legacy", or "auto" for the one in use.\nWhile there are bans, another value waits (firewall-drop flush).',
     },
     chains: {
       kind: 'list',
       of: 'chain',
       minEntries: 1,
       default: ['INPUT', 'FORWARD'],
-      doc: 'The chains of the filter table that get plain rules. Sets drop earlier, for all of them: before\nconnection tracking and routing.',
+      doc: 'The chains of the filter table that get plain rules. Sets drop earlier, for all of them: before\nconnection tracking and routing. A chain that is left out keeps its rules, and gets those of new\nbans, until there are no bans (firewall-drop flush).',
     },
     docker: {
       kind: 'flag',

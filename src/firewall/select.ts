@@ -12,6 +12,8 @@ export interface FirewallConfig {
   readonly variant: 'auto' | 'nft' | 'legacy';
   readonly chains: readonly string[];
   readonly docker: boolean;
+  /** Chains that an earlier configuration named: they get rules where they exist. */
+  readonly formerChains?: readonly string[];
   readonly lockWaitSeconds: number;
   readonly setName: string;
   /** `auto` migrates more bans than this to sets. */
@@ -95,7 +97,8 @@ export function backendNamed(name: string | null): BackendName | null {
 export const BACKEND_NAMES: readonly BackendName[] = ['iptables', 'ipset', 'nftables'];
 
 export function createBackend(name: BackendName, config: FirewallConfig): Backend {
-  const options = { ...config, optionalChains: optionalChainsOf(config) };
+  const optionalChains = optionalChainsOf(config).filter((name) => !config.chains.includes(name));
+  const options = { ...config, optionalChains };
   switch (name) {
     case 'iptables':
       return createIptables(options);
@@ -107,6 +110,9 @@ export function createBackend(name: BackendName, config: FirewallConfig): Backen
 }
 
 /** Chains that get our rules only where they exist. */
-export function optionalChainsOf({ docker }: FirewallConfig): readonly string[] {
-  return docker ? ['DOCKER-USER'] : [];
+export function optionalChainsOf({
+  docker,
+  formerChains = [],
+}: Pick<FirewallConfig, 'docker' | 'formerChains'>): readonly string[] {
+  return [...new Set([...(docker ? ['DOCKER-USER'] : []), ...formerChains])];
 }

@@ -10,7 +10,7 @@ export const UNIT_SECONDS: Readonly<Record<string, number>> = {
 const PART = /([0-9]{1,10})([smhdw])/g;
 const WHOLE = /^(?:[0-9]{1,10}[smhdw])+$/;
 /** About 68 years: what the kernel and a person can both mean. */
-export const LONGEST_SECONDS = 2 ** 31;
+const LONGEST_SECONDS = 2 ** 31;
 
 /** `90m`, `1h30m`, `2d`, plain seconds, or `never`: seconds, null for ever; undefined when it is none of these. */
 export function parseDuration(text: string): number | null | undefined {

@@ -115,6 +115,9 @@ function systemCallText(message: string): string | undefined {
  */
 export function describeError(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
-  const cause = error.cause === undefined ? '' : `: ${describeError(error.cause)}`;
-  return `${systemCallText(error.message) ?? error.message}${cause}`;
+  const own = systemCallText(error.message) ?? error.message;
+  if (error.cause === undefined) return own;
+  const cause = describeError(error.cause);
+  // A second try often fails in the words of the first.
+  return own.endsWith(cause) ? own : `${own}: ${cause}`;
 }

@@ -4,6 +4,7 @@ import { contains, type Address } from '../model/address.ts';
 import type { Ban, ForeignRules, Hold, Origin } from '../model/ban.ts';
 import type { Connection } from './connection.ts';
 import type { History, HistoryEntry } from './history.ts';
+import { COUNT_OFFENCES } from './offences.ts';
 import { asList, isSameHold, runsOf } from './lists.ts';
 import { areAlike, changesTo, LINELESS, type PendingChange } from './pending-change.ts';
 import type { Unsaved } from './unsaved.ts';
@@ -90,8 +91,7 @@ export class Bans {
 
   /** What an origin holds, or with null all, in the order in which the bans were made. */
   heldBy(origin: Origin | null): Address[] {
-    const isHeld = '? IS NULL OR address IN (SELECT address FROM holds WHERE origin = ?)';
-    const sql = `SELECT address FROM bans WHERE ${isHeld} ${AS_MADE}`;
+    const sql = `SELECT address FROM bans WHERE ? IS NULL OR address IN (SELECT address FROM holds WHERE origin = ?) ${AS_MADE}`;
     return this.#connection.query(sql, origin, origin).map((row) => readAddress(row['address']));
   }
 
@@ -132,14 +132,21 @@ export class Bans {
   /** What earlier runs could not save becomes pending. */
   takeUnsaved(): void {
     this.#unsaved.handOver((changes) => {
-      this.#connection.transaction(() => {
-        for (const change of changes) {
-          this.#beginAlike([change], change.hold?.addedMs ?? Date.now());
-        }
-      });
+      this.#connection.transaction(this.#beginEach(changes));
       return !this.#connection.volatile;
     });
   }
+
+  /** The same for whoever only looks: nothing is saved. Returns whether there is any. */
+  showUnsaved(): boolean {
+    const changes = this.#unsaved.read();
+    if (changes.length > 0) this.#connection.shadow(['bans', 'holds'], this.#beginEach(changes));
+    return changes.length > 0;
+  }
+
+  readonly #beginEach = (changes: readonly PendingChange[]) => (): void => {
+    for (const change of changes) this.#beginAlike([change], change.hold?.addedMs ?? Date.now());
+  };
 
   #keepUnsaved(changes: readonly PendingChange[]): void {
     const { volatile, readOnly } = this.#connection;
@@ -291,8 +298,3 @@ export class Bans {
     }
   }
 }
-
-/** Of the bans that are confirmed those that an alert has a hold on. */
-const COUNT_OFFENCES = `INSERT OR IGNORE INTO offences (address, at_ms)
-  SELECT address, since_ms FROM bans WHERE phase = 'blocking' AND ${AMONG_THESE}
-  AND EXISTS (SELECT 1 FROM holds WHERE holds.address = bans.address AND origin <> 'manual')`;

@@ -32,6 +32,7 @@ export class Connection {
   readonly #onProblem: (problem: string) => void;
   readonly #statements = new Map<string, StatementSync>();
   #rider: Rider | null = null;
+  readonly #shadowed: string[] = [];
 
   constructor(options: OpenOptions, onProblem: (problem: string) => void) {
     this.#options = options;
@@ -48,7 +49,24 @@ export class Connection {
 
   allowRepair(): void {
     this.#options = { ...this.#options, mayRepair: true };
+    for (const table of this.#shadowed.splice(0)) this.#database.exec(`DROP TABLE temp.${table}`);
     if (this.#volatile) this.#use(openDatabase(this.#options));
+  }
+
+  /**
+   * Does work on copies of tables, given in the order in which they refer to each other: until `allowRepair` this process,
+   * and no other, sees the copies in their place.
+   */
+  shadow(tables: readonly string[], work: () => void): void {
+    this.guard(() => {
+      for (const table of tables) {
+        const [row] = this.all('SELECT sql FROM main.sqlite_schema WHERE name = ?', table);
+        this.#database.exec(String(row?.['sql']).replace('CREATE TABLE', 'CREATE TEMP TABLE'));
+        this.#database.exec(`INSERT INTO temp.${table} SELECT * FROM main.${table}`);
+        this.#shadowed.unshift(table);
+      }
+      work();
+    });
   }
 
   /** True when nothing written now outlives the process. */
@@ -136,6 +154,7 @@ export class Connection {
 
   #use({ database, volatile, problems }: OpenedDatabase): void {
     this.#database = database;
+    this.#shadowed.length = 0;
     this.#statements.clear();
     this.#volatile = volatile;
     problems.forEach(this.#onProblem);

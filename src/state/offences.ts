@@ -7,6 +7,11 @@ export interface Offence {
   readonly atMs: number;
 }
 
+/** Of the bans in a list that are being confirmed, those that an alert has a hold on. Takes the list, as JSON. */
+export const COUNT_OFFENCES = `INSERT OR IGNORE INTO offences (address, at_ms)
+  SELECT address, since_ms FROM bans WHERE phase = 'blocking' AND address IN (SELECT value FROM json_each(?))
+  AND EXISTS (SELECT 1 FROM holds WHERE holds.address = bans.address AND origin <> 'manual')`;
+
 export class Offences {
   readonly #connection: Connection;
 

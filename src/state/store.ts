@@ -11,6 +11,8 @@ import { Unsaved } from './unsaved.ts';
 interface StoreOptions extends OpenOptions {
   /** Where changes are kept that the state can't take; absent: nowhere. */
   readonly unsaved?: string;
+  /** Those changes are shown as pending, until `allowRepair`: a run that only looks does not save them. */
+  readonly showsUnsaved?: boolean;
 }
 
 /** SQLite would list every damaged page. */
@@ -23,6 +25,7 @@ export class Store {
   readonly metadata: Metadata;
   readonly offences: Offences;
   readonly #connection: Connection;
+  readonly #hasUnsaved: boolean;
 
   constructor(options: StoreOptions, onProblem: (problem: string) => void) {
     this.#connection = new Connection(options, onProblem);
@@ -35,6 +38,7 @@ export class Store {
     this.deadlines = new Deadlines(this.#connection);
     this.metadata = new Metadata(this.#connection);
     this.offences = new Offences(this.#connection);
+    this.#hasUnsaved = options.showsUnsaved === true && this.bans.showUnsaved();
   }
 
   /**
@@ -49,6 +53,11 @@ export class Store {
   /** True when nothing written now outlives the process. */
   get volatile(): boolean {
     return this.#connection.volatile;
+  }
+
+  /** True when the file was not written where it had to be: by this run, or by earlier ones whose changes wait to be saved. */
+  get isBehind(): boolean {
+    return this.volatile || this.#hasUnsaved;
   }
 
   /** What SQLite finds wrong with the file, a few lines at most; empty: it is sound. Reads all of it. */

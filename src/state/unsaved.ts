@@ -34,12 +34,21 @@ export class Unsaved {
 
   /** Gives `save` what earlier runs kept, in the order in which it was made; the file goes once that returns true. */
   handOver(save: (changes: readonly PendingChange[]) => boolean): void {
-    if (this.#path === null) return;
+    const changes = this.read();
     try {
-      const changes = readUnsaved(this.#path);
-      if (changes.length > 0 && save(changes)) unlinkSync(this.#path);
+      if (this.#path !== null && changes.length > 0 && save(changes)) unlinkSync(this.#path);
     } catch (error) {
       this.#onProblem(`${this.#path} can't be used: ${describeError(error)}`);
+    }
+  }
+
+  /** What earlier runs kept, in the order in which it was made. */
+  read(): PendingChange[] {
+    try {
+      return this.#path === null ? [] : readUnsaved(this.#path);
+    } catch (error) {
+      this.#onProblem(`${this.#path} can't be used: ${describeError(error)}`);
+      return [];
     }
   }
 }

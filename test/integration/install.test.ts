@@ -180,6 +180,13 @@ describe('install', () => {
     expect(tree()).toBe(before);
   });
 
+  test('says what is in the way where a directory has the name of the program', () => {
+    shell(`rm ${PROGRAM} && mkdir ${PROGRAM}`);
+    const result = person('install');
+    expect(result.status).toBe(74);
+    expect(result.stderr).toContain(`failed at this step: ${PROGRAM}.replaced keeps what was`);
+  });
+
   test('refuses a directory in which others may replace what root runs', () => {
     shell(`chmod g+w ${BIN}`);
     const result = person('install');

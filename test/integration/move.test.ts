@@ -9,6 +9,7 @@ import { eventually } from '../support/wait.ts';
 
 const A = '203.0.113.7';
 const A6 = '2001:db8:ffff::7';
+const B = '203.0.113.8';
 const BLOCK = '198.51.100.0/24';
 const BACKENDS = ['iptables', 'ipset', 'nftables'] as const;
 type Name = (typeof BACKENDS)[number];
@@ -162,6 +163,35 @@ describe('on a host with all backends', () => {
     victim.add(A);
     expect(holders()).toEqual(['nftables']);
   });
+
+  test.each([
+    ['chains', 'chains = ["INPUT", "FORWARD"]', 'chains = ["FORWARD"]'],
+    ['docker', 'docker = true', 'docker = false'],
+    ['variant', 'variant = "nft"', 'variant = "legacy"'],
+    ['set_name', 'backend = "ipset"\nset_name = "one"', 'backend = "ipset"\nset_name = "two"'],
+  ])(
+    'a ban is released where it was made, though firewall.%s was changed since',
+    (_, before, after) => {
+      inHost('iptables -N DOCKER-USER');
+      configure(before);
+      victim.person(['add', A, A6, B]);
+      configure(after);
+      expect(victim.person(['expire']).status).toBe(0);
+      expect([A, A6].every(isBlocked)).toBe(true);
+      expect(victim.person(['reconcile', '--dry-run'])).toMatchObject({ status: 0 });
+      expect(victim.person(['delete', A, A6]).status).toBe(0);
+      const held = `${victim.allRules().join('\n')}\n${inHost('ipset save')}`;
+      expect(held).toContain(B);
+      expect(held).not.toContain(A);
+      expect(held).not.toContain(A6);
+      expect(victim.person(['flush', '--yes']).status).toBe(0);
+      expect(holders()).toEqual([]);
+      // Nothing is banned any more: from here on it is as configured.
+      victim.person(['add', A]);
+      expect(victim.person(['reconcile', '--dry-run']).status).toBe(0);
+      if (after.startsWith('chains')) expect(victim.rules(A).join()).not.toContain('INPUT');
+    },
+  );
 
   test.each(ROUND)(
     'a migration from %s to %s with programs that fail leaves all as it was',

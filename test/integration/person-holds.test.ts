@@ -197,6 +197,7 @@ describe('export and import', () => {
     victim.add(A);
     victim.person(['add', A, '-t', '2h', '-r', 'scans']);
     victim.person(['add', A6, '-t', 'never', '-r', 'for good']);
+    victim.person(['add', B, '--until', '9999-12-31']);
     const holds = victim.bans().map(({ address, holds }) => ({ address, holds }));
     const exported = victim.person(['export']).stdout;
     victim.person(['flush', '--yes']);
@@ -204,7 +205,7 @@ describe('export and import', () => {
     victim.host.writeFile(LIST, exported);
     expect(victim.person(['import', LIST])).toMatchObject({
       status: 0,
-      stdout: '2 bans imported\n',
+      stdout: '3 bans imported\n',
       stderr: '',
     });
     const sorted = (all: typeof holds): unknown =>

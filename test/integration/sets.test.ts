@@ -305,6 +305,19 @@ describe.each(BACKENDS)('%s', (backend) => {
     expect(entries(backend).get(A)).toBe(0);
   });
 
+  test('an end that is too far away for the kernel is kept by the state', () => {
+    expect(victim.person(['add', A, A6, '--until', '9999-12-31'])).toMatchObject({
+      status: 0,
+      stderr: '',
+    });
+    expect([...entries(backend)]).toEqual([
+      [A, 0],
+      [A6, 0],
+    ]);
+    expect(victim.person(['extend', A, '52w']).status).toBe(0);
+    expect(victim.person(['reconcile', '--dry-run']).status).toBe(0);
+  });
+
   test('the kernel removes an entry in time even if nothing of ours runs', async () => {
     victim.person(['add', A, '--timeout', '2s']);
     expect(entries(backend).has(A)).toBe(true);

@@ -507,6 +507,18 @@ describe('a broken state stops neither add nor delete', () => {
     expect(victim.troubles().join('\n')).toContain(STATE_DIRECTORY);
   });
 
+  test('a lock that can’t be used is said in one sentence', () => {
+    const remount = 'mount --bind /run /run && mount -o remount,bind,ro /run';
+    victim.host.must(['bash', '-c', remount]);
+    try {
+      const { status, stderr } = victim.person(['add', A]);
+      expect(status).toBe(74);
+      expect(stderr).toMatch(/the lock \S+ can't be used: read-only file system\n$/);
+    } finally {
+      victim.host.must(['umount', '/run']);
+    }
+  });
+
   test.each([
     ['before its first use', false],
     ['after', true],

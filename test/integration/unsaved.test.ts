@@ -89,6 +89,33 @@ describe.each(CAUSES)('%s', (_, breakState, mendState) => {
     expect(stderr.trim().split('\n')).toEqual([expect.stringMatching(/the state (in|failed)/)]);
   });
 
+  test('what waits to be saved is shown as pending, and exported', () => {
+    victim.person(['add', A, '--timeout', '1h']);
+    victim.person(['delete', B]);
+    const listed: unknown = JSON.parse(
+      victim.person(['list', '--json', '--sort', 'address']).stdout,
+    );
+    expect(listed).toMatchObject({
+      bans: [
+        { address: B, phase: 'unblocking', kernel: 'missing' },
+        { address: A, phase: 'blocking', kernel: 'yes', holds: [{ origin: 'manual' }] },
+      ],
+    });
+    expect(victim.person(['status', A]).stdout).toContain('by our rule');
+    const { status, stdout } = victim.person(['status']);
+    expect(status).toBe(1);
+    expect(stdout).toMatch(/^pending +2: they could not be saved/m);
+    const metrics = victim.person(['metrics']).stdout;
+    expect(metrics).toMatch(/^firewall_drop_state_volatile 1$/m);
+    expect(metrics).toMatch(/^firewall_drop_pending_changes 2$/m);
+    const exported = victim.person(['export']).stdout.trim().split('\n');
+    expect(exported).toEqual([expect.stringContaining(A)]);
+    mendState();
+    expect(victim.person(['expire']).status).toBe(0);
+    expect(victim.bans()).toMatchObject([{ address: A, phase: 'blocked' }]);
+    expect(victim.person(['metrics']).stdout).toMatch(/^firewall_drop_state_volatile 0$/m);
+  });
+
   test('doctor says what waits to be saved', () => {
     victim.person(['add', A, '--timeout', '1h']);
     const { stdout } = victim.person(['doctor']);

@@ -108,7 +108,7 @@ function setState(gauge: MakeGauge, { store }: Context): void {
   const pending = store.bans.pending().length;
   gauge('pending_changes', 'Changes that are recorded and not yet confirmed').set(pending);
   const help = "1 where the state can't be written";
-  gauge('state_volatile', help).set(store.volatile ? 1 : 0);
+  gauge('state_volatile', help).set(store.isBehind ? 1 : 0);
   const next = 'When the next hold ends; in the past where nothing runs expire; 0: none ends';
   gauge('next_deadline_timestamp_seconds', next).set((store.deadlines.nextMs() ?? 0) / 1000);
 }

@@ -75,7 +75,7 @@ function examineHost(context: Context, person: Person) {
     store: {
       path: `${STATE_DIRECTORY}/state.db`,
       bytes: stateBytes(),
-      volatile: context.store.volatile,
+      volatile: context.store.isBehind,
     },
     lastRun: clock === null ? null : isoTime(clock.wallMs),
     /** When the kernel was last changed. */
@@ -118,7 +118,7 @@ function describeOverview(overview: Overview, nowMs: number): string[] {
     nextExpiry === null ? 'none' : `in ${formatDuration((Date.parse(nextExpiry) - nowMs) / 1000)}`;
   return [
     `bans         ${bans}${parts === '' ? '' : ` (${parts})`}`,
-    `pending      ${unfinished}${unfinished === 0 ? '' : ': an earlier run was interrupted; firewall-drop reconcile completes them'}`,
+    `pending      ${unfinished}${unfinished === 0 ? '' : `: ${whyPending(store)}`}`,
     `backend      ${backend.inUse}: ${backend.why}`,
     ...(backend.unfinishedMove === null
       ? []
@@ -131,6 +131,12 @@ function describeOverview(overview: Overview, nowMs: number): string[] {
     `next expiry  ${next}`,
     `drift        ${describeDrift(overview)}`,
   ];
+}
+
+function whyPending({ volatile }: Overview['store']): string {
+  return volatile
+    ? 'they could not be saved; firewall-drop expire does it once they can'
+    : 'an earlier run was interrupted; firewall-drop reconcile completes them';
 }
 
 function describeDrift({ drift, unfinished }: Overview): string {

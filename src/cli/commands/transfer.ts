@@ -3,7 +3,7 @@ import { blockEach, type EachRequest } from '../../bans/block.ts';
 import type { Context } from '../../context.ts';
 import { parseExactNetwork, type Address } from '../../model/address.ts';
 import { ORIGINS, type Hold } from '../../model/ban.ts';
-import { LONGEST_SECONDS, parseDuration } from '../../model/duration.ts';
+import { parseDuration } from '../../model/duration.ts';
 import { EXIT_STATUS } from '../../model/errors.ts';
 import type { Offence } from '../../state/offences.ts';
 import { readAlertId, readReason, readRuleId } from '../../wazuh/request.ts';
@@ -33,7 +33,8 @@ export const exportBans = defineCommand({
   run(_words, _options, person) {
     const context = person.createContext();
     const counted = new Map(context.store.offences.times());
-    for (const ban of entriesToJson(readEntries(context, person))) {
+    const entries = readEntries(context, person).filter(({ ban }) => ban.phase !== 'unblocking');
+    for (const ban of entriesToJson(entries)) {
       const countedBans = (counted.get(ban.address) ?? []).map(isoTime);
       person.print(JSON.stringify({ schema: SCHEMA_VERSION, ...ban, countedBans }));
       counted.delete(ban.address);
@@ -215,7 +216,6 @@ function readHold(fields: Fields): Hold | null {
   if (origin === undefined || addedMs === null || alertId === null || ruleId === null) return null;
   const timeoutSeconds = Math.ceil(((expiresAtMs ?? addedMs) - addedMs) / 1000);
   if (!isEndless && (expiresAtMs === null || timeoutSeconds < 1)) return null;
-  if (timeoutSeconds > LONGEST_SECONDS) return null;
   return {
     origin,
     addedMs,

@@ -168,6 +168,7 @@ function keepOriginal(path: string): void {
 
 function isOurs(path: string, executable: string): boolean {
   if (lstatSync(path).isSymbolicLink()) return leadsToUs(path, executable);
+  if (!statSync(path).isFile()) return false;
   if (isSameFile(path, executable)) return true;
   const placed = readPlaced();
   return placed.length > 0 && placed.includes(checksumOf(path));

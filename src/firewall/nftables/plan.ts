@@ -136,9 +136,12 @@ function edits(changes: readonly Change[], entryOf: (change: Change) => Entry | 
   });
 }
 
+/** nft reads no number of more than eight digits. What is longer is ended by us, by the state. */
+const LONGEST_TIMEOUT_SECONDS = 99_999_999;
+
 function elementWithTimeout({ address, timeoutSeconds = null }: Change): string {
   const bare = bareText(address);
-  return timeoutSeconds === null
+  return timeoutSeconds === null || timeoutSeconds > LONGEST_TIMEOUT_SECONDS
     ? bare
     : `${bare} timeout ${Math.max(1, Math.ceil(timeoutSeconds))}s`;
 }

@@ -12,4 +12,10 @@ describe('errors', () => {
       'can not write: EACCES',
     );
   });
+
+  it('say once what they and their cause say alike', () => {
+    const cause = new AppError('FIREWALL', 'nft exited with status 1');
+    const error = new AppError('FIREWALL', '203.0.113.9: nft exited with status 1', cause);
+    expect(describeError(error)).toBe('203.0.113.9: nft exited with status 1');
+  });
 });

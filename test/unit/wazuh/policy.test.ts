@@ -346,6 +346,19 @@ describe('aggregation', () => {
     expect(agent.lines()).toEqual(['add 2001:db8:0:2::/64', 'delete 2001:db8:0:2::/64']);
   });
 
+  test.each([
+    ['switched off', ''],
+    ['given another prefix', '[aggregate]\nipv6_prefix = 48\n'],
+  ])('a delete finds the network that was banned before it was %s', (_, toml) => {
+    agent.configure('[aggregate]\nipv6_prefix = 64\n');
+    agent.alert('2001:db8:0:2::9');
+    agent.configure(toml);
+    agent.alert('2001:db8:0:3::9', { command: 'delete' });
+    expect(agent.banned()).toEqual(['2001:db8:0:2::/64']);
+    agent.alert('2001:db8:0:2::9', { command: 'delete' });
+    expect(agent.banned()).toEqual([]);
+  });
+
   test('where the network has a protected address, the offender alone is banned', () => {
     agent.configure('[aggregate]\nipv6_prefix = 64\nipv4_prefix = 24\nipv4_count = 1\n');
     agent.alert('2001:db8:0:1::9');

@@ -67,6 +67,16 @@ describe('where the state is trusted', () => {
       `add element ${TABLE} blocked4_32 { ${A} timeout 1s }`,
     ],
     [
+      'a block whose end nft can read',
+      blocked(A, 99_999_999),
+      `add element ${TABLE} blocked4_32 { ${A} timeout 99999999s }`,
+    ],
+    [
+      'a block whose end is further away',
+      blocked(A, 100_000_000),
+      `add element ${TABLE} blocked4_32 { ${A} }`,
+    ],
+    [
       'a network',
       blocked('2001:db8::/48', null),
       `add element ${TABLE} blocked6_48 { 2001:db8:: }`,
