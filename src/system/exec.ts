@@ -136,8 +136,8 @@ function troubleOf(code: string, path: string, timeoutMs: number): string {
 
 /*
  * node:child_process would load 17 modules, sockets among them, at every alert. So programs are started by the call that
- * its spawnSync makes. The runtime is pinned and part of the executable, so an internal interface can't change under us:
- * test/unit/system/spawn.test.ts compares the two.
+ * its spawnSync makes. The runtime is pinned and part of the executable, so an internal interface can't change under us;
+ * where it is missing the public one does the work.
  */
 
 /** A program by its absolute path; what it prints is read as Latin-1 text. */
@@ -189,15 +189,26 @@ interface Binding {
   };
 }
 
-type ProcessWithBinding = typeof process & {
-  readonly binding: (name: 'spawn_sync') => Binding;
-};
+type ProcessWithBinding = typeof process & { readonly binding?: (name: string) => unknown };
+
+/** Null where the runtime has no such call. */
+export function findBinding(): Binding | null {
+  try {
+    const binding = (process as ProcessWithBinding).binding?.('spawn_sync') as Partial<Binding>;
+    return typeof binding.spawn === 'function' ? (binding as Binding) : null;
+  } catch {
+    return null;
+  }
+}
 
 const SIGKILL = 9;
 
 /** The program gets a session and group of its own, so that with it all that it started can be ended. */
-export function spawn(program: Spawn): Spawned {
-  const binding = (process as ProcessWithBinding).binding('spawn_sync');
+export function spawn(program: Spawn, binding: Binding | null = findBinding()): Spawned {
+  return binding === null ? spawnByModule(program) : spawnByBinding(program, binding);
+}
+
+function spawnByBinding(program: Spawn, binding: Binding): Spawned {
   // An empty input would be a write of nothing; without one the pipe is closed at once.
   const input = program.input === '' ? {} : { input: Buffer.from(program.input) };
   const result = binding.spawn({
@@ -230,6 +241,31 @@ function codeOf(error: number | undefined): string {
   return (require('node:util') as typeof Util).getSystemErrorName(error);
 }
 
+function spawnByModule(program: Spawn): Spawned {
+  const { spawnSync } = require('node:child_process') as typeof ChildProcess;
+  // Typed without it, and passed on by spawnSync all the same.
+  const group = { detached: true };
+  const result = spawnSync(program.path, program.args, {
+    ...group,
+    cwd: '/',
+    env: program.environment,
+    input: program.input,
+    timeout: program.timeoutMs,
+    killSignal: 'SIGKILL',
+    maxBuffer: program.largestOutput,
+    encoding: 'latin1',
+  });
+  const code = result.error !== undefined && 'code' in result.error ? result.error.code : '';
+  return {
+    pid: result.pid,
+    status: result.status,
+    signal: result.signal,
+    stdout: textOf(result.stdout),
+    stderr: textOf(result.stderr),
+    code: String(code),
+  };
+}
+
 /** Who reads what a person's command printed, on the terminal that we have. */
 export interface Pager {
   readonly path: string;
@@ -248,4 +284,9 @@ export function runPager({ path, args, environment, input }: Pager): boolean {
   const { pid } = spawnSync(path, args, { cwd: '/', env: environment, input, stdio });
   process.off('SIGINT', ignore);
   return pid !== 0;
+}
+
+/** Typed as text, and null when the program could not even be started. */
+function textOf(output: unknown): string {
+  return typeof output === 'string' ? output : '';
 }

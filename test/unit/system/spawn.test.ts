@@ -1,7 +1,10 @@
-// The one call that starts programs: the runtime's own binding does the same as the public module.
-import { spawnSync } from 'node:child_process';
+// The one call that starts programs: the runtime's own binding and the public module do the same.
 import { describe, expect, test } from '@jest/globals';
-import { spawn, type Spawn, type Spawned } from '../../../src/system/exec.ts';
+import { findBinding, spawn, type Spawn, type Spawned } from '../../../src/system/exec.ts';
+
+test('the pinned runtime has the binding that saves loading node:child_process', () => {
+  expect(findBinding()).not.toBeNull();
+});
 
 const shell = (script: string, parts: Partial<Spawn> = {}): Spawn => ({
   path: '/bin/sh',
@@ -29,27 +32,11 @@ const CASES: readonly (readonly [string, Spawn])[] = [
 
 describe.each(CASES)('%s', (_, program) => {
   test('gives the same by the binding and by the module', () => {
-    expect(withoutPid(spawn(program))).toEqual(withoutPid(spawnByModule(program)));
+    expect(withoutPid(spawn(program))).toEqual(withoutPid(spawn(program, null)));
   });
 });
 
 /** Each start has its own process id; what counts is whether there was one. */
 function withoutPid({ pid, ...rest }: Spawned): object {
   return { started: pid > 0, ...rest };
-}
-
-function spawnByModule(program: Spawn): Spawned {
-  const { path, args, environment: env, input, timeoutMs: timeout, largestOutput } = program;
-  // Typed without it, and passed on by spawnSync all the same.
-  const group = { detached: true, cwd: '/', killSignal: 'SIGKILL', encoding: 'latin1' } as const;
-  const result = spawnSync(path, args, { ...group, env, input, timeout, maxBuffer: largestOutput });
-  const { pid, status, signal, error } = result;
-  const [stdout, stderr] = [textOf(result.stdout), textOf(result.stderr)];
-  const code = error !== undefined && 'code' in error ? String(error.code) : '';
-  return { pid, status, signal, stdout, stderr, code };
-}
-
-/** Typed as text, and null when the program could not even be started. */
-function textOf(output: unknown): string {
-  return typeof output === 'string' ? output : '';
 }
