@@ -165,16 +165,21 @@ function applyFamily(
       throw endless(changes);
     }
     // The kernel was looked at since, and the same thing is still to be done: once more would fail the same way.
-    if (failed?.command.input === command.input) throw failure(changes, failed, context);
+    if (failed !== null && isSame(failed.command, command)) throw failure(changes, failed, context);
     const result = runPatiently(command, context);
     changed ||= command.effect === undefined;
-    failed = isAnswer(command, result) ? null : { command, result };
-    view =
-      failed === null
-        ? readResult(command, result, view, context)
-        : lookAgain(family, changes, context, failed);
-    changes = withForeign(changes, view, trustState && failed === null, backend);
+    const succeeded = isAnswer(command, result);
+    // What a look finds out does not make up for a change that failed.
+    if (!succeeded || command.effect !== 'look') failed = succeeded ? null : { command, result };
+    view = succeeded
+      ? readResult(command, result, view, context)
+      : lookAgain(family, changes, context, { command, result });
+    changes = withForeign(changes, view, trustState && succeeded, backend);
   }
+}
+
+function isSame(one: Command, other: Command): boolean {
+  return one.input === other.input && one.args.join('\n') === other.args.join('\n');
 }
 
 /** Determines, by a view that shows rules, which of them are somebody else's. */

@@ -256,6 +256,19 @@ END`);
     expect(entries('nftables').size).toBe(60);
   });
 
+  test.each([1, 60])('says at once what to do where %i more are too many for a set', (count) => {
+    use('nftables', 'max_entries = 1024\n');
+    victim.host.writeFile('/var/tmp/list', listOf(1024));
+    expect(victim.person(['add', '--file', '/var/tmp/list'])).toMatchObject({ status: 0 });
+    const more = Array.from({ length: count }, (_, n) => `203.0.113.${n}`);
+    const full = victim.person(['add', ...more]);
+    expect(full.status).toBe(FIREWALL);
+    expect(full.stderr).toContain('raise firewall.max_entries (now 1024)');
+    expect(entries('nftables').size).toBe(1024);
+    expect(victim.person(['delete', '198.18.0.0', ...more.slice(1)]).status).toBe(0);
+    expect(victim.person(['add', A])).toMatchObject({ status: 0, stderr: '' });
+  });
+
   test('fills its chain again with the next add after a flush', () => {
     use('nftables');
     victim.add(A);

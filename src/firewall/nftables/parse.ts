@@ -32,9 +32,13 @@ export interface NftablesView extends View {
   readonly trusted: boolean;
 }
 
+/** What the kernel says of a set without room (ENFILE), and of an entry that is there (EEXIST). */
+export const FULL = 'Too many open files in system';
+const IS_THERE = 'File exists';
+
 export function readLook(
   output: string,
-  { command, status }: Ran<View>,
+  { command, status, stderr }: Ran<View>,
   before: NftablesView,
 ): NftablesView {
   if (command.input !== '') {
@@ -51,8 +55,10 @@ export function readLook(
     const texts = listing.members.map(({ address }) => [address.text, isThere] as const);
     return { ...seen, entries: new Map(texts) };
   }
+  // An entry that is there needs no room: where only room was missing, none of them is.
+  const unexpected = stderr.includes(FULL) && !stderr.includes(IS_THERE) ? 'absent' : 'present';
   const entries = questionsOf(command).map(({ text, expects }) => {
-    const is = status === 0 ? expects : expects === 'present' ? 'absent' : 'present';
+    const is = status === 0 ? expects : expects === 'present' ? 'absent' : unexpected;
     return [text, is === 'present' ? isThere : is] as const;
   });
   return { ...seen, entries: new Map([...before.entries, ...entries]) };

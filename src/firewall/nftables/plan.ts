@@ -5,7 +5,7 @@
 // rules. `nft get element` would read the whole set first.
 import type { Family } from '../../model/address.ts';
 import type { Backend, Change, PlannedCommand } from '../backend.ts';
-import { readLook, readSnapshot, type Entry, type NftablesView } from './parse.ts';
+import { FULL, readLook, readSnapshot, type Entry, type NftablesView } from './parse.ts';
 import { bareText, SET_NAME, setNameOf, TABLE, transaction, type Step } from './text.ts';
 
 export type { NftablesView } from './parse.ts';
@@ -28,8 +28,6 @@ const NOTHING_KNOWN: NftablesView = {
 const FEW = 50;
 /** Of a check: the kernel could not do what was asked, whatever it says of why. */
 const REFUSED = { status: 1, complaint: '' };
-/** What the kernel says of a set without room (ENFILE). */
-const FULL = 'Too many open files in system';
 
 export function createNftables(options: NftablesOptions): Backend<NftablesView> {
   return {
