@@ -112,14 +112,14 @@ function remove(note: string): void {
 
 function describeHolder(path: string, waitMs: number): string {
   const pid = lockHolder(path);
-  if (pid === null) return `another firewall-drop ${busyFor(waitMs)}`;
+  if (pid === null) return `another firewall-drop ${stillBusy(waitMs)}`;
   const holder = `another firewall-drop (process ${pid})`;
-  if (!isStopped(pid)) return `${holder} ${busyFor(waitMs)}`;
+  if (!isStopped(pid)) return `${holder} ${stillBusy(waitMs)}`;
   return `${holder} was stopped and has the writer lock: kill -CONT ${pid} lets it go on, kill -KILL ${pid} ends it`;
 }
 
-function busyFor(waitMs: number): string {
-  return `has been at work for ${(waitMs / 1000).toFixed(1)} s; try again once it has ended`;
+function stillBusy(waitMs: number): string {
+  return `still has the writer lock after ${(waitMs / 1000).toFixed(1)} s; try again once it has ended`;
 }
 
 const notes = new Set<string>();

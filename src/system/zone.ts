@@ -30,10 +30,13 @@ export function readHostZone(host: {
   return UTC;
 }
 
+/** `Europe/Berlin`, and as POSIX has it with a colon before it. */
+const ZONE_NAME = /^:?([A-Za-z0-9_+-]+(?:\/[A-Za-z0-9_+-]+){0,2})$/;
+
 /** Only names below the zone directory: whoever sets TZ must not choose which file root opens. */
-function zonePath(tz: string | undefined): string | undefined {
-  if (tz === undefined || !/^[A-Za-z0-9_+-]+(?:\/[A-Za-z0-9_+-]+){0,2}$/.test(tz)) return undefined;
-  return `/usr/share/zoneinfo/${tz}`;
+function zonePath(tz = ''): string | undefined {
+  const name = ZONE_NAME.exec(tz)?.[1];
+  return name === undefined ? undefined : `/usr/share/zoneinfo/${name}`;
 }
 
 /** What holds in the zone at a Unix time (whole seconds, negative before 1970). */

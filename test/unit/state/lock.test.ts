@@ -45,7 +45,7 @@ describe('while another process has it', () => {
     const trouble = takeWriterLock(directory, 300);
     expect(trouble?.code).toBe('LOCK_BUSY');
     expect(trouble?.message).toBe(
-      `another firewall-drop (process ${holder.pid}) has been at work for 0.3 s; try again once it has ended`,
+      `another firewall-drop (process ${holder.pid}) still has the writer lock after 0.3 s; try again once it has ended`,
     );
   });
 

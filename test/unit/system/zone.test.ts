@@ -216,10 +216,11 @@ describe("the host's zone", () => {
   };
 
   test.each(['Europe/Berlin', 'America/Argentina/Buenos_Aires', 'Etc/GMT+3', 'EST5EDT'])(
-    'is the one that TZ names: %s',
-    (tz) => {
-      const files = { [`/usr/share/zoneinfo/${tz}`]: brazil, '/etc/localtime': berlin };
-      expect(host(files, tz).abbreviation).toBe('-03');
+    'is the one that TZ names, with or without the colon of POSIX: %s',
+    (name) => {
+      const files = { [`/usr/share/zoneinfo/${name}`]: brazil, '/etc/localtime': berlin };
+      expect(host(files, name).abbreviation).toBe('-03');
+      expect(host(files, `:${name}`).abbreviation).toBe('-03');
     },
   );
 
@@ -227,7 +228,8 @@ describe("the host's zone", () => {
     '',
     '/etc/passwd',
     ':/etc/passwd',
-    ':Europe/Berlin',
+    '::Europe/Berlin',
+    ':../../etc/passwd',
     '../../etc/passwd',
     'Europe/../../../etc/passwd',
     'Europe/Berlin/',
