@@ -246,6 +246,30 @@ const PATHS: readonly Path[] = [
     staying: () => MORE,
   },
   {
+    name: 'a delete after firewall.chains was changed',
+    only: 'iptables',
+    prepare: (stage, subject, backend) => {
+      addAll(stage, subject);
+      stage.victim.configure(`${configOf(backend)}chains = ["FORWARD"]\n`);
+    },
+    run: (subject) => asPerson('delete', subject),
+    verb: 'delete',
+    all: one,
+    staying: () => MORE,
+  },
+  {
+    name: 'a delete after firewall.set_name was changed',
+    only: 'ipset',
+    prepare: (stage, subject, backend) => {
+      addAll(stage, subject);
+      stage.victim.configure(`${configOf(backend)}set_name = "other"\n`);
+    },
+    run: (subject) => asPerson('delete', subject),
+    verb: 'delete',
+    all: one,
+    staying: () => MORE,
+  },
+  {
     name: 'an add that makes auto move all rules into sets',
     only: 'iptables',
     config: '[firewall]\npromote_at = 3\n',
