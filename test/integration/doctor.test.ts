@@ -304,6 +304,14 @@ describe('doctor notices', () => {
     expect(victim.host.must(['sha256sum', `${STATE}/state.db`])).toBe(sum);
   });
 
+  test('a chain of the configuration that is not there, until it is', () => {
+    victim.configure('[firewall]\nbackend = "iptables"\nchains = ["INPUT", "BANS"]\n');
+    expect(told('kernel')).toMatch(/^problem: .* BANS, and IPv4 .*\nproblem: .* BANS, and IPv6 /);
+    for (const program of ['iptables', 'ip6tables']) victim.host.must([program, '-N', 'BANS']);
+    expect(told('kernel')).toMatch(/^ok: Linux /);
+    expect(victim.add(A)).toMatchObject({ status: 0 });
+  });
+
   test('recent failures', () => {
     // With "auto" nftables would take over.
     victim.configure('[firewall]\nbackend = "iptables"\n');

@@ -127,9 +127,13 @@ export const kernel = defineCheck({
       trouble: { 4: answers[4].trouble, 6: answers[6]?.trouble ?? null },
       /** Families of which the rule for our set has to stand in the filter table. */
       withoutRaw: ([4, 6] as const).filter((family) => answers[family]?.hasRaw === false),
+      /** Chains that the configuration names and a family has not. */
+      missing: ([4, 6] as const).flatMap((family) => {
+        return (answers[family]?.missing ?? []).map((chain) => ({ family, chain }));
+      }),
     };
   },
-  evaluate({ release, backend, trouble, withoutRaw }) {
+  evaluate({ release, backend, trouble, withoutRaw, missing }) {
     const answering: string[] = [];
     const findings: Finding[] = [];
     for (const family of [4, 6] as const) {
@@ -140,24 +144,48 @@ export const kernel = defineCheck({
         findings.push(problem(`IPv${family} can't be filtered through ${backend}: ${why}`, fix));
       }
     }
+    findings.push(...missing.map(isMissing));
     if (findings.length > 0) return findings;
     const works = ok(`Linux ${release} answers through ${backend} for ${answering.join(' and ')}`);
     return [works, ...withoutRaw.map(standsInFilter)];
   },
 });
 
+interface Answer {
+  readonly trouble: string;
+  readonly hasRaw: boolean;
+  readonly missing: readonly string[];
+}
+
+/** They are there before anything is in their table. */
+const BUILT_IN: readonly string[] = ['INPUT', 'FORWARD', 'OUTPUT'];
+
 /** The snapshot is what the work itself relies on: a list of modules says less. */
-function askKernel(
-  { firewall }: Context,
-  family: Family,
-): { readonly trouble: string; readonly hasRaw: boolean } {
+function askKernel({ firewall, config }: Context, family: Family): Answer {
   try {
     const { policies } = firewall.snapshot(family);
     const hasRaw = firewall.backendName !== 'ipset' || policies.has('raw PREROUTING');
-    return { trouble: '', hasRaw };
+    const inFilter = firewall.backendName === 'iptables' || !hasRaw;
+    const chains = inFilter ? config.firewall.chains : [];
+    const missing = chains.filter((chain) => !BUILT_IN.includes(chain) && !policies.has(chain));
+    return { trouble: '', hasRaw, missing };
   } catch (error) {
-    return { trouble: describeError(error), hasRaw: true };
+    return { trouble: describeError(error), hasRaw: true, missing: [] };
   }
+}
+
+function isMissing({
+  family,
+  chain,
+}: {
+  readonly family: Family;
+  readonly chain: string;
+}): Finding {
+  const program = family === 4 ? 'iptables' : 'ip6tables';
+  return problem(
+    `firewall.chains names ${chain}, and IPv${family} has no such chain: no address can be blocked`,
+    `${program} -N ${chain}, and a rule that jumps to it; or leave it out of firewall.chains`,
+  );
 }
 
 function standsInFilter(family: Family): Finding {

@@ -418,6 +418,8 @@ describe('the firewall', () => {
     ]);
   });
 
+  const KERNEL = { release: '6.1', trouble: { 4: '', 6: '' }, withoutRaw: [], missing: [] };
+
   test.each<[string, string | null, RegExp[]]>([
     ['', '', [/^ok: Linux 6\.1 answers through iptables for IPv4 and IPv6$/]],
     ['', null, [/^ok: .* for IPv4$/]],
@@ -425,14 +427,17 @@ describe('the firewall', () => {
     ['a', 'b', [/^problem: IPv4 .* a$/, /^problem: IPv6 .* b$/]],
   ])('asks the kernel: IPv4 %j, IPv6 %j', (four, six, expected) => {
     const trouble = { 4: four, 6: six };
-    expectTold(
-      kernel.evaluate({ release: '6.1', backend: 'iptables', trouble, withoutRaw: [] }),
-      expected,
-    );
+    expectTold(kernel.evaluate({ ...KERNEL, backend: 'iptables', trouble }), expected);
+  });
+
+  test('names the chains of the configuration that are not there, by family', () => {
+    const missing = [4, 6].map((family) => ({ family: family as 4 | 6, chain: 'BANS' }));
+    const expected = [/^problem: .* IPv4 has no such chain/, /^problem: .* IPv6 has no such chain/];
+    expectTold(kernel.evaluate({ ...KERNEL, backend: 'iptables', missing }), expected);
   });
 
   test('says where the rule for a set can only stand in the filter table', () => {
-    const facts = { release: '6.1', backend: 'ipset', trouble: { 4: '', 6: '' } };
+    const facts = { ...KERNEL, backend: 'ipset' };
     const expected = [/^ok: Linux/, /^warning: the kernel has no table raw for IPv6: /];
     expectTold(kernel.evaluate({ ...facts, withoutRaw: [6] }), expected);
   });
