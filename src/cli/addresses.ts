@@ -2,10 +2,10 @@
 import { readFileSync } from 'node:fs';
 import {
   isSingle,
-  makeAddress,
   parseAddress,
   parseExactNetwork,
   parseNetwork,
+  widerNetworks,
   type Address,
 } from '../model/address.ts';
 import { AppError } from '../model/errors.ts';
@@ -78,11 +78,6 @@ export function findOverlaps(
 export function widerIn(networks: ReadonlyMap<string, Address>, inner: Address): Address[] {
   if (networks.size === 0) return [];
   return widerNetworks(inner).flatMap(({ text }) => networks.get(text) ?? []);
-}
-
-/** Every network that contains an address, other than itself, widest first. */
-function widerNetworks({ family, value, prefixLength }: Address): Address[] {
-  return Array.from({ length: prefixLength }, (_, length) => makeAddress(family, value, length));
 }
 
 function nameOf(file: string | undefined): string {

@@ -179,7 +179,8 @@ function applyFamily(
 }
 
 function isSame(one: Command, other: Command): boolean {
-  return one.input === other.input && one.args.join('\n') === other.args.join('\n');
+  const wordsOf = ({ program, args }: Command): string => [program, ...args].join('\n');
+  return one.input === other.input && wordsOf(one) === wordsOf(other);
 }
 
 /** Determines, by a view that shows rules, which of them are somebody else's. */

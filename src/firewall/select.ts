@@ -97,7 +97,7 @@ export function backendNamed(name: string | null): BackendName | null {
 export const BACKEND_NAMES: readonly BackendName[] = ['iptables', 'ipset', 'nftables'];
 
 export function createBackend(name: BackendName, config: FirewallConfig): Backend {
-  const optionalChains = optionalChainsOf(config).filter((name) => !config.chains.includes(name));
+  const optionalChains = optionalChainsOf(config).filter((chain) => !config.chains.includes(chain));
   const options = { ...config, optionalChains };
   switch (name) {
     case 'iptables':

@@ -29,7 +29,7 @@ export interface Snapshot {
   readonly held: ReadonlyMap<string, HeldAddress>;
   /** Every rule of the tables that were listed, in order. */
   readonly rules: readonly Rule[];
-  /** What becomes of a packet that no rule of a built-in chain decides. */
+  /** By chain: what becomes of a packet that no rule of it decides; `-` for a chain that is not built in. */
   readonly policies: ReadonlyMap<string, string>;
   /** What is in the sets that rules of ours ask, by the set's name. */
   readonly sets?: ReadonlyMap<string, readonly Address[]>;

@@ -88,6 +88,11 @@ export function makeAddress(family: Family, value: bigint, prefixLength?: number
   return { family, value: network, prefixLength: prefix, text };
 }
 
+/** Every network that contains an address, other than itself, widest first. */
+export function widerNetworks({ family, value, prefixLength }: Address): Address[] {
+  return Array.from({ length: prefixLength }, (_, length) => makeAddress(family, value, length));
+}
+
 /** The last address of a network: in IPv4 its directed broadcast. */
 export function lastAddress(network: Address): Address {
   return makeAddress(network.family, network.value | ((1n << hostBits(network)) - 1n));

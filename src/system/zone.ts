@@ -34,8 +34,8 @@ export function readHostZone(host: {
 const ZONE_NAME = /^:?([A-Za-z0-9_+-]+(?:\/[A-Za-z0-9_+-]+){0,2})$/;
 
 /** Only names below the zone directory: whoever sets TZ must not choose which file root opens. */
-function zonePath(tz = ''): string | undefined {
-  const name = ZONE_NAME.exec(tz)?.[1];
+function zonePath(tz: string | undefined): string | undefined {
+  const name = tz === undefined ? undefined : ZONE_NAME.exec(tz)?.[1];
   return name === undefined ? undefined : `/usr/share/zoneinfo/${name}`;
 }
 

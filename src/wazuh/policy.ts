@@ -1,7 +1,7 @@
 // Asks policy about an alert, with what its decision needs of state and configuration. Where nothing is configured and
 // the manager said nothing, no more than the number of recent bans is looked at.
 import { CONFIG_FILE } from '../config/file.ts';
-import { makeAddress, type Address } from '../model/address.ts';
+import { widerNetworks, type Address } from '../model/address.ts';
 import { parseDuration } from '../model/duration.ts';
 import type * as Aggregate from '../policy/aggregate.ts';
 import type * as Arguments from '../policy/arguments.ts';
@@ -105,16 +105,9 @@ export function enclosingNetwork(
   return store.bans.find(address) === null ? formerNetwork(address, store) : null;
 }
 
-/** The widest networks that `[aggregate]` may make. */
-const SHORTEST_PREFIX = { 4: 16, 6: 32 } as const;
-
 /** The narrowest network that alerts have banned, with an `[aggregate]` that was changed since. */
-function formerNetwork({ family, value, prefixLength }: Address, { bans }: Store): Address | null {
-  const shortest = SHORTEST_PREFIX[family];
-  const wider = Array.from({ length: Math.max(0, prefixLength - shortest) }, (_, more) => {
-    return makeAddress(family, value, shortest + more);
-  });
-  const found = bans.blockedAmong(wider).filter(({ holds }) => {
+function formerNetwork(address: Address, { bans }: Store): Address | null {
+  const found = bans.blockedAmong(widerNetworks(address)).filter(({ holds }) => {
     return holds.some(({ origin }) => origin !== 'manual');
   });
   const narrowest = found.sort((a, b) => b.address.prefixLength - a.address.prefixLength)[0];

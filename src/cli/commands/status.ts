@@ -135,7 +135,7 @@ function describeOverview(overview: Overview, nowMs: number): string[] {
 
 function whyPending({ volatile }: Overview['store']): string {
   return volatile
-    ? 'they could not be saved; firewall-drop expire does it once they can'
+    ? 'they could not be saved; firewall-drop expire saves them once it can'
     : 'an earlier run was interrupted; firewall-drop reconcile completes them';
 }
 
