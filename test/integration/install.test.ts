@@ -181,6 +181,7 @@ describe('install', () => {
   });
 
   test('says what is in the way where a directory has the name of the program', () => {
+    expect(person('install').status).toBe(0);
     shell(`rm ${PROGRAM} && mkdir ${PROGRAM}`);
     const result = person('install');
     expect(result.status).toBe(74);
