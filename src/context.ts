@@ -136,8 +136,8 @@ function withRunSteps(parts: Omit<Context, keyof RunSteps>): Context {
   return {
     ...parts,
     lock: () => beginRun(parts),
-    recover: () => {
-      recoverPending(parts);
+    recover: (trouble) => {
+      recoverPending(parts, trouble);
     },
     migrate: (coming) => {
       migrate(parts, coming);

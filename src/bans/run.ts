@@ -22,6 +22,8 @@ import { recover } from './recover.ts';
 export const LOCK_DIRECTORY = '/run/firewall-drop';
 /** The part of an alert's time that completing the pending changes of other runs may take. */
 const RECOVERY_SHARE = 0.25;
+/** The part of it that waiting for the writer lock may take. */
+const LOCK_SHARE = 0.75;
 
 export interface RunContext extends BanContext {
   readonly config: Config;
@@ -42,7 +44,10 @@ export function beginRun(context: RunContext): AppError | null {
   const { store, config, deadline, firewall, choice, interactive, protectedEntries } = context;
   // Names are looked up and remembered before alerts have to wait for this lock.
   if (interactive) protectedEntries();
-  const waitMs = Math.min(config.limits.lockWaitSeconds * 1000, deadline.remainingMs());
+  const waitMs = Math.min(
+    config.limits.lockWaitSeconds * 1000,
+    deadline.remainingMs() * LOCK_SHARE,
+  );
   const trouble = takeWriterLock(LOCK_DIRECTORY, waitMs);
   if (trouble === null) {
     store.allowRepair();
@@ -56,8 +61,11 @@ export function beginRun(context: RunContext): AppError | null {
   return trouble;
 }
 
-/** Before the work at hand: follows the clock and completes pending changes. Failures are reported, not thrown. */
-export function recoverPending(context: RunContext): void {
+/**
+ * Before the work at hand: follows the clock and completes pending changes. `trouble` is why there is no writer lock, or
+ * null. Failures are reported, not thrown.
+ */
+export function recoverPending(context: RunContext, trouble: AppError | null): void {
   const { store, firewall, now, interactive, deadline, choice, protectedEntries } = context;
   step('run: begun');
   if (!store.metadata.get(ACTIVE_BACKEND)) store.metadata.set(ACTIVE_BACKEND, firewall.backendName);
@@ -66,6 +74,8 @@ export function recoverPending(context: RunContext): void {
   step('run: clock followed');
   // An alert comes before a migration, unless there is nothing to migrate.
   if (interactive || isFreeToChange(choice(), firewall, store)) migrate(context);
+  // They may be of a run that is at work.
+  if (trouble?.code === 'LOCK_BUSY') return;
   attempt('what an interrupted run began could not be completed', context, () => {
     // One change that can't be completed must not take all of an alert's time, again and again.
     const share = interactive ? {} : { withinMs: deadline.remainingMs() * RECOVERY_SHARE };

@@ -52,7 +52,7 @@ export function enter(context: Context, { note }: Person): number {
   const trouble = context.lock();
   if (trouble !== null) throw trouble;
   const pending = context.store.bans.pending().length;
-  context.recover();
+  context.recover(null);
   const completed = pending - context.store.bans.pending().length;
   // Where the state can't be written, changes of runs that were not interrupted are pending each time.
   if (completed > 0 && !context.store.volatile) {

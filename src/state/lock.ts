@@ -6,7 +6,7 @@ import { isErrno } from '../system/files.ts';
 import { lockHolder } from '../system/locks.ts';
 import { isStopped } from '../system/procfs.ts';
 import { endStaleChildren } from '../system/stale-children.ts';
-import { deadlineIn, monotonicMs, sleep } from '../system/wait.ts';
+import { deadlineIn, monotonicMs } from '../system/wait.ts';
 
 /**
  * Node can't lock files, SQLite can, and by the same fcntl locks that end with their process: no stale lock is
@@ -18,7 +18,7 @@ export function takeWriterLock(directory: string, waitMs: number): AppError | nu
   const path = `${directory}/lock`;
   try {
     mkdirSync(directory, { recursive: true, mode: 0o700 });
-    const lock = new DatabaseSync(path, { timeout: 0 });
+    const lock = new DatabaseSync(path, { timeout: Math.min(waitMs, LONGEST_TRY_MS) });
     held.push(lock);
     // Nothing is ever read or written: no pages are set aside for it, and no journal lies about.
     const take = (): void => {
@@ -35,22 +35,22 @@ export function takeWriterLock(directory: string, waitMs: number): AppError | nu
 }
 
 /**
- * The longer one waits, the more often it asks, so that those who came first are served first, nearly. SQLite's own
- * waiting is the other way round: of a hundred at once, the oldest ask every 100 ms and meet a newcomer's lock each time.
+ * SQLite waits as it is told by `timeout`: it asks often at first, and then ever more seldom. That begins anew each
+ * time here, so that of a hundred at once the oldest ask as often as a newcomer.
  */
 function queueFor(take: () => void, waitMs: number, isHolderStopped: () => boolean): void {
   const deadline = deadlineIn(waitMs);
-  for (let tries = 0; ; tries += 1) {
+  for (;;) {
     try {
       take();
       return;
     } catch (error) {
-      const remainingMs = deadline.remainingMs();
-      if (!isBusy(error) || remainingMs === 0 || isHolderStopped()) throw error;
-      sleep(Math.min(pauseMs(tries, remainingMs / waitMs), remainingMs));
+      if (!isBusy(error) || deadline.remainingMs() === 0 || isHolderStopped()) throw error;
     }
   }
 }
+
+const LONGEST_TRY_MS = 100;
 
 /** A process that a signal stopped may never go on: nobody waits for it longer than this. */
 const LONGEST_STOP_MS = 1000;
@@ -68,17 +68,6 @@ function watchHolder(path: string): () => boolean {
     sinceMs = holder !== null && isStopped(holder) ? Math.min(sinceMs, nowMs) : Infinity;
     return nowMs - sinceMs >= LONGEST_STOP_MS;
   };
-}
-
-/** Whoever meets one other run only need not wait for long. */
-const QUICK_TRIES = 10;
-const SHORTEST_PAUSE_MS = 1;
-const LONGEST_PAUSE_MS = 25;
-
-/** `patience` is the part of the wait that is left, from 1 to 0. */
-export function pauseMs(tries: number, patience: number): number {
-  if (tries < QUICK_TRIES) return SHORTEST_PAUSE_MS;
-  return SHORTEST_PAUSE_MS + (LONGEST_PAUSE_MS - SHORTEST_PAUSE_MS) * patience;
 }
 
 /**

@@ -30,7 +30,8 @@ export interface AlertContext extends BanContext, PolicyContext {
   /** Null when the writer lock was taken, otherwise why not. Throws where nothing may be changed from here. */
   readonly lock: () => AppError | null;
   /** Before the work at hand: follows the clock and completes pending changes. Failures are reported, not thrown. */
-  readonly recover: () => void;
+  /** Is given why there is no writer lock, or null. */
+  readonly recover: (trouble: AppError | null) => void;
   /** After it: unblocks what is due, and migrates. Failures are reported, not thrown. */
   readonly expire: () => void;
 }
@@ -281,7 +282,7 @@ function releaseFor(alert: Alert, context: AlertContext): void {
 function prepare(alert: Alert, context: AlertContext): void {
   const trouble = lockFor(alert, context);
   if (trouble !== null) context.warn(`working without the writer lock: ${trouble.message}`);
-  context.recover();
+  context.recover(trouble);
 }
 
 function lockFor(alert: Alert, context: AlertContext): AppError | null {

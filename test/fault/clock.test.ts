@@ -1,7 +1,7 @@
 // The wall clock is set, between two runs and during one, by the fault build: nobody is freed, and nobody kept for ever.
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import { faultBinary } from '../support/binary.ts';
-import { BACKENDS, flushKernel, readKernel } from '../support/kernel.ts';
+import { BACKENDS, readKernel } from '../support/kernel.ts';
 import { CLEAN_ENVIRONMENT } from '../support/namespaces.ts';
 import { createVictim, type Victim } from '../support/victim.ts';
 import { readState } from '../support/state.ts';
@@ -31,7 +31,6 @@ beforeAll(async () => {
 });
 afterEach(() => {
   victim.reset();
-  flushKernel(victim.host);
 });
 afterAll(() => victim.dispose());
 

@@ -3,7 +3,7 @@ import { basename } from 'node:path';
 import { answerTo, ossecArguments, wazuh4Message } from '../support/alerts.ts';
 import { faultBinary } from '../support/binary.ts';
 import type { TestHost } from '../support/host.ts';
-import { type BackendName, flushKernel } from '../support/kernel.ts';
+import type { BackendName } from '../support/kernel.ts';
 import { SAVED_RULES } from '../support/snapshot.ts';
 import { changeState, type Entry } from '../support/state.ts';
 import { createVictim, type Run, type Victim } from '../support/victim.ts';
@@ -76,7 +76,6 @@ export class Stage {
   /** As a host on which nothing has happened yet. */
   reset(): void {
     this.mendFirewall();
-    flushKernel(this.victim.host);
     this.victim.reset();
     this.victim.host.remove(SAVED_RULES);
   }

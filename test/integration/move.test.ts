@@ -2,7 +2,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import { createHost, type TestHost, type IptablesVariant } from '../support/host.ts';
 import { connectThrough, type RoutedAddresses } from '../support/network.ts';
-import { FLUSH_RULES } from '../support/namespaces.ts';
+import { FLUSH_RULES } from '../support/kernel.ts';
 import { readState } from '../support/state.ts';
 import { createVictim, type Victim } from '../support/victim.ts';
 import { eventually } from '../support/wait.ts';
@@ -33,9 +33,6 @@ const configure = (toml: string): void => {
 const use = (name: string): ReturnType<Victim['person']> => {
   configure(`backend = "${name}"`);
   return victim.person(['expire']);
-};
-const throwAllAway = (): void => {
-  inHost(`${FLUSH_RULES}; ipset destroy; nft flush ruleset`);
 };
 const listOf = (count: number): string =>
   Array.from({ length: count }, (_, i) => `198.18.${i >> 8}.${i & 255}\n`).join('');
@@ -70,7 +67,6 @@ describe.each<IptablesVariant>(['nft', 'legacy'])('with iptables-%s', (variant) 
   });
   afterEach(() => {
     victim.reset();
-    throwAllAway();
   });
   afterAll(() => victim.dispose());
 
@@ -135,7 +131,6 @@ describe('on a host with all backends', () => {
     victim.host.useIptables('nft');
     inHost('umount /usr/sbin/ipset /usr/sbin/nft /usr/sbin/ipset /usr/sbin/nft || true');
     victim.reset();
-    throwAllAway();
   });
   afterAll(() => victim.dispose());
 
@@ -427,7 +422,6 @@ describe('real packets', () => {
   });
   afterEach(() => {
     victim.reset();
-    throwAllAway();
   });
   afterAll(async () => {
     await Promise.all([attacker.dispose(), victim.dispose(), server.dispose()]);

@@ -30,7 +30,6 @@ beforeAll(async () => {
 });
 afterEach(() => {
   victim.host.must(['iptables', '-w', '-P', 'INPUT', 'ACCEPT']);
-  victim.host.must(['bash', '-c', 'iptables -w -F; iptables -w -X']);
   victim.reset();
 });
 afterAll(async () => {

@@ -7,7 +7,6 @@ import { type JsonObject, wazuh4Message } from '../support/alerts.ts';
 import { startExecd, type Execd } from '../support/execd-client.ts';
 import { createHost, type TestHost } from '../support/host.ts';
 import { importBans } from '../support/imported.ts';
-import { flushKernel } from '../support/kernel.ts';
 import { connectHosts, NEAR } from '../support/network.ts';
 import { changeState } from '../support/state.ts';
 import { canPing } from '../support/traffic.ts';
@@ -70,7 +69,6 @@ function setUp(backend: string): (toml: string) => void {
 }
 
 function clean(): void {
-  flushKernel(victim.host);
   victim.reset();
   victim.host.remove(GROUP_FILE);
 }

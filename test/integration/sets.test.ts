@@ -1,7 +1,7 @@
 // Bans in sets, beyond what holds of every backend (main-job.test.ts): the kernel ends them by itself, and there may be many.
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { createHost, type IptablesVariant } from '../support/host.ts';
-import { FLUSH_RULES } from '../support/namespaces.ts';
+import { flushKernel } from '../support/kernel.ts';
 import { connectHosts } from '../support/network.ts';
 import { createVictim, ossecLine, type Victim } from '../support/victim.ts';
 import { eventually } from '../support/wait.ts';
@@ -22,9 +22,6 @@ const use = (backend: SetBackend, more = ''): void => {
   victim.configure(`[firewall]\nbackend = "${backend}"\n${more}`);
 };
 const inHost = (script: string): string => victim.host.must(['bash', '-c', script]);
-const throwAllAway = (): void => {
-  inHost(`${FLUSH_RULES}; ipset destroy; nft flush ruleset`);
-};
 const listOf = (count: number): string => {
   const address = (i: number): string => `198.${18 + (i >> 16)}.${(i >> 8) & 255}.${i & 255}`;
   return Array.from({ length: count }, (_, i) => `${address(i)}\n`).join('');
@@ -67,7 +64,6 @@ describe.each<IptablesVariant>(['nft', 'legacy'])('ipset beside iptables-%s', (v
   });
   afterEach(() => {
     victim.reset();
-    throwAllAway();
   });
   afterAll(() => victim.dispose());
 
@@ -181,7 +177,6 @@ describe('nftables', () => {
   });
   afterEach(() => {
     victim.reset();
-    throwAllAway();
   });
   afterAll(() => victim.dispose());
 
@@ -289,7 +284,6 @@ describe.each(BACKENDS)('%s', (backend) => {
   });
   afterEach(() => {
     victim.reset();
-    throwAllAway();
   });
   afterAll(() => victim.dispose());
 
@@ -348,7 +342,7 @@ describe.each(BACKENDS)('%s', (backend) => {
     expect(victim.add(A, { answer: 'abort' })).toMatchObject({ status: 0 });
     expect(entries(backend).get(A)).toBeGreaterThan(650);
     expect(victim.add(A, { answer: 'abort' })).toMatchObject({ status: 0, lines: [] });
-    throwAllAway();
+    flushKernel(victim.host);
     const again = victim.add(A, { answer: 'abort' });
     expect(again.lines).toEqual([expect.stringMatching(ossecLine('reapplied', A))]);
   });
@@ -370,12 +364,12 @@ describe.each(BACKENDS)('%s', (backend) => {
 
   test('all is made again after everything was removed', () => {
     victim.person(['add', A, A6, '203.0.113.128/25']);
-    throwAllAway();
+    flushKernel(victim.host);
     expect(victim.person(['status', A]).status).toBe(1);
     expect(victim.person(['restore'])).toMatchObject({ status: 0, stderr: '' });
     expect(victim.person(['status', A]).status).toBe(0);
     expect(victim.person(['status', A6]).status).toBe(0);
-    throwAllAway();
+    flushKernel(victim.host);
     expect(victim.delete(A).status).toBe(0);
     expect(victim.add('203.0.113.8').status).toBe(0);
     expect(victim.person(['status', '203.0.113.8']).status).toBe(0);
@@ -403,7 +397,6 @@ describe.each(BACKENDS)('%s', (backend) => {
       expect(victim.person(args).status).toBe(0);
       expect(theirs()).toBe(before);
     }
-    inHost(`${FLUSH_RULES}; ipset destroy other; nft delete table inet other`);
   });
 
   test('the network of all addresses is refused', () => {

@@ -643,6 +643,20 @@ describe('while another process holds the writer lock', () => {
     expect(victim.rules(A)).toEqual([]);
   });
 
+  test('what may be pending because that process is at work is left to it, and completed once the lock is free', async () => {
+    victim.add(A);
+    changeState(victim.host.pid, (database) => {
+      database.exec("UPDATE bans SET phase = 'unblocking'");
+    });
+    expect(victim.add(A6)).toMatchObject({ status: 0, stderr: expect.stringContaining('lock') });
+    expect(victim.banOn(A)?.phase).toBe('unblocking');
+    expect(victim.rules(A)).toHaveLength(2);
+    await release();
+    expect(victim.delete(A6)).toMatchObject({ status: 0, stderr: '' });
+    expect(victim.banOn(A)).toBeUndefined();
+    expect(victim.allRules()).toEqual([]);
+  });
+
   test.each([['add'], ['delete']])(
     'a person’s %s changes nothing and may be tried again',
     (verb) => {

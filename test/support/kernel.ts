@@ -1,6 +1,5 @@
 /** What each backend has in a host's kernel, read past the program under test. */
 import type { TestHost } from './host.ts';
-import { FLUSH_RULES } from './namespaces.ts';
 
 export const BACKENDS = ['iptables', 'ipset', 'nftables'] as const;
 export type BackendName = (typeof BACKENDS)[number];
@@ -17,8 +16,8 @@ export interface Kernel {
 }
 
 const LISTING = [
-  'iptables -w -S; iptables -w -t raw -S',
-  'ip6tables -w -S; ip6tables -w -t raw -S',
+  'iptables-save',
+  'ip6tables-save',
   'ipset save',
   'nft list table inet firewall_drop 2>/dev/null; true',
 ].join('; echo ----; ');
@@ -49,8 +48,16 @@ function setRulesOf(rules: string): string[] {
   return Array.from(rules.matchAll(pattern), ([, chain = '']) => chain).sort();
 }
 
+/** Every rule of the tables that we use goes, whoever made it. */
+export const FLUSH_RULES =
+  'iptables -w -F; ip6tables -w -F; iptables -w -t raw -F; ip6tables -w -t raw -F';
+
+/** What iptables-nft has made is gone with the tables of nft, in a third of the time. */
+const FLUSH_KERNEL = `
+  if [[ /etc/alternatives/iptables -ef /usr/sbin/xtables-legacy-multi ]]; then ${FLUSH_RULES}; fi
+  nft flush ruleset; ipset destroy`;
+
 /** Removes all rules, sets and tables. */
 export function flushKernel(host: TestHost): void {
-  const script = `${FLUSH_RULES}; ipset destroy; nft flush ruleset`;
-  host.must(['bash', '-c', script]);
+  host.must(['bash', '-c', FLUSH_KERNEL]);
 }

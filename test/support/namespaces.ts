@@ -131,7 +131,3 @@ export function asCommand(argv: readonly string[]): [string, ...string[]] {
   if (program === undefined) throw new Error('nothing to run');
   return [program, ...rest];
 }
-
-/** Every rule of the tables that we use goes, whoever made it. */
-export const FLUSH_RULES =
-  'iptables -w -F; ip6tables -w -F; iptables -w -t raw -F; ip6tables -w -t raw -F';

@@ -39,6 +39,19 @@ export function canPing(
   throw new Error(`ping ${address} from ${from.name}: status ${String(status)}: ${stderr}`);
 }
 
+/** The same for several, at the same time: silence is waited for only once. */
+export function canPingEach(from: TestHost, addresses: readonly string[]): boolean[] {
+  const lines = from.must(['bash', '-c', PING_EACH, 'ping', ...addresses]).split('\n');
+  return addresses.map((address) => {
+    const status = lines.find((line) => line.startsWith(`${address} `))?.split(' ')[1];
+    if (status === '0' || status === '1') return status === '0';
+    throw new Error(`ping ${address} from ${from.name}: status ${String(status)}`);
+  });
+}
+const PING_EACH = `for each; do (
+    ping -n -q -c 1 -W ${PING_SILENCE_MS / 1000} "$each" >/dev/null; echo "$each $?") &
+  done; wait`;
+
 /** A TCP echo server for IPv4 and IPv6. */
 export async function listen(host: TestHost, port: number): Promise<Listener> {
   const server = startEcho(host, ['listen', String(port)]);

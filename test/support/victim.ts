@@ -23,7 +23,8 @@ import {
   type RunResult,
   type StartOptions,
 } from './host.ts';
-import { CLEAN_ENVIRONMENT, FLUSH_RULES } from './namespaces.ts';
+import { FLUSH_RULES, flushKernel } from './kernel.ts';
+import { CLEAN_ENVIRONMENT } from './namespaces.ts';
 import { createPipe } from './pipe.ts';
 import { endTimeOf, type ListedBan, readBans, STATE_DIRECTORY } from './state.ts';
 
@@ -214,11 +215,10 @@ export class Victim {
     return this.host.rulesFor(address);
   }
 
-  /** Every rule of both families in the tables that we use, as `iptables -S` lists them. */
+  /** Every rule of both families, as iptables-save lists them. */
   allRules(): string[] {
-    const script =
-      'iptables -w -S && ip6tables -w -S && iptables -w -t raw -S && ip6tables -w -t raw -S';
-    return linesOf(this.host.must(['bash', '-c', script])).filter((line) => line.startsWith('-A'));
+    const saved = this.host.must(['bash', '-c', 'iptables-save && ip6tables-save']);
+    return linesOf(saved).filter((line) => line.startsWith('-A'));
   }
 
   /** The lines of active-responses.log. */
@@ -252,10 +252,10 @@ export class Victim {
     this.host.must(['bash', '-c', FLUSH_RULES]);
   }
 
-  /** As a host on which nothing has happened yet: no rules, no state, no logs, no settings. */
+  /** As a host on which nothing has happened yet: an empty kernel, no state, no logs, no settings. */
   reset(): void {
     const { home } = this.agent;
-    this.host.must(['bash', '-c', FLUSH_RULES]);
+    flushKernel(this.host);
     this.host.remove(
       STATE_DIRECTORY,
       '/run/firewall-drop/unsaved',

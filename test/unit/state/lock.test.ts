@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
-import { pauseMs, releaseWriterLock, takeWriterLock } from '../../../src/state/lock.ts';
+import { releaseWriterLock, takeWriterLock } from '../../../src/state/lock.ts';
 
 const LOCK_MODULE = join(__dirname, '../../../src/state/lock.ts');
 
@@ -63,13 +63,6 @@ describe('while another process has it', () => {
     await startHolder();
     expect(takeWriterLock(directory, 0)?.code).toBe('LOCK_BUSY');
   });
-});
-
-test('the longest waiting process tries most often, so that newcomers do not starve it', () => {
-  const pauses = [1, 0.75, 0.5, 0.25, 0].map((patience) => pauseMs(50, patience));
-  expect(pauses).toEqual(pauses.toSorted((a, b) => b - a));
-  expect(new Set(pauses).size).toBe(pauses.length);
-  expect(pauseMs(0, 1)).toBe(Math.min(...pauses));
 });
 
 test('it is free at once when its holder is killed', async () => {
