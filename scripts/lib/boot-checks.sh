@@ -127,6 +127,11 @@ check 'the state is sound' inside sh -c 'firewall-drop doctor --json | grep -A3 
 check 'the package is upgraded' inside dpkg -i /root/newer.deb
 check 'the ban holds' ignores "$BANNED"
 check 'the timer is active' inside systemctl is-active firewall-drop-expire.timer
+responses=/var/ossec/active-response/bin
+inside sh -c "mount --bind $responses $responses && mount -o remount,bind,ro $responses"
+check 'a removal that fails' fails inside dpkg -r wazuh-firewall-drop
+check 'leaves the timer active' inside systemctl is-active firewall-drop-expire.timer
+inside umount $responses
 check 'the package is removed' inside dpkg -r wazuh-firewall-drop
 check 'nobody is blocked' answers "$BANNED"
 check 'the timer is gone' fails inside systemctl is-active firewall-drop-expire.timer

@@ -6,7 +6,13 @@ import { defineCommand } from '../command.ts';
 import { releaseAll } from '../flush.ts';
 import { owningPackageManager, PACKAGE_COMMANDS } from '../install/packaged.ts';
 import { stepsToClear, stepsToFurnish } from '../install/places.ts';
-import { findResponses, stepsToPlace, stepsToRemove, type Placement } from '../install/programs.ts';
+import {
+  findResponses,
+  installedElsewhere,
+  stepsToPlace,
+  stepsToRemove,
+  type Placement,
+} from '../install/programs.ts';
 import { stepsToRotate, stepToStopRotation } from '../install/rotation.ts';
 import { stepsToSchedule, stepsToUnschedule } from '../install/schedule.ts';
 import { reachAll } from '../install/steps.ts';
@@ -71,7 +77,7 @@ export const uninstall = defineCommand({
   opposites: ['install'],
   summary: 'Remove this program, and restore what it replaced',
   details:
-    'Releases every block first, since nobody would do so later; if that fails, nothing else is done. Then undoes what install did. The logs stay, and so do the history and a configuration that was edited, unless --purge is given.',
+    'Releases every block first, since nobody would do so later; if that fails, nothing else is done. Then undoes what install did. The logs stay, and so do the history and a configuration that was edited, unless --purge is given. Where the program is installed in the home of another agent too, only its names in this home go: the bans and what calls it stay.',
   options: {
     ...PLACE_OPTIONS,
     purge: { kind: 'flag', describe: 'also the state, the history and the configuration' },
@@ -91,6 +97,13 @@ export const uninstall = defineCommand({
   async run(_words, options, person) {
     refusePackaged('remove');
     const placement = readPlacement(options, false);
+    const other = installedElsewhere(placement.responses);
+    if (other !== null) {
+      person.print(`${other.program} stays, with the bans and all that it needs`);
+      const shared = [...stepsToSchedule(other), ...stepsToRotate(other)];
+      reachAll([...shared, ...stepsToRemove(placement)], options['dry-run'], person);
+      return 0;
+    }
     if (!options['dry-run']) await releaseEverything(person);
     const steps = [
       ...stepsToUnschedule(),
