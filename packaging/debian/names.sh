@@ -4,7 +4,7 @@ RESPONSES=/var/ossec/active-response/bin
 # Wazuh 5 calls its own program block-ip; with another agent one of that name is the administrator's.
 NAMES='firewall-drop firewall-drop.sh'
 TAKEN="$NAMES block-ip"
-if grep -qs '"version": *"5' /var/ossec/VERSION.json; then NAMES=$TAKEN; fi
+if grep -qs '"version": *"v\{0,1\}5\.' /var/ossec/VERSION.json; then NAMES=$TAKEN; fi
 LOGS=/var/ossec/logs
 ROTATION=/etc/logrotate.d/firewall-drop
 

@@ -82,6 +82,17 @@ describe('install', () => {
     expect(host.rulesFor(A)).toHaveLength(2);
   });
 
+  test('takes the place of block-ip as well where the agent is Wazuh 5', () => {
+    host.writeFile(`${HOME}/VERSION.json`, '{"version":"5.0.0","stage":"rc1"}');
+    host.writeFile(`${BIN}/block-ip`, "the agent's block-ip", { mode: '0750' });
+    const before = tree();
+    install();
+    expect(shell(`readlink ${BIN}/block-ip`)).toBe('firewall-drop\n');
+    expect(person('uninstall').status).toBe(0);
+    shell(`rm ${HOME}/logs/*`);
+    expect(tree()).toBe(before);
+  });
+
   test('changes nothing when it is repeated', () => {
     install();
     const before = tree();
@@ -309,9 +320,10 @@ describe('uninstall', () => {
   });
 
   test('restores what further names replaced, also where it is not given them', () => {
-    host.writeFile(`${BIN}/block-ip`, "the agent's block-ip", { mode: '0750' });
+    host.writeFile(`${BIN}/custom`, "the administrator's", { mode: '0750' });
     const before = tree();
-    install('--name', 'firewall-drop,block-ip');
+    install('--name', 'firewall-drop,custom');
+    expect(shell(`readlink ${BIN}/custom`)).toBe('firewall-drop\n');
     expect(person('uninstall').status).toBe(0);
     shell(`rm ${HOME}/logs/*`);
     expect(tree()).toBe(before);

@@ -3,6 +3,7 @@ import { realpathSync } from 'node:fs';
 import { AppError } from '../../model/errors.ts';
 import { quote } from '../addresses.ts';
 import { defineCommand } from '../command.ts';
+import { agentVersion } from '../doctor/agent.ts';
 import { releaseAll } from '../flush.ts';
 import { owningPackageManager, PACKAGE_COMMANDS } from '../install/packaged.ts';
 import { stepsToClear, stepsToFurnish } from '../install/places.ts';
@@ -28,8 +29,8 @@ const PLACE_OPTIONS = {
   name: {
     kind: 'text',
     value: 'NAMES',
-    default: 'firewall-drop,firewall-drop.sh',
-    describe: 'what the manager calls it, with commas between; block-ip for Wazuh 5',
+    describe:
+      'what the manager calls it, with commas between (default: firewall-drop,firewall-drop.sh and, with Wazuh 5, block-ip)',
   },
   'dry-run': { kind: 'flag', short: 'n', describe: 'say what would be done, and change nothing' },
 } as const;
@@ -47,7 +48,7 @@ export const install = defineCommand({
   examples: [
     ['install --dry-run', 'what would be done here?'],
     ['install', 'do it'],
-    ['install --name firewall-drop,block-ip', 'for Wazuh 5 as well'],
+    ['install --home /opt/ossec', 'for an agent elsewhere'],
   ],
   exits: { 0: 'everything is in place', 78: 'there is no agent to install into' },
   needsRoot: true,
@@ -128,10 +129,17 @@ function refusePackaged(wish: 'reinstall' | 'remove'): void {
 }
 
 function readPlacement(
-  { home, name }: { readonly home: string; readonly name: string },
+  { home, name }: { readonly home: string; readonly name: string | undefined },
   link: boolean,
 ): Placement {
-  return { responses: findResponses(readHome(home)), names: readNames(name), link };
+  const responses = findResponses(readHome(home));
+  return { responses, names: readNames(name ?? namesFor(responses.home)), link };
+}
+
+/** Wazuh 5 calls its own program block-ip. */
+function namesFor(home: string): string {
+  const usual = 'firewall-drop,firewall-drop.sh';
+  return /^v?5\./.test(agentVersion(home)) ? `${usual},block-ip` : usual;
 }
 
 /** It gets into a unit file and a crontab, where other characters mean something. */
