@@ -113,6 +113,10 @@ check 'a ban ends by the timer alone' within 240 answers "$BRIEF"
 check 'no run of the timer is in the journal' inside sh -c \
   '! journalctl --no-pager -q -u firewall-drop-expire.service | grep -E "Start|Finish|Deactivat"'
 
+exported=/var/lib/prometheus/node-exporter
+check 'the unit of the metrics writes them' inside sh -c \
+  "mkdir -p $exported && systemctl start firewall-drop-metrics.service && grep -q '^firewall_drop_bans' $exported/firewall-drop.prom"
+
 # Killed in the middle of a long list, with everything else.
 seq 1 20000 | awk '{ printf "100.65.%d.%d\n", $1 / 250, $1 % 250 }' >"$root/root/long"
 inside firewall-drop add --file /root/long --timeout 1h >/dev/null 2>&1 &
