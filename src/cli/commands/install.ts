@@ -43,7 +43,10 @@ export const install = defineCommand({
     'Copies itself to active-response/bin in the home of the agent, for root and the group of the agent, mode 0750; further names become links to the first. What was there is kept beside it, under the ending .replaced. Makes the configuration with every key explained, the directory of the state and the log file where they are missing, has logrotate (where it is installed) rotate our own log, and has systemd (or cron, where there is no systemd) call expire every minute and restore at boot. Run again it changes nothing, and after an upgrade of the agent that overwrote the program it puts it back.',
   options: {
     ...PLACE_OPTIONS,
-    link: { kind: 'flag', describe: 'links to the program where it is; what the packages do' },
+    link: {
+      kind: 'flag',
+      describe: 'links to the program where it is in place of a copy, as the packages have it',
+    },
   },
   examples: [
     ['install --dry-run', 'what would be done here?'],
