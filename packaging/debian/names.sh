@@ -1,7 +1,10 @@
 # What the maintainer scripts share; the build puts it at the top of each.
 PROGRAM=/usr/lib/firewall-drop/firewall-drop
 RESPONSES=/var/ossec/active-response/bin
+# Wazuh 5 calls its own program block-ip; with another agent one of that name is the administrator's.
 NAMES='firewall-drop firewall-drop.sh'
+TAKEN="$NAMES block-ip"
+if grep -qs '"version": *"v\{0,1\}5\.' /var/ossec/VERSION.json; then NAMES=$TAKEN; fi
 LOGS=/var/ossec/logs
 ROTATION=/etc/logrotate.d/firewall-drop
 
@@ -28,11 +31,31 @@ release_bans() {
   echo '  iptables-save | grep -e DROP; ipset list -name; nft list tables' >&2
 }
 
-# For the owner of the logs, who is wazuh, ossec, or not there yet: a file that names nobody known makes
-# logrotate fail as a whole. What an administrator made of the file stays.
+# Before the bans are released: an alert in between would block an address that nobody unblocks.
+give_back() {
+  for path in "$RESPONSES"/*; do
+    if [ "$(readlink "$path")" != "$PROGRAM" ]; then continue; fi
+    if [ -e "$path.wazuh" ]; then
+      mv -fT "$path.wazuh" "$path"
+    elif [ -e "$path.replaced" ]; then # of a name that `install --link` added
+      mv -fT "$path.replaced" "$path"
+    else
+      rm "$path"
+    fi
+  done
+  # Of a name under which something newer lies.
+  for name in $TAKEN; do rm -f "$RESPONSES/$name.wazuh"; done
+}
+
+# For the owner of the logs, who is wazuh, ossec, or not there (yet, or any more): a file that names nobody known makes
+# logrotate fail. What an administrator made of the file stays.
 rotate() {
-  if [ -e "$ROTATION" ] || ! [ -d "$LOGS" ] || ! [ -d "${ROTATION%/*}" ]; then return 0; fi
-  owner=$(stat -c '%U %G' "$LOGS")
-  case $owner in *UNKNOWN*) return 0 ;; esac
-  sed "s/wazuh wazuh/$owner/" "${PROGRAM%/*}/logrotate" >"$ROTATION"
+  owner=$(stat -c '%U %G' "$LOGS" 2>/dev/null) || owner=UNKNOWN
+  case $owner in
+  *UNKNOWN*) rm -f "$ROTATION" ;;
+  *)
+    if [ -e "$ROTATION" ] || ! [ -d "${ROTATION%/*}" ]; then return 0; fi
+    sed "s/wazuh wazuh/$owner/" "${PROGRAM%/*}/logrotate" >"$ROTATION"
+    ;;
+  esac
 }

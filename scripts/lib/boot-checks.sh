@@ -113,6 +113,10 @@ check 'a ban ends by the timer alone' within 240 answers "$BRIEF"
 check 'no run of the timer is in the journal' inside sh -c \
   '! journalctl --no-pager -q -u firewall-drop-expire.service | grep -E "Start|Finish|Deactivat"'
 
+exported=/var/lib/prometheus/node-exporter
+check 'the unit of the metrics writes them' inside sh -c \
+  "mkdir -p $exported && systemctl start firewall-drop-metrics.service && grep -q '^firewall_drop_bans' $exported/firewall-drop.prom"
+
 # Killed in the middle of a long list, with everything else.
 seq 1 20000 | awk '{ printf "100.65.%d.%d\n", $1 / 250, $1 % 250 }' >"$root/root/long"
 inside firewall-drop add --file /root/long --timeout 1h >/dev/null 2>&1 &
@@ -127,6 +131,11 @@ check 'the state is sound' inside sh -c 'firewall-drop doctor --json | grep -A3 
 check 'the package is upgraded' inside dpkg -i /root/newer.deb
 check 'the ban holds' ignores "$BANNED"
 check 'the timer is active' inside systemctl is-active firewall-drop-expire.timer
+responses=/var/ossec/active-response/bin
+inside sh -c "mount --bind $responses $responses && mount -o remount,bind,ro $responses"
+check 'a removal that fails' fails inside dpkg -r wazuh-firewall-drop
+check 'leaves the timer active' inside systemctl is-active firewall-drop-expire.timer
+inside umount $responses
 check 'the package is removed' inside dpkg -r wazuh-firewall-drop
 check 'nobody is blocked' answers "$BANNED"
 check 'the timer is gone' fails inside systemctl is-active firewall-drop-expire.timer

@@ -11,8 +11,8 @@ source /packages/checks.sh
 
 rules_for() { [[ $(iptables -S | grep -c -- "-s $1/32 -j DROP") == "$2" ]]; }
 is() { [[ $1 == "$2" ]] || { printf 'found %s, expected %s\n' "$1" "$2"; return 1; }; }
-is_ours() { is "$(readlink "$BIN/firewall-drop")" "$PROGRAM"; }
-is_agents() { is "$(cat "$BIN/firewall-drop$2")" "the program of agent $1"; }
+is_ours() { is "$(readlink "$BIN/${1-firewall-drop}")" "$PROGRAM"; }
+is_agents() { is "$(cat "$BIN/${3-firewall-drop}$2")" "the program of agent $1"; } # VERSION ENDING [NAME]
 gone() {
   local path
   for path; do if [[ -e $path || -L $path ]]; then echo "$path is there" && return 1; fi; done
@@ -59,6 +59,31 @@ iptables_is() {
   fi
 }
 
+# From the agent of Wazuh 4, with ours installed: wazuh_5 upgrade_deb, wazuh_5 upgrade_rpm.
+upgrade_deb() { dpkg -i "wazuh-agent_$1.deb"; }
+upgrade_rpm() { rpm -U --nodeps "wazuh-agent-$1.rpm"; }
+wazuh_5() {
+  local version
+  for version in 5.0 5.1; do
+    check "the agent becomes Wazuh $version" "$1" $version
+    check 'its own program is ours' is_ours block-ip
+    check 'and is kept' is_agents $version .wazuh block-ip
+    check 'the other name is still ours' is_ours
+  done
+  check 'a further name is added' firewall-drop install --link --name other
+}
+
+# As where no systemd runs: cron mails whatever it prints.
+cron_is_silent() {
+  is "$(sed -n 's/^\* \* \* \* \* *root *//p' /etc/cron.d/firewall-drop | sh 2>&1)" ''
+}
+
+# Its status is about all of the host, where no execd runs.
+doctor_says() {
+  local said
+  said=$(firewall-drop doctor) || true
+  [[ $said == *"$1"* ]] || { echo "$said" && return 1; }
+}
 refuses() {
   local command=$1 wanted=$2 said
   if said=$(firewall-drop "$command" 2>&1); then echo "$command was not refused" && return 1; fi
@@ -96,13 +121,7 @@ check "and the agent still has its program" is_agents 4.1 ''
 check 'ours installs' dpkg -i ours.deb
 check 'the link leads to us' is_ours
 check "the agent's program is kept" is_agents 4.1 .wazuh
-sum_agrees() {
-  # Its status is about all of the host, where no execd runs.
-  local said
-  said=$(firewall-drop doctor) || true
-  [[ $said == *"the sum in /usr/lib/firewall-drop/SHA256SUMS agrees"* ]] || { echo "$said" && return 1; }
-}
-check 'doctor finds the program as packaged' sum_agrees
+check 'doctor finds the program as packaged' doctor_says 'the sum in /usr/lib/firewall-drop/SHA256SUMS agrees'
 check 'logrotate reads its file for the owner of the logs' rotates
 check 'zsh finds its completion' has_zsh_completion vendor-completions
 check 'install is refused' refuses install 'apt-get install --reinstall wazuh-firewall-drop'
@@ -126,11 +145,34 @@ check 'no block is left' rules_for "$A" 0
 check "the agent's program is back" is_agents 4.2 ''
 check 'the second name is gone' gone "$BIN/firewall-drop.sh" "$BIN/firewall-drop.wazuh"
 check 'the configuration stays' test -e /etc/firewall-drop/config.toml
+check 'and a table of cron that says nothing' cron_is_silent
 check 'purge works' dpkg -P wazuh-firewall-drop
 check 'nothing of ours is left' gone /etc/firewall-drop /etc/cron.d/firewall-drop \
   /etc/logrotate.d/firewall-drop /var/lib/firewall-drop /run/firewall-drop /usr/lib/firewall-drop
 check 'no diversion is left' is "$(dpkg-divert --list '*/active-response/*')" ''
+dpkg -i ours.deb >/dev/null
+wazuh_5 upgrade_deb
+echo "the administrator's" >"$BIN/other.replaced"
+check 'removal works' dpkg -r wazuh-firewall-drop
+check "the agent's program is back" is_agents 5.1 '' block-ip
+check 'what the further name replaced is back' is "$(cat "$BIN/other")" "the administrator's"
+check 'no diversion is left' is "$(dpkg-divert --list '*/active-response/*')" ''
+dpkg -i ours.deb >/dev/null
+rm "$BIN/block-ip" "$BIN/firewall-drop"
+echo 'without dpkg' | tee "$BIN/block-ip" >"$BIN/firewall-drop"
+check 'an upgrade past the package manager is a problem, with what to do' \
+  doctor_says '→ apt-get install --reinstall wazuh-firewall-drop'
+check 'removal works' dpkg -r wazuh-firewall-drop
+check 'and leaves its program' is "$(cat "$BIN/block-ip")" 'without dpkg'
+check 'the kept one is gone' gone "$BIN/block-ip.wazuh"
+dpkg-divert --quiet --no-rename --add "$BIN/firewall-drop"
+check "a diversion of the administrator's keeps us from being configured" fails dpkg -i ours.deb
+check 'and not from being removed' dpkg -r wazuh-firewall-drop
+dpkg-divert --quiet --no-rename --remove "$BIN/firewall-drop"
+dpkg -i ours.deb >/dev/null
 check 'the agent is purged' dpkg -P wazuh-agent
+check 'and nothing makes logrotate fail' logrotate --force /etc/logrotate.conf
+dpkg -P wazuh-firewall-drop >/dev/null 2>&1
 rm -rf /var/ossec
 check 'without an agent ours installs' dpkg -i ours.deb
 check 'and leaves nothing that makes logrotate fail' gone /etc/logrotate.d/firewall-drop
@@ -175,7 +217,16 @@ iptables_is away
 check "a removal that can't unblock succeeds" rpm -e wazuh-firewall-drop
 check "and the agent's program is back" is_agents 4.2 ''
 iptables_is back
+rpm -i --nodeps ours.rpm >/dev/null
+wazuh_5 upgrade_rpm
+echo "the administrator's" >"$BIN/other.replaced"
+check 'removal works' rpm -e wazuh-firewall-drop
+check "the agent's program is back" is_agents 5.1 '' block-ip
+check 'what the further name replaced is back' is "$(cat "$BIN/other")" "the administrator's"
+rpm -i --nodeps ours.rpm >/dev/null
 check 'the agent is removed' rpm -e wazuh-agent
+check 'and nothing makes logrotate fail' logrotate --force /etc/logrotate.conf
+rpm -e wazuh-firewall-drop
 rm -rf /var/ossec
 check 'ours installs without an agent' rpm -i --nodeps ours.rpm
 check 'a manager that comes later' rpm -i --nodeps wazuh-manager-4.1.rpm

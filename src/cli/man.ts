@@ -31,11 +31,12 @@ const FILES: Terms = [
     'HOME/etc/shared/ar.conf, HOME/etc/ossec.conf',
     'timeouts, repeated offenders, managers, white list',
   ],
+  ['HOME/etc/shared/firewall-drop.toml', 'what the manager says about a group of agents'],
 ];
 
 /** What is done most, in the order in which a new user does it; each command has more of its own. */
 export const EXAMPLES: Terms = [
-  ['doctor', 'Is all of it set up? What is wrong has a remedy behind it.'],
+  ['doctor', 'Is all of it set up? What is wrong has its remedy below it.'],
   ['status 203.0.113.9', 'Is this customer blocked, since when, and by which alert?'],
   ['delete 203.0.113.9 -r "a customer"', 'Let one address in again.'],
   ['add 203.0.113.0/24 -t 2h', 'Block a network for two hours.'],

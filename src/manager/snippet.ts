@@ -111,7 +111,7 @@ ${when(allow.length > 0, whiteList)}${when(mailTo !== null, mail)}  </global>
 function renderMail({ wazuh, mailTo }: SnippetRequest): string {
   if (mailTo === null) return '';
   return `
-  <!-- These rules mail only since part 2 raises them to level ${MAIL_LEVEL}, which reaches the
+  <!-- These rules mail because part 2 raises them to level ${MAIL_LEVEL}, which reaches the
        email_alert_level of the ossec.conf as installed. -->
   <email_alerts>
     <email_to>${escapeXml(mailTo)}</email_to>

@@ -289,8 +289,25 @@ describe('doctor notices', () => {
     const enabled = document();
     expect(told('timer', enabled)).toMatch(/^ok: firewall-drop-expire\.timer, last run/);
     expect(told('boot', enabled)).toBe('ok: blocks come back by firewall-drop-restore.service');
-    victim.host.remove(`${wants}/timers.target.wants`);
-    victim.host.remove(`${wants}/multi-user.target.wants`);
+    for (const unit of ['firewall-drop-expire.timer', 'firewall-drop-restore.service']) {
+      victim.host.symlink('/dev/null', `${wants}/${unit}`);
+    }
+    const masked = document();
+    expect(told('timer', masked)).toMatch(/^warning: nothing calls firewall-drop expire/);
+    expect(told('boot', masked)).toMatch(/^warning: nothing calls firewall-drop restore/);
+    victim.host.must(['bash', '-c', `rm -r ${wants}/*`]);
+  });
+
+  test('a table of cron that leaves it to systemd, where systemd runs and has no units', () => {
+    const condition = '[ -d /run/systemd/system ] ||';
+    victim.host.writeFile(
+      '/etc/cron.d/firewall-drop',
+      CRON.replaceAll(' root ', ` root ${condition} `),
+    );
+    expect(told('boot')).toBe('ok: blocks come back by /etc/cron.d/firewall-drop');
+    victim.host.mkdir('/run/systemd/system');
+    expect(told('boot')).toMatch(/^warning: nothing calls firewall-drop restore/);
+    victim.host.remove('/run/systemd');
   });
 
   test('a damaged state, and leaves it as it is', () => {

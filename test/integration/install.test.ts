@@ -82,6 +82,17 @@ describe('install', () => {
     expect(host.rulesFor(A)).toHaveLength(2);
   });
 
+  test('takes the place of block-ip as well where the agent is Wazuh 5', () => {
+    host.writeFile(`${HOME}/VERSION.json`, '{"version":"5.0.0","stage":"rc1"}');
+    host.writeFile(`${BIN}/block-ip`, "the agent's block-ip", { mode: '0750' });
+    const before = tree();
+    install();
+    expect(shell(`readlink ${BIN}/block-ip`)).toBe('firewall-drop\n');
+    expect(person('uninstall').status).toBe(0);
+    shell(`rm ${HOME}/logs/*`);
+    expect(tree()).toBe(before);
+  });
+
   test('changes nothing when it is repeated', () => {
     install();
     const before = tree();
@@ -267,6 +278,15 @@ esac
     expect(tree()).toBe(before);
   });
 
+  test('a link to nothing that a removed package left does not pass for an enabled timer', () => {
+    host.symlink(
+      '/lib/systemd/system/firewall-drop-expire.timer',
+      `${UNITS}/timers.target.wants/firewall-drop-expire.timer`,
+    );
+    install('--link');
+    expect(host.readFile(CALLS)).toContain('enable --now firewall-drop-expire.timer\n');
+  });
+
   test('a systemctl that fails is reported with its message', () => {
     host.writeFile('/var/lib/systemctl', '#!/bin/bash\necho no bus >&2; exit 1\n');
     const result = person('install');
@@ -299,11 +319,40 @@ describe('uninstall', () => {
     );
   });
 
+  test('restores what further names replaced, also where it is not given them', () => {
+    host.writeFile(`${BIN}/custom`, "the administrator's", { mode: '0750' });
+    const before = tree();
+    install('--name', 'firewall-drop,custom');
+    expect(shell(`readlink ${BIN}/custom`)).toBe('firewall-drop\n');
+    expect(person('uninstall').status).toBe(0);
+    shell(`rm ${HOME}/logs/*`);
+    expect(tree()).toBe(before);
+  });
+
   test('leaves what is newer than its own files, and discards the older one', () => {
     install();
     host.writeFile(PROGRAM, 'newer');
     person('uninstall');
     expect(shell(`ls ${BIN}; cat ${PROGRAM}`)).toBe('firewall-drop\nnewer');
+  });
+
+  test('leaves the bans, the configuration and what calls the program to another home that has it', () => {
+    const other = '/var/lib/ossec';
+    furnish(other);
+    const before = tree();
+    install('--home', other);
+    install();
+    person('add', A);
+    expect(person('uninstall', '--purge').status).toBe(0);
+    expect(shell(`ls ${BIN}; cat ${PROGRAM}`)).toBe("firewall-drop\nthe agent's own");
+    expect(host.rulesFor(A)).toHaveLength(2);
+    expect(host.readFile(CRON)).toContain(`|| ${other}/active-response/bin/firewall-drop expire`);
+    expect(host.readFile(ROTATION)).toContain(`${other}/logs/firewall-drop.log`);
+    expect(host.exists(CONFIG)).toBe(true);
+    expect(install('--home', other).stdout).toBe('everything is in place already\n');
+    expect(person('uninstall', '--home', other).stdout).toContain('1 released');
+    shell(`rm ${HOME}/logs/*`);
+    expect(tree()).toBe(before);
   });
 
   test('keeps an edited configuration and the history without --purge', () => {

@@ -160,7 +160,7 @@ describe('the deadline', () => {
       timeoutSeconds: 1860,
       timeoutFrom: 'the longest of ar.conf (600 s, 1800 s), plus 60 s of grace',
     });
-    expect(explain(alert()).stdout).toMatch(/^ends +after 31m, from the longest of ar\.conf/m);
+    expect(explain(alert()).stdout).toMatch(/^ends +after 31m: the longest of ar\.conf/m);
   });
 
   test('comes from repeated_offenders where that is longer', () => {
@@ -193,7 +193,7 @@ describe('the deadline', () => {
   ])('is never where ar.conf has %s', (_, timeouts, timeoutFrom) => {
     victim.setTimeouts(...timeouts);
     expect(explained(alert())).toMatchObject({ timeoutSeconds: null, timeoutFrom });
-    expect(explain(alert()).stdout).toMatch(/^ends +never, from /m);
+    expect(explain(alert()).stdout).toMatch(/^ends +never: /m);
   });
 
   test('is the one that a block then gets', () => {

@@ -179,7 +179,7 @@ function describe(explanation: Explanation): string[] {
   return [
     ...lines,
     `protected  ${protection ?? 'no'}${protection === null ? '' : ': it would be refused'}`,
-    `ends       ${until}${decidedBy.length === 0 ? `, from ${explanation.timeoutFrom}` : ''}`,
+    `ends       ${until}${decidedBy.length === 0 ? `: ${explanation.timeoutFrom}` : ''}`,
     ...(explanation.target === address ? [] : [`blocks     ${explanation.target ?? ''}`]),
     ...explanation.holds.map(describeHold),
     ...policy,

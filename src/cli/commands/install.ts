@@ -3,10 +3,17 @@ import { realpathSync } from 'node:fs';
 import { AppError } from '../../model/errors.ts';
 import { quote } from '../addresses.ts';
 import { defineCommand } from '../command.ts';
+import { agentVersion } from '../doctor/agent.ts';
 import { releaseAll } from '../flush.ts';
 import { owningPackageManager, PACKAGE_COMMANDS } from '../install/packaged.ts';
 import { stepsToClear, stepsToFurnish } from '../install/places.ts';
-import { findResponses, stepsToPlace, stepsToRemove, type Placement } from '../install/programs.ts';
+import {
+  findResponses,
+  installedElsewhere,
+  stepsToPlace,
+  stepsToRemove,
+  type Placement,
+} from '../install/programs.ts';
 import { stepsToRotate, stepToStopRotation } from '../install/rotation.ts';
 import { stepsToSchedule, stepsToUnschedule } from '../install/schedule.ts';
 import { reachAll } from '../install/steps.ts';
@@ -22,8 +29,8 @@ const PLACE_OPTIONS = {
   name: {
     kind: 'text',
     value: 'NAMES',
-    default: 'firewall-drop,firewall-drop.sh',
-    describe: 'what the manager calls it, with commas between; block-ip for Wazuh 5',
+    describe:
+      'what the manager calls it, with commas between (default: firewall-drop,firewall-drop.sh and, with Wazuh 5, block-ip)',
   },
   'dry-run': { kind: 'flag', short: 'n', describe: 'say what would be done, and change nothing' },
 } as const;
@@ -36,12 +43,15 @@ export const install = defineCommand({
     'Copies itself to active-response/bin in the home of the agent, for root and the group of the agent, mode 0750; further names become links to the first. What was there is kept beside it, under the ending .replaced. Makes the configuration with every key explained, the directory of the state and the log file where they are missing, has logrotate (where it is installed) rotate our own log, and has systemd (or cron, where there is no systemd) call expire every minute and restore at boot. Run again it changes nothing, and after an upgrade of the agent that overwrote the program it puts it back.',
   options: {
     ...PLACE_OPTIONS,
-    link: { kind: 'flag', describe: 'links to the program where it is; what the packages do' },
+    link: {
+      kind: 'flag',
+      describe: 'links to the program where it is in place of a copy, as the packages have it',
+    },
   },
   examples: [
     ['install --dry-run', 'what would be done here?'],
     ['install', 'do it'],
-    ['install --name firewall-drop,block-ip', 'for Wazuh 5 as well'],
+    ['install --home /opt/ossec', 'for an agent elsewhere'],
   ],
   exits: { 0: 'everything is in place', 78: 'there is no agent to install into' },
   needsRoot: true,
@@ -71,7 +81,7 @@ export const uninstall = defineCommand({
   opposites: ['install'],
   summary: 'Remove this program, and restore what it replaced',
   details:
-    'Releases every block first, since nobody would do so later; if that fails, nothing else is done. Then undoes what install did. The logs stay, and so do the history and a configuration that was edited, unless --purge is given.',
+    'Releases every block first, since nobody would do so later; if that fails, nothing else is done. Then undoes what install did. The logs stay, and so do the history and a configuration that was edited, unless --purge is given. Where the program is installed in the home of another agent too, only its names in this home go: the bans and what calls it stay.',
   options: {
     ...PLACE_OPTIONS,
     purge: { kind: 'flag', describe: 'also the state, the history and the configuration' },
@@ -91,6 +101,13 @@ export const uninstall = defineCommand({
   async run(_words, options, person) {
     refusePackaged('remove');
     const placement = readPlacement(options, false);
+    const other = installedElsewhere(placement.responses);
+    if (other !== null) {
+      person.print(`${other.program} stays, with the bans and all that it needs`);
+      const shared = [...stepsToSchedule(other), ...stepsToRotate(other)];
+      reachAll([...shared, ...stepsToRemove(placement)], options['dry-run'], person);
+      return 0;
+    }
     if (!options['dry-run']) await releaseEverything(person);
     const steps = [
       ...stepsToUnschedule(),
@@ -115,10 +132,17 @@ function refusePackaged(wish: 'reinstall' | 'remove'): void {
 }
 
 function readPlacement(
-  { home, name }: { readonly home: string; readonly name: string },
+  { home, name }: { readonly home: string; readonly name: string | undefined },
   link: boolean,
 ): Placement {
-  return { responses: findResponses(readHome(home)), names: readNames(name), link };
+  const responses = findResponses(readHome(home));
+  return { responses, names: readNames(name ?? namesFor(responses.home)), link };
+}
+
+/** Wazuh 5 calls its own program block-ip. */
+function namesFor(home: string): string {
+  const usual = 'firewall-drop,firewall-drop.sh';
+  return /^v?5\./.test(agentVersion(home)) ? `${usual},block-ip` : usual;
 }
 
 /** It gets into a unit file and a crontab, where other characters mean something. */

@@ -29,7 +29,10 @@ export const metrics = defineCommand({
   },
   examples: [
     ['metrics', 'for a look'],
-    ['metrics --textfile /run/firewall-drop.prom', 'for node_exporter, by a timer'],
+    [
+      'metrics --textfile /var/lib/prometheus/node-exporter/firewall-drop.prom',
+      'for node_exporter, by a timer',
+    ],
   ],
   exits: { 0: 'the metrics are printed or written' },
   needsRoot: true,

@@ -30,10 +30,7 @@ export const agent = defineCheck({
     return {
       home,
       isThere: statOrNull(`${home}/etc`)?.isDirectory() === true,
-      version: versionOf(textOrNull(`${home}/VERSION.json`), [
-        textOrNull(`${home}/etc/ossec-init.conf`),
-        textOrNull('/etc/ossec-init.conf'),
-      ]),
+      version: agentVersion(home),
       /** Empty: none runs. */
       execd: running?.name ?? '',
     };
@@ -47,6 +44,13 @@ export const agent = defineCheck({
     return problem(`${which}, and no execd runs: nothing would start firewall-drop`, start);
   },
 });
+
+/** Of the agent at `home`, such as `4.14.7`; empty where nothing says it. */
+export function agentVersion(home: string): string {
+  const json = textOrNull(`${home}/VERSION.json`);
+  const initFiles = [`${home}/etc/ossec-init.conf`, '/etc/ossec-init.conf'];
+  return versionOf(json, initFiles.map(textOrNull));
+}
 
 /** Wazuh 4.12 and later have VERSION.json; before, and in OSSEC, ossec-init.conf has a line VERSION="v4.1.5". */
 export function versionOf(json: string | null, initFiles: readonly (string | null)[]): string {

@@ -1,6 +1,7 @@
 // Is the file that execd starts ours, whole, and safe from those who are not root?
 import { basename, dirname } from 'node:path';
 import { ownerText } from '../../system/accounts.ts';
+import { owningPackageManager, PACKAGE_COMMANDS } from '../install/packaged.ts';
 import { defineCheck, ok, problem, warning, type Finding } from './check.ts';
 import {
   checksumOf,
@@ -26,13 +27,17 @@ export const executable = defineCheck({
     const stats = statOrNull(path);
     const own = process.execPath;
     const sha256 = stats?.isFile() === true ? checksumOf(path) : '';
+    const packageManager = owningPackageManager();
     const ownStats = statOrNull(own);
     const isSameFile = stats !== null && stats.ino === ownStats?.ino && stats.dev === ownStats.dev;
     const directories = [home, `${home}/active-response`, dirname(path), dirname(realPathOf(path))];
     return {
-      home,
+      /** What puts it in place. */
+      install:
+        packageManager === null
+          ? `${own} install --home ${home}`
+          : PACKAGE_COMMANDS[packageManager].reinstall,
       path,
-      own,
       stats,
       sha256,
       isOurs: isSameFile || sha256 === checksumOf(own),
@@ -45,8 +50,7 @@ export const executable = defineCheck({
     };
   },
   evaluate(facts) {
-    const { home, path, own, stats, sha256, isOurs, looseDirectories } = facts;
-    const install = `${own} install --home ${home}`;
+    const { install, path, stats, sha256, isOurs, looseDirectories } = facts;
     if (stats === null) return [problem(`${path} is not there`, install)];
     if (!isOurs) {
       const what = `${path} is another program (${stats.size} bytes): an upgrade of the agent puts its own there`;

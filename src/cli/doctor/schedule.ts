@@ -1,6 +1,7 @@
 // Checks whether something ends blocks in time, loads them after a boot, and keeps the clock.
 import { LAST_EXPIRE } from '../../bans/expire.ts';
-import { entriesOf, textOrNull } from '../../system/paths.ts';
+import { entriesOf, realPathOf, statOrNull, textOrNull } from '../../system/paths.ts';
+import { SYSTEMD_RUNS } from '../../system/services.ts';
 import type { Process } from '../../system/procfs.ts';
 import { formatDuration, isoTime, shortTime } from '../output/time.ts';
 import { defineCheck, ok, problem, warning } from './check.ts';
@@ -61,8 +62,12 @@ export const boot = defineCheck({
   },
 });
 
-/** Enabled units have a link in a directory of what wants them; a timer of the moment lies in /run. */
+/** Enabled units have a link in a directory of what wants them; a timer of the moment lies in /run. A masked one does not run. */
 function unitsNamed(unit: string): string[] {
+  const isMasked = SYSTEMD_DIRECTORIES.some(
+    (each) => realPathOf(`${each}/${unit}`) === '/dev/null',
+  );
+  if (isMasked) return [];
   const wanted = SYSTEMD_DIRECTORIES.flatMap((directory) => {
     return entriesOf(directory)
       .filter((entry) => entry.endsWith('.wants'))
@@ -71,9 +76,11 @@ function unitsNamed(unit: string): string[] {
   return wanted.some((directory) => entriesOf(directory).includes(unit)) ? [unit] : [];
 }
 
+/** Where systemd runs, lines that ask whether it does, as ours do, do nothing. */
 function cronFilesWith(word: string): string[] {
   const files = [...entriesOf('/etc/cron.d').map((name) => `/etc/cron.d/${name}`), ...CRON_FILES];
-  const line = new RegExp(String.raw`^[^#\n]*\bfirewall-drop ${word}\b`, 'm');
+  const idle = statOrNull(SYSTEMD_RUNS) === null ? '' : `(?!.*${SYSTEMD_RUNS})`;
+  const line = new RegExp(String.raw`^${idle}[^#\n]*\bfirewall-drop ${word}\b`, 'm');
   return files.filter((file) => line.test(textOrNull(file) ?? ''));
 }
 

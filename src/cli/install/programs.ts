@@ -15,6 +15,7 @@ import {
   symlinkSync,
   type Stats,
 } from 'node:fs';
+import { basename, dirname, isAbsolute, resolve } from 'node:path';
 import { AppError } from '../../model/errors.ts';
 import { STATE_DIRECTORY } from '../../context.ts';
 import {
@@ -24,6 +25,7 @@ import {
   replaceFile,
   statOrNull,
 } from '../../system/paths.ts';
+import type { Installed } from './packaged.ts';
 import { stepToRemove, type Step } from './steps.ts';
 
 /** Where an agent's execd looks for what it starts. */
@@ -66,7 +68,7 @@ const MODE = 0o750;
 const PERMISSIONS = 0o7777;
 /** What was there before us lies beside us under this ending. */
 const KEPT = '.replaced';
-/** Checksums of the programs that we put anywhere: they distinguish an older one of ours from another program. */
+/** Checksums of the programs that we put anywhere, which distinguish an older one of ours from another program; and their paths. */
 const PLACED_FILE = `${STATE_DIRECTORY}/placed.json`;
 const MOST_PLACED = 50;
 
@@ -107,7 +109,7 @@ function stepToCopy(path: string, executable: string, { gid }: Responses): Step 
       return stats?.isFile() === true && hasOwner(stats, gid) && isSameFile(path, executable);
     },
     reach: () => {
-      notePlaced(checksumOf(executable));
+      notePlaced([path, checksumOf(executable)]);
       const isFile = lstatOrNull(path)?.isFile() === true;
       if (isFile && isSameFile(path, executable)) {
         chownSync(path, 0, gid);
@@ -126,6 +128,7 @@ function stepToLink(path: string, target: string): Step {
     state: `${path} is a link to ${target}`,
     holds: () => linkTarget(path) === target,
     reach: () => {
+      notePlaced([path]);
       const fresh = `${path}.new`;
       rmSync(fresh, { force: true });
       symlinkSync(target, fresh);
@@ -134,12 +137,25 @@ function stepToLink(path: string, target: string): Step {
   };
 }
 
-/** Takes our names away again, and gives back what they replaced. */
-export function stepsToRemove({ responses, names }: Placement): Step[] {
+/** The program in the home of another agent on this host; null: there is none. */
+export function installedElsewhere({ directory }: Responses): Installed | null {
   const executable = realpathSync(process.execPath);
-  return names.flatMap((name) => {
-    const path = `${responses.directory}/${name}`;
-    const isOurLink = isThere(path) && linkTarget(path) === names[0];
+  const program = readPlaced().find((entry) => {
+    const isElsewhere = isAbsolute(entry) && dirname(entry) !== directory;
+    return isElsewhere && isThere(entry) && isOurs(entry, executable);
+  });
+  return program === undefined ? null : { home: resolve(program, '../../..'), program };
+}
+
+/** Takes our names away again, also those that `placement` does not have, and gives back what they replaced. */
+export function stepsToRemove({ responses, names: given }: Placement): Step[] {
+  const executable = realpathSync(process.execPath);
+  const { directory } = responses;
+  const placed = readPlaced().filter((entry) => dirname(entry) === directory);
+  const names = new Set([...given, ...placed.map((path) => basename(path))]);
+  return [...names].flatMap((name) => {
+    const path = `${directory}/${name}`;
+    const isOurLink = names.has(linkTarget(path) ?? '');
     const isStrangers = isThere(path) && !isOurLink && !isOurs(path, executable);
     if (isThere(path + KEPT)) return [isStrangers ? stepToForget(path) : stepToGiveBack(path)];
     return isStrangers ? [] : [stepToRemove(path)];
@@ -210,10 +226,16 @@ function readPlaced(): readonly string[] {
 }
 
 /** Before the program is put there: else one that died in between would be kept as if it were not ours. */
-function notePlaced(sum: string): void {
-  const sums = [...readPlaced().filter((known) => known !== sum), sum].slice(-MOST_PLACED);
+function notePlaced(entries: readonly string[]): void {
+  const earlier = readPlaced().filter((known) => !entries.includes(known));
+  const placed = [...earlier, ...entries].slice(-MOST_PLACED);
   mkdirSync(STATE_DIRECTORY, { recursive: true, mode: 0o700 });
   const temporary = `${PLACED_FILE}.new`;
   rmSync(temporary, { force: true });
-  replaceFile({ path: PLACED_FILE, content: `${JSON.stringify(sums)}\n`, mode: 0o600, temporary });
+  replaceFile({
+    path: PLACED_FILE,
+    content: `${JSON.stringify(placed)}\n`,
+    mode: 0o600,
+    temporary,
+  });
 }

@@ -1,12 +1,12 @@
 // What calls the program where no alert does: systemd's timer, or cron where there is no systemd.
-import { chmodSync, existsSync, lstatSync, readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { AppError } from '../../model/errors.ts';
 import { run } from '../../system/exec.ts';
+import { lstatOrNull } from '../../system/paths.ts';
+import { SYSTEMD_RUNS } from '../../system/services.ts';
 import { textFor, unitNames, type Installed } from './packaged.ts';
 import { stepToRemove, type Step } from './steps.ts';
 
-/** systemd runs on this host, sd_booted(3). */
-const SYSTEMD_RUNS = '/run/systemd/system';
 const UNITS = '/etc/systemd/system';
 /** Where a package's units lie; those need only be enabled. */
 const PACKAGED_UNITS = ['/usr/lib/systemd/system', '/lib/systemd/system'];
@@ -61,15 +61,15 @@ function stepToWrite(path: string, text: string): Step {
   };
 }
 
-function isEnabled(unit: string, target: string): boolean {
-  const link = `${UNITS}/${target}.wants/${unit}`;
-  return lstatSync(link, { throwIfNoEntry: false }) !== undefined;
+function wish(unit: string, target: string): string {
+  return `${UNITS}/${target}.wants/${unit}`;
 }
 
 function stepToEnable([unit, target]: (typeof ENABLED)[number]): Step {
   return {
     state: `${unit} is enabled`,
-    holds: () => isEnabled(unit, target),
+    // A package that was removed leaves a link to nothing.
+    holds: () => existsSync(wish(unit, target)),
     reach: () => {
       // The timer ticks from now on; what restores after a boot has nothing to do today.
       systemctl(unit.endsWith('.timer') ? ['enable', '--now', unit] : ['enable', unit]);
@@ -80,7 +80,7 @@ function stepToEnable([unit, target]: (typeof ENABLED)[number]): Step {
 function stepToDisable([unit, target]: (typeof ENABLED)[number]): Step {
   return {
     state: `${unit} is disabled`,
-    holds: () => !isEnabled(unit, target),
+    holds: () => lstatOrNull(wish(unit, target)) === null,
     reach: () => {
       systemctl(['disable', '--now', unit]);
     },

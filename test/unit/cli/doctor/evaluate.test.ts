@@ -66,9 +66,8 @@ function expectTold(findings: Finding | readonly Finding[], expected: readonly R
 
 describe('the executable', () => {
   const GOOD: ExecutableFacts = {
-    home: '/var/ossec',
+    install: '/usr/bin/firewall-drop install --home /var/ossec',
     path: '/var/ossec/active-response/bin/firewall-drop',
-    own: '/usr/bin/firewall-drop',
     stats: statsOf({ uid: 0, gid: 0, mode: 0o100750, size: 100 }),
     sha256: SUM,
     isOurs: true,
