@@ -18,7 +18,7 @@ export function takeWriterLock(directory: string, waitMs: number): AppError | nu
   const path = `${directory}/lock`;
   try {
     mkdirSync(directory, { recursive: true, mode: 0o700 });
-    const lock = new DatabaseSync(path, { timeout: Math.min(waitMs, LONGEST_TRY_MS) });
+    const lock = new DatabaseSync(path, { timeout: Math.min(Math.ceil(waitMs), LONGEST_TRY_MS) });
     held.push(lock);
     // Nothing is ever read or written: no pages are set aside for it, and no journal lies about.
     const take = (): void => {
@@ -54,7 +54,7 @@ const LONGEST_TRY_MS = 100;
 
 /** A process that a signal stopped may never go on: nobody waits for it longer than this. */
 const LONGEST_STOP_MS = 1000;
-const LOOK_EVERY_MS = 100;
+const LOOK_EVERY_MS = 250;
 
 /** True once whoever has the lock was seen stopped at each look for so long. */
 function watchHolder(path: string): () => boolean {

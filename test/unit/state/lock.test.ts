@@ -63,6 +63,11 @@ describe('while another process has it', () => {
     await startHolder();
     expect(takeWriterLock(directory, 0)?.code).toBe('LOCK_BUSY');
   });
+
+  test('nor does one that has less than a millisecond left', async () => {
+    await startHolder();
+    expect(takeWriterLock(directory, 0.5)?.code).toBe('LOCK_BUSY');
+  });
 });
 
 test('it is free at once when its holder is killed', async () => {
