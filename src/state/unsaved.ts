@@ -42,6 +42,15 @@ export class Unsaved {
     }
   }
 
+  /** How many of the bans that alerts have begun in a span of time are kept here. */
+  bansBegun(fromMs: number, toMs: number): number {
+    const begun = this.read().filter(({ phase, hold }) => {
+      if (phase !== 'blocking' || hold === null || hold.origin === 'manual') return false;
+      return hold.addedMs > fromMs && hold.addedMs <= toMs;
+    });
+    return new Set(begun.map(({ address }) => address.text)).size;
+  }
+
   /** What earlier runs kept, in the order in which it was made. */
   read(): PendingChange[] {
     try {

@@ -269,6 +269,23 @@ END`);
     expect(victim.person(['add', A])).toMatchObject({ status: 0, stderr: '' });
   });
 
+  test('works beside dormant tables of others, at which nft 1.0.6 breaks off its JSON', () => {
+    use('nftables');
+    for (const name of ['a', 'other', 'of_somebody_with_a_long_name', 'last']) {
+      inHost(`nft 'add table inet ${name} { flags dormant; }'`);
+    }
+    victim.host.writeFile('/var/tmp/list', listOf(60));
+    expect(victim.add(A)).toMatchObject({ status: 0, stderr: '' });
+    for (const args of [['add', '--file', '/var/tmp/list'], ['restore'], ['status']]) {
+      expect(victim.person(args)).toMatchObject({ status: 0, stderr: '' });
+    }
+    expect(victim.person(['list', '--plain']).stdout).toContain(A);
+    expect(victim.delete(A)).toMatchObject({ status: 0, stderr: '' });
+    expect(inHost('nft list table inet firewall_drop').match(/198\.18\./g)).toHaveLength(60);
+    expect(victim.person(['flush', '--yes'])).toMatchObject({ status: 0, stderr: '' });
+    expect(inHost('nft list tables').match(/^table inet \w+/gm)).toHaveLength(4);
+  });
+
   test('fills its chain again with the next add after a flush', () => {
     use('nftables');
     victim.add(A);

@@ -116,6 +116,13 @@ describe.each(CAUSES)('%s', (_, breakState, mendState) => {
     expect(victim.person(['metrics']).stdout).toMatch(/^firewall_drop_state_volatile 0$/m);
   });
 
+  test('a flood of alerts is refused beyond limits.bans_per_minute all the same', () => {
+    victim.configure('[limits]\nbans_per_minute = 2\n');
+    const statuses = [1, 2, 3].map((last) => victim.add(`203.0.113.${last}`).status);
+    expect(statuses).toEqual([0, 0, 65]);
+    expect(victim.rules('203.0.113.3')).toEqual([]);
+  });
+
   test('doctor says what waits to be saved', () => {
     victim.person(['add', A, '--timeout', '1h']);
     const { stdout } = victim.person(['doctor']);
