@@ -63,7 +63,7 @@ export function replaceDamaged(
     const database = openOnDisk(directory);
     copyTables(readable, database);
     const kept = Number(readable.prepare('SELECT count(*) AS kept FROM bans').get()?.['kept']);
-    const problem = `the state was set aside as ${directory}/${aside}, and a new one was begun with the ${kept} bans that could be read`;
+    const problem = `the state was set aside as ${directory}/${aside}, and a new one was begun; bans taken over: ${kept}`;
     return { database, volatile: false, problems: [problem] };
   } catch (error) {
     return volatile([`the state can't be replaced: ${describeError(error)}`], readable);

@@ -104,6 +104,23 @@ describe.each<IptablesVariant>(['nft', 'legacy'])('ipset beside iptables-%s', (v
     expect(victim.person(['status', A]).stdout).toContain('(raw PREROUTING: -m set ');
   });
 
+  test('a set of another program that has our name is neither changed nor destroyed', () => {
+    use('ipset', 'set_name = "theirs"\n');
+    inHost('ipset create theirs-4 hash:ip && ipset add theirs-4 198.51.100.7');
+    victim.host.writeFile('/var/tmp/list', listOf(60));
+    expect(victim.person(['add', A]).status).toBe(FIREWALL);
+    for (const args of [
+      ['add', '--file', '/var/tmp/list'],
+      ['flush', '--yes'],
+    ]) {
+      expect(victim.person(args)).toMatchObject({
+        status: FIREWALL,
+        stderr: expect.stringContaining('give firewall.set_name another name'),
+      });
+    }
+    expect(inHost('ipset save theirs-4 | grep -c ^add')).toBe('1\n');
+  });
+
   test('a set that is full says so and what to do, and takes more once it may', () => {
     use('ipset', 'max_entries = 1024\n');
     victim.host.writeFile('/var/tmp/list', listOf(1024));
