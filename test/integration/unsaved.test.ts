@@ -161,6 +161,18 @@ describe.each(CAUSES)('%s', (_, breakState, mendState) => {
     expect(victim.rules('203.0.113.3')).toEqual([]);
   });
 
+  test('the rule of an administrator for a released address stays, as one run follows the other', () => {
+    victim.host.must(['iptables', '-A', 'INPUT', '-s', A, '-j', 'DROP']);
+    expect([victim.add(A).status, victim.delete(A).status]).toEqual([0, 0]);
+    const own = [`-A INPUT -s ${A}/32 -j DROP`];
+    expect(victim.rules(A)).toEqual(own);
+    expect(victim.add('203.0.113.1').status).toBe(0);
+    expect(victim.rules(A)).toEqual(own);
+    mendState();
+    expect(victim.person(['expire']).status).toBe(0);
+    expect(victim.rules(A)).toEqual(own);
+  });
+
   test('many bans are not migrated to sets, and each is released where it is', () => {
     victim.configure('[firewall]\npromote_at = 1\n');
     expect([victim.add(A).status, victim.add('203.0.113.1').status]).toEqual([0, 0]);
