@@ -1,7 +1,15 @@
 // The writer lock, between real processes: one at a time, bounded waits, and no lock outlives its holder.
 import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, mkdtempSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setFlagsFromString } from 'node:v8';
@@ -57,6 +65,13 @@ describe('while another process has it', () => {
       code: 'LOCK_BUSY',
       message: `another firewall-drop (process ${pid}) was stopped and has the writer lock: kill -CONT ${pid} lets it go on, kill -KILL ${pid} ends it`,
     });
+  });
+
+  test('a process that asks for it again and again has no more files open', async () => {
+    await startHolder();
+    const open = readdirSync('/proc/self/fd').length;
+    for (let tries = 0; tries < 10; tries += 1) takeWriterLock(directory, 0);
+    expect(readdirSync('/proc/self/fd').length).toBeLessThan(open + 5);
   });
 
   test('a run that may not wait does not', async () => {
