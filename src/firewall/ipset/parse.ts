@@ -59,7 +59,7 @@ export function readSet(
 }
 
 /** As a set of ours is made: its size, and what it keeps of each entry. */
-const HEADER = /^Header: .* maxelem ([0-9]+) timeout 0 counters comment\b/m;
+const HEADER = /^Header: (?=.* timeout 0\b)(?=.* counters\b)(?=.* comment\b).* maxelem ([0-9]+)\b/m;
 
 /** `203.0.113.9 timeout 7199 packets 3 bytes 252`: by its canonical text, and what comes after `timeout`. */
 function forEachMember(output: string, take: (text: string, rest: string) => void): void {
