@@ -110,7 +110,9 @@ function setupFor(
   const needed = changes
     .filter(({ to }) => to === 'blocked')
     .map(({ address }) => setNameOf(address));
-  if (sets === null || needed.every((name) => sets.get(name) === true)) return [];
+  if (sets === null || needed.length === 0) return [];
+  // Of all sets: another run that made the chain at the same moment may not have known what this one had just added.
+  if ([...needed, ...sets.keys()].every((name) => sets.get(name) === true)) return [];
   const names = [...new Set([...sets.keys(), ...needed])].filter((name) => SET_NAME.test(name));
   return [{ do: 'make', sets: names, size: maxEntries }];
 }

@@ -165,6 +165,17 @@ test('sets that are there keep their rules when another is made', () => {
   ]);
 });
 
+test('another run that made the chain at the same moment may have left out a set: it gets its rule again', () => {
+  const set = { set: { ...OURS, name: 'blocked6_128', type: 'ipv6_addr' } };
+  const { nftables } = JSON.parse(listing('blocked4_32', [A])) as { nftables: unknown[] };
+  const view = looked(JSON.stringify({ nftables: [...nftables, set] }));
+  expect(backend.plan(4, view, [blocked(A)])?.input.match(/add rule .*/g)).toEqual([
+    `add rule ${TABLE} prerouting ip saddr @blocked4_32 drop`,
+    `add rule ${TABLE} prerouting ip6 saddr @blocked6_128 drop`,
+  ]);
+  expect(backend.plan(4, view, [released(A)])?.input).not.toContain('add rule');
+});
+
 test.each([
   [
     'a chain that is not hooked as ours',
@@ -218,8 +229,10 @@ describe('many addresses that were just changed', () => {
   const many = Array.from({ length: 51 }, (_, n) => blocked(`198.51.100.${n}`));
   const gone = [released('2001:db8::/48'), ...many.map(({ address }) => released(address.text))];
   const networks = [
-    { set: { ...OURS, name: 'blocked6_48', type: 'ipv6_addr' } },
-    ...(JSON.parse(listing('blocked4_32')) as { nftables: unknown[] }).nftables,
+    ...['blocked6_48', 'blocked4_32'].flatMap((name) => {
+      const mask = name === 'blocked6_48' ? { mask: 'ffff:ffff:ffff::' } : {};
+      return (JSON.parse(listing(name, [], mask)) as { nftables: unknown[] }).nftables;
+    }),
   ];
   const rules = JSON.stringify({ nftables: networks });
 
