@@ -6,9 +6,12 @@ import { commit, endHolds, type BanChange } from './journal.ts';
 /** Metadata: when the command `expire` last ran, in Unix milliseconds. It shows that a timer is active. */
 export const LAST_EXPIRE = 'last expire';
 
-/** Unblocks every address whose last hold is over. Returns their bans; throws `FIREWALL` as `commit` does. */
-export function expireDue(context: BanContext): Ban[] {
-  const nowMs = context.now();
+/**
+ * Unblocks every address whose last hold is over, for `overdueMs` at least. Returns their bans; throws `FIREWALL` as
+ * `commit` does.
+ */
+export function expireDue(context: BanContext, overdueMs = 0): Ban[] {
+  const nowMs = context.now() - overdueMs;
   const isOver = (hold: Hold): boolean => hold.expiresAtMs !== null && hold.expiresAtMs <= nowMs;
   const due = Map.groupBy(context.store.bans.due(nowMs), ({ holds }) => holds.every(isOver));
   const ending = due.get(true) ?? [];

@@ -24,6 +24,8 @@ export const LOCK_DIRECTORY = '/run/firewall-drop';
 const RECOVERY_SHARE = 0.25;
 /** The part of it that waiting for the writer lock may take. */
 const LOCK_SHARE = 0.75;
+/** Several runs without the lock would release the same addresses at once: for so long they leave that to whoever has it. */
+const LONGEST_OVERDUE_MS = 60_000;
 
 export interface RunContext extends BanContext {
   readonly config: Config;
@@ -104,7 +106,9 @@ export function migrate(context: RunContext, coming = 0): void {
 
 /** After the work at hand: unblocks what is due, and migrates. Failures are reported, not thrown. */
 export function endRun(context: RunContext): void {
-  attempt('blocks whose time is over could not be released', context, () => expireDue(context));
+  attempt('blocks whose time is over could not be released', context, () => {
+    expireDue(context, isWriterLockHeld() ? 0 : LONGEST_OVERDUE_MS);
+  });
   attempt('protected addresses could not be released', context, () => {
     releaseProtected(context.knownProtected(), context);
   });
