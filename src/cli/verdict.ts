@@ -13,7 +13,6 @@ import { paint } from './output/table.ts';
 import { wrap } from './output/wrap.ts';
 import type { Person } from './session.ts';
 
-const SCHEMA_VERSION = 1;
 const LATEST = 10;
 
 export interface Finding {
@@ -136,10 +135,9 @@ function describeBan(ban: Ban, blocked: boolean, nowMs: number): string[] {
   ];
 }
 
-export function findingToJson(finding: Finding): unknown {
+export function findingToJson(finding: Finding): object {
   const { address, verdict, cause, bans, history, held, backend } = finding;
   return {
-    schema: SCHEMA_VERSION,
     address: address.text,
     blocked: verdict.kind === 'dropped',
     cause,

@@ -12,6 +12,7 @@ import type { Context } from '../../context.ts';
 import { readClock } from '../../system/clock.ts';
 import { defineCommand } from '../command.ts';
 import { MOST_NAMED } from '../addresses.ts';
+import { ANSWER_NO } from '../exit-meanings.ts';
 import { count } from '../output/count.ts';
 import { restoreAll } from '../restore.ts';
 import { printSteps } from '../plan.ts';
@@ -116,8 +117,6 @@ export const restoreCommand = defineCommand({
   },
 });
 
-const DRIFT_FOUND = 1;
-
 export const reconcile = defineCommand({
   name: 'reconcile',
   summary: 'Show and repair differences between state and kernel',
@@ -142,7 +141,7 @@ export const reconcile = defineCommand({
     describeDrift(drift).forEach(person.print);
     if (options['dry-run']) {
       printSteps(drift.steps, person);
-      return drift.steps.length + drift.pending.length === 0 ? 0 : DRIFT_FOUND;
+      return drift.steps.length + drift.pending.length === 0 ? 0 : ANSWER_NO;
     }
     restoreAll(context, person, completed);
     return 0;
