@@ -7,7 +7,7 @@ import type { Context } from '../../context.ts';
 import { readReason } from '../../wazuh/request.ts';
 import { findOverlaps, inTextOrder, MOST_NAMED, readAddresses } from '../addresses.ts';
 import { allowedAmong } from '../caution.ts';
-import { defineCommand, QUIET } from '../command.ts';
+import { defineCommand, DRY_RUN, FILE, QUIET } from '../command.ts';
 import { inParts, LARGEST_PART } from '../in-parts.ts';
 import { holdAfter, sayBlocked, type Order } from '../manual-hold.ts';
 import { readMoment, readTimeout } from '../output/time.ts';
@@ -39,24 +39,14 @@ export const add = defineCommand({
       describe: 'until when, in UTC: 14:05, 2026-12-24, "2026-12-24 18:00"',
     },
     reason: { kind: 'text', short: 'r', value: 'TEXT', describe: 'a note for people' },
-    file: {
-      kind: 'text',
-      short: 'f',
-      value: 'LIST',
-      isFile: true,
-      describe: 'one address a line, blank lines and # comments allowed; - is standard input',
-    },
+    ...FILE,
     replace: { kind: 'flag', describe: 'forget the end and the reason of an earlier add' },
     force: {
       kind: 'flag',
       describe:
         'also protected addresses, except loopback and own ones, and networks wider than /16 or /32; the ban then lasts until its end, though the address is protected',
     },
-    'dry-run': {
-      kind: 'flag',
-      short: 'n',
-      describe: 'print what would be run, and change nothing',
-    },
+    ...DRY_RUN,
     ...QUIET,
   },
   examples: [

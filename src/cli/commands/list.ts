@@ -1,8 +1,8 @@
 // `list`: what is blocked, by whom, until when, and how much it has dropped.
-import { ORIGINS, type Hold } from '../../model/ban.ts';
+import type { Hold } from '../../model/ban.ts';
 import type { Context } from '../../context.ts';
 import { entriesToJson, readEntries, type Entry } from '../ban-entries.ts';
-import { defineCommand, outputAs, WIDE } from '../command.ts';
+import { defineCommand, ORIGIN, outputAs, WIDE } from '../command.ts';
 import { count, readLimit } from '../output/count.ts';
 import { documentText } from '../output/json.ts';
 import { formatDuration, readSpan, shortTime } from '../output/time.ts';
@@ -18,11 +18,7 @@ export const list = defineCommand({
   details:
     'One row for each hold. KERNEL says whether the rules are in the kernel now; PACKETS and BYTES are what they have dropped since they were made.',
   options: {
-    origin: {
-      kind: 'choice',
-      choices: ORIGINS,
-      describe: 'only what this origin holds',
-    },
+    ...ORIGIN,
     'expiring-within': {
       kind: 'text',
       value: 'DURATION',

@@ -10,7 +10,7 @@ import { readAlertId, readReason, readRuleId } from '../../wazuh/request.ts';
 import { inTextOrder, readText } from '../addresses.ts';
 import { entriesToJson, readEntries } from '../ban-entries.ts';
 import { allowedAmong } from '../caution.ts';
-import { defineCommand, QUIET } from '../command.ts';
+import { defineCommand, DRY_RUN, QUIET } from '../command.ts';
 import { inParts, LARGEST_PART } from '../in-parts.ts';
 import { count } from '../output/count.ts';
 import { documentText } from '../output/json.ts';
@@ -58,7 +58,7 @@ export const importBans = defineCommand({
   },
   options: {
     force: { kind: 'flag', describe: 'also addresses that are protected here, as add --force' },
-    'dry-run': { kind: 'flag', short: 'n', describe: 'count, and change nothing' },
+    ...DRY_RUN,
     ...QUIET,
   },
   examples: [
