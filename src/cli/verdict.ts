@@ -35,7 +35,7 @@ export function examine(address: Address, context: Context): Finding {
   const snapshot = firewall.snapshot(address.family);
   const verdict = findVerdict(address, snapshot);
   const bans = store.bans.list().filter((ban) => contains(ban.address, address));
-  const history = store.history.find({ address, sinceMs: 0, afterId: 0, limit: LATEST });
+  const history = store.history.find({ address, limit: LATEST });
   const { held } = snapshot;
   const cause = causeOf(address, verdict, bans);
   const { window } = config.escalation;
