@@ -82,13 +82,10 @@ interface Fixed {
 
 function mend(reports: readonly Report[], person: Person): Fixed[] {
   const wanted = new Set(reports.map(({ finding }) => finding.remedy));
-  const context = person.createContext();
-  const log = `${context.place.home}/logs/active-responses.log`;
-  context.close();
   const names = (Object.keys(REMEDIES) as RemedyName[]).filter((name) => wanted.has(name));
   return names.map((remedy) => {
     try {
-      return { remedy, done: true, what: REMEDIES[remedy](person, log) };
+      return { remedy, done: true, what: REMEDIES[remedy](person) };
     } catch (error) {
       return { remedy, done: false, what: describeError(error) };
     }
