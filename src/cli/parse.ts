@@ -1,7 +1,7 @@
 // Reads the arguments of the command line by the descriptions of the commands. Pure.
 import { parseArgs } from 'node:util';
 import { AppError } from '../model/errors.ts';
-import { quote } from './addresses.ts';
+import { quote } from '../system/printable.ts';
 import { findCommand, type CommandSpec, type OptionSpec, type OptionSpecs } from './command.ts';
 import { nearest, nearestCommand } from './suggest.ts';
 

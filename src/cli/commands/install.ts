@@ -1,7 +1,7 @@
 // `install` and `uninstall`: the program in an agent's directory of active responses, with all that it needs, and its removal.
 import { realpathSync } from 'node:fs';
 import { AppError } from '../../model/errors.ts';
-import { quote } from '../addresses.ts';
+import { quote } from '../../system/printable.ts';
 import { defineCommand, DRY_RUN } from '../command.ts';
 import { agentVersion } from '../doctor/agent.ts';
 import { releaseAll } from '../flush.ts';

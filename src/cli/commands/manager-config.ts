@@ -1,7 +1,7 @@
 // `config snippet` and `config check`: what to configure on a manager and its agents, and whether it is right.
 import { AppError } from '../../model/errors.ts';
-import { printable } from '../../system/printable.ts';
-import { quote, readAddress } from '../addresses.ts';
+import { printable, quote } from '../../system/printable.ts';
+import { readAddress } from '../addresses.ts';
 import { checkFiles, formatFinding, usualFiles } from '../../manager/check-files.ts';
 import { defineCommand, outputAs } from '../command.ts';
 import { ANSWER_NO } from '../exit-meanings.ts';

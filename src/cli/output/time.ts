@@ -1,7 +1,7 @@
 // Points in time, in UTC, which means the same on every host of a fleet, and lengths of time: as people write and read them.
 import { AppError } from '../../model/errors.ts';
 import { parseDuration, UNIT_SECONDS } from '../../model/duration.ts';
-import { quote } from '../addresses.ts';
+import { quote } from '../../system/printable.ts';
 
 export function isoTime(milliseconds: number): string {
   return new Date(milliseconds).toISOString();
