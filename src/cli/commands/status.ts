@@ -39,8 +39,8 @@ export const status = defineCommand({
     if (addresses.length === 0) return printOverview(context, json, person);
     const findings = addresses.map((address) => examine(address, context));
     for (const finding of findings) {
-      if (json) person.print(documentText(findingToJson(finding)));
-      else describeFinding(finding, context.now(), person).forEach(person.print);
+      if (json) person.print(documentText(findingToJson(finding, context)));
+      else describeFinding(finding, context, person).forEach(person.print);
     }
     return findings.every(({ verdict }) => verdict.kind === 'dropped') ? 0 : ANSWER_NO;
   },
