@@ -147,7 +147,7 @@ function resolve(
   const { options } = command;
   const { name } = option;
   const spec = Object.hasOwn(options, name) ? options[name] : undefined;
-  const [chosen] = Object.entries(options).find(([, one]) => isFlagOf(one, name)) ?? [];
+  const [chosen] = Object.entries(options).find(([, one]) => flagsOf(one).includes(name)) ?? [];
   if (spec === undefined && chosen === undefined) throw unknownOption(option, command);
   if (spec === undefined || spec.kind === 'flag') {
     if (option.value !== undefined) throw usage(`${option.typed} takes no value`, command);
@@ -156,8 +156,9 @@ function resolve(
   return { name, value: readValue(option, spec, command) };
 }
 
-function isFlagOf(spec: OptionSpec, name: string): boolean {
-  return spec.kind === 'choice' && spec.asFlags === true && spec.choices.includes(name);
+/** Its choices, where each may be given as a flag. */
+function flagsOf(spec: OptionSpec): readonly string[] {
+  return spec.kind === 'choice' && spec.asFlags === true ? spec.choices : [];
 }
 
 function readValue(
@@ -176,9 +177,7 @@ function readValue(
 
 function unknownOption({ name, typed }: GivenOption, command: CommandSpec): AppError {
   const specs = Object.entries(command.options);
-  const flags = specs.flatMap(([, spec]) => {
-    return spec.kind === 'choice' && spec.asFlags === true ? spec.choices : [];
-  });
+  const flags = specs.flatMap(([, spec]) => flagsOf(spec));
   const meant = nearest(name, [...specs.map(([known]) => known), ...flags, 'help']);
   const advice = meant === null ? '' : `; did you mean --${meant}?`;
   return usage(`${command.name} has no option ${quote(typed)}${advice}`, command);

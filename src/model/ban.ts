@@ -57,6 +57,16 @@ export interface Ban {
   readonly foreign: ForeignRules | null;
 }
 
+/** Whether rules that were there before the block drop the address, and stay. */
+export function hasForeignRules({ foreign }: Ban): boolean {
+  return Object.keys(foreign ?? {}).length > 0;
+}
+
+/** Whether a person insisted, though the address is protected. */
+export function isForced({ holds }: Pick<Ban, 'holds'>): boolean {
+  return holds.some(({ forced }) => forced);
+}
+
 /** The reason that history gives for a block that ended by itself. */
 export const EXPIRED = 'expired';
 
