@@ -22,9 +22,7 @@ export function checkArConf(
     const trouble = inspectExecutable(executable);
     const column = content.indexOf(` - ${executable}`) + 4;
     return [
-      ...(trouble === null
-        ? []
-        : [diagnose(trouble.severity, { ...at, column }, trouble.cause, trouble.fix)]),
+      ...(trouble === null ? [] : [{ ...at, column, ...trouble }]),
       ...(differs ? [sharedTimeout(at, executable, [...known])] : []),
     ];
   });

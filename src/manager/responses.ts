@@ -57,7 +57,7 @@ function checkCommandOfResponse(
   if (trouble !== null) {
     const own = child(command.element, 'executable')?.textAt ?? command.element;
     const at = command.file === null ? own : name.textAt;
-    found.push(diagnose(trouble.severity, at, trouble.cause, trouble.fix));
+    found.push({ ...trouble, line: at.line, column: at.column });
   }
   return found;
 }

@@ -96,16 +96,16 @@ function sayReleased(
   { absent, foreign }: Released,
   { print }: Person,
 ): void {
-  const alien = 'a rule that another program or a person made was removed';
+  const others = 'a rule that another program or a person made was removed';
   if (addresses.length > MOST_NAMED) {
     const parts = [`${addresses.length - absent.size} released`];
     if (absent.size > 0) parts.push(`${absent.size} were not blocked`);
-    if (foreign.size > 0) parts.push(`of ${foreign.size} ${alien}`);
+    if (foreign.size > 0) parts.push(`of ${foreign.size} ${others}`);
     print(parts.join(', '));
     return;
   }
   for (const { text } of addresses) {
-    const removed = foreign.has(text) ? `: ${alien}` : '';
+    const removed = foreign.has(text) ? `: ${others}` : '';
     print(absent.has(text) ? `${text} was not blocked` : `${text} released${removed}`);
   }
 }
