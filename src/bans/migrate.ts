@@ -1,5 +1,6 @@
 // Migrates all bans from one backend to another: the new one is seen to hold everything before the old one is cleared, and
 // a migration that was interrupted is completed by the next run.
+import { AppError } from '../model/errors.ts';
 import { backendNamed, isBackendInstalled, type BackendName } from '../firewall/select.ts';
 import { step } from '../system/fault.ts';
 import type { Store } from '../state/store.ts';
@@ -52,6 +53,12 @@ export function migrateTo(to: BackendName, context: MigrationContext): number {
   firewall.of(to).tryOut();
   remember(store, PENDING_MIGRATION, JSON.stringify({ from, to }));
   step('migrate: recorded');
+  if (store.volatile) {
+    throw new AppError(
+      'STORE',
+      "the state can't be written, so that nothing would know where they are",
+    );
+  }
   completeMigration(context);
   return store.bans.list().length;
 }

@@ -33,7 +33,7 @@ export interface Choice {
 export interface Situation {
   /** The backend that holds the bans; null: none is recorded. */
   readonly active: string | null;
-  /** Asked only where no active backend is recorded, and by `auto`. */
+  /** Asked by `auto` alone. */
   readonly hasBans: () => boolean;
   readonly isInstalled: (program: string) => boolean;
 }
@@ -44,19 +44,14 @@ export interface Situation {
  */
 export function chooseBackend({ backend }: FirewallConfig, situation: Situation): Choice {
   const active = backendNamed(situation.active);
-  if (backend !== 'auto') return choice(backend, 'config', active, situation);
+  if (backend !== 'auto') return choice(backend, 'config', active);
   const usable = active === null ? null : stillUsable(active, situation);
-  return choice(usable ?? firstChoice(situation.isInstalled), 'auto', active, situation);
+  return choice(usable ?? firstChoice(situation.isInstalled), 'auto', active);
 }
 
-function choice(
-  wanted: BackendName,
-  by: Choice['by'],
-  active: BackendName | null,
-  { hasBans }: Situation,
-): Choice {
-  // A state that is older than the choice of a backend is that of plain rules.
-  return { name: active ?? (hasBans() ? 'iptables' : wanted), wanted, by };
+/** Bans of a state that was never written are in the backend that is wanted: none of them was migrated. */
+function choice(wanted: BackendName, by: Choice['by'], active: BackendName | null): Choice {
+  return { name: active ?? wanted, wanted, by };
 }
 
 /** A tool may have been removed from the host; with nothing blocked, another one does as well. */

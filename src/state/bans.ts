@@ -145,7 +145,10 @@ export class Bans {
   }
 
   readonly #beginEach = (changes: readonly PendingChange[]) => (): void => {
-    for (const change of changes) this.#beginAlike([change], change.hold?.addedMs ?? Date.now());
+    for (const change of changes) {
+      this.#beginAlike([change], change.hold?.addedMs ?? Date.now());
+      if (change.foreign) this.#putForeign(change.address.text, change.foreign);
+    }
   };
 
   #keepUnsaved(changes: readonly PendingChange[]): void {
@@ -163,7 +166,7 @@ export class Bans {
     this.#connection.transaction(() => {
       if (countsOffences) this.#connection.run(COUNT_OFFENCES, list);
       for (const [text, rules] of foreign) this.#putForeign(text, rules);
-      this.#forgetReleased(list);
+      this.#connection.run(FORGET_RELEASED, list);
       this.#connection.run(
         `UPDATE bans SET phase = 'blocked', owed = NULL WHERE phase = 'blocking' AND ${PENDING_AMONG_THESE}`,
         list,
@@ -248,16 +251,11 @@ export class Bans {
     });
   }
 
-  /** Takes a list, as all that follow. */
-  #forgetReleased(list: string): void {
-    this.#connection.run(FORGET_RELEASED, list);
-  }
-
   #beginAlike(changes: readonly [PendingChange, ...PendingChange[]], nowMs: number): void {
     const { phase, line, offset, hold, also = [], ends } = changes[0];
     const list = asList(changes.map(({ address }) => address));
     // What was about to be released begins anew: its old holds are over.
-    if (phase === 'blocking') this.#forgetReleased(list);
+    if (phase === 'blocking') this.#connection.run(FORGET_RELEASED, list);
     this.#connection.run(
       `INSERT INTO bans (address, phase, since_ms, owed) SELECT value, ?, ?, ? FROM json_each(?) WHERE true
        ON CONFLICT (address) DO UPDATE SET phase = excluded.phase, owed = excluded.owed`,
@@ -270,6 +268,7 @@ export class Bans {
     this.#putHolds(list, hold === null ? also : [hold, ...also]);
   }
 
+  /** Takes a list, as `#putHolds` does. */
   #dropHold(list: string, origin: Origin): void {
     this.#connection.run(`DELETE FROM holds WHERE origin = ? AND ${AMONG_THESE}`, origin, list);
   }

@@ -146,8 +146,11 @@ export class Connection {
     const { mayRepair } = this.#options;
     // Once is enough: a new store that is damaged at once is on a disk that can't be trusted.
     this.#options = { ...this.#options, mayRepair: false };
-    if (mayRepair && isDamage(error)) this.#use(replaceDamaged(this.#options));
-    else {
+    if (mayRepair && isDamage(error)) {
+      // Rows that we can't read would be as unreadable in the new file.
+      const readable = error instanceof AppError ? undefined : copyInMemory(this.#database);
+      this.#use(replaceDamaged(this.#options, readable));
+    } else {
       this.#use({ database: copyInMemory(this.#database), volatile: true, problems: [] });
     }
   }

@@ -48,21 +48,30 @@ export function openDatabase(options: OpenOptions): OpenedDatabase {
   }
 }
 
-/** Sets the state aside and begins a new one; for the holder of the writer lock only. */
-export function replaceDamaged({ directory, nowMs }: OpenOptions): OpenedDatabase {
-  if (directory === null) return volatile([]);
+/**
+ * Sets the state aside and begins a new one, with what could be read of the old one, from `copyInMemory`; for the holder of
+ * the writer lock only.
+ */
+export function replaceDamaged(
+  { directory, nowMs }: OpenOptions,
+  readable = openInMemory(),
+): OpenedDatabase {
+  if (directory === null) return volatile([], readable);
   const aside = `${FILE_NAME}.damaged-${new Date(nowMs).toISOString().replace(/[:.]/g, '-')}`;
   try {
     setAside(directory, aside);
-    const problem = `the state was set aside as ${directory}/${aside}, and a new one was begun`;
-    return { database: openOnDisk(directory), volatile: false, problems: [problem] };
+    const database = openOnDisk(directory);
+    copyTables(readable, database);
+    const kept = Number(readable.prepare('SELECT count(*) AS kept FROM bans').get()?.['kept']);
+    const problem = `the state was set aside as ${directory}/${aside}, and a new one was begun; bans taken over: ${kept}`;
+    return { database, volatile: false, problems: [problem] };
   } catch (error) {
-    return volatile([`the state can't be replaced: ${describeError(error)}`]);
+    return volatile([`the state can't be replaced: ${describeError(error)}`], readable);
   }
 }
 
-function volatile(problems: readonly string[]): OpenedDatabase {
-  return { database: openInMemory(), volatile: true, problems };
+function volatile(problems: readonly string[], database = openInMemory()): OpenedDatabase {
+  return { database, volatile: true, problems };
 }
 
 /** A store that lives as long as the process. */
@@ -76,7 +85,7 @@ function openInMemory(): DatabaseSync {
 export function copyInMemory(source: DatabaseSync): DatabaseSync {
   const copy = openInMemory();
   try {
-    for (const table of ['bans', 'holds', 'facts', 'offences']) copyTable(table, source, copy);
+    copyTables(source, copy);
     return copy;
   } catch {
     // It can't be read either, and half of it would be wrong.
@@ -93,6 +102,12 @@ function copyOfFile(directory: string): DatabaseSync {
     // All connections of a process share one view of the log's index: left open, it would make a later one read-only.
     database.close();
   }
+}
+
+function copyTables(source: DatabaseSync, copy: DatabaseSync): void {
+  copy.exec('BEGIN');
+  for (const table of ['bans', 'holds', 'facts', 'offences']) copyTable(table, source, copy);
+  copy.exec('COMMIT');
 }
 
 function copyTable(table: string, source: DatabaseSync, copy: DatabaseSync): void {

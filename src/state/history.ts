@@ -106,7 +106,7 @@ export class History {
     }));
   }
 
-  /** How many bans alerts have begun in a span of time. */
+  /** How many bans alerts have begun in a span of time, as far as they were saved. */
   bansBegun(fromMs: number, toMs: number): number {
     const sql = `SELECT count(*) AS count FROM history WHERE at_ms > ? AND at_ms <= ?
        AND verb = 'add' AND origin NOT IN ('manual', '')`;

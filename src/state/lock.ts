@@ -18,19 +18,29 @@ export function takeWriterLock(directory: string, waitMs: number): AppError | nu
   const path = `${directory}/lock`;
   try {
     mkdirSync(directory, { recursive: true, mode: 0o700 });
-    const lock = new DatabaseSync(path, { timeout: Math.min(waitMs, LONGEST_TRY_MS) });
-    held.push(lock);
-    // Nothing is ever read or written: no pages are set aside for it, and no journal lies about.
-    const take = (): void => {
-      lock.exec('PRAGMA cache_size = 1; PRAGMA journal_mode = MEMORY; BEGIN EXCLUSIVE');
-    };
-    queueFor(take, waitMs, watchHolder(path));
+    held.push(lockFile(path, waitMs));
     beginWork(`${directory}/at-work`);
     return null;
   } catch (error) {
     return isBusy(error)
       ? new AppError('LOCK_BUSY', describeHolder(path, waitMs))
       : new AppError('STORE', `the lock ${path} can't be used: ${describeError(error)}`, error);
+  }
+}
+
+/** What is not locked is closed again: a process that stays would run out of file descriptors. */
+function lockFile(path: string, waitMs: number): DatabaseSync {
+  const lock = new DatabaseSync(path, { timeout: Math.min(Math.ceil(waitMs), LONGEST_TRY_MS) });
+  // Nothing is ever read or written: no pages are set aside for it, and no journal lies about.
+  const take = (): void => {
+    lock.exec('PRAGMA cache_size = 1; PRAGMA journal_mode = MEMORY; BEGIN EXCLUSIVE');
+  };
+  try {
+    queueFor(take, waitMs, watchHolder(path));
+    return lock;
+  } catch (error) {
+    lock.close();
+    throw error;
   }
 }
 
@@ -54,7 +64,7 @@ const LONGEST_TRY_MS = 100;
 
 /** A process that a signal stopped may never go on: nobody waits for it longer than this. */
 const LONGEST_STOP_MS = 1000;
-const LOOK_EVERY_MS = 100;
+const LOOK_EVERY_MS = 250;
 
 /** True once whoever has the lock was seen stopped at each look for so long. */
 function watchHolder(path: string): () => boolean {
@@ -78,8 +88,9 @@ function beginWork(note: string): void {
   try {
     closeSync(openSync(note, 'wx', 0o600));
   } catch (error) {
-    if (!isErrno(error, 'EEXIST')) throw error;
-    endStaleChildren();
+    if (isErrno(error, 'EEXIST')) endStaleChildren();
+    // A full /run takes no note, and the lock is ours all the same.
+    else if (!isErrno(error, 'ENOSPC')) throw error;
   }
   if (notes.size === 0) process.once('exit', endWork);
   notes.add(note);

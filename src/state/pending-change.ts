@@ -1,6 +1,6 @@
 // A change of the kernel as the state records it before it is made.
 import type { Address } from '../model/address.ts';
-import type { Hold, Origin, Outcome } from '../model/ban.ts';
+import type { ForeignRules, Hold, Origin, Outcome } from '../model/ban.ts';
 import { isSameAlert, isSameHold } from './lists.ts';
 import type { LogOffset, StoredBan } from './rows.ts';
 
@@ -17,6 +17,8 @@ export interface PendingChange {
   readonly also?: readonly Hold[] | undefined;
   /** For `blocking`: whose hold ends with it, while others go on. */
   readonly ends?: Origin | undefined;
+  /** For `unblocking`: the rules of somebody else, which stay. Null or absent: none are known. */
+  readonly foreign?: ForeignRules | null;
 }
 
 /** Whether two changes differ in their address alone. */
@@ -41,8 +43,8 @@ function hasFurther({ also = [] }: PendingChange): boolean {
 export const LINELESS = { line: null, offset: null } as const;
 
 /** What makes a ban what it is, whatever was there. */
-export function changesTo({ address, phase, holds }: StoredBan): PendingChange[] {
-  const begin = { ...LINELESS, address, phase: 'unblocking', hold: null } as const;
+export function changesTo({ address, phase, holds, foreign }: StoredBan): PendingChange[] {
+  const begin = { ...LINELESS, address, phase: 'unblocking', hold: null, foreign } as const;
   if (phase === 'unblocking') return [begin];
   return [
     begin,

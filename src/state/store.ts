@@ -25,16 +25,14 @@ export class Store {
   readonly metadata: Metadata;
   readonly offences: Offences;
   readonly #connection: Connection;
+  readonly #unsaved: Unsaved;
   readonly #hasUnsaved: boolean;
 
   constructor(options: StoreOptions, onProblem: (problem: string) => void) {
     this.#connection = new Connection(options, onProblem);
     this.history = new History(this.#connection);
-    this.bans = new Bans(
-      this.#connection,
-      this.history,
-      new Unsaved(options.unsaved ?? null, onProblem),
-    );
+    this.#unsaved = new Unsaved(options.unsaved ?? null, onProblem);
+    this.bans = new Bans(this.#connection, this.history, this.#unsaved);
     this.deadlines = new Deadlines(this.#connection);
     this.metadata = new Metadata(this.#connection);
     this.offences = new Offences(this.#connection);
@@ -58,6 +56,11 @@ export class Store {
   /** True when the file was not written where it had to be: by this run, or by earlier ones whose changes wait to be saved. */
   get isBehind(): boolean {
     return this.volatile || this.#hasUnsaved;
+  }
+
+  /** How many bans alerts have begun in a span of time. */
+  bansBegun(fromMs: number, toMs: number): number {
+    return this.history.bansBegun(fromMs, toMs) + this.#unsaved.bansBegun(fromMs, toMs);
   }
 
   /** What SQLite finds wrong with the file, a few lines at most; empty: it is sound. Reads all of it. */

@@ -1,7 +1,7 @@
 // Keeps the changes of bans that the state could not take in a file of their own, until a run finds that it can.
 import { closeSync, fstatSync, unlinkSync } from 'node:fs';
 import { parseExactNetwork } from '../model/address.ts';
-import type { Hold, Origin } from '../model/ban.ts';
+import type { ForeignRules, Hold, Origin } from '../model/ban.ts';
 import { describeError } from '../model/errors.ts';
 import { appendLine, isErrno, openLogForAppend, readRegularFile } from '../system/files.ts';
 import type { PendingChange } from './pending-change.ts';
@@ -42,6 +42,15 @@ export class Unsaved {
     }
   }
 
+  /** How many of the bans that alerts have begun in a span of time are kept here. */
+  bansBegun(fromMs: number, toMs: number): number {
+    const begun = this.read().filter(({ phase, hold }) => {
+      if (phase !== 'blocking' || hold === null || hold.origin === 'manual') return false;
+      return hold.addedMs > fromMs && hold.addedMs <= toMs;
+    });
+    return new Set(begun.map(({ address }) => address.text)).size;
+  }
+
   /** What earlier runs kept, in the order in which it was made. */
   read(): PendingChange[] {
     try {
@@ -72,10 +81,11 @@ interface Line {
   readonly hold: Hold | null;
   readonly also?: readonly Hold[] | undefined;
   readonly ends?: Origin | undefined;
+  readonly foreign?: ForeignRules | null;
 }
 
-function lineOf({ address, phase, hold, also, ends }: PendingChange): string {
-  const line: Line = { address: address.text, phase, hold, also, ends };
+function lineOf({ address, phase, hold, also, ends, foreign = null }: PendingChange): string {
+  const line: Line = { address: address.text, phase, hold, also, ends, foreign };
   return `${JSON.stringify(line)}\n`;
 }
 

@@ -85,7 +85,7 @@ function argumentsOf({ extraArguments }: Request, { warn }: PolicyContext): Resp
 /** In a flood of forged addresses each would be blocked; an address that is banned already may be so again. */
 function withFuse(decision: Decision, { config, store, now }: PolicyContext): Decision {
   const most = config.limits.bansPerMinute;
-  if (most === 0 || store.history.bansBegun(now() - MINUTE_MS, now()) < most) return decision;
+  if (most === 0 || store.bansBegun(now() - MINUTE_MS, now()) < most) return decision;
   if (store.bans.find(decision.target) !== null) return decision;
   const why = `limits.bans_per_minute = ${most}: as many bans have begun within a minute`;
   return { ...decision, action: 'ignore', decidedBy: [...decision.decidedBy, why], fuse: true };

@@ -76,6 +76,7 @@ describe.each<IptablesVariant>(['nft', 'legacy'])('iptables-%s', (variant) => {
     expect(during).toBe(before.replace(new RegExp(`^${own}`, 'gm'), ''));
     expect(victim.delete(A).status).toBe(0);
     expect(savedRules()).toBe(before);
+    inHost('iptables -w -F OTHER; iptables -w -t mangle -F; iptables -w -F; iptables -w -X OTHER');
   });
 
   test('leaves 3,000 rules of others', () => {

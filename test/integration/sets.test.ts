@@ -100,6 +100,23 @@ describe.each<IptablesVariant>(['nft', 'legacy'])('ipset beside iptables-%s', (v
     expect(victim.person(['status', A]).stdout).toContain('(raw PREROUTING: -m set ');
   });
 
+  test('a set of another program that has our name is neither changed nor destroyed', () => {
+    use('ipset', 'set_name = "theirs"\n');
+    inHost('ipset create theirs-4 hash:ip && ipset add theirs-4 198.51.100.7');
+    victim.host.writeFile('/var/tmp/list', listOf(60));
+    expect(victim.person(['add', A]).status).toBe(FIREWALL);
+    for (const args of [
+      ['add', '--file', '/var/tmp/list'],
+      ['flush', '--yes'],
+    ]) {
+      expect(victim.person(args)).toMatchObject({
+        status: FIREWALL,
+        stderr: expect.stringContaining('give firewall.set_name another name'),
+      });
+    }
+    expect(inHost('ipset save theirs-4 | grep -c ^add')).toBe('1\n');
+  });
+
   test('a set that is full says so and what to do, and takes more once it may', () => {
     use('ipset', 'max_entries = 1024\n');
     victim.host.writeFile('/var/tmp/list', listOf(1024));
@@ -262,6 +279,23 @@ END`);
     expect(entries('nftables').size).toBe(1024);
     expect(victim.person(['delete', '198.18.0.0', ...more.slice(1)]).status).toBe(0);
     expect(victim.person(['add', A])).toMatchObject({ status: 0, stderr: '' });
+  });
+
+  test('works beside dormant tables of others, at which nft 1.0.6 breaks off its JSON', () => {
+    use('nftables');
+    for (const name of ['a', 'other', 'of_somebody_with_a_long_name', 'last']) {
+      inHost(`nft 'add table inet ${name} { flags dormant; }'`);
+    }
+    victim.host.writeFile('/var/tmp/list', listOf(60));
+    expect(victim.add(A)).toMatchObject({ status: 0, stderr: '' });
+    for (const args of [['add', '--file', '/var/tmp/list'], ['restore'], ['status']]) {
+      expect(victim.person(args)).toMatchObject({ status: 0, stderr: '' });
+    }
+    expect(victim.person(['list', '--plain']).stdout).toContain(A);
+    expect(victim.delete(A)).toMatchObject({ status: 0, stderr: '' });
+    expect(inHost('nft list table inet firewall_drop').match(/198\.18\./g)).toHaveLength(60);
+    expect(victim.person(['flush', '--yes'])).toMatchObject({ status: 0, stderr: '' });
+    expect(inHost('nft list tables').match(/^table inet \w+/gm)).toHaveLength(4);
   });
 
   test('fills its chain again with the next add after a flush', () => {

@@ -499,12 +499,41 @@ describe('a broken state stops neither add nor delete', () => {
     }
   });
 
+  test('where only the history is damaged, no ban is lost', () => {
+    loadSnapshot(victim, 'a ban');
+    let page = 0;
+    changeState(victim.host.pid, (database) => {
+      const sql = "SELECT rootpage FROM sqlite_schema WHERE name = 'history'";
+      page = Number(database.prepare(sql).get()?.['rootpage']);
+    });
+    victim.setTimeouts(600);
+    shell(`dd if=/dev/urandom of=state.db bs=4096 seek=${page - 1} count=1 conv=notrunc`);
+    expect(victim.add(A).status).toBe(0);
+    expect(setAside()).not.toEqual([]);
+    expect(victim.bans().map(({ address }) => address)).toEqual([B, A]);
+    storeIsSound();
+    victim.endTime(A, B);
+    expect(victim.person(['expire']).status).toBe(0);
+    expect(victim.allRules()).toEqual([]);
+  });
+
   test('where others may write to its directory, which is not used', () => {
     victim.host.mkdir(STATE_DIRECTORY, { mode: '0777' });
     expect(victim.add(A).status).toBe(0);
     expect(victim.rules(A)).toHaveLength(2);
     expect(victim.host.must(['ls', STATE_DIRECTORY])).toBe('');
     expect(victim.troubles().join('\n')).toContain(STATE_DIRECTORY);
+  });
+
+  test('where /run is full the writer lock is taken all the same', () => {
+    victim.person(['add', B]);
+    victim.host.must(['mount', '-t', 'tmpfs', '-o', 'nr_inodes=2', 'tmpfs', '/run/firewall-drop']);
+    try {
+      expect(victim.add(A)).toMatchObject({ status: 0, stderr: '' });
+      expect(victim.person(['delete', A])).toMatchObject({ status: 0, stderr: '' });
+    } finally {
+      victim.host.must(['umount', '/run/firewall-drop']);
+    }
   });
 
   test('a lock that can’t be used is said in one sentence', () => {

@@ -1,6 +1,7 @@
 /** A ban that is made while the state can't be written ends in time all the same. */
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { ATTACKER } from '../support/alerts.ts';
+import { BACKENDS, flushKernel, readKernel } from '../support/kernel.ts';
 import { eventually } from '../support/wait.ts';
 import { createVictim, ossecLine, STATE_DIRECTORY, type Victim } from '../support/victim.ts';
 
@@ -14,10 +15,47 @@ beforeAll(async () => {
 afterAll(() => victim.dispose());
 beforeEach(() => {
   victim.reset();
+  flushKernel(victim.host);
 });
 
+/** The addresses that each backend holds in the kernel. */
+function held(): Record<string, string[]> {
+  const kernel = readKernel(victim.host);
+  return Object.fromEntries(BACKENDS.map((name) => [name, [...kernel[name].keys()]]));
+}
+
+test.each(BACKENDS)('%s: what no state ever had is released where it was blocked', (backend) => {
+  victim.configure(`[firewall]\nbackend = "${backend}"\n`);
+  victim.host.mkdir(STATE_DIRECTORY, { mode: '0777' });
+  expect([victim.add(A).status, victim.add(B).status]).toEqual([0, 0]);
+  expect(held()).toEqual({ iptables: [], ipset: [], nftables: [], [backend]: expect.anything() });
+  expect([victim.delete(A).status, victim.delete(B).status]).toEqual([0, 0]);
+  expect(held()).toEqual({ iptables: [], ipset: [], nftables: [] });
+});
+
+test('on a full disk another firewall.backend waits until the disk has room', () => {
+  const [[, fillDisk, makeRoom]] = CAUSES;
+  fillDisk();
+  try {
+    victim.configure('[firewall]\nbackend = "nftables"\n');
+    const { status, stderr } = victim.person(['expire']);
+    expect(status).toBe(0);
+    expect(stderr).toContain("the state can't be written, so that nothing would know");
+    expect(victim.add(A).status).toBe(0);
+    expect(held()).toEqual({ iptables: [A, B], ipset: [], nftables: [] });
+    expect(victim.delete(A).status).toBe(0);
+    makeRoom();
+    expect(victim.person(['expire']).status).toBe(0);
+    expect(held()).toEqual({ iptables: [], ipset: [], nftables: [B] });
+  } finally {
+    victim.host.run(['umount', STATE_DIRECTORY]);
+  }
+});
+
+type Cause = readonly [string, breakState: () => void, mendState: () => void];
+
 /** What makes the state unwritable, and what ends that. */
-const CAUSES: readonly (readonly [string, () => void, () => void])[] = [
+const CAUSES: readonly [Cause, Cause] = [
   [
     'on a full disk',
     () => {
@@ -114,6 +152,35 @@ describe.each(CAUSES)('%s', (_, breakState, mendState) => {
     expect(victim.person(['expire']).status).toBe(0);
     expect(victim.bans()).toMatchObject([{ address: A, phase: 'blocked' }]);
     expect(victim.person(['metrics']).stdout).toMatch(/^firewall_drop_state_volatile 0$/m);
+  });
+
+  test('a flood of alerts is refused beyond limits.bans_per_minute all the same', () => {
+    victim.configure('[limits]\nbans_per_minute = 2\n');
+    const statuses = [1, 2, 3].map((last) => victim.add(`203.0.113.${last}`).status);
+    expect(statuses).toEqual([0, 0, 65]);
+    expect(victim.rules('203.0.113.3')).toEqual([]);
+  });
+
+  test('the rule of an administrator for a released address stays, as one run follows the other', () => {
+    victim.host.must(['iptables', '-A', 'INPUT', '-s', A, '-j', 'DROP']);
+    expect([victim.add(A).status, victim.delete(A).status]).toEqual([0, 0]);
+    const own = [`-A INPUT -s ${A}/32 -j DROP`];
+    expect(victim.rules(A)).toEqual(own);
+    expect(victim.add('203.0.113.1').status).toBe(0);
+    expect(victim.rules(A)).toEqual(own);
+    mendState();
+    expect(victim.person(['expire']).status).toBe(0);
+    expect(victim.rules(A)).toEqual(own);
+  });
+
+  test('many bans are not migrated to sets, and each is released where it is', () => {
+    victim.configure('[firewall]\npromote_at = 1\n');
+    expect([victim.add(A).status, victim.add('203.0.113.1').status]).toEqual([0, 0]);
+    expect(held()).toMatchObject({ ipset: [], nftables: [] });
+    expect(victim.delete(A).status).toBe(0);
+    expect(victim.person(['delete', B]).status).toBe(0);
+    expect(held()).toEqual({ iptables: ['203.0.113.1'], ipset: [], nftables: [] });
+    mendState();
   });
 
   test('doctor says what waits to be saved', () => {

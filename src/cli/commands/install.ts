@@ -51,7 +51,7 @@ export const install = defineCommand({
   examples: [
     ['install --dry-run', 'what would be done here?'],
     ['install', 'do it'],
-    ['install --home /opt/ossec', 'for an agent elsewhere'],
+    ['install --name firewall-drop,block-ip', 'for a manager that calls it block-ip as well'],
   ],
   exits: { 0: 'everything is in place', 78: 'there is no agent to install into' },
   needsRoot: true,

@@ -85,7 +85,8 @@ async function watch(person: Person): Promise<void> {
 function roundOfWatch(person: Person): number {
   let context: Context | null = null;
   try {
-    context = enterForChange(person);
+    context = person.createContext();
+    enter(context, person);
     expireOnce(context, person);
     const next = context.store.deadlines.nextMs();
     const left = next === null ? LONGEST_SLEEP_MS : next - context.now();

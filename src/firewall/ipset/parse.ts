@@ -58,7 +58,8 @@ export function readSet(
   return { ...before, listing: null, entries: readAnswers(asked, stderr) };
 }
 
-const SET_SIZE = /^Header: .* maxelem ([0-9]+) /m;
+/** As a set of ours is made: its size, and what it keeps of each entry. */
+const HEADER = /^Header: (?=.* timeout 0\b)(?=.* counters\b)(?=.* comment\b).* maxelem ([0-9]+)\b/m;
 
 /** `203.0.113.9 timeout 7199 packets 3 bytes 252`: by its canonical text, and what comes after `timeout`. */
 function forEachMember(output: string, take: (text: string, rest: string) => void): void {
@@ -79,9 +80,11 @@ function readListing(
   output: string,
   stderr: string,
 ): { readonly set: Listing | null; readonly entries: ReadonlyMap<string, Entry> } {
-  const maxEntries = SET_SIZE.exec(output)?.[1];
+  const maxEntries = HEADER.exec(output)?.[1];
   if (maxEntries === undefined) {
     if (isMissing(stderr)) return { set: null, entries: new Map() };
+    const name = /Name: (\S+)/.exec(output)?.[1];
+    if (name !== undefined) throw notOurs(name);
     throw failure('the set could not be listed', stderr);
   }
   const entries = new Map<string, Entry>();
@@ -134,6 +137,13 @@ function isMissing(stderr: string): boolean {
 
 export function isFull(complaint: string): boolean {
   return complaint.includes('Hash is full');
+}
+
+function notOurs(name: string): AppError {
+  return new AppError(
+    'FIREWALL',
+    `another program made the set ${name}, which is left alone: give firewall.set_name another name`,
+  );
 }
 
 function failure(what: string, stderr: string): AppError {

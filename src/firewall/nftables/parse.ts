@@ -30,6 +30,8 @@ export interface NftablesView extends View {
   readonly changed: boolean;
   /** The state is trusted: that there are sets and rules is found out with the entries. */
   readonly trusted: boolean;
+  /** A listing of all tables could not be read: from now on ours alone is listed. */
+  readonly onlyOurs: boolean;
 }
 
 /** What the kernel says of a set without room (ENFILE), and of an entry that is there (EEXIST). */
@@ -44,14 +46,18 @@ export function readLook(
   if (command.input !== '') {
     return { ...before, entries: new Map([...before.entries, ...answersTo(command, status)]) };
   }
+  const unknown = { ...before, entries: new Map(), sets: null, trusted: false };
+  const isQuestion = command.answers !== undefined && !command.args.includes('list');
   // A table or set that a question names is missing: nft stops before it lists, and nothing is known any more.
-  if (output.trim() === '') return { ...before, entries: new Map(), sets: null, trusted: false };
-  const listing = readListing(output);
+  if (isQuestion && output.trim() === '') return unknown;
+  const isTableMissing = !isQuestion && status !== 0;
+  const listing = isTableMissing ? NOTHING : listingOf(output, before);
+  if (listing === null) return { ...unknown, onlyOurs: true };
   const isThere: Entry = before.changed ? 'kept' : 'present';
   const { hasTable } = listing;
   const complete = !command.args.includes('-t');
   const seen = { ...before, sets: askedSets(listing), hasTable, complete };
-  if (command.answers === undefined) {
+  if (!isQuestion) {
     const texts = listing.members.map(({ address }) => [address.text, isThere] as const);
     return { ...seen, entries: new Map(texts) };
   }
@@ -106,6 +112,19 @@ interface Listing {
   readonly members: readonly Member[];
   /** Our rules: each drops what is in a set, in a chain that is hooked as ours are. */
   readonly asked: readonly { readonly chain: string; readonly set: string }[];
+}
+
+/** Of a host without our table. */
+const NOTHING: Listing = { hasTable: false, sets: [], members: [], asked: [] };
+
+/** Null where a listing of all tables can't be read. */
+function listingOf(output: string, { onlyOurs }: NftablesView): Listing | null {
+  try {
+    return readListing(output);
+  } catch (error) {
+    if (onlyOurs) throw error;
+    return null;
+  }
 }
 
 /** Reads nft's JSON: all of it that is in our table. Throws `FIREWALL` for what is none. */
@@ -195,7 +214,7 @@ function askedSets({ sets, asked }: Listing): Map<string, boolean> {
 }
 
 export function readSnapshot(output: string): Snapshot {
-  const { members, asked } = readListing(output);
+  const { members, asked } = output === '' ? NOTHING : readListing(output);
   const ofSets = Map.groupBy(members, ({ set }) => set);
   const held = members.flatMap(({ set, address, packets, bytes }): [string, HeldAddress][] => {
     const chains = asked.filter((rule) => rule.set === set).map(({ chain }) => `${TABLE} ${chain}`);

@@ -22,18 +22,20 @@ const NOTHING_KNOWN: NftablesView = {
   complete: false,
   changed: false,
   trusted: false,
+  onlyOurs: false,
   extras: [],
 };
 /** So many changes are asked for beside a listing of the rules: the length of an argument is bounded. */
 const FEW = 50;
 /** Of a check: the kernel could not do what was asked, whatever it says of why. */
 const REFUSED = { status: 1, complaint: '' };
+const NO_TABLE = { status: 1, complaint: 'No such file or directory' };
 
 export function createNftables(options: NftablesOptions): Backend<NftablesView> {
   return {
     name: 'nftables',
     mostReleases: Infinity,
-    inspect: () => list(['-t']),
+    inspect: () => listRules(null),
     read(output, ran) {
       const before = ran?.before ?? NOTHING_KNOWN;
       return ran?.command.effect === 'look'
@@ -53,7 +55,7 @@ export function createNftables(options: NftablesOptions): Backend<NftablesView> 
       sets: new Map(changes.map((change) => [setNameOf(change.address), true])),
     }),
     planRemoval: (family, view) => planRemoval(family, view),
-    snapshot: () => [list([])],
+    snapshot: () => [listOurs([])],
     readSnapshot: ([output = '']) => readSnapshot(output),
     advice: (complaint) => (complaint.includes(FULL) ? adviceForFull(options) : ''),
   };
@@ -86,10 +88,10 @@ function plan(
   const isLong = unseen.length > FEW;
   // Of many that were just changed, all are expected to be as asked; of others it is to be found out which.
   const isUnclear = isLong ? !view.changed : wanting.some((one) => entryOf(one) === 'doubtful');
-  if (isUnclear) return list([]);
+  if (isUnclear) return listOurs([]);
   const areRulesUnknown = view.sets === null && (isLong || !view.trusted);
-  if (unseen.length > 0 && areRulesUnknown) return list(['-t']);
-  if (unseen.length > 0) return isLong ? check(unseen) : probe(unseen);
+  if (unseen.length > 0 && areRulesUnknown) return listRules(view);
+  if (unseen.length > 0) return isLong ? check(unseen) : probe(unseen, view);
   const setup = setupFor(view, changes, options);
   if (wanting.length === 0 && setup.length === 0) return null;
   const isRefresh =
@@ -148,14 +150,15 @@ function elementWithTimeout({ address, timeoutSeconds = null }: Change): string 
  * As an argument: nft with JSON out opens `/dev/stdin` anew, which fails where standard input is a socket, as that of our
  * children is; and of a pipe it reads nothing and says status 0.
  */
-function probe(changes: readonly Change[]): PlannedCommand {
+function probe(changes: readonly Change[], { onlyOurs }: NftablesView): PlannedCommand {
   const [family, table] = TABLE.split(' ');
   const questions = changes.map(({ address, to }) => {
     const elem = [bareText(address)];
     const subject = { element: { family, table, name: setNameOf(address), elem } };
     return to === 'blocked' ? { delete: subject } : { create: subject };
   });
-  const commands = [...questions, { list: { ruleset: { family: 'inet' } } }];
+  const listed = onlyOurs ? { table: { family, name: table } } : { ruleset: { family: 'inet' } };
+  const commands = [...questions, { list: listed }];
   const args = ['-t', '-j', '-c', JSON.stringify({ nftables: commands })];
   return { program: 'nft', args, input: '', effect: 'look', answers: REFUSED };
 }
@@ -177,16 +180,23 @@ function check(changes: readonly Change[]): PlannedCommand {
 /** The table is of both families. */
 function planRemoval(family: Family, view: NftablesView | null): PlannedCommand | null {
   if (family === 6) return null;
-  if ((view?.sets ?? null) === null) return list(['-t']);
+  if ((view?.sets ?? null) === null) return listRules(view);
   if (view?.hasTable !== true) return null;
   return transaction([{ do: 'delete table' }]);
 }
 
-function list(flags: readonly string[]): PlannedCommand {
-  return {
-    program: 'nft',
-    args: [...flags, '-j', 'list', 'ruleset', 'inet'],
-    input: '',
-    effect: 'look',
-  };
+/**
+ * Sets and rules, without the entries. nft 1.0.6 breaks off its JSON (and says status 0) at a table of anybody that is
+ * dormant or has an owner; of one table alone, on the other hand, it reads all entries also where it prints none.
+ */
+function listRules(view: NftablesView | null): PlannedCommand {
+  if (view?.onlyOurs === true) return listOurs(['-t']);
+  const args = ['-t', '-j', 'list', 'ruleset', 'inet'];
+  return { program: 'nft', args, input: '', effect: 'look' };
+}
+
+/** Where there is no such table nothing is printed. */
+function listOurs(flags: readonly string[]): PlannedCommand {
+  const args = [...flags, '-j', 'list', 'table', ...TABLE.split(' ')];
+  return { program: 'nft', args, input: '', effect: 'look', answers: NO_TABLE };
 }

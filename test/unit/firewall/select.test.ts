@@ -41,7 +41,7 @@ test.each<[FirewallConfig['backend'], Parameters<typeof situation>[0], string, s
   ['auto', { active: 'iptables', programs: ['nft'] }, 'iptables', 'nftables'],
   ['auto', { active: 'iptables', programs: ['nft'], hasBans }, 'iptables', 'iptables'],
   ['auto', { active: '' }, 'iptables', 'iptables'],
-  ['ipset', { hasBans }, 'iptables', 'ipset'],
+  ['ipset', { hasBans }, 'ipset', 'ipset'],
   ['ipset', {}, 'ipset', 'ipset'],
   ['ipset', { active: 'ipset' }, 'ipset', 'ipset'],
   ['iptables', { active: 'nftables', hasBans }, 'nftables', 'iptables'],

@@ -1,7 +1,15 @@
 // The writer lock, between real processes: one at a time, bounded waits, and no lock outlives its holder.
 import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, mkdtempSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setFlagsFromString } from 'node:v8';
@@ -59,9 +67,21 @@ describe('while another process has it', () => {
     });
   });
 
+  test('a process that asks for it again and again has no more files open', async () => {
+    await startHolder();
+    const open = readdirSync('/proc/self/fd').length;
+    for (let tries = 0; tries < 10; tries += 1) takeWriterLock(directory, 0);
+    expect(readdirSync('/proc/self/fd').length).toBeLessThan(open + 5);
+  });
+
   test('a run that may not wait does not', async () => {
     await startHolder();
     expect(takeWriterLock(directory, 0)?.code).toBe('LOCK_BUSY');
+  });
+
+  test('nor does one that has less than a millisecond left', async () => {
+    await startHolder();
+    expect(takeWriterLock(directory, 0.5)?.code).toBe('LOCK_BUSY');
   });
 });
 

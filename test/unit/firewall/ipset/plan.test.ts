@@ -37,7 +37,7 @@ function after(
   return backend.read(stdout, { command, status: 0, stderr, before });
 }
 function listed(...members: readonly string[]): IpsetView {
-  const header = `Name: x\nType: hash:net\nHeader: family inet hashsize 1024 maxelem 2000 timeout 0\n`;
+  const header = `Name: x\nType: hash:net\nHeader: family inet hashsize 1024 maxelem 2000 timeout 0 counters comment\n`;
   const many = Array.from({ length: 51 }, (_, n) => released(`198.51.100.${n}`));
   const stdout = `ipset> ${header}Members:\n${members.map((one) => `${one}\n`).join('')}ipset> `;
   return after(backend.inspect(4, many), { stdout });

@@ -207,7 +207,7 @@ test('an unblock of what is in no set of ours runs nothing', () => {
 test('many addresses are listed, not asked for one by one', () => {
   const many = Array.from({ length: 51 }, (_, n) => released(`198.51.100.${n}`));
   const list = backend.plan(4, looked(listing('blocked4_32')), many);
-  expect(list?.args).toEqual(['-j', 'list', 'ruleset', 'inet']);
+  expect(list?.args).toEqual(['-j', 'list', 'table', 'inet', 'firewall_drop']);
   const view = after(list, { stdout: listing('blocked4_32', ['198.51.100.7']) });
   expect(backend.plan(4, view, many)?.input).toBe(
     `add element ${TABLE} blocked4_32 { 198.51.100.7 }\ndelete element ${TABLE} blocked4_32 { 198.51.100.7 }\n`,
@@ -251,7 +251,7 @@ describe('many addresses that were just changed', () => {
     const [proof, before] = proofOf(many);
     const view = after(proof, { status: 1, before });
     const list = backend.plan(4, view, many);
-    expect(list?.args).toEqual(['-j', 'list', 'ruleset', 'inet']);
+    expect(list?.args).toEqual(['-j', 'list', 'table', 'inet', 'firewall_drop']);
     const all = many.slice(1).map(({ address }) => address.text);
     const seen = after(list, { stdout: listing('blocked4_32', all), before: view });
     expect(backend.plan(4, seen, many)?.input).toBe(
@@ -260,9 +260,17 @@ describe('many addresses that were just changed', () => {
   });
 });
 
-test.each(['nonsense', '[]', '{"nftables":3}'])('%j is no listing', (stdout) => {
-  expect(codeOf(() => looked(stdout))).toBe('FIREWALL');
-});
+test.each(['nonsense', '[]', '{"nftables":3}'])(
+  'where %j is the listing of all tables, ours alone is listed, and there it is an error',
+  (stdout) => {
+    const before = looked(stdout);
+    const list = backend.plan(4, before, [blocked(A)]);
+    expect(list?.args).toEqual(['-t', '-j', 'list', 'table', 'inet', 'firewall_drop']);
+    expect(codeOf(() => after(list, { stdout, before }))).toBe('FIREWALL');
+    const absent = after(list, { stdout: '', status: 1, before });
+    expect(backend.plan(4, absent, [blocked(A)])?.input).toContain(`add table ${TABLE}`);
+  },
+);
 
 describe('a snapshot', () => {
   const counted = {
