@@ -1,7 +1,7 @@
 // Blocks addresses, and leaves nothing of a block that failed.
 import { ProgramMissing } from '../model/errors.ts';
 import type { Address } from '../model/address.ts';
-import { makeFurtherHolds, makeHold, type Ban, type Hold, type HoldRequest } from '../model/ban.ts';
+import { makeHolds, type Ban, type Hold, type HoldRequest } from '../model/ban.ts';
 import type { StoredBan } from '../state/rows.ts';
 import type { BanContext } from './context.ts';
 import {
@@ -16,18 +16,8 @@ import {
 
 /** Blocks `address` for one hold. Throws `FIREWALL` when the kernel was not seen to hold the block; then nothing stays. */
 export function block(address: Address, request: HoldRequest, context: BanContext): void {
-  blockAll([address], request, context);
-}
-
-/** Blocks many at once, in one firewall transaction per family. Throws as `block` does, once each family had its turn. */
-export function blockAll(
-  addresses: readonly Address[],
-  request: HoldRequest,
-  context: BanContext,
-): void {
-  const nowMs = context.now();
-  const holds = [makeHold(request, nowMs), ...makeFurtherHolds(request, nowMs)] as const;
-  blockEach(addresses, { holdsFor: () => holds }, context);
+  const holds = makeHolds(request, context.now());
+  blockEach([address], { holdsFor: () => holds }, context);
 }
 
 export interface EachRequest {
@@ -40,7 +30,10 @@ export interface EachRequest {
 /** A block that was made: the ban before it, and the hold that began with it. */
 export type Made = Required<Pick<BanChange, 'address' | 'before' | 'hold'>>;
 
-/** The same with holds of its own for each address. Returns what was made. */
+/**
+ * Blocks many, in one firewall transaction per family, each with holds of its own. Returns what was made. Throws as `block`
+ * does, once each family had its turn.
+ */
 export function blockEach(
   addresses: readonly Address[],
   { holdsFor, by }: EachRequest,
@@ -67,8 +60,7 @@ export function ensureBlocked(
 ): boolean {
   const { firewall, now } = context;
   const known = context.store.bans.find(address);
-  const nowMs = now();
-  const holds = [makeHold(request, nowMs), ...makeFurtherHolds(request, nowMs)] as const;
+  const holds = makeHolds(request, now());
   const before = known?.phase === 'blocked' ? known : null;
   // A rule of our shape without a ban is one of the program that we replace: it is taken over.
   const change = { ...changeOf({ verb: 'add', address, before: known, holds }), takeOver: true };

@@ -1,5 +1,5 @@
 // Ends what is due: a ban made for a time ends by itself, whether or not whoever asked for it is still there.
-import { EXPIRED, type Ban, type Hold } from '../model/ban.ts';
+import { EXPIRED, hasForeignRules, type Ban, type Hold } from '../model/ban.ts';
 import type { BanContext } from './context.ts';
 import { commit, endHolds, type BanChange } from './journal.ts';
 
@@ -14,6 +14,7 @@ export function expireDue(context: BanContext, overdueMs = 0): Ban[] {
   const nowMs = context.now() - overdueMs;
   const isOver = (hold: Hold): boolean => hold.expiresAtMs !== null && hold.expiresAtMs <= nowMs;
   const due = Map.groupBy(context.store.bans.due(nowMs), ({ holds }) => holds.every(isOver));
+  // Those that are due have a hold at least.
   const ending = due.get(true) ?? [];
   // Others still hold the address: only what is over goes, and no line is written.
   const ended = (due.get(false) ?? []).flatMap(({ address, holds }) => {
@@ -27,16 +28,9 @@ export function expireDue(context: BanContext, overdueMs = 0): Ban[] {
 /** The line names the alert whose hold kept the address longest. */
 function endOf(ban: Ban): BanChange {
   const { address, holds } = ban;
-  const last = holds.toSorted((a, b) => (b.expiresAtMs ?? 0) - (a.expiresAtMs ?? 0))[0];
-  const alertRef = last?.alertRef ?? { alertId: '0.0', ruleId: '0' };
-  const verb = Object.keys(ban.foreign ?? {}).length > 0 ? 'kept' : 'delete';
-  const line = { verb, address, alertRef } as const;
-  return {
-    address,
-    to: 'released',
-    before: ban,
-    line,
-    origin: last?.origin ?? null,
-    reason: EXPIRED,
-  };
+  const { alertRef, origin } = holds.reduce((last, hold) => {
+    return (hold.expiresAtMs ?? 0) > (last.expiresAtMs ?? 0) ? hold : last;
+  });
+  const line = { verb: hasForeignRules(ban) ? 'kept' : 'delete', address, alertRef } as const;
+  return { address, to: 'released', before: ban, line, origin, reason: EXPIRED };
 }

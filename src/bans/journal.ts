@@ -45,7 +45,7 @@ interface Completion {
   /** Those of the lines that the log does not have yet. */
   readonly missingLines: (batch: readonly Pending[]) => Outcome[];
   /** How long the firewall programs may take; absent: as long as the run has. */
-  readonly withinMs?: number;
+  readonly withinMs?: number | undefined;
 }
 
 /**
@@ -147,15 +147,14 @@ function complete(
   const { store, firewall, responseLog, now } = context;
   const startedMs = now();
   const changes = batch.map((one) => toKernelChange(one, startedMs));
-  const within = withinMs === undefined ? {} : { withinMs };
-  const { foreign } = firewall.apply(changes, { trustState, ...within });
+  const { foreign } = firewall.apply(changes, { trustState, withinMs });
   step('journal: kernel changed');
   responseLog.write(missingLines(batch));
   step('journal: lines written');
   const doneMs = now();
   store.bans.confirm(
     batch.map(({ address }) => address),
-    batch.flatMap((one) => historyOf(one, doneMs)),
+    batch.flatMap(({ line, history }) => (line === null ? [] : entryOf(history, line, doneMs))),
     { foreign, countsOffences: context.countsOffences },
   );
   step('journal: confirmed');
@@ -212,10 +211,6 @@ export function toKernelChange(
   return { address, foreign: known, to: 'blocked', timeoutSeconds };
 }
 
-function historyOf({ line, history }: Pending, atMs: number): HistoryEntry[] {
-  return line === null ? [] : [entryOf(history, line, atMs)];
-}
-
 function entryOf(
   { origin, reason, by }: Pending['history'],
   outcome: Outcome,
@@ -240,13 +235,11 @@ export function logFailures(
   failed: readonly BanChange[],
   { responseLog, store, now }: BanContext,
 ): void {
-  const lines = failed.flatMap(({ line }) => line ?? []);
-  responseLog.write(lines.map((line) => ({ ...line, verb: 'failed' })));
   const atMs = now();
-  store.history.record(
-    failed.flatMap((change) => {
-      return change.line === null ? [] : entryOf(change, { ...change.line, verb: 'failed' }, atMs);
-    }),
-  );
+  const entries = failed.flatMap((change) => {
+    return change.line === null ? [] : entryOf(change, { ...change.line, verb: 'failed' }, atMs);
+  });
+  responseLog.write(entries.map(({ outcome }) => outcome));
+  store.history.record(entries);
   step('journal: failures logged');
 }

@@ -74,8 +74,8 @@ function findOrphans(
   const likely = files.flatMap(({ path, savedMs, held }) => {
     return [...held.values()].flatMap(({ address, chains: saved }) => {
       if (!isOnceInEach(saved, chains)) return [];
-      const filter = { address, sinceMs: 0, afterId: 0, limit: MOST_RECORDS };
-      return wasOurs(store.history.find(filter), savedMs, bootMs) ? [{ address, path }] : [];
+      const records = store.history.find({ address, limit: MOST_RECORDS });
+      return wasOurs(records, savedMs, bootMs) ? [{ address, path }] : [];
     });
   });
   // The kernel is asked only where there is something to ask for.

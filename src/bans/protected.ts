@@ -1,6 +1,6 @@
 // Ends bans on addresses that have become protected since: an address of the host's own, a gateway or manager that moved.
 import { isSingle } from '../model/address.ts';
-import { alertRefAt, type Ban } from '../model/ban.ts';
+import { alertRefAt, isForced, type Ban } from '../model/ban.ts';
 import type { ProtectedEntry } from '../policy/protected.ts';
 import type { BanContext } from './context.ts';
 import { unblockAll } from './unblock.ts';
@@ -11,9 +11,7 @@ import { unblockAll } from './unblock.ts';
  */
 export function releaseProtected(entries: readonly ProtectedEntry[], context: BanContext): Ban[] {
   const addresses = entries.map(({ network }) => network).filter(isSingle);
-  const bans = context.store.bans.blockedAmong(addresses).filter(({ holds }) => {
-    return !holds.some(({ forced }) => forced);
-  });
+  const bans = context.store.bans.blockedAmong(addresses).filter((ban) => !isForced(ban));
   if (bans.length === 0) return [];
   const released = bans.map(({ address }) => address);
   context.warn(`protected by now, and released: ${released.map(({ text }) => text).join(', ')}`);

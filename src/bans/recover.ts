@@ -1,6 +1,6 @@
 // Completes the pending changes of a run that was killed: the same steps as theirs, without the lines that are written.
 import { describeProtection, findProtection, type ProtectedEntry } from '../policy/protected.ts';
-import type { Outcome } from '../model/ban.ts';
+import { isForced, type Outcome } from '../model/ban.ts';
 import type { StoredBan } from '../state/rows.ts';
 import { completeAll, type Pending } from './journal.ts';
 import type { BanContext } from './context.ts';
@@ -21,15 +21,12 @@ export function recover(context: BanContext, { protectedEntries, withinMs }: Rec
   unblockProtected(context, protectedEntries);
   const pending = store.bans.pending().map(pendingOf);
   if (pending.length === 0) return;
-  completeAll(
-    pending,
-    {
-      trustState: false,
-      missingLines: (batch) => missingLines(batch, responseLog),
-      ...(withinMs !== undefined && { withinMs: Math.max(1, withinMs) }),
-    },
-    context,
-  );
+  const completion = {
+    trustState: false,
+    missingLines: (batch: readonly Pending[]) => missingLines(batch, responseLog),
+    withinMs: withinMs === undefined ? undefined : Math.max(1, withinMs),
+  };
+  completeAll(pending, completion, context);
 }
 
 function pendingOf(ban: StoredBan): Pending {
@@ -41,8 +38,9 @@ function unblockProtected(
   { store, warn, now }: BanContext,
   protectedEntries: RecoverOptions['protectedEntries'],
 ): void {
-  const blocks = store.bans.pending().filter(({ phase }) => phase === 'blocking');
-  const unforced = blocks.filter(({ holds }) => !holds.some(({ forced }) => forced));
+  const unforced = store.bans.pending().filter((ban) => {
+    return ban.phase === 'blocking' && !isForced(ban);
+  });
   if (unforced.length === 0) return;
   const entries = protectedEntries();
   for (const { address } of unforced) {

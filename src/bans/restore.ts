@@ -1,6 +1,6 @@
 // Loads all bans into the kernel, after a reboot or somebody's flush.
 import type { Address } from '../model/address.ts';
-import { alertRefAt, type Ban } from '../model/ban.ts';
+import { alertRefAt, isForced, type Ban } from '../model/ban.ts';
 import type { BanContext } from './context.ts';
 import { forEachFamily, inTurn } from './families.ts';
 import { load } from './journal.ts';
@@ -25,9 +25,7 @@ export function restore(
   isProtected: (address: Address) => boolean,
 ): RestoreOutcome {
   const bans = context.store.bans.list().filter((ban) => ban.phase === 'blocked');
-  const released = bans.filter(({ address, holds }) => {
-    return !holds.some(({ forced }) => forced) && isProtected(address);
-  });
+  const released = bans.filter((ban) => !isForced(ban) && isProtected(ban.address));
   const isReleased = new Set(released);
   const blocked = bans.filter((ban) => !isReleased.has(ban));
   let changed = false;

@@ -1,11 +1,11 @@
 // Files of saved rules, where distributions keep what they load at boot.
-import { lstatSync } from 'node:fs';
 import type { SavedFile } from './orphans.ts';
 import type { Config } from '../config/schema.ts';
 import { describeError } from '../model/errors.ts';
 import { optionalChainsOf } from '../firewall/select.ts';
 import { heldBy, readRules } from '../firewall/iptables/parse.ts';
 import { readRegularFile } from '../system/files.ts';
+import { isWritableByOthers, lstatOrNull } from '../system/paths.ts';
 
 export const SAVED_RULES: readonly string[] = [
   '/etc/iptables/rules.v4',
@@ -15,14 +15,12 @@ export const SAVED_RULES: readonly string[] = [
 ];
 
 const LARGEST_SAVED = 64 * 1024 * 1024;
-const WRITABLE_BY_OTHERS = 0o022;
 
 /** Only a file that root alone can write is evidence. One that can't be read is reported and passed over. */
 export function readSavedFiles({ firewall }: Config, warn: (problem: string) => void): SavedFile[] {
   return SAVED_RULES.flatMap((path) => {
-    const stats = lstatSync(path, { throwIfNoEntry: false });
-    if (stats?.isFile() !== true) return [];
-    if (stats.uid !== 0 || (stats.mode & WRITABLE_BY_OTHERS) !== 0) return [];
+    const stats = lstatOrNull(path);
+    if (stats?.isFile() !== true || stats.uid !== 0 || isWritableByOthers(stats)) return [];
     try {
       const { rules } = readRules(readRegularFile(path, LARGEST_SAVED).toString('utf8'));
       const held = heldBy(rules, [...firewall.chains, ...optionalChainsOf(firewall)]);

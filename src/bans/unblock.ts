@@ -1,6 +1,6 @@
 // Ends holds when somebody asks for it, and the block with the last one.
 import type { Address } from '../model/address.ts';
-import type { AlertRef, Ban, Origin } from '../model/ban.ts';
+import { hasForeignRules, type AlertRef, type Ban, type Origin } from '../model/ban.ts';
 import { commit, logFailures, stillPending, type BanChange } from './journal.ts';
 import type { BanContext } from './context.ts';
 
@@ -53,9 +53,7 @@ export function unblockAll(
   const unknown = unique.filter((address) => !bans.has(address.text));
   const present = presentIn(unknown, context);
   const foreign = unknown.filter((address) => present.has(address.text));
-  const withForeign = [...bans.values()]
-    .filter((ban) => Object.keys(ban.foreign ?? {}).length > 0)
-    .map(({ address }) => address);
+  const withForeign = [...bans.values()].filter(hasForeignRules).map(({ address }) => address);
   const changes = [
     ...[...bans.values()].map((ban) => changeOf(ban, request)),
     ...foreign.map((address) => releaseOf(address, null, 'delete', request)),
@@ -96,8 +94,7 @@ function changeOf(ban: Ban, request: ReleaseRequest): BanChange {
   }
   if (request.named === true)
     return releaseOf(ban.address, { ...ban, foreign: {} }, 'delete', request);
-  const hasForeign = Object.keys(ban.foreign ?? {}).length > 0;
-  return releaseOf(ban.address, ban, hasForeign ? 'kept' : 'delete', request);
+  return releaseOf(ban.address, ban, hasForeignRules(ban) ? 'kept' : 'delete', request);
 }
 
 function releaseOf(

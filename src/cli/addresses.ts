@@ -9,6 +9,7 @@ import {
   type Address,
 } from '../model/address.ts';
 import { AppError } from '../model/errors.ts';
+import { quote } from '../system/printable.ts';
 
 export interface AddressList {
   /** Each once, in the order given. */
@@ -109,11 +110,3 @@ function adviceFor(text: string): string {
 
 /** With a letter that no IPv6 address has at its end, as top-level domains have. */
 const HOST_NAME = /^(?:[A-Za-z0-9-]+\.)+[A-Za-z]{2,}\.?$/;
-
-const LONGEST_QUOTE = 60;
-
-/** What somebody gave, recognisable and no longer than a line. */
-export function quote(text: string): string {
-  const cut = text.length > LONGEST_QUOTE ? `${text.slice(0, LONGEST_QUOTE)}…` : text;
-  return JSON.stringify(cut);
-}

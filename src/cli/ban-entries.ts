@@ -1,6 +1,7 @@
 // Bans with what the kernel holds of them: the rows of `list`, and what `export` writes.
 import type { Context } from '../context.ts';
-import type { HeldAddress } from '../firewall/snapshot.ts';
+import type { HeldAddress, Snapshot } from '../firewall/snapshot.ts';
+import type { Family } from '../model/address.ts';
 import type { Ban, Hold } from '../model/ban.ts';
 import { describeError } from '../model/errors.ts';
 import { readEscalation, type Escalation } from './escalation.ts';
@@ -19,19 +20,16 @@ export interface Entry {
 }
 
 /** One for each hold. */
-export function readEntries(context: Context, { complain }: Person): Entry[] {
+export function readEntries(context: Context, person: Person): Entry[] {
   const { store, firewall } = context;
   const escalationOf = readEscalation(context);
   const bans = store.bans.list();
   const held = new Map<string, HeldAddress>();
   const unknown = new Set<number>();
   for (const family of new Set(bans.map((ban) => ban.address.family))) {
-    try {
-      for (const [text, one] of firewall.snapshot(family).held) held.set(text, one);
-    } catch (error) {
-      unknown.add(family);
-      complain(`IPv${family}: the kernel can't be asked: ${describeError(error)}`);
-    }
+    const own = heldOrNull(family, context, person);
+    if (own === null) unknown.add(family);
+    for (const [text, one] of own ?? []) held.set(text, one);
   }
   return bans.flatMap((ban) => {
     const found = held.get(ban.address.text);
@@ -47,6 +45,20 @@ export function readEntries(context: Context, { complain }: Person): Entry[] {
       escalation: escalationOf(ban.address),
     }));
   });
+}
+
+/** What the kernel drops of a family, by the address's text; null where it can't be asked, which is said. */
+export function heldOrNull(
+  family: Family,
+  { firewall }: Context,
+  { complain }: Person,
+): Snapshot['held'] | null {
+  try {
+    return firewall.snapshot(family).held;
+  } catch (error) {
+    complain(`IPv${family}: the kernel can't be asked: ${describeError(error)}`);
+    return null;
+  }
 }
 
 /** Rows are holds, documents are bans: those of one ban come together again. */

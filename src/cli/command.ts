@@ -1,4 +1,5 @@
 // How a command is described: once, for the parser, the help, the manual page and the shells' completion.
+import { ORIGINS } from '../model/ban.ts';
 import type { Person } from './session.ts';
 
 /** What an option may be; the name of its value is what the help shows. */
@@ -104,6 +105,30 @@ export const BANNED = {
 
 export const WIDE = {
   wide: { kind: 'flag', describe: 'cut nothing, and leave out no column for lack of room' },
+} as const;
+
+export const DRY_RUN = {
+  'dry-run': {
+    kind: 'flag',
+    short: 'n',
+    describe: 'show what would be done, and change nothing',
+  },
+} as const;
+
+/** A list of addresses, beside those that are arguments. */
+export const FILE = {
+  file: {
+    kind: 'text',
+    short: 'f',
+    value: 'LIST',
+    isFile: true,
+    describe: 'one address a line, blank lines and # comments allowed; - is standard input',
+  },
+} as const;
+
+/** Everything of one origin. */
+export const ORIGIN = {
+  origin: { kind: 'choice', choices: ORIGINS, describe: 'only what this origin holds' },
 } as const;
 
 export const QUIET = {

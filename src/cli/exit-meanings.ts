@@ -2,10 +2,12 @@
 import { EXIT_STATUS } from '../model/errors.ts';
 import type { CommandSpec } from './command.ts';
 
-/** 1 is an answer, not an error. */
+/** An answer and no error: not blocked, not protected, or something to repair. */
+export const ANSWER_NO = 1;
+
 export const EXIT_MEANINGS: readonly (readonly [status: number, meaning: string])[] = [
   [0, 'done: the kernel was seen to be as asked; or the answer is yes'],
-  [1, 'the answer is no: not blocked, not protected, or something to repair'],
+  [ANSWER_NO, 'the answer is no: not blocked, not protected, or something to repair'],
   [EXIT_STATUS.USAGE, "usage: the arguments name no action, or a value can't be read"],
   [EXIT_STATUS.BAD_DATA, 'bad data, or a protected address: not all was done that was asked'],
   [EXIT_STATUS.FIREWALL, 'firewall: the kernel is not as asked, or execd went away'],

@@ -1,14 +1,8 @@
 // Reads the arguments of the command line by the descriptions of the commands. Pure.
-import { Parser } from 'yargs/helpers';
+import { parseArgs } from 'node:util';
 import { AppError } from '../model/errors.ts';
-import { quote } from './addresses.ts';
-import {
-  findCommand,
-  findOption,
-  type CommandSpec,
-  type OptionSpec,
-  type OptionSpecs,
-} from './command.ts';
+import { quote } from '../system/printable.ts';
+import { findCommand, type CommandSpec, type OptionSpec, type OptionSpecs } from './command.ts';
 import { nearest, nearestCommand } from './suggest.ts';
 
 export type Parsed =
@@ -97,91 +91,34 @@ function parseOwn(args: readonly string[], command: CommandSpec): Parsed {
   return { kind: 'run', command, words, options: Object.fromEntries(options) };
 }
 
-/** Words stay as they were typed, and an option that is given twice has both values: the messages about mistakes are ours. */
-const PARSING = {
-  'boolean-negation': false,
-  'camel-case-expansion': false,
-  'dot-notation': false,
-  'parse-numbers': false,
-  'parse-positional-numbers': false,
-  'populate--': true,
-  'strip-aliased': true,
-};
-
-/** What yargs makes of the arguments, as the descriptions of the options have it. */
+/** The words and options in the order in which they were typed. What is wrong with them is found later: the messages are ours. */
 function readArguments(
   args: readonly string[],
   specs: OptionSpecs,
 ): { readonly words: readonly string[]; readonly given: readonly GivenOption[] } {
-  const all = Object.entries(specs);
-  const shorts = all.flatMap(([name, { short }]) => (short === undefined ? [] : [[name, [short]]]));
-  const flags = all.flatMap(([name, spec]) => {
-    if (spec.kind === 'flag') return [name];
-    return spec.kind === 'choice' && spec.asFlags === true ? spec.choices : [];
+  const options = Object.entries(specs).map(([name, { kind, short }]) => {
+    const type = kind === 'flag' ? ('boolean' as const) : ('string' as const);
+    return [name, short === undefined ? { type } : { type, short }] as const;
   });
-  const apart = joinDash(
-    args.flatMap((arg) => splitShort(arg, specs)),
-    specs,
-  );
-  const parsed: Parsing = Parser(apart, {
-    alias: { ...(Object.fromEntries(shorts) as Record<string, string[]>), help: ['h'] },
-    boolean: [...flags, 'help'],
-    string: all.filter(([, { kind }]) => kind !== 'flag').map(([name]) => name),
-    configuration: PARSING,
+  const { tokens, positionals } = parseArgs({
+    args: [...args],
+    options: { ...Object.fromEntries(options), help: { type: 'boolean', short: 'h' } },
+    strict: false,
+    tokens: true,
   });
-  const { _: words, '--': rest = [], ...options } = parsed;
-  const given = Object.entries(options).flatMap(([name, value]) => {
-    const values: readonly unknown[] = Array.isArray(value) ? value : [value];
-    return values.map((one) => optionOf(name, one, specs[name]?.short, apart));
-  });
-  return { words: [...words, ...rest].map(String), given };
+  return { words: positionals, given: tokens.flatMap((token) => optionOf(token) ?? []) };
 }
 
-interface Parsing {
-  readonly [name: string]: unknown;
-  readonly _: readonly (string | number)[];
-  readonly '--'?: readonly (string | number)[];
-}
+type Token = NonNullable<ReturnType<typeof parseArgs>['tokens']>[number];
 
-/** `-t2h` is `-t 2h`, as getopt has it. */
-function splitShort(arg: string, specs: OptionSpecs): string[] {
-  const [, letter, value] = /^-([A-Za-z])([^=].*)$/.exec(arg) ?? [];
-  if (letter === undefined || value === undefined) return [arg];
-  if ((findOption(specs, `-${letter}`)?.kind ?? 'flag') === 'flag') return [arg];
-  return [`-${letter}`, value];
-}
-
-/** `-` is a value, standard input; for yargs it would be a word. */
-function joinDash(args: readonly string[], specs: OptionSpecs): string[] {
-  const takesValue = (arg = ''): boolean => (findOption(specs, arg)?.kind ?? 'flag') !== 'flag';
-  return args.flatMap((arg, index) => {
-    if (arg === '-' && takesValue(args[index - 1])) return [];
-    return args[index + 1] === '-' && takesValue(arg) ? [`${arg}=-`] : [arg];
-  });
-}
-
-/** yargs gives '' for an option without a value, and false for a flag with one. */
-function optionOf(
-  name: string,
-  value: unknown,
-  short: string | undefined,
-  args: readonly string[],
-): GivenOption {
-  const spellings = [`--${name}`, `-${short ?? name}`];
-  const typed = spellings.find((one) => args.some((arg) => isSpelled(arg, one))) ?? `--${name}`;
-  const inline = args.find((arg) => arg.startsWith(`${typed}=`))?.slice(typed.length + 1);
-  if (typeof value === 'boolean') {
-    return { name, typed, ...(inline !== undefined && { value: inline }) };
-  }
-  const next = args[args.indexOf(typed) + 1];
-  if (value !== '' || inline !== undefined || next === '') {
-    return { name, typed, value: String(value) };
-  }
-  return { name, typed, ...(next?.startsWith('-') === true && { next }) };
-}
-
-function isSpelled(arg: string, spelling: string): boolean {
-  return arg === spelling || arg.startsWith(`${spelling}=`);
+/** Null for what is no option. */
+function optionOf(token: Token): GivenOption | null {
+  if (token.kind !== 'option') return null;
+  const { name, rawName: typed, value, inlineValue = false } = token;
+  if (value === undefined) return { name, typed };
+  if (!inlineValue && /^-./.test(value)) return { name, typed, next: value };
+  // `-t=2h` as `-t2h`.
+  return { name, typed, value: typed.startsWith('--') ? value : value.replace(/^=/, '') };
 }
 
 function take(
@@ -210,7 +147,7 @@ function resolve(
   const { options } = command;
   const { name } = option;
   const spec = Object.hasOwn(options, name) ? options[name] : undefined;
-  const [chosen] = Object.entries(options).find(([, one]) => isFlagOf(one, name)) ?? [];
+  const [chosen] = Object.entries(options).find(([, one]) => flagsOf(one).includes(name)) ?? [];
   if (spec === undefined && chosen === undefined) throw unknownOption(option, command);
   if (spec === undefined || spec.kind === 'flag') {
     if (option.value !== undefined) throw usage(`${option.typed} takes no value`, command);
@@ -219,8 +156,9 @@ function resolve(
   return { name, value: readValue(option, spec, command) };
 }
 
-function isFlagOf(spec: OptionSpec, name: string): boolean {
-  return spec.kind === 'choice' && spec.asFlags === true && spec.choices.includes(name);
+/** Its choices, where each may be given as a flag. */
+function flagsOf(spec: OptionSpec): readonly string[] {
+  return spec.kind === 'choice' && spec.asFlags === true ? spec.choices : [];
 }
 
 function readValue(
@@ -239,9 +177,7 @@ function readValue(
 
 function unknownOption({ name, typed }: GivenOption, command: CommandSpec): AppError {
   const specs = Object.entries(command.options);
-  const flags = specs.flatMap(([, spec]) => {
-    return spec.kind === 'choice' && spec.asFlags === true ? spec.choices : [];
-  });
+  const flags = specs.flatMap(([, spec]) => flagsOf(spec));
   const meant = nearest(name, [...specs.map(([known]) => known), ...flags, 'help']);
   const advice = meant === null ? '' : `; did you mean --${meant}?`;
   return usage(`${command.name} has no option ${quote(typed)}${advice}`, command);

@@ -5,7 +5,7 @@ import { findVerdict, type Verdict } from '../firewall/verdict.ts';
 import { contains, withPrefix, type Address } from '../model/address.ts';
 import type { AlertRef, Ban } from '../model/ban.ts';
 import type { HistoryRecord } from '../state/history.ts';
-import { readEscalation, type Escalation } from './escalation.ts';
+import { readEscalation } from './escalation.ts';
 import { count } from './output/count.ts';
 import { formatDuration, shortTime } from './output/time.ts';
 import { banToJson, historyToJson } from './output/json.ts';
@@ -13,7 +13,6 @@ import { paint } from './output/table.ts';
 import { wrap } from './output/wrap.ts';
 import type { Person } from './session.ts';
 
-const SCHEMA_VERSION = 1;
 const LATEST = 10;
 
 export interface Finding {
@@ -25,24 +24,16 @@ export interface Finding {
   readonly bans: readonly Ban[];
   readonly history: readonly HistoryRecord[];
   readonly held: Snapshot['held'];
-  readonly backend: string;
-  readonly escalationOf: (address: Address) => Escalation | null;
-  /** For how long a ban counts, as it is configured. */
-  readonly window: string;
 }
 
 export function examine(address: Address, context: Context): Finding {
-  const { store, firewall, config } = context;
+  const { store, firewall } = context;
   const snapshot = firewall.snapshot(address.family);
   const verdict = findVerdict(address, snapshot);
   const bans = store.bans.list().filter((ban) => contains(ban.address, address));
-  const history = store.history.find({ address, sinceMs: 0, afterId: 0, limit: LATEST });
-  const { held } = snapshot;
+  const history = store.history.find({ address, limit: LATEST });
   const cause = causeOf(address, verdict, bans);
-  const { window } = config.escalation;
-  const escalationOf = readEscalation(context);
-  const backend = firewall.backendName;
-  return { address, verdict, cause, bans, history, held, backend, escalationOf, window };
+  return { address, verdict, cause, bans, history, held: snapshot.held };
 }
 
 function causeOf(
@@ -67,7 +58,11 @@ const CAUSES = {
   policy: 'by the policy of INPUT',
 } as const;
 
-export function describeFinding(finding: Finding, nowMs: number, { terminal }: Person): string[] {
+export function describeFinding(
+  finding: Finding,
+  context: Context,
+  { terminal }: Person,
+): string[] {
   const { address, verdict, cause, bans, history } = finding;
   const { width } = terminal;
   const blocked = verdict.kind === 'dropped';
@@ -80,9 +75,9 @@ export function describeFinding(finding: Finding, nowMs: number, { terminal }: P
     ...verdict.partly.map(
       ({ chain, spec }) => `some of its packets are dropped (${chain}: ${spec})`,
     ),
-    ...bans.flatMap((ban) => describeBan(ban, blocked, nowMs)),
+    ...bans.flatMap((ban) => describeBan(ban, blocked, context.now())),
     ...(bans.length === 0 ? ['no ban on it'] : []),
-    ...describeEscalation(finding),
+    ...describeEscalation(finding, context),
     ...(history.length === 0 ? [] : ['history:']),
     ...history.map(describeRecord),
   ];
@@ -105,7 +100,9 @@ function withReason(words: readonly string[], reason: string): string {
 }
 
 /** Of an address that was never banned there is nothing to say. */
-function describeEscalation({ address, bans, escalationOf, window }: Finding): string[] {
+function describeEscalation({ address, bans }: Finding, context: Context): string[] {
+  const escalationOf = readEscalation(context);
+  const { window } = context.config.escalation;
   const known = [address, ...bans.map((ban) => ban.address)];
   const texts = [...new Map(known.map((one) => [one.text, one])).values()];
   return texts.flatMap((one) => {
@@ -136,10 +133,11 @@ function describeBan(ban: Ban, blocked: boolean, nowMs: number): string[] {
   ];
 }
 
-export function findingToJson(finding: Finding): unknown {
-  const { address, verdict, cause, bans, history, held, backend } = finding;
+export function findingToJson(finding: Finding, context: Context): object {
+  const { address, verdict, cause, bans, history, held } = finding;
+  const backend = context.firewall.backendName;
+  const escalationOf = readEscalation(context);
   return {
-    schema: SCHEMA_VERSION,
     address: address.text,
     blocked: verdict.kind === 'dropped',
     cause,
@@ -148,7 +146,7 @@ export function findingToJson(finding: Finding): unknown {
     bans: bans.map((ban) => {
       const found = held.get(ban.address.text);
       const kernel = found === undefined ? 'missing' : 'yes';
-      const escalation = finding.escalationOf(ban.address);
+      const escalation = escalationOf(ban.address);
       return banToJson(ban, ban.holds, { backend, kernel, held: found, escalation });
     }),
     history: history.map(historyToJson),

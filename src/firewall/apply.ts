@@ -37,7 +37,7 @@ export interface ApplyOptions {
    */
   readonly trustState: boolean;
   /** How long the programs may take, where that is less than the run has. */
-  readonly withinMs?: number;
+  readonly withinMs?: number | undefined;
 }
 
 export interface ApplyResult {

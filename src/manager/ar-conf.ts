@@ -1,17 +1,16 @@
 // ar.conf, which the manager makes and every agent gets: lines `NAME - EXECUTABLE - SECONDS`.
+import { AR_CONF_LINE } from '../wazuh/agent-config.ts';
 import { diagnose, type Diagnosis, type ExecutableTrouble } from './diagnosis.ts';
-
-const LINE = /^(\S+) - (\S+) - ([0-9]{1,10})\s*$/;
 
 export function checkArConf(
   text: string,
   inspectExecutable: (name: string) => ExecutableTrouble | null,
 ): Diagnosis[] {
   const timeouts = new Map<string, Set<string>>();
-  const found = text.split('\n').flatMap((content, index) => {
+  return text.split('\n').flatMap((content, index) => {
     if (content.trim() === '') return [];
     const at = { line: index + 1, column: 1 };
-    const [, name, executable, seconds] = LINE.exec(content) ?? [];
+    const [, name, executable, seconds] = AR_CONF_LINE.exec(content) ?? [];
     if (name === undefined || executable === undefined || seconds === undefined) {
       const cause = 'execd does not understand this line';
       const fix = 'the manager writes this file: restart the manager; NAME - EXECUTABLE - SECONDS';
@@ -23,13 +22,10 @@ export function checkArConf(
     const trouble = inspectExecutable(executable);
     const column = content.indexOf(` - ${executable}`) + 4;
     return [
-      ...(trouble === null
-        ? []
-        : [diagnose(trouble.severity, { ...at, column }, trouble.cause, trouble.fix)]),
+      ...(trouble === null ? [] : [{ ...at, column, ...trouble }]),
       ...(differs ? [sharedTimeout(at, executable, [...known])] : []),
     ];
   });
-  return found;
 }
 
 function sharedTimeout(

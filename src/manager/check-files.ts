@@ -14,7 +14,7 @@ import {
   type Surroundings,
 } from './diagnosis.ts';
 import { checkOssecConf } from './ossec-conf.ts';
-import { checkRules, knownRulesOf, rulesOf, SHIPPED_RULES } from './rules.ts';
+import { checkRules, FIRST_LOCAL_RULE, knownRulesOf, rulesOf, SHIPPED_RULES } from './rules.ts';
 import { placesIn, readXml, type XmlDocument } from './xml.ts';
 
 export interface Finding extends Diagnosis {
@@ -197,9 +197,7 @@ function inspectExecutable(home: string, name: string): ExecutableTrouble | null
   return { severity: 'error', cause, fix: `chown root:wazuh ${path} && chmod 750 ${path}` };
 }
 
-/** Below it are the shipped rules: whether one exists is known only where their files are. */
-const FIRST_LOCAL_RULE = 100_000;
-
+/** Whether a rule exists is known only where the files of its kind are. */
 function knowRules(
   home: string | null,
   files: readonly CheckedFile[],

@@ -1,7 +1,8 @@
 // The <command> sections of an ossec.conf: what execd may start.
 import { readArgumentWords } from '../policy/arguments.ts';
 import { diagnose, type Diagnosis, type OtherFile, type Surroundings } from './diagnosis.ts';
-import { child, quote, sectionsOf, valueOf } from './sections.ts';
+import { quote } from '../system/printable.ts';
+import { child, sectionsOf, valueOf } from './sections.ts';
 import type { Element } from './xml.ts';
 
 /** A command, and where it is defined: null in the file at hand. */

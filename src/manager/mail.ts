@@ -1,7 +1,8 @@
 // Mail about alerts: whether what an ossec.conf asks for can ever be sent.
 import { diagnose, type Diagnosis } from './diagnosis.ts';
 import { checkLevel, HIGHEST_LEVEL, isLevel, type KnownRules } from './rules.ts';
-import { child, quote, valueOf } from './sections.ts';
+import { quote } from '../system/printable.ts';
+import { child, valueOf } from './sections.ts';
 import type { Element } from './xml.ts';
 
 export interface MailSections {

@@ -4,7 +4,8 @@ import { diagnose, type Diagnosis, type Surroundings } from './diagnosis.ts';
 import { checkMail } from './mail.ts';
 import { checkCommand, checkNames, commandsIn } from './commands.ts';
 import { checkResponse, checkSharedExecutables } from './responses.ts';
-import { quote, sectionsOf, valueOf } from './sections.ts';
+import { quote } from '../system/printable.ts';
+import { sectionsOf, valueOf } from './sections.ts';
 import { nameStrangeCharacter } from './typing.ts';
 import type { Element, XmlDocument } from './xml.ts';
 

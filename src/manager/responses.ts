@@ -1,8 +1,10 @@
 // The <active-response> sections of an ossec.conf: which alerts start which command, where, and for how long.
+import { MOST_REPEATED_OFFENDERS } from '../wazuh/agent-config.ts';
 import { isOurs, placeOf, type Command } from './commands.ts';
 import { diagnose, type Diagnosis, type Surroundings } from './diagnosis.ts';
 import { checkLevel } from './rules.ts';
-import { child, quote, valueOf } from './sections.ts';
+import { quote } from '../system/printable.ts';
+import { child, valueOf } from './sections.ts';
 import type { Element } from './xml.ts';
 
 /** What makes a section of that name a response, and not an agent's settings. */
@@ -55,7 +57,7 @@ function checkCommandOfResponse(
   if (trouble !== null) {
     const own = child(command.element, 'executable')?.textAt ?? command.element;
     const at = command.file === null ? own : name.textAt;
-    found.push(diagnose(trouble.severity, at, trouble.cause, trouble.fix));
+    found.push({ ...trouble, line: at.line, column: at.column });
   }
   return found;
 }
@@ -132,8 +134,6 @@ function checkRuleIds(ids: Element, { rules, knowsRule }: Surroundings): Diagnos
     return [diagnose('error', place, cause, 'correct the id, or add the rule to local_rules.xml')];
   });
 }
-
-const MOST_REPEATED_OFFENDERS = 5;
 
 function checkRepeatedOffenders(response: Element): Diagnosis[] {
   const element = child(response, 'repeated_offenders');

@@ -16,9 +16,3 @@ export function child(element: Element | undefined, name: string): Element | und
 export function valueOf(element: Element | undefined, name: string): string {
   return child(element, name)?.text ?? '';
 }
-
-const LONGEST_QUOTE = 60;
-
-export function quote(text: string): string {
-  return JSON.stringify(text.length > LONGEST_QUOTE ? `${text.slice(0, LONGEST_QUOTE)}…` : text);
-}

@@ -16,25 +16,13 @@ export function nameStrangeCharacter(character: string): string | null {
     : null;
 }
 
-export const twoHyphens = (offset: number): Slip => [
-  offset,
-  'a comment may not contain two hyphens in a row',
-  'write one hyphen, or end the comment with --> before it',
-];
-
-export const bareAmpersand = (offset: number): Slip => [
-  offset,
-  'an & begins an entity in XML, and here is none that XML knows',
-  'write &amp; for the character itself',
-];
-
 export const bareLessThan = (offset: number): Slip => [
   offset,
   'a < begins a tag, and no tag follows that XML knows',
   'write &lt; for the character itself',
 ];
 
-export function strangeCharacter(text: string, offset: number): Slip | null {
+function strangeCharacter(text: string, offset: number): Slip | null {
   const strange = nameStrangeCharacter(text[offset] ?? '');
   if (strange === null) return null;
   return [offset, `here stands ${strange}`, 'type the quote or the space again on the keyboard'];
@@ -43,14 +31,16 @@ export function strangeCharacter(text: string, offset: number): Slip | null {
 /** In order; one for each comment and each tag, since what follows in it is more of the same. */
 export function* findSlips(text: string): Generator<Slip> {
   for (const { kind, from, to } of piecesOf(text)) {
-    if (kind === 'comment') yield* slipsInComment(text, from, to);
+    if (kind === 'open comment') {
+      yield [from, 'this comment is never closed', 'end it with -->'];
+    } else if (kind === 'comment') yield* slipsInComment(text, from, to);
     else if (kind === 'tag') yield* slipsInTag(text, from, to);
     else yield* slipsInText(text, from, to);
   }
 }
 
 interface Piece {
-  readonly kind: 'comment' | 'tag' | 'text';
+  readonly kind: 'comment' | 'open comment' | 'tag' | 'text';
   readonly from: number;
   readonly to: number;
 }
@@ -78,7 +68,10 @@ function* piecesOf(text: string): Generator<Piece> {
     }
     const [opening, closing] = opaque;
     const end = text.indexOf(closing, begin + opening.length);
-    if (end < 0) return;
+    if (end < 0) {
+      if (opening === '<!--') yield { kind: 'open comment', from: begin, to: text.length };
+      return;
+    }
     if (opening === '<!--') yield { kind: 'comment', from: begin + opening.length, to: end };
     at = end + closing.length;
   }
@@ -98,9 +91,11 @@ function endOfTag(text: string, begin: number): number {
 }
 
 /** The hyphens may be the first of those that end it. */
-function slipsInComment(text: string, from: number, to: number): Slip[] {
+function* slipsInComment(text: string, from: number, to: number): Generator<Slip> {
   const hyphens = text.indexOf('--', from);
-  return hyphens < to ? [twoHyphens(hyphens)] : [];
+  const cause = 'a comment may not contain two hyphens in a row';
+  if (hyphens < to)
+    yield [hyphens, cause, 'write one hyphen, or end the comment with --> before it'];
 }
 
 function slipsInTag(text: string, from: number, to: number): Slip[] {
@@ -130,6 +125,9 @@ const LONGEST_ENTITY = 12;
 function* slipsInText(text: string, from: number, to: number): Generator<Slip> {
   const piece = text.slice(from, to);
   for (let at = piece.indexOf('&'); at >= 0; at = piece.indexOf('&', at + 1)) {
-    if (!ENTITY.test(piece.slice(at, at + LONGEST_ENTITY))) yield bareAmpersand(from + at);
+    if (!ENTITY.test(piece.slice(at, at + LONGEST_ENTITY))) {
+      const cause = 'an & begins an entity in XML, and here is none that XML knows';
+      yield [from + at, cause, 'write &amp; for the character itself'];
+    }
   }
 }

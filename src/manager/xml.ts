@@ -1,14 +1,7 @@
 // The XML of Wazuh's and OSSEC's files, read with positions: several roots in one file, and mistakes named.
 import type * as Saxes from 'saxes';
 import { diagnose, type Diagnosis } from './diagnosis.ts';
-import {
-  bareAmpersand,
-  bareLessThan,
-  findSlips,
-  strangeCharacter,
-  twoHyphens,
-  type Slip,
-} from './typing.ts';
+import { bareLessThan, findSlips, type Slip } from './typing.ts';
 
 /** Where something stands; both count from 1, columns in UTF-16 units. */
 export interface Position {
@@ -131,13 +124,10 @@ function explainAll(
   text: string,
   place: (offset: number) => Position,
 ): Diagnosis[] {
-  const slip = causeOf(first, text, place);
-  return [
-    slip,
-    ...findSlips(text)
-      .take(MOST_SLIPS)
-      .filter(([offset]) => offset !== slip[0]),
-  ]
+  const slips = [...findSlips(text).take(MOST_SLIPS)];
+  // The parser stops at the first mistake: a slip before that is what it met.
+  const isSlip = slips.some(([offset]) => offset <= first.offset);
+  return (isSlip ? slips : [causeOf(first, text, place), ...slips])
     .sort(([one], [other]) => one - other)
     .map(([offset, cause, fix]) => diagnose('error', place(offset), cause, fix));
 }
@@ -179,44 +169,12 @@ export function placesIn(text: string): (offset: number) => Position {
   };
 }
 
-function causeOf(mistake: RawMistake, text: string, place: (offset: number) => Position): Slip {
-  const { message, offset } = mistake;
-  return (
-    strangeCharacter(text, offset) ??
-    causeInComment(message, text, offset) ??
-    causeInEntity(message, text, offset) ??
-    causeInTags(mistake, text, place) ?? [
-      offset,
-      `this is not well-formed XML: ${message}`,
-      'compare the line with the documentation, character by character',
-    ]
-  );
-}
-
-function causeInComment(message: string, text: string, offset: number): Slip | null {
-  if (message === 'malformed comment.') {
-    return twoHyphens(text.lastIndexOf('--', offset - 1));
-  }
-  const begin = text.lastIndexOf('<!--');
-  const atEnd = message === 'unexpected end.' || message.startsWith('unclosed tag');
-  if (!atEnd || begin < 0 || text.includes('-->', begin)) return null;
-  return [begin, 'this comment is never closed', 'end it with -->'];
-}
-
-function causeInEntity(message: string, text: string, offset: number): Slip | null {
-  const isEntity = message.includes('entity');
-  const ampersand = text.lastIndexOf('&', offset);
-  const unfinished = message === 'unexpected end.' && ampersand > text.lastIndexOf('>');
-  const swallowed = message.startsWith('unclosed tag') && ampersand > text.lastIndexOf(';');
-  if (ampersand < 0 || !(isEntity || unfinished || swallowed)) return null;
-  return bareAmpersand(ampersand);
-}
-
-function causeInTags(
+/** What the parser met, where it is no slip: the tags do not match. */
+function causeOf(
   { message, offset, element }: RawMistake,
   text: string,
   place: (offset: number) => Position,
-): Slip | null {
+): Slip {
   const [, name = ''] = /^(?:unclosed tag|unmatched closing tag): (.*?)\.?$/.exec(message) ?? [];
   if (message.startsWith('unclosed tag')) {
     const begin = element?.name === name ? element.offset : text.lastIndexOf(`<${name}`);
@@ -246,5 +204,9 @@ function causeInTags(
   if (/tag name|forward-slash|closing tag/.test(message)) {
     return bareLessThan(tag < 0 ? offset : tag);
   }
-  return null;
+  return [
+    offset,
+    `this is not well-formed XML: ${message}`,
+    'compare the line with the documentation, character by character',
+  ];
 }

@@ -57,6 +57,16 @@ export interface Ban {
   readonly foreign: ForeignRules | null;
 }
 
+/** Whether rules that were there before the block drop the address, and stay. */
+export function hasForeignRules({ foreign }: Ban): boolean {
+  return Object.keys(foreign ?? {}).length > 0;
+}
+
+/** Whether a person insisted, though the address is protected. */
+export function isForced({ holds }: Pick<Ban, 'holds'>): boolean {
+  return holds.some(({ forced }) => forced);
+}
+
 /** The reason that history gives for a block that ended by itself. */
 export const EXPIRED = 'expired';
 
@@ -85,16 +95,17 @@ export interface HoldRequest {
   readonly also?: readonly Pick<HoldRequest, 'origin' | 'timeoutSeconds'>[];
 }
 
+/** The hold of a request, and those that begin with it. */
+export function makeHolds(request: HoldRequest, nowMs: number): readonly [Hold, ...Hold[]] {
+  const further = (request.also ?? []).map((other) => makeHold({ ...request, ...other }, nowMs));
+  return [makeHold(request, nowMs), ...further];
+}
+
 export function makeHold(request: HoldRequest, nowMs: number): Hold {
   const { timeoutSeconds } = request;
   const expiresAtMs = timeoutSeconds === null ? null : nowMs + timeoutSeconds * 1000;
   const { origin, alertRef, reason, forced = false } = request;
   return { origin, timeoutSeconds, alertRef, reason, forced, addedMs: nowMs, expiresAtMs };
-}
-
-/** The holds that begin with a request besides its own. */
-export function makeFurtherHolds(request: HoldRequest, nowMs: number): Hold[] {
-  return (request.also ?? []).map((other) => makeHold({ ...request, ...other }, nowMs));
 }
 
 /** How much longer an address stays blocked for these holds, in seconds; null: until somebody releases it. */

@@ -23,10 +23,10 @@ export interface HistoryRecord extends HistoryEntry {
 }
 
 export interface HistoryFilter {
-  readonly address: Address | null;
-  readonly sinceMs: number;
+  readonly address?: Address | undefined;
+  readonly sinceMs?: number;
   /** Only lines that came after this one. */
-  readonly afterId: number;
+  readonly afterId?: number;
   /** The newest so many. */
   readonly limit: number;
 }
@@ -84,7 +84,7 @@ export class History {
   }
 
   /** Oldest first. */
-  find({ address, sinceMs, afterId, limit }: HistoryFilter): HistoryRecord[] {
+  find({ address, sinceMs = 0, afterId = 0, limit }: HistoryFilter): HistoryRecord[] {
     const rows = this.#connection.query(
       `SELECT * FROM history
        WHERE at_ms >= ? AND id > ? AND (? IS NULL OR address = ?) ORDER BY id DESC LIMIT ?`,

@@ -4,6 +4,14 @@
 const UNPRINTABLE =
   /[\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028\u2029\ufeff\u202a-\u202e\u2066-\u2069]/g;
 
+const LONGEST_QUOTE = 60;
+
+/** What somebody wrote, recognisable and no longer than a line. */
+export function quote(text: string): string {
+  const cut = text.length > LONGEST_QUOTE ? `${text.slice(0, LONGEST_QUOTE)}…` : text;
+  return JSON.stringify(cut);
+}
+
 /** One line stays one line, and a terminal interprets nothing in it: control and direction characters become `\\uXXXX`. */
 export function printable(text: string): string {
   return text.replace(UNPRINTABLE, (character) => {

@@ -27,9 +27,10 @@ export const NO_SETTINGS: AgentSettings = {
   whiteList: [],
 };
 
-const AR_CONF_LINE = /^(\S+) - (\S+) - ([0-9]{1,10})\s*$/;
+/** `NAME - EXECUTABLE - SECONDS` */
+export const AR_CONF_LINE = /^(\S+) - (\S+) - ([0-9]{1,10})\s*$/;
 
-/** Lines `NAME - EXECUTABLE - SECONDS`; others are not for us and are passed over. */
+/** Lines of another shape are not for us and are passed over. */
 export function readArConf(text: string): ConfiguredTimeout[] {
   return text.split('\n').flatMap((line) => {
     const [, , executable, seconds] = AR_CONF_LINE.exec(line) ?? [];
@@ -66,7 +67,7 @@ interface Collected {
 }
 
 /** As many values as execd itself takes. */
-const MOST_REPEATED_OFFENDERS = 5;
+export const MOST_REPEATED_OFFENDERS = 5;
 const LONGEST_HOST_NAME = 253;
 /** Digits alone, as execd reads them, and few enough for their end to be a date. */
 const MINUTES = /^0*[1-9][0-9]{0,7}$/;

@@ -29,8 +29,7 @@ export interface AlertContext extends BanContext, PolicyContext {
   readonly deadline: Deadline;
   /** Null when the writer lock was taken, otherwise why not. Throws where nothing may be changed from here. */
   readonly lock: () => AppError | null;
-  /** Before the work at hand: follows the clock and completes pending changes. Failures are reported, not thrown. */
-  /** Is given why there is no writer lock, or null. */
+  /** Before the work at hand; is given why there is no writer lock, or null. Failures are reported, not thrown. */
   readonly recover: (trouble: AppError | null) => void;
   /** After it: unblocks what is due, and migrates. Failures are reported, not thrown. */
   readonly expire: () => void;

@@ -4,8 +4,8 @@ import { BUILD } from '../../model/version.ts';
 import { defineCommand, outputAs } from '../command.ts';
 import { COMPLETION_SCRIPTS, SHELLS } from '../completion.ts';
 import { formatManualPage } from '../man.ts';
+import { documentText } from '../output/json.ts';
 
-const SCHEMA_VERSION = 1;
 const BACKEND_PROGRAMS = { iptables: 'iptables-restore', ip6tables: 'ip6tables-restore' } as const;
 
 export const version = defineCommand({
@@ -31,7 +31,7 @@ export const version = defineCommand({
       platform: `${process.platform}-${process.arch}`,
       programs: Object.fromEntries(programs) as Record<string, string | null>,
     };
-    if (output === 'json') person.print(JSON.stringify({ schema: SCHEMA_VERSION, ...facts }));
+    if (output === 'json') person.print(documentText(facts));
     else {
       person.print(
         `firewall-drop ${facts.version} (${facts.commit}), ${facts.runtime}, ${facts.platform}`,

@@ -7,7 +7,7 @@ import type { Context } from '../../context.ts';
 import { readReason } from '../../wazuh/request.ts';
 import { findOverlaps, inTextOrder, MOST_NAMED, readAddresses } from '../addresses.ts';
 import { allowedAmong } from '../caution.ts';
-import { defineCommand, QUIET } from '../command.ts';
+import { defineCommand, DRY_RUN, FILE, QUIET } from '../command.ts';
 import { inParts, LARGEST_PART } from '../in-parts.ts';
 import { holdAfter, sayBlocked, type Order } from '../manual-hold.ts';
 import { readMoment, readTimeout } from '../output/time.ts';
@@ -39,24 +39,14 @@ export const add = defineCommand({
       describe: 'until when, in UTC: 14:05, 2026-12-24, "2026-12-24 18:00"',
     },
     reason: { kind: 'text', short: 'r', value: 'TEXT', describe: 'a note for people' },
-    file: {
-      kind: 'text',
-      short: 'f',
-      value: 'LIST',
-      isFile: true,
-      describe: 'one address a line, blank lines and # comments allowed; - is standard input',
-    },
+    ...FILE,
     replace: { kind: 'flag', describe: 'forget the end and the reason of an earlier add' },
     force: {
       kind: 'flag',
       describe:
         'also protected addresses, except loopback and own ones, and networks wider than /16 or /32; the ban then lasts until its end, though the address is protected',
     },
-    'dry-run': {
-      kind: 'flag',
-      short: 'n',
-      describe: 'print what would be run, and change nothing',
-    },
+    ...DRY_RUN,
     ...QUIET,
   },
   examples: [
@@ -96,8 +86,15 @@ export const add = defineCommand({
     // Of a list what can be done is done; what was typed is done whole or not at all.
     if (complete || file !== undefined) {
       sayOverlaps(allowed, context, person);
-      if (isForReal) await carryOut(allowed, order, context, person);
-      else dryRun(allowed, order, context, person);
+      const usualSeconds = readTimeout(context.config.manual.timeout, 'manual.timeout');
+      const times = { usualSeconds, nowMs: context.now() };
+      // An object for each address of a long list would take much room.
+      const fresh = holdAfter(order, null, times);
+      const holdFor = (ban: Ban | null): Hold => {
+        return ban === null ? fresh : holdAfter(order, ban, times);
+      };
+      if (isForReal) await carryOut(allowed, { holdFor, nowMs: times.nowMs }, context, person);
+      else printBlock(allowed, holdFor, context, person);
     }
     return complete ? 0 : EXIT_STATUS.BAD_DATA;
   },
@@ -109,41 +106,24 @@ function secondsUntil(text: string, nowMs: number): number {
   throw new AppError('USAGE', `--until ${text} is in the past: write a later time`);
 }
 
-function usualSeconds({ config }: Context): number | null {
-  return readTimeout(config.manual.timeout, 'manual.timeout');
-}
-
 async function carryOut(
   addresses: readonly Address[],
-  order: Order,
+  { holdFor, nowMs }: { readonly holdFor: (ban: Ban | null) => Hold; readonly nowMs: number },
   context: Context,
   person: Person,
 ): Promise<void> {
   // Many go into sets at once, rather than by way of as many rules.
   context.migrate(addresses.length);
-  const times = { usualSeconds: usualSeconds(context), nowMs: context.now() };
   const made: Made[] = [];
   const options = { size: LARGEST_PART, doing: 'blocked', context };
-  const fresh = holdAfter(order, null, times);
-  const holdFor = (ban: Ban | null): Hold => (ban === null ? fresh : holdAfter(order, ban, times));
   const request: EachRequest = { holdsFor: (_, ban) => [holdFor(ban)], by: person.name };
   await inParts(inTextOrder(addresses), options, (part, ofPart) => {
     for (const { address, before, hold } of blockEach(part, request, ofPart)) {
       made.push({ address, before, hold });
     }
   });
-  sayBlocked(made, times.nowMs, person);
+  sayBlocked(made, nowMs, person);
   context.expire();
-}
-
-function dryRun(
-  addresses: readonly Address[],
-  order: Order,
-  context: Context,
-  person: Person,
-): void {
-  const times = { usualSeconds: usualSeconds(context), nowMs: context.now() };
-  printBlock(addresses, (ban) => holdAfter(order, ban, times), context, person);
 }
 
 function sayOverlaps(addresses: readonly Address[], context: Context, { note }: Person): void {

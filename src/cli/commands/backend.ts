@@ -1,8 +1,7 @@
 // `backend`: which backend holds the bans, and why.
 import { inspectBackend, type BackendState } from '../backend-state.ts';
 import { defineCommand, outputAs } from '../command.ts';
-
-const SCHEMA_VERSION = 1;
+import { documentText } from '../output/json.ts';
 
 export const backend = defineCommand({
   name: 'backend',
@@ -18,7 +17,7 @@ export const backend = defineCommand({
   needsRoot: true,
   run(_words, { output }, person) {
     const state = inspectBackend(person.createContext());
-    if (output === 'json') person.print(JSON.stringify({ schema: SCHEMA_VERSION, ...state }));
+    if (output === 'json') person.print(documentText(state));
     else describe(state).forEach(person.print);
     return 0;
   },

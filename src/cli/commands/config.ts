@@ -7,10 +7,9 @@ import { camelCase, ownProperty, tomlText } from '../../config/values.ts';
 import { AppError } from '../../model/errors.ts';
 import { isErrno, readRegularFile } from '../../system/files.ts';
 import { defineCommand, outputAs } from '../command.ts';
+import { ANSWER_NO } from '../exit-meanings.ts';
 import { count } from '../output/count.ts';
-
-const SCHEMA_VERSION = 1;
-const TO_MEND = 1;
+import { documentText } from '../output/json.ts';
 
 export const configShow = defineCommand({
   name: 'config show',
@@ -30,8 +29,7 @@ export const configShow = defineCommand({
     const settings = settingsOf(config, parseFile());
     const policy = config.policy.map(policyKeys);
     if (output === 'json') {
-      const document = { schema: SCHEMA_VERSION, file: CONFIG_FILE, settings, policy };
-      person.print(JSON.stringify(document));
+      person.print(documentText({ file: CONFIG_FILE, settings, policy }));
     } else [...formatSettings(settings), ...policy.flatMap(formatPolicy)].forEach(person.print);
     return 0;
   },
@@ -144,13 +142,13 @@ export const configValidate = defineCommand({
     const parsed = parseFile(named);
     const problems = parsed?.problems ?? [];
     if (output === 'json') {
-      person.print(JSON.stringify({ schema: SCHEMA_VERSION, file, problems }));
+      person.print(documentText({ file, problems }));
     } else if (parsed === null) {
       person.print(`${file} does not exist: the defaults hold`);
     } else {
       problems.map(formatProblem).forEach(person.print);
       person.print(`${file}: ${count(problems.length, 'mistake')}`);
     }
-    return problems.length === 0 ? 0 : TO_MEND;
+    return problems.length === 0 ? 0 : ANSWER_NO;
   },
 });

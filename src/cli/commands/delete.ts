@@ -1,12 +1,12 @@
 // `delete` and `flush`: a person releases addresses, whoever had them blocked.
 import type { Address } from '../../model/address.ts';
-import { alertRefAt, ORIGINS } from '../../model/ban.ts';
+import { alertRefAt } from '../../model/ban.ts';
 import { unblockAll } from '../../bans/unblock.ts';
 import { AppError, EXIT_STATUS } from '../../model/errors.ts';
 import { readReason } from '../../wazuh/request.ts';
 import type { Context } from '../../context.ts';
 import { inTextOrder, MOST_NAMED, readAddresses, widerIn } from '../addresses.ts';
-import { defineCommand, QUIET } from '../command.ts';
+import { BANNED, defineCommand, DRY_RUN, FILE, ORIGIN, QUIET } from '../command.ts';
 import { releaseAll } from '../flush.ts';
 import { inParts } from '../in-parts.ts';
 import { printUnblock } from '../plan.ts';
@@ -19,26 +19,11 @@ export const deleteAddresses = defineCommand({
   summary: 'Release addresses or networks',
   details:
     'Ends all holds on each address, whoever had it blocked, and takes its rules out of the kernel. An address that was not blocked is no error. An address that a wider network holds is named: it stays blocked until that is released.',
-  positional: {
-    name: 'address',
-    describe: 'IPv4, IPv6, or a network',
-    count: 'any',
-    offers: 'banned addresses',
-  },
+  positional: { ...BANNED, count: 'any' },
   options: {
     reason: { kind: 'text', short: 'r', value: 'TEXT', describe: 'a note for the history' },
-    file: {
-      kind: 'text',
-      short: 'f',
-      value: 'LIST',
-      isFile: true,
-      describe: 'one address a line; - is standard input',
-    },
-    'dry-run': {
-      kind: 'flag',
-      short: 'n',
-      describe: 'print what would be run, and change nothing',
-    },
+    ...FILE,
+    ...DRY_RUN,
     ...QUIET,
   },
   examples: [
@@ -111,16 +96,16 @@ function sayReleased(
   { absent, foreign }: Released,
   { print }: Person,
 ): void {
-  const alien = 'a rule that another program or a person made was removed';
+  const others = 'a rule that another program or a person made was removed';
   if (addresses.length > MOST_NAMED) {
     const parts = [`${addresses.length - absent.size} released`];
     if (absent.size > 0) parts.push(`${absent.size} were not blocked`);
-    if (foreign.size > 0) parts.push(`of ${foreign.size} ${alien}`);
+    if (foreign.size > 0) parts.push(`of ${foreign.size} ${others}`);
     print(parts.join(', '));
     return;
   }
   for (const { text } of addresses) {
-    const removed = foreign.has(text) ? `: ${alien}` : '';
+    const removed = foreign.has(text) ? `: ${others}` : '';
     print(absent.has(text) ? `${text} was not blocked` : `${text} released${removed}`);
   }
 }
@@ -144,11 +129,7 @@ export const flush = defineCommand({
   details:
     'Asks before it does so on a terminal; elsewhere it needs --yes. With --origin only the holds of that origin end, and addresses that others hold stay blocked.',
   options: {
-    origin: {
-      kind: 'choice',
-      choices: ORIGINS,
-      describe: 'only what this origin holds',
-    },
+    ...ORIGIN,
     yes: { kind: 'flag', short: 'y', describe: 'do not ask' },
     ...QUIET,
   },
@@ -159,7 +140,7 @@ export const flush = defineCommand({
   exits: { 0: 'all is released', 69: null, 75: null, 130: null },
   needsRoot: true,
   async run(_words, options, person) {
-    const origin = ORIGINS.find((known) => known === options.origin) ?? null;
+    const origin = options.origin ?? null;
     const context = person.createContext();
     // Before the lock is taken: an alert would wait for it as long as the question is not answered.
     if (!options.yes && !isSure(context.store.bans.heldBy(origin).length, person)) {

@@ -3,16 +3,15 @@ import { describeError } from '../../model/errors.ts';
 import { listProcesses } from '../../system/procfs.ts';
 import { defineCommand, outputAs } from '../command.ts';
 import { count } from '../output/count.ts';
+import { documentText } from '../output/json.ts';
 import type { Check, Finding, State } from '../doctor/check.ts';
 import { problem } from '../doctor/check.ts';
 import { CHECKS } from '../doctor/checks.ts';
+import { ANSWER_NO } from '../exit-meanings.ts';
 import { REMEDIES, type RemedyName } from '../doctor/remedies.ts';
 import { tryOut } from '../doctor/trial.ts';
 import { enterForChange, type Person } from '../session.ts';
 import { paint, type Colour } from '../output/table.ts';
-
-const SCHEMA_VERSION = 1;
-const PROBLEMS_FOUND = 1;
 
 export const doctor = defineCommand({
   name: 'doctor',
@@ -43,9 +42,9 @@ export const doctor = defineCommand({
       ...(fixed.length > 0 ? examine(person) : first),
       ...(test ? tryForReal(person) : []),
     ];
-    if (output === 'json') person.print(JSON.stringify(reportsToJson(reports, fixed)));
+    if (output === 'json') person.print(documentText(reportsToJson(reports, fixed)));
     else describe(reports, fixed, person);
-    return reports.some(({ finding }) => finding.state === 'problem') ? PROBLEMS_FOUND : 0;
+    return reports.some(({ finding }) => finding.state === 'problem') ? ANSWER_NO : 0;
   },
 });
 
@@ -83,13 +82,10 @@ interface Fixed {
 
 function mend(reports: readonly Report[], person: Person): Fixed[] {
   const wanted = new Set(reports.map(({ finding }) => finding.remedy));
-  const context = person.createContext();
-  const log = `${context.place.home}/logs/active-responses.log`;
-  context.close();
   const names = (Object.keys(REMEDIES) as RemedyName[]).filter((name) => wanted.has(name));
   return names.map((remedy) => {
     try {
-      return { remedy, done: true, what: REMEDIES[remedy](person, log) };
+      return { remedy, done: true, what: REMEDIES[remedy](person) };
     } catch (error) {
       return { remedy, done: false, what: describeError(error) };
     }
@@ -133,9 +129,8 @@ function describe(reports: readonly Report[], fixed: readonly Fixed[], person: P
   person.print(`${countOf('problem')}, ${countOf('warning')}`);
 }
 
-function reportsToJson(reports: readonly Report[], fixed: readonly Fixed[]): unknown {
+function reportsToJson(reports: readonly Report[], fixed: readonly Fixed[]): object {
   return {
-    schema: SCHEMA_VERSION,
     healthy: reports.every(({ finding }) => finding.state !== 'problem'),
     checks: reports.map(({ check, finding }) => {
       const { state, what, fix = null, details = [] } = finding;

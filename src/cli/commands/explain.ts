@@ -14,11 +14,10 @@ import { whyKept } from '../../wazuh/respond.ts';
 import { originOf, timeoutOf } from '../../wazuh/timeouts.ts';
 import { readText } from '../addresses.ts';
 import { defineCommand, outputAs } from '../command.ts';
+import { documentText } from '../output/json.ts';
 import { formatDuration } from '../output/time.ts';
 import { printBlock, printUnblock } from '../plan.ts';
 import type { Person } from '../session.ts';
-
-const SCHEMA_VERSION = 1;
 
 export const explain = defineCommand({
   name: 'explain',
@@ -49,7 +48,7 @@ export const explain = defineCommand({
     const { address } = request;
     const decided = address === null ? null : decideRequest(request, address, context);
     const explanation = explainRequest(request, decided, context);
-    if (json) person.print(JSON.stringify({ schema: SCHEMA_VERSION, ...explanation }));
+    if (json) person.print(documentText(explanation));
     else describe(explanation).forEach(person.print);
     const isRefused = explanation.protection !== null || explanation.decision === 'ignore';
     if (decided === null || isRefused) return EXIT_STATUS.REFUSED;

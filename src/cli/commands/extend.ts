@@ -21,7 +21,7 @@ export const extend = defineCommand({
     describe: 'what is blocked, and after it how much longer: 2h, 1d12h',
     count: 'some',
   },
-  options: { ...QUIET },
+  options: QUIET,
   examples: [
     ['extend 203.0.113.9 2h', 'two hours longer'],
     ['extend 203.0.113.9 198.51.100.7 1d12h', 'two addresses, a day and a half longer'],

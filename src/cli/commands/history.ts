@@ -45,9 +45,8 @@ export const history = defineCommand({
   async run(words, options, person) {
     const context = person.createContext();
     const filter: HistoryFilter = {
-      address: words[0] === undefined ? null : readAddress(words[0]),
+      address: words[0] === undefined ? undefined : readAddress(words[0]),
       sinceMs: readSince(options.since, context.now()),
-      afterId: 0,
       limit: readLimit(options.limit),
     };
     const records = context.store.history.find(filter);
@@ -82,7 +81,7 @@ async function follow(
   filter: HistoryFilter,
   show: (records: readonly HistoryRecord[]) => void,
 ): Promise<never> {
-  let afterId = filter.afterId;
+  let { afterId = 0 } = filter;
   for (;;) {
     await wait(FOLLOW_EVERY_MS);
     const records = context.store.history.find({

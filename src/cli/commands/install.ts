@@ -1,8 +1,8 @@
 // `install` and `uninstall`: the program in an agent's directory of active responses, with all that it needs, and its removal.
 import { realpathSync } from 'node:fs';
 import { AppError } from '../../model/errors.ts';
-import { quote } from '../addresses.ts';
-import { defineCommand } from '../command.ts';
+import { quote } from '../../system/printable.ts';
+import { defineCommand, DRY_RUN } from '../command.ts';
 import { agentVersion } from '../doctor/agent.ts';
 import { releaseAll } from '../flush.ts';
 import { owningPackageManager, PACKAGE_COMMANDS } from '../install/packaged.ts';
@@ -32,7 +32,7 @@ const PLACE_OPTIONS = {
     describe:
       'what the manager calls it, with commas between (default: firewall-drop,firewall-drop.sh and, with Wazuh 5, block-ip)',
   },
-  'dry-run': { kind: 'flag', short: 'n', describe: 'say what would be done, and change nothing' },
+  ...DRY_RUN,
 } as const;
 
 export const install = defineCommand({

@@ -1,9 +1,8 @@
 // `is-blocked`: the question of a script.
 import { readAddress } from '../addresses.ts';
 import { BANNED, defineCommand } from '../command.ts';
+import { ANSWER_NO } from '../exit-meanings.ts';
 import { examine } from '../verdict.ts';
-
-const NOT_BLOCKED = 1;
 
 export const isBlocked = defineCommand({
   name: 'is-blocked',
@@ -25,6 +24,6 @@ export const isBlocked = defineCommand({
   needsRoot: true,
   run([word = ''], _options, person) {
     const { verdict } = examine(readAddress(word), person.createContext());
-    return verdict.kind === 'dropped' ? 0 : NOT_BLOCKED;
+    return verdict.kind === 'dropped' ? 0 : ANSWER_NO;
   },
 });

@@ -1,15 +1,13 @@
 // `list`: what is blocked, by whom, until when, and how much it has dropped.
-import { ORIGINS, type Hold } from '../../model/ban.ts';
+import type { Hold } from '../../model/ban.ts';
 import type { Context } from '../../context.ts';
 import { entriesToJson, readEntries, type Entry } from '../ban-entries.ts';
-import { defineCommand, outputAs, WIDE } from '../command.ts';
+import { defineCommand, ORIGIN, outputAs, WIDE } from '../command.ts';
 import { count, readLimit } from '../output/count.ts';
+import { documentText } from '../output/json.ts';
 import { formatDuration, readSpan, shortTime } from '../output/time.ts';
 import { chooseColumns, formatCsv, formatTable, type Column } from '../output/table.ts';
 import type { Terminal } from '../session.ts';
-
-/** The version of the JSON that `list --json` prints; `docs/json.md` describes it. */
-const SCHEMA_VERSION = 1;
 
 const SORTS = ['since', 'expires', 'address', 'packets'] as const;
 
@@ -20,11 +18,7 @@ export const list = defineCommand({
   details:
     'One row for each hold. KERNEL says whether the rules are in the kernel now; PACKETS and BYTES are what they have dropped since they were made.',
   options: {
-    origin: {
-      kind: 'choice',
-      choices: ORIGINS,
-      describe: 'only what this origin holds',
-    },
+    ...ORIGIN,
     'expiring-within': {
       kind: 'text',
       value: 'DURATION',
@@ -88,9 +82,7 @@ interface Shape {
 
 function linesOf(entries: readonly Entry[], shape: Shape, context: Context): string[] {
   const { output, columns: names, terminal } = shape;
-  if (output === 'json') {
-    return [JSON.stringify({ schema: SCHEMA_VERSION, bans: entriesToJson(entries) })];
-  }
+  if (output === 'json') return [documentText({ bans: entriesToJson(entries) })];
   if (output === 'plain') return [...new Set(entries.map(({ ban }) => ban.address.text))];
   const columns = columnsFor(context);
   if (output === 'csv' && names === undefined) return formatCsv(columns, entries);

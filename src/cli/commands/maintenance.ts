@@ -10,8 +10,9 @@ import { parseDuration } from '../../model/duration.ts';
 import { describeError } from '../../model/errors.ts';
 import type { Context } from '../../context.ts';
 import { readClock } from '../../system/clock.ts';
-import { defineCommand } from '../command.ts';
+import { defineCommand, DRY_RUN } from '../command.ts';
 import { MOST_NAMED } from '../addresses.ts';
+import { ANSWER_NO } from '../exit-meanings.ts';
 import { count } from '../output/count.ts';
 import { restoreAll } from '../restore.ts';
 import { printSteps } from '../plan.ts';
@@ -117,14 +118,12 @@ export const restoreCommand = defineCommand({
   },
 });
 
-const DRIFT_FOUND = 1;
-
 export const reconcile = defineCommand({
   name: 'reconcile',
   summary: 'Show and repair differences between state and kernel',
   details:
     'A ban without its rules, with them twice, or behind a rule that accepts, is repaired. A drop rule that belongs to no ban is shown and, unless restore recognises it as ours, left alone; firewall-drop delete ADDRESS removes it. With --dry-run nothing is changed.',
-  options: { 'dry-run': { kind: 'flag', short: 'n', describe: 'show only' } },
+  options: DRY_RUN,
   examples: [
     ['reconcile --dry-run', 'is everything as it should be?'],
     ['reconcile', 'make it so'],
@@ -143,7 +142,7 @@ export const reconcile = defineCommand({
     describeDrift(drift).forEach(person.print);
     if (options['dry-run']) {
       printSteps(drift.steps, person);
-      return drift.steps.length + drift.pending.length === 0 ? 0 : DRIFT_FOUND;
+      return drift.steps.length + drift.pending.length === 0 ? 0 : ANSWER_NO;
     }
     restoreAll(context, person, completed);
     return 0;

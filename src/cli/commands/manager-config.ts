@@ -1,15 +1,14 @@
 // `config snippet` and `config check`: what to configure on a manager and its agents, and whether it is right.
 import { AppError } from '../../model/errors.ts';
-import { printable } from '../../system/printable.ts';
-import { quote, readAddress } from '../addresses.ts';
+import { printable, quote } from '../../system/printable.ts';
+import { readAddress } from '../addresses.ts';
 import { checkFiles, formatFinding, usualFiles } from '../../manager/check-files.ts';
 import { defineCommand, outputAs } from '../command.ts';
+import { ANSWER_NO } from '../exit-meanings.ts';
 import { count } from '../output/count.ts';
+import { documentText } from '../output/json.ts';
 import { readTimeout } from '../output/time.ts';
 import { renderSnippet } from '../../manager/snippet.ts';
-
-const SCHEMA_VERSION = 1;
-const TO_MEND = 1;
 
 const MANAGERS = ['4', '5', 'ossec'] as const;
 
@@ -138,13 +137,12 @@ export const configCheck = defineCommand({
     const errors = findings.filter(({ severity }) => severity === 'error').length;
     const warnings = findings.length - errors;
     if (output === 'json') {
-      const document = { schema: SCHEMA_VERSION, files, errors, warnings, findings };
-      person.print(JSON.stringify(document));
+      person.print(documentText({ files, errors, warnings, findings }));
     } else {
       findings.flatMap(formatFinding).forEach(person.print);
       const names = files.map(printable).join(', ');
       person.print(`${names}: ${count(errors, 'error')}, ${count(warnings, 'warning')}`);
     }
-    return errors > 0 || (strict && warnings > 0) ? TO_MEND : 0;
+    return errors > 0 || (strict && warnings > 0) ? ANSWER_NO : 0;
   },
 });

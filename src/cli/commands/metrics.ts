@@ -4,12 +4,13 @@ import type * as PromClient from 'prom-client';
 import { familiesInUse } from '../../bans/families.ts';
 import { differences } from '../../bans/reconcile.ts';
 import { ORIGINS, type Ban } from '../../model/ban.ts';
-import { AppError, describeError } from '../../model/errors.ts';
+import { AppError } from '../../model/errors.ts';
 import type { Context } from '../../context.ts';
 import type { HeldAddress } from '../../firewall/snapshot.ts';
 import type { Tally } from '../../state/history.ts';
 import { BUILD } from '../../model/version.ts';
 import { replaceFile } from '../../system/paths.ts';
+import { heldOrNull } from '../ban-entries.ts';
 import { defineCommand } from '../command.ts';
 import type { Person } from '../session.ts';
 import { lastChangeMs, stateBytes } from '../figures.ts';
@@ -117,12 +118,7 @@ function setState(gauge: MakeGauge, { store }: Context): void {
 }
 
 /** Gauges, not counters: they fall when a block ends and its rules go. Absent for a family that the kernel can't be asked about. */
-function setKernel(
-  gauge: MakeGauge,
-  bans: readonly Ban[],
-  context: Context,
-  { complain }: Person,
-): void {
+function setKernel(gauge: MakeGauge, bans: readonly Ban[], context: Context, person: Person): void {
   const packets = gauge('dropped_packets', 'Packets dropped by the rules of active blocks', [
     'family',
   ]);
@@ -133,18 +129,15 @@ function setKernel(
     ['kind', 'family'],
   );
   for (const family of familiesInUse(context.store)) {
-    try {
-      const { held } = context.firewall.snapshot(family);
-      const own = bans.filter(({ address }) => address.family === family);
-      const { missing, unknown } = differences(own, held);
-      const label = String(family);
-      packets.set({ family: label }, sum(held, 'packets'));
-      bytes.set({ family: label }, sum(held, 'bytes'));
-      drift.set({ kind: 'missing', family: label }, missing.length);
-      drift.set({ kind: 'unknown', family: label }, unknown.length);
-    } catch (error) {
-      complain(`IPv${family}: the kernel can't be asked: ${describeError(error)}`);
-    }
+    const held = heldOrNull(family, context, person);
+    if (held === null) continue;
+    const own = bans.filter(({ address }) => address.family === family);
+    const { missing, unknown } = differences(own, held);
+    const label = String(family);
+    packets.set({ family: label }, sum(held, 'packets'));
+    bytes.set({ family: label }, sum(held, 'bytes'));
+    drift.set({ kind: 'missing', family: label }, missing.length);
+    drift.set({ kind: 'unknown', family: label }, unknown.length);
   }
 }
 

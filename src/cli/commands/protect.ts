@@ -2,10 +2,9 @@
 import { describeProtection, findProtection, type ProtectedEntry } from '../../policy/protected.ts';
 import { readAddress } from '../addresses.ts';
 import { defineCommand, outputAs } from '../command.ts';
+import { ANSWER_NO } from '../exit-meanings.ts';
+import { documentText } from '../output/json.ts';
 import { formatTable, type Column } from '../output/table.ts';
-
-const SCHEMA_VERSION = 1;
-const NOT_PROTECTED = 1;
 
 export const protectCheck = defineCommand({
   name: 'protect check',
@@ -25,9 +24,9 @@ export const protectCheck = defineCommand({
     const answer = entry === null ? 'not protected' : `protected (${describeProtection(entry)})`;
     if (output === 'json') {
       const found = entry === null ? null : entryToJson(entry);
-      person.print(JSON.stringify({ schema: SCHEMA_VERSION, address: address.text, entry: found }));
+      person.print(documentText({ address: address.text, entry: found }));
     } else person.print(`${address.text} is ${answer}`);
-    return entry === null ? NOT_PROTECTED : 0;
+    return entry === null ? ANSWER_NO : 0;
   },
 });
 
@@ -51,10 +50,8 @@ export const protectList = defineCommand({
   isLong: () => true,
   run(_words, { output }, person) {
     const entries = person.createContext().protectedEntries();
-    if (output === 'json') {
-      const document = { schema: SCHEMA_VERSION, entries: entries.map(entryToJson) };
-      person.print(JSON.stringify(document));
-    } else formatTable(COLUMNS, entries, person.terminal).forEach(person.print);
+    if (output === 'json') person.print(documentText({ entries: entries.map(entryToJson) }));
+    else formatTable(COLUMNS, entries, person.terminal).forEach(person.print);
     return 0;
   },
 });

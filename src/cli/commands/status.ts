@@ -6,15 +6,13 @@ import { STATE_DIRECTORY, type Context } from '../../context.ts';
 import { readAddress } from '../addresses.ts';
 import { inspectBackend } from '../backend-state.ts';
 import { BANNED, defineCommand, outputAs } from '../command.ts';
+import { ANSWER_NO } from '../exit-meanings.ts';
 import { count } from '../output/count.ts';
+import { documentText } from '../output/json.ts';
 import { formatDuration, isoTime } from '../output/time.ts';
 import type { Person } from '../session.ts';
 import { lastChangeMs, stateBytes } from '../figures.ts';
 import { describeFinding, examine, findingToJson } from '../verdict.ts';
-
-const SCHEMA_VERSION = 1;
-const NOT_BLOCKED = 1;
-const TO_REPAIR = 1;
 
 export const status = defineCommand({
   name: 'status',
@@ -41,20 +39,20 @@ export const status = defineCommand({
     if (addresses.length === 0) return printOverview(context, json, person);
     const findings = addresses.map((address) => examine(address, context));
     for (const finding of findings) {
-      if (json) person.print(JSON.stringify(findingToJson(finding)));
-      else describeFinding(finding, context.now(), person).forEach(person.print);
+      if (json) person.print(documentText(findingToJson(finding, context)));
+      else describeFinding(finding, context, person).forEach(person.print);
     }
-    return findings.every(({ verdict }) => verdict.kind === 'dropped') ? 0 : NOT_BLOCKED;
+    return findings.every(({ verdict }) => verdict.kind === 'dropped') ? 0 : ANSWER_NO;
   },
 });
 
 function printOverview(context: Context, json: boolean, person: Person): number {
   const overview = examineHost(context, person);
-  if (json) person.print(JSON.stringify(overviewToJson(overview)));
+  if (json) person.print(documentText(overviewToJson(overview)));
   else describeOverview(overview, context.now()).forEach(person.print);
   const { drift, unfinished } = overview;
   if (drift === null) return EXIT_STATUS.FIREWALL;
-  return drift.steps === 0 && unfinished === 0 ? 0 : TO_REPAIR;
+  return drift.steps === 0 && unfinished === 0 ? 0 : ANSWER_NO;
 }
 
 type Overview = ReturnType<typeof examineHost>;
@@ -94,10 +92,10 @@ function examineHost(context: Context, person: Person) {
 }
 
 /** The name alone has been there from the beginning. */
-function overviewToJson({ backend, ...rest }: Overview): unknown {
+function overviewToJson({ backend, ...rest }: Overview): object {
   const { inUse, why, wanted, unfinishedMove, beyond, promotion } = backend;
   const backendState = { why, wanted, unfinishedMove, beyond, promotion };
-  return { schema: SCHEMA_VERSION, ...rest, backend: inUse, backendState };
+  return { ...rest, backend: inUse, backendState };
 }
 
 function driftOrNull(context: Context, { complain }: Person): Drift | null {

@@ -2,7 +2,7 @@
 import { alertRefAt } from '../../model/ban.ts';
 import { AppError } from '../../model/errors.ts';
 import type { Json } from '../../wazuh/json.ts';
-import { quote } from '../addresses.ts';
+import { quote } from '../../system/printable.ts';
 import { defineCommand } from '../command.ts';
 import { isoTime, readTimeout } from '../output/time.ts';
 

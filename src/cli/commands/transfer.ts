@@ -10,13 +10,12 @@ import { readAlertId, readReason, readRuleId } from '../../wazuh/request.ts';
 import { inTextOrder, readText } from '../addresses.ts';
 import { entriesToJson, readEntries } from '../ban-entries.ts';
 import { allowedAmong } from '../caution.ts';
-import { defineCommand, QUIET } from '../command.ts';
+import { defineCommand, DRY_RUN, QUIET } from '../command.ts';
 import { inParts, LARGEST_PART } from '../in-parts.ts';
 import { count } from '../output/count.ts';
+import { documentText } from '../output/json.ts';
 import { isoTime } from '../output/time.ts';
 import { enterForChange, type Person } from '../session.ts';
-
-const SCHEMA_VERSION = 1;
 
 export const exportBans = defineCommand({
   name: 'export',
@@ -36,12 +35,11 @@ export const exportBans = defineCommand({
     const entries = readEntries(context, person).filter(({ ban }) => ban.phase !== 'unblocking');
     for (const ban of entriesToJson(entries)) {
       const countedBans = (counted.get(ban.address) ?? []).map(isoTime);
-      person.print(JSON.stringify({ schema: SCHEMA_VERSION, ...ban, countedBans }));
+      person.print(documentText({ ...ban, countedBans }));
       counted.delete(ban.address);
     }
     for (const [address, times] of counted) {
-      const line = { schema: SCHEMA_VERSION, address, holds: [], countedBans: times.map(isoTime) };
-      person.print(JSON.stringify(line));
+      person.print(documentText({ address, holds: [], countedBans: times.map(isoTime) }));
     }
     return 0;
   },
@@ -60,7 +58,7 @@ export const importBans = defineCommand({
   },
   options: {
     force: { kind: 'flag', describe: 'also addresses that are protected here, as add --force' },
-    'dry-run': { kind: 'flag', short: 'n', describe: 'count, and change nothing' },
+    ...DRY_RUN,
     ...QUIET,
   },
   examples: [

@@ -1,9 +1,10 @@
 // The agent around us: which one, whether it runs, what its files say about this program, and the log that it reads.
-import { closeSync, constants, openSync, type Stats } from 'node:fs';
+import { closeSync, type Stats } from 'node:fs';
 import { dirname } from 'node:path';
 import { formatProblem, parseConfig } from '../../config/parse.ts';
 import { CONFIG_FILE } from '../../config/file.ts';
 import { ownerText } from '../../system/accounts.ts';
+import { openLogForAppend } from '../../system/files.ts';
 import { printable } from '../../system/printable.ts';
 import { at, parseJson, type Json } from '../../wazuh/json.ts';
 import { longestTimeout } from '../../wazuh/agent-config.ts';
@@ -130,7 +131,7 @@ function dialectOf(home: string, processes: Scene['processes']): 'wazuh' | 'osse
 export const responseLog = defineCheck({
   name: 'log',
   probe: ({ context }) => {
-    const path = `${context.place.home}/logs/active-responses.log`;
+    const { path } = context.responseLog;
     const stats = lstatOrNull(path);
     return {
       path,
@@ -140,7 +141,7 @@ export const responseLog = defineCheck({
       trouble:
         stats?.isFile() === true
           ? troubleOf(() => {
-              openAsWeDo(path);
+              openAndClose(path);
             })
           : '',
     };
@@ -193,9 +194,8 @@ function seenOf(stats: Stats): LogSeen {
 }
 
 /** Nothing is written: that it opens shows a read-only disk and an immutable file. */
-function openAsWeDo(path: string): void {
-  const { O_WRONLY, O_APPEND, O_NOFOLLOW, O_NONBLOCK, O_NOCTTY } = constants;
-  closeSync(openSync(path, O_WRONLY | O_APPEND | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY));
+function openAndClose(path: string): void {
+  closeSync(openLogForAppend(path));
 }
 
 export const configuration = defineCheck({

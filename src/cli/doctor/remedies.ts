@@ -10,7 +10,7 @@ import { lstatOrNull, statOrNull } from '../../system/paths.ts';
 export type RemedyName = 'make the log' | 'mend the log' | 'state modes' | 'restore';
 
 /** In the order in which they are applied: the state comes before the rules that are restored from it. Throws what went wrong. */
-export const REMEDIES: Readonly<Record<RemedyName, (person: Person, log: string) => string>> = {
+export const REMEDIES: Readonly<Record<RemedyName, (person: Person) => string>> = {
   'state modes': () => {
     chmodSync(STATE_DIRECTORY, 0o700);
     for (const suffix of ['', '-wal', '-shm']) {
@@ -19,11 +19,13 @@ export const REMEDIES: Readonly<Record<RemedyName, (person: Person, log: string)
     }
     return `${STATE_DIRECTORY} is readable by root only`;
   },
-  'make the log': (_person, log) => {
+  'make the log': (person) => {
+    const log = logOf(person);
     closeSync(openLogForAppend(log));
     return `${log} was made, with its directory's owner and mode 0660`;
   },
-  'mend the log': (_person, log) => {
+  'mend the log': (person) => {
+    const log = logOf(person);
     const directory = statOrNull(dirname(log));
     // Through the descriptor: the name may be turned into a link at any moment.
     const descriptor = openLogForAppend(log);
@@ -46,3 +48,9 @@ export const REMEDIES: Readonly<Record<RemedyName, (person: Person, log: string)
     return said.join('; ');
   },
 };
+
+function logOf(person: Person): string {
+  const context = person.createContext();
+  context.close();
+  return context.responseLog.path;
+}

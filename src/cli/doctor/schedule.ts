@@ -101,12 +101,7 @@ const TIME_SERVICES: readonly string[] = [
 export const clock = defineCheck({
   name: 'clock',
   probe: ({ context, processes }) => {
-    const [latest] = context.store.history.find({
-      address: null,
-      sinceMs: 0,
-      afterId: 0,
-      limit: 1,
-    });
+    const [latest] = context.store.history.find({ limit: 1 });
     const service = processes.find(({ name }) => TIME_SERVICES.includes(name));
     return { nowMs: context.now(), latestMs: latest?.atMs ?? null, service: service?.name ?? '' };
   },

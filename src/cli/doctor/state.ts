@@ -140,7 +140,7 @@ const LATEST = 10;
 export const outcomes = defineCheck({
   name: 'outcomes',
   probe: ({ context }): readonly HistoryRecord[] => {
-    return context.store.history.find({ address: null, sinceMs: 0, afterId: 0, limit: LATEST });
+    return context.store.history.find({ limit: LATEST });
   },
   evaluate(records) {
     if (records.length === 0) return ok('nothing has happened yet');

@@ -1,6 +1,6 @@
 // Numbers of things: in words, and as options.
 import { AppError } from '../../model/errors.ts';
-import { quote } from '../addresses.ts';
+import { quote } from '../../system/printable.ts';
 
 /** `1 error`, `2 errors`, `2 addresses`. */
 export function count(number: number, what: string, many = `${what}s`): string {

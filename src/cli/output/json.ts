@@ -4,7 +4,13 @@ import type { HistoryRecord } from '../../state/history.ts';
 import type { Entry } from '../ban-entries.ts';
 import { isoTime } from './time.ts';
 
-const HISTORY_SCHEMA_VERSION = 1;
+/** Of every document. */
+const SCHEMA_VERSION = 1;
+
+/** A document, on one line. */
+export function documentText(content: object): string {
+  return JSON.stringify({ schema: SCHEMA_VERSION, ...content });
+}
 
 /** What the kernel holds of a ban. */
 type KernelJson = Pick<Entry, 'backend' | 'kernel' | 'held' | 'escalation'>;
@@ -44,9 +50,9 @@ export function banToJson(
   };
 }
 
-export function historyToJson({ id, atMs, outcome, origin, reason, by }: HistoryRecord): unknown {
+export function historyToJson({ id, atMs, outcome, origin, reason, by }: HistoryRecord): object {
   return {
-    schema: HISTORY_SCHEMA_VERSION,
+    schema: SCHEMA_VERSION,
     id,
     time: isoTime(atMs),
     verb: outcome.verb,

@@ -1,7 +1,6 @@
 // Tables for people: columns that fit the terminal, colours where there are any, and the same rows as CSV.
 import { AppError } from '../../model/errors.ts';
-import { printable } from '../../system/printable.ts';
-import { quote as quoteText } from '../addresses.ts';
+import { printable, quote } from '../../system/printable.ts';
 import type { Terminal } from '../session.ts';
 
 export interface Column<T> {
@@ -42,7 +41,7 @@ export function chooseColumns<T>(
     const column = columns.find((one) => nameOf(one) === name.trim().toLowerCase());
     if (column !== undefined) return { ...column, dispensable: undefined };
     const known = columns.map(nameOf).join(', ');
-    throw new AppError('USAGE', `--columns ${quoteText(name)} is not a column; they are ${known}`);
+    throw new AppError('USAGE', `--columns ${quote(name)} is not a column; they are ${known}`);
   });
 }
 
@@ -77,7 +76,7 @@ export function formatTable<T>(
 export function formatCsv<T>(columns: readonly Column<T>[], rows: readonly T[]): string[] {
   const heading = columns.map(nameOf);
   const body = rows.map((row) => columns.map((column) => printable(column.cell(row))));
-  return [heading, ...body].map((row) => row.map(quote).join(','));
+  return [heading, ...body].map((row) => row.map(csvCell).join(','));
 }
 
 export function paint(text: string, colour: Colour | null, { colours }: Terminal): string {
@@ -87,7 +86,7 @@ export function paint(text: string, colour: Colour | null, { colours }: Terminal
 /** A spreadsheet takes a cell that begins so for a formula, and an attacker may have written it. */
 const FORMULA = /^[=+\-@]/;
 
-function quote(cell: string): string {
+function csvCell(cell: string): string {
   const harmless = FORMULA.test(cell) ? `'${cell}` : cell;
   return /[",\r\n]/.test(harmless) ? `"${harmless.replaceAll('"', '""')}"` : harmless;
 }

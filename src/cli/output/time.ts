@@ -1,7 +1,7 @@
 // Points in time, in UTC, which means the same on every host of a fleet, and lengths of time: as people write and read them.
 import { AppError } from '../../model/errors.ts';
 import { parseDuration, UNIT_SECONDS } from '../../model/duration.ts';
-import { quote } from '../addresses.ts';
+import { quote } from '../../system/printable.ts';
 
 export function isoTime(milliseconds: number): string {
   return new Date(milliseconds).toISOString();
@@ -15,7 +15,7 @@ export function shortTime(milliseconds: number): string {
 /** `14:05 UTC` for a time of the same day, otherwise with its date. */
 export function momentText(milliseconds: number, nowMs: number): string {
   const text = shortTime(milliseconds).slice(0, -3);
-  const isToday = text.slice(0, 10) === shortTime(nowMs).slice(0, 10);
+  const isToday = isoDay(milliseconds) === isoDay(nowMs);
   return `${isToday ? text.slice(11) : text} UTC`;
 }
 
@@ -83,18 +83,16 @@ export function readMoment(
     if (!Number.isNaN(moment) && isReal) return moment;
   }
   const today = TIME_ALONE.test(text) ? Date.parse(`${isoDay(nowMs)}T${text}Z`) : Number.NaN;
-  if (Number.isNaN(today)) throw notATime(option, text);
+  if (Number.isNaN(today)) {
+    throw new AppError(
+      'USAGE',
+      `--${option} ${quote(text)} is not a time: write for example 14:05, 2026-12-24 or "2026-12-24 18:00", in UTC`,
+    );
+  }
   if (nearest === 'next') return today > nowMs ? today : today + DAY_MS;
   return today < nowMs ? today : today - DAY_MS;
 }
 
 function isoDay(milliseconds: number): string {
-  return new Date(milliseconds).toISOString().slice(0, 10);
-}
-
-function notATime(option: string, text: string): AppError {
-  return new AppError(
-    'USAGE',
-    `--${option} ${quote(text)} is not a time: write for example 14:05, 2026-12-24 or "2026-12-24 18:00", in UTC`,
-  );
+  return isoTime(milliseconds).slice(0, 10);
 }

@@ -1,6 +1,6 @@
 // Blocking: what the kernel, the state and the log hold afterwards, and after dying anywhere on the way.
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
-import { block, blockAll, ensureBlocked } from '../../../src/bans/block.ts';
+import { block, ensureBlocked } from '../../../src/bans/block.ts';
 import type { BanContext } from '../../../src/bans/context.ts';
 import { expireDue } from '../../../src/bans/expire.ts';
 import { recover } from '../../../src/bans/recover.ts';
@@ -12,6 +12,7 @@ import { dies, isChange, refuses } from '../support/kernel.ts';
 import { dieDuring } from '../support/mortal.ts';
 import {
   addressOf,
+  blockAll,
   codeOf,
   holdRequest,
   NOON_MS,

@@ -1,6 +1,5 @@
 // Moving all bans to another backend: what is blocked stays blocked, also where the new backend can hold a part only.
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
-import { blockAll } from '../../../src/bans/block.ts';
 import { migrateToSets } from '../../../src/bans/auto-migrate.ts';
 import type { BanContext } from '../../../src/bans/context.ts';
 import {
@@ -15,6 +14,7 @@ import { makeHold } from '../../../src/model/ban.ts';
 import { refuses, type Disturbance } from '../support/kernel.ts';
 import {
   addressOf,
+  blockAll,
   codeOf,
   holdRequest,
   NOTHING_PROTECTED,

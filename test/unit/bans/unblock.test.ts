@@ -1,13 +1,14 @@
 // Releasing: what goes, what stays because others still hold it, and what the log is told.
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import type { Origin } from '../../../src/model/ban.ts';
-import { block, blockAll } from '../../../src/bans/block.ts';
+import { block } from '../../../src/bans/block.ts';
 import type { BanContext } from '../../../src/bans/context.ts';
 import { recover } from '../../../src/bans/recover.ts';
 import { unblock, unblockAll, type ReleaseOutcome } from '../../../src/bans/unblock.ts';
 import { dies, refuses } from '../support/kernel.ts';
 import {
   addressOf,
+  blockAll,
   codeOf,
   holdRequest,
   NOTHING_PROTECTED,

@@ -5,7 +5,8 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { contains, makeAddress, type Address } from '../../../src/model/address.ts';
-import { findOverlaps, quote, readAddress, readAddresses } from '../../../src/cli/addresses.ts';
+import { findOverlaps, readAddress, readAddresses } from '../../../src/cli/addresses.ts';
+import { quote } from '../../../src/system/printable.ts';
 import { addressOf, codeOf } from '../support/workshop.ts';
 
 let directory: string;

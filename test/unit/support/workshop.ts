@@ -4,7 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { parseExactNetwork, type Address } from '../../../src/model/address.ts';
-import type { HoldRequest, Origin } from '../../../src/model/ban.ts';
+import { makeHolds, type HoldRequest, type Origin } from '../../../src/model/ban.ts';
+import { blockEach } from '../../../src/bans/block.ts';
 import type { BanContext } from '../../../src/bans/context.ts';
 import { createFirewall, type Firewall } from '../../../src/firewall/apply.ts';
 import type { Backend } from '../../../src/firewall/backend.ts';
@@ -30,6 +31,16 @@ export function addressOf(text: string): Address {
 export function holdRequest(parts: Partial<HoldRequest> = {}): HoldRequest {
   const alertRef = { alertId: '1620563486.6306696', ruleId: '31151' };
   return { origin: 'wazuh', timeoutSeconds: 600, alertRef, reason: 'scan', ...parts };
+}
+
+/** Blocks a list at once, each address for the same hold. */
+export function blockAll(
+  addresses: readonly Address[],
+  request: HoldRequest,
+  context: BanContext,
+): void {
+  const holds = makeHolds(request, context.now());
+  blockEach(addresses, { holdsFor: () => holds }, context);
 }
 
 /** The real backend, configured as the fake kernel is made. */
