@@ -25,12 +25,16 @@ const shared = {
   roots: ['<rootDir>/src', '<rootDir>/test', '<rootDir>/scripts'],
   testEnvironment: '<rootDir>/test/support/environment.mjs',
   // Types are checked once by `npm run types`; here each file is only translated.
-  // leven is an ES module, which jest does not require.
+  // leven and the parser of yargs are ES modules, which jest does not require.
   transform: {
     '^.+\\.ts$': swc('typescript'),
-    '/leven/.+\\.js$': swc('ecmascript'),
+    '/(leven|yargs-parser)/.+\\.js$': swc('ecmascript'),
   },
-  transformIgnorePatterns: ['/node_modules/(?!leven/)'],
+  transformIgnorePatterns: [
+    '/node_modules/(?!leven/|yargs-parser/|yargs/node_modules/yargs-parser/)',
+  ],
+  // As in the executable: of yargs only the parser is used.
+  moduleNameMapper: { '^yargs/helpers$': '<rootDir>/test/support/yargs-helpers.cjs' },
 };
 
 const project = (displayName, silentMinutes) => ({

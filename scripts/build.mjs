@@ -74,7 +74,8 @@ async function loadTool(specifier) {
 }
 
 /** What only a person or a rare event needs. As assets of the binary they cost nothing until required; inside the main script the packages cost 3 ms at every start, and the command line twice that. */
-const PACKAGES = Object.keys(manifest.dependencies);
+// The parser of yargs is part of the command line.
+const PACKAGES = Object.keys(manifest.dependencies).filter((name) => name !== 'yargs');
 /** Assets of our own sources, by the file that a `require` names. */
 const PARTS = { cli: 'src/cli/main.ts', config: 'src/config/parsers.ts' };
 const SCRIPTS = ['firewall-drop', ...Object.keys(PARTS), ...PACKAGES];
@@ -94,6 +95,15 @@ const assetPlugin = {
       const part = Object.keys(PARTS).find((key) => PARTS[key] === file);
       return part === undefined ? null : { path: part, namespace: 'asset' };
     });
+    // Of yargs only the parser is used: the rest would open standard output as a stream and look for files beside itself.
+    build.onResolve({ filter: /^yargs\/helpers$/ }, ({ path: name }) => ({
+      path: name,
+      namespace: 'parser',
+    }));
+    build.onLoad({ filter: /./, namespace: 'parser' }, () => ({
+      contents: "export { default as Parser } from 'yargs-parser';",
+      resolveDir: path.join(ROOT, 'node_modules', 'yargs'),
+    }));
     build.onLoad({ filter: /./, namespace: 'asset' }, ({ path: name }) => ({
       contents: loadAsset(name),
     }));
@@ -132,6 +142,9 @@ async function bundle({ fault }) {
       __COMMIT__: JSON.stringify(commit()),
       // False: src/system/fault.ts and every call of it compile to nothing.
       __FAULT__: String(fault),
+      // For the parser of yargs, which reads no file of its own and is to ask for no variable.
+      'import.meta.url': '"file:///sys/none.js"',
+      'process.env.YARGS_MIN_NODE_VERSION': 'undefined',
       // Twice: an object would become a module of its own.
       __PACKAGED__: JSON.stringify(JSON.stringify(packaged())),
     },

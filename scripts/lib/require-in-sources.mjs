@@ -1,7 +1,14 @@
 // Gives each source file the `require` that it has in the bundle, so that sources run as they are (bin/dev).
 import { createRequire, registerHooks } from 'node:module';
 
-globalThis.requireFor = createRequire;
+globalThis.requireFor = (url) => {
+  const require = createRequire(url);
+  return (name) => {
+    const loaded = require(name);
+    // Node gives the default export alone where a package asks for it (yargs does); a bundle gives all exports.
+    return typeof loaded === 'function' ? { ...loaded, default: loaded } : loaded;
+  };
+};
 
 registerHooks({
   load(url, context, nextLoad) {

@@ -1,8 +1,14 @@
 // Reads the arguments of the command line by the descriptions of the commands. Pure.
-import { parseArgs } from 'node:util';
+import { Parser } from 'yargs/helpers';
 import { AppError } from '../model/errors.ts';
 import { quote } from '../system/printable.ts';
-import { findCommand, type CommandSpec, type OptionSpec, type OptionSpecs } from './command.ts';
+import {
+  findCommand,
+  findOption,
+  type CommandSpec,
+  type OptionSpec,
+  type OptionSpecs,
+} from './command.ts';
 import { nearest, nearestCommand } from './suggest.ts';
 
 export type Parsed =
@@ -91,34 +97,91 @@ function parseOwn(args: readonly string[], command: CommandSpec): Parsed {
   return { kind: 'run', command, words, options: Object.fromEntries(options) };
 }
 
-/** The words and options in the order in which they were typed. What is wrong with them is found later: the messages are ours. */
+/** Words stay as they were typed, and an option that is given twice has both values: the messages about mistakes are ours. */
+const PARSING = {
+  'boolean-negation': false,
+  'camel-case-expansion': false,
+  'dot-notation': false,
+  'parse-numbers': false,
+  'parse-positional-numbers': false,
+  'populate--': true,
+  'strip-aliased': true,
+};
+
+/** What yargs makes of the arguments, as the descriptions of the options have it. */
 function readArguments(
   args: readonly string[],
   specs: OptionSpecs,
 ): { readonly words: readonly string[]; readonly given: readonly GivenOption[] } {
-  const options = Object.entries(specs).map(([name, { kind, short }]) => {
-    const type = kind === 'flag' ? ('boolean' as const) : ('string' as const);
-    return [name, short === undefined ? { type } : { type, short }] as const;
+  const all = Object.entries(specs);
+  const shorts = all.flatMap(([name, { short }]) => (short === undefined ? [] : [[name, [short]]]));
+  const flags = all.flatMap(([name, spec]) => {
+    if (spec.kind === 'flag') return [name];
+    return spec.kind === 'choice' && spec.asFlags === true ? spec.choices : [];
   });
-  const { tokens, positionals } = parseArgs({
-    args: [...args],
-    options: { ...Object.fromEntries(options), help: { type: 'boolean', short: 'h' } },
-    strict: false,
-    tokens: true,
+  const apart = joinDash(
+    args.flatMap((arg) => splitShort(arg, specs)),
+    specs,
+  );
+  const parsed: Parsing = Parser(apart, {
+    alias: { ...(Object.fromEntries(shorts) as Record<string, string[]>), help: ['h'] },
+    boolean: [...flags, 'help'],
+    string: all.filter(([, { kind }]) => kind !== 'flag').map(([name]) => name),
+    configuration: PARSING,
   });
-  return { words: positionals, given: tokens.flatMap((token) => optionOf(token) ?? []) };
+  const { _: words, '--': rest = [], ...options } = parsed;
+  const given = Object.entries(options).flatMap(([name, value]) => {
+    const values: readonly unknown[] = Array.isArray(value) ? value : [value];
+    return values.map((one) => optionOf(name, one, specs[name]?.short, apart));
+  });
+  return { words: [...words, ...rest].map(String), given };
 }
 
-type Token = NonNullable<ReturnType<typeof parseArgs>['tokens']>[number];
+interface Parsing {
+  readonly [name: string]: unknown;
+  readonly _: readonly (string | number)[];
+  readonly '--'?: readonly (string | number)[];
+}
 
-/** Null for what is no option. */
-function optionOf(token: Token): GivenOption | null {
-  if (token.kind !== 'option') return null;
-  const { name, rawName: typed, value, inlineValue = false } = token;
-  if (value === undefined) return { name, typed };
-  if (!inlineValue && /^-./.test(value)) return { name, typed, next: value };
-  // `-t=2h` as `-t2h`.
-  return { name, typed, value: typed.startsWith('--') ? value : value.replace(/^=/, '') };
+/** `-t2h` is `-t 2h`, as getopt has it. */
+function splitShort(arg: string, specs: OptionSpecs): string[] {
+  const [, letter, value] = /^-([A-Za-z])([^=].*)$/.exec(arg) ?? [];
+  if (letter === undefined || value === undefined) return [arg];
+  if ((findOption(specs, `-${letter}`)?.kind ?? 'flag') === 'flag') return [arg];
+  return [`-${letter}`, value];
+}
+
+/** `-` is a value, standard input; for yargs it would be a word. */
+function joinDash(args: readonly string[], specs: OptionSpecs): string[] {
+  const takesValue = (arg = ''): boolean => (findOption(specs, arg)?.kind ?? 'flag') !== 'flag';
+  return args.flatMap((arg, index) => {
+    if (arg === '-' && takesValue(args[index - 1])) return [];
+    return args[index + 1] === '-' && takesValue(arg) ? [`${arg}=-`] : [arg];
+  });
+}
+
+/** yargs gives '' for an option without a value, and false for a flag with one. */
+function optionOf(
+  name: string,
+  value: unknown,
+  short: string | undefined,
+  args: readonly string[],
+): GivenOption {
+  const spellings = [`--${name}`, `-${short ?? name}`];
+  const typed = spellings.find((one) => args.some((arg) => isSpelled(arg, one))) ?? `--${name}`;
+  const inline = args.find((arg) => arg.startsWith(`${typed}=`))?.slice(typed.length + 1);
+  if (typeof value === 'boolean') {
+    return { name, typed, ...(inline !== undefined && { value: inline }) };
+  }
+  const next = args[args.indexOf(typed) + 1];
+  if (value !== '' || inline !== undefined || next === '') {
+    return { name, typed, value: String(value) };
+  }
+  return { name, typed, ...(next?.startsWith('-') === true && { next }) };
+}
+
+function isSpelled(arg: string, spelling: string): boolean {
+  return arg === spelling || arg.startsWith(`${spelling}=`);
 }
 
 function take(
