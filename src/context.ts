@@ -171,10 +171,10 @@ function openState(
   warn: Warn,
 ): { readonly store: Store; readonly config: Config } {
   const nowMs = Date.now();
-  const place = { directory: STATE_DIRECTORY, unsaved: UNSAVED };
-  // Only root can read those; others may ask what an alert would do.
-  const showsUnsaved = interactive && process.geteuid?.() === 0;
-  const how = { readOnly, showsUnsaved, mayRepair: false };
+  // Only root can read what waits to be saved; others may ask what an alert would do.
+  const unsaved = process.geteuid?.() === 0 ? { unsaved: UNSAVED } : {};
+  const place = { directory: STATE_DIRECTORY, ...unsaved };
+  const how = { readOnly, showsUnsaved: interactive, mayRepair: false };
   const store = new Store({ ...place, ...how, nowMs }, warn);
   const reader = { store, warn, remind: onTrouble, mayWait: interactive };
   return { store, config: readConfig(reader) };

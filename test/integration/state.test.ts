@@ -696,6 +696,22 @@ describe('while another process holds the writer lock', () => {
     },
   );
 
+  test('what is due is left to whoever has the lock, and released without it once it is overdue by a minute', () => {
+    victim.setTimeouts(600);
+    victim.add(A);
+    victim.endTime(A);
+    expect(victim.add(B).status).toBe(0);
+    expect(victim.rules(A)).toHaveLength(2);
+    changeState(victim.host.pid, (database) => {
+      database
+        .prepare('UPDATE holds SET expires_at_ms = ? WHERE address = ?')
+        .run(Date.now() - 61_000, A);
+    });
+    expect(victim.delete(B).status).toBe(0);
+    expect(victim.rules(A)).toEqual([]);
+    expect(linesAbout(A, 'delete')).toHaveLength(1);
+  });
+
   test('a run that waits gets the lock when it is free', async () => {
     victim.configure('[limits]\nlock_wait_seconds = 30\n');
     const running = victim.start();
