@@ -43,6 +43,7 @@ const MIGRATION_NEEDS_MS = 5000;
 export function migrateIfDue(plan: MigrationPlan, context: BanContext): void {
   const { choice, deadline, report } = plan;
   const { store, firewall } = context;
+  // Nothing would record where the bans are.
   if (store.volatile) return;
   if (deadline !== null && deadline.remainingMs() < MIGRATION_NEEDS_MS) return;
   completeMigration(context);

@@ -54,10 +54,7 @@ export function migrateTo(to: BackendName, context: MigrationContext): number {
   remember(store, PENDING_MIGRATION, JSON.stringify({ from, to }));
   step('migrate: recorded');
   if (store.volatile) {
-    throw new AppError(
-      'STORE',
-      "the state can't be written, so that nothing would know where they are",
-    );
+    throw new AppError('STORE', "the state can't be written, and would not say where the bans are");
   }
   completeMigration(context);
   return store.bans.list().length;

@@ -195,7 +195,7 @@ export const SCHEMA = {
       default: 10,
       min: 0,
       max: 60,
-      doc: 'How long a run may wait for another one to finish, in seconds: 0 to 60.',
+      doc: 'How long a run may wait for another one to finish, in seconds: 0 to 60. An alert waits for at most\nthree quarters of total_seconds.',
     },
     grace_seconds: {
       kind: 'whole',

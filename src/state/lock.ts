@@ -45,8 +45,8 @@ function lockFile(path: string, waitMs: number): DatabaseSync {
 }
 
 /**
- * SQLite waits as it is told by `timeout`: it asks often at first, and then ever more seldom. That begins anew each
- * time here, so that of a hundred at once the oldest ask as often as a newcomer.
+ * SQLite itself waits for up to `timeout`: it asks often at first, and then less and less. That begins anew each time
+ * here, so that of a hundred at once the oldest ask as often as a newcomer.
  */
 function queueFor(take: () => void, waitMs: number, isHolderStopped: () => boolean): void {
   const deadline = deadlineIn(waitMs);
@@ -60,6 +60,7 @@ function queueFor(take: () => void, waitMs: number, isHolderStopped: () => boole
   }
 }
 
+/** Until SQLite begins anew, and the holder may be looked at. */
 const LONGEST_TRY_MS = 100;
 
 /** A process that a signal stopped may never go on: nobody waits for it longer than this. */

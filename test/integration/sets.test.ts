@@ -111,7 +111,7 @@ describe.each<IptablesVariant>(['nft', 'legacy'])('ipset beside iptables-%s', (v
     ]) {
       expect(victim.person(args)).toMatchObject({
         status: FIREWALL,
-        stderr: expect.stringContaining('give firewall.set_name another name'),
+        stderr: expect.stringContaining('choose another name for firewall.set_name'),
       });
     }
     expect(inHost('ipset save theirs-4 | grep -c ^add')).toBe('1\n');

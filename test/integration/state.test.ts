@@ -696,6 +696,12 @@ describe('while another process holds the writer lock', () => {
     },
   );
 
+  test('a quarter of an alert’s time is kept for the block, however long it may wait for the lock', () => {
+    victim.configure('[limits]\nlock_wait_seconds = 60\ntotal_seconds = 8\n');
+    expect(victim.add(A).status).toBe(0);
+    expect(victim.rules(A)).toHaveLength(2);
+  });
+
   test('what is due is left to whoever has the lock, and released without it once it is overdue by a minute', () => {
     victim.setTimeouts(600);
     victim.add(A);

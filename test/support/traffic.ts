@@ -22,36 +22,32 @@ const PING_SILENCE_MS = 1000;
 /** Where a program answers: at least, and twice the time that the client took to start. */
 const SILENCE_MS = 400;
 
+interface PingOptions {
+  readonly sourceAddress?: string;
+  readonly timeoutMs?: number;
+}
+
 /** Whether one echo request is answered. */
-export function canPing(
-  from: TestHost,
-  address: string,
-  {
-    sourceAddress,
-    timeoutMs = PING_SILENCE_MS,
-  }: { sourceAddress?: string; timeoutMs?: number } = {},
-): boolean {
-  const source = sourceAddress === undefined ? [] : ['-I', sourceAddress];
-  const wait = ['-c', '1', '-W', String(timeoutMs / 1000)];
-  const { status, stderr } = from.run(['ping', '-n', '-q', ...wait, ...source, address]);
-  if (status === 0) return true;
-  if (status === 1) return false;
-  throw new Error(`ping ${address} from ${from.name}: status ${String(status)}: ${stderr}`);
+export function canPing(from: TestHost, address: string, options: PingOptions = {}): boolean {
+  return canPingEach(from, [address], options)[0] === true;
 }
 
 /** The same for several, at the same time: silence is waited for only once. */
-export function canPingEach(from: TestHost, addresses: readonly string[]): boolean[] {
-  const lines = from.must(['bash', '-c', PING_EACH, 'ping', ...addresses]).split('\n');
+export function canPingEach(
+  from: TestHost,
+  addresses: readonly string[],
+  { sourceAddress, timeoutMs = PING_SILENCE_MS }: PingOptions = {},
+): boolean[] {
+  const source = sourceAddress === undefined ? '' : `-I ${sourceAddress}`;
+  const ping = `ping -n -q -c 1 -W ${timeoutMs / 1000} ${source} "$each" >/dev/null`;
+  const script = `for each; do (${ping}; echo "$each $?") & done; wait`;
+  const lines = from.must(['bash', '-c', script, 'ping', ...addresses]).split('\n');
   return addresses.map((address) => {
     const status = lines.find((line) => line.startsWith(`${address} `))?.split(' ')[1];
     if (status === '0' || status === '1') return status === '0';
     throw new Error(`ping ${address} from ${from.name}: status ${String(status)}`);
   });
 }
-const PING_EACH = `for each; do (
-    ping -n -q -c 1 -W ${PING_SILENCE_MS / 1000} "$each" >/dev/null; echo "$each $?") &
-  done; wait`;
-
 /** A TCP echo server for IPv4 and IPv6. */
 export async function listen(host: TestHost, port: number): Promise<Listener> {
   const server = startEcho(host, ['listen', String(port)]);

@@ -61,7 +61,7 @@ function stepToWrite(path: string, text: string): Step {
   };
 }
 
-function wish(unit: string, target: string): string {
+function wantsLink(unit: string, target: string): string {
   return `${UNITS}/${target}.wants/${unit}`;
 }
 
@@ -69,7 +69,7 @@ function stepToEnable([unit, target]: (typeof ENABLED)[number]): Step {
   return {
     state: `${unit} is enabled`,
     // A package that was removed leaves a link to nothing.
-    holds: () => existsSync(wish(unit, target)),
+    holds: () => existsSync(wantsLink(unit, target)),
     reach: () => {
       // The timer ticks from now on; what restores after a boot has nothing to do today.
       systemctl(unit.endsWith('.timer') ? ['enable', '--now', unit] : ['enable', unit]);
@@ -80,7 +80,7 @@ function stepToEnable([unit, target]: (typeof ENABLED)[number]): Step {
 function stepToDisable([unit, target]: (typeof ENABLED)[number]): Step {
   return {
     state: `${unit} is disabled`,
-    holds: () => lstatOrNull(wish(unit, target)) === null,
+    holds: () => lstatOrNull(wantsLink(unit, target)) === null,
     reach: () => {
       systemctl(['disable', '--now', unit]);
     },

@@ -142,7 +142,7 @@ export function isFull(complaint: string): boolean {
 function notOurs(name: string): AppError {
   return new AppError(
     'FIREWALL',
-    `another program made the set ${name}, which is left alone: give firewall.set_name another name`,
+    `another program made the set ${name}, which is left alone: choose another name for firewall.set_name`,
   );
 }
 
