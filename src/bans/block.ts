@@ -2,22 +2,25 @@
 import { ProgramMissing } from '../model/errors.ts';
 import type { Address } from '../model/address.ts';
 import { makeHolds, type Ban, type Hold, type HoldRequest } from '../model/ban.ts';
+import type { Change } from '../firewall/backend.ts';
 import type { StoredBan } from '../state/rows.ts';
 import type { BanContext } from './context.ts';
+import { inTurn } from './families.ts';
 import {
   commit,
-  load,
+  kernelChangeOf,
   logFailures,
+  noteHolds,
   recordHolds,
   stillPending,
-  toKernelChange,
   type BanChange,
 } from './journal.ts';
 
 /** Blocks `address` for one hold. Throws `FIREWALL` when the kernel was not seen to hold the block; then nothing stays. */
 export function block(address: Address, request: HoldRequest, context: BanContext): void {
+  const before = context.store.bans.find(address);
   const holds = makeHolds(request, context.now());
-  blockEach([address], { holdsFor: () => holds }, context);
+  commitOrUndo([changeOf({ verb: 'add', address, before, holds })], byText([before]), context);
 }
 
 export interface EachRequest {
@@ -31,8 +34,8 @@ export interface EachRequest {
 export type Made = Required<Pick<BanChange, 'address' | 'before' | 'hold'>>;
 
 /**
- * Blocks many, in one firewall transaction per family, each with holds of its own. Returns what was made. Throws as `block`
- * does, once each family had its turn.
+ * Blocks many, in one firewall transaction per family, each with holds of its own; those that are blocked already keep
+ * their rules. Returns what was made. Throws as `block` does, once each part had its turn.
  */
 export function blockEach(
   addresses: readonly Address[],
@@ -43,9 +46,24 @@ export function blockEach(
   const known = context.store.bans.findAll(unique);
   const changes = unique.map((address) => {
     const before = known.get(address.text) ?? null;
-    return changeOf({ verb: 'add', address, before, holds: holdsFor(address, before), by });
+    const verb = before?.phase === 'blocked' ? 'reapplied' : 'add';
+    return changeOf({ verb, address, before, holds: holdsFor(address, before), by });
   });
-  commitOrUndo(changes, known, context);
+  inTurn([
+    () => {
+      const fresh = changes.filter(({ line }) => line?.verb === 'add');
+      commitOrUndo(fresh, known, context);
+    },
+    () => {
+      const again = changes.filter(({ line }) => line?.verb === 'reapplied');
+      const reapplied = keepBlocked(again, known, context);
+      // A person has moved the end, or given a reason.
+      noteHolds(
+        again.filter(({ address }) => !reapplied.has(address.text)),
+        context,
+      );
+    },
+  ]);
   return changes;
 }
 
@@ -58,35 +76,72 @@ export function ensureBlocked(
   request: HoldRequest,
   context: BanContext,
 ): boolean {
-  const { firewall, now } = context;
-  const known = context.store.bans.find(address);
-  const holds = makeHolds(request, now());
-  const before = known?.phase === 'blocked' ? known : null;
-  // A rule of our shape without a ban is one of the program that we replace: it is taken over.
-  const change = { ...changeOf({ verb: 'add', address, before: known, holds }), takeOver: true };
-  if (before === null) {
-    commitOrUndo([change], new Map(known === null ? [] : [[address.text, known]]), context);
+  const before = context.store.bans.find(address);
+  const known = byText([before]);
+  const holds = makeHolds(request, context.now());
+  if (before?.phase !== 'blocked') {
+    const change = changeOf({ verb: 'add', address, before, holds });
+    // A rule of our shape without a ban is one of the program that we replace: it is taken over.
+    commitOrUndo([{ ...change, takeOver: true }], known, context);
     return true;
   }
-  recordHolds(address, holds, context);
-  const isNew = new Set(holds.map(({ origin }) => origin));
-  const held = {
-    ...before,
-    holds: [...before.holds.filter(({ origin }) => !isNew.has(origin)), ...holds],
-  };
-  const wanted = toKernelChange(held, now());
+  const change = changeOf({ verb: 'reapplied', address, before, holds });
   try {
-    const { missing, late } = firewall.compare([wanted]);
-    // Where only the kernel's own end of the block is too early, there is no line to write.
-    if (missing.length === 0 && late) load([held], context);
-    if (missing.length === 0) return false;
+    return keepBlocked([change], known, context).size > 0;
   } catch (error) {
-    logFailures([change], context);
+    // The kernel may hold it all the same, and then until the later end.
+    recordHolds([change], context);
     throw error;
   }
-  const reapply = changeOf({ verb: 'reapplied', address, before: held, holds });
-  commitOrUndo([reapply], new Map([[address.text, { ...known, ...held }]]), context);
-  return true;
+}
+
+/**
+ * Moves the holds of what is blocked, and blocks again what the kernel does not hold: only of that a line is written.
+ * Returns those, by their text. Throws as `block` does.
+ */
+function keepBlocked(
+  changes: readonly BanChange[],
+  known: ReadonlyMap<string, StoredBan>,
+  context: BanContext,
+): ReadonlySet<string> {
+  const { missing, late } = compare(changes, context);
+  const settled = changes.filter(
+    ({ address }) => !missing.has(address.text) && !late.has(address.text),
+  );
+  recordHolds(settled, context);
+  commitOrUndo(
+    changes.flatMap((change) => {
+      if (missing.has(change.address.text)) return change;
+      // Only the kernel's own end of the block moves.
+      return late.has(change.address.text) ? { ...change, line: null } : [];
+    }),
+    known,
+    context,
+  );
+  return missing;
+}
+
+/** Which of the changes the kernel is not as, and which it would end too early, by their text. */
+function compare(
+  changes: readonly BanChange[],
+  context: BanContext,
+): Record<'missing' | 'late', ReadonlySet<string>> {
+  const nowMs = context.now();
+  const textsOf = (some: readonly Change[]): Set<string> =>
+    new Set(some.map(({ address }) => address.text));
+  try {
+    const { missing, late } = context.firewall.compare(
+      changes.map((change) => kernelChangeOf(change, nowMs)),
+    );
+    return { missing: textsOf(missing), late: textsOf(late) };
+  } catch (error) {
+    logFailures(changes, context);
+    throw error;
+  }
+}
+
+function byText(bans: readonly (StoredBan | null)[]): Map<string, StoredBan> {
+  return new Map(bans.flatMap((ban) => (ban === null ? [] : [[ban.address.text, ban]])));
 }
 
 interface Block extends Pick<BanChange, 'address' | 'before'> {

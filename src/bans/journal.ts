@@ -6,7 +6,7 @@ import type { Address } from '../model/address.ts';
 import { remainingSeconds, type Ban, type Hold, type Origin, type Outcome } from '../model/ban.ts';
 import type { HoldKey } from '../state/bans.ts';
 import type { HistoryEntry } from '../state/history.ts';
-import type { PendingChange } from '../state/pending-change.ts';
+import { LINELESS, type PendingChange } from '../state/pending-change.ts';
 import type { StoredBan } from '../state/rows.ts';
 import { step } from '../system/fault.ts';
 import type { BanContext } from './context.ts';
@@ -184,20 +184,46 @@ export function load(
   return results;
 }
 
-/** Records holds on an address that is blocked; each in place of an older one of the same origin. */
+/** Records the holds of changes to addresses that stay blocked; each in place of an older one of the same origin. */
 export function recordHolds(
-  address: Address,
-  holds: readonly [Hold, ...Hold[]],
+  changes: readonly BanChange[],
   { store }: Pick<BanContext, 'store'>,
 ): void {
-  store.bans.addHolds(address, holds);
+  const held = changes.filter(hasNewHold).map(({ address, hold = null, also }): PendingChange => {
+    return { ...LINELESS, address, phase: 'blocking', hold, also };
+  });
+  if (held.length > 0) store.bans.addHolds(held);
   step('journal: holds recorded');
+}
+
+/** Writes to the history that a hold has begun, or changed, on addresses that were blocked already. */
+export function noteHolds(
+  changes: readonly BanChange[],
+  { store, now }: Pick<BanContext, 'store' | 'now'>,
+): void {
+  const atMs = now();
+  const entries = changes.filter(hasNewHold).flatMap((change) => {
+    return change.line === null ? [] : entryOf(change, { ...change.line, verb: 'held' }, atMs);
+  });
+  if (entries.length > 0) store.history.record(entries);
+}
+
+function hasNewHold({ before, hold }: BanChange): boolean {
+  return hold !== undefined && before?.holds.includes(hold) !== true;
 }
 
 /** Ends holds on addresses that others still hold; no line is written. */
 export function endHolds(holds: readonly HoldKey[], { store }: Pick<BanContext, 'store'>): void {
   if (holds.length > 0) store.bans.dropHolds(holds);
   step('journal: holds ended');
+}
+
+/** What the kernel shall do once a change is made. */
+export function kernelChangeOf(change: BanChange, nowMs: number): Change {
+  const phase = change.to === 'blocked' ? 'blocking' : 'unblocking';
+  const after = { phase, holds: holdsAfter(change), foreign: foreignBefore(change) } as const;
+  const wanted = toKernelChange({ ...after, address: change.address }, nowMs);
+  return hasNewHold(change) ? wanted : { ...wanted, keepsEnd: true };
 }
 
 /** What the state says that the kernel shall do. */

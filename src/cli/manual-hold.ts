@@ -35,8 +35,9 @@ export function holdAfter(
     nowMs,
   );
   if (known === undefined || asked !== undefined) return fresh;
-  const { addedMs, timeoutSeconds, expiresAtMs } = known;
-  return { ...fresh, addedMs, timeoutSeconds, expiresAtMs };
+  const { reason, forced } = fresh;
+  if (reason === known.reason && forced === known.forced) return known;
+  return { ...known, reason, forced };
 }
 
 export function manualHoldOf(ban: Ban | null): Hold | undefined {

@@ -13,6 +13,8 @@ export interface Change {
    * null or absent: never. What is late or too long for the kernel is ended by us, by the state.
    */
   readonly timeoutSeconds?: number | null;
+  /** For `blocked`: what the kernel blocks already may keep its end. */
+  readonly keepsEnd?: boolean;
   /**
    * Rules of exactly our shape that somebody else made: they are neither counted as ours nor removed. `find`: they are to
    * be found out, for a ban that is new or whose block is undone.

@@ -9,8 +9,8 @@ import { failure, isAnswer, look, lookWith, runPatiently, type FirewallContext }
 export interface Comparison {
   /** The changes that the kernel is not as. */
   readonly missing: readonly Change[];
-  /** All is blocked as wanted, and the kernel would end some of it too early. */
-  readonly late: boolean;
+  /** Those that it is as, and would end too early. */
+  readonly late: readonly Change[];
 }
 
 /** A plan looks a few times before and after each of its changes: at entries, at sets, at rules. */
@@ -27,20 +27,17 @@ export function mostAttempts(changes: readonly Change[]): number {
 
 export function compare(changes: readonly Change[], context: FirewallContext): Comparison {
   const missing: Change[] = [];
-  let late = false;
+  const late: Change[] = [];
   for (const family of [4, 6] as const) {
     const own = ofFamily(family, changes);
     if (own.length === 0) continue;
     const view = lookAtAll(family, own, context);
     const command = context.backend.plan(family, view, own);
-    late ||= command?.effect === 'refresh';
-    if (command === null || command.effect !== undefined) continue;
-    missing.push(
-      ...own.filter((change) => {
-        const alone = context.backend.plan(family, view, [change]);
-        return alone !== null && alone.effect !== 'refresh';
-      }),
-    );
+    if (command === null || command.effect === 'look') continue;
+    for (const change of own) {
+      const alone = context.backend.plan(family, view, [change]);
+      if (alone !== null) (alone.effect === 'refresh' ? late : missing).push(change);
+    }
   }
   return { missing, late };
 }

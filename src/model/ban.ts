@@ -73,8 +73,8 @@ export const EXPIRED = 'expired';
 /** The reason of what `doctor --test` does. */
 export const TRIAL = 'doctor --test';
 
-/** The verb of a log line: what became of the address. */
-export type Verb = 'add' | 'delete' | 'kept' | 'reapplied' | 'failed' | 'refused';
+/** The verb of a log line: what became of the address. `held` is for the history alone: a person's hold began or changed on what was blocked. */
+export type Verb = 'add' | 'delete' | 'kept' | 'reapplied' | 'held' | 'failed' | 'refused';
 
 /** Something that happened to an address and is written to the response log. */
 export interface Outcome {

@@ -6,7 +6,7 @@ import type { Connection } from './connection.ts';
 import type { History, HistoryEntry } from './history.ts';
 import { COUNT_OFFENCES } from './offences.ts';
 import { asList, isSameHold, runsOf } from './lists.ts';
-import { areAlike, changesTo, LINELESS, type PendingChange } from './pending-change.ts';
+import { areAlike, changesTo, holdsOf, LINELESS, type PendingChange } from './pending-change.ts';
 import type { Unsaved } from './unsaved.ts';
 import {
   BAN_COLUMNS,
@@ -175,19 +175,21 @@ export class Bans {
     });
   }
 
-  /** Puts holds on an address that stays blocked. */
-  addHolds(address: Address, holds: readonly [Hold, ...Hold[]]): void {
+  /** Puts holds on addresses that stay blocked. */
+  addHolds(changes: readonly PendingChange[]): void {
     this.#connection.transaction(() => {
-      // It is there, unless the disk has failed since and this is another database.
-      this.#connection.run(
-        "INSERT OR IGNORE INTO bans (address, phase, since_ms) VALUES (?, 'blocked', ?)",
-        address.text,
-        holds[0].addedMs,
-      );
-      this.#putHolds(asList([address]), holds);
+      for (const alike of runsOf(changes, areAlike)) {
+        const list = asList(alike.map(({ address }) => address));
+        // They are there, unless the disk has failed since and this is another database.
+        this.#connection.run(
+          "INSERT OR IGNORE INTO bans (address, phase, since_ms) SELECT value, 'blocked', ? FROM json_each(?)",
+          alike[0].hold?.addedMs ?? 0,
+          list,
+        );
+        this.#putHolds(list, holdsOf(alike[0]));
+      }
     });
-    const change = { ...LINELESS, address, phase: 'blocking' } as const;
-    this.#keepUnsaved(holds.map((hold) => ({ ...change, hold })));
+    this.#keepUnsaved(changes);
   }
 
   /** Records the rules of others that were found since a ban was confirmed. */
@@ -252,7 +254,7 @@ export class Bans {
   }
 
   #beginAlike(changes: readonly [PendingChange, ...PendingChange[]], nowMs: number): void {
-    const { phase, line, offset, hold, also = [], ends } = changes[0];
+    const { phase, line, offset, ends } = changes[0];
     const list = asList(changes.map(({ address }) => address));
     // What was about to be released begins anew: its old holds are over.
     if (phase === 'blocking') this.#connection.run(FORGET_RELEASED, list);
@@ -265,10 +267,9 @@ export class Bans {
       list,
     );
     if (ends !== undefined) this.#dropHold(list, ends);
-    this.#putHolds(list, hold === null ? also : [hold, ...also]);
+    this.#putHolds(list, holdsOf(changes[0]));
   }
 
-  /** Takes a list, as `#putHolds` does. */
   #dropHold(list: string, origin: Origin): void {
     this.#connection.run(`DELETE FROM holds WHERE origin = ? AND ${AMONG_THESE}`, origin, list);
   }

@@ -39,6 +39,11 @@ function hasFurther({ also = [] }: PendingChange): boolean {
   return also.length > 0;
 }
 
+/** The holds that begin with a change. */
+export function holdsOf({ hold, also = [] }: PendingChange): readonly Hold[] {
+  return hold === null ? also : [hold, ...also];
+}
+
 /** Nobody waits for a line. */
 export const LINELESS = { line: null, offset: null } as const;
 

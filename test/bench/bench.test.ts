@@ -8,7 +8,7 @@ import { afterAll, beforeAll, expect, test } from '@jest/globals';
 const ROOT = join(__dirname, '../..');
 const BACKENDS = ['iptables', 'ipset', 'nftables'];
 const SINGLE = ['add', 'delete', 'list'];
-const BULK = ['load', 'expire', 'restore', 'flush'];
+const BULK = ['load', 'load again', 'expire', 'restore', 'flush'];
 
 interface Row {
   readonly backend: string;

@@ -56,8 +56,8 @@ export function isDropped(kernel: Kernel, address: string): boolean {
   );
 }
 
-/** Verbs of what was done; what was refused or failed may be logged and not be in the history. */
-const wasDone = ({ verb }: Entry): boolean => verb !== 'failed' && verb !== 'refused';
+/** Verbs of what was done; what was refused or failed may be logged and not be in the history, and a hold is in the history alone. */
+const wasDone = ({ verb }: Entry): boolean => !['failed', 'refused', 'held'].includes(verb);
 
 /** What was done is once in the log and once in the history. */
 export function unequalEntries(log: readonly Entry[], history: readonly Entry[]): string[] {

@@ -123,6 +123,15 @@ const PATHS: readonly Path[] = [
     origins: ['manual'],
   },
   {
+    name: 'an add of what is blocked already that moves its end',
+    prepare: addAll,
+    run: (subject) => asPerson('add', '--timeout', '2h', ...several(subject)),
+    verb: null,
+    all: () => [],
+    staying: several,
+    origins: ['manual'],
+  },
+  {
     name: 'flush',
     prepare: addAll,
     run: () => asPerson('flush', '--yes'),

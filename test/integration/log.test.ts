@@ -10,6 +10,7 @@ import {
 import { createVictim, ossecLine, type Victim } from '../support/victim.ts';
 
 const A = '203.0.113.7';
+const B = '203.0.113.8';
 const A6 = '2001:db8:ffff::7';
 const HOME = '/var/ossec';
 const LOGS = `${HOME}/logs`;
@@ -51,13 +52,13 @@ describe('the format "ossec"', () => {
 
   test('decodes for an alert by hand, a person and an OSSEC response by hand as well', () => {
     const byHand = [
-      victim.add(A, { alert: { data: { srcip: A } } }),
-      victim.person(['add', A]),
-      victim.ossecRaw(['add', '-', A, '(from_the_server)', '(no_rule_id)']),
-    ];
-    for (const { lines } of byHand) {
+      [A, victim.add(A, { alert: { data: { srcip: A } } })],
+      [B, victim.person(['add', B])],
+      [A, victim.ossecRaw(['add', '-', A, '(from_the_server)', '(no_rule_id)'])],
+    ] as const;
+    for (const [address, { lines }] of byHand) {
       const now = expect.stringMatching(/^1\d{9}\.\d{6}$/);
-      expect(decode(lines)).toEqual([['firewall-drop.sh', 'add', A, now, '0']]);
+      expect(decode(lines)).toEqual([['firewall-drop.sh', 'add', address, now, '0']]);
     }
   });
 

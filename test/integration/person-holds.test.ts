@@ -1,7 +1,7 @@
 // Blocks that a person makes: until when, what an add again changes, whose name the history has, and moving a host.
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import { eventually } from '../support/wait.ts';
-import { createVictim, withoutEnds, type Victim } from '../support/victim.ts';
+import { createVictim, ossecLine, withoutEnds, type Victim } from '../support/victim.ts';
 
 const A = '203.0.113.7';
 const B = '203.0.113.8';
@@ -92,6 +92,34 @@ describe('an address that is added again', () => {
     victim.person(['add', A, '--replace']);
     expect(manualHold()?.reason).toBe('');
     expect(lengthMs(manualHold())).toBe(DAY_MS);
+  });
+
+  test('and keeps its end writes nothing to the log or the history', () => {
+    victim.person(['add', A]);
+    expect(victim.person(['add', A])).toMatchObject({ status: 0, lines: [] });
+    expect(historyOf(A)).toMatchObject([{ verb: 'add' }]);
+  });
+
+  test('and gets another end or reason writes to the history alone', () => {
+    victim.add(A);
+    for (const words of [
+      ['-t', '2h'],
+      ['-t', '4h'],
+      ['-r', 'scans'],
+    ]) {
+      expect(victim.person(['add', A, ...words])).toMatchObject({ status: 0, lines: [] });
+    }
+    const held = { verb: 'held', origin: 'manual', by: 'root' };
+    expect(historyOf(A)).toMatchObject([{ verb: 'add' }, held, held, { ...held, reason: 'scans' }]);
+  });
+
+  test('and was lost by the kernel is blocked again, and the log says so', () => {
+    victim.person(['add', A, B]);
+    victim.host.must(['iptables', '-F']);
+    const { status, lines } = victim.person(['add', A, B]);
+    expect(status).toBe(0);
+    expect(lines).toEqual([A, B].map((one) => expect.stringMatching(ossecLine('reapplied', one))));
+    for (const address of [A, B]) expect(victim.rules(address)).toHaveLength(2);
   });
 
   test('says that Wazuh holds it as well', () => {

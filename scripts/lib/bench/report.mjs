@@ -7,7 +7,7 @@ import { drawChart } from './plot.mjs';
 
 const NAMES = { today: 'plain rules, by hand', peer: 'the other program' };
 const SINGLE = ['add', 'delete', 'list'];
-const BULK = ['bare load', 'load', 'expire', 'restore', 'flush'];
+const BULK = ['bare load', 'load', 'load again', 'expire', 'restore', 'flush'];
 
 /** Rows as the benchmark made them, to ask for one number. */
 function reader({ rows }) {

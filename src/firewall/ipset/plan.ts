@@ -174,6 +174,7 @@ function planEntries(
 function isDone(change: Change, entry: Entry | undefined): boolean {
   if (change.to === 'released') return entry === 'absent';
   if (typeof entry !== 'object') return false;
+  if (change.keepsEnd === true) return true;
   const wanted = kernelTimeout(change);
   const found = entry.timeoutSeconds;
   if (wanted === null || found === null) return wanted === found;

@@ -43,8 +43,10 @@ export function readLook(
   { command, status, stderr }: Ran<View>,
   before: NftablesView,
 ): NftablesView {
+  const isThere: Entry = before.changed ? 'kept' : 'present';
   if (command.input !== '') {
-    return { ...before, entries: new Map([...before.entries, ...answersTo(command, status)]) };
+    const answers = answersTo(command, status === 0 ? isThere : 'doubtful');
+    return { ...before, entries: new Map([...before.entries, ...answers]) };
   }
   const unknown = { ...before, entries: new Map(), sets: null, trusted: false };
   const isQuestion = command.answers !== undefined && !command.args.includes('list');
@@ -53,7 +55,6 @@ export function readLook(
   const isTableMissing = !isQuestion && status !== 0;
   const listing = isTableMissing ? NOTHING : listingOf(output, before);
   if (listing === null) return { ...unknown, onlyOurs: true };
-  const isThere: Entry = before.changed ? 'kept' : 'present';
   const { hasTable } = listing;
   const complete = !command.args.includes('-t');
   const seen = { ...before, sets: askedSets(listing), hasTable, complete };
@@ -72,15 +73,15 @@ export function readLook(
 
 const QUESTION = /^(create|delete) element \S+ \S+ (\S+) \{ (.*) \}$/;
 
-/** Of a check of many, which prints nothing. */
-function answersTo({ input }: PlannedCommand, status: number): Map<string, Entry> {
+/** Of a check of many, which prints nothing; `is` is what it found of those that shall be there. */
+function answersTo({ input }: PlannedCommand, is: Entry): Map<string, Entry> {
   const entries = new Map<string, Entry>();
   for (const line of input.split('\n')) {
     const [, verb, set = '', elements = ''] = QUESTION.exec(line) ?? [];
-    const proved: Entry = verb === 'delete' ? 'kept' : 'absent';
+    const found = verb === 'create' && is !== 'doubtful' ? 'absent' : is;
     for (const bare of elements === '' ? [] : elements.split(', ')) {
       const address = addressIn(set, bare);
-      if (address !== null) entries.set(address.text, status === 0 ? proved : 'doubtful');
+      if (address !== null) entries.set(address.text, found);
     }
   }
   return entries;

@@ -78,17 +78,15 @@ function plan(
   options: NftablesOptions,
 ): PlannedCommand | null {
   const entryOf = ({ address }: Change): Entry | undefined => {
+    const known = view.entries.get(address.text);
+    if (known !== undefined) return known;
     const isSetMissing = view.sets?.has(setNameOf(address)) === false;
-    return view.entries.get(address.text) ?? (view.complete || isSetMissing ? 'absent' : undefined);
+    return view.complete || isSetMissing ? 'absent' : undefined;
   };
-  const wanting = changes.filter((change) => {
-    return entryOf(change) !== (change.to === 'blocked' ? 'kept' : 'absent');
-  });
+  const wanting = changes.filter((change) => !isDone(change, entryOf(change)));
+  if (wanting.some((change) => entryOf(change) === 'doubtful')) return listOurs([]);
   const unseen = wanting.filter((change) => entryOf(change) === undefined);
   const isLong = unseen.length > FEW;
-  // Of many that were just changed, all are expected to be as asked; of others it is to be found out which.
-  const isUnclear = isLong ? !view.changed : wanting.some((one) => entryOf(one) === 'doubtful');
-  if (isUnclear) return listOurs([]);
   const areRulesUnknown = view.sets === null && (isLong || !view.trusted);
   if (unseen.length > 0 && areRulesUnknown) return listRules(view);
   if (unseen.length > 0) return isLong ? check(unseen) : probe(unseen, view);
@@ -99,6 +97,11 @@ function plan(
     wanting.every((change) => change.to === 'blocked' && entryOf(change) === 'present');
   const command = transaction([...setup, ...edits(wanting, entryOf)]);
   return isRefresh ? { ...command, effect: 'refresh' } : command;
+}
+
+function isDone({ to, keepsEnd = false }: Change, entry: Entry | undefined): boolean {
+  if (to === 'released') return entry === 'absent';
+  return entry === 'kept' || (keepsEnd && entry === 'present');
 }
 
 /** All that makes a set drop, where one that is needed does not. Only what was looked at can be missing. */
@@ -165,7 +168,7 @@ function probe(changes: readonly Change[], { onlyOurs }: NftablesView): PlannedC
   return { program: 'nft', args, input: '', effect: 'look', answers: REFUSED };
 }
 
-/** Nothing is listed, and a failure does not say which of them was not so. */
+/** Of many all are expected to be as asked: nothing is listed, and a failure does not say which of them is not so. */
 function check(changes: readonly Change[]): PlannedCommand {
   const undo = { blocked: 'delete', released: 'create' } as const;
   const steps = (['blocked', 'released'] as const).flatMap((to) => {

@@ -20,7 +20,7 @@ function openNoting(asked: Asked[]): (name: string) => Firewall {
       asked.push({ name, changes, options });
       return { outcome: 'changed', foreign: new Map() };
     },
-    compare: (changes) => ({ missing: changes, late: false }),
+    compare: (changes) => ({ missing: changes, late: [] }),
     plan: () => [],
     snapshot: () => ({ held: new Map(), rules: [], policies: new Map() }),
     tryOut: () => undefined,
@@ -46,7 +46,7 @@ describe('while a migration is pending', () => {
   test('an address that the old backend alone still blocks is one to unblock', () => {
     const open = openNoting([]);
     const firewall = createSwitchableFirewall((name) => {
-      const compare = (): Comparison => ({ missing: [], late: false });
+      const compare = (): Comparison => ({ missing: [], late: [] });
       return name === 'ipset' ? { ...open(name), compare } : open(name);
     }, 'iptables');
     firewall.use('ipset', 'iptables');

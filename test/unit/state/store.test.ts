@@ -8,6 +8,7 @@ import { makeHold, type Hold, type Origin, type Outcome } from '../../../src/mod
 import { FORGET_RELEASED } from '../../../src/state/bans.ts';
 import { ANY_TOO_FAR } from '../../../src/state/deadlines.ts';
 import type { HistoryEntry } from '../../../src/state/history.ts';
+import { LINELESS } from '../../../src/state/pending-change.ts';
 import { Store } from '../../../src/state/store.ts';
 import { addressOf, holdRequest, NOON_MS } from '../support/workshop.ts';
 
@@ -499,7 +500,8 @@ describe('a full disk', () => {
     [
       'a hold',
       (store) => {
-        store.bans.addHolds(ATTACKER, [hold('manual')]);
+        const change = { ...LINELESS, address: ATTACKER, phase: 'blocking' } as const;
+        store.bans.addHolds([{ ...change, hold: hold('manual') }]);
       },
     ],
     [

@@ -200,29 +200,63 @@ test('an end that is to move replaces the entry, since older kernels keep its fi
   expect(command?.input.match(/^\w+/gm)).toEqual(['add', 'delete', 'add']);
 });
 
-test('of a list only the entries that are there are replaced', () => {
-  const many = Array.from({ length: 51 }, (_, n) => blocked(`198.51.100.${n}`));
-  const list = backend.plan(4, looked(listing('blocked4_32')), many);
-  const view = after(list, { stdout: listing('blocked4_32', ['198.51.100.7']) });
-  const lines = backend.plan(4, view, many)?.input.split('\n') ?? [];
-  const about = (line: string): boolean => / 198\.51\.100\.7[ ,]/.test(line);
-  expect(lines.filter(about).map((line) => line.split(' ')[0])).toEqual(['add', 'delete', 'add']);
-  const others = lines.filter((line) => line !== '' && !about(line));
-  expect(others.map((line) => line.split(' ')[0])).toEqual(['add']);
+describe('many addresses whose set is there', () => {
+  const many = Array.from({ length: 51 }, (_, n) => `198.51.100.${n}`);
+  const blocks = many.map((text) => blocked(text));
+  const releases = many.map(released);
+
+  /** What is planned once one check of all was answered so. */
+  function checked(changes: readonly Change[], status: number): [PlannedCommand, NftablesView] {
+    const before = looked(listing('blocked4_32'));
+    const check = backend.plan(4, before, changes);
+    expect(check?.args).toEqual(['-c', '-f', '-']);
+    const view = after(check, { status, before });
+    const command = backend.plan(4, view, changes);
+    if (command === null) throw new Error('there is no command');
+    return [command, view];
+  }
+
+  function listed(changes: readonly Change[]): string {
+    const [list, before] = checked(changes, 1);
+    expect(list.args).toEqual(['-j', 'list', 'table', 'inet', 'firewall_drop']);
+    const view = after(list, { stdout: listing('blocked4_32', ['198.51.100.7']), before });
+    return backend.plan(4, view, changes)?.input ?? '';
+  }
+
+  test('are given their end where all are there', () => {
+    const [{ input, effect }] = checked(blocks, 0);
+    expect(effect).toBe('refresh');
+    expect(input.split('\n').map((line) => line.split(' ')[0])).toEqual([
+      'add',
+      'delete',
+      'add',
+      '',
+    ]);
+  });
+
+  test('and may keep their end are not changed where all are there', () => {
+    const keeping = blocks.map((change) => ({ ...change, keepsEnd: true }));
+    const [, view] = checked(blocks, 0);
+    expect(backend.plan(4, view, keeping)).toBeNull();
+  });
+
+  test('are listed where not all are there: only those that are there are replaced', () => {
+    const lines = listed(blocks).split('\n');
+    const about = (line: string): boolean => / 198\.51\.100\.7[ ,]/.test(line);
+    expect(lines.filter(about).map((line) => line.split(' ')[0])).toEqual(['add', 'delete', 'add']);
+    const others = lines.filter((line) => line !== '' && !about(line));
+    expect(others.map((line) => line.split(' ')[0])).toEqual(['add']);
+  });
+
+  test('are listed where not all are gone: only those that are there are released', () => {
+    expect(listed(releases)).toBe(
+      `add element ${TABLE} blocked4_32 { 198.51.100.7 }\ndelete element ${TABLE} blocked4_32 { 198.51.100.7 }\n`,
+    );
+  });
 });
 
 test('an unblock of what is in no set of ours runs nothing', () => {
   expect(backend.plan(4, looked(NO_TABLE), [released(A)])).toBeNull();
-});
-
-test('many addresses are listed, not asked for one by one', () => {
-  const many = Array.from({ length: 51 }, (_, n) => released(`198.51.100.${n}`));
-  const list = backend.plan(4, looked(listing('blocked4_32')), many);
-  expect(list?.args).toEqual(['-j', 'list', 'table', 'inet', 'firewall_drop']);
-  const view = after(list, { stdout: listing('blocked4_32', ['198.51.100.7']) });
-  expect(backend.plan(4, view, many)?.input).toBe(
-    `add element ${TABLE} blocked4_32 { 198.51.100.7 }\ndelete element ${TABLE} blocked4_32 { 198.51.100.7 }\n`,
-  );
 });
 
 describe('many addresses that were just changed', () => {
