@@ -6,7 +6,13 @@ import { AppError } from '../../model/errors.ts';
 import type { Backend, Change, PlannedCommand } from '../backend.ts';
 import { droppedSource } from '../iptables/parse.ts';
 import { countsOf, foreignRules, MOST_PLAIN_AT_ONCE, wishOf } from '../iptables/plan.ts';
-import { editsFor, type ChainRules, type RuleWish, type Table } from '../iptables/rules.ts';
+import {
+  editsFor,
+  placesOf,
+  type ChainRules,
+  type RuleWish,
+  type Table,
+} from '../iptables/rules.ts';
 import {
   ask,
   creation,
@@ -94,7 +100,7 @@ function foreignOf({ rules }: IpsetView, change: Change): ForeignRules | null {
   if (rules === null) return null;
   const { text } = change.address;
   // Of a long list most have no plain rule.
-  if ([...rules.filter.values()].every((keys) => !keys.includes(text))) return NONE;
+  if (!isDropped(text, rules.filter)) return NONE;
   return foreignRules(countsOf(rules.filter, text), change, 0);
 }
 
@@ -248,11 +254,15 @@ function planEdits(
 
 /** Plain rules from before there was a set, for addresses that the set holds now. */
 function plainRulesToGo(chains: ChainRules, changes: readonly Change[]): RuleWish[] {
-  const present = new Set([...chains.values()].flat());
   return changes
-    .filter(({ address }) => present.has(address.text))
+    .filter(({ address }) => isDropped(address.text, chains))
     .slice(-MOST_PLAIN_AT_ONCE)
     .map((change) => ({ ...wishOf(change), wanted: false }));
+}
+
+/** Whether a plain rule drops an address. */
+function isDropped(text: string, chains: ChainRules): boolean {
+  return [...chains.values()].some((rules) => placesOf(rules).has(text));
 }
 
 // Removal of everything

@@ -8,6 +8,7 @@ import {
   editsFor,
   extrasOf,
   listRules,
+  placesOf,
   type ChainRules,
   type IptablesOptions,
   type RuleWish,
@@ -68,7 +69,7 @@ export function wishOf({ address, to, foreign }: Change): RuleWish {
 /** How many plain drops of an address each of our chains has. */
 export function countsOf(chains: ChainRules, key: string): Map<string, number> {
   return new Map(
-    Array.from(chains, ([chain, rules]) => [chain, rules.filter((rule) => rule === key).length]),
+    Array.from(chains, ([chain, rules]) => [chain, placesOf(rules).get(key)?.count ?? 0]),
   );
 }
 

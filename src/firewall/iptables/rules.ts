@@ -133,16 +133,24 @@ function editsOf(
   return [...removals.flatMap(({ edits }) => edits), ...insertions];
 }
 
-/** Looked up once a chain, since a list of wishes may be as long as the chain. */
-function placesOf(
-  rules: readonly (string | null)[],
-): Map<string, { readonly count: number; readonly first: number }> {
-  const places = new Map<string, { count: number; first: number }>();
+/** Where the rules of a key stand in a chain. */
+interface Places {
+  readonly count: number;
+  readonly first: number;
+}
+
+/** By key. Gone through once for each listing, which may be as long as the list of what is looked up in it. */
+export function placesOf(rules: readonly (string | null)[]): ReadonlyMap<string, Places> {
+  const known = placesByRules.get(rules);
+  if (known !== undefined) return known;
+  const places = new Map<string, Places>();
   rules.forEach((key, index) => {
     if (key === null) return;
-    const known = places.get(key);
-    if (known === undefined) places.set(key, { count: 1, first: index });
-    else known.count += 1;
+    const { count, first } = places.get(key) ?? { count: 0, first: index };
+    places.set(key, { count: count + 1, first });
   });
+  placesByRules.set(rules, places);
   return places;
 }
+
+const placesByRules = new WeakMap<readonly (string | null)[], ReadonlyMap<string, Places>>();
