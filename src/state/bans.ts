@@ -8,15 +8,7 @@ import { COUNT_OFFENCES } from './offences.ts';
 import { asList, isSameHold, runsOf } from './lists.ts';
 import { areAlike, changesTo, holdsOf, LINELESS, type PendingChange } from './pending-change.ts';
 import type { Unsaved } from './unsaved.ts';
-import {
-  BAN_COLUMNS,
-  HOLD_COLUMNS,
-  lineJson,
-  readAddress,
-  readBan,
-  readHold,
-  type StoredBan,
-} from './rows.ts';
+import { COLUMNS, lineJson, readAddress, readBan, readHold, type StoredBan } from './rows.ts';
 
 export interface Confirmation {
   /** Rules of others that were found meanwhile, by the address's text. */
@@ -34,7 +26,7 @@ export interface HoldKey {
 const MOST_ASKED_SINGLY = 100;
 
 /** Many that came at once too, by rowid: plain rules stand in the chain in the reverse of it, and are released fast in that order only. */
-const AS_MADE = 'ORDER BY since_ms, rowid';
+const AS_MADE = 'ORDER BY since_ms, bans.rowid';
 
 /** With `asList`. */
 const AMONG_THESE = 'address IN (SELECT value FROM json_each(?))';
@@ -63,7 +55,7 @@ export class Bans {
   findAll(addresses: readonly Address[]): ReadonlyMap<string, StoredBan> {
     const bans =
       addresses.length > MOST_ASKED_SINGLY
-        ? this.#select(`WHERE ${AMONG_THESE} ${AS_MADE}`, asList(addresses))
+        ? this.#select(`WHERE ${AMONG_THESE}`, asList(addresses))
         : addresses.map((address) => this.find(address)).filter((ban) => ban !== null);
     return new Map(bans.map((ban) => [ban.address.text, ban]));
   }
@@ -75,7 +67,7 @@ export class Bans {
 
   /** All bans in the order in which they were made. */
   list(): StoredBan[] {
-    return this.#select(AS_MADE);
+    return this.#select('');
   }
 
   /** The bans of addresses and networks that lie in an IPv4 network, other than its own. */
@@ -110,15 +102,15 @@ export class Bans {
     return this.#connection.query('SELECT count(*) AS count FROM bans')[0]?.['count'] as number;
   }
 
-  /** Bans with a change that is recorded and not confirmed. */
+  /** Bans with a change that is recorded and not confirmed, in the order in which they were made. */
   pending(): StoredBan[] {
-    return this.#select(`WHERE phase <> 'blocked' ${AS_MADE}`);
+    return this.#select("WHERE phase <> 'blocked'");
   }
 
   /** Bans with a hold whose time is over, in the order in which they were made. */
   due(nowMs: number): Ban[] {
     const overdue = 'SELECT address FROM holds WHERE expires_at_ms <= ?';
-    return this.#select(`WHERE phase = 'blocked' AND address IN (${overdue}) ${AS_MADE}`, nowMs);
+    return this.#select(`WHERE phase = 'blocked' AND address IN (${overdue})`, nowMs);
   }
 
   /** Records changes as pending; the kernel may be changed once this has returned. */
@@ -229,25 +221,21 @@ export class Bans {
     this.#keepUnsaved(holds.map(({ address, origin }) => ({ ...change, address, ends: origin })));
   }
 
-  #select(clause: string, ...values: SQLInputValue[]): StoredBan[] {
+  #select(condition: string, ...values: SQLInputValue[]): StoredBan[] {
+    const sql = `SELECT ${COLUMNS} FROM bans LEFT JOIN holds USING (address) ${condition} ${AS_MADE}, added_ms`;
     return this.#connection.guard(() => {
-      const holds = new Map<unknown, Hold[]>();
       const bans: StoredBan[] = [];
-      const ofBans = `SELECT ${BAN_COLUMNS} FROM bans ${clause}`;
-      for (const row of this.#connection.each(ofBans, ...values)) {
-        const own: Hold[] = [];
-        holds.set(row[0], own);
-        bans.push(readBan(row, own));
-      }
-      if (bans.length === 0) return [];
-      const ofThese = `address IN (SELECT address FROM bans ${clause})`;
-      const sql = `SELECT ${HOLD_COLUMNS} FROM holds WHERE ${ofThese} ORDER BY added_ms`;
+      let holds: Hold[] = [];
       let last: Hold | null = null;
       for (const row of this.#connection.each(sql, ...values)) {
+        if (row[0] !== bans.at(-1)?.address.text) {
+          holds = [];
+          bans.push(readBan(row, holds));
+        }
         const hold = readHold(row);
         // Those of a list are alike: one object is enough.
         if (!isSameHold(last, hold)) last = hold;
-        if (last !== null) holds.get(row[0])?.push(last);
+        if (last !== null) holds.push(last);
       }
       return bans;
     });

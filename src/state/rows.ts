@@ -17,8 +17,9 @@ export interface StoredBan extends Ban {
   readonly offset: LogOffset | null;
 }
 
-/** What `readBan` takes: the address first. */
-export const BAN_COLUMNS = 'address, phase, since_ms, owed, foreign_rules';
+/** What `readBan` and `readHold` take: a row for each hold of a ban, or one where it has none. */
+export const COLUMNS =
+  'address, phase, since_ms, owed, foreign_rules, origin, added_ms, timeout_seconds, expires_at_ms, alert_id, rule_id, reason, forced';
 
 export function readBan(
   [text, phase, sinceMs, owed, rules]: Values,
@@ -66,21 +67,10 @@ function readLine(value: unknown): LineJson | null {
   }
 }
 
-/** What `readHold` takes: the address first, which is not part of a hold. */
-export const HOLD_COLUMNS =
-  'address, origin, added_ms, timeout_seconds, expires_at_ms, alert_id, rule_id, reason, forced';
-
-export function readHold([
-  ,
-  origin,
-  addedMs,
-  seconds,
-  endMs,
-  alertId,
-  ruleId,
-  reason,
-  forced,
-]: Values): Hold {
+/** Null where the ban has none. */
+export function readHold(row: Values): Hold | null {
+  const [, , , , , origin, addedMs, seconds, endMs, alertId, ruleId, reason, forced] = row;
+  if (origin === null) return null;
   return {
     origin: origin as Origin,
     addedMs: addedMs as number,
