@@ -512,7 +512,7 @@ describe('history', () => {
     expect(told).toEqual([
       ['add', A, 'wazuh'],
       ['refused', '127.0.0.1', 'manual'],
-      ['add', A, 'manual'],
+      ['held', A, 'manual'],
       ['kept', A, 'wazuh'],
       ['delete', A, 'manual'],
     ]);
