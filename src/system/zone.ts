@@ -101,17 +101,37 @@ export function formatDate(zone: Zone, epochMs: number): string {
   const epochSeconds = Math.floor(epochMs / 1000);
   const local = typeAt(zone, epochSeconds);
   const type = /^[+-]?[A-Za-z0-9]{1,16}$/.test(local.abbreviation) ? local : UTC.first;
-  // `Sun, 07 May 2024 12:45:26 GMT`
-  const parts = wallOf(type, epochSeconds).toUTCString().split(' ');
-  const [weekday = '', day, month = '', year = '', time = ''] = parts;
-  return `${weekday.slice(0, 3)} ${month} ${String(Number(day)).padStart(2)} ${time} ${type.abbreviation} ${year}`;
+  const wall = wallOf(type, epochSeconds);
+  const day = String(wall.getUTCDate()).padStart(2);
+  const date = `${WEEKDAYS[wall.getUTCDay()] ?? ''} ${MONTHS[wall.getUTCMonth()] ?? ''} ${day}`;
+  return `${date} ${timeOf(wall)} ${type.abbreviation} ${wall.getUTCFullYear()}`;
 }
+
+const WEEKDAYS = ['Sun', 'Mon', 'Tue', 'Wed', 'Thu', 'Fri', 'Sat'];
+const MONTHS = 'Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec'.split(' ');
 
 /** `2024/05/07 12:45:26`, as Wazuh's own active responses print it. */
 export function formatWazuhDate(zone: Zone, epochMs: number): string {
   const epochSeconds = Math.floor(epochMs / 1000);
-  const text = wallOf(typeAt(zone, epochSeconds), epochSeconds).toISOString();
-  return `${text.slice(0, 10).replaceAll('-', '/')} ${text.slice(11, 19)}`;
+  const wall = wallOf(typeAt(zone, epochSeconds), epochSeconds);
+  const date = [
+    wall.getUTCFullYear(),
+    twoDigits(wall.getUTCMonth() + 1),
+    twoDigits(wall.getUTCDate()),
+  ];
+  return `${date.join('/')} ${timeOf(wall)}`;
+}
+
+/**
+ * By the numbers: the first text that V8 makes of a date has ICU look for the name of the host's zone, in all files of zones
+ * where /etc/localtime is a copy of one.
+ */
+function timeOf(wall: Date): string {
+  return [wall.getUTCHours(), wall.getUTCMinutes(), wall.getUTCSeconds()].map(twoDigits).join(':');
+}
+
+function twoDigits(number: number): string {
+  return String(number).padStart(2, '0');
 }
 
 /** A moment that in UTC has the date and time which the clocks show. */

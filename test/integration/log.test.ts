@@ -266,6 +266,17 @@ describe('the date', () => {
     },
   );
 
+  test('costs an alert one file, also where /etc/localtime is a copy of one in the zones’ directory', () => {
+    inHost('cp --remove-destination /usr/share/zoneinfo/Europe/Berlin /etc/localtime');
+    const launcher = ['strace', '-f', '-qq', '-e', 'trace=open,openat,readlink', '--'];
+    const message = wazuh4Message({ srcip: A });
+    const alert = { args: [], input: message + answerTo(message, 'continue') };
+    const { status, stderr } = victim.run(alert, { launcher });
+    expect(status).toBe(0);
+    expect(stderr).toContain('"/etc/localtime"');
+    expect(stderr).not.toContain('zoneinfo');
+  });
+
   test('of the format "wazuh" is in the host’s zone too', () => {
     victim.configure('[log]\nformat = "wazuh"\n');
     inHost('ln -sfn /usr/share/zoneinfo/Pacific/Kiritimati /etc/localtime');
