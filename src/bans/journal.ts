@@ -7,6 +7,7 @@ import { remainingSeconds, type Ban, type Hold, type Origin, type Outcome } from
 import type { HoldKey } from '../state/bans.ts';
 import type { HistoryEntry } from '../state/history.ts';
 import type { PendingChange } from '../state/pending-change.ts';
+import { isWriterLockHeld } from '../state/lock.ts';
 import type { StoredBan } from '../state/rows.ts';
 import { step } from '../system/fault.ts';
 import type { BanContext } from './context.ts';
@@ -59,7 +60,11 @@ export function commit(changes: readonly BanChange[], context: BanContext): void
   context.store.bans.begin(pending, context.now());
   step('journal: recorded');
   const trustState = changes.every(isAsStateSays);
-  completeAll(pending, { trustState, missingLines: linesOf }, context);
+  // Without the lock, whoever has it may take the change for one of a killed run, and complete it at the same time.
+  const unwritten = (batch: readonly Pending[]): Outcome[] => {
+    return isWriterLockHeld() ? linesOf(batch) : missingLines(batch, context.responseLog);
+  };
+  completeAll(pending, { trustState, missingLines: unwritten }, context);
 }
 
 /** The usual case: an address without a ban is blocked, or one that is blocked is released. */
@@ -109,6 +114,18 @@ function holdsAfter({ before, hold, also = [], ends }: BanChange): Hold[] {
 
 function linesOf(batch: readonly Pending[]): Outcome[] {
   return batch.flatMap(({ line }) => line ?? []);
+}
+
+/** The log is searched once for all that were recorded at the same time. */
+export function missingLines(
+  batch: readonly Pending[],
+  responseLog: BanContext['responseLog'],
+): Outcome[] {
+  const byMark = Map.groupBy(batch, ({ offset }) => JSON.stringify(offset));
+  return [...byMark.values()].flatMap((own) => {
+    const lines = own.flatMap(({ line }) => line ?? []);
+    return lines.length === 0 ? [] : responseLog.missing(own[0]?.offset ?? null, lines);
+  });
 }
 
 /** Completes pending changes of this run or of one that was killed. Throws as `commit` does. */

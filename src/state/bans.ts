@@ -42,6 +42,7 @@ const AMONG_THESE = 'address IN (SELECT value FROM json_each(?))';
 /** The same of pending changes, worded as their index is: they are gone through, and not all of the list is looked up. */
 const PENDING_AMONG_THESE = `phase <> 'blocked' AND +${AMONG_THESE}`;
 export const FORGET_RELEASED = `DELETE FROM bans WHERE phase = 'unblocking' AND ${PENDING_AMONG_THESE}`;
+const CONFIRM_BLOCKED = `UPDATE bans SET phase = 'blocked', owed = NULL WHERE phase = 'blocking' AND ${PENDING_AMONG_THESE}`;
 
 /** Every operation is one transaction. */
 export class Bans {
@@ -166,12 +167,11 @@ export class Bans {
     this.#connection.transaction(() => {
       if (countsOffences) this.#connection.run(COUNT_OFFENCES, list);
       for (const [text, rules] of foreign) this.#putForeign(text, rules);
-      this.#connection.run(FORGET_RELEASED, list);
-      this.#connection.run(
-        `UPDATE bans SET phase = 'blocked', owed = NULL WHERE phase = 'blocking' AND ${PENDING_AMONG_THESE}`,
-        list,
-      );
-      this.#history.insert(history);
+      const released = this.#connection.each(`${FORGET_RELEASED} RETURNING address`, list);
+      const blocked = this.#connection.each(`${CONFIRM_BLOCKED} RETURNING address`, list);
+      // The rest was confirmed by another run meanwhile: one of the two had no writer lock.
+      const own = new Set([...released, ...blocked].map(([text]) => text));
+      this.#history.insert(history.filter(({ outcome }) => own.has(outcome.address.text)));
     });
   }
 

@@ -368,6 +368,15 @@ describe('history', () => {
     expect(times()).toEqual([NOON_MS]);
   });
 
+  test('has a change once, also where another run without the writer lock confirms it as well', () => {
+    const begun = { address: ATTACKER, phase: 'blocking', line: null, offset: null } as const;
+    const store = open();
+    store.bans.begin([{ ...begun, hold: hold() }], NOON_MS);
+    open().bans.confirm([ATTACKER], [entry(NOON_MS)]);
+    store.bans.confirm([ATTACKER], [entry(NOON_MS + 1)]);
+    expect(times()).toEqual([NOON_MS]);
+  });
+
   test('is pruned before a moment and not after', () => {
     const store = open();
     [1, 2, 3].forEach((atMs) => {
@@ -493,6 +502,9 @@ describe('a full disk', () => {
     [
       'a confirmation',
       (store) => {
+        withFile((file) => {
+          file.exec("UPDATE bans SET phase = 'blocking'");
+        });
         store.bans.confirm([ATTACKER], [entry(1)]);
       },
     ],
