@@ -3,8 +3,14 @@
 import type { ApplyResult, Firewall } from '../firewall/apply.ts';
 import type { Change } from '../firewall/backend.ts';
 import type { Address } from '../model/address.ts';
-import { remainingSeconds, type Ban, type Hold, type Origin, type Outcome } from '../model/ban.ts';
-import type { HoldKey } from '../state/bans.ts';
+import {
+  remainingSeconds,
+  type Ban,
+  type Hold,
+  type HoldKey,
+  type Origin,
+  type Outcome,
+} from '../model/ban.ts';
 import type { HistoryEntry } from '../state/history.ts';
 import type { PendingChange } from '../state/pending-change.ts';
 import { isWriterLockHeld } from '../state/lock.ts';

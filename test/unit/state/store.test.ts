@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { makeHold, type Hold, type Origin, type Outcome } from '../../../src/model/ban.ts';
-import { FORGET_RELEASED } from '../../../src/state/bans.ts';
+import { FORGET_RELEASED } from '../../../src/state/pending-change.ts';
 import { ANY_TOO_FAR } from '../../../src/state/deadlines.ts';
 import type { HistoryEntry } from '../../../src/state/history.ts';
 import { Store } from '../../../src/state/store.ts';
