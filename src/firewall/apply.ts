@@ -13,6 +13,7 @@ import {
   ofFamily,
   planOnly,
   takeSnapshot,
+  unlessAbsent,
   type Comparison,
 } from './look.ts';
 import {
@@ -124,13 +125,18 @@ function apply(
     withinMs === undefined ? context : { ...context, deadline: sooner(context, withinMs) };
   const results = ([4, 6] as const).flatMap((family) => {
     const own = ofFamily(family, changes);
-    return own.length > 0 ? [applyFamily(family, own, bounded, trustState)] : [];
+    if (own.length === 0) return [];
+    return [
+      unlessAbsent(own, context, UNCHANGED, () => applyFamily(family, own, bounded, trustState)),
+    ];
   });
   return {
     outcome: results.some(({ outcome }) => outcome === 'changed') ? 'changed' : 'unchanged',
     foreign: new Map(results.flatMap(({ foreign }) => [...foreign])),
   };
 }
+
+const UNCHANGED: ApplyResult = { outcome: 'unchanged', foreign: new Map() };
 
 function sooner({ deadline }: FirewallContext, withinMs: number): Deadline {
   const own = deadlineIn(withinMs);

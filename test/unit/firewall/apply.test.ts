@@ -228,6 +228,33 @@ describe('a program that fails', () => {
   });
 });
 
+describe('a kernel without IPv6, of whose tables ip6tables knows nothing', () => {
+  const OF_IPV6 = { address: addressOf('2001:db8::9'), to: 'released' } as const;
+  const without = (parts: Partial<FirewallContext> = { isIpv6Absent: () => true }) => {
+    const { firewall, kernel } = host(parts);
+    kernel.disturbAlways(refuses(2, "unable to initialize table 'filter'"));
+    return firewall;
+  };
+
+  test('drops nothing: what is to be released there is', () => {
+    expect(without().apply([OF_IPV6], TRUSTING).outcome).toBe('unchanged');
+    expect(without().apply([OF_IPV6], LOOKING).outcome).toBe('unchanged');
+    expect(without().compare([OF_IPV6])).toEqual({ missing: [], late: false });
+  });
+
+  test('blocks nothing either, and where it has IPv6 or the release is one of IPv4 a failure is one', () => {
+    for (const [firewall, change] of [
+      [without(), { ...OF_IPV6, to: 'blocked' }],
+      [without(), TO_RELEASE],
+      [without({ isIpv6Absent: () => false }), OF_IPV6],
+      [without({}), OF_IPV6],
+    ] as const) {
+      expect(codeOf(() => firewall.apply([change], LOOKING))).toBe('FIREWALL');
+      expect(codeOf(() => firewall.compare([change]))).toBe('FIREWALL');
+    }
+  });
+});
+
 test('a list has attempts by its length: a set takes over 6,000 plain rules, a thousand at a time', () => {
   const { firewall, kernel } = host();
   const changes = Array.from({ length: 6000 }, (_, n) => ({
