@@ -218,6 +218,17 @@ describe('a program that fails', () => {
     expect(() => firewall.apply([TO_BLOCK], TRUSTING)).toThrow('the first complaint');
   });
 
+  test('to show the rules for a set is reported with its complaint: the entry is made once more, and that is no success', () => {
+    const kernel = new FakeKernel();
+    const { firewall } = host({ backend: backendNamed('ipset'), run: kernel.run });
+    kernel.disturbAlways((command, work) => {
+      return command.program === 'ipset' ? work() : refuses(2, 'no such table')(command, work);
+    });
+    expect(() => firewall.apply([TO_BLOCK], TRUSTING)).toThrow(
+      '203.0.113.9: iptables-restore exited with status 2: no such table',
+    );
+  });
+
   test('because it was killed is reported so, with the address', () => {
     const { firewall, kernel } = host();
     const trouble = 'did not end within 15.0 s and was killed';
