@@ -5,6 +5,7 @@ import { chooseBackend, createBackend, type BackendName, type Choice } from '../
 import { createSwitchableFirewall, type SwitchableFirewall } from '../firewall/switch.ts';
 import type { Store } from '../state/store.ts';
 import { findProgram, run } from '../system/exec.ts';
+import { isIpv6Absent } from '../system/net.ts';
 import { sleep, type Deadline } from '../system/wait.ts';
 import { ACTIVE_BACKEND } from './migrate.ts';
 import { withPlaces } from './places.ts';
@@ -28,6 +29,7 @@ export function openFirewall(config: Config, store: Store, deadline: Deadline): 
       run,
       sleep,
       deadline,
+      isIpv6Absent,
       programTimeoutSeconds: config.firewall.programTimeoutSeconds,
       extras: (family) => (store.metadata.getJson(`extras ${family}`) ?? []) as string[],
       noteExtras: (family, extras) => {

@@ -3,9 +3,16 @@
 import type { ApplyResult, Firewall } from '../firewall/apply.ts';
 import type { Change } from '../firewall/backend.ts';
 import type { Address } from '../model/address.ts';
-import { remainingSeconds, type Ban, type Hold, type Origin, type Outcome } from '../model/ban.ts';
-import type { HoldKey } from '../state/bans.ts';
+import {
+  remainingSeconds,
+  type Ban,
+  type Hold,
+  type HoldKey,
+  type Origin,
+  type Outcome,
+} from '../model/ban.ts';
 import type { HistoryEntry } from '../state/history.ts';
+import { isWriterLockHeld } from '../state/lock.ts';
 import { LINELESS, type PendingChange } from '../state/pending-change.ts';
 import type { StoredBan } from '../state/rows.ts';
 import { step } from '../system/fault.ts';
@@ -59,7 +66,11 @@ export function commit(changes: readonly BanChange[], context: BanContext): void
   context.store.bans.begin(pending, context.now());
   step('journal: recorded');
   const trustState = changes.every(isAsStateSays);
-  completeAll(pending, { trustState, missingLines: linesOf }, context);
+  // Without the lock, whoever has it may take the change for one of a killed run, and complete it at the same time.
+  const unwritten = (batch: readonly Pending[]): Outcome[] => {
+    return isWriterLockHeld() ? linesOf(batch) : missingLines(batch, context.responseLog);
+  };
+  completeAll(pending, { trustState, missingLines: unwritten }, context);
 }
 
 /** The usual case: an address without a ban is blocked, or one that is blocked is released. */
@@ -109,6 +120,18 @@ function holdsAfter({ before, hold, also = [], ends }: BanChange): Hold[] {
 
 function linesOf(batch: readonly Pending[]): Outcome[] {
   return batch.flatMap(({ line }) => line ?? []);
+}
+
+/** The log is searched once for all that were recorded at the same time. */
+export function missingLines(
+  batch: readonly Pending[],
+  responseLog: BanContext['responseLog'],
+): Outcome[] {
+  const byMark = Map.groupBy(batch, ({ offset }) => JSON.stringify(offset));
+  return [...byMark.values()].flatMap((own) => {
+    const lines = own.flatMap(({ line }) => line ?? []);
+    return lines.length === 0 ? [] : responseLog.missing(own[0]?.offset ?? null, lines);
+  });
 }
 
 /** Completes pending changes of this run or of one that was killed. Throws as `commit` does. */

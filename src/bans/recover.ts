@@ -1,8 +1,8 @@
 // Completes the pending changes of a run that was killed: the same steps as theirs, without the lines that are written.
 import { describeProtection, findProtection, type ProtectedEntry } from '../policy/protected.ts';
-import { isForced, type Outcome } from '../model/ban.ts';
+import { isForced } from '../model/ban.ts';
 import type { StoredBan } from '../state/rows.ts';
-import { completeAll, type Pending } from './journal.ts';
+import { completeAll, missingLines, type Pending } from './journal.ts';
 import type { BanContext } from './context.ts';
 
 export interface RecoverOptions {
@@ -51,16 +51,4 @@ function unblockProtected(
     const change = { address, phase: 'unblocking', line: null, offset: null, hold: null } as const;
     store.bans.begin([change], now());
   }
-}
-
-/** The log is searched once for all that were recorded at the same time. */
-function missingLines(
-  batch: readonly Pending[],
-  responseLog: BanContext['responseLog'],
-): Outcome[] {
-  const byMark = Map.groupBy(batch, ({ offset }) => JSON.stringify(offset));
-  return [...byMark.values()].flatMap((own) => {
-    const lines = own.flatMap(({ line }) => line ?? []);
-    return lines.length === 0 ? [] : responseLog.missing(own[0]?.offset ?? null, lines);
-  });
 }

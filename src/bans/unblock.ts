@@ -1,5 +1,6 @@
 // Ends holds when somebody asks for it, and the block with the last one.
 import type { Address } from '../model/address.ts';
+import { ProgramMissing } from '../model/errors.ts';
 import { hasForeignRules, type AlertRef, type Ban, type Origin } from '../model/ban.ts';
 import { commit, logFailures, stillPending, type BanChange } from './journal.ts';
 import type { BanContext } from './context.ts';
@@ -61,7 +62,10 @@ export function unblockAll(
   try {
     commit(changes, context);
   } catch (error) {
-    logFailures(stillPending(changes, context), context);
+    const pending = stillPending(changes, context);
+    logFailures(pending, context);
+    // Without the program, and without a ban, there is nothing of ours that later runs could take away.
+    if (error instanceof ProgramMissing) forgetUnknown(pending, context);
     throw error;
   }
   const isKept = ({ line }: BanChange): boolean => line?.verb === 'kept';
@@ -72,6 +76,14 @@ export function unblockAll(
     absent: unknown.filter((address) => !present.has(address.text)),
     foreign: request.named === true ? [...foreign, ...withForeign] : foreign,
   };
+}
+
+function forgetUnknown(pending: readonly BanChange[], { store }: BanContext): void {
+  const unknown = pending.filter(({ before }) => before === null);
+  store.bans.confirm(
+    unknown.map(({ address }) => address),
+    [],
+  );
 }
 
 /** Which of the addresses without a ban the kernel drops all the same. */

@@ -13,6 +13,7 @@ import {
   ofFamily,
   planOnly,
   takeSnapshot,
+  unlessAbsent,
   type Comparison,
 } from './look.ts';
 import {
@@ -124,13 +125,18 @@ function apply(
     withinMs === undefined ? context : { ...context, deadline: sooner(context, withinMs) };
   const results = ([4, 6] as const).flatMap((family) => {
     const own = ofFamily(family, changes);
-    return own.length > 0 ? [applyFamily(family, own, bounded, trustState)] : [];
+    if (own.length === 0) return [];
+    return [
+      unlessAbsent(own, context, UNCHANGED, () => applyFamily(family, own, bounded, trustState)),
+    ];
   });
   return {
     outcome: results.some(({ outcome }) => outcome === 'changed') ? 'changed' : 'unchanged',
     foreign: new Map(results.flatMap(({ foreign }) => [...foreign])),
   };
 }
+
+const UNCHANGED: ApplyResult = { outcome: 'unchanged', foreign: new Map() };
 
 function sooner({ deadline }: FirewallContext, withinMs: number): Deadline {
   const own = deadlineIn(withinMs);
@@ -144,11 +150,10 @@ function applyFamily(
   trustState: boolean,
 ): ApplyResult {
   const { backend } = context;
-  let changes = asked;
   let view = trustState
-    ? backend.expect(changes, context.extras(family))
-    : look(family, changes, context);
-  if (!trustState) changes = withForeign(changes, view, false, backend);
+    ? backend.expect(asked, context.extras(family))
+    : look(family, asked, context);
+  let changes = trustState ? asked : withForeign(asked, view, false, backend);
   let failed: Attempt | null = null;
   let changed = false;
   let attempts = 0;
@@ -169,13 +174,18 @@ function applyFamily(
     const result = runPatiently(command, context);
     changed ||= command.effect === undefined;
     const succeeded = isAnswer(command, result);
-    // What a look finds out does not make up for a change that failed.
-    if (!succeeded || command.effect !== 'look') failed = succeeded ? null : { command, result };
+    // What a look finds out does not make up for a change that failed, nor a change for a look.
+    if (!succeeded) failed = { command, result };
+    else if (isLook(failed?.command) === isLook(command)) failed = null;
     view = succeeded
       ? readResult(command, result, view, context)
       : lookAgain(family, changes, context, { command, result });
     changes = withForeign(changes, view, trustState && succeeded, backend);
   }
+}
+
+function isLook(command: PlannedCommand | undefined): boolean {
+  return command?.effect === 'look';
 }
 
 function isSame(one: Command, other: Command): boolean {

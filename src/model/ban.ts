@@ -36,6 +36,12 @@ export interface Hold {
   readonly forced: boolean;
 }
 
+/** Each origin has one hold on an address. */
+export interface HoldKey {
+  readonly address: Address;
+  readonly origin: Origin;
+}
+
 /**
  * `blocking` and `unblocking` are pending changes: durable before the kernel is changed, completed by the next run if this
  * one is killed.

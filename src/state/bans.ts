@@ -1,39 +1,29 @@
 // The table of bans and their holds, and the changes that are pending.
 import type { SQLInputValue } from 'node:sqlite';
 import { contains, type Address } from '../model/address.ts';
-import type { Ban, ForeignRules, Hold, Origin } from '../model/ban.ts';
+import type { Ban, ForeignRules, Hold, HoldKey, Origin } from '../model/ban.ts';
 import type { Connection } from './connection.ts';
 import type { History, HistoryEntry } from './history.ts';
 import { COUNT_OFFENCES } from './offences.ts';
-import { asList, isSameHold, runsOf } from './lists.ts';
-import { areAlike, changesTo, holdsOf, LINELESS, type PendingChange } from './pending-change.ts';
-import type { Unsaved } from './unsaved.ts';
+import { AMONG_THESE, asList, isSameHold, runsOf } from './lists.ts';
+import {
+  areAlike,
+  changesTo,
+  holdsOf,
+  CONFIRM_BLOCKED,
+  FORGET_RELEASED,
+  LINELESS,
+  type Confirmation,
+  type PendingChange,
+} from './pending-change.ts';
+import { confirmationsOf, confirmedIn, type Unsaved } from './unsaved.ts';
 import { COLUMNS, lineJson, readAddress, readBan, readHold, type StoredBan } from './rows.ts';
-
-export interface Confirmation {
-  /** Rules of others that were found meanwhile, by the address's text. */
-  readonly foreign?: ReadonlyMap<string, ForeignRules>;
-  /** Whether bans that alerts begin are counted, for escalation. */
-  readonly countsOffences?: boolean;
-}
-
-export interface HoldKey {
-  readonly address: Address;
-  readonly origin: Origin;
-}
 
 /** More addresses than this are looked for in a list of all bans: two queries for each would take longer. */
 const MOST_ASKED_SINGLY = 100;
 
 /** Many that came at once too, by rowid: plain rules stand in the chain in the reverse of it, and are released fast in that order only. */
 const AS_MADE = 'ORDER BY since_ms, bans.rowid';
-
-/** With `asList`. */
-const AMONG_THESE = 'address IN (SELECT value FROM json_each(?))';
-
-/** The same of pending changes, worded as their index is: they are gone through, and not all of the list is looked up. */
-const PENDING_AMONG_THESE = `phase <> 'blocked' AND +${AMONG_THESE}`;
-export const FORGET_RELEASED = `DELETE FROM bans WHERE phase = 'unblocking' AND ${PENDING_AMONG_THESE}`;
 
 /** Every operation is one transaction. */
 export class Bans {
@@ -121,15 +111,18 @@ export class Bans {
     this.#keepUnsaved(changes);
   }
 
-  /** What earlier runs could not save becomes pending. */
+  /** What earlier runs could not save becomes pending, but for what they had seen in the kernel. */
   takeUnsaved(): void {
     this.#unsaved.handOver((changes) => {
-      this.#connection.transaction(this.#beginEach(changes));
+      this.#connection.transaction(() => {
+        this.#beginEach(changes)();
+        this.#confirmAll(asList(confirmedIn(changes)));
+      });
       return !this.#connection.volatile;
     });
   }
 
-  /** The same for whoever only looks: nothing is saved. Returns whether there is any. */
+  /** For whoever only looks: all of it is pending, and nothing is saved. Returns whether there is any. */
   showUnsaved(): boolean {
     const changes = this.#unsaved.read();
     if (changes.length > 0) this.#connection.shadow(['bans', 'holds'], this.#beginEach(changes));
@@ -138,14 +131,13 @@ export class Bans {
 
   readonly #beginEach = (changes: readonly PendingChange[]) => (): void => {
     for (const change of changes) {
-      this.#beginAlike([change], change.hold?.addedMs ?? Date.now());
+      if (!change.confirmed) this.#beginAlike([change], change.hold?.addedMs ?? Date.now());
       if (change.foreign) this.#putForeign(change.address.text, change.foreign);
     }
   };
 
   #keepUnsaved(changes: readonly PendingChange[]): void {
-    const { volatile, readOnly } = this.#connection;
-    if (volatile && !readOnly) this.#unsaved.keep(changes);
+    if (this.#connection.volatile && !this.#connection.readOnly) this.#unsaved.keep(changes);
   }
 
   /** The kernel was seen to be as asked: `blocking` becomes `blocked`, `unblocking` is forgotten, and history says so. */
@@ -155,16 +147,20 @@ export class Bans {
     { foreign = new Map(), countsOffences = false }: Confirmation = {},
   ): void {
     const list = asList(addresses);
-    this.#connection.transaction(() => {
+    const own = this.#connection.transaction(() => {
       if (countsOffences) this.#connection.run(COUNT_OFFENCES, list);
       for (const [text, rules] of foreign) this.#putForeign(text, rules);
-      this.#connection.run(FORGET_RELEASED, list);
-      this.#connection.run(
-        `UPDATE bans SET phase = 'blocked', owed = NULL WHERE phase = 'blocking' AND ${PENDING_AMONG_THESE}`,
-        list,
-      );
-      this.#history.insert(history);
+      const pending = this.#confirmAll(list);
+      // The rest was confirmed by another run meanwhile: one of the two had no writer lock.
+      this.#history.insert(history.filter(({ outcome }) => pending.has(outcome.address.text)));
+      return pending;
     });
+    this.#keepUnsaved(
+      confirmationsOf(
+        addresses.filter(({ text }) => own.has(text)),
+        foreign,
+      ),
+    );
   }
 
   /** Puts holds on addresses that stay blocked. */
@@ -256,6 +252,13 @@ export class Bans {
     );
     if (ends !== undefined) this.#dropHold(list, ends);
     this.#putHolds(list, holdsOf(changes[0]));
+  }
+
+  /** Returns the text of those that were pending. */
+  #confirmAll(list: string): Set<unknown> {
+    const released = this.#connection.each(`${FORGET_RELEASED} RETURNING address`, list);
+    const blocked = this.#connection.each(`${CONFIRM_BLOCKED} RETURNING address`, list);
+    return new Set([...released, ...blocked].map(([text]) => text));
   }
 
   #dropHold(list: string, origin: Origin): void {

@@ -101,18 +101,19 @@ export class Connection {
   }
 
   /** Durable on return. `work` may be called again, on another database. */
-  transaction(work: () => void): void {
-    this.guard(() => {
+  transaction<T>(work: () => T): T {
+    return this.guard(() => {
       this.#database.exec('BEGIN IMMEDIATE');
       try {
-        work();
+        const result = work();
         this.#rider?.write();
         this.#database.exec('COMMIT');
+        this.#rider?.written();
+        return result;
       } catch (error) {
         if (this.#database.isTransaction) this.#database.exec('ROLLBACK');
         throw error;
       }
-      this.#rider?.written();
     });
   }
 

@@ -7,6 +7,9 @@ export function asList(addresses: readonly Address[]): string {
   return JSON.stringify(addresses.map(({ text }) => text));
 }
 
+/** With `asList`. */
+export const AMONG_THESE = 'address IN (SELECT value FROM json_each(?))';
+
 /** Neighbours that are alike, in order: a list that a person gave is one run, and of alerts each is one. */
 export function runsOf<T>(
   items: readonly T[],

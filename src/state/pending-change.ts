@@ -1,7 +1,7 @@
 // A change of the kernel as the state records it before it is made.
 import type { Address } from '../model/address.ts';
 import type { ForeignRules, Hold, Origin, Outcome } from '../model/ban.ts';
-import { isSameAlert, isSameHold } from './lists.ts';
+import { AMONG_THESE, isSameAlert, isSameHold } from './lists.ts';
 import type { LogOffset, StoredBan } from './rows.ts';
 
 /** A change of the kernel that is about to be made. */
@@ -19,6 +19,15 @@ export interface PendingChange {
   readonly ends?: Origin | undefined;
   /** For `unblocking`: the rules of somebody else, which stay. Null or absent: none are known. */
   readonly foreign?: ForeignRules | null;
+  /** Of what could not be saved: the kernel was seen to be so. */
+  readonly confirmed?: true | undefined;
+}
+
+export interface Confirmation {
+  /** Rules of others that were found meanwhile, by the address's text. */
+  readonly foreign?: ReadonlyMap<string, ForeignRules>;
+  /** Whether bans that alerts begin are counted, for escalation. */
+  readonly countsOffences?: boolean;
 }
 
 /** Whether two changes differ in their address alone. */
@@ -43,6 +52,11 @@ function hasFurther({ also = [] }: PendingChange): boolean {
 export function holdsOf({ hold, also = [] }: PendingChange): readonly Hold[] {
   return hold === null ? also : [hold, ...also];
 }
+
+/** Worded as the index of pending changes is: they are gone through, and not all of the list is looked up. With `asList`. */
+const PENDING_AMONG_THESE = `phase <> 'blocked' AND +${AMONG_THESE}`;
+export const FORGET_RELEASED = `DELETE FROM bans WHERE phase = 'unblocking' AND ${PENDING_AMONG_THESE}`;
+export const CONFIRM_BLOCKED = `UPDATE bans SET phase = 'blocked', owed = NULL WHERE phase = 'blocking' AND ${PENDING_AMONG_THESE}`;
 
 /** Nobody waits for a line. */
 export const LINELESS = { line: null, offset: null } as const;

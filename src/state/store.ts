@@ -41,7 +41,7 @@ export class Store {
 
   /**
    * To be called by the holder of the writer lock: from now on a damaged file may be replaced, and is. What earlier runs
-   * could not save becomes pending: the kernel is asked about it.
+   * could not save comes into it: the kernel is asked about what they had not seen there.
    */
   allowRepair(): void {
     this.#connection.allowRepair();

@@ -1,10 +1,10 @@
 // Keeps the changes of bans that the state could not take in a file of their own, until a run finds that it can.
 import { closeSync, fstatSync, unlinkSync } from 'node:fs';
-import { parseExactNetwork } from '../model/address.ts';
+import { parseExactNetwork, type Address } from '../model/address.ts';
 import type { ForeignRules, Hold, Origin } from '../model/ban.ts';
 import { describeError } from '../model/errors.ts';
 import { appendLine, isErrno, openLogForAppend, readRegularFile } from '../system/files.ts';
-import type { PendingChange } from './pending-change.ts';
+import { LINELESS, type PendingChange } from './pending-change.ts';
 
 /** Some 20,000 changes. */
 const LARGEST_FILE = 4 * 1024 * 1024;
@@ -62,6 +62,32 @@ export class Unsaved {
   }
 }
 
+/** That the kernel was seen to be as the last change of each address has it, and the rules of others that were found. */
+export function confirmationsOf(
+  addresses: readonly Address[],
+  foreign: ReadonlyMap<string, ForeignRules>,
+): PendingChange[] {
+  const confirmed = { ...LINELESS, phase: 'blocking', hold: null, confirmed: true } as const;
+  return addresses.map((address) => ({
+    ...confirmed,
+    address,
+    foreign: foreign.get(address.text) ?? null,
+  }));
+}
+
+/**
+ * Of which addresses that was the last to be kept. The kernel is not asked again: it may have a rule that somebody has made
+ * or removed since.
+ */
+export function confirmedIn(changes: readonly PendingChange[]): Address[] {
+  const last = new Map<string, PendingChange>();
+  for (const change of changes) {
+    // Where the change itself is in the state, nobody knows what came after it there.
+    if (!change.confirmed || last.has(change.address.text)) last.set(change.address.text, change);
+  }
+  return [...last.values()].flatMap(({ address, confirmed }) => (confirmed ? [address] : []));
+}
+
 /** In one write. */
 function append(path: string, lines: string): void {
   const descriptor = openLogForAppend(path);
@@ -82,10 +108,12 @@ interface Line {
   readonly also?: readonly Hold[] | undefined;
   readonly ends?: Origin | undefined;
   readonly foreign?: ForeignRules | null;
+  readonly confirmed?: true | undefined;
 }
 
-function lineOf({ address, phase, hold, also, ends, foreign = null }: PendingChange): string {
-  const line: Line = { address: address.text, phase, hold, also, ends, foreign };
+function lineOf(change: PendingChange): string {
+  const { address, phase, hold, also, ends, foreign = null, confirmed } = change;
+  const line: Line = { address: address.text, phase, hold, also, ends, foreign, confirmed };
   return `${JSON.stringify(line)}\n`;
 }
 

@@ -1,4 +1,5 @@
 // What this host says about its network: own addresses, gateways, resolvers. Reads; changes nothing.
+import { existsSync } from 'node:fs';
 import type * as Os from 'node:os';
 import {
   makeAddress,
@@ -227,4 +228,9 @@ export function hasIpv6(): boolean {
   return ownAddresses().some(({ address, interfaceName }) => {
     return address.family === 6 && interfaceName !== 'lo';
   });
+}
+
+/** Whether the kernel runs without IPv6 (ipv6.disable=1, or none built in), which nothing but a boot changes. */
+export function isIpv6Absent(): boolean {
+  return existsSync('/proc/net/dev') && !existsSync('/proc/net/if_inet6');
 }

@@ -40,7 +40,7 @@ test('on a full disk another firewall.backend waits until the disk has room', ()
     victim.configure('[firewall]\nbackend = "nftables"\n');
     const { status, stderr } = victim.person(['expire']);
     expect(status).toBe(0);
-    expect(stderr).toContain("the state can't be written, and would not say");
+    expect(stderr).toContain("the state can't be written, and would not say where the bans are");
     expect(victim.add(A).status).toBe(0);
     expect(held()).toEqual({ iptables: [A, B], ipset: [], nftables: [] });
     expect(victim.delete(A).status).toBe(0);
@@ -171,6 +171,23 @@ describe.each(CAUSES)('%s', (_, breakState, mendState) => {
     mendState();
     expect(victim.person(['expire']).status).toBe(0);
     expect(victim.rules(A)).toEqual(own);
+  });
+
+  test('what an administrator does after a release or a block stays: the kernel is not asked about it again', () => {
+    const other = '203.0.113.1';
+    expect([victim.add(A).status, victim.delete(A).status, victim.add(other).status]).toEqual([
+      0, 0, 0,
+    ]);
+    const own = [`-A INPUT -s ${A}/32 -j DROP`];
+    victim.host.must(['iptables', '-A', 'INPUT', '-s', A, '-j', 'DROP']);
+    victim.host.must(['iptables', '-D', 'INPUT', '-s', other, '-j', 'DROP']);
+    expect(victim.add('203.0.113.2').status).toBe(0);
+    expect(victim.rules(A)).toEqual(own);
+    mendState();
+    expect(victim.person(['expire']).status).toBe(0);
+    expect(victim.rules(A)).toEqual(own);
+    expect(victim.rules(other)).toEqual([`-A FORWARD -s ${other}/32 -j DROP`]);
+    expect(victim.bans().map(({ address }) => address)).toEqual([B, other, '203.0.113.2']);
   });
 
   test('many bans are not migrated to sets, and each is released where it is', () => {

@@ -38,9 +38,9 @@ export function createNftables(options: NftablesOptions): Backend<NftablesView> 
     inspect: () => listRules(null),
     read(output, ran) {
       const before = ran?.before ?? NOTHING_KNOWN;
-      return ran?.command.effect === 'look'
-        ? readLook(output, ran, before)
-        : { ...before, entries: new Map(), sets: null, complete: false, changed: true };
+      if (ran?.command.effect === 'look') return readLook(output, ran, before);
+      if (ran?.command.answers !== undefined && ran.status !== 0) return NOTHING_KNOWN;
+      return { ...before, entries: new Map(), sets: null, complete: false, changed: true };
     },
     expect: (changes, extras) => ({
       ...NOTHING_KNOWN,
@@ -96,7 +96,9 @@ function plan(
     setup.length === 0 &&
     wanting.every((change) => change.to === 'blocked' && entryOf(change) === 'present');
   const command = transaction([...setup, ...edits(wanting, entryOf)]);
-  return isRefresh ? { ...command, effect: 'refresh' } : command;
+  if (isRefresh) return { ...command, effect: 'refresh' };
+  // Before it was looked at, another run may be making the table: then the same is planned again, and is no second failure.
+  return view.trusted && !view.changed ? { ...command, answers: NO_TABLE } : command;
 }
 
 function isDone({ to, keepsEnd = false }: Change, entry: Entry | undefined): boolean {

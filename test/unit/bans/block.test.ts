@@ -45,6 +45,17 @@ describe('a block', () => {
     });
   });
 
+  test('without the writer lock has one line and one entry of history, also where a run with the lock recovers it meanwhile', () => {
+    host.kernel.disturb((_, work) => {
+      const result = work();
+      recover(host.newRun(), NOTHING_PROTECTED);
+      return result;
+    });
+    block(ATTACKER, holdRequest(), context);
+    expect(host.log.lines).toEqual([ADD_LINE]);
+    expect(host.openStore().history.find({ limit: 10 })).toHaveLength(1);
+  });
+
   test('of an IPv6 address and of a network are the same', () => {
     for (const text of ['2001:db8::9', '198.51.100.0/24', '2001:db8:1::/48'])
       block(addressOf(text), holdRequest(), context);

@@ -1,6 +1,7 @@
 // Releasing: what goes, what stays because others still hold it, and what the log is told.
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import type { Origin } from '../../../src/model/ban.ts';
+import { ProgramMissing } from '../../../src/model/errors.ts';
 import { block } from '../../../src/bans/block.ts';
 import type { BanContext } from '../../../src/bans/context.ts';
 import { recover } from '../../../src/bans/recover.ts';
@@ -234,6 +235,21 @@ describe('a list', () => {
       [1500, 1500],
     ]);
   });
+});
+
+test('of an address without a ban fails once where the firewall program is missing, and stays pending for no later run', () => {
+  const [banned, unknown] = [ATTACKER, addressOf('203.0.113.8')];
+  block(banned, holdRequest(), context);
+  host.kernel.disturbAlways(() => {
+    throw new ProgramMissing('iptables-restore was not found');
+  });
+  expect(
+    codeOf(() =>
+      unblockAll([unknown, banned], { origin: null, alertRef: holdRequest().alertRef }, context),
+    ),
+  ).toBe('FIREWALL');
+  expect(host.log.lines.filter((line) => line.startsWith('failed'))).toHaveLength(2);
+  expect(host.openStore().bans.pending()).toMatchObject([{ address: banned }]);
 });
 
 test('a full disk does not stop an unblock', () => {

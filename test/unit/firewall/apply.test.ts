@@ -218,6 +218,17 @@ describe('a program that fails', () => {
     expect(() => firewall.apply([TO_BLOCK], TRUSTING)).toThrow('the first complaint');
   });
 
+  test('to show the rules for a set is reported with its complaint: the entry is made once more, and that is no success', () => {
+    const kernel = new FakeKernel();
+    const { firewall } = host({ backend: backendNamed('ipset'), run: kernel.run });
+    kernel.disturbAlways((command, work) => {
+      return command.program === 'ipset' ? work() : refuses(2, 'no such table')(command, work);
+    });
+    expect(() => firewall.apply([TO_BLOCK], TRUSTING)).toThrow(
+      '203.0.113.9: iptables-restore exited with status 2: no such table',
+    );
+  });
+
   test('because it was killed is reported so, with the address', () => {
     const { firewall, kernel } = host();
     const trouble = 'did not end within 15.0 s and was killed';
@@ -225,6 +236,33 @@ describe('a program that fails', () => {
     expect(() => firewall.apply([TO_BLOCK], TRUSTING)).toThrow(
       /^203\.0\.113\.9: iptables-restore did not end within 15\.0 s and was killed/,
     );
+  });
+});
+
+describe('a kernel without IPv6, of whose tables ip6tables knows nothing', () => {
+  const OF_IPV6 = { address: addressOf('2001:db8::9'), to: 'released' } as const;
+  const without = (parts: Partial<FirewallContext> = { isIpv6Absent: () => true }) => {
+    const { firewall, kernel } = host(parts);
+    kernel.disturbAlways(refuses(2, "unable to initialize table 'filter'"));
+    return firewall;
+  };
+
+  test('drops nothing: what is to be released there is', () => {
+    expect(without().apply([OF_IPV6], TRUSTING).outcome).toBe('unchanged');
+    expect(without().apply([OF_IPV6], LOOKING).outcome).toBe('unchanged');
+    expect(without().compare([OF_IPV6])).toEqual({ missing: [], late: false });
+  });
+
+  test('blocks nothing either, and where it has IPv6 or the release is one of IPv4 a failure is one', () => {
+    for (const [firewall, change] of [
+      [without(), { ...OF_IPV6, to: 'blocked' }],
+      [without(), TO_RELEASE],
+      [without({ isIpv6Absent: () => false }), OF_IPV6],
+      [without({}), OF_IPV6],
+    ] as const) {
+      expect(codeOf(() => firewall.apply([change], LOOKING))).toBe('FIREWALL');
+      expect(codeOf(() => firewall.compare([change]))).toBe('FIREWALL');
+    }
   });
 });
 

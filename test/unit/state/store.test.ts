@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { makeHold, type Hold, type Origin, type Outcome } from '../../../src/model/ban.ts';
-import { FORGET_RELEASED } from '../../../src/state/bans.ts';
+import { FORGET_RELEASED } from '../../../src/state/pending-change.ts';
 import { ANY_TOO_FAR } from '../../../src/state/deadlines.ts';
 import type { HistoryEntry } from '../../../src/state/history.ts';
 import { LINELESS } from '../../../src/state/pending-change.ts';
@@ -369,6 +369,15 @@ describe('history', () => {
     expect(times()).toEqual([NOON_MS]);
   });
 
+  test('has a change once, also where another run without the writer lock confirms it as well', () => {
+    const begun = { address: ATTACKER, phase: 'blocking', line: null, offset: null } as const;
+    const store = open();
+    store.bans.begin([{ ...begun, hold: hold() }], NOON_MS);
+    open().bans.confirm([ATTACKER], [entry(NOON_MS)]);
+    store.bans.confirm([ATTACKER], [entry(NOON_MS + 1)]);
+    expect(times()).toEqual([NOON_MS]);
+  });
+
   test('is pruned before a moment and not after', () => {
     const store = open();
     [1, 2, 3].forEach((atMs) => {
@@ -494,6 +503,9 @@ describe('a full disk', () => {
     [
       'a confirmation',
       (store) => {
+        withFile((file) => {
+          file.exec("UPDATE bans SET phase = 'blocking'");
+        });
         store.bans.confirm([ATTACKER], [entry(1)]);
       },
     ],

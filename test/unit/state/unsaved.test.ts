@@ -64,16 +64,19 @@ function allowWrites(): void {
   database.close();
 }
 
-function block(store: Store, address = A, origin: Origin = 'wazuh'): void {
+function begin(store: Store, address = A, origin: Origin = 'wazuh'): void {
   const hold = makeHold(holdRequest({ origin }), NOON_MS);
   store.bans.begin([{ address, phase: 'blocking', line: null, offset: null, hold }], NOON_MS);
+}
+
+function block(store: Store, address = A, origin: Origin = 'wazuh'): void {
+  begin(store, address, origin);
   store.bans.confirm([address], []);
 }
 
-function release(store: Store, address = A): void {
+function beginRelease(store: Store, address = A): void {
   const change = { phase: 'unblocking', line: null, offset: null, hold: null } as const;
   store.bans.begin([{ ...change, address }], NOON_MS);
-  store.bans.confirm([address], []);
 }
 
 /** `address phase origins`, one for each ban. */
@@ -86,7 +89,7 @@ function bansOf(store: Store): string[] {
 test('a block that the state could not take is pending for the next run, with its deadline', () => {
   open();
   refuseWrites();
-  block(open());
+  begin(open());
   allowWrites();
   const store = open();
   expect(bansOf(store)).toEqual(['203.0.113.9 blocking wazuh']);
@@ -105,8 +108,41 @@ test('while it still can’t, the next run knows the block, and ends it in time'
   expect(store.bans.due(NOON_MS + 600_000).map(({ address }) => address)).toEqual([A]);
   // What was read is not kept a second time.
   expect(readFileSync(unsaved, 'utf8')).toBe(kept);
-  release(store);
+  beginRelease(store);
   expect(bansOf(open())).toEqual(['203.0.113.9 unblocking wazuh']);
+});
+
+test('of what was seen in the kernel it is not asked again, whether or not it can be saved by now', () => {
+  open();
+  refuseWrites();
+  block(open());
+  expect(bansOf(open())).toEqual(['203.0.113.9 blocked wazuh']);
+  const second = open();
+  beginRelease(second, A);
+  expect(bansOf(open())).toEqual(['203.0.113.9 unblocking wazuh']);
+  second.bans.confirm([A], []);
+  block(second, B);
+  expect(bansOf(open())).toEqual(['203.0.113.10 blocked wazuh']);
+  allowWrites();
+  expect(bansOf(open())).toEqual(['203.0.113.10 blocked wazuh']);
+});
+
+test('the rules of others that a block found are kept with it', () => {
+  open();
+  refuseWrites();
+  const store = open();
+  begin(store);
+  store.bans.confirm([A], [], { foreign: new Map([[A.text, { INPUT: 1 }]]) });
+  expect(open().bans.find(A)?.foreign).toEqual({ INPUT: 1 });
+});
+
+test('what began in the state itself is asked again: nobody knows what came after it there', () => {
+  const store = open();
+  begin(store);
+  refuseWrites();
+  store.bans.confirm([A], []);
+  expect(readFileSync(unsaved, 'utf8')).toContain('"confirmed":true');
+  expect(bansOf(open())).toEqual(['203.0.113.9 blocking wazuh']);
 });
 
 test('what the state has is known while it can’t be written', () => {
@@ -131,7 +167,7 @@ test('the end of one hold, and a hold that moves, are kept as well', () => {
   store.bans.addHolds([{ ...LINELESS, address: A, phase: 'blocking', hold }]);
   store.bans.dropHolds([{ address: A, origin: 'manual' }]);
   allowWrites();
-  expect(bansOf(open())).toEqual(['203.0.113.9 blocking wazuh', '203.0.113.10 blocking wazuh']);
+  expect(bansOf(open())).toEqual(['203.0.113.9 blocking wazuh', '203.0.113.10 blocked wazuh']);
 });
 
 test('a ban that is put back as it was stays as it was', () => {
@@ -149,9 +185,9 @@ test('a ban that is put back as it was stays as it was', () => {
 test('a line that was cut off counts for nothing, and what follows it counts', () => {
   open();
   refuseWrites();
-  block(open(), A);
+  begin(open(), A);
   truncateSync(unsaved, statSync(unsaved).size - 10);
-  block(open(), B);
+  begin(open(), B);
   allowWrites();
   expect(bansOf(open())).toEqual(['203.0.113.10 blocking wazuh']);
 });

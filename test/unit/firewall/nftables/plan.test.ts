@@ -1,8 +1,10 @@
 // What is told to nft for each wish, and what is read from its answers. Nothing is run.
 import { describe, expect, test } from '@jest/globals';
+import { createFirewall } from '../../../../src/firewall/apply.ts';
 import type { Change, PlannedCommand } from '../../../../src/firewall/backend.ts';
 import { createNftables, type NftablesView } from '../../../../src/firewall/nftables/plan.ts';
 import { findVerdict } from '../../../../src/firewall/verdict.ts';
+import type { RunResult } from '../../../../src/system/exec.ts';
 import { addressOf, codeOf } from '../../support/workshop.ts';
 
 const backend = createNftables({ maxEntries: 2000 });
@@ -91,7 +93,32 @@ describe('where the state is trusted', () => {
       program: 'nft',
       args: ['-f', '-'],
       input: `${input}\n`,
+      answers: { status: 1, complaint: 'No such file or directory' },
     });
+  });
+
+  test('a set that is missing is an answer: another run that makes it meanwhile makes the same try no second failure', () => {
+    const change = blocked(A);
+    let isMade = false;
+    let isHeld = false;
+    const run = ({ args }: PlannedCommand): RunResult => {
+      const said = { status: 0, stdout: listing('blocked4_32'), stderr: '', trouble: '' };
+      if (args.includes('list')) return said;
+      if (args.includes('-c')) return isHeld ? said : { ...said, status: 1 };
+      isHeld = isMade;
+      isMade = true;
+      return isHeld ? said : { ...said, status: 1, stderr: 'Error: No such file or directory' };
+    };
+    const firewall = createFirewall({
+      backend,
+      run,
+      sleep: () => undefined,
+      deadline: { remainingMs: () => 20_000 },
+      programTimeoutSeconds: 15,
+      extras: () => [],
+      noteExtras: () => undefined,
+    });
+    expect(firewall.apply([change], { trustState: true }).outcome).toBe('changed');
   });
 
   test.each([
