@@ -105,9 +105,10 @@ type PolicySources = Pick<
 
 /** What the agent's files and the host say about policy, read when it is first asked for. */
 function policySources(
-  { place: { home }, interactive }: ContextOptions,
+  { place, interactive }: ContextOptions,
   { store, config, warn }: Pick<RunContext, 'store' | 'config' | 'warn'>,
 ): PolicySources {
+  const { home } = place;
   const settings = lazily(() => readSettings(home, { store, warn }));
   const groupPolicy = lazily(() => readGroupPolicy(home, { store, warn }));
   const groupFile = groupPolicyFile(home);
@@ -117,7 +118,7 @@ function policySources(
   const protectedEntries = lazily(() => (known = collectProtected(sources)));
   return {
     settings,
-    timeouts: lazily(() => readTimeouts(home, { store, warn })),
+    timeouts: lazily(() => readTimeouts(place, { store, warn })),
     groupPolicy,
     protectedEntries,
     protectionOf: (address) => {

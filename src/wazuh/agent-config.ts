@@ -5,6 +5,7 @@ import { remember } from '../config/cache.ts';
 import { LARGEST_FILE } from '../config/file.ts';
 import type { FileReader } from '../config/read.ts';
 import { parseNetwork } from '../model/address.ts';
+import type { Place } from './home.ts';
 
 /** From `etc/shared/ar.conf`: which executable is started with which timeout. */
 export interface ConfiguredTimeout {
@@ -38,19 +39,9 @@ export function readArConf(text: string): ConfiguredTimeout[] {
   });
 }
 
-/**
- * How long an address that this executable blocks may stay blocked, in seconds: the longest timeout that could apply,
- * since execd does not say which one does. Null, for ever, when one of them is 0 or none is configured.
- */
-export function longestTimeout(
-  executable: string,
-  timeouts: readonly ConfiguredTimeout[],
-  { repeatedOffendersMinutes }: AgentSettings,
-): number | null {
-  const own = timeouts.filter((timeout) => timeout.executable === executable);
-  if (own.length === 0 || own.some((timeout) => timeout.seconds === 0)) return null;
-  const repeated = repeatedOffendersMinutes.map((minutes) => minutes * 60);
-  return Math.max(...own.map((timeout) => timeout.seconds), ...repeated);
+/** With which timeouts an executable is started, in seconds; 0: without one. */
+export function timeoutsOf(executable: string, all: readonly ConfiguredTimeout[]): number[] {
+  return all.filter((one) => one.executable === executable).map(({ seconds }) => seconds);
 }
 
 /** Where an agent names its manager: other elements in Wazuh 5 than in Wazuh 4, and in OSSEC yet others. */
@@ -138,15 +129,16 @@ function readMinutes(text: string): number[] {
     .map(Number);
 }
 
-/** `etc/shared/ar.conf` of the agent at `home`. */
-export function readTimeouts(home: string, { store, warn }: FileReader): ConfiguredTimeout[] {
-  return remember<ConfiguredTimeout[]>(store, {
+/** Of this program, in `etc/shared/ar.conf`. */
+export function readTimeouts({ home, name }: Place, { store, warn }: FileReader): number[] {
+  const all = remember<ConfiguredTimeout[]>(store, {
     path: `${home}/etc/shared/ar.conf`,
     largestBytes: LARGEST_FILE,
     absent: () => [],
     parse: (text) => ({ value: readArConf(text), lasting: true }),
     onProblem: warn,
   });
+  return timeoutsOf(name, all);
 }
 
 /** `etc/ossec.conf` of the agent, or manager, at `home`. */

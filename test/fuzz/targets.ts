@@ -12,11 +12,12 @@ import { readResolvers } from '../../src/system/net.ts';
 import { formatDate } from '../../src/system/zone.ts';
 import { parseZone } from '../../src/system/zone-file.ts';
 import {
-  longestTimeout,
   readArConf,
   readOssecConf,
+  timeoutsOf,
   NO_SETTINGS,
 } from '../../src/wazuh/agent-config.ts';
+import { longestTimeout } from '../../src/wazuh/timeouts.ts';
 import { readArguments } from '../../src/wazuh/execd-arguments.ts';
 import { readInvocation } from '../../src/wazuh/invocation.ts';
 import { exchangeKeys } from '../../src/wazuh/check-keys.ts';
@@ -100,8 +101,8 @@ export const TARGETS: Readonly<Record<string, Target>> = {
       must(Number.isInteger(seconds) && seconds >= 0, `a timeout of ${seconds}`);
       must(/^\S+$/.test(executable), 'a name with a blank');
     }
-    const timeouts = readArConf(input.toString());
-    checkTimeout(longestTimeout('firewall-drop', timeouts, NO_SETTINGS));
+    const timeouts = timeoutsOf('firewall-drop', readArConf(input.toString()));
+    checkTimeout(longestTimeout(timeouts, NO_SETTINGS));
   },
 
   'ossec.conf'(input) {
@@ -109,8 +110,7 @@ export const TARGETS: Readonly<Record<string, Target>> = {
     for (const name of settings.managers) must(name !== '' && name.length <= 253, 'a manager');
     for (const entry of settings.whiteList) must(parseNetwork(entry) !== null, 'a white list');
     must(settings.repeatedOffendersMinutes.length <= 5, 'more values than execd takes');
-    const own = [{ executable: 'firewall-drop', seconds: 60 }];
-    checkTimeout(longestTimeout('firewall-drop', own, settings));
+    checkTimeout(longestTimeout([60], settings));
   },
 
   config(input) {

@@ -137,13 +137,13 @@ function timeoutSource({ timeoutSeconds }: Request, context: Context): string {
   if (timeoutSeconds === null) return 'the message: stateless, or without a timeout';
   if (timeoutSeconds !== undefined) return `the message's stateful_timeout, ${grace}`;
   const { name } = context.place;
-  const own = context.timeouts().filter((timeout) => timeout.executable === name);
+  const own = context.timeouts();
   if (own.length === 0) return `ar.conf has no entry for ${name}`;
-  if (own.some((timeout) => timeout.seconds === 0)) return `ar.conf has ${name} with timeout 0`;
+  if (own.includes(0)) return `ar.conf has ${name} with timeout 0`;
   const repeated = context.settings().repeatedOffendersMinutes;
   const offenders =
     repeated.length === 0 ? '' : ` and repeated_offenders (${repeated.join(', ')} minutes)`;
-  const seconds = own.map((timeout) => `${timeout.seconds} s`).join(', ');
+  const seconds = own.map((timeout) => `${timeout} s`).join(', ');
   return `the longest of ar.conf (${seconds})${offenders}, ${grace}`;
 }
 

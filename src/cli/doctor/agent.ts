@@ -7,7 +7,7 @@ import { ownerText } from '../../system/accounts.ts';
 import { openLogForAppend } from '../../system/files.ts';
 import { printable } from '../../system/printable.ts';
 import { at, parseJson, type Json } from '../../wazuh/json.ts';
-import { longestTimeout } from '../../wazuh/agent-config.ts';
+import { longestTimeout } from '../../wazuh/timeouts.ts';
 import { count } from '../output/count.ts';
 import { formatDuration } from '../output/time.ts';
 import { checkFiles, presentFiles } from '../../manager/check-files.ts';
@@ -78,21 +78,20 @@ export const arConf = defineCheck({
   probe: ({ context }) => {
     const { home, name } = context.place;
     const timeouts = context.timeouts();
-    const longest = longestTimeout(name, timeouts, context.settings());
+    const longest = longestTimeout(timeouts, context.settings());
     return { file: `${home}/etc/shared/ar.conf`, name, timeouts, longest };
   },
   evaluate({ file, name, timeouts, longest }) {
-    const own = timeouts.filter((timeout) => timeout.executable === name);
-    if (own.length === 0) {
+    if (timeouts.length === 0) {
       return warning(
         `${file} has no response with ${name}: the manager requests no blocks from it`,
         'put the <command> and <active-response> of docs/runbook.md into the ossec.conf of the manager, and restart it (Wazuh 5 does not use this file)',
       );
     }
-    const seconds = own.map((timeout) => `${timeout.seconds} s`).join(', ');
+    const seconds = timeouts.map((timeout) => `${timeout} s`).join(', ');
     if (longest !== null) {
       return ok(
-        `${count(own.length, 'response')} with ${name} (${seconds}), no ban longer than ${formatDuration(longest)}`,
+        `${count(timeouts.length, 'response')} with ${name} (${seconds}), no ban longer than ${formatDuration(longest)}`,
       );
     }
     return warning(

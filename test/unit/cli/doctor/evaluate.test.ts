@@ -179,11 +179,7 @@ describe('the agent', () => {
   const TIMEOUTS: TimeoutFacts = {
     file: '/var/ossec/etc/shared/ar.conf',
     name: 'firewall-drop',
-    timeouts: [
-      { executable: 'firewall-drop', seconds: 600 },
-      { executable: 'firewall-drop', seconds: 3600 },
-      { executable: 'restart-wazuh', seconds: 0 },
-    ],
+    timeouts: [600, 3600],
     longest: 3600,
   };
 
@@ -194,7 +190,11 @@ describe('the agent', () => {
       /^ok: 2 responses with firewall-drop \(600 s, 3600 s\), no ban longer than 1h$/,
     ],
     ['one that does not end', { longest: null }, /^warning: .* timeout 0 .*: its bans never end/],
-    ['none of ours', { name: 'block-ip' }, /^warning: .* has no response with block-ip/],
+    [
+      'none of ours',
+      { name: 'block-ip', timeouts: [] },
+      /^warning: .* has no response with block-ip/,
+    ],
     ['none at all', { timeouts: [], longest: null }, /^warning: .* the manager requests no blocks/],
   ])('has responses: %s', (_, change, expected) => {
     expectTold(arConf.evaluate({ ...TIMEOUTS, ...change }), [expected]);
