@@ -2,11 +2,11 @@
 import type { SQLInputValue } from 'node:sqlite';
 import { contains, type Address } from '../model/address.ts';
 import type { Ban, ForeignRules, Hold, Origin } from '../model/ban.ts';
-import type { Connection } from './connection.ts';
+import type { Connection, Values } from './connection.ts';
 import type { History, HistoryEntry } from './history.ts';
 import { COUNT_OFFENCES } from './offences.ts';
-import { asList, isSameHold, runsOf } from './lists.ts';
-import { areAlike, changesTo, LINELESS, type PendingChange } from './pending-change.ts';
+import { asList, runsOf } from './lists.ts';
+import { allButAddress, changesTo, LINELESS, type PendingChange } from './pending-change.ts';
 import type { Unsaved } from './unsaved.ts';
 import {
   BAN_COLUMNS,
@@ -124,7 +124,7 @@ export class Bans {
   /** Records changes as pending; the kernel may be changed once this has returned. */
   begin(changes: readonly PendingChange[], nowMs: number): void {
     this.#connection.transaction(() => {
-      for (const alike of runsOf(changes, areAlike)) this.#beginAlike(alike, nowMs);
+      for (const alike of runsOf(changes, allButAddress)) this.#beginAlike(alike, nowMs);
     });
     this.#keepUnsaved(changes);
   }
@@ -240,12 +240,12 @@ export class Bans {
       if (bans.length === 0) return [];
       const ofThese = `address IN (SELECT address FROM bans ${clause})`;
       const sql = `SELECT ${HOLD_COLUMNS} FROM holds WHERE ${ofThese} ORDER BY added_ms`;
-      let last: Hold | null = null;
+      let last: { readonly row: Values; readonly hold: Hold } | null = null;
       for (const row of this.#connection.each(sql, ...values)) {
-        const hold = readHold(row);
-        // Those of a list are alike: one object is enough.
-        if (!isSameHold(last, hold)) last = hold;
-        if (last !== null) holds.get(row[0])?.push(last);
+        // Those of a list differ in their address alone: one object is enough.
+        const isAlike = last?.row.every((value, at) => at === 0 || value === row[at]) === true;
+        if (last === null || !isAlike) last = { row, hold: readHold(row) };
+        holds.get(row[0])?.push(last.hold);
       }
       return bans;
     });

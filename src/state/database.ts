@@ -121,13 +121,14 @@ function copyTable(table: string, source: DatabaseSync, copy: DatabaseSync): voi
 /** Whether an error means that the file itself is unsound, so that another try on it would fail the same way. */
 export function isDamage(error: unknown): boolean {
   if (error instanceof AppError) return error.cause instanceof Damage;
-  return (
-    typeof error === 'object' &&
-    error !== null &&
-    'errcode' in error &&
-    typeof error.errcode === 'number' &&
-    DAMAGE_CODES.includes(error.errcode & 0xff)
-  );
+  return DAMAGE_CODES.includes(resultCodeOf(error) & 0xff);
+}
+
+/** Of an error of SQLite's; 0 of any other. */
+export function resultCodeOf(error: unknown): number {
+  return typeof error === 'object' && error !== null && 'errcode' in error
+    ? Number(error.errcode)
+    : 0;
 }
 
 /** For content that SQLite can read and that is not ours. */

@@ -1,7 +1,6 @@
 // Keeps the changes of bans that the state could not take in a file of their own, until a run finds that it can.
 import { closeSync, fstatSync, unlinkSync } from 'node:fs';
 import { parseExactNetwork } from '../model/address.ts';
-import type { ForeignRules, Hold, Origin } from '../model/ban.ts';
 import { describeError } from '../model/errors.ts';
 import { appendLine, isErrno, openLogForAppend, readRegularFile } from '../system/files.ts';
 import type { PendingChange } from './pending-change.ts';
@@ -75,14 +74,7 @@ function append(path: string, lines: string): void {
 }
 
 /** As JSON. The lines of the response log are not part of it: the run that made the change wrote them. */
-interface Line {
-  readonly address: string;
-  readonly phase: PendingChange['phase'];
-  readonly hold: Hold | null;
-  readonly also?: readonly Hold[] | undefined;
-  readonly ends?: Origin | undefined;
-  readonly foreign?: ForeignRules | null;
-}
+type Line = Omit<PendingChange, 'address' | 'line' | 'offset'> & { readonly address: string };
 
 function lineOf({ address, phase, hold, also, ends, foreign = null }: PendingChange): string {
   const line: Line = { address: address.text, phase, hold, also, ends, foreign };
