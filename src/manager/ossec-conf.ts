@@ -6,7 +6,7 @@ import { checkCommand, checkNames, commandsIn } from './commands.ts';
 import { checkResponse, checkSharedExecutables } from './responses.ts';
 import { quote } from '../system/printable.ts';
 import { sectionsOf, valueOf } from './sections.ts';
-import { nameStrangeCharacter } from './typing.ts';
+import { findStrange } from './typing.ts';
 import type { Element, XmlDocument } from './xml.ts';
 
 /** Elements below `<ossec_config>` that this program has to do with. */
@@ -44,13 +44,10 @@ export function checkOssecConf(document: XmlDocument, surroundings: Surroundings
 function checkCharacters(section: Element): Diagnosis[] {
   return section.children.flatMap(({ text, textAt, name }) => {
     if (section.name === 'localfile' && !OF_LOCALFILE.includes(name)) return [];
-    const index = Array.from({ length: text.length }).findIndex((_, at) => {
-      return nameStrangeCharacter(text[at] ?? '') !== null;
-    });
-    const strange = nameStrangeCharacter(text[index] ?? '');
+    const strange = findStrange(text);
     if (strange === null) return [];
-    const at = text.includes('\n') ? textAt : { ...textAt, column: textAt.column + index };
-    const cause = `the value of <${name}> contains ${strange}`;
+    const at = text.includes('\n') ? textAt : { ...textAt, column: textAt.column + strange.at };
+    const cause = `the value of <${name}> contains ${strange.what}`;
     return [diagnose('error', at, cause, 'remove it, or type it again on the keyboard')];
   });
 }
