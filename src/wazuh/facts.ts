@@ -2,11 +2,6 @@
 import type { AlertFacts } from '../policy/entries.ts';
 import { at, type Json } from './json.ts';
 
-/** Of OSSEC, whose arguments have the rule's id alone. */
-export function factsOfRule(ruleId: string | null): AlertFacts {
-  return { ruleId, level: null, groups: [], agent: null, field: () => null };
-}
-
 /** `rule` and `agent` are the paths to the rule and to the agent's name in a document. */
 export function readFacts(
   document: Json | undefined,

@@ -1,9 +1,9 @@
 // Parses one JSON line of wazuh-execd, of Wazuh 4.2 and later and of Wazuh 5, into a Request. Pure.
-import { at, isObject, parseJson, textAt, type Json, type JsonObject } from './json.ts';
-import { ProtocolError, type WazuhProblem } from './protocol-error.ts';
+import { at, isObject, textAt, type Json, type JsonObject } from './json.ts';
+import { ProtocolError, readObject, wrongCommand } from './protocol-error.ts';
 import { readFacts, readTexts } from './facts.ts';
 import { readAlertId, readReason, readRuleId, type Request } from './request.ts';
-import { describeMissing, findSource } from './source.ts';
+import { findSource } from './source.ts';
 
 /** Longer than any timeout that means anything, and far from where arithmetic on milliseconds loses precision. */
 const LONGEST_TIMEOUT_SECONDS = 2 ** 31;
@@ -14,43 +14,26 @@ export function readMessage(
   addressFields: readonly string[],
   wazuh5Fields: readonly string[],
 ): Request {
-  if (line.includes(0)) throw refused('Invalid input format', 'the message has a NUL byte inside');
-  const message = parse(line.toString('utf8'));
+  if (line.includes(0)) throw refused('the message has a NUL byte inside');
+  const message = readObject(line.toString('utf8'), 'BAD_DATA', 'the message');
   if (isObject(at(message, 'wazuh'))) return readWazuh5(message, wazuh5Fields);
   if (isObject(at(message, 'parameters'))) return readWazuh4(message, addressFields);
-  throw refused(
-    'Invalid input format',
-    'the message has neither `parameters` (Wazuh 4) nor `wazuh` (Wazuh 5)',
-  );
+  throw refused('the message has neither `parameters` (Wazuh 4) nor `wazuh` (Wazuh 5)');
 }
 
-function refused(problem: WazuhProblem, message: string, cause?: unknown): ProtocolError {
-  return new ProtocolError('BAD_DATA', problem, message, cause);
-}
-
-function parse(text: string): JsonObject {
-  let value: Json;
-  try {
-    value = parseJson(text);
-  } catch (error) {
-    throw refused('Invalid input format', 'the message is not JSON', error);
-  }
-  if (isObject(value)) return value;
-  throw refused('Invalid input format', 'the message is not a JSON object');
+function refused(message: string): ProtocolError {
+  return new ProtocolError('BAD_DATA', 'Invalid input format', message);
 }
 
 function readWazuh4(message: JsonObject, fields: readonly string[]): Request {
   const alert = at(message, 'parameters', 'alert');
-  const source = findSource(alert, fields);
   // Wazuh's own program wants a version first; an address is reason enough for us to do what is asked.
   const isVersioned = typeof at(message, 'version') === 'number';
   return {
     dialect: 'wazuh4',
     action: readAction(message, 'add', 'delete'),
-    address: source.address,
-    addressTrouble: describeMissing(source, fields),
+    ...findSource(alert, fields),
     addressProblem: isVersioned ? "Cannot read 'srcip' from data" : 'Invalid input format',
-    source,
     alertId: readAlertId(textAt(alert, 'id')),
     ruleId: readRuleId(textAt(alert, 'rule', 'id')),
     timeoutSeconds: undefined,
@@ -61,14 +44,11 @@ function readWazuh4(message: JsonObject, fields: readonly string[]): Request {
 }
 
 function readWazuh5(message: JsonObject, fields: readonly string[]): Request {
-  const source = findSource(message, fields);
   return {
     dialect: 'wazuh5',
     action: readAction(message, 'enable', 'disable'),
-    address: source.address,
-    addressTrouble: describeMissing(source, fields),
+    ...findSource(message, fields),
     addressProblem: "Cannot read 'source.ip' from data",
-    source,
     alertId: null,
     ruleId: null,
     timeoutSeconds: readTimeout(message),
@@ -86,10 +66,8 @@ function readAction(message: JsonObject, block: string, unblock: string): Reques
   const command = at(message, 'command');
   if (command === block) return 'block';
   if (command === unblock) return 'unblock';
-  throw refused(
-    typeof command === 'string' ? "Invalid value of 'command'" : "Cannot read 'command' from json",
-    `the message's \`command\` is neither ${block} nor ${unblock}`,
-  );
+  const wanted = `the message's \`command\` is neither ${block} nor ${unblock}`;
+  throw wrongCommand(command, 'BAD_DATA', wanted);
 }
 
 /** A stateless response is never disabled, so it has no deadline; neither has one whose timeout is 0 or not a number. */

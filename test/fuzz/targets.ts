@@ -38,7 +38,7 @@ export const TARGETS: Readonly<Record<string, Target>> = {
     checkRequest(request, input.toString());
     if (request.address === null) return;
     const root = request.dialect === 'wazuh4' ? ['parameters', 'alert'] : [];
-    const written = at(parseJson(input.toString()), ...root, ...request.source.field.split('.'));
+    const written = at(parseJson(input.toString()), ...root, ...request.field.split('.'));
     must(typeof written === 'string', 'an address that nobody wrote');
     checkAddress(request.address, written);
   },

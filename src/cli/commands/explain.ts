@@ -99,14 +99,14 @@ function decideRequest(request: Request, address: Address, context: Context): De
 type Explanation = ReturnType<typeof explainRequest>;
 
 function explainRequest(request: Request, decided: Decided | null, context: Context) {
-  const { dialect, action, address, source, alertId, ruleId, reason } = request;
+  const { dialect, action, address, field, passedOver, alertId, ruleId, reason } = request;
   const isBlock = action === 'block' && decided?.decision !== 'release';
   return {
     dialect,
     action,
     address: address?.text ?? null,
-    field: source.field,
-    passedOver: source.passedOver,
+    field,
+    passedOver,
     trouble: request.addressTrouble,
     protection: isBlock && address !== null ? protectionOf(address, context) : null,
     timeoutSeconds: decided === null ? timeoutOf(request, context) : lastOf(decided.holds),
