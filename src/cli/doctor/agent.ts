@@ -1,5 +1,5 @@
 // The agent around us: which one, whether it runs, what its files say about this program, and the log that it reads.
-import { closeSync, type Stats } from 'node:fs';
+import { closeSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { formatProblem, parseConfig } from '../../config/parse.ts';
 import { CONFIG_FILE } from '../../config/file.ts';
@@ -134,13 +134,14 @@ export const responseLog = defineCheck({
     const stats = lstatOrNull(path);
     return {
       path,
-      stats: stats === null ? null : seenOf(stats),
+      stats,
       directory: statOrNull(dirname(path)),
       /** Why it can't be opened for appending; empty when it can. */
       trouble:
         stats?.isFile() === true
           ? troubleOf(() => {
-              openAndClose(path);
+              // Nothing is written: that it opens shows a read-only disk and an immutable file.
+              closeSync(openLogForAppend(path));
             })
           : '',
     };
@@ -159,8 +160,8 @@ export const responseLog = defineCheck({
         'make the log',
       );
     }
-    if (stats.kind !== 'file' || stats.nlink !== 1) {
-      const what = stats.kind === 'link' ? 'a symbolic link' : 'not a regular file with one name';
+    if (!stats.isFile() || stats.nlink !== 1) {
+      const what = stats.isSymbolicLink() ? 'a symbolic link' : 'not a regular file with one name';
       return problem(
         `${path} is ${what}: firewall-drop does not write to it`,
         `find out who made it, and rm ${path}`,
@@ -181,21 +182,6 @@ export const responseLog = defineCheck({
     return ok(`${path}, ${owner} ${mode}, can be written to`);
   },
 });
-
-interface LogSeen extends Pick<Stats, 'uid' | 'gid' | 'mode' | 'nlink'> {
-  readonly kind: 'file' | 'link' | 'other';
-}
-
-function seenOf(stats: Stats): LogSeen {
-  const { uid, gid, mode, nlink } = stats;
-  const kind = stats.isFile() ? 'file' : stats.isSymbolicLink() ? 'link' : 'other';
-  return { uid, gid, mode, nlink, kind };
-}
-
-/** Nothing is written: that it opens shows a read-only disk and an immutable file. */
-function openAndClose(path: string): void {
-  closeSync(openLogForAppend(path));
-}
 
 export const configuration = defineCheck({
   name: 'configuration',
