@@ -14,9 +14,9 @@ import {
   stepsToRemove,
   type Placement,
 } from '../install/programs.ts';
-import { stepsToRotate, stepToStopRotation } from '../install/rotation.ts';
+import { ROTATION_FILE, stepsToRotate } from '../install/rotation.ts';
 import { stepsToSchedule, stepsToUnschedule } from '../install/schedule.ts';
-import { reachAll } from '../install/steps.ts';
+import { reachAll, stepToRemove } from '../install/steps.ts';
 import { enterForChange, type Person } from '../session.ts';
 
 const PLACE_OPTIONS = {
@@ -111,7 +111,7 @@ export const uninstall = defineCommand({
     if (!options['dry-run']) await releaseEverything(person);
     const steps = [
       ...stepsToUnschedule(),
-      stepToStopRotation(),
+      stepToRemove(ROTATION_FILE),
       ...stepsToRemove(placement),
       ...stepsToClear(options.purge),
     ];

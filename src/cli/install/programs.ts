@@ -13,7 +13,6 @@ import {
   rmSync,
   statSync,
   symlinkSync,
-  type Stats,
 } from 'node:fs';
 import { basename, dirname, isAbsolute, resolve } from 'node:path';
 import { AppError } from '../../model/errors.ts';
@@ -22,8 +21,10 @@ import {
   checksumOf,
   isWritableByOthers,
   lstatOrNull,
+  modeText,
   replaceFile,
   statOrNull,
+  textOrNull,
 } from '../../system/paths.ts';
 import type { Installed } from './packaged.ts';
 import { stepToRemove, type Step } from './steps.ts';
@@ -65,7 +66,6 @@ export interface Placement {
 }
 
 const MODE = 0o750;
-const PERMISSIONS = 0o7777;
 /** What was there before us lies beside us under this ending. */
 const KEPT = '.replaced';
 /** Checksums of the programs that we put anywhere, which distinguish an older one of ours from another program; and their paths. */
@@ -85,7 +85,9 @@ export function stepsToPlace(placement: Placement): Step[] {
       state: `${path}${KEPT} keeps what was ${path}`,
       holds: () => isFree,
       reach: () => {
-        keepOriginal(path);
+        rmSync(path + KEPT, { force: true });
+        // A second name first, so that at no moment execd finds nothing.
+        linkSync(path, path + KEPT);
       },
     };
     return [
@@ -106,7 +108,8 @@ function stepToCopy(path: string, executable: string, { gid }: Responses): Step 
     state: `${path} is this program, for root and the agent's group`,
     holds: () => {
       const stats = lstatOrNull(path);
-      return stats?.isFile() === true && hasOwner(stats, gid) && isSameFile(path, executable);
+      const isFurnished = stats?.isFile() === true && stats.uid === 0 && stats.gid === gid;
+      return isFurnished && modeText(stats) === '0750' && isSameFile(path, executable);
     },
     reach: () => {
       notePlaced([path, checksumOf(executable)]);
@@ -157,8 +160,9 @@ export function stepsToRemove({ responses, names: given }: Placement): Step[] {
     const path = `${directory}/${name}`;
     const isOurLink = names.has(linkTarget(path) ?? '');
     const isStrangers = isThere(path) && !isOurLink && !isOurs(path, executable);
-    if (isThere(path + KEPT)) return [isStrangers ? stepToForget(path) : stepToGiveBack(path)];
-    return isStrangers ? [] : [stepToRemove(path)];
+    if (!isThere(path + KEPT)) return isStrangers ? [] : [stepToRemove(path)];
+    if (!isStrangers) return [stepToGiveBack(path)];
+    return [stepToRemove(path + KEPT, `${path}${KEPT} is gone: ${path} is newer, and not ours`)];
   });
 }
 
@@ -170,16 +174,6 @@ function stepToGiveBack(path: string): Step {
       renameSync(path + KEPT, path);
     },
   };
-}
-
-function stepToForget(path: string): Step {
-  return stepToRemove(path + KEPT, `${path}${KEPT} is gone: ${path} is newer, and not ours`);
-}
-
-/** A second name first, so that at no moment execd finds nothing. */
-function keepOriginal(path: string): void {
-  rmSync(path + KEPT, { force: true });
-  linkSync(path, path + KEPT);
 }
 
 function isOurs(path: string, executable: string): boolean {
@@ -202,10 +196,6 @@ function leadsToUs(path: string, executable: string): boolean {
   return real === executable || isOurs(real, executable);
 }
 
-function hasOwner({ uid, gid, mode }: Stats, wanted: number): boolean {
-  return uid === 0 && gid === wanted && (mode & PERMISSIONS) === MODE;
-}
-
 function linkTarget(path: string): string | null {
   return lstatOrNull(path)?.isSymbolicLink() === true ? readlinkSync(path) : null;
 }
@@ -215,9 +205,10 @@ function isThere(path: string): boolean {
 }
 
 function readPlaced(): readonly string[] {
-  if (!existsSync(PLACED_FILE)) return [];
+  const text = textOrNull(PLACED_FILE);
+  if (text === null) return [];
   try {
-    const sums: unknown = JSON.parse(readFileSync(PLACED_FILE, 'utf8'));
+    const sums: unknown = JSON.parse(text);
     if (Array.isArray(sums)) return sums.filter((sum) => typeof sum === 'string');
   } catch (error) {
     throw new AppError('STORE', `${PLACED_FILE} can't be read: remove it and try again`, error);
