@@ -7,7 +7,7 @@ import type * as Aggregate from '../policy/aggregate.ts';
 import type * as Arguments from '../policy/arguments.ts';
 import type { ResponseArguments } from '../policy/arguments.ts';
 import type * as Decide from '../policy/decide.ts';
-import { plainDecision, type Decision, type HoldLength } from '../policy/decision.ts';
+import type { Decision, HoldLength } from '../policy/decision.ts';
 import type { GroupPolicy } from '../config/group-policy.ts';
 import { groupPolicyFile } from '../config/read.ts';
 import type { ProtectedEntry } from '../policy/protected.ts';
@@ -29,8 +29,8 @@ const MINUTE_MS = 60_000;
 /** What becomes of an alert that asks for a block of `address`. That it may be protected is for the caller to ask. */
 export function decideBlock(request: Request, address: Address, context: PolicyContext): Decision {
   const own = { origin: originOf(request), timeoutSeconds: timeoutOf(request, context) };
-  const decision = isPlain(request, context)
-    ? plainDecision(address, own)
+  const decision: Decision = isPlain(request, context)
+    ? { action: 'block', target: address, holds: [own], decidedBy: [] }
     : decideByPolicy(request, address, own, context);
   return decision.action === 'block' ? withFuse(decision, context) : decision;
 }
