@@ -130,24 +130,27 @@ function readMinutes(text: string): number[] {
 }
 
 /** Of this program, in `etc/shared/ar.conf`. */
-export function readTimeouts({ home, name }: Place, { store, warn }: FileReader): number[] {
-  const all = remember<ConfiguredTimeout[]>(store, {
-    path: `${home}/etc/shared/ar.conf`,
-    largestBytes: LARGEST_FILE,
-    absent: () => [],
-    parse: (text) => ({ value: readArConf(text), lasting: true }),
-    onProblem: warn,
-  });
+export function readTimeouts({ home, name }: Place, reader: FileReader): number[] {
+  const all = readAgentFile(`${home}/etc/shared/ar.conf`, readArConf, [], reader);
   return timeoutsOf(name, all);
 }
 
 /** `etc/ossec.conf` of the agent, or manager, at `home`. */
-export function readSettings(home: string, { store, warn }: FileReader): AgentSettings {
-  return remember<AgentSettings>(store, {
-    path: `${home}/etc/ossec.conf`,
+export function readSettings(home: string, reader: FileReader): AgentSettings {
+  return readAgentFile(`${home}/etc/ossec.conf`, readOssecConf, NO_SETTINGS, reader);
+}
+
+function readAgentFile<T>(
+  path: string,
+  read: (text: string) => T,
+  absent: T,
+  { store, warn }: FileReader,
+): T {
+  return remember<T>(store, {
+    path,
     largestBytes: LARGEST_FILE,
-    absent: () => NO_SETTINGS,
-    parse: (text) => ({ value: readOssecConf(text), lasting: true }),
+    absent: () => absent,
+    parse: (text) => ({ value: read(text), lasting: true }),
     onProblem: warn,
   });
 }
