@@ -46,7 +46,6 @@ export interface ContextOptions {
   readonly onTrouble: (message: string) => void;
   /** Nothing is written: neither state nor logs. */
   readonly readOnly?: boolean;
-  /** Called for how far long work has come. */
   readonly onProgress?: (done: number, total: number) => void;
 }
 
@@ -199,7 +198,6 @@ function openResponseLog(place: Place, config: Config, warn: Warn): ResponseLogF
   });
 }
 
-/** How the configuration and this host have lines written in active-responses.log. */
 function logFormat({ home, name }: Place, { log, alert }: Config): LogFormat {
   return {
     kind: log.format,

@@ -11,7 +11,6 @@ export const LARGEST_PART = 50_000;
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
 export interface PartOptions {
-  /** How many are one part. */
   readonly size: number;
   /** What is done with them, as a participle: `blocked`. */
   readonly doing: string;

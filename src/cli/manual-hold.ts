@@ -5,7 +5,6 @@ import { MOST_NAMED } from './addresses.ts';
 import { formatDuration, momentText } from './output/time.ts';
 import type { Person } from './session.ts';
 
-/** What a person asked for. */
 export interface Order {
   /** Seconds, null for ever; undefined: it was not said. */
   readonly timeoutSeconds: number | null | undefined;

@@ -72,7 +72,6 @@ function unknownCommand(
   return new AppError('USAGE', `there is no command ${quote(first)}; ${advice}`);
 }
 
-/** An option as it was given. */
 interface GivenOption {
   readonly name: string;
   /** As it was typed: `-t`, `--timeout`. */

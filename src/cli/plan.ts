@@ -7,7 +7,6 @@ import type { Command } from '../system/exec.ts';
 import { inspectBackend } from './backend-state.ts';
 import type { Person } from './session.ts';
 
-/** Prints the commands that a block would run, and what they would read. */
 export function printBlock(
   addresses: readonly Address[],
   holdFor: (before: Ban | null) => Hold,

@@ -281,6 +281,5 @@ export type Config = {
     readonly [Key in keyof Schema[Section] as CamelCase<Key>]: ValueOf<Schema[Section][Key]>;
   };
 } & {
-  /** The [[policy]] entries, in order. */
   readonly policy: readonly PolicyEntry[];
 };

@@ -19,7 +19,6 @@ import { placesIn, readXml, type XmlDocument } from './xml.ts';
 
 export interface Finding extends Diagnosis {
   readonly file: string;
-  /** The whole line, as it stands in the file. */
   readonly source: string;
 }
 

@@ -77,7 +77,6 @@ function checkMailAlert(mail: Element, threshold: number, rules: KnownRules): Di
 }
 
 interface MailRules {
-  /** From which level on alerts mail. */
   readonly threshold: number;
   readonly rules: KnownRules;
 }

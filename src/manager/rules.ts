@@ -26,7 +26,6 @@ export function isLevel(text: string | undefined, lowest = 1): boolean {
   return /^[0-9]{1,2}$/.test(text ?? '') && Number(text) >= lowest && Number(text) <= HIGHEST_LEVEL;
 }
 
-/** For an element that holds the level of an alert. */
 export function checkLevel(level: Element | undefined): Diagnosis[] {
   if (level === undefined || isLevel(level.text)) return [];
   const cause = `${quote(level.text)} is no level of an alert`;

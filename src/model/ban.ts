@@ -62,7 +62,6 @@ export function hasForeignRules({ foreign }: Ban): boolean {
   return Object.keys(foreign ?? {}).length > 0;
 }
 
-/** Whether a person insisted, though the address is protected. */
 export function isForced({ holds }: Pick<Ban, 'holds'>): boolean {
   return holds.some(({ forced }) => forced);
 }
@@ -95,7 +94,6 @@ export interface HoldRequest {
   readonly also?: readonly Pick<HoldRequest, 'origin' | 'timeoutSeconds'>[];
 }
 
-/** The hold of a request, and those that begin with it. */
 export function makeHolds(request: HoldRequest, nowMs: number): readonly [Hold, ...Hold[]] {
   const further = (request.also ?? []).map((other) => makeHold({ ...request, ...other }, nowMs));
   return [makeHold(request, nowMs), ...further];

@@ -21,7 +21,6 @@ const REFRESH_AFTER_MS = 10 * 60_000;
 /** Less than the timer's minute. */
 const RETRY_AFTER_MS = 30_000;
 
-/** The addresses of each name, as far as they are known. */
 export function resolveNames(
   names: readonly string[],
   inquiry: Inquiry,

@@ -95,7 +95,6 @@ export class Bans {
     return this.#connection.query(sql, origin, origin).map((row) => readAddress(row['address']));
   }
 
-  /** Networks that are banned, in no order. */
   networks(): Address[] {
     const sql = "SELECT address FROM bans WHERE instr(address, '/') > 0";
     return this.#connection.query(sql).map((row) => readAddress(row['address']));
@@ -110,7 +109,6 @@ export class Bans {
     return this.#connection.query('SELECT count(*) AS count FROM bans')[0]?.['count'] as number;
   }
 
-  /** Bans with a change that is recorded and not confirmed. */
   pending(): StoredBan[] {
     return this.#select(`WHERE phase <> 'blocked' ${AS_MADE}`);
   }
@@ -190,7 +188,6 @@ export class Bans {
     this.#keepUnsaved(holds.map((hold) => ({ ...change, hold })));
   }
 
-  /** Records the rules of others that were found since a ban was confirmed. */
   noteForeign(foreign: ReadonlyMap<string, ForeignRules>): void {
     if (foreign.size === 0) return;
     this.#connection.transaction(() => {

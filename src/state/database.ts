@@ -7,7 +7,6 @@ import { MIGRATIONS } from './migrations.ts';
 export interface OpenOptions {
   /** Null: in memory only. */
   readonly directory: string | null;
-  /** Read as it is, and never written. */
   readonly readOnly?: boolean;
   /** Only the holder of the writer lock may set a damaged file aside: two at once would set aside each other's new one. */
   readonly mayRepair: boolean;
@@ -74,7 +73,6 @@ function volatile(problems: readonly string[], database = openInMemory()): Opene
   return { database, volatile: true, problems };
 }
 
-/** A store that lives as long as the process. */
 function openInMemory(): DatabaseSync {
   const database = new DatabaseSync(':memory:');
   migrate(database);

@@ -16,7 +16,6 @@ export interface HistoryEntry {
   readonly by?: string;
 }
 
-/** A line of the history, as it was written. */
 export interface HistoryRecord extends HistoryEntry {
   /** Grows with every line. */
   readonly id: number;
@@ -27,7 +26,6 @@ export interface HistoryFilter {
   readonly sinceMs?: number;
   /** Only lines that came after this one. */
   readonly afterId?: number;
-  /** The newest so many. */
   readonly limit: number;
 }
 
@@ -48,7 +46,6 @@ export class History {
     this.#connection = connection;
   }
 
-  /** Notes what happened without changing any ban. */
   record(entries: readonly HistoryEntry[]): void {
     this.#connection.transaction(() => {
       this.insert(entries);

@@ -121,7 +121,6 @@ function stillBusy(waitMs: number): string {
 /** A database that is no longer referred to may be closed by the garbage collector, and its locks with it. */
 const held: { readonly lock: DatabaseSync; readonly note: string }[] = [];
 
-/** Whether this process has the writer lock. */
 export function isWriterLockHeld(): boolean {
   return held.length > 0;
 }

@@ -3,7 +3,6 @@ import type { Address } from '../model/address.ts';
 import type { ForeignRules, Hold, Origin, Outcome } from '../model/ban.ts';
 import type { LogOffset, StoredBan } from './rows.ts';
 
-/** A change of the kernel that is about to be made. */
 export interface PendingChange {
   readonly address: Address;
   readonly phase: 'blocking' | 'unblocking';

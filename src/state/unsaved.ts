@@ -61,7 +61,6 @@ export class Unsaved {
   }
 }
 
-/** In one write. */
 function append(path: string, lines: string): void {
   const descriptor = openLogForAppend(path);
   try {

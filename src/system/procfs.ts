@@ -10,7 +10,6 @@ export interface Process {
 
 const LARGEST_LIST = 64 * 1024;
 
-/** The ids of all processes that can be seen. */
 export function processIds(): number[] {
   return readdirSync('/proc')
     .filter((entry) => /^[0-9]+$/.test(entry))

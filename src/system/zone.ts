@@ -8,7 +8,6 @@ export const UTC: Zone = {
 };
 
 const DAY_SECONDS = 86_400;
-/** No zone needs more. */
 export const LARGEST_ZONE_FILE = 64 * 1024;
 
 /**

@@ -26,7 +26,6 @@ export function readFacts(
   };
 }
 
-/** The texts of a list; nothing where it is none. */
 export function readTexts(value: Json | undefined): string[] {
   return Array.isArray(value) ? value.filter((one) => typeof one === 'string') : [];
 }

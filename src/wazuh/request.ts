@@ -20,7 +20,6 @@ export interface Request extends Source {
   readonly reason: string;
   /** Words that the manager's administrator gave the response. */
   readonly extraArguments: readonly string[];
-  /** What entries of policy may ask for. */
   readonly facts: AlertFacts;
 }
 

@@ -183,7 +183,6 @@ function outcomeOf(verb: Outcome['verb'], { address, alertRef }: Alert): Outcome
   return { verb, address, alertRef };
 }
 
-/** The alert with the keys and the answer of execd. */
 function withKeys(
   alert: Alert,
   target: Address,

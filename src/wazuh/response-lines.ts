@@ -12,7 +12,6 @@ import type { Request } from './request.ts';
 
 export interface LogFormat {
   readonly kind: 'ossec' | 'wazuh' | 'both';
-  /** The agent's home, an absolute path. */
   readonly home: string;
   /** The executable's name as Wazuh knows it. */
   readonly name: string;

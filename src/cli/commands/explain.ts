@@ -79,7 +79,6 @@ function asMessage(text: string): string {
 interface Decided {
   /** `block`, `ignore`, `release` or `unblock`; `keep` for a delete that does not end the ban. */
   readonly decision: Decision['action'] | 'unblock' | 'keep';
-  /** What is blocked: the address, or a network. */
   readonly target: Address;
   readonly holds: readonly HoldLength[];
   readonly decidedBy: readonly string[];

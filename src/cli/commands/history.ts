@@ -75,7 +75,6 @@ export const history = defineCommand({
   },
 });
 
-/** Until somebody ends the process. */
 async function follow(
   context: Context,
   filter: HistoryFilter,

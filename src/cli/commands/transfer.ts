@@ -115,7 +115,6 @@ function earlierBans(
   });
 }
 
-/** Without the holds that are over. */
 function livingPart(ban: ExportedBan, nowMs: number): ExportedBan[] {
   const holds = ban.holds.filter(({ expiresAtMs }) => expiresAtMs === null || expiresAtMs > nowMs);
   return holds.length === 0 ? [] : [{ ...ban, holds }];

@@ -32,7 +32,6 @@ export const executable = defineCheck({
     const isSameFile = stats !== null && stats.ino === ownStats?.ino && stats.dev === ownStats.dev;
     const directories = [home, `${home}/active-response`, dirname(path), dirname(realPathOf(path))];
     return {
-      /** What puts it in place. */
       install:
         packageManager === null
           ? `${own} install --home ${home}`

@@ -23,7 +23,6 @@ export const store = defineCheck({
     return {
       volatile: context.store.volatile,
       unsaved: readUnsaved(UNSAVED).length,
-      /** What SQLite finds wrong with the file; empty: nothing. */
       unsound: context.store.examine(),
       directoryMode: directory === null ? null : modeText(directory),
       fileMode: file === null ? null : modeText(file),

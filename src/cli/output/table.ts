@@ -6,7 +6,6 @@ import type { Terminal } from '../session.ts';
 export interface Column<T> {
   readonly heading: string;
   readonly cell: (row: T) => string;
-  /** Numbers stand on the right. */
   readonly align?: 'right';
   /** May be cut to so many characters when the terminal is too narrow; without this a cell is always whole. */
   readonly cuttableTo?: number;
@@ -45,7 +44,6 @@ export function chooseColumns<T>(
   });
 }
 
-/** Lines of a table, the heading first. */
 export function formatTable<T>(
   columns: readonly Column<T>[],
   rows: readonly T[],
