@@ -21,7 +21,7 @@ export function takeWriterLock(directory: string, waitMs: number): AppError | nu
     mkdirSync(directory, { recursive: true, mode: 0o700 });
     const note = `${directory}/at-work`;
     held.push({ lock: lockFile(path, waitMs), note });
-    process.once('exit', releaseWriterLock);
+    process.once('exit', removeNotes);
     beginWork(note);
     return null;
   } catch (error) {
@@ -98,11 +98,13 @@ function beginWork(note: string): void {
   }
 }
 
-function remove(note: string): void {
-  try {
-    unlinkSync(note);
-  } catch {
-    // It is gone, or it is a directory. If it stays, the next run looks for stale children in vain.
+function removeNotes(): void {
+  for (const { note } of held) {
+    try {
+      unlinkSync(note);
+    } catch {
+      // It is gone, or it is a directory. If it stays, the next run looks for stale children in vain.
+    }
   }
 }
 
@@ -127,11 +129,9 @@ export function isWriterLockHeld(): boolean {
 
 /** Lets others work, also before the process ends. */
 export function releaseWriterLock(): void {
-  process.removeListener('exit', releaseWriterLock);
-  for (const { lock, note } of held.splice(0)) {
-    remove(note);
-    lock.close();
-  }
+  process.removeListener('exit', removeNotes);
+  removeNotes();
+  for (const { lock } of held.splice(0)) lock.close();
 }
 
 const SQLITE_BUSY = 5;
