@@ -11,13 +11,12 @@ import {
   recoverPending,
   type RunContext,
 } from './bans/run.ts';
-import { readConfig } from './config/read.ts';
+import { groupPolicyFile, readConfig, readGroupPolicy } from './config/read.ts';
 import type { Config } from './config/schema.ts';
 import { Diagnostics } from './diagnostics.ts';
 import { planCut } from './firewall/conntrack.ts';
 import type { Address } from './model/address.ts';
 import { collectProtected } from './policy/collect.ts';
-import { groupPolicyFile, readGroupPolicy } from './config/read.ts';
 import { findProtection, type ProtectedEntry } from './policy/protected.ts';
 import { releaseWriterLock } from './state/lock.ts';
 import { Store } from './state/store.ts';

@@ -2,8 +2,7 @@
 import { diagnose, type Diagnosis } from './diagnosis.ts';
 import { checkLevel, HIGHEST_LEVEL, isLevel, type KnownRules } from './rules.ts';
 import { quote } from '../system/printable.ts';
-import { child, valueOf } from './sections.ts';
-import type { Element } from './xml.ts';
+import { child, valueOf, type Element } from './xml.ts';
 
 export interface MailSections {
   readonly globals: readonly Element[];

@@ -5,9 +5,8 @@ import { checkMail } from './mail.ts';
 import { checkCommand, checkNames, commandsIn } from './commands.ts';
 import { checkResponse, checkSharedExecutables } from './responses.ts';
 import { quote } from '../system/printable.ts';
-import { sectionsOf, valueOf } from './sections.ts';
 import { findStrange } from './typing.ts';
-import type { Element, XmlDocument } from './xml.ts';
+import { sectionsOf, valueOf, type Element, type XmlDocument } from './xml.ts';
 
 /** Elements below `<ossec_config>` that this program has to do with. */
 const OURS = ['command', 'active-response', 'global', 'alerts', 'email_alerts', 'localfile'];

@@ -4,8 +4,7 @@ import { isOurs, placeOf, type Command } from './commands.ts';
 import { diagnose, type Diagnosis, type Surroundings } from './diagnosis.ts';
 import { checkLevel } from './rules.ts';
 import { quote } from '../system/printable.ts';
-import { child, valueOf } from './sections.ts';
-import type { Element } from './xml.ts';
+import { child, valueOf, type Element } from './xml.ts';
 
 /** What makes a section of that name a response, and not an agent's settings. */
 const RESPONSE_FIELDS = ['command', 'location', 'rules_id', 'rules_group', 'level', 'timeout'];

@@ -25,8 +25,8 @@ export function readBan(
   holds: readonly Hold[],
 ): StoredBan {
   const address = readAddress(text);
-  const line = readLine(owed);
-  const foreign = readForeign(rules);
+  const line = readJson(owed, 'the line of a pending change') as LineJson | null;
+  const foreign = readJson(rules, 'the list of rules of others') as ForeignRules | null;
   return {
     address,
     phase: phase as Phase,
@@ -34,17 +34,18 @@ export function readBan(
     foreign: foreign === null && phase !== 'blocking' ? {} : foreign,
     sinceMs: sinceMs as number,
     holds,
-    line: line === null ? null : { verb: line.verb, alertRef: line.alertRef, address },
+    line: line && { verb: line.verb, alertRef: line.incident ?? line.alertRef, address },
     offset: line?.mark ?? null,
   };
 }
 
-function readForeign(value: unknown): ForeignRules | null {
+/** Null: nothing was written. */
+function readJson(value: unknown, what: string): unknown {
   if (typeof value !== 'string') return null;
   try {
-    return JSON.parse(value) as ForeignRules;
+    return JSON.parse(value);
   } catch (error) {
-    throw damage('the rules of somebody else in the state are not JSON', error);
+    throw damage(`${what} in the state is not JSON`, error);
   }
 }
 
@@ -53,18 +54,11 @@ export function lineJson(line: Outcome | null, offset: LogOffset | null): string
   return line === null ? null : JSON.stringify({ ...line, address: undefined, mark: offset });
 }
 
-type LineJson = Pick<Outcome, 'verb' | 'alertRef'> & { readonly mark: LogOffset | null };
-
-function readLine(value: unknown): LineJson | null {
-  if (typeof value !== 'string') return null;
-  try {
-    const { incident, ...line } = JSON.parse(value) as LineJson & { incident?: AlertRef };
-    // Version 0.1 called it so.
-    return incident === undefined ? line : { ...line, alertRef: incident };
-  } catch (error) {
-    throw damage('the line of a pending change in the state is not JSON', error);
-  }
-}
+type LineJson = Pick<Outcome, 'verb' | 'alertRef'> & {
+  readonly mark: LogOffset | null;
+  /** Version 0.1 called the reference so. */
+  readonly incident?: AlertRef;
+};
 
 /** What `readHold` takes: the address first, which is not part of a hold. */
 export const HOLD_COLUMNS =

@@ -129,22 +129,7 @@ export interface Spawned {
 
 /** node::SyncProcessRunner, src/spawn_sync.cc of the pinned Node. */
 interface Binding {
-  spawn(options: {
-    readonly file: string;
-    readonly args: readonly string[];
-    readonly envPairs: readonly string[];
-    readonly cwd: string;
-    readonly detached: boolean;
-    readonly timeout: number;
-    readonly maxBuffer: number;
-    readonly killSignal: number;
-    readonly stdio: readonly {
-      readonly type: 'pipe';
-      readonly readable: boolean;
-      readonly writable: boolean;
-      readonly input?: Buffer;
-    }[];
-  }): {
+  spawn(options: object): {
     readonly pid?: number;
     readonly status?: number | null;
     readonly signal?: NodeJS.Signals | null;

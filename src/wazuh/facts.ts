@@ -1,4 +1,4 @@
-// What an alert says of its rule, its agent and its fields, for the entries of policy. Read only when asked for. Pure.
+// What an alert says of its rule, its agent and its fields, for the entries of policy. Pure.
 import type { AlertFacts } from '../policy/entries.ts';
 import { at, type Json } from './json.ts';
 
@@ -8,20 +8,12 @@ export function readFacts(
   rule: readonly string[],
   agent: readonly string[],
 ): AlertFacts {
+  const level = textOf(at(document, ...rule, 'level'));
   return {
-    get ruleId() {
-      return textOf(at(document, ...rule, 'id'));
-    },
-    get level() {
-      const text = textOf(at(document, ...rule, 'level'));
-      return text !== null && /^[0-9]{1,2}$/.test(text) ? Number(text) : null;
-    },
-    get groups() {
-      return readTexts(at(document, ...rule, 'groups'));
-    },
-    get agent() {
-      return textOf(at(document, ...agent));
-    },
+    ruleId: textOf(at(document, ...rule, 'id')),
+    level: level !== null && /^[0-9]{1,2}$/.test(level) ? Number(level) : null,
+    groups: readTexts(at(document, ...rule, 'groups')),
+    agent: textOf(at(document, ...agent)),
     field: (path) => textOf(at(document, ...path.split('.'))),
   };
 }
