@@ -129,14 +129,12 @@ export const SCHEMA = {
     allow: {
       kind: 'list',
       of: 'address',
-      minEntries: 0,
       default: [],
       doc: 'Addresses and networks that are never blocked, such as ["192.0.2.10", "2001:db8::/32"].',
     },
     allow_files: {
       kind: 'list',
       of: 'file',
-      minEntries: 0,
       default: [],
       doc: 'Files with more of them, one a line, by absolute path.',
     },
@@ -216,7 +214,6 @@ export const SCHEMA = {
     timeouts: {
       kind: 'list',
       of: 'duration',
-      minEntries: 0,
       default: [],
       doc: 'The first ban of an address within the window lasts at least the first of these, the second\nthe second, and so on; the last one counts for all further: ["10m", "1h", "24h", "7d"]. Empty: off.',
     },

@@ -126,7 +126,7 @@ function checkList(setting: ListSetting, written: unknown): Checked {
     .map((entry) => {
       return { entry, message: `${show(entry)} is not ${ENTRIES[setting.of].expected}: left out` };
     });
-  if (good.length >= setting.minEntries) return { value: good, problems };
+  if (good.length >= (setting.minEntries ?? 0)) return { value: good, problems };
   problems.push({ message: 'must name at least one' });
   return { value: undefined, problems };
 }

@@ -31,11 +31,7 @@ export function checkOssecConf(document: XmlDocument, surroundings: Surroundings
     ...checkSharedExecutables(responses, commands),
     ...named('global').flatMap(checkWhiteList),
     ...checkReadsLog(named('client'), [...named('localfile'), ...elsewhere('localfile')]),
-    ...checkMail(
-      { globals: named('global'), alerts: named('alerts'), mails: named('email_alerts') },
-      { globals: elsewhere('global'), alerts: elsewhere('alerts') },
-      surroundings.rules,
-    ),
+    ...checkMail(named, elsewhere, surroundings.rules),
   ].sort((one, other) => one.line - other.line || one.column - other.column);
 }
 

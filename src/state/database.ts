@@ -104,22 +104,19 @@ function copyOfFile(directory: string): DatabaseSync {
 
 function copyTables(source: DatabaseSync, copy: DatabaseSync): void {
   copy.exec('BEGIN');
-  for (const table of ['bans', 'holds', 'facts', 'offences']) copyTable(table, source, copy);
+  for (const table of ['bans', 'holds', 'facts', 'offences']) {
+    const select = source.prepare(`SELECT * FROM ${table}`);
+    const names = select.columns().map(({ name }) => name);
+    const values = names.map(() => '?').join(', ');
+    const insert = copy.prepare(`INSERT INTO ${table} (${names.join(', ')}) VALUES (${values})`);
+    for (const row of select.iterate()) insert.run(...names.map((name) => row[name] ?? null));
+  }
   copy.exec('COMMIT');
-}
-
-function copyTable(table: string, source: DatabaseSync, copy: DatabaseSync): void {
-  const select = source.prepare(`SELECT * FROM ${table}`);
-  const names = select.columns().map(({ name }) => name);
-  const values = names.map(() => '?').join(', ');
-  const insert = copy.prepare(`INSERT INTO ${table} (${names.join(', ')}) VALUES (${values})`);
-  for (const row of select.iterate()) insert.run(...names.map((name) => row[name] ?? null));
 }
 
 /** Whether an error means that the file itself is unsound, so that another try on it would fail the same way. */
 export function isDamage(error: unknown): boolean {
-  if (error instanceof AppError) return error.cause instanceof Damage;
-  return DAMAGE_CODES.includes(resultCodeOf(error) & 0xff);
+  return error instanceof Damage || DAMAGE_CODES.includes(resultCodeOf(error) & 0xff);
 }
 
 /** Of an error of SQLite's; 0 of any other. */
@@ -129,12 +126,12 @@ export function resultCodeOf(error: unknown): number {
     : 0;
 }
 
-/** For content that SQLite can read and that is not ours. */
-export function damage(message: string, cause?: unknown): AppError {
-  return new AppError('STORE', message, new Damage(message, { cause }));
+/** Content that SQLite can read and that is not ours. */
+export class Damage extends AppError {
+  constructor(message: string, cause?: unknown) {
+    super('STORE', message, cause);
+  }
 }
-
-class Damage extends Error {}
 
 /** Empty on a host without a state, for someone who may not read it, and where the first run is still to migrate it. */
 function openToRead(directory: string): OpenedDatabase {
@@ -189,7 +186,7 @@ function requireOwnDirectory(directory: string): void {
 function requireRegularFile(path: string): void {
   const stats = statsOf(path);
   if (stats === undefined || stats.isFile()) return;
-  throw damage(`${path} is not a regular file`);
+  throw new Damage(`${path} is not a regular file`);
 }
 
 function statsOf(path: string): Stats | undefined {
@@ -202,7 +199,7 @@ function migrate(database: DatabaseSync): void {
   database.exec('BEGIN IMMEDIATE');
   const version = versionOf(database);
   if (version > MIGRATIONS.length) {
-    throw damage(`its schema ${version} is newer than this program's ${MIGRATIONS.length}`);
+    throw new Damage(`its schema ${version} is newer than this program's ${MIGRATIONS.length}`);
   }
   for (const step of MIGRATIONS.slice(version)) database.exec(step);
   database.exec(`PRAGMA user_version = ${MIGRATIONS.length}; COMMIT`);

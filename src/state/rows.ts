@@ -2,7 +2,7 @@
 import { parseExactNetwork, type Address } from '../model/address.ts';
 import type { AlertRef, Ban, ForeignRules, Hold, Origin, Outcome, Phase } from '../model/ban.ts';
 import type { Values } from './connection.ts';
-import { damage } from './database.ts';
+import { Damage } from './database.ts';
 
 /** Where the response log ended when a change was recorded: what comes after may already be the line of the change. */
 export interface LogOffset {
@@ -45,7 +45,7 @@ function readJson(value: unknown, what: string): unknown {
   try {
     return JSON.parse(value);
   } catch (error) {
-    throw damage(`${what} in the state is not JSON`, error);
+    throw new Damage(`${what} in the state is not JSON`, error);
   }
 }
 
@@ -89,6 +89,6 @@ export function readHold([
 /** The column holds canonical text that we wrote; anything else means that somebody else wrote into the file. */
 export function readAddress(value: unknown): Address {
   const address = typeof value === 'string' ? parseExactNetwork(value) : null;
-  if (address === null) throw damage(`${String(value)} in the state is not an address`);
+  if (address === null) throw new Damage(`${String(value)} in the state is not an address`);
   return address;
 }
