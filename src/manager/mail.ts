@@ -5,7 +5,7 @@ import { quote } from '../system/printable.ts';
 import { child, valueOf, type Element } from './xml.ts';
 
 /** `elsewhere`: in files that are checked together with this one, and are reported there. */
-export type SectionsNamed = (name: string) => readonly Element[];
+type SectionsNamed = (name: string) => readonly Element[];
 
 export function checkMail(
   named: SectionsNamed,

@@ -5,7 +5,6 @@ import { widerNetworks, type Address } from '../model/address.ts';
 import { parseDuration } from '../model/duration.ts';
 import type * as Aggregate from '../policy/aggregate.ts';
 import type * as Arguments from '../policy/arguments.ts';
-import type { ResponseArguments } from '../policy/arguments.ts';
 import type * as Decide from '../policy/decide.ts';
 import type { Decision, HoldLength } from '../policy/decision.ts';
 import type { GroupPolicy } from '../config/group-policy.ts';
@@ -72,7 +71,10 @@ function decideByPolicy(
   });
 }
 
-function argumentsOf({ extraArguments }: Request, { warn }: PolicyContext): ResponseArguments {
+function argumentsOf(
+  { extraArguments }: Request,
+  { warn }: PolicyContext,
+): Arguments.ResponseArguments {
   const { readArgumentWords } = require('../policy/arguments.ts') as typeof Arguments;
   const args = readArgumentWords(extraArguments);
   if (args.unknown.length > 0) {

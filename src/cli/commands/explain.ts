@@ -1,7 +1,7 @@
 // `explain`: what would be done about an alert, and why. Touches nothing.
 import type { Address } from '../../model/address.ts';
 import { alertRefAt, makeHold } from '../../model/ban.ts';
-import { describeProtection, findProtection } from '../../policy/protected.ts';
+import { describeProtection } from '../../policy/protected.ts';
 import { EXIT_STATUS } from '../../model/errors.ts';
 import type { Config } from '../../config/schema.ts';
 import type { Context } from '../../context.ts';
@@ -100,6 +100,7 @@ type Explanation = ReturnType<typeof explainRequest>;
 function explainRequest(request: Request, decided: Decided | null, context: Context) {
   const { dialect, action, address, field, passedOver, alertId, ruleId, reason } = request;
   const isBlock = action === 'block' && decided?.decision !== 'release';
+  const protection = isBlock && address !== null ? context.protectionOf(address) : null;
   return {
     dialect,
     action,
@@ -107,7 +108,7 @@ function explainRequest(request: Request, decided: Decided | null, context: Cont
     field,
     passedOver,
     trouble: request.addressTrouble,
-    protection: isBlock && address !== null ? protectionOf(address, context) : null,
+    protection: protection && describeProtection(protection),
     timeoutSeconds: decided === null ? timeoutOf(request, context) : lastOf(decided.holds),
     timeoutFrom: timeoutSource(request, context),
     decision: decided?.decision ?? action,
@@ -124,11 +125,6 @@ function explainRequest(request: Request, decided: Decided | null, context: Cont
 function lastOf(holds: readonly HoldLength[]): number | null {
   const longest = Math.max(...holds.map(({ timeoutSeconds }) => timeoutSeconds ?? Infinity));
   return Number.isFinite(longest) ? longest : null;
-}
-
-function protectionOf(address: Address, context: Context): string | null {
-  const entry = findProtection(address, context.protectedEntries());
-  return entry === null ? null : describeProtection(entry);
 }
 
 function timeoutSource({ timeoutSeconds }: Request, context: Context): string {
