@@ -2,7 +2,7 @@
 import { writeSync } from 'node:fs';
 import { complain, exitStatusOf } from '../failure.ts';
 import { createContext } from '../context.ts';
-import { expectMany } from './memory.ts';
+import { expectMany } from './in-parts.ts';
 import { findSshPeer, userName } from '../system/login.ts';
 import { BUILD } from '../model/version.ts';
 import type { Place } from '../wazuh/home.ts';

@@ -4,8 +4,7 @@ import { DatabaseSync } from 'node:sqlite';
 import { AppError, describeError } from '../model/errors.ts';
 import { resultCodeOf } from './database.ts';
 import { isErrno } from '../system/files.ts';
-import { lockHolder } from '../system/locks.ts';
-import { isStopped } from '../system/procfs.ts';
+import { isStopped, lockHolder } from '../system/procfs.ts';
 import { endStaleChildren } from '../system/stale-children.ts';
 import { deadlineIn, monotonicMs } from '../system/wait.ts';
 

@@ -2,8 +2,7 @@
 // managers and white list from ossec.conf.
 import type * as Saxes from 'saxes';
 import { remember } from '../config/cache.ts';
-import { LARGEST_FILE } from '../config/file.ts';
-import type { FileReader } from '../config/read.ts';
+import { LARGEST_FILE, type FileReader } from '../config/read.ts';
 import { parseNetwork } from '../model/address.ts';
 import type { Place } from './home.ts';
 

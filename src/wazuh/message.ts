@@ -1,4 +1,5 @@
 // Parses one JSON line of wazuh-execd, of Wazuh 4.2 and later and of Wazuh 5, into a Request. Pure.
+import type { Config } from '../config/schema.ts';
 import { at, isObject, textAt, type Json, type JsonObject } from './json.ts';
 import { ProtocolError, readObject, wrongCommand } from './protocol-error.ts';
 import { readFacts, readTexts } from './facts.ts';
@@ -8,16 +9,15 @@ import { findSource } from './source.ts';
 /** Longer than any timeout that means anything, and far from where arithmetic on milliseconds loses precision. */
 const LONGEST_TIMEOUT_SECONDS = 2 ** 31;
 
+/** Where a message may hold its address, in order of preference. */
+export type AddressFields = Pick<Config['alert'], 'addressFields' | 'wazuh5Fields'>;
+
 /** Throws `BAD_DATA` when the line is not a message of either dialect. A missing address is for the caller to refuse. */
-export function readMessage(
-  line: Buffer,
-  addressFields: readonly string[],
-  wazuh5Fields: readonly string[],
-): Request {
+export function readMessage(line: Buffer, fields: AddressFields): Request {
   if (line.includes(0)) throw refused('the message has a NUL byte inside');
   const message = readObject(line.toString('utf8'), 'BAD_DATA', 'the message');
-  if (isObject(at(message, 'wazuh'))) return readWazuh5(message, wazuh5Fields);
-  if (isObject(at(message, 'parameters'))) return readWazuh4(message, addressFields);
+  if (isObject(at(message, 'wazuh'))) return readWazuh5(message, fields.wazuh5Fields);
+  if (isObject(at(message, 'parameters'))) return readWazuh4(message, fields.addressFields);
   throw refused('the message has neither `parameters` (Wazuh 4) nor `wazuh` (Wazuh 5)');
 }
 

@@ -1,6 +1,5 @@
 // Asks policy about an alert, with what its decision needs of state and configuration. Where nothing is configured and
 // the manager said nothing, no more than the number of recent bans is looked at.
-import { CONFIG_FILE } from '../config/file.ts';
 import { widerNetworks, type Address } from '../model/address.ts';
 import { parseDuration } from '../model/duration.ts';
 import type * as Aggregate from '../policy/aggregate.ts';
@@ -8,7 +7,7 @@ import type * as Arguments from '../policy/arguments.ts';
 import type * as Decide from '../policy/decide.ts';
 import type { Decision, HoldLength } from '../policy/decision.ts';
 import type { GroupPolicy } from '../config/group-policy.ts';
-import { groupPolicyFile } from '../config/read.ts';
+import { CONFIG_FILE, groupPolicyFile } from '../config/read.ts';
 import type { ProtectedEntry } from '../policy/protected.ts';
 import type { Store } from '../state/store.ts';
 import type { Request } from './request.ts';

@@ -82,8 +82,7 @@ function readAlert(context: AlertContext, reader: LineReader, deadline: Deadline
   let request: Request;
   try {
     line = readFirstLine(reader, deadline);
-    const { addressFields, wazuh5Fields } = context.config.alert;
-    request = readMessage(line, addressFields, wazuh5Fields);
+    request = readMessage(line, context.config.alert);
   } catch (error) {
     const alertRef = alertRefAt(context.now());
     const exchange = exchangeOf(line ?? reader.rest());

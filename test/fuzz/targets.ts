@@ -27,13 +27,16 @@ import { BACKENDS, checkAddress, checkRequest, must, theirText } from './oracle.
 
 export type Target = (input: Buffer) => void;
 
-const FIELDS = [...DEFAULT_ADDRESS_FIELDS, ...CLOUD_ADDRESS_FIELDS];
+const FIELDS = {
+  addressFields: [...DEFAULT_ADDRESS_FIELDS, ...CLOUD_ADDRESS_FIELDS],
+  wazuh5Fields: WAZUH5_ADDRESS_FIELDS,
+};
 /** Past this, ends are no longer exact in milliseconds. */
 const LONGEST_SECONDS = 2 ** 43;
 
 export const TARGETS: Readonly<Record<string, Target>> = {
   message(input) {
-    const request = unlessRefused(() => readMessage(input, FIELDS, WAZUH5_ADDRESS_FIELDS));
+    const request = unlessRefused(() => readMessage(input, FIELDS));
     if (request === null) return;
     checkRequest(request, input.toString());
     if (request.address === null) return;

@@ -59,7 +59,7 @@ export const explain = defineCommand({
 
 function readRequest(file: string, { alert }: Config): Request {
   const message = Buffer.from(asMessage(readText(file).trim()));
-  return readMessage(message, alert.addressFields, alert.wazuh5Fields);
+  return readMessage(message, alert);
 }
 
 /** An alert alone becomes the message that Wazuh 4 would make of it; anything else is left to the reader of the message. */

@@ -2,7 +2,7 @@
 import { closeSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { formatProblem, parseConfig } from '../../config/parse.ts';
-import { CONFIG_FILE } from '../../config/file.ts';
+import { CONFIG_FILE } from '../../config/read.ts';
 import { ownerText } from '../../system/accounts.ts';
 import { openLogForAppend } from '../../system/files.ts';
 import { printable } from '../../system/printable.ts';

@@ -1,5 +1,5 @@
 // The manager that an agent reports to: whether we know its address, and so never block it.
-import { CONFIG_FILE } from '../../config/file.ts';
+import { CONFIG_FILE } from '../../config/read.ts';
 import { managerReason } from '../../policy/collect.ts';
 import { printable } from '../../system/printable.ts';
 import { statOrNull } from '../../system/paths.ts';

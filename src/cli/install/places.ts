@@ -12,7 +12,7 @@ import {
 } from 'node:fs';
 import { dirname } from 'node:path';
 import { exampleConfig } from '../../config/example.ts';
-import { CONFIG_FILE } from '../../config/file.ts';
+import { CONFIG_FILE } from '../../config/read.ts';
 import { STATE_DIRECTORY } from '../../context.ts';
 import { openLogForAppend } from '../../system/files.ts';
 import { modeText, statOrNull } from '../../system/paths.ts';
