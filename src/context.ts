@@ -22,9 +22,8 @@ import { releaseWriterLock } from './state/lock.ts';
 import { Store } from './state/store.ts';
 import { steadyClock } from './system/clock.ts';
 import { run, type Command } from './system/exec.ts';
-import { readRegularFile } from './system/files.ts';
 import { deadlineIn, type Deadline } from './system/wait.ts';
-import { LARGEST_ZONE_FILE, readHostZone } from './system/zone.ts';
+import { readHostZone } from './system/zone.ts';
 import { readSettings, readTimeouts } from './wazuh/agent-config.ts';
 import type { Place } from './wazuh/home.ts';
 import type { AlertContext } from './wazuh/respond.ts';
@@ -96,16 +95,11 @@ export function createContext(options: ContextOptions): Context {
   return withRunSteps(parts);
 }
 
-type PolicySources = Pick<
-  Context,
-  'settings' | 'timeouts' | 'groupPolicy' | 'protectedEntries' | 'protectionOf' | 'knownProtected'
->;
-
 /** What the agent's files and the host say about policy, read when it is first asked for. */
 function policySources(
   { place, interactive }: ContextOptions,
   { store, config, warn }: Pick<RunContext, 'store' | 'config' | 'warn'>,
-): PolicySources {
+) {
   const { home } = place;
   const settings = lazily(() => readSettings(home, { store, warn }));
   const groupPolicy = lazily(() => readGroupPolicy(home, { store, warn }));
@@ -119,7 +113,7 @@ function policySources(
     timeouts: lazily(() => readTimeouts(place, { store, warn })),
     groupPolicy,
     protectedEntries,
-    protectionOf: (address) => {
+    protectionOf: (address: Address) => {
       known = collectProtected(sources, address.family);
       const found = findProtection(address, known);
       // With the name of the interface.
@@ -149,10 +143,7 @@ function withRunSteps(parts: Omit<Context, keyof RunSteps>): Context {
 
 type Warn = (message: string) => void;
 
-function openDiagnostics({ place, readOnly = false, onTrouble }: ContextOptions): {
-  readonly diagnostics: Diagnostics;
-  readonly warn: Warn;
-} {
+function openDiagnostics({ place, readOnly = false, onTrouble }: ContextOptions) {
   const path = `${place.home}/logs/firewall-drop.log`;
   const diagnostics = new Diagnostics({ path, program: place.name });
   const said = new Set<string>();
@@ -205,10 +196,7 @@ function logFormat({ home, name }: Place, { log, alert }: Config): LogFormat {
     addressFields: alert.addressFields,
     wazuh5Fields: alert.wazuh5Fields,
     programName: log.programName ?? (name.endsWith('.sh') ? name : `${name}.sh`),
-    zone: readHostZone({
-      tz: process.env['TZ'],
-      readFile: (path) => readRegularFile(path, LARGEST_ZONE_FILE),
-    }),
+    zone: readHostZone(process.env['TZ']),
   };
 }
 

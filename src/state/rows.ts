@@ -64,17 +64,8 @@ type LineJson = Pick<Outcome, 'verb' | 'alertRef'> & {
 export const HOLD_COLUMNS =
   'address, origin, added_ms, timeout_seconds, expires_at_ms, alert_id, rule_id, reason, forced';
 
-export function readHold([
-  ,
-  origin,
-  addedMs,
-  seconds,
-  endMs,
-  alertId,
-  ruleId,
-  reason,
-  forced,
-]: Values): Hold {
+export function readHold(row: Values): Hold {
+  const [, origin, addedMs, seconds, endMs, alertId, ruleId, reason, forced] = row;
   return {
     origin: origin as Origin,
     addedMs: addedMs as number,

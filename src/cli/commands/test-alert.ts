@@ -111,12 +111,8 @@ export function wazuh4Message({ srcip, ruleId, blocks, nowMs }: Scene): Record<s
 }
 
 /** As wazuh-execd 5 sends it: flat, with `command` last. */
-export function wazuh5Message({
-  srcip,
-  ruleId,
-  timeoutSeconds,
-  blocks,
-}: Scene): Record<string, Json> {
+export function wazuh5Message(scene: Scene): Record<string, Json> {
+  const { srcip, ruleId, timeoutSeconds, blocks } = scene;
   const type: Record<string, Json> =
     timeoutSeconds === null
       ? { type: 'stateless' }

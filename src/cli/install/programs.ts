@@ -57,8 +57,7 @@ export function findResponses(home: string): Responses {
   return { home, directory, gid: stats.gid };
 }
 
-export interface Placement {
-  readonly responses: Responses;
+export interface Placement extends Responses {
   /** The first is the program; the others are links to it. */
   readonly names: readonly string[];
   /** Links to the executable where it is, as a package wants them, in place of a copy. */
@@ -73,10 +72,10 @@ const PLACED_FILE = `${STATE_DIRECTORY}/placed.json`;
 const MOST_PLACED = 50;
 
 export function stepsToPlace(placement: Placement): Step[] {
-  const { responses, names } = placement;
+  const { directory, gid, names } = placement;
   const executable = realpathSync(process.execPath);
   return names.flatMap((name, index) => {
-    const path = `${responses.directory}/${name}`;
+    const path = `${directory}/${name}`;
     const target = linkWanted(placement, index, executable);
     // Found out before anything changes: a link to what we replace is not ours either.
     const isOurLink = target !== null && linkTarget(path) === target;
@@ -90,10 +89,7 @@ export function stepsToPlace(placement: Placement): Step[] {
         linkSync(path, path + KEPT);
       },
     };
-    return [
-      keep,
-      target === null ? stepToCopy(path, executable, responses) : stepToLink(path, target),
-    ];
+    return [keep, target === null ? stepToCopy(path, executable, gid) : stepToLink(path, target)];
   });
 }
 
@@ -103,7 +99,7 @@ function linkWanted({ names, link }: Placement, index: number, executable: strin
   return index === 0 ? null : (names[0] ?? null);
 }
 
-function stepToCopy(path: string, executable: string, { gid }: Responses): Step {
+function stepToCopy(path: string, executable: string, gid: number): Step {
   return {
     state: `${path} is this program, for root and the agent's group`,
     holds: () => {
@@ -151,9 +147,8 @@ export function installedElsewhere({ directory }: Responses): Installed | null {
 }
 
 /** Takes our names away again, also those that `placement` does not have, and gives back what they replaced. */
-export function stepsToRemove({ responses, names: given }: Placement): Step[] {
+export function stepsToRemove({ directory, names: given }: Placement): Step[] {
   const executable = realpathSync(process.execPath);
-  const { directory } = responses;
   const placed = readPlaced().filter((entry) => dirname(entry) === directory);
   const names = new Set([...given, ...placed.map((path) => basename(path))]);
   return [...names].flatMap((name) => {
@@ -223,10 +218,6 @@ function notePlaced(entries: readonly string[]): void {
   mkdirSync(STATE_DIRECTORY, { recursive: true, mode: 0o700 });
   const temporary = `${PLACED_FILE}.new`;
   rmSync(temporary, { force: true });
-  replaceFile({
-    path: PLACED_FILE,
-    content: `${JSON.stringify(placed)}\n`,
-    mode: 0o600,
-    temporary,
-  });
+  const content = `${JSON.stringify(placed)}\n`;
+  replaceFile({ path: PLACED_FILE, content, mode: 0o600, temporary });
 }
