@@ -71,9 +71,8 @@ function checkTimeout(response: Element, command: Command): Diagnosis[] {
   }
   if (!/^[0-9]{1,9}$/.test(timeout.text)) {
     const cause = `${quote(timeout.text)} is no number of seconds`;
-    return [
-      diagnose('error', timeout.textAt, cause, 'write digits alone: <timeout>3600</timeout>'),
-    ];
+    const fix = 'write digits alone: <timeout>3600</timeout>';
+    return [diagnose('error', timeout.textAt, cause, fix)];
   }
   if (allowed || Number(timeout.text) === 0) return [];
   const cause = `the command ${quote(valueOf(command.element, 'name'))} does not allow a timeout, so this one is ignored and the block never ends`;

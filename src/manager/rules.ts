@@ -85,12 +85,6 @@ function checkIdentity(rule: Element, id: string, earlier: Element | undefined):
 function checkRuleLevel(rule: Element): Diagnosis[] {
   const level = rule.attributes['level'] ?? '';
   if (isLevel(level, 0)) return [];
-  return [
-    diagnose(
-      'error',
-      rule,
-      `a rule needs a level from 0 to ${HIGHEST_LEVEL}`,
-      'write level="12", for example',
-    ),
-  ];
+  const cause = `a rule needs a level from 0 to ${HIGHEST_LEVEL}`;
+  return [diagnose('error', rule, cause, 'write level="12", for example')];
 }

@@ -1,8 +1,8 @@
 // Parses one JSON line of wazuh-execd, of Wazuh 4.2 and later and of Wazuh 5, into a Request. Pure.
 import type { Config } from '../config/schema.ts';
+import type { AlertFacts } from '../policy/entries.ts';
 import { at, isObject, textAt, type Json, type JsonObject } from './json.ts';
 import { ProtocolError, readObject, wrongCommand } from './protocol-error.ts';
-import { readFacts, readTexts } from './facts.ts';
 import { readAlertId, readReason, readRuleId, type Request } from './request.ts';
 import { findSource } from './source.ts';
 
@@ -85,4 +85,28 @@ function isTimeout(value: Json | undefined): value is number {
     value > 0 &&
     value <= LONGEST_TIMEOUT_SECONDS
   );
+}
+
+/** `rule` and `agent` are the paths to the rule and to the agent's name in a document. */
+function readFacts(
+  document: Json | undefined,
+  rule: readonly string[],
+  agent: readonly string[],
+): AlertFacts {
+  const level = textOf(at(document, ...rule, 'level'));
+  return {
+    ruleId: textOf(at(document, ...rule, 'id')),
+    level: level !== null && /^[0-9]{1,2}$/.test(level) ? Number(level) : null,
+    groups: readTexts(at(document, ...rule, 'groups')),
+    agent: textOf(at(document, ...agent)),
+    field: (path) => textOf(at(document, ...path.split('.'))),
+  };
+}
+
+function readTexts(value: Json | undefined): string[] {
+  return Array.isArray(value) ? value.filter((one) => typeof one === 'string') : [];
+}
+
+function textOf(value: Json | undefined): string | null {
+  return typeof value === 'string' || typeof value === 'number' ? String(value) : null;
 }

@@ -103,30 +103,22 @@ export const order = defineCheck({
     const pending = drift.pending.length;
     const findings: Finding[] = [];
     if (pending > 0) {
-      findings.push(
-        problem(
-          `${count(pending, 'change')} pending: an earlier run was interrupted`,
-          mend,
-          'restore',
-        ),
-      );
+      const what = `${count(pending, 'change')} pending: an earlier run was interrupted`;
+      findings.push(problem(what, mend, 'restore'));
     }
     if (drift.missing.length > 0) {
       const named = drift.missing.slice(0, 3).map(({ address }) => address.text);
       const what = `${drift.missing.length} bans have no rule, among them ${named.join(', ')}`;
       findings.push(problem(what, mend, 'restore'));
     } else if (pending === 0 && drift.steps.length > 0) {
-      findings.push(
-        problem('our rules are not first in line, or are there twice', mend, 'restore'),
-      );
+      const what = 'our rules are not first in line, or are there twice';
+      findings.push(problem(what, mend, 'restore'));
     }
     if (drift.unknown.length > 0) {
-      findings.push(
-        problem(
-          `${drift.unknown.length} drop rules of our shape belong to no ban and will not expire`,
-          'firewall-drop reconcile --dry-run names them; if they are not yours: firewall-drop delete ADDRESS',
-        ),
-      );
+      const what = `${drift.unknown.length} drop rules of our shape belong to no ban and will not expire`;
+      const way =
+        'firewall-drop reconcile --dry-run names them; if they are not yours: firewall-drop delete ADDRESS';
+      findings.push(problem(what, way));
     }
     if (findings.length > 0) return findings;
     return [ok(`${count(bans, 'ban')}, each with its rules once and first in line`)];
