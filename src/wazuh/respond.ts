@@ -277,16 +277,13 @@ function releaseFor(alert: Alert, context: AlertContext): void {
 
 /** Without the lock the work is done all the same: a block that may race is better than none. */
 function prepare(alert: Alert, context: AlertContext): void {
-  const trouble = lockFor(alert, context);
-  if (trouble !== null) context.warn(`working without the writer lock: ${trouble.message}`);
-  context.recover(trouble);
-}
-
-function lockFor(alert: Alert, context: AlertContext): AppError | null {
+  let trouble: AppError | null;
   try {
-    return context.lock();
+    trouble = context.lock();
   } catch (error) {
     context.responseLog.about(alert.exchange).write([outcomeOf('failed', alert)]);
     throw error;
   }
+  if (trouble !== null) context.warn(`working without the writer lock: ${trouble.message}`);
+  context.recover(trouble);
 }

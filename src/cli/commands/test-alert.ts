@@ -6,8 +6,6 @@ import { quote } from '../../system/printable.ts';
 import { defineCommand } from '../command.ts';
 import { isoTime, readTimeout } from '../output/time.ts';
 
-const DEFAULT_TIMEOUT = '3m';
-
 export const testAlert = defineCommand({
   name: 'test-alert',
   summary: 'Print a message as execd would send it, to try out what happens',
@@ -36,7 +34,7 @@ export const testAlert = defineCommand({
     timeout: {
       kind: 'text',
       value: 'DURATION',
-      default: DEFAULT_TIMEOUT,
+      default: '3m',
       describe: 'for wazuh5, whose message has it; never: stateless',
     },
     answer: {
