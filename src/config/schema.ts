@@ -249,10 +249,9 @@ export const SCHEMA = {
   },
   manual: {
     timeout: {
-      kind: 'word',
+      kind: 'duration',
       default: '24h',
-      pattern: /^(?:never|(?:[0-9]{1,9}[smhdw])+)$/,
-      expected: 'a length of time such as "90m", "24h" or "7d", or "never"',
+      mayBeNever: true,
       doc: 'How long firewall-drop add blocks an address without --timeout: "90m", "24h", "7d", "never".',
     },
   },

@@ -2,6 +2,7 @@
 import { isSingle, type Address } from '../../model/address.ts';
 import type { Ban, Hold } from '../../model/ban.ts';
 import { blockEach, type EachRequest, type Made } from '../../bans/block.ts';
+import { parseDuration } from '../../model/duration.ts';
 import { AppError, EXIT_STATUS } from '../../model/errors.ts';
 import type { Context } from '../../context.ts';
 import { readReason } from '../../wazuh/request.ts';
@@ -86,7 +87,7 @@ export const add = defineCommand({
     // Of a list what can be done is done; what was typed is done whole or not at all.
     if (complete || file !== undefined) {
       sayOverlaps(allowed, context, person);
-      const usualSeconds = readTimeout(context.config.manual.timeout, 'manual.timeout');
+      const usualSeconds = parseDuration(context.config.manual.timeout) ?? null;
       const times = { usualSeconds, nowMs: context.now() };
       // An object for each address of a long list would take much room.
       const fresh = holdAfter(order, null, times);
