@@ -57,6 +57,11 @@ export interface Ban {
   readonly foreign: ForeignRules | null;
 }
 
+/** What is about to be released is held by nobody any more. */
+export function livingHolds(ban: Ban | null): readonly Hold[] {
+  return ban === null || ban.phase === 'unblocking' ? [] : ban.holds;
+}
+
 /** Whether rules that were there before the block drop the address, and stay. */
 export function hasForeignRules({ foreign }: Ban): boolean {
   return Object.keys(foreign ?? {}).length > 0;

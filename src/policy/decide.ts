@@ -1,6 +1,6 @@
 // Decides what becomes of an alert: who is blocked, and for how long. Pure; what it needs of the state it asks for.
 import type { Address } from '../model/address.ts';
-import { remainingSeconds, type Hold } from '../model/ban.ts';
+import { livingHolds, remainingSeconds, type Hold } from '../model/ban.ts';
 import { parseDuration } from '../model/duration.ts';
 import { chooseTarget, type Target } from './aggregate.ts';
 import type { Decision, HoldLength, Question } from './decision.ts';
@@ -98,10 +98,8 @@ export function nthTimeout(number: number, timeouts: readonly string[]): string 
 /** A later alert does not shorten what policy gave before: execd's own hold alone begins anew. */
 function lastingAtLeast(hold: HoldLength, { network }: Target, question: Question): HoldLength {
   if (hold.origin !== 'policy' && hold.origin !== 'repeat') return hold;
-  const ban = question.findBan(network);
-  if (ban === null || ban.phase === 'unblocking') return hold;
   const isSame = ({ origin }: Hold): boolean => origin === hold.origin;
-  const standing = ban.holds.filter(isSame);
+  const standing = livingHolds(question.findBan(network)).filter(isSame);
   const { timeoutSeconds } = hold;
   if (standing.length === 0 || timeoutSeconds === null) return hold;
   const left = remainingSeconds(standing, question.nowMs);

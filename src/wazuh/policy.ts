@@ -8,6 +8,7 @@ import type * as Decide from '../policy/decide.ts';
 import type { Decision, HoldLength } from '../policy/decision.ts';
 import type { GroupPolicy } from '../config/group-policy.ts';
 import { CONFIG_FILE, groupPolicyFile } from '../config/read.ts';
+import type { Config } from '../config/schema.ts';
 import type { ProtectedEntry } from '../policy/protected.ts';
 import type { Store } from '../state/store.ts';
 import type { Request } from './request.ts';
@@ -52,7 +53,6 @@ function decideByPolicy(
   const { decide } = require('../policy/decide.ts') as typeof Decide;
   const { config, store, place, groupPolicy, protectionOf } = context;
   const nowMs = context.now();
-  const windowMs = (parseDuration(config.escalation.window) ?? 0) * 1000;
   return decide({
     address,
     own,
@@ -63,11 +63,16 @@ function decideByPolicy(
     group: groupPolicy().policy,
     groupFile: groupPolicyFile(place.home),
     isProtected: (network) => protectionOf(network) !== null,
-    earlierBans: (target) => store.offences.earlier(target, nowMs - windowMs),
+    earlierBans: (target) => store.offences.earlier(target, countedSinceMs(config, nowMs)),
     findBan: (target) => store.bans.find(target),
     bansIn: (network) => store.bans.within(network),
     nowMs,
   });
+}
+
+/** Since when an address's bans count, for escalation; in Unix milliseconds. */
+export function countedSinceMs({ escalation }: Config, nowMs: number): number {
+  return nowMs - (parseDuration(escalation.window) ?? 0) * 1000;
 }
 
 function argumentsOf(
