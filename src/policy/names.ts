@@ -33,13 +33,13 @@ export function resolveNames(
   const answers = inquiry.mayWait ? ask(wanted, known, inquiry) : known;
   const found = new Map(wanted.map((name) => [name, answers.get(name)?.addresses ?? []]));
   for (const [name, addresses] of found) {
-    if (addresses.length === 0) inquiry.warn(unknownName(name));
+    if (addresses.length > 0) continue;
+    const way = 'check that the name resolves, and run firewall-drop expire';
+    inquiry.warn(
+      `no address of the manager ${JSON.stringify(name)} is known, so it is not protected: ${way}`,
+    );
   }
   return found;
-}
-
-function unknownName(name: string): string {
-  return `no address of the manager ${JSON.stringify(name)} is known, so it is not protected: check that the name resolves, and run firewall-drop expire`;
 }
 
 function readAnswers({ store }: Inquiry): Answers {

@@ -61,7 +61,12 @@ function isProgram(path: string): boolean {
 
 export const run: Run = (command, timeoutMs) => {
   const path = findProgram(command.program);
-  if (path === null) throw notInstalled(command.program);
+  if (path === null) {
+    const where = `not found in ${PROGRAM_DIRECTORIES.join(', ')}`;
+    throw new ProgramMissing(
+      `${command.program} was ${where}: install it with the host's package manager`,
+    );
+  }
   let result = spawn(path, command, timeoutMs);
   if (endedWithUs(result)) result = spawn(path, command, timeoutMs);
   const { stdout, stderr } = result;
@@ -69,7 +74,10 @@ export const run: Run = (command, timeoutMs) => {
     const trouble = result.signal === null ? '' : `was ended by ${result.signal}`;
     return { status: result.status, stdout, stderr, trouble };
   }
-  if (['EMFILE', 'ENFILE'].includes(result.code)) throw noDescriptors(path);
+  if (['EMFILE', 'ENFILE'].includes(result.code)) {
+    const way = 'raise the limit (ulimit -n) of who starts firewall-drop';
+    throw new AppError('RESOURCES', `${path} can't be started: no file descriptor is left; ${way}`);
+  }
   // A wrapper that was killed would leave the real program behind, which may change the kernel after we have looked.
   if (result.pid > 0) killGroup(result.pid);
   return { status: null, stdout, stderr, trouble: troubleOf(result.code, path, timeoutMs) };
@@ -92,19 +100,6 @@ function endedWithUs({ signal, stdout, stderr }: Spawned): boolean {
  */
 function endedByItself({ status, code }: Spawned): boolean {
   return code === '' || code === 'EPIPE' || (code === 'ETIMEDOUT' && status !== null);
-}
-
-function notInstalled(program: string): ProgramMissing {
-  return new ProgramMissing(
-    `${program} was not found in ${PROGRAM_DIRECTORIES.join(', ')}: install it with the host's package manager`,
-  );
-}
-
-function noDescriptors(path: string): AppError {
-  return new AppError(
-    'RESOURCES',
-    `${path} can't be started: no file descriptor is left; raise the limit (ulimit -n) of who starts firewall-drop`,
-  );
 }
 
 function troubleOf(code: string, path: string, timeoutMs: number): string {

@@ -128,16 +128,14 @@ async function carryOut(
 }
 
 function sayOverlaps(addresses: readonly Address[], context: Context, { note }: Person): void {
-  const overlaps = findOverlaps(addresses, knownAround(addresses, context));
+  const { bans } = context.store;
+  // Only a network can have others in it.
+  const isAlone = addresses.every(isSingle);
+  const known = isAlone ? bans.networks() : bans.list().map(({ address }) => address);
+  const overlaps = findOverlaps(addresses, known);
   for (const [inner, outer] of overlaps.slice(0, MOST_NAMED)) {
     note(`${inner.text} lies in ${outer.text}`);
   }
   const more = overlaps.length - MOST_NAMED;
   if (more > 0) note(`${more} more lie in wider networks`);
-}
-
-/** What may contain an address or lie in it: only a network can have others in it. */
-function knownAround(addresses: readonly Address[], { store }: Context): Address[] {
-  if (addresses.every(isSingle)) return store.bans.networks();
-  return store.bans.list().map((ban) => ban.address);
 }
