@@ -11,21 +11,19 @@ import {
   recoverPending,
   type RunContext,
 } from './bans/run.ts';
-import { readConfig } from './config/read.ts';
+import { groupPolicyFile, readConfig, readGroupPolicy } from './config/read.ts';
 import type { Config } from './config/schema.ts';
 import { Diagnostics } from './diagnostics.ts';
 import { planCut } from './firewall/conntrack.ts';
 import type { Address } from './model/address.ts';
 import { collectProtected } from './policy/collect.ts';
-import { groupPolicyFile, readGroupPolicy } from './config/read.ts';
 import { findProtection, type ProtectedEntry } from './policy/protected.ts';
 import { releaseWriterLock } from './state/lock.ts';
 import { Store } from './state/store.ts';
 import { steadyClock } from './system/clock.ts';
 import { run, type Command } from './system/exec.ts';
-import { readRegularFile } from './system/files.ts';
 import { deadlineIn, type Deadline } from './system/wait.ts';
-import { LARGEST_ZONE_FILE, readHostZone } from './system/zone.ts';
+import { readHostZone } from './system/zone.ts';
 import { readSettings, readTimeouts } from './wazuh/agent-config.ts';
 import type { Place } from './wazuh/home.ts';
 import type { AlertContext } from './wazuh/respond.ts';
@@ -46,7 +44,6 @@ export interface ContextOptions {
   readonly onTrouble: (message: string) => void;
   /** Nothing is written: neither state nor logs. */
   readonly readOnly?: boolean;
-  /** Called for how far long work has come. */
   readonly onProgress?: (done: number, total: number) => void;
 }
 
@@ -98,16 +95,12 @@ export function createContext(options: ContextOptions): Context {
   return withRunSteps(parts);
 }
 
-type PolicySources = Pick<
-  Context,
-  'settings' | 'timeouts' | 'groupPolicy' | 'protectedEntries' | 'protectionOf' | 'knownProtected'
->;
-
 /** What the agent's files and the host say about policy, read when it is first asked for. */
 function policySources(
-  { place: { home }, interactive }: ContextOptions,
+  { place, interactive }: ContextOptions,
   { store, config, warn }: Pick<RunContext, 'store' | 'config' | 'warn'>,
-): PolicySources {
+) {
+  const { home } = place;
   const settings = lazily(() => readSettings(home, { store, warn }));
   const groupPolicy = lazily(() => readGroupPolicy(home, { store, warn }));
   const groupFile = groupPolicyFile(home);
@@ -117,10 +110,10 @@ function policySources(
   const protectedEntries = lazily(() => (known = collectProtected(sources)));
   return {
     settings,
-    timeouts: lazily(() => readTimeouts(home, { store, warn })),
+    timeouts: lazily(() => readTimeouts(place, { store, warn })),
     groupPolicy,
     protectedEntries,
-    protectionOf: (address) => {
+    protectionOf: (address: Address) => {
       known = collectProtected(sources, address.family);
       const found = findProtection(address, known);
       // With the name of the interface.
@@ -150,10 +143,7 @@ function withRunSteps(parts: Omit<Context, keyof RunSteps>): Context {
 
 type Warn = (message: string) => void;
 
-function openDiagnostics({ place, readOnly = false, onTrouble }: ContextOptions): {
-  readonly diagnostics: Diagnostics;
-  readonly warn: Warn;
-} {
+function openDiagnostics({ place, readOnly = false, onTrouble }: ContextOptions) {
   const path = `${place.home}/logs/firewall-drop.log`;
   const diagnostics = new Diagnostics({ path, program: place.name });
   const said = new Set<string>();
@@ -198,7 +188,6 @@ function openResponseLog(place: Place, config: Config, warn: Warn): ResponseLogF
   });
 }
 
-/** How the configuration and this host have lines written in active-responses.log. */
 function logFormat({ home, name }: Place, { log, alert }: Config): LogFormat {
   return {
     kind: log.format,
@@ -207,10 +196,7 @@ function logFormat({ home, name }: Place, { log, alert }: Config): LogFormat {
     addressFields: alert.addressFields,
     wazuh5Fields: alert.wazuh5Fields,
     programName: log.programName ?? (name.endsWith('.sh') ? name : `${name}.sh`),
-    zone: readHostZone({
-      tz: process.env['TZ'],
-      readFile: (path) => readRegularFile(path, LARGEST_ZONE_FILE),
-    }),
+    zone: readHostZone(process.env['TZ']),
   };
 }
 

@@ -4,17 +4,9 @@ import type * as Pino from 'pino';
 import { appendLine, openLogForAppend } from './system/files.ts';
 import { printable } from './system/printable.ts';
 
-export type Level = 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal' | 'silent';
-
-const WEIGHT: Readonly<Record<Level, number>> = {
-  trace: 10,
-  debug: 20,
-  info: 30,
-  warn: 40,
-  error: 50,
-  fatal: 60,
-  silent: Infinity,
-};
+/** From the least serious on, as the configuration has them. */
+const LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
+type Level = (typeof LEVELS)[number];
 
 export interface DiagnosticsOptions {
   readonly path: string;
@@ -51,7 +43,7 @@ export class Diagnostics {
   }
 
   #write(level: 'error' | 'warn', message: string): void {
-    if (WEIGHT[level] < WEIGHT[this.level] || this.#written.has(message)) return;
+    if (LEVELS.indexOf(level) < LEVELS.indexOf(this.level) || this.#written.has(message)) return;
     this.#written.add(message);
     try {
       this.#logger ??= this.#open();

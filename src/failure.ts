@@ -20,7 +20,6 @@ export function complain(message: string, listener: Listener): void {
   }
 }
 
-/** Says what went wrong, and gives the status to end with. */
 export function exitStatusOf(error: unknown, listener: Listener): number {
   if (error instanceof AppError) {
     complain(describeError(error), listener);

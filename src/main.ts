@@ -13,11 +13,7 @@ function main(): number | Promise<number> {
   process.umask(0o077);
   const args = process.argv.slice(2);
   const invocation = readInvocation(args, isTerminal(0));
-  const place = findPlace({
-    argv0: process.argv0,
-    workingDirectory: () => process.cwd(),
-    executable: process.execPath,
-  });
+  const place = findPlace(process);
   if (invocation === 'command-line') {
     const { runCommandLine } = require('./cli/main.ts') as typeof CommandLine;
     return runCommandLine(args, place);

@@ -53,7 +53,6 @@ type OptionValues<O extends OptionSpecs> = {
 export interface CommandSpec<O extends OptionSpecs = OptionSpecs> {
   /** One word, or two for a command of a group: `protect check`. */
   readonly name: string;
-  /** Other names, which mean the same. */
   readonly aliases?: readonly string[];
   /** The commands that undo this one: a mistyped word must not suggest what the other one does. */
   readonly opposites?: readonly string[];
@@ -96,7 +95,6 @@ export function outputAs<const F extends readonly [string, ...string[]]>(
   return { kind: 'choice', short: 'o', choices, default: choices[0], asFlags: true, describe };
 }
 
-/** Addresses and networks, of which completion offers those that are banned. */
 export const BANNED = {
   name: 'address',
   describe: 'IPv4, IPv6, or a network',
@@ -115,7 +113,6 @@ export const DRY_RUN = {
   },
 } as const;
 
-/** A list of addresses, beside those that are arguments. */
 export const FILE = {
   file: {
     kind: 'text',
@@ -126,7 +123,6 @@ export const FILE = {
   },
 } as const;
 
-/** Everything of one origin. */
 export const ORIGIN = {
   origin: { kind: 'choice', choices: ORIGINS, describe: 'only what this origin holds' },
 } as const;
@@ -156,7 +152,6 @@ export function findOption(specs: OptionSpecs, word: string): OptionSpec | undef
   return found?.[1];
 }
 
-/** A command's own name and its aliases. */
 export function namesOf({ name, aliases = [] }: CommandSpec): string[] {
   return [name, ...aliases];
 }

@@ -21,7 +21,6 @@ export const EXIT_MEANINGS: readonly (readonly [status: number, meaning: string]
 ];
 
 export interface Exits {
-  /** What this command may end with, and what it means. */
   readonly own: readonly (readonly [status: string, meaning: string])[];
   /** The statuses that every command may end with, in words: `64, 70, 71 and 74`. */
   readonly common: string;

@@ -45,7 +45,6 @@ const COMMON_OPTIONS: readonly (readonly [string, string])[] = [
   ['-V, --version', 'the version'],
 ];
 
-/** The same of one command. */
 export function commandHelp(command: CommandSpec, width: number | null): string[] {
   const columns = columnsOf(width);
   const { aliases = [], summary, details, positional, options, examples } = command;

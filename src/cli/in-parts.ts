@@ -1,9 +1,10 @@
-// Many changes in parts, so that Ctrl-C ends the run between two of them and nothing is left half done.
+// Work on long lists: within bounds of memory, and in parts, so that Ctrl-C ends the run between two of them and nothing is
+// left half done.
 import { setImmediate as nextTurn } from 'node:timers/promises';
+import type * as V8 from 'node:v8';
 import type { Context } from '../context.ts';
 import type { Address } from '../model/address.ts';
 import { AppError } from '../model/errors.ts';
-import { expectMany } from './memory.ts';
 import { count } from './output/count.ts';
 
 /** One transaction of the firewall takes no more than a few seconds for so many. */
@@ -11,7 +12,6 @@ export const LARGEST_PART = 50_000;
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
 export interface PartOptions {
-  /** How many are one part. */
   readonly size: number;
   /** What is done with them, as a participle: `blocked`. */
   readonly doing: string;
@@ -54,4 +54,17 @@ function interrupted(done: number, { length }: readonly Address[], doing: string
     'INTERRUPTED',
     left === 0 ? said : `${said}, ${left} not; run the command again for the others`,
   );
+}
+
+/** A shorter list has no use for it. */
+const MANY = 1000;
+
+/** To be called with how many addresses are about to be worked on. */
+export function expectMany(count: number): void {
+  if (count < MANY) return;
+  const { setFlagsFromString } = require('node:v8') as typeof V8;
+  // What is made for a list lives as long as the list: V8 would have its room for new objects grow to 128 MB.
+  setFlagsFromString('--semi-space-growth-factor=1');
+  // And it would let what is left of each part stay for long.
+  setFlagsFromString('--heap-growing-percent=50');
 }

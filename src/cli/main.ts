@@ -2,11 +2,10 @@
 import { writeSync } from 'node:fs';
 import { complain, exitStatusOf } from '../failure.ts';
 import { createContext } from '../context.ts';
-import { expectMany } from './memory.ts';
+import { expectMany } from './in-parts.ts';
 import { findSshPeer, userName } from '../system/login.ts';
 import { BUILD } from '../model/version.ts';
 import type { Place } from '../wazuh/home.ts';
-import type { CommandSpec } from './command.ts';
 import { COMMAND_GROUPS, COMMANDS } from './commands.ts';
 import { COMPLETE, formatOffers, offersFor } from './completion.ts';
 import { commandHelp, programHelp } from './help.ts';
@@ -85,27 +84,20 @@ async function perform(parsed: Parsed, around: Surroundings): Promise<number> {
   }
   const { command, words, options } = parsed;
   if (command.needsRoot) requireRoot();
+  const isQuiet = options['quiet'] === true;
+  // Lines that may be too many for a screen are kept until all are there.
+  const isKept = terminal.width !== null && command.isLong?.(options) === true;
   const lines: string[] = [];
-  const print = linePrinter(command, options, { lines, around });
+  const print = (line: string): void => {
+    if (isQuiet) return;
+    if (isKept) lines.push(line);
+    else output.line(line);
+  };
   try {
-    return await command.run(words, options, meet(around, print, options['quiet'] === true));
+    return await command.run(words, options, meet(around, print, isQuiet));
   } finally {
     show(lines, around);
   }
-}
-
-/** Lines that may be too many for a screen are kept until all are there. */
-function linePrinter(
-  command: CommandSpec,
-  options: Parameters<CommandSpec['run']>[1],
-  { lines, around }: { readonly lines: string[]; readonly around: Surroundings },
-): Person['print'] {
-  if (options['quiet'] === true) return () => undefined;
-  const isKept = around.terminal.width !== null && command.isLong?.(options) === true;
-  if (isKept) return (line) => void lines.push(line);
-  return (line) => {
-    around.output.line(line);
-  };
 }
 
 function show(lines: readonly string[], { terminal, output }: Surroundings): void {

@@ -1,6 +1,6 @@
 // The manual page firewall-drop(8), from the same descriptions as parser, help and config.toml.
 import { exampleValue } from '../config/example.ts';
-import { CONFIG_FILE } from '../config/file.ts';
+import { CONFIG_FILE } from '../config/read.ts';
 import { POLICY_KEYS } from '../config/policy-schema.ts';
 import { SCHEMA } from '../config/schema.ts';
 import type { Setting } from '../config/setting.ts';

@@ -1,11 +1,10 @@
 // The hold of a person: what it becomes when an address is added again, and how that is said.
 import type { Made } from '../bans/block.ts';
-import { alertRefAt, makeHold, type Ban, type Hold } from '../model/ban.ts';
+import { alertRefAt, livingHolds, makeHold, type Ban, type Hold } from '../model/ban.ts';
 import { MOST_NAMED } from './addresses.ts';
 import { formatDuration, momentText } from './output/time.ts';
 import type { Person } from './session.ts';
 
-/** What a person asked for. */
 export interface Order {
   /** Seconds, null for ever; undefined: it was not said. */
   readonly timeoutSeconds: number | null | undefined;
@@ -41,8 +40,7 @@ export function holdAfter(
 }
 
 export function manualHoldOf(ban: Ban | null): Hold | undefined {
-  if (ban === null || ban.phase === 'unblocking') return undefined;
-  return ban.holds.find(({ origin }) => origin === 'manual');
+  return livingHolds(ban).find(({ origin }) => origin === 'manual');
 }
 
 /** Says until when each is blocked now, and what has changed. */

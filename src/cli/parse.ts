@@ -36,16 +36,12 @@ export function parseArguments(args: readonly string[], commands: readonly Comma
   if (first === 'help' && !rest.some((word) => word.startsWith('-'))) {
     return { kind: 'help', of: rest.length === 0 ? null : commandIn(rest, commands).command };
   }
-  if (first.startsWith('-')) throw strayOption(first);
+  if (first.startsWith('-')) {
+    const way = 'write the command first, for example: firewall-drop list --json';
+    throw new AppError('USAGE', `${quote(first)} stands before the command: ${way}`);
+  }
   const { command, rest: own } = commandIn(args, commands);
   return parseOwn(own, command);
-}
-
-function strayOption(given: string): AppError {
-  return new AppError(
-    'USAGE',
-    `${quote(given)} stands before the command: write the command first, for example: firewall-drop list --json`,
-  );
 }
 
 function commandIn(
@@ -54,25 +50,18 @@ function commandIn(
 ): NonNullable<ReturnType<typeof findCommand>> {
   const found = findCommand(words, commands);
   if (found !== null) return found;
-  throw unknownCommand(words, commands);
-}
-
-function unknownCommand(
-  [first = '', second]: readonly string[],
-  commands: readonly CommandSpec[],
-): AppError {
+  const [first = '', second] = words;
   const group = commands.filter(({ name }) => name.startsWith(`${first} `));
   if (group.length > 0) {
     const typed = second === undefined || second.startsWith('-') ? first : `${first} ${second}`;
     const names = group.map(({ name }) => name).join(', ');
-    return new AppError('USAGE', `there is no command ${quote(typed)}; there are ${names}`);
+    throw new AppError('USAGE', `there is no command ${quote(typed)}; there are ${names}`);
   }
   const meant = nearestCommand(first, commands);
   const advice = meant === null ? 'firewall-drop --help lists them' : `did you mean ${meant}?`;
-  return new AppError('USAGE', `there is no command ${quote(first)}; ${advice}`);
+  throw new AppError('USAGE', `there is no command ${quote(first)}; ${advice}`);
 }
 
-/** An option as it was given. */
 interface GivenOption {
   readonly name: string;
   /** As it was typed: `-t`, `--timeout`. */

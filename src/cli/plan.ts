@@ -1,13 +1,12 @@
 // What a block or an unblock would run now, for `--dry-run` and `explain`: planned against the real state and kernel.
 import type { Address } from '../model/address.ts';
-import { remainingSeconds, type Ban, type Hold, type Origin } from '../model/ban.ts';
+import { livingHolds, remainingSeconds, type Ban, type Hold, type Origin } from '../model/ban.ts';
 import type { Context } from '../context.ts';
 import type { Firewall } from '../firewall/apply.ts';
 import type { Command } from '../system/exec.ts';
 import { inspectBackend } from './backend-state.ts';
 import type { Person } from './session.ts';
 
-/** Prints the commands that a block would run, and what they would read. */
 export function printBlock(
   addresses: readonly Address[],
   holdFor: (before: Ban | null) => Hold,
@@ -19,8 +18,7 @@ export function printBlock(
   const changes = addresses.map((address) => {
     const ban = known.get(address.text) ?? null;
     const hold = holdFor(ban);
-    const holds = ban === null || ban.phase === 'unblocking' ? [] : ban.holds;
-    const others = holds.filter(({ origin }) => origin !== hold.origin);
+    const others = livingHolds(ban).filter(({ origin }) => origin !== hold.origin);
     const timeoutSeconds = remainingSeconds([...others, hold], nowMs);
     return { address, to: 'blocked' as const, timeoutSeconds };
   });

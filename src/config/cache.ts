@@ -15,7 +15,6 @@ interface Parsed<T> {
 export interface RememberedFile<T> {
   readonly path: string;
   readonly largestBytes: number;
-  /** What holds when there is no such file. */
   readonly absent: () => T;
   /** What holds when there is one and it can't be used; without this, its content when last read, or `absent`. */
   readonly unusable?: () => T;

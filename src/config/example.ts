@@ -4,7 +4,6 @@ import { SCHEMA } from './schema.ts';
 import type { Setting } from './setting.ts';
 import { tomlText } from './values.ts';
 
-/** The documented example, `packaging/config.toml`: every key, commented out, with its default. */
 export function exampleConfig(): string {
   const sections = Object.entries(SCHEMA).map(([section, settings]) => {
     const keys = Object.entries<Setting>(settings).map(([key, setting]) => {

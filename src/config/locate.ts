@@ -20,7 +20,6 @@ export function formatProblem(problem: ConfigProblem): string {
   return `${problem.file}:${problem.line}: ${problem.message}`;
 }
 
-/** Mistakes with their lines, from top to bottom. */
 export function locate(mistakes: readonly Mistake[], text: string, file: string): ConfigProblem[] {
   if (mistakes.length === 0) return [];
   const lines = text.split('\n');

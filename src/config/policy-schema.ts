@@ -1,15 +1,13 @@
 // The table of the keys of a [[policy]] entry: what each may hold, and its documentation.
-import type { CamelCase, Setting, ValueOf } from './setting.ts';
+import type { CamelCase, ListSetting, Setting, ValueOf } from './setting.ts';
+
+const listOf = (of: ListSetting['of'], doc: string): ListSetting => {
+  return { kind: 'list', of, default: [], doc };
+};
 
 /** Conditions; an alert has to meet all that an entry has. */
 export const CONDITIONS = {
-  rule_id: {
-    kind: 'list',
-    of: 'rule',
-    minEntries: 0,
-    default: [],
-    doc: 'The rule is one of these: [5712, 5720].',
-  },
+  rule_id: listOf('rule', 'The rule is one of these: [5712, 5720].'),
   level_min: {
     kind: 'whole',
     default: 0,
@@ -17,34 +15,13 @@ export const CONDITIONS = {
     max: 16,
     doc: 'The rule has at least this level.',
   },
-  group: {
-    kind: 'list',
-    of: 'name',
-    minEntries: 0,
-    default: [],
-    doc: 'The rule is in one of these groups.',
-  },
-  agent: {
-    kind: 'list',
-    of: 'name',
-    minEntries: 0,
-    default: [],
-    doc: 'The agent has one of these names.',
-  },
-  address: {
-    kind: 'list',
-    of: 'address',
-    minEntries: 0,
-    default: [],
-    doc: 'The address is one of these, or in one of these networks.',
-  },
-  field: {
-    kind: 'list',
-    of: 'value',
-    minEntries: 0,
-    default: [],
-    doc: 'Each of these fields of the alert has the value given: ["data.srcuser=root"].',
-  },
+  group: listOf('name', 'The rule is in one of these groups.'),
+  agent: listOf('name', 'The agent has one of these names.'),
+  address: listOf('address', 'The address is one of these, or in one of these networks.'),
+  field: listOf(
+    'value',
+    'Each of these fields of the alert has the value given: ["data.srcuser=root"].',
+  ),
 } as const satisfies Readonly<Record<string, Setting>>;
 
 export const POLICY_KEYS = {

@@ -2,7 +2,7 @@
 import type { Mistake } from './locate.ts';
 import { POLICY_KEYS, type PolicyEntry } from './policy-schema.ts';
 import type { Setting } from './setting.ts';
-import { buildPolicyEntry, checkValue, isTable, ownProperty, shorten, show } from './values.ts';
+import { buildTable, checkValue, isTable, ownProperty, shorten, show } from './values.ts';
 
 export interface ReadPolicy {
   readonly entries: readonly PolicyEntry[];
@@ -35,10 +35,10 @@ export function readPolicy(
 }
 
 function build(entry: unknown): PolicyEntry {
-  return buildPolicyEntry((key, setting) => {
+  return buildTable(POLICY_KEYS, (key, setting) => {
     const value = ownProperty(entry, key);
     return value === undefined ? undefined : checkValue(setting, value).value;
-  });
+  }) as PolicyEntry;
 }
 
 function mistakesIn(

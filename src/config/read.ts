@@ -2,10 +2,13 @@
 // last readable [protect] stays in force: a mistake must not lock anybody out.
 import type { Store } from '../state/store.ts';
 import { remember } from './cache.ts';
-import { CONFIG_FILE, LARGEST_FILE } from './file.ts';
 import type { GroupPolicy } from './group-policy.ts';
 import type * as Parsers from './parsers.ts';
 import type { Config } from './schema.ts';
+
+export const CONFIG_FILE = '/etc/firewall-drop/config.toml';
+/** Of a configuration, in bytes. */
+export const LARGEST_FILE = 1024 * 1024;
 
 export interface FileReader {
   readonly store: Store;

@@ -129,14 +129,12 @@ export const SCHEMA = {
     allow: {
       kind: 'list',
       of: 'address',
-      minEntries: 0,
       default: [],
       doc: 'Addresses and networks that are never blocked, such as ["192.0.2.10", "2001:db8::/32"].',
     },
     allow_files: {
       kind: 'list',
       of: 'file',
-      minEntries: 0,
       default: [],
       doc: 'Files with more of them, one a line, by absolute path.',
     },
@@ -216,7 +214,6 @@ export const SCHEMA = {
     timeouts: {
       kind: 'list',
       of: 'duration',
-      minEntries: 0,
       default: [],
       doc: 'The first ban of an address within the window lasts at least the first of these, the second\nthe second, and so on; the last one counts for all further: ["10m", "1h", "24h", "7d"]. Empty: off.',
     },
@@ -252,10 +249,9 @@ export const SCHEMA = {
   },
   manual: {
     timeout: {
-      kind: 'word',
+      kind: 'duration',
       default: '24h',
-      pattern: /^(?:never|(?:[0-9]{1,9}[smhdw])+)$/,
-      expected: 'a length of time such as "90m", "24h" or "7d", or "never"',
+      mayBeNever: true,
       doc: 'How long firewall-drop add blocks an address without --timeout: "90m", "24h", "7d", "never".',
     },
   },
@@ -281,6 +277,5 @@ export type Config = {
     readonly [Key in keyof Schema[Section] as CamelCase<Key>]: ValueOf<Schema[Section][Key]>;
   };
 } & {
-  /** The [[policy]] entries, in order. */
   readonly policy: readonly PolicyEntry[];
 };

@@ -24,7 +24,7 @@ export interface ListSetting {
   readonly doc: string;
   readonly kind: 'list';
   readonly of: keyof typeof ENTRIES;
-  readonly minEntries: 0 | 1;
+  readonly minEntries?: 1;
   readonly default: readonly string[];
 }
 

@@ -1,7 +1,7 @@
 // Checks what config.toml says about one key against the schema, and makes a Config of the values.
 import { parseNetwork } from '../model/address.ts';
 import { parseDuration } from '../model/duration.ts';
-import { POLICY_KEYS, type PolicyEntry } from './policy-schema.ts';
+import type { PolicyEntry } from './policy-schema.ts';
 import { CLOUD_ADDRESS_FIELDS, SCHEMA, type Config } from './schema.ts';
 import { ENTRIES, type ListSetting, type Setting, type Value } from './setting.ts';
 
@@ -32,12 +32,8 @@ export function buildConfig(
   return Object.freeze(Object.fromEntries(all)) as Config;
 }
 
-/** One [[policy]] entry; `read` as for `buildConfig`. */
-export function buildPolicyEntry(read: (key: string, setting: Setting) => Value): PolicyEntry {
-  return buildTable(POLICY_KEYS, read) as PolicyEntry;
-}
-
-function buildTable(
+/** By its keys in camel case; `read` as for `buildConfig`. */
+export function buildTable(
   settings: Readonly<Record<string, Setting>>,
   read: (key: string, setting: Setting) => Value,
 ): object {
@@ -126,7 +122,7 @@ function checkList(setting: ListSetting, written: unknown): Checked {
     .map((entry) => {
       return { entry, message: `${show(entry)} is not ${ENTRIES[setting.of].expected}: left out` };
     });
-  if (good.length >= setting.minEntries) return { value: good, problems };
+  if (good.length >= (setting.minEntries ?? 0)) return { value: good, problems };
   problems.push({ message: 'must name at least one' });
   return { value: undefined, problems };
 }

@@ -19,20 +19,13 @@ export function checkArConf(
     const known = timeouts.get(executable) ?? new Set();
     const differs = known.size > 0 && !known.has(seconds);
     timeouts.set(executable, known.add(seconds));
+    const cause = `${executable} is started with timeouts of ${[...known].join(', ')} seconds: execd keeps one entry for an address, and a later alert restarts the timeout of that one`;
+    const shared = diagnose('warning', at, cause, 'give the responses of the manager one timeout');
     const trouble = inspectExecutable(executable);
     const column = content.indexOf(` - ${executable}`) + 4;
     return [
       ...(trouble === null ? [] : [{ ...at, column, ...trouble }]),
-      ...(differs ? [sharedTimeout(at, executable, [...known])] : []),
+      ...(differs ? [shared] : []),
     ];
   });
-}
-
-function sharedTimeout(
-  at: { readonly line: number; readonly column: number },
-  executable: string,
-  seconds: readonly string[],
-): Diagnosis {
-  const cause = `${executable} is started with timeouts of ${seconds.join(', ')} seconds: execd keeps one entry for an address, and a later alert restarts the timeout of that one`;
-  return diagnose('warning', at, cause, 'give the responses of the manager one timeout');
 }

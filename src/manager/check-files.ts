@@ -19,7 +19,6 @@ import { placesIn, readXml, type XmlDocument } from './xml.ts';
 
 export interface Finding extends Diagnosis {
   readonly file: string;
-  /** The whole line, as it stands in the file. */
   readonly source: string;
 }
 
@@ -99,12 +98,8 @@ function findDamage(bytes: Buffer, text: string): Diagnosis | null {
   const at = text.indexOf('\ufffd');
   if (at < 0 || bytes.equals(Buffer.from(text))) return null;
   const cause = 'here is a byte that is no UTF-8: the file was saved in another encoding';
-  return diagnose(
-    'error',
-    placesIn(text)(at),
-    cause,
-    'save it as UTF-8, or type the character again',
-  );
+  const fix = 'save it as UTF-8, or type the character again';
+  return diagnose('error', placesIn(text)(at), cause, fix);
 }
 
 function examine(

@@ -2,8 +2,7 @@
 import { readArgumentWords } from '../policy/arguments.ts';
 import { diagnose, type Diagnosis, type OtherFile, type Surroundings } from './diagnosis.ts';
 import { quote } from '../system/printable.ts';
-import { child, sectionsOf, valueOf } from './sections.ts';
-import type { Element } from './xml.ts';
+import { child, sectionsOf, valueOf, type Element } from './xml.ts';
 
 /** A command, and where it is defined: null in the file at hand. */
 export interface Command {

@@ -9,7 +9,6 @@ export interface Diagnosis extends Position {
   readonly fix: string;
 }
 
-/** A diagnosis about a place. */
 export function diagnose(
   severity: Diagnosis['severity'],
   { line, column }: Position,

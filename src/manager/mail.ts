@@ -2,27 +2,24 @@
 import { diagnose, type Diagnosis } from './diagnosis.ts';
 import { checkLevel, HIGHEST_LEVEL, isLevel, type KnownRules } from './rules.ts';
 import { quote } from '../system/printable.ts';
-import { child, valueOf } from './sections.ts';
-import type { Element } from './xml.ts';
+import { child, valueOf, type Element } from './xml.ts';
 
-export interface MailSections {
-  readonly globals: readonly Element[];
-  readonly alerts: readonly Element[];
-  readonly mails: readonly Element[];
-}
+/** `elsewhere`: in files that are checked together with this one, and are reported there. */
+type SectionsNamed = (name: string) => readonly Element[];
 
-/** `others` are of files that are checked together with this one, and are reported there. */
 export function checkMail(
-  own: MailSections,
-  others: Omit<MailSections, 'mails'>,
+  named: SectionsNamed,
+  elsewhere: SectionsNamed,
   rules: KnownRules,
 ): Diagnosis[] {
-  const level = lastOf([...others.alerts, ...own.alerts], 'email_alert_level');
+  const alerts = named('alerts');
+  const mails = named('email_alerts');
+  const level = lastOf([...elsewhere('alerts'), ...alerts], 'email_alert_level');
   const threshold = isLevel(level?.text) ? Number(level?.text) : UNSET_MAIL_LEVEL;
   return [
-    ...checkGlobal(own, others),
-    ...own.alerts.flatMap(checkAlertLevels),
-    ...own.mails.flatMap((mail) => checkMailAlert(mail, threshold, rules)),
+    ...checkGlobal(named('global'), elsewhere('global'), mails),
+    ...alerts.flatMap(checkAlertLevels),
+    ...mails.flatMap((mail) => checkMailAlert(mail, threshold, rules)),
   ];
 }
 
@@ -33,11 +30,13 @@ function lastOf(sections: readonly Element[], name: string): Element | undefined
   return sections.flatMap(({ children }) => children).findLast((one) => one.name === name);
 }
 
-function checkGlobal(own: MailSections, others: Omit<MailSections, 'mails'>): Diagnosis[] {
-  const last = (name: string): Element | undefined => {
-    return lastOf([...others.globals, ...own.globals], name);
-  };
-  const notification = lastOf(own.globals, 'email_notification');
+function checkGlobal(
+  own: readonly Element[],
+  others: readonly Element[],
+  [firstMail]: readonly Element[],
+): Diagnosis[] {
+  const last = (name: string): Element | undefined => lastOf([...others, ...own], name);
+  const notification = lastOf(own, 'email_notification');
   const isOn = last('email_notification')?.text === 'yes';
   const found: Diagnosis[] = [];
   for (const name of isOn ? ['email_to', 'smtp_server', 'email_from'] : []) {
@@ -45,7 +44,6 @@ function checkGlobal(own: MailSections, others: Omit<MailSections, 'mails'>): Di
     const cause = `mail is on, and <global> has no <${name}>: no mail can be sent`;
     found.push(diagnose('error', notification, cause, `add <${name}>`));
   }
-  const [firstMail] = own.mails;
   if (firstMail !== undefined && !isOn) {
     const cause = 'these mails are never sent: email_notification is not yes';
     const fix = 'write <email_notification>yes</email_notification> in <global>';
@@ -77,7 +75,6 @@ function checkMailAlert(mail: Element, threshold: number, rules: KnownRules): Di
 }
 
 interface MailRules {
-  /** From which level on alerts mail. */
   readonly threshold: number;
   readonly rules: KnownRules;
 }

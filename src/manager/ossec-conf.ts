@@ -5,9 +5,8 @@ import { checkMail } from './mail.ts';
 import { checkCommand, checkNames, commandsIn } from './commands.ts';
 import { checkResponse, checkSharedExecutables } from './responses.ts';
 import { quote } from '../system/printable.ts';
-import { sectionsOf, valueOf } from './sections.ts';
-import { nameStrangeCharacter } from './typing.ts';
-import type { Element, XmlDocument } from './xml.ts';
+import { findStrange } from './typing.ts';
+import { sectionsOf, valueOf, type Element, type XmlDocument } from './xml.ts';
 
 /** Elements below `<ossec_config>` that this program has to do with. */
 const OURS = ['command', 'active-response', 'global', 'alerts', 'email_alerts', 'localfile'];
@@ -32,11 +31,7 @@ export function checkOssecConf(document: XmlDocument, surroundings: Surroundings
     ...checkSharedExecutables(responses, commands),
     ...named('global').flatMap(checkWhiteList),
     ...checkReadsLog(named('client'), [...named('localfile'), ...elsewhere('localfile')]),
-    ...checkMail(
-      { globals: named('global'), alerts: named('alerts'), mails: named('email_alerts') },
-      { globals: elsewhere('global'), alerts: elsewhere('alerts') },
-      surroundings.rules,
-    ),
+    ...checkMail(named, elsewhere, surroundings.rules),
   ].sort((one, other) => one.line - other.line || one.column - other.column);
 }
 
@@ -44,13 +39,10 @@ export function checkOssecConf(document: XmlDocument, surroundings: Surroundings
 function checkCharacters(section: Element): Diagnosis[] {
   return section.children.flatMap(({ text, textAt, name }) => {
     if (section.name === 'localfile' && !OF_LOCALFILE.includes(name)) return [];
-    const index = Array.from({ length: text.length }).findIndex((_, at) => {
-      return nameStrangeCharacter(text[at] ?? '') !== null;
-    });
-    const strange = nameStrangeCharacter(text[index] ?? '');
+    const strange = findStrange(text);
     if (strange === null) return [];
-    const at = text.includes('\n') ? textAt : { ...textAt, column: textAt.column + index };
-    const cause = `the value of <${name}> contains ${strange}`;
+    const at = text.includes('\n') ? textAt : { ...textAt, column: textAt.column + strange.at };
+    const cause = `the value of <${name}> contains ${strange.what}`;
     return [diagnose('error', at, cause, 'remove it, or type it again on the keyboard')];
   });
 }

@@ -4,8 +4,7 @@ import { isOurs, placeOf, type Command } from './commands.ts';
 import { diagnose, type Diagnosis, type Surroundings } from './diagnosis.ts';
 import { checkLevel } from './rules.ts';
 import { quote } from '../system/printable.ts';
-import { child, valueOf } from './sections.ts';
-import type { Element } from './xml.ts';
+import { child, valueOf, type Element } from './xml.ts';
 
 /** What makes a section of that name a response, and not an agent's settings. */
 const RESPONSE_FIELDS = ['command', 'location', 'rules_id', 'rules_group', 'level', 'timeout'];
@@ -72,9 +71,8 @@ function checkTimeout(response: Element, command: Command): Diagnosis[] {
   }
   if (!/^[0-9]{1,9}$/.test(timeout.text)) {
     const cause = `${quote(timeout.text)} is no number of seconds`;
-    return [
-      diagnose('error', timeout.textAt, cause, 'write digits alone: <timeout>3600</timeout>'),
-    ];
+    const fix = 'write digits alone: <timeout>3600</timeout>';
+    return [diagnose('error', timeout.textAt, cause, fix)];
   }
   if (allowed || Number(timeout.text) === 0) return [];
   const cause = `the command ${quote(valueOf(command.element, 'name'))} does not allow a timeout, so this one is ignored and the block never ends`;

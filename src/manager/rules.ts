@@ -26,7 +26,6 @@ export function isLevel(text: string | undefined, lowest = 1): boolean {
   return /^[0-9]{1,2}$/.test(text ?? '') && Number(text) >= lowest && Number(text) <= HIGHEST_LEVEL;
 }
 
-/** For an element that holds the level of an alert. */
 export function checkLevel(level: Element | undefined): Diagnosis[] {
   if (level === undefined || isLevel(level.text)) return [];
   const cause = `${quote(level.text)} is no level of an alert`;
@@ -86,12 +85,6 @@ function checkIdentity(rule: Element, id: string, earlier: Element | undefined):
 function checkRuleLevel(rule: Element): Diagnosis[] {
   const level = rule.attributes['level'] ?? '';
   if (isLevel(level, 0)) return [];
-  return [
-    diagnose(
-      'error',
-      rule,
-      `a rule needs a level from 0 to ${HIGHEST_LEVEL}`,
-      'write level="12", for example',
-    ),
-  ];
+  const cause = `a rule needs a level from 0 to ${HIGHEST_LEVEL}`;
+  return [diagnose('error', rule, cause, 'write level="12", for example')];
 }

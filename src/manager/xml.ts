@@ -1,4 +1,4 @@
-// The XML of Wazuh's and OSSEC's files, read with positions: several roots in one file, and mistakes named.
+// The XML of Wazuh's and OSSEC's files, read with positions: several roots in one file, mistakes named, and how it is looked up.
 import type * as Saxes from 'saxes';
 import { diagnose, type Diagnosis } from './diagnosis.ts';
 import { bareLessThan, findSlips, type Slip } from './typing.ts';
@@ -209,4 +209,20 @@ function causeOf(
     `this is not well-formed XML: ${message}`,
     'compare the line with the documentation, character by character',
   ];
+}
+
+const ROOTS = ['ossec_config', 'agent_config'];
+
+/** All `<ossec_config>` of a file are one configuration. */
+export function sectionsOf({ roots }: XmlDocument): Element[] {
+  return roots.filter(({ name }) => ROOTS.includes(name)).flatMap(({ children }) => children);
+}
+
+/** As the daemons have it: the last one counts. */
+export function child(element: Element | undefined, name: string): Element | undefined {
+  return element?.children.findLast((one) => one.name === name);
+}
+
+export function valueOf(element: Element | undefined, name: string): string {
+  return child(element, name)?.text ?? '';
 }

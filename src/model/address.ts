@@ -34,11 +34,11 @@ export function parseAddress(text: string): Address | null {
 
 /** Reads an address or a network whose host bits are zero, as a person or a configuration may write it. */
 export function parseExactNetwork(text: string): Address | null {
-  if (!text.includes('/')) return parseAddress(text);
-  const parts = parseParts(text);
-  if (parts === null) return null;
-  const network = networkOf(parts);
-  return network.value === parts.value ? network : null;
+  const slash = text.indexOf('/');
+  const network = parseNetwork(text);
+  if (slash < 0 || network === null) return network;
+  const isExact = parseAddress(text.slice(0, slash))?.value === network.value;
+  return isExact && !text.includes('.', slash) ? network : null;
 }
 
 /**
@@ -46,9 +46,17 @@ export function parseExactNetwork(text: string): Address | null {
  * a dotted mask, `192.0.2.0/255.255.255.0`.
  */
 export function parseNetwork(text: string): Address | null {
-  if (!text.includes('/')) return parseAddress(text);
-  const parts = parseParts(text, maskLength);
-  return parts === null ? null : networkOf(parts);
+  const slash = text.indexOf('/');
+  if (slash < 0) return parseAddress(text);
+  const address = parseAddress(text.slice(0, slash));
+  const written = text.slice(slash + 1);
+  const length = parseByte(written) ?? maskLength(written);
+  if (address === null || length === null) return null;
+  const { family, value } = address;
+  // `::ffff:192.0.2.0/120` is 192.0.2.0/24: its length counts the 96 bits that folding took away.
+  const prefixLength = family === 4 && text.includes(':') ? length - 96 : length;
+  if (prefixLength < 0 || prefixLength > WIDTH[family]) return null;
+  return makeAddress(family, value, prefixLength);
 }
 
 /** `255.255.255.0` is 24; null for anything else, a mask with a hole too. */
@@ -100,32 +108,6 @@ export function lastAddress(network: Address): Address {
 
 function hostBits({ family, prefixLength }: Address): bigint {
   return BigInt(WIDTH[family] - prefixLength);
-}
-
-type Parts = Omit<Address, 'text'>;
-
-function parseParts(
-  text: string,
-  otherLength: (text: string) => number | null = () => null,
-): Parts | null {
-  const slash = text.indexOf('/');
-  const address = parseAddress(slash < 0 ? text : text.slice(0, slash));
-  if (address === null || slash < 0) return address;
-  const written = text.slice(slash + 1);
-  const length = parseByte(written) ?? otherLength(written);
-  return length === null ? null : foldMapped(text, address, length);
-}
-
-/** `::ffff:192.0.2.0/120` is 192.0.2.0/24: its length counts the 96 bits that folding took away. */
-function foldMapped(text: string, address: Address, length: number): Parts | null {
-  const folded = address.family === 4 && text.includes(':');
-  const prefixLength = folded ? length - 96 : length;
-  if (prefixLength < 0 || prefixLength > WIDTH[address.family]) return null;
-  return { family: address.family, value: address.value, prefixLength };
-}
-
-function networkOf({ family, value, prefixLength }: Parts): Address {
-  return makeAddress(family, value, prefixLength);
 }
 
 /** In plain numbers: every alert reads all that is protected, and a white list may be long. */

@@ -63,12 +63,16 @@ export interface Ban {
   readonly foreign: ForeignRules | null;
 }
 
+/** What is about to be released is held by nobody any more. */
+export function livingHolds(ban: Ban | null): readonly Hold[] {
+  return ban === null || ban.phase === 'unblocking' ? [] : ban.holds;
+}
+
 /** Whether rules that were there before the block drop the address, and stay. */
 export function hasForeignRules({ foreign }: Ban): boolean {
   return Object.keys(foreign ?? {}).length > 0;
 }
 
-/** Whether a person insisted, though the address is protected. */
 export function isForced({ holds }: Pick<Ban, 'holds'>): boolean {
   return holds.some(({ forced }) => forced);
 }
@@ -101,7 +105,6 @@ export interface HoldRequest {
   readonly also?: readonly Pick<HoldRequest, 'origin' | 'timeoutSeconds'>[];
 }
 
-/** The hold of a request, and those that begin with it. */
 export function makeHolds(request: HoldRequest, nowMs: number): readonly [Hold, ...Hold[]] {
   const further = (request.also ?? []).map((other) => makeHold({ ...request, ...other }, nowMs));
   return [makeHold(request, nowMs), ...further];

@@ -14,21 +14,15 @@ export const EXIT_STATUS = {
   HANDSHAKE: 69,
   /** The system has too little of something, such as file descriptors, to start a program or open a file. */
   RESOURCES: 71,
-  /** The state can't be read or written. */
   STORE: 74,
-  /** A log line could not be written. */
   LOG: 74,
   /** A file could not be put in its place. */
   FILE: 74,
-  /** Standard output could not be written. */
   OUTPUT: 74,
   /** Another process holds the writer lock for longer than we may wait. */
   LOCK_BUSY: 75,
-  /** Not root. */
   NOT_ROOT: 77,
-  /** The configuration can't be used. */
   CONFIG: 78,
-  /** There is no agent to install into. */
   NO_AGENT: 78,
   /** Ctrl-C or another signal ended the run between two changes: 128 + SIGINT, as shells have it. */
   INTERRUPTED: 130,
@@ -58,10 +52,8 @@ export class ProgramMissing extends AppError {
   }
 }
 
-/** How much of what a failed program printed goes into its error. */
 const LONGEST_QUOTE = 500;
 
-/** A program that was run and failed. */
 export class ExecError extends AppError {
   readonly argv: readonly string[];
   /** Null when a signal ended it. */

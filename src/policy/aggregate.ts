@@ -2,23 +2,13 @@
 import type { Config } from '../config/schema.ts';
 import { isSingle, makeAddress, type Address } from '../model/address.ts';
 import { remainingSeconds, type Ban } from '../model/ban.ts';
-import type { HoldLength } from './decision.ts';
+import type { HoldLength, Question } from './decision.ts';
 
 export interface Target {
   readonly network: Address;
   readonly hold: HoldLength;
   readonly why: readonly string[];
   readonly absorbs: readonly Address[];
-}
-
-interface Surroundings {
-  readonly address: Address;
-  readonly own: HoldLength;
-  readonly config: Pick<Config, 'aggregate'>;
-  readonly isProtected: (network: Address) => boolean;
-  readonly findBan: (address: Address) => Ban | null;
-  readonly bansIn: (network: Address) => readonly Ban[];
-  readonly nowMs: number;
 }
 
 interface Wanted {
@@ -38,25 +28,21 @@ export function networkOf(
   return isSingle(network) || !isSingle(address) ? null : network;
 }
 
-export function chooseTarget(surroundings: Surroundings, wanted: Wanted): Target {
-  const { address, config, isProtected } = surroundings;
+export function chooseTarget(question: Question, wanted: Wanted): Target {
+  const { address, config, isProtected } = question;
   const alone = { network: address, hold: wanted.own, why: [], absorbs: [] };
   const network = networkOf(address, config);
   if (network === null || isProtected(network)) return alone;
-  if (network.family === 4) return gather(network, surroundings, wanted) ?? alone;
+  if (network.family === 4) return gather(network, question, wanted) ?? alone;
   const why = [`aggregate.ipv6_prefix = ${config.aggregate.ipv6Prefix}`];
   // OSSEC has each address on its list: the first delete would end what the others asked for.
-  const origin = surroundings.own.origin === 'ossec' ? 'policy' : wanted.own.origin;
+  const origin = question.own.origin === 'ossec' ? 'policy' : wanted.own.origin;
   return { network, hold: { ...wanted.own, origin }, why, absorbs: [] };
 }
 
 /** Null: too few are banned, or one of them for longer than this alert may have anything banned. */
-function gather(
-  network: Address,
-  surroundings: Surroundings,
-  { own, most }: Wanted,
-): Target | null {
-  const { address, config, bansIn, findBan, nowMs } = surroundings;
+function gather(network: Address, question: Question, { own, most }: Wanted): Target | null {
+  const { address, config, bansIn, findBan, nowMs } = question;
   const whole = findBan(network);
   const members = bansIn(network).filter(isOfAlerts);
   const others = members.filter((ban) => ban.address.text !== address.text);

@@ -1,5 +1,5 @@
 // Collects who must never be blocked on this host, from every place that names them.
-import { CONFIG_FILE, LARGEST_FILE } from '../config/file.ts';
+import { CONFIG_FILE, LARGEST_FILE } from '../config/read.ts';
 import type { GroupPolicy } from '../config/group-policy.ts';
 import type { Config } from '../config/schema.ts';
 import { parseNetwork, type Address, type Family } from '../model/address.ts';

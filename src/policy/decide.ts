@@ -1,34 +1,10 @@
 // Decides what becomes of an alert: who is blocked, and for how long. Pure; what it needs of the state it asks for.
-import type { PolicyEntry } from '../config/policy-schema.ts';
-import type { Config } from '../config/schema.ts';
 import type { Address } from '../model/address.ts';
-import { remainingSeconds, type Ban, type Hold } from '../model/ban.ts';
+import { livingHolds, remainingSeconds, type Hold } from '../model/ban.ts';
 import { parseDuration } from '../model/duration.ts';
 import { chooseTarget, type Target } from './aggregate.ts';
-import type { ResponseArguments } from './arguments.ts';
-import type { Decision, HoldLength } from './decision.ts';
-import { findEntry, type AlertFacts, type FoundEntry } from './entries.ts';
-
-/** An alert that asks for a block, and what may bear on it. */
-export interface Question {
-  readonly address: Address;
-  /** The hold that execd would have: its own timeout, and grace. */
-  readonly own: HoldLength;
-  readonly args: ResponseArguments;
-  readonly alert: AlertFacts;
-  readonly config: Pick<Config, 'policy' | 'escalation' | 'aggregate'>;
-  readonly configFile: string;
-  /** Entries that the manager sends to this agent's group, and the file that they came in. */
-  readonly group: readonly PolicyEntry[];
-  readonly groupFile: string;
-  readonly isProtected: (network: Address) => boolean;
-  /** How many bans of an address have begun within the window, the one that goes on not counted. */
-  readonly earlierBans: (address: Address) => number;
-  readonly findBan: (address: Address) => Ban | null;
-  /** Bans of addresses in an IPv4 network, without the network's own. */
-  readonly bansIn: (network: Address) => readonly Ban[];
-  readonly nowMs: number;
-}
+import type { Decision, HoldLength, Question } from './decision.ts';
+import { findEntry, type FoundEntry } from './entries.ts';
 
 export function decide(question: Question): Decision {
   const { address, args, config, configFile, group, groupFile } = question;
@@ -122,10 +98,8 @@ export function nthTimeout(number: number, timeouts: readonly string[]): string 
 /** A later alert does not shorten what policy gave before: execd's own hold alone begins anew. */
 function lastingAtLeast(hold: HoldLength, { network }: Target, question: Question): HoldLength {
   if (hold.origin !== 'policy' && hold.origin !== 'repeat') return hold;
-  const ban = question.findBan(network);
-  if (ban === null || ban.phase === 'unblocking') return hold;
   const isSame = ({ origin }: Hold): boolean => origin === hold.origin;
-  const standing = ban.holds.filter(isSame);
+  const standing = livingHolds(question.findBan(network)).filter(isSame);
   const { timeoutSeconds } = hold;
   if (standing.length === 0 || timeoutSeconds === null) return hold;
   const left = remainingSeconds(standing, question.nowMs);

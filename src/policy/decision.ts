@@ -1,12 +1,37 @@
-// What policy decides about an alert, and what is decided where nothing is configured.
+// What policy is asked about an alert, and what it decides.
+import type { PolicyEntry } from '../config/policy-schema.ts';
+import type { Config } from '../config/schema.ts';
 import type { Address } from '../model/address.ts';
-import type { Origin } from '../model/ban.ts';
+import type { Ban, Origin } from '../model/ban.ts';
+import type { ResponseArguments } from './arguments.ts';
+import type { AlertFacts } from './entries.ts';
 
 /** One claim on the ban, which ends by itself; execd's own delete ends only the one of its origin. */
 export interface HoldLength {
   readonly origin: Origin;
   /** Null: until somebody releases it. */
   readonly timeoutSeconds: number | null;
+}
+
+/** An alert that asks for a block, and what may bear on it. */
+export interface Question {
+  readonly address: Address;
+  /** The hold that execd would have: its own timeout, and grace. */
+  readonly own: HoldLength;
+  readonly args: ResponseArguments;
+  readonly alert: AlertFacts;
+  readonly config: Pick<Config, 'policy' | 'escalation' | 'aggregate'>;
+  readonly configFile: string;
+  /** Entries that the manager sends to this agent's group, and the file that they came in. */
+  readonly group: readonly PolicyEntry[];
+  readonly groupFile: string;
+  readonly isProtected: (network: Address) => boolean;
+  /** How many bans of an address have begun within the window, the one that goes on not counted. */
+  readonly earlierBans: (address: Address) => number;
+  readonly findBan: (address: Address) => Ban | null;
+  /** Bans of addresses in an IPv4 network, without the network's own. */
+  readonly bansIn: (network: Address) => readonly Ban[];
+  readonly nowMs: number;
 }
 
 export interface Decision {
@@ -23,9 +48,4 @@ export interface Decision {
   readonly fuse?: boolean;
   /** Bans that the ban of a network takes the place of. */
   readonly absorbs?: readonly Address[];
-}
-
-/** Where nothing is configured: execd's own timeout. */
-export function plainDecision(target: Address, hold: HoldLength): Decision {
-  return { action: 'block', target, holds: [hold], decidedBy: [] };
 }

@@ -1,6 +1,5 @@
 // Addresses of managers that are known by name: asked for by runs that nobody waits for, and remembered for alerts.
-import { parseAddress, type Address } from '../model/address.ts';
-import type { Run } from '../system/exec.ts';
+import { parseAddress } from '../model/address.ts';
 import { deadlineIn, type Deadline } from '../system/wait.ts';
 import type { Inquiry } from './inquiry.ts';
 
@@ -22,7 +21,6 @@ const REFRESH_AFTER_MS = 10 * 60_000;
 /** Less than the timer's minute. */
 const RETRY_AFTER_MS = 30_000;
 
-/** The addresses of each name, as far as they are known. */
 export function resolveNames(
   names: readonly string[],
   inquiry: Inquiry,
@@ -35,13 +33,13 @@ export function resolveNames(
   const answers = inquiry.mayWait ? ask(wanted, known, inquiry) : known;
   const found = new Map(wanted.map((name) => [name, answers.get(name)?.addresses ?? []]));
   for (const [name, addresses] of found) {
-    if (addresses.length === 0) inquiry.warn(unknownName(name));
+    if (addresses.length > 0) continue;
+    const way = 'check that the name resolves, and run firewall-drop expire';
+    inquiry.warn(
+      `no address of the manager ${JSON.stringify(name)} is known, so it is not protected: ${way}`,
+    );
   }
   return found;
-}
-
-function unknownName(name: string): string {
-  return `no address of the manager ${JSON.stringify(name)} is known, so it is not protected: check that the name resolves, and run firewall-drop expire`;
 }
 
 function readAnswers({ store }: Inquiry): Answers {
@@ -78,29 +76,20 @@ function isDue(askAgainMs: number, nowMs: number): boolean {
   return askAgainMs <= nowMs || askAgainMs > nowMs + REFRESH_AFTER_MS;
 }
 
+/** With underscores, which names of containers have, and never with a dash in front. */
+const HOST_NAME = /^[A-Za-z0-9_][A-Za-z0-9._-]{0,252}$/;
+
+/** The addresses of a name as getent(1) finds them; null when it finds none, or not in time. */
 function lookUp(name: string, deadline: Deadline, { run }: Inquiry): string[] | null {
+  if (!HOST_NAME.test(name)) return null;
+  const command = { program: 'getent', args: ['ahosts', name], input: '' };
   try {
-    const found = lookUpHost(name, Math.min(ONE_NAME_MS, deadline.remainingMs()), run);
-    if (found === null || found.length === 0) return null;
-    return found.slice(0, MOST_ADDRESSES).map(({ text }) => text);
+    const { status, stdout } = run(command, Math.min(ONE_NAME_MS, deadline.remainingMs()));
+    const first = stdout.split('\n').map((line) => parseAddress(line.split(' ', 1)[0] ?? ''));
+    const found = new Set(first.flatMap((address) => address?.text ?? []));
+    return status !== 0 || found.size === 0 ? null : [...found].slice(0, MOST_ADDRESSES);
   } catch {
     // No getent on this host: the same as a name that nobody knows.
     return null;
   }
-}
-
-/** With underscores, which names of containers have, and never with a dash in front. */
-const HOST_NAME = /^[A-Za-z0-9_][A-Za-z0-9._-]{0,252}$/;
-
-/** All addresses of a name as getent(1) finds them; null when it finds none, or not in time. */
-function lookUpHost(name: string, timeoutMs: number, run: Run): Address[] | null {
-  if (!HOST_NAME.test(name)) return null;
-  const command = { program: 'getent', args: ['ahosts', name], input: '' };
-  const { status, stdout } = run(command, timeoutMs);
-  if (status !== 0) return null;
-  const addresses = stdout.split('\n').map((line) => parseAddress(line.split(' ', 1)[0] ?? ''));
-  const unique = new Map(
-    addresses.flatMap((found) => (found === null ? [] : [[found.text, found]])),
-  );
-  return [...unique.values()];
 }

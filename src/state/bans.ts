@@ -77,7 +77,6 @@ export class Bans {
     return this.#connection.query(sql, origin, origin).map((row) => readAddress(row['address']));
   }
 
-  /** Networks that are banned, in no order. */
   networks(): Address[] {
     const sql = "SELECT address FROM bans WHERE instr(address, '/') > 0";
     return this.#connection.query(sql).map((row) => readAddress(row['address']));
@@ -92,7 +91,6 @@ export class Bans {
     return this.#connection.query('SELECT count(*) AS count FROM bans')[0]?.['count'] as number;
   }
 
-  /** Bans with a change that is recorded and not confirmed, in the order in which they were made. */
   pending(): StoredBan[] {
     return this.#select("WHERE phase <> 'blocked'");
   }
@@ -180,7 +178,6 @@ export class Bans {
     this.#keepUnsaved(changes);
   }
 
-  /** Records the rules of others that were found since a ban was confirmed. */
   noteForeign(foreign: ReadonlyMap<string, ForeignRules>): void {
     if (foreign.size === 0) return;
     this.#connection.transaction(() => {

@@ -17,7 +17,6 @@ export type Values = readonly unknown[];
 /** Values that are written with the next transaction, whichever it is. */
 export interface Rider {
   write(): void;
-  /** The transaction was committed. */
   written(): void;
 }
 
@@ -78,7 +77,6 @@ export class Connection {
     return this.#options.readOnly === true;
   }
 
-  /** One query, guarded. */
   query(sql: string, ...values: SQLInputValue[]): Row[] {
     return this.guard(() => this.all(sql, ...values));
   }

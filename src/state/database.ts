@@ -7,7 +7,6 @@ import { MIGRATIONS } from './migrations.ts';
 export interface OpenOptions {
   /** Null: in memory only. */
   readonly directory: string | null;
-  /** Read as it is, and never written. */
   readonly readOnly?: boolean;
   /** Only the holder of the writer lock may set a damaged file aside: two at once would set aside each other's new one. */
   readonly mayRepair: boolean;
@@ -74,7 +73,6 @@ function volatile(problems: readonly string[], database = openInMemory()): Opene
   return { database, volatile: true, problems };
 }
 
-/** A store that lives as long as the process. */
 function openInMemory(): DatabaseSync {
   const database = new DatabaseSync(':memory:');
   migrate(database);
@@ -106,36 +104,34 @@ function copyOfFile(directory: string): DatabaseSync {
 
 function copyTables(source: DatabaseSync, copy: DatabaseSync): void {
   copy.exec('BEGIN');
-  for (const table of ['bans', 'holds', 'facts', 'offences']) copyTable(table, source, copy);
+  for (const table of ['bans', 'holds', 'facts', 'offences']) {
+    const select = source.prepare(`SELECT * FROM ${table}`);
+    const names = select.columns().map(({ name }) => name);
+    const values = names.map(() => '?').join(', ');
+    const insert = copy.prepare(`INSERT INTO ${table} (${names.join(', ')}) VALUES (${values})`);
+    for (const row of select.iterate()) insert.run(...names.map((name) => row[name] ?? null));
+  }
   copy.exec('COMMIT');
-}
-
-function copyTable(table: string, source: DatabaseSync, copy: DatabaseSync): void {
-  const select = source.prepare(`SELECT * FROM ${table}`);
-  const names = select.columns().map(({ name }) => name);
-  const values = names.map(() => '?').join(', ');
-  const insert = copy.prepare(`INSERT INTO ${table} (${names.join(', ')}) VALUES (${values})`);
-  for (const row of select.iterate()) insert.run(...names.map((name) => row[name] ?? null));
 }
 
 /** Whether an error means that the file itself is unsound, so that another try on it would fail the same way. */
 export function isDamage(error: unknown): boolean {
-  if (error instanceof AppError) return error.cause instanceof Damage;
-  return (
-    typeof error === 'object' &&
-    error !== null &&
-    'errcode' in error &&
-    typeof error.errcode === 'number' &&
-    DAMAGE_CODES.includes(error.errcode & 0xff)
-  );
+  return error instanceof Damage || DAMAGE_CODES.includes(resultCodeOf(error) & 0xff);
 }
 
-/** For content that SQLite can read and that is not ours. */
-export function damage(message: string, cause?: unknown): AppError {
-  return new AppError('STORE', message, new Damage(message, { cause }));
+/** Of an error of SQLite's; 0 of any other. */
+export function resultCodeOf(error: unknown): number {
+  return typeof error === 'object' && error !== null && 'errcode' in error
+    ? Number(error.errcode)
+    : 0;
 }
 
-class Damage extends Error {}
+/** Content that SQLite can read and that is not ours. */
+export class Damage extends AppError {
+  constructor(message: string, cause?: unknown) {
+    super('STORE', message, cause);
+  }
+}
 
 /** Empty on a host without a state, for someone who may not read it, and where the first run is still to migrate it. */
 function openToRead(directory: string): OpenedDatabase {
@@ -190,7 +186,7 @@ function requireOwnDirectory(directory: string): void {
 function requireRegularFile(path: string): void {
   const stats = statsOf(path);
   if (stats === undefined || stats.isFile()) return;
-  throw damage(`${path} is not a regular file`);
+  throw new Damage(`${path} is not a regular file`);
 }
 
 function statsOf(path: string): Stats | undefined {
@@ -203,7 +199,7 @@ function migrate(database: DatabaseSync): void {
   database.exec('BEGIN IMMEDIATE');
   const version = versionOf(database);
   if (version > MIGRATIONS.length) {
-    throw damage(`its schema ${version} is newer than this program's ${MIGRATIONS.length}`);
+    throw new Damage(`its schema ${version} is newer than this program's ${MIGRATIONS.length}`);
   }
   for (const step of MIGRATIONS.slice(version)) database.exec(step);
   database.exec(`PRAGMA user_version = ${MIGRATIONS.length}; COMMIT`);

@@ -16,7 +16,6 @@ export interface HistoryEntry {
   readonly by?: string;
 }
 
-/** A line of the history, as it was written. */
 export interface HistoryRecord extends HistoryEntry {
   /** Grows with every line. */
   readonly id: number;
@@ -27,7 +26,6 @@ export interface HistoryFilter {
   readonly sinceMs?: number;
   /** Only lines that came after this one. */
   readonly afterId?: number;
-  /** The newest so many. */
   readonly limit: number;
 }
 
@@ -48,7 +46,6 @@ export class History {
     this.#connection = connection;
   }
 
-  /** Notes what happened without changing any ban. */
   record(entries: readonly HistoryEntry[]): void {
     this.#connection.transaction(() => {
       this.insert(entries);
@@ -72,7 +69,13 @@ export class History {
         asList(alike.map((one) => one.outcome.address)),
       );
     }
-    for (const [event, ones] of Map.groupBy(entries.filter(isCounted), eventOf)) {
+    // A trial of the doctor's is in the history, and is nothing that happened to the host.
+    const counted = entries.filter(({ reason }) => reason !== TRIAL);
+    // An end by time is another thing than a release that somebody asked for.
+    const events = Map.groupBy(counted, ({ reason, outcome }) => {
+      return reason === EXPIRED ? 'expire' : outcome.verb;
+    });
+    for (const [event, ones] of events) {
       this.#connection.run(
         `INSERT INTO tallies (event, count, last_ms) VALUES (?, ?, ?)
          ON CONFLICT (event) DO UPDATE SET count = count + excluded.count, last_ms = excluded.last_ms`,
@@ -146,14 +149,4 @@ function readRecord(row: Row): HistoryRecord {
     reason: row['reason'] as string,
     ...(row['by_user'] !== '' && { by: row['by_user'] as string }),
   };
-}
-
-/** What is counted: an end by time is another thing than a release that somebody asked for. */
-function eventOf({ reason, outcome }: HistoryEntry): string {
-  return reason === EXPIRED ? 'expire' : outcome.verb;
-}
-
-/** A trial of the doctor's is in the history, and is nothing that happened to the host. */
-function isCounted({ reason }: HistoryEntry): boolean {
-  return reason !== TRIAL;
 }

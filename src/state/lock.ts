@@ -2,9 +2,9 @@
 import { closeSync, mkdirSync, openSync, unlinkSync } from 'node:fs';
 import { DatabaseSync } from 'node:sqlite';
 import { AppError, describeError } from '../model/errors.ts';
+import { resultCodeOf } from './database.ts';
 import { isErrno } from '../system/files.ts';
-import { lockHolder } from '../system/locks.ts';
-import { isStopped } from '../system/procfs.ts';
+import { isStopped, lockHolder } from '../system/procfs.ts';
 import { endStaleChildren } from '../system/stale-children.ts';
 import { deadlineIn, monotonicMs } from '../system/wait.ts';
 
@@ -18,8 +18,10 @@ export function takeWriterLock(directory: string, waitMs: number): AppError | nu
   const path = `${directory}/lock`;
   try {
     mkdirSync(directory, { recursive: true, mode: 0o700 });
-    held.push(lockFile(path, waitMs));
-    beginWork(`${directory}/at-work`);
+    const note = `${directory}/at-work`;
+    held.push({ lock: lockFile(path, waitMs), note });
+    process.once('exit', removeNotes);
+    beginWork(note);
     return null;
   } catch (error) {
     return isBusy(error)
@@ -93,21 +95,15 @@ function beginWork(note: string): void {
     // A full /run takes no note, and the lock is ours all the same.
     else if (!isErrno(error, 'ENOSPC')) throw error;
   }
-  if (notes.size === 0) process.once('exit', endWork);
-  notes.add(note);
 }
 
-function endWork(): void {
-  for (const note of notes) remove(note);
-  notes.clear();
-  process.removeListener('exit', endWork);
-}
-
-function remove(note: string): void {
-  try {
-    unlinkSync(note);
-  } catch {
-    // It is gone, or it is a directory. If it stays, the next run looks for stale children in vain.
+function removeNotes(): void {
+  for (const { note } of held) {
+    try {
+      unlinkSync(note);
+    } catch {
+      // It is gone, or it is a directory. If it stays, the next run looks for stale children in vain.
+    }
   }
 }
 
@@ -123,29 +119,22 @@ function stillBusy(waitMs: number): string {
   return `still has the writer lock after ${(waitMs / 1000).toFixed(1)} s; try again once it has ended`;
 }
 
-const notes = new Set<string>();
-
-/** Whether this process has the writer lock. */
-export function isWriterLockHeld(): boolean {
-  return notes.size > 0;
-}
-
-/** Lets others work, before the process ends. */
-export function releaseWriterLock(): void {
-  endWork();
-  for (const lock of held.splice(0)) lock.close();
-}
-
 /** A database that is no longer referred to may be closed by the garbage collector, and its locks with it. */
-const held: DatabaseSync[] = [];
+const held: { readonly lock: DatabaseSync; readonly note: string }[] = [];
+
+export function isWriterLockHeld(): boolean {
+  return held.length > 0;
+}
+
+/** Lets others work, also before the process ends. */
+export function releaseWriterLock(): void {
+  process.removeListener('exit', removeNotes);
+  removeNotes();
+  for (const { lock } of held.splice(0)) lock.close();
+}
 
 const SQLITE_BUSY = 5;
 
 function isBusy(error: unknown): boolean {
-  return (
-    typeof error === 'object' &&
-    error !== null &&
-    'errcode' in error &&
-    error.errcode === SQLITE_BUSY
-  );
+  return resultCodeOf(error) === SQLITE_BUSY;
 }

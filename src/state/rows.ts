@@ -2,7 +2,7 @@
 import { parseExactNetwork, type Address } from '../model/address.ts';
 import type { AlertRef, Ban, ForeignRules, Hold, Origin, Outcome, Phase } from '../model/ban.ts';
 import type { Values } from './connection.ts';
-import { damage } from './database.ts';
+import { Damage } from './database.ts';
 
 /** Where the response log ended when a change was recorded: what comes after may already be the line of the change. */
 export interface LogOffset {
@@ -26,8 +26,8 @@ export function readBan(
   holds: readonly Hold[],
 ): StoredBan {
   const address = readAddress(text);
-  const line = readLine(owed);
-  const foreign = readForeign(rules);
+  const line = readJson(owed, 'the line of a pending change') as LineJson | null;
+  const foreign = readJson(rules, 'the list of rules of others') as ForeignRules | null;
   return {
     address,
     phase: phase as Phase,
@@ -35,17 +35,18 @@ export function readBan(
     foreign: foreign === null && phase !== 'blocking' ? {} : foreign,
     sinceMs: sinceMs as number,
     holds,
-    line: line === null ? null : { verb: line.verb, alertRef: line.alertRef, address },
+    line: line && { verb: line.verb, alertRef: line.incident ?? line.alertRef, address },
     offset: line?.mark ?? null,
   };
 }
 
-function readForeign(value: unknown): ForeignRules | null {
+/** Null: nothing was written. */
+function readJson(value: unknown, what: string): unknown {
   if (typeof value !== 'string') return null;
   try {
-    return JSON.parse(value) as ForeignRules;
+    return JSON.parse(value);
   } catch (error) {
-    throw damage('the rules of somebody else in the state are not JSON', error);
+    throw new Damage(`${what} in the state is not JSON`, error);
   }
 }
 
@@ -54,18 +55,11 @@ export function lineJson(line: Outcome | null, offset: LogOffset | null): string
   return line === null ? null : JSON.stringify({ ...line, address: undefined, mark: offset });
 }
 
-type LineJson = Pick<Outcome, 'verb' | 'alertRef'> & { readonly mark: LogOffset | null };
-
-function readLine(value: unknown): LineJson | null {
-  if (typeof value !== 'string') return null;
-  try {
-    const { incident, ...line } = JSON.parse(value) as LineJson & { incident?: AlertRef };
-    // Version 0.1 called it so.
-    return incident === undefined ? line : { ...line, alertRef: incident };
-  } catch (error) {
-    throw damage('the line of a pending change in the state is not JSON', error);
-  }
-}
+type LineJson = Pick<Outcome, 'verb' | 'alertRef'> & {
+  readonly mark: LogOffset | null;
+  /** Version 0.1 called the reference so. */
+  readonly incident?: AlertRef;
+};
 
 /** Null where the ban has none. */
 export function readHold(row: Values): Hold | null {
@@ -85,6 +79,6 @@ export function readHold(row: Values): Hold | null {
 /** The column holds canonical text that we wrote; anything else means that somebody else wrote into the file. */
 export function readAddress(value: unknown): Address {
   const address = typeof value === 'string' ? parseExactNetwork(value) : null;
-  if (address === null) throw damage(`${String(value)} in the state is not an address`);
+  if (address === null) throw new Damage(`${String(value)} in the state is not an address`);
   return address;
 }

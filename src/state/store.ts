@@ -48,7 +48,6 @@ export class Store {
     this.bans.takeUnsaved();
   }
 
-  /** True when nothing written now outlives the process. */
   get volatile(): boolean {
     return this.#connection.volatile;
   }
@@ -58,7 +57,6 @@ export class Store {
     return this.volatile || this.#hasUnsaved;
   }
 
-  /** How many bans alerts have begun in a span of time. */
   bansBegun(fromMs: number, toMs: number): number {
     return this.history.bansBegun(fromMs, toMs) + this.#unsaved.bansBegun(fromMs, toMs);
   }

@@ -1,7 +1,7 @@
 // Keeps the changes of bans that the state could not take in a file of their own, until a run finds that it can.
 import { closeSync, fstatSync, unlinkSync } from 'node:fs';
 import { parseExactNetwork, type Address } from '../model/address.ts';
-import type { ForeignRules, Hold, Origin } from '../model/ban.ts';
+import type { ForeignRules } from '../model/ban.ts';
 import { describeError } from '../model/errors.ts';
 import { appendLine, isErrno, openLogForAppend, readRegularFile } from '../system/files.ts';
 import { LINELESS, type PendingChange } from './pending-change.ts';
@@ -88,7 +88,6 @@ export function confirmedIn(changes: readonly PendingChange[]): Address[] {
   return [...last.values()].flatMap(({ address, confirmed }) => (confirmed ? [address] : []));
 }
 
-/** In one write. */
 function append(path: string, lines: string): void {
   const descriptor = openLogForAppend(path);
   try {
@@ -101,15 +100,7 @@ function append(path: string, lines: string): void {
 }
 
 /** As JSON. The lines of the response log are not part of it: the run that made the change wrote them. */
-interface Line {
-  readonly address: string;
-  readonly phase: PendingChange['phase'];
-  readonly hold: Hold | null;
-  readonly also?: readonly Hold[] | undefined;
-  readonly ends?: Origin | undefined;
-  readonly foreign?: ForeignRules | null;
-  readonly confirmed?: true | undefined;
-}
+type Line = Omit<PendingChange, 'address' | 'line' | 'offset'> & { readonly address: string };
 
 function lineOf(change: PendingChange): string {
   const { address, phase, hold, also, ends, foreign = null, confirmed } = change;

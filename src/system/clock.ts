@@ -7,7 +7,6 @@ export interface ClockReading {
   readonly bootId: string;
   /** Milliseconds since boot, time asleep included. */
   readonly uptimeMs: number;
-  /** Unix time in milliseconds. */
   readonly wallMs: number;
 }
 
@@ -22,7 +21,6 @@ export function steadyClock(): () => number {
   return () => Math.floor(startMs + monotonicMs() - beganMs);
 }
 
-/** Empty where the kernel does not say. */
 export function readBootId(): string {
   return readProc('sys/kernel/random/boot_id').trim();
 }

@@ -3,8 +3,7 @@ import type * as ChildProcess from 'node:child_process';
 import { accessSync, constants, statSync } from 'node:fs';
 import type * as Util from 'node:util';
 import { AppError, ProgramMissing } from '../model/errors.ts';
-import { isErrno } from './files.ts';
-import { STARTED_BY } from './stale-children.ts';
+import { killGroup, STARTED_BY } from './stale-children.ts';
 
 /** What is to be run; `program` is a bare name that is looked up in `PROGRAM_DIRECTORIES` alone. */
 export interface Command {
@@ -34,7 +33,7 @@ export const PROGRAM_DIRECTORIES: readonly string[] = [
   '/usr/local/bin',
 ];
 
-const ENVIRONMENT = {
+export const ENVIRONMENT: Readonly<Record<string, string>> = {
   LC_ALL: 'C',
   PATH: PROGRAM_DIRECTORIES.join(':'),
   [STARTED_BY]: String(process.pid),
@@ -62,24 +61,25 @@ function isProgram(path: string): boolean {
 
 export const run: Run = (command, timeoutMs) => {
   const path = findProgram(command.program);
-  if (path === null) throw notInstalled(command.program);
-  const program = {
-    path,
-    args: command.args,
-    environment: ENVIRONMENT,
-    input: command.input,
-    timeoutMs: Math.max(1, Math.ceil(timeoutMs)),
-    largestOutput: LARGEST_OUTPUT,
-  };
-  let result = spawn(program);
-  if (endedWithUs(result)) result = spawn(program);
+  if (path === null) {
+    const where = `not found in ${PROGRAM_DIRECTORIES.join(', ')}`;
+    throw new ProgramMissing(
+      `${command.program} was ${where}: install it with the host's package manager`,
+    );
+  }
+  let result = spawn(path, command, timeoutMs);
+  if (endedWithUs(result)) result = spawn(path, command, timeoutMs);
   const { stdout, stderr } = result;
   if (endedByItself(result)) {
     const trouble = result.signal === null ? '' : `was ended by ${result.signal}`;
     return { status: result.status, stdout, stderr, trouble };
   }
-  if (['EMFILE', 'ENFILE'].includes(result.code)) throw noDescriptors(path);
-  endGroup(result.pid);
+  if (['EMFILE', 'ENFILE'].includes(result.code)) {
+    const way = 'raise the limit (ulimit -n) of who starts firewall-drop';
+    throw new AppError('RESOURCES', `${path} can't be started: no file descriptor is left; ${way}`);
+  }
+  // A wrapper that was killed would leave the real program behind, which may change the kernel after we have looked.
+  if (result.pid > 0) killGroup(result.pid);
   return { status: null, stdout, stderr, trouble: troubleOf(result.code, path, timeoutMs) };
 };
 
@@ -102,30 +102,6 @@ function endedByItself({ status, code }: Spawned): boolean {
   return code === '' || code === 'EPIPE' || (code === 'ETIMEDOUT' && status !== null);
 }
 
-/** A wrapper that was killed would leave the real program behind, which may change the kernel after we have looked. */
-function endGroup(pid: number): void {
-  // 0, where nothing was started, would be our own group.
-  if (pid <= 0) return;
-  try {
-    process.kill(-pid, 'SIGKILL');
-  } catch (error) {
-    if (!isErrno(error, 'ESRCH')) throw error;
-  }
-}
-
-function notInstalled(program: string): ProgramMissing {
-  return new ProgramMissing(
-    `${program} was not found in ${PROGRAM_DIRECTORIES.join(', ')}: install it with the host's package manager`,
-  );
-}
-
-function noDescriptors(path: string): AppError {
-  return new AppError(
-    'RESOURCES',
-    `${path} can't be started: no file descriptor is left; raise the limit (ulimit -n) of who starts firewall-drop`,
-  );
-}
-
 function troubleOf(code: string, path: string, timeoutMs: number): string {
   if (code === 'ETIMEDOUT') {
     return `did not end within ${(timeoutMs / 1000).toFixed(1)} s and was killed`;
@@ -134,23 +110,7 @@ function troubleOf(code: string, path: string, timeoutMs: number): string {
   return `could not be started: ${code} for ${path}`;
 }
 
-/*
- * node:child_process would load 17 modules, sockets among them, at every alert. So programs are started by the call that
- * its spawnSync makes. The runtime is pinned and part of the executable, so an internal interface can't change under us;
- * where it is missing the public one does the work.
- */
-
-/** A program by its absolute path; what it prints is read as Latin-1 text. */
-export interface Spawn {
-  readonly path: string;
-  readonly args: readonly string[];
-  readonly environment: Readonly<Record<string, string>>;
-  readonly input: string;
-  readonly timeoutMs: number;
-  /** Bytes; of each of the two streams. */
-  readonly largestOutput: number;
-}
-
+/** How a program ended; what it printed is read as Latin-1 text. */
 export interface Spawned {
   /** 0 when nothing was started. */
   readonly pid: number;
@@ -164,22 +124,7 @@ export interface Spawned {
 
 /** node::SyncProcessRunner, src/spawn_sync.cc of the pinned Node. */
 interface Binding {
-  spawn(options: {
-    readonly file: string;
-    readonly args: readonly string[];
-    readonly envPairs: readonly string[];
-    readonly cwd: string;
-    readonly detached: boolean;
-    readonly timeout: number;
-    readonly maxBuffer: number;
-    readonly killSignal: number;
-    readonly stdio: readonly {
-      readonly type: 'pipe';
-      readonly readable: boolean;
-      readonly writable: boolean;
-      readonly input?: Buffer;
-    }[];
-  }): {
+  spawn(options: object): {
     readonly pid?: number;
     readonly status?: number | null;
     readonly signal?: NodeJS.Signals | null;
@@ -189,39 +134,29 @@ interface Binding {
   };
 }
 
-type ProcessWithBinding = typeof process & { readonly binding?: (name: string) => unknown };
-
-/** Null where the runtime has no such call. */
-export function findBinding(): Binding | null {
-  try {
-    const binding = (process as ProcessWithBinding).binding?.('spawn_sync') as Partial<Binding>;
-    return typeof binding.spawn === 'function' ? (binding as Binding) : null;
-  } catch {
-    return null;
-  }
-}
+type ProcessWithBinding = typeof process & { readonly binding: (name: 'spawn_sync') => Binding };
 
 const SIGKILL = 9;
 
-/** The program gets a session and group of its own, so that with it all that it started can be ended. */
-export function spawn(program: Spawn, binding: Binding | null = findBinding()): Spawned {
-  return binding === null ? spawnByModule(program) : spawnByBinding(program, binding);
-}
-
-function spawnByBinding(program: Spawn, binding: Binding): Spawned {
+/**
+ * By the call that spawnSync makes: node:child_process would load 17 modules, sockets among them, at every alert. The runtime
+ * is pinned and part of the executable, so an internal interface can't change under us. The program gets a session and group
+ * of its own, so that with it all that it started can be ended.
+ */
+export function spawn(path: string, { args, input }: Command, timeoutMs: number): Spawned {
   // An empty input would be a write of nothing; without one the pipe is closed at once.
-  const input = program.input === '' ? {} : { input: Buffer.from(program.input) };
-  const result = binding.spawn({
-    file: program.path,
-    args: [program.path, ...program.args],
-    envPairs: Object.entries(program.environment).map(([name, value]) => `${name}=${value}`),
+  const content = input === '' ? {} : { input: Buffer.from(input) };
+  const result = (process as ProcessWithBinding).binding('spawn_sync').spawn({
+    file: path,
+    args: [path, ...args],
+    envPairs: Object.entries(ENVIRONMENT).map(([name, value]) => `${name}=${value}`),
     cwd: '/',
     detached: true,
-    timeout: program.timeoutMs,
-    maxBuffer: program.largestOutput,
+    timeout: Math.max(1, Math.ceil(timeoutMs)),
+    maxBuffer: LARGEST_OUTPUT,
     killSignal: SIGKILL,
     stdio: [
-      { type: 'pipe', readable: true, writable: false, ...input },
+      { type: 'pipe', readable: true, writable: false, ...content },
       { type: 'pipe', readable: false, writable: true },
       { type: 'pipe', readable: false, writable: true },
     ],
@@ -239,31 +174,6 @@ function spawnByBinding(program: Spawn, binding: Binding): Spawned {
 function codeOf(error: number | undefined): string {
   if (error === undefined) return '';
   return (require('node:util') as typeof Util).getSystemErrorName(error);
-}
-
-function spawnByModule(program: Spawn): Spawned {
-  const { spawnSync } = require('node:child_process') as typeof ChildProcess;
-  // Typed without it, and passed on by spawnSync all the same.
-  const group = { detached: true };
-  const result = spawnSync(program.path, program.args, {
-    ...group,
-    cwd: '/',
-    env: program.environment,
-    input: program.input,
-    timeout: program.timeoutMs,
-    killSignal: 'SIGKILL',
-    maxBuffer: program.largestOutput,
-    encoding: 'latin1',
-  });
-  const code = result.error !== undefined && 'code' in result.error ? result.error.code : '';
-  return {
-    pid: result.pid,
-    status: result.status,
-    signal: result.signal,
-    stdout: textOf(result.stdout),
-    stderr: textOf(result.stderr),
-    code: String(code),
-  };
 }
 
 /** Who reads what a person's command printed, on the terminal that we have. */
@@ -284,9 +194,4 @@ export function runPager({ path, args, environment, input }: Pager): boolean {
   const { pid } = spawnSync(path, args, { cwd: '/', env: environment, input, stdio });
   process.off('SIGINT', ignore);
   return pid !== 0;
-}
-
-/** Typed as text, and null when the program could not even be started. */
-function textOf(output: unknown): string {
-  return typeof output === 'string' ? output : '';
 }

@@ -176,11 +176,7 @@ interface PrintedHop {
   readonly gateway?: unknown;
   /** A next hop of the other family. */
   readonly via?: { readonly host?: unknown };
-  readonly nexthops?: unknown;
-}
-
-function hopsOf({ nexthops }: PrintedHop): readonly PrintedHop[] {
-  return Array.isArray(nexthops) ? (nexthops as readonly PrintedHop[]) : [];
+  readonly nexthops?: readonly PrintedHop[];
 }
 
 /** The next hops of all default routes, of every table, in what `LIST_ROUTES` printed. Throws at what is no such list. */
@@ -188,7 +184,7 @@ export function readPrintedRoutes(json: string): Gateway[] {
   const routes = JSON.parse(json) as readonly PrintedHop[];
   return routes
     .filter(({ dst }) => isDefault(String(dst)))
-    .flatMap((route) => [route, ...hopsOf(route)])
+    .flatMap((route) => [route, ...(route.nexthops ?? [])])
     .flatMap(({ gateway, via, dev }: PrintedHop) => {
       const address = parseAddress(String(gateway ?? via?.host));
       return address === null ? [] : [{ address, interfaceName: String(dev) }];

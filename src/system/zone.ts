@@ -1,4 +1,5 @@
 // The host's local time as date(1) prints it, by the zone file itself: rule engines decode `CEST` and `-03`, not Intl's `GMT+2`.
+import { readRegularFile } from './files.ts';
 import { parseZone, type LocalType, type Rule, type YearlyChange, type Zone } from './zone-file.ts';
 
 export const UTC: Zone = {
@@ -8,26 +9,23 @@ export const UTC: Zone = {
 };
 
 const DAY_SECONDS = 86_400;
-/** No zone needs more. */
-export const LARGEST_ZONE_FILE = 64 * 1024;
+const LARGEST_ZONE_FILE = 64 * 1024;
 
-/**
- * The zone in which log lines are written: TZ where it is a plain zone name, else /etc/localtime, else UTC. Never throws.
- * `readFile` throws for what is not a readable file of at most {@link LARGEST_ZONE_FILE} bytes.
- */
-export function readHostZone(host: {
-  readonly tz: string | undefined;
-  readonly readFile: (path: string) => Buffer;
-}): Zone {
-  for (const path of [zonePath(host.tz), '/etc/localtime']) {
+/** The zone in which log lines are written: TZ where it is a plain zone name, else /etc/localtime, else UTC. Never throws. */
+export function readHostZone(tz: string | undefined, read = readZoneFile): Zone {
+  for (const path of [zonePath(tz), '/etc/localtime']) {
     if (path === undefined) continue;
     try {
-      return parseZone(host.readFile(path));
+      return parseZone(read(path));
     } catch {
       // A line in the next best zone is worth more than no line.
     }
   }
   return UTC;
+}
+
+function readZoneFile(path: string): Buffer {
+  return readRegularFile(path, LARGEST_ZONE_FILE);
 }
 
 /** `Europe/Berlin`, and as POSIX has it with a colon before it. */

@@ -2,9 +2,9 @@
 // managers and white list from ossec.conf.
 import type * as Saxes from 'saxes';
 import { remember } from '../config/cache.ts';
-import { LARGEST_FILE } from '../config/file.ts';
-import type { FileReader } from '../config/read.ts';
+import { LARGEST_FILE, type FileReader } from '../config/read.ts';
 import { parseNetwork } from '../model/address.ts';
+import type { Place } from './home.ts';
 
 /** From `etc/shared/ar.conf`: which executable is started with which timeout. */
 export interface ConfiguredTimeout {
@@ -38,19 +38,9 @@ export function readArConf(text: string): ConfiguredTimeout[] {
   });
 }
 
-/**
- * How long an address that this executable blocks may stay blocked, in seconds: the longest timeout that could apply,
- * since execd does not say which one does. Null, for ever, when one of them is 0 or none is configured.
- */
-export function longestTimeout(
-  executable: string,
-  timeouts: readonly ConfiguredTimeout[],
-  { repeatedOffendersMinutes }: AgentSettings,
-): number | null {
-  const own = timeouts.filter((timeout) => timeout.executable === executable);
-  if (own.length === 0 || own.some((timeout) => timeout.seconds === 0)) return null;
-  const repeated = repeatedOffendersMinutes.map((minutes) => minutes * 60);
-  return Math.max(...own.map((timeout) => timeout.seconds), ...repeated);
+/** With which timeouts an executable is started, in seconds; 0: without one. */
+export function timeoutsOf(executable: string, all: readonly ConfiguredTimeout[]): number[] {
+  return all.filter((one) => one.executable === executable).map(({ seconds }) => seconds);
 }
 
 /** Where an agent names its manager: other elements in Wazuh 5 than in Wazuh 4, and in OSSEC yet others. */
@@ -138,24 +128,28 @@ function readMinutes(text: string): number[] {
     .map(Number);
 }
 
-/** `etc/shared/ar.conf` of the agent at `home`. */
-export function readTimeouts(home: string, { store, warn }: FileReader): ConfiguredTimeout[] {
-  return remember<ConfiguredTimeout[]>(store, {
-    path: `${home}/etc/shared/ar.conf`,
-    largestBytes: LARGEST_FILE,
-    absent: () => [],
-    parse: (text) => ({ value: readArConf(text), lasting: true }),
-    onProblem: warn,
-  });
+/** Of this program, in `etc/shared/ar.conf`. */
+export function readTimeouts({ home, name }: Place, reader: FileReader): number[] {
+  const all = readAgentFile(`${home}/etc/shared/ar.conf`, readArConf, [], reader);
+  return timeoutsOf(name, all);
 }
 
 /** `etc/ossec.conf` of the agent, or manager, at `home`. */
-export function readSettings(home: string, { store, warn }: FileReader): AgentSettings {
-  return remember<AgentSettings>(store, {
-    path: `${home}/etc/ossec.conf`,
+export function readSettings(home: string, reader: FileReader): AgentSettings {
+  return readAgentFile(`${home}/etc/ossec.conf`, readOssecConf, NO_SETTINGS, reader);
+}
+
+function readAgentFile<T>(
+  path: string,
+  read: (text: string) => T,
+  absent: T,
+  { store, warn }: FileReader,
+): T {
+  return remember<T>(store, {
+    path,
     largestBytes: LARGEST_FILE,
-    absent: () => NO_SETTINGS,
-    parse: (text) => ({ value: readOssecConf(text), lasting: true }),
+    absent: () => absent,
+    parse: (text) => ({ value: read(text), lasting: true }),
     onProblem: warn,
   });
 }

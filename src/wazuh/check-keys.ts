@@ -2,8 +2,8 @@
 import type { Address } from '../model/address.ts';
 import type { LineReader } from '../system/stdin.ts';
 import type { Deadline } from '../system/wait.ts';
-import { at, isObject, parseJson, type Json } from './json.ts';
-import { ProtocolError, type WazuhProblem } from './protocol-error.ts';
+import { at } from './json.ts';
+import { ProtocolError, readObject, wrongCommand, type WazuhProblem } from './protocol-error.ts';
 
 export interface Answer {
   readonly command: 'continue' | 'abort';
@@ -56,18 +56,8 @@ function readAnswerLine({ reader, deadline }: ExchangeStreams): Buffer {
 }
 
 function readCommand(text: string): Answer['command'] {
-  let answer: Json;
-  try {
-    answer = parseJson(text);
-  } catch (error) {
-    throw failed('Invalid input format', 'the answer of execd is not JSON', error);
-  }
-  if (!isObject(answer))
-    throw failed('Invalid input format', 'the answer of execd is no JSON object');
-  const command = at(answer, 'command');
+  const command = at(readObject(text, 'HANDSHAKE', 'the answer of execd'), 'command');
   if (command === 'continue' || command === 'abort') return command;
-  throw failed(
-    typeof command === 'string' ? "Invalid value of 'command'" : "Cannot read 'command' from json",
-    'the answer of execd is neither continue nor abort',
-  );
+  const wanted = 'the answer of execd is neither continue nor abort';
+  throw wrongCommand(command, 'HANDSHAKE', wanted);
 }

@@ -1,7 +1,6 @@
 // Parses the arguments of ossec-execd, and of wazuh-execd before 4.2, into a Request. Pure.
 import { parseAddress } from '../model/address.ts';
 import { AppError } from '../model/errors.ts';
-import { factsOfRule } from './facts.ts';
 import { readAlertId, readRuleId, type Request } from './request.ts';
 
 /** `add|delete USER IP ALERT_ID RULE_ID [LOCATION FILE]`. Throws `BAD_DATA` on another first word. */
@@ -17,12 +16,13 @@ export function readArguments(args: readonly string[]): Request {
     address,
     addressTrouble: address === null ? 'the third argument is not a literal address' : '',
     addressProblem: "Cannot read 'srcip' from data",
-    source: { address, field: 'the third argument', passedOver: [] },
+    field: 'the third argument',
+    passedOver: [],
     alertId: readAlertId(alertId),
     ruleId: readRuleId(ruleId),
     timeoutSeconds: undefined,
     reason: '',
     extraArguments: [],
-    facts: factsOfRule(readRuleId(ruleId)),
+    facts: { ruleId: readRuleId(ruleId), level: null, groups: [], agent: null, field: () => null },
   };
 }

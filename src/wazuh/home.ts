@@ -9,12 +9,7 @@ export interface Place {
   readonly name: string;
 }
 
-/** What the kernel says of how the program was started. */
-export interface StartFacts {
-  readonly argv0: string;
-  readonly workingDirectory: () => string;
-  readonly executable: string;
-}
+type Start = Pick<NodeJS.Process, 'argv0' | 'cwd' | 'execPath'>;
 
 const DEFAULT_HOME = '/var/ossec';
 const DEFAULT_NAME = 'firewall-drop';
@@ -22,10 +17,10 @@ const LONGEST_NAME = 64;
 const NAME = /^[A-Za-z0-9._-]+$/;
 
 /** argv[0] counts only where it leads to this very executable, so a false one changes nothing but the name. */
-export function findPlace(facts: StartFacts): Place {
-  const name = basename(facts.argv0);
+export function findPlace(start: Start): Place {
+  const name = basename(start.argv0);
   return {
-    home: homeByArgv0(facts) ?? homeOf(facts.executable) ?? DEFAULT_HOME,
+    home: homeByArgv0(start) ?? homeOf(start.execPath) ?? DEFAULT_HOME,
     name: isName(name) ? name : DEFAULT_NAME,
   };
 }
@@ -34,13 +29,14 @@ function isName(text: string): boolean {
   return text.length <= LONGEST_NAME && NAME.test(text) && text !== '.' && text !== '..';
 }
 
-function homeByArgv0({ argv0, workingDirectory, executable }: StartFacts): string | null {
+function homeByArgv0(start: Start): string | null {
+  const { argv0, execPath } = start;
   try {
     // A bare name was found through PATH: it says nothing about where.
     if (!argv0.includes('/')) return null;
-    const path = resolve(workingDirectory(), argv0);
+    const path = resolve(start.cwd(), argv0);
     const home = homeOf(path);
-    return home !== null && realpathSync(path) === realpathSync(executable) ? home : null;
+    return home !== null && realpathSync(path) === realpathSync(execPath) ? home : null;
   } catch {
     // No such file, or no working directory any more: the executable's own path decides.
     return null;

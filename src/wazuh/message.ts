@@ -1,56 +1,39 @@
 // Parses one JSON line of wazuh-execd, of Wazuh 4.2 and later and of Wazuh 5, into a Request. Pure.
-import { at, isObject, parseJson, textAt, type Json, type JsonObject } from './json.ts';
-import { ProtocolError, type WazuhProblem } from './protocol-error.ts';
-import { readFacts, readTexts } from './facts.ts';
+import type { Config } from '../config/schema.ts';
+import type { AlertFacts } from '../policy/entries.ts';
+import { at, isObject, textAt, type Json, type JsonObject } from './json.ts';
+import { ProtocolError, readObject, wrongCommand } from './protocol-error.ts';
 import { readAlertId, readReason, readRuleId, type Request } from './request.ts';
-import { describeMissing, findSource } from './source.ts';
+import { findSource } from './source.ts';
 
 /** Longer than any timeout that means anything, and far from where arithmetic on milliseconds loses precision. */
 const LONGEST_TIMEOUT_SECONDS = 2 ** 31;
 
+/** Where a message may hold its address, in order of preference. */
+export type AddressFields = Pick<Config['alert'], 'addressFields' | 'wazuh5Fields'>;
+
 /** Throws `BAD_DATA` when the line is not a message of either dialect. A missing address is for the caller to refuse. */
-export function readMessage(
-  line: Buffer,
-  addressFields: readonly string[],
-  wazuh5Fields: readonly string[],
-): Request {
-  if (line.includes(0)) throw refused('Invalid input format', 'the message has a NUL byte inside');
-  const message = parse(line.toString('utf8'));
-  if (isObject(at(message, 'wazuh'))) return readWazuh5(message, wazuh5Fields);
-  if (isObject(at(message, 'parameters'))) return readWazuh4(message, addressFields);
-  throw refused(
-    'Invalid input format',
-    'the message has neither `parameters` (Wazuh 4) nor `wazuh` (Wazuh 5)',
-  );
+export function readMessage(line: Buffer, fields: AddressFields): Request {
+  if (line.includes(0)) throw refused('the message has a NUL byte inside');
+  const message = readObject(line.toString('utf8'), 'BAD_DATA', 'the message');
+  if (isObject(at(message, 'wazuh'))) return readWazuh5(message, fields.wazuh5Fields);
+  if (isObject(at(message, 'parameters'))) return readWazuh4(message, fields.addressFields);
+  throw refused('the message has neither `parameters` (Wazuh 4) nor `wazuh` (Wazuh 5)');
 }
 
-function refused(problem: WazuhProblem, message: string, cause?: unknown): ProtocolError {
-  return new ProtocolError('BAD_DATA', problem, message, cause);
-}
-
-function parse(text: string): JsonObject {
-  let value: Json;
-  try {
-    value = parseJson(text);
-  } catch (error) {
-    throw refused('Invalid input format', 'the message is not JSON', error);
-  }
-  if (isObject(value)) return value;
-  throw refused('Invalid input format', 'the message is not a JSON object');
+function refused(message: string): ProtocolError {
+  return new ProtocolError('BAD_DATA', 'Invalid input format', message);
 }
 
 function readWazuh4(message: JsonObject, fields: readonly string[]): Request {
   const alert = at(message, 'parameters', 'alert');
-  const source = findSource(alert, fields);
   // Wazuh's own program wants a version first; an address is reason enough for us to do what is asked.
   const isVersioned = typeof at(message, 'version') === 'number';
   return {
     dialect: 'wazuh4',
     action: readAction(message, 'add', 'delete'),
-    address: source.address,
-    addressTrouble: describeMissing(source, fields),
+    ...findSource(alert, fields),
     addressProblem: isVersioned ? "Cannot read 'srcip' from data" : 'Invalid input format',
-    source,
     alertId: readAlertId(textAt(alert, 'id')),
     ruleId: readRuleId(textAt(alert, 'rule', 'id')),
     timeoutSeconds: undefined,
@@ -61,14 +44,11 @@ function readWazuh4(message: JsonObject, fields: readonly string[]): Request {
 }
 
 function readWazuh5(message: JsonObject, fields: readonly string[]): Request {
-  const source = findSource(message, fields);
   return {
     dialect: 'wazuh5',
     action: readAction(message, 'enable', 'disable'),
-    address: source.address,
-    addressTrouble: describeMissing(source, fields),
+    ...findSource(message, fields),
     addressProblem: "Cannot read 'source.ip' from data",
-    source,
     alertId: null,
     ruleId: null,
     timeoutSeconds: readTimeout(message),
@@ -86,10 +66,8 @@ function readAction(message: JsonObject, block: string, unblock: string): Reques
   const command = at(message, 'command');
   if (command === block) return 'block';
   if (command === unblock) return 'unblock';
-  throw refused(
-    typeof command === 'string' ? "Invalid value of 'command'" : "Cannot read 'command' from json",
-    `the message's \`command\` is neither ${block} nor ${unblock}`,
-  );
+  const wanted = `the message's \`command\` is neither ${block} nor ${unblock}`;
+  throw wrongCommand(command, 'BAD_DATA', wanted);
 }
 
 /** A stateless response is never disabled, so it has no deadline; neither has one whose timeout is 0 or not a number. */
@@ -107,4 +85,28 @@ function isTimeout(value: Json | undefined): value is number {
     value > 0 &&
     value <= LONGEST_TIMEOUT_SECONDS
   );
+}
+
+/** `rule` and `agent` are the paths to the rule and to the agent's name in a document. */
+function readFacts(
+  document: Json | undefined,
+  rule: readonly string[],
+  agent: readonly string[],
+): AlertFacts {
+  const level = textOf(at(document, ...rule, 'level'));
+  return {
+    ruleId: textOf(at(document, ...rule, 'id')),
+    level: level !== null && /^[0-9]{1,2}$/.test(level) ? Number(level) : null,
+    groups: readTexts(at(document, ...rule, 'groups')),
+    agent: textOf(at(document, ...agent)),
+    field: (path) => textOf(at(document, ...path.split('.'))),
+  };
+}
+
+function readTexts(value: Json | undefined): string[] {
+  return Array.isArray(value) ? value.filter((one) => typeof one === 'string') : [];
+}
+
+function textOf(value: Json | undefined): string | null {
+  return typeof value === 'string' || typeof value === 'number' ? String(value) : null;
 }

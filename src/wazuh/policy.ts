@@ -1,15 +1,14 @@
 // Asks policy about an alert, with what its decision needs of state and configuration. Where nothing is configured and
 // the manager said nothing, no more than the number of recent bans is looked at.
-import { CONFIG_FILE } from '../config/file.ts';
 import { widerNetworks, type Address } from '../model/address.ts';
 import { parseDuration } from '../model/duration.ts';
 import type * as Aggregate from '../policy/aggregate.ts';
 import type * as Arguments from '../policy/arguments.ts';
-import type { ResponseArguments } from '../policy/arguments.ts';
 import type * as Decide from '../policy/decide.ts';
-import { plainDecision, type Decision, type HoldLength } from '../policy/decision.ts';
+import type { Decision, HoldLength } from '../policy/decision.ts';
 import type { GroupPolicy } from '../config/group-policy.ts';
-import { groupPolicyFile } from '../config/read.ts';
+import { CONFIG_FILE, groupPolicyFile } from '../config/read.ts';
+import type { Config } from '../config/schema.ts';
 import type { ProtectedEntry } from '../policy/protected.ts';
 import type { Store } from '../state/store.ts';
 import type { Request } from './request.ts';
@@ -29,8 +28,8 @@ const MINUTE_MS = 60_000;
 /** What becomes of an alert that asks for a block of `address`. That it may be protected is for the caller to ask. */
 export function decideBlock(request: Request, address: Address, context: PolicyContext): Decision {
   const own = { origin: originOf(request), timeoutSeconds: timeoutOf(request, context) };
-  const decision = isPlain(request, context)
-    ? plainDecision(address, own)
+  const decision: Decision = isPlain(request, context)
+    ? { action: 'block', target: address, holds: [own], decidedBy: [] }
     : decideByPolicy(request, address, own, context);
   return decision.action === 'block' ? withFuse(decision, context) : decision;
 }
@@ -54,7 +53,6 @@ function decideByPolicy(
   const { decide } = require('../policy/decide.ts') as typeof Decide;
   const { config, store, place, groupPolicy, protectionOf } = context;
   const nowMs = context.now();
-  const windowMs = (parseDuration(config.escalation.window) ?? 0) * 1000;
   return decide({
     address,
     own,
@@ -65,14 +63,22 @@ function decideByPolicy(
     group: groupPolicy().policy,
     groupFile: groupPolicyFile(place.home),
     isProtected: (network) => protectionOf(network) !== null,
-    earlierBans: (target) => store.offences.earlier(target, nowMs - windowMs),
+    earlierBans: (target) => store.offences.earlier(target, countedSinceMs(config, nowMs)),
     findBan: (target) => store.bans.find(target),
     bansIn: (network) => store.bans.within(network),
     nowMs,
   });
 }
 
-function argumentsOf({ extraArguments }: Request, { warn }: PolicyContext): ResponseArguments {
+/** Since when an address's bans count, for escalation; in Unix milliseconds. */
+export function countedSinceMs({ escalation }: Config, nowMs: number): number {
+  return nowMs - (parseDuration(escalation.window) ?? 0) * 1000;
+}
+
+function argumentsOf(
+  { extraArguments }: Request,
+  { warn }: PolicyContext,
+): Arguments.ResponseArguments {
   const { readArgumentWords } = require('../policy/arguments.ts') as typeof Arguments;
   const args = readArgumentWords(extraArguments);
   if (args.unknown.length > 0) {

@@ -1,5 +1,6 @@
 // A message or an answer of execd that cannot be used: the reason for people, and the text that Wazuh's own program logs.
 import { AppError } from '../model/errors.ts';
+import { isObject, parseJson, type Json, type JsonObject } from './json.ts';
 
 export type WazuhProblem =
   | 'Cannot read input from stdin'
@@ -9,15 +10,13 @@ export type WazuhProblem =
   | "Cannot read 'srcip' from data"
   | "Cannot read 'source.ip' from data";
 
+/** Of a message, and of an answer. */
+type Code = 'BAD_DATA' | 'HANDSHAKE';
+
 export class ProtocolError extends AppError {
   readonly problem: WazuhProblem;
 
-  constructor(
-    code: 'BAD_DATA' | 'HANDSHAKE',
-    problem: WazuhProblem,
-    message: string,
-    cause?: unknown,
-  ) {
+  constructor(code: Code, problem: WazuhProblem, message: string, cause?: unknown) {
     super(code, message, cause);
     this.problem = problem;
   }
@@ -26,4 +25,22 @@ export class ProtocolError extends AppError {
 /** Null for an error that Wazuh's own program has no text for. */
 export function problemOf(error: unknown): WazuhProblem | null {
   return error instanceof ProtocolError ? error.problem : null;
+}
+
+/** The JSON object that a line of execd's is; `what` names the line. */
+export function readObject(text: string, code: Code, what: string): JsonObject {
+  let value: Json;
+  try {
+    value = parseJson(text);
+  } catch (error) {
+    throw new ProtocolError(code, 'Invalid input format', `${what} is not JSON`, error);
+  }
+  if (isObject(value)) return value;
+  throw new ProtocolError(code, 'Invalid input format', `${what} is not a JSON object`);
+}
+
+export function wrongCommand(command: unknown, code: Code, message: string): ProtocolError {
+  const isText = typeof command === 'string';
+  const problem = isText ? "Invalid value of 'command'" : "Cannot read 'command' from json";
+  return new ProtocolError(code, problem, message);
 }

@@ -1,5 +1,4 @@
 // What execd asks for, in one form for all of its dialects.
-import type { Address } from '../model/address.ts';
 import type { AlertFacts } from '../policy/entries.ts';
 import { printable } from '../system/printable.ts';
 import type { WazuhProblem } from './protocol-error.ts';
@@ -7,17 +6,11 @@ import type { Source } from './source.ts';
 
 type Dialect = 'wazuh4' | 'wazuh5' | 'ossec';
 
-export interface Request {
+export interface Request extends Source {
   readonly dialect: Dialect;
   readonly action: 'block' | 'unblock';
-  /** Null when no field that may hold it holds a literal address. */
-  readonly address: Address | null;
-  /** Why there is no address, for people; empty when there is one. */
-  readonly addressTrouble: string;
-  /** The same in the words of Wazuh's own program. */
+  /** `addressTrouble` in the words of Wazuh's own program. */
   readonly addressProblem: WazuhProblem;
-  /** Where in the message the address stood, and what was passed over on the way to it. */
-  readonly source: Source;
   /** The alert's id where it has the shape that rules decode, otherwise null. */
   readonly alertId: string | null;
   readonly ruleId: string | null;
@@ -27,7 +20,6 @@ export interface Request {
   readonly reason: string;
   /** Words that the manager's administrator gave the response. */
   readonly extraArguments: readonly string[];
-  /** What entries of policy may ask for. */
   readonly facts: AlertFacts;
 }
 

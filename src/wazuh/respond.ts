@@ -82,8 +82,7 @@ function readAlert(context: AlertContext, reader: LineReader, deadline: Deadline
   let request: Request;
   try {
     line = readFirstLine(reader, deadline);
-    const { addressFields, wazuh5Fields } = context.config.alert;
-    request = readMessage(line, addressFields, wazuh5Fields);
+    request = readMessage(line, context.config.alert);
   } catch (error) {
     const alertRef = alertRefAt(context.now());
     const exchange = exchangeOf(line ?? reader.rest());
@@ -183,7 +182,6 @@ function outcomeOf(verb: Outcome['verb'], { address, alertRef }: Alert): Outcome
   return { verb, address, alertRef };
 }
 
-/** The alert with the keys and the answer of execd. */
 function withKeys(
   alert: Alert,
   target: Address,
@@ -279,16 +277,13 @@ function releaseFor(alert: Alert, context: AlertContext): void {
 
 /** Without the lock the work is done all the same: a block that may race is better than none. */
 function prepare(alert: Alert, context: AlertContext): void {
-  const trouble = lockFor(alert, context);
-  if (trouble !== null) context.warn(`working without the writer lock: ${trouble.message}`);
-  context.recover(trouble);
-}
-
-function lockFor(alert: Alert, context: AlertContext): AppError | null {
+  let trouble: AppError | null;
   try {
-    return context.lock();
+    trouble = context.lock();
   } catch (error) {
     context.responseLog.about(alert.exchange).write([outcomeOf('failed', alert)]);
     throw error;
   }
+  if (trouble !== null) context.warn(`working without the writer lock: ${trouble.message}`);
+  context.recover(trouble);
 }

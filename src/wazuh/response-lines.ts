@@ -6,23 +6,18 @@ import { formatDate, formatWazuhDate } from '../system/zone.ts';
 import type { Zone } from '../system/zone-file.ts';
 import type { Answer } from './check-keys.ts';
 import { parseJson } from './json.ts';
-import { readMessage } from './message.ts';
+import { readMessage, type AddressFields } from './message.ts';
 import type { WazuhProblem } from './protocol-error.ts';
 import type { Request } from './request.ts';
 
-export interface LogFormat {
+export interface LogFormat extends AddressFields {
   readonly kind: 'ossec' | 'wazuh' | 'both';
-  /** The agent's home, an absolute path. */
   readonly home: string;
   /** The executable's name as Wazuh knows it. */
   readonly name: string;
   /** The name in lines of the OSSEC format: ends in `.sh` unless configured otherwise, because OSSEC's decoder wants it. */
   readonly programName: string;
   readonly zone: Zone;
-  /** Where a message of Wazuh 4 may hold its address, in order of preference. */
-  readonly addressFields: readonly string[];
-  /** The same for Wazuh 5. */
-  readonly wazuh5Fields: readonly string[];
 }
 
 /** What execd and this program wrote to each other about one alert, word for word. */
@@ -208,9 +203,9 @@ function messagesOf(
   return outcomes.filter(({ alertRef }) => alertId === null || alertId === alertRef.alertId);
 }
 
-function readOrNull(text: string, { addressFields, wazuh5Fields }: LogFormat): Request | null {
+function readOrNull(text: string, fields: AddressFields): Request | null {
   try {
-    return readMessage(Buffer.from(text), addressFields, wazuh5Fields);
+    return readMessage(Buffer.from(text), fields);
   } catch {
     // Cut off by a full disk, or written by another program.
     return null;

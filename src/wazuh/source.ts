@@ -3,11 +3,14 @@ import { parseAddress, type Address } from '../model/address.ts';
 import { at, type Json } from './json.ts';
 
 export interface Source {
+  /** Null when no field that may hold it holds a literal address. */
   readonly address: Address | null;
   /** The dotted path that held it; empty when none did. */
   readonly field: string;
   /** Fields that are there and hold something else, in the order tried. */
   readonly passedOver: readonly string[];
+  /** Why there is no address, for people; empty when there is one. */
+  readonly addressTrouble: string;
 }
 
 /**
@@ -19,16 +22,12 @@ export function findSource(alert: Json | undefined, fields: readonly string[]): 
   for (const field of fields) {
     const value = at(alert, ...field.split('.'));
     const address = typeof value === 'string' ? parseAddress(value) : null;
-    if (address !== null) return { address, field, passedOver };
+    if (address !== null) return { address, field, passedOver, addressTrouble: '' };
     if (value !== undefined) passedOver.push(field);
   }
-  return { address: null, field: '', passedOver };
-}
-
-/** Why there is no address, in words; empty when there is one. */
-export function describeMissing(source: Source, fields: readonly string[]): string {
-  if (source.address !== null) return '';
-  return source.passedOver.length > 0
-    ? `no literal address in ${source.passedOver.join(', ')}`
-    : `the alert has none of the fields ${fields.join(', ')}`;
+  const addressTrouble =
+    passedOver.length > 0
+      ? `no literal address in ${passedOver.join(', ')}`
+      : `the alert has none of the fields ${fields.join(', ')}`;
+  return { address: null, field: '', passedOver, addressTrouble };
 }

@@ -12,11 +12,12 @@ import { readResolvers } from '../../src/system/net.ts';
 import { formatDate } from '../../src/system/zone.ts';
 import { parseZone } from '../../src/system/zone-file.ts';
 import {
-  longestTimeout,
   readArConf,
   readOssecConf,
+  timeoutsOf,
   NO_SETTINGS,
 } from '../../src/wazuh/agent-config.ts';
+import { longestTimeout } from '../../src/wazuh/timeouts.ts';
 import { readArguments } from '../../src/wazuh/execd-arguments.ts';
 import { readInvocation } from '../../src/wazuh/invocation.ts';
 import { exchangeKeys } from '../../src/wazuh/check-keys.ts';
@@ -26,18 +27,21 @@ import { BACKENDS, checkAddress, checkRequest, must, theirText } from './oracle.
 
 export type Target = (input: Buffer) => void;
 
-const FIELDS = [...DEFAULT_ADDRESS_FIELDS, ...CLOUD_ADDRESS_FIELDS];
+const FIELDS = {
+  addressFields: [...DEFAULT_ADDRESS_FIELDS, ...CLOUD_ADDRESS_FIELDS],
+  wazuh5Fields: WAZUH5_ADDRESS_FIELDS,
+};
 /** Past this, ends are no longer exact in milliseconds. */
 const LONGEST_SECONDS = 2 ** 43;
 
 export const TARGETS: Readonly<Record<string, Target>> = {
   message(input) {
-    const request = unlessRefused(() => readMessage(input, FIELDS, WAZUH5_ADDRESS_FIELDS));
+    const request = unlessRefused(() => readMessage(input, FIELDS));
     if (request === null) return;
     checkRequest(request, input.toString());
     if (request.address === null) return;
     const root = request.dialect === 'wazuh4' ? ['parameters', 'alert'] : [];
-    const written = at(parseJson(input.toString()), ...root, ...request.source.field.split('.'));
+    const written = at(parseJson(input.toString()), ...root, ...request.field.split('.'));
     must(typeof written === 'string', 'an address that nobody wrote');
     checkAddress(request.address, written);
   },
@@ -100,8 +104,8 @@ export const TARGETS: Readonly<Record<string, Target>> = {
       must(Number.isInteger(seconds) && seconds >= 0, `a timeout of ${seconds}`);
       must(/^\S+$/.test(executable), 'a name with a blank');
     }
-    const timeouts = readArConf(input.toString());
-    checkTimeout(longestTimeout('firewall-drop', timeouts, NO_SETTINGS));
+    const timeouts = timeoutsOf('firewall-drop', readArConf(input.toString()));
+    checkTimeout(longestTimeout(timeouts, NO_SETTINGS));
   },
 
   'ossec.conf'(input) {
@@ -109,8 +113,7 @@ export const TARGETS: Readonly<Record<string, Target>> = {
     for (const name of settings.managers) must(name !== '' && name.length <= 253, 'a manager');
     for (const entry of settings.whiteList) must(parseNetwork(entry) !== null, 'a white list');
     must(settings.repeatedOffendersMinutes.length <= 5, 'more values than execd takes');
-    const own = [{ executable: 'firewall-drop', seconds: 60 }];
-    checkTimeout(longestTimeout('firewall-drop', own, settings));
+    checkTimeout(longestTimeout([60], settings));
   },
 
   config(input) {

@@ -11,7 +11,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
-import { Diagnostics, type Level } from '../../src/diagnostics.ts';
+import { Diagnostics } from '../../src/diagnostics.ts';
 
 let directory = '';
 let path = '';
@@ -23,7 +23,7 @@ afterEach(() => {
   rmSync(directory, { recursive: true });
 });
 
-function open(level: Level = 'warn'): Diagnostics {
+function open(level: Diagnostics['level'] = 'warn'): Diagnostics {
   const diagnostics = new Diagnostics({ path, program: 'firewall-drop' });
   diagnostics.level = level;
   return diagnostics;

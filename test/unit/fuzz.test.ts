@@ -30,7 +30,12 @@ test('no input of the corpus, nor what grows from it, gets past a reader that it
 
 test('the corpus has inputs that are taken and inputs that are refused', () => {
   const outcomes = readCorpus(CORPUS, 'message').map((input) => {
-    return readMessage(input, ['data.srcip', 'data.srcip2'], ['source.ip']).address !== null;
+    return (
+      readMessage(input, {
+        addressFields: ['data.srcip', 'data.srcip2'],
+        wazuh5Fields: ['source.ip'],
+      }).address !== null
+    );
   });
   expect(new Set(outcomes)).toEqual(new Set([true, false]));
 });
@@ -77,7 +82,10 @@ describe('the fuzzer reports', () => {
       'a control character',
       () => {
         checkRequest({
-          ...readMessage(Buffer.from('{"command":"add","parameters":{}}'), [], []),
+          ...readMessage(Buffer.from('{"command":"add","parameters":{}}'), {
+            addressFields: [],
+            wazuh5Fields: [],
+          }),
           reason: '\u001b[2J',
         });
       },

@@ -20,24 +20,21 @@ export const version = defineCommand({
   exits: { 0: 'the version is printed' },
   needsRoot: false,
   run(_words, { output }, person) {
-    const programs = Object.entries(BACKEND_PROGRAMS).map(([name, program]) => [
-      name,
-      findProgram(program),
-    ]);
+    const programs = Object.entries(BACKEND_PROGRAMS).map(([name, program]) => {
+      return [name, findProgram(program)] as const;
+    });
     const facts = {
       version: BUILD.version,
       commit: BUILD.commit,
       runtime: `node ${process.versions.node}`,
       platform: `${process.platform}-${process.arch}`,
-      programs: Object.fromEntries(programs) as Record<string, string | null>,
+      programs: Object.fromEntries(programs),
     };
+    const { version, commit, runtime, platform } = facts;
     if (output === 'json') person.print(documentText(facts));
     else {
-      person.print(
-        `firewall-drop ${facts.version} (${facts.commit}), ${facts.runtime}, ${facts.platform}`,
-      );
-      for (const [name, path] of Object.entries(facts.programs))
-        person.print(`${name}: ${path ?? 'not found'}`);
+      person.print(`firewall-drop ${version} (${commit}), ${runtime}, ${platform}`);
+      for (const [name, path] of programs) person.print(`${name}: ${path ?? 'not found'}`);
     }
     return 0;
   },

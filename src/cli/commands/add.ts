@@ -2,6 +2,7 @@
 import { isSingle, type Address } from '../../model/address.ts';
 import type { Ban, Hold } from '../../model/ban.ts';
 import { blockEach, type EachRequest, type Made } from '../../bans/block.ts';
+import { parseDuration } from '../../model/duration.ts';
 import { AppError, EXIT_STATUS } from '../../model/errors.ts';
 import type { Context } from '../../context.ts';
 import { readReason } from '../../wazuh/request.ts';
@@ -86,7 +87,7 @@ export const add = defineCommand({
     // Of a list what can be done is done; what was typed is done whole or not at all.
     if (complete || file !== undefined) {
       sayOverlaps(allowed, context, person);
-      const usualSeconds = readTimeout(context.config.manual.timeout, 'manual.timeout');
+      const usualSeconds = parseDuration(context.config.manual.timeout) ?? null;
       const times = { usualSeconds, nowMs: context.now() };
       // An object for each address of a long list would take much room.
       const fresh = holdAfter(order, null, times);
@@ -127,16 +128,14 @@ async function carryOut(
 }
 
 function sayOverlaps(addresses: readonly Address[], context: Context, { note }: Person): void {
-  const overlaps = findOverlaps(addresses, knownAround(addresses, context));
+  const { bans } = context.store;
+  // Only a network can have others in it.
+  const isAlone = addresses.every(isSingle);
+  const known = isAlone ? bans.networks() : bans.list().map(({ address }) => address);
+  const overlaps = findOverlaps(addresses, known);
   for (const [inner, outer] of overlaps.slice(0, MOST_NAMED)) {
     note(`${inner.text} lies in ${outer.text}`);
   }
   const more = overlaps.length - MOST_NAMED;
   if (more > 0) note(`${more} more lie in wider networks`);
-}
-
-/** What may contain an address or lie in it: only a network can have others in it. */
-function knownAround(addresses: readonly Address[], { store }: Context): Address[] {
-  if (addresses.every(isSingle)) return store.bans.networks();
-  return store.bans.list().map((ban) => ban.address);
 }

@@ -1,5 +1,5 @@
 // `config show` and `config validate`: what our own configuration says, where each value comes from, and what is wrong.
-import { CONFIG_FILE, LARGEST_FILE } from '../../config/file.ts';
+import { CONFIG_FILE, LARGEST_FILE } from '../../config/read.ts';
 import { formatProblem, parseConfig, type ParsedConfig } from '../../config/parse.ts';
 import { POLICY_KEYS, type PolicyEntry } from '../../config/policy-schema.ts';
 import { SCHEMA } from '../../config/schema.ts';

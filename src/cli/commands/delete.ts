@@ -70,7 +70,12 @@ async function release(
     for (const { text } of outcomes.foreign) foreign.add(text);
   });
   sayReleased(addresses, { absent, foreign }, person);
-  for (const address of addresses) sayWiderNetwork(address, networks, person);
+  for (const address of addresses) {
+    const wider = widerIn(networks, address)[0]?.text;
+    if (wider === undefined) continue;
+    const way = `firewall-drop delete ${wider} releases all of it`;
+    person.note(`${address.text} stays blocked by ${wider}; ${way}`);
+  }
   context.expire();
 }
 
@@ -108,18 +113,6 @@ function sayReleased(
     const removed = foreign.has(text) ? `: ${others}` : '';
     print(absent.has(text) ? `${text} was not blocked` : `${text} released${removed}`);
   }
-}
-
-function sayWiderNetwork(
-  address: Address,
-  networks: ReadonlyMap<string, Address>,
-  { note }: Person,
-): void {
-  const wider = widerIn(networks, address)[0]?.text;
-  if (wider === undefined) return;
-  note(
-    `${address.text} stays blocked by ${wider}; firewall-drop delete ${wider} releases all of it`,
-  );
 }
 
 export const flush = defineCommand({

@@ -4,9 +4,15 @@ import { listProcesses } from '../../system/procfs.ts';
 import { defineCommand, outputAs } from '../command.ts';
 import { count } from '../output/count.ts';
 import { documentText } from '../output/json.ts';
-import type { Check, Finding, State } from '../doctor/check.ts';
-import { problem } from '../doctor/check.ts';
-import { CHECKS } from '../doctor/checks.ts';
+import { problem, type Check, type Finding, type State } from '../doctor/check.ts';
+import { agent, agentFiles, arConf, configuration, responseLog } from '../doctor/agent.ts';
+import { boot, clock, timer } from '../doctor/schedule.ts';
+import { lock, namespace, order, outcomes, store } from '../doctor/state.ts';
+import { executable, packageRecord } from '../doctor/executable.ts';
+import { manager } from '../doctor/manager.ts';
+import { connections, kernel, programs, variants } from '../doctor/firewall.ts';
+import { neighbours } from '../doctor/neighbours.ts';
+import { savedRules } from '../doctor/saved-rules.ts';
 import { ANSWER_NO } from '../exit-meanings.ts';
 import { REMEDIES, type RemedyName } from '../doctor/remedies.ts';
 import { tryOut } from '../doctor/trial.ts';
@@ -47,6 +53,32 @@ export const doctor = defineCommand({
     return reports.some(({ finding }) => finding.state === 'problem') ? ANSWER_NO : 0;
   },
 });
+
+/** In the order in which they are printed: what execd starts, what it writes to, what it works with. */
+const CHECKS: readonly Check[] = [
+  executable,
+  packageRecord,
+  agent,
+  manager,
+  arConf,
+  agentFiles,
+  configuration,
+  responseLog,
+  store,
+  lock,
+  namespace,
+  ...programs,
+  connections,
+  variants,
+  kernel,
+  neighbours,
+  savedRules,
+  order,
+  timer,
+  boot,
+  clock,
+  outcomes,
+];
 
 interface Report {
   readonly check: string;

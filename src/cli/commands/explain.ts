@@ -1,7 +1,7 @@
 // `explain`: what would be done about an alert, and why. Touches nothing.
 import type { Address } from '../../model/address.ts';
 import { alertRefAt, makeHold } from '../../model/ban.ts';
-import { describeProtection, findProtection } from '../../policy/protected.ts';
+import { describeProtection } from '../../policy/protected.ts';
 import { EXIT_STATUS } from '../../model/errors.ts';
 import type { Config } from '../../config/schema.ts';
 import type { Context } from '../../context.ts';
@@ -59,7 +59,7 @@ export const explain = defineCommand({
 
 function readRequest(file: string, { alert }: Config): Request {
   const message = Buffer.from(asMessage(readText(file).trim()));
-  return readMessage(message, alert.addressFields, alert.wazuh5Fields);
+  return readMessage(message, alert);
 }
 
 /** An alert alone becomes the message that Wazuh 4 would make of it; anything else is left to the reader of the message. */
@@ -79,7 +79,6 @@ function asMessage(text: string): string {
 interface Decided {
   /** `block`, `ignore`, `release` or `unblock`; `keep` for a delete that does not end the ban. */
   readonly decision: Decision['action'] | 'unblock' | 'keep';
-  /** What is blocked: the address, or a network. */
   readonly target: Address;
   readonly holds: readonly HoldLength[];
   readonly decidedBy: readonly string[];
@@ -99,16 +98,17 @@ function decideRequest(request: Request, address: Address, context: Context): De
 type Explanation = ReturnType<typeof explainRequest>;
 
 function explainRequest(request: Request, decided: Decided | null, context: Context) {
-  const { dialect, action, address, source, alertId, ruleId, reason } = request;
+  const { dialect, action, address, field, passedOver, alertId, ruleId, reason } = request;
   const isBlock = action === 'block' && decided?.decision !== 'release';
+  const protection = isBlock && address !== null ? context.protectionOf(address) : null;
   return {
     dialect,
     action,
     address: address?.text ?? null,
-    field: source.field,
-    passedOver: source.passedOver,
+    field,
+    passedOver,
     trouble: request.addressTrouble,
-    protection: isBlock && address !== null ? protectionOf(address, context) : null,
+    protection: protection && describeProtection(protection),
     timeoutSeconds: decided === null ? timeoutOf(request, context) : lastOf(decided.holds),
     timeoutFrom: timeoutSource(request, context),
     decision: decided?.decision ?? action,
@@ -127,23 +127,18 @@ function lastOf(holds: readonly HoldLength[]): number | null {
   return Number.isFinite(longest) ? longest : null;
 }
 
-function protectionOf(address: Address, context: Context): string | null {
-  const entry = findProtection(address, context.protectedEntries());
-  return entry === null ? null : describeProtection(entry);
-}
-
 function timeoutSource({ timeoutSeconds }: Request, context: Context): string {
   const grace = `plus ${context.config.limits.graceSeconds} s of grace`;
   if (timeoutSeconds === null) return 'the message: stateless, or without a timeout';
   if (timeoutSeconds !== undefined) return `the message's stateful_timeout, ${grace}`;
   const { name } = context.place;
-  const own = context.timeouts().filter((timeout) => timeout.executable === name);
+  const own = context.timeouts();
   if (own.length === 0) return `ar.conf has no entry for ${name}`;
-  if (own.some((timeout) => timeout.seconds === 0)) return `ar.conf has ${name} with timeout 0`;
+  if (own.includes(0)) return `ar.conf has ${name} with timeout 0`;
   const repeated = context.settings().repeatedOffendersMinutes;
   const offenders =
     repeated.length === 0 ? '' : ` and repeated_offenders (${repeated.join(', ')} minutes)`;
-  const seconds = own.map((timeout) => `${timeout.seconds} s`).join(', ');
+  const seconds = own.map((timeout) => `${timeout} s`).join(', ');
   return `the longest of ar.conf (${seconds})${offenders}, ${grace}`;
 }
 

@@ -11,7 +11,6 @@ import { historyToJson } from '../output/json.ts';
 import { chooseColumns, formatTable, type Column } from '../output/table.ts';
 
 const FOLLOW_EVERY_MS = 500;
-const DEFAULT_LIMIT = '50';
 
 export const history = defineCommand({
   name: 'history',
@@ -28,7 +27,7 @@ export const history = defineCommand({
     limit: {
       kind: 'text',
       value: 'NUMBER',
-      default: DEFAULT_LIMIT,
+      default: '50',
       describe: 'how many lines at most, the newest',
     },
     output: outputAs('table', 'json'),
@@ -75,7 +74,6 @@ export const history = defineCommand({
   },
 });
 
-/** Until somebody ends the process. */
 async function follow(
   context: Context,
   filter: HistoryFilter,

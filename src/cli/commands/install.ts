@@ -14,9 +14,9 @@ import {
   stepsToRemove,
   type Placement,
 } from '../install/programs.ts';
-import { stepsToRotate, stepToStopRotation } from '../install/rotation.ts';
+import { ROTATION_FILE, stepsToRotate } from '../install/rotation.ts';
 import { stepsToSchedule, stepsToUnschedule } from '../install/schedule.ts';
-import { reachAll } from '../install/steps.ts';
+import { reachAll, stepToRemove } from '../install/steps.ts';
 import { enterForChange, type Person } from '../session.ts';
 
 const PLACE_OPTIONS = {
@@ -59,7 +59,7 @@ export const install = defineCommand({
     // Links for further names are no business of the package.
     if (!options.link) refusePackaged('reinstall');
     const placement = readPlacement(options, options.link);
-    const { home, directory } = placement.responses;
+    const { home, directory } = placement;
     const program = options.link
       ? realpathSync(process.execPath)
       : `${directory}/${placement.names[0] ?? ''}`;
@@ -101,7 +101,7 @@ export const uninstall = defineCommand({
   async run(_words, options, person) {
     refusePackaged('remove');
     const placement = readPlacement(options, false);
-    const other = installedElsewhere(placement.responses);
+    const other = installedElsewhere(placement);
     if (other !== null) {
       person.print(`${other.program} stays, with the bans and all that it needs`);
       const shared = [...stepsToSchedule(other), ...stepsToRotate(other)];
@@ -111,7 +111,7 @@ export const uninstall = defineCommand({
     if (!options['dry-run']) await releaseEverything(person);
     const steps = [
       ...stepsToUnschedule(),
-      stepToStopRotation(),
+      stepToRemove(ROTATION_FILE),
       ...stepsToRemove(placement),
       ...stepsToClear(options.purge),
     ];
@@ -136,7 +136,7 @@ function readPlacement(
   link: boolean,
 ): Placement {
   const responses = findResponses(readHome(home));
-  return { responses, names: readNames(name ?? namesFor(responses.home)), link };
+  return { ...responses, names: readNames(name ?? namesFor(responses.home)), link };
 }
 
 /** Wazuh 5 calls its own program block-ip. */

@@ -75,7 +75,6 @@ export const list = defineCommand({
 
 interface Shape {
   readonly output: 'table' | 'json' | 'csv' | 'plain';
-  /** Their names, as given. */
   readonly columns: string | undefined;
   readonly terminal: Terminal;
 }
@@ -114,7 +113,6 @@ function isWithin({ hold }: Entry, seconds: number, nowMs: number): boolean {
   return expiresAtMs !== null && expiresAtMs - nowMs <= seconds * 1000;
 }
 
-/** Escalation has a column where it is configured. */
 function columnsFor({ config, now }: Context): Column<Entry>[] {
   const escalates = config.escalation.timeouts.length > 0;
   return [...timeColumns(now()), ...(escalates ? [OFFENCES] : []), ...CAUSE, ...KERNEL, REASON];

@@ -6,10 +6,10 @@ import { noteBoot } from '../../bans/orphans.ts';
 import { releaseProtected } from '../../bans/protected.ts';
 import { findDrift, type Drift } from '../../bans/reconcile.ts';
 import { recover } from '../../bans/recover.ts';
-import { parseDuration } from '../../model/duration.ts';
 import { describeError } from '../../model/errors.ts';
 import type { Context } from '../../context.ts';
 import { readClock } from '../../system/clock.ts';
+import { countedSinceMs } from '../../wazuh/policy.ts';
 import { defineCommand, DRY_RUN } from '../command.ts';
 import { MOST_NAMED } from '../addresses.ts';
 import { ANSWER_NO } from '../exit-meanings.ts';
@@ -46,8 +46,7 @@ function expireOnce(context: Context, person: Person): void {
   context.store.metadata.set(LAST_EXPIRE, String(context.now()));
   noteBoot(context.store, readClock());
   context.store.history.prune(context.now() - context.config.history.keepDays * DAY_MS);
-  const windowSeconds = parseDuration(context.config.escalation.window) ?? 0;
-  context.store.offences.prune(context.now() - windowSeconds * 1000);
+  context.store.offences.prune(countedSinceMs(context.config, context.now()));
   inTurn([
     // Asked again after `recover`, which only says what went wrong: here it decides the exit status.
     () => {

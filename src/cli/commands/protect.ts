@@ -1,5 +1,5 @@
 // `protect check` and `protect list`: which addresses are never blocked on this host, and why.
-import { describeProtection, findProtection, type ProtectedEntry } from '../../policy/protected.ts';
+import { describeProtection, type ProtectedEntry } from '../../policy/protected.ts';
 import { readAddress } from '../addresses.ts';
 import { defineCommand, outputAs } from '../command.ts';
 import { ANSWER_NO } from '../exit-meanings.ts';
@@ -20,7 +20,7 @@ export const protectCheck = defineCommand({
   needsRoot: true,
   run([word = ''], { output }, person) {
     const address = readAddress(word);
-    const entry = findProtection(address, person.createContext().protectedEntries());
+    const entry = person.createContext().protectionOf(address);
     const answer = entry === null ? 'not protected' : `protected (${describeProtection(entry)})`;
     if (output === 'json') {
       const found = entry === null ? null : entryToJson(entry);

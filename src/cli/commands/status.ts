@@ -57,7 +57,6 @@ function printOverview(context: Context, json: boolean, person: Person): number 
 
 type Overview = ReturnType<typeof examineHost>;
 
-/** How this host stands: totals, backend, state, the next expiry, and where state and kernel differ. */
 function examineHost(context: Context, person: Person) {
   const bans = context.store.bans.list();
   const next = context.store.deadlines.nextMs();
@@ -76,7 +75,6 @@ function examineHost(context: Context, person: Person) {
       volatile: context.store.isBehind,
     },
     lastRun: clock === null ? null : isoTime(clock.wallMs),
-    /** When the kernel was last changed. */
     lastChange: lastMs === null ? null : isoTime(lastMs),
     nextExpiry: next === null ? null : isoTime(next),
     /** Null when the kernel could not be asked. */

@@ -6,8 +6,6 @@ import { quote } from '../../system/printable.ts';
 import { defineCommand } from '../command.ts';
 import { isoTime, readTimeout } from '../output/time.ts';
 
-const DEFAULT_TIMEOUT = '3m';
-
 export const testAlert = defineCommand({
   name: 'test-alert',
   summary: 'Print a message as execd would send it, to try out what happens',
@@ -36,7 +34,7 @@ export const testAlert = defineCommand({
     timeout: {
       kind: 'text',
       value: 'DURATION',
-      default: DEFAULT_TIMEOUT,
+      default: '3m',
       describe: 'for wazuh5, whose message has it; never: stateless',
     },
     answer: {
@@ -111,12 +109,8 @@ export function wazuh4Message({ srcip, ruleId, blocks, nowMs }: Scene): Record<s
 }
 
 /** As wazuh-execd 5 sends it: flat, with `command` last. */
-export function wazuh5Message({
-  srcip,
-  ruleId,
-  timeoutSeconds,
-  blocks,
-}: Scene): Record<string, Json> {
+export function wazuh5Message(scene: Scene): Record<string, Json> {
+  const { srcip, ruleId, timeoutSeconds, blocks } = scene;
   const type: Record<string, Json> =
     timeoutSeconds === null
       ? { type: 'stateless' }

@@ -2,10 +2,10 @@
 import { blockEach, type EachRequest } from '../../bans/block.ts';
 import type { Context } from '../../context.ts';
 import { parseExactNetwork, type Address } from '../../model/address.ts';
-import { ORIGINS, type Hold } from '../../model/ban.ts';
-import { parseDuration } from '../../model/duration.ts';
+import { livingHolds, ORIGINS, type Hold } from '../../model/ban.ts';
 import { EXIT_STATUS } from '../../model/errors.ts';
 import type { Offence } from '../../state/offences.ts';
+import { countedSinceMs } from '../../wazuh/policy.ts';
 import { readAlertId, readReason, readRuleId } from '../../wazuh/request.ts';
 import { inTextOrder, readText } from '../addresses.ts';
 import { entriesToJson, readEntries } from '../ban-entries.ts';
@@ -105,7 +105,7 @@ function earlierBans(
   { config, now }: Context,
 ): Offence[] {
   const nowMs = now();
-  const sinceMs = nowMs - (parseDuration(config.escalation.window) ?? 0) * 1000;
+  const sinceMs = countedSinceMs(config, nowMs);
   const goesOn = new Set(going.map(({ text }) => text));
   return bans.flatMap(({ address, sinceMs: ownMs, countedMs }) => {
     return countedMs
@@ -115,7 +115,6 @@ function earlierBans(
   });
 }
 
-/** Without the holds that are over. */
 function livingPart(ban: ExportedBan, nowMs: number): ExportedBan[] {
   const holds = ban.holds.filter(({ expiresAtMs }) => expiresAtMs === null || expiresAtMs > nowMs);
   return holds.length === 0 ? [] : [{ ...ban, holds }];
@@ -130,7 +129,7 @@ async function blockAs(
   const holds = new Map(bans.map((ban) => [ban.address.text, ban.holds]));
   context.migrate(allowed.length);
   const holdsFor: EachRequest['holdsFor'] = ({ text }, before) => {
-    const known = before === null || before.phase === 'unblocking' ? [] : before.holds;
+    const known = livingHolds(before);
     const [first, ...others] = (holds.get(text) ?? []).map((hold) => later(hold, known));
     if (first === undefined) throw new Error(`${text} is not in the file`);
     return [first, ...others];

@@ -1,13 +1,13 @@
 // The agent around us: which one, whether it runs, what its files say about this program, and the log that it reads.
-import { closeSync, type Stats } from 'node:fs';
+import { closeSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { formatProblem, parseConfig } from '../../config/parse.ts';
-import { CONFIG_FILE } from '../../config/file.ts';
+import { CONFIG_FILE } from '../../config/read.ts';
 import { ownerText } from '../../system/accounts.ts';
 import { openLogForAppend } from '../../system/files.ts';
 import { printable } from '../../system/printable.ts';
 import { at, parseJson, type Json } from '../../wazuh/json.ts';
-import { longestTimeout } from '../../wazuh/agent-config.ts';
+import { longestTimeout } from '../../wazuh/timeouts.ts';
 import { count } from '../output/count.ts';
 import { formatDuration } from '../output/time.ts';
 import { checkFiles, presentFiles } from '../../manager/check-files.ts';
@@ -78,21 +78,20 @@ export const arConf = defineCheck({
   probe: ({ context }) => {
     const { home, name } = context.place;
     const timeouts = context.timeouts();
-    const longest = longestTimeout(name, timeouts, context.settings());
+    const longest = longestTimeout(timeouts, context.settings());
     return { file: `${home}/etc/shared/ar.conf`, name, timeouts, longest };
   },
   evaluate({ file, name, timeouts, longest }) {
-    const own = timeouts.filter((timeout) => timeout.executable === name);
-    if (own.length === 0) {
+    if (timeouts.length === 0) {
       return warning(
         `${file} has no response with ${name}: the manager requests no blocks from it`,
         'put the <command> and <active-response> of docs/runbook.md into the ossec.conf of the manager, and restart it (Wazuh 5 does not use this file)',
       );
     }
-    const seconds = own.map((timeout) => `${timeout.seconds} s`).join(', ');
+    const seconds = timeouts.map((timeout) => `${timeout} s`).join(', ');
     if (longest !== null) {
       return ok(
-        `${count(own.length, 'response')} with ${name} (${seconds}), no ban longer than ${formatDuration(longest)}`,
+        `${count(timeouts.length, 'response')} with ${name} (${seconds}), no ban longer than ${formatDuration(longest)}`,
       );
     }
     return warning(
@@ -135,13 +134,14 @@ export const responseLog = defineCheck({
     const stats = lstatOrNull(path);
     return {
       path,
-      stats: stats === null ? null : seenOf(stats),
+      stats,
       directory: statOrNull(dirname(path)),
       /** Why it can't be opened for appending; empty when it can. */
       trouble:
         stats?.isFile() === true
           ? troubleOf(() => {
-              openAndClose(path);
+              // Nothing is written: that it opens shows a read-only disk and an immutable file.
+              closeSync(openLogForAppend(path));
             })
           : '',
     };
@@ -160,8 +160,8 @@ export const responseLog = defineCheck({
         'make the log',
       );
     }
-    if (stats.kind !== 'file' || stats.nlink !== 1) {
-      const what = stats.kind === 'link' ? 'a symbolic link' : 'not a regular file with one name';
+    if (!stats.isFile() || stats.nlink !== 1) {
+      const what = stats.isSymbolicLink() ? 'a symbolic link' : 'not a regular file with one name';
       return problem(
         `${path} is ${what}: firewall-drop does not write to it`,
         `find out who made it, and rm ${path}`,
@@ -182,21 +182,6 @@ export const responseLog = defineCheck({
     return ok(`${path}, ${owner} ${mode}, can be written to`);
   },
 });
-
-interface LogSeen extends Pick<Stats, 'uid' | 'gid' | 'mode' | 'nlink'> {
-  readonly kind: 'file' | 'link' | 'other';
-}
-
-function seenOf(stats: Stats): LogSeen {
-  const { uid, gid, mode, nlink } = stats;
-  const kind = stats.isFile() ? 'file' : stats.isSymbolicLink() ? 'link' : 'other';
-  return { uid, gid, mode, nlink, kind };
-}
-
-/** Nothing is written: that it opens shows a read-only disk and an immutable file. */
-function openAndClose(path: string): void {
-  closeSync(openLogForAppend(path));
-}
 
 export const configuration = defineCheck({
   name: 'configuration',

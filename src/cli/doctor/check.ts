@@ -7,20 +7,17 @@ export type State = 'ok' | 'warning' | 'problem';
 
 export interface Finding {
   readonly state: State;
-  /** What was seen, in words. */
   readonly what: string;
   /** What a person should do; absent when there is nothing to do. */
   readonly fix?: string;
   /** What `--fix` does about it; absent: nothing that is safe without a person. */
   readonly remedy?: RemedyName;
-  /** Lines that belong below it. */
   readonly details?: readonly string[];
 }
 
 /** What checks look at beside the file system. */
 export interface Scene {
   readonly context: Context;
-  /** Listed once for all. */
   readonly processes: readonly Process[];
 }
 

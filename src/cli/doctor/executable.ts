@@ -32,7 +32,6 @@ export const executable = defineCheck({
     const isSameFile = stats !== null && stats.ino === ownStats?.ino && stats.dev === ownStats.dev;
     const directories = [home, `${home}/active-response`, dirname(path), dirname(realPathOf(path))];
     return {
-      /** What puts it in place. */
       install:
         packageManager === null
           ? `${own} install --home ${home}`
@@ -58,12 +57,8 @@ export const executable = defineCheck({
     }
     const findings: Finding[] = [];
     if (stats.uid !== 0) {
-      findings.push(
-        problem(
-          `${path} belongs to ${ownerText(stats.uid, stats.gid)}, who can change it`,
-          install,
-        ),
-      );
+      const what = `${path} belongs to ${ownerText(stats.uid, stats.gid)}, who can change it`;
+      findings.push(problem(what, install));
     }
     if (isWritableByOthers(stats)) {
       const what = `${path} has mode ${modeText(stats)}: others than root can change what runs as root`;
@@ -75,9 +70,8 @@ export const executable = defineCheck({
     }
     if (facts.rejectedCaches.length > 0) {
       const what = `the runtime did not take the compiled code of ${facts.rejectedCaches.join(', ')}: it works, and each run starts later`;
-      findings.push(
-        warning(what, 'build it on a machine with this processor, or install another package'),
-      );
+      const way = 'build it on a machine with this processor, or install another package';
+      findings.push(warning(what, way));
     }
     for (const directory of looseDirectories) {
       const what = `others than root can change what lies in ${directory}`;

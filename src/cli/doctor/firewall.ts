@@ -144,24 +144,29 @@ export const kernel = defineCheck({
         findings.push(problem(`IPv${family} can't be filtered through ${backend}: ${why}`, fix));
       }
     }
-    findings.push(...missing.map(isMissing));
+    for (const { family, chain } of missing) {
+      const what = `firewall.chains names ${chain}, and IPv${family} has no such chain: no address can be blocked`;
+      const program = family === 4 ? 'iptables' : 'ip6tables';
+      const fix = `${program} -N ${chain}, and a rule that jumps to it; or leave it out of firewall.chains`;
+      findings.push(problem(what, fix));
+    }
     if (findings.length > 0) return findings;
     const works = ok(`Linux ${release} answers through ${backend} for ${answering.join(' and ')}`);
-    return [works, ...withoutRaw.map(standsInFilter)];
+    const inFilter = withoutRaw.map((family) => {
+      const what = `the kernel has no table raw for IPv${family}: the rule for our set stands in the filter table, and each packet that it drops costs more`;
+      const module = family === 4 ? 'iptable_raw' : 'ip6table_raw';
+      const fix = `modprobe ${module} where the kernel has that module, or firewall.backend = "nftables"`;
+      return warning(what, fix);
+    });
+    return [works, ...inFilter];
   },
 });
-
-interface Answer {
-  readonly trouble: string;
-  readonly hasRaw: boolean;
-  readonly missing: readonly string[];
-}
 
 /** They are there before anything is in their table. */
 const BUILT_IN: readonly string[] = ['INPUT', 'FORWARD', 'OUTPUT'];
 
 /** The snapshot is what the work itself relies on: a list of modules says less. */
-function askKernel({ firewall, config }: Context, family: Family): Answer {
+function askKernel({ firewall, config }: Context, family: Family) {
   try {
     const { policies } = firewall.snapshot(family);
     const hasRaw = firewall.backendName !== 'ipset' || policies.has('raw PREROUTING');
@@ -172,25 +177,4 @@ function askKernel({ firewall, config }: Context, family: Family): Answer {
   } catch (error) {
     return { trouble: describeError(error), hasRaw: true, missing: [] };
   }
-}
-
-function isMissing({
-  family,
-  chain,
-}: {
-  readonly family: Family;
-  readonly chain: string;
-}): Finding {
-  const program = family === 4 ? 'iptables' : 'ip6tables';
-  return problem(
-    `firewall.chains names ${chain}, and IPv${family} has no such chain: no address can be blocked`,
-    `${program} -N ${chain}, and a rule that jumps to it; or leave it out of firewall.chains`,
-  );
-}
-
-function standsInFilter(family: Family): Finding {
-  return warning(
-    `the kernel has no table raw for IPv${family}: the rule for our set stands in the filter table, and each packet that it drops costs more`,
-    `modprobe ${family === 4 ? 'iptable_raw' : 'ip6table_raw'} where the kernel has that module, or firewall.backend = "nftables"`,
-  );
 }

@@ -1,5 +1,5 @@
 // The manager that an agent reports to: whether we know its address, and so never block it.
-import { CONFIG_FILE } from '../../config/file.ts';
+import { CONFIG_FILE } from '../../config/read.ts';
 import { managerReason } from '../../policy/collect.ts';
 import { printable } from '../../system/printable.ts';
 import { statOrNull } from '../../system/paths.ts';
@@ -30,18 +30,11 @@ export const manager = defineCheck({
     if (!isProtected || (!isAgent && managers.length === 0)) return [];
     const allow = `name its addresses in protect.allow of ${CONFIG_FILE}`;
     if (managers.length === 0) {
-      return [
-        problem(`${file} names no manager that is known here: its address can be blocked`, allow),
-      ];
+      const what = `${file} names no manager that is known here: its address can be blocked`;
+      return [problem(what, allow)];
     }
-    const names = printable(unknown.join(', '));
-    return unknown.length === 0
-      ? [ok(`${printable(managers.join(', '))}: never blocked`)]
-      : [
-          problem(
-            `no address is known of ${names}: it can be blocked`,
-            `correct its name, or ${allow}`,
-          ),
-        ];
+    if (unknown.length === 0) return [ok(`${printable(managers.join(', '))}: never blocked`)];
+    const what = `no address is known of ${printable(unknown.join(', '))}: it can be blocked`;
+    return [problem(what, `correct its name, or ${allow}`)];
   },
 });

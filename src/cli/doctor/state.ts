@@ -5,9 +5,8 @@ import { findDrift } from '../../bans/reconcile.ts';
 import { describeError } from '../../model/errors.ts';
 import { LOCK_DIRECTORY } from '../../bans/run.ts';
 import { STATE_DIRECTORY, UNSAVED } from '../../context.ts';
-import { lockHolder } from '../../system/locks.ts';
 import { findWhereabouts, inhabitantOf } from '../../system/namespaces.ts';
-import { isStopped } from '../../system/procfs.ts';
+import { isStopped, lockHolder } from '../../system/procfs.ts';
 import type { HistoryRecord } from '../../state/history.ts';
 import { readUnsaved } from '../../state/unsaved.ts';
 import { count } from '../output/count.ts';
@@ -23,7 +22,6 @@ export const store = defineCheck({
     return {
       volatile: context.store.volatile,
       unsaved: readUnsaved(UNSAVED).length,
-      /** What SQLite finds wrong with the file; empty: nothing. */
       unsound: context.store.examine(),
       directoryMode: directory === null ? null : modeText(directory),
       fileMode: file === null ? null : modeText(file),
@@ -105,30 +103,22 @@ export const order = defineCheck({
     const pending = drift.pending.length;
     const findings: Finding[] = [];
     if (pending > 0) {
-      findings.push(
-        problem(
-          `${count(pending, 'change')} pending: an earlier run was interrupted`,
-          mend,
-          'restore',
-        ),
-      );
+      const what = `${count(pending, 'change')} pending: an earlier run was interrupted`;
+      findings.push(problem(what, mend, 'restore'));
     }
     if (drift.missing.length > 0) {
       const named = drift.missing.slice(0, 3).map(({ address }) => address.text);
       const what = `${drift.missing.length} bans have no rule, among them ${named.join(', ')}`;
       findings.push(problem(what, mend, 'restore'));
     } else if (pending === 0 && drift.steps.length > 0) {
-      findings.push(
-        problem('our rules are not first in line, or are there twice', mend, 'restore'),
-      );
+      const what = 'our rules are not first in line, or are there twice';
+      findings.push(problem(what, mend, 'restore'));
     }
     if (drift.unknown.length > 0) {
-      findings.push(
-        problem(
-          `${drift.unknown.length} drop rules of our shape belong to no ban and will not expire`,
-          'firewall-drop reconcile --dry-run names them; if they are not yours: firewall-drop delete ADDRESS',
-        ),
-      );
+      const what = `${drift.unknown.length} drop rules of our shape belong to no ban and will not expire`;
+      const way =
+        'firewall-drop reconcile --dry-run names them; if they are not yours: firewall-drop delete ADDRESS';
+      findings.push(problem(what, way));
     }
     if (findings.length > 0) return findings;
     return [ok(`${count(bans, 'ban')}, each with its rules once and first in line`)];

@@ -1,7 +1,7 @@
 // `doctor --test`: blocks and releases documentation addresses for real, and looks at kernel, log and state each time.
 import { block } from '../../bans/block.ts';
 import { parseAddress, type Address, type Family } from '../../model/address.ts';
-import { alertRefAt, TRIAL, type AlertRef, type Outcome } from '../../model/ban.ts';
+import { alertRefAt, TRIAL, type Outcome } from '../../model/ban.ts';
 import { findProtection } from '../../policy/protected.ts';
 import { unblock } from '../../bans/unblock.ts';
 import { AppError, describeError } from '../../model/errors.ts';
@@ -64,14 +64,22 @@ function tryStep(context: Context, address: Address, verb: 'add' | 'delete'): Fi
   const startedMs = performance.now();
   const trouble = troubleOf(() => {
     if (verb === 'delete') unblock(address, { origin: 'manual', alertRef, reason: TRIAL }, context);
-    else block(address, holdFor(alertRef), context);
+    else {
+      const hold = {
+        origin: 'manual',
+        timeoutSeconds: NET_SECONDS,
+        alertRef,
+        reason: TRIAL,
+      } as const;
+      block(address, hold, context);
+    }
   });
   const tookMs = Math.round(performance.now() - startedMs);
   const word = verb === 'add' ? 'block' : 'release';
   if (trouble !== '') {
     return problem(`${word} ${address.text}: ${trouble}`, 'see the checks of the firewall');
   }
-  const missing = whatIsMissing(context, { address, verb, alertRef, offset });
+  const missing = whatIsMissing(context, { address, verb, alertRef }, offset);
   if (missing.length > 0) {
     return problem(`${word} ${address.text}: ${missing.join('; ')}`, 'see the checks above');
   }
@@ -79,15 +87,8 @@ function tryStep(context: Context, address: Address, verb: 'add' | 'delete'): Fi
   return ok(`${word} ${address.text}: ${where}, in the log, in the state; ${tookMs} ms`);
 }
 
-function holdFor(alertRef: AlertRef): Parameters<typeof block>[1] {
-  return { origin: 'manual', timeoutSeconds: NET_SECONDS, alertRef, reason: TRIAL };
-}
-
-interface Step extends Outcome {
-  readonly offset: LogOffset | null;
-}
-
-function whatIsMissing(context: Context, { address, verb, alertRef, offset }: Step): string[] {
+function whatIsMissing(context: Context, outcome: Outcome, offset: LogOffset | null): string[] {
+  const { address, verb } = outcome;
   const snapshot = context.firewall.snapshot(address.family);
   const isBlocked = verb === 'add';
   const missing: string[] = [];
@@ -100,7 +101,7 @@ function whatIsMissing(context: Context, { address, verb, alertRef, offset }: St
   if (isBlocked && kind !== 'dropped') {
     missing.push(`a rule before ours accepts it: ${rule?.chain ?? 'INPUT'} ${rule?.spec ?? ''}`);
   }
-  if (context.responseLog.missing(offset, [{ verb, address, alertRef }]).length > 0) {
+  if (context.responseLog.missing(offset, [outcome]).length > 0) {
     missing.push('active-responses.log has no line of it');
   }
   if ((context.store.bans.find(address)?.phase === 'blocked') !== isBlocked) {

@@ -31,7 +31,6 @@ export function owningPackageManager(file = PACKAGE_FILE): keyof typeof PACKAGE_
 
 export interface Installed {
   readonly home: string;
-  /** The absolute path of the program that is to be called. */
   readonly program: string;
 }
 

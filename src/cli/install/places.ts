@@ -8,20 +8,45 @@ import {
   readFileSync,
   rmdirSync,
   rmSync,
-  statSync,
   writeFileSync,
 } from 'node:fs';
 import { dirname } from 'node:path';
 import { exampleConfig } from '../../config/example.ts';
-import { CONFIG_FILE } from '../../config/file.ts';
+import { CONFIG_FILE } from '../../config/read.ts';
 import { STATE_DIRECTORY } from '../../context.ts';
 import { openLogForAppend } from '../../system/files.ts';
+import { modeText, statOrNull } from '../../system/paths.ts';
 import type { Step } from './steps.ts';
 
-const PERMISSIONS = 0o7777;
-
 export function stepsToFurnish(home: string): Step[] {
-  return [stepToConfigure(), stepToKeepState(), stepToLog(home)];
+  const log = `${home}/logs/active-responses.log`;
+  return [
+    {
+      state: `${CONFIG_FILE} is there, with every key explained`,
+      holds: () => existsSync(CONFIG_FILE),
+      reach: () => {
+        mkdirSync(dirname(CONFIG_FILE), { recursive: true, mode: 0o755 });
+        chmodSync(dirname(CONFIG_FILE), 0o755);
+        writeFileSync(CONFIG_FILE, exampleConfig(), { flag: 'wx' });
+        chmodSync(CONFIG_FILE, 0o644);
+      },
+    },
+    {
+      state: `${STATE_DIRECTORY} is there, for root alone`,
+      holds: () => modeText(statOrNull(STATE_DIRECTORY) ?? { mode: 0 }) === '0700',
+      reach: () => {
+        mkdirSync(STATE_DIRECTORY, { recursive: true, mode: 0o700 });
+        chmodSync(STATE_DIRECTORY, 0o700);
+      },
+    },
+    {
+      state: `${log} is there, for the agent to read`,
+      holds: () => existsSync(log),
+      reach: () => {
+        closeSync(openLogForAppend(log));
+      },
+    },
+  ];
 }
 
 /** Of what is left the log stays: it is the agent's. `purge` removes state and history too, and a config that was edited. */
@@ -45,42 +70,4 @@ export function stepsToClear(purge: boolean): Step[] {
       },
     },
   ];
-}
-
-function stepToConfigure(): Step {
-  return {
-    state: `${CONFIG_FILE} is there, with every key explained`,
-    holds: () => existsSync(CONFIG_FILE),
-    reach: () => {
-      mkdirSync(dirname(CONFIG_FILE), { recursive: true, mode: 0o755 });
-      chmodSync(dirname(CONFIG_FILE), 0o755);
-      writeFileSync(CONFIG_FILE, exampleConfig(), { flag: 'wx' });
-      chmodSync(CONFIG_FILE, 0o644);
-    },
-  };
-}
-
-function stepToKeepState(): Step {
-  return {
-    state: `${STATE_DIRECTORY} is there, for root alone`,
-    holds: () => {
-      const stats = statSync(STATE_DIRECTORY, { throwIfNoEntry: false });
-      return stats !== undefined && (stats.mode & PERMISSIONS) === 0o700;
-    },
-    reach: () => {
-      mkdirSync(STATE_DIRECTORY, { recursive: true, mode: 0o700 });
-      chmodSync(STATE_DIRECTORY, 0o700);
-    },
-  };
-}
-
-function stepToLog(home: string): Step {
-  const path = `${home}/logs/active-responses.log`;
-  return {
-    state: `${path} is there, for the agent to read`,
-    holds: () => existsSync(path),
-    reach: () => {
-      closeSync(openLogForAppend(path));
-    },
-  };
 }

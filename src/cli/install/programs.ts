@@ -13,7 +13,6 @@ import {
   rmSync,
   statSync,
   symlinkSync,
-  type Stats,
 } from 'node:fs';
 import { basename, dirname, isAbsolute, resolve } from 'node:path';
 import { AppError } from '../../model/errors.ts';
@@ -22,8 +21,10 @@ import {
   checksumOf,
   isWritableByOthers,
   lstatOrNull,
+  modeText,
   replaceFile,
   statOrNull,
+  textOrNull,
 } from '../../system/paths.ts';
 import type { Installed } from './packaged.ts';
 import { stepToRemove, type Step } from './steps.ts';
@@ -56,8 +57,7 @@ export function findResponses(home: string): Responses {
   return { home, directory, gid: stats.gid };
 }
 
-export interface Placement {
-  readonly responses: Responses;
+export interface Placement extends Responses {
   /** The first is the program; the others are links to it. */
   readonly names: readonly string[];
   /** Links to the executable where it is, as a package wants them, in place of a copy. */
@@ -65,7 +65,6 @@ export interface Placement {
 }
 
 const MODE = 0o750;
-const PERMISSIONS = 0o7777;
 /** What was there before us lies beside us under this ending. */
 const KEPT = '.replaced';
 /** Checksums of the programs that we put anywhere, which distinguish an older one of ours from another program; and their paths. */
@@ -73,10 +72,10 @@ const PLACED_FILE = `${STATE_DIRECTORY}/placed.json`;
 const MOST_PLACED = 50;
 
 export function stepsToPlace(placement: Placement): Step[] {
-  const { responses, names } = placement;
+  const { directory, gid, names } = placement;
   const executable = realpathSync(process.execPath);
   return names.flatMap((name, index) => {
-    const path = `${responses.directory}/${name}`;
+    const path = `${directory}/${name}`;
     const target = linkWanted(placement, index, executable);
     // Found out before anything changes: a link to what we replace is not ours either.
     const isOurLink = target !== null && linkTarget(path) === target;
@@ -85,13 +84,12 @@ export function stepsToPlace(placement: Placement): Step[] {
       state: `${path}${KEPT} keeps what was ${path}`,
       holds: () => isFree,
       reach: () => {
-        keepOriginal(path);
+        rmSync(path + KEPT, { force: true });
+        // A second name first, so that at no moment execd finds nothing.
+        linkSync(path, path + KEPT);
       },
     };
-    return [
-      keep,
-      target === null ? stepToCopy(path, executable, responses) : stepToLink(path, target),
-    ];
+    return [keep, target === null ? stepToCopy(path, executable, gid) : stepToLink(path, target)];
   });
 }
 
@@ -101,12 +99,13 @@ function linkWanted({ names, link }: Placement, index: number, executable: strin
   return index === 0 ? null : (names[0] ?? null);
 }
 
-function stepToCopy(path: string, executable: string, { gid }: Responses): Step {
+function stepToCopy(path: string, executable: string, gid: number): Step {
   return {
     state: `${path} is this program, for root and the agent's group`,
     holds: () => {
       const stats = lstatOrNull(path);
-      return stats?.isFile() === true && hasOwner(stats, gid) && isSameFile(path, executable);
+      const isFurnished = stats?.isFile() === true && stats.uid === 0 && stats.gid === gid;
+      return isFurnished && modeText(stats) === '0750' && isSameFile(path, executable);
     },
     reach: () => {
       notePlaced([path, checksumOf(executable)]);
@@ -148,17 +147,17 @@ export function installedElsewhere({ directory }: Responses): Installed | null {
 }
 
 /** Takes our names away again, also those that `placement` does not have, and gives back what they replaced. */
-export function stepsToRemove({ responses, names: given }: Placement): Step[] {
+export function stepsToRemove({ directory, names: given }: Placement): Step[] {
   const executable = realpathSync(process.execPath);
-  const { directory } = responses;
   const placed = readPlaced().filter((entry) => dirname(entry) === directory);
   const names = new Set([...given, ...placed.map((path) => basename(path))]);
   return [...names].flatMap((name) => {
     const path = `${directory}/${name}`;
     const isOurLink = names.has(linkTarget(path) ?? '');
     const isStrangers = isThere(path) && !isOurLink && !isOurs(path, executable);
-    if (isThere(path + KEPT)) return [isStrangers ? stepToForget(path) : stepToGiveBack(path)];
-    return isStrangers ? [] : [stepToRemove(path)];
+    if (!isThere(path + KEPT)) return isStrangers ? [] : [stepToRemove(path)];
+    if (!isStrangers) return [stepToGiveBack(path)];
+    return [stepToRemove(path + KEPT, `${path}${KEPT} is gone: ${path} is newer, and not ours`)];
   });
 }
 
@@ -170,16 +169,6 @@ function stepToGiveBack(path: string): Step {
       renameSync(path + KEPT, path);
     },
   };
-}
-
-function stepToForget(path: string): Step {
-  return stepToRemove(path + KEPT, `${path}${KEPT} is gone: ${path} is newer, and not ours`);
-}
-
-/** A second name first, so that at no moment execd finds nothing. */
-function keepOriginal(path: string): void {
-  rmSync(path + KEPT, { force: true });
-  linkSync(path, path + KEPT);
 }
 
 function isOurs(path: string, executable: string): boolean {
@@ -202,10 +191,6 @@ function leadsToUs(path: string, executable: string): boolean {
   return real === executable || isOurs(real, executable);
 }
 
-function hasOwner({ uid, gid, mode }: Stats, wanted: number): boolean {
-  return uid === 0 && gid === wanted && (mode & PERMISSIONS) === MODE;
-}
-
 function linkTarget(path: string): string | null {
   return lstatOrNull(path)?.isSymbolicLink() === true ? readlinkSync(path) : null;
 }
@@ -215,9 +200,10 @@ function isThere(path: string): boolean {
 }
 
 function readPlaced(): readonly string[] {
-  if (!existsSync(PLACED_FILE)) return [];
+  const text = textOrNull(PLACED_FILE);
+  if (text === null) return [];
   try {
-    const sums: unknown = JSON.parse(readFileSync(PLACED_FILE, 'utf8'));
+    const sums: unknown = JSON.parse(text);
     if (Array.isArray(sums)) return sums.filter((sum) => typeof sum === 'string');
   } catch (error) {
     throw new AppError('STORE', `${PLACED_FILE} can't be read: remove it and try again`, error);
@@ -232,10 +218,6 @@ function notePlaced(entries: readonly string[]): void {
   mkdirSync(STATE_DIRECTORY, { recursive: true, mode: 0o700 });
   const temporary = `${PLACED_FILE}.new`;
   rmSync(temporary, { force: true });
-  replaceFile({
-    path: PLACED_FILE,
-    content: `${JSON.stringify(placed)}\n`,
-    mode: 0o600,
-    temporary,
-  });
+  const content = `${JSON.stringify(placed)}\n`;
+  replaceFile({ path: PLACED_FILE, content, mode: 0o600, temporary });
 }

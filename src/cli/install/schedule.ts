@@ -1,11 +1,11 @@
 // What calls the program where no alert does: systemd's timer, or cron where there is no systemd.
-import { chmodSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { AppError } from '../../model/errors.ts';
 import { run } from '../../system/exec.ts';
 import { lstatOrNull } from '../../system/paths.ts';
 import { SYSTEMD_RUNS } from '../../system/services.ts';
 import { textFor, unitNames, type Installed } from './packaged.ts';
-import { stepToRemove, type Step } from './steps.ts';
+import { stepToRemove, stepToWrite, type Step } from './steps.ts';
 
 const UNITS = '/etc/systemd/system';
 /** Where a package's units lie; those need only be enabled. */
@@ -23,7 +23,7 @@ const ENABLED = [
 /** Empty where neither systemd nor cron is there. */
 export function stepsToSchedule(installed: Installed): Step[] {
   if (existsSync(SYSTEMD_RUNS)) return [...unitFiles(installed), ...ENABLED.map(stepToEnable)];
-  if (existsSync(CRON)) return [stepToWrite(CRON_FILE, textFor('firewall-drop.cron', installed))];
+  if (existsSync(CRON)) return [stepToCall(CRON_FILE, 'firewall-drop.cron', installed)];
   return [];
 }
 
@@ -35,7 +35,11 @@ export function stepsToUnschedule(): Step[] {
 function unitFiles(installed: Installed): Step[] {
   return unitNames()
     .filter((name) => !PACKAGED_UNITS.some((directory) => existsSync(`${directory}/${name}`)))
-    .map((name) => reloading(stepToWrite(`${UNITS}/${name}`, textFor(name, installed))));
+    .map((name) => reloading(stepToCall(`${UNITS}/${name}`, name, installed)));
+}
+
+function stepToCall(path: string, packaged: string, installed: Installed): Step {
+  return stepToWrite(path, textFor(packaged, installed), `${path} calls the program`);
 }
 
 /** systemd reads its units again. */
@@ -45,18 +49,6 @@ function reloading(step: Step): Step {
     reach: () => {
       step.reach();
       if (existsSync(SYSTEMD_RUNS)) systemctl(['daemon-reload']);
-    },
-  };
-}
-
-function stepToWrite(path: string, text: string): Step {
-  return {
-    state: `${path} calls the program`,
-    holds: () => existsSync(path) && readFileSync(path, 'utf8') === text,
-    reach: () => {
-      writeFileSync(path, text);
-      // cron passes over a table that others than root may write.
-      chmodSync(path, 0o644);
     },
   };
 }

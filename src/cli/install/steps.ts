@@ -1,7 +1,7 @@
 // A step of an installation: a state that shall hold, how to see that it does, and how to get there.
-import { rmSync } from 'node:fs';
+import { chmodSync, rmSync, writeFileSync } from 'node:fs';
 import { AppError } from '../../model/errors.ts';
-import { lstatOrNull } from '../../system/paths.ts';
+import { lstatOrNull, textOrNull } from '../../system/paths.ts';
 import type { Person } from '../session.ts';
 
 export interface Step {
@@ -17,6 +17,23 @@ export function stepToRemove(path: string, state = `${path} is gone`): Step {
     holds: () => lstatOrNull(path) === null,
     reach: () => {
       rmSync(path);
+    },
+  };
+}
+
+export function stepToWrite(
+  path: string,
+  text: string,
+  state: string,
+  holds = () => textOrNull(path) === text,
+): Step {
+  return {
+    state,
+    holds,
+    reach: () => {
+      writeFileSync(path, text);
+      // cron and logrotate pass over a file that others than root may write.
+      chmodSync(path, 0o644);
     },
   };
 }

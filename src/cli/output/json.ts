@@ -4,15 +4,12 @@ import type { HistoryRecord } from '../../state/history.ts';
 import type { Entry } from '../ban-entries.ts';
 import { isoTime } from './time.ts';
 
-/** Of every document. */
 const SCHEMA_VERSION = 1;
 
-/** A document, on one line. */
 export function documentText(content: object): string {
   return JSON.stringify({ schema: SCHEMA_VERSION, ...content });
 }
 
-/** What the kernel holds of a ban. */
 type KernelJson = Pick<Entry, 'backend' | 'kernel' | 'held' | 'escalation'>;
 
 function holdToJson(hold: Hold): unknown {

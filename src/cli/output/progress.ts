@@ -8,9 +8,7 @@ const REDRAW_MS = 100;
 const BAR_CHARACTERS = 30;
 
 export interface Progress {
-  /** How much of the whole is done. */
   update(done: number, total: number): void;
-  /** Takes the bar away. */
   end(): void;
 }
 

@@ -6,7 +6,6 @@ import type { Terminal } from '../session.ts';
 export interface Column<T> {
   readonly heading: string;
   readonly cell: (row: T) => string;
-  /** Numbers stand on the right. */
   readonly align?: 'right';
   /** May be cut to so many characters when the terminal is too narrow; without this a cell is always whole. */
   readonly cuttableTo?: number;
@@ -45,7 +44,6 @@ export function chooseColumns<T>(
   });
 }
 
-/** Lines of a table, the heading first. */
 export function formatTable<T>(
   columns: readonly Column<T>[],
   rows: readonly T[],
@@ -104,8 +102,8 @@ function pad<T>(text: string, width: number, column: Column<T>): string {
 }
 
 /**
- * Widths that fit: columns go (null) until the others fit, cut as far as they may be. Of those that went the last come
- * back as far as there is room after all, and what is left goes to the last column that was cut.
+ * Widths that fit, null for columns that have no room: those that may go come in, the most wanted first, as far as there is
+ * room with all cut as far as they may be. What is left goes to the last column that was cut.
  */
 function fit<T>(
   columns: readonly Column<T>[],
@@ -113,17 +111,15 @@ function fit<T>(
   available: number | null,
 ): (number | null)[] {
   if (available === null) return [...natural];
-  const widths: (number | null)[] = natural.map((width, index) => {
-    return Math.min(width, columns[index]?.cuttableTo ?? width);
+  const narrow = natural.map((width, index) =>
+    Math.min(width, columns[index]?.cuttableTo ?? width),
+  );
+  let widths = narrow.map((width, index) => {
+    return columns[index]?.dispensable === undefined ? width : null;
   });
-  const narrow = [...widths];
-  const order = inOrderOfDispensing(columns);
-  for (const index of order) {
-    if (totalOf(widths) > available) widths[index] = null;
-  }
-  for (const index of order.toReversed()) {
-    const back = widths.with(index, narrow[index] ?? null);
-    if (totalOf(back) <= available) widths[index] = narrow[index] ?? null;
+  for (const index of mostWantedFirst(columns)) {
+    const more = widths.with(index, narrow[index] ?? null);
+    if (totalOf(more) <= available) widths = more;
   }
   for (let index = columns.length - 1; index >= 0; index -= 1) {
     const width = widths[index] ?? null;
@@ -139,11 +135,10 @@ function totalOf(widths: readonly (number | null)[]): number {
   return shown.reduce((sum, width) => sum + width + GAP.length, -GAP.length);
 }
 
-function inOrderOfDispensing<T>(columns: readonly Column<T>[]): number[] {
-  return columns
-    .flatMap(({ dispensable }, index) =>
-      dispensable === undefined ? [] : [{ dispensable, index }],
-    )
-    .sort((a, b) => a.dispensable - b.dispensable)
-    .map(({ index }) => index);
+function mostWantedFirst<T>(columns: readonly Column<T>[]): number[] {
+  const indexes = columns.flatMap(({ dispensable }, index) =>
+    dispensable === undefined ? [] : index,
+  );
+  const priorityOf = (index: number): number => columns[index]?.dispensable ?? 0;
+  return indexes.sort((a, b) => priorityOf(b) - priorityOf(a) || b - a);
 }

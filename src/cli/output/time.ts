@@ -19,13 +19,13 @@ export function momentText(milliseconds: number, nowMs: number): string {
   return `${isToday ? text.slice(11) : text} UTC`;
 }
 
-/** What `--timeout` was given, or `option`: seconds, or null for ever. Throws `USAGE` for what is no length of time. */
-export function readTimeout(text: string, option = '--timeout'): number | null {
+/** What `--timeout` was given: seconds, or null for ever. Throws `USAGE` for what is no length of time. */
+export function readTimeout(text: string): number | null {
   const seconds = parseDuration(text);
   if (seconds !== undefined) return seconds;
   throw new AppError(
     'USAGE',
-    `${option} ${quote(text)} is not a length of time: write for example 90m, 1h30m, 2d or never`,
+    `--timeout ${quote(text)} is not a length of time: write for example 90m, 1h30m, 2d or never`,
   );
 }
 

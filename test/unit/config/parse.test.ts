@@ -197,6 +197,14 @@ describe('a value that can not be used gives the default of its key only', () =>
       '2: `limits.total_seconds` must be a whole number from 2 to 120, not 1; the default is used, 20',
     ],
     [
+      '[manual]\ntimeout = "0s"',
+      '2: `manual.timeout` must be a length of time such as "10m", "1h30m" or "7d", or "never", not "0s"; the default is used, "24h"',
+    ],
+    [
+      '[manual]\ntimeout = "999999999w"',
+      '2: `manual.timeout` must be a length of time such as "10m", "1h30m" or "7d", or "never", not "999999999w"; the default is used, "24h"',
+    ],
+    [
       '[limits]\ntotal_seconds = 121',
       '2: `limits.total_seconds` must be a whole number from 2 to 120, not 121; the default is used, 20',
     ],

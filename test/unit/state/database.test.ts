@@ -19,7 +19,7 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import {
-  damage,
+  Damage,
   isDamage,
   openDatabase,
   type OpenedDatabase,
@@ -261,7 +261,7 @@ describe('damage', () => {
     expect(isDamage({ errcode: 11 })).toBe(true);
     expect(isDamage({ errcode: 26 })).toBe(true);
     expect(isDamage({ errcode: 267 })).toBe(true);
-    expect(isDamage(damage('an address that is none'))).toBe(true);
+    expect(isDamage(new Damage('an address that is none'))).toBe(true);
   });
 
   test('is not what surroundings do: a full disk, a lock, a missing permission', () => {

@@ -152,7 +152,7 @@ export class Responder {
       place: { home, name: 'firewall-drop' },
       config,
       deadline: { remainingMs: () => 20_000 },
-      timeouts: () => this.timeouts.map((seconds) => ({ executable: 'firewall-drop', seconds })),
+      timeouts: () => this.timeouts,
       settings: () => NO_SETTINGS,
       groupPolicy: () => this.group,
       protectionOf: (address) =>

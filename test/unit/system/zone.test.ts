@@ -211,7 +211,7 @@ describe("the host's zone", () => {
       if (found === undefined) throw new Error(`${path}: no such file`);
       return found;
     };
-    const zone = readHostZone({ tz, readFile });
+    const zone = readHostZone(tz, readFile);
     return { opened, abbreviation: typeAt(zone, 0).abbreviation };
   };
 

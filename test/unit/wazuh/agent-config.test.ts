@@ -1,12 +1,13 @@
 // What the agent's own files say: how long we may block, who our manager is, and whom it must never be.
 import { describe, expect, test } from '@jest/globals';
 import {
-  longestTimeout,
   NO_SETTINGS,
   readArConf,
   readOssecConf,
+  timeoutsOf,
   type AgentSettings,
 } from '../../../src/wazuh/agent-config.ts';
+import { longestTimeout } from '../../../src/wazuh/timeouts.ts';
 
 describe('ar.conf', () => {
   test('gives the timeout of each executable', () => {
@@ -40,32 +41,33 @@ describe('ar.conf', () => {
 });
 
 describe('the longest that an address may stay blocked', () => {
-  const timeouts = [
+  const configured = [
     { executable: 'firewall-drop', seconds: 600 },
     { executable: 'firewall-drop', seconds: 60 },
     { executable: 'host-deny', seconds: 9999 },
   ];
+  const timeouts = timeoutsOf('firewall-drop', configured);
   const repeated = (...minutes: number[]): AgentSettings => ({
     ...NO_SETTINGS,
     repeatedOffendersMinutes: minutes,
   });
 
   test('is the longest of our own timeouts', () => {
-    expect(longestTimeout('firewall-drop', timeouts, NO_SETTINGS)).toBe(600);
+    expect(longestTimeout(timeouts, NO_SETTINGS)).toBe(600);
   });
 
   test('is the longest for repeated offenders, who come in minutes', () => {
-    expect(longestTimeout('firewall-drop', timeouts, repeated(30, 60, 20))).toBe(3600);
-    expect(longestTimeout('firewall-drop', timeouts, repeated(5))).toBe(600);
+    expect(longestTimeout(timeouts, repeated(30, 60, 20))).toBe(3600);
+    expect(longestTimeout(timeouts, repeated(5))).toBe(600);
   });
 
   test('is without end where one of ours is without a timeout', () => {
-    const forEver = [...timeouts, { executable: 'firewall-drop', seconds: 0 }];
-    expect(longestTimeout('firewall-drop', forEver, repeated(30))).toBeNull();
+    expect(longestTimeout([...timeouts, 0], repeated(30))).toBeNull();
   });
 
   test('is without end where none is configured for us', () => {
-    expect(longestTimeout('firewall-drop.sh', timeouts, repeated(30))).toBeNull();
+    const none = timeoutsOf('firewall-drop.sh', configured);
+    expect(longestTimeout(none, repeated(30))).toBeNull();
   });
 });
 

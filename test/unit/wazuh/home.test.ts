@@ -22,8 +22,8 @@ afterEach(() => {
 function place(argv0: string, parts: { cwd?: string; executable?: string } = {}): Place {
   return findPlace({
     argv0,
-    workingDirectory: () => parts.cwd ?? home,
-    executable: parts.executable ?? executable,
+    cwd: () => parts.cwd ?? home,
+    execPath: parts.executable ?? executable,
   });
 }
 
@@ -65,10 +65,10 @@ describe('the home', () => {
   test('is that of the executable when the working directory is gone', () => {
     const invocation = {
       argv0: 'active-response/bin/firewall-drop',
-      workingDirectory: (): string => {
+      cwd: (): string => {
         throw new Error('ENOENT');
       },
-      executable,
+      execPath: executable,
     };
     expect(findPlace(invocation).home).toBe(home);
   });

@@ -138,7 +138,10 @@ const wazuh5: fc.Arbitrary<Meant> = fc
 
 /** `source` may be followed by other fields of the default order that hold an address; only Wazuh 5 has a single one. */
 function expectMeant({ text, command, source: written }: Meant, fields: readonly string[]): void {
-  const request = readMessage(Buffer.from(text), fields, WAZUH5_ADDRESS_FIELDS);
+  const request = readMessage(Buffer.from(text), {
+    addressFields: fields,
+    wazuh5Fields: WAZUH5_ADDRESS_FIELDS,
+  });
   const meant = theirText(written);
   expect(request.action).toBe(['add', 'enable'].includes(command) ? 'block' : 'unblock');
   expect(request.address?.text ?? null).toBe(meant);

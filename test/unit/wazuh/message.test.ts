@@ -9,7 +9,10 @@ const WAZUH4 = `{"version":1,"origin":{"name":"node01","module":"wazuh-execd"},"
 const WAZUH5 = `{"wazuh":{"active_response":{"name":"block-ip","executable":"firewall-drop","location":"local","type":"stateful","stateful_timeout":180,"extra_arguments":""},"agent":{"id":"001","name":"web01"},"rule":{"id":"6f9619ff-8b86","title":"SSH brute force"}},"event":{"doc_id":"d1","index":"i1"},"source":{"ip":"192.0.2.44","port":51234},"command":"enable"}`;
 
 function read(text: string | Buffer, fields = DEFAULT_ADDRESS_FIELDS): Request {
-  return readMessage(Buffer.from(text as string), fields, WAZUH5_ADDRESS_FIELDS);
+  return readMessage(Buffer.from(text as string), {
+    addressFields: fields,
+    wazuh5Fields: WAZUH5_ADDRESS_FIELDS,
+  });
 }
 
 function wazuh4(alert: unknown, command = 'add'): Request {
@@ -119,7 +122,8 @@ describe('a message of Wazuh 5', () => {
     const message = { wazuh: {}, command: 'enable', source: { ip: '192.0.2.44' } };
     const readFields = (value: object): string | undefined => {
       const line = Buffer.from(JSON.stringify(value));
-      return readMessage(line, DEFAULT_ADDRESS_FIELDS, fields).address?.text;
+      return readMessage(line, { addressFields: DEFAULT_ADDRESS_FIELDS, wazuh5Fields: fields })
+        .address?.text;
     };
     expect(readFields({ ...message, client: { ip: '192.0.2.45' } })).toBe('192.0.2.45');
     expect(readFields({ ...message, client: { ip: 'web01' } })).toBe('192.0.2.44');

@@ -65,7 +65,7 @@ function context(parts: Partial<AlertContext> = {}): AlertContext {
     place: { home, name: 'firewall-drop' },
     config: DEFAULT_CONFIG,
     deadline: { remainingMs: () => 20_000 },
-    timeouts: () => [{ executable: 'firewall-drop', seconds: 600 }],
+    timeouts: () => [600],
     settings: () => NO_SETTINGS,
     groupPolicy: () => NO_GROUP_POLICY,
     protectionOf: (address) =>

@@ -5,7 +5,7 @@ import {
   wazuh4Message,
   wazuh5Message,
 } from '../../../../src/cli/commands/test-alert.ts';
-import { DEFAULT_ADDRESS_FIELDS, WAZUH5_ADDRESS_FIELDS } from '../../../../src/config/schema.ts';
+import { DEFAULT_CONFIG } from '../../../../src/config/values.ts';
 import { readArguments } from '../../../../src/wazuh/execd-arguments.ts';
 import { readInvocation } from '../../../../src/wazuh/invocation.ts';
 import { readMessage } from '../../../../src/wazuh/message.ts';
@@ -60,7 +60,7 @@ describe.each([
 
   test('the reader of Wazuh 4, with ids that rules decode', () => {
     const line = Buffer.from(JSON.stringify(wazuh4Message(asked)));
-    expect(readMessage(line, DEFAULT_ADDRESS_FIELDS, WAZUH5_ADDRESS_FIELDS)).toMatchObject({
+    expect(readMessage(line, DEFAULT_CONFIG.alert)).toMatchObject({
       ...common,
       dialect: 'wazuh4',
       alertId: '1795503900.162000',
@@ -70,7 +70,7 @@ describe.each([
 
   test('the reader of Wazuh 5, with its timeout', () => {
     const line = Buffer.from(JSON.stringify(wazuh5Message(asked)));
-    expect(readMessage(line, DEFAULT_ADDRESS_FIELDS, WAZUH5_ADDRESS_FIELDS)).toMatchObject({
+    expect(readMessage(line, DEFAULT_CONFIG.alert)).toMatchObject({
       ...common,
       dialect: 'wazuh5',
       timeoutSeconds: 180,

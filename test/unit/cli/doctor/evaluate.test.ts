@@ -1,5 +1,5 @@
 // What doctor says about what it found: each evaluation with facts that a test host can't have, or only slowly.
-import type { Stats } from 'node:fs';
+import { Stats } from 'node:fs';
 import { describe, expect, test } from '@jest/globals';
 import { addressOf } from '../../support/workshop.ts';
 import {
@@ -42,7 +42,7 @@ const SUM = 'a'.repeat(64);
 
 /** What an evaluation looks at. */
 function statsOf(parts: Partial<Stats>): Stats {
-  return parts as Stats;
+  return Object.assign(Object.create(Stats.prototype) as Stats, parts);
 }
 
 /** `state: what` of each finding. */
@@ -179,11 +179,7 @@ describe('the agent', () => {
   const TIMEOUTS: TimeoutFacts = {
     file: '/var/ossec/etc/shared/ar.conf',
     name: 'firewall-drop',
-    timeouts: [
-      { executable: 'firewall-drop', seconds: 600 },
-      { executable: 'firewall-drop', seconds: 3600 },
-      { executable: 'restart-wazuh', seconds: 0 },
-    ],
+    timeouts: [600, 3600],
     longest: 3600,
   };
 
@@ -194,7 +190,11 @@ describe('the agent', () => {
       /^ok: 2 responses with firewall-drop \(600 s, 3600 s\), no ban longer than 1h$/,
     ],
     ['one that does not end', { longest: null }, /^warning: .* timeout 0 .*: its bans never end/],
-    ['none of ours', { name: 'block-ip' }, /^warning: .* has no response with block-ip/],
+    [
+      'none of ours',
+      { name: 'block-ip', timeouts: [] },
+      /^warning: .* has no response with block-ip/,
+    ],
     ['none at all', { timeouts: [], longest: null }, /^warning: .* the manager requests no blocks/],
   ])('has responses: %s', (_, change, expected) => {
     expectTold(arConf.evaluate({ ...TIMEOUTS, ...change }), [expected]);
@@ -232,12 +232,12 @@ describe('the agent', () => {
 describe('the log', () => {
   const GOOD: LogFacts = {
     path: '/var/ossec/logs/active-responses.log',
-    stats: { uid: 990, gid: 990, mode: 0o100660, nlink: 1, kind: 'file' },
+    stats: statsOf({ uid: 990, gid: 990, mode: 0o100660, nlink: 1 }),
     directory: statsOf({ uid: 990, gid: 990 }),
     trouble: '',
   };
-  const stats = (change: Partial<NonNullable<LogFacts['stats']>>): Partial<LogFacts> => ({
-    stats: { uid: 990, gid: 990, mode: 0o100660, nlink: 1, kind: 'file', ...change },
+  const stats = (change: Partial<Stats>): Partial<LogFacts> => ({
+    stats: statsOf({ uid: 990, gid: 990, mode: 0o100660, nlink: 1, ...change }),
   });
 
   test.each<[string, Partial<LogFacts>, RegExp, string | undefined]>([
@@ -249,8 +249,8 @@ describe('the log', () => {
       undefined,
     ],
     ['is not there', { stats: null }, /^warning: .* is not there yet/, 'make the log'],
-    ['is a link', stats({ kind: 'link' }), /^problem: .* is a symbolic link/, undefined],
-    ['is a pipe', stats({ kind: 'other' }), /^problem: .* not a regular file/, undefined],
+    ['is a link', stats({ mode: 0o120777 }), /^problem: .* is a symbolic link/, undefined],
+    ['is a pipe', stats({ mode: 0o010660 }), /^problem: .* not a regular file/, undefined],
     ['has two names', stats({ nlink: 2 }), /^problem: .* with one name/, undefined],
     ['can’t be opened', { trouble: 'EROFS' }, /^problem: .* written to: EROFS$/, undefined],
     ['is anybody’s', stats({ mode: 0o100662 }), /^problem: .* anybody can write/, 'mend the log'],
