@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { SaxesParser } from 'saxes';
 import { wazuh4Message } from '../support/alerts.ts';
 import { builtBinary } from '../support/binary.ts';
-import { createVictim, type Victim } from '../support/victim.ts';
+import { createVictim, ossecLine, type Victim } from '../support/victim.ts';
 
 const A = '203.0.113.9';
 
@@ -73,7 +73,7 @@ function reboot(): void {
 test('every code block is of a kind that is checked', () => {
   expect(BLOCKS.length).toBeGreaterThan(8);
   for (const { kind } of BLOCKS)
-    expect(['sh', 'sh manager', 'sh api', 'yaml', 'xml']).toContain(kind);
+    expect(['sh', 'sh manager', 'sh api', 'yaml', 'xml', 'crontab']).toContain(kind);
 });
 
 test.each(blocksOf('xml'))('XML is well-formed: %#', (text) => {
@@ -212,4 +212,25 @@ describe('an address is unblocked on every agent', () => {
     shell(`firewall-drop add ${A}`);
     expect(victim.host.must(argv)).toBe(`${A} released\n`);
   });
+});
+
+test('the line for a crontab blocks what is on the list, moves its end each time, and logs what is new', () => {
+  const [entry = ''] = blocksOf('crontab');
+  const command = entry
+    .replace(/^(\S+ ){5}/, '')
+    .replace('/usr/sbin/firewall-drop', 'firewall-drop');
+  const fetch = (...lines: readonly string[]): void => {
+    shell(`curl() { printf '%s\\n' ${lines.join(' ')}; }\n${command}`);
+  };
+  const before = victim.log().length;
+  fetch(A, '198.51.100.0/24');
+  const end = victim.banOn(A)?.holds[0]?.expires;
+  fetch(A, '198.51.100.0/24', '198.51.100.7');
+  expect(victim.log().slice(before)).toEqual(
+    [A, '198.51.100.0/24', '198.51.100.7'].map((address) =>
+      expect.stringMatching(ossecLine('add', address)),
+    ),
+  );
+  expect(victim.banOn(A)?.holds[0]?.expires).not.toBe(end);
+  for (const address of [A, '198.51.100.0/24']) expect(victim.rules(address)).toHaveLength(2);
 });
