@@ -46,22 +46,19 @@ export function blockEach(
   const known = context.store.bans.findAll(unique);
   const changes = unique.map((address) => {
     const before = known.get(address.text) ?? null;
-    const verb = before?.phase === 'blocked' ? 'reapplied' : 'add';
+    const verb = isBlocked(before) ? 'reapplied' : 'add';
     return changeOf({ verb, address, before, holds: holdsFor(address, before), by });
   });
   inTurn([
     () => {
-      const fresh = changes.filter(({ line }) => line?.verb === 'add');
+      const fresh = changes.filter(({ before }) => !isBlocked(before));
       commitOrUndo(fresh, known, context);
     },
     () => {
-      const again = changes.filter(({ line }) => line?.verb === 'reapplied');
+      const again = changes.filter(({ before }) => isBlocked(before));
       const reapplied = keepBlocked(again, known, context);
-      // A person has moved the end, or given a reason.
-      noteHolds(
-        again.filter(({ address }) => !reapplied.has(address.text)),
-        context,
-      );
+      const moved = again.filter(({ address }) => !reapplied.has(address.text));
+      noteHolds(moved, context);
     },
   ]);
   return changes;
@@ -79,7 +76,7 @@ export function ensureBlocked(
   const before = context.store.bans.find(address);
   const known = byText([before]);
   const holds = makeHolds(request, context.now());
-  if (before?.phase !== 'blocked') {
+  if (!isBlocked(before)) {
     const change = changeOf({ verb: 'add', address, before, holds });
     // A rule of our shape without a ban is one of the program that we replace: it is taken over.
     commitOrUndo([{ ...change, takeOver: true }], known, context);
@@ -138,6 +135,10 @@ function compare(
     logFailures(changes, context);
     throw error;
   }
+}
+
+function isBlocked(ban: Ban | null): boolean {
+  return ban?.phase === 'blocked';
 }
 
 function byText(bans: readonly (StoredBan | null)[]): Map<string, StoredBan> {
