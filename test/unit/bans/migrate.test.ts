@@ -115,6 +115,51 @@ test('what an interrupted run was to release is in neither backend afterwards', 
   expect(host.kernel.sets.entries('firewall-drop-6')).toEqual([V6]);
 });
 
+describe('what a run without the writer lock does by the old backend while the new one is filled', () => {
+  const LATER = '203.0.113.10';
+  let isDone = false;
+  let isBroken = false;
+  beforeEach(() => {
+    isDone = false;
+    isBroken = false;
+    host.kernel.disturbAlways((command, work) => {
+      if (isBroken && command.input.includes(`add firewall-drop-4 ${LATER}`))
+        return refuses(1, 'no memory')(command, work);
+      const result = work();
+      if (!isDone && command.input.includes(`add firewall-drop-6 ${V6}`)) {
+        isDone = true;
+        const other = host.newRun();
+        other.firewall.use('iptables', 'ipset');
+        blockAll([addressOf(LATER)], holdRequest(), other);
+        // As a release does that finds the set without the entry, just before it is filled.
+        other.store.bans.begin(
+          [{ address: addressOf(V4), phase: 'unblocking', line: null, offset: null, hold: null }],
+          host.nowMs,
+        );
+        other.store.bans.confirm([addressOf(V4)], []);
+      }
+      return result;
+    });
+  });
+
+  test('is done by the new one before the old one is cleared', () => {
+    migrateTo('ipset', context);
+    expect(isDone).toBe(true);
+    expect(host.rulesFor(LATER)).toEqual([0, 0]);
+    expect(host.kernel.sets.entries('firewall-drop-4')).toEqual([LATER]);
+  });
+
+  test('is done by the next run where it fails, and until then the old one holds it', () => {
+    isBroken = true;
+    expect(codeOf(() => migrateTo('ipset', context))).toBe('FIREWALL');
+    expect(host.rulesFor(LATER)).toEqual([1, 1]);
+    host.kernel.disturbAlways(null);
+    migrateTo('ipset', { ...host.newRun('ipset'), isInstalled: context.isInstalled });
+    expect(host.rulesFor(LATER)).toEqual([0, 0]);
+    expect(host.kernel.sets.entries('firewall-drop-4')).toContain(LATER);
+  });
+});
+
 describe('a migration that the kernel stops on both ways', () => {
   beforeEach(() => {
     let isLost = false;
