@@ -1,6 +1,6 @@
 // Moving all bans to another backend: what is blocked stays blocked, also where the new backend can hold a part only.
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
-import { migrateToSets } from '../../../src/bans/auto-migrate.ts';
+import { clearBackend, migrateToSets } from '../../../src/bans/auto-migrate.ts';
 import type { BanContext } from '../../../src/bans/context.ts';
 import {
   ACTIVE_BACKEND,
@@ -230,4 +230,23 @@ describe('a failed migration of many plain rules', () => {
     host.nowMs += 24 * HOUR_MS;
     expect(migrateToSets(200, context)).toMatchObject({ to: 'ipset' });
   });
+});
+
+test('a ban that an alert without the writer lock begins as everything is taken out is put back, where it is known to be', () => {
+  migrateTo('ipset', context);
+  unblockAll([V4, V6].map(addressOf), { origin: null, alertRef: holdRequest().alertRef }, context);
+  let isBegun = false;
+  host.kernel.disturbAlways((command, work) => {
+    if (!isBegun && command.input.includes('destroy firewall-drop-4')) {
+      isBegun = true;
+      blockAll([addressOf(V4)], holdRequest(), host.newRun('ipset'));
+      host.kernel.sets.empty();
+      host.kernel.remove('raw PREROUTING', host.kernel.rules('raw PREROUTING')[0] ?? '');
+    }
+    return work();
+  });
+  clearBackend(context);
+  expect(isBegun).toBe(true);
+  expect(isDropped(V4)).toBe(true);
+  expect(host.openStore().metadata.get(ACTIVE_BACKEND)).toBe('ipset');
 });
