@@ -7,6 +7,7 @@ import type { Store } from '../state/store.ts';
 import { step } from '../system/fault.ts';
 import type { Deadline } from '../system/wait.ts';
 import type { BanContext } from './context.ts';
+import { load } from './journal.ts';
 import {
   ACTIVE_BACKEND,
   completeMigration,
@@ -167,10 +168,17 @@ function migrateToFirst(
 }
 
 /** Once there are no bans: removes our sets, the rules for them and our table, so that `auto` begins anew. */
-export function clearBackend({ store, firewall }: BanContext): void {
+export function clearBackend(context: BanContext): void {
+  const { store, firewall } = context;
   if (store.bans.list().length > 0 || pendingMigration(store) !== null) return;
   firewall.removeAll([]);
   step('migrate: backend cleared');
+  // An alert without the writer lock may have begun a ban at the same moment.
+  const begun = store.bans.list();
+  if (begun.length > 0) {
+    load(begun, context);
+    return;
+  }
   remember(store, ACTIVE_BACKEND, '');
   remember(store, TO_SETS, '');
   remember(store, FROM_FIREWALLD, '');

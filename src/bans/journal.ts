@@ -200,6 +200,11 @@ export function load(
     const changes = own.map((ban) => toKernelChange(ban, now()));
     const result = backend.apply(changes, { trustState: false });
     step('journal: bans loaded');
+    // Runs without the writer lock may have released some of them meanwhile: now they would stay for good.
+    const left = new Set(store.bans.heldBy(null).map(({ text }) => text));
+    const gone = own.filter(({ address }) => !left.has(address.text));
+    const releases = gone.map((ban) => toKernelChange({ ...ban, phase: 'unblocking' }, now()));
+    backend.apply(releases, { trustState: false });
     // Another backend is filled beside the one that is active, whose plain rules are ours.
     if (backend === firewall) store.bans.noteForeign(result.foreign);
     results.push(result);

@@ -1,5 +1,6 @@
 // Migrates all bans from one backend to another: the new one is seen to hold everything before the old one is cleared, and
 // a migration that was interrupted is completed by the next run.
+import type { Ban } from '../model/ban.ts';
 import { AppError } from '../model/errors.ts';
 import { backendNamed, isBackendInstalled, type BackendName } from '../firewall/select.ts';
 import { step } from '../system/fault.ts';
@@ -65,7 +66,8 @@ export function completeMigration(context: MigrationContext): void {
   const { store, firewall } = context;
   const migration = pendingMigration(store);
   if (migration === null) return;
-  if (firewall.backendName === migration.from) fill(migration, context);
+  const loaded = firewall.backendName === migration.from ? fill(migration, context) : [];
+  catchUp(loaded, migration.to, context);
   clear(migration.from, context);
   step('migrate: old backend cleared');
   remember(store, PENDING_MIGRATION, '');
@@ -73,12 +75,14 @@ export function completeMigration(context: MigrationContext): void {
   firewall.use(migration.to, null);
 }
 
-function fill(migration: Migration, context: MigrationContext): void {
+/** Returns the bans that the new backend was seen to hold. */
+function fill(migration: Migration, context: MigrationContext): readonly Ban[] {
   const { store, firewall } = context;
   const { from, to } = migration;
+  const bans = store.bans.list();
   firewall.use(from, to);
   try {
-    load(store.bans.list(), context, firewall.of(to));
+    load(bans, context, firewall.of(to));
   } catch (error) {
     rollBack(migration, context);
     throw error;
@@ -87,6 +91,15 @@ function fill(migration: Migration, context: MigrationContext): void {
   remember(store, ACTIVE_BACKEND, to);
   step('migrate: new backend active');
   firewall.use(to, from);
+  return bans;
+}
+
+/** What runs without the writer lock blocked meanwhile: those that begin from now on find the new backend active. */
+function catchUp(loaded: readonly Ban[], to: BackendName, context: MigrationContext): void {
+  const known = new Set(loaded.map(({ address }) => address.text));
+  const added = context.store.bans.list().filter(({ address }) => !known.has(address.text));
+  load(added, context, context.firewall.of(to));
+  step('migrate: caught up');
 }
 
 /** A backend whose program was removed from the host can't be cleared, which is reported. */

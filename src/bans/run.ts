@@ -51,11 +51,9 @@ export function beginRun(context: RunContext): AppError | null {
     deadline.remainingMs() * LOCK_SHARE,
   );
   const trouble = takeWriterLock(LOCK_DIRECTORY, waitMs);
-  if (trouble === null) {
-    store.allowRepair();
-    // Whoever had the lock before may have migrated all bans meanwhile.
-    store.metadata.reload();
-  }
+  if (trouble === null) store.allowRepair();
+  // Whoever had the lock, or still has it, may have migrated all bans meanwhile.
+  store.metadata.reload();
   const news = claimNamespace({ store, here: findWhereabouts(), inhabitantOf });
   if (news !== '') context.warn(news);
   const { name } = choice();

@@ -1,6 +1,6 @@
 // Moving all bans to another backend: what is blocked stays blocked, also where the new backend can hold a part only.
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
-import { migrateToSets } from '../../../src/bans/auto-migrate.ts';
+import { clearBackend, migrateToSets } from '../../../src/bans/auto-migrate.ts';
 import type { BanContext } from '../../../src/bans/context.ts';
 import {
   ACTIVE_BACKEND,
@@ -115,6 +115,50 @@ test('what an interrupted run was to release is in neither backend afterwards', 
   expect(host.kernel.sets.entries('firewall-drop-6')).toEqual([V6]);
 });
 
+describe('what a run without the writer lock does by the old backend while the new one is filled', () => {
+  const LATER = '203.0.113.10';
+  let isDone = false;
+  let isBroken = false;
+  beforeEach(() => {
+    isDone = false;
+    isBroken = false;
+    host.kernel.disturbAlways((command, work) => {
+      if (isBroken && command.input.includes(`add firewall-drop-4 ${LATER}`))
+        return refuses(1, 'no memory')(command, work);
+      if (!isDone && command.input.includes(`add firewall-drop-4 ${V4}`)) {
+        isDone = true;
+        const other = host.newRun();
+        other.firewall.use('iptables', 'ipset');
+        blockAll([addressOf(LATER)], holdRequest(), other);
+        // As a release does that finds the set without the entry, since it is not filled yet.
+        other.store.bans.begin(
+          [{ address: addressOf(V4), phase: 'unblocking', line: null, offset: null, hold: null }],
+          host.nowMs,
+        );
+        other.store.bans.confirm([addressOf(V4)], []);
+      }
+      return work();
+    });
+  });
+
+  test('is done by the new one before the old one is cleared', () => {
+    migrateTo('ipset', context);
+    expect(isDone).toBe(true);
+    expect(host.rulesFor(LATER)).toEqual([0, 0]);
+    expect(host.kernel.sets.entries('firewall-drop-4')).toEqual([LATER]);
+  });
+
+  test('is done by the next run where it fails, and until then the old one holds it', () => {
+    isBroken = true;
+    expect(codeOf(() => migrateTo('ipset', context))).toBe('FIREWALL');
+    expect(host.rulesFor(LATER)).toEqual([1, 1]);
+    host.kernel.disturbAlways(null);
+    migrateTo('ipset', { ...host.newRun('ipset'), isInstalled: context.isInstalled });
+    expect(host.rulesFor(LATER)).toEqual([0, 0]);
+    expect(host.kernel.sets.entries('firewall-drop-4')).toEqual([LATER]);
+  });
+});
+
 describe('a migration that the kernel stops on both ways', () => {
   beforeEach(() => {
     let isLost = false;
@@ -186,4 +230,23 @@ describe('a failed migration of many plain rules', () => {
     host.nowMs += 24 * HOUR_MS;
     expect(migrateToSets(200, context)).toMatchObject({ to: 'ipset' });
   });
+});
+
+test('a ban that an alert without the writer lock begins as everything is taken out is put back, where it is known to be', () => {
+  migrateTo('ipset', context);
+  unblockAll([V4, V6].map(addressOf), { origin: null, alertRef: holdRequest().alertRef }, context);
+  let isBegun = false;
+  host.kernel.disturbAlways((command, work) => {
+    if (!isBegun && command.input.includes('destroy firewall-drop-4')) {
+      isBegun = true;
+      blockAll([addressOf(V4)], holdRequest(), host.newRun('ipset'));
+      host.kernel.sets.empty();
+      host.kernel.remove('raw PREROUTING', host.kernel.rules('raw PREROUTING')[0] ?? '');
+    }
+    return work();
+  });
+  clearBackend(context);
+  expect(isBegun).toBe(true);
+  expect(isDropped(V4)).toBe(true);
+  expect(host.openStore().metadata.get(ACTIVE_BACKEND)).toBe('ipset');
 });

@@ -428,6 +428,22 @@ describe('restoring', () => {
   });
   const nobody = (): boolean => false;
 
+  test('does not bring back what a run without the writer lock releases meanwhile', () => {
+    host.kernel.flush();
+    let isReleased = false;
+    host.kernel.disturbAlways((command, work) => {
+      if (!isReleased && command.input.includes(`-s ${ATTACKER.text}/32`)) {
+        isReleased = true;
+        remove(host.newRun());
+      }
+      return work();
+    });
+    restore(host.newRun(), nobody);
+    expect(isReleased).toBe(true);
+    expect(host.rulesFor(ATTACKER.text)).toEqual([0, 0]);
+    expect(findDrift(host.newRun(), [4]).steps).toEqual([]);
+  });
+
   test('restores every ban after a reboot, with one look and one change for each family', () => {
     host.kernel.flush();
     const before = host.kernel.commands.length;
