@@ -126,7 +126,7 @@ export class History {
   }
 }
 
-function allButAddress({ atMs, outcome, origin, reason, by }: HistoryEntry): unknown {
+function allButAddress({ atMs, outcome, origin, reason, by }: HistoryEntry): readonly unknown[] {
   return [atMs, outcome.verb, outcome.alertRef, origin, reason, by];
 }
 

@@ -7,20 +7,26 @@ export function asList(addresses: readonly Address[]): string {
 }
 
 /**
- * Neighbours that are alike, in order: a list that a person gave is one run, and of alerts each is one. `kindOf` gives what
- * those of a run have in common, as values that JSON has.
+ * Neighbours that are alike, in order: a list that a person gave is one run, and of alerts each is one. `partsOf` gives what
+ * those of a run have in common.
  */
 export function runsOf<T>(
   items: readonly T[],
-  kindOf: (item: T) => unknown,
+  partsOf: (item: T) => readonly unknown[],
 ): (readonly [T, ...T[]])[] {
   const runs: [T, ...T[]][] = [];
-  let last = '';
+  let last: readonly unknown[] = [];
   for (const item of items) {
-    const kind = JSON.stringify(kindOf(item));
-    if (kind === last) runs.at(-1)?.push(item);
+    const parts = partsOf(item);
+    const run = runs.at(-1);
+    if (run !== undefined && parts.every((part, at) => isSame(part, last[at]))) run.push(item);
     else runs.push([item]);
-    last = kind;
+    last = parts;
   }
   return runs;
+}
+
+/** Those of a list are mostly one object. */
+function isSame(one: unknown, other: unknown): boolean {
+  return one === other || JSON.stringify(one) === JSON.stringify(other);
 }

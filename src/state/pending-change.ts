@@ -20,7 +20,7 @@ export interface PendingChange {
 }
 
 /** What two changes have in common that differ in their address alone. */
-export function allButAddress(change: PendingChange): unknown {
+export function allButAddress(change: PendingChange): readonly unknown[] {
   const { phase, line, offset, hold, also, ends } = change;
   return [phase, line?.verb, line?.alertRef, offset, hold, also, ends];
 }
