@@ -9,7 +9,7 @@ import { ownAddresses, ownAddressesOf, resolvers } from '../system/net.ts';
 import { findGateways } from './gateways.ts';
 import type { Inquiry } from './inquiry.ts';
 import { resolveNames } from './names.ts';
-import { cloudEntries, entriesFrom, universalEntries, type ProtectedEntry } from './protected.ts';
+import { CLOUD_METADATA, entriesFrom, universalEntries, type ProtectedEntry } from './protected.ts';
 
 export interface ProtectionSources extends Inquiry {
   readonly config: Config;
@@ -31,7 +31,7 @@ export function collectProtected(sources: ProtectionSources, family?: Family): P
   return [
     ...universalEntries(),
     ...ownEntries(family),
-    ...cloudEntries(),
+    ...entriesFrom(CLOUD_METADATA, 'metadata service of a cloud'),
     ...(protect.gateways ? gatewayEntries(sources, families) : []),
     ...(protect.resolvers ? resolvers().map((address) => entry(address, 'resolver')) : []),
     ...(protect.manager ? managerEntries(sources) : []),

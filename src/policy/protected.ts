@@ -21,11 +21,7 @@ const NEVER_A_PEER: readonly (readonly [string, string])[] = [
 ];
 
 /** Where a virtual machine asks the cloud that it runs in for its credentials and keys. */
-const CLOUD_METADATA: readonly string[] = ['169.254.169.254', 'fd00:ec2::254'];
-
-export function cloudEntries(): ProtectedEntry[] {
-  return entriesFrom(CLOUD_METADATA, 'metadata service of a cloud');
-}
+export const CLOUD_METADATA: readonly string[] = ['169.254.169.254', 'fd00:ec2::254'];
 
 /** Addresses that can't be an attacker's on any host. */
 export function universalEntries(): ProtectedEntry[] {

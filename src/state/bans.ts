@@ -2,12 +2,12 @@
 import type { SQLInputValue } from 'node:sqlite';
 import { contains, type Address } from '../model/address.ts';
 import type { Ban, ForeignRules, Hold, HoldKey, Origin } from '../model/ban.ts';
-import type { Connection } from './connection.ts';
+import type { Connection, Values } from './connection.ts';
 import type { History, HistoryEntry } from './history.ts';
 import { COUNT_OFFENCES } from './offences.ts';
-import { AMONG_THESE, asList, isSameHold, runsOf } from './lists.ts';
+import { AMONG_THESE, asList, runsOf } from './lists.ts';
 import {
-  areAlike,
+  allButAddress,
   changesTo,
   holdsOf,
   CONFIRM_BLOCKED,
@@ -17,7 +17,15 @@ import {
   type PendingChange,
 } from './pending-change.ts';
 import { confirmationsOf, confirmedIn, type Unsaved } from './unsaved.ts';
-import { COLUMNS, lineJson, readAddress, readBan, readHold, type StoredBan } from './rows.ts';
+import {
+  COLUMNS,
+  isSameHold,
+  lineJson,
+  readAddress,
+  readBan,
+  readHold,
+  type StoredBan,
+} from './rows.ts';
 
 /** More addresses than this are looked for in a list of all bans: two queries for each would take longer. */
 const MOST_ASKED_SINGLY = 100;
@@ -104,7 +112,7 @@ export class Bans {
   /** Records changes as pending; the kernel may be changed once this has returned. */
   begin(changes: readonly PendingChange[], nowMs: number): void {
     this.#connection.transaction(() => {
-      for (const alike of runsOf(changes, areAlike)) this.#beginAlike(alike, nowMs);
+      for (const alike of runsOf(changes, allButAddress)) this.#beginAlike(alike, nowMs);
     });
     this.#keepUnsaved(changes);
   }
@@ -164,7 +172,7 @@ export class Bans {
   /** Puts holds on addresses that stay blocked. */
   addHolds(changes: readonly PendingChange[]): void {
     this.#connection.transaction(() => {
-      for (const alike of runsOf(changes, areAlike)) {
+      for (const alike of runsOf(changes, allButAddress)) {
         const list = asList(alike.map(({ address }) => address));
         // They are there, unless the disk has failed since and this is another database.
         this.#connection.run(
@@ -219,16 +227,15 @@ export class Bans {
     return this.#connection.guard(() => {
       const bans: StoredBan[] = [];
       let holds: Hold[] = [];
-      let last: Hold | null = null;
+      let last: { readonly row: Values; readonly hold: Hold | null } | null = null;
       for (const row of this.#connection.each(sql, ...values)) {
         if (row[0] !== bans.at(-1)?.address.text) {
           holds = [];
           bans.push(readBan(row, holds));
         }
-        const hold = readHold(row);
         // Those of a list are alike: one object is enough.
-        if (!isSameHold(last, hold)) last = hold;
-        if (last !== null) holds.push(last);
+        if (last === null || !isSameHold(last.row, row)) last = { row, hold: readHold(row) };
+        if (last.hold !== null) holds.push(last.hold);
       }
       return bans;
     });

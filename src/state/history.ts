@@ -2,7 +2,7 @@
 import type { Address } from '../model/address.ts';
 import { EXPIRED, TRIAL, type Origin, type Outcome, type Verb } from '../model/ban.ts';
 import type { Connection, Row } from './connection.ts';
-import { asList, isSameAlert, runsOf } from './lists.ts';
+import { asList, runsOf } from './lists.ts';
 import { readAddress } from './rows.ts';
 
 /** What happened, and on whose account. */
@@ -54,7 +54,7 @@ export class History {
 
   /** For use inside a transaction. */
   insert(entries: readonly HistoryEntry[]): void {
-    for (const alike of runsOf(entries, areAlike)) {
+    for (const alike of runsOf(entries, allButAddress)) {
       const { atMs, outcome, origin, reason, by = '' } = alike[0];
       this.#connection.run(
         `INSERT INTO history (at_ms, address, verb, origin, alert_id, rule_id, reason, by_user)
@@ -126,16 +126,8 @@ export class History {
   }
 }
 
-/** Whether two entries differ in their address alone. */
-function areAlike(one: HistoryEntry, other: HistoryEntry): boolean {
-  return (
-    one.atMs === other.atMs &&
-    one.outcome.verb === other.outcome.verb &&
-    isSameAlert(one.outcome.alertRef, other.outcome.alertRef) &&
-    one.origin === other.origin &&
-    one.reason === other.reason &&
-    one.by === other.by
-  );
+function allButAddress({ atMs, outcome, origin, reason, by }: HistoryEntry): readonly unknown[] {
+  return [atMs, outcome.verb, outcome.alertRef, origin, reason, by];
 }
 
 function readRecord(row: Row): HistoryRecord {

@@ -1,7 +1,7 @@
 // A change of the kernel as the state records it before it is made.
 import type { Address } from '../model/address.ts';
 import type { ForeignRules, Hold, Origin, Outcome } from '../model/ban.ts';
-import { AMONG_THESE, isSameAlert, isSameHold } from './lists.ts';
+import { AMONG_THESE } from './lists.ts';
 import type { LogOffset, StoredBan } from './rows.ts';
 
 /** A change of the kernel that is about to be made. */
@@ -30,22 +30,10 @@ export interface Confirmation {
   readonly countsOffences?: boolean;
 }
 
-/** Whether two changes differ in their address alone. */
-export function areAlike(one: PendingChange, other: PendingChange): boolean {
-  return (
-    one.phase === other.phase &&
-    one.line?.verb === other.line?.verb &&
-    isSameAlert(one.line?.alertRef, other.line?.alertRef) &&
-    one.offset === other.offset &&
-    isSameHold(one.hold, other.hold) &&
-    !hasFurther(one) &&
-    !hasFurther(other) &&
-    one.ends === other.ends
-  );
-}
-
-function hasFurther({ also = [] }: PendingChange): boolean {
-  return also.length > 0;
+/** What two changes have in common that differ in their address alone. */
+export function allButAddress(change: PendingChange): readonly unknown[] {
+  const { phase, line, offset, hold, also, ends } = change;
+  return [phase, line?.verb, line?.alertRef, offset, hold, also, ends];
 }
 
 /** The holds that begin with a change. */

@@ -61,6 +61,12 @@ type LineJson = Pick<Outcome, 'verb' | 'alertRef'> & {
   readonly incident?: AlertRef;
 };
 
+const FIRST_OF_HOLD = COLUMNS.split(', ').indexOf('origin');
+
+export function isSameHold(one: Values, other: Values): boolean {
+  return one.every((value, at) => at < FIRST_OF_HOLD || value === other[at]);
+}
+
 /** Null where the ban has none. */
 export function readHold(row: Values): Hold | null {
   const [, , , , , origin, addedMs, seconds, endMs, alertId, ruleId, reason, forced] = row;

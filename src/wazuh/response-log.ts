@@ -107,19 +107,22 @@ export class ResponseLogFile implements ResponseLog {
     const isSame = offset !== null && offset.inode === end.inode && offset.size <= end.size;
     const from = isSame ? offset.size : Math.max(0, end.size - TAIL_BYTES);
     const descriptor = openLogForRead(this.path);
+    const decoder = new TextDecoder();
+    let rest = '';
     try {
-      yield* splitLines(this.#chunks(descriptor, from, end.size, startedMs));
+      for (let at = from; at < end.size; at += CHUNK_BYTES) {
+        const length = Math.min(CHUNK_BYTES, end.size - at, this.#unsearchedBytes);
+        if (length === 0 || monotonicMs() - startedMs > this.#unsearchedMs) break;
+        this.#unsearchedBytes -= length;
+        const text = decoder.decode(readFrom(descriptor, at, length), { stream: true });
+        const lines = (rest + text).split('\n');
+        rest = lines.pop() ?? '';
+        if (rest.length > LONGEST_LINE) rest = '';
+        yield* lines;
+      }
+      if (rest !== '') yield rest;
     } finally {
       closeSync(descriptor);
-    }
-  }
-
-  *#chunks(descriptor: number, from: number, to: number, startedMs: number): Generator<Buffer> {
-    for (let at = from; at < to; at += CHUNK_BYTES) {
-      const length = Math.min(CHUNK_BYTES, to - at, this.#unsearchedBytes);
-      if (length === 0 || monotonicMs() - startedMs > this.#unsearchedMs) return;
-      this.#unsearchedBytes -= length;
-      yield readFrom(descriptor, at, length);
     }
   }
 }
@@ -128,16 +131,4 @@ function nameOf([first, ...more]: readonly Entry[]): string {
   if (first === undefined) return '';
   const name = first.address === null ? first.verb : `${first.verb} ${first.address.text}`;
   return more.length > 0 ? `${name} and ${more.length} more` : name;
-}
-
-function* splitLines(chunks: Iterable<Buffer>): Generator<string> {
-  const decoder = new TextDecoder();
-  let rest = '';
-  for (const chunk of chunks) {
-    const lines = (rest + decoder.decode(chunk, { stream: true })).split('\n');
-    rest = lines.pop() ?? '';
-    if (rest.length > LONGEST_LINE) rest = '';
-    yield* lines;
-  }
-  if (rest !== '') yield rest;
 }
