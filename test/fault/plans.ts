@@ -92,9 +92,7 @@ function parts(name: Kind, { model, some, random }: Means): Omit<Plan, 'name'> {
       return { run: wazuhAdd(offence), effects: adding([srcip], 'wazuh', model) };
     case 'wazuh add, abort': {
       const run = wazuhAdd(offence, 'abort');
-      const [[address, effect] = ['', { verb: '', origins: [] }]] = adding([srcip], 'wazuh', model);
-      const verb = model.has(srcip) ? null : 'add';
-      return { run, effects: new Map([[address, { ...effect, verb }]]) };
+      return { run, effects: holding([srcip], 'wazuh', model) };
     }
     case 'wazuh delete':
       return { run: wazuhDelete(offence), effects: ending([srcip], 'wazuh', model) };
@@ -105,7 +103,7 @@ function parts(name: Kind, { model, some, random }: Means): Omit<Plan, 'name'> {
     case 'add': {
       const list = some(5);
       const run = asPerson('add', '--timeout', '1h', ...list);
-      return { run, effects: adding(list, 'manual', model) };
+      return { run, effects: holding(list, 'manual', model) };
     }
     case 'delete': {
       const list = some(3);
@@ -156,6 +154,14 @@ function adding(list: readonly string[], origin: string, model: Model): Map<stri
       return [address, { verb: 'add', origins }];
     }),
   );
+}
+
+/** What is blocked already only gets another hold: no line is written. */
+function holding(list: readonly string[], origin: string, model: Model): Map<string, Effect> {
+  const effects = Array.from(adding(list, origin, model), ([address, effect]) => {
+    return [address, model.has(address) ? { ...effect, verb: null } : effect] as const;
+  });
+  return new Map(effects);
 }
 
 /** Null: everybody's hold ends. */

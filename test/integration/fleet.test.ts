@@ -74,7 +74,7 @@ test('refused, restored and kept addresses raise other rules than blocked and un
   victim.person(['add', A]);
   victim.delete(A);
   victim.person(['delete', A]);
-  expect(raised(victim.log())).toEqual([...['106011', '601', '106012', '601', '106013', '602']]);
+  expect(raised(victim.log())).toEqual(['106011', '601', '106012', '106013', '602']);
 });
 
 test('a migration to another backend is a warning', () => {
