@@ -15,12 +15,27 @@ export interface Order {
   readonly replace: boolean;
 }
 
+export interface Times {
+  /** Of a new hold; null: for ever. */
+  readonly usualSeconds: number | null;
+  readonly nowMs: number;
+}
+
+/** `holdAfter` for a list. Neighbours that are alike share an object: one for each would take much room, and time to compare. */
+export function holdsAfter(order: Order, times: Times): (before: Ban | null) => Hold {
+  let last: { readonly text: string; readonly hold: Hold } | null = null;
+  return (before) => {
+    const hold = holdAfter(order, before, times);
+    // What stays as it is is known by being the same.
+    if (before?.holds.includes(hold) === true) return hold;
+    const text = JSON.stringify(hold);
+    if (last?.text !== text) last = { text, hold };
+    return last.hold;
+  };
+}
+
 /** The hold after an order. What the order does not say stays as it is; `usualSeconds` is for a new hold. */
-export function holdAfter(
-  order: Order,
-  before: Ban | null,
-  { usualSeconds, nowMs }: { readonly usualSeconds: number | null; readonly nowMs: number },
-): Hold {
+export function holdAfter(order: Order, before: Ban | null, { usualSeconds, nowMs }: Times): Hold {
   const known = order.replace ? undefined : manualHoldOf(before);
   const asked = order.timeoutSeconds;
   const fresh = makeHold(

@@ -10,7 +10,7 @@ import { findOverlaps, inTextOrder, MOST_NAMED, readAddresses } from '../address
 import { allowedAmong } from '../caution.ts';
 import { defineCommand, DRY_RUN, FILE, QUIET } from '../command.ts';
 import { inParts, LARGEST_PART } from '../in-parts.ts';
-import { holdAfter, sayBlocked, type Order } from '../manual-hold.ts';
+import { holdsAfter, sayBlocked, type Order } from '../manual-hold.ts';
 import { readMoment, readTimeout } from '../output/time.ts';
 import { printBlock } from '../plan.ts';
 import { enterForChange, type Person } from '../session.ts';
@@ -89,11 +89,7 @@ export const add = defineCommand({
       sayOverlaps(allowed, context, person);
       const usualSeconds = parseDuration(context.config.manual.timeout) ?? null;
       const times = { usualSeconds, nowMs: context.now() };
-      // An object for each address of a long list would take much room.
-      const fresh = holdAfter(order, null, times);
-      const holdFor = (ban: Ban | null): Hold => {
-        return ban === null ? fresh : holdAfter(order, ban, times);
-      };
+      const holdFor = holdsAfter(order, times);
       if (isForReal) await carryOut(allowed, { holdFor, nowMs: times.nowMs }, context, person);
       else printBlock(allowed, holdFor, context, person);
     }
