@@ -2,6 +2,7 @@
 // these, the next run finds the pending changes and completes them (recover.ts).
 import type { ApplyResult, Firewall } from '../firewall/apply.ts';
 import type { Change } from '../firewall/backend.ts';
+import { backendNamed } from '../firewall/select.ts';
 import type { Address } from '../model/address.ts';
 import {
   remainingSeconds,
@@ -18,6 +19,7 @@ import type { StoredBan } from '../state/rows.ts';
 import { step } from '../system/fault.ts';
 import type { BanContext } from './context.ts';
 import { forEachFamily } from './families.ts';
+import { ACTIVE_BACKEND } from './places.ts';
 
 /** What shall become of one address. */
 export interface BanChange {
@@ -71,6 +73,28 @@ export function commit(changes: readonly BanChange[], context: BanContext): void
     return isWriterLockHeld() ? linesOf(batch) : missingLines(batch, context.responseLog);
   };
   completeAll(pending, { trustState, missingLines: unwritten }, context);
+  if (!isWriterLockHeld()) followMigration(changes, context);
+}
+
+/** Without the lock: whoever has it may have migrated all bans since this run found out where they are. */
+function followMigration(changes: readonly BanChange[], context: BanContext): void {
+  const { store, firewall, now } = context;
+  const known = store.metadata.get(ACTIVE_BACKEND);
+  store.metadata.reload();
+  const active = backendNamed(store.metadata.get(ACTIVE_BACKEND));
+  const former = backendNamed(firewall.backendName);
+  if (active === null || active === known || former === null) return;
+  firewall.use(active, former);
+  const bans = store.bans.findAll(changes.map(({ address }) => address));
+  const held = [...bans.values()];
+  load(held, context, firewall.of(active));
+  const releases = held.map((ban) => toKernelChange({ ...ban, phase: 'unblocking' }, now()));
+  firewall.of(former).apply(releases, { trustState: false });
+  const gone = changes.filter(({ address }) => !bans.has(address.text));
+  firewall.of(active).apply(
+    gone.map(({ address }) => ({ address, to: 'released', foreign: 'find' })),
+    { trustState: false },
+  );
 }
 
 /** The usual case: an address without a ban is blocked, or one that is blocked is released. */

@@ -13,9 +13,9 @@ import { isFreeToChange, migrateIfDue } from './auto-migrate.ts';
 import { followClock } from './clock-shift.ts';
 import type { BanContext } from './context.ts';
 import { expireDue } from './expire.ts';
-import { ACTIVE_BACKEND, otherBackend } from './migrate.ts';
+import { otherBackend } from './migrate.ts';
 import { claimNamespace } from './namespace.ts';
-import { notePlaces } from './places.ts';
+import { ACTIVE_BACKEND, notePlaces } from './places.ts';
 import { releaseProtected } from './protected.ts';
 import { recover } from './recover.ts';
 
@@ -68,14 +68,17 @@ export function beginRun(context: RunContext): AppError | null {
 export function recoverPending(context: RunContext, trouble: AppError | null): void {
   const { store, firewall, now, interactive, deadline, choice, protectedEntries } = context;
   step('run: begun');
-  if (!store.metadata.get(ACTIVE_BACKEND)) store.metadata.set(ACTIVE_BACKEND, firewall.backendName);
+  const isBusy = trouble?.code === 'LOCK_BUSY';
+  // Whoever has the lock records it, and may be migrating all bans.
+  if (!isBusy && !store.metadata.get(ACTIVE_BACKEND))
+    store.metadata.set(ACTIVE_BACKEND, firewall.backendName);
   notePlaces(context.config.firewall, store);
   followClock(store, readClock(now()));
   step('run: clock followed');
   // An alert comes before a migration, unless there is nothing to migrate.
   if (interactive || isFreeToChange(choice(), firewall, store)) migrate(context);
   // They may be of a run that is at work.
-  if (trouble?.code === 'LOCK_BUSY') return;
+  if (isBusy) return;
   attempt('what an interrupted run began could not be completed', context, () => {
     // One change that can't be completed must not take all of an alert's time, again and again.
     const share = interactive ? {} : { withinMs: deadline.remainingMs() * RECOVERY_SHARE };
