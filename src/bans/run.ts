@@ -3,7 +3,7 @@ import type { Config } from '../config/schema.ts';
 import type { Choice } from '../firewall/select.ts';
 import { describeError, type AppError } from '../model/errors.ts';
 import type { ProtectedEntry } from '../policy/protected.ts';
-import { isWriterLockHeld, takeWriterLock } from '../state/lock.ts';
+import { isWorkShared, isWriterLockHeld, shareWork, takeWriterLock } from '../state/lock.ts';
 import { readClock } from '../system/clock.ts';
 import { step } from '../system/fault.ts';
 import { findWhereabouts, inhabitantOf } from '../system/namespaces.ts';
@@ -52,6 +52,7 @@ export function beginRun(context: RunContext): AppError | null {
   );
   const trouble = takeWriterLock(LOCK_DIRECTORY, waitMs);
   if (trouble === null) store.allowRepair();
+  else if (!interactive) shareWork(LOCK_DIRECTORY);
   // Whoever had the lock, or still has it, may have migrated all bans meanwhile.
   store.metadata.reload();
   const news = claimNamespace({ store, here: findWhereabouts(), inhabitantOf });
@@ -82,7 +83,11 @@ export function recoverPending(context: RunContext, trouble: AppError | null): v
   attempt('what an interrupted run began could not be completed', context, () => {
     // One change that can't be completed must not take all of an alert's time, again and again.
     const share = interactive ? {} : { withinMs: deadline.remainingMs() * RECOVERY_SHARE };
-    recover(context, { protectedEntries, ...share });
+    recover(context, {
+      protectedEntries,
+      ...share,
+      isWorkShared: () => isWorkShared(LOCK_DIRECTORY),
+    });
   });
   step('run: recovered');
 }

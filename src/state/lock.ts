@@ -123,6 +123,41 @@ function stillBusy(waitMs: number): string {
   return `still has the writer lock after ${(waitMs / 1000).toFixed(1)} s; try again once it has ended`;
 }
 
+/**
+ * For a run that goes on without the writer lock: as long as it lives it shares the lock of another file. Trouble with that
+ * stops nothing.
+ */
+export function shareWork(directory: string): void {
+  try {
+    const shared = openUnlocked(directory);
+    held.push(shared);
+    shared.exec('BEGIN; SELECT 1 FROM sqlite_schema');
+  } catch {
+    // Whoever has the writer lock may then complete the changes of this run at the same time.
+  }
+}
+
+/** Whether runs without the writer lock are at work. */
+export function isWorkShared(directory: string): boolean {
+  try {
+    const shared = openUnlocked(directory);
+    try {
+      shared.exec('BEGIN EXCLUSIVE');
+      return false;
+    } finally {
+      shared.close();
+    }
+  } catch (error) {
+    return isBusy(error);
+  }
+}
+
+function openUnlocked(directory: string): DatabaseSync {
+  const file = new DatabaseSync(`${directory}/unlocked`, { timeout: LONGEST_TRY_MS });
+  file.exec('PRAGMA cache_size = 1; PRAGMA journal_mode = MEMORY');
+  return file;
+}
+
 const notes = new Set<string>();
 
 /** Whether this process has the writer lock. */
