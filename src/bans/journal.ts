@@ -83,7 +83,7 @@ function followMigration(changes: readonly BanChange[], context: BanContext): vo
   store.metadata.reload();
   const active = backendNamed(store.metadata.get(ACTIVE_BACKEND));
   const former = backendNamed(firewall.backendName);
-  if (active === null || active === known || former === null) return;
+  if (active === null || active === known || former === null || active === former) return;
   firewall.use(active, former);
   const bans = store.bans.findAll(changes.map(({ address }) => address));
   const held = [...bans.values()];

@@ -177,6 +177,19 @@ describe('a run without the writer lock that began before all bans were migrated
     expect(host.kernel.sets.entries('firewall-drop-4').sort()).toEqual([added.text, V4]);
   });
 
+  test('leaves its block in place where the lock’s holder only recorded the backend that both use', () => {
+    context.store.metadata.set(ACTIVE_BACKEND, '');
+    context.store.metadata.flush();
+    const late = host.newRun();
+    host.kernel.disturb((_, run) => {
+      context.store.metadata.set(ACTIVE_BACKEND, 'iptables');
+      context.store.metadata.flush();
+      return run();
+    });
+    blockAll([addressOf('203.0.113.10')], holdRequest(), late);
+    expect(host.rulesFor('203.0.113.10')).toEqual([1, 1]);
+  });
+
   test('releases by the new backend as well', () => {
     migrateDuring((late) => {
       unblockAll([addressOf(V4)], { origin: null, alertRef: holdRequest().alertRef }, late);
