@@ -3,7 +3,7 @@ import type { Config } from '../config/schema.ts';
 import type { Choice } from '../firewall/select.ts';
 import { describeError, type AppError } from '../model/errors.ts';
 import type { ProtectedEntry } from '../policy/protected.ts';
-import { isWorkShared, isWriterLockHeld, shareWork, takeWriterLock } from '../state/lock.ts';
+import { isWriterLockHeld, shareWork, takeWriterLock } from '../state/lock.ts';
 import { readClock } from '../system/clock.ts';
 import { step } from '../system/fault.ts';
 import { findWhereabouts, inhabitantOf } from '../system/namespaces.ts';
@@ -35,6 +35,8 @@ export interface RunContext extends BanContext {
   /** Which backend is active, and which one shall be. */
   readonly choice: () => Choice;
   readonly protectedEntries: () => readonly ProtectedEntry[];
+  /** Whether runs without the writer lock are at work. */
+  readonly isWorkShared: () => boolean;
   /** Those that this run has asked for so far. */
   readonly knownProtected: () => readonly ProtectedEntry[];
   /** Writes to our own log that all bans were migrated, and why. */
@@ -67,7 +69,8 @@ export function beginRun(context: RunContext): AppError | null {
  * null. Failures are reported, not thrown.
  */
 export function recoverPending(context: RunContext, trouble: AppError | null): void {
-  const { store, firewall, now, interactive, deadline, choice, protectedEntries } = context;
+  const { store, firewall, now, interactive, deadline, choice } = context;
+  const { protectedEntries, isWorkShared } = context;
   step('run: begun');
   const isBusy = trouble?.code === 'LOCK_BUSY';
   // Whoever has the lock records it, and may be migrating all bans.
@@ -83,11 +86,7 @@ export function recoverPending(context: RunContext, trouble: AppError | null): v
   attempt('what an interrupted run began could not be completed', context, () => {
     // One change that can't be completed must not take all of an alert's time, again and again.
     const share = interactive ? {} : { withinMs: deadline.remainingMs() * RECOVERY_SHARE };
-    recover(context, {
-      protectedEntries,
-      ...share,
-      isWorkShared: () => isWorkShared(LOCK_DIRECTORY),
-    });
+    recover(context, { protectedEntries, isWorkShared, ...share });
   });
   step('run: recovered');
 }
