@@ -18,7 +18,7 @@ import { planCut } from './firewall/conntrack.ts';
 import type { Address } from './model/address.ts';
 import { collectProtected } from './policy/collect.ts';
 import { findProtection, type ProtectedEntry } from './policy/protected.ts';
-import { releaseWriterLock } from './state/lock.ts';
+import { isWorkShared, releaseWriterLock } from './state/lock.ts';
 import { Store } from './state/store.ts';
 import { steadyClock } from './system/clock.ts';
 import { run, type Command } from './system/exec.ts';
@@ -73,6 +73,7 @@ export function createContext(options: ContextOptions): Context {
     warn,
     deadline,
     isInstalled,
+    isWorkShared: () => isWorkShared(LOCK_DIRECTORY),
     responseLog: openResponseLog(place, config, warn),
     firewall: openFirewall(config, store, deadline),
     // A clock that is set during a run is followed by the next one: half of this run's times would be by the new one.

@@ -7,8 +7,7 @@ import type { Store } from '../state/store.ts';
 import { findProgram, run } from '../system/exec.ts';
 import { isIpv6Absent } from '../system/net.ts';
 import { sleep, type Deadline } from '../system/wait.ts';
-import { ACTIVE_BACKEND } from './migrate.ts';
-import { withPlaces } from './places.ts';
+import { ACTIVE_BACKEND, withPlaces } from './places.ts';
 
 export function isInstalled(program: string): boolean {
   return findProgram(program) !== null;

@@ -8,13 +8,8 @@ import { step } from '../system/fault.ts';
 import type { Deadline } from '../system/wait.ts';
 import type { BanContext } from './context.ts';
 import { load } from './journal.ts';
-import {
-  ACTIVE_BACKEND,
-  completeMigration,
-  migrateTo,
-  pendingMigration,
-  remember,
-} from './migrate.ts';
+import { completeMigration, migrateTo, pendingMigration, remember } from './migrate.ts';
+import { ACTIVE_BACKEND } from './places.ts';
 
 /** Metadata: the last attempts, under the names that version 0.1 gave them. */
 const TO_SETS = 'promotion';

@@ -6,15 +6,8 @@ import type { Change } from '../firewall/backend.ts';
 import type { StoredBan } from '../state/rows.ts';
 import type { BanContext } from './context.ts';
 import { inTurn } from './families.ts';
-import {
-  commit,
-  kernelChangeOf,
-  logFailures,
-  noteHolds,
-  recordHolds,
-  stillPending,
-  type BanChange,
-} from './journal.ts';
+import { noteHolds, recordHolds } from './holds.ts';
+import { commit, kernelChangeOf, logFailures, stillPending, type BanChange } from './journal.ts';
 
 /** Blocks `address` for one hold. Throws `FIREWALL` when the kernel was not seen to hold the block; then nothing stays. */
 export function block(address: Address, request: HoldRequest, context: BanContext): void {

@@ -1,7 +1,8 @@
 // Ends what is due: a ban made for a time ends by itself, whether or not whoever asked for it is still there.
 import { EXPIRED, hasForeignRules, type Ban, type Hold } from '../model/ban.ts';
 import type { BanContext } from './context.ts';
-import { commit, endHolds, type BanChange } from './journal.ts';
+import { endHolds } from './holds.ts';
+import { commit, type BanChange } from './journal.ts';
 
 /** Metadata: when the command `expire` last ran, in Unix milliseconds. It shows that a timer is active. */
 export const LAST_EXPIRE = 'last expire';

@@ -2,22 +2,17 @@
 // these, the next run finds the pending changes and completes them (recover.ts).
 import type { ApplyResult, Firewall } from '../firewall/apply.ts';
 import type { Change } from '../firewall/backend.ts';
+import { backendNamed } from '../firewall/select.ts';
 import type { Address } from '../model/address.ts';
-import {
-  remainingSeconds,
-  type Ban,
-  type Hold,
-  type HoldKey,
-  type Origin,
-  type Outcome,
-} from '../model/ban.ts';
+import { remainingSeconds, type Ban, type Hold, type Origin, type Outcome } from '../model/ban.ts';
 import type { HistoryEntry } from '../state/history.ts';
 import { isWriterLockHeld } from '../state/lock.ts';
-import { LINELESS, type PendingChange } from '../state/pending-change.ts';
+import type { PendingChange } from '../state/pending-change.ts';
 import type { StoredBan } from '../state/rows.ts';
 import { step } from '../system/fault.ts';
 import type { BanContext } from './context.ts';
 import { forEachFamily } from './families.ts';
+import { ACTIVE_BACKEND } from './places.ts';
 
 /** What shall become of one address. */
 export interface BanChange {
@@ -71,6 +66,28 @@ export function commit(changes: readonly BanChange[], context: BanContext): void
     return isWriterLockHeld() ? linesOf(batch) : missingLines(batch, context.responseLog);
   };
   completeAll(pending, { trustState, missingLines: unwritten }, context);
+  if (!isWriterLockHeld()) followMigration(changes, context);
+}
+
+/** Without the lock: whoever has it may have migrated all bans since this run found out where they are. */
+function followMigration(changes: readonly BanChange[], context: BanContext): void {
+  const { store, firewall, now } = context;
+  const known = store.metadata.get(ACTIVE_BACKEND);
+  store.metadata.reload();
+  const active = backendNamed(store.metadata.get(ACTIVE_BACKEND));
+  const former = backendNamed(firewall.backendName);
+  if (active === null || active === known || former === null || active === former) return;
+  firewall.use(active, former);
+  const bans = store.bans.findAll(changes.map(({ address }) => address));
+  const held = [...bans.values()];
+  load(held, context, firewall.of(active));
+  const releases = held.map((ban) => toKernelChange({ ...ban, phase: 'unblocking' }, now()));
+  firewall.of(former).apply(releases, { trustState: false });
+  const gone = changes.filter(({ address }) => !bans.has(address.text));
+  firewall.of(active).apply(
+    gone.map(({ address }) => ({ address, to: 'released', foreign: 'find' })),
+    { trustState: false },
+  );
 }
 
 /** The usual case: an address without a ban is blocked, or one that is blocked is released. */
@@ -212,38 +229,9 @@ export function load(
   return results;
 }
 
-/** Records the holds of changes to addresses that stay blocked; each in place of an older one of the same origin. */
-export function recordHolds(
-  changes: readonly BanChange[],
-  { store }: Pick<BanContext, 'store'>,
-): void {
-  const held = changes.filter(hasNewHold).map(({ address, hold = null, also }): PendingChange => {
-    return { ...LINELESS, address, phase: 'blocking', hold, also };
-  });
-  if (held.length > 0) store.bans.addHolds(held);
-  step('journal: holds recorded');
-}
-
-/** Writes to the history that a hold has begun, or changed, on addresses that were blocked already. */
-export function noteHolds(
-  changes: readonly BanChange[],
-  { store, now }: Pick<BanContext, 'store' | 'now'>,
-): void {
-  const atMs = now();
-  const entries = changes.filter(hasNewHold).flatMap((change) => {
-    return change.line === null ? [] : entryOf(change, { ...change.line, verb: 'held' }, atMs);
-  });
-  if (entries.length > 0) store.history.record(entries);
-}
-
-function hasNewHold({ before, hold }: BanChange): boolean {
+/** False: the hold of a change is the one that the ban has. */
+export function hasNewHold({ before, hold }: BanChange): boolean {
   return hold !== undefined && before?.holds.includes(hold) !== true;
-}
-
-/** Ends holds on addresses that others still hold; no line is written. */
-export function endHolds(holds: readonly HoldKey[], { store }: Pick<BanContext, 'store'>): void {
-  if (holds.length > 0) store.bans.dropHolds(holds);
-  step('journal: holds ended');
 }
 
 /** What the kernel shall do once a change is made. */
@@ -265,7 +253,7 @@ export function toKernelChange(
   return { address, foreign: known, to: 'blocked', timeoutSeconds };
 }
 
-function entryOf(
+export function entryOf(
   { origin, reason, by }: Pending['history'],
   outcome: Outcome,
   atMs: number,

@@ -7,9 +7,8 @@ import { step } from '../system/fault.ts';
 import type { Store } from '../state/store.ts';
 import type { BanContext } from './context.ts';
 import { load, toKernelChange } from './journal.ts';
+import { ACTIVE_BACKEND } from './places.ts';
 
-/** Metadata: the active backend. */
-export const ACTIVE_BACKEND = 'backend';
 /** Metadata: a `Migration` that has begun and was not seen to end. */
 const PENDING_MIGRATION = 'backend move';
 
@@ -94,12 +93,21 @@ function fill(migration: Migration, context: MigrationContext): readonly Ban[] {
   return bans;
 }
 
-/** What runs without the writer lock blocked meanwhile: those that begin from now on find the new backend active. */
+/** What runs without the writer lock did meanwhile: those that end from now on find the new backend active. */
 function catchUp(loaded: readonly Ban[], to: BackendName, context: MigrationContext): void {
-  const known = new Set(loaded.map(({ address }) => address.text));
-  const added = context.store.bans.list().filter(({ address }) => !known.has(address.text));
-  load(added, context, context.firewall.of(to));
+  const { store, firewall, now } = context;
+  const bans = store.bans.list();
+  load(without(bans, loaded), context, firewall.of(to));
+  const releases = without(loaded, bans).map((ban) => {
+    return toKernelChange({ ...ban, phase: 'unblocking' }, now());
+  });
+  firewall.of(to).apply(releases, { trustState: false });
   step('migrate: caught up');
+}
+
+function without(bans: readonly Ban[], others: readonly Ban[]): Ban[] {
+  const known = new Set(others.map(({ address }) => address.text));
+  return bans.filter(({ address }) => !known.has(address.text));
 }
 
 /** A backend whose program was removed from the host can't be cleared, which is reported. */

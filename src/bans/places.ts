@@ -3,6 +3,8 @@
 import { optionalChainsOf, type FirewallConfig } from '../firewall/select.ts';
 import type { Store } from '../state/store.ts';
 
+/** Metadata: the active backend. */
+export const ACTIVE_BACKEND = 'backend';
 /** Metadata: `Places` of the bans that there are. */
 const PLACES = 'places of rules';
 

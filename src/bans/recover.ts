@@ -10,23 +10,30 @@ export interface RecoverOptions {
   readonly protectedEntries: () => readonly ProtectedEntry[];
   /** The part of an alert's time that recovery may take; absent: no bound of its own. */
   readonly withinMs?: number;
+  /** Asked for only if something is pending. Whether runs without the writer lock are at work: it may be theirs. */
+  readonly isWorkShared?: () => boolean;
 }
 
 /**
  * Throws `FIREWALL` when the kernel was not seen to be as asked; the changes then stay pending. An address that has become
  * protected meanwhile is unblocked instead of blocked, unless a person forced the block.
  */
-export function recover(context: BanContext, { protectedEntries, withinMs }: RecoverOptions): void {
+export function recover(
+  context: BanContext,
+  { protectedEntries, withinMs, isWorkShared }: RecoverOptions,
+): void {
   const { store, responseLog } = context;
+  const found = new Set(store.bans.pending().map(({ address }) => address.text));
+  if (found.size === 0 || isWorkShared?.() === true) return;
   unblockProtected(context, protectedEntries);
-  const pending = store.bans.pending().map(pendingOf);
-  if (pending.length === 0) return;
+  // Others may have begun more since.
+  const pending = store.bans.pending().filter(({ address }) => found.has(address.text));
   const completion = {
     trustState: false,
     missingLines: (batch: readonly Pending[]) => missingLines(batch, responseLog),
     withinMs: withinMs === undefined ? undefined : Math.max(1, withinMs),
   };
-  completeAll(pending, completion, context);
+  completeAll(pending.map(pendingOf), completion, context);
 }
 
 function pendingOf(ban: StoredBan): Pending {

@@ -3,7 +3,7 @@ import type { Config } from '../config/schema.ts';
 import type { Choice } from '../firewall/select.ts';
 import { describeError, type AppError } from '../model/errors.ts';
 import type { ProtectedEntry } from '../policy/protected.ts';
-import { isWriterLockHeld, takeWriterLock } from '../state/lock.ts';
+import { isWriterLockHeld, shareWork, takeWriterLock } from '../state/lock.ts';
 import { readClock } from '../system/clock.ts';
 import { step } from '../system/fault.ts';
 import { findWhereabouts, inhabitantOf } from '../system/namespaces.ts';
@@ -13,9 +13,9 @@ import { isFreeToChange, migrateIfDue } from './auto-migrate.ts';
 import { followClock } from './clock-shift.ts';
 import type { BanContext } from './context.ts';
 import { expireDue } from './expire.ts';
-import { ACTIVE_BACKEND, otherBackend } from './migrate.ts';
+import { otherBackend } from './migrate.ts';
 import { claimNamespace } from './namespace.ts';
-import { notePlaces } from './places.ts';
+import { ACTIVE_BACKEND, notePlaces } from './places.ts';
 import { releaseProtected } from './protected.ts';
 import { recover } from './recover.ts';
 
@@ -35,6 +35,8 @@ export interface RunContext extends BanContext {
   /** Which backend is active, and which one shall be. */
   readonly choice: () => Choice;
   readonly protectedEntries: () => readonly ProtectedEntry[];
+  /** Whether runs without the writer lock are at work. */
+  readonly isWorkShared: () => boolean;
   /** Those that this run has asked for so far. */
   readonly knownProtected: () => readonly ProtectedEntry[];
   /** Writes to our own log that all bans were migrated, and why. */
@@ -52,6 +54,7 @@ export function beginRun(context: RunContext): AppError | null {
   );
   const trouble = takeWriterLock(LOCK_DIRECTORY, waitMs);
   if (trouble === null) store.allowRepair();
+  else if (!interactive) shareWork(LOCK_DIRECTORY);
   // Whoever had the lock, or still has it, may have migrated all bans meanwhile.
   store.metadata.reload();
   const news = claimNamespace({ store, here: findWhereabouts(), inhabitantOf });
@@ -66,20 +69,24 @@ export function beginRun(context: RunContext): AppError | null {
  * null. Failures are reported, not thrown.
  */
 export function recoverPending(context: RunContext, trouble: AppError | null): void {
-  const { store, firewall, now, interactive, deadline, choice, protectedEntries } = context;
+  const { store, firewall, now, interactive, deadline, choice } = context;
+  const { protectedEntries, isWorkShared } = context;
   step('run: begun');
-  if (!store.metadata.get(ACTIVE_BACKEND)) store.metadata.set(ACTIVE_BACKEND, firewall.backendName);
+  const isBusy = trouble?.code === 'LOCK_BUSY';
+  // Whoever has the lock records it, and may be migrating all bans.
+  if (!isBusy && !store.metadata.get(ACTIVE_BACKEND))
+    store.metadata.set(ACTIVE_BACKEND, firewall.backendName);
   notePlaces(context.config.firewall, store);
   followClock(store, readClock(now()));
   step('run: clock followed');
   // An alert comes before a migration, unless there is nothing to migrate.
   if (interactive || isFreeToChange(choice(), firewall, store)) migrate(context);
   // They may be of a run that is at work.
-  if (trouble?.code === 'LOCK_BUSY') return;
+  if (isBusy) return;
   attempt('what an interrupted run began could not be completed', context, () => {
     // One change that can't be completed must not take all of an alert's time, again and again.
     const share = interactive ? {} : { withinMs: deadline.remainingMs() * RECOVERY_SHARE };
-    recover(context, { protectedEntries, ...share });
+    recover(context, { protectedEntries, isWorkShared, ...share });
   });
   step('run: recovered');
 }

@@ -119,8 +119,44 @@ function stillBusy(waitMs: number): string {
   return `still has the writer lock after ${(waitMs / 1000).toFixed(1)} s; try again once it has ended`;
 }
 
+/**
+ * For a run that goes on without the writer lock: as long as it lives it shares the lock of another file. Trouble with that
+ * stops nothing.
+ */
+export function shareWork(directory: string): void {
+  try {
+    const file = openUnlocked(directory);
+    shared.push(file);
+    file.exec('BEGIN; SELECT 1 FROM sqlite_schema');
+  } catch {
+    // Whoever has the writer lock may then complete the changes of this run at the same time.
+  }
+}
+
+/** Whether runs without the writer lock are at work. */
+export function isWorkShared(directory: string): boolean {
+  try {
+    const file = openUnlocked(directory);
+    try {
+      file.exec('BEGIN EXCLUSIVE');
+      return false;
+    } finally {
+      file.close();
+    }
+  } catch (error) {
+    return isBusy(error);
+  }
+}
+
+function openUnlocked(directory: string): DatabaseSync {
+  const file = new DatabaseSync(`${directory}/unlocked`, { timeout: LONGEST_TRY_MS });
+  file.exec('PRAGMA cache_size = 1; PRAGMA journal_mode = MEMORY');
+  return file;
+}
+
 /** A database that is no longer referred to may be closed by the garbage collector, and its locks with it. */
 const held: { readonly lock: DatabaseSync; readonly note: string }[] = [];
+const shared: DatabaseSync[] = [];
 
 export function isWriterLockHeld(): boolean {
   return held.length > 0;
@@ -131,6 +167,7 @@ export function releaseWriterLock(): void {
   process.removeListener('exit', removeNotes);
   removeNotes();
   for (const { lock } of held.splice(0)) lock.close();
+  for (const file of shared.splice(0)) file.close();
 }
 
 const SQLITE_BUSY = 5;

@@ -2,12 +2,8 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { clearBackend, migrateToSets } from '../../../src/bans/auto-migrate.ts';
 import type { BanContext } from '../../../src/bans/context.ts';
-import {
-  ACTIVE_BACKEND,
-  migrateTo,
-  otherBackend,
-  pendingMigration,
-} from '../../../src/bans/migrate.ts';
+import { migrateTo, otherBackend, pendingMigration } from '../../../src/bans/migrate.ts';
+import { ACTIVE_BACKEND } from '../../../src/bans/places.ts';
 import { recover } from '../../../src/bans/recover.ts';
 import { unblockAll } from '../../../src/bans/unblock.ts';
 import { makeHold } from '../../../src/model/ban.ts';
@@ -156,6 +152,50 @@ describe('what a run without the writer lock does by the old backend while the n
     migrateTo('ipset', { ...host.newRun('ipset'), isInstalled: context.isInstalled });
     expect(host.rulesFor(LATER)).toEqual([0, 0]);
     expect(host.kernel.sets.entries('firewall-drop-4')).toEqual([LATER]);
+  });
+});
+
+describe('a run without the writer lock that began before all bans were migrated', () => {
+  /** Its first command comes before the migration, and whether that is over is all that it can see. */
+  const migrateDuring = (work: (late: BanContext) => void): void => {
+    const late = host.newRun();
+    late.store.metadata.set(ACTIVE_BACKEND, 'iptables');
+    late.store.metadata.flush();
+    host.kernel.disturb((_, run) => {
+      migrateTo('ipset', context);
+      return run();
+    });
+    work(late);
+  };
+
+  test('blocks by the new backend as well, and leaves nothing in the old one', () => {
+    const [added] = [addressOf('203.0.113.10')];
+    migrateDuring((late) => {
+      blockAll([added], holdRequest(), late);
+    });
+    expect(host.rulesFor(added.text)).toEqual([0, 0]);
+    expect(host.kernel.sets.entries('firewall-drop-4').sort()).toEqual([added.text, V4]);
+  });
+
+  test('leaves its block in place where the lock’s holder only recorded the backend that both use', () => {
+    context.store.metadata.set(ACTIVE_BACKEND, '');
+    context.store.metadata.flush();
+    const late = host.newRun();
+    host.kernel.disturb((_, run) => {
+      context.store.metadata.set(ACTIVE_BACKEND, 'iptables');
+      context.store.metadata.flush();
+      return run();
+    });
+    blockAll([addressOf('203.0.113.10')], holdRequest(), late);
+    expect(host.rulesFor('203.0.113.10')).toEqual([1, 1]);
+  });
+
+  test('releases by the new backend as well', () => {
+    migrateDuring((late) => {
+      unblockAll([addressOf(V4)], { origin: null, alertRef: holdRequest().alertRef }, late);
+    });
+    expect(host.rulesFor(V4)).toEqual([0, 0]);
+    expect(host.kernel.sets.entries('firewall-drop-4')).toEqual([]);
   });
 });
 

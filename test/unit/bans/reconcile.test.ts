@@ -413,6 +413,26 @@ describe('a pending change of an earlier run', () => {
   });
 });
 
+test('what is pending is left alone while runs without the writer lock are at work, of one of which it may be', () => {
+  const host = new Workshop();
+  const hold = makeHold(holdRequest(), NOON_MS);
+  const begun = { address: ATTACKER, phase: 'blocking', line: null, offset: null, hold } as const;
+  host.newRun().store.bans.begin([begun], NOON_MS);
+  recover(host.newRun(), { ...NOTHING_PROTECTED, isWorkShared: () => true });
+  expect(host.rulesFor(ATTACKER.text)).toEqual([0, 0]);
+  recover(host.newRun(), {
+    ...NOTHING_PROTECTED,
+    isWorkShared: () => {
+      // Begun since this run looked, which the answer says nothing about.
+      host.newRun().store.bans.begin([{ ...begun, address: OTHER }], NOON_MS);
+      return false;
+    },
+  });
+  expect(host.rulesFor(ATTACKER.text)).toEqual([1, 1]);
+  expect(host.rulesFor(OTHER.text)).toEqual([0, 0]);
+  host.close();
+});
+
 describe('restoring', () => {
   let host: Workshop;
   let context: BanContext;

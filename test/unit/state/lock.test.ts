@@ -15,7 +15,7 @@ import { join } from 'node:path';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
-import { releaseWriterLock, takeWriterLock } from '../../../src/state/lock.ts';
+import { isWorkShared, releaseWriterLock, takeWriterLock } from '../../../src/state/lock.ts';
 
 const LOCK_MODULE = join(__dirname, '../../../src/state/lock.ts');
 
@@ -30,10 +30,15 @@ afterEach(() => {
 });
 
 /** Another process that has the lock, and keeps it until it is killed. */
-async function startHolder(): Promise<ChildProcess> {
+function startHolder(): Promise<ChildProcess> {
+  return startWith(`takeWriterLock(${JSON.stringify(directory)}, 0)?.message ?? 'held'`);
+}
+
+/** Another process that says `held` once it has done so, and stays. */
+async function startWith(work: string): Promise<ChildProcess> {
   const program = `
-    const { takeWriterLock } = await import(${JSON.stringify(LOCK_MODULE)});
-    console.log(takeWriterLock(${JSON.stringify(directory)}, 0)?.message ?? 'held');
+    const { shareWork, takeWriterLock } = await import(${JSON.stringify(LOCK_MODULE)});
+    console.log(${work});
     setInterval(() => {}, 1000);
   `;
   const holder = spawn(process.execPath, ['--input-type=module', '-e', program], {
@@ -145,4 +150,18 @@ test('a place where no lock can be is an error of its own, not a held lock', () 
   const path = join(directory, 'file');
   writeFileSync(path, '');
   expect(takeWriterLock(path, 0)?.code).toBe('STORE');
+});
+
+test('that runs without it are at work is known as long as one of them lives', async () => {
+  expect(isWorkShared(directory)).toBe(false);
+  const share = `shareWork(${JSON.stringify(directory)}) ?? 'held'`;
+  const [one, other] = [await startWith(share), await startWith(share)];
+  expect(isWorkShared(directory)).toBe(true);
+  one.kill('SIGKILL');
+  await once(one, 'close');
+  expect(isWorkShared(directory)).toBe(true);
+  other.kill('SIGKILL');
+  await once(other, 'close');
+  expect(isWorkShared(directory)).toBe(false);
+  expect(isWorkShared('/nowhere')).toBe(false);
 });
