@@ -21,6 +21,8 @@ export interface EachRequest {
   readonly holdsFor: (address: Address, before: Ban | null) => readonly [Hold, ...Hold[]];
   /** The user who asked. */
   readonly by?: string;
+  /** For a list, which a timer may add every hour: the history has blocks, and no holds on what is blocked already. */
+  readonly isList?: boolean;
 }
 
 /** A block that was made: the ban before it, and the hold that began with it. */
@@ -32,7 +34,7 @@ export type Made = Required<Pick<BanChange, 'address' | 'before' | 'hold'>>;
  */
 export function blockEach(
   addresses: readonly Address[],
-  { holdsFor, by }: EachRequest,
+  { holdsFor, by, isList = false }: EachRequest,
   context: BanContext,
 ): Made[] {
   const unique = [...new Map(addresses.map((address) => [address.text, address])).values()];
@@ -51,7 +53,7 @@ export function blockEach(
       const again = changes.filter(({ before }) => isBlocked(before));
       const reapplied = keepBlocked(again, known, context);
       const moved = again.filter(({ address }) => !reapplied.has(address.text));
-      noteHolds(moved, context);
+      if (!isList) noteHolds(moved, context);
     },
   ]);
   return changes;

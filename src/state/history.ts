@@ -39,6 +39,10 @@ export interface Tally {
 /** Whoever makes alerts on a protected address has each refused, with a line here. So many take 75 MB. */
 const MOST_LINES = 500_000;
 
+/** Worded as its index is. */
+export const COUNT_BEGUN = `SELECT count(*) AS count FROM history WHERE at_ms > ? AND at_ms <= ?
+  AND verb = 'add' AND origin NOT IN ('manual', '')`;
+
 export class History {
   readonly #connection: Connection;
 
@@ -111,9 +115,7 @@ export class History {
 
   /** How many bans alerts have begun in a span of time, as far as they were saved. */
   bansBegun(fromMs: number, toMs: number): number {
-    const sql = `SELECT count(*) AS count FROM history WHERE at_ms > ? AND at_ms <= ?
-       AND verb = 'add' AND origin NOT IN ('manual', '')`;
-    return this.#connection.query(sql, fromMs, toMs)[0]?.['count'] as number;
+    return this.#connection.query(COUNT_BEGUN, fromMs, toMs)[0]?.['count'] as number;
   }
 
   /** Leaves what is not older, and of that the newest `most` lines. */

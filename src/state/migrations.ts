@@ -77,4 +77,8 @@ export const MIGRATIONS: readonly string[] = [
   -- The user who gave the command; empty for what no person asked for.
   ALTER TABLE history ADD COLUMN by_user TEXT NOT NULL DEFAULT '';
   `,
+  `
+  -- What every alert asks: how many bans have alerts begun within a minute, in which a list may have been loaded or released?
+  CREATE INDEX history_of_alerts ON history (at_ms) WHERE verb = 'add' AND origin NOT IN ('manual', '');
+  `,
 ];

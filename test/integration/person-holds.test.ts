@@ -113,6 +113,15 @@ describe('an address that is added again', () => {
     expect(historyOf(A)).toMatchObject([{ verb: 'add' }, held, held, { ...held, reason: 'scans' }]);
   });
 
+  test('by a list, which may come every hour, writes to neither, and its end moves', () => {
+    victim.host.writeFile(LIST, `${A}\n`);
+    victim.person(['add', '-f', LIST, '-t', '2h']);
+    const before = manualHold()?.expires;
+    expect(victim.person(['add', '-f', LIST, '-t', '4h'])).toMatchObject({ status: 0, lines: [] });
+    expect(historyOf(A)).toMatchObject([{ verb: 'add' }]);
+    expect(manualHold()?.expires).not.toBe(before);
+  });
+
   test('and was lost by the kernel is blocked again, and the log says so', () => {
     victim.person(['add', A, B]);
     victim.host.must(['iptables', '-F']);

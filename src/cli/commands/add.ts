@@ -84,13 +84,15 @@ export const add = defineCommand({
     };
     const allowed = allowedAmong(addresses, { force, isForReal }, context, person);
     const complete = mistakes.length === 0 && allowed.length === addresses.length;
+    const isList = file !== undefined;
     // Of a list what can be done is done; what was typed is done whole or not at all.
-    if (complete || file !== undefined) {
+    if (complete || isList) {
       sayOverlaps(allowed, context, person);
       const usualSeconds = parseDuration(context.config.manual.timeout) ?? null;
       const times = { usualSeconds, nowMs: context.now() };
       const holdFor = holdsAfter(order, times);
-      if (isForReal) await carryOut(allowed, { holdFor, nowMs: times.nowMs }, context, person);
+      if (isForReal)
+        await carryOut(allowed, { holdFor, nowMs: times.nowMs, isList }, context, person);
       else printBlock(allowed, holdFor, context, person);
     }
     return complete ? 0 : EXIT_STATUS.BAD_DATA;
@@ -103,9 +105,15 @@ function secondsUntil(text: string, nowMs: number): number {
   throw new AppError('USAGE', `--until ${text} is in the past: write a later time`);
 }
 
+interface Holding {
+  readonly holdFor: (ban: Ban | null) => Hold;
+  readonly nowMs: number;
+  readonly isList: boolean;
+}
+
 async function carryOut(
   addresses: readonly Address[],
-  { holdFor, nowMs }: { readonly holdFor: (ban: Ban | null) => Hold; readonly nowMs: number },
+  { holdFor, nowMs, isList }: Holding,
   context: Context,
   person: Person,
 ): Promise<void> {
@@ -113,7 +121,7 @@ async function carryOut(
   context.migrate(addresses.length);
   const made: Made[] = [];
   const options = { size: LARGEST_PART, doing: 'blocked', context };
-  const request: EachRequest = { holdsFor: (_, ban) => [holdFor(ban)], by: person.name };
+  const request: EachRequest = { holdsFor: (_, ban) => [holdFor(ban)], by: person.name, isList };
   await inParts(inTextOrder(addresses), options, (part, ofPart) => {
     for (const { address, before, hold } of blockEach(part, request, ofPart)) {
       made.push({ address, before, hold });

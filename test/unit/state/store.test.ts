@@ -7,7 +7,7 @@ import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { makeHold, type Hold, type Origin, type Outcome } from '../../../src/model/ban.ts';
 import { FORGET_RELEASED } from '../../../src/state/pending-change.ts';
 import { ANY_TOO_FAR } from '../../../src/state/deadlines.ts';
-import type { HistoryEntry } from '../../../src/state/history.ts';
+import { COUNT_BEGUN, type HistoryEntry } from '../../../src/state/history.ts';
 import { LINELESS } from '../../../src/state/pending-change.ts';
 import { Store } from '../../../src/state/store.ts';
 import { addressOf, holdRequest, NOON_MS } from '../support/workshop.ts';
@@ -118,6 +118,14 @@ describe('the changes of a list', () => {
         ['delete', 1],
       ]),
     );
+  });
+
+  test('of alerts are counted without reading what lists have written', () => {
+    open();
+    const plan = withFile((database) =>
+      database.prepare(`EXPLAIN QUERY PLAN ${COUNT_BEGUN}`).all(0, NOON_MS),
+    );
+    expect(plan[0]?.['detail']).toContain('USING INDEX history_of_alerts');
   });
 
   test('are found among what is pending, without reading all bans', () => {
