@@ -20,7 +20,7 @@ function timeless(text: string): string {
   return text
     .replace(/\d{4}-\d\d-\d\d \d\d:\d\d(?::\d\d)?/g, (time) => time.replace(/\d/g, '0'))
     .replace(/\b1[7-9]\d{8}\.\d{6}\b/g, 'SSSSSSSSSS.UUUUUU')
-    .replace(/2d {4}|1d 23h/g, 'LENGTH ')
+    .replace(/2d {4}|2d$|1d 23h/gm, 'LENGTH ')
     .replace(/\d+ bytes/, 'N bytes');
 }
 
