@@ -155,6 +155,7 @@ export async function measureBulk({ host, backend, bans }, limitMs) {
     must(host, ['bash', '-c', BARE[backend].remove]);
   }
   laps.load = await load();
+  // All are blocked already: their ends move.
   laps['load again'] = await load();
   expectCount(host, bans);
   makeDue(host);
