@@ -81,8 +81,7 @@ function followMigration(changes: readonly BanChange[], context: BanContext): vo
   const bans = store.bans.findAll(changes.map(({ address }) => address));
   const held = [...bans.values()];
   load(held, context, firewall.of(active));
-  const releases = held.map((ban) => toKernelChange({ ...ban, phase: 'unblocking' }, now()));
-  firewall.of(former).apply(releases, { trustState: false });
+  firewall.of(former).apply(releasesOf(held, now()), { trustState: false });
   const gone = changes.filter(({ address }) => !bans.has(address.text));
   firewall.of(active).apply(
     gone.map(({ address }) => ({ address, to: 'released', foreign: 'find' })),
@@ -220,8 +219,7 @@ export function load(
     // Runs without the writer lock may have released some of them meanwhile: now they would stay for good.
     const left = new Set(store.bans.heldBy(null).map(({ text }) => text));
     const gone = own.filter(({ address }) => !left.has(address.text));
-    const releases = gone.map((ban) => toKernelChange({ ...ban, phase: 'unblocking' }, now()));
-    backend.apply(releases, { trustState: false });
+    backend.apply(releasesOf(gone, now()), { trustState: false });
     // Another backend is filled beside the one that is active, whose plain rules are ours.
     if (backend === firewall) store.bans.noteForeign(result.foreign);
     results.push(result);
@@ -240,6 +238,11 @@ export function kernelChangeOf(change: BanChange, nowMs: number): Change {
   const after = { phase, holds: holdsAfter(change), foreign: foreignBefore(change) } as const;
   const wanted = toKernelChange({ ...after, address: change.address }, nowMs);
   return hasNewHold(change) ? wanted : { ...wanted, keepsEnd: true };
+}
+
+/** For a backend that shall no longer hold these bans. */
+export function releasesOf(bans: readonly Ban[], nowMs: number): Change[] {
+  return bans.map((ban) => toKernelChange({ ...ban, phase: 'unblocking' }, nowMs));
 }
 
 /** What the state says that the kernel shall do. */

@@ -6,7 +6,7 @@ import { backendNamed, isBackendInstalled, type BackendName } from '../firewall/
 import { step } from '../system/fault.ts';
 import type { Store } from '../state/store.ts';
 import type { BanContext } from './context.ts';
-import { load, toKernelChange } from './journal.ts';
+import { load, releasesOf } from './journal.ts';
 import { ACTIVE_BACKEND } from './places.ts';
 
 /** Metadata: a `Migration` that has begun and was not seen to end. */
@@ -98,10 +98,8 @@ function catchUp(loaded: readonly Ban[], to: BackendName, context: MigrationCont
   const { store, firewall, now } = context;
   const bans = store.bans.list();
   load(without(bans, loaded), context, firewall.of(to));
-  const releases = without(loaded, bans).map((ban) => {
-    return toKernelChange({ ...ban, phase: 'unblocking' }, now());
-  });
-  firewall.of(to).apply(releases, { trustState: false });
+  const gone = without(loaded, bans);
+  firewall.of(to).apply(releasesOf(gone, now()), { trustState: false });
   step('migrate: caught up');
 }
 
@@ -114,10 +112,7 @@ function without(bans: readonly Ban[], others: readonly Ban[]): Ban[] {
 function clear(name: BackendName, context: MigrationContext): void {
   const { store, firewall, now, isInstalled, warn } = context;
   if (isBackendInstalled(name, isInstalled)) {
-    const releases = store.bans.list().map((ban) => {
-      return toKernelChange({ ...ban, phase: 'unblocking' }, now());
-    });
-    firewall.of(name).removeAll(releases);
+    firewall.of(name).removeAll(releasesOf(store.bans.list(), now()));
   } else {
     warn(`${name} is no longer installed: what it may still hold in the kernel was left there`);
   }

@@ -54,7 +54,8 @@ export function beginRun(context: RunContext): AppError | null {
   );
   const trouble = takeWriterLock(LOCK_DIRECTORY, waitMs);
   if (trouble === null) store.allowRepair();
-  else if (!interactive) shareWork(LOCK_DIRECTORY);
+  // Where the lock can't be used nobody has it, and pending changes are not left to anybody.
+  else if (!interactive && trouble.code === 'LOCK_BUSY') shareWork(LOCK_DIRECTORY);
   // Whoever had the lock, or still has it, may have migrated all bans meanwhile.
   store.metadata.reload();
   const news = claimNamespace({ store, here: findWhereabouts(), inhabitantOf });

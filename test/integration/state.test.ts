@@ -548,6 +548,21 @@ describe('a broken state stops neither add nor delete', () => {
     }
   });
 
+  test('what is pending is completed by alerts where the lock can’t be used', () => {
+    victim.add(A);
+    changeState(victim.host.pid, (database) => {
+      database.exec("UPDATE bans SET phase = 'unblocking'");
+    });
+    victim.host.must(['bash', '-c', `rm -f ${LOCK} && mkdir ${LOCK}`]);
+    try {
+      expect(victim.add(A6)).toMatchObject({ status: 0, stderr: expect.stringContaining('lock') });
+      expect(victim.banOn(A)).toBeUndefined();
+      expect(victim.rules(A)).toEqual([]);
+    } finally {
+      victim.host.must(['rmdir', LOCK]);
+    }
+  });
+
   test.each([
     ['before its first use', false],
     ['after', true],
