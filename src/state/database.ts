@@ -2,6 +2,7 @@
 import { lstatSync, mkdirSync, renameSync, type Stats } from 'node:fs';
 import { DatabaseSync } from 'node:sqlite';
 import { AppError, describeError } from '../model/errors.ts';
+import { monotonicMs, sleep } from '../system/wait.ts';
 import { MIGRATIONS } from './migrations.ts';
 
 export interface OpenOptions {
@@ -25,6 +26,8 @@ const FILE_NAME = 'state.db';
 /** SQLite's own files beside ours; a damaged store takes them along. */
 const COMPANIONS = ['', '-wal', '-shm', '-journal'];
 const BUSY_TIMEOUT_MS = 2000;
+const BUSY_PAUSE_MS = 5;
+const SQLITE_BUSY = 5;
 /** A write-ahead log is read at every start, so it is kept short: this many pages of 4 KiB. */
 const CHECKPOINT_PAGES = 128;
 
@@ -119,8 +122,13 @@ export function isDamage(error: unknown): boolean {
   return error instanceof Damage || DAMAGE_CODES.includes(resultCodeOf(error) & 0xff);
 }
 
+/** Whether an error means that another connection has the file. */
+export function isBusy(error: unknown): boolean {
+  return (resultCodeOf(error) & 0xff) === SQLITE_BUSY;
+}
+
 /** Of an error of SQLite's; 0 of any other. */
-export function resultCodeOf(error: unknown): number {
+function resultCodeOf(error: unknown): number {
   return typeof error === 'object' && error !== null && 'errcode' in error
     ? Number(error.errcode)
     : 0;
@@ -161,9 +169,10 @@ function openOnDisk(directory: string): DatabaseSync {
   for (const companion of COMPANIONS) requireRegularFile(`${directory}/${FILE_NAME}${companion}`);
   const database = new DatabaseSync(`${directory}/${FILE_NAME}`, { timeout: BUSY_TIMEOUT_MS });
   try {
+    beginLog(database);
     // Else the journal of a statement that meets a conflict goes into a file of its own once a list is long.
     database.exec(
-      `PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA temp_store = MEMORY; PRAGMA wal_autocheckpoint = ${CHECKPOINT_PAGES}`,
+      `PRAGMA synchronous = FULL; PRAGMA temp_store = MEMORY; PRAGMA wal_autocheckpoint = ${CHECKPOINT_PAGES}`,
     );
     migrate(database);
   } catch (error) {
@@ -171,6 +180,20 @@ function openOnDisk(directory: string): DatabaseSync {
     throw error;
   }
   return database;
+}
+
+/** Of a new file two first runs at once want to begin one: SQLite refuses one of them at once, where else it would wait. */
+function beginLog(database: DatabaseSync): void {
+  const givesUpAt = monotonicMs() + BUSY_TIMEOUT_MS;
+  for (;;) {
+    try {
+      database.exec('PRAGMA journal_mode = WAL');
+      return;
+    } catch (error) {
+      if (!isBusy(error) || monotonicMs() >= givesUpAt) throw error;
+      sleep(BUSY_PAUSE_MS);
+    }
+  }
 }
 
 function requireOwnDirectory(directory: string): void {

@@ -2,7 +2,7 @@
 import { closeSync, mkdirSync, openSync, unlinkSync } from 'node:fs';
 import { DatabaseSync } from 'node:sqlite';
 import { AppError, describeError } from '../model/errors.ts';
-import { resultCodeOf } from './database.ts';
+import { isBusy } from './database.ts';
 import { isErrno } from '../system/files.ts';
 import { isStopped, lockHolder } from '../system/procfs.ts';
 import { endStaleChildren } from '../system/stale-children.ts';
@@ -168,10 +168,4 @@ export function releaseWriterLock(): void {
   removeNotes();
   for (const { lock } of held.splice(0)) lock.close();
   for (const file of shared.splice(0)) file.close();
-}
-
-const SQLITE_BUSY = 5;
-
-function isBusy(error: unknown): boolean {
-  return resultCodeOf(error) === SQLITE_BUSY;
 }

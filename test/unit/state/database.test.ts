@@ -1,5 +1,6 @@
 // Opening the state: whatever lies at its place, something to work with comes back, and nothing foreign is written to.
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import {
   chmodSync,
   existsSync,
@@ -70,6 +71,12 @@ function pragma(database: DatabaseSync, name: string): unknown {
   return Object.values(database.prepare(`PRAGMA ${name}`).get() ?? {})[0];
 }
 
+function execute(sql: string): void {
+  const database = new DatabaseSync(file);
+  database.exec(sql);
+  database.close();
+}
+
 /** A sound store with something in it, closed. */
 function makeSound(): void {
   const { database } = open();
@@ -92,6 +99,22 @@ describe('the first run', () => {
     expect(pragma(database, 'synchronous')).toBe(2);
     expect(pragma(database, 'journal_mode')).toBe('wal');
     expect(pragma(database, 'foreign_keys')).toBe(1);
+  });
+
+  test('waits for another first run that is at the same file', async () => {
+    mkdirSync(directory, { mode: 0o700 });
+    execute('CREATE TABLE of_another (value)');
+    const script = `const { DatabaseSync } = require('node:sqlite');
+      const other = new DatabaseSync(process.argv[1]);
+      other.exec('BEGIN IMMEDIATE; INSERT INTO of_another VALUES (1)');
+      console.log('at it');
+      setTimeout(() => other.exec('COMMIT'), 300);`;
+    const other = spawn(process.execPath, ['-e', script, file]);
+    await once(other.stdout, 'data');
+    const { volatile, problems, database } = open();
+    expect({ volatile, problems }).toEqual({ volatile: false, problems: [] });
+    expect(pragma(database, 'journal_mode')).toBe('wal');
+    await once(other, 'close');
   });
 });
 
@@ -161,12 +184,6 @@ describe('a damaged state is set aside with all it holds, and a new one is begun
     const bytes = readFileSync(file);
     bytes.write(text, position, 'latin1');
     writeFileSync(file, bytes);
-  }
-
-  function execute(sql: string): void {
-    const database = new DatabaseSync(file);
-    database.exec(sql);
-    database.close();
   }
 
   test.each(damages)('%s', (_, harm) => {
