@@ -30,11 +30,15 @@ interface Candidate {
   readonly distance: number;
 }
 
+/** The only name that begins with what was typed is as near as can be: `del` is short for `delete`. */
 function near(typed: string, names: readonly string[]): Candidate[] {
   const { default: leven } = require('leven') as typeof Leven;
-  const furthest = Math.max(1, Math.floor(typed.length * LARGEST_SHARE));
+  const word = typed.toLowerCase();
+  const furthest = Math.max(1, Math.floor(word.length * LARGEST_SHARE));
+  const begun = new Set(names.filter((name) => name.startsWith(word)));
+  const isShort = (name: string): boolean => begun.size === 1 && begun.has(name);
   return names
-    .map((name) => ({ name, distance: leven(typed.toLowerCase(), name) }))
+    .map((name) => ({ name, distance: isShort(name) ? 0 : leven(word, name) }))
     .filter(({ distance }) => distance <= furthest)
     .sort((one, other) => one.distance - other.distance);
 }
