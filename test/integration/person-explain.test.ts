@@ -73,6 +73,13 @@ describe('explain reads', () => {
     expect(stdout).toMatch(/^address +203\.0\.113\.8, from data\.srcip$/m);
   });
 
+  test('an alert in the document that the dashboard shows', () => {
+    const document = { _index: 'wazuh-alerts-4.x', _source: wazuh4Alert({ srcip: B }), fields: {} };
+    expect(explained(JSON.stringify(document)).address).toBe(B);
+    const message = JSON.parse(wazuh5Message({ srcip: B })) as unknown;
+    expect(explained(JSON.stringify({ _source: message })).address).toBe(B);
+  });
+
   test.each([[[FILE]], [['-']], [[]]])('from %j', (words) => {
     victim.host.writeFile(FILE, alert());
     const argv = [victim.agent.program(), 'explain', ...words, '--json'];
@@ -96,7 +103,7 @@ describe('explain reads', () => {
   });
 
   test.each([
-    ['', 'JSON'],
+    ['', 'nothing was given'],
     ['not JSON', 'JSON'],
     ['[]', 'object'],
     ['{"version":1,"command":"restart","parameters":{"alert":{}}}', 'command'],

@@ -2,7 +2,7 @@
 import type { Address } from '../../model/address.ts';
 import { alertRefAt, makeHold } from '../../model/ban.ts';
 import { describeProtection } from '../../policy/protected.ts';
-import { EXIT_STATUS } from '../../model/errors.ts';
+import { AppError, EXIT_STATUS } from '../../model/errors.ts';
 import type { Config } from '../../config/schema.ts';
 import type { Context } from '../../context.ts';
 import { at, isObject, parseJson, type Json } from '../../wazuh/json.ts';
@@ -23,7 +23,7 @@ export const explain = defineCommand({
   name: 'explain',
   summary: 'Say what would be done about an alert, and why',
   details:
-    'Reads a whole message as execd sends it, or an alert alone (a line of alerts.json), from a file or standard input. Says the dialect, which field the address was taken from and which were passed over, whether it is protected, its deadline and where that comes from, and as root the steps. Nothing is changed, written or logged.',
+    'Reads a whole message as execd sends it, or an alert alone (a line of alerts.json, or the JSON of a document that the dashboard shows), from a file or standard input. Says the dialect, which field the address was taken from and which were passed over, whether it is protected, its deadline and where that comes from, and as root the steps. Nothing is changed, written or logged.',
   positional: {
     name: 'file',
     describe: 'a file; - or nothing is standard input',
@@ -58,11 +58,17 @@ export const explain = defineCommand({
 });
 
 function readRequest(file: string, { alert }: Config): Request {
-  const message = Buffer.from(asMessage(readText(file).trim()));
-  return readMessage(message, alert);
+  const text = readText(file).trim();
+  if (text === '') {
+    throw new AppError('BAD_DATA', 'nothing was given: name a file with an alert, or pipe one in');
+  }
+  return readMessage(Buffer.from(asMessage(text)), alert);
 }
 
-/** An alert alone becomes the message that Wazuh 4 would make of it; anything else is left to the reader of the message. */
+/**
+ * An alert alone, or in the document of Wazuh's index that has it, becomes the message that Wazuh 4 would make of it;
+ * anything else is left to the reader of the message.
+ */
 function asMessage(text: string): string {
   let value: Json;
   try {
@@ -70,6 +76,8 @@ function asMessage(text: string): string {
   } catch {
     return text;
   }
+  const source = at(value, '_source');
+  if (source !== undefined) return asMessage(JSON.stringify(source));
   const whole = at(value, 'parameters') !== undefined || at(value, 'wazuh') !== undefined;
   if (whole || !isObject(value)) return text;
   return JSON.stringify({ version: 1, command: 'add', parameters: { alert: value } });
