@@ -91,8 +91,9 @@ function beginWork(note: string): void {
   try {
     closeSync(openSync(note, 'wx', 0o600));
   } catch (error) {
-    // Where no note can be made, on a full /run for one, the lock is ours all the same.
     if (isErrno(error, 'EEXIST')) endStaleChildren();
+    // A full /run takes no note, and the lock is ours all the same. On one that is read-only SQLite locks nothing.
+    else if (!isErrno(error, 'ENOSPC')) throw error;
   }
 }
 
