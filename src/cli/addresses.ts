@@ -10,6 +10,7 @@ import {
 } from '../model/address.ts';
 import { AppError } from '../model/errors.ts';
 import { quote } from '../system/printable.ts';
+import type { Person } from './session.ts';
 
 export interface AddressList {
   /** Each once, in the order given. */
@@ -37,6 +38,15 @@ export function readAddresses(words: readonly string[], file: string | undefined
     else if (text !== '') mistakes.push(`${nameOf(file)}:${index + 1}: ${describeMistake(text)}`);
   }
   return { addresses: [...found.values()], mistakes };
+}
+
+/** Says which lines of a list were left out, and that it has none where a download may have failed. */
+export function sayLeftOut(
+  { addresses, mistakes }: AddressList,
+  { complain, note }: Pick<Person, 'complain' | 'note'>,
+): void {
+  mistakes.forEach(complain);
+  if (addresses.length === 0 && mistakes.length === 0) note('the list has no addresses');
 }
 
 /** More than this are counted, not named. */

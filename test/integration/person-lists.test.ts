@@ -83,10 +83,15 @@ describe('a list', () => {
     expect(victim.rules(A)).toHaveLength(2);
   });
 
-  test('without an address is no mistake and blocks nothing', () => {
-    expect(withList('add', ['# nobody'])).toMatchObject({ status: 0, stderr: '', lines: [] });
-    expect(victim.allRules()).toEqual([]);
-  });
+  test.each([['add'], ['delete']] as const)(
+    'without an address is no mistake to %s, which says so',
+    (verb) => {
+      const stderr = 'firewall-drop: note: the list has no addresses\n';
+      const nothing = { status: 0, stdout: '', stderr, lines: [] };
+      expect(withList(verb, ['# nobody', ''])).toMatchObject(nothing);
+      expect(victim.allRules()).toEqual([]);
+    },
+  );
 
   test('that is missing is named, and nothing is done', () => {
     const response = victim.person(['add', A, '--file', '/var/tmp/none.txt']);

@@ -6,7 +6,7 @@ import { parseDuration } from '../../model/duration.ts';
 import { AppError, EXIT_STATUS } from '../../model/errors.ts';
 import type { Context } from '../../context.ts';
 import { readReason } from '../../wazuh/request.ts';
-import { findOverlaps, inTextOrder, MOST_NAMED, readAddresses } from '../addresses.ts';
+import { findOverlaps, inTextOrder, MOST_NAMED, readAddresses, sayLeftOut } from '../addresses.ts';
 import { allowedAmong } from '../caution.ts';
 import { defineCommand, DRY_RUN, FILE, QUIET } from '../command.ts';
 import { inParts, LARGEST_PART } from '../in-parts.ts';
@@ -72,8 +72,9 @@ export const add = defineCommand({
       );
     }
     const asked = timeout === undefined ? undefined : readTimeout(timeout);
-    const { addresses, mistakes } = readAddresses(words, file);
-    mistakes.forEach(person.complain);
+    const list = readAddresses(words, file);
+    const { addresses, mistakes } = list;
+    sayLeftOut(list, person);
     const isForReal = !options['dry-run'];
     const context = isForReal ? enterForChange(person) : person.createContext({ readOnly: true });
     const order: Order = {

@@ -5,7 +5,7 @@ import { unblockAll } from '../../bans/unblock.ts';
 import { AppError, EXIT_STATUS } from '../../model/errors.ts';
 import { readReason } from '../../wazuh/request.ts';
 import type { Context } from '../../context.ts';
-import { inTextOrder, MOST_NAMED, readAddresses, widerIn } from '../addresses.ts';
+import { inTextOrder, MOST_NAMED, readAddresses, sayLeftOut, widerIn } from '../addresses.ts';
 import { BANNED, defineCommand, DRY_RUN, FILE, ORIGIN, QUIET } from '../command.ts';
 import { releaseAll } from '../flush.ts';
 import { inParts } from '../in-parts.ts';
@@ -39,8 +39,9 @@ export const deleteAddresses = defineCommand({
   },
   needsRoot: true,
   async run(words, options, person) {
-    const { addresses, mistakes } = readAddresses(words, options.file);
-    mistakes.forEach(person.complain);
+    const list = readAddresses(words, options.file);
+    const { addresses, mistakes } = list;
+    sayLeftOut(list, person);
     if (options['dry-run']) {
       printUnblock(addresses, null, person.createContext({ readOnly: true }), person);
     } else {
