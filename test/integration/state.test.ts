@@ -440,7 +440,7 @@ describe('a broken state stops neither add nor delete', () => {
       () => {
         execute('PRAGMA user_version = 99');
       },
-      'set aside',
+      'taken as it is',
     ],
     [
       'without a table',
@@ -497,6 +497,31 @@ describe('a broken state stops neither add nor delete', () => {
       expect(saidBefore).toBeGreaterThan(0);
       expect(victim.troubles().join('\n')).toContain('state.db.damaged-');
     }
+  });
+
+  test('what only looks at it ends with 74, since that nothing is banned is no answer', () => {
+    const looks = [['list'], ['history'], ['export'], ['status'], ['reconcile', '--dry-run']];
+    const statuses = (): (number | null)[] => looks.map((args) => victim.person(args).status);
+    expect(statuses()).toEqual(looks.map(() => 0));
+    loadSnapshot(victim, 'a ban');
+    expect(statuses()).toEqual(looks.map(() => 0));
+    shell(`${fresh} && head -c 20000 /dev/urandom >state.db`);
+    expect(statuses()).toEqual(looks.map(() => 74));
+    expect(victim.person(['restore']).status).toBe(0);
+    expect(statuses()).toEqual(looks.map(() => 0));
+  });
+
+  test('what a later version has added to it takes no ban away', () => {
+    loadSnapshot(victim, 'a ban');
+    execute('ALTER TABLE holds ADD COLUMN later TEXT; CREATE TABLE later (x)');
+    execute('PRAGMA user_version = 99');
+    for (const args of [['expire'], ['reconcile', '--dry-run'], ['restore']])
+      expect(victim.person(args)).toMatchObject({ status: 0, stderr: '' });
+    expect(victim.add(A)).toMatchObject({ status: 0, stderr: '' });
+    expect(victim.bans().map(({ address }) => address)).toEqual([B, A]);
+    expect(setAside()).toEqual([]);
+    expect(victim.person(['flush', '--yes'])).toMatchObject({ status: 0, stderr: '' });
+    expect(victim.allRules()).toEqual([]);
   });
 
   test('where only the history is damaged, no ban is lost', () => {

@@ -52,6 +52,7 @@ function printOverview(context: Context, json: boolean, person: Person): number 
   else describeOverview(overview, context.now()).forEach(person.print);
   const { drift, unfinished } = overview;
   if (drift === null) return EXIT_STATUS.FIREWALL;
+  if (context.store.unread) return EXIT_STATUS.STORE;
   return drift.steps === 0 && unfinished === 0 ? 0 : ANSWER_NO;
 }
 
