@@ -18,6 +18,7 @@ const A6 = '2001:db8:ffff::7';
 const STORE = `${STATE_DIRECTORY}/state.db`;
 const LOCK = '/run/firewall-drop/lock';
 const LOCK_BUSY = 75;
+const REFUSED = 65;
 
 let victim: Victim;
 beforeAll(async () => {
@@ -768,5 +769,23 @@ describe('while another process holds the writer lock', () => {
     await release();
     expect(await running.ended).toMatchObject({ status: 0, stderr: '' });
     expect(victim.rules(A)).toHaveLength(2);
+  });
+
+  test('of alerts that wait for it together no more begin a ban than a minute may have', async () => {
+    victim.configure('[limits]\nlock_wait_seconds = 30\nbans_per_minute = 1\n');
+    const alerts = [A, B].map((srcip) => victim.start(ossecArguments({ srcip })));
+    await eventually('both to stand at the lock', () => {
+      return alerts.every(({ pid }) => hasOpen(pid, LOCK));
+    });
+    await release();
+    const ended = await Promise.all(alerts.map((alert) => alert.ended));
+    expect(ended.map(({ status }) => status).toSorted()).toEqual([0, REFUSED]);
+    expect(victim.bans()).toHaveLength(1);
+    expect(
+      victim
+        .log()
+        .map((line) => line.split(' ')[7])
+        .toSorted(),
+    ).toEqual(['add', 'failed', 'refused']);
   });
 });
