@@ -157,7 +157,10 @@ function describeDrift({ pending, missing, unknown }: Drift): string[] {
     ...pending.slice(0, MOST_NAMED).map(({ address, phase }) => {
       return `${address.text}: to be ${phase === 'blocking' ? 'blocked' : 'released'}`;
     }),
-    ...missing.map(({ address }) => `${address.text}: banned, but no rule in the kernel`),
+    ...missing.map(({ address, lacks }) => {
+      const where = lacks.length === 0 ? 'the kernel' : lacks.join(' and ');
+      return `${address.text}: banned, but no rule in ${where}`;
+    }),
     ...unknown.map(({ address, chains }) => {
       return `${address.text}: dropped in ${chains.join(' and ')}, and there is no ban`;
     }),

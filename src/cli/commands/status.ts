@@ -145,7 +145,9 @@ function describeDrift({ drift, unfinished }: Overview): string {
   }
   if (steps === 0) return `none${foreign}`;
   const what =
-    missing === 0 ? 'rules out of place' : `${count(missing, 'ban')} without rules in the kernel`;
+    missing === 0
+      ? 'rules out of place'
+      : `${count(missing, 'ban')} without all rules in the kernel`;
   return `${what}: firewall-drop reconcile${foreign}`;
 }
 
