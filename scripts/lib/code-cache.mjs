@@ -41,7 +41,7 @@ const redirected = Object.fromEntries(
 const databases = new Set();
 class DatabaseSync extends sqlite.DatabaseSync {
   constructor(name, ...rest) {
-    super(elsewhere(name), ...rest);
+    super(name.startsWith('file:') ? `file:${elsewhere(name.slice(5))}` : elsewhere(name), ...rest);
     databases.add(this);
   }
 }

@@ -1,16 +1,22 @@
 // Where state and kernel differ. Looks only; `restore` repairs it.
-import type { HeldAddress } from '../firewall/snapshot.ts';
-import type { Family } from '../model/address.ts';
+import { isWhole, type HeldAddress } from '../firewall/snapshot.ts';
+import type { Address, Family } from '../model/address.ts';
 import type { Ban } from '../model/ban.ts';
 import type { Command } from '../system/exec.ts';
 import type { BanContext } from './context.ts';
 import { toKernelChange } from './journal.ts';
 
 export interface Differences {
-  /** Bans of which the kernel holds no rule at all. */
-  readonly missing: readonly Ban[];
+  /** Banned, and not dropped by each of the chains that should. */
+  readonly missing: readonly Missing[];
   /** Rules of our shape without a ban: an administrator's, or from before the state was begun. */
   readonly unknown: readonly HeldAddress[];
+}
+
+export interface Missing {
+  readonly address: Address;
+  /** The chains without its rule; empty: no chain has one. */
+  readonly lacks: readonly string[];
 }
 
 export interface Drift extends Differences {
@@ -41,7 +47,11 @@ export function differences(
 ): Differences {
   const known = new Set(bans.map(({ address }) => address.text));
   return {
-    missing: bans.filter(({ phase, address }) => phase === 'blocked' && !held.has(address.text)),
+    missing: bans.flatMap(({ phase, address }) => {
+      const one = held.get(address.text);
+      if (phase !== 'blocked' || isWhole(one)) return [];
+      return [{ address, lacks: one?.lacks ?? [] }];
+    }),
     unknown: [...held.values()].filter(({ address }) => !known.has(address.text)),
   };
 }

@@ -1,6 +1,6 @@
 // Bans with what the kernel holds of them: the rows of `list`, and what `export` writes.
 import type { Context } from '../context.ts';
-import type { HeldAddress, Snapshot } from '../firewall/snapshot.ts';
+import { isWhole, type HeldAddress, type Snapshot } from '../firewall/snapshot.ts';
 import type { Family } from '../model/address.ts';
 import type { Ban, Hold } from '../model/ban.ts';
 import { describeError } from '../model/errors.ts';
@@ -34,7 +34,7 @@ export function readEntries(context: Context, person: Person): Entry[] {
   return bans.flatMap((ban) => {
     const found = held.get(ban.address.text);
     const missing = unknown.has(ban.address.family) ? 'unknown' : 'missing';
-    const kernel = found === undefined ? missing : 'yes';
+    const kernel = isWhole(found) ? 'yes' : missing;
     const holds: (Hold | undefined)[] = ban.holds.length === 0 ? [undefined] : [...ban.holds];
     return holds.map((hold): Entry => ({
       ban,

@@ -1,5 +1,5 @@
 // What commands share: the context, the lock, and where to print.
-import { AppError } from '../model/errors.ts';
+import { AppError, EXIT_STATUS } from '../model/errors.ts';
 import type { Context } from '../context.ts';
 import type { CommandSpec } from './command.ts';
 import { count } from './output/count.ts';
@@ -38,6 +38,11 @@ export interface Terminal {
 export function requireRoot(): void {
   if (process.geteuid?.() === 0) return;
   throw new AppError('NOT_ROOT', 'only root can use this: try again with sudo');
+}
+
+/** Of a command that only looks: where nothing of the state could be read, what it printed is no answer. */
+export function statusOfLook({ store }: Context): number {
+  return store.unread ? EXIT_STATUS.STORE : 0;
 }
 
 /** A context with the writer lock and the pending changes of an earlier run completed. Throws `LOCK_BUSY`. */

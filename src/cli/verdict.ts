@@ -1,6 +1,6 @@
 // Whether an address is blocked, by what and why: for `status` and `is-blocked`.
 import type { Context } from '../context.ts';
-import type { Snapshot } from '../firewall/snapshot.ts';
+import { isWhole, type Snapshot } from '../firewall/snapshot.ts';
 import { findVerdict, type Verdict } from '../firewall/verdict.ts';
 import { contains, withPrefix, type Address } from '../model/address.ts';
 import type { AlertRef, Ban } from '../model/ban.ts';
@@ -145,7 +145,7 @@ export function findingToJson(finding: Finding, context: Context): object {
     partly: verdict.partly,
     bans: bans.map((ban) => {
       const found = held.get(ban.address.text);
-      const kernel = found === undefined ? 'missing' : 'yes';
+      const kernel = isWhole(found) ? 'yes' : 'missing';
       const escalation = escalationOf(ban.address);
       return banToJson(ban, ban.holds, { backend, kernel, held: found, escalation });
     }),

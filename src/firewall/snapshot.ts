@@ -21,6 +21,26 @@ export interface HeldAddress {
   readonly chains: readonly string[];
   readonly packets: number;
   readonly bytes: number;
+  /** Chains that should have its rule too, and don't: what comes through them is not dropped. Absent: none. */
+  readonly lacks?: readonly string[];
+}
+
+/** Whether all that comes from an address is dropped. */
+export function isWhole(held: HeldAddress | undefined): boolean {
+  return held !== undefined && held.lacks === undefined;
+}
+
+/** Of what is dropped in some of the chains that should drop it. */
+export function noteLacks(
+  held: ReadonlyMap<string, HeldAddress>,
+  wanted: readonly string[],
+): Map<string, HeldAddress> {
+  return new Map(
+    Array.from(held, ([text, one]) => {
+      const lacks = wanted.filter((chain) => !one.chains.includes(chain));
+      return [text, lacks.length === 0 ? one : { ...one, lacks }];
+    }),
+  );
 }
 
 /** All that the kernel holds for one family, with counters. */

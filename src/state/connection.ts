@@ -27,6 +27,7 @@ export interface Rider {
 export class Connection {
   #database: DatabaseSync;
   #volatile: boolean;
+  #unread: boolean;
   #options: OpenOptions;
   readonly #onProblem: (problem: string) => void;
   readonly #statements = new Map<string, StatementSync>();
@@ -39,6 +40,7 @@ export class Connection {
     const opened = openDatabase(options);
     this.#database = opened.database;
     this.#volatile = opened.volatile;
+    this.#unread = opened.unread === true;
     opened.problems.forEach(onProblem);
   }
 
@@ -71,6 +73,11 @@ export class Connection {
   /** True when nothing written now outlives the process. */
   get volatile(): boolean {
     return this.#volatile;
+  }
+
+  /** True when there is a state, and nothing of it could be read. */
+  get unread(): boolean {
+    return this.#unread;
   }
 
   get readOnly(): boolean {
@@ -147,15 +154,17 @@ export class Connection {
     this.#options = { ...this.#options, mayRepair: false };
     if (mayRepair && isDamage(error)) {
       // Rows that we can't read would be as unreadable in the new file.
-      const readable = error instanceof AppError ? undefined : copyInMemory(this.#database);
+      const readable =
+        error instanceof AppError ? undefined : copyInMemory(this.#database).database;
       this.#use(replaceDamaged(this.#options, readable));
     } else {
-      this.#use({ database: copyInMemory(this.#database), volatile: true, problems: [] });
+      this.#use(copyInMemory(this.#database));
     }
   }
 
-  #use({ database, volatile, problems }: OpenedDatabase): void {
+  #use({ database, volatile, unread = false, problems }: OpenedDatabase): void {
     this.#database = database;
+    this.#unread = unread;
     this.#shadowed.length = 0;
     this.#statements.clear();
     this.#volatile = volatile;

@@ -18,6 +18,8 @@ export interface OpenedDatabase {
   readonly database: DatabaseSync;
   /** True when the state can't be kept on disk: what is written is lost at exit. */
   readonly volatile: boolean;
+  /** There is a state, and nothing of it could be read. */
+  readonly unread?: boolean;
   /** What went wrong on the way, for a person; empty when nothing did. */
   readonly problems: readonly string[];
 }
@@ -41,13 +43,15 @@ export function openDatabase(options: OpenOptions): OpenedDatabase {
   try {
     return { database: openOnDisk(options.directory), volatile: false, problems: [] };
   } catch (error) {
-    const problem = `the state in ${options.directory}/${FILE_NAME} can't be used (firewall-drop doctor says what to do): ${describeError(error)}`;
-    const next =
-      options.mayRepair && isDamage(error)
-        ? replaceDamaged(options)
-        : { ...volatile([]), database: copyOfFile(options.directory) };
+    const problem = describeProblem(options.directory, error);
+    if (!options.mayRepair || !isDamage(error)) return copyOfFile(options.directory, problem);
+    const next = replaceDamaged(options);
     return { ...next, problems: [problem, ...next.problems] };
   }
+}
+
+function describeProblem(directory: string, error: unknown): string {
+  return `the state in ${directory}/${FILE_NAME} can't be used (firewall-drop doctor says what to do): ${describeError(error)}`;
 }
 
 /**
@@ -82,23 +86,27 @@ function openInMemory(): DatabaseSync {
   return database;
 }
 
-/** The same with the bans, the metadata and the offences of a store that can't be written any more, as far as they can be read. */
-export function copyInMemory(source: DatabaseSync): DatabaseSync {
-  const copy = openInMemory();
+/** The same with the bans, the metadata and the offences of a store that can't be written any more, where they can be read. */
+export function copyInMemory(source: DatabaseSync): OpenedDatabase {
+  const database = new DatabaseSync(':memory:');
   try {
-    copyTables(source, copy);
-    return copy;
+    // An earlier version's is migrated as its file would be.
+    migrate(database, Math.min(versionOf(source), MIGRATIONS.length));
+    copyTables(source, database);
+    migrate(database);
+    return volatile([], database);
   } catch {
     // It can't be read either, and half of it would be wrong.
-    copy.close();
-    return openInMemory();
+    database.close();
+    return { ...volatile([]), unread: true };
   }
 }
 
-function copyOfFile(directory: string): DatabaseSync {
-  const { database } = openToRead(directory);
+function copyOfFile(directory: string, problem: string): OpenedDatabase {
+  const { database, unread = false } = openToRead(directory);
   try {
-    return copyInMemory(database);
+    const copy = copyInMemory(database);
+    return { ...copy, unread: unread || copy.unread === true, problems: [problem] };
   } finally {
     // All connections of a process share one view of the log's index: left open, it would make a later one read-only.
     database.close();
@@ -108,8 +116,11 @@ function copyOfFile(directory: string): DatabaseSync {
 function copyTables(source: DatabaseSync, copy: DatabaseSync): void {
   copy.exec('BEGIN');
   for (const table of ['bans', 'holds', 'facts', 'offences']) {
-    const select = source.prepare(`SELECT * FROM ${table}`);
-    const names = select.columns().map(({ name }) => name);
+    const columns = copy.prepare('SELECT name FROM pragma_table_info(?)').all(table);
+    // An earlier version has no such table.
+    if (columns.length === 0) continue;
+    const names = columns.map(({ name }) => String(name));
+    const select = source.prepare(`SELECT ${names.join(', ')} FROM ${table}`);
     const values = names.map(() => '?').join(', ');
     const insert = copy.prepare(`INSERT INTO ${table} (${names.join(', ')}) VALUES (${values})`);
     for (const row of select.iterate()) insert.run(...names.map((name) => row[name] ?? null));
@@ -141,10 +152,11 @@ export class Damage extends AppError {
   }
 }
 
-/** Empty on a host without a state, for someone who may not read it, and where the first run is still to migrate it. */
+/** Empty on a host without a state, and for someone who may not read it. */
 function openToRead(directory: string): OpenedDatabase {
   const path = `${directory}/${FILE_NAME}`;
   try {
+    if (statsOf(path) === undefined) return volatile([]);
     requireOwnDirectory(directory);
     for (const companion of COMPANIONS) requireRegularFile(`${path}${companion}`);
     // A reader of a write-ahead log would otherwise write to the index beside it; without a log the file is complete.
@@ -153,14 +165,19 @@ function openToRead(directory: string): OpenedDatabase {
       readOnly: true,
       timeout: BUSY_TIMEOUT_MS,
     });
-    if (versionOf(database) === MIGRATIONS.length) {
+    if (versionOf(database) >= MIGRATIONS.length) {
       return { database, volatile: false, problems: [] };
     }
-    database.close();
-  } catch {
-    // As if nothing had happened yet: that is what such a reader can know.
+    try {
+      return copyInMemory(database);
+    } finally {
+      database.close();
+    }
+  } catch (error) {
+    // Only root may read it; others ask what an alert would do as if nothing had happened yet.
+    const problems = process.geteuid?.() === 0 ? [describeProblem(directory, error)] : [];
+    return { ...volatile(problems), unread: true };
   }
-  return volatile([]);
 }
 
 function openOnDisk(directory: string): DatabaseSync {
@@ -216,16 +233,14 @@ function statsOf(path: string): Stats | undefined {
   return lstatSync(path, { throwIfNoEntry: false });
 }
 
-function migrate(database: DatabaseSync): void {
-  if (versionOf(database) === MIGRATIONS.length) return;
+/** What a later version of this program has added is left alone: both may be installed, and the bans are of both. */
+function migrate(database: DatabaseSync, to = MIGRATIONS.length): void {
+  if (versionOf(database) >= to) return;
   // Taken before the version is read again: two first runs at once must not both create the tables.
   database.exec('BEGIN IMMEDIATE');
   const version = versionOf(database);
-  if (version > MIGRATIONS.length) {
-    throw new Damage(`its schema ${version} is newer than this program's ${MIGRATIONS.length}`);
-  }
-  for (const step of MIGRATIONS.slice(version)) database.exec(step);
-  database.exec(`PRAGMA user_version = ${MIGRATIONS.length}; COMMIT`);
+  for (const step of MIGRATIONS.slice(version, to)) database.exec(step);
+  database.exec(`PRAGMA user_version = ${Math.max(version, to)}; COMMIT`);
 }
 
 function versionOf(database: DatabaseSync): number {

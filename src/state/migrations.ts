@@ -1,5 +1,6 @@
 // The schema of the state, as steps that are only ever added to: step N brings `user_version` from N to N + 1.
-// Names stay: while a package is replaced, a run of the version before may be at work, which would take the file for damaged.
+// Names stay, and a column that is added has a default: a version before may work on the same file, while a package is
+// replaced, from another agent's home, or as `expire --watch`.
 
 export const MIGRATIONS: readonly string[] = [
   `

@@ -52,6 +52,11 @@ export class Store {
     return this.#connection.volatile;
   }
 
+  /** True when there is a state, and nothing of it could be read: that nothing is banned is then no answer. */
+  get unread(): boolean {
+    return this.#connection.unread;
+  }
+
   /** True when the file was not written where it had to be: by this run, or by earlier ones whose changes wait to be saved. */
   get isBehind(): boolean {
     return this.volatile || this.#hasUnsaved;

@@ -216,14 +216,13 @@ function blockFor(alert: Alert, decided: Decision, context: AlertContext): void 
   absorb(absorbs, target, context);
 }
 
-/** While execd was asked, another run may have changed what policy looks at. Execd knows the target: that stays. */
-function decideAgain(
-  { request, address }: Alert,
-  decided: Decision,
-  context: AlertContext,
-): Decision {
-  if (decided.decidedBy.length === 0) return decided;
-  const again = decideBlock(request, address, context);
+/**
+ * While execd was asked, another run may have changed what policy looks at. Execd knows the target: that stays. Throws
+ * `REFUSED` where so many alerts came at once that each had found room for its ban.
+ */
+function decideAgain(alert: Alert, decided: Decision, context: AlertContext): Decision {
+  const again = decideBlock(alert.request, alert.address, context);
+  if (again.fuse === true) refuse(alert, again, context);
   const isSame = again.action === 'block' && again.target.text === decided.target.text;
   return isSame ? again : decided;
 }

@@ -271,7 +271,7 @@ describe('reconcile', () => {
       () => {
         rule('-D', 'INPUT', '-s', A, '-j', 'DROP');
       },
-      null,
+      /^203\.0\.113\.7: banned, but no rule in INPUT$/m,
     ],
     [
       'a ban without any rule',

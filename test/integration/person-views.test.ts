@@ -73,6 +73,21 @@ describe('list', () => {
     expect(list()[1]).toMatch(/^203\.0\.113\.7 .* missing$/);
   });
 
+  test('says so where one chain was flushed, as do status, metrics and doctor', () => {
+    victim.person(['add', A, B]);
+    victim.host.must(['iptables', '-F', 'INPUT']);
+    expect(listJson()).toMatchObject([
+      { address: A, kernel: 'missing' },
+      { address: B, kernel: 'missing' },
+    ]);
+    const drift = { missing: 2, unknown: 0 };
+    expect(JSON.parse(victim.person(['status', '--json']).stdout)).toMatchObject({ drift });
+    expect(victim.person(['metrics']).stdout).toContain('{kind="missing",family="4"} 2\n');
+    expect(victim.person(['doctor']).stdout).toContain('2 bans lack rules, among them');
+    const found: unknown = JSON.parse(victim.person(['status', A, '--json']).stdout);
+    expect(found).toMatchObject({ blocked: false, bans: [{ kernel: 'missing' }] });
+  });
+
   test('says that the kernel is not known on a host without iptables, and lists the bans', () => {
     victim.person(['add', A]);
     victim.host.useIptables('none');
@@ -462,7 +477,7 @@ describe('status alone', () => {
     rule('-I', 'INPUT', '-s', C, '-j', 'DROP');
     expect(overview()).toMatchObject({ drift: { missing: 2, unknown: 1, steps: 1 } });
     expect(victim.person(['status']).stdout).toMatch(
-      /^drift +2 bans without rules.*reconcile; 1 drop rule that no ban explains$/m,
+      /^drift +2 bans without all rules.*reconcile; 1 drop rule that no ban explains$/m,
     );
   });
 

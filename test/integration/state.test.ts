@@ -18,6 +18,7 @@ const A6 = '2001:db8:ffff::7';
 const STORE = `${STATE_DIRECTORY}/state.db`;
 const LOCK = '/run/firewall-drop/lock';
 const LOCK_BUSY = 75;
+const REFUSED = 65;
 
 let victim: Victim;
 beforeAll(async () => {
@@ -440,7 +441,7 @@ describe('a broken state stops neither add nor delete', () => {
       () => {
         execute('PRAGMA user_version = 99');
       },
-      'set aside',
+      'taken as it is',
     ],
     [
       'without a table',
@@ -497,6 +498,31 @@ describe('a broken state stops neither add nor delete', () => {
       expect(saidBefore).toBeGreaterThan(0);
       expect(victim.troubles().join('\n')).toContain('state.db.damaged-');
     }
+  });
+
+  test('what only looks at it ends with 74, since that nothing is banned is no answer', () => {
+    const looks = [['list'], ['history'], ['export'], ['status'], ['reconcile', '--dry-run']];
+    const statuses = (): (number | null)[] => looks.map((args) => victim.person(args).status);
+    expect(statuses()).toEqual(looks.map(() => 0));
+    loadSnapshot(victim, 'a ban');
+    expect(statuses()).toEqual(looks.map(() => 0));
+    shell(`${fresh} && head -c 20000 /dev/urandom >state.db`);
+    expect(statuses()).toEqual(looks.map(() => 74));
+    expect(victim.person(['restore']).status).toBe(0);
+    expect(statuses()).toEqual(looks.map(() => 0));
+  });
+
+  test('what a later version has added to it takes no ban away', () => {
+    loadSnapshot(victim, 'a ban');
+    execute('ALTER TABLE holds ADD COLUMN later TEXT; CREATE TABLE later (x)');
+    execute('PRAGMA user_version = 99');
+    for (const args of [['expire'], ['reconcile', '--dry-run'], ['restore']])
+      expect(victim.person(args)).toMatchObject({ status: 0, stderr: '' });
+    expect(victim.add(A)).toMatchObject({ status: 0, stderr: '' });
+    expect(victim.bans().map(({ address }) => address)).toEqual([B, A]);
+    expect(setAside()).toEqual([]);
+    expect(victim.person(['flush', '--yes'])).toMatchObject({ status: 0, stderr: '' });
+    expect(victim.allRules()).toEqual([]);
   });
 
   test('where only the history is damaged, no ban is lost', () => {
@@ -743,5 +769,23 @@ describe('while another process holds the writer lock', () => {
     await release();
     expect(await running.ended).toMatchObject({ status: 0, stderr: '' });
     expect(victim.rules(A)).toHaveLength(2);
+  });
+
+  test('of alerts that wait for it together no more begin a ban than a minute may have', async () => {
+    victim.configure('[limits]\nlock_wait_seconds = 30\nbans_per_minute = 1\n');
+    const alerts = [A, B].map((srcip) => victim.start(ossecArguments({ srcip })));
+    await eventually('both to stand at the lock', () => {
+      return alerts.every(({ pid }) => hasOpen(pid, LOCK));
+    });
+    await release();
+    const ended = await Promise.all(alerts.map((alert) => alert.ended));
+    expect(ended.map(({ status }) => status).toSorted()).toEqual([0, REFUSED]);
+    expect(victim.bans()).toHaveLength(1);
+    expect(
+      victim
+        .log()
+        .map((line) => line.split(' ')[7])
+        .toSorted(),
+    ).toEqual(['add', 'failed', 'refused']);
   });
 });

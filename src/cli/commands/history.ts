@@ -9,6 +9,7 @@ import { parseDuration } from '../../model/duration.ts';
 import { readMoment, shortTime } from '../output/time.ts';
 import { historyToJson } from '../output/json.ts';
 import { chooseColumns, formatTable, type Column } from '../output/table.ts';
+import { statusOfLook } from '../session.ts';
 
 const FOLLOW_EVERY_MS = 500;
 
@@ -70,7 +71,7 @@ export const history = defineCommand({
       await follow(context, { ...filter, afterId: records.at(-1)?.id ?? 0 }, (more) => {
         show(more, false);
       });
-    return 0;
+    return statusOfLook(context);
   },
 });
 

@@ -7,7 +7,7 @@ import { count, readLimit } from '../output/count.ts';
 import { documentText } from '../output/json.ts';
 import { formatDuration, readSpan, shortTime } from '../output/time.ts';
 import { chooseColumns, formatCsv, formatTable, type Column } from '../output/table.ts';
-import type { Terminal } from '../session.ts';
+import { statusOfLook, type Terminal } from '../session.ts';
 
 const SORTS = ['since', 'expires', 'address', 'packets'] as const;
 
@@ -69,7 +69,7 @@ export const list = defineCommand({
     if (output === 'table' && terminal.width !== null && all.length > 0) {
       person.print(totalOf(entries, new Set(all.map(({ ban }) => ban)).size));
     }
-    return 0;
+    return statusOfLook(context);
   },
 });
 

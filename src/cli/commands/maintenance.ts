@@ -6,7 +6,7 @@ import { noteBoot } from '../../bans/orphans.ts';
 import { releaseProtected } from '../../bans/protected.ts';
 import { findDrift, type Drift } from '../../bans/reconcile.ts';
 import { recover } from '../../bans/recover.ts';
-import { describeError } from '../../model/errors.ts';
+import { describeError, EXIT_STATUS } from '../../model/errors.ts';
 import type { Context } from '../../context.ts';
 import { readClock } from '../../system/clock.ts';
 import { countedSinceMs } from '../../wazuh/policy.ts';
@@ -141,6 +141,7 @@ export const reconcile = defineCommand({
     describeDrift(drift).forEach(person.print);
     if (options['dry-run']) {
       printSteps(drift.steps, person);
+      if (context.store.unread) return EXIT_STATUS.STORE;
       return drift.steps.length + drift.pending.length === 0 ? 0 : ANSWER_NO;
     }
     restoreAll(context, person, completed);
@@ -156,7 +157,10 @@ function describeDrift({ pending, missing, unknown }: Drift): string[] {
     ...pending.slice(0, MOST_NAMED).map(({ address, phase }) => {
       return `${address.text}: to be ${phase === 'blocking' ? 'blocked' : 'released'}`;
     }),
-    ...missing.map(({ address }) => `${address.text}: banned, but no rule in the kernel`),
+    ...missing.map(({ address, lacks }) => {
+      const where = lacks.length === 0 ? 'the kernel' : lacks.join(' and ');
+      return `${address.text}: banned, but no rule in ${where}`;
+    }),
     ...unknown.map(({ address, chains }) => {
       return `${address.text}: dropped in ${chains.join(' and ')}, and there is no ban`;
     }),

@@ -125,7 +125,7 @@ function setKernel(gauge: MakeGauge, bans: readonly Ban[], context: Context, per
   const bytes = gauge('dropped_bytes', 'Bytes dropped by the rules of active blocks', ['family']);
   const drift = gauge(
     'drift',
-    'Differences between state and kernel: bans without a rule (missing), rules without a ban (unknown)',
+    'Differences between state and kernel: bans that lack rules (missing), rules without a ban (unknown)',
     ['kind', 'family'],
   );
   for (const family of familiesInUse(context.store)) {

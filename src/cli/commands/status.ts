@@ -52,6 +52,7 @@ function printOverview(context: Context, json: boolean, person: Person): number 
   else describeOverview(overview, context.now()).forEach(person.print);
   const { drift, unfinished } = overview;
   if (drift === null) return EXIT_STATUS.FIREWALL;
+  if (context.store.unread) return EXIT_STATUS.STORE;
   return drift.steps === 0 && unfinished === 0 ? 0 : ANSWER_NO;
 }
 
@@ -144,7 +145,9 @@ function describeDrift({ drift, unfinished }: Overview): string {
   }
   if (steps === 0) return `none${foreign}`;
   const what =
-    missing === 0 ? 'rules out of place' : `${count(missing, 'ban')} without rules in the kernel`;
+    missing === 0
+      ? 'rules out of place'
+      : `${count(missing, 'ban')} without all rules in the kernel`;
   return `${what}: firewall-drop reconcile${foreign}`;
 }
 

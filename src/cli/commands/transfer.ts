@@ -15,7 +15,7 @@ import { inParts, LARGEST_PART } from '../in-parts.ts';
 import { count } from '../output/count.ts';
 import { documentText } from '../output/json.ts';
 import { isoTime } from '../output/time.ts';
-import { enterForChange, type Person } from '../session.ts';
+import { enterForChange, statusOfLook, type Person } from '../session.ts';
 
 export const exportBans = defineCommand({
   name: 'export',
@@ -41,7 +41,7 @@ export const exportBans = defineCommand({
     for (const [address, times] of counted) {
       person.print(documentText({ address, holds: [], countedBans: times.map(isoTime) }));
     }
-    return 0;
+    return statusOfLook(context);
   },
 });
 

@@ -108,7 +108,7 @@ export const order = defineCheck({
     }
     if (drift.missing.length > 0) {
       const named = drift.missing.slice(0, 3).map(({ address }) => address.text);
-      const what = `${drift.missing.length} bans have no rule, among them ${named.join(', ')}`;
+      const what = `${drift.missing.length} bans lack rules, among them ${named.join(', ')}`;
       findings.push(problem(what, mend, 'restore'));
     } else if (pending === 0 && drift.steps.length > 0) {
       const what = 'our rules are not first in line, or are there twice';

@@ -2,7 +2,7 @@
 import { parseExactNetwork, type Address } from '../../model/address.ts';
 import { AppError } from '../../model/errors.ts';
 import type { Ran, View } from '../backend.ts';
-import type { HeldAddress, Snapshot } from '../snapshot.ts';
+import { noteLacks, type HeldAddress, type Snapshot } from '../snapshot.ts';
 import { heldBy, readChains, readRules } from '../iptables/parse.ts';
 import { extrasOf, type ChainRules, type IptablesOptions } from '../iptables/rules.ts';
 
@@ -194,7 +194,14 @@ export function readSnapshot(
     if (chains.length > 0) held.set(text, heldBySet({ address, chains, packets, bytes }, held));
   });
   const name = rules.find((rule) => 'dropsSet' in rule)?.dropsSet;
-  return { held, rules, policies, sets: new Map(name === undefined ? [] : [[name, members]]) };
+  const isInRaw = ofSet.some(({ chain }) => !ours.includes(chain));
+  const wanted = isInRaw ? [] : ours.filter((chain) => policies.has(chain));
+  return {
+    held: noteLacks(held, wanted),
+    rules,
+    policies,
+    sets: new Map(name === undefined ? [] : [[name, members]]),
+  };
 }
 
 /** An address may have a plain rule as well, while it moves. */

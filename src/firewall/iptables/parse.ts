@@ -1,7 +1,7 @@
 // Reads rules as iptables prints them (-S), iptables-save prints them (-c), and files of iptables-save hold them.
 import { parseExactNetwork, type Address } from '../../model/address.ts';
 import { AppError } from '../../model/errors.ts';
-import type { HeldAddress, Rule, Snapshot } from '../snapshot.ts';
+import { noteLacks, type HeldAddress, type Rule, type Snapshot } from '../snapshot.ts';
 import type { ChainRules, IptablesOptions } from './rules.ts';
 
 const TABLE_LINE = /^\*(\S+)/;
@@ -70,7 +70,8 @@ function droppedAddress(spec: string): Address | null {
 
 export function readSnapshot(output: string, ours: readonly string[]): Snapshot {
   const { rules, policies } = readRules(output);
-  return { held: heldBy(rules, ours), rules, policies };
+  const wanted = ours.filter((chain) => policies.has(chain));
+  return { held: noteLacks(heldBy(rules, ours), wanted), rules, policies };
 }
 
 /** What the plain rules of some chains hold. */

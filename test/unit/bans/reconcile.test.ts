@@ -541,6 +541,12 @@ describe('drift', () => {
     expect(host.rulesFor('203.0.113.9')).toEqual([0, 0]);
   });
 
+  test('is a ban of which one chain has no rule', () => {
+    host.kernel.remove('INPUT', '-s 203.0.113.9/32 -j DROP');
+    const { missing } = findDrift(host.newRun(), [4]);
+    expect(missing).toMatchObject([{ address: { text: '203.0.113.9' }, lacks: ['INPUT'] }]);
+  });
+
   test('is a rule without a ban, which is left', () => {
     host.kernel.insert('INPUT', '-s 203.0.113.10/32 -j DROP');
     const { unknown, steps } = findDrift(host.newRun(), [4]);

@@ -20,6 +20,7 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import {
+  copyInMemory,
   Damage,
   isDamage,
   openDatabase,
@@ -67,6 +68,10 @@ function open(mayRepair = true): OpenedDatabase {
   return openDatabase({ directory, mayRepair, nowMs: NOON_MS });
 }
 
+function read(): OpenedDatabase {
+  return openDatabase({ directory, readOnly: true, mayRepair: false, nowMs: NOON_MS });
+}
+
 function pragma(database: DatabaseSync, name: string): unknown {
   return Object.values(database.prepare(`PRAGMA ${name}`).get() ?? {})[0];
 }
@@ -82,6 +87,17 @@ function makeSound(): void {
   const { database } = open();
   database.exec("INSERT INTO facts VALUES ('mark', 'the old file')");
   database.close();
+}
+
+/** As an earlier version has left it, with a ban. */
+function makeOld(version: number): void {
+  mkdirSync(directory, { mode: 0o700 });
+  const old = new DatabaseSync(file);
+  for (const step of MIGRATIONS.slice(0, version)) old.exec(step);
+  if (version > 0)
+    old.exec("INSERT INTO bans (address, phase, since_ms) VALUES ('203.0.113.9', 'blocked', 1)");
+  old.exec(`PRAGMA user_version = ${version}`);
+  old.close();
 }
 
 const aside = (): string[] => readdirSync(directory).filter((name) => name.includes('damaged'));
@@ -149,12 +165,6 @@ describe('a damaged state is set aside with all it holds, and a new one is begun
       'a file cut short',
       () => {
         truncateSync(file, 5000);
-      },
-    ],
-    [
-      'a schema of a later version',
-      () => {
-        execute('PRAGMA user_version = 99');
       },
     ],
     [
@@ -292,21 +302,63 @@ describe('damage', () => {
 test('a store of each earlier version is brought up to date, and keeps what it holds', () => {
   for (const [version] of MIGRATIONS.entries()) {
     rmSync(directory, { recursive: true, force: true });
-    mkdirSync(directory, { mode: 0o700 });
-    if (version > 0) {
-      const old = new DatabaseSync(file);
-      for (const step of MIGRATIONS.slice(0, version)) old.exec(step);
-      old.exec(
-        `PRAGMA user_version = ${version}; INSERT INTO bans (address, phase, since_ms) VALUES ('203.0.113.9', 'blocked', 1)`,
-      );
-      old.close();
-    }
+    if (version > 0) makeOld(version);
     const { database, problems } = open();
     expect(problems).toEqual([]);
     expect(pragma(database, 'user_version')).toBe(MIGRATIONS.length);
     expect(database.prepare('SELECT address FROM bans').all()).toHaveLength(version > 0 ? 1 : 0);
     database.close();
   }
+});
+
+test('a reader has the bans of a store of an earlier version, and leaves it as it is', () => {
+  for (const version of MIGRATIONS.keys()) {
+    rmSync(directory, { recursive: true, force: true });
+    makeOld(version);
+    const { database, problems, unread = false } = read();
+    expect({ problems, unread }).toEqual({ problems: [], unread: false });
+    expect(database.prepare('SELECT address FROM bans').all()).toHaveLength(version > 0 ? 1 : 0);
+    const old = new DatabaseSync(file);
+    expect(pragma(old, 'user_version')).toBe(version);
+    old.close();
+  }
+});
+
+describe('a store that a later version has added to', () => {
+  beforeEach(() => {
+    makeSound();
+    execute(`INSERT INTO bans (address, phase, since_ms) VALUES ('203.0.113.9', 'blocked', 1);
+      ALTER TABLE bans ADD COLUMN later TEXT; CREATE TABLE later (x); PRAGMA user_version = 99`);
+  });
+
+  test('is used as it is, by whoever writes and by whoever only reads', () => {
+    for (const { database, volatile, problems } of [open(), open(false), read()]) {
+      expect({ volatile, problems }).toEqual({ volatile: false, problems: [] });
+      expect(database.prepare('SELECT address FROM bans').all()).toHaveLength(1);
+      expect(pragma(database, 'user_version')).toBe(99);
+      database.close();
+    }
+    expect(aside()).toEqual([]);
+  });
+
+  test('is copied where it can not be written', () => {
+    const { database } = open();
+    const copy = copyInMemory(database);
+    expect(copy.unread).toBeUndefined();
+    expect(copy.database.prepare('SELECT address FROM bans').all()).toHaveLength(1);
+  });
+});
+
+test('of a store of which nothing can be read a reader says so; of none, and of an empty one, not', () => {
+  expect(read()).toMatchObject({ problems: [] });
+  mkdirSync(directory, { mode: 0o700 });
+  expect(read()).toMatchObject({ problems: [] });
+  writeFileSync(file, '');
+  expect(read().unread).toBeUndefined();
+  writeFileSync(file, 'garbage'.repeat(4096));
+  expect(read()).toMatchObject({ unread: true, problems: [expect.stringContaining(file)] });
+  expect(open(false)).toMatchObject({ unread: true });
+  expect(open().unread).toBeUndefined();
 });
 
 test('counters begin with what history already has', () => {

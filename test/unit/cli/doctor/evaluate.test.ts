@@ -298,6 +298,7 @@ describe('the state', () => {
   const ban = { address, phase: 'blocked', sinceMs: 0, holds: [], foreign: {} } as const;
   const held = { address, chains: ['INPUT'], packets: 0, bytes: 0 };
   const command = { program: 'iptables-restore', args: [], input: '' };
+  const missing = { address: ban.address, lacks: ['INPUT'] };
   const AGREED: OrderFacts = {
     drift: { pending: [], missing: [], unknown: [], steps: [] },
     trouble: '',
@@ -313,9 +314,9 @@ describe('the state', () => {
       [/^problem: 2 changes pending: an earlier run was interrupted$/],
     ],
     [
-      'have bans without a rule',
-      { drift: { pending: [], missing: [ban], unknown: [], steps: [command] } },
-      [/^problem: 1 bans have no rule, among them 203\.0\.113\.9$/],
+      'have bans that lack rules',
+      { drift: { pending: [], missing: [missing], unknown: [], steps: [command] } },
+      [/^problem: 1 bans lack rules, among them 203\.0\.113\.9$/],
     ],
     [
       'has rules that no ban explains',
