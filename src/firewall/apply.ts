@@ -7,13 +7,12 @@ import { deadlineIn, type Deadline } from '../system/wait.ts';
 import type { Backend, Change, PlannedCommand, View } from './backend.ts';
 import type { Snapshot } from './snapshot.ts';
 import {
+  byFamily,
   compare,
   mostAttempts,
   MOST_LOOKS,
-  ofFamily,
   planOnly,
   takeSnapshot,
-  unlessAbsent,
   type Comparison,
 } from './look.ts';
 import {
@@ -92,11 +91,9 @@ export function createFirewall(context: FirewallContext): Firewall {
 /** The newest first, where iptables finds them soonest. */
 function releaseAll(releases: readonly Change[], context: FirewallContext): void {
   const { mostReleases } = context.backend;
-  for (const family of [4, 6] as const) {
-    const own = releases.filter(({ address }) => address.family === family).toReversed();
-    for (let from = 0; from < own.length; from += mostReleases) {
-      apply(own.slice(from, from + mostReleases), context, { trustState: false });
-    }
+  const newestFirst = releases.toReversed();
+  for (let from = 0; from < newestFirst.length; from += mostReleases) {
+    apply(newestFirst.slice(from, from + mostReleases), context, { trustState: false });
   }
 }
 
@@ -123,13 +120,9 @@ function apply(
 ): ApplyResult {
   const bounded =
     withinMs === undefined ? context : { ...context, deadline: sooner(context, withinMs) };
-  const results = ([4, 6] as const).flatMap((family) => {
-    const own = ofFamily(family, changes);
-    if (own.length === 0) return [];
-    return [
-      unlessAbsent(own, context, UNCHANGED, () => applyFamily(family, own, bounded, trustState)),
-    ];
-  });
+  const results = byFamily(changes, context, UNCHANGED, (family, own) =>
+    applyFamily(family, own, bounded, trustState),
+  );
   return {
     outcome: results.some(({ outcome }) => outcome === 'changed') ? 'changed' : 'unchanged',
     foreign: new Map(results.flatMap(({ foreign }) => [...foreign])),

@@ -2,7 +2,7 @@
 import type { Address, Family } from '../model/address.ts';
 import type { ForeignRules } from '../model/ban.ts';
 import type { Command } from '../system/exec.ts';
-import type { SnapshotSource } from './snapshot.ts';
+import type { Snapshot } from './snapshot.ts';
 
 /** What the kernel shall do with packets from an address. */
 export interface Change {
@@ -53,7 +53,7 @@ export interface View {
  * lacks, which may be one that only looks, and `read` adds what it printed to the view. A command that stops half-way
  * does no harm, since the kernel is looked at again.
  */
-export interface Backend<V extends View = View> extends SnapshotSource, BackendExtras<V> {
+export interface Backend<V extends View = View> {
   readonly name: string;
   /** A longer list is released in parts: some programs take the square of its length. */
   readonly mostReleases: number;
@@ -67,10 +67,9 @@ export interface Backend<V extends View = View> extends SnapshotSource, BackendE
   plan(family: Family, view: V, changes: readonly Change[]): PlannedCommand | null;
   /** The view as it ought to be once `command`, which `plan` gave, was run: for showing what comes after it. */
   simulate(view: V, command: PlannedCommand, changes: readonly Change[]): V;
-}
-
-/** What a backend may offer besides. */
-interface BackendExtras<V extends View> {
+  /** Commands that change nothing and print what `readSnapshot` reads, one output each; dearer than `inspect`. */
+  snapshot(family: Family): readonly PlannedCommand[];
+  readSnapshot(outputs: readonly string[]): Snapshot;
   /**
    * The rules of somebody else that a view shows: found out, or those known that are still there. `made`: one of each
    * chain is ours, just made. Null: the view does not show rules. Absent where there are no rules of single addresses.

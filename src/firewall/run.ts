@@ -39,9 +39,14 @@ export function lookWith(
   before: View | null,
   context: FirewallContext,
 ): View {
+  return readResult(command, ask(command, context), before, context);
+}
+
+/** Runs a command that changes nothing. Throws what was no answer. */
+export function ask(command: PlannedCommand, context: FirewallContext): RunResult {
   const result = runPatiently(command, context);
-  if (!isAnswer(command, result)) throw failure([], { command, result }, context);
-  return readResult(command, result, before, context);
+  if (isAnswer(command, result)) return result;
+  throw failure([], { command, result }, context);
 }
 
 export function isAnswer({ answers }: PlannedCommand, { status, stderr }: RunResult): boolean {

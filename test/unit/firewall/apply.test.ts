@@ -251,6 +251,7 @@ describe('a kernel without IPv6, of whose tables ip6tables knows nothing', () =>
     expect(without().apply([OF_IPV6], TRUSTING).outcome).toBe('unchanged');
     expect(without().apply([OF_IPV6], LOOKING).outcome).toBe('unchanged');
     expect(without().compare([OF_IPV6])).toEqual({ missing: [], late: [] });
+    expect(without().plan([OF_IPV6])).toEqual([]);
   });
 
   test('blocks nothing either, and where it has IPv6 or the release is one of IPv4 a failure is one', () => {
