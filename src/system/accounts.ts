@@ -1,7 +1,5 @@
 // Users and groups by name, from the host's own files: no library and no directory service is asked.
-import { readRegularFile } from './files.ts';
-
-const LARGEST_FILE = 4 * 1024 * 1024;
+import { textOrEmpty } from './files.ts';
 
 /** `root:wazuh`; a number where the host's files have no name for it. */
 export function ownerText(uid: number, gid: number): string {
@@ -13,11 +11,8 @@ export function userOf(uid: number): string {
 }
 
 function nameIn(file: string, id: number): string {
-  try {
-    const lines = readRegularFile(file, LARGEST_FILE).toString('utf8').split('\n');
-    return lines.find((line) => line.split(':')[2] === String(id))?.split(':')[0] ?? String(id);
-  } catch {
-    // A container may have neither file; the number says as much.
-    return String(id);
-  }
+  const found = textOrEmpty(file)
+    .split('\n')
+    .find((line) => line.split(':')[2] === String(id));
+  return found?.split(':')[0] ?? String(id);
 }

@@ -1,7 +1,7 @@
 // Who the person at this shell is, and where they are logged in from: sudo takes SSH_CONNECTION out of our environment, so
 // parents are asked.
-import { readFileSync } from 'node:fs';
 import { userOf } from './accounts.ts';
+import { textOrEmpty } from './files.ts';
 import { statOf, variableOf } from './procfs.ts';
 
 const DEEPEST = 32;
@@ -14,7 +14,8 @@ const NO_LOGIN = '4294967295';
 export function userName(environment: NodeJS.ProcessEnv): string {
   const caller = environment['SUDO_USER'];
   if (caller !== undefined && USER_NAME.test(caller)) return caller;
-  const uid = loginUid();
+  // A kernel without audit has no such file.
+  const uid = textOrEmpty('/proc/self/loginuid').trim();
   return uid === '' || uid === NO_LOGIN ? 'root' : userOf(Number(uid));
 }
 
@@ -37,13 +38,4 @@ export function findSshPeer(own: string | undefined): string | null {
 /** `CLIENT_ADDRESS CLIENT_PORT SERVER_ADDRESS SERVER_PORT` (sshd(8)). */
 function peerOf(connection: string): string | null {
   return connection.split(' ', 1)[0] ?? null;
-}
-
-function loginUid(): string {
-  try {
-    return readFileSync('/proc/self/loginuid', 'latin1').trim();
-  } catch {
-    // A kernel without audit has no such file.
-    return '';
-  }
 }
