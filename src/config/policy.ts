@@ -1,5 +1,5 @@
 // Reads the [[policy]] entries of a configuration: one with a mistake is left out, since half of it could mean more.
-import type { Mistake } from './locate.ts';
+import type { Mistake } from './toml.ts';
 import { POLICY_KEYS, type PolicyEntry } from './policy-schema.ts';
 import type { Setting } from './setting.ts';
 import { buildTable, checkValue, isTable, ownProperty, shorten, show } from './values.ts';
