@@ -1,7 +1,6 @@
 // Parses the policy that the manager sends to the agents of a group. The agent's user can write that file as well, so it can
 // only make us gentler: protect more, ignore alerts, and end bans sooner.
-import { readPolicy } from './policy.ts';
-import { CONDITIONS, POLICY_KEYS, type PolicyEntry } from './policy-schema.ts';
+import { CONDITIONS, POLICY_KEYS, readPolicy, type PolicyEntry } from './policy.ts';
 import { SCHEMA } from './schema.ts';
 import { locate, parseToml, type ConfigProblem, type Mistake } from './toml.ts';
 import { checkValue, isTable, ownProperty, shorten } from './values.ts';

@@ -1,5 +1,5 @@
 // The one table of all keys of config.toml: what each may hold, what holds without it, and its documentation.
-import type { PolicyEntry } from './policy-schema.ts';
+import type { PolicyEntry } from './policy.ts';
 import type { CamelCase, Setting, ValueOf } from './setting.ts';
 
 /** Where alerts keep the offender's address, under `parameters.alert`; the first that holds one wins. */

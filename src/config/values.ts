@@ -1,7 +1,7 @@
 // Checks what config.toml says about one key against the schema, and makes a Config of the values.
 import { parseNetwork } from '../model/address.ts';
 import { parseDuration } from '../model/duration.ts';
-import type { PolicyEntry } from './policy-schema.ts';
+import type { PolicyEntry } from './policy.ts';
 import { CLOUD_ADDRESS_FIELDS, SCHEMA, type Config } from './schema.ts';
 import { ENTRIES, type ListSetting, type Setting, type Value } from './setting.ts';
 
