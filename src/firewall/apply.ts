@@ -77,9 +77,10 @@ export function createFirewall(context: FirewallContext): Firewall {
     plan: (changes) => planOnly(changes, context),
     snapshot: (family) => takeSnapshot(family, context),
     tryOut: () => {
-      look(4, [], context);
-      const first = context.backend.planRemoval?.(4, null) ?? null;
-      if (first !== null) lookWith(first, null, context);
+      const { backend } = context;
+      const before = backend.nothingKnown;
+      const first = [backend.plan(4, before, []), backend.planRemoval?.(4, before) ?? null];
+      for (const command of first) if (command !== null) lookWith(command, before, context);
     },
     removeAll: (releases) => {
       if (context.backend.planRemoval === undefined) releaseAll(releases, context);
@@ -101,7 +102,7 @@ function releaseAll(releases: readonly Change[], context: FirewallContext): void
 const MOST_REMOVAL_STEPS = 10;
 
 function removeSets(family: Family, context: FirewallContext): void {
-  let view: View | null = null;
+  let view = context.backend.nothingKnown;
   for (let step = 0; step < MOST_REMOVAL_STEPS; step += 1) {
     const command: PlannedCommand | null = context.backend.planRemoval?.(family, view) ?? null;
     if (command === null) return;

@@ -3,7 +3,7 @@ import type { Family } from '../model/address.ts';
 import type { Command } from '../system/exec.ts';
 import type { Change, View } from './backend.ts';
 import type { Snapshot } from './snapshot.ts';
-import { ask, look, lookWith, type FirewallContext } from './run.ts';
+import { ask, lookWith, type FirewallContext } from './run.ts';
 
 /** How the kernel differs from what is wanted. */
 export interface Comparison {
@@ -67,16 +67,12 @@ export function byFamily<T>(
   done: T,
   work: (family: Family, own: readonly Change[]) => T,
 ): T[] {
+  const lasting = changes.map((change) => outlivingTheLook(change, changes.length));
   return ([4, 6] as const).flatMap((family) => {
-    const own = changes.filter(({ address }) => address.family === family);
+    const own = lasting.filter(({ address }) => address.family === family);
     if (own.length === 0) return [];
     try {
-      return [
-        work(
-          family,
-          own.map((change) => outlivingTheLook(change, changes.length)),
-        ),
-      ];
+      return [work(family, own)];
     } catch (error) {
       const isNothing = family === 6 && own.every(({ to }) => to === 'released');
       if (isNothing && isIpv6Absent?.() === true) return [done];
@@ -87,8 +83,8 @@ export function byFamily<T>(
 
 /** Looks until the backend has seen all that it plans by. */
 function lookAtAll(family: Family, changes: readonly Change[], context: FirewallContext): View {
-  let view = look(family, changes, context);
-  for (let looks = 1; looks < MOST_LOOKS; looks += 1) {
+  let view = context.backend.nothingKnown;
+  for (let looks = 0; looks < MOST_LOOKS; looks += 1) {
     const command = context.backend.plan(family, view, changes);
     if (command?.effect !== 'look') break;
     view = lookWith(command, view, context);
@@ -118,9 +114,9 @@ function planFamily(
 ): Command[] {
   const { backend } = context;
   const commands: Command[] = [];
-  let view = look(family, changes, context);
+  let view = backend.nothingKnown;
   const most = mostAttempts(changes) + MOST_LOOKS;
-  for (let round = 0; round < most; round += 1) {
+  for (let round = 0; round <= most; round += 1) {
     const command = backend.plan(family, view, changes);
     if (command === null) break;
     if (command.effect === undefined) commands.push(command);

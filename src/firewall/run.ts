@@ -30,15 +30,14 @@ export interface Attempt {
   readonly result: RunResult;
 }
 
+/** The first look, before which nothing is known. */
 export function look(family: Family, changes: readonly Change[], context: FirewallContext): View {
-  return lookWith(context.backend.inspect(family, changes), null, context);
+  const { backend } = context;
+  const command = backend.plan(family, backend.nothingKnown, changes);
+  return command === null ? backend.nothingKnown : lookWith(command, backend.nothingKnown, context);
 }
 
-export function lookWith(
-  command: PlannedCommand,
-  before: View | null,
-  context: FirewallContext,
-): View {
+export function lookWith(command: PlannedCommand, before: View, context: FirewallContext): View {
   return readResult(command, ask(command, context), before, context);
 }
 
@@ -57,7 +56,7 @@ export function isAnswer({ answers }: PlannedCommand, { status, stderr }: RunRes
 export function readResult(
   command: PlannedCommand,
   { status, stdout, stderr }: RunResult,
-  before: View | null,
+  before: View,
   { backend }: FirewallContext,
 ): View {
   return backend.read(stdout, { command, status: status ?? 0, stderr, before });

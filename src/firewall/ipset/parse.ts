@@ -39,11 +39,7 @@ export interface IpsetView extends View {
   readonly trusted: boolean;
 }
 
-export function readSet(
-  output: string,
-  { command, stderr }: Ran<View>,
-  before: IpsetView,
-): IpsetView {
+export function readSet(output: string, { command, stderr, before }: Ran<IpsetView>): IpsetView {
   // A restore prints nothing of what is there now.
   if (command.args.includes('restore')) return { ...before, entries: new Map(), listing: null };
   const asked = command.input.trimEnd().split('\n');

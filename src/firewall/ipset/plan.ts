@@ -54,14 +54,10 @@ export function createIpset(options: IpsetOptions): Backend<IpsetView> {
   return {
     name: 'ipset',
     mostReleases: Infinity,
-    inspect: (family, changes = []) => {
-      const name = setNameOf(family, options);
-      return isFew(changes) ? ask(changes.map((change) => test(name, change))) : list(name);
-    },
+    nothingKnown: NOTHING_KNOWN,
     read(output, ran) {
-      const before = ran?.before ?? NOTHING_KNOWN;
-      if (ran?.command.program === 'ipset') return readSet(output, ran, before);
-      return { ...before, ...readTables(output, options, keyOf) };
+      if (ran.command.program === 'ipset') return readSet(output, ran);
+      return { ...ran.before, ...readTables(output, options, keyOf) };
     },
     expect: (changes, extras) => ({
       ...NOTHING_KNOWN,
@@ -156,6 +152,9 @@ function planEntries(
   const wanting = changes.filter((change) => !isDone(change, entryOf(change)));
   if (wanting.length === 0) return null;
   const states = new Set(wanting.map(entryOf));
+  if (view === NOTHING_KNOWN && isFew(changes)) {
+    return ask(changes.map((change) => test(name, change)));
+  }
   if (states.has(undefined) || states.has('doubtful')) return list(name);
   const added = wanting.filter((change) => {
     return change.to === 'blocked' && entryOf(change) === 'absent';
@@ -270,13 +269,13 @@ function isDropped(text: string, chains: ChainRules): boolean {
 /** No rule asks a set that is not there, so that a host without ip6tables is not asked for its rules in vain. */
 function planRemoval(
   family: Family,
-  view: IpsetView | null,
+  view: IpsetView,
   options: IpsetOptions,
 ): PlannedCommand | null {
   const name = setNameOf(family, options);
   const isThere = `list ${name} -terse`;
-  if ((view?.listing ?? null) === null) return ask([isThere]);
-  if (view === null || view.listing?.set === null) return null;
+  if (view.listing === null) return ask([isThere]);
+  if (view.listing.set === null) return null;
   if (view.rules === null) return lookAtRules(family, options);
   const gone: RuleWish = { key: SET_RULE, spec: setRuleOf(family, options), wanted: false };
   const removal = planEdits(family, view.rules, { raw: [gone], filter: [gone] }, options);

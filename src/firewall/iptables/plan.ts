@@ -18,7 +18,8 @@ export type { IptablesOptions } from './rules.ts';
 
 /** A rule of ours is known by the canonical text of its address. */
 export interface IptablesView extends View {
-  readonly chains: ChainRules;
+  /** Null: not looked at. */
+  readonly chains: ChainRules | null;
 }
 
 /**
@@ -32,7 +33,7 @@ export function createIptables(options: IptablesOptions): Backend<IptablesView> 
   return {
     name: 'iptables',
     mostReleases: MOST_PLAIN_AT_ONCE,
-    inspect: (family) => editRules(family, options, []),
+    nothingKnown: { chains: null, extras: [] },
     read(output) {
       const chains = readChains(output, options, droppedSource);
       return { chains, extras: extrasOf(chains, options) };
@@ -40,11 +41,13 @@ export function createIptables(options: IptablesOptions): Backend<IptablesView> 
     expect: (changes, extras) => {
       return viewOf([...options.chains, ...extras], changes, 'released', extras);
     },
-    plan(family, view, changes) {
-      const edits = editsFor(view.chains, options, changes.map(wishOf));
+    plan(family, { chains }, changes) {
+      if (chains === null) return { ...editRules(family, options, []), effect: 'look' };
+      const edits = editsFor(chains, options, changes.map(wishOf));
       return edits.length === 0 ? null : editRules(family, options, edits);
     },
     foreignOf: ({ chains }, change, made) => {
+      if (chains === null) return null;
       const counts = countsOf(chains, change.address.text);
       // Our rules are made in all chains at once: where one has none, all that there are were there before.
       return foreignRules(counts, change, made ? 1 : Math.min(1, ...counts.values()));

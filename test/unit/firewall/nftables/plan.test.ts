@@ -19,13 +19,13 @@ const released = (text: string): Change => ({ address: addressOf(text), to: 'rel
 interface Answer {
   readonly stdout?: string;
   readonly status?: number;
-  readonly before?: NftablesView | null;
+  readonly before?: NftablesView;
 }
 
 /** The view once `command` was answered so. */
 function after(command: PlannedCommand | null, answer: Answer): NftablesView {
   if (command === null) throw new Error('there is no command');
-  const { stdout = '', status = 0, before = null } = answer;
+  const { stdout = '', status = 0, before = backend.nothingKnown } = answer;
   return backend.read(stdout, { command, status, stderr: '', before });
 }
 
@@ -57,7 +57,8 @@ function listing(
   return JSON.stringify({ nftables: [{ metainfo: {} }, { table: {} }, set, ...chains] });
 }
 const NO_TABLE = JSON.stringify({ nftables: [{ metainfo: {} }] });
-const looked = (stdout: string): NftablesView => after(backend.inspect(4), { stdout });
+const looked = (stdout: string): NftablesView =>
+  after(backend.plan(4, backend.nothingKnown, [blocked(A)]), { stdout });
 
 describe('where the state is trusted', () => {
   test.each<[string, Change, string]>([
