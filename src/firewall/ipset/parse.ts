@@ -4,7 +4,7 @@ import { AppError } from '../../model/errors.ts';
 import type { Ran, View } from '../backend.ts';
 import type { HeldAddress, Snapshot } from '../snapshot.ts';
 import { heldBy, readChains, readRules } from '../iptables/parse.ts';
-import { extrasOf, type ChainRules, type IptablesOptions } from '../iptables/rules.ts';
+import { extrasOf, type Chains, type IptablesOptions } from '../iptables/rules.ts';
 
 /** The key of the set's rule; no address has this text. */
 export const SET_RULE = '@set';
@@ -24,9 +24,9 @@ interface Listing {
 /** Where a rule for the set stands, or once stood. */
 export interface SetRules {
   /** Our chains of the filter table: plain rules, and that of the set where there is no raw table or once was none. */
-  readonly filter: ChainRules;
+  readonly filter: Chains;
   /** `PREROUTING`; null: the kernel has no table `raw`. */
-  readonly raw: ChainRules | null;
+  readonly raw: Chains | null;
 }
 
 export interface IpsetView extends View {

@@ -6,13 +6,7 @@ import { AppError } from '../../model/errors.ts';
 import type { Backend, Change, PlannedCommand } from '../backend.ts';
 import { droppedSource } from '../iptables/parse.ts';
 import { countsOf, foreignRules, MOST_PLAIN_AT_ONCE, wishOf } from '../iptables/plan.ts';
-import {
-  editsFor,
-  placesOf,
-  type ChainRules,
-  type RuleWish,
-  type Table,
-} from '../iptables/rules.ts';
+import { chainOf, editsFor, type Chains, type RuleWish, type Table } from '../iptables/rules.ts';
 import {
   ask,
   creation,
@@ -112,8 +106,8 @@ function simulate(view: IpsetView, command: PlannedCommand, changes: readonly Ch
   return { ...view, rules };
 }
 
-function allWith(keys: readonly string[], chains: ChainRules | null): ChainRules {
-  return new Map(Array.from(chains ?? [], ([chain]) => [chain, keys] as const));
+function allWith(keys: readonly string[], chains: Chains | null): Chains {
+  return new Map(Array.from(chains ?? [], ([chain]) => [chain, chainOf(keys)] as const));
 }
 
 /** A plain drop of ours is known too: it is removed once the set has its address. */
@@ -252,7 +246,7 @@ function planEdits(
 }
 
 /** Plain rules from before there was a set, for addresses that the set holds now. */
-function plainRulesToGo(chains: ChainRules, changes: readonly Change[]): RuleWish[] {
+function plainRulesToGo(chains: Chains, changes: readonly Change[]): RuleWish[] {
   return changes
     .filter(({ address }) => isDropped(address.text, chains))
     .slice(-MOST_PLAIN_AT_ONCE)
@@ -260,8 +254,8 @@ function plainRulesToGo(chains: ChainRules, changes: readonly Change[]): RuleWis
 }
 
 /** Whether a plain rule drops an address. */
-function isDropped(text: string, chains: ChainRules): boolean {
-  return [...chains.values()].some((rules) => placesOf(rules).has(text));
+function isDropped(text: string, chains: Chains): boolean {
+  return [...chains.values()].some(({ places }) => places.has(text));
 }
 
 // Removal of everything

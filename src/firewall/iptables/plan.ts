@@ -4,12 +4,12 @@ import { withPrefix } from '../../model/address.ts';
 import type { Backend, Change, View } from '../backend.ts';
 import { droppedSource, readChains, readSnapshot } from './parse.ts';
 import {
+  chainOf,
   editRules,
   editsFor,
   extrasOf,
   listRules,
-  placesOf,
-  type ChainRules,
+  type Chains,
   type IptablesOptions,
   type RuleWish,
 } from './rules.ts';
@@ -19,7 +19,7 @@ export type { IptablesOptions } from './rules.ts';
 /** A rule of ours is known by the canonical text of its address. */
 export interface IptablesView extends View {
   /** Null: not looked at. */
-  readonly chains: ChainRules | null;
+  readonly chains: Chains | null;
 }
 
 /**
@@ -70,10 +70,8 @@ export function wishOf({ address, to, foreign }: Change): RuleWish {
 }
 
 /** How many plain drops of an address each of our chains has. */
-export function countsOf(chains: ChainRules, key: string): Map<string, number> {
-  return new Map(
-    Array.from(chains, ([chain, rules]) => [chain, placesOf(rules).get(key)?.count ?? 0]),
-  );
+export function countsOf(chains: Chains, key: string): Map<string, number> {
+  return new Map(Array.from(chains, ([chain, { places }]) => [chain, places.get(key)?.count ?? 0]));
 }
 
 /** Of rules that are known to be somebody else's, those that are still there; otherwise all but our own. */
@@ -103,5 +101,5 @@ function viewOf(
       return Array<string>(1 + others).fill(address.text);
     });
   };
-  return { chains: new Map(chains.map((chain) => [chain, keysOf(chain)])), extras };
+  return { chains: new Map(chains.map((chain) => [chain, chainOf(keysOf(chain))])), extras };
 }
