@@ -75,7 +75,7 @@ export function byFamily<T>(
       return [work(family, own)];
     } catch (error) {
       const isNothing = family === 6 && own.every(({ to }) => to === 'released');
-      if (isNothing && isIpv6Absent?.() === true) return [done];
+      if (isNothing && isIpv6Absent()) return [done];
       throw error;
     }
   });

@@ -15,8 +15,8 @@ export interface FirewallContext {
   /** The chains beyond the usual that a family had when last seen, and where to record a difference. */
   readonly extras: (family: Family) => readonly string[];
   readonly noteExtras: (family: Family, extras: readonly string[]) => void;
-  /** Whether the kernel runs without IPv6. Absent: it has it. */
-  readonly isIpv6Absent?: () => boolean;
+  /** Whether the kernel runs without IPv6. */
+  readonly isIpv6Absent: () => boolean;
 }
 
 /** Status 4: the program met a lock, a race on the table, or no permission. Waits before trying again. */

@@ -1,11 +1,10 @@
 // What is told to nft for each wish, and what is read from its answers. Nothing is run.
 import { describe, expect, test } from '@jest/globals';
-import { createFirewall } from '../../../../src/firewall/apply.ts';
 import type { Change, PlannedCommand } from '../../../../src/firewall/backend.ts';
 import { createNftables, type NftablesView } from '../../../../src/firewall/nftables/plan.ts';
 import { findVerdict } from '../../../../src/firewall/verdict.ts';
 import type { RunResult } from '../../../../src/system/exec.ts';
-import { addressOf, codeOf } from '../../support/workshop.ts';
+import { addressOf, codeOf, firewallFor } from '../../support/workshop.ts';
 
 const backend = createNftables({ maxEntries: 2000 });
 const A = '203.0.113.9';
@@ -110,15 +109,7 @@ describe('where the state is trusted', () => {
       isMade = true;
       return isHeld ? said : { ...said, status: 1, stderr: 'Error: No such file or directory' };
     };
-    const firewall = createFirewall({
-      backend,
-      run,
-      sleep: () => undefined,
-      deadline: { remainingMs: () => 20_000 },
-      programTimeoutSeconds: 15,
-      extras: () => [],
-      noteExtras: () => undefined,
-    });
+    const firewall = firewallFor(run, null, backend);
     expect(firewall.apply([change], { trustState: true }).outcome).toBe('changed');
   });
 
