@@ -4,7 +4,7 @@ import { SAVED_RULES } from '../../bans/saved-rules.ts';
 import type { Context } from '../../context.ts';
 import { droppedSource, readRules } from '../../firewall/iptables/parse.ts';
 import { textOrNull } from '../../system/paths.ts';
-import { isServiceActive } from '../../system/services.ts';
+import { isFirewalldActive } from '../../system/services.ts';
 import { defineCheck, ok, problem, warning, type Finding } from './check.ts';
 
 /** Another program that changes the packet filter, how it is known, and what to know about it. */
@@ -66,7 +66,7 @@ export const neighbours = defineCheck({
         ...args.slice(0, 2).map((argument) => basename(argument)),
       ]),
       // The same sign decides which backend `auto` uses.
-      ...(isServiceActive('firewalld') ? ['firewalld'] : []),
+      ...(isFirewalldActive() ? ['firewalld'] : []),
     ],
     chains: chainsSeen(context),
     usesDockerChain: context.config.firewall.docker,

@@ -15,12 +15,6 @@ export const SET_RULE = '@set';
  */
 export type Entry = 'absent' | 'present' | 'doubtful' | { readonly timeoutSeconds: number | null };
 
-/** What a listing says of the whole set. */
-interface Listing {
-  readonly entries: number;
-  readonly maxEntries: number;
-}
-
 /** Where a rule for the set stands, or once stood. */
 export interface SetRules {
   /** Our chains of the filter table: plain rules, and that of the set where there is no raw table or once was none. */
@@ -33,8 +27,8 @@ export interface IpsetView extends View {
   /** Null where the rules were not looked at. */
   readonly rules: SetRules | null;
   readonly entries: ReadonlyMap<string, Entry>;
-  /** Not null where `entries` has all of the set; null inside where there is no set. */
-  readonly listing: { readonly set: Listing | null } | null;
+  /** Not null where `entries` has all of the set: how many it may have; null inside where there is no set. */
+  readonly listing: { readonly maxEntries: number | null } | null;
   /** The state is trusted: of what is only to be released the rules need not be looked at. */
   readonly trusted: boolean;
 }
@@ -46,10 +40,10 @@ export function readSet(output: string, { command, stderr, before }: Ran<IpsetVi
   if (asked.some((line) => line.startsWith('list '))) {
     // Somebody else's rule asks it: it stays, empty.
     if (stderr.includes('in use by a kernel component')) {
-      return { ...before, listing: { set: null }, entries: new Map() };
+      return { ...before, listing: { maxEntries: null }, entries: new Map() };
     }
-    const { set, entries } = readListing(output, stderr);
-    return { ...before, listing: { set }, entries };
+    const { maxEntries, entries } = readListing(output, stderr);
+    return { ...before, listing: { maxEntries }, entries };
   }
   return { ...before, listing: null, entries: readAnswers(asked, stderr) };
 }
@@ -75,10 +69,10 @@ function forEachMember(output: string, take: (text: string, rest: string) => voi
 function readListing(
   output: string,
   stderr: string,
-): { readonly set: Listing | null; readonly entries: ReadonlyMap<string, Entry> } {
+): { readonly maxEntries: number | null; readonly entries: ReadonlyMap<string, Entry> } {
   const maxEntries = HEADER.exec(output)?.[1];
   if (maxEntries === undefined) {
-    if (isMissing(stderr)) return { set: null, entries: new Map() };
+    if (isMissing(stderr)) return { maxEntries: null, entries: new Map() };
     const name = /Name: (\S+)/.exec(output)?.[1];
     if (name !== undefined) throw notOurs(name);
     throw failure('the set could not be listed', stderr);
@@ -87,7 +81,7 @@ function readListing(
   forEachMember(output, (text, rest) => {
     entries.set(text, { timeoutSeconds: Number.parseInt(rest, 10) || null });
   });
-  return { set: { entries: entries.size, maxEntries: Number(maxEntries) }, entries };
+  return { maxEntries: Number(maxEntries), entries };
 }
 
 const ANSWER = /^(?:Warning: )?\S+ is (NOT )?in set \S+$/;

@@ -158,7 +158,7 @@ function planEntries(
   const blocks = wanting.filter(({ to }) => to === 'blocked');
   const edits = [
     // A set that is there may differ from ours in size, and `create` would then fail.
-    ...(blocks.length > 0 && (view.listing?.set ?? null) === null
+    ...(blocks.length > 0 && (view.listing?.maxEntries ?? null) === null
       ? [creation(name, family, options)]
       : []),
     ...wanting.map((change) => edit(name, change)),
@@ -188,9 +188,9 @@ function makeRoom(
   options: IpsetOptions,
 ): string[] | null {
   const name = setNameOf(family, options);
-  const set = listing?.set ?? null;
+  const most = listing?.maxEntries ?? null;
   // The kernel may hold a few more than the set's size: what is to be released needs no room.
-  if (set === null || added === 0 || entries.size + added <= set.maxEntries) return null;
+  if (most === null || added === 0 || entries.size + added <= most) return null;
   if (entries.size + added > options.maxEntries) {
     throw new AppError(
       'FIREWALL',
@@ -269,7 +269,7 @@ function planRemoval(
   const name = setNameOf(family, options);
   const isThere = `list ${name} -terse`;
   if (view.listing === null) return ask([isThere]);
-  if (view.listing.set === null) return null;
+  if (view.listing.maxEntries === null) return null;
   if (view.rules === null) return lookAtRules(family, options);
   const gone: RuleWish = { key: SET_RULE, spec: setRuleOf(family, options), wanted: false };
   const removal = planEdits(family, view.rules, { raw: [gone], filter: [gone] }, options);
