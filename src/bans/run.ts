@@ -7,7 +7,7 @@ import { isWriterLockHeld, shareWork, takeWriterLock } from '../state/lock.ts';
 import { readClock } from '../system/clock.ts';
 import { step } from '../system/fault.ts';
 import { findWhereabouts, inhabitantOf } from '../system/namespaces.ts';
-import { isServiceActive } from '../system/services.ts';
+import { isFirewalldActive } from '../system/services.ts';
 import type { Deadline } from '../system/wait.ts';
 import { isFreeToChange, migrateIfDue } from './auto-migrate.ts';
 import { followClock } from './clock-shift.ts';
@@ -101,7 +101,7 @@ export function migrate(context: RunContext, coming = 0): void {
     const plan = {
       choice: choice(),
       promoteAt: config.firewall.promoteAt,
-      losesRules: isServiceActive('firewalld'),
+      losesRules: isFirewalldActive(),
       coming,
       deadline: interactive ? null : deadline,
       report: reportMigration,

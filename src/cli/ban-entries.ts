@@ -1,10 +1,12 @@
-// Bans with what the kernel holds of them: the rows of `list`, and what `export` writes.
+// Bans with what the kernel holds of them, and how often their addresses were banned: the rows of `list`, and what `export`
+// writes.
 import type { Context } from '../context.ts';
 import { isWhole, type HeldAddress, type Snapshot } from '../firewall/snapshot.ts';
-import type { Family } from '../model/address.ts';
+import type { Address, Family } from '../model/address.ts';
 import type { Ban, Hold } from '../model/ban.ts';
 import { describeError } from '../model/errors.ts';
-import { readEscalation, type Escalation } from './escalation.ts';
+import { nthTimeout } from '../policy/decide.ts';
+import { countedSinceMs } from '../wazuh/policy.ts';
 import { banToJson, type BanJson } from './output/json.ts';
 import type { Person } from './session.ts';
 
@@ -59,6 +61,26 @@ export function heldOrNull(
     complain(`IPv${family}: the kernel can't be asked: ${describeError(error)}`);
     return null;
   }
+}
+
+export interface Escalation {
+  /** Within the window, the one that goes on included. */
+  readonly bans: number;
+  /** As it is configured: `24h`. */
+  readonly next: string;
+}
+
+/** Null for every address where escalation is not configured. */
+export function readEscalation(
+  context: Pick<Context, 'config' | 'store' | 'now'>,
+): (address: Address) => Escalation | null {
+  const { timeouts } = context.config.escalation;
+  if (timeouts.length === 0) return () => null;
+  const counts = context.store.offences.count(countedSinceMs(context.config, context.now()));
+  return ({ text }) => {
+    const bans = counts.get(text) ?? 0;
+    return { bans, next: nthTimeout(bans + 1, timeouts) };
+  };
 }
 
 /** Rows are holds, documents are bans: those of one ban come together again. */

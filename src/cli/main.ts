@@ -3,16 +3,13 @@ import { writeSync } from 'node:fs';
 import { complain, exitStatusOf } from '../failure.ts';
 import { createContext } from '../context.ts';
 import { expectMany } from './in-parts.ts';
-import { findSshPeer, userName } from '../system/login.ts';
+import { findSshPeer, userName } from '../system/accounts.ts';
 import { BUILD } from '../model/version.ts';
 import type { Place } from '../wazuh/home.ts';
 import { COMMAND_GROUPS, COMMANDS } from './commands.ts';
 import { COMPLETE, formatOffers, offersFor } from './completion.ts';
 import { commandHelp, programHelp } from './help.ts';
-import { Output } from './output/output.ts';
-import { page } from './output/pager.ts';
-import { startProgress } from './output/progress.ts';
-import { inspectTerminal } from './output/terminal.ts';
+import { inspectTerminal, Output, page, startProgress } from './output/terminal.ts';
 import { parseArguments, type Parsed } from './parse.ts';
 import { requireRoot, type Person, type Terminal } from './session.ts';
 
@@ -107,7 +104,7 @@ function show(lines: readonly string[], { terminal, output }: Surroundings): voi
 }
 
 function meet({ place, terminal }: Surroundings, print: Person['print'], isQuiet: boolean): Person {
-  const progress = startProgress('working', terminal);
+  const progress = startProgress(terminal);
   const say = (line: string): void => {
     progress.end();
     complain(line, 'person');

@@ -1,7 +1,7 @@
 // The manual page firewall-drop(8), from the same descriptions as parser, help and config.toml.
 import { exampleValue } from '../config/example.ts';
 import { CONFIG_FILE } from '../config/read.ts';
-import { POLICY_KEYS } from '../config/policy-schema.ts';
+import { POLICY_KEYS } from '../config/policy.ts';
 import { SCHEMA } from '../config/schema.ts';
 import type { Setting } from '../config/setting.ts';
 import { BUILD } from '../model/version.ts';

@@ -5,7 +5,7 @@ import { findVerdict, type Verdict } from '../firewall/verdict.ts';
 import { contains, withPrefix, type Address } from '../model/address.ts';
 import type { AlertRef, Ban } from '../model/ban.ts';
 import type { HistoryRecord } from '../state/history.ts';
-import { readEscalation } from './escalation.ts';
+import { readEscalation } from './ban-entries.ts';
 import { count } from './output/count.ts';
 import { formatDuration, shortTime } from './output/time.ts';
 import { banToJson, historyToJson } from './output/json.ts';

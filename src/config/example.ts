@@ -1,5 +1,5 @@
 // Writes packaging/config.toml, the documented example: every key, commented out, with its default.
-import { POLICY_KEYS } from './policy-schema.ts';
+import { POLICY_KEYS } from './policy.ts';
 import { SCHEMA } from './schema.ts';
 import type { Setting } from './setting.ts';
 import { tomlText } from './values.ts';

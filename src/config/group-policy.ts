@@ -1,10 +1,8 @@
 // Parses the policy that the manager sends to the agents of a group. The agent's user can write that file as well, so it can
 // only make us gentler: protect more, ignore alerts, and end bans sooner.
-import type * as SmolToml from 'smol-toml';
-import { locate, type ConfigProblem, type Mistake } from './locate.ts';
-import { readPolicy } from './policy.ts';
-import { CONDITIONS, POLICY_KEYS, type PolicyEntry } from './policy-schema.ts';
+import { CONDITIONS, POLICY_KEYS, readPolicy, type PolicyEntry } from './policy.ts';
 import { SCHEMA } from './schema.ts';
+import { locate, parseToml, type ConfigProblem, type Mistake } from './toml.ts';
 import { checkValue, isTable, ownProperty, shorten } from './values.ts';
 
 export interface GroupPolicy {
@@ -27,8 +25,7 @@ export function parseGroupPolicy(
   text: string,
   file: string,
 ): { readonly value: GroupPolicy; readonly problems: readonly ConfigProblem[] } {
-  const { parse } = require('smol-toml') as typeof SmolToml;
-  const root = parse(text, { integersAsBigInt: 'asNeeded', maxDepth: 16 });
+  const root = parseToml(text);
   const { entries, mistakes } = readPolicy(ownProperty(root, 'policy'), GROUP_KEYS);
   const written = ownProperty(ownProperty(root, 'protect'), 'allow');
   const allow =

@@ -1,9 +1,8 @@
 // Parses config.toml: a mistake is reported with its line, costs its own key only, and never stops a block.
-import type * as SmolToml from 'smol-toml';
-import { locate, type ConfigProblem, type Mistake } from './locate.ts';
 import { readPolicy } from './policy.ts';
 import { SCHEMA, type Config } from './schema.ts';
 import type { Setting, Value } from './setting.ts';
+import { lineOfError, locate, parseToml, type ConfigProblem, type Mistake } from './toml.ts';
 import {
   buildConfig,
   camelCase,
@@ -13,10 +12,9 @@ import {
   ownProperty,
   shorten,
   show,
-  withCloudFields,
 } from './values.ts';
 
-export { formatProblem } from './locate.ts';
+export { formatProblem } from './toml.ts';
 
 type Protect = Config['protect'];
 
@@ -35,27 +33,34 @@ export interface ParsedConfig {
  * a text that is no TOML gives DEFAULT_CONFIG. `file` is only named in problems.
  */
 export function parseConfig(text: string, file: string): ParsedConfig {
-  const parsed = parseToml(text);
-  if (!parsed.ok) {
-    const message = `this can't be read as TOML, where a text has quotes around it and a key stands once: \`${shorten(parsed.text)}\`; the whole file is ignored; defaults are used, and what was protected stays protected`;
-    const doubtful = Object.keys(DEFAULT_CONFIG.protect) as (keyof Protect)[];
-    const problems = [{ file, line: parsed.line, message }];
-    return { config: DEFAULT_CONFIG, problems, doubtful, lines: new Map() };
+  let root: object;
+  try {
+    root = parseToml(text);
+  } catch (error) {
+    return unreadable(text, file, lineOfError(error));
   }
-  const mistakes = unknownNames(parsed.root);
-  const policy = readPolicy(ownProperty(parsed.root, 'policy'));
+  const mistakes = unknownNames(root);
+  const policy = readPolicy(ownProperty(root, 'policy'));
   mistakes.push(...policy.mistakes);
   const used: Mistake[] = [];
   const config = buildConfig((section, key, setting) => {
-    const { value, problems } = readKey(parsed.root, section, key, setting);
+    const { value, problems } = readKey(root, section, key, setting);
     mistakes.push(...problems);
     if (value !== undefined) used.push({ path: [section, key], message: `${section}.${key}` });
     return value;
   }, policy.entries);
   const lines = new Map(locate(used, text, file).map(({ message, line }) => [message, line]));
-  const doubtful = doubtfulKeys(mistakes, parsed.root);
+  const doubtful = doubtfulKeys(mistakes, root);
   const problems = locate(mistakes, text, file);
-  return { config: withCloudFields(config), problems, doubtful, lines };
+  return { config, problems, doubtful, lines };
+}
+
+function unreadable(text: string, file: string, line: number): ParsedConfig {
+  const found = shorten((text.split('\n')[line - 1] ?? '').trim());
+  const message = `this can't be read as TOML, where a text has quotes around it and a key stands once: \`${found}\`; the whole file is ignored; defaults are used, and what was protected stays protected`;
+  const doubtful = Object.keys(DEFAULT_CONFIG.protect) as (keyof Protect)[];
+  const problems = [{ file, line, message }];
+  return { config: DEFAULT_CONFIG, problems, doubtful, lines: new Map() };
 }
 
 function readKey(
@@ -92,22 +97,6 @@ function doubtfulKeys(mistakes: readonly Mistake[], root: object): (keyof Protec
     return mistakes.some(({ path }) => path[0] === 'protect' && path[1] === key);
   });
   return keys.map(camelCase) as (keyof Protect)[];
-}
-
-/** The file's root table, or the line that is no TOML. */
-function parseToml(
-  text: string,
-):
-  | { readonly ok: true; readonly root: object }
-  | { readonly ok: false; readonly line: number; readonly text: string } {
-  const toml = require('smol-toml') as typeof SmolToml;
-  try {
-    // A number too big for us is wrong in its own key only.
-    return { ok: true, root: toml.parse(text, { integersAsBigInt: 'asNeeded', maxDepth: 16 }) };
-  } catch (error) {
-    const line = error instanceof toml.TomlError ? error.line : 1;
-    return { ok: false, line, text: (text.split('\n')[line - 1] ?? '').trim() };
-  }
 }
 
 function unknownNames(root: object): Mistake[] {

@@ -1,9 +1,9 @@
 // The one table of all keys of config.toml: what each may hold, what holds without it, and its documentation.
-import type { PolicyEntry } from './policy-schema.ts';
+import type { PolicyEntry } from './policy.ts';
 import type { CamelCase, Setting, ValueOf } from './setting.ts';
 
 /** Where alerts keep the offender's address, under `parameters.alert`; the first that holds one wins. */
-export const DEFAULT_ADDRESS_FIELDS: readonly string[] = Object.freeze([
+export const DEFAULT_ADDRESS_FIELDS: readonly string[] = [
   'data.srcip',
   'data.srcip2',
   'data.win.eventdata.ipAddress',
@@ -14,13 +14,13 @@ export const DEFAULT_ADDRESS_FIELDS: readonly string[] = Object.freeze([
   'data.ip_address',
   'data.audit.srcip',
   'data.ClientIP',
-]);
+];
 
 /** The same in a document of Wazuh 5. */
-export const WAZUH5_ADDRESS_FIELDS: readonly string[] = Object.freeze(['source.ip']);
+export const WAZUH5_ADDRESS_FIELDS: readonly string[] = ['source.ip'];
 
 /** The same for cloud services, whose offenders seldom touch this host. */
-export const CLOUD_ADDRESS_FIELDS: readonly string[] = Object.freeze([
+export const CLOUD_ADDRESS_FIELDS: readonly string[] = [
   'data.office365.ClientIP',
   'data.aws.sourceIPAddress',
   'data.aws.source_ip_address',
@@ -29,7 +29,7 @@ export const CLOUD_ADDRESS_FIELDS: readonly string[] = Object.freeze([
   'data.gcp.jsonPayload.sourceIP',
   'data.gcp.protoPayload.requestMetadata.callerIp',
   'data.ms-graph.ipAddress',
-]);
+];
 
 export const SCHEMA = {
   log: {
@@ -269,7 +269,7 @@ export const SCHEMA = {
 type Schema = typeof SCHEMA;
 
 /**
- * The whole configuration, frozen to its leaves: each key of config.toml in camel case under its table
+ * The whole configuration: each key of config.toml in camel case under its table
  * (`limits.total_seconds` is `limits.totalSeconds`). `alert.addressFields` already ends with the cloud fields if they are on.
  */
 export type Config = {

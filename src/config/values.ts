@@ -1,7 +1,7 @@
 // Checks what config.toml says about one key against the schema, and makes a Config of the values.
 import { parseNetwork } from '../model/address.ts';
 import { parseDuration } from '../model/duration.ts';
-import type { PolicyEntry } from './policy-schema.ts';
+import type { PolicyEntry } from './policy.ts';
 import { CLOUD_ADDRESS_FIELDS, SCHEMA, type Config } from './schema.ts';
 import { ENTRIES, type ListSetting, type Setting, type Value } from './setting.ts';
 
@@ -28,8 +28,7 @@ export function buildConfig(
   const sections = Object.entries(SCHEMA).map(([section, settings]) => {
     return [section, buildTable(settings, (key, setting) => read(section, key, setting))];
   });
-  const all = [...sections, ['policy', Object.freeze([...policy])]] as [string, unknown][];
-  return Object.freeze(Object.fromEntries(all)) as Config;
+  return withCloudFields(Object.fromEntries([...sections, ['policy', policy]]) as Config);
 }
 
 /** By its keys in camel case; `read` as for `buildConfig`. */
@@ -37,22 +36,20 @@ export function buildTable(
   settings: Readonly<Record<string, Setting>>,
   read: (key: string, setting: Setting) => Value,
 ): object {
-  const values = Object.entries<Setting>(settings).map(([key, setting]): [string, Value] => {
-    const value = read(key, setting) ?? setting.default;
-    return [camelCase(key), typeof value === 'object' ? Object.freeze([...value]) : value];
+  const values = Object.entries<Setting>(settings).map(([key, setting]) => {
+    return [camelCase(key), read(key, setting) ?? setting.default] as const;
   });
-  return Object.freeze(Object.fromEntries(values));
+  return Object.fromEntries(values);
 }
 
 export function camelCase(key: string): string {
   return key.replace(/_([a-z])/g, (_, letter: string) => letter.toUpperCase());
 }
 
-export function withCloudFields(config: Config): Config {
+function withCloudFields(config: Config): Config {
   if (!config.alert.cloudFields) return config;
   const fields = new Set([...config.alert.addressFields, ...CLOUD_ADDRESS_FIELDS]);
-  const alert = { ...config.alert, addressFields: Object.freeze([...fields]) };
-  return Object.freeze({ ...config, alert: Object.freeze(alert) });
+  return { ...config, alert: { ...config.alert, addressFields: [...fields] } };
 }
 
 export function checkValue(setting: Setting, written: unknown): Checked {

@@ -7,13 +7,12 @@ import { deadlineIn, type Deadline } from '../system/wait.ts';
 import type { Backend, Change, PlannedCommand, View } from './backend.ts';
 import type { Snapshot } from './snapshot.ts';
 import {
+  byFamily,
   compare,
   mostAttempts,
   MOST_LOOKS,
-  ofFamily,
   planOnly,
   takeSnapshot,
-  unlessAbsent,
   type Comparison,
 } from './look.ts';
 import {
@@ -78,9 +77,10 @@ export function createFirewall(context: FirewallContext): Firewall {
     plan: (changes) => planOnly(changes, context),
     snapshot: (family) => takeSnapshot(family, context),
     tryOut: () => {
-      look(4, [], context);
-      const first = context.backend.planRemoval?.(4, null) ?? null;
-      if (first !== null) lookWith(first, null, context);
+      const { backend } = context;
+      const before = backend.nothingKnown;
+      const first = [backend.plan(4, before, []), backend.planRemoval?.(4, before) ?? null];
+      for (const command of first) if (command !== null) lookWith(command, before, context);
     },
     removeAll: (releases) => {
       if (context.backend.planRemoval === undefined) releaseAll(releases, context);
@@ -92,11 +92,9 @@ export function createFirewall(context: FirewallContext): Firewall {
 /** The newest first, where iptables finds them soonest. */
 function releaseAll(releases: readonly Change[], context: FirewallContext): void {
   const { mostReleases } = context.backend;
-  for (const family of [4, 6] as const) {
-    const own = releases.filter(({ address }) => address.family === family).toReversed();
-    for (let from = 0; from < own.length; from += mostReleases) {
-      apply(own.slice(from, from + mostReleases), context, { trustState: false });
-    }
+  const newestFirst = releases.toReversed();
+  for (let from = 0; from < newestFirst.length; from += mostReleases) {
+    apply(newestFirst.slice(from, from + mostReleases), context, { trustState: false });
   }
 }
 
@@ -104,7 +102,7 @@ function releaseAll(releases: readonly Change[], context: FirewallContext): void
 const MOST_REMOVAL_STEPS = 10;
 
 function removeSets(family: Family, context: FirewallContext): void {
-  let view: View | null = null;
+  let view = context.backend.nothingKnown;
   for (let step = 0; step < MOST_REMOVAL_STEPS; step += 1) {
     const command: PlannedCommand | null = context.backend.planRemoval?.(family, view) ?? null;
     if (command === null) return;
@@ -123,13 +121,9 @@ function apply(
 ): ApplyResult {
   const bounded =
     withinMs === undefined ? context : { ...context, deadline: sooner(context, withinMs) };
-  const results = ([4, 6] as const).flatMap((family) => {
-    const own = ofFamily(family, changes);
-    if (own.length === 0) return [];
-    return [
-      unlessAbsent(own, context, UNCHANGED, () => applyFamily(family, own, bounded, trustState)),
-    ];
-  });
+  const results = byFamily(changes, context, UNCHANGED, (family, own) =>
+    applyFamily(family, own, bounded, trustState),
+  );
   return {
     outcome: results.some(({ outcome }) => outcome === 'changed') ? 'changed' : 'unchanged',
     foreign: new Map(results.flatMap(({ foreign }) => [...foreign])),

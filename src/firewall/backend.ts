@@ -2,7 +2,7 @@
 import type { Address, Family } from '../model/address.ts';
 import type { ForeignRules } from '../model/ban.ts';
 import type { Command } from '../system/exec.ts';
-import type { SnapshotSource } from './snapshot.ts';
+import type { Snapshot } from './snapshot.ts';
 
 /** What the kernel shall do with packets from an address. */
 export interface Change {
@@ -36,8 +36,8 @@ export interface Ran<V> {
   readonly status: number;
   /** Some programs answer on the wrong side. */
   readonly stderr: string;
-  /** What was known before it; null: nothing. */
-  readonly before: V | null;
+  /** What was known before it. */
+  readonly before: V;
 }
 
 /** A backend's picture of what the kernel holds for one family. */
@@ -49,28 +49,27 @@ export interface View {
 /**
  * Nothing here touches the kernel; `apply.ts` runs the commands and trusts no command whose effect it has not seen.
  *
- * A backend that needs several programs plans them one after another: `plan` gives the next command for what the view
- * lacks, which may be one that only looks, and `read` adds what it printed to the view. A command that stops half-way
- * does no harm, since the kernel is looked at again.
+ * A backend plans one command after another, from a view in which nothing is known yet, or from what our state has one
+ * expect: `plan` gives the next command for what the view lacks, which may be one that only looks, and `read` adds what it
+ * printed to the view. A command that stops half-way does no harm, since the kernel is looked at again.
  */
-export interface Backend<V extends View = View> extends SnapshotSource, BackendExtras<V> {
+export interface Backend<V extends View = View> {
   readonly name: string;
   /** A longer list is released in parts: some programs take the square of its length. */
   readonly mostReleases: number;
-  /** A command that changes nothing and prints what `read` reads; `changes` are what is about to be asked. */
-  inspect(family: Family, changes?: readonly Change[]): PlannedCommand;
-  /** Reads what an inspecting or changing command printed; throws on text that it does not know. */
-  read(output: string, ran?: Ran<V>): V;
-  /** What the kernel ought to hold if our state is right: lets the usual change be made without inspecting first. */
+  /** Nothing was looked at: what `plan` gives for any change only looks. */
+  readonly nothingKnown: V;
+  /** Reads what a command of `plan` or `planRemoval` printed; throws on text that it does not know. */
+  read(output: string, ran: Ran<V>): V;
+  /** What the kernel ought to hold if our state is right: lets the usual change be made without looking first. */
   expect(changes: readonly Change[], extras: readonly string[]): V;
   /** The next command that brings a kernel that looks like `view` to `changes`; null: it is seen to be there. */
   plan(family: Family, view: V, changes: readonly Change[]): PlannedCommand | null;
   /** The view as it ought to be once `command`, which `plan` gave, was run: for showing what comes after it. */
   simulate(view: V, command: PlannedCommand, changes: readonly Change[]): V;
-}
-
-/** What a backend may offer besides. */
-interface BackendExtras<V extends View> {
+  /** Commands that change nothing and print what `readSnapshot` reads, one output each; dearer than a look of `plan`. */
+  snapshot(family: Family): readonly PlannedCommand[];
+  readSnapshot(outputs: readonly string[]): Snapshot;
   /**
    * The rules of somebody else that a view shows: found out, or those known that are still there. `made`: one of each
    * chain is ours, just made. Null: the view does not show rules. Absent where there are no rules of single addresses.
@@ -80,7 +79,7 @@ interface BackendExtras<V extends View> {
    * The next command towards a kernel that holds no set, no rule for one and no table of ours; null: it is seen to be so.
    * Absent where there are only rules of single addresses, which are released.
    */
-  planRemoval?(family: Family, view: V | null): PlannedCommand | null;
+  planRemoval?(family: Family, view: V): PlannedCommand | null;
   /** What a person can do about a program's complaint; empty: nothing is known. */
   advice?(complaint: string): string;
 }

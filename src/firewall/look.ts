@@ -1,9 +1,9 @@
 // Looks at the kernel through a backend without changing it: what differs, what would be run, what it holds.
 import type { Family } from '../model/address.ts';
 import type { Command } from '../system/exec.ts';
-import type { Change, PlannedCommand, View } from './backend.ts';
+import type { Change, View } from './backend.ts';
 import type { Snapshot } from './snapshot.ts';
-import { failure, isAnswer, look, lookWith, runPatiently, type FirewallContext } from './run.ts';
+import { ask, lookWith, type FirewallContext } from './run.ts';
 
 /** How the kernel differs from what is wanted. */
 export interface Comparison {
@@ -26,11 +26,9 @@ export function mostAttempts(changes: readonly Change[]): number {
 }
 
 export function compare(changes: readonly Change[], context: FirewallContext): Comparison {
-  const found = ([4, 6] as const).map((family) => {
-    const own = ofFamily(family, changes);
-    if (own.length === 0) return ALL_AS_WANTED;
-    return unlessAbsent(own, context, ALL_AS_WANTED, () => compareFamily(family, own, context));
-  });
+  const found = byFamily(changes, context, ALL_AS_WANTED, (family, own) =>
+    compareFamily(family, own, context),
+  );
   return {
     missing: found.flatMap(({ missing }) => missing),
     late: found.flatMap(({ late }) => late),
@@ -58,39 +56,40 @@ function compareFamily(
 }
 
 /**
+ * Does `work` for each family that changes are of; `done` is what it gives where nothing is left to do.
+ *
  * A kernel without IPv6 drops nothing of it: what is to be released there is, also where ip6tables can't say so. Such a
  * release would stay pending, and fail, in every run to come.
  */
-export function unlessAbsent<T>(
+export function byFamily<T>(
   changes: readonly Change[],
   { isIpv6Absent }: FirewallContext,
   done: T,
-  work: () => T,
-): T {
-  try {
-    return work();
-  } catch (error) {
-    const isNothing = changes.every(({ address, to }) => address.family === 6 && to === 'released');
-    if (isNothing && isIpv6Absent?.() === true) return done;
-    throw error;
-  }
+  work: (family: Family, own: readonly Change[]) => T,
+): T[] {
+  const lasting = changes.map((change) => outlivingTheLook(change, changes.length));
+  return ([4, 6] as const).flatMap((family) => {
+    const own = lasting.filter(({ address }) => address.family === family);
+    if (own.length === 0) return [];
+    try {
+      return [work(family, own)];
+    } catch (error) {
+      const isNothing = family === 6 && own.every(({ to }) => to === 'released');
+      if (isNothing && isIpv6Absent()) return [done];
+      throw error;
+    }
+  });
 }
 
 /** Looks until the backend has seen all that it plans by. */
 function lookAtAll(family: Family, changes: readonly Change[], context: FirewallContext): View {
-  let view = look(family, changes, context);
-  for (let looks = 1; looks < MOST_LOOKS; looks += 1) {
+  let view = context.backend.nothingKnown;
+  for (let looks = 0; looks < MOST_LOOKS; looks += 1) {
     const command = context.backend.plan(family, view, changes);
     if (command?.effect !== 'look') break;
     view = lookWith(command, view, context);
   }
   return view;
-}
-
-export function ofFamily(family: Family, changes: readonly Change[]): Change[] {
-  return changes
-    .filter((change) => change.address.family === family)
-    .map((change) => outlivingTheLook(change, changes.length));
 }
 
 /**
@@ -105,11 +104,7 @@ function outlivingTheLook(change: Change, among: number): Change {
 }
 
 export function planOnly(changes: readonly Change[], context: FirewallContext): Command[] {
-  return ([4, 6] as const).flatMap((family) => {
-    const own = ofFamily(family, changes);
-    if (own.length === 0) return [];
-    return planFamily(family, own, context);
-  });
+  return byFamily(changes, context, [], (family, own) => planFamily(family, own, context)).flat();
 }
 
 function planFamily(
@@ -119,9 +114,9 @@ function planFamily(
 ): Command[] {
   const { backend } = context;
   const commands: Command[] = [];
-  let view = look(family, changes, context);
+  let view = backend.nothingKnown;
   const most = mostAttempts(changes) + MOST_LOOKS;
-  for (let round = 0; round < most; round += 1) {
+  for (let round = 0; round <= most; round += 1) {
     const command = backend.plan(family, view, changes);
     if (command === null) break;
     if (command.effect === undefined) commands.push(command);
@@ -135,13 +130,6 @@ function planFamily(
 
 export function takeSnapshot(family: Family, context: FirewallContext): Snapshot {
   const { backend } = context;
-  return backend.readSnapshot(
-    backend.snapshot(family).map((command) => outputOf(command, context)),
-  );
-}
-
-function outputOf(command: PlannedCommand, context: FirewallContext): string {
-  const result = runPatiently(command, context);
-  if (!isAnswer(command, result)) throw failure([], { command, result }, context);
-  return result.stdout;
+  const commands = backend.snapshot(family);
+  return backend.readSnapshot(commands.map((command) => ask(command, context).stdout));
 }

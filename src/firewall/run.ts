@@ -15,8 +15,8 @@ export interface FirewallContext {
   /** The chains beyond the usual that a family had when last seen, and where to record a difference. */
   readonly extras: (family: Family) => readonly string[];
   readonly noteExtras: (family: Family, extras: readonly string[]) => void;
-  /** Whether the kernel runs without IPv6. Absent: it has it. */
-  readonly isIpv6Absent?: () => boolean;
+  /** Whether the kernel runs without IPv6. */
+  readonly isIpv6Absent: () => boolean;
 }
 
 /** Status 4: the program met a lock, a race on the table, or no permission. Waits before trying again. */
@@ -30,18 +30,22 @@ export interface Attempt {
   readonly result: RunResult;
 }
 
+/** The first look, before which nothing is known. */
 export function look(family: Family, changes: readonly Change[], context: FirewallContext): View {
-  return lookWith(context.backend.inspect(family, changes), null, context);
+  const { backend } = context;
+  const command = backend.plan(family, backend.nothingKnown, changes);
+  return command === null ? backend.nothingKnown : lookWith(command, backend.nothingKnown, context);
 }
 
-export function lookWith(
-  command: PlannedCommand,
-  before: View | null,
-  context: FirewallContext,
-): View {
+export function lookWith(command: PlannedCommand, before: View, context: FirewallContext): View {
+  return readResult(command, ask(command, context), before, context);
+}
+
+/** Runs a command that changes nothing. Throws what was no answer. */
+export function ask(command: PlannedCommand, context: FirewallContext): RunResult {
   const result = runPatiently(command, context);
-  if (!isAnswer(command, result)) throw failure([], { command, result }, context);
-  return readResult(command, result, before, context);
+  if (isAnswer(command, result)) return result;
+  throw failure([], { command, result }, context);
 }
 
 export function isAnswer({ answers }: PlannedCommand, { status, stderr }: RunResult): boolean {
@@ -52,7 +56,7 @@ export function isAnswer({ answers }: PlannedCommand, { status, stderr }: RunRes
 export function readResult(
   command: PlannedCommand,
   { status, stdout, stderr }: RunResult,
-  before: View | null,
+  before: View,
   { backend }: FirewallContext,
 ): View {
   return backend.read(stdout, { command, status: status ?? 0, stderr, before });

@@ -1,6 +1,5 @@
 // What a backend shows of all that the kernel holds, for views and comparisons; blocking and unblocking need none of it.
-import type { Address, Family } from '../model/address.ts';
-import type { PlannedCommand } from './backend.ts';
+import type { Address } from '../model/address.ts';
 
 /** One rule as the kernel holds it. */
 export interface Rule {
@@ -53,12 +52,4 @@ export interface Snapshot {
   readonly policies: ReadonlyMap<string, string>;
   /** What is in the sets that rules of ours ask, by the set's name. */
   readonly sets?: ReadonlyMap<string, readonly Address[]>;
-}
-
-/** The second interface of a backend. Like the first it translates and never acts. */
-export interface SnapshotSource {
-  /** Commands that change nothing and print what `readSnapshot` reads; dearer than `inspect`. */
-  snapshot(family: Family): readonly PlannedCommand[];
-  /** `outputs`: what each of those commands printed. */
-  readSnapshot(outputs: readonly string[]): Snapshot;
 }

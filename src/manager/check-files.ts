@@ -3,6 +3,7 @@ import { readdirSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
 import { AppError, describeError } from '../model/errors.ts';
 import { parseGroupPolicy } from '../config/group-policy.ts';
+import { lineOfError } from '../config/toml.ts';
 import { readRegularFile } from '../system/files.ts';
 import { isWritableByOthers, lstatOrNull, modeText, statOrNull } from '../system/paths.ts';
 import { printable } from '../system/printable.ts';
@@ -151,8 +152,7 @@ function checkGroupPolicy({ path, text }: CheckedFile): Diagnosis[] {
       return diagnose('error', { line, column: 1 }, message, fix);
     });
   } catch (error) {
-    const line = (error as { readonly line?: unknown }).line;
-    const place = { line: typeof line === 'number' ? line : 1, column: 1 };
+    const place = { line: lineOfError(error), column: 1 };
     return [diagnose('error', place, describeError(error).split('\n', 1)[0] ?? '', fix)];
   }
 }

@@ -6,9 +6,7 @@ import { parseNetwork, type Address, type Family } from '../model/address.ts';
 import { describeError } from '../model/errors.ts';
 import { readRegularFile } from '../system/files.ts';
 import { ownAddresses, ownAddressesOf, resolvers } from '../system/net.ts';
-import { findGateways } from './gateways.ts';
-import type { Inquiry } from './inquiry.ts';
-import { resolveNames } from './names.ts';
+import { findGateways, resolveNames, type Inquiry } from './inquiries.ts';
 import { CLOUD_METADATA, entriesFrom, universalEntries, type ProtectedEntry } from './protected.ts';
 
 export interface ProtectionSources extends Inquiry {

@@ -1,5 +1,5 @@
 // What policy is asked about an alert, and what it decides.
-import type { PolicyEntry } from '../config/policy-schema.ts';
+import type { PolicyEntry } from '../config/policy.ts';
 import type { Config } from '../config/schema.ts';
 import type { Address } from '../model/address.ts';
 import type { Ban, Origin } from '../model/ban.ts';

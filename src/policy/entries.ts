@@ -1,5 +1,5 @@
 // Which [[policy]] entry an alert meets. Pure.
-import type { PolicyEntry } from '../config/policy-schema.ts';
+import type { PolicyEntry } from '../config/policy.ts';
 import { contains, parseNetwork, type Address } from '../model/address.ts';
 
 /** What an alert says of itself, as far as entries can ask for it; null where it does not. */

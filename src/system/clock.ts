@@ -1,5 +1,5 @@
 // Two clocks: the wall's, which somebody may set, and the time since boot, which nobody can.
-import { readFileSync } from 'node:fs';
+import { textOrEmpty } from './files.ts';
 import { monotonicMs } from './wait.ts';
 
 export interface ClockReading {
@@ -22,19 +22,10 @@ export function steadyClock(): () => number {
 }
 
 export function readBootId(): string {
-  return readProc('sys/kernel/random/boot_id').trim();
+  return textOrEmpty('/proc/sys/kernel/random/boot_id').trim();
 }
 
-/** Not from node:os, which every start would have to load. */
+/** Not from node:os, which every start would have to load. Without /proc deadlines are only capped. */
 function readUptimeMs(): number {
-  return Number(readProc('uptime').split(' ', 1)[0]) * 1000;
-}
-
-function readProc(file: string): string {
-  try {
-    return readFileSync(`/proc/${file}`, 'latin1');
-  } catch {
-    // No /proc: every run then counts as the first of a boot, and deadlines are only capped.
-    return '';
-  }
+  return Number(textOrEmpty('/proc/uptime').split(' ', 1)[0]) * 1000;
 }

@@ -38,6 +38,17 @@ export function readRegularFile(path: string, largest: number): Buffer {
   return lookAtRegularFile(path, (_, read) => read(largest));
 }
 
+const LARGEST_OF_HOST = 4 * 1024 * 1024;
+
+/** What a file of the host or its kernel says; empty where it can't be read, which a container or another kernel may lack. */
+export function textOrEmpty(path: string): string {
+  try {
+    return readRegularFile(path, LARGEST_OF_HOST).toString('utf8');
+  } catch {
+    return '';
+  }
+}
+
 /** Of linux/fcntl.h: a handle on what lies at a path, without opening it. Node has no name for it. */
 const O_PATH = 0o10000000;
 

@@ -1,7 +1,7 @@
 // Which network namespace this process is in, and whether another one still exists, as far as can be seen from here.
-import { readFileSync, readlinkSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { readBootId } from './clock.ts';
-import { processIds } from './procfs.ts';
+import { namespaceOf, processIds } from './procfs.ts';
 
 export interface Whereabouts {
   /** Changes at every boot; empty where the kernel does not say. */
@@ -16,12 +16,12 @@ export interface Whereabouts {
 export const HOST_PID_NAMESPACE = 'pid:[4026531836]';
 
 export function findWhereabouts(): Whereabouts {
-  return { bootId: readBootId(), net: linkOf('self', 'net'), pid: linkOf('self', 'pid') };
+  return { bootId: readBootId(), net: namespaceOf('self', 'net'), pid: namespaceOf('self', 'pid') };
 }
 
 /** A process in a network namespace, or the path where somebody keeps it open (`ip netns`); null: neither is seen. */
 export function inhabitantOf(net: string): string | null {
-  const pid = processIds().find((one) => linkOf(one, 'net') === net);
+  const pid = processIds().find((one) => namespaceOf(one, 'net') === net);
   if (pid !== undefined) return `process ${pid}`;
   return mountOf(net, readFileSync('/proc/self/mountinfo', 'utf8'));
 }
@@ -30,13 +30,4 @@ export function inhabitantOf(net: string): string | null {
 export function mountOf(net: string, mounts: string): string | null {
   const words = mounts.split('\n').map((line) => line.split(' '));
   return words.find(([, , , root]) => root === net)?.[4] ?? null;
-}
-
-function linkOf(process: number | 'self', kind: 'net' | 'pid'): string {
-  try {
-    return readlinkSync(`/proc/${process}/ns/${kind}`);
-  } catch {
-    // It has ended, or not even root may look at it.
-    return '';
-  }
 }

@@ -10,9 +10,8 @@ import {
   type Family,
 } from '../model/address.ts';
 import type { Command } from './exec.ts';
-import { readRegularFile } from './files.ts';
+import { textOrEmpty } from './files.ts';
 
-const LARGEST_TABLE = 4 * 1024 * 1024;
 const RESOLVER_FILES = ['/etc/resolv.conf', '/run/systemd/resolve/resolv.conf'];
 
 export interface InterfaceAddress {
@@ -30,10 +29,10 @@ export function ownAddresses(): InterfaceAddress[] {
 
 /** The same by the kernel's tables: those of links without carrier too, and networks that are local as a whole. */
 export function ownAddressesOf(family: Family): InterfaceAddress[] {
-  if (family === 4) return readFibTrie(readTable('/proc/net/fib_trie'));
+  if (family === 4) return readFibTrie(textOrEmpty('/proc/net/fib_trie'));
   return [
-    ...readIfInet6(readTable('/proc/net/if_inet6')),
-    ...readLocalRoutes6(readTable('/proc/net/ipv6_route')),
+    ...readIfInet6(textOrEmpty('/proc/net/if_inet6')),
+    ...readLocalRoutes6(textOrEmpty('/proc/net/ipv6_route')),
   ];
 }
 
@@ -113,8 +112,8 @@ const LONGEST_DEFAULT_PREFIX = { 4: 1, 6: 4 } as const;
 /** The next hops of default routes: for IPv4 the first of each, in the main table only; nothing else is in /proc. */
 export function defaultGateways(family: Family): Gateway[] {
   return family === 4
-    ? readRoutes4(readTable('/proc/net/route'))
-    : readRoutes6(readTable('/proc/net/ipv6_route'));
+    ? readRoutes4(textOrEmpty('/proc/net/route'))
+    : readRoutes6(textOrEmpty('/proc/net/ipv6_route'));
 }
 
 /** `/proc/net/route`: addresses are hexadecimal in the host's byte order, which is little-endian wherever we run. */
@@ -199,7 +198,7 @@ function isDefault(destination: string): boolean {
 
 /** Name servers of the resolver and, where systemd-resolved stands between, of its upstream. */
 export function resolvers(): Address[] {
-  return RESOLVER_FILES.flatMap((file) => readResolvers(readTable(file)));
+  return RESOLVER_FILES.flatMap((file) => readResolvers(textOrEmpty(file)));
 }
 
 export function readResolvers(text: string): Address[] {
@@ -208,15 +207,6 @@ export function readResolvers(text: string): Address[] {
     const address = server === undefined ? null : parseAddress(server);
     return address === null ? [] : [address];
   });
-}
-
-function readTable(path: string): string {
-  try {
-    return readRegularFile(path, LARGEST_TABLE).toString('latin1');
-  } catch {
-    // No such protocol or no resolver on this host: nothing to protect from there.
-    return '';
-  }
 }
 
 /** Loopback has IPv6 wherever the kernel does; only other addresses can be reached. */

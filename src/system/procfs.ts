@@ -1,5 +1,5 @@
 // What runs on this host, and which process holds a lock on a file, read off /proc.
-import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs';
 import { readRegularFile } from './files.ts';
 
 export interface Process {
@@ -23,6 +23,15 @@ export function variableOf(pid: number, name: string): string | null {
     return variables.find((one) => one.startsWith(`${name}=`))?.slice(name.length + 1) ?? null;
   } catch {
     return null;
+  }
+}
+
+/** `net:[4026531840]`; empty where the process has ended, or not even root may look at it. */
+export function namespaceOf(process: number | 'self', kind: 'net' | 'pid'): string {
+  try {
+    return readlinkSync(`/proc/${process}/ns/${kind}`);
+  } catch {
+    return '';
   }
 }
 

@@ -8,7 +8,7 @@ export const SYSTEMD_RUNS = '/run/systemd/system';
  * systemd keeps a link, to nothing, for each unit that is active (since version 237, org.freedesktop.systemd1 knows more
  * and has to be asked); without systemd a daemon leaves its process id.
  */
-export function isServiceActive(name: string): boolean {
-  const signs = [`/run/systemd/units/invocation:${name}.service`, `/run/${name}.pid`];
+export function isFirewalldActive(): boolean {
+  const signs = ['/run/systemd/units/invocation:firewalld.service', '/run/firewalld.pid'];
   return signs.some((path) => lstatSync(path, { throwIfNoEntry: false }) !== undefined);
 }

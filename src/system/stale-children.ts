@@ -1,6 +1,6 @@
 // Ends firewall programs whose run was killed: they could still undo what the next run does.
 import { readdirSync, readlinkSync } from 'node:fs';
-import { processIds, statOf, variableOf } from './procfs.ts';
+import { namespaceOf, processIds, statOf, variableOf } from './procfs.ts';
 import { deadlineIn, sleep } from './wait.ts';
 
 /** In the environment of all that we start: our process id. */
@@ -31,8 +31,8 @@ function isStaleChild(pid: number): boolean {
 
 /** A program in a container is not ours, and its process ids are counted differently. */
 function isOurs(pid: number): boolean {
-  const isHere = ['pid', 'net'].every((kind) => {
-    return readlinkSync(`/proc/${pid}/ns/${kind}`) === readlinkSync(`/proc/self/ns/${kind}`);
+  const isHere = (['pid', 'net'] as const).every((kind) => {
+    return namespaceOf(pid, kind) === namespaceOf('self', kind);
   });
   return isHere && statOf(pid).session === pid && hasOurPipes(pid);
 }

@@ -72,17 +72,17 @@ function openNonBlocking(): number {
 
 /** Writes all of `text` to standard output. Throws as `writeInTime` does, and where standard output is closed. */
 export function writeToStdout(text: string, deadline: Deadline): void {
-  if (isSubstitute(1)) throw new Error('standard output is closed');
+  if (isOutputClosed()) throw new Error('standard output is closed');
   writeInTime(1, text, deadline);
 }
 
 const ACCESS_MODE = 3;
 
 /** The runtime opens /dev/null, for reading and writing, in place of a standard descriptor that is closed. */
-function isSubstitute(descriptor: number): boolean {
-  const stats = fstatSync(descriptor);
+function isOutputClosed(): boolean {
+  const stats = fstatSync(1);
   if (!stats.isCharacterDevice() || stats.rdev !== NULL_DEVICE) return false;
-  const status = readFileSync(`/proc/self/fdinfo/${descriptor}`, 'latin1');
+  const status = readFileSync('/proc/self/fdinfo/1', 'latin1');
   const flags = Number.parseInt(/^flags:\s*(\d+)/m.exec(status)?.[1] ?? '', 8);
   return (flags & ACCESS_MODE) === constants.O_RDWR;
 }

@@ -66,13 +66,13 @@ function changeAt(change: YearlyChange, year: number, before: LocalType): number
 
 /** Days since 1 January 1970. */
 function dayOf(day: YearlyChange['day'], year: number): number {
-  const newYear = epochDay(year, 1, 1);
+  const newYear = firstDay(year, 1);
   switch (day.kind) {
     case 'zeroBased':
       return newYear + day.day;
     case 'julian': {
       // Julian days never count 29 February: day 60 is always 1 March.
-      const isLeapYear = epochDay(year, 3, 1) - newYear === 60;
+      const isLeapYear = firstDay(year, 3) - newYear === 60;
       return newYear + day.day - 1 + (isLeapYear && day.day >= 60 ? 1 : 0);
     }
     case 'weekday':
@@ -82,16 +82,17 @@ function dayOf(day: YearlyChange['day'], year: number): number {
 
 /** Week 5 is the last one in which that weekday occurs. */
 function weekdayOf(day: { month: number; week: number; weekday: number }, year: number): number {
-  const first = epochDay(year, day.month, 1);
+  const first = firstDay(year, day.month);
   // 1 January 1970 was a Thursday.
   const firstWeekday = (((first + 4) % 7) + 7) % 7;
   const found = first + ((day.weekday - firstWeekday + 7) % 7) + (day.week - 1) * 7;
-  return found < epochDay(year, day.month + 1, 1) ? found : found - 7;
+  return found < firstDay(year, day.month + 1) ? found : found - 7;
 }
 
-function epochDay(year: number, month: number, day: number): number {
+/** Of a month. */
+function firstDay(year: number, month: number): number {
   // Not Date.UTC, which takes the years 0 to 99 for 1900 to 1999.
-  return new Date(0).setUTCFullYear(year, month - 1, day) / (DAY_SECONDS * 1000);
+  return new Date(0).setUTCFullYear(year, month - 1, 1) / (DAY_SECONDS * 1000);
 }
 
 /** `Sun May  7 12:45:26 UTC 2024`, as `LC_ALL=C date` prints it; UTC where the zone's abbreviation would not be decoded. */

@@ -53,7 +53,8 @@ function commandsFor(address: Address): Command[] {
 
 function commandsBy(backend: Backend, changes: readonly Change[]): Command[] {
   const [{ address }] = changes as [Change];
-  const commands: Command[] = [backend.inspect(address.family, changes)];
+  const look = backend.plan(address.family, backend.nothingKnown, changes);
+  const commands: Command[] = look === null ? [] : [look];
   let view = backend.expect(changes, []);
   for (let count = 0; count < MOST_COMMANDS; count++) {
     const command = backend.plan(address.family, view, changes);

@@ -149,7 +149,11 @@ export const TARGETS: Readonly<Record<string, Target>> = {
   listing(input) {
     const output = input.toString('latin1');
     for (const backend of BACKENDS) {
-      unlessRefused(() => backend.read(output));
+      const before = backend.nothingKnown;
+      for (const command of [backend.plan(4, before, []), backend.planRemoval?.(4, before)]) {
+        if (!command) continue;
+        unlessRefused(() => backend.read(output, { command, status: 0, stderr: '', before }));
+      }
       const snapshot = unlessRefused(() => backend.readSnapshot([output, output, output]));
       for (const [text, { address }] of snapshot?.held ?? []) {
         must(text === address.text && parseExactNetwork(text) !== null, `held: ${text}`);

@@ -1,27 +1,20 @@
 // Our own log: lines of JSON for people who run us, and never a reason to stop.
 import {
   existsSync,
-  mkdtempSync,
+  mkdirSync,
   readFileSync,
   rmSync,
   statSync,
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { describe, expect, test } from '@jest/globals';
 import { Diagnostics } from '../../src/diagnostics.ts';
+import { ownDirectory } from './support/directory.ts';
 
-let directory = '';
-let path = '';
-beforeEach(() => {
-  directory = mkdtempSync(join(tmpdir(), 'diagnostics-'));
-  path = join(directory, 'firewall-drop.log');
-});
-afterEach(() => {
-  rmSync(directory, { recursive: true });
-});
+const directory = ownDirectory();
+const path = join(directory, 'firewall-drop.log');
 
 function open(level: Diagnostics['level'] = 'warn'): Diagnostics {
   const diagnostics = new Diagnostics({ path, program: 'firewall-drop' });
@@ -100,7 +93,7 @@ describe('a problem with the file stops nothing:', () => {
     expect(() => {
       open().error('it failed');
     }).not.toThrow();
-    directory = mkdtempSync(join(tmpdir(), 'diagnostics-'));
+    mkdirSync(directory);
   });
 
   test('it is a link, which is not followed', () => {

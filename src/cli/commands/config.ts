@@ -1,7 +1,7 @@
 // `config show` and `config validate`: what our own configuration says, where each value comes from, and what is wrong.
 import { CONFIG_FILE, LARGEST_FILE } from '../../config/read.ts';
 import { formatProblem, parseConfig, type ParsedConfig } from '../../config/parse.ts';
-import { POLICY_KEYS, type PolicyEntry } from '../../config/policy-schema.ts';
+import { POLICY_KEYS, type PolicyEntry } from '../../config/policy.ts';
 import { SCHEMA } from '../../config/schema.ts';
 import { camelCase, ownProperty, tomlText } from '../../config/values.ts';
 import { AppError } from '../../model/errors.ts';

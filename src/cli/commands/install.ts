@@ -6,7 +6,7 @@ import { defineCommand, DRY_RUN } from '../command.ts';
 import { agentVersion } from '../doctor/agent.ts';
 import { releaseAll } from '../flush.ts';
 import { owningPackageManager, PACKAGE_COMMANDS } from '../install/packaged.ts';
-import { stepsToClear, stepsToFurnish } from '../install/places.ts';
+import { ROTATION_FILE, stepsToClear, stepsToFurnish, stepsToRotate } from '../install/places.ts';
 import {
   findResponses,
   installedElsewhere,
@@ -14,7 +14,6 @@ import {
   stepsToRemove,
   type Placement,
 } from '../install/programs.ts';
-import { ROTATION_FILE, stepsToRotate } from '../install/rotation.ts';
 import { stepsToSchedule, stepsToUnschedule } from '../install/schedule.ts';
 import { reachAll, stepToRemove } from '../install/steps.ts';
 import { enterForChange, type Person } from '../session.ts';

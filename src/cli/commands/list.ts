@@ -52,7 +52,7 @@ export const list = defineCommand({
   isLong: () => true,
   run(_words, options, person) {
     const context = person.createContext();
-    const within = readSpan('expiring-within', options['expiring-within']);
+    const within = readSpan(options['expiring-within']);
     const limit = readLimit(options.limit);
     const all = readEntries(context, person);
     const chosen = all

@@ -56,7 +56,8 @@ const EVENTS: readonly (readonly [event: string, metric: string, help: string])[
 
 function render(context: Context, person: Person): Promise<string> {
   const { Registry, Gauge, Counter } = require('prom-client') as typeof PromClient;
-  const registers = [new Registry()];
+  const registry = new Registry();
+  const registers = [registry];
   const gauge = (name: string, help: string, labelNames: string[] = []): PromClient.Gauge => {
     return new Gauge({ name: `firewall_drop_${name}`, help, labelNames, registers });
   };
@@ -80,7 +81,7 @@ function render(context: Context, person: Person): Promise<string> {
   gauge('store_bytes', 'Size of the state').set(stateBytes() ?? 0);
   setState(gauge, context);
   setKernel(gauge, bans, context, person);
-  return registers[0]?.metrics() ?? Promise.resolve('');
+  return registry.metrics();
 }
 
 type MakeGauge = (name: string, help: string, labelNames?: string[]) => PromClient.Gauge;

@@ -1,8 +1,10 @@
-// The agent around us: which one, whether it runs, what its files say about this program, and the log that it reads.
+// The agent around us: which one, whether it runs, whom it reports to, what its files say about this program, and the log that
+// it reads.
 import { closeSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { formatProblem, parseConfig } from '../../config/parse.ts';
 import { CONFIG_FILE } from '../../config/read.ts';
+import { managerReason } from '../../policy/collect.ts';
 import { ownerText } from '../../system/accounts.ts';
 import { openLogForAppend } from '../../system/files.ts';
 import { printable } from '../../system/printable.ts';
@@ -72,6 +74,41 @@ function parseOrNull(text: string): Json {
     return null;
   }
 }
+
+const AGENTDS: readonly string[] = ['wazuh-agentd', 'ossec-agentd'];
+
+/** Whether we know the address of the manager, and so never block it. */
+export const manager = defineCheck({
+  name: 'manager',
+  probe: ({ context, processes }) => {
+    const { home } = context.place;
+    const { managers } = context.settings();
+    const known = new Set(context.protectedEntries().map(({ why }) => why));
+    return {
+      file: `${home}/etc/ossec.conf`,
+      /** A manager has none itself. */
+      isAgent:
+        processes.some(({ name }) => AGENTDS.includes(name)) ||
+        AGENTDS.some((name) => statOrNull(`${home}/bin/${name}`) !== null),
+      isProtected: context.config.protect.manager,
+      managers,
+      /** Those whose name has no known address. */
+      unknown: managers.filter((name) => !known.has(managerReason(name))),
+    };
+  },
+  evaluate(facts) {
+    const { file, isAgent, isProtected, managers, unknown } = facts;
+    if (!isProtected || (!isAgent && managers.length === 0)) return [];
+    const allow = `name its addresses in protect.allow of ${CONFIG_FILE}`;
+    if (managers.length === 0) {
+      const what = `${file} names no manager that is known here: its address can be blocked`;
+      return [problem(what, allow)];
+    }
+    if (unknown.length === 0) return [ok(`${printable(managers.join(', '))}: never blocked`)];
+    const what = `no address is known of ${printable(unknown.join(', '))}: it can be blocked`;
+    return [problem(what, `correct its name, or ${allow}`)];
+  },
+});
 
 export const arConf = defineCheck({
   name: 'ar.conf',

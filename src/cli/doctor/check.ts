@@ -41,10 +41,11 @@ export function defineCheck<Facts, Findings extends Finding | readonly Finding[]
 
 export const ok = (what: string): Finding => ({ state: 'ok', what });
 
-export const warning = (what: string, fix: string, remedy?: RemedyName): Finding => {
-  return { state: 'warning', what, fix, ...(remedy && { remedy }) };
+const found = (state: State) => {
+  return (what: string, fix: string, remedy?: RemedyName): Finding => {
+    return { state, what, fix, ...(remedy && { remedy }) };
+  };
 };
 
-export const problem = (what: string, fix: string, remedy?: RemedyName): Finding => {
-  return { state: 'problem', what, fix, ...(remedy && { remedy }) };
-};
+export const warning = found('warning');
+export const problem = found('problem');

@@ -1,8 +1,11 @@
-// Checks which other programs change the packet filter.
+// Checks which other programs change the packet filter, and whether files that are loaded at boot have rules of ours.
 import { basename } from 'node:path';
+import { SAVED_RULES } from '../../bans/saved-rules.ts';
 import type { Context } from '../../context.ts';
-import { isServiceActive } from '../../system/services.ts';
-import { defineCheck, ok, warning, type Finding } from './check.ts';
+import { droppedSource, readRules } from '../../firewall/iptables/parse.ts';
+import { textOrNull } from '../../system/paths.ts';
+import { isFirewalldActive } from '../../system/services.ts';
+import { defineCheck, ok, problem, warning, type Finding } from './check.ts';
 
 /** Another program that changes the packet filter, how it is known, and what to know about it. */
 interface Neighbour {
@@ -63,7 +66,7 @@ export const neighbours = defineCheck({
         ...args.slice(0, 2).map((argument) => basename(argument)),
       ]),
       // The same sign decides which backend `auto` uses.
-      ...(isServiceActive('firewalld') ? ['firewalld'] : []),
+      ...(isFirewalldActive() ? ['firewalld'] : []),
     ],
     chains: chainsSeen(context),
     usesDockerChain: context.config.firewall.docker,
@@ -117,4 +120,42 @@ function evaluateDocker(facts: NeighbourFacts, advice: string): Finding {
     'Docker seen, and firewall.docker is false: addresses that are blocked may reach published ports',
     'set firewall.docker = true',
   );
+}
+
+export const savedRules = defineCheck({
+  name: 'saved rules',
+  probe: ({ context }) => ({
+    files: SAVED_RULES.flatMap((path) => {
+      const text = textOrNull(path);
+      return text === null ? [] : [{ path, ...readSaved(text, context.config.firewall.setName) }];
+    }),
+  }),
+  evaluate({ files }) {
+    const findings = files.flatMap(({ path, addresses, setRules }): Finding[] => {
+      const resave = `firewall-drop keeps blocks by itself; take these lines out of ${path}: see "Reboots" in docs/runbook.md`;
+      if (setRules > 0) {
+        const what = `${path} refers to sets of ours, which are not there at boot: iptables-restore then loads nothing of it`;
+        return [problem(what, resave)];
+      }
+      if (addresses.length === 0) return [];
+      const what = `${path} has ${addresses.length} drops of our shape: they come back at every boot; restore takes out those that it knows for ours`;
+      return [warning(what, resave)];
+    });
+    return findings.length > 0 ? findings : [ok('no saved rules hold blocks')];
+  },
+});
+
+/** What a file of `iptables-save` has of ours: it comes back at every boot, whether or not the block is over. */
+export function readSaved(
+  text: string,
+  setName: string,
+): { readonly addresses: readonly string[]; readonly setRules: number } {
+  const { rules } = readRules(text);
+  const inFilter = rules.filter(({ chain }) => !chain.startsWith('raw '));
+  const addresses = inFilter.flatMap(({ spec }) => droppedSource(spec) ?? []);
+  const asked = [`--match-set ${setName}-4 `, `--match-set ${setName}-6 `];
+  return {
+    addresses: [...new Set(addresses)],
+    setRules: rules.filter(({ spec }) => asked.some((words) => spec.includes(words))).length,
+  };
 }

@@ -1,4 +1,5 @@
-// What the program needs beside itself: its configuration, the directory of its state, and the logs in the agent's home.
+// What the program needs beside itself: its configuration, the directory of its state, and the logs in the agent's home, of
+// which the host's logrotate rotates ours: the agent rotates only its own.
 import {
   chmodSync,
   closeSync,
@@ -14,9 +15,11 @@ import { dirname } from 'node:path';
 import { exampleConfig } from '../../config/example.ts';
 import { CONFIG_FILE } from '../../config/read.ts';
 import { STATE_DIRECTORY } from '../../context.ts';
+import { ownerText } from '../../system/accounts.ts';
 import { openLogForAppend } from '../../system/files.ts';
-import { modeText, statOrNull } from '../../system/paths.ts';
-import type { Step } from './steps.ts';
+import { modeText, statOrNull, textOrNull } from '../../system/paths.ts';
+import { textFor, type Installed } from './packaged.ts';
+import { stepToWrite, type Step } from './steps.ts';
 
 export function stepsToFurnish(home: string): Step[] {
   const log = `${home}/logs/active-responses.log`;
@@ -70,4 +73,22 @@ export function stepsToClear(purge: boolean): Step[] {
       },
     },
   ];
+}
+
+const ROTATIONS = '/etc/logrotate.d';
+export const ROTATION_FILE = `${ROTATIONS}/firewall-drop`;
+/** As the packaged file has it, which is written for Wazuh 4.3 and later. */
+const PACKAGED_OWNER = 'wazuh wazuh';
+
+/** None where logrotate is not, or the owner of the logs has no name: logrotate takes no numbers, and would fail as a whole. */
+export function stepsToRotate(installed: Installed): Step[] {
+  const logs = statOrNull(`${installed.home}/logs`);
+  if (logs === null) return [];
+  const owner = ownerText(logs.uid, logs.gid).replace(':', ' ');
+  if (!existsSync(ROTATIONS) || /^\d+ | \d+$/.test(owner)) return [];
+  const text = textFor('firewall-drop.logrotate', installed).replaceAll(PACKAGED_OWNER, owner);
+  const state = `${ROTATION_FILE} has our log rotated as ${owner.replace(' ', ':')}`;
+  // What an administrator made of it stays.
+  const holds = (): boolean => textOrNull(ROTATION_FILE)?.includes(installed.home) === true;
+  return [stepToWrite(ROTATION_FILE, text, state, holds)];
 }

@@ -1,7 +1,11 @@
-// What the terminal of a person can do, found out once.
+// What a person's terminal can do, and what goes to it: lines, a pager for long output, and a bar for long work.
 import { openSync, readSync, writeSync } from 'node:fs';
 import type * as Tty from 'node:tty';
-import { isTerminal } from '../../system/stdin.ts';
+import { AppError } from '../../model/errors.ts';
+import { findProgram, runPager, type Pager } from '../../system/exec.ts';
+import { isErrno } from '../../system/files.ts';
+import { isTerminal, writeAll } from '../../system/stdin.ts';
+import { deadlineIn, monotonicMs } from '../../system/wait.ts';
 import type { Terminal } from '../session.ts';
 
 /** Colours only on a terminal that has them, and never against NO_COLOR (no-color.org). */
@@ -31,4 +35,76 @@ function ask(question: string): string {
   // After Ctrl-D the question stands there without a line end.
   if (!answer.endsWith('\n')) writeSync(2, '\n');
   return answer.trim();
+}
+
+/** Standard output. Writes at once, and remembers why something could not be written. */
+export class Output {
+  #trouble: unknown = null;
+
+  line(text: string): void {
+    try {
+      writeAll(1, Buffer.from(`${text}\n`), deadlineIn(Infinity));
+    } catch (error) {
+      // A full disk under the output is no reason to stop between two changes of the kernel: the exit status says so.
+      if (!isErrno(error, 'EPIPE')) this.#trouble ??= error;
+    }
+  }
+
+  /** Throws `OUTPUT` where not all was written. A reader that went away (`| head`) has seen what it wanted. */
+  check(): void {
+    if (this.#trouble === null) return;
+    throw new AppError('OUTPUT', "standard output can't be written", this.#trouble);
+  }
+}
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+/**
+ * Long output goes through a pager, as git's does: $PAGER, or less; null where nothing is to be used. Who may run this
+ * program by sudo must not get a shell of root out of it: less runs in its secure mode, and no other pager is started under
+ * sudo.
+ */
+export function choosePager(environment: Environment): Pick<Pager, 'path' | 'args'> | null {
+  const [name = '', ...args] = (environment['PAGER'] ?? 'less').split(/\s+/).filter(Boolean);
+  const program = name.split('/').at(-1) ?? '';
+  const isSafe = program === 'less' || environment['SUDO_UID'] === undefined;
+  if (program === '' || program === 'cat' || environment['TERM'] === 'dumb') return null;
+  const path = findProgram(isSafe ? program : 'less');
+  return path === null ? null : { path, args: isSafe ? args : [] };
+}
+
+/** Shows lines; false where no pager is to be used, or it could not be started. */
+export function page(lines: readonly string[], environment: Environment): boolean {
+  const pager = choosePager(environment);
+  if (pager === null) return false;
+  const { TERM = '', LESS = 'FRX', LANG = '', LC_ALL = '' } = environment;
+  const variables = { TERM, LESS, LANG, LC_ALL, LESSSECURE: '1' };
+  return runPager({ ...pager, environment: variables, input: `${lines.join('\n')}\n` });
+}
+
+const PATIENCE_MS = 500;
+const REDRAW_MS = 100;
+const BAR_CHARACTERS = 30;
+
+/** A bar on standard error for work that takes more than a moment: none in the first half second, nor where nobody watches. */
+export function startProgress({ watchesErrors }: Terminal): {
+  update(done: number, total: number): void;
+  end(): void;
+} {
+  const started = monotonicMs();
+  let drawn = 0;
+  return {
+    update(done, total) {
+      const now = monotonicMs();
+      if (!watchesErrors || now - started < PATIENCE_MS || now - drawn < REDRAW_MS) return;
+      drawn = now;
+      const filled = Math.round((BAR_CHARACTERS * done) / Math.max(1, total));
+      const bar = '#'.repeat(filled).padEnd(BAR_CHARACTERS, '.');
+      writeSync(2, `\rworking [${bar}] ${done}/${total}`);
+    },
+    end() {
+      if (drawn > 0) writeSync(2, '\r\u001b[K');
+      drawn = 0;
+    },
+  };
 }

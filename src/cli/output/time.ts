@@ -29,14 +29,14 @@ export function readTimeout(text: string): number | null {
   );
 }
 
-/** What an option was given that looks so far back or ahead: seconds, null where it was not given. Throws `USAGE`. */
-export function readSpan(option: string, text: string | undefined): number | null {
+/** What `--expiring-within` was given: seconds, null where it was not given. Throws `USAGE`. */
+export function readSpan(text: string | undefined): number | null {
   if (text === undefined) return null;
   const seconds = parseDuration(text);
   if (typeof seconds === 'number') return seconds;
   throw new AppError(
     'USAGE',
-    `--${option} ${quote(text)} is not a length of time: write for example 10m or 2d`,
+    `--expiring-within ${quote(text)} is not a length of time: write for example 10m or 2d`,
   );
 }
 

@@ -4,7 +4,7 @@ import { AppError } from '../../model/errors.ts';
 import type { Ran, View } from '../backend.ts';
 import { noteLacks, type HeldAddress, type Snapshot } from '../snapshot.ts';
 import { heldBy, readChains, readRules } from '../iptables/parse.ts';
-import { extrasOf, type ChainRules, type IptablesOptions } from '../iptables/rules.ts';
+import { extrasOf, type Chains, type IptablesOptions } from '../iptables/rules.ts';
 
 /** The key of the set's rule; no address has this text. */
 export const SET_RULE = '@set';
@@ -15,45 +15,35 @@ export const SET_RULE = '@set';
  */
 export type Entry = 'absent' | 'present' | 'doubtful' | { readonly timeoutSeconds: number | null };
 
-/** What a listing says of the whole set. */
-interface Listing {
-  readonly entries: number;
-  readonly maxEntries: number;
-}
-
 /** Where a rule for the set stands, or once stood. */
 export interface SetRules {
   /** Our chains of the filter table: plain rules, and that of the set where there is no raw table or once was none. */
-  readonly filter: ChainRules;
+  readonly filter: Chains;
   /** `PREROUTING`; null: the kernel has no table `raw`. */
-  readonly raw: ChainRules | null;
+  readonly raw: Chains | null;
 }
 
 export interface IpsetView extends View {
   /** Null where the rules were not looked at. */
   readonly rules: SetRules | null;
   readonly entries: ReadonlyMap<string, Entry>;
-  /** Not null where `entries` has all of the set; null inside where there is no set. */
-  readonly listing: { readonly set: Listing | null } | null;
+  /** Not null where `entries` has all of the set: how many it may have; null inside where there is no set. */
+  readonly listing: { readonly maxEntries: number | null } | null;
   /** The state is trusted: of what is only to be released the rules need not be looked at. */
   readonly trusted: boolean;
 }
 
-export function readSet(
-  output: string,
-  { command, stderr }: Ran<View>,
-  before: IpsetView,
-): IpsetView {
+export function readSet(output: string, { command, stderr, before }: Ran<IpsetView>): IpsetView {
   // A restore prints nothing of what is there now.
   if (command.args.includes('restore')) return { ...before, entries: new Map(), listing: null };
   const asked = command.input.trimEnd().split('\n');
   if (asked.some((line) => line.startsWith('list '))) {
     // Somebody else's rule asks it: it stays, empty.
     if (stderr.includes('in use by a kernel component')) {
-      return { ...before, listing: { set: null }, entries: new Map() };
+      return { ...before, listing: { maxEntries: null }, entries: new Map() };
     }
-    const { set, entries } = readListing(output, stderr);
-    return { ...before, listing: { set }, entries };
+    const { maxEntries, entries } = readListing(output, stderr);
+    return { ...before, listing: { maxEntries }, entries };
   }
   return { ...before, listing: null, entries: readAnswers(asked, stderr) };
 }
@@ -79,10 +69,10 @@ function forEachMember(output: string, take: (text: string, rest: string) => voi
 function readListing(
   output: string,
   stderr: string,
-): { readonly set: Listing | null; readonly entries: ReadonlyMap<string, Entry> } {
+): { readonly maxEntries: number | null; readonly entries: ReadonlyMap<string, Entry> } {
   const maxEntries = HEADER.exec(output)?.[1];
   if (maxEntries === undefined) {
-    if (isMissing(stderr)) return { set: null, entries: new Map() };
+    if (isMissing(stderr)) return { maxEntries: null, entries: new Map() };
     const name = /Name: (\S+)/.exec(output)?.[1];
     if (name !== undefined) throw notOurs(name);
     throw failure('the set could not be listed', stderr);
@@ -91,7 +81,7 @@ function readListing(
   forEachMember(output, (text, rest) => {
     entries.set(text, { timeoutSeconds: Number.parseInt(rest, 10) || null });
   });
-  return { set: { entries: entries.size, maxEntries: Number(maxEntries) }, entries };
+  return { maxEntries: Number(maxEntries), entries };
 }
 
 const ANSWER = /^(?:Warning: )?\S+ is (NOT )?in set \S+$/;

@@ -6,13 +6,7 @@ import { AppError } from '../../model/errors.ts';
 import type { Backend, Change, PlannedCommand } from '../backend.ts';
 import { droppedSource } from '../iptables/parse.ts';
 import { countsOf, foreignRules, MOST_PLAIN_AT_ONCE, wishOf } from '../iptables/plan.ts';
-import {
-  editsFor,
-  placesOf,
-  type ChainRules,
-  type RuleWish,
-  type Table,
-} from '../iptables/rules.ts';
+import { chainOf, editsFor, type Chains, type RuleWish, type Table } from '../iptables/rules.ts';
 import {
   ask,
   creation,
@@ -54,14 +48,10 @@ export function createIpset(options: IpsetOptions): Backend<IpsetView> {
   return {
     name: 'ipset',
     mostReleases: Infinity,
-    inspect: (family, changes = []) => {
-      const name = setNameOf(family, options);
-      return isFew(changes) ? ask(changes.map((change) => test(name, change))) : list(name);
-    },
+    nothingKnown: NOTHING_KNOWN,
     read(output, ran) {
-      const before = ran?.before ?? NOTHING_KNOWN;
-      if (ran?.command.program === 'ipset') return readSet(output, ran, before);
-      return { ...before, ...readTables(output, options, keyOf) };
+      if (ran.command.program === 'ipset') return readSet(output, ran);
+      return { ...ran.before, ...readTables(output, options, keyOf) };
     },
     expect: (changes, extras) => ({
       ...NOTHING_KNOWN,
@@ -116,8 +106,8 @@ function simulate(view: IpsetView, command: PlannedCommand, changes: readonly Ch
   return { ...view, rules };
 }
 
-function allWith(keys: readonly string[], chains: ChainRules | null): ChainRules {
-  return new Map(Array.from(chains ?? [], ([chain]) => [chain, keys] as const));
+function allWith(keys: readonly string[], chains: Chains | null): Chains {
+  return new Map(Array.from(chains ?? [], ([chain]) => [chain, chainOf(keys)] as const));
 }
 
 /** A plain drop of ours is known too: it is removed once the set has its address. */
@@ -156,6 +146,9 @@ function planEntries(
   const wanting = changes.filter((change) => !isDone(change, entryOf(change)));
   if (wanting.length === 0) return null;
   const states = new Set(wanting.map(entryOf));
+  if (view === NOTHING_KNOWN && isFew(changes)) {
+    return ask(changes.map((change) => test(name, change)));
+  }
   if (states.has(undefined) || states.has('doubtful')) return list(name);
   const added = wanting.filter((change) => {
     return change.to === 'blocked' && entryOf(change) === 'absent';
@@ -165,7 +158,7 @@ function planEntries(
   const blocks = wanting.filter(({ to }) => to === 'blocked');
   const edits = [
     // A set that is there may differ from ours in size, and `create` would then fail.
-    ...(blocks.length > 0 && (view.listing?.set ?? null) === null
+    ...(blocks.length > 0 && (view.listing?.maxEntries ?? null) === null
       ? [creation(name, family, options)]
       : []),
     ...wanting.map((change) => edit(name, change)),
@@ -195,9 +188,9 @@ function makeRoom(
   options: IpsetOptions,
 ): string[] | null {
   const name = setNameOf(family, options);
-  const set = listing?.set ?? null;
+  const most = listing?.maxEntries ?? null;
   // The kernel may hold a few more than the set's size: what is to be released needs no room.
-  if (set === null || added === 0 || entries.size + added <= set.maxEntries) return null;
+  if (most === null || added === 0 || entries.size + added <= most) return null;
   if (entries.size + added > options.maxEntries) {
     throw new AppError(
       'FIREWALL',
@@ -253,7 +246,7 @@ function planEdits(
 }
 
 /** Plain rules from before there was a set, for addresses that the set holds now. */
-function plainRulesToGo(chains: ChainRules, changes: readonly Change[]): RuleWish[] {
+function plainRulesToGo(chains: Chains, changes: readonly Change[]): RuleWish[] {
   return changes
     .filter(({ address }) => isDropped(address.text, chains))
     .slice(-MOST_PLAIN_AT_ONCE)
@@ -261,8 +254,8 @@ function plainRulesToGo(chains: ChainRules, changes: readonly Change[]): RuleWis
 }
 
 /** Whether a plain rule drops an address. */
-function isDropped(text: string, chains: ChainRules): boolean {
-  return [...chains.values()].some((rules) => placesOf(rules).has(text));
+function isDropped(text: string, chains: Chains): boolean {
+  return [...chains.values()].some(({ places }) => places.has(text));
 }
 
 // Removal of everything
@@ -270,13 +263,13 @@ function isDropped(text: string, chains: ChainRules): boolean {
 /** No rule asks a set that is not there, so that a host without ip6tables is not asked for its rules in vain. */
 function planRemoval(
   family: Family,
-  view: IpsetView | null,
+  view: IpsetView,
   options: IpsetOptions,
 ): PlannedCommand | null {
   const name = setNameOf(family, options);
   const isThere = `list ${name} -terse`;
-  if ((view?.listing ?? null) === null) return ask([isThere]);
-  if (view === null || view.listing?.set === null) return null;
+  if (view.listing === null) return ask([isThere]);
+  if (view.listing.maxEntries === null) return null;
   if (view.rules === null) return lookAtRules(family, options);
   const gone: RuleWish = { key: SET_RULE, spec: setRuleOf(family, options), wanted: false };
   const removal = planEdits(family, view.rules, { raw: [gone], filter: [gone] }, options);

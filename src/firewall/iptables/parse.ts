@@ -2,7 +2,7 @@
 import { parseExactNetwork, type Address } from '../../model/address.ts';
 import { AppError } from '../../model/errors.ts';
 import { noteLacks, type HeldAddress, type Rule, type Snapshot } from '../snapshot.ts';
-import type { ChainRules, IptablesOptions } from './rules.ts';
+import { chainOf, type Chains, type IptablesOptions } from './rules.ts';
 
 const TABLE_LINE = /^\*(\S+)/;
 /** `:INPUT ACCEPT [12:3400]`. */
@@ -18,7 +18,7 @@ export function readChains(
   output: string,
   { chains: required, optionalChains }: Pick<IptablesOptions, 'chains' | 'optionalChains'>,
   keyOf: (spec: string) => string | null,
-): ChainRules {
+): Chains {
   const ours = [...required, ...optionalChains];
   const chains = new Map<string, (string | null)[]>();
   let listed = false;
@@ -30,7 +30,7 @@ export function readChains(
     if (ours.includes(chain)) chains.set(chain, []);
   }
   if (!listed) throw new AppError('FIREWALL', 'the listing of a table has no chain');
-  return chains;
+  return new Map(Array.from(chains, ([chain, keys]) => [chain, chainOf(keys)]));
 }
 
 /** The rules of the tables `filter` and `raw`, in order, and the policies of their chains. */

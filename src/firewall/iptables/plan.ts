@@ -4,12 +4,12 @@ import { withPrefix } from '../../model/address.ts';
 import type { Backend, Change, View } from '../backend.ts';
 import { droppedSource, readChains, readSnapshot } from './parse.ts';
 import {
+  chainOf,
   editRules,
   editsFor,
   extrasOf,
   listRules,
-  placesOf,
-  type ChainRules,
+  type Chains,
   type IptablesOptions,
   type RuleWish,
 } from './rules.ts';
@@ -18,7 +18,8 @@ export type { IptablesOptions } from './rules.ts';
 
 /** A rule of ours is known by the canonical text of its address. */
 export interface IptablesView extends View {
-  readonly chains: ChainRules;
+  /** Null: not looked at. */
+  readonly chains: Chains | null;
 }
 
 /**
@@ -32,7 +33,7 @@ export function createIptables(options: IptablesOptions): Backend<IptablesView> 
   return {
     name: 'iptables',
     mostReleases: MOST_PLAIN_AT_ONCE,
-    inspect: (family) => editRules(family, options, []),
+    nothingKnown: { chains: null, extras: [] },
     read(output) {
       const chains = readChains(output, options, droppedSource);
       return { chains, extras: extrasOf(chains, options) };
@@ -40,11 +41,13 @@ export function createIptables(options: IptablesOptions): Backend<IptablesView> 
     expect: (changes, extras) => {
       return viewOf([...options.chains, ...extras], changes, 'released', extras);
     },
-    plan(family, view, changes) {
-      const edits = editsFor(view.chains, options, changes.map(wishOf));
+    plan(family, { chains }, changes) {
+      if (chains === null) return { ...editRules(family, options, []), effect: 'look' };
+      const edits = editsFor(chains, options, changes.map(wishOf));
       return edits.length === 0 ? null : editRules(family, options, edits);
     },
     foreignOf: ({ chains }, change, made) => {
+      if (chains === null) return null;
       const counts = countsOf(chains, change.address.text);
       // Our rules are made in all chains at once: where one has none, all that there are were there before.
       return foreignRules(counts, change, made ? 1 : Math.min(1, ...counts.values()));
@@ -67,10 +70,8 @@ export function wishOf({ address, to, foreign }: Change): RuleWish {
 }
 
 /** How many plain drops of an address each of our chains has. */
-export function countsOf(chains: ChainRules, key: string): Map<string, number> {
-  return new Map(
-    Array.from(chains, ([chain, rules]) => [chain, placesOf(rules).get(key)?.count ?? 0]),
-  );
+export function countsOf(chains: Chains, key: string): Map<string, number> {
+  return new Map(Array.from(chains, ([chain, { places }]) => [chain, places.get(key)?.count ?? 0]));
 }
 
 /** Of rules that are known to be somebody else's, those that are still there; otherwise all but our own. */
@@ -100,5 +101,5 @@ function viewOf(
       return Array<string>(1 + others).fill(address.text);
     });
   };
-  return { chains: new Map(chains.map((chain) => [chain, keysOf(chain)])), extras };
+  return { chains: new Map(chains.map((chain) => [chain, chainOf(keysOf(chain))])), extras };
 }

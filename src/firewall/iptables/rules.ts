@@ -18,11 +18,20 @@ export interface IptablesOptions {
   readonly lockWaitSeconds: number;
 }
 
-/**
- * The rules of each of our chains, in order: the key of a rule that is ours, or null for any other rule. A chain that is
- * not a key does not exist.
- */
-export type ChainRules = ReadonlyMap<string, readonly (string | null)[]>;
+/** What is in a chain: the places of the rules that are ours, by their keys. */
+interface Chain {
+  readonly places: ReadonlyMap<string, Places>;
+  /** Of the first rule that is not ours; Infinity: there is none. */
+  readonly firstForeign: number;
+}
+
+interface Places {
+  readonly count: number;
+  readonly first: number;
+}
+
+/** Those of our chains that exist. */
+export type Chains = ReadonlyMap<string, Chain>;
 
 /** A rule that shall stand first, once, in each of our chains; or in none of them. */
 export interface RuleWish {
@@ -90,7 +99,7 @@ function iptablesProgram(
 }
 
 export function extrasOf(
-  chains: ChainRules,
+  chains: Chains,
   { optionalChains }: Pick<IptablesOptions, 'optionalChains'>,
 ): string[] {
   return optionalChains.filter((chain) => chains.has(chain));
@@ -98,23 +107,21 @@ export function extrasOf(
 
 /** The edits that bring all of our chains to the wishes; none where they are as wished. */
 export function editsFor(
-  chains: ChainRules,
+  chains: Chains,
   { chains: required, optionalChains }: Pick<IptablesOptions, 'chains' | 'optionalChains'>,
   wishes: readonly RuleWish[],
 ): string[] {
   const present = optionalChains.filter((chain) => chains.has(chain));
   return [...required, ...present].flatMap((chain) =>
-    editsOf(chain, chains.get(chain) ?? [], wishes),
+    editsOf(chain, chains.get(chain) ?? chainOf([]), wishes),
   );
 }
 
 function editsOf(
   chain: string,
-  rules: readonly (string | null)[],
+  { places, firstForeign }: Chain,
   wishes: readonly RuleWish[],
 ): string[] {
-  const places = placesOf(rules);
-  const foreign = rules.indexOf(null);
   const removals: { readonly first: number; readonly edits: readonly string[] }[] = [];
   const insertions: string[] = [];
   for (const { key, spec, wanted, foreign: others = {} } of wishes) {
@@ -122,8 +129,7 @@ function editsOf(
     // Somebody else's may have gone meanwhile. `-D` takes the first of equal rules, and ours stands first.
     const count = found - Math.min(others[chain] ?? 0, found);
     // Nothing that accepts the packet may be asked earlier: before ours stand only drops of ours.
-    const isFirst = foreign < 0 || first < foreign;
-    if (wanted && count === 1 && isFirst) continue;
+    if (wanted && count === 1 && first < firstForeign) continue;
     if (count > 0)
       removals.push({ first, edits: Array<string>(count).fill(`-D ${chain} ${spec}`) });
     if (wanted) insertions.push(`-I ${chain} 1 ${spec}`);
@@ -133,24 +139,14 @@ function editsOf(
   return [...removals.flatMap(({ edits }) => edits), ...insertions];
 }
 
-/** Where the rules of a key stand in a chain. */
-interface Places {
-  readonly count: number;
-  readonly first: number;
-}
-
-/** By key. Gone through once for each listing, which may be as long as the list of what is looked up in it. */
-export function placesOf(rules: readonly (string | null)[]): ReadonlyMap<string, Places> {
-  const known = placesByRules.get(rules);
-  if (known !== undefined) return known;
+/** From the keys of its rules, in order; null for one that is not ours. */
+export function chainOf(keys: readonly (string | null)[]): Chain {
   const places = new Map<string, Places>();
-  rules.forEach((key, index) => {
+  keys.forEach((key, index) => {
     if (key === null) return;
     const { count, first } = places.get(key) ?? { count: 0, first: index };
     places.set(key, { count: count + 1, first });
   });
-  placesByRules.set(rules, places);
-  return places;
+  const foreign = keys.indexOf(null);
+  return { places, firstForeign: foreign < 0 ? Infinity : foreign };
 }
-
-const placesByRules = new WeakMap<readonly (string | null)[], ReadonlyMap<string, Places>>();

@@ -40,8 +40,7 @@ const IS_THERE = 'File exists';
 
 export function readLook(
   output: string,
-  { command, status, stderr }: Ran<View>,
-  before: NftablesView,
+  { command, status, stderr, before }: Ran<NftablesView>,
 ): NftablesView {
   const isThere: Entry = before.changed ? 'kept' : 'present';
   if (command.input !== '') {

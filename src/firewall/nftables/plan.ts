@@ -35,12 +35,11 @@ export function createNftables(options: NftablesOptions): Backend<NftablesView> 
   return {
     name: 'nftables',
     mostReleases: Infinity,
-    inspect: () => listRules(null),
+    nothingKnown: NOTHING_KNOWN,
     read(output, ran) {
-      const before = ran?.before ?? NOTHING_KNOWN;
-      if (ran?.command.effect === 'look') return readLook(output, ran, before);
-      if (ran?.command.answers !== undefined && ran.status !== 0) return NOTHING_KNOWN;
-      return { ...before, entries: new Map(), sets: null, complete: false, changed: true };
+      if (ran.command.effect === 'look') return readLook(output, ran);
+      if (ran.command.answers !== undefined && ran.status !== 0) return NOTHING_KNOWN;
+      return { ...ran.before, entries: new Map(), sets: null, complete: false, changed: true };
     },
     expect: (changes, extras) => ({
       ...NOTHING_KNOWN,
@@ -54,7 +53,7 @@ export function createNftables(options: NftablesOptions): Backend<NftablesView> 
       entries: entriesOf(changes, ({ to }) => (to === 'blocked' ? 'kept' : 'absent')),
       sets: new Map(changes.map((change) => [setNameOf(change.address), true])),
     }),
-    planRemoval: (family, view) => planRemoval(family, view),
+    planRemoval,
     snapshot: () => [listOurs([])],
     readSnapshot: ([output = '']) => readSnapshot(output),
     advice: (complaint) => (complaint.includes(FULL) ? adviceForFull(options) : ''),
@@ -185,19 +184,18 @@ function check(changes: readonly Change[]): PlannedCommand {
 }
 
 /** The table is of both families. */
-function planRemoval(family: Family, view: NftablesView | null): PlannedCommand | null {
+function planRemoval(family: Family, view: NftablesView): PlannedCommand | null {
   if (family === 6) return null;
-  if ((view?.sets ?? null) === null) return listRules(view);
-  if (view?.hasTable !== true) return null;
-  return transaction([{ do: 'delete table' }]);
+  if (view.sets === null) return listRules(view);
+  return view.hasTable ? transaction([{ do: 'delete table' }]) : null;
 }
 
 /**
  * Sets and rules, without the entries. nft 1.0.6 breaks off its JSON (and says status 0) at a table of anybody that is
  * dormant or has an owner; of one table alone, on the other hand, it reads all entries also where it prints none.
  */
-function listRules(view: NftablesView | null): PlannedCommand {
-  if (view?.onlyOurs === true) return listOurs(['-t']);
+function listRules({ onlyOurs }: NftablesView): PlannedCommand {
+  if (onlyOurs) return listOurs(['-t']);
   const args = ['-t', '-j', 'list', 'ruleset', 'inet'];
   return { program: 'nft', args, input: '', effect: 'look' };
 }

@@ -8,9 +8,7 @@ import { expireDue } from '../../../src/bans/expire.ts';
 import { migrateTo } from '../../../src/bans/migrate.ts';
 import { restore } from '../../../src/bans/restore.ts';
 import { unblock } from '../../../src/bans/unblock.ts';
-import { createBackend, type BackendName } from '../../../src/firewall/select.ts';
-import { createFirewall } from '../../../src/firewall/apply.ts';
-import { createSwitchableFirewall } from '../../../src/firewall/switch.ts';
+import type { BackendName } from '../../../src/firewall/select.ts';
 import { addressOf, holdRequest, Workshop } from '../support/workshop.ts';
 import { effort } from '../../support/effort.ts';
 
@@ -59,29 +57,7 @@ class Random {
   }
 
   context(): ReturnType<Workshop['newRun']> {
-    const { host } = this;
-    const run = host.newRun();
-    const open = (name: BackendName): ReturnType<typeof createFirewall> =>
-      createFirewall({
-        backend: createBackend(name, {
-          backend: 'auto',
-          variant: 'auto',
-          chains: CHAINS,
-          docker: true,
-          lockWaitSeconds: 10,
-          setName: 'firewall-drop',
-          promoteAt: 200,
-          maxEntries: 2000,
-        }),
-        run: host.kernel.run,
-        sleep: () => undefined,
-        deadline: { remainingMs: () => 20_000 },
-        programTimeoutSeconds: 15,
-        extras: () => [],
-        noteExtras: () => undefined,
-      });
-    const firewall = createSwitchableFirewall(open, this.#backend);
-    return { ...run, firewall };
+    return this.host.newRun(this.#backend);
   }
 
   do(one: Deed): void {

@@ -1,21 +1,15 @@
 // Addresses as a person hands them over: nothing is guessed, and what is wrong is said with what to write instead.
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { contains, makeAddress, type Address } from '../../../src/model/address.ts';
 import { findOverlaps, readAddress, readAddresses } from '../../../src/cli/addresses.ts';
 import { quote } from '../../../src/system/printable.ts';
 import { addressOf, codeOf } from '../support/workshop.ts';
+import { ownDirectory } from '../support/directory.ts';
 
-let directory: string;
-beforeAll(() => {
-  directory = mkdtempSync(join(tmpdir(), 'lists-'));
-});
-afterAll(() => {
-  rmSync(directory, { recursive: true });
-});
+const directory = ownDirectory();
 
 function read(
   lines: string,

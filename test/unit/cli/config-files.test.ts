@@ -1,31 +1,17 @@
 // Real-life shaped files, good and each broken in one way; and what `config snippet` prints is what `config check` wants.
 import { spawnSync } from 'node:child_process';
-import {
-  chmodSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs';
-import { tmpdir } from 'node:os';
+import { chmodSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { describe, expect, test } from '@jest/globals';
 import { checkFiles, formatFinding } from '../../../src/manager/check-files.ts';
 import { renderSnippet, type SnippetRequest } from '../../../src/manager/snippet.ts';
 import { findSlips } from '../../../src/manager/typing.ts';
 import { readXml } from '../../../src/manager/xml.ts';
+import { ownDirectory } from '../support/directory.ts';
 
 const FIXTURES = join(__dirname, '../../fixtures/ossec');
 
-let directory: string;
-beforeEach(() => {
-  directory = mkdtempSync(join(tmpdir(), 'config-'));
-});
-afterEach(() => {
-  rmSync(directory, { recursive: true });
-});
+const directory = ownDirectory();
 
 function filesIn(kind: 'good' | 'broken'): string[] {
   return readdirSync(join(FIXTURES, kind)).map((name) => join(FIXTURES, kind, name));

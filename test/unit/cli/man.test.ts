@@ -5,7 +5,7 @@ import { COMMANDS } from '../../../src/cli/commands.ts';
 import { EXAMPLES, formatManualPage } from '../../../src/cli/man.ts';
 import { parseArguments } from '../../../src/cli/parse.ts';
 import { exampleValue } from '../../../src/config/example.ts';
-import { POLICY_KEYS } from '../../../src/config/policy-schema.ts';
+import { POLICY_KEYS } from '../../../src/config/policy.ts';
 import { SCHEMA } from '../../../src/config/schema.ts';
 import type { Setting } from '../../../src/config/setting.ts';
 

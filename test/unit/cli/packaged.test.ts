@@ -1,13 +1,10 @@
 // A program that a package owns is the package manager's to install and to remove.
-import { afterAll, expect, test } from '@jest/globals';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { expect, test } from '@jest/globals';
+import { writeFileSync } from 'node:fs';
 import { owningPackageManager } from '../../../src/cli/install/packaged.ts';
+import { ownDirectory } from '../support/directory.ts';
 
-const directory = mkdtempSync(`${tmpdir()}/packaged-`);
-afterAll(() => {
-  rmSync(directory, { recursive: true });
-});
+const directory = ownDirectory();
 
 test.each([
   ['deb\n', 'deb'],

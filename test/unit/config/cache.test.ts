@@ -1,32 +1,19 @@
 // What a file said is remembered for as long as the file is as it was, and not a moment longer.
-import {
-  lchownSync,
-  mkdtempSync,
-  renameSync,
-  rmSync,
-  symlinkSync,
-  utimesSync,
-  writeFileSync,
-} from 'node:fs';
-import { tmpdir } from 'node:os';
+import { lchownSync, renameSync, rmSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { beforeEach, describe, expect, test } from '@jest/globals';
 import { remember, type RememberedFile } from '../../../src/config/cache.ts';
 import { Store } from '../../../src/state/store.ts';
 import { NOON_MS } from '../support/workshop.ts';
+import { ownDirectory } from '../support/directory.ts';
 
-let directory = '';
-let path = '';
+const directory = ownDirectory();
+const path = join(directory, 'file');
 let problems: string[] = [];
 let parsed: string[] = [];
 beforeEach(() => {
-  directory = mkdtempSync(join(tmpdir(), 'remember-'));
-  path = join(directory, 'file');
   problems = [];
   parsed = [];
-});
-afterEach(() => {
-  rmSync(directory, { recursive: true });
 });
 
 function openStore(): Store {

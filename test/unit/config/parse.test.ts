@@ -394,7 +394,7 @@ test('byte order marks and DOS line ends do no harm', () => {
   expect(problems).toEqual([`${FILE}:3: unknown key \`log.levle\`: ${LOG_KEYS}`]);
 });
 
-test('no text makes it throw, and what it gives is frozen to its leaves', () => {
+test('no text makes it throw', () => {
   const line = fc.oneof(
     fc.string(),
     fc.constantFrom(
@@ -409,12 +409,10 @@ test('no text makes it throw, and what it gives is frozen to its leaves', () => 
   );
   fc.assert(
     fc.property(fc.array(line), (lines) => {
-      const { config, problems } = parseConfig(lines.join('\n'), FILE);
-      expectFrozen(config);
+      const { problems } = parseConfig(lines.join('\n'), FILE);
       for (const problem of problems) expect(formatProblem(problem)).not.toContain('\n');
     }),
   );
-  expectFrozen(DEFAULT_CONFIG);
 });
 
 describe('the copy in the state', () => {
@@ -479,9 +477,3 @@ describe('packaging/config.toml', () => {
     );
   });
 });
-
-function expectFrozen(value: unknown): void {
-  if (typeof value !== 'object' || value === null) return;
-  expect(Object.isFrozen(value)).toBe(true);
-  for (const part of Object.values(value)) expectFrozen(part);
-}

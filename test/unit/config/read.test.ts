@@ -1,24 +1,20 @@
 // config.toml as each run reads it: what its table [protect] once said is kept while it can't be used.
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterEach, beforeEach, expect, test } from '@jest/globals';
+import { beforeEach, expect, test } from '@jest/globals';
 import { readConfig } from '../../../src/config/read.ts';
 import type { Config } from '../../../src/config/schema.ts';
 import { DEFAULT_CONFIG } from '../../../src/config/values.ts';
 import { Store } from '../../../src/state/store.ts';
 import { NOON_MS } from '../support/workshop.ts';
+import { ownDirectory } from '../support/directory.ts';
 
-let directory = '';
+const directory = ownDirectory();
 let problems: string[] = [];
 let reminders: string[] = [];
 beforeEach(() => {
-  directory = mkdtempSync(join(tmpdir(), 'config-'));
   problems = [];
   reminders = [];
-});
-afterEach(() => {
-  rmSync(directory, { recursive: true });
 });
 
 /** What a run protects by a file of this text. */

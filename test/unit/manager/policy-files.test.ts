@@ -1,17 +1,13 @@
 // `config check` on what a manager can say of policy: the arguments of a command, and the file for a group of agents.
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterEach, beforeEach, expect, test } from '@jest/globals';
+import { beforeEach, expect, test } from '@jest/globals';
 import { checkFiles } from '../../../src/manager/check-files.ts';
+import { ownDirectory } from '../support/directory.ts';
 
-let home = '';
+const home = ownDirectory();
 beforeEach(() => {
-  home = mkdtempSync(join(tmpdir(), 'manager-'));
   mkdirSync(join(home, 'etc/shared/web'), { recursive: true });
-});
-afterEach(() => {
-  rmSync(home, { recursive: true });
 });
 
 function findings(place: string, text: string): string[] {

@@ -68,6 +68,7 @@ export function firewallFor(
     sleep: () => undefined,
     deadline: { remainingMs: () => 20_000 },
     programTimeoutSeconds: 15,
+    isIpv6Absent: () => false,
     extras: (family) => JSON.parse(store?.metadata.get(`extras ${family}`) ?? '[]') as string[],
     noteExtras: (family, extras) => store?.metadata.set(`extras ${family}`, JSON.stringify(extras)),
   });

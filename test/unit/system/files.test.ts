@@ -6,7 +6,6 @@ import {
   lchownSync,
   linkSync,
   mkdirSync,
-  mkdtempSync,
   readFileSync,
   rmSync,
   statSync,
@@ -14,18 +13,12 @@ import {
   truncateSync,
   writeFileSync,
 } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { describe, expect, test } from '@jest/globals';
 import { appendLine, openLogForAppend, readRegularFile } from '../../../src/system/files.ts';
+import { ownDirectory } from '../support/directory.ts';
 
-let directory = '';
-beforeEach(() => {
-  directory = mkdtempSync(join(tmpdir(), 'files-'));
-});
-afterEach(() => {
-  rmSync(directory, { recursive: true });
-});
+const directory = ownDirectory();
 
 function makeFifo(): string {
   const path = join(directory, 'fifo');

@@ -1,22 +1,16 @@
 // Whose active response we are: argv[0] may lie, and then it changes nothing but the name.
-import { mkdirSync, mkdtempSync, realpathSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { beforeEach, describe, expect, test } from '@jest/globals';
 import { findPlace, type Place } from '../../../src/wazuh/home.ts';
+import { ownDirectory } from '../support/directory.ts';
 
-let root = '';
-let home = '';
-let executable = '';
+const root = ownDirectory();
+const home = join(root, 'ossec');
+const executable = join(home, 'active-response/bin/firewall-drop');
 beforeEach(() => {
-  root = realpathSync(mkdtempSync(join(tmpdir(), 'home-')));
-  home = join(root, 'ossec');
-  executable = join(home, 'active-response/bin/firewall-drop');
   mkdirSync(join(home, 'active-response/bin'), { recursive: true });
   writeFileSync(executable, '');
-});
-afterEach(() => {
-  rmSync(root, { recursive: true });
 });
 
 function place(argv0: string, parts: { cwd?: string; executable?: string } = {}): Place {

@@ -16,8 +16,8 @@ import type { Finding } from '../../../../src/cli/doctor/check.ts';
 import { executable, packageRecord, recordedSum } from '../../../../src/cli/doctor/executable.ts';
 import { kernel, programs, variants } from '../../../../src/cli/doctor/firewall.ts';
 import { neighbours } from '../../../../src/cli/doctor/neighbours.ts';
-import { readSaved, savedRules } from '../../../../src/cli/doctor/saved-rules.ts';
-import { manager } from '../../../../src/cli/doctor/manager.ts';
+import { readSaved, savedRules } from '../../../../src/cli/doctor/neighbours.ts';
+import { manager } from '../../../../src/cli/doctor/agent.ts';
 import type { HistoryRecord } from '../../../../src/state/history.ts';
 
 type FactsOf<C extends { readonly evaluate: (facts: never) => unknown }> = Parameters<

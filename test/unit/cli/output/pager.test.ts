@@ -1,6 +1,6 @@
 // Which pager is used, and which one never: who may call us by sudo must not get a shell of root.
 import { expect, test } from '@jest/globals';
-import { choosePager } from '../../../../src/cli/output/pager.ts';
+import { choosePager } from '../../../../src/cli/output/terminal.ts';
 
 const ROOT = { TERM: 'xterm' };
 const BY_SUDO = { ...ROOT, SUDO_UID: '1000' };

@@ -31,7 +31,7 @@ const released = (text: string): Change => ({ address: addressOf(text), to: 'rel
 /** The view once `command` was answered so. */
 function after(
   command: PlannedCommand | null,
-  { stdout = '', stderr = '', before = null as IpsetView | null },
+  { stdout = '', stderr = '', before = backend.nothingKnown },
 ): IpsetView {
   if (command === null) throw new Error('there is no command');
   return backend.read(stdout, { command, status: 0, stderr, before });
@@ -40,7 +40,7 @@ function listed(...members: readonly string[]): IpsetView {
   const header = `Name: x\nType: hash:net\nHeader: family inet hashsize 1024 maxelem 2000 timeout 0 counters comment\n`;
   const many = Array.from({ length: 51 }, (_, n) => released(`198.51.100.${n}`));
   const stdout = `ipset> ${header}Members:\n${members.map((one) => `${one}\n`).join('')}ipset> `;
-  return after(backend.inspect(4, many), { stdout });
+  return after(backend.plan(4, backend.nothingKnown, many), { stdout });
 }
 const listingOf = (chains: readonly string[], rules: readonly string[]): string =>
   chains
@@ -96,7 +96,7 @@ describe('a command of ipset', () => {
   });
 
   test('a look changes nothing', () => {
-    const command = backend.inspect(4, [blocked(A)]);
+    const command = backend.plan(4, backend.nothingKnown, [blocked(A)]);
     expect(command).toMatchObject({ effect: 'look', input: `test firewall-drop-4 ${A}\n` });
   });
 
@@ -195,7 +195,7 @@ describe('a block', () => {
   );
 
   test('that is there has its end moved, which is no change', () => {
-    const view = after(backend.inspect(4, changes), {
+    const view = after(backend.plan(4, backend.nothingKnown, changes), {
       stderr: `Warning: ${A} is in set firewall-drop-4.\n`,
     });
     expect(backend.plan(4, view, changes)).toMatchObject({ effect: 'refresh' });
@@ -225,7 +225,7 @@ describe('an unblock', () => {
   });
 
   test('looks for a plain rule where it is not', () => {
-    const view = after(backend.inspect(4, changes), { stderr: MISSING });
+    const view = after(backend.plan(4, backend.nothingKnown, changes), { stderr: MISSING });
     expect(backend.plan(4, view, changes)).toMatchObject({ program: 'iptables-restore' });
   });
 

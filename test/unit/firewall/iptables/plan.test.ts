@@ -20,9 +20,18 @@ const DROP = '-s 203.0.113.9/32 -j DROP';
 const blocked = (text: string): Change => ({ address: addressOf(text), to: 'blocked' });
 const released = (text: string): Change => ({ address: addressOf(text), to: 'released' });
 
+const look = backend.plan(6, backend.nothingKnown, []);
+
+/** What is known once a look printed that. */
+function known(stdout: string): IptablesView {
+  if (look === null) throw new Error('there is no command');
+  const ran = { command: look, status: 0, stderr: '', before: backend.nothingKnown };
+  return backend.read(stdout, ran);
+}
+
 /** A kernel with these rules in INPUT and FORWARD alike. */
 function listing(...rules: readonly string[]): IptablesView {
-  return backend.read(
+  return known(
     [
       '-P INPUT ACCEPT',
       '-P FORWARD DROP',
@@ -65,7 +74,8 @@ describe('the command', () => {
   });
 
   test('that only looks changes nothing', () => {
-    expect(backend.inspect(6)).toEqual({
+    expect(look).toEqual({
+      effect: 'look',
       program: 'ip6tables-restore',
       args: ['-w', '10', '--noflush'],
       input: '*filter\n-S\nCOMMIT\n',
@@ -80,14 +90,12 @@ describe('the command', () => {
     ['legacy', 4, 'iptables-legacy-restore'],
     ['legacy', 6, 'ip6tables-legacy-restore'],
   ] as const)('of variant %s and family %i is %s', (variant, family, program) => {
-    expect(createIptables({ ...OPTIONS, variant }).inspect(family).program).toBe(program);
+    const other = createIptables({ ...OPTIONS, variant });
+    expect(other.plan(family, other.nothingKnown, [])?.program).toBe(program);
   });
 
   test('never empties the table', () => {
-    const commands = [
-      backend.inspect(4),
-      backend.plan(4, listing(DROP), [released('203.0.113.9')]),
-    ];
+    const commands = [look, backend.plan(4, listing(DROP), [released('203.0.113.9')])];
     for (const command of commands) {
       expect(command?.args).toContain('--noflush');
       expect(command?.input).not.toMatch(/^:|^-F|^-X/m);
@@ -165,14 +173,14 @@ test('several changes go into one command', () => {
 });
 
 test('an IPv6 rule is known in the text that ip6tables gives it', () => {
-  const view = backend.read(
+  const view = known(
     '-P INPUT ACCEPT\n-P FORWARD ACCEPT\n-A INPUT -s ::192.0.2.4/128 -j DROP\n-A FORWARD -s ::192.0.2.4/128 -j DROP\n',
   );
   expect(backend.plan(6, view, [blocked('::c000:204')])).toBeNull();
 });
 
 describe('a chain', () => {
-  const withDocker = backend.read(
+  const withDocker = known(
     '-P INPUT ACCEPT\n-P FORWARD ACCEPT\n-N DOCKER-USER\n-A DOCKER-USER -j RETURN\n',
   );
 
@@ -188,16 +196,14 @@ describe('a chain', () => {
   });
 
   test('that must exist is asked for even where it is missing, so that the failure is seen', () => {
-    const view = backend.read('-P INPUT ACCEPT\n');
+    const view = known('-P INPUT ACCEPT\n');
     expect(backend.plan(4, view, [blocked('203.0.113.9')])?.input).toContain(
       `-I FORWARD 1 ${DROP}`,
     );
   });
 
   test('of others is left alone, also with a rule like ours', () => {
-    const view = backend.read(
-      `-P INPUT ACCEPT\n-P FORWARD ACCEPT\n-N f2b-sshd\n-A f2b-sshd ${DROP}\n`,
-    );
+    const view = known(`-P INPUT ACCEPT\n-P FORWARD ACCEPT\n-N f2b-sshd\n-A f2b-sshd ${DROP}\n`);
     expect(backend.plan(4, view, [released('203.0.113.9')])).toBeNull();
   });
 });
@@ -206,12 +212,12 @@ describe('a listing', () => {
   test.each(['', 'Segmentation fault\n', '# Warning: iptables-legacy tables present\n'])(
     'that names no chain (%j) is no proof of anything',
     (output) => {
-      expect(codeOf(() => backend.read(output))).toBe('FIREWALL');
+      expect(codeOf(() => known(output))).toBe('FIREWALL');
     },
   );
 
   test('may have comments and empty lines', () => {
-    const view: View = backend.read(
+    const view: View = known(
       '# Warning: iptables-legacy tables present, use iptables-legacy to see them\n\n-P INPUT ACCEPT\n',
     );
     expect(view.extras).toEqual([]);
@@ -222,7 +228,7 @@ describe('a listing', () => {
       { length: 30_000 },
       (_, n) => `-A INPUT -s 198.51.${n >> 8}.${n & 255}/32 -j DROP`,
     );
-    const view = backend.read(['-P INPUT ACCEPT', '-P FORWARD ACCEPT', ...rules].join('\n'));
+    const view = known(['-P INPUT ACCEPT', '-P FORWARD ACCEPT', ...rules].join('\n'));
     expect(backend.plan(4, view, [blocked('203.0.113.9')])).not.toBeNull();
   });
 });

@@ -1,11 +1,10 @@
 // What is told to nft for each wish, and what is read from its answers. Nothing is run.
 import { describe, expect, test } from '@jest/globals';
-import { createFirewall } from '../../../../src/firewall/apply.ts';
 import type { Change, PlannedCommand } from '../../../../src/firewall/backend.ts';
 import { createNftables, type NftablesView } from '../../../../src/firewall/nftables/plan.ts';
 import { findVerdict } from '../../../../src/firewall/verdict.ts';
 import type { RunResult } from '../../../../src/system/exec.ts';
-import { addressOf, codeOf } from '../../support/workshop.ts';
+import { addressOf, codeOf, firewallFor } from '../../support/workshop.ts';
 
 const backend = createNftables({ maxEntries: 2000 });
 const A = '203.0.113.9';
@@ -19,13 +18,13 @@ const released = (text: string): Change => ({ address: addressOf(text), to: 'rel
 interface Answer {
   readonly stdout?: string;
   readonly status?: number;
-  readonly before?: NftablesView | null;
+  readonly before?: NftablesView;
 }
 
 /** The view once `command` was answered so. */
 function after(command: PlannedCommand | null, answer: Answer): NftablesView {
   if (command === null) throw new Error('there is no command');
-  const { stdout = '', status = 0, before = null } = answer;
+  const { stdout = '', status = 0, before = backend.nothingKnown } = answer;
   return backend.read(stdout, { command, status, stderr: '', before });
 }
 
@@ -57,7 +56,8 @@ function listing(
   return JSON.stringify({ nftables: [{ metainfo: {} }, { table: {} }, set, ...chains] });
 }
 const NO_TABLE = JSON.stringify({ nftables: [{ metainfo: {} }] });
-const looked = (stdout: string): NftablesView => after(backend.inspect(4), { stdout });
+const looked = (stdout: string): NftablesView =>
+  after(backend.plan(4, backend.nothingKnown, [blocked(A)]), { stdout });
 
 describe('where the state is trusted', () => {
   test.each<[string, Change, string]>([
@@ -109,15 +109,7 @@ describe('where the state is trusted', () => {
       isMade = true;
       return isHeld ? said : { ...said, status: 1, stderr: 'Error: No such file or directory' };
     };
-    const firewall = createFirewall({
-      backend,
-      run,
-      sleep: () => undefined,
-      deadline: { remainingMs: () => 20_000 },
-      programTimeoutSeconds: 15,
-      extras: () => [],
-      noteExtras: () => undefined,
-    });
+    const firewall = firewallFor(run, null, backend);
     expect(firewall.apply([change], { trustState: true }).outcome).toBe('changed');
   });
 

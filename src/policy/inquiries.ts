@@ -1,7 +1,49 @@
-// Addresses of managers that are known by name: asked for by runs that nobody waits for, and remembered for alerts.
-import { parseAddress } from '../model/address.ts';
+// What other programs have to be asked for, by runs that nobody waits for, and what alerts remember of it: gateways beyond
+// those in /proc, and the addresses of managers that are known by name.
+import { parseAddress, type Family } from '../model/address.ts';
+import type { Metadata } from '../state/metadata.ts';
+import type { Run } from '../system/exec.ts';
+import { defaultGateways, LIST_ROUTES, readPrintedRoutes, type Gateway } from '../system/net.ts';
 import { deadlineIn, type Deadline } from '../system/wait.ts';
-import type { Inquiry } from './inquiry.ts';
+
+export interface Inquiry {
+  readonly store: { readonly metadata: Pick<Metadata, 'getJson' | 'set'> };
+  readonly run: Run;
+  readonly warn: (problem: string) => void;
+  /** False for an alert, which uses what is remembered. */
+  readonly mayWait: boolean;
+}
+
+const ONE_ANSWER_MS = 3000;
+const GATEWAYS = 'gateways';
+
+/** /proc has neither the further hops of a multipath route nor IPv4's other tables. */
+export function findGateways(inquiry: Inquiry, families: readonly Family[]): Gateway[] {
+  if (inquiry.mayWait) askForRoutes(inquiry);
+  return [...families.flatMap(defaultGateways), ...knownGateways(inquiry)];
+}
+
+/** Where ip(8) is missing, or prints no JSON (before 4.16), what was remembered stays. */
+function askForRoutes({ store, run }: Inquiry): void {
+  try {
+    const { status, stdout } = run(LIST_ROUTES, ONE_ANSWER_MS);
+    if (status !== 0) return;
+    const hops = readPrintedRoutes(stdout).map(({ address, interfaceName }) => {
+      return [address.text, interfaceName];
+    });
+    store.metadata.set(GATEWAYS, JSON.stringify(hops));
+  } catch {
+    // Not installed, or another program of that name: /proc has the usual routes.
+  }
+}
+
+function knownGateways({ store }: Inquiry): Gateway[] {
+  const hops = (store.metadata.getJson(GATEWAYS) ?? []) as readonly (readonly [string, string])[];
+  return hops.flatMap(([text, interfaceName]) => {
+    const address = parseAddress(text);
+    return address === null ? [] : [{ address, interfaceName }];
+  });
+}
 
 interface Answer {
   /** The last good ones: a resolver that fails later takes nothing away. */
@@ -12,10 +54,9 @@ interface Answer {
 type Answers = ReadonlyMap<string, Answer>;
 
 /** One value for all names, so that a name that is no longer configured is forgotten. */
-const METADATA = 'addresses of names';
+const NAMES = 'addresses of names';
 const MOST_NAMES = 32;
 const MOST_ADDRESSES = 64;
-const ONE_NAME_MS = 3000;
 const ALL_NAMES_MS = 10_000;
 const REFRESH_AFTER_MS = 10 * 60_000;
 /** Less than the timer's minute. */
@@ -43,7 +84,7 @@ export function resolveNames(
 }
 
 function readAnswers({ store }: Inquiry): Answers {
-  const known = store.metadata.getJson(METADATA);
+  const known = store.metadata.getJson(NAMES);
   return new Map(Array.isArray(known) ? (known as [string, Answer][]) : []);
 }
 
@@ -65,7 +106,7 @@ function ask(names: readonly string[], known: Answers, inquiry: Inquiry): Answer
       askAgainMs: nowMs + (found === null ? RETRY_AFTER_MS : REFRESH_AFTER_MS),
     });
   }
-  inquiry.store.metadata.set(METADATA, JSON.stringify([...answers]));
+  inquiry.store.metadata.set(NAMES, JSON.stringify([...answers]));
   return answers;
 }
 
@@ -84,7 +125,7 @@ function lookUp(name: string, deadline: Deadline, { run }: Inquiry): string[] | 
   if (!HOST_NAME.test(name)) return null;
   const command = { program: 'getent', args: ['ahosts', name], input: '' };
   try {
-    const { status, stdout } = run(command, Math.min(ONE_NAME_MS, deadline.remainingMs()));
+    const { status, stdout } = run(command, Math.min(ONE_ANSWER_MS, deadline.remainingMs()));
     const first = stdout.split('\n').map((line) => parseAddress(line.split(' ', 1)[0] ?? ''));
     const found = new Set(first.flatMap((address) => address?.text ?? []));
     return status !== 0 || found.size === 0 ? null : [...found].slice(0, MOST_ADDRESSES);

@@ -1,8 +1,6 @@
 // Names of managers: resolved when there is time, remembered for when there is none, and bounded.
 import { beforeEach, describe, expect, jest, test } from '@jest/globals';
-import type { Inquiry } from '../../../src/policy/inquiry.ts';
-import { resolveNames } from '../../../src/policy/names.ts';
-import { findGateways } from '../../../src/policy/gateways.ts';
+import { findGateways, resolveNames, type Inquiry } from '../../../src/policy/inquiries.ts';
 import type { Run } from '../../../src/system/exec.ts';
 
 const MINUTE_MS = 60_000;

@@ -1,4 +1,18 @@
-// Finds the line of a mistake in config.toml: the TOML parser gives values only, so names are looked for in the text.
+// Parses TOML, and finds the line of a mistake: the parser gives values only, so names are looked for in the text.
+import type * as SmolToml from 'smol-toml';
+
+/** The root table. Throws where the text is no TOML. */
+export function parseToml(text: string): object {
+  const { parse } = require('smol-toml') as typeof SmolToml;
+  // A number too big for us is wrong in its own key only.
+  return parse(text, { integersAsBigInt: 'asNeeded', maxDepth: 16 });
+}
+
+/** Where `parseToml` stopped. */
+export function lineOfError(error: unknown): number {
+  const { line } = error as { readonly line?: unknown };
+  return typeof line === 'number' ? line : 1;
+}
 
 /** Something in the file that was not taken as written; `line` counts from 1. */
 export interface ConfigProblem {
