@@ -221,11 +221,13 @@ function blockFor(alert: Alert, decided: Decision, context: AlertContext): void 
  * `REFUSED` where so many alerts came at once that each had found room for its ban.
  */
 function decideAgain(alert: Alert, decided: Decision, context: AlertContext): Decision {
-  const again = decideBlock(alert.request, alert.address, context);
+  const again = decideBlock(alert.request, alert.address, { ...context, warn: saidAlready });
   if (again.fuse === true) refuse(alert, again, context);
   const isSame = again.action === 'block' && again.target.text === decided.target.text;
   return isSame ? again : decided;
 }
+
+const saidAlready = (): void => undefined;
 
 function holdOf({ request, alertRef }: Alert, { holds, reason }: Decision): HoldRequest {
   const [first, ...also] = holds;
