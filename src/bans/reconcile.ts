@@ -13,7 +13,7 @@ export interface Differences {
   readonly unknown: readonly HeldAddress[];
 }
 
-export interface Missing {
+interface Missing {
   readonly address: Address;
   /** The chains without its rule; empty: no chain has one. */
   readonly lacks: readonly string[];
