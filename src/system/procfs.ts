@@ -1,5 +1,5 @@
 // What runs on this host, and which process holds a lock on a file, read off /proc.
-import { readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs';
+import { readdirSync, readFileSync, readlinkSync, statSync, type Stats } from 'node:fs';
 import { readRegularFile } from './files.ts';
 
 export interface Process {
@@ -35,14 +35,31 @@ export function namespaceOf(process: number | 'self', kind: 'net' | 'pid'): stri
   }
 }
 
+/** The arguments of the other processes that run a program, which may be gone from its place by now. */
+export function othersRunning({ dev, ino }: Stats): (readonly string[])[] {
+  return processIds().flatMap((pid) => {
+    try {
+      const running = statSync(`/proc/${pid}/exe`);
+      const isOther = pid !== process.pid && running.dev === dev && running.ino === ino;
+      return isOther ? [argsOf(pid)] : [];
+    } catch {
+      // It has ended meanwhile, or is a thread of the kernel.
+      return [];
+    }
+  });
+}
+
+function argsOf(pid: number): readonly string[] {
+  const text = readRegularFile(`/proc/${pid}/cmdline`, LARGEST_LIST).toString('utf8');
+  return text.split('\0').slice(0, -1);
+}
+
 /** Every process that can be seen; one that ends meanwhile is left out. */
 export function listProcesses(): Process[] {
   return processIds().flatMap((pid) => {
     try {
-      const read = (file: string): string => {
-        return readRegularFile(`/proc/${pid}/${file}`, LARGEST_LIST).toString('utf8');
-      };
-      return [{ name: read('comm').trim(), args: read('cmdline').split('\0').slice(0, -1) }];
+      const name = readRegularFile(`/proc/${pid}/comm`, LARGEST_LIST).toString('utf8').trim();
+      return [{ name, args: argsOf(pid) }];
     } catch {
       // It has ended since its directory was listed.
       return [];

@@ -89,7 +89,7 @@ function argumentsOf(
 }
 
 /** In a flood of forged addresses each would be blocked; an address that is banned already may be so again. */
-function withFuse(decision: Decision, { config, store, now }: PolicyContext): Decision {
+export function withFuse(decision: Decision, { config, store, now }: PolicyContext): Decision {
   const most = config.limits.bansPerMinute;
   if (most === 0 || store.bansBegun(now() - MINUTE_MS, now()) < most) return decision;
   if (store.bans.find(decision.target) !== null) return decision;

@@ -13,7 +13,7 @@ import { deadlineIn, type Deadline } from '../system/wait.ts';
 import { exchangeKeys, keyMessageFor, type ExchangeStreams } from './check-keys.ts';
 import { readArguments } from './execd-arguments.ts';
 import { readMessage } from './message.ts';
-import { decideBlock, enclosingNetwork, type PolicyContext } from './policy.ts';
+import { decideBlock, enclosingNetwork, withFuse, type PolicyContext } from './policy.ts';
 import { problemOf, ProtocolError } from './protocol-error.ts';
 import { readReason, type Request } from './request.ts';
 import type { Exchange } from './response-lines.ts';
@@ -221,13 +221,14 @@ function blockFor(alert: Alert, decided: Decision, context: AlertContext): void 
  * `REFUSED` where so many alerts came at once that each had found room for its ban.
  */
 function decideAgain(alert: Alert, decided: Decision, context: AlertContext): Decision {
-  const again = decideBlock(alert.request, alert.address, { ...context, warn: saidAlready });
+  const isPlain = decided.decidedBy.length === 0;
+  const again = isPlain
+    ? withFuse(decided, context)
+    : decideBlock(alert.request, alert.address, context);
   if (again.fuse === true) refuse(alert, again, context);
   const isSame = again.action === 'block' && again.target.text === decided.target.text;
   return isSame ? again : decided;
 }
-
-const saidAlready = (): void => undefined;
 
 function holdOf({ request, alertRef }: Alert, { holds, reason }: Decision): HoldRequest {
   const [first, ...also] = holds;

@@ -1,8 +1,10 @@
 // The program puts itself in an agent's place for active responses, and gives back what it found there.
+import { once } from 'node:events';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { builtBinary } from '../support/binary.ts';
-import { wazuh4Message } from '../support/alerts.ts';
+import { answerTo, wazuh4Message } from '../support/alerts.ts';
 import { createHost, type TestHost, type RunResult } from '../support/host.ts';
+import { eventually } from '../support/wait.ts';
 
 const HOME = '/var/ossec';
 const BIN = `${HOME}/active-response/bin`;
@@ -362,6 +364,27 @@ describe('uninstall', () => {
     expect(host.exists(CONFIG) && host.exists('/var/lib/firewall-drop/state.db')).toBe(true);
     person('uninstall', '--purge');
     expect(host.exists(CONFIG) || host.exists('/var/lib/firewall-drop')).toBe(false);
+  });
+
+  test('releases what an alert blocks that was under way while the program went', async () => {
+    install('--link');
+    host.writeFile(CONFIG, '[limits]\ntotal_seconds = 120\n');
+    const alert = host.spawn([PROGRAM], { cwd: HOME });
+    const message = wazuh4Message({ srcip: A });
+    alert.stdin?.write(message);
+    await once(alert.stdout ?? alert, 'data');
+    const uninstall = host.spawn([builtBinary(), 'uninstall', '--purge']);
+    let said = '';
+    uninstall.stdout?.on('data', (chunk: Buffer) => (said += chunk.toString()));
+    const ended = once(uninstall, 'close');
+    await eventually('the program to be gone', () => !host.exists(`${PROGRAM}.replaced`));
+    alert.stdin?.end(answerTo(message, 'continue'));
+    await once(alert, 'close');
+    expect(alert.exitCode).toBe(0);
+    expect(await ended).toEqual([0, null]);
+    expect(said).toContain('1 released');
+    expect(host.rulesFor(A)).toEqual([]);
+    expect(host.exists('/var/lib/firewall-drop')).toBe(false);
   });
 
   test('changes nothing with --dry-run, and ends no ban', () => {

@@ -1,7 +1,10 @@
 // `install` and `uninstall`: the program in an agent's directory of active responses, with all that it needs, and its removal.
-import { realpathSync } from 'node:fs';
+import { realpathSync, type Stats } from 'node:fs';
 import { AppError } from '../../model/errors.ts';
+import { statOrNull } from '../../system/paths.ts';
 import { quote } from '../../system/printable.ts';
+import { othersRunning } from '../../system/procfs.ts';
+import { deadlineIn, sleep } from '../../system/wait.ts';
 import { defineCommand, DRY_RUN } from '../command.ts';
 import { agentVersion } from '../doctor/agent.ts';
 import { releaseAll } from '../flush.ts';
@@ -15,7 +18,7 @@ import {
   type Placement,
 } from '../install/programs.ts';
 import { stepsToSchedule, stepsToUnschedule } from '../install/schedule.ts';
-import { reachAll, stepToRemove } from '../install/steps.ts';
+import { NOTHING_TO_DO, reachAll, reachEach, stepToRemove } from '../install/steps.ts';
 import { enterForChange, type Person } from '../session.ts';
 
 const PLACE_OPTIONS = {
@@ -107,17 +110,38 @@ export const uninstall = defineCommand({
       reachAll([...shared, ...stepsToRemove(placement)], options['dry-run'], person);
       return 0;
     }
-    if (!options['dry-run']) await releaseEverything(person);
-    const steps = [
-      ...stepsToUnschedule(),
-      stepToRemove(ROTATION_FILE),
-      ...stepsToRemove(placement),
-      ...stepsToClear(options.purge),
-    ];
-    reachAll(steps, options['dry-run'], person);
+    await removeAll(placement, options, person);
     return 0;
   },
 });
+
+/** An alert that is under way while its program goes may still block: that is released too, before the state may go. */
+async function removeAll(
+  placement: Placement,
+  { 'dry-run': dryRun, purge }: { readonly 'dry-run': boolean; readonly purge: boolean },
+  person: Person,
+): Promise<void> {
+  if (!dryRun) await releaseEverything(person);
+  const program = statOrNull(`${placement.directory}/${placement.names[0] ?? ''}`);
+  const steps = [...stepsToUnschedule(), stepToRemove(ROTATION_FILE), ...stepsToRemove(placement)];
+  const removed = reachEach(steps, dryRun, person);
+  if (!dryRun && removed > 0 && program !== null) {
+    awaitAlerts(program);
+    await releaseEverything(person);
+  }
+  const cleared = reachEach(stepsToClear(purge), dryRun, person);
+  if (removed + cleared === 0) person.print(NOTHING_TO_DO);
+}
+
+/** As long as `limits.total_seconds` may be. */
+const LONGEST_ALERT_MS = 120_000;
+const LOOK_EVERY_MS = 50;
+
+function awaitAlerts(program: Stats): void {
+  const isAlert = ([, verb]: readonly string[]): boolean => verb === undefined || verb === 'add';
+  const deadline = deadlineIn(LONGEST_ALERT_MS);
+  while (othersRunning(program).some(isAlert) && deadline.remainingMs() > 0) sleep(LOOK_EVERY_MS);
+}
 
 /** Throws `USAGE` where a package manager owns the program, with the command for it. */
 function refusePackaged(wish: 'reinstall' | 'remove'): void {

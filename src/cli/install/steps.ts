@@ -11,6 +11,8 @@ export interface Step {
   readonly reach: () => void;
 }
 
+export const NOTHING_TO_DO = 'everything is in place already';
+
 export function stepToRemove(path: string, state = `${path} is gone`): Step {
   return {
     state,
@@ -39,7 +41,12 @@ export function stepToWrite(
 }
 
 /** Reaches every state that does not hold yet, in order, and says so; a dry run only says. Throws `FILE`. */
-export function reachAll(steps: readonly Step[], dryRun: boolean, { print }: Person): void {
+export function reachAll(steps: readonly Step[], dryRun: boolean, person: Person): void {
+  if (reachEach(steps, dryRun, person) === 0) person.print(NOTHING_TO_DO);
+}
+
+/** The same without a word where there is nothing to do. Returns how many did not hold. */
+export function reachEach(steps: readonly Step[], dryRun: boolean, { print }: Person): number {
   let changed = 0;
   for (const { state, holds, reach } of steps) {
     if (holds()) continue;
@@ -47,7 +54,7 @@ export function reachAll(steps: readonly Step[], dryRun: boolean, { print }: Per
     if (!dryRun) attempt(state, reach);
     print(`${dryRun ? 'would be done' : 'done'}: ${state}`);
   }
-  if (changed === 0) print('everything is in place already');
+  return changed;
 }
 
 function attempt(state: string, reach: () => void): void {
