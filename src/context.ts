@@ -14,14 +14,13 @@ import {
 import { groupPolicyFile, readConfig, readGroupPolicy } from './config/read.ts';
 import type { Config } from './config/schema.ts';
 import { Diagnostics } from './diagnostics.ts';
-import { planCut } from './firewall/conntrack.ts';
 import type { Address } from './model/address.ts';
 import { collectProtected } from './policy/collect.ts';
 import { findProtection, type ProtectedEntry } from './policy/protected.ts';
 import { isWorkShared, releaseWriterLock } from './state/lock.ts';
 import { Store } from './state/store.ts';
 import { steadyClock } from './system/clock.ts';
-import { run, type Command } from './system/exec.ts';
+import { run } from './system/exec.ts';
 import { deadlineIn, type Deadline } from './system/wait.ts';
 import { readHostZone } from './system/zone.ts';
 import { readSettings, readTimeouts } from './wazuh/agent-config.ts';
@@ -50,8 +49,6 @@ export interface ContextOptions {
 export interface Context extends RunContext, AlertContext {
   readonly responseLog: ResponseLogFile;
   readonly diagnostics: Diagnostics;
-  /** What `cutConnections` would run; nothing where that is not configured. */
-  planCuts(addresses: readonly Address[]): Command[];
   /** Migrates all bans where that is due, with so many more about to come. Failures are reported, not thrown. */
   migrate(coming: number): void;
   /** For a process that stays: releases the lock, and closes state and log. */
@@ -81,7 +78,6 @@ export function createContext(options: ContextOptions): Context {
     onProgress: options.onProgress ?? (() => undefined),
     countsOffences: config.escalation.timeouts.length > 0,
     cutConnections: cutterFor(config, { store, warn, deadline }),
-    planCuts: (addresses) => (config.firewall.killConnections ? planCut(addresses) : []),
     ...policySources(options, { store, config, warn }),
     choice: () => chooseActive(config, store),
     reportMigration: (message) => {

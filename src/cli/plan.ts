@@ -3,6 +3,7 @@ import type { Address } from '../model/address.ts';
 import { livingHolds, remainingSeconds, type Ban, type Hold, type Origin } from '../model/ban.ts';
 import type { Context } from '../context.ts';
 import type { Firewall } from '../firewall/apply.ts';
+import { planCut } from '../firewall/conntrack.ts';
 import type { Command } from '../system/exec.ts';
 import { inspectBackend } from './backend-state.ts';
 import type { Person } from './session.ts';
@@ -23,7 +24,8 @@ export function printBlock(
     return { address, to: 'blocked' as const, timeoutSeconds };
   });
   const firewall = firewallFor(addresses.length, context, person);
-  printSteps([...firewall.plan(changes), ...context.planCuts(addresses)], person);
+  const cuts = context.config.firewall.killConnections ? planCut(addresses) : [];
+  printSteps([...firewall.plan(changes), ...cuts], person);
 }
 
 /** Prints the commands that an unblock would run: of one origin's hold, or with null of all holds. */

@@ -33,7 +33,7 @@ export type { FirewallContext } from './run.ts';
 export interface ApplyOptions {
   /**
    * True when the state says that every address is in the other state: the change is tried at once, and only a failure
-   * makes us inspect. Otherwise we inspect first.
+   * makes us look. Otherwise we look first.
    */
   readonly trustState: boolean;
   /** How long the programs may take, where that is less than the run has. */

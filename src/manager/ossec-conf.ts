@@ -2,8 +2,13 @@
 import { parseNetwork } from '../model/address.ts';
 import { diagnose, type Diagnosis, type Surroundings } from './diagnosis.ts';
 import { checkMail } from './mail.ts';
-import { checkCommand, checkNames, commandsIn } from './commands.ts';
-import { checkResponse, checkSharedExecutables } from './responses.ts';
+import {
+  checkCommand,
+  checkNames,
+  checkResponse,
+  checkSharedExecutables,
+  commandsIn,
+} from './responses.ts';
 import { quote } from '../system/printable.ts';
 import { findStrange } from './typing.ts';
 import { sectionsOf, valueOf, type Element, type XmlDocument } from './xml.ts';

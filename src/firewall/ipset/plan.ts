@@ -222,12 +222,9 @@ function planRules(
   if (rules === null) return blocks || !trusted ? lookAtRules(family, options) : null;
   const { filter, raw } = rules;
   const plain = plainRulesToGo(filter, changes);
-  if (!blocks) return planEdits(family, rules, { raw: [], filter: plain }, options);
   const wish = { key: SET_RULE, spec: setRuleOf(family, options) };
-  const wishes = {
-    raw: [{ ...wish, wanted: true }],
-    filter: [{ ...wish, wanted: raw === null }, ...plain],
-  };
+  const ofSet = (wanted: boolean): RuleWish[] => (blocks ? [{ ...wish, wanted }] : []);
+  const wishes = { raw: ofSet(true), filter: [...ofSet(raw === null), ...plain] };
   return planEdits(family, rules, wishes, options);
 }
 

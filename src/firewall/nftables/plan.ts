@@ -6,7 +6,7 @@
 import type { Family } from '../../model/address.ts';
 import type { Backend, Change, PlannedCommand } from '../backend.ts';
 import { FULL, readLook, readSnapshot, type Entry, type NftablesView } from './parse.ts';
-import { bareText, SET_NAME, setNameOf, TABLE, transaction, type Step } from './text.ts';
+import { bareText, edit, makeTable, SET_NAME, setNameOf, TABLE, transaction } from './text.ts';
 
 export type { NftablesView } from './parse.ts';
 
@@ -110,7 +110,7 @@ function setupFor(
   { sets }: NftablesView,
   changes: readonly Change[],
   { maxEntries }: NftablesOptions,
-): Step[] {
+): string[] {
   const needed = changes
     .filter(({ to }) => to === 'blocked')
     .map(({ address }) => setNameOf(address));
@@ -118,11 +118,14 @@ function setupFor(
   // Of all sets: another run that made the chain at the same moment may not have known what this one had just added.
   if ([...needed, ...sets.keys()].every((name) => sets.get(name) === true)) return [];
   const names = [...new Set([...sets.keys(), ...needed])].filter((name) => SET_NAME.test(name));
-  return [{ do: 'make', sets: names, size: maxEntries }];
+  return makeTable(names, maxEntries);
 }
 
 /** What is added twice is there once, and can then be deleted. */
-function edits(changes: readonly Change[], entryOf: (change: Change) => Entry | undefined): Step[] {
+function edits(
+  changes: readonly Change[],
+  entryOf: (change: Change) => Entry | undefined,
+): string[] {
   const groups = Map.groupBy(changes, (change) => {
     return [setNameOf(change.address), change.to, entryOf(change) ?? ''].join(' ');
   });
@@ -131,12 +134,9 @@ function edits(changes: readonly Change[], entryOf: (change: Change) => Entry | 
     if (first === undefined) return [];
     const name = setNameOf(first.address);
     const bare = group.map(({ address }) => bareText(address));
-    const away: Step[] = [
-      { do: 'add', set: name, elements: bare },
-      { do: 'delete', set: name, elements: bare },
-    ];
+    const away = [edit('add', name, bare), edit('delete', name, bare)];
     if (first.to === 'released') return away;
-    const added: Step = { do: 'add', set: name, elements: group.map(elementWithTimeout) };
+    const added = edit('add', name, group.map(elementWithTimeout));
     // Kernels before 6.12 keep an entry's old end when it is added again.
     return entryOf(first) === 'present' ? [...away, added] : [added];
   });
@@ -172,14 +172,15 @@ function probe(changes: readonly Change[], { onlyOurs }: NftablesView): PlannedC
 /** Of many all are expected to be as asked: nothing is listed, and a failure does not say which of them is not so. */
 function check(changes: readonly Change[]): PlannedCommand {
   const undo = { blocked: 'delete', released: 'create' } as const;
-  const steps = (['blocked', 'released'] as const).flatMap((to) => {
+  const lines = (['blocked', 'released'] as const).flatMap((to) => {
     const own = changes.filter((change) => change.to === to);
     const bySet = Map.groupBy(own, ({ address }) => setNameOf(address));
-    return Array.from(bySet, ([set, ofSet]): Step => {
-      return { do: undo[to], set, elements: ofSet.map(({ address }) => bareText(address)) };
+    return Array.from(bySet, ([set, ofSet]) => {
+      const bare = ofSet.map(({ address }) => bareText(address));
+      return edit(undo[to], set, bare);
     });
   });
-  const { program, args, input } = transaction(steps);
+  const { program, args, input } = transaction(lines);
   return { program, args: ['-c', ...args], input, effect: 'look', answers: REFUSED };
 }
 
@@ -187,7 +188,9 @@ function check(changes: readonly Change[]): PlannedCommand {
 function planRemoval(family: Family, view: NftablesView): PlannedCommand | null {
   if (family === 6) return null;
   if (view.sets === null) return listRules(view);
-  return view.hasTable ? transaction([{ do: 'delete table' }]) : null;
+  if (!view.hasTable) return null;
+  // Another run may have removed it meanwhile.
+  return transaction([`add table ${TABLE}`, `delete table ${TABLE}`]);
 }
 
 /**

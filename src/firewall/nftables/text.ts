@@ -1,4 +1,4 @@
-// The text that nft reads: each step of a transaction as one or a few lines, and the names in it.
+// The text that nft reads: the lines of a transaction, and the names in it.
 //
 // Single addresses are in one set, and networks in one for each prefix length, asked by the masked source address: plain
 // hash sets, which take overlapping networks and which no change has to be read back for. (Interval sets refuse overlaps,
@@ -20,49 +20,29 @@ export const PRIORITY = -450;
 export const FORMER_CHAINS = ['input', 'forward'];
 export const FORMER_PRIORITY = -10;
 
-/** One step of a transaction. Each but `create`, which fails for what is there, does what it says whatever was there before. */
-export type Step =
-  /** The table, these sets of at most `size` entries, one rule for each in our chain, and no former chain. */
-  | { readonly do: 'make'; readonly sets: readonly string[]; readonly size: number }
-  | {
-      readonly do: 'add' | 'create' | 'delete';
-      readonly set: string;
-      readonly elements: readonly string[];
-    }
-  | { readonly do: 'delete table' };
-
-/** A command that takes all of the steps, or none. */
-export function transaction(steps: readonly Step[]): Command {
-  return { program: 'nft', args: ['-f', '-'], input: `${steps.flatMap(linesOf).join('\n')}\n` };
+/** A command that takes all of the lines, or none. */
+export function transaction(lines: readonly string[]): Command {
+  return { program: 'nft', args: ['-f', '-'], input: `${lines.join('\n')}\n` };
 }
 
-function linesOf(step: Step): string[] {
-  switch (step.do) {
-    case 'make':
-      return [
-        `add table ${TABLE}`,
-        ...linesOfSets(step),
-        ...[CHAIN, ...FORMER_CHAINS].flatMap(linesOfRemoval),
-        ...linesOfChain(step.sets),
-      ];
-    case 'add':
-    case 'create':
-    case 'delete':
-      return [`${step.do} element ${TABLE} ${step.set} { ${step.elements.join(', ')} }`];
-    case 'delete table':
-      return [`add table ${TABLE}`, `delete table ${TABLE}`];
-  }
+/** `create` fails for what is there, `delete` for what is not. */
+export function edit(
+  verb: 'add' | 'create' | 'delete',
+  set: string,
+  elements: readonly string[],
+): string {
+  return `${verb} element ${TABLE} ${set} { ${elements.join(', ')} }`;
 }
 
-function linesOfSets({ sets, size }: Extract<Step, { do: 'make' }>): string[] {
-  return sets.map((name) => {
-    const type = name.startsWith('blocked4') ? 'ipv4_addr' : 'ipv6_addr';
-    return `add set ${TABLE} ${name} { type ${type}; flags timeout; size ${size}; counter; }`;
-  });
-}
-
-function linesOfChain(sets: readonly string[]): string[] {
+/** The table, these sets of at most `size` entries, one rule for each in our chain, and no former chain. */
+export function makeTable(sets: readonly string[], size: number): string[] {
   return [
+    `add table ${TABLE}`,
+    ...sets.map((name) => {
+      const type = name.startsWith('blocked4') ? 'ipv4_addr' : 'ipv6_addr';
+      return `add set ${TABLE} ${name} { type ${type}; flags timeout; size ${size}; counter; }`;
+    }),
+    ...[CHAIN, ...FORMER_CHAINS].flatMap(linesOfRemoval),
     `add chain ${TABLE} ${CHAIN} { type filter hook ${CHAIN} priority ${PRIORITY}; policy accept; }`,
     ...sets.map((name) => `add rule ${TABLE} ${CHAIN} ${matchOf(name)} drop`),
   ];
