@@ -40,7 +40,7 @@ export function requireRoot(): void {
   throw new AppError('NOT_ROOT', 'only root can use this: try again with sudo');
 }
 
-/** Of a command that only looks: where nothing of the state could be read, what it printed is no answer. */
+/** Of a command that only looks and has no other answer than 0: where nothing of the state could be read, what it printed is no answer. */
 export function statusOfLook({ store }: Context): number {
   return store.unread ? EXIT_STATUS.STORE : 0;
 }

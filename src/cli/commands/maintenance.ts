@@ -6,7 +6,7 @@ import { noteBoot } from '../../bans/orphans.ts';
 import { releaseProtected } from '../../bans/protected.ts';
 import { findDrift, type Drift } from '../../bans/reconcile.ts';
 import { recover } from '../../bans/recover.ts';
-import { describeError, EXIT_STATUS } from '../../model/errors.ts';
+import { describeError } from '../../model/errors.ts';
 import type { Context } from '../../context.ts';
 import { readClock } from '../../system/clock.ts';
 import { countedSinceMs } from '../../wazuh/policy.ts';
@@ -16,7 +16,7 @@ import { ANSWER_NO } from '../exit-meanings.ts';
 import { count } from '../output/count.ts';
 import { restoreAll } from '../restore.ts';
 import { printSteps } from '../plan.ts';
-import { enter, enterForChange, type Person } from '../session.ts';
+import { enter, enterForChange, statusOfLook, type Person } from '../session.ts';
 
 const DAY_MS = 86_400_000;
 export const expire = defineCommand({
@@ -141,8 +141,8 @@ export const reconcile = defineCommand({
     describeDrift(drift).forEach(person.print);
     if (options['dry-run']) {
       printSteps(drift.steps, person);
-      if (context.store.unread) return EXIT_STATUS.STORE;
-      return drift.steps.length + drift.pending.length === 0 ? 0 : ANSWER_NO;
+      const isAgreed = drift.steps.length + drift.pending.length === 0;
+      return isAgreed ? statusOfLook(context) : ANSWER_NO;
     }
     restoreAll(context, person, completed);
     return 0;

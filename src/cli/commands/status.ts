@@ -10,7 +10,7 @@ import { ANSWER_NO } from '../exit-meanings.ts';
 import { count } from '../output/count.ts';
 import { documentText } from '../output/json.ts';
 import { formatDuration, isoTime } from '../output/time.ts';
-import type { Person } from '../session.ts';
+import { statusOfLook, type Person } from '../session.ts';
 import { lastChangeMs, stateBytes } from '../figures.ts';
 import { describeFinding, examine, findingToJson } from '../verdict.ts';
 
@@ -52,8 +52,7 @@ function printOverview(context: Context, json: boolean, person: Person): number 
   else describeOverview(overview, context.now()).forEach(person.print);
   const { drift, unfinished } = overview;
   if (drift === null) return EXIT_STATUS.FIREWALL;
-  if (context.store.unread) return EXIT_STATUS.STORE;
-  return drift.steps === 0 && unfinished === 0 ? 0 : ANSWER_NO;
+  return drift.steps === 0 && unfinished === 0 ? statusOfLook(context) : ANSWER_NO;
 }
 
 type Overview = ReturnType<typeof examineHost>;
