@@ -3,8 +3,10 @@ import { isWhole, type HeldAddress } from '../firewall/snapshot.ts';
 import type { Address, Family } from '../model/address.ts';
 import type { Ban } from '../model/ban.ts';
 import type { Command } from '../system/exec.ts';
+import { lockHolder } from '../system/procfs.ts';
 import type { BanContext } from './context.ts';
 import { toKernelChange } from './journal.ts';
+import { LOCK_DIRECTORY } from './run.ts';
 
 export interface Differences {
   /** Banned, and not dropped by each of the chains that should. */
@@ -20,8 +22,10 @@ interface Missing {
 }
 
 export interface Drift extends Differences {
-  /** Changes that a run recorded and did not live to complete. */
+  /** Changes that a run recorded and did not complete, or not yet. */
   readonly pending: readonly Ban[];
+  /** Another process that has the writer lock, and may be at the pending changes; null: they are of a run that was killed. */
+  readonly atWork: number | null;
   /** What would be run to make the kernel hold all bans; also for rules that are twice or not first. */
   readonly steps: readonly Command[];
 }
@@ -31,11 +35,13 @@ export function findDrift(
   { store, firewall, now }: Pick<BanContext, 'store' | 'firewall' | 'now'>,
   families: readonly Family[],
 ): Drift {
+  const holder = lockHolder(`${LOCK_DIRECTORY}/lock`);
   const all = store.bans.list();
   const held = new Map(families.flatMap((family) => [...firewall.snapshot(family).held]));
   return {
     ...differences(all, held),
     pending: all.filter((ban) => ban.phase !== 'blocked'),
+    atWork: holder === process.pid ? null : holder,
     steps: firewall.plan(all.map((ban) => toKernelChange(ban, now()))),
   };
 }

@@ -1,6 +1,7 @@
 // Figures of this host that `status` and `metrics` both give.
 import { statSync } from 'node:fs';
 import { STATE_DIRECTORY } from '../context.ts';
+import type { Drift } from '../bans/reconcile.ts';
 import type { Tally } from '../state/history.ts';
 
 /** The database with its write-ahead log; null when there is no database. */
@@ -17,4 +18,11 @@ const CHANGES: readonly string[] = ['add', 'delete', 'expire', 'reapplied'];
 export function lastChangeMs(tallies: readonly Tally[]): number | null {
   const times = tallies.filter(({ event }) => CHANGES.includes(event)).map(({ lastMs }) => lastMs);
   return times.length === 0 ? null : Math.max(...times);
+}
+
+/** Why changes are pending, as far as the state could be written. */
+export function whyPending({ atWork }: Pick<Drift, 'atWork'>): string {
+  return atWork === null
+    ? 'an earlier run was interrupted'
+    : `process ${atWork} has the writer lock, and may be at work on them`;
 }

@@ -719,6 +719,12 @@ describe('while another process holds the writer lock', () => {
       database.exec("UPDATE bans SET phase = 'unblocking'");
     });
     expect(victim.add(A6)).toMatchObject({ status: 0, stderr: expect.stringContaining('lock') });
+    const told = [['reconcile', '--dry-run'], ['status'], ['doctor']].map((words) => {
+      return victim.person(words).stdout;
+    });
+    const [why, interrupted] = [/pending:? .*process \d+ has the writer lock/, /was interrupted/];
+    expect(told).toEqual(told.map(() => expect.stringMatching(why)));
+    expect(told).toEqual(told.map(() => expect.not.stringMatching(interrupted)));
     expect(victim.banOn(A)?.phase).toBe('unblocking');
     expect(victim.rules(A)).toHaveLength(2);
     await release();

@@ -14,6 +14,7 @@ import { defineCommand, DRY_RUN } from '../command.ts';
 import { MOST_NAMED } from '../addresses.ts';
 import { ANSWER_NO } from '../exit-meanings.ts';
 import { count } from '../output/count.ts';
+import { whyPending } from '../figures.ts';
 import { restoreAll } from '../restore.ts';
 import { printSteps } from '../plan.ts';
 import { enter, enterForChange, statusOfLook, type Person } from '../session.ts';
@@ -149,11 +150,12 @@ export const reconcile = defineCommand({
   },
 });
 
-function describeDrift({ pending, missing, unknown }: Drift): string[] {
+function describeDrift(drift: Drift): string[] {
+  const { pending, missing, unknown } = drift;
   return [
     ...(pending.length === 0
       ? []
-      : [`${count(pending.length, 'change')} pending: an earlier run was interrupted`]),
+      : [`${count(pending.length, 'change')} pending: ${whyPending(drift)}`]),
     ...pending.slice(0, MOST_NAMED).map(({ address, phase }) => {
       return `${address.text}: to be ${phase === 'blocking' ? 'blocked' : 'released'}`;
     }),

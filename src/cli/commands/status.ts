@@ -11,7 +11,7 @@ import { count } from '../output/count.ts';
 import { documentText } from '../output/json.ts';
 import { formatDuration, isoTime } from '../output/time.ts';
 import { statusOfLook, type Person } from '../session.ts';
-import { lastChangeMs, stateBytes } from '../figures.ts';
+import { lastChangeMs, stateBytes, whyPending } from '../figures.ts';
 import { describeFinding, examine, findingToJson } from '../verdict.ts';
 
 export const status = defineCommand({
@@ -68,6 +68,7 @@ function examineHost(context: Context, person: Person) {
     byOrigin: countBy(bans.flatMap((ban) => ban.holds.map((hold) => hold.origin))),
     byFamily: countBy(bans.map((ban) => `IPv${ban.address.family}`)),
     unfinished: bans.filter((ban) => ban.phase !== 'blocked').length,
+    atWork: drift?.atWork ?? null,
     backend: inspectBackend(context),
     store: {
       path: `${STATE_DIRECTORY}/state.db`,
@@ -114,7 +115,7 @@ function describeOverview(overview: Overview, nowMs: number): string[] {
     nextExpiry === null ? 'none' : `in ${formatDuration((Date.parse(nextExpiry) - nowMs) / 1000)}`;
   return [
     `bans         ${bans}${parts === '' ? '' : ` (${parts})`}`,
-    `pending      ${unfinished}${unfinished === 0 ? '' : `: ${whyPending(store)}`}`,
+    `pending      ${unfinished}${unfinished === 0 ? '' : `: ${describePending(overview)}`}`,
     `backend      ${backend.inUse}: ${backend.why}`,
     ...(backend.unfinishedMove === null
       ? []
@@ -129,10 +130,10 @@ function describeOverview(overview: Overview, nowMs: number): string[] {
   ];
 }
 
-function whyPending({ volatile }: Overview['store']): string {
-  return volatile
-    ? 'they could not be saved; firewall-drop expire saves them once it can'
-    : 'an earlier run was interrupted; firewall-drop reconcile completes them';
+function describePending({ store, atWork }: Overview): string {
+  if (store.volatile) return 'they could not be saved; firewall-drop expire saves them once it can';
+  const way = atWork === null ? '; firewall-drop reconcile completes them' : '';
+  return `${whyPending({ atWork })}${way}`;
 }
 
 function describeDrift({ drift, unfinished }: Overview): string {

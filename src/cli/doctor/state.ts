@@ -9,6 +9,7 @@ import { findWhereabouts, inhabitantOf } from '../../system/namespaces.ts';
 import { isStopped, lockHolder } from '../../system/procfs.ts';
 import type { HistoryRecord } from '../../state/history.ts';
 import { readUnsaved } from '../../state/unsaved.ts';
+import { whyPending } from '../figures.ts';
 import { count } from '../output/count.ts';
 import { shortTime } from '../output/time.ts';
 import { defineCheck, ok, problem, warning, type Finding } from './check.ts';
@@ -103,8 +104,8 @@ export const order = defineCheck({
     const pending = drift.pending.length;
     const findings: Finding[] = [];
     if (pending > 0) {
-      const what = `${count(pending, 'change')} pending: an earlier run was interrupted`;
-      findings.push(problem(what, mend, 'restore'));
+      const what = `${count(pending, 'change')} pending: ${whyPending(drift)}`;
+      findings.push(drift.atWork === null ? problem(what, mend, 'restore') : ok(what));
     }
     if (drift.missing.length > 0) {
       const named = drift.missing.slice(0, 3).map(({ address }) => address.text);

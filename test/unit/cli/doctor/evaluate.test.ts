@@ -1,6 +1,7 @@
 // What doctor says about what it found: each evaluation with facts that a test host can't have, or only slowly.
 import { Stats } from 'node:fs';
 import { describe, expect, test } from '@jest/globals';
+import type { Drift } from '../../../../src/bans/reconcile.ts';
 import { addressOf } from '../../support/workshop.ts';
 import {
   agent,
@@ -299,8 +300,9 @@ describe('the state', () => {
   const held = { address, chains: ['INPUT'], packets: 0, bytes: 0 };
   const command = { program: 'iptables-restore', args: [], input: '' };
   const missing = { address: ban.address, lacks: ['INPUT'] };
+  const NO_DRIFT: Drift = { pending: [], atWork: null, missing: [], unknown: [], steps: [] };
   const AGREED: OrderFacts = {
-    drift: { pending: [], missing: [], unknown: [], steps: [] },
+    drift: NO_DRIFT,
     trouble: '',
     bans: 3,
   };
@@ -310,27 +312,32 @@ describe('the state', () => {
     ['can’t be compared', { drift: null, trouble: 'no iptables' }, [/^problem: .* no iptables$/]],
     [
       'have something begun',
-      { drift: { pending: [ban, ban], missing: [], unknown: [], steps: [command] } },
+      { drift: { ...NO_DRIFT, pending: [ban, ban], steps: [command] } },
       [/^problem: 2 changes pending: an earlier run was interrupted$/],
     ],
     [
+      'have something begun by a process that is at work',
+      { drift: { ...NO_DRIFT, pending: [ban], atWork: 4711, steps: [command] } },
+      [/^ok: 1 change pending: process 4711 has the writer lock, and may be at work on them$/],
+    ],
+    [
       'have bans that lack rules',
-      { drift: { pending: [], missing: [missing], unknown: [], steps: [command] } },
+      { drift: { ...NO_DRIFT, missing: [missing], steps: [command] } },
       [/^problem: 1 bans lack rules, among them 203\.0\.113\.9$/],
     ],
     [
       'has rules that no ban explains',
-      { drift: { pending: [], missing: [], unknown: [held], steps: [] } },
+      { drift: { ...NO_DRIFT, unknown: [held] } },
       [/^problem: 1 drop rules of our shape belong to no ban and will not expire$/],
     ],
     [
       'have bans behind an ACCEPT',
-      { drift: { pending: [], missing: [], unknown: [], steps: [command] } },
+      { drift: { ...NO_DRIFT, steps: [command] } },
       [/^problem: our rules are not first in line/],
     ],
     [
       'lack rules, and something else is wrong as well',
-      { drift: { pending: [ban], missing: [], unknown: [held], steps: [] } },
+      { drift: { ...NO_DRIFT, pending: [ban], unknown: [held] } },
       [/^problem: 1 change pending/, /^problem: 1 drop rules of our shape belong to no ban/],
     ],
   ])('and the kernel %s', (_, change, expected) => {
