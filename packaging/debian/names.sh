@@ -24,8 +24,22 @@ replace() {
   mv -fT "$1.new" "$1"
 }
 
-# A package must be removable in any case. What stays blocked ends with the next boot.
+# An alert, which is no `expire --watch`.
+alert_under_way() {
+  for exe in /proc/[0-9]*/exe; do
+    if [ "$(readlink "$exe")" = "$PROGRAM" ] && ! grep -qs watch "${exe%exe}cmdline"; then return 0; fi
+  done
+  return 1
+}
+
+# A package must be removable in any case. What stays blocked ends with the next boot. An alert that is under way still
+# blocks: it is waited for as long as limits.total_seconds may be.
 release_bans() {
+  seconds=120
+  while [ "$seconds" -gt 0 ] && alert_under_way; do
+    sleep 1
+    seconds=$((seconds - 1))
+  done
   if "$PROGRAM" flush --yes; then return 0; fi
   echo 'wazuh-firewall-drop: not every address could be unblocked; its rules stay until they are removed or the host boots:' >&2
   echo '  iptables-save | grep -e DROP; ipset list -name; nft list tables' >&2
