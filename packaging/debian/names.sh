@@ -26,8 +26,8 @@ replace() {
 
 # An alert, which is no `expire --watch`.
 alert_under_way() {
-  for exe in /proc/[0-9]*/exe; do
-    if [ "$(readlink "$exe")" = "$PROGRAM" ] && ! grep -qs watch "${exe%exe}cmdline"; then return 0; fi
+  for process in /proc/[0-9]*; do
+    if [ "$(readlink "$process/exe")" = "$PROGRAM" ] && ! grep -qs watch "$process/cmdline"; then return 0; fi
   done
   return 1
 }
