@@ -529,6 +529,7 @@ describe('drift', () => {
       missing: [],
       unknown: [],
       pending: [],
+      atWork: null,
       steps: [],
     });
   });
