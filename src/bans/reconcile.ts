@@ -35,12 +35,14 @@ export function findDrift(
   { store, firewall, now }: Pick<BanContext, 'store' | 'firewall' | 'now'>,
   families: readonly Family[],
 ): Drift {
-  const holder = lockHolder(`${LOCK_DIRECTORY}/lock`);
   const all = store.bans.list();
+  const pending = all.filter((ban) => ban.phase !== 'blocked');
+  // Before the kernel is asked, which takes long. The list of locks takes the kernel 10 ms, and is seldom needed.
+  const holder = pending.length === 0 ? null : lockHolder(`${LOCK_DIRECTORY}/lock`);
   const held = new Map(families.flatMap((family) => [...firewall.snapshot(family).held]));
   return {
     ...differences(all, held),
-    pending: all.filter((ban) => ban.phase !== 'blocked'),
+    pending,
     atWork: holder === process.pid ? null : holder,
     steps: firewall.plan(all.map((ban) => toKernelChange(ban, now()))),
   };
