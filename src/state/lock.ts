@@ -67,18 +67,23 @@ const LONGEST_TRY_MS = 100;
 
 /** A process that a signal stopped may never go on: nobody waits for it longer than this. */
 const LONGEST_STOP_MS = 1000;
-const LOOK_EVERY_MS = 250;
+const LOOK_AGAIN_MS = 250;
+/** Doubled at each look that finds it running: all locking on the host waits while the kernel lists its locks. */
+const FIRST_LOOK_MS = 500;
 
 /** True once whoever has the lock was seen stopped at each look for so long. */
 function watchHolder(path: string): () => boolean {
-  let lookedMs = monotonicMs();
+  let pauseMs = FIRST_LOOK_MS;
+  let nextMs = monotonicMs() + pauseMs;
   let sinceMs = Infinity;
   return () => {
     const nowMs = monotonicMs();
-    if (nowMs - lookedMs < LOOK_EVERY_MS) return false;
-    lookedMs = nowMs;
+    if (nowMs < nextMs) return false;
     const holder = lockHolder(path);
-    sinceMs = holder !== null && isStopped(holder) ? Math.min(sinceMs, nowMs) : Infinity;
+    const isHeldUp = holder !== null && isStopped(holder);
+    sinceMs = isHeldUp ? Math.min(sinceMs, nowMs) : Infinity;
+    if (!isHeldUp) pauseMs *= 2;
+    nextMs = nowMs + (isHeldUp ? LOOK_AGAIN_MS : pauseMs);
     return nowMs - sinceMs >= LONGEST_STOP_MS;
   };
 }

@@ -765,6 +765,18 @@ describe('while another process holds the writer lock', () => {
     expect(linesAbout(A, 'delete')).toHaveLength(1);
   });
 
+  test('a run that waits has the kernel list its locks a few times only: all locking on the host waits for that', () => {
+    victim.configure('[limits]\nlock_wait_seconds = 5\n');
+    const launcher = ['strace', '-f', '-qq', '-e', 'trace=open,openat', '--'];
+    const message = wazuh4Message({ srcip: A });
+    const alert = { args: [], input: message + answerTo(message, 'continue') };
+    const { status, stderr } = victim.run(alert, { launcher });
+    expect(status).toBe(0);
+    const looks = stderr.match(/"\/proc\/locks"/g) ?? [];
+    expect(looks.length).toBeGreaterThan(0);
+    expect(looks.length).toBeLessThanOrEqual(4);
+  });
+
   test('a run that waits gets the lock when it is free', async () => {
     victim.configure('[limits]\nlock_wait_seconds = 30\n');
     const running = victim.start();
