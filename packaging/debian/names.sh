@@ -24,10 +24,12 @@ replace() {
   mv -fT "$1.new" "$1"
 }
 
-# An alert, which is no `expire --watch`.
+# A run that may block: Wazuh starts us without arguments, OSSEC with `add`.
 alert_under_way() {
   for process in /proc/[0-9]*; do
-    if [ "$(readlink "$process/exe")" = "$PROGRAM" ] && ! grep -qs watch "$process/cmdline"; then return 0; fi
+    if [ "$(readlink "$process/exe")" != "$PROGRAM" ]; then continue; fi
+    verb=$(cat "$process/cmdline" 2>/dev/null | tr '\0' '\n' | sed -n 2p)
+    if [ -z "$verb" ] || [ "$verb" = add ]; then return 0; fi
   done
   return 1
 }

@@ -2,8 +2,8 @@
 import { isWhole, type HeldAddress } from '../firewall/snapshot.ts';
 import type { Address, Family } from '../model/address.ts';
 import type { Ban } from '../model/ban.ts';
+import { writerLockHolder } from '../state/lock.ts';
 import type { Command } from '../system/exec.ts';
-import { lockHolder } from '../system/procfs.ts';
 import type { BanContext } from './context.ts';
 import { toKernelChange } from './journal.ts';
 import { LOCK_DIRECTORY } from './run.ts';
@@ -24,7 +24,7 @@ interface Missing {
 export interface Drift extends Differences {
   /** Changes that a run recorded and did not complete, or not yet. */
   readonly pending: readonly Ban[];
-  /** Another process that has the writer lock, and may be at the pending changes; null: they are of a run that was killed. */
+  /** Another process that has the writer lock, and may be at work on what is pending; null: there is none. */
   readonly atWork: number | null;
   /** What would be run to make the kernel hold all bans; also for rules that are twice or not first. */
   readonly steps: readonly Command[];
@@ -37,8 +37,8 @@ export function findDrift(
 ): Drift {
   const all = store.bans.list();
   const pending = all.filter((ban) => ban.phase !== 'blocked');
-  // Before the kernel is asked, which takes long. The list of locks takes the kernel 10 ms, and is seldom needed.
-  const holder = pending.length === 0 ? null : lockHolder(`${LOCK_DIRECTORY}/lock`);
+  // Before the kernel is asked, which takes long.
+  const holder = pending.length === 0 ? null : writerLockHolder(LOCK_DIRECTORY);
   const held = new Map(families.flatMap((family) => [...firewall.snapshot(family).held]));
   return {
     ...differences(all, held),

@@ -15,7 +15,7 @@ import { deadlineIn, monotonicMs } from '../system/wait.ts';
  * Returns null when the lock was taken (and is held until the process ends), otherwise why it was not.
  */
 export function takeWriterLock(directory: string, waitMs: number): AppError | null {
-  const path = `${directory}/lock`;
+  const path = pathOf(directory);
   try {
     mkdirSync(directory, { recursive: true, mode: 0o700 });
     const note = `${directory}/at-work`;
@@ -28,6 +28,15 @@ export function takeWriterLock(directory: string, waitMs: number): AppError | nu
       ? new AppError('LOCK_BUSY', describeHolder(path, waitMs))
       : new AppError('STORE', `the lock ${path} can't be used: ${describeError(error)}`, error);
   }
+}
+
+function pathOf(directory: string): string {
+  return `${directory}/lock`;
+}
+
+/** The process that has the writer lock; null: none, or none that can be seen from here. The kernel takes 10 ms to say so. */
+export function writerLockHolder(directory: string): number | null {
+  return lockHolder(pathOf(directory));
 }
 
 /** What is not locked is closed again: a process that stays would run out of file descriptors. */
@@ -65,7 +74,7 @@ function queueFor(take: () => void, waitMs: number, isHolderStopped: () => boole
 /** Until SQLite begins anew, and the holder may be looked at. */
 const LONGEST_TRY_MS = 100;
 
-/** A process that a signal stopped may never go on: nobody waits for it longer than this. */
+/** A process that a signal stopped may never go on: nobody waits for it longer once it was seen stopped for so long. */
 const LONGEST_STOP_MS = 1000;
 const LOOK_AGAIN_MS = 250;
 /** Doubled at each look that finds it running: all locking on the host waits while the kernel lists its locks. */

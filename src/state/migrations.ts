@@ -8,7 +8,7 @@ export const MIGRATIONS: readonly string[] = [
     address  TEXT PRIMARY KEY,
     phase    TEXT NOT NULL CHECK (phase IN ('blocking', 'blocked', 'unblocking')),
     since_ms INTEGER NOT NULL,
-    -- The log lines owed once an unfinished phase is done, as JSON, and where the log ended when they became so.
+    -- The line to write once a pending change is done, as JSON, and where the log ended when the change was recorded.
     owed     TEXT
   ) STRICT;
   CREATE INDEX bans_unfinished ON bans (phase) WHERE phase <> 'blocked';

@@ -22,11 +22,11 @@ export const COLUMNS =
   'address, phase, since_ms, owed, foreign_rules, origin, added_ms, timeout_seconds, expires_at_ms, alert_id, rule_id, reason, forced';
 
 export function readBan(
-  [text, phase, sinceMs, owed, rules]: Values,
+  [text, phase, sinceMs, pendingLine, rules]: Values,
   holds: readonly Hold[],
 ): StoredBan {
   const address = readAddress(text);
-  const line = readJson(owed, 'the line of a pending change') as LineJson | null;
+  const line = readJson(pendingLine, 'the line of a pending change') as LineJson | null;
   const foreign = readJson(rules, 'the list of rules of others') as ForeignRules | null;
   return {
     address,

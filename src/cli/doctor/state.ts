@@ -6,7 +6,8 @@ import { describeError } from '../../model/errors.ts';
 import { LOCK_DIRECTORY } from '../../bans/run.ts';
 import { STATE_DIRECTORY, UNSAVED } from '../../context.ts';
 import { findWhereabouts, inhabitantOf } from '../../system/namespaces.ts';
-import { isStopped, lockHolder } from '../../system/procfs.ts';
+import { writerLockHolder } from '../../state/lock.ts';
+import { isStopped } from '../../system/procfs.ts';
 import type { HistoryRecord } from '../../state/history.ts';
 import { readUnsaved } from '../../state/unsaved.ts';
 import { whyPending } from '../figures.ts';
@@ -64,7 +65,7 @@ export const store = defineCheck({
 export const lock = defineCheck({
   name: 'lock',
   probe: () => {
-    const holder = lockHolder(`${LOCK_DIRECTORY}/lock`);
+    const holder = writerLockHolder(LOCK_DIRECTORY);
     return { holder, isStopped: holder !== null && isStopped(holder) };
   },
   evaluate({ holder, isStopped: stopped }) {
