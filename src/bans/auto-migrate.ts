@@ -7,7 +7,7 @@ import type { Store } from '../state/store.ts';
 import { step } from '../system/fault.ts';
 import type { Deadline } from '../system/wait.ts';
 import type { BanContext } from './context.ts';
-import { load } from './journal.ts';
+import { load } from './load.ts';
 import { completeMigration, migrateTo, pendingMigration, remember } from './migrate.ts';
 import { ACTIVE_BACKEND } from './places.ts';
 

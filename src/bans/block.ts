@@ -7,7 +7,14 @@ import type { StoredBan } from '../state/rows.ts';
 import type { BanContext } from './context.ts';
 import { inTurn } from './families.ts';
 import { noteHolds, recordHolds } from './holds.ts';
-import { commit, kernelChangeOf, logFailures, stillPending, type BanChange } from './journal.ts';
+import {
+  commit,
+  forgetReleases,
+  kernelChangeOf,
+  logFailures,
+  stillPending,
+  type BanChange,
+} from './journal.ts';
 
 /** Blocks `address` for one hold. Throws `FIREWALL` when the kernel was not seen to hold the block; then nothing stays. */
 export function block(address: Address, request: HoldRequest, context: BanContext): void {
@@ -100,17 +107,13 @@ function keepBlocked(
   const settled = changes.filter(
     ({ address }) => !missing.has(address.text) && !late.has(address.text),
   );
-  recordHolds(settled, context);
-  commitOrUndo(
-    changes.flatMap((change) => {
-      if (missing.has(change.address.text)) return change;
-      // Only the kernel's own end of the block moves.
-      return late.has(change.address.text) ? { ...change, line: null } : [];
-    }),
-    known,
-    context,
-  );
-  return missing;
+  const released = recordHolds(settled, context);
+  const isGone = ({ text }: Address): boolean => missing.has(text) || released.has(text);
+  const gone = changes.filter(({ address }) => isGone(address));
+  const moved = changes.filter(({ address }) => late.has(address.text) && !isGone(address));
+  // Of the second only the kernel's own end of the block moves.
+  commitOrUndo([...gone, ...moved.map((change) => ({ ...change, line: null }))], known, context);
+  return new Set(gone.map(({ address }) => address.text));
 }
 
 /** Which of the changes the kernel is not as, and which it would end too early, by their text. */
@@ -187,14 +190,14 @@ function undo(
   store.bans.revert(
     failed.filter(isHeldAnyway).flatMap(({ address }) => known.get(address.text) ?? []),
   );
-  const addresses = failed.filter((change) => !isHeldAnyway(change)).map(({ address }) => address);
+  const releases = failed.filter((change) => !isHeldAnyway(change)).map(unblockAgain);
   try {
-    commit(failed.filter((change) => !isHeldAnyway(change)).map(unblockAgain), context);
+    commit(releases, context);
   } catch (error) {
     // A program that is not there has changed nothing, so nothing is left to undo. After any other failure the release
     // stays pending for the next run; the error of the block itself is thrown to the caller.
     if (failure instanceof ProgramMissing && error instanceof ProgramMissing)
-      store.bans.confirm(addresses, []);
+      forgetReleases(releases, context);
   }
 }
 

@@ -5,16 +5,20 @@ import { step } from '../system/fault.ts';
 import type { BanContext } from './context.ts';
 import { entryOf, hasNewHold, type BanChange } from './journal.ts';
 
-/** Records the holds of changes to addresses that stay blocked; each in place of an older one of the same origin. */
+/**
+ * Records the holds of changes to addresses that stay blocked; each in place of an older one of the same origin. Returns the
+ * text of those that another run has released meanwhile.
+ */
 export function recordHolds(
   changes: readonly BanChange[],
   { store }: Pick<BanContext, 'store'>,
-): void {
+): ReadonlySet<unknown> {
   const held = changes.filter(hasNewHold).map(({ address, hold = null, also }): PendingChange => {
     return { ...LINELESS, address, phase: 'blocking', hold, also };
   });
-  if (held.length > 0) store.bans.addHolds(held);
+  const released = held.length > 0 ? store.bans.addHolds(held) : new Set();
   step('journal: holds recorded');
+  return released;
 }
 
 /** Writes to the history that a hold has begun, or changed, on addresses that were blocked already. */

@@ -1,10 +1,8 @@
 // The write-ahead protocol of every change of a ban: state → kernel → response log → confirm. Killed between any two of
 // these, the next run finds the pending changes and completes them (recover.ts).
-import type { ApplyResult, Firewall } from '../firewall/apply.ts';
 import type { Change } from '../firewall/backend.ts';
-import { backendNamed } from '../firewall/select.ts';
 import type { Address } from '../model/address.ts';
-import { remainingSeconds, type Ban, type Hold, type Origin, type Outcome } from '../model/ban.ts';
+import type { Ban, Hold, Origin, Outcome } from '../model/ban.ts';
 import type { HistoryEntry } from '../state/history.ts';
 import { isWriterLockHeld } from '../state/lock.ts';
 import type { PendingChange } from '../state/pending-change.ts';
@@ -12,7 +10,7 @@ import type { StoredBan } from '../state/rows.ts';
 import { step } from '../system/fault.ts';
 import type { BanContext } from './context.ts';
 import { forEachFamily } from './families.ts';
-import { ACTIVE_BACKEND } from './places.ts';
+import { followMigration, followState, toKernelChange } from './load.ts';
 
 /** What shall become of one address. */
 export interface BanChange {
@@ -58,40 +56,15 @@ export function commit(changes: readonly BanChange[], context: BanContext): void
   if (changes.length === 0) return;
   const offset = context.responseLog.offset();
   const pending = changes.map((change) => pendingOf(change, offset, context.now()));
-  context.store.bans.begin(pending, context.now());
+  // The usual case: an address without a ban is blocked, or one that is blocked is released.
+  const trustState = context.store.bans.begin(pending, context.now());
   step('journal: recorded');
-  const trustState = changes.every(isAsStateSays);
   // Without the lock, whoever has it may take the change for one of a killed run, and complete it at the same time.
   const unwritten = (batch: readonly Pending[]): Outcome[] => {
     return isWriterLockHeld() ? linesOf(batch) : missingLines(batch, context.responseLog);
   };
   completeAll(pending, { trustState, missingLines: unwritten }, context);
-  if (!isWriterLockHeld()) followMigration(changes, context);
-}
-
-/** Without the lock: whoever has it may have migrated all bans since this run found out where they are. */
-function followMigration(changes: readonly BanChange[], context: BanContext): void {
-  const { store, firewall, now } = context;
-  const known = store.metadata.get(ACTIVE_BACKEND);
-  store.metadata.reload();
-  const active = backendNamed(store.metadata.get(ACTIVE_BACKEND));
-  const former = backendNamed(firewall.backendName);
-  if (active === null || active === known || former === null || active === former) return;
-  firewall.use(active, former);
-  const bans = store.bans.findAll(changes.map(({ address }) => address));
-  const held = [...bans.values()];
-  load(held, context, firewall.of(active));
-  firewall.of(former).apply(releasesOf(held, now()), { trustState: false });
-  const gone = changes.filter(({ address }) => !bans.has(address.text));
-  firewall.of(active).apply(
-    gone.map(({ address }) => ({ address, to: 'released', foreign: 'find' })),
-    { trustState: false },
-  );
-}
-
-/** The usual case: an address without a ban is blocked, or one that is blocked is released. */
-function isAsStateSays({ to, before }: BanChange): boolean {
-  return to === 'blocked' ? before === null : before?.phase === 'blocked';
+  if (!isWriterLockHeld()) followMigration(changes.map(addressOf), context);
 }
 
 function pendingOf(
@@ -132,6 +105,10 @@ function holdsAfter({ before, hold, also = [], ends }: BanChange): Hold[] {
   if (known.length === 0) return added;
   const over = new Set([...added.map(({ origin }) => origin), ends]);
   return [...known.filter(({ origin }) => !over.has(origin)), ...added];
+}
+
+function addressOf({ address }: Pick<BanChange, 'address'>): Address {
+  return address;
 }
 
 function linesOf(batch: readonly Pending[]): Outcome[] {
@@ -191,40 +168,19 @@ function complete(
   responseLog.write(missingLines(batch));
   step('journal: lines written');
   const doneMs = now();
-  store.bans.confirm(
-    batch.map(({ address }) => address),
+  const overtaken = store.bans.confirm(
+    batch,
     batch.flatMap(({ line, history }) => (line === null ? [] : entryOf(history, line, doneMs))),
     { foreign, countsOffences: context.countsOffences },
   );
   step('journal: confirmed');
+  if (overtaken.length > 0) followState(overtaken.map(addressOf), context);
   context.cutConnections(batch.filter(isNewBlock).map(({ address }) => address));
 }
 
 /** Without a line, only the end of a block has moved. */
 function isNewBlock({ phase, line }: Pending): boolean {
   return phase === 'blocking' && line !== null;
-}
-
-/** Has the kernel, by way of one backend, hold bans as the state does: for a restore, and for a migration. Throws as `commit` does. */
-export function load(
-  bans: readonly Ban[],
-  { store, firewall, now }: Pick<BanContext, 'store' | 'firewall' | 'now'>,
-  backend: Firewall = firewall,
-): ApplyResult[] {
-  const results: ApplyResult[] = [];
-  forEachFamily(bans, (own) => {
-    const changes = own.map((ban) => toKernelChange(ban, now()));
-    const result = backend.apply(changes, { trustState: false });
-    step('journal: bans loaded');
-    // Runs without the writer lock may have released some of them meanwhile: now they would stay for good.
-    const left = new Set(store.bans.heldBy(null).map(({ text }) => text));
-    const gone = own.filter(({ address }) => !left.has(address.text));
-    backend.apply(releasesOf(gone, now()), { trustState: false });
-    // Another backend is filled beside the one that is active, whose plain rules are ours.
-    if (backend === firewall) store.bans.noteForeign(result.foreign);
-    results.push(result);
-  });
-  return results;
 }
 
 /** False: the hold of a change is the one that the ban has. */
@@ -238,22 +194,6 @@ export function kernelChangeOf(change: BanChange, nowMs: number): Change {
   const after = { phase, holds: holdsAfter(change), foreign: foreignBefore(change) } as const;
   const wanted = toKernelChange({ ...after, address: change.address }, nowMs);
   return hasNewHold(change) ? wanted : { ...wanted, keepsEnd: true };
-}
-
-/** For a backend that shall no longer hold these bans. */
-export function releasesOf(bans: readonly Ban[], nowMs: number): Change[] {
-  return bans.map((ban) => toKernelChange({ ...ban, phase: 'unblocking' }, nowMs));
-}
-
-/** What the state says that the kernel shall do. */
-export function toKernelChange(
-  { address, phase, holds, foreign }: Pick<Ban, 'address' | 'phase' | 'holds' | 'foreign'>,
-  nowMs: number,
-): Change {
-  const known = foreign ?? 'find';
-  if (phase === 'unblocking') return { address, foreign: known, to: 'released' };
-  const timeoutSeconds = remainingSeconds(holds, nowMs);
-  return { address, foreign: known, to: 'blocked', timeoutSeconds };
 }
 
 export function entryOf(
@@ -273,6 +213,15 @@ export function stillPending(
   return changes.filter(({ address, to }) => {
     return bans.get(address.text)?.phase === (to === 'blocked' ? 'blocking' : 'unblocking');
   });
+}
+
+/** For releases that could not begin: nothing is left to be done for them. */
+export function forgetReleases(
+  changes: readonly BanChange[],
+  { store }: Pick<BanContext, 'store'>,
+): void {
+  const releases = changes.map(({ address }) => ({ address, phase: 'unblocking' as const }));
+  store.bans.confirm(releases, []);
 }
 
 /** Writes a line `failed` for each change, to the response log and to the history. */

@@ -6,7 +6,7 @@ import { backendNamed, isBackendInstalled, type BackendName } from '../firewall/
 import { step } from '../system/fault.ts';
 import type { Store } from '../state/store.ts';
 import type { BanContext } from './context.ts';
-import { load, releasesOf } from './journal.ts';
+import { load, releasesOf } from './load.ts';
 import { ACTIVE_BACKEND } from './places.ts';
 
 /** Metadata: a `Migration` that has begun and was not seen to end. */

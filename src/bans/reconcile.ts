@@ -5,7 +5,7 @@ import type { Ban } from '../model/ban.ts';
 import { writerLockHolder } from '../state/lock.ts';
 import type { Command } from '../system/exec.ts';
 import type { BanContext } from './context.ts';
-import { toKernelChange } from './journal.ts';
+import { toKernelChange } from './load.ts';
 import { LOCK_DIRECTORY } from './run.ts';
 
 export interface Differences {

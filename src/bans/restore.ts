@@ -3,7 +3,7 @@ import type { Address } from '../model/address.ts';
 import { alertRefAt, isForced, type Ban } from '../model/ban.ts';
 import type { BanContext } from './context.ts';
 import { forEachFamily, inTurn } from './families.ts';
-import { load } from './journal.ts';
+import { load } from './load.ts';
 import { unblockAll } from './unblock.ts';
 
 export interface RestoreOutcome {

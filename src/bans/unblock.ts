@@ -2,7 +2,7 @@
 import type { Address } from '../model/address.ts';
 import { ProgramMissing } from '../model/errors.ts';
 import { hasForeignRules, type AlertRef, type Ban, type Origin } from '../model/ban.ts';
-import { commit, logFailures, stillPending, type BanChange } from './journal.ts';
+import { commit, forgetReleases, logFailures, stillPending, type BanChange } from './journal.ts';
 import type { BanContext } from './context.ts';
 
 export interface ReleaseRequest {
@@ -65,7 +65,10 @@ export function unblockAll(
     const pending = stillPending(changes, context);
     logFailures(pending, context);
     // Without the program, and without a ban, there is nothing of ours that later runs could take away.
-    if (error instanceof ProgramMissing) forgetUnknown(pending, context);
+    if (error instanceof ProgramMissing) {
+      const unknown = pending.filter(({ before }) => before === null);
+      forgetReleases(unknown, context);
+    }
     throw error;
   }
   const isKept = ({ line }: BanChange): boolean => line?.verb === 'kept';
@@ -76,14 +79,6 @@ export function unblockAll(
     absent: unknown.filter((address) => !present.has(address.text)),
     foreign: request.named === true ? [...foreign, ...withForeign] : foreign,
   };
-}
-
-function forgetUnknown(pending: readonly BanChange[], { store }: BanContext): void {
-  const unknown = pending.filter(({ before }) => before === null);
-  store.bans.confirm(
-    unknown.map(({ address }) => address),
-    [],
-  );
 }
 
 /** Which of the addresses without a ban the kernel drops all the same. */

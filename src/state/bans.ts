@@ -2,7 +2,7 @@
 import type { SQLInputValue } from 'node:sqlite';
 import { contains, type Address } from '../model/address.ts';
 import type { Ban, ForeignRules, Hold, HoldKey, Origin } from '../model/ban.ts';
-import type { Connection, Values } from './connection.ts';
+import type { Connection } from './connection.ts';
 import type { History, HistoryEntry } from './history.ts';
 import { COUNT_OFFENCES } from './offences.ts';
 import { AMONG_THESE, asList, runsOf } from './lists.ts';
@@ -10,22 +10,18 @@ import {
   allButAddress,
   changesTo,
   holdsOf,
+  listOf,
   CONFIRM_BLOCKED,
+  COUNT_KNOWN,
   FORGET_RELEASED,
   LINELESS,
+  NOT_BLOCKED,
   type Confirmation,
+  type KernelChange,
   type PendingChange,
 } from './pending-change.ts';
 import { confirmationsOf, confirmedIn, type Unsaved } from './unsaved.ts';
-import {
-  COLUMNS,
-  isSameHold,
-  lineJson,
-  readAddress,
-  readBan,
-  readHold,
-  type StoredBan,
-} from './rows.ts';
+import { COLUMNS, lineJson, readAddress, readBans, type StoredBan } from './rows.ts';
 
 /** More addresses than this are looked for in a list of all bans: two queries for each would take longer. */
 const MOST_ASKED_SINGLY = 100;
@@ -38,6 +34,7 @@ export class Bans {
   readonly #connection: Connection;
   readonly #history: History;
   readonly #unsaved: Unsaved;
+  #begunIn = 0;
 
   constructor(connection: Connection, history: History, unsaved: Unsaved) {
     this.#connection = connection;
@@ -109,12 +106,17 @@ export class Bans {
     return this.#select(`WHERE phase = 'blocked' AND address IN (${overdue})`, nowMs);
   }
 
-  /** Records changes as pending; the kernel may be changed once this has returned. */
-  begin(changes: readonly PendingChange[], nowMs: number): void {
-    this.#connection.transaction(() => {
-      for (const alike of runsOf(changes, allButAddress)) this.#beginAlike(alike, nowMs);
+  /**
+   * Records changes as pending; the kernel may be changed once this has returned. Returns whether each address was in the
+   * other state: without a ban where it is to be blocked, blocked where it is to be released.
+   */
+  begin(changes: readonly PendingChange[], nowMs: number): boolean {
+    const wereOpposite = this.#connection.transaction(() => {
+      return runsOf(changes, allButAddress).map((alike) => this.#beginAlike(alike, nowMs));
     });
+    this.#begunIn = this.#connection.replacements;
     this.#keepUnsaved(changes);
+    return wereOpposite.every(Boolean);
   }
 
   /** What earlier runs could not save becomes pending, but for what they had seen in the kernel. */
@@ -122,7 +124,8 @@ export class Bans {
     this.#unsaved.handOver((changes) => {
       this.#connection.transaction(() => {
         this.#beginEach(changes)();
-        this.#confirmAll(asList(confirmedIn(changes)));
+        const list = asList(confirmedIn(changes));
+        for (const sql of [FORGET_RELEASED, CONFIRM_BLOCKED]) this.#connection.run(sql, list);
       });
       return !this.#connection.volatile;
     });
@@ -146,44 +149,47 @@ export class Bans {
     if (this.#connection.volatile && !this.#connection.readOnly) this.#unsaved.keep(changes);
   }
 
-  /** The kernel was seen to be as asked: `blocking` becomes `blocked`, `unblocking` is forgotten, and history says so. */
-  confirm(
-    addresses: readonly Address[],
+  /**
+   * The kernel was seen to be as the changes have it: what is `blocking` becomes `blocked`, what is `unblocking` is
+   * forgotten, and history says so. Returns those that another run has confirmed or turned round meanwhile: one of the two had
+   * no writer lock.
+   */
+  confirm<T extends KernelChange>(
+    changes: readonly T[],
     history: readonly HistoryEntry[],
     { foreign = new Map(), countsOffences = false }: Confirmation = {},
-  ): void {
-    const list = asList(addresses);
+  ): T[] {
     const own = this.#connection.transaction(() => {
-      if (countsOffences) this.#connection.run(COUNT_OFFENCES, list);
-      for (const [text, rules] of foreign) this.#putForeign(text, rules);
-      const pending = this.#confirmAll(list);
-      // The rest was confirmed by another run meanwhile: one of the two had no writer lock.
-      this.#history.insert(history.filter(({ outcome }) => pending.has(outcome.address.text)));
-      return pending;
+      if (countsOffences) this.#connection.run(COUNT_OFFENCES, listOf(changes, 'blocking'));
+      const confirmed = new Set([
+        ...this.#texts(`${FORGET_RELEASED} RETURNING address`, listOf(changes, 'unblocking')),
+        ...this.#texts(`${CONFIRM_BLOCKED} RETURNING address`, listOf(changes, 'blocking')),
+      ]);
+      for (const [text, rules] of foreign) if (confirmed.has(text)) this.#putForeign(text, rules);
+      this.#history.insert(history.filter(({ outcome }) => confirmed.has(outcome.address.text)));
+      return confirmed;
     });
-    this.#keepUnsaved(
-      confirmationsOf(
-        addresses.filter(({ text }) => own.has(text)),
-        foreign,
-      ),
-    );
+    const isOwn = ({ address }: KernelChange): boolean => own.has(address.text);
+    const addresses = changes.filter(isOwn).map(({ address }) => address);
+    this.#keepUnsaved(confirmationsOf(addresses, foreign));
+    // A state that took the place of one that failed may never have had them.
+    if (this.#connection.replacements !== this.#begunIn) return [];
+    return changes.filter((change) => !isOwn(change));
   }
 
-  /** Puts holds on addresses that stay blocked. */
-  addHolds(changes: readonly PendingChange[]): void {
-    this.#connection.transaction(() => {
-      for (const alike of runsOf(changes, allButAddress)) {
-        const list = asList(alike.map(({ address }) => address));
-        // They are there, unless the disk has failed since and this is another database.
-        this.#connection.run(
-          "INSERT OR IGNORE INTO bans (address, phase, since_ms) SELECT value, 'blocked', ? FROM json_each(?)",
-          alike[0].hold?.addedMs ?? 0,
-          list,
-        );
-        this.#putHolds(list, holdsOf(alike[0]));
+  /** Puts holds on addresses that stay blocked. Returns the text of those that another run has released meanwhile: they get none. */
+  addHolds(changes: readonly PendingChange[]): Set<unknown> {
+    const list = asList(changes.map(({ address }) => address));
+    const [released, left] = this.#connection.transaction(() => {
+      const gone = new Set(this.#texts(NOT_BLOCKED, list));
+      const others = changes.filter(({ address }) => !gone.has(address.text));
+      for (const alike of runsOf(others, allButAddress)) {
+        this.#putHolds(asList(alike.map(({ address }) => address)), holdsOf(alike[0]));
       }
+      return [gone, others];
     });
-    this.#keepUnsaved(changes);
+    this.#keepUnsaved(left);
+    return released;
   }
 
   noteForeign(foreign: ReadonlyMap<string, ForeignRules>): void {
@@ -224,26 +230,15 @@ export class Bans {
 
   #select(condition: string, ...values: SQLInputValue[]): StoredBan[] {
     const sql = `SELECT ${COLUMNS} FROM bans LEFT JOIN holds USING (address) ${condition} ${AS_MADE}, added_ms`;
-    return this.#connection.guard(() => {
-      const bans: StoredBan[] = [];
-      let holds: Hold[] = [];
-      let last: { readonly row: Values; readonly hold: Hold | null } | null = null;
-      for (const row of this.#connection.each(sql, ...values)) {
-        if (row[0] !== bans.at(-1)?.address.text) {
-          holds = [];
-          bans.push(readBan(row, holds));
-        }
-        // Those of a list are alike: one object is enough.
-        if (last === null || !isSameHold(last.row, row)) last = { row, hold: readHold(row) };
-        if (last.hold !== null) holds.push(last.hold);
-      }
-      return bans;
-    });
+    return this.#connection.guard(() => readBans(this.#connection.each(sql, ...values)));
   }
 
-  #beginAlike(changes: readonly [PendingChange, ...PendingChange[]], nowMs: number): void {
+  #beginAlike(changes: readonly [PendingChange, ...PendingChange[]], nowMs: number): boolean {
     const { phase, line, offset, ends } = changes[0];
     const list = asList(changes.map(({ address }) => address));
+    const [known] = this.#connection.all(COUNT_KNOWN, list);
+    const wereOpposite =
+      phase === 'blocking' ? known?.['known'] === 0 : known?.['blocked'] === changes.length;
     // What was about to be released begins anew: its old holds are over.
     if (phase === 'blocking') this.#connection.run(FORGET_RELEASED, list);
     this.#connection.run(
@@ -256,13 +251,11 @@ export class Bans {
     );
     if (ends !== undefined) this.#dropHold(list, ends);
     this.#putHolds(list, holdsOf(changes[0]));
+    return wereOpposite;
   }
 
-  /** Returns the text of those that were pending. */
-  #confirmAll(list: string): Set<unknown> {
-    const released = this.#connection.each(`${FORGET_RELEASED} RETURNING address`, list);
-    const blocked = this.#connection.each(`${CONFIRM_BLOCKED} RETURNING address`, list);
-    return new Set([...released, ...blocked].map(([text]) => text));
+  #texts(sql: string, list: string): unknown[] {
+    return [...this.#connection.each(sql, list)].map(([text]) => text);
   }
 
   #dropHold(list: string, origin: Origin): void {

@@ -32,6 +32,7 @@ export class Connection {
   readonly #onProblem: (problem: string) => void;
   readonly #statements = new Map<string, StatementSync>();
   #rider: Rider | null = null;
+  #replacements = 0;
   readonly #shadowed: string[] = [];
 
   constructor(options: OpenOptions, onProblem: (problem: string) => void) {
@@ -78,6 +79,11 @@ export class Connection {
   /** True when there is a state, and nothing of it could be read. */
   get unread(): boolean {
     return this.#unread;
+  }
+
+  /** How often another database has taken the place of one that failed: it may lack what was written before. */
+  get replacements(): number {
+    return this.#replacements;
   }
 
   get readOnly(): boolean {
@@ -164,6 +170,7 @@ export class Connection {
 
   #use({ database, volatile, unread = false, problems }: OpenedDatabase): void {
     this.#database = database;
+    this.#replacements += 1;
     this.#unread = unread;
     this.#shadowed.length = 0;
     this.#statements.clear();

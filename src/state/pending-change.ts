@@ -1,7 +1,7 @@
 // A change of the kernel as the state records it before it is made.
 import type { Address } from '../model/address.ts';
 import type { ForeignRules, Hold, Origin, Outcome } from '../model/ban.ts';
-import { AMONG_THESE } from './lists.ts';
+import { AMONG_THESE, asList } from './lists.ts';
 import type { LogOffset, StoredBan } from './rows.ts';
 
 /** A change of the kernel that is about to be made. */
@@ -45,6 +45,20 @@ export function holdsOf({ hold, also = [] }: PendingChange): readonly Hold[] {
 const PENDING_AMONG_THESE = `phase <> 'blocked' AND +${AMONG_THESE}`;
 export const FORGET_RELEASED = `DELETE FROM bans WHERE phase = 'unblocking' AND ${PENDING_AMONG_THESE}`;
 export const CONFIRM_BLOCKED = `UPDATE bans SET phase = 'blocked', owed = NULL WHERE phase = 'blocking' AND ${PENDING_AMONG_THESE}`;
+
+/** How many of a list have a ban, and how many are blocked. With `asList`. */
+export const COUNT_KNOWN = `SELECT count(*) AS known, count(*) FILTER (WHERE phase = 'blocked') AS blocked FROM bans WHERE ${AMONG_THESE}`;
+
+/** Those of a list that are not blocked, by their text. With `asList`. */
+export const NOT_BLOCKED = `SELECT value FROM json_each(?) WHERE NOT EXISTS (SELECT 1 FROM bans WHERE address = value AND phase = 'blocked')`;
+
+/** What the kernel was, or shall be, changed to. */
+export type KernelChange = Pick<StoredBan, 'address' | 'phase'>;
+
+/** Those that go one way, for `json_each`. */
+export function listOf(changes: readonly KernelChange[], wanted: KernelChange['phase']): string {
+  return asList(changes.filter(({ phase }) => phase === wanted).map(({ address }) => address));
+}
 
 /** Nobody waits for a line. */
 export const LINELESS = { line: null, offset: null } as const;

@@ -17,11 +17,28 @@ export interface StoredBan extends Ban {
   readonly offset: LogOffset | null;
 }
 
-/** What `readBan` and `readHold` take: a row for each hold of a ban, or one where it has none. */
+/** What `readBans` takes: a row for each hold of a ban, or one where it has none. */
 export const COLUMNS =
   'address, phase, since_ms, owed, foreign_rules, origin, added_ms, timeout_seconds, expires_at_ms, alert_id, rule_id, reason, forced';
 
-export function readBan(
+/** The rows of a ban follow each other. */
+export function readBans(rows: Iterable<Values>): StoredBan[] {
+  const bans: StoredBan[] = [];
+  let holds: Hold[] = [];
+  let last: { readonly row: Values; readonly hold: Hold | null } | null = null;
+  for (const row of rows) {
+    if (row[0] !== bans.at(-1)?.address.text) {
+      holds = [];
+      bans.push(readBan(row, holds));
+    }
+    // Those of a list are alike: one object is enough.
+    if (last === null || !isSameHold(last.row, row)) last = { row, hold: readHold(row) };
+    if (last.hold !== null) holds.push(last.hold);
+  }
+  return bans;
+}
+
+function readBan(
   [text, phase, sinceMs, pendingLine, rules]: Values,
   holds: readonly Hold[],
 ): StoredBan {
@@ -63,12 +80,12 @@ type LineJson = Pick<Outcome, 'verb' | 'alertRef'> & {
 
 const FIRST_OF_HOLD = COLUMNS.split(', ').indexOf('origin');
 
-export function isSameHold(one: Values, other: Values): boolean {
+function isSameHold(one: Values, other: Values): boolean {
   return one.every((value, at) => at < FIRST_OF_HOLD || value === other[at]);
 }
 
 /** Null where the ban has none. */
-export function readHold(row: Values): Hold | null {
+function readHold(row: Values): Hold | null {
   const [, , , , , origin, addedMs, seconds, endMs, alertId, ruleId, reason, forced] = row;
   if (origin === null) return null;
   return {

@@ -103,6 +103,21 @@ describe.each(BACKENDS)('%s: processes at once', (backend) => {
     clearUp(backend);
   });
 
+  test('where none of 12 alerts about two addresses waits for the lock, the next run finds state and kernel alike', async () => {
+    victim.configure(`[firewall]\nbackend = "${backend}"\n[limits]\nlock_wait_seconds = 0`);
+    for (let round = 0; round < 5; round += 1) {
+      const alerts = Array.from({ length: 12 }, (_, index) => {
+        return execd((index + round) % 4 < 2 ? 'add' : 'delete', SAME[index % 2] ?? '');
+      });
+      const odd = (await Promise.all(alerts)).filter(({ status }) => status !== 0);
+      // Each has seen the kernel as asked, or says what another made of it.
+      expect(odd.filter(({ status }) => status !== FIREWALL)).toEqual([]);
+      expect(victim.person(['expire']).status).toBe(0);
+      expect(found(backend)).toEqual([]);
+      clearUp(backend);
+    }
+  });
+
   test('8 that do so while the rules are flushed report what they did, and one restore repairs the rest', async () => {
     configure(backend);
     const flusher = flushAllTheWhile(backend);

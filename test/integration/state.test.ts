@@ -9,7 +9,13 @@ import { connectHosts, NEAR } from '../support/network.ts';
 import { loadSnapshot, saveSnapshot } from '../support/snapshot.ts';
 import { changeState, readState } from '../support/state.ts';
 import { canPing } from '../support/traffic.ts';
-import { createVictim, ossecLine, STATE_DIRECTORY, type Victim } from '../support/victim.ts';
+import {
+  createVictim,
+  ossecLine,
+  STATE_DIRECTORY,
+  type Running,
+  type Victim,
+} from '../support/victim.ts';
 import { eventually } from '../support/wait.ts';
 
 const A = '203.0.113.7';
@@ -787,6 +793,52 @@ describe('while another process holds the writer lock', () => {
     await release();
     expect(await running.ended).toMatchObject({ status: 0, stderr: '' });
     expect(victim.rules(A)).toHaveLength(2);
+  });
+
+  describe('of an alert that works without it, and of a run that gets it meanwhile, the last word counts', () => {
+    const LINK = '/etc/alternatives/iptables-restore';
+    let hanging: Running;
+    const startSlow = async (alert: string): Promise<void> => {
+      const wrapper = `#!/bin/bash
+        input=$(cat)
+        if [[ $input == *-[DI]* ]] && mkdir /run/hangs; then
+          until [[ -e /run/go ]]; do sleep 0.05; done
+        fi
+        exec -a "$0" /usr/sbin/iptables-nft-restore "$@" <<<"$input"\n`;
+      victim.host.writeFile('/run/slow', wrapper, { mode: '0755' });
+      victim.host.symlink('/run/slow', LINK);
+      hanging = victim.start();
+      hanging.say(alert);
+      hanging.hangUp();
+      await eventually('its change to wait', () => victim.host.exists('/run/hangs'));
+      await release();
+    };
+    const letGo = async (): Promise<void> => {
+      victim.host.writeFile('/run/go', '');
+      expect((await hanging.ended).status).toBe(0);
+    };
+    afterEach(() => {
+      victim.host.useIptables('nft');
+      victim.host.remove('/run/go', '/run/hangs', '/run/slow');
+    });
+
+    test('where an add waits for the firewall during a delete, nothing is left', async () => {
+      const message = wazuh4Message({ srcip: A });
+      await startSlow(message + answerTo(message, 'continue'));
+      expect(victim.delete(A).status).toBe(0);
+      await letGo();
+      expect(victim.rules(A)).toEqual([]);
+      expect(victim.banOn(A)).toBeUndefined();
+    });
+
+    test('where a delete waits for it during an add, the address is blocked', async () => {
+      victim.add(A);
+      await startSlow(wazuh4Message({ srcip: A, command: 'delete' }));
+      expect(victim.person(['add', A]).status).toBe(0);
+      await letGo();
+      expect(victim.rules(A)).toHaveLength(2);
+      expect(victim.banOn(A)?.phase).toBe('blocked');
+    });
   });
 
   test('of alerts that wait for it together no more begin a ban than a minute may have', async () => {

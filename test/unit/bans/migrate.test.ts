@@ -131,7 +131,7 @@ describe('what a run without the writer lock does by the old backend while the n
           [{ address: addressOf(V4), phase: 'unblocking', line: null, offset: null, hold: null }],
           host.nowMs,
         );
-        other.store.bans.confirm([addressOf(V4)], []);
+        other.store.bans.confirm([{ address: addressOf(V4), phase: 'unblocking' }], []);
       }
       return work();
     });

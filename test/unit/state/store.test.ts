@@ -37,7 +37,7 @@ function hold(origin: Origin = 'wazuh', timeoutSeconds: number | null = 600): Ho
 function blocked(store: Store, text = '203.0.113.9', held = hold(), nowMs = NOON_MS): void {
   const address = addressOf(text);
   store.bans.begin([{ address, phase: 'blocking', line: null, offset: null, hold: held }], nowMs);
-  store.bans.confirm([address], []);
+  store.bans.confirm([{ address, phase: 'blocking' }], []);
 }
 
 /** The file as another program sees it. */
@@ -164,7 +164,7 @@ describe('a pending change', () => {
       [{ address: ATTACKER, phase: 'blocking', line: PENDING_LINE, offset, hold: hold() }],
       NOON_MS,
     );
-    store.bans.confirm([ATTACKER], [entry(NOON_MS)]);
+    store.bans.confirm([{ address: ATTACKER, phase: 'blocking' }], [entry(NOON_MS)]);
     expect(open().bans.pending()).toEqual([]);
     expect(open().bans.find(ATTACKER)).toMatchObject({ phase: 'blocked', line: null });
   });
@@ -176,7 +176,7 @@ describe('a pending change', () => {
       [{ address: ATTACKER, phase: 'unblocking', line: PENDING_LINE, offset, hold: null }],
       NOON_MS,
     );
-    store.bans.confirm([ATTACKER], []);
+    store.bans.confirm([{ address: ATTACKER, phase: 'unblocking' }], []);
     expect(store.bans.list()).toEqual([]);
     expect(withFile((file) => file.prepare('SELECT count(*) AS n FROM holds').get())).toEqual({
       n: 0,
@@ -373,7 +373,7 @@ describe('history', () => {
       [{ address: ATTACKER, phase: 'unblocking', line: null, offset: null, hold: null }],
       NOON_MS,
     );
-    store.bans.confirm([ATTACKER], [entry(NOON_MS)]);
+    store.bans.confirm([{ address: ATTACKER, phase: 'unblocking' }], [entry(NOON_MS)]);
     expect(times()).toEqual([NOON_MS]);
   });
 
@@ -381,8 +381,8 @@ describe('history', () => {
     const begun = { address: ATTACKER, phase: 'blocking', line: null, offset: null } as const;
     const store = open();
     store.bans.begin([{ ...begun, hold: hold() }], NOON_MS);
-    open().bans.confirm([ATTACKER], [entry(NOON_MS)]);
-    store.bans.confirm([ATTACKER], [entry(NOON_MS + 1)]);
+    open().bans.confirm([{ address: ATTACKER, phase: 'blocking' }], [entry(NOON_MS)]);
+    store.bans.confirm([{ address: ATTACKER, phase: 'blocking' }], [entry(NOON_MS + 1)]);
     expect(times()).toEqual([NOON_MS]);
   });
 
@@ -514,7 +514,7 @@ describe('a full disk', () => {
         withFile((file) => {
           file.exec("UPDATE bans SET phase = 'blocking'");
         });
-        store.bans.confirm([ATTACKER], [entry(1)]);
+        store.bans.confirm([{ address: ATTACKER, phase: 'blocking' }], [entry(1)]);
       },
     ],
     [

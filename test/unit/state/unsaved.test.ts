@@ -71,7 +71,7 @@ function begin(store: Store, address = A, origin: Origin = 'wazuh'): void {
 
 function block(store: Store, address = A, origin: Origin = 'wazuh'): void {
   begin(store, address, origin);
-  store.bans.confirm([address], []);
+  store.bans.confirm([{ address, phase: 'blocking' }], []);
 }
 
 function beginRelease(store: Store, address = A): void {
@@ -104,7 +104,7 @@ test('while it still can’t, the next run knows the block, and ends it in time'
   const kept = readFileSync(unsaved, 'utf8');
   const store = open();
   expect(store.volatile).toBe(true);
-  store.bans.confirm([A], []);
+  store.bans.confirm([{ address: A, phase: 'blocking' }], []);
   expect(store.bans.due(NOON_MS + 600_000).map(({ address }) => address)).toEqual([A]);
   // What was read is not kept a second time.
   expect(readFileSync(unsaved, 'utf8')).toBe(kept);
@@ -120,7 +120,7 @@ test('of what was seen in the kernel it is not asked again, whether or not it ca
   const second = open();
   beginRelease(second, A);
   expect(bansOf(open())).toEqual(['203.0.113.9 unblocking wazuh']);
-  second.bans.confirm([A], []);
+  second.bans.confirm([{ address: A, phase: 'unblocking' }], []);
   block(second, B);
   expect(bansOf(open())).toEqual(['203.0.113.10 blocked wazuh']);
   allowWrites();
@@ -132,7 +132,9 @@ test('the rules of others that a block found are kept with it', () => {
   refuseWrites();
   const store = open();
   begin(store);
-  store.bans.confirm([A], [], { foreign: new Map([[A.text, { INPUT: 1 }]]) });
+  store.bans.confirm([{ address: A, phase: 'blocking' }], [], {
+    foreign: new Map([[A.text, { INPUT: 1 }]]),
+  });
   expect(open().bans.find(A)?.foreign).toEqual({ INPUT: 1 });
 });
 
@@ -140,7 +142,7 @@ test('what began in the state itself is asked again: nobody knows what came afte
   const store = open();
   begin(store);
   refuseWrites();
-  store.bans.confirm([A], []);
+  store.bans.confirm([{ address: A, phase: 'blocking' }], []);
   expect(readFileSync(unsaved, 'utf8')).toContain('"confirmed":true');
   expect(bansOf(open())).toEqual(['203.0.113.9 blocking wazuh']);
 });
