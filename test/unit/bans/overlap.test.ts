@@ -3,7 +3,9 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { ensureBlocked, block } from '../../../src/bans/block.ts';
 import type { BanContext } from '../../../src/bans/context.ts';
+import { expireDue } from '../../../src/bans/expire.ts';
 import { recover } from '../../../src/bans/recover.ts';
+import { restore } from '../../../src/bans/restore.ts';
 import { unblock } from '../../../src/bans/unblock.ts';
 import type { BackendName } from '../../../src/firewall/select.ts';
 import {
@@ -34,6 +36,15 @@ const WORKS: Readonly<Record<string, Work>> = {
   },
   'a delete of a person’s': (context) => {
     unblock(ADDRESS, { origin: null, alertRef, named: true }, context);
+  },
+  'an end by time': (context) => {
+    expireDue(context, -3_600_000);
+  },
+  'a restore': (context) => {
+    restore(context, () => false);
+  },
+  'a recovery': (context) => {
+    recover(context, NOTHING_PROTECTED);
   },
 };
 
