@@ -247,7 +247,7 @@ describe('doctor notices', () => {
     victim.person(['add', A]);
     victim.host.must(['bash', '-c', 'iptables-save > /etc/iptables/rules.v4']);
     expect(told('saved rules')).toBe(
-      'warning: /etc/iptables/rules.v4 has 1 drops of our shape: they come back at every boot; restore takes out those that it knows for ours',
+      'warning: /etc/iptables/rules.v4 has drops of our shape (1): they come back at every boot; restore takes out those that it knows for ours',
     );
   });
 

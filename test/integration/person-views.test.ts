@@ -83,7 +83,7 @@ describe('list', () => {
     const drift = { missing: 2, unknown: 0 };
     expect(JSON.parse(victim.person(['status', '--json']).stdout)).toMatchObject({ drift });
     expect(victim.person(['metrics']).stdout).toContain('{kind="missing",family="4"} 2\n');
-    expect(victim.person(['doctor']).stdout).toContain('2 bans lack rules, among them');
+    expect(victim.person(['doctor']).stdout).toContain('missing in the kernel: rules of 2 bans (');
     const found: unknown = JSON.parse(victim.person(['status', A, '--json']).stdout);
     expect(found).toMatchObject({ blocked: false, bans: [{ kernel: 'missing' }] });
   });

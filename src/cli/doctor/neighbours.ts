@@ -138,7 +138,7 @@ export const savedRules = defineCheck({
         return [problem(what, resave)];
       }
       if (addresses.length === 0) return [];
-      const what = `${path} has ${addresses.length} drops of our shape: they come back at every boot; restore takes out those that it knows for ours`;
+      const what = `${path} has drops of our shape (${addresses.length}): they come back at every boot; restore takes out those that it knows for ours`;
       return [warning(what, resave)];
     });
     return findings.length > 0 ? findings : [ok('no saved rules hold blocks')];

@@ -110,14 +110,15 @@ export const order = defineCheck({
     }
     if (drift.missing.length > 0) {
       const named = drift.missing.slice(0, 3).map(({ address }) => address.text);
-      const what = `${drift.missing.length} bans lack rules, among them ${named.join(', ')}`;
+      if (drift.missing.length > named.length) named.push('…');
+      const what = `missing in the kernel: rules of ${count(drift.missing.length, 'ban')} (${named.join(', ')})`;
       findings.push(problem(what, mend, 'restore'));
     } else if (pending === 0 && drift.steps.length > 0) {
       const what = 'our rules are not first in line, or are there twice';
       findings.push(problem(what, mend, 'restore'));
     }
     if (drift.unknown.length > 0) {
-      const what = `${drift.unknown.length} drop rules of our shape belong to no ban and will not expire`;
+      const what = `${count(drift.unknown.length, 'drop rule')} of our shape without a ban, which will not expire`;
       const way =
         'firewall-drop reconcile --dry-run names them; if they are not yours: firewall-drop delete ADDRESS';
       findings.push(problem(what, way));

@@ -323,12 +323,12 @@ describe('the state', () => {
     [
       'have bans that lack rules',
       { drift: { ...NO_DRIFT, missing: [missing], steps: [command] } },
-      [/^problem: 1 bans lack rules, among them 203\.0\.113\.9$/],
+      [/^problem: missing in the kernel: rules of 1 ban \(203\.0\.113\.9\)$/],
     ],
     [
       'has rules that no ban explains',
       { drift: { ...NO_DRIFT, unknown: [held] } },
-      [/^problem: 1 drop rules of our shape belong to no ban and will not expire$/],
+      [/^problem: 1 drop rule of our shape without a ban, which will not expire$/],
     ],
     [
       'have bans behind an ACCEPT',
@@ -338,7 +338,7 @@ describe('the state', () => {
     [
       'lack rules, and something else is wrong as well',
       { drift: { ...NO_DRIFT, pending: [ban], unknown: [held] } },
-      [/^problem: 1 change pending/, /^problem: 1 drop rules of our shape belong to no ban/],
+      [/^problem: 1 change pending/, /^problem: 1 drop rule of our shape without a ban/],
     ],
   ])('and the kernel %s', (_, change, expected) => {
     expectTold(order.evaluate({ ...AGREED, ...change }), expected);
@@ -509,7 +509,7 @@ describe('the firewall', () => {
 
   test.each<[string, readonly string[], number, RegExp]>([
     ['none of ours', [], 0, /^ok: no saved rules hold blocks$/],
-    ['addresses', ['203.0.113.7'], 0, /^warning: \/f has 1 drops of our shape/],
+    ['addresses', ['203.0.113.7'], 0, /^warning: \/f has drops of our shape \(1\)/],
     ['our sets', ['203.0.113.7'], 1, /^problem: \/f refers to sets of ours/],
   ])('has saved rules with %s', (_, addresses, setRules, expected) => {
     expectTold(savedRules.evaluate({ files: [{ path: '/f', addresses, setRules }] }), [expected]);
