@@ -102,6 +102,15 @@ function releaseAll(releases: readonly Change[], context: FirewallContext): void
 const MOST_REMOVAL_STEPS = 10;
 
 function removeSets(family: Family, context: FirewallContext): void {
+  try {
+    removeStepwise(family, context);
+  } catch (error) {
+    // An empty set may stay, which nothing can ask there.
+    if (family === 4 || !context.isIpv6Absent()) throw error;
+  }
+}
+
+function removeStepwise(family: Family, context: FirewallContext): void {
   let view = context.backend.nothingKnown;
   for (let step = 0; step < MOST_REMOVAL_STEPS; step += 1) {
     const command: PlannedCommand | null = context.backend.planRemoval?.(family, view) ?? null;

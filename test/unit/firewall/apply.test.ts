@@ -267,6 +267,21 @@ describe('a kernel without IPv6, of whose tables ip6tables knows nothing', () =>
   });
 });
 
+test('everything is removed on a kernel without IPv6 too, though a set of its family may be there', () => {
+  const removal = (parts: Partial<FirewallContext>) => {
+    const { firewall, kernel } = host({ backend: backendNamed('ipset'), ...parts });
+    firewall.apply([TO_BLOCK, { address: addressOf('2001:db8::9'), to: 'blocked' }], TRUSTING);
+    kernel.disturbAlways((command, work) => {
+      return command.program.startsWith('ip6') ? refuses(3, 'no filter')(command, work) : work();
+    });
+    return { kernel, code: codeOf(() => { firewall.removeAll([]); }) };
+  };
+  const { kernel, code } = removal({ isIpv6Absent: () => true });
+  expect(code).toBe('nothing was thrown');
+  expect(kernel.sets.has('firewall-drop-4')).toBe(false);
+  expect(removal({}).code).toBe('FIREWALL');
+});
+
 test('a list has attempts by its length: a set takes over 6,000 plain rules, a thousand at a time', () => {
   const { firewall, kernel } = host();
   const changes = Array.from({ length: 6000 }, (_, n) => ({
