@@ -274,7 +274,12 @@ test('everything is removed on a kernel without IPv6 too, though a set of its fa
     kernel.disturbAlways((command, work) => {
       return command.program.startsWith('ip6') ? refuses(3, 'no filter')(command, work) : work();
     });
-    return { kernel, code: codeOf(() => { firewall.removeAll([]); }) };
+    return {
+      kernel,
+      code: codeOf(() => {
+        firewall.removeAll([]);
+      }),
+    };
   };
   const { kernel, code } = removal({ isIpv6Absent: () => true });
   expect(code).toBe('nothing was thrown');
