@@ -4,7 +4,7 @@ import type { Address } from '../model/address.ts';
 import { remainingSeconds, type Ban } from '../model/ban.ts';
 import { isOfAlerts } from '../policy/aggregate.ts';
 import type { BanContext } from './context.ts';
-import { commit, type BanChange } from './journal.ts';
+import { commitDecided, type BanChange } from './journal.ts';
 
 /**
  * To be called once the kernel holds the network. What was decided before the writer lock was had may have changed: a
@@ -13,16 +13,15 @@ import { commit, type BanChange } from './journal.ts';
 export function absorb(addresses: readonly Address[], network: Address, context: BanContext): void {
   const { bans } = context.store;
   const leftOf = ({ holds }: Ban): number => remainingSeconds(holds, context.now()) ?? Infinity;
-  const whole = bans.find(network);
-  const left = whole === null ? 0 : leftOf(whole);
-  const covered = [...bans.findAll(addresses).values()].filter((ban) => {
-    return isOfAlerts(ban) && leftOf(ban) <= left;
-  });
   try {
-    commit(
-      covered.map((ban) => changeOf(ban, network)),
-      context,
-    );
+    commitDecided(() => {
+      const whole = bans.find(network);
+      const left = whole === null ? 0 : leftOf(whole);
+      const covered = [...bans.findAll(addresses).values()].filter((ban) => {
+        return isOfAlerts(ban) && leftOf(ban) <= left;
+      });
+      return covered.map((ban) => changeOf(ban, network));
+    }, context);
   } catch (error) {
     context.warn(
       `addresses in ${network.text}, which is blocked, still have rules of their own: ${describeError(error)}`,

@@ -2,7 +2,7 @@
 import { EXPIRED, hasForeignRules, type Ban, type Hold } from '../model/ban.ts';
 import type { BanContext } from './context.ts';
 import { endHolds } from './holds.ts';
-import { commit, type BanChange } from './journal.ts';
+import { commitDecided, type BanChange } from './journal.ts';
 
 /** Metadata: when the command `expire` last ran, in Unix milliseconds. It shows that a timer is active. */
 export const LAST_EXPIRE = 'last expire';
@@ -12,17 +12,22 @@ export const LAST_EXPIRE = 'last expire';
  * `commit` does.
  */
 export function expireDue(context: BanContext, overdueMs = 0): Ban[] {
+  const { bans } = context.store;
   const nowMs = context.now() - overdueMs;
   const isOver = (hold: Hold): boolean => hold.expiresAtMs !== null && hold.expiresAtMs <= nowMs;
-  const due = Map.groupBy(context.store.bans.due(nowMs), ({ holds }) => holds.every(isOver));
-  // Those that are due have a hold at least.
-  const ending = due.get(true) ?? [];
-  // Others still hold the address: only what is over goes, and no line is written.
-  const ended = (due.get(false) ?? []).flatMap(({ address, holds }) => {
-    return holds.filter(isOver).map(({ origin }) => ({ address, origin }));
-  });
-  endHolds(ended, context);
-  commit(ending.map(endOf), context);
+  let ending: Ban[] = [];
+  if (bans.due(nowMs).length === 0) return ending;
+  commitDecided(() => {
+    const due = Map.groupBy(bans.due(nowMs), ({ holds }) => holds.every(isOver));
+    // Others still hold the address: only what is over goes, and no line is written.
+    const ended = (due.get(false) ?? []).flatMap(({ address, holds }) => {
+      return holds.filter(isOver).map(({ origin }) => ({ address, origin }));
+    });
+    endHolds(ended, context);
+    // Those that are due have a hold at least.
+    ending = due.get(true) ?? [];
+    return ending.map(endOf);
+  }, context);
   return ending;
 }
 

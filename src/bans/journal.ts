@@ -53,15 +53,24 @@ interface Completion {
  * once each family had its turn; what the kernel was not seen to do then stays pending.
  */
 export function commit(changes: readonly BanChange[], context: BanContext): void {
-  if (changes.length === 0) return;
-  const offset = context.responseLog.offset();
-  const pending = changes.map((change) => pendingOf(change, offset, context.now()));
-  // The usual case: an address without a ban is blocked, or one that is blocked is released.
-  const trustState = context.store.bans.begin(pending, context.now());
+  if (changes.length > 0) commitDecided(() => changes, context);
+}
+
+/** The same for changes that depend on the state: no other run comes between `decide` and the record of what it returns. */
+export function commitDecided(decide: () => readonly BanChange[], context: BanContext): void {
+  const { store, responseLog, now } = context;
+  const offset = responseLog.offset();
+  const { changes, pending, trustState } = store.bans.atOnce(() => {
+    const decided = decide();
+    const recorded = decided.map((change) => pendingOf(change, offset, now()));
+    // The usual case: an address without a ban is blocked, or one that is blocked is released.
+    const isUsual = store.bans.begin(recorded, now());
+    return { changes: decided, pending: recorded, trustState: isUsual };
+  });
   step('journal: recorded');
   // Without the lock, whoever has it may take the change for one of a killed run, and complete it at the same time.
   const unwritten = (batch: readonly Pending[]): Outcome[] => {
-    return isWriterLockHeld() ? linesOf(batch) : missingLines(batch, context.responseLog);
+    return isWriterLockHeld() ? linesOf(batch) : missingLines(batch, responseLog);
   };
   completeAll(pending, { trustState, missingLines: unwritten }, context);
   if (!isWriterLockHeld()) followMigration(changes.map(addressOf), context);

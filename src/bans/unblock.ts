@@ -2,7 +2,13 @@
 import type { Address } from '../model/address.ts';
 import { ProgramMissing } from '../model/errors.ts';
 import { hasForeignRules, type AlertRef, type Ban, type Origin } from '../model/ban.ts';
-import { commit, forgetReleases, logFailures, stillPending, type BanChange } from './journal.ts';
+import {
+  commitDecided,
+  forgetReleases,
+  logFailures,
+  stillPending,
+  type BanChange,
+} from './journal.ts';
 import type { BanContext } from './context.ts';
 
 export interface ReleaseRequest {
@@ -50,17 +56,14 @@ export function unblockAll(
   context: BanContext,
 ): ReleaseOutcomes {
   const unique = [...new Map(addresses.map((address) => [address.text, address])).values()];
-  const bans = context.store.bans.findAll(unique);
-  const unknown = unique.filter((address) => !bans.has(address.text));
-  const present = presentIn(unknown, context);
-  const foreign = unknown.filter((address) => present.has(address.text));
-  const withForeign = [...bans.values()].filter(hasForeignRules).map(({ address }) => address);
-  const changes = [
-    ...[...bans.values()].map((ban) => changeOf(ban, request)),
-    ...foreign.map((address) => releaseOf(address, null, 'delete', request)),
-  ];
+  const present = presentIn(context.store.bans.withoutBan(unique), context);
+  let changes: BanChange[] = [];
+  let foreign: Address[] = [];
   try {
-    commit(changes, context);
+    commitDecided(() => {
+      ({ changes, foreign } = decide(unique, present, request, context));
+      return changes;
+    }, context);
   } catch (error) {
     const pending = stillPending(changes, context);
     logFailures(pending, context);
@@ -72,23 +75,42 @@ export function unblockAll(
     throw error;
   }
   const isKept = ({ line }: BanChange): boolean => line?.verb === 'kept';
-  const addressOf = ({ address }: BanChange): Address => address;
+  const changed = new Set(changes.map(({ address }) => address.text));
   return {
     released: changes.filter((change) => !isKept(change)).map(addressOf),
     kept: changes.filter(isKept).map(addressOf),
-    absent: unknown.filter((address) => !present.has(address.text)),
-    foreign: request.named === true ? [...foreign, ...withForeign] : foreign,
+    absent: unique.filter(({ text }) => !changed.has(text)),
+    foreign,
   };
 }
 
+function decide(
+  addresses: readonly Address[],
+  present: readonly Address[],
+  request: ReleaseRequest,
+  { store }: BanContext,
+): { readonly changes: BanChange[]; readonly foreign: Address[] } {
+  const found = store.bans.findAll(addresses);
+  const bans = [...found.values()];
+  const foreign = present.filter(({ text }) => !found.has(text));
+  const beside = request.named === true ? bans.filter(hasForeignRules).map(addressOf) : [];
+  const releases = foreign.map((address) => releaseOf(address, null, 'delete', request));
+  const changes = [...bans.map((ban) => changeOf(ban, request)), ...releases];
+  return { changes, foreign: [...foreign, ...beside] };
+}
+
+function addressOf({ address }: { readonly address: Address }): Address {
+  return address;
+}
+
 /** Which of the addresses without a ban the kernel drops all the same. */
-function presentIn(unknown: readonly Address[], { firewall }: BanContext): ReadonlySet<string> {
+function presentIn(unknown: readonly Address[], { firewall }: BanContext): readonly Address[] {
   const releases = unknown.map((address) => ({ address, to: 'released' as const }));
   try {
-    return new Set(firewall.compare(releases).missing.map(({ address }) => address.text));
+    return firewall.compare(releases).missing.map(addressOf);
   } catch {
     // Nobody knows: the release that follows meets the same failure, reports it, and stays pending.
-    return new Set(unknown.map(({ text }) => text));
+    return unknown;
   }
 }
 

@@ -16,6 +16,7 @@ import {
   FORGET_RELEASED,
   LINELESS,
   NOT_BLOCKED,
+  WITHOUT_BAN,
   type Confirmation,
   type KernelChange,
   type PendingChange,
@@ -53,6 +54,12 @@ export class Bans {
         ? this.#select(`WHERE ${AMONG_THESE}`, asList(addresses))
         : addresses.map((address) => this.find(address)).filter((ban) => ban !== null);
     return new Map(bans.map((ban) => [ban.address.text, ban]));
+  }
+
+  /** Those of many addresses that have none. */
+  withoutBan(addresses: readonly Address[]): Address[] {
+    const unknown = new Set(this.#texts(WITHOUT_BAN, asList(addresses)));
+    return addresses.filter(({ text }) => unknown.has(text));
   }
 
   /** Those of many addresses that are blocked, by one query. */
@@ -106,6 +113,11 @@ export class Bans {
     return this.#select(`WHERE phase = 'blocked' AND address IN (${overdue})`, nowMs);
   }
 
+  /** No other run comes between what `work` reads and what it records. It may be called again. */
+  atOnce<T>(work: () => T): T {
+    return this.#connection.transaction(work);
+  }
+
   /**
    * Records changes as pending; the kernel may be changed once this has returned. Returns whether each address was in the
    * other state: without a ban where it is to be blocked, blocked where it is to be released.
@@ -150,9 +162,8 @@ export class Bans {
   }
 
   /**
-   * The kernel was seen to be as the changes have it: what is `blocking` becomes `blocked`, what is `unblocking` is
-   * forgotten, and history says so. Returns those that another run has confirmed or turned round meanwhile: one of the two had
-   * no writer lock.
+   * The kernel was seen to be so: `blocking` becomes `blocked`, `unblocking` is forgotten, and history says so. Returns
+   * those that another run has confirmed or turned round meanwhile: one of the two had no writer lock.
    */
   confirm<T extends KernelChange>(
     changes: readonly T[],
@@ -170,8 +181,7 @@ export class Bans {
       return confirmed;
     });
     const isOwn = ({ address }: KernelChange): boolean => own.has(address.text);
-    const addresses = changes.filter(isOwn).map(({ address }) => address);
-    this.#keepUnsaved(confirmationsOf(addresses, foreign));
+    this.#keepUnsaved(confirmationsOf(changes.filter(isOwn), foreign));
     // A state that took the place of one that failed may never have had them.
     if (this.#connection.replacements !== this.#begunIn) return [];
     return changes.filter((change) => !isOwn(change));
@@ -255,7 +265,9 @@ export class Bans {
   }
 
   #texts(sql: string, list: string): unknown[] {
-    return [...this.#connection.each(sql, list)].map(([text]) => text);
+    return this.#connection.guard(() =>
+      [...this.#connection.each(sql, list)].map(([text]) => text),
+    );
   }
 
   #dropHold(list: string, origin: Origin): void {

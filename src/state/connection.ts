@@ -111,8 +111,9 @@ export class Connection {
     this.#prepare(sql).run(...values);
   }
 
-  /** Durable on return. `work` may be called again, on another database. */
+  /** Durable on return, or with the transaction that it is within. `work` may be called again, on another database. */
   transaction<T>(work: () => T): T {
+    if (this.#database.isTransaction) return work();
     return this.guard(() => {
       this.#database.exec('BEGIN IMMEDIATE');
       try {
@@ -130,6 +131,8 @@ export class Connection {
 
   /** Runs an operation; on failure once more on a repaired file, and if that fails too on a database in memory. */
   guard<T>(operation: () => T): T {
+    // What fails within a transaction is done again with all of it.
+    if (this.#database.isTransaction) return operation();
     try {
       return operation();
     } catch (error) {

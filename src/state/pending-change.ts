@@ -49,7 +49,9 @@ export const CONFIRM_BLOCKED = `UPDATE bans SET phase = 'blocked', owed = NULL W
 /** How many of a list have a ban, and how many are blocked. With `asList`. */
 export const COUNT_KNOWN = `SELECT count(*) AS known, count(*) FILTER (WHERE phase = 'blocked') AS blocked FROM bans WHERE ${AMONG_THESE}`;
 
-/** Those of a list that are not blocked, by their text. With `asList`. */
+/** Those of a list that have no ban, or none that is blocked, by their text. With `asList`. */
+export const WITHOUT_BAN =
+  'SELECT value FROM json_each(?) WHERE NOT EXISTS (SELECT 1 FROM bans WHERE address = value)';
 export const NOT_BLOCKED = `SELECT value FROM json_each(?) WHERE NOT EXISTS (SELECT 1 FROM bans WHERE address = value AND phase = 'blocked')`;
 
 /** What the kernel was, or shall be, changed to. */

@@ -64,11 +64,11 @@ export class Unsaved {
 
 /** That the kernel was seen to be as the last change of each address has it, and the rules of others that were found. */
 export function confirmationsOf(
-  addresses: readonly Address[],
+  changes: readonly Pick<PendingChange, 'address'>[],
   foreign: ReadonlyMap<string, ForeignRules>,
 ): PendingChange[] {
   const confirmed = { ...LINELESS, phase: 'blocking', hold: null, confirmed: true } as const;
-  return addresses.map((address) => ({
+  return changes.map(({ address }) => ({
     ...confirmed,
     address,
     foreign: foreign.get(address.text) ?? null,

@@ -213,7 +213,7 @@ describe('a block', () => {
 
     test('leaves the rule when the run was killed after it changed the kernel', () => {
       host.kernel.insert('INPUT', RULE);
-      dieDuring(host, { atCall: 5, when: 'before' }, (run) => {
+      dieDuring(host, { atCall: 6, when: 'before' }, (run) => {
         block(ATTACKER, holdRequest(), run);
       });
       recover(host.newRun(), NOTHING_PROTECTED);
@@ -349,7 +349,7 @@ describe('a block that the kernel refuses', () => {
     block(ATTACKER, holdRequest({ origin: 'manual', timeoutSeconds: null }), context);
     const release = { origin: 'wazuh', alertRef: holdRequest().alertRef } as const;
     expect(
-      dieDuring(host, { atCall: 4, when: 'before' }, (mortal) =>
+      dieDuring(host, { atCall: 6, when: 'before' }, (mortal) =>
         unblock(ATTACKER, release, mortal),
       ),
     ).toBe(true);
@@ -503,7 +503,7 @@ describe('where execd says that the address is blocked already', () => {
   test('and a release was killed after it changed the kernel, the address is blocked and stays so', () => {
     block(ATTACKER, holdRequest(), context);
     const release = { origin: 'wazuh', alertRef: holdRequest().alertRef } as const;
-    dieDuring(host, { atCall: 5, when: 'before' }, (run) => unblock(ATTACKER, release, run));
+    dieDuring(host, { atCall: 7, when: 'before' }, (run) => unblock(ATTACKER, release, run));
     expect(host.openStore().bans.find(ATTACKER)?.phase).toBe('unblocking');
     expect(host.rulesFor('203.0.113.9')).toEqual([0, 0]);
     ensureBlocked(ATTACKER, holdRequest(), host.newRun());
