@@ -3,7 +3,8 @@ import { CONFIG_FILE, LARGEST_FILE } from '../../config/read.ts';
 import { formatProblem, parseConfig, type ParsedConfig } from '../../config/parse.ts';
 import { POLICY_KEYS, type PolicyEntry } from '../../config/policy.ts';
 import { SCHEMA } from '../../config/schema.ts';
-import { camelCase, ownProperty, tomlText } from '../../config/values.ts';
+import { camelCase } from '../../config/setting.ts';
+import { ownProperty, tomlText } from '../../config/toml.ts';
 import { AppError } from '../../model/errors.ts';
 import { isErrno, readRegularFile } from '../../system/files.ts';
 import { defineCommand, outputAs } from '../command.ts';
@@ -100,8 +101,7 @@ function formatSetting({ key, value, from, line }: Setting): string {
 
 /** The keys of an entry that say something, as the file names them. */
 function policyKeys(entry: PolicyEntry): Record<string, unknown> {
-  const all = Object.entries<{ readonly default: unknown }>(POLICY_KEYS);
-  const given = all.flatMap(([key, setting]) => {
+  const given = Object.entries(POLICY_KEYS).flatMap(([key, setting]) => {
     const value = ownProperty(entry, camelCase(key));
     return tomlText(value) === tomlText(setting.default) ? [] : [[key, value] as const];
   });
