@@ -2,6 +2,29 @@
 import { ORIGINS } from '../model/ban.ts';
 import type { Person } from './session.ts';
 
+/** What the text of an option is to be: `read` gives undefined for what is not `expected`. */
+export interface Form<V> {
+  readonly expected: string;
+  readonly read: (text: string) => V | undefined;
+}
+
+/** An option of that form, but for its description; `value` is the name of its value. */
+export function textOption<V>(value: string, form: Form<V>): TextOption<V> {
+  return { kind: 'text', value, form };
+}
+
+interface TextOption<V> {
+  readonly kind: 'text';
+  readonly value: string;
+  readonly form: Form<V>;
+}
+
+/** The same for a text that stays as it is. */
+export function matching(value: string, pattern: RegExp, expected: string): TextOption<string> {
+  const read = (text: string): string | undefined => (pattern.test(text) ? text : undefined);
+  return textOption(value, { expected, read });
+}
+
 /** What an option may be; the name of its value is what the help shows. */
 export type OptionSpec = {
   readonly describe: string;
@@ -13,6 +36,8 @@ export type OptionSpec = {
       readonly kind: 'text';
       readonly value: string;
       readonly default?: string;
+      /** Without this any text will do. */
+      readonly form?: Form<unknown>;
       /** It names a file, for the shells' completion. */
       readonly isFile?: true;
     }
@@ -41,9 +66,11 @@ type ValueOf<O> = O extends { kind: 'flag' }
   ? boolean
   : O extends { kind: 'choice'; choices: readonly (infer Choice)[] }
     ? Choice
-    : string;
+    : O extends { form: Form<infer V> }
+      ? V
+      : string;
 
-/** What was given: a flag is a boolean, the others are text, or absent where there is no default. */
+/** What was given: a flag is a boolean, the others are what their form reads, or absent where there is no default. */
 type OptionValues<O extends OptionSpecs> = {
   readonly [Name in keyof O]: O[Name] extends { kind: 'flag' } | { default: string }
     ? ValueOf<O[Name]>

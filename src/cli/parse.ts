@@ -6,6 +6,7 @@ import {
   findCommand,
   findOption,
   type CommandSpec,
+  type Form,
   type OptionSpec,
   type OptionSpecs,
 } from './command.ts';
@@ -19,8 +20,10 @@ export type Parsed =
       readonly kind: 'run';
       readonly command: CommandSpec;
       readonly words: readonly string[];
-      readonly options: Readonly<Record<string, string | boolean | undefined>>;
+      readonly options: Options;
     };
+
+type Options = Parameters<CommandSpec['run']>[1];
 
 const HELP: readonly string[] = ['-h', '--help'];
 const VERSION: readonly string[] = ['-V', '--version'];
@@ -62,28 +65,28 @@ function commandIn(
   throw new AppError('USAGE', `there is no command ${quote(first)}; ${advice}`);
 }
 
+/** An option as it was typed. */
 interface GivenOption {
   readonly name: string;
-  /** As it was typed: `-t`, `--timeout`. */
+  /** `-t`, `--timeout`. */
   readonly typed: string;
-  /** Absent: none was given. */
-  readonly value?: string;
+  /** Undefined: none was given. */
+  readonly value: string | undefined;
   /** What stands after it and looks like another option. */
-  readonly next?: string;
+  readonly next: string | undefined;
 }
 
 /** What follows the name of the command. */
 function parseOwn(args: readonly string[], command: CommandSpec): Parsed {
-  const { words, given: all } = readArguments(args, command.options);
-  if (all.some(({ name }) => name === 'help')) return { kind: 'help', of: command };
-  const given = new Map<string, string | boolean>();
-  for (const option of all) take(option, given, command);
+  const { words, given } = readArguments(args, command.options);
+  if (given.some(({ name }) => name === 'help')) return { kind: 'help', of: command };
+  const texts = new Map<string, string>();
+  for (const option of given) take(option, texts, command);
   checkWords(words, command);
   const options = Object.entries(command.options).map(([name, spec]) => {
-    const without = spec.kind === 'flag' ? false : spec.default;
-    return [name, given.get(name) ?? without] as const;
+    return [name, valueOf(name, spec, texts.get(name), command)] as const;
   });
-  return { kind: 'run', command, words, options: Object.fromEntries(options) };
+  return { kind: 'run', command, words, options: Object.fromEntries(options) as Options };
 }
 
 /** Words stay as they were typed, and an option that is given twice has both values: the messages about mistakes are ours. */
@@ -104,15 +107,9 @@ function readArguments(
 ): { readonly words: readonly string[]; readonly given: readonly GivenOption[] } {
   const all = Object.entries(specs);
   const shorts = all.flatMap(([name, { short }]) => (short === undefined ? [] : [[name, [short]]]));
-  const flags = all.flatMap(([name, spec]) => {
-    if (spec.kind === 'flag') return [name];
-    return spec.kind === 'choice' && spec.asFlags === true ? spec.choices : [];
-  });
-  const apart = joinDash(
-    args.flatMap((arg) => splitShort(arg, specs)),
-    specs,
-  );
-  const parsed: Parsing = Parser(apart, {
+  const flags = all.flatMap(([name, spec]) => (spec.kind === 'flag' ? name : flagsOf(spec)));
+  const rewritten = rewrite(args, specs);
+  const parsed: Parsing = Parser(rewritten, {
     alias: { ...(Object.fromEntries(shorts) as Record<string, string[]>), help: ['h'] },
     boolean: [...flags, 'help'],
     string: all.filter(([, { kind }]) => kind !== 'flag').map(([name]) => name),
@@ -121,7 +118,7 @@ function readArguments(
   const { _: words, '--': rest = [], ...options } = parsed;
   const given = Object.entries(options).flatMap(([name, value]) => {
     const values: readonly unknown[] = Array.isArray(value) ? value : [value];
-    return values.map((one) => optionOf(name, one, specs[name]?.short, apart));
+    return values.map((one) => optionOf(name, one, specs[name]?.short, rewritten));
   });
   return { words: [...words, ...rest].map(String), given };
 }
@@ -132,24 +129,18 @@ interface Parsing {
   readonly '--'?: readonly (string | number)[];
 }
 
-/** `-t2h` is `-t 2h`, as getopt has it. */
-function splitShort(arg: string, specs: OptionSpecs): string[] {
-  const [, letter, value] = /^-([A-Za-z])([^=].*)$/.exec(arg) ?? [];
-  if (letter === undefined || value === undefined) return [arg];
-  if ((findOption(specs, `-${letter}`)?.kind ?? 'flag') === 'flag') return [arg];
-  return [`-${letter}`, value];
-}
-
-/** `-` is a value, standard input; for yargs it would be a word. */
-function joinDash(args: readonly string[], specs: OptionSpecs): string[] {
+/** What yargs has otherwise: `-t2h` is `-t=2h`, as getopt has it, and `-` is a value where one is due, standard input. */
+function rewrite(args: readonly string[], specs: OptionSpecs): string[] {
   const takesValue = (arg = ''): boolean => (findOption(specs, arg)?.kind ?? 'flag') !== 'flag';
   return args.flatMap((arg, index) => {
     if (arg === '-' && takesValue(args[index - 1])) return [];
-    return args[index + 1] === '-' && takesValue(arg) ? [`${arg}=-`] : [arg];
+    if (args[index + 1] === '-' && takesValue(arg)) return [`${arg}=-`];
+    const [, short, value = ''] = /^(-[A-Za-z])([^=].*)$/s.exec(arg) ?? [];
+    return [takesValue(short) ? `${short ?? ''}=${value}` : arg];
   });
 }
 
-/** yargs gives '' for an option without a value, and false for a flag with one. */
+/** yargs gives '' for an option without a value, and does not say that a flag has one: that is looked up. */
 function optionOf(
   name: string,
   value: unknown,
@@ -157,74 +148,75 @@ function optionOf(
   args: readonly string[],
 ): GivenOption {
   const spellings = [`--${name}`, `-${short ?? name}`];
-  const typed = spellings.find((one) => args.some((arg) => isSpelled(arg, one))) ?? `--${name}`;
-  const inline = args.find((arg) => arg.startsWith(`${typed}=`))?.slice(typed.length + 1);
-  if (typeof value === 'boolean') {
-    return { name, typed, ...(inline !== undefined && { value: inline }) };
+  const at = args.findIndex((arg) => spellings.includes(arg.split('=', 1)[0] ?? ''));
+  const typed = args[at]?.split('=', 1)[0] ?? `--${name}`;
+  const inline = args[at]?.includes('=') === true ? args[at].slice(typed.length + 1) : undefined;
+  if (typeof value === 'boolean') return { name, typed, value: inline, next: undefined };
+  const after = args[at + 1];
+  if (value !== '' || inline !== undefined || after === '') {
+    return { name, typed, value: String(value), next: undefined };
   }
-  const next = args[args.indexOf(typed) + 1];
-  if (value !== '' || inline !== undefined || next === '') {
-    return { name, typed, value: String(value) };
-  }
-  return { name, typed, ...(next?.startsWith('-') === true && { next }) };
+  return {
+    name,
+    typed,
+    value: undefined,
+    next: after?.startsWith('-') === true ? after : undefined,
+  };
 }
 
-function isSpelled(arg: string, spelling: string): boolean {
-  return arg === spelling || arg.startsWith(`${spelling}=`);
-}
-
-function take(
-  option: GivenOption,
-  given: Map<string, string | boolean>,
-  command: CommandSpec,
-): void {
-  const { name, value } = resolve(option, command);
-  const before = given.get(name);
-  if (before !== undefined && typeof value === 'string') {
-    throw usage(
-      before === value
-        ? `--${name} was given twice: leave one out`
-        : `--${name} was given twice, as ${quote(String(before))} and ${quote(value)}: leave one out`,
-      command,
-    );
-  }
-  given.set(name, value);
-}
-
-/** Which option is meant, and its value as its description allows it. */
-function resolve(
-  option: GivenOption,
-  command: CommandSpec,
-): { readonly name: string; readonly value: string | boolean } {
-  const { options } = command;
-  const { name } = option;
-  const spec = Object.hasOwn(options, name) ? options[name] : undefined;
-  const [chosen] = Object.entries(options).find(([, one]) => flagsOf(one).includes(name)) ?? [];
-  if (spec === undefined && chosen === undefined) throw unknownOption(option, command);
-  if (spec === undefined || spec.kind === 'flag') {
-    if (option.value !== undefined) throw usage(`${option.typed} takes no value`, command);
-    return { name: chosen ?? name, value: chosen === undefined ? true : name };
-  }
-  return { name, value: readValue(option, spec, command) };
-}
-
-/** Its choices, where each may be given as a flag. */
-function flagsOf(spec: OptionSpec): readonly string[] {
-  return spec.kind === 'choice' && spec.asFlags === true ? spec.choices : [];
-}
-
-function readValue(
-  { name, typed, value, next }: GivenOption,
-  spec: Exclude<OptionSpec, { kind: 'flag' }>,
-  command: CommandSpec,
-): string {
-  if (value === undefined) {
+/** Notes the text that an option was given; of a choice that is given as a flag that is its name. */
+function take(option: GivenOption, texts: Map<string, string>, command: CommandSpec): void {
+  const { name, typed, value, next } = option;
+  const all = Object.entries(command.options);
+  const [owner, spec] =
+    all.find(([known]) => known === name) ??
+    all.find(([, one]) => flagsOf(one).includes(name)) ??
+    [];
+  if (owner === undefined || spec === undefined) throw unknownOption(option, command);
+  const isFlag = spec.kind === 'flag' || owner !== name;
+  if (isFlag && value !== undefined) throw usage(`${typed} takes no value`, command);
+  if (!isFlag && value === undefined) {
     const wanted = spec.kind === 'text' ? spec.describe : spec.choices.join(', ');
     const way = next === undefined ? '' : `; if ${quote(next)} is meant, write --${name}=${next}`;
     throw usage(`${typed} needs a value (${wanted})${way}`, command);
   }
-  if (spec.kind === 'text' || spec.choices.includes(value)) return value;
-  throw usage(`${typed} ${quote(value)} is not one of ${spec.choices.join(', ')}`, command);
+  const text = value ?? name;
+  const before = texts.get(owner);
+  if (before !== undefined && spec.kind !== 'flag') {
+    const both = before === text ? '' : `, as ${quote(before)} and ${quote(text)}`;
+    throw usage(`--${owner} was given twice${both}: leave one out`, command);
+  }
+  texts.set(owner, text);
+}
+
+/** What an option was given as its description has it, or its default. */
+function valueOf(
+  name: string,
+  spec: OptionSpec,
+  given: string | undefined,
+  command: CommandSpec,
+): unknown {
+  if (spec.kind === 'flag') return given !== undefined;
+  const text = given ?? spec.default;
+  if (text === undefined) return undefined;
+  const { read, expected } = formOf(spec);
+  const value = read(text);
+  if (value !== undefined) return value;
+  throw usage(`--${name} ${quote(text)} is not ${expected}`, command);
+}
+
+function formOf(spec: Exclude<OptionSpec, { kind: 'flag' }>): Form<unknown> {
+  if (spec.kind === 'text') return spec.form ?? ANY_TEXT;
+  const { choices } = spec;
+  const expected = `one of ${choices.join(', ')}`;
+  return { expected, read: (text) => choices.find((one) => one === text) };
+}
+
+const ANY_TEXT: Form<string> = { expected: 'text', read: (text) => text };
+
+/** Its choices, where each may be given as a flag. */
+function flagsOf(spec: OptionSpec): readonly string[] {
+  return spec.kind === 'choice' && spec.asFlags === true ? spec.choices : [];
 }
 
 function unknownOption({ name, typed }: GivenOption, command: CommandSpec): AppError {

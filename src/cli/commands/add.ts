@@ -11,7 +11,7 @@ import { allowedAmong } from '../caution.ts';
 import { defineCommand, DRY_RUN, FILE, QUIET } from '../command.ts';
 import { inParts, LARGEST_PART } from '../in-parts.ts';
 import { holdsAfter, sayBlocked, type Order } from '../manual-hold.ts';
-import { readMoment, readTimeout } from '../output/time.ts';
+import { TIME_TO_COME, TIMEOUT } from '../output/time.ts';
 import { printBlock } from '../plan.ts';
 import { enterForChange, type Person } from '../session.ts';
 
@@ -28,15 +28,9 @@ export const add = defineCommand({
     count: 'any',
   },
   options: {
-    timeout: {
-      kind: 'text',
-      short: 't',
-      value: 'DURATION',
-      describe: 'how long: 90m, 1h30m, 2d, never',
-    },
+    timeout: { ...TIMEOUT, short: 't', describe: 'how long: 90m, 1h30m, 2d, never' },
     until: {
-      kind: 'text',
-      value: 'TIME',
+      ...TIME_TO_COME,
       describe: 'until when, in UTC: 14:05, 2026-12-24, "2026-12-24 18:00"',
     },
     reason: { kind: 'text', short: 'r', value: 'TEXT', describe: 'a note for people' },
@@ -71,14 +65,13 @@ export const add = defineCommand({
         '--timeout and --until both say when the ban ends: leave one out',
       );
     }
-    const asked = timeout === undefined ? undefined : readTimeout(timeout);
     const list = readAddresses(words, file);
     const { addresses, mistakes } = list;
     sayLeftOut(list, person);
     const isForReal = !options['dry-run'];
     const context = isForReal ? enterForChange(person) : person.createContext({ readOnly: true });
     const order: Order = {
-      timeoutSeconds: until === undefined ? asked : secondsUntil(until, context.now()),
+      timeoutSeconds: until === undefined ? timeout : Math.ceil((until - context.now()) / 1000),
       reason: options.reason === undefined ? undefined : readReason(options.reason),
       force,
       replace: options.replace,
@@ -99,12 +92,6 @@ export const add = defineCommand({
     return complete ? 0 : EXIT_STATUS.BAD_DATA;
   },
 });
-
-function secondsUntil(text: string, nowMs: number): number {
-  const seconds = Math.ceil((readMoment('until', text, { nowMs, nearest: 'next' }) - nowMs) / 1000);
-  if (seconds > 0) return seconds;
-  throw new AppError('USAGE', `--until ${text} is in the past: write a later time`);
-}
 
 interface Holding {
   readonly holdFor: (ban: Ban | null) => Hold;

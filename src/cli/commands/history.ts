@@ -4,9 +4,8 @@ import type { Context } from '../../context.ts';
 import type { HistoryFilter, HistoryRecord } from '../../state/history.ts';
 import { readAddress } from '../addresses.ts';
 import { BANNED, defineCommand, outputAs, WIDE } from '../command.ts';
-import { readLimit } from '../output/count.ts';
-import { parseDuration } from '../../model/duration.ts';
-import { readMoment, shortTime } from '../output/time.ts';
+import { NUMBER } from '../output/count.ts';
+import { shortTime, TIME_PAST } from '../output/time.ts';
 import { historyToJson } from '../output/json.ts';
 import { chooseColumns, formatTable, type Column } from '../output/table.ts';
 import { statusOfLook } from '../session.ts';
@@ -21,16 +20,10 @@ export const history = defineCommand({
   positional: { ...BANNED, describe: 'only this address or network', count: 'optional' },
   options: {
     since: {
-      kind: 'text',
-      value: 'TIME',
+      ...TIME_PAST,
       describe: 'only the last 2d, 90m, or since 14:05, 2026-12-24, "2026-12-24 18:00", in UTC',
     },
-    limit: {
-      kind: 'text',
-      value: 'NUMBER',
-      default: '50',
-      describe: 'how many lines at most, the newest',
-    },
+    limit: { ...NUMBER, default: '50', describe: 'how many lines at most, the newest' },
     output: outputAs('table', 'json'),
     ...WIDE,
     follow: { kind: 'flag', describe: 'stay, and print new lines' },
@@ -46,8 +39,8 @@ export const history = defineCommand({
     const context = person.createContext();
     const filter: HistoryFilter = {
       address: words[0] === undefined ? undefined : readAddress(words[0]),
-      sinceMs: readSince(options.since, context.now()),
-      limit: readLimit(options.limit),
+      sinceMs: options.since ?? 0,
+      limit: options.limit,
     };
     const records = context.store.history.find(filter);
     const { output, wide } = options;
@@ -91,13 +84,6 @@ async function follow(
     show(records);
     afterId = records.at(-1)?.id ?? afterId;
   }
-}
-
-function readSince(text: string | undefined, nowMs: number): number {
-  if (text === undefined) return 0;
-  const seconds = parseDuration(text);
-  if (typeof seconds === 'number') return nowMs - seconds * 1000;
-  return readMoment('since', text, { nowMs, nearest: 'last' });
 }
 
 const COLUMNS: readonly Column<HistoryRecord>[] = [

@@ -3,9 +3,9 @@ import type { Hold } from '../../model/ban.ts';
 import type { Context } from '../../context.ts';
 import { entriesToJson, readEntries, type Entry } from '../ban-entries.ts';
 import { defineCommand, ORIGIN, outputAs, WIDE } from '../command.ts';
-import { count, readLimit } from '../output/count.ts';
+import { count, NUMBER } from '../output/count.ts';
 import { documentText } from '../output/json.ts';
-import { formatDuration, readSpan, shortTime } from '../output/time.ts';
+import { formatDuration, shortTime, SPAN } from '../output/time.ts';
 import { chooseColumns, formatCsv, formatTable, type Column } from '../output/table.ts';
 import { statusOfLook, type Terminal } from '../session.ts';
 
@@ -19,22 +19,9 @@ export const list = defineCommand({
     'One row for each hold. KERNEL says whether the rules are in the kernel now; PACKETS and BYTES are what they have dropped since they were made.',
   options: {
     ...ORIGIN,
-    'expiring-within': {
-      kind: 'text',
-      value: 'DURATION',
-      describe: 'only what ends within this time',
-    },
-    sort: {
-      kind: 'choice',
-      choices: SORTS,
-      default: 'since',
-      describe: 'in which order',
-    },
-    limit: {
-      kind: 'text',
-      value: 'NUMBER',
-      describe: 'at most so many bans, each with all its holds',
-    },
+    'expiring-within': { ...SPAN, describe: 'only what ends within this time' },
+    sort: { kind: 'choice', choices: SORTS, default: 'since', describe: 'in which order' },
+    limit: { ...NUMBER, describe: 'at most so many bans, each with all its holds' },
     ...WIDE,
     columns: {
       kind: 'text',
@@ -52,15 +39,14 @@ export const list = defineCommand({
   isLong: () => true,
   run(_words, options, person) {
     const context = person.createContext();
-    const within = readSpan(options['expiring-within']);
-    const limit = readLimit(options.limit);
+    const within = options['expiring-within'];
     const all = readEntries(context, person);
     const chosen = all
       .filter((entry) => options.origin === undefined || entry.hold?.origin === options.origin)
-      .filter((entry) => within === null || isWithin(entry, within, context.now()))
+      .filter((entry) => within === undefined || isWithin(entry, within, context.now()))
       .sort(ORDERS[options.sort]);
     // Bans are counted, not their holds: whoever reads of a ban reads of all who hold it.
-    const shown = new Set([...new Set(chosen.map(({ ban }) => ban))].slice(0, limit));
+    const shown = new Set([...new Set(chosen.map(({ ban }) => ban))].slice(0, options.limit));
     const entries = chosen.filter(({ ban }) => shown.has(ban));
     const { output, wide, columns } = options;
     const { terminal } = person;
