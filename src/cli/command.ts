@@ -80,9 +80,9 @@ type OptionValues<O extends OptionSpecs> = {
 export interface CommandSpec<O extends OptionSpecs = OptionSpecs> {
   /** One word, or two for a command of a group: `protect check`. */
   readonly name: string;
-  readonly aliases?: readonly string[];
+  readonly aliases: readonly string[];
   /** The commands that undo this one: a mistyped word must not suggest what the other one does. */
-  readonly opposites?: readonly string[];
+  readonly opposites: readonly string[];
   /** One line, for lists. */
   readonly summary: string;
   /** For help and manual page; what the summary leaves open. */
@@ -91,20 +91,38 @@ export interface CommandSpec<O extends OptionSpecs = OptionSpecs> {
   readonly options: O;
   readonly examples: readonly (readonly [command: string, what: string])[];
   /** Exit statuses besides those of all commands: what each means here, or null where EXIT_MEANINGS says it. */
-  readonly exits?: Readonly<Record<number, string | null>>;
+  readonly exits: Readonly<Record<number, string | null>>;
   /** False for what neither reads the state nor changes anything. */
   readonly needsRoot: boolean;
   /** True for what may be longer than a screen: on a terminal it goes through a pager. */
-  isLong?(options: OptionValues<O>): boolean;
+  isLong(options: OptionValues<O>): boolean;
   /** Returns the exit status; throws an AppError for what went wrong. */
   run(words: readonly string[], options: OptionValues<O>, person: Person): number | Promise<number>;
 }
 
+/** What most commands say alike. */
+const USUAL = {
+  aliases: [],
+  opposites: [],
+  details: '',
+  options: {},
+  exits: {},
+  needsRoot: true,
+  isLong: () => false,
+} as const;
+
 /** Lets the options' types follow from their description. */
-export function defineCommand<const O extends OptionSpecs>(spec: CommandSpec<O>): CommandSpec {
+export function defineCommand<const O extends OptionSpecs = typeof USUAL.options>(
+  spec: Omit<CommandSpec<O>, keyof typeof USUAL> &
+    Partial<Pick<CommandSpec<O>, keyof typeof USUAL>>,
+): CommandSpec {
   // The parser makes the values from the same description, so the types that follow from it hold.
-  return spec;
+  return { ...USUAL, ...spec };
 }
+
+/** The exit statuses of what changes bans, and of what does so for a list. */
+export const CHANGES = { 69: null, 75: null } as const;
+export const CHANGES_LIST = { ...CHANGES, 130: null } as const;
 
 /** `-o`: in which format; the first one is the default. */
 export function outputAs<const F extends readonly [string, ...string[]]>(
@@ -179,6 +197,6 @@ export function findOption(specs: OptionSpecs, word: string): OptionSpec | undef
   return found?.[1];
 }
 
-export function namesOf({ name, aliases = [] }: CommandSpec): string[] {
+export function namesOf({ name, aliases }: CommandSpec): string[] {
   return [name, ...aliases];
 }

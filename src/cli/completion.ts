@@ -45,7 +45,7 @@ function offers(
   return { ...next, words: [...next.words, ['help', 'what a command does'], ...aliases] };
 }
 
-function aliasesOf({ name, aliases = [] }: CommandSpec): Offer[] {
+function aliasesOf({ name, aliases }: CommandSpec): Offer[] {
   return aliases.map((alias) => [alias, `the same as ${name}`]);
 }
 

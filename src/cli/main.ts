@@ -83,7 +83,7 @@ async function perform(parsed: Parsed, around: Surroundings): Promise<number> {
   if (command.needsRoot) requireRoot();
   const isQuiet = options['quiet'] === true;
   // Lines that may be too many for a screen are kept until all are there.
-  const isKept = terminal.width !== null && command.isLong?.(options) === true;
+  const isKept = terminal.width !== null && command.isLong(options);
   const lines: string[] = [];
   const print = (line: string): void => {
     if (isQuiet) return;

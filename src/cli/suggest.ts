@@ -18,7 +18,7 @@ export function nearestCommand(typed: string, commands: readonly CommandSpec[]):
   const commandOf = (name: string): CommandSpec | undefined => {
     return commands.find((command) => namesOf(command).includes(name));
   };
-  const { opposites = [] } = commandOf(first.name) ?? {};
+  const opposites = commandOf(first.name)?.opposites ?? [];
   const isDoubtful = candidates.some(({ name, distance }) => {
     return distance <= first.distance + 1 && opposites.includes(commandOf(name)?.name ?? '');
   });

@@ -8,7 +8,7 @@ import type { Context } from '../../context.ts';
 import { readReason } from '../../wazuh/request.ts';
 import { findOverlaps, inTextOrder, MOST_NAMED, readAddresses, sayLeftOut } from '../addresses.ts';
 import { allowedAmong } from '../caution.ts';
-import { defineCommand, DRY_RUN, FILE, QUIET } from '../command.ts';
+import { CHANGES_LIST, defineCommand, DRY_RUN, FILE, QUIET } from '../command.ts';
 import { inParts, LARGEST_PART } from '../in-parts.ts';
 import { holdsAfter, sayBlocked, type Order } from '../manual-hold.ts';
 import { TIME_TO_COME, TIMEOUT } from '../output/time.ts';
@@ -52,11 +52,8 @@ export const add = defineCommand({
   exits: {
     0: 'all are blocked',
     65: "an address can't be read or may not be blocked",
-    69: null,
-    75: null,
-    130: null,
+    ...CHANGES_LIST,
   },
-  needsRoot: true,
   async run(words, options, person) {
     const { timeout, until, file, force } = options;
     if (timeout !== undefined && until !== undefined) {

@@ -23,7 +23,6 @@ export const configShow = defineCommand({
     ['config show > config.toml', 'a file with every key'],
   ],
   exits: { 0: 'the configuration is printed', 78: "the file can't be read" },
-  needsRoot: true,
   isLong: () => true,
   run(_words, { output }, person) {
     const { config } = person.createContext({ readOnly: true });

@@ -6,7 +6,7 @@ import { AppError, EXIT_STATUS } from '../../model/errors.ts';
 import { readReason } from '../../wazuh/request.ts';
 import type { Context } from '../../context.ts';
 import { inTextOrder, MOST_NAMED, readAddresses, sayLeftOut, widerIn } from '../addresses.ts';
-import { BANNED, defineCommand, DRY_RUN, FILE, ORIGIN, QUIET } from '../command.ts';
+import { BANNED, CHANGES_LIST, defineCommand, DRY_RUN, FILE, ORIGIN, QUIET } from '../command.ts';
 import { releaseAll } from '../flush.ts';
 import { inParts } from '../in-parts.ts';
 import { printUnblock } from '../plan.ts';
@@ -33,11 +33,8 @@ export const deleteAddresses = defineCommand({
   exits: {
     0: 'none is blocked by its own ban any more',
     65: "an address can't be read",
-    69: null,
-    75: null,
-    130: null,
+    ...CHANGES_LIST,
   },
-  needsRoot: true,
   async run(words, options, person) {
     const list = readAddresses(words, options.file);
     const { addresses, mistakes } = list;
@@ -131,8 +128,7 @@ export const flush = defineCommand({
     ['flush --origin manual --yes', 'release what people blocked'],
     ['flush --yes', 'release everything'],
   ],
-  exits: { 0: 'all is released', 69: null, 75: null, 130: null },
-  needsRoot: true,
+  exits: { 0: 'all is released', ...CHANGES_LIST },
   async run(_words, options, person) {
     const origin = options.origin ?? null;
     const context = person.createContext();

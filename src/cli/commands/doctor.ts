@@ -37,7 +37,6 @@ export const doctor = defineCommand({
     69: "with --fix or --test: the state is another network namespace's",
     75: 'with --fix or --test: another firewall-drop is at work',
   },
-  needsRoot: true,
   isLong: () => true,
   run(_words, { output, fix, test }, person) {
     const first = examine(person);

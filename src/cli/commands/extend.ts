@@ -5,7 +5,7 @@ import type { Address } from '../../model/address.ts';
 import { alertRefAt, remainingSeconds, type Ban, type Hold } from '../../model/ban.ts';
 import { AppError, EXIT_STATUS } from '../../model/errors.ts';
 import { readAddress } from '../addresses.ts';
-import { BANNED, defineCommand, QUIET } from '../command.ts';
+import { BANNED, CHANGES, defineCommand, QUIET } from '../command.ts';
 import { manualHoldOf, sayBlocked } from '../manual-hold.ts';
 import { parseDuration } from '../../model/duration.ts';
 import { enterForChange, type Person } from '../session.ts';
@@ -29,10 +29,8 @@ export const extend = defineCommand({
   exits: {
     0: 'all are extended',
     65: 'an address is not blocked, or has no end',
-    69: null,
-    75: null,
+    ...CHANGES,
   },
-  needsRoot: true,
   run(words, _options, person) {
     const seconds = readLength(words);
     const addresses = words.slice(0, -1).map(readAddress);

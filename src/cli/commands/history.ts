@@ -33,7 +33,6 @@ export const history = defineCommand({
     ['history --since 1d --json', 'the last day, for programs'],
   ],
   exits: { 0: 'the history is printed', 65: "the address can't be read" },
-  needsRoot: true,
   isLong: ({ follow }) => !follow,
   async run(words, options, person) {
     const context = person.createContext();

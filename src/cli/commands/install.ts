@@ -65,7 +65,6 @@ export const install = defineCommand({
     ['install --name firewall-drop,block-ip', 'for a manager that calls it block-ip as well'],
   ],
   exits: { 0: 'everything is in place', 78: 'there is no agent to install into' },
-  needsRoot: true,
   run(_words, options, person) {
     // Links for further names are no business of the package.
     if (!options.link) refusePackaged('reinstall');
@@ -108,7 +107,6 @@ export const uninstall = defineCommand({
     78: 'there is no agent to remove it from',
     130: null,
   },
-  needsRoot: true,
   async run(_words, options, person) {
     refusePackaged('remove');
     const placement = readPlacement(options, false);

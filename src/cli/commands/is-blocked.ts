@@ -10,7 +10,6 @@ export const isBlocked = defineCommand({
   details:
     "Asks the kernel whether a packet from the address is dropped now. Prints nothing; where it can't be known, standard error says why.",
   positional: { ...BANNED, count: 'one' },
-  options: {},
   examples: [
     ['is-blocked 203.0.113.9 && echo yes', 'in a script'],
     ['is-blocked 198.51.100.7 || firewall-drop add 198.51.100.7', 'unless something drops it'],
@@ -21,7 +20,6 @@ export const isBlocked = defineCommand({
     65: "the address can't be read",
     69: "the kernel can't be asked",
   },
-  needsRoot: true,
   run([word = ''], _options, person) {
     const { verdict } = examine(readAddress(word), person.createContext());
     return verdict.kind === 'dropped' ? 0 : ANSWER_NO;

@@ -35,7 +35,6 @@ export const list = defineCommand({
     ['list -o plain --origin manual', 'one address a line, for a script'],
   ],
   exits: { 0: 'the list is printed' },
-  needsRoot: true,
   isLong: () => true,
   run(_words, options, person) {
     const context = person.createContext();

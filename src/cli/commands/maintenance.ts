@@ -10,7 +10,7 @@ import { describeError } from '../../model/errors.ts';
 import type { Context } from '../../context.ts';
 import { readClock } from '../../system/clock.ts';
 import { countedSinceMs } from '../../wazuh/policy.ts';
-import { defineCommand, DRY_RUN } from '../command.ts';
+import { CHANGES, defineCommand, DRY_RUN } from '../command.ts';
 import { MOST_NAMED } from '../addresses.ts';
 import { ANSWER_NO } from '../exit-meanings.ts';
 import { count } from '../output/count.ts';
@@ -32,8 +32,7 @@ export const expire = defineCommand({
     ['expire', 'release blocks whose time is over'],
     ['expire --watch', 'stay and do so, where there is no timer'],
   ],
-  exits: { 0: 'all that was due is released', 69: null, 75: null },
-  needsRoot: true,
+  exits: { 0: 'all that was due is released', ...CHANGES },
   async run(_words, options, person) {
     if (options.watch) await watch(person);
     else expireOnce(enterForChange(person), person);
@@ -104,13 +103,11 @@ export const restoreCommand = defineCommand({
   summary: 'Load all bans into the kernel, after a reboot or a flush',
   details:
     'Blocks whose time is over are released, as are those of addresses that have become protected; all others are put back where they are missing. The first restore after a boot also removes rules that a file of iptables-save brought back, where it was saved during a ban that has ended since.',
-  options: {},
   examples: [
     ['restore', 'after a reboot, or iptables -F'],
     ['restore && firewall-drop status', 'and see how it stands'],
   ],
-  exits: { 0: 'all bans are in the kernel', 69: null, 75: null },
-  needsRoot: true,
+  exits: { 0: 'all bans are in the kernel', ...CHANGES },
   run(_words, _options, person) {
     const context = person.createContext();
     restoreAll(context, person, enter(context, person));
@@ -131,10 +128,8 @@ export const reconcile = defineCommand({
   exits: {
     0: 'state and kernel agree',
     1: 'with --dry-run: there is something to repair',
-    69: null,
-    75: null,
+    ...CHANGES,
   },
-  needsRoot: true,
   run(_words, options, person) {
     const context = person.createContext({ readOnly: options['dry-run'] });
     const completed = options['dry-run'] ? 0 : enter(context, person);

@@ -35,7 +35,6 @@ export const metrics = defineCommand({
     ],
   ],
   exits: { 0: 'the metrics are printed or written' },
-  needsRoot: true,
   async run(_words, { textfile }, person) {
     const text = await render(person.createContext(), person);
     if (textfile === undefined) person.print(text.trimEnd());

@@ -17,7 +17,6 @@ export const protectCheck = defineCommand({
     ['protect check 203.0.113.0/24 --json', 'could this network be, for a script'],
   ],
   exits: { 0: 'protected', 1: 'not protected', 65: "the address can't be read" },
-  needsRoot: true,
   run([word = ''], { output }, person) {
     const address = readAddress(word);
     const entry = person.createContext().protectionOf(address);
@@ -46,7 +45,6 @@ export const protectList = defineCommand({
     ['protect list --json', 'the same for programs'],
   ],
   exits: { 0: 'the list is printed' },
-  needsRoot: true,
   isLong: () => true,
   run(_words, { output }, person) {
     const entries = person.createContext().protectedEntries();

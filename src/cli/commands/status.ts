@@ -31,7 +31,6 @@ export const status = defineCommand({
     65: "an address can't be read",
     69: "the kernel can't be asked",
   },
-  needsRoot: true,
   run(words, { output }, person) {
     const addresses = words.map(readAddress);
     const context = person.createContext();

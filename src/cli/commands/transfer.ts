@@ -10,7 +10,7 @@ import { readAlertId, readReason, readRuleId } from '../../wazuh/request.ts';
 import { inTextOrder, readText } from '../addresses.ts';
 import { entriesToJson, readEntries } from '../ban-entries.ts';
 import { allowedAmong } from '../caution.ts';
-import { defineCommand, DRY_RUN, QUIET } from '../command.ts';
+import { CHANGES_LIST, defineCommand, DRY_RUN, QUIET } from '../command.ts';
 import { inParts, LARGEST_PART } from '../in-parts.ts';
 import { count } from '../output/count.ts';
 import { documentText } from '../output/json.ts';
@@ -22,13 +22,11 @@ export const exportBans = defineCommand({
   summary: 'Print all bans as JSON lines, for import on another host',
   details:
     'Each line is a ban with its holds, their ends and reasons, and what its rules have dropped, as in list -o json, and the earlier bans that escalation counts. Addresses that have only those follow, without holds.',
-  options: {},
   examples: [
     ['export > bans.jsonl', 'a copy of all bans'],
     ['export | ssh root@192.0.2.10 firewall-drop import -', 'move them to another host'],
   ],
   exits: { 0: 'all bans are printed' },
-  needsRoot: true,
   run(_words, _options, person) {
     const context = person.createContext();
     const counted = new Map(context.store.offences.times());
@@ -68,11 +66,8 @@ export const importBans = defineCommand({
   exits: {
     0: 'all are blocked',
     65: "a line can't be read, or an address may not be blocked",
-    69: null,
-    75: null,
-    130: null,
+    ...CHANGES_LIST,
   },
-  needsRoot: true,
   async run([file = '-'], options, person) {
     const { bans, mistakes } = readExported(readText(file), file === '-' ? 'standard input' : file);
     mistakes.forEach(person.complain);
