@@ -1,15 +1,14 @@
 // `add`: a person blocks addresses or networks.
 import { isSingle, type Address } from '../../model/address.ts';
-import type { Ban, Hold } from '../../model/ban.ts';
-import { blockEach, type EachRequest, type Made } from '../../bans/block.ts';
+import type { EachRequest } from '../../bans/block.ts';
 import { parseDuration } from '../../model/duration.ts';
 import { AppError, EXIT_STATUS } from '../../model/errors.ts';
 import type { Context } from '../../context.ts';
 import { readReason } from '../../wazuh/request.ts';
-import { findOverlaps, inTextOrder, MOST_NAMED, readAddresses, sayLeftOut } from '../addresses.ts';
+import { findOverlaps, MOST_NAMED, readAddresses, sayLeftOut } from '../addresses.ts';
 import { allowedAmong } from '../caution.ts';
 import { CHANGES_LIST, defineCommand, DRY_RUN, FILE, QUIET } from '../command.ts';
-import { inParts, LARGEST_PART } from '../in-parts.ts';
+import { blockInParts } from '../in-parts.ts';
 import { holdsAfter, sayBlocked, type Order } from '../manual-hold.ts';
 import { TIME_TO_COME, TIMEOUT } from '../output/time.ts';
 import { printBlock } from '../plan.ts';
@@ -82,39 +81,16 @@ export const add = defineCommand({
       const usualSeconds = parseDuration(context.config.manual.timeout) ?? null;
       const times = { usualSeconds, nowMs: context.now() };
       const holdFor = holdsAfter(order, times);
-      if (isForReal)
-        await carryOut(allowed, { holdFor, nowMs: times.nowMs, isList }, context, person);
-      else printBlock(allowed, holdFor, context, person);
+      if (isForReal) {
+        const holdsFor: EachRequest['holdsFor'] = (_, ban) => [holdFor(ban)];
+        const made = await blockInParts(allowed, { holdsFor, by: person.name, isList }, context);
+        sayBlocked(made, times.nowMs, person);
+        context.expire();
+      } else printBlock(allowed, holdFor, context, person);
     }
     return complete ? 0 : EXIT_STATUS.BAD_DATA;
   },
 });
-
-interface Holding {
-  readonly holdFor: (ban: Ban | null) => Hold;
-  readonly nowMs: number;
-  readonly isList: boolean;
-}
-
-async function carryOut(
-  addresses: readonly Address[],
-  { holdFor, nowMs, isList }: Holding,
-  context: Context,
-  person: Person,
-): Promise<void> {
-  // Many go into sets at once, rather than by way of as many rules.
-  context.migrate(addresses.length);
-  const made: Made[] = [];
-  const options = { size: LARGEST_PART, doing: 'blocked', context };
-  const request: EachRequest = { holdsFor: (_, ban) => [holdFor(ban)], by: person.name, isList };
-  await inParts(inTextOrder(addresses), options, (part, ofPart) => {
-    for (const { address, before, hold } of blockEach(part, request, ofPart)) {
-      made.push({ address, before, hold });
-    }
-  });
-  sayBlocked(made, nowMs, person);
-  context.expire();
-}
 
 function sayOverlaps(addresses: readonly Address[], context: Context, { note }: Person): void {
   const { bans } = context.store;

@@ -6,7 +6,7 @@ import { othersRunning } from '../../system/procfs.ts';
 import { deadlineIn, sleep } from '../../system/wait.ts';
 import { defineCommand, DRY_RUN, textOption } from '../command.ts';
 import { agentVersion } from '../doctor/agent.ts';
-import { releaseAll } from '../flush.ts';
+import { releaseAll } from '../in-parts.ts';
 import { owningPackageManager, PACKAGE_COMMANDS } from '../install/packaged.ts';
 import { ROTATION_FILE, stepsToClear, stepsToFurnish, stepsToRotate } from '../install/places.ts';
 import {
@@ -176,7 +176,7 @@ function namesFor(home: string): string[] {
 
 async function releaseEverything(person: Person): Promise<void> {
   const context = enterForChange(person);
-  const { released } = await releaseAll(null, context, person);
-  if (released > 0) person.print(`done: ${released} released`);
+  const { released } = await releaseAll(null, person.name, context);
+  if (released.length > 0) person.print(`done: ${released.length} released`);
   context.close();
 }

@@ -1,5 +1,5 @@
 // `export` and `import`: all bans as JSON lines, for moving a host.
-import { blockEach, type EachRequest } from '../../bans/block.ts';
+import type { EachRequest } from '../../bans/block.ts';
 import type { Context } from '../../context.ts';
 import { parseExactNetwork, type Address } from '../../model/address.ts';
 import { livingHolds, ORIGINS, type Hold } from '../../model/ban.ts';
@@ -7,11 +7,11 @@ import { EXIT_STATUS } from '../../model/errors.ts';
 import type { Offence } from '../../state/offences.ts';
 import { countedSinceMs } from '../../wazuh/policy.ts';
 import { readAlertId, readReason, readRuleId } from '../../wazuh/request.ts';
-import { inTextOrder, readText } from '../addresses.ts';
+import { readText } from '../addresses.ts';
 import { entriesToJson, readEntries } from '../ban-entries.ts';
 import { allowedAmong } from '../caution.ts';
 import { CHANGES_LIST, defineCommand, DRY_RUN, QUIET } from '../command.ts';
-import { inParts, LARGEST_PART } from '../in-parts.ts';
+import { blockInParts } from '../in-parts.ts';
 import { count } from '../output/count.ts';
 import { documentText } from '../output/json.ts';
 import { isoTime } from '../output/time.ts';
@@ -122,20 +122,13 @@ async function blockAs(
   person: Person,
 ): Promise<void> {
   const holds = new Map(bans.map((ban) => [ban.address.text, ban.holds]));
-  context.migrate(allowed.length);
   const holdsFor: EachRequest['holdsFor'] = ({ text }, before) => {
     const known = livingHolds(before);
     const [first, ...others] = (holds.get(text) ?? []).map((hold) => later(hold, known));
     if (first === undefined) throw new Error(`${text} is not in the file`);
     return [first, ...others];
   };
-  await inParts(
-    inTextOrder(allowed),
-    { size: LARGEST_PART, doing: 'blocked', context },
-    (part, ofPart) => {
-      blockEach(part, { holdsFor, by: person.name }, ofPart);
-    },
-  );
+  await blockInParts(allowed, { holdsFor, by: person.name }, context);
   context.expire();
 }
 
