@@ -46,7 +46,7 @@ export const doctor = defineCommand({
       ...(test ? tryForReal(person) : []),
     ];
     if (output === 'json') person.print(documentText(reportsToJson(reports, fixed)));
-    else describe(reports, fixed, person);
+    else describe(reports, fixed, person).forEach(person.print);
     return reports.some(({ finding }) => finding.state === 'problem') ? ANSWER_NO : 0;
   },
 });
@@ -140,22 +140,24 @@ const COLOURS: Readonly<Record<State, Colour>> = { ok: 'green', warning: 'yellow
 const STATE_WIDTH = 9;
 const NAME_WIDTH = 15;
 
-function describe(reports: readonly Report[], fixed: readonly Fixed[], person: Person): void {
-  for (const { done, what } of fixed) {
-    person.print(`${done ? 'fixed' : 'not fixed'}: ${what}`);
-  }
+function describe(
+  reports: readonly Report[],
+  fixed: readonly Fixed[],
+  { terminal }: Person,
+): string[] {
   const indent = ' '.repeat(STATE_WIDTH + NAME_WIDTH);
-  for (const { check, finding } of reports) {
-    const { state, what, fix, details = [] } = finding;
-    const label = paint(state.padEnd(STATE_WIDTH), COLOURS[state], person.terminal);
-    person.print(`${label}${check.padEnd(NAME_WIDTH)}${what}`);
-    if (fix !== undefined) person.print(`${indent}→ ${fix}`);
-    for (const line of details) person.print(`${indent}${line}`);
-  }
   const countOf = (wanted: State): string => {
     return count(reports.filter(({ finding }) => finding.state === wanted).length, wanted);
   };
-  person.print(`${countOf('problem')}, ${countOf('warning')}`);
+  return [
+    ...fixed.map(({ done, what }) => `${done ? 'fixed' : 'not fixed'}: ${what}`),
+    ...reports.flatMap(({ check, finding: { state, what, fix, details = [] } }) => {
+      const label = paint(state.padEnd(STATE_WIDTH), COLOURS[state], terminal);
+      const below = [...(fix === undefined ? [] : [`→ ${fix}`]), ...details];
+      return [`${label}${check.padEnd(NAME_WIDTH)}${what}`, ...below.map((line) => indent + line)];
+    }),
+    `${countOf('problem')}, ${countOf('warning')}`,
+  ];
 }
 
 function reportsToJson(reports: readonly Report[], fixed: readonly Fixed[]): object {

@@ -2,8 +2,7 @@
 // it reads.
 import { closeSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { formatProblem, parseConfig } from '../../config/parse.ts';
-import { CONFIG_FILE } from '../../config/read.ts';
+import { CONFIG_FILE, readConfig } from '../../config/read.ts';
 import { managerReason } from '../../policy/collect.ts';
 import { ownerText } from '../../system/accounts.ts';
 import { openLogForAppend } from '../../system/files.ts';
@@ -14,14 +13,7 @@ import { count } from '../output/count.ts';
 import { formatDuration } from '../output/time.ts';
 import { checkFiles, presentFiles } from '../../manager/check-files.ts';
 import { defineCheck, ok, problem, warning, type Scene } from './check.ts';
-import {
-  isWritableByOthers,
-  lstatOrNull,
-  modeText,
-  statOrNull,
-  textOrNull,
-  troubleOf,
-} from '../../system/paths.ts';
+import { lstatOrNull, modeText, statOrNull, textOrNull, troubleOf } from '../../system/paths.ts';
 
 const EXECDS: readonly string[] = ['wazuh-execd', 'ossec-execd'];
 
@@ -222,18 +214,11 @@ export const responseLog = defineCheck({
 
 export const configuration = defineCheck({
   name: 'configuration',
-  probe: () => {
-    const text = textOrNull(CONFIG_FILE);
-    if (text === null) return { isThere: false, problems: [] };
-    const stats = statOrNull(CONFIG_FILE);
-    const { problems } = parseConfig(text, CONFIG_FILE);
-    const loose = stats !== null && (stats.uid !== 0 || isWritableByOthers(stats));
-    const owner = loose
-      ? [
-          `${CONFIG_FILE} must belong to root and be writable by nobody else (${modeText(stats)}): it is not used`,
-        ]
-      : [];
-    return { isThere: true, problems: [...owner, ...problems.map(formatProblem)] };
+  probe: ({ context: { store } }) => {
+    const problems: string[] = [];
+    const note = (problem: string): void => void problems.push(problem);
+    readConfig({ store, warn: note, remind: note, mayWait: false });
+    return { isThere: lstatOrNull(CONFIG_FILE) !== null, problems };
   },
   evaluate({ isThere, problems }) {
     if (problems.length > 0) {
