@@ -1,6 +1,6 @@
 // The XML of Wazuh's and OSSEC's files, read with positions: several roots in one file, mistakes named, and how it is looked up.
 import type * as Saxes from 'saxes';
-import { diagnose, type Diagnosis } from './diagnosis.ts';
+import { error, type Diagnosis } from './diagnosis.ts';
 import { bareLessThan, findSlips, type Slip } from './typing.ts';
 
 /** Where something stands; both count from 1, columns in UTF-16 units. */
@@ -129,7 +129,7 @@ function explainAll(
   const isSlip = slips.some(([offset]) => offset <= first.offset);
   return (isSlip ? slips : [causeOf(first, text, place), ...slips])
     .sort(([one], [other]) => one - other)
-    .map(([offset, cause, fix]) => diagnose('error', place(offset), cause, fix));
+    .flatMap(([offset, cause, fix]) => error(place(offset), cause, fix));
 }
 
 /** Only what XML itself calls white space: a non-breaking space stays, and is found. */
