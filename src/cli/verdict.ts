@@ -1,11 +1,11 @@
 // Whether an address is blocked, by what and why: for `status` and `is-blocked`.
 import type { Context } from '../context.ts';
-import { isWhole, type Snapshot } from '../firewall/snapshot.ts';
+import type { Snapshot } from '../firewall/snapshot.ts';
 import { findVerdict, type Verdict } from '../firewall/verdict.ts';
 import { contains, withPrefix, type Address } from '../model/address.ts';
 import type { AlertRef, Ban } from '../model/ban.ts';
 import type { HistoryRecord } from '../state/history.ts';
-import { readEscalation } from './ban-entries.ts';
+import { readEscalation, viewer } from './ban-view.ts';
 import { count } from './output/count.ts';
 import { formatDuration, shortTime } from './output/time.ts';
 import { banToJson, historyToJson } from './output/json.ts';
@@ -135,20 +135,13 @@ function describeBan(ban: Ban, blocked: boolean, nowMs: number): string[] {
 
 export function findingToJson(finding: Finding, context: Context): object {
   const { address, verdict, cause, bans, history, held } = finding;
-  const backend = context.firewall.backendName;
-  const escalationOf = readEscalation(context);
   return {
     address: address.text,
     blocked: verdict.kind === 'dropped',
     cause,
     rule: verdict.rule,
     partly: verdict.partly,
-    bans: bans.map((ban) => {
-      const found = held.get(ban.address.text);
-      const kernel = isWhole(found) ? 'yes' : 'missing';
-      const escalation = escalationOf(ban.address);
-      return banToJson(ban, ban.holds, { backend, kernel, held: found, escalation });
-    }),
+    bans: bans.map(viewer(context, () => held)).map((view) => banToJson(view)),
     history: history.map(historyToJson),
   };
 }

@@ -1,10 +1,10 @@
 // `list`: what is blocked, by whom, until when, and how much it has dropped.
 import type { Hold } from '../../model/ban.ts';
 import type { Context } from '../../context.ts';
-import { entriesToJson, readEntries, type Entry } from '../ban-entries.ts';
+import { viewBans, type BanView } from '../ban-view.ts';
 import { defineCommand, ORIGIN, outputAs, WIDE } from '../command.ts';
 import { count, NUMBER } from '../output/count.ts';
-import { documentText } from '../output/json.ts';
+import { banToJson, documentText } from '../output/json.ts';
 import { formatDuration, shortTime, SPAN } from '../output/time.ts';
 import { chooseColumns, formatCsv, formatTable, type Column } from '../output/table.ts';
 import { statusOfLook, type Terminal } from '../session.ts';
@@ -39,8 +39,9 @@ export const list = defineCommand({
   run(_words, options, person) {
     const context = person.createContext();
     const within = options['expiring-within'];
-    const all = readEntries(context, person);
+    const all = viewBans(context, person);
     const chosen = all
+      .flatMap(rowsOf)
       .filter((entry) => options.origin === undefined || entry.hold?.origin === options.origin)
       .filter((entry) => within === undefined || isWithin(entry, within, context.now()))
       .sort(ORDERS[options.sort]);
@@ -52,11 +53,31 @@ export const list = defineCommand({
     const shape = { output, columns, terminal: wide ? { ...terminal, width: null } : terminal };
     linesOf(entries, shape, context).forEach(person.print);
     if (output === 'table' && terminal.width !== null && all.length > 0) {
-      person.print(totalOf(entries, new Set(all.map(({ ban }) => ban)).size));
+      person.print(totalOf(entries, all.length));
     }
     return statusOfLook(context);
   },
 });
+
+/** A hold; undefined for a ban that is only being released. */
+interface Entry extends BanView {
+  readonly hold: Hold | undefined;
+}
+
+function rowsOf(view: BanView): Entry[] {
+  const { holds } = view.ban;
+  return holds.length === 0
+    ? [{ ...view, hold: undefined }]
+    : holds.map((hold) => ({ ...view, hold }));
+}
+
+/** Rows are holds, documents are bans: those of one ban come together again. */
+function documentsOf(entries: readonly Entry[]): object[] {
+  return Array.from(Map.groupBy(entries, ({ ban }) => ban).values(), (own) => {
+    const holds = own.flatMap(({ hold }) => hold ?? []);
+    return own.slice(0, 1).map((view) => banToJson(view, holds));
+  }).flat();
+}
 
 interface Shape {
   readonly output: 'table' | 'json' | 'csv' | 'plain';
@@ -66,7 +87,7 @@ interface Shape {
 
 function linesOf(entries: readonly Entry[], shape: Shape, context: Context): string[] {
   const { output, columns: names, terminal } = shape;
-  if (output === 'json') return [documentText({ bans: entriesToJson(entries) })];
+  if (output === 'json') return [documentText({ bans: documentsOf(entries) })];
   if (output === 'plain') return [...new Set(entries.map(({ ban }) => ban.address.text))];
   const columns = columnsFor(context);
   if (output === 'csv' && names === undefined) return formatCsv(columns, entries);

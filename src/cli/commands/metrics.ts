@@ -10,7 +10,7 @@ import type { HeldAddress } from '../../firewall/snapshot.ts';
 import type { Tally } from '../../state/history.ts';
 import { BUILD } from '../../model/version.ts';
 import { replaceFile } from '../../system/paths.ts';
-import { heldOrNull } from '../ban-entries.ts';
+import { heldOrNull } from '../ban-view.ts';
 import { defineCommand, matching } from '../command.ts';
 import type { Person } from '../session.ts';
 import { lastChangeMs, stateBytes } from '../figures.ts';

@@ -8,12 +8,12 @@ import type { Offence } from '../../state/offences.ts';
 import { countedSinceMs } from '../../wazuh/policy.ts';
 import { readAlertId, readReason, readRuleId } from '../../wazuh/request.ts';
 import { readText } from '../addresses.ts';
-import { entriesToJson, readEntries } from '../ban-entries.ts';
+import { viewBans } from '../ban-view.ts';
 import { allowedAmong } from '../caution.ts';
 import { CHANGES_LIST, defineCommand, DRY_RUN, QUIET } from '../command.ts';
 import { blockInParts } from '../in-parts.ts';
 import { count } from '../output/count.ts';
-import { documentText } from '../output/json.ts';
+import { banToJson, documentText } from '../output/json.ts';
 import { isoTime } from '../output/time.ts';
 import { enterForChange, statusOfLook, type Person } from '../session.ts';
 
@@ -30,11 +30,12 @@ export const exportBans = defineCommand({
   run(_words, _options, person) {
     const context = person.createContext();
     const counted = new Map(context.store.offences.times());
-    const entries = readEntries(context, person).filter(({ ban }) => ban.phase !== 'unblocking');
-    for (const ban of entriesToJson(entries)) {
-      const countedBans = (counted.get(ban.address) ?? []).map(isoTime);
-      person.print(documentText({ ...ban, countedBans }));
-      counted.delete(ban.address);
+    const views = viewBans(context, person).filter(({ ban }) => ban.phase !== 'unblocking');
+    for (const view of views) {
+      const { text } = view.ban.address;
+      const countedBans = (counted.get(text) ?? []).map(isoTime);
+      person.print(documentText({ ...banToJson(view), countedBans }));
+      counted.delete(text);
     }
     for (const [address, times] of counted) {
       person.print(documentText({ address, holds: [], countedBans: times.map(isoTime) }));
