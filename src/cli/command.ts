@@ -189,12 +189,14 @@ export function findCommand(
   return null;
 }
 
-/** The option that a word is, as `--name` or `-n`. */
-export function findOption(specs: OptionSpecs, word: string): OptionSpec | undefined {
-  const found = Object.entries(specs).find(([name, { short }]) => {
+/** The option that a word is, as `--name` or `-n`, with its name. */
+export function findOption(
+  specs: OptionSpecs,
+  word: string,
+): readonly [name: string, spec: OptionSpec] | undefined {
+  return Object.entries(specs).find(([name, { short }]) => {
     return word === `--${name}` || (short !== undefined && word === `-${short}`);
   });
-  return found?.[1];
 }
 
 export function namesOf({ name, aliases }: CommandSpec): string[] {

@@ -73,7 +73,7 @@ function offersOf(
 ): Offer[] {
   /** The option that the word at that place is the value of. */
   const openAt = (index: number): OptionSpec | null => {
-    const option = findOption(options, before[index - 1] ?? '');
+    const [, option] = findOption(options, before[index - 1] ?? '') ?? [];
     return option === undefined || option.kind === 'flag' ? null : option;
   };
   const open = openAt(before.length);

@@ -65,28 +65,21 @@ function commandIn(
   throw new AppError('USAGE', `there is no command ${quote(first)}; ${advice}`);
 }
 
-/** An option as it was typed. */
-interface GivenOption {
-  readonly name: string;
-  /** `-t`, `--timeout`. */
-  readonly typed: string;
-  /** Undefined: none was given. */
-  readonly value: string | undefined;
-  /** What stands after it and looks like another option. */
-  readonly next: string | undefined;
-}
-
 /** What follows the name of the command. */
 function parseOwn(args: readonly string[], command: CommandSpec): Parsed {
-  const { words, given } = readArguments(args, command.options);
-  if (given.some(({ name }) => name === 'help')) return { kind: 'help', of: command };
+  const { _: words, '--': rest = [], help, ...given } = readArguments(args, command);
+  if (help !== undefined) return { kind: 'help', of: command };
   const texts = new Map<string, string>();
-  for (const option of given) take(option, texts, command);
-  checkWords(words, command);
+  for (const [name, value] of Object.entries(given)) {
+    const values: readonly unknown[] = Array.isArray(value) ? value : [value];
+    for (const one of values) take(name, one, texts, command);
+  }
+  const all = [...words, ...rest].map(String);
+  checkWords(all, command);
   const options = Object.entries(command.options).map(([name, spec]) => {
     return [name, valueOf(name, spec, texts.get(name), command)] as const;
   });
-  return { kind: 'run', command, words, options: Object.fromEntries(options) as Options };
+  return { kind: 'run', command, words: all, options: Object.fromEntries(options) as Options };
 }
 
 /** Words stay as they were typed, and an option that is given twice has both values: the messages about mistakes are ours. */
@@ -100,87 +93,74 @@ const PARSING = {
   'strip-aliased': true,
 };
 
-/** What yargs makes of the arguments, as the descriptions of the options have it. */
-function readArguments(
-  args: readonly string[],
-  specs: OptionSpecs,
-): { readonly words: readonly string[]; readonly given: readonly GivenOption[] } {
-  const all = Object.entries(specs);
-  const shorts = all.flatMap(([name, { short }]) => (short === undefined ? [] : [[name, [short]]]));
-  const flags = all.flatMap(([name, spec]) => (spec.kind === 'flag' ? name : flagsOf(spec)));
-  const rewritten = rewrite(args, specs);
-  const parsed: Parsing = Parser(rewritten, {
-    alias: { ...(Object.fromEntries(shorts) as Record<string, string[]>), help: ['h'] },
-    boolean: [...flags, 'help'],
-    string: all.filter(([, { kind }]) => kind !== 'flag').map(([name]) => name),
-    configuration: PARSING,
-  });
-  const { _: words, '--': rest = [], ...options } = parsed;
-  const given = Object.entries(options).flatMap(([name, value]) => {
-    const values: readonly unknown[] = Array.isArray(value) ? value : [value];
-    return values.map((one) => optionOf(name, one, specs[name]?.short, rewritten));
-  });
-  return { words: [...words, ...rest].map(String), given };
-}
-
 interface Parsing {
   readonly [name: string]: unknown;
   readonly _: readonly (string | number)[];
   readonly '--'?: readonly (string | number)[];
 }
 
-/** What yargs has otherwise: `-t2h` is `-t=2h`, as getopt has it, and `-` is a value where one is due, standard input. */
-function rewrite(args: readonly string[], specs: OptionSpecs): string[] {
-  const takesValue = (arg = ''): boolean => (findOption(specs, arg)?.kind ?? 'flag') !== 'flag';
-  return args.flatMap((arg, index) => {
-    if (arg === '-' && takesValue(args[index - 1])) return [];
-    if (args[index + 1] === '-' && takesValue(arg)) return [`${arg}=-`];
-    const [, short, value = ''] = /^(-[A-Za-z])([^=].*)$/s.exec(arg) ?? [];
-    return [takesValue(short) ? `${short ?? ''}=${value}` : arg];
-  });
+/** What yargs makes of the arguments, as the descriptions of the options have it. */
+function readArguments(args: readonly string[], command: CommandSpec): Parsing {
+  const all = Object.entries(command.options);
+  const shorts = all.flatMap(([name, { short }]) => (short === undefined ? [] : [[name, [short]]]));
+  const valued = all.filter(([, { kind }]) => kind !== 'flag').map(([name]) => name);
+  const { argv, error }: { argv: Parsing; error: Error | null } = Parser.detailed(
+    args.map((arg) => withLongName(arg, command.options)),
+    {
+      alias: { ...(Object.fromEntries(shorts) as Record<string, string[]>), help: ['h'] },
+      boolean: [...all.flatMap(([name, spec]) => flagsOf(name, spec)), 'help'],
+      string: valued,
+      narg: Object.fromEntries(valued.map((name) => [name, 1])),
+      configuration: PARSING,
+    },
+  );
+  if (error !== null && argv['help'] === undefined) throw unvalued(error.message, args, command);
+  return argv;
 }
 
-/** yargs gives '' for an option without a value, and does not say that a flag has one: that is looked up. */
-function optionOf(
+/** yargs reads `-t2h` and `-t=` otherwise: they are `--timeout=2h` and `--timeout=`. */
+function withLongName(arg: string, specs: OptionSpecs): string {
+  const [, short = '', value = ''] = /^(-[A-Za-z])=?(.*)$/s.exec(arg) ?? [];
+  const [name, spec] = findOption(specs, short) ?? [];
+  const isWhole = spec === undefined || spec.kind === 'flag' || arg === short;
+  return isWhole ? arg : `--${name ?? ''}=${value}`;
+}
+
+/** `message` is of an option without a value, and ends with its name as it was typed: yargs has no other here. */
+function unvalued(message: string, args: readonly string[], command: CommandSpec): AppError {
+  const given = message.split(' ').at(-1) ?? '';
+  const typed = dashed(given);
+  const [name = given, spec] = findOption(command.options, typed) ?? [];
+  const wanted = spec?.kind === 'choice' ? spec.choices.join(', ') : (spec?.describe ?? '');
+  const next = args[args.indexOf(typed) + 1];
+  const way = next === undefined ? '' : `; if ${quote(next)} is meant, write --${name}=${next}`;
+  return usage(`${typed} needs a value (${wanted})${way}`, command);
+}
+
+function dashed(name: string): string {
+  return name.length === 1 ? `-${name}` : `--${name}`;
+}
+
+/** The names by which an option is given without a value: a choice may be so by its own. */
+function flagsOf(name: string, spec: OptionSpec): readonly string[] {
+  if (spec.kind === 'flag') return [name];
+  return spec.kind === 'choice' && spec.asFlags === true ? spec.choices : [];
+}
+
+/** Notes the text that an option was given, which of a flag is its name. */
+function take(
   name: string,
   value: unknown,
-  short: string | undefined,
-  args: readonly string[],
-): GivenOption {
-  const spellings = [`--${name}`, `-${short ?? name}`];
-  const at = args.findIndex((arg) => spellings.includes(arg.split('=', 1)[0] ?? ''));
-  const typed = args[at]?.split('=', 1)[0] ?? `--${name}`;
-  const inline = args[at]?.includes('=') === true ? args[at].slice(typed.length + 1) : undefined;
-  if (typeof value === 'boolean') return { name, typed, value: inline, next: undefined };
-  const after = args[at + 1];
-  if (value !== '' || inline !== undefined || after === '') {
-    return { name, typed, value: String(value), next: undefined };
-  }
-  return {
-    name,
-    typed,
-    value: undefined,
-    next: after?.startsWith('-') === true ? after : undefined,
-  };
-}
-
-/** Notes the text that an option was given; of a choice that is given as a flag that is its name. */
-function take(option: GivenOption, texts: Map<string, string>, command: CommandSpec): void {
-  const { name, typed, value, next } = option;
+  texts: Map<string, string>,
+  command: CommandSpec,
+): void {
   const all = Object.entries(command.options);
+  const isFlag = all.some(([known, spec]) => flagsOf(known, spec).includes(name));
   const [owner, spec] =
-    all.find(([known]) => known === name) ??
-    all.find(([, one]) => flagsOf(one).includes(name)) ??
-    [];
-  if (owner === undefined || spec === undefined) throw unknownOption(option, command);
-  const isFlag = spec.kind === 'flag' || owner !== name;
-  if (isFlag && value !== undefined) throw usage(`${typed} takes no value`, command);
-  if (!isFlag && value === undefined) {
-    const wanted = spec.kind === 'text' ? spec.describe : spec.choices.join(', ');
-    const way = next === undefined ? '' : `; if ${quote(next)} is meant, write --${name}=${next}`;
-    throw usage(`${typed} needs a value (${wanted})${way}`, command);
-  }
-  const text = value ?? name;
+    all.find(([known, one]) => known === name || flagsOf(known, one).includes(name)) ?? [];
+  if (owner === undefined || spec === undefined) throw unknownOption(name, command);
+  if (isFlag && value !== true) throw usage(`--${name} takes no value`, command);
+  const text = isFlag ? name : String(value);
   const before = texts.get(owner);
   if (before !== undefined && spec.kind !== 'flag') {
     const both = before === text ? '' : `, as ${quote(before)} and ${quote(text)}`;
@@ -214,17 +194,14 @@ function formOf(spec: Exclude<OptionSpec, { kind: 'flag' }>): Form<unknown> {
 
 const ANY_TEXT: Form<string> = { expected: 'text', read: (text) => text };
 
-/** Its choices, where each may be given as a flag. */
-function flagsOf(spec: OptionSpec): readonly string[] {
-  return spec.kind === 'choice' && spec.asFlags === true ? spec.choices : [];
-}
-
-function unknownOption({ name, typed }: GivenOption, command: CommandSpec): AppError {
-  const specs = Object.entries(command.options);
-  const flags = specs.flatMap(([, spec]) => flagsOf(spec));
-  const meant = nearest(name, [...specs.map(([known]) => known), ...flags, 'help']);
+function unknownOption(name: string, command: CommandSpec): AppError {
+  const known = Object.entries(command.options).flatMap(([own, spec]) => [
+    own,
+    ...flagsOf(own, spec),
+  ]);
+  const meant = nearest(name, [...known, 'help']);
   const advice = meant === null ? '' : `; did you mean --${meant}?`;
-  return usage(`${command.name} has no option ${quote(typed)}${advice}`, command);
+  return usage(`${command.name} has no option ${quote(dashed(name))}${advice}`, command);
 }
 
 function checkWords(words: readonly string[], command: CommandSpec): void {

@@ -30,6 +30,7 @@ test.each([
   ['help protect check', 'help of protect check'],
   ['help ban', 'help of add'],
   ['add -h', 'help of add'],
+  ['add -t -h', 'help of add'],
   ['add 203.0.113.9 --help', 'help of add'],
   ['config show -h', 'help of config show'],
   ['-V', 'version'],
@@ -49,6 +50,10 @@ describe('options', () => {
     const wanted = { timeout: 7200, reason: 'x', file: 'list', 'dry-run': true, quiet: true };
     expect(optionsOf('add -t 2h -r x -f list -nq')).toMatchObject(wanted);
     expect(optionsOf('add -t2h -r=x')).toMatchObject({ timeout: 7200, reason: 'x' });
+    expect(optionsOf('add -r=')).toMatchObject({ reason: '' });
+    expect(optionsOf('add --reason=')).toMatchObject({ reason: '' });
+    expect(optionsOf('add -r -5')).toMatchObject({ reason: '-5' });
+    expect(optionsOf('add -nr x')).toMatchObject({ 'dry-run': true, reason: 'x' });
     expect(optionsOf('flush -y')).toMatchObject({ yes: true });
     expect(optionsOf('add --file -')).toMatchObject({ file: '-' });
     expect(optionsOf('add -f - -q')).toMatchObject({ file: '-', quiet: true });
