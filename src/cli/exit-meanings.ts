@@ -27,6 +27,6 @@ export function exitsOf({ exits, needsRoot }: CommandSpec): Terms {
   const own = Object.entries(exits).map(([status, meaning]) => {
     return [status, meaning ?? meanings.get(Number(status)) ?? ''] as const;
   });
-  const common = needsRoot ? '64, 70, 71, 74, 77' : '64, 70, 71, 74';
-  return [...own, [common, 'as for all commands, see firewall-drop --help']];
+  const common = needsRoot ? '64, 70, 71, 74 and 77' : '64, 70, 71 and 74';
+  return [...own, ['other', `${common}: as for all commands, see firewall-drop --help`]];
 }
