@@ -1,7 +1,5 @@
 // The program under its names in an agent's directory of active responses, and what was there before it.
 import {
-  chmodSync,
-  chownSync,
   existsSync,
   linkSync,
   lstatSync,
@@ -64,7 +62,6 @@ export interface Placement extends Responses {
   readonly link: boolean;
 }
 
-const MODE = 0o750;
 /** What was there before us lies beside us under this ending. */
 const KEPT = '.replaced';
 /** Checksums of the programs that we put anywhere, which distinguish an older one of ours from another program; and their paths. */
@@ -109,15 +106,9 @@ function stepToCopy(path: string, executable: string, gid: number): Step {
     },
     reach: () => {
       notePlaced([path, checksumOf(executable)]);
-      const isFile = lstatOrNull(path)?.isFile() === true;
-      if (isFile && isSameFile(path, executable)) {
-        chownSync(path, 0, gid);
-        chmodSync(path, MODE);
-      } else {
-        rmSync(`${path}.new`, { force: true });
-        const content = readFileSync(executable);
-        replaceFile({ path, content, mode: MODE, gid, temporary: `${path}.new` });
-      }
+      rmSync(`${path}.new`, { force: true });
+      const content = readFileSync(executable);
+      replaceFile({ path, content, mode: 0o750, gid, temporary: `${path}.new` });
     },
   };
 }
