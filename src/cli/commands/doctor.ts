@@ -86,20 +86,28 @@ function examine(person: Person): Report[] {
   const context = person.createContext();
   const scene = { context, processes: listProcesses() };
   try {
-    return CHECKS.flatMap((check) => {
-      return runCheck(check, scene).map((finding) => ({ check: check.name, finding }));
-    });
+    return CHECKS.flatMap((check) => reportsOf(check.name, () => check.run(scene)));
+  } finally {
+    context.close();
+  }
+}
+
+function tryForReal(person: Person): Report[] {
+  const context = enterForChange(person);
+  try {
+    return reportsOf('test', () => tryOut(context));
   } finally {
     context.close();
   }
 }
 
 /** One that can't look must not keep the others from it. */
-function runCheck(check: Check, scene: Parameters<Check['run']>[0]): readonly Finding[] {
+function reportsOf(check: string, run: () => readonly Finding[]): Report[] {
   try {
-    return check.run(scene);
+    return run().map((finding) => ({ check, finding }));
   } catch (error) {
-    return [problem(`the check failed: ${describeError(error)}`, 'correct that first')];
+    const what = `the check failed: ${describeError(error)}`;
+    return [{ check, finding: problem(what, 'correct that first') }];
   }
 }
 
@@ -119,21 +127,6 @@ function mend(reports: readonly Report[], person: Person): Fixed[] {
       return { remedy, done: false, what: describeError(error) };
     }
   });
-}
-
-function tryForReal(person: Person): Report[] {
-  const context = enterForChange(person);
-  try {
-    return tryOut(context).map((finding) => ({ check: 'test', finding }));
-  } catch (error) {
-    const finding = problem(
-      `the test failed to start: ${describeError(error)}`,
-      'correct that first',
-    );
-    return [{ check: 'test', finding }];
-  } finally {
-    context.close();
-  }
 }
 
 const COLOURS: Readonly<Record<State, Colour>> = { ok: 'green', warning: 'yellow', problem: 'red' };

@@ -85,11 +85,12 @@ interface Shape {
   readonly terminal: Terminal;
 }
 
-function linesOf(entries: readonly Entry[], shape: Shape, context: Context): string[] {
+function linesOf(entries: readonly Entry[], shape: Shape, { config }: Context): string[] {
   const { output, columns: names, terminal } = shape;
   if (output === 'json') return [documentText({ bans: documentsOf(entries) })];
   if (output === 'plain') return [...new Set(entries.map(({ ban }) => ban.address.text))];
-  const columns = columnsFor(context);
+  const escalates = config.escalation.timeouts.length > 0;
+  const columns = COLUMNS.filter((column) => escalates || column !== OFFENCES);
   if (output === 'csv' && names === undefined) return formatCsv(columns, entries);
   const chosen = chooseColumns(columns, entries, names);
   if (output === 'csv') return formatCsv(chosen, entries);
@@ -119,31 +120,21 @@ function isWithin({ hold }: Entry, seconds: number, nowMs: number): boolean {
   return expiresAtMs !== null && expiresAtMs - nowMs <= seconds * 1000;
 }
 
-function columnsFor({ config, now }: Context): Column<Entry>[] {
-  const escalates = config.escalation.timeouts.length > 0;
-  return [...timeColumns(now()), ...(escalates ? [OFFENCES] : []), ...CAUSE, ...KERNEL, REASON];
-}
-
-function timeColumns(nowMs: number): Column<Entry>[] {
-  return [
-    { heading: 'ADDRESS', cell: ({ ban }) => ban.address.text },
-    {
-      heading: 'SINCE UTC',
-      dispensable: 6,
-      cell: ({ ban, hold }) => shortTime(hold?.addedMs ?? ban.sinceMs),
-    },
-    { heading: 'EXPIRES IN', dispensable: 9, cell: ({ hold }) => remaining(hold, nowMs) },
-  ];
-}
-
 const OFFENCES: Column<Entry> = {
   heading: 'BANS',
   dispensable: 7,
-  cell: ({ escalation }) =>
-    escalation === null ? '' : `${escalation.bans}, next ${escalation.next}`,
+  cell: ({ escalation }) => (escalation ? `${escalation.bans}, next ${escalation.next}` : ''),
 };
 
-const CAUSE: readonly Column<Entry>[] = [
+const COLUMNS: readonly Column<Entry>[] = [
+  { heading: 'ADDRESS', cell: ({ ban }) => ban.address.text },
+  {
+    heading: 'SINCE UTC',
+    dispensable: 6,
+    cell: ({ ban, hold }) => shortTime(hold?.addedMs ?? ban.sinceMs),
+  },
+  { heading: 'EXPIRES IN', dispensable: 9, cell: ({ hold }) => remaining(hold) },
+  OFFENCES,
   { heading: 'ORIGIN', dispensable: 8, cell: ({ ban, hold }) => hold?.origin ?? ban.phase },
   {
     heading: 'RULE',
@@ -157,46 +148,41 @@ const CAUSE: readonly Column<Entry>[] = [
     cell: ({ hold }) => hold?.alertRef.alertId ?? '',
     isIdle: isWithoutRule,
   },
-];
-
-const KERNEL: readonly Column<Entry>[] = [
   { heading: 'BACKEND', dispensable: 1, cell: ({ backend }) => backend },
   {
     heading: 'KERNEL',
     cell: ({ kernel }) => kernel,
     colour: ({ kernel }) => (kernel === 'missing' ? 'red' : null),
   },
+  counter('PACKETS', 5, ({ held }) => held?.packets ?? 0),
+  counter('BYTES', 2, ({ held }) => held?.bytes ?? 0),
   {
-    heading: 'PACKETS',
-    dispensable: 5,
-    cell: ({ held }) => String(held?.packets ?? 0),
-    align: 'right',
-    isIdle: ({ held }) => (held?.packets ?? 0) === 0,
-  },
-  {
-    heading: 'BYTES',
-    dispensable: 2,
-    cell: ({ held }) => String(held?.bytes ?? 0),
-    align: 'right',
-    isIdle: ({ held }) => (held?.bytes ?? 0) === 0,
+    heading: 'REASON',
+    dispensable: 7,
+    cell: reasonOf,
+    cuttableTo: 24,
+    isIdle: (entry) => reasonOf(entry) === '',
   },
 ];
 
-const REASON: Column<Entry> = {
-  heading: 'REASON',
-  dispensable: 7,
-  cell: reasonOf,
-  cuttableTo: 24,
-  isIdle: (entry) => reasonOf(entry) === '',
-};
+function counter(
+  heading: string,
+  dispensable: number,
+  count: (entry: Entry) => number,
+): Column<Entry> {
+  const cell = (entry: Entry): string => String(count(entry));
+  return { heading, dispensable, cell, align: 'right', isIdle: (entry) => count(entry) === 0 };
+}
 
 function isWithoutRule({ hold }: Entry): boolean {
   return (hold?.alertRef.ruleId ?? '0') === '0';
 }
 
-function remaining(hold: Hold | undefined, nowMs: number): string {
+function remaining(hold: Hold | undefined): string {
   if (hold === undefined) return '';
-  return hold.expiresAtMs === null ? 'never' : formatDuration((hold.expiresAtMs - nowMs) / 1000);
+  return hold.expiresAtMs === null
+    ? 'never'
+    : formatDuration((hold.expiresAtMs - Date.now()) / 1000);
 }
 
 function reasonOf({ ban, hold }: Entry): string {

@@ -58,9 +58,8 @@ const EXAMPLES = 'write for example 14:05, 2026-12-24 or "2026-12-24 18:00", in 
 export const TIME_TO_COME = textOption('TIME', {
   expected: `a time to come: ${EXAMPLES}`,
   read: (text) => {
-    const nowMs = Date.now();
-    const moment = readMoment(text, { nowMs, nearest: 'next' });
-    return moment !== undefined && moment > nowMs ? moment : undefined;
+    const moment = readMoment(text, 'next') ?? 0;
+    return moment > Date.now() ? moment : undefined;
   },
 });
 
@@ -68,22 +67,20 @@ export const TIME_TO_COME = textOption('TIME', {
 export const TIME_PAST = textOption('TIME', {
   expected: `a time: ${EXAMPLES}`,
   read: (text) => {
-    const nowMs = Date.now();
     const seconds = SPAN.form.read(text);
-    return seconds === undefined
-      ? readMoment(text, { nowMs, nearest: 'last' })
-      : nowMs - seconds * 1000;
+    return seconds === undefined ? readMoment(text, 'last') : Date.now() - seconds * 1000;
   },
 });
 
-export interface MomentOptions {
-  readonly nowMs: number;
-  /** Which day a time without a date is on. */
-  readonly nearest: 'next' | 'last';
-}
-
-/** `2026-12-24`, `2026-12-24 18:00`, `2026-12-24T18:00:00Z`, `18:00`: Unix milliseconds; undefined for what is no time. */
-export function readMoment(text: string, { nowMs, nearest }: MomentOptions): number | undefined {
+/**
+ * `2026-12-24`, `2026-12-24 18:00`, `2026-12-24T18:00:00Z`, `18:00`, which is the next or the last one: Unix milliseconds;
+ * undefined for what is no time.
+ */
+export function readMoment(
+  text: string,
+  nearest: 'next' | 'last',
+  nowMs = Date.now(),
+): number | undefined {
   const { date, time = '00:00', zone = 'Z' } = WITH_DATE.exec(text)?.groups ?? {};
   if (date !== undefined) {
     const moment = Date.parse(`${date}T${time}${zone}`);

@@ -10,7 +10,7 @@ import {
 const NOON_MS = Date.UTC(2026, 10, 29, 12);
 
 function read(text: string, nearest: 'next' | 'last' = 'next'): string {
-  return new Date(readMoment(text, { nowMs: NOON_MS, nearest }) ?? Number.NaN).toISOString();
+  return new Date(readMoment(text, nearest, NOON_MS) ?? Number.NaN).toISOString();
 }
 
 test.each([
