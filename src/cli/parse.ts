@@ -214,7 +214,7 @@ function checkWords(words: readonly string[], command: CommandSpec): void {
   const { name, count, choices } = positional;
   const needsOne = count === 'one' || count === 'some';
   if (needsOne && first === undefined)
-    throw usage(`${command.name} needs ${article(name)}`, command);
+    throw usage(`${command.name} needs ${/^[aeiou]/.test(name) ? 'an' : 'a'} ${name}`, command);
   if ((count === 'one' || count === 'optional') && words.length > 1) {
     throw usage(`${command.name} takes one ${name}, but ${words.length} were given`, command);
   }
@@ -222,10 +222,6 @@ function checkWords(words: readonly string[], command: CommandSpec): void {
   if (wrong !== undefined) {
     throw usage(`${quote(wrong)} is not one of ${choices?.join(', ') ?? ''}`, command);
   }
-}
-
-function article(noun: string): string {
-  return `${/^[aeiou]/.test(noun) ? 'an' : 'a'} ${noun}`;
 }
 
 function usage(message: string, { name }: CommandSpec): AppError {

@@ -44,6 +44,7 @@ function readWazuh4(message: JsonObject, fields: readonly string[]): Request {
 }
 
 function readWazuh5(message: JsonObject, fields: readonly string[]): Request {
+  const words = textAt(message, 'wazuh', 'active_response', 'extra_arguments') ?? '';
   return {
     dialect: 'wazuh5',
     action: readAction(message, 'enable', 'disable'),
@@ -53,13 +54,9 @@ function readWazuh5(message: JsonObject, fields: readonly string[]): Request {
     ruleId: null,
     timeoutSeconds: readTimeout(message),
     reason: readReason(textAt(message, 'wazuh', 'rule', 'title')),
-    extraArguments: readWords(textAt(message, 'wazuh', 'active_response', 'extra_arguments')),
+    extraArguments: words.split(/\s+/).filter((word) => word !== ''),
     facts: readFacts(message, ['wazuh', 'rule'], ['wazuh', 'agent', 'name']),
   };
-}
-
-function readWords(text: string | undefined): string[] {
-  return (text ?? '').split(/\s+/).filter((word) => word !== '');
 }
 
 function readAction(message: JsonObject, block: string, unblock: string): Request['action'] {

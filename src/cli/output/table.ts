@@ -57,7 +57,8 @@ export function formatTable<T>(
 ): string[] {
   const all = columns.map((column): Sized<T> => {
     const cells = rows.map((row) => printable(column.cell(row)));
-    const longest = cells.reduce((most, cell) => Math.max(most, lengthOf(cell)), 0);
+    // In characters as people count them: an emoji is one, whatever it takes to store.
+    const longest = cells.reduce((most, cell) => Math.max(most, Array.from(cell).length), 0);
     return { column, cells, width: Math.max(longest, column.heading.length) };
   });
   const shown = fit(all, terminal.width ?? Infinity);
@@ -89,11 +90,6 @@ const FORMULA = /^[=+\-@]/;
 function csvCell(cell: string): string {
   const harmless = FORMULA.test(cell) ? `'${cell}` : cell;
   return /[",\r\n]/.test(harmless) ? `"${harmless.replaceAll('"', '""')}"` : harmless;
-}
-
-/** In characters as people count them: an emoji is one, whatever it takes to store. */
-function lengthOf(text: string): number {
-  return Array.from(text).length;
 }
 
 function pad<T>(text: string, width: number, column: Column<T>): string {
