@@ -42,9 +42,9 @@ export async function releaseInParts(
 ): Promise<ReleaseOutcomes> {
   const all: ReleaseOutcomes[] = [];
   const options = { size: context.firewall.mostReleases, doing: 'released', context };
-  await inParts(addresses, options, (part, ofPart) => {
-    all.push(unblockAll(part, { ...request, alertRef: alertRefAt(context.now()) }, ofPart));
-  });
+  await inParts(addresses, options, (part, ofPart) =>
+    all.push(unblockAll(part, { ...request, alertRef: alertRefAt(context.now()) }, ofPart)),
+  );
   return {
     released: all.flatMap(({ released }) => released),
     kept: all.flatMap(({ kept }) => kept),
@@ -82,15 +82,12 @@ async function inParts(
 ): Promise<void> {
   expectMany(addresses.length);
   const interruption = new AbortController();
-  const interrupt = (): void => {
-    interruption.abort();
-  };
+  const interrupt = (): void => interruption.abort();
   for (const signal of SIGNALS) process.on(signal, interrupt);
   const step = Math.min(size, LARGEST_PART);
   for (let done = 0; done < addresses.length; done += step) {
-    const onProgress = (ofPart: number): void => {
+    const onProgress = (ofPart: number): void =>
       context.onProgress(done + ofPart, addresses.length);
-    };
     work(addresses.slice(done, done + step), { ...context, onProgress });
     // Signals that came meanwhile are delivered in this turn of the event loop.
     await nextTurn();

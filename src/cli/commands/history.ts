@@ -60,9 +60,9 @@ export const history = defineCommand({
       person.print(`the newest ${records.length}; --limit shows more`);
     }
     if (options.follow)
-      await follow(context, { ...filter, afterId: records.at(-1)?.id ?? 0 }, (more) => {
-        show(more, false);
-      });
+      await follow(context, { ...filter, afterId: records.at(-1)?.id ?? 0 }, (more) =>
+        show(more, false),
+      );
     return statusOfLook(context);
   },
 });

@@ -49,9 +49,7 @@ function expireOnce(context: Context, person: Person): void {
   context.store.offences.prune(countedSinceMs(context.config, context.now()));
   inTurn([
     // Asked again after `recover`, which only says what went wrong: here it decides the exit status.
-    () => {
-      recover(context, context);
-    },
+    () => recover(context, context),
     () => {
       for (const ban of expireDue(context)) person.print(`${ban.address.text} released`);
     },
@@ -69,9 +67,7 @@ const SHORTEST_SLEEP_MS = 100;
 
 async function watch(person: Person): Promise<void> {
   const ending = new AbortController();
-  const end = (): void => {
-    ending.abort();
-  };
+  const end = (): void => ending.abort();
   process.once('SIGTERM', end).once('SIGINT', end);
   while (!ending.signal.aborted) {
     const pause = roundOfWatch(person);

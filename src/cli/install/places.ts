@@ -45,9 +45,7 @@ export function stepsToFurnish(home: string): Step[] {
     {
       state: `${log} is there, for the agent to read`,
       holds: () => existsSync(log),
-      reach: () => {
-        closeSync(openLogForAppend(log));
-      },
+      reach: () => closeSync(openLogForAppend(log)),
     },
   ];
 }
@@ -68,9 +66,7 @@ export function stepsToClear(purge: boolean): Step[] {
     {
       state: `${STATE_DIRECTORY}, with all history, is gone`,
       holds: () => !purge || !existsSync(STATE_DIRECTORY),
-      reach: () => {
-        rmSync(STATE_DIRECTORY, { recursive: true });
-      },
+      reach: () => rmSync(STATE_DIRECTORY, { recursive: true }),
     },
   ];
 }

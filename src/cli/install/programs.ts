@@ -156,9 +156,7 @@ function stepToGiveBack(path: string): Step {
   return {
     state: `${path} is again what it was before`,
     holds: () => !isThere(path + KEPT),
-    reach: () => {
-      renameSync(path + KEPT, path);
-    },
+    reach: () => renameSync(path + KEPT, path),
   };
 }
 

@@ -17,9 +17,7 @@ export function stepToRemove(path: string, state = `${path} is gone`): Step {
   return {
     state,
     holds: () => lstatOrNull(path) === null,
-    reach: () => {
-      rmSync(path);
-    },
+    reach: () => rmSync(path),
   };
 }
 
