@@ -8,7 +8,7 @@ import {
   widerNetworks,
   type Address,
 } from '../model/address.ts';
-import { AppError } from '../model/errors.ts';
+import { AppError, orThrow } from '../model/errors.ts';
 import { quote } from '../system/printable.ts';
 import type { Person } from './session.ts';
 
@@ -97,11 +97,9 @@ function nameOf(file: string | undefined): string {
 
 /** A file, or with `-` standard input. Throws `BAD_DATA` when it can't be read. */
 export function readText(file: string): string {
-  try {
+  return orThrow('BAD_DATA', `${file} can't be read`, () => {
     return readFileSync(file === '-' ? 0 : file, 'utf8');
-  } catch (error) {
-    throw new AppError('BAD_DATA', `${file} can't be read`, error);
-  }
+  });
 }
 
 function describeMistake(text: string): string {

@@ -1,7 +1,7 @@
 // `config check`: finds the files, reads the rules and programs around them, and puts every diagnosis beside its line.
 import { readdirSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
-import { AppError, describeError } from '../model/errors.ts';
+import { AppError, describeError, orThrow } from '../model/errors.ts';
 import { parseGroupPolicy } from '../config/group-policy.ts';
 import { lineOfError } from '../config/toml.ts';
 import { readRegularFile } from '../system/files.ts';
@@ -50,11 +50,7 @@ export function presentFiles(home: string): string[] {
 }
 
 function exists(path: string): boolean {
-  try {
-    return lstatOrNull(path) !== null;
-  } catch (error) {
-    throw new AppError('BAD_DATA', `${path} can't be read`, error);
-  }
+  return orThrow('BAD_DATA', `${path} can't be read`, () => lstatOrNull(path) !== null);
 }
 
 /** All files are checked together: rules in one decide about another. Throws `BAD_DATA` for one that can't be read. */
@@ -74,12 +70,9 @@ export function checkFiles(
 }
 
 function readChecked(path: string): CheckedFile {
-  let bytes: Buffer;
-  try {
-    bytes = readRegularFile(path, LARGEST_FILE);
-  } catch (error) {
-    throw new AppError('BAD_DATA', `${path} can't be read`, error);
-  }
+  const bytes = orThrow('BAD_DATA', `${path} can't be read`, () => {
+    return readRegularFile(path, LARGEST_FILE);
+  });
   const text = bytes.toString('utf8');
   const isXml = basename(path) !== 'ar.conf' && !isGroupPolicy(path);
   return { path, text, document: isXml ? readXml(text) : null, damage: findDamage(bytes, text) };

@@ -5,7 +5,7 @@ import { describeProtection } from '../../policy/protected.ts';
 import { AppError, EXIT_STATUS } from '../../model/errors.ts';
 import type { Config } from '../../config/schema.ts';
 import type { Context } from '../../context.ts';
-import { at, isObject, parseJson, type Json } from '../../wazuh/json.ts';
+import { at, isObject, jsonOrNull } from '../../wazuh/json.ts';
 import { readMessage } from '../../wazuh/message.ts';
 import type { Request } from '../../wazuh/request.ts';
 import type { Decision, HoldLength } from '../../policy/decision.ts';
@@ -70,12 +70,7 @@ function readRequest(file: string, { alert }: Config): Request {
  * anything else is left to the reader of the message.
  */
 function asMessage(text: string): string {
-  let value: Json;
-  try {
-    value = parseJson(text);
-  } catch {
-    return text;
-  }
+  const value = jsonOrNull(text);
   const source = at(value, '_source');
   if (source !== undefined) return asMessage(JSON.stringify(source));
   const whole = at(value, 'parameters') !== undefined || at(value, 'wazuh') !== undefined;

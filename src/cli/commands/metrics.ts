@@ -4,7 +4,7 @@ import type * as PromClient from 'prom-client';
 import { familiesInUse } from '../../bans/families.ts';
 import { differences } from '../../bans/reconcile.ts';
 import { ORIGINS, type Ban } from '../../model/ban.ts';
-import { AppError } from '../../model/errors.ts';
+import { orThrow } from '../../model/errors.ts';
 import type { Context } from '../../context.ts';
 import type { HeldAddress } from '../../firewall/snapshot.ts';
 import type { Tally } from '../../state/history.ts';
@@ -148,9 +148,6 @@ function sum(held: ReadonlyMap<string, HeldAddress>, what: 'packets' | 'bytes'):
 function writeTextfile(path: string, content: string): void {
   const { randomBytes } = require('node:crypto') as typeof Crypto;
   const temporary = `${path}.${randomBytes(8).toString('hex')}`;
-  try {
-    replaceFile({ path, content, mode: 0o644, temporary });
-  } catch (error) {
-    throw new AppError('LOG', `${path} can't be written`, error);
-  }
+  const file = { path, content, mode: 0o644, temporary };
+  orThrow('LOG', `${path} can't be written`, () => replaceFile(file));
 }

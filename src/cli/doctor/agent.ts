@@ -7,7 +7,7 @@ import { managerReason } from '../../policy/collect.ts';
 import { ownerText } from '../../system/accounts.ts';
 import { openLogForAppend } from '../../system/files.ts';
 import { printable } from '../../system/printable.ts';
-import { at, parseJson, type Json } from '../../wazuh/json.ts';
+import { at, jsonOrNull } from '../../wazuh/json.ts';
 import { longestTimeout } from '../../wazuh/timeouts.ts';
 import { count } from '../output/count.ts';
 import { formatDuration } from '../output/time.ts';
@@ -49,22 +49,13 @@ export function agentVersion(home: string): string {
 
 /** Wazuh 4.12 and later have VERSION.json; before, and in OSSEC, ossec-init.conf has a line VERSION="v4.1.5". */
 export function versionOf(json: string | null, initFiles: readonly (string | null)[]): string {
-  const version = json === null ? undefined : at(parseOrNull(json), 'version');
+  const version = at(jsonOrNull(json ?? ''), 'version');
   if (typeof version === 'string') return version;
   for (const text of initFiles) {
     const found = /^VERSION="v?([^"\n]{1,40})"/m.exec(text ?? '')?.[1];
     if (found !== undefined) return found;
   }
   return '';
-}
-
-function parseOrNull(text: string): Json {
-  try {
-    return parseJson(text);
-  } catch {
-    // A file cut short has no version.
-    return null;
-  }
 }
 
 const AGENTDS: readonly string[] = ['wazuh-agentd', 'ossec-agentd'];
