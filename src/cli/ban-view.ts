@@ -1,7 +1,7 @@
 // Bans with what the kernel holds of them, and how often their addresses were banned: for `list`, `export` and `status`.
 import type { Context } from '../context.ts';
 import { isWhole, type HeldAddress, type Snapshot } from '../firewall/snapshot.ts';
-import type { Address, Family } from '../model/address.ts';
+import type { Family } from '../model/address.ts';
 import type { Ban } from '../model/ban.ts';
 import { describeError } from '../model/errors.ts';
 import { nthTimeout } from '../policy/decide.ts';
@@ -39,7 +39,7 @@ export function viewer(
     const held = all?.get(ban.address.text);
     const missing = all === null ? 'unknown' : 'missing';
     const kernel = isWhole(held) ? 'yes' : missing;
-    return { ban, kernel, held, backend, escalation: escalationOf(ban.address) };
+    return { ban, kernel, held, backend, escalation: escalationOf(ban.address.text) };
   };
 }
 
@@ -67,12 +67,12 @@ export interface Escalation {
 /** Null for every address where escalation is not configured. */
 export function readEscalation(
   context: Pick<Context, 'config' | 'store' | 'now'>,
-): (address: Address) => Escalation | null {
+): (address: string) => Escalation | null {
   const { timeouts } = context.config.escalation;
   if (timeouts.length === 0) return () => null;
   const counts = context.store.offences.count(countedSinceMs(context.config, context.now()));
-  return ({ text }) => {
-    const bans = counts.get(text) ?? 0;
+  return (address) => {
+    const bans = counts.get(address) ?? 0;
     return { bans, next: nthTimeout(bans + 1, timeouts) };
   };
 }

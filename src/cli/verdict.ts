@@ -103,15 +103,11 @@ function withReason(words: readonly string[], reason: string): string {
 function describeEscalation({ address, bans }: Finding, context: Context): string[] {
   const escalationOf = readEscalation(context);
   const { window } = context.config.escalation;
-  const known = [address, ...bans.map((ban) => ban.address)];
-  const texts = [...new Map(known.map((one) => [one.text, one])).values()];
-  return texts.flatMap((one) => {
-    const escalation = escalationOf(one);
-    if (escalation === null || escalation.bans === 0) return [];
-    const { bans: number, next } = escalation;
-    return [
-      `escalation: ${count(number, 'ban')} of ${one.text} within ${window}, the next lasts at least ${next}`,
-    ];
+  const texts = new Set([address.text, ...bans.map((ban) => ban.address.text)]);
+  return [...texts].flatMap((text) => {
+    const { bans: number = 0, next = '' } = escalationOf(text) ?? {};
+    if (number === 0) return [];
+    return `escalation: ${count(number, 'ban')} of ${text} within ${window}, the next lasts at least ${next}`;
   });
 }
 

@@ -1,6 +1,5 @@
 // `history`: what happened, to all addresses or to one.
 import { setTimeout as wait } from 'node:timers/promises';
-import type { Context } from '../../context.ts';
 import type { HistoryFilter, HistoryRecord } from '../../state/history.ts';
 import { readAddress } from '../addresses.ts';
 import { BANNED, defineCommand, outputAs, WIDE } from '../command.ts';
@@ -59,31 +58,16 @@ export const history = defineCommand({
     if (output === 'table' && terminal.width !== null && records.length === filter.limit) {
       person.print(`the newest ${records.length}; --limit shows more`);
     }
-    if (options.follow)
-      await follow(context, { ...filter, afterId: records.at(-1)?.id ?? 0 }, (more) =>
-        show(more, false),
-      );
+    for (let afterId = records.at(-1)?.id ?? 0; options.follow;) {
+      await wait(FOLLOW_EVERY_MS);
+      const limit = Number.MAX_SAFE_INTEGER;
+      const more = context.store.history.find({ ...filter, afterId, limit });
+      show(more, false);
+      afterId = more.at(-1)?.id ?? afterId;
+    }
     return statusOfLook(context);
   },
 });
-
-async function follow(
-  context: Context,
-  filter: HistoryFilter,
-  show: (records: readonly HistoryRecord[]) => void,
-): Promise<never> {
-  let { afterId = 0 } = filter;
-  for (;;) {
-    await wait(FOLLOW_EVERY_MS);
-    const records = context.store.history.find({
-      ...filter,
-      afterId,
-      limit: Number.MAX_SAFE_INTEGER,
-    });
-    show(records);
-    afterId = records.at(-1)?.id ?? afterId;
-  }
-}
 
 const COLUMNS: readonly Column<HistoryRecord>[] = [
   { heading: 'TIME UTC', dispensable: 7, cell: ({ atMs }) => shortTime(atMs) },
