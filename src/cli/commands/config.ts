@@ -93,7 +93,7 @@ function formatSetting({ key, value, from, line }: Setting): string {
   const where = {
     default: 'default',
     file: `${CONFIG_FILE}:${line ?? ''}`,
-    'earlier file': EARLIER,
+    'earlier file': `what ${CONFIG_FILE} said before`,
   };
   return `${text.padEnd(VALUE_WIDTH)} # ${where[from]}`;
 }
@@ -111,8 +111,6 @@ function formatPolicy(keys: Readonly<Record<string, unknown>>): string[] {
   const lines = Object.entries(keys).map(([key, value]) => `${key} = ${tomlText(value)}`);
   return ['', `${'[[policy]]'.padEnd(VALUE_WIDTH)} # ${CONFIG_FILE}`, ...lines];
 }
-
-const EARLIER = `what ${CONFIG_FILE} said before`;
 
 export const configValidate = defineCommand({
   name: 'config validate',

@@ -104,9 +104,9 @@ function earlierBans(
   const sinceMs = countedSinceMs(config, nowMs);
   const goesOn = new Set(going.map(({ text }) => text));
   return bans.flatMap(({ address, sinceMs: ownMs, countedMs }) => {
+    const isOwn = (atMs: number): boolean => atMs === ownMs && goesOn.has(address.text);
     return countedMs
-      .filter((atMs) => atMs >= sinceMs && atMs <= nowMs)
-      .filter((atMs) => atMs !== ownMs || !goesOn.has(address.text))
+      .filter((atMs) => atMs >= sinceMs && atMs <= nowMs && !isOwn(atMs))
       .map((atMs) => ({ address, atMs }));
   });
 }

@@ -10,7 +10,8 @@ import type { Terminal } from '../session.ts';
 
 /** Colours only on a terminal that has them, and never against NO_COLOR (no-color.org). */
 export function inspectTerminal(environment: NodeJS.ProcessEnv): Terminal {
-  const output = isTerminal(1) ? openOutput() : null;
+  const { WriteStream } = require('node:tty') as typeof Tty;
+  const output = isTerminal(1) ? new WriteStream(1) : null;
   const wanted = (environment['NO_COLOR'] ?? '') === '' && environment['TERM'] !== 'dumb';
   return {
     // A serial line, or a terminal that a program made, may not know its width.
@@ -20,11 +21,6 @@ export function inspectTerminal(environment: NodeJS.ProcessEnv): Terminal {
     watchesErrors: isTerminal(2),
     ask: isTerminal(0) && isTerminal(2) ? ask : null,
   };
-}
-
-function openOutput(): Tty.WriteStream {
-  const { WriteStream } = require('node:tty') as typeof Tty;
-  return new WriteStream(1);
 }
 
 function ask(question: string): string {
