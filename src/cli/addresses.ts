@@ -21,9 +21,14 @@ export interface AddressList {
 
 /**
  * Arguments and the lines of `file` (`-`: standard input) together. Throws `USAGE` when there is neither, and `BAD_DATA`
- * for an argument that is no address: what was typed is done whole or not at all. A list is done as far as it can be.
+ * for an argument that is no address: what was typed is done whole or not at all. A list is done as far as it can be, and says
+ * which lines were left out.
  */
-export function readAddresses(words: readonly string[], file: string | undefined): AddressList {
+export function readAddresses(
+  words: readonly string[],
+  file: string | undefined,
+  { complain, note }: Pick<Person, 'complain' | 'note'>,
+): AddressList {
   if (words.length === 0 && file === undefined) {
     throw new AppError('USAGE', 'name addresses as arguments, or a list with --file');
   }
@@ -37,16 +42,10 @@ export function readAddresses(words: readonly string[], file: string | undefined
     if (address !== null) found.set(address.text, address);
     else if (text !== '') mistakes.push(`${nameOf(file)}:${index + 1}: ${describeMistake(text)}`);
   }
-  return { addresses: [...found.values()], mistakes };
-}
-
-/** Says which lines of a list were left out, and that it has none where a download may have failed. */
-export function sayLeftOut(
-  { addresses, mistakes }: AddressList,
-  { complain, note }: Pick<Person, 'complain' | 'note'>,
-): void {
   mistakes.forEach(complain);
-  if (addresses.length === 0 && mistakes.length === 0) note('the list has no addresses');
+  // A download may have failed.
+  if (found.size === 0 && mistakes.length === 0) note('the list has no addresses');
+  return { addresses: [...found.values()], mistakes };
 }
 
 /** More than this are counted, not named. */

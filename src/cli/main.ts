@@ -2,6 +2,7 @@
 import { writeSync } from 'node:fs';
 import { complain, exitStatusOf } from '../failure.ts';
 import { createContext } from '../context.ts';
+import { AppError } from '../model/errors.ts';
 import { expectMany } from './in-parts.ts';
 import { findSshPeer, userName } from '../system/accounts.ts';
 import { BUILD } from '../model/version.ts';
@@ -11,7 +12,7 @@ import { COMPLETE, offersFor } from './completion.ts';
 import { commandHelp, programHelp } from './help.ts';
 import { inspectTerminal, Output, page, startProgress } from './output/terminal.ts';
 import { parseArguments, type Parsed } from './parse.ts';
-import { requireRoot, type Person, type Terminal } from './session.ts';
+import type { Person, Terminal } from './session.ts';
 
 /** Runs one command and gives the exit status; says what went wrong, and never rejects. */
 export async function runCommandLine(args: readonly string[], place: Place): Promise<number> {
@@ -78,7 +79,10 @@ async function perform(parsed: Parsed, around: Surroundings): Promise<number> {
     return 0;
   }
   const { command, words, options } = parsed;
-  if (command.needsRoot) requireRoot();
+  // Without root nothing here can work.
+  if (command.needsRoot && process.geteuid?.() !== 0) {
+    throw new AppError('NOT_ROOT', 'only root can use this: try again with sudo');
+  }
   const isQuiet = options['quiet'] === true;
   // Lines that may be too many for a screen are kept until all are there.
   const isKept = terminal.width !== null && command.isLong(options);
@@ -113,10 +117,7 @@ function meet({ place, terminal }: Surroundings, print: Person['print'], isQuiet
         place,
         interactive: true,
         onTrouble: say,
-        onProgress: (done, total) => {
-          progress.update(done, total);
-          if (done === total) progress.end();
-        },
+        onProgress: progress.update,
         ...options,
       });
       expectMany(context.store.bans.count());

@@ -5,7 +5,7 @@ import { parseDuration } from '../../model/duration.ts';
 import { AppError, EXIT_STATUS } from '../../model/errors.ts';
 import type { Context } from '../../context.ts';
 import { readReason } from '../../wazuh/request.ts';
-import { findOverlaps, MOST_NAMED, readAddresses, sayLeftOut } from '../addresses.ts';
+import { findOverlaps, MOST_NAMED, readAddresses } from '../addresses.ts';
 import { allowedAmong } from '../caution.ts';
 import { CHANGES_LIST, defineCommand, DRY_RUN, FILE, QUIET } from '../command.ts';
 import { blockInParts } from '../in-parts.ts';
@@ -61,9 +61,7 @@ export const add = defineCommand({
         '--timeout and --until both say when the ban ends: leave one out',
       );
     }
-    const list = readAddresses(words, file);
-    const { addresses, mistakes } = list;
-    sayLeftOut(list, person);
+    const { addresses, mistakes } = readAddresses(words, file, person);
     const isForReal = !options['dry-run'];
     const context = isForReal ? enterForChange(person) : person.createContext({ readOnly: true });
     const order: Order = {

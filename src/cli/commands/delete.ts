@@ -4,7 +4,7 @@ import type { ReleaseOutcomes } from '../../bans/unblock.ts';
 import { AppError, EXIT_STATUS } from '../../model/errors.ts';
 import { readReason } from '../../wazuh/request.ts';
 import type { Context } from '../../context.ts';
-import { inTextOrder, MOST_NAMED, readAddresses, sayLeftOut, widerIn } from '../addresses.ts';
+import { inTextOrder, MOST_NAMED, readAddresses, widerIn } from '../addresses.ts';
 import { BANNED, CHANGES_LIST, defineCommand, DRY_RUN, FILE, ORIGIN, QUIET } from '../command.ts';
 import { releaseAll, releaseInParts } from '../in-parts.ts';
 import { printUnblock } from '../plan.ts';
@@ -34,9 +34,7 @@ export const deleteAddresses = defineCommand({
     ...CHANGES_LIST,
   },
   async run(words, options, person) {
-    const list = readAddresses(words, options.file);
-    const { addresses, mistakes } = list;
-    sayLeftOut(list, person);
+    const { addresses, mistakes } = readAddresses(words, options.file, person);
     if (options['dry-run']) {
       printUnblock(addresses, null, person.createContext({ readOnly: true }), person);
     } else {

@@ -84,23 +84,26 @@ const BAR_CHARACTERS = 30;
 
 /** A bar on standard error for work that takes more than a moment: none in the first half second, nor where nobody watches. */
 export function startProgress({ watchesErrors }: Terminal): {
-  update(done: number, total: number): void;
-  end(): void;
+  readonly update: (done: number, total: number) => void;
+  readonly end: () => void;
 } {
   const started = monotonicMs();
   let drawn = 0;
-  return {
-    update(done, total) {
-      const now = monotonicMs();
-      if (!watchesErrors || now - started < PATIENCE_MS || now - drawn < REDRAW_MS) return;
-      drawn = now;
-      const filled = Math.round((BAR_CHARACTERS * done) / Math.max(1, total));
-      const bar = '#'.repeat(filled).padEnd(BAR_CHARACTERS, '.');
-      writeSync(2, `\rworking [${bar}] ${done}/${total}`);
-    },
-    end() {
-      if (drawn > 0) writeSync(2, '\r\u001b[K');
-      drawn = 0;
-    },
+  const end = (): void => {
+    if (drawn > 0) writeSync(2, '\r\u001b[K');
+    drawn = 0;
   };
+  const update = (done: number, total: number): void => {
+    if (done === total) {
+      end();
+      return;
+    }
+    const now = monotonicMs();
+    if (!watchesErrors || now - started < PATIENCE_MS || now - drawn < REDRAW_MS) return;
+    drawn = now;
+    const filled = Math.round((BAR_CHARACTERS * done) / total);
+    const bar = '#'.repeat(filled).padEnd(BAR_CHARACTERS, '.');
+    writeSync(2, `\rworking [${bar}] ${done}/${total}`);
+  };
+  return { update, end };
 }
