@@ -127,14 +127,7 @@ export const CHANGES_LIST = { ...CHANGES, 130: null } as const;
 /** `-o`: in which format; the first one is the default. */
 export function outputAs<const F extends readonly [string, ...string[]]>(
   ...choices: F
-): {
-  readonly kind: 'choice';
-  readonly short: 'o';
-  readonly choices: F;
-  readonly default: F[0];
-  readonly asFlags: true;
-  readonly describe: string;
-} {
+): OptionSpec & { readonly kind: 'choice'; readonly choices: F; readonly default: string } {
   const flags = choices.slice(1).map((choice) => `--${choice}`);
   const describe = `in which format; ${flags.join(', ')} for short${choices.includes('json') ? '; JSON: docs/json.md' : ''}`;
   return { kind: 'choice', short: 'o', choices, default: choices[0], asFlags: true, describe };

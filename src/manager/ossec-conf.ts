@@ -20,12 +20,9 @@ const OF_LOCALFILE = ['location', 'log_format'];
 
 export function checkOssecConf(document: XmlDocument, surroundings: Surroundings): Diagnosis[] {
   const sections = sectionsOf(document);
+  const others = surroundings.otherFiles.flatMap((other) => sectionsOf(other.document));
   const named = (name: string): Element[] => sections.filter((section) => section.name === name);
-  const elsewhere = (name: string): Element[] => {
-    return surroundings.otherFiles.flatMap((other) => {
-      return sectionsOf(other.document).filter((section) => section.name === name);
-    });
-  };
+  const elsewhere = (name: string): Element[] => others.filter((section) => section.name === name);
   const responses = named('active-response');
   const commands = commandsIn(named('command'), surroundings.otherFiles);
   return [

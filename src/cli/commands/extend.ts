@@ -57,14 +57,12 @@ function readLength(words: readonly string[]): number {
 /** Whether it is blocked and has an end. Says so where not. */
 function isExtendable(address: Address, { store, now }: Context, { complain }: Person): boolean {
   const ban = store.bans.find(address);
-  if (ban === null || ban.phase === 'unblocking') {
-    const way = `firewall-drop add ${address.text} --timeout 2h blocks it`;
-    complain(`${address.text} is not blocked: ${way}`);
-    return false;
-  }
-  if (remainingSeconds(ban.holds, now()) !== null) return true;
-  const way = `firewall-drop add ${address.text} --timeout 2h gives it an end`;
-  complain(`${address.text} is blocked until it is released, so there is no end to extend: ${way}`);
+  const isBlocked = ban !== null && ban.phase !== 'unblocking';
+  if (isBlocked && remainingSeconds(ban.holds, now()) !== null) return true;
+  const [why, way] = isBlocked
+    ? ['is blocked until it is released, so there is no end to extend', 'gives it an end']
+    : ['is not blocked', 'blocks it'];
+  complain(`${address.text} ${why}: firewall-drop add ${address.text} --timeout 2h ${way}`);
   return false;
 }
 

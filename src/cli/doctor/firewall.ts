@@ -37,7 +37,9 @@ export const programs = PROGRAMS.map(({ check, from, neededBy }) =>
       // One that is wanted and not yet in use lacks its tool as well.
       const backends = [context.firewall.backendName, context.choice().wanted];
       const isOfBackend = neededBy.some((name) => backends.some((backend) => backend === name));
-      const isNeeded = isOfBackend && (check !== 'ip6tables' || usesIpv6(context));
+      // A ban that was made while the host had IPv6 is to be released by its program too.
+      const usesIpv6 = hasIpv6() || familiesInUse(context.store).includes(6);
+      const isNeeded = isOfBackend && (check !== 'ip6tables' || usesIpv6);
       const variant = path !== null && isTables ? variantOf(path) : null;
       return { program, path, variant, isNeeded, from };
     },
@@ -52,11 +54,6 @@ export const programs = PROGRAMS.map(({ check, from, neededBy }) =>
     },
   }),
 );
-
-/** A ban that was made while the host had IPv6 is to be released by its program too. */
-function usesIpv6({ store }: Context): boolean {
-  return hasIpv6() || familiesInUse(store).includes(6);
-}
 
 function restoreProgram(base: string, { config }: Context): string {
   const { variant } = config.firewall;
