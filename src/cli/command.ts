@@ -144,11 +144,7 @@ export const WIDE = {
 } as const;
 
 export const DRY_RUN = {
-  'dry-run': {
-    kind: 'flag',
-    short: 'n',
-    describe: 'show what would be done, and change nothing',
-  },
+  'dry-run': { kind: 'flag', short: 'n', describe: 'show what would be done, and change nothing' },
 } as const;
 
 export const FILE = {

@@ -192,10 +192,7 @@ function knowRules(
   ]);
   const hasShipped = shipped.some((document) => rulesOf(document).length > 0);
   const hasLocal = [...local, ...given].some((document) => rulesOf(document).length > 0);
-  return {
-    rules,
-    knowsRule: (id) => (id < FIRST_LOCAL_RULE ? hasShipped : hasLocal),
-  };
+  return { rules, knowsRule: (id) => (id < FIRST_LOCAL_RULE ? hasShipped : hasLocal) };
 }
 
 function rulesIn(directory: string): XmlDocument[] {

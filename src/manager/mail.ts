@@ -74,16 +74,11 @@ function checkMailAlert(mail: Element, threshold: number, rules: KnownRules): Di
   return warning(level.textAt, cause, fix);
 }
 
-interface MailRules {
-  readonly threshold: number;
-  readonly rules: KnownRules;
-}
-
 /** A rule mails when its level, or its option, says so, and the level asked for here is reached as well. */
 function checkMailedRules(
   ids: Element,
   level: Element | undefined,
-  { threshold, rules }: MailRules,
+  { threshold, rules }: { readonly threshold: number; readonly rules: KnownRules },
 ): Diagnosis[] {
   const asked = Number(level?.text ?? 0);
   const known = ids.text.split(/[\s,|]+/).flatMap((id) => {

@@ -26,11 +26,7 @@ export const extend = defineCommand({
     ['extend 203.0.113.9 2h', 'two hours longer'],
     ['extend 203.0.113.9 198.51.100.7 1d12h', 'two addresses, a day and a half longer'],
   ],
-  exits: {
-    0: 'all are extended',
-    65: 'an address is not blocked, or has no end',
-    ...CHANGES,
-  },
+  exits: { 0: 'all are extended', 65: 'an address is not blocked, or has no end', ...CHANGES },
   run(words, _options, person) {
     const seconds = readLength(words);
     const addresses = words.slice(0, -1).map(readAddress);

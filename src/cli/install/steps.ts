@@ -14,11 +14,7 @@ export interface Step {
 export const NOTHING_TO_DO = 'everything is in place already';
 
 export function stepToRemove(path: string, state = `${path} is gone`): Step {
-  return {
-    state,
-    holds: () => lstatOrNull(path) === null,
-    reach: () => rmSync(path),
-  };
+  return { state, holds: () => lstatOrNull(path) === null, reach: () => rmSync(path) };
 }
 
 export function stepToWrite(
