@@ -12,23 +12,16 @@ import { AppError, orThrow } from '../model/errors.ts';
 import { quote } from '../system/printable.ts';
 import type { Person } from './session.ts';
 
-export interface AddressList {
-  /** Each once, in the order given. */
-  readonly addresses: readonly Address[];
-  /** Lines of the list that could not be read, with where they stand: `list.txt:7: …`. */
-  readonly mistakes: readonly string[];
-}
-
 /**
  * Arguments and the lines of `file` (`-`: standard input) together. Throws `USAGE` when there is neither, and `BAD_DATA`
  * for an argument that is no address: what was typed is done whole or not at all. A list is done as far as it can be, and says
- * which lines were left out.
+ * which lines were left out: `list.txt:7: …`.
  */
 export function readAddresses(
   words: readonly string[],
   file: string | undefined,
   { complain, note }: Pick<Person, 'complain' | 'note'>,
-): AddressList {
+): { readonly addresses: readonly Address[]; readonly mistakes: readonly string[] } {
   if (words.length === 0 && file === undefined) {
     throw new AppError('USAGE', 'name addresses as arguments, or a list with --file');
   }

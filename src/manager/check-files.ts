@@ -18,13 +18,7 @@ export interface Finding extends Diagnosis {
   readonly source: string;
 }
 
-interface CheckedFile {
-  readonly path: string;
-  readonly text: string;
-  /** Null for what is no XML. */
-  readonly document: XmlDocument | null;
-  readonly damage: readonly Diagnosis[];
-}
+type CheckedFile = ReturnType<typeof readChecked>;
 
 const START = { line: 1, column: 1 };
 const LARGEST_FILE = 4 * 1024 * 1024;
@@ -69,7 +63,8 @@ export function checkFiles(
   });
 }
 
-function readChecked(path: string): CheckedFile {
+/** The document is null for what is no XML. */
+function readChecked(path: string) {
   const bytes = orThrow('BAD_DATA', `${path} can't be read`, () => {
     return readRegularFile(path, LARGEST_FILE);
   });

@@ -47,31 +47,21 @@ function parseFile(named?: string): ParsedConfig | null {
   }
 }
 
-interface Setting {
-  /** `limits.total_seconds`. */
-  readonly key: string;
-  readonly value: unknown;
-  readonly from: 'default' | 'file' | 'earlier file';
-  readonly line: number | null;
-}
+type Setting = ReturnType<typeof settingsOf>[number];
 
-function settingsOf(config: object, parsed: ParsedConfig | null): Setting[] {
+function settingsOf(config: object, parsed: ParsedConfig | null) {
   const valueIn = (whole: object | undefined, section: string, key: string): unknown => {
     return ownProperty(ownProperty(whole, section), camelCase(key));
   };
   return Object.entries(SCHEMA).flatMap(([section, keys]) => {
-    return Object.keys(keys).map((name): Setting => {
+    return Object.keys(keys).map((name) => {
       const key = `${section}.${name}`;
       const value = valueIn(config, section, name);
       const line = parsed?.lines.get(key) ?? null;
       const now = tomlText(valueIn(parsed?.config, section, name));
       const isKept = parsed !== null && now !== tomlText(value);
-      return {
-        key,
-        value,
-        from: isKept ? 'earlier file' : line === null ? 'default' : 'file',
-        line,
-      };
+      const from = isKept ? 'earlier file' : line === null ? 'default' : 'file';
+      return { key, value, from, line } as const;
     });
   });
 }

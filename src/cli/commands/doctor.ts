@@ -111,13 +111,9 @@ function reportsOf(check: string, run: () => readonly Finding[]): Report[] {
   }
 }
 
-interface Fixed {
-  readonly remedy: RemedyName;
-  readonly done: boolean;
-  readonly what: string;
-}
+type Fixed = ReturnType<typeof mend>[number];
 
-function mend(reports: readonly Report[], person: Person): Fixed[] {
+function mend(reports: readonly Report[], person: Person) {
   const wanted = new Set(reports.map(({ finding }) => finding.remedy));
   const names = (Object.keys(REMEDIES) as RemedyName[]).filter((name) => wanted.has(name));
   return names.map((remedy) => {

@@ -8,7 +8,7 @@ import type { Context } from '../../context.ts';
 import { at, isObject, jsonOrNull } from '../../wazuh/json.ts';
 import { readMessage } from '../../wazuh/message.ts';
 import type { Request } from '../../wazuh/request.ts';
-import type { Decision, HoldLength } from '../../policy/decision.ts';
+import type { HoldLength } from '../../policy/decision.ts';
 import { decideBlock } from '../../wazuh/policy.ts';
 import { whyKept } from '../../wazuh/respond.ts';
 import { originOf, timeoutOf } from '../../wazuh/timeouts.ts';
@@ -78,26 +78,18 @@ function asMessage(text: string): string {
   return JSON.stringify({ version: 1, command: 'add', parameters: { alert: value } });
 }
 
-/** What is decided about a request that names an address. */
-interface Decided {
-  /** `block`, `ignore`, `release` or `unblock`; `keep` for a delete that does not end the ban. */
-  readonly decision: Decision['action'] | 'unblock' | 'keep';
-  readonly target: Address;
-  readonly holds: readonly HoldLength[];
-  readonly decidedBy: readonly string[];
-}
-
-function decideRequest(request: Request, address: Address, context: Context): Decided {
-  if (request.action === 'unblock') {
-    const kept = whyKept(request, address, context);
-    const undecided = { target: address, holds: [] };
-    if (kept === null) return { ...undecided, decision: 'unblock', decidedBy: [] };
-    return { ...undecided, decision: 'keep', decidedBy: [kept] };
+/** What is decided about a request that names an address; `keep` for a delete that does not end the ban. */
+function decideRequest(request: Request, address: Address, context: Context) {
+  if (request.action === 'block') {
+    const { action: decision, ...rest } = decideBlock(request, address, context);
+    return { decision, ...rest };
   }
-  const { action: decision, ...rest } = decideBlock(request, address, context);
-  return { decision, ...rest };
+  const kept = whyKept(request, address, context);
+  const undecided = { target: address, holds: [], decidedBy: kept === null ? [] : [kept] };
+  return { ...undecided, decision: kept === null ? 'unblock' : 'keep' } as const;
 }
 
+type Decided = ReturnType<typeof decideRequest>;
 type Explanation = ReturnType<typeof explainRequest>;
 
 function explainRequest(request: Request, decided: Decided | null, context: Context) {
