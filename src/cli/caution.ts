@@ -45,10 +45,8 @@ function protectedFrom(
   person: Person,
 ): readonly ProtectedEntry[] {
   const own = person.loggedInFrom === null ? [] : [person.loggedInFrom];
-  const entries = [
-    ...context.protectedEntries(),
-    ...entriesFrom(own, 'the address that you are logged in from'),
-  ];
+  const ownEntries = entriesFrom(own, 'the address that you are logged in from');
+  const entries = [...context.protectedEntries(), ...ownEntries];
   return force ? entries.filter(({ always }) => always) : entries;
 }
 

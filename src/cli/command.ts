@@ -106,7 +106,7 @@ const USUAL = {
   opposites: [],
   details: '',
   options: {},
-  exits: {},
+  exits: { 0: 'it is printed' },
   needsRoot: true,
   isLong: () => false,
 } as const;

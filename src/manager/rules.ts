@@ -3,15 +3,11 @@ import { error, type Diagnosis } from './diagnosis.ts';
 import { quote } from '../system/printable.ts';
 import type { Element, XmlDocument } from './xml.ts';
 
-/** What decides whether alerts of a rule are mailed. */
-interface RuleFacts {
-  readonly level: number;
-  /** By an option of the rule, whatever its level; null: the level decides. */
-  readonly mails: boolean | null;
-}
-
-/** By the rule's id; a later definition replaces an earlier one. */
-export type KnownRules = ReadonlyMap<string, RuleFacts>;
+/** By the rule's id; a later definition replaces an earlier one. `mails` is by an option of the rule; null: the level decides. */
+export type KnownRules = ReadonlyMap<
+  string,
+  { readonly level: number; readonly mails: boolean | null }
+>;
 
 /** The rules about firewall-drop as shipped with OSSEC 4.2 and Wazuh 4.14, which no file here need repeat. */
 export const SHIPPED_RULES: KnownRules = new Map(

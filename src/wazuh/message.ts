@@ -76,12 +76,8 @@ function readTimeout(message: JsonObject): number | null {
 }
 
 function isTimeout(value: Json | undefined): value is number {
-  return (
-    typeof value === 'number' &&
-    Number.isInteger(value) &&
-    value > 0 &&
-    value <= LONGEST_TIMEOUT_SECONDS
-  );
+  if (typeof value !== 'number' || !Number.isInteger(value)) return false;
+  return value > 0 && value <= LONGEST_TIMEOUT_SECONDS;
 }
 
 /** `rule` and `agent` are the paths to the rule and to the agent's name in a document. */

@@ -16,7 +16,6 @@ export const version = defineCommand({
     ['version', 'what runs here'],
     ['version --json', 'for an inventory'],
   ],
-  exits: { 0: 'the version is printed' },
   needsRoot: false,
   run(_words, { output }, person) {
     const programs = Object.entries(BACKEND_PROGRAMS).map(([name, program]) => {
@@ -47,7 +46,6 @@ export const man = defineCommand({
     ['man | man -l -', 'read it'],
     ['man > firewall-drop.8', 'keep it'],
   ],
-  exits: { 0: 'the page is printed' },
   needsRoot: false,
   run(_words, _options, person) {
     person.print(formatManualPage(person.commands));
@@ -65,7 +63,6 @@ export const completion = defineCommand({
     ['completion bash > /etc/bash_completion.d/firewall-drop', 'for bash'],
     ['completion fish > ~/.config/fish/completions/firewall-drop.fish', 'for fish'],
   ],
-  exits: { 0: 'the script is printed' },
   needsRoot: false,
   run([shell], _options, person) {
     const known = SHELLS.find((one) => one === shell);

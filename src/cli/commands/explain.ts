@@ -137,11 +137,7 @@ function timeoutSource({ timeoutSeconds }: Request, context: Context): string {
   return `the longest of ar.conf (${seconds})${offenders}, ${grace}`;
 }
 
-const DIALECTS: Readonly<Record<string, string>> = {
-  wazuh4: 'Wazuh 4',
-  wazuh5: 'Wazuh 5',
-  ossec: 'OSSEC',
-};
+const DIALECTS = { wazuh4: 'Wazuh 4', wazuh5: 'Wazuh 5', ossec: 'OSSEC' } as const;
 
 function describe(explanation: Explanation): string[] {
   const { dialect, action, address, field, passedOver, trouble, protection, alertId, ruleId } =
@@ -149,7 +145,7 @@ function describe(explanation: Explanation): string[] {
   const over =
     passedOver.length === 0 ? '' : ` (passed over, no literal address: ${passedOver.join(', ')})`;
   const lines = [
-    `dialect    ${DIALECTS[dialect] ?? dialect}`,
+    `dialect    ${DIALECTS[dialect]}`,
     `action     ${action}`,
     `address    ${address === null ? `none: ${trouble}` : `${address}, from ${field}${over}`}`,
     `alert      ${alertId ?? 'no id of the shape digits.digits: the time of the action stands in'}`,

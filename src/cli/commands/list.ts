@@ -34,7 +34,6 @@ export const list = defineCommand({
     ['list --expiring-within 10m', 'what ends soon'],
     ['list -o plain --origin manual', 'one address a line, for a script'],
   ],
-  exits: { 0: 'the list is printed' },
   isLong: () => true,
   run(_words, options, person) {
     const context = person.createContext();

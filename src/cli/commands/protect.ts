@@ -44,7 +44,6 @@ export const protectList = defineCommand({
     ['protect list', 'who is never blocked here'],
     ['protect list --json', 'the same for programs'],
   ],
-  exits: { 0: 'the list is printed' },
   isLong: () => true,
   run(_words, { output }, person) {
     const entries = person.createContext().protectedEntries();

@@ -78,14 +78,11 @@ function examineHost(context: Context, person: Person) {
     lastChange: lastMs === null ? null : isoTime(lastMs),
     nextExpiry: next === null ? null : isoTime(next),
     /** Null when the kernel could not be asked. */
-    drift:
-      drift === null
-        ? null
-        : {
-            missing: drift.missing.length,
-            unknown: drift.unknown.length,
-            steps: drift.steps.length,
-          },
+    drift: drift && {
+      missing: drift.missing.length,
+      unknown: drift.unknown.length,
+      steps: drift.steps.length,
+    },
   };
 }
 

@@ -47,7 +47,6 @@ export const testAlert = defineCommand({
     ['test-alert | firewall-drop explain', 'what would be done about it'],
     ['test-alert --answer continue | firewall-drop', 'do it, for real'],
   ],
-  exits: { 0: 'the message is printed' },
   needsRoot: false,
   run(_words, options, person) {
     const { dialect, answer } = options;

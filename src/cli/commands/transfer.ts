@@ -26,7 +26,6 @@ export const exportBans = defineCommand({
     ['export > bans.jsonl', 'a copy of all bans'],
     ['export | ssh root@192.0.2.10 firewall-drop import -', 'move them to another host'],
   ],
-  exits: { 0: 'all bans are printed' },
   run(_words, _options, person) {
     const context = person.createContext();
     const counted = new Map(context.store.offences.times());
