@@ -3,7 +3,6 @@ import { basename } from 'node:path';
 import { familiesInUse } from '../../bans/families.ts';
 import type { Family } from '../../model/address.ts';
 import { describeError } from '../../model/errors.ts';
-import type { BackendName } from '../../firewall/select.ts';
 import { CONNTRACK } from '../../firewall/conntrack.ts';
 import type { Context } from '../../context.ts';
 import { hasIpv6 } from '../../system/net.ts';
@@ -16,16 +15,12 @@ const PROGRAM_TIMEOUT_MS = 5000;
 export type Variant = 'nft' | 'legacy';
 
 /** Each program by itself: which one is missing is what a person wants to know. */
-const PROGRAMS: readonly {
-  readonly check: string;
-  readonly from: string;
-  readonly neededBy: readonly BackendName[];
-}[] = [
+const PROGRAMS = [
   { check: 'iptables', from: 'iptables', neededBy: ['iptables', 'ipset'] },
   { check: 'ip6tables', from: 'iptables', neededBy: ['iptables', 'ipset'] },
   { check: 'ipset', from: 'ipset', neededBy: ['ipset'] },
   { check: 'nft', from: 'nftables', neededBy: ['nftables'] },
-];
+] as const;
 
 export const programs = PROGRAMS.map(({ check, from, neededBy }) =>
   defineCheck({

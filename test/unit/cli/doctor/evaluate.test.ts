@@ -390,22 +390,22 @@ describe('the firewall', () => {
   test.each<[string, FactsOf<(typeof programs)[number]>, RegExp]>([
     [
       'is there and needed',
-      { program: 'a', path: '/sbin/a', variant: 'nft', isNeeded: true, from: 'a' },
+      { program: 'a', path: '/sbin/a', variant: 'nft', isNeeded: true, from: 'iptables' },
       /^ok: \/sbin\/a \(nft\)$/,
     ],
     [
       'is there for nothing',
-      { program: 'a', path: '/sbin/a', variant: null, isNeeded: false, from: 'a' },
+      { program: 'a', path: '/sbin/a', variant: null, isNeeded: false, from: 'iptables' },
       /^ok: \/sbin\/a, not needed$/,
     ],
     [
       'is missing',
-      { program: 'a', path: null, variant: null, isNeeded: true, from: 'a' },
+      { program: 'a', path: null, variant: null, isNeeded: true, from: 'iptables' },
       /^problem: a is not installed: nothing can be blocked/,
     ],
     [
       'is missing and not needed',
-      { program: 'a', path: null, variant: null, isNeeded: false, from: 'a' },
+      { program: 'a', path: null, variant: null, isNeeded: false, from: 'iptables' },
       /^ok: a is not installed, and not needed$/,
     ],
   ])('has a program that %s', (_, facts, expected) => {
