@@ -103,9 +103,10 @@ interface Parsing {
 function readArguments(args: readonly string[], command: CommandSpec): Parsing {
   const all = Object.entries(command.options);
   const shorts = all.flatMap(([name, { short }]) => (short === undefined ? [] : [[name, [short]]]));
+  const end = args.includes('--') ? args.indexOf('--') : args.length;
   const valued = all.filter(([, { kind }]) => kind !== 'flag').map(([name]) => name);
   const { argv, error }: { argv: Parsing; error: Error | null } = Parser.detailed(
-    args.map((arg) => withLongName(arg, command.options)),
+    args.map((arg, at) => (at < end ? withLongName(arg, command.options) : arg)),
     {
       alias: { ...(Object.fromEntries(shorts) as Record<string, string[]>), help: ['h'] },
       boolean: [...all.flatMap(([name, spec]) => flagsOf(name, spec)), 'help'],

@@ -75,8 +75,8 @@ describe('options', () => {
   });
 
   test('end at two dashes', () => {
-    const parsed = parseArguments(['add', '--', '-1.2.3.4'], COMMANDS);
-    expect(parsed).toMatchObject({ kind: 'run', words: ['-1.2.3.4'] });
+    const parsed = parseArguments(['add', '--', '-1.2.3.4', '-t2h'], COMMANDS);
+    expect(parsed).toMatchObject({ kind: 'run', words: ['-1.2.3.4', '-t2h'] });
   });
 
   test('may be flags that are given twice', () => {
