@@ -120,6 +120,9 @@ export function defineCommand<const O extends OptionSpecs = typeof USUAL.options
   return { ...USUAL, ...spec };
 }
 
+/** The exit status of an answer that is no error: not blocked, not protected, or something to repair. */
+export const ANSWER_NO = 1;
+
 /** The exit statuses of what changes bans, and of what does so for a list. */
 export const CHANGES = { 69: null, 75: null } as const;
 export const CHANGES_LIST = { ...CHANGES, 130: null } as const;

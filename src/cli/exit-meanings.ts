@@ -1,10 +1,7 @@
 // What each exit status means: one table for the help, the manual page and docs/exit-statuses.md.
 import { EXIT_STATUS } from '../model/errors.ts';
-import type { CommandSpec } from './command.ts';
+import { ANSWER_NO, type CommandSpec } from './command.ts';
 import type { Terms } from './help.ts';
-
-/** An answer and no error: not blocked, not protected, or something to repair. */
-export const ANSWER_NO = 1;
 
 export const EXIT_MEANINGS: readonly (readonly [status: number, meaning: string])[] = [
   [0, 'done: the kernel was seen to be as asked; or the answer is yes'],

@@ -7,8 +7,7 @@ import { camelCase } from '../../config/setting.ts';
 import { ownProperty, tomlText } from '../../config/toml.ts';
 import { AppError } from '../../model/errors.ts';
 import { isErrno, readRegularFile } from '../../system/files.ts';
-import { defineCommand, outputAs } from '../command.ts';
-import { ANSWER_NO } from '../exit-meanings.ts';
+import { ANSWER_NO, defineCommand, outputAs } from '../command.ts';
 import { count } from '../output/count.ts';
 import { documentText } from '../output/json.ts';
 

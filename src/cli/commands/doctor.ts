@@ -1,7 +1,7 @@
 // `doctor`: is this host set up so that an alert becomes a block, and a block ends?
 import { describeError } from '../../model/errors.ts';
 import { listProcesses } from '../../system/procfs.ts';
-import { defineCommand, outputAs } from '../command.ts';
+import { ANSWER_NO, defineCommand, outputAs } from '../command.ts';
 import { count } from '../output/count.ts';
 import { documentText } from '../output/json.ts';
 import { problem, type Check, type Finding, type State } from '../doctor/check.ts';
@@ -11,7 +11,6 @@ import { lock, namespace, order, outcomes, store } from '../doctor/state.ts';
 import { executable, packageRecord } from '../doctor/executable.ts';
 import { connections, kernel, programs, variants } from '../doctor/firewall.ts';
 import { neighbours, savedRules } from '../doctor/neighbours.ts';
-import { ANSWER_NO } from '../exit-meanings.ts';
 import { REMEDIES, type RemedyName } from '../doctor/remedies.ts';
 import { tryOut } from '../doctor/trial.ts';
 import { enterForChange, type Person } from '../session.ts';

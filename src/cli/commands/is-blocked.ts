@@ -1,7 +1,6 @@
 // `is-blocked`: the question of a script.
 import { readAddress } from '../addresses.ts';
-import { BANNED, defineCommand } from '../command.ts';
-import { ANSWER_NO } from '../exit-meanings.ts';
+import { ANSWER_NO, BANNED, defineCommand } from '../command.ts';
 import { examine } from '../verdict.ts';
 
 export const isBlocked = defineCommand({

@@ -1,8 +1,7 @@
 // `protect check` and `protect list`: which addresses are never blocked on this host, and why.
 import { describeProtection, type ProtectedEntry } from '../../policy/protected.ts';
 import { readAddress } from '../addresses.ts';
-import { defineCommand, outputAs } from '../command.ts';
-import { ANSWER_NO } from '../exit-meanings.ts';
+import { ANSWER_NO, defineCommand, outputAs } from '../command.ts';
 import { documentText } from '../output/json.ts';
 import { formatTable, type Column } from '../output/table.ts';
 
