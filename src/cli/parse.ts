@@ -133,7 +133,8 @@ function unvalued(message: string, args: readonly string[], command: CommandSpec
   const typed = dashed(given);
   const [name = given, spec] = findOption(command.options, typed) ?? [];
   const wanted = spec?.kind === 'choice' ? spec.choices.join(', ') : (spec?.describe ?? '');
-  const next = args[args.indexOf(typed) + 1];
+  const at = args.lastIndexOf(typed);
+  const next = at < 0 ? undefined : args[at + 1];
   const way = next === undefined ? '' : `; if ${quote(next)} is meant, write --${name}=${next}`;
   return usage(`${typed} needs a value (${wanted})${way}`, command);
 }
@@ -156,10 +157,10 @@ function take(
   command: CommandSpec,
 ): void {
   const all = Object.entries(command.options);
-  const isFlag = all.some(([known, spec]) => flagsOf(known, spec).includes(name));
   const [owner, spec] =
-    all.find(([known, one]) => known === name || flagsOf(known, one).includes(name)) ?? [];
+    all.find(([known, one]) => [known, ...flagsOf(known, one)].includes(name)) ?? [];
   if (owner === undefined || spec === undefined) throw unknownOption(name, command);
+  const isFlag = flagsOf(owner, spec).includes(name);
   if (isFlag && value !== true) throw usage(`--${name} takes no value`, command);
   const text = isFlag ? name : String(value);
   const before = texts.get(owner);

@@ -111,6 +111,7 @@ test.each([
   ['config snippet --rules sshd', '--rules "sshd" is not ids of rules with commas between them'],
   ['config snippet --agent x', '--agent "x" is not the id of an agent, such as 002'],
   ['config snippet --mail x', '--mail "x" is not one address, such as ops@example.org'],
+  ['add -nt', '-t needs a value (how long: 90m, 1h30m, 2d, never); see firewall-drop add --help'],
   ['add -t', '-t needs a value (how long: 90m, 1h30m, 2d, never)'],
   [
     'add -r --file x',
