@@ -94,16 +94,14 @@ export function startProgress({ watchesErrors }: Terminal): {
     drawn = 0;
   };
   const update = (done: number, total: number): void => {
-    if (done === total) {
-      end();
-      return;
-    }
     const now = monotonicMs();
-    if (!watchesErrors || now - started < PATIENCE_MS || now - drawn < REDRAW_MS) return;
-    drawn = now;
-    const filled = Math.round((BAR_CHARACTERS * done) / total);
-    const bar = '#'.repeat(filled).padEnd(BAR_CHARACTERS, '.');
-    writeSync(2, `\rworking [${bar}] ${done}/${total}`);
+    if (watchesErrors && now - started >= PATIENCE_MS && now - drawn >= REDRAW_MS) {
+      drawn = now;
+      const filled = Math.round((BAR_CHARACTERS * done) / Math.max(1, total));
+      const bar = '#'.repeat(filled).padEnd(BAR_CHARACTERS, '.');
+      writeSync(2, `\rworking [${bar}] ${done}/${total}`);
+    }
+    if (done === total) end();
   };
   return { update, end };
 }
