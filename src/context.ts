@@ -80,9 +80,7 @@ export function createContext(options: ContextOptions): Context {
     cutConnections: cutterFor(config, { store, warn, deadline }),
     ...policySources(options, { store, config, warn }),
     choice: () => chooseActive(config, store),
-    reportMigration: (message) => {
-      diagnostics.warn(message);
-    },
+    reportMigration: (message) => diagnostics.warn(message),
     close: () => {
       store.close();
       diagnostics.close();
@@ -126,15 +124,9 @@ function withRunSteps(parts: Omit<Context, keyof RunSteps>): Context {
   return {
     ...parts,
     lock: () => beginRun(parts),
-    recover: (trouble) => {
-      recoverPending(parts, trouble);
-    },
-    migrate: (coming) => {
-      migrate(parts, coming);
-    },
-    expire: () => {
-      endRun(parts);
-    },
+    recover: (trouble) => recoverPending(parts, trouble),
+    migrate: (coming) => migrate(parts, coming),
+    expire: () => endRun(parts),
   };
 }
 
@@ -179,9 +171,7 @@ function openResponseLog(place: Place, config: Config, warn: Warn): ResponseLogF
     home: place.home,
     format: lazily(() => logFormat(place, config)),
     now: Date.now,
-    onTrouble: (error) => {
-      warn(error.message);
-    },
+    onTrouble: (error) => warn(error.message),
   });
 }
 

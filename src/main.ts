@@ -18,9 +18,7 @@ function main(): number | Promise<number> {
     const { runCommandLine } = require('./cli/main.ts') as typeof CommandLine;
     return runCommandLine(args, place);
   }
-  const onTrouble = (message: string): void => {
-    complain(message, 'execd');
-  };
+  const onTrouble = (message: string): void => complain(message, 'execd');
   const context = createContext({ place, interactive: false, onTrouble });
   try {
     if (invocation === 'ossec') respondToArguments(context, args);

@@ -8,22 +8,20 @@ import {
   widerNetworks,
   type Address,
 } from '../model/address.ts';
-import { AppError } from '../model/errors.ts';
+import { AppError, orThrow } from '../model/errors.ts';
 import { quote } from '../system/printable.ts';
 import type { Person } from './session.ts';
 
-export interface AddressList {
-  /** Each once, in the order given. */
-  readonly addresses: readonly Address[];
-  /** Lines of the list that could not be read, with where they stand: `list.txt:7: …`. */
-  readonly mistakes: readonly string[];
-}
-
 /**
  * Arguments and the lines of `file` (`-`: standard input) together. Throws `USAGE` when there is neither, and `BAD_DATA`
- * for an argument that is no address: what was typed is done whole or not at all. A list is done as far as it can be.
+ * for an argument that is no address: what was typed is done whole or not at all. A list is done as far as it can be, and says
+ * which lines were left out: `list.txt:7: …`.
  */
-export function readAddresses(words: readonly string[], file: string | undefined): AddressList {
+export function readAddresses(
+  words: readonly string[],
+  file: string | undefined,
+  { complain, note }: Pick<Person, 'complain' | 'note'>,
+): { readonly addresses: readonly Address[]; readonly mistakes: readonly string[] } {
   if (words.length === 0 && file === undefined) {
     throw new AppError('USAGE', 'name addresses as arguments, or a list with --file');
   }
@@ -37,16 +35,10 @@ export function readAddresses(words: readonly string[], file: string | undefined
     if (address !== null) found.set(address.text, address);
     else if (text !== '') mistakes.push(`${nameOf(file)}:${index + 1}: ${describeMistake(text)}`);
   }
-  return { addresses: [...found.values()], mistakes };
-}
-
-/** Says which lines of a list were left out, and that it has none where a download may have failed. */
-export function sayLeftOut(
-  { addresses, mistakes }: AddressList,
-  { complain, note }: Pick<Person, 'complain' | 'note'>,
-): void {
   mistakes.forEach(complain);
-  if (addresses.length === 0 && mistakes.length === 0) note('the list has no addresses');
+  // A download may have failed.
+  if (found.size === 0 && mistakes.length === 0) note('the list has no addresses');
+  return { addresses: [...found.values()], mistakes };
 }
 
 /** More than this are counted, not named. */
@@ -97,11 +89,9 @@ function nameOf(file: string | undefined): string {
 
 /** A file, or with `-` standard input. Throws `BAD_DATA` when it can't be read. */
 export function readText(file: string): string {
-  try {
+  return orThrow('BAD_DATA', `${file} can't be read`, () => {
     return readFileSync(file === '-' ? 0 : file, 'utf8');
-  } catch (error) {
-    throw new AppError('BAD_DATA', `${file} can't be read`, error);
-  }
+  });
 }
 
 function describeMistake(text: string): string {

@@ -41,15 +41,12 @@ export function inspectBackend(context: Context): BackendState {
     bans: store.bans.count(),
     promoteAt: config.firewall.promoteAt,
     beyond,
-    promotion:
-      promotion === null
-        ? null
-        : {
-            at: isoTime(promotion.atMs),
-            bans: promotion.bans,
-            to: promotion.to,
-            trouble: promotion.trouble,
-          },
+    promotion: promotion && {
+      at: isoTime(promotion.atMs),
+      bans: promotion.bans,
+      to: promotion.to,
+      trouble: promotion.trouble,
+    },
     tools: Object.fromEntries(PROGRAMS.map((program) => [program, isInstalled(program)])),
   };
   const byFirewalld = choice.by === 'auto' && lastFromFirewalld(store)?.to === firewall.backendName;

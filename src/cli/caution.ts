@@ -13,30 +13,27 @@ import type { Person } from './session.ts';
 /** IPv4 and IPv6 prefix lengths. */
 const WIDEST_PREFIX = { 4: 16, 6: 32 } as const;
 
-export interface Caution {
-  readonly force: boolean;
-  /** False where refusals are not logged: nothing is to be changed. */
-  readonly isForReal: boolean;
-}
-
-/** Those that may be blocked. Says of each other one why not, and with --force what it would take. */
+/**
+ * Those that may be blocked. Says of each other one why not, and with --force what it would take. Refusals are logged where it
+ * is for real.
+ */
 export function allowedAmong(
   addresses: readonly Address[],
-  caution: Caution,
+  { force, isForReal }: { readonly force: boolean; readonly isForReal: boolean },
   context: Context,
   person: Person,
 ): Address[] {
-  const entries = protectedFrom(caution.force, context, person);
+  const entries = protectedFrom(force, context, person);
   return addresses.filter((address) => {
     const protection = findProtection(address, entries);
-    if (protection === null) return isNarrowEnough(address, caution.force, person);
+    if (protection === null) return isNarrowEnough(address, force, person);
     const reason = describeProtection(protection);
     const way = protection.always ? 'even --force does not block it' : '--force blocks it anyway';
     const is = contains(protection.network, address)
       ? 'is protected'
       : 'contains a protected address';
     person.complain(`${address.text} ${is} (${reason}); ${way}`);
-    if (caution.isForReal) noteRefusal(address, reason, context, person);
+    if (isForReal) noteRefusal(address, reason, context, person);
     return false;
   });
 }
@@ -48,10 +45,8 @@ function protectedFrom(
   person: Person,
 ): readonly ProtectedEntry[] {
   const own = person.loggedInFrom === null ? [] : [person.loggedInFrom];
-  const entries = [
-    ...context.protectedEntries(),
-    ...entriesFrom(own, 'the address that you are logged in from'),
-  ];
+  const ownEntries = entriesFrom(own, 'the address that you are logged in from');
+  const entries = [...context.protectedEntries(), ...ownEntries];
   return force ? entries.filter(({ always }) => always) : entries;
 }
 

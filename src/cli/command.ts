@@ -2,6 +2,29 @@
 import { ORIGINS } from '../model/ban.ts';
 import type { Person } from './session.ts';
 
+/** What the text of an option is to be: `read` gives undefined for what is not `expected`. */
+export interface Form<V> {
+  readonly expected: string;
+  readonly read: (text: string) => V | undefined;
+}
+
+/** An option of that form, but for its description; `value` is the name of its value. */
+export function textOption<V>(value: string, form: Form<V>): TextOption<V> {
+  return { kind: 'text', value, form };
+}
+
+interface TextOption<V> {
+  readonly kind: 'text';
+  readonly value: string;
+  readonly form: Form<V>;
+}
+
+/** The same for a text that stays as it is. */
+export function matching(value: string, pattern: RegExp, expected: string): TextOption<string> {
+  const read = (text: string): string | undefined => (pattern.test(text) ? text : undefined);
+  return textOption(value, { expected, read });
+}
+
 /** What an option may be; the name of its value is what the help shows. */
 export type OptionSpec = {
   readonly describe: string;
@@ -13,6 +36,8 @@ export type OptionSpec = {
       readonly kind: 'text';
       readonly value: string;
       readonly default?: string;
+      /** Without this any text will do. */
+      readonly form?: Form<unknown>;
       /** It names a file, for the shells' completion. */
       readonly isFile?: true;
     }
@@ -41,9 +66,11 @@ type ValueOf<O> = O extends { kind: 'flag' }
   ? boolean
   : O extends { kind: 'choice'; choices: readonly (infer Choice)[] }
     ? Choice
-    : string;
+    : O extends { form: Form<infer V> }
+      ? V
+      : string;
 
-/** What was given: a flag is a boolean, the others are text, or absent where there is no default. */
+/** What was given: a flag is a boolean, the others are what their form reads, or absent where there is no default. */
 type OptionValues<O extends OptionSpecs> = {
   readonly [Name in keyof O]: O[Name] extends { kind: 'flag' } | { default: string }
     ? ValueOf<O[Name]>
@@ -53,9 +80,9 @@ type OptionValues<O extends OptionSpecs> = {
 export interface CommandSpec<O extends OptionSpecs = OptionSpecs> {
   /** One word, or two for a command of a group: `protect check`. */
   readonly name: string;
-  readonly aliases?: readonly string[];
+  readonly aliases: readonly string[];
   /** The commands that undo this one: a mistyped word must not suggest what the other one does. */
-  readonly opposites?: readonly string[];
+  readonly opposites: readonly string[];
   /** One line, for lists. */
   readonly summary: string;
   /** For help and manual page; what the summary leaves open. */
@@ -64,32 +91,46 @@ export interface CommandSpec<O extends OptionSpecs = OptionSpecs> {
   readonly options: O;
   readonly examples: readonly (readonly [command: string, what: string])[];
   /** Exit statuses besides those of all commands: what each means here, or null where EXIT_MEANINGS says it. */
-  readonly exits?: Readonly<Record<number, string | null>>;
+  readonly exits: Readonly<Record<number, string | null>>;
   /** False for what neither reads the state nor changes anything. */
   readonly needsRoot: boolean;
   /** True for what may be longer than a screen: on a terminal it goes through a pager. */
-  isLong?(options: OptionValues<O>): boolean;
+  isLong(options: OptionValues<O>): boolean;
   /** Returns the exit status; throws an AppError for what went wrong. */
   run(words: readonly string[], options: OptionValues<O>, person: Person): number | Promise<number>;
 }
 
+/** What most commands say alike. */
+const USUAL = {
+  aliases: [],
+  opposites: [],
+  details: '',
+  options: {},
+  exits: { 0: 'it is printed' },
+  needsRoot: true,
+  isLong: () => false,
+} as const;
+
 /** Lets the options' types follow from their description. */
-export function defineCommand<const O extends OptionSpecs>(spec: CommandSpec<O>): CommandSpec {
+export function defineCommand<const O extends OptionSpecs = typeof USUAL.options>(
+  spec: Omit<CommandSpec<O>, keyof typeof USUAL> &
+    Partial<Pick<CommandSpec<O>, keyof typeof USUAL>>,
+): CommandSpec {
   // The parser makes the values from the same description, so the types that follow from it hold.
-  return spec;
+  return { ...USUAL, ...spec };
 }
+
+/** The exit status of an answer that is no error: not blocked, not protected, or something to repair. */
+export const ANSWER_NO = 1;
+
+/** The exit statuses of what changes bans, and of what does so for a list. */
+export const CHANGES = { 69: null, 75: null } as const;
+export const CHANGES_LIST = { ...CHANGES, 130: null } as const;
 
 /** `-o`: in which format; the first one is the default. */
 export function outputAs<const F extends readonly [string, ...string[]]>(
   ...choices: F
-): {
-  readonly kind: 'choice';
-  readonly short: 'o';
-  readonly choices: F;
-  readonly default: F[0];
-  readonly asFlags: true;
-  readonly describe: string;
-} {
+): OptionSpec & { readonly kind: 'choice'; readonly choices: F; readonly default: string } {
   const flags = choices.slice(1).map((choice) => `--${choice}`);
   const describe = `in which format; ${flags.join(', ')} for short${choices.includes('json') ? '; JSON: docs/json.md' : ''}`;
   return { kind: 'choice', short: 'o', choices, default: choices[0], asFlags: true, describe };
@@ -106,11 +147,7 @@ export const WIDE = {
 } as const;
 
 export const DRY_RUN = {
-  'dry-run': {
-    kind: 'flag',
-    short: 'n',
-    describe: 'show what would be done, and change nothing',
-  },
+  'dry-run': { kind: 'flag', short: 'n', describe: 'show what would be done, and change nothing' },
 } as const;
 
 export const FILE = {
@@ -144,14 +181,16 @@ export function findCommand(
   return null;
 }
 
-/** The option that a word is, as `--name` or `-n`. */
-export function findOption(specs: OptionSpecs, word: string): OptionSpec | undefined {
-  const found = Object.entries(specs).find(([name, { short }]) => {
+/** The option that a word is, as `--name` or `-n`, with its name. */
+export function findOption(
+  specs: OptionSpecs,
+  word: string,
+): readonly [name: string, spec: OptionSpec] | undefined {
+  return Object.entries(specs).find(([name, { short }]) => {
     return word === `--${name}` || (short !== undefined && word === `-${short}`);
   });
-  return found?.[1];
 }
 
-export function namesOf({ name, aliases = [] }: CommandSpec): string[] {
+export function namesOf({ name, aliases }: CommandSpec): string[] {
   return [name, ...aliases];
 }

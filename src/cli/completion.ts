@@ -4,7 +4,7 @@ import {
   findOption,
   type CommandSpec,
   type OptionSpec,
-  type PositionalSpec,
+  type OptionSpecs,
 } from './command.ts';
 
 export const SHELLS = ['bash', 'zsh', 'fish'] as const;
@@ -15,42 +15,45 @@ export const COMPLETE = '__complete';
 /** A word that may stand at the end of the line, and what it means. */
 type Offer = readonly [word: string, meaning: string];
 
-export interface Offers {
-  readonly words: readonly Offer[];
-  /** What only the host knows. */
-  readonly also: 'files' | 'banned addresses' | null;
-}
+/** For this one the scripts offer the names of files. */
+const FILES: Offer = [':files', ''];
 
-const NOTHING: Offers = { words: [], also: null };
-
-/** What may stand in the place of the last word, which may be empty or only begun. */
-export function offersFor(line: readonly string[], commands: readonly CommandSpec[]): Offers {
+/**
+ * What may stand in the place of the last word, which may be empty or only begun: lines for the scripts, a word and its
+ * meaning with a tab between them. `banned` finds the addresses that are banned.
+ */
+export function offersFor(
+  line: readonly string[],
+  commands: readonly CommandSpec[],
+  banned: () => readonly string[],
+): string[] {
   const current = line.at(-1) ?? '';
   const before = line.slice(0, -1);
-  const all =
-    before[0] === 'help' ? nextWords(before.slice(1), commands) : offers(before, current, commands);
-  return { ...all, words: all.words.filter(([word]) => word.startsWith(current)) };
+  return offers(before, current, commands, banned).flatMap((offer) => {
+    if (offer === FILES) return offer[0];
+    return offer[0].startsWith(current) ? offer.join('\t') : [];
+  });
 }
 
 function offers(
   before: readonly string[],
   current: string,
   commands: readonly CommandSpec[],
-): Offers {
+  banned: () => readonly string[],
+): Offer[] {
+  if (before[0] === 'help') return nextWords(before.slice(1), commands);
   const found = findCommand(before, commands);
-  if (found !== null) return offersOf(found.command, found.rest, current);
+  if (found !== null) return offersOf(found.command, found.rest, current, banned);
   const next = nextWords(before, commands);
   if (before.length > 0) return next;
-  const aliases = current === '' ? [] : commands.flatMap(aliasesOf);
-  return { ...next, words: [...next.words, ['help', 'what a command does'], ...aliases] };
-}
-
-function aliasesOf({ name, aliases = [] }: CommandSpec): Offer[] {
-  return aliases.map((alias) => [alias, `the same as ${name}`]);
+  const aliases = commands.flatMap(({ name, aliases }): Offer[] => {
+    return aliases.map((alias) => [alias, `the same as ${name}`]);
+  });
+  return [...next, ['help', 'what a command does'], ...(current === '' ? [] : aliases)];
 }
 
 /** The first words of commands, or the second ones of a group. */
-function nextWords(before: readonly string[], commands: readonly CommandSpec[]): Offers {
+function nextWords(before: readonly string[], commands: readonly CommandSpec[]): Offer[] {
   const words = new Map<string, string>();
   for (const { name, summary } of commands) {
     const parts = name.split(' ');
@@ -59,54 +62,41 @@ function nextWords(before: readonly string[], commands: readonly CommandSpec[]):
     const isWhole = parts.length === before.length + 1;
     if (!words.has(word)) words.set(word, isWhole ? summary : `commands of ${word}`);
   }
-  return { words: [...words], also: null };
+  return [...words];
 }
 
-function offersOf(command: CommandSpec, before: readonly string[], current: string): Offers {
-  const open = findOption(command.options, before.at(-1) ?? '');
-  if (open !== undefined && open.kind !== 'flag') return valuesOf(open);
-  if (current.startsWith('-')) return { words: unusedOptions(command, before), also: null };
-  const { positional } = command;
-  return positional === undefined
-    ? NOTHING
-    : positionalOffers(positional, wordsOf(command, before));
+function offersOf(
+  { options, positional }: CommandSpec,
+  before: readonly string[],
+  current: string,
+  banned: () => readonly string[],
+): Offer[] {
+  /** The option that the word at that place is the value of. */
+  const openAt = (index: number): OptionSpec | null => {
+    const [, option] = findOption(options, before[index - 1] ?? '') ?? [];
+    return option === undefined || option.kind === 'flag' ? null : option;
+  };
+  const open = openAt(before.length);
+  if (open?.kind === 'choice') return plain(open.choices);
+  if (open !== null) return open.kind === 'text' && open.isFile === true ? [FILES] : [];
+  if (current.startsWith('-')) return unusedOptions(options, before);
+  const given = before.filter((word, index) => !word.startsWith('-') && openAt(index) === null);
+  const isFull = ['one', 'optional'].includes(positional?.count ?? '') && given.length > 0;
+  if (positional === undefined || isFull) return [];
+  if (positional.offers === 'files') return [FILES];
+  return plain(positional.offers === undefined ? (positional.choices ?? []) : banned());
 }
 
-function valuesOf(option: OptionSpec): Offers {
-  if (option.kind === 'choice')
-    return { words: option.choices.map((one) => [one, '']), also: null };
-  return option.kind === 'text' && option.isFile === true ? { words: [], also: 'files' } : NOTHING;
+function plain(words: readonly string[]): Offer[] {
+  return words.map((word) => [word, '']);
 }
 
-function unusedOptions({ options }: CommandSpec, before: readonly string[]): Offer[] {
+function unusedOptions(options: OptionSpecs, before: readonly string[]): Offer[] {
   const unused = Object.entries(options).filter(([name, { short }]) => {
-    const isGiven = before.includes(`--${name}`);
-    return !isGiven && !(short !== undefined && before.includes(`-${short}`));
+    return !before.includes(`--${name}`) && !(short && before.includes(`-${short}`));
   });
   const offered = unused.map(([name, { describe }]): Offer => [`--${name}`, describe]);
   return [...offered, ['--help', 'what this command does']];
-}
-
-/** The words of the line that are neither options nor their values. */
-function wordsOf(command: CommandSpec, before: readonly string[]): string[] {
-  return before.filter((word, index) => {
-    const opener = findOption(command.options, before[index - 1] ?? '');
-    return !word.startsWith('-') && (opener === undefined || opener.kind === 'flag');
-  });
-}
-
-function positionalOffers(
-  { count, choices = [], offers: also }: PositionalSpec,
-  given: readonly string[],
-): Offers {
-  const isFull = (count === 'one' || count === 'optional') && given.length > 0;
-  return isFull ? NOTHING : { words: choices.map((one) => [one, '']), also: also ?? null };
-}
-
-/** Lines for the scripts: a word and its meaning with a tab between them; `:files` has them offer files. */
-export function formatOffers({ words, also }: Offers): string[] {
-  const lines = words.map(([word, meaning]) => `${word}\t${meaning}`);
-  return also === 'files' ? [...lines, ':files'] : lines;
 }
 
 export const COMPLETION_SCRIPTS: Readonly<Record<(typeof SHELLS)[number], string>> = {

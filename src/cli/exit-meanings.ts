@@ -1,9 +1,7 @@
 // What each exit status means: one table for the help, the manual page and docs/exit-statuses.md.
 import { EXIT_STATUS } from '../model/errors.ts';
-import type { CommandSpec } from './command.ts';
-
-/** An answer and no error: not blocked, not protected, or something to repair. */
-export const ANSWER_NO = 1;
+import { ANSWER_NO, type CommandSpec } from './command.ts';
+import type { Terms } from './help.ts';
 
 export const EXIT_MEANINGS: readonly (readonly [status: number, meaning: string])[] = [
   [0, 'done: the kernel was seen to be as asked; or the answer is yes'],
@@ -20,16 +18,12 @@ export const EXIT_MEANINGS: readonly (readonly [status: number, meaning: string]
   [EXIT_STATUS.INTERRUPTED, 'interrupted (Ctrl-C); the output says what was done and what was not'],
 ];
 
-export interface Exits {
-  readonly own: readonly (readonly [status: string, meaning: string])[];
-  /** The statuses that every command may end with, in words: `64, 70, 71 and 74`. */
-  readonly common: string;
-}
-
-export function exitsOf({ exits = {}, needsRoot }: CommandSpec): Exits {
+/** What a command may end with, and what each means there. */
+export function exitsOf({ exits, needsRoot }: CommandSpec): Terms {
   const meanings = new Map(EXIT_MEANINGS);
   const own = Object.entries(exits).map(([status, meaning]) => {
     return [status, meaning ?? meanings.get(Number(status)) ?? ''] as const;
   });
-  return { own, common: needsRoot ? '64, 70, 71, 74 and 77' : '64, 70, 71 and 74' };
+  const common = needsRoot ? '64, 70, 71, 74 and 77' : '64, 70, 71 and 74';
+  return [...own, ['other', `${common}: as for all commands, see firewall-drop --help`]];
 }

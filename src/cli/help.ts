@@ -1,92 +1,75 @@
-// The help of the program and of each command, made from the descriptions of the commands.
-import { wrap } from './output/wrap.ts';
+// What there is to say of the program and of each command, from the descriptions of the commands: as sections, which the
+// manual page has too, and laid out for a terminal.
 import type { CommandSpec, OptionSpec, PositionalSpec } from './command.ts';
 import type { CommandGroup } from './commands.ts';
 import { EXIT_MEANINGS, exitsOf } from './exit-meanings.ts';
+import { wrap } from './output/wrap.ts';
+
+export type Terms = readonly (readonly [term: string, text: string])[];
+type Section = readonly [title: string, terms: Terms];
 
 const PURPOSE = "Blocks addresses with the host's firewall, and verifies that it does.";
 const STARTED_BY_EXECD =
   'Wazuh and OSSEC start this program themselves: with a message on standard input and no arguments, or with add|delete USER ADDRESS ALERT_ID RULE_ID.';
-const WIDEST = 100;
-/** A longer term has its description on the next line. */
-const LONGEST_TERM = 30;
+const HELP = [
+  '-h, --help',
+  'what a command does and which options it has; also: help COMMAND',
+] as const;
+export const EXIT_TERMS: Terms = EXIT_MEANINGS.map(([status, text]) => [String(status), text]);
 
 /** Lines of the help of the program. `width`: of the terminal, in characters; null: it is none. */
 export function programHelp(groups: readonly CommandGroup[], width: number | null): string[] {
   const columns = columnsOf(width);
+  const sections: Section[] = [
+    ...groups.map(({ title, commands }): Section => {
+      return [title, commands.map(({ name, summary }) => [name, summary])];
+    }),
+    ['Options of all commands', [HELP, ['-V, --version', 'the version']]],
+    ['Exit status', EXIT_TERMS],
+  ];
   return [
     'firewall-drop COMMAND [ARGUMENTS]',
     '',
     ...wrap(PURPOSE, columns),
-    ...groups.flatMap(({ title, commands }) => [
-      '',
-      `${title}:`,
-      ...formatTerms(
-        commands.map(({ name, summary }) => [name, summary]),
-        columns,
-      ),
-    ]),
-    '',
-    'Options of all commands:',
-    ...formatTerms(COMMON_OPTIONS, columns),
-    '',
-    'Exit status:',
-    ...formatTerms(
-      EXIT_MEANINGS.map(([status, meaning]) => [String(status), meaning]),
-      columns,
-    ),
+    ...layOut(sections, columns),
     '',
     ...wrap(`${STARTED_BY_EXECD} All of it: firewall-drop man | man -l -`, columns),
   ];
 }
 
-const COMMON_OPTIONS: readonly (readonly [string, string])[] = [
-  ['-h, --help', 'what a command does and which options it has; also: help COMMAND'],
-  ['-V, --version', 'the version'],
-];
-
 export function commandHelp(command: CommandSpec, width: number | null): string[] {
   const columns = columnsOf(width);
-  const { aliases = [], summary, details, positional, options, examples } = command;
-  const terms = Object.entries(options).map(([option, spec]) => {
-    return [optionTerm(option, spec), optionText(spec)] as const;
-  });
-  const section = (title: string, lines: readonly string[]): string[] => {
-    return lines.length === 0 ? [] : ['', `${title}:`, ...lines];
-  };
   return [
-    ...wrap(usageLine(command), columns, '    '),
+    ...wrap(`firewall-drop ${command.name} ${argumentsOf(command)}`.trim(), columns, '    '),
     '',
-    ...wrap(`${summary}.${details === '' ? '' : ` ${details}`}`, columns),
-    ...(aliases.length === 0 ? [] : ['', `The same: ${aliases.join(', ')}`]),
-    ...section(
-      'Arguments',
-      positional === undefined
-        ? []
-        : formatTerms([[placeholder(positional), positional.describe]], columns),
-    ),
-    ...section('Options', formatTerms([...terms, COMMON_OPTIONS[0] ?? ['', '']], columns)),
-    ...section('Exit status', exitLines(command, columns)),
-    ...section(
-      'Examples',
-      examples.flatMap(([example, what]) => [
-        `  firewall-drop ${example}`,
-        ...wrap(what, columns - 6).map((line) => `      ${line}`),
-      ]),
-    ),
+    ...wrap(textOf(command), columns),
+    ...layOut(sectionsOf(command, [HELP]), columns),
   ];
 }
 
-function exitLines(command: CommandSpec, columns: number): string[] {
-  const { own, common } = exitsOf(command);
-  const others = `${common}: as for all commands, see firewall-drop --help`;
-  return [...formatTerms(own, columns), ...wrap(others, columns - 2).map((line) => `  ${line}`)];
+export function textOf({ aliases, summary, details }: CommandSpec): string {
+  const same = aliases.length === 0 ? '' : `The same: ${aliases.join(', ')}.`;
+  return [`${summary}.`, same, details].filter((part) => part !== '').join(' ');
 }
 
-function usageLine({ name, positional, options }: CommandSpec): string {
-  const place = positional === undefined ? '' : ` ${placeholder(positional)}`;
-  const some = Object.keys(options).length === 0 ? '' : ' [OPTIONS]';
-  return `firewall-drop ${name}${place}${some}`;
+/** `common`: options that every command has. */
+export function sectionsOf(command: CommandSpec, common: Terms = []): Section[] {
+  const { positional, options, examples } = command;
+  const terms = Object.entries(options).map(([name, spec]) => {
+    return [optionTerm(name, spec), optionText(spec)] as const;
+  });
+  const sections: Section[] = [
+    ['Arguments', positional === undefined ? [] : [[placeholder(positional), positional.describe]]],
+    ['Options', [...terms, ...common]],
+    ['Exit status', exitsOf(command)],
+    ['Examples', examples.map(([example, what]) => [`firewall-drop ${example}`, what])],
+  ];
+  return sections.filter(([, all]) => all.length > 0);
+}
+
+export function argumentsOf({ positional, options }: CommandSpec): string {
+  const place = positional === undefined ? '' : placeholder(positional);
+  return `${place}${Object.keys(options).length === 0 ? '' : ' [OPTIONS]'}`.trim();
 }
 
 /** `ADDRESS...`, `[FILE]`, `bash|zsh|fish`. */
@@ -98,27 +81,32 @@ export function placeholder({ name, count, choices }: PositionalSpec): string {
 }
 
 /** `-t, --timeout DURATION`. */
-export function optionTerm(name: string, spec: OptionSpec): string {
+function optionTerm(name: string, spec: OptionSpec): string {
   const short = spec.short === undefined ? '' : `-${spec.short}, `;
   if (spec.kind === 'flag') return `${short}--${name}`;
   return `${short}--${name} ${spec.kind === 'text' ? spec.value : spec.choices.join('|')}`;
 }
 
 function optionText(spec: OptionSpec): string {
-  const given = spec.kind === 'flag' ? '' : (spec.default ?? '');
-  return given === '' ? spec.describe : `${spec.describe} (default: ${given})`;
+  const usual = spec.kind === 'flag' ? undefined : spec.default;
+  return usual === undefined ? spec.describe : `${spec.describe} (default: ${usual})`;
 }
+
+const WIDEST = 100;
+/** A longer term has its description on the next line. */
+const LONGEST_TERM = 30;
 
 function columnsOf(width: number | null): number {
   return Math.min(width ?? 80, WIDEST);
 }
 
-function formatTerms(
-  terms: readonly (readonly [term: string, text: string])[],
-  columns: number,
-): string[] {
+function layOut(sections: readonly Section[], columns: number): string[] {
+  return sections.flatMap(([title, terms]) => ['', `${title}:`, ...formatTerms(terms, columns)]);
+}
+
+function formatTerms(terms: Terms, columns: number): string[] {
   const lengths = terms.map(([term]) => term.length).filter((length) => length <= LONGEST_TERM);
-  const indent = 2 + Math.max(0, ...lengths) + 2;
+  const indent = 2 + Math.max(2, ...lengths) + 2;
   return terms.flatMap(([term, text]) => {
     const lines = wrap(text, Math.max(20, columns - indent)).map(
       (line) => ' '.repeat(indent) + line,

@@ -1,43 +1,93 @@
-// Work on long lists: within bounds of memory, and in parts, so that Ctrl-C ends the run between two of them and nothing is
-// left half done.
+// Blocks and releases long lists: within bounds of memory, and in parts, so that Ctrl-C ends the run between two of them and
+// nothing is left half done.
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type * as V8 from 'node:v8';
+import { clearBackend } from '../bans/auto-migrate.ts';
+import { blockEach, type EachRequest, type Made } from '../bans/block.ts';
+import { unblockAll, type ReleaseOutcomes, type ReleaseRequest } from '../bans/unblock.ts';
 import type { Context } from '../context.ts';
 import type { Address } from '../model/address.ts';
+import { alertRefAt, type Origin } from '../model/ban.ts';
 import { AppError } from '../model/errors.ts';
+import { inTextOrder } from './addresses.ts';
 import { count } from './output/count.ts';
 
 /** One transaction of the firewall takes no more than a few seconds for so many. */
-export const LARGEST_PART = 50_000;
+const LARGEST_PART = 50_000;
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
-export interface PartOptions {
+/** Throws `INTERRUPTED` where a signal came. */
+export async function blockInParts(
+  addresses: readonly Address[],
+  request: EachRequest,
+  context: Context,
+): Promise<Made[]> {
+  // Many go into sets at once, rather than by way of as many rules.
+  context.migrate(addresses.length);
+  const all: Made[] = [];
+  const options = { size: LARGEST_PART, doing: 'blocked', context };
+  await inParts(inTextOrder(addresses), options, (part, ofPart) => {
+    for (const { address, before, hold } of blockEach(part, request, ofPart)) {
+      all.push({ address, before, hold });
+    }
+  });
+  return all;
+}
+
+/** The same. */
+export async function releaseInParts(
+  addresses: readonly Address[],
+  request: Omit<ReleaseRequest, 'alertRef'>,
+  context: Context,
+): Promise<ReleaseOutcomes> {
+  const all: ReleaseOutcomes[] = [];
+  const options = { size: context.firewall.mostReleases, doing: 'released', context };
+  await inParts(addresses, options, (part, ofPart) =>
+    all.push(unblockAll(part, { ...request, alertRef: alertRefAt(context.now()) }, ofPart)),
+  );
+  return {
+    released: all.flatMap(({ released }) => released),
+    kept: all.flatMap(({ kept }) => kept),
+    absent: all.flatMap(({ absent }) => absent),
+    foreign: all.flatMap(({ foreign }) => foreign),
+  };
+}
+
+/** Ends all holds, or those of one origin; with the last block our sets, rules for them and table go too. */
+export async function releaseAll(
+  origin: Origin | null,
+  by: string,
+  context: Context,
+): Promise<ReleaseOutcomes> {
+  // The newest first, where iptables finds their rules soonest.
+  const addresses = context.store.bans.heldBy(origin).toReversed();
+  const outcomes = await releaseInParts(addresses, { origin, by }, context);
+  clearBackend(context);
+  context.store.metadata.flush();
+  return outcomes;
+}
+
+interface PartOptions {
   readonly size: number;
   /** What is done with them, as a participle: `blocked`. */
   readonly doing: string;
   readonly context: Context;
 }
 
-/**
- * Does `work` for one part after the other. A signal that would end the process is heeded between them: throws
- * `INTERRUPTED`, which says how many are done.
- */
-export async function inParts(
+/** A signal that would end the process is heeded between the parts: throws `INTERRUPTED`, which says how many are done. */
+async function inParts(
   addresses: readonly Address[],
   { size, doing, context }: PartOptions,
   work: (part: readonly Address[], context: Context) => void,
 ): Promise<void> {
   expectMany(addresses.length);
   const interruption = new AbortController();
-  const interrupt = (): void => {
-    interruption.abort();
-  };
+  const interrupt = (): void => interruption.abort();
   for (const signal of SIGNALS) process.on(signal, interrupt);
   const step = Math.min(size, LARGEST_PART);
   for (let done = 0; done < addresses.length; done += step) {
-    const onProgress = (ofPart: number): void => {
+    const onProgress = (ofPart: number): void =>
       context.onProgress(done + ofPart, addresses.length);
-    };
     work(addresses.slice(done, done + step), { ...context, onProgress });
     // Signals that came meanwhile are delivered in this turn of the event loop.
     await nextTurn();

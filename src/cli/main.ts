@@ -2,16 +2,17 @@
 import { writeSync } from 'node:fs';
 import { complain, exitStatusOf } from '../failure.ts';
 import { createContext } from '../context.ts';
+import { AppError } from '../model/errors.ts';
 import { expectMany } from './in-parts.ts';
 import { findSshPeer, userName } from '../system/accounts.ts';
 import { BUILD } from '../model/version.ts';
 import type { Place } from '../wazuh/home.ts';
 import { COMMAND_GROUPS, COMMANDS } from './commands.ts';
-import { COMPLETE, formatOffers, offersFor } from './completion.ts';
+import { COMPLETE, offersFor } from './completion.ts';
 import { commandHelp, programHelp } from './help.ts';
 import { inspectTerminal, Output, page, startProgress } from './output/terminal.ts';
 import { parseArguments, type Parsed } from './parse.ts';
-import { requireRoot, type Person, type Terminal } from './session.ts';
+import type { Person, Terminal } from './session.ts';
 
 /** Runs one command and gives the exit status; says what went wrong, and never rejects. */
 export async function runCommandLine(args: readonly string[], place: Place): Promise<number> {
@@ -38,25 +39,23 @@ async function runCommand(args: readonly string[], place: Place): Promise<number
     writeSync(2, `${programHelp(COMMAND_GROUPS, terminal.width).join('\n')}\n`);
   }
   const output = new Output();
-  if (args[0] === COMPLETE) return complete(args.slice(1), { place, terminal, output });
+  if (args[0] === COMPLETE) {
+    const offers = offersFor(args.slice(1), COMMANDS, () => bannedAddresses(place));
+    for (const line of offers) output.line(line);
+    return 0;
+  }
   const parsed = parseArguments(args, COMMANDS);
   const status = await perform(parsed, { place, terminal, output });
   output.check();
   return status;
 }
 
-/** What the shells' scripts ask. Trouble is kept from a person who is typing. */
-function complete(line: readonly string[], { place, output }: Surroundings): number {
-  const offers = offersFor(line, COMMANDS);
-  for (const text of formatOffers(offers)) output.line(text);
-  if (offers.also === 'banned addresses' && process.geteuid?.() === 0) {
-    const onTrouble = (): void => undefined;
-    const { store } = createContext({ place, interactive: true, onTrouble, readOnly: true });
-    const texts = store.bans.list().map(({ address }) => address.text);
-    for (const text of texts.filter((one) => one.startsWith(line.at(-1) ?? '')))
-      output.line(`${text}\t`);
-  }
-  return 0;
+/** Trouble is kept from a person who is typing. */
+function bannedAddresses(place: Place): string[] {
+  if (process.geteuid?.() !== 0) return [];
+  const onTrouble = (): void => undefined;
+  const { store } = createContext({ place, interactive: true, onTrouble, readOnly: true });
+  return store.bans.list().map(({ address }) => address.text);
 }
 
 interface Surroundings {
@@ -80,10 +79,13 @@ async function perform(parsed: Parsed, around: Surroundings): Promise<number> {
     return 0;
   }
   const { command, words, options } = parsed;
-  if (command.needsRoot) requireRoot();
+  // Without root nothing here can work.
+  if (command.needsRoot && process.geteuid?.() !== 0) {
+    throw new AppError('NOT_ROOT', 'only root can use this: try again with sudo');
+  }
   const isQuiet = options['quiet'] === true;
   // Lines that may be too many for a screen are kept until all are there.
-  const isKept = terminal.width !== null && command.isLong?.(options) === true;
+  const isKept = terminal.width !== null && command.isLong(options);
   const lines: string[] = [];
   const print = (line: string): void => {
     if (isQuiet) return;
@@ -115,10 +117,7 @@ function meet({ place, terminal }: Surroundings, print: Person['print'], isQuiet
         place,
         interactive: true,
         onTrouble: say,
-        onProgress: (done, total) => {
-          progress.update(done, total);
-          if (done === total) progress.end();
-        },
+        onProgress: progress.update,
         ...options,
       });
       expectMany(context.store.bans.count());

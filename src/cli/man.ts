@@ -6,10 +6,7 @@ import { SCHEMA } from '../config/schema.ts';
 import type { Setting } from '../config/setting.ts';
 import { BUILD } from '../model/version.ts';
 import type { CommandSpec } from './command.ts';
-import { EXIT_MEANINGS, exitsOf } from './exit-meanings.ts';
-import { optionTerm, placeholder } from './help.ts';
-
-type Terms = readonly (readonly [term: string, text: string])[];
+import { argumentsOf, EXIT_TERMS, sectionsOf, textOf, type Terms } from './help.ts';
 
 const ENVIRONMENT: Terms = [
   ['NO_COLOR', 'no colours, even on a terminal'],
@@ -59,7 +56,8 @@ export function formatManualPage(commands: readonly CommandSpec[]): string {
     ...commands.flatMap((command, index) => [
       ...(index === 0 ? [] : ['.br']),
       `.B firewall\\-drop ${roff(command.name)}`,
-      synopsis(command),
+      // An empty line would be printed as a gap.
+      roff(argumentsOf(command)) || '\\&',
     ]),
     '.SH DESCRIPTION',
     'Wazuh and OSSEC start this program themselves when a rule fires: with a message on standard input and no arguments, or with',
@@ -70,7 +68,7 @@ export function formatManualPage(commands: readonly CommandSpec[]): string {
     '.SH CONFIGURATION',
     ...configuration(),
     '.SH EXIT STATUS',
-    ...terms(EXIT_MEANINGS.map(([status, meaning]) => [String(status), meaning])),
+    ...terms(EXIT_TERMS),
     '.SH ENVIRONMENT',
     ...terms(ENVIRONMENT),
     '.SH FILES',
@@ -116,33 +114,8 @@ function terms(all: Terms, font = '.B'): string[] {
 }
 
 function section(command: CommandSpec): string[] {
-  const { name, aliases = [], summary, details, positional, options, examples } = command;
-  return [
-    `.SS ${roff(name)}`,
-    roff(`${summary}.${details === '' ? '' : ` ${details}`}`),
-    ...(aliases.length === 0 ? [] : [roff(`The same: ${aliases.join(', ')}.`)]),
-    ...(positional === undefined
-      ? []
-      : terms([[placeholder(positional), positional.describe]], '.I')),
-    ...terms(
-      Object.entries(options).map(([option, spec]) => [optionTerm(option, spec), spec.describe]),
-    ),
-    ...terms([['Exit status', exitText(command)]], '.I'),
-    ...terms(examples.map(([example, what]) => [`firewall-drop ${example}`, what])),
-  ];
-}
-
-function exitText(command: CommandSpec): string {
-  const { own, common } = exitsOf(command);
-  const all = own.map(([status, meaning]) => `${status}: ${meaning}`);
-  return `${[...all, `${common}: as in EXIT STATUS`].join('. ')}.`;
-}
-
-function synopsis({ positional, options }: CommandSpec): string {
-  const words = Object.entries(options).map(([name, spec]) => `[${roff(optionTerm(name, spec))}]`);
-  const place = positional === undefined ? [] : [roff(placeholder(positional))];
-  // An empty line would be printed as a gap.
-  return [...place, ...words].join(' ') || '\\&';
+  const parts = sectionsOf(command).flatMap(([title, all]) => ['.PP', `${title}:`, ...terms(all)]);
+  return [`.SS ${roff(command.name)}`, roff(textOf(command)), ...parts];
 }
 
 /** Hyphens that are typed are minus signs, and a line that begins with a dot or quote is no request. */

@@ -6,6 +6,7 @@ import {
   findCommand,
   findOption,
   type CommandSpec,
+  type Form,
   type OptionSpec,
   type OptionSpecs,
 } from './command.ts';
@@ -19,8 +20,10 @@ export type Parsed =
       readonly kind: 'run';
       readonly command: CommandSpec;
       readonly words: readonly string[];
-      readonly options: Readonly<Record<string, string | boolean | undefined>>;
+      readonly options: Options;
     };
+
+type Options = Parameters<CommandSpec['run']>[1];
 
 const HELP: readonly string[] = ['-h', '--help'];
 const VERSION: readonly string[] = ['-V', '--version'];
@@ -62,28 +65,21 @@ function commandIn(
   throw new AppError('USAGE', `there is no command ${quote(first)}; ${advice}`);
 }
 
-interface GivenOption {
-  readonly name: string;
-  /** As it was typed: `-t`, `--timeout`. */
-  readonly typed: string;
-  /** Absent: none was given. */
-  readonly value?: string;
-  /** What stands after it and looks like another option. */
-  readonly next?: string;
-}
-
 /** What follows the name of the command. */
 function parseOwn(args: readonly string[], command: CommandSpec): Parsed {
-  const { words, given: all } = readArguments(args, command.options);
-  if (all.some(({ name }) => name === 'help')) return { kind: 'help', of: command };
-  const given = new Map<string, string | boolean>();
-  for (const option of all) take(option, given, command);
-  checkWords(words, command);
+  const { _: words, '--': rest = [], help, ...given } = readArguments(args, command);
+  if (help !== undefined) return { kind: 'help', of: command };
+  const texts = new Map<string, string>();
+  for (const [name, value] of Object.entries(given)) {
+    const values: readonly unknown[] = Array.isArray(value) ? value : [value];
+    for (const one of values) take(name, one, texts, command);
+  }
+  const all = [...words, ...rest].map(String);
+  checkWords(all, command);
   const options = Object.entries(command.options).map(([name, spec]) => {
-    const without = spec.kind === 'flag' ? false : spec.default;
-    return [name, given.get(name) ?? without] as const;
+    return [name, valueOf(name, spec, texts.get(name), command)] as const;
   });
-  return { kind: 'run', command, words, options: Object.fromEntries(options) };
+  return { kind: 'run', command, words: all, options: Object.fromEntries(options) as Options };
 }
 
 /** Words stay as they were typed, and an option that is given twice has both values: the messages about mistakes are ours. */
@@ -97,142 +93,117 @@ const PARSING = {
   'strip-aliased': true,
 };
 
-/** What yargs makes of the arguments, as the descriptions of the options have it. */
-function readArguments(
-  args: readonly string[],
-  specs: OptionSpecs,
-): { readonly words: readonly string[]; readonly given: readonly GivenOption[] } {
-  const all = Object.entries(specs);
-  const shorts = all.flatMap(([name, { short }]) => (short === undefined ? [] : [[name, [short]]]));
-  const flags = all.flatMap(([name, spec]) => {
-    if (spec.kind === 'flag') return [name];
-    return spec.kind === 'choice' && spec.asFlags === true ? spec.choices : [];
-  });
-  const apart = joinDash(
-    args.flatMap((arg) => splitShort(arg, specs)),
-    specs,
-  );
-  const parsed: Parsing = Parser(apart, {
-    alias: { ...(Object.fromEntries(shorts) as Record<string, string[]>), help: ['h'] },
-    boolean: [...flags, 'help'],
-    string: all.filter(([, { kind }]) => kind !== 'flag').map(([name]) => name),
-    configuration: PARSING,
-  });
-  const { _: words, '--': rest = [], ...options } = parsed;
-  const given = Object.entries(options).flatMap(([name, value]) => {
-    const values: readonly unknown[] = Array.isArray(value) ? value : [value];
-    return values.map((one) => optionOf(name, one, specs[name]?.short, apart));
-  });
-  return { words: [...words, ...rest].map(String), given };
-}
-
 interface Parsing {
   readonly [name: string]: unknown;
   readonly _: readonly (string | number)[];
   readonly '--'?: readonly (string | number)[];
 }
 
-/** `-t2h` is `-t 2h`, as getopt has it. */
-function splitShort(arg: string, specs: OptionSpecs): string[] {
-  const [, letter, value] = /^-([A-Za-z])([^=].*)$/.exec(arg) ?? [];
-  if (letter === undefined || value === undefined) return [arg];
-  if ((findOption(specs, `-${letter}`)?.kind ?? 'flag') === 'flag') return [arg];
-  return [`-${letter}`, value];
+/** What yargs makes of the arguments, as the descriptions of the options have it. */
+function readArguments(args: readonly string[], command: CommandSpec): Parsing {
+  const all = Object.entries(command.options);
+  const shorts = all.flatMap(([name, { short }]) => (short === undefined ? [] : [[name, [short]]]));
+  const end = args.includes('--') ? args.indexOf('--') : args.length;
+  const valued = all.filter(([, { kind }]) => kind !== 'flag').map(([name]) => name);
+  const { argv, error }: { argv: Parsing; error: Error | null } = Parser.detailed(
+    args.map((arg, at) => (at < end ? withLongName(arg, command.options) : arg)),
+    {
+      alias: { ...(Object.fromEntries(shorts) as Record<string, string[]>), help: ['h'] },
+      boolean: [...all.flatMap(([name, spec]) => flagsOf(name, spec)), 'help'],
+      string: valued,
+      narg: Object.fromEntries(valued.map((name) => [name, 1])),
+      configuration: PARSING,
+    },
+  );
+  if (error !== null && argv['help'] === undefined) throw unvalued(error.message, args, command);
+  return argv;
 }
 
-/** `-` is a value, standard input; for yargs it would be a word. */
-function joinDash(args: readonly string[], specs: OptionSpecs): string[] {
-  const takesValue = (arg = ''): boolean => (findOption(specs, arg)?.kind ?? 'flag') !== 'flag';
-  return args.flatMap((arg, index) => {
-    if (arg === '-' && takesValue(args[index - 1])) return [];
-    return args[index + 1] === '-' && takesValue(arg) ? [`${arg}=-`] : [arg];
-  });
+/** yargs reads `-t2h` and `-t=` otherwise: they are `--timeout=2h` and `--timeout=`. */
+function withLongName(arg: string, specs: OptionSpecs): string {
+  const [, short = '', value = ''] = /^(-[A-Za-z])=?(.*)$/s.exec(arg) ?? [];
+  const [name, spec] = findOption(specs, short) ?? [];
+  const isWhole = spec === undefined || spec.kind === 'flag' || arg === short;
+  return isWhole ? arg : `--${name ?? ''}=${value}`;
 }
 
-/** yargs gives '' for an option without a value, and false for a flag with one. */
-function optionOf(
-  name: string,
-  value: unknown,
-  short: string | undefined,
-  args: readonly string[],
-): GivenOption {
-  const spellings = [`--${name}`, `-${short ?? name}`];
-  const typed = spellings.find((one) => args.some((arg) => isSpelled(arg, one))) ?? `--${name}`;
-  const inline = args.find((arg) => arg.startsWith(`${typed}=`))?.slice(typed.length + 1);
-  if (typeof value === 'boolean') {
-    return { name, typed, ...(inline !== undefined && { value: inline }) };
-  }
-  const next = args[args.indexOf(typed) + 1];
-  if (value !== '' || inline !== undefined || next === '') {
-    return { name, typed, value: String(value) };
-  }
-  return { name, typed, ...(next?.startsWith('-') === true && { next }) };
+/** `message` is of an option without a value, and ends with its name as it was typed: yargs has no other here. */
+function unvalued(message: string, args: readonly string[], command: CommandSpec): AppError {
+  const given = message.split(' ').at(-1) ?? '';
+  const typed = dashed(given);
+  const [name = given, spec] = findOption(command.options, typed) ?? [];
+  const wanted = spec?.kind === 'choice' ? spec.choices.join(', ') : (spec?.describe ?? '');
+  const at = args.lastIndexOf(typed);
+  const next = at < 0 ? undefined : args[at + 1];
+  const way = next === undefined ? '' : `; if ${quote(next)} is meant, write --${name}=${next}`;
+  return usage(`${typed} needs a value (${wanted})${way}`, command);
 }
 
-function isSpelled(arg: string, spelling: string): boolean {
-  return arg === spelling || arg.startsWith(`${spelling}=`);
+function dashed(name: string): string {
+  return name.length === 1 ? `-${name}` : `--${name}`;
 }
 
-function take(
-  option: GivenOption,
-  given: Map<string, string | boolean>,
-  command: CommandSpec,
-): void {
-  const { name, value } = resolve(option, command);
-  const before = given.get(name);
-  if (before !== undefined && typeof value === 'string') {
-    throw usage(
-      before === value
-        ? `--${name} was given twice: leave one out`
-        : `--${name} was given twice, as ${quote(String(before))} and ${quote(value)}: leave one out`,
-      command,
-    );
-  }
-  given.set(name, value);
-}
-
-/** Which option is meant, and its value as its description allows it. */
-function resolve(
-  option: GivenOption,
-  command: CommandSpec,
-): { readonly name: string; readonly value: string | boolean } {
-  const { options } = command;
-  const { name } = option;
-  const spec = Object.hasOwn(options, name) ? options[name] : undefined;
-  const [chosen] = Object.entries(options).find(([, one]) => flagsOf(one).includes(name)) ?? [];
-  if (spec === undefined && chosen === undefined) throw unknownOption(option, command);
-  if (spec === undefined || spec.kind === 'flag') {
-    if (option.value !== undefined) throw usage(`${option.typed} takes no value`, command);
-    return { name: chosen ?? name, value: chosen === undefined ? true : name };
-  }
-  return { name, value: readValue(option, spec, command) };
-}
-
-/** Its choices, where each may be given as a flag. */
-function flagsOf(spec: OptionSpec): readonly string[] {
+/** The names by which an option is given without a value: a choice may be so by its own. */
+function flagsOf(name: string, spec: OptionSpec): readonly string[] {
+  if (spec.kind === 'flag') return [name];
   return spec.kind === 'choice' && spec.asFlags === true ? spec.choices : [];
 }
 
-function readValue(
-  { name, typed, value, next }: GivenOption,
-  spec: Exclude<OptionSpec, { kind: 'flag' }>,
+/** Notes the text that an option was given, which of a flag is its name. */
+function take(
+  name: string,
+  value: unknown,
+  texts: Map<string, string>,
   command: CommandSpec,
-): string {
-  if (value === undefined) {
-    const wanted = spec.kind === 'text' ? spec.describe : spec.choices.join(', ');
-    const way = next === undefined ? '' : `; if ${quote(next)} is meant, write --${name}=${next}`;
-    throw usage(`${typed} needs a value (${wanted})${way}`, command);
+): void {
+  const all = Object.entries(command.options);
+  const [owner, spec] =
+    all.find(([known, one]) => [known, ...flagsOf(known, one)].includes(name)) ?? [];
+  if (owner === undefined || spec === undefined) throw unknownOption(name, command);
+  const isFlag = flagsOf(owner, spec).includes(name);
+  if (isFlag && value !== true) throw usage(`--${name} takes no value`, command);
+  const text = isFlag ? name : String(value);
+  const before = texts.get(owner);
+  if (before !== undefined && spec.kind !== 'flag') {
+    const both = before === text ? '' : `, as ${quote(before)} and ${quote(text)}`;
+    throw usage(`--${owner} was given twice${both}: leave one out`, command);
   }
-  if (spec.kind === 'text' || spec.choices.includes(value)) return value;
-  throw usage(`${typed} ${quote(value)} is not one of ${spec.choices.join(', ')}`, command);
+  texts.set(owner, text);
 }
 
-function unknownOption({ name, typed }: GivenOption, command: CommandSpec): AppError {
-  const specs = Object.entries(command.options);
-  const flags = specs.flatMap(([, spec]) => flagsOf(spec));
-  const meant = nearest(name, [...specs.map(([known]) => known), ...flags, 'help']);
+/** What an option was given as its description has it, or its default. */
+function valueOf(
+  name: string,
+  spec: OptionSpec,
+  given: string | undefined,
+  command: CommandSpec,
+): unknown {
+  if (spec.kind === 'flag') return given !== undefined;
+  const text = given ?? spec.default;
+  if (text === undefined) return undefined;
+  const { read, expected } = formOf(spec);
+  const value = read(text);
+  if (value !== undefined) return value;
+  throw usage(`--${name} ${quote(text)} is not ${expected}`, command);
+}
+
+function formOf(spec: Exclude<OptionSpec, { kind: 'flag' }>): Form<unknown> {
+  if (spec.kind === 'text') return spec.form ?? ANY_TEXT;
+  const { choices } = spec;
+  const expected = `one of ${choices.join(', ')}`;
+  return { expected, read: (text) => choices.find((one) => one === text) };
+}
+
+const ANY_TEXT: Form<string> = { expected: 'text', read: (text) => text };
+
+function unknownOption(name: string, command: CommandSpec): AppError {
+  const known = Object.entries(command.options).flatMap(([own, spec]) => [
+    own,
+    ...flagsOf(own, spec),
+  ]);
+  const meant = nearest(name, [...known, 'help']);
   const advice = meant === null ? '' : `; did you mean --${meant}?`;
-  return usage(`${command.name} has no option ${quote(typed)}${advice}`, command);
+  return usage(`${command.name} has no option ${quote(dashed(name))}${advice}`, command);
 }
 
 function checkWords(words: readonly string[], command: CommandSpec): void {
@@ -245,7 +216,7 @@ function checkWords(words: readonly string[], command: CommandSpec): void {
   const { name, count, choices } = positional;
   const needsOne = count === 'one' || count === 'some';
   if (needsOne && first === undefined)
-    throw usage(`${command.name} needs ${article(name)}`, command);
+    throw usage(`${command.name} needs ${/^[aeiou]/.test(name) ? 'an' : 'a'} ${name}`, command);
   if ((count === 'one' || count === 'optional') && words.length > 1) {
     throw usage(`${command.name} takes one ${name}, but ${words.length} were given`, command);
   }
@@ -253,10 +224,6 @@ function checkWords(words: readonly string[], command: CommandSpec): void {
   if (wrong !== undefined) {
     throw usage(`${quote(wrong)} is not one of ${choices?.join(', ') ?? ''}`, command);
   }
-}
-
-function article(noun: string): string {
-  return `${/^[aeiou]/.test(noun) ? 'an' : 'a'} ${noun}`;
 }
 
 function usage(message: string, { name }: CommandSpec): AppError {

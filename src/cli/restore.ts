@@ -17,17 +17,13 @@ import type { Person } from './session.ts';
  */
 export function restoreAll(context: Context, person: Person, completed = 0): void {
   inTurn([
-    () => {
-      recover(context, context);
-    },
+    () => recover(context, context),
     () => {
       for (const { address } of expireDue(context)) {
         person.print(`${address.text} released: its time is over`);
       }
     },
-    () => {
-      putBack(context, person, completed);
-    },
+    () => putBack(context, person, completed),
     () => {
       const files = readSavedFiles(context.config, context.warn);
       const search = { files, clock: readClock(), chains: context.config.firewall.chains };
@@ -35,9 +31,7 @@ export function restoreAll(context: Context, person: Person, completed = 0): voi
         person.print(`${address.text} released: its block was over, and ${path} brought it back`);
       }
     },
-    () => {
-      context.store.metadata.flush();
-    },
+    () => context.store.metadata.flush(),
   ]);
 }
 

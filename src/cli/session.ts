@@ -1,5 +1,5 @@
 // What commands share: the context, the lock, and where to print.
-import { AppError, EXIT_STATUS } from '../model/errors.ts';
+import { EXIT_STATUS } from '../model/errors.ts';
 import type { Context } from '../context.ts';
 import type { CommandSpec } from './command.ts';
 import { count } from './output/count.ts';
@@ -32,12 +32,6 @@ export interface Terminal {
   readonly watchesErrors: boolean;
   /** Asks on the terminal; null when nobody can answer. */
   readonly ask: ((question: string) => string) | null;
-}
-
-/** Before anything else: without root nothing here can work. */
-export function requireRoot(): void {
-  if (process.geteuid?.() === 0) return;
-  throw new AppError('NOT_ROOT', 'only root can use this: try again with sudo');
 }
 
 /** Of a command that only looks and has no other answer than 0: where nothing of the state could be read, what it printed is no answer. */

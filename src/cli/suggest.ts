@@ -7,38 +7,31 @@ const LARGEST_SHARE = 0.4;
 
 /** The name that is meant most likely; null where none is near. */
 export function nearest(typed: string, names: readonly string[]): string | null {
-  return near(typed, names)[0]?.name ?? null;
+  return near(typed, names)[0]?.[0] ?? null;
 }
 
 /** The same for a command. Null as well where a command that does the opposite is about as near. */
 export function nearestCommand(typed: string, commands: readonly CommandSpec[]): string | null {
-  const candidates = near(typed, commands.flatMap(namesOf));
-  const [first] = candidates;
-  if (first === undefined) return null;
-  const commandOf = (name: string): CommandSpec | undefined => {
-    return commands.find((command) => namesOf(command).includes(name));
-  };
-  const { opposites = [] } = commandOf(first.name) ?? {};
-  const isDoubtful = candidates.some(({ name, distance }) => {
-    return distance <= first.distance + 1 && opposites.includes(commandOf(name)?.name ?? '');
+  const owners = new Map(commands.flatMap((one) => namesOf(one).map((name) => [name, one])));
+  const candidates = near(typed, [...owners.keys()]);
+  const [first, least] = candidates[0] ?? [];
+  if (first === undefined || least === undefined) return null;
+  const opposites = owners.get(first)?.opposites ?? [];
+  const isDoubtful = candidates.some(([name, distance]) => {
+    return distance <= least + 1 && opposites.includes(owners.get(name)?.name ?? '');
   });
-  return isDoubtful ? null : first.name;
-}
-
-interface Candidate {
-  readonly name: string;
-  readonly distance: number;
+  return isDoubtful ? null : first;
 }
 
 /** The only name that begins with what was typed is as near as can be: `del` is short for `delete`. */
-function near(typed: string, names: readonly string[]): Candidate[] {
+function near(typed: string, names: readonly string[]): [name: string, distance: number][] {
   const { default: leven } = require('leven') as typeof Leven;
   const word = typed.toLowerCase();
   const furthest = Math.max(1, Math.floor(word.length * LARGEST_SHARE));
   const begun = new Set(names.filter((name) => name.startsWith(word)));
   const isShort = (name: string): boolean => begun.size === 1 && begun.has(name);
   return names
-    .map((name) => ({ name, distance: isShort(name) ? 0 : leven(word, name) }))
-    .filter(({ distance }) => distance <= furthest)
-    .sort((one, other) => one.distance - other.distance);
+    .map((name): [string, number] => [name, isShort(name) ? 0 : leven(word, name)])
+    .filter(([, distance]) => distance <= furthest)
+    .sort(([, one], [, other]) => one - other);
 }

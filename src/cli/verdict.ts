@@ -1,11 +1,11 @@
 // Whether an address is blocked, by what and why: for `status` and `is-blocked`.
 import type { Context } from '../context.ts';
-import { isWhole, type Snapshot } from '../firewall/snapshot.ts';
+import type { Snapshot } from '../firewall/snapshot.ts';
 import { findVerdict, type Verdict } from '../firewall/verdict.ts';
 import { contains, withPrefix, type Address } from '../model/address.ts';
 import type { AlertRef, Ban } from '../model/ban.ts';
 import type { HistoryRecord } from '../state/history.ts';
-import { readEscalation } from './ban-entries.ts';
+import { readEscalation, viewer } from './ban-view.ts';
 import { count } from './output/count.ts';
 import { formatDuration, shortTime } from './output/time.ts';
 import { banToJson, historyToJson } from './output/json.ts';
@@ -103,15 +103,11 @@ function withReason(words: readonly string[], reason: string): string {
 function describeEscalation({ address, bans }: Finding, context: Context): string[] {
   const escalationOf = readEscalation(context);
   const { window } = context.config.escalation;
-  const known = [address, ...bans.map((ban) => ban.address)];
-  const texts = [...new Map(known.map((one) => [one.text, one])).values()];
-  return texts.flatMap((one) => {
-    const escalation = escalationOf(one);
-    if (escalation === null || escalation.bans === 0) return [];
-    const { bans: number, next } = escalation;
-    return [
-      `escalation: ${count(number, 'ban')} of ${one.text} within ${window}, the next lasts at least ${next}`,
-    ];
+  const texts = new Set([address.text, ...bans.map((ban) => ban.address.text)]);
+  return [...texts].flatMap((text) => {
+    const { bans: number = 0, next = '' } = escalationOf(text) ?? {};
+    if (number === 0) return [];
+    return `escalation: ${count(number, 'ban')} of ${text} within ${window}, the next lasts at least ${next}`;
   });
 }
 
@@ -135,20 +131,13 @@ function describeBan(ban: Ban, blocked: boolean, nowMs: number): string[] {
 
 export function findingToJson(finding: Finding, context: Context): object {
   const { address, verdict, cause, bans, history, held } = finding;
-  const backend = context.firewall.backendName;
-  const escalationOf = readEscalation(context);
   return {
     address: address.text,
     blocked: verdict.kind === 'dropped',
     cause,
     rule: verdict.rule,
     partly: verdict.partly,
-    bans: bans.map((ban) => {
-      const found = held.get(ban.address.text);
-      const kernel = isWhole(found) ? 'yes' : 'missing';
-      const escalation = escalationOf(ban.address);
-      return banToJson(ban, ban.holds, { backend, kernel, held: found, escalation });
-    }),
+    bans: bans.map(viewer(context, () => held)).map((view) => banToJson(view)),
     history: history.map(historyToJson),
   };
 }

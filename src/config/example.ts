@@ -2,7 +2,7 @@
 import { POLICY_KEYS } from './policy.ts';
 import { SCHEMA } from './schema.ts';
 import type { Setting } from './setting.ts';
-import { tomlText } from './values.ts';
+import { tomlText } from './toml.ts';
 
 export function exampleConfig(): string {
   const sections = Object.entries(SCHEMA).map(([section, settings]) => {
@@ -21,7 +21,7 @@ export function exampleValue(setting: Setting): string {
 
 /** Entries have no defaults to show: the first lines are the header of one, and each key is empty. */
 function policyExample(): string {
-  const keys = Object.entries<Setting>(POLICY_KEYS).map(([key, setting]) => {
+  const keys = Object.entries(POLICY_KEYS).map(([key, setting]) => {
     return `# ${key}: ${setting.doc.replaceAll('\n', '\n#   ')}`;
   });
   return `${POLICY_HEAD}${keys.join('\n')}\n`;

@@ -2,8 +2,15 @@
 // only make us gentler: protect more, ignore alerts, and end bans sooner.
 import { CONDITIONS, POLICY_KEYS, readPolicy, type PolicyEntry } from './policy.ts';
 import { SCHEMA } from './schema.ts';
-import { locate, parseToml, type ConfigProblem, type Mistake } from './toml.ts';
-import { checkValue, isTable, ownProperty, shorten } from './values.ts';
+import {
+  isTable,
+  locate,
+  ownProperty,
+  parseToml,
+  shorten,
+  type ConfigProblem,
+  type Mistake,
+} from './toml.ts';
 
 export interface GroupPolicy {
   readonly allow: readonly string[];
@@ -29,7 +36,7 @@ export function parseGroupPolicy(
   const { entries, mistakes } = readPolicy(ownProperty(root, 'policy'), GROUP_KEYS);
   const written = ownProperty(ownProperty(root, 'protect'), 'allow');
   const allow =
-    written === undefined ? { value: [], problems: [] } : checkValue(SCHEMA.protect.allow, written);
+    written === undefined ? { value: [], problems: [] } : SCHEMA.protect.allow.check(written);
   const inAllow = allow.problems.map(({ message, entry }) => {
     return { path: ['protect', 'allow'], message: `\`protect.allow\` ${message}`, entry };
   });
@@ -38,9 +45,8 @@ export function parseGroupPolicy(
   if (all.length > named.length) {
     named.push({ path: [], message: 'further mistakes are not named' });
   }
-  const allowed = (allow.value ?? []) as readonly string[];
   return {
-    value: { allow: allowed.slice(0, MOST_ALLOWED), policy: entries },
+    value: { allow: (allow.value ?? []).slice(0, MOST_ALLOWED), policy: entries },
     problems: locate(named, text, file),
   };
 }

@@ -1,18 +1,18 @@
 // Parses config.toml: a mistake is reported with its line, costs its own key only, and never stops a block.
 import { readPolicy } from './policy.ts';
-import { SCHEMA, type Config } from './schema.ts';
-import type { Setting, Value } from './setting.ts';
-import { lineOfError, locate, parseToml, type ConfigProblem, type Mistake } from './toml.ts';
+import { buildConfig, DEFAULT_CONFIG, SCHEMA, type Config } from './schema.ts';
+import { camelCase, type Setting, type Value } from './setting.ts';
 import {
-  buildConfig,
-  camelCase,
-  checkValue,
-  DEFAULT_CONFIG,
   isTable,
+  lineOfError,
+  locate,
   ownProperty,
+  parseToml,
   shorten,
   show,
-} from './values.ts';
+  type ConfigProblem,
+  type Mistake,
+} from './toml.ts';
 
 export { formatProblem } from './toml.ts';
 
@@ -71,7 +71,7 @@ function readKey(
 ): { readonly value: Value; readonly problems: readonly Mistake[] } {
   const written = ownProperty(ownProperty(root, section), key);
   if (written === undefined) return { value: undefined, problems: [] };
-  const { value, problems } = checkValue(setting, written);
+  const { value, problems } = setting.check(written);
   const mistakes = problems.map(({ message, entry }, index) => {
     const isLast = index === problems.length - 1;
     const end = value === undefined && isLast ? `; ${replacement(section, setting)}` : '';

@@ -2,4 +2,4 @@
 export { parseConfig } from './parse.ts';
 export { parseGroupPolicy } from './group-policy.ts';
 export { formatProblem } from './toml.ts';
-export { DEFAULT_CONFIG } from './values.ts';
+export { DEFAULT_CONFIG } from './schema.ts';

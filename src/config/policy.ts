@@ -1,53 +1,49 @@
 // The table of the keys of a [[policy]] entry: what each may hold, and its documentation. Reads the entries of a configuration:
 // one with a mistake is left out, since half of it could mean more.
-import type { CamelCase, ListSetting, Setting, ValueOf } from './setting.ts';
-import type { Mistake } from './toml.ts';
-import { buildTable, checkValue, isTable, ownProperty, shorten, show } from './values.ts';
-
-const listOf = (of: ListSetting['of'], doc: string): ListSetting => {
-  return { kind: 'list', of, default: [], doc };
-};
+import {
+  buildTable,
+  choice,
+  duration,
+  list,
+  whole,
+  type CamelCase,
+  type Settings,
+  type ValueOf,
+} from './setting.ts';
+import { isTable, ownProperty, shorten, show, type Mistake } from './toml.ts';
 
 /** Conditions; an alert has to meet all that an entry has. */
 export const CONDITIONS = {
-  rule_id: listOf('rule', 'The rule is one of these: [5712, 5720].'),
-  level_min: {
-    kind: 'whole',
-    default: 0,
-    min: 0,
-    max: 16,
-    doc: 'The rule has at least this level.',
-  },
-  group: listOf('name', 'The rule is in one of these groups.'),
-  agent: listOf('name', 'The agent has one of these names.'),
-  address: listOf('address', 'The address is one of these, or in one of these networks.'),
-  field: listOf(
-    'value',
+  rule_id: list({ of: 'rule', default: [] }, 'The rule is one of these: [5712, 5720].'),
+  level_min: whole({ default: 0, min: 0, max: 16 }, 'The rule has at least this level.'),
+  group: list({ of: 'name', default: [] }, 'The rule is in one of these groups.'),
+  agent: list({ of: 'name', default: [] }, 'The agent has one of these names.'),
+  address: list(
+    { of: 'address', default: [] },
+    'The address is one of these, or in one of these networks.',
+  ),
+  field: list(
+    { of: 'value', default: [] },
     'Each of these fields of the alert has the value given: ["data.srcuser=root"].',
   ),
-} as const satisfies Readonly<Record<string, Setting>>;
+};
 
 export const POLICY_KEYS = {
   ...CONDITIONS,
-  action: {
-    kind: 'choice',
-    choices: ['block', 'ignore'],
-    default: 'block',
-    doc: '"ignore": the alert is refused, and nothing is blocked.',
-  },
-  timeout: {
-    kind: 'duration',
-    default: '',
-    mayBeNever: true,
-    doc: 'How long the ban lasts, whatever execd was configured with: an earlier delete of execd\ndoes not end it. "never": until somebody releases it.',
-  },
-  timeout_max: {
-    kind: 'duration',
-    default: '',
-    mayBeNever: false,
-    doc: 'The ban lasts no longer than this, whatever else is configured or asked for.',
-  },
-} as const satisfies Readonly<Record<string, Setting>>;
+  action: choice(
+    ['block', 'ignore'],
+    'block',
+    '"ignore": the alert is refused, and nothing is blocked.',
+  ),
+  timeout: duration(
+    { default: '', mayBeNever: true },
+    'How long the ban lasts, whatever execd was configured with: an earlier delete of execd\ndoes not end it. "never": until somebody releases it.',
+  ),
+  timeout_max: duration(
+    { default: '', mayBeNever: false },
+    'The ban lasts no longer than this, whatever else is configured or asked for.',
+  ),
+};
 
 type PolicyKeys = typeof POLICY_KEYS;
 
@@ -65,10 +61,7 @@ export interface ReadPolicy {
 const MOST_ENTRIES = 200;
 
 /** `written` is the value of `policy` in a file; never throws. */
-export function readPolicy(
-  written: unknown,
-  keys: Readonly<Record<string, Setting>> = POLICY_KEYS,
-): ReadPolicy {
+export function readPolicy(written: unknown, keys: Settings = POLICY_KEYS): ReadPolicy {
   if (written === undefined) return { entries: [], mistakes: [] };
   if (!Array.isArray(written)) {
     const message = '`policy` must be a list of tables: write [[policy]]';
@@ -89,15 +82,11 @@ export function readPolicy(
 function build(entry: unknown): PolicyEntry {
   return buildTable(POLICY_KEYS, (key, setting) => {
     const value = ownProperty(entry, key);
-    return value === undefined ? undefined : checkValue(setting, value).value;
+    return value === undefined ? undefined : setting.check(value).value;
   }) as PolicyEntry;
 }
 
-function mistakesIn(
-  entry: unknown,
-  index: number,
-  keys: Readonly<Record<string, Setting>>,
-): Mistake[] {
+function mistakesIn(entry: unknown, index: number, keys: Settings): Mistake[] {
   const mistake = (path: readonly string[], message: string): Mistake => {
     return { path, message: `[[policy]] ${index + 1}: ${message}; the entry is left out` };
   };
@@ -109,7 +98,7 @@ function mistakesIn(
       const hint = `the keys are ${Object.keys(keys).join(', ')}`;
       return [mistake(path, `unknown key \`${shorten(JSON.stringify(key))}\`: ${hint}`)];
     }
-    const { problems } = checkValue(setting, value);
+    const { problems } = setting.check(value);
     return problems.map(({ message }) => mistake(path, `\`${key}\` ${message}`));
   });
 }

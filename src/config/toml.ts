@@ -1,4 +1,5 @@
-// Parses TOML, and finds the line of a mistake: the parser gives values only, so names are looked for in the text.
+// Parses TOML, writes its values, and finds the line of a mistake: the parser gives values only, so names are looked for in the
+// text.
 import type * as SmolToml from 'smol-toml';
 
 /** The root table. Throws where the text is no TOML. */
@@ -95,5 +96,37 @@ function nameParts(name: string): readonly string[] {
   return Array.from(
     name.matchAll(/"([^"]*)"|'([^']*)'|([\w-]+)/g),
     ([, basic, literal, bare]) => basic ?? literal ?? bare ?? '',
+  );
+}
+
+/** A value for a message: bounded, on one line. */
+export function show(value: unknown): string {
+  return shorten(tomlText(value));
+}
+
+export function tomlText(value: unknown): string {
+  if (Array.isArray(value)) return `[${value.map(tomlText).join(', ')}]`;
+  if (value instanceof Date) return 'a date';
+  return isTable(value) ? 'a table' : scalarText(value);
+}
+
+function scalarText(value: unknown): string {
+  // JSON has no bigint, NaN or infinity; strings it writes as TOML does.
+  if (typeof value === 'number' || typeof value === 'bigint') return String(value);
+  return value === undefined ? 'nothing' : JSON.stringify(value);
+}
+
+export function shorten(text: string): string {
+  return text.length <= 200 ? text : `${text.slice(0, 200)}…`;
+}
+
+export function ownProperty(value: unknown, key: string): unknown {
+  if (!isTable(value) || !Object.hasOwn(value, key)) return undefined;
+  return value[key];
+}
+
+export function isTable(value: unknown): value is Readonly<Record<string, unknown>> {
+  return (
+    typeof value === 'object' && value !== null && !Array.isArray(value) && !(value instanceof Date)
   );
 }

@@ -1,6 +1,6 @@
 // ar.conf, which the manager makes and every agent gets: lines `NAME - EXECUTABLE - SECONDS`.
 import { AR_CONF_LINE } from '../wazuh/agent-config.ts';
-import { diagnose, type Diagnosis, type ExecutableTrouble } from './diagnosis.ts';
+import { error, warning, type Diagnosis, type ExecutableTrouble } from './diagnosis.ts';
 
 export function checkArConf(
   text: string,
@@ -12,20 +12,17 @@ export function checkArConf(
     const at = { line: index + 1, column: 1 };
     const [, name, executable, seconds] = AR_CONF_LINE.exec(content) ?? [];
     if (name === undefined || executable === undefined || seconds === undefined) {
-      const cause = 'execd does not understand this line';
       const fix = 'the manager writes this file: restart the manager; NAME - EXECUTABLE - SECONDS';
-      return [diagnose('error', at, cause, fix)];
+      return error(at, 'execd does not understand this line', fix);
     }
     const known = timeouts.get(executable) ?? new Set();
     const differs = known.size > 0 && !known.has(seconds);
     timeouts.set(executable, known.add(seconds));
-    const cause = `${executable} is started with timeouts of ${[...known].join(', ')} seconds: execd keeps one entry for an address, and a later alert restarts the timeout of that one`;
-    const shared = diagnose('warning', at, cause, 'give the responses of the manager one timeout');
     const trouble = inspectExecutable(executable);
     const column = content.indexOf(` - ${executable}`) + 4;
-    return [
-      ...(trouble === null ? [] : [{ ...at, column, ...trouble }]),
-      ...(differs ? [shared] : []),
-    ];
+    const found = trouble === null ? [] : [{ ...at, column, ...trouble }];
+    if (!differs) return found;
+    const cause = `${executable} is started with timeouts of ${[...known].join(', ')} seconds: execd keeps one entry for an address, and a later alert restarts the timeout of that one`;
+    return [...found, ...warning(at, cause, 'give the responses of the manager one timeout')];
   });
 }

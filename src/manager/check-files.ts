@@ -1,19 +1,14 @@
 // `config check`: finds the files, reads the rules and programs around them, and puts every diagnosis beside its line.
 import { readdirSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
-import { AppError, describeError } from '../model/errors.ts';
+import { AppError, describeError, orThrow } from '../model/errors.ts';
 import { parseGroupPolicy } from '../config/group-policy.ts';
 import { lineOfError } from '../config/toml.ts';
 import { readRegularFile } from '../system/files.ts';
 import { isWritableByOthers, lstatOrNull, modeText, statOrNull } from '../system/paths.ts';
 import { printable } from '../system/printable.ts';
 import { checkArConf } from './ar-conf.ts';
-import {
-  diagnose,
-  type Diagnosis,
-  type ExecutableTrouble,
-  type Surroundings,
-} from './diagnosis.ts';
+import { error, type Diagnosis, type ExecutableTrouble, type Surroundings } from './diagnosis.ts';
 import { checkOssecConf } from './ossec-conf.ts';
 import { checkRules, FIRST_LOCAL_RULE, knownRulesOf, rulesOf, SHIPPED_RULES } from './rules.ts';
 import { placesIn, readXml, type XmlDocument } from './xml.ts';
@@ -23,14 +18,9 @@ export interface Finding extends Diagnosis {
   readonly source: string;
 }
 
-interface CheckedFile {
-  readonly path: string;
-  readonly text: string;
-  /** Null for what is no XML. */
-  readonly document: XmlDocument | null;
-  readonly damage: Diagnosis | null;
-}
+type CheckedFile = ReturnType<typeof readChecked>;
 
+const START = { line: 1, column: 1 };
 const LARGEST_FILE = 4 * 1024 * 1024;
 const USUAL_PLACES = [
   'etc/ossec.conf',
@@ -54,11 +44,7 @@ export function presentFiles(home: string): string[] {
 }
 
 function exists(path: string): boolean {
-  try {
-    return lstatOrNull(path) !== null;
-  } catch (error) {
-    throw new AppError('BAD_DATA', `${path} can't be read`, error);
-  }
+  return orThrow('BAD_DATA', `${path} can't be read`, () => lstatOrNull(path) !== null);
 }
 
 /** All files are checked together: rules in one decide about another. Throws `BAD_DATA` for one that can't be read. */
@@ -69,7 +55,7 @@ export function checkFiles(
   const files = paths.map(readChecked);
   return files.flatMap((file) => {
     const lines = file.text.split('\n');
-    return examine(file, files, dialect).map((diagnosis) => ({
+    return [...file.damage, ...examine(file, files, dialect)].map((diagnosis) => ({
       ...diagnosis,
       file: file.path,
       source: (lines[diagnosis.line - 1] ?? '').replace(/\r$/, ''),
@@ -77,30 +63,27 @@ export function checkFiles(
   });
 }
 
-function readChecked(path: string): CheckedFile {
-  let bytes: Buffer;
-  try {
-    bytes = readRegularFile(path, LARGEST_FILE);
-  } catch (error) {
-    throw new AppError('BAD_DATA', `${path} can't be read`, error);
-  }
+/** The document is null for what is no XML. */
+function readChecked(path: string) {
+  const bytes = orThrow('BAD_DATA', `${path} can't be read`, () => {
+    return readRegularFile(path, LARGEST_FILE);
+  });
   const text = bytes.toString('utf8');
   const isXml = basename(path) !== 'ar.conf' && !isGroupPolicy(path);
   return { path, text, document: isXml ? readXml(text) : null, damage: findDamage(bytes, text) };
 }
 
 /** What parsers of XML accept, or report in misleading words. */
-function findDamage(bytes: Buffer, text: string): Diagnosis | null {
+function findDamage(bytes: Buffer, text: string): Diagnosis[] {
   if (text.startsWith('\ufeff')) {
     const cause = 'the file begins with a byte order mark, which editors on Windows add';
     const fix = "save it as UTF-8 without BOM, or: sed -i '1s/^\\xef\\xbb\\xbf//' FILE";
-    return diagnose('error', { line: 1, column: 1 }, cause, fix);
+    return error(START, cause, fix);
   }
   const at = text.indexOf('\ufffd');
-  if (at < 0 || bytes.equals(Buffer.from(text))) return null;
+  if (at < 0 || bytes.equals(Buffer.from(text))) return [];
   const cause = 'here is a byte that is no UTF-8: the file was saved in another encoding';
-  const fix = 'save it as UTF-8, or type the character again';
-  return diagnose('error', placesIn(text)(at), cause, fix);
+  return error(placesIn(text)(at), cause, 'save it as UTF-8, or type the character again');
 }
 
 function examine(
@@ -112,22 +95,19 @@ function examine(
   const inspect = (name: string): ExecutableTrouble | null => {
     return home === null ? null : inspectExecutable(home, name);
   };
-  const damage = file.damage === null ? [] : [file.damage];
-  if (isGroupPolicy(file.path)) return [...damage, ...checkGroupPolicy(file)];
-  if (file.document === null) return [...damage, ...checkArConf(file.text, inspect)];
+  if (isGroupPolicy(file.path)) return checkGroupPolicy(file);
+  if (file.document === null) return checkArConf(file.text, inspect);
   const { mistakes, roots } = file.document;
-  if (mistakes.length > 0) return [...damage, ...listMistakes(mistakes)];
+  if (mistakes.length > 0) return listMistakes(mistakes);
   const known = ['ossec_config', 'agent_config', 'group', 'rule', 'var'];
   // A group that sets nothing may have an empty one.
   const mayBeEmpty = basename(file.path) === 'agent.conf' && roots.length === 0;
   if (!mayBeEmpty && !roots.some(({ name }) => known.includes(name))) {
     const cause = 'here is neither <ossec_config> nor a <group> of rules';
-    const fix = 'name an ossec.conf, a file of rules, or an ar.conf';
-    return [...damage, diagnose('error', { line: 1, column: 1 }, cause, fix)];
+    return error(START, cause, 'name an ossec.conf, a file of rules, or an ar.conf');
   }
   const isLocal = !/[/]ruleset[/]/.test(resolve(file.path));
   return [
-    ...damage,
     ...checkOssecConf(file.document, {
       dialect,
       ...knowRules(home, files),
@@ -148,12 +128,12 @@ function isGroupPolicy(path: string): boolean {
 function checkGroupPolicy({ path, text }: CheckedFile): Diagnosis[] {
   const fix = 'correct or remove it; docs/policy.md says what this file may hold';
   try {
-    return parseGroupPolicy(text, path).problems.map(({ line, message }) => {
-      return diagnose('error', { line, column: 1 }, message, fix);
+    return parseGroupPolicy(text, path).problems.flatMap(({ line, message }) => {
+      return error({ line, column: 1 }, message, fix);
     });
-  } catch (error) {
-    const place = { line: lineOfError(error), column: 1 };
-    return [diagnose('error', place, describeError(error).split('\n', 1)[0] ?? '', fix)];
+  } catch (trouble) {
+    const place = { line: lineOfError(trouble), column: 1 };
+    return error(place, describeError(trouble).split('\n', 1)[0] ?? '', fix);
   }
 }
 
@@ -165,7 +145,7 @@ function listMistakes(mistakes: readonly Diagnosis[]): Diagnosis[] {
   const listed = mistakes.slice(0, MOST_MISTAKES);
   if (next === undefined) return listed;
   const cause = 'further mistakes are not listed';
-  return [...listed, diagnose('error', next, cause, 'correct those above, and check again')];
+  return [...listed, ...error(next, cause, 'correct those above, and check again')];
 }
 
 /** The home that a file lies in by its path, when there are executables in it. */
@@ -207,10 +187,7 @@ function knowRules(
   ]);
   const hasShipped = shipped.some((document) => rulesOf(document).length > 0);
   const hasLocal = [...local, ...given].some((document) => rulesOf(document).length > 0);
-  return {
-    rules,
-    knowsRule: (id) => (id < FIRST_LOCAL_RULE ? hasShipped : hasLocal),
-  };
+  return { rules, knowsRule: (id) => (id < FIRST_LOCAL_RULE ? hasShipped : hasLocal) };
 }
 
 function rulesIn(directory: string): XmlDocument[] {

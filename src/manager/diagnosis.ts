@@ -9,14 +9,15 @@ export interface Diagnosis extends Position {
   readonly fix: string;
 }
 
-export function diagnose(
-  severity: Diagnosis['severity'],
-  { line, column }: Position,
-  cause: string,
-  fix: string,
-): Diagnosis {
-  return { severity, line, column, cause, fix };
-}
+const found = (severity: Diagnosis['severity']) => {
+  return ({ line, column }: Position, cause: string, fix: string): Diagnosis[] => {
+    return [{ severity, line, column, cause, fix }];
+  };
+};
+
+/** One finding, as a list: a check that finds nothing has none. */
+export const error = found('error');
+export const warning = found('warning');
 
 export interface Surroundings {
   readonly dialect: 'wazuh' | 'ossec';

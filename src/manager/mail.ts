@@ -1,5 +1,5 @@
 // Mail about alerts: whether what an ossec.conf asks for can ever be sent.
-import { diagnose, type Diagnosis } from './diagnosis.ts';
+import { error, warning, type Diagnosis } from './diagnosis.ts';
 import { checkLevel, HIGHEST_LEVEL, isLevel, type KnownRules } from './rules.ts';
 import { quote } from '../system/printable.ts';
 import { child, valueOf, type Element } from './xml.ts';
@@ -42,12 +42,12 @@ function checkGlobal(
   for (const name of isOn ? ['email_to', 'smtp_server', 'email_from'] : []) {
     if ((last(name)?.text ?? '') !== '' || notification === undefined) continue;
     const cause = `mail is on, and <global> has no <${name}>: no mail can be sent`;
-    found.push(diagnose('error', notification, cause, `add <${name}>`));
+    found.push(...error(notification, cause, `add <${name}>`));
   }
   if (firstMail !== undefined && !isOn) {
     const cause = 'these mails are never sent: email_notification is not yes';
     const fix = 'write <email_notification>yes</email_notification> in <global>';
-    found.push(diagnose('error', notification ?? firstMail, cause, fix));
+    found.push(...error(notification ?? firstMail, cause, fix));
   }
   return found;
 }
@@ -59,31 +59,26 @@ function checkAlertLevels({ children }: Element): Diagnosis[] {
 
 function checkMailAlert(mail: Element, threshold: number, rules: KnownRules): Diagnosis[] {
   if (valueOf(mail, 'email_to') === '') {
-    return [diagnose('error', mail, 'nobody gets these mails', 'add <email_to>')];
+    return error(mail, 'nobody gets these mails', 'add <email_to>');
   }
   const level = child(mail, 'level');
   if (level !== undefined && !isLevel(level.text, 0)) {
     const cause = `${quote(level.text)} is no level of an alert: these mails are never sent`;
-    return [diagnose('error', level.textAt, cause, `write a number from 0 to ${HIGHEST_LEVEL}`)];
+    return error(level.textAt, cause, `write a number from 0 to ${HIGHEST_LEVEL}`);
   }
   const ids = child(mail, 'rule_id');
   if (ids !== undefined) return checkMailedRules(ids, level, { threshold, rules });
   if (level === undefined || Number(level.text) >= threshold) return [];
   const cause = `mail goes out from level ${threshold} on: alerts of level ${level.text} to ${threshold - 1} mail only where their rule has the option alert_by_email`;
   const fix = `write ${threshold} or more here, or lower <email_alert_level> in <alerts>`;
-  return [diagnose('warning', level.textAt, cause, fix)];
-}
-
-interface MailRules {
-  readonly threshold: number;
-  readonly rules: KnownRules;
+  return warning(level.textAt, cause, fix);
 }
 
 /** A rule mails when its level, or its option, says so, and the level asked for here is reached as well. */
 function checkMailedRules(
   ids: Element,
   level: Element | undefined,
-  { threshold, rules }: MailRules,
+  { threshold, rules }: { readonly threshold: number; readonly rules: KnownRules },
 ): Diagnosis[] {
   const asked = Number(level?.text ?? 0);
   const known = ids.text.split(/[\s,|]+/).flatMap((id) => {
@@ -103,15 +98,15 @@ function checkMailedRules(
     const cause = `mail goes out from level ${threshold} on, so these rules never mail: ${list(silent)}`;
     const fix =
       'raise them in local_rules.xml with overwrite="yes": firewall-drop config snippet prints how';
-    found.push(diagnose('error', ids.textAt, cause, fix));
+    found.push(...error(ids.textAt, cause, fix));
   }
   if (below.length > 0 && level !== undefined) {
     const cause = `these rules do not reach the level ${asked} that is asked for here, and never mail: ${list(below)}`;
-    found.push(diagnose('error', level.textAt, cause, 'remove <level>, or raise the rules'));
+    found.push(...error(level.textAt, cause, 'remove <level>, or raise the rules'));
   }
   if (muted.length > 0) {
     const cause = `the option no_email_alert keeps these rules from mailing: ${list(muted)}`;
-    found.push(diagnose('error', ids.textAt, cause, 'remove the option from the rule'));
+    found.push(...error(ids.textAt, cause, 'remove the option from the rule'));
   }
   return found;
 }

@@ -1,6 +1,6 @@
 // An ossec.conf: what it says about active responses, white list and mail, and what of it can not work.
 import { parseNetwork } from '../model/address.ts';
-import { diagnose, type Diagnosis, type Surroundings } from './diagnosis.ts';
+import { error, warning, type Diagnosis, type Surroundings } from './diagnosis.ts';
 import { checkMail } from './mail.ts';
 import {
   checkCommand,
@@ -20,12 +20,9 @@ const OF_LOCALFILE = ['location', 'log_format'];
 
 export function checkOssecConf(document: XmlDocument, surroundings: Surroundings): Diagnosis[] {
   const sections = sectionsOf(document);
+  const others = surroundings.otherFiles.flatMap((other) => sectionsOf(other.document));
   const named = (name: string): Element[] => sections.filter((section) => section.name === name);
-  const elsewhere = (name: string): Element[] => {
-    return surroundings.otherFiles.flatMap((other) => {
-      return sectionsOf(other.document).filter((section) => section.name === name);
-    });
-  };
+  const elsewhere = (name: string): Element[] => others.filter((section) => section.name === name);
   const responses = named('active-response');
   const commands = commandsIn(named('command'), surroundings.otherFiles);
   return [
@@ -48,7 +45,7 @@ function checkCharacters(section: Element): Diagnosis[] {
     if (strange === null) return [];
     const at = text.includes('\n') ? textAt : { ...textAt, column: textAt.column + strange.at };
     const cause = `the value of <${name}> contains ${strange.what}`;
-    return [diagnose('error', at, cause, 'remove it, or type it again on the keyboard')];
+    return error(at, cause, 'remove it, or type it again on the keyboard');
   });
 }
 
@@ -62,7 +59,7 @@ function checkReadsLog(clients: readonly Element[], localfiles: readonly Element
   const cause = 'no <localfile> here reads active-responses.log: blocks raise no alert and no mail';
   const fix =
     'add it, as firewall-drop config snippet prints it, or have the agent.conf of its group do so';
-  return [diagnose('warning', client, cause, fix)];
+  return warning(client, cause, fix);
 }
 
 function checkWhiteList(global: Element): Diagnosis[] {
@@ -75,9 +72,9 @@ function checkWhiteList(global: Element): Diagnosis[] {
     if (/^[0-9.:/\s,-]*$|:.*:/.test(text)) {
       const cause = `${quote(text)} is neither an address nor a netblock: it protects nobody`;
       const fix = 'write one in each <white_list>, for example 192.0.2.7 or 192.0.2.0/24';
-      return [diagnose('error', textAt, cause, fix)];
+      return error(textAt, cause, fix);
     }
     const cause = `${quote(text)} is a name: it protects only where an alert's srcip is that very name, never an address`;
-    return [diagnose('warning', textAt, cause, 'write its addresses as well')];
+    return warning(textAt, cause, 'write its addresses as well');
   });
 }

@@ -3,7 +3,7 @@
 import { readArgumentWords } from '../policy/arguments.ts';
 import { quote } from '../system/printable.ts';
 import { MOST_REPEATED_OFFENDERS } from '../wazuh/agent-config.ts';
-import { diagnose, type Diagnosis, type OtherFile, type Surroundings } from './diagnosis.ts';
+import { error, warning, type Diagnosis, type OtherFile, type Surroundings } from './diagnosis.ts';
 import { checkLevel } from './rules.ts';
 import { child, sectionsOf, valueOf, type Element } from './xml.ts';
 
@@ -30,12 +30,12 @@ export function checkCommand(command: Element, around: Surroundings): Diagnosis[
   const found: Diagnosis[] = [];
   for (const name of ['name', 'executable']) {
     if (valueOf(command, name) !== '') continue;
-    found.push(diagnose('error', command, `this command has no <${name}>`, `add <${name}>`));
+    found.push(...error(command, `this command has no <${name}>`, `add <${name}>`));
   }
   const executable = child(command, 'executable');
   if (executable?.text.includes('/') === true) {
     const cause = '<executable> is a path; execd only starts what lies in active-response/bin';
-    found.push(diagnose('error', executable.textAt, cause, 'write the file name alone'));
+    found.push(...error(executable.textAt, cause, 'write the file name alone'));
   }
   return [...found, ...checkExpect(command, around), ...checkArguments(command)];
 }
@@ -43,14 +43,13 @@ export function checkCommand(command: Element, around: Surroundings): Diagnosis[
 function checkExpect(command: Element, { dialect }: Surroundings): Diagnosis[] {
   const expect = child(command, 'expect');
   if (dialect === 'wazuh' && expect !== undefined) {
-    const cause = '<expect> is ignored by Wazuh 4.2 and later';
     const fix = 'remove it; for OSSEC or an older Wazuh check with --wazuh ossec';
-    return [diagnose('warning', expect, cause, fix)];
+    return warning(expect, '<expect> is ignored by Wazuh 4.2 and later', fix);
   }
   const ours = isOurs(valueOf(command, 'executable'));
   if (dialect === 'wazuh' || !ours || expect?.text === 'srcip') return [];
   const cause = 'OSSEC hands over the address only where the command expects it';
-  return [diagnose('error', expect ?? command, cause, 'write <expect>srcip</expect>')];
+  return error(expect ?? command, cause, 'write <expect>srcip</expect>');
 }
 
 /** A word that is misspelt is ignored on the agent: the address stays blocked, or is released too early. */
@@ -58,10 +57,10 @@ function checkArguments(command: Element): Diagnosis[] {
   const given = child(command, 'extra_args');
   if (given === undefined || !isOurs(valueOf(command, 'executable'))) return [];
   const { unknown } = readArgumentWords(given.text.trim().split(/\s+/));
-  return unknown.map((word) => {
+  return unknown.flatMap((word) => {
     const cause = `${quote(word)} in <extra_args> means nothing to firewall-drop, and is ignored`;
     const fix = 'the words are release, keep, timeout=DURATION and, last, reason=TEXT';
-    return diagnose('warning', given.textAt, cause, fix);
+    return warning(given.textAt, cause, fix);
   });
 }
 
@@ -73,7 +72,7 @@ export function checkNames(commands: readonly Element[]): Diagnosis[] {
     seen.set(name, command);
     if (earlier === undefined || name === '') return [];
     const cause = `the command ${quote(name)} is defined in line ${earlier.line} already`;
-    return [diagnose('warning', command, cause, 'remove one of them, or give it another name')];
+    return warning(command, cause, 'remove one of them, or give it another name');
   });
 }
 
@@ -97,7 +96,7 @@ export function checkResponse(
     const cause = isResponse
       ? 'this response is disabled: it never blocks'
       : 'active responses are disabled here: nothing is ever blocked';
-    found.push(diagnose('warning', disabled, cause, 'write no, or remove <disabled>'));
+    found.push(...warning(disabled, cause, 'write no, or remove <disabled>'));
   }
   if (!isResponse) return found;
   return [
@@ -116,14 +115,13 @@ function checkCommandOfResponse(
   const name = child(response, 'command');
   if (name === undefined || name.text === '') {
     const cause = 'this response names no command';
-    return [diagnose('error', response, cause, 'add <command>, the <name> of a command')];
+    return error(response, cause, 'add <command>, the <name> of a command');
   }
   const command = commands.findLast(({ element }) => valueOf(element, 'name') === name.text);
   if (command === undefined) {
     const known = commands.map(({ element }) => quote(valueOf(element, 'name'))).join(', ');
-    const cause = `no command is called ${quote(name.text)}`;
     const fix = `define it before, or name one that is defined (${known === '' ? 'none is' : known})`;
-    return [diagnose('error', name.textAt, cause, fix)];
+    return error(name.textAt, `no command is called ${quote(name.text)}`, fix);
   }
   const executable = valueOf(command.element, 'executable');
   const trouble = around.inspectExecutable(executable);
@@ -142,50 +140,49 @@ function checkTimeout(response: Element, command: Command): Diagnosis[] {
   if (timeout === undefined) {
     if (!isOurs(valueOf(command.element, 'executable'))) return [];
     const cause = 'there is no <timeout>: what this response blocks stays blocked for ever';
-    return [diagnose('warning', response, cause, 'add <timeout>, in seconds')];
+    return warning(response, cause, 'add <timeout>, in seconds');
   }
   if (!/^[0-9]{1,9}$/.test(timeout.text)) {
     const cause = `${quote(timeout.text)} is no number of seconds`;
-    const fix = 'write digits alone: <timeout>3600</timeout>';
-    return [diagnose('error', timeout.textAt, cause, fix)];
+    return error(timeout.textAt, cause, 'write digits alone: <timeout>3600</timeout>');
   }
   if (allowed || Number(timeout.text) === 0) return [];
   const cause = `the command ${quote(valueOf(command.element, 'name'))} does not allow a timeout, so this one is ignored and the block never ends`;
   const fix = `add <timeout_allowed>yes</timeout_allowed> to the command ${placeOf(command)}`;
-  return [diagnose('error', timeout, cause, fix)];
+  return error(timeout, cause, fix);
 }
 
 function checkLocation(response: Element): Diagnosis[] {
   const location = child(response, 'location');
   if (location === undefined) {
     const fix = `add one of ${LOCATIONS.join(', ')}`;
-    return [diagnose('error', response, 'this response has no <location>', fix)];
+    return error(response, 'this response has no <location>', fix);
   }
   if (!location.text.split(',').every((word) => LOCATIONS.includes(word.trim()))) {
     const cause = `${quote(location.text)} is no location`;
-    return [diagnose('error', location.textAt, cause, `write one of ${LOCATIONS.join(', ')}`)];
+    return error(location.textAt, cause, `write one of ${LOCATIONS.join(', ')}`);
   }
   const agent = child(response, 'agent_id');
   const isDefined = location.text.includes('defined-agent');
   if (isDefined && agent === undefined) {
     const cause = 'defined-agent says that <agent_id> names the agent, and there is none';
-    return [diagnose('error', location.textAt, cause, 'add <agent_id>001</agent_id>')];
+    return error(location.textAt, cause, 'add <agent_id>001</agent_id>');
   }
   if (agent === undefined) return [];
   if (!isDefined) {
     const cause = '<agent_id> is ignored unless the location is defined-agent';
-    return [diagnose('warning', agent, cause, 'remove it, or change the location')];
+    return warning(agent, cause, 'remove it, or change the location');
   }
   if (/^[0-9]{1,8}$/.test(agent.text)) return [];
   const cause = `${quote(agent.text)} is no id of an agent`;
-  return [diagnose('error', agent.textAt, cause, 'write its number, from agent_control -l')];
+  return error(agent.textAt, cause, 'write its number, from agent_control -l');
 }
 
 function checkTrigger(response: Element, around: Surroundings): Diagnosis[] {
   const triggers = ['rules_id', 'rules_group', 'level'];
   if (!response.children.some(({ name }) => triggers.includes(name))) {
     const cause = 'nothing says which alerts start this response: every alert does';
-    return [diagnose('warning', response, cause, 'add <rules_id>, <rules_group> or <level>')];
+    return warning(response, cause, 'add <rules_id>, <rules_group> or <level>');
   }
   const rules = child(response, 'rules_id');
   return [
@@ -199,12 +196,11 @@ function checkRuleIds(ids: Element, { rules, knowsRule }: Surroundings): Diagnos
     const at = { ...ids.textAt, column: ids.textAt.column + ids.text.indexOf(id) };
     const place = ids.text.includes('\n') ? ids.textAt : at;
     if (!/^[0-9]{1,6}$/.test(id)) {
-      const cause = `${quote(id)} is no id of a rule`;
-      return [diagnose('error', place, cause, 'write ids, with commas between them')];
+      return error(place, `${quote(id)} is no id of a rule`, 'write ids, with commas between them');
     }
     if (rules.has(id) || !knowsRule(Number(id))) return [];
     const cause = `no rule file here defines rule ${id}: this never happens`;
-    return [diagnose('error', place, cause, 'correct the id, or add the rule to local_rules.xml')];
+    return error(place, cause, 'correct the id, or add the rule to local_rules.xml');
   });
 }
 
@@ -214,11 +210,11 @@ function checkRepeatedOffenders(response: Element): Diagnosis[] {
   const values = element.text.split(',').map((value) => value.trim());
   if (!values.every((value) => /^[1-9][0-9]{0,8}$/.test(value))) {
     const cause = 'repeated_offenders has a value that is no number of minutes';
-    return [diagnose('error', element.textAt, cause, 'write minutes, for example 30,60,120')];
+    return error(element.textAt, cause, 'write minutes, for example 30,60,120');
   }
   if (values.length <= MOST_REPEATED_OFFENDERS) return [];
   const cause = `execd takes ${MOST_REPEATED_OFFENDERS} values and ignores the others`;
-  return [diagnose('warning', element.textAt, cause, 'leave out those past the fifth')];
+  return warning(element.textAt, cause, 'leave out those past the fifth');
 }
 
 export function checkSharedExecutables(
@@ -238,7 +234,6 @@ export function checkSharedExecutables(
     if (executable === '' || timeouts.length < 2 || first === undefined) return [];
     const other = others.find((one) => (valueOf(one, 'timeout') || '0') !== timeouts[0]) ?? first;
     const cause = `responses share ${quote(executable)} with timeouts of ${timeouts.join(', ')} seconds: execd keeps one entry for an address, and a later alert, of whichever response, restarts the timeout of that one`;
-    const fix = `give them one timeout; see the response in line ${first.line}`;
-    return [diagnose('warning', other, cause, fix)];
+    return warning(other, cause, `give them one timeout; see the response in line ${first.line}`);
   });
 }

@@ -1,17 +1,13 @@
 // Rule files: which rules they define, with which level, and what is wrong with them.
-import { diagnose, type Diagnosis } from './diagnosis.ts';
+import { error, type Diagnosis } from './diagnosis.ts';
 import { quote } from '../system/printable.ts';
 import type { Element, XmlDocument } from './xml.ts';
 
-/** What decides whether alerts of a rule are mailed. */
-interface RuleFacts {
-  readonly level: number;
-  /** By an option of the rule, whatever its level; null: the level decides. */
-  readonly mails: boolean | null;
-}
-
-/** By the rule's id; a later definition replaces an earlier one. */
-export type KnownRules = ReadonlyMap<string, RuleFacts>;
+/** By the rule's id; a later definition replaces an earlier one. `mails` is by an option of the rule; null: the level decides. */
+export type KnownRules = ReadonlyMap<
+  string,
+  { readonly level: number; readonly mails: boolean | null }
+>;
 
 /** The rules about firewall-drop as shipped with OSSEC 4.2 and Wazuh 4.14, which no file here need repeat. */
 export const SHIPPED_RULES: KnownRules = new Map(
@@ -29,7 +25,7 @@ export function isLevel(text: string | undefined, lowest = 1): boolean {
 export function checkLevel(level: Element | undefined): Diagnosis[] {
   if (level === undefined || isLevel(level.text)) return [];
   const cause = `${quote(level.text)} is no level of an alert`;
-  return [diagnose('error', level.textAt, cause, `write a number from 1 to ${HIGHEST_LEVEL}`)];
+  return error(level.textAt, cause, `write a number from 1 to ${HIGHEST_LEVEL}`);
 }
 
 export function rulesOf({ roots }: XmlDocument): readonly Element[] {
@@ -67,17 +63,17 @@ export function checkRules(document: XmlDocument): Diagnosis[] {
 
 function checkIdentity(rule: Element, id: string, earlier: Element | undefined): Diagnosis[] {
   if (!/^[0-9]{1,6}$/.test(id)) {
-    return [diagnose('error', rule, 'a rule needs a numeric id', 'write <rule id="100100" …>')];
+    return error(rule, 'a rule needs a numeric id', 'write <rule id="100100" …>');
   }
   const overwrites = rule.attributes['overwrite'] === 'yes';
   if (earlier !== undefined && !overwrites) {
     const cause = `rule ${id} is defined in line ${earlier.line} already`;
-    return [diagnose('error', rule, cause, 'give one of them another id')];
+    return error(rule, cause, 'give one of them another id');
   }
   if (Number(id) < FIRST_LOCAL_RULE && !overwrites) {
     const cause = `ids below ${FIRST_LOCAL_RULE} are of the shipped rules: ${id} would be a duplicate`;
     const fix = 'add overwrite="yes" to change the shipped rule, or take an id from 100000 on';
-    return [diagnose('error', rule, cause, fix)];
+    return error(rule, cause, fix);
   }
   return [];
 }
@@ -86,5 +82,5 @@ function checkRuleLevel(rule: Element): Diagnosis[] {
   const level = rule.attributes['level'] ?? '';
   if (isLevel(level, 0)) return [];
   const cause = `a rule needs a level from 0 to ${HIGHEST_LEVEL}`;
-  return [diagnose('error', rule, cause, 'write level="12", for example')];
+  return error(rule, cause, 'write level="12", for example');
 }

@@ -53,17 +53,15 @@ function* slipsInComment(comment: string, offset: number): Generator<Slip> {
 function* slipsInTag(tag: string, offset: number): Generator<Slip> {
   const isNamed = /[\p{L}_:/]/u.test(tag.charAt(1));
   // A strange character may stand where the name should begin.
-  const bare = isNamed ? tag.replace(/"[^"]*"?|'[^']*'?/g, blanksFor) : tag.slice(0, 2);
+  const bare = isNamed
+    ? tag.replace(/"[^"]*"?|'[^']*'?/g, ({ length }) => ' '.repeat(length))
+    : tag.slice(0, 2);
   const strange = findStrange(bare);
   if (strange !== null) {
     const fix = 'type the quote or the space again on the keyboard';
     yield [offset + strange.at, `here stands ${strange.what}`, fix];
   } else if (isNamed) yield* slipsInText(tag, offset);
   else yield bareLessThan(offset);
-}
-
-function blanksFor(value: string): string {
-  return ' '.repeat(value.length);
 }
 
 /** One that is none of those that XML knows. */

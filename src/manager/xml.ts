@@ -1,6 +1,6 @@
 // The XML of Wazuh's and OSSEC's files, read with positions: several roots in one file, mistakes named, and how it is looked up.
 import type * as Saxes from 'saxes';
-import { diagnose, type Diagnosis } from './diagnosis.ts';
+import { error, type Diagnosis } from './diagnosis.ts';
 import { bareLessThan, findSlips, type Slip } from './typing.ts';
 
 /** Where something stands; both count from 1, columns in UTF-16 units. */
@@ -28,12 +28,13 @@ export interface XmlDocument {
   readonly mistakes: readonly Diagnosis[];
 }
 
-interface OpenElement {
-  readonly name: string;
+/** While it is read. */
+interface OpenElement extends Element {
   readonly offset: number;
   attributes: Readonly<Record<string, string>>;
   readonly children: Element[];
   text: string;
+  textAt: Position;
   contentOffset: number;
 }
 
@@ -93,7 +94,9 @@ function buildElements(
   const { roots, open } = progress;
   parser.on('opentagstart', ({ name }) => {
     const offset = text.lastIndexOf(`<${name}`, parser.position - 1);
-    open.push({ name, offset, attributes: {}, children: [], text: '', contentOffset: offset });
+    const at = place(offset);
+    const content = { attributes: {}, children: [], text: '', textAt: at };
+    open.push({ ...at, ...content, name, offset, contentOffset: offset });
   });
   parser.on('opentag', ({ attributes }) => {
     const element = open.at(-1);
@@ -112,7 +115,8 @@ function buildElements(
     const element = open.pop();
     progress.closed = element;
     if (element === undefined) return;
-    (open.at(-1)?.children ?? roots).push(finish(element, text, place));
+    trim(element, text, place);
+    (open.at(-1)?.children ?? roots).push(element);
   });
 }
 
@@ -129,28 +133,18 @@ function explainAll(
   const isSlip = slips.some(([offset]) => offset <= first.offset);
   return (isSlip ? slips : [causeOf(first, text, place), ...slips])
     .sort(([one], [other]) => one - other)
-    .map(([offset, cause, fix]) => diagnose('error', place(offset), cause, fix));
+    .flatMap(([offset, cause, fix]) => error(place(offset), cause, fix));
 }
 
 /** Only what XML itself calls white space: a non-breaking space stays, and is found. */
 const AROUND = /^[ \t\r\n]+|[ \t\r\n]+$/g;
 
-function finish(
-  { name, offset, attributes, children, text, contentOffset }: OpenElement,
-  source: string,
-  place: (offset: number) => Position,
-): Element {
-  const value = text.replace(AROUND, '');
-  let start = contentOffset;
+function trim(element: OpenElement, source: string, place: (offset: number) => Position): void {
+  element.text = element.text.replace(AROUND, '');
+  if (element.text === '') return;
+  let start = element.contentOffset;
   while (' \t\r\n'.includes(source[start] ?? '?')) start += 1;
-  return {
-    ...place(offset),
-    name,
-    attributes,
-    children,
-    text: value,
-    textAt: place(value === '' ? offset : start),
-  };
+  element.textAt = place(start);
 }
 
 /** A function from an offset to its line and column. */

@@ -45,6 +45,15 @@ export class AppError extends Error {
   }
 }
 
+/** What `work` gives; a failure becomes the cause of an AppError. */
+export function orThrow<T>(code: ErrorCode, message: string, work: () => T): T {
+  try {
+    return work();
+  } catch (error) {
+    throw new AppError(code, message, error);
+  }
+}
+
 /** A program that is not installed: nothing was run, so nothing can have changed. */
 export class ProgramMissing extends AppError {
   constructor(message: string) {

@@ -46,15 +46,9 @@ export function timeoutsOf(executable: string, all: readonly ConfiguredTimeout[]
 /** Where an agent names its manager: other elements in Wazuh 5 than in Wazuh 4, and in OSSEC yet others. */
 const MANAGER =
   /^ossec_config\/(?:(?:client|agent)\/(?:(?:server|manager)\/(?:address|endpoint)|server-ip|server-hostname)|(?:(?:client|agent)\/)?enrollment\/manager_address)$/;
-const REPEATED_OFFENDERS = 'ossec_config/active-response/repeated_offenders';
-const WHITE_LIST = 'ossec_config/global/white_list';
+const REPEATED_OFFENDERS = /^ossec_config\/active-response\/repeated_offenders$/;
+const WHITE_LIST = /^ossec_config\/global\/white_list$/;
 const DEEPEST = 4;
-
-interface Collected {
-  readonly minutes: number[];
-  readonly managers: string[];
-  readonly whiteList: string[];
-}
 
 /** As many values as execd itself takes. */
 export const MOST_REPEATED_OFFENDERS = 5;
@@ -67,9 +61,24 @@ const MOST_MISTAKES = 100;
 
 /** Mistakes are passed over: what stands around them still protects. It may have several roots. */
 export function readOssecConf(text: string): AgentSettings {
+  const elements = readElements(text);
+  const textsAt = (place: RegExp): string[] => {
+    return elements.filter(({ path }) => place.test(path)).map((element) => element.text);
+  };
+  const hosts = textsAt(MANAGER).map(hostOf);
+  return {
+    repeatedOffendersMinutes: textsAt(REPEATED_OFFENDERS)
+      .flatMap(readMinutes)
+      .slice(0, MOST_REPEATED_OFFENDERS),
+    managers: [...new Set(hosts.filter((host) => host !== '' && host.length <= LONGEST_HOST_NAME))],
+    whiteList: textsAt(WHITE_LIST).filter((entry) => parseNetwork(entry) !== null),
+  };
+}
+
+function readElements(text: string): { readonly path: string; readonly text: string }[] {
   const { SaxesParser } = require('saxes') as typeof Saxes;
   const parser = new SaxesParser({ fragment: true });
-  const collected: Collected = { minutes: [], managers: [], whiteList: [] };
+  const elements: { readonly path: string; readonly text: string }[] = [];
   const path: string[] = [];
   let content = '';
   let mistakes = 0;
@@ -84,7 +93,7 @@ export function readOssecConf(text: string): AgentSettings {
   parser.on('text', (piece) => (content += piece));
   parser.on('closetag', () => {
     // Deeper ones are none of ours, and naming each of very many would take the square of their number.
-    if (path.length <= DEEPEST) collect(path.join('/'), content.trim(), collected);
+    if (path.length <= DEEPEST) elements.push({ path: path.join('/'), text: content.trim() });
     path.pop();
     content = '';
   });
@@ -94,20 +103,7 @@ export function readOssecConf(text: string): AgentSettings {
     // What was read before too many mistakes counts.
     if (mistakes <= MOST_MISTAKES) throw error;
   }
-  return {
-    repeatedOffendersMinutes: collected.minutes.slice(0, MOST_REPEATED_OFFENDERS),
-    managers: [...new Set(collected.managers)],
-    whiteList: collected.whiteList.filter((entry) => parseNetwork(entry) !== null),
-  };
-}
-
-function collect(path: string, text: string, { minutes, managers, whiteList }: Collected): void {
-  if (path === REPEATED_OFFENDERS) minutes.push(...readMinutes(text));
-  else if (path === WHITE_LIST) whiteList.push(text);
-  else if (MANAGER.test(path)) {
-    const host = hostOf(text);
-    if (host !== '' && host.length <= LONGEST_HOST_NAME) managers.push(host);
-  }
+  return elements;
 }
 
 /** The address or name in `host`, `host:port`, `host:port/path`, `https://host`, `[v6]:port`, or an IPv6 address alone. */

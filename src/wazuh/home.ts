@@ -13,20 +13,15 @@ type Start = Pick<NodeJS.Process, 'argv0' | 'cwd' | 'execPath'>;
 
 const DEFAULT_HOME = '/var/ossec';
 const DEFAULT_NAME = 'firewall-drop';
-const LONGEST_NAME = 64;
-const NAME = /^[A-Za-z0-9._-]+$/;
+const NAME = /^(?!\.\.?$)[A-Za-z0-9._-]{1,64}$/;
 
 /** argv[0] counts only where it leads to this very executable, so a false one changes nothing but the name. */
 export function findPlace(start: Start): Place {
   const name = basename(start.argv0);
   return {
     home: homeByArgv0(start) ?? homeOf(start.execPath) ?? DEFAULT_HOME,
-    name: isName(name) ? name : DEFAULT_NAME,
+    name: NAME.test(name) ? name : DEFAULT_NAME,
   };
-}
-
-function isName(text: string): boolean {
-  return text.length <= LONGEST_NAME && NAME.test(text) && text !== '.' && text !== '..';
 }
 
 function homeByArgv0(start: Start): string | null {

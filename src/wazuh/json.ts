@@ -32,6 +32,15 @@ export function parseJson(text: string): Json {
   return (root.container as Json[])[0] ?? null;
 }
 
+/** Null where it is none. */
+export function jsonOrNull(text: string): Json {
+  try {
+    return parseJson(text);
+  } catch {
+    return null;
+  }
+}
+
 /** Only own, exactly named properties, one step for each name. */
 export function at(value: Json | undefined, ...names: readonly string[]): Json | undefined {
   let current = value;

@@ -44,6 +44,7 @@ function readWazuh4(message: JsonObject, fields: readonly string[]): Request {
 }
 
 function readWazuh5(message: JsonObject, fields: readonly string[]): Request {
+  const words = textAt(message, 'wazuh', 'active_response', 'extra_arguments') ?? '';
   return {
     dialect: 'wazuh5',
     action: readAction(message, 'enable', 'disable'),
@@ -53,13 +54,9 @@ function readWazuh5(message: JsonObject, fields: readonly string[]): Request {
     ruleId: null,
     timeoutSeconds: readTimeout(message),
     reason: readReason(textAt(message, 'wazuh', 'rule', 'title')),
-    extraArguments: readWords(textAt(message, 'wazuh', 'active_response', 'extra_arguments')),
+    extraArguments: words.split(/\s+/).filter((word) => word !== ''),
     facts: readFacts(message, ['wazuh', 'rule'], ['wazuh', 'agent', 'name']),
   };
-}
-
-function readWords(text: string | undefined): string[] {
-  return (text ?? '').split(/\s+/).filter((word) => word !== '');
 }
 
 function readAction(message: JsonObject, block: string, unblock: string): Request['action'] {
@@ -79,12 +76,8 @@ function readTimeout(message: JsonObject): number | null {
 }
 
 function isTimeout(value: Json | undefined): value is number {
-  return (
-    typeof value === 'number' &&
-    Number.isInteger(value) &&
-    value > 0 &&
-    value <= LONGEST_TIMEOUT_SECONDS
-  );
+  if (typeof value !== 'number' || !Number.isInteger(value)) return false;
+  return value > 0 && value <= LONGEST_TIMEOUT_SECONDS;
 }
 
 /** `rule` and `agent` are the paths to the rule and to the agent's name in a document. */

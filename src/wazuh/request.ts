@@ -4,10 +4,8 @@ import { printable } from '../system/printable.ts';
 import type { WazuhProblem } from './protocol-error.ts';
 import type { Source } from './source.ts';
 
-type Dialect = 'wazuh4' | 'wazuh5' | 'ossec';
-
 export interface Request extends Source {
-  readonly dialect: Dialect;
+  readonly dialect: 'wazuh4' | 'wazuh5' | 'ossec';
   readonly action: 'block' | 'unblock';
   /** `addressTrouble` in the words of Wazuh's own program. */
   readonly addressProblem: WazuhProblem;

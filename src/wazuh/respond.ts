@@ -118,16 +118,12 @@ function exchangeOf(message: Buffer): Exchange {
 }
 
 function alertOf(request: Request, exchange: Exchange | null, context: AlertContext): Alert {
-  const alertRef = alertRefOf(request, context.now());
-  const { address, addressProblem: problem } = request;
+  const byTime = alertRefAt(context.now());
+  const { address, addressProblem: problem, alertId, ruleId } = request;
+  const alertRef = { alertId: alertId ?? byTime.alertId, ruleId: ruleId ?? byTime.ruleId };
   if (address !== null) return { request, address, alertRef, exchange };
   context.responseLog.about(exchange).write([{ verb: 'refused', address, alertRef, problem }]);
   throw new AppError('BAD_DATA', `nothing to ${request.action}: ${request.addressTrouble}`);
-}
-
-function alertRefOf({ alertId, ruleId }: Request, nowMs: number): AlertRef {
-  const byTime = alertRefAt(nowMs);
-  return { alertId: alertId ?? byTime.alertId, ruleId: ruleId ?? byTime.ruleId };
 }
 
 /** Throws `REFUSED` where the address is protected, or policy ignores the alert. */

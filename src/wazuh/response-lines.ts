@@ -104,11 +104,9 @@ function verbText({ verb, address, alertRef }: Entry): string {
 
 function keyTexts({ keyMessage, answer }: Exchange): string[] {
   if (keyMessage === '') return [];
-  return answer === null ? [keyMessage] : [keyMessage, answerText(answer)];
-}
-
-function answerText({ text }: Answer): string {
-  return isUnambiguous(text) ? text : JSON.stringify(parseJson(text));
+  if (answer === null) return [keyMessage];
+  const { text } = answer;
+  return [keyMessage, isUnambiguous(text) ? text : JSON.stringify(parseJson(text))];
 }
 
 const LONGEST_QUOTE = 4096;

@@ -6,7 +6,7 @@ import type { Outcome, Verb } from '../../src/model/ban.ts';
 import type { Backend, Change } from '../../src/firewall/backend.ts';
 import { createBackend } from '../../src/firewall/select.ts';
 import { DEFAULT_ADDRESS_FIELDS } from '../../src/config/schema.ts';
-import { DEFAULT_CONFIG } from '../../src/config/values.ts';
+import { DEFAULT_CONFIG } from '../../src/config/schema.ts';
 import type { Command } from '../../src/system/exec.ts';
 import { UTC } from '../../src/system/zone.ts';
 import { parseJson } from '../../src/wazuh/json.ts';

@@ -92,7 +92,7 @@ function namedBy(command: CommandSpec): number[] {
   const help = commandHelp(command, null).join('\n');
   const [, part = ''] = /^Exit status:\n([^]*?)\n\n/m.exec(help) ?? [];
   const own = Array.from(part.matchAll(/^ {2}(\d+) {2}/gm), ([, status]) => Number(status));
-  const [, common = ''] = /^ {2}(\d+, .*?):/m.exec(part) ?? [];
+  const [, common = ''] = /^ {2}other +(\d+, .*?):/m.exec(part) ?? [];
   return [...own, ...common.split(/, | and /).map(Number)];
 }
 

@@ -52,7 +52,7 @@ export function readBans(pid: number): readonly ListedBan[] {
     };
     const bans = store.bans.list().toSorted((a, b) => since(a) - since(b));
     store.close();
-    return bans.map((ban) => banToJson(ban, ban.holds, unknown) as unknown as ListedBan);
+    return bans.map((ban) => banToJson({ ban, ...unknown }) as unknown as ListedBan);
   });
 }
 

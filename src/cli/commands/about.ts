@@ -11,13 +11,11 @@ const BACKEND_PROGRAMS = { iptables: 'iptables-restore', ip6tables: 'ip6tables-r
 export const version = defineCommand({
   name: 'version',
   summary: 'Print the version, what it was built from, and what it found',
-  details: '',
   options: { output: outputAs('text', 'json') },
   examples: [
     ['version', 'what runs here'],
     ['version --json', 'for an inventory'],
   ],
-  exits: { 0: 'the version is printed' },
   needsRoot: false,
   run(_words, { output }, person) {
     const programs = Object.entries(BACKEND_PROGRAMS).map(([name, program]) => {
@@ -44,12 +42,10 @@ export const man = defineCommand({
   name: 'man',
   summary: 'Print the manual page, firewall-drop(8)',
   details: 'In the format that man(1) reads.',
-  options: {},
   examples: [
     ['man | man -l -', 'read it'],
     ['man > firewall-drop.8', 'keep it'],
   ],
-  exits: { 0: 'the page is printed' },
   needsRoot: false,
   run(_words, _options, person) {
     person.print(formatManualPage(person.commands));
@@ -63,12 +59,10 @@ export const completion = defineCommand({
   details:
     'The script asks this program at each Tab; addresses that are banned are offered to root only.',
   positional: { name: 'shell', describe: 'which shell', count: 'one', choices: SHELLS },
-  options: {},
   examples: [
     ['completion bash > /etc/bash_completion.d/firewall-drop', 'for bash'],
     ['completion fish > ~/.config/fish/completions/firewall-drop.fish', 'for fish'],
   ],
-  exits: { 0: 'the script is printed' },
   needsRoot: false,
   run([shell], _options, person) {
     const known = SHELLS.find((one) => one === shell);

@@ -1,17 +1,16 @@
 // `add`: a person blocks addresses or networks.
 import { isSingle, type Address } from '../../model/address.ts';
-import type { Ban, Hold } from '../../model/ban.ts';
-import { blockEach, type EachRequest, type Made } from '../../bans/block.ts';
+import type { EachRequest } from '../../bans/block.ts';
 import { parseDuration } from '../../model/duration.ts';
 import { AppError, EXIT_STATUS } from '../../model/errors.ts';
 import type { Context } from '../../context.ts';
 import { readReason } from '../../wazuh/request.ts';
-import { findOverlaps, inTextOrder, MOST_NAMED, readAddresses, sayLeftOut } from '../addresses.ts';
+import { findOverlaps, MOST_NAMED, readAddresses } from '../addresses.ts';
 import { allowedAmong } from '../caution.ts';
-import { defineCommand, DRY_RUN, FILE, QUIET } from '../command.ts';
-import { inParts, LARGEST_PART } from '../in-parts.ts';
+import { CHANGES_LIST, defineCommand, DRY_RUN, FILE, QUIET } from '../command.ts';
+import { blockInParts } from '../in-parts.ts';
 import { holdsAfter, sayBlocked, type Order } from '../manual-hold.ts';
-import { readMoment, readTimeout } from '../output/time.ts';
+import { TIME_TO_COME, TIMEOUT } from '../output/time.ts';
 import { printBlock } from '../plan.ts';
 import { enterForChange, type Person } from '../session.ts';
 
@@ -28,15 +27,9 @@ export const add = defineCommand({
     count: 'any',
   },
   options: {
-    timeout: {
-      kind: 'text',
-      short: 't',
-      value: 'DURATION',
-      describe: 'how long: 90m, 1h30m, 2d, never',
-    },
+    timeout: { ...TIMEOUT, short: 't', describe: 'how long: 90m, 1h30m, 2d, never' },
     until: {
-      kind: 'text',
-      value: 'TIME',
+      ...TIME_TO_COME,
       describe: 'until when, in UTC: 14:05, 2026-12-24, "2026-12-24 18:00"',
     },
     reason: { kind: 'text', short: 'r', value: 'TEXT', describe: 'a note for people' },
@@ -58,11 +51,8 @@ export const add = defineCommand({
   exits: {
     0: 'all are blocked',
     65: "an address can't be read or may not be blocked",
-    69: null,
-    75: null,
-    130: null,
+    ...CHANGES_LIST,
   },
-  needsRoot: true,
   async run(words, options, person) {
     const { timeout, until, file, force } = options;
     if (timeout !== undefined && until !== undefined) {
@@ -71,14 +61,11 @@ export const add = defineCommand({
         '--timeout and --until both say when the ban ends: leave one out',
       );
     }
-    const asked = timeout === undefined ? undefined : readTimeout(timeout);
-    const list = readAddresses(words, file);
-    const { addresses, mistakes } = list;
-    sayLeftOut(list, person);
+    const { addresses, mistakes } = readAddresses(words, file, person);
     const isForReal = !options['dry-run'];
     const context = isForReal ? enterForChange(person) : person.createContext({ readOnly: true });
     const order: Order = {
-      timeoutSeconds: until === undefined ? asked : secondsUntil(until, context.now()),
+      timeoutSeconds: until === undefined ? timeout : Math.ceil((until - context.now()) / 1000),
       reason: options.reason === undefined ? undefined : readReason(options.reason),
       force,
       replace: options.replace,
@@ -92,45 +79,16 @@ export const add = defineCommand({
       const usualSeconds = parseDuration(context.config.manual.timeout) ?? null;
       const times = { usualSeconds, nowMs: context.now() };
       const holdFor = holdsAfter(order, times);
-      if (isForReal)
-        await carryOut(allowed, { holdFor, nowMs: times.nowMs, isList }, context, person);
-      else printBlock(allowed, holdFor, context, person);
+      if (isForReal) {
+        const holdsFor: EachRequest['holdsFor'] = (_, ban) => [holdFor(ban)];
+        const made = await blockInParts(allowed, { holdsFor, by: person.name, isList }, context);
+        sayBlocked(made, times.nowMs, person);
+        context.expire();
+      } else printBlock(allowed, holdFor, context, person);
     }
     return complete ? 0 : EXIT_STATUS.BAD_DATA;
   },
 });
-
-function secondsUntil(text: string, nowMs: number): number {
-  const seconds = Math.ceil((readMoment('until', text, { nowMs, nearest: 'next' }) - nowMs) / 1000);
-  if (seconds > 0) return seconds;
-  throw new AppError('USAGE', `--until ${text} is in the past: write a later time`);
-}
-
-interface Holding {
-  readonly holdFor: (ban: Ban | null) => Hold;
-  readonly nowMs: number;
-  readonly isList: boolean;
-}
-
-async function carryOut(
-  addresses: readonly Address[],
-  { holdFor, nowMs, isList }: Holding,
-  context: Context,
-  person: Person,
-): Promise<void> {
-  // Many go into sets at once, rather than by way of as many rules.
-  context.migrate(addresses.length);
-  const made: Made[] = [];
-  const options = { size: LARGEST_PART, doing: 'blocked', context };
-  const request: EachRequest = { holdsFor: (_, ban) => [holdFor(ban)], by: person.name, isList };
-  await inParts(inTextOrder(addresses), options, (part, ofPart) => {
-    for (const { address, before, hold } of blockEach(part, request, ofPart)) {
-      made.push({ address, before, hold });
-    }
-  });
-  sayBlocked(made, nowMs, person);
-  context.expire();
-}
 
 function sayOverlaps(addresses: readonly Address[], context: Context, { note }: Person): void {
   const { bans } = context.store;

@@ -13,8 +13,6 @@ export const backend = defineCommand({
     ['backend', 'rules or sets, and why'],
     ['backend --json', 'the same for programs'],
   ],
-  exits: { 0: 'the backend is printed' },
-  needsRoot: true,
   run(_words, { output }, person) {
     const state = inspectBackend(person.createContext());
     if (output === 'json') person.print(documentText(state));

@@ -3,11 +3,11 @@ import { CONFIG_FILE, LARGEST_FILE } from '../../config/read.ts';
 import { formatProblem, parseConfig, type ParsedConfig } from '../../config/parse.ts';
 import { POLICY_KEYS, type PolicyEntry } from '../../config/policy.ts';
 import { SCHEMA } from '../../config/schema.ts';
-import { camelCase, ownProperty, tomlText } from '../../config/values.ts';
+import { camelCase } from '../../config/setting.ts';
+import { ownProperty, tomlText } from '../../config/toml.ts';
 import { AppError } from '../../model/errors.ts';
 import { isErrno, readRegularFile } from '../../system/files.ts';
-import { defineCommand, outputAs } from '../command.ts';
-import { ANSWER_NO } from '../exit-meanings.ts';
+import { ANSWER_NO, defineCommand, outputAs } from '../command.ts';
 import { count } from '../output/count.ts';
 import { documentText } from '../output/json.ts';
 
@@ -22,7 +22,6 @@ export const configShow = defineCommand({
     ['config show > config.toml', 'a file with every key'],
   ],
   exits: { 0: 'the configuration is printed', 78: "the file can't be read" },
-  needsRoot: true,
   isLong: () => true,
   run(_words, { output }, person) {
     const { config } = person.createContext({ readOnly: true });
@@ -47,31 +46,21 @@ function parseFile(named?: string): ParsedConfig | null {
   }
 }
 
-interface Setting {
-  /** `limits.total_seconds`. */
-  readonly key: string;
-  readonly value: unknown;
-  readonly from: 'default' | 'file' | 'earlier file';
-  readonly line: number | null;
-}
+type Setting = ReturnType<typeof settingsOf>[number];
 
-function settingsOf(config: object, parsed: ParsedConfig | null): Setting[] {
+function settingsOf(config: object, parsed: ParsedConfig | null) {
   const valueIn = (whole: object | undefined, section: string, key: string): unknown => {
     return ownProperty(ownProperty(whole, section), camelCase(key));
   };
   return Object.entries(SCHEMA).flatMap(([section, keys]) => {
-    return Object.keys(keys).map((name): Setting => {
+    return Object.keys(keys).map((name) => {
       const key = `${section}.${name}`;
       const value = valueIn(config, section, name);
       const line = parsed?.lines.get(key) ?? null;
       const now = tomlText(valueIn(parsed?.config, section, name));
       const isKept = parsed !== null && now !== tomlText(value);
-      return {
-        key,
-        value,
-        from: isKept ? 'earlier file' : line === null ? 'default' : 'file',
-        line,
-      };
+      const from = isKept ? 'earlier file' : line === null ? 'default' : 'file';
+      return { key, value, from, line } as const;
     });
   });
 }
@@ -93,15 +82,14 @@ function formatSetting({ key, value, from, line }: Setting): string {
   const where = {
     default: 'default',
     file: `${CONFIG_FILE}:${line ?? ''}`,
-    'earlier file': EARLIER,
+    'earlier file': `what ${CONFIG_FILE} said before`,
   };
   return `${text.padEnd(VALUE_WIDTH)} # ${where[from]}`;
 }
 
 /** The keys of an entry that say something, as the file names them. */
 function policyKeys(entry: PolicyEntry): Record<string, unknown> {
-  const all = Object.entries<{ readonly default: unknown }>(POLICY_KEYS);
-  const given = all.flatMap(([key, setting]) => {
+  const given = Object.entries(POLICY_KEYS).flatMap(([key, setting]) => {
     const value = ownProperty(entry, camelCase(key));
     return tomlText(value) === tomlText(setting.default) ? [] : [[key, value] as const];
   });
@@ -112,8 +100,6 @@ function formatPolicy(keys: Readonly<Record<string, unknown>>): string[] {
   const lines = Object.entries(keys).map(([key, value]) => `${key} = ${tomlText(value)}`);
   return ['', `${'[[policy]]'.padEnd(VALUE_WIDTH)} # ${CONFIG_FILE}`, ...lines];
 }
-
-const EARLIER = `what ${CONFIG_FILE} said before`;
 
 export const configValidate = defineCommand({
   name: 'config validate',

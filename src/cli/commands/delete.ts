@@ -1,14 +1,12 @@
 // `delete` and `flush`: a person releases addresses, whoever had them blocked.
 import type { Address } from '../../model/address.ts';
-import { alertRefAt } from '../../model/ban.ts';
-import { unblockAll } from '../../bans/unblock.ts';
+import type { ReleaseOutcomes } from '../../bans/unblock.ts';
 import { AppError, EXIT_STATUS } from '../../model/errors.ts';
 import { readReason } from '../../wazuh/request.ts';
 import type { Context } from '../../context.ts';
-import { inTextOrder, MOST_NAMED, readAddresses, sayLeftOut, widerIn } from '../addresses.ts';
-import { BANNED, defineCommand, DRY_RUN, FILE, ORIGIN, QUIET } from '../command.ts';
-import { releaseAll } from '../flush.ts';
-import { inParts } from '../in-parts.ts';
+import { inTextOrder, MOST_NAMED, readAddresses, widerIn } from '../addresses.ts';
+import { BANNED, CHANGES_LIST, defineCommand, DRY_RUN, FILE, ORIGIN, QUIET } from '../command.ts';
+import { releaseAll, releaseInParts } from '../in-parts.ts';
 import { printUnblock } from '../plan.ts';
 import { enter, enterForChange, type Person } from '../session.ts';
 
@@ -33,15 +31,10 @@ export const deleteAddresses = defineCommand({
   exits: {
     0: 'none is blocked by its own ban any more',
     65: "an address can't be read",
-    69: null,
-    75: null,
-    130: null,
+    ...CHANGES_LIST,
   },
-  needsRoot: true,
   async run(words, options, person) {
-    const list = readAddresses(words, options.file);
-    const { addresses, mistakes } = list;
-    sayLeftOut(list, person);
+    const { addresses, mistakes } = readAddresses(words, options.file, person);
     if (options['dry-run']) {
       printUnblock(addresses, null, person.createContext({ readOnly: true }), person);
     } else {
@@ -58,19 +51,10 @@ async function release(
   context: Context,
   person: Person,
 ): Promise<void> {
-  const { store, firewall } = context;
-  const networks = new Map(store.bans.networks().map((network) => [network.text, network]));
-  const absent = new Set<string>();
-  const foreign = new Set<string>();
-  const options = { size: firewall.mostReleases, doing: 'released', context };
-  await inParts(newestFirst(addresses, context), options, (part, ofPart) => {
-    const alertRef = alertRefAt(context.now());
-    const request = { origin: null, alertRef, named: true, by: person.name, reason };
-    const outcomes = unblockAll(part, request, ofPart);
-    for (const { text } of outcomes.absent) absent.add(text);
-    for (const { text } of outcomes.foreign) foreign.add(text);
-  });
-  sayReleased(addresses, { absent, foreign }, person);
+  const networks = new Map(context.store.bans.networks().map((network) => [network.text, network]));
+  const request = { origin: null, named: true, by: person.name, reason };
+  const outcomes = await releaseInParts(newestFirst(addresses, context), request, context);
+  sayReleased(addresses, outcomes, person);
   for (const address of addresses) {
     const wider = widerIn(networks, address)[0]?.text;
     if (wider === undefined) continue;
@@ -92,16 +76,13 @@ function newestFirst(
   return addresses.toSorted((one, other) => placeOf(other) - placeOf(one));
 }
 
-interface Released {
-  readonly absent: ReadonlySet<string>;
-  readonly foreign: ReadonlySet<string>;
-}
-
 function sayReleased(
   addresses: readonly Address[],
-  { absent, foreign }: Released,
+  outcomes: ReleaseOutcomes,
   { print }: Person,
 ): void {
+  const absent = new Set(outcomes.absent.map(({ text }) => text));
+  const foreign = new Set(outcomes.foreign.map(({ text }) => text));
   const others = 'a rule that another program or a person made was removed';
   if (addresses.length > MOST_NAMED) {
     const parts = [`${addresses.length - absent.size} released`];
@@ -131,8 +112,7 @@ export const flush = defineCommand({
     ['flush --origin manual --yes', 'release what people blocked'],
     ['flush --yes', 'release everything'],
   ],
-  exits: { 0: 'all is released', 69: null, 75: null, 130: null },
-  needsRoot: true,
+  exits: { 0: 'all is released', ...CHANGES_LIST },
   async run(_words, options, person) {
     const origin = options.origin ?? null;
     const context = person.createContext();
@@ -141,9 +121,9 @@ export const flush = defineCommand({
       throw new AppError('USAGE', 'nothing was released: answer yes, or give --yes');
     }
     enter(context, person);
-    const { released, kept } = await releaseAll(origin, context, person);
-    person.print(`${released} released`);
-    if (kept > 0) person.print(`${kept} kept, which others still hold`);
+    const { released, kept } = await releaseAll(origin, person.name, context);
+    person.print(`${released.length} released`);
+    if (kept.length > 0) person.print(`${kept.length} kept, which others still hold`);
     return 0;
   },
 });

@@ -1,7 +1,7 @@
 // `doctor`: is this host set up so that an alert becomes a block, and a block ends?
 import { describeError } from '../../model/errors.ts';
 import { listProcesses } from '../../system/procfs.ts';
-import { defineCommand, outputAs } from '../command.ts';
+import { ANSWER_NO, defineCommand, outputAs } from '../command.ts';
 import { count } from '../output/count.ts';
 import { documentText } from '../output/json.ts';
 import { problem, type Check, type Finding, type State } from '../doctor/check.ts';
@@ -11,7 +11,6 @@ import { lock, namespace, order, outcomes, store } from '../doctor/state.ts';
 import { executable, packageRecord } from '../doctor/executable.ts';
 import { connections, kernel, programs, variants } from '../doctor/firewall.ts';
 import { neighbours, savedRules } from '../doctor/neighbours.ts';
-import { ANSWER_NO } from '../exit-meanings.ts';
 import { REMEDIES, type RemedyName } from '../doctor/remedies.ts';
 import { tryOut } from '../doctor/trial.ts';
 import { enterForChange, type Person } from '../session.ts';
@@ -37,7 +36,6 @@ export const doctor = defineCommand({
     69: "with --fix or --test: the state is another network namespace's",
     75: 'with --fix or --test: another firewall-drop is at work',
   },
-  needsRoot: true,
   isLong: () => true,
   run(_words, { output, fix, test }, person) {
     const first = examine(person);
@@ -47,7 +45,7 @@ export const doctor = defineCommand({
       ...(test ? tryForReal(person) : []),
     ];
     if (output === 'json') person.print(documentText(reportsToJson(reports, fixed)));
-    else describe(reports, fixed, person);
+    else describe(reports, fixed, person).forEach(person.print);
     return reports.some(({ finding }) => finding.state === 'problem') ? ANSWER_NO : 0;
   },
 });
@@ -87,30 +85,34 @@ function examine(person: Person): Report[] {
   const context = person.createContext();
   const scene = { context, processes: listProcesses() };
   try {
-    return CHECKS.flatMap((check) => {
-      return runCheck(check, scene).map((finding) => ({ check: check.name, finding }));
-    });
+    return CHECKS.flatMap((check) => reportsOf(check.name, () => check.run(scene)));
+  } finally {
+    context.close();
+  }
+}
+
+function tryForReal(person: Person): Report[] {
+  const context = enterForChange(person);
+  try {
+    return reportsOf('test', () => tryOut(context));
   } finally {
     context.close();
   }
 }
 
 /** One that can't look must not keep the others from it. */
-function runCheck(check: Check, scene: Parameters<Check['run']>[0]): readonly Finding[] {
+function reportsOf(check: string, run: () => readonly Finding[]): Report[] {
   try {
-    return check.run(scene);
+    return run().map((finding) => ({ check, finding }));
   } catch (error) {
-    return [problem(`the check failed: ${describeError(error)}`, 'correct that first')];
+    const what = `the check failed: ${describeError(error)}`;
+    return [{ check, finding: problem(what, 'correct that first') }];
   }
 }
 
-interface Fixed {
-  readonly remedy: RemedyName;
-  readonly done: boolean;
-  readonly what: string;
-}
+type Fixed = ReturnType<typeof mend>[number];
 
-function mend(reports: readonly Report[], person: Person): Fixed[] {
+function mend(reports: readonly Report[], person: Person) {
   const wanted = new Set(reports.map(({ finding }) => finding.remedy));
   const names = (Object.keys(REMEDIES) as RemedyName[]).filter((name) => wanted.has(name));
   return names.map((remedy) => {
@@ -122,41 +124,28 @@ function mend(reports: readonly Report[], person: Person): Fixed[] {
   });
 }
 
-function tryForReal(person: Person): Report[] {
-  const context = enterForChange(person);
-  try {
-    return tryOut(context).map((finding) => ({ check: 'test', finding }));
-  } catch (error) {
-    const finding = problem(
-      `the test failed to start: ${describeError(error)}`,
-      'correct that first',
-    );
-    return [{ check: 'test', finding }];
-  } finally {
-    context.close();
-  }
-}
-
 const COLOURS: Readonly<Record<State, Colour>> = { ok: 'green', warning: 'yellow', problem: 'red' };
 const STATE_WIDTH = 9;
 const NAME_WIDTH = 15;
 
-function describe(reports: readonly Report[], fixed: readonly Fixed[], person: Person): void {
-  for (const { done, what } of fixed) {
-    person.print(`${done ? 'fixed' : 'not fixed'}: ${what}`);
-  }
+function describe(
+  reports: readonly Report[],
+  fixed: readonly Fixed[],
+  { terminal }: Person,
+): string[] {
   const indent = ' '.repeat(STATE_WIDTH + NAME_WIDTH);
-  for (const { check, finding } of reports) {
-    const { state, what, fix, details = [] } = finding;
-    const label = paint(state.padEnd(STATE_WIDTH), COLOURS[state], person.terminal);
-    person.print(`${label}${check.padEnd(NAME_WIDTH)}${what}`);
-    if (fix !== undefined) person.print(`${indent}→ ${fix}`);
-    for (const line of details) person.print(`${indent}${line}`);
-  }
   const countOf = (wanted: State): string => {
     return count(reports.filter(({ finding }) => finding.state === wanted).length, wanted);
   };
-  person.print(`${countOf('problem')}, ${countOf('warning')}`);
+  return [
+    ...fixed.map(({ done, what }) => `${done ? 'fixed' : 'not fixed'}: ${what}`),
+    ...reports.flatMap(({ check, finding: { state, what, fix, details = [] } }) => {
+      const label = paint(state.padEnd(STATE_WIDTH), COLOURS[state], terminal);
+      const below = [...(fix === undefined ? [] : [`→ ${fix}`]), ...details];
+      return [`${label}${check.padEnd(NAME_WIDTH)}${what}`, ...below.map((line) => indent + line)];
+    }),
+    `${countOf('problem')}, ${countOf('warning')}`,
+  ];
 }
 
 function reportsToJson(reports: readonly Report[], fixed: readonly Fixed[]): object {

@@ -5,10 +5,10 @@ import { describeProtection } from '../../policy/protected.ts';
 import { AppError, EXIT_STATUS } from '../../model/errors.ts';
 import type { Config } from '../../config/schema.ts';
 import type { Context } from '../../context.ts';
-import { at, isObject, parseJson, type Json } from '../../wazuh/json.ts';
+import { at, isObject, jsonOrNull } from '../../wazuh/json.ts';
 import { readMessage } from '../../wazuh/message.ts';
 import type { Request } from '../../wazuh/request.ts';
-import type { Decision, HoldLength } from '../../policy/decision.ts';
+import type { HoldLength } from '../../policy/decision.ts';
 import { decideBlock } from '../../wazuh/policy.ts';
 import { whyKept } from '../../wazuh/respond.ts';
 import { originOf, timeoutOf } from '../../wazuh/timeouts.ts';
@@ -70,12 +70,7 @@ function readRequest(file: string, { alert }: Config): Request {
  * anything else is left to the reader of the message.
  */
 function asMessage(text: string): string {
-  let value: Json;
-  try {
-    value = parseJson(text);
-  } catch {
-    return text;
-  }
+  const value = jsonOrNull(text);
   const source = at(value, '_source');
   if (source !== undefined) return asMessage(JSON.stringify(source));
   const whole = at(value, 'parameters') !== undefined || at(value, 'wazuh') !== undefined;
@@ -83,26 +78,18 @@ function asMessage(text: string): string {
   return JSON.stringify({ version: 1, command: 'add', parameters: { alert: value } });
 }
 
-/** What is decided about a request that names an address. */
-interface Decided {
-  /** `block`, `ignore`, `release` or `unblock`; `keep` for a delete that does not end the ban. */
-  readonly decision: Decision['action'] | 'unblock' | 'keep';
-  readonly target: Address;
-  readonly holds: readonly HoldLength[];
-  readonly decidedBy: readonly string[];
-}
-
-function decideRequest(request: Request, address: Address, context: Context): Decided {
-  if (request.action === 'unblock') {
-    const kept = whyKept(request, address, context);
-    const undecided = { target: address, holds: [] };
-    if (kept === null) return { ...undecided, decision: 'unblock', decidedBy: [] };
-    return { ...undecided, decision: 'keep', decidedBy: [kept] };
+/** What is decided about a request that names an address; `keep` for a delete that does not end the ban. */
+function decideRequest(request: Request, address: Address, context: Context) {
+  if (request.action === 'block') {
+    const { action: decision, ...rest } = decideBlock(request, address, context);
+    return { decision, ...rest };
   }
-  const { action: decision, ...rest } = decideBlock(request, address, context);
-  return { decision, ...rest };
+  const kept = whyKept(request, address, context);
+  const undecided = { target: address, holds: [], decidedBy: kept === null ? [] : [kept] };
+  return { ...undecided, decision: kept === null ? 'unblock' : 'keep' } as const;
 }
 
+type Decided = ReturnType<typeof decideRequest>;
 type Explanation = ReturnType<typeof explainRequest>;
 
 function explainRequest(request: Request, decided: Decided | null, context: Context) {
@@ -150,11 +137,7 @@ function timeoutSource({ timeoutSeconds }: Request, context: Context): string {
   return `the longest of ar.conf (${seconds})${offenders}, ${grace}`;
 }
 
-const DIALECTS: Readonly<Record<string, string>> = {
-  wazuh4: 'Wazuh 4',
-  wazuh5: 'Wazuh 5',
-  ossec: 'OSSEC',
-};
+const DIALECTS = { wazuh4: 'Wazuh 4', wazuh5: 'Wazuh 5', ossec: 'OSSEC' } as const;
 
 function describe(explanation: Explanation): string[] {
   const { dialect, action, address, field, passedOver, trouble, protection, alertId, ruleId } =
@@ -162,7 +145,7 @@ function describe(explanation: Explanation): string[] {
   const over =
     passedOver.length === 0 ? '' : ` (passed over, no literal address: ${passedOver.join(', ')})`;
   const lines = [
-    `dialect    ${DIALECTS[dialect] ?? dialect}`,
+    `dialect    ${DIALECTS[dialect]}`,
     `action     ${action}`,
     `address    ${address === null ? `none: ${trouble}` : `${address}, from ${field}${over}`}`,
     `alert      ${alertId ?? 'no id of the shape digits.digits: the time of the action stands in'}`,

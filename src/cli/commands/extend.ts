@@ -5,7 +5,7 @@ import type { Address } from '../../model/address.ts';
 import { alertRefAt, remainingSeconds, type Ban, type Hold } from '../../model/ban.ts';
 import { AppError, EXIT_STATUS } from '../../model/errors.ts';
 import { readAddress } from '../addresses.ts';
-import { BANNED, defineCommand, QUIET } from '../command.ts';
+import { BANNED, CHANGES, defineCommand, QUIET } from '../command.ts';
 import { manualHoldOf, sayBlocked } from '../manual-hold.ts';
 import { parseDuration } from '../../model/duration.ts';
 import { enterForChange, type Person } from '../session.ts';
@@ -26,13 +26,7 @@ export const extend = defineCommand({
     ['extend 203.0.113.9 2h', 'two hours longer'],
     ['extend 203.0.113.9 198.51.100.7 1d12h', 'two addresses, a day and a half longer'],
   ],
-  exits: {
-    0: 'all are extended',
-    65: 'an address is not blocked, or has no end',
-    69: null,
-    75: null,
-  },
-  needsRoot: true,
+  exits: { 0: 'all are extended', 65: 'an address is not blocked, or has no end', ...CHANGES },
   run(words, _options, person) {
     const seconds = readLength(words);
     const addresses = words.slice(0, -1).map(readAddress);
@@ -59,14 +53,12 @@ function readLength(words: readonly string[]): number {
 /** Whether it is blocked and has an end. Says so where not. */
 function isExtendable(address: Address, { store, now }: Context, { complain }: Person): boolean {
   const ban = store.bans.find(address);
-  if (ban === null || ban.phase === 'unblocking') {
-    const way = `firewall-drop add ${address.text} --timeout 2h blocks it`;
-    complain(`${address.text} is not blocked: ${way}`);
-    return false;
-  }
-  if (remainingSeconds(ban.holds, now()) !== null) return true;
-  const way = `firewall-drop add ${address.text} --timeout 2h gives it an end`;
-  complain(`${address.text} is blocked until it is released, so there is no end to extend: ${way}`);
+  const isBlocked = ban !== null && ban.phase !== 'unblocking';
+  if (isBlocked && remainingSeconds(ban.holds, now()) !== null) return true;
+  const [why, way] = isBlocked
+    ? ['is blocked until it is released, so there is no end to extend', 'gives it an end']
+    : ['is not blocked', 'blocks it'];
+  complain(`${address.text} ${why}: firewall-drop add ${address.text} --timeout 2h ${way}`);
   return false;
 }
 

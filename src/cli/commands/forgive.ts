@@ -1,6 +1,6 @@
 // `forgive`: an address begins anew, as if it had never been banned.
 import { readAddress } from '../addresses.ts';
-import { defineCommand } from '../command.ts';
+import { CHANGES, defineCommand } from '../command.ts';
 import { count } from '../output/count.ts';
 import { enterForChange } from '../session.ts';
 
@@ -10,13 +10,11 @@ export const forgive = defineCommand({
   details:
     'The next ban is then the first again. A ban that goes on does not end: that is what delete is for, which in turn does not reset the count.',
   positional: { name: 'address', describe: 'IPv4, IPv6, or a network', count: 'some' },
-  options: {},
   examples: [
     ['forgive 203.0.113.9', 'start again with the first timeout'],
     ['delete 203.0.113.9 && firewall-drop forgive 203.0.113.9', 'and let it in at once'],
   ],
-  exits: { 0: 'forgotten', 65: "an address can't be read", 69: null, 75: null },
-  needsRoot: true,
+  exits: { 0: 'forgotten', 65: "an address can't be read", ...CHANGES },
   run(words, _options, person) {
     const addresses = words.map(readAddress);
     const { store } = enterForChange(person);

@@ -1,12 +1,10 @@
 // `history`: what happened, to all addresses or to one.
 import { setTimeout as wait } from 'node:timers/promises';
-import type { Context } from '../../context.ts';
 import type { HistoryFilter, HistoryRecord } from '../../state/history.ts';
 import { readAddress } from '../addresses.ts';
 import { BANNED, defineCommand, outputAs, WIDE } from '../command.ts';
-import { readLimit } from '../output/count.ts';
-import { parseDuration } from '../../model/duration.ts';
-import { readMoment, shortTime } from '../output/time.ts';
+import { NUMBER } from '../output/count.ts';
+import { shortTime, TIME_PAST } from '../output/time.ts';
 import { historyToJson } from '../output/json.ts';
 import { chooseColumns, formatTable, type Column } from '../output/table.ts';
 import { statusOfLook } from '../session.ts';
@@ -21,16 +19,10 @@ export const history = defineCommand({
   positional: { ...BANNED, describe: 'only this address or network', count: 'optional' },
   options: {
     since: {
-      kind: 'text',
-      value: 'TIME',
+      ...TIME_PAST,
       describe: 'only the last 2d, 90m, or since 14:05, 2026-12-24, "2026-12-24 18:00", in UTC',
     },
-    limit: {
-      kind: 'text',
-      value: 'NUMBER',
-      default: '50',
-      describe: 'how many lines at most, the newest',
-    },
+    limit: { ...NUMBER, default: '50', describe: 'how many lines at most, the newest' },
     output: outputAs('table', 'json'),
     ...WIDE,
     follow: { kind: 'flag', describe: 'stay, and print new lines' },
@@ -40,14 +32,13 @@ export const history = defineCommand({
     ['history --since 1d --json', 'the last day, for programs'],
   ],
   exits: { 0: 'the history is printed', 65: "the address can't be read" },
-  needsRoot: true,
   isLong: ({ follow }) => !follow,
   async run(words, options, person) {
     const context = person.createContext();
     const filter: HistoryFilter = {
       address: words[0] === undefined ? undefined : readAddress(words[0]),
-      sinceMs: readSince(options.since, context.now()),
-      limit: readLimit(options.limit),
+      sinceMs: options.since ?? 0,
+      limit: options.limit,
     };
     const records = context.store.history.find(filter);
     const { output, wide } = options;
@@ -67,38 +58,16 @@ export const history = defineCommand({
     if (output === 'table' && terminal.width !== null && records.length === filter.limit) {
       person.print(`the newest ${records.length}; --limit shows more`);
     }
-    if (options.follow)
-      await follow(context, { ...filter, afterId: records.at(-1)?.id ?? 0 }, (more) => {
-        show(more, false);
-      });
+    for (let afterId = records.at(-1)?.id ?? 0; options.follow;) {
+      await wait(FOLLOW_EVERY_MS);
+      const limit = Number.MAX_SAFE_INTEGER;
+      const more = context.store.history.find({ ...filter, afterId, limit });
+      show(more, false);
+      afterId = more.at(-1)?.id ?? afterId;
+    }
     return statusOfLook(context);
   },
 });
-
-async function follow(
-  context: Context,
-  filter: HistoryFilter,
-  show: (records: readonly HistoryRecord[]) => void,
-): Promise<never> {
-  let { afterId = 0 } = filter;
-  for (;;) {
-    await wait(FOLLOW_EVERY_MS);
-    const records = context.store.history.find({
-      ...filter,
-      afterId,
-      limit: Number.MAX_SAFE_INTEGER,
-    });
-    show(records);
-    afterId = records.at(-1)?.id ?? afterId;
-  }
-}
-
-function readSince(text: string | undefined, nowMs: number): number {
-  if (text === undefined) return 0;
-  const seconds = parseDuration(text);
-  if (typeof seconds === 'number') return nowMs - seconds * 1000;
-  return readMoment('since', text, { nowMs, nearest: 'last' });
-}
 
 const COLUMNS: readonly Column<HistoryRecord>[] = [
   { heading: 'TIME UTC', dispensable: 7, cell: ({ atMs }) => shortTime(atMs) },

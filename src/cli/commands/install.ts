@@ -2,12 +2,11 @@
 import { realpathSync, type Stats } from 'node:fs';
 import { AppError } from '../../model/errors.ts';
 import { statOrNull } from '../../system/paths.ts';
-import { quote } from '../../system/printable.ts';
 import { othersRunning } from '../../system/procfs.ts';
 import { deadlineIn, sleep } from '../../system/wait.ts';
-import { defineCommand, DRY_RUN } from '../command.ts';
+import { defineCommand, DRY_RUN, textOption } from '../command.ts';
 import { agentVersion } from '../doctor/agent.ts';
-import { releaseAll } from '../flush.ts';
+import { releaseAll } from '../in-parts.ts';
 import { owningPackageManager, PACKAGE_COMMANDS } from '../install/packaged.ts';
 import { ROTATION_FILE, stepsToClear, stepsToFurnish, stepsToRotate } from '../install/places.ts';
 import {
@@ -21,16 +20,26 @@ import { stepsToSchedule, stepsToUnschedule } from '../install/schedule.ts';
 import { NOTHING_TO_DO, reachAll, reachEach, stepToRemove } from '../install/steps.ts';
 import { enterForChange, type Person } from '../session.ts';
 
-const PLACE_OPTIONS = {
-  home: {
-    kind: 'text',
-    value: 'DIRECTORY',
-    default: '/var/ossec',
-    describe: "the agent's home",
+/** It gets into a unit file and a crontab, where other characters mean something. */
+const HOME = textOption('DIRECTORY', {
+  expected: 'an absolute path of letters, digits, dots, dashes and underscores',
+  read: (text) => /^((?:\/(?!\.\.(?:\/|$))[A-Za-z0-9._-]+)+)\/*$/.exec(text)?.[1],
+});
+
+/** As execd's commands are named; one that begins with a dash would be an option. */
+const RESPONSE_NAME = /^[A-Za-z0-9_][A-Za-z0-9._-]{0,63}$/;
+const RESPONSE_NAMES = textOption('NAMES', {
+  expected: 'a list of names of letters, digits, dots, dashes and underscores',
+  read: (text) => {
+    const names = [...new Set(text.split(','))];
+    return names.every((name) => RESPONSE_NAME.test(name)) ? names : undefined;
   },
+});
+
+const PLACE_OPTIONS = {
+  home: { ...HOME, default: '/var/ossec', describe: "the agent's home" },
   name: {
-    kind: 'text',
-    value: 'NAMES',
+    ...RESPONSE_NAMES,
     describe:
       'what the manager calls it, with commas between (default: firewall-drop,firewall-drop.sh and, with Wazuh 5, block-ip)',
   },
@@ -56,7 +65,6 @@ export const install = defineCommand({
     ['install --name firewall-drop,block-ip', 'for a manager that calls it block-ip as well'],
   ],
   exits: { 0: 'everything is in place', 78: 'there is no agent to install into' },
-  needsRoot: true,
   run(_words, options, person) {
     // Links for further names are no business of the package.
     if (!options.link) refusePackaged('reinstall');
@@ -99,7 +107,6 @@ export const uninstall = defineCommand({
     78: 'there is no agent to remove it from',
     130: null,
   },
-  needsRoot: true,
   async run(_words, options, person) {
     refusePackaged('remove');
     const placement = readPlacement(options, false);
@@ -155,47 +162,21 @@ function refusePackaged(wish: 'reinstall' | 'remove'): void {
 }
 
 function readPlacement(
-  { home, name }: { readonly home: string; readonly name: string | undefined },
+  { home, name }: { readonly home: string; readonly name: readonly string[] | undefined },
   link: boolean,
 ): Placement {
-  const responses = findResponses(readHome(home));
-  return { ...responses, names: readNames(name ?? namesFor(responses.home)), link };
+  return { ...findResponses(home), names: name ?? namesFor(home), link };
 }
 
 /** Wazuh 5 calls its own program block-ip. */
-function namesFor(home: string): string {
-  const usual = 'firewall-drop,firewall-drop.sh';
-  return /^v?5\./.test(agentVersion(home)) ? `${usual},block-ip` : usual;
-}
-
-/** It gets into a unit file and a crontab, where other characters mean something. */
-const HOME = /^(?:\/[A-Za-z0-9._-]+)+$/;
-
-function readHome(given: string): string {
-  const home = given.replace(/\/+$/, '');
-  if (HOME.test(home) && !home.split('/').includes('..')) return home;
-  throw new AppError(
-    'USAGE',
-    `--home ${quote(given)} is not an absolute path of letters, digits, dots, dashes and underscores`,
-  );
-}
-
-/** As execd's commands are named; one that begins with a dash would be an option. */
-const NAME = /^[A-Za-z0-9_][A-Za-z0-9._-]{0,63}$/;
-
-function readNames(given: string): readonly string[] {
-  const names = [...new Set(given.split(','))];
-  const wrong = names.find((name) => !NAME.test(name));
-  if (wrong === undefined) return names;
-  throw new AppError(
-    'USAGE',
-    `--name ${quote(wrong)} can't be the name of an active response: write letters, digits, dots, dashes or underscores`,
-  );
+function namesFor(home: string): string[] {
+  const usual = ['firewall-drop', 'firewall-drop.sh'];
+  return /^v?5\./.test(agentVersion(home)) ? [...usual, 'block-ip'] : usual;
 }
 
 async function releaseEverything(person: Person): Promise<void> {
   const context = enterForChange(person);
-  const { released } = await releaseAll(null, context, person);
-  if (released > 0) person.print(`done: ${released} released`);
+  const { released } = await releaseAll(null, person.name, context);
+  if (released.length > 0) person.print(`done: ${released.length} released`);
   context.close();
 }

@@ -1,7 +1,6 @@
 // `is-blocked`: the question of a script.
 import { readAddress } from '../addresses.ts';
-import { BANNED, defineCommand } from '../command.ts';
-import { ANSWER_NO } from '../exit-meanings.ts';
+import { ANSWER_NO, BANNED, defineCommand } from '../command.ts';
 import { examine } from '../verdict.ts';
 
 export const isBlocked = defineCommand({
@@ -10,7 +9,6 @@ export const isBlocked = defineCommand({
   details:
     "Asks the kernel whether a packet from the address is dropped now. Prints nothing; where it can't be known, standard error says why.",
   positional: { ...BANNED, count: 'one' },
-  options: {},
   examples: [
     ['is-blocked 203.0.113.9 && echo yes', 'in a script'],
     ['is-blocked 198.51.100.7 || firewall-drop add 198.51.100.7', 'unless something drops it'],
@@ -21,7 +19,6 @@ export const isBlocked = defineCommand({
     65: "the address can't be read",
     69: "the kernel can't be asked",
   },
-  needsRoot: true,
   run([word = ''], _options, person) {
     const { verdict } = examine(readAddress(word), person.createContext());
     return verdict.kind === 'dropped' ? 0 : ANSWER_NO;

@@ -1,11 +1,11 @@
 // `list`: what is blocked, by whom, until when, and how much it has dropped.
 import type { Hold } from '../../model/ban.ts';
 import type { Context } from '../../context.ts';
-import { entriesToJson, readEntries, type Entry } from '../ban-entries.ts';
+import { viewBans, type BanView } from '../ban-view.ts';
 import { defineCommand, ORIGIN, outputAs, WIDE } from '../command.ts';
-import { count, readLimit } from '../output/count.ts';
-import { documentText } from '../output/json.ts';
-import { formatDuration, readSpan, shortTime } from '../output/time.ts';
+import { count, NUMBER } from '../output/count.ts';
+import { banToJson, documentText } from '../output/json.ts';
+import { formatDuration, shortTime, SPAN } from '../output/time.ts';
 import { chooseColumns, formatCsv, formatTable, type Column } from '../output/table.ts';
 import { statusOfLook, type Terminal } from '../session.ts';
 
@@ -19,22 +19,9 @@ export const list = defineCommand({
     'One row for each hold. KERNEL says whether the rules are in the kernel now; PACKETS and BYTES are what they have dropped since they were made.',
   options: {
     ...ORIGIN,
-    'expiring-within': {
-      kind: 'text',
-      value: 'DURATION',
-      describe: 'only what ends within this time',
-    },
-    sort: {
-      kind: 'choice',
-      choices: SORTS,
-      default: 'since',
-      describe: 'in which order',
-    },
-    limit: {
-      kind: 'text',
-      value: 'NUMBER',
-      describe: 'at most so many bans, each with all its holds',
-    },
+    'expiring-within': { ...SPAN, describe: 'only what ends within this time' },
+    sort: { kind: 'choice', choices: SORTS, default: 'since', describe: 'in which order' },
+    limit: { ...NUMBER, describe: 'at most so many bans, each with all its holds' },
     ...WIDE,
     columns: {
       kind: 'text',
@@ -47,31 +34,49 @@ export const list = defineCommand({
     ['list --expiring-within 10m', 'what ends soon'],
     ['list -o plain --origin manual', 'one address a line, for a script'],
   ],
-  exits: { 0: 'the list is printed' },
-  needsRoot: true,
   isLong: () => true,
   run(_words, options, person) {
     const context = person.createContext();
-    const within = readSpan(options['expiring-within']);
-    const limit = readLimit(options.limit);
-    const all = readEntries(context, person);
+    const within = options['expiring-within'];
+    const all = viewBans(context, person);
     const chosen = all
+      .flatMap(rowsOf)
       .filter((entry) => options.origin === undefined || entry.hold?.origin === options.origin)
-      .filter((entry) => within === null || isWithin(entry, within, context.now()))
+      .filter((entry) => within === undefined || isWithin(entry, within, context.now()))
       .sort(ORDERS[options.sort]);
     // Bans are counted, not their holds: whoever reads of a ban reads of all who hold it.
-    const shown = new Set([...new Set(chosen.map(({ ban }) => ban))].slice(0, limit));
+    const shown = new Set([...new Set(chosen.map(({ ban }) => ban))].slice(0, options.limit));
     const entries = chosen.filter(({ ban }) => shown.has(ban));
     const { output, wide, columns } = options;
     const { terminal } = person;
     const shape = { output, columns, terminal: wide ? { ...terminal, width: null } : terminal };
     linesOf(entries, shape, context).forEach(person.print);
     if (output === 'table' && terminal.width !== null && all.length > 0) {
-      person.print(totalOf(entries, new Set(all.map(({ ban }) => ban)).size));
+      person.print(totalOf(entries, all.length));
     }
     return statusOfLook(context);
   },
 });
+
+/** A hold; undefined for a ban that is only being released. */
+interface Entry extends BanView {
+  readonly hold: Hold | undefined;
+}
+
+function rowsOf(view: BanView): Entry[] {
+  const { holds } = view.ban;
+  return holds.length === 0
+    ? [{ ...view, hold: undefined }]
+    : holds.map((hold) => ({ ...view, hold }));
+}
+
+/** Rows are holds, documents are bans: those of one ban come together again. */
+function documentsOf(entries: readonly Entry[]): object[] {
+  return Array.from(Map.groupBy(entries, ({ ban }) => ban).values(), (own) => {
+    const holds = own.flatMap(({ hold }) => hold ?? []);
+    return own.slice(0, 1).map((view) => banToJson(view, holds));
+  }).flat();
+}
 
 interface Shape {
   readonly output: 'table' | 'json' | 'csv' | 'plain';
@@ -79,11 +84,12 @@ interface Shape {
   readonly terminal: Terminal;
 }
 
-function linesOf(entries: readonly Entry[], shape: Shape, context: Context): string[] {
+function linesOf(entries: readonly Entry[], shape: Shape, { config }: Context): string[] {
   const { output, columns: names, terminal } = shape;
-  if (output === 'json') return [documentText({ bans: entriesToJson(entries) })];
+  if (output === 'json') return [documentText({ bans: documentsOf(entries) })];
   if (output === 'plain') return [...new Set(entries.map(({ ban }) => ban.address.text))];
-  const columns = columnsFor(context);
+  const escalates = config.escalation.timeouts.length > 0;
+  const columns = COLUMNS.filter((column) => escalates || column !== OFFENCES);
   if (output === 'csv' && names === undefined) return formatCsv(columns, entries);
   const chosen = chooseColumns(columns, entries, names);
   if (output === 'csv') return formatCsv(chosen, entries);
@@ -113,31 +119,21 @@ function isWithin({ hold }: Entry, seconds: number, nowMs: number): boolean {
   return expiresAtMs !== null && expiresAtMs - nowMs <= seconds * 1000;
 }
 
-function columnsFor({ config, now }: Context): Column<Entry>[] {
-  const escalates = config.escalation.timeouts.length > 0;
-  return [...timeColumns(now()), ...(escalates ? [OFFENCES] : []), ...CAUSE, ...KERNEL, REASON];
-}
-
-function timeColumns(nowMs: number): Column<Entry>[] {
-  return [
-    { heading: 'ADDRESS', cell: ({ ban }) => ban.address.text },
-    {
-      heading: 'SINCE UTC',
-      dispensable: 6,
-      cell: ({ ban, hold }) => shortTime(hold?.addedMs ?? ban.sinceMs),
-    },
-    { heading: 'EXPIRES IN', dispensable: 9, cell: ({ hold }) => remaining(hold, nowMs) },
-  ];
-}
-
 const OFFENCES: Column<Entry> = {
   heading: 'BANS',
   dispensable: 7,
-  cell: ({ escalation }) =>
-    escalation === null ? '' : `${escalation.bans}, next ${escalation.next}`,
+  cell: ({ escalation }) => (escalation ? `${escalation.bans}, next ${escalation.next}` : ''),
 };
 
-const CAUSE: readonly Column<Entry>[] = [
+const COLUMNS: readonly Column<Entry>[] = [
+  { heading: 'ADDRESS', cell: ({ ban }) => ban.address.text },
+  {
+    heading: 'SINCE UTC',
+    dispensable: 6,
+    cell: ({ ban, hold }) => shortTime(hold?.addedMs ?? ban.sinceMs),
+  },
+  { heading: 'EXPIRES IN', dispensable: 9, cell: ({ hold }) => remaining(hold) },
+  OFFENCES,
   { heading: 'ORIGIN', dispensable: 8, cell: ({ ban, hold }) => hold?.origin ?? ban.phase },
   {
     heading: 'RULE',
@@ -151,46 +147,41 @@ const CAUSE: readonly Column<Entry>[] = [
     cell: ({ hold }) => hold?.alertRef.alertId ?? '',
     isIdle: isWithoutRule,
   },
-];
-
-const KERNEL: readonly Column<Entry>[] = [
   { heading: 'BACKEND', dispensable: 1, cell: ({ backend }) => backend },
   {
     heading: 'KERNEL',
     cell: ({ kernel }) => kernel,
     colour: ({ kernel }) => (kernel === 'missing' ? 'red' : null),
   },
+  counter('PACKETS', 5, ({ held }) => held?.packets ?? 0),
+  counter('BYTES', 2, ({ held }) => held?.bytes ?? 0),
   {
-    heading: 'PACKETS',
-    dispensable: 5,
-    cell: ({ held }) => String(held?.packets ?? 0),
-    align: 'right',
-    isIdle: ({ held }) => (held?.packets ?? 0) === 0,
-  },
-  {
-    heading: 'BYTES',
-    dispensable: 2,
-    cell: ({ held }) => String(held?.bytes ?? 0),
-    align: 'right',
-    isIdle: ({ held }) => (held?.bytes ?? 0) === 0,
+    heading: 'REASON',
+    dispensable: 7,
+    cell: reasonOf,
+    cuttableTo: 24,
+    isIdle: (entry) => reasonOf(entry) === '',
   },
 ];
 
-const REASON: Column<Entry> = {
-  heading: 'REASON',
-  dispensable: 7,
-  cell: reasonOf,
-  cuttableTo: 24,
-  isIdle: (entry) => reasonOf(entry) === '',
-};
+function counter(
+  heading: string,
+  dispensable: number,
+  count: (entry: Entry) => number,
+): Column<Entry> {
+  const cell = (entry: Entry): string => String(count(entry));
+  return { heading, dispensable, cell, align: 'right', isIdle: (entry) => count(entry) === 0 };
+}
 
 function isWithoutRule({ hold }: Entry): boolean {
   return (hold?.alertRef.ruleId ?? '0') === '0';
 }
 
-function remaining(hold: Hold | undefined, nowMs: number): string {
+function remaining(hold: Hold | undefined): string {
   if (hold === undefined) return '';
-  return hold.expiresAtMs === null ? 'never' : formatDuration((hold.expiresAtMs - nowMs) / 1000);
+  return hold.expiresAtMs === null
+    ? 'never'
+    : formatDuration((hold.expiresAtMs - Date.now()) / 1000);
 }
 
 function reasonOf({ ban, hold }: Entry): string {

@@ -10,9 +10,8 @@ import { describeError } from '../../model/errors.ts';
 import type { Context } from '../../context.ts';
 import { readClock } from '../../system/clock.ts';
 import { countedSinceMs } from '../../wazuh/policy.ts';
-import { defineCommand, DRY_RUN } from '../command.ts';
+import { ANSWER_NO, CHANGES, defineCommand, DRY_RUN } from '../command.ts';
 import { MOST_NAMED } from '../addresses.ts';
-import { ANSWER_NO } from '../exit-meanings.ts';
 import { count } from '../output/count.ts';
 import { whyPending } from '../figures.ts';
 import { restoreAll } from '../restore.ts';
@@ -32,8 +31,7 @@ export const expire = defineCommand({
     ['expire', 'release blocks whose time is over'],
     ['expire --watch', 'stay and do so, where there is no timer'],
   ],
-  exits: { 0: 'all that was due is released', 69: null, 75: null },
-  needsRoot: true,
+  exits: { 0: 'all that was due is released', ...CHANGES },
   async run(_words, options, person) {
     if (options.watch) await watch(person);
     else expireOnce(enterForChange(person), person);
@@ -50,9 +48,7 @@ function expireOnce(context: Context, person: Person): void {
   context.store.offences.prune(countedSinceMs(context.config, context.now()));
   inTurn([
     // Asked again after `recover`, which only says what went wrong: here it decides the exit status.
-    () => {
-      recover(context, context);
-    },
+    () => recover(context, context),
     () => {
       for (const ban of expireDue(context)) person.print(`${ban.address.text} released`);
     },
@@ -70,9 +66,7 @@ const SHORTEST_SLEEP_MS = 100;
 
 async function watch(person: Person): Promise<void> {
   const ending = new AbortController();
-  const end = (): void => {
-    ending.abort();
-  };
+  const end = (): void => ending.abort();
   process.once('SIGTERM', end).once('SIGINT', end);
   while (!ending.signal.aborted) {
     const pause = roundOfWatch(person);
@@ -104,13 +98,11 @@ export const restoreCommand = defineCommand({
   summary: 'Load all bans into the kernel, after a reboot or a flush',
   details:
     'Blocks whose time is over are released, as are those of addresses that have become protected; all others are put back where they are missing. The first restore after a boot also removes rules that a file of iptables-save brought back, where it was saved during a ban that has ended since.',
-  options: {},
   examples: [
     ['restore', 'after a reboot, or iptables -F'],
     ['restore && firewall-drop status', 'and see how it stands'],
   ],
-  exits: { 0: 'all bans are in the kernel', 69: null, 75: null },
-  needsRoot: true,
+  exits: { 0: 'all bans are in the kernel', ...CHANGES },
   run(_words, _options, person) {
     const context = person.createContext();
     restoreAll(context, person, enter(context, person));
@@ -131,10 +123,8 @@ export const reconcile = defineCommand({
   exits: {
     0: 'state and kernel agree',
     1: 'with --dry-run: there is something to repair',
-    69: null,
-    75: null,
+    ...CHANGES,
   },
-  needsRoot: true,
   run(_words, options, person) {
     const context = person.createContext({ readOnly: options['dry-run'] });
     const completed = options['dry-run'] ? 0 : enter(context, person);

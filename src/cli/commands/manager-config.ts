@@ -1,16 +1,18 @@
 // `config snippet` and `config check`: what to configure on a manager and its agents, and whether it is right.
 import { AppError } from '../../model/errors.ts';
-import { printable, quote } from '../../system/printable.ts';
+import { printable } from '../../system/printable.ts';
 import { readAddress } from '../addresses.ts';
 import { checkFiles, formatFinding, usualFiles } from '../../manager/check-files.ts';
-import { defineCommand, outputAs } from '../command.ts';
-import { ANSWER_NO } from '../exit-meanings.ts';
+import { ANSWER_NO, defineCommand, matching, outputAs } from '../command.ts';
 import { count } from '../output/count.ts';
 import { documentText } from '../output/json.ts';
-import { readTimeout } from '../output/time.ts';
+import { TIMEOUT } from '../output/time.ts';
 import { renderSnippet } from '../../manager/snippet.ts';
 
 const MANAGERS = ['4', '5', 'ossec'] as const;
+
+const IDS = /^[\s,]*[0-9]{1,6}(?:[\s,]+[0-9]{1,6})*[\s,]*$/;
+const MAIL_ADDRESS = /^[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9.-]{1,253}$/;
 
 export const configSnippet = defineCommand({
   name: 'config snippet',
@@ -25,14 +27,12 @@ export const configSnippet = defineCommand({
       describe: 'for which manager; ossec also for Wazuh before 4.2',
     },
     timeout: {
-      kind: 'text',
-      value: 'DURATION',
+      ...TIMEOUT,
       default: '1h',
       describe: 'how long a block lasts: 90m, 1h30m, 3600, never',
     },
     rules: {
-      kind: 'text',
-      value: 'IDS',
+      ...matching('IDS', IDS, 'ids of rules with commas between them, such as 5712,31151'),
       default: '5712,31151',
       describe: 'which rules block, with commas between them',
     },
@@ -42,13 +42,19 @@ export const configSnippet = defineCommand({
       default: 'local',
       describe: 'where the block is made',
     },
-    agent: { kind: 'text', value: 'ID', describe: 'the agent, for defined-agent' },
+    agent: {
+      ...matching('ID', /^[0-9]{1,8}$/, 'the id of an agent, such as 002'),
+      describe: 'the agent, for defined-agent',
+    },
     allow: {
       kind: 'text',
       value: 'ADDRESSES',
       describe: 'never block these, with commas between them',
     },
-    mail: { kind: 'text', value: 'ADDRESS', describe: 'who gets a mail about every block' },
+    mail: {
+      ...matching('ADDRESS', MAIL_ADDRESS, 'one address, such as ops@example.org'),
+      describe: 'who gets a mail about every block',
+    },
   },
   examples: [
     ['config snippet --rules 5712 --timeout 2h', 'block for two hours'],
@@ -57,15 +63,18 @@ export const configSnippet = defineCommand({
   exits: { 0: 'the snippet is printed', 65: "an address can't be read" },
   needsRoot: false,
   run(_words, options, person) {
-    const { location } = options;
+    const { wazuh, timeout, rules, location, agent = null, allow = '', mail = null } = options;
+    if ((location === 'defined-agent') !== (agent !== null)) {
+      throw new AppError('USAGE', '--agent ID and --location defined-agent go together');
+    }
     renderSnippet({
-      wazuh: options.wazuh,
-      timeoutSeconds: readTimeout(options.timeout),
-      ruleIds: readRuleIds(options.rules),
+      wazuh,
+      timeoutSeconds: timeout,
+      ruleIds: wordsOf(rules),
       location,
-      agentId: readAgentId(options.agent, location),
-      allow: wordsOf(options.allow ?? '').map((word) => readAddress(word).text),
-      mailTo: readMailAddress(options.mail),
+      agentId: agent,
+      allow: wordsOf(allow).map((word) => readAddress(word).text),
+      mailTo: mail,
     }).forEach(person.print);
     return 0;
   },
@@ -73,30 +82,6 @@ export const configSnippet = defineCommand({
 
 function wordsOf(text: string): string[] {
   return text.split(/[\s,]+/).filter((word) => word !== '');
-}
-
-function readRuleIds(text: string): string[] {
-  const ids = wordsOf(text);
-  if (ids.length > 0 && ids.every((id) => /^[0-9]{1,6}$/.test(id))) return ids;
-  throw new AppError('USAGE', `--rules ${quote(text)}: write ids of rules, such as 5712,31151`);
-}
-
-function readAgentId(text: string | undefined, location: string): string | null {
-  if (location !== 'defined-agent') {
-    if (text === undefined) return null;
-    throw new AppError('USAGE', '--agent goes with --location defined-agent');
-  }
-  if (text !== undefined && /^[0-9]{1,8}$/.test(text)) return text;
-  const given = text === undefined ? '' : `${quote(text)}: `;
-  throw new AppError('USAGE', `--agent ${given}write the id of the agent, such as 002`);
-}
-
-const MAIL_ADDRESS = /^[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9.-]{1,253}$/;
-
-function readMailAddress(text: string | undefined): string | null {
-  if (text === undefined) return null;
-  if (MAIL_ADDRESS.test(text)) return text;
-  throw new AppError('USAGE', `--mail ${quote(text)}: write one address, such as ops@example.org`);
 }
 
 export const configCheck = defineCommand({

@@ -4,14 +4,14 @@ import type * as PromClient from 'prom-client';
 import { familiesInUse } from '../../bans/families.ts';
 import { differences } from '../../bans/reconcile.ts';
 import { ORIGINS, type Ban } from '../../model/ban.ts';
-import { AppError } from '../../model/errors.ts';
+import { orThrow } from '../../model/errors.ts';
 import type { Context } from '../../context.ts';
 import type { HeldAddress } from '../../firewall/snapshot.ts';
 import type { Tally } from '../../state/history.ts';
 import { BUILD } from '../../model/version.ts';
 import { replaceFile } from '../../system/paths.ts';
-import { heldOrNull } from '../ban-entries.ts';
-import { defineCommand } from '../command.ts';
+import { heldOrNull } from '../ban-view.ts';
+import { defineCommand, matching } from '../command.ts';
 import type { Person } from '../session.ts';
 import { lastChangeMs, stateBytes } from '../figures.ts';
 
@@ -22,8 +22,7 @@ export const metrics = defineCommand({
     'With --textfile they are written atomically to a file that ends in .prom, for the textfile collector of node_exporter. Counters count since the state was begun and do not shrink when history is pruned.',
   options: {
     textfile: {
-      kind: 'text',
-      value: 'PATH',
+      ...matching('PATH', /\.prom$/, 'a file that ends in .prom: the collector reads no others'),
       isFile: true,
       describe: 'write there instead of standard output',
     },
@@ -36,7 +35,6 @@ export const metrics = defineCommand({
     ],
   ],
   exits: { 0: 'the metrics are printed or written' },
-  needsRoot: true,
   async run(_words, { textfile }, person) {
     const text = await render(person.createContext(), person);
     if (textfile === undefined) person.print(text.trimEnd());
@@ -148,17 +146,8 @@ function sum(held: ReadonlyMap<string, HeldAddress>, what: 'packets' | 'bytes'):
 
 /** Whoever reads sees the old file or the new one; others may read it. */
 function writeTextfile(path: string, content: string): void {
-  if (!path.endsWith('.prom')) {
-    throw new AppError(
-      'USAGE',
-      `--textfile ${path}: the collector reads only files that end in .prom`,
-    );
-  }
   const { randomBytes } = require('node:crypto') as typeof Crypto;
   const temporary = `${path}.${randomBytes(8).toString('hex')}`;
-  try {
-    replaceFile({ path, content, mode: 0o644, temporary });
-  } catch (error) {
-    throw new AppError('LOG', `${path} can't be written`, error);
-  }
+  const file = { path, content, mode: 0o644, temporary };
+  orThrow('LOG', `${path} can't be written`, () => replaceFile(file));
 }

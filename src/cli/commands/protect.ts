@@ -1,8 +1,7 @@
 // `protect check` and `protect list`: which addresses are never blocked on this host, and why.
 import { describeProtection, type ProtectedEntry } from '../../policy/protected.ts';
 import { readAddress } from '../addresses.ts';
-import { defineCommand, outputAs } from '../command.ts';
-import { ANSWER_NO } from '../exit-meanings.ts';
+import { ANSWER_NO, defineCommand, outputAs } from '../command.ts';
 import { documentText } from '../output/json.ts';
 import { formatTable, type Column } from '../output/table.ts';
 
@@ -17,7 +16,6 @@ export const protectCheck = defineCommand({
     ['protect check 203.0.113.0/24 --json', 'could this network be, for a script'],
   ],
   exits: { 0: 'protected', 1: 'not protected', 65: "the address can't be read" },
-  needsRoot: true,
   run([word = ''], { output }, person) {
     const address = readAddress(word);
     const entry = person.createContext().protectionOf(address);
@@ -45,8 +43,6 @@ export const protectList = defineCommand({
     ['protect list', 'who is never blocked here'],
     ['protect list --json', 'the same for programs'],
   ],
-  exits: { 0: 'the list is printed' },
-  needsRoot: true,
   isLong: () => true,
   run(_words, { output }, person) {
     const entries = person.createContext().protectedEntries();

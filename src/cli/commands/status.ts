@@ -5,8 +5,7 @@ import { describeError, EXIT_STATUS } from '../../model/errors.ts';
 import { STATE_DIRECTORY, type Context } from '../../context.ts';
 import { readAddress } from '../addresses.ts';
 import { inspectBackend } from '../backend-state.ts';
-import { BANNED, defineCommand, outputAs } from '../command.ts';
-import { ANSWER_NO } from '../exit-meanings.ts';
+import { ANSWER_NO, BANNED, defineCommand, outputAs } from '../command.ts';
 import { count } from '../output/count.ts';
 import { documentText } from '../output/json.ts';
 import { formatDuration, isoTime } from '../output/time.ts';
@@ -31,7 +30,6 @@ export const status = defineCommand({
     65: "an address can't be read",
     69: "the kernel can't be asked",
   },
-  needsRoot: true,
   run(words, { output }, person) {
     const addresses = words.map(readAddress);
     const context = person.createContext();
@@ -79,14 +77,11 @@ function examineHost(context: Context, person: Person) {
     lastChange: lastMs === null ? null : isoTime(lastMs),
     nextExpiry: next === null ? null : isoTime(next),
     /** Null when the kernel could not be asked. */
-    drift:
-      drift === null
-        ? null
-        : {
-            missing: drift.missing.length,
-            unknown: drift.unknown.length,
-            steps: drift.steps.length,
-          },
+    drift: drift && {
+      missing: drift.missing.length,
+      unknown: drift.unknown.length,
+      steps: drift.steps.length,
+    },
   };
 }
 

@@ -2,9 +2,11 @@
 import { alertRefAt } from '../../model/ban.ts';
 import { AppError } from '../../model/errors.ts';
 import type { Json } from '../../wazuh/json.ts';
-import { quote } from '../../system/printable.ts';
-import { defineCommand } from '../command.ts';
-import { isoTime, readTimeout } from '../output/time.ts';
+import { defineCommand, matching } from '../command.ts';
+import { isoTime, TIMEOUT } from '../output/time.ts';
+
+/** An argument of a list that a shell takes apart at blanks. */
+const oneWord = (value: string) => matching(value, /^[^\s\p{Cc}]+$/u, 'one word');
 
 export const testAlert = defineCommand({
   name: 'test-alert',
@@ -19,8 +21,7 @@ export const testAlert = defineCommand({
       describe: 'whose execd',
     },
     srcip: {
-      kind: 'text',
-      value: 'ADDRESS',
+      ...oneWord('ADDRESS'),
       default: '203.0.113.7',
       describe: 'the offender, as the alert has it; it need not be an address',
     },
@@ -30,10 +31,9 @@ export const testAlert = defineCommand({
       default: 'add',
       describe: 'to block or to release; said in the words of the dialect',
     },
-    rule: { kind: 'text', value: 'ID', default: '5710', describe: 'the rule that fired' },
+    rule: { ...oneWord('ID'), default: '5710', describe: 'the rule that fired' },
     timeout: {
-      kind: 'text',
-      value: 'DURATION',
+      ...TIMEOUT,
       default: '3m',
       describe: 'for wazuh5, whose message has it; never: stateless',
     },
@@ -47,14 +47,13 @@ export const testAlert = defineCommand({
     ['test-alert | firewall-drop explain', 'what would be done about it'],
     ['test-alert --answer continue | firewall-drop', 'do it, for real'],
   ],
-  exits: { 0: 'the message is printed' },
   needsRoot: false,
   run(_words, options, person) {
     const { dialect, answer } = options;
     const scene: Scene = {
-      srcip: readWord('srcip', options.srcip),
-      ruleId: readWord('rule', options.rule),
-      timeoutSeconds: readTimeout(options.timeout),
+      srcip: options.srcip,
+      ruleId: options.rule,
+      timeoutSeconds: options.timeout,
       blocks: options.action === 'add' || options.action === 'enable',
       nowMs: Date.now(),
     };
@@ -136,10 +135,4 @@ export function wazuh5Message(scene: Scene): Record<string, Json> {
 /** As ossec-execd starts an executable; the user is nearly always `-`. */
 export function ossecArguments({ srcip, ruleId, blocks, nowMs }: Scene): string[] {
   return [blocks ? 'add' : 'delete', '-', srcip, alertRefAt(nowMs).alertId, ruleId];
-}
-
-/** One argument of a list that a shell takes apart at blanks. */
-function readWord(option: string, text: string): string {
-  if (/^[^\s\p{Cc}]+$/u.test(text)) return text;
-  throw new AppError('USAGE', `--${option} ${quote(text)} is not one word`);
 }

@@ -1,5 +1,5 @@
 // `export` and `import`: all bans as JSON lines, for moving a host.
-import { blockEach, type EachRequest } from '../../bans/block.ts';
+import type { EachRequest } from '../../bans/block.ts';
 import type { Context } from '../../context.ts';
 import { parseExactNetwork, type Address } from '../../model/address.ts';
 import { livingHolds, ORIGINS, type Hold } from '../../model/ban.ts';
@@ -7,13 +7,13 @@ import { EXIT_STATUS } from '../../model/errors.ts';
 import type { Offence } from '../../state/offences.ts';
 import { countedSinceMs } from '../../wazuh/policy.ts';
 import { readAlertId, readReason, readRuleId } from '../../wazuh/request.ts';
-import { inTextOrder, readText } from '../addresses.ts';
-import { entriesToJson, readEntries } from '../ban-entries.ts';
+import { readText } from '../addresses.ts';
+import { viewBans } from '../ban-view.ts';
 import { allowedAmong } from '../caution.ts';
-import { defineCommand, DRY_RUN, QUIET } from '../command.ts';
-import { inParts, LARGEST_PART } from '../in-parts.ts';
+import { CHANGES_LIST, defineCommand, DRY_RUN, QUIET } from '../command.ts';
+import { blockInParts } from '../in-parts.ts';
 import { count } from '../output/count.ts';
-import { documentText } from '../output/json.ts';
+import { banToJson, documentText } from '../output/json.ts';
 import { isoTime } from '../output/time.ts';
 import { enterForChange, statusOfLook, type Person } from '../session.ts';
 
@@ -22,21 +22,19 @@ export const exportBans = defineCommand({
   summary: 'Print all bans as JSON lines, for import on another host',
   details:
     'Each line is a ban with its holds, their ends and reasons, and what its rules have dropped, as in list -o json, and the earlier bans that escalation counts. Addresses that have only those follow, without holds.',
-  options: {},
   examples: [
     ['export > bans.jsonl', 'a copy of all bans'],
     ['export | ssh root@192.0.2.10 firewall-drop import -', 'move them to another host'],
   ],
-  exits: { 0: 'all bans are printed' },
-  needsRoot: true,
   run(_words, _options, person) {
     const context = person.createContext();
     const counted = new Map(context.store.offences.times());
-    const entries = readEntries(context, person).filter(({ ban }) => ban.phase !== 'unblocking');
-    for (const ban of entriesToJson(entries)) {
-      const countedBans = (counted.get(ban.address) ?? []).map(isoTime);
-      person.print(documentText({ ...ban, countedBans }));
-      counted.delete(ban.address);
+    const views = viewBans(context, person).filter(({ ban }) => ban.phase !== 'unblocking');
+    for (const view of views) {
+      const { text } = view.ban.address;
+      const countedBans = (counted.get(text) ?? []).map(isoTime);
+      person.print(documentText({ ...banToJson(view), countedBans }));
+      counted.delete(text);
     }
     for (const [address, times] of counted) {
       person.print(documentText({ address, holds: [], countedBans: times.map(isoTime) }));
@@ -68,11 +66,8 @@ export const importBans = defineCommand({
   exits: {
     0: 'all are blocked',
     65: "a line can't be read, or an address may not be blocked",
-    69: null,
-    75: null,
-    130: null,
+    ...CHANGES_LIST,
   },
-  needsRoot: true,
   async run([file = '-'], options, person) {
     const { bans, mistakes } = readExported(readText(file), file === '-' ? 'standard input' : file);
     mistakes.forEach(person.complain);
@@ -108,9 +103,9 @@ function earlierBans(
   const sinceMs = countedSinceMs(config, nowMs);
   const goesOn = new Set(going.map(({ text }) => text));
   return bans.flatMap(({ address, sinceMs: ownMs, countedMs }) => {
+    const isOwn = (atMs: number): boolean => atMs === ownMs && goesOn.has(address.text);
     return countedMs
-      .filter((atMs) => atMs >= sinceMs && atMs <= nowMs)
-      .filter((atMs) => atMs !== ownMs || !goesOn.has(address.text))
+      .filter((atMs) => atMs >= sinceMs && atMs <= nowMs && !isOwn(atMs))
       .map((atMs) => ({ address, atMs }));
   });
 }
@@ -127,20 +122,13 @@ async function blockAs(
   person: Person,
 ): Promise<void> {
   const holds = new Map(bans.map((ban) => [ban.address.text, ban.holds]));
-  context.migrate(allowed.length);
   const holdsFor: EachRequest['holdsFor'] = ({ text }, before) => {
     const known = livingHolds(before);
     const [first, ...others] = (holds.get(text) ?? []).map((hold) => later(hold, known));
     if (first === undefined) throw new Error(`${text} is not in the file`);
     return [first, ...others];
   };
-  await inParts(
-    inTextOrder(allowed),
-    { size: LARGEST_PART, doing: 'blocked', context },
-    (part, ofPart) => {
-      blockEach(part, { holdsFor, by: person.name }, ofPart);
-    },
-  );
+  await blockInParts(allowed, { holdsFor, by: person.name }, context);
   context.expire();
 }
 

@@ -2,26 +2,18 @@
 // it reads.
 import { closeSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { formatProblem, parseConfig } from '../../config/parse.ts';
-import { CONFIG_FILE } from '../../config/read.ts';
+import { CONFIG_FILE, readConfig } from '../../config/read.ts';
 import { managerReason } from '../../policy/collect.ts';
 import { ownerText } from '../../system/accounts.ts';
 import { openLogForAppend } from '../../system/files.ts';
 import { printable } from '../../system/printable.ts';
-import { at, parseJson, type Json } from '../../wazuh/json.ts';
+import { at, jsonOrNull } from '../../wazuh/json.ts';
 import { longestTimeout } from '../../wazuh/timeouts.ts';
 import { count } from '../output/count.ts';
 import { formatDuration } from '../output/time.ts';
 import { checkFiles, presentFiles } from '../../manager/check-files.ts';
 import { defineCheck, ok, problem, warning, type Scene } from './check.ts';
-import {
-  isWritableByOthers,
-  lstatOrNull,
-  modeText,
-  statOrNull,
-  textOrNull,
-  troubleOf,
-} from '../../system/paths.ts';
+import { lstatOrNull, modeText, statOrNull, textOrNull, troubleOf } from '../../system/paths.ts';
 
 const EXECDS: readonly string[] = ['wazuh-execd', 'ossec-execd'];
 
@@ -57,22 +49,13 @@ export function agentVersion(home: string): string {
 
 /** Wazuh 4.12 and later have VERSION.json; before, and in OSSEC, ossec-init.conf has a line VERSION="v4.1.5". */
 export function versionOf(json: string | null, initFiles: readonly (string | null)[]): string {
-  const version = json === null ? undefined : at(parseOrNull(json), 'version');
+  const version = at(jsonOrNull(json ?? ''), 'version');
   if (typeof version === 'string') return version;
   for (const text of initFiles) {
     const found = /^VERSION="v?([^"\n]{1,40})"/m.exec(text ?? '')?.[1];
     if (found !== undefined) return found;
   }
   return '';
-}
-
-function parseOrNull(text: string): Json {
-  try {
-    return parseJson(text);
-  } catch {
-    // A file cut short has no version.
-    return null;
-  }
 }
 
 const AGENTDS: readonly string[] = ['wazuh-agentd', 'ossec-agentd'];
@@ -222,18 +205,11 @@ export const responseLog = defineCheck({
 
 export const configuration = defineCheck({
   name: 'configuration',
-  probe: () => {
-    const text = textOrNull(CONFIG_FILE);
-    if (text === null) return { isThere: false, problems: [] };
-    const stats = statOrNull(CONFIG_FILE);
-    const { problems } = parseConfig(text, CONFIG_FILE);
-    const loose = stats !== null && (stats.uid !== 0 || isWritableByOthers(stats));
-    const owner = loose
-      ? [
-          `${CONFIG_FILE} must belong to root and be writable by nobody else (${modeText(stats)}): it is not used`,
-        ]
-      : [];
-    return { isThere: true, problems: [...owner, ...problems.map(formatProblem)] };
+  probe: ({ context: { store } }) => {
+    const problems: string[] = [];
+    const note = (problem: string): void => void problems.push(problem);
+    readConfig({ store, warn: note, remind: note, mayWait: false });
+    return { isThere: lstatOrNull(CONFIG_FILE) !== null, problems };
   },
   evaluate({ isThere, problems }) {
     if (problems.length > 0) {

@@ -3,7 +3,6 @@ import { basename } from 'node:path';
 import { familiesInUse } from '../../bans/families.ts';
 import type { Family } from '../../model/address.ts';
 import { describeError } from '../../model/errors.ts';
-import type { BackendName } from '../../firewall/select.ts';
 import { CONNTRACK } from '../../firewall/conntrack.ts';
 import type { Context } from '../../context.ts';
 import { hasIpv6 } from '../../system/net.ts';
@@ -16,16 +15,12 @@ const PROGRAM_TIMEOUT_MS = 5000;
 export type Variant = 'nft' | 'legacy';
 
 /** Each program by itself: which one is missing is what a person wants to know. */
-const PROGRAMS: readonly {
-  readonly check: string;
-  readonly from: string;
-  readonly neededBy: readonly BackendName[];
-}[] = [
+const PROGRAMS = [
   { check: 'iptables', from: 'iptables', neededBy: ['iptables', 'ipset'] },
   { check: 'ip6tables', from: 'iptables', neededBy: ['iptables', 'ipset'] },
   { check: 'ipset', from: 'ipset', neededBy: ['ipset'] },
   { check: 'nft', from: 'nftables', neededBy: ['nftables'] },
-];
+] as const;
 
 export const programs = PROGRAMS.map(({ check, from, neededBy }) =>
   defineCheck({
@@ -37,7 +32,9 @@ export const programs = PROGRAMS.map(({ check, from, neededBy }) =>
       // One that is wanted and not yet in use lacks its tool as well.
       const backends = [context.firewall.backendName, context.choice().wanted];
       const isOfBackend = neededBy.some((name) => backends.some((backend) => backend === name));
-      const isNeeded = isOfBackend && (check !== 'ip6tables' || usesIpv6(context));
+      // A ban that was made while the host had IPv6 is to be released by its program too.
+      const usesIpv6 = hasIpv6() || familiesInUse(context.store).includes(6);
+      const isNeeded = isOfBackend && (check !== 'ip6tables' || usesIpv6);
       const variant = path !== null && isTables ? variantOf(path) : null;
       return { program, path, variant, isNeeded, from };
     },
@@ -52,11 +49,6 @@ export const programs = PROGRAMS.map(({ check, from, neededBy }) =>
     },
   }),
 );
-
-/** A ban that was made while the host had IPv6 is to be released by its program too. */
-function usesIpv6({ store }: Context): boolean {
-  return hasIpv6() || familiesInUse(store).includes(6);
-}
 
 function restoreProgram(base: string, { config }: Context): string {
   const { variant } = config.firewall;
@@ -118,54 +110,48 @@ function nftHasFilter(): boolean {
 
 export const kernel = defineCheck({
   name: 'kernel',
-  probe: ({ context }) => {
-    const answers = { 4: askKernel(context, 4), 6: hasIpv6() ? askKernel(context, 6) : null };
-    return {
-      release: (textOrNull('/proc/sys/kernel/osrelease') ?? '').trim(),
-      backend: context.firewall.backendName,
-      /** Empty when a family answers; null: the host has no addresses of it. */
-      trouble: { 4: answers[4].trouble, 6: answers[6]?.trouble ?? null },
-      /** Families of which the rule for our set has to stand in the filter table. */
-      withoutRaw: ([4, 6] as const).filter((family) => answers[family]?.hasRaw === false),
-      /** Chains that the configuration names and a family has not. */
-      missing: ([4, 6] as const).flatMap((family) => {
-        return (answers[family]?.missing ?? []).map((chain) => ({ family, chain }));
-      }),
-    };
-  },
-  evaluate({ release, backend, trouble, withoutRaw, missing }) {
-    const answering: string[] = [];
-    const findings: Finding[] = [];
-    for (const family of [4, 6] as const) {
-      const why = trouble[family];
-      if (why === '') answering.push(`IPv${family}`);
-      else if (why !== null) {
-        const fix = `mend what it complains of; the modules are in the kernel's package, in a container on its host`;
-        findings.push(problem(`IPv${family} can't be filtered through ${backend}: ${why}`, fix));
+  probe: ({ context }) => ({
+    release: (textOrNull('/proc/sys/kernel/osrelease') ?? '').trim(),
+    backend: context.firewall.backendName,
+    answers: (hasIpv6() ? ([4, 6] as const) : ([4] as const)).map((family) =>
+      askKernel(context, family),
+    ),
+  }),
+  evaluate({ release, backend, answers }) {
+    const findings = answers.flatMap(({ family, trouble, missing }): Finding[] => {
+      if (trouble !== '') {
+        const what = `IPv${family} can't be filtered through ${backend}: ${trouble}`;
+        const fix =
+          "mend what it complains of; the modules are in the kernel's package, in a container on its host";
+        return [problem(what, fix)];
       }
-    }
-    for (const { family, chain } of missing) {
-      const what = `firewall.chains names ${chain}, and IPv${family} has no such chain: no address can be blocked`;
-      const program = family === 4 ? 'iptables' : 'ip6tables';
-      const fix = `${program} -N ${chain}, and a rule that jumps to it; or leave it out of firewall.chains`;
-      findings.push(problem(what, fix));
-    }
+      return missing.map((chain) => {
+        const what = `firewall.chains names ${chain}, and IPv${family} has no such chain: no address can be blocked`;
+        const program = family === 4 ? 'iptables' : 'ip6tables';
+        const fix = `${program} -N ${chain}, and a rule that jumps to it; or leave it out of firewall.chains`;
+        return problem(what, fix);
+      });
+    });
     if (findings.length > 0) return findings;
-    const works = ok(`Linux ${release} answers through ${backend} for ${answering.join(' and ')}`);
-    const inFilter = withoutRaw.map((family) => {
+    const families = answers.map(({ family }) => `IPv${family}`).join(' and ');
+    const inFilter = answers.flatMap(({ family, hasRaw }) => {
+      if (hasRaw) return [];
       const what = `the kernel has no table raw for IPv${family}: the rule for our set stands in the filter table, and each packet that it drops costs more`;
       const module = family === 4 ? 'iptable_raw' : 'ip6table_raw';
       const fix = `modprobe ${module} where the kernel has that module, or firewall.backend = "nftables"`;
       return warning(what, fix);
     });
-    return [works, ...inFilter];
+    return [ok(`Linux ${release} answers through ${backend} for ${families}`), ...inFilter];
   },
 });
 
 /** They are there before anything is in their table. */
 const BUILT_IN: readonly string[] = ['INPUT', 'FORWARD', 'OUTPUT'];
 
-/** The snapshot is what the work itself relies on: a list of modules says less. */
+/**
+ * The snapshot is what the work itself relies on: a list of modules says less. Without a table raw the rule for our set has to
+ * stand in the filter table. `missing` are chains that the configuration names.
+ */
 function askKernel({ firewall, config }: Context, family: Family) {
   try {
     const { policies } = firewall.snapshot(family);
@@ -173,8 +159,8 @@ function askKernel({ firewall, config }: Context, family: Family) {
     const inFilter = firewall.backendName === 'iptables' || !hasRaw;
     const chains = inFilter ? config.firewall.chains : [];
     const missing = chains.filter((chain) => !BUILT_IN.includes(chain) && !policies.has(chain));
-    return { trouble: '', hasRaw, missing };
+    return { family, trouble: '', hasRaw, missing };
   } catch (error) {
-    return { trouble: describeError(error), hasRaw: true, missing: [] };
+    return { family, trouble: describeError(error), hasRaw: true, missing: [] };
   }
 }

@@ -19,24 +19,8 @@ export const REMEDIES: Readonly<Record<RemedyName, (person: Person) => string>> 
     }
     return `${STATE_DIRECTORY} is readable by root only`;
   },
-  'make the log': (person) => {
-    const log = logOf(person);
-    closeSync(openLogForAppend(log));
-    return `${log} was made, with its directory's owner and mode 0660`;
-  },
-  'mend the log': (person) => {
-    const log = logOf(person);
-    const directory = statOrNull(dirname(log));
-    // Through the descriptor: the name may be turned into a link at any moment.
-    const descriptor = openLogForAppend(log);
-    try {
-      fchmodSync(descriptor, 0o660);
-      if (directory !== null) fchownSync(descriptor, directory.uid, directory.gid);
-    } finally {
-      closeSync(descriptor);
-    }
-    return `${log} has its directory's owner and mode 0660`;
-  },
+  'make the log': furnishLog,
+  'mend the log': furnishLog,
   restore: (person) => {
     const said: string[] = [];
     const context = enterForChange(person);
@@ -49,8 +33,18 @@ export const REMEDIES: Readonly<Record<RemedyName, (person: Person) => string>> 
   },
 };
 
-function logOf(person: Person): string {
+function furnishLog(person: Person): string {
   const context = person.createContext();
   context.close();
-  return context.responseLog.path;
+  const { path } = context.responseLog;
+  const directory = statOrNull(dirname(path));
+  // Through the descriptor: the name may be turned into a link at any moment.
+  const descriptor = openLogForAppend(path);
+  try {
+    fchmodSync(descriptor, 0o660);
+    if (directory !== null) fchownSync(descriptor, directory.uid, directory.gid);
+  } finally {
+    closeSync(descriptor);
+  }
+  return `${path} has its directory's owner and mode 0660`;
 }

@@ -2,7 +2,6 @@
 import { LAST_EXPIRE } from '../../bans/expire.ts';
 import { entriesOf, realPathOf, statOrNull, textOrNull } from '../../system/paths.ts';
 import { SYSTEMD_RUNS } from '../../system/services.ts';
-import type { Process } from '../../system/procfs.ts';
 import { formatDuration, isoTime, shortTime } from '../output/time.ts';
 import { defineCheck, ok, problem, warning } from './check.ts';
 
@@ -21,11 +20,14 @@ export const timer = defineCheck({
   name: 'timer',
   probe: ({ context, processes }) => {
     const last = Number(context.store.metadata.get(LAST_EXPIRE) ?? Number.NaN);
+    const isWatched = processes.some(({ args }) => {
+      return args.includes('expire') && args.includes('--watch');
+    });
     return {
       callers: [
         ...unitsNamed(EXPIRE_TIMER),
         ...cronFilesWith('expire'),
-        ...(watches(processes) ? ['expire --watch'] : []),
+        ...(isWatched ? ['expire --watch'] : []),
       ],
       silenceSeconds: Number.isFinite(last) ? (context.now() - last) / 1000 : null,
     };
@@ -82,10 +84,6 @@ function cronFilesWith(word: string): string[] {
   const idle = statOrNull(SYSTEMD_RUNS) === null ? '' : `(?!.*${SYSTEMD_RUNS})`;
   const line = new RegExp(String.raw`^${idle}[^#\n]*\bfirewall-drop ${word}\b`, 'm');
   return files.filter((file) => line.test(textOrNull(file) ?? ''));
-}
-
-function watches(processes: readonly Process[]): boolean {
-  return processes.some(({ args }) => args.includes('expire') && args.includes('--watch'));
 }
 
 /** Before this program was written, no clock is right. */

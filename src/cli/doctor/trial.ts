@@ -60,28 +60,19 @@ function findUnused(context: Context, family: Family): Address {
 
 function tryStep(context: Context, address: Address, verb: 'add' | 'delete'): Finding {
   const alertRef = alertRefAt(context.now());
+  const request = { origin: 'manual', alertRef, reason: TRIAL } as const;
   const offset = context.responseLog.offset();
   const startedMs = performance.now();
   const trouble = troubleOf(() => {
-    if (verb === 'delete') unblock(address, { origin: 'manual', alertRef, reason: TRIAL }, context);
-    else {
-      const hold = {
-        origin: 'manual',
-        timeoutSeconds: NET_SECONDS,
-        alertRef,
-        reason: TRIAL,
-      } as const;
-      block(address, hold, context);
-    }
+    if (verb === 'delete') unblock(address, request, context);
+    else block(address, { ...request, timeoutSeconds: NET_SECONDS }, context);
   });
   const tookMs = Math.round(performance.now() - startedMs);
   const word = verb === 'add' ? 'block' : 'release';
-  if (trouble !== '') {
-    return problem(`${word} ${address.text}: ${trouble}`, 'see the checks of the firewall');
-  }
-  const missing = whatIsMissing(context, { address, verb, alertRef }, offset);
-  if (missing.length > 0) {
-    return problem(`${word} ${address.text}: ${missing.join('; ')}`, 'see the checks above');
+  const wrong =
+    trouble === '' ? whatIsMissing(context, { address, verb, alertRef }, offset) : [trouble];
+  if (wrong.length > 0) {
+    return problem(`${word} ${address.text}: ${wrong.join('; ')}`, 'see the checks above');
   }
   const where = verb === 'add' ? `in ${chainsOf(context, address)}` : 'not in the kernel';
   return ok(`${word} ${address.text}: ${where}, in the log, in the state; ${tookMs} ms`);

@@ -1,16 +1,6 @@
 // What the program needs beside itself: its configuration, the directory of its state, and the logs in the agent's home, of
 // which the host's logrotate rotates ours: the agent rotates only its own.
-import {
-  chmodSync,
-  closeSync,
-  existsSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  rmdirSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs';
+import * as fs from 'node:fs';
 import { dirname } from 'node:path';
 import { exampleConfig } from '../../config/example.ts';
 import { CONFIG_FILE } from '../../config/read.ts';
@@ -26,51 +16,47 @@ export function stepsToFurnish(home: string): Step[] {
   return [
     {
       state: `${CONFIG_FILE} is there, with every key explained`,
-      holds: () => existsSync(CONFIG_FILE),
+      holds: () => fs.existsSync(CONFIG_FILE),
       reach: () => {
-        mkdirSync(dirname(CONFIG_FILE), { recursive: true, mode: 0o755 });
-        chmodSync(dirname(CONFIG_FILE), 0o755);
-        writeFileSync(CONFIG_FILE, exampleConfig(), { flag: 'wx' });
-        chmodSync(CONFIG_FILE, 0o644);
+        fs.mkdirSync(dirname(CONFIG_FILE), { recursive: true, mode: 0o755 });
+        fs.chmodSync(dirname(CONFIG_FILE), 0o755);
+        fs.writeFileSync(CONFIG_FILE, exampleConfig(), { flag: 'wx' });
+        fs.chmodSync(CONFIG_FILE, 0o644);
       },
     },
     {
       state: `${STATE_DIRECTORY} is there, for root alone`,
       holds: () => modeText(statOrNull(STATE_DIRECTORY) ?? { mode: 0 }) === '0700',
       reach: () => {
-        mkdirSync(STATE_DIRECTORY, { recursive: true, mode: 0o700 });
-        chmodSync(STATE_DIRECTORY, 0o700);
+        fs.mkdirSync(STATE_DIRECTORY, { recursive: true, mode: 0o700 });
+        fs.chmodSync(STATE_DIRECTORY, 0o700);
       },
     },
     {
       state: `${log} is there, for the agent to read`,
-      holds: () => existsSync(log),
-      reach: () => {
-        closeSync(openLogForAppend(log));
-      },
+      holds: () => fs.existsSync(log),
+      reach: () => fs.closeSync(openLogForAppend(log)),
     },
   ];
 }
 
 /** Of what is left the log stays: it is the agent's. `purge` removes state and history too, and a config that was edited. */
 export function stepsToClear(purge: boolean): Step[] {
-  const isUntouched = (): boolean => readFileSync(CONFIG_FILE, 'utf8') === exampleConfig();
+  const isUntouched = (): boolean => fs.readFileSync(CONFIG_FILE, 'utf8') === exampleConfig();
   return [
     {
       state: `${CONFIG_FILE} is gone`,
-      holds: () => !existsSync(CONFIG_FILE) || !(purge || isUntouched()),
+      holds: () => !fs.existsSync(CONFIG_FILE) || !(purge || isUntouched()),
       reach: () => {
-        rmSync(CONFIG_FILE);
+        fs.rmSync(CONFIG_FILE);
         const directory = dirname(CONFIG_FILE);
-        if (readdirSync(directory).length === 0) rmdirSync(directory);
+        if (fs.readdirSync(directory).length === 0) fs.rmdirSync(directory);
       },
     },
     {
       state: `${STATE_DIRECTORY}, with all history, is gone`,
-      holds: () => !purge || !existsSync(STATE_DIRECTORY),
-      reach: () => {
-        rmSync(STATE_DIRECTORY, { recursive: true });
-      },
+      holds: () => !purge || !fs.existsSync(STATE_DIRECTORY),
+      reach: () => fs.rmSync(STATE_DIRECTORY, { recursive: true }),
     },
   ];
 }
@@ -85,7 +71,7 @@ export function stepsToRotate(installed: Installed): Step[] {
   const logs = statOrNull(`${installed.home}/logs`);
   if (logs === null) return [];
   const owner = ownerText(logs.uid, logs.gid).replace(':', ' ');
-  if (!existsSync(ROTATIONS) || /^\d+ | \d+$/.test(owner)) return [];
+  if (!fs.existsSync(ROTATIONS) || /^\d+ | \d+$/.test(owner)) return [];
   const text = textFor('firewall-drop.logrotate', installed).replaceAll(PACKAGED_OWNER, owner);
   const state = `${ROTATION_FILE} has our log rotated as ${owner.replace(' ', ':')}`;
   // What an administrator made of it stays.

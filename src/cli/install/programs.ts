@@ -1,19 +1,5 @@
 // The program under its names in an agent's directory of active responses, and what was there before it.
-import {
-  chmodSync,
-  chownSync,
-  existsSync,
-  linkSync,
-  lstatSync,
-  mkdirSync,
-  readFileSync,
-  readlinkSync,
-  realpathSync,
-  renameSync,
-  rmSync,
-  statSync,
-  symlinkSync,
-} from 'node:fs';
+import * as fs from 'node:fs';
 import { basename, dirname, isAbsolute, resolve } from 'node:path';
 import { AppError } from '../../model/errors.ts';
 import { STATE_DIRECTORY } from '../../context.ts';
@@ -64,7 +50,6 @@ export interface Placement extends Responses {
   readonly link: boolean;
 }
 
-const MODE = 0o750;
 /** What was there before us lies beside us under this ending. */
 const KEPT = '.replaced';
 /** Checksums of the programs that we put anywhere, which distinguish an older one of ours from another program; and their paths. */
@@ -73,7 +58,7 @@ const MOST_PLACED = 50;
 
 export function stepsToPlace(placement: Placement): Step[] {
   const { directory, gid, names } = placement;
-  const executable = realpathSync(process.execPath);
+  const executable = fs.realpathSync(process.execPath);
   return names.flatMap((name, index) => {
     const path = `${directory}/${name}`;
     const target = linkWanted(placement, index, executable);
@@ -84,9 +69,9 @@ export function stepsToPlace(placement: Placement): Step[] {
       state: `${path}${KEPT} keeps what was ${path}`,
       holds: () => isFree,
       reach: () => {
-        rmSync(path + KEPT, { force: true });
+        fs.rmSync(path + KEPT, { force: true });
         // A second name first, so that at no moment execd finds nothing.
-        linkSync(path, path + KEPT);
+        fs.linkSync(path, path + KEPT);
       },
     };
     return [keep, target === null ? stepToCopy(path, executable, gid) : stepToLink(path, target)];
@@ -109,15 +94,9 @@ function stepToCopy(path: string, executable: string, gid: number): Step {
     },
     reach: () => {
       notePlaced([path, checksumOf(executable)]);
-      const isFile = lstatOrNull(path)?.isFile() === true;
-      if (isFile && isSameFile(path, executable)) {
-        chownSync(path, 0, gid);
-        chmodSync(path, MODE);
-      } else {
-        rmSync(`${path}.new`, { force: true });
-        const content = readFileSync(executable);
-        replaceFile({ path, content, mode: MODE, gid, temporary: `${path}.new` });
-      }
+      fs.rmSync(`${path}.new`, { force: true });
+      const content = fs.readFileSync(executable);
+      replaceFile({ path, content, mode: 0o750, gid, temporary: `${path}.new` });
     },
   };
 }
@@ -129,16 +108,16 @@ function stepToLink(path: string, target: string): Step {
     reach: () => {
       notePlaced([path]);
       const fresh = `${path}.new`;
-      rmSync(fresh, { force: true });
-      symlinkSync(target, fresh);
-      renameSync(fresh, path);
+      fs.rmSync(fresh, { force: true });
+      fs.symlinkSync(target, fresh);
+      fs.renameSync(fresh, path);
     },
   };
 }
 
 /** The program in the home of another agent on this host; null: there is none. */
 export function installedElsewhere({ directory }: Responses): Installed | null {
-  const executable = realpathSync(process.execPath);
+  const executable = fs.realpathSync(process.execPath);
   const program = readPlaced().find((entry) => {
     const isElsewhere = isAbsolute(entry) && dirname(entry) !== directory;
     return isElsewhere && isThere(entry) && isOurs(entry, executable);
@@ -148,7 +127,7 @@ export function installedElsewhere({ directory }: Responses): Installed | null {
 
 /** Takes our names away again, also those that `placement` does not have, and gives back what they replaced. */
 export function stepsToRemove({ directory, names: given }: Placement): Step[] {
-  const executable = realpathSync(process.execPath);
+  const executable = fs.realpathSync(process.execPath);
   const placed = readPlaced().filter((entry) => dirname(entry) === directory);
   const names = new Set([...given, ...placed.map((path) => basename(path))]);
   return [...names].flatMap((name) => {
@@ -165,15 +144,13 @@ function stepToGiveBack(path: string): Step {
   return {
     state: `${path} is again what it was before`,
     holds: () => !isThere(path + KEPT),
-    reach: () => {
-      renameSync(path + KEPT, path);
-    },
+    reach: () => fs.renameSync(path + KEPT, path),
   };
 }
 
 function isOurs(path: string, executable: string): boolean {
-  if (lstatSync(path).isSymbolicLink()) return leadsToUs(path, executable);
-  if (!statSync(path).isFile()) return false;
+  if (fs.lstatSync(path).isSymbolicLink()) return leadsToUs(path, executable);
+  if (!fs.statSync(path).isFile()) return false;
   if (isSameFile(path, executable)) return true;
   const placed = readPlaced();
   return placed.length > 0 && placed.includes(checksumOf(path));
@@ -181,18 +158,20 @@ function isOurs(path: string, executable: string): boolean {
 
 /** By content. */
 function isSameFile(path: string, other: string): boolean {
-  return statSync(path).size === statSync(other).size && checksumOf(path) === checksumOf(other);
+  return (
+    fs.statSync(path).size === fs.statSync(other).size && checksumOf(path) === checksumOf(other)
+  );
 }
 
 /** A link that leads nowhere is what an unpacked upgrade leaves of ours, and nobody else's use. */
 function leadsToUs(path: string, executable: string): boolean {
-  if (!existsSync(path)) return true;
-  const real = realpathSync(path);
+  if (!fs.existsSync(path)) return true;
+  const real = fs.realpathSync(path);
   return real === executable || isOurs(real, executable);
 }
 
 function linkTarget(path: string): string | null {
-  return lstatOrNull(path)?.isSymbolicLink() === true ? readlinkSync(path) : null;
+  return lstatOrNull(path)?.isSymbolicLink() === true ? fs.readlinkSync(path) : null;
 }
 
 function isThere(path: string): boolean {
@@ -215,9 +194,9 @@ function readPlaced(): readonly string[] {
 function notePlaced(entries: readonly string[]): void {
   const earlier = readPlaced().filter((known) => !entries.includes(known));
   const placed = [...earlier, ...entries].slice(-MOST_PLACED);
-  mkdirSync(STATE_DIRECTORY, { recursive: true, mode: 0o700 });
+  fs.mkdirSync(STATE_DIRECTORY, { recursive: true, mode: 0o700 });
   const temporary = `${PLACED_FILE}.new`;
-  rmSync(temporary, { force: true });
+  fs.rmSync(temporary, { force: true });
   const content = `${JSON.stringify(placed)}\n`;
   replaceFile({ path: PLACED_FILE, content, mode: 0o600, temporary });
 }

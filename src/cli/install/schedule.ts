@@ -73,9 +73,7 @@ function stepToDisable([unit, target]: (typeof ENABLED)[number]): Step {
   return {
     state: `${unit} is disabled`,
     holds: () => lstatOrNull(wantsLink(unit, target)) === null,
-    reach: () => {
-      systemctl(['disable', '--now', unit]);
-    },
+    reach: () => systemctl(['disable', '--now', unit]),
   };
 }
 

@@ -1,6 +1,6 @@
 // A step of an installation: a state that shall hold, how to see that it does, and how to get there.
 import { chmodSync, rmSync, writeFileSync } from 'node:fs';
-import { AppError } from '../../model/errors.ts';
+import { orThrow } from '../../model/errors.ts';
 import { lstatOrNull, textOrNull } from '../../system/paths.ts';
 import type { Person } from '../session.ts';
 
@@ -14,13 +14,7 @@ export interface Step {
 export const NOTHING_TO_DO = 'everything is in place already';
 
 export function stepToRemove(path: string, state = `${path} is gone`): Step {
-  return {
-    state,
-    holds: () => lstatOrNull(path) === null,
-    reach: () => {
-      rmSync(path);
-    },
-  };
+  return { state, holds: () => lstatOrNull(path) === null, reach: () => rmSync(path) };
 }
 
 export function stepToWrite(
@@ -51,20 +45,9 @@ export function reachEach(steps: readonly Step[], dryRun: boolean, { print }: Pe
   for (const { state, holds, reach } of steps) {
     if (holds()) continue;
     changed += 1;
-    if (!dryRun) attempt(state, reach);
+    const failure = `failed at this step: ${state}. Correct the cause and run the command again; completed steps are kept`;
+    if (!dryRun) orThrow('FILE', failure, reach);
     print(`${dryRun ? 'would be done' : 'done'}: ${state}`);
   }
   return changed;
-}
-
-function attempt(state: string, reach: () => void): void {
-  try {
-    reach();
-  } catch (error) {
-    throw new AppError(
-      'FILE',
-      `failed at this step: ${state}. Correct the cause and run the command again; completed steps are kept`,
-      error,
-    );
-  }
 }

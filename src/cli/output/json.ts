@@ -1,7 +1,7 @@
 // Bans and history as all JSON documents have them; docs/json.md describes them.
-import type { Ban, Hold } from '../../model/ban.ts';
+import type { Hold } from '../../model/ban.ts';
 import type { HistoryRecord } from '../../state/history.ts';
-import type { Entry } from '../ban-entries.ts';
+import type { BanView } from '../ban-view.ts';
 import { isoTime } from './time.ts';
 
 const SCHEMA_VERSION = 1;
@@ -9,8 +9,6 @@ const SCHEMA_VERSION = 1;
 export function documentText(content: object): string {
   return JSON.stringify({ schema: SCHEMA_VERSION, ...content });
 }
-
-type KernelJson = Pick<Entry, 'backend' | 'kernel' | 'held' | 'escalation'>;
 
 function holdToJson(hold: Hold): unknown {
   return {
@@ -25,24 +23,21 @@ function holdToJson(hold: Hold): unknown {
   };
 }
 
-export type BanJson = Readonly<Record<string, unknown>> & { readonly address: string };
-
 /** A ban as all documents have it: what the state says, and what the kernel holds. */
 export function banToJson(
-  { address, phase, sinceMs }: Ban,
-  holds: readonly Hold[],
-  kernel: KernelJson,
-): BanJson {
+  { ban: { address, phase, sinceMs, holds: all }, backend, kernel, held, escalation }: BanView,
+  holds: readonly Hold[] = all,
+): object {
   return {
     address: address.text,
     family: address.family,
     phase,
     since: isoTime(sinceMs),
-    backend: kernel.backend,
-    kernel: kernel.kernel,
-    packets: kernel.held?.packets ?? 0,
-    bytes: kernel.held?.bytes ?? 0,
-    escalation: kernel.escalation,
+    backend,
+    kernel,
+    packets: held?.packets ?? 0,
+    bytes: held?.bytes ?? 0,
+    escalation,
     holds: holds.map(holdToJson),
   };
 }

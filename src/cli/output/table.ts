@@ -16,9 +16,9 @@ export interface Column<T> {
   readonly colour?: (row: T) => Colour | null;
 }
 
-export type Colour = 'red' | 'yellow' | 'green' | 'dim';
+export type Colour = 'red' | 'yellow' | 'green';
 
-const CODES: Readonly<Record<Colour, string>> = { red: '31', yellow: '33', green: '32', dim: '2' };
+const CODES: Readonly<Record<Colour, string>> = { red: '31', yellow: '33', green: '32' };
 const GAP = '  ';
 const NARROWEST_CUT = 8;
 
@@ -44,30 +44,33 @@ export function chooseColumns<T>(
   });
 }
 
+interface Sized<T> {
+  readonly column: Column<T>;
+  readonly cells: readonly string[];
+  readonly width: number;
+}
+
 export function formatTable<T>(
   columns: readonly Column<T>[],
   rows: readonly T[],
   terminal: Terminal,
 ): string[] {
-  const cells = columns.map((column) => rows.map((row) => printable(column.cell(row))));
-  const natural = columns.map(({ heading }, index) => {
-    return (cells[index] ?? []).reduce(
-      (most, cell) => Math.max(most, lengthOf(cell)),
-      heading.length,
-    );
+  const all = columns.map((column): Sized<T> => {
+    const cells = rows.map((row) => printable(column.cell(row)));
+    // In characters as people count them: an emoji is one, whatever it takes to store.
+    const longest = cells.reduce((most, cell) => Math.max(most, Array.from(cell).length), 0);
+    return { column, cells, width: Math.max(longest, column.heading.length) };
   });
-  const widths = fit(columns, natural, terminal.width);
-  const shown = columns.flatMap((column, index) => {
-    const width = widths[index] ?? null;
-    return width === null ? [] : [{ column, width, cells: cells[index] ?? [] }];
+  const shown = fit(all, terminal.width ?? Infinity);
+  const lineOf = (cellOf: (one: Sized<T>) => string): string => {
+    return shown.map(cellOf).join(GAP).trimEnd();
+  };
+  const body = rows.map((row, at) => {
+    return lineOf(({ column, cells, width }) => {
+      return paint(pad(cells[at] ?? '', width, column), column.colour?.(row) ?? null, terminal);
+    });
   });
-  const heading = shown.map(({ column, width }) => pad(column.heading, width, column));
-  const body = rows.map((row, at) =>
-    shown.map(({ column, width, cells: own }) => {
-      return paint(pad(own[at] ?? '', width, column), column.colour?.(row) ?? null, terminal);
-    }),
-  );
-  return [heading, ...body].map((row) => row.join(GAP).trimEnd());
+  return [lineOf(({ column, width }) => pad(column.heading, width, column)), ...body];
 }
 
 /** RFC 4180: quotes where they are needed, doubled inside. */
@@ -89,11 +92,6 @@ function csvCell(cell: string): string {
   return /[",\r\n]/.test(harmless) ? `"${harmless.replaceAll('"', '""')}"` : harmless;
 }
 
-/** In characters as people count them: an emoji is one, whatever it takes to store. */
-function lengthOf(text: string): number {
-  return Array.from(text).length;
-}
-
 function pad<T>(text: string, width: number, column: Column<T>): string {
   const characters = Array.from(text);
   const cut = characters.length > width ? [...characters.slice(0, width - 1), '…'] : characters;
@@ -102,43 +100,29 @@ function pad<T>(text: string, width: number, column: Column<T>): string {
 }
 
 /**
- * Widths that fit, null for columns that have no room: those that may go come in, the most wanted first, as far as there is
- * room with all cut as far as they may be. What is left goes to the last column that was cut.
+ * Those that have room: what may go comes in, the most wanted first, as far as there is room with all cut as far as they may
+ * be. What is left goes to the last column that was cut.
  */
-function fit<T>(
-  columns: readonly Column<T>[],
-  natural: readonly number[],
-  available: number | null,
-): (number | null)[] {
-  if (available === null) return [...natural];
-  const narrow = natural.map((width, index) =>
-    Math.min(width, columns[index]?.cuttableTo ?? width),
-  );
-  let widths = narrow.map((width, index) => {
-    return columns[index]?.dispensable === undefined ? width : null;
+function fit<T>(all: readonly Sized<T>[], available: number): Sized<T>[] {
+  const least = ({ column, width }: Sized<T>): number =>
+    Math.min(width, column.cuttableTo ?? width);
+  const roomFor = (some: Iterable<Sized<T>>): number => {
+    return Array.from(some, least).reduce((sum, width) => sum + width + GAP.length, -GAP.length);
+  };
+  const wantOf = ({ column }: Sized<T>): number => column.dispensable ?? Number.MAX_VALUE;
+  const chosen = new Set<Sized<T>>();
+  for (const one of all.toReversed().sort((a, b) => wantOf(b) - wantOf(a))) {
+    const hasRoom = roomFor([...chosen, one]) <= available;
+    if (hasRoom || one.column.dispensable === undefined) chosen.add(one);
+  }
+  let left = available - roomFor(chosen);
+  const fitting = all.filter((one) => chosen.has(one)).reverse();
+  const sized = fitting.map((one): Sized<T> => {
+    if (one.column.cuttableTo === undefined) return one;
+    const narrow = least(one);
+    const width = Math.max(Math.min(NARROWEST_CUT, narrow), Math.min(one.width, narrow + left));
+    left -= width - narrow;
+    return { ...one, width };
   });
-  for (const index of mostWantedFirst(columns)) {
-    const more = widths.with(index, narrow[index] ?? null);
-    if (totalOf(more) <= available) widths = more;
-  }
-  for (let index = columns.length - 1; index >= 0; index -= 1) {
-    const width = widths[index] ?? null;
-    if (width === null || columns[index]?.cuttableTo === undefined) continue;
-    const most = width + available - totalOf(widths);
-    widths[index] = Math.max(Math.min(NARROWEST_CUT, width), Math.min(natural[index] ?? 0, most));
-  }
-  return widths;
-}
-
-function totalOf(widths: readonly (number | null)[]): number {
-  const shown = widths.filter((width) => width !== null);
-  return shown.reduce((sum, width) => sum + width + GAP.length, -GAP.length);
-}
-
-function mostWantedFirst<T>(columns: readonly Column<T>[]): number[] {
-  const indexes = columns.flatMap(({ dispensable }, index) =>
-    dispensable === undefined ? [] : index,
-  );
-  const priorityOf = (index: number): number => columns[index]?.dispensable ?? 0;
-  return indexes.sort((a, b) => priorityOf(b) - priorityOf(a) || b - a);
+  return sized.reverse();
 }

@@ -10,7 +10,8 @@ import type { Terminal } from '../session.ts';
 
 /** Colours only on a terminal that has them, and never against NO_COLOR (no-color.org). */
 export function inspectTerminal(environment: NodeJS.ProcessEnv): Terminal {
-  const output = isTerminal(1) ? openOutput() : null;
+  const { WriteStream } = require('node:tty') as typeof Tty;
+  const output = isTerminal(1) ? new WriteStream(1) : null;
   const wanted = (environment['NO_COLOR'] ?? '') === '' && environment['TERM'] !== 'dumb';
   return {
     // A serial line, or a terminal that a program made, may not know its width.
@@ -20,11 +21,6 @@ export function inspectTerminal(environment: NodeJS.ProcessEnv): Terminal {
     watchesErrors: isTerminal(2),
     ask: isTerminal(0) && isTerminal(2) ? ask : null,
   };
-}
-
-function openOutput(): Tty.WriteStream {
-  const { WriteStream } = require('node:tty') as typeof Tty;
-  return new WriteStream(1);
 }
 
 function ask(question: string): string {
@@ -88,23 +84,24 @@ const BAR_CHARACTERS = 30;
 
 /** A bar on standard error for work that takes more than a moment: none in the first half second, nor where nobody watches. */
 export function startProgress({ watchesErrors }: Terminal): {
-  update(done: number, total: number): void;
-  end(): void;
+  readonly update: (done: number, total: number) => void;
+  readonly end: () => void;
 } {
   const started = monotonicMs();
   let drawn = 0;
-  return {
-    update(done, total) {
-      const now = monotonicMs();
-      if (!watchesErrors || now - started < PATIENCE_MS || now - drawn < REDRAW_MS) return;
+  const end = (): void => {
+    if (drawn > 0) writeSync(2, '\r\u001b[K');
+    drawn = 0;
+  };
+  const update = (done: number, total: number): void => {
+    const now = monotonicMs();
+    if (watchesErrors && now - started >= PATIENCE_MS && now - drawn >= REDRAW_MS) {
       drawn = now;
       const filled = Math.round((BAR_CHARACTERS * done) / Math.max(1, total));
       const bar = '#'.repeat(filled).padEnd(BAR_CHARACTERS, '.');
       writeSync(2, `\rworking [${bar}] ${done}/${total}`);
-    },
-    end() {
-      if (drawn > 0) writeSync(2, '\r\u001b[K');
-      drawn = 0;
-    },
+    }
+    if (done === total) end();
   };
+  return { update, end };
 }

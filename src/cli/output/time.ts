@@ -1,7 +1,6 @@
 // Points in time, in UTC, which means the same on every host of a fleet, and lengths of time: as people write and read them.
-import { AppError } from '../../model/errors.ts';
 import { parseDuration, UNIT_SECONDS } from '../../model/duration.ts';
-import { quote } from '../../system/printable.ts';
+import { textOption } from '../command.ts';
 
 export function isoTime(milliseconds: number): string {
   return new Date(milliseconds).toISOString();
@@ -19,26 +18,17 @@ export function momentText(milliseconds: number, nowMs: number): string {
   return `${isToday ? text.slice(11) : text} UTC`;
 }
 
-/** What `--timeout` was given: seconds, or null for ever. Throws `USAGE` for what is no length of time. */
-export function readTimeout(text: string): number | null {
-  const seconds = parseDuration(text);
-  if (seconds !== undefined) return seconds;
-  throw new AppError(
-    'USAGE',
-    `--timeout ${quote(text)} is not a length of time: write for example 90m, 1h30m, 2d or never`,
-  );
-}
+/** Seconds, or null for ever. */
+export const TIMEOUT = textOption('DURATION', {
+  expected: 'a length of time: write for example 90m, 1h30m, 2d or never',
+  read: parseDuration,
+});
 
-/** What `--expiring-within` was given: seconds, null where it was not given. Throws `USAGE`. */
-export function readSpan(text: string | undefined): number | null {
-  if (text === undefined) return null;
-  const seconds = parseDuration(text);
-  if (typeof seconds === 'number') return seconds;
-  throw new AppError(
-    'USAGE',
-    `--expiring-within ${quote(text)} is not a length of time: write for example 10m or 2d`,
-  );
-}
+/** Seconds. */
+export const SPAN = textOption('DURATION', {
+  expected: 'a length of time: write for example 10m or 2d',
+  read: (text) => parseDuration(text) ?? undefined,
+});
 
 /** The largest unit and the one below it, where that is not nought: `1h 30m`, `2d`. */
 export function formatDuration(seconds: number): string {
@@ -62,18 +52,35 @@ const WITH_DATE = new RegExp(`^${DATE}(?:[T ]${TIME}${ZONE})?$`);
 const TIME_ALONE = new RegExp(`^${TIME}$`);
 const DAY_MS = 86_400_000;
 
-export interface MomentOptions {
-  readonly nowMs: number;
-  /** Which day a time without a date is on. */
-  readonly nearest: 'next' | 'last';
-}
+const EXAMPLES = 'write for example 14:05, 2026-12-24 or "2026-12-24 18:00", in UTC';
 
-/** `2026-12-24`, `2026-12-24 18:00`, `2026-12-24T18:00:00Z`, `18:00`: Unix milliseconds. Throws `USAGE`. */
+/** Unix milliseconds. */
+export const TIME_TO_COME = textOption('TIME', {
+  expected: `a time to come: ${EXAMPLES}`,
+  read: (text) => {
+    const moment = readMoment(text, 'next') ?? 0;
+    return moment > Date.now() ? moment : undefined;
+  },
+});
+
+/** Unix milliseconds; also how long ago. */
+export const TIME_PAST = textOption('TIME', {
+  expected: `a time: ${EXAMPLES}`,
+  read: (text) => {
+    const seconds = SPAN.form.read(text);
+    return seconds === undefined ? readMoment(text, 'last') : Date.now() - seconds * 1000;
+  },
+});
+
+/**
+ * `2026-12-24`, `2026-12-24 18:00`, `2026-12-24T18:00:00Z`, `18:00`, which is the next or the last one: Unix milliseconds;
+ * undefined for what is no time.
+ */
 export function readMoment(
-  option: string,
   text: string,
-  { nowMs, nearest }: MomentOptions,
-): number {
+  nearest: 'next' | 'last',
+  nowMs = Date.now(),
+): number | undefined {
   const { date, time = '00:00', zone = 'Z' } = WITH_DATE.exec(text)?.groups ?? {};
   if (date !== undefined) {
     const moment = Date.parse(`${date}T${time}${zone}`);
@@ -83,12 +90,7 @@ export function readMoment(
     if (!Number.isNaN(moment) && isReal) return moment;
   }
   const today = TIME_ALONE.test(text) ? Date.parse(`${isoDay(nowMs)}T${text}Z`) : Number.NaN;
-  if (Number.isNaN(today)) {
-    throw new AppError(
-      'USAGE',
-      `--${option} ${quote(text)} is not a time: write for example 14:05, 2026-12-24 or "2026-12-24 18:00", in UTC`,
-    );
-  }
+  if (Number.isNaN(today)) return undefined;
   if (nearest === 'next') return today > nowMs ? today : today + DAY_MS;
   return today < nowMs ? today : today - DAY_MS;
 }

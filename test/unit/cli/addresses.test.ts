@@ -11,13 +11,15 @@ import { ownDirectory } from '../support/directory.ts';
 
 const directory = ownDirectory();
 
+const SILENT = { complain: (): void => undefined, note: (): void => undefined };
+
 function read(
   lines: string,
   words: readonly string[] = [],
 ): { found: string[]; mistakes: string[] } {
   const file = join(directory, 'list.txt');
   writeFileSync(file, lines);
-  const { addresses, mistakes } = readAddresses(words, file);
+  const { addresses, mistakes } = readAddresses(words, file, SILENT);
   return {
     found: addresses.map(({ text }) => text),
     mistakes: mistakes.map((mistake) => mistake.replace(`${directory}/`, '')),
@@ -52,19 +54,21 @@ describe('a list', () => {
   });
 
   test('that can’t be read is named', () => {
-    expect(() => readAddresses([], join(directory, 'none'))).toThrow(join(directory, 'none'));
-    expect(codeOf(() => readAddresses([], directory))).toBe('BAD_DATA');
+    expect(() => readAddresses([], join(directory, 'none'), SILENT)).toThrow(
+      join(directory, 'none'),
+    );
+    expect(codeOf(() => readAddresses([], directory, SILENT))).toBe('BAD_DATA');
   });
 
   test('is not needed where there are arguments, but one of them is', () => {
-    expect(readAddresses(['203.0.113.9'], undefined).addresses).toHaveLength(1);
-    expect(codeOf(() => readAddresses([], undefined))).toBe('USAGE');
+    expect(readAddresses(['203.0.113.9'], undefined, SILENT).addresses).toHaveLength(1);
+    expect(codeOf(() => readAddresses([], undefined, SILENT))).toBe('USAGE');
   });
 });
 
 describe('an argument', () => {
   test('that is no address stops everything', () => {
-    expect(codeOf(() => readAddresses(['203.0.113.9', 'x'], undefined))).toBe('BAD_DATA');
+    expect(codeOf(() => readAddresses(['203.0.113.9', 'x'], undefined, SILENT))).toBe('BAD_DATA');
   });
 
   test.each([

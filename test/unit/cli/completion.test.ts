@@ -1,10 +1,16 @@
 // What the shells offer: everything that can be typed, in its place, and nothing else.
 import { describe, expect, test } from '@jest/globals';
 import { COMMANDS } from '../../../src/cli/commands.ts';
-import { formatOffers, offersFor } from '../../../src/cli/completion.ts';
+import { offersFor } from '../../../src/cli/completion.ts';
+
+const BANNED = ['203.0.113.9', '2001:db8::9'];
+
+function linesFor(...line: string[]): string[] {
+  return offersFor(line, COMMANDS, () => BANNED);
+}
 
 function wordsFor(...line: string[]): string[] {
-  return offersFor(line, COMMANDS).words.map(([word]) => word);
+  return linesFor(...line).map((offer) => offer.split('\t')[0] ?? '');
 }
 
 describe('the first word', () => {
@@ -68,13 +74,13 @@ describe('files', () => {
     [['import', '']],
     [['metrics', '--textfile', '']],
   ])('are offered for %j', (line) => {
-    expect(offersFor(line, COMMANDS)).toEqual({ words: [], also: 'files' });
+    expect(linesFor(...line)).toEqual([':files']);
   });
 
   test.each([[['add', '']], [['add', '--reason', '']], [['explain', 'one', '']]])(
     'are not offered for %j',
     (line) => {
-      expect(offersFor(line, COMMANDS)).toEqual({ words: [], also: null });
+      expect(linesFor(...line)).toEqual([]);
     },
   );
 });
@@ -89,16 +95,18 @@ test.each([
   [['extend', '']],
   [['history', '']],
 ])('banned addresses are offered for %j', (line) => {
-  expect(offersFor(line, COMMANDS)).toEqual({ words: [], also: 'banned addresses' });
+  expect(wordsFor(...line)).toEqual(
+    BANNED.filter((address) => address.startsWith(line.at(-1) ?? '')),
+  );
 });
 
 test('a second address is not offered where one is taken', () => {
-  expect(offersFor(['is-blocked', '203.0.113.9', ''], COMMANDS).also).toBeNull();
+  expect(linesFor('is-blocked', '203.0.113.9', '')).toEqual([]);
 });
 
 test('lines for the shells have a word, a tab and its meaning', () => {
-  expect(formatOffers({ words: [['list', 'what is blocked']], also: 'files' })).toEqual([
-    'list\twhat is blocked',
-    ':files',
+  expect(linesFor('backe')).toEqual([
+    'backend\tShow which backend holds the bans, why, and what else is installed',
   ]);
+  expect(linesFor('delete', '2001')).toEqual(['2001:db8::9\t']);
 });

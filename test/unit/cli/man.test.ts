@@ -9,7 +9,7 @@ import { POLICY_KEYS } from '../../../src/config/policy.ts';
 import { SCHEMA } from '../../../src/config/schema.ts';
 import type { Setting } from '../../../src/config/setting.ts';
 
-const REQUESTS = ['.TH', '.SH', '.SS', '.TP', '.B', '.BR', '.I', '.br', '.nh', '.ad'];
+const REQUESTS = ['.TH', '.SH', '.SS', '.PP', '.TP', '.B', '.BR', '.I', '.br', '.nh', '.ad'];
 
 /** What a reader sees of a line, by the escapes that are used here. */
 function rendered(text: string): string {
@@ -57,7 +57,9 @@ describe.each(COMMANDS.map((command) => [command.name, command] as const))(
         const value = spec.kind === 'text' ? ` ${spec.value}` : '';
         const choices = spec.kind === 'choice' ? ` ${spec.choices.join('|')}` : '';
         const short = spec.short === undefined ? '' : `-${spec.short}, `;
-        expect(section).toContain(`.B ${short}--${option}${value}${choices}\n${spec.describe}\n`);
+        const usual = spec.kind === 'flag' ? undefined : spec.default;
+        const text = `${spec.describe}${usual === undefined ? '' : ` (default: ${usual})`}`;
+        expect(section).toContain(`.B ${short}--${option}${value}${choices}\n${text}\n`);
       }
       for (const [example, what] of command.examples) {
         expect(section).toContain(`.B firewall-drop ${example}\n${what}\n`);

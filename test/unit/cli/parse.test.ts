@@ -30,6 +30,7 @@ test.each([
   ['help protect check', 'help of protect check'],
   ['help ban', 'help of add'],
   ['add -h', 'help of add'],
+  ['add -t -h', 'help of add'],
   ['add 203.0.113.9 --help', 'help of add'],
   ['config show -h', 'help of config show'],
   ['-V', 'version'],
@@ -46,9 +47,13 @@ test.each([
 
 describe('options', () => {
   test('have short names, with their value behind a blank or at once', () => {
-    const wanted = { timeout: '2h', reason: 'x', file: 'list', 'dry-run': true, quiet: true };
+    const wanted = { timeout: 7200, reason: 'x', file: 'list', 'dry-run': true, quiet: true };
     expect(optionsOf('add -t 2h -r x -f list -nq')).toMatchObject(wanted);
-    expect(optionsOf('add -t2h -r=x')).toMatchObject({ timeout: '2h' });
+    expect(optionsOf('add -t2h -r=x')).toMatchObject({ timeout: 7200, reason: 'x' });
+    expect(optionsOf('add -r=')).toMatchObject({ reason: '' });
+    expect(optionsOf('add --reason=')).toMatchObject({ reason: '' });
+    expect(optionsOf('add -r -5')).toMatchObject({ reason: '-5' });
+    expect(optionsOf('add -nr x')).toMatchObject({ 'dry-run': true, reason: 'x' });
     expect(optionsOf('flush -y')).toMatchObject({ yes: true });
     expect(optionsOf('add --file -')).toMatchObject({ file: '-' });
     expect(optionsOf('add -f - -q')).toMatchObject({ file: '-', quiet: true });
@@ -60,9 +65,18 @@ describe('options', () => {
     expect(optionsOf('list')).toMatchObject({ output: 'table' });
   });
 
+  test('have values as their descriptions read them, by default too', () => {
+    expect(optionsOf('add -t never')).toMatchObject({ timeout: null, until: undefined });
+    expect(optionsOf('history')).toMatchObject({ limit: 50, since: undefined });
+    expect(optionsOf('install --home /opt/agent/ --name a,b,a')).toMatchObject({
+      home: '/opt/agent',
+      name: ['a', 'b'],
+    });
+  });
+
   test('end at two dashes', () => {
-    const parsed = parseArguments(['add', '--', '-1.2.3.4'], COMMANDS);
-    expect(parsed).toMatchObject({ kind: 'run', words: ['-1.2.3.4'] });
+    const parsed = parseArguments(['add', '--', '-1.2.3.4', '-t2h'], COMMANDS);
+    expect(parsed).toMatchObject({ kind: 'run', words: ['-1.2.3.4', '-t2h'] });
   });
 
   test('may be flags that are given twice', () => {
@@ -87,7 +101,17 @@ test.each([
   ['list --json --csv', '--output was given twice, as "json" and "csv": leave one out'],
   ['list -o json --plain', '--output was given twice, as "json" and "plain": leave one out'],
   ['add -t 1h -t 2h', '--timeout was given twice, as "1h" and "2h": leave one out'],
-  ['list -o xml', '-o "xml" is not one of table, json, csv, plain'],
+  ['list -o xml', '--output "xml" is not one of table, json, csv, plain'],
+  ['list --limit 0', '--limit "0" is not a number above 0; see firewall-drop list --help'],
+  ['add --until 2020-01-01', '--until "2020-01-01" is not a time to come: write for example '],
+  ['metrics --textfile x.txt', '--textfile "x.txt" is not a file that ends in .prom: '],
+  ['install --home ../agent', '--home "../agent" is not an absolute path of letters, '],
+  ['install --home /opt/../agent', '--home "/opt/../agent" is not an absolute path of letters, '],
+  ['install --name=-x', '--name "-x" is not a list of names of letters, digits, '],
+  ['config snippet --rules sshd', '--rules "sshd" is not ids of rules with commas between them'],
+  ['config snippet --agent x', '--agent "x" is not the id of an agent, such as 002'],
+  ['config snippet --mail x', '--mail "x" is not one address, such as ops@example.org'],
+  ['add -nt', '-t needs a value (how long: 90m, 1h30m, 2d, never); see firewall-drop add --help'],
   ['add -t', '-t needs a value (how long: 90m, 1h30m, 2d, never)'],
   [
     'add -r --file x',

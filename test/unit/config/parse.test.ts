@@ -7,7 +7,7 @@ import { CLOUD_ADDRESS_FIELDS, DEFAULT_ADDRESS_FIELDS } from '../../../src/confi
 import { exampleConfig } from '../../../src/config/example.ts';
 import { formatProblem, parseConfig } from '../../../src/config/parse.ts';
 import type { Config } from '../../../src/config/schema.ts';
-import { DEFAULT_CONFIG } from '../../../src/config/values.ts';
+import { DEFAULT_CONFIG } from '../../../src/config/schema.ts';
 
 const FILE = '/etc/firewall-drop/config.toml';
 

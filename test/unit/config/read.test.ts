@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { beforeEach, expect, test } from '@jest/globals';
 import { readConfig } from '../../../src/config/read.ts';
 import type { Config } from '../../../src/config/schema.ts';
-import { DEFAULT_CONFIG } from '../../../src/config/values.ts';
+import { DEFAULT_CONFIG } from '../../../src/config/schema.ts';
 import { Store } from '../../../src/state/store.ts';
 import { NOON_MS } from '../support/workshop.ts';
 import { ownDirectory } from '../support/directory.ts';

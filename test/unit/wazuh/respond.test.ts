@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { NO_GROUP_POLICY } from '../../../src/config/read.ts';
 import { entriesFrom, findProtection, universalEntries } from '../../../src/policy/protected.ts';
-import { DEFAULT_CONFIG } from '../../../src/config/values.ts';
+import { DEFAULT_CONFIG } from '../../../src/config/schema.ts';
 import { AppError } from '../../../src/model/errors.ts';
 import type { LineReader } from '../../../src/system/stdin.ts';
 import type { Deadline } from '../../../src/system/wait.ts';

@@ -7,7 +7,7 @@ import type { CommandSpec } from '../../../../src/cli/command.ts';
 import { expire, reconcile, restoreCommand } from '../../../../src/cli/commands/maintenance.ts';
 import type { Person } from '../../../../src/cli/session.ts';
 import { makeHold } from '../../../../src/model/ban.ts';
-import { DEFAULT_CONFIG } from '../../../../src/config/values.ts';
+import { DEFAULT_CONFIG } from '../../../../src/config/schema.ts';
 import type { Context } from '../../../../src/context.ts';
 import { refuses, type Disturbance } from '../../support/kernel.ts';
 import {

@@ -5,7 +5,7 @@ import {
   wazuh4Message,
   wazuh5Message,
 } from '../../../../src/cli/commands/test-alert.ts';
-import { DEFAULT_CONFIG } from '../../../../src/config/values.ts';
+import { DEFAULT_CONFIG } from '../../../../src/config/schema.ts';
 import { readArguments } from '../../../../src/wazuh/execd-arguments.ts';
 import { readInvocation } from '../../../../src/wazuh/invocation.ts';
 import { readMessage } from '../../../../src/wazuh/message.ts';

@@ -36,6 +36,7 @@ type TimerFacts = FactsOf<typeof timer>;
 type ExecutableFacts = FactsOf<typeof executable>;
 type VariantFacts = FactsOf<typeof variants>;
 type NeighbourFacts = FactsOf<typeof neighbours>;
+type KernelFacts = FactsOf<typeof kernel>;
 type ManagerFacts = FactsOf<typeof manager>;
 
 const NOON_MS = Date.UTC(2026, 4, 7, 12);
@@ -389,22 +390,22 @@ describe('the firewall', () => {
   test.each<[string, FactsOf<(typeof programs)[number]>, RegExp]>([
     [
       'is there and needed',
-      { program: 'a', path: '/sbin/a', variant: 'nft', isNeeded: true, from: 'a' },
+      { program: 'a', path: '/sbin/a', variant: 'nft', isNeeded: true, from: 'iptables' },
       /^ok: \/sbin\/a \(nft\)$/,
     ],
     [
       'is there for nothing',
-      { program: 'a', path: '/sbin/a', variant: null, isNeeded: false, from: 'a' },
+      { program: 'a', path: '/sbin/a', variant: null, isNeeded: false, from: 'iptables' },
       /^ok: \/sbin\/a, not needed$/,
     ],
     [
       'is missing',
-      { program: 'a', path: null, variant: null, isNeeded: true, from: 'a' },
+      { program: 'a', path: null, variant: null, isNeeded: true, from: 'iptables' },
       /^problem: a is not installed: nothing can be blocked/,
     ],
     [
       'is missing and not needed',
-      { program: 'a', path: null, variant: null, isNeeded: false, from: 'a' },
+      { program: 'a', path: null, variant: null, isNeeded: false, from: 'iptables' },
       /^ok: a is not installed, and not needed$/,
     ],
   ])('has a program that %s', (_, facts, expected) => {
@@ -425,7 +426,13 @@ describe('the firewall', () => {
     ]);
   });
 
-  const KERNEL = { release: '6.1', trouble: { 4: '', 6: '' }, withoutRaw: [], missing: [] };
+  const answer = (
+    family: 4 | 6,
+    facts: Partial<KernelFacts['answers'][number]> = {},
+  ): KernelFacts['answers'][number] => {
+    return { family, trouble: '', hasRaw: true, missing: [], ...facts };
+  };
+  const KERNEL = { release: '6.1', backend: 'iptables', answers: [answer(4), answer(6)] };
 
   test.each<[string, string | null, RegExp[]]>([
     ['', '', [/^ok: Linux 6\.1 answers through iptables for IPv4 and IPv6$/]],
@@ -433,20 +440,23 @@ describe('the firewall', () => {
     ['no module', '', [/^problem: IPv4 can't be filtered through iptables: no module$/]],
     ['a', 'b', [/^problem: IPv4 .* a$/, /^problem: IPv6 .* b$/]],
   ])('asks the kernel: IPv4 %j, IPv6 %j', (four, six, expected) => {
-    const trouble = { 4: four, 6: six };
-    expectTold(kernel.evaluate({ ...KERNEL, backend: 'iptables', trouble }), expected);
+    const answers = [
+      answer(4, { trouble: four }),
+      ...(six === null ? [] : [answer(6, { trouble: six })]),
+    ];
+    expectTold(kernel.evaluate({ ...KERNEL, answers }), expected);
   });
 
   test('names the chains of the configuration that are not there, by family', () => {
-    const missing = [4, 6].map((family) => ({ family: family as 4 | 6, chain: 'BANS' }));
+    const answers = ([4, 6] as const).map((family) => answer(family, { missing: ['BANS'] }));
     const expected = [/^problem: .* IPv4 has no such chain/, /^problem: .* IPv6 has no such chain/];
-    expectTold(kernel.evaluate({ ...KERNEL, backend: 'iptables', missing }), expected);
+    expectTold(kernel.evaluate({ ...KERNEL, answers }), expected);
   });
 
   test('says where the rule for a set can only stand in the filter table', () => {
-    const facts = { ...KERNEL, backend: 'ipset' };
+    const answers = [answer(4), answer(6, { hasRaw: false })];
     const expected = [/^ok: Linux/, /^warning: the kernel has no table raw for IPv6: /];
-    expectTold(kernel.evaluate({ ...facts, withoutRaw: [6] }), expected);
+    expectTold(kernel.evaluate({ ...KERNEL, backend: 'ipset', answers }), expected);
   });
 
   const ALONE: NeighbourFacts = {

@@ -111,7 +111,6 @@ describe('colour', () => {
     ['red', '\u001b[31mx\u001b[0m'],
     ['yellow', '\u001b[33mx\u001b[0m'],
     ['green', '\u001b[32mx\u001b[0m'],
-    ['dim', '\u001b[2mx\u001b[0m'],
     [null, 'x'],
   ] as const)('%s where there are any', (colour, painted) => {
     expect(paint('x', colour, { ...PIPE, colours: true })).toBe(painted);

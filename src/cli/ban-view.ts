@@ -1,0 +1,78 @@
+// Bans with what the kernel holds of them, and how often their addresses were banned: for `list`, `export` and `status`.
+import type { Context } from '../context.ts';
+import { isWhole, type HeldAddress, type Snapshot } from '../firewall/snapshot.ts';
+import type { Family } from '../model/address.ts';
+import type { Ban } from '../model/ban.ts';
+import { describeError } from '../model/errors.ts';
+import { nthTimeout } from '../policy/decide.ts';
+import { countedSinceMs } from '../wazuh/policy.ts';
+import type { Person } from './session.ts';
+
+export interface BanView {
+  readonly ban: Ban;
+  readonly kernel: 'yes' | 'missing' | 'unknown';
+  readonly held: HeldAddress | undefined;
+  readonly backend: string;
+  /** Null where escalation is not configured. */
+  readonly escalation: Escalation | null;
+}
+
+/** Of all bans. */
+export function viewBans(context: Context, person: Person): BanView[] {
+  const bans = context.store.bans.list();
+  const families = new Set(bans.map(({ address }) => address.family));
+  const held = new Map(
+    Array.from(families, (family) => [family, heldOrNull(family, context, person)]),
+  );
+  return bans.map(viewer(context, (family) => held.get(family) ?? null));
+}
+
+/** `heldOf` gives what the kernel drops of a family, by the address's text; null where it can't be asked. */
+export function viewer(
+  context: Context,
+  heldOf: (family: Family) => Snapshot['held'] | null,
+): (ban: Ban) => BanView {
+  const escalationOf = readEscalation(context);
+  const backend = context.firewall.backendName;
+  return (ban) => {
+    const all = heldOf(ban.address.family);
+    const held = all?.get(ban.address.text);
+    const missing = all === null ? 'unknown' : 'missing';
+    const kernel = isWhole(held) ? 'yes' : missing;
+    return { ban, kernel, held, backend, escalation: escalationOf(ban.address.text) };
+  };
+}
+
+/** What the kernel drops of a family, by the address's text; null where it can't be asked, which is said. */
+export function heldOrNull(
+  family: Family,
+  { firewall }: Context,
+  { complain }: Person,
+): Snapshot['held'] | null {
+  try {
+    return firewall.snapshot(family).held;
+  } catch (error) {
+    complain(`IPv${family}: the kernel can't be asked: ${describeError(error)}`);
+    return null;
+  }
+}
+
+export interface Escalation {
+  /** Within the window, the one that goes on included. */
+  readonly bans: number;
+  /** As it is configured: `24h`. */
+  readonly next: string;
+}
+
+/** Null for every address where escalation is not configured. */
+export function readEscalation(
+  context: Pick<Context, 'config' | 'store' | 'now'>,
+): (address: string) => Escalation | null {
+  const { timeouts } = context.config.escalation;
+  if (timeouts.length === 0) return () => null;
+  const counts = context.store.offences.count(countedSinceMs(context.config, context.now()));
+  return (address) => {
+    const bans = counts.get(address) ?? 0;
+    return { bans, next: nthTimeout(bans + 1, timeouts) };
+  };
+}
