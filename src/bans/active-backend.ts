@@ -1,12 +1,19 @@
 // Which backend is active, and the firewall that works by it.
 import type { Config } from '../config/schema.ts';
 import { createFirewall, type Firewall } from '../firewall/apply.ts';
-import { chooseBackend, createBackend, type BackendName, type Choice } from '../firewall/select.ts';
+import {
+  chooseBackend,
+  createBackend,
+  setBackends,
+  type BackendName,
+  type Choice,
+} from '../firewall/select.ts';
 import { createSwitchableFirewall, type SwitchableFirewall } from '../firewall/switch.ts';
 import type { Store } from '../state/store.ts';
 import { findProgram, run } from '../system/exec.ts';
 import { isIpv6Absent } from '../system/net.ts';
 import { sleep, type Deadline } from '../system/wait.ts';
+import type { BanContext } from './context.ts';
 import { ACTIVE_BACKEND, withPlaces } from './places.ts';
 
 export function isInstalled(program: string): boolean {
@@ -19,6 +26,26 @@ export function chooseActive({ firewall }: Config, store: Store): Choice {
     hasBans: () => store.bans.count() > 0,
     isInstalled,
   });
+}
+
+/**
+ * In a new state in place of one that was lost, our sets become the active backend: all that they hold would else be dropped
+ * for good, and nothing would show or release it.
+ */
+export function adoptSets({ store, firewall, isInstalled }: BanContext): void {
+  const isNew = store.metadata.get(ACTIVE_BACKEND) === null && store.bans.count() === 0;
+  if (!isNew || store.volatile) return;
+  const left = setBackends(isInstalled).find((name) => isThere(firewall.of(name)));
+  if (left !== undefined) firewall.use(left, null);
+}
+
+function isThere(firewall: Firewall): boolean {
+  try {
+    return firewall.isThere();
+  } catch {
+    // Where it can't be asked, it holds nothing that we could release.
+    return false;
+  }
 }
 
 export function openFirewall(config: Config, store: Store, deadline: Deadline): SwitchableFirewall {

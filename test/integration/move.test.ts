@@ -4,7 +4,7 @@ import { createHost, type TestHost, type IptablesVariant } from '../support/host
 import { connectThrough, type RoutedAddresses } from '../support/network.ts';
 import { FLUSH_RULES } from '../support/kernel.ts';
 import { readState } from '../support/state.ts';
-import { createVictim, type Victim } from '../support/victim.ts';
+import { createVictim, STATE_DIRECTORY, type Victim } from '../support/victim.ts';
 import { eventually } from '../support/wait.ts';
 
 const A = '203.0.113.7';
@@ -315,6 +315,23 @@ describe('on a host with all backends', () => {
     addMany(300);
     expect(holders()).toEqual(['ipset']);
   });
+
+  test.each(['ipset', 'nftables'])(
+    'where the state was lost, what sets of %s hold is shown and released',
+    (name) => {
+      if (name === 'nftables') uninstall('/usr/sbin/ipset');
+      addMany(300, '--timeout', 'never');
+      victim.host.remove(STATE_DIRECTORY);
+      expect(victim.person(['expire']).status).toBe(0);
+      expect(stateOf()).toMatchObject({ inUse: name });
+      expect(victim.person(['reconcile', '--dry-run']).stdout).toContain('198.18.0.7: dropped in');
+      expect(victim.person(['delete', '198.18.0.7']).status).toBe(0);
+      expect([isBlocked('198.18.0.7'), isBlocked('198.18.0.8')]).toEqual([false, true]);
+      expect(victim.person(['flush', '--yes']).status).toBe(0);
+      inHost('umount /usr/sbin/ipset || true');
+      expect(holders()).toEqual([]);
+    },
+  );
 
   test.each(BACKENDS)('flush leaves nothing of %s but what rules of others refer to', (name) => {
     configure(`backend = "${name}"`);
