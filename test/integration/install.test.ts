@@ -236,6 +236,35 @@ describe('install', () => {
   });
 });
 
+describe('at once', () => {
+  const start = (...args: readonly string[]): Promise<unknown[]> =>
+    once(host.spawn([builtBinary(), ...args]), 'close');
+
+  test('two installs take their turns, and what was there is kept', async () => {
+    const both = [start('install'), start('install')];
+    expect(await Promise.all(both)).toEqual([
+      [0, null],
+      [0, null],
+    ]);
+    expect(host.readFile(`${PROGRAM}.replaced`)).toBe("the agent's own");
+    expect(shell(`cmp ${builtBinary()} ${PROGRAM}; ls ${BIN}`)).not.toContain('.new');
+  });
+
+  test('an install and an uninstall leave all of it or nothing', async () => {
+    install();
+    shell(`echo upgraded >${PROGRAM}`);
+    const both = [start('install'), start('uninstall')];
+    expect(await Promise.all(both)).toEqual([
+      [0, null],
+      [0, null],
+    ]);
+    const isInstalled = host.exists(`${PROGRAM}.replaced`);
+    expect([ALIAS, CONFIG, CRON].map((path) => host.exists(path))).toEqual(
+      [0, 0, 0].map(() => isInstalled),
+    );
+  });
+});
+
 describe('where systemd runs', () => {
   const CALLS = '/var/tmp/systemctl';
   beforeEach(() => {
@@ -329,6 +358,31 @@ describe('uninstall', () => {
     expect(person('uninstall').status).toBe(0);
     shell(`rm ${HOME}/logs/*`);
     expect(tree()).toBe(before);
+  });
+
+  test('puts back a link to the agent’s program that had the place of ours', () => {
+    host.symlink('firewall-drop', ALIAS);
+    const before = tree();
+    install();
+    expect(person('uninstall').status).toBe(0);
+    shell(`rm ${HOME}/logs/*`);
+    expect(tree()).toBe(before);
+  });
+
+  test('removes what an install that was killed left half-written', () => {
+    const kill = ['strace', '-f', '-qq', '-o/dev/null', '-einject=rename:signal=KILL:when=2'];
+    host.run([...kill, builtBinary(), 'install']);
+    expect(host.exists(`${PROGRAM}.new`)).toBe(true);
+    expect(person('uninstall').status).toBe(0);
+    expect(shell(`ls ${BIN}`)).toBe('firewall-drop\n');
+  });
+
+  test('says what is in the way where a directory has the name of the configuration', () => {
+    install('--link');
+    shell(`rm ${CONFIG} && mkdir ${CONFIG}`);
+    const result = person('uninstall');
+    expect(result.status).toBe(FILE_TROUBLE);
+    expect(result.stderr).toContain(`failed at this step: ${CONFIG} is gone`);
   });
 
   test('leaves what is newer than its own files, and discards the older one', () => {

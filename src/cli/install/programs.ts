@@ -67,6 +67,8 @@ export interface Placement extends Responses {
 const MODE = 0o750;
 /** What was there before us lies beside us under this ending. */
 const KEPT = '.replaced';
+/** What takes our name once it is whole. */
+const FRESH = '.new';
 /** Checksums of the programs that we put anywhere, which distinguish an older one of ours from another program; and their paths. */
 const PLACED_FILE = `${STATE_DIRECTORY}/placed.json`;
 const MOST_PLACED = 50;
@@ -78,7 +80,7 @@ export function stepsToPlace(placement: Placement): Step[] {
     const path = `${directory}/${name}`;
     const target = linkWanted(placement, index, executable);
     // Found out before anything changes: a link to what we replace is not ours either.
-    const isOurLink = target !== null && linkTarget(path) === target;
+    const isOurLink = target !== null && linkTarget(path) === target && readPlaced().includes(path);
     const isFree = !isThere(path) || isOurLink || isOurs(path, executable);
     const keep = {
       state: `${path}${KEPT} keeps what was ${path}`,
@@ -114,9 +116,9 @@ function stepToCopy(path: string, executable: string, gid: number): Step {
         chownSync(path, 0, gid);
         chmodSync(path, MODE);
       } else {
-        rmSync(`${path}.new`, { force: true });
+        rmSync(path + FRESH, { force: true });
         const content = readFileSync(executable);
-        replaceFile({ path, content, mode: MODE, gid, temporary: `${path}.new` });
+        replaceFile({ path, content, mode: MODE, gid, temporary: path + FRESH });
       }
     },
   };
@@ -128,7 +130,7 @@ function stepToLink(path: string, target: string): Step {
     holds: () => linkTarget(path) === target,
     reach: () => {
       notePlaced([path]);
-      const fresh = `${path}.new`;
+      const fresh = path + FRESH;
       rmSync(fresh, { force: true });
       symlinkSync(target, fresh);
       renameSync(fresh, path);
@@ -155,9 +157,11 @@ export function stepsToRemove({ directory, names: given }: Placement): Step[] {
     const path = `${directory}/${name}`;
     const isOurLink = names.has(linkTarget(path) ?? '');
     const isStrangers = isThere(path) && !isOurLink && !isOurs(path, executable);
-    if (!isThere(path + KEPT)) return isStrangers ? [] : [stepToRemove(path)];
-    if (!isStrangers) return [stepToGiveBack(path)];
-    return [stepToRemove(path + KEPT, `${path}${KEPT} is gone: ${path} is newer, and not ours`)];
+    const unfinished = stepToRemove(path + FRESH);
+    if (!isThere(path + KEPT)) return isStrangers ? [unfinished] : [unfinished, stepToRemove(path)];
+    if (!isStrangers) return [unfinished, stepToGiveBack(path)];
+    const newer = `${path}${KEPT} is gone: ${path} is newer, and not ours`;
+    return [unfinished, stepToRemove(path + KEPT, newer)];
   });
 }
 
@@ -167,6 +171,8 @@ function stepToGiveBack(path: string): Step {
     holds: () => !isThere(path + KEPT),
     reach: () => {
       renameSync(path + KEPT, path);
+      // Two names of one file stay both: rename(2) then does nothing.
+      rmSync(path + KEPT, { force: true });
     },
   };
 }
@@ -200,9 +206,9 @@ function isThere(path: string): boolean {
 }
 
 function readPlaced(): readonly string[] {
-  const text = textOrNull(PLACED_FILE);
-  if (text === null) return [];
   try {
+    const text = textOrNull(PLACED_FILE);
+    if (text === null) return [];
     const sums: unknown = JSON.parse(text);
     if (Array.isArray(sums)) return sums.filter((sum) => typeof sum === 'string');
   } catch (error) {

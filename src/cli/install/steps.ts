@@ -49,7 +49,7 @@ export function reachAll(steps: readonly Step[], dryRun: boolean, person: Person
 export function reachEach(steps: readonly Step[], dryRun: boolean, { print }: Person): number {
   let changed = 0;
   for (const { state, holds, reach } of steps) {
-    if (holds()) continue;
+    if (attempt(state, holds)) continue;
     changed += 1;
     if (!dryRun) attempt(state, reach);
     print(`${dryRun ? 'would be done' : 'done'}: ${state}`);
@@ -57,9 +57,9 @@ export function reachEach(steps: readonly Step[], dryRun: boolean, { print }: Pe
   return changed;
 }
 
-function attempt(state: string, reach: () => void): void {
+function attempt<T>(state: string, work: () => T): T {
   try {
-    reach();
+    return work();
   } catch (error) {
     throw new AppError(
       'FILE',
