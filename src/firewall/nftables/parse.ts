@@ -146,13 +146,25 @@ function readListing(output: string): Listing {
     hasTable,
     sets: sets.map((set) => String(set['name'])),
     members: sets.flatMap(membersOf),
-    asked: ofKind('rule')
-      .filter((rule) => hooked.includes(rule['chain']))
-      .flatMap((rule) => {
-        const set = setAskedBy(rule['expr']);
-        return set === null ? [] : [{ chain: String(rule['chain']), set }];
-      }),
+    asked: askedBy(ofKind('rule').filter((rule) => hooked.includes(rule['chain']))),
   };
+}
+
+/** What somebody else put before a rule of ours may let a packet go on that ours would drop. */
+function askedBy(rules: readonly Record<string, unknown>[]): Listing['asked'] {
+  const passed = new Set<unknown>();
+  return rules.flatMap(({ chain, expr }) => {
+    const set = setAskedBy(expr);
+    if (set === null && mayLetPass(expr)) passed.add(chain);
+    return set === null || passed.has(chain) ? [] : [{ chain: String(chain), set }];
+  });
+}
+
+const PASSING = ['accept', 'return', 'jump', 'goto', 'queue', 'vmap'];
+
+function mayLetPass(expressions: unknown): boolean {
+  if (!Array.isArray(expressions)) return false;
+  return expressions.some((one) => PASSING.some((verdict) => verdict in recordOf(one)));
 }
 
 /** Of a chain of ours, where it has to be hooked. */
