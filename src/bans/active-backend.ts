@@ -28,13 +28,16 @@ export function chooseActive({ firewall }: Config, store: Store): Choice {
   });
 }
 
+interface Adoption extends Pick<BanContext, 'store' | 'firewall' | 'isInstalled'> {
+  readonly choice: () => Choice;
+}
+
 /**
- * In a new state in place of one that was lost, our sets become the active backend: all that they hold would else be dropped
- * for good, and nothing would show or release it.
+ * Where the state was lost or can't be read, sets of ours that are there are the active backend: what they hold would else
+ * stay dropped, and nothing would show or release it.
  */
-export function adoptSets({ store, firewall, isInstalled }: BanContext): void {
-  const isNew = store.metadata.get(ACTIVE_BACKEND) === null && store.bans.count() === 0;
-  if (!isNew || store.volatile) return;
+export function adoptSets({ store, firewall, isInstalled, choice }: Adoption): void {
+  if (store.metadata.get(ACTIVE_BACKEND) !== null || choice().by !== 'auto') return;
   const left = setBackends(isInstalled).find((name) => isThere(firewall.of(name)));
   if (left !== undefined) firewall.use(left, null);
 }

@@ -76,10 +76,10 @@ export function recoverPending(context: RunContext, trouble: AppError | null): v
   const { protectedEntries, isWorkShared } = context;
   step('run: begun');
   const isBusy = trouble?.code === 'LOCK_BUSY';
-  // Whoever has the lock records it, and may be migrating all bans.
-  if (!isBusy && !store.metadata.get(ACTIVE_BACKEND)) {
-    if (choice().by === 'auto') adoptSets(context);
-    store.metadata.set(ACTIVE_BACKEND, firewall.backendName);
+  if (!store.metadata.get(ACTIVE_BACKEND)) {
+    adoptSets(context);
+    // Whoever has the lock records it, and may be migrating all bans.
+    if (!isBusy) store.metadata.set(ACTIVE_BACKEND, firewall.backendName);
   }
   notePlaces(context.config.firewall, store);
   followClock(store, readClock(now()));
