@@ -450,6 +450,17 @@ describe('uninstall', () => {
     expect(host.rulesFor(A)).toHaveLength(2);
   });
 
+  test('stops where nothing of the state can be read, because nothing would unblock what it has', () => {
+    install('--link');
+    person('add', A);
+    shell('chmod 0777 /var/lib/firewall-drop');
+    const { status, stderr } = person('uninstall');
+    expect(status).toBe(FILE_TROUBLE);
+    expect(stderr).toContain('nothing of the state can be read');
+    expect(host.rulesFor(A)).toHaveLength(2);
+    expect(host.exists(PROGRAM) && host.exists(CRON)).toBe(true);
+  });
+
   test('stops where addresses can’t be unblocked, because nothing would unblock them later', () => {
     install('--link');
     person('add', A);

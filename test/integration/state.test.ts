@@ -551,6 +551,14 @@ describe('a broken state stops neither add nor delete', () => {
     expect(victim.troubles().join('\n')).toContain(STATE_DIRECTORY);
   });
 
+  test('where nothing of it can be read, `flush`, `restore` and `reconcile` don’t say that all is done', () => {
+    loadSnapshot(victim, 'a ban');
+    victim.host.must(['chmod', '0777', STATE_DIRECTORY]);
+    for (const args of [['flush', '--yes'], ['restore'], ['reconcile']])
+      expect(victim.person(args).status).toBe(74);
+    expect(victim.rules(B)).toHaveLength(2);
+  });
+
   test('where /run is full the writer lock is taken all the same', () => {
     victim.person(['add', B]);
     victim.host.must(['mount', '-t', 'tmpfs', '-o', 'nr_inodes=2', 'tmpfs', '/run/firewall-drop']);

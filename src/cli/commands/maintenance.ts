@@ -114,7 +114,7 @@ export const restoreCommand = defineCommand({
   run(_words, _options, person) {
     const context = person.createContext();
     restoreAll(context, person, enter(context, person));
-    return 0;
+    return statusOfLook(context);
   },
 });
 
@@ -146,7 +146,7 @@ export const reconcile = defineCommand({
       return isAgreed ? statusOfLook(context) : ANSWER_NO;
     }
     restoreAll(context, person, completed);
-    return 0;
+    return statusOfLook(context);
   },
 });
 
