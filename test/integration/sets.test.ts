@@ -324,6 +324,24 @@ END`);
     },
   );
 
+  test('leaves a chain of others in its table, by a flush and after it', () => {
+    use('nftables');
+    victim.add(A);
+    inHost(`nft -f - <<END
+      table inet firewall_drop {
+        chain theirs { type filter hook input priority 5; ip saddr @blocked4_32 counter; }
+      }
+END`);
+    for (const verb of ['first', 'second']) {
+      expect([verb, victim.person(['flush', '--yes'])]).toMatchObject([verb, { status: 0 }]);
+      const table = inHost('nft list table inet firewall_drop');
+      expect(table).toContain('ip saddr @blocked4_32 counter');
+      expect(table).not.toMatch(/prerouting|203\.0\.113/);
+    }
+    expect(victim.add(A)).toMatchObject({ status: 0, stderr: '' });
+    expect(victim.person(['is-blocked', A]).status).toBe(0);
+  });
+
   test('leaves a rule of others in its chain that lets nothing pass', () => {
     use('nftables');
     victim.add(A);
