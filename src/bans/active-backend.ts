@@ -12,6 +12,7 @@ import { createSwitchableFirewall, type SwitchableFirewall } from '../firewall/s
 import type { Store } from '../state/store.ts';
 import { findProgram, run } from '../system/exec.ts';
 import { isIpv6Absent } from '../system/net.ts';
+import type { Family } from '../model/address.ts';
 import { sleep, type Deadline } from '../system/wait.ts';
 import type { BanContext } from './context.ts';
 import { ACTIVE_BACKEND, withPlaces } from './places.ts';
@@ -38,13 +39,25 @@ interface Adoption extends Pick<BanContext, 'store' | 'firewall' | 'isInstalled'
  */
 export function adoptSets({ store, firewall, isInstalled, choice }: Adoption): void {
   if (store.metadata.get(ACTIVE_BACKEND) !== null || choice().by !== 'auto') return;
-  const left = setBackends(isInstalled).find((name) => isThere(firewall.of(name)));
-  if (left !== undefined) firewall.use(left, null);
+  const left = findLeftSets({ firewall, isInstalled });
+  if (left !== null) firewall.use(left, null);
 }
 
-function isThere(firewall: Firewall): boolean {
+/** Another backend than the active one whose sets drop something; null: there is none. */
+export function findLeftSets({
+  firewall,
+  isInstalled,
+}: Pick<BanContext, 'firewall' | 'isInstalled'>): BackendName | null {
+  const others = setBackends(isInstalled).filter((name) => name !== firewall.backendName);
+  return others.find((name) => dropsBySets(firewall.of(name))) ?? null;
+}
+
+function dropsBySets(backend: Firewall): boolean {
+  const drops = (family: Family): boolean => {
+    return backend.snapshot(family).rules.some(({ dropsSet }) => dropsSet !== undefined);
+  };
   try {
-    return firewall.isThere();
+    return backend.isThere() && ([4, 6] as const).some(drops);
   } catch {
     // Where it can't be asked, it holds nothing that we could release.
     return false;

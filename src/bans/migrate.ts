@@ -60,6 +60,16 @@ export function migrateTo(to: BackendName, context: MigrationContext): number {
   return store.bans.list().length;
 }
 
+/**
+ * Clears a backend that no migration left: what it holds is that of another state, such as the one before a backup was put
+ * back. As if a migration from it had been interrupted. Throws as `migrateTo` does.
+ */
+export function clearLeft(from: BackendName, context: MigrationContext): void {
+  const { store, firewall } = context;
+  remember(store, PENDING_MIGRATION, JSON.stringify({ from, to: firewall.backendName }));
+  completeMigration(context);
+}
+
 /** Completes a pending migration, wherever it was interrupted. Throws as `migrateTo` does. */
 export function completeMigration(context: MigrationContext): void {
   const { store, firewall } = context;

@@ -333,6 +333,30 @@ describe('on a host with all backends', () => {
     },
   );
 
+  test.each(['ipset', 'nftables'])(
+    'what sets of %s hold is found beside a state from before them, and removed by `reconcile`',
+    (name) => {
+      if (name === 'nftables') uninstall('/usr/sbin/ipset');
+      addTwo();
+      const shell = (script: string): string => inHost(`cd ${STATE_DIRECTORY} && ${script}`);
+      shell('mkdir -p /var/tmp/old && cp state.db* /var/tmp/old');
+      addMany(300, '--timeout', 'never');
+      inHost('umount /usr/sbin/ipset || true');
+      expect(holders()).toEqual([name]);
+      shell('rm state.db* && cp /var/tmp/old/* .');
+      expect(victim.person(['doctor']).stdout).toContain('belongs to no ban');
+      const look = victim.person(['reconcile', '--dry-run']);
+      expect(look).toMatchObject({
+        status: 1,
+        stdout: expect.stringContaining(`${name} has sets`),
+      });
+      expect(victim.person(['reconcile']).status).toBe(0);
+      expect(holders()).toEqual(['iptables']);
+      expect(victim.bans().map(({ address }) => address)).toEqual(['203.0.113.1', '203.0.113.2']);
+      expect(victim.person(['reconcile', '--dry-run']).status).toBe(0);
+    },
+  );
+
   test.each(BACKENDS)('flush leaves nothing of %s but what rules of others refer to', (name) => {
     configure(`backend = "${name}"`);
     inHost('iptables -w -A INPUT -p tcp --dport 81 -j ACCEPT; nft add table inet other');

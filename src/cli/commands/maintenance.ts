@@ -1,8 +1,10 @@
 // `expire`, `restore` and `reconcile`: called by a timer, at boot, and by a person in doubt.
 import { setTimeout as wait } from 'node:timers/promises';
+import { findLeftSets } from '../../bans/active-backend.ts';
 import { expireDue, LAST_EXPIRE } from '../../bans/expire.ts';
 import { familiesInUse, inTurn } from '../../bans/families.ts';
 import { noteBoot } from '../../bans/orphans.ts';
+import { clearLeft, pendingMigration } from '../../bans/migrate.ts';
 import { releaseProtected } from '../../bans/protected.ts';
 import { findDrift, type Drift } from '../../bans/reconcile.ts';
 import { recover } from '../../bans/recover.ts';
@@ -14,7 +16,7 @@ import { defineCommand, DRY_RUN } from '../command.ts';
 import { MOST_NAMED } from '../addresses.ts';
 import { ANSWER_NO } from '../exit-meanings.ts';
 import { count } from '../output/count.ts';
-import { whyPending } from '../figures.ts';
+import { describeLeftSets, whyPending } from '../figures.ts';
 import { restoreAll } from '../restore.ts';
 import { printSteps } from '../plan.ts';
 import { enter, enterForChange, statusOfLook, type Person } from '../session.ts';
@@ -122,7 +124,7 @@ export const reconcile = defineCommand({
   name: 'reconcile',
   summary: 'Show and repair differences between state and kernel',
   details:
-    'A ban without its rules, with them twice, or behind a rule that accepts, is repaired. A drop rule that belongs to no ban is shown and, unless restore recognises it as ours, left alone; firewall-drop delete ADDRESS removes it. With --dry-run nothing is changed.',
+    'A ban without its rules, with them twice, or behind a rule that accepts, is repaired; sets of ours that the state knows nothing of are removed. A drop rule that belongs to no ban is shown and, unless restore recognises it as ours, left alone; firewall-drop delete ADDRESS removes it. With --dry-run nothing is changed.',
   options: DRY_RUN,
   examples: [
     ['reconcile --dry-run', 'is everything as it should be?'],
@@ -139,12 +141,15 @@ export const reconcile = defineCommand({
     const context = person.createContext({ readOnly: options['dry-run'] });
     const completed = options['dry-run'] ? 0 : enter(context, person);
     const drift = findDrift(context, familiesInUse(context.store));
+    const left = pendingMigration(context.store) === null ? findLeftSets(context) : null;
     describeDrift(drift).forEach(person.print);
+    if (left !== null) person.print(describeLeftSets(left, context.firewall));
     if (options['dry-run']) {
       printSteps(drift.steps, person);
-      const isAgreed = drift.steps.length + drift.pending.length === 0;
+      const isAgreed = drift.steps.length + drift.pending.length === 0 && left === null;
       return isAgreed ? statusOfLook(context) : ANSWER_NO;
     }
+    if (left !== null) clearLeft(left, context);
     restoreAll(context, person, completed);
     return statusOfLook(context);
   },
