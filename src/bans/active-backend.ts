@@ -9,10 +9,10 @@ import {
   type Choice,
 } from '../firewall/select.ts';
 import { createSwitchableFirewall, type SwitchableFirewall } from '../firewall/switch.ts';
+import type { Family } from '../model/address.ts';
 import type { Store } from '../state/store.ts';
 import { findProgram, run } from '../system/exec.ts';
 import { isIpv6Absent } from '../system/net.ts';
-import type { Family } from '../model/address.ts';
 import { sleep, type Deadline } from '../system/wait.ts';
 import type { BanContext } from './context.ts';
 import { ACTIVE_BACKEND, withPlaces } from './places.ts';

@@ -7,6 +7,7 @@ import { step } from '../system/fault.ts';
 import type { Store } from '../state/store.ts';
 import type { BanContext } from './context.ts';
 import { load, releasesOf } from './journal.ts';
+import { findLeftSets } from './active-backend.ts';
 import { ACTIVE_BACKEND } from './places.ts';
 
 /** Metadata: a `Migration` that has begun and was not seen to end. */
@@ -61,10 +62,19 @@ export function migrateTo(to: BackendName, context: MigrationContext): number {
 }
 
 /**
+ * A backend whose sets drop something beside the active one, where no migration left them; null: there is none, or the state
+ * can't say so.
+ */
+export function findStraySets(context: MigrationContext): BackendName | null {
+  const { store } = context;
+  return store.volatile || pendingMigration(store) !== null ? null : findLeftSets(context);
+}
+
+/**
  * Clears a backend that no migration left: what it holds is that of another state, such as the one before a backup was put
  * back. As if a migration from it had been interrupted. Throws as `migrateTo` does.
  */
-export function clearLeft(from: BackendName, context: MigrationContext): void {
+export function clearStraySets(from: BackendName, context: MigrationContext): void {
   const { store, firewall } = context;
   remember(store, PENDING_MIGRATION, JSON.stringify({ from, to: firewall.backendName }));
   completeMigration(context);

@@ -52,6 +52,15 @@ test.each(['ipset', 'nftables'])(
   },
 );
 
+test('no sets are removed as those of another state while the state can’t be read', () => {
+  victim.configure('[firewall]\nbackend = "ipset"\n');
+  expect(victim.person(['add', A]).status).toBe(0);
+  victim.configure('[firewall]\nbackend = "nftables"\n');
+  victim.host.must(['chmod', '0777', STATE_DIRECTORY]);
+  expect(victim.person(['reconcile']).status).toBe(74);
+  expect(held()).toEqual({ iptables: [], ipset: [A], nftables: [] });
+});
+
 test('on a full disk another firewall.backend waits until the disk has room', () => {
   const [[, fillDisk, makeRoom]] = CAUSES;
   fillDisk();

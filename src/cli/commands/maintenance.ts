@@ -1,10 +1,9 @@
 // `expire`, `restore` and `reconcile`: called by a timer, at boot, and by a person in doubt.
 import { setTimeout as wait } from 'node:timers/promises';
-import { findLeftSets } from '../../bans/active-backend.ts';
 import { expireDue, LAST_EXPIRE } from '../../bans/expire.ts';
 import { familiesInUse, inTurn } from '../../bans/families.ts';
 import { noteBoot } from '../../bans/orphans.ts';
-import { clearLeft, pendingMigration } from '../../bans/migrate.ts';
+import { clearStraySets, findStraySets } from '../../bans/migrate.ts';
 import { releaseProtected } from '../../bans/protected.ts';
 import { findDrift, type Drift } from '../../bans/reconcile.ts';
 import { recover } from '../../bans/recover.ts';
@@ -16,7 +15,7 @@ import { defineCommand, DRY_RUN } from '../command.ts';
 import { MOST_NAMED } from '../addresses.ts';
 import { ANSWER_NO } from '../exit-meanings.ts';
 import { count } from '../output/count.ts';
-import { describeLeftSets, whyPending } from '../figures.ts';
+import { describeStraySets, whyPending } from '../figures.ts';
 import { restoreAll } from '../restore.ts';
 import { printSteps } from '../plan.ts';
 import { enter, enterForChange, statusOfLook, type Person } from '../session.ts';
@@ -141,15 +140,15 @@ export const reconcile = defineCommand({
     const context = person.createContext({ readOnly: options['dry-run'] });
     const completed = options['dry-run'] ? 0 : enter(context, person);
     const drift = findDrift(context, familiesInUse(context.store));
-    const left = pendingMigration(context.store) === null ? findLeftSets(context) : null;
+    const stray = findStraySets(context);
     describeDrift(drift).forEach(person.print);
-    if (left !== null) person.print(describeLeftSets(left, context.firewall));
+    if (stray !== null) person.print(describeStraySets(stray, context.firewall));
     if (options['dry-run']) {
       printSteps(drift.steps, person);
-      const isAgreed = drift.steps.length + drift.pending.length === 0 && left === null;
+      const isAgreed = drift.steps.length + drift.pending.length === 0 && stray === null;
       return isAgreed ? statusOfLook(context) : ANSWER_NO;
     }
-    if (left !== null) clearLeft(left, context);
+    if (stray !== null) clearStraySets(stray, context);
     restoreAll(context, person, completed);
     return statusOfLook(context);
   },
