@@ -411,6 +411,17 @@ describe('uninstall', () => {
     expect(tree()).toBe(before);
   });
 
+  test('removes all also where the home is given by another name, which is a link to it', () => {
+    install('--link');
+    person('add', A);
+    host.symlink(HOME, '/var/lib/linked');
+    const { status, stdout } = person('uninstall', '--home', '/var/lib/linked');
+    expect({ status, stdout }).toMatchObject({ status: 0 });
+    expect(stdout).toContain('1 released');
+    expect([CRON, CONFIG, ALIAS].filter((path) => host.exists(path))).toEqual([]);
+    expect(host.readFile(PROGRAM)).toBe("the agent's own");
+  });
+
   test('keeps an edited configuration and the history without --purge', () => {
     install('--link');
     shell(`echo >>${CONFIG}`);

@@ -22,6 +22,7 @@ import {
   isWritableByOthers,
   lstatOrNull,
   modeText,
+  realPathOf,
   replaceFile,
   statOrNull,
   textOrNull,
@@ -142,16 +143,21 @@ function stepToLink(path: string, target: string): Step {
 export function installedElsewhere({ directory }: Responses): Installed | null {
   const executable = realpathSync(process.execPath);
   const program = readPlaced().find((entry) => {
-    const isElsewhere = isAbsolute(entry) && dirname(entry) !== directory;
+    const isElsewhere = isAbsolute(entry) && !isIn(directory, entry);
     return isElsewhere && isThere(entry) && isOurs(entry, executable);
   });
   return program === undefined ? null : { home: resolve(program, '../../..'), program };
 }
 
+/** Whether a path that was noted lies in a directory, which may have been named otherwise then: a home may be a link. */
+function isIn(directory: string, noted: string): boolean {
+  return isAbsolute(noted) && realPathOf(dirname(noted)) === realPathOf(directory);
+}
+
 /** Takes our names away again, also those that `placement` does not have, and gives back what they replaced. */
 export function stepsToRemove({ directory, names: given }: Placement): Step[] {
   const executable = realpathSync(process.execPath);
-  const placed = readPlaced().filter((entry) => dirname(entry) === directory);
+  const placed = readPlaced().filter((entry) => isIn(directory, entry));
   const names = new Set([...given, ...placed.map((path) => basename(path))]);
   return [...names].flatMap((name) => {
     const path = `${directory}/${name}`;
