@@ -1,6 +1,6 @@
 // Creates what a command needs: configuration, state, firewall, logs, clock. What costs something is found out when it is
 // first asked for.
-import { chooseActive, isInstalled, openFirewall } from './bans/active-backend.ts';
+import { adoptSets, chooseActive, isInstalled, openFirewall } from './bans/active-backend.ts';
 import { forgetConnections } from './bans/connections.ts';
 import type { BanContext } from './bans/context.ts';
 import {
@@ -87,6 +87,8 @@ export function createContext(options: ContextOptions): Context {
       releaseWriterLock();
     },
   };
+  // A person is shown what the kernel holds also where no run could record by what.
+  if (interactive && process.geteuid?.() === 0) adoptSets(parts);
   return withRunSteps(parts);
 }
 

@@ -101,9 +101,15 @@ const NFTABLES = JSON.stringify({
 });
 
 const kernel = new FakeKernel();
+/** From when it is the backend: a table that was there before would be one whose state was lost. */
+let hasTable = false;
 function runProgram(command) {
   if (command.program !== 'nft') return kernel.run(command);
-  return { status: 0, stdout: command.args.includes('-j') ? NFTABLES : '', stderr: '' };
+  return {
+    status: 0,
+    stdout: hasTable && command.args.includes('-j') ? NFTABLES : '{"nftables":[]}',
+    stderr: '',
+  };
 }
 
 const spawn = ({ args: [program, ...args], stdio: [stdin] }) => {
@@ -141,8 +147,10 @@ const assets = {
 
 /** One run of the program from its first line to its exit. */
 async function run({ args = [], input = '', backend }) {
-  if (backend !== undefined)
+  if (backend !== undefined) {
     write('/etc/firewall-drop/config.toml', `firewall.backend = "${backend}"\n`);
+    hasTable = backend === 'nftables';
+  }
   fs.writeFileSync(root + STDIN, input);
   process.argv = [process.execPath, process.argv0, ...args];
   const status = await new Promise((resolve) => {

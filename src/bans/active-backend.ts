@@ -1,12 +1,20 @@
 // Which backend is active, and the firewall that works by it.
 import type { Config } from '../config/schema.ts';
 import { createFirewall, type Firewall } from '../firewall/apply.ts';
-import { chooseBackend, createBackend, type BackendName, type Choice } from '../firewall/select.ts';
+import {
+  chooseBackend,
+  createBackend,
+  setBackends,
+  type BackendName,
+  type Choice,
+} from '../firewall/select.ts';
 import { createSwitchableFirewall, type SwitchableFirewall } from '../firewall/switch.ts';
+import type { Family } from '../model/address.ts';
 import type { Store } from '../state/store.ts';
 import { findProgram, run } from '../system/exec.ts';
 import { isIpv6Absent } from '../system/net.ts';
 import { sleep, type Deadline } from '../system/wait.ts';
+import type { BanContext } from './context.ts';
 import { ACTIVE_BACKEND, withPlaces } from './places.ts';
 
 export function isInstalled(program: string): boolean {
@@ -19,6 +27,41 @@ export function chooseActive({ firewall }: Config, store: Store): Choice {
     hasBans: () => store.bans.count() > 0,
     isInstalled,
   });
+}
+
+interface Adoption extends Pick<BanContext, 'store' | 'firewall' | 'isInstalled'> {
+  readonly choice: () => Choice;
+}
+
+/**
+ * Where the state was lost or can't be read, sets of ours that are there are the active backend: what they hold would else
+ * stay dropped, and nothing would show or release it.
+ */
+export function adoptSets({ store, firewall, isInstalled, choice }: Adoption): void {
+  if (store.metadata.get(ACTIVE_BACKEND) !== null || choice().by !== 'auto') return;
+  const left = findLeftSets({ firewall, isInstalled });
+  if (left !== null) firewall.use(left, null);
+}
+
+/** Another backend than the active one whose sets drop something; null: there is none. */
+export function findLeftSets({
+  firewall,
+  isInstalled,
+}: Pick<BanContext, 'firewall' | 'isInstalled'>): BackendName | null {
+  const others = setBackends(isInstalled).filter((name) => name !== firewall.backendName);
+  return others.find((name) => dropsBySets(firewall.of(name))) ?? null;
+}
+
+function dropsBySets(backend: Firewall): boolean {
+  const drops = (family: Family): boolean => {
+    return backend.snapshot(family).rules.some(({ dropsSet }) => dropsSet !== undefined);
+  };
+  try {
+    return backend.isThere() && ([4, 6] as const).some(drops);
+  } catch {
+    // Where it can't be asked, it holds nothing that we could release.
+    return false;
+  }
 }
 
 export function openFirewall(config: Config, store: Store, deadline: Deadline): SwitchableFirewall {

@@ -18,7 +18,8 @@ export function followClock(store: Store, reading: ClockReading): void {
 
 /** By how many milliseconds the wall clock was set since the last run; 0 across a reboot, where it is not known. */
 function stepSince(last: ClockReading | null, { bootId, uptimeMs, wallMs }: ClockReading): number {
-  if (last === null || bootId === '' || last.bootId !== bootId) return 0;
+  const isSameBoot = last !== null && bootId !== '' && last.bootId === bootId;
+  if (!isSameBoot || !isUptime(uptimeMs)) return 0;
   const step = wallMs - last.wallMs - (uptimeMs - last.uptimeMs);
   return Math.abs(step) < SMALLEST_STEP_MS ? 0 : Math.round(step);
 }
@@ -27,7 +28,12 @@ function readLast(value: unknown): ClockReading | null {
   const reading = value as Partial<ClockReading> | null;
   const sound =
     typeof reading?.bootId === 'string' &&
-    Number.isFinite(reading.uptimeMs) &&
+    isUptime(reading.uptimeMs) &&
     Number.isFinite(reading.wallMs);
   return sound ? (reading as ClockReading) : null;
+}
+
+/** In a container that emulates /proc/uptime it may fail alone, and each minute would then be one by which the clock was set. */
+function isUptime(value: unknown): boolean {
+  return Number.isFinite(value) && Number(value) > 0;
 }

@@ -6,6 +6,7 @@ import { backendNamed, isBackendInstalled, type BackendName } from '../firewall/
 import { step } from '../system/fault.ts';
 import type { Store } from '../state/store.ts';
 import type { BanContext } from './context.ts';
+import { findLeftSets } from './active-backend.ts';
 import { load, releasesOf } from './load.ts';
 import { ACTIVE_BACKEND } from './places.ts';
 
@@ -58,6 +59,25 @@ export function migrateTo(to: BackendName, context: MigrationContext): number {
   }
   completeMigration(context);
   return store.bans.list().length;
+}
+
+/**
+ * A backend whose sets drop something beside the active one, where no migration left them; null: there is none, or the state
+ * can't say so.
+ */
+export function findStraySets(context: MigrationContext): BackendName | null {
+  const { store } = context;
+  return store.volatile || pendingMigration(store) !== null ? null : findLeftSets(context);
+}
+
+/**
+ * Clears a backend that no migration left: what it holds is that of another state, such as the one before a backup was put
+ * back. As if a migration from it had been interrupted. Throws as `migrateTo` does.
+ */
+export function clearStraySets(from: BackendName, context: MigrationContext): void {
+  const { store, firewall } = context;
+  remember(store, PENDING_MIGRATION, JSON.stringify({ from, to: firewall.backendName }));
+  completeMigration(context);
 }
 
 /** Completes a pending migration, wherever it was interrupted. Throws as `migrateTo` does. */

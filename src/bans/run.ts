@@ -9,6 +9,7 @@ import { step } from '../system/fault.ts';
 import { findWhereabouts, inhabitantOf } from '../system/namespaces.ts';
 import { isFirewalldActive } from '../system/services.ts';
 import type { Deadline } from '../system/wait.ts';
+import { adoptSets } from './active-backend.ts';
 import { isFreeToChange, migrateIfDue } from './auto-migrate.ts';
 import { followClock } from './clock-shift.ts';
 import type { BanContext } from './context.ts';
@@ -53,6 +54,7 @@ export function beginRun(context: RunContext): AppError | null {
     deadline.remainingMs() * LOCK_SHARE,
   );
   const trouble = takeWriterLock(LOCK_DIRECTORY, waitMs);
+  store.reopenIfReplaced();
   if (trouble === null) store.allowRepair();
   // Where the lock can't be used nobody has it, and pending changes are not left to anybody.
   else if (!interactive && trouble.code === 'LOCK_BUSY') shareWork(LOCK_DIRECTORY);
@@ -74,9 +76,11 @@ export function recoverPending(context: RunContext, trouble: AppError | null): v
   const { protectedEntries, isWorkShared } = context;
   step('run: begun');
   const isBusy = trouble?.code === 'LOCK_BUSY';
-  // Whoever has the lock records it, and may be migrating all bans.
-  if (!isBusy && !store.metadata.get(ACTIVE_BACKEND))
-    store.metadata.set(ACTIVE_BACKEND, firewall.backendName);
+  if (!store.metadata.get(ACTIVE_BACKEND)) {
+    adoptSets(context);
+    // Whoever has the lock records it, and may be migrating all bans.
+    if (!isBusy) store.metadata.set(ACTIVE_BACKEND, firewall.backendName);
+  }
   notePlaces(context.config.firewall, store);
   followClock(store, readClock(now()));
   step('run: clock followed');

@@ -1,6 +1,6 @@
 // Figures of this host that `status` and `metrics` both give.
 import { statSync } from 'node:fs';
-import { STATE_DIRECTORY } from '../context.ts';
+import { STATE_DIRECTORY, type Context } from '../context.ts';
 import type { Drift } from '../bans/reconcile.ts';
 import type { Tally } from '../state/history.ts';
 
@@ -25,4 +25,9 @@ export function whyPending({ atWork }: Pick<Drift, 'atWork'>): string {
   return atWork === null
     ? 'an earlier run was interrupted'
     : `process ${atWork} has the writer lock, and may be at work on them`;
+}
+
+/** Of sets that are in the kernel beside the active backend. */
+export function describeStraySets(stray: string, { backendName }: Context['firewall']): string {
+  return `the bans are in ${backendName}, and ${stray} has sets of ours too: what they hold is dropped, and belongs to no ban`;
 }

@@ -53,7 +53,10 @@ export async function releaseInParts(
   };
 }
 
-/** Ends all holds, or those of one origin; with the last block our sets, rules for them and table go too. */
+/**
+ * Ends all holds, or those of one origin; with the last block our sets, rules for them and table go too. Throws `STORE` where
+ * the state may have more.
+ */
 export async function releaseAll(
   origin: Origin | null,
   by: string,
@@ -64,7 +67,11 @@ export async function releaseAll(
   const outcomes = await releaseInParts(addresses, { origin, by }, context);
   clearBackend(context);
   context.store.metadata.flush();
-  return outcomes;
+  if (!context.store.unread) return outcomes;
+  throw new AppError(
+    'STORE',
+    `${count(outcomes.released.length, 'address', 'addresses')} released, and nobody knows of others: nothing of the state can be read (firewall-drop doctor says what to do)`,
+  );
 }
 
 interface PartOptions {

@@ -61,6 +61,8 @@ export interface Firewall {
   snapshot(family: Family): Snapshot;
   /** Throws `FIREWALL` when its programs or the kernel can't do what it needs, as far as looking shows. */
   tryOut(): void;
+  /** Whether sets or a table of ours are in the kernel. Throws `FIREWALL` when it can't be asked. */
+  isThere(): boolean;
   /**
    * Takes everything of ours out of the kernel: the rules of `releases`, or all sets, rules for them and the table. Throws
    * `FIREWALL` when that was not seen to be so.
@@ -82,6 +84,7 @@ export function createFirewall(context: FirewallContext): Firewall {
       const first = [backend.plan(4, before, []), backend.planRemoval?.(4, before) ?? null];
       for (const command of first) if (command !== null) lookWith(command, before, context);
     },
+    isThere: () => ([4, 6] as const).some((family) => holdsSets(family, context)),
     removeAll: (releases) => {
       if (context.backend.planRemoval === undefined) releaseAll(releases, context);
       else for (const family of [4, 6] as const) removeSets(family, context);
@@ -96,6 +99,14 @@ function releaseAll(releases: readonly Change[], context: FirewallContext): void
   for (let from = 0; from < newestFirst.length; from += mostReleases) {
     apply(newestFirst.slice(from, from + mostReleases), context, { trustState: false });
   }
+}
+
+function holdsSets(family: Family, context: FirewallContext): boolean {
+  const { backend } = context;
+  const before = backend.nothingKnown;
+  const command = backend.planRemoval?.(family, before) ?? null;
+  if (command === null) return false;
+  return backend.planRemoval?.(family, lookWith(command, before, context)) !== null;
 }
 
 /** Looks at sets and rules, takes rules out, then sets, and looks again. */

@@ -41,6 +41,7 @@ export function createSwitchableFirewall(
     tryOut: () => {
       current.tryOut();
     },
+    isThere: () => current.isThere(),
     removeAll: (releases) => {
       current.removeAll(releases);
       other?.removeAll(releases);

@@ -4,6 +4,7 @@ import { AppError, describeError } from '../model/errors.ts';
 import {
   copyInMemory,
   isDamage,
+  isReplaced,
   openDatabase,
   replaceDamaged,
   type OpenedDatabase,
@@ -29,6 +30,7 @@ export class Connection {
   #volatile: boolean;
   #unread: boolean;
   #options: OpenOptions;
+  #identity: string | undefined;
   readonly #onProblem: (problem: string) => void;
   readonly #statements = new Map<string, StatementSync>();
   #rider: Rider | null = null;
@@ -42,11 +44,20 @@ export class Connection {
     this.#database = opened.database;
     this.#volatile = opened.volatile;
     this.#unread = opened.unread === true;
+    this.#identity = opened.identity;
     opened.problems.forEach(onProblem);
   }
 
   set rider(rider: Rider) {
     this.#rider = rider;
+  }
+
+  reopenIfReplaced(): void {
+    const { directory } = this.#options;
+    if (directory === null || this.#identity === undefined) return;
+    if (!isReplaced(directory, this.#identity)) return;
+    this.close();
+    this.#use(openDatabase(this.#options));
   }
 
   allowRepair(): void {
@@ -171,9 +182,10 @@ export class Connection {
     }
   }
 
-  #use({ database, volatile, unread = false, problems }: OpenedDatabase): void {
+  #use({ database, identity, volatile, unread = false, problems }: OpenedDatabase): void {
     this.#database = database;
     this.#replacements += 1;
+    this.#identity = identity;
     this.#unread = unread;
     this.#shadowed.length = 0;
     this.#statements.clear();

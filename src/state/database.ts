@@ -16,6 +16,8 @@ export interface OpenOptions {
 
 export interface OpenedDatabase {
   readonly database: DatabaseSync;
+  /** Which files it is, where they are on disk. */
+  readonly identity?: string;
   /** True when the state can't be kept on disk: what is written is lost at exit. */
   readonly volatile: boolean;
   /** There is a state, and nothing of it could be read. */
@@ -41,7 +43,7 @@ export function openDatabase(options: OpenOptions): OpenedDatabase {
   if (options.directory === null) return volatile([]);
   if (options.readOnly === true) return openToRead(options.directory);
   try {
-    return { database: openOnDisk(options.directory), volatile: false, problems: [] };
+    return { ...openOnDisk(options.directory), volatile: false, problems: [] };
   } catch (error) {
     const problem = describeProblem(options.directory, error);
     if (!options.mayRepair || !isDamage(error)) return copyOfFile(options.directory, problem);
@@ -66,11 +68,11 @@ export function replaceDamaged(
   const aside = `${FILE_NAME}.damaged-${new Date(nowMs).toISOString().replace(/[:.]/g, '-')}`;
   try {
     setAside(directory, aside);
-    const database = openOnDisk(directory);
-    copyTables(readable, database);
+    const opened = openOnDisk(directory);
+    copyTables(readable, opened.database);
     const kept = Number(readable.prepare('SELECT count(*) AS kept FROM bans').get()?.['kept']);
     const problem = `the state was set aside as ${directory}/${aside}, and a new one was begun; bans taken over: ${kept}`;
-    return { database, volatile: false, problems: [problem] };
+    return { ...opened, volatile: false, problems: [problem] };
   } catch (error) {
     return volatile([`the state can't be replaced: ${describeError(error)}`], readable);
   }
@@ -180,11 +182,14 @@ function openToRead(directory: string): OpenedDatabase {
   }
 }
 
-function openOnDisk(directory: string): DatabaseSync {
+function openOnDisk(directory: string): Pick<OpenedDatabase, 'database' | 'identity'> {
   mkdirSync(directory, { recursive: true, mode: 0o700 });
   requireOwnDirectory(directory);
-  for (const companion of COMPANIONS) requireRegularFile(`${directory}/${FILE_NAME}${companion}`);
-  const database = new DatabaseSync(`${directory}/${FILE_NAME}`, { timeout: BUSY_TIMEOUT_MS });
+  const path = `${directory}/${FILE_NAME}`;
+  // Before it is opened: one that is replaced at this moment then counts as another.
+  const file = inodeOf(path);
+  for (const companion of COMPANIONS) requireRegularFile(`${path}${companion}`);
+  const database = new DatabaseSync(path, { timeout: BUSY_TIMEOUT_MS });
   try {
     beginLog(database);
     // Else the journal of a statement that meets a conflict goes into a file of its own once a list is long.
@@ -196,7 +201,18 @@ function openOnDisk(directory: string): DatabaseSync {
     database.close();
     throw error;
   }
-  return database;
+  return { database, identity: [file ?? inodeOf(path), inodeOf(`${path}-wal`)].join(' ') };
+}
+
+/** Whether what was opened no longer lies there: another run has set it aside, or somebody has put a backup in its place. */
+export function isReplaced(directory: string, identity: string): boolean {
+  const path = `${directory}/${FILE_NAME}`;
+  return [inodeOf(path), inodeOf(`${path}-wal`)].join(' ') !== identity;
+}
+
+function inodeOf(path: string): string | undefined {
+  const stats = statsOf(path);
+  return stats && `${stats.dev}:${stats.ino}`;
 }
 
 /** Of a new file two first runs at once want to begin one: SQLite refuses one of them at once, where else it would wait. */

@@ -121,6 +121,22 @@ function removeNotes(): void {
   }
 }
 
+/** For commands of which one is at work at a time: held until the process ends. Trouble with it other than that stops nothing. */
+export function takeTurn(directory: string, name: string, waitMs: number): AppError | null {
+  try {
+    mkdirSync(directory, { recursive: true, mode: 0o700 });
+    turns.push(lockFile(`${directory}/${name}`, waitMs));
+    return null;
+  } catch (error) {
+    if (!isBusy(error)) return null;
+    const pid = lockHolder(`${directory}/${name}`);
+    return new AppError(
+      'LOCK_BUSY',
+      `process ${pid} is still at work; try again once it has ended`,
+    );
+  }
+}
+
 function describeHolder(path: string, waitMs: number): string {
   const pid = lockHolder(path);
   if (pid === null) return `another firewall-drop ${stillBusy(waitMs)}`;
@@ -171,6 +187,7 @@ function openUnlocked(directory: string): DatabaseSync {
 /** A database that is no longer referred to may be closed by the garbage collector, and its locks with it. */
 const held: { readonly lock: DatabaseSync; readonly note: string }[] = [];
 const shared: DatabaseSync[] = [];
+const turns: DatabaseSync[] = [];
 
 export function isWriterLockHeld(): boolean {
   return held.length > 0;

@@ -39,6 +39,11 @@ export class Store {
     this.#hasUnsaved = options.showsUnsaved === true && this.bans.showUnsaved();
   }
 
+  /** To be called once a run has waited for others: what is written to a file that nobody opens again is lost. */
+  reopenIfReplaced(): void {
+    this.#connection.reopenIfReplaced();
+  }
+
   /**
    * To be called by the holder of the writer lock: from now on a damaged file may be replaced, and is. What earlier runs
    * could not save comes into it: the kernel is asked about what they had not seen there.

@@ -236,6 +236,35 @@ describe('install', () => {
   });
 });
 
+describe('at once', () => {
+  const start = (...args: readonly string[]): Promise<unknown[]> =>
+    once(host.spawn([builtBinary(), ...args]), 'close');
+
+  test('two installs take their turns, and what was there is kept', async () => {
+    const both = [start('install'), start('install')];
+    expect(await Promise.all(both)).toEqual([
+      [0, null],
+      [0, null],
+    ]);
+    expect(host.readFile(`${PROGRAM}.replaced`)).toBe("the agent's own");
+    expect(shell(`cmp ${builtBinary()} ${PROGRAM}; ls ${BIN}`)).not.toContain('.new');
+  });
+
+  test('an install and an uninstall leave all of it or nothing', async () => {
+    install();
+    shell(`echo upgraded >${PROGRAM}`);
+    const both = [start('install'), start('uninstall')];
+    expect(await Promise.all(both)).toEqual([
+      [0, null],
+      [0, null],
+    ]);
+    const isInstalled = host.exists(`${PROGRAM}.replaced`);
+    expect([ALIAS, CONFIG, CRON].map((path) => host.exists(path))).toEqual(
+      [0, 0, 0].map(() => isInstalled),
+    );
+  });
+});
+
 describe('where systemd runs', () => {
   const CALLS = '/var/tmp/systemctl';
   beforeEach(() => {
@@ -331,6 +360,31 @@ describe('uninstall', () => {
     expect(tree()).toBe(before);
   });
 
+  test('puts back a link to the agent’s program that had the place of ours', () => {
+    host.symlink('firewall-drop', ALIAS);
+    const before = tree();
+    install();
+    expect(person('uninstall').status).toBe(0);
+    shell(`rm ${HOME}/logs/*`);
+    expect(tree()).toBe(before);
+  });
+
+  test('removes what an install that was killed left half-written', () => {
+    const kill = ['strace', '-f', '-qq', '-o/dev/null', '-einject=rename:signal=KILL:when=2'];
+    host.run([...kill, builtBinary(), 'install']);
+    expect(host.exists(`${PROGRAM}.new`)).toBe(true);
+    expect(person('uninstall').status).toBe(0);
+    expect(shell(`ls ${BIN}`)).toBe('firewall-drop\n');
+  });
+
+  test('says what is in the way where a directory has the name of the configuration', () => {
+    install('--link');
+    shell(`rm ${CONFIG} && mkdir ${CONFIG}`);
+    const result = person('uninstall');
+    expect(result.status).toBe(FILE_TROUBLE);
+    expect(result.stderr).toContain(`failed at this step: ${CONFIG} is gone`);
+  });
+
   test('leaves what is newer than its own files, and discards the older one', () => {
     install();
     host.writeFile(PROGRAM, 'newer');
@@ -355,6 +409,17 @@ describe('uninstall', () => {
     expect(person('uninstall', '--home', other).stdout).toContain('1 released');
     shell(`rm ${HOME}/logs/*`);
     expect(tree()).toBe(before);
+  });
+
+  test('removes all also where the home is given by another name, which is a link to it', () => {
+    install('--link');
+    person('add', A);
+    host.symlink(HOME, '/var/lib/linked');
+    const { status, stdout } = person('uninstall', '--home', '/var/lib/linked');
+    expect({ status, stdout }).toMatchObject({ status: 0 });
+    expect(stdout).toContain('1 released');
+    expect([CRON, CONFIG, ALIAS].filter((path) => host.exists(path))).toEqual([]);
+    expect(host.readFile(PROGRAM)).toBe("the agent's own");
   });
 
   test('keeps an edited configuration and the history without --purge', () => {
@@ -394,6 +459,17 @@ describe('uninstall', () => {
     expect(person('uninstall', '--dry-run').stdout).toContain('is again what it was before');
     expect(tree()).toBe(before);
     expect(host.rulesFor(A)).toHaveLength(2);
+  });
+
+  test('stops where nothing of the state can be read, because nothing would unblock what it has', () => {
+    install('--link');
+    person('add', A);
+    shell('chmod 0777 /var/lib/firewall-drop');
+    const { status, stderr } = person('uninstall');
+    expect(status).toBe(FILE_TROUBLE);
+    expect(stderr).toContain('nothing of the state can be read');
+    expect(host.rulesFor(A)).toHaveLength(2);
+    expect(host.exists(PROGRAM) && host.exists(CRON)).toBe(true);
   });
 
   test('stops where addresses can’t be unblocked, because nothing would unblock them later', () => {

@@ -4,7 +4,7 @@ import { createHost, type TestHost, type IptablesVariant } from '../support/host
 import { connectThrough, type RoutedAddresses } from '../support/network.ts';
 import { FLUSH_RULES } from '../support/kernel.ts';
 import { readState } from '../support/state.ts';
-import { createVictim, type Victim } from '../support/victim.ts';
+import { createVictim, STATE_DIRECTORY, type Victim } from '../support/victim.ts';
 import { eventually } from '../support/wait.ts';
 
 const A = '203.0.113.7';
@@ -315,6 +315,47 @@ describe('on a host with all backends', () => {
     addMany(300);
     expect(holders()).toEqual(['ipset']);
   });
+
+  test.each(['ipset', 'nftables'])(
+    'where the state was lost, what sets of %s hold is shown and released',
+    (name) => {
+      if (name === 'nftables') uninstall('/usr/sbin/ipset');
+      addMany(300, '--timeout', 'never');
+      victim.host.remove(STATE_DIRECTORY);
+      expect(victim.person(['expire']).status).toBe(0);
+      expect(stateOf()).toMatchObject({ inUse: name });
+      expect(victim.person(['reconcile', '--dry-run']).stdout).toContain('198.18.0.7: dropped in');
+      expect(victim.person(['delete', '198.18.0.7']).status).toBe(0);
+      expect([isBlocked('198.18.0.7'), isBlocked('198.18.0.8')]).toEqual([false, true]);
+      expect(victim.person(['flush', '--yes']).status).toBe(0);
+      inHost('umount /usr/sbin/ipset || true');
+      expect(holders()).toEqual([]);
+    },
+  );
+
+  test.each(['ipset', 'nftables'])(
+    'what sets of %s hold is found beside a state from before them, and removed by `reconcile`',
+    (name) => {
+      if (name === 'nftables') uninstall('/usr/sbin/ipset');
+      addTwo();
+      const shell = (script: string): string => inHost(`cd ${STATE_DIRECTORY} && ${script}`);
+      shell('mkdir -p /var/tmp/old && cp state.db* /var/tmp/old');
+      addMany(300, '--timeout', 'never');
+      inHost('umount /usr/sbin/ipset || true');
+      expect(holders()).toEqual([name]);
+      shell('rm state.db* && cp /var/tmp/old/* .');
+      expect(victim.person(['doctor']).stdout).toContain('belongs to no ban');
+      const look = victim.person(['reconcile', '--dry-run']);
+      expect(look).toMatchObject({
+        status: 1,
+        stdout: expect.stringContaining(`${name} has sets`),
+      });
+      expect(victim.person(['reconcile']).status).toBe(0);
+      expect(holders()).toEqual(['iptables']);
+      expect(victim.bans().map(({ address }) => address)).toEqual(['203.0.113.1', '203.0.113.2']);
+      expect(victim.person(['reconcile', '--dry-run']).status).toBe(0);
+    },
+  );
 
   test.each(BACKENDS)('flush leaves nothing of %s but what rules of others refer to', (name) => {
     configure(`backend = "${name}"`);

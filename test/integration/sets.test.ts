@@ -117,6 +117,17 @@ describe.each<IptablesVariant>(['nft', 'legacy'])('ipset beside iptables-%s', (v
     expect(inHost('ipset save theirs-4 | grep -c ^add')).toBe('1\n');
   });
 
+  test('an entry that another program made `nomatch` drops nothing, and is put right', () => {
+    use('ipset');
+    victim.add(A);
+    inHost(`ipset -exist add firewall-drop-4 ${A} nomatch`);
+    const look = victim.person(['reconcile', '--dry-run']);
+    expect(look.status).toBe(1);
+    expect(look.stdout).toContain(`${A}: banned, but no rule in the kernel`);
+    expect(victim.person(['reconcile']).status).toBe(0);
+    expect(inHost(`ipset test firewall-drop-4 ${A} 2>&1`)).toContain(`${A} is in set`);
+  });
+
   test('a set that is full says so and what to do, and takes more once it may', () => {
     use('ipset', 'max_entries = 1024\n');
     victim.host.writeFile('/var/tmp/list', listOf(1024));
@@ -296,6 +307,48 @@ END`);
     expect(inHost('nft list table inet firewall_drop').match(/198\.18\./g)).toHaveLength(60);
     expect(victim.person(['flush', '--yes'])).toMatchObject({ status: 0, stderr: '' });
     expect(inHost('nft list tables').match(/^table inet \w+/gm)).toHaveLength(4);
+  });
+
+  test.each(['accept', 'ip saddr 203.0.113.0/24 return'])(
+    'drops again, with the next block, where another program put `%s` first in its chain',
+    (rule) => {
+      use('nftables');
+      victim.add(A);
+      inHost(`nft insert rule inet firewall_drop prerouting ${rule}`);
+      expect(victim.person(['is-blocked', A]).status).toBe(1);
+      expect(victim.person(['reconcile', '--dry-run']).status).toBe(1);
+      expect(victim.add('203.0.113.8')).toMatchObject({ status: 0, stderr: '' });
+      const chain = inHost('nft list chain inet firewall_drop prerouting');
+      expect(chain.split('\n').map((line) => line.trim())).not.toContain(rule);
+      expect(victim.person(['is-blocked', A]).status).toBe(0);
+    },
+  );
+
+  test('leaves a chain of others in its table, by a flush and after it', () => {
+    use('nftables');
+    victim.add(A);
+    inHost(`nft -f - <<END
+      table inet firewall_drop {
+        chain theirs { type filter hook input priority 5; ip saddr @blocked4_32 counter; }
+      }
+END`);
+    for (const verb of ['first', 'second']) {
+      expect([verb, victim.person(['flush', '--yes'])]).toMatchObject([verb, { status: 0 }]);
+      const table = inHost('nft list table inet firewall_drop');
+      expect(table).toContain('ip saddr @blocked4_32 counter');
+      expect(table).not.toMatch(/prerouting|203\.0\.113/);
+    }
+    expect(victim.add(A)).toMatchObject({ status: 0, stderr: '' });
+    expect(victim.person(['is-blocked', A]).status).toBe(0);
+  });
+
+  test('leaves a rule of others in its chain that lets nothing pass', () => {
+    use('nftables');
+    victim.add(A);
+    inHost('nft insert rule inet firewall_drop prerouting ip saddr @blocked4_32 counter');
+    expect(victim.person(['reconcile', '--dry-run']).status).toBe(0);
+    victim.add('203.0.113.8');
+    expect(inHost('nft list chain inet firewall_drop prerouting')).toContain('counter');
   });
 
   test('fills its chain again with the next add after a flush', () => {

@@ -557,6 +557,14 @@ describe('a broken state stops neither add nor delete', () => {
     expect(victim.troubles().join('\n')).toContain(STATE_DIRECTORY);
   });
 
+  test('where nothing of it can be read, `flush`, `restore` and `reconcile` don’t say that all is done', () => {
+    loadSnapshot(victim, 'a ban');
+    victim.host.must(['chmod', '0777', STATE_DIRECTORY]);
+    for (const args of [['flush', '--yes'], ['restore'], ['reconcile']])
+      expect(victim.person(args).status).toBe(74);
+    expect(victim.rules(B)).toHaveLength(2);
+  });
+
   test('where /run is full the writer lock is taken all the same', () => {
     victim.person(['add', B]);
     victim.host.must(['mount', '-t', 'tmpfs', '-o', 'nr_inodes=2', 'tmpfs', '/run/firewall-drop']);
@@ -840,6 +848,29 @@ describe('while another process holds the writer lock', () => {
       expect(victim.banOn(A)?.phase).toBe('blocked');
     });
   });
+
+  test.each([
+    ['the state', [STATE_DIRECTORY]],
+    ['its file alone', [STORE]],
+    ['its log alone', [`${STORE}-wal`]],
+  ])(
+    'a run that waits while %s is removed records its ban where the next one finds it',
+    async (_, paths) => {
+      victim.setTimeouts(600);
+      victim.configure('[limits]\nlock_wait_seconds = 30\n');
+      const running = victim.start();
+      const message = wazuh4Message({ srcip: A });
+      running.say(message + answerTo(message, 'continue'));
+      await eventually('it to stand at the lock', () => hasOpen(running.pid, LOCK));
+      victim.host.remove(...paths);
+      await release();
+      expect(await running.ended).toMatchObject({ status: 0, stderr: '' });
+      expect(victim.bans()).toMatchObject([{ address: A }]);
+      victim.endTime(A);
+      expect(victim.person(['expire']).status).toBe(0);
+      expect(victim.rules(A)).toEqual([]);
+    },
+  );
 
   test('of alerts that wait for it together no more begin a ban than a minute may have', async () => {
     victim.configure('[limits]\nlock_wait_seconds = 30\nbans_per_minute = 1\n');

@@ -33,6 +33,34 @@ test.each(BACKENDS)('%s: what no state ever had is released where it was blocked
   expect(held()).toEqual({ iptables: [], ipset: [], nftables: [] });
 });
 
+test.each(['ipset', 'nftables'])(
+  'what `auto` moved into %s is released there, and joined, while the state can’t be read',
+  (name) => {
+    const without = name === 'nftables' ? 'mount --bind /dev/null /usr/sbin/ipset' : 'true';
+    victim.host.must(['bash', '-c', without]);
+    victim.configure('[firewall]\npromote_at = 1\n');
+    expect(victim.person(['add', A, B]).status).toBe(0);
+    victim.host.must(['chmod', '0777', STATE_DIRECTORY]);
+    expect([victim.delete(A).status, victim.add('203.0.113.8').status]).toEqual([0, 0]);
+    const answers = [A, B, '203.0.113.8'].map((one) => victim.person(['is-blocked', one]).status);
+    expect(answers).toEqual([1, 0, 0]);
+    victim.host.must(['chmod', '0700', STATE_DIRECTORY]);
+    expect(victim.delete('203.0.113.8').status).toBe(0);
+    victim.host.run(['umount', '/usr/sbin/ipset']);
+    expect(held()).toEqual({ iptables: [], ipset: [], nftables: [], [name]: [B] });
+    expect(victim.bans().map(({ address }) => address)).toEqual([B]);
+  },
+);
+
+test('no sets are removed as those of another state while the state can’t be read', () => {
+  victim.configure('[firewall]\nbackend = "ipset"\n');
+  expect(victim.person(['add', A]).status).toBe(0);
+  victim.configure('[firewall]\nbackend = "nftables"\n');
+  victim.host.must(['chmod', '0777', STATE_DIRECTORY]);
+  expect(victim.person(['reconcile']).status).toBe(74);
+  expect(held()).toEqual({ iptables: [], ipset: [A], nftables: [] });
+});
+
 test('on a full disk another firewall.backend waits until the disk has room', () => {
   const [[, fillDisk, makeRoom]] = CAUSES;
   fillDisk();

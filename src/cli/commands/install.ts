@@ -1,6 +1,8 @@
 // `install` and `uninstall`: the program in an agent's directory of active responses, with all that it needs, and its removal.
 import { realpathSync, type Stats } from 'node:fs';
+import { LOCK_DIRECTORY } from '../../bans/run.ts';
 import { AppError } from '../../model/errors.ts';
+import { takeTurn } from '../../state/lock.ts';
 import { statOrNull } from '../../system/paths.ts';
 import { othersRunning } from '../../system/procfs.ts';
 import { deadlineIn, sleep } from '../../system/wait.ts';
@@ -64,10 +66,11 @@ export const install = defineCommand({
     ['install', 'do it'],
     ['install --name firewall-drop,block-ip', 'for a manager that calls it block-ip as well'],
   ],
-  exits: { 0: 'everything is in place', 78: 'there is no agent to install into' },
+  exits: { 0: 'everything is in place', 75: null, 78: 'there is no agent to install into' },
   run(_words, options, person) {
     // Links for further names are no business of the package.
     if (!options.link) refusePackaged('reinstall');
+    if (!options['dry-run']) waitForTurn();
     const placement = readPlacement(options, options.link);
     const { home, directory } = placement;
     const program = options.link
@@ -109,6 +112,7 @@ export const uninstall = defineCommand({
   },
   async run(_words, options, person) {
     refusePackaged('remove');
+    if (!options['dry-run']) waitForTurn();
     const placement = readPlacement(options, false);
     const other = installedElsewhere(placement);
     if (other !== null) {
@@ -138,6 +142,15 @@ async function removeAll(
   }
   const cleared = reachEach(stepsToClear(purge), dryRun, person);
   if (removed + cleared === 0) person.print(NOTHING_TO_DO);
+}
+
+/** As long as a slow disk may take for the executable. */
+const LONGEST_TURN_MS = 60_000;
+
+/** Two at once would take each other's half-written files for their own, and each other's program for the agent's. */
+function waitForTurn(): void {
+  const trouble = takeTurn(LOCK_DIRECTORY, 'install', LONGEST_TURN_MS);
+  if (trouble !== null) throw trouble;
 }
 
 /** As long as `limits.total_seconds` may be. */

@@ -3,6 +3,7 @@ import { setTimeout as wait } from 'node:timers/promises';
 import { expireDue, LAST_EXPIRE } from '../../bans/expire.ts';
 import { familiesInUse, inTurn } from '../../bans/families.ts';
 import { noteBoot } from '../../bans/orphans.ts';
+import { clearStraySets, findStraySets } from '../../bans/migrate.ts';
 import { releaseProtected } from '../../bans/protected.ts';
 import { findDrift, type Drift } from '../../bans/reconcile.ts';
 import { recover } from '../../bans/recover.ts';
@@ -13,7 +14,7 @@ import { countedSinceMs } from '../../wazuh/policy.ts';
 import { ANSWER_NO, CHANGES, defineCommand, DRY_RUN } from '../command.ts';
 import { MOST_NAMED } from '../addresses.ts';
 import { count } from '../output/count.ts';
-import { whyPending } from '../figures.ts';
+import { describeStraySets, whyPending } from '../figures.ts';
 import { restoreAll } from '../restore.ts';
 import { printSteps } from '../plan.ts';
 import { enter, enterForChange, statusOfLook, type Person } from '../session.ts';
@@ -106,7 +107,7 @@ export const restoreCommand = defineCommand({
   run(_words, _options, person) {
     const context = person.createContext();
     restoreAll(context, person, enter(context, person));
-    return 0;
+    return statusOfLook(context);
   },
 });
 
@@ -114,7 +115,7 @@ export const reconcile = defineCommand({
   name: 'reconcile',
   summary: 'Show and repair differences between state and kernel',
   details:
-    'A ban without its rules, with them twice, or behind a rule that accepts, is repaired. A drop rule that belongs to no ban is shown and, unless restore recognises it as ours, left alone; firewall-drop delete ADDRESS removes it. With --dry-run nothing is changed.',
+    'A ban without its rules, with them twice, or behind a rule that accepts, is repaired; sets of ours that the state knows nothing of are removed. A drop rule that belongs to no ban is shown and, unless restore recognises it as ours, left alone; firewall-drop delete ADDRESS removes it. With --dry-run nothing is changed.',
   options: DRY_RUN,
   examples: [
     ['reconcile --dry-run', 'is everything as it should be?'],
@@ -129,14 +130,17 @@ export const reconcile = defineCommand({
     const context = person.createContext({ readOnly: options['dry-run'] });
     const completed = options['dry-run'] ? 0 : enter(context, person);
     const drift = findDrift(context, familiesInUse(context.store));
+    const stray = findStraySets(context);
     describeDrift(drift).forEach(person.print);
+    if (stray !== null) person.print(describeStraySets(stray, context.firewall));
     if (options['dry-run']) {
       printSteps(drift.steps, person);
-      const isAgreed = drift.steps.length + drift.pending.length === 0;
+      const isAgreed = drift.steps.length + drift.pending.length === 0 && stray === null;
       return isAgreed ? statusOfLook(context) : ANSWER_NO;
     }
+    if (stray !== null) clearStraySets(stray, context);
     restoreAll(context, person, completed);
-    return 0;
+    return statusOfLook(context);
   },
 });
 

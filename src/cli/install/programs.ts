@@ -8,6 +8,7 @@ import {
   isWritableByOthers,
   lstatOrNull,
   modeText,
+  realPathOf,
   replaceFile,
   statOrNull,
   textOrNull,
@@ -52,6 +53,8 @@ export interface Placement extends Responses {
 
 /** What was there before us lies beside us under this ending. */
 const KEPT = '.replaced';
+/** What takes our name once it is whole. */
+const FRESH = '.new';
 /** Checksums of the programs that we put anywhere, which distinguish an older one of ours from another program; and their paths. */
 const PLACED_FILE = `${STATE_DIRECTORY}/placed.json`;
 const MOST_PLACED = 50;
@@ -63,7 +66,7 @@ export function stepsToPlace(placement: Placement): Step[] {
     const path = `${directory}/${name}`;
     const target = linkWanted(placement, index, executable);
     // Found out before anything changes: a link to what we replace is not ours either.
-    const isOurLink = target !== null && linkTarget(path) === target;
+    const isOurLink = target !== null && linkTarget(path) === target && readPlaced().includes(path);
     const isFree = !isThere(path) || isOurLink || isOurs(path, executable);
     const keep = {
       state: `${path}${KEPT} keeps what was ${path}`,
@@ -94,9 +97,9 @@ function stepToCopy(path: string, executable: string, gid: number): Step {
     },
     reach: () => {
       notePlaced([path, checksumOf(executable)]);
-      fs.rmSync(`${path}.new`, { force: true });
+      fs.rmSync(path + FRESH, { force: true });
       const content = fs.readFileSync(executable);
-      replaceFile({ path, content, mode: 0o750, gid, temporary: `${path}.new` });
+      replaceFile({ path, content, mode: 0o750, gid, temporary: path + FRESH });
     },
   };
 }
@@ -107,7 +110,7 @@ function stepToLink(path: string, target: string): Step {
     holds: () => linkTarget(path) === target,
     reach: () => {
       notePlaced([path]);
-      const fresh = `${path}.new`;
+      const fresh = path + FRESH;
       fs.rmSync(fresh, { force: true });
       fs.symlinkSync(target, fresh);
       fs.renameSync(fresh, path);
@@ -119,24 +122,31 @@ function stepToLink(path: string, target: string): Step {
 export function installedElsewhere({ directory }: Responses): Installed | null {
   const executable = fs.realpathSync(process.execPath);
   const program = readPlaced().find((entry) => {
-    const isElsewhere = isAbsolute(entry) && dirname(entry) !== directory;
+    const isElsewhere = isAbsolute(entry) && !isIn(directory, entry);
     return isElsewhere && isThere(entry) && isOurs(entry, executable);
   });
   return program === undefined ? null : { home: resolve(program, '../../..'), program };
 }
 
+/** Whether a path that was noted lies in a directory, which may have been named otherwise then: a home may be a link. */
+function isIn(directory: string, noted: string): boolean {
+  return isAbsolute(noted) && realPathOf(dirname(noted)) === realPathOf(directory);
+}
+
 /** Takes our names away again, also those that `placement` does not have, and gives back what they replaced. */
 export function stepsToRemove({ directory, names: given }: Placement): Step[] {
   const executable = fs.realpathSync(process.execPath);
-  const placed = readPlaced().filter((entry) => dirname(entry) === directory);
+  const placed = readPlaced().filter((entry) => isIn(directory, entry));
   const names = new Set([...given, ...placed.map((path) => basename(path))]);
   return [...names].flatMap((name) => {
     const path = `${directory}/${name}`;
     const isOurLink = names.has(linkTarget(path) ?? '');
     const isStrangers = isThere(path) && !isOurLink && !isOurs(path, executable);
-    if (!isThere(path + KEPT)) return isStrangers ? [] : [stepToRemove(path)];
-    if (!isStrangers) return [stepToGiveBack(path)];
-    return [stepToRemove(path + KEPT, `${path}${KEPT} is gone: ${path} is newer, and not ours`)];
+    const unfinished = stepToRemove(path + FRESH);
+    if (!isThere(path + KEPT)) return isStrangers ? [unfinished] : [unfinished, stepToRemove(path)];
+    if (!isStrangers) return [unfinished, stepToGiveBack(path)];
+    const newer = `${path}${KEPT} is gone: ${path} is newer, and not ours`;
+    return [unfinished, stepToRemove(path + KEPT, newer)];
   });
 }
 
@@ -144,7 +154,11 @@ function stepToGiveBack(path: string): Step {
   return {
     state: `${path} is again what it was before`,
     holds: () => !isThere(path + KEPT),
-    reach: () => fs.renameSync(path + KEPT, path),
+    reach: () => {
+      fs.renameSync(path + KEPT, path);
+      // Two names of one file stay both: rename(2) then does nothing.
+      fs.rmSync(path + KEPT, { force: true });
+    },
   };
 }
 
@@ -179,9 +193,9 @@ function isThere(path: string): boolean {
 }
 
 function readPlaced(): readonly string[] {
-  const text = textOrNull(PLACED_FILE);
-  if (text === null) return [];
   try {
+    const text = textOrNull(PLACED_FILE);
+    if (text === null) return [];
     const sums: unknown = JSON.parse(text);
     if (Array.isArray(sums)) return sums.filter((sum) => typeof sum === 'string');
   } catch (error) {

@@ -43,9 +43,9 @@ export function reachAll(steps: readonly Step[], dryRun: boolean, person: Person
 export function reachEach(steps: readonly Step[], dryRun: boolean, { print }: Person): number {
   let changed = 0;
   for (const { state, holds, reach } of steps) {
-    if (holds()) continue;
-    changed += 1;
     const failure = `failed at this step: ${state}. Correct the cause and run the command again; completed steps are kept`;
+    if (orThrow('FILE', failure, holds)) continue;
+    changed += 1;
     if (!dryRun) orThrow('FILE', failure, reach);
     print(`${dryRun ? 'would be done' : 'done'}: ${state}`);
   }

@@ -51,7 +51,10 @@ export function readSet(output: string, { command, stderr, before }: Ran<IpsetVi
 /** As a set of ours is made: its size, and what it keeps of each entry. */
 const HEADER = /^Header: (?=.* timeout 0\b)(?=.* counters\b)(?=.* comment\b).* maxelem ([0-9]+)\b/m;
 
-/** `203.0.113.9 timeout 7199 packets 3 bytes 252`: by its canonical text, and what comes after `timeout`. */
+/**
+ * `203.0.113.9 timeout 7199 packets 3 bytes 252`: by its canonical text, and what comes after `timeout`. Where that is
+ * `0 nomatch packets …` somebody else made the entry, and its packets pass.
+ */
 function forEachMember(output: string, take: (text: string, rest: string) => void): void {
   for (let from = 0; from < output.length;) {
     const end = output.indexOf(' ', from);
@@ -60,7 +63,8 @@ function forEachMember(output: string, take: (text: string, rest: string) => voi
       const printed = output.slice(from, end);
       // IPv4 is printed as we do; of IPv6 there are several ways.
       const text = printed.includes(':') ? (parseExactNetwork(printed)?.text ?? printed) : printed;
-      take(text, output.slice(end + ' timeout '.length, next - 1));
+      const rest = output.slice(end + ' timeout '.length, next - 1);
+      if (!rest.includes(' nomatch')) take(text, rest);
     }
     from = next;
   }

@@ -24,6 +24,8 @@ export interface NftablesView extends View {
   readonly sets: ReadonlyMap<string, boolean> | null;
   /** Whether our table is there; false where it was not looked at. */
   readonly hasTable: boolean;
+  /** Whether somebody else has put a chain or set into it. */
+  readonly hasOthers: boolean;
   /** Whether `entries` has all that there is. */
   readonly complete: boolean;
   /** Whether a change of ours came before what is known: what is present then has the end that it gave. */
@@ -54,9 +56,9 @@ export function readLook(
   const isTableMissing = !isQuestion && status !== 0;
   const listing = isTableMissing ? NOTHING : listingOf(output, before);
   if (listing === null) return { ...unknown, onlyOurs: true };
-  const { hasTable } = listing;
+  const { hasTable, hasOthers } = listing;
   const complete = !command.args.includes('-t');
-  const seen = { ...before, sets: askedSets(listing), hasTable, complete };
+  const seen = { ...before, sets: askedSets(listing), hasTable, hasOthers, complete };
   if (!isQuestion) {
     const texts = listing.members.map(({ address }) => [address.text, isThere] as const);
     return { ...seen, entries: new Map(texts) };
@@ -108,6 +110,7 @@ interface Member {
 
 interface Listing {
   readonly hasTable: boolean;
+  readonly hasOthers: boolean;
   readonly sets: readonly string[];
   readonly members: readonly Member[];
   /** Our rules: each drops what is in a set, in a chain that is hooked as ours are. */
@@ -115,7 +118,7 @@ interface Listing {
 }
 
 /** Of a host without our table. */
-const NOTHING: Listing = { hasTable: false, sets: [], members: [], asked: [] };
+const NOTHING: Listing = { hasTable: false, hasOthers: false, sets: [], members: [], asked: [] };
 
 /** Null where a listing of all tables can't be read. */
 function listingOf(output: string, { onlyOurs }: NftablesView): Listing | null {
@@ -139,20 +142,37 @@ function readListing(output: string): Listing {
     return family === 'inet' && name === 'firewall_drop';
   });
   const sets = ofKind('set').filter((set) => SET_NAME.test(String(set['name'])));
-  const hooked = ofKind('chain')
+  const chains = ofKind('chain');
+  const hooked = chains
     .filter((chain) => chain['hook'] === chain['name'] && chain['prio'] === priorityOf(chain))
     .map((chain) => chain['name']);
   return {
     hasTable,
+    hasOthers:
+      ofKind('map').length > 0 ||
+      ofKind('set').length > sets.length ||
+      chains.some(({ name }) => ![CHAIN, ...FORMER_CHAINS].includes(String(name))),
     sets: sets.map((set) => String(set['name'])),
     members: sets.flatMap(membersOf),
-    asked: ofKind('rule')
-      .filter((rule) => hooked.includes(rule['chain']))
-      .flatMap((rule) => {
-        const set = setAskedBy(rule['expr']);
-        return set === null ? [] : [{ chain: String(rule['chain']), set }];
-      }),
+    asked: askedBy(ofKind('rule').filter((rule) => hooked.includes(rule['chain']))),
   };
+}
+
+/** What somebody else put before a rule of ours may let a packet go on that ours would drop. */
+function askedBy(rules: readonly Record<string, unknown>[]): Listing['asked'] {
+  const passed = new Set<unknown>();
+  return rules.flatMap(({ chain, expr }) => {
+    const set = setAskedBy(expr);
+    if (set === null && mayLetPass(expr)) passed.add(chain);
+    return set === null || passed.has(chain) ? [] : [{ chain: String(chain), set }];
+  });
+}
+
+const PASSING = ['accept', 'return', 'jump', 'goto', 'queue', 'vmap'];
+
+function mayLetPass(expressions: unknown): boolean {
+  if (!Array.isArray(expressions)) return false;
+  return expressions.some((one) => PASSING.some((verdict) => verdict in recordOf(one)));
 }
 
 /** Of a chain of ours, where it has to be hooked. */

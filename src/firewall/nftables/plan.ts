@@ -6,7 +6,16 @@
 import type { Family } from '../../model/address.ts';
 import type { Backend, Change, PlannedCommand } from '../backend.ts';
 import { FULL, readLook, readSnapshot, type Entry, type NftablesView } from './parse.ts';
-import { bareText, edit, makeTable, SET_NAME, setNameOf, TABLE, transaction } from './text.ts';
+import {
+  bareText,
+  edit,
+  emptyTable,
+  makeTable,
+  SET_NAME,
+  setNameOf,
+  TABLE,
+  transaction,
+} from './text.ts';
 
 export type { NftablesView } from './parse.ts';
 
@@ -19,6 +28,7 @@ const NOTHING_KNOWN: NftablesView = {
   entries: new Map(),
   sets: null,
   hasTable: false,
+  hasOthers: false,
   complete: false,
   changed: false,
   trusted: false,
@@ -189,6 +199,7 @@ function planRemoval(family: Family, view: NftablesView): PlannedCommand | null 
   if (family === 6) return null;
   if (view.sets === null) return listRules(view);
   if (!view.hasTable) return null;
+  if (view.hasOthers) return view.changed ? null : transaction(emptyTable([...view.sets.keys()]));
   // Another run may have removed it meanwhile.
   return transaction([`add table ${TABLE}`, `delete table ${TABLE}`]);
 }

@@ -48,6 +48,12 @@ export function makeTable(sets: readonly string[], size: number): string[] {
   ];
 }
 
+/** No chain of ours, and nothing in these sets, which a rule of somebody else may ask. */
+export function emptyTable(sets: readonly string[]): string[] {
+  const emptied = sets.map((name) => `flush set ${TABLE} ${name}`);
+  return [...[CHAIN, ...FORMER_CHAINS].flatMap(linesOfRemoval), ...emptied];
+}
+
 /** Adding what is there changes nothing, and what is not there could not be deleted. A chain can't be given another priority. */
 function linesOfRemoval(chain: string): string[] {
   const name = `${TABLE} ${chain}`;

@@ -50,6 +50,14 @@ describe('the remaining time', () => {
     expect(runAt(NOON_MS + stepMs + 60_000, 1_060_000)).toBe(540_000);
   });
 
+  test.each([
+    ['can’t be read', 0],
+    ['is no number', NaN],
+  ])('runs down while the time since boot %s, and once it is back', (_, uptimeMs) => {
+    const left = [1, 2].map((minutes) => runAt(NOON_MS + minutes * 60_000, uptimeMs));
+    expect([...left, runAt(NOON_MS + 180_000, 1_180_000)]).toEqual([540_000, 480_000, 420_000]);
+  });
+
   test('is not corrected twice', () => {
     runAt(NOON_MS + YEAR_MS + 60_000, 1_060_000);
     expect(runAt(NOON_MS + YEAR_MS + 120_000, 1_120_000)).toBe(480_000);

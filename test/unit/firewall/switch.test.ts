@@ -24,6 +24,7 @@ function openNoting(asked: Asked[]): (name: string) => Firewall {
     plan: () => [],
     snapshot: () => ({ held: new Map(), rules: [], policies: new Map() }),
     tryOut: () => undefined,
+    isThere: () => false,
     removeAll: () => undefined,
   });
 }

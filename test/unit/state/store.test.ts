@@ -1,5 +1,5 @@
 // The state: what is written is there for the next run, and a failure of its file never reaches the caller.
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
@@ -591,4 +591,20 @@ describe('the right to repair', () => {
     expect(store.bans.list()).toEqual([]);
     expect(store.volatile).toBe(true);
   });
+});
+
+test('what was set aside or replaced since it was opened is opened anew, and what was written to it stays there', () => {
+  const waiting = open(false);
+  blocked(waiting);
+  const aside = join(directory, 'aside');
+  mkdirSync(aside);
+  for (const name of readdirSync(directory).filter((each) => each.startsWith('state.db'))) {
+    renameSync(join(directory, name), join(aside, name));
+  }
+  blocked(open(), '203.0.113.10');
+  waiting.reopenIfReplaced();
+  expect(waiting.bans.list().map(({ address }) => address.text)).toEqual(['203.0.113.10']);
+  blocked(waiting, '203.0.113.11');
+  expect(open(false).bans.count()).toBe(2);
+  expect(problems).toEqual([]);
 });
