@@ -4,10 +4,12 @@ import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { ensureBlocked, block } from '../../../src/bans/block.ts';
 import type { BanContext } from '../../../src/bans/context.ts';
 import { expireDue } from '../../../src/bans/expire.ts';
+import { migrateTo, otherBackend, remember } from '../../../src/bans/migrate.ts';
+import { ACTIVE_BACKEND } from '../../../src/bans/places.ts';
 import { recover } from '../../../src/bans/recover.ts';
 import { restore } from '../../../src/bans/restore.ts';
 import { unblock } from '../../../src/bans/unblock.ts';
-import type { BackendName } from '../../../src/firewall/select.ts';
+import { backendNamed, type BackendName } from '../../../src/firewall/select.ts';
 import {
   addressOf,
   blockAll,
@@ -21,10 +23,17 @@ const ADDRESS = addressOf(TEXT);
 
 type Work = (context: BanContext) => void;
 const { alertRef } = holdRequest();
+const aBlock: Work = (context) => {
+  block(ADDRESS, holdRequest(), context);
+};
+const endByTime: Work = (context) => {
+  expireDue(context, -3_600_000);
+};
+const recovery: Work = (context) => {
+  recover(context, NOTHING_PROTECTED);
+};
 const WORKS: Readonly<Record<string, Work>> = {
-  'a block': (context) => {
-    block(ADDRESS, holdRequest(), context);
-  },
+  'a block': aBlock,
   'a block of what execd has on its list': (context) => {
     ensureBlocked(ADDRESS, holdRequest({ timeoutSeconds: 900 }), context);
   },
@@ -37,15 +46,11 @@ const WORKS: Readonly<Record<string, Work>> = {
   'a delete of a person’s': (context) => {
     unblock(ADDRESS, { origin: null, alertRef, named: true }, context);
   },
-  'an end by time': (context) => {
-    expireDue(context, -3_600_000);
-  },
+  'an end by time': endByTime,
   'a restore': (context) => {
     restore(context, () => false);
   },
-  'a recovery': (context) => {
-    recover(context, NOTHING_PROTECTED);
-  },
+  'a recovery': recovery,
 };
 
 let host: Workshop;
@@ -56,16 +61,25 @@ afterEach(() => {
   host.close();
 });
 
+/** One after another; each ends before the next begins. */
+function runAll(works: readonly Work[], newRun: () => BanContext): void {
+  for (const work of works) {
+    const context = newRun();
+    work(context);
+    context.store.close();
+  }
+}
+
 /** Runs `work`; `other` comes in at one of its moments, in the order in which they pass. Returns whether there was such a moment. */
-function runWith(work: Work, other: Work, moment: number, backend: BackendName): boolean {
-  const context = host.newRun(backend);
+function runWith(work: Work, other: Work, moment: number, newRun: () => BanContext): boolean {
+  const context = newRun();
   let passed = 0;
   let isOver = false;
   const pass = (): void => {
     if (passed++ !== moment) return;
     isOver = true;
     host.kernel.disturbAlways(null);
-    other(host.newRun(backend));
+    runAll([other], newRun);
     host.kernel.disturbAlways(disturb);
   };
   const disturb = (_: unknown, run: () => ReturnType<typeof host.kernel.run>) => {
@@ -86,6 +100,7 @@ function runWith(work: Work, other: Work, moment: number, backend: BackendName):
   }
   host.kernel.disturbAlways(disturb);
   work(context);
+  context.store.close();
   host.kernel.disturbAlways(null);
   return isOver;
 }
@@ -105,17 +120,21 @@ const PAIRS = Object.entries(WORKS).flatMap(([one, work]) =>
 
 /** What the runs have left behind. */
 function outcome(backend: BackendName): object {
-  const ban = host.openStore().bans.find(ADDRESS);
-  return { phase: ban?.phase ?? 'none', dropped: isDropped(backend), holders: host.holders(TEXT) };
+  const store = host.openStore();
+  const ban = store.bans.find(ADDRESS);
+  store.close();
+  const holders = ban?.holds.map(({ origin }) => origin).toSorted();
+  return { phase: ban?.phase, dropped: isDropped(backend), holders };
 }
 
 function begin(blocked: boolean, backend: BackendName): void {
   host.close();
   host = new Workshop();
-  if (blocked) block(ADDRESS, holdRequest(), host.newRun(backend));
+  if (blocked) runAll([aBlock], () => host.newRun(backend));
 }
 
 describe.each(['iptables', 'ipset'] as const)('%s', (backend) => {
+  const newRun = (): BanContext => host.newRun(backend);
   test.each(PAIRS)(
     '$another within $one, of an address that is blocked before: $blocked',
     ({ work, other, blocked }) => {
@@ -124,16 +143,61 @@ describe.each(['iptables', 'ipset'] as const)('%s', (backend) => {
         [other, work],
       ].map((order) => {
         begin(blocked, backend);
-        for (const each of order) each(host.newRun(backend));
+        runAll(order, newRun);
         return outcome(backend);
       });
       for (let moment = 0; ; moment++) {
         begin(blocked, backend);
-        if (!runWith(work, other, moment, backend)) break;
-        recover(host.newRun(backend), NOTHING_PROTECTED);
+        if (!runWith(work, other, moment, newRun)) break;
         // What was pending when its time was over is ended by the next run.
-        if (other === WORKS['an end by time']) other(host.newRun(backend));
+        runAll(other === endByTime ? [recovery, other] : [recovery], newRun);
         expect(orders).toContainEqual(outcome(backend));
+      }
+    },
+  );
+});
+
+describe('a migration to sets', () => {
+  const migration: Work = (context) => {
+    migrateTo('ipset', context);
+  };
+  /** As a run begins: it knows which backend is active, and of a migration that is pending. */
+  const newRun = (): BanContext => {
+    const run = host.newRun();
+    const active = backendNamed(run.store.metadata.get(ACTIVE_BACKEND)) ?? 'iptables';
+    run.firewall.use(active, otherBackend(active, run));
+    return run;
+  };
+  const prepare = (blocked: boolean): void => {
+    begin(blocked, 'iptables');
+    runAll([({ store }) => remember(store, ACTIVE_BACKEND, 'iptables')], () => host.newRun());
+  };
+  const outcomeNow = (): object => ({ ...outcome('ipset'), plain: host.rulesFor(TEXT) });
+
+  /** What holds the writer lock never comes within another that does. */
+  const LOCKED = ['a restore', 'a recovery'];
+  const cases = Object.entries(WORKS).flatMap(([name, work]) => {
+    const within = { name: `${name} within it`, work, outer: migration, inner: work };
+    const around = { name: `within ${name}`, work, outer: work, inner: migration };
+    const all = LOCKED.includes(name) ? [within] : [within, around];
+    return all.flatMap((one) => [true, false].map((blocked) => ({ ...one, blocked })));
+  });
+  test.each(cases)(
+    '$name, of an address that is blocked before: $blocked',
+    ({ work, outer, inner, blocked }) => {
+      const orders = [
+        [outer, inner],
+        [inner, outer],
+      ].map((order) => {
+        prepare(blocked);
+        runAll(order, newRun);
+        return outcomeNow();
+      });
+      for (let moment = 0; ; moment++) {
+        prepare(blocked);
+        if (!runWith(outer, inner, moment, newRun)) break;
+        runAll(work === endByTime ? [recovery, work] : [recovery], newRun);
+        expect(orders).toContainEqual(outcomeNow());
       }
     },
   );
