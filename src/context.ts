@@ -1,6 +1,11 @@
 // Creates what a command needs: configuration, state, firewall, logs, clock. What costs something is found out when it is
 // first asked for.
-import { adoptSets, chooseActive, isInstalled, openFirewall } from './bans/active-backend.ts';
+import {
+  activateFoundSets,
+  chooseActive,
+  isInstalled,
+  openFirewall,
+} from './bans/active-backend.ts';
 import { forgetConnections } from './bans/connections.ts';
 import type { BanContext } from './bans/context.ts';
 import {
@@ -88,7 +93,7 @@ export function createContext(options: ContextOptions): Context {
     },
   };
   // A person is shown what the kernel holds also where no run could record by what.
-  if (interactive && process.geteuid?.() === 0) adoptSets(parts);
+  if (interactive && process.geteuid?.() === 0) activateFoundSets(parts);
   return withRunSteps(parts);
 }
 

@@ -29,7 +29,7 @@ export function chooseActive({ firewall }: Config, store: Store): Choice {
   });
 }
 
-interface Adoption extends Pick<BanContext, 'store' | 'firewall' | 'isInstalled'> {
+interface Activation extends Pick<BanContext, 'store' | 'firewall' | 'isInstalled'> {
   readonly choice: () => Choice;
 }
 
@@ -37,14 +37,14 @@ interface Adoption extends Pick<BanContext, 'store' | 'firewall' | 'isInstalled'
  * Where the state was lost or can't be read, sets of ours that are there are the active backend: what they hold would else
  * stay dropped, and nothing would show or release it.
  */
-export function adoptSets({ store, firewall, isInstalled, choice }: Adoption): void {
+export function activateFoundSets({ store, firewall, isInstalled, choice }: Activation): void {
   if (store.metadata.get(ACTIVE_BACKEND) !== null || choice().by !== 'auto') return;
-  const left = findLeftSets({ firewall, isInstalled });
+  const left = findOtherSets({ firewall, isInstalled });
   if (left !== null) firewall.use(left, null);
 }
 
 /** Another backend than the active one whose sets drop something; null: there is none. */
-export function findLeftSets({
+export function findOtherSets({
   firewall,
   isInstalled,
 }: Pick<BanContext, 'firewall' | 'isInstalled'>): BackendName | null {

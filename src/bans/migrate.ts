@@ -6,7 +6,7 @@ import { backendNamed, isBackendInstalled, type BackendName } from '../firewall/
 import { step } from '../system/fault.ts';
 import type { Store } from '../state/store.ts';
 import type { BanContext } from './context.ts';
-import { findLeftSets } from './active-backend.ts';
+import { findOtherSets } from './active-backend.ts';
 import { load, releasesOf } from './load.ts';
 import { ACTIVE_BACKEND } from './places.ts';
 
@@ -65,16 +65,16 @@ export function migrateTo(to: BackendName, context: MigrationContext): number {
  * A backend whose sets drop something beside the active one, where no migration left them; null: there is none, or the state
  * can't say so.
  */
-export function findStraySets(context: MigrationContext): BackendName | null {
+export function findUnknownSets(context: MigrationContext): BackendName | null {
   const { store } = context;
-  return store.volatile || pendingMigration(store) !== null ? null : findLeftSets(context);
+  return store.volatile || pendingMigration(store) !== null ? null : findOtherSets(context);
 }
 
 /**
  * Clears a backend that no migration left: what it holds is that of another state, such as the one before a backup was put
  * back. As if a migration from it had been interrupted. Throws as `migrateTo` does.
  */
-export function clearStraySets(from: BackendName, context: MigrationContext): void {
+export function clearUnknownSets(from: BackendName, context: MigrationContext): void {
   const { store, firewall } = context;
   remember(store, PENDING_MIGRATION, JSON.stringify({ from, to: firewall.backendName }));
   completeMigration(context);

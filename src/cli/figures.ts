@@ -28,6 +28,6 @@ export function whyPending({ atWork }: Pick<Drift, 'atWork'>): string {
 }
 
 /** Of sets that are in the kernel beside the active backend. */
-export function describeStraySets(stray: string, { backendName }: Context['firewall']): string {
-  return `the bans are in ${backendName}, and ${stray} has sets of ours too: what they hold is dropped, and belongs to no ban`;
+export function describeUnknownSets(unknown: string, { backendName }: Context['firewall']): string {
+  return `the bans are in ${backendName}, and ${unknown} has sets of ours too: what they hold is dropped, and belongs to no ban`;
 }

@@ -7,7 +7,7 @@ import { documentText } from '../output/json.ts';
 import { problem, type Check, type Finding, type State } from '../doctor/check.ts';
 import { agent, agentFiles, arConf, configuration, manager, responseLog } from '../doctor/agent.ts';
 import { boot, clock, timer } from '../doctor/schedule.ts';
-import { straySets, lock, namespace, order, outcomes, store } from '../doctor/state.ts';
+import { unknownSets, lock, namespace, order, outcomes, store } from '../doctor/state.ts';
 import { executable, packageRecord } from '../doctor/executable.ts';
 import { connections, kernel, programs, variants } from '../doctor/firewall.ts';
 import { neighbours, savedRules } from '../doctor/neighbours.ts';
@@ -70,7 +70,7 @@ const CHECKS: readonly Check[] = [
   neighbours,
   savedRules,
   order,
-  straySets,
+  unknownSets,
   timer,
   boot,
   clock,

@@ -3,7 +3,7 @@ import { setTimeout as wait } from 'node:timers/promises';
 import { expireDue, LAST_EXPIRE } from '../../bans/expire.ts';
 import { familiesInUse, inTurn } from '../../bans/families.ts';
 import { noteBoot } from '../../bans/orphans.ts';
-import { clearStraySets, findStraySets } from '../../bans/migrate.ts';
+import { clearUnknownSets, findUnknownSets } from '../../bans/migrate.ts';
 import { releaseProtected } from '../../bans/protected.ts';
 import { findDrift, type Drift } from '../../bans/reconcile.ts';
 import { recover } from '../../bans/recover.ts';
@@ -14,7 +14,7 @@ import { countedSinceMs } from '../../wazuh/policy.ts';
 import { ANSWER_NO, CHANGES, defineCommand, DRY_RUN } from '../command.ts';
 import { MOST_NAMED } from '../addresses.ts';
 import { count } from '../output/count.ts';
-import { describeStraySets, whyPending } from '../figures.ts';
+import { describeUnknownSets, whyPending } from '../figures.ts';
 import { restoreAll } from '../restore.ts';
 import { printSteps } from '../plan.ts';
 import { enter, enterForChange, statusOfLook, type Person } from '../session.ts';
@@ -130,15 +130,15 @@ export const reconcile = defineCommand({
     const context = person.createContext({ readOnly: options['dry-run'] });
     const completed = options['dry-run'] ? 0 : enter(context, person);
     const drift = findDrift(context, familiesInUse(context.store));
-    const stray = findStraySets(context);
+    const unknown = findUnknownSets(context);
     describeDrift(drift).forEach(person.print);
-    if (stray !== null) person.print(describeStraySets(stray, context.firewall));
+    if (unknown !== null) person.print(describeUnknownSets(unknown, context.firewall));
     if (options['dry-run']) {
       printSteps(drift.steps, person);
-      const isAgreed = drift.steps.length + drift.pending.length === 0 && stray === null;
+      const isAgreed = drift.steps.length + drift.pending.length === 0 && unknown === null;
       return isAgreed ? statusOfLook(context) : ANSWER_NO;
     }
-    if (stray !== null) clearStraySets(stray, context);
+    if (unknown !== null) clearUnknownSets(unknown, context);
     restoreAll(context, person, completed);
     return statusOfLook(context);
   },

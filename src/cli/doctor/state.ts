@@ -1,6 +1,6 @@
 // Checks whether the state is sound and agrees with the kernel, and what happened last.
 import { familiesInUse } from '../../bans/families.ts';
-import { findStraySets } from '../../bans/migrate.ts';
+import { findUnknownSets } from '../../bans/migrate.ts';
 import { findOtherNamespace } from '../../bans/namespace.ts';
 import { findDrift } from '../../bans/reconcile.ts';
 import { describeError } from '../../model/errors.ts';
@@ -11,7 +11,7 @@ import { writerLockHolder } from '../../state/lock.ts';
 import { isStopped } from '../../system/procfs.ts';
 import type { HistoryRecord } from '../../state/history.ts';
 import { readUnsaved } from '../../state/unsaved.ts';
-import { describeStraySets, whyPending } from '../figures.ts';
+import { describeUnknownSets, whyPending } from '../figures.ts';
 import { count } from '../output/count.ts';
 import { shortTime } from '../output/time.ts';
 import { defineCheck, ok, problem, warning, type Finding } from './check.ts';
@@ -130,11 +130,11 @@ export const order = defineCheck({
 });
 
 /** No finding in the usual case. */
-export const straySets = defineCheck({
+export const unknownSets = defineCheck({
   name: 'sets',
   probe: ({ context }): string | null => {
-    const stray = findStraySets(context);
-    return stray && describeStraySets(stray, context.firewall);
+    const unknown = findUnknownSets(context);
+    return unknown && describeUnknownSets(unknown, context.firewall);
   },
   evaluate: (what) => (what === null ? [] : problem(what, 'firewall-drop reconcile removes them')),
 });
