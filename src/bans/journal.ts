@@ -60,7 +60,7 @@ export function commit(changes: readonly BanChange[], context: BanContext): void
 export function commitDecided(decide: () => readonly BanChange[], context: BanContext): void {
   const { store, responseLog, now } = context;
   const offset = responseLog.offset();
-  const { changes, pending, trustState } = store.bans.atOnce(() => {
+  const { changes, pending, trustState } = store.bans.transaction(() => {
     const decided = decide();
     const recorded = decided.map((change) => pendingOf(change, offset, now()));
     // The usual case: an address without a ban is blocked, or one that is blocked is released.

@@ -114,7 +114,7 @@ export class Bans {
   }
 
   /** No other run comes between what `work` reads and what it records. It may be called again. */
-  atOnce<T>(work: () => T): T {
+  transaction<T>(work: () => T): T {
     return this.#connection.transaction(work);
   }
 

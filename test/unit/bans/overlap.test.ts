@@ -89,7 +89,7 @@ function runWith(work: Work, other: Work, moment: number, newRun: () => BanConte
     return result;
   };
   const { bans } = context.store;
-  for (const name of ['atOnce', 'addHolds'] as const) {
+  for (const name of ['transaction', 'addHolds'] as const) {
     const original = bans[name].bind(bans) as (...args: unknown[]) => unknown;
     Object.assign(bans, {
       [name]: (...args: unknown[]) => {
