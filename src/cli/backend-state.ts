@@ -56,6 +56,8 @@ export function inspectBackend(context: Context): BackendState {
 const FROM_FIREWALLD = 'firewalld removes rules of iptables at each reload, and leaves this';
 
 function reasonFor({ by, name, wanted }: Choice, state: Omit<BackendState, 'why'>): string {
+  if (state.inUse !== name)
+    return 'its sets are in the kernel, and the state does not say of what; until everything is released';
   if (name !== wanted)
     return `${wanted} is configured; the next expire or restore migrates the bans`;
   if (by === 'config') return 'firewall.backend names it';

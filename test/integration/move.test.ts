@@ -322,6 +322,8 @@ describe('on a host with all backends', () => {
       if (name === 'nftables') uninstall('/usr/sbin/ipset');
       addMany(300, '--timeout', 'never');
       victim.host.remove(STATE_DIRECTORY);
+      const why = expect.stringContaining('the state does not say of what');
+      expect(stateOf()).toMatchObject({ inUse: name, why });
       expect(victim.person(['expire']).status).toBe(0);
       expect(stateOf()).toMatchObject({ inUse: name });
       expect(victim.person(['reconcile', '--dry-run']).stdout).toContain('198.18.0.7: dropped in');
