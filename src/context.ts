@@ -1,11 +1,6 @@
 // Creates what a command needs: configuration, state, firewall, logs, clock. What costs something is found out when it is
 // first asked for.
-import {
-  activateFoundSets,
-  chooseActive,
-  isInstalled,
-  openFirewall,
-} from './bans/active-backend.ts';
+import { chooseActive, isInstalled, openFirewall } from './bans/active-backend.ts';
 import { forgetConnections } from './bans/connections.ts';
 import type { BanContext } from './bans/context.ts';
 import {
@@ -77,7 +72,10 @@ export function createContext(options: ContextOptions): Context {
     isInstalled,
     isWorkShared: () => isWorkShared(LOCK_DIRECTORY),
     responseLog: openResponseLog(place, config, warn),
-    firewall: openFirewall(config, store, deadline),
+    firewall: openFirewall(config, store, {
+      deadline,
+      isShown: interactive && process.geteuid?.() === 0,
+    }),
     // A clock that is set during a run is followed by the next one: half of this run's times would be by the new one.
     now: steadyClock(),
     onProgress: options.onProgress ?? (() => undefined),
@@ -92,8 +90,6 @@ export function createContext(options: ContextOptions): Context {
       releaseWriterLock();
     },
   };
-  // A person is shown what the kernel holds also where no run could record by what.
-  if (interactive && process.geteuid?.() === 0) activateFoundSets(parts);
   return withRunSteps(parts);
 }
 

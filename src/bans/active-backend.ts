@@ -14,7 +14,6 @@ import type { Store } from '../state/store.ts';
 import { findProgram, run } from '../system/exec.ts';
 import { isIpv6Absent } from '../system/net.ts';
 import { sleep, type Deadline } from '../system/wait.ts';
-import type { BanContext } from './context.ts';
 import { ACTIVE_BACKEND, withPlaces } from './places.ts';
 
 export function isInstalled(program: string): boolean {
@@ -29,27 +28,27 @@ export function chooseActive({ firewall }: Config, store: Store): Choice {
   });
 }
 
-interface Activation extends Pick<BanContext, 'store' | 'firewall' | 'isInstalled'> {
-  readonly choice: () => Choice;
-}
-
 /**
  * Where the state was lost or can't be read, sets of ours that are there are the active backend: what they hold would else
- * stay dropped, and nothing would show or release it.
+ * stay dropped, and nothing would show or release it. Null: there are none, or the state or the configuration names another.
  */
-export function activateFoundSets({ store, firewall, isInstalled, choice }: Activation): void {
-  if (store.metadata.get(ACTIVE_BACKEND) !== null || choice().by !== 'auto') return;
-  const left = findOtherSets({ firewall, isInstalled });
-  if (left !== null) firewall.use(left, null);
+export function findActiveSets(
+  { by, name }: Choice,
+  store: Store,
+  open: (name: BackendName) => Firewall,
+): BackendName | null {
+  if (store.metadata.get(ACTIVE_BACKEND) !== null || by !== 'auto') return null;
+  return findOtherSets(name, open, isInstalled);
 }
 
 /** Another backend than the active one whose sets drop something; null: there is none. */
-export function findOtherSets({
-  firewall,
-  isInstalled,
-}: Pick<BanContext, 'firewall' | 'isInstalled'>): BackendName | null {
-  const others = setBackends(isInstalled).filter((name) => name !== firewall.backendName);
-  return others.find((name) => dropsBySets(firewall.of(name))) ?? null;
+export function findOtherSets(
+  active: string,
+  open: (name: BackendName) => Firewall,
+  isThere: (program: string) => boolean,
+): BackendName | null {
+  const others = setBackends(isThere).filter((name) => name !== active);
+  return others.find((name) => dropsBySets(open(name))) ?? null;
 }
 
 function dropsBySets(backend: Firewall): boolean {
@@ -64,7 +63,12 @@ function dropsBySets(backend: Firewall): boolean {
   }
 }
 
-export function openFirewall(config: Config, store: Store, deadline: Deadline): SwitchableFirewall {
+/** `isShown`: a person is shown what the kernel holds also where no run could record by which backend. */
+export function openFirewall(
+  config: Config,
+  store: Store,
+  { deadline, isShown }: { readonly deadline: Deadline; readonly isShown: boolean },
+): SwitchableFirewall {
   const open = (name: BackendName): Firewall => {
     return createFirewall({
       backend: createBackend(name, withPlaces(config.firewall, store, isInstalled)),
@@ -79,5 +83,8 @@ export function openFirewall(config: Config, store: Store, deadline: Deadline): 
       },
     });
   };
-  return createSwitchableFirewall(open, chooseActive(config, store).name);
+  return createSwitchableFirewall(open, () => {
+    const choice = chooseActive(config, store);
+    return (isShown ? findActiveSets(choice, store, open) : null) ?? choice.name;
+  });
 }

@@ -110,8 +110,8 @@ function keepBlocked(
   const released = recordHolds(settled, context);
   const isGone = ({ text }: Address): boolean => missing.has(text) || released.has(text);
   const gone = changes.filter(({ address }) => isGone(address));
+  // Of these only the kernel's own end of the block moves.
   const moved = changes.filter(({ address }) => late.has(address.text) && !isGone(address));
-  // Of the second only the kernel's own end of the block moves.
   commitOrUndo([...gone, ...moved.map((change) => ({ ...change, line: null }))], known, context);
   return new Set(gone.map(({ address }) => address.text));
 }

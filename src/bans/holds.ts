@@ -12,11 +12,11 @@ import { entryOf, hasNewHold, type BanChange } from './journal.ts';
 export function recordHolds(
   changes: readonly BanChange[],
   { store }: Pick<BanContext, 'store'>,
-): ReadonlySet<unknown> {
+): ReadonlySet<string> {
   const held = changes.filter(hasNewHold).map(({ address, hold = null, also }): PendingChange => {
     return { ...LINELESS, address, phase: 'blocking', hold, also };
   });
-  const released = held.length > 0 ? store.bans.addHolds(held) : new Set();
+  const released = held.length > 0 ? store.bans.addHolds(held) : new Set<string>();
   step('journal: holds recorded');
   return released;
 }

@@ -66,8 +66,9 @@ export function migrateTo(to: BackendName, context: MigrationContext): number {
  * can't say so.
  */
 export function findUnknownSets(context: MigrationContext): BackendName | null {
-  const { store } = context;
-  return store.volatile || pendingMigration(store) !== null ? null : findOtherSets(context);
+  const { store, firewall, isInstalled } = context;
+  if (store.volatile || pendingMigration(store) !== null) return null;
+  return findOtherSets(firewall.backendName, (name) => firewall.of(name), isInstalled);
 }
 
 /**

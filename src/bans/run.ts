@@ -9,7 +9,7 @@ import { step } from '../system/fault.ts';
 import { findWhereabouts, inhabitantOf } from '../system/namespaces.ts';
 import { isFirewalldActive } from '../system/services.ts';
 import type { Deadline } from '../system/wait.ts';
-import { activateFoundSets } from './active-backend.ts';
+import { findActiveSets } from './active-backend.ts';
 import { isFreeToChange, migrateIfDue } from './auto-migrate.ts';
 import { followClock } from './clock-shift.ts';
 import type { BanContext } from './context.ts';
@@ -77,7 +77,8 @@ export function recoverPending(context: RunContext, trouble: AppError | null): v
   step('run: begun');
   const isBusy = trouble?.code === 'LOCK_BUSY';
   if (!store.metadata.get(ACTIVE_BACKEND)) {
-    activateFoundSets(context);
+    const found = findActiveSets(choice(), store, (name) => firewall.of(name));
+    if (found !== null) firewall.use(found, null);
     // Whoever has the lock records it, and may be migrating all bans.
     if (!isBusy) store.metadata.set(ACTIVE_BACKEND, firewall.backendName);
   }

@@ -19,6 +19,12 @@ interface TextOption<V> {
   readonly form: Form<V>;
 }
 
+/** A number of lines or rows. */
+export const NUMBER = textOption('NUMBER', {
+  expected: 'a number above 0',
+  read: (text) => (/^[1-9][0-9]{0,8}$/.test(text) ? Number(text) : undefined),
+});
+
 /** The same for a text that stays as it is. */
 export function matching(value: string, pattern: RegExp, expected: string): TextOption<string> {
   const read = (text: string): string | undefined => (pattern.test(text) ? text : undefined);

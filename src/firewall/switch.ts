@@ -15,40 +15,42 @@ export interface SwitchableFirewall extends Firewall {
   use(name: BackendName, other: BackendName | null): void;
 }
 
+/** `first` is asked for the active backend where something is to be done before one was said. */
 export function createSwitchableFirewall(
   open: (name: BackendName) => Firewall,
-  first: BackendName,
+  first: () => BackendName,
 ): SwitchableFirewall {
-  let current = open(first);
+  let opened: Firewall | null = null;
+  const current = (): Firewall => (opened ??= open(first()));
   let other: Firewall | null = null;
   return {
     get backendName() {
-      return current.backendName;
+      return current().backendName;
     },
     get mostReleases() {
-      return Math.min(current.mostReleases, other?.mostReleases ?? Infinity);
+      return Math.min(current().mostReleases, other?.mostReleases ?? Infinity);
     },
     apply: (changes, options) => {
       return other === null
-        ? current.apply(changes, options)
-        : applyToBoth(current, other, changes, options);
+        ? current().apply(changes, options)
+        : applyToBoth(current(), other, changes, options);
     },
     compare: (changes) => {
-      return other === null ? current.compare(changes) : compareBoth(current, other, changes);
+      return other === null ? current().compare(changes) : compareBoth(current(), other, changes);
     },
-    plan: (changes) => current.plan(changes),
-    snapshot: (family) => current.snapshot(family),
+    plan: (changes) => current().plan(changes),
+    snapshot: (family) => current().snapshot(family),
     tryOut: () => {
-      current.tryOut();
+      current().tryOut();
     },
-    isThere: () => current.isThere(),
+    isThere: () => current().isThere(),
     removeAll: (releases) => {
-      current.removeAll(releases);
+      current().removeAll(releases);
       other?.removeAll(releases);
     },
     of: open,
     use(name, next) {
-      if (name !== current.backendName) current = open(name);
+      if (opened?.backendName !== name) opened = open(name);
       other = next === null ? null : open(next);
     },
   };

@@ -188,7 +188,7 @@ export class Bans {
   }
 
   /** Puts holds on addresses that stay blocked. Returns the text of those that another run has released meanwhile: they get none. */
-  addHolds(changes: readonly PendingChange[]): Set<unknown> {
+  addHolds(changes: readonly PendingChange[]): Set<string> {
     const list = asList(changes.map(({ address }) => address));
     const [released, left] = this.#connection.transaction(() => {
       const gone = new Set(this.#texts(NOT_BLOCKED, list));
@@ -264,9 +264,9 @@ export class Bans {
     return wereOpposite;
   }
 
-  #texts(sql: string, list: string): unknown[] {
+  #texts(sql: string, list: string): string[] {
     return this.#connection.guard(() =>
-      [...this.#connection.each(sql, list)].map(([text]) => text),
+      [...this.#connection.each(sql, list)].map(([text]) => String(text)),
     );
   }
 

@@ -121,19 +121,18 @@ function removeNotes(): void {
   }
 }
 
-/** For commands of which one is at work at a time: held until the process ends. Trouble with it other than that stops nothing. */
-export function takeTurn(directory: string, name: string, waitMs: number): AppError | null {
+/** The lock of a command that runs once at a time, until the process ends. Null: it is held, or can't be used, which stops nothing. */
+export function takeCommandLock(directory: string, name: string, waitMs: number): AppError | null {
+  const path = `${directory}/${name}`;
   try {
     mkdirSync(directory, { recursive: true, mode: 0o700 });
-    turns.push(lockFile(`${directory}/${name}`, waitMs));
+    ofCommands.push(lockFile(path, waitMs));
     return null;
   } catch (error) {
     if (!isBusy(error)) return null;
-    const pid = lockHolder(`${directory}/${name}`);
-    return new AppError(
-      'LOCK_BUSY',
-      `process ${pid} is still at work; try again once it has ended`,
-    );
+    const pid = lockHolder(path);
+    const holder = `another firewall-drop${pid === null ? '' : ` (process ${pid})`}`;
+    return new AppError('LOCK_BUSY', `${holder} is still at work; try again once it has ended`);
   }
 }
 
@@ -187,7 +186,7 @@ function openUnlocked(directory: string): DatabaseSync {
 /** A database that is no longer referred to may be closed by the garbage collector, and its locks with it. */
 const held: { readonly lock: DatabaseSync; readonly note: string }[] = [];
 const shared: DatabaseSync[] = [];
-const turns: DatabaseSync[] = [];
+const ofCommands: DatabaseSync[] = [];
 
 export function isWriterLockHeld(): boolean {
   return held.length > 0;

@@ -2,8 +2,7 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import type { HistoryFilter, HistoryRecord } from '../../state/history.ts';
 import { readAddress } from '../addresses.ts';
-import { BANNED, defineCommand, outputAs, WIDE } from '../command.ts';
-import { NUMBER } from '../output/count.ts';
+import { BANNED, defineCommand, NUMBER, outputAs, WIDE } from '../command.ts';
 import { shortTime, TIME_PAST } from '../output/time.ts';
 import { historyToJson } from '../output/json.ts';
 import { chooseColumns, formatTable, type Column } from '../output/table.ts';

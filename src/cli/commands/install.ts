@@ -2,7 +2,7 @@
 import { realpathSync, type Stats } from 'node:fs';
 import { LOCK_DIRECTORY } from '../../bans/run.ts';
 import { AppError } from '../../model/errors.ts';
-import { takeTurn } from '../../state/lock.ts';
+import { takeCommandLock } from '../../state/lock.ts';
 import { statOrNull } from '../../system/paths.ts';
 import { othersRunning } from '../../system/procfs.ts';
 import { deadlineIn, sleep } from '../../system/wait.ts';
@@ -70,7 +70,7 @@ export const install = defineCommand({
   run(_words, options, person) {
     // Links for further names are no business of the package.
     if (!options.link) refusePackaged('reinstall');
-    if (!options['dry-run']) waitForTurn();
+    if (!options['dry-run']) waitForOthers();
     const placement = readPlacement(options, options.link);
     const { home, directory } = placement;
     const program = options.link
@@ -112,7 +112,7 @@ export const uninstall = defineCommand({
   },
   async run(_words, options, person) {
     refusePackaged('remove');
-    if (!options['dry-run']) waitForTurn();
+    if (!options['dry-run']) waitForOthers();
     const placement = readPlacement(options, false);
     const other = installedElsewhere(placement);
     if (other !== null) {
@@ -145,11 +145,11 @@ async function removeAll(
 }
 
 /** As long as a slow disk may take for the executable. */
-const LONGEST_TURN_MS = 60_000;
+const LONGEST_INSTALL_MS = 60_000;
 
 /** Two at once would take each other's half-written files for their own, and each other's program for the agent's. */
-function waitForTurn(): void {
-  const trouble = takeTurn(LOCK_DIRECTORY, 'install', LONGEST_TURN_MS);
+function waitForOthers(): void {
+  const trouble = takeCommandLock(LOCK_DIRECTORY, 'install', LONGEST_INSTALL_MS);
   if (trouble !== null) throw trouble;
 }
 

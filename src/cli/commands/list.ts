@@ -2,8 +2,8 @@
 import type { Hold } from '../../model/ban.ts';
 import type { Context } from '../../context.ts';
 import { viewBans, type BanView } from '../ban-view.ts';
-import { defineCommand, ORIGIN, outputAs, WIDE } from '../command.ts';
-import { count, NUMBER } from '../output/count.ts';
+import { defineCommand, NUMBER, ORIGIN, outputAs, WIDE } from '../command.ts';
+import { count } from '../output/count.ts';
 import { banToJson, documentText } from '../output/json.ts';
 import { formatDuration, shortTime, SPAN } from '../output/time.ts';
 import { chooseColumns, formatCsv, formatTable, type Column } from '../output/table.ts';

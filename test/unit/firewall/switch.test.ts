@@ -1,4 +1,4 @@
-import { describe, expect, test } from '@jest/globals';
+import { describe, expect, jest, test } from '@jest/globals';
 import { parseAddress } from '../../../src/model/address.ts';
 import type { ApplyOptions, Firewall } from '../../../src/firewall/apply.ts';
 import type { Comparison } from '../../../src/firewall/look.ts';
@@ -35,10 +35,20 @@ function changeTo(to: Change['to']): Change {
   return { address, to };
 }
 
+test('the active backend is found out where something is first asked of it, and not before another one is used', () => {
+  const first = jest.fn(() => 'iptables' as const);
+  const firewall = createSwitchableFirewall(openNoting([]), first);
+  firewall.use('ipset', null);
+  expect(firewall.backendName).toBe('ipset');
+  expect(first).not.toHaveBeenCalled();
+  expect(createSwitchableFirewall(openNoting([]), first).backendName).toBe('iptables');
+  expect(first).toHaveBeenCalledTimes(1);
+});
+
 describe('while a migration is pending', () => {
   test('the state is trusted about neither backend', () => {
     const asked: Asked[] = [];
-    const firewall = createSwitchableFirewall(openNoting(asked), 'iptables');
+    const firewall = createSwitchableFirewall(openNoting(asked), () => 'iptables');
     firewall.use('ipset', 'iptables');
     firewall.apply([changeTo('blocked')], { trustState: true });
     expect(asked[0]).toMatchObject({ name: 'ipset', options: { trustState: false } });
@@ -46,10 +56,13 @@ describe('while a migration is pending', () => {
 
   test('an address that the old backend alone still blocks is one to unblock', () => {
     const open = openNoting([]);
-    const firewall = createSwitchableFirewall((name) => {
-      const compare = (): Comparison => ({ missing: [], late: [] });
-      return name === 'ipset' ? { ...open(name), compare } : open(name);
-    }, 'iptables');
+    const firewall = createSwitchableFirewall(
+      (name) => {
+        const compare = (): Comparison => ({ missing: [], late: [] });
+        return name === 'ipset' ? { ...open(name), compare } : open(name);
+      },
+      () => 'iptables',
+    );
     firewall.use('ipset', 'iptables');
     const [release, block] = [changeTo('released'), changeTo('blocked')];
     expect(firewall.compare([release, block]).missing).toEqual([release]);
@@ -57,7 +70,7 @@ describe('while a migration is pending', () => {
 
   test('addresses are unblocked in both backends and blocked in the new one alone', () => {
     const asked: Asked[] = [];
-    const firewall = createSwitchableFirewall(openNoting(asked), 'iptables');
+    const firewall = createSwitchableFirewall(openNoting(asked), () => 'iptables');
     firewall.use('ipset', 'iptables');
     firewall.apply([changeTo('released')], { trustState: true });
     firewall.apply([changeTo('blocked')], { trustState: true });

@@ -80,7 +80,10 @@ export function firewallsFor(
   store: Store,
   first: BackendName = 'iptables',
 ): SwitchableFirewall {
-  return createSwitchableFirewall((name) => firewallFor(run, store, backendNamed(name)), first);
+  return createSwitchableFirewall(
+    (name) => firewallFor(run, store, backendNamed(name)),
+    () => first,
+  );
 }
 
 /** One host: what outlives a run, and the context of the run at hand. */
