@@ -3,6 +3,7 @@
 import type { Change } from '../firewall/backend.ts';
 import type { Address } from '../model/address.ts';
 import type { Ban, Hold, Origin, Outcome } from '../model/ban.ts';
+import { partsOf } from '../model/parts.ts';
 import type { HistoryEntry } from '../state/history.ts';
 import { isWriterLockHeld } from '../state/lock.ts';
 import type { PendingChange } from '../state/pending-change.ts';
@@ -154,14 +155,10 @@ export function completeAll(
 }
 
 /** Blocks go into the kernel in one go; releases in parts, the newest first, where iptables finds them soonest. */
-function batchesOf(pending: readonly Pending[], mostReleases: number): Pending[][] {
+function batchesOf(pending: readonly Pending[], mostReleases: number): (readonly Pending[])[] {
   const blocks = pending.filter(({ phase }) => phase === 'blocking');
   const releases = pending.filter(({ phase }) => phase === 'unblocking').toReversed();
-  const batches = blocks.length === 0 ? [] : [blocks];
-  for (let from = 0; from < releases.length; from += mostReleases) {
-    batches.push(releases.slice(from, from + mostReleases));
-  }
-  return batches;
+  return [...partsOf(blocks, Infinity), ...partsOf(releases, mostReleases)];
 }
 
 function complete(

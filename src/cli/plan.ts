@@ -58,7 +58,7 @@ function firewallFor(coming: number, context: Context, { print }: Person): Firew
 export function printSteps(steps: readonly Command[], { print }: Person): void {
   if (steps.length === 0) print('nothing to do: the kernel is as asked');
   for (const { program, args, input } of steps) {
-    const line = `${program} ${args.join(' ')}`;
+    const line = [program, ...args].map(quoted).join(' ');
     if (input === '') {
       print(line);
       continue;
@@ -67,4 +67,9 @@ export function printSteps(steps: readonly Command[], { print }: Person): void {
     for (const line of input.trimEnd().split('\n')) print(`  ${line}`);
     print('END');
   }
+}
+
+/** Returns a word as a shell reads it. */
+function quoted(word: string): string {
+  return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word}'`;
 }

@@ -2,6 +2,7 @@
 import type { Family } from '../model/address.ts';
 import type { ForeignRules } from '../model/ban.ts';
 import { AppError } from '../model/errors.ts';
+import { partsOf } from '../model/parts.ts';
 import type { Command } from '../system/exec.ts';
 import { deadlineIn, type Deadline } from '../system/wait.ts';
 import type { Backend, Change, PlannedCommand, View } from './backend.ts';
@@ -94,10 +95,8 @@ export function createFirewall(context: FirewallContext): Firewall {
 
 /** The newest first, where iptables finds them soonest. */
 function releaseAll(releases: readonly Change[], context: FirewallContext): void {
-  const { mostReleases } = context.backend;
-  const newestFirst = releases.toReversed();
-  for (let from = 0; from < newestFirst.length; from += mostReleases) {
-    apply(newestFirst.slice(from, from + mostReleases), context, { trustState: false });
+  for (const part of partsOf(releases.toReversed(), context.backend.mostReleases)) {
+    apply(part, context, { trustState: false });
   }
 }
 

@@ -57,6 +57,8 @@ export interface Backend<V extends View = View> {
   readonly name: string;
   /** A longer list is released in parts: some programs take the square of its length. */
   readonly mostReleases: number;
+  /** The most changes that one command can carry. */
+  readonly mostChanges: number;
   /** Nothing was looked at: what `plan` gives for any change only looks. */
   readonly nothingKnown: V;
   /** Reads what a command of `plan` or `planRemoval` printed; throws on text that it does not know. */

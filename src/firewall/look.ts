@@ -1,5 +1,6 @@
 // Looks at the kernel through a backend without changing it: what differs, what would be run, what it holds.
 import type { Family } from '../model/address.ts';
+import { partsOf } from '../model/parts.ts';
 import type { Command } from '../system/exec.ts';
 import type { Change, View } from './backend.ts';
 import type { Snapshot } from './snapshot.ts';
@@ -63,16 +64,15 @@ function compareFamily(
  */
 export function byFamily<T>(
   changes: readonly Change[],
-  { isIpv6Absent }: FirewallContext,
+  { backend, isIpv6Absent }: FirewallContext,
   done: T,
   work: (family: Family, own: readonly Change[]) => T,
 ): T[] {
   const lasting = changes.map((change) => outlivingTheLook(change, changes.length));
   return ([4, 6] as const).flatMap((family) => {
     const own = lasting.filter(({ address }) => address.family === family);
-    if (own.length === 0) return [];
     try {
-      return [work(family, own)];
+      return partsOf(own, backend.mostChanges).map((part) => work(family, part));
     } catch (error) {
       const isNothing = family === 6 && own.every(({ to }) => to === 'released');
       if (isNothing && isIpv6Absent()) return [done];

@@ -12,6 +12,7 @@ import {
   PRIORITY,
   SET_NAME,
   TABLE,
+  textOf,
 } from './text.ts';
 
 /** `kept`: present, and with the end that was asked for. `doubtful`: of many asked for at once not all are as asked. */
@@ -45,7 +46,7 @@ export function readLook(
   { command, status, stderr, before }: Ran<NftablesView>,
 ): NftablesView {
   const isThere: Entry = before.changed ? 'kept' : 'present';
-  if (command.input !== '') {
+  if (!command.args.includes('-j')) {
     const answers = answersTo(command, status === 0 ? isThere : 'doubtful');
     return { ...before, entries: new Map([...before.entries, ...answers]) };
   }
@@ -75,9 +76,9 @@ export function readLook(
 const QUESTION = /^(create|delete) element \S+ \S+ (\S+) \{ (.*) \}$/;
 
 /** Of a check of many, which prints nothing; `is` is what it found of those that shall be there. */
-function answersTo({ input }: PlannedCommand, is: Entry): Map<string, Entry> {
+function answersTo(command: PlannedCommand, is: Entry): Map<string, Entry> {
   const entries = new Map<string, Entry>();
-  for (const line of input.split('\n')) {
+  for (const line of textOf(command).split('\n')) {
     const [, verb, set = '', elements = ''] = QUESTION.exec(line) ?? [];
     const found = verb === 'create' && is !== 'doubtful' ? 'absent' : is;
     for (const bare of elements === '' ? [] : elements.split(', ')) {

@@ -1,6 +1,6 @@
 // Plans for a table of our own, whose sets hold what is blocked and whose chain comes before the tables of others.
 //
-// A change is one `nft -f`, taken whole or not at all. The proof is one `nft --check`: the kernel is asked to remove what
+// A change is one command of nft, taken whole or not at all. The proof is one `nft --check`: the kernel is asked to remove what
 // shall be there and to create what shall not, says whether it could, and does neither; the same process lists chains and
 // rules. `nft get element` would read the whole set first.
 import type { Family } from '../../model/address.ts';
@@ -37,6 +37,8 @@ const NOTHING_KNOWN: NftablesView = {
 };
 /** So many changes are asked for beside a listing of the rules: the length of an argument is bounded. */
 const FEW = 50;
+/** With all arguments of a command that moves the ends of so many IPv6 addresses, 1.4 MB; Linux allows 2 MB by default. */
+const MOST_CHANGES = 10_000;
 /** Of a check: the kernel could not do what was asked, whatever it says of why. */
 const REFUSED = { status: 1, complaint: '' };
 const NO_TABLE = { status: 1, complaint: 'No such file or directory' };
@@ -45,6 +47,7 @@ export function createNftables(options: NftablesOptions): Backend<NftablesView> 
   return {
     name: 'nftables',
     mostReleases: Infinity,
+    mostChanges: MOST_CHANGES,
     nothingKnown: NOTHING_KNOWN,
     read(output, ran) {
       if (ran.command.effect === 'look') return readLook(output, ran);
@@ -162,10 +165,6 @@ function elementWithTimeout({ address, timeoutSeconds = null }: Change): string 
     : `${bare} timeout ${Math.max(1, Math.ceil(timeoutSeconds))}s`;
 }
 
-/**
- * As an argument: nft with JSON out opens `/dev/stdin` anew, which fails where standard input is a socket, as that of our
- * children is; and of a pipe it reads nothing and says status 0.
- */
 function probe(changes: readonly Change[], { onlyOurs }: NftablesView): PlannedCommand {
   const [family, table] = TABLE.split(' ');
   const questions = changes.map(({ address, to }) => {

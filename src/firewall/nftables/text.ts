@@ -20,9 +20,23 @@ export const PRIORITY = -450;
 export const FORMER_CHAINS = ['input', 'forward'];
 export const FORMER_PRIORITY = -10;
 
-/** A command that takes all of the lines, or none. */
+/**
+ * The longest argument, in characters; the kernel refuses one of more than 128 KiB (`MAX_ARG_STRLEN`, execve(2)).
+ */
+const LONGEST_ARGUMENT = 100_000;
+const ARGUMENT = new RegExp(`(?! )[^]{1,${LONGEST_ARGUMENT}}(?:,(?= )|$)`, 'g');
+
+/**
+ * Returns a command that runs all of the lines as one transaction. They are arguments, which nft joins with spaces: for
+ * `-f -` nft 0.9.8 to 1.0.9 open `/dev/stdin`, and standard input of our children is a socket, which can't be opened.
+ */
 export function transaction(lines: readonly string[]): Command {
-  return { program: 'nft', args: ['-f', '-'], input: `${lines.join('\n')}\n` };
+  return { program: 'nft', args: lines.join('\n').match(ARGUMENT) ?? [], input: '' };
+}
+
+/** Returns the text that nft makes of the arguments of a transaction. */
+export function textOf({ args }: Pick<Command, 'args'>): string {
+  return args.filter((word) => !word.startsWith('-')).join(' ');
 }
 
 /** `create` fails for what is there, `delete` for what is not. */

@@ -35,9 +35,10 @@ function nftables(added: string[]): BanContext {
   return {
     ...context,
     firewall: firewallsFor(
-      ({ input }) => {
-        added.push(...input.split('\n').filter((line) => line.startsWith('add element')));
-        return input === '' ? { ...DONE, stdout: JSON.stringify(listing) } : DONE;
+      ({ args }) => {
+        const lines = args.flatMap((text) => text.split('\n'));
+        added.push(...lines.filter((line) => line.startsWith('add element')));
+        return args.includes('-j') ? { ...DONE, stdout: JSON.stringify(listing) } : DONE;
       },
       context.store,
       'nftables',

@@ -16,6 +16,7 @@ function openNoting(asked: Asked[]): (name: string) => Firewall {
   return (name) => ({
     backendName: name,
     mostReleases: Infinity,
+    mostChanges: Infinity,
     apply: (changes, options) => {
       asked.push({ name, changes, options });
       return { outcome: 'changed', foreign: new Map() };
