@@ -328,9 +328,8 @@ END`);
     use('nftables');
     victim.add(A);
     inHost(`nft -f - <<END
-      table inet firewall_drop {
-        chain theirs { type filter hook input priority 5; ip saddr @blocked4_32 counter; }
-      }
+      add chain inet firewall_drop theirs { type filter hook input priority 5; }
+      add rule inet firewall_drop theirs ip saddr @blocked4_32 counter
 END`);
     for (const verb of ['first', 'second']) {
       expect([verb, victim.person(['flush', '--yes'])]).toMatchObject([verb, { status: 0 }]);

@@ -42,6 +42,10 @@ const MOST_CHANGES = 10_000;
 /** Of a check: the kernel could not do what was asked, whatever it says of why. */
 const REFUSED = { status: 1, complaint: '' };
 const NO_TABLE = { status: 1, complaint: 'No such file or directory' };
+/** nft 0.9.3 can't read the `counter` of a set. */
+const TOO_OLD = 'syntax error, unexpected counter';
+const ADVICE_TOO_OLD =
+  'nft 0.9.8 or later is needed (nft --version): install it, or set firewall.backend to "ipset" or "iptables"';
 
 export function createNftables(options: NftablesOptions): Backend<NftablesView> {
   return {
@@ -69,7 +73,10 @@ export function createNftables(options: NftablesOptions): Backend<NftablesView> 
     planRemoval,
     snapshot: () => [listOurs([])],
     readSnapshot: ([output = '']) => readSnapshot(output),
-    advice: (complaint) => (complaint.includes(FULL) ? adviceForFull(options) : ''),
+    advice: (complaint) => {
+      if (complaint.includes(TOO_OLD)) return ADVICE_TOO_OLD;
+      return complaint.includes(FULL) ? adviceForFull(options) : '';
+    },
   };
 }
 

@@ -243,6 +243,18 @@ test('a transaction is given to nft in arguments of less than 128 KiB, whose sum
   expect(command?.args.join(' ')).toMatch(/^add element [^{}]+\{ [^{}]+ \}/);
 });
 
+test('an nft that is too old for our sets fails with the version that is needed', () => {
+  const stderr = 'Error: syntax error, unexpected counter\nadd table inet firewall_drop\n';
+  const firewall = firewallFor(
+    () => ({ status: 1, stdout: '', stderr, trouble: '' }),
+    null,
+    backend,
+  );
+  expect(() => firewall.apply([blocked(A)], { trustState: true })).toThrow(
+    /^203\.0\.113\.9: nft exited with status 1: .*; nft 0\.9\.8 or later is needed/,
+  );
+});
+
 describe('many addresses whose set is there', () => {
   const many = Array.from({ length: 51 }, (_, n) => `198.51.100.${n}`);
   const blocks = many.map((text) => blocked(text));
