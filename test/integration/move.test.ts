@@ -399,7 +399,7 @@ describe('on a host with all backends', () => {
         path,
         `#!/bin/bash
           input=$(cat)
-          [[ $input =~ (^|$'\\n')(-[ID]|add|destroy|delete) ]] && { : > /run/hangs; exec sleep 600; }
+          [[ "$*"$'\\n'$input =~ (^|$'\\n')(-[ID]|add|destroy|delete) ]] && { : > /run/hangs; exec sleep 600; }
           exec /var/tmp/${hanging} "$@" <<< "$input"\n`,
       );
       configure(`backend = "${to}"`);
