@@ -47,7 +47,7 @@ const CHANGERS: Readonly<Record<BackendName, readonly string[]>> = {
 const BROKEN_PROGRAM = '/run/broken';
 const BROKEN = String.raw`#!/bin/bash
 input=$([[ -p /dev/stdin || -S /dev/stdin ]] && cat)
-[[ $input =~ (^|$'\n')(-[AID]|add|destroy|delete) ]] && exit 1
+[[ "$*"$'\n'$input =~ (^|$'\n')(-[AID]|add|destroy|delete) ]] && exit 1
 exec -a "$0" "/run/real-$(basename "$0")" "$@" <<<"$input"
 `;
 
