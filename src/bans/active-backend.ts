@@ -56,7 +56,7 @@ function dropsBySets(backend: Firewall): boolean {
     return backend.snapshot(family).rules.some(({ dropsSet }) => dropsSet !== undefined);
   };
   try {
-    return backend.isThere() && ([4, 6] as const).some(drops);
+    return backend.holdsOurSets() && ([4, 6] as const).some(drops);
   } catch {
     // Where it can't be asked, it holds nothing that we could release.
     return false;

@@ -51,7 +51,7 @@ export function migrateTo(to: BackendName, context: MigrationContext): number {
   const from = backendNamed(firewall.backendName);
   if (from === null || from === to) return 0;
   // Before anything is recorded: a backend that does not work at all is no reason to begin.
-  firewall.of(to).tryOut();
+  firewall.of(to).checkUsable();
   remember(store, PENDING_MIGRATION, JSON.stringify({ from, to }));
   step('migrate: recorded');
   if (store.volatile) {

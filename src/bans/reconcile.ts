@@ -1,5 +1,5 @@
 // Where state and kernel differ. Looks only; `restore` repairs it.
-import { isWhole, type HeldAddress } from '../firewall/snapshot.ts';
+import { isFullyDropped, type HeldAddress } from '../firewall/snapshot.ts';
 import type { Address, Family } from '../model/address.ts';
 import type { Ban } from '../model/ban.ts';
 import { writerLockHolder } from '../state/lock.ts';
@@ -57,7 +57,7 @@ export function differences(
   return {
     missing: bans.flatMap(({ phase, address }) => {
       const one = held.get(address.text);
-      if (phase !== 'blocked' || isWhole(one)) return [];
+      if (phase !== 'blocked' || isFullyDropped(one)) return [];
       return [{ address, lacks: one?.lacks ?? [] }];
     }),
     unknown: [...held.values()].filter(({ address }) => !known.has(address.text)),

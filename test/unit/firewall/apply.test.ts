@@ -160,7 +160,7 @@ describe('a program that says status 0', () => {
     const { firewall, kernel } = host();
     kernel.disturbAlways(() => ({ ...DONE, stdout: '-P INPUT ACCEPT\n-P FORWARD ACCEPT\n' }));
     expect(() => firewall.apply([TO_BLOCK], TRUSTING)).toThrow(
-      '203.0.113.9: changed 5 times and never found as asked',
+      '203.0.113.9: changed 5 times, but the kernel never showed the result',
     );
     expect(kernel.commands).toHaveLength(5);
   });

@@ -23,8 +23,8 @@ function openNoting(asked: Asked[]): (name: string) => Firewall {
     compare: (changes) => ({ missing: changes, late: [] }),
     plan: () => [],
     snapshot: () => ({ held: new Map(), rules: [], policies: new Map() }),
-    tryOut: () => undefined,
-    isThere: () => false,
+    checkUsable: () => undefined,
+    holdsOurSets: () => false,
     removeAll: () => undefined,
   });
 }
