@@ -1,6 +1,6 @@
 // Changes of holds that leave their address blocked: the kernel is as it was, and no line is written.
 import type { HoldKey } from '../model/ban.ts';
-import { LINELESS, type PendingChange } from '../state/pending-change.ts';
+import { WITHOUT_LINE, type PendingChange } from '../state/pending-change.ts';
 import { step } from '../system/fault.ts';
 import type { BanContext } from './context.ts';
 import { entryOf, hasNewHold, type BanChange } from './journal.ts';
@@ -14,7 +14,7 @@ export function recordHolds(
   { store }: Pick<BanContext, 'store'>,
 ): ReadonlySet<string> {
   const held = changes.filter(hasNewHold).map(({ address, hold = null, also }): PendingChange => {
-    return { ...LINELESS, address, phase: 'blocking', hold, also };
+    return { ...WITHOUT_LINE, address, phase: 'blocking', hold, also };
   });
   const released = held.length > 0 ? store.bans.addHolds(held) : new Set<string>();
   step('journal: holds recorded');

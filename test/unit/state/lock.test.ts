@@ -58,7 +58,7 @@ describe('while another process has it', () => {
     const trouble = takeWriterLock(directory, 300);
     expect(trouble?.code).toBe('LOCK_BUSY');
     expect(trouble?.message).toBe(
-      `another firewall-drop (process ${holder.pid}) still has the writer lock after 0.3 s; try again once it has ended`,
+      `another firewall-drop (process ${holder.pid}) still holds the writer lock after 0.3 s; try again when it has ended`,
     );
   });
 
@@ -68,7 +68,7 @@ describe('while another process has it', () => {
     const waitMs = 15 * 60_000;
     expect(takeWriterLock(directory, waitMs)).toMatchObject({
       code: 'LOCK_BUSY',
-      message: `another firewall-drop (process ${pid}) was stopped and has the writer lock: kill -CONT ${pid} lets it go on, kill -KILL ${pid} ends it`,
+      message: `another firewall-drop (process ${pid}) is stopped and holds the writer lock: continue it with kill -CONT ${pid}, or end it with kill -KILL ${pid}`,
     });
   });
 

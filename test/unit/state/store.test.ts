@@ -8,7 +8,7 @@ import { makeHold, type Hold, type Origin, type Outcome } from '../../../src/mod
 import { FORGET_RELEASED } from '../../../src/state/pending-change.ts';
 import { ANY_TOO_FAR } from '../../../src/state/deadlines.ts';
 import { COUNT_BEGUN, type HistoryEntry } from '../../../src/state/history.ts';
-import { LINELESS } from '../../../src/state/pending-change.ts';
+import { WITHOUT_LINE } from '../../../src/state/pending-change.ts';
 import { Store } from '../../../src/state/store.ts';
 import { addressOf, holdRequest, NOON_MS } from '../support/workshop.ts';
 
@@ -520,7 +520,7 @@ describe('a full disk', () => {
     [
       'a hold',
       (store) => {
-        const change = { ...LINELESS, address: ATTACKER, phase: 'blocking' } as const;
+        const change = { ...WITHOUT_LINE, address: ATTACKER, phase: 'blocking' } as const;
         store.bans.addHolds([{ ...change, hold: hold('manual') }]);
       },
     ],

@@ -14,7 +14,7 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { makeHold, type Origin } from '../../../src/model/ban.ts';
-import { LINELESS } from '../../../src/state/pending-change.ts';
+import { WITHOUT_LINE } from '../../../src/state/pending-change.ts';
 import { Store } from '../../../src/state/store.ts';
 import { addressOf, holdRequest, NOON_MS } from '../support/workshop.ts';
 
@@ -166,7 +166,7 @@ test('the end of one hold, and a hold that moves, are kept as well', () => {
   const store = open();
   block(store, B, 'wazuh');
   const hold = makeHold(holdRequest({ origin: 'wazuh' }), NOON_MS);
-  store.bans.addHolds([{ ...LINELESS, address: A, phase: 'blocking', hold }]);
+  store.bans.addHolds([{ ...WITHOUT_LINE, address: A, phase: 'blocking', hold }]);
   store.bans.dropHolds([{ address: A, origin: 'manual' }]);
   allowWrites();
   expect(bansOf(open())).toEqual(['203.0.113.9 blocking wazuh', '203.0.113.10 blocked wazuh']);
