@@ -43,9 +43,7 @@ export interface ApplyOptions {
 export interface ApplyResult {
   /** `unchanged` if the kernel was already as required. */
   readonly outcome: 'changed' | 'unchanged';
-  /**
-   * Foreign rules by the text of the address, for the changes that asked for them. Addresses without any are left out.
-   */
+  /** The foreign rules of addresses for which they differ from the requested change, by the text of the address. */
   readonly foreign: ReadonlyMap<string, ForeignRules>;
 }
 

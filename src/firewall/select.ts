@@ -26,7 +26,7 @@ export interface Choice {
   readonly name: BackendName;
   /** The backend that must hold all bans. It differs from `name` if a migration is due. */
   readonly wanted: BackendName;
-  /** Whether the configuration names `wanted`, or `auto` chose it for this host. */
+  /** The source of `wanted`: the configuration, or `auto` on this host. */
   readonly by: 'config' | 'auto';
 }
 

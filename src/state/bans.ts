@@ -27,11 +27,8 @@ import { COLUMNS, lineJson, readAddress, readBans, type StoredBan } from './rows
 /** For more addresses than this, one query over all bans is faster than two queries per address. */
 const MOST_SINGLE_QUERIES = 100;
 
-/**
- * Orders bans by age, and those made at the same time by rowid. Plain rules stand in the chain in the reverse order,
- * and removing many is fast only in that order.
- */
-const AS_MADE = 'ORDER BY since_ms, bans.rowid';
+/** Orders bans by age, then by rowid. Plain rules are removed fast in the reverse of this order only. */
+const OLDEST_FIRST = 'ORDER BY since_ms, bans.rowid';
 
 /** The bans in the state. Every operation is one transaction. */
 export class Bans {
@@ -88,7 +85,7 @@ export class Bans {
 
   /** Returns the addresses that an origin holds, or all banned addresses if `origin` is null, oldest ban first. */
   heldBy(origin: Origin | null): Address[] {
-    const sql = `SELECT address FROM bans WHERE ? IS NULL OR address IN (SELECT address FROM holds WHERE origin = ?) ${AS_MADE}`;
+    const sql = `SELECT address FROM bans WHERE ? IS NULL OR address IN (SELECT address FROM holds WHERE origin = ?) ${OLDEST_FIRST}`;
     return this.#connection.query(sql, origin, origin).map((row) => readAddress(row['address']));
   }
 
@@ -116,18 +113,12 @@ export class Bans {
     return this.#select(`WHERE phase = 'blocked' AND address IN (${overdue})`, nowMs);
   }
 
-  /**
-   * Runs `work` in one transaction, so that no other run changes the state between its reads and its writes. `work` can
-   * run again after a failure.
-   */
+  /** Runs `work` in one transaction, so that no other run changes the state meanwhile. `work` can run again. */
   transaction<T>(work: () => T): T {
     return this.#connection.transaction(work);
   }
 
-  /**
-   * Records changes as pending. The caller may change the kernel only after this returns. Returns true if every address
-   * still needed its change: it had no ban before blocking, or was blocked before unblocking.
-   */
+  /** Records changes as pending, before the kernel changes. Returns true if every address still needed its change. */
   begin(changes: readonly PendingChange[], nowMs: number): boolean {
     const wereOpposite = this.#connection.transaction(() => {
       return runsOf(changes, sharedFields).map((alike) => this.#beginAlike(alike, nowMs));
@@ -149,10 +140,7 @@ export class Bans {
     });
   }
 
-  /**
-   * Shows the unsaved changes of earlier runs as pending to a run that only reads. Saves nothing. Returns true if there
-   * are any.
-   */
+  /** Shows unsaved changes as pending to a run that only reads. Returns true if there are any. */
   showUnsaved(): boolean {
     const changes = this.#unsaved.read();
     if (changes.length > 0) this.#connection.shadow(['bans', 'holds'], this.#beginEach(changes));
@@ -197,10 +185,7 @@ export class Bans {
     return changes.filter((change) => !isOwn(change));
   }
 
-  /**
-   * Adds holds to addresses that stay blocked. Returns the texts of the addresses that another run has unblocked in the
-   * meantime. Those get no hold.
-   */
+  /** Adds holds to blocked addresses. Returns the texts of those that another run has unblocked; they get none. */
   addHolds(changes: readonly PendingChange[]): Set<string> {
     const list = asList(changes.map(({ address }) => address));
     const [released, left] = this.#connection.transaction(() => {
@@ -252,7 +237,7 @@ export class Bans {
   }
 
   #select(condition: string, ...values: SQLInputValue[]): StoredBan[] {
-    const sql = `SELECT ${COLUMNS} FROM bans LEFT JOIN holds USING (address) ${condition} ${AS_MADE}, added_ms`;
+    const sql = `SELECT ${COLUMNS} FROM bans LEFT JOIN holds USING (address) ${condition} ${OLDEST_FIRST}, added_ms`;
     return this.#connection.guard(() => readBans(this.#connection.each(sql, ...values)));
   }
 

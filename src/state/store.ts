@@ -17,7 +17,7 @@ interface StoreOptions extends OpenOptions {
   readonly showsUnsaved?: boolean;
 }
 
-/** The most problems that SQLite reports, out of one per damaged page. */
+/** The number of problems to report. SQLite would list one for each damaged page. */
 const MOST_COMPLAINTS = 3;
 
 export class Store {
