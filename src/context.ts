@@ -167,8 +167,8 @@ function openState(
 }
 
 /**
- * Returns the deadline of the run. For execd, the time since the start of the process counts. A person's process can be
- * old and open its second context.
+ * Returns the deadline of the run. For execd, it counts from the start of the process. A person's process may be old
+ * and open its second context.
  */
 function deadlineOf({ limits }: Config, interactive: boolean): Deadline {
   const totalSeconds = interactive ? LONGEST_COMMAND_SECONDS : limits.totalSeconds;

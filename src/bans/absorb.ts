@@ -7,7 +7,7 @@ import type { BanContext } from './context.ts';
 import { commitDecided, type BanChange } from './journal.ts';
 
 /**
- * Ends the bans of `addresses` that `network` covers. Must be called after the network is blocked. Bans can have
+ * Ends the bans of `addresses` that `network` covers. Must be called after the network is blocked. Bans may have
  * changed since the list was made without the writer lock: a ban that a person made, or that lasts longer than that of
  * the network, stays. A failed release stays pending for the next run.
  */

@@ -70,7 +70,7 @@ function migrateByItself(plan: MigrationPlan, context: BanContext): void {
   const to = migrateToSets(bans, context)?.to ?? null;
   if (to === null) return;
   report(
-    `migrated all bans to sets of ${to}: ${bans} are more than firewall.promote_at = ${promoteAt}, and many plain rules are slow`,
+    `migrated all bans to sets of ${to}: ${bans} are more than firewall.promote_at = ${promoteAt}, and the cost of plain rules grows with their number`,
   );
 }
 
@@ -107,7 +107,7 @@ export function lastFromFirewalld(store: Store): MigrationAttempt | null {
 /** Migrates plain rules to the first set backend that works. Returns and reports as `attempt` does. */
 export function migrateToSets(bans: number, context: BanContext): MigrationAttempt | null {
   const candidates = setBackends(context.isInstalled);
-  const staying = `${bans} bans stay plain rules, which are slow in such a number`;
+  const staying = `${bans} bans stay plain rules, whose cost grows with their number`;
   const missing = 'neither ipset nor nft is installed';
   return attempt({ bans, candidates, staying, missing, metadata: TO_SETS }, context);
 }
@@ -134,7 +134,7 @@ interface Attempt {
 }
 
 /**
- * The time after which a failed migration is tried again, because programs or modules can have been installed. Until
+ * The time after which a failed migration is tried again, because programs or modules may have been installed. Until
  * then no alert spends time on it.
  */
 const TRY_AGAIN_AFTER_MS = 86_400_000;
@@ -180,7 +180,7 @@ export function clearBackend(context: BanContext): void {
   if (store.bans.list().length > 0 || pendingMigration(store) !== null) return;
   firewall.removeAll([]);
   step('migrate: backend cleared');
-  // An alert without the writer lock can have added a ban at the same moment.
+  // An alert without the writer lock may have added a ban at the same moment.
   const begun = store.bans.list();
   if (begun.length > 0) {
     load(begun, context);

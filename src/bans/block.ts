@@ -91,7 +91,7 @@ export function ensureBlocked(
   try {
     return keepBlocked([change], known, context).size > 0;
   } catch (error) {
-    // The kernel can hold the block nevertheless, which must then last until the later deadline.
+    // The kernel may hold the block nevertheless, which must then last until the later deadline.
     recordHolds([change], context);
     throw error;
   }
@@ -207,7 +207,7 @@ function undo(
 }
 
 /**
- * Returns the release of an address whose block was not confirmed. The kernel can hold part of the block, beside
+ * Returns the release of an address whose block was not confirmed. The kernel may hold part of the block, beside
  * foreign rules that were not counted yet.
  */
 function unblockAgain({ address, before }: BanChange): BanChange {

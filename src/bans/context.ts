@@ -12,7 +12,7 @@ export interface ResponseLog {
   /** Returns the current end of the log; null if it can't be determined. */
   offset(): LogOffset | null;
   /**
-   * Returns the outcomes that have no line after `offset`. A killed run can have written some lines without recording
+   * Returns the outcomes that have no line after `offset`. A killed run may have written some lines without recording
    * it.
    */
   missing(offset: LogOffset | null, outcomes: readonly Outcome[]): Outcome[];

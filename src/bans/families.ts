@@ -28,7 +28,7 @@ export function forEachFamily<T extends { readonly address: Address }>(
   );
 }
 
-/** Returns IPv4, and IPv6 if the state has IPv6 bans, because a host can lack IPv6 tables. */
+/** Returns IPv4, and IPv6 if the state has IPv6 bans, because a host may lack IPv6 tables. */
 export function familiesInUse(store: Store): Family[] {
   return store.bans.hasIpv6() ? [4, 6] : [4];
 }

@@ -71,8 +71,8 @@ export function commitDecided(decide: () => readonly BanChange[], context: BanCo
     return { changes: decided, pending: recorded, trustState: isUsual };
   });
   step('journal: recorded');
-  // Without the lock, the holder of the lock can mistake this change for that of a killed run and complete it at the
-  // same time, including its line.
+  // Another run that holds the lock may mistake this change for that of a killed run and complete it at the same time,
+  // including its line.
   const unwritten = (batch: readonly Pending[]): Outcome[] => {
     return isWriterLockHeld() ? linesOf(batch) : missingLines(batch, responseLog);
   };
@@ -223,7 +223,7 @@ export function entryOf(
   return { atMs, outcome, origin, reason, ...(by !== undefined && { by }) };
 }
 
-/** Returns the changes that are still pending after `commit` threw. The changes of one family can have succeeded. */
+/** Returns the changes that are still pending after `commit` threw. The changes of one family may have succeeded. */
 export function stillPending(
   changes: readonly BanChange[],
   { store }: Pick<BanContext, 'store'>,

@@ -23,7 +23,7 @@ export function load(
     const changes = own.map((ban) => toKernelChange(ban, now()));
     const result = backend.apply(changes, { trustState: false });
     step('journal: bans loaded');
-    // Runs without the writer lock can have unblocked some of the addresses in the meantime. Nothing would remove their
+    // Runs without the writer lock may have unblocked some of the addresses in the meantime. Nothing would remove their
     // new blocks later.
     const left = new Set(store.bans.heldBy(null).map(({ text }) => text));
     const gone = own.filter(({ address }) => !left.has(address.text));

@@ -31,7 +31,7 @@ export function pendingMigration(store: Store): Migration | null {
 }
 
 /**
- * Returns the inactive backend of a pending migration, which can hold some of the bans; null if there is none or its
+ * Returns the inactive backend of a pending migration, which may hold some of the bans; null if there is none or its
  * programs are not installed.
  */
 export function otherBackend(

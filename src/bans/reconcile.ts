@@ -9,7 +9,7 @@ import { toKernelChange } from './load.ts';
 import { LOCK_DIRECTORY } from './run.ts';
 
 export interface Differences {
-  /** Bans that are not dropped in every chain. */
+  /** Bans that at least one of our chains does not drop. */
   readonly missing: readonly Missing[];
   /** Rules of our shape without a ban, made by an administrator or before the state was created. */
   readonly unknown: readonly HeldAddress[];
@@ -25,7 +25,7 @@ export interface Drift extends Differences {
   /** Changes that are recorded and not complete. */
   readonly pending: readonly Ban[];
   /**
-   * The process id of another run that holds the writer lock and can be completing the pending changes; null if there
+   * The process id of another run that holds the writer lock and may be completing the pending changes; null if there
    * is none.
    */
   readonly atWork: number | null;

@@ -8,10 +8,10 @@ import type { BanContext } from './context.ts';
 export interface RecoverOptions {
   /** Returns the protected entries. Called only if a block is pending. */
   readonly protectedEntries: () => readonly ProtectedEntry[];
-  /** The time limit in milliseconds for an alert; absent for that of the run. */
+  /** The time limit of the recovery in milliseconds; absent for that of the run. */
   readonly withinMs?: number;
   /**
-   * Reports whether runs without the writer lock are working, because pending changes can be theirs. Called only if a
+   * Reports whether runs without the writer lock are working, because pending changes may be theirs. Called only if a
    * change is pending.
    */
   readonly isWorkShared?: () => boolean;
@@ -29,7 +29,7 @@ export function recover(
   const found = new Set(store.bans.pending().map(({ address }) => address.text));
   if (found.size === 0 || isWorkShared?.() === true) return;
   unblockProtected(context, protectedEntries);
-  // Other runs can have recorded more changes since.
+  // Other runs may have recorded more changes since.
   const pending = store.bans.pending().filter(({ address }) => found.has(address.text));
   const completion = {
     trustState: false,

@@ -65,7 +65,7 @@ export function beginRun(context: RunContext): AppError | null {
   if (trouble === null) store.allowRepair();
   // If the lock file can't be used, no run holds the lock, and pending changes need not be left to another run.
   else if (!interactive && trouble.code === 'LOCK_BUSY') shareWork(LOCK_DIRECTORY);
-  // The previous or current holder of the lock can have migrated all bans.
+  // The previous or current holder of the lock may have migrated all bans.
   store.metadata.reload();
   const notice = claimNamespace({ store, here: findWhereabouts(), inhabitantOf });
   if (notice !== '') context.warn(notice);
@@ -86,7 +86,7 @@ export function recoverPending(context: RunContext, trouble: AppError | null): v
   if (!store.metadata.get(ACTIVE_BACKEND)) {
     const found = findActiveSets(choice(), store, (name) => firewall.of(name));
     if (found !== null) firewall.use(found, null);
-    // The holder of the lock records it, and can be migrating all bans.
+    // The holder of the lock records it, and may be migrating all bans.
     if (!isBusy) store.metadata.set(ACTIVE_BACKEND, firewall.backendName);
   }
   notePlaces(context.config.firewall, store);
@@ -94,7 +94,7 @@ export function recoverPending(context: RunContext, trouble: AppError | null): v
   step('run: clock followed');
   // An alert is handled before a migration, unless there are no bans to migrate.
   if (interactive || isFreeToChange(choice(), firewall, store)) migrate(context);
-  // The pending changes can belong to the holder of the lock.
+  // The pending changes may belong to the holder of the lock.
   if (isBusy) return;
   attempt('the changes of an interrupted run could not be completed', context, () => {
     // Limit the time, so that a change that can't be completed does not use up the time of every alert.
@@ -109,7 +109,7 @@ export function recoverPending(context: RunContext, trouble: AppError | null): v
  * throwing.
  */
 export function migrate(context: RunContext, coming = 0): void {
-  // Without the lock, another run can be migrating.
+  // Without the lock, another run may be migrating.
   if (!isWriterLockHeld()) return;
   const { config, choice, interactive, deadline, reportMigration } = context;
   attempt('the bans could not be migrated to another backend', context, () => {

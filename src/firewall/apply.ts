@@ -165,15 +165,15 @@ function earlierDeadline({ deadline }: FirewallContext, withinMs: number): Deadl
 
 function applyFamily(
   family: Family,
-  asked: readonly Change[],
+  requested: readonly Change[],
   context: FirewallContext,
   trustState: boolean,
 ): ApplyResult {
   const { backend } = context;
   let view = trustState
-    ? backend.expect(asked, context.extras(family))
-    : look(family, asked, context);
-  let changes = trustState ? asked : withForeign(asked, view, false, backend);
+    ? backend.expect(requested, context.extras(family))
+    : look(family, requested, context);
+  let changes = trustState ? requested : withForeign(requested, view, false, backend);
   let failed: Attempt | null = null;
   let changed = false;
   let attempts = 0;
@@ -182,7 +182,7 @@ function applyFamily(
     const command = backend.plan(family, view, changes);
     if (command === null) {
       context.noteExtras(family, view.extras);
-      return { outcome: changed ? 'changed' : 'unchanged', foreign: foreignIn(asked, changes) };
+      return { outcome: changed ? 'changed' : 'unchanged', foreign: foreignIn(requested, changes) };
     }
     if (command.effect === 'look') looks += 1;
     else attempts += 1;
@@ -194,7 +194,7 @@ function applyFamily(
     const result = runWithRetries(command, context);
     changed ||= command.effect === undefined;
     const succeeded = isAnswer(command, result);
-    // A look that succeeds does not clear the failure of a change, nor a change that of a look.
+    // A successful look does not clear the failure of a change, and a successful change does not clear that of a look.
     if (!succeeded) failed = { command, result };
     else if (isLook(failed?.command) === isLook(command)) failed = null;
     view = succeeded
@@ -221,25 +221,27 @@ function withForeign(
   backend: Backend,
 ): readonly Change[] {
   return changes.map((change) => {
-    if (change.foreign === undefined || hasNone(change)) return change;
+    if (change.foreign === undefined || hasNoForeignRules(change)) return change;
     const foreign = backend.foreignOf?.(view, change, made) ?? null;
     return foreign === null ? change : { ...change, foreign };
   });
 }
 
-function hasNone({ foreign }: Change): boolean {
+function hasNoForeignRules({ foreign }: Change): boolean {
   return typeof foreign === 'object' && Object.keys(foreign).length === 0;
 }
 
 /** Returns the foreign rules that differ from those in the requested change. */
 function foreignIn(
-  asked: readonly Change[],
+  requested: readonly Change[],
   changes: readonly Change[],
 ): Map<string, ForeignRules> {
   const found = changes.flatMap((change, index): [string, ForeignRules][] => {
     const { address, foreign } = change;
-    if (typeof foreign !== 'object' || foreign === asked[index]?.foreign) return [];
-    return asked[index]?.foreign === 'find' && hasNone(change) ? [] : [[address.text, foreign]];
+    if (typeof foreign !== 'object' || foreign === requested[index]?.foreign) return [];
+    return requested[index]?.foreign === 'find' && hasNoForeignRules(change)
+      ? []
+      : [[address.text, foreign]];
   });
   return new Map(found);
 }

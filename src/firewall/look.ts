@@ -17,7 +17,7 @@ export interface Comparison {
 export const MOST_LOOKS = 4;
 /**
  * The longest time a look may take, in seconds per entry. Loading and listing 100,000 entries takes 2 s; the machine
- * can be slow and busy.
+ * may be slow and busy.
  */
 const LONGEST_LOOK_SECONDS_EACH = 0.001;
 /** How many times one family is changed and inspected before the run reports that another program interferes. */
@@ -61,8 +61,8 @@ function compareFamily(
 /**
  * Calls `work` for each family of `changes`.
  *
- * Returns `done` for an IPv6 family that has only releases if the kernel has no IPv6: nothing is blocked there, even if
- * ip6tables can't confirm it. Otherwise such a release would stay pending and fail in every later run.
+ * If `work` fails for IPv6 releases and the kernel has no IPv6, returns `done` for them: nothing is blocked there, even
+ * if ip6tables can't confirm it. Otherwise such a release would stay pending and fail in every later run.
  */
 export function byFamily<T>(
   changes: readonly Change[],
@@ -77,8 +77,8 @@ export function byFamily<T>(
     try {
       return [work(family, own)];
     } catch (error) {
-      const isNothing = family === 6 && own.every(({ to }) => to === 'released');
-      if (isNothing && isIpv6Absent()) return [done];
+      const onlyReleases = family === 6 && own.every(({ to }) => to === 'released');
+      if (onlyReleases && isIpv6Absent()) return [done];
       throw error;
     }
   });

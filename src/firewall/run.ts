@@ -20,8 +20,8 @@ export interface FirewallContext {
 }
 
 /**
- * The exit status for a lock held by another process, a race on the table, or a missing permission. The run waits and
- * tries again.
+ * The exit status for a lock held by another process, a race on the table, or a missing permission. The command is
+ * tried again.
  */
 const BUSY_STATUS = 4;
 const BUSY_WAITS_MS: readonly number[] = [100, 300];

@@ -9,7 +9,7 @@ export interface SwitchableFirewall extends Firewall {
   /** Returns the firewall of one backend, active or not. */
   of(name: BackendName): Firewall;
   /**
-   * Makes `name` the active backend. During a pending migration, `other` can hold some of the bans too: releases then
+   * Makes `name` the active backend. During a pending migration, `other` may hold some of the bans too: releases then
    * go to both backends, and neither is assumed to match the state.
    */
   use(name: BackendName, other: BackendName | null): void;

@@ -54,7 +54,7 @@ export function orThrow<T>(code: ErrorCode, message: string, work: () => T): T {
   }
 }
 
-/** The error for a program that is not installed. Nothing was run, so nothing can have changed. */
+/** The error for a program that is not installed. Nothing was run, so nothing changed. */
 export class ProgramMissing extends AppError {
   constructor(message: string) {
     super('FIREWALL', message);

@@ -120,12 +120,12 @@ export class Bans {
 
   /** Records changes as pending, before the kernel changes. Returns true if every address still needed its change. */
   begin(changes: readonly PendingChange[], nowMs: number): boolean {
-    const wereOpposite = this.#connection.transaction(() => {
+    const neededChange = this.#connection.transaction(() => {
       return runsOf(changes, sharedFields).map((alike) => this.#beginAlike(alike, nowMs));
     });
     this.#replacementsAtBegin = this.#connection.replacements;
     this.#keepUnsaved(changes);
-    return wereOpposite.every(Boolean);
+    return neededChange.every(Boolean);
   }
 
   /** Records the unsaved changes of earlier runs as pending, except those that are confirmed. */
@@ -180,7 +180,7 @@ export class Bans {
     });
     const isOwn = ({ address }: KernelChange): boolean => own.has(address.text);
     this.#keepUnsaved(confirmationsOf(changes.filter(isOwn), foreign));
-    // The state was replaced after a failure, and the new one can lack these changes.
+    // The state was replaced after a failure, and the new one may lack these changes.
     if (this.#connection.replacements !== this.#replacementsAtBegin) return [];
     return changes.filter((change) => !isOwn(change));
   }
@@ -245,7 +245,7 @@ export class Bans {
     const { phase, line, offset, ends } = changes[0];
     const list = asList(changes.map(({ address }) => address));
     const [known] = this.#connection.all(COUNT_KNOWN, list);
-    const wereOpposite =
+    const neededChange =
       phase === 'blocking' ? known?.['known'] === 0 : known?.['blocked'] === changes.length;
     // A ban with a pending release starts over: its old holds have ended.
     if (phase === 'blocking') this.#connection.run(FORGET_RELEASED, list);
@@ -259,7 +259,7 @@ export class Bans {
     );
     if (ends !== undefined) this.#dropHold(list, ends);
     this.#putHolds(list, holdsOf(changes[0]));
-    return wereOpposite;
+    return neededChange;
   }
 
   #texts(sql: string, list: string): string[] {

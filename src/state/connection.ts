@@ -92,7 +92,7 @@ export class Connection {
     return this.#unread;
   }
 
-  /** The number of times that the database was replaced. The replacement can lack earlier writes. */
+  /** The number of times that the database was replaced. The replacement may lack earlier writes. */
   get replacements(): number {
     return this.#replacements;
   }

@@ -1,4 +1,4 @@
-// The writer lock. Only its holder changes kernel and state, and the kernel releases it when the holder dies.
+// The writer lock, which lets one run at a time change kernel and state. The kernel releases it when the holder dies.
 import { closeSync, mkdirSync, openSync, unlinkSync } from 'node:fs';
 import { DatabaseSync } from 'node:sqlite';
 import { AppError, describeError } from '../model/errors.ts';
@@ -108,7 +108,7 @@ function watchHolder(path: string): () => boolean {
 }
 
 /**
- * Creates the note that a run is at work. An existing note was left by a killed run, whose firewall program can still
+ * Creates the note that a run is at work. An existing note was left by a killed run, whose firewall program may still
  * be waiting and would then undo our changes. The existing file is not opened: opening a FIFO would block.
  */
 function beginWork(note: string): void {

@@ -49,7 +49,7 @@ export class Metadata {
     if (this.get(name) !== value) this.#unwritten.set(name, value);
   }
 
-  /** Drops the values read before the run got the writer lock, because they can be outdated. */
+  /** Drops the values read before the run got the writer lock, because they may be outdated. */
   reload(): void {
     this.#known = null;
   }

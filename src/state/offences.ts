@@ -20,7 +20,7 @@ export class Offences {
     this.#connection = connection;
   }
 
-  /** Returns the number of bans of an address that began at `sinceMs` or later, without one that is still in force. */
+  /** Returns the number of bans of an address that began at `sinceMs` or later, not counting one still in force. */
   earlier(address: Address, sinceMs: number): number {
     const sql = `SELECT count(*) AS count FROM offences AS o WHERE address = ? AND at_ms >= ? AND NOT EXISTS
        (SELECT 1 FROM bans WHERE address = o.address AND since_ms = o.at_ms AND phase <> 'unblocking')`;

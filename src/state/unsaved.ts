@@ -27,7 +27,7 @@ export class Unsaved {
     } catch (error) {
       const first = changes[0]?.address.text ?? '';
       this.#onProblem(
-        `the change for ${first} is recorded nowhere, and a block will not end by itself: ${describeError(error)}`,
+        `the change for ${first} could not be recorded, so a block will not end by itself: ${describeError(error)}`,
       );
     }
   }
@@ -77,12 +77,12 @@ export function confirmationsOf(
 
 /**
  * Returns the addresses whose last record is a confirmation. The kernel is not inspected again for these, since another
- * program can have made or removed a rule in the meantime.
+ * program may have made or removed a rule in the meantime.
  */
 export function confirmedIn(changes: readonly PendingChange[]): Address[] {
   const last = new Map<string, PendingChange>();
   for (const change of changes) {
-    // A confirmation without its change is ignored: the change is in the state, where later changes can have followed.
+    // A confirmation without its change is ignored: the change is in the state, where later changes may have followed.
     if (!change.confirmed || last.has(change.address.text)) last.set(change.address.text, change);
   }
   return [...last.values()].flatMap(({ address, confirmed }) => (confirmed ? [address] : []));

@@ -115,8 +115,8 @@ function allWith(keys: readonly string[], chains: Chains | null): Chains {
 }
 
 /**
- * Returns a function that identifies the rule for a set, and plain rules, which are removed once the set holds their
- * address.
+ * Returns a function that gives keys to the rule for a set, and to plain rules, which are removed once the set holds
+ * their address.
  */
 function keyFor(options: IpsetOptions): (spec: string) => string | null {
   const rules = ([4, 6] as const).map((family) => setRuleOf(family, options));
@@ -150,30 +150,30 @@ function planEntries(
   const entryOf = (change: Change): Entry | undefined => {
     return view.entries.get(change.address.text) ?? (view.listing === null ? undefined : 'absent');
   };
-  const wanting = changes.filter((change) => !isDone(change, entryOf(change)));
-  if (wanting.length === 0) return null;
-  const states = new Set(wanting.map(entryOf));
+  const unfinished = changes.filter((change) => !isDone(change, entryOf(change)));
+  if (unfinished.length === 0) return null;
+  const states = new Set(unfinished.map(entryOf));
   if (view === NOTHING_KNOWN && isFew(changes)) {
     return script(changes.map((change) => test(name, change)));
   }
   if (states.has(undefined) || states.has('doubtful')) return list(name);
-  const added = wanting.filter((change) => {
+  const added = unfinished.filter((change) => {
     return change.to === 'blocked' && entryOf(change) === 'absent';
   });
   const larger = makeRoom(family, view, added.length, options);
   if (larger !== null) return restore(larger);
-  const blocks = wanting.filter(({ to }) => to === 'blocked');
+  const blocks = unfinished.filter(({ to }) => to === 'blocked');
   const edits = [
     // `create` would fail for an existing set of another size.
     ...(blocks.length > 0 && (view.listing?.maxEntries ?? null) === null
       ? [creation(name, family, options)]
       : []),
-    ...wanting.map((change) => edit(name, change)),
+    ...unfinished.map((change) => edit(name, change)),
   ];
-  const command = isFew(wanting)
-    ? script([...edits, ...wanting.map((change) => test(name, change))])
+  const command = isFew(unfinished)
+    ? script([...edits, ...unfinished.map((change) => test(name, change))])
     : restore(edits);
-  const isRefresh = added.length === 0 && blocks.length === wanting.length;
+  const isRefresh = added.length === 0 && blocks.length === unfinished.length;
   return isRefresh ? { ...command, effect: 'refresh' } : command;
 }
 
@@ -272,7 +272,7 @@ function isDropped(text: string, chains: Chains): boolean {
 
 /**
  * Returns the next command that removes the set and its rule. Rules are inspected only if the set exists, because no
- * rule can match a missing set, and the host can lack ip6tables.
+ * rule can match a missing set, and the host may lack ip6tables.
  */
 function planRemoval(
   family: Family,

@@ -126,7 +126,7 @@ function editsOf(
   const insertions: string[] = [];
   for (const { key, spec, wanted, foreign: others = {} } of wishes) {
     const { count: found, first } = places.get(key) ?? { count: 0, first: 0 };
-    // Foreign rules can be gone by now. `-D` deletes the first of equal rules, which is ours.
+    // Foreign rules may be gone by now. `-D` deletes the first of equal rules, which is ours.
     const count = found - Math.min(others[chain] ?? 0, found);
     // A rule that accepts the packet must not come first: only our own drops may stand before ours.
     if (wanted && count === 1 && first < firstForeign) continue;

@@ -93,19 +93,19 @@ function plan(
     const isSetMissing = view.sets?.has(setNameOf(address)) === false;
     return view.complete || isSetMissing ? 'absent' : undefined;
   };
-  const wanting = changes.filter((change) => !isDone(change, entryOf(change)));
-  if (wanting.some((change) => entryOf(change) === 'doubtful')) return listOurs([]);
-  const unseen = wanting.filter((change) => entryOf(change) === undefined);
+  const unfinished = changes.filter((change) => !isDone(change, entryOf(change)));
+  if (unfinished.some((change) => entryOf(change) === 'doubtful')) return listOurs([]);
+  const unseen = unfinished.filter((change) => entryOf(change) === undefined);
   const isLong = unseen.length > FEW;
   const areRulesUnknown = view.sets === null && (isLong || !view.trusted);
   if (unseen.length > 0 && areRulesUnknown) return listRules(view);
   if (unseen.length > 0) return isLong ? check(unseen) : probe(unseen, view);
   const setup = setupFor(view, changes, options);
-  if (wanting.length === 0 && setup.length === 0) return null;
+  if (unfinished.length === 0 && setup.length === 0) return null;
   const isRefresh =
     setup.length === 0 &&
-    wanting.every((change) => change.to === 'blocked' && entryOf(change) === 'present');
-  const command = transaction([...setup, ...edits(wanting, entryOf)]);
+    unfinished.every((change) => change.to === 'blocked' && entryOf(change) === 'present');
+  const command = transaction([...setup, ...edits(unfinished, entryOf)]);
   if (isRefresh) return { ...command, effect: 'refresh' };
   // Another run can make the table before it is inspected. The same command is then planned again and must not count as
   // a second failure.
@@ -210,7 +210,7 @@ function planRemoval(family: Family, view: NftablesView): PlannedCommand | null 
   if (view.sets === null) return listRules(view);
   if (!view.hasTable) return null;
   if (view.hasForeign) return view.changed ? null : transaction(emptyTable([...view.sets.keys()]));
-  // Another run can have removed the table in the meantime.
+  // Another run may have removed the table in the meantime.
   return transaction([`add table ${TABLE}`, `delete table ${TABLE}`]);
 }
 

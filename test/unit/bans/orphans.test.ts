@@ -181,14 +181,14 @@ describe('a rule stays if it', () => {
     expect(host.rulesFor(A)).toEqual([1, 1]);
   });
 
-  test('can have been added later, because there was no boot', () => {
+  test('may have been added later, because there was no boot', () => {
     const file = blockSaveRelease();
     reboot(file);
     expect(look(file, clockOf('first'))).toEqual([]);
     expect(host.rulesFor(A)).toEqual([1, 1]);
   });
 
-  test('can have been added after the first run of this boot', () => {
+  test('may have been added after the first run of this boot', () => {
     const file = blockSaveRelease();
     later(60);
     host.kernel.flush();

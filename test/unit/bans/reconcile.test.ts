@@ -413,7 +413,7 @@ describe('a pending change of an earlier run', () => {
   });
 });
 
-test('pending changes are left alone while runs without the writer lock are working, because they can be theirs', () => {
+test('pending changes are left alone while runs without the writer lock are working, because they may be theirs', () => {
   const host = new Workshop();
   const hold = makeHold(holdRequest(), NOON_MS);
   const begun = { address: ATTACKER, phase: 'blocking', line: null, offset: null, hold } as const;

@@ -29,7 +29,7 @@ export function dieDuring(
       }, context.store),
     });
   } catch (error) {
-    // Code that catches the error is stopped at its next call, so the error can be another one.
+    // Code that catches the error is stopped at its next call, so the error may be another one.
     if (!life.isOver) throw error;
   }
   return life.isOver;
