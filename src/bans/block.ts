@@ -9,6 +9,7 @@ import { runAll } from './families.ts';
 import { noteHolds, recordHolds } from './holds.ts';
 import {
   commit,
+  commitDecided,
   forgetReleases,
   kernelChangeOf,
   logFailures,
@@ -18,9 +19,8 @@ import {
 
 /** Blocks `address` for one hold. Throws `FIREWALL` if the block can't be verified, after undoing it. */
 export function block(address: Address, request: HoldRequest, context: BanContext): void {
-  const before = context.store.bans.find(address);
   const holds = makeHolds(request, context.now());
-  commitOrUndo([changeOf({ verb: 'add', address, before, holds })], byText([before]), context);
+  commitOrUndo([changeOf({ verb: 'add', address, before: null, holds })], context);
 }
 
 export interface EachRequest {
@@ -57,11 +57,11 @@ export function blockEach(
   runAll([
     () => {
       const fresh = changes.filter(({ before }) => !isBlocked(before));
-      commitOrUndo(fresh, known, context);
+      commitOrUndo(fresh, context);
     },
     () => {
       const again = changes.filter(({ before }) => isBlocked(before));
-      const reapplied = keepBlocked(again, known, context);
+      const reapplied = keepBlocked(again, context);
       const moved = again.filter(({ address }) => !reapplied.has(address.text));
       if (!isList) noteHolds(moved, context);
     },
@@ -79,17 +79,16 @@ export function ensureBlocked(
   context: BanContext,
 ): boolean {
   const before = context.store.bans.find(address);
-  const known = byText([before]);
   const holds = makeHolds(request, context.now());
   if (!isBlocked(before)) {
     const change = changeOf({ verb: 'add', address, before, holds });
     // A rule of our shape without a ban was made by the program that we replace, and becomes ours.
-    commitOrUndo([{ ...change, takeOver: true }], known, context);
+    commitOrUndo([{ ...change, takeOver: true }], context);
     return true;
   }
   const change = changeOf({ verb: 'reapplied', address, before, holds });
   try {
-    return keepBlocked([change], known, context).size > 0;
+    return keepBlocked([change], context).size > 0;
   } catch (error) {
     // The kernel may hold the block nevertheless, which must then last until the later deadline.
     recordHolds([change], context);
@@ -101,11 +100,7 @@ export function ensureBlocked(
  * Records holds on blocked addresses, and blocks those again that the kernel does not hold. Writes lines only for
  * these, and returns their texts. Throws as `block` does.
  */
-function keepBlocked(
-  changes: readonly BanChange[],
-  known: ReadonlyMap<string, StoredBan>,
-  context: BanContext,
-): ReadonlySet<string> {
+function keepBlocked(changes: readonly BanChange[], context: BanContext): ReadonlySet<string> {
   const { missing, late } = compare(changes, context);
   const unchanged = changes.filter(
     ({ address }) => !missing.has(address.text) && !late.has(address.text),
@@ -115,7 +110,7 @@ function keepBlocked(
   const gone = changes.filter(({ address }) => isGone(address));
   // For these only the timeout in the kernel changes.
   const moved = changes.filter(({ address }) => late.has(address.text) && !isGone(address));
-  commitOrUndo([...gone, ...moved.map((change) => ({ ...change, line: null }))], known, context);
+  commitOrUndo([...gone, ...moved.map((change) => ({ ...change, line: null }))], context);
   return new Set(gone.map(({ address }) => address.text));
 }
 
@@ -144,10 +139,6 @@ function isBlocked(ban: Ban | null): boolean {
   return ban?.phase === 'blocked';
 }
 
-function byText(bans: readonly (StoredBan | null)[]): Map<string, StoredBan> {
-  return new Map(bans.flatMap((ban) => (ban === null ? [] : [[ban.address.text, ban]])));
-}
-
 interface Block extends Pick<BanChange, 'address' | 'before'> {
   readonly verb: 'add' | 'reapplied';
   readonly holds: readonly [Hold, ...Hold[]];
@@ -162,14 +153,20 @@ function changeOf({ verb, address, before, holds, by }: Block): BanChange & Made
   return { address, to: 'blocked', before, hold, also, line, ...cause };
 }
 
-/** Commits changes. If that fails, logs `failed`, removes partial blocks, and leaves no change pending. */
-function commitOrUndo(
-  changes: readonly BanChange[],
-  known: ReadonlyMap<string, StoredBan>,
-  context: BanContext,
-): void {
+/**
+ * Commits changes. If that fails, logs `failed`, removes partial blocks, and leaves no change pending. Reads the bans
+ * before the change in the transaction that records it, because another run may have changed them in the meantime.
+ */
+function commitOrUndo(wanted: readonly BanChange[], context: BanContext): void {
+  if (wanted.length === 0) return;
+  let known: ReadonlyMap<string, StoredBan> = new Map();
+  let changes = wanted;
   try {
-    commit(changes, context);
+    commitDecided(() => {
+      known = context.store.bans.findAll(wanted.map(({ address }) => address));
+      changes = wanted.map((one) => ({ ...one, before: known.get(one.address.text) ?? null }));
+      return changes;
+    }, context);
   } catch (error) {
     const failed = stillPending(changes, context);
     logFailures(failed, context);

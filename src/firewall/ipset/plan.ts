@@ -156,7 +156,10 @@ function planEntries(
   if (view === NOTHING_KNOWN && isFew(changes)) {
     return script(changes.map((change) => test(name, change)));
   }
-  if (states.has(undefined) || states.has('doubtful')) return list(name);
+  // A test also matches an address in a blocked network, and then there is nothing to release.
+  const mayBeInNetwork =
+    !view.trusted && unfinished.some((one) => one.to === 'released' && entryOf(one) === 'present');
+  if (states.has(undefined) || states.has('doubtful') || mayBeInNetwork) return list(name);
   const added = unfinished.filter((change) => {
     return change.to === 'blocked' && entryOf(change) === 'absent';
   });
