@@ -1,5 +1,5 @@
-// Creates what a command needs: configuration, state, firewall, logs, clock. What costs something is found out when it is
-// first asked for.
+// Creates the dependencies of a command: configuration, state, firewall, logs, clock. Expensive ones are created on
+// first use.
 import { chooseActive, isInstalled, openFirewall } from './bans/active-backend.ts';
 import { forgetConnections } from './bans/connections.ts';
 import type { BanContext } from './bans/context.ts';
@@ -30,18 +30,18 @@ import type { LogFormat } from './wazuh/response-lines.ts';
 import { ResponseLogFile } from './wazuh/response-log.ts';
 
 export const STATE_DIRECTORY = '/var/lib/firewall-drop';
-/** Changes that the state could not take: like plain rules, they need not survive a boot. */
+/** The file for changes that can't be written to the state. Like plain rules, they need not survive a boot. */
 export const UNSAVED = `${LOCK_DIRECTORY}/unsaved`;
-/** Nobody types a command and waits longer than this for it. */
+/** The time limit for a command of a person. */
 const LONGEST_COMMAND_SECONDS = 600;
 
 export interface ContextOptions {
   readonly place: Place;
-  /** A person is waiting, who may wait long; execd may not be made to wait. */
+  /** True if a person is waiting, who can wait long. execd must not wait. */
   readonly interactive: boolean;
-  /** Called for problems that stop nothing; our own log has them in any case. */
+  /** Reports problems that do not stop the command. They are also written to our own log. */
   readonly onTrouble: (message: string) => void;
-  /** Nothing is written: neither state nor logs. */
+  /** True if neither state nor logs may be written. */
   readonly readOnly?: boolean;
   readonly onProgress?: (done: number, total: number) => void;
 }
@@ -49,9 +49,12 @@ export interface ContextOptions {
 export interface Context extends RunContext, AlertContext {
   readonly responseLog: ResponseLogFile;
   readonly diagnostics: Diagnostics;
-  /** Migrates all bans where that is due, with so many more about to come. Failures are reported, not thrown. */
+  /**
+   * Migrates all bans if that is due, given that `coming` more are about to be added. Reports failures instead of
+   * throwing.
+   */
   migrate(coming: number): void;
-  /** For a process that stays: releases the lock, and closes state and log. */
+  /** Releases the lock and closes state and log. Only a long-running process needs to call it. */
   close(): void;
 }
 
@@ -76,7 +79,8 @@ export function createContext(options: ContextOptions): Context {
       deadline,
       isShown: interactive && process.geteuid?.() === 0,
     }),
-    // A clock that is set during a run is followed by the next one: half of this run's times would be by the new one.
+    // If the clock is set during a run, the next run adjusts to it. Otherwise the times of this run would be
+    // inconsistent.
     now: steadyClock(),
     onProgress: options.onProgress ?? (() => undefined),
     countsOffences: config.escalation.timeouts.length > 0,
@@ -93,7 +97,7 @@ export function createContext(options: ContextOptions): Context {
   return withRunSteps(parts);
 }
 
-/** What the agent's files and the host say about policy, read when it is first asked for. */
+/** Returns functions that read the policy from the agent's files and the host on first use. */
 function policySources(
   { place, interactive }: ContextOptions,
   { store, config, warn }: Pick<RunContext, 'store' | 'config' | 'warn'>,
@@ -114,7 +118,7 @@ function policySources(
     protectionOf: (address: Address) => {
       known = collectProtected(sources, address.family);
       const found = findProtection(address, known);
-      // With the name of the interface.
+      // Look again in the entries of both families, which include the name of the interface.
       return found && (findProtection(address, protectedEntries()) ?? found);
     },
     knownProtected: () => known,
@@ -153,7 +157,7 @@ function openState(
   warn: Warn,
 ): { readonly store: Store; readonly config: Config } {
   const nowMs = Date.now();
-  // Only root can read what waits to be saved; others may ask what an alert would do.
+  // Only root can read the unsaved changes. Other users can still predict what an alert would do.
   const unsaved = process.geteuid?.() === 0 ? { unsaved: UNSAVED } : {};
   const place = { directory: STATE_DIRECTORY, ...unsaved };
   const how = { readOnly, showsUnsaved: interactive, mayRepair: false };
@@ -162,7 +166,10 @@ function openState(
   return { store, config: readConfig(reader) };
 }
 
-/** The time that start-up took is execd's time as well; a person's process may be old and open its second context. */
+/**
+ * Returns the deadline of the run. For execd, it counts from the start of the process. A person's process may be old
+ * and open its second context.
+ */
 function deadlineOf({ limits }: Config, interactive: boolean): Deadline {
   const totalSeconds = interactive ? LONGEST_COMMAND_SECONDS : limits.totalSeconds;
   const spentSeconds = interactive ? 0 : process.uptime();

@@ -1,10 +1,10 @@
-// Our own log, for the people who run us: JSON lines by pino, which is loaded at the first line that is to be written.
+// Our own log for administrators: JSON lines written by pino, which is loaded for the first line.
 import { closeSync } from 'node:fs';
 import type * as Pino from 'pino';
 import { appendLine, openLogForAppend } from './system/files.ts';
 import { printable } from './system/printable.ts';
 
-/** From the least serious on, as the configuration has them. */
+/** The levels of the configuration, from the least serious. */
 const LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
 type Level = (typeof LEVELS)[number];
 
@@ -13,14 +13,14 @@ export interface DiagnosticsOptions {
   readonly program: string;
 }
 
-/** Never throws: a failure of our own log stops nothing. */
+/** Writes our own log. Never throws: a failure must not stop the run. */
 export class Diagnostics {
-  /** Less serious messages are not written. As configured, once the configuration was read. */
+  /** The level below which messages are not written. It is the default until the configuration is read. */
   level: Level = 'warn';
   readonly #options: DiagnosticsOptions;
   #logger: Pino.Logger | null = null;
   #descriptor: number | null = null;
-  /** One message of a kind is enough for a run. */
+  /** The messages already written. Each is written once per run. */
   readonly #written = new Set<string>();
 
   constructor(options: DiagnosticsOptions) {
@@ -35,7 +35,7 @@ export class Diagnostics {
     this.#write('warn', message);
   }
 
-  /** For a process that stays. The next message opens the log again. */
+  /** Closes the log. The next message opens it again. Only a long-running process needs to call it. */
   close(): void {
     if (this.#descriptor !== null) closeSync(this.#descriptor);
     this.#descriptor = null;
@@ -49,7 +49,7 @@ export class Diagnostics {
       this.#logger ??= this.#open();
       this.#logger[level](printable(message));
     } catch {
-      // The log's file can't be written to, and there is no other place that we may write to unasked.
+      // The log can't be written, and there is no other place to report it.
     }
   }
 

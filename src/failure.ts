@@ -1,22 +1,25 @@
-// What a failure leaves behind: a line on standard error, and an exit status.
+// Reports a failure: a line on standard error, and an exit status.
 import { AppError, describeError, EXIT_STATUS } from './model/errors.ts';
 import { isErrno } from './system/files.ts';
 import { writeInTime } from './system/stdin.ts';
 import { printable } from './system/printable.ts';
 import { deadlineIn } from './system/wait.ts';
 
-/** Of any error that is no AppError (sysexits: EX_SOFTWARE). */
+/** The exit status for an error that is not an `AppError` (sysexits: EX_SOFTWARE). */
 const UNEXPECTED = 70;
 
-/** Who started us: execd listens to nothing here, so that no full pipe may hold it up; a person may read slowly. */
+/**
+ * Who started the program. execd does not read standard error, so a full pipe must not block the run; a person can read
+ * slowly.
+ */
 export type Listener = 'execd' | 'person';
-const PATIENCE_MS: Readonly<Record<Listener, number>> = { execd: 0, person: Infinity };
+const TIMEOUT_MS: Readonly<Record<Listener, number>> = { execd: 0, person: Infinity };
 
 export function complain(message: string, listener: Listener): void {
   try {
-    writeInTime(2, `firewall-drop: ${printable(message)}\n`, deadlineIn(PATIENCE_MS[listener]));
+    writeInTime(2, `firewall-drop: ${printable(message)}\n`, deadlineIn(TIMEOUT_MS[listener]));
   } catch {
-    // Nobody holds the other end, or reads there.
+    // The other end of the pipe is closed, or nobody reads from it.
   }
 }
 
@@ -29,7 +32,7 @@ export function exitStatusOf(error: unknown, listener: Listener): number {
   return isOutOfDescriptors(error) ? EXIT_STATUS.RESOURCES : UNEXPECTED;
 }
 
-/** EMFILE and ENFILE; libuv gives the number alone where it asks for the host's addresses. */
+/** Reports whether an error is EMFILE or ENFILE. For a query of the host's addresses, libuv gives only the number. */
 function isOutOfDescriptors(error: unknown): boolean {
   if (isErrno(error, 'EMFILE') || isErrno(error, 'ENFILE')) return true;
   const number = typeof error === 'object' && error !== null && 'errno' in error && error.errno;

@@ -1,4 +1,4 @@
-// Picks the invocation, and is the only place where the process ends.
+// Selects the invocation. Only this file ends the process.
 import type * as CommandLine from './cli/main.ts';
 import { complain, exitStatusOf } from './failure.ts';
 import { describeError } from './model/errors.ts';
@@ -9,7 +9,7 @@ import { findPlace } from './wazuh/home.ts';
 import { LONGEST_LINE, respondToArguments, respondToMessage } from './wazuh/respond.ts';
 
 function main(): number | Promise<number> {
-  // Nothing that we make is for others, whatever the umask of who started us.
+  // Files that we create are not for other users, whatever the umask of the caller.
   process.umask(0o077);
   const args = process.argv.slice(2);
   const invocation = readInvocation(args, isTerminal(0));
@@ -39,7 +39,7 @@ function run(): number | Promise<number> {
   }
 }
 
-// At once: draining an empty event loop costs as much as a tenth of our own work. Only a person's command may be waited for.
+// Exit at once: draining an empty event loop costs a tenth of our own work. Only commands of a person are awaited.
 const status = run();
 if (typeof status === 'number') process.exit(status);
 else void status.then((given) => process.exit(given));

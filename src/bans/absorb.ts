@@ -1,4 +1,4 @@
-// Bans of single addresses end where a ban of their network takes their place.
+// Ends the bans of single addresses that a ban of their network replaces.
 import { describeError } from '../model/errors.ts';
 import type { Address } from '../model/address.ts';
 import { remainingSeconds, type Ban } from '../model/ban.ts';
@@ -7,8 +7,9 @@ import type { BanContext } from './context.ts';
 import { commitDecided, type BanChange } from './journal.ts';
 
 /**
- * To be called once the kernel holds the network. What was decided before the writer lock was had may have changed: a
- * ban that a person made or that ends later stays. What fails stays pending for the next run.
+ * Ends the bans of `addresses` that `network` covers. Must be called after the network is blocked. Bans may have
+ * changed since the list was made without the writer lock: a ban that a person made, or that lasts longer than that of
+ * the network, stays. A failed release stays pending for the next run.
  */
 export function absorb(addresses: readonly Address[], network: Address, context: BanContext): void {
   const { bans } = context.store;
@@ -24,12 +25,12 @@ export function absorb(addresses: readonly Address[], network: Address, context:
     }, context);
   } catch (error) {
     context.warn(
-      `addresses in ${network.text}, which is blocked, still have rules of their own: ${describeError(error)}`,
+      `${network.text} is blocked, but addresses in it still have rules of their own: ${describeError(error)}`,
     );
   }
 }
 
-/** The address stays blocked, and its line says so. */
+/** Returns the release of a ban. Its line says `kept`, because the address stays blocked. */
 function changeOf(ban: Ban, network: Address): BanChange {
   const { address, holds } = ban;
   const alertRef = holds.at(-1)?.alertRef ?? { alertId: '0.0', ruleId: '0' };

@@ -1,4 +1,4 @@
-// Which backend is active, and the firewall that works by it.
+// Determines the active backend, and opens the firewall.
 import type { Config } from '../config/schema.ts';
 import { createFirewall, type Firewall } from '../firewall/apply.ts';
 import {
@@ -29,8 +29,9 @@ export function chooseActive({ firewall }: Config, store: Store): Choice {
 }
 
 /**
- * Where the state was lost or can't be read, sets of ours that are there are the active backend: what they hold would else
- * stay dropped, and nothing would show or release it. Null: there are none, or the state or the configuration names another.
+ * Returns the backend whose sets drop packets although no active backend is recorded, because the state was lost or
+ * can't be read. It then becomes the active backend; otherwise its entries would stay blocked and no command would show
+ * or unblock them. Returns null if there are no such sets, or if the state or the configuration names a backend.
  */
 export function findActiveSets(
   { by, name }: Choice,
@@ -41,13 +42,13 @@ export function findActiveSets(
   return findOtherSets(name, open, isInstalled);
 }
 
-/** Another backend than the active one whose sets drop something; null: there is none. */
+/** Returns a backend other than the active one whose sets drop packets; null if there is none. */
 export function findOtherSets(
   active: string,
   open: (name: BackendName) => Firewall,
-  isThere: (program: string) => boolean,
+  isInstalledHere: (program: string) => boolean,
 ): BackendName | null {
-  const others = setBackends(isThere).filter((name) => name !== active);
+  const others = setBackends(isInstalledHere).filter((name) => name !== active);
   return others.find((name) => dropsBySets(open(name))) ?? null;
 }
 
@@ -56,14 +57,17 @@ function dropsBySets(backend: Firewall): boolean {
     return backend.snapshot(family).rules.some(({ dropsSet }) => dropsSet !== undefined);
   };
   try {
-    return backend.isThere() && ([4, 6] as const).some(drops);
+    return backend.holdsOurSets() && ([4, 6] as const).some(drops);
   } catch {
-    // Where it can't be asked, it holds nothing that we could release.
+    // A backend that can't be inspected holds nothing that we could unblock.
     return false;
   }
 }
 
-/** `isShown`: a person is shown what the kernel holds also where no run could record by which backend. */
+/**
+ * Opens the firewall of the active backend. With `isShown`, commands that show the kernel to a person also find sets of
+ * a backend that no run could record.
+ */
 export function openFirewall(
   config: Config,
   store: Store,

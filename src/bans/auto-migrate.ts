@@ -1,5 +1,5 @@
-// When all bans migrate to another backend: after an interruption, by the configuration, by their number, or where firewalld
-// runs.
+// Decides when all bans migrate to another backend: after an interrupted migration, after a change of the
+// configuration, because of their number, or because firewalld runs.
 import { setBackends, type BackendName, type Choice } from '../firewall/select.ts';
 import type { Firewall } from '../firewall/apply.ts';
 import { describeError } from '../model/errors.ts';
@@ -11,35 +11,38 @@ import { load } from './load.ts';
 import { completeMigration, migrateTo, pendingMigration, remember } from './migrate.ts';
 import { ACTIVE_BACKEND } from './places.ts';
 
-/** Metadata: the last attempts, under the names that version 0.1 gave them. */
+/** Metadata: the last attempts. The names are those of version 0.1. */
 const TO_SETS = 'promotion';
 const FROM_FIREWALLD = 'evasion';
 
 export interface MigrationPlan {
   readonly choice: Choice;
-  /** `auto` migrates more bans than this to sets. */
+  /** The number of bans above which `auto` migrates to sets. */
   readonly promoteAt: number;
-  /** Whether firewalld runs, which removes all rules of iptables at each reload. */
+  /** True if firewalld runs, which removes all iptables rules at each reload. */
   readonly losesRules: boolean;
-  /** How many bans are about to be added. */
+  /** The number of bans that are about to be added. */
   readonly coming: number;
-  /** An alert's, which does not wait for what nobody asked it for; null: somebody may wait. */
+  /** The deadline of an alert, which must not wait for a migration; null if the run is not an alert. */
   readonly deadline: Deadline | null;
-  /** Called for every migration, with its reason. */
+  /** Reports a migration and its reason. */
   readonly report: (message: string) => void;
 }
 
-/** A migration of some hundred bans takes less than a second; an alert that has no more than this left leaves it to the next. */
+/**
+ * The least time that a migration may need. A few hundred bans take less than a second. An alert with less time left
+ * leaves the migration to the next run.
+ */
 const MIGRATION_NEEDS_MS = 5000;
 
 /**
- * Completes a pending migration, follows the configuration, and has `auto` migrate many plain rules to sets. For the holder
- * of the writer lock. Throws as `migrateTo` does.
+ * Completes a pending migration, migrates to the configured backend, and with `auto` migrates many plain rules to sets.
+ * Must be called with the writer lock. Throws as `migrateTo` does.
  */
 export function migrateIfDue(plan: MigrationPlan, context: BanContext): void {
   const { choice, deadline, report } = plan;
   const { store, firewall } = context;
-  // Nothing would record where the bans are.
+  // The state could not record the new backend.
   if (store.volatile) return;
   if (deadline !== null && deadline.remainingMs() < MIGRATION_NEEDS_MS) return;
   completeMigration(context);
@@ -57,21 +60,21 @@ function migrateByItself(plan: MigrationPlan, context: BanContext): void {
   const { promoteAt, coming, losesRules, report } = plan;
   const { store, firewall } = context;
   const bans = store.bans.count() + coming;
-  const isRuled = firewall.backendName !== 'nftables';
-  if (losesRules && isRuled && migrateFromFirewalld(bans, context)?.to === 'nftables') {
+  const usesIptables = firewall.backendName !== 'nftables';
+  if (losesRules && usesIptables && migrateFromFirewalld(bans, context)?.to === 'nftables') {
     report(
-      'migrated all bans into a table of our own: firewalld takes rules of iptables away at each reload',
+      'migrated all bans to a table of nftables: firewalld removes iptables rules at each reload',
     );
   }
   if (firewall.backendName !== 'iptables' || bans <= promoteAt) return;
   const to = migrateToSets(bans, context)?.to ?? null;
   if (to === null) return;
   report(
-    `migrated all bans into sets of ${to}: ${bans} are more than firewall.promote_at = ${promoteAt}, and plain rules cost by their number`,
+    `migrated all bans to sets of ${to}: ${bans} are more than firewall.promote_at = ${promoteAt}, and the cost of plain rules grows with their number`,
   );
 }
 
-/** Whether another backend may become active at once because there are no bans. */
+/** Reports whether the wanted backend can become active at once because there are no bans. */
 export function isFreeToChange(
   { wanted }: Choice,
   { backendName }: Firewall,
@@ -80,39 +83,42 @@ export function isFreeToChange(
   return wanted !== backendName && pendingMigration(store) === null && store.bans.count() === 0;
 }
 
-/** What became of an attempt of `auto` to migrate all bans. */
+/** The result of an attempt of `auto` to migrate all bans. */
 export interface MigrationAttempt {
   readonly atMs: number;
   readonly bans: number;
-  /** The new backend; null: they stayed. */
+  /** The new backend; null if the migration failed. */
   readonly to: BackendName | null;
-  /** What was tried, and why they stayed. */
+  /** The backends that were tried. */
   readonly tried: readonly BackendName[];
   readonly trouble: string;
 }
 
-/** The last attempt to migrate plain rules to sets because there were many. */
+/** Returns the last attempt to migrate plain rules to sets because of their number. */
 export function lastToSets(store: Store): MigrationAttempt | null {
   return store.metadata.getJson(TO_SETS) as MigrationAttempt | null;
 }
 
-/** The last attempt to migrate to a table of our own because firewalld runs. */
+/** Returns the last attempt to migrate to a table of nftables because firewalld runs. */
 export function lastFromFirewalld(store: Store): MigrationAttempt | null {
   return store.metadata.getJson(FROM_FIREWALLD) as MigrationAttempt | null;
 }
 
-/** Migrates plain rules to sets, of the first backend that can. Returns and reports what `attempt` does. */
+/** Migrates plain rules to the first set backend that works. Returns and reports as `attempt` does. */
 export function migrateToSets(bans: number, context: BanContext): MigrationAttempt | null {
   const candidates = setBackends(context.isInstalled);
-  const staying = `${bans} bans stay plain rules, which cost by their number`;
+  const staying = `${bans} bans stay plain rules, whose cost grows with their number`;
   const missing = 'neither ipset nor nft is installed';
   return attempt({ bans, candidates, staying, missing, metadata: TO_SETS }, context);
 }
 
-/** Migrates what firewalld would remove at each reload to a table that it leaves. Otherwise as `migrateToSets`. */
+/**
+ * Migrates iptables rules, which firewalld removes at each reload, to a table of nftables. Returns and reports as
+ * `attempt` does.
+ */
 function migrateFromFirewalld(bans: number, context: BanContext): MigrationAttempt | null {
   const candidates = setBackends(context.isInstalled).filter((name) => name === 'nftables');
-  const staying = 'blocks stay rules of iptables, which firewalld takes away at each reload';
+  const staying = 'blocks stay iptables rules, which firewalld removes at each reload';
   const missing = 'nft is not installed';
   return attempt({ bans, candidates, staying, missing, metadata: FROM_FIREWALLD }, context);
 }
@@ -120,17 +126,23 @@ function migrateFromFirewalld(bans: number, context: BanContext): MigrationAttem
 interface Attempt {
   readonly bans: number;
   readonly candidates: readonly BackendName[];
-  /** What is reported where none of them can. */
+  /** The warning if no candidate works. */
   readonly staying: string;
-  /** Why, where there are no candidates. */
+  /** The reason if there are no candidates. */
   readonly missing: string;
   readonly metadata: string;
 }
 
-/** Something may have been installed or loaded meanwhile; until then no alert pays for another attempt. */
+/**
+ * The time after which a failed migration is tried again, because programs or modules may have been installed. Until
+ * then no alert spends time on it.
+ */
 const TRY_AGAIN_AFTER_MS = 86_400_000;
 
-/** Returns what became of it, or null when the same failed not long ago. Why the bans stay is reported once. */
+/**
+ * Tries the candidates in order. Returns the result, or null if the same candidates failed recently. Reports a reason
+ * for failure only once.
+ */
 function attempt(plan: Attempt, context: BanContext): MigrationAttempt | null {
   const { store, now, warn } = context;
   const { bans, candidates: tried, staying, missing, metadata } = plan;
@@ -162,13 +174,13 @@ function migrateToFirst(
   return { to: null, trouble: troubles.join('; ') };
 }
 
-/** Once there are no bans: removes our sets, the rules for them and our table, so that `auto` begins anew. */
+/** Removes our sets, the rules that match them, and our table once there are no bans, so that `auto` starts over. */
 export function clearBackend(context: BanContext): void {
   const { store, firewall } = context;
   if (store.bans.list().length > 0 || pendingMigration(store) !== null) return;
   firewall.removeAll([]);
   step('migrate: backend cleared');
-  // An alert without the writer lock may have begun a ban at the same moment.
+  // An alert without the writer lock may have added a ban at the same moment.
   const begun = store.bans.list();
   if (begun.length > 0) {
     load(begun, context);

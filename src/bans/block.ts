@@ -1,14 +1,15 @@
-// Blocks addresses, and leaves nothing of a block that failed.
+// Blocks addresses, and undoes a block that fails.
 import { ProgramMissing } from '../model/errors.ts';
 import type { Address } from '../model/address.ts';
 import { makeHolds, type Ban, type Hold, type HoldRequest } from '../model/ban.ts';
 import type { Change } from '../firewall/backend.ts';
 import type { StoredBan } from '../state/rows.ts';
 import type { BanContext } from './context.ts';
-import { inTurn } from './families.ts';
+import { runAll } from './families.ts';
 import { noteHolds, recordHolds } from './holds.ts';
 import {
   commit,
+  commitDecided,
   forgetReleases,
   kernelChangeOf,
   logFailures,
@@ -16,28 +17,30 @@ import {
   type BanChange,
 } from './journal.ts';
 
-/** Blocks `address` for one hold. Throws `FIREWALL` when the kernel was not seen to hold the block; then nothing stays. */
+/** Blocks `address` for one hold. Throws `FIREWALL` if the block can't be verified, after undoing it. */
 export function block(address: Address, request: HoldRequest, context: BanContext): void {
-  const before = context.store.bans.find(address);
   const holds = makeHolds(request, context.now());
-  commitOrUndo([changeOf({ verb: 'add', address, before, holds })], byText([before]), context);
+  commitOrUndo([changeOf({ verb: 'add', address, before: null, holds })], context);
 }
 
 export interface EachRequest {
-  /** The holds that begin on an address, by the ban that it has. */
+  /** Returns the holds to add to an address, given its current ban. */
   readonly holdsFor: (address: Address, before: Ban | null) => readonly [Hold, ...Hold[]];
-  /** The user who asked. */
+  /** The user who ran the command. */
   readonly by?: string;
-  /** For a list, which a timer may add every hour: the history has blocks, and no holds on what is blocked already. */
+  /**
+   * True for a list, which a timer can add every hour. The history then records new blocks, but not holds on addresses
+   * that are blocked already.
+   */
   readonly isList?: boolean;
 }
 
-/** A block that was made: the ban before it, and the hold that began with it. */
+/** A block that was made: the ban before it and its new hold. */
 export type Made = Required<Pick<BanChange, 'address' | 'before' | 'hold'>>;
 
 /**
- * Blocks many, in one firewall transaction per family, each with holds of its own; those that are blocked already keep
- * their rules. Returns what was made. Throws as `block` does, once each part had its turn.
+ * Blocks many addresses, in one firewall transaction per family. Addresses that are blocked already keep their rules.
+ * Returns the blocks that were made. Throws as `block` does, after both families and both groups were processed.
  */
 export function blockEach(
   addresses: readonly Address[],
@@ -51,14 +54,14 @@ export function blockEach(
     const verb = isBlocked(before) ? 'reapplied' : 'add';
     return changeOf({ verb, address, before, holds: holdsFor(address, before), by });
   });
-  inTurn([
+  runAll([
     () => {
       const fresh = changes.filter(({ before }) => !isBlocked(before));
-      commitOrUndo(fresh, known, context);
+      commitOrUndo(fresh, context);
     },
     () => {
       const again = changes.filter(({ before }) => isBlocked(before));
-      const reapplied = keepBlocked(again, known, context);
+      const reapplied = keepBlocked(again, context);
       const moved = again.filter(({ address }) => !reapplied.has(address.text));
       if (!isList) noteHolds(moved, context);
     },
@@ -67,8 +70,8 @@ export function blockEach(
 }
 
 /**
- * For an address that execd says is blocked already: its deadline moves, and where the kernel does not hold it, it is
- * blocked again. Returns whether it had to be. Throws as `block` does.
+ * Extends the hold on an address that execd reports as blocked, and blocks it again if the kernel does not hold the
+ * block. Returns true if it was blocked again. Throws as `block` does.
  */
 export function ensureBlocked(
   address: Address,
@@ -76,47 +79,44 @@ export function ensureBlocked(
   context: BanContext,
 ): boolean {
   const before = context.store.bans.find(address);
-  const known = byText([before]);
   const holds = makeHolds(request, context.now());
   if (!isBlocked(before)) {
     const change = changeOf({ verb: 'add', address, before, holds });
-    // A rule of our shape without a ban is one of the program that we replace: it is taken over.
-    commitOrUndo([{ ...change, takeOver: true }], known, context);
+    // A rule of our shape without a ban was made by the program that we replace, and becomes ours.
+    commitOrUndo([{ ...change, takeOver: true }], context);
     return true;
   }
   const change = changeOf({ verb: 'reapplied', address, before, holds });
   try {
-    return keepBlocked([change], known, context).size > 0;
+    return keepBlocked([change], context).size > 0;
   } catch (error) {
-    // The kernel may hold it all the same, and then until the later end.
+    // The kernel may hold the block nevertheless, which must then last until the later deadline.
     recordHolds([change], context);
     throw error;
   }
 }
 
 /**
- * Moves the holds of what is blocked, and blocks again what the kernel does not hold: only of that a line is written.
- * Returns those, by their text. Throws as `block` does.
+ * Records holds on blocked addresses, and blocks those again that the kernel does not hold. Writes lines only for
+ * these, and returns their texts. Throws as `block` does.
  */
-function keepBlocked(
-  changes: readonly BanChange[],
-  known: ReadonlyMap<string, StoredBan>,
-  context: BanContext,
-): ReadonlySet<string> {
+function keepBlocked(changes: readonly BanChange[], context: BanContext): ReadonlySet<string> {
   const { missing, late } = compare(changes, context);
-  const settled = changes.filter(
+  const unchanged = changes.filter(
     ({ address }) => !missing.has(address.text) && !late.has(address.text),
   );
-  const released = recordHolds(settled, context);
+  const released = recordHolds(unchanged, context);
   const isGone = ({ text }: Address): boolean => missing.has(text) || released.has(text);
   const gone = changes.filter(({ address }) => isGone(address));
-  // Of these only the kernel's own end of the block moves.
+  // For these only the timeout in the kernel changes.
   const moved = changes.filter(({ address }) => late.has(address.text) && !isGone(address));
-  commitOrUndo([...gone, ...moved.map((change) => ({ ...change, line: null }))], known, context);
+  commitOrUndo([...gone, ...moved.map((change) => ({ ...change, line: null }))], context);
   return new Set(gone.map(({ address }) => address.text));
 }
 
-/** Which of the changes the kernel is not as, and which it would end too early, by their text. */
+/**
+ * Returns the texts of the addresses that are not blocked in the kernel, and of those with a timeout that is too short.
+ */
 function compare(
   changes: readonly BanChange[],
   context: BanContext,
@@ -139,10 +139,6 @@ function isBlocked(ban: Ban | null): boolean {
   return ban?.phase === 'blocked';
 }
 
-function byText(bans: readonly (StoredBan | null)[]): Map<string, StoredBan> {
-  return new Map(bans.flatMap((ban) => (ban === null ? [] : [[ban.address.text, ban]])));
-}
-
 interface Block extends Pick<BanChange, 'address' | 'before'> {
   readonly verb: 'add' | 'reapplied';
   readonly holds: readonly [Hold, ...Hold[]];
@@ -153,18 +149,24 @@ function changeOf({ verb, address, before, holds, by }: Block): BanChange & Made
   const [hold, ...also] = holds;
   const { alertRef, origin, reason } = hold;
   const line = { verb, address, alertRef };
-  const whose = by === undefined ? { origin, reason } : { origin, reason, by };
-  return { address, to: 'blocked', before, hold, also, line, ...whose };
+  const cause = by === undefined ? { origin, reason } : { origin, reason, by };
+  return { address, to: 'blocked', before, hold, also, line, ...cause };
 }
 
-/** A block that fails is undone: `failed` is logged, half a block is removed, and no change stays pending. */
-function commitOrUndo(
-  changes: readonly BanChange[],
-  known: ReadonlyMap<string, StoredBan>,
-  context: BanContext,
-): void {
+/**
+ * Commits changes. If that fails, logs `failed`, removes partial blocks, and leaves no change pending. Reads the bans
+ * before the change in the transaction that records it, because another run may have changed them in the meantime.
+ */
+function commitOrUndo(wanted: readonly BanChange[], context: BanContext): void {
+  if (wanted.length === 0) return;
+  let known: ReadonlyMap<string, StoredBan> = new Map();
+  let changes = wanted;
   try {
-    commit(changes, context);
+    commitDecided(() => {
+      known = context.store.bans.findAll(wanted.map(({ address }) => address));
+      changes = wanted.map((one) => ({ ...one, before: known.get(one.address.text) ?? null }));
+      return changes;
+    }, context);
   } catch (error) {
     const failed = stillPending(changes, context);
     logFailures(failed, context);
@@ -173,7 +175,7 @@ function commitOrUndo(
   }
 }
 
-/** Addresses that are held by others stay as they were; the rest is unblocked again. */
+/** Undoes failed blocks. Addresses that other origins hold get their old ban back; the rest is unblocked. */
 function undo(
   failed: readonly BanChange[],
   known: ReadonlyMap<string, StoredBan>,
@@ -194,14 +196,17 @@ function undo(
   try {
     commit(releases, context);
   } catch (error) {
-    // A program that is not there has changed nothing, so nothing is left to undo. After any other failure the release
-    // stays pending for the next run; the error of the block itself is thrown to the caller.
+    // A missing program has changed nothing, so there is nothing to undo. After any other failure the release stays
+    // pending for the next run. The caller gets the error of the block itself.
     if (failure instanceof ProgramMissing && error instanceof ProgramMissing)
       forgetReleases(releases, context);
   }
 }
 
-/** What was not confirmed may be in the kernel in part, beside rules of somebody else that are not counted yet. */
+/**
+ * Returns the release of an address whose block was not confirmed. The kernel may hold part of the block, beside
+ * foreign rules that were not counted yet.
+ */
 function unblockAgain({ address, before }: BanChange): BanChange {
   const foreign = before?.foreign ?? null;
   const unconfirmed = { address, phase: 'blocking', sinceMs: 0, holds: [], foreign } as const;

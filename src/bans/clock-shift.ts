@@ -1,22 +1,26 @@
-// Keeps remaining times true when the wall clock is set: a jump neither frees everyone nor keeps anyone for ever.
+// Keeps remaining times correct when the wall clock is set, so that a jump neither ends all bans nor makes one last
+// forever.
 import type { ClockReading } from '../system/clock.ts';
 import type { Store } from '../state/store.ts';
 
-/** Metadata: the last reading. */
+/** Metadata: the last clock reading. */
 const LAST_READING = 'clock';
-/** Slewing by NTP and the coarseness of both clocks stay below this; a step that matters does not. */
+/** The smallest step that counts. Slewing by NTP and the resolution of both clocks stay below it. */
 const SMALLEST_STEP_MS = 2000;
 
-/** To be called once a run, before any deadline is looked at. */
+/** Adjusts deadlines to steps of the wall clock. Must be called once per run, before deadlines are read. */
 export function followClock(store: Store, reading: ClockReading): void {
   const step = stepSince(readLast(store.metadata.getJson(LAST_READING)), reading);
-  // First the metadata: it is then written with the shift, and a step is never made up for twice.
+  // Set the metadata first: it is then written in the same transaction as the shift, so that no step is applied twice.
   store.metadata.set(LAST_READING, JSON.stringify(reading));
   if (step !== 0) store.deadlines.shift(step);
   store.deadlines.cap(reading.wallMs);
 }
 
-/** By how many milliseconds the wall clock was set since the last run; 0 across a reboot, where it is not known. */
+/**
+ * Returns the milliseconds by which the wall clock was set since the last run; 0 after a reboot, since the step is then
+ * unknown.
+ */
 function stepSince(last: ClockReading | null, { bootId, uptimeMs, wallMs }: ClockReading): number {
   const isSameBoot = last !== null && bootId !== '' && last.bootId === bootId;
   if (!isSameBoot || !isUptime(uptimeMs)) return 0;
@@ -33,7 +37,10 @@ function readLast(value: unknown): ClockReading | null {
   return sound ? (reading as ClockReading) : null;
 }
 
-/** In a container that emulates /proc/uptime it may fail alone, and each minute would then be one by which the clock was set. */
+/**
+ * Reports whether a value is a valid uptime. If a container failed to emulate /proc/uptime, elapsed time would
+ * otherwise look like a step of the wall clock.
+ */
 function isUptime(value: unknown): boolean {
   return Number.isFinite(value) && Number(value) > 0;
 }

@@ -1,5 +1,5 @@
-// What becomes of the connections that a blocked address has open: its rule stops them, and where that is wished the
-// kernel forgets them too. The address is blocked by then, so a failure is reported and stops nothing.
+// Removes the open connections of blocked addresses from connection tracking, if that is configured. The addresses are
+// already blocked, so a failure is only reported.
 import { describeError } from '../model/errors.ts';
 import { CONNTRACK, cutConnections, type CutContext } from '../firewall/conntrack.ts';
 import type { Store } from '../state/store.ts';
@@ -11,7 +11,7 @@ export interface ConnectionContext extends CutContext {
   readonly isInstalled: (program: string) => boolean;
 }
 
-/** Metadata: not empty while it is known, and was reported, that the program is missing. */
+/** Metadata: not empty if the missing program has been reported. */
 const REPORTED_MISSING = 'conntrack missing';
 
 export function forgetConnections(addresses: readonly Address[], context: ConnectionContext): void {
@@ -19,18 +19,16 @@ export function forgetConnections(addresses: readonly Address[], context: Connec
   try {
     cutConnections(addresses, context);
   } catch (error) {
-    context.warn(
-      `blocked, and connections that were open may still be tracked: ${describeError(error)}`,
-    );
+    context.warn(`blocked, but open connections may still be tracked: ${describeError(error)}`);
   }
 }
 
-/** Reported at the first block alone: every alert would report the same. */
+/** Reports whether the program is missing. Warns only once, because every alert would repeat the warning. */
 function isMissing({ store, warn, isInstalled }: ConnectionContext): boolean {
   const missing = !isInstalled(CONNTRACK);
   if (missing && !store.metadata.get(REPORTED_MISSING)) {
     warn(
-      `firewall.kill_connections is true and ${CONNTRACK} is not installed: open connections stay tracked; packets are dropped all the same`,
+      `firewall.kill_connections is true and ${CONNTRACK} is not installed: open connections stay tracked, although their packets are dropped`,
     );
   }
   if (missing !== Boolean(store.metadata.get(REPORTED_MISSING)))

@@ -1,17 +1,20 @@
-// What changing bans needs. `context.ts` creates it; functions take the members that they use.
+// The dependencies of functions that change bans. `src/context.ts` creates them.
 import type { SwitchableFirewall } from '../firewall/switch.ts';
 import type { Address } from '../model/address.ts';
 import type { Outcome } from '../model/ban.ts';
 import type { LogOffset } from '../state/rows.ts';
 import type { Store } from '../state/store.ts';
 
-/** The response log as bans need it. A line that can't be written is reported, and stops nothing. */
+/** The response log. A failure to write a line is reported and does not stop the run. */
 export interface ResponseLog {
-  /** Writes a line for each. */
+  /** Writes one line per outcome. */
   write(outcomes: readonly Outcome[]): void;
-  /** Where the log ends now; null when that can't be found out. */
+  /** Returns the current end of the log; null if it can't be determined. */
   offset(): LogOffset | null;
-  /** Those of which no line was written after an offset, by a run that was killed before it could record so. */
+  /**
+   * Returns the outcomes that have no line after `offset`. A killed run may have written some lines without recording
+   * it.
+   */
   missing(offset: LogOffset | null, outcomes: readonly Outcome[]): Outcome[];
 }
 
@@ -20,13 +23,13 @@ export interface BanContext {
   readonly firewall: SwitchableFirewall;
   readonly responseLog: ResponseLog;
   readonly now: () => number;
-  /** Whether bans that alerts begin are counted, for escalation. */
+  /** True if bans that alerts begin are counted for escalation. */
   readonly countsOffences: boolean;
   readonly isInstalled: (program: string) => boolean;
-  /** For addresses that the kernel has just begun to block. A failure is reported, not thrown. */
+  /** Removes the tracked connections of addresses that were just blocked. Reports failures instead of throwing. */
   readonly cutConnections: (addresses: readonly Address[]) => void;
   /** Reports a problem that does not stop the work at hand. */
   readonly warn: (message: string) => void;
-  /** How far a long list has come. */
+  /** Reports the progress of a long list. */
   readonly onProgress: (done: number, total: number) => void;
 }

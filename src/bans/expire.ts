@@ -1,15 +1,15 @@
-// Ends what is due: a ban made for a time ends by itself, whether or not whoever asked for it is still there.
+// Ends bans whose deadline has passed, independently of the program that asked for them.
 import { EXPIRED, hasForeignRules, type Ban, type Hold } from '../model/ban.ts';
 import type { BanContext } from './context.ts';
 import { endHolds } from './holds.ts';
 import { commitDecided, type BanChange } from './journal.ts';
 
-/** Metadata: when the command `expire` last ran, in Unix milliseconds. It shows that a timer is active. */
+/** Metadata: the time of the last `expire` command in Unix milliseconds. It shows that a timer is active. */
 export const LAST_EXPIRE = 'last expire';
 
 /**
- * Unblocks every address whose last hold is over, for `overdueMs` at least. Returns their bans; throws `FIREWALL` as
- * `commit` does.
+ * Unblocks every address whose last hold expired at least `overdueMs` milliseconds ago. Returns the bans that ended.
+ * Throws `FIREWALL` as `commit` does.
  */
 export function expireDue(context: BanContext, overdueMs = 0): Ban[] {
   const { bans } = context.store;
@@ -19,19 +19,19 @@ export function expireDue(context: BanContext, overdueMs = 0): Ban[] {
   if (bans.due(nowMs).length === 0) return ending;
   commitDecided(() => {
     const due = Map.groupBy(bans.due(nowMs), ({ holds }) => holds.every(isOver));
-    // Others still hold the address: only what is over goes, and no line is written.
+    // Other origins still hold the address: delete only the expired holds, without a line.
     const ended = (due.get(false) ?? []).flatMap(({ address, holds }) => {
       return holds.filter(isOver).map(({ origin }) => ({ address, origin }));
     });
     endHolds(ended, context);
-    // Those that are due have a hold at least.
+    // `due` returns only bans with a hold, so `holds` is never empty.
     ending = due.get(true) ?? [];
     return ending.map(endOf);
   }, context);
   return ending;
 }
 
-/** The line names the alert whose hold kept the address longest. */
+/** Returns the release of an expired ban. Its line names the alert of the hold that lasted longest. */
 function endOf(ban: Ban): BanChange {
   const { address, holds } = ban;
   const { alertRef, origin } = holds.reduce((last, hold) => {

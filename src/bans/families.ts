@@ -1,9 +1,9 @@
-// Works on parts in turn, so that a failure of one does not stop the others: IPv4 and IPv6 have separate firewall programs.
+// Splits work by family, because IPv4 and IPv6 have separate firewall programs and one can fail without the other.
 import type { Address, Family } from '../model/address.ts';
 import type { Store } from '../state/store.ts';
 
-/** Does all of `works`; the first error is thrown once each had its turn. */
-export function inTurn(works: readonly (() => void)[]): void {
+/** Runs all functions. If some of them throw, throws the first error afterwards. */
+export function runAll(works: readonly (() => void)[]): void {
   const errors: unknown[] = [];
   for (const work of works) {
     try {
@@ -15,20 +15,20 @@ export function inTurn(works: readonly (() => void)[]): void {
   if (errors.length > 0) throw errors[0];
 }
 
-/** Does `work` for the items of each family in turn. Throws as `inTurn` does. */
+/** Calls `work` with the items of each family. Throws as `runAll` does. */
 export function forEachFamily<T extends { readonly address: Address }>(
   items: readonly T[],
   work: (items: readonly T[]) => void,
 ): void {
   const families = Map.groupBy(items, (item) => item.address.family);
-  inTurn(
+  runAll(
     Array.from(families.values(), (own) => () => {
       work(own);
     }),
   );
 }
 
-/** IPv4, and the families that the state has bans of: a host may have no IPv6 tables. */
+/** Returns IPv4, and IPv6 if the state has IPv6 bans, because a host may lack IPv6 tables. */
 export function familiesInUse(store: Store): Family[] {
   return store.bans.hasIpv6() ? [4, 6] : [4];
 }

@@ -1,5 +1,5 @@
-// The write-ahead protocol of every change of a ban: state → kernel → response log → confirm. Killed between any two of
-// these, the next run finds the pending changes and completes them (recover.ts).
+// The write-ahead protocol of every change of a ban: state → kernel → response log → confirm. If a run is killed in
+// between, the next run completes the pending changes (recover.ts).
 import type { Change } from '../firewall/backend.ts';
 import type { Address } from '../model/address.ts';
 import type { Ban, Hold, Origin, Outcome } from '../model/ban.ts';
@@ -13,63 +13,67 @@ import type { BanContext } from './context.ts';
 import { forEachFamily } from './families.ts';
 import { followMigration, followState, toKernelChange } from './load.ts';
 
-/** What shall become of one address. */
+/** A change of one address and its ban. */
 export interface BanChange {
   readonly address: Address;
   readonly to: 'blocked' | 'released';
-  /** The ban as the state has it; null: there is none. */
+  /** The ban before the change; null if there is none. */
   readonly before: Ban | null;
-  /** A hold to add, in place of an older one of the same origin. */
+  /** A hold to add. It replaces an older one of the same origin. */
   readonly hold?: Hold;
-  /** Holds of other origins that begin with it. */
+  /** Holds of other origins to add. */
   readonly also?: readonly Hold[];
-  /** Whose hold ends while others go on. */
+  /** The origin whose hold ends while others continue. */
   readonly ends?: Origin;
-  /** The line to write once the kernel was seen to be as asked; null: none. */
+  /** The log line to write once the change is verified in the kernel; null for none. */
   readonly line: Outcome | null;
-  /** For the history. */
+  /** Fields of the history record. */
   readonly origin: Origin | null;
   readonly reason: string;
   readonly by?: string;
-  /** True where a rule of our shape without a ban becomes ours. */
+  /** True if an existing rule of our shape becomes ours. */
   readonly takeOver?: boolean;
 }
 
-/** A change that is recorded, and what is left to do for it. */
+/** A recorded change, with the data to complete it. */
 export interface Pending extends StoredBan {
   readonly history: Pick<HistoryEntry, 'origin' | 'reason' | 'by'>;
 }
 
 interface Completion {
-  /** Whether the first plan may rely on what the state says that the kernel holds. */
+  /** True if the first plan may assume that the kernel matches the state. */
   readonly trustState: boolean;
-  /** Those of the lines that the log does not have yet. */
+  /** Returns the lines of a batch that the log does not have yet. */
   readonly missingLines: (batch: readonly Pending[]) => Outcome[];
-  /** How long the firewall programs may take; absent: as long as the run has. */
+  /** The time limit for the firewall programs in milliseconds; absent for that of the run. */
   readonly withinMs?: number | undefined;
 }
 
 /**
- * Makes changes, in one firewall transaction per family, or in parts where the backend prefers that. Throws `FIREWALL`
- * once each family had its turn; what the kernel was not seen to do then stays pending.
+ * Commits changes, in one firewall transaction per family, or in parts if the backend requires it. Throws `FIREWALL`
+ * after all families were processed. Changes that were not verified in the kernel stay pending.
  */
 export function commit(changes: readonly BanChange[], context: BanContext): void {
   if (changes.length > 0) commitDecided(() => changes, context);
 }
 
-/** The same for changes that depend on the state: no other run comes between `decide` and the record of what it returns. */
+/**
+ * Commits changes that depend on the state. Calls `decide` in the transaction that records its result, so that no other
+ * run can change the state in between. `decide` can be called again after a failure.
+ */
 export function commitDecided(decide: () => readonly BanChange[], context: BanContext): void {
   const { store, responseLog, now } = context;
   const offset = responseLog.offset();
   const { changes, pending, trustState } = store.bans.transaction(() => {
     const decided = decide();
     const recorded = decided.map((change) => pendingOf(change, offset, now()));
-    // The usual case: an address without a ban is blocked, or one that is blocked is released.
+    // True in the usual case: addresses without a ban are blocked, or blocked ones are unblocked.
     const isUsual = store.bans.begin(recorded, now());
     return { changes: decided, pending: recorded, trustState: isUsual };
   });
   step('journal: recorded');
-  // Without the lock, whoever has it may take the change for one of a killed run, and complete it at the same time.
+  // Another run that holds the lock may mistake this change for that of a killed run and complete it at the same time,
+  // including its line.
   const unwritten = (batch: readonly Pending[]): Outcome[] => {
     return isWriterLockHeld() ? linesOf(batch) : missingLines(batch, responseLog);
   };
@@ -99,8 +103,8 @@ function pendingOf(
 }
 
 /**
- * Found out anew for a block that begins; a release leaves what is known to be somebody else's. Null: not known yet. What
- * is released without a ban is the rule of somebody else.
+ * Returns the foreign rules that the change must leave; null if they are not known yet. A new block determines them. A
+ * release leaves the known ones. The rule that is removed without a ban is foreign itself, so none is left.
  */
 function foreignBefore({ to, before, takeOver = false }: BanChange): Ban['foreign'] {
   if (takeOver) return {};
@@ -108,7 +112,7 @@ function foreignBefore({ to, before, takeOver = false }: BanChange): Ban['foreig
   return to === 'released' || before.phase === 'blocked' ? before.foreign : null;
 }
 
-/** What was about to be released begins anew: its old holds are over. */
+/** Returns the holds after a change. A ban with a pending release starts over: its old holds have ended. */
 function holdsAfter({ before, hold, also = [], ends }: BanChange): Hold[] {
   const known = before === null || before.phase === 'unblocking' ? [] : before.holds;
   const added = hold === undefined ? [] : [hold, ...also];
@@ -125,7 +129,10 @@ function linesOf(batch: readonly Pending[]): Outcome[] {
   return batch.flatMap(({ line }) => line ?? []);
 }
 
-/** The log is searched once for all that were recorded at the same time. */
+/**
+ * Returns the lines of a batch that are not in the log. Searches the log once for all changes that were recorded at the
+ * same time.
+ */
 export function missingLines(
   batch: readonly Pending[],
   responseLog: BanContext['responseLog'],
@@ -137,7 +144,7 @@ export function missingLines(
   });
 }
 
-/** Completes pending changes of this run or of one that was killed. Throws as `commit` does. */
+/** Completes pending changes of this run or of a killed one. Throws as `commit` does. */
 export function completeAll(
   pending: readonly Pending[],
   completion: Completion,
@@ -154,7 +161,10 @@ export function completeAll(
   });
 }
 
-/** Blocks go into the kernel in one go; releases in parts, the newest first, where iptables finds them soonest. */
+/**
+ * Splits changes into batches: one for all blocks, and several for releases, the newest first, because iptables finds
+ * those soonest.
+ */
 function batchesOf(pending: readonly Pending[], mostReleases: number): (readonly Pending[])[] {
   const blocks = pending.filter(({ phase }) => phase === 'blocking');
   const releases = pending.filter(({ phase }) => phase === 'unblocking').toReversed();
@@ -184,17 +194,17 @@ function complete(
   context.cutConnections(batch.filter(isNewBlock).map(({ address }) => address));
 }
 
-/** Without a line, only the end of a block has moved. */
+/** Reports whether a change is a new block. A change without a line only moves the timeout of a block. */
 function isNewBlock({ phase, line }: Pending): boolean {
   return phase === 'blocking' && line !== null;
 }
 
-/** False: the hold of a change is the one that the ban has. */
+/** Reports whether a change adds a hold that the ban does not have yet. */
 export function hasNewHold({ before, hold }: BanChange): boolean {
   return hold !== undefined && before?.holds.includes(hold) !== true;
 }
 
-/** What the kernel shall do once a change is made. */
+/** Returns the kernel change for a ban change. */
 export function kernelChangeOf(change: BanChange, nowMs: number): Change {
   const phase = change.to === 'blocked' ? 'blocking' : 'unblocking';
   const after = { phase, holds: holdsAfter(change), foreign: foreignBefore(change) } as const;
@@ -210,7 +220,7 @@ export function entryOf(
   return { atMs, outcome, origin, reason, ...(by !== undefined && { by }) };
 }
 
-/** Those of the changes that are still pending after `commit` threw: one family may have succeeded. */
+/** Returns the changes that are still pending after `commit` threw. The changes of one family may have succeeded. */
 export function stillPending(
   changes: readonly BanChange[],
   { store }: Pick<BanContext, 'store'>,
@@ -221,7 +231,7 @@ export function stillPending(
   });
 }
 
-/** For releases that could not begin: nothing is left to be done for them. */
+/** Deletes pending releases that never began, so that later runs do not try them again. */
 export function forgetReleases(
   changes: readonly BanChange[],
   { store }: Pick<BanContext, 'store'>,
@@ -230,7 +240,7 @@ export function forgetReleases(
   store.bans.confirm(releases, []);
 }
 
-/** Writes a line `failed` for each change, to the response log and to the history. */
+/** Writes a `failed` line for each change to the response log and to the history. */
 export function logFailures(
   failed: readonly BanChange[],
   { responseLog, store, now }: BanContext,

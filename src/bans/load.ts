@@ -1,4 +1,4 @@
-// Brings the kernel to what the state says: after a loss, for another backend, and where other runs have changed the same
+// Applies the state to the kernel: after a loss of rules, in another backend, and after other runs changed the same
 // addresses at the same time.
 import type { ApplyResult, Firewall } from '../firewall/apply.ts';
 import type { Change } from '../firewall/backend.ts';
@@ -12,7 +12,7 @@ import { ACTIVE_BACKEND } from './places.ts';
 
 type LoadContext = Pick<BanContext, 'store' | 'firewall' | 'now'>;
 
-/** Has the kernel, by way of one backend, hold bans as the state does: for a restore, and for a migration. Throws as `commit` does. */
+/** Makes one backend hold bans as the state has them, for a restore or a migration. Throws as `commit` does. */
 export function load(
   bans: readonly Ban[],
   { store, firewall, now }: LoadContext,
@@ -23,21 +23,24 @@ export function load(
     const changes = own.map((ban) => toKernelChange(ban, now()));
     const result = backend.apply(changes, { trustState: false });
     step('journal: bans loaded');
-    // Runs without the writer lock may have released some of them meanwhile: now they would stay for good.
+    // Runs without the writer lock may have unblocked some of the addresses in the meantime. Nothing would remove their
+    // new blocks later.
     const left = new Set(store.bans.heldBy(null).map(({ text }) => text));
     const gone = own.filter(({ address }) => !left.has(address.text));
     backend.apply(releasesOf(gone, now()), { trustState: false });
-    // Another backend is filled beside the one that is active, whose plain rules are ours.
+    // While another backend is filled, plain rules belong to the active backend and are not foreign.
     if (backend === firewall) store.bans.noteForeign(result.foreign);
     results.push(result);
   });
   return results;
 }
 
-/** Other runs may go on changing the same addresses; one of them has the last word, and looks after it. */
-const MOST_FOLLOWED = 5;
+/**
+ * Bounds the retries: other runs can keep changing the same addresses, and the last one to finish verifies the result.
+ */
+const MOST_ROUNDS = 5;
 
-/** Brings the kernel to what the state says of some addresses, until it says the same afterwards. */
+/** Applies the state of some addresses to the kernel. Repeats that if the state has changed in the meantime. */
 export function followState(
   addresses: readonly Address[],
   { store, firewall, now }: LoadContext,
@@ -52,7 +55,7 @@ export function followState(
     });
   };
   let wanted = wantedNow();
-  for (let times = 0; times < MOST_FOLLOWED; times += 1) {
+  for (let times = 0; times < MOST_ROUNDS; times += 1) {
     backend.apply(wanted, { trustState: false });
     const applied = wanted;
     wanted = wantedNow();
@@ -60,7 +63,10 @@ export function followState(
   }
 }
 
-/** Without the lock: whoever has it may have migrated all bans since this run found out where they are. */
+/**
+ * For a run without the writer lock: if the holder of the lock has migrated all bans since this run determined the
+ * active backend, repeats the changes of this run in the new one.
+ */
 export function followMigration(addresses: readonly Address[], context: LoadContext): void {
   const { store, firewall, now } = context;
   const known = store.metadata.get(ACTIVE_BACKEND);
@@ -74,12 +80,12 @@ export function followMigration(addresses: readonly Address[], context: LoadCont
   firewall.of(former).apply(releasesOf(held, now()), { trustState: false });
 }
 
-/** For a backend that shall no longer hold these bans. */
+/** Returns the changes that unblock bans, for a backend that must no longer hold them. */
 export function releasesOf(bans: readonly Ban[], nowMs: number): Change[] {
   return bans.map((ban) => toKernelChange({ ...ban, phase: 'unblocking' }, nowMs));
 }
 
-/** What the state says that the kernel shall do. */
+/** Returns the kernel change that a ban in the state requires. */
 export function toKernelChange(
   { address, phase, holds, foreign }: Pick<Ban, 'address' | 'phase' | 'holds' | 'foreign'>,
   nowMs: number,

@@ -1,5 +1,5 @@
-// Migrates all bans from one backend to another: the new one is seen to hold everything before the old one is cleared, and
-// a migration that was interrupted is completed by the next run.
+// Migrates all bans from one backend to another. The old backend is cleared only after the new one is verified to hold
+// every ban. The next run completes an interrupted migration.
 import type { Ban } from '../model/ban.ts';
 import { AppError } from '../model/errors.ts';
 import { backendNamed, isBackendInstalled, type BackendName } from '../firewall/select.ts';
@@ -10,7 +10,7 @@ import { findOtherSets } from './active-backend.ts';
 import { load, releasesOf } from './load.ts';
 import { ACTIVE_BACKEND } from './places.ts';
 
-/** Metadata: a `Migration` that has begun and was not seen to end. */
+/** Metadata: a `Migration` that has begun and is not complete. */
 const PENDING_MIGRATION = 'backend move';
 
 type MigrationContext = Pick<BanContext, 'store' | 'firewall' | 'now' | 'warn' | 'isInstalled'>;
@@ -20,7 +20,7 @@ export interface Migration {
   readonly to: BackendName;
 }
 
-/** The migration that an interrupted run began; null: there is none. */
+/** Returns the migration that an interrupted run began; null if there is none. */
 export function pendingMigration(store: Store): Migration | null {
   const found = store.metadata.getJson(PENDING_MIGRATION) as Partial<
     Record<keyof Migration, string>
@@ -30,7 +30,10 @@ export function pendingMigration(store: Store): Migration | null {
   return from === null || to === null ? null : { from, to };
 }
 
-/** The backend of a pending migration that is not active and may hold a part; null: there is none, or it is not installed. */
+/**
+ * Returns the inactive backend of a pending migration, which may hold some of the bans; null if there is none or its
+ * programs are not installed.
+ */
 export function otherBackend(
   active: BackendName,
   { store, isInstalled }: Pick<BanContext, 'store' | 'isInstalled'>,
@@ -42,28 +45,32 @@ export function otherBackend(
 }
 
 /**
- * Has `to` hold everything, and clears the active backend of what is ours. Returns how many bans were migrated. Throws
- * `FIREWALL` when that can't be: then the old one holds everything as before, or the next run tries again.
+ * Makes `to` hold all bans, and clears the active backend. Returns the number of bans. Throws `FIREWALL` after a
+ * failure: the old backend then holds all bans as before, or the next run tries again.
  */
 export function migrateTo(to: BackendName, context: MigrationContext): number {
   completeMigration(context);
   const { store, firewall } = context;
   const from = backendNamed(firewall.backendName);
   if (from === null || from === to) return 0;
-  // Before anything is recorded: a backend that does not work at all is no reason to begin.
-  firewall.of(to).tryOut();
+  // Check the new backend before recording anything, so that a backend that does not work at all leaves no pending
+  // migration.
+  firewall.of(to).checkUsable();
   remember(store, PENDING_MIGRATION, JSON.stringify({ from, to }));
   step('migrate: recorded');
   if (store.volatile) {
-    throw new AppError('STORE', "the state can't be written, and would not say where the bans are");
+    throw new AppError(
+      'STORE',
+      "the state can't be written, so it could not record which backend holds the bans",
+    );
   }
   completeMigration(context);
   return store.bans.list().length;
 }
 
 /**
- * A backend whose sets drop something beside the active one, where no migration left them; null: there is none, or the state
- * can't say so.
+ * Returns a backend whose sets drop packets beside the active one, although no migration is pending; null if there is
+ * none or the state can't tell.
  */
 export function findUnknownSets(context: MigrationContext): BackendName | null {
   const { store, firewall, isInstalled } = context;
@@ -72,8 +79,8 @@ export function findUnknownSets(context: MigrationContext): BackendName | null {
 }
 
 /**
- * Clears a backend that no migration left: what it holds is that of another state, such as the one before a backup was put
- * back. As if a migration from it had been interrupted. Throws as `migrateTo` does.
+ * Clears a backend with the bans of another state, such as the state before a backup was restored. Treats it as an
+ * interrupted migration from that backend. Throws as `migrateTo` does.
  */
 export function clearUnknownSets(from: BackendName, context: MigrationContext): void {
   const { store, firewall } = context;
@@ -81,7 +88,7 @@ export function clearUnknownSets(from: BackendName, context: MigrationContext): 
   completeMigration(context);
 }
 
-/** Completes a pending migration, wherever it was interrupted. Throws as `migrateTo` does. */
+/** Completes a pending migration from wherever it was interrupted. Throws as `migrateTo` does. */
 export function completeMigration(context: MigrationContext): void {
   const { store, firewall } = context;
   const migration = pendingMigration(store);
@@ -95,7 +102,7 @@ export function completeMigration(context: MigrationContext): void {
   firewall.use(migration.to, null);
 }
 
-/** Returns the bans that the new backend was seen to hold. */
+/** Fills the new backend and makes it active. Returns the bans that it was verified to hold. */
 function fill(migration: Migration, context: MigrationContext): readonly Ban[] {
   const { store, firewall } = context;
   const { from, to } = migration;
@@ -114,7 +121,10 @@ function fill(migration: Migration, context: MigrationContext): readonly Ban[] {
   return bans;
 }
 
-/** What runs without the writer lock did meanwhile: those that end from now on find the new backend active. */
+/**
+ * Applies the changes that runs without the writer lock made in the meantime. Runs that end later find the new backend
+ * active.
+ */
 function catchUp(loaded: readonly Ban[], to: BackendName, context: MigrationContext): void {
   const { store, firewall, now } = context;
   const bans = store.bans.list();
@@ -129,17 +139,22 @@ function without(bans: readonly Ban[], others: readonly Ban[]): Ban[] {
   return bans.filter(({ address }) => !known.has(address.text));
 }
 
-/** A backend whose program was removed from the host can't be cleared, which is reported. */
+/** Removes everything from a backend. If its program is no longer installed, only warns. */
 function clear(name: BackendName, context: MigrationContext): void {
   const { store, firewall, now, isInstalled, warn } = context;
   if (isBackendInstalled(name, isInstalled)) {
     firewall.of(name).removeAll(releasesOf(store.bans.list(), now()));
   } else {
-    warn(`${name} is no longer installed: what it may still hold in the kernel was left there`);
+    warn(
+      `${name} is no longer installed: anything that it still holds in the kernel was left there`,
+    );
   }
 }
 
-/** ipset removes plain rules as it is filled: they are added again before the sets are removed. */
+/**
+ * Undoes a failed migration. Filling the ipset backend removes plain rules, so they are added again before the sets are
+ * removed.
+ */
 function rollBack({ from, to }: Migration, context: MigrationContext): void {
   const { store, firewall } = context;
   try {
@@ -148,14 +163,14 @@ function rollBack({ from, to }: Migration, context: MigrationContext): void {
     clear(to, context);
     step('migrate: new backend cleared');
   } catch {
-    // The error that stopped the migration is thrown to the caller; the migration stays pending for the next run.
+    // The caller gets the error that stopped the migration, which stays pending for the next run.
     return;
   }
   remember(store, PENDING_MIGRATION, '');
   firewall.use(from, null);
 }
 
-/** Durable on return: what comes next depends on it. */
+/** Writes metadata durably before it returns, because the next steps depend on it. */
 export function remember(store: Store, name: string, value: string): void {
   store.metadata.set(name, value);
   store.metadata.flush();

@@ -1,4 +1,4 @@
-// The state speaks of the kernel of one network namespace: changed from another one, it would leave rules without a ban.
+// Binds the state to one network namespace. A run in another namespace would release bans whose rules it can't see.
 import { AppError } from '../model/errors.ts';
 import type { Store } from '../state/store.ts';
 import { HOST_PID_NAMESPACE, type Whereabouts } from '../system/namespaces.ts';
@@ -8,14 +8,14 @@ const METADATA = 'network namespace';
 export interface NamespaceContext {
   readonly store: Store;
   readonly here: Whereabouts;
-  /** Who is in another namespace, in words; null: nobody that can be seen. */
+  /** Describes the processes seen in another network namespace; null if there are none. */
   readonly inhabitantOf: (net: string) => string | null;
 }
 
 /**
- * Notes in which namespace the state is used. One that is gone, with its boot or its container, hands the state over, and
- * `restore` loads the bans here. Throws `FIREWALL` where it is still there. Returns what somebody should know; empty:
- * nothing.
+ * Records the network namespace of the state. If the recorded one is gone, with its boot or its container, the state
+ * moves to this one, and `restore` loads the bans here. Throws `FIREWALL` if the recorded one still exists. Returns a
+ * message for the user; an empty string if there is none.
  */
 export function claimNamespace(context: NamespaceContext): string {
   const { store, here } = context;
@@ -24,21 +24,24 @@ export function claimNamespace(context: NamespaceContext): string {
   const noted = notedIn(store);
   store.metadata.set(METADATA, JSON.stringify(here));
   if (noted?.bootId !== here.bootId || noted.net === here.net) return '';
-  return `the network namespace ${noted.net} is gone, and the state is used in ${here.net} now: firewall-drop restore loads its bans`;
+  return `the network namespace ${noted.net} is gone, so the state now belongs to ${here.net}: run firewall-drop restore to load its bans`;
 }
 
-/** Why nothing may be changed from here, in words; null: it may. */
+/** Explains why the state must not be changed from this namespace; null if it can be changed. */
 export function findOtherNamespace({ store, here, inhabitantOf }: NamespaceContext): string | null {
   const noted = notedIn(store);
   if (noted === null || noted.net === here.net) return null;
-  // After a boot every namespace is another one.
+  // Namespaces do not outlive a boot.
   if (noted.bootId !== here.bootId) return null;
   const who = isHiddenHost(noted, here) ? 'of the host' : inhabitantOf(noted.net);
   if (who === null) return null;
-  return `nothing was changed: the state is that of the network namespace ${noted.net} (${who}), and this is ${here.net}; run firewall-drop there (nsenter, ip netns exec), or give each a /var/lib/firewall-drop of its own`;
+  return `nothing was changed: the state belongs to the network namespace ${noted.net} (${who}), but this is ${here.net}; run firewall-drop there (nsenter, ip netns exec), or give each namespace its own /var/lib/firewall-drop`;
 }
 
-/** From a container the processes of the host can't be seen, and they are there. */
+/**
+ * Reports whether the recorded namespace is that of the host and this one of a container, which can't see the processes
+ * of the host.
+ */
 function isHiddenHost(noted: Whereabouts, here: Whereabouts): boolean {
   return noted.pid === HOST_PID_NAMESPACE && here.pid !== HOST_PID_NAMESPACE;
 }
@@ -46,7 +49,7 @@ function isHiddenHost(noted: Whereabouts, here: Whereabouts): boolean {
 function notedIn(store: Store): Whereabouts | null {
   const noted = store.metadata.getJson(METADATA) as Partial<Whereabouts> | null;
   const { bootId, net, pid } = noted ?? {};
-  // Written where there was no /proc: it says nothing.
+  // Incomplete because it was recorded without /proc.
   if (!bootId || !net || pid === undefined) return null;
   return { bootId, net, pid };
 }

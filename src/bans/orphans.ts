@@ -1,7 +1,8 @@
-// Plain rules of ours that somebody saved to a file while a block lasted, and that the file brings back once it is over.
+// Removes plain rules of ours that were saved to a file during a block and loaded again at boot, after the block had
+// ended.
 //
-// Such a rule looks like one that an admin typed. It is taken out only where all of the evidence is there; what is
-// doubtful is left alone (docs/decisions/0009-saved-rules.md).
+// Such a rule looks like one that an administrator added. It is removed only if all evidence agrees; in doubt it stays
+// (docs/decisions/0009-saved-rules.md).
 import type { HeldAddress } from '../firewall/snapshot.ts';
 import type { ClockReading } from '../system/clock.ts';
 import type { HistoryRecord } from '../state/history.ts';
@@ -11,11 +12,11 @@ import { alertRefAt } from '../model/ban.ts';
 import type { BanContext } from './context.ts';
 import { commit, type BanChange } from './journal.ts';
 
-/** A file that is loaded at boot, as far as it has plain drops. */
+/** The plain rules of a file that is loaded at boot. */
 export interface SavedFile {
   readonly path: string;
   readonly savedMs: number;
-  /** What it drops in chains where our rules stand, by the address's text. */
+  /** The addresses that the file drops in our chains, by their text. */
   readonly held: ReadonlyMap<string, HeldAddress>;
 }
 
@@ -27,26 +28,26 @@ export interface Orphan {
 export interface OrphanSearch {
   readonly files: readonly SavedFile[];
   readonly clock: ClockReading;
-  /** Chains that must have had our rule. */
+  /** The chains that must have had our rule. */
   readonly chains: readonly string[];
 }
 
 const LAST_BOOT = 'boot of the last look at saved rules';
-/** More changes of one address than a file can be older than. */
+/** The most history records to read for one address. No address is expected to have more since the file was saved. */
 const MOST_RECORDS = 1000;
 
 /**
- * Releases what a saved file brought back at boot, at the first look after it: a rule that somebody types later stays.
- * Throws `FIREWALL` as a release does; the next run then looks again.
+ * Removes rules that a saved file restored at boot, in the first run after the boot only, so that rules added later
+ * stay. Throws `FIREWALL` as a release does; the next run then tries again.
  */
 export function releaseOrphans(search: OrphanSearch, context: BanContext): Orphan[] {
   const { store, firewall, now } = context;
   const { bootId } = search.clock;
   const lastBoot = store.metadata.get(LAST_BOOT);
   if (bootId === '' || lastBoot === bootId) return [];
-  // With sets in use, a plain rule in a file is from before them or was never ours.
-  const isTime = lastBoot !== null && firewall.backendName === 'iptables';
-  const orphans = isTime ? findOrphans(search, context) : [];
+  // While sets are in use, a plain rule in a file is older than the sets or was never ours.
+  const isDue = lastBoot !== null && firewall.backendName === 'iptables';
+  const orphans = isDue ? findOrphans(search, context) : [];
   if (orphans.length > 0) {
     const alertRef = alertRefAt(now());
     const changes = orphans.map(({ address, path }): BanChange => {
@@ -60,7 +61,10 @@ export function releaseOrphans(search: OrphanSearch, context: BanContext): Orpha
   return orphans;
 }
 
-/** From now on a boot is noticed. To be called often: where it never was, the first look finds nothing. */
+/**
+ * Records the boot if none is recorded yet. Must be called often: without an earlier record, `releaseOrphans` can't
+ * detect a boot.
+ */
 export function noteBoot(store: Store, { bootId }: ClockReading): void {
   if (store.metadata.get(LAST_BOOT) === null && bootId !== '')
     store.metadata.set(LAST_BOOT, bootId);
@@ -78,7 +82,7 @@ function findOrphans(
       return wasOurs(records, savedMs, bootMs) ? [{ address, path }] : [];
     });
   });
-  // The kernel is asked only where there is something to ask for.
+  // Inspect the kernel only for families with candidates.
   const families = new Set(likely.map(({ address }) => address.family));
   const held = new Map([...families].map((family) => [family, firewall.snapshot(family).held]));
   const heldOf = (family: Family, text: string): readonly string[] => {
@@ -87,12 +91,15 @@ function findOrphans(
   return likely.filter(({ address }) => isOnceInEach(heldOf(address.family, address.text), chains));
 }
 
-/** A second rule of the same words would be somebody else's. */
+/** Reports whether each chain has the rule exactly once. A second rule with the same text would be foreign. */
 function isOnceInEach(found: readonly string[], chains: readonly string[]): boolean {
   return new Set(found).size === found.length && chains.every((chain) => found.includes(chain));
 }
 
-/** Whether by the history the address was blocked when the file was saved, is not blocked now, and was not since the boot. */
+/**
+ * Reports whether, according to the history, the address was blocked when the file was saved, and has been unblocked
+ * since before the boot.
+ */
 function wasOurs(records: readonly HistoryRecord[], savedMs: number, bootMs: number): boolean {
   const changes = records.filter(({ outcome }) => {
     return ['add', 'reapplied', 'delete'].includes(outcome.verb);

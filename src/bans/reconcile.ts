@@ -1,5 +1,5 @@
-// Where state and kernel differ. Looks only; `restore` repairs it.
-import { isWhole, type HeldAddress } from '../firewall/snapshot.ts';
+// Finds differences between state and kernel. Changes nothing; `restore` repairs them.
+import { isFullyDropped, type HeldAddress } from '../firewall/snapshot.ts';
 import type { Address, Family } from '../model/address.ts';
 import type { Ban } from '../model/ban.ts';
 import { writerLockHolder } from '../state/lock.ts';
@@ -9,35 +9,38 @@ import { toKernelChange } from './load.ts';
 import { LOCK_DIRECTORY } from './run.ts';
 
 export interface Differences {
-  /** Banned, and not dropped by each of the chains that should. */
+  /** Bans that at least one of our chains does not drop. */
   readonly missing: readonly Missing[];
-  /** Rules of our shape without a ban: an administrator's, or from before the state was begun. */
+  /** Rules of our shape without a ban, made by an administrator or before the state was created. */
   readonly unknown: readonly HeldAddress[];
 }
 
 interface Missing {
   readonly address: Address;
-  /** The chains without its rule; empty: no chain has one. */
+  /** The chains without its rule; empty if no chain has one. */
   readonly lacks: readonly string[];
 }
 
 export interface Drift extends Differences {
-  /** Changes that a run recorded and did not complete, or not yet. */
+  /** Changes that are recorded and not complete. */
   readonly pending: readonly Ban[];
-  /** Another process that has the writer lock, and may be at work on what is pending; null: there is none. */
+  /**
+   * The process id of another run that holds the writer lock and may be completing the pending changes; null if there
+   * is none.
+   */
   readonly atWork: number | null;
-  /** What would be run to make the kernel hold all bans; also for rules that are twice or not first. */
+  /** The commands that would make the kernel hold all bans. They also repair rules that are duplicate or not first. */
   readonly steps: readonly Command[];
 }
 
-/** Throws `FIREWALL` when the kernel can't be asked. */
+/** Compares state and kernel. Throws `FIREWALL` if the kernel can't be inspected. */
 export function findDrift(
   { store, firewall, now }: Pick<BanContext, 'store' | 'firewall' | 'now'>,
   families: readonly Family[],
 ): Drift {
   const all = store.bans.list();
   const pending = all.filter((ban) => ban.phase !== 'blocked');
-  // Before the kernel is asked, which takes long.
+  // Look up the holder first, because the snapshot takes long.
   const holder = pending.length === 0 ? null : writerLockHolder(LOCK_DIRECTORY);
   const held = new Map(families.flatMap((family) => [...firewall.snapshot(family).held]));
   return {
@@ -48,7 +51,7 @@ export function findDrift(
   };
 }
 
-/** `held` is what the kernel drops, by the address's text; of the same families as the bans. */
+/** Compares bans with the addresses that the kernel drops, by their text. Both must be of the same families. */
 export function differences(
   bans: readonly Ban[],
   held: ReadonlyMap<string, HeldAddress>,
@@ -57,7 +60,7 @@ export function differences(
   return {
     missing: bans.flatMap(({ phase, address }) => {
       const one = held.get(address.text);
-      if (phase !== 'blocked' || isWhole(one)) return [];
+      if (phase !== 'blocked' || isFullyDropped(one)) return [];
       return [{ address, lacks: one?.lacks ?? [] }];
     }),
     unknown: [...held.values()].filter(({ address }) => !known.has(address.text)),

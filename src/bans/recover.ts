@@ -1,4 +1,4 @@
-// Completes the pending changes of a run that was killed: the same steps as theirs, without the lines that are written.
+// Completes the pending changes of a killed run with the same steps, without lines that are already written.
 import { describeProtection, findProtection, type ProtectedEntry } from '../policy/protected.ts';
 import { isForced } from '../model/ban.ts';
 import type { StoredBan } from '../state/rows.ts';
@@ -6,17 +6,20 @@ import { completeAll, missingLines, type Pending } from './journal.ts';
 import type { BanContext } from './context.ts';
 
 export interface RecoverOptions {
-  /** Asked for only if a block is pending. */
+  /** Returns the protected entries. Called only if a block is pending. */
   readonly protectedEntries: () => readonly ProtectedEntry[];
-  /** The part of an alert's time that recovery may take; absent: no bound of its own. */
+  /** The time limit of the recovery in milliseconds; absent for that of the run. */
   readonly withinMs?: number;
-  /** Asked for only if something is pending. Whether runs without the writer lock are at work: it may be theirs. */
+  /**
+   * Reports whether runs without the writer lock are working, because pending changes may be theirs. Called only if a
+   * change is pending.
+   */
   readonly isWorkShared?: () => boolean;
 }
 
 /**
- * Throws `FIREWALL` when the kernel was not seen to be as asked; the changes then stay pending. An address that has become
- * protected meanwhile is unblocked instead of blocked, unless a person forced the block.
+ * Completes pending changes. An address that has become protected is unblocked instead, unless a person forced the
+ * block. Throws `FIREWALL` if a change can't be verified; it then stays pending.
  */
 export function recover(
   context: BanContext,
@@ -26,7 +29,7 @@ export function recover(
   const found = new Set(store.bans.pending().map(({ address }) => address.text));
   if (found.size === 0 || isWorkShared?.() === true) return;
   unblockProtected(context, protectedEntries);
-  // Others may have begun more since.
+  // Other runs may have recorded more changes since.
   const pending = store.bans.pending().filter(({ address }) => found.has(address.text));
   const completion = {
     trustState: false,
@@ -54,7 +57,7 @@ function unblockProtected(
     const protection = findProtection(address, entries);
     if (protection === null) continue;
     const reason = describeProtection(protection);
-    warn(`${address.text} is protected by now (${reason}): its interrupted block is undone`);
+    warn(`${address.text} is protected now (${reason}), so its interrupted block is undone`);
     const change = { address, phase: 'unblocking', line: null, offset: null, hold: null } as const;
     store.bans.begin([change], now());
   }

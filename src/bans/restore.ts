@@ -1,24 +1,23 @@
-// Loads all bans into the kernel, after a reboot or somebody's flush.
+// Loads all bans into the kernel, after a reboot or a flush.
 import type { Address } from '../model/address.ts';
 import { alertRefAt, isForced, type Ban } from '../model/ban.ts';
 import type { BanContext } from './context.ts';
-import { forEachFamily, inTurn } from './families.ts';
+import { forEachFamily, runAll } from './families.ts';
 import { load } from './load.ts';
 import { unblockAll } from './unblock.ts';
 
 export interface RestoreOutcome {
-  /** Bans that the kernel now holds as the state does. */
+  /** The bans that the kernel now holds. */
   readonly blocked: readonly Ban[];
-  /** Bans on addresses that have become protected, and were ended. */
+  /** The bans that were ended because their address has become protected. */
   readonly released: readonly Ban[];
-  /** Whether the kernel had to be changed for the ones that stay. */
+  /** True if the kernel had to be changed for `blocked`. */
   readonly changed: boolean;
 }
 
 /**
- * Makes the kernel hold every ban of the state. A ban on an address that has become protected is ended instead, so
- * that an old ban does not block a gateway that moved, unless a person forced it. Throws `FIREWALL` once each part
- * had its turn.
+ * Makes the kernel hold every ban of the state. Ends bans on addresses that have become protected, such as a gateway
+ * that moved, unless a person forced them. Throws `FIREWALL` after all parts were processed.
  */
 export function restore(
   context: BanContext,
@@ -29,7 +28,7 @@ export function restore(
   const isReleased = new Set(released);
   const blocked = bans.filter((ban) => !isReleased.has(ban));
   let changed = false;
-  inTurn([
+  runAll([
     () => {
       forEachFamily(blocked, (own) => {
         if (load(own, context).every(({ outcome }) => outcome === 'unchanged')) return;

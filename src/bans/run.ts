@@ -1,4 +1,5 @@
-// The frame of every run that changes bans: the writer lock, recovery before the work at hand, expiry and migration after it.
+// The frame of every run that changes bans: it takes the writer lock, recovers before the work of the command, and
+// expires and migrates after it.
 import type { Config } from '../config/schema.ts';
 import type { Choice } from '../firewall/select.ts';
 import { describeError, type AppError } from '../model/errors.ts';
@@ -21,33 +22,39 @@ import { releaseProtected } from './protected.ts';
 import { recover } from './recover.ts';
 
 export const LOCK_DIRECTORY = '/run/firewall-drop';
-/** The part of an alert's time that completing the pending changes of other runs may take. */
+/** The share of an alert's time that recovery may take. */
 const RECOVERY_SHARE = 0.25;
-/** The part of it that waiting for the writer lock may take. */
+/** The share of an alert's time that waiting for the writer lock may take. */
 const LOCK_SHARE = 0.75;
-/** Several runs without the lock would release the same addresses at once: for so long they leave that to whoever has it. */
+/**
+ * A run without the writer lock unblocks only addresses that are overdue by this time, and leaves others to the holder.
+ * Several such runs would otherwise unblock the same addresses at once.
+ */
 const LONGEST_OVERDUE_MS = 60_000;
 
 export interface RunContext extends BanContext {
   readonly config: Config;
-  /** A person is waiting, who may wait long; execd may not be made to wait. */
+  /** True if a person is waiting, who can wait long. execd must not wait. */
   readonly interactive: boolean;
   readonly deadline: Deadline;
-  /** Which backend is active, and which one shall be. */
+  /** Returns the active backend and the wanted one. */
   readonly choice: () => Choice;
   readonly protectedEntries: () => readonly ProtectedEntry[];
-  /** Whether runs without the writer lock are at work. */
+  /** Reports whether runs without the writer lock are working. */
   readonly isWorkShared: () => boolean;
-  /** Those that this run has asked for so far. */
+  /** Returns the protected entries that this run has determined so far. */
   readonly knownProtected: () => readonly ProtectedEntry[];
-  /** Writes to our own log that all bans were migrated, and why. */
+  /** Logs a migration and its reason. */
   readonly reportMigration: (message: string) => void;
 }
 
-/** Takes the writer lock. Null when it was taken, otherwise why not. Throws where the state is that of another network namespace. */
+/**
+ * Takes the writer lock. Returns null, or the reason why it was not taken. Throws if the state belongs to another
+ * network namespace.
+ */
 export function beginRun(context: RunContext): AppError | null {
   const { store, config, deadline, firewall, choice, interactive, protectedEntries } = context;
-  // Names are looked up and remembered before alerts have to wait for this lock.
+  // Resolve and remember host names now, before alerts have to wait for the lock.
   if (interactive) protectedEntries();
   const waitMs = Math.min(
     config.limits.lockWaitSeconds * 1000,
@@ -56,20 +63,20 @@ export function beginRun(context: RunContext): AppError | null {
   const trouble = takeWriterLock(LOCK_DIRECTORY, waitMs);
   store.reopenIfReplaced();
   if (trouble === null) store.allowRepair();
-  // Where the lock can't be used nobody has it, and pending changes are not left to anybody.
+  // If the lock file can't be used, no run holds the lock, and pending changes need not be left to another run.
   else if (!interactive && trouble.code === 'LOCK_BUSY') shareWork(LOCK_DIRECTORY);
-  // Whoever had the lock, or still has it, may have migrated all bans meanwhile.
+  // The previous or current holder of the lock may have migrated all bans.
   store.metadata.reload();
-  const news = claimNamespace({ store, here: findWhereabouts(), inhabitantOf });
-  if (news !== '') context.warn(news);
+  const notice = claimNamespace({ store, here: findWhereabouts(), inhabitantOf });
+  if (notice !== '') context.warn(notice);
   const { name } = choice();
   firewall.use(name, otherBackend(name, context));
   return trouble;
 }
 
 /**
- * Before the work at hand: follows the clock and completes pending changes. `trouble` is why there is no writer lock, or
- * null. Failures are reported, not thrown.
+ * Prepares the work of the command: adjusts deadlines to the clock and completes pending changes. `trouble` is the
+ * reason why the run has no writer lock, or null. Reports failures instead of throwing.
  */
 export function recoverPending(context: RunContext, trouble: AppError | null): void {
   const { store, firewall, now, interactive, deadline, choice } = context;
@@ -79,30 +86,33 @@ export function recoverPending(context: RunContext, trouble: AppError | null): v
   if (!store.metadata.get(ACTIVE_BACKEND)) {
     const found = findActiveSets(choice(), store, (name) => firewall.of(name));
     if (found !== null) firewall.use(found, null);
-    // Whoever has the lock records it, and may be migrating all bans.
+    // The holder of the lock records it, and may be migrating all bans.
     if (!isBusy) store.metadata.set(ACTIVE_BACKEND, firewall.backendName);
   }
   notePlaces(context.config.firewall, store);
   followClock(store, readClock(now()));
   step('run: clock followed');
-  // An alert comes before a migration, unless there is nothing to migrate.
+  // An alert is handled before a migration, unless there are no bans to migrate.
   if (interactive || isFreeToChange(choice(), firewall, store)) migrate(context);
-  // They may be of a run that is at work.
+  // The pending changes may belong to the holder of the lock.
   if (isBusy) return;
-  attempt('what an interrupted run began could not be completed', context, () => {
-    // One change that can't be completed must not take all of an alert's time, again and again.
+  attempt('the changes of an interrupted run could not be completed', context, () => {
+    // Limit the time, so that a change that can't be completed does not use up the time of every alert.
     const share = interactive ? {} : { withinMs: deadline.remainingMs() * RECOVERY_SHARE };
     recover(context, { protectedEntries, isWorkShared, ...share });
   });
   step('run: recovered');
 }
 
-/** Migrates all bans where that is due, with so many more about to come. Failures are reported, not thrown. */
+/**
+ * Migrates all bans if that is due, given that `coming` more are about to be added. Reports failures instead of
+ * throwing.
+ */
 export function migrate(context: RunContext, coming = 0): void {
-  // Without the lock another run may be doing the same.
+  // Without the lock, another run may be migrating.
   if (!isWriterLockHeld()) return;
   const { config, choice, interactive, deadline, reportMigration } = context;
-  attempt('what is blocked could not be migrated to another backend', context, () => {
+  attempt('the bans could not be migrated to another backend', context, () => {
     const plan = {
       choice: choice(),
       promoteAt: config.firewall.promoteAt,
@@ -115,9 +125,9 @@ export function migrate(context: RunContext, coming = 0): void {
   });
 }
 
-/** After the work at hand: unblocks what is due, and migrates. Failures are reported, not thrown. */
+/** Finishes a run: unblocks addresses whose bans are due, and migrates. Reports failures instead of throwing. */
 export function endRun(context: RunContext): void {
-  attempt('blocks whose time is over could not be released', context, () => {
+  attempt('expired bans could not be released', context, () => {
     expireDue(context, isWriterLockHeld() ? 0 : LONGEST_OVERDUE_MS);
   });
   attempt('protected addresses could not be released', context, () => {

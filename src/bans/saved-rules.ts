@@ -1,4 +1,4 @@
-// Files of saved rules, where distributions keep what they load at boot.
+// Reads the files of saved rules that distributions load at boot.
 import type { SavedFile } from './orphans.ts';
 import type { Config } from '../config/schema.ts';
 import { describeError } from '../model/errors.ts';
@@ -16,7 +16,10 @@ export const SAVED_RULES: readonly string[] = [
 
 const LARGEST_SAVED = 64 * 1024 * 1024;
 
-/** Only a file that root alone can write is evidence. One that can't be read is reported and passed over. */
+/**
+ * Reads saved rules, from files that only root can write, since others prove nothing. Reports files that can't be read
+ * and skips them.
+ */
 export function readSavedFiles({ firewall }: Config, warn: (problem: string) => void): SavedFile[] {
   return SAVED_RULES.flatMap((path) => {
     const stats = lstatOrNull(path);

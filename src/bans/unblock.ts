@@ -1,4 +1,4 @@
-// Ends holds when somebody asks for it, and the block with the last one.
+// Ends holds on request, and unblocks the address with the last one.
 import type { Address } from '../model/address.ts';
 import { ProgramMissing } from '../model/errors.ts';
 import { hasForeignRules, type AlertRef, type Ban, type Origin } from '../model/ban.ts';
@@ -12,32 +12,32 @@ import {
 import type { BanContext } from './context.ts';
 
 export interface ReleaseRequest {
-  /** Whose hold ends; null: everybody's. */
+  /** The origin whose hold ends; null for all holds. */
   readonly origin: Origin | null;
   readonly alertRef: AlertRef;
-  /** True where a person named the addresses: rules of others for them go as well. */
+  /** True if a person named the addresses. Foreign rules for them are then removed too. */
   readonly named?: boolean;
-  /** The user who asked; absent: execd or a timer. */
+  /** The user who ran the command; absent for execd or a timer. */
   readonly by?: string;
-  /** For the history. */
+  /** The reason in the history. */
   readonly reason?: string;
 }
 
 export interface ReleaseOutcomes {
   readonly released: readonly Address[];
-  /** Still held by another origin, or dropped by a rule that somebody else made before our block. */
+  /** Addresses that stay blocked: another origin holds them, or a foreign rule drops them. */
   readonly kept: readonly Address[];
-  /** Had no ban, and the kernel had no rule: nothing was changed. */
+  /** Addresses without a ban and without a rule in the kernel. */
   readonly absent: readonly Address[];
-  /** Of the released: a rule that we did not make was removed. */
+  /** Released addresses of which a foreign rule was removed. */
   readonly foreign: readonly Address[];
 }
 
 export type ReleaseOutcome = 'released' | 'kept' | 'absent';
 
 /**
- * Ends a hold, and the block with the last one. Where there is no ban the kernel is asked, and a rule of our shape goes.
- * Throws `FIREWALL` when the kernel was not seen to be rid of it; the next run then tries again.
+ * Ends a hold, and unblocks the address with the last one. If there is no ban, removes a rule of our shape. Throws
+ * `FIREWALL` if the removal can't be verified; the next run then tries again.
  */
 export function unblock(
   address: Address,
@@ -49,7 +49,7 @@ export function unblock(
   return kept.length > 0 ? 'kept' : 'released';
 }
 
-/** Many at once, in one firewall transaction per family. Throws as `unblock` does. */
+/** Unblocks many addresses, in one firewall transaction per family. Throws as `unblock` does. */
 export function unblockAll(
   addresses: readonly Address[],
   request: ReleaseRequest,
@@ -67,7 +67,7 @@ export function unblockAll(
   } catch (error) {
     const pending = stillPending(changes, context);
     logFailures(pending, context);
-    // Without the program, and without a ban, there is nothing of ours that later runs could take away.
+    // Without the program and without a ban, nothing of ours is left for later runs to remove.
     if (error instanceof ProgramMissing) {
       const unknown = pending.filter(({ before }) => before === null);
       forgetReleases(unknown, context);
@@ -103,13 +103,13 @@ function addressOf({ address }: { readonly address: Address }): Address {
   return address;
 }
 
-/** Which of the addresses without a ban the kernel drops all the same. */
+/** Returns the addresses without a ban that the kernel drops nevertheless. */
 function presentIn(unknown: readonly Address[], { firewall }: BanContext): readonly Address[] {
   const releases = unknown.map((address) => ({ address, to: 'released' as const }));
   try {
     return firewall.compare(releases).missing.map(addressOf);
   } catch {
-    // Nobody knows: the release that follows meets the same failure, reports it, and stays pending.
+    // The kernel can't be inspected. The release that follows fails in the same way, reports it, and stays pending.
     return unknown;
   }
 }
@@ -119,7 +119,7 @@ function changeOf(ban: Ban, request: ReleaseRequest): BanChange {
   if (origin !== null && isHeldByOthers(ban, origin)) {
     const line = { verb: 'kept', address: ban.address, alertRef: request.alertRef } as const;
     const { address } = ban;
-    return { address, to: 'blocked', before: ban, ends: origin, line, ...accountOf(request) };
+    return { address, to: 'blocked', before: ban, ends: origin, line, ...historyOf(request) };
   }
   if (request.named === true)
     return releaseOf(ban.address, { ...ban, foreign: {} }, 'delete', request);
@@ -133,11 +133,11 @@ function releaseOf(
   request: ReleaseRequest,
 ): BanChange {
   const line = { verb, address, alertRef: request.alertRef };
-  return { address, to: 'released', before, line, ...accountOf(request) };
+  return { address, to: 'released', before, line, ...historyOf(request) };
 }
 
-/** On whose account the history has it: what a person asks for is `manual`, whoever held the address. */
-function accountOf({
+/** Returns the fields of the history record. A command of a person is `manual`, whichever origin held the address. */
+function historyOf({
   origin,
   reason = '',
   by,

@@ -1,6 +1,6 @@
 // Bans with what the kernel holds of them, and how often their addresses were banned: for `list`, `export` and `status`.
 import type { Context } from '../context.ts';
-import { isWhole, type HeldAddress, type Snapshot } from '../firewall/snapshot.ts';
+import { isFullyDropped, type HeldAddress, type Snapshot } from '../firewall/snapshot.ts';
 import type { Family } from '../model/address.ts';
 import type { Ban } from '../model/ban.ts';
 import { describeError } from '../model/errors.ts';
@@ -38,7 +38,7 @@ export function viewer(
     const all = heldOf(ban.address.family);
     const held = all?.get(ban.address.text);
     const missing = all === null ? 'unknown' : 'missing';
-    const kernel = isWhole(held) ? 'yes' : missing;
+    const kernel = isFullyDropped(held) ? 'yes' : missing;
     return { ban, kernel, held, backend, escalation: escalationOf(ban.address.text) };
   };
 }

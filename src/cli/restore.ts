@@ -1,6 +1,6 @@
 // What `restore`, `reconcile` and `doctor --fix` do: the kernel comes to hold what the state has.
 import { expireDue } from '../bans/expire.ts';
-import { inTurn } from '../bans/families.ts';
+import { runAll } from '../bans/families.ts';
 import { releaseOrphans } from '../bans/orphans.ts';
 import { recover } from '../bans/recover.ts';
 import { restore } from '../bans/restore.ts';
@@ -16,7 +16,7 @@ import type { Person } from './session.ts';
  * each part had its turn.
  */
 export function restoreAll(context: Context, person: Person, completed = 0): void {
-  inTurn([
+  runAll([
     () => recover(context, context),
     () => {
       for (const { address } of expireDue(context)) {

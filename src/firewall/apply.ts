@@ -1,4 +1,4 @@
-// The firewall as the rest of the program uses it: changes go in, and success is the kernel seen to hold them.
+// The firewall as the rest of the program uses it. It applies changes and verifies them in the kernel.
 import type { Family } from '../model/address.ts';
 import type { ForeignRules } from '../model/ban.ts';
 import { AppError } from '../model/errors.ts';
@@ -23,7 +23,7 @@ import {
   lookAgain,
   lookWith,
   readResult,
-  runPatiently,
+  runWithRetries,
   subject,
   type FirewallContext,
   type Attempt,
@@ -33,40 +33,46 @@ export type { FirewallContext } from './run.ts';
 
 export interface ApplyOptions {
   /**
-   * True when the state says that every address is in the other state: the change is tried at once, and only a failure
-   * makes us look. Otherwise we look first.
+   * True if the state says that every address still needs its change. The change is then tried at once, and the kernel
+   * is inspected only after a failure. Otherwise the kernel is inspected first.
    */
   readonly trustState: boolean;
-  /** How long the programs may take, where that is less than the run has. */
+  /** The time limit for the programs, if it is shorter than that of the run. */
   readonly withinMs?: number | undefined;
 }
 
 export interface ApplyResult {
-  /** Whether the kernel had to be changed, or was found as asked. */
+  /** `unchanged` if the kernel was already as required. */
   readonly outcome: 'changed' | 'unchanged';
-  /** By the address's text: rules of somebody else, of the changes that were to find them out and have any. */
+  /** The foreign rules of addresses for which they differ from the requested change, by the text of the address. */
   readonly foreign: ReadonlyMap<string, ForeignRules>;
 }
 
 export interface Firewall {
   readonly backendName: string;
-  /** How many addresses are best released at once. */
+  /** The largest number of addresses to unblock with one call. */
   readonly mostReleases: number;
-  /** Brings the kernel to `changes`. Throws `FIREWALL` when it was not seen to hold every one of them. */
+  /** Makes and verifies `changes` in the kernel. Throws `FIREWALL` if one of them can't be verified. */
   apply(changes: readonly Change[], options: ApplyOptions): ApplyResult;
-  /** Looks only. Throws `FIREWALL` when the kernel can't be asked. */
+  /** Compares the kernel with `changes` and changes nothing. Throws `FIREWALL` if the kernel can't be inspected. */
   compare(changes: readonly Change[]): Comparison;
-  /** The commands that `apply` would run now; only looks. */
+  /** Returns the commands that `apply` would run now. Runs only commands that look. */
   plan(changes: readonly Change[]): Command[];
-  /** Everything that the kernel holds for a family, with counters. Throws `FIREWALL` when it can't be asked. */
-  snapshot(family: Family): Snapshot;
-  /** Throws `FIREWALL` when its programs or the kernel can't do what it needs, as far as looking shows. */
-  tryOut(): void;
-  /** Whether sets or a table of ours are in the kernel. Throws `FIREWALL` when it can't be asked. */
-  isThere(): boolean;
   /**
-   * Takes everything of ours out of the kernel: the rules of `releases`, or all sets, rules for them and the table. Throws
-   * `FIREWALL` when that was not seen to be so.
+   * Returns everything that the kernel holds for a family, with counters. Throws `FIREWALL` if the kernel can't be
+   * inspected.
+   */
+  snapshot(family: Family): Snapshot;
+  /**
+   * Throws `FIREWALL` if the programs or the kernel lack what the backend needs, as far as commands that only look can
+   * tell.
+   */
+  checkUsable(): void;
+  /** Reports whether our sets or our table exist in the kernel. Throws `FIREWALL` if the kernel can't be inspected. */
+  holdsOurSets(): boolean;
+  /**
+   * Removes everything that is ours from the kernel: the rules of `releases`, or all sets, the rules that match them,
+   * and the table. Throws `FIREWALL` if the removal can't be verified.
    */
   removeAll(releases: readonly Change[]): void;
 }
@@ -79,13 +85,13 @@ export function createFirewall(context: FirewallContext): Firewall {
     compare: (changes) => compare(changes, context),
     plan: (changes) => planOnly(changes, context),
     snapshot: (family) => takeSnapshot(family, context),
-    tryOut: () => {
+    checkUsable: () => {
       const { backend } = context;
       const before = backend.nothingKnown;
       const first = [backend.plan(4, before, []), backend.planRemoval?.(4, before) ?? null];
       for (const command of first) if (command !== null) lookWith(command, before, context);
     },
-    isThere: () => ([4, 6] as const).some((family) => holdsSets(family, context)),
+    holdsOurSets: () => ([4, 6] as const).some((family) => holdsSets(family, context)),
     removeAll: (releases) => {
       if (context.backend.planRemoval === undefined) releaseAll(releases, context);
       else for (const family of [4, 6] as const) removeSets(family, context);
@@ -93,7 +99,7 @@ export function createFirewall(context: FirewallContext): Firewall {
   };
 }
 
-/** The newest first, where iptables finds them soonest. */
+/** Removes the newest rules first, because iptables finds those soonest. */
 function releaseAll(releases: readonly Change[], context: FirewallContext): void {
   for (const part of partsOf(releases.toReversed(), context.backend.mostReleases)) {
     apply(part, context, { trustState: false });
@@ -108,14 +114,14 @@ function holdsSets(family: Family, context: FirewallContext): boolean {
   return backend.planRemoval?.(family, lookWith(command, before, context)) !== null;
 }
 
-/** Looks at sets and rules, takes rules out, then sets, and looks again. */
+/** The usual removal lists sets and rules, removes rules, removes sets, and lists again. */
 const MOST_REMOVAL_STEPS = 10;
 
 function removeSets(family: Family, context: FirewallContext): void {
   try {
     removeStepwise(family, context);
   } catch (error) {
-    // An empty set may stay, which nothing can ask there.
+    // An empty IPv6 set can stay, because no rule can match it in a kernel without IPv6.
     if (family === 4 || !context.isIpv6Absent()) throw error;
   }
 }
@@ -129,7 +135,7 @@ function removeStepwise(family: Family, context: FirewallContext): void {
   }
   throw new AppError(
     'FIREWALL',
-    `${context.backend.name}: what is ours was taken out and is there again: another program keeps making it`,
+    `${context.backend.name}: our sets or rules reappeared after they were removed: another program keeps creating them`,
   );
 }
 
@@ -139,7 +145,7 @@ function apply(
   { trustState, withinMs }: ApplyOptions,
 ): ApplyResult {
   const bounded =
-    withinMs === undefined ? context : { ...context, deadline: sooner(context, withinMs) };
+    withinMs === undefined ? context : { ...context, deadline: earlierDeadline(context, withinMs) };
   const results = byFamily(changes, context, UNCHANGED, (family, own) =>
     applyFamily(family, own, bounded, trustState),
   );
@@ -151,22 +157,22 @@ function apply(
 
 const UNCHANGED: ApplyResult = { outcome: 'unchanged', foreign: new Map() };
 
-function sooner({ deadline }: FirewallContext, withinMs: number): Deadline {
+function earlierDeadline({ deadline }: FirewallContext, withinMs: number): Deadline {
   const own = deadlineIn(withinMs);
   return { remainingMs: () => Math.min(own.remainingMs(), deadline.remainingMs()) };
 }
 
 function applyFamily(
   family: Family,
-  asked: readonly Change[],
+  requested: readonly Change[],
   context: FirewallContext,
   trustState: boolean,
 ): ApplyResult {
   const { backend } = context;
   let view = trustState
-    ? backend.expect(asked, context.extras(family))
-    : look(family, asked, context);
-  let changes = trustState ? asked : withForeign(asked, view, false, backend);
+    ? backend.expect(requested, context.extras(family))
+    : look(family, requested, context);
+  let changes = trustState ? requested : withForeign(requested, view, false, backend);
   let failed: Attempt | null = null;
   let changed = false;
   let attempts = 0;
@@ -175,19 +181,19 @@ function applyFamily(
     const command = backend.plan(family, view, changes);
     if (command === null) {
       context.noteExtras(family, view.extras);
-      return { outcome: changed ? 'changed' : 'unchanged', foreign: foreignIn(asked, changes) };
+      return { outcome: changed ? 'changed' : 'unchanged', foreign: foreignIn(requested, changes) };
     }
     if (command.effect === 'look') looks += 1;
     else attempts += 1;
     if (attempts > mostAttempts(changes) || looks > MOST_LOOKS + attempts * MOST_LOOKS) {
-      throw endless(changes);
+      throw attemptsExhausted(changes);
     }
-    // The kernel was looked at since, and the same thing is still to be done: once more would fail the same way.
+    // The kernel was inspected after the failure and needs the same command, which would fail the same way.
     if (failed !== null && isSame(failed.command, command)) throw failure(changes, failed, context);
-    const result = runPatiently(command, context);
+    const result = runWithRetries(command, context);
     changed ||= command.effect === undefined;
     const succeeded = isAnswer(command, result);
-    // What a look finds out does not make up for a change that failed, nor a change for a look.
+    // A successful look does not clear the failure of a change, and a successful change does not clear that of a look.
     if (!succeeded) failed = { command, result };
     else if (isLook(failed?.command) === isLook(command)) failed = null;
     view = succeeded
@@ -206,7 +212,7 @@ function isSame(one: Command, other: Command): boolean {
   return one.input === other.input && wordsOf(one) === wordsOf(other);
 }
 
-/** Determines, by a view that shows rules, which of them are somebody else's. */
+/** Fills in which rules of a view are foreign, if the view includes rules. */
 function withForeign(
   changes: readonly Change[],
   view: View,
@@ -214,33 +220,35 @@ function withForeign(
   backend: Backend,
 ): readonly Change[] {
   return changes.map((change) => {
-    if (change.foreign === undefined || hasNone(change)) return change;
+    if (change.foreign === undefined || hasNoForeignRules(change)) return change;
     const foreign = backend.foreignOf?.(view, change, made) ?? null;
     return foreign === null ? change : { ...change, foreign };
   });
 }
 
-function hasNone({ foreign }: Change): boolean {
+function hasNoForeignRules({ foreign }: Change): boolean {
   return typeof foreign === 'object' && Object.keys(foreign).length === 0;
 }
 
-/** The rules of others that were found to be otherwise than the change had them. */
+/** Returns the foreign rules that differ from those in the requested change. */
 function foreignIn(
-  asked: readonly Change[],
+  requested: readonly Change[],
   changes: readonly Change[],
 ): Map<string, ForeignRules> {
   const found = changes.flatMap((change, index): [string, ForeignRules][] => {
     const { address, foreign } = change;
-    if (typeof foreign !== 'object' || foreign === asked[index]?.foreign) return [];
-    return asked[index]?.foreign === 'find' && hasNone(change) ? [] : [[address.text, foreign]];
+    if (typeof foreign !== 'object' || foreign === requested[index]?.foreign) return [];
+    return requested[index]?.foreign === 'find' && hasNoForeignRules(change)
+      ? []
+      : [[address.text, foreign]];
   });
   return new Map(found);
 }
 
-function endless(changes: readonly Change[]): AppError {
+function attemptsExhausted(changes: readonly Change[]): AppError {
   const times = mostAttempts(changes);
   return new AppError(
     'FIREWALL',
-    `${subject(changes)}: changed ${times} times and never found as asked: another program keeps changing the rules`,
+    `${subject(changes)}: changed ${times} times, but the kernel never showed the result: another program keeps changing the rules`,
   );
 }

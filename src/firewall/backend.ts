@@ -1,87 +1,104 @@
-// The contract of a backend: a pure translator between what is wanted and what a firewall program reads and prints.
+// The contract of a backend. A backend translates changes into commands of a firewall program, and parses what the
+// program prints. It never runs a command.
 import type { Address, Family } from '../model/address.ts';
 import type { ForeignRules } from '../model/ban.ts';
 import type { Command } from '../system/exec.ts';
 import type { Snapshot } from './snapshot.ts';
 
-/** What the kernel shall do with packets from an address. */
+/** The required state of one address in the kernel. */
 export interface Change {
   readonly address: Address;
   readonly to: 'blocked' | 'released';
   /**
-   * For `blocked`: after how many seconds the kernel may end the block by itself, where the backend can have it do so;
-   * null or absent: never. What is late or too long for the kernel is ended by us, by the state.
+   * For `blocked`: the time in seconds after which the kernel removes the block itself, if the backend supports
+   * timeouts. null or absent means never. If a timeout is late, or too long for the kernel, the program unblocks the
+   * address at the deadline in the state.
    */
   readonly timeoutSeconds?: number | null;
-  /** For `blocked`: what the kernel blocks already may keep its end. */
+  /** For `blocked`: true if an existing block may keep its timeout. */
   readonly keepsEnd?: boolean;
   /**
-   * Rules of exactly our shape that somebody else made: they are neither counted as ours nor removed. `find`: they are to
-   * be found out, for a ban that is new or whose block is undone.
+   * Foreign rules with the same text as ours, which are neither counted as ours nor removed. `find` makes the backend
+   * look for them, for a new ban or for a block that is undone.
    */
   readonly foreign?: ForeignRules | 'find';
 }
 
-/** A command as a backend plans it. */
+/** A command that a backend has planned. */
 export interface PlannedCommand extends Command {
-  /** `look`: changes nothing; `refresh`: only moves the end of what is there. Absent: changes what is dropped. */
+  /** `look`: changes nothing. `refresh`: changes only timeouts of existing entries. Absent: changes what is dropped. */
   readonly effect?: 'look' | 'refresh';
-  /** A failure that is an answer as well, and that `read` is given: its status, and what its complaint has in it. */
+  /** A failure that `read` accepts as an answer: its exit status, and a text that standard error contains. */
   readonly answers?: { readonly status: number; readonly complaint: string };
 }
 
-/** A command that was run to its end, and did what it had to. */
+/** A command that succeeded, or failed with one of its `answers`. */
 export interface Ran<V> {
   readonly command: PlannedCommand;
   readonly status: number;
-  /** Some programs answer on the wrong side. */
+  /** Standard error, because some programs print answers there. */
   readonly stderr: string;
-  /** What was known before it. */
+  /** The view before the command ran. */
   readonly before: V;
 }
 
-/** A backend's picture of what the kernel holds for one family. */
+/** What a backend knows about the rules and sets of one family in the kernel. */
 export interface View {
-  /** Chains or sets that exist here and not on every host; remembered so that the next run may expect them. */
+  /** Optional chains that exist on this host. The state remembers them so that the next run can expect them. */
   readonly extras: readonly string[];
 }
 
 /**
- * Nothing here touches the kernel; `apply.ts` runs the commands and trusts no command whose effect it has not seen.
+ * Plans commands and parses their output. Only `apply.ts` runs commands, and it verifies the effect of each of them.
  *
- * A backend plans one command after another, from a view in which nothing is known yet, or from what our state has one
- * expect: `plan` gives the next command for what the view lacks, which may be one that only looks, and `read` adds what it
- * printed to the view. A command that stops half-way does no harm, since the kernel is looked at again.
+ * A plan starts from a view that is empty or that our state predicts. `plan` returns the next command for whatever the
+ * view lacks, which can be a command that only looks; `read` adds the output of the command to the view. A command that
+ * stops half-way does no harm, because `apply.ts` then looks at the kernel again.
  */
 export interface Backend<V extends View = View> {
   readonly name: string;
-  /** A longer list is released in parts: some programs take the square of its length. */
+  /** The largest number of addresses to unblock with one command: some programs take quadratic time. */
   readonly mostReleases: number;
-  /** The most changes that one command can carry. */
+  /** The largest number of changes in one command. */
   readonly mostChanges: number;
-  /** Nothing was looked at: what `plan` gives for any change only looks. */
+  /** The empty view, from which `plan` returns only commands that look. */
   readonly nothingKnown: V;
-  /** Reads what a command of `plan` or `planRemoval` printed; throws on text that it does not know. */
+  /** Adds the output of a command from `plan` or `planRemoval` to a view. Throws if it can't parse the output. */
   read(output: string, ran: Ran<V>): V;
-  /** What the kernel ought to hold if our state is right: lets the usual change be made without looking first. */
+  /**
+   * Returns the view that the kernel has before `changes` if our state is right. It makes a look before the usual
+   * change unnecessary.
+   */
   expect(changes: readonly Change[], extras: readonly string[]): V;
-  /** The next command that brings a kernel that looks like `view` to `changes`; null: it is seen to be there. */
+  /**
+   * Returns the next command that brings a kernel in the state `view` to `changes`; null if the view already shows
+   * `changes`.
+   */
   plan(family: Family, view: V, changes: readonly Change[]): PlannedCommand | null;
-  /** The view as it ought to be once `command`, which `plan` gave, was run: for showing what comes after it. */
+  /**
+   * Returns the view that is expected after `command`, which `plan` returned. It is used to show the commands that
+   * follow.
+   */
   simulate(view: V, command: PlannedCommand, changes: readonly Change[]): V;
-  /** Commands that change nothing and print what `readSnapshot` reads, one output each; dearer than a look of `plan`. */
+  /**
+   * Returns commands that only look. `readSnapshot` takes their outputs in the same order. They cost more than the
+   * looks of `plan`.
+   */
   snapshot(family: Family): readonly PlannedCommand[];
   readSnapshot(outputs: readonly string[]): Snapshot;
   /**
-   * The rules of somebody else that a view shows: found out, or those known that are still there. `made`: one of each
-   * chain is ours, just made. Null: the view does not show rules. Absent where there are no rules of single addresses.
+   * Returns the foreign rules for a change: those found in the view, or those of `change.foreign` that still exist.
+   * `made` is true if a rule in each chain is ours because it was just made. Returns null if the view does not include
+   * rules. Absent if the backend makes no rules for single addresses.
    */
   foreignOf?(view: V, change: Change, made: boolean): ForeignRules | null;
   /**
-   * The next command towards a kernel that holds no set, no rule for one and no table of ours; null: it is seen to be so.
-   * Absent where there are only rules of single addresses, which are released.
+   * Returns the next command that removes our sets, the rules that match them, and our table; null if the view shows
+   * that they are gone. Absent if the backend makes only rules for single addresses, which are unblocked one by one.
    */
   planRemoval?(family: Family, view: V): PlannedCommand | null;
-  /** What a person can do about a program's complaint; empty: nothing is known. */
+  /**
+   * Returns what an administrator can do about an error message of the program; an empty string if there is no advice.
+   */
   advice?(complaint: string): string;
 }

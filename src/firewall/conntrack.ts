@@ -1,8 +1,10 @@
-// Cuts the connections of an address that the kernel tracks, so that no later packet passes for a part of one.
+// Removes the connections of an address from the kernel's connection tracking, so that later packets do not pass as
+// part of an established connection.
 //
-// An address that began a connection is the source of its original direction, one that was called is the source of the
-// replies, whatever was translated between. `conntrack` takes a network for the first only, so of networks, as
-// of many addresses, the flows are listed once, and what is in the listing goes.
+// An address that opened a connection is the source of its original direction. An address that accepted one is the
+// source of the reply direction, whatever address translation is in between. `conntrack` accepts a network only for the
+// original direction. For networks and for long lists, all flows are therefore listed once, and the matching ones
+// deleted.
 import { contains, isSingle, parseAddress, type Address, type Family } from '../model/address.ts';
 import { AppError, ExecError } from '../model/errors.ts';
 import type { Command, Run, RunResult } from '../system/exec.ts';
@@ -16,12 +18,12 @@ export interface CutContext {
   readonly programTimeoutSeconds: number;
 }
 
-/** Up to so many addresses cost less one by one than by a listing of all flows. */
+/** Up to this many addresses, deleting flows address by address is faster than listing all flows. */
 const FEW = 4;
-/** A flow may end by itself between being found and being deleted, and the rest is then left. */
+/** The limit for retries. `conntrack -D` stops early if a flow ends between being found and being deleted. */
 const MOST_ATTEMPTS = 3;
 
-/** What is run first for `addresses`: all there is to do for few, and for more the listing that the rest follows from. */
+/** Returns the commands to run first: for few addresses all commands, for more the listing of all flows. */
 export function planCut(addresses: readonly Address[]): Command[] {
   return eachFamily(addresses).flatMap(([family, own]) => {
     if (!isFew(own)) return [listFlows(family)];
@@ -29,7 +31,9 @@ export function planCut(addresses: readonly Address[]): Command[] {
   });
 }
 
-/** Throws `FIREWALL` when the flows of an address could not be deleted. That there are none is as good. */
+/**
+ * Deletes the tracked flows of addresses; an address without flows is a success. Throws `FIREWALL` if a deletion fails.
+ */
 export function cutConnections(addresses: readonly Address[], context: CutContext): void {
   for (const [family, own] of eachFamily(addresses)) {
     const commands = isFew(own)
@@ -47,7 +51,7 @@ function isFew(addresses: readonly Address[]): boolean {
   return addresses.length <= FEW && addresses.every(isSingle);
 }
 
-/** The source of the original direction, and that of the replies. */
+/** The options for the source of the original direction and of the reply direction. */
 const SIDES = ['-s', '-r'] as const;
 type Side = (typeof SIDES)[number];
 
@@ -59,7 +63,7 @@ function listFlows(family: Family): Command {
   return { program: CONNTRACK, args: ['-L', '-f', `ipv${family}`], input: '' };
 }
 
-/** Both directions of a flow; some protocols have words of their own between them. */
+/** Matches both directions of a flow. Some protocols print words of their own between them. */
 const FLOW = /\bsrc=(\S+) .*\bsrc=(\S+) /;
 
 function deletionsOf(family: Family, wanted: readonly Address[], listing: string): Command[] {
@@ -77,29 +81,29 @@ function deletionsOf(family: Family, wanted: readonly Address[], listing: string
   });
 }
 
-/** Returns what the command printed. */
+/** Runs a command and returns its standard output. */
 function runCommand(command: Command, context: CutContext): string {
   for (let attempt = 1; ; attempt += 1) {
     const result = context.run(command, timeLeft(context));
-    if (result.status === 0 || hadNone(result)) return result.stdout;
-    if (attempt === MOST_ATTEMPTS || !hasJustEnded(result)) {
+    if (result.status === 0 || foundNoFlow(result)) return result.stdout;
+    if (attempt === MOST_ATTEMPTS || !flowHasEnded(result)) {
       throw new ExecError(command, result, { about: `${command.args.at(-1) ?? ''}: ` });
     }
   }
 }
 
-/** The block itself is done: what is left of the run's time is for more than this. */
+/** Returns at most half of the remaining time: the address is already blocked, and the run has more to do. */
 function timeLeft({ deadline, programTimeoutSeconds }: CutContext): number {
   const remaining = deadline.remainingMs() / 2;
   if (remaining > 0) return Math.min(remaining, programTimeoutSeconds * 1000);
   throw new AppError('FIREWALL', `no time was left to run ${CONNTRACK}`);
 }
 
-/** The status is 1 for failures as well. */
-function hadNone({ status, stderr }: RunResult): boolean {
+/** Reports whether `conntrack` found no flow. Its exit status is then 1, as for a failure. */
+function foundNoFlow({ status, stderr }: RunResult): boolean {
   return status === 1 && stderr.includes(': 0 flow entries have been ');
 }
 
-function hasJustEnded({ status, stderr }: RunResult): boolean {
+function flowHasEnded({ status, stderr }: RunResult): boolean {
   return status === 1 && stderr.includes("such conntrack doesn't exist");
 }

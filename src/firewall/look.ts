@@ -1,27 +1,30 @@
-// Looks at the kernel through a backend without changing it: what differs, what would be run, what it holds.
+// Inspects the kernel through a backend without changing it: compares, plans, and takes snapshots.
 import type { Family } from '../model/address.ts';
 import { partsOf } from '../model/parts.ts';
 import type { Command } from '../system/exec.ts';
 import type { Change, View } from './backend.ts';
 import type { Snapshot } from './snapshot.ts';
-import { ask, lookWith, type FirewallContext } from './run.ts';
+import { runLook, lookWith, type FirewallContext } from './run.ts';
 
-/** How the kernel differs from what is wanted. */
+/** How the kernel differs from a list of changes. */
 export interface Comparison {
-  /** The changes that the kernel is not as. */
+  /** The changes that are not in effect. */
   readonly missing: readonly Change[];
-  /** Those that it is as, and would end too early. */
+  /** The changes that are in effect with a timeout that is too short. */
   readonly late: readonly Change[];
 }
 
-/** A plan looks a few times before and after each of its changes: at entries, at sets, at rules. */
+/** The most looks before or after one change: a plan lists entries, sets and rules. */
 export const MOST_LOOKS = 4;
-/** Loading and listing 100,000 entries takes 2 s; a machine may be slow, and busy. */
+/**
+ * The longest time a look may take, in seconds per entry. Loading and listing 100,000 entries takes 2 s; the machine
+ * may be slow and busy.
+ */
 const LONGEST_LOOK_SECONDS_EACH = 0.001;
-/** How often one family is changed and looked at before we admit that something works against us. */
+/** How many times one family is changed and inspected before the run reports that another program interferes. */
 const MOST_ATTEMPTS = 5;
 
-/** A backend may take a long list in parts, of a thousand at least. */
+/** Returns the largest number of attempts. A backend can split a long list into parts of at least a thousand. */
 export function mostAttempts(changes: readonly Change[]): number {
   return MOST_ATTEMPTS + Math.floor(changes.length / 1000);
 }
@@ -57,10 +60,10 @@ function compareFamily(
 }
 
 /**
- * Does `work` for each family that changes are of; `done` is what it gives where nothing is left to do.
+ * Calls `work` for each family of `changes`.
  *
- * A kernel without IPv6 drops nothing of it: what is to be released there is, also where ip6tables can't say so. Such a
- * release would stay pending, and fail, in every run to come.
+ * If `work` fails for IPv6 releases and the kernel has no IPv6, returns `done` for them: nothing is blocked there, even
+ * if ip6tables can't confirm it. Otherwise such a release would stay pending and fail in every later run.
  */
 export function byFamily<T>(
   changes: readonly Change[],
@@ -68,20 +71,20 @@ export function byFamily<T>(
   done: T,
   work: (family: Family, own: readonly Change[]) => T,
 ): T[] {
-  const lasting = changes.map((change) => outlivingTheLook(change, changes.length));
+  const lasting = changes.map((change) => outlastingTheLook(change, changes.length));
   return ([4, 6] as const).flatMap((family) => {
     const own = lasting.filter(({ address }) => address.family === family);
     try {
       return partsOf(own, backend.mostChanges).map((part) => work(family, part));
     } catch (error) {
-      const isNothing = family === 6 && own.every(({ to }) => to === 'released');
-      if (isNothing && isIpv6Absent()) return [done];
+      const onlyReleases = family === 6 && own.every(({ to }) => to === 'released');
+      if (onlyReleases && isIpv6Absent()) return [done];
       throw error;
     }
   });
 }
 
-/** Looks until the backend has seen all that it plans by. */
+/** Runs the looks that the backend plans until the view is complete. */
 function lookAtAll(family: Family, changes: readonly Change[], context: FirewallContext): View {
   let view = context.backend.nothingKnown;
   for (let looks = 0; looks < MOST_LOOKS; looks += 1) {
@@ -93,10 +96,11 @@ function lookAtAll(family: Family, changes: readonly Change[], context: Firewall
 }
 
 /**
- * An entry that the kernel ended before we looked would seem never to have been made. We still end it in time by the state: what
- * is longer here counts only where nothing of ours runs any more.
+ * Extends a timeout that could expire before the kernel is inspected: the entry would then seem never to have been
+ * made. The program still unblocks the address at the deadline in the state, so the extension matters only if no run
+ * follows.
  */
-function outlivingTheLook(change: Change, among: number): Change {
+function outlastingTheLook(change: Change, among: number): Change {
   const { timeoutSeconds = null } = change;
   const least = among * LONGEST_LOOK_SECONDS_EACH;
   if (timeoutSeconds === null || timeoutSeconds >= least) return change;
@@ -131,5 +135,5 @@ function planFamily(
 export function takeSnapshot(family: Family, context: FirewallContext): Snapshot {
   const { backend } = context;
   const commands = backend.snapshot(family);
-  return backend.readSnapshot(commands.map((command) => ask(command, context).stdout));
+  return backend.readSnapshot(commands.map((command) => runLook(command, context).stdout));
 }

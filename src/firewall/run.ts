@@ -1,5 +1,5 @@
-// Runs the commands of a backend: within the time that is left, patiently where the kernel is busy, and with an error that
-// names the addresses where one fails.
+// Runs the commands of a backend. Bounds their time, retries while the kernel is busy, and names the addresses in
+// errors.
 import type { Family } from '../model/address.ts';
 import { ExecError, AppError } from '../model/errors.ts';
 import type { Command, Run, RunResult } from '../system/exec.ts';
@@ -12,17 +12,23 @@ export interface FirewallContext {
   readonly sleep: (milliseconds: number) => void;
   readonly deadline: Deadline;
   readonly programTimeoutSeconds: number;
-  /** The chains beyond the usual that a family had when last seen, and where to record a difference. */
+  /** The optional chains that a family had when it was last inspected. */
   readonly extras: (family: Family) => readonly string[];
   readonly noteExtras: (family: Family, extras: readonly string[]) => void;
-  /** Whether the kernel runs without IPv6. */
+  /** Reports whether the kernel has no IPv6. */
   readonly isIpv6Absent: () => boolean;
 }
 
-/** Status 4: the program met a lock, a race on the table, or no permission. Waits before trying again. */
+/**
+ * The exit status for a lock held by another process, a race on the table, or a missing permission. The command is
+ * tried again.
+ */
 const BUSY_STATUS = 4;
 const BUSY_WAITS_MS: readonly number[] = [100, 300];
-/** The program itself waits for a second at least before it gives up on the lock. */
+/**
+ * A command that took longer has waited for the lock itself, since the programs wait at least a second. It is not
+ * retried.
+ */
 const BUSY_WORTH_RETRYING_MS = 800;
 
 export interface Attempt {
@@ -30,7 +36,7 @@ export interface Attempt {
   readonly result: RunResult;
 }
 
-/** The first look, before which nothing is known. */
+/** Returns the view after the first look. */
 export function look(family: Family, changes: readonly Change[], context: FirewallContext): View {
   const { backend } = context;
   const command = backend.plan(family, backend.nothingKnown, changes);
@@ -38,12 +44,12 @@ export function look(family: Family, changes: readonly Change[], context: Firewa
 }
 
 export function lookWith(command: PlannedCommand, before: View, context: FirewallContext): View {
-  return readResult(command, ask(command, context), before, context);
+  return readResult(command, runLook(command, context), before, context);
 }
 
-/** Runs a command that changes nothing. Throws what was no answer. */
-export function ask(command: PlannedCommand, context: FirewallContext): RunResult {
-  const result = runPatiently(command, context);
+/** Runs a command that changes nothing. Throws if the command fails and its failure is not an answer. */
+export function runLook(command: PlannedCommand, context: FirewallContext): RunResult {
+  const result = runWithRetries(command, context);
   if (isAnswer(command, result)) return result;
   throw failure([], { command, result }, context);
 }
@@ -62,7 +68,10 @@ export function readResult(
   return backend.read(stdout, { command, status: status ?? 0, stderr, before });
 }
 
-/** After a failure. Should looking fail as well, the failure is the better explanation. */
+/**
+ * Inspects the kernel after a failed command. If that fails too, throws the failure of the command, which explains
+ * more.
+ */
 export function lookAgain(
   family: Family,
   changes: readonly Change[],
@@ -76,13 +85,12 @@ export function lookAgain(
   }
 }
 
-export function runPatiently(command: Command, context: FirewallContext): RunResult {
+export function runWithRetries(command: Command, context: FirewallContext): RunResult {
   const waits = [...BUSY_WAITS_MS];
   for (;;) {
     const started = monotonicMs();
     const result = context.run(command, timeLeft(command, context));
     const wait = result.status === BUSY_STATUS ? waits.shift() : undefined;
-    // A program that itself waited for the lock is not asked to wait again.
     if (wait === undefined || monotonicMs() - started > BUSY_WORTH_RETRYING_MS) return result;
     context.sleep(Math.min(wait, context.deadline.remainingMs()));
   }
@@ -94,7 +102,7 @@ function timeLeft(command: Command, context: FirewallContext): number {
   throw new AppError('FIREWALL', `no time was left to run ${command.program}`);
 }
 
-/** How a command failed that was to bring about the changes; none: it was to look. */
+/** Returns the error for a failed command. `changes` is empty for a command that only looks. */
 export function failure(
   changes: readonly Change[],
   { command, result }: Attempt,

@@ -1,4 +1,4 @@
-// Which backend blocks.
+// Chooses and creates the backend.
 import type { Backend } from './backend.ts';
 import { createIpset } from './ipset/plan.ts';
 import { createIptables } from './iptables/plan.ts';
@@ -6,17 +6,17 @@ import { createNftables } from './nftables/plan.ts';
 
 export type BackendName = 'iptables' | 'ipset' | 'nftables';
 
-/** What the configuration says of the firewall. */
+/** The firewall settings of the configuration. */
 export interface FirewallConfig {
   readonly backend: 'auto' | BackendName;
   readonly variant: 'auto' | 'nft' | 'legacy';
   readonly chains: readonly string[];
   readonly docker: boolean;
-  /** Chains that an earlier configuration named: they get rules where they exist. */
+  /** Chains of an earlier configuration, which get rules if they exist. */
   readonly formerChains?: readonly string[];
   readonly lockWaitSeconds: number;
   readonly setName: string;
-  /** `auto` migrates more bans than this to sets. */
+  /** The number of bans above which `auto` migrates to sets. */
   readonly promoteAt: number;
   readonly maxEntries: number;
 }
@@ -24,23 +24,23 @@ export interface FirewallConfig {
 export interface Choice {
   /** The active backend. */
   readonly name: BackendName;
-  /** The backend that shall hold all bans; another one than `name` where a migration is due. */
+  /** The backend that must hold all bans. It differs from `name` if a migration is due. */
   readonly wanted: BackendName;
-  /** Who says so: the configuration, or what `auto` finds on this host. */
+  /** The source of `wanted`: the configuration, or `auto` on this host. */
   readonly by: 'config' | 'auto';
 }
 
 export interface Situation {
-  /** The backend that holds the bans; null: none is recorded. */
+  /** The recorded active backend; null if none is recorded. */
   readonly active: string | null;
-  /** Asked by `auto` alone. */
+  /** Reports whether there are bans. Only `auto` calls it. */
   readonly hasBans: () => boolean;
   readonly isInstalled: (program: string) => boolean;
 }
 
 /**
- * Only the backend that made a block can end it, so the one that holds the bans stays active until all of them were
- * migrated. `auto` migrates nothing back: sets stay until everything is unblocked.
+ * Chooses the backend. Only the backend that made a block can remove it, so the active backend stays active until all
+ * bans are migrated. `auto` never migrates back: sets stay until everything is unblocked.
  */
 export function chooseBackend({ backend }: FirewallConfig, situation: Situation): Choice {
   const active = backendNamed(situation.active);
@@ -49,24 +49,27 @@ export function chooseBackend({ backend }: FirewallConfig, situation: Situation)
   return choice(usable ?? firstChoice(situation.isInstalled), 'auto', active);
 }
 
-/** Bans of a state that was never written are in the backend that is wanted: none of them was migrated. */
+/** Without a recorded active backend, bans are in the wanted backend, because none was migrated. */
 function choice(wanted: BackendName, by: Choice['by'], active: BackendName | null): Choice {
   return { name: active ?? wanted, wanted, by };
 }
 
-/** A tool may have been removed from the host; with nothing blocked, another one does as well. */
+/**
+ * Returns null if the programs of the active backend were removed from the host and there are no bans. Another backend
+ * can then be used.
+ */
 function stillUsable(active: BackendName, { hasBans, isInstalled }: Situation): BackendName | null {
   return PROGRAMS[active].every(isInstalled) || hasBans() ? active : null;
 }
 
-/** Plain rules, which runbooks expect; and a table of our own where there are no iptables at all. */
+/** Returns plain rules, which runbooks expect, or a table of nftables if the host has only nftables. */
 function firstChoice(isInstalled: Situation['isInstalled']): BackendName {
   return !isBackendInstalled('iptables', isInstalled) && isBackendInstalled('nftables', isInstalled)
     ? 'nftables'
     : 'iptables';
 }
 
-/** The sets that `auto` may migrate bans to, the best first. */
+/** Returns the installed set backends that `auto` can migrate to, the best first. */
 export function setBackends(isInstalled: (program: string) => boolean): BackendName[] {
   return (['ipset', 'nftables'] as const).filter((name) => isBackendInstalled(name, isInstalled));
 }
@@ -78,7 +81,7 @@ export function isBackendInstalled(
   return PROGRAMS[name].every(isInstalled);
 }
 
-/** What a backend can't do without. */
+/** The programs that each backend requires. */
 const PROGRAMS: Readonly<Record<BackendName, readonly string[]>> = {
   iptables: ['iptables-restore'],
   ipset: ['ipset', 'iptables-restore'],
@@ -104,7 +107,7 @@ export function createBackend(name: BackendName, config: FirewallConfig): Backen
   }
 }
 
-/** Chains that get our rules only where they exist. */
+/** Returns the chains that get our rules only if they exist. */
 export function optionalChainsOf({
   docker,
   formerChains = [],

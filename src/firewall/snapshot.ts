@@ -1,35 +1,35 @@
-// What a backend shows of all that the kernel holds, for views and comparisons; blocking and unblocking need none of it.
+// The full contents of the kernel, for views and comparisons. Blocking and unblocking do not use it.
 import type { Address } from '../model/address.ts';
 
 /** One rule as the kernel holds it. */
 export interface Rule {
-  /** Behind the name of its table, unless that is iptables' `filter`: `INPUT`, `raw PREROUTING`. */
+  /** The chain, with its table in front unless that is the `filter` table of iptables: `INPUT`, `raw PREROUTING`. */
   readonly chain: string;
-  /** Matches and target as the firewall program writes them: `-s 203.0.113.9/32 -j DROP`. */
+  /** The matches and the target as the firewall program prints them: `-s 203.0.113.9/32 -j DROP`. */
   readonly spec: string;
   readonly packets: number;
   readonly bytes: number;
-  /** The set of ours all of whose members the rule drops. */
+  /** The name of our set, if the rule drops every member of one. */
   readonly dropsSet?: string;
 }
 
-/** What our rules have dropped of an address, and where they stand. */
+/** An address that our rules drop, with counters. */
 export interface HeldAddress {
   readonly address: Address;
-  /** As in `Rule`. */
+  /** The chains whose rules drop the address, named as in `Rule`. */
   readonly chains: readonly string[];
   readonly packets: number;
   readonly bytes: number;
-  /** Chains that should have its rule too, and don't: what comes through them is not dropped. Absent: none. */
+  /** Our chains that have no rule for the address and therefore let its packets through. Absent if there are none. */
   readonly lacks?: readonly string[];
 }
 
-/** Whether all that comes from an address is dropped. */
-export function isWhole(held: HeldAddress | undefined): boolean {
+/** Reports whether every packet from an address is dropped. */
+export function isFullyDropped(held: HeldAddress | undefined): boolean {
   return held !== undefined && held.lacks === undefined;
 }
 
-/** Of what is dropped in some of the chains that should drop it. */
+/** Adds `lacks` to each address that some of the `wanted` chains do not drop. */
 export function noteLacks(
   held: ReadonlyMap<string, HeldAddress>,
   wanted: readonly string[],
@@ -42,14 +42,17 @@ export function noteLacks(
   );
 }
 
-/** All that the kernel holds for one family, with counters. */
+/** Everything that the kernel holds for one family, with counters. */
 export interface Snapshot {
-  /** By the address's text; the plain drops of our chains, and what our sets hold where a rule of ours asks them. */
+  /**
+   * The dropped addresses by their text: plain rules in our chains, and members of our sets that a rule of ours
+   * matches.
+   */
   readonly held: ReadonlyMap<string, HeldAddress>;
-  /** Every rule of the tables that were listed, in order. */
+  /** Every rule of the listed tables, in order. */
   readonly rules: readonly Rule[];
-  /** By chain: what becomes of a packet that no rule of it decides; `-` for a chain that is not built in. */
+  /** The policy of each chain; `-` for a chain that is not built in. */
   readonly policies: ReadonlyMap<string, string>;
-  /** What is in the sets that rules of ours ask, by the set's name. */
+  /** The members of the sets that our rules match, by the name of the set. */
   readonly sets?: ReadonlyMap<string, readonly Address[]>;
 }

@@ -1,4 +1,4 @@
-// A firewall whose backend changes while it is in use, and which may have two of them for as long as one takes over.
+// A firewall that can change its backend during a run, and that uses two backends during a migration.
 import { step } from '../system/fault.ts';
 import type { ApplyOptions, ApplyResult, Firewall } from './apply.ts';
 import type { Change } from './backend.ts';
@@ -6,16 +6,16 @@ import type { Comparison } from './look.ts';
 import type { BackendName } from './select.ts';
 
 export interface SwitchableFirewall extends Firewall {
-  /** The firewall of one backend, in use or not. */
+  /** Returns the firewall of one backend, active or not. */
   of(name: BackendName): Firewall;
   /**
-   * From now on `name` is the active backend. `other` may hold some of the bans as well, from a pending migration: what is
-   * released is released there too, and neither is taken to hold what the state says.
+   * Makes `name` the active backend. During a pending migration, `other` may hold some of the bans too: releases then
+   * go to both backends, and neither is assumed to match the state.
    */
   use(name: BackendName, other: BackendName | null): void;
 }
 
-/** `first` is asked for the active backend where something is to be done before one was said. */
+/** Creates a firewall that calls `first` for the active backend if none was set with `use` before it is needed. */
 export function createSwitchableFirewall(
   open: (name: BackendName) => Firewall,
   first: () => BackendName,
@@ -40,10 +40,10 @@ export function createSwitchableFirewall(
     },
     plan: (changes) => current().plan(changes),
     snapshot: (family) => current().snapshot(family),
-    tryOut: () => {
-      current().tryOut();
+    checkUsable: () => {
+      current().checkUsable();
     },
-    isThere: () => current().isThere(),
+    holdsOurSets: () => current().holdsOurSets(),
     removeAll: (releases) => {
       current().removeAll(releases);
       other?.removeAll(releases);

@@ -1,16 +1,16 @@
-// What the kernel does with a packet from an address now, read off its rules: ours, an admin's, or the policy's.
+// Derives from the rules of a snapshot what the kernel does with packets from an address.
 import { contains, overlaps, parseNetwork, type Address } from '../model/address.ts';
 import type { Snapshot, Rule } from './snapshot.ts';
 
 export interface Verdict {
   readonly kind: 'dropped' | 'accepted';
-  /** The rule that decides; null: the chain's policy does. */
+  /** The deciding rule; null if the policy of the chain decides. */
   readonly rule: Rule | null;
-  /** Rules before it that drop some of the address's packets: of one protocol, port or interface. */
+  /** Earlier rules that drop some packets of the address, such as those of one protocol, port or interface. */
   readonly partly: readonly Rule[];
 }
 
-/** The chains that a packet to this host passes, in order; each may drop it, whatever one before it accepted. */
+/** The chains that a packet to this host passes, in order. Each can drop a packet that an earlier one accepted. */
 const PATH = [
   'inet firewall_drop prerouting',
   'raw PREROUTING',
@@ -18,7 +18,7 @@ const PATH = [
   'INPUT',
 ] as const;
 
-/** For packets to this host: rules of these chains, and of those that they lead to. */
+/** Returns the verdict on packets from an address to this host. It follows jumps to other chains. */
 export function findVerdict(address: Address, { rules, policies, sets }: Snapshot): Verdict {
   const chains = Map.groupBy(rules, (rule) => rule.chain);
   const partly: Rule[] = [];
@@ -34,8 +34,8 @@ export function findVerdict(address: Address, { rules, policies, sets }: Snapsho
 
 const DROPPING: readonly string[] = ['DROP', 'REJECT'];
 const DECIDING: readonly string[] = [...DROPPING, 'ACCEPT'];
-/** The kernel refuses loops; this is for a listing that somebody changed under our eyes. */
-const DEEPEST = 32;
+/** The limit for nested chains. The kernel refuses loops, but a listing can change while it is read. */
+const MAX_DEPTH = 32;
 
 interface Walk {
   readonly address: Address;
@@ -45,9 +45,9 @@ interface Walk {
   readonly depth: number;
 }
 
-/** The first rule that decides for every packet of the address; null when the chain ends without one. */
+/** Returns the first rule that decides for every packet of the address; null if the chain ends without one. */
 function walk(chain: string, state: Walk): Rule | null {
-  if (state.depth > DEEPEST) return null;
+  if (state.depth > MAX_DEPTH) return null;
   const below = { ...state, depth: state.depth + 1 };
   for (const rule of state.chains.get(chain) ?? []) {
     const match = matchSource(rule, state);
@@ -57,20 +57,23 @@ function walk(chain: string, state: Walk): Rule | null {
     if (DECIDING.includes(target)) return rule;
     if (target === 'RETURN') return null;
     const inner = walk(inTableOf(chain, target), below);
-    // A chain that was gone to, and not jumped to, does not come back here.
+    // A chain entered by goto does not return to this chain.
     if (inner !== null || isGoto(rule)) return inner;
   }
   return null;
 }
 
-/** A rule for some packets: what drops there, itself or in the chain that it leads to, drops those. */
+/** Records a rule that drops some packets, itself or through the chain that it jumps to. */
 function notePartly(rule: Rule, target: string, state: Walk): void {
   if (DROPPING.includes(target)) state.partly.push(rule);
   const decided = walk(inTableOf(rule.chain, target), state);
   if (decided !== null && DROPPING.includes(targetOf(decided))) state.partly.push(decided);
 }
 
-/** A chain is led to from its own table: `raw`, whose name stands before its chains', or `filter`. */
+/**
+ * Returns the name of a target chain, which is always in the table of `chain`: `raw`, which is part of the name, or
+ * `filter`.
+ */
 function inTableOf(chain: string, target: string): string {
   return chain.slice(0, chain.lastIndexOf(' ') + 1) + target;
 }
@@ -87,7 +90,7 @@ function targetOf({ spec, dropsSet }: Rule): string {
 const SOURCE = /^(! )?-s (\S+) ?/;
 const COMMENT = /-m comment --comment (?:"(?:[^"\\]|\\.)*"|\S+) ?/g;
 
-/** Whether a rule meets all packets of an address, some of them, or none. */
+/** Reports whether a rule matches all packets from an address, some of them, or none. */
 function matchSource({ spec, dropsSet }: Rule, { address, sets }: Walk): 'all' | 'some' | 'none' {
   if (dropsSet !== undefined) return matchMembers(sets.get(dropsSet) ?? [], address);
   const [whole = '', not, text] = SOURCE.exec(spec) ?? [];

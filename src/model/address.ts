@@ -1,15 +1,18 @@
-// Addresses and networks: read strictly, printed canonically, compared as numbers and never as text.
+// Addresses and networks: parsed strictly, printed canonically, and compared as numbers instead of text.
 
 export type Family = 4 | 6;
 
-/** One address, or (from a person only) a network. Past the parsers nothing else stands for an address. */
+/**
+ * A single address or a network. Networks come only from persons and the configuration. After parsing, addresses are
+ * always of this type.
+ */
 export interface Address {
   readonly family: Family;
-  /** The network's first address as a number of 32 or 128 bits. */
+  /** The first address of the network as a number of 32 or 128 bits. */
   readonly value: bigint;
-  /** 32 or 128 for one address. */
+  /** 32 or 128 for a single address. */
   readonly prefixLength: number;
-  /** Canonical text (RFC 5952), with `/N` only where it is a network. Safe in argument lists, file names and log lines. */
+  /** The canonical text (RFC 5952), with `/N` only for a network. Safe in argument lists, file names and log lines. */
   readonly text: string;
 }
 
@@ -19,20 +22,23 @@ const HEX_GROUP = /^[0-9a-fA-F]{1,4}$/;
 const MAPPED_IPV4 = 0xffffn;
 
 /**
- * Reads a literal address as an alert may hold it: dotted quad or RFC 4291 text, nothing around it.
- * IPv4-mapped IPv6 is folded to IPv4, because IPv4 packets never meet an IPv6 rule.
+ * Parses a literal address from an alert: a dotted quad or RFC 4291 text without anything around it. Returns null for
+ * other text. Converts IPv4-mapped IPv6 to IPv4, because IPv4 packets never match an IPv6 rule.
  */
 export function parseAddress(text: string): Address | null {
   if (text.length > LONGEST_TEXT) return null;
   const ipv4 = parseIpv4(text);
-  // Only the canonical text is read, so that it needs no printing.
+  // `parseIpv4` accepts only canonical text, which needs no reprinting.
   if (ipv4 !== null) return { family: 4, value: BigInt(ipv4), prefixLength: WIDTH[4], text };
   const ipv6 = parseIpv6(text);
   if (ipv6 === null) return null;
   return ipv6 >> 32n === MAPPED_IPV4 ? makeAddress(4, ipv6 & 0xffffffffn) : makeAddress(6, ipv6);
 }
 
-/** Reads an address or a network whose host bits are zero, as a person or a configuration may write it. */
+/**
+ * Parses an address, or a network whose host bits are zero, from a person or a configuration. Returns null for other
+ * text.
+ */
 export function parseExactNetwork(text: string): Address | null {
   const slash = text.indexOf('/');
   const network = parseNetwork(text);
@@ -42,8 +48,8 @@ export function parseExactNetwork(text: string): Address | null {
 }
 
 /**
- * Like `parseExactNetwork`, but as a white list may write it: host bits are cut off, `192.0.2.7/24`, and an IPv4 prefix may be
- * a dotted mask, `192.0.2.0/255.255.255.0`.
+ * Parses an address or a network from a white list. In addition to `parseExactNetwork`, accepts host bits
+ * (`192.0.2.7/24`), which are cleared, and dotted masks (`192.0.2.0/255.255.255.0`).
  */
 export function parseNetwork(text: string): Address | null {
   const slash = text.indexOf('/');
@@ -53,26 +59,26 @@ export function parseNetwork(text: string): Address | null {
   const length = parseByte(written) ?? maskLength(written);
   if (address === null || length === null) return null;
   const { family, value } = address;
-  // `::ffff:192.0.2.0/120` is 192.0.2.0/24: its length counts the 96 bits that folding took away.
+  // `::ffff:192.0.2.0/120` is 192.0.2.0/24: its length includes the 96 bits of the IPv4-mapped prefix.
   const prefixLength = family === 4 && text.includes(':') ? length - 96 : length;
   if (prefixLength < 0 || prefixLength > WIDTH[family]) return null;
   return makeAddress(family, value, prefixLength);
 }
 
-/** `255.255.255.0` is 24; null for anything else, a mask with a hole too. */
+/** Returns the length of a dotted mask, such as 24 for `255.255.255.0`; null if the text is not a contiguous mask. */
 function maskLength(text: string): number | null {
   const bits = parseIpv4(text)?.toString(2).padStart(32, '0');
   return bits === undefined || bits.includes('01') ? null : bits.lastIndexOf('1') + 1;
 }
 
-/** Whether every address of `inner` lies in `outer`. */
+/** Reports whether `outer` contains every address of `inner`. */
 export function contains(outer: Address, inner: Address): boolean {
   if (outer.family !== inner.family || outer.prefixLength > inner.prefixLength) return false;
   const shift = hostBits(outer);
   return inner.value >> shift === outer.value >> shift;
 }
 
-/** Whether two networks share an address; one then contains the other. */
+/** Reports whether two networks share an address. One of them then contains the other. */
 export function overlaps(one: Address, other: Address): boolean {
   return one.prefixLength <= other.prefixLength ? contains(one, other) : contains(other, one);
 }
@@ -81,12 +87,12 @@ export function isSingle(address: Address): boolean {
   return address.prefixLength === WIDTH[address.family];
 }
 
-/** The text with its prefix length even for one address, as iptables prints it: `192.0.2.7/32`. */
+/** Returns the text with a prefix length even for a single address, as iptables prints it: `192.0.2.7/32`. */
 export function withPrefix(address: Address): string {
   return isSingle(address) ? `${address.text}/${address.prefixLength}` : address.text;
 }
 
-/** A network from its parts; bits past the prefix are cut off. */
+/** Creates a network from its parts. Clears the host bits. */
 export function makeAddress(family: Family, value: bigint, prefixLength?: number): Address {
   const prefix = prefixLength ?? WIDTH[family];
   const shift = BigInt(WIDTH[family] - prefix);
@@ -96,12 +102,12 @@ export function makeAddress(family: Family, value: bigint, prefixLength?: number
   return { family, value: network, prefixLength: prefix, text };
 }
 
-/** Every network that contains an address, other than itself, widest first. */
+/** Returns every network that contains an address, except itself, widest first. */
 export function widerNetworks({ family, value, prefixLength }: Address): Address[] {
   return Array.from({ length: prefixLength }, (_, length) => makeAddress(family, value, length));
 }
 
-/** The last address of a network: in IPv4 its directed broadcast. */
+/** Returns the last address of a network, which in IPv4 is its directed broadcast address. */
 export function lastAddress(network: Address): Address {
   return makeAddress(network.family, network.value | ((1n << hostBits(network)) - 1n));
 }
@@ -110,7 +116,10 @@ function hostBits({ family, prefixLength }: Address): bigint {
   return BigInt(WIDTH[family] - prefixLength);
 }
 
-/** In plain numbers: every alert reads all that is protected, and a white list may be long. */
+/**
+ * Parses IPv4 with numbers instead of bigints, because every alert parses all protected addresses and white lists can
+ * be long.
+ */
 function parseIpv4(text: string): number | null {
   const parts = text.split('.', 5);
   if (parts.length !== 4) return null;
@@ -123,7 +132,7 @@ function parseIpv4(text: string): number | null {
   return value;
 }
 
-/** Decimal, without zeros before it. A pattern would have to be compiled at every start. */
+/** Parses a decimal byte without leading zeros. Uses no regular expression, which would be compiled at every start. */
 function parseByte(text: string): number | null {
   const byte = Number(text);
   return byte >= 0 && byte <= 255 && String(byte) === text ? byte : null;
@@ -143,7 +152,7 @@ function parseIpv6(text: string): bigint | null {
   return groups.reduce((value, group) => (value << 16n) | BigInt(group), 0n);
 }
 
-/** Groups of one side of `::`; the last of the whole text may be a dotted quad. */
+/** Parses the groups on one side of `::`. The last group of the whole text can be a dotted quad. */
 function parseGroups(text: string, mayEndInIpv4: boolean): number[] | null {
   if (text === '') return [];
   const groups: number[] = [];
@@ -174,7 +183,7 @@ function printIpv6(value: bigint): string {
   return `${head}::${tail}`;
 }
 
-/** RFC 5952 §4.2: the longest run of zero groups, the first of equals. */
+/** Returns the longest run of zero groups, or the first of several equally long ones (RFC 5952, section 4.2). */
 function longestZeroRun(groups: readonly number[]): { start: number; length: number } {
   let best = { start: 0, length: 0 };
   let start = 0;

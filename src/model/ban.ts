@@ -1,9 +1,9 @@
-// What a ban is: an address that stays blocked while any of its holds lives.
+// The types of bans and holds. A ban lasts as long as one of its holds.
 import type { Address } from './address.ts';
 
 /**
- * Who asked for a block; one hold each. `repeat` is escalation, `policy` what else makes a ban last beyond execd's own
- * delete: neither ends by that.
+ * The origin of a hold. `repeat` is escalation. `policy` covers other policies that make a ban last beyond execd's own
+ * delete. execd's delete does not end holds of these two.
  */
 export type Origin = 'wazuh' | 'ossec' | 'manual' | 'repeat' | 'policy';
 export const ORIGINS: readonly [Origin, ...Origin[]] = [
@@ -14,41 +14,41 @@ export const ORIGINS: readonly [Origin, ...Origin[]] = [
   'policy',
 ];
 
-/** Which alert a line in the log speaks of, in the shapes that the rule engines decode. */
+/** The reference of a log line to an alert, in the form that the rule engines decode. */
 export interface AlertRef {
-  /** `digits.digits`: the alert's id, or the time of the action where there was no alert. */
+  /** The id of the alert as `digits.digits`, or the time of the action if there was no alert. */
   readonly alertId: string;
-  /** Digits; `0` where there was no rule. */
+  /** The id of the rule as digits; `0` if there was no rule. */
   readonly ruleId: string;
 }
 
 export interface Hold {
   readonly origin: Origin;
   readonly addedMs: number;
-  /** How long was asked for, in seconds; null: until somebody releases it. */
+  /** The requested time in seconds; null for a hold without an end. */
   readonly timeoutSeconds: number | null;
-  /** Unix time in milliseconds; null exactly when `timeoutSeconds` is. */
+  /** The deadline as Unix time in milliseconds; null if and only if `timeoutSeconds` is null. */
   readonly expiresAtMs: number | null;
   readonly alertRef: AlertRef;
-  /** Free text for people; empty when none was given. */
+  /** Free text from a person; empty if there is none. */
   readonly reason: string;
-  /** A person insisted, though the address is protected. */
+  /** True if a person forced the hold, although the address is protected. */
   readonly forced: boolean;
 }
 
-/** Each origin has one hold on an address. */
+/** The key of a hold. Each origin has at most one hold on an address. */
 export interface HoldKey {
   readonly address: Address;
   readonly origin: Origin;
 }
 
 /**
- * `blocking` and `unblocking` are pending changes: durable before the kernel is changed, completed by the next run if this
- * one is killed.
+ * The phase of a ban. `blocking` and `unblocking` are pending changes. They are durable before the kernel is changed,
+ * and if the run is killed, the next one completes them.
  */
 export type Phase = 'blocking' | 'blocked' | 'unblocking';
 
-/** How many rules of somebody else drop an address, by chain; chains without any are left out. */
+/** The number of foreign rules for an address, by chain. Chains without any are left out. */
 export type ForeignRules = Readonly<Record<string, number>>;
 
 export interface Ban {
@@ -57,18 +57,18 @@ export interface Ban {
   readonly sinceMs: number;
   readonly holds: readonly Hold[];
   /**
-   * Rules of our shape that were in the kernel before the block: how many, by chain. They are somebody else's and stay.
-   * Null while that is not known, in a block that is pending.
+   * Rules of our shape that were in the kernel before the block. They belong to other programs and stay. null while
+   * they are not known, during a pending block.
    */
   readonly foreign: ForeignRules | null;
 }
 
-/** What is about to be released is held by nobody any more. */
+/** Returns the holds of a ban; none if its release is pending or there is no ban. */
 export function livingHolds(ban: Ban | null): readonly Hold[] {
   return ban === null || ban.phase === 'unblocking' ? [] : ban.holds;
 }
 
-/** Whether rules that were there before the block drop the address, and stay. */
+/** Reports whether foreign rules drop the address, which stay when the ban ends. */
 export function hasForeignRules({ foreign }: Ban): boolean {
   return Object.keys(foreign ?? {}).length > 0;
 }
@@ -77,31 +77,33 @@ export function isForced({ holds }: Pick<Ban, 'holds'>): boolean {
   return holds.some(({ forced }) => forced);
 }
 
-/** The reason that history gives for a block that ended by itself. */
+/** The reason in the history for a ban that expired. */
 export const EXPIRED = 'expired';
 
-/** The reason of what `doctor --test` does. */
+/** The reason in the history for blocks made by `doctor --test`. */
 export const TRIAL = 'doctor --test';
 
-/** The verb of a log line: what became of the address. `held` is for the history alone: a person's hold began or changed on what was blocked. */
+/**
+ * The verb of a log line. `held` appears only in the history: a person added or changed a hold on a blocked address.
+ */
 export type Verb = 'add' | 'delete' | 'kept' | 'reapplied' | 'held' | 'failed' | 'refused';
 
-/** Something that happened to an address and is written to the response log. */
+/** An event of an address that is written to the response log. */
 export interface Outcome {
   readonly verb: Verb;
   readonly address: Address;
   readonly alertRef: AlertRef;
 }
 
-/** A hold as it is requested, before its times are known. */
+/** A requested hold, before its times are set. */
 export interface HoldRequest {
   readonly origin: Origin;
   readonly timeoutSeconds: number | null;
   readonly alertRef: AlertRef;
   readonly reason: string;
-  /** Only a person can: the address may be protected. */
+  /** True if the address may be protected. Only a person can set it. */
   readonly forced?: boolean;
-  /** Holds of other origins that begin with it. */
+  /** Holds of other origins to add. */
   readonly also?: readonly Pick<HoldRequest, 'origin' | 'timeoutSeconds'>[];
 }
 
@@ -117,14 +119,14 @@ export function makeHold(request: HoldRequest, nowMs: number): Hold {
   return { origin, timeoutSeconds, alertRef, reason, forced, addedMs: nowMs, expiresAtMs };
 }
 
-/** How much longer an address stays blocked for these holds, in seconds; null: until somebody releases it. */
+/** Returns how long these holds keep an address blocked, in seconds; null if one has no end. */
 export function remainingSeconds(holds: readonly Hold[], nowMs: number): number | null {
   const ends = holds.map((hold) => hold.expiresAtMs ?? Infinity);
   const last = Math.max(nowMs, ...ends);
   return last === Infinity ? null : (last - nowMs) / 1000;
 }
 
-/** An alertRef for an action without an alert: the time of the action, and rule 0. */
+/** Returns the reference for an action without an alert: the time of the action, and rule 0. */
 export function alertRefAt(nowMs: number): AlertRef {
   const seconds = Math.floor(nowMs / 1000);
   const microseconds = String(Math.floor((nowMs - seconds * 1000) * 1000)).padStart(6, '0');

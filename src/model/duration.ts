@@ -1,4 +1,4 @@
-// Lengths of time as people and configurations write them.
+// Parses durations as people and configurations write them.
 
 export const UNIT_SECONDS: Readonly<Record<string, number>> = {
   s: 1,
@@ -9,10 +9,13 @@ export const UNIT_SECONDS: Readonly<Record<string, number>> = {
 };
 const PART = /([0-9]{1,10})([smhdw])/g;
 const WHOLE = /^(?:[0-9]{1,10}[smhdw])+$/;
-/** About 68 years: what the kernel and a person can both mean. */
+/** The longest duration, about 68 years. */
 const LONGEST_SECONDS = 2 ** 31;
 
-/** `90m`, `1h30m`, `2d`, plain seconds, or `never`: seconds, null for ever; undefined when it is none of these. */
+/**
+ * Parses `90m`, `1h30m`, `2d`, plain seconds, or `never`. Returns seconds, null for `never`, and undefined for other
+ * text.
+ */
 export function parseDuration(text: string): number | null | undefined {
   if (text === 'never') return null;
   const seconds = /^[0-9]{1,10}$/.test(text) ? Number(text) : sumOfParts(text);

@@ -1,25 +1,25 @@
-// The one error class of the program: a closed set of codes, each with the exit status that it leaves.
+// The error classes of the program, with a closed set of codes. Each code has an exit status.
 
-/** Exit statuses follow sysexits(3); `docs/exit-statuses.md` holds the same table for people. */
+/** The exit statuses, which follow sysexits(3). `docs/exit-statuses.md` lists them for users. */
 export const EXIT_STATUS = {
-  /** Arguments that name no action. */
+  /** The arguments do not name an action. */
   USAGE: 64,
-  /** A message, an address or a list that can't be acted on. */
+  /** A message, an address or a list is invalid. */
   BAD_DATA: 65,
-  /** The address is protected: nothing was blocked, on purpose. */
+  /** The address is protected and was therefore not blocked. */
   REFUSED: 65,
-  /** The kernel is not as asked: a firewall program is missing, failed or did not end in time. */
+  /** The change was not verified in the kernel: a firewall program is missing, failed or timed out. */
   FIREWALL: 69,
-  /** execd went away, or never answered. */
+  /** execd ended or did not answer. */
   HANDSHAKE: 69,
-  /** The system has too little of something, such as file descriptors, to start a program or open a file. */
+  /** The system lacks resources, such as file descriptors, to start a program or open a file. */
   RESOURCES: 71,
   STORE: 74,
   LOG: 74,
-  /** A file could not be put in its place. */
+  /** A file could not be written or moved into place. */
   FILE: 74,
   OUTPUT: 74,
-  /** Another process holds the writer lock for longer than we may wait. */
+  /** Another process held the writer lock for longer than the run can wait. */
   LOCK_BUSY: 75,
   NOT_ROOT: 77,
   CONFIG: 78,
@@ -30,7 +30,7 @@ export const EXIT_STATUS = {
 
 export type ErrorCode = keyof typeof EXIT_STATUS;
 
-/** A failure that a person can act on; `message` says what failed, for which address, by which program. */
+/** A failure that a person can act on. `message` says what failed, for which address and in which program. */
 export class AppError extends Error {
   readonly code: ErrorCode;
 
@@ -45,7 +45,7 @@ export class AppError extends Error {
   }
 }
 
-/** What `work` gives; a failure becomes the cause of an AppError. */
+/** Returns the result of `work`. Throws an `AppError` whose cause is the error of `work`. */
 export function orThrow<T>(code: ErrorCode, message: string, work: () => T): T {
   try {
     return work();
@@ -54,7 +54,7 @@ export function orThrow<T>(code: ErrorCode, message: string, work: () => T): T {
   }
 }
 
-/** A program that is not installed: nothing was run, so nothing can have changed. */
+/** The error for a program that is not installed. Nothing was run, so nothing changed. */
 export class ProgramMissing extends AppError {
   constructor(message: string) {
     super('FIREWALL', message);
@@ -65,11 +65,11 @@ const LONGEST_QUOTE = 500;
 
 export class ExecError extends AppError {
   readonly argv: readonly string[];
-  /** Null when a signal ended it. */
+  /** The exit status; null if a signal ended the program. */
   readonly status: number | null;
   readonly stderr: string;
 
-  /** `about` and `advice` become the beginning and the end of the message. */
+  /** Creates the error. `about` becomes the beginning of the message, `advice` its end. */
   constructor(
     { program, args }: { readonly program: string; readonly args: readonly string[] },
     { status, stderr, trouble }: ExecFailure,
@@ -91,7 +91,7 @@ export class ExecError extends AppError {
 interface ExecFailure {
   readonly status: number | null;
   readonly stderr: string;
-  /** Why there is no status of its own, in words; empty: there is one. */
+  /** Why the program has no exit status of its own; empty if it has one. */
   readonly trouble: string;
 }
 
@@ -101,24 +101,24 @@ interface ExecErrorParts {
   readonly cause?: unknown;
 }
 
-/** What the runtime says of a failed system call: `ENOENT: no such file or directory, open '/etc/x'`. */
+/** Matches Node's message for a failed system call: `ENOENT: no such file or directory, open '/etc/x'`. */
 const SYSTEM_CALL = /^(E[A-Z0-9]+): (.+?), [a-z_0-9]+(?: '.*)?$/s;
 
 function systemCallText(message: string): string | undefined {
   const [, code, text] = SYSTEM_CALL.exec(message) ?? [];
-  // The runtime says "illegal operation on a directory".
+  // Node's text is "illegal operation on a directory".
   return code === 'EISDIR' ? 'it is a directory' : text;
 }
 
 /**
- * One line about any thrown thing, with the chain of causes. Of a failed system call only what went wrong: whoever
- * reports it names the file.
+ * Describes any thrown value in one line, with its chain of causes. For a failed system call, returns only the reason,
+ * because callers name the file.
  */
 export function describeError(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   const own = systemCallText(error.message) ?? error.message;
   if (error.cause === undefined) return own;
   const cause = describeError(error.cause);
-  // A second try often fails in the words of the first.
+  // The error of a second attempt often repeats the text of the first.
   return own.endsWith(cause) ? own : `${own}: ${cause}`;
 }

@@ -1,8 +1,8 @@
-// What was built; the build script puts both values in.
+// The version and the commit. The build script defines both.
 declare const __VERSION__: string | undefined;
 declare const __COMMIT__: string | undefined;
 
-/** Whether src/ runs as it lies there, without a build. */
+/** True if the sources run without a build. */
 export const FROM_SOURCES = typeof __VERSION__ !== 'string';
 
 export const BUILD = {

@@ -1,20 +1,20 @@
-// The table of bans and their holds, and the changes that are pending.
+// Reads and changes the tables of bans and holds, including pending changes.
 import type { SQLInputValue } from 'node:sqlite';
 import { contains, type Address } from '../model/address.ts';
 import type { Ban, ForeignRules, Hold, HoldKey, Origin } from '../model/ban.ts';
 import type { Connection } from './connection.ts';
 import type { History, HistoryEntry } from './history.ts';
 import { COUNT_OFFENCES } from './offences.ts';
-import { AMONG_THESE, asList, runsOf } from './lists.ts';
+import { ADDRESS_IN_LIST, asList, runsOf } from './lists.ts';
 import {
-  allButAddress,
+  sharedFields,
   changesTo,
   holdsOf,
   listOf,
   CONFIRM_BLOCKED,
   COUNT_KNOWN,
   FORGET_RELEASED,
-  LINELESS,
+  WITHOUT_LINE,
   NOT_BLOCKED,
   WITHOUT_BAN,
   type Confirmation,
@@ -24,18 +24,18 @@ import {
 import { confirmationsOf, confirmedIn, type Unsaved } from './unsaved.ts';
 import { COLUMNS, lineJson, readAddress, readBans, type StoredBan } from './rows.ts';
 
-/** More addresses than this are looked for in a list of all bans: two queries for each would take longer. */
-const MOST_ASKED_SINGLY = 100;
+/** For more addresses than this, one query over all bans is faster than two queries per address. */
+const MOST_SINGLE_QUERIES = 100;
 
-/** Many that came at once too, by rowid: plain rules stand in the chain in the reverse of it, and are released fast in that order only. */
-const AS_MADE = 'ORDER BY since_ms, bans.rowid';
+/** Orders bans by age, then by rowid. Plain rules are removed fast in the reverse of this order only. */
+const OLDEST_FIRST = 'ORDER BY since_ms, bans.rowid';
 
-/** Every operation is one transaction. */
+/** The bans in the state. Every operation is one transaction. */
 export class Bans {
   readonly #connection: Connection;
   readonly #history: History;
   readonly #unsaved: Unsaved;
-  #begunIn = 0;
+  #replacementsAtBegin = 0;
 
   constructor(connection: Connection, history: History, unsaved: Unsaved) {
     this.#connection = connection;
@@ -47,34 +47,34 @@ export class Bans {
     return this.#select('WHERE address = ?', address.text)[0] ?? null;
   }
 
-  /** Those of many addresses that have a ban, by their text. */
+  /** Returns the bans of a list of addresses, by the text of the address. */
   findAll(addresses: readonly Address[]): ReadonlyMap<string, StoredBan> {
     const bans =
-      addresses.length > MOST_ASKED_SINGLY
-        ? this.#select(`WHERE ${AMONG_THESE}`, asList(addresses))
+      addresses.length > MOST_SINGLE_QUERIES
+        ? this.#select(`WHERE ${ADDRESS_IN_LIST}`, asList(addresses))
         : addresses.map((address) => this.find(address)).filter((ban) => ban !== null);
     return new Map(bans.map((ban) => [ban.address.text, ban]));
   }
 
-  /** Those of many addresses that have none. */
+  /** Returns the addresses of a list that have no ban. */
   withoutBan(addresses: readonly Address[]): Address[] {
     const unknown = new Set(this.#texts(WITHOUT_BAN, asList(addresses)));
     return addresses.filter(({ text }) => unknown.has(text));
   }
 
-  /** Those of many addresses that are blocked, by one query. */
+  /** Returns the blocked bans of a list of addresses, with one query. */
   blockedAmong(addresses: readonly Address[]): Ban[] {
-    return this.#select(`WHERE phase = 'blocked' AND ${AMONG_THESE}`, asList(addresses));
+    return this.#select(`WHERE phase = 'blocked' AND ${ADDRESS_IN_LIST}`, asList(addresses));
   }
 
-  /** All bans in the order in which they were made. */
+  /** Returns all bans, oldest first. */
   list(): StoredBan[] {
     return this.#select('');
   }
 
-  /** The bans of addresses and networks that lie in an IPv4 network, other than its own. */
+  /** Returns the bans of addresses and networks within an IPv4 network, except that of the network itself. */
   within(network: Address): StoredBan[] {
-    // Their text begins with the whole bytes of the network's; '/' is the character after '.'.
+    // The text of each address begins with the whole bytes of the network. '/' is the character after '.'.
     const bytes = network.text.split('.').slice(0, Math.floor(network.prefixLength / 8));
     const first = bytes.map((byte) => `${byte}.`).join('');
     const bans = this.#select('WHERE address >= ? AND address < ?', first, `${bytes.join('.')}/`);
@@ -83,9 +83,9 @@ export class Bans {
     });
   }
 
-  /** What an origin holds, or with null all, in the order in which the bans were made. */
+  /** Returns the addresses that an origin holds, or all banned addresses if `origin` is null, oldest ban first. */
   heldBy(origin: Origin | null): Address[] {
-    const sql = `SELECT address FROM bans WHERE ? IS NULL OR address IN (SELECT address FROM holds WHERE origin = ?) ${AS_MADE}`;
+    const sql = `SELECT address FROM bans WHERE ? IS NULL OR address IN (SELECT address FROM holds WHERE origin = ?) ${OLDEST_FIRST}`;
     return this.#connection.query(sql, origin, origin).map((row) => readAddress(row['address']));
   }
 
@@ -107,31 +107,28 @@ export class Bans {
     return this.#select("WHERE phase <> 'blocked'");
   }
 
-  /** Bans with a hold whose time is over, in the order in which they were made. */
+  /** Returns blocked bans with at least one hold whose deadline has passed, oldest first. */
   due(nowMs: number): Ban[] {
     const overdue = 'SELECT address FROM holds WHERE expires_at_ms <= ?';
     return this.#select(`WHERE phase = 'blocked' AND address IN (${overdue})`, nowMs);
   }
 
-  /** No other run comes between what `work` reads and what it records. It may be called again. */
+  /** Runs `work` in one transaction, so that no other run changes the state meanwhile. `work` can run again. */
   transaction<T>(work: () => T): T {
     return this.#connection.transaction(work);
   }
 
-  /**
-   * Records changes as pending; the kernel may be changed once this has returned. Returns whether each address was in the
-   * other state: without a ban where it is to be blocked, blocked where it is to be released.
-   */
+  /** Records changes as pending, before the kernel changes. Returns true if every address still needed its change. */
   begin(changes: readonly PendingChange[], nowMs: number): boolean {
-    const wereOpposite = this.#connection.transaction(() => {
-      return runsOf(changes, allButAddress).map((alike) => this.#beginAlike(alike, nowMs));
+    const neededChange = this.#connection.transaction(() => {
+      return runsOf(changes, sharedFields).map((alike) => this.#beginAlike(alike, nowMs));
     });
-    this.#begunIn = this.#connection.replacements;
+    this.#replacementsAtBegin = this.#connection.replacements;
     this.#keepUnsaved(changes);
-    return wereOpposite.every(Boolean);
+    return neededChange.every(Boolean);
   }
 
-  /** What earlier runs could not save becomes pending, but for what they had seen in the kernel. */
+  /** Records the unsaved changes of earlier runs as pending, except those that are confirmed. */
   takeUnsaved(): void {
     this.#unsaved.handOver((changes) => {
       this.#connection.transaction(() => {
@@ -143,7 +140,7 @@ export class Bans {
     });
   }
 
-  /** For whoever only looks: all of it is pending, and nothing is saved. Returns whether there is any. */
+  /** Shows unsaved changes as pending to a run that only reads. Returns true if there are any. */
   showUnsaved(): boolean {
     const changes = this.#unsaved.read();
     if (changes.length > 0) this.#connection.shadow(['bans', 'holds'], this.#beginEach(changes));
@@ -162,8 +159,9 @@ export class Bans {
   }
 
   /**
-   * The kernel was seen to be so: `blocking` becomes `blocked`, `unblocking` is forgotten, and history says so. Returns
-   * those that another run has confirmed or turned round meanwhile: one of the two had no writer lock.
+   * Confirms changes that were verified in the kernel: `blocking` becomes `blocked`, `unblocking` bans are deleted, and
+   * the history is written. Returns the changes that another run has confirmed or reversed in the meantime, which can
+   * happen if one of the two runs has no writer lock.
    */
   confirm<T extends KernelChange>(
     changes: readonly T[],
@@ -182,18 +180,18 @@ export class Bans {
     });
     const isOwn = ({ address }: KernelChange): boolean => own.has(address.text);
     this.#keepUnsaved(confirmationsOf(changes.filter(isOwn), foreign));
-    // A state that took the place of one that failed may never have had them.
-    if (this.#connection.replacements !== this.#begunIn) return [];
+    // The state was replaced after a failure, and the new one may lack these changes.
+    if (this.#connection.replacements !== this.#replacementsAtBegin) return [];
     return changes.filter((change) => !isOwn(change));
   }
 
-  /** Puts holds on addresses that stay blocked. Returns the text of those that another run has released meanwhile: they get none. */
+  /** Adds holds to blocked addresses. Returns the texts of those that another run has unblocked; they get none. */
   addHolds(changes: readonly PendingChange[]): Set<string> {
     const list = asList(changes.map(({ address }) => address));
     const [released, left] = this.#connection.transaction(() => {
       const gone = new Set(this.#texts(NOT_BLOCKED, list));
       const others = changes.filter(({ address }) => !gone.has(address.text));
-      for (const alike of runsOf(others, allButAddress)) {
+      for (const alike of runsOf(others, sharedFields)) {
         this.#putHolds(asList(alike.map(({ address }) => address)), holdsOf(alike[0]));
       }
       return [gone, others];
@@ -209,7 +207,7 @@ export class Bans {
     });
   }
 
-  /** Puts bans back as they were before changes that failed. */
+  /** Restores bans to their state before changes that failed. */
   revert(bans: readonly StoredBan[]): void {
     if (bans.length === 0) return;
     this.#connection.transaction(() => {
@@ -229,17 +227,17 @@ export class Bans {
     this.#keepUnsaved(bans.flatMap(changesTo));
   }
 
-  /** Ends holds without unblocking their address, which others still hold. */
+  /** Deletes holds whose address stays blocked because of other holds. */
   dropHolds(holds: readonly HoldKey[]): void {
     this.#connection.transaction(() => {
       for (const { address, origin } of holds) this.#dropHold(asList([address]), origin);
     });
-    const change = { ...LINELESS, phase: 'blocking', hold: null } as const;
+    const change = { ...WITHOUT_LINE, phase: 'blocking', hold: null } as const;
     this.#keepUnsaved(holds.map(({ address, origin }) => ({ ...change, address, ends: origin })));
   }
 
   #select(condition: string, ...values: SQLInputValue[]): StoredBan[] {
-    const sql = `SELECT ${COLUMNS} FROM bans LEFT JOIN holds USING (address) ${condition} ${AS_MADE}, added_ms`;
+    const sql = `SELECT ${COLUMNS} FROM bans LEFT JOIN holds USING (address) ${condition} ${OLDEST_FIRST}, added_ms`;
     return this.#connection.guard(() => readBans(this.#connection.each(sql, ...values)));
   }
 
@@ -247,9 +245,9 @@ export class Bans {
     const { phase, line, offset, ends } = changes[0];
     const list = asList(changes.map(({ address }) => address));
     const [known] = this.#connection.all(COUNT_KNOWN, list);
-    const wereOpposite =
+    const neededChange =
       phase === 'blocking' ? known?.['known'] === 0 : known?.['blocked'] === changes.length;
-    // What was about to be released begins anew: its old holds are over.
+    // A ban with a pending release starts over: its old holds have ended.
     if (phase === 'blocking') this.#connection.run(FORGET_RELEASED, list);
     this.#connection.run(
       `INSERT INTO bans (address, phase, since_ms, owed) SELECT value, ?, ?, ? FROM json_each(?) WHERE true
@@ -261,7 +259,7 @@ export class Bans {
     );
     if (ends !== undefined) this.#dropHold(list, ends);
     this.#putHolds(list, holdsOf(changes[0]));
-    return wereOpposite;
+    return neededChange;
   }
 
   #texts(sql: string, list: string): string[] {
@@ -271,7 +269,7 @@ export class Bans {
   }
 
   #dropHold(list: string, origin: Origin): void {
-    this.#connection.run(`DELETE FROM holds WHERE origin = ? AND ${AMONG_THESE}`, origin, list);
+    this.#connection.run(`DELETE FROM holds WHERE origin = ? AND ${ADDRESS_IN_LIST}`, origin, list);
   }
 
   #putForeign(text: string, rules: ForeignRules): void {

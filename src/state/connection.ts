@@ -1,4 +1,4 @@
-// The open state file: statements, transactions, and what happens where the disk refuses them.
+// The open state file. Runs statements and transactions, and falls back to memory if the disk fails.
 import type { DatabaseSync, SQLInputValue, StatementSync } from 'node:sqlite';
 import { AppError, describeError } from '../model/errors.ts';
 import {
@@ -12,18 +12,18 @@ import {
 } from './database.ts';
 
 export type Row = Record<string, unknown>;
-/** The values of a row, in the order of the columns that were selected. */
+/** The values of a row, in the order of the selected columns. */
 export type Values = readonly unknown[];
 
-/** Values that are written with the next transaction, whichever it is. */
-export interface Rider {
+/** Writes that are added to the next transaction. */
+export interface DeferredWrites {
   write(): void;
   written(): void;
 }
 
 /**
- * An operation that the disk refuses is reported through `onProblem` and then done in memory, so that no caller needs to
- * know: a broken state file never stops a block or an unblock.
+ * Reports an operation that fails on disk through `onProblem` and repeats it in memory, so that no caller needs to
+ * handle it: a broken state file never prevents a block or an unblock.
  */
 export class Connection {
   #database: DatabaseSync;
@@ -33,7 +33,7 @@ export class Connection {
   #identity: string | undefined;
   readonly #onProblem: (problem: string) => void;
   readonly #statements = new Map<string, StatementSync>();
-  #rider: Rider | null = null;
+  #deferred: DeferredWrites | null = null;
   #replacements = 0;
   readonly #shadowed: string[] = [];
 
@@ -48,8 +48,8 @@ export class Connection {
     opened.problems.forEach(onProblem);
   }
 
-  set rider(rider: Rider) {
-    this.#rider = rider;
+  set deferred(deferred: DeferredWrites) {
+    this.#deferred = deferred;
   }
 
   reopenIfReplaced(): void {
@@ -67,8 +67,8 @@ export class Connection {
   }
 
   /**
-   * Does work on copies of tables, given in the order in which they refer to each other: until `allowRepair` this process,
-   * and no other, sees the copies in their place.
+   * Runs `work` on temporary copies of tables, which only this process sees, until `allowRepair` is called. The tables
+   * must be in the order of their references.
    */
   shadow(tables: readonly string[], work: () => void): void {
     this.guard(() => {
@@ -82,17 +82,17 @@ export class Connection {
     });
   }
 
-  /** True when nothing written now outlives the process. */
+  /** True if writes are lost when the process ends. */
   get volatile(): boolean {
     return this.#volatile;
   }
 
-  /** True when there is a state, and nothing of it could be read. */
+  /** True if there is a state but none of it could be read. */
   get unread(): boolean {
     return this.#unread;
   }
 
-  /** How often another database has taken the place of one that failed: it may lack what was written before. */
+  /** The number of times that the database was replaced. The replacement may lack earlier writes. */
   get replacements(): number {
     return this.#replacements;
   }
@@ -110,7 +110,10 @@ export class Connection {
     return this.#prepare(sql).all(...values);
   }
 
-  /** The same one by one, each as the values of its columns: a hundred thousand objects would take as long as all else. */
+  /**
+   * Iterates over rows as arrays of values. Creating an object for each of 100,000 rows would double the time of the
+   * run. For use inside `guard` and `transaction`.
+   */
   each(sql: string, ...values: SQLInputValue[]): Iterable<Values> {
     const statement = this.#prepare(sql);
     statement.setReturnArrays(true);
@@ -122,16 +125,19 @@ export class Connection {
     this.#prepare(sql).run(...values);
   }
 
-  /** Durable on return, or with the transaction that it is within. `work` may be called again, on another database. */
+  /**
+   * Runs `work` in a transaction. Its writes are durable when this returns, or when the enclosing transaction is
+   * committed. `work` can run again, on another database.
+   */
   transaction<T>(work: () => T): T {
     if (this.#database.isTransaction) return work();
     return this.guard(() => {
       this.#database.exec('BEGIN IMMEDIATE');
       try {
         const result = work();
-        this.#rider?.write();
+        this.#deferred?.write();
         this.#database.exec('COMMIT');
-        this.#rider?.written();
+        this.#deferred?.written();
         return result;
       } catch (error) {
         if (this.#database.isTransaction) this.#database.exec('ROLLBACK');
@@ -140,9 +146,11 @@ export class Connection {
     });
   }
 
-  /** Runs an operation; on failure once more on a repaired file, and if that fails too on a database in memory. */
+  /**
+   * Runs an operation. After a failure, repeats it on a repaired file, and if that fails too, on a database in memory.
+   */
   guard<T>(operation: () => T): T {
-    // What fails within a transaction is done again with all of it.
+    // A failure inside a transaction makes the caller repeat the whole transaction.
     if (this.#database.isTransaction) return operation();
     try {
       return operation();
@@ -159,7 +167,7 @@ export class Connection {
     this.#database.close();
   }
 
-  /** Each statement once: a list of thousands runs the same few. */
+  /** Prepares each statement once, because a list of thousands runs the same few. */
   #prepare(sql: string): StatementSync {
     const known = this.#statements.get(sql);
     if (known !== undefined) return known;
@@ -170,10 +178,10 @@ export class Connection {
 
   #replaceDatabase(error: unknown): void {
     const { mayRepair } = this.#options;
-    // Once is enough: a new store that is damaged at once is on a disk that can't be trusted.
+    // Repair only once: if the new file is damaged too, the disk can't be trusted.
     this.#options = { ...this.#options, mayRepair: false };
     if (mayRepair && isDamage(error)) {
-      // Rows that we can't read would be as unreadable in the new file.
+      // Rows with contents that we can't parse must not be copied into the new file.
       const readable =
         error instanceof AppError ? undefined : copyInMemory(this.#database).database;
       this.#use(replaceDamaged(this.#options, readable));

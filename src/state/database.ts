@@ -1,4 +1,4 @@
-// Opens the state: one SQLite file, migrated, durable at every commit, set aside when it is damaged.
+// Opens the state, one SQLite file: migrates its schema, makes every commit durable, and sets a damaged file aside.
 import { lstatSync, mkdirSync, renameSync, type Stats } from 'node:fs';
 import { DatabaseSync } from 'node:sqlite';
 import { AppError, describeError } from '../model/errors.ts';
@@ -6,39 +6,51 @@ import { monotonicMs, sleep } from '../system/wait.ts';
 import { MIGRATIONS } from './migrations.ts';
 
 export interface OpenOptions {
-  /** Null: in memory only. */
+  /** The directory of the file; null for a state in memory. */
   readonly directory: string | null;
   readonly readOnly?: boolean;
-  /** Only the holder of the writer lock may set a damaged file aside: two at once would set aside each other's new one. */
+  /**
+   * True for the holder of the writer lock, which alone may set a damaged file aside. Two runs would set aside each
+   * other's new file.
+   */
   readonly mayRepair: boolean;
   readonly nowMs: number;
 }
 
 export interface OpenedDatabase {
   readonly database: DatabaseSync;
-  /** Which files it is, where they are on disk. */
+  /** Identifies the files by their inodes; absent for a state in memory. */
   readonly identity?: string;
-  /** True when the state can't be kept on disk: what is written is lost at exit. */
+  /** True if the state is in memory, so that writes are lost at exit. */
   readonly volatile: boolean;
-  /** There is a state, and nothing of it could be read. */
+  /** True if there is a state but none of it could be read. */
   readonly unread?: boolean;
-  /** What went wrong on the way, for a person; empty when nothing did. */
+  /** Messages about problems while opening; empty if there were none. */
   readonly problems: readonly string[];
 }
 
 const FILE_NAME = 'state.db';
-/** SQLite's own files beside ours; a damaged store takes them along. */
+/**
+ * The suffixes of the state file and of the files that SQLite puts beside it. A damaged state is set aside with all of
+ * them.
+ */
 const COMPANIONS = ['', '-wal', '-shm', '-journal'];
 const BUSY_TIMEOUT_MS = 2000;
 const BUSY_PAUSE_MS = 5;
 const SQLITE_BUSY = 5;
-/** A write-ahead log is read at every start, so it is kept short: this many pages of 4 KiB. */
+/** The limit for the write-ahead log, in pages of 4 KiB. Every start reads the log, so it is kept short. */
 const CHECKPOINT_PAGES = 128;
 
-/** SQLite result codes that speak of the file's content and not of its surroundings (sqlite.org/rescode.html). */
+/**
+ * The SQLite result codes for damaged contents, as opposed to problems with the disk or with locks
+ * (sqlite.org/rescode.html).
+ */
 const DAMAGE_CODES: readonly number[] = [1, 11, 17, 24, 26];
 
-/** Opens the state, or one in memory when there is no other way: a broken state never stops a block. */
+/**
+ * Opens the state, or an empty or copied state in memory if the file can't be used: a broken state never prevents a
+ * block.
+ */
 export function openDatabase(options: OpenOptions): OpenedDatabase {
   if (options.directory === null) return volatile([]);
   if (options.readOnly === true) return openToRead(options.directory);
@@ -57,8 +69,8 @@ function describeProblem(directory: string, error: unknown): string {
 }
 
 /**
- * Sets the state aside and begins a new one, with what could be read of the old one, from `copyInMemory`; for the holder of
- * the writer lock only.
+ * Sets the state aside and creates a new one with the contents of `readable`, which `copyInMemory` saved from the old
+ * one. Only the holder of the writer lock may call it.
  */
 export function replaceDamaged(
   { directory, nowMs }: OpenOptions,
@@ -71,7 +83,7 @@ export function replaceDamaged(
     const opened = openOnDisk(directory);
     copyTables(readable, opened.database);
     const kept = Number(readable.prepare('SELECT count(*) AS kept FROM bans').get()?.['kept']);
-    const problem = `the state was set aside as ${directory}/${aside}, and a new one was begun; bans taken over: ${kept}`;
+    const problem = `the state was set aside as ${directory}/${aside}, and a new one was created; bans copied from it: ${kept}`;
     return { ...opened, volatile: false, problems: [problem] };
   } catch (error) {
     return volatile([`the state can't be replaced: ${describeError(error)}`], readable);
@@ -88,17 +100,17 @@ function openInMemory(): DatabaseSync {
   return database;
 }
 
-/** The same with the bans, the metadata and the offences of a store that can't be written any more, where they can be read. */
+/** Returns a state in memory with the bans, metadata and offences of `source`, if they can be read. */
 export function copyInMemory(source: DatabaseSync): OpenedDatabase {
   const database = new DatabaseSync(':memory:');
   try {
-    // An earlier version's is migrated as its file would be.
+    // Start with the schema version of `source`, so that its rows are migrated as its file would be.
     migrate(database, Math.min(versionOf(source), MIGRATIONS.length));
     copyTables(source, database);
     migrate(database);
     return volatile([], database);
   } catch {
-    // It can't be read either, and half of it would be wrong.
+    // The source can't be read. A partial copy would be wrong, so drop it.
     database.close();
     return { ...volatile([]), unread: true };
   }
@@ -110,7 +122,8 @@ function copyOfFile(directory: string, problem: string): OpenedDatabase {
     const copy = copyInMemory(database);
     return { ...copy, unread: unread || copy.unread === true, problems: [problem] };
   } finally {
-    // All connections of a process share one view of the log's index: left open, it would make a later one read-only.
+    // All connections of a process share one mapping of the write-ahead log's index. An open read-only connection would
+    // make later ones read-only.
     database.close();
   }
 }
@@ -119,7 +132,7 @@ function copyTables(source: DatabaseSync, copy: DatabaseSync): void {
   copy.exec('BEGIN');
   for (const table of ['bans', 'holds', 'facts', 'offences']) {
     const columns = copy.prepare('SELECT name FROM pragma_table_info(?)').all(table);
-    // An earlier version has no such table.
+    // States of earlier versions lack some tables.
     if (columns.length === 0) continue;
     const names = columns.map(({ name }) => String(name));
     const select = source.prepare(`SELECT ${names.join(', ')} FROM ${table}`);
@@ -130,38 +143,41 @@ function copyTables(source: DatabaseSync, copy: DatabaseSync): void {
   copy.exec('COMMIT');
 }
 
-/** Whether an error means that the file itself is unsound, so that another try on it would fail the same way. */
+/**
+ * Reports whether an error means that the contents of the file are damaged, so that a retry would fail in the same way.
+ */
 export function isDamage(error: unknown): boolean {
   return error instanceof Damage || DAMAGE_CODES.includes(resultCodeOf(error) & 0xff);
 }
 
-/** Whether an error means that another connection has the file. */
+/** Reports whether an error means that another connection has locked the file. */
 export function isBusy(error: unknown): boolean {
   return (resultCodeOf(error) & 0xff) === SQLITE_BUSY;
 }
 
-/** Of an error of SQLite's; 0 of any other. */
+/** Returns the result code of an SQLite error; 0 for other errors. */
 function resultCodeOf(error: unknown): number {
   return typeof error === 'object' && error !== null && 'errcode' in error
     ? Number(error.errcode)
     : 0;
 }
 
-/** Content that SQLite can read and that is not ours. */
+/** The error for contents that SQLite can read but this program did not write. */
 export class Damage extends AppError {
   constructor(message: string, cause?: unknown) {
     super('STORE', message, cause);
   }
 }
 
-/** Empty on a host without a state, and for someone who may not read it. */
+/** Opens the state read-only. Returns an empty state if there is no file or the user may not read it. */
 function openToRead(directory: string): OpenedDatabase {
   const path = `${directory}/${FILE_NAME}`;
   try {
     if (statsOf(path) === undefined) return volatile([]);
     requireOwnDirectory(directory);
     for (const companion of COMPANIONS) requireRegularFile(`${path}${companion}`);
-    // A reader of a write-ahead log would otherwise write to the index beside it; without a log the file is complete.
+    // Without these options, a reader would write to the index of the write-ahead log. If there is no log, the file is
+    // complete.
     const how = statsOf(`${path}-wal`) === undefined ? 'immutable=1' : 'readonly_shm=1';
     const database = new DatabaseSync(`file:${path}?mode=ro&${how}`, {
       readOnly: true,
@@ -176,7 +192,8 @@ function openToRead(directory: string): OpenedDatabase {
       database.close();
     }
   } catch (error) {
-    // Only root may read it; others ask what an alert would do as if nothing had happened yet.
+    // Only root can read the state. For other users, commands that predict what an alert would do start from an empty
+    // state, and the error is not reported.
     const problems = process.geteuid?.() === 0 ? [describeProblem(directory, error)] : [];
     return { ...volatile(problems), unread: true };
   }
@@ -186,13 +203,13 @@ function openOnDisk(directory: string): Pick<OpenedDatabase, 'database' | 'ident
   mkdirSync(directory, { recursive: true, mode: 0o700 });
   requireOwnDirectory(directory);
   const path = `${directory}/${FILE_NAME}`;
-  // Before it is opened: one that is replaced at this moment then counts as another.
+  // Read the inode before opening, so that a file replaced in between counts as another file.
   const file = inodeOf(path);
   for (const companion of COMPANIONS) requireRegularFile(`${path}${companion}`);
   const database = new DatabaseSync(path, { timeout: BUSY_TIMEOUT_MS });
   try {
-    beginLog(database);
-    // Else the journal of a statement that meets a conflict goes into a file of its own once a list is long.
+    enableWriteAheadLog(database);
+    // Without temp_store, long statements with a conflict clause would write their journal to a temporary file.
     database.exec(
       `PRAGMA synchronous = FULL; PRAGMA temp_store = MEMORY; PRAGMA wal_autocheckpoint = ${CHECKPOINT_PAGES}`,
     );
@@ -204,7 +221,7 @@ function openOnDisk(directory: string): Pick<OpenedDatabase, 'database' | 'ident
   return { database, identity: [file ?? inodeOf(path), inodeOf(`${path}-wal`)].join(' ') };
 }
 
-/** Whether what was opened no longer lies there: another run has set it aside, or somebody has put a backup in its place. */
+/** Reports whether the opened files were replaced: another run set them aside, or somebody restored a backup. */
 export function isReplaced(directory: string, identity: string): boolean {
   const path = `${directory}/${FILE_NAME}`;
   return [inodeOf(path), inodeOf(`${path}-wal`)].join(' ') !== identity;
@@ -215,8 +232,11 @@ function inodeOf(path: string): string | undefined {
   return stats && `${stats.dev}:${stats.ino}`;
 }
 
-/** Of a new file two first runs at once want to begin one: SQLite refuses one of them at once, where else it would wait. */
-function beginLog(database: DatabaseSync): void {
+/**
+ * Switches the file to write-ahead logging. If two runs do this on a new file at once, SQLite refuses one of them
+ * without waiting for the timeout, so the call is repeated.
+ */
+function enableWriteAheadLog(database: DatabaseSync): void {
   const givesUpAt = monotonicMs() + BUSY_TIMEOUT_MS;
   for (;;) {
     try {
@@ -249,10 +269,13 @@ function statsOf(path: string): Stats | undefined {
   return lstatSync(path, { throwIfNoEntry: false });
 }
 
-/** What a later version of this program has added is left alone: both may be installed, and the bans are of both. */
+/**
+ * Migrates the schema to version `to`. Leaves the schema of a later version of this program unchanged, because two
+ * versions can be installed and share the bans.
+ */
 function migrate(database: DatabaseSync, to = MIGRATIONS.length): void {
   if (versionOf(database) >= to) return;
-  // Taken before the version is read again: two first runs at once must not both create the tables.
+  // Lock the file before reading the version again, so that two first runs do not both create the tables.
   database.exec('BEGIN IMMEDIATE');
   const version = versionOf(database);
   for (const step of MIGRATIONS.slice(version, to)) database.exec(step);
@@ -263,7 +286,10 @@ function versionOf(database: DatabaseSync): number {
   return Number(database.prepare('PRAGMA user_version').get()?.['user_version']);
 }
 
-/** Moves the files away under a dated name, where a person can look into them; links are moved, not followed. */
+/**
+ * Renames the files to a dated name, so that an administrator can inspect them. Symbolic links are renamed, not
+ * followed.
+ */
 function setAside(directory: string, name: string): void {
   for (const companion of COMPANIONS) {
     const path = `${directory}/${FILE_NAME}${companion}`;

@@ -1,4 +1,4 @@
-// When holds end: the deadlines of the table of holds, and how they follow a clock that was set.
+// Reads the deadlines of holds, and adjusts them when the clock is set.
 import type { Connection } from './connection.ts';
 
 export class Deadlines {
@@ -8,13 +8,13 @@ export class Deadlines {
     this.#connection = connection;
   }
 
-  /** When the next hold ends, in Unix milliseconds; null when none does. */
+  /** Returns the next deadline in Unix milliseconds; null if no hold has one. */
   nextMs(): number | null {
     const sql = 'SELECT min(expires_at_ms) AS next FROM holds';
     return this.#connection.query(sql)[0]?.['next'] as number | null;
   }
 
-  /** Moves every deadline: the wall clock was found to have been set by that much. */
+  /** Moves every deadline by the time that the wall clock was set forward or back. */
   shift(milliseconds: number): void {
     this.#connection.transaction(() => {
       this.#connection.run(
@@ -26,7 +26,7 @@ export class Deadlines {
     });
   }
 
-  /** Pulls in deadlines that lie further ahead than was ever asked for. */
+  /** Shortens holds that would last longer than their timeout. */
   cap(nowMs: number): void {
     const any = this.#connection.query(ANY_TOO_FAR, nowMs);
     if (any.length === 0) return;
@@ -37,6 +37,6 @@ export class Deadlines {
   }
 }
 
-/** Worded as the index `holds_beyond` is, or every run would read every hold. */
+/** Must have the expression of the index `holds_beyond`; otherwise every run would read every hold. */
 const TOO_FAR = 'expires_at_ms IS NOT NULL AND expires_at_ms - timeout_seconds * 1000 > ?';
 export const ANY_TOO_FAR = `SELECT 1 FROM holds WHERE ${TOO_FAR} LIMIT 1`;

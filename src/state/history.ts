@@ -1,45 +1,47 @@
-// What has happened to addresses, and how often.
+// Records what happened to addresses, and counts events.
 import type { Address } from '../model/address.ts';
 import { EXPIRED, TRIAL, type Origin, type Outcome, type Verb } from '../model/ban.ts';
 import type { Connection, Row } from './connection.ts';
 import { asList, runsOf } from './lists.ts';
 import { readAddress } from './rows.ts';
 
-/** What happened, and on whose account. */
+/** An event and its cause. */
 export interface HistoryEntry {
   readonly atMs: number;
   readonly outcome: Outcome;
-  /** Null where it was nobody's hold in particular. */
+  /** null if no particular origin held the ban. */
   readonly origin: Origin | null;
   readonly reason: string;
-  /** The user who gave the command; absent for what no person asked for. */
+  /** The user who ran the command; absent for events that no person caused. */
   readonly by?: string;
 }
 
 export interface HistoryRecord extends HistoryEntry {
-  /** Grows with every line. */
+  /** Increases with every record. */
   readonly id: number;
 }
 
 export interface HistoryFilter {
   readonly address?: Address | undefined;
   readonly sinceMs?: number;
-  /** Only lines that came after this one. */
+  /** Only records after the one with this id. */
   readonly afterId?: number;
   readonly limit: number;
 }
 
-/** How often something happened since the state was begun; `expire` is counted apart from other deletes. */
+/** The number of events of one kind since the state was created. `expire` is counted separately from other deletes. */
 export interface Tally {
   readonly event: string;
   readonly count: number;
   readonly lastMs: number;
 }
 
-/** Whoever makes alerts on a protected address has each refused, with a line here. So many take 75 MB. */
-const MOST_LINES = 500_000;
+/**
+ * The largest number of records, which take about 75 MB. Each alert for a protected address is refused and adds one.
+ */
+const MOST_RECORDS = 500_000;
 
-/** Worded as its index is. */
+/** Must have the condition of the index `history_of_alerts`. */
 export const COUNT_BEGUN = `SELECT count(*) AS count FROM history WHERE at_ms > ? AND at_ms <= ?
   AND verb = 'add' AND origin NOT IN ('manual', '')`;
 
@@ -56,9 +58,9 @@ export class History {
     });
   }
 
-  /** For use inside a transaction. */
+  /** Inserts records. For use inside a transaction. */
   insert(entries: readonly HistoryEntry[]): void {
-    for (const alike of runsOf(entries, allButAddress)) {
+    for (const alike of runsOf(entries, sharedFields)) {
       const { atMs, outcome, origin, reason, by = '' } = alike[0];
       this.#connection.run(
         `INSERT INTO history (at_ms, address, verb, origin, alert_id, rule_id, reason, by_user)
@@ -73,9 +75,9 @@ export class History {
         asList(alike.map((one) => one.outcome.address)),
       );
     }
-    // A trial of the doctor's is in the history, and is nothing that happened to the host.
+    // A trial of `doctor` is recorded in the history, but it is not an event of the host.
     const counted = entries.filter(({ reason }) => reason !== TRIAL);
-    // An end by time is another thing than a release that somebody asked for.
+    // Expiries are counted separately from requested releases.
     const events = Map.groupBy(counted, ({ reason, outcome }) => {
       return reason === EXPIRED ? 'expire' : outcome.verb;
     });
@@ -90,7 +92,7 @@ export class History {
     }
   }
 
-  /** Oldest first. */
+  /** Returns the newest `limit` records that match, oldest first. */
   find({ address, sinceMs = 0, afterId = 0, limit }: HistoryFilter): HistoryRecord[] {
     const rows = this.#connection.query(
       `SELECT * FROM history
@@ -113,13 +115,13 @@ export class History {
     }));
   }
 
-  /** How many bans alerts have begun in a span of time, as far as they were saved. */
+  /** Returns the number of saved bans that alerts began after `fromMs` and up to `toMs`. */
   bansBegun(fromMs: number, toMs: number): number {
     return this.#connection.query(COUNT_BEGUN, fromMs, toMs)[0]?.['count'] as number;
   }
 
-  /** Leaves what is not older, and of that the newest `most` lines. */
-  prune(beforeMs: number, most = MOST_LINES): void {
+  /** Deletes records older than `beforeMs`, and all but the newest `most` records. */
+  prune(beforeMs: number, most = MOST_RECORDS): void {
     const oldest = 'SELECT max(id) - ? FROM history';
     this.#connection.transaction(() => {
       this.#connection.run('DELETE FROM history WHERE at_ms < ?', beforeMs);
@@ -128,7 +130,7 @@ export class History {
   }
 }
 
-function allButAddress({ atMs, outcome, origin, reason, by }: HistoryEntry): readonly unknown[] {
+function sharedFields({ atMs, outcome, origin, reason, by }: HistoryEntry): readonly unknown[] {
   return [atMs, outcome.verb, outcome.alertRef, origin, reason, by];
 }
 

@@ -1,35 +1,36 @@
-// Many rows by one statement: lists of addresses as a value, and which rows differ in their address alone.
+// Changes many rows with one statement: passes lists of addresses as one value, and groups rows that differ only in
+// their address.
 import type { Address } from '../model/address.ts';
 
-/** The value for `json_each`, in place of a statement for each address. */
+/** Returns a list of addresses as the argument of `json_each`, which replaces one statement per address. */
 export function asList(addresses: readonly Address[]): string {
   return JSON.stringify(addresses.map(({ text }) => text));
 }
 
-/** With `asList`. */
-export const AMONG_THESE = 'address IN (SELECT value FROM json_each(?))';
+/** The SQL condition for addresses in a list from `asList`. */
+export const ADDRESS_IN_LIST = 'address IN (SELECT value FROM json_each(?))';
 
 /**
- * Neighbours that are alike, in order: a list that a person gave is one run, and of alerts each is one. `partsOf` gives what
- * those of a run have in common.
+ * Groups consecutive items for which `fieldsOf` returns equal fields, in order. A list that a person gave is one group;
+ * each alert is a group of its own.
  */
 export function runsOf<T>(
   items: readonly T[],
-  partsOf: (item: T) => readonly unknown[],
+  fieldsOf: (item: T) => readonly unknown[],
 ): (readonly [T, ...T[]])[] {
   const runs: [T, ...T[]][] = [];
   let last: readonly unknown[] = [];
   for (const item of items) {
-    const parts = partsOf(item);
+    const fields = fieldsOf(item);
     const run = runs.at(-1);
-    if (run !== undefined && parts.every((part, at) => isSame(part, last[at]))) run.push(item);
+    if (run !== undefined && fields.every((field, at) => isSame(field, last[at]))) run.push(item);
     else runs.push([item]);
-    last = parts;
+    last = fields;
   }
   return runs;
 }
 
-/** Those of a list are mostly one object. */
+/** Compares by identity first, because the items of a list mostly share their objects. */
 function isSame(one: unknown, other: unknown): boolean {
   return one === other || JSON.stringify(one) === JSON.stringify(other);
 }

@@ -1,4 +1,4 @@
-// The writer lock: one process at a time changes kernel and state; the kernel itself releases it when the holder dies.
+// The writer lock, which lets one run at a time change kernel and state. The kernel releases it when the holder dies.
 import { closeSync, mkdirSync, openSync, unlinkSync } from 'node:fs';
 import { DatabaseSync } from 'node:sqlite';
 import { AppError, describeError } from '../model/errors.ts';
@@ -9,10 +9,10 @@ import { endStaleChildren } from '../system/stale-children.ts';
 import { deadlineIn, monotonicMs } from '../system/wait.ts';
 
 /**
- * Node can't lock files, SQLite can, and by the same fcntl locks that end with their process: no stale lock is
- * possible. The file stays empty; only the locks on it are used.
+ * Takes the writer lock until the process ends. Returns null, or the reason why the lock was not taken.
  *
- * Returns null when the lock was taken (and is held until the process ends), otherwise why it was not.
+ * Node can't lock files, but SQLite can, with fcntl locks. These end with their process, so no lock is ever stale. The
+ * file stays empty and serves only for its locks.
  */
 export function takeWriterLock(directory: string, waitMs: number): AppError | null {
   const path = pathOf(directory);
@@ -34,20 +34,23 @@ function pathOf(directory: string): string {
   return `${directory}/lock`;
 }
 
-/** The process that has the writer lock; null: none, or none that can be seen from here. The kernel takes 10 ms to say so. */
+/**
+ * Returns the process that holds the writer lock; null if there is none or it can't be seen from here. Takes about 10
+ * ms.
+ */
 export function writerLockHolder(directory: string): number | null {
   return lockHolder(pathOf(directory));
 }
 
-/** What is not locked is closed again: a process that stays would run out of file descriptors. */
+/** Locks a file, or closes it after a failure: a long-running process would otherwise run out of file descriptors. */
 function lockFile(path: string, waitMs: number): DatabaseSync {
   const lock = new DatabaseSync(path, { timeout: Math.min(Math.ceil(waitMs), LONGEST_TRY_MS) });
-  // Nothing is ever read or written: no pages are set aside for it, and no journal lies about.
+  // The file is never read or written, so it needs no page cache and no journal on disk.
   const take = (): void => {
     lock.exec('PRAGMA cache_size = 1; PRAGMA journal_mode = MEMORY; BEGIN EXCLUSIVE');
   };
   try {
-    queueFor(take, waitMs, watchHolder(path));
+    waitFor(take, waitMs, watchHolder(path));
     return lock;
   } catch (error) {
     lock.close();
@@ -56,10 +59,12 @@ function lockFile(path: string, waitMs: number): DatabaseSync {
 }
 
 /**
- * SQLite itself waits for up to `timeout`: it asks often at first, and then less and less. That begins anew each time
- * here, so that of a hundred at once the oldest ask as often as a newcomer.
+ * Calls `take` until it succeeds, the time is over, or the holder was stopped.
+ *
+ * SQLite itself waits for the `timeout` of the connection and polls less and less often. Each call starts that over, so
+ * that among a hundred waiting runs the oldest polls as often as a new one.
  */
-function queueFor(take: () => void, waitMs: number, isHolderStopped: () => boolean): void {
+function waitFor(take: () => void, waitMs: number, isHolderStopped: () => boolean): void {
   const deadline = deadlineIn(waitMs);
   for (;;) {
     try {
@@ -71,42 +76,47 @@ function queueFor(take: () => void, waitMs: number, isHolderStopped: () => boole
   }
 }
 
-/** Until SQLite begins anew, and the holder may be looked at. */
+/** The longest wait inside SQLite, in milliseconds. After it, the polling starts over and the holder can be checked. */
 const LONGEST_TRY_MS = 100;
 
-/** A process that a signal stopped may never go on: nobody waits for it longer once it was seen stopped for so long. */
+/** A process stopped by a signal may never continue. Waiting ends when the holder has been stopped for this long. */
 const LONGEST_STOP_MS = 1000;
-const LOOK_AGAIN_MS = 250;
-/** Doubled at each look that finds it running: all locking on the host waits while the kernel lists its locks. */
-const FIRST_LOOK_MS = 500;
+const RECHECK_MS = 250;
+/**
+ * The first pause between checks. It doubles while the holder is running, because the kernel blocks all locking on the
+ * host while it lists its locks.
+ */
+const FIRST_CHECK_MS = 500;
 
-/** True once whoever has the lock was seen stopped at each look for so long. */
+/**
+ * Returns a function that reports whether the holder of a lock has been stopped at every check for `LONGEST_STOP_MS`.
+ */
 function watchHolder(path: string): () => boolean {
-  let pauseMs = FIRST_LOOK_MS;
+  let pauseMs = FIRST_CHECK_MS;
   let nextMs = monotonicMs() + pauseMs;
   let sinceMs = Infinity;
   return () => {
     const nowMs = monotonicMs();
     if (nowMs < nextMs) return false;
     const holder = lockHolder(path);
-    const isHeldUp = holder !== null && isStopped(holder);
-    sinceMs = isHeldUp ? Math.min(sinceMs, nowMs) : Infinity;
-    if (!isHeldUp) pauseMs *= 2;
-    nextMs = nowMs + (isHeldUp ? LOOK_AGAIN_MS : pauseMs);
+    const isHolderStopped = holder !== null && isStopped(holder);
+    sinceMs = isHolderStopped ? Math.min(sinceMs, nowMs) : Infinity;
+    if (!isHolderStopped) pauseMs *= 2;
+    nextMs = nowMs + (isHolderStopped ? RECHECK_MS : pauseMs);
     return nowMs - sinceMs >= LONGEST_STOP_MS;
   };
 }
 
 /**
- * A note that exists was left by a run that was killed. The firewall program that the run had started may still be
- * waiting, and would undo what we do. Whatever lies at the path is not opened: a FIFO would block.
+ * Creates the note that a run is at work. An existing note was left by a killed run, whose firewall program may still
+ * be waiting and would then undo our changes. The existing file is not opened: opening a FIFO would block.
  */
 function beginWork(note: string): void {
   try {
     closeSync(openSync(note, 'wx', 0o600));
   } catch (error) {
     if (isErrno(error, 'EEXIST')) endStaleChildren();
-    // A full /run takes no note, and the lock is ours all the same. On one that is read-only SQLite locks nothing.
+    // Without space in /run the lock works without a note. On a read-only /run, SQLite can't lock.
     else if (!isErrno(error, 'ENOSPC')) throw error;
   }
 }
@@ -116,41 +126,44 @@ function removeNotes(): void {
     try {
       unlinkSync(note);
     } catch {
-      // It is gone, or it is a directory. If it stays, the next run looks for stale children in vain.
+      // The note is already gone, or is a directory. If it stays, the next run looks for stale children and finds none.
     }
   }
 }
 
-/** The lock of a command that runs once at a time, until the process ends. Null: it is held, or can't be used, which stops nothing. */
+/**
+ * Takes the lock of a command of which only one instance may run, until the process ends. Returns an error if another
+ * process holds the lock; null if it was taken, or if the file can't be used, which must not stop the command.
+ */
 export function takeCommandLock(directory: string, name: string, waitMs: number): AppError | null {
   const path = `${directory}/${name}`;
   try {
     mkdirSync(directory, { recursive: true, mode: 0o700 });
-    ofCommands.push(lockFile(path, waitMs));
+    commandLocks.push(lockFile(path, waitMs));
     return null;
   } catch (error) {
     if (!isBusy(error)) return null;
     const pid = lockHolder(path);
     const holder = `another firewall-drop${pid === null ? '' : ` (process ${pid})`}`;
-    return new AppError('LOCK_BUSY', `${holder} is still at work; try again once it has ended`);
+    return new AppError('LOCK_BUSY', `${holder} is still running; try again when it has ended`);
   }
 }
 
 function describeHolder(path: string, waitMs: number): string {
   const pid = lockHolder(path);
-  if (pid === null) return `another firewall-drop ${stillBusy(waitMs)}`;
+  if (pid === null) return `another firewall-drop ${stillHeld(waitMs)}`;
   const holder = `another firewall-drop (process ${pid})`;
-  if (!isStopped(pid)) return `${holder} ${stillBusy(waitMs)}`;
-  return `${holder} was stopped and has the writer lock: kill -CONT ${pid} lets it go on, kill -KILL ${pid} ends it`;
+  if (!isStopped(pid)) return `${holder} ${stillHeld(waitMs)}`;
+  return `${holder} is stopped and holds the writer lock: continue it with kill -CONT ${pid}, or end it with kill -KILL ${pid}`;
 }
 
-function stillBusy(waitMs: number): string {
-  return `still has the writer lock after ${(waitMs / 1000).toFixed(1)} s; try again once it has ended`;
+function stillHeld(waitMs: number): string {
+  return `still holds the writer lock after ${(waitMs / 1000).toFixed(1)} s; try again when it has ended`;
 }
 
 /**
- * For a run that goes on without the writer lock: as long as it lives it shares the lock of another file. Trouble with that
- * stops nothing.
+ * Marks a run without the writer lock as working until it ends: takes a shared lock on another file. A failure is
+ * ignored.
  */
 export function shareWork(directory: string): void {
   try {
@@ -158,11 +171,11 @@ export function shareWork(directory: string): void {
     shared.push(file);
     file.exec('BEGIN; SELECT 1 FROM sqlite_schema');
   } catch {
-    // Whoever has the writer lock may then complete the changes of this run at the same time.
+    // The holder of the writer lock can then complete the changes of this run at the same time.
   }
 }
 
-/** Whether runs without the writer lock are at work. */
+/** Reports whether runs without the writer lock are working. */
 export function isWorkShared(directory: string): boolean {
   try {
     const file = openUnlocked(directory);
@@ -183,16 +196,18 @@ function openUnlocked(directory: string): DatabaseSync {
   return file;
 }
 
-/** A database that is no longer referred to may be closed by the garbage collector, and its locks with it. */
+/**
+ * Keeps a reference to each locked file: the garbage collector closes unreferenced databases, which ends their locks.
+ */
 const held: { readonly lock: DatabaseSync; readonly note: string }[] = [];
 const shared: DatabaseSync[] = [];
-const ofCommands: DatabaseSync[] = [];
+const commandLocks: DatabaseSync[] = [];
 
 export function isWriterLockHeld(): boolean {
   return held.length > 0;
 }
 
-/** Lets others work, also before the process ends. */
+/** Releases the writer lock before the process ends. */
 export function releaseWriterLock(): void {
   process.removeListener('exit', removeNotes);
   removeNotes();

@@ -1,15 +1,15 @@
-// Small values remembered by name, and written with the next transaction.
+// Stores small values by name. Writes them with the next transaction.
 import type { Connection } from './connection.ts';
 
 export class Metadata {
   readonly #connection: Connection;
-  /** As this run found them; null before it asked. */
+  /** The values as read by this run; null before the first read. */
   #known: Map<string, string> | null = null;
   readonly #unwritten = new Map<string, string>();
 
   constructor(connection: Connection) {
     this.#connection = connection;
-    connection.rider = {
+    connection.deferred = {
       write: () => {
         for (const [name, value] of this.#unwritten) {
           connection.run('INSERT OR REPLACE INTO facts (name, value) VALUES (?, ?)', name, value);
@@ -27,24 +27,29 @@ export class Metadata {
     return this.#unwritten.get(name) ?? this.#known.get(name) ?? null;
   }
 
-  /** A value that was written as JSON; null when there is none or it can't be read. The shape is the writer's. */
+  /**
+   * Returns a value that was stored as JSON; null if there is none or it is not JSON. The caller must know its type.
+   */
   getJson(name: string): unknown {
     const text = this.get(name);
     if (text === null) return null;
     try {
       return JSON.parse(text);
     } catch {
-      // Not written by us: found out anew.
+      // Not written by this program. The caller determines the value again.
       return null;
     }
   }
 
-  /** Remembered with the next transaction, or at `flush`: one value alone is not worth waiting for the disk. */
+  /**
+   * Sets a value, which is written with the next transaction or by `flush`. One value alone is not worth waiting for
+   * the disk.
+   */
   set(name: string, value: string): void {
     if (this.get(name) !== value) this.#unwritten.set(name, value);
   }
 
-  /** For the holder of the writer lock: what was read while others could write may be old. */
+  /** Drops the values read before the run got the writer lock, because they may be outdated. */
   reload(): void {
     this.#known = null;
   }
@@ -54,7 +59,7 @@ export class Metadata {
     this.#connection.transaction(() => undefined);
   }
 
-  /** All at once: there are few, and a run needs most of them. */
+  /** Reads all values at once, since there are few and a run needs most of them. */
   #readAll(): Map<string, string> {
     const rows = this.#connection.query('SELECT name, value FROM facts');
     return new Map(rows.map((row) => [row['name'] as string, row['value'] as string]));

@@ -1,6 +1,6 @@
-// The schema of the state, as steps that are only ever added to: step N brings `user_version` from N to N + 1.
-// Names stay, and a column that is added has a default: a version before may work on the same file, while a package is
-// replaced, from another agent's home, or as `expire --watch`.
+// The schema of the state, as steps that are never changed, only added to. Step N brings `user_version` from N to N+1.
+// Names stay, and an added column has a default, because an earlier version can work on the same file: while a package
+// is upgraded, from another agent's home, or as `expire --watch`.
 
 export const MIGRATIONS: readonly string[] = [
   `
@@ -8,7 +8,7 @@ export const MIGRATIONS: readonly string[] = [
     address  TEXT PRIMARY KEY,
     phase    TEXT NOT NULL CHECK (phase IN ('blocking', 'blocked', 'unblocking')),
     since_ms INTEGER NOT NULL,
-    -- The line to write once a pending change is done, as JSON, and where the log ended when the change was recorded.
+    -- For a pending change, as JSON: the log line to write after it, and the end of the log when it was recorded.
     owed     TEXT
   ) STRICT;
   CREATE INDEX bans_unfinished ON bans (phase) WHERE phase <> 'blocked';
@@ -39,14 +39,14 @@ export const MIGRATIONS: readonly string[] = [
   CREATE INDEX history_by_address ON history (address, at_ms);
   CREATE INDEX history_by_time ON history (at_ms);
 
-  -- What is known from elsewhere and costs something to find out again.
+  -- The metadata: values that are expensive to determine again.
   CREATE TABLE facts (
     name  TEXT PRIMARY KEY,
     value TEXT NOT NULL
   ) STRICT, WITHOUT ROWID;
   `,
   `
-  -- How often what happened, for counters that must not shrink when history is pruned.
+  -- The number of events of each kind, for counters that must not shrink when history is pruned.
   CREATE TABLE tallies (
     event   TEXT PRIMARY KEY,
     count   INTEGER NOT NULL,
@@ -57,17 +57,18 @@ export const MIGRATIONS: readonly string[] = [
     FROM history GROUP BY 1;
   `,
   `
-  -- What every run asks: is a deadline further ahead than was asked for?
+  -- For a check in every run: is a deadline later than its timeout allows?
   CREATE INDEX holds_beyond ON holds (expires_at_ms - timeout_seconds * 1000) WHERE expires_at_ms IS NOT NULL;
   `,
   `
-  -- Rules that were there before our block, as JSON: how many, by chain. NULL: none, or not known yet.
+  -- Foreign rules from before our block, as JSON: their number by chain. NULL if there are none or they are not known.
   ALTER TABLE bans ADD COLUMN foreign_rules TEXT;
-  -- 1 where a person insisted on blocking a protected address.
+  -- 1 if a person used --force to block a protected address.
   ALTER TABLE holds ADD COLUMN forced INTEGER NOT NULL DEFAULT 0;
   `,
   `
-  -- When alerts made bans begin, for escalation: the ban's since_ms, so that one ban is one row however often it is confirmed.
+  -- When alerts began bans, for escalation. The time is the since_ms of the ban, so that a ban has one row, however
+  -- often it is confirmed.
   CREATE TABLE offences (
     address TEXT NOT NULL,
     at_ms   INTEGER NOT NULL,
@@ -75,11 +76,12 @@ export const MIGRATIONS: readonly string[] = [
   ) STRICT, WITHOUT ROWID;
   `,
   `
-  -- The user who gave the command; empty for what no person asked for.
+  -- The user who ran the command; empty for events that no person caused.
   ALTER TABLE history ADD COLUMN by_user TEXT NOT NULL DEFAULT '';
   `,
   `
-  -- What every alert asks: how many bans have alerts begun within a minute, in which a list may have been loaded or released?
+  -- For a count at every alert: the bans that alerts began within the last minute. The condition leaves out lists, which
+  -- can be long.
   CREATE INDEX history_of_alerts ON history (at_ms) WHERE verb = 'add' AND origin NOT IN ('manual', '');
   `,
 ];

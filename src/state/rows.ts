@@ -1,27 +1,27 @@
-// Reads the columns of a ban, written by this program, and recognizes what it did not write.
+// Reads bans from rows, and rejects contents that this program did not write.
 import { parseExactNetwork, type Address } from '../model/address.ts';
 import type { AlertRef, Ban, ForeignRules, Hold, Origin, Outcome, Phase } from '../model/ban.ts';
 import type { Values } from './connection.ts';
 import { Damage } from './database.ts';
 
-/** Where the response log ended when a change was recorded: what comes after may already be the line of the change. */
+/** The end of the response log when a change was recorded. A line after it can already be that of the change. */
 export interface LogOffset {
   readonly inode: number;
   readonly size: number;
 }
 
-/** A ban with what its pending change still needs. */
+/** A ban with the data that its pending change still needs. */
 export interface StoredBan extends Ban {
-  /** The line to write once the change is done; null when nobody waits for one. */
+  /** The log line to write after the change; null if none is due. */
   readonly line: Outcome | null;
   readonly offset: LogOffset | null;
 }
 
-/** What `readBans` takes: a row for each hold of a ban, or one where it has none. */
+/** The columns for `readBans`. The query must return one row per hold, or one row for a ban without holds. */
 export const COLUMNS =
   'address, phase, since_ms, owed, foreign_rules, origin, added_ms, timeout_seconds, expires_at_ms, alert_id, rule_id, reason, forced';
 
-/** The rows of a ban follow each other. */
+/** Reads bans from rows in which those of one ban are adjacent. */
 export function readBans(rows: Iterable<Values>): StoredBan[] {
   const bans: StoredBan[] = [];
   let holds: Hold[] = [];
@@ -31,7 +31,7 @@ export function readBans(rows: Iterable<Values>): StoredBan[] {
       holds = [];
       bans.push(readBan(row, holds));
     }
-    // Those of a list are alike: one object is enough.
+    // Bans of one list have equal holds, which can share one object.
     if (last === null || !isSameHold(last.row, row)) last = { row, hold: readHold(row) };
     if (last.hold !== null) holds.push(last.hold);
   }
@@ -48,7 +48,7 @@ function readBan(
   return {
     address,
     phase: phase as Phase,
-    // A ban that is confirmed without any has none.
+    // NULL means unknown only until the block is confirmed, and none after that.
     foreign: foreign === null && phase !== 'blocking' ? {} : foreign,
     sinceMs: sinceMs as number,
     holds,
@@ -57,7 +57,7 @@ function readBan(
   };
 }
 
-/** Null: nothing was written. */
+/** Parses a JSON column. Returns null for NULL. */
 function readJson(value: unknown, what: string): unknown {
   if (typeof value !== 'string') return null;
   try {
@@ -67,14 +67,14 @@ function readJson(value: unknown, what: string): unknown {
   }
 }
 
-/** The text of the column `owed`: the line without its address, and under `mark` the offset. */
+/** Returns the text of the column `owed`: the line without its address, and the offset as `mark`. */
 export function lineJson(line: Outcome | null, offset: LogOffset | null): string | null {
   return line === null ? null : JSON.stringify({ ...line, address: undefined, mark: offset });
 }
 
 type LineJson = Pick<Outcome, 'verb' | 'alertRef'> & {
   readonly mark: LogOffset | null;
-  /** Version 0.1 called the reference so. */
+  /** The name of `alertRef` in version 0.1. */
   readonly incident?: AlertRef;
 };
 
@@ -84,7 +84,7 @@ function isSameHold(one: Values, other: Values): boolean {
   return one.every((value, at) => at < FIRST_OF_HOLD || value === other[at]);
 }
 
-/** Null where the ban has none. */
+/** Returns null if the row has no hold. */
 function readHold(row: Values): Hold | null {
   const [, , , , , origin, addedMs, seconds, endMs, alertId, ruleId, reason, forced] = row;
   if (origin === null) return null;
@@ -99,7 +99,7 @@ function readHold(row: Values): Hold | null {
   };
 }
 
-/** The column holds canonical text that we wrote; anything else means that somebody else wrote into the file. */
+/** Reads an address, which this program writes in canonical form. Throws `Damage` for any other text. */
 export function readAddress(value: unknown): Address {
   const address = typeof value === 'string' ? parseExactNetwork(value) : null;
   if (address === null) throw new Damage(`${String(value)} in the state is not an address`);

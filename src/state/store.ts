@@ -9,13 +9,15 @@ import { Offences } from './offences.ts';
 import { Unsaved } from './unsaved.ts';
 
 interface StoreOptions extends OpenOptions {
-  /** Where changes are kept that the state can't take; absent: nowhere. */
+  /** The file for changes that can't be written to the state; absent if there is none. */
   readonly unsaved?: string;
-  /** Those changes are shown as pending, until `allowRepair`: a run that only looks does not save them. */
+  /**
+   * True if those changes are shown as pending until `allowRepair` is called. A run that only reads does not save them.
+   */
   readonly showsUnsaved?: boolean;
 }
 
-/** SQLite would list every damaged page. */
+/** The number of problems to report. SQLite would list one for each damaged page. */
 const MOST_COMPLAINTS = 3;
 
 export class Store {
@@ -39,14 +41,17 @@ export class Store {
     this.#hasUnsaved = options.showsUnsaved === true && this.bans.showUnsaved();
   }
 
-  /** To be called once a run has waited for others: what is written to a file that nobody opens again is lost. */
+  /**
+   * Opens the file again if it was replaced. A run must call it after it has waited for another, because writes to a
+   * replaced file are lost.
+   */
   reopenIfReplaced(): void {
     this.#connection.reopenIfReplaced();
   }
 
   /**
-   * To be called by the holder of the writer lock: from now on a damaged file may be replaced, and is. What earlier runs
-   * could not save comes into it: the kernel is asked about what they had not seen there.
+   * Allows replacing a damaged file, replaces it if necessary, and records the unsaved changes of earlier runs. Those
+   * that are not confirmed become pending. The holder of the writer lock must call it.
    */
   allowRepair(): void {
     this.#connection.allowRepair();
@@ -57,12 +62,12 @@ export class Store {
     return this.#connection.volatile;
   }
 
-  /** True when there is a state, and nothing of it could be read: that nothing is banned is then no answer. */
+  /** True if there is a state but none of it could be read. An empty list of bans then proves nothing. */
   get unread(): boolean {
     return this.#connection.unread;
   }
 
-  /** True when the file was not written where it had to be: by this run, or by earlier ones whose changes wait to be saved. */
+  /** True if the file lacks changes: this run can't write it, or changes of earlier runs are still unsaved. */
   get isBehind(): boolean {
     return this.volatile || this.#hasUnsaved;
   }
@@ -71,14 +76,17 @@ export class Store {
     return this.history.bansBegun(fromMs, toMs) + this.#unsaved.bansBegun(fromMs, toMs);
   }
 
-  /** What SQLite finds wrong with the file, a few lines at most; empty: it is sound. Reads all of it. */
+  /** Checks the whole file. Returns a few of the problems that SQLite finds; an empty list if there are none. */
   examine(): string[] {
     const rows = this.#connection.query(`PRAGMA integrity_check(${MOST_COMPLAINTS})`);
     const lines = rows.map((row) => String(row['integrity_check']));
     return lines.filter((line) => line !== 'ok');
   }
 
-  /** For a process that stays; one that ends need not wait for the log to be copied back. */
+  /**
+   * Closes the state. Only a long-running process needs to call it; one that ends need not wait for the checkpoint of
+   * the write-ahead log.
+   */
   close(): void {
     this.metadata.flush();
     this.#connection.close();

@@ -1,25 +1,25 @@
-// Keeps the changes of bans that the state could not take in a file of their own, until a run finds that it can.
+// Keeps changes that can't be written to the state in a separate file, until a later run can save them.
 import { closeSync, fstatSync, unlinkSync } from 'node:fs';
 import { parseExactNetwork, type Address } from '../model/address.ts';
 import type { ForeignRules } from '../model/ban.ts';
 import { describeError } from '../model/errors.ts';
 import { appendLine, isErrno, openLogForAppend, readRegularFile } from '../system/files.ts';
-import { LINELESS, type PendingChange } from './pending-change.ts';
+import { WITHOUT_LINE, type PendingChange } from './pending-change.ts';
 
-/** Some 20,000 changes. */
+/** The largest size of the file, enough for some 20,000 changes. */
 const LARGEST_FILE = 4 * 1024 * 1024;
 
 export class Unsaved {
   readonly #path: string | null;
   readonly #onProblem: (problem: string) => void;
 
-  /** Without a path nothing is kept. */
+  /** Creates the store. Keeps nothing if `path` is null. */
   constructor(path: string | null, onProblem: (problem: string) => void) {
     this.#path = path;
     this.#onProblem = onProblem;
   }
 
-  /** Before the kernel is changed. */
+  /** Appends changes. Must be called before the kernel is changed. */
   keep(changes: readonly PendingChange[]): void {
     if (this.#path === null || changes.length === 0) return;
     try {
@@ -27,12 +27,12 @@ export class Unsaved {
     } catch (error) {
       const first = changes[0]?.address.text ?? '';
       this.#onProblem(
-        `nothing remembers what is done for ${first}, and a block will not end by itself: ${describeError(error)}`,
+        `the change for ${first} could not be recorded, so a block will not end by itself: ${describeError(error)}`,
       );
     }
   }
 
-  /** Gives `save` what earlier runs kept, in the order in which it was made; the file goes once that returns true. */
+  /** Passes the changes of earlier runs to `save`, oldest first, and deletes the file if `save` returns true. */
   handOver(save: (changes: readonly PendingChange[]) => boolean): void {
     const changes = this.read();
     try {
@@ -42,7 +42,7 @@ export class Unsaved {
     }
   }
 
-  /** How many of the bans that alerts have begun in a span of time are kept here. */
+  /** Returns the number of unsaved bans that alerts began after `fromMs` and up to `toMs`. */
   bansBegun(fromMs: number, toMs: number): number {
     const begun = this.read().filter(({ phase, hold }) => {
       if (phase !== 'blocking' || hold === null || hold.origin === 'manual') return false;
@@ -51,7 +51,7 @@ export class Unsaved {
     return new Set(begun.map(({ address }) => address.text)).size;
   }
 
-  /** What earlier runs kept, in the order in which it was made. */
+  /** Returns the changes of earlier runs, oldest first. */
   read(): PendingChange[] {
     try {
       return this.#path === null ? [] : readUnsaved(this.#path);
@@ -62,12 +62,12 @@ export class Unsaved {
   }
 }
 
-/** That the kernel was seen to be as the last change of each address has it, and the rules of others that were found. */
+/** Returns the records that confirm the last change of each address, with the foreign rules that were found. */
 export function confirmationsOf(
   changes: readonly Pick<PendingChange, 'address'>[],
   foreign: ReadonlyMap<string, ForeignRules>,
 ): PendingChange[] {
-  const confirmed = { ...LINELESS, phase: 'blocking', hold: null, confirmed: true } as const;
+  const confirmed = { ...WITHOUT_LINE, phase: 'blocking', hold: null, confirmed: true } as const;
   return changes.map(({ address }) => ({
     ...confirmed,
     address,
@@ -76,13 +76,13 @@ export function confirmationsOf(
 }
 
 /**
- * Of which addresses that was the last to be kept. The kernel is not asked again: it may have a rule that somebody has made
- * or removed since.
+ * Returns the addresses whose last record is a confirmation. The kernel is not inspected again for these, since another
+ * program may have made or removed a rule in the meantime.
  */
 export function confirmedIn(changes: readonly PendingChange[]): Address[] {
   const last = new Map<string, PendingChange>();
   for (const change of changes) {
-    // Where the change itself is in the state, nobody knows what came after it there.
+    // A confirmation without its change is ignored: the change is in the state, where later changes may have followed.
     if (!change.confirmed || last.has(change.address.text)) last.set(change.address.text, change);
   }
   return [...last.values()].flatMap(({ address, confirmed }) => (confirmed ? [address] : []));
@@ -99,7 +99,10 @@ function append(path: string, lines: string): void {
   }
 }
 
-/** As JSON. The lines of the response log are not part of it: the run that made the change wrote them. */
+/**
+ * One line of the file, as JSON. The line for the response log is left out, because the run that made the change wrote
+ * it.
+ */
 type Line = Omit<PendingChange, 'address' | 'line' | 'offset'> & { readonly address: string };
 
 function lineOf(change: PendingChange): string {
@@ -108,7 +111,7 @@ function lineOf(change: PendingChange): string {
   return `${JSON.stringify(line)}\n`;
 }
 
-/** None where there is no such file. Throws what the system says. */
+/** Reads the changes in a file; none if it does not exist. Throws system errors. */
 export function readUnsaved(path: string): PendingChange[] {
   try {
     const lines = readRegularFile(path, LARGEST_FILE).toString('utf8').split('\n');
@@ -119,7 +122,7 @@ export function readUnsaved(path: string): PendingChange[] {
   }
 }
 
-/** Only root writes there; what was cut off is no JSON. */
+/** Parses a line; null if it is incomplete. Its contents are trusted, because only root writes the file. */
 function changeOf(text: string): PendingChange | null {
   try {
     const line = JSON.parse(text) as Line;

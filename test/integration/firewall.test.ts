@@ -199,7 +199,7 @@ describe('a broken iptables-restore', () => {
     [
       'lists and never changes',
       `input=$'*filter\\n-S\\nCOMMIT'; work "$@"`,
-      /never found as asked/,
+      /the kernel never showed the result/,
     ],
     ['is missing its interpreter', '', /./],
   ];

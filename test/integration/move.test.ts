@@ -109,7 +109,7 @@ describe.each<IptablesVariant>(['nft', 'legacy'])('with iptables-%s', (variant) 
     expect(holders()).toEqual(['ipset']);
     expect([...offenders, A6].every(isBlocked)).toBe(true);
     expect(victim.troubles()).toEqual([
-      expect.stringContaining('migrated all bans into sets of ipset: 3 are more than'),
+      expect.stringContaining('migrated all bans to sets of ipset: 3 are more than'),
     ]);
     // Not back when there are few again, and not again.
     expect(victim.person(['delete', ...offenders]).status).toBe(0);
@@ -295,7 +295,7 @@ describe('on a host with all backends', () => {
       expect(victim.add(A).status).toBe(0);
       expect(victim.add('203.0.113.8').status).toBe(0);
       expect(victim.troubles()).toEqual([
-        'blocks stay rules of iptables, which firewalld takes away at each reload: nft is not installed',
+        'blocks stay iptables rules, which firewalld removes at each reload: nft is not installed',
       ]);
       inHost('umount /usr/sbin/nft');
       expect(holders()).toEqual(['iptables']);

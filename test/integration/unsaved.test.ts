@@ -68,7 +68,9 @@ test('on a full disk another firewall.backend waits until the disk has room', ()
     victim.configure('[firewall]\nbackend = "nftables"\n');
     const { status, stderr } = victim.person(['expire']);
     expect(status).toBe(0);
-    expect(stderr).toContain("the state can't be written, and would not say where the bans are");
+    expect(stderr).toContain(
+      "the state can't be written, so it could not record which backend holds the bans",
+    );
     expect(victim.add(A).status).toBe(0);
     expect(held()).toEqual({ iptables: [A, B], ipset: [], nftables: [] });
     expect(victim.delete(A).status).toBe(0);

@@ -1,7 +1,7 @@
 // `expire`, `restore` and `reconcile`: called by a timer, at boot, and by a person in doubt.
 import { setTimeout as wait } from 'node:timers/promises';
 import { expireDue, LAST_EXPIRE } from '../../bans/expire.ts';
-import { familiesInUse, inTurn } from '../../bans/families.ts';
+import { familiesInUse, runAll } from '../../bans/families.ts';
 import { noteBoot } from '../../bans/orphans.ts';
 import { clearUnknownSets, findUnknownSets } from '../../bans/migrate.ts';
 import { releaseProtected } from '../../bans/protected.ts';
@@ -47,7 +47,7 @@ function expireOnce(context: Context, person: Person): void {
   noteBoot(context.store, readClock());
   context.store.history.prune(context.now() - context.config.history.keepDays * DAY_MS);
   context.store.offences.prune(countedSinceMs(context.config, context.now()));
-  inTurn([
+  runAll([
     // Asked again after `recover`, which only says what went wrong: here it decides the exit status.
     () => recover(context, context),
     () => {

@@ -1,40 +1,43 @@
-// The text of commands for ipset and of the rule that asks a set.
+// Builds commands for ipset, and the rule that matches a set.
 //
-// `ipset -` reads commands as a person would type them: it goes on after one that failed, tests and lists between them,
-// and always exits with status 0. So one process both changes and shows what the kernel holds. Many entries go in by
-// `ipset restore`, which is twice as fast and says nothing, and the set is listed after it.
+// `ipset -` reads commands as if typed at a prompt: it continues after a failed command, can test and list in between,
+// and always exits with status 0. One process thus changes and verifies. Long lists go through `ipset restore`, which
+// is twice as fast but prints nothing, so the set is listed afterwards.
 import type { Family } from '../../model/address.ts';
 import type { Command } from '../../system/exec.ts';
 import type { Change, PlannedCommand } from '../backend.ts';
 import { editTable, listRules, type IptablesOptions, type TableEdits } from '../iptables/rules.ts';
 
 export interface IpsetOptions extends IptablesOptions {
-  /** The set of IPv4 is this with `-4`, that of IPv6 with `-6`. */
+  /** The base name of the sets: `-4` is appended for IPv4, `-6` for IPv6. */
   readonly setName: string;
-  /** How many entries a set may hold. */
+  /** The largest number of entries in a set. */
   readonly maxEntries: number;
 }
 
-/** The kernel counts the time in 32 bits of milliseconds, half of them. What is longer is ended by us, by the state. */
+/**
+ * The longest timeout of an entry: the kernel counts milliseconds in 31 bits. For longer timeouts, the program unblocks
+ * the address at the deadline in the state.
+ */
 const LONGEST_TIMEOUT_SECONDS = 2_147_483;
 
 export function setNameOf(family: Family, { setName }: IpsetOptions): string {
   return `${setName}-${family}`;
 }
 
-/** As iptables prints it. */
+/** Returns the rule for our set, as iptables prints it. */
 export function setRuleOf(family: Family, options: IpsetOptions): string {
   return `-m set --match-set ${setNameOf(family, options)} src -j DROP`;
 }
 
 /**
- * iptables-legacy needs a kernel module for each of its tables, and some kernels are built without that of `raw`. The
- * complaint comes after `filter` was changed and listed.
+ * The failure of iptables-legacy on a kernel without the table `raw`: it needs a kernel module for each table. The
+ * error comes after `filter` was changed and listed.
  */
 const NO_RAW_TABLE = { status: 2, complaint: "unable to initialize table 'raw'" };
 const NO_RAW_TABLE_TO_SAVE = { status: 1, complaint: 'Table does not exist' };
 
-/** Edits of the rules, and a listing of both tables in which there may be some of ours. */
+/** Returns a command that edits rules and lists both tables that can hold rules of ours. */
 export function editRules(
   family: Family,
   options: IpsetOptions,
@@ -48,7 +51,7 @@ export function lookAtRules(family: Family, options: IpsetOptions): PlannedComma
   return { ...editRules(family, options, { table: 'filter', edits: [] }), effect: 'look' };
 }
 
-/** Listings with counters: of both tables, and of the set. */
+/** Returns commands that list both tables and the set, with counters. */
 export function listAll(family: Family, options: IpsetOptions): PlannedCommand[] {
   return [
     listRules(family, options),
@@ -57,7 +60,7 @@ export function listAll(family: Family, options: IpsetOptions): PlannedCommand[]
   ];
 }
 
-/** The kernel takes 0 for never, and so does null here. */
+/** Returns the timeout for the kernel in whole seconds; null if the entry has none. The kernel writes that as 0. */
 export function kernelTimeout({ timeoutSeconds = null }: Change): number | null {
   if (timeoutSeconds === null || timeoutSeconds > LONGEST_TIMEOUT_SECONDS) return null;
   return Math.max(1, Math.ceil(timeoutSeconds));
@@ -78,8 +81,8 @@ export function test(name: string, { address }: Change): string {
   return `test ${name} ${address.text}`;
 }
 
-/** The status is 0 whatever happens: the answers count. */
-export function ask(lines: readonly string[]): PlannedCommand {
+/** Returns an `ipset -` command. Its exit status is always 0, so only its output tells what happened. */
+export function script(lines: readonly string[]): PlannedCommand {
   const looks = lines.every((line) => /^(?:test|list) /.test(line));
   const command = { program: 'ipset', args: ['-exist', '-'], input: [...lines, ''].join('\n') };
   return looks ? { ...command, effect: 'look' } : command;
@@ -90,5 +93,5 @@ export function restore(lines: readonly string[]): Command {
 }
 
 export function list(name: string): PlannedCommand {
-  return ask([`list ${name}`]);
+  return script([`list ${name}`]);
 }

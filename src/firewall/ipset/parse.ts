@@ -1,4 +1,4 @@
-// Reads what ipset prints: listings of a set, and answers to tests.
+// Parses what ipset prints: the listing of a set, and answers to tests.
 import { parseExactNetwork, type Address } from '../../model/address.ts';
 import { AppError } from '../../model/errors.ts';
 import type { Ran, View } from '../backend.ts';
@@ -6,39 +6,46 @@ import { noteLacks, type HeldAddress, type Snapshot } from '../snapshot.ts';
 import { heldBy, readChains, readRules } from '../iptables/parse.ts';
 import { extrasOf, type Chains, type IptablesOptions } from '../iptables/rules.ts';
 
-/** The key of the set's rule; no address has this text. */
+/** The key of the rule for our set. No address has this text. */
 export const SET_RULE = '@set';
 
 /**
- * What is known of an entry. `present`: it or a network that contains it is there, and its end is not known. `doubtful`: it was
- * taken out and the kernel still matches it, which a network that contains it explains, as a listing will show.
+ * The state of an entry. `present`: a test matched, through the entry or a network that contains the address, so the
+ * timeout is unknown. `doubtful`: the entry was deleted and a test still matches, probably because of a network that
+ * contains the address; only a listing can tell. An object: the entry is in the set, with this timeout.
  */
 export type Entry = 'absent' | 'present' | 'doubtful' | { readonly timeoutSeconds: number | null };
 
-/** Where a rule for the set stands, or once stood. */
+/** The chains that hold the rule for the set, or that held it in earlier versions. */
 export interface SetRules {
-  /** Our chains of the filter table: plain rules, and that of the set where there is no raw table or once was none. */
+  /**
+   * Our chains in the filter table. They hold plain rules. They also hold the rule for the set if the kernel has no
+   * `raw` table, or had none when the rule was made.
+   */
   readonly filter: Chains;
-  /** `PREROUTING`; null: the kernel has no table `raw`. */
+  /** The chain `PREROUTING` of the table `raw`; null if the kernel has no such table. */
   readonly raw: Chains | null;
 }
 
 export interface IpsetView extends View {
-  /** Null where the rules were not looked at. */
+  /** null if the rules were not inspected. */
   readonly rules: SetRules | null;
   readonly entries: ReadonlyMap<string, Entry>;
-  /** Not null where `entries` has all of the set: how many it may have; null inside where there is no set. */
+  /**
+   * The listing that `entries` comes from; null if `entries` is incomplete. `maxEntries` is the size of the set; null
+   * if there is no set.
+   */
   readonly listing: { readonly maxEntries: number | null } | null;
-  /** The state is trusted: of what is only to be released the rules need not be looked at. */
+  /** True if the state is trusted. Rules are then not inspected for changes that only unblock. */
   readonly trusted: boolean;
 }
 
 export function readSet(output: string, { command, stderr, before }: Ran<IpsetView>): IpsetView {
-  // A restore prints nothing of what is there now.
+  // `ipset restore` does not print what the set holds now.
   if (command.args.includes('restore')) return { ...before, entries: new Map(), listing: null };
   const asked = command.input.trimEnd().split('\n');
   if (asked.some((line) => line.startsWith('list '))) {
-    // Somebody else's rule asks it: it stays, empty.
+    // A foreign rule matches the set, so the set can't be destroyed and stays empty.
     if (stderr.includes('in use by a kernel component')) {
       return { ...before, listing: { maxEntries: null }, entries: new Map() };
     }
@@ -48,12 +55,13 @@ export function readSet(output: string, { command, stderr, before }: Ran<IpsetVi
   return { ...before, listing: null, entries: readAnswers(asked, stderr) };
 }
 
-/** As a set of ours is made: its size, and what it keeps of each entry. */
+/** Matches the header of a set with the options of ours, and captures its size. */
 const HEADER = /^Header: (?=.* timeout 0\b)(?=.* counters\b)(?=.* comment\b).* maxelem ([0-9]+)\b/m;
 
 /**
- * `203.0.113.9 timeout 7199 packets 3 bytes 252`: by its canonical text, and what comes after `timeout`. Where that is
- * `0 nomatch packets …` somebody else made the entry, and its packets pass.
+ * Calls `take` for each member line, such as `203.0.113.9 timeout 7199 packets 3 bytes 252`, with the canonical text of
+ * the address and the text after `timeout`. Skips entries with `nomatch`, which another program made and which let
+ * packets pass.
  */
 function forEachMember(output: string, take: (text: string, rest: string) => void): void {
   for (let from = 0; from < output.length;) {
@@ -61,7 +69,7 @@ function forEachMember(output: string, take: (text: string, rest: string) => voi
     const next = output.indexOf('\n', from) + 1 || output.length + 1;
     if (output.startsWith(' timeout ', end) && end < next) {
       const printed = output.slice(from, end);
-      // IPv4 is printed as we do; of IPv6 there are several ways.
+      // ipset prints IPv4 in canonical form, but IPv6 in several forms.
       const text = printed.includes(':') ? (parseExactNetwork(printed)?.text ?? printed) : printed;
       const rest = output.slice(end + ' timeout '.length, next - 1);
       if (!rest.includes(' nomatch')) take(text, rest);
@@ -90,9 +98,9 @@ function readListing(
 
 const ANSWER = /^(?:Warning: )?\S+ is (NOT )?in set \S+$/;
 
-/** Answers come in the order of the questions. */
+/** Parses the answers to tests, which come in the order of the tests. */
 function readAnswers(asked: readonly string[], stderr: string): Map<string, Entry> {
-  // Whether there is room is shown by a listing.
+  // The set is full. A listing shows whether a larger set can replace it.
   if (isFull(stderr)) return new Map();
   const lines = stderr.split('\n').map((line) => line.replace(/\.$/, ''));
   const answers = lines.flatMap((line) => {
@@ -101,7 +109,8 @@ function readAnswers(asked: readonly string[], stderr: string): Map<string, Entr
   });
   const tests = asked.filter((line) => line.startsWith('test '));
   const missing = answers.length === 0 && isMissing(stderr);
-  if (answers.length !== tests.length && !missing) throw failure('no answer', stderr);
+  if (answers.length !== tests.length && !missing)
+    throw failure('it did not answer every test', stderr);
   const edits = new Map(
     asked.filter((line) => !tests.includes(line)).map((line) => [thirdWord(line), line]),
   );
@@ -117,11 +126,11 @@ function thirdWord(line: string): string {
   return line.split(' ')[2] ?? '';
 }
 
-function entryAfter(line: string, isThere: boolean, stderr: string): Entry {
+function entryAfter(line: string, isMember: boolean, stderr: string): Entry {
   const [verb, , text = '', , timeout = '0'] = line.split(' ');
-  if (verb === 'test') return isThere ? 'present' : 'absent';
-  if (verb === 'del') return isThere ? 'doubtful' : 'absent';
-  if (!isThere) throw failure(`${text} is not in its set`, stderr);
+  if (verb === 'test') return isMember ? 'present' : 'absent';
+  if (verb === 'del') return isMember ? 'doubtful' : 'absent';
+  if (!isMember) throw failure(`${text} is not in its set`, stderr);
   return { timeoutSeconds: timeout === '0' ? null : Number(timeout) };
 }
 
@@ -136,7 +145,7 @@ export function isFull(complaint: string): boolean {
 function notOurs(name: string): AppError {
   return new AppError(
     'FIREWALL',
-    `another program made the set ${name}, which is left alone: choose another name for firewall.set_name`,
+    `the set ${name} was made by another program and is not used: choose another name for firewall.set_name`,
   );
 }
 
@@ -145,10 +154,13 @@ function failure(what: string, stderr: string): AppError {
   return new AppError('FIREWALL', `ipset: ${what}: ${lines.join('; ').slice(0, 500)}`);
 }
 
-/** The chain that the rule for our set stands in: what it drops is neither tracked nor routed. */
+/** The chain for the rule that matches our set. Packets dropped here are neither tracked nor routed. */
 export const RAW = { chains: ['PREROUTING'], optionalChains: [] };
 
-/** Listings of two tables, one after the other: a chain PREROUTING with a policy is in the second alone. */
+/**
+ * Parses the listings of `filter` and `raw`, printed one after the other. Only `raw` has a chain PREROUTING with a
+ * policy.
+ */
 export function readTables(
   output: string,
   options: Pick<IptablesOptions, 'chains' | 'optionalChains'>,
@@ -198,7 +210,7 @@ export function readSnapshot(
   };
 }
 
-/** An address may have a plain rule as well, while it moves. */
+/** Adds the counters of the plain rule that an address can have as well during a migration. */
 function heldBySet(one: HeldAddress, held: ReadonlyMap<string, HeldAddress>): HeldAddress {
   const plain = held.get(one.address.text);
   if (plain === undefined) return one;

@@ -1,5 +1,6 @@
-// Plans for ipset: one set for each family, whose entries the kernel itself ends, and one rule for it, first in PREROUTING
-// of the table `raw`. Where the kernel has no such table, it is first in each of our chains of the filter table.
+// Plans changes with ipset: one set per family with timeouts in the kernel, and one rule for the set, first in
+// PREROUTING of the table `raw`. If the kernel has no `raw` table, the rule is first in each of our chains of the
+// filter table.
 import type { Family } from '../../model/address.ts';
 import type { ForeignRules } from '../../model/ban.ts';
 import { AppError } from '../../model/errors.ts';
@@ -8,7 +9,7 @@ import { droppedSource } from '../iptables/parse.ts';
 import { countsOf, foreignRules, MOST_PLAIN_AT_ONCE, wishOf } from '../iptables/plan.ts';
 import { chainOf, editsFor, type Chains, type RuleWish, type Table } from '../iptables/rules.ts';
 import {
-  ask,
+  script,
   creation,
   edit,
   editRules,
@@ -37,9 +38,9 @@ import {
 export type { IpsetOptions } from './commands.ts';
 export type { IpsetView } from './parse.ts';
 
-/** Up to so many changes are asked for one by one; a listing of the whole set answers for more. */
+/** Up to this many changes are tested one by one. For more, the whole set is listed. */
 const FEW = 50;
-/** A listing comes this much later than what it shows was asked for. */
+/** The tolerance for timeouts, in seconds: some time passes between setting an entry and listing it. */
 const SLACK_SECONDS = 5;
 
 export function createIpset(options: IpsetOptions): Backend<IpsetView> {
@@ -81,16 +82,19 @@ const NOTHING_KNOWN: IpsetView = {
 
 const NONE: ForeignRules = {};
 
-/** What the state says that the set holds before the changes. */
+/** Returns the entries that the set has before the changes, according to the state. */
 function before(changes: readonly Change[]): Map<string, Entry> {
   return entriesOf(changes, ({ to }) => (to === 'blocked' ? 'absent' : 'present'));
 }
 
-/** Every plain rule is somebody else's. Of a ban from before there was a set it is ours: a change of it says so. */
+/**
+ * Returns the plain rules for an address, which are foreign. A ban that is older than the set has plain rules of ours;
+ * `change.foreign` then tells them apart.
+ */
 function foreignOf({ rules }: IpsetView, change: Change): ForeignRules | null {
   if (rules === null) return null;
   const { text } = change.address;
-  // Of a long list most have no plain rule.
+  // Most addresses of a long list have no plain rule.
   if (!isDropped(text, rules.filter)) return NONE;
   return foreignRules(countsOf(rules.filter, text), change, 0);
 }
@@ -111,7 +115,10 @@ function allWith(keys: readonly string[], chains: Chains | null): Chains {
   return new Map(Array.from(chains ?? [], ([chain]) => [chain, chainOf(keys)] as const));
 }
 
-/** A plain drop of ours is known too: it is removed once the set has its address. */
+/**
+ * Returns a function that gives keys to the rule for a set, and to plain rules, which are removed once the set holds
+ * their address.
+ */
 function keyFor(options: IpsetOptions): (spec: string) => string | null {
   const rules = ([4, 6] as const).map((family) => setRuleOf(family, options));
   return (spec) => (rules.includes(spec) ? SET_RULE : droppedSource(spec));
@@ -144,30 +151,33 @@ function planEntries(
   const entryOf = (change: Change): Entry | undefined => {
     return view.entries.get(change.address.text) ?? (view.listing === null ? undefined : 'absent');
   };
-  const wanting = changes.filter((change) => !isDone(change, entryOf(change)));
-  if (wanting.length === 0) return null;
-  const states = new Set(wanting.map(entryOf));
+  const unfinished = changes.filter((change) => !isDone(change, entryOf(change)));
+  if (unfinished.length === 0) return null;
+  const states = new Set(unfinished.map(entryOf));
   if (view === NOTHING_KNOWN && isFew(changes)) {
-    return ask(changes.map((change) => test(name, change)));
+    return script(changes.map((change) => test(name, change)));
   }
-  if (states.has(undefined) || states.has('doubtful')) return list(name);
-  const added = wanting.filter((change) => {
+  // A test also matches an address in a blocked network, and then there is nothing to release.
+  const mayBeInNetwork =
+    !view.trusted && unfinished.some((one) => one.to === 'released' && entryOf(one) === 'present');
+  if (states.has(undefined) || states.has('doubtful') || mayBeInNetwork) return list(name);
+  const added = unfinished.filter((change) => {
     return change.to === 'blocked' && entryOf(change) === 'absent';
   });
   const larger = makeRoom(family, view, added.length, options);
   if (larger !== null) return restore(larger);
-  const blocks = wanting.filter(({ to }) => to === 'blocked');
+  const blocks = unfinished.filter(({ to }) => to === 'blocked');
   const edits = [
-    // A set that is there may differ from ours in size, and `create` would then fail.
+    // `create` would fail for an existing set of another size.
     ...(blocks.length > 0 && (view.listing?.maxEntries ?? null) === null
       ? [creation(name, family, options)]
       : []),
-    ...wanting.map((change) => edit(name, change)),
+    ...unfinished.map((change) => edit(name, change)),
   ];
-  const command = isFew(wanting)
-    ? ask([...edits, ...wanting.map((change) => test(name, change))])
+  const command = isFew(unfinished)
+    ? script([...edits, ...unfinished.map((change) => test(name, change))])
     : restore(edits);
-  const isRefresh = added.length === 0 && blocks.length === wanting.length;
+  const isRefresh = added.length === 0 && blocks.length === unfinished.length;
   return isRefresh ? { ...command, effect: 'refresh' } : command;
 }
 
@@ -181,7 +191,10 @@ function isDone(change: Change, entry: Entry | undefined): boolean {
   return found >= wanted - SLACK_SECONDS;
 }
 
-/** A set that is too small by itself is replaced in one go by a larger one, if we may have one. */
+/**
+ * Returns commands that replace a set that is too small by a larger one, in one step; null if the set has room. Throws
+ * `FIREWALL` if the configured limit is too low.
+ */
 function makeRoom(
   family: Family,
   { listing, entries }: IpsetView,
@@ -190,7 +203,7 @@ function makeRoom(
 ): string[] | null {
   const name = setNameOf(family, options);
   const most = listing?.maxEntries ?? null;
-  // The kernel may hold a few more than the set's size: what is to be released needs no room.
+  // The kernel can hold a few entries more than the size of the set. Unblocking needs no room.
   if (most === null || added === 0 || entries.size + added <= most) return null;
   if (entries.size + added > options.maxEntries) {
     throw new AppError(
@@ -208,7 +221,7 @@ function makeRoom(
 }
 
 function adviceForFull(maxEntries: number): string {
-  return `raise firewall.max_entries (now ${maxEntries}), or release what is no longer needed`;
+  return `raise firewall.max_entries (now ${maxEntries}), or unblock addresses that no longer need a ban`;
 }
 
 // Rules
@@ -222,14 +235,17 @@ function planRules(
   const blocks = changes.some(({ to }) => to === 'blocked');
   if (rules === null) return blocks || !trusted ? lookAtRules(family, options) : null;
   const { filter, raw } = rules;
-  const plain = plainRulesToGo(filter, changes);
+  const plain = plainRulesToRemove(filter, changes);
   const wish = { key: SET_RULE, spec: setRuleOf(family, options) };
   const ofSet = (wanted: boolean): RuleWish[] => (blocks ? [{ ...wish, wanted }] : []);
   const wishes = { raw: ofSet(true), filter: [...ofSet(raw === null), ...plain] };
   return planEdits(family, rules, wishes, options);
 }
 
-/** What stands in the filter table from before goes once the rule in `raw` was seen: there is no moment without one. */
+/**
+ * Edits `raw` first. The rule in the filter table is removed only once the rule in `raw` is verified, so that at every
+ * moment there is one.
+ */
 function planEdits(
   family: Family,
   { filter, raw }: SetRules,
@@ -243,33 +259,36 @@ function planEdits(
   return editRules(family, options, { table: 'filter', edits: inFilter });
 }
 
-/** Plain rules from before there was a set, for addresses that the set holds now. */
-function plainRulesToGo(chains: Chains, changes: readonly Change[]): RuleWish[] {
+/** Returns wishes that remove plain rules of addresses that the set holds now. */
+function plainRulesToRemove(chains: Chains, changes: readonly Change[]): RuleWish[] {
   return changes
     .filter(({ address }) => isDropped(address.text, chains))
     .slice(-MOST_PLAIN_AT_ONCE)
     .map((change) => ({ ...wishOf(change), wanted: false }));
 }
 
-/** Whether a plain rule drops an address. */
+/** Reports whether a plain rule drops an address. */
 function isDropped(text: string, chains: Chains): boolean {
   return [...chains.values()].some(({ places }) => places.has(text));
 }
 
 // Removal of everything
 
-/** No rule asks a set that is not there, so that a host without ip6tables is not asked for its rules in vain. */
+/**
+ * Returns the next command that removes the set and its rule. Rules are inspected only if the set exists, because no
+ * rule can match a missing set, and the host may lack ip6tables.
+ */
 function planRemoval(
   family: Family,
   view: IpsetView,
   options: IpsetOptions,
 ): PlannedCommand | null {
   const name = setNameOf(family, options);
-  const isThere = `list ${name} -terse`;
-  if (view.listing === null) return ask([isThere]);
+  const listing = `list ${name} -terse`;
+  if (view.listing === null) return script([listing]);
   if (view.listing.maxEntries === null) return null;
   if (view.rules === null) return lookAtRules(family, options);
   const gone: RuleWish = { key: SET_RULE, spec: setRuleOf(family, options), wanted: false };
   const removal = planEdits(family, view.rules, { raw: [gone], filter: [gone] }, options);
-  return removal ?? ask([`flush ${name}`, `destroy ${name}`, `destroy ${name}-new`, isThere]);
+  return removal ?? script([`flush ${name}`, `destroy ${name}`, `destroy ${name}-new`, listing]);
 }

@@ -1,18 +1,18 @@
-// Reads rules as iptables prints them (-S), iptables-save prints them (-c), and files of iptables-save hold them.
+// Parses rules as printed by `iptables -S` and `iptables-save -c`, and as stored in files of iptables-save.
 import { parseExactNetwork, type Address } from '../../model/address.ts';
 import { AppError } from '../../model/errors.ts';
 import { noteLacks, type HeldAddress, type Rule, type Snapshot } from '../snapshot.ts';
 import { chainOf, type Chains, type IptablesOptions } from './rules.ts';
 
 const TABLE_LINE = /^\*(\S+)/;
-/** `:INPUT ACCEPT [12:3400]`. */
+/** Matches `:INPUT ACCEPT [12:3400]`. */
 const POLICY_LINE = /^:(\S+) (\S+)/;
-/** `-A INPUT -j DROP`, with `[5:300] ` before it where packets and bytes are counted. */
+/** Matches `-A INPUT -j DROP`, with `[5:300] ` in front if packets and bytes are printed. */
 const RULE_LINE = /^(?:\[([0-9]+):([0-9]+)\] )?-A (\S+) (.+)$/;
 
 /**
- * Lines as `-P INPUT ACCEPT`, `-N DOCKER-USER` and `-A INPUT -j DROP`, without patterns, which would have to be compiled at
- * every start. Throws `FIREWALL` for what is no listing: no chain at all is no proof of anything.
+ * Parses lines such as `-P INPUT ACCEPT`, `-N DOCKER-USER` and `-A INPUT -j DROP`. Uses no regular expressions, which
+ * would be compiled at every start. Throws `FIREWALL` if the output lists no chain, because such output proves nothing.
  */
 export function readChains(
   output: string,
@@ -33,7 +33,7 @@ export function readChains(
   return new Map(Array.from(chains, ([chain, keys]) => [chain, chainOf(keys)]));
 }
 
-/** The rules of the tables `filter` and `raw`, in order, and the policies of their chains. */
+/** Returns the rules of the tables `filter` and `raw`, in order, and the policies of their chains. */
 export function readRules(text: string): {
   readonly rules: readonly Rule[];
   readonly policies: ReadonlyMap<string, string>;
@@ -58,7 +58,7 @@ export function readRules(text: string): {
 const SOURCE = '-s ';
 const DROP = ' -j DROP';
 
-/** The address that a plain rule drops; null for any other rule. */
+/** Returns the text of the address that a plain rule drops; null for any other rule. */
 export function droppedSource(spec: string): string | null {
   return droppedAddress(spec)?.text ?? null;
 }
@@ -74,7 +74,7 @@ export function readSnapshot(output: string, ours: readonly string[]): Snapshot 
   return { held: noteLacks(heldBy(rules, ours), wanted), rules, policies };
 }
 
-/** What the plain rules of some chains hold. */
+/** Returns the addresses that plain rules of our chains drop. */
 export function heldBy(rules: readonly Rule[], ours: readonly string[]): Map<string, HeldAddress> {
   const held = new Map<string, HeldAddress>();
   for (const { chain, spec, packets, bytes } of rules) {

@@ -1,4 +1,4 @@
-// Plans for plain iptables rules: `-s ADDRESS -j DROP`, first in INPUT and FORWARD, and in DOCKER-USER where it exists.
+// Plans plain iptables rules: `-s ADDRESS -j DROP`, first in INPUT and FORWARD, and in DOCKER-USER if it exists.
 import type { ForeignRules } from '../../model/ban.ts';
 import { withPrefix } from '../../model/address.ts';
 import type { Backend, Change, View } from '../backend.ts';
@@ -16,15 +16,16 @@ import {
 
 export type { IptablesOptions } from './rules.ts';
 
-/** A rule of ours is known by the canonical text of its address. */
+/** The rules of the filter table. The key of a rule is the canonical text of its address. */
 export interface IptablesView extends View {
-  /** Null: not looked at. */
+  /** null if the chains were not inspected. */
   readonly chains: Chains | null;
 }
 
 /**
- * iptables-nft walks past every rule that the same command has removed already, so many at once take the square of their
- * number; and it walks from the chain's head, where the newest blocks are.
+ * The largest number of plain rules to delete with one command. For each deletion, iptables-nft walks from the head of
+ * the chain past every rule that the command has already deleted, so the time is quadratic. The newest blocks are at
+ * the head.
  */
 export const MOST_PLAIN_AT_ONCE = 1000;
 
@@ -50,7 +51,7 @@ export function createIptables(options: IptablesOptions): Backend<IptablesView> 
     foreignOf: ({ chains }, change, made) => {
       if (chains === null) return null;
       const counts = countsOf(chains, change.address.text);
-      // Our rules are made in all chains at once: where one has none, all that there are were there before.
+      // Our rules are made in all chains at once. If a chain has none, all rules in the others are foreign.
       return foreignRules(counts, change, made ? 1 : Math.min(1, ...counts.values()));
     },
     simulate: (view, _command, changes) =>
@@ -60,7 +61,7 @@ export function createIptables(options: IptablesOptions): Backend<IptablesView> 
   };
 }
 
-/** The rule of one address: what runbooks and `iptables -D` expect. */
+/** Returns the rule for an address, in the form that runbooks and `iptables -D` expect. */
 export function wishOf({ address, to, foreign }: Change): RuleWish {
   return {
     key: address.text,
@@ -70,12 +71,15 @@ export function wishOf({ address, to, foreign }: Change): RuleWish {
   };
 }
 
-/** How many plain drops of an address each of our chains has. */
+/** Returns the number of plain rules for an address in each of our chains. */
 export function countsOf(chains: Chains, key: string): Map<string, number> {
   return new Map(Array.from(chains, ([chain, { places }]) => [chain, places.get(key)?.count ?? 0]));
 }
 
-/** Of rules that are known to be somebody else's, those that are still there; otherwise all but our own. */
+/**
+ * Returns the foreign rules of a change. If the change names some, returns those that still exist; otherwise all but
+ * `own` per chain.
+ */
 export function foreignRules(
   counts: ReadonlyMap<string, number>,
   { foreign }: Change,
@@ -88,7 +92,7 @@ export function foreignRules(
   return Object.fromEntries(others.filter(([, count]) => count > 0));
 }
 
-/** A kernel that holds the rules of those changes that go one way, and no others. */
+/** Returns a view with the rules of the changes whose `to` is `held`, and no others. */
 function viewOf(
   chains: readonly string[],
   changes: readonly Change[],

@@ -1,27 +1,27 @@
-// Edits of the rules at the head of our chains of the filter table, whatever they drop.
+// Builds commands that edit and list rules at the head of our chains.
 //
-// A restore may hold several tables' worth of input. Ours holds two: the change, which is committed atomically, and an
-// empty change of the same table with a listing, which prints what the kernel holds after the commit. One process so
-// both changes and verifies, with nft and legacy alike.
+// The input of iptables-restore can have several sections for one table. Ours has two: the change, which is committed
+// atomically, and a section that only lists the table and so prints what the kernel holds after the commit. One process
+// thus changes and verifies, with iptables-nft and iptables-legacy alike.
 import type { ForeignRules } from '../../model/ban.ts';
 import type { Family } from '../../model/address.ts';
 import type { Command } from '../../system/exec.ts';
 
 export interface IptablesOptions {
-  /** Which program: the distribution's choice, or one of the two by name. */
+  /** The program to use: `auto` is the default of the distribution, the others name one of the two. */
   readonly variant: 'auto' | 'nft' | 'legacy';
-  /** Chains that must exist. */
+  /** Our chains that must exist. */
   readonly chains: readonly string[];
-  /** Chains that get our rules only where they exist. */
+  /** Our chains that get rules only if they exist. */
   readonly optionalChains: readonly string[];
-  /** How long the program may wait for the xtables lock. */
+  /** The time that the program waits for the xtables lock, in seconds. */
   readonly lockWaitSeconds: number;
 }
 
-/** What is in a chain: the places of the rules that are ours, by their keys. */
+/** The positions of rules in one chain. Our rules are identified by their keys. */
 interface Chain {
   readonly places: ReadonlyMap<string, Places>;
-  /** Of the first rule that is not ours; Infinity: there is none. */
+  /** The index of the first rule that is not ours; Infinity if there is none. */
   readonly firstForeign: number;
 }
 
@@ -30,30 +30,30 @@ interface Places {
   readonly first: number;
 }
 
-/** Those of our chains that exist. */
+/** The existing chains among ours, by name. */
 export type Chains = ReadonlyMap<string, Chain>;
 
-/** A rule that shall stand first, once, in each of our chains; or in none of them. */
+/** A rule that must be first, and only once, in each of our chains; or that must be in none of them. */
 export interface RuleWish {
-  /** What `readChains` calls it. */
+  /** The key that `readChains` gives the rule. */
   readonly key: string;
-  /** Matches and target, as iptables-restore reads them. */
+  /** The matches and the target in the syntax of iptables-restore. */
   readonly spec: string;
   readonly wanted: boolean;
-  /** How many rules of the same words are somebody else's, by chain. */
+  /** The number of foreign rules with the same text, by chain. */
   readonly foreign?: ForeignRules;
 }
 
 export type Table = 'filter' | 'raw';
 
-/** Edits of one table, and the tables that are listed after them. */
+/** The edits of one table, and the tables to list after them. */
 export interface TableEdits {
   readonly table: Table;
   readonly edits: readonly string[];
   readonly listed: readonly Table[];
 }
 
-/** A command that makes the edits, and prints what the kernel holds after them. */
+/** Returns a command that makes the edits and prints the resulting rules. */
 export function editRules(
   family: Family,
   options: IptablesOptions,
@@ -76,7 +76,7 @@ export function editTable(
   };
 }
 
-/** A command that prints every rule of a table with its counters. */
+/** Returns a command that prints every rule of a table with its counters. */
 export function listRules(
   family: Family,
   options: IptablesOptions,
@@ -105,7 +105,7 @@ export function extrasOf(
   return optionalChains.filter((chain) => chains.has(chain));
 }
 
-/** The edits that bring all of our chains to the wishes; none where they are as wished. */
+/** Returns the edits that bring all of our chains to the wishes; an empty list if there is nothing to do. */
 export function editsFor(
   chains: Chains,
   { chains: required, optionalChains }: Pick<IptablesOptions, 'chains' | 'optionalChains'>,
@@ -126,20 +126,20 @@ function editsOf(
   const insertions: string[] = [];
   for (const { key, spec, wanted, foreign: others = {} } of wishes) {
     const { count: found, first } = places.get(key) ?? { count: 0, first: 0 };
-    // Somebody else's may have gone meanwhile. `-D` takes the first of equal rules, and ours stands first.
+    // Foreign rules may be gone by now. `-D` deletes the first of equal rules, which is ours.
     const count = found - Math.min(others[chain] ?? 0, found);
-    // Nothing that accepts the packet may be asked earlier: before ours stand only drops of ours.
+    // A rule that accepts the packet must not come first: only our own drops may stand before ours.
     if (wanted && count === 1 && first < firstForeign) continue;
     if (count > 0)
       removals.push({ first, edits: Array<string>(count).fill(`-D ${chain} ${spec}`) });
     if (wanted) insertions.push(`-I ${chain} 1 ${spec}`);
   }
-  // iptables looks for each rule from the chain's head: in the chain's order it finds the next one at once.
+  // iptables searches for each rule from the head of the chain. In chain order, it finds the next one at once.
   removals.sort((a, b) => a.first - b.first);
   return [...removals.flatMap(({ edits }) => edits), ...insertions];
 }
 
-/** From the keys of its rules, in order; null for one that is not ours. */
+/** Builds a chain from the keys of its rules, in order. The key of a rule that is not ours is null. */
 export function chainOf(keys: readonly (string | null)[]): Chain {
   const places = new Map<string, Places>();
   keys.forEach((key, index) => {

@@ -1,4 +1,4 @@
-// Reads what nft prints as JSON: all of it that is in our table.
+// Parses the JSON output of nft. Ignores everything outside our table.
 import { parseExactNetwork, type Address } from '../../model/address.ts';
 import { AppError } from '../../model/errors.ts';
 import type { PlannedCommand, Ran, View } from '../backend.ts';
@@ -15,67 +15,75 @@ import {
   textOf,
 } from './text.ts';
 
-/** `kept`: present, and with the end that was asked for. `doubtful`: of many asked for at once not all are as asked. */
+/**
+ * The state of an element. `present`: its timeout is unknown. `kept`: it has the requested timeout. `doubtful`: it was
+ * checked in a long list, and at least one element of the list differs.
+ */
 export type Entry = 'absent' | 'present' | 'kept' | 'doubtful';
 
 export interface NftablesView extends View {
-  /** By address; what is not a key is not known. */
+  /** The elements by address. The state of an address without a key is unknown. */
   readonly entries: ReadonlyMap<string, Entry>;
-  /** The sets of our table, and whether a rule of our chain drops what is in it; null: not looked at. */
+  /**
+   * The sets of our table. The value is true if a rule of our chain drops their elements. null if the table was not
+   * inspected.
+   */
   readonly sets: ReadonlyMap<string, boolean> | null;
-  /** Whether our table is there; false where it was not looked at. */
+  /** True if our table exists; false also if it was not inspected. */
   readonly hasTable: boolean;
-  /** Whether somebody else has put a chain or set into it. */
-  readonly hasOthers: boolean;
-  /** Whether `entries` has all that there is. */
+  /** True if our table has chains, sets or maps of other programs. */
+  readonly hasForeign: boolean;
+  /** True if `entries` has every element. */
   readonly complete: boolean;
-  /** Whether a change of ours came before what is known: what is present then has the end that it gave. */
+  /** True if the view was read after a change of this run: every element then has the requested timeout. */
   readonly changed: boolean;
-  /** The state is trusted: that there are sets and rules is found out with the entries. */
+  /** True if the state is trusted: sets and rules are then checked together with the elements. */
   readonly trusted: boolean;
-  /** A listing of all tables could not be read: from now on ours alone is listed. */
+  /** True if a listing of all tables could not be parsed. From then on, only our table is listed. */
   readonly onlyOurs: boolean;
 }
 
-/** What the kernel says of a set without room (ENFILE), and of an entry that is there (EEXIST). */
+/** The error messages of nft for a full set (ENFILE) and for an existing element (EEXIST). */
 export const FULL = 'Too many open files in system';
-const IS_THERE = 'File exists';
+const EXISTS = 'File exists';
 
 export function readLook(
   output: string,
   { command, status, stderr, before }: Ran<NftablesView>,
 ): NftablesView {
-  const isThere: Entry = before.changed ? 'kept' : 'present';
+  const existing: Entry = before.changed ? 'kept' : 'present';
   if (!command.args.includes('-j')) {
-    const answers = answersTo(command, status === 0 ? isThere : 'doubtful');
+    const answers = answersTo(command, status === 0 ? existing : 'doubtful');
     return { ...before, entries: new Map([...before.entries, ...answers]) };
   }
   const unknown = { ...before, entries: new Map(), sets: null, trusted: false };
   const isQuestion = command.answers !== undefined && !command.args.includes('list');
-  // A table or set that a question names is missing: nft stops before it lists, and nothing is known any more.
+  // A table or set in a question does not exist. nft stops before it lists, so the view is unknown.
   if (isQuestion && output.trim() === '') return unknown;
   const isTableMissing = !isQuestion && status !== 0;
-  const listing = isTableMissing ? NOTHING : listingOf(output, before);
+  const listing = isTableMissing ? EMPTY_LISTING : listingOf(output, before);
   if (listing === null) return { ...unknown, onlyOurs: true };
-  const { hasTable, hasOthers } = listing;
+  const { hasTable, hasForeign } = listing;
   const complete = !command.args.includes('-t');
-  const seen = { ...before, sets: askedSets(listing), hasTable, hasOthers, complete };
+  const seen = { ...before, sets: setsThatDrop(listing), hasTable, hasForeign, complete };
   if (!isQuestion) {
-    const texts = listing.members.map(({ address }) => [address.text, isThere] as const);
+    const texts = listing.members.map(({ address }) => [address.text, existing] as const);
     return { ...seen, entries: new Map(texts) };
   }
-  // An entry that is there needs no room: where only room was missing, none of them is.
-  const unexpected = stderr.includes(FULL) && !stderr.includes(IS_THERE) ? 'absent' : 'present';
-  const entries = questionsOf(command).map(({ text, expects }) => {
+  // An existing element needs no room. If lack of room is the only error, none of the elements exists.
+  const unexpected = stderr.includes(FULL) && !stderr.includes(EXISTS) ? 'absent' : 'present';
+  const entries = questionsIn(command).map(({ text, expects }) => {
     const is = status === 0 ? expects : expects === 'present' ? 'absent' : unexpected;
-    return [text, is === 'present' ? isThere : is] as const;
+    return [text, is === 'present' ? existing : is] as const;
   });
   return { ...seen, entries: new Map([...before.entries, ...entries]) };
 }
 
 const QUESTION = /^(create|delete) element \S+ \S+ (\S+) \{ (.*) \}$/;
 
-/** Of a check of many, which prints nothing; `is` is what it found of those that shall be there. */
+/**
+ * Returns the elements of the check of a long list, which prints nothing. `is` is the result for those that must exist.
+ */
 function answersTo(command: PlannedCommand, is: Entry): Map<string, Entry> {
   const entries = new Map<string, Entry>();
   for (const line of textOf(command).split('\n')) {
@@ -89,8 +97,8 @@ function answersTo(command: PlannedCommand, is: Entry): Map<string, Entry> {
   return entries;
 }
 
-/** Which address each question of a probe was about, and what its success says. */
-function questionsOf({ args }: PlannedCommand): { text: string; expects: 'absent' | 'present' }[] {
+/** Returns the address of each question of a probe, and the state that its success proves. */
+function questionsIn({ args }: PlannedCommand): { text: string; expects: 'absent' | 'present' }[] {
   return commandsIn(args.at(-1) ?? '').flatMap((command) => {
     const verb = 'delete' in command ? 'delete' : 'create';
     const subject = recordOf(recordOf(command[verb])['element']);
@@ -111,17 +119,23 @@ interface Member {
 
 interface Listing {
   readonly hasTable: boolean;
-  readonly hasOthers: boolean;
+  readonly hasForeign: boolean;
   readonly sets: readonly string[];
   readonly members: readonly Member[];
-  /** Our rules: each drops what is in a set, in a chain that is hooked as ours are. */
-  readonly asked: readonly { readonly chain: string; readonly set: string }[];
+  /** Our rules. Each drops the elements of a set, in a chain with the hook and priority that we use. */
+  readonly ourRules: readonly { readonly chain: string; readonly set: string }[];
 }
 
-/** Of a host without our table. */
-const NOTHING: Listing = { hasTable: false, hasOthers: false, sets: [], members: [], asked: [] };
+/** The listing of a host without our table. */
+const EMPTY_LISTING: Listing = {
+  hasTable: false,
+  hasForeign: false,
+  sets: [],
+  members: [],
+  ourRules: [],
+};
 
-/** Null where a listing of all tables can't be read. */
+/** Parses a listing. Returns null if a listing of all tables can't be parsed. */
 function listingOf(output: string, { onlyOurs }: NftablesView): Listing | null {
   try {
     return readListing(output);
@@ -131,7 +145,7 @@ function listingOf(output: string, { onlyOurs }: NftablesView): Listing | null {
   }
 }
 
-/** Reads nft's JSON: all of it that is in our table. Throws `FIREWALL` for what is none. */
+/** Parses the objects of our table. Throws `FIREWALL` if the output is not a listing. */
 function readListing(output: string): Listing {
   const objects = commandsIn(output);
   const ofKind = (kind: string): Record<string, unknown>[] =>
@@ -149,34 +163,34 @@ function readListing(output: string): Listing {
     .map((chain) => chain['name']);
   return {
     hasTable,
-    hasOthers:
+    hasForeign:
       ofKind('map').length > 0 ||
       ofKind('set').length > sets.length ||
       chains.some(({ name }) => ![CHAIN, ...FORMER_CHAINS].includes(String(name))),
     sets: sets.map((set) => String(set['name'])),
     members: sets.flatMap(membersOf),
-    asked: askedBy(ofKind('rule').filter((rule) => hooked.includes(rule['chain']))),
+    ourRules: ourRulesIn(ofKind('rule').filter((rule) => hooked.includes(rule['chain']))),
   };
 }
 
-/** What somebody else put before a rule of ours may let a packet go on that ours would drop. */
-function askedBy(rules: readonly Record<string, unknown>[]): Listing['asked'] {
+/** Returns our rules, except those after a foreign rule that can let packets pass. */
+function ourRulesIn(rules: readonly Record<string, unknown>[]): Listing['ourRules'] {
   const passed = new Set<unknown>();
   return rules.flatMap(({ chain, expr }) => {
-    const set = setAskedBy(expr);
-    if (set === null && mayLetPass(expr)) passed.add(chain);
+    const set = setOfOurRule(expr);
+    if (set === null && canLetPass(expr)) passed.add(chain);
     return set === null || passed.has(chain) ? [] : [{ chain: String(chain), set }];
   });
 }
 
 const PASSING = ['accept', 'return', 'jump', 'goto', 'queue', 'vmap'];
 
-function mayLetPass(expressions: unknown): boolean {
+function canLetPass(expressions: unknown): boolean {
   if (!Array.isArray(expressions)) return false;
   return expressions.some((one) => PASSING.some((verdict) => verdict in recordOf(one)));
 }
 
-/** Of a chain of ours, where it has to be hooked. */
+/** Returns the priority that a chain of ours must have; null for a foreign chain. */
 function priorityOf({ name }: Record<string, unknown>): number | null {
   if (name === CHAIN) return PRIORITY;
   return FORMER_CHAINS.includes(String(name)) ? FORMER_PRIORITY : null;
@@ -215,8 +229,11 @@ function addressIn(setName: string, bare: string): Address | null {
   return address?.family === Number(family) ? address : null;
 }
 
-/** The set of a rule that is exactly one of ours: this match, this verdict, nothing else. */
-function setAskedBy(expressions: unknown): string | null {
+/**
+ * Returns the set of a rule that is exactly one of ours, with this match, this verdict and nothing else; otherwise
+ * null.
+ */
+function setOfOurRule(expressions: unknown): string | null {
   if (!Array.isArray(expressions) || expressions.length !== 2) return null;
   const match = recordOf(recordOf(expressions[0])['match']);
   const name = typeof match['right'] === 'string' ? match['right'].slice(1) : '';
@@ -229,21 +246,23 @@ function setAskedBy(expressions: unknown): string | null {
   return JSON.stringify(match) === ours ? name : null;
 }
 
-function askedSets({ sets, asked }: Listing): Map<string, boolean> {
-  const dropped = asked.filter(({ chain }) => chain === CHAIN).map(({ set }) => set);
+function setsThatDrop({ sets, ourRules }: Listing): Map<string, boolean> {
+  const dropped = ourRules.filter(({ chain }) => chain === CHAIN).map(({ set }) => set);
   return new Map(sets.map((name) => [name, dropped.includes(name)]));
 }
 
 export function readSnapshot(output: string): Snapshot {
-  const { members, asked } = output === '' ? NOTHING : readListing(output);
+  const { members, ourRules } = output === '' ? EMPTY_LISTING : readListing(output);
   const ofSets = Map.groupBy(members, ({ set }) => set);
   const held = members.flatMap(({ set, address, packets, bytes }): [string, HeldAddress][] => {
-    const chains = asked.filter((rule) => rule.set === set).map(({ chain }) => `${TABLE} ${chain}`);
+    const chains = ourRules
+      .filter((rule) => rule.set === set)
+      .map(({ chain }) => `${TABLE} ${chain}`);
     return chains.length === 0 ? [] : [[address.text, { address, chains, packets, bytes }]];
   });
   return {
     held: new Map(held),
-    rules: asked.map(({ chain, set }) => ruleOf(chain, set, ofSets.get(set) ?? [])),
+    rules: ourRules.map(({ chain, set }) => ruleOf(chain, set, ofSets.get(set) ?? [])),
     policies: new Map(),
     sets: new Map([...ofSets].map(([name, own]) => [name, own.map(({ address }) => address)])),
   };

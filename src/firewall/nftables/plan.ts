@@ -1,8 +1,9 @@
-// Plans for a table of our own, whose sets hold what is blocked and whose chain comes before the tables of others.
+// Plans changes in a table of our own. Its sets hold the blocked addresses, and its chain comes before the tables of
+// other programs.
 //
-// A change is one command of nft, taken whole or not at all. The proof is one `nft --check`: the kernel is asked to remove what
-// shall be there and to create what shall not, says whether it could, and does neither; the same process lists chains and
-// rules. `nft get element` would read the whole set first.
+// A change is one nft command, which is atomic. It is verified with one `nft --check`: nft tries to delete the elements
+// that must exist and to create those that must not, reports whether it could, and changes nothing. The same process
+// lists chains and rules. `nft get element` would read the whole set first.
 import type { Family } from '../../model/address.ts';
 import type { Backend, Change, PlannedCommand } from '../backend.ts';
 import { FULL, readLook, readSnapshot, type Entry, type NftablesView } from './parse.ts';
@@ -20,7 +21,7 @@ import {
 export type { NftablesView } from './parse.ts';
 
 export interface NftablesOptions {
-  /** How many entries a set may hold. */
+  /** The largest number of entries in a set. */
   readonly maxEntries: number;
 }
 
@@ -28,21 +29,24 @@ const NOTHING_KNOWN: NftablesView = {
   entries: new Map(),
   sets: null,
   hasTable: false,
-  hasOthers: false,
+  hasForeign: false,
   complete: false,
   changed: false,
   trusted: false,
   onlyOurs: false,
   extras: [],
 };
-/** So many changes are asked for beside a listing of the rules: the length of an argument is bounded. */
+/** Up to this many changes are checked together with a listing of the rules: the length of an argument is limited. */
 const FEW = 50;
-/** With all arguments of a command that moves the ends of so many IPv6 addresses, 1.4 MB; Linux allows 2 MB by default. */
+/**
+ * The largest number of changes in one command. The arguments of a command that moves the timeouts of this many IPv6
+ * addresses take 1.4 MB; Linux allows 2 MB by default (a quarter of the stack limit, execve(2)).
+ */
 const MOST_CHANGES = 10_000;
-/** Of a check: the kernel could not do what was asked, whatever it says of why. */
+/** The failure of a check, for whatever reason the kernel gives. */
 const REFUSED = { status: 1, complaint: '' };
 const NO_TABLE = { status: 1, complaint: 'No such file or directory' };
-/** nft 0.9.3 can't read the `counter` of a set. */
+/** nft 0.9.3 does not know the `counter` of a set. */
 const TOO_OLD = 'syntax error, unexpected counter';
 const ADVICE_TOO_OLD =
   'nft 0.9.8 or later is needed (nft --version): install it, or set firewall.backend to "ipset" or "iptables"';
@@ -81,7 +85,7 @@ export function createNftables(options: NftablesOptions): Backend<NftablesView> 
 }
 
 function adviceForFull({ maxEntries }: NftablesOptions): string {
-  return `a set is full: raise firewall.max_entries (now ${maxEntries}), then nft delete table ${TABLE} and firewall-drop restore; or release what is no longer needed`;
+  return `a set is full: raise firewall.max_entries (now ${maxEntries}), then nft delete table ${TABLE} and firewall-drop restore; or unblock addresses that no longer need a ban`;
 }
 
 function entriesOf(
@@ -102,21 +106,22 @@ function plan(
     const isSetMissing = view.sets?.has(setNameOf(address)) === false;
     return view.complete || isSetMissing ? 'absent' : undefined;
   };
-  const wanting = changes.filter((change) => !isDone(change, entryOf(change)));
-  if (wanting.some((change) => entryOf(change) === 'doubtful')) return listOurs([]);
-  const unseen = wanting.filter((change) => entryOf(change) === undefined);
+  const unfinished = changes.filter((change) => !isDone(change, entryOf(change)));
+  if (unfinished.some((change) => entryOf(change) === 'doubtful')) return listOurs([]);
+  const unseen = unfinished.filter((change) => entryOf(change) === undefined);
   const isLong = unseen.length > FEW;
   const areRulesUnknown = view.sets === null && (isLong || !view.trusted);
   if (unseen.length > 0 && areRulesUnknown) return listRules(view);
   if (unseen.length > 0) return isLong ? check(unseen) : probe(unseen, view);
   const setup = setupFor(view, changes, options);
-  if (wanting.length === 0 && setup.length === 0) return null;
+  if (unfinished.length === 0 && setup.length === 0) return null;
   const isRefresh =
     setup.length === 0 &&
-    wanting.every((change) => change.to === 'blocked' && entryOf(change) === 'present');
-  const command = transaction([...setup, ...edits(wanting, entryOf)]);
+    unfinished.every((change) => change.to === 'blocked' && entryOf(change) === 'present');
+  const command = transaction([...setup, ...edits(unfinished, entryOf)]);
   if (isRefresh) return { ...command, effect: 'refresh' };
-  // Before it was looked at, another run may be making the table: then the same is planned again, and is no second failure.
+  // Another run can make the table before it is inspected. The same command is then planned again and must not count as
+  // a second failure.
   return view.trusted && !view.changed ? { ...command, answers: NO_TABLE } : command;
 }
 
@@ -125,7 +130,7 @@ function isDone({ to, keepsEnd = false }: Change, entry: Entry | undefined): boo
   return entry === 'kept' || (keepsEnd && entry === 'present');
 }
 
-/** All that makes a set drop, where one that is needed does not. Only what was looked at can be missing. */
+/** Returns the lines that make all sets drop, if a set that is needed does not; an empty list if `sets` is unknown. */
 function setupFor(
   { sets }: NftablesView,
   changes: readonly Change[],
@@ -135,13 +140,17 @@ function setupFor(
     .filter(({ to }) => to === 'blocked')
     .map(({ address }) => setNameOf(address));
   if (sets === null || needed.length === 0) return [];
-  // Of all sets: another run that made the chain at the same moment may not have known what this one had just added.
+  // Check all sets: another run that made the chain at the same moment may not have seen a set that this run had just
+  // added.
   if ([...needed, ...sets.keys()].every((name) => sets.get(name) === true)) return [];
   const names = [...new Set([...sets.keys(), ...needed])].filter((name) => SET_NAME.test(name));
   return makeTable(names, maxEntries);
 }
 
-/** What is added twice is there once, and can then be deleted. */
+/**
+ * Returns the lines that edit the elements. An `add` before `delete` makes the deletion succeed whether or not the
+ * element exists.
+ */
 function edits(
   changes: readonly Change[],
   entryOf: (change: Change) => Entry | undefined,
@@ -157,12 +166,15 @@ function edits(
     const away = [edit('add', name, bare), edit('delete', name, bare)];
     if (first.to === 'released') return away;
     const added = edit('add', name, group.map(elementWithTimeout));
-    // Kernels before 6.12 keep an entry's old end when it is added again.
+    // Kernels before 6.12 keep the old timeout of an element that is added again.
     return entryOf(first) === 'present' ? [...away, added] : [added];
   });
 }
 
-/** nft reads no number of more than eight digits. What is longer is ended by us, by the state. */
+/**
+ * The longest timeout of an element: nft reads at most eight digits. For longer timeouts, the program unblocks the
+ * address at the deadline in the state.
+ */
 const LONGEST_TIMEOUT_SECONDS = 99_999_999;
 
 function elementWithTimeout({ address, timeoutSeconds = null }: Change): string {
@@ -172,6 +184,7 @@ function elementWithTimeout({ address, timeoutSeconds = null }: Change): string 
     : `${bare} timeout ${Math.max(1, Math.ceil(timeoutSeconds))}s`;
 }
 
+/** Returns a command that checks a few changes and lists the rules. */
 function probe(changes: readonly Change[], { onlyOurs }: NftablesView): PlannedCommand {
   const [family, table] = TABLE.split(' ');
   const questions = changes.map(({ address, to }) => {
@@ -185,7 +198,7 @@ function probe(changes: readonly Change[], { onlyOurs }: NftablesView): PlannedC
   return { program: 'nft', args, input: '', effect: 'look', answers: REFUSED };
 }
 
-/** Of many all are expected to be as asked: nothing is listed, and a failure does not say which of them is not so. */
+/** Returns a command that checks a long list. It lists nothing, and a failure does not tell which element differs. */
 function check(changes: readonly Change[]): PlannedCommand {
   const undo = { blocked: 'delete', released: 'create' } as const;
   const lines = (['blocked', 'released'] as const).flatMap((to) => {
@@ -200,19 +213,20 @@ function check(changes: readonly Change[]): PlannedCommand {
   return { program, args: ['-c', ...args], input, effect: 'look', answers: REFUSED };
 }
 
-/** The table is of both families. */
+/** Returns the next command that removes the table. One table holds both families, so IPv6 needs no command. */
 function planRemoval(family: Family, view: NftablesView): PlannedCommand | null {
   if (family === 6) return null;
   if (view.sets === null) return listRules(view);
   if (!view.hasTable) return null;
-  if (view.hasOthers) return view.changed ? null : transaction(emptyTable([...view.sets.keys()]));
-  // Another run may have removed it meanwhile.
+  if (view.hasForeign) return view.changed ? null : transaction(emptyTable([...view.sets.keys()]));
+  // Another run may have removed the table in the meantime.
   return transaction([`add table ${TABLE}`, `delete table ${TABLE}`]);
 }
 
 /**
- * Sets and rules, without the entries. nft 1.0.6 breaks off its JSON (and says status 0) at a table of anybody that is
- * dormant or has an owner; of one table alone, on the other hand, it reads all entries also where it prints none.
+ * Returns a command that lists sets and rules without elements. nft 1.0.6 stops in the middle of its JSON output, with
+ * exit status 0, at any table that is dormant or has an owner. Our table is then listed alone, which is slower: nft
+ * reads all elements even if it does not print them.
  */
 function listRules({ onlyOurs }: NftablesView): PlannedCommand {
   if (onlyOurs) return listOurs(['-t']);
@@ -220,7 +234,7 @@ function listRules({ onlyOurs }: NftablesView): PlannedCommand {
   return { program: 'nft', args, input: '', effect: 'look' };
 }
 
-/** Where there is no such table nothing is printed. */
+/** Returns a command that lists our table. It prints nothing if the table does not exist. */
 function listOurs(flags: readonly string[]): PlannedCommand {
   const args = [...flags, '-j', 'list', 'table', ...TABLE.split(' ')];
   return { program: 'nft', args, input: '', effect: 'look', answers: NO_TABLE };

@@ -1,45 +1,47 @@
-// The text that nft reads: the lines of a transaction, and the names in it.
+// Builds the text that nft reads: the lines of a transaction, and the names in them.
 //
-// Single addresses are in one set, and networks in one for each prefix length, asked by the masked source address: plain
-// hash sets, which take overlapping networks and which no change has to be read back for. (Interval sets refuse overlaps,
-// and nft reads the whole set before each change of one.)
+// Single addresses are in one set. Networks are in one set per prefix length, which rules match by the masked source
+// address. These are plain hash sets: they accept overlapping networks, and nft need not read them back for a change.
+// (Interval sets refuse overlaps, and nft reads the whole set before each change of one.)
 import { makeAddress, type Address, type Family } from '../../model/address.ts';
 import type { Command } from '../../system/exec.ts';
 
 export const TABLE = 'inet firewall_drop';
 
 /**
- * Our chain and its hook: before defragmentation (-400), iptables' raw table (-300) and connection tracking (-200). What
- * is dropped here costs no fragments put together and no lookup of its connection, whether it is for this host, to be
- * forwarded or for a container.
+ * Our chain and its hook. Its priority is before defragmentation (-400), iptables' raw table (-300) and connection
+ * tracking (-200), so dropped packets cost no reassembly and no connection lookup, whether they are for this host, for
+ * forwarding, or for a container.
  */
 export const CHAIN = 'prerouting';
 export const PRIORITY = -450;
 
-/** Where earlier versions dropped: a table that one of them made goes on dropping until the first block. */
+/**
+ * The chains of earlier versions. A table that such a version made keeps dropping until the first block replaces its
+ * chains.
+ */
 export const FORMER_CHAINS = ['input', 'forward'];
 export const FORMER_PRIORITY = -10;
 
-/**
- * The longest argument, in characters; the kernel refuses one of more than 128 KiB (`MAX_ARG_STRLEN`, execve(2)).
- */
+/** The longest argument, in characters. Linux refuses an argument of more than 128 KiB (`MAX_ARG_STRLEN`, execve(2)). */
 const LONGEST_ARGUMENT = 100_000;
+/** Ends an argument after a comma, where the space that nft puts between arguments belongs. */
 const ARGUMENT = new RegExp(`(?! )[^]{1,${LONGEST_ARGUMENT}}(?:,(?= )|$)`, 'g');
 
 /**
- * Returns a command that runs all of the lines as one transaction. They are arguments, which nft joins with spaces: for
- * `-f -` nft 0.9.8 to 1.0.9 open `/dev/stdin`, and standard input of our children is a socket, which can't be opened.
+ * Returns a command that applies all lines or none. nft gets them as arguments instead of `-f -`, for which versions such
+ * as 0.9.8 and 1.0.9 open `/dev/stdin`. That fails because standard input of our children is a socket.
  */
 export function transaction(lines: readonly string[]): Command {
   return { program: 'nft', args: lines.join('\n').match(ARGUMENT) ?? [], input: '' };
 }
 
-/** Returns the text that nft makes of the arguments of a transaction. */
+/** Returns the text of a transaction: nft joins its arguments with spaces. */
 export function textOf({ args }: Pick<Command, 'args'>): string {
   return args.filter((word) => !word.startsWith('-')).join(' ');
 }
 
-/** `create` fails for what is there, `delete` for what is not. */
+/** Returns a line that edits elements. `create` fails if an element exists, `delete` if one does not. */
 export function edit(
   verb: 'add' | 'create' | 'delete',
   set: string,
@@ -48,7 +50,10 @@ export function edit(
   return `${verb} element ${TABLE} ${set} { ${elements.join(', ')} }`;
 }
 
-/** The table, these sets of at most `size` entries, one rule for each in our chain, and no former chain. */
+/**
+ * Returns the lines that make the table, the sets with at most `size` entries each, and our chain with one rule per
+ * set, and that remove the chains of earlier versions.
+ */
 export function makeTable(sets: readonly string[], size: number): string[] {
   return [
     `add table ${TABLE}`,
@@ -56,25 +61,28 @@ export function makeTable(sets: readonly string[], size: number): string[] {
       const type = name.startsWith('blocked4') ? 'ipv4_addr' : 'ipv6_addr';
       return `add set ${TABLE} ${name} { type ${type}; flags timeout; size ${size}; counter; }`;
     }),
-    ...[CHAIN, ...FORMER_CHAINS].flatMap(linesOfRemoval),
+    ...[CHAIN, ...FORMER_CHAINS].flatMap(removalLines),
     `add chain ${TABLE} ${CHAIN} { type filter hook ${CHAIN} priority ${PRIORITY}; policy accept; }`,
     ...sets.map((name) => `add rule ${TABLE} ${CHAIN} ${matchOf(name)} drop`),
   ];
 }
 
-/** No chain of ours, and nothing in these sets, which a rule of somebody else may ask. */
+/** Returns the lines that remove our chains and empty the sets. The sets stay because foreign rules can match them. */
 export function emptyTable(sets: readonly string[]): string[] {
   const emptied = sets.map((name) => `flush set ${TABLE} ${name}`);
-  return [...[CHAIN, ...FORMER_CHAINS].flatMap(linesOfRemoval), ...emptied];
+  return [...[CHAIN, ...FORMER_CHAINS].flatMap(removalLines), ...emptied];
 }
 
-/** Adding what is there changes nothing, and what is not there could not be deleted. A chain can't be given another priority. */
-function linesOfRemoval(chain: string): string[] {
+/**
+ * Returns the lines that remove a chain whether or not it exists: `add` is a no-op for an existing chain, and `delete`
+ * fails for a missing one. A chain must be made anew because its priority can't be changed.
+ */
+function removalLines(chain: string): string[] {
   const name = `${TABLE} ${chain}`;
   return [`add chain ${name}`, `flush chain ${name}`, `delete chain ${name}`];
 }
 
-/** `blocked4_32`: the family, and the length of what its entries have in common. */
+/** Returns the name of the set for an address: family and prefix length, such as `blocked4_32`. */
 export function setNameOf({ family, prefixLength }: Address): string {
   return `blocked${family}_${prefixLength}`;
 }
@@ -95,7 +103,7 @@ export function maskOf(family: Family, prefixLength: number): string | null {
   return bareText(makeAddress(family, all, prefixLength));
 }
 
-/** An element has no length: its set has. */
+/** Returns the address without its prefix length, which is part of the name of the set. */
 export function bareText({ text }: Address): string {
   return text.replace(/\/.*/, '');
 }

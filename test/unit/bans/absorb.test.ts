@@ -1,4 +1,4 @@
-// A ban of a network takes the place of those that it covers, as they are by then, and of no others.
+// A ban of a network replaces the bans of alerts within it that do not last longer.
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { absorb } from '../../../src/bans/absorb.ts';
 import { block } from '../../../src/bans/block.ts';
@@ -17,11 +17,11 @@ afterEach(() => {
 });
 
 test.each([
-  ['a ban of an alert that ends sooner goes', 'wazuh', 600, [0, 0]],
-  ['one that ends as late goes', 'policy', 3600, [0, 0]],
-  ['one that another alert made to end later stays', 'policy', 7200, [1, 1]],
-  ['one without an end stays', 'wazuh', null, [1, 1]],
-  ['one that a person made stays', 'manual', 600, [1, 1]],
+  ['a ban of an alert that ends sooner is replaced', 'wazuh', 600, [0, 0]],
+  ['a ban of an alert that ends at the same time is replaced', 'policy', 3600, [0, 0]],
+  ['a ban of an alert that ends later stays', 'policy', 7200, [1, 1]],
+  ['a ban without a deadline stays', 'wazuh', null, [1, 1]],
+  ['a ban of a person stays', 'manual', 600, [1, 1]],
 ] as const)('%s', (_, origin, timeoutSeconds, rules) => {
   block(A, holdRequest({ origin, timeoutSeconds }), host.newRun());
   absorb([A], NETWORK, host.newRun());

@@ -1,4 +1,4 @@
-// Blocking: what the kernel, the state and the log hold afterwards, and after dying anywhere on the way.
+// Blocking: the kernel, the state and the log afterwards, also after the death of a run.
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { block, ensureBlocked } from '../../../src/bans/block.ts';
 import type { BanContext } from '../../../src/bans/context.ts';
@@ -35,7 +35,7 @@ afterEach(() => {
 });
 
 describe('a block', () => {
-  test('is one rule in each chain, one ban in the state and one line in the log', () => {
+  test('makes one rule in each chain, one ban in the state and one line in the log', () => {
     block(ATTACKER, holdRequest(), context);
     expect(host.rulesFor('203.0.113.9')).toEqual([1, 1]);
     expect(host.log.lines).toEqual([ADD_LINE]);
@@ -45,7 +45,7 @@ describe('a block', () => {
     });
   });
 
-  test('without the writer lock has one line and one entry of history, also where a run with the lock recovers it meanwhile', () => {
+  test('without the writer lock has one line and one record in the history, even if a run with the lock recovers it at the same time', () => {
     host.kernel.disturb((_, work) => {
       const result = work();
       recover(host.newRun(), NOTHING_PROTECTED);
@@ -56,7 +56,7 @@ describe('a block', () => {
     expect(host.openStore().history.find({ limit: 10 })).toHaveLength(1);
   });
 
-  test('of an IPv6 address and of a network are the same', () => {
+  test('works in the same way for an IPv6 address and a network', () => {
     for (const text of ['2001:db8::9', '198.51.100.0/24', '2001:db8:1::/48'])
       block(addressOf(text), holdRequest(), context);
     expect(host.kernel.rules('INPUT', 6)).toEqual([
@@ -66,7 +66,7 @@ describe('a block', () => {
     expect(host.kernel.rules('FORWARD', 4)).toEqual(['-s 198.51.100.0/24 -j DROP']);
   });
 
-  test('cuts open connections once the rules are there, and only then', () => {
+  test('removes open connections after the rules are made, and not before', () => {
     block(ATTACKER, holdRequest(), context);
     expect(host.cut).toEqual([['203.0.113.9']]);
     ensureBlocked(ATTACKER, holdRequest(), context);
@@ -83,12 +83,12 @@ describe('a block', () => {
     expect(host.cut).toHaveLength(2);
   });
 
-  test('takes one process', () => {
+  test('needs one process', () => {
     block(ATTACKER, holdRequest(), context);
     expect(host.kernel.commands).toHaveLength(1);
   });
 
-  test('is kept with its deadline, its alert and its reason', () => {
+  test('is stored with its deadline, its alert and its reason', () => {
     block(ATTACKER, holdRequest({ timeoutSeconds: 90, reason: 'sshd brute force' }), context);
     expect(host.openStore().bans.find(ATTACKER)?.holds).toEqual([
       {
@@ -103,19 +103,19 @@ describe('a block', () => {
     ]);
   });
 
-  test('asked for thirty times is still one rule in each chain', () => {
+  test('requested thirty times is still one rule in each chain', () => {
     for (let count = 0; count < 30; count++) block(ATTACKER, holdRequest(), context);
     expect(host.rulesFor('203.0.113.9')).toEqual([1, 1]);
   });
 
-  test('asked for again changes nothing in a kernel that has it, not even for a moment', () => {
+  test('requested again does not touch the existing rules', () => {
     block(ATTACKER, holdRequest(), context);
     const before = host.kernel.changingCommands;
     block(ATTACKER, holdRequest(), context);
     expect(host.kernel.changingCommands).toBe(before);
   });
 
-  test('asked for again has its deadline from the last time', () => {
+  test('requested again gets its deadline from the last request', () => {
     block(ATTACKER, holdRequest(), context);
     host.nowMs += 60_000;
     block(ATTACKER, holdRequest(), context);
@@ -124,13 +124,13 @@ describe('a block', () => {
     ]);
   });
 
-  test('by two origins has a hold of each', () => {
+  test('by two origins has one hold per origin', () => {
     block(ATTACKER, holdRequest(), context);
     block(ATTACKER, holdRequest({ origin: 'manual', timeoutSeconds: null }), context);
     expect(host.holders('203.0.113.9')).toEqual(['manual', 'wazuh']);
   });
 
-  test('comes before a rule that accepts, also one that was inserted since', () => {
+  test('comes before a rule that accepts, even one that was inserted later', () => {
     block(ATTACKER, holdRequest(), context);
     host.kernel.insert('INPUT', '-s 203.0.113.0/24 -j ACCEPT');
     block(ATTACKER, holdRequest(), host.newRun());
@@ -140,7 +140,7 @@ describe('a block', () => {
     ]);
   });
 
-  test('leaves foreign rules as they are', () => {
+  test('does not change foreign rules', () => {
     const foreign = '-s 203.0.113.9/32 -p tcp -m tcp --dport 22 -j DROP';
     host.kernel.insert('INPUT', foreign);
     block(ATTACKER, holdRequest(), context);
@@ -148,7 +148,7 @@ describe('a block', () => {
     expect(host.kernel.rules('INPUT')).toEqual([foreign]);
   });
 
-  test('leaves a jump to DROPLOG for the address as it is, and is made all the same', () => {
+  test('is made beside a jump to DROPLOG for the address', () => {
     const jump = '-s 203.0.113.9/32 -j DROPLOG';
     for (const chain of ['INPUT', 'FORWARD']) host.kernel.insert(chain, jump);
     ensureBlocked(ATTACKER, holdRequest(), context);
@@ -157,7 +157,7 @@ describe('a block', () => {
     expect(host.kernel.rules('INPUT')).toEqual([jump]);
   });
 
-  test('reaches published containers where Docker is, from the second run on without a look', () => {
+  test('covers published containers if Docker is present, without a look from the second run on', () => {
     host.kernel.addChain('DOCKER-USER');
     block(ATTACKER, holdRequest(), context);
     expect(host.kernel.rules('DOCKER-USER')).toEqual(['-s 203.0.113.9/32 -j DROP']);
@@ -168,21 +168,21 @@ describe('a block', () => {
     expect(host.kernel.rules('DOCKER-USER')).toHaveLength(2);
   });
 
-  test('is restored in one process by the next add after a flush of the kernel', () => {
+  test('is made again in one process by the next add after a flush', () => {
     block(ATTACKER, holdRequest(), context);
     host.kernel.flush();
     block(ATTACKER, holdRequest(), host.newRun());
     expect(host.rulesFor('203.0.113.9')).toEqual([1, 1]);
   });
 
-  test('repairs the pair when an administrator removed one of the two rules', () => {
+  test('repairs the pair of rules after an administrator removed one of them', () => {
     block(ATTACKER, holdRequest(), context);
     host.kernel.remove('FORWARD', '-s 203.0.113.9/32 -j DROP');
     block(ATTACKER, holdRequest(), host.newRun());
     expect(host.rulesFor('203.0.113.9')).toEqual([1, 1]);
   });
 
-  describe('of an address that an administrator drops already', () => {
+  describe('of an address that an administrator already drops', () => {
     const RULE = '-s 203.0.113.9/32 -j DROP';
     const release = (): unknown => {
       const request = { origin: 'wazuh', alertRef: holdRequest().alertRef } as const;
@@ -211,7 +211,7 @@ describe('a block', () => {
       expect(host.rulesFor('203.0.113.9')).toEqual([1, 0]);
     });
 
-    test('leaves the rule when the run was killed after it changed the kernel', () => {
+    test('leaves the rule after the run was killed between kernel and confirmation', () => {
       host.kernel.insert('INPUT', RULE);
       dieDuring(host, { atCall: 6, when: 'before' }, (run) => {
         block(ATTACKER, holdRequest(), run);
@@ -221,7 +221,7 @@ describe('a block', () => {
       expect(host.rulesFor('203.0.113.9')).toEqual([1, 0]);
     });
 
-    test('leaves the rule when a block by ipset was killed, and completed by the next run', () => {
+    test('leaves the rule after the next run completed an interrupted block with ipset', () => {
       host.kernel.insert('INPUT', RULE);
       const change = { address: ATTACKER, phase: 'blocking', line: null, offset: null } as const;
       const hold = makeHold(holdRequest(), NOON_MS);
@@ -234,7 +234,7 @@ describe('a block', () => {
     test.each([
       ['iptables', '-I '],
       ['ipset', 'add '],
-    ] as const)('leaves the rule when the kernel refuses a block by %s', (backend, change) => {
+    ] as const)('leaves the rule when the kernel refuses a block with %s', (backend, change) => {
       host.kernel.insert('INPUT', RULE);
       const refuse = refuses(1, 'no');
       host.kernel.disturbAlways((command, work) => {
@@ -258,9 +258,9 @@ describe('a block', () => {
       expect(host.rulesFor('203.0.113.9')).toEqual([1, 0]);
     });
 
-    test('leaves the rule when a block that was killed before it changed the kernel is released', () => {
+    test('leaves the rule when a block that never reached the kernel is released', () => {
       host.kernel.insert('INPUT', RULE);
-      dieDuring(host, { atCall: 3, when: 'after' }, (run) => {
+      dieDuring(host, { atCall: 2, when: 'after' }, (run) => {
         block(ATTACKER, holdRequest(), run);
       });
       expect(host.openStore().bans.find(ATTACKER)?.phase).toBe('blocking');
@@ -283,7 +283,7 @@ describe('a block', () => {
       expect(host.rulesFor('203.0.113.9')).toEqual([1, 0]);
     });
 
-    test('takes the rule over where execd says that it blocked the address before', () => {
+    test('takes over the rule if execd reports that it already blocked the address', () => {
       for (const chain of ['INPUT', 'INPUT', 'FORWARD']) host.kernel.insert(chain, RULE);
       ensureBlocked(ATTACKER, holdRequest(), context);
       expect(host.rulesFor('203.0.113.9')).toEqual([1, 1]);
@@ -291,7 +291,7 @@ describe('a block', () => {
       expect(host.rulesFor('203.0.113.9')).toEqual([0, 0]);
     });
 
-    test('leaves nothing of its own after a flush and a restore', () => {
+    test('leaves no rule of its own after a flush and a restore', () => {
       host.kernel.insert('INPUT', RULE);
       block(ATTACKER, holdRequest(), context);
       host.kernel.flush();
@@ -304,7 +304,7 @@ describe('a block', () => {
 });
 
 describe('a block that the kernel refuses', () => {
-  test('is an error, a line `failed`, and neither a ban nor a rule', () => {
+  test('throws an error, writes a line `failed`, and leaves neither a ban nor a rule', () => {
     host.kernel.disturbAlways(refuses(1, 'iptables-restore: Permission denied'));
     expect(
       codeOf(() => {
@@ -315,14 +315,14 @@ describe('a block that the kernel refuses', () => {
     expect(host.rulesFor('203.0.113.9')).toEqual([0, 0]);
   });
 
-  test('names the address, the program that failed, and what that printed', () => {
+  test('names the address, the failed program, and its output', () => {
     host.kernel.disturbAlways(refuses(1, 'Fatal: no\nsuch table'));
     expect(() => {
       block(ATTACKER, holdRequest(), context);
     }).toThrow(/iptables-restore exited with status 1: Fatal: no; such table/);
   });
 
-  test('leaves no pending change: once the kernel works again nothing is blocked', () => {
+  test('leaves no pending change, so that nothing is blocked once the kernel works again', () => {
     host.kernel.disturb(refuses(1, 'no'), refuses(1, 'no'));
     expect(
       codeOf(() => {
@@ -332,7 +332,7 @@ describe('a block that the kernel refuses', () => {
     expect(host.openStore().bans.list()).toEqual([]);
   });
 
-  test('keeps what was blocked before', () => {
+  test('keeps earlier blocks', () => {
     block(ATTACKER, holdRequest({ origin: 'manual', timeoutSeconds: null }), context);
     host.kernel.flush();
     host.kernel.disturbAlways(refuses(1, 'no'));
@@ -345,7 +345,7 @@ describe('a block that the kernel refuses', () => {
     expect(host.holders('203.0.113.9')).toEqual(['manual']);
   });
 
-  test('keeps other holds, though an earlier run could not complete its change', () => {
+  test('keeps other holds, although an earlier run could not complete its change', () => {
     block(ATTACKER, holdRequest({ origin: 'manual', timeoutSeconds: null }), context);
     const release = { origin: 'wazuh', alertRef: holdRequest().alertRef } as const;
     expect(
@@ -365,7 +365,36 @@ describe('a block that the kernel refuses', () => {
     expect(host.rulesFor('203.0.113.9')).toEqual([1, 1]);
   });
 
-  test('stays pending where the program was there to begin it and is not to undo it', () => {
+  test.each(['blocked', 'released'] as const)(
+    'does not change an address that another run has %s since this one began',
+    (what) => {
+      const other = (): void => {
+        const { alertRef } = holdRequest();
+        if (what === 'blocked') block(ATTACKER, holdRequest(), host.newRun());
+        else unblock(ATTACKER, { origin: 'wazuh', alertRef }, host.newRun());
+        host.kernel.disturbAlways(refuses(1, 'no'));
+      };
+      if (what === 'released') block(ATTACKER, holdRequest(), context);
+      const offset = host.log.offset.bind(host.log);
+      host.log.offset = () => {
+        host.log.offset = offset;
+        other();
+        return offset();
+      };
+      expect(
+        codeOf(() => {
+          block(ATTACKER, holdRequest(), context);
+        }),
+      ).toBe('FIREWALL');
+      host.kernel.disturbAlways(null);
+      recover(host.newRun(), NOTHING_PROTECTED);
+      const isBlocked = what === 'blocked';
+      expect(host.holders('203.0.113.9')).toEqual(isBlocked ? ['wazuh'] : []);
+      expect(host.rulesFor('203.0.113.9')).toEqual(isBlocked ? [1, 1] : [0, 0]);
+    },
+  );
+
+  test('stays pending if the program was removed before it could undo the block', () => {
     const missing = (): never => {
       throw new ProgramMissing('iptables-restore was not found');
     };
@@ -379,7 +408,7 @@ describe('a block that the kernel refuses', () => {
     expect(host.openStore().bans.list()).toEqual([]);
   });
 
-  test('is no failure when the program did its work and then crashed', () => {
+  test('succeeds if the program changed the kernel and then crashed', () => {
     host.kernel.disturb(dies);
     block(ATTACKER, holdRequest(), context);
     expect(host.rulesFor('203.0.113.9')).toEqual([1, 1]);
@@ -402,7 +431,7 @@ describe('a list', () => {
   const texts = ['203.0.113.1', '203.0.113.2', '2001:db8::1', '198.51.100.0/24'];
   const list = texts.map(addressOf);
 
-  test('is blocked in one process for each family, with one line for each address', () => {
+  test('is blocked with one process per family and one line per address', () => {
     blockAll(list, holdRequest(), context);
     expect(host.kernel.commands).toHaveLength(2);
     for (const text of texts) expect(host.rulesFor(text)).toEqual([1, 1]);
@@ -410,12 +439,12 @@ describe('a list', () => {
     expect(host.openStore().bans.list()).toHaveLength(4);
   });
 
-  test('that is empty is nothing to do', () => {
+  test('that is empty runs nothing', () => {
     blockAll([], holdRequest(), context);
     expect(host.kernel.commands).toEqual([]);
   });
 
-  test('of which some are blocked already leaves one rule for each', () => {
+  test('with addresses that are already blocked leaves one rule for each address', () => {
     block(list[0] ?? ATTACKER, holdRequest(), context);
     host.kernel.remove('INPUT', '-s 203.0.113.1/32 -j DROP');
     blockAll(list, holdRequest({ origin: 'manual' }), context);
@@ -423,7 +452,7 @@ describe('a list', () => {
     expect(host.holders('203.0.113.1')).toEqual(['manual', 'wazuh']);
   });
 
-  test('that one family refuses is blocked in the other', () => {
+  test('that fails in one family is blocked in the other', () => {
     host.kernel.disturbAlways((command, work) =>
       command.program.startsWith('ip6') ? refuses(3, 'no IPv6 here')(command, work) : work(),
     );
@@ -438,7 +467,7 @@ describe('a list', () => {
     ]);
   });
 
-  test('that the kernel refuses leaves what was blocked before and nothing else', () => {
+  test('that the kernel refuses leaves only earlier blocks', () => {
     block(list[0] ?? ATTACKER, holdRequest(), context);
     host.kernel.disturbAlways((command, work) =>
       command.input.includes('203.0.113.2') ? refuses(1, 'no')(command, work) : work(),
@@ -453,8 +482,8 @@ describe('a list', () => {
   });
 });
 
-describe('where execd says that the address is blocked already', () => {
-  test('and it is, its deadline moves without a line', () => {
+describe('if execd reports that the address is already blocked', () => {
+  test('and the kernel agrees, the deadline moves without a line', () => {
     block(ATTACKER, holdRequest(), context);
     host.nowMs += 60_000;
     expect(ensureBlocked(ATTACKER, holdRequest(), host.newRun())).toBe(false);
@@ -468,7 +497,7 @@ describe('where execd says that the address is blocked already', () => {
     expect(host.log.lines).toEqual([ADD_LINE]);
   });
 
-  test('and the kernel lost it, it is blocked again and the log says so', () => {
+  test('and the kernel lost the rules, it is blocked again with a line', () => {
     block(ATTACKER, holdRequest(), context);
     host.kernel.flush();
     expect(ensureBlocked(ATTACKER, holdRequest(), host.newRun())).toBe(true);
@@ -476,7 +505,7 @@ describe('where execd says that the address is blocked already', () => {
     expect(host.log.lines.at(-1)).toBe('reapplied 203.0.113.9 1620563486.6306696 31151');
   });
 
-  test('and the kernel refuses to block it again, that is an error, and the ban stays for the next run', () => {
+  test('and the kernel refuses to block it again, an error is thrown, and the ban stays for the next run', () => {
     block(ATTACKER, holdRequest(), context);
     host.kernel.flush();
     host.kernel.disturbAlways(refuses(1, 'no'));
@@ -485,7 +514,7 @@ describe('where execd says that the address is blocked already', () => {
     expect(host.openStore().bans.find(ATTACKER)?.phase).toBe('blocked');
   });
 
-  test('and the kernel can be looked at and not changed, the ban stays, with its later end, and nothing is pending', () => {
+  test('and the kernel can be inspected but not changed, the ban stays with its later deadline, and nothing is pending', () => {
     block(ATTACKER, holdRequest(), context);
     host.kernel.flush();
     host.nowMs += 60_000;
@@ -500,7 +529,7 @@ describe('where execd says that the address is blocked already', () => {
     });
   });
 
-  test('and a release was killed after it changed the kernel, the address is blocked and stays so', () => {
+  test('and a release was killed after it changed the kernel, the address is blocked again and stays blocked', () => {
     block(ATTACKER, holdRequest(), context);
     const release = { origin: 'wazuh', alertRef: holdRequest().alertRef } as const;
     dieDuring(host, { atCall: 7, when: 'before' }, (run) => unblock(ATTACKER, release, run));
@@ -512,7 +541,7 @@ describe('where execd says that the address is blocked already', () => {
     expect(host.rulesFor('203.0.113.9')).toEqual([1, 1]);
   });
 
-  test('and the disk is full, the kernel is looked at and repaired all the same', () => {
+  test('and the disk is full, the kernel is still inspected and repaired', () => {
     block(ATTACKER, holdRequest(), context);
     host.kernel.flush();
     host.refuseWritesTo('holds');
@@ -521,7 +550,7 @@ describe('where execd says that the address is blocked already', () => {
   });
 });
 
-test('a full disk does not stop a block', () => {
+test('a full disk does not prevent a block', () => {
   host.refuseWritesTo('bans');
   block(ATTACKER, holdRequest(), context);
   expect(host.rulesFor('203.0.113.9')).toEqual([1, 1]);

@@ -1,4 +1,4 @@
-// The wall clock may be set at any time; what counts is how long somebody was to stay blocked.
+// The wall clock can be set at any time; a block must still last as long as requested.
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { block } from '../../../src/bans/block.ts';
 import { followClock } from '../../../src/bans/clock-shift.ts';
@@ -16,7 +16,7 @@ afterEach(() => {
   host.close();
 });
 
-/** A run at which the clocks show this; returns the milliseconds that are left to the attacker. */
+/** Runs with these clocks. Returns the milliseconds that the attacker stays blocked. */
 function runAt(wallMs: number, uptimeMs: number, bootId = BOOT): number | null {
   const store = host.openStore();
   followClock(store, { bootId, uptimeMs, wallMs });
@@ -35,7 +35,7 @@ describe('the remaining time', () => {
     blockFor(600);
   });
 
-  test('runs down with the time since boot', () => {
+  test('decreases with the time since boot', () => {
     expect(runAt(NOON_MS + 60_000, 1_060_000)).toBe(540_000);
   });
 
@@ -52,8 +52,8 @@ describe('the remaining time', () => {
 
   test.each([
     ['can’t be read', 0],
-    ['is no number', NaN],
-  ])('runs down while the time since boot %s, and once it is back', (_, uptimeMs) => {
+    ['is not a number', NaN],
+  ])('decreases while the time since boot %s, and when it is available again', (_, uptimeMs) => {
     const left = [1, 2].map((minutes) => runAt(NOON_MS + minutes * 60_000, uptimeMs));
     expect([...left, runAt(NOON_MS + 180_000, 1_180_000)]).toEqual([540_000, 480_000, 420_000]);
   });
@@ -63,39 +63,39 @@ describe('the remaining time', () => {
     expect(runAt(NOON_MS + YEAR_MS + 120_000, 1_120_000)).toBe(480_000);
   });
 
-  test('is the same after the clock was set ahead and back', () => {
+  test('is the same after the clock was set forward and back', () => {
     runAt(NOON_MS + YEAR_MS + 60_000, 1_060_000);
     expect(runAt(NOON_MS + 120_000, 1_120_000)).toBe(480_000);
   });
 
-  test('does not follow what NTP slews', () => {
+  test('ignores slewing by NTP', () => {
     expect(runAt(NOON_MS + 61_500, 1_060_000)).toBe(538_500);
   });
 
-  test('is never longer than what was asked, after a reboot into the past', () => {
+  test('is never longer than requested after a reboot with an earlier clock', () => {
     expect(runAt(NOON_MS - YEAR_MS, 10_000, 'b2')).toBe(600_000);
   });
 
-  test('runs down over a reboot', () => {
+  test('decreases over a reboot', () => {
     expect(runAt(NOON_MS + 60_000, 10_000, 'b2')).toBe(540_000);
   });
 
-  test('is never longer than what was asked, where the kernel tells no boot from another', () => {
+  test('is never longer than requested if the kernel has no boot id', () => {
     runAt(NOON_MS, 1_000_000, '');
     expect(runAt(NOON_MS - YEAR_MS, 1_060_000, '')).toBe(600_000);
   });
 });
 
-test('a ban without end stays so whatever the clock does', () => {
+test('a ban without a deadline gets none when the clock is set', () => {
   blockFor(null);
   expect(runAt(NOON_MS - YEAR_MS, 1_060_000)).toBeNull();
   expect(runAt(NOON_MS + YEAR_MS, 1_120_000)).toBeNull();
 });
 
 test.each([
-  ['before', 'leaves it to the next'],
-  ['after', 'is not followed by one that does so again'],
-])('a run that dies %s it corrected a step %s', (when) => {
+  ['before', 'leaves the correction to the next run'],
+  ['after', 'is not followed by a second correction'],
+])('a run that dies %s correcting a step %s', (when) => {
   blockFor(600);
   const store = host.openStore();
   const shift = store.deadlines.shift.bind(store.deadlines);
@@ -110,7 +110,7 @@ test.each([
   expect(runAt(NOON_MS + YEAR_MS + 120_000, 1_120_000)).toBe(480_000);
 });
 
-test('what the state says about the clock is ignored when it is no reading', () => {
+test('an invalid clock reading in the state is ignored', () => {
   const store = host.openStore();
   store.metadata.set('clock', 'garbage');
   expect(() => {

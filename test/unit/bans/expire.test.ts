@@ -1,4 +1,4 @@
-// Expiry: a block made for a time ends by itself, exactly then, and is told as a release.
+// Expiry: a block with a timeout ends exactly in time and is logged as a release.
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { block } from '../../../src/bans/block.ts';
 import { expireDue } from '../../../src/bans/expire.ts';
@@ -31,7 +31,7 @@ function expiredAt(nowMs: number): string[] {
   return expireDue(host.newRun()).map((ban) => ban.address.text);
 }
 
-test('a block for ten minutes is there for ten minutes, and then is not', () => {
+test('a block for ten minutes ends after ten minutes and not before', () => {
   block(ATTACKER, holdRequest({ timeoutSeconds: 600 }), context);
   expect(expiredAt(NOON_MS + 599_999)).toEqual([]);
   expect(host.rulesFor('203.0.113.9')).toEqual([1, 1]);
@@ -40,7 +40,7 @@ test('a block for ten minutes is there for ten minutes, and then is not', () => 
   expect(host.openStore().bans.list()).toEqual([]);
 });
 
-test('a block for ever never expires', () => {
+test('a block without a timeout never expires', () => {
   block(ATTACKER, holdRequest({ timeoutSeconds: null }), context);
   expect(expiredAt(NOON_MS + 1e12)).toEqual([]);
 });
@@ -59,7 +59,7 @@ test('the line of an expiry names the alert that kept the address longest', () =
   expect(host.log.lines.at(-1)).toBe('delete 203.0.113.9 1620563486.6306696 31151');
 });
 
-test('hundreds of blocks that are due take one process for each family', () => {
+test('hundreds of due blocks are unblocked with one process per family', () => {
   for (let host_ = 1; host_ <= 200; host_++)
     block(addressOf(`198.51.100.${host_}`), holdRequest(), context);
   block(addressOf('2001:db8::9'), holdRequest(), context);
@@ -69,7 +69,7 @@ test('hundreds of blocks that are due take one process for each family', () => {
   expect(host.kernel.rules('INPUT')).toEqual([]);
 });
 
-test('nothing due costs no process', () => {
+test('no process runs if no block is due', () => {
   block(ATTACKER, holdRequest(), context);
   const before = host.kernel.commands.length;
   expiredAt(NOON_MS + 1);
@@ -77,7 +77,7 @@ test('nothing due costs no process', () => {
 });
 
 describe('an address that others hold longer', () => {
-  test('stays blocked without a line, and loses the hold that is over', () => {
+  test('stays blocked without a line and loses the expired hold', () => {
     block(ATTACKER, holdRequest({ timeoutSeconds: 60 }), context);
     block(ATTACKER, holdRequest({ origin: 'manual', timeoutSeconds: null }), context);
     const lines = [...host.log.lines];
@@ -88,7 +88,7 @@ describe('an address that others hold longer', () => {
   });
 });
 
-test('a ban that was flushed from the kernel expires all the same', () => {
+test('a ban whose rules were flushed still expires', () => {
   block(ATTACKER, holdRequest(), context);
   host.kernel.flush();
   expect(expiredAt(NOON_MS + 600_000)).toEqual(['203.0.113.9']);
@@ -96,7 +96,7 @@ test('a ban that was flushed from the kernel expires all the same', () => {
 });
 
 describe('an expiry that the kernel refuses', () => {
-  test('is an error without a `delete` line, and is completed by the next run', () => {
+  test('throws an error without a `delete` line and is completed by the next run', () => {
     block(ATTACKER, holdRequest(), context);
     const lines = [...host.log.lines];
     host.kernel.disturbAlways(refuses(1, 'no'));

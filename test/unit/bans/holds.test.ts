@@ -1,4 +1,4 @@
-// The kernel ends the entry of a set by itself: never before the last hold of its ban.
+// Timeouts of set entries: the kernel never removes an entry before the last hold of its ban ends.
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { block, ensureBlocked } from '../../../src/bans/block.ts';
 import type { BanContext } from '../../../src/bans/context.ts';
@@ -18,7 +18,7 @@ afterEach(() => {
   host.close();
 });
 
-/** An nft that has all that is asked for, and the elements that it was told to add. */
+/** A fake nft that confirms every check, and the elements that were added. */
 function nftables(added: string[]): BanContext {
   const ours = { family: 'inet', table: 'firewall_drop' };
   const left = { payload: { protocol: 'ip', field: 'saddr' } };
@@ -50,7 +50,7 @@ test.each([
   ['continue', block],
   ['abort', ensureBlocked],
 ])(
-  'an entry of ipset without end keeps that when an alert adds a hold of 600 s by %s',
+  'an entry of ipset without a timeout gets none when an alert adds a hold of 600 s after %s',
   (_, alert) => {
     const secondsLeft = (): number | null =>
       host.kernel.sets.secondsLeft('firewall-drop-4', ATTACKER.text);
@@ -69,12 +69,12 @@ describe('an entry of ipset ends with the last of its holds', () => {
   test.each([
     ['continue', block],
     ['abort', ensureBlocked],
-  ])('where escalation makes the ban of one alert last longer, by %s', (_, alert) => {
+  ])('if escalation extends the ban of an alert after %s', (_, alert) => {
     alert(ATTACKER, { ...ALERT, also: ALSO }, host.newRun('ipset'));
     expect(secondsLeft()).toBe(3600);
   });
 
-  test('later, and without a line, where an abort moves its deadline', () => {
+  test('at a later time if an abort moves its deadline, without a line', () => {
     block(ATTACKER, ALERT, host.newRun('ipset'));
     host.nowMs += 500_000;
     host.kernel.sets.advance(500_000);
@@ -83,7 +83,7 @@ describe('an entry of ipset ends with the last of its holds', () => {
     expect(host.log.lines).toHaveLength(1);
   });
 
-  test('once the hold that had no end is over', () => {
+  test('after the hold without a deadline was ended', () => {
     const endless = holdRequest({ timeoutSeconds: null });
     block(ATTACKER, { ...endless, also: ALSO }, host.newRun('ipset'));
     expect(secondsLeft()).toBeNull();
@@ -92,7 +92,7 @@ describe('an entry of ipset ends with the last of its holds', () => {
     expect(secondsLeft()).toBe(3600);
   });
 
-  test('and not with those of a ban whose release was interrupted', () => {
+  test('without the old holds of an interrupted release', () => {
     block(ATTACKER, NEVER, host.newRun('ipset'));
     const { address, phase } = { address: ATTACKER, phase: 'unblocking' } as const;
     host.openStore().bans.begin([{ address, phase, line: null, offset: null, hold: null }], 0);
@@ -101,7 +101,7 @@ describe('an entry of ipset ends with the last of its holds', () => {
   });
 });
 
-test('an element of nftables without end is not given one when an alert adds a hold of 600 s', () => {
+test('an element of nftables without a timeout gets none when an alert adds a hold of 600 s', () => {
   const added: string[] = [];
   block(ATTACKER, NEVER, nftables(added));
   block(ATTACKER, ALERT, nftables(added));

@@ -1,4 +1,4 @@
-// Moving all bans to another backend: what is blocked stays blocked, also where the new backend can hold a part only.
+// Migration: blocked addresses stay blocked, even if the new backend can hold only some of the bans.
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { clearBackend, migrateToSets } from '../../../src/bans/auto-migrate.ts';
 import type { BanContext } from '../../../src/bans/context.ts';
@@ -36,13 +36,13 @@ afterEach(() => {
   host.close();
 });
 
-/** Every other command does its work. */
+/** Fails for IPv6 sets. Other commands work. */
 const withoutIpv6Set: Disturbance = (command, work) =>
   /^(?:create|add) firewall-drop-6/m.test(command.input)
     ? refuses(1, 'ipset: no memory')(command, work)
     : work();
 
-/** Notes after which commands a packet of one of the two would get through. */
+/** Records the commands after which a packet of one of the two addresses would pass. */
 function watchGaps(disturbance: Disturbance = (_, work) => work()): string[] {
   const gaps: string[] = [];
   host.kernel.disturbAlways((command, work) => {
@@ -61,14 +61,14 @@ function isDropped(text: string): boolean {
   return isPlain || (isAsked && host.kernel.sets.entries(set).includes(text));
 }
 
-test('there is no moment without a rule, in a migration there and back', () => {
+test('every address is blocked at every moment of a migration in both directions', () => {
   const gaps = watchGaps();
   expect(migrateTo('ipset', context)).toBe(2);
   expect(migrateTo('iptables', context)).toBe(2);
   expect(gaps).toEqual([]);
 });
 
-test('bans are in the sets, and no plain rule is left', () => {
+test('a migration to sets leaves no plain rule', () => {
   expect(migrateTo('ipset', context)).toBe(2);
   expect([host.rulesFor(V4), host.rulesFor(V6)]).toEqual([
     [0, 0],
@@ -80,7 +80,7 @@ test('bans are in the sets, and no plain rule is left', () => {
   expect(host.openStore().metadata.get(ACTIVE_BACKEND)).toBe('ipset');
 });
 
-test('the plain rule of a block that was interrupted goes as those of the others do', () => {
+test('the plain rule of an interrupted block is removed like the others', () => {
   const hold = makeHold(holdRequest(), host.nowMs);
   const [address, phase] = [addressOf(V4), 'blocking'] as const;
   context.store.bans.begin([{ address, phase, line: null, offset: null, hold }], host.nowMs);
@@ -89,7 +89,7 @@ test('the plain rule of a block that was interrupted goes as those of the others
   expect(host.kernel.sets.entries('firewall-drop-4')).toEqual([V4]);
 });
 
-test('the rule of an administrator beside that of an interrupted block stays, after its end too', () => {
+test('a rule of an administrator beside that of an interrupted block stays, even after the ban ends', () => {
   host.kernel.insert('INPUT', `-s ${V4}/32 -j DROP`);
   const hold = makeHold(holdRequest(), host.nowMs);
   const [address, phase] = [addressOf(V4), 'blocking'] as const;
@@ -102,7 +102,7 @@ test('the rule of an administrator beside that of an interrupted block stays, af
   expect(host.rulesFor(V4)).toEqual([1, 0]);
 });
 
-test('what an interrupted run was to release is in neither backend afterwards', () => {
+test('an address with an interrupted release is in neither backend afterwards', () => {
   const [address, phase] = [addressOf(V4), 'unblocking'] as const;
   context.store.bans.begin([{ address, phase, line: null, offset: null, hold: null }], host.nowMs);
   migrateTo('ipset', context);
@@ -111,7 +111,7 @@ test('what an interrupted run was to release is in neither backend afterwards', 
   expect(host.kernel.sets.entries('firewall-drop-6')).toEqual([V6]);
 });
 
-describe('what a run without the writer lock does by the old backend while the new one is filled', () => {
+describe('a change by a run without the writer lock in the old backend, while the new one is filled,', () => {
   const LATER = '203.0.113.10';
   let isDone = false;
   let isBroken = false;
@@ -126,7 +126,7 @@ describe('what a run without the writer lock does by the old backend while the n
         const other = host.newRun();
         other.firewall.use('iptables', 'ipset');
         blockAll([addressOf(LATER)], holdRequest(), other);
-        // As a release does that finds the set without the entry, since it is not filled yet.
+        // Releases the address. The set does not have its entry yet.
         other.store.bans.begin(
           [{ address: addressOf(V4), phase: 'unblocking', line: null, offset: null, hold: null }],
           host.nowMs,
@@ -137,14 +137,14 @@ describe('what a run without the writer lock does by the old backend while the n
     });
   });
 
-  test('is done by the new one before the old one is cleared', () => {
+  test('is repeated in the new backend before the old one is cleared', () => {
     migrateTo('ipset', context);
     expect(isDone).toBe(true);
     expect(host.rulesFor(LATER)).toEqual([0, 0]);
     expect(host.kernel.sets.entries('firewall-drop-4')).toEqual([LATER]);
   });
 
-  test('is done by the next run where it fails, and until then the old one holds it', () => {
+  test('is repeated by the next run if that fails, and until then the old backend holds the ban', () => {
     isBroken = true;
     expect(codeOf(() => migrateTo('ipset', context))).toBe('FIREWALL');
     expect(host.rulesFor(LATER)).toEqual([1, 1]);
@@ -155,8 +155,8 @@ describe('what a run without the writer lock does by the old backend while the n
   });
 });
 
-describe('a run without the writer lock that began before all bans were migrated', () => {
-  /** Its first command comes before the migration, and whether that is over is all that it can see. */
+describe('a run without the writer lock that started before a migration', () => {
+  /** Starts before the migration, and can only see that the migration is complete. */
   const migrateDuring = (work: (late: BanContext) => void): void => {
     const late = host.newRun();
     late.store.metadata.set(ACTIVE_BACKEND, 'iptables');
@@ -168,7 +168,7 @@ describe('a run without the writer lock that began before all bans were migrated
     work(late);
   };
 
-  test('blocks by the new backend as well, and leaves nothing in the old one', () => {
+  test('also blocks in the new backend and leaves nothing in the old one', () => {
     const [added] = [addressOf('203.0.113.10')];
     migrateDuring((late) => {
       blockAll([added], holdRequest(), late);
@@ -177,7 +177,7 @@ describe('a run without the writer lock that began before all bans were migrated
     expect(host.kernel.sets.entries('firewall-drop-4').sort()).toEqual([added.text, V4]);
   });
 
-  test('leaves its block in place where the lock’s holder only recorded the backend that both use', () => {
+  test('keeps its block if the holder of the lock only recorded the backend that both use', () => {
     context.store.metadata.set(ACTIVE_BACKEND, '');
     context.store.metadata.flush();
     const late = host.newRun();
@@ -190,7 +190,7 @@ describe('a run without the writer lock that began before all bans were migrated
     expect(host.rulesFor('203.0.113.10')).toEqual([1, 1]);
   });
 
-  test('releases by the new backend as well', () => {
+  test('also releases in the new backend', () => {
     migrateDuring((late) => {
       unblockAll([addressOf(V4)], { origin: null, alertRef: holdRequest().alertRef }, late);
     });
@@ -199,7 +199,7 @@ describe('a run without the writer lock that began before all bans were migrated
   });
 });
 
-describe('a migration that the kernel stops on both ways', () => {
+describe('a migration that can be neither completed nor undone', () => {
   beforeEach(() => {
     let isLost = false;
     host.kernel.disturbAlways((command, work) => {
@@ -226,7 +226,7 @@ describe('a migration that the kernel stops on both ways', () => {
     ]);
   });
 
-  test('is known to the next run by the backend that is not active', () => {
+  test('gives the next run the inactive backend', () => {
     expect(otherBackend('iptables', context)).toBe('ipset');
     expect(otherBackend('ipset', context)).toBe('iptables');
   });
@@ -239,7 +239,7 @@ describe('a migration that the kernel stops on both ways', () => {
   });
 });
 
-test('where the set of IPv6 alone fails, the plain rules of both families are back and no set is left', () => {
+test('if only the IPv6 set fails, the plain rules of both families are made again and no set is left', () => {
   const gaps = watchGaps(withoutIpv6Set);
   expect(codeOf(() => migrateTo('ipset', context))).toBe('FIREWALL');
   expect(gaps).toEqual([]);
@@ -259,20 +259,20 @@ describe('a failed migration of many plain rules', () => {
     host.kernel.disturbAlways(null);
   });
 
-  test('is not tried again within a day', () => {
+  test('is not repeated within a day', () => {
     const before = host.kernel.commands.length;
     host.nowMs += 23 * HOUR_MS;
     expect(migrateToSets(200, context)).toBeNull();
     expect(host.kernel.commands).toHaveLength(before);
   });
 
-  test('is tried again after a day', () => {
+  test('is repeated after a day', () => {
     host.nowMs += 24 * HOUR_MS;
     expect(migrateToSets(200, context)).toMatchObject({ to: 'ipset' });
   });
 });
 
-test('a ban that an alert without the writer lock begins as everything is taken out is put back, where it is known to be', () => {
+test('a ban that an alert without the writer lock adds while everything is removed is blocked again in the active backend', () => {
   migrateTo('ipset', context);
   unblockAll([V4, V6].map(addressOf), { origin: null, alertRef: holdRequest().alertRef }, context);
   let isBegun = false;

@@ -1,4 +1,4 @@
-// From which network namespace the state may be changed.
+// The network namespace from which the state can be changed.
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { claimNamespace } from '../../../src/bans/namespace.ts';
 import type { Store } from '../../../src/state/store.ts';
@@ -25,49 +25,49 @@ function claim(here: Whereabouts, inhabited: readonly string[] = []): string {
   return claimNamespace({ store, here, inhabitantOf });
 }
 
-test('the first namespace is noted, and stays the one', () => {
+test('the first namespace is recorded and keeps the state', () => {
   expect(claim(HERE)).toBe('');
   expect(claim(HERE, [HERE.net])).toBe('');
   expect(codeOf(() => claim(THERE, [HERE.net]))).toBe('FIREWALL');
   expect(claim(HERE, [HERE.net])).toBe('');
 });
 
-test('who is turned away learns where the state is used, and by whom', () => {
+test('a refused run reports the namespace of the state and a process in it', () => {
   claim(HERE);
   expect(() => claim(THERE, [HERE.net])).toThrow(/net:\[1\] \(process 4711\).*this is net:\[2\]/);
 });
 
-test('a namespace that is gone hands the state over, and it is said that its bans are to be loaded', () => {
+test('a namespace that is gone passes on the state, and a message says to load its bans', () => {
   claim(HERE);
   expect(claim(THERE)).toMatch(/net:\[1\] is gone.*restore/);
   expect(claim(THERE)).toBe('');
 });
 
-test('after a boot every namespace may be another one', () => {
+test('after a boot a run in any namespace is accepted', () => {
   claim(HERE);
   expect(claim({ ...THERE, bootId: 'boot-2' }, [HERE.net])).toBe('');
   expect(codeOf(() => claim({ ...HERE, bootId: 'boot-2' }, [THERE.net]))).toBe('FIREWALL');
 });
 
 describe('between host and container', () => {
-  test('the host is there, though a container can’t see its processes', () => {
+  test('the host counts as present, although a container can’t see its processes', () => {
     claim({ ...HERE, pid: HOST_PID_NAMESPACE });
     expect(() => claim(THERE)).toThrow(/of the host/);
   });
 
-  test('a container that was started again has the state of the one before', () => {
+  test('a restarted container gets the state of the former one', () => {
     claim(HERE);
     expect(claim({ ...THERE, pid: 'pid:[2]' })).toMatch(/is gone/);
   });
 });
 
-test('where /proc tells nothing, nobody is turned away', () => {
+test('without information from /proc no run is refused', () => {
   const unknown = { bootId: '', net: '', pid: '' };
   claim(unknown);
   expect(claim(HERE, [''])).toBe('');
 });
 
-test('a namespace that ip(8) keeps is found by its mount', () => {
+test('a namespace that ip(8) keeps is detected by its mount', () => {
   const mounts = [
     '22 28 0:21 / /proc rw,relatime shared:5 - proc proc rw',
     '400 26 0:4 net:[4026532200] /run/netns/blue rw shared:200 - nsfs nsfs rw',

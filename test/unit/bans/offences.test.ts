@@ -1,4 +1,4 @@
-// The count of an address's bans, whichever call a run dies at: a ban that exists was counted once, and none twice.
+// The number of bans of an address: each ban is counted exactly once, whichever call a run dies at.
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { block } from '../../../src/bans/block.ts';
 import { recover } from '../../../src/bans/recover.ts';
@@ -19,7 +19,7 @@ afterEach(() => {
 
 const counted = (): number => host.openStore().offences.count(0).get(A.text) ?? 0;
 
-test('counts a ban once, wherever the run that makes it is killed', () => {
+test('a ban is counted once, wherever its run is killed', () => {
   let died = true;
   for (const death of everyDeath(() => !died)) {
     host.close();
@@ -36,7 +36,7 @@ test('counts a ban once, wherever the run that makes it is killed', () => {
   }
 });
 
-test('counts a ban that ends and begins again as two, wherever its end is killed', () => {
+test('a ban that ends and begins again is counted twice, wherever the run that ends it is killed', () => {
   let died = true;
   for (const death of everyDeath(() => !died)) {
     host.close();

@@ -1,4 +1,4 @@
-// What a saved file brings back is taken out where all the evidence says that it was ours, and nowhere else.
+// Rules from a saved file are removed only if all evidence says that they were ours.
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { block } from '../../../src/bans/block.ts';
 import { noteBoot, releaseOrphans, type SavedFile } from '../../../src/bans/orphans.ts';
@@ -39,7 +39,7 @@ function later(minutes: number): void {
   host.nowMs += minutes * MINUTE_MS;
 }
 
-/** What iptables-save would write now. */
+/** Returns the output of iptables-save. */
 function savedNow(): string {
   return host.kernel.run({ program: 'iptables-save', args: [], input: '' }, 1000).stdout;
 }
@@ -48,7 +48,7 @@ function fileOf(text: string, savedMs: number): SavedFile {
   return { path: PATH, savedMs, held: heldBy(readRules(text).rules, [...CHAINS, 'DOCKER-USER']) };
 }
 
-/** A block of ten minutes, in the midst of which somebody saves. */
+/** Blocks for ten minutes, with a save in the middle. */
 function blockSaveRelease({
   whileBlocked = (): void => undefined,
   isNoted = true,
@@ -64,7 +64,7 @@ function blockSaveRelease({
   return file;
 }
 
-/** The kernel forgets everything, and something at boot loads what the file has. */
+/** Reboots: the kernel loses all rules, and the saved file is loaded. */
 function reboot({ held }: SavedFile): void {
   later(60);
   host.kernel.flush();
@@ -81,7 +81,7 @@ function look(file: SavedFile, clock = clockOf('second'), backendName = 'iptable
   return orphans.map(({ address, path }) => `${address.text} from ${path}`);
 }
 
-test('a rule that was saved while its ban lasted, and came back at boot, is removed with a line and a reason', () => {
+test('a rule that was saved during its ban and loaded at boot is removed with a line and a reason', () => {
   const file = blockSaveRelease();
   reboot(file);
   expect(look(file)).toEqual([`${A} from ${PATH}`]);
@@ -93,8 +93,8 @@ test('a rule that was saved while its ban lasted, and came back at boot, is remo
   expect(host.openStore().bans.list()).toEqual([]);
 });
 
-describe('a rule stays that', () => {
-  test('was saved when our ban was over: it was made since', () => {
+describe('a rule stays if it', () => {
+  test('was saved after our ban had ended', () => {
     blockSaveRelease();
     later(1);
     for (const chain of CHAINS) host.kernel.insert(chain, DROP);
@@ -119,7 +119,7 @@ describe('a rule stays that', () => {
     expect(host.rulesFor(A)).toEqual([1, 1]);
   });
 
-  test('was in one chain only', () => {
+  test('was only in one chain', () => {
     const file = blockSaveRelease({
       whileBlocked: () => {
         host.kernel.remove('FORWARD', DROP);
@@ -130,7 +130,7 @@ describe('a rule stays that', () => {
     expect(host.rulesFor(A)).toEqual([1, 0]);
   });
 
-  test('was saved beside another of the same words', () => {
+  test('was saved beside another rule with the same text', () => {
     const file = blockSaveRelease({
       whileBlocked: () => {
         host.kernel.insert('INPUT', DROP);
@@ -141,7 +141,7 @@ describe('a rule stays that', () => {
     expect(host.rulesFor(A)).toEqual([2, 1]);
   });
 
-  test('is in one chain of the file, and was made by others in the other', () => {
+  test('is in one chain of the file, and another program made one in the other chain', () => {
     const file = blockSaveRelease({
       whileBlocked: () => {
         host.kernel.remove('FORWARD', DROP);
@@ -164,7 +164,7 @@ describe('a rule stays that', () => {
     expect(host.rulesFor(A)).toEqual([1, 1]);
   });
 
-  test('has another of the same words beside it since', () => {
+  test('has got another rule with the same text beside it', () => {
     const file = blockSaveRelease();
     reboot(file);
     host.kernel.insert('INPUT', DROP);
@@ -172,7 +172,7 @@ describe('a rule stays that', () => {
     expect(host.rulesFor(A)).toEqual([2, 1]);
   });
 
-  test('is of an address that is blocked again', () => {
+  test('drops an address that is blocked again', () => {
     const file = blockSaveRelease();
     later(1);
     block(ATTACKER, holdRequest({ timeoutSeconds: null }), host.newRun());
@@ -181,14 +181,14 @@ describe('a rule stays that', () => {
     expect(host.rulesFor(A)).toEqual([1, 1]);
   });
 
-  test('may have been typed since, where there was no boot', () => {
+  test('may have been added later, because there was no boot', () => {
     const file = blockSaveRelease();
     reboot(file);
     expect(look(file, clockOf('first'))).toEqual([]);
     expect(host.rulesFor(A)).toEqual([1, 1]);
   });
 
-  test('may have been typed since the first look after the boot', () => {
+  test('may have been added after the first run of this boot', () => {
     const file = blockSaveRelease();
     later(60);
     host.kernel.flush();
@@ -205,21 +205,21 @@ describe('a rule stays that', () => {
     expect(host.rulesFor(A)).toEqual([1, 1]);
   });
 
-  test('is plain, where our bans are in sets', () => {
+  test('is plain while our bans are in sets', () => {
     const file = blockSaveRelease();
     reboot(file);
     expect(look(file, clockOf('second'), 'nftables')).toEqual([]);
     expect(host.rulesFor(A)).toEqual([1, 1]);
   });
 
-  test('came back in a boot that can’t be told from the last', () => {
+  test('was loaded in a boot without an id', () => {
     const file = blockSaveRelease();
     reboot(file);
     expect(look(file, clockOf(''))).toEqual([]);
     expect(host.rulesFor(A)).toEqual([1, 1]);
   });
 
-  test('came back before any boot was recorded', () => {
+  test('was loaded before any boot was recorded', () => {
     const file = blockSaveRelease({ isNoted: false });
     reboot(file);
     expect(look(file)).toEqual([]);
@@ -227,14 +227,14 @@ describe('a rule stays that', () => {
   });
 });
 
-test('a file without rules of ours costs no look at the kernel', () => {
+test('a file without rules of ours does not lead to a look at the kernel', () => {
   const file = { ...blockSaveRelease(), held: new Map() };
   const before = host.kernel.commands.length;
   expect(look(file)).toEqual([]);
   expect(host.kernel.commands).toHaveLength(before);
 });
 
-test('what the kernel does not remove stays pending, and the next run completes it', () => {
+test('a removal that the kernel refuses stays pending, and the next run completes it', () => {
   const file = blockSaveRelease();
   reboot(file);
   host.kernel.disturbAlways((command, work) =>

@@ -1,5 +1,5 @@
-// Two runs about one address at once, one of them without the writer lock: wherever the one comes into the other, the
-// outcome is that of one of the two orders.
+// Two runs change one address at the same time, one of them without the writer lock. Wherever one interrupts the other,
+// the outcome is that of one of the two orders.
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { ensureBlocked, block } from '../../../src/bans/block.ts';
 import type { BanContext } from '../../../src/bans/context.ts';
@@ -61,7 +61,7 @@ afterEach(() => {
   host.close();
 });
 
-/** One after another; each ends before the next begins. */
+/** Runs one after another. Each ends before the next begins. */
 function runAll(works: readonly Work[], newRun: () => BanContext): void {
   for (const work of works) {
     const context = newRun();
@@ -70,7 +70,7 @@ function runAll(works: readonly Work[], newRun: () => BanContext): void {
   }
 }
 
-/** Runs `work`; `other` comes in at one of its moments, in the order in which they pass. Returns whether there was such a moment. */
+/** Runs `work` and interrupts it with `other` at the given moment. Returns false if `work` has no such moment. */
 function runWith(work: Work, other: Work, moment: number, newRun: () => BanContext): boolean {
   const context = newRun();
   let passed = 0;
@@ -118,7 +118,7 @@ const PAIRS = Object.entries(WORKS).flatMap(([one, work]) =>
   ),
 );
 
-/** What the runs have left behind. */
+/** Returns the result of the runs. */
 function outcome(backend: BackendName): object {
   const store = host.openStore();
   const ban = store.bans.find(ADDRESS);
@@ -136,7 +136,7 @@ function begin(blocked: boolean, backend: BackendName): void {
 describe.each(['iptables', 'ipset'] as const)('%s', (backend) => {
   const newRun = (): BanContext => host.newRun(backend);
   test.each(PAIRS)(
-    '$another within $one, of an address that is blocked before: $blocked',
+    '$another within $one has the outcome of one order (address already blocked: $blocked)',
     ({ work, other, blocked }) => {
       const orders = [
         [work, other],
@@ -149,7 +149,7 @@ describe.each(['iptables', 'ipset'] as const)('%s', (backend) => {
       for (let moment = 0; ; moment++) {
         begin(blocked, backend);
         if (!runWith(work, other, moment, newRun)) break;
-        // What was pending when its time was over is ended by the next run.
+        // The next run ends a ban that was still pending when it expired.
         runAll(other === endByTime ? [recovery, other] : [recovery], newRun);
         expect(orders).toContainEqual(outcome(backend));
       }
@@ -161,7 +161,7 @@ describe('a migration to sets', () => {
   const migration: Work = (context) => {
     migrateTo('ipset', context);
   };
-  /** As a run begins: it knows which backend is active, and of a migration that is pending. */
+  /** Returns a new run, which reads the active backend and a pending migration. */
   const newRun = (): BanContext => {
     const run = host.newRun();
     const active = backendNamed(run.store.metadata.get(ACTIVE_BACKEND)) ?? 'iptables';
@@ -174,7 +174,7 @@ describe('a migration to sets', () => {
   };
   const outcomeNow = (): object => ({ ...outcome('ipset'), plain: host.rulesFor(TEXT) });
 
-  /** What holds the writer lock never comes within another that does. */
+  /** A run with the writer lock never interrupts another one with it. */
   const LOCKED = ['a restore', 'a recovery'];
   const cases = Object.entries(WORKS).flatMap(([name, work]) => {
     const within = { name: `${name} within it`, work, outer: migration, inner: work };
@@ -183,7 +183,7 @@ describe('a migration to sets', () => {
     return all.flatMap((one) => [true, false].map((blocked) => ({ ...one, blocked })));
   });
   test.each(cases)(
-    '$name, of an address that is blocked before: $blocked',
+    '$name has the outcome of one order (address already blocked: $blocked)',
     ({ work, outer, inner, blocked }) => {
       const orders = [
         [outer, inner],

@@ -1,5 +1,5 @@
-// Any order of what execd, people, time and strangers do, with plain rules and with sets: afterwards kernel, state and log
-// agree, and what others have is as it was.
+// Random sequences of actions by execd, persons, time and other programs, with plain rules and with sets. Afterwards
+// kernel, state and log agree, and foreign rules are unchanged.
 import fc from 'fast-check';
 import { expect, test } from '@jest/globals';
 import { block, ensureBlocked } from '../../../src/bans/block.ts';
@@ -12,7 +12,7 @@ import type { BackendName } from '../../../src/firewall/select.ts';
 import { addressOf, holdRequest, Workshop } from '../support/workshop.ts';
 import { effort } from '../../support/effort.ts';
 
-/** One inside the other, neighbours, and both families. */
+/** Nested networks, neighbours, and both families. */
 const ADDRESSES = [
   '203.0.113.9',
   '203.0.113.8',
@@ -44,10 +44,10 @@ const deed = fc.oneof(
 );
 type Deed = typeof deed extends fc.Arbitrary<infer T> ? T : never;
 
-/** Long stories, since what goes wrong takes several turns. */
+/** Long sequences, because errors need several steps. */
 const deeds = fc.array(deed, { minLength: 5, maxLength: 30, size: 'max' });
 
-/** A host whose every run is a new one. */
+/** A host that uses a new run for every command. */
 class Random {
   readonly host = new Workshop();
   #backend: BackendName;
@@ -123,7 +123,7 @@ class Random {
         for (const rule of FOREIGN) this.host.kernel.remove(chain, rule, family);
   }
 
-  /** What another origin holds stays blocked, and as long as that says. */
+  /** Checks that an address that another origin holds stays blocked until that hold ends. */
   expectReleased(text: string, release: () => void, origin: Origin | null): void {
     const before = this.host.holders(text);
     release();
@@ -138,7 +138,9 @@ class Random {
     if (this.#backend === 'ipset') this.expectEnd(text);
   }
 
-  /** The kernel ends it by itself when the last hold does, or never where it can't count so far. */
+  /**
+   * Checks that the kernel removes the entry when the last hold ends, or never if the time is too long for the kernel.
+   */
   expectEnd(text: string): void {
     const { holds } = this.host.openStore().bans.find(addressOf(text)) ?? { holds: [] };
     const wanted = remainingSeconds(holds, this.host.nowMs);
@@ -156,7 +158,7 @@ class Random {
     else expect([...ofSets, ...kernel.sets.names]).toEqual([]);
   }
 
-  /** What `raw` or both chains drop before anything else is asked; each as often as it is dropped. */
+  /** Returns the addresses that `raw` or both chains drop before any other rule, each as often as it is dropped. */
   held(): string[] {
     return FAMILIES.flatMap((family) => {
       const [raw = [], input = [], forward] = PLACES.map((chain) => this.#heldIn(chain, family));
@@ -185,7 +187,7 @@ class Random {
     );
   }
 
-  /** Everything that was told, in pairs: nothing is added twice without a delete, nor deleted twice. */
+  /** Checks that the lines of each address alternate: no add without a delete before it, and no second delete. */
   expectTrueLog(): void {
     const blocked = new Set<string>();
     for (const line of this.host.log.lines) {
@@ -201,7 +203,7 @@ class Random {
     return bans.map((ban) => ban.address.text).toSorted();
   }
 
-  /** The end of every story: what is due goes, the rest is put back. */
+  /** Ends every sequence: due bans are unblocked, and the others restored. */
   expectAgreement(): void {
     this.do({ what: 'expire' });
     this.do({ what: 'restore' });

@@ -1,4 +1,4 @@
-// After a death at any call, the next run brings state, kernel and log together again.
+// Recovery: after a death at any call, the next run brings state, kernel and log together.
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { makeHold } from '../../../src/model/ban.ts';
 import { block, ensureBlocked } from '../../../src/bans/block.ts';
@@ -37,7 +37,7 @@ function remove(context: BanContext): void {
   unblock(ATTACKER, { origin: 'wazuh', alertRef: holdRequest().alertRef }, context);
 }
 
-/** Runs a story once for each call at which a run of `work` can die. */
+/** Runs a scenario once for each call at which a run of `work` can die. */
 function forEveryDeath(
   work: (context: BanContext) => void,
   story: { before?: (host: Workshop) => void; after: (host: Workshop, death: Death) => void },
@@ -61,7 +61,7 @@ function forEveryDeath(
   return deaths;
 }
 
-/** State and kernel as one word, with where the run died in case they disagree. */
+/** Returns state and kernel in one word, with the place of death if they disagree. */
 function stateOf(host: Workshop, death: Death): string {
   const held = host.openStore().bans.list();
   const phases = held.map((ban) => `${ban.address.text} ${ban.phase}`).join(', ') || 'nothing';
@@ -75,7 +75,7 @@ function agreed(death: Death, blocked: boolean): string {
 }
 
 describe('a run that dies', () => {
-  test('while it blocks leaves nothing before its pending change, and afterwards a whole block and one line', () => {
+  test('while it blocks leaves nothing before its pending change is recorded, and a whole block and one line after that', () => {
     const deaths = forEveryDeath(add, {
       after(host, death) {
         const blocked = host.rulesFor('203.0.113.9')[0] > 0;
@@ -104,7 +104,7 @@ describe('a run that dies', () => {
     });
   });
 
-  test('while it unblocks leaves all before its pending change, and afterwards nothing and one line', () => {
+  test('while it unblocks leaves the block before its pending change is recorded, and nothing but one line after that', () => {
     const deaths = forEveryDeath(remove, {
       before: (host) => {
         add(host.newRun());
@@ -118,7 +118,7 @@ describe('a run that dies', () => {
     expect(deaths).toBeGreaterThanOrEqual(10);
   });
 
-  test('while it ends what is due leaves each address either whole or gone with one line', () => {
+  test('while it expires bans leaves each address either blocked or unblocked with one line', () => {
     const deaths = forEveryDeath(
       (context) => {
         expireDue(context);
@@ -143,7 +143,7 @@ describe('a run that dies', () => {
     expect(deaths).toBeGreaterThanOrEqual(10);
   });
 
-  test('while it ends the hold of one of two leaves both, or one and one line', () => {
+  test('while it ends one of two holds leaves both, or one hold and one line', () => {
     const manual = holdRequest({ origin: 'manual', timeoutSeconds: null });
     const outcomes = new Set<string>();
     const deaths = forEveryDeath(remove, {
@@ -165,13 +165,13 @@ describe('a run that dies', () => {
     expect(outcomes.size).toBe(2);
   });
 
-  test('while it undoes a block leaves neither half a block nor a pending change', () => {
+  test('while it undoes a block leaves neither a partial block nor a pending change', () => {
     forEveryDeath(
       (context) => {
         try {
           add(context);
         } catch {
-          // What is meant to happen: the kernel refuses.
+          // Expected, because the kernel refuses.
         }
       },
       {
@@ -188,7 +188,7 @@ describe('a run that dies', () => {
     );
   });
 
-  test('while it moves a deadline leaves the block as it was, or with the new deadline', () => {
+  test('while it moves a deadline leaves the block with the old or the new deadline', () => {
     forEveryDeath(
       (context) => {
         ensureBlocked(ATTACKER, holdRequest(), context);
@@ -207,7 +207,7 @@ describe('a run that dies', () => {
     );
   });
 
-  test('while it recovers leaves that to the next', () => {
+  test('while it recovers leaves the recovery to the next run', () => {
     const afterIntent: Death = { atCall: 5, when: 'before' };
     const deaths = forEveryDeath(
       (context) => {
@@ -237,12 +237,12 @@ describe('a pending change of an earlier run', () => {
     host.close();
   });
 
-  test('costs no process when there is none', () => {
+  test('that does not exist runs no process', () => {
     recover(host.newRun(), NOTHING_PROTECTED);
     expect(host.kernel.commands).toEqual([]);
   });
 
-  test('is not done again in a kernel that has it already', () => {
+  test('is not made again if the kernel already has it', () => {
     expect(dieDuring(host, { atCall: 5, when: 'after' }, add)).toBe(true);
     expect(host.rulesFor('203.0.113.9')).toEqual([1, 1]);
     const before = host.kernel.changingCommands;
@@ -251,7 +251,7 @@ describe('a pending change of an earlier run', () => {
     expect(host.cut).toEqual([['203.0.113.9']]);
   });
 
-  test('of a list is logged at once, without what is logged already', () => {
+  test('of a list is logged in one write, without the lines that are already in the log', () => {
     const list = Array.from({ length: 20 }, (_, n) => addressOf(`198.51.100.${n}`));
     const context = host.newRun();
     const offset = host.log.offset();
@@ -290,7 +290,7 @@ describe('a pending change of an earlier run', () => {
     expect(log.lines.toSorted()).toEqual(list.map(({ text }) => `add ${text} 1.2 3`).toSorted());
   });
 
-  test('gets its line although the log has the same one from an earlier block of the same alert', () => {
+  test('gets its line although the log has an equal line from an earlier block of the same alert', () => {
     add(host.newRun());
     remove(host.newRun());
     const line = `add 203.0.113.9 ${IDS}`;
@@ -302,7 +302,7 @@ describe('a pending change of an earlier run', () => {
     expect(host.log.lines.filter((one) => one === line)).toHaveLength(2);
   });
 
-  test('is undone where the address has become protected meanwhile', () => {
+  test('is undone if the address has become protected', () => {
     const protectedEntries = () => entriesFrom(['203.0.113.9'], 'default gateway');
     dieDuring(host, { atCall: 6, when: 'before' }, add);
     recover(host.newRun(), { protectedEntries });
@@ -311,7 +311,7 @@ describe('a pending change of an earlier run', () => {
     expect(host.log.lines).toEqual([]);
   });
 
-  test('is released from a protected address with the line that it has to leave', () => {
+  test('to unblock a protected address is completed with its line', () => {
     add(host.newRun());
     dieDuring(host, { atCall: 6, when: 'before' }, remove);
     expect(host.openStore().bans.find(ATTACKER)?.phase).toBe('unblocking');
@@ -321,7 +321,7 @@ describe('a pending change of an earlier run', () => {
     expect(host.log.lines.at(-1)).toBe(`delete 203.0.113.9 ${IDS}`);
   });
 
-  test('is looked for in the log from where that ended when each change began', () => {
+  test('is searched in the log from the end of the log at the time of the change', () => {
     expect(dieDuring(host, { atCall: 5, when: 'before' }, add)).toBe(true);
     const other = (run: BanContext): void => {
       block(OTHER, holdRequest(), run);
@@ -334,7 +334,7 @@ describe('a pending change of an earlier run', () => {
     expect(host.log.lines.filter((one) => one === line)).toHaveLength(2);
   });
 
-  test('takes no longer than the part of an alert’s time that it is given', () => {
+  test('takes no longer than its share of an alert’s time', () => {
     dieDuring(host, { atCall: 5, when: 'before' }, add);
     const run = host.newRun();
     const given: number[] = [];
@@ -347,7 +347,7 @@ describe('a pending change of an earlier run', () => {
     expect(Math.max(...given)).toBeLessThanOrEqual(4000);
   });
 
-  test('is completed on a protected address where a person forced the block', () => {
+  test('is completed for a protected address if a person forced the block', () => {
     const protectedEntries = () => entriesFrom(['203.0.113.9'], 'default gateway');
     dieDuring(host, { atCall: 6, when: 'before' }, (run) => {
       block(ATTACKER, holdRequest({ origin: 'manual', forced: true }), run);
@@ -358,7 +358,7 @@ describe('a pending change of an earlier run', () => {
     expect(host.rulesFor('203.0.113.9')).toEqual([1, 1]);
   });
 
-  test('and every later run keep a block that a person forced, though an alert holds it too', () => {
+  test('keeps a block that a person forced, in every later run, although an alert holds it too', () => {
     const protectedEntries = entriesFrom(['203.0.113.9'], 'default gateway');
     block(ATTACKER, holdRequest(), host.newRun());
     const hold = makeHold(holdRequest({ origin: 'manual', forced: true }), NOON_MS);
@@ -377,7 +377,7 @@ describe('a pending change of an earlier run', () => {
     expect(host.rulesFor('203.0.113.9')).toEqual([1, 1]);
   });
 
-  test('stays pending as long as the kernel refuses', () => {
+  test('stays pending while the kernel refuses it', () => {
     host.kernel.disturbAlways(refuses(1, 'no'));
     expect(
       codeOf(() => {
@@ -392,7 +392,7 @@ describe('a pending change of an earlier run', () => {
     expect(host.openStore().bans.pending()).toHaveLength(1);
   });
 
-  test('with IPv6 does not keep one with IPv4 from being completed', () => {
+  test('for IPv6 that fails does not prevent one for IPv4', () => {
     const context = host.newRun();
     for (const text of ['2001:db8::9', '203.0.113.9']) {
       const address = addressOf(text);
@@ -413,7 +413,7 @@ describe('a pending change of an earlier run', () => {
   });
 });
 
-test('what is pending is left alone while runs without the writer lock are at work, of one of which it may be', () => {
+test('pending changes are left alone while runs without the writer lock are working, because they may be theirs', () => {
   const host = new Workshop();
   const hold = makeHold(holdRequest(), NOON_MS);
   const begun = { address: ATTACKER, phase: 'blocking', line: null, offset: null, hold } as const;
@@ -423,7 +423,7 @@ test('what is pending is left alone while runs without the writer lock are at wo
   recover(host.newRun(), {
     ...NOTHING_PROTECTED,
     isWorkShared: () => {
-      // Begun since this run looked, which the answer says nothing about.
+      // Recorded after this run listed the pending changes, so the answer does not cover it.
       host.newRun().store.bans.begin([{ ...begun, address: OTHER }], NOON_MS);
       return false;
     },
@@ -448,7 +448,7 @@ describe('restoring', () => {
   });
   const nobody = (): boolean => false;
 
-  test('does not bring back what a run without the writer lock releases meanwhile', () => {
+  test('does not block again what a run without the writer lock unblocks at the same time', () => {
     host.kernel.flush();
     let isReleased = false;
     host.kernel.disturbAlways((command, work) => {
@@ -464,7 +464,7 @@ describe('restoring', () => {
     expect(findDrift(host.newRun(), [4]).steps).toEqual([]);
   });
 
-  test('restores every ban after a reboot, with one look and one change for each family', () => {
+  test('loads every ban after a reboot, with one look and one change per family', () => {
     host.kernel.flush();
     const before = host.kernel.commands.length;
     const { blocked, changed } = restore(host.newRun(), nobody);
@@ -476,7 +476,7 @@ describe('restoring', () => {
     expect(host.cut.slice(-2)).toEqual([['203.0.113.9', OTHER.text], ['2001:db8::9']]);
   });
 
-  test('changes nothing where all is in place', () => {
+  test('changes nothing if every ban is in place', () => {
     const before = host.kernel.changingCommands;
     const cut = host.cut.length;
     expect(restore(host.newRun(), nobody).changed).toBe(false);
@@ -484,14 +484,14 @@ describe('restoring', () => {
     expect(host.kernel.changingCommands).toBe(before);
   });
 
-  test('writes no line: the add was logged when it was made', () => {
+  test('writes no line, because the add was logged before', () => {
     const lines = [...host.log.lines];
     host.kernel.flush();
     restore(host.newRun(), nobody);
     expect(host.log.lines).toEqual(lines);
   });
 
-  test('unblocks what has become protected since, and says so', () => {
+  test('unblocks addresses that have become protected, and reports them', () => {
     const { blocked, released } = restore(host.newRun(), ({ text }) => text === '203.0.113.9');
     expect(released.map((ban) => ban.address.text)).toEqual(['203.0.113.9']);
     expect(blocked).toHaveLength(2);
@@ -499,14 +499,14 @@ describe('restoring', () => {
     expect(host.log.lines.at(-1)).toMatch(/^delete 203\.0\.113\.9 \d+\.\d+ 0$/);
   });
 
-  test('of one family is not delayed by the other', () => {
+  test('works for one family if it fails for the other', () => {
     host.kernel.flush();
     host.kernel.disturbAlways(withoutIpv6);
     expect(codeOf(() => restore(host.newRun(), nobody))).toBe('FIREWALL');
     expect(host.rulesFor('203.0.113.9')).toEqual([1, 1]);
   });
 
-  test('is not stopped by a protected address that the kernel does not unblock', () => {
+  test('does not stop at a protected address that the kernel does not unblock', () => {
     host.kernel.flush();
     host.kernel.disturbAlways(withoutIpv6);
     expect(codeOf(() => restore(host.newRun(), ({ family }) => family === 6))).toBe('FIREWALL');
@@ -524,7 +524,7 @@ describe('drift', () => {
     host.close();
   });
 
-  test('is none where state and kernel agree', () => {
+  test('is empty if state and kernel agree', () => {
     expect(findDrift(host.newRun(), [4, 6])).toEqual({
       missing: [],
       unknown: [],
@@ -534,7 +534,7 @@ describe('drift', () => {
     });
   });
 
-  test('is a ban without a rule, and only looked at', () => {
+  test('includes a ban without a rule, and changes nothing', () => {
     host.kernel.flush();
     const { missing, steps } = findDrift(host.newRun(), [4]);
     expect(missing.map((ban) => ban.address.text)).toEqual(['203.0.113.9']);
@@ -542,20 +542,20 @@ describe('drift', () => {
     expect(host.rulesFor('203.0.113.9')).toEqual([0, 0]);
   });
 
-  test('is a ban of which one chain has no rule', () => {
+  test('includes a ban without a rule in one chain', () => {
     host.kernel.remove('INPUT', '-s 203.0.113.9/32 -j DROP');
     const { missing } = findDrift(host.newRun(), [4]);
     expect(missing).toMatchObject([{ address: { text: '203.0.113.9' }, lacks: ['INPUT'] }]);
   });
 
-  test('is a rule without a ban, which is left', () => {
+  test('includes a rule without a ban, which stays', () => {
     host.kernel.insert('INPUT', '-s 203.0.113.10/32 -j DROP');
     const { unknown, steps } = findDrift(host.newRun(), [4]);
     expect(unknown).toMatchObject([{ address: OTHER, chains: ['INPUT'] }]);
     expect(steps).toEqual([]);
   });
 
-  test('is a ban whose packets an earlier rule accepts', () => {
+  test('includes a ban whose packets an earlier rule accepts', () => {
     host.kernel.insert('INPUT', '-s 203.0.113.0/24 -j ACCEPT');
     const { missing, steps } = findDrift(host.newRun(), [4]);
     expect(missing).toEqual([]);

@@ -1,4 +1,4 @@
-// Releasing: what goes, what stays because others still hold it, and what the log is told.
+// Unblocking: which rules and bans are removed, which stay because others hold them, and the lines in the log.
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import type { Origin } from '../../../src/model/ban.ts';
 import { ProgramMissing } from '../../../src/model/errors.ts';
@@ -35,7 +35,7 @@ function release(origin: Origin | null, by: BanContext = context): ReleaseOutcom
 }
 
 describe('an unblock', () => {
-  test('leaves no rule and no ban, and is one line', () => {
+  test('leaves no rule and no ban, and writes one line', () => {
     block(ATTACKER, holdRequest(), context);
     expect(release('wazuh')).toBe('released');
     expect(host.rulesFor('203.0.113.9')).toEqual([0, 0]);
@@ -43,46 +43,55 @@ describe('an unblock', () => {
     expect(host.log.lines.slice(1)).toEqual([DELETE_LINE]);
   });
 
-  test('takes one process where the state is right', () => {
+  test('needs one process if the state is right', () => {
     block(ATTACKER, holdRequest(), context);
     const before = host.kernel.commands.length;
     release('wazuh');
     expect(host.kernel.commands).toHaveLength(before + 1);
   });
 
-  test('ends what thirty adds began', () => {
+  test('ends the block of thirty adds', () => {
     for (let count = 0; count < 30; count++) block(ATTACKER, holdRequest(), context);
     release('wazuh');
     expect(host.rulesFor('203.0.113.9')).toEqual([0, 0]);
   });
 
-  test('removes the copies that another program left, though our state has none', () => {
+  test('removes the copies that another program left, although our state has none', () => {
     for (let count = 0; count < 3; count++) host.kernel.insert('INPUT', RULE);
     release('wazuh');
     expect(host.rulesFor('203.0.113.9')).toEqual([0, 0]);
   });
 
-  test('succeeds where the kernel was flushed', () => {
+  test('succeeds after the kernel was flushed', () => {
     block(ATTACKER, holdRequest(), context);
     host.kernel.flush();
     expect(release('wazuh', host.newRun())).toBe('released');
     expect(host.openStore().bans.list()).toEqual([]);
   });
 
-  test('removes the other rule where an administrator removed one', () => {
+  test('removes the other rule after an administrator removed one', () => {
     block(ATTACKER, holdRequest(), context);
     host.kernel.remove('INPUT', RULE);
     release('wazuh', host.newRun());
     expect(host.rulesFor('203.0.113.9')).toEqual([0, 0]);
   });
 
-  test('of an address that is not blocked changes nothing, writes no line and is not counted', () => {
+  test('of an address that is not blocked changes nothing, writes no line and counts no event', () => {
     expect(release('wazuh')).toBe('absent');
     expect(host.log.lines).toEqual([]);
     expect(host.openStore().bans.list()).toEqual([]);
     expect(host.openStore().history.tallies()).toEqual([]);
     expect(host.kernel.changingCommands).toBe(0);
   });
+
+  test.each(['iptables', 'ipset'] as const)(
+    'of an address that only a blocked network covers finds nothing to release with %s',
+    (backend) => {
+      block(addressOf('203.0.113.0/24'), holdRequest(), host.newRun(backend));
+      expect(release('wazuh', host.newRun(backend))).toBe('absent');
+      expect(host.log.lines).toEqual(['add 203.0.113.0/24 1620563486.6306696 31151']);
+    },
+  );
 
   test('of an address without a ban removes the rules that another program left for it', () => {
     for (const chain of ['INPUT', 'INPUT', 'FORWARD']) host.kernel.insert(chain, RULE);
@@ -94,7 +103,7 @@ describe('an unblock', () => {
   test.each([
     ['before our block', true],
     ['and we never blocked', false],
-  ])('by a person names the addresses that another program dropped %s', (_, isBlocked) => {
+  ])('by a person reports an address that another program dropped %s', (_, isBlocked) => {
     host.kernel.insert('INPUT', '-s 203.0.113.9/32 -j DROP');
     if (isBlocked) block(ATTACKER, holdRequest(), context);
     const { alertRef } = holdRequest();
@@ -112,20 +121,20 @@ describe('an unblock', () => {
   });
 });
 
-describe('an address that others hold too', () => {
+describe('an address with other holds', () => {
   beforeEach(() => {
     block(ATTACKER, holdRequest(), context);
     block(ATTACKER, holdRequest({ origin: 'manual', timeoutSeconds: null }), context);
   });
 
-  test('stays blocked, and the log says `kept` and never `delete`', () => {
+  test('stays blocked, with a line `kept` and no line `delete`', () => {
     expect(release('wazuh')).toBe('kept');
     expect(host.rulesFor('203.0.113.9')).toEqual([1, 1]);
     expect(host.holders('203.0.113.9')).toEqual(['manual']);
     expect(host.log.lines.at(-1)).toBe('kept 203.0.113.9 1620563486.6306696 31151');
   });
 
-  test('is a line `failed` when the kernel refuses, and `kept` once it obeys', () => {
+  test('has a line `failed` when the kernel refuses, and a line `kept` when it works again', () => {
     host.kernel.disturbAlways(refuses(1, 'no'));
     expect(codeOf(() => release('wazuh'))).toBe('FIREWALL');
     expect(host.log.lines.at(-1)).toBe('failed 203.0.113.9 1620563486.6306696 31151');
@@ -147,7 +156,7 @@ describe('an address that others hold too', () => {
     expect(host.openStore().bans.list()).toEqual([]);
   });
 
-  test('is released by execd where a person released it and the kernel refused', () => {
+  test('is released by execd after the kernel refused the release by a person', () => {
     host.kernel.disturbAlways(refuses(1, 'no'));
     expect(codeOf(() => release(null))).toBe('FIREWALL');
     host.kernel.disturbAlways(null);
@@ -156,7 +165,7 @@ describe('an address that others hold too', () => {
     expect(host.openStore().bans.list()).toEqual([]);
   });
 
-  test('is kept when execd ends a hold that it never had', () => {
+  test('stays blocked when execd ends a hold that it does not have', () => {
     release('wazuh');
     expect(release('wazuh')).toBe('kept');
     expect(host.rulesFor('203.0.113.9')).toEqual([1, 1]);
@@ -168,7 +177,7 @@ describe('an unblock that the kernel refuses', () => {
     block(ATTACKER, holdRequest(), context);
   });
 
-  test('is an error and a line `failed`, never `delete`', () => {
+  test('throws an error and writes a line `failed` instead of `delete`', () => {
     host.kernel.disturbAlways(refuses(1, 'no'));
     expect(codeOf(() => release('wazuh'))).toBe('FIREWALL');
     expect(host.log.lines.at(-1)).toBe('failed 203.0.113.9 1620563486.6306696 31151');
@@ -180,7 +189,7 @@ describe('an unblock that the kernel refuses', () => {
     expect(host.openStore().bans.pending()).toMatchObject([{ phase: 'unblocking' }]);
   });
 
-  test('is no failure when the program did its work and then crashed', () => {
+  test('succeeds if the program changed the kernel and then crashed', () => {
     host.kernel.disturb(dies);
     expect(release('wazuh')).toBe('released');
     expect(host.rulesFor('203.0.113.9')).toEqual([0, 0]);
@@ -191,7 +200,7 @@ describe('a list', () => {
   const list = ['203.0.113.1', '203.0.113.2', '2001:db8::1'].map(addressOf);
   const everything = { origin: null, alertRef: holdRequest().alertRef };
 
-  test('is unblocked in one process for each family, with one line for each address', () => {
+  test('is unblocked with one process per family and one line per address', () => {
     for (const address of list) block(address, holdRequest(), context);
     const before = host.kernel.commands.length;
     unblockAll(list, everything, context);
@@ -200,7 +209,7 @@ describe('a list', () => {
     expect(host.log.lines.filter((line) => line.startsWith('delete'))).toHaveLength(3);
   });
 
-  test('is divided into what is unblocked and what other holds keep', () => {
+  test('is divided into addresses that are unblocked and those that other holds keep', () => {
     for (const address of list) block(address, holdRequest(), context);
     block(list[0] ?? ATTACKER, holdRequest({ origin: 'manual' }), context);
     const { released, kept } = unblockAll(list, { ...everything, origin: 'wazuh' }, context);
@@ -208,7 +217,7 @@ describe('a list', () => {
     expect(released.map(({ text }) => text)).toEqual(['203.0.113.2', '2001:db8::1']);
   });
 
-  test('that one family refuses says `failed` for that family only', () => {
+  test('that fails in one family has lines `failed` for that family only', () => {
     for (const address of list) block(address, holdRequest(), context);
     host.kernel.disturbAlways((command, work) =>
       command.program.startsWith('ip6') ? refuses(3, 'no IPv6 here')(command, work) : work(),
@@ -220,7 +229,7 @@ describe('a list', () => {
     ]);
   });
 
-  test('of thousands goes in parts, each of which is complete when it is reported', () => {
+  test('of thousands is unblocked in parts, each of which is complete when it is reported', () => {
     const many = Array.from({ length: 1500 }, (_, n) =>
       addressOf(`198.51.${100 + (n >> 8)}.${n & 255}`),
     );
@@ -237,7 +246,7 @@ describe('a list', () => {
   });
 });
 
-test('of an address without a ban fails once where the firewall program is missing, and stays pending for no later run', () => {
+test('an unblock of an address without a ban fails if the firewall program is missing, and does not stay pending', () => {
   const [banned, unknown] = [ATTACKER, addressOf('203.0.113.8')];
   block(banned, holdRequest(), context);
   host.kernel.disturbAlways(() => {
@@ -252,7 +261,7 @@ test('of an address without a ban fails once where the firewall program is missi
   expect(host.openStore().bans.pending()).toMatchObject([{ address: banned }]);
 });
 
-test('a full disk does not stop an unblock', () => {
+test('a full disk does not prevent an unblock', () => {
   block(ATTACKER, holdRequest(), context);
   host.refuseWritesTo('bans');
   expect(release('wazuh', host.newRun())).toBe('released');

@@ -1,4 +1,4 @@
-// No success that was not seen in the kernel, and no failure that another try or a look would have explained.
+// Applying changes: a success is verified in the kernel, and a failure is retried or inspected before it is reported.
 import { describe, expect, jest, test } from '@jest/globals';
 import type { Family } from '../../../src/model/address.ts';
 import { createFirewall, type FirewallContext } from '../../../src/firewall/apply.ts';
@@ -49,14 +49,14 @@ describe('the usual change', () => {
     expect(kernel.commands).toHaveLength(2);
   });
 
-  test('that is in place already is no change, and costs one look', () => {
+  test('that is already in place is reported as unchanged after one look', () => {
     const { firewall, kernel } = host();
     firewall.apply([TO_BLOCK], TRUSTING);
     expect(firewall.apply([TO_BLOCK], LOOKING).outcome).toBe('unchanged');
     expect(kernel.changingCommands).toBe(1);
   });
 
-  test('of both families goes to each one’s own program', () => {
+  test('of both families runs the program of each family', () => {
     const { firewall, kernel } = host();
     firewall.apply([TO_BLOCK, { address: addressOf('2001:db8::9'), to: 'blocked' }], TRUSTING);
     expect(kernel.commands.map((command) => command.program)).toEqual([
@@ -65,14 +65,14 @@ describe('the usual change', () => {
     ]);
   });
 
-  test('of nothing runs nothing', () => {
+  test('of no addresses runs no program', () => {
     const { firewall, kernel } = host();
     expect(firewall.apply([], LOOKING).outcome).toBe('unchanged');
     expect(kernel.commands).toEqual([]);
   });
 });
 
-describe('entries that the kernel ends by itself', () => {
+describe('entries with a timeout', () => {
   const plannedFor = (count: number): string => {
     const asked: string[] = [];
     const backend = createIpset({
@@ -99,24 +99,24 @@ describe('entries that the kernel ends by itself', () => {
     return asked.join('');
   };
 
-  test('last as long as was asked', () => {
+  test('get the requested timeout', () => {
     expect(plannedFor(1)).toContain('198.18.0.0 timeout 2\n');
   });
 
-  test('outlive the look at them where they are many, or they would seem never made', () => {
+  test('of a long list get a timeout that outlasts the listing that verifies them', () => {
     expect(plannedFor(20_000)).toContain('198.18.0.0 timeout 20\n');
   });
 });
 
 describe('a wrong state', () => {
-  test('about an unblock is found by its failure, and the kernel is brought to what was asked', () => {
+  test('about an unblock is detected by the failed command, and the address is unblocked', () => {
     const { firewall, kernel } = host();
     kernel.insert('FORWARD', RULE);
     firewall.apply([TO_RELEASE], TRUSTING);
     expect(kernel.rules('FORWARD')).toEqual([]);
   });
 
-  test('about a block is found by the listing after it: one rule is left', () => {
+  test('about a block is detected in the listing after it, and one rule is left', () => {
     const { firewall, kernel } = host();
     kernel.insert('INPUT', RULE);
     kernel.insert('INPUT', RULE);
@@ -125,7 +125,7 @@ describe('a wrong state', () => {
     expect(kernel.rules('FORWARD')).toEqual([RULE]);
   });
 
-  test('about Docker is found both ways', () => {
+  test('about the chain of Docker is detected when the chain appears and when it is gone', () => {
     const { firewall, kernel, extras } = host();
     kernel.addChain('DOCKER-USER');
     firewall.apply([TO_BLOCK], TRUSTING);
@@ -138,8 +138,8 @@ describe('a wrong state', () => {
   });
 });
 
-describe('a program that says status 0', () => {
-  test('and left a chain out is sent again until both have the rule', () => {
+describe('a program that exits with status 0', () => {
+  test('and left out a chain is run again until both chains have the rule', () => {
     const { firewall, kernel } = host();
     kernel.disturb((command, work) => {
       work();
@@ -150,24 +150,24 @@ describe('a program that says status 0', () => {
     expect(kernel.rules('FORWARD')).toEqual([RULE]);
   });
 
-  test('and prints no listing is not believed', () => {
+  test('and prints no listing counts as failed', () => {
     const { firewall, kernel } = host();
     kernel.disturbAlways(() => DONE);
     expect(codeOf(() => firewall.apply([TO_BLOCK], TRUSTING))).toBe('FIREWALL');
   });
 
-  test('and whose listing lacks the rule each time is given up in the end', () => {
+  test('and never lists the rule is given up after five attempts', () => {
     const { firewall, kernel } = host();
     kernel.disturbAlways(() => ({ ...DONE, stdout: '-P INPUT ACCEPT\n-P FORWARD ACCEPT\n' }));
     expect(() => firewall.apply([TO_BLOCK], TRUSTING)).toThrow(
-      '203.0.113.9: changed 5 times and never found as asked',
+      '203.0.113.9: changed 5 times, but the kernel never showed the result',
     );
     expect(kernel.commands).toHaveLength(5);
   });
 });
 
 describe('a program that fails', () => {
-  test('the same way twice is not asked a third time', () => {
+  test('to change the kernel is not run again for the same change', () => {
     const { firewall, kernel } = host();
     kernel.disturbAlways((command, work) =>
       isChange(command) ? { ...DONE, status: 1, stderr: 'no' } : work(),
@@ -176,14 +176,14 @@ describe('a program that fails', () => {
     expect(kernel.changingCommands).toBe(1);
   });
 
-  test('after it did its work has not failed', () => {
+  test('after it changed the kernel counts as successful', () => {
     const { firewall, kernel } = host();
     kernel.disturb(dies);
     expect(firewall.apply([TO_BLOCK], TRUSTING).outcome).toBe('changed');
     expect(kernel.changingCommands).toBe(1);
   });
 
-  test('is quoted in one line that names the address, shortened', () => {
+  test('is reported in one line with the address and an excerpt of its output', () => {
     const { firewall, kernel } = host();
     kernel.disturbAlways((command, work) =>
       isChange(command)
@@ -202,7 +202,7 @@ describe('a program that fails', () => {
     expect(message.length).toBeLessThan(700);
   });
 
-  test('for many addresses is reported with the first of them and their number', () => {
+  test('for many addresses is reported with the first addresses and the number of the others', () => {
     const { firewall, kernel } = host();
     kernel.removeChain('FORWARD');
     const changes = [1, 2, 3, 4, 5].map((last) => {
@@ -213,13 +213,13 @@ describe('a program that fails', () => {
     );
   });
 
-  test('even to look is reported with what failed first', () => {
+  test('and then fails to list the rules is reported with the first error', () => {
     const { firewall, kernel } = host();
     kernel.disturb(refuses(3, 'the first complaint'), refuses(3, 'the second complaint'));
     expect(() => firewall.apply([TO_BLOCK], TRUSTING)).toThrow('the first complaint');
   });
 
-  test('to show the rules for a set is reported with its complaint: the entry is made once more, and that is no success', () => {
+  test('to list the rules for a set is reported with its error, although the entry was added', () => {
     const kernel = new FakeKernel();
     const { firewall } = host({ backend: backendNamed('ipset'), run: kernel.run });
     kernel.disturbAlways((command, work) => {
@@ -230,7 +230,7 @@ describe('a program that fails', () => {
     );
   });
 
-  test('because it was killed is reported so, with the address', () => {
+  test('because it was killed is reported as killed, with the address', () => {
     const { firewall, kernel } = host();
     const trouble = 'did not end within 15.0 s and was killed';
     kernel.disturbAlways(() => ({ ...DONE, status: null, trouble }));
@@ -240,7 +240,7 @@ describe('a program that fails', () => {
   });
 });
 
-describe('a kernel without IPv6, of whose tables ip6tables knows nothing', () => {
+describe('a kernel without IPv6, where ip6tables fails', () => {
   const OF_IPV6 = { address: addressOf('2001:db8::9'), to: 'released' } as const;
   const without = (parts: Partial<FirewallContext> = { isIpv6Absent: () => true }) => {
     const { firewall, kernel } = host(parts);
@@ -248,14 +248,14 @@ describe('a kernel without IPv6, of whose tables ip6tables knows nothing', () =>
     return firewall;
   };
 
-  test('drops nothing: what is to be released there is', () => {
+  test('counts every IPv6 address as released', () => {
     expect(without().apply([OF_IPV6], TRUSTING).outcome).toBe('unchanged');
     expect(without().apply([OF_IPV6], LOOKING).outcome).toBe('unchanged');
     expect(without().compare([OF_IPV6])).toEqual({ missing: [], late: [] });
     expect(without().plan([OF_IPV6])).toEqual([]);
   });
 
-  test('blocks nothing either, and where it has IPv6 or the release is one of IPv4 a failure is one', () => {
+  test('can block no IPv6 address, and other failures are still reported', () => {
     for (const [firewall, change] of [
       [without(), { ...OF_IPV6, to: 'blocked' }],
       [without(), TO_RELEASE],
@@ -267,7 +267,7 @@ describe('a kernel without IPv6, of whose tables ip6tables knows nothing', () =>
   });
 });
 
-test('everything is removed on a kernel without IPv6 too, though a set of its family may be there', () => {
+test('everything is removed on a kernel without IPv6, although an IPv6 set can exist', () => {
   const removal = (parts: Partial<FirewallContext>) => {
     const { firewall, kernel } = host({ backend: backendNamed('ipset'), ...parts });
     firewall.apply([TO_BLOCK, { address: addressOf('2001:db8::9'), to: 'blocked' }], TRUSTING);
@@ -287,7 +287,7 @@ test('everything is removed on a kernel without IPv6 too, though a set of its fa
   expect(removal({}).code).toBe('FIREWALL');
 });
 
-test('a list has attempts by its length: a set takes over 6,000 plain rules, a thousand at a time', () => {
+test('the number of attempts grows with a list: a set replaces 6,000 plain rules, a thousand at a time', () => {
   const { firewall, kernel } = host();
   const changes = Array.from({ length: 6000 }, (_, n) => ({
     address: addressOf(`198.18.${n >> 8}.${n & 255}`),
@@ -312,7 +312,7 @@ describe('the rule of a set', () => {
   const places = (kernel: FakeKernel): readonly (readonly string[])[] =>
     ['raw PREROUTING', 'INPUT', 'FORWARD'].map((chain) => kernel.rules(chain));
 
-  test('stands in the filter table where the kernel has no table raw, as `held` says', () => {
+  test('is in the filter table if the kernel has no table raw, and the snapshot names its chains', () => {
     const { kernel, firewall } = withSets(false);
     expect(firewall.apply([TO_BLOCK], TRUSTING).outcome).toBe('changed');
     expect(places(kernel)).toEqual([[], [SET_RULE], [SET_RULE]]);
@@ -323,7 +323,7 @@ describe('the rule of a set', () => {
     expect(kernel.sets.names).toEqual([]);
   });
 
-  test('moves to raw with the first block there, and never stands in neither', () => {
+  test('moves to raw with the first block once the table exists, and is always in one of the two', () => {
     const { kernel, firewall } = withSets(false);
     firewall.apply([TO_BLOCK], TRUSTING);
     kernel.hasRaw = true;
@@ -341,7 +341,7 @@ describe('the rule of a set', () => {
     expect(places(kernel)).toEqual([[], [], []]);
   });
 
-  test('that is to move is planned as it would be done', () => {
+  test('that must move is planned as it is done', () => {
     const { kernel, firewall } = withSets(true);
     firewall.apply([TO_BLOCK], TRUSTING);
     kernel.remove('raw PREROUTING', SET_RULE);
@@ -355,21 +355,21 @@ describe('the rule of a set', () => {
 });
 
 describe('a busy program (status 4)', () => {
-  test('is asked twice more, with a pause before each', () => {
+  test('is run twice more, with a pause before each run', () => {
     const { firewall, kernel, pauses } = host();
     kernel.disturb(refuses(4, 'busy'), refuses(4, 'busy'));
     expect(firewall.apply([TO_BLOCK], TRUSTING).outcome).toBe('changed');
     expect(pauses).toEqual([100, 300]);
   });
 
-  test('is not asked for ever', () => {
+  test('is not retried forever', () => {
     const { firewall, kernel } = host();
     kernel.disturbAlways(refuses(4, 'busy'));
     expect(codeOf(() => firewall.apply([TO_BLOCK], TRUSTING))).toBe('FIREWALL');
     expect(kernel.commands.length).toBeLessThanOrEqual(6);
   });
 
-  test('that has waited itself before it gave up is not asked to wait again', () => {
+  test('that has itself waited for the lock is not retried', () => {
     const { firewall, kernel, pauses } = host();
     let passedNs = 0n;
     const clock = jest.spyOn(process.hrtime, 'bigint').mockImplementation(() => passedNs);
@@ -384,7 +384,7 @@ describe('a busy program (status 4)', () => {
     expect(kernel.changingCommands).toBe(1);
   });
 
-  test('is waited for no longer than the time that is left', () => {
+  test('is retried after a pause of at most the remaining time', () => {
     const { firewall, kernel, pauses } = host({ deadline: { remainingMs: () => 40 } });
     kernel.disturb(refuses(4, 'busy'));
     firewall.apply([TO_BLOCK], TRUSTING);
@@ -399,19 +399,19 @@ describe('time', () => {
     expect(timeouts).toEqual([15_000]);
   });
 
-  test('for one program is bounded by what is left of the run', () => {
+  test('for one program is bounded by the remaining time of the run', () => {
     const { firewall, timeouts } = host({ deadline: { remainingMs: () => 700 } });
     firewall.apply([TO_BLOCK], TRUSTING);
     expect(timeouts).toEqual([700]);
   });
 
-  test('that is over starts no program', () => {
+  test('that has run out starts no program', () => {
     const { firewall, kernel } = host({ deadline: { remainingMs: () => 0 } });
     expect(codeOf(() => firewall.apply([TO_BLOCK], TRUSTING))).toBe('FIREWALL');
     expect(kernel.commands).toEqual([]);
   });
 
-  test('that a hanging program used up is blamed on that program, with the address', () => {
+  test('that a hanging program used up is reported with that program and the address', () => {
     let left = 15_000;
     const { firewall, kernel } = host({ deadline: { remainingMs: () => left } });
     kernel.disturbAlways(() => {
@@ -425,14 +425,14 @@ describe('time', () => {
 });
 
 describe('a plan', () => {
-  test('is what would be run, and only looks', () => {
+  test('returns the commands that would run, and changes nothing', () => {
     const { firewall, kernel } = host();
     const [command] = firewall.plan([TO_BLOCK]);
     expect(command?.input).toContain(`-I INPUT 1 ${RULE}`);
     expect(kernel.changingCommands).toBe(0);
   });
 
-  test('is empty where the kernel is as asked', () => {
+  test('is empty if the kernel is already as required', () => {
     const { firewall } = host();
     expect(firewall.plan([TO_RELEASE])).toEqual([]);
   });

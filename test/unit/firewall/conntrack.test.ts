@@ -1,17 +1,20 @@
-// What is told to conntrack, and what its answers mean. Nothing is run.
+// The commands for conntrack and the meaning of its answers. No program is run.
 import { describe, expect, test } from '@jest/globals';
 import { cutConnections, planCut } from '../../../src/firewall/conntrack.ts';
 import type { Command, RunResult } from '../../../src/system/exec.ts';
 import { addressOf, codeOf } from '../support/workshop.ts';
 
-const NONE = 'conntrack v1.4.7 (conntrack-tools): 0 flow entries have been deleted.\n';
+const NO_FLOWS = 'conntrack v1.4.7 (conntrack-tools): 0 flow entries have been deleted.\n';
 const ENDED =
   "conntrack v1.4.7 (conntrack-tools): Operation failed: such conntrack doesn't exist\n";
 const answer = (parts: Partial<RunResult> = {}): RunResult => {
   return { status: 0, stdout: '', stderr: '', trouble: '', ...parts };
 };
 
-/** Cuts, with answers in turn and the last one for the rest; returns what was run. */
+/**
+ * Removes connections. conntrack gives `answers` in order, and repeats the last one. Returns the commands that were
+ * run.
+ */
 function cut(texts: readonly string[], ...answers: readonly Partial<RunResult>[]): string[] {
   const run: string[] = [];
   cutConnections(texts.map(addressOf), {
@@ -25,7 +28,7 @@ function cut(texts: readonly string[], ...answers: readonly Partial<RunResult>[]
   return run;
 }
 
-/** As `conntrack -L` prints it: who called whom, and what the replies look like. */
+/** Returns a flow as `conntrack -L` prints it: the original direction and that of the replies. */
 const flow = (from: string, to: string, [source, destination] = [to, from]): string =>
   `tcp      6 431999 ESTABLISHED src=${from} dst=${to} sport=40000 dport=22 ` +
   `src=${source} dst=${destination} sport=22 dport=40000 [ASSURED] mark=0 use=1\n`;
@@ -35,14 +38,14 @@ const MANY = Array.from({ length: 9 }, (_, n) => `203.0.113.${n}`);
 test.each([
   ['203.0.113.7', 'ipv4'],
   ['2001:db8::7', 'ipv6'],
-])('%s: the flows that it began, and those in which it answers', (text, family) => {
+])('the flows that %s opened and those that it accepted are deleted', (text, family) => {
   expect(cut([text])).toEqual([
     `conntrack -D -f ${family} -s ${text}`,
     `conntrack -D -f ${family} -r ${text}`,
   ]);
 });
 
-test('many addresses take one listing, and then only those with flows are deleted', () => {
+test('many addresses are listed once, and only the flows that exist are deleted', () => {
   const stdout = [
     flow('203.0.113.3', '192.0.2.1'),
     flow('203.0.113.3', '192.0.2.2'),
@@ -58,12 +61,12 @@ test('many addresses take one listing, and then only those with flows are delete
   ]);
 });
 
-test('an address behind a translation is found by the real one that answers', () => {
+test('an address behind address translation is found as the source of the replies', () => {
   const stdout = flow('192.0.2.1', '192.0.2.200', ['203.0.113.4', '192.0.2.1']);
   expect(cut(MANY, { stdout })).toContain('conntrack -D -f ipv4 -r 203.0.113.4');
 });
 
-test('the flows of a network are found by its members, because conntrack refuses networks for answers', () => {
+test('the flows of a network are deleted by their single addresses, because conntrack refuses networks for the reply direction', () => {
   const stdout = flow('2001:db8:5::1', '2001:db8::1') + flow('2001:db8:6::1', '2001:db8::1');
   expect(cut(['2001:db8:5::/48'], { stdout })).toEqual([
     'conntrack -L -f ipv6',
@@ -71,14 +74,14 @@ test('the flows of a network are found by its members, because conntrack refuses
   ]);
 });
 
-test('no flows are a success, though conntrack exits with 1', () => {
-  expect(codeOf(() => cut(['203.0.113.7'], { status: 1, stderr: NONE }))).toBe(
+test('an address without flows is a success, although conntrack exits with status 1', () => {
+  expect(codeOf(() => cut(['203.0.113.7'], { status: 1, stderr: NO_FLOWS }))).toBe(
     'nothing was thrown',
   );
 });
 
-describe('trouble', () => {
-  test('a flow that ended while it was found does not keep the others from being deleted', () => {
+describe('a failure', () => {
+  test('because a flow has just ended does not keep the other flows from being deleted', () => {
     expect(cut(['203.0.113.7'], { status: 1, stderr: ENDED }, {})).toEqual([
       'conntrack -D -f ipv4 -s 203.0.113.7',
       'conntrack -D -f ipv4 -s 203.0.113.7',
@@ -87,15 +90,15 @@ describe('trouble', () => {
   });
 
   test.each<[string, Partial<RunResult>]>([
-    ['no right to', { status: 1, stderr: 'Operation failed: sorry, you must be root' }],
+    ['a missing permission', { status: 1, stderr: 'Operation failed: sorry, you must be root' }],
     ['a crash', { status: null, trouble: 'was ended by SIGSEGV' }],
-    ['flows that end for ever', { status: 1, stderr: ENDED }],
-  ])('%s is said', (_, result) => {
+    ['flows that keep ending', { status: 1, stderr: ENDED }],
+  ])('through %s is reported', (_, result) => {
     expect(codeOf(() => cut(['203.0.113.7'], result))).toBe('FIREWALL');
   });
 });
 
-test('what is shown beforehand is what is run', () => {
+test('the planned commands are those that are run first', () => {
   const shown = (texts: readonly string[]): string[] =>
     planCut(texts.map(addressOf)).map(({ program, args }) => [program, ...args].join(' '));
   expect(shown(['203.0.113.7'])).toEqual(cut(['203.0.113.7']));

@@ -1,4 +1,4 @@
-// Only who made a block can release it: which backend works while another one's blocks are there, and which is to take over.
+// The choice of the backend: the one that made the blocks stays active until another one takes over.
 import { expect, test } from '@jest/globals';
 import {
   BACKEND_NAMES,
@@ -31,7 +31,7 @@ const situation = (parts: Partial<Situation> & { readonly programs?: string[] })
 const hasBans = (): boolean => true;
 
 test.each<[FirewallConfig['backend'], Parameters<typeof situation>[0], string, string]>([
-  // configured, what is so, used now, to be used
+  // configuration, situation, active backend, wanted backend
   ['auto', {}, 'iptables', 'iptables'],
   ['auto', { hasBans }, 'iptables', 'iptables'],
   ['auto', { programs: ['nft'] }, 'nftables', 'nftables'],
@@ -46,10 +46,13 @@ test.each<[FirewallConfig['backend'], Parameters<typeof situation>[0], string, s
   ['ipset', { active: 'ipset' }, 'ipset', 'ipset'],
   ['iptables', { active: 'nftables', hasBans }, 'nftables', 'iptables'],
   ['nftables', { active: 'of a later version' }, 'nftables', 'nftables'],
-])('%s, %j: %s, and to be %s', (configured, parts, name, wanted) => {
-  expect(chooseBackend(config(configured), situation(parts))).toMatchObject({ name, wanted });
-});
+])(
+  'with %s configured and %j, %s is active and %s is wanted',
+  (configured, parts, name, wanted) => {
+    expect(chooseBackend(config(configured), situation(parts))).toMatchObject({ name, wanted });
+  },
+);
 
-test.each(BACKEND_NAMES)('%s is made by its name', (name) => {
+test.each(BACKEND_NAMES)('%s is created by its name', (name) => {
   expect(createBackend(name, config('auto')).name).toBe(name);
 });

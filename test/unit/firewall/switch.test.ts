@@ -11,8 +11,8 @@ interface Asked {
   readonly options: ApplyOptions;
 }
 
-/** Backends that only note what they are asked. */
-function openNoting(asked: Asked[]): (name: string) => Firewall {
+/** Returns backends that only record the calls. */
+function openRecorders(asked: Asked[]): (name: string) => Firewall {
   return (name) => ({
     backendName: name,
     mostReleases: Infinity,
@@ -24,8 +24,8 @@ function openNoting(asked: Asked[]): (name: string) => Firewall {
     compare: (changes) => ({ missing: changes, late: [] }),
     plan: () => [],
     snapshot: () => ({ held: new Map(), rules: [], policies: new Map() }),
-    tryOut: () => undefined,
-    isThere: () => false,
+    checkUsable: () => undefined,
+    holdsOurSets: () => false,
     removeAll: () => undefined,
   });
 }
@@ -36,27 +36,27 @@ function changeTo(to: Change['to']): Change {
   return { address, to };
 }
 
-test('the active backend is found out where something is first asked of it, and not before another one is used', () => {
+test('the active backend is determined on first use, and not at all if another one is set before', () => {
   const first = jest.fn(() => 'iptables' as const);
-  const firewall = createSwitchableFirewall(openNoting([]), first);
+  const firewall = createSwitchableFirewall(openRecorders([]), first);
   firewall.use('ipset', null);
   expect(firewall.backendName).toBe('ipset');
   expect(first).not.toHaveBeenCalled();
-  expect(createSwitchableFirewall(openNoting([]), first).backendName).toBe('iptables');
+  expect(createSwitchableFirewall(openRecorders([]), first).backendName).toBe('iptables');
   expect(first).toHaveBeenCalledTimes(1);
 });
 
 describe('while a migration is pending', () => {
-  test('the state is trusted about neither backend', () => {
+  test('neither backend is assumed to match the state', () => {
     const asked: Asked[] = [];
-    const firewall = createSwitchableFirewall(openNoting(asked), () => 'iptables');
+    const firewall = createSwitchableFirewall(openRecorders(asked), () => 'iptables');
     firewall.use('ipset', 'iptables');
     firewall.apply([changeTo('blocked')], { trustState: true });
     expect(asked[0]).toMatchObject({ name: 'ipset', options: { trustState: false } });
   });
 
-  test('an address that the old backend alone still blocks is one to unblock', () => {
-    const open = openNoting([]);
+  test('an address that only the old backend still blocks counts as blocked', () => {
+    const open = openRecorders([]);
     const firewall = createSwitchableFirewall(
       (name) => {
         const compare = (): Comparison => ({ missing: [], late: [] });
@@ -69,9 +69,9 @@ describe('while a migration is pending', () => {
     expect(firewall.compare([release, block]).missing).toEqual([release]);
   });
 
-  test('addresses are unblocked in both backends and blocked in the new one alone', () => {
+  test('addresses are unblocked in both backends and blocked only in the new one', () => {
     const asked: Asked[] = [];
-    const firewall = createSwitchableFirewall(openNoting(asked), () => 'iptables');
+    const firewall = createSwitchableFirewall(openRecorders(asked), () => 'iptables');
     firewall.use('ipset', 'iptables');
     firewall.apply([changeTo('released')], { trustState: true });
     firewall.apply([changeTo('blocked')], { trustState: true });

@@ -1,4 +1,4 @@
-// The verdict against a naive evaluation, packet by packet, of the same rules.
+// Compares the verdict with a naive evaluation of the same rules, packet by packet.
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { contains, makeAddress, withPrefix, type Address } from '../../../src/model/address.ts';
@@ -36,7 +36,7 @@ function print(chains: Chains): string[] {
   );
 }
 
-/** As the kernel does it, for one packet; null: the chain ends without a decision. */
+/** Evaluates a chain for one packet, as the kernel does. Returns null if the chain ends without a decision. */
 function evaluate(packet: Address, chain: string, chains: Chains): string | null {
   for (const { source, not, target } of chains[chain] ?? []) {
     if (source !== null && contains(source, packet) === not) continue;
@@ -48,7 +48,7 @@ function evaluate(packet: Address, chain: string, chains: Chains): string | null
   return null;
 }
 
-/** The last byte is enough: 192.0.2.0/24. */
+/** Only the last byte varies, within 192.0.2.0/24. */
 const network = fc
   .tuple(fc.integer({ min: 0, max: 255 }), fc.integer({ min: 24, max: 32 }))
   .map(([last, length]) => makeAddress(4, 0xc0000200n + BigInt(last), length));
@@ -58,7 +58,7 @@ const rulesTo = (...targets: readonly string[]): fc.Arbitrary<PlainRule[]> => {
     not: fc.boolean(),
     target: fc.constantFrom(...targets),
   });
-  // iptables has no negation of nothing.
+  // iptables can't negate a missing source.
   return fc.array(
     rule.map((one) => ({ ...one, not: one.not && one.source !== null })),
     { maxLength: 8 },
@@ -71,7 +71,7 @@ const chainsArbitrary = fc.record({
 });
 const policyArbitrary = fc.constantFrom('ACCEPT', 'DROP');
 
-test('the verdict on an address is what happens to its packets', () => {
+test('the verdict on an address matches the fate of its packets', () => {
   const one = fc
     .integer({ min: 0, max: 255 })
     .map((last) => makeAddress(4, 0xc0000200n + BigInt(last)));
@@ -85,7 +85,7 @@ test('the verdict on an address is what happens to its packets', () => {
   );
 });
 
-test('the verdict on a network is dropped only where all of its packets are', () => {
+test('the verdict on a network is dropped only if all of its packets are dropped', () => {
   const rules = rulesTo('DROP').map((INPUT) => ({ INPUT }));
   fc.assert(
     fc.property(network, rules, (block, chains) => {
@@ -99,16 +99,16 @@ test('the verdict on a network is dropped only where all of its packets are', ()
   );
 });
 
-describe('what a rule has beside its source', () => {
+describe('other parts of a rule', () => {
   const A = addressOf('203.0.113.9');
   test.each<[string, string[], 'dropped' | 'accepted']>([
     [
-      'a comment is no condition',
+      'a comment is not a condition',
       ['-A INPUT -s 203.0.113.9/32 -m comment --comment x -j DROP'],
       'dropped',
     ],
     [
-      'a comment is no target',
+      'a comment is not a target',
       [
         '-A INPUT -s 203.0.113.9/32 -m comment --comment "go -j DROP \\" -j DROP" -j ACCEPT',
         '-A INPUT -j DROP',
@@ -129,12 +129,12 @@ describe('what a rule has beside its source', () => {
       'dropped',
     ],
     [
-      'after a chain that was gone to, the policy decides',
+      'after a chain entered by goto, the policy decides',
       ['-A INPUT -g inner', '-A INPUT -j DROP', '-A inner -p tcp -j LOG'],
       'accepted',
     ],
     [
-      'a chain that was gone to decides',
+      'a chain entered by goto decides',
       ['-A INPUT -g inner', '-A INPUT -j ACCEPT', '-A inner -j DROP'],
       'dropped',
     ],

@@ -1,4 +1,4 @@
-// What becomes of a packet: the first rule of INPUT that meets all of an address's packets decides.
+// The verdict on an address: the first rule of INPUT that matches all of its packets decides.
 import { describe, expect, test } from '@jest/globals';
 import { createIptables } from '../../../src/firewall/iptables/plan.ts';
 import { findVerdict, type Verdict } from '../../../src/firewall/verdict.ts';
@@ -11,7 +11,7 @@ const backend = createIptables({
   lockWaitSeconds: 1,
 });
 
-/** The verdict on 203.0.113.9 where these rules stand; one without `-A` is INPUT's. */
+/** Returns the verdict on 203.0.113.9 for these rules. A rule without `-A` is in INPUT. */
 function verdict(rules: readonly string[], policy = 'ACCEPT'): Verdict {
   const lines = rules.map((rule) => `[0:0] ${rule.startsWith('-A ') ? rule : `-A INPUT ${rule}`}`);
   const snapshot = backend.readSnapshot([[`:INPUT ${policy} [0:0]`, ...lines].join('\n')]);
@@ -25,12 +25,12 @@ describe('a packet is', () => {
     ['dropped by a rule for its network', ['-s 203.0.113.0/24 -j DROP'], 'dropped'],
     ['dropped by a rule for everybody', ['-j DROP'], 'dropped'],
     [
-      'dropped where it is rejected',
+      'dropped if it is rejected',
       ['-s 203.0.113.9/32 -j REJECT --reject-with icmp-port-unreachable'],
       'dropped',
     ],
     [
-      'accepted before its drop',
+      'accepted if a rule before the drop accepts it',
       ['-s 203.0.113.0/24 -j ACCEPT', '-s 203.0.113.9/32 -j DROP'],
       'accepted',
     ],
@@ -38,12 +38,12 @@ describe('a packet is', () => {
     ['dropped by a rule for all but others', ['! -s 203.0.113.10/32 -j DROP'], 'dropped'],
     ['accepted past a rule for all but itself', ['! -s 203.0.113.9/32 -j DROP'], 'accepted'],
     [
-      'accepted past a rule for one port of it',
+      'accepted despite an earlier drop for one port',
       ['-s 203.0.113.9/32 -p tcp -m tcp --dport 22 -j DROP'],
       'accepted',
     ],
     [
-      'dropped whatever is accepted of one port',
+      'dropped although one port is accepted',
       ['-p tcp -m tcp --dport 22 -j ACCEPT', '-s 203.0.113.9/32 -j DROP'],
       'dropped',
     ],
@@ -53,12 +53,12 @@ describe('a packet is', () => {
       'dropped',
     ],
     [
-      'dropped in a chain that it is led to',
+      'dropped in a chain that a rule jumps to',
       ['-j inner', '-A inner -s 203.0.113.9/32 -j DROP'],
       'dropped',
     ],
     [
-      'accepted past a chain that gives it back',
+      'accepted after a chain that returns it',
       ['-j inner', '-A inner -j RETURN', '-A inner -j DROP'],
       'accepted',
     ],
@@ -73,22 +73,22 @@ describe('a packet is', () => {
     expect(verdict(rules).kind).toBe(kind);
   });
 
-  test('dropped by the policy where no rule decides', () => {
+  test('dropped by the policy if no rule decides', () => {
     expect(verdict([], 'DROP')).toMatchObject({ kind: 'dropped', rule: null });
   });
 });
 
-test('the rule that decides is named', () => {
+test('the verdict names the deciding rule', () => {
   const { rule } = verdict(['-j inner', '-A inner -s 203.0.113.9/32 -j DROP']);
   expect(rule).toMatchObject({ chain: 'inner', spec: '-s 203.0.113.9/32 -j DROP' });
 });
 
-test('rules that drop a part of its packets are named as well', () => {
+test('the verdict names rules that drop some of the packets', () => {
   const { kind, partly } = verdict(['-s 203.0.113.9/32 -p tcp -m tcp --dport 22 -j DROP']);
   expect(kind).toBe('accepted');
   expect(partly).toHaveLength(1);
 });
 
-test('a listing whose chains lead in a circle does not crash', () => {
+test('a listing with a loop of chains is evaluated without a crash', () => {
   expect(verdict(['-j a', '-A a -j b', '-A b -j a']).kind).toBe('accepted');
 });

@@ -1,4 +1,4 @@
-// The one place where text becomes an address: what it lets in goes into the argument lists of root's programs.
+// Parsing of addresses. Accepted text goes into the argument lists of programs that run as root.
 import { isIP, isIPv4 } from 'node:net';
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
@@ -17,7 +17,7 @@ import {
 import { addressOf } from '../support/workshop.ts';
 import { effort } from '../../support/effort.ts';
 
-describe('an alert can block nothing but one literal address', () => {
+describe('an alert can block only a single literal address', () => {
   test.each([
     '',
     ' ',
@@ -104,7 +104,7 @@ describe('an alert can block nothing but one literal address', () => {
   });
 });
 
-describe('one address has one text, however it was written', () => {
+describe('every notation of an address has the same canonical text', () => {
   test.each([
     ['192.0.2.4', '192.0.2.4'],
     ['::ffff:192.0.2.4', '192.0.2.4'],
@@ -116,7 +116,7 @@ describe('one address has one text, however it was written', () => {
     ['2001:0db8:0000:0000:0000:0000:0000:0001', '2001:db8::1'],
     ['2001:db8::0:1', '2001:db8::1'],
     ['2001:db8:0:1:0:0:0:1', '2001:db8:0:1::1'],
-    // RFC 5952 §4.2.2 and §4.2.3: one zero group stays, and the first of two equal runs is shortened.
+    // RFC 5952, sections 4.2.2 and 4.2.3: a single zero group stays, and the first of two equal runs is shortened.
     ['2001:db8::1:1:1:1:1', '2001:db8:0:1:1:1:1:1'],
     ['2001:db8:0:0:1:0:0:1', '2001:db8::1:0:0:1'],
     ['1:2:3:4:5:6:7::', '1:2:3:4:5:6:7:0'],
@@ -129,12 +129,12 @@ describe('one address has one text, however it was written', () => {
     expect(parseAddress(text)?.text ?? null).toBe(canonical);
   });
 
-  test('a folded address is IPv4, because IPv4 packets never meet a rule for IPv6', () => {
+  test('an IPv4-mapped address becomes IPv4, because IPv4 packets never match an IPv6 rule', () => {
     expect(parseAddress('::ffff:192.0.2.4')?.family).toBe(4);
   });
 });
 
-/** Bytes that make up addresses, so that random text comes near to one. */
+/** The characters of addresses, so that random text resembles one. */
 const nearlyAddress = fc.oneof(
   fc.string({ unit: fc.constantFrom(...Array.from('0123456789abcdefF:./%x -')), maxLength: 50 }),
   fc
@@ -155,13 +155,13 @@ const nearlyAddress = fc.oneof(
   fc.ipV4Extended(),
 );
 
-/** Any text form of an IPv6 address. */
+/** Generates IPv6 addresses in any text form. */
 const ipv6Text = fc
   .tuple(fc.ipV6(), fc.boolean())
   .map(([text, upper]) => (upper ? text.toUpperCase() : text));
 
-describe('compared with the readers of others', () => {
-  test('exactly what Node takes for an IPv4 address, or an IPv6 address without a zone, is taken', () => {
+describe('compared with other parsers', () => {
+  test('the parser accepts exactly the IPv4 addresses, and IPv6 addresses without a zone, that Node accepts', () => {
     fc.assert(
       fc.property(fc.oneof(nearlyAddress, fc.ipV4(), ipv6Text), (text) => {
         const isAddress = isIP(text) !== 0 && !text.includes('%');
@@ -171,7 +171,7 @@ describe('compared with the readers of others', () => {
     );
   });
 
-  test('IPv6 text in any form folds to the address and text that ipaddr.js makes of it', () => {
+  test('the parser gives IPv6 text in any form the address and text that ipaddr.js gives it', () => {
     fc.assert(
       fc.property(ipv6Text, (text) => {
         // ipaddr.js takes the old IPv4-compatible form for a mapped one; inet_pton(3) and the kernel do not.
@@ -187,10 +187,10 @@ describe('compared with the readers of others', () => {
     );
   });
 
-  test('the text of an address reads back as that very address', () => {
+  test('the text of an address parses as the same address', () => {
     const value = fc.oneof(
       fc.bigInt(0n, 2n ** 128n - 1n),
-      // Mostly zeros, where shortening happens.
+      // Mostly zeros, so that runs of zeros are shortened.
       fc
         .array(fc.constantFrom(0, 0, 0, 1, 0xffff), { minLength: 8, maxLength: 8 })
         .map((groups) => groups.reduce((sum, group) => (sum << 16n) | BigInt(group), 0n)),
@@ -206,7 +206,7 @@ describe('compared with the readers of others', () => {
     );
   });
 
-  test('what is printed is safe in an argument list, whatever was read', () => {
+  test('the canonical text is safe in an argument list for any input', () => {
     fc.assert(
       fc.property(fc.oneof(nearlyAddress, ipv6Text), (text) => {
         const address = parseNetwork(text);
@@ -215,7 +215,7 @@ describe('compared with the readers of others', () => {
     );
   });
 
-  test('networks contain the addresses that ipaddr.js says they contain', () => {
+  test('networks contain the same addresses as in ipaddr.js', () => {
     const address = fc.oneof(fc.ipV4(), fc.ipV6());
     fc.assert(
       fc.property(address, address, fc.nat(128), (network, inner, length) => {
@@ -237,7 +237,7 @@ describe('compared with the readers of others', () => {
   });
 });
 
-describe('a network of a person', () => {
+describe('a network from a person', () => {
   test.each([
     ['203.0.113.0/24', '203.0.113.0/24'],
     ['203.0.113.9/32', '203.0.113.9'],
@@ -264,26 +264,26 @@ describe('a network of a person', () => {
     '2001:db8::/129',
     '2001:db8::/-1',
     '/24',
-    // An IPv4-mapped block wider than all of IPv4 would be two kinds of address at once.
+    // An IPv4-mapped network wider than all of IPv4 would cover both families.
     '::ffff:0.0.0.0/95',
   ])('%j is none', (text) => {
     expect(parseExactNetwork(text)).toBeNull();
   });
 
-  test('with host bits is a mistake, and is not corrected', () => {
+  test('with host bits is refused and not corrected', () => {
     expect(parseExactNetwork('203.0.113.9/24')).toBeNull();
     expect(parseExactNetwork('2001:db8::9/64')).toBeNull();
   });
 
-  test('with host bits is cut to its network where a white list is read', () => {
+  test('with host bits loses them in a white list', () => {
     expect(parseNetwork('203.0.113.9/24')?.text).toBe('203.0.113.0/24');
     expect(parseNetwork('2001:db8::9/64')?.text).toBe('2001:db8::/64');
     expect(parseNetwork('::ffff:203.0.113.9/120')?.text).toBe('203.0.113.0/24');
   });
 });
 
-describe('comparing', () => {
-  test('a network contains its addresses and itself, and nothing beside it', () => {
+describe('networks', () => {
+  test('contain their addresses and themselves, and no neighbours', () => {
     const network = addressOf('203.0.113.0/25');
     expect(contains(network, addressOf('203.0.113.127'))).toBe(true);
     expect(contains(network, network)).toBe(true);
@@ -291,19 +291,19 @@ describe('comparing', () => {
     expect(contains(network, addressOf('203.0.113.0/24'))).toBe(false);
   });
 
-  test('families never contain each other, whatever their numbers', () => {
+  test('of different families never contain each other', () => {
     expect(contains(addressOf('::/0'), addressOf('203.0.113.9'))).toBe(false);
     expect(contains(addressOf('0.0.0.0/0'), addressOf('2001:db8::1'))).toBe(false);
   });
 
-  test('networks overlap from both sides', () => {
+  test('overlap symmetrically', () => {
     const [wide, narrow] = [addressOf('203.0.113.0/24'), addressOf('203.0.113.64/26')];
     expect(overlaps(wide, narrow)).toBe(true);
     expect(overlaps(narrow, wide)).toBe(true);
     expect(overlaps(addressOf('203.0.113.0/26'), narrow)).toBe(false);
   });
 
-  test('a network is not its first address', () => {
+  test('differ from their first address', () => {
     expect(addressOf('203.0.113.0/24').text).not.toBe(addressOf('203.0.113.0').text);
     expect(isSingle(addressOf('203.0.113.0/24'))).toBe(false);
     expect(isSingle(addressOf('203.0.113.0/32'))).toBe(true);
@@ -311,7 +311,7 @@ describe('comparing', () => {
   });
 });
 
-test('rules name even one address with its length, as iptables lists them', () => {
+test('rules have a prefix length even for a single address, as iptables prints them', () => {
   expect(withPrefix(addressOf('203.0.113.9'))).toBe('203.0.113.9/32');
   expect(withPrefix(addressOf('2001:db8::9'))).toBe('2001:db8::9/128');
   expect(withPrefix(addressOf('203.0.113.0/24'))).toBe('203.0.113.0/24');
@@ -322,6 +322,6 @@ test('the last address of a network is its broadcast address', () => {
   expect(lastAddress(addressOf('203.0.113.9')).text).toBe('203.0.113.9');
 });
 
-test('bits past the prefix are cut off, so that equal networks have equal texts', () => {
+test('host bits are cleared, so that equal networks have equal texts', () => {
   expect(makeAddress(4, 0xcb_00_71_09n, 24).text).toBe('203.0.113.0/24');
 });

@@ -1,4 +1,4 @@
-// Opening the state: whatever lies at its place, something to work with comes back, and nothing foreign is written to.
+// Opening the state: any file at its path leads to a usable state, and no foreign file is written to.
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import {
@@ -41,7 +41,7 @@ afterEach(() => {
   rmSync(parent, { recursive: true });
 });
 
-test('a reader sees what was written last, writes nothing, and makes no file', () => {
+test('a reader sees the last write, writes nothing, and creates no file', () => {
   const reading = { directory, readOnly: true, mayRepair: false, nowMs: NOON_MS };
   expect(openDatabase(reading)).toMatchObject({ volatile: true, problems: [] });
   expect(existsSync(directory)).toBe(false);
@@ -82,14 +82,14 @@ function execute(sql: string): void {
   database.close();
 }
 
-/** A sound store with something in it, closed. */
+/** Creates a valid store with a ban, and closes it. */
 function makeSound(): void {
   const { database } = open();
   database.exec("INSERT INTO facts VALUES ('mark', 'the old file')");
   database.close();
 }
 
-/** As an earlier version has left it, with a ban. */
+/** Creates a store of an earlier version with a ban. */
 function makeOld(version: number): void {
   mkdirSync(directory, { mode: 0o700 });
   const old = new DatabaseSync(file);
@@ -103,21 +103,21 @@ function makeOld(version: number): void {
 const aside = (): string[] => readdirSync(directory).filter((name) => name.includes('damaged'));
 
 describe('the first run', () => {
-  test('makes a directory for root alone, and the tables', () => {
+  test('creates a directory that only root can read, and the tables', () => {
     const { volatile, problems, database } = open();
     expect({ volatile, problems }).toEqual({ volatile: false, problems: [] });
     expect(statSync(directory).mode & 0o777).toBe(0o700);
     expect(pragma(database, 'user_version')).toBe(MIGRATIONS.length);
   });
 
-  test('makes a file that is durable at each commit', () => {
+  test('creates a file that is durable at each commit', () => {
     const { database } = open();
     expect(pragma(database, 'synchronous')).toBe(2);
     expect(pragma(database, 'journal_mode')).toBe('wal');
     expect(pragma(database, 'foreign_keys')).toBe(1);
   });
 
-  test('waits for another first run that is at the same file', async () => {
+  test('waits for another first run on the same file', async () => {
     mkdirSync(directory, { mode: 0o700 });
     execute('CREATE TABLE of_another (value)');
     const script = `const { DatabaseSync } = require('node:sqlite');
@@ -134,14 +134,14 @@ describe('the first run', () => {
   });
 });
 
-test('a second run finds what the first wrote', () => {
+test('a second run reads the writes of the first', () => {
   makeSound();
   expect(open().database.prepare('SELECT value FROM facts').get()).toEqual({
     value: 'the old file',
   });
 });
 
-describe('a damaged state is set aside with all it holds, and a new one is begun:', () => {
+describe('a damaged state', () => {
   const damages: [string, () => void][] = [
     [
       'garbage',
@@ -196,7 +196,7 @@ describe('a damaged state is set aside with all it holds, and a new one is begun
     writeFileSync(file, bytes);
   }
 
-  test.each(damages)('%s', (_, harm) => {
+  test.each(damages)('is set aside and replaced by a new one with the lock: %s', (_, harm) => {
     makeSound();
     harm();
     const { database, volatile, problems } = open();
@@ -209,7 +209,7 @@ describe('a damaged state is set aside with all it holds, and a new one is begun
     expect(open()).toMatchObject({ volatile: false, problems: [] });
   });
 
-  test.each(damages)('but not without the lock: %s', (_, harm) => {
+  test.each(damages)('is not set aside without the lock: %s', (_, harm) => {
     makeSound();
     harm();
     const { database, volatile, problems } = open(false);
@@ -219,7 +219,7 @@ describe('a damaged state is set aside with all it holds, and a new one is begun
     expect(aside()).toEqual([]);
   });
 
-  test('a link is set aside, and what it leads to is left as it was', () => {
+  test('that is a symbolic link is set aside, and its target is unchanged', () => {
     makeSound();
     const target = join(parent, 'foreign');
     writeFileSync(target, 'foreign');
@@ -231,13 +231,13 @@ describe('a damaged state is set aside with all it holds, and a new one is begun
   });
 });
 
-test('an empty file is a new store', () => {
+test('an empty file becomes a new store', () => {
   mkdirSync(directory, { mode: 0o700 });
   writeFileSync(file, '');
   expect(open()).toMatchObject({ volatile: false, problems: [] });
 });
 
-test('garbage in the journal is passed over', () => {
+test('garbage in the journal is ignored', () => {
   makeSound();
   writeFileSync(`${file}-wal`, 'garbage'.repeat(2000));
   expect(open().database.prepare('SELECT value FROM facts').get()).toEqual({
@@ -245,7 +245,7 @@ test('garbage in the journal is passed over', () => {
   });
 });
 
-describe('a directory that is not safe is not used:', () => {
+describe('a directory is not used because', () => {
   test.each<[string, () => void]>([
     [
       'others can write to it',
@@ -284,14 +284,14 @@ describe('a directory that is not safe is not used:', () => {
 });
 
 describe('damage', () => {
-  test('is what SQLite says about the content, with its extended codes', () => {
+  test('includes the errors of SQLite about the contents, with extended codes', () => {
     expect(isDamage({ errcode: 11 })).toBe(true);
     expect(isDamage({ errcode: 26 })).toBe(true);
     expect(isDamage({ errcode: 267 })).toBe(true);
     expect(isDamage(new Damage('an address that is none'))).toBe(true);
   });
 
-  test('is not what surroundings do: a full disk, a lock, a missing permission', () => {
+  test('does not include a full disk, a lock, or a missing permission', () => {
     for (const errcode of [5, 6, 8, 10, 13, 14, 261, 778])
       expect(isDamage({ errcode })).toBe(false);
     expect(isDamage(new Error('something else'))).toBe(false);
@@ -299,7 +299,7 @@ describe('damage', () => {
   });
 });
 
-test('a store of each earlier version is brought up to date, and keeps what it holds', () => {
+test('a store of each earlier version is migrated and keeps its contents', () => {
   for (const [version] of MIGRATIONS.entries()) {
     rmSync(directory, { recursive: true, force: true });
     if (version > 0) makeOld(version);
@@ -311,7 +311,7 @@ test('a store of each earlier version is brought up to date, and keeps what it h
   }
 });
 
-test('a reader has the bans of a store of an earlier version, and leaves it as it is', () => {
+test('a reader has the bans of a store of an earlier version and does not change it', () => {
   for (const version of MIGRATIONS.keys()) {
     rmSync(directory, { recursive: true, force: true });
     makeOld(version);
@@ -324,14 +324,14 @@ test('a reader has the bans of a store of an earlier version, and leaves it as i
   }
 });
 
-describe('a store that a later version has added to', () => {
+describe('a store of a later version', () => {
   beforeEach(() => {
     makeSound();
     execute(`INSERT INTO bans (address, phase, since_ms) VALUES ('203.0.113.9', 'blocked', 1);
       ALTER TABLE bans ADD COLUMN later TEXT; CREATE TABLE later (x); PRAGMA user_version = 99`);
   });
 
-  test('is used as it is, by whoever writes and by whoever only reads', () => {
+  test('is used unchanged by writers and readers', () => {
     for (const { database, volatile, problems } of [open(), open(false), read()]) {
       expect({ volatile, problems }).toEqual({ volatile: false, problems: [] });
       expect(database.prepare('SELECT address FROM bans').all()).toHaveLength(1);
@@ -341,7 +341,7 @@ describe('a store that a later version has added to', () => {
     expect(aside()).toEqual([]);
   });
 
-  test('is copied where it can not be written', () => {
+  test('is copied if it can not be written', () => {
     const { database } = open();
     const copy = copyInMemory(database);
     expect(copy.unread).toBeUndefined();
@@ -349,7 +349,7 @@ describe('a store that a later version has added to', () => {
   });
 });
 
-test('of a store of which nothing can be read a reader says so; of none, and of an empty one, not', () => {
+test('an unreadable store is reported, and a missing or empty one is not', () => {
   expect(read()).toMatchObject({ problems: [] });
   mkdirSync(directory, { mode: 0o700 });
   expect(read()).toMatchObject({ problems: [] });
@@ -361,7 +361,7 @@ test('of a store of which nothing can be read a reader says so; of none, and of 
   expect(open().unread).toBeUndefined();
 });
 
-test('counters begin with what history already has', () => {
+test('counters start from the existing history', () => {
   mkdirSync(directory, { mode: 0o700 });
   const old = new DatabaseSync(file);
   old.exec(`${MIGRATIONS[0] ?? ''}; PRAGMA user_version = 1`);
@@ -384,7 +384,7 @@ test('counters begin with what history already has', () => {
   ]);
 });
 
-test('a read-only run works in memory, and that is no problem', () => {
+test('a read-only run works in memory without a report', () => {
   const { volatile, problems } = openDatabase({ directory: null, mayRepair: true, nowMs: NOON_MS });
   expect({ volatile, problems }).toEqual({ volatile: true, problems: [] });
 });

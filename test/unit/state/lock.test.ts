@@ -1,4 +1,4 @@
-// The writer lock, between real processes: one at a time, bounded waits, and no lock outlives its holder.
+// The writer lock between real processes: one holder at a time, bounded waits, and no lock outlives its holder.
 import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import {
@@ -29,12 +29,12 @@ afterEach(() => {
   rmSync(directory, { recursive: true });
 });
 
-/** Another process that has the lock, and keeps it until it is killed. */
+/** Starts another process that holds the lock until it is killed. */
 function startHolder(): Promise<ChildProcess> {
   return startWith(`takeWriterLock(${JSON.stringify(directory)}, 0)?.message ?? 'held'`);
 }
 
-/** Another process that says `held` once it has done so, and stays. */
+/** Starts another process that prints `held` once it holds a lock, and keeps it. */
 async function startWith(work: string): Promise<ChildProcess> {
   const program = `
     const { shareWork, takeWriterLock } = await import(${JSON.stringify(LOCK_MODULE)});
@@ -52,45 +52,45 @@ async function startWith(work: string): Promise<ChildProcess> {
   return holder;
 }
 
-describe('while another process has it', () => {
-  test('it is not taken, and the error names the process after the wait that was asked for', async () => {
+describe('while another process holds the lock', () => {
+  test('it is not taken, and the error names the process after the requested wait', async () => {
     const holder = await startHolder();
     const trouble = takeWriterLock(directory, 300);
     expect(trouble?.code).toBe('LOCK_BUSY');
     expect(trouble?.message).toBe(
-      `another firewall-drop (process ${holder.pid}) still has the writer lock after 0.3 s; try again once it has ended`,
+      `another firewall-drop (process ${holder.pid}) still holds the writer lock after 0.3 s; try again when it has ended`,
     );
   });
 
-  test('and is stopped by a signal, the wait ends long before its bound, and the error says what helps', async () => {
+  test('and is stopped by a signal, the wait ends early, and the error says what to do', async () => {
     const { pid = 0 } = await startHolder();
     process.kill(pid, 'SIGSTOP');
     const waitMs = 15 * 60_000;
     expect(takeWriterLock(directory, waitMs)).toMatchObject({
       code: 'LOCK_BUSY',
-      message: `another firewall-drop (process ${pid}) was stopped and has the writer lock: kill -CONT ${pid} lets it go on, kill -KILL ${pid} ends it`,
+      message: `another firewall-drop (process ${pid}) is stopped and holds the writer lock: continue it with kill -CONT ${pid}, or end it with kill -KILL ${pid}`,
     });
   });
 
-  test('a process that asks for it again and again has no more files open', async () => {
+  test('a process that tries repeatedly does not open more files', async () => {
     await startHolder();
     const open = readdirSync('/proc/self/fd').length;
     for (let tries = 0; tries < 10; tries += 1) takeWriterLock(directory, 0);
     expect(readdirSync('/proc/self/fd').length).toBeLessThan(open + 5);
   });
 
-  test('a run that may not wait does not', async () => {
+  test('a run without time to wait does not wait', async () => {
     await startHolder();
     expect(takeWriterLock(directory, 0)?.code).toBe('LOCK_BUSY');
   });
 
-  test('nor does one that has less than a millisecond left', async () => {
+  test('a run with less than a millisecond left does not wait', async () => {
     await startHolder();
     expect(takeWriterLock(directory, 0.5)?.code).toBe('LOCK_BUSY');
   });
 });
 
-test('it is free at once when its holder is killed', async () => {
+test('the lock is free as soon as its holder is killed', async () => {
   const holder = await startHolder();
   expect(takeWriterLock(directory, 0)?.code).toBe('LOCK_BUSY');
   holder.kill('SIGKILL');
@@ -98,7 +98,7 @@ test('it is free at once when its holder is killed', async () => {
   expect(takeWriterLock(directory, 0)).toBeNull();
 });
 
-test('its holder keeps it, though nothing in the program refers to it any more', () => {
+test('the holder keeps the lock through a garbage collection', () => {
   expect(takeWriterLock(directory, 0)).toBeNull();
   setFlagsFromString('--expose-gc');
   const collectGarbage = runInNewContext('gc') as () => void;
@@ -106,7 +106,7 @@ test('its holder keeps it, though nothing in the program refers to it any more',
   expect(takeWriterLock(directory, 0)?.code).toBe('LOCK_BUSY');
 });
 
-test('its file stays empty and is for root alone', () => {
+test('the lock file stays empty, and only root can read it', () => {
   const inside = join(directory, 'run');
   expect(takeWriterLock(inside, 0)).toBeNull();
   expect(statSync(inside).mode & 0o777).toBe(0o700);
@@ -121,7 +121,7 @@ test.each([
     },
   ],
   [
-    'a link to nothing',
+    'a dangling link',
     (path: string): void => {
       symlinkSync('/nowhere/at-all', path);
     },
@@ -138,7 +138,7 @@ test.each([
       mkdirSync(path);
     },
   ],
-])('%s in place of the note of a running process is not opened, and stops nothing', (_, make) => {
+])('%s at the path of the note is not opened and does not prevent the lock', (_, make) => {
   make(join(directory, 'at-work'));
   expect(takeWriterLock(directory, 0)).toBeNull();
   expect(() => {
@@ -146,13 +146,13 @@ test.each([
   }).not.toThrow();
 });
 
-test('a place where no lock can be is an error of its own, not a held lock', () => {
+test('a path that can not be locked gives another error than a held lock', () => {
   const path = join(directory, 'file');
   writeFileSync(path, '');
   expect(takeWriterLock(path, 0)?.code).toBe('STORE');
 });
 
-test('that runs without it are at work is known as long as one of them lives', async () => {
+test('runs without the lock count as working while one of them lives', async () => {
   expect(isWorkShared(directory)).toBe(false);
   const share = `shareWork(${JSON.stringify(directory)}) ?? 'held'`;
   const [one, other] = [await startWith(share), await startWith(share)];

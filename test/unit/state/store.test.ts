@@ -1,4 +1,4 @@
-// The state: what is written is there for the next run, and a failure of its file never reaches the caller.
+// The state: a later run reads what was written, and a failure of the file never reaches the caller.
 import { mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -8,7 +8,7 @@ import { makeHold, type Hold, type Origin, type Outcome } from '../../../src/mod
 import { FORGET_RELEASED } from '../../../src/state/pending-change.ts';
 import { ANY_TOO_FAR } from '../../../src/state/deadlines.ts';
 import { COUNT_BEGUN, type HistoryEntry } from '../../../src/state/history.ts';
-import { LINELESS } from '../../../src/state/pending-change.ts';
+import { WITHOUT_LINE } from '../../../src/state/pending-change.ts';
 import { Store } from '../../../src/state/store.ts';
 import { addressOf, holdRequest, NOON_MS } from '../support/workshop.ts';
 
@@ -40,7 +40,7 @@ function blocked(store: Store, text = '203.0.113.9', held = hold(), nowMs = NOON
   store.bans.confirm([{ address, phase: 'blocking' }], []);
 }
 
-/** The file as another program sees it. */
+/** Opens the file as another program does. */
 function withFile<T>(work: (database: DatabaseSync) => T): T {
   const database = new DatabaseSync(join(directory, 'state.db'));
   try {
@@ -54,7 +54,7 @@ function entry(atMs: number): HistoryEntry {
   return { atMs, outcome: PENDING_LINE, origin: 'wazuh', reason: 'scan' };
 }
 
-test.each([1, 100, 101, 250])('bans of %d addresses are those, and no others', (many) => {
+test.each([1, 100, 101, 250])('the bans of %d addresses are found, and no others', (many) => {
   const store = open();
   const asked = Array.from({ length: many }, (_, index) => `198.51.100.${index}`);
   for (const text of [...asked, '203.0.113.9', '203.0.113.10']) blocked(store, text);
@@ -66,7 +66,7 @@ describe('the changes of a list', () => {
   const [A, B] = [addressOf('203.0.113.4'), addressOf('203.0.113.3')];
   const [C, D] = [addressOf('203.0.113.2'), addressOf('203.0.113.1')];
 
-  test('are each recorded with their own line and hold, alike or not, in the order given', () => {
+  test('are recorded with their own lines and holds, equal or not, in the given order', () => {
     const store = open();
     const line = (verb: Outcome['verb'], address: Outcome['address']): Outcome => ({
       ...PENDING_LINE,
@@ -104,7 +104,7 @@ describe('the changes of a list', () => {
     ]);
   });
 
-  test('are in the history each with its own outcome, in the order given', () => {
+  test('are in the history with their own outcomes, in the given order', () => {
     const store = open();
     const outcomes = (['add', 'add', 'delete', 'add'] as const).map((verb, index) => {
       return { ...PENDING_LINE, verb, address: addressOf(`203.0.113.${9 - index}`) };
@@ -120,7 +120,7 @@ describe('the changes of a list', () => {
     );
   });
 
-  test('are found among what is pending, without reading all bans', () => {
+  test('are found among the pending changes without reading all bans', () => {
     open();
     const plan = withFile((database) =>
       database.prepare(`EXPLAIN QUERY PLAN ${FORGET_RELEASED}`).all('[]'),
@@ -129,7 +129,7 @@ describe('the changes of a list', () => {
   });
 });
 
-test('the bans that alerts begin are counted without reading what lists have written', () => {
+test('the bans that alerts begin are counted without reading the records of lists', () => {
   open();
   const plan = withFile((database) =>
     database.prepare(`EXPLAIN QUERY PLAN ${COUNT_BEGUN}`).all(0, NOON_MS),
@@ -140,7 +140,7 @@ test('the bans that alerts begin are counted without reading what lists have wri
 describe('a pending change', () => {
   const offset = { inode: 7, size: 1234 };
 
-  test('is there for the next run, with its line and where the log ended', () => {
+  test('is read by the next run with its line and the end of the log', () => {
     open().bans.begin(
       [{ address: ATTACKER, phase: 'blocking', line: PENDING_LINE, offset, hold: hold() }],
       NOON_MS,
@@ -158,7 +158,7 @@ describe('a pending change', () => {
     ]);
   });
 
-  test('to block is a ban once confirmed, without a line to write', () => {
+  test('to block becomes a ban without a line when it is confirmed', () => {
     const store = open();
     store.bans.begin(
       [{ address: ATTACKER, phase: 'blocking', line: PENDING_LINE, offset, hold: hold() }],
@@ -169,7 +169,7 @@ describe('a pending change', () => {
     expect(open().bans.find(ATTACKER)).toMatchObject({ phase: 'blocked', line: null });
   });
 
-  test('to unblock is removed once confirmed, with its holds', () => {
+  test('to unblock is deleted with its holds when it is confirmed', () => {
     const store = open();
     blocked(store);
     store.bans.begin(
@@ -183,7 +183,7 @@ describe('a pending change', () => {
     });
   });
 
-  test('to block what was about to be unblocked begins anew, without the old holds', () => {
+  test('to block an address with a pending release starts without the old holds', () => {
     const store = open();
     blocked(store, '203.0.113.9', hold('manual', null));
     const change = { address: ATTACKER, line: null, offset: null };
@@ -196,7 +196,7 @@ describe('a pending change', () => {
     });
   });
 
-  test('to block what is blocked keeps the other holds, and replaces the one of the same origin', () => {
+  test('to block a blocked address keeps the other holds and replaces that of the same origin', () => {
     const store = open();
     blocked(store, '203.0.113.9', hold('manual', null));
     blocked(store, '203.0.113.9', hold('wazuh', 60));
@@ -209,7 +209,7 @@ describe('a pending change', () => {
     ]);
   });
 
-  test('that came to nothing leaves the ban as it was', () => {
+  test('that failed leaves the ban as it was', () => {
     const store = open();
     blocked(store, '203.0.113.9', hold('manual', null));
     const before = store.bans.find(ATTACKER);
@@ -221,7 +221,7 @@ describe('a pending change', () => {
     expect(open().bans.find(ATTACKER)).toEqual(before);
   });
 
-  test('that came to nothing leaves the line of an earlier run to be written', () => {
+  test('that failed keeps the line that an earlier run has still to write', () => {
     const store = open();
     const change = {
       address: ATTACKER,
@@ -238,7 +238,7 @@ describe('a pending change', () => {
     expect(open().bans.pending()[0]?.line).toEqual(PENDING_LINE);
   });
 
-  test('that ends a hold leaves those of others', () => {
+  test('that ends a hold keeps those of other origins', () => {
     const store = open();
     blocked(store, '203.0.113.9', hold('wazuh', 60));
     blocked(store, '203.0.113.9', hold('manual', null));
@@ -256,14 +256,14 @@ describe('a pending change', () => {
   });
 });
 
-describe('finding', () => {
-  test('goes by the address and not by how it was written', () => {
+describe('a query', () => {
+  test('finds an address in any notation', () => {
     blocked(open(), '2001:db8::9');
     expect(open().bans.find(addressOf('2001:DB8:0:0::9'))).not.toBeNull();
     expect(open().bans.find(addressOf('2001:db8::90'))).toBeNull();
   });
 
-  test('lists bans in the order in which they were made', () => {
+  test('lists bans from the oldest to the newest', () => {
     const store = open();
     blocked(store, '203.0.113.30', hold(), NOON_MS + 2);
     blocked(store, '203.0.113.20', hold(), NOON_MS + 1);
@@ -275,7 +275,7 @@ describe('finding', () => {
     ]);
   });
 
-  test('what is due comes in the order in which it was made, in which its rules are removed fast', () => {
+  test('lists due bans from the oldest to the newest, the order in which iptables removes rules fast', () => {
     const store = open();
     const made = ['203.0.113.30', '203.0.113.4', '203.0.113.200'];
     made.forEach((text) => {
@@ -285,7 +285,7 @@ describe('finding', () => {
     expect(due.map((ban) => ban.address.text)).toEqual(made);
   });
 
-  test('what is due gives whole bans, with the holds that are not', () => {
+  test('lists due bans with all of their holds', () => {
     const store = open();
     blocked(store, '203.0.113.9', hold('wazuh', 60));
     blocked(store, '203.0.113.9', hold('manual', null));
@@ -295,7 +295,7 @@ describe('finding', () => {
     expect(due[0]?.holds).toHaveLength(2);
   });
 
-  test('nothing is due while a change is pending', () => {
+  test('lists no due ban while its change is pending', () => {
     const store = open();
     blocked(store, '203.0.113.9', hold('wazuh', 60));
     store.bans.begin(
@@ -307,20 +307,20 @@ describe('finding', () => {
 });
 
 describe('deadlines', () => {
-  test('move together, and bans without end stay so', () => {
+  test('move together, and bans without a deadline get none', () => {
     const store = open();
     blocked(store, '203.0.113.9', hold('wazuh', 60));
     blocked(store, '203.0.113.9', hold('manual', null));
     store.deadlines.shift(-5000);
     const holds = store.bans.find(ATTACKER)?.holds ?? [];
-    // When it began moves too: how long execd has had it on its list depends on that.
+    // The start moves too: the time on execd's list is computed from it.
     expect(holds.map(({ addedMs, expiresAtMs }) => [addedMs, expiresAtMs])).toEqual([
       [NOON_MS - 5000, NOON_MS + 55_000],
       [NOON_MS, null],
     ]);
   });
 
-  test('that lie further ahead than was asked are pulled in', () => {
+  test('that are later than their timeout allows are shortened', () => {
     const store = open();
     blocked(store, '203.0.113.9', hold('wazuh', 60));
     store.deadlines.shift(1e9);
@@ -328,7 +328,7 @@ describe('deadlines', () => {
     expect(store.bans.find(ATTACKER)?.holds[0]?.expiresAtMs).toBe(NOON_MS + 60_000);
   });
 
-  test('are not read one by one to know that none is too far ahead', () => {
+  test('are checked with an index instead of reading every hold', () => {
     open();
     const plan = withFile((database) =>
       database.prepare(`EXPLAIN QUERY PLAN ${ANY_TOO_FAR}`).all(NOON_MS),
@@ -338,7 +338,7 @@ describe('deadlines', () => {
     ]);
   });
 
-  test('that are near are not put off by that', () => {
+  test('that are near are not postponed', () => {
     const store = open();
     blocked(store, '203.0.113.9', hold('wazuh', 60));
     const tooFar = { ...hold('wazuh', 60), expiresAtMs: NOON_MS + 1e9 };
@@ -348,7 +348,7 @@ describe('deadlines', () => {
   });
 });
 
-test('a hold that ends leaves the others', () => {
+test('a hold that ends does not affect the others', () => {
   const store = open();
   blocked(store, '203.0.113.9', hold('wazuh', 60));
   blocked(store, '203.0.113.9', hold('manual', null));
@@ -366,7 +366,7 @@ describe('history', () => {
       (row) => row['at_ms'],
     );
 
-  test('outlives the ban that it is about', () => {
+  test('outlives the ban', () => {
     const store = open();
     blocked(store);
     store.bans.begin(
@@ -377,7 +377,7 @@ describe('history', () => {
     expect(times()).toEqual([NOON_MS]);
   });
 
-  test('has a change once, also where another run without the writer lock confirms it as well', () => {
+  test('has a change only once if another run without the writer lock confirms it too', () => {
     const begun = { address: ATTACKER, phase: 'blocking', line: null, offset: null } as const;
     const store = open();
     store.bans.begin([{ ...begun, hold: hold() }], NOON_MS);
@@ -386,7 +386,7 @@ describe('history', () => {
     expect(times()).toEqual([NOON_MS]);
   });
 
-  test('is pruned before a moment and not after', () => {
+  test('is pruned before a given time and not after it', () => {
     const store = open();
     [1, 2, 3].forEach((atMs) => {
       store.history.record([entry(atMs)]);
@@ -395,7 +395,7 @@ describe('history', () => {
     expect(times()).toEqual([2, 3]);
   });
 
-  test('has no more lines than a bound, the newest, however many there were within its time', () => {
+  test('keeps only the newest records up to a limit', () => {
     const store = open();
     store.history.record(Array.from({ length: 10 }, (_, index) => entry(100 - index)));
     store.history.prune(0, 3);
@@ -406,8 +406,8 @@ describe('history', () => {
   });
 });
 
-describe('a metadata', () => {
-  test('is known at once, and to the next run after a flush', () => {
+describe('a metadata value', () => {
+  test('is visible at once, and to the next run after a flush', () => {
     const store = open();
     store.metadata.set('a file', 'as it is');
     expect(store.metadata.get('a file')).toBe('as it is');
@@ -416,7 +416,7 @@ describe('a metadata', () => {
     expect(open().metadata.get('a file')).toBe('as it is');
   });
 
-  test('that another run has written meanwhile is known after a reload, beside what is still unwritten', () => {
+  test('of another run is visible after a reload, together with unwritten values', () => {
     const store = open();
     store.metadata.set('ours', 'new');
     expect(store.metadata.get('backend')).toBeNull();
@@ -429,14 +429,14 @@ describe('a metadata', () => {
     expect(store.metadata.get('ours')).toBe('new');
   });
 
-  test('is written with the next transaction, without one of its own', () => {
+  test('is written with the next transaction', () => {
     const store = open();
     store.metadata.set('a file', 'as it is');
     store.history.record([entry(NOON_MS)]);
     expect(open().metadata.get('a file')).toBe('as it is');
   });
 
-  test('is not lost with a transaction that fails', () => {
+  test('survives a failed transaction', () => {
     const store = open();
     withFile((file) => {
       file.exec(
@@ -456,7 +456,7 @@ describe('a file that is damaged while it is open', () => {
     });
   }
 
-  test('is set aside by the holder of the lock, and the work goes on in a new one', () => {
+  test('is set aside by the holder of the lock and replaced by a new one', () => {
     const store = open();
     dropTables();
     blocked(store);
@@ -466,7 +466,7 @@ describe('a file that is damaged while it is open', () => {
     expect(readdirSync(directory).some((name) => name.startsWith('state.db.damaged-'))).toBe(true);
   });
 
-  test('is left by all others, which work in memory', () => {
+  test('is left in place by other runs, which work in memory', () => {
     const store = open(false);
     dropTables();
     blocked(store);
@@ -476,10 +476,10 @@ describe('a file that is damaged while it is open', () => {
   });
 
   test.each([
-    ['an address that is none', "UPDATE bans SET address = '203.0.113.9 -j ACCEPT'"],
-    ['a host name for an address', "UPDATE bans SET address = 'attacker.example'"],
-    ['an owed line that is no JSON', "UPDATE bans SET owed = 'add', phase = 'blocking'"],
-  ])('%s in it is damage too, and never reaches a program', (_, sql) => {
+    ['an invalid address', "UPDATE bans SET address = '203.0.113.9 -j ACCEPT'"],
+    ['a host name as an address', "UPDATE bans SET address = 'attacker.example'"],
+    ['a pending line that is not JSON', "UPDATE bans SET owed = 'add', phase = 'blocking'"],
+  ])('can also have %s, which never reaches a program', (_, sql) => {
     const store = open();
     blocked(store);
     withFile((file) => {
@@ -520,7 +520,7 @@ describe('a full disk', () => {
     [
       'a hold',
       (store) => {
-        const change = { ...LINELESS, address: ATTACKER, phase: 'blocking' } as const;
+        const change = { ...WITHOUT_LINE, address: ATTACKER, phase: 'blocking' } as const;
         store.bans.addHolds([{ ...change, hold: hold('manual') }]);
       },
     ],
@@ -531,13 +531,13 @@ describe('a full disk', () => {
       },
     ],
     [
-      'an entry of history',
+      'a record of the history',
       (store) => {
         store.history.record([entry(1)]);
       },
     ],
     [
-      'a ban put back',
+      'a reverted ban',
       (store) => {
         const before = {
           address: ATTACKER,
@@ -550,7 +550,7 @@ describe('a full disk', () => {
       },
     ],
     [
-      'a metadata',
+      'a metadata value',
       (store) => {
         store.metadata.set('a', 'b');
         store.metadata.flush();
@@ -568,7 +568,7 @@ describe('a full disk', () => {
 });
 
 describe('the right to repair', () => {
-  test('that comes with the lock replaces a file that was found damaged before', () => {
+  test('that comes with the lock replaces a file that was already found damaged', () => {
     writeFileSync(join(directory, 'state.db'), 'garbage'.repeat(1000));
     const store = open(false);
     expect(store.volatile).toBe(true);
@@ -578,7 +578,7 @@ describe('the right to repair', () => {
     expect(open(false).bans.find(ATTACKER)?.phase).toBe('blocked');
   });
 
-  test('is used once: a disk that damages each new file is not filled with copies', () => {
+  test('is used once, so that a disk that damages each new file is not filled with copies', () => {
     const store = open();
     const dropTables = (): void => {
       withFile((file) => {
@@ -593,7 +593,7 @@ describe('the right to repair', () => {
   });
 });
 
-test('what was set aside or replaced since it was opened is opened anew, and what was written to it stays there', () => {
+test('a file that was replaced since it was opened is opened again, and earlier writes stay in the old one', () => {
   const waiting = open(false);
   blocked(waiting);
   const aside = join(directory, 'aside');

@@ -1,4 +1,4 @@
-// Bans that the state could not take: kept beside it, pending for the next run, and ended in time.
+// Unsaved bans: they are kept in a separate file, become pending in the next run, and end in time.
 import {
   appendFileSync,
   chmodSync,
@@ -14,7 +14,7 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { makeHold, type Origin } from '../../../src/model/ban.ts';
-import { LINELESS } from '../../../src/state/pending-change.ts';
+import { WITHOUT_LINE } from '../../../src/state/pending-change.ts';
 import { Store } from '../../../src/state/store.ts';
 import { addressOf, holdRequest, NOON_MS } from '../support/workshop.ts';
 
@@ -33,7 +33,7 @@ afterEach(() => {
   rmSync(directory, { recursive: true });
 });
 
-/** As a run that took the writer lock. */
+/** Opens the store as a run with the writer lock does. */
 function open(): Store {
   const options = { directory, mayRepair: false, nowMs: NOON_MS, unsaved };
   const store = new Store(options, (problem) => problems.push(problem));
@@ -41,7 +41,7 @@ function open(): Store {
   return store;
 }
 
-/** As a full disk would. */
+/** Makes writes fail as on a full disk. */
 function refuseWrites(): void {
   const database = new DatabaseSync(join(directory, 'state.db'));
   for (const [name, event] of [
@@ -79,14 +79,14 @@ function beginRelease(store: Store, address = A): void {
   store.bans.begin([{ ...change, address }], NOON_MS);
 }
 
-/** `address phase origins`, one for each ban. */
+/** Returns `address phase origins` for each ban. */
 function bansOf(store: Store): string[] {
   return store.bans.list().map(({ address, phase, holds }) => {
     return [address.text, phase, ...holds.map(({ origin }) => origin)].join(' ');
   });
 }
 
-test('a block that the state could not take is pending for the next run, with its deadline', () => {
+test('an unsaved block is pending in the next run, with its deadline', () => {
   open();
   refuseWrites();
   begin(open());
@@ -97,7 +97,7 @@ test('a block that the state could not take is pending for the next run, with it
   expect(existsSync(unsaved)).toBe(false);
 });
 
-test('while it still can’t, the next run knows the block, and ends it in time', () => {
+test('while the disk is still full, the next run has the block and ends it in time', () => {
   open();
   refuseWrites();
   block(open());
@@ -106,13 +106,13 @@ test('while it still can’t, the next run knows the block, and ends it in time'
   expect(store.volatile).toBe(true);
   store.bans.confirm([{ address: A, phase: 'blocking' }], []);
   expect(store.bans.due(NOON_MS + 600_000).map(({ address }) => address)).toEqual([A]);
-  // What was read is not kept a second time.
+  // Changes that were read from the file are not appended again.
   expect(readFileSync(unsaved, 'utf8')).toBe(kept);
   beginRelease(store);
   expect(bansOf(open())).toEqual(['203.0.113.9 unblocking wazuh']);
 });
 
-test('of what was seen in the kernel it is not asked again, whether or not it can be saved by now', () => {
+test('a change that was verified in the kernel is not verified again, whether or not it can be saved by then', () => {
   open();
   refuseWrites();
   block(open());
@@ -127,7 +127,7 @@ test('of what was seen in the kernel it is not asked again, whether or not it ca
   expect(bansOf(open())).toEqual(['203.0.113.10 blocked wazuh']);
 });
 
-test('the rules of others that a block found are kept with it', () => {
+test('the foreign rules that a block found are kept with it', () => {
   open();
   refuseWrites();
   const store = open();
@@ -138,7 +138,7 @@ test('the rules of others that a block found are kept with it', () => {
   expect(open().bans.find(A)?.foreign).toEqual({ INPUT: 1 });
 });
 
-test('what began in the state itself is asked again: nobody knows what came after it there', () => {
+test('a change that began in the state is verified again, because later changes in the state are unknown', () => {
   const store = open();
   begin(store);
   refuseWrites();
@@ -147,7 +147,7 @@ test('what began in the state itself is asked again: nobody knows what came afte
   expect(bansOf(open())).toEqual(['203.0.113.9 blocking wazuh']);
 });
 
-test('what the state has is known while it can’t be written', () => {
+test('the contents of the state are available while it can’t be written', () => {
   block(open(), A, 'manual');
   const store = open();
   store.metadata.set('backend', 'ipset');
@@ -160,19 +160,19 @@ test('what the state has is known while it can’t be written', () => {
   expect(next.metadata.get('backend')).toBe('ipset');
 });
 
-test('the end of one hold, and a hold that moves, are kept as well', () => {
+test('the end of a hold and a moved deadline are kept as well', () => {
   block(open(), A, 'manual');
   refuseWrites();
   const store = open();
   block(store, B, 'wazuh');
   const hold = makeHold(holdRequest({ origin: 'wazuh' }), NOON_MS);
-  store.bans.addHolds([{ ...LINELESS, address: A, phase: 'blocking', hold }]);
+  store.bans.addHolds([{ ...WITHOUT_LINE, address: A, phase: 'blocking', hold }]);
   store.bans.dropHolds([{ address: A, origin: 'manual' }]);
   allowWrites();
   expect(bansOf(open())).toEqual(['203.0.113.9 blocking wazuh', '203.0.113.10 blocked wazuh']);
 });
 
-test('a ban that is put back as it was stays as it was', () => {
+test('a reverted ban is kept as it was', () => {
   block(open(), A, 'manual');
   refuseWrites();
   const store = open();
@@ -184,7 +184,7 @@ test('a ban that is put back as it was stays as it was', () => {
   expect(bansOf(open())).toEqual(['203.0.113.9 blocking manual']);
 });
 
-test('a line that was cut off counts for nothing, and what follows it counts', () => {
+test('an incomplete line is ignored, and later lines are read', () => {
   open();
   refuseWrites();
   begin(open(), A);
@@ -194,7 +194,7 @@ test('a line that was cut off counts for nothing, and what follows it counts', (
   expect(bansOf(open())).toEqual(['203.0.113.10 blocking wazuh']);
 });
 
-test('a file that has become too large takes no more, and that is said', () => {
+test('a file that is too large gets no more changes, and this is reported', () => {
   open();
   refuseWrites();
   appendFileSync(unsaved, ' '.repeat(4 * 1024 * 1024));
@@ -203,7 +203,7 @@ test('a file that has become too large takes no more, and that is said', () => {
   expect(problems.join('\n')).toMatch(/203\.0\.113\.9.*will not end by itself.*is full/);
 });
 
-test('whoever only looks takes nothing and keeps nothing', () => {
+test('a read-only run neither saves nor appends changes', () => {
   block(open(), B);
   refuseWrites();
   block(open(), A);
@@ -214,9 +214,9 @@ test('whoever only looks takes nothing and keeps nothing', () => {
   expect(readFileSync(unsaved, 'utf8')).toBe(kept);
 });
 
-test('a file that can’t be opened at first, and then can, is written', () => {
+test('a file that can’t be opened at first is written once it can be', () => {
   block(open(), A, 'manual');
-  // A log with content, as a run that was killed leaves it.
+  // A write-ahead log with contents, as a killed run leaves it.
   const writer = new DatabaseSync(join(directory, 'state.db'));
   writer.exec("UPDATE facts SET value = 'x'; INSERT INTO facts VALUES ('one', 'more')");
   chmodSync(directory, 0o777);

@@ -1,10 +1,10 @@
-// A directory for what the tests of a file write.
+// Provides a directory for the files of a test.
 import { mkdtempSync, readdirSync, realpathSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeEach } from '@jest/globals';
 
-/** Empty before each test, and gone after all of them. */
+/** A directory that is empty before each test and removed after the last one. */
 export function ownDirectory(): string {
   const directory = realpathSync(mkdtempSync(join(tmpdir(), 'firewall-drop-unit-')));
   beforeEach(() => {

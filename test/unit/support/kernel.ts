@@ -1,23 +1,23 @@
-// A kernel with the tables filter and raw, and sets, and the iptables and ipset that tell and ask it: enough to test the real
-// backends without root.
+// A fake kernel with the tables filter and raw and with sets, and fake iptables and ipset programs. It is sufficient to
+// test the real backends without root.
 import type { Family } from '../../../src/model/address.ts';
 import type { Command, Run, RunResult } from '../../../src/system/exec.ts';
 import { FakeSets } from './sets.ts';
 
-/** Of both tables; the chains of `raw` have its name before their own. */
+/** The chains of both tables. Names of chains in `raw` begin with the name of the table. */
 type Chains = Map<string, string[]>;
 
-/** What one run of a program does instead of its work; `work` does the work after all. */
+/** Replaces one run of a program. `work` does its usual work. */
 export type Disturbance = (command: Command, work: () => RunResult) => RunResult;
 
 export const DONE: RunResult = { status: 0, stdout: '', stderr: '', trouble: '' };
 
 export class FakeKernel {
-  /** Every command that was run, in order. */
+  /** The commands that were run, in order. */
   readonly commands: Command[] = [];
   readonly sets = new FakeSets((set) => this.#asks(set));
   #tables: Record<Family, Chains> = { 4: freshTable(), 6: freshTable() };
-  /** Legacy iptables on a kernel without the module of the table `raw`. */
+  /** False to emulate iptables-legacy on a kernel without the module of the table `raw`. */
   hasRaw = true;
   readonly #disturbances: Disturbance[] = [];
   #always: Disturbance | null = null;
@@ -29,12 +29,12 @@ export class FakeKernel {
     return disturbance === undefined ? work() : disturbance(command, work);
   };
 
-  /** The rules of a chain as `-S` prints them, first to last. */
+  /** Returns the rules of a chain as `-S` prints them, in order. */
   rules(chain: string, family: Family = 4): readonly string[] {
     return this.#chain(chain, family);
   }
 
-  /** What an administrator or another program does behind our back. */
+  /** Inserts a rule as an administrator or another program does. */
   insert(chain: string, rule: string, family: Family = 4): void {
     this.#chain(chain, family).unshift(rule);
   }
@@ -59,22 +59,22 @@ export class FakeKernel {
       for (const rules of table.values()) rules.length = 0;
   }
 
-  /** The next runs are disturbed, one after another. */
+  /** Disturbs the next runs, one after another. */
   disturb(...disturbances: readonly Disturbance[]): void {
     this.#disturbances.push(...disturbances);
   }
 
-  /** From now on all runs are disturbed; null ends it. */
+  /** Disturbs all runs from now on; null ends this. */
   disturbAlways(disturbance: Disturbance | null): void {
     this.#always = disturbance;
   }
 
-  /** How many commands asked for a change; the others only look. */
+  /** Returns the number of commands that made changes; the others only look. */
   get changingCommands(): number {
     return this.commands.filter(isChange).length;
   }
 
-  /** iptables takes no rule for a set that is not there. */
+  /** iptables refuses a rule for a set that does not exist. */
   #hasSetOf(line: string): boolean {
     const set = askedSet(line);
     return set === undefined || this.sets.has(set);
@@ -104,7 +104,7 @@ export class FakeKernel {
     return { ...DONE, stdout: savedText(table, this.#tables[family]) };
   }
 
-  /** Each `*filter … COMMIT` is taken whole or not at all, and nothing after a refused one is looked at. */
+  /** Applies each section from `*filter` to `COMMIT` completely or not at all, and stops after a refused one. */
   #restore({ program, args, input }: Command, family: Family): RunResult {
     if (!args.includes('--noflush')) this.#tables[family] = freshTable();
     let draft = copyOf(this.#tables[family]);
@@ -124,12 +124,12 @@ export class FakeKernel {
   }
 }
 
-/** Refuses without doing anything, as a program does that exits with a status of its own. */
+/** Fails without doing anything, with the given exit status. */
 export function refuses(status: number, stderr: string): Disturbance {
   return () => ({ ...DONE, status, stderr });
 }
 
-/** Does its work and is then killed, so that its status tells nothing. */
+/** Does the work and is then killed, so that there is no exit status. */
 export const dies: Disturbance = (_, work) => {
   work();
   return { ...DONE, status: null, trouble: 'was ended by SIGSEGV' };
@@ -143,7 +143,7 @@ function askedSet(rule: string): string | undefined {
   return /--match-set (\S+)/.exec(rule)?.[1];
 }
 
-/** What iptables-legacy 1.8.9 says. */
+/** The error of iptables-legacy 1.8.9. */
 const NO_RAW = {
   status: 2,
   stderr: "iptables-restore v1.8.9 (legacy): iptables-restore: unable to initialize table 'raw'\n",
@@ -161,7 +161,7 @@ function freshTable(): Chains {
   ]);
 }
 
-/** The chains of one table, by the names that they have there. */
+/** Returns the chains of one table, by their names in that table. */
 function chainsOf(table: string, chains: Chains): Chains {
   const isOf = (name: string): boolean => name.startsWith('raw ') === (table === 'raw');
   return new Map(
@@ -171,7 +171,7 @@ function chainsOf(table: string, chains: Chains): Chains {
   );
 }
 
-/** `-I PREROUTING 1 …` with the chain's whole name. */
+/** Returns an edit such as `-I PREROUTING 1 …` with the full name of the chain. */
 function inTable(table: string, line: string): string {
   return table === 'raw' ? line.replace(' ', ' raw_') : line;
 }
@@ -202,7 +202,7 @@ function listingOf(chains: Chains): string {
   return [...heads, ...rules].join('');
 }
 
-/** As `iptables-save -c` prints a table; every rule has met one packet of 60 bytes. */
+/** Prints a table as `iptables-save -c` does. Every rule has matched one packet of 60 bytes. */
 function savedText(table: string, all: Chains): string {
   const chains = chainsOf(table, all);
   const heads = [...chains.keys()].map(

@@ -1,10 +1,10 @@
-// A response log in memory, with the ways of the real one: lines, where it ends, and what came since.
+// A response log in memory, with the methods of the real one.
 import type { Outcome } from '../../../src/model/ban.ts';
 import type { ResponseLog } from '../../../src/bans/context.ts';
 import type { LogOffset } from '../../../src/state/rows.ts';
 
 export class MemoryLog implements ResponseLog {
-  /** `verb address alertId ruleId`, one for each line told. */
+  /** The written lines, as `verb address alertId ruleId`. */
   readonly lines: string[] = [];
 
   write(outcomes: readonly Outcome[]): void {

@@ -1,8 +1,8 @@
-// A run that dies at a chosen call: from then on none of its context does anything any more.
+// Kills a run at a chosen call. After it, no call of the run has an effect.
 import type { BanContext } from '../../../src/bans/context.ts';
 import { firewallsFor, type Workshop } from './workshop.ts';
 
-/** The N-th call is the last; `before`: it no longer has its effect, `after`: it has, and nobody learns of it. */
+/** The place of death: at the N-th call, `before` or `after` its effect. The run never gets its result. */
 export interface Death {
   readonly atCall: number;
   readonly when: 'before' | 'after';
@@ -10,7 +10,7 @@ export interface Death {
 
 class Died extends Error {}
 
-/** Lets a run of `work` die there. True when it did, false when it ended first. */
+/** Runs `work` and kills it at the given place. Returns false if the run ended before that. */
 export function dieDuring(
   host: Workshop,
   death: Death,
@@ -29,13 +29,13 @@ export function dieDuring(
       }, context.store),
     });
   } catch (error) {
-    // Code that catches and goes on is stopped at its next call, so the error may be another one.
+    // Code that catches the error is stopped at its next call, so the error may be another one.
     if (!life.isOver) throw error;
   }
   return life.isOver;
 }
 
-/** All places to die at in turn, until the work ends alive. Each gets a host of its own. */
+/** Yields every place of death until the work ends alive. Each needs a new host. */
 export function* everyDeath(lived: () => boolean): Generator<Death> {
   for (let atCall = 1; ; atCall++) {
     yield { atCall, when: 'before' };
@@ -62,7 +62,7 @@ class Life {
     return result;
   }
 
-  /** The same object, each of whose methods counts as a call. */
+  /** Returns a proxy of an object. Each call of a method counts as a call. */
   bound<T extends object>(target: T): T {
     return new Proxy(target, {
       get: (_, name) => {

@@ -1,4 +1,4 @@
-// An agent's side of execd's messages in tests: each is answered by a whole response on a Workshop's host.
+// The agent's side of execd's messages. Each message gets a complete response on the host of a `Workshop`.
 import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -25,7 +25,7 @@ export interface Alert {
   readonly answer?: 'continue' | 'abort';
   readonly arguments?: readonly string[];
   readonly ruleId?: string;
-  /** More of the alert. */
+  /** Other fields of the alert. */
   readonly extra?: object;
 }
 
@@ -39,7 +39,7 @@ export class Responder {
   group: GroupPolicy = NO_GROUP_POLICY;
   timeouts: readonly number[] = [600];
   backend: BackendName = 'iptables';
-  /** What was written to execd. */
+  /** The output for execd. */
   written = '';
 
   constructor() {
@@ -63,7 +63,7 @@ export class Responder {
     return problems.map(formatProblem);
   }
 
-  /** Returns the exit status that a message leaves. */
+  /** Responds to a message. Returns the exit status. */
   say(message: object, answer: 'continue' | 'abort' = 'continue'): number {
     const lines = [JSON.stringify(message), JSON.stringify({ command: answer })];
     const reader = {
@@ -97,13 +97,13 @@ export class Responder {
     });
   }
 
-  /** Time goes by, and whatever is over ends. */
+  /** Advances the time and expires bans. */
   wait(seconds: number): void {
     this.host.nowMs += seconds * 1000;
     expireDue(this.context());
   }
 
-  /** The holds on an address or network as `origin:seconds left`, by origin. */
+  /** Returns the holds on an address or network as `origin:seconds left`, sorted by origin. */
   holds(text: string): string[] {
     const ban = this.host
       .openStore()
@@ -123,7 +123,7 @@ export class Responder {
       .map(({ address }) => address.text);
   }
 
-  /** Verb and address of each line of the response log. */
+  /** Returns the verb and the address of each line of the response log. */
   lines(): string[] {
     try {
       const text = readFileSync(join(this.home, 'logs/active-responses.log'), 'utf8').trimEnd();

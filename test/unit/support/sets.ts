@@ -1,10 +1,10 @@
-// The sets of a kernel, and the ipset that tells and asks them: what ipset 7.17 answers, as far as our backend asks.
+// The sets of the fake kernel and a fake ipset. It answers as ipset 7.17 does, as far as our backend uses it.
 import { contains, parseExactNetwork, type Address } from '../../../src/model/address.ts';
 import type { Command, RunResult } from '../../../src/system/exec.ts';
 
 interface FakeSet {
   readonly maxEntries: number;
-  /** When an entry ends, in milliseconds; null: never. */
+  /** The time at which an entry expires, in milliseconds; null for never. */
   readonly entries: Map<string, number | null>;
 }
 
@@ -34,19 +34,19 @@ export class FakeSets {
     return this.#sets.has(name);
   }
 
-  /** The entries of a set, as text; none where it does not exist. */
+  /** Returns the texts of the entries of a set; none if it does not exist. */
   entries(name: string): string[] {
     return [...(this.#sets.get(name)?.entries.keys() ?? [])];
   }
 
-  /** In how many seconds the kernel ends an entry; null: never. */
+  /** Returns the seconds until the kernel removes an entry; null for never. */
   secondsLeft(name: string, text: string): number | null {
     const endsMs = this.#sets.get(name)?.entries.get(text);
     if (endsMs === undefined) throw new Error(`${text} is not in ${name}`);
     return endsMs === null ? null : (endsMs - this.#nowMs) / 1000;
   }
 
-  /** Time passes, and the kernel ends what is over. */
+  /** Advances the time and removes expired entries. */
   advance(milliseconds: number): void {
     this.#nowMs += milliseconds;
     for (const { entries } of this.#sets.values())
@@ -54,12 +54,12 @@ export class FakeSets {
         if (endsMs !== null && endsMs <= this.#nowMs) entries.delete(text);
   }
 
-  /** `ipset flush` by somebody else. */
+  /** Empties all sets, as an `ipset flush` of another program does. */
   empty(): void {
     for (const { entries } of this.#sets.values()) entries.clear();
   }
 
-  /** A restore ends at the first mistake; typed lines go on, and the status is 0 whatever happens. */
+  /** Runs commands. `restore` stops at the first error. `ipset -` continues and always exits with status 0. */
   run({ args, input }: Command): RunResult {
     const isRestore = args.includes('restore');
     const result = { status: 0, stdout: '', stderr: '', trouble: '' };
@@ -124,7 +124,7 @@ export class FakeSets {
     return {};
   }
 
-  /** An answer about packets: a network around the address counts. */
+  /** Tests an address. An entry for a network that contains it matches too. */
   #test(name: string, { entries }: FakeSet, text: string): Answer {
     const address = addressOf(text);
     const isIn = [...entries.keys()].some((entry) => contains(addressOf(entry), address));

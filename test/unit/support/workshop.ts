@@ -1,4 +1,4 @@
-// What work on bans is done with in tests: a real store in a directory of its own, the real backend, a fake kernel.
+// The host for tests of bans: a real store in its own directory, the real backends, and a fake kernel.
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -17,7 +17,7 @@ import { Store } from '../../../src/state/store.ts';
 import { FakeKernel } from './kernel.ts';
 import { MemoryLog } from './log.ts';
 
-/** For a recovery on a host without protected addresses. */
+/** The options of a recovery on a host without protected addresses. */
 export const NOTHING_PROTECTED = { protectedEntries: (): readonly ProtectedEntry[] => [] };
 
 export const NOON_MS = Date.UTC(2024, 4, 7, 12);
@@ -33,7 +33,7 @@ export function holdRequest(parts: Partial<HoldRequest> = {}): HoldRequest {
   return { origin: 'wazuh', timeoutSeconds: 600, alertRef, reason: 'scan', ...parts };
 }
 
-/** Blocks a list at once, each address for the same hold. */
+/** Blocks a list of addresses with equal holds. */
 export function blockAll(
   addresses: readonly Address[],
   request: HoldRequest,
@@ -43,7 +43,7 @@ export function blockAll(
   blockEach(addresses, { holdsFor: () => holds }, context);
 }
 
-/** The real backend, configured as the fake kernel is made. */
+/** Returns the real backend, configured for the fake kernel. */
 export function backendNamed(name: BackendName): Backend {
   return createBackend(name, {
     backend: name,
@@ -74,7 +74,7 @@ export function firewallFor(
   });
 }
 
-/** The firewall of a run, which may migrate to another backend. */
+/** Returns the firewall of a run, which can migrate to another backend. */
 export function firewallsFor(
   run: Run,
   store: Store,
@@ -86,19 +86,19 @@ export function firewallsFor(
   );
 }
 
-/** One host: what outlives a run, and the context of the run at hand. */
+/** One host: everything that outlives a run, and the context of the current run. */
 export class Workshop {
   readonly directory = mkdtempSync(join(tmpdir(), 'state-'));
   readonly kernel = new FakeKernel();
   readonly log = new MemoryLog();
   readonly warnings: string[] = [];
-  /** Of which addresses the connections were cut, call by call. */
+  /** The addresses whose connections were removed, call by call. */
   readonly cut: string[][] = [];
   readonly progress: [done: number, total: number][] = [];
   nowMs = NOON_MS;
   countsOffences = false;
 
-  /** The context of another run on the same host. */
+  /** Returns the context of a new run on the same host. */
   newRun(backend: BackendName = 'iptables'): BanContext {
     const store = this.openStore();
     return {
@@ -120,7 +120,7 @@ export class Workshop {
     );
   }
 
-  /** As a full disk would: what is written to a table of the state fails, what is read does not. */
+  /** Makes writes to one table fail as on a full disk. Reads still work. */
   refuseWritesTo(table: 'bans' | 'holds'): void {
     const database = new DatabaseSync(join(this.directory, 'state.db'));
     database.exec(
@@ -129,7 +129,7 @@ export class Workshop {
     database.close();
   }
 
-  /** How many rules the kernel has for an address, in INPUT and in FORWARD. */
+  /** Returns the number of rules for an address in INPUT and in FORWARD. */
   rulesFor(text: string): [number, number] {
     const address = addressOf(text);
     const full = text.includes('/') ? text : `${text}/${address.family === 4 ? 32 : 128}`;
@@ -139,7 +139,7 @@ export class Workshop {
     return [count('INPUT'), count('FORWARD')];
   }
 
-  /** Who holds an address, by the state on disk. */
+  /** Returns the origins that hold an address, according to the state on disk. */
   holders(text: string): Origin[] {
     return (this.openStore().bans.find(addressOf(text))?.holds ?? [])
       .map((hold) => hold.origin)
@@ -151,7 +151,7 @@ export class Workshop {
   }
 }
 
-/** The code of the AppError that `work` throws, or what it threw instead. */
+/** Returns the code of the `AppError` that `work` throws, or a description of anything else. */
 export function codeOf(work: () => unknown): unknown {
   try {
     work();

@@ -413,7 +413,8 @@ describe('an execd that goes away before it answers', () => {
 
 describe('a problem that stops nothing:', () => {
   test('the lock is not to be had', () => {
-    const lock = () => new AppError('LOCK_BUSY', 'another still has the writer lock after 10.0 s');
+    const lock = () =>
+      new AppError('LOCK_BUSY', 'another still holds the writer lock after 10.0 s');
     add('continue', '203.0.113.9', context({ lock }));
     expect(host.rulesFor('203.0.113.9')).toEqual([1, 1]);
     expect(host.warnings.join()).toContain('working without the writer lock');

@@ -1,4 +1,4 @@
-// What is told to ipset for each wish, and what is read from its answers. Nothing is run.
+// The commands for ipset and the meaning of its answers. No program is run.
 import { describe, expect, test } from '@jest/globals';
 import type { Change, PlannedCommand } from '../../../../src/firewall/backend.ts';
 import {
@@ -28,7 +28,7 @@ const blocked = (text: string, timeoutSeconds: number | null = 600): Change => {
 };
 const released = (text: string): Change => ({ address: addressOf(text), to: 'released' });
 
-/** The view once `command` was answered so. */
+/** Returns the view after `command` got an answer. */
 function after(
   command: PlannedCommand | null,
   { stdout = '', stderr = '', before = backend.nothingKnown },
@@ -46,7 +46,7 @@ const listingOf = (chains: readonly string[], rules: readonly string[]): string 
   chains
     .flatMap((chain) => [`-P ${chain} ACCEPT`, ...rules.map((rule) => `-A ${chain} ${rule}`)])
     .join('\n');
-/** What is printed of the tables filter and raw; null: the kernel has no raw. */
+/** Returns the listing of the tables filter and raw; null for a kernel without raw. */
 const tables = (filter: readonly string[], raw: readonly string[] | null): string =>
   [
     listingOf(['INPUT', 'FORWARD', 'OUTPUT'], filter),
@@ -54,7 +54,7 @@ const tables = (filter: readonly string[], raw: readonly string[] | null): strin
     '',
   ].join('\n');
 
-describe('a command of ipset', () => {
+describe('the command for ipset', () => {
   const CREATE =
     'create firewall-drop-4 hash:net family inet timeout 0 counters comment maxelem 2000';
   test.each<[string, Change, readonly string[]]>([
@@ -64,22 +64,22 @@ describe('a command of ipset', () => {
       [CREATE, `add firewall-drop-4 ${A} timeout 600`, `test firewall-drop-4 ${A}`],
     ],
     [
-      'a block without end',
+      'a block without a timeout',
       blocked(A, null),
       [CREATE, `add firewall-drop-4 ${A} timeout 0`, `test firewall-drop-4 ${A}`],
     ],
     [
-      'a block longer than the kernel can count, which we end by the state',
+      'a block longer than the kernel can count, which gets no timeout',
       blocked(A, 2_147_484),
       [CREATE, `add firewall-drop-4 ${A} timeout 0`, `test firewall-drop-4 ${A}`],
     ],
     [
-      'a block whose time is over, which 0 would make endless',
+      'a block whose time is over, which must not get timeout 0',
       blocked(A, 0),
       [CREATE, `add firewall-drop-4 ${A} timeout 1`, `test firewall-drop-4 ${A}`],
     ],
     ['a release', released(A), [`del firewall-drop-4 ${A}`, `test firewall-drop-4 ${A}`]],
-  ])('%s', (_, change, lines) => {
+  ])('adds or deletes the entry, and tests it: %s', (_, change, lines) => {
     const command = backend.plan(4, backend.expect([change], []), [change]);
     expect(command).toEqual({
       program: 'ipset',
@@ -88,19 +88,19 @@ describe('a command of ipset', () => {
     });
   });
 
-  test('IPv6 has a set of its own', () => {
+  test('uses a separate set for IPv6', () => {
     const change = blocked('2001:db8::/48');
     expect(backend.plan(6, backend.expect([change], []), [change])?.input).toContain(
       'create firewall-drop-6 hash:net family inet6 ',
     );
   });
 
-  test('a look changes nothing', () => {
+  test('that only looks changes nothing', () => {
     const command = backend.plan(4, backend.nothingKnown, [blocked(A)]);
     expect(command).toMatchObject({ effect: 'look', input: `test firewall-drop-4 ${A}\n` });
   });
 
-  test('many by one restore, and a listing after it', () => {
+  test('for a long list is one restore, followed by a listing', () => {
     const many = Array.from({ length: 1000 }, (_, n) => blocked(`198.51.${n >> 8}.${n & 255}`));
     const first = backend.plan(4, backend.expect(many, []), many);
     expect(first?.args).toEqual(['-exist', 'restore']);
@@ -119,14 +119,14 @@ describe('a block', () => {
   const seen = after(first, { stderr: `Warning: ${A} is in set firewall-drop-4.\n` });
 
   const look = backend.plan(4, seen, changes);
-  /** The edits that come next where the tables look so. */
+  /** Returns the next edits for these tables. */
   const editsAt = (filter: readonly string[], raw: readonly string[] | null): string[] => {
     const view = after(look, { stdout: tables(filter, raw), before: seen });
     const lines = backend.plan(4, view, changes)?.input.split('\n') ?? [];
     return lines.slice(0, lines.indexOf('COMMIT'));
   };
 
-  test('is followed by a look at the rules, and one for the set that comes first in raw', () => {
+  test('is followed by a listing of the rules and then by a rule for the set, first in raw', () => {
     expect(look).toMatchObject({
       program: 'iptables-restore',
       effect: 'look',
@@ -136,7 +136,7 @@ describe('a block', () => {
     expect(editsAt([], [RULE])).toEqual([]);
   });
 
-  test('of earlier versions leaves the filter table only once its rule in raw was seen', () => {
+  test('moves the rule of earlier versions out of the filter table only after the rule in raw was seen', () => {
     expect(editsAt([RULE], [])).toEqual(['*raw', `-I PREROUTING 1 ${RULE}`]);
     expect(editsAt([RULE], [RULE])).toEqual([
       '*filter',
@@ -144,7 +144,7 @@ describe('a block', () => {
     ]);
   });
 
-  test('stands first in INPUT and FORWARD where the kernel has no table raw', () => {
+  test('puts the rule first in INPUT and FORWARD if the kernel has no table raw', () => {
     expect(editsAt(['-j f2b'], null)).toEqual([
       '*filter',
       ...['INPUT', 'FORWARD'].map((chain) => `-I ${chain} 1 ${RULE}`),
@@ -153,15 +153,15 @@ describe('a block', () => {
   });
 
   test.each([
-    ['behind what may accept', ['-j ACCEPT', RULE]],
+    ['behind a rule that accepts', ['-j ACCEPT', RULE]],
     ['twice', [RULE, RULE]],
-  ])('mends a rule of the set that is %s', (_, rules) => {
+  ])('repairs a rule for the set that is present %s', (_, rules) => {
     const ours = rules.filter((rule) => rule === RULE);
     const removals = ours.map(() => `-D PREROUTING ${RULE}`);
     expect(editsAt([], rules)).toEqual(['*raw', ...removals, `-I PREROUTING 1 ${RULE}`]);
   });
 
-  test('takes out a plain rule for the address', () => {
+  test('removes a plain rule for the address', () => {
     const plain = `-s ${A}/32 -j DROP`;
     expect(editsAt([plain], [RULE])).toEqual([
       '*filter',
@@ -180,7 +180,7 @@ describe('a block', () => {
     expect(editsAt([foreign], [RULE, foreign])).toEqual([]);
   });
 
-  test('that the kernel did not take is a failure with its words', () => {
+  test('that the kernel refuses throws an error with the message of the kernel', () => {
     const stderr = `ipset v7.17: Timeout cannot be used: set was created without timeout support\n${A} is NOT in set firewall-drop-4.\n`;
     expect(() => after(first, { stderr })).toThrow(
       /203\.0\.113\.9 is not in its set: .*without timeout/,
@@ -188,13 +188,13 @@ describe('a block', () => {
   });
 
   test.each(['', 'ipset v7.17: Kernel error received: Operation not permitted\n'])(
-    'without an answer is none (%j)',
+    'without an answer throws an error (%j)',
     (stderr) => {
       expect(codeOf(() => after(first, { stderr }))).toBe('FIREWALL');
     },
   );
 
-  test('that is there has its end moved, which is no change', () => {
+  test('of a blocked address refreshes the timeout, which is not a change', () => {
     const view = after(backend.plan(4, backend.nothingKnown, changes), {
       stderr: `Warning: ${A} is in set firewall-drop-4.\n`,
     });
@@ -206,7 +206,7 @@ describe('a block', () => {
     [`${A} timeout 300 packets 0 bytes 0`, false],
     [`${A} timeout 0 packets 0 bytes 0`, false],
     ['203.0.113.0/24 timeout 0 packets 0 bytes 0', false],
-  ])('of 600 s that is listed as %j is as asked: %j', (member, asAsked) => {
+  ])('of 600 s that is listed as %j is in effect: %j', (member, asAsked) => {
     const command = backend.plan(4, listed(member), changes);
     expect(command?.program === 'ipset').toBe(!asAsked);
   });
@@ -216,7 +216,7 @@ describe('an unblock', () => {
   const changes = [released(A)];
   const first = backend.plan(4, backend.expect(changes, []), changes);
 
-  test('is verified in one process where the state is trusted', () => {
+  test('is verified in one process if the state is trusted', () => {
     const view = after(first, {
       stderr: `${A} is NOT in set firewall-drop-4.\n`,
       before: backend.expect(changes, []),
@@ -224,18 +224,18 @@ describe('an unblock', () => {
     expect(backend.plan(4, view, changes)).toBeNull();
   });
 
-  test('looks for a plain rule where it is not', () => {
+  test('looks for a plain rule if the state is not trusted', () => {
     const view = after(backend.plan(4, backend.nothingKnown, changes), { stderr: MISSING });
     expect(backend.plan(4, view, changes)).toMatchObject({ program: 'iptables-restore' });
   });
 
-  test('of an address in a network that is blocked asks for a listing', () => {
+  test('of an address in a blocked network lists the set', () => {
     const doubtful = after(first, { stderr: `Warning: ${A} is in set firewall-drop-4.\n` });
     expect(backend.plan(4, doubtful, changes)?.input).toBe('list firewall-drop-4\n');
     expect(backend.plan(4, listed('203.0.113.0/24 timeout 0'), changes)?.program).not.toBe('ipset');
   });
 
-  test('of what was in a set that is gone is done', () => {
+  test('is done if the set is gone', () => {
     const view = after(first, { stderr: MISSING.repeat(2), before: backend.expect(changes, []) });
     expect(backend.plan(4, view, changes)).toBeNull();
   });
@@ -245,7 +245,7 @@ describe('a full set', () => {
   const changes = [blocked(A)];
   const members = Array.from({ length: 2000 }, (_, n) => `198.51.${n >> 8}.${n & 255} timeout 0`);
 
-  test('is a failure that says what to do', () => {
+  test('throws an error that says what to do', () => {
     const first = backend.plan(4, backend.expect(changes, []), changes);
     const view = after(first, { stderr: 'ipset v7.17: Hash is full, cannot add more elements\n' });
     expect(backend.plan(4, view, changes)?.input).toBe('list firewall-drop-4\n');
@@ -254,7 +254,7 @@ describe('a full set', () => {
     );
   });
 
-  test('of which the kernel holds more than its size needs no room for what is released', () => {
+  test('that holds more entries than its size needs no room for a release', () => {
     const view = listed(...members, '203.0.113.8 timeout 0');
     const releases = members.slice(0, 60).map((line) => released(line.replace(/ .*/, '')));
     const edits = backend.plan(4, view, releases)?.input.trim().split('\n');
@@ -262,7 +262,7 @@ describe('a full set', () => {
     expect(edits?.every((line) => line.startsWith('del firewall-drop-4 '))).toBe(true);
   });
 
-  test('that may be larger is replaced in one go, with all that it held', () => {
+  test('that may be larger is replaced with all of its entries in one step', () => {
     const larger = createIpset({ ...OPTIONS, maxEntries: 4000 });
     const lines =
       larger
@@ -277,7 +277,7 @@ describe('a full set', () => {
     ]);
   });
 
-  test('that is replaced by a larger one keeps the time that each entry has left', () => {
+  test('that is replaced by a larger one keeps the remaining time of each entry', () => {
     const kernel = new FakeKernel();
     const full = createIpset({ ...OPTIONS, maxEntries: 2 });
     const larger = createIpset({ ...OPTIONS, maxEntries: 4 });
@@ -303,7 +303,7 @@ describe('a snapshot', () => {
   test.each([
     ['raw', ['', raw], ['raw PREROUTING']],
     ['the chains of earlier versions', [former, ''], ['INPUT', 'FORWARD']],
-  ])('has what the set holds, with counters, in %s', (_, rules, chains) => {
+  ])('has the entries of the set with counters if the rule is in %s', (_, rules, chains) => {
     const snapshot = backend.readSnapshot([...rules, members]);
     expect(snapshot.held.get(A)).toEqual({
       address: addressOf(A),
@@ -321,12 +321,12 @@ describe('a snapshot', () => {
     ]);
   });
 
-  test('holds nothing where no rule refers to the set', () => {
+  test('holds nothing if no rule matches the set', () => {
     expect([...backend.readSnapshot([':INPUT ACCEPT [0:0]\n', '', members]).held]).toEqual([]);
   });
 });
 
-test('the text of an IPv6 entry is read in any of its forms', () => {
+test('the text of an IPv6 entry is parsed in any form', () => {
   const change = blocked('::c000:204', null);
   const view = listed('::192.0.2.4 timeout 0 packets 0 bytes 0');
   expect(backend.plan(6, view, [change])?.program).toBe('ip6tables-restore');

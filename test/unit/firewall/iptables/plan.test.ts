@@ -1,4 +1,4 @@
-// What is written to iptables-restore for each wish, and what is read from its listing. Nothing is run.
+// The input for iptables-restore and the meaning of its listing. No program is run.
 import { describe, expect, test } from '@jest/globals';
 import type { Change, View } from '../../../../src/firewall/backend.ts';
 import {
@@ -22,14 +22,14 @@ const released = (text: string): Change => ({ address: addressOf(text), to: 'rel
 
 const look = backend.plan(6, backend.nothingKnown, []);
 
-/** What is known once a look printed that. */
+/** Returns the view after a look printed this listing. */
 function known(stdout: string): IptablesView {
   if (look === null) throw new Error('there is no command');
   const ran = { command: look, status: 0, stderr: '', before: backend.nothingKnown };
   return backend.read(stdout, ran);
 }
 
-/** A kernel with these rules in INPUT and FORWARD alike. */
+/** Returns the view of a kernel with these rules in both INPUT and FORWARD. */
 function listing(...rules: readonly string[]): IptablesView {
   return known(
     [
@@ -43,7 +43,7 @@ function listing(...rules: readonly string[]): IptablesView {
   );
 }
 
-/** The edits of INPUT that a plan makes; FORWARD's must be the same. */
+/** Returns the planned edits of INPUT. Those of FORWARD must be the same. */
 function editsOfInput(view: IptablesView, ...changes: readonly Change[]): string[] {
   const lines = backend.plan(4, view, changes)?.input.split('\n') ?? [];
   const edits = (chain: string): string[] =>
@@ -56,7 +56,7 @@ function editsOfInput(view: IptablesView, ...changes: readonly Change[]): string
 }
 
 describe('the command', () => {
-  test('changes both chains at once, and then lists what the kernel holds', () => {
+  test('changes both chains at once and then lists the rules', () => {
     expect(backend.plan(4, listing(), [blocked('203.0.113.9')])).toEqual({
       program: 'iptables-restore',
       args: ['-w', '10', '--noflush'],
@@ -103,28 +103,28 @@ describe('the command', () => {
   });
 });
 
-describe('to block, the edits of each chain are', () => {
+describe('the edits of each chain for a block are', () => {
   test.each([
     ['an insertion where there is nothing', [], [`-I 1 ${DROP}`]],
     ['none where the rule is first', [DROP], null],
     ['none where only plain drops come before', ['-s 192.0.2.1/32 -j DROP', DROP], null],
     [
-      'a move to the front where another rule comes before',
+      'a move to the front if another rule comes before',
       ['-s 203.0.113.0/24 -j ACCEPT', DROP],
       [`-D ${DROP}`, `-I 1 ${DROP}`],
     ],
     [
-      'a move to the front where a jump comes before, which may accept',
+      'a move to the front if a jump comes before, whose chain can accept',
       ['-j f2b-sshd', DROP],
       [`-D ${DROP}`, `-I 1 ${DROP}`],
     ],
     [
-      'an insertion where another chain of a longer name is jumped to for the address',
+      'an insertion if a rule for the address jumps to a chain whose name begins with DROP',
       ['-s 203.0.113.9/32 -j DROPLOG'],
       [`-I 1 ${DROP}`],
     ],
     [
-      'one in the place of several copies',
+      'one rule instead of several copies',
       [DROP, DROP, DROP],
       [`-D ${DROP}`, `-D ${DROP}`, `-D ${DROP}`, `-I 1 ${DROP}`],
     ],
@@ -135,7 +135,7 @@ describe('to block, the edits of each chain are', () => {
   });
 });
 
-describe('to release, the edits of each chain are', () => {
+describe('the edits of each chain for a release are', () => {
   test('a removal of each copy', () => {
     expect(editsOfInput(listing(DROP, DROP), released('203.0.113.9'))).toEqual([
       `-D ${DROP}`,
@@ -143,7 +143,7 @@ describe('to release, the edits of each chain are', () => {
     ]);
   });
 
-  test('none where there is nothing', () => {
+  test('none if there is no rule', () => {
     expect(backend.plan(4, listing(), [released('203.0.113.9')])).toBeNull();
   });
 
@@ -164,7 +164,7 @@ describe('to release, the edits of each chain are', () => {
   });
 });
 
-test('several changes go into one command', () => {
+test('several changes are made with one command', () => {
   const view = listing(DROP);
   expect(editsOfInput(view, released('203.0.113.9'), blocked('198.51.100.0/24'))).toEqual([
     `-D ${DROP}`,
@@ -172,7 +172,7 @@ test('several changes go into one command', () => {
   ]);
 });
 
-test('an IPv6 rule is known in the text that ip6tables gives it', () => {
+test('an IPv6 rule is recognized in the form that ip6tables prints', () => {
   const view = known(
     '-P INPUT ACCEPT\n-P FORWARD ACCEPT\n-A INPUT -s ::192.0.2.4/128 -j DROP\n-A FORWARD -s ::192.0.2.4/128 -j DROP\n',
   );
@@ -184,25 +184,25 @@ describe('a chain', () => {
     '-P INPUT ACCEPT\n-P FORWARD ACCEPT\n-N DOCKER-USER\n-A DOCKER-USER -j RETURN\n',
   );
 
-  test('that only some hosts have gets the rule where it exists', () => {
+  test('that is optional gets the rule if it exists', () => {
     const input = backend.plan(4, withDocker, [blocked('203.0.113.9')])?.input;
     expect(input).toContain(`-I DOCKER-USER 1 ${DROP}`);
     expect(withDocker.extras).toEqual(['DOCKER-USER']);
   });
 
-  test('that only some hosts have is not asked for where it is missing', () => {
+  test('that is optional is left out if it is missing', () => {
     expect(backend.plan(4, listing(), [blocked('203.0.113.9')])?.input).not.toContain('DOCKER');
     expect(listing().extras).toEqual([]);
   });
 
-  test('that must exist is asked for even where it is missing, so that the failure is seen', () => {
+  test('that must exist is used even if it is missing, so that the command fails', () => {
     const view = known('-P INPUT ACCEPT\n');
     expect(backend.plan(4, view, [blocked('203.0.113.9')])?.input).toContain(
       `-I FORWARD 1 ${DROP}`,
     );
   });
 
-  test('of others is left alone, also with a rule like ours', () => {
+  test('of another program is left alone, even with a rule like ours', () => {
     const view = known(`-P INPUT ACCEPT\n-P FORWARD ACCEPT\n-N f2b-sshd\n-A f2b-sshd ${DROP}\n`);
     expect(backend.plan(4, view, [released('203.0.113.9')])).toBeNull();
   });
@@ -210,20 +210,20 @@ describe('a chain', () => {
 
 describe('a listing', () => {
   test.each(['', 'Segmentation fault\n', '# Warning: iptables-legacy tables present\n'])(
-    'that names no chain (%j) is no proof of anything',
+    'that names no chain (%j) throws an error',
     (output) => {
       expect(codeOf(() => known(output))).toBe('FIREWALL');
     },
   );
 
-  test('may have comments and empty lines', () => {
+  test('can have comments and empty lines', () => {
     const view: View = known(
       '# Warning: iptables-legacy tables present, use iptables-legacy to see them\n\n-P INPUT ACCEPT\n',
     );
     expect(view.extras).toEqual([]);
   });
 
-  test('of 30,000 rules is read whole', () => {
+  test('of 30,000 rules is read completely', () => {
     const rules = Array.from(
       { length: 30_000 },
       (_, n) => `-A INPUT -s 198.51.${n >> 8}.${n & 255}/32 -j DROP`,
@@ -233,8 +233,8 @@ describe('a listing', () => {
   });
 });
 
-describe('where the state is trusted', () => {
-  test('a release expects one rule in each chain, also in those last seen', () => {
+describe('if the state is trusted', () => {
+  test('a release expects one rule in each chain, including the optional chains last seen', () => {
     const changes = [released('203.0.113.9')];
     const view = backend.expect(changes, ['DOCKER-USER']);
     expect(backend.plan(4, view, changes)?.input.match(/^-D \S+/gm)).toEqual([
@@ -244,7 +244,7 @@ describe('where the state is trusted', () => {
     ]);
   });
 
-  test('a block expects none', () => {
+  test('a block expects no rule', () => {
     const changes = [blocked('203.0.113.9')];
     expect(editsOfInput(backend.expect(changes, []), ...changes)).toEqual([`-I 1 ${DROP}`]);
   });
@@ -267,13 +267,13 @@ describe('a snapshot', () => {
   ].join('\n');
   const { held, rules, policies } = backend.readSnapshot([saved]);
 
-  test('adds up what the rules for an address have dropped, in our chains alone', () => {
+  test('adds up the counters of an address in our chains only', () => {
     expect([...held.values()]).toEqual([
       { address: addressOf('203.0.113.9'), chains: ['INPUT', 'FORWARD'], packets: 12, bytes: 720 },
     ]);
   });
 
-  test('has every rule of the table in order, and the policies', () => {
+  test('has every rule of the table in order and the policies', () => {
     expect(rules.map(({ chain, spec }) => `${chain} ${spec}`)).toEqual([
       'INPUT -s 203.0.113.9/32 -j DROP',
       'INPUT -p tcp -m tcp --dport 22 -j f2b-sshd',

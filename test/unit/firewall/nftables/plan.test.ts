@@ -1,4 +1,4 @@
-// What is told to nft for each wish, and what is read from its answers. Nothing is run.
+// The commands for nft and the meaning of its answers. No program is run.
 import { describe, expect, test } from '@jest/globals';
 import type { Change, PlannedCommand } from '../../../../src/firewall/backend.ts';
 import { createNftables, type NftablesView } from '../../../../src/firewall/nftables/plan.ts';
@@ -29,7 +29,7 @@ interface Answer {
   readonly before?: NftablesView;
 }
 
-/** The view once `command` was answered so. */
+/** Returns the view after `command` got an answer. */
 function after(command: PlannedCommand | null, answer: Answer): NftablesView {
   if (command === null) throw new Error('there is no command');
   const { stdout = '', status = 0, before = backend.nothingKnown } = answer;
@@ -44,13 +44,13 @@ const matchOf = (name: string, mask?: string): unknown => {
 };
 
 const NOW = [['prerouting', -450]] as const;
-/** As earlier versions made them. */
+/** The chains of earlier versions. */
 const FORMER = [
   ['input', -10],
   ['forward', -10],
 ] as const;
 
-/** A table with a set, its elements, and a rule for it in each chain. */
+/** Returns the listing of a table with a set, its elements, and a rule for it in each chain. */
 function listing(
   name: string,
   elements: readonly unknown[] = [],
@@ -67,7 +67,7 @@ const NO_TABLE = JSON.stringify({ nftables: [{ metainfo: {} }] });
 const looked = (stdout: string): NftablesView =>
   after(backend.plan(4, backend.nothingKnown, [blocked(A)]), { stdout });
 
-describe('where the state is trusted', () => {
+describe('if the state is trusted', () => {
   test.each<[string, Change, string]>([
     ['a block', blocked(A), `add element ${TABLE} blocked4_32 { ${A} timeout 600s }`],
     ['a block without end', blocked(A, null), `add element ${TABLE} blocked4_32 { ${A} }`],
@@ -77,12 +77,12 @@ describe('where the state is trusted', () => {
       `add element ${TABLE} blocked4_32 { ${A} timeout 1s }`,
     ],
     [
-      'a block whose end nft can read',
+      'a block with the longest timeout that nft can read',
       blocked(A, 99_999_999),
       `add element ${TABLE} blocked4_32 { ${A} timeout 99999999s }`,
     ],
     [
-      'a block whose end is further away',
+      'a block with a longer timeout, which is left out',
       blocked(A, 100_000_000),
       `add element ${TABLE} blocked4_32 { ${A} }`,
     ],
@@ -105,7 +105,7 @@ describe('where the state is trusted', () => {
     });
   });
 
-  test('a set that is missing is an answer: another run that makes it meanwhile makes the same try no second failure', () => {
+  test('a missing set does not count as a failure, so the same command is run again after another run made the set', () => {
     const change = blocked(A);
     let isMade = false;
     let isHeld = false;
@@ -125,7 +125,7 @@ describe('where the state is trusted', () => {
     ['a block', blocked(A), 'delete'],
     ['a release', released(A), 'create'],
   ])(
-    '%s is proved by a check that it can be undone, beside a listing of the rules',
+    '%s is verified with a check that it can be undone and a listing of the rules',
     (_, change, verb) => {
       const before = backend.expect([change], []);
       const proof = backend.plan(4, after(backend.plan(4, before, [change]), { before }), [change]);
@@ -148,7 +148,7 @@ describe('where the state is trusted', () => {
     },
   );
 
-  test('a check that fails is no proof', () => {
+  test('a check that fails verifies nothing', () => {
     const change = blocked(A);
     const before: NftablesView = {
       ...backend.expect([change], []),
@@ -163,7 +163,7 @@ describe('where the state is trusted', () => {
   });
 });
 
-test('what is missing is made with the entry, in one transaction', () => {
+test('missing tables, sets and chains are made with the element in one transaction', () => {
   const command = backend.plan(4, looked(NO_TABLE), [blocked('198.51.100.0/24')]);
   expect(scriptOf(command).split('\n')).toEqual([
     `add table ${TABLE}`,
@@ -179,7 +179,7 @@ test('what is missing is made with the entry, in one transaction', () => {
   ]);
 });
 
-test('sets that are there keep their rules when another is made', () => {
+test('existing sets keep their rules when another set is made', () => {
   const view = looked(listing('blocked4_32', [A]));
   const input = scriptOf(backend.plan(6, view, [blocked('2001:db8::/64')]));
   expect(input.match(/add rule .*/g)).toEqual([
@@ -188,7 +188,7 @@ test('sets that are there keep their rules when another is made', () => {
   ]);
 });
 
-test('another run that made the chain at the same moment may have left out a set: it gets its rule again', () => {
+test('a set that another run left out of the chain at the same moment gets its rule again', () => {
   const set = { set: { ...OURS, name: 'blocked6_128', type: 'ipv6_addr' } };
   const { nftables } = JSON.parse(listing('blocked4_32', [A])) as { nftables: unknown[] };
   const view = looked(JSON.stringify({ nftables: [...nftables, set] }));
@@ -200,19 +200,16 @@ test('another run that made the chain at the same moment may have left out a set
 });
 
 test.each([
-  [
-    'a chain that is not hooked as ours',
-    (text: string) => text.replaceAll('"prio":-450', '"prio":0'),
-  ],
+  ['a chain with another priority', (text: string) => text.replaceAll('"prio":-450', '"prio":0')],
   ['a rule that accepts', (text: string) => text.replaceAll('"drop"', '"accept"')],
   ['a rule for another mask', (text: string) => text.replaceAll('"op":"=="', '"op":"!="')],
-  ['a table of others', (text: string) => text.replaceAll('"firewall_drop"', '"other"')],
-])('%s refers to no set of ours', (_, spoil) => {
+  ['a foreign table', (text: string) => text.replaceAll('"firewall_drop"', '"other"')],
+])('%s does not count as a rule for our set', (_, spoil) => {
   const view = looked(spoil(listing('blocked4_32', [A])));
   expect(scriptOf(backend.plan(4, view, [blocked(A)]))).toContain('add chain');
 });
 
-test('an end that is to move replaces the entry, since older kernels keep its first', () => {
+test('a new timeout replaces the element, because older kernels keep the first timeout', () => {
   const before = looked(listing('blocked4_32'));
   const view = after(backend.plan(4, before, [blocked(A)]), {
     stdout: listing('blocked4_32'),
@@ -223,7 +220,7 @@ test('an end that is to move replaces the entry, since older kernels keep its fi
   expect(scriptOf(command).match(/^\w+/gm)).toEqual(['add', 'delete', 'add']);
 });
 
-test('a transaction is given to nft in arguments of less than 128 KiB, whose sum is the whole of it', () => {
+test('a long transaction is split into arguments that the kernel accepts', () => {
   const text = (n: number): string =>
     `2001:db8:1111:2222:3333:4444:5555:${(n + 4096).toString(16)}`;
   const changes = Array.from({ length: backend.mostChanges }, (_, n) =>
@@ -237,13 +234,13 @@ test('a transaction is given to nft in arguments of less than 128 KiB, whose sum
   const lengths = command?.args.map((word) => word.length) ?? [];
   expect(lengths.length).toBeGreaterThan(1);
   expect(Math.max(...lengths)).toBeLessThan(131_072);
-  // A quarter of the stack's usual limit, 8 MiB, less what the environment takes.
+  // A quarter of the usual stack limit of 8 MiB, minus the environment. Each argument also takes a pointer.
   expect(lengths.reduce((sum, length) => sum + length + 9)).toBeLessThan(1_900_000);
   expect(scriptOf(command).match(/5555:[0-9a-f]+ timeout 99999999s/g)).toHaveLength(changes.length);
   expect(command?.args.join(' ')).toMatch(/^add element [^{}]+\{ [^{}]+ \}/);
 });
 
-test('an nft that is too old for our sets fails with the version that is needed', () => {
+test('the error of an nft that is too old for our sets names the version that is needed', () => {
   const stderr = 'Error: syntax error, unexpected counter\nadd table inet firewall_drop\n';
   const firewall = firewallFor(
     () => ({ status: 1, stdout: '', stderr, trouble: '' }),
@@ -255,12 +252,12 @@ test('an nft that is too old for our sets fails with the version that is needed'
   );
 });
 
-describe('many addresses whose set is there', () => {
+describe('many addresses of an existing set', () => {
   const many = Array.from({ length: 51 }, (_, n) => `198.51.100.${n}`);
   const blocks = many.map((text) => blocked(text));
   const releases = many.map(released);
 
-  /** What is planned once one check of all was answered so. */
+  /** Returns the command that is planned after the check of the whole list got an answer. */
   function checked(changes: readonly Change[], status: number): [PlannedCommand, NftablesView] {
     const before = looked(listing('blocked4_32'));
     const check = backend.plan(4, before, changes);
@@ -278,19 +275,19 @@ describe('many addresses whose set is there', () => {
     return scriptOf(backend.plan(4, view, changes));
   }
 
-  test('are given their end where all are there', () => {
+  test('get new timeouts if all of them are present', () => {
     const [command] = checked(blocks, 0);
     expect(command.effect).toBe('refresh');
     expect(scriptOf(command).match(/^\w+/gm)).toEqual(['add', 'delete', 'add']);
   });
 
-  test('and may keep their end are not changed where all are there', () => {
+  test('that may keep their timeouts are not changed if all of them are present', () => {
     const keeping = blocks.map((change) => ({ ...change, keepsEnd: true }));
     const [, view] = checked(blocks, 0);
     expect(backend.plan(4, view, keeping)).toBeNull();
   });
 
-  test('are listed where not all are there: only those that are there are replaced', () => {
+  test('are listed if some are missing, and only those that are present are replaced', () => {
     const lines = listed(blocks).split('\n');
     const about = (line: string): boolean => / 198\.51\.100\.7[ ,]/.test(line);
     expect(lines.filter(about).map((line) => line.split(' ')[0])).toEqual(['add', 'delete', 'add']);
@@ -298,14 +295,14 @@ describe('many addresses whose set is there', () => {
     expect(others.map((line) => line.split(' ')[0])).toEqual(['add']);
   });
 
-  test('are listed where not all are gone: only those that are there are released', () => {
+  test('are listed if some are present, and only those are released', () => {
     expect(listed(releases)).toBe(
       `add element ${TABLE} blocked4_32 { 198.51.100.7 }\ndelete element ${TABLE} blocked4_32 { 198.51.100.7 }`,
     );
   });
 });
 
-test('an unblock of what is in no set of ours runs nothing', () => {
+test('an unblock of an address that is in no set of ours runs nothing', () => {
   expect(backend.plan(4, looked(NO_TABLE), [released(A)])).toBeNull();
 });
 
@@ -320,7 +317,7 @@ describe('many addresses that were just changed', () => {
   ];
   const rules = JSON.stringify({ nftables: networks });
 
-  /** The command that proves them, and the view before it. */
+  /** Returns the command that verifies the changes, and the view before it. */
   function proofOf(changes: readonly Change[]): [PlannedCommand | null, NftablesView] {
     const trusted = backend.expect(changes, []);
     const changed = after(backend.plan(4, trusted, changes), { before: trusted });
@@ -333,7 +330,7 @@ describe('many addresses that were just changed', () => {
   test.each([
     ['blocks', many, `delete element ${TABLE} blocked4_32 { 198.51.100.0, 198.51.100.1, `],
     ['releases', gone, `create element ${TABLE} blocked6_48 { 2001:db8:: }\ncreate element `],
-  ])('%s are proved by one check that they can be undone', (_, changes, input) => {
+  ])('%s are verified with one check that they can be undone', (_, changes, input) => {
     const [proof, before] = proofOf(changes);
     expect(proof).toMatchObject({
       args: ['-c', expect.stringContaining(input)],
@@ -344,7 +341,7 @@ describe('many addresses that were just changed', () => {
     expect(backend.plan(4, after(proof, { before }), changes)).toBeNull();
   });
 
-  test('are listed where the check fails, to find out which are not as asked', () => {
+  test('are listed if the check fails, to find those that differ', () => {
     const [proof, before] = proofOf(many);
     const view = after(proof, { status: 1, before });
     const list = backend.plan(4, view, many);
@@ -358,7 +355,7 @@ describe('many addresses that were just changed', () => {
 });
 
 test.each(['nonsense', '[]', '{"nftables":3}'])(
-  'where %j is the listing of all tables, ours alone is listed, and there it is an error',
+  'if the listing of all tables is %j, our table is listed alone, and there it is an error',
   (stdout) => {
     const before = looked(stdout);
     const list = backend.plan(4, before, [blocked(A)]);
@@ -376,7 +373,7 @@ describe('a snapshot', () => {
   const mask = '255.255.255.0';
   const snapshot = backend.readSnapshot([listing('blocked4_24', [counted], { mask })]);
 
-  test('has what the sets hold, with counters', () => {
+  test('has the elements of the sets with counters', () => {
     expect([...snapshot.held.values()]).toEqual([
       {
         address: addressOf('198.51.100.0/24'),
@@ -387,12 +384,12 @@ describe('a snapshot', () => {
     ]);
   });
 
-  test('says what happens to packets of an address', () => {
+  test('leads to the verdict on an address', () => {
     expect(findVerdict(addressOf('198.51.100.7'), snapshot).kind).toBe('dropped');
     expect(findVerdict(addressOf('198.51.101.7'), snapshot).kind).toBe('accepted');
   });
 
-  test('knows what the chains of earlier versions drop, until the first block moves it', () => {
+  test('has the elements that the chains of earlier versions drop, until the first block replaces these chains', () => {
     const former = listing('blocked4_24', [counted], { mask, hooks: FORMER });
     const address = addressOf('198.51.100.7');
     const before = backend.readSnapshot([former]);
