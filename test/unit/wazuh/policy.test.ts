@@ -88,7 +88,7 @@ describe('arguments from the manager', () => {
   test('a word that means nothing is said, and ignored', () => {
     agent.alert(A, { arguments: ['relase', 'null'] });
     expect(agent.host.warnings).toEqual([
-      'arguments of the response that mean nothing here are ignored: ["relase","null"]',
+      'ignored unknown arguments of the active response: ["relase","null"]',
     ]);
     expect(agent.host.rulesFor(A)).toEqual([1, 1]);
   });

@@ -357,14 +357,14 @@ describe('a message without an address', () => {
   test('is refused when the input ends before a whole line', () => {
     expect(() => {
       respondToMessage(context(), streams());
-    }).toThrow('no whole message came before the input ended');
+    }).toThrow('the input ended before a complete message arrived');
     expect(logged()).toHaveLength(1);
   });
 
   test('is reported differently when it did not come in time', () => {
     expect(() => {
       respondToMessage(context({ deadline: { remainingMs: () => 0 } }), streams());
-    }).toThrow('no whole message came in time');
+    }).toThrow('no complete message arrived in time');
   });
 });
 
@@ -579,7 +579,7 @@ describe('a message without a line end', () => {
     const late = context({ deadline: { remainingMs: () => 0 } });
     expect(() => {
       respondToMessage(late, streams());
-    }).toThrow('no whole message came in time');
+    }).toThrow('no complete message arrived in time');
   });
 
   test('is not taken for the answer of execd as well', () => {
