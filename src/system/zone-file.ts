@@ -1,12 +1,12 @@
-// Reads a zone file (TZif) and the POSIX rule in its footer.
+// Parses a zone file (TZif) and the POSIX rule in its footer.
 
-/** What the clocks show during one stretch of time; the offset is seconds east of UTC. */
+/** A local time type: the offset in seconds east of UTC, and the abbreviation. */
 export interface LocalType {
   readonly offsetSeconds: number;
   readonly abbreviation: string;
 }
 
-/** A day of any year, and the seconds after its midnight (negative and above 24 h too). */
+/** A yearly change: a day, and the seconds after its midnight, which can be negative or more than 24 hours. */
 export interface YearlyChange {
   readonly day:
     | { readonly kind: 'julian'; readonly day: number }
@@ -20,7 +20,7 @@ export interface YearlyChange {
   readonly seconds: number;
 }
 
-/** A POSIX TZ string: what holds after a zone file's last transition. */
+/** A POSIX TZ string, which applies after the last transition of the zone file. */
 export interface Rule {
   readonly standard: LocalType;
   readonly daylight?: {
@@ -30,7 +30,7 @@ export interface Rule {
   };
 }
 
-/** A parsed zone file; `transitions` are ascending Unix times, each with the type that begins there. */
+/** A parsed zone file. `transitions` are Unix times in ascending order, each with the type that starts there. */
 export interface Zone {
   readonly first: LocalType;
   readonly transitions: readonly { readonly at: number; readonly type: LocalType }[];
@@ -39,7 +39,10 @@ export interface Zone {
 
 const HEADER_BYTES = 44;
 
-/** A zone file (TZif, RFC 9636, versions 1 to 4). Throws an Error that says what is malformed. Leap seconds are passed over: the kernel's clock does not count them. */
+/**
+ * Parses a zone file (TZif, RFC 9636, versions 1 to 4). Throws an Error that says what is malformed. Skips leap
+ * seconds, which the kernel's clock does not count.
+ */
 export function parseZone(buffer: Buffer): Zone {
   const legacy = parseHeader(buffer, 0, 4);
   if (legacy.version < 2) return { ...parseTransitions(buffer, legacy), rule: undefined };
@@ -57,7 +60,7 @@ interface Block {
   readonly characterCount: number;
 }
 
-/** Header at `offset`; `timeBytes` is the width of a time in the block behind it. */
+/** Parses the header at `offset`. `timeBytes` is the width of a time in the data block after it. */
 function parseHeader(buffer: Buffer, offset: number, timeBytes: 4 | 8): Block {
   if (buffer.length < offset + HEADER_BYTES)
     throw new Error('zone file is cut short in its header');
@@ -80,12 +83,12 @@ function parseHeader(buffer: Buffer, offset: number, timeBytes: 4 | 8): Block {
   return { version, start, end, timeBytes, transitionCount, typeCount, characterCount };
 }
 
-/** NUL is version 1, then the ASCII digits; later versions are promised to be readable as version 2. */
+/** Converts the version byte: NUL for version 1, else an ASCII digit. Later versions can be read as version 2. */
 function versionNumber(byte: number): number {
   return byte === 0 ? 1 : byte - 0x30;
 }
 
-/** Read by a DataView, which needs no warming up: a zone has hundreds of transitions, and every alert reads them. */
+/** Uses a DataView for speed: a zone has hundreds of transitions, and every alert parses them without a warm JIT. */
 function parseTransitions(buffer: Buffer, block: Block): Pick<Zone, 'first' | 'transitions'> {
   const types = parseTypes(buffer, block);
   const first = types[0];
@@ -127,11 +130,11 @@ function parseFooter(buffer: Buffer, offset: number): Rule | undefined {
   return footer === '' ? undefined : parseRule(footer);
 }
 
-/** One zone or two, each with its offset. Patterns are compiled at every start: this one is short, and used once. */
+/** Matches one or two zone names, each with its offset. The pattern is short because every start compiles it. */
 const ZONES =
   /^(<[A-Za-z0-9+-]+>|[A-Za-z]+)([+:0-9-]+)(?:(<[A-Za-z0-9+-]+>|[A-Za-z]+)([+:0-9-]*))?$/;
 
-/** `CET-1CEST,M3.5.0,M10.5.0/3`, `<-03>3`. POSIX counts offsets west of Greenwich, so signs turn round. */
+/** Parses rules such as `CET-1CEST,M3.5.0,M10.5.0/3` or `<-03>3`. Offsets in POSIX are positive west of Greenwich. */
 function parseRule(text: string): Rule {
   const [zones = '', start, end, more] = text.split(',', 4);
   const [, name, offset, daylightName, daylightOffset] = ZONES.exec(zones) ?? [];
@@ -158,7 +161,7 @@ function localType(name: string, offsetSeconds: number): LocalType {
   return { offsetSeconds, abbreviation: name.startsWith('<') ? name.slice(1, -1) : name };
 }
 
-/** `[+-]h[:m[:s]]` in seconds. */
+/** Converts `[+-]h[:m[:s]]` to seconds. */
 function parseSeconds(text: string, maxHours: number): number {
   const isNegative = text.startsWith('-');
   const unsigned = isNegative || text.startsWith('+') ? text.slice(1) : text;
@@ -172,17 +175,17 @@ function parseSeconds(text: string, maxHours: number): number {
   return isNegative ? -total : total;
 }
 
-/** `J60`, `59` or `M3.5.0`, each with `/` and a time where that is not two o'clock. */
+/** Parses `J60`, `59` or `M3.5.0`, with an optional `/` and a time. The default time is two o'clock. */
 function parseChange(text: string): YearlyChange {
   const [written = '', time, more] = text.split('/', 3);
   const day = parseDay(written);
   if (more !== undefined || Object.values(day).some(Number.isNaN))
     throw new Error(`zone file: ${JSON.stringify(text)} is not a day of the year`);
-  // RFC 9636 allows a week's worth of hours either way.
+  // RFC 9636 allows -167 to 167 hours.
   return { day, seconds: time === undefined ? 2 * 3600 : parseSeconds(time, 167) };
 }
 
-/** Its numbers are NaN where they are none, or out of bounds. */
+/** Returns NaN for each number that is malformed or out of range. */
 function parseDay(text: string): YearlyChange['day'] {
   if (text.startsWith('J')) return { kind: 'julian', day: wholeNumber(text.slice(1), 1, 365) };
   if (!text.startsWith('M')) return { kind: 'zeroBased', day: wholeNumber(text, 0, 365) };
@@ -197,7 +200,7 @@ function parseDay(text: string): YearlyChange['day'] {
 
 const DIGITS = /^[0-9]+$/;
 
-/** NaN where the text is none from `min` to `max`. */
+/** Returns NaN if the text is not a whole number from `min` to `max`. */
 function wholeNumber(text: string | undefined, min: number, max: number): number {
   const value = text !== undefined && DIGITS.test(text) ? Number(text) : NaN;
   return value >= min && value <= max ? value : NaN;

@@ -88,7 +88,7 @@ describe('trouble', () => {
 
   test.each<[string, Partial<RunResult>]>([
     ['no right to', { status: 1, stderr: 'Operation failed: sorry, you must be root' }],
-    ['a crash', { status: null, trouble: 'was ended by SIGSEGV' }],
+    ['a crash', { status: null, trouble: 'was killed by SIGSEGV' }],
     ['flows that end for ever', { status: 1, stderr: ENDED }],
   ])('%s is said', (_, result) => {
     expect(codeOf(() => cut(['203.0.113.7'], result))).toBe('FIREWALL');

@@ -103,7 +103,7 @@ describe('a program that ends and leaves its pipes to a child', () => {
 test('a program that dies of a signal has no status, and the signal is in the error', () => {
   expect(run(shell('kill -SEGV $$'), LONG_MS)).toMatchObject({
     status: null,
-    trouble: 'was ended by SIGSEGV',
+    trouble: 'was killed by SIGSEGV',
   });
 });
 
@@ -123,7 +123,7 @@ describe('a program that is ended by a signal for its group', () => {
 
   test('is not started a third time', () => {
     const result = run(shell(`echo >>${directory}/starts; kill -INT $$`), LONG_MS);
-    expect(result).toMatchObject({ status: null, trouble: 'was ended by SIGINT' });
+    expect(result).toMatchObject({ status: null, trouble: 'was killed by SIGINT' });
     expect(readFileSync(`${directory}/starts`, 'utf8')).toBe('\n\n');
   });
 });

@@ -150,7 +150,7 @@ describe('opening a log', () => {
     const target = join(directory, 'target');
     writeFileSync(target, 'foreign');
     linkSync(target, join(directory, 'log'));
-    expect(() => openLogForAppend(join(directory, 'log'))).toThrow('one name');
+    expect(() => openLogForAppend(join(directory, 'log'))).toThrow('single hard link');
   });
 
   test('refuses a directory and a FIFO, and does not wait for one', () => {
