@@ -1,7 +1,7 @@
 // Formats the host's local time as date(1) does. Reads the zone file itself, because Wazuh's and OSSEC's decoders
 // accept `CEST` and `-03`, but not Intl's `GMT+2`.
 import { readRegularFile } from './files.ts';
-import { parseZone, type LocalType, type Rule, type YearlyChange, type Zone } from './zone-file.ts';
+import { parseZone, type LocalType, type Zone } from './zone-file.ts';
 
 export const UTC: Zone = {
   first: { offsetSeconds: 0, abbreviation: 'UTC' },
@@ -9,7 +9,6 @@ export const UTC: Zone = {
   rule: undefined,
 };
 
-const DAY_SECONDS = 86_400;
 const LARGEST_ZONE_FILE = 64 * 1024;
 
 /** Returns the time zone of log lines: TZ if it is a plain zone name, else /etc/localtime, else UTC. Never throws. */
@@ -42,66 +41,13 @@ function zonePath(tz: string | undefined): string | undefined {
 export function typeAt(zone: Zone, epochSeconds: number): LocalType {
   const last = zone.transitions.at(-1);
   const afterAll = last === undefined || epochSeconds >= last.at;
-  if (afterAll && zone.rule !== undefined) return ruleTypeAt(zone.rule, epochSeconds);
+  if (afterAll && zone.rule !== undefined) return zone.rule(epochSeconds);
   return zone.transitions.findLast(({ at }) => at <= epochSeconds)?.type ?? zone.first;
 }
 
 /**
- * Finds the latest change before the moment. Changes of the previous and next year count too, because an offset can
- * move a change across New Year.
- */
-function ruleTypeAt(rule: Rule, epochSeconds: number): LocalType {
-  if (rule.daylight === undefined) return rule.standard;
-  const { type, start, end } = rule.daylight;
-  const thisYear = new Date(epochSeconds * 1000).getUTCFullYear();
-  const changes = [thisYear - 1, thisYear, thisYear + 1].flatMap((year) => [
-    { at: changeAt(end, year, type), type: rule.standard },
-    { at: changeAt(start, year, rule.standard), type },
-  ]);
-  // The sort is stable: if an end and the next start coincide (daylight time all year), the start wins.
-  const past = changes.filter(({ at }) => at <= epochSeconds).sort((a, b) => a.at - b.at);
-  return past.at(-1)?.type ?? rule.standard;
-}
-
-/** Returns the Unix time of a change in a year. `before` is the local time type until then. */
-function changeAt(change: YearlyChange, year: number, before: LocalType): number {
-  return dayOf(change.day, year) * DAY_SECONDS + change.seconds - before.offsetSeconds;
-}
-
-/** Returns the day of a change as days since 1 January 1970. */
-function dayOf(day: YearlyChange['day'], year: number): number {
-  const newYear = firstDay(year, 1);
-  switch (day.kind) {
-    case 'zeroBased':
-      return newYear + day.day;
-    case 'julian': {
-      // Julian days never count 29 February: day 60 is always 1 March.
-      const isLeapYear = firstDay(year, 3) - newYear === 60;
-      return newYear + day.day - 1 + (isLeapYear && day.day >= 60 ? 1 : 0);
-    }
-    case 'weekday':
-      return weekdayOf(day, year);
-  }
-}
-
-/** Week 5 is the last week of the month in which the weekday occurs. */
-function weekdayOf(day: { month: number; week: number; weekday: number }, year: number): number {
-  const first = firstDay(year, day.month);
-  // 1 January 1970 was a Thursday.
-  const firstWeekday = (((first + 4) % 7) + 7) % 7;
-  const found = first + ((day.weekday - firstWeekday + 7) % 7) + (day.week - 1) * 7;
-  return found < firstDay(year, day.month + 1) ? found : found - 7;
-}
-
-/** Returns the first day of a month as days since 1 January 1970. */
-function firstDay(year: number, month: number): number {
-  // Date.UTC would take the years 0 to 99 as 1900 to 1999.
-  return new Date(0).setUTCFullYear(year, month - 1, 1) / (DAY_SECONDS * 1000);
-}
-
-/**
- * Returns `Sun May 7 12:45:26 UTC 2024`, as `LC_ALL=C date` prints it. Uses UTC if the decoders do not accept the
- * zone's abbreviation.
+ * Returns `Sun May  7 12:45:26 UTC 2024`, as `LC_ALL=C date` prints it. Uses UTC if the decoders do not accept the
+ * abbreviation of the zone.
  */
 export function formatDate(zone: Zone, epochMs: number): string {
   const epochSeconds = Math.floor(epochMs / 1000);

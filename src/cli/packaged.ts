@@ -1,8 +1,8 @@
 // What packages have to do with this program: the files of packaging/ that it carries, fitted to where it was installed,
 // and who owns it on this host.
-import { textOrNull } from '../../system/paths.ts';
+import { textOrNull } from '../system/paths.ts';
 
-/** JSON: the files of packaging/systemd, packaging/cron and packaging/logrotate by their names. */
+/** JSON: what scripts/lib/packaged.mjs reads of packaging/, by the files' names. */
 declare const __PACKAGED__: string;
 
 /** What a package installs, and what its files are written for. */
@@ -42,8 +42,13 @@ export function unitNames(): string[] {
   return Object.keys(packagedFiles()).filter((name) => /\.(?:service|timer)$/.test(name));
 }
 
-export function textFor(name: string, { home, program }: Installed): string {
+/** As it lies in packaging/. */
+export function packagedText(name: string): string {
   const text = packagedFiles()[name];
   if (text === undefined) throw new Error(`this build has no ${name}`);
-  return text.replaceAll(PACKAGED_HOME, home).replaceAll(PACKAGED_PROGRAM, program);
+  return text;
+}
+
+export function textFor(name: string, { home, program }: Installed): string {
+  return packagedText(name).replaceAll(PACKAGED_HOME, home).replaceAll(PACKAGED_PROGRAM, program);
 }
