@@ -82,7 +82,7 @@ const SEE_ALSO = ['iptables(8),', 'ip6tables(8),', 'ipset(8),', 'nft(8),', 'conn
 /** What config.toml says of a key: `# MEANING`, then `#KEY = DEFAULT`; of a key of [[policy]] `# KEY: MEANING`. */
 const KEY = /^(?<meaning>(?:# .*\n)+)#(?<key>\S.*)/gm;
 const POLICY_KEY = /^# (?<key>\w+): (?<meaning>.*(?:\n# {3}.*)*)/gm;
-const POLICY_KEYS_BEGIN = '# Conditions, then what is decided:';
+const POLICY_KEYS_BEGIN = '# The conditions, then the decision:';
 
 /** Each key with the value that holds without it, as packaging/config.toml shows it. */
 function configuration(): string[] {

@@ -1,4 +1,5 @@
-// All that reads the text of a configuration: an asset of its own, which an alert loads only after a file has changed.
+// The parsers of configuration files. They are an asset of their own, which an alert loads only after a file has
+// changed.
 export { parseConfig } from './parse.ts';
 export { parseGroupPolicy } from './group-policy.ts';
 export { formatProblem } from './toml.ts';

@@ -1,5 +1,5 @@
-// The table of the keys of a [[policy]] entry, and what each may hold. Reads the entries of a configuration: one with a
-// mistake is left out, since half of it could mean more.
+// The table of the keys of a [[policy]] entry, and the parser of entries. An entry with a mistake is ignored as a
+// whole, because without one of its conditions it could match more alerts.
 import {
   buildTable,
   choice,
@@ -12,7 +12,7 @@ import {
 } from './setting.ts';
 import { isTable, ownProperty, shorten, show, type Mistake } from './toml.ts';
 
-/** Conditions; an alert has to meet all that an entry has. */
+/** The conditions. An alert matches an entry if it meets all conditions of the entry. */
 export const CONDITIONS = {
   rule_id: list({ of: 'rule', default: [] }),
   level_min: whole({ default: 0, min: 0, max: 16 }),
@@ -31,7 +31,7 @@ export const POLICY_KEYS = {
 
 type PolicyKeys = typeof POLICY_KEYS;
 
-/** One [[policy]] entry, its keys in camel case; a key that is not given has its default. */
+/** One [[policy]] entry with its keys in camel case; a missing key has its default. */
 export type PolicyEntry = {
   readonly [Key in keyof PolicyKeys as CamelCase<Key>]: ValueOf<PolicyKeys[Key]>;
 };
@@ -41,10 +41,10 @@ export interface ReadPolicy {
   readonly mistakes: readonly Mistake[];
 }
 
-/** Each is looked at for every alert. */
+/** A limit, because every alert checks all entries. */
 const MOST_ENTRIES = 200;
 
-/** `written` is the value of `policy` in a file; never throws. */
+/** Parses the value of `policy` in a file. Never throws. */
 export function readPolicy(written: unknown, keys: Settings = POLICY_KEYS): ReadPolicy {
   if (written === undefined) return { entries: [], mistakes: [] };
   if (!Array.isArray(written)) {
@@ -72,7 +72,7 @@ function build(entry: unknown): PolicyEntry {
 
 function mistakesIn(entry: unknown, index: number, keys: Settings): Mistake[] {
   const mistake = (path: readonly string[], message: string): Mistake => {
-    return { path, message: `[[policy]] ${index + 1}: ${message}; the entry is left out` };
+    return { path, message: `[[policy]] ${index + 1}: ${message}; the entry is ignored` };
   };
   if (!isTable(entry)) return [mistake(['policy'], `must be a table, not ${show(entry)}`)];
   return Object.entries(entry).flatMap(([key, value]): Mistake[] => {

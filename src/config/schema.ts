@@ -1,5 +1,5 @@
-// The one table of all keys of config.toml: what each may hold, and what holds without it; and the Config that follows from it.
-// What each means stands in packaging/config.toml.
+// The table of all keys of config.toml with their valid values and defaults, and the type Config, which is derived from
+// it. packaging/config.toml documents the keys.
 import type { PolicyEntry } from './policy.ts';
 import {
   buildTable,
@@ -16,7 +16,10 @@ import {
   type ValueOf,
 } from './setting.ts';
 
-/** Where alerts keep the offender's address, under `parameters.alert`; the first that holds one wins. */
+/**
+ * The fields below `parameters.alert` that can hold the offender's address; the first one that holds an address is
+ * used.
+ */
 export const DEFAULT_ADDRESS_FIELDS: readonly string[] = [
   'data.srcip',
   'data.srcip2',
@@ -30,10 +33,10 @@ export const DEFAULT_ADDRESS_FIELDS: readonly string[] = [
   'data.ClientIP',
 ];
 
-/** The same in a document of Wazuh 5. */
+/** The same for a message of Wazuh 5. */
 export const WAZUH5_ADDRESS_FIELDS: readonly string[] = ['source.ip'];
 
-/** The same for cloud services, whose offenders seldom touch this host. */
+/** The same for alerts of cloud services, whose offenders seldom connect to this host. */
 export const CLOUD_ADDRESS_FIELDS: readonly string[] = [
   'data.office365.ClientIP',
   'data.aws.sourceIPAddress',
@@ -111,8 +114,8 @@ export const SCHEMA = {
 type Schema = typeof SCHEMA;
 
 /**
- * The whole configuration: each key of config.toml in camel case under its table
- * (`limits.total_seconds` is `limits.totalSeconds`). `alert.addressFields` already ends with the cloud fields if they are on.
+ * The whole configuration: each key of config.toml in camel case under its table (`limits.total_seconds` is
+ * `limits.totalSeconds`). `alert.addressFields` includes the cloud fields if they are enabled.
  */
 export type Config = {
   readonly [Section in keyof Schema]: {
@@ -122,10 +125,10 @@ export type Config = {
   readonly policy: readonly PolicyEntry[];
 };
 
-/** What holds without a config file. */
+/** The configuration without a file. */
 export const DEFAULT_CONFIG: Config = buildConfig(() => undefined);
 
-/** Walks the schema once; `read` gives a key's value, or undefined for its default. */
+/** Builds a configuration. `read` returns the value of a key, or undefined for its default. */
 export function buildConfig(
   read: (section: string, key: string, setting: Setting) => Value,
   policy: readonly PolicyEntry[] = [],

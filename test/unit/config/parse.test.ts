@@ -166,11 +166,11 @@ describe('a value that can not be used gives the default of its key only', () =>
   test.each([
     [
       '[log]\nformat = "json"',
-      '2: `log.format` must be "ossec" or "wazuh" or "both", not "json"; the default is used, "ossec"',
+      '2: `log.format` must be "ossec" or "wazuh" or "both", not "json"; the default is used: "ossec"',
     ],
     [
       '[log]\nformat = true',
-      '2: `log.format` must be "ossec" or "wazuh" or "both", not true; the default is used, "ossec"',
+      '2: `log.format` must be "ossec" or "wazuh" or "both", not true; the default is used: "ossec"',
     ],
     [
       '[log]\nprogram_name = "a b"',
@@ -182,60 +182,60 @@ describe('a value that can not be used gives the default of its key only', () =>
     ],
     [
       '[log.level]\nx = 1',
-      '1: `log.level` must be "trace" or "debug" or "info" or "warn" or "error" or "fatal" or "silent", not a table; the default is used, "warn"',
+      '1: `log.level` must be "trace" or "debug" or "info" or "warn" or "error" or "fatal" or "silent", not a table; the default is used: "warn"',
     ],
     [
       '[firewall]\n\nbackend = "pf"',
-      '3: `firewall.backend` must be "auto" or "iptables" or "ipset" or "nftables", not "pf"; the default is used, "auto"',
+      '3: `firewall.backend` must be "auto" or "iptables" or "ipset" or "nftables", not "pf"; the default is used: "auto"',
     ],
     [
       'firewall.docker = "yes"',
-      '1: `firewall.docker` must be true or false, not "yes"; the default is used, true',
+      '1: `firewall.docker` must be true or false, not "yes"; the default is used: true',
     ],
     [
       '[limits]\ntotal_seconds = 1',
-      '2: `limits.total_seconds` must be a whole number from 2 to 120, not 1; the default is used, 20',
+      '2: `limits.total_seconds` must be a whole number from 2 to 120, not 1; the default is used: 20',
     ],
     [
       '[manual]\ntimeout = "0s"',
-      '2: `manual.timeout` must be a length of time such as "10m", "1h30m" or "7d", or "never", not "0s"; the default is used, "24h"',
+      '2: `manual.timeout` must be a length of time such as "10m", "1h30m" or "7d", or "never", not "0s"; the default is used: "24h"',
     ],
     [
       '[manual]\ntimeout = "999999999w"',
-      '2: `manual.timeout` must be a length of time such as "10m", "1h30m" or "7d", or "never", not "999999999w"; the default is used, "24h"',
+      '2: `manual.timeout` must be a length of time such as "10m", "1h30m" or "7d", or "never", not "999999999w"; the default is used: "24h"',
     ],
     [
       '[limits]\ntotal_seconds = 121',
-      '2: `limits.total_seconds` must be a whole number from 2 to 120, not 121; the default is used, 20',
+      '2: `limits.total_seconds` must be a whole number from 2 to 120, not 121; the default is used: 20',
     ],
     [
       '[limits]\ntotal_seconds = 2.5',
-      '2: `limits.total_seconds` must be a whole number from 2 to 120, not 2.5; the default is used, 20',
+      '2: `limits.total_seconds` must be a whole number from 2 to 120, not 2.5; the default is used: 20',
     ],
     [
       '[limits]\ntotal_seconds = nan',
-      '2: `limits.total_seconds` must be a whole number from 2 to 120, not NaN; the default is used, 20',
+      '2: `limits.total_seconds` must be a whole number from 2 to 120, not NaN; the default is used: 20',
     ],
     [
       '[limits]\ntotal_seconds = "20"',
-      '2: `limits.total_seconds` must be a whole number from 2 to 120, not "20"; the default is used, 20',
+      '2: `limits.total_seconds` must be a whole number from 2 to 120, not "20"; the default is used: 20',
     ],
     ['[limits]\ntotal_seconds = 99999999999999999999', null],
     [
       '[limits]\ntotal_seconds = 9007199254740993',
-      '2: `limits.total_seconds` must be a whole number from 2 to 120, not 9007199254740993; the default is used, 20',
+      '2: `limits.total_seconds` must be a whole number from 2 to 120, not 9007199254740993; the default is used: 20',
     ],
     [
       '[limits]\ntotal_seconds = 2024-05-07',
-      '2: `limits.total_seconds` must be a whole number from 2 to 120, not a date; the default is used, 20',
+      '2: `limits.total_seconds` must be a whole number from 2 to 120, not a date; the default is used: 20',
     ],
     [
       '[history]\nkeep_days = -1',
-      '2: `history.keep_days` must be a whole number from 0 to 3650, not -1; the default is used, 90',
+      '2: `history.keep_days` must be a whole number from 0 to 3650, not -1; the default is used: 90',
     ],
     [
       '[history]\nkeep_days = [1, 2]',
-      '2: `history.keep_days` must be a whole number from 0 to 3650, not [1, 2]; the default is used, 90',
+      '2: `history.keep_days` must be a whole number from 0 to 3650, not [1, 2]; the default is used: 90',
     ],
     ['\nlog = "ossec"', '2: `log` must be a table: write [log]'],
   ])('%j', (text, problem) => {
@@ -262,10 +262,10 @@ resolvers = false
     expect(config.protect.allow).toEqual(['192.0.2.10', '198.51.100.0/24']);
     expect(config.protect.resolvers).toBe(false);
     expect(problems).toEqual([
-      `${FILE}:2: \`protect.allow\` 17 is not an address or a network: left out`,
-      `${FILE}:4: \`protect.allow\` "192.0.2.1000" is not an address or a network: left out`,
-      `${FILE}:6: \`protect.allow\` "192.0.2" is not an address or a network: left out`,
-      `${FILE}:7: \`protect.allow\` "192.0.2.0/24;" is not an address or a network: left out`,
+      `${FILE}:2: \`protect.allow\` 17 is not an address or a network; it is ignored`,
+      `${FILE}:4: \`protect.allow\` "192.0.2.1000" is not an address or a network; it is ignored`,
+      `${FILE}:6: \`protect.allow\` "192.0.2" is not an address or a network; it is ignored`,
+      `${FILE}:7: \`protect.allow\` "192.0.2.0/24;" is not an address or a network; it is ignored`,
     ]);
   });
 
@@ -287,7 +287,7 @@ resolvers = false
 
   test('that is something else altogether gives the default', () => {
     expect(problemsOf('[firewall]\nchains = 5')).toEqual([
-      '2: `firewall.chains` must be a list in brackets, not 5; the default is used, ["INPUT", "FORWARD"]',
+      '2: `firewall.chains` must be a list in brackets, not 5; the default is used: ["INPUT", "FORWARD"]',
     ]);
   });
 
@@ -296,7 +296,7 @@ resolvers = false
     (line) => {
       const { config, problems } = parse(`[firewall]\n${line}\n`);
       expect(config.firewall.chains).toEqual(['INPUT', 'FORWARD']);
-      expect(problems.at(-1)).toContain('must name at least one; the default is used');
+      expect(problems.at(-1)).toContain('must have at least one valid entry; the default is used');
     },
   );
 
@@ -306,7 +306,7 @@ resolvers = false
     ['alert.address_fields', ['', '.', 'a..b', 'a.b.', 'a b', '$.data']],
   ])('%s refuses entries of another form', (name, entries) => {
     const text = `${name} = [${entries.map((entry) => JSON.stringify(entry)).join(', ')}]`;
-    const said = problemsOf(text).filter((problem) => problem.endsWith(': left out'));
+    const said = problemsOf(text).filter((problem) => problem.endsWith('; it is ignored'));
     expect(said).toHaveLength(entries.length);
   });
 });
@@ -382,7 +382,7 @@ describe('a text that is no TOML', () => {
     expect(problems).toHaveLength(1);
     expect(problems[0]).toMatch(
       new RegExp(
-        `^${FILE}:${line}: this can't be read as TOML, .+; the whole file is ignored; defaults are used, and what was protected stays protected$`,
+        `^${FILE}:${line}: invalid TOML: .+; the whole file is ignored and the defaults are used; addresses that it protected before stay protected$`,
       ),
     );
   });

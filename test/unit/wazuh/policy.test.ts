@@ -303,7 +303,7 @@ bans_per_minute = 0
 timeout = "never"
 `);
     const why =
-      'is refused: this file may only name protect.allow and [[policy]] entries that ignore or shorten';
+      'is refused: this file can only have protect.allow and [[policy]] entries that ignore alerts or shorten bans';
     expect(problems).toEqual([
       `firewall-drop.toml:3: \`protect.gateways\` ${why}`,
       `firewall-drop.toml:5: \`firewall.backend\` ${why}`,
@@ -329,7 +329,7 @@ describe('of a group’s file with thousands of mistakes only the first are name
     const problems = agent.configureGroup(toml);
     expect(problems.length).toBeGreaterThan(10);
     expect(problems.length).toBeLessThan(60);
-    expect(problems.filter((problem) => problem.endsWith('are not named'))).not.toEqual([]);
+    expect(problems.filter((problem) => problem.endsWith('are not listed'))).not.toEqual([]);
   });
 });
 
