@@ -61,46 +61,6 @@ export class ProgramMissing extends AppError {
   }
 }
 
-const LONGEST_QUOTE = 500;
-
-export class ExecError extends AppError {
-  readonly argv: readonly string[];
-  /** Null when a signal ended it. */
-  readonly status: number | null;
-  readonly stderr: string;
-
-  /** `about` and `advice` become the beginning and the end of the message. */
-  constructor(
-    { program, args }: { readonly program: string; readonly args: readonly string[] },
-    { status, stderr, trouble }: ExecFailure,
-    { about = '', advice = '', cause }: ExecErrorParts = {},
-  ) {
-    const how = trouble === '' ? `exited with status ${status ?? 'none'}` : trouble;
-    const quote = stderr
-      .trim()
-      .slice(0, LONGEST_QUOTE)
-      .replace(/\s*\n\s*/g, '; ');
-    const message = [`${about}${program} ${how}`, ...(quote === '' ? [] : [quote])].join(': ');
-    super('FIREWALL', advice === '' ? message : `${message}; ${advice}`, cause);
-    this.argv = [program, ...args];
-    this.status = status;
-    this.stderr = stderr;
-  }
-}
-
-interface ExecFailure {
-  readonly status: number | null;
-  readonly stderr: string;
-  /** Why there is no status of its own, in words; empty: there is one. */
-  readonly trouble: string;
-}
-
-interface ExecErrorParts {
-  readonly about?: string;
-  readonly advice?: string;
-  readonly cause?: unknown;
-}
-
 /** What the runtime says of a failed system call: `ENOENT: no such file or directory, open '/etc/x'`. */
 const SYSTEM_CALL = /^(E[A-Z0-9]+): (.+?), [a-z_0-9]+(?: '.*)?$/s;
 

@@ -110,6 +110,21 @@ function troubleOf(code: string, path: string, timeoutMs: number): string {
   return `could not be started: ${code} for ${path}`;
 }
 
+const LONGEST_QUOTE = 500;
+
+/** Of a program that failed; `about` and `advice` become the beginning and the end of the message. */
+export function programError(
+  { program }: Command,
+  { status, stderr, trouble }: RunResult,
+  { about = '', advice = '', cause }: { about?: string; advice?: string; cause?: unknown } = {},
+): AppError {
+  const how = trouble === '' ? `exited with status ${status ?? 'none'}` : trouble;
+  const cut = stderr.trim().slice(0, LONGEST_QUOTE);
+  const quote = cut === '' ? '' : `: ${cut.replace(/\s*\n\s*/g, '; ')}`;
+  const end = advice === '' ? '' : `; ${advice}`;
+  return new AppError('FIREWALL', `${about}${program} ${how}${quote}${end}`, cause);
+}
+
 /** How a program ended; what it printed is read as Latin-1 text. */
 export interface Spawned {
   /** 0 when nothing was started. */
