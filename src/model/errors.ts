@@ -54,6 +54,15 @@ export function orThrow<T>(code: ErrorCode, message: string, work: () => T): T {
   }
 }
 
+/** What `work` gives; where it fails, `otherwise`. */
+export function orElse<T>(otherwise: T, work: () => T): T {
+  try {
+    return work();
+  } catch {
+    return otherwise;
+  }
+}
+
 /** A program that is not installed: nothing was run, so nothing can have changed. */
 export class ProgramMissing extends AppError {
   constructor(message: string) {

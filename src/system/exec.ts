@@ -2,7 +2,7 @@
 import type * as ChildProcess from 'node:child_process';
 import { accessSync, constants, statSync } from 'node:fs';
 import type * as Util from 'node:util';
-import { AppError, ProgramMissing } from '../model/errors.ts';
+import { AppError, orElse, ProgramMissing } from '../model/errors.ts';
 import { killGroup, STARTED_BY } from './stale-children.ts';
 
 /** What is to be run; `program` is a bare name that is looked up in `PROGRAM_DIRECTORIES` alone. */
@@ -50,13 +50,10 @@ export function findProgram(name: string): string | null {
 }
 
 function isProgram(path: string): boolean {
-  try {
+  return orElse(false, () => {
     accessSync(path, constants.X_OK);
     return statSync(path).isFile();
-  } catch {
-    // Absent or not executable: the next directory is asked.
-    return false;
-  }
+  });
 }
 
 export const run: Run = (command, timeoutMs) => {
