@@ -87,8 +87,6 @@ export interface CommandSpec<O extends OptionSpecs = OptionSpecs> {
   /** One word, or two for a command of a group: `protect check`. */
   readonly name: string;
   readonly aliases: readonly string[];
-  /** The commands that undo this one: a mistyped word must not suggest what the other one does. */
-  readonly opposites: readonly string[];
   /** One line, for lists. */
   readonly summary: string;
   /** For help and manual page; what the summary leaves open. */
@@ -109,7 +107,6 @@ export interface CommandSpec<O extends OptionSpecs = OptionSpecs> {
 /** What most commands say alike. */
 const USUAL = {
   aliases: [],
-  opposites: [],
   details: '',
   options: {},
   exits: { 0: 'it is printed' },

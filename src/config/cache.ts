@@ -1,6 +1,6 @@
 // Caches the parsed content of files in the state, so that an alert does not load a parser while its file is unchanged.
 import { statSync, type Stats } from 'node:fs';
-import { describeError } from '../model/errors.ts';
+import { describeError, orElse } from '../model/errors.ts';
 import { isErrno, lookAtRegularFile, stampOf } from '../system/files.ts';
 import type { Store } from '../state/store.ts';
 import { FROM_SOURCES } from '../model/version.ts';
@@ -82,10 +82,6 @@ function findStamp(): string {
   // If the program runs from its sources, the executable is Node. Then every run uses only its own values.
   const forThisRun = String(process.pid);
   if (FROM_SOURCES) return forThisRun;
-  try {
-    return stampOf(statSync(OWN_EXECUTABLE));
-  } catch {
-    // There is no /proc.
-    return forThisRun;
-  }
+  // /proc can be missing.
+  return orElse(forThisRun, () => stampOf(statSync(OWN_EXECUTABLE)));
 }

@@ -1,6 +1,7 @@
 // Looks up what only other programs can tell: gateways that are not in /proc, and the addresses of managers configured
 // by name. Runs that nobody waits for start these programs; alerts use the stored results.
 import { parseAddress, type Family } from '../model/address.ts';
+import { orElse } from '../model/errors.ts';
 import type { Metadata } from '../state/metadata.ts';
 import type { Run } from '../system/exec.ts';
 import { defaultGateways, LIST_ROUTES, readPrintedRoutes, type Gateway } from '../system/net.ts';
@@ -129,13 +130,11 @@ const HOST_NAME = /^[A-Za-z0-9_][A-Za-z0-9._-]{0,252}$/;
 function lookUp(name: string, deadline: Deadline, { run }: Inquiry): string[] | null {
   if (!HOST_NAME.test(name)) return null;
   const command = { program: 'getent', args: ['ahosts', name], input: '' };
-  try {
+  // Without getent on this host, no name can be resolved.
+  return orElse(null, () => {
     const { status, stdout } = run(command, Math.min(ONE_ANSWER_MS, deadline.remainingMs()));
     const first = stdout.split('\n').map((line) => parseAddress(line.split(' ', 1)[0] ?? ''));
     const found = new Set(first.flatMap((address) => address?.text ?? []));
     return status !== 0 || found.size === 0 ? null : [...found].slice(0, MOST_ADDRESSES);
-  } catch {
-    // This host has no getent, so the name cannot be resolved.
-    return null;
-  }
+  });
 }

@@ -11,6 +11,7 @@ import {
   writeSync,
   type Stats,
 } from 'node:fs';
+import { orElse } from '../model/errors.ts';
 import { sleep } from './wait.ts';
 
 const {
@@ -47,11 +48,7 @@ const LARGEST_OF_HOST = 4 * 1024 * 1024;
  * Returns the text of a file of the host or of /proc; empty if it cannot be read, as in some containers and kernels.
  */
 export function textOrEmpty(path: string): string {
-  try {
-    return readRegularFile(path, LARGEST_OF_HOST).toString('utf8');
-  } catch {
-    return '';
-  }
+  return orElse('', () => readRegularFile(path, LARGEST_OF_HOST).toString('utf8'));
 }
 
 /** O_PATH of linux/fcntl.h: gets a descriptor of a path without opening the file. Node has no constant for it. */
@@ -185,7 +182,7 @@ function create(pinnedPath: string, { uid, gid }: Stats): number {
   try {
     fchownSync(descriptor, uid, gid);
   } catch {
-    // Some containers may not change owners. The line matters more than the owner of the file.
+    // Some containers cannot change owners. The line matters more than the owner of the file.
   }
   return descriptor;
 }

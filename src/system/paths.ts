@@ -16,7 +16,7 @@ import {
   writeFileSync,
   type Stats,
 } from 'node:fs';
-import { describeError } from '../model/errors.ts';
+import { describeError, orElse } from '../model/errors.ts';
 import { isErrno, readRegularFile } from './files.ts';
 
 const LARGEST_TEXT = 8 * 1024 * 1024;
@@ -32,21 +32,12 @@ export function lstatOrNull(path: string): Stats | null {
 
 /** Returns the names in a directory; none if it cannot be read. */
 export function entriesOf(directory: string): string[] {
-  try {
-    return readdirSync(directory);
-  } catch {
-    // The directory does not exist on this host.
-    return [];
-  }
+  return orElse([], () => readdirSync(directory));
 }
 
 /** Returns the path itself if it cannot be resolved. */
 export function realPathOf(path: string): string {
-  try {
-    return realpathSync(path);
-  } catch {
-    return path;
-  }
+  return orElse(path, () => realpathSync(path));
 }
 
 /** Returns null if the file does not exist. Throws the system's error if it cannot be read. */

@@ -1,5 +1,6 @@
 // Reads from /proc which processes run on this host, and which one holds a lock on a file.
 import { readdirSync, readFileSync, readlinkSync, statSync, type Stats } from 'node:fs';
+import { orElse } from '../model/errors.ts';
 import { readRegularFile } from './files.ts';
 
 export interface Process {
@@ -16,36 +17,29 @@ export function processIds(): number[] {
     .map(Number);
 }
 
+/** Collects the results for all processes, without kernel threads and processes that end in the meantime. */
+function ofEachProcess<T>(look: (pid: number) => T[]): T[] {
+  return processIds().flatMap((pid) => orElse([], () => look(pid)));
+}
+
 /** Returns a variable in the environment of a process; null if it is not set or the process cannot be inspected. */
 export function variableOf(pid: number, name: string): string | null {
-  try {
-    const variables = readFileSync(`/proc/${pid}/environ`, 'latin1').split('\0');
-    return variables.find((one) => one.startsWith(`${name}=`))?.slice(name.length + 1) ?? null;
-  } catch {
-    return null;
-  }
+  const text = orElse('', () => readFileSync(`/proc/${pid}/environ`, 'latin1'));
+  const own = text.split('\0').find((one) => one.startsWith(`${name}=`));
+  return own?.slice(name.length + 1) ?? null;
 }
 
 /** Returns `net:[4026531840]`; empty if the process has ended or not even root can inspect it. */
 export function namespaceOf(process: number | 'self', kind: 'net' | 'pid'): string {
-  try {
-    return readlinkSync(`/proc/${process}/ns/${kind}`);
-  } catch {
-    return '';
-  }
+  return orElse('', () => readlinkSync(`/proc/${process}/ns/${kind}`));
 }
 
 /** Returns the arguments of each other process that runs a program, even if the program's file has been deleted. */
 export function othersRunning({ dev, ino }: Stats): (readonly string[])[] {
-  return processIds().flatMap((pid) => {
-    try {
-      const running = statSync(`/proc/${pid}/exe`);
-      const isOther = pid !== process.pid && running.dev === dev && running.ino === ino;
-      return isOther ? [argsOf(pid)] : [];
-    } catch {
-      // The process has ended in the meantime, or is a kernel thread.
-      return [];
-    }
+  return ofEachProcess((pid) => {
+    const running = statSync(`/proc/${pid}/exe`);
+    const isOther = pid !== process.pid && running.dev === dev && running.ino === ino;
+    return isOther ? [argsOf(pid)] : [];
   });
 }
 
@@ -56,14 +50,9 @@ function argsOf(pid: number): readonly string[] {
 
 /** Returns every visible process, except those that end in the meantime. */
 export function listProcesses(): Process[] {
-  return processIds().flatMap((pid) => {
-    try {
-      const name = readRegularFile(`/proc/${pid}/comm`, LARGEST_LIST).toString('utf8').trim();
-      return [{ name, args: argsOf(pid) }];
-    } catch {
-      // The process has ended since its directory was listed.
-      return [];
-    }
+  return ofEachProcess((pid) => {
+    const name = readRegularFile(`/proc/${pid}/comm`, LARGEST_LIST).toString('utf8').trim();
+    return [{ name, args: argsOf(pid) }];
   });
 }
 
@@ -85,16 +74,11 @@ export function statOf(pid: number): ProcessStat {
 }
 
 /**
- * Reports whether a signal has stopped a process (`T`). A process that a tracer has stopped is in state `t` and does not
- * count. Returns false if the process has ended.
+ * Reports whether a signal has stopped a process (`T`). A process that a tracer has stopped is in state `t` and does
+ * not count. Returns false if the process has ended.
  */
 export function isStopped(pid: number): boolean {
-  try {
-    return statOf(pid).state === 'T';
-  } catch {
-    // The process has ended, and the kernel has released its locks.
-    return false;
-  }
+  return orElse(false, () => statOf(pid).state === 'T');
 }
 
 const LARGEST_LOCK_LIST = 1024 * 1024;
@@ -103,7 +87,7 @@ const HELD_LOCK = /^\d+: POSIX +\S+ +\S+ (\d+) ([0-9a-f]+):([0-9a-f]+):(\d+) /;
 
 /** Returns the first process that holds a lock on the file; null if there is none or it is not visible. */
 export function lockHolder(path: string): number | null {
-  try {
+  return orElse(null, () => {
     const { dev, ino } = statSync(path);
     const lines = readRegularFile('/proc/locks', LARGEST_LOCK_LIST).toString('latin1').split('\n');
     for (const line of lines) {
@@ -112,10 +96,8 @@ export function lockHolder(path: string): number | null {
       // The process id is 0 for a process in another PID namespace.
       if (isOfFile && Number(pid) > 0) return Number(pid);
     }
-  } catch {
-    // The file or the list cannot be read, so the holder is unknown.
-  }
-  return null;
+    return null;
+  });
 }
 
 /** Combines a device number as stat(2) returns it (makedev(3)). */

@@ -1,5 +1,6 @@
 // Kills firewall programs that a killed run left behind, because they could undo changes of the next run.
 import { readdirSync, readlinkSync } from 'node:fs';
+import { orElse } from '../model/errors.ts';
 import { namespaceOf, processIds, statOf, variableOf } from './procfs.ts';
 import { deadlineIn, sleep } from './wait.ts';
 
@@ -20,13 +21,11 @@ export function endStaleChildren(): number {
 
 /** Reports whether a program that a run started has lost that run as its parent. */
 function isStaleChild(pid: number): boolean {
-  try {
+  // The process can have ended in the meantime, or not even root can inspect it.
+  return orElse(false, () => {
     const starter = variableOf(pid, STARTED_BY);
     return starter !== null && statOf(pid).parent !== Number(starter) && isOurs(pid);
-  } catch {
-    // The process has ended in the meantime, or not even root can inspect it.
-    return false;
-  }
+  });
 }
 
 /** Excludes processes in containers, whose STARTED_BY counts in another PID namespace, and daemons. */

@@ -9,6 +9,7 @@ import {
   writeSync,
 } from 'node:fs';
 import type * as Tty from 'node:tty';
+import { orElse } from '../model/errors.ts';
 import { isErrno } from './files.ts';
 import { sleep, type Deadline } from './wait.ts';
 
@@ -102,13 +103,9 @@ export function writeInTime(descriptor: number, text: string, deadline: Deadline
 /** Opens a pipe again in non-blocking mode. Returns null if the descriptor is not a pipe or the pipe has no reader. */
 function openPipeAgain(descriptor: number): number | null {
   if (!fstatSync(descriptor).isFIFO()) return null;
-  try {
-    const path = `/proc/self/fd/${descriptor}`;
-    return openSync(path, constants.O_WRONLY | constants.O_NONBLOCK | constants.O_NOCTTY);
-  } catch {
-    // The write to the original descriptor then reports the reason.
-    return null;
-  }
+  const flags = constants.O_WRONLY | constants.O_NONBLOCK | constants.O_NOCTTY;
+  // If it cannot be opened, the write to the original descriptor reports the reason.
+  return orElse(null, () => openSync(`/proc/self/fd/${descriptor}`, flags));
 }
 
 /** Writes in parts, and waits while a non-blocking pipe is full. */

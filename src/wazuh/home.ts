@@ -1,6 +1,7 @@
 // Finds the agent's home and this program's name there from argv[0] and the path of the executable.
 import { realpathSync } from 'node:fs';
 import { basename, dirname, resolve } from 'node:path';
+import { orElse } from '../model/errors.ts';
 
 export interface Place {
   /** The agent's home, for example `/var/ossec`. */
@@ -28,16 +29,14 @@ export function findPlace(start: Start): Place {
 
 function homeByArgv0(start: Start): string | null {
   const { argv0, execPath } = start;
-  try {
-    // A name without a slash was found through PATH and says nothing about the home.
-    if (!argv0.includes('/')) return null;
+  // A name without a slash was found through PATH and says nothing about the home.
+  if (!argv0.includes('/')) return null;
+  // If the file or the working directory no longer exists, the path of the executable decides.
+  return orElse(null, () => {
     const path = resolve(start.cwd(), argv0);
     const home = homeOf(path);
     return home !== null && realpathSync(path) === realpathSync(execPath) ? home : null;
-  } catch {
-    // The file or the working directory no longer exists, so the path of the executable decides.
-    return null;
-  }
+  });
 }
 
 function homeOf(program: string): string | null {

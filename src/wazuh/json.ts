@@ -1,4 +1,5 @@
 // Parses JSON that an attacker can influence: the first value of a repeated key counts, and no key reaches a prototype.
+import { orElse } from '../model/errors.ts';
 
 export type Json = null | boolean | number | string | Json[] | JsonObject;
 export interface JsonObject {
@@ -34,11 +35,7 @@ export function parseJson(text: string): Json {
 
 /** Returns null if the text is not JSON. */
 export function jsonOrNull(text: string): Json {
-  try {
-    return parseJson(text);
-  } catch {
-    return null;
-  }
+  return orElse(null, () => parseJson(text));
 }
 
 /** Follows own properties of objects, one for each name. */

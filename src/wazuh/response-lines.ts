@@ -2,6 +2,7 @@
 // of. Pure.
 import { parseAddress, type Address } from '../model/address.ts';
 import type { Outcome, Verb } from '../model/ban.ts';
+import { orElse } from '../model/errors.ts';
 import { printable } from '../system/printable.ts';
 import { formatDate, formatWazuhDate } from '../system/zone.ts';
 import type { Zone } from '../system/zone-file.ts';
@@ -9,7 +10,6 @@ import type { Answer } from './check-keys.ts';
 import { parseJson } from './json.ts';
 import { readMessage, type AddressFields } from './message.ts';
 import type { WazuhProblem } from './protocol-error.ts';
-import type { Request } from './request.ts';
 
 export interface LogFormat extends AddressFields {
   readonly kind: 'ossec' | 'wazuh' | 'both';
@@ -125,11 +125,9 @@ function quoted(message: string): string[] {
  * and others the last. A text with a tab between two values is no longer JSON after it was made printable.
  */
 function isUnambiguous(text: string): boolean {
-  try {
+  return orElse(false, () => {
     return JSON.stringify(JSON.parse(printable(text))) === JSON.stringify(parseJson(text));
-  } catch {
-    return false;
-  }
+  });
 }
 
 /** The text that Wazuh's decoder looks for to find the address. It can also occur in other fields of the alert. */
@@ -199,19 +197,13 @@ function messagesOf(
   byRequest: ReadonlyMap<string, readonly Outcome[]>,
   format: LogFormat,
 ): Outcome[] {
-  const request = text.startsWith('{') ? readOrNull(text, format) : null;
+  // A full disk can have cut the line off, or another program can have written it.
+  const request = text.startsWith('{')
+    ? orElse(null, () => readMessage(Buffer.from(text), format))
+    : null;
   if (request === null) return [];
   const { action, address, alertId } = request;
   const command = action === 'block' ? 'add' : 'delete';
   const outcomes = byRequest.get(`${command} ${address?.text ?? ''}`) ?? [];
   return outcomes.filter(({ alertRef }) => alertId === null || alertId === alertRef.alertId);
-}
-
-function readOrNull(text: string, fields: AddressFields): Request | null {
-  try {
-    return readMessage(Buffer.from(text), fields);
-  } catch {
-    // The line was cut off by a full disk or written by another program.
-    return null;
-  }
 }

@@ -17,7 +17,6 @@ import { enterForChange, type Person } from '../session.ts';
 export const add = defineCommand({
   name: 'add',
   aliases: ['ban', 'block'],
-  opposites: ['delete', 'flush'],
   summary: 'Block addresses or networks',
   details:
     "Each address is blocked until its time is over or somebody releases it; without --timeout or --until that is manual.timeout of the configuration, 24h unless it says otherwise. An address that is blocked already keeps its end and its reason, except for what the command says, and gets no line in the log; --replace begins anew. Addresses go to the kernel in one transaction for each address family, and of a list in parts of 50,000. What is typed is done whole or not at all. Of a list, lines that can't be read or may not be blocked are named, and the others are done.",

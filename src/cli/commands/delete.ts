@@ -13,7 +13,6 @@ import { enter, enterForChange, type Person } from '../session.ts';
 export const deleteAddresses = defineCommand({
   name: 'delete',
   aliases: ['unban', 'unblock', 'remove', 'rm'],
-  opposites: ['add', 'extend'],
   summary: 'Release addresses or networks',
   details:
     'Ends all holds on each address, whoever had it blocked, and takes its rules out of the kernel. An address that was not blocked is no error. An address that a wider network holds is named: it stays blocked until that is released.',
@@ -99,7 +98,6 @@ function sayReleased(
 
 export const flush = defineCommand({
   name: 'flush',
-  opposites: ['add', 'extend'],
   summary: 'Release everything, or everything of one origin',
   details:
     'Asks before it does so on a terminal; elsewhere it needs --yes. With --origin only the holds of that origin end, and addresses that others hold stay blocked.',
