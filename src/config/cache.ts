@@ -34,8 +34,7 @@ export function remember<T>(store: Store, file: RememberedFile<T>): T {
     return lookAtRegularFile(file.path, (stats, read) => {
       const objection = file.objection?.(stats) ?? '';
       if (objection !== '') throw new Error(objection);
-      // The stamp is taken before the text is read, so that after a change in between the next run reads the file
-      // again.
+      // The stamp is taken before the text is read, so that the next run notices a change in between.
       const stamp = stampOf(stats);
       return recallOr(stamp, () => file.parse(read(file.largestBytes).toString('utf8')));
     });

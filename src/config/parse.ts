@@ -86,9 +86,7 @@ function replacement(section: string, setting: Setting): string {
   return `the default is used: ${show(setting.default)}`;
 }
 
-/**
- * Returns the keys with mistakes. If a name is unknown, missing keys count too, because the name can be one misspelt.
- */
+/** Returns the keys with mistakes, and missing keys too if a name is unknown, which can be a misspelling of one. */
 function doubtfulKeys(mistakes: readonly Mistake[], root: object): (keyof Protect)[] {
   const written = ownProperty(root, 'protect');
   const isMisspelt = mistakes.some(({ path: [section = '', key] }) => {

@@ -1,5 +1,4 @@
-// The parsers of configuration files. They are an asset of their own, which an alert loads only after a file has
-// changed.
+// The parsers of configuration files, in an asset of their own that an alert loads only after a file has changed.
 export { parseConfig } from './parse.ts';
 export { parseGroupPolicy } from './group-policy.ts';
 export { formatProblem } from './toml.ts';

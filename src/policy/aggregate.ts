@@ -13,7 +13,7 @@ export interface Target {
 
 interface Wanted {
   readonly own: HoldLength;
-  /** The longest that any ban may last, in seconds; null if there is no limit. */
+  /** The maximum duration of any ban, in seconds; null if there is no limit. */
   readonly maxSeconds: number | null;
 }
 

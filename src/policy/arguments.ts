@@ -14,7 +14,7 @@ export interface ResponseArguments {
   readonly unknown: readonly string[];
 }
 
-/** More words than anybody writes; later words are ignored. */
+/** The maximum number of words; later words are ignored. */
 const MOST_WORDS = 64;
 const REASON = 'reason=';
 const TIMEOUT = 'timeout=';

@@ -18,7 +18,7 @@ export interface RunResult {
   readonly status: number | null;
   readonly stdout: string;
   readonly stderr: string;
-  /** Says for people why there is no exit status; empty if there is one. */
+  /** The reason for a missing exit status, for people; empty if there is a status. */
   readonly trouble: string;
 }
 

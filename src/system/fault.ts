@@ -34,8 +34,7 @@ function readJump(): { readonly aheadMs: number; readonly at: string } {
 
 if (typeof __FAULT__ === 'boolean' && __FAULT__) {
   const { aheadMs, at } = readJump();
-  // Reads the time by `new Date`, because the command line is a bundle of its own that contains this file a second
-  // time.
+  // Uses `new Date`, because the command line is a bundle of its own with a second copy of this file.
   Date.now = () => {
     return new Date().getTime() + (at === '' || passed.includes(at) ? aheadMs : 0);
   };

@@ -1,5 +1,4 @@
-// Reads and appends to files at untrusted paths: does not follow symbolic links of other users and does not wait for a
-// FIFO.
+// Reads and appends to files at untrusted paths: follows no symbolic links of other users and does not wait for a FIFO.
 import {
   closeSync,
   constants,

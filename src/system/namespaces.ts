@@ -19,19 +19,14 @@ export function findWhereabouts(): Whereabouts {
   return { bootId: readBootId(), net: namespaceOf('self', 'net'), pid: namespaceOf('self', 'pid') };
 }
 
-/**
- * Describes a process in a network namespace, or else the path it is mounted at (`ip netns`); null if there is neither.
- */
+/** Names a process in a network namespace, or else the namespace's mount point (`ip netns`); null if there is none. */
 export function inhabitantOf(net: string): string | null {
   const pid = processIds().find((one) => namespaceOf(one, 'net') === net);
   if (pid !== undefined) return `process ${pid}`;
   return mountOf(net, readFileSync('/proc/self/mountinfo', 'utf8'));
 }
 
-/**
- * Finds the mount point of a namespace. In mountinfo (proc(5)), word 4 is the root of the mount, word 5 the mount
- * point.
- */
+/** Returns the mount point of a namespace. In mountinfo (proc(5)), it is word 5, after the root of the mount. */
 export function mountOf(net: string, mounts: string): string | null {
   const words = mounts.split('\n').map((line) => line.split(' '));
   return words.find(([, , , root]) => root === net)?.[4] ?? null;

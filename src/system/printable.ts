@@ -13,8 +13,7 @@ export function quote(text: string): string {
 }
 
 /**
- * Replaces control and direction characters by `\\uXXXX`, so that a line stays one line and a terminal interprets
- * nothing.
+ * Escapes control and direction characters as `\\uXXXX`, so that text stays on one line and cannot control a terminal.
  */
 export function printable(text: string): string {
   return text.replace(UNPRINTABLE, (character) => {

@@ -63,10 +63,7 @@ export interface ProcessStat {
   readonly session: number;
 }
 
-/**
- * Parses `/proc/PID/stat` (proc(5)): after the name, in parentheses and with any characters, the state, parent, group
- * and session.
- */
+/** Parses `/proc/PID/stat` (proc(5)). The name in parentheses can contain any character, so parsing starts after it. */
 export function statOf(pid: number): ProcessStat {
   const text = readFileSync(`/proc/${pid}/stat`, 'latin1');
   const [state = '', parent, , session] = text.slice(text.lastIndexOf(')') + 2).split(' ');

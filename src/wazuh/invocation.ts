@@ -1,4 +1,4 @@
-// Tells from the arguments alone who started the program: wazuh-execd, ossec-execd, or a person on the command line.
+// Determines from the arguments who started the program: wazuh-execd, ossec-execd, or a person on the command line.
 export type Invocation = 'wazuh' | 'ossec' | 'command-line';
 
 /**
@@ -7,7 +7,7 @@ export type Invocation = 'wazuh' | 'ossec' | 'command-line';
 const ALERT_ID = /^(?:[0-9]+\.[0-9]+|\(from_the_server\))$/;
 const RULE_ID = /^(?:[0-9]+|\(no_rule_id\))$/;
 
-/** Takes a start without arguments as execd's unless standard input is a terminal: only a person starts it there. */
+/** Returns who started the program. Without arguments, it was wazuh-execd unless standard input is a terminal. */
 export function readInvocation(args: readonly string[], stdinIsTerminal: boolean): Invocation {
   if (args.length === 0) return stdinIsTerminal ? 'command-line' : 'wazuh';
   return isFromOssec(args) ? 'ossec' : 'command-line';

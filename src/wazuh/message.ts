@@ -29,8 +29,7 @@ function refused(message: string): ProtocolError {
 
 function readWazuh4(message: JsonObject, fields: readonly string[]): Request {
   const alert = at(message, 'parameters', 'alert');
-  // Wazuh's own program refuses a message without a version. Here the version only selects the text for a missing
-  // address.
+  // Wazuh's own program refuses a message without a version. Here, only the text for a missing address depends on it.
   const isVersioned = typeof at(message, 'version') === 'number';
   return {
     dialect: 'wazuh4',

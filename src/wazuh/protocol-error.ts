@@ -1,5 +1,4 @@
-// The error for an unusable message or answer of execd, with the reason for people and the text that Wazuh's program
-// logs.
+// The error for an unusable message or answer of execd, with the text that Wazuh's own program logs for it.
 import { AppError } from '../model/errors.ts';
 import { isObject, parseJson, type Json, type JsonObject } from './json.ts';
 

@@ -1,5 +1,4 @@
-// Carries out a request of execd: refuses protected addresses, exchanges keys if execd expects that, then blocks or
-// unblocks.
+// Carries out a request of execd: refuses protected addresses, exchanges keys if needed, then blocks or unblocks.
 import { block, ensureBlocked } from '../bans/block.ts';
 import type { BanContext } from '../bans/context.ts';
 import type * as Absorb from '../bans/absorb.ts';
@@ -58,7 +57,7 @@ interface Alert {
 
 /** Carries out a message of wazuh-execd. Throws an AppError if the request was refused or failed. */
 export function respondToMessage(context: AlertContext, { reader, write }: Streams): void {
-  // Reading from execd gets half of the time, so that the other half is left for the firewall.
+  // The exchange with execd gets half of the time, so that the other half is left for the firewall.
   const deadline = deadlineIn(context.deadline.remainingMs() / 2);
   respond(readAlert(context, reader, deadline), context, { reader, write, deadline });
 }
@@ -274,7 +273,7 @@ export function whyKept(request: Request, address: Address, context: PolicyConte
   return 'firewall.keep_on_agent_stop: execd sent delete before the timeout';
 }
 
-/** Unblocks the address whatever origins hold its ban: the argument `release` of the active response asks for that. */
+/** Ends the holds of all origins on the address, as the argument `release` of the active response requests. */
 function releaseFor(alert: Alert, context: AlertContext): void {
   prepare(alert, context);
   const { address, alertRef } = alert;

@@ -1,5 +1,4 @@
-// Formats the lines of active-responses.log in OSSEC's and Wazuh's format, and finds outcomes that a log has no line
-// of. Pure.
+// Formats the lines of active-responses.log in OSSEC's and Wazuh's format, and finds outcomes without a line. Pure.
 import { parseAddress, type Address } from '../model/address.ts';
 import type { Outcome, Verb } from '../model/ban.ts';
 import { orElse } from '../model/errors.ts';

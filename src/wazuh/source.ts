@@ -9,7 +9,7 @@ export interface Source {
   readonly field: string;
   /** The fields that exist and hold something else, in the order tried. */
   readonly passedOver: readonly string[];
-  /** Says for people why there is no address; empty if there is one. */
+  /** The reason for a missing address, for people; empty if there is an address. */
   readonly addressTrouble: string;
 }
 

@@ -53,10 +53,7 @@ function possible(own: readonly number[], settings: AgentSettings): number[] {
   return [...own, ...settings.repeatedOffendersMinutes.map((minutes) => minutes * 60)];
 }
 
-/**
- * The most by which execd's count can be ahead of ours: execd starts to count before this program waits for the
- * firewall or for another run.
- */
+/** The maximum lead of execd's count, which starts before this program waits for the firewall or for another run. */
 const MOST_LATE_MS = 20_000;
 
 /**

@@ -1,4 +1,4 @@
-// config.toml: what each key gives, how mistakes are reported, and that none of them costs the keys beside it.
+// Parses config.toml: the values of keys, the reports of mistakes, and the other keys despite mistakes.
 
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from '@jest/globals';
@@ -16,16 +16,16 @@ const parse = (text: string): { config: Config; problems: readonly string[] } =>
   return { config, problems: problems.map(formatProblem) };
 };
 
-/** The problems of a text, as `line: message`. */
+/** Returns the problems of a text, as `line: message`. */
 const problemsOf = (text: string): readonly string[] =>
   parse(text).problems.map((problem) => problem.slice(FILE.length + 1));
 
-test('an empty file gives the defaults, and no problem', () => {
+test('an empty file gives the defaults without problems', () => {
   expect(parse('')).toEqual({ config: DEFAULT_CONFIG, problems: [] });
   expect(parse('# nothing\n[log]\n[limits]\n').problems).toEqual([]);
 });
 
-test('the defaults', () => {
+test('the defaults are as documented', () => {
   expect(DEFAULT_CONFIG).toStrictEqual({
     log: { format: 'ossec', programName: undefined, level: 'warn' },
     firewall: {
@@ -110,7 +110,7 @@ describe('the fields of cloud services', () => {
     ]);
   });
 
-  test('come after configured fields, once each', () => {
+  test('come after configured fields, without duplicates', () => {
     const fields = '["data.aws.client_ip", "data.own"]';
     const { config } = parse(`alert = { cloud_fields = true, address_fields = ${fields} }\n`);
     expect(config.alert.addressFields.slice(0, 2)).toEqual(['data.aws.client_ip', 'data.own']);
@@ -118,12 +118,12 @@ describe('the fields of cloud services', () => {
   });
 });
 
-test('an entry that is listed twice counts once: a chain must not get two rules', () => {
+test('a repeated entry counts once, because a chain must not get two rules', () => {
   const { config } = parse('firewall.chains = ["INPUT", "FORWARD", "INPUT"]');
   expect(config.firewall.chains).toEqual(['INPUT', 'FORWARD']);
 });
 
-test('problems are formatted for editors and people: file, line, message', () => {
+test('a problem is formatted as file, line and message, which editors can open', () => {
   expect(parse('\n[log]\nfromat = "both"\n').problems).toEqual([
     `${FILE}:3: unknown key \`log.fromat\`: the keys of [log] are format, program_name, level`,
   ]);
@@ -133,7 +133,7 @@ const TABLES =
   'log, firewall, protect, alert, limits, escalation, aggregate, manual, history, policy';
 const LOG_KEYS = 'the keys of [log] are format, program_name, level';
 
-describe('a name that is not known is reported with the known ones', () => {
+describe('an unknown name is reported with the known ones', () => {
   test.each([
     ['a key', '[log]\nfromat = "both"', `2: unknown key \`log.fromat\`: ${LOG_KEYS}`],
     ['capitals', '[log]\nFormat = "both"', `2: unknown key \`log.Format\`: ${LOG_KEYS}`],
@@ -147,14 +147,14 @@ describe('a name that is not known is reported with the known ones', () => {
     expect(problemsOf(text)).toEqual([problem]);
   });
 
-  test('and can neither break the line nor grow without bound', () => {
+  test('in a bounded message on one line', () => {
     const [problem = ''] = problemsOf(`"a\\nb${'c'.repeat(5000)}" = 1`);
     expect(problem).toMatch(/^1: unknown key `"a\\nbc+…`: the tables are/);
     expect(problem.length).toBeLessThan(350);
   });
 
   test.each(['__proto__', 'constructor', 'toString', 'hasOwnProperty'])(
-    'even if every object has it: %s',
+    'even if every object inherits it: %s',
     (name) => {
       expect(problemsOf(`${name} = 1\n[log]\n${name} = 2`)).toHaveLength(2);
       expect(problemsOf(`[${name}]\nformat = "both"`)).toHaveLength(1);
@@ -162,7 +162,7 @@ describe('a name that is not known is reported with the known ones', () => {
   );
 });
 
-describe('a value that can not be used gives the default of its key only', () => {
+describe('an invalid value gives the default of its own key', () => {
   test.each([
     [
       '[log]\nformat = "json"',
@@ -247,7 +247,7 @@ describe('a value that can not be used gives the default of its key only', () =>
 });
 
 describe('a list', () => {
-  test('of allowed addresses keeps its good entries, and says the line of each bad one', () => {
+  test('of allowed addresses keeps its valid entries, and the line of each invalid one is reported', () => {
     const text = `[protect]
 allow = [
   "192.0.2.10",
@@ -269,7 +269,7 @@ resolvers = false
     ]);
   });
 
-  test('that lacks its brackets is read as one entry, and reported', () => {
+  test('without brackets is read as one entry and reported', () => {
     const { config, problems } = parse('[protect]\nallow = "192.0.2.10"\n');
     expect(config.protect.allow).toEqual(['192.0.2.10']);
     expect(problems).toEqual([
@@ -277,7 +277,7 @@ resolvers = false
     ]);
   });
 
-  test('of addresses is read from one text with commas between them', () => {
+  test('of addresses can be one text with commas', () => {
     const { config, problems } = parse('[protect]\nallow = "192.0.2.10, 192.0.2.11"\n');
     expect(config.protect.allow).toEqual(['192.0.2.10', '192.0.2.11']);
     expect(problems).toEqual([
@@ -285,14 +285,14 @@ resolvers = false
     ]);
   });
 
-  test('that is something else altogether gives the default', () => {
+  test('of another type gives the default', () => {
     expect(problemsOf('[firewall]\nchains = 5')).toEqual([
       '2: `firewall.chains` must be a list in brackets, not 5; the default is used: ["INPUT", "FORWARD"]',
     ]);
   });
 
   test.each(['chains = []', 'chains = ["-j"]'])(
-    'of chains is never empty: a block without a chain blocks nothing (%s)',
+    'of chains is never empty, because a block without a chain has no effect: %s',
     (line) => {
       const { config, problems } = parse(`[firewall]\n${line}\n`);
       expect(config.firewall.chains).toEqual(['INPUT', 'FORWARD']);
@@ -304,14 +304,14 @@ resolvers = false
     ['firewall.chains', ['-I', '--flush', 'A B', 'A\n', '', 'A'.repeat(29), 'INPUT;']],
     ['protect.allow_files', ['etc/allow', '', '/', '/a\u0000b', '/a\nb', '~/allow']],
     ['alert.address_fields', ['', '.', 'a..b', 'a.b.', 'a b', '$.data']],
-  ])('%s refuses entries of another form', (name, entries) => {
+  ])('for %s refuses entries of another form', (name, entries) => {
     const text = `${name} = [${entries.map((entry) => JSON.stringify(entry)).join(', ')}]`;
     const said = problemsOf(text).filter((problem) => problem.endsWith('; it is ignored'));
     expect(said).toHaveLength(entries.length);
   });
 });
 
-test('good keys live beside bad ones, and problems come from top to bottom', () => {
+test('valid keys apply despite invalid ones, and problems are ordered by line', () => {
   const text = `
 [history]
 keep_days = 7
@@ -337,14 +337,14 @@ chains = "INPUT"
   });
 });
 
-describe('what the table [protect] says is doubtful', () => {
+describe('the table [protect] is doubtful', () => {
   const doubtfulIn = (text: string): readonly string[] => parseConfig(text, FILE).doubtful;
 
   test.each([
-    ['for a value of another kind', 'gateways = "no"', ['gateways']],
-    ['for a text in place of a list', 'allow = "192.0.2.10"', ['allow']],
-    ['for a list with a bad entry', 'allow = ["192.0.2.10", "192.0.2"]', ['allow']],
-    ['for nothing where all is well', 'allow = []\nmanager = false', []],
+    ['for a value of another type', 'gateways = "no"', ['gateways']],
+    ['for a text instead of a list', 'allow = "192.0.2.10"', ['allow']],
+    ['for a list with an invalid entry', 'allow = ["192.0.2.10", "192.0.2"]', ['allow']],
+    ['for no key without mistakes', 'allow = []\nmanager = false', []],
   ])('%s', (_, line, keys) => {
     expect(doubtfulIn(`[protect]\n${line}\n`)).toEqual(keys);
   });
@@ -353,11 +353,11 @@ describe('what the table [protect] says is doubtful', () => {
     ['a misspelt key', '[protect]\nalow = ["192.0.2.10"]\nmanager = true\n'],
     ['a misspelt table', '[protct]\nallow = ["192.0.2.10"]\n[protect]\nmanager = true\n'],
     ['a key outside of its table', 'allow = ["192.0.2.10"]\n[protect]\nmanager = true\n'],
-  ])('for every key that is missing beside %s', (_, text) => {
+  ])('for every missing key in a file with %s', (_, text) => {
     expect(doubtfulIn(text)).toEqual(['allow', 'allowFiles', 'resolvers', 'gateways', 'whiteList']);
   });
 
-  test('for every key of a text that is no TOML', () => {
+  test('for every key of invalid TOML', () => {
     expect(doubtfulIn('[[[')).toEqual(Object.keys(DEFAULT_CONFIG.protect));
   });
 
@@ -366,7 +366,7 @@ describe('what the table [protect] says is doubtful', () => {
   });
 });
 
-describe('a text that is no TOML', () => {
+describe('invalid TOML', () => {
   test.each([
     ['[log]\nformat = "both\n', 2],
     ['[log]\nformat = both\n', 2],
@@ -388,13 +388,13 @@ describe('a text that is no TOML', () => {
   });
 });
 
-test('byte order marks and DOS line ends do no harm', () => {
+test('byte order marks and DOS line ends are accepted', () => {
   const { config, problems } = parse('\uFEFF[log]\r\nformat = "both"\r\nlevle = "info"\r\n');
   expect(config.log.format).toBe('both');
   expect(problems).toEqual([`${FILE}:3: unknown key \`log.levle\`: ${LOG_KEYS}`]);
 });
 
-test('no text makes it throw', () => {
+test('no text makes the parser throw', () => {
   const line = fc.oneof(
     fc.string(),
     fc.constantFrom(
@@ -438,7 +438,7 @@ alert.cloud_fields = ${values.cloudFields ? 'true' : 'false'}
 limits.grace_seconds = ${values.graceSeconds}
 `;
 
-  test('of any config comes back exactly', () => {
+  test('of any configuration is read back exactly', () => {
     fc.assert(
       fc.property(written, (values) => {
         const { config, problems } = parse(textOf(values));
@@ -448,7 +448,7 @@ limits.grace_seconds = ${values.graceSeconds}
     );
   });
 
-  test('keeps no -0, which JSON has not', () => {
+  test('has 0 instead of -0, which JSON lacks', () => {
     const { config } = parse('history.keep_days = -0');
     expect(JSON.parse(JSON.stringify(config))).toEqual(config);
   });
@@ -457,7 +457,7 @@ limits.grace_seconds = ${values.graceSeconds}
 describe('packaging/config.toml', () => {
   const example = readFileSync(`${__dirname}/../../../packaging/config.toml`, 'utf8');
 
-  test('says what each key means, and names no other', () => {
+  test('documents each key and no other', () => {
     const tables = example.split(/^(?=\[)/m).slice(1);
     const named = tables.flatMap((table) => {
       const section = /^\[(.*)\]/.exec(table)?.[1] ?? '';
@@ -475,7 +475,7 @@ describe('packaging/config.toml', () => {
     );
   });
 
-  test('changes nothing as shipped', () => {
+  test('changes nothing as packaged', () => {
     expect(parse(example)).toEqual({ config: DEFAULT_CONFIG, problems: [] });
   });
 
