@@ -1,5 +1,6 @@
 // What to configure on a manager and its agents, as text for a person to copy: complete, commented, and with where it goes.
 // The texts are packaging/snippets/.
+import { packagedLines, type Values } from './packaged.ts';
 
 export interface SnippetRequest {
   readonly wazuh: '4' | '5' | 'ossec';
@@ -15,39 +16,15 @@ export interface SnippetRequest {
 }
 
 /** Lines without their ends. For Wazuh 4 and OSSEC they are XML as a whole, of several files. */
-export function renderSnippet(
-  request: SnippetRequest,
-  templateNamed: (name: string) => string,
-): string[] {
+export function renderSnippet(request: SnippetRequest): string[] {
   const { wazuh } = request;
   const rules = `snippet-rules-${wazuh === 'ossec' ? 'ossec' : 'wazuh'}.xml`;
   const parts =
     wazuh === '5' ? ['snippet-wazuh5.txt'] : ['snippet-manager.xml', rules, 'snippet-agent.xml'];
   const values = valuesOf(request);
-  return parts.flatMap((part, index) => [
-    ...(index === 0 ? [] : ['']),
-    ...templateNamed(part)
-      .trimEnd()
-      .split('\n')
-      .flatMap((line) => fill(line, values)),
-  ]);
-}
-
-type Values = Readonly<Record<string, readonly string[]>>;
-
-const NAME = /\{\{([a-z0-9-]+)\}\}/g;
-
-/** A line that names a value is there once for each that it has: not at all, once, or for all of a list. */
-function fill(template: string, values: Values): string[] {
-  const names = Array.from(template.matchAll(NAME), ([, name = '']) => name);
-  return names.reduce(
-    (lines, name) => {
-      return lines.flatMap((line) => {
-        return (values[name] ?? []).map((value) => line.replace(`{{${name}}}`, () => value));
-      });
-    },
-    [template],
-  );
+  return parts.flatMap((part, index) => {
+    return [...(index === 0 ? [] : ['']), ...packagedLines(part, values)];
+  });
 }
 
 function valuesOf(request: SnippetRequest): Values {
