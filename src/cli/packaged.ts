@@ -66,6 +66,11 @@ export function packagedLines(name: string, values: Values): string[] {
   });
 }
 
+/** For the lines that are there where a condition holds, and those in their place where it does not. They have no text. */
+export function when(name: string, holds: boolean, otherwise: string): Values {
+  return { [name]: holds ? [''] : [], [otherwise]: holds ? [] : [''] };
+}
+
 function fill(lines: readonly string[], name: string, values: readonly string[]): string[] {
   return lines.flatMap((line) => values.map((value) => line.replace(`{{${name}}}`, () => value)));
 }

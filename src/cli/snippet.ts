@@ -1,6 +1,6 @@
 // What to configure on a manager and its agents, as text for a person to copy: complete, commented, and with where it goes.
 // The texts are packaging/snippets/.
-import { packagedLines, type Values } from './packaged.ts';
+import { packagedLines, when, type Values } from './packaged.ts';
 
 export interface SnippetRequest {
   readonly wazuh: '4' | '5' | 'ossec';
@@ -31,27 +31,17 @@ function valuesOf(request: SnippetRequest): Values {
   const { wazuh, timeoutSeconds, ruleIds, location, agentId, allow, mailTo } = request;
   const isXml = wazuh !== '5';
   const mail = mailTo === null ? [] : [isXml ? mailTo.replaceAll('&', '&amp;') : mailTo];
-  const isTimed = timeoutSeconds !== null;
-  const isAllowing = allow.length > 0;
-  /** These have no text: they say whether the line is there. */
-  const conditions = {
-    [location]: true,
-    wazuh: wazuh !== 'ossec',
-    ossec: wazuh === 'ossec',
-    timed: isTimed,
-    endless: !isTimed,
-    allows: isAllowing,
-    open: !isAllowing,
-    mails: mailTo !== null,
-    global: isAllowing || mailTo !== null,
-  };
-  const flags = Object.entries(conditions).map(([name, holds]) => [name, holds ? [''] : []]);
   return {
-    ...(Object.fromEntries(flags) as Values),
+    ...when('ossec', wazuh === 'ossec', 'wazuh'),
+    ...when('timed', timeoutSeconds !== null, 'endless'),
+    ...when('allows', allow.length > 0, 'open'),
+    ...when('mails', mailTo !== null, 'mailless'),
+    ...when('global', allow.length > 0 || mailTo !== null, 'plain'),
+    [location]: [''],
     location: [location],
     agent: agentId === null ? [] : [agentId],
     rules: [ruleIds.join(isXml ? ',' : ', ')],
-    timeout: isTimed ? [String(timeoutSeconds)] : [],
+    timeout: timeoutSeconds === null ? [] : [String(timeoutSeconds)],
     allow,
     allowed: [allow.join(', ')],
     mail,
