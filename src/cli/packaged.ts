@@ -52,3 +52,25 @@ export function packagedText(name: string): string {
 export function textFor(name: string, { home, program }: Installed): string {
   return packagedText(name).replaceAll(PACKAGED_HOME, home).replaceAll(PACKAGED_PROGRAM, program);
 }
+
+export type Values = Readonly<Record<string, readonly string[]>>;
+
+const NAME = /\{\{([a-z0-9-]+)\}\}/g;
+
+/** The lines of a text. One that names a value, `{{agent}}`, is there once for each that there is: not at all, once, or for all of a list. */
+export function packagedLines(name: string, values: Values): string[] {
+  const lines = packagedText(name).trimEnd().split('\n');
+  return lines.flatMap((template) => {
+    const names = Array.from(template.matchAll(NAME), ([, named = '']) => named);
+    return names.reduce((filled, named) => fill(filled, named, values[named] ?? []), [template]);
+  });
+}
+
+/** For the lines that are there where a condition holds, and those in their place where it does not. They have no text. */
+export function when(name: string, holds: boolean, otherwise: string): Values {
+  return { [name]: holds ? [''] : [], [otherwise]: holds ? [] : [''] };
+}
+
+function fill(lines: readonly string[], name: string, values: readonly string[]): string[] {
+  return lines.flatMap((line) => values.map((value) => line.replace(`{{${name}}}`, () => value)));
+}
