@@ -15,7 +15,7 @@ _firewall_drop() {
       return
     fi
   done < <("${words[0]}" __complete "${words[@]:1}" 2>/dev/null)
-  # A colon ends a word for bash: of an IPv6 address it wants only what follows the last one.
+  # Bash splits words at colons, so complete only the part of an IPv6 address after the last colon.
   COMPREPLY=("${COMPREPLY[@]#"${current%"${current##*:}"}"}")
 }
 complete -F _firewall_drop firewall-drop

@@ -51,7 +51,7 @@ export function buildTable(
 
 /** `read` returns undefined if the value is not `expected`. */
 function scalar<V extends Value>(
-  usual: V,
+  fallback: V,
   expected: string,
   read: (written: unknown) => V | undefined,
 ): Setting<V> {
@@ -60,22 +60,22 @@ function scalar<V extends Value>(
     if (value !== undefined) return { value, problems: [] };
     return { value, problems: [{ message: `must be ${expected}, not ${show(written)}` }] };
   };
-  return { default: usual, check };
+  return { default: fallback, check };
 }
 
-export function flag(usual: boolean): Setting<boolean> {
+export function flag(fallback: boolean): Setting<boolean> {
   const read = (written: unknown): boolean | undefined => {
     return typeof written === 'boolean' ? written : undefined;
   };
-  return scalar(usual, 'true or false', read);
+  return scalar(fallback, 'true or false', read);
 }
 
 export function choice<const Choice extends string>(
   choices: readonly Choice[],
-  usual: NoInfer<Choice>,
+  fallback: NoInfer<Choice>,
 ): Setting<Choice> {
   const read = (written: unknown): Choice | undefined => choices.find((one) => one === written);
-  return scalar(usual, choices.map(show).join(' or '), read);
+  return scalar(fallback, choices.map(show).join(' or '), read);
 }
 
 interface WordForm<V> {
@@ -92,7 +92,7 @@ export function word<V extends string | undefined>(form: WordForm<V>): Setting<s
 }
 
 export function whole({
-  default: usual,
+  default: fallback,
   min,
   max,
 }: Readonly<Record<'default' | 'min' | 'max', number>>): Setting<number> {
@@ -101,12 +101,12 @@ export function whole({
     // TOML has -0, which JSON cannot store. Adding 0 makes it 0.
     return written >= min && written <= max ? written + 0 : undefined;
   };
-  return scalar(usual, `a whole number from ${min} to ${max}`, read);
+  return scalar(fallback, `a whole number from ${min} to ${max}`, read);
 }
 
 /** A text that `parseDuration` accepts. The default can be empty for no duration. */
 export function duration({
-  default: usual,
+  default: fallback,
   mayBeNever,
 }: {
   readonly default: string;
@@ -120,7 +120,7 @@ export function duration({
     return typeof seconds === 'number' || (seconds === null && mayBeNever) ? text : undefined;
   };
   const expected = `${ENTRIES.duration.expected}${mayBeNever ? ', or "never"' : ''}`;
-  return scalar(usual, expected, read);
+  return scalar(fallback, expected, read);
 }
 
 /** The entries that lists can have. Addresses and durations are parsed in addition. */
@@ -161,15 +161,15 @@ export function list(form: ListForm): Setting<List> {
 function checkList({ of, minEntries = 0 }: ListForm, written: unknown): Checked<List> {
   if (!Array.isArray(written)) return checkText(of, written);
   const entries: readonly unknown[] = written.map((entry: unknown) => asText(of, entry));
-  const right = entries.filter((entry) => isEntry(of, entry));
+  const valid = entries.filter((entry) => isEntry(of, entry));
   // Durations can repeat, because their position in the list matters.
-  const good = of === 'duration' ? right : [...new Set(right)];
+  const accepted = of === 'duration' ? valid : [...new Set(valid)];
   const problems: ValueProblem[] = entries
     .filter((entry) => !isEntry(of, entry))
     .map((entry) => {
       return { entry, message: `${show(entry)} is not ${ENTRIES[of].expected}; it is ignored` };
     });
-  if (good.length >= minEntries) return { value: good, problems };
+  if (accepted.length >= minEntries) return { value: accepted, problems };
   problems.push({ message: 'must have at least one valid entry' });
   return { value: undefined, problems };
 }

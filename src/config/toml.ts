@@ -58,9 +58,9 @@ function nearestLine(path: readonly string[], lineOfName: ReadonlyMap<string, nu
 
 function lineOfEntry(entry: unknown, keyLine: number, lines: readonly string[]): number {
   if (typeof entry !== 'string') return keyLine;
-  const isHere = (line: string): boolean =>
+  const containsEntry = (line: string): boolean =>
     line.includes(JSON.stringify(entry)) || line.includes(`'${entry}'`);
-  const found = lines.findIndex((line, index) => index >= keyLine - 1 && isHere(line));
+  const found = lines.findIndex((line, index) => index >= keyLine - 1 && containsEntry(line));
   return found < 0 ? keyLine : found + 1;
 }
 

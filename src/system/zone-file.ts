@@ -104,8 +104,10 @@ function parseRule(text: string): Zone['rule'] {
   const standard = localType(name, -parseSeconds(offset, 24));
   if (daylightName === undefined && start === undefined) return () => standard;
   if (daylightName === undefined || start === undefined || end === undefined) throw malformed(text);
-  const isUsual = daylightOffset === undefined || daylightOffset === '';
-  const offsetSeconds = isUsual ? standard.offsetSeconds + 3600 : -parseSeconds(daylightOffset, 24);
+  const hasDefaultOffset = daylightOffset === undefined || daylightOffset === '';
+  const offsetSeconds = hasDefaultOffset
+    ? standard.offsetSeconds + 3600
+    : -parseSeconds(daylightOffset, 24);
   const daylight = localType(daylightName, offsetSeconds);
   const startIn = parseChange(start, standard);
   const endIn = parseChange(end, daylight);
