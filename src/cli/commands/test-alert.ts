@@ -2,7 +2,7 @@
 import { alertRefAt } from '../../model/ban.ts';
 import { AppError } from '../../model/errors.ts';
 import type { Json } from '../../wazuh/json.ts';
-import { defineCommand, matching } from '../command.ts';
+import { defineCommand, matching, oneOf } from '../command.ts';
 import { isoTime, TIMEOUT } from '../output/time.ts';
 import { packagedLines, when } from '../packaged.ts';
 
@@ -16,8 +16,7 @@ export const testAlert = defineCommand({
     'One line on standard output, in the shape and order of keys that the execd of each dialect has; for ossec the argument list. --answer adds the line with which execd answers the key exchange, so that the whole can be piped into firewall-drop without arguments. Nothing is read, changed or logged.',
   options: {
     dialect: {
-      kind: 'choice',
-      choices: ['wazuh4', 'wazuh5', 'ossec'],
+      ...oneOf('wazuh4', 'wazuh5', 'ossec'),
       default: 'wazuh4',
       describe: 'whose execd',
     },
@@ -27,8 +26,7 @@ export const testAlert = defineCommand({
       describe: 'the offender, as the alert has it; it need not be an address',
     },
     action: {
-      kind: 'choice',
-      choices: ['add', 'delete', 'enable', 'disable'],
+      ...oneOf('add', 'delete', 'enable', 'disable'),
       default: 'add',
       describe: 'to block or to release; said in the words of the dialect',
     },
@@ -39,8 +37,7 @@ export const testAlert = defineCommand({
       describe: 'for wazuh5, whose message has it; never: stateless',
     },
     answer: {
-      kind: 'choice',
-      choices: ['continue', 'abort'],
+      ...oneOf('continue', 'abort'),
       describe: "execd's answer to the keys, as a second line",
     },
   },
