@@ -72,7 +72,7 @@ export function lookAtRegularFile<T>(
   });
 }
 
-/** What `use` gives of an open file, which is closed after it. */
+/** Returns the result of `use`, and closes the file afterwards. */
 export function closing<T>(descriptor: number, use: (descriptor: number) => T): T {
   try {
     return use(descriptor);

@@ -41,7 +41,7 @@ export function longestTimeout(own: readonly number[], settings: AgentSettings):
   return own.length === 0 || own.includes(0) ? null : Math.max(...possible(own, settings));
 }
 
-/** Returns the shortest timeout after which execd sends delete, in seconds; null if no timeout of execd's ever ends. */
+/** Returns the shortest timeout after which execd sends delete, in seconds; null if execd never does so by itself. */
 function shortestTimeout(request: Request, context: TimeoutContext): number | null {
   if (request.timeoutSeconds !== undefined) return request.timeoutSeconds;
   const own = context.timeouts();
