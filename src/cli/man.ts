@@ -5,7 +5,7 @@ import type { CommandSpec } from './command.ts';
 import { argumentsOf, EXIT_TERMS, sectionsOf, textOf, type Terms } from './help.ts';
 import { packagedLines, packagedText } from './packaged.ts';
 
-/** roff, for man(1). */
+/** roff, for man(1). Its `.nh` is for words that are typed or copied: they are not to be hyphenated. */
 export function formatManualPage(commands: readonly CommandSpec[]): string {
   const [tables = '', policy = ''] = packagedText('config.toml').split(POLICY_KEYS_BEGIN);
   const [, ...sections] = tables.split(/^(?=\[)/m);

@@ -2,16 +2,9 @@
 import type { PolicyEntry } from '../config/policy.ts';
 import type { Config } from '../config/schema.ts';
 import type { Address } from '../model/address.ts';
-import type { Ban, Origin } from '../model/ban.ts';
+import type { Ban, HoldLength } from '../model/ban.ts';
 import type { ResponseArguments } from './arguments.ts';
 import type { AlertFacts } from './entries.ts';
-
-/** A hold and its timeout. execd's own delete ends only the hold of execd's origin. */
-export interface HoldLength {
-  readonly origin: Origin;
-  /** null if the hold has no deadline. */
-  readonly timeoutSeconds: number | null;
-}
 
 /** An alert that asks for a block, and everything that the decision depends on. */
 export interface Question {
