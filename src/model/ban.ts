@@ -87,10 +87,10 @@ export interface Outcome {
   readonly alertRef: AlertRef;
 }
 
-/** One claim on a ban, which ends by itself; execd's own delete ends only the one of its origin. */
+/** A hold and its timeout. execd's own delete ends only the hold of execd's origin. */
 export interface HoldLength {
   readonly origin: Origin;
-  /** Null: until somebody releases it. */
+  /** null if the hold has no deadline. */
   readonly timeoutSeconds: number | null;
 }
 
