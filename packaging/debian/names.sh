@@ -1,22 +1,22 @@
-# What the maintainer scripts share; the build puts it at the top of each.
+# Functions of the maintainer scripts; the build inserts them at the top of each.
 PROGRAM=/usr/lib/firewall-drop/firewall-drop
 RESPONSES=/var/ossec/active-response/bin
-# Wazuh 5 calls its own program block-ip; with another agent one of that name is the administrator's.
+# Wazuh 5 calls its own program block-ip. On other agents, a program of that name belongs to the administrator.
 NAMES='firewall-drop firewall-drop.sh'
 TAKEN="$NAMES block-ip"
 if grep -qs '"version": *"v\{0,1\}5\.' /var/ossec/VERSION.json; then NAMES=$TAKEN; fi
 LOGS=/var/ossec/logs
 ROTATION=/etc/logrotate.d/firewall-drop
 
-# Before it takes the place of the agent's program: a library of this host may be too old for it.
+# Checks that the program runs before it replaces the agent's, because a library of this host can be too old.
 must_run() {
   if "$PROGRAM" version >/dev/null; then return 0; fi
   echo "wazuh-firewall-drop: $PROGRAM does not run on this host, so the agent keeps its own program" >&2
   return 1
 }
 
-# What is not our link gets a second name beside us first, and ours comes by a rename: execd finds a program at every
-# moment.
+# Gives a file that is not our link a second name first, then puts our link in place by a rename, so that execd finds a
+# program at every moment.
 replace() {
   if [ "$(readlink "$1")" = "$PROGRAM" ]; then return 0; fi
   if [ -e "$1" ] || [ -L "$1" ]; then ln -Pf "$1" "$1.wazuh"; fi
@@ -24,7 +24,7 @@ replace() {
   mv -fT "$1.new" "$1"
 }
 
-# A run that may block: Wazuh starts us without arguments, OSSEC with `add`.
+# Reports whether a run that can block is active: Wazuh starts us without arguments, OSSEC with `add`.
 alert_under_way() {
   for process in /proc/[0-9]*; do
     if [ "$(readlink "$process/exe")" != "$PROGRAM" ]; then continue; fi
@@ -34,8 +34,8 @@ alert_under_way() {
   return 1
 }
 
-# A package must be removable in any case. What stays blocked ends with the next boot. An alert that is under way still
-# blocks: it is waited for as long as limits.total_seconds may be.
+# Releases all bans. Never fails, because a package must always be removable; a remaining rule ends with the next boot.
+# First waits for running alerts, which still block, for as long as limits.total_seconds can be.
 release_bans() {
   seconds=120
   while [ "$seconds" -gt 0 ] && alert_under_way; do
@@ -43,11 +43,12 @@ release_bans() {
     seconds=$((seconds - 1))
   done
   if "$PROGRAM" flush --yes; then return 0; fi
-  echo 'wazuh-firewall-drop: not every address could be unblocked; its rules stay until they are removed or the host boots:' >&2
+  echo 'wazuh-firewall-drop: some addresses could not be unblocked; their rules stay until they are removed or the host reboots:' >&2
   echo '  iptables-save | grep -e DROP; ipset list -name; nft list tables' >&2
 }
 
-# Before the bans are released: an alert in between would block an address that nobody unblocks.
+# Restores the agent's programs. Runs before the bans are released, because an alert in between would leave a block that
+# never ends.
 give_back() {
   for path in "$RESPONSES"/*; do
     if [ "$(readlink "$path")" != "$PROGRAM" ]; then continue; fi
@@ -59,12 +60,12 @@ give_back() {
       rm "$path"
     fi
   done
-  # Of a name under which something newer lies.
+  # Remove the copies for names that now have a newer program.
   for name in $TAKEN; do rm -f "$RESPONSES/$name.wazuh"; done
 }
 
-# For the owner of the logs, who is wazuh, ossec, or not there (yet, or any more): a file that names nobody known makes
-# logrotate fail. What an administrator made of the file stays.
+# Creates the logrotate file for the owner of the logs, wazuh or ossec. Removes it if that user does not exist (yet, or any
+# more), because logrotate fails on an unknown user. Keeps a file that an administrator changed.
 rotate() {
   owner=$(stat -c '%U %G' "$LOGS" 2>/dev/null) || owner=UNKNOWN
   case $owner in

@@ -1,4 +1,4 @@
-# rpm has no diversions: what is not our link goes beside us, and comes back when we go.
+# rpm has no diversions: the agent's program gets another name while this package is installed.
 link() {
   [ -d "$RESPONSES" ] || return 0
   must_run || return 1

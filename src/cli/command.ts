@@ -8,15 +8,34 @@ export interface Form<V> {
   readonly read: (text: string) => V | undefined;
 }
 
-/** An option of that form, but for its description; `value` is the name of its value. */
-export function textOption<V>(value: string, form: Form<V>): TextOption<V> {
-  return { kind: 'text', value, form };
-}
-
-interface TextOption<V> {
-  readonly kind: 'text';
+interface ValueOption<V> {
+  readonly kind: 'value';
+  /** Its name, for the help. */
   readonly value: string;
   readonly form: Form<V>;
+}
+
+/** An option of that form, but for its description. */
+export function textOption<V>(value: string, form: Form<V>): ValueOption<V> {
+  return { kind: 'value', value, form };
+}
+
+export function anyText(value: string): ValueOption<string> {
+  return textOption(value, { expected: 'text', read: (text) => text });
+}
+
+/** A text that stays as it is. */
+export function matching(value: string, pattern: RegExp, expected: string): ValueOption<string> {
+  const read = (text: string): string | undefined => (pattern.test(text) ? text : undefined);
+  return textOption(value, { expected, read });
+}
+
+export function oneOf<const C extends readonly [string, ...string[]]>(
+  ...choices: C
+): ValueOption<C[number]> & { readonly choices: C } {
+  const read = (text: string): C[number] | undefined => choices.find((one) => one === text);
+  const expected = `one of ${choices.join(', ')}`;
+  return { ...textOption(choices.join('|'), { expected, read }), choices };
 }
 
 /** A number of lines or rows. */
@@ -25,35 +44,21 @@ export const NUMBER = textOption('NUMBER', {
   read: (text) => (/^[1-9][0-9]{0,8}$/.test(text) ? Number(text) : undefined),
 });
 
-/** The same for a text that stays as it is. */
-export function matching(value: string, pattern: RegExp, expected: string): TextOption<string> {
-  const read = (text: string): string | undefined => (pattern.test(text) ? text : undefined);
-  return textOption(value, { expected, read });
-}
-
-/** What an option may be; the name of its value is what the help shows. */
+/** What an option may be. */
 export type OptionSpec = {
   readonly describe: string;
   /** One letter, for `-t`. */
   readonly short?: string;
 } & (
   | { readonly kind: 'flag' }
-  | {
-      readonly kind: 'text';
-      readonly value: string;
+  | (ValueOption<unknown> & {
       readonly default?: string;
-      /** Without this any text will do. */
-      readonly form?: Form<unknown>;
-      /** It names a file, for the shells' completion. */
-      readonly isFile?: true;
-    }
-  | {
-      readonly kind: 'choice';
-      readonly choices: readonly [string, ...string[]];
-      readonly default?: string;
+      readonly choices?: readonly string[];
       /** True where each choice may also be given as a flag of its name. */
       readonly asFlags?: true;
-    }
+      /** It names a file, for the shells' completion. */
+      readonly isFile?: true;
+    })
 );
 
 export interface PositionalSpec {
@@ -68,13 +73,7 @@ export interface PositionalSpec {
 
 export type OptionSpecs = Readonly<Record<string, OptionSpec>>;
 
-type ValueOf<O> = O extends { kind: 'flag' }
-  ? boolean
-  : O extends { kind: 'choice'; choices: readonly (infer Choice)[] }
-    ? Choice
-    : O extends { form: Form<infer V> }
-      ? V
-      : string;
+type ValueOf<O> = O extends { form: Form<infer V> } ? V : boolean;
 
 /** What was given: a flag is a boolean, the others are what their form reads, or absent where there is no default. */
 type OptionValues<O extends OptionSpecs> = {
@@ -87,8 +86,6 @@ export interface CommandSpec<O extends OptionSpecs = OptionSpecs> {
   /** One word, or two for a command of a group: `protect check`. */
   readonly name: string;
   readonly aliases: readonly string[];
-  /** The commands that undo this one: a mistyped word must not suggest what the other one does. */
-  readonly opposites: readonly string[];
   /** One line, for lists. */
   readonly summary: string;
   /** For help and manual page; what the summary leaves open. */
@@ -109,7 +106,6 @@ export interface CommandSpec<O extends OptionSpecs = OptionSpecs> {
 /** What most commands say alike. */
 const USUAL = {
   aliases: [],
-  opposites: [],
   details: '',
   options: {},
   exits: { 0: 'it is printed' },
@@ -135,11 +131,12 @@ export const CHANGES_LIST = { ...CHANGES, 130: null } as const;
 
 /** `-o`: in which format; the first one is the default. */
 export function outputAs<const F extends readonly [string, ...string[]]>(
-  ...choices: F
-): OptionSpec & { readonly kind: 'choice'; readonly choices: F; readonly default: string } {
-  const flags = choices.slice(1).map((choice) => `--${choice}`);
-  const describe = `in which format; ${flags.join(', ')} for short${choices.includes('json') ? '; JSON: docs/json.md' : ''}`;
-  return { kind: 'choice', short: 'o', choices, default: choices[0], asFlags: true, describe };
+  ...formats: F
+): ReturnType<typeof oneOf<F>> &
+  Record<'short' | 'default' | 'describe', string> & { asFlags: true } {
+  const flags = formats.slice(1).map((format) => `--${format}`);
+  const describe = `in which format; ${flags.join(', ')} for short${formats.includes('json') ? '; JSON: docs/json.md' : ''}`;
+  return { ...oneOf(...formats), short: 'o', default: formats[0], asFlags: true, describe };
 }
 
 export const BANNED = {
@@ -158,16 +155,15 @@ export const DRY_RUN = {
 
 export const FILE = {
   file: {
-    kind: 'text',
+    ...anyText('LIST'),
     short: 'f',
-    value: 'LIST',
     isFile: true,
     describe: 'one address a line, blank lines and # comments allowed; - is standard input',
   },
 } as const;
 
 export const ORIGIN = {
-  origin: { kind: 'choice', choices: ORIGINS, describe: 'only what this origin holds' },
+  origin: { ...oneOf(...ORIGINS), describe: 'only what this origin holds' },
 } as const;
 
 export const QUIET = {

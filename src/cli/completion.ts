@@ -1,15 +1,9 @@
 // Completion for shells: their scripts hand the words of the line to us, so that all three offer the same.
-import {
-  findCommand,
-  findOption,
-  type CommandSpec,
-  type OptionSpec,
-  type OptionSpecs,
-} from './command.ts';
+import { findCommand, findOption, type CommandSpec, type OptionSpecs } from './command.ts';
 
 export const SHELLS = ['bash', 'zsh', 'fish'] as const;
 
-/** The first argument with which the scripts ask. */
+/** The first argument with which the scripts in packaging/completion/ ask. */
 export const COMPLETE = '__complete';
 
 /** A word that may stand at the end of the line, and what it means. */
@@ -72,13 +66,12 @@ function offersOf(
   banned: () => readonly string[],
 ): Offer[] {
   /** The option that the word at that place is the value of. */
-  const openAt = (index: number): OptionSpec | null => {
+  const openAt = (index: number) => {
     const [, option] = findOption(options, before[index - 1] ?? '') ?? [];
     return option === undefined || option.kind === 'flag' ? null : option;
   };
   const open = openAt(before.length);
-  if (open?.kind === 'choice') return plain(open.choices);
-  if (open !== null) return open.kind === 'text' && open.isFile === true ? [FILES] : [];
+  if (open !== null) return open.isFile === true ? [FILES] : plain(open.choices ?? []);
   if (current.startsWith('-')) return unusedOptions(options, before);
   const given = before.filter((word, index) => !word.startsWith('-') && openAt(index) === null);
   const isFull = ['one', 'optional'].includes(positional?.count ?? '') && given.length > 0;
@@ -98,58 +91,3 @@ function unusedOptions(options: OptionSpecs, before: readonly string[]): Offer[]
   const offered = unused.map(([name, { describe }]): Offer => [`--${name}`, describe]);
   return [...offered, ['--help', 'what this command does']];
 }
-
-export const COMPLETION_SCRIPTS: Readonly<Record<(typeof SHELLS)[number], string>> = {
-  // A colon ends a word for bash, so that it wants only what follows the last one of an IPv6 address.
-  bash: `# bash completion for firewall-drop
-_firewall_drop() {
-  local line current words
-  line=\${COMP_LINE:0:COMP_POINT}
-  read -ra words <<<"$line"
-  [[ $line == *[[:space:]] ]] && words+=('')
-  current=\${words[-1]}
-  COMPREPLY=()
-  while IFS= read -r line; do
-    if [[ $line != :files ]]; then
-      COMPREPLY+=("\${line%%$'\\t'*}")
-    else
-      compopt -o filenames 2>/dev/null
-      mapfile -t COMPREPLY < <(compgen -f -- "$current")
-      return
-    fi
-  done < <("\${words[0]}" ${COMPLETE} "\${words[@]:1}" 2>/dev/null)
-  COMPREPLY=("\${COMPREPLY[@]#"\${current%"\${current##*:}"}"}")
-}
-complete -F _firewall_drop firewall-drop`,
-  zsh: `#compdef firewall-drop
-_firewall-drop() {
-  local line
-  local -a items
-  while IFS= read -r line; do
-    if [[ $line == :files ]]; then
-      _files
-      return
-    fi
-    items+=("\${\${line%%$'\\t'*}//:/\\\\:}:\${line#*$'\\t'}")
-  done < <("$words[1]" ${COMPLETE} "\${(@)words[2,CURRENT]}" 2>/dev/null)
-  _describe -V 'firewall-drop' items
-}
-if [[ $funcstack[1] == _firewall-drop ]]; then
-  _firewall-drop "$@"
-else
-  compdef _firewall-drop firewall-drop
-fi`,
-  fish: `# fish completion for firewall-drop
-function __firewall_drop_complete
-    set -l words (commandline -opc)
-    set -l current (commandline -ct)
-    for line in ($words[1] ${COMPLETE} $words[2..-1] "$current" 2>/dev/null)
-        if test "$line" = :files
-            __fish_complete_path "$current"
-        else
-            echo $line
-        end
-    end
-end
-complete -c firewall-drop -f -k -a '(__firewall_drop_complete)'`,
-};

@@ -1,8 +1,8 @@
 // What there is to say of the program and of each command, from the descriptions of the commands: as sections, which the
 // manual page has too, and laid out for a terminal.
-import type { CommandSpec, OptionSpec, PositionalSpec } from './command.ts';
+import { EXIT_STATUS } from '../model/errors.ts';
+import { ANSWER_NO, type CommandSpec, type OptionSpec, type PositionalSpec } from './command.ts';
 import type { CommandGroup } from './commands.ts';
-import { EXIT_MEANINGS, exitsOf } from './exit-meanings.ts';
 import { wrap } from './output/wrap.ts';
 
 export type Terms = readonly (readonly [term: string, text: string])[];
@@ -15,6 +15,21 @@ const HELP = [
   '-h, --help',
   'what a command does and which options it has; also: help COMMAND',
 ] as const;
+/** What each exit status means; docs/exit-statuses.md has the same table. */
+export const EXIT_MEANINGS: readonly (readonly [status: number, meaning: string])[] = [
+  [0, 'done: the kernel was seen to be as asked; or the answer is yes'],
+  [ANSWER_NO, 'the answer is no: not blocked, not protected, or something to repair'],
+  [EXIT_STATUS.USAGE, "usage: the arguments name no action, or a value can't be read"],
+  [EXIT_STATUS.BAD_DATA, 'bad data, or a protected address: not all was done that was asked'],
+  [EXIT_STATUS.FIREWALL, 'firewall: the kernel is not as asked, or execd went away'],
+  [70, 'an internal error; please report it'],
+  [EXIT_STATUS.RESOURCES, 'too few file descriptors: raise the limit (ulimit -n) of who starts it'],
+  [EXIT_STATUS.STORE, 'the state, a file or standard output could not be used'],
+  [EXIT_STATUS.LOCK_BUSY, 'another firewall-drop is at work: try again'],
+  [EXIT_STATUS.NOT_ROOT, 'not root'],
+  [EXIT_STATUS.CONFIG, "the configuration can't be used, or there is no agent to install into"],
+  [EXIT_STATUS.INTERRUPTED, 'interrupted (Ctrl-C); the output says what was done and what was not'],
+];
 export const EXIT_TERMS: Terms = EXIT_MEANINGS.map(([status, text]) => [String(status), text]);
 
 /** Lines of the help of the program. `width`: of the terminal, in characters; null: it is none. */
@@ -67,6 +82,16 @@ export function sectionsOf(command: CommandSpec, common: Terms = []): Section[] 
   return sections.filter(([, all]) => all.length > 0);
 }
 
+/** What a command may end with, and what each means there. */
+function exitsOf({ exits, needsRoot }: CommandSpec): Terms {
+  const meanings = new Map(EXIT_MEANINGS);
+  const own = Object.entries(exits).map(([status, meaning]) => {
+    return [status, meaning ?? meanings.get(Number(status)) ?? ''] as const;
+  });
+  const common = needsRoot ? '64, 70, 71, 74 and 77' : '64, 70, 71 and 74';
+  return [...own, ['other', `${common}: as for all commands, see firewall-drop --help`]];
+}
+
 export function argumentsOf({ positional, options }: CommandSpec): string {
   const place = positional === undefined ? '' : placeholder(positional);
   return `${place}${Object.keys(options).length === 0 ? '' : ' [OPTIONS]'}`.trim();
@@ -84,7 +109,7 @@ export function placeholder({ name, count, choices }: PositionalSpec): string {
 function optionTerm(name: string, spec: OptionSpec): string {
   const short = spec.short === undefined ? '' : `-${spec.short}, `;
   if (spec.kind === 'flag') return `${short}--${name}`;
-  return `${short}--${name} ${spec.kind === 'text' ? spec.value : spec.choices.join('|')}`;
+  return `${short}--${name} ${spec.value}`;
 }
 
 function optionText(spec: OptionSpec): string {

@@ -10,15 +10,14 @@ export function nearest(typed: string, names: readonly string[]): string | null 
   return near(typed, names)[0]?.[0] ?? null;
 }
 
-/** The same for a command. Null as well where a command that does the opposite is about as near. */
+/** The same for a command. Null as well where one that does the opposite is about as near: `ban` and `unban`. */
 export function nearestCommand(typed: string, commands: readonly CommandSpec[]): string | null {
-  const owners = new Map(commands.flatMap((one) => namesOf(one).map((name) => [name, one])));
-  const candidates = near(typed, [...owners.keys()]);
+  const candidates = near(typed, commands.flatMap(namesOf));
   const [first, least] = candidates[0] ?? [];
   if (first === undefined || least === undefined) return null;
-  const opposites = owners.get(first)?.opposites ?? [];
   const isDoubtful = candidates.some(([name, distance]) => {
-    return distance <= least + 1 && opposites.includes(owners.get(name)?.name ?? '');
+    const isOpposite = name === `un${first}` || first === `un${name}`;
+    return isOpposite && distance <= least + 1;
   });
   return isDoubtful ? null : first;
 }

@@ -1,5 +1,5 @@
-// Parses the policy that the manager sends to the agents of a group. The agent's user can write that file as well, so it can
-// only make us gentler: protect more, ignore alerts, and end bans sooner.
+// Parses the policy that the manager sends to the agents of a group. The agent's user can write that file too, so it
+// can only protect more addresses, ignore alerts, and shorten bans.
 import { CONDITIONS, POLICY_KEYS, readPolicy, type PolicyEntry } from './policy.ts';
 import { SCHEMA } from './schema.ts';
 import {
@@ -17,9 +17,9 @@ export interface GroupPolicy {
   readonly policy: readonly PolicyEntry[];
 }
 
-/** Each is compared with every address that is to be blocked. */
+/** A limit, because each entry is compared with every address to block. */
 const MOST_ALLOWED = 1000;
-/** Each costs time, and a line in our log. */
+/** A limit, because each mistake takes time and a line in our log. */
 const MOST_NAMED = 50;
 const GROUP_KEYS = {
   ...CONDITIONS,
@@ -27,7 +27,7 @@ const GROUP_KEYS = {
   timeout_max: POLICY_KEYS.timeout_max,
 };
 
-/** Throws where the text is no TOML. Problems are in the order of lines. */
+/** Throws if the text is not valid TOML. Problems are ordered by line. */
 export function parseGroupPolicy(
   text: string,
   file: string,
@@ -43,7 +43,7 @@ export function parseGroupPolicy(
   const all = [...refusals(root), ...inAllow, ...mistakes];
   const named = all.slice(0, MOST_NAMED);
   if (all.length > named.length) {
-    named.push({ path: [], message: 'further mistakes are not named' });
+    named.push({ path: [], message: 'further mistakes are not listed' });
   }
   return {
     value: { allow: (allow.value ?? []).slice(0, MOST_ALLOWED), policy: entries },
@@ -51,7 +51,7 @@ export function parseGroupPolicy(
   };
 }
 
-/** All that is neither protect.allow nor [[policy]], by its name. */
+/** Refuses each key except protect.allow and [[policy]] by its name. */
 function refusals(root: object): Mistake[] {
   const paths = Object.entries(root).flatMap(([section, value]: [string, unknown]) => {
     if (section === 'policy') return [];
@@ -62,7 +62,7 @@ function refusals(root: object): Mistake[] {
   return paths.map((path) => {
     const name = shorten(path.map((part) => JSON.stringify(part).slice(1, -1)).join('.'));
     const why =
-      'this file may only name protect.allow and [[policy]] entries that ignore or shorten';
+      'this file can only have protect.allow and [[policy]] entries that ignore alerts or shorten bans';
     return { path, message: `\`${name}\` is refused: ${why}` };
   });
 }

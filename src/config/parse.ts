@@ -1,4 +1,4 @@
-// Parses config.toml: a mistake is reported with its line, costs its own key only, and never stops a block.
+// Parses config.toml. A mistake is reported with its line, affects only its own key, and never prevents a block.
 import { readPolicy } from './policy.ts';
 import { buildConfig, DEFAULT_CONFIG, SCHEMA, type Config } from './schema.ts';
 import { camelCase, type Setting, type Value } from './setting.ts';
@@ -20,17 +20,17 @@ type Protect = Config['protect'];
 
 export interface ParsedConfig {
   readonly config: Config;
-  /** In the order of lines. */
+  /** The problems, ordered by line. */
   readonly problems: readonly ConfigProblem[];
-  /** Keys of [protect] that could not, or may not, have been read as they were meant. */
+  /** The keys of [protect] whose values are possibly not what the administrator meant. */
   readonly doubtful: readonly (keyof Protect)[];
-  /** The lines of the keys whose values are the file's: `limits.total_seconds`. */
+  /** The line of each key that gets its value from the file, by names such as `limits.total_seconds`. */
   readonly lines: ReadonlyMap<string, number>;
 }
 
 /**
- * Reads the text of config.toml. Never throws: a key that can't be used keeps its default, a list keeps its good entries,
- * a text that is no TOML gives DEFAULT_CONFIG. `file` is only named in problems.
+ * Parses the text of config.toml and never throws: an invalid key gets its default, a list keeps its valid entries, and
+ * invalid TOML gives DEFAULT_CONFIG. `file` is the name in problems.
  */
 export function parseConfig(text: string, file: string): ParsedConfig {
   let root: object;
@@ -57,7 +57,7 @@ export function parseConfig(text: string, file: string): ParsedConfig {
 
 function unreadable(text: string, file: string, line: number): ParsedConfig {
   const found = shorten((text.split('\n')[line - 1] ?? '').trim());
-  const message = `this can't be read as TOML, where a text has quotes around it and a key stands once: \`${found}\`; the whole file is ignored; defaults are used, and what was protected stays protected`;
+  const message = `invalid TOML: \`${found}\` (strings need quotes, and a key must not be repeated); the whole file is ignored and the defaults are used; addresses that it protected before stay protected`;
   const doubtful = Object.keys(DEFAULT_CONFIG.protect) as (keyof Protect)[];
   const problems = [{ file, line, message }];
   return { config: DEFAULT_CONFIG, problems, doubtful, lines: new Map() };
@@ -81,12 +81,12 @@ function readKey(
 }
 
 function replacement(section: string, setting: Setting): string {
-  if (section === 'protect') return 'what it protected before stays protected';
+  if (section === 'protect') return 'addresses that it protected before stay protected';
   if (setting.default === undefined) return 'ignored';
-  return `the default is used, ${show(setting.default)}`;
+  return `the default is used: ${show(setting.default)}`;
 }
 
-/** A key that is missing beside a name that is not known may be the one that was misspelt. */
+/** Returns the keys with mistakes, and missing keys too if a name is unknown, which can be a misspelling of one. */
 function doubtfulKeys(mistakes: readonly Mistake[], root: object): (keyof Protect)[] {
   const written = ownProperty(root, 'protect');
   const isMisspelt = mistakes.some(({ path: [section = '', key] }) => {
@@ -114,14 +114,14 @@ function unknownNames(root: object): Mistake[] {
 
 const TABLES = { ...SCHEMA, policy: {} };
 
-/** `known` is the table in which the name was looked for. */
+/** `known` is the table of the valid names. */
 function unknownName(path: readonly string[], isSection: boolean, known: object): Mistake {
   const where = path.length === 1 ? 'the tables' : `the keys of [${path[0] ?? ''}]`;
   const hint = `${where} are ${Object.keys(known).join(', ')}`;
   return { path, message: `unknown ${isSection ? 'table' : 'key'} \`${dotted(path)}\`: ${hint}` };
 }
 
-/** As TOML writes a name, bounded. */
+/** Writes a path as TOML does, shortened. */
 function dotted(path: readonly string[]): string {
   const parts = path.map((part) => (/^[A-Za-z0-9_-]+$/.test(part) ? part : JSON.stringify(part)));
   return shorten(parts.join('.'));

@@ -1,4 +1,4 @@
-// All that reads the text of a configuration: an asset of its own, which an alert loads only after a file has changed.
+// The parsers of configuration files, in an asset of their own that an alert loads only after a file has changed.
 export { parseConfig } from './parse.ts';
 export { parseGroupPolicy } from './group-policy.ts';
 export { formatProblem } from './toml.ts';

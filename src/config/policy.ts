@@ -1,5 +1,5 @@
-// The table of the keys of a [[policy]] entry: what each may hold, and its documentation. Reads the entries of a configuration:
-// one with a mistake is left out, since half of it could mean more.
+// The table of the keys of a [[policy]] entry, and the parser of entries. An entry with a mistake is ignored as a
+// whole, because without one of its conditions it could match more alerts.
 import {
   buildTable,
   choice,
@@ -12,42 +12,26 @@ import {
 } from './setting.ts';
 import { isTable, ownProperty, shorten, show, type Mistake } from './toml.ts';
 
-/** Conditions; an alert has to meet all that an entry has. */
+/** The conditions. An alert matches an entry if it meets all conditions of the entry. */
 export const CONDITIONS = {
-  rule_id: list({ of: 'rule', default: [] }, 'The rule is one of these: [5712, 5720].'),
-  level_min: whole({ default: 0, min: 0, max: 16 }, 'The rule has at least this level.'),
-  group: list({ of: 'name', default: [] }, 'The rule is in one of these groups.'),
-  agent: list({ of: 'name', default: [] }, 'The agent has one of these names.'),
-  address: list(
-    { of: 'address', default: [] },
-    'The address is one of these, or in one of these networks.',
-  ),
-  field: list(
-    { of: 'value', default: [] },
-    'Each of these fields of the alert has the value given: ["data.srcuser=root"].',
-  ),
+  rule_id: list({ of: 'rule', default: [] }),
+  level_min: whole({ default: 0, min: 0, max: 16 }),
+  group: list({ of: 'name', default: [] }),
+  agent: list({ of: 'name', default: [] }),
+  address: list({ of: 'address', default: [] }),
+  field: list({ of: 'value', default: [] }),
 };
 
 export const POLICY_KEYS = {
   ...CONDITIONS,
-  action: choice(
-    ['block', 'ignore'],
-    'block',
-    '"ignore": the alert is refused, and nothing is blocked.',
-  ),
-  timeout: duration(
-    { default: '', mayBeNever: true },
-    'How long the ban lasts, whatever execd was configured with: an earlier delete of execd\ndoes not end it. "never": until somebody releases it.',
-  ),
-  timeout_max: duration(
-    { default: '', mayBeNever: false },
-    'The ban lasts no longer than this, whatever else is configured or asked for.',
-  ),
+  action: choice(['block', 'ignore'], 'block'),
+  timeout: duration({ default: '', mayBeNever: true }),
+  timeout_max: duration({ default: '', mayBeNever: false }),
 };
 
 type PolicyKeys = typeof POLICY_KEYS;
 
-/** One [[policy]] entry, its keys in camel case; a key that is not given has its default. */
+/** One [[policy]] entry with its keys in camel case; a missing key has its default. */
 export type PolicyEntry = {
   readonly [Key in keyof PolicyKeys as CamelCase<Key>]: ValueOf<PolicyKeys[Key]>;
 };
@@ -57,10 +41,10 @@ export interface ReadPolicy {
   readonly mistakes: readonly Mistake[];
 }
 
-/** Each is looked at for every alert. */
+/** A limit, because every alert checks all entries. */
 const MOST_ENTRIES = 200;
 
-/** `written` is the value of `policy` in a file; never throws. */
+/** Parses the value of `policy` in a file. Never throws. */
 export function readPolicy(written: unknown, keys: Settings = POLICY_KEYS): ReadPolicy {
   if (written === undefined) return { entries: [], mistakes: [] };
   if (!Array.isArray(written)) {
@@ -88,7 +72,7 @@ function build(entry: unknown): PolicyEntry {
 
 function mistakesIn(entry: unknown, index: number, keys: Settings): Mistake[] {
   const mistake = (path: readonly string[], message: string): Mistake => {
-    return { path, message: `[[policy]] ${index + 1}: ${message}; the entry is left out` };
+    return { path, message: `[[policy]] ${index + 1}: ${message}; the entry is ignored` };
   };
   if (!isTable(entry)) return [mistake(['policy'], `must be a table, not ${show(entry)}`)];
   return Object.entries(entry).flatMap(([key, value]): Mistake[] => {

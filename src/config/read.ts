@@ -1,5 +1,5 @@
-// Reads config.toml, and the policy that the manager sends to the agents of a group. Where config.toml can't be used, the
-// last readable [protect] stays in force: a mistake must not lock anybody out.
+// Reads config.toml and the policy that the manager sends to the agents of a group. If config.toml is unusable, the
+// last readable [protect] still applies: a mistake must not lock an administrator out.
 import type { Store } from '../state/store.ts';
 import { remember } from './cache.ts';
 import type { GroupPolicy } from './group-policy.ts';
@@ -7,7 +7,7 @@ import type * as Parsers from './parsers.ts';
 import type { Config } from './schema.ts';
 
 export const CONFIG_FILE = '/etc/firewall-drop/config.toml';
-/** Of a configuration, in bytes. */
+/** The maximum size of a configuration file, in bytes. */
 export const LARGEST_FILE = 1024 * 1024;
 
 export interface FileReader {
@@ -16,15 +16,15 @@ export interface FileReader {
 }
 
 export interface ConfigReader extends FileReader {
-  /** In place of `warn` for problems that were reported by an earlier run. */
+  /** Reports a problem that an earlier run has already reported with `warn`. */
   readonly remind: (problem: string) => void;
-  /** Whether there is time to note at once what was reported: a run that changes nothing would otherwise forget it. */
+  /** True to save at once which problems were reported. Otherwise, a run without changes does not save them. */
   readonly mayWait: boolean;
 }
 
 type Protect = Config['protect'];
 
-/** The defaults where the file is absent or can't be used. */
+/** Returns the defaults if the file is absent or unusable. */
 export function readConfig(reader: ConfigReader, path = CONFIG_FILE): Config {
   const { store } = reader;
   const found: string[] = [];
@@ -35,7 +35,7 @@ export function readConfig(reader: ConfigReader, path = CONFIG_FILE): Config {
     unusable: () => ({ ...defaults(), protect: lastProtect(store) }),
     objection: ({ uid, mode }) => {
       const safe = [0, process.getuid?.()].includes(uid) && (mode & 0o022) === 0;
-      return safe ? '' : 'it must belong to root and be writable by nobody else; defaults are used';
+      return safe ? '' : 'it must be owned by root and not writable by others; defaults are used';
     },
     parse: (text) => {
       const { formatProblem, parseConfig } = parsers();
@@ -60,10 +60,10 @@ function parsers(): typeof Parsers {
 }
 
 const REPORTED = 'problems of the config that were reported';
-/** More is not compared: the first problems distinguish one state of a file from another. */
+/** The number of characters to compare; the first problems are enough to detect a change of the file. */
 const LONGEST_REPORT = 4000;
 
-/** A mistake that stays would otherwise be in the log once for each alert. */
+/** Warns about problems only when they change; otherwise every alert would log the same mistake. */
 function report(problems: readonly string[], reader: ConfigReader): void {
   const { store, warn, remind, mayWait } = reader;
   const text = problems.join('\n').slice(0, LONGEST_REPORT);
@@ -81,7 +81,7 @@ function lastProtect(store: Store): Protect {
   return { ...defaults().protect, ...last };
 }
 
-/** A doubtful list has what it had and what can be read of it; any other doubtful key is what it was. */
+/** Adds the previous entries to a doubtful list, and keeps the previous value of any other doubtful key. */
 function withLast(now: Protect, doubtful: readonly (keyof Protect)[], last: Protect): Protect {
   const kept = doubtful.map((key) => {
     const [value, before]: readonly unknown[] = [now[key], last[key]];
@@ -95,12 +95,15 @@ export const NO_GROUP_POLICY: GroupPolicy = { allow: [], policy: [] };
 
 const LARGEST_POLICY = 64 * 1024;
 
-/** Where it arrives in the home of an agent. */
+/** Returns the path of the group policy in the agent's home. */
 export function groupPolicyFile(home: string): string {
   return `${home}/etc/shared/firewall-drop.toml`;
 }
 
-/** What the file says; where it can't be read, what it said last. Its problems are said once after each change of it. */
+/**
+ * Reads the group policy; if it cannot be read, returns its last readable version. Reports its problems after each
+ * change.
+ */
 export function readGroupPolicy(home: string, { store, warn }: FileReader): GroupPolicy {
   const path = groupPolicyFile(home);
   return remember<GroupPolicy>(store, {

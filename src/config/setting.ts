@@ -1,27 +1,24 @@
-// The kinds of keys that config.toml has: how the value of each is read, what holds without it, and its documentation.
+// The kinds of keys in config.toml: how their values are checked, and their defaults.
 import { parseNetwork } from '../model/address.ts';
 import { parseDuration } from '../model/duration.ts';
 import { show } from './toml.ts';
 
 export type Value = string | number | boolean | readonly string[] | undefined;
 
-/** What is wrong with a value; `entry` is the entry of a list that is meant. */
+/** A mistake in a value; `entry` is the invalid entry of a list. */
 interface ValueProblem {
   readonly message: string;
   readonly entry?: unknown;
 }
 
-/** A value as far as it can be used (undefined: not at all), and what is wrong with it. */
+/** The usable part of a value, undefined if there is none, and its mistakes. */
 interface Checked<V> {
   readonly value: V | undefined;
   readonly problems: readonly ValueProblem[];
 }
 
 export interface Setting<V extends Value = Value> {
-  readonly doc: string;
   readonly default: V;
-  /** A value that it may have, where it has no default. */
-  readonly example?: string | undefined;
   readonly check: (written: unknown) => Checked<V>;
 }
 
@@ -39,7 +36,9 @@ export function camelCase(key: string): string {
 
 export type Settings = Readonly<Record<string, Setting>>;
 
-/** The values of a table, by their keys in camel case; `read` gives a key's value, or undefined for its default. */
+/**
+ * Builds the values of a table by keys in camel case. `read` returns the value of a key, or undefined for its default.
+ */
 export function buildTable(
   settings: Settings,
   read: (key: string, setting: Setting) => Value,
@@ -50,84 +49,81 @@ export function buildTable(
   return Object.fromEntries(values);
 }
 
-/** `read` gives undefined for what is not `expected`. */
+/** `read` returns undefined if the value is not `expected`. */
 function scalar<V extends Value>(
-  usual: V,
+  fallback: V,
   expected: string,
   read: (written: unknown) => V | undefined,
-  doc: string,
 ): Setting<V> {
   const check = (written: unknown): Checked<V> => {
     const value = read(written);
     if (value !== undefined) return { value, problems: [] };
     return { value, problems: [{ message: `must be ${expected}, not ${show(written)}` }] };
   };
-  return { doc, default: usual, check };
+  return { default: fallback, check };
 }
 
-export function flag(usual: boolean, doc: string): Setting<boolean> {
+export function flag(fallback: boolean): Setting<boolean> {
   const read = (written: unknown): boolean | undefined => {
     return typeof written === 'boolean' ? written : undefined;
   };
-  return scalar(usual, 'true or false', read, doc);
+  return scalar(fallback, 'true or false', read);
 }
 
 export function choice<const Choice extends string>(
   choices: readonly Choice[],
-  usual: NoInfer<Choice>,
-  doc: string,
+  fallback: NoInfer<Choice>,
 ): Setting<Choice> {
   const read = (written: unknown): Choice | undefined => choices.find((one) => one === written);
-  return scalar(usual, choices.map(show).join(' or '), read, doc);
+  return scalar(fallback, choices.map(show).join(' or '), read);
 }
 
 interface WordForm<V> {
   readonly default: V;
-  readonly example?: string;
   readonly pattern: RegExp;
   readonly expected: string;
 }
 
-export function word<V extends string | undefined>(
-  form: WordForm<V>,
-  doc: string,
-): Setting<string | V> {
+export function word<V extends string | undefined>(form: WordForm<V>): Setting<string | V> {
   const read = (written: unknown): string | undefined => {
     return typeof written === 'string' && form.pattern.test(written) ? written : undefined;
   };
-  const setting = scalar<string | V>(form.default, form.expected, read, doc);
-  return { ...setting, example: form.example };
+  return scalar<string | V>(form.default, form.expected, read);
 }
 
-export function whole(
-  { default: usual, min, max }: Readonly<Record<'default' | 'min' | 'max', number>>,
-  doc: string,
-): Setting<number> {
+export function whole({
+  default: fallback,
+  min,
+  max,
+}: Readonly<Record<'default' | 'min' | 'max', number>>): Setting<number> {
   const read = (written: unknown): number | undefined => {
     if (typeof written !== 'number' || !Number.isInteger(written)) return undefined;
-    // Plus 0, since JSON can't keep the -0 that TOML has.
+    // TOML has -0, which JSON cannot store. Adding 0 makes it 0.
     return written >= min && written <= max ? written + 0 : undefined;
   };
-  return scalar(usual, `a whole number from ${min} to ${max}`, read, doc);
+  return scalar(fallback, `a whole number from ${min} to ${max}`, read);
 }
 
-/** Text as `parseDuration` reads it; the default may be empty, for none. */
-export function duration(
-  { default: usual, mayBeNever }: { readonly default: string; readonly mayBeNever: boolean },
-  doc: string,
-): Setting<string> {
+/** A text that `parseDuration` accepts. The default can be empty for no duration. */
+export function duration({
+  default: fallback,
+  mayBeNever,
+}: {
+  readonly default: string;
+  readonly mayBeNever: boolean;
+}): Setting<string> {
   const read = (written: unknown): string | undefined => {
-    // A number of seconds is as good as its text.
+    // Accept a number of seconds without quotes.
     const text = typeof written === 'number' ? String(written) : written;
     if (typeof text !== 'string') return undefined;
     const seconds = parseDuration(text);
     return typeof seconds === 'number' || (seconds === null && mayBeNever) ? text : undefined;
   };
   const expected = `${ENTRIES.duration.expected}${mayBeNever ? ', or "never"' : ''}`;
-  return scalar(usual, expected, read, doc);
+  return scalar(fallback, expected, read);
 }
 
-/** What a list may hold: an address is parsed as well. */
+/** The entries that lists can have. Addresses and durations are parsed in addition. */
 const ENTRIES = {
   chain: { pattern: /^[A-Za-z0-9_][A-Za-z0-9_-]{0,27}$/, expected: 'the name of a chain' },
   address: { pattern: /^[0-9A-Fa-f:./]{2,49}$/, expected: 'an address or a network' },
@@ -140,7 +136,7 @@ const ENTRIES = {
     pattern: /^[0-9smhdw]{1,32}$/,
     expected: 'a length of time such as "10m", "1h30m" or "7d"',
   },
-  /** Numbers as well, which are read as text. */
+  /** Accepts numbers too, which are converted to text. */
   rule: { pattern: /^[0-9A-Za-z-]{1,64}$/, expected: 'the id of a rule' },
   name: { pattern: /^\P{Cc}{1,128}$/u, expected: 'a name' },
   value: {
@@ -157,28 +153,28 @@ interface ListForm {
 
 type List = readonly string[];
 
-export function list(form: ListForm, doc: string): Setting<List> {
-  return { doc, default: form.default, check: (written) => checkList(form, written) };
+export function list(form: ListForm): Setting<List> {
+  return { default: form.default, check: (written) => checkList(form, written) };
 }
 
-/** Good entries stay when others are bad: one slip among the allowed addresses must not lock out the rest. */
+/** Keeps the valid entries if others are invalid: one typing error must not unprotect the other allowed addresses. */
 function checkList({ of, minEntries = 0 }: ListForm, written: unknown): Checked<List> {
   if (!Array.isArray(written)) return checkText(of, written);
   const entries: readonly unknown[] = written.map((entry: unknown) => asText(of, entry));
-  const right = entries.filter((entry) => isEntry(of, entry));
-  // Of lengths of time each one counts, also when it is the same as the one before.
-  const good = of === 'duration' ? right : [...new Set(right)];
+  const valid = entries.filter((entry) => isEntry(of, entry));
+  // Durations can repeat, because their position in the list matters.
+  const accepted = of === 'duration' ? valid : [...new Set(valid)];
   const problems: ValueProblem[] = entries
     .filter((entry) => !isEntry(of, entry))
     .map((entry) => {
-      return { entry, message: `${show(entry)} is not ${ENTRIES[of].expected}: left out` };
+      return { entry, message: `${show(entry)} is not ${ENTRIES[of].expected}; it is ignored` };
     });
-  if (good.length >= minEntries) return { value: good, problems };
-  problems.push({ message: 'must name at least one' });
+  if (accepted.length >= minEntries) return { value: accepted, problems };
+  problems.push({ message: 'must have at least one valid entry' });
   return { value: undefined, problems };
 }
 
-/** Entries without brackets are plainly meant: to pass over an allowed address would lock somebody out. */
+/** Accepts entries without brackets: ignoring an allowed address could lock an administrator out. */
 function checkText(of: ListForm['of'], written: unknown): Checked<List> {
   const message = `must be a list in brackets, not ${show(written)}`;
   const text = typeof written === 'string' ? written : '';
@@ -188,7 +184,7 @@ function checkText(of: ListForm['of'], written: unknown): Checked<List> {
   return { value, problems: [{ message: `${message}; read as ${show(value)}` }] };
 }
 
-/** Ids of rules are numbers for most people. */
+/** Converts rule ids that are written as numbers to text. */
 function asText(of: ListForm['of'], entry: unknown): unknown {
   const isNumber = typeof entry === 'number' && Number.isSafeInteger(entry);
   return of === 'rule' && isNumber ? String(entry) : entry;

@@ -1,36 +1,36 @@
-// Parses TOML, writes its values, and finds the line of a mistake: the parser gives values only, so names are looked for in the
-// text.
+// Parses TOML, writes its values, and finds the line of a mistake. The parser returns values without positions, so
+// names are searched for in the text.
 import type * as SmolToml from 'smol-toml';
 
-/** The root table. Throws where the text is no TOML. */
+/** Returns the root table. Throws if the text is not valid TOML. */
 export function parseToml(text: string): object {
   const { parse } = require('smol-toml') as typeof SmolToml;
-  // A number too big for us is wrong in its own key only.
+  // With bigints, a number that is too large is a mistake in its own key, not of the whole file.
   return parse(text, { integersAsBigInt: 'asNeeded', maxDepth: 16 });
 }
 
-/** Where `parseToml` stopped. */
+/** Returns the line at which `parseToml` failed. */
 export function lineOfError(error: unknown): number {
   const { line } = error as { readonly line?: unknown };
   return typeof line === 'number' ? line : 1;
 }
 
-/** Something in the file that was not taken as written; `line` counts from 1. */
+/** A mistake with its position; `line` counts from 1. */
 export interface ConfigProblem {
   readonly file: string;
   readonly line: number;
   readonly message: string;
 }
 
-/** What is wrong under which name; `entry` is the entry of a list that is meant. */
+/** A mistake and the path of its name; `entry` is the invalid entry of a list. */
 export interface Mistake {
-  /** Of a table in a list the number comes after the name, from 0: `policy`, `1`, `timeout`. */
+  /** For a table in a list, the index from 0 follows the name: `policy`, `1`, `timeout`. */
   readonly path: readonly string[];
   readonly message: string;
   readonly entry?: unknown;
 }
 
-/** `/etc/firewall-drop/config.toml:3: unknown key …` */
+/** Formats a problem as in `/etc/firewall-drop/config.toml:3: unknown key …`. */
 export function formatProblem(problem: ConfigProblem): string {
   return `${problem.file}:${problem.line}: ${problem.message}`;
 }
@@ -47,7 +47,7 @@ export function locate(mistakes: readonly Mistake[], text: string, file: string)
     .sort((a, b) => a.line - b.line);
 }
 
-/** The line of the longest part of the path that has one: a key in an inline table is on its table's line. */
+/** Returns the line of the longest prefix of the path that has one: a key in an inline table is on the table's line. */
 function nearestLine(path: readonly string[], lineOfName: ReadonlyMap<string, number>): number {
   for (let length = path.length; length > 0; length--) {
     const line = lineOfName.get(JSON.stringify(path.slice(0, length)));
@@ -58,13 +58,13 @@ function nearestLine(path: readonly string[], lineOfName: ReadonlyMap<string, nu
 
 function lineOfEntry(entry: unknown, keyLine: number, lines: readonly string[]): number {
   if (typeof entry !== 'string') return keyLine;
-  const isHere = (line: string): boolean =>
+  const containsEntry = (line: string): boolean =>
     line.includes(JSON.stringify(entry)) || line.includes(`'${entry}'`);
-  const found = lines.findIndex((line, index) => index >= keyLine - 1 && isHere(line));
+  const found = lines.findIndex((line, index) => index >= keyLine - 1 && containsEntry(line));
   return found < 0 ? keyLine : found + 1;
 }
 
-/** The first line (from 1) of each table and key, by its path as JSON. */
+/** Returns the first line (from 1) of each table and key, by its path in JSON. */
 function linesOfNames(lines: readonly string[]): ReadonlyMap<string, number> {
   const found = new Map<string, number>();
   const note = (path: readonly string[], index: number): void => {
@@ -99,7 +99,7 @@ function nameParts(name: string): readonly string[] {
   );
 }
 
-/** A value for a message: bounded, on one line. */
+/** Writes a value for a message: shortened and on one line. */
 export function show(value: unknown): string {
   return shorten(tomlText(value));
 }
@@ -111,7 +111,7 @@ export function tomlText(value: unknown): string {
 }
 
 function scalarText(value: unknown): string {
-  // JSON has no bigint, NaN or infinity; strings it writes as TOML does.
+  // JSON has no bigint, NaN or infinity. It writes strings as TOML does.
   if (typeof value === 'number' || typeof value === 'bigint') return String(value);
   return value === undefined ? 'nothing' : JSON.stringify(value);
 }

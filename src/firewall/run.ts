@@ -1,7 +1,7 @@
 // Runs the commands of a backend. Bounds their time, retries while the kernel is busy, and names the addresses in
 // errors.
 import type { Family } from '../model/address.ts';
-import { ExecError, AppError } from '../model/errors.ts';
+import { AppError, ExecError } from '../model/errors.ts';
 import type { Command, Run, RunResult } from '../system/exec.ts';
 import { monotonicMs, type Deadline } from '../system/wait.ts';
 import type { Backend, Change, PlannedCommand, View } from './backend.ts';

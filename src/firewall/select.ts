@@ -1,25 +1,25 @@
 // Chooses and creates the backend.
+import type { Config } from '../config/schema.ts';
 import type { Backend } from './backend.ts';
 import { createIpset } from './ipset/plan.ts';
 import { createIptables } from './iptables/plan.ts';
 import { createNftables } from './nftables/plan.ts';
 
-export type BackendName = 'iptables' | 'ipset' | 'nftables';
+/** The backends: the function that creates each, and the programs that it requires. */
+const BACKENDS = {
+  iptables: { create: createIptables, programs: ['iptables-restore'] },
+  ipset: { create: createIpset, programs: ['ipset', 'iptables-restore'] },
+  nftables: { create: createNftables, programs: ['nft'] },
+} as const;
+
+export type BackendName = keyof typeof BACKENDS;
+export const BACKEND_NAMES = Object.keys(BACKENDS) as readonly BackendName[];
 
 /** The firewall settings of the configuration. */
-export interface FirewallConfig {
-  readonly backend: 'auto' | BackendName;
-  readonly variant: 'auto' | 'nft' | 'legacy';
-  readonly chains: readonly string[];
-  readonly docker: boolean;
+export type FirewallConfig = Config['firewall'] & {
   /** Chains of an earlier configuration, which get rules if they exist. */
   readonly formerChains?: readonly string[];
-  readonly lockWaitSeconds: number;
-  readonly setName: string;
-  /** The number of bans above which `auto` migrates to sets. */
-  readonly promoteAt: number;
-  readonly maxEntries: number;
-}
+};
 
 export interface Choice {
   /** The active backend. */
@@ -59,7 +59,7 @@ function choice(wanted: BackendName, by: Choice['by'], active: BackendName | nul
  * can then be used.
  */
 function stillUsable(active: BackendName, { hasBans, isInstalled }: Situation): BackendName | null {
-  return PROGRAMS[active].every(isInstalled) || hasBans() ? active : null;
+  return isBackendInstalled(active, isInstalled) || hasBans() ? active : null;
 }
 
 /** Returns plain rules, which runbooks expect, or a table of nftables if the host has only nftables. */
@@ -78,33 +78,16 @@ export function isBackendInstalled(
   name: BackendName,
   isInstalled: (program: string) => boolean,
 ): boolean {
-  return PROGRAMS[name].every(isInstalled);
+  return BACKENDS[name].programs.every(isInstalled);
 }
-
-/** The programs that each backend requires. */
-const PROGRAMS: Readonly<Record<BackendName, readonly string[]>> = {
-  iptables: ['iptables-restore'],
-  ipset: ['ipset', 'iptables-restore'],
-  nftables: ['nft'],
-};
 
 export function backendNamed(name: string | null): BackendName | null {
   return BACKEND_NAMES.find((known) => known === name) ?? null;
 }
 
-export const BACKEND_NAMES: readonly BackendName[] = ['iptables', 'ipset', 'nftables'];
-
 export function createBackend(name: BackendName, config: FirewallConfig): Backend {
   const optionalChains = optionalChainsOf(config).filter((chain) => !config.chains.includes(chain));
-  const options = { ...config, optionalChains };
-  switch (name) {
-    case 'iptables':
-      return createIptables(options);
-    case 'ipset':
-      return createIpset(options);
-    case 'nftables':
-      return createNftables(options);
-  }
+  return BACKENDS[name].create({ ...config, optionalChains });
 }
 
 /** Returns the chains that get our rules only if they exist. */

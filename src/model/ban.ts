@@ -5,14 +5,8 @@ import type { Address } from './address.ts';
  * The origin of a hold. `repeat` is escalation. `policy` covers other policies that make a ban last beyond execd's own
  * delete. execd's delete does not end holds of these two.
  */
-export type Origin = 'wazuh' | 'ossec' | 'manual' | 'repeat' | 'policy';
-export const ORIGINS: readonly [Origin, ...Origin[]] = [
-  'wazuh',
-  'ossec',
-  'manual',
-  'repeat',
-  'policy',
-];
+export const ORIGINS = ['wazuh', 'ossec', 'manual', 'repeat', 'policy'] as const;
+export type Origin = (typeof ORIGINS)[number];
 
 /** The reference of a log line to an alert, in the form that the rule engines decode. */
 export interface AlertRef {
@@ -95,16 +89,21 @@ export interface Outcome {
   readonly alertRef: AlertRef;
 }
 
-/** A requested hold, before its times are set. */
-export interface HoldRequest {
+/** A hold and its timeout. execd's own delete ends only the hold of execd's origin. */
+export interface HoldLength {
   readonly origin: Origin;
+  /** null if the hold has no deadline. */
   readonly timeoutSeconds: number | null;
+}
+
+/** A requested hold, before its times are set. */
+export interface HoldRequest extends HoldLength {
   readonly alertRef: AlertRef;
   readonly reason: string;
   /** True if the address may be protected. Only a person can set it. */
   readonly forced?: boolean;
   /** Holds of other origins to add. */
-  readonly also?: readonly Pick<HoldRequest, 'origin' | 'timeoutSeconds'>[];
+  readonly also?: readonly HoldLength[];
 }
 
 export function makeHolds(request: HoldRequest, nowMs: number): readonly [Hold, ...Hold[]] {

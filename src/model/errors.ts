@@ -54,6 +54,15 @@ export function orThrow<T>(code: ErrorCode, message: string, work: () => T): T {
   }
 }
 
+/** Returns the result of `work`, or `otherwise` if it throws. */
+export function orElse<T>(otherwise: T, work: () => T): T {
+  try {
+    return work();
+  } catch {
+    return otherwise;
+  }
+}
+
 /** The error for a program that is not installed. Nothing was run, so nothing changed. */
 export class ProgramMissing extends AppError {
   constructor(message: string) {

@@ -1,8 +1,8 @@
-// Which network is banned in place of an address. Pure.
+// Chooses the network that is banned instead of an address. Pure.
 import type { Config } from '../config/schema.ts';
 import { isSingle, makeAddress, type Address } from '../model/address.ts';
-import { remainingSeconds, type Ban } from '../model/ban.ts';
-import type { HoldLength, Question } from './decision.ts';
+import { remainingSeconds, type Ban, type HoldLength } from '../model/ban.ts';
+import type { Question } from './decision.ts';
 
 export interface Target {
   readonly network: Address;
@@ -13,11 +13,11 @@ export interface Target {
 
 interface Wanted {
   readonly own: HoldLength;
-  /** Seconds that no ban may last beyond; null: no limit. */
-  readonly most: number | null;
+  /** The maximum duration of any ban, in seconds; null if there is no limit. */
+  readonly maxSeconds: number | null;
 }
 
-/** The network that `[aggregate]` makes of an address, whether or not it is banned; null where that is not configured. */
+/** Returns the network of an address according to `[aggregate]`, banned or not; null if none is configured. */
 export function networkOf(
   address: Address,
   { aggregate }: Pick<Config, 'aggregate'>,
@@ -28,20 +28,28 @@ export function networkOf(
   return isSingle(network) || !isSingle(address) ? null : network;
 }
 
+/** Returns the network or address to ban for an alert. A network that contains a protected address is not banned. */
 export function chooseTarget(question: Question, wanted: Wanted): Target {
   const { address, config, isProtected } = question;
   const alone = { network: address, hold: wanted.own, why: [], absorbs: [] };
   const network = networkOf(address, config);
   if (network === null || isProtected(network)) return alone;
-  if (network.family === 4) return gather(network, question, wanted) ?? alone;
+  if (network.family === 4) return aggregateIpv4(network, question, wanted) ?? alone;
   const why = [`aggregate.ipv6_prefix = ${config.aggregate.ipv6Prefix}`];
-  // OSSEC has each address on its list: the first delete would end what the others asked for.
+  // ossec-execd sends a delete for each address. The first one would end the ban that the other addresses still need.
   const origin = question.own.origin === 'ossec' ? 'policy' : wanted.own.origin;
   return { network, hold: { ...wanted.own, origin }, why, absorbs: [] };
 }
 
-/** Null: too few are banned, or one of them for longer than this alert may have anything banned. */
-function gather(network: Address, question: Question, { own, most }: Wanted): Target | null {
+/**
+ * Returns null if too few addresses of the network are banned, or if one of their bans lasts longer than `maxSeconds`,
+ * the limit for this alert.
+ */
+function aggregateIpv4(
+  network: Address,
+  question: Question,
+  { own, maxSeconds }: Wanted,
+): Target | null {
   const { address, config, bansIn, findBan, nowMs } = question;
   const whole = findBan(network);
   const members = bansIn(network).filter(isOfAlerts);
@@ -55,10 +63,10 @@ function gather(network: Address, question: Question, { own, most }: Wanted): Ta
     own.timeoutSeconds === null || left === null
       ? null
       : Math.max(own.timeoutSeconds, Math.ceil(left));
-  if (most !== null && (left ?? Infinity) > most) return null;
+  if (maxSeconds !== null && (left ?? Infinity) > maxSeconds) return null;
   const why = isBanned
-    ? `${network.text} is banned already`
-    : `aggregate.ipv4_count = ${ipv4Count}: so many addresses of one /${ipv4Prefix} network`;
+    ? `${network.text} is already banned`
+    : `aggregate.ipv4_count = ${ipv4Count}: this many addresses of one /${ipv4Prefix} network`;
   return {
     network,
     hold: { origin: 'policy', timeoutSeconds: seconds },
@@ -67,7 +75,7 @@ function gather(network: Address, question: Question, { own, most }: Wanted): Ta
   };
 }
 
-/** What people banned is theirs, and neither counted nor touched. */
+/** Reports whether only alerts hold the ban. Bans that a person holds are neither counted nor absorbed. */
 export function isOfAlerts({ phase, holds }: Ban): boolean {
   return (
     phase === 'blocked' && holds.length > 0 && holds.every(({ origin }) => origin !== 'manual')

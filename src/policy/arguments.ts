@@ -1,27 +1,27 @@
-// What the manager's administrator gives a response besides the alert: the words of its extra arguments. Pure.
+// Parses the extra arguments that the manager's administrator configures for an active response. Pure.
 import { parseDuration } from '../model/duration.ts';
 
 export interface ResponseArguments {
-  /** Unblock the address, though the message says add: the manager's API can say nothing else. */
+  /** True to unblock the address, although the message says add: the manager's API can only send add. */
   readonly release: boolean;
-  /** execd's own delete does not end the ban before its timeout. */
+  /** True if execd's own delete does not end the ban before its timeout. */
   readonly keep: boolean;
-  /** Seconds; null: until somebody releases it; undefined: not given. */
+  /** null for a ban without a deadline; undefined if no timeout is given. */
   readonly timeoutSeconds: number | null | undefined;
-  /** Undefined: not given. */
+  /** undefined if no reason is given. */
   readonly reason: string | undefined;
-  /** Words that mean nothing to us. */
+  /** Words with no meaning here. */
   readonly unknown: readonly string[];
 }
 
-/** More than anybody writes; what comes behind them is passed over. */
+/** The maximum number of words; later words are ignored. */
 const MOST_WORDS = 64;
 const REASON = 'reason=';
 const TIMEOUT = 'timeout=';
 
 /**
- * Wazuh divides what it is configured with at blanks, so a reason takes all words behind it. Of a word that comes twice
- * the first counts.
+ * Parses the words of the arguments. Wazuh splits its configuration at blanks, so a reason includes all words after it.
+ * Of repeated timeouts, the first valid one counts.
  */
 export function readArgumentWords(given: readonly string[]): ResponseArguments {
   const words = given.slice(0, MOST_WORDS);

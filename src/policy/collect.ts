@@ -1,4 +1,4 @@
-// Collects who must never be blocked on this host, from every place that names them.
+// Collects the addresses that must never be blocked on this host from all their sources.
 import { CONFIG_FILE, LARGEST_FILE } from '../config/read.ts';
 import type { GroupPolicy } from '../config/group-policy.ts';
 import type { Config } from '../config/schema.ts';
@@ -11,17 +11,20 @@ import { CLOUD_METADATA, entriesFrom, universalEntries, type ProtectedEntry } fr
 
 export interface ProtectionSources extends Inquiry {
   readonly config: Config;
-  /** What the agent's ossec.conf names. */
+  /** Returns the managers and the white list of the agent's ossec.conf. */
   readonly settings: () => {
     readonly managers: readonly string[];
     readonly whiteList: readonly string[];
   };
-  /** What the manager sends to this agent's group, and the file. */
+  /** Returns the policy that the manager sends to this agent's group; `groupFile` is the file it arrives in. */
   readonly groupPolicy: () => GroupPolicy;
   readonly groupFile: string;
 }
 
-/** With a family: all that an address of it can meet, and own addresses without the names of their interfaces. */
+/**
+ * Returns all protected entries. With a family, returns at least those that an address of that family can match, and
+ * omits the interface names of the host's own addresses.
+ */
 export function collectProtected(sources: ProtectionSources, family?: Family): ProtectedEntry[] {
   const { config, settings, groupPolicy, groupFile, warn } = sources;
   const families = family === undefined ? ([4, 6] as const) : [family];
@@ -29,7 +32,7 @@ export function collectProtected(sources: ProtectionSources, family?: Family): P
   return [
     ...universalEntries(),
     ...ownEntries(family),
-    ...entriesFrom(CLOUD_METADATA, 'metadata service of a cloud'),
+    ...entriesFrom(CLOUD_METADATA, 'cloud metadata service'),
     ...(protect.gateways ? gatewayEntries(sources, families) : []),
     ...(protect.resolvers ? resolvers().map((address) => entry(address, 'resolver')) : []),
     ...(protect.manager ? managerEntries(sources) : []),
@@ -71,7 +74,7 @@ function managerEntries(sources: ProtectionSources): ProtectedEntry[] {
   });
 }
 
-/** One address or network a line; blank lines and what follows `#` don't count. */
+/** Reads one address or network per line. Blank lines and text after `#` are ignored. */
 function allowFileEntries(file: string, warn: (message: string) => void): ProtectedEntry[] {
   try {
     const lines = readRegularFile(file, LARGEST_FILE).toString('utf8').split('\n');

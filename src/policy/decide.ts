@@ -1,27 +1,27 @@
-// Decides what becomes of an alert: who is blocked, and for how long. Pure; what it needs of the state it asks for.
+// Decides about an alert: whom to block, and for how long. Pure: it reads the state through functions of the question.
 import type { Address } from '../model/address.ts';
-import { livingHolds, remainingSeconds, type Hold } from '../model/ban.ts';
+import { livingHolds, remainingSeconds, type Hold, type HoldLength } from '../model/ban.ts';
 import { parseDuration } from '../model/duration.ts';
 import { chooseTarget, type Target } from './aggregate.ts';
-import type { Decision, HoldLength, Question } from './decision.ts';
+import type { Decision, Question } from './decision.ts';
 import { findEntry, type FoundEntry } from './entries.ts';
 
 export function decide(question: Question): Decision {
   const { address, args, config, configFile, group, groupFile } = question;
-  if (args.release) return end('release', address, "release, of the manager's arguments");
+  if (args.release) return end('release', address, "release in the manager's arguments");
   const found = findEntry(config.policy, configFile, question);
   const fromGroup = findEntry(group, groupFile, question);
   const ignoring = [found, fromGroup].find((one) => one?.entry.action === 'ignore');
   if (ignoring) return end('ignore', address, `${ignoring.name}: action = "ignore"`);
   const limit = limitOf([found, fromGroup]);
   const first = firstHold(question, found);
-  const target = chooseTarget(question, { own: first.hold, most: limit?.seconds ?? null });
+  const target = chooseTarget(question, { own: first.hold, maxSeconds: limit?.seconds ?? null });
   const repeated = escalate(question, target);
   const lengths = [target.hold, ...(repeated === null ? [] : [repeated.hold])];
   return {
     action: 'block',
     target: target.network,
-    holds: lengths.map((hold) => lastingAtLeast(limited(hold, limit), target, question)),
+    holds: lengths.map((hold) => notShortened(limited(hold, limit), target, question)),
     reason: args.reason,
     decidedBy: [
       ...first.why,
@@ -42,7 +42,7 @@ interface Limit {
   readonly why: string;
 }
 
-/** The strictest of the entries' `timeout_max`. */
+/** Returns the shortest `timeout_max` of the entries. */
 function limitOf(found: readonly (FoundEntry | null)[]): Limit | null {
   const limits = found.flatMap((one): Limit[] => {
     const text = one?.entry.timeoutMax ?? '';
@@ -58,16 +58,19 @@ function limited(hold: HoldLength, limit: Limit | null): HoldLength {
   return { ...hold, timeoutSeconds: Math.min(hold.timeoutSeconds ?? Infinity, limit.seconds) };
 }
 
-/** Who names a timeout: the arguments, then an entry, then execd. Only execd's own hold ends by its delete. */
+/**
+ * Returns the hold with the timeout of the arguments, else of the entry, else of execd. execd's delete ends the hold
+ * only if the hold has execd's origin.
+ */
 function firstHold(
   { own, args }: Question,
   found: FoundEntry | null,
 ): { readonly hold: HoldLength; readonly why: readonly string[] } {
-  const kept = args.keep ? ["keep, of the manager's arguments"] : [];
+  const kept = args.keep ? ["keep in the manager's arguments"] : [];
   const origin = args.keep ? 'policy' : own.origin;
   if (args.timeoutSeconds !== undefined) {
     const hold = { origin, timeoutSeconds: args.timeoutSeconds } as const;
-    return { hold, why: ["timeout, of the manager's arguments", ...kept] };
+    return { hold, why: ["timeout in the manager's arguments", ...kept] };
   }
   const text = found?.entry.timeout ?? '';
   const seconds = parseDuration(text);
@@ -90,13 +93,13 @@ function escalate(
   return { hold: { origin: 'repeat', timeoutSeconds: parseDuration(text) ?? null }, why };
 }
 
-/** The value for the ban of this number, from 1; the last value counts for all further. */
+/** Returns the timeout for a ban by its number, counted from 1. The last timeout applies to all later bans. */
 export function nthTimeout(number: number, timeouts: readonly string[]): string {
   return timeouts[Math.min(number, timeouts.length) - 1] ?? '';
 }
 
-/** A later alert does not shorten what policy gave before: execd's own hold alone begins anew. */
-function lastingAtLeast(hold: HoldLength, { network }: Target, question: Question): HoldLength {
+/** Extends a hold of policy to the time that its present hold still has. A new alert restarts only execd's own hold. */
+function notShortened(hold: HoldLength, { network }: Target, question: Question): HoldLength {
   if (hold.origin !== 'policy' && hold.origin !== 'repeat') return hold;
   const isSame = ({ origin }: Hold): boolean => origin === hold.origin;
   const standing = livingHolds(question.findBan(network)).filter(isSame);

@@ -1,51 +1,44 @@
-// What policy is asked about an alert, and what it decides.
+// The input and the result of a policy decision.
 import type { PolicyEntry } from '../config/policy.ts';
 import type { Config } from '../config/schema.ts';
 import type { Address } from '../model/address.ts';
-import type { Ban, Origin } from '../model/ban.ts';
+import type { Ban, HoldLength } from '../model/ban.ts';
 import type { ResponseArguments } from './arguments.ts';
 import type { AlertFacts } from './entries.ts';
 
-/** One claim on the ban, which ends by itself; execd's own delete ends only the one of its origin. */
-export interface HoldLength {
-  readonly origin: Origin;
-  /** Null: until somebody releases it. */
-  readonly timeoutSeconds: number | null;
-}
-
-/** An alert that asks for a block, and what may bear on it. */
+/** An alert that asks for a block, and everything that the decision depends on. */
 export interface Question {
   readonly address: Address;
-  /** The hold that execd would have: its own timeout, and grace. */
+  /** The hold of execd: its own timeout plus limits.grace_seconds. */
   readonly own: HoldLength;
   readonly args: ResponseArguments;
   readonly alert: AlertFacts;
   readonly config: Pick<Config, 'policy' | 'escalation' | 'aggregate'>;
   readonly configFile: string;
-  /** Entries that the manager sends to this agent's group, and the file that they came in. */
+  /** The entries that the manager sends to this agent's group; `groupFile` is the file they arrive in. */
   readonly group: readonly PolicyEntry[];
   readonly groupFile: string;
   readonly isProtected: (network: Address) => boolean;
-  /** How many bans of an address have begun within the window, the one that goes on not counted. */
+  /** Returns how many bans of an address began within the escalation window, without a ban that is still active. */
   readonly earlierBans: (address: Address) => number;
   readonly findBan: (address: Address) => Ban | null;
-  /** Bans of addresses in an IPv4 network, without the network's own. */
+  /** Returns the bans of addresses in an IPv4 network, without a ban of the network itself. */
   readonly bansIn: (network: Address) => readonly Ban[];
   readonly nowMs: number;
 }
 
 export interface Decision {
   readonly action: 'block' | 'ignore' | 'release';
-  /** The address, or the network of it that is blocked in its place. */
+  /** The address, or the network that is blocked instead. */
   readonly target: Address;
-  /** Of a block: at least one, each of another origin. */
+  /** At least one for a block, each with a different origin; otherwise empty. */
   readonly holds: readonly HoldLength[];
-  /** For people; undefined: what the alert says. */
+  /** The reason for people; undefined for the reason in the alert. */
   readonly reason?: string | undefined;
-  /** What in configuration or arguments decided, in order; empty: nothing but execd's own timeout. */
+  /** The settings and arguments that decided, in order; empty if only execd's own timeout applies. */
   readonly decidedBy: readonly string[];
-  /** True where limits.bans_per_minute decided. */
+  /** True if limits.bans_per_minute decided. */
   readonly fuse?: boolean;
-  /** Bans that the ban of a network takes the place of. */
+  /** The addresses whose bans the ban of a network replaces. */
   readonly absorbs?: readonly Address[];
 }

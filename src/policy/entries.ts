@@ -1,24 +1,24 @@
-// Which [[policy]] entry an alert meets. Pure.
+// Finds the [[policy]] entry that matches an alert. Pure.
 import type { PolicyEntry } from '../config/policy.ts';
 import { contains, parseNetwork, type Address } from '../model/address.ts';
 
-/** What an alert says of itself, as far as entries can ask for it; null where it does not. */
+/** The parts of an alert that conditions of entries can test; null if the alert lacks one. */
 export interface AlertFacts {
   readonly ruleId: string | null;
   readonly level: number | null;
   readonly groups: readonly string[];
   readonly agent: string | null;
-  /** The text or number at a dotted path. */
+  /** Returns the text or number at a dotted path. */
   readonly field: (path: string) => string | null;
 }
 
-/** An entry and where it stands: `[[policy]] 2 of /etc/firewall-drop/config.toml`. */
+/** An entry and its name for people: `[[policy]] 2 of /etc/firewall-drop/config.toml`. */
 export interface FoundEntry {
   readonly entry: PolicyEntry;
   readonly name: string;
 }
 
-/** The first entry whose conditions are all met; null: there is none. */
+/** Returns the first entry whose conditions are all met; null if there is none. */
 export function findEntry(
   entries: readonly PolicyEntry[],
   file: string,

@@ -1,6 +1,7 @@
-// What other programs have to be asked for, by runs that nobody waits for, and what alerts remember of it: gateways beyond
-// those in /proc, and the addresses of managers that are known by name.
+// Looks up what only other programs can tell: gateways that are not in /proc, and the addresses of managers configured
+// by name. Runs that nobody waits for start these programs; alerts use the stored results.
 import { parseAddress, type Family } from '../model/address.ts';
+import { orElse } from '../model/errors.ts';
 import type { Metadata } from '../state/metadata.ts';
 import type { Run } from '../system/exec.ts';
 import { defaultGateways, LIST_ROUTES, readPrintedRoutes, type Gateway } from '../system/net.ts';
@@ -10,21 +11,23 @@ export interface Inquiry {
   readonly store: { readonly metadata: Pick<Metadata, 'getJson' | 'set'> };
   readonly run: Run;
   readonly warn: (problem: string) => void;
-  /** False for an alert, which uses what is remembered. */
+  /** False for an alert, which uses the stored results only. */
   readonly mayWait: boolean;
 }
 
 const ONE_ANSWER_MS = 3000;
 const GATEWAYS = 'gateways';
 
-/** /proc has neither the further hops of a multipath route nor IPv4's other tables. */
+/**
+ * Adds to the gateways in /proc, which lacks all but the first hop of a multipath route and all but IPv4's main table.
+ */
 export function findGateways(inquiry: Inquiry, families: readonly Family[]): Gateway[] {
-  if (inquiry.mayWait) askForRoutes(inquiry);
+  if (inquiry.mayWait) refreshGateways(inquiry);
   return [...families.flatMap(defaultGateways), ...knownGateways(inquiry)];
 }
 
-/** Where ip(8) is missing, or prints no JSON (before 4.16), what was remembered stays. */
-function askForRoutes({ store, run }: Inquiry): void {
+/** Keeps the stored gateways if ip(8) is missing or prints no JSON (before 4.16). */
+function refreshGateways({ store, run }: Inquiry): void {
   try {
     const { status, stdout } = run(LIST_ROUTES, ONE_ANSWER_MS);
     if (status !== 0) return;
@@ -33,7 +36,7 @@ function askForRoutes({ store, run }: Inquiry): void {
     });
     store.metadata.set(GATEWAYS, JSON.stringify(hops));
   } catch {
-    // Not installed, or another program of that name: /proc has the usual routes.
+    // ip(8) is not installed, or is another program of that name. /proc still has the usual routes.
   }
 }
 
@@ -46,22 +49,23 @@ function knownGateways({ store }: Inquiry): Gateway[] {
 }
 
 interface Answer {
-  /** The last good ones: a resolver that fails later takes nothing away. */
+  /** The addresses of the last successful lookup; a later failure does not remove them. */
   readonly addresses: readonly string[];
   readonly askAgainMs: number;
 }
 
 type Answers = ReadonlyMap<string, Answer>;
 
-/** One value for all names, so that a name that is no longer configured is forgotten. */
+/** The key of one value for all names, so that names that are no longer configured disappear. */
 const NAMES = 'addresses of names';
 const MOST_NAMES = 32;
 const MOST_ADDRESSES = 64;
 const ALL_NAMES_MS = 10_000;
 const REFRESH_AFTER_MS = 10 * 60_000;
-/** Less than the timer's minute. */
+/** Shorter than the minute between two runs of the timer. */
 const RETRY_AFTER_MS = 30_000;
 
+/** Returns the known addresses of host names, and warns about names without any. */
 export function resolveNames(
   names: readonly string[],
   inquiry: Inquiry,
@@ -88,7 +92,7 @@ function readAnswers({ store }: Inquiry): Answers {
   return new Map(Array.isArray(known) ? (known as [string, Answer][]) : []);
 }
 
-/** Those that have waited longest come first, so that each has its turn within the time for all. */
+/** Looks up the longest overdue names first, because the time limit for all of them can end the loop early. */
 function ask(names: readonly string[], known: Answers, inquiry: Inquiry): Answers {
   const nowMs = Date.now();
   const deadline = deadlineIn(ALL_NAMES_MS);
@@ -99,7 +103,9 @@ function ask(names: readonly string[], known: Answers, inquiry: Inquiry): Answer
     if (deadline.remainingMs() === 0) break;
     const found = lookUp(name, deadline, inquiry);
     if (found === null && addresses.length > 0) {
-      inquiry.warn(`the manager's name ${name} could not be resolved: its last addresses count`);
+      inquiry.warn(
+        `the manager's name ${name} could not be resolved; its last known addresses stay protected`,
+      );
     }
     answers.set(name, {
       addresses: found ?? addresses,
@@ -112,25 +118,23 @@ function ask(names: readonly string[], known: Answers, inquiry: Inquiry): Answer
 
 const NEVER_ASKED: Answer = { addresses: [], askAgainMs: 0 };
 
-/** A time further ahead than any that is set here was recorded by a clock that has been set back since. */
+/** A time later than any that is set here was recorded before the clock was set back. */
 function isDue(askAgainMs: number, nowMs: number): boolean {
   return askAgainMs <= nowMs || askAgainMs > nowMs + REFRESH_AFTER_MS;
 }
 
-/** With underscores, which names of containers have, and never with a dash in front. */
+/** Allows underscores, which occur in names of containers, but no leading dash, which would make the name an option. */
 const HOST_NAME = /^[A-Za-z0-9_][A-Za-z0-9._-]{0,252}$/;
 
-/** The addresses of a name as getent(1) finds them; null when it finds none, or not in time. */
+/** Returns the addresses that getent(1) finds for a name; null if it finds none or takes too long. */
 function lookUp(name: string, deadline: Deadline, { run }: Inquiry): string[] | null {
   if (!HOST_NAME.test(name)) return null;
   const command = { program: 'getent', args: ['ahosts', name], input: '' };
-  try {
+  // Without getent on this host, no name can be resolved.
+  return orElse(null, () => {
     const { status, stdout } = run(command, Math.min(ONE_ANSWER_MS, deadline.remainingMs()));
     const first = stdout.split('\n').map((line) => parseAddress(line.split(' ', 1)[0] ?? ''));
     const found = new Set(first.flatMap((address) => address?.text ?? []));
     return status !== 0 || found.size === 0 ? null : [...found].slice(0, MOST_ADDRESSES);
-  } catch {
-    // No getent on this host: the same as a name that nobody knows.
-    return null;
-  }
+  });
 }

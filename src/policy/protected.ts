@@ -1,11 +1,11 @@
-// Which addresses must never be blocked, and why: whoever blocks them locks out the host or its owner.
+// The addresses that must never be blocked, with reasons. A block would cut off the host or lock out its administrator.
 import { overlaps, parseNetwork, type Address } from '../model/address.ts';
 
 export interface ProtectedEntry {
   readonly network: Address;
-  /** For people: `default gateway (eth0)`. */
+  /** The reason for people: `default gateway (eth0)`. */
   readonly why: string;
-  /** True where not even a person who insists may block it. */
+  /** True if even a person with --force must not block it. */
   readonly always: boolean;
 }
 
@@ -20,15 +20,15 @@ const NEVER_A_PEER: readonly (readonly [string, string])[] = [
   ['ff00::/8', 'multicast'],
 ];
 
-/** Where a virtual machine asks the cloud that it runs in for its credentials and keys. */
+/** The addresses from which a virtual machine gets its credentials and keys in a cloud. */
 export const CLOUD_METADATA: readonly string[] = ['169.254.169.254', 'fd00:ec2::254'];
 
-/** Addresses that can't be an attacker's on any host. */
+/** Returns the addresses that cannot be an attacker's on any host. */
 export function universalEntries(): ProtectedEntry[] {
   return NEVER_A_PEER.flatMap(([text, why]) => entriesFrom([text], why, true));
 }
 
-/** Entries of one kind from text; what is not an address or network is left out. */
+/** Parses entries of one kind and omits texts that are neither an address nor a network. */
 export function entriesFrom(
   texts: readonly string[],
   why: string,
@@ -40,7 +40,7 @@ export function entriesFrom(
   });
 }
 
-/** The first entry that shares an address with `address`; a network that contains a protected address is one too. */
+/** Returns the first entry that overlaps `address`, which can be a network; null if none does. */
 export function findProtection(
   address: Address,
   entries: readonly ProtectedEntry[],
@@ -48,7 +48,7 @@ export function findProtection(
   return entries.find((entry) => overlaps(entry.network, address)) ?? null;
 }
 
-/** `198.51.100.1: default gateway (eth0)`. */
+/** Describes an entry for people: `198.51.100.1: default gateway (eth0)`. */
 export function describeProtection(entry: ProtectedEntry): string {
   return `${entry.network.text}: ${entry.why}`;
 }

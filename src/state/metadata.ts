@@ -1,4 +1,5 @@
 // Stores small values by name. Writes them with the next transaction.
+import { orElse } from '../model/errors.ts';
 import type { Connection } from './connection.ts';
 
 export class Metadata {
@@ -32,13 +33,8 @@ export class Metadata {
    */
   getJson(name: string): unknown {
     const text = this.get(name);
-    if (text === null) return null;
-    try {
-      return JSON.parse(text);
-    } catch {
-      // Not written by this program. The caller determines the value again.
-      return null;
-    }
+    // A value that this program did not write is determined again by the caller.
+    return text === null ? null : orElse<unknown>(null, () => JSON.parse(text));
   }
 
   /**

@@ -1,9 +1,9 @@
-// Users and groups by name, from the host's own files (no library and no directory service is asked); and who the person at
-// this shell is, logged in from where.
+// Looks up names of users and groups in the host's own files, without a directory service, and finds out which user
+// runs the command and from where that user logged in.
 import { textOrEmpty } from './files.ts';
 import { statOf, variableOf } from './procfs.ts';
 
-/** `root:wazuh`; a number where the host's files have no name for it. */
+/** Returns the names as in `root:wazuh`; an id without a name stays a number. */
 export function ownerText(uid: number, gid: number): string {
   return `${nameIn('/etc/passwd', uid)}:${nameIn('/etc/group', gid)}`;
 }
@@ -16,23 +16,23 @@ function nameIn(file: string, id: number): string {
 }
 
 const DEEPEST = 32;
-/** What useradd(8) allows, and names of a directory service. */
+/** The names that useradd(8) allows, and those of a directory service. */
 const USER_NAME = /^[A-Za-z0-9_][A-Za-z0-9_.@\\$-]{0,63}$/;
-/** `-1`: no login, such as a service of systemd (pam_loginuid(8)). */
+/** The value -1, set for processes without a login, such as systemd services (pam_loginuid(8)). */
 const NO_LOGIN = '4294967295';
 
-/** Who called sudo, or who logged in; `root` where nobody did. */
+/** Returns the user who called sudo, or else who logged in; `root` if neither is known. */
 export function userName(environment: NodeJS.ProcessEnv): string {
   const caller = environment['SUDO_USER'];
   if (caller !== undefined && USER_NAME.test(caller)) return caller;
-  // A kernel without audit has no such file.
+  // A kernel without audit lacks this file.
   const uid = textOrEmpty('/proc/self/loginuid').trim();
   return uid === '' || uid === NO_LOGIN ? 'root' : nameIn('/etc/passwd', Number(uid));
 }
 
 /**
- * The peer's address as sshd wrote it; null when nobody came by SSH, or it can't be found out. sudo takes SSH_CONNECTION out
- * of our environment, so parents are asked.
+ * Returns the client's address as sshd set it; null if there is no SSH login or it cannot be found. sudo removes
+ * SSH_CONNECTION from the environment, so the environments of the parent processes are read too.
  */
 export function findSshPeer(own: string | undefined): string | null {
   if (own !== undefined) return peerOf(own);
@@ -44,12 +44,12 @@ export function findSshPeer(own: string | undefined): string | null {
       pid = statOf(pid).parent;
     }
   } catch {
-    // One of them has ended meanwhile.
+    // A parent has ended in the meantime.
   }
   return null;
 }
 
-/** `CLIENT_ADDRESS CLIENT_PORT SERVER_ADDRESS SERVER_PORT` (sshd(8)). */
+/** Parses `CLIENT_ADDRESS CLIENT_PORT SERVER_ADDRESS SERVER_PORT` (sshd(8)). */
 function peerOf(connection: string): string | null {
   return connection.split(' ', 1)[0] ?? null;
 }

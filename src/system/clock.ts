@@ -1,11 +1,11 @@
-// Two clocks: the wall's, which somebody may set, and the time since boot, which nobody can.
+// Reads two clocks: the wall clock, which can be set, and the time since boot, which cannot.
 import { textOrEmpty } from './files.ts';
 import { monotonicMs } from './wait.ts';
 
 export interface ClockReading {
-  /** Changes at every boot; empty where it can not be read. */
+  /** An id that changes at every boot; empty if it cannot be read. */
   readonly bootId: string;
-  /** Milliseconds since boot, time asleep included. */
+  /** The milliseconds since boot, including time in suspend. */
   readonly uptimeMs: number;
   readonly wallMs: number;
 }
@@ -14,7 +14,7 @@ export function readClock(wallMs = Date.now()): ClockReading {
   return { bootId: readBootId(), uptimeMs: readUptimeMs(), wallMs };
 }
 
-/** The wall's clock as it was at the start, going on evenly for one run though somebody sets it meanwhile. */
+/** Returns a wall clock that starts at the present time and does not jump if the system clock is set during the run. */
 export function steadyClock(): () => number {
   const startMs = Date.now();
   const beganMs = monotonicMs();
@@ -25,7 +25,10 @@ export function readBootId(): string {
   return textOrEmpty('/proc/sys/kernel/random/boot_id').trim();
 }
 
-/** Not from node:os, which every start would have to load. Without /proc deadlines are only capped. */
+/**
+ * Reads /proc/uptime instead of loading node:os at every start. Returns 0 without /proc; then remaining times are only
+ * capped.
+ */
 function readUptimeMs(): number {
   return Number(textOrEmpty('/proc/uptime').split(' ', 1)[0]) * 1000;
 }

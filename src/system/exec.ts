@@ -1,11 +1,12 @@
-// The only place that starts a program: argument list, fixed directories, clean environment, deadline, capped output.
+// Starts programs, and is the only file that does: with an argument list, fixed directories, a clean environment, a
+// timeout and a limit on the output.
 import type * as ChildProcess from 'node:child_process';
 import { accessSync, constants, statSync } from 'node:fs';
 import type * as Util from 'node:util';
-import { AppError, ProgramMissing } from '../model/errors.ts';
+import { AppError, orElse, ProgramMissing } from '../model/errors.ts';
 import { killGroup, STARTED_BY } from './stale-children.ts';
 
-/** What is to be run; `program` is a bare name that is looked up in `PROGRAM_DIRECTORIES` alone. */
+/** A command to run. `program` is a bare name that is looked up in `PROGRAM_DIRECTORIES` only. */
 export interface Command {
   readonly program: string;
   readonly args: readonly string[];
@@ -13,15 +14,15 @@ export interface Command {
 }
 
 export interface RunResult {
-  /** Null when the program was ended by a signal, ours included. */
+  /** null if a signal killed the program, including ours, or it could not be started. */
   readonly status: number | null;
   readonly stdout: string;
   readonly stderr: string;
-  /** Why the program gave no status of its own, in words; empty when it did. */
+  /** The reason for a missing exit status, for people; empty if there is a status. */
   readonly trouble: string;
 }
 
-/** Runs a command to its end. Throws `FIREWALL` when the program is not installed. */
+/** Runs a command until it ends. Throws `FIREWALL` if the program is not installed. */
 export type Run = (command: Command, timeoutMs: number) => RunResult;
 
 export const PROGRAM_DIRECTORIES: readonly string[] = [
@@ -40,7 +41,7 @@ export const ENVIRONMENT: Readonly<Record<string, string>> = {
 };
 const LARGEST_OUTPUT = 64 * 1024 * 1024;
 
-/** The absolute path of a program, or null. PATH of the environment is never asked: whoever started us chose it. */
+/** Returns the absolute path of a program, or null. Ignores PATH, because the process that started us chose it. */
 export function findProgram(name: string): string | null {
   for (const directory of PROGRAM_DIRECTORIES) {
     const path = `${directory}/${name}`;
@@ -50,13 +51,10 @@ export function findProgram(name: string): string | null {
 }
 
 function isProgram(path: string): boolean {
-  try {
+  return orElse(false, () => {
     accessSync(path, constants.X_OK);
     return statSync(path).isFile();
-  } catch {
-    // Absent or not executable: the next directory is asked.
-    return false;
-  }
+  });
 }
 
 export const run: Run = (command, timeoutMs) => {
@@ -68,37 +66,37 @@ export const run: Run = (command, timeoutMs) => {
     );
   }
   let result = spawn(path, command, timeoutMs);
-  if (endedWithUs(result)) result = spawn(path, command, timeoutMs);
+  if (wasKilledAtStart(result)) result = spawn(path, command, timeoutMs);
   const { stdout, stderr } = result;
-  if (endedByItself(result)) {
-    const trouble = result.signal === null ? '' : `was ended by ${result.signal}`;
+  if (hasUsableResult(result)) {
+    const trouble = result.signal === null ? '' : `was killed by ${result.signal}`;
     return { status: result.status, stdout, stderr, trouble };
   }
   if (['EMFILE', 'ENFILE'].includes(result.code)) {
-    const way = 'raise the limit (ulimit -n) of who starts firewall-drop';
+    const way = 'raise the limit (ulimit -n) of the process that starts firewall-drop';
     throw new AppError('RESOURCES', `${path} can't be started: no file descriptor is left; ${way}`);
   }
-  // A wrapper that was killed would leave the real program behind, which may change the kernel after we have looked.
+  // A killed wrapper can leave the real program running, which could change the kernel after it was verified.
   if (result.pid > 0) killGroup(result.pid);
   return { status: null, stdout, stderr, trouble: troubleOf(result.code, path, timeoutMs) };
 };
 
-/** What a terminal or a service manager sends to a whole group. */
+/** The signals that a terminal or a service manager sends to a whole process group. */
 const GROUP_SIGNALS: readonly (string | null)[] = ['SIGINT', 'SIGHUP', 'SIGQUIT', 'SIGTERM'];
 
 /**
- * A signal for our group that comes before a child has left it ends the child before it is the program. Such a signal lets
- * us finish what has begun, so the program is started once more.
+ * Reports whether a signal to our process group killed the child before it left the group. We complete a change that
+ * has begun despite such a signal, so the program is started once more.
  */
-function endedWithUs({ signal, stdout, stderr }: Spawned): boolean {
+function wasKilledAtStart({ signal, stdout, stderr }: Spawned): boolean {
   return GROUP_SIGNALS.includes(signal) && stdout === '' && stderr === '';
 }
 
 /**
- * A program that ends without reading all of its input (EPIPE) gives the reason by its status. So has one that left its
- * pipes to somebody who kept them until the deadline: all that it printed was read meanwhile.
+ * Reports whether the program ended by itself. The exit status of a program that did not read all of its input (EPIPE)
+ * tells the reason. A program whose child kept the pipes open until the timeout has a status and complete output too.
  */
-function endedByItself({ status, code }: Spawned): boolean {
+function hasUsableResult({ status, code }: Spawned): boolean {
   return code === '' || code === 'EPIPE' || (code === 'ETIMEDOUT' && status !== null);
 }
 
@@ -110,15 +108,15 @@ function troubleOf(code: string, path: string, timeoutMs: number): string {
   return `could not be started: ${code} for ${path}`;
 }
 
-/** How a program ended; what it printed is read as Latin-1 text. */
+/** The result of a program; its output is decoded as Latin-1. */
 export interface Spawned {
-  /** 0 when nothing was started. */
+  /** 0 if the program could not be started. */
   readonly pid: number;
   readonly status: number | null;
   readonly signal: NodeJS.Signals | null;
   readonly stdout: string;
   readonly stderr: string;
-  /** The system's code, such as ETIMEDOUT, ENOBUFS or EPIPE; empty when all went well. */
+  /** The system's error code, such as ETIMEDOUT, ENOBUFS or EPIPE; empty if there was no error. */
   readonly code: string;
 }
 
@@ -139,12 +137,12 @@ type ProcessWithBinding = typeof process & { readonly binding: (name: 'spawn_syn
 const SIGKILL = 9;
 
 /**
- * By the call that spawnSync makes: node:child_process would load 17 modules, sockets among them, at every alert. The runtime
- * is pinned and part of the executable, so an internal interface can't change under us. The program gets a session and group
- * of its own, so that with it all that it started can be ended.
+ * Starts a program by the internal call behind spawnSync, because node:child_process would load 17 modules at every
+ * alert. Node is pinned and part of the executable, so the internal interface cannot change. The program gets its own
+ * session and process group, so that it can be killed together with its children.
  */
 export function spawn(path: string, { args, input }: Command, timeoutMs: number): Spawned {
-  // An empty input would be a write of nothing; without one the pipe is closed at once.
+  // Without an input, the pipe is closed immediately; an empty one would cause a write of zero bytes.
   const content = input === '' ? {} : { input: Buffer.from(input) };
   const result = (process as ProcessWithBinding).binding('spawn_sync').spawn({
     file: path,
@@ -176,7 +174,7 @@ function codeOf(error: number | undefined): string {
   return (require('node:util') as typeof Util).getSystemErrorName(error);
 }
 
-/** Who reads what a person's command printed, on the terminal that we have. */
+/** A pager that shows the output of a command on our terminal. */
 export interface Pager {
   readonly path: string;
   readonly args: readonly string[];
@@ -184,10 +182,10 @@ export interface Pager {
   readonly input: string;
 }
 
-/** Waits as long as the person reads. False when the program could not be started. */
+/** Runs the pager until the user leaves it. Returns false if it could not be started. */
 export function runPager({ path, args, environment, input }: Pager): boolean {
   const { spawnSync } = require('node:child_process') as typeof ChildProcess;
-  // Ctrl-C is the pager's while it runs: ended before it, we would leave it without its terminal.
+  // The pager handles Ctrl-C while it runs. If we exited first, the pager would lose the terminal.
   const ignore = (): void => undefined;
   process.on('SIGINT', ignore);
   const stdio = ['pipe' as const, 'inherit' as const, 'inherit' as const];

@@ -1,12 +1,14 @@
-// Where tests of crashes end this process, and those of clocks set its clock; a released binary has none of it (test/fault/build.test.ts).
+// The crash points and the settable clock of the fault build. Released binaries contain neither
+// (test/fault/build.test.ts).
 import { writeSync } from 'node:fs';
 
-/** True in `npm run build -- --fault`, false in every other build, where calls of `step` then compile to nothing. */
+/** True in `npm run build -- --fault`. In every other build it is false, and calls of `step` compile to nothing. */
 declare const __FAULT__: boolean | undefined;
 
 /**
- * A moment at which a crash must lose nothing. In the fault build the process kills itself here if the environment's
- * FIREWALL_DROP_DIE_AT is this name, or the number of steps passed, counted from 1. `nowhere` prints the names of all.
+ * Marks a point at which a crash must lose nothing. In the fault build, the process kills itself here if the variable
+ * FIREWALL_DROP_DIE_AT is this name or the number of this step, counted from 1. With `nowhere`, every step prints its
+ * name.
  */
 export function step(name: string): void {
   if (typeof __FAULT__ === 'boolean' && __FAULT__) {
@@ -22,8 +24,8 @@ export function step(name: string): void {
 const passed: string[] = [];
 
 /**
- * In the fault build FIREWALL_DROP_CLOCK is by how many milliseconds the wall clock is ahead: from the start, or with
- * `@NAME` behind it from that step on, as when somebody sets the clock meanwhile.
+ * Reads FIREWALL_DROP_CLOCK: the milliseconds that the wall clock is ahead in the fault build. With `@NAME` appended,
+ * the clock jumps at that step, as if it were set during the run.
  */
 function readJump(): { readonly aheadMs: number; readonly at: string } {
   const [ahead = '0', at = ''] = (process.env['FIREWALL_DROP_CLOCK'] ?? '0').split('@');
@@ -32,7 +34,7 @@ function readJump(): { readonly aheadMs: number; readonly at: string } {
 
 if (typeof __FAULT__ === 'boolean' && __FAULT__) {
   const { aheadMs, at } = readJump();
-  // By the clock itself: the command line is a bundle of its own and has this file a second time.
+  // Uses `new Date`, because the command line is a bundle of its own with a second copy of this file.
   Date.now = () => {
     return new Date().getTime() + (at === '' || passed.includes(at) ? aheadMs : 0);
   };

@@ -1,4 +1,4 @@
-// Reads and appends without trusting what lies at a path: no link followed where others own the directory, no FIFO waited for.
+// Reads and appends to files at untrusted paths: follows no symbolic links of other users and does not wait for a FIFO.
 import {
   closeSync,
   constants,
@@ -10,6 +10,7 @@ import {
   writeSync,
   type Stats,
 } from 'node:fs';
+import { orElse } from '../model/errors.ts';
 import { sleep } from './wait.ts';
 
 const {
@@ -24,7 +25,7 @@ const {
   O_RDWR,
 } = constants;
 
-/** What distinguishes one version of a file from another without reading it. */
+/** Returns a text that differs between two versions of a file, without reading the file. */
 export function stampOf({ ino, size, ctimeMs, mtimeMs }: Stats): string {
   return [ino, size, ctimeMs, mtimeMs].join(' ');
 }
@@ -33,63 +34,61 @@ export function isErrno(error: unknown, code: string): boolean {
   return typeof error === 'object' && error !== null && 'code' in error && error.code === code;
 }
 
-/** Reads a regular file of at most `largest` bytes. Throws what the system says; anything else than a file is an error. */
+/**
+ * Reads a regular file of at most `largest` bytes. Throws the system's error, or an error if it is not a regular file.
+ */
 export function readRegularFile(path: string, largest: number): Buffer {
   return lookAtRegularFile(path, (_, read) => read(largest));
 }
 
 const LARGEST_OF_HOST = 4 * 1024 * 1024;
 
-/** What a file of the host or its kernel says; empty where it can't be read, which a container or another kernel may lack. */
+/**
+ * Returns the text of a file of the host or of /proc; empty if it cannot be read, as in some containers and kernels.
+ */
 export function textOrEmpty(path: string): string {
-  try {
-    return readRegularFile(path, LARGEST_OF_HOST).toString('utf8');
-  } catch {
-    return '';
-  }
+  return orElse('', () => readRegularFile(path, LARGEST_OF_HOST).toString('utf8'));
 }
 
-/** Of linux/fcntl.h: a handle on what lies at a path, without opening it. Node has no name for it. */
+/** O_PATH of linux/fcntl.h: gets a descriptor of a path without opening the file. Node has no constant for it. */
 const O_PATH = 0o10000000;
 
 /**
- * A device may act on being opened, so what lies at the path is looked at first. `read` then opens that very file, and
- * gives its content.
+ * Checks that a path is a regular file before it is opened, because opening a device can have side effects. `read` then
+ * opens exactly the checked file and returns its content.
  */
 export function lookAtRegularFile<T>(
   path: string,
   use: (stats: Stats, read: (largest: number) => Buffer) => T,
 ): T {
-  const handle = openHandle(path);
-  try {
+  return closing(openHandle(path), (handle) => {
     const stats = fstatSync(handle);
     if (!stats.isFile()) throw new Error(`${path} is not a regular file`);
     return use(stats, (largest) => {
       if (stats.size > largest) throw new Error(`${path} is larger than ${largest} bytes`);
-      return readWhole(`/proc/self/fd/${handle}`, largest);
+      const descriptor = openUnleased(`/proc/self/fd/${handle}`);
+      return closing(descriptor, () => readFrom(descriptor, 0, largest));
     });
-  } finally {
-    closeSync(handle);
-  }
+  });
 }
 
-function readWhole(path: string, largest: number): Buffer {
-  const descriptor = openUnleased(path);
+/** Returns the result of `use`, and closes the file afterwards. */
+export function closing<T>(descriptor: number, use: (descriptor: number) => T): T {
   try {
-    return readFrom(descriptor, 0, largest);
+    return use(descriptor);
   } finally {
     closeSync(descriptor);
   }
 }
 
-/** A link is followed only where root or our own user made it: another's could lead root anywhere. */
+/** Follows a symbolic link only if root or our own user owns it: a link of another user could lead root anywhere. */
 function openHandle(path: string): number {
   const handle = openSync(path, O_PATH | O_NOFOLLOW);
   const stats = fstatSync(handle);
   if (!stats.isSymbolicLink()) return handle;
   closeSync(handle);
   if (stats.uid !== 0 && stats.uid !== process.getuid?.()) {
-    throw new Error(`${path} is a symbolic link of the user ${stats.uid}`);
+    throw new Error(`${path} is a symbolic link that belongs to user ${stats.uid}`);
   }
   return openSync(path, O_PATH);
 }
@@ -97,7 +96,7 @@ function openHandle(path: string): number {
 const LEASE_TRIES = 10;
 const LEASE_PAUSE_MS = 20;
 
-/** A file's owner may hold a lease on it (fcntl(2)), which an open that does not wait finds as EAGAIN. */
+/** Retries while the file's owner holds a lease on it (fcntl(2)), which makes a non-blocking open fail with EAGAIN. */
 function openUnleased(path: string): number {
   for (let tries = 1; ; tries += 1) {
     try {
@@ -111,7 +110,7 @@ function openUnleased(path: string): number {
 
 const CHUNK_BYTES = 65536;
 
-/** Up to `length` bytes from `position` on; files under /proc have no size to go by. */
+/** Reads up to `length` bytes from `position`, without relying on the size, which is 0 for files in /proc. */
 export function readFrom(descriptor: number, position: number, length: number): Buffer {
   const chunks: Buffer[] = [];
   let done = 0;
@@ -126,22 +125,19 @@ export function readFrom(descriptor: number, position: number, length: number): 
 }
 
 /**
- * Opens a log for appending in a directory that a less privileged user owns, and makes it when it is missing: with the
- * directory's owner and group and mode 0660, as the agent's own logs have. Links, directories, devices, FIFOs and files
- * with a second name are refused: each could send our lines to a place of that user's choosing.
+ * Opens a log for appending in a directory that a less privileged user owns. Creates a missing log with the owner and
+ * group of the directory and mode 0660, like the agent's own logs. Refuses symbolic links, directories, devices, FIFOs
+ * and files with more than one hard link, because with these that user could redirect our lines.
  */
 export function openLogForAppend(path: string): number {
   const slash = path.lastIndexOf('/');
-  const directory = openSync(path.slice(0, slash), O_RDONLY | O_DIRECTORY);
-  try {
-    // From here on by the directory that is open: its name may be turned into a link at any moment.
+  // From here on, use the open directory: its path can be replaced by a symbolic link at any moment.
+  return closing(openSync(path.slice(0, slash), O_RDONLY | O_DIRECTORY), (directory) => {
     return openIn(`/proc/self/fd/${directory}${path.slice(slash)}`, path, fstatSync(directory));
-  } finally {
-    closeSync(directory);
-  }
+  });
 }
 
-/** Opens a log for reading, with the same distrust. */
+/** Opens a log for reading. Refuses symbolic links and anything but regular files. */
 export function openLogForRead(path: string): number {
   const descriptor = openSync(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
   if (fstatSync(descriptor).isFile()) return descriptor;
@@ -159,7 +155,7 @@ function openIn(pinnedPath: string, path: string, directory: Stats): number {
   const stats = fstatSync(descriptor);
   if (stats.isFile() && stats.nlink === 1) return descriptor;
   closeSync(descriptor);
-  throw new Error(`${path} is not a regular file with one name`);
+  throw new Error(`${path} is not a regular file with a single hard link`);
 }
 
 function openExisting(pinnedPath: string, path: string): number {
@@ -180,14 +176,14 @@ function create(pinnedPath: string, { uid, gid }: Stats): number {
   try {
     fchownSync(descriptor, uid, gid);
   } catch {
-    // In a container that may not give files away: the line matters more than its owner.
+    // Some containers cannot change owners. The line matters more than the owner of the file.
   }
   return descriptor;
 }
 
 /**
- * Appends a line, or whole lines, in one write, so that concurrent ones never mix. A fragment that a full disk left at
- * the end is ended first, or it would swallow this line. Throws when the disk took less than all.
+ * Appends one or more whole lines with one write, so that concurrent lines never mix. If the file ends in a fragment
+ * that a full disk left, writes a newline first. Throws if not all bytes could be written.
  */
 export function appendLine(descriptor: number, line: string): void {
   const bytes = Buffer.from(endsInNewline(descriptor) ? line : `\n${line}`);

@@ -1,4 +1,4 @@
-// What this host says about its network: own addresses, gateways, resolvers. Reads; changes nothing.
+// Reads the network configuration of this host: its own addresses, gateways and resolvers. Changes nothing.
 import { existsSync } from 'node:fs';
 import type * as Os from 'node:os';
 import {
@@ -20,14 +20,14 @@ export interface InterfaceAddress {
   readonly kind: 'own' | 'broadcast';
 }
 
-/** Every address of this host, and every IPv4 broadcast address. libuv knows the names of the links that run. */
+/** Returns every address of this host and every IPv4 broadcast address, with the interface name if the link is up. */
 export function ownAddresses(): InterfaceAddress[] {
   const found = [...runningLinks(), ...ownAddressesOf(4), ...ownAddressesOf(6)];
-  // In reverse, so that of each address the first, which has its interface, stays.
+  // The first entry of each address has the interface name. The reversal makes the map keep that one.
   return [...new Map(found.toReversed().map((own) => [own.address.text, own])).values()].reverse();
 }
 
-/** The same by the kernel's tables: those of links without carrier too, and networks that are local as a whole. */
+/** Reads own addresses from the kernel's tables, including those of links without carrier and whole local networks. */
 export function ownAddressesOf(family: Family): InterfaceAddress[] {
   if (family === 4) return readFibTrie(textOrEmpty('/proc/net/fib_trie'));
   return [
@@ -52,12 +52,13 @@ function runningLinks(): InterfaceAddress[] {
   return found;
 }
 
-/** A local route to more than this is no address: it takes everything to a transparent proxy. */
+/** A local route with a shorter prefix is not an own address: it sends all traffic to a transparent proxy. */
 const SHORTEST_LOCAL_PREFIX = 8;
 
 /**
- * `/proc/net/fib_trie`: a line `|-- ADDRESS`, below it `/LENGTH SCOPE TYPE`, for each table. The addresses of a link in a
- * VRF are in the table of that.
+ * Parses `/proc/net/fib_trie`: for each table, lines `|-- ADDRESS`, each followed by lines `/LENGTH SCOPE TYPE`. The
+ * addresses of a link in a VRF are in the table of the VRF. Without policy routing rules, the main and the local table
+ * are one table, which the kernel prints twice.
  */
 export function readFibTrie(trie: string): InterfaceAddress[] {
   const found = new Map<string, InterfaceAddress>();
@@ -67,7 +68,7 @@ export function readFibTrie(trie: string): InterfaceAddress[] {
     if (mark === '|--') text = second;
     else if (type === 'LOCAL' || type === 'BROADCAST') {
       const network = `${text}${mark}`;
-      // Without tables of one's own, main and local are one, and all is printed twice.
+      // The kernel prints a merged main and local table twice.
       const address = found.has(network) ? null : parseNetwork(network);
       if (address === null || address.prefixLength < SHORTEST_LOCAL_PREFIX) continue;
       const kind = type === 'LOCAL' ? 'own' : 'broadcast';
@@ -77,7 +78,7 @@ export function readFibTrie(trie: string): InterfaceAddress[] {
   return [...found.values()];
 }
 
-/** `/proc/net/if_inet6`: the address in hexadecimal comes first, its interface last. */
+/** Parses `/proc/net/if_inet6`: the first column is the address in hexadecimal, the last one its interface. */
 export function readIfInet6(table: string): InterfaceAddress[] {
   return table.split('\n').flatMap((line) => {
     const columns = line.trim().split(/\s+/);
@@ -90,7 +91,7 @@ export function readIfInet6(table: string): InterfaceAddress[] {
 /** RTF_LOCAL of linux/ipv6_route.h. */
 const LOCAL_ROUTE = 0x80000000n;
 
-/** `/proc/net/ipv6_route` has the local routes of all tables. */
+/** Returns the local routes of all tables in `/proc/net/ipv6_route`. */
 export function readLocalRoutes6(table: string): InterfaceAddress[] {
   return routes6(table).flatMap(({ destination, prefixLength, flags, interfaceName }) => {
     if ((flags & LOCAL_ROUTE) === 0n || prefixLength < SHORTEST_LOCAL_PREFIX) return [];
@@ -104,45 +105,37 @@ export interface Gateway {
 }
 
 /**
- * A default route may come in pieces: VPN software writes 0.0.0.0/1 and 128.0.0.0/1 in the place of 0.0.0.0/0, and
- * 2000::/3, or 2000::/4 and 3000::/4, is all of IPv6 that is in use.
+ * The longest prefix that counts as a default route, because a default route can be split. VPN software replaces
+ * 0.0.0.0/0 by 0.0.0.0/1 and 128.0.0.0/1. 2000::/3, or 2000::/4 and 3000::/4, covers all global IPv6 addresses.
  */
 const LONGEST_DEFAULT_PREFIX = { 4: 1, 6: 4 } as const;
 
-/** The next hops of default routes: for IPv4 the first of each, in the main table only; nothing else is in /proc. */
+/** Returns the next hops of default routes in /proc, which for IPv4 has only the first hops in the main table. */
 export function defaultGateways(family: Family): Gateway[] {
   return family === 4
     ? readRoutes4(textOrEmpty('/proc/net/route'))
     : readRoutes6(textOrEmpty('/proc/net/ipv6_route'));
 }
 
-/** `/proc/net/route`: addresses are hexadecimal in the host's byte order, which is little-endian wherever we run. */
+/** Parses `/proc/net/route`, with hexadecimal addresses in host byte order: little-endian on all supported hosts. */
 export function readRoutes4(table: string): Gateway[] {
   return table.split('\n').flatMap((line) => {
     const [interfaceName = '', , gateway = '', , , , , mask] = line.split('\t');
-    // The masks of /0 and /1.
+    // These are the masks of /0 and /1.
     if (mask !== '00000000' && mask !== '00000080') return [];
     const value = gateway.match(/../g)?.reverse().join('') ?? '0';
     return gatewayFrom(4, value, interfaceName);
   });
 }
 
-/** `/proc/net/ipv6_route`: addresses are hexadecimal in network byte order. */
+/** Parses `/proc/net/ipv6_route`, with hexadecimal addresses in network byte order. */
 export function readRoutes6(table: string): Gateway[] {
   return routes6(table).flatMap(({ prefixLength, gateway, interfaceName }) => {
     return prefixLength > LONGEST_DEFAULT_PREFIX[6] ? [] : gatewayFrom(6, gateway, interfaceName);
   });
 }
 
-interface Route6 {
-  readonly destination: bigint;
-  readonly prefixLength: number;
-  readonly gateway: string;
-  readonly flags: bigint;
-  readonly interfaceName: string;
-}
-
-function routes6(table: string): Route6[] {
+function routes6(table: string) {
   return table.split('\n').flatMap((line) => {
     const columns = line.trim().split(/\s+/);
     const [destination, prefixLength, , , gateway = '', , , , flags, interfaceName] = columns;
@@ -168,17 +161,19 @@ export const LIST_ROUTES: Command = {
   input: '',
 };
 
-/** A route, or a next hop of one, as ip(8) prints it with `-j`. */
+/** A route, or a next hop of a route, as `ip -j` prints it. */
 interface PrintedHop {
   readonly dst?: unknown;
   readonly dev?: unknown;
   readonly gateway?: unknown;
-  /** A next hop of the other family. */
+  /** A next hop of the other address family. */
   readonly via?: { readonly host?: unknown };
   readonly nexthops?: readonly PrintedHop[];
 }
 
-/** The next hops of all default routes, of every table, in what `LIST_ROUTES` printed. Throws at what is no such list. */
+/**
+ * Returns the next hops of the default routes of all tables in the output of `LIST_ROUTES`. Throws if it is malformed.
+ */
 export function readPrintedRoutes(json: string): Gateway[] {
   const routes = JSON.parse(json) as readonly PrintedHop[];
   return routes
@@ -196,7 +191,7 @@ function isDefault(destination: string): boolean {
   return network !== null && network.prefixLength <= LONGEST_DEFAULT_PREFIX[network.family];
 }
 
-/** Name servers of the resolver and, where systemd-resolved stands between, of its upstream. */
+/** Returns the name servers of the resolver, and those that systemd-resolved forwards to. */
 export function resolvers(): Address[] {
   return RESOLVER_FILES.flatMap((file) => readResolvers(textOrEmpty(file)));
 }
@@ -209,14 +204,14 @@ export function readResolvers(text: string): Address[] {
   });
 }
 
-/** Loopback has IPv6 wherever the kernel does; only other addresses can be reached. */
+/** Reports whether any interface but loopback has an IPv6 address. Loopback has one whenever the kernel has IPv6. */
 export function hasIpv6(): boolean {
   return ownAddresses().some(({ address, interfaceName }) => {
     return address.family === 6 && interfaceName !== 'lo';
   });
 }
 
-/** Whether the kernel runs without IPv6 (ipv6.disable=1, or none built in), which nothing but a boot changes. */
+/** Reports whether the kernel runs without IPv6 (ipv6.disable=1, or not built in). Only a reboot changes that. */
 export function isIpv6Absent(): boolean {
   return existsSync('/proc/net/dev') && !existsSync('/proc/net/if_inet6');
 }

@@ -1,4 +1,4 @@
-// What is at a path, its kind, mode, names, text and checksum; and how a file is put there.
+// Reads the kind, mode, entries, text and checksum of a path, and replaces files atomically.
 import type * as Crypto from 'node:crypto';
 import {
   closeSync,
@@ -16,12 +16,12 @@ import {
   writeFileSync,
   type Stats,
 } from 'node:fs';
-import { describeError } from '../model/errors.ts';
-import { isErrno, readRegularFile } from './files.ts';
+import { describeError, orElse } from '../model/errors.ts';
+import { closing, isErrno, readRegularFile } from './files.ts';
 
 const LARGEST_TEXT = 8 * 1024 * 1024;
 
-/** Null when nothing is there. */
+/** Returns null if the path does not exist. */
 export function statOrNull(path: string): Stats | null {
   return statSync(path, { throwIfNoEntry: false }) ?? null;
 }
@@ -30,26 +30,17 @@ export function lstatOrNull(path: string): Stats | null {
   return lstatSync(path, { throwIfNoEntry: false }) ?? null;
 }
 
-/** The names in a directory; none where there is no such directory. */
+/** Returns the names in a directory; none if it cannot be read. */
 export function entriesOf(directory: string): string[] {
-  try {
-    return readdirSync(directory);
-  } catch {
-    // A host without this directory has nothing in it.
-    return [];
-  }
+  return orElse([], () => readdirSync(directory));
 }
 
-/** The path itself where it leads nowhere. */
+/** Returns the path itself if it cannot be resolved. */
 export function realPathOf(path: string): string {
-  try {
-    return realpathSync(path);
-  } catch {
-    return path;
-  }
+  return orElse(path, () => realpathSync(path));
 }
 
-/** Null when the file is not there. Throws what the system says about one that can't be read. */
+/** Returns null if the file does not exist. Throws the system's error if it cannot be read. */
 export function textOrNull(path: string): string | null {
   try {
     return readRegularFile(path, LARGEST_TEXT).toString('utf8');
@@ -59,7 +50,7 @@ export function textOrNull(path: string): string | null {
   }
 }
 
-/** Why something fails; empty when it does not. */
+/** Returns the error message of a call; empty if it succeeds. */
 export function troubleOf(work: () => void): string {
   try {
     work();
@@ -69,7 +60,7 @@ export function troubleOf(work: () => void): string {
   }
 }
 
-/** `0750`. */
+/** Formats the permission bits as in `0750`. */
 export function modeText({ mode }: Pick<Stats, 'mode'>): string {
   return (mode & 0o7777).toString(8).padStart(4, '0');
 }
@@ -80,38 +71,39 @@ export function isWritableByOthers({ mode }: Pick<Stats, 'mode'>): boolean {
 
 const CHUNK_BYTES = 1024 * 1024;
 
-/** SHA-256 of a file's content, in hex; in parts, since our executable is larger than what should be held at once. */
+/**
+ * Returns the SHA-256 of a file in hexadecimal. Reads in parts, because our executable is too large to hold in memory.
+ */
 export function checksumOf(path: string): string {
   const { createHash } = require('node:crypto') as typeof Crypto;
   const hash = createHash('sha256');
-  const descriptor = openSync(path, 'r');
   const chunk = Buffer.allocUnsafe(CHUNK_BYTES);
-  try {
+  return closing(openSync(path, 'r'), (descriptor) => {
     for (;;) {
       const count = readSync(descriptor, chunk);
       if (count === 0) return hash.digest('hex');
       hash.update(chunk.subarray(0, count));
     }
-  } finally {
-    closeSync(descriptor);
-  }
+  });
 }
 
 export interface NewFile {
   readonly path: string;
   readonly content: string | Buffer;
   readonly mode: number;
-  /** Its owner is then root. */
+  /** The group of the file; if given, the owner becomes root. */
   readonly gid?: number;
-  /** Where it is written first, beside `path`. */
+  /** The path to write first, in the same directory as `path`. */
   readonly temporary: string;
 }
 
-/** Whoever looks at the path sees what was there before or all of the new file, which by then is on the disk. */
+/**
+ * Replaces a file atomically: a reader sees the old file or all of the new one. The new one is synced to disk first.
+ */
 export function replaceFile({ path, content, mode, gid, temporary }: NewFile): void {
   const descriptor = openSync(temporary, 'wx', 0o600);
   try {
-    // In one write of the whole file: an executable then starts sooner (docs/decisions/0001).
+    // An executable that was written with one call starts faster (docs/decisions/0001).
     writeFileSync(descriptor, content);
     if (gid !== undefined) fchownSync(descriptor, 0, gid);
     fchmodSync(descriptor, mode);

@@ -1,4 +1,4 @@
-// Text that strangers wrote, made fit for a line of a log and for a terminal.
+// Makes untrusted text safe for a log line and for a terminal.
 
 /* eslint-disable no-control-regex -- control characters are what must be escaped */
 const UNPRINTABLE =
@@ -6,13 +6,15 @@ const UNPRINTABLE =
 
 const LONGEST_QUOTE = 60;
 
-/** What somebody wrote, recognisable and no longer than a line. */
+/** Quotes untrusted text and shortens it to 60 characters. */
 export function quote(text: string): string {
   const cut = text.length > LONGEST_QUOTE ? `${text.slice(0, LONGEST_QUOTE)}…` : text;
   return JSON.stringify(cut);
 }
 
-/** One line stays one line, and a terminal interprets nothing in it: control and direction characters become `\\uXXXX`. */
+/**
+ * Escapes control and direction characters as `\\uXXXX`, so that text stays on one line and cannot control a terminal.
+ */
 export function printable(text: string): string {
   return text.replace(UNPRINTABLE, (character) => {
     return `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`;

@@ -1,9 +1,10 @@
-// What runs on this host, and which process holds a lock on a file, read off /proc.
+// Reads from /proc which processes run on this host, and which one holds a lock on a file.
 import { readdirSync, readFileSync, readlinkSync, statSync, type Stats } from 'node:fs';
+import { orElse } from '../model/errors.ts';
 import { readRegularFile } from './files.ts';
 
 export interface Process {
-  /** At most 15 characters: the kernel keeps no more. */
+  /** The name, which the kernel cuts to 15 characters. */
   readonly name: string;
   readonly args: readonly string[];
 }
@@ -16,36 +17,29 @@ export function processIds(): number[] {
     .map(Number);
 }
 
-/** The value of a variable in a process's environment; null where it has none of that name, or may not be looked at. */
+/** Collects the results for all processes, without kernel threads and processes that end in the meantime. */
+function ofEachProcess<T>(look: (pid: number) => T[]): T[] {
+  return processIds().flatMap((pid) => orElse([], () => look(pid)));
+}
+
+/** Returns a variable in the environment of a process; null if it is not set or the process cannot be inspected. */
 export function variableOf(pid: number, name: string): string | null {
-  try {
-    const variables = readFileSync(`/proc/${pid}/environ`, 'latin1').split('\0');
-    return variables.find((one) => one.startsWith(`${name}=`))?.slice(name.length + 1) ?? null;
-  } catch {
-    return null;
-  }
+  const text = orElse('', () => readFileSync(`/proc/${pid}/environ`, 'latin1'));
+  const own = text.split('\0').find((one) => one.startsWith(`${name}=`));
+  return own?.slice(name.length + 1) ?? null;
 }
 
-/** `net:[4026531840]`; empty where the process has ended, or not even root may look at it. */
+/** Returns `net:[4026531840]`; empty if the process has ended or not even root can inspect it. */
 export function namespaceOf(process: number | 'self', kind: 'net' | 'pid'): string {
-  try {
-    return readlinkSync(`/proc/${process}/ns/${kind}`);
-  } catch {
-    return '';
-  }
+  return orElse('', () => readlinkSync(`/proc/${process}/ns/${kind}`));
 }
 
-/** The arguments of the other processes that run a program, which may be gone from its place by now. */
+/** Returns the arguments of each other process that runs a program, even if the program's file has been deleted. */
 export function othersRunning({ dev, ino }: Stats): (readonly string[])[] {
-  return processIds().flatMap((pid) => {
-    try {
-      const running = statSync(`/proc/${pid}/exe`);
-      const isOther = pid !== process.pid && running.dev === dev && running.ino === ino;
-      return isOther ? [argsOf(pid)] : [];
-    } catch {
-      // It has ended meanwhile, or is a thread of the kernel.
-      return [];
-    }
+  return ofEachProcess((pid) => {
+    const running = statSync(`/proc/${pid}/exe`);
+    const isOther = pid !== process.pid && running.dev === dev && running.ino === ino;
+    return isOther ? [argsOf(pid)] : [];
   });
 }
 
@@ -54,16 +48,11 @@ function argsOf(pid: number): readonly string[] {
   return text.split('\0').slice(0, -1);
 }
 
-/** Every process that can be seen; one that ends meanwhile is left out. */
+/** Returns every visible process, except those that end in the meantime. */
 export function listProcesses(): Process[] {
-  return processIds().flatMap((pid) => {
-    try {
-      const name = readRegularFile(`/proc/${pid}/comm`, LARGEST_LIST).toString('utf8').trim();
-      return [{ name, args: argsOf(pid) }];
-    } catch {
-      // It has ended since its directory was listed.
-      return [];
-    }
+  return ofEachProcess((pid) => {
+    const name = readRegularFile(`/proc/${pid}/comm`, LARGEST_LIST).toString('utf8').trim();
+    return [{ name, args: argsOf(pid) }];
   });
 }
 
@@ -74,45 +63,41 @@ export interface ProcessStat {
   readonly session: number;
 }
 
-/** proc(5): the name stands in parentheses and may hold any character; state, parent, group and session follow. */
+/** Parses `/proc/PID/stat` (proc(5)). The name in parentheses can contain any character, so parsing starts after it. */
 export function statOf(pid: number): ProcessStat {
   const text = readFileSync(`/proc/${pid}/stat`, 'latin1');
   const [state = '', parent, , session] = text.slice(text.lastIndexOf(')') + 2).split(' ');
   return { state, parent: Number(parent), session: Number(session) };
 }
 
-/** Whether a signal has stopped a process (`T`; `t` is a moment of one that is traced); false where there is none any more. */
+/**
+ * Reports whether a signal has stopped a process (`T`). A process that a tracer has stopped is in state `t` and does
+ * not count. Returns false if the process has ended.
+ */
 export function isStopped(pid: number): boolean {
-  try {
-    return statOf(pid).state === 'T';
-  } catch {
-    // It has ended meanwhile, and what it held with it.
-    return false;
-  }
+  return orElse(false, () => statOf(pid).state === 'T');
 }
 
 const LARGEST_LOCK_LIST = 1024 * 1024;
-/** `1: POSIX  ADVISORY  WRITE 4711 00:1a:1337 1073741825 1073742335`: process, and device and inode of the file. */
+/** Matches the process, device and inode in `1: POSIX  ADVISORY  WRITE 4711 00:1a:1337 1073741825 1073742335`. */
 const HELD_LOCK = /^\d+: POSIX +\S+ +\S+ (\d+) ([0-9a-f]+):([0-9a-f]+):(\d+) /;
 
-/** The first process that holds a lock on the file; null: none, or none that can be seen from here. */
+/** Returns the first process that holds a lock on the file; null if there is none or it is not visible. */
 export function lockHolder(path: string): number | null {
-  try {
+  return orElse(null, () => {
     const { dev, ino } = statSync(path);
     const lines = readRegularFile('/proc/locks', LARGEST_LOCK_LIST).toString('latin1').split('\n');
     for (const line of lines) {
       const [, pid, major, minor, inode] = HELD_LOCK.exec(line) ?? [];
       const isOfFile = Number(inode) === ino && deviceOf(major, minor) === dev;
-      // 0: the process is in another namespace.
+      // The process id is 0 for a process in another PID namespace.
       if (isOfFile && Number(pid) > 0) return Number(pid);
     }
-  } catch {
-    // The file or the list can't be read: nothing is known.
-  }
-  return null;
+    return null;
+  });
 }
 
-/** As stat(2) counts it; makedev(3). */
+/** Combines a device number as stat(2) returns it (makedev(3)). */
 function deviceOf(major = '', minor = ''): number {
   const [high, low] = [parseInt(major, 16), parseInt(minor, 16)];
   return ((high & 0xfff) << 8) | (low & 0xff) | ((low & 0xfff00) << 12);

@@ -1,15 +1,16 @@
-// Ends firewall programs whose run was killed: they could still undo what the next run does.
+// Kills firewall programs that a killed run left behind, because they could undo changes of the next run.
 import { readdirSync, readlinkSync } from 'node:fs';
+import { orElse } from '../model/errors.ts';
 import { namespaceOf, processIds, statOf, variableOf } from './procfs.ts';
 import { deadlineIn, sleep } from './wait.ts';
 
-/** In the environment of all that we start: our process id. */
+/** The variable in the environment of every program that we start. Its value is our process id. */
 export const STARTED_BY = 'FIREWALL_DROP_STARTED_BY';
 
-/** A killed program is gone at once, unless the kernel is at work for it. */
+/** A killed program disappears immediately unless it is inside a system call that cannot be interrupted. */
 const LONGEST_WAIT_MS = 2000;
 
-/** Ends them, waits until they are gone, and returns how many there were. The caller holds the writer lock. */
+/** Kills all stale children, waits until they are gone, and returns their number. The caller holds the writer lock. */
 export function endStaleChildren(): number {
   const staleChildren = processIds().filter(isStaleChild);
   for (const pid of staleChildren) killGroup(pid);
@@ -18,18 +19,16 @@ export function endStaleChildren(): number {
   return staleChildren.length;
 }
 
-/** Its parent is no longer the run that started it. */
+/** Reports whether a program that a run started has lost that run as its parent. */
 function isStaleChild(pid: number): boolean {
-  try {
+  // The process can have ended in the meantime, or not even root can inspect it.
+  return orElse(false, () => {
     const starter = variableOf(pid, STARTED_BY);
     return starter !== null && statOf(pid).parent !== Number(starter) && isOurs(pid);
-  } catch {
-    // It has ended meanwhile, or not even root may look at it.
-    return false;
-  }
+  });
 }
 
-/** A program in a container is not ours, and its process ids are counted differently. */
+/** Excludes processes in containers, whose STARTED_BY counts in another PID namespace, and daemons. */
 function isOurs(pid: number): boolean {
   const isHere = (['pid', 'net'] as const).every((kind) => {
     return namespaceOf(pid, kind) === namespaceOf('self', kind);
@@ -37,7 +36,10 @@ function isOurs(pid: number): boolean {
   return isHere && statOf(pid).session === pid && hasOurPipes(pid);
 }
 
-/** We start programs with sockets as standard input, output and error. A daemon, which a wrapper may start, closes them. */
+/**
+ * We start programs with sockets as standard input, output and error. A daemon closes these, and so is left alone if a
+ * wrapper of a firewall program started it.
+ */
 function hasOurPipes(pid: number): boolean {
   const descriptors = readdirSync(`/proc/${pid}/fd`).filter((name) =>
     ['0', '1', '2'].includes(name),
@@ -49,6 +51,6 @@ export function killGroup(pid: number): void {
   try {
     process.kill(-pid, 'SIGKILL');
   } catch {
-    // It has ended meanwhile. Whether it has is checked next.
+    // The process has ended in the meantime. The caller checks that.
   }
 }

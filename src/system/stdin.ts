@@ -1,4 +1,4 @@
-// Standard input and output: lines are read and text is written without an event loop and without waiting past a deadline.
+// Reads lines from standard input and writes to standard output, without an event loop and with deadlines.
 import {
   closeSync,
   constants,
@@ -9,16 +9,17 @@ import {
   writeSync,
 } from 'node:fs';
 import type * as Tty from 'node:tty';
+import { orElse } from '../model/errors.ts';
 import { isErrno } from './files.ts';
 import { sleep, type Deadline } from './wait.ts';
 
 export interface LineReader {
   /**
-   * The next line without its newline; what follows it stays for the next call. Null when the other side closed before
-   * a whole line came, or the deadline passed. Throws when the line is longer than the reader allows.
+   * Returns the next line without its newline, and keeps later input for the next call. Returns null if the input ends
+   * or the deadline passes before a whole line arrives. Throws if the line is longer than the reader allows.
    */
   readLine(deadline: Deadline): Buffer | null;
-  /** What was read and is no whole line. */
+  /** Returns the input after the last line that was returned. */
   rest(): Buffer;
 }
 
@@ -55,8 +56,8 @@ export function readLinesFromStdin(longestLine: number): LineReader {
 }
 
 /**
- * A description of our own of the same pipe, so that making it non-blocking does not do so for whoever shares ours.
- * A socket can't be opened again: there the runtime's own stream makes descriptor 0 non-blocking.
+ * Opens the pipe of standard input again, because non-blocking mode on the inherited descriptor would affect every
+ * process that shares it. A socket cannot be opened again; then Node's own stream makes descriptor 0 non-blocking.
  */
 function openNonBlocking(): number {
   try {
@@ -70,7 +71,7 @@ function openNonBlocking(): number {
   }
 }
 
-/** Writes all of `text` to standard output. Throws as `writeInTime` does, and where standard output is closed. */
+/** Writes all of `text` to standard output. Throws like `writeInTime`, and if standard output is closed. */
 export function writeToStdout(text: string, deadline: Deadline): void {
   if (isOutputClosed()) throw new Error('standard output is closed');
   writeInTime(1, text, deadline);
@@ -78,7 +79,9 @@ export function writeToStdout(text: string, deadline: Deadline): void {
 
 const ACCESS_MODE = 3;
 
-/** The runtime opens /dev/null, for reading and writing, in place of a standard descriptor that is closed. */
+/**
+ * Reports whether standard output was closed at the start: Node then opens /dev/null for reading and writing instead.
+ */
 function isOutputClosed(): boolean {
   const stats = fstatSync(1);
   if (!stats.isCharacterDevice() || stats.rdev !== NULL_DEVICE) return false;
@@ -87,7 +90,7 @@ function isOutputClosed(): boolean {
   return (flags & ACCESS_MODE) === constants.O_RDWR;
 }
 
-/** Writes all of `text`. Throws what the system says, or that nobody took it in time. */
+/** Writes all of `text`. Throws the system's error, or an error if the deadline passes first. */
 export function writeInTime(descriptor: number, text: string, deadline: Deadline): void {
   const own = openPipeAgain(descriptor);
   try {
@@ -97,19 +100,15 @@ export function writeInTime(descriptor: number, text: string, deadline: Deadline
   }
 }
 
-/** As for reading, a description of our own that does not wait. Null for what is no pipe, or has nobody to read it. */
+/** Opens a pipe again in non-blocking mode. Returns null if the descriptor is not a pipe or the pipe has no reader. */
 function openPipeAgain(descriptor: number): number | null {
   if (!fstatSync(descriptor).isFIFO()) return null;
-  try {
-    const path = `/proc/self/fd/${descriptor}`;
-    return openSync(path, constants.O_WRONLY | constants.O_NONBLOCK | constants.O_NOCTTY);
-  } catch {
-    // Then writing says why.
-    return null;
-  }
+  const flags = constants.O_WRONLY | constants.O_NONBLOCK | constants.O_NOCTTY;
+  // If it cannot be opened, the write to the original descriptor reports the reason.
+  return orElse(null, () => openSync(`/proc/self/fd/${descriptor}`, flags));
 }
 
-/** A pipe takes what fits; one that does not block may have to be waited for. */
+/** Writes in parts, and waits while a non-blocking pipe is full. */
 export function writeAll(descriptor: number, bytes: Buffer, deadline: Deadline): void {
   let done = 0;
   while (done < bytes.length) {
@@ -118,13 +117,13 @@ export function writeAll(descriptor: number, bytes: Buffer, deadline: Deadline):
     } catch (error) {
       if (!isErrno(error, 'EAGAIN')) throw error;
       const remaining = deadline.remainingMs();
-      if (remaining === 0) throw new Error('nobody reads what is written', { cause: error });
+      if (remaining === 0) throw new Error('the output was not read in time', { cause: error });
       sleep(Math.min(LONGEST_PAUSE_MS, remaining));
     }
   }
 }
 
-/** Null at the end of the input or of the time. */
+/** Returns null at the end of the input or at the deadline. */
 function readChunk(descriptor: number, deadline: Deadline): Buffer | null {
   const chunk = Buffer.allocUnsafe(CHUNK_BYTES);
   let pause = SHORTEST_PAUSE_MS;
@@ -145,7 +144,7 @@ function readChunk(descriptor: number, deadline: Deadline): Buffer | null {
 /** The device number of /dev/null, 1:3. */
 const NULL_DEVICE = 0x103;
 
-/** Of a pipe without the runtime's module for terminals, which loads streams and sockets. */
+/** Reports whether a descriptor is a terminal. For pipes, avoids loading node:tty, which loads streams and sockets. */
 export function isTerminal(descriptor: number): boolean {
   const stats = fstatSync(descriptor);
   if (!stats.isCharacterDevice() || stats.rdev === NULL_DEVICE) return false;

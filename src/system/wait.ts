@@ -1,17 +1,17 @@
-// Waiting without an event loop: this program runs from start to exit in one go.
+// Waits without an event loop.
 
-/** A moment after which nothing more may be waited for. */
+/** A point in time at which waiting must end. */
 export interface Deadline {
   remainingMs(): number;
 }
 
-/** A deadline by the monotonic clock, which no change of the wall clock can move. */
+/** Returns a deadline on the monotonic clock, which is independent of changes to the wall clock. */
 export function deadlineIn(milliseconds: number): Deadline {
   const end = monotonicMs() + milliseconds;
   return { remainingMs: () => Math.max(0, end - monotonicMs()) };
 }
 
-/** Milliseconds of a clock that nobody can set. The global `performance` would load a module of its own for this. */
+/** Returns the milliseconds of the monotonic clock. The global `performance` would load another module. */
 export function monotonicMs(): number {
   return Number(process.hrtime.bigint()) / 1e6;
 }

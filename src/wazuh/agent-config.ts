@@ -1,4 +1,4 @@
-// What the agent's own files say about us, remembered while they stay as they are: timeouts from ar.conf, repeated offenders,
+// Reads the agent's own files and caches the results until the files change: timeouts from ar.conf; repeated offenders,
 // managers and white list from ossec.conf.
 import type * as Saxes from 'saxes';
 import { remember } from '../config/cache.ts';
@@ -6,17 +6,17 @@ import { LARGEST_FILE, type FileReader } from '../config/read.ts';
 import { parseNetwork } from '../model/address.ts';
 import type { Place } from './home.ts';
 
-/** From `etc/shared/ar.conf`: which executable is started with which timeout. */
+/** A line of `etc/shared/ar.conf`: an executable and the timeout that it is started with; 0 means no timeout. */
 export interface ConfiguredTimeout {
   readonly executable: string;
   readonly seconds: number;
 }
 
-/** From `etc/ossec.conf`. */
+/** The settings in `etc/ossec.conf` that matter here. */
 export interface AgentSettings {
-  /** Minutes for the second, third, … offence; the last one for all further. */
+  /** The timeouts of the second, third, … offence in minutes; the last one applies to all later offences. */
   readonly repeatedOffendersMinutes: readonly number[];
-  /** Addresses or host names of managers. */
+  /** The addresses or host names of managers. */
   readonly managers: readonly string[];
   readonly whiteList: readonly string[];
 }
@@ -30,7 +30,7 @@ export const NO_SETTINGS: AgentSettings = {
 /** `NAME - EXECUTABLE - SECONDS` */
 export const AR_CONF_LINE = /^(\S+) - (\S+) - ([0-9]{1,10})\s*$/;
 
-/** Lines of another shape are not for us and are passed over. */
+/** Skips lines of any other form. */
 export function readArConf(text: string): ConfiguredTimeout[] {
   return text.split('\n').flatMap((line) => {
     const [, , executable, seconds] = AR_CONF_LINE.exec(line) ?? [];
@@ -38,28 +38,28 @@ export function readArConf(text: string): ConfiguredTimeout[] {
   });
 }
 
-/** With which timeouts an executable is started, in seconds; 0: without one. */
+/** Returns the timeouts that an executable is started with, in seconds; 0 means no timeout. */
 export function timeoutsOf(executable: string, all: readonly ConfiguredTimeout[]): number[] {
   return all.filter((one) => one.executable === executable).map(({ seconds }) => seconds);
 }
 
-/** Where an agent names its manager: other elements in Wazuh 5 than in Wazuh 4, and in OSSEC yet others. */
+/** The elements that name the manager. They differ between Wazuh 4, Wazuh 5 and OSSEC. */
 const MANAGER =
   /^ossec_config\/(?:(?:client|agent)\/(?:(?:server|manager)\/(?:address|endpoint)|server-ip|server-hostname)|(?:(?:client|agent)\/)?enrollment\/manager_address)$/;
 const REPEATED_OFFENDERS = /^ossec_config\/active-response\/repeated_offenders$/;
 const WHITE_LIST = /^ossec_config\/global\/white_list$/;
 const DEEPEST = 4;
 
-/** As many values as execd itself takes. */
+/** The number of values that execd itself uses. */
 export const MOST_REPEATED_OFFENDERS = 5;
 const LONGEST_HOST_NAME = 253;
-/** Digits alone, as execd reads them, and few enough for their end to be a date. */
+/** Digits only, as execd reads them, and few enough that the deadline is a valid date. */
 const MINUTES = /^0*[1-9][0-9]{0,7}$/;
 
-/** A file with more mistakes was not written by a person, and each costs time. */
+/** A file with more mistakes was not written by a person, and each mistake takes time to report. */
 const MOST_MISTAKES = 100;
 
-/** Mistakes are passed over: what stands around them still protects. It may have several roots. */
+/** Skips mistakes, so that the entries around them still protect. The file can have several root elements. */
 export function readOssecConf(text: string): AgentSettings {
   const elements = readElements(text);
   const textsAt = (place: RegExp): string[] => {
@@ -92,7 +92,7 @@ function readElements(text: string): { readonly path: string; readonly text: str
   });
   parser.on('text', (piece) => (content += piece));
   parser.on('closetag', () => {
-    // Deeper ones are none of ours, and naming each of very many would take the square of their number.
+    // No deeper element is needed, and joining the paths of deeply nested elements takes quadratic time.
     if (path.length <= DEEPEST) elements.push({ path: path.join('/'), text: content.trim() });
     path.pop();
     content = '';
@@ -100,18 +100,18 @@ function readElements(text: string): { readonly path: string; readonly text: str
   try {
     parser.write(text).close();
   } catch (error) {
-    // What was read before too many mistakes counts.
+    // After too many mistakes, the elements before them still count.
     if (mistakes <= MOST_MISTAKES) throw error;
   }
   return elements;
 }
 
-/** The address or name in `host`, `host:port`, `host:port/path`, `https://host`, `[v6]:port`, or an IPv6 address alone. */
+/** Returns the host in `host`, `host:port`, `host:port/path`, `https://host`, `[v6]:port`, or a bare IPv6 address. */
 function hostOf(endpoint: string): string {
   const authority = endpoint.replace(/^[a-z][a-z0-9+.-]*:\/\//i, '').replace(/[/?#].*$/s, '');
   const bracketed = /^\[([^\]]*)\]/.exec(authority)?.[1];
   const host = bracketed ?? authority.replace(/^([^:]*):[0-9]*$/, '$1');
-  // A link-local address may name its interface.
+  // A link-local address can name its interface.
   return host.replace(/%.*$/, '').trim();
 }
 
@@ -124,13 +124,13 @@ function readMinutes(text: string): number[] {
     .map(Number);
 }
 
-/** Of this program, in `etc/shared/ar.conf`. */
+/** Returns the timeouts that `etc/shared/ar.conf` lists for this program. */
 export function readTimeouts({ home, name }: Place, reader: FileReader): number[] {
   const all = readAgentFile(`${home}/etc/shared/ar.conf`, readArConf, [], reader);
   return timeoutsOf(name, all);
 }
 
-/** `etc/ossec.conf` of the agent, or manager, at `home`. */
+/** Reads `etc/ossec.conf` of the agent or manager at `home`. */
 export function readSettings(home: string, reader: FileReader): AgentSettings {
   return readAgentFile(`${home}/etc/ossec.conf`, readOssecConf, NO_SETTINGS, reader);
 }

@@ -1,4 +1,4 @@
-// The key exchange: sends execd the address of an alert, and reads whether execd already has it on its list.
+// The key exchange: sends execd the address of an alert and reads whether execd already has it on its timeout list.
 import type { Address } from '../model/address.ts';
 import type { LineReader } from '../system/stdin.ts';
 import type { Deadline } from '../system/wait.ts';
@@ -13,12 +13,15 @@ export interface Answer {
 
 export interface ExchangeStreams {
   readonly reader: Pick<LineReader, 'readLine'>;
-  /** Writes to execd at once and whole, or throws at the deadline. */
+  /** Writes the whole text to execd immediately. Throws if the deadline passes first. */
   readonly write: (text: string, deadline: Deadline) => void;
   readonly deadline: Deadline;
 }
 
-/** The line that execd reads in one go; canonical text, so that one address in two notations is one key. */
+/**
+ * Returns the line that execd reads with one read call. The key is the canonical text of the address, so that two
+ * notations of one address give the same key.
+ */
 export function keyMessageFor(programName: string, address: Address): string {
   return JSON.stringify({
     version: 1,
@@ -28,7 +31,9 @@ export function keyMessageFor(programName: string, address: Address): string {
   });
 }
 
-/** Throws `HANDSHAKE` when execd is gone, silent until the deadline, or answers anything but continue or abort. */
+/**
+ * Throws `HANDSHAKE` if execd exits, does not answer before the deadline, or answers anything but continue or abort.
+ */
 export function exchangeKeys(keyMessage: string, streams: ExchangeStreams): Answer {
   try {
     streams.write(`${keyMessage}\n`, streams.deadline);
@@ -48,16 +53,16 @@ function readAnswerLine({ reader, deadline }: ExchangeStreams): Buffer {
   try {
     line = reader.readLine(deadline);
   } catch (error) {
-    throw failed('Invalid input format', 'the answer of execd could not be read', error);
+    throw failed('Invalid input format', "execd's answer could not be read", error);
   }
   if (line !== null) return line;
   const why = deadline.remainingMs() === 0 ? 'did not answer in time' : 'exited without an answer';
-  throw failed('Cannot read input from stdin', `execd ${why}: nothing was blocked`);
+  throw failed('Cannot read input from stdin', `execd ${why}; nothing was blocked`);
 }
 
 function readCommand(text: string): Answer['command'] {
-  const command = at(readObject(text, 'HANDSHAKE', 'the answer of execd'), 'command');
+  const command = at(readObject(text, 'HANDSHAKE', "execd's answer"), 'command');
   if (command === 'continue' || command === 'abort') return command;
-  const wanted = 'the answer of execd is neither continue nor abort';
+  const wanted = "execd's answer is neither continue nor abort";
   throw wrongCommand(command, 'HANDSHAKE', wanted);
 }

@@ -3,7 +3,7 @@ import { parseAddress } from '../model/address.ts';
 import { AppError } from '../model/errors.ts';
 import { readAlertId, readRuleId, type Request } from './request.ts';
 
-/** `add|delete USER IP ALERT_ID RULE_ID [LOCATION FILE]`. Throws `BAD_DATA` on another first word. */
+/** Parses `add|delete USER IP ALERT_ID RULE_ID [LOCATION FILE]`. Throws `BAD_DATA` if the first argument is neither. */
 export function readArguments(args: readonly string[]): Request {
   const [action, , ip = '', alertId, ruleId] = args;
   if (action !== 'add' && action !== 'delete') {

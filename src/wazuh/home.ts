@@ -1,11 +1,12 @@
-// Whose active response we are: the agent's home and our name in it, from argv[0] and from the executable.
+// Finds the agent's home and this program's name there from argv[0] and the path of the executable.
 import { realpathSync } from 'node:fs';
 import { basename, dirname, resolve } from 'node:path';
+import { orElse } from '../model/errors.ts';
 
 export interface Place {
   /** The agent's home, for example `/var/ossec`. */
   readonly home: string;
-  /** argv[0]'s base name, for messages and log lines. */
+  /** The base name of argv[0], for messages and log lines. */
   readonly name: string;
 }
 
@@ -15,7 +16,9 @@ const DEFAULT_HOME = '/var/ossec';
 const DEFAULT_NAME = 'firewall-drop';
 const NAME = /^(?!\.\.?$)[A-Za-z0-9._-]{1,64}$/;
 
-/** argv[0] counts only where it leads to this very executable, so a false one changes nothing but the name. */
+/**
+ * Uses the path in argv[0] only if it leads to this executable, so that a forged argv[0] changes nothing but the name.
+ */
 export function findPlace(start: Start): Place {
   const name = basename(start.argv0);
   return {
@@ -26,16 +29,14 @@ export function findPlace(start: Start): Place {
 
 function homeByArgv0(start: Start): string | null {
   const { argv0, execPath } = start;
-  try {
-    // A bare name was found through PATH: it says nothing about where.
-    if (!argv0.includes('/')) return null;
+  // A name without a slash was found through PATH and says nothing about the home.
+  if (!argv0.includes('/')) return null;
+  // If the file or the working directory no longer exists, the path of the executable decides.
+  return orElse(null, () => {
     const path = resolve(start.cwd(), argv0);
     const home = homeOf(path);
     return home !== null && realpathSync(path) === realpathSync(execPath) ? home : null;
-  } catch {
-    // No such file, or no working directory any more: the executable's own path decides.
-    return null;
-  }
+  });
 }
 
 function homeOf(program: string): string | null {

@@ -1,20 +1,22 @@
-// How the program was started: by wazuh-execd, by ossec-execd or from the command line. The arguments alone say so.
+// Determines from the arguments who started the program: wazuh-execd, ossec-execd, or a person on the command line.
 export type Invocation = 'wazuh' | 'ossec' | 'command-line';
 
-/** ossec-execd's fourth and fifth argument: ids, or what it says when a person on the manager asked. */
+/**
+ * The fourth and fifth argument of ossec-execd: ids, or fixed texts if a person on the manager started the response.
+ */
 const ALERT_ID = /^(?:[0-9]+\.[0-9]+|\(from_the_server\))$/;
 const RULE_ID = /^(?:[0-9]+|\(no_rule_id\))$/;
 
-/** Without arguments on a terminal nobody but a person can have started it. */
+/** Returns who started the program. Without arguments, it was wazuh-execd unless standard input is a terminal. */
 export function readInvocation(args: readonly string[], stdinIsTerminal: boolean): Invocation {
   if (args.length === 0) return stdinIsTerminal ? 'command-line' : 'wazuh';
   return isFromOssec(args) ? 'ossec' : 'command-line';
 }
 
 /**
- * The second argument is a user name that an attacker may have chosen: neither an option nor an address in its place
- * may select the command line, where more is allowed. So the ids decide, which execd always gives, or the `-` that it
- * nearly always gives for the user and that is no address.
+ * An attacker can choose the second argument, a user name. A user name that looks like an option or an address must not
+ * select the command line, where more is allowed. Therefore the ids decide, which execd always passes, or a user of
+ * `-`, which execd nearly always passes and which is not an address.
  */
 function isFromOssec([action, user, ip, alertId, ruleId]: readonly string[]): boolean {
   if (action !== 'add' && action !== 'delete') return false;

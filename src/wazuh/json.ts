@@ -1,24 +1,25 @@
-// Reads JSON that an attacker had a hand in: of a key given twice the first counts, and no key reaches a prototype.
+// Parses JSON that an attacker can influence: the first value of a repeated key counts, and no key reaches a prototype.
+import { orElse } from '../model/errors.ts';
 
 export type Json = null | boolean | number | string | Json[] | JsonObject;
 export interface JsonObject {
   [key: string]: Json;
 }
 
-/** As deep as execd's own parser goes (cJSON's nesting limit). */
+/** The nesting limit of cJSON, execd's own parser. */
 const DEEPEST = 1000;
 
 const TOKEN = /[ \t\n\r]*(?:([{}[\],:])|("[^"\\]*(?:\\.[^"\\]*)*")|([^\s,\]}]+))/y;
 
 interface Frame {
   readonly container: Json[] | JsonObject;
-  /** The key whose value is awaited, in an object. */
+  /** In an object, the key whose value comes next. */
   key: string | null;
 }
 
 /**
- * Throws SyntaxError on anything that is not one JSON value. `JSON.parse` decides that; it lets the last of
- * equal keys win, so the value itself is built here, from a text known to be well-formed, without recursion.
+ * Throws SyntaxError if the text is not exactly one JSON value. `JSON.parse` checks the syntax, but it keeps the last
+ * value of a repeated key. Therefore the value is built here from the checked text, without recursion.
  */
 export function parseJson(text: string): Json {
   JSON.parse(text);
@@ -32,16 +33,12 @@ export function parseJson(text: string): Json {
   return (root.container as Json[])[0] ?? null;
 }
 
-/** Null where it is none. */
+/** Returns null if the text is not JSON. */
 export function jsonOrNull(text: string): Json {
-  try {
-    return parseJson(text);
-  } catch {
-    return null;
-  }
+  return orElse(null, () => parseJson(text));
 }
 
-/** Only own, exactly named properties, one step for each name. */
+/** Follows own properties of objects, one for each name. */
 export function at(value: Json | undefined, ...names: readonly string[]): Json | undefined {
   let current = value;
   for (const name of names) {

@@ -1,4 +1,4 @@
-// Parses one JSON line of wazuh-execd, of Wazuh 4.2 and later and of Wazuh 5, into a Request. Pure.
+// Parses one JSON line of wazuh-execd (Wazuh 4.2 and later, and Wazuh 5) into a Request. Pure.
 import type { Config } from '../config/schema.ts';
 import type { AlertFacts } from '../policy/entries.ts';
 import { at, isObject, textAt, type Json, type JsonObject } from './json.ts';
@@ -6,15 +6,17 @@ import { ProtocolError, readObject, wrongCommand } from './protocol-error.ts';
 import { readAlertId, readReason, readRuleId, type Request } from './request.ts';
 import { findSource } from './source.ts';
 
-/** Longer than any timeout that means anything, and far from where arithmetic on milliseconds loses precision. */
+/** Longer than any sensible timeout, and short enough for exact arithmetic in milliseconds. */
 const LONGEST_TIMEOUT_SECONDS = 2 ** 31;
 
-/** Where a message may hold its address, in order of preference. */
+/** The fields that can hold the address of a message, in order of preference. */
 export type AddressFields = Pick<Config['alert'], 'addressFields' | 'wazuh5Fields'>;
 
-/** Throws `BAD_DATA` when the line is not a message of either dialect. A missing address is for the caller to refuse. */
+/**
+ * Throws `BAD_DATA` if the line is not a message of either dialect. The caller refuses a message without an address.
+ */
 export function readMessage(line: Buffer, fields: AddressFields): Request {
-  if (line.includes(0)) throw refused('the message has a NUL byte inside');
+  if (line.includes(0)) throw refused('the message contains a NUL byte');
   const message = readObject(line.toString('utf8'), 'BAD_DATA', 'the message');
   if (isObject(at(message, 'wazuh'))) return readWazuh5(message, fields.wazuh5Fields);
   if (isObject(at(message, 'parameters'))) return readWazuh4(message, fields.addressFields);
@@ -27,7 +29,7 @@ function refused(message: string): ProtocolError {
 
 function readWazuh4(message: JsonObject, fields: readonly string[]): Request {
   const alert = at(message, 'parameters', 'alert');
-  // Wazuh's own program wants a version first; an address is reason enough for us to do what is asked.
+  // Wazuh's own program refuses a message without a version. Here, only the text for a missing address depends on it.
   const isVersioned = typeof at(message, 'version') === 'number';
   return {
     dialect: 'wazuh4',
@@ -67,7 +69,9 @@ function readAction(message: JsonObject, block: string, unblock: string): Reques
   throw wrongCommand(command, 'BAD_DATA', wanted);
 }
 
-/** A stateless response is never disabled, so it has no deadline; neither has one whose timeout is 0 or not a number. */
+/**
+ * Returns null for a stateless response, which execd never disables, and for a timeout that is 0 or not a valid number.
+ */
 function readTimeout(message: JsonObject): number | null {
   const response = at(message, 'wazuh', 'active_response');
   if (at(response, 'type') === 'stateless') return null;
@@ -80,7 +84,7 @@ function isTimeout(value: Json | undefined): value is number {
   return value > 0 && value <= LONGEST_TIMEOUT_SECONDS;
 }
 
-/** `rule` and `agent` are the paths to the rule and to the agent's name in a document. */
+/** `rule` and `agent` are the paths of the rule and of the agent's name in the document. */
 function readFacts(
   document: Json | undefined,
   rule: readonly string[],

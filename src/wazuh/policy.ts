@@ -1,11 +1,12 @@
-// Asks policy about an alert, with what its decision needs of state and configuration. Where nothing is configured and
-// the manager said nothing, no more than the number of recent bans is looked at.
+// Collects what a policy decision needs from the state and the configuration. If neither the configuration nor the
+// manager sets a policy, only the number of recent bans is checked.
 import { widerNetworks, type Address } from '../model/address.ts';
+import type { HoldLength } from '../model/ban.ts';
 import { parseDuration } from '../model/duration.ts';
 import type * as Aggregate from '../policy/aggregate.ts';
 import type * as Arguments from '../policy/arguments.ts';
 import type * as Decide from '../policy/decide.ts';
-import type { Decision, HoldLength } from '../policy/decision.ts';
+import type { Decision } from '../policy/decision.ts';
 import type { GroupPolicy } from '../config/group-policy.ts';
 import { CONFIG_FILE, groupPolicyFile } from '../config/read.ts';
 import type { Config } from '../config/schema.ts';
@@ -19,13 +20,13 @@ export interface PolicyContext extends TimeoutContext {
   readonly now: () => number;
   readonly warn: (message: string) => void;
   readonly protectionOf: (network: Address) => ProtectedEntry | null;
-  /** What the manager sends to this agent's group. */
+  /** Returns the policy that the manager sends to this agent's group. */
   readonly groupPolicy: () => GroupPolicy;
 }
 
 const MINUTE_MS = 60_000;
 
-/** What becomes of an alert that asks for a block of `address`. That it may be protected is for the caller to ask. */
+/** Decides about an alert that asks for a block of `address`. The caller checks whether the address is protected. */
 export function decideBlock(request: Request, address: Address, context: PolicyContext): Decision {
   const own = { origin: originOf(request), timeoutSeconds: timeoutOf(request, context) };
   const decision: Decision = isPlain(request, context)
@@ -70,7 +71,7 @@ function decideByPolicy(
   });
 }
 
-/** Since when an address's bans count, for escalation; in Unix milliseconds. */
+/** Returns the start of the escalation window in Unix milliseconds: bans before it do not count. */
 export function countedSinceMs({ escalation }: Config, nowMs: number): number {
   return nowMs - (parseDuration(escalation.window) ?? 0) * 1000;
 }
@@ -83,21 +84,24 @@ function argumentsOf(
   const args = readArgumentWords(extraArguments);
   if (args.unknown.length > 0) {
     const words = JSON.stringify(args.unknown).slice(0, 200);
-    warn(`arguments of the response that mean nothing here are ignored: ${words}`);
+    warn(`ignored unknown arguments of the active response: ${words}`);
   }
   return args;
 }
 
-/** In a flood of forged addresses each would be blocked; an address that is banned already may be so again. */
+/**
+ * Turns a block into `ignore` if limits.bans_per_minute is reached, so that a flood of forged addresses is not blocked
+ * one by one. A block of an address that is already banned is not limited.
+ */
 export function withFuse(decision: Decision, { config, store, now }: PolicyContext): Decision {
   const most = config.limits.bansPerMinute;
   if (most === 0 || store.bansBegun(now() - MINUTE_MS, now()) < most) return decision;
   if (store.bans.find(decision.target) !== null) return decision;
-  const why = `limits.bans_per_minute = ${most}: as many bans have begun within a minute`;
+  const why = `limits.bans_per_minute = ${most}: this many bans began within the last minute`;
   return { ...decision, action: 'ignore', decidedBy: [...decision.decidedBy, why], fuse: true };
 }
 
-/** The network that is blocked in place of an address, where it is; null: none. */
+/** Returns the network that is blocked instead of the address; null if there is none. */
 export function enclosingNetwork(
   address: Address,
   { config, store }: Pick<PolicyContext, 'config' | 'store'>,
@@ -111,7 +115,9 @@ export function enclosingNetwork(
   return store.bans.find(address) === null ? formerNetwork(address, store) : null;
 }
 
-/** The narrowest network that alerts have banned, with an `[aggregate]` that was changed since. */
+/**
+ * Returns the narrowest network around the address that alerts banned before `[aggregate]` was changed; null if none.
+ */
 function formerNetwork(address: Address, { bans }: Store): Address | null {
   const found = bans.blockedAmong(widerNetworks(address)).filter(({ holds }) => {
     return holds.some(({ origin }) => origin !== 'manual');

@@ -1,4 +1,4 @@
-// A message or an answer of execd that cannot be used: the reason for people, and the text that Wazuh's own program logs.
+// The error for an unusable message or answer of execd, with the text that Wazuh's own program logs for it.
 import { AppError } from '../model/errors.ts';
 import { isObject, parseJson, type Json, type JsonObject } from './json.ts';
 
@@ -10,7 +10,7 @@ export type WazuhProblem =
   | "Cannot read 'srcip' from data"
   | "Cannot read 'source.ip' from data";
 
-/** Of a message, and of an answer. */
+/** BAD_DATA for a message, HANDSHAKE for an answer. */
 type Code = 'BAD_DATA' | 'HANDSHAKE';
 
 export class ProtocolError extends AppError {
@@ -22,12 +22,12 @@ export class ProtocolError extends AppError {
   }
 }
 
-/** Null for an error that Wazuh's own program has no text for. */
+/** Returns null for an error that Wazuh's own program has no text for. */
 export function problemOf(error: unknown): WazuhProblem | null {
   return error instanceof ProtocolError ? error.problem : null;
 }
 
-/** The JSON object that a line of execd's is; `what` names the line. */
+/** Parses a line of execd's as a JSON object. `what` names the line in errors. */
 export function readObject(text: string, code: Code, what: string): JsonObject {
   let value: Json;
   try {

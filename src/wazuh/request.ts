@@ -1,4 +1,4 @@
-// What execd asks for, in one form for all of its dialects.
+// A request of execd in one form for all of its dialects.
 import type { AlertFacts } from '../policy/entries.ts';
 import { printable } from '../system/printable.ts';
 import type { WazuhProblem } from './protocol-error.ts';
@@ -7,16 +7,18 @@ import type { Source } from './source.ts';
 export interface Request extends Source {
   readonly dialect: 'wazuh4' | 'wazuh5' | 'ossec';
   readonly action: 'block' | 'unblock';
-  /** `addressTrouble` in the words of Wazuh's own program. */
+  /** The text that Wazuh's own program logs if there is no address. */
   readonly addressProblem: WazuhProblem;
-  /** The alert's id where it has the shape that rules decode, otherwise null. */
+  /** The alert's id; null if it does not have the form that Wazuh's rules decode. */
   readonly alertId: string | null;
   readonly ruleId: string | null;
-  /** Seconds that the message itself gives (Wazuh 5); null: it says for ever; undefined: it does not say. */
+  /**
+   * The timeout in a message of Wazuh 5, in seconds; null if it has none. undefined for dialects that never send one.
+   */
   readonly timeoutSeconds: number | null | undefined;
-  /** What the rule is about, for people; printable and short. */
+  /** The description of the rule, for people; printable and short. */
   readonly reason: string;
-  /** Words that the manager's administrator gave the response. */
+  /** The arguments that the manager's administrator gave the active response. */
   readonly extraArguments: readonly string[];
   readonly facts: AlertFacts;
 }
@@ -33,7 +35,7 @@ export function readRuleId(text: string | undefined): string | null {
   return text !== undefined && RULE_ID.test(text) ? text : null;
 }
 
-/** Free text of an alert, fit for a table. */
+/** Makes free text of an alert short and printable, so that it fits a table. */
 export function readReason(text: string | undefined): string {
   return printable((text ?? '').slice(0, LONGEST_REASON));
 }

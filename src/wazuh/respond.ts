@@ -1,4 +1,4 @@
-// Does what execd asks: refuses protected addresses, exchanges keys where execd expects that, then blocks or unblocks.
+// Carries out a request of execd: refuses protected addresses, exchanges keys if needed, then blocks or unblocks.
 import { block, ensureBlocked } from '../bans/block.ts';
 import type { BanContext } from '../bans/context.ts';
 import type * as Absorb from '../bans/absorb.ts';
@@ -20,18 +20,24 @@ import type { Exchange } from './response-lines.ts';
 import type { ResponseLogFile } from './response-log.ts';
 import { isAgentStop, originOf } from './timeouts.ts';
 
-/** A message is at most 65,535 bytes; an answer repeats it. */
+/** The longest line accepted from execd, in bytes. A message has at most 65,535, and execd's answer repeats it. */
 export const LONGEST_LINE = 256 * 1024;
 
 /** What an alert needs; `context.ts` creates it. */
 export interface AlertContext extends BanContext, PolicyContext {
   readonly responseLog: ResponseLogFile;
   readonly deadline: Deadline;
-  /** Null when the writer lock was taken, otherwise why not. Throws where nothing may be changed from here. */
+  /**
+   * Takes the writer lock. Returns null, or the reason why the run continues without it. Throws if the run must not
+   * change anything, for example in another network namespace.
+   */
   readonly lock: () => AppError | null;
-  /** Before the work at hand; is given why there is no writer lock, or null. Failures are reported, not thrown. */
+  /**
+   * Completes pending changes before the request. Gets the reason why there is no writer lock, or null. Reports
+   * failures and does not throw.
+   */
   readonly recover: (trouble: AppError | null) => void;
-  /** After it: unblocks what is due, and migrates. Failures are reported, not thrown. */
+  /** Unblocks what is due and migrates, after the request. Reports failures and does not throw. */
   readonly expire: () => void;
 }
 
@@ -45,23 +51,23 @@ interface Alert {
   readonly request: Request;
   readonly address: Address;
   readonly alertRef: AlertRef;
-  /** Null where execd gave arguments in place of a message. */
+  /** null if execd passed arguments instead of a message. */
   readonly exchange: Exchange | null;
 }
 
-/** Wazuh. Throws an AppError when the kernel is not as asked; returns when it is. */
+/** Carries out a message of wazuh-execd. Throws an AppError if the request was refused or failed. */
 export function respondToMessage(context: AlertContext, { reader, write }: Streams): void {
-  // Half of the time is for execd to write, so that the other half is left for the firewall.
+  // The exchange with execd gets half of the time, so that the other half is left for the firewall.
   const deadline = deadlineIn(context.deadline.remainingMs() / 2);
   respond(readAlert(context, reader, deadline), context, { reader, write, deadline });
 }
 
-/** OSSEC: no key exchange, so nobody says whether the address is blocked already. */
+/** Carries out the arguments of ossec-execd. There is no key exchange, so execd never answers `abort`. */
 export function respondToArguments(context: AlertContext, args: readonly string[]): void {
   respond(alertOf(readArguments(args), null, context), context, null);
 }
 
-/** `streams` is null where execd is not asked whether it has the address on its list. */
+/** `streams` is null if there is no key exchange. */
 function respond(alert: Alert, context: AlertContext, streams: ExchangeStreams | null): void {
   if (alert.request.action === 'unblock') unblockFor(alert, context);
   else {
@@ -100,13 +106,13 @@ function readFirstLine(reader: LineReader, deadline: Deadline): Buffer {
   try {
     line = reader.readLine(deadline);
   } catch (error) {
-    throw noMessage('the message can not be read', error);
+    throw noMessage('the message could not be read', error);
   }
   if (line !== null) return line;
-  if (deadline.remainingMs() === 0) throw noMessage('no whole message came in time');
-  // The last line of the input may lack its line end.
+  if (deadline.remainingMs() === 0) throw noMessage('no complete message arrived in time');
+  // The last line of the input can lack its newline.
   if (reader.rest().length > 0) return reader.rest();
-  throw noMessage('no whole message came before the input ended');
+  throw noMessage('the input ended before a complete message arrived');
 }
 
 function noMessage(message: string, cause?: unknown): ProtocolError {
@@ -126,7 +132,7 @@ function alertOf(request: Request, exchange: Exchange | null, context: AlertCont
   throw new AppError('BAD_DATA', `nothing to ${request.action}: ${request.addressTrouble}`);
 }
 
-/** Throws `REFUSED` where the address is protected, or policy ignores the alert. */
+/** Throws `REFUSED` if the address is protected or policy ignores the alert. */
 function refuse(alert: Alert, decision: Decision, context: AlertContext): void {
   const { address } = alert;
   const protection = context.protectionOf(address);
@@ -142,7 +148,7 @@ function refuse(alert: Alert, decision: Decision, context: AlertContext): void {
   throw new AppError('REFUSED', `${address.text} was not blocked: ${reason}`);
 }
 
-/** An outcome that changes nothing in the kernel. */
+/** Logs and records an outcome that changes nothing in the kernel. */
 function note(verb: 'refused' | 'kept', alert: Alert, reason: string, context: AlertContext): void {
   const outcome = outcomeOf(verb, alert);
   context.responseLog.about(alert.exchange).write([outcome]);
@@ -161,7 +167,11 @@ function recordFor(
 const FLOOD = 'flood of alerts noted';
 const MINUTE_MS = 60_000;
 
-/** Whoever forges addresses could fill history with refusals: once a minute one is kept, with a line that raises an alert. */
+/**
+ * Logs that the limit on bans per minute refused an alert. Once a minute it also writes a `failed` line, which raises
+ * an alert, and a record in history: one record for each refusal would let an attacker with forged addresses fill
+ * history.
+ */
 function noteFlood(alert: Alert, reason: string, context: AlertContext): void {
   const { store, responseLog, now } = context;
   const refused = outcomeOf('refused', alert);
@@ -213,8 +223,9 @@ function blockFor(alert: Alert, decided: Decision, context: AlertContext): void 
 }
 
 /**
- * While execd was asked, another run may have changed what policy looks at. Execd knows the target: that stays. Throws
- * `REFUSED` where so many alerts came at once that each had found room for its ban.
+ * Decides once more under the writer lock, because another run can have changed the state during the key exchange. The
+ * target stays as decided, because execd has it as its key. Throws `REFUSED` if simultaneous alerts have reached
+ * limits.bans_per_minute in the meantime.
  */
 function decideAgain(alert: Alert, decided: Decision, context: AlertContext): Decision {
   const isPlain = decided.decidedBy.length === 0;
@@ -249,7 +260,7 @@ function unblockFor(alert: Alert, context: AlertContext): void {
   }
 }
 
-/** Why a delete of execd's leaves a ban as it is; null: it ends what execd holds. */
+/** Returns the reason why execd's delete does not end the ban; null if it ends execd's hold. */
 export function whyKept(request: Request, address: Address, context: PolicyContext): string | null {
   const ban = context.store.bans.find(enclosingNetwork(address, context) ?? address);
   if (ban === null) return null;
@@ -259,21 +270,21 @@ export function whyKept(request: Request, address: Address, context: PolicyConte
   }
   const { keepOnAgentStop } = context.config.firewall;
   if (!keepOnAgentStop || !isAgentStop(request, own, context)) return null;
-  return 'firewall.keep_on_agent_stop: execd deletes it before its timeout';
+  return 'firewall.keep_on_agent_stop: execd sent delete before the timeout';
 }
 
-/** The manager's administrator wants the address unblocked, whoever had it blocked. */
+/** Ends the holds of all origins on the address, as the argument `release` of the active response requests. */
 function releaseFor(alert: Alert, context: AlertContext): void {
   prepare(alert, context);
   const { address, alertRef } = alert;
   const network = enclosingNetwork(address, context);
-  // The message says add: its line must not repeat it.
+  // The message itself says "add", so the log line must not repeat it.
   const responseLog = context.responseLog.about(null);
   const addresses = network === null ? [address] : [address, network];
   unblockAll(addresses, { origin: null, alertRef }, { ...context, responseLog });
 }
 
-/** Without the lock the work is done all the same: a block that may race is better than none. */
+/** Takes the writer lock and recovers. Continues without the lock: a block that can race is better than none. */
 function prepare(alert: Alert, context: AlertContext): void {
   let trouble: AppError | null;
   try {

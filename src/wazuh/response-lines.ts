@@ -1,6 +1,7 @@
-// The text of the lines in active-responses.log, in OSSEC's format and in Wazuh's, and which of them a log already has. Pure.
+// Formats the lines of active-responses.log in OSSEC's and Wazuh's format, and finds outcomes without a line. Pure.
 import { parseAddress, type Address } from '../model/address.ts';
 import type { Outcome, Verb } from '../model/ban.ts';
+import { orElse } from '../model/errors.ts';
 import { printable } from '../system/printable.ts';
 import { formatDate, formatWazuhDate } from '../system/zone.ts';
 import type { Zone } from '../system/zone-file.ts';
@@ -8,37 +9,36 @@ import type { Answer } from './check-keys.ts';
 import { parseJson } from './json.ts';
 import { readMessage, type AddressFields } from './message.ts';
 import type { WazuhProblem } from './protocol-error.ts';
-import type { Request } from './request.ts';
 
 export interface LogFormat extends AddressFields {
   readonly kind: 'ossec' | 'wazuh' | 'both';
   readonly home: string;
-  /** The executable's name as Wazuh knows it. */
+  /** The name of the executable in Wazuh's configuration. */
   readonly name: string;
-  /** The name in lines of the OSSEC format: ends in `.sh` unless configured otherwise, because OSSEC's decoder wants it. */
+  /** The name in lines of OSSEC's format. It ends in `.sh` by default, because OSSEC's decoder requires that. */
   readonly programName: string;
   readonly zone: Zone;
 }
 
-/** What execd and this program wrote to each other about one alert, word for word. */
+/** The texts that execd and this program sent each other about one alert, unchanged. */
 export interface Exchange {
-  /** What was read of execd's message, whole or not. */
+  /** The part of execd's message that was read, complete or not. */
   readonly message: string;
-  /** Empty where no keys were sent. */
+  /** Empty if no keys were sent. */
   readonly keyMessage: string;
   readonly answer: Answer | null;
 }
 
-/** An outcome, or a refusal of a message that names no address. */
+/** An outcome, or the refusal of a message without an address. */
 export interface Entry extends Omit<Outcome, 'address'> {
   readonly address: Address | null;
-  /** What Wazuh's own program says of it; null where it has no text for it. */
+  /** The text that Wazuh's own program logs for this failure; null if it has none. */
   readonly problem?: WazuhProblem | null;
 }
 
 /**
- * The lines of entries in the configured format, each with its line end. OSSEC's is `DATE PATH VERB - ADDRESS ALERT_ID RULE_ID`:
- * rules 601 and 602 for add and delete, Wazuh's 607 for other verbs.
+ * Returns the lines of the entries in the configured format, each with its newline. OSSEC's format is `DATE PATH VERB -
+ * ADDRESS ALERT_ID RULE_ID`. Its lines raise rule 601 for add, 602 for delete, and Wazuh's 607 for other verbs.
  */
 export function linesOf(
   entries: readonly Entry[],
@@ -62,14 +62,17 @@ function ossecText({ verb, address, alertRef }: Entry, format: LogFormat): strin
   return `${pathOf(format)} ${verb} - ${address?.text ?? '-'} ${alertId} ${ruleId}`;
 }
 
-/** What execd asks for where the kernel was seen to do it: only then may a line hold a message, which raises 651 or 652. */
+/**
+ * The command in execd's message for each verb that was verified in the kernel. Only their lines contain a message,
+ * which raises rule 651 or 652.
+ */
 const COMMANDS: Readonly<Partial<Record<Verb, 'add' | 'delete'>>> = {
   add: 'add',
   reapplied: 'add',
   delete: 'delete',
 };
 
-/** Lines as Wazuh's own program writes them: `Starting`, the messages as received, then how it ended. */
+/** Returns the lines that Wazuh's own program writes: `Starting`, the messages as received, then the result. */
 export function wazuhLines(
   entry: Entry,
   exchange: Exchange | null,
@@ -111,27 +114,25 @@ function keyTexts({ keyMessage, answer }: Exchange): string[] {
 
 const LONGEST_QUOTE = 4096;
 
-/** As a JSON string: a line with a message as an object would raise an alert for what was not done. */
+/** Quotes a message as a JSON string. A line with the message itself would raise an alert for a change that failed. */
 function quoted(message: string): string[] {
   return message === '' ? [] : [JSON.stringify(message.slice(0, LONGEST_QUOTE))];
 }
 
 /**
- * Whether every reader finds the same in a text: of a key given twice some take the first and some the last, and a tab
- * between two values, made printable, is no JSON.
+ * Reports whether every JSON parser reads the text in the same way. Of a repeated key, some parsers use the first value
+ * and others the last. A text with a tab between two values is no longer JSON after it was made printable.
  */
 function isUnambiguous(text: string): boolean {
-  try {
+  return orElse(false, () => {
     return JSON.stringify(JSON.parse(printable(text))) === JSON.stringify(parseJson(text));
-  } catch {
-    return false;
-  }
+  });
 }
 
-/** Where the decoder looks for the address: wherever in the line this comes first, which an alert's fields may arrange. */
+/** The text that Wazuh's decoder looks for to find the address. It can also occur in other fields of the alert. */
 const DECODED_SOURCE = /"data":\{"srcip":"([^"]*)"/g;
 
-/** The message as received, unless the alert that it raises could name another address than the blocked one. */
+/** Returns the message as received, or our own if the received one could raise an alert that names another address. */
 function messageText(outcome: Outcome, exchange: Exchange | null, format: LogFormat): string {
   if (exchange === null || !isUnambiguous(exchange.message)) return ownMessage(outcome, format);
   const decoded = [...exchange.message.matchAll(DECODED_SOURCE)].map(([, source = '']) => source);
@@ -139,7 +140,9 @@ function messageText(outcome: Outcome, exchange: Exchange | null, format: LogFor
   return isTrue ? exchange.message : ownMessage(outcome, format);
 }
 
-/** The message that execd would have sent for this outcome; `srcip` is first in `data`, where the decoder looks. */
+/**
+ * Returns the message that execd would have sent for this outcome. `srcip` comes first in `data` for Wazuh's decoder.
+ */
 function ownMessage({ verb, address, alertRef }: Outcome, format: LogFormat): string {
   return JSON.stringify({
     version: 1,
@@ -157,7 +160,7 @@ function ownMessage({ verb, address, alertRef }: Outcome, format: LogFormat): st
   });
 }
 
-/** Those of `outcomes` that no line of a log is about, in either format. */
+/** Returns the outcomes that none of the lines reports, in either format. */
 export function missingFrom(
   lines: Iterable<string>,
   outcomes: readonly Outcome[],
@@ -181,31 +184,25 @@ export function missingFrom(
   return [...missing];
 }
 
-/** What a line has after its date, in either format, where no message of execd is repeated. */
+/** Returns the texts after the date in a line of each format, for lines that do not repeat a message of execd. */
 function ownTexts(outcome: Outcome, format: LogFormat): string[] {
   const isDone = COMMANDS[outcome.verb] !== undefined;
   return [ossecText(outcome, format), isDone ? ownMessage(outcome, format) : verbText(outcome)];
 }
 
-/** The outcomes that a repeated message of execd is about. A message of Wazuh 5, or one sent by hand, has no alert id. */
+/** Returns the outcomes that a repeated message of execd reports. One of Wazuh 5 or sent by hand has no alert id. */
 function messagesOf(
   text: string,
   byRequest: ReadonlyMap<string, readonly Outcome[]>,
   format: LogFormat,
 ): Outcome[] {
-  const request = text.startsWith('{') ? readOrNull(text, format) : null;
+  // A full disk can have cut the line off, or another program can have written it.
+  const request = text.startsWith('{')
+    ? orElse(null, () => readMessage(Buffer.from(text), format))
+    : null;
   if (request === null) return [];
   const { action, address, alertId } = request;
   const command = action === 'block' ? 'add' : 'delete';
   const outcomes = byRequest.get(`${command} ${address?.text ?? ''}`) ?? [];
   return outcomes.filter(({ alertRef }) => alertId === null || alertId === alertRef.alertId);
-}
-
-function readOrNull(text: string, fields: AddressFields): Request | null {
-  try {
-    return readMessage(Buffer.from(text), fields);
-  } catch {
-    // Cut off by a full disk, or written by another program.
-    return null;
-  }
 }

@@ -1,10 +1,16 @@
-// The file active-responses.log: writes the lines of outcomes, and finds which of them a killed run had already written.
+// Writes outcomes to active-responses.log, and finds the outcomes whose lines a killed run had already written.
 import { closeSync, lstatSync } from 'node:fs';
 import type { ResponseLog } from '../bans/context.ts';
 import type { Outcome } from '../model/ban.ts';
-import { AppError, describeError } from '../model/errors.ts';
+import { AppError, describeError, orElse } from '../model/errors.ts';
 import type { LogOffset } from '../state/rows.ts';
-import { appendLine, openLogForAppend, openLogForRead, readFrom } from '../system/files.ts';
+import {
+  appendLine,
+  closing,
+  openLogForAppend,
+  openLogForRead,
+  readFrom,
+} from '../system/files.ts';
 import { monotonicMs } from '../system/wait.ts';
 import {
   linesOf,
@@ -16,23 +22,29 @@ import {
 } from './response-lines.ts';
 
 export interface ResponseLogOptions {
-  /** Called when the first line is written: it reads the zone file. */
+  /** Returns the format. Called only if a line is written or searched for, because it reads the time zone file. */
   readonly format: () => LogFormat;
   readonly home: string;
   readonly now: () => number;
   readonly onTrouble: (error: AppError) => void;
 }
 
-/** How far back a line is looked for when the log was replaced since the offset was taken. */
+/** How much of the end of the log is searched if the log was replaced after the offset was taken. */
 const TAIL_BYTES = 65536;
-/** For all searches of a run: the agent's user may have written any amount, and execd waits. Past it a line comes twice. */
+/**
+ * The limits for all searches of one run, because the agent's user can write any amount to the log while execd waits. A
+ * line beyond them counts as missing and is written a second time.
+ */
 const MOST_SEARCHED_BYTES = 16 * 1024 * 1024;
 const MOST_SEARCHED_MS = 1000;
 const CHUNK_BYTES = 256 * 1024;
-/** A message is shorter; of what is longer only the end is looked at, as if a line began there. */
+/** Longer than any line of ours. Only the end of a longer line is compared, as if the line started there. */
 const LONGEST_LINE = 1024 * 1024;
 
-/** Opens the file anew each time, because the agent may have rotated it. A line that cannot be written stops nothing. */
+/**
+ * Opens the file for each write, because the agent can have rotated it. A failure to write is reported and does not
+ * stop the run.
+ */
 export class ResponseLogFile implements ResponseLog {
   readonly path: string;
   readonly #options: ResponseLogOptions;
@@ -46,7 +58,7 @@ export class ResponseLogFile implements ResponseLog {
     this.#exchange = exchange;
   }
 
-  /** The same log for outcomes of one alert, whose lines in Wazuh's format repeat what was exchanged about it. */
+  /** Returns the same log for the outcomes of one alert. Its lines in Wazuh's format repeat the exchange with execd. */
   about(exchange: Exchange | null): ResponseLogFile {
     return new ResponseLogFile(this.#options, exchange);
   }
@@ -57,7 +69,7 @@ export class ResponseLogFile implements ResponseLog {
     this.#append(linesOf(entries, this.#exchange, format(), now()), entries);
   }
 
-  /** Wazuh's own program logs what execd asks for; OSSEC's format has lines for changes alone. */
+  /** Logs a request that changed nothing, as Wazuh's own program does. OSSEC's format has lines only for changes. */
   writeUnchanged(outcome: Outcome): void {
     const format = this.#options.format();
     if (format.kind === 'ossec') return;
@@ -65,13 +77,11 @@ export class ResponseLogFile implements ResponseLog {
   }
 
   offset(): LogOffset | null {
-    try {
+    // A file that does not exist or cannot be reached has no line of ours.
+    return orElse(null, () => {
       const stats = lstatSync(this.path);
       return stats.isFile() ? { inode: stats.ino, size: stats.size } : null;
-    } catch {
-      // Not there yet, or out of reach: then no line of ours is there either.
-      return null;
-    }
+    });
   }
 
   missing(offset: LogOffset | null, outcomes: readonly Outcome[]): Outcome[] {
@@ -79,7 +89,7 @@ export class ResponseLogFile implements ResponseLog {
     try {
       return missingFrom(this.#linesSince(offset, startedMs), outcomes, this.#options.format());
     } catch {
-      // What can't be read can't be relied on: a line twice is better than none.
+      // A second copy of a line is better than a missing line.
       return [...outcomes];
     } finally {
       this.#unsearchedMs -= monotonicMs() - startedMs;
@@ -88,19 +98,15 @@ export class ResponseLogFile implements ResponseLog {
 
   #append(lines: readonly string[], entries: readonly Entry[]): void {
     try {
-      const descriptor = openLogForAppend(this.path);
-      try {
-        appendLine(descriptor, lines.join(''));
-      } finally {
-        closeSync(descriptor);
-      }
+      const text = lines.join('');
+      closing(openLogForAppend(this.path), (descriptor) => appendLine(descriptor, text));
     } catch (error) {
       const message = `${this.path}: the line "${nameOf(entries)}" could not be written: ${describeError(error)}`;
       this.#options.onTrouble(new AppError('LOG', message, error));
     }
   }
 
-  /** What was written after an offset, or the log's last part when it is another file by now; line by line. */
+  /** Yields the lines after the offset, or those in the last part of the log if the log is another file now. */
   *#linesSince(offset: LogOffset | null, startedMs: number): Generator<string> {
     const end = this.offset();
     if (end === null) return;

@@ -1,21 +1,21 @@
-// Where in an alert the offender's address is: the first of the configured fields that holds a literal address.
+// Finds the offender's address in an alert: the first of the configured fields that holds a literal address.
 import { parseAddress, type Address } from '../model/address.ts';
 import { at, type Json } from './json.ts';
 
 export interface Source {
-  /** Null when no field that may hold it holds a literal address. */
+  /** null if none of the fields holds a literal address. */
   readonly address: Address | null;
-  /** The dotted path that held it; empty when none did. */
+  /** The dotted path of the field that holds the address; empty if none does. */
   readonly field: string;
-  /** Fields that are there and hold something else, in the order tried. */
+  /** The fields that exist and hold something else, in the order tried. */
   readonly passedOver: readonly string[];
-  /** Why there is no address, for people; empty when there is one. */
+  /** The reason for a missing address, for people; empty if there is an address. */
   readonly addressTrouble: string;
 }
 
 /**
- * Host names and `-` are passed over. Free text such as `full_log` is never searched: that is how a log line gets an
- * innocent address blocked.
+ * Skips fields that hold a host name or `-`. Free text such as `full_log` is never searched, because an attacker who
+ * can write to a log could then have any address blocked.
  */
 export function findSource(alert: Json | undefined, fields: readonly string[]): Source {
   const passedOver: string[] = [];

@@ -1,4 +1,4 @@
-// How long execd wants what it asks for, as far as its message and the agent's files show it. Pure.
+// Derives the timeout of a block from execd's message and the agent's files. Pure.
 import type { Config } from '../config/schema.ts';
 import type { Hold } from '../model/ban.ts';
 import type { AgentSettings } from './agent-config.ts';
@@ -8,12 +8,12 @@ import type { Request } from './request.ts';
 export interface TimeoutContext {
   readonly place: Place;
   readonly config: Config;
-  /** With which timeouts ar.conf has this program started, in seconds; 0: without one. */
+  /** Returns the timeouts that ar.conf lists for this program, in seconds; 0 means no timeout. */
   readonly timeouts: () => readonly number[];
   readonly settings: () => AgentSettings;
 }
 
-/** ossec-execd looks for what is due every 90 seconds only. */
+/** ossec-execd checks for expired timeouts only every 90 seconds. */
 const OSSEC_LATENESS_SECONDS = 90;
 
 export function originOf({ dialect }: Pick<Request, 'dialect'>): 'wazuh' | 'ossec' {
@@ -21,8 +21,8 @@ export function originOf({ dialect }: Pick<Request, 'dialect'>): 'wazuh' | 'osse
 }
 
 /**
- * How many seconds a block that execd asks for may last: longer than execd itself waits, so that its own delete comes
- * first. Null: until it is unblocked.
+ * Returns how long a block that execd requests lasts, in seconds; null if it has no deadline. The result is longer than
+ * execd's own timeout, so that execd's delete comes first.
  */
 export function timeoutOf(request: Request, context: TimeoutContext): number | null {
   const asked =
@@ -34,14 +34,14 @@ export function timeoutOf(request: Request, context: TimeoutContext): number | n
 }
 
 /**
- * How long an address may stay blocked, in seconds: the longest timeout that could apply, since execd does not say which one
- * does. Null, for ever, when one of them is 0 or none is configured.
+ * Returns the longest timeout that can apply, in seconds, because execd does not say which one does. Returns null if
+ * ar.conf lists none, or one of 0: then execd never deletes the address.
  */
 export function longestTimeout(own: readonly number[], settings: AgentSettings): number | null {
   return own.length === 0 || own.includes(0) ? null : Math.max(...possible(own, settings));
 }
 
-/** The shortest timeout after which execd's own delete can come, in seconds; null: it never comes by itself. */
+/** Returns the shortest timeout after which execd sends delete, in seconds; null if execd never does so by itself. */
 function shortestTimeout(request: Request, context: TimeoutContext): number | null {
   if (request.timeoutSeconds !== undefined) return request.timeoutSeconds;
   const own = context.timeouts();
@@ -53,10 +53,12 @@ function possible(own: readonly number[], settings: AgentSettings): number[] {
   return [...own, ...settings.repeatedOffendersMinutes.map((minutes) => minutes * 60)];
 }
 
-/** execd began to count before we did, by as long as we waited for the firewall or for another run. */
+/** The maximum lead of execd's count, which starts before this program waits for the firewall or for another run. */
 const MOST_LATE_MS = 20_000;
 
-/** Whether a delete comes before any timeout of execd's can be over: then its agent stops, or restarts. */
+/**
+ * Reports whether a delete comes too early for any timeout of execd's, which means that the agent stops or restarts.
+ */
 export function isAgentStop(
   request: Request,
   hold: Hold,

@@ -213,7 +213,7 @@ timeout = "24h"
     configure('[limits]\nbans_per_minute = 2\n');
     for (const last of [1, 2]) await execd.alert(`203.0.113.${last}`);
     expect(explained(wazuh4Message({ srcip: '203.0.113.3' }))).toEqual([
-      'limits.bans_per_minute = 2: as many bans have begun within a minute',
+      'limits.bans_per_minute = 2: this many bans began within the last minute',
     ]);
     for (const last of [3, 4]) {
       expect(await execd.alert(`203.0.113.${last}`)).toMatchObject({ status: REFUSED });

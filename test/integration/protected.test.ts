@@ -89,7 +89,7 @@ const PROTECTED: readonly (readonly [what: string, canonical: string, written?: 
   ['the rest of loopback', '127.8.9.10'],
   ['loopback of IPv6', '::1', '0:0:0:0:0:0:0:1'],
   ['loopback, mapped into IPv6', '127.0.0.1', '::ffff:127.0.0.1'],
-  ['the metadata service of a cloud', '169.254.169.254'],
+  ['the cloud metadata service', '169.254.169.254'],
   ['a reserved address', '240.0.0.1'],
   ['no address at all', '0.0.0.0'],
   ['no address of IPv6', '::'],

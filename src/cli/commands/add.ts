@@ -7,7 +7,7 @@ import type { Context } from '../../context.ts';
 import { readReason } from '../../wazuh/request.ts';
 import { findOverlaps, MOST_NAMED, readAddresses } from '../addresses.ts';
 import { allowedAmong } from '../caution.ts';
-import { CHANGES_LIST, defineCommand, DRY_RUN, FILE, QUIET } from '../command.ts';
+import { anyText, CHANGES_LIST, defineCommand, DRY_RUN, FILE, QUIET } from '../command.ts';
 import { blockInParts } from '../in-parts.ts';
 import { holdsAfter, sayBlocked, type Order } from '../manual-hold.ts';
 import { TIME_TO_COME, TIMEOUT } from '../output/time.ts';
@@ -17,7 +17,6 @@ import { enterForChange, type Person } from '../session.ts';
 export const add = defineCommand({
   name: 'add',
   aliases: ['ban', 'block'],
-  opposites: ['delete', 'flush'],
   summary: 'Block addresses or networks',
   details:
     "Each address is blocked until its time is over or somebody releases it; without --timeout or --until that is manual.timeout of the configuration, 24h unless it says otherwise. An address that is blocked already keeps its end and its reason, except for what the command says, and gets no line in the log; --replace begins anew. Addresses go to the kernel in one transaction for each address family, and of a list in parts of 50,000. What is typed is done whole or not at all. Of a list, lines that can't be read or may not be blocked are named, and the others are done.",
@@ -32,7 +31,7 @@ export const add = defineCommand({
       ...TIME_TO_COME,
       describe: 'until when, in UTC: 14:05, 2026-12-24, "2026-12-24 18:00"',
     },
-    reason: { kind: 'text', short: 'r', value: 'TEXT', describe: 'a note for people' },
+    reason: { ...anyText('TEXT'), short: 'r', describe: 'a note for people' },
     ...FILE,
     replace: { kind: 'flag', describe: 'forget the end and the reason of an earlier add' },
     force: {

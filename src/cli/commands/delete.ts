@@ -5,7 +5,16 @@ import { AppError, EXIT_STATUS } from '../../model/errors.ts';
 import { readReason } from '../../wazuh/request.ts';
 import type { Context } from '../../context.ts';
 import { inTextOrder, MOST_NAMED, readAddresses, widerIn } from '../addresses.ts';
-import { BANNED, CHANGES_LIST, defineCommand, DRY_RUN, FILE, ORIGIN, QUIET } from '../command.ts';
+import {
+  anyText,
+  BANNED,
+  CHANGES_LIST,
+  defineCommand,
+  DRY_RUN,
+  FILE,
+  ORIGIN,
+  QUIET,
+} from '../command.ts';
 import { releaseAll, releaseInParts } from '../in-parts.ts';
 import { printUnblock } from '../plan.ts';
 import { enter, enterForChange, type Person } from '../session.ts';
@@ -13,13 +22,12 @@ import { enter, enterForChange, type Person } from '../session.ts';
 export const deleteAddresses = defineCommand({
   name: 'delete',
   aliases: ['unban', 'unblock', 'remove', 'rm'],
-  opposites: ['add', 'extend'],
   summary: 'Release addresses or networks',
   details:
     'Ends all holds on each address, whoever had it blocked, and takes its rules out of the kernel. An address that was not blocked is no error. An address that a wider network holds is named: it stays blocked until that is released.',
   positional: { ...BANNED, count: 'any' },
   options: {
-    reason: { kind: 'text', short: 'r', value: 'TEXT', describe: 'a note for the history' },
+    reason: { ...anyText('TEXT'), short: 'r', describe: 'a note for the history' },
     ...FILE,
     ...DRY_RUN,
     ...QUIET,
@@ -99,7 +107,6 @@ function sayReleased(
 
 export const flush = defineCommand({
   name: 'flush',
-  opposites: ['add', 'extend'],
   summary: 'Release everything, or everything of one origin',
   details:
     'Asks before it does so on a terminal; elsewhere it needs --yes. With --origin only the holds of that origin end, and addresses that others hold stay blocked.',

@@ -12,7 +12,6 @@ import { enterForChange, type Person } from '../session.ts';
 
 export const extend = defineCommand({
   name: 'extend',
-  opposites: ['delete', 'flush'],
   summary: 'Make bans last longer',
   details:
     'The last argument is how much longer: 2h is two hours after the end that the ban has now, whichever origin holds it. All of the addresses are extended, or none.',

@@ -9,7 +9,7 @@ import { deadlineIn, sleep } from '../../system/wait.ts';
 import { defineCommand, DRY_RUN, textOption } from '../command.ts';
 import { agentVersion } from '../doctor/agent.ts';
 import { releaseAll } from '../in-parts.ts';
-import { owningPackageManager, PACKAGE_COMMANDS } from '../install/packaged.ts';
+import { owningPackageManager, PACKAGE_COMMANDS } from '../packaged.ts';
 import { ROTATION_FILE, stepsToClear, stepsToFurnish, stepsToRotate } from '../install/places.ts';
 import {
   findResponses,
@@ -50,7 +50,6 @@ const PLACE_OPTIONS = {
 
 export const install = defineCommand({
   name: 'install',
-  opposites: ['uninstall'],
   summary: 'Install this program in place of the active response of an agent',
   details:
     'Copies itself to active-response/bin in the home of the agent, for root and the group of the agent, mode 0750; further names become links to the first. What was there is kept beside it, under the ending .replaced. Makes the configuration with every key explained, the directory of the state and the log file where they are missing, has logrotate (where it is installed) rotate our own log, and has systemd (or cron, where there is no systemd) call expire every minute and restore at boot. Run again it changes nothing, and after an upgrade of the agent that overwrote the program it puts it back.',
@@ -91,7 +90,6 @@ export const install = defineCommand({
 
 export const uninstall = defineCommand({
   name: 'uninstall',
-  opposites: ['install'],
   summary: 'Remove this program, and restore what it replaced',
   details:
     'Releases every block first, since nobody would do so later; if that fails, nothing else is done. Then undoes what install did. The logs stay, and so do the history and a configuration that was edited, unless --purge is given. Where the program is installed in the home of another agent too, only its names in this home go: the bans and what calls it stay.',

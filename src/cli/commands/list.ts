@@ -2,7 +2,7 @@
 import type { Hold } from '../../model/ban.ts';
 import type { Context } from '../../context.ts';
 import { viewBans, type BanView } from '../ban-view.ts';
-import { defineCommand, NUMBER, ORIGIN, outputAs, WIDE } from '../command.ts';
+import { anyText, defineCommand, NUMBER, oneOf, ORIGIN, outputAs, WIDE } from '../command.ts';
 import { count } from '../output/count.ts';
 import { banToJson, documentText } from '../output/json.ts';
 import { formatDuration, shortTime, SPAN } from '../output/time.ts';
@@ -20,12 +20,11 @@ export const list = defineCommand({
   options: {
     ...ORIGIN,
     'expiring-within': { ...SPAN, describe: 'only what ends within this time' },
-    sort: { kind: 'choice', choices: SORTS, default: 'since', describe: 'in which order' },
+    sort: { ...oneOf(...SORTS), default: 'since', describe: 'in which order' },
     limit: { ...NUMBER, describe: 'at most so many bans, each with all its holds' },
     ...WIDE,
     columns: {
-      kind: 'text',
-      value: 'NAMES',
+      ...anyText('NAMES'),
       describe: 'these columns in this order, such as address,expires_in,reason',
     },
     output: outputAs('table', 'json', 'csv', 'plain'),

@@ -3,11 +3,11 @@ import { AppError } from '../../model/errors.ts';
 import { printable } from '../../system/printable.ts';
 import { readAddress } from '../addresses.ts';
 import { checkFiles, formatFinding, usualFiles } from '../../manager/check-files.ts';
-import { ANSWER_NO, defineCommand, matching, outputAs } from '../command.ts';
+import { ANSWER_NO, anyText, defineCommand, matching, oneOf, outputAs } from '../command.ts';
 import { count } from '../output/count.ts';
 import { documentText } from '../output/json.ts';
 import { TIMEOUT } from '../output/time.ts';
-import { renderSnippet } from '../../manager/snippet.ts';
+import { renderSnippet } from '../snippet.ts';
 
 const MANAGERS = ['4', '5', 'ossec'] as const;
 
@@ -21,8 +21,7 @@ export const configSnippet = defineCommand({
     'Commented XML for the ossec.conf of the manager, for local_rules.xml, which raises the rules about blocks to a level that mails, and for the ossec.conf of the agents; for Wazuh 5 the fields to fill in. Nothing is edited: put each part where it says, and let config check look at it.',
   options: {
     wazuh: {
-      kind: 'choice',
-      choices: MANAGERS,
+      ...oneOf(...MANAGERS),
       default: MANAGERS[0],
       describe: 'for which manager; ossec also for Wazuh before 4.2',
     },
@@ -37,8 +36,7 @@ export const configSnippet = defineCommand({
       describe: 'which rules block, with commas between them',
     },
     location: {
-      kind: 'choice',
-      choices: ['local', 'server', 'defined-agent', 'all'],
+      ...oneOf('local', 'server', 'defined-agent', 'all'),
       default: 'local',
       describe: 'where the block is made',
     },
@@ -47,8 +45,7 @@ export const configSnippet = defineCommand({
       describe: 'the agent, for defined-agent',
     },
     allow: {
-      kind: 'text',
-      value: 'ADDRESSES',
+      ...anyText('ADDRESSES'),
       describe: 'never block these, with commas between them',
     },
     mail: {
@@ -97,8 +94,7 @@ export const configCheck = defineCommand({
   },
   options: {
     wazuh: {
-      kind: 'choice',
-      choices: ['4', 'ossec'],
+      ...oneOf('4', 'ossec'),
       default: '4',
       describe: 'whose rules to check by; ossec also for Wazuh before 4.2',
     },

@@ -2,8 +2,9 @@
 import { alertRefAt } from '../../model/ban.ts';
 import { AppError } from '../../model/errors.ts';
 import type { Json } from '../../wazuh/json.ts';
-import { defineCommand, matching } from '../command.ts';
+import { defineCommand, matching, oneOf } from '../command.ts';
 import { isoTime, TIMEOUT } from '../output/time.ts';
+import { packagedLines, when } from '../packaged.ts';
 
 /** An argument of a list that a shell takes apart at blanks. */
 const oneWord = (value: string) => matching(value, /^[^\s\p{Cc}]+$/u, 'one word');
@@ -15,8 +16,7 @@ export const testAlert = defineCommand({
     'One line on standard output, in the shape and order of keys that the execd of each dialect has; for ossec the argument list. --answer adds the line with which execd answers the key exchange, so that the whole can be piped into firewall-drop without arguments. Nothing is read, changed or logged.',
   options: {
     dialect: {
-      kind: 'choice',
-      choices: ['wazuh4', 'wazuh5', 'ossec'],
+      ...oneOf('wazuh4', 'wazuh5', 'ossec'),
       default: 'wazuh4',
       describe: 'whose execd',
     },
@@ -26,8 +26,7 @@ export const testAlert = defineCommand({
       describe: 'the offender, as the alert has it; it need not be an address',
     },
     action: {
-      kind: 'choice',
-      choices: ['add', 'delete', 'enable', 'disable'],
+      ...oneOf('add', 'delete', 'enable', 'disable'),
       default: 'add',
       describe: 'to block or to release; said in the words of the dialect',
     },
@@ -38,8 +37,7 @@ export const testAlert = defineCommand({
       describe: 'for wazuh5, whose message has it; never: stateless',
     },
     answer: {
-      kind: 'choice',
-      choices: ['continue', 'abort'],
+      ...oneOf('continue', 'abort'),
       describe: "execd's answer to the keys, as a second line",
     },
   },
@@ -62,7 +60,7 @@ export const testAlert = defineCommand({
       person.print(ossecArguments(scene).join(' '));
       return 0;
     }
-    const message = dialect === 'wazuh5' ? wazuh5Message(scene) : wazuh4Message(scene);
+    const message = messageOf(dialect, scene);
     person.print(JSON.stringify(message));
     // execd answers with the message that it sent, and another command.
     if (answer !== undefined) person.print(JSON.stringify({ ...message, command: answer }));
@@ -79,57 +77,22 @@ export interface Scene {
   readonly nowMs: number;
 }
 
-/** As wazuh-execd 4 sends it. The order of keys is part of it: Wazuh's decoder finds `srcip` only where it is first. */
-export function wazuh4Message({ srcip, ruleId, blocks, nowMs }: Scene): Record<string, Json> {
-  return {
-    version: 1,
-    origin: { name: 'node01', module: 'wazuh-execd' },
-    command: blocks ? 'add' : 'delete',
-    parameters: {
-      extra_args: [],
-      alert: {
-        timestamp: isoTime(nowMs).replace('Z', '+0000'),
-        rule: {
-          level: 5,
-          description: 'sshd: Attempt to login using a non-existent user',
-          id: ruleId,
-        },
-        agent: { id: '001', name: 'web01' },
-        manager: { name: 'node01' },
-        id: alertRefAt(nowMs).alertId,
-        full_log: `sshd[1234]: Invalid user admin from ${srcip} port 54321`,
-        decoder: { parent: 'sshd', name: 'sshd' },
-        data: { srcip, srcport: '54321', srcuser: 'admin' },
-        location: '/var/log/auth.log',
-      },
-      program: 'active-response/bin/firewall-drop',
-    },
-  };
-}
-
-/** As wazuh-execd 5 sends it: flat, with `command` last. */
-export function wazuh5Message(scene: Scene): Record<string, Json> {
-  const { srcip, ruleId, timeoutSeconds, blocks } = scene;
-  const type: Record<string, Json> =
-    timeoutSeconds === null
-      ? { type: 'stateless' }
-      : { type: 'stateful', stateful_timeout: timeoutSeconds };
-  return {
-    wazuh: {
-      active_response: {
-        name: 'block-ip',
-        executable: 'firewall-drop',
-        location: 'local',
-        ...type,
-        extra_arguments: '',
-      },
-      agent: { id: '001', name: 'web01' },
-      rule: { id: ruleId, title: 'sshd: Attempt to login using a non-existent user' },
-    },
-    event: { doc_id: 'AVq1', index: 'wazuh-events-v5-access-management' },
-    source: { ip: srcip, port: 54321 },
-    command: blocks ? 'enable' : 'disable',
-  };
+/** As wazuh-execd sends it. The order of keys is part of it: Wazuh's decoder finds `srcip` only where it is first. */
+export function messageOf(
+  dialect: 'wazuh4' | 'wazuh5',
+  { srcip, ruleId, timeoutSeconds, blocks, nowMs }: Scene,
+): Record<string, Json> {
+  const inString = (text: string): string[] => [JSON.stringify(text).slice(1, -1)];
+  const lines = packagedLines(`${dialect}.json.in`, {
+    ...when('blocks', blocks, 'releases'),
+    ...when('timed', timeoutSeconds !== null, 'endless'),
+    timeout: timeoutSeconds === null ? [] : [String(timeoutSeconds)],
+    time: [isoTime(nowMs).replace('Z', '+0000')],
+    alert: [alertRefAt(nowMs).alertId],
+    rule: inString(ruleId),
+    srcip: inString(srcip),
+  });
+  return JSON.parse(lines.join('\n')) as Record<string, Json>;
 }
 
 /** As ossec-execd starts an executable; the user is nearly always `-`. */

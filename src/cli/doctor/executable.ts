@@ -1,7 +1,7 @@
 // Is the file that execd starts ours, whole, and safe from those who are not root?
 import { basename, dirname } from 'node:path';
 import { ownerText } from '../../system/accounts.ts';
-import { owningPackageManager, PACKAGE_COMMANDS } from '../install/packaged.ts';
+import { owningPackageManager, PACKAGE_COMMANDS } from '../packaged.ts';
 import { defineCheck, ok, problem, warning, type Finding } from './check.ts';
 import {
   checksumOf,

@@ -3,6 +3,7 @@ import { basename } from 'node:path';
 import { SAVED_RULES } from '../../bans/saved-rules.ts';
 import type { Context } from '../../context.ts';
 import { droppedSource, readRules } from '../../firewall/iptables/parse.ts';
+import { orElse } from '../../model/errors.ts';
 import { textOrNull } from '../../system/paths.ts';
 import { isFirewalldActive } from '../../system/services.ts';
 import { defineCheck, ok, problem, warning, type Finding } from './check.ts';
@@ -89,13 +90,11 @@ export const neighbours = defineCheck({
 });
 
 function chainsSeen({ firewall }: Context): string[] {
-  try {
+  // Where the kernel can't be asked, its own check says why.
+  return orElse([], () => {
     const { rules, policies } = firewall.snapshot(4);
     return [...new Set([...policies.keys(), ...rules.map(({ chain }) => chain)])];
-  } catch {
-    // The check of the kernel says why it can't be asked.
-    return [];
-  }
+  });
 }
 
 /** Seen with FirewallBackend nftables and iptables alike: docs/firewalls.md. */

@@ -1,8 +1,8 @@
 // What `doctor --fix` may do: only what loses no data and changes nothing that is blocked or not blocked on purpose.
-import { chmodSync, closeSync, fchmodSync, fchownSync } from 'node:fs';
+import { chmodSync, fchmodSync, fchownSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { STATE_DIRECTORY } from '../../context.ts';
-import { openLogForAppend } from '../../system/files.ts';
+import { closing, openLogForAppend } from '../../system/files.ts';
 import { restoreAll } from '../restore.ts';
 import { enterForChange, type Person } from '../session.ts';
 import { lstatOrNull, statOrNull } from '../../system/paths.ts';
@@ -39,12 +39,9 @@ function furnishLog(person: Person): string {
   const { path } = context.responseLog;
   const directory = statOrNull(dirname(path));
   // Through the descriptor: the name may be turned into a link at any moment.
-  const descriptor = openLogForAppend(path);
-  try {
+  closing(openLogForAppend(path), (descriptor) => {
     fchmodSync(descriptor, 0o660);
     if (directory !== null) fchownSync(descriptor, directory.uid, directory.gid);
-  } finally {
-    closeSync(descriptor);
-  }
+  });
   return `${path} has its directory's owner and mode 0660`;
 }

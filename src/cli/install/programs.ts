@@ -13,7 +13,7 @@ import {
   statOrNull,
   textOrNull,
 } from '../../system/paths.ts';
-import type { Installed } from './packaged.ts';
+import type { Installed } from '../packaged.ts';
 import { stepToRemove, type Step } from './steps.ts';
 
 /** Where an agent's execd looks for what it starts. */

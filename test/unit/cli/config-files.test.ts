@@ -4,7 +4,7 @@ import { chmodSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync 
 import { basename, join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
 import { checkFiles, formatFinding } from '../../../src/manager/check-files.ts';
-import { renderSnippet, type SnippetRequest } from '../../../src/manager/snippet.ts';
+import { renderSnippet, type SnippetRequest } from '../../../src/cli/snippet.ts';
 import { findSlips } from '../../../src/manager/typing.ts';
 import { readXml } from '../../../src/manager/xml.ts';
 import { ownDirectory } from '../support/directory.ts';

@@ -1,4 +1,4 @@
-// What a file said is remembered for as long as the file is as it was, and not a moment longer.
+// The cached content of a file is used exactly as long as the file is unchanged.
 import { lchownSync, renameSync, rmSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeEach, describe, expect, test } from '@jest/globals';
@@ -21,7 +21,7 @@ function openStore(): Store {
   return new Store(options, (problem) => problems.push(problem));
 }
 
-/** What one run makes of the file. */
+/** Returns the value of the file in one run. */
 function read(parts: Partial<RememberedFile<string>> = {}): string {
   const store = openStore();
   const value = remember<string>(store, {
@@ -40,7 +40,7 @@ function read(parts: Partial<RememberedFile<string>> = {}): string {
   return value;
 }
 
-/** What the state holds of the file. */
+/** Returns the cached value in the state. */
 function remembered(): string {
   const store = openStore();
   const text = store.metadata.get(path) ?? '';
@@ -55,45 +55,45 @@ function rewrite(text: string): void {
   store.close();
 }
 
-test('a file that stays as it is is parsed once', () => {
+test('an unchanged file is parsed once', () => {
   writeFileSync(path, 'one\ntwo');
   expect([read(), read(), read()]).toEqual(['ONE\nTWO', 'ONE\nTWO', 'ONE\nTWO']);
   expect(parsed).toHaveLength(1);
 });
 
-describe('a file is parsed anew', () => {
+describe('a file is parsed again', () => {
   beforeEach(() => {
     writeFileSync(path, 'old');
     utimesSync(path, 1000, 1000);
     read();
   });
 
-  test('when it was written to', () => {
+  test('after a write to it', () => {
     writeFileSync(path, 'newer');
     expect(read()).toBe('NEWER');
   });
 
-  test('when its text has the length that it had, and its time was set back', () => {
+  test('after a change that keeps its length and sets its time back', () => {
     writeFileSync(path, 'new');
     utimesSync(path, 1000, 1000);
     expect(read()).toBe('NEW');
   });
 
-  test('when another was put in its place', () => {
+  test('after another file replaced it', () => {
     writeFileSync(`${path}.new`, 'new');
     utimesSync(`${path}.new`, 1000, 1000);
     renameSync(`${path}.new`, path);
     expect(read()).toBe('NEW');
   });
 
-  test('when another program remembered it', () => {
+  test('if another program cached it', () => {
     const [, ...rest] = remembered().split('\n');
     rewrite(['another', ...rest].join('\n'));
     expect(read()).toBe('OLD');
     expect(parsed).toEqual(['old', 'old']);
   });
 
-  test('when what was remembered was cut short or damaged anywhere', () => {
+  test('if the cached value was cut short or damaged anywhere', () => {
     const sound = remembered();
     const damaged = Array.from(sound).flatMap((_, index) => {
       return [sound.slice(0, index), `${sound.slice(0, index)}\u0001${sound.slice(index + 1)}`];
@@ -106,7 +106,7 @@ describe('a file is parsed anew', () => {
   });
 });
 
-test('what a file with mistakes gives is used and not cached, so that they are reported each time', () => {
+test('the value of a file with mistakes is not cached, so that they are reported on every run', () => {
   writeFileSync(path, 'one');
   const parse = (text: string) => {
     parsed.push(text);
@@ -116,20 +116,20 @@ test('what a file with mistakes gives is used and not cached, so that they are r
   expect(parsed).toHaveLength(2);
 });
 
-describe('what holds without the file holds', () => {
+describe('the value without a file applies', () => {
   test('for a missing file, without a message', () => {
     expect(read()).toBe('absent');
     expect(problems).toEqual([]);
   });
 
-  test('for a file that went away, whatever it said before', () => {
+  test('for a file that was deleted, regardless of its former content', () => {
     writeFileSync(path, 'one');
     read();
     rmSync(path);
     expect(read()).toBe('absent');
   });
 
-  test('for a file that must not be trusted, which is not even opened', () => {
+  test('for an untrusted file, which is not even opened', () => {
     writeFileSync(path, 'one');
     expect(read({ objection: () => 'others can write to it' })).toBe('absent');
     expect(problems).toEqual([`${path} can't be used: others can write to it`]);
@@ -151,7 +151,7 @@ describe('what holds without the file holds', () => {
       },
     ],
     [
-      'more than it may have',
+      'more bytes than allowed',
       () => {
         writeFileSync(path, 'x'.repeat(101));
       },
@@ -163,7 +163,7 @@ describe('what holds without the file holds', () => {
     expect(problems[0]).toContain(path);
   });
 
-  test('for a text that the parser throws at', () => {
+  test('for a text that makes the parser throw', () => {
     writeFileSync(path, 'one');
     const parse = (): never => {
       throw new Error('not what it should be');
@@ -172,7 +172,7 @@ describe('what holds without the file holds', () => {
     expect(problems[0]).toContain('not what it should be');
   });
 
-  test('is not used for a file that can’t be read, where the caller asks for that', () => {
+  test('except for a file that cannot be read, if the caller asks for that', () => {
     writeFileSync(path, 'x'.repeat(101));
     expect(read({ unusable: () => 'as before' })).toBe('as before');
     rmSync(path);
@@ -180,22 +180,18 @@ describe('what holds without the file holds', () => {
   });
 });
 
-describe('what a file said when it was last read holds', () => {
+describe('the last cached value applies', () => {
   test.each<[string, Partial<RememberedFile<string>>, () => void]>([
+    ['while the file is untrusted', { objection: () => 'others can write to it' }, () => undefined],
     [
-      'while it must not be trusted',
-      { objection: () => 'others can write to it' },
-      () => undefined,
-    ],
-    [
-      'while it is too large',
+      'while the file is too large',
       {},
       () => {
         writeFileSync(path, 'x'.repeat(101));
       },
     ],
     [
-      'while a link of another user lies in its place',
+      'while a symbolic link of another user is in its place',
       {},
       () => {
         const target = join(directory, 'target');
@@ -214,7 +210,7 @@ describe('what a file said when it was last read holds', () => {
   });
 });
 
-test('a device is not opened, whatever a link leads to', () => {
+test('a device is not opened, even if a symbolic link leads to it', () => {
   symlinkSync('/dev/zero', path);
   expect(read()).toBe('absent');
   expect(problems).toEqual([`${path} can't be used: ${path} is not a regular file`]);

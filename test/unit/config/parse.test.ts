@@ -1,13 +1,13 @@
-// config.toml: what each key gives, how mistakes are reported, and that none of them costs the keys beside it.
+// Parses config.toml: the values of keys, the reports of mistakes, and the other keys despite mistakes.
 
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { CLOUD_ADDRESS_FIELDS, DEFAULT_ADDRESS_FIELDS } from '../../../src/config/schema.ts';
-import { exampleConfig } from '../../../src/config/example.ts';
 import { formatProblem, parseConfig } from '../../../src/config/parse.ts';
 import type { Config } from '../../../src/config/schema.ts';
-import { DEFAULT_CONFIG } from '../../../src/config/schema.ts';
+import { POLICY_KEYS } from '../../../src/config/policy.ts';
+import { DEFAULT_CONFIG, SCHEMA } from '../../../src/config/schema.ts';
 
 const FILE = '/etc/firewall-drop/config.toml';
 
@@ -16,16 +16,16 @@ const parse = (text: string): { config: Config; problems: readonly string[] } =>
   return { config, problems: problems.map(formatProblem) };
 };
 
-/** The problems of a text, as `line: message`. */
+/** Returns the problems of a text, as `line: message`. */
 const problemsOf = (text: string): readonly string[] =>
   parse(text).problems.map((problem) => problem.slice(FILE.length + 1));
 
-test('an empty file gives the defaults, and no problem', () => {
+test('an empty file gives the defaults without problems', () => {
   expect(parse('')).toEqual({ config: DEFAULT_CONFIG, problems: [] });
   expect(parse('# nothing\n[log]\n[limits]\n').problems).toEqual([]);
 });
 
-test('the defaults', () => {
+test('the defaults are as documented', () => {
   expect(DEFAULT_CONFIG).toStrictEqual({
     log: { format: 'ossec', programName: undefined, level: 'warn' },
     firewall: {
@@ -110,7 +110,7 @@ describe('the fields of cloud services', () => {
     ]);
   });
 
-  test('come after configured fields, once each', () => {
+  test('come after configured fields, without duplicates', () => {
     const fields = '["data.aws.client_ip", "data.own"]';
     const { config } = parse(`alert = { cloud_fields = true, address_fields = ${fields} }\n`);
     expect(config.alert.addressFields.slice(0, 2)).toEqual(['data.aws.client_ip', 'data.own']);
@@ -118,12 +118,12 @@ describe('the fields of cloud services', () => {
   });
 });
 
-test('an entry that is listed twice counts once: a chain must not get two rules', () => {
+test('a repeated entry counts once, because a chain must not get two rules', () => {
   const { config } = parse('firewall.chains = ["INPUT", "FORWARD", "INPUT"]');
   expect(config.firewall.chains).toEqual(['INPUT', 'FORWARD']);
 });
 
-test('problems are formatted for editors and people: file, line, message', () => {
+test('a problem is formatted as file, line and message, which editors can open', () => {
   expect(parse('\n[log]\nfromat = "both"\n').problems).toEqual([
     `${FILE}:3: unknown key \`log.fromat\`: the keys of [log] are format, program_name, level`,
   ]);
@@ -133,7 +133,7 @@ const TABLES =
   'log, firewall, protect, alert, limits, escalation, aggregate, manual, history, policy';
 const LOG_KEYS = 'the keys of [log] are format, program_name, level';
 
-describe('a name that is not known is reported with the known ones', () => {
+describe('an unknown name is reported with the known ones', () => {
   test.each([
     ['a key', '[log]\nfromat = "both"', `2: unknown key \`log.fromat\`: ${LOG_KEYS}`],
     ['capitals', '[log]\nFormat = "both"', `2: unknown key \`log.Format\`: ${LOG_KEYS}`],
@@ -147,14 +147,14 @@ describe('a name that is not known is reported with the known ones', () => {
     expect(problemsOf(text)).toEqual([problem]);
   });
 
-  test('and can neither break the line nor grow without bound', () => {
+  test('in a bounded message on one line', () => {
     const [problem = ''] = problemsOf(`"a\\nb${'c'.repeat(5000)}" = 1`);
     expect(problem).toMatch(/^1: unknown key `"a\\nbc+…`: the tables are/);
     expect(problem.length).toBeLessThan(350);
   });
 
   test.each(['__proto__', 'constructor', 'toString', 'hasOwnProperty'])(
-    'even if every object has it: %s',
+    'even if every object inherits it: %s',
     (name) => {
       expect(problemsOf(`${name} = 1\n[log]\n${name} = 2`)).toHaveLength(2);
       expect(problemsOf(`[${name}]\nformat = "both"`)).toHaveLength(1);
@@ -162,15 +162,15 @@ describe('a name that is not known is reported with the known ones', () => {
   );
 });
 
-describe('a value that can not be used gives the default of its key only', () => {
+describe('an invalid value gives the default of its own key', () => {
   test.each([
     [
       '[log]\nformat = "json"',
-      '2: `log.format` must be "ossec" or "wazuh" or "both", not "json"; the default is used, "ossec"',
+      '2: `log.format` must be "ossec" or "wazuh" or "both", not "json"; the default is used: "ossec"',
     ],
     [
       '[log]\nformat = true',
-      '2: `log.format` must be "ossec" or "wazuh" or "both", not true; the default is used, "ossec"',
+      '2: `log.format` must be "ossec" or "wazuh" or "both", not true; the default is used: "ossec"',
     ],
     [
       '[log]\nprogram_name = "a b"',
@@ -182,60 +182,60 @@ describe('a value that can not be used gives the default of its key only', () =>
     ],
     [
       '[log.level]\nx = 1',
-      '1: `log.level` must be "trace" or "debug" or "info" or "warn" or "error" or "fatal" or "silent", not a table; the default is used, "warn"',
+      '1: `log.level` must be "trace" or "debug" or "info" or "warn" or "error" or "fatal" or "silent", not a table; the default is used: "warn"',
     ],
     [
       '[firewall]\n\nbackend = "pf"',
-      '3: `firewall.backend` must be "auto" or "iptables" or "ipset" or "nftables", not "pf"; the default is used, "auto"',
+      '3: `firewall.backend` must be "auto" or "iptables" or "ipset" or "nftables", not "pf"; the default is used: "auto"',
     ],
     [
       'firewall.docker = "yes"',
-      '1: `firewall.docker` must be true or false, not "yes"; the default is used, true',
+      '1: `firewall.docker` must be true or false, not "yes"; the default is used: true',
     ],
     [
       '[limits]\ntotal_seconds = 1',
-      '2: `limits.total_seconds` must be a whole number from 2 to 120, not 1; the default is used, 20',
+      '2: `limits.total_seconds` must be a whole number from 2 to 120, not 1; the default is used: 20',
     ],
     [
       '[manual]\ntimeout = "0s"',
-      '2: `manual.timeout` must be a length of time such as "10m", "1h30m" or "7d", or "never", not "0s"; the default is used, "24h"',
+      '2: `manual.timeout` must be a length of time such as "10m", "1h30m" or "7d", or "never", not "0s"; the default is used: "24h"',
     ],
     [
       '[manual]\ntimeout = "999999999w"',
-      '2: `manual.timeout` must be a length of time such as "10m", "1h30m" or "7d", or "never", not "999999999w"; the default is used, "24h"',
+      '2: `manual.timeout` must be a length of time such as "10m", "1h30m" or "7d", or "never", not "999999999w"; the default is used: "24h"',
     ],
     [
       '[limits]\ntotal_seconds = 121',
-      '2: `limits.total_seconds` must be a whole number from 2 to 120, not 121; the default is used, 20',
+      '2: `limits.total_seconds` must be a whole number from 2 to 120, not 121; the default is used: 20',
     ],
     [
       '[limits]\ntotal_seconds = 2.5',
-      '2: `limits.total_seconds` must be a whole number from 2 to 120, not 2.5; the default is used, 20',
+      '2: `limits.total_seconds` must be a whole number from 2 to 120, not 2.5; the default is used: 20',
     ],
     [
       '[limits]\ntotal_seconds = nan',
-      '2: `limits.total_seconds` must be a whole number from 2 to 120, not NaN; the default is used, 20',
+      '2: `limits.total_seconds` must be a whole number from 2 to 120, not NaN; the default is used: 20',
     ],
     [
       '[limits]\ntotal_seconds = "20"',
-      '2: `limits.total_seconds` must be a whole number from 2 to 120, not "20"; the default is used, 20',
+      '2: `limits.total_seconds` must be a whole number from 2 to 120, not "20"; the default is used: 20',
     ],
     ['[limits]\ntotal_seconds = 99999999999999999999', null],
     [
       '[limits]\ntotal_seconds = 9007199254740993',
-      '2: `limits.total_seconds` must be a whole number from 2 to 120, not 9007199254740993; the default is used, 20',
+      '2: `limits.total_seconds` must be a whole number from 2 to 120, not 9007199254740993; the default is used: 20',
     ],
     [
       '[limits]\ntotal_seconds = 2024-05-07',
-      '2: `limits.total_seconds` must be a whole number from 2 to 120, not a date; the default is used, 20',
+      '2: `limits.total_seconds` must be a whole number from 2 to 120, not a date; the default is used: 20',
     ],
     [
       '[history]\nkeep_days = -1',
-      '2: `history.keep_days` must be a whole number from 0 to 3650, not -1; the default is used, 90',
+      '2: `history.keep_days` must be a whole number from 0 to 3650, not -1; the default is used: 90',
     ],
     [
       '[history]\nkeep_days = [1, 2]',
-      '2: `history.keep_days` must be a whole number from 0 to 3650, not [1, 2]; the default is used, 90',
+      '2: `history.keep_days` must be a whole number from 0 to 3650, not [1, 2]; the default is used: 90',
     ],
     ['\nlog = "ossec"', '2: `log` must be a table: write [log]'],
   ])('%j', (text, problem) => {
@@ -247,7 +247,7 @@ describe('a value that can not be used gives the default of its key only', () =>
 });
 
 describe('a list', () => {
-  test('of allowed addresses keeps its good entries, and says the line of each bad one', () => {
+  test('of allowed addresses keeps its valid entries, and the line of each invalid one is reported', () => {
     const text = `[protect]
 allow = [
   "192.0.2.10",
@@ -262,14 +262,14 @@ resolvers = false
     expect(config.protect.allow).toEqual(['192.0.2.10', '198.51.100.0/24']);
     expect(config.protect.resolvers).toBe(false);
     expect(problems).toEqual([
-      `${FILE}:2: \`protect.allow\` 17 is not an address or a network: left out`,
-      `${FILE}:4: \`protect.allow\` "192.0.2.1000" is not an address or a network: left out`,
-      `${FILE}:6: \`protect.allow\` "192.0.2" is not an address or a network: left out`,
-      `${FILE}:7: \`protect.allow\` "192.0.2.0/24;" is not an address or a network: left out`,
+      `${FILE}:2: \`protect.allow\` 17 is not an address or a network; it is ignored`,
+      `${FILE}:4: \`protect.allow\` "192.0.2.1000" is not an address or a network; it is ignored`,
+      `${FILE}:6: \`protect.allow\` "192.0.2" is not an address or a network; it is ignored`,
+      `${FILE}:7: \`protect.allow\` "192.0.2.0/24;" is not an address or a network; it is ignored`,
     ]);
   });
 
-  test('that lacks its brackets is read as one entry, and reported', () => {
+  test('without brackets is read as one entry and reported', () => {
     const { config, problems } = parse('[protect]\nallow = "192.0.2.10"\n');
     expect(config.protect.allow).toEqual(['192.0.2.10']);
     expect(problems).toEqual([
@@ -277,7 +277,7 @@ resolvers = false
     ]);
   });
 
-  test('of addresses is read from one text with commas between them', () => {
+  test('of addresses can be one text with commas', () => {
     const { config, problems } = parse('[protect]\nallow = "192.0.2.10, 192.0.2.11"\n');
     expect(config.protect.allow).toEqual(['192.0.2.10', '192.0.2.11']);
     expect(problems).toEqual([
@@ -285,18 +285,18 @@ resolvers = false
     ]);
   });
 
-  test('that is something else altogether gives the default', () => {
+  test('of another type gives the default', () => {
     expect(problemsOf('[firewall]\nchains = 5')).toEqual([
-      '2: `firewall.chains` must be a list in brackets, not 5; the default is used, ["INPUT", "FORWARD"]',
+      '2: `firewall.chains` must be a list in brackets, not 5; the default is used: ["INPUT", "FORWARD"]',
     ]);
   });
 
   test.each(['chains = []', 'chains = ["-j"]'])(
-    'of chains is never empty: a block without a chain blocks nothing (%s)',
+    'of chains is never empty, because a block without a chain has no effect: %s',
     (line) => {
       const { config, problems } = parse(`[firewall]\n${line}\n`);
       expect(config.firewall.chains).toEqual(['INPUT', 'FORWARD']);
-      expect(problems.at(-1)).toContain('must name at least one; the default is used');
+      expect(problems.at(-1)).toContain('must have at least one valid entry; the default is used');
     },
   );
 
@@ -304,14 +304,14 @@ resolvers = false
     ['firewall.chains', ['-I', '--flush', 'A B', 'A\n', '', 'A'.repeat(29), 'INPUT;']],
     ['protect.allow_files', ['etc/allow', '', '/', '/a\u0000b', '/a\nb', '~/allow']],
     ['alert.address_fields', ['', '.', 'a..b', 'a.b.', 'a b', '$.data']],
-  ])('%s refuses entries of another form', (name, entries) => {
+  ])('for %s refuses entries of another form', (name, entries) => {
     const text = `${name} = [${entries.map((entry) => JSON.stringify(entry)).join(', ')}]`;
-    const said = problemsOf(text).filter((problem) => problem.endsWith(': left out'));
+    const said = problemsOf(text).filter((problem) => problem.endsWith('; it is ignored'));
     expect(said).toHaveLength(entries.length);
   });
 });
 
-test('good keys live beside bad ones, and problems come from top to bottom', () => {
+test('valid keys apply despite invalid ones, and problems are ordered by line', () => {
   const text = `
 [history]
 keep_days = 7
@@ -337,14 +337,14 @@ chains = "INPUT"
   });
 });
 
-describe('what the table [protect] says is doubtful', () => {
+describe('the table [protect] is doubtful', () => {
   const doubtfulIn = (text: string): readonly string[] => parseConfig(text, FILE).doubtful;
 
   test.each([
-    ['for a value of another kind', 'gateways = "no"', ['gateways']],
-    ['for a text in place of a list', 'allow = "192.0.2.10"', ['allow']],
-    ['for a list with a bad entry', 'allow = ["192.0.2.10", "192.0.2"]', ['allow']],
-    ['for nothing where all is well', 'allow = []\nmanager = false', []],
+    ['for a value of another type', 'gateways = "no"', ['gateways']],
+    ['for a text instead of a list', 'allow = "192.0.2.10"', ['allow']],
+    ['for a list with an invalid entry', 'allow = ["192.0.2.10", "192.0.2"]', ['allow']],
+    ['for no key without mistakes', 'allow = []\nmanager = false', []],
   ])('%s', (_, line, keys) => {
     expect(doubtfulIn(`[protect]\n${line}\n`)).toEqual(keys);
   });
@@ -353,11 +353,11 @@ describe('what the table [protect] says is doubtful', () => {
     ['a misspelt key', '[protect]\nalow = ["192.0.2.10"]\nmanager = true\n'],
     ['a misspelt table', '[protct]\nallow = ["192.0.2.10"]\n[protect]\nmanager = true\n'],
     ['a key outside of its table', 'allow = ["192.0.2.10"]\n[protect]\nmanager = true\n'],
-  ])('for every key that is missing beside %s', (_, text) => {
+  ])('for every missing key in a file with %s', (_, text) => {
     expect(doubtfulIn(text)).toEqual(['allow', 'allowFiles', 'resolvers', 'gateways', 'whiteList']);
   });
 
-  test('for every key of a text that is no TOML', () => {
+  test('for every key of invalid TOML', () => {
     expect(doubtfulIn('[[[')).toEqual(Object.keys(DEFAULT_CONFIG.protect));
   });
 
@@ -366,7 +366,7 @@ describe('what the table [protect] says is doubtful', () => {
   });
 });
 
-describe('a text that is no TOML', () => {
+describe('invalid TOML', () => {
   test.each([
     ['[log]\nformat = "both\n', 2],
     ['[log]\nformat = both\n', 2],
@@ -382,19 +382,19 @@ describe('a text that is no TOML', () => {
     expect(problems).toHaveLength(1);
     expect(problems[0]).toMatch(
       new RegExp(
-        `^${FILE}:${line}: this can't be read as TOML, .+; the whole file is ignored; defaults are used, and what was protected stays protected$`,
+        `^${FILE}:${line}: invalid TOML: .+; the whole file is ignored and the defaults are used; addresses that it protected before stay protected$`,
       ),
     );
   });
 });
 
-test('byte order marks and DOS line ends do no harm', () => {
+test('byte order marks and DOS line ends are accepted', () => {
   const { config, problems } = parse('\uFEFF[log]\r\nformat = "both"\r\nlevle = "info"\r\n');
   expect(config.log.format).toBe('both');
   expect(problems).toEqual([`${FILE}:3: unknown key \`log.levle\`: ${LOG_KEYS}`]);
 });
 
-test('no text makes it throw', () => {
+test('no text makes the parser throw', () => {
   const line = fc.oneof(
     fc.string(),
     fc.constantFrom(
@@ -438,7 +438,7 @@ alert.cloud_fields = ${values.cloudFields ? 'true' : 'false'}
 limits.grace_seconds = ${values.graceSeconds}
 `;
 
-  test('of any config comes back exactly', () => {
+  test('of any configuration is read back exactly', () => {
     fc.assert(
       fc.property(written, (values) => {
         const { config, problems } = parse(textOf(values));
@@ -448,7 +448,7 @@ limits.grace_seconds = ${values.graceSeconds}
     );
   });
 
-  test('keeps no -0, which JSON has not', () => {
+  test('has 0 instead of -0, which JSON lacks', () => {
     const { config } = parse('history.keep_days = -0');
     expect(JSON.parse(JSON.stringify(config))).toEqual(config);
   });
@@ -457,11 +457,25 @@ limits.grace_seconds = ${values.graceSeconds}
 describe('packaging/config.toml', () => {
   const example = readFileSync(`${__dirname}/../../../packaging/config.toml`, 'utf8');
 
-  test('is the example that the table of settings gives', () => {
-    expect(example).toBe(exampleConfig());
+  test('documents each key and no other', () => {
+    const tables = example.split(/^(?=\[)/m).slice(1);
+    const named = tables.flatMap((table) => {
+      const section = /^\[(.*)\]/.exec(table)?.[1] ?? '';
+      const keys = table.matchAll(/^# .+\n#([a-z0-9_]+) = /gm);
+      return Array.from(keys, ([, key = '']) => `${section}.${key}`);
+    });
+    expect(named).toEqual(
+      Object.entries(SCHEMA).flatMap(([section, keys]) => {
+        return Object.keys(keys).map((key) => `${section}.${key}`);
+      }),
+    );
+    const ofPolicy = example.matchAll(/^# ([a-z_]+): \S/gm);
+    expect(Array.from(ofPolicy, ([, key]) => key)).toEqual(
+      expect.arrayContaining(Object.keys(POLICY_KEYS)),
+    );
   });
 
-  test('changes nothing as shipped', () => {
+  test('changes nothing as packaged', () => {
     expect(parse(example)).toEqual({ config: DEFAULT_CONFIG, problems: [] });
   });
 

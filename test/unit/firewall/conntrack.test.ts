@@ -91,7 +91,7 @@ describe('a failure', () => {
 
   test.each<[string, Partial<RunResult>]>([
     ['a missing permission', { status: 1, stderr: 'Operation failed: sorry, you must be root' }],
-    ['a crash', { status: null, trouble: 'was ended by SIGSEGV' }],
+    ['a crash', { status: null, trouble: 'was killed by SIGSEGV' }],
     ['flows that keep ending', { status: 1, stderr: ENDED }],
   ])('through %s is reported', (_, result) => {
     expect(codeOf(() => cut(['203.0.113.7'], result))).toBe('FIREWALL');

@@ -1,5 +1,5 @@
-// Any combination of arguments, entries, escalation, aggregation and time: nobody protected is blocked, no ban of an alert
-// lasts longer than timeout_max allows, and every ban ends when policy said.
+// For any combination of arguments, entries, escalation, aggregation and time, no protected address is blocked, no ban
+// of an alert lasts longer than timeout_max, and every ban ends at its deadline.
 import fc from 'fast-check';
 import { expect, test } from '@jest/globals';
 import { overlaps } from '../../../src/model/address.ts';
@@ -74,7 +74,7 @@ function tomlOf({
   ].join('\n');
 }
 
-/** What execd itself asks for, and a minute of grace. */
+/** The timeout of execd plus a minute of grace. */
 const OWN_SECONDS = 660;
 
 type Entry = Configuration['entries'][number];
@@ -83,13 +83,13 @@ function entryFor({ entries }: Configuration, ruleId: string): Entry | undefined
   return entries.find((one) => one.ruleId === null || one.ruleId === ruleId);
 }
 
-/** The longest that the entries allow an alert of this rule; Infinity: as long as anybody wants. */
+/** Returns the longest ban that the entries allow for an alert of this rule; Infinity for no limit. */
 function mostSeconds(asked: Configuration, ruleId: string): number {
   const { timeoutMax } = entryFor(asked, ruleId) ?? {};
   return Math.min(...[timeoutMax, asked.group].map((text) => SECONDS[text ?? ''] ?? Infinity));
 }
 
-/** What the manager's words, or else an entry, or else execd, give a ban at least. */
+/** Returns the shortest ban according to the manager's arguments, or else an entry, or else execd. */
 function leastSeconds(asked: Configuration, ruleId: string, words: readonly string[]): number {
   const word = words.find((one) => one.startsWith('timeout='));
   const text = word?.slice('timeout='.length) ?? entryFor(asked, ruleId)?.timeout;
@@ -97,7 +97,7 @@ function leastSeconds(asked: Configuration, ruleId: string, words: readonly stri
   return Math.min(wanted, mostSeconds(asked, ruleId));
 }
 
-/** Seconds that are left of each hold on a ban; Infinity: it has no end. */
+/** Returns the remaining seconds of each hold on a ban; Infinity for a hold without a deadline. */
 function leftOf(agent: Responder, text: string): number[] {
   return agent.holds(text).map((hold) => {
     const [, left = ''] = hold.split(':');
@@ -138,7 +138,7 @@ function perform(agent: Responder, one: Deed, asked: Configuration): void {
   }
 }
 
-test('blocks nobody who is protected, nothing beyond timeout_max, and each ban until its end', () => {
+test('blocks no protected address, no address for longer than timeout_max, and each address until its deadline', () => {
   const deeds = fc.array(deed, { minLength: 3, maxLength: 12, size: 'max' });
   fc.assert(
     fc.property(configuration, deeds, (asked, all) => {
@@ -148,7 +148,7 @@ test('blocks nobody who is protected, nothing beyond timeout_max, and each ban u
         if (asked.group !== null)
           agent.configureGroup(`[[policy]]\ntimeout_max = "${asked.group}"\n`);
         for (const one of all) perform(agent, one, asked);
-        // Whatever has a deadline is over once the last deadline is.
+        // After the last deadline, only bans without a deadline remain.
         agent.wait(800_000);
         const endless = agent
           .banned()

@@ -1,4 +1,4 @@
-// Names of managers: resolved when there is time, remembered for when there is none, and bounded.
+// Names of managers and gateways: runs with time look them up, and alerts use the stored results.
 import { beforeEach, describe, expect, jest, test } from '@jest/globals';
 import { findGateways, resolveNames, type Inquiry } from '../../../src/policy/inquiries.ts';
 import type { Run } from '../../../src/system/exec.ts';
@@ -19,7 +19,7 @@ beforeEach(() => {
   jest.spyOn(Date, 'now').mockImplementation(() => nowMs);
 });
 
-/** getent(1) for the names in `hosts`. */
+/** Imitates getent(1) for the names in `hosts`. */
 const getent: Run = ({ args }) => {
   const name = args[1] ?? '';
   asked.push(name);
@@ -44,13 +44,13 @@ const timer = (...names: string[]): unknown =>
   Object.fromEntries(resolveNames(names, inquiry(true)));
 
 describe('an alert', () => {
-  test('resolves no name, and says which manager is not protected', () => {
+  test('resolves no name and reports an unprotected manager', () => {
     expect(alert('manager.example')).toEqual({ 'manager.example': [] });
     expect(asked).toEqual([]);
     expect(problems).toEqual([expect.stringContaining('"manager.example"')]);
   });
 
-  test('knows the addresses that a run with time has found', () => {
+  test('uses the addresses that a run with time has found', () => {
     timer('manager.example');
     expect(alert('manager.example')).toEqual({ 'manager.example': ['192.0.2.10'] });
     expect(asked).toHaveLength(1);
@@ -59,7 +59,7 @@ describe('an alert', () => {
 });
 
 describe('a run with time', () => {
-  test('keeps the last good answer when a name can not be resolved any more', () => {
+  test('keeps the last addresses of a name that no longer resolves', () => {
     timer('manager.example');
     hosts.clear();
     nowMs += 11 * MINUTE_MS;
@@ -69,7 +69,7 @@ describe('a run with time', () => {
     expect(alert('manager.example')).toEqual({ 'manager.example': ['192.0.2.10'] });
   });
 
-  test('tries a name that could not be resolved again a minute later', () => {
+  test('retries a name that could not be resolved after a minute', () => {
     hosts.clear();
     expect(timer('manager.example')).toEqual({ 'manager.example': [] });
     hosts.set('manager.example', '192.0.2.11');
@@ -77,7 +77,7 @@ describe('a run with time', () => {
     expect(timer('manager.example')).toEqual({ 'manager.example': ['192.0.2.11'] });
   });
 
-  test('asks for a known name only after ten minutes, and takes its new address', () => {
+  test('looks a known name up after ten minutes and uses its new address', () => {
     timer('manager.example');
     hosts.set('manager.example', '192.0.2.11');
     nowMs += 9 * MINUTE_MS;
@@ -86,7 +86,7 @@ describe('a run with time', () => {
     expect(timer('manager.example')).toEqual({ 'manager.example': ['192.0.2.11'] });
   });
 
-  test('asks again at once after the clock was set back', () => {
+  test('looks a name up immediately after the clock was set back', () => {
     timer('manager.example');
     nowMs -= 365 * 24 * 60 * MINUTE_MS;
     timer('manager.example');
@@ -106,7 +106,7 @@ describe('a run with time', () => {
     expect(problems.join()).toContain('only the first 32');
   });
 
-  test('stops asking when the time for all names is over, and asks the others next time', () => {
+  test('stops at the time limit for all names and continues with the others on the next run', () => {
     let clockNs = 0n;
     const clock = jest.spyOn(process.hrtime, 'bigint').mockImplementation(() => clockNs);
     const slow: Run = (command, timeoutMs) => {
@@ -117,7 +117,7 @@ describe('a run with time', () => {
     const names = Array.from({ length: 12 }, (_, index) => `manager${index}.example`);
     resolveNames(names, inquiry(true, slow));
     expect(Number(clockNs / 1_000_000n)).toBeLessThanOrEqual(10_001);
-    // Those of before are due again by then, and come after those that never had their turn.
+    // The first names are due again by then, and come after the names that have not been looked up yet.
     nowMs += MINUTE_MS;
     resolveNames(names, inquiry(true, slow));
     expect(new Set(asked).size).toBe(asked.length);
@@ -125,7 +125,7 @@ describe('a run with time', () => {
   });
 
   test.each(['MANAGER IP', '-a', '', '__proto__', 'constructor'])(
-    'has no address for %j, and does not crash',
+    'finds no address for %j and does not crash',
     (name) => {
       expect(resolveNames([name], inquiry(true)).get(name)).toEqual([]);
       expect(resolveNames([name], inquiry(false)).get(name)).toEqual([]);
@@ -151,16 +151,16 @@ describe('gateways', () => {
   const texts = (one: Inquiry): string[] =>
     findGateways(one, [4, 6]).map(({ address }) => address.text);
 
-  test('that a run with time has found are known to an alert, which runs no program', () => {
+  test('that a run with time has found are used by an alert, which runs no program', () => {
     const hops = expect.arrayContaining(['203.0.113.1', '203.0.113.2']);
     expect(texts(inquiry(true, ip))).toEqual(hops);
     const never: Run = () => {
-      throw new Error('an alert asks nobody');
+      throw new Error('an alert runs no program');
     };
     expect(texts(inquiry(false, never))).toEqual(hops);
   });
 
-  test('stay known while ip(8) prints no JSON', () => {
+  test('stay stored while ip(8) prints no JSON', () => {
     texts(inquiry(true, ip));
     const old: Run = () => ({
       status: 255,

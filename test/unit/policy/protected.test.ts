@@ -1,4 +1,4 @@
-// Who must never be blocked, in whatever notation they are named.
+// The addresses that must never be blocked, in any notation.
 import { describe, expect, test } from '@jest/globals';
 import { parseAddress } from '../../../src/model/address.ts';
 import {
@@ -9,7 +9,7 @@ import {
 } from '../../../src/policy/protected.ts';
 import { addressOf } from '../support/workshop.ts';
 
-describe('on no host can an attacker be', () => {
+describe('no attacker on any host can have the address', () => {
   test.each([
     ['0.0.0.0', 'this network'],
     ['0.1.2.3', 'this network'],
@@ -33,20 +33,20 @@ describe('on no host can an attacker be', () => {
   });
 
   test.each(['0.0.0.0/0', '::/0', '128.0.0.0/1', '::/127'])(
-    'the block %s, which contains such an address',
+    'or be all of the network %s, which contains such an address',
     (text) => {
       expect(findProtection(addressOf(text), universalEntries())).not.toBeNull();
     },
   );
 
   test.each(['192.0.2.1', '203.0.113.9', '223.255.255.255', '2001:db8::1', '::2', 'fe80::1'])(
-    'except %s, which may be one',
+    'but an attacker can have %s',
     (text) => {
       expect(findProtection(addressOf(text), universalEntries())).toBeNull();
     },
   );
 
-  test('not even a person who insists may block them', () => {
+  test('not even with --force can a person block it', () => {
     expect(universalEntries().every((entry) => entry.always)).toBe(true);
   });
 });
@@ -54,12 +54,12 @@ describe('on no host can an attacker be', () => {
 describe('an entry', () => {
   const office = entriesFrom(['203.0.113.7/24', ' 2001:db8::1 '], 'office');
 
-  test('protects its whole network, though it was written with host bits', () => {
+  test('protects its whole network even if it is written with host bits', () => {
     expect(findProtection(addressOf('203.0.113.200'), office)?.why).toBe('office');
     expect(findProtection(addressOf('203.0.114.1'), office)).toBeNull();
   });
 
-  test('protects from a network that contains it', () => {
+  test('protects from a block of a network that contains it', () => {
     expect(findProtection(addressOf('203.0.0.0/16'), office)?.why).toBe('office');
     expect(findProtection(addressOf('2001:db8::/32'), office)?.why).toBe('office');
   });
@@ -78,15 +78,15 @@ describe('an entry', () => {
     '10.0.0.0/255.0.0',
     '2001:db8::/255.0.0.0x',
     '10.0.0.0/1.1.1.1',
-  ])('with the mask of %s, which has a hole or is none, protects nobody', (text) => {
+  ])('with an invalid mask, %s, protects no address', (text) => {
     expect(entriesFrom([text], 'office')).toEqual([]);
   });
 
-  test('that is no address is left out and protects nobody', () => {
+  test('that is not an address protects nothing', () => {
     expect(entriesFrom(['manager.example', '', '1.2.3', '-'], 'typing mistakes')).toEqual([]);
   });
 
-  test('is described by what it protects and why', () => {
+  test('is described by its network and its reason', () => {
     const [entry] = entriesFrom(['198.51.100.1'], 'default gateway (eth0)');
     expect(entry && describeProtection(entry)).toBe('198.51.100.1: default gateway (eth0)');
   });

@@ -132,7 +132,7 @@ export function refuses(status: number, stderr: string): Disturbance {
 /** Does the work and is then killed, so that there is no exit status. */
 export const dies: Disturbance = (_, work) => {
   work();
-  return { ...DONE, status: null, trouble: 'was ended by SIGSEGV' };
+  return { ...DONE, status: null, trouble: 'was killed by SIGSEGV' };
 };
 
 export function isChange({ input }: Command): boolean {

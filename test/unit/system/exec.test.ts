@@ -1,4 +1,4 @@
-// Starting programs, with real ones: what they are given, what comes back, and that it always comes back.
+// Starts real programs: their input, their results, and the time limit.
 import { spawnSync } from 'node:child_process';
 import { closeSync, existsSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -17,14 +17,14 @@ const command = (program: string, args: readonly string[] = [], input = ''): Com
 const shell = (script: string, input = ''): Command => command('sh', ['-c', script], input);
 const LONG_MS = 600_000;
 
-/** Dead, though nobody may have asked for its status yet. */
+/** Reports whether a process has ended, even if its parent has not collected its status yet. */
 function isGone(pid: number): boolean {
   if (!existsSync(`/proc/${pid}`)) return true;
   return readFileSync(`/proc/${pid}/stat`, 'utf8').includes(' Z ');
 }
 
 describe('a program that ends', () => {
-  test('gives its status', () => {
+  test('returns its exit status', () => {
     expect(run(command('true'), LONG_MS)).toEqual({
       status: 0,
       stdout: '',
@@ -34,22 +34,22 @@ describe('a program that ends', () => {
     expect(run(shell('exit 4'), LONG_MS)).toMatchObject({ status: 4, trouble: '' });
   });
 
-  test('gives what it printed, each stream for itself', () => {
+  test('returns standard output and standard error separately', () => {
     const result = run(shell('echo out; echo err >&2'), LONG_MS);
     expect(result).toMatchObject({ stdout: 'out\n', stderr: 'err\n' });
   });
 
-  test('is given its input, of any size, and its end', () => {
+  test('gets its input, of any size, and the end of the input', () => {
     const input = '-A INPUT -j DROP\n'.repeat(100_000);
     expect(run(command('cat', [], input), LONG_MS).stdout).toBe(input);
   });
 
-  test('gives its status though it did not read its input, as when it finds a lock first', () => {
+  test('returns its exit status even if it did not read its input', () => {
     const result = run(shell('echo busy >&2; exit 4', 'x'.repeat(5_000_000)), LONG_MS);
     expect(result).toMatchObject({ status: 4, stderr: 'busy\n' });
   });
 
-  test('is given each argument whole: there is no shell between', () => {
+  test('gets each argument unchanged, because no shell is used', () => {
     const hostile = ['$(id)', '; reboot', '`id`', '*', 'a b', "'", '"', '\n', '-n'];
     expect(run(command('printf', ['%s|', ...hostile]), LONG_MS).stdout).toBe(
       hostile.map((text) => `${text}|`).join(''),
@@ -58,7 +58,7 @@ describe('a program that ends', () => {
 });
 
 describe('a program that does not end', () => {
-  test('is killed at its deadline, and that is said', () => {
+  test('is killed at its deadline, which is reported', () => {
     const result = run(command('sleep', ['60']), 200);
     expect(result).toMatchObject({
       status: null,
@@ -66,33 +66,33 @@ describe('a program that does not end', () => {
     });
   });
 
-  test('is killed though it ignores being asked to end', () => {
+  test('is killed even if it ignores SIGTERM', () => {
     const result = run(shell('trap "" TERM INT HUP; while :; do sleep 60; done'), 300);
     expect(result.status).toBeNull();
   });
 
-  test('takes its children along, which might otherwise change the kernel after we have looked', async () => {
+  test('is killed with its children, which could otherwise change the kernel after it was verified', async () => {
     const { stdout } = run(shell('sleep 60 >/dev/null 2>&1 </dev/null & echo $!; wait'), 3000);
     await eventually('its child to be gone', () => isGone(Number(stdout)));
   });
 
-  test('that prints too much takes its children along as well', async () => {
+  test('is killed with its children if it prints too much', async () => {
     const { stdout } = run(shell('sleep 60 & echo $!; cat /dev/zero'), LONG_MS);
     await eventually('its child to be gone', () => isGone(Number.parseInt(stdout, 10)));
   });
 
-  test('has what it printed until then in its result', () => {
+  test('returns the output up to the deadline', () => {
     expect(run(shell('echo so far; sleep 60'), 5000).stdout).toBe('so far\n');
   });
 });
 
-describe('a program that ends and leaves its pipes to a child', () => {
-  test('has its own status and output, at the deadline', () => {
+describe('a program that ends and whose child keeps its pipes open', () => {
+  test('returns its own exit status and output, at the deadline', () => {
     const result = run(shell('echo out; echo err >&2; sleep 60 & exit 3'), 3000);
     expect(result).toEqual({ status: 3, stdout: 'out\n', stderr: 'err\n', trouble: '' });
   });
 
-  test('leaves the child, which may be meant to stay', () => {
+  test('leaves the child running', () => {
     const { stdout } = run(shell('sleep 60 & echo $!'), 3000);
     const pid = Number(stdout);
     expect(isGone(pid)).toBe(false);
@@ -100,14 +100,14 @@ describe('a program that ends and leaves its pipes to a child', () => {
   });
 });
 
-test('a program that dies of a signal has no status, and the signal is in the error', () => {
+test('a program that a signal kills has no exit status, and the error names the signal', () => {
   expect(run(shell('kill -SEGV $$'), LONG_MS)).toMatchObject({
     status: null,
-    trouble: 'was ended by SIGSEGV',
+    trouble: 'was killed by SIGSEGV',
   });
 });
 
-describe('a program that is ended by a signal for its group', () => {
+describe('a program that a signal to our process group kills at its start', () => {
   let directory = '';
   beforeEach(() => {
     directory = mkdtempSync(join(tmpdir(), 'firewall-drop-exec-'));
@@ -116,33 +116,33 @@ describe('a program that is ended by a signal for its group', () => {
     rmSync(directory, { recursive: true });
   });
 
-  test.each(['INT', 'HUP', 'QUIT', 'TERM'])('%s: is started once more', (signal) => {
+  test.each(['INT', 'HUP', 'QUIT', 'TERM'])('is started once more after SIG%s', (signal) => {
     const script = `[ -e ${directory}/once ] || { : >${directory}/once; kill -${signal} $$; }; echo done`;
     expect(run(shell(script), LONG_MS)).toMatchObject({ status: 0, stdout: 'done\n', trouble: '' });
   });
 
   test('is not started a third time', () => {
     const result = run(shell(`echo >>${directory}/starts; kill -INT $$`), LONG_MS);
-    expect(result).toMatchObject({ status: null, trouble: 'was ended by SIGINT' });
+    expect(result).toMatchObject({ status: null, trouble: 'was killed by SIGINT' });
     expect(readFileSync(`${directory}/starts`, 'utf8')).toBe('\n\n');
   });
 });
 
-test('a program that prints without end is stopped, and that is no success', () => {
+test('a program that prints without end is killed, which is not a success', () => {
   const result = run(command('cat', ['/dev/zero']), LONG_MS);
   expect(result.status).toBeNull();
   expect(result.trouble).not.toBe('');
   expect(result.stdout.length).toBeLessThan(100 * 1024 * 1024);
 });
 
-describe('a program that is not there', () => {
-  test('is an error that says where it was looked for and what to do', () => {
+describe('a missing program', () => {
+  test('is an error that names the directories searched and what to do', () => {
     const work = (): unknown => run(command('no-such-program'), LONG_MS);
     expect(codeOf(work)).toBe('FIREWALL');
     expect(work).toThrow(/no-such-program was not found in \/usr\/sbin, .*install it/);
   });
 
-  test('is not looked for where the environment says', () => {
+  test('is not searched for in the PATH of the environment', () => {
     const before = process.env['PATH'];
     process.env['PATH'] = __dirname;
     try {
@@ -153,17 +153,17 @@ describe('a program that is not there', () => {
     }
   });
 
-  test('is no directory of that name', () => {
+  test('is missing even if a directory has its name', () => {
     expect(findProgram('.')).toBeNull();
   });
 
-  test('is looked for in absolute directories only', () => {
+  test('is searched for in absolute directories only', () => {
     expect(PROGRAM_DIRECTORIES.every((directory) => directory.startsWith('/'))).toBe(true);
   });
 });
 
-describe('what a program inherits', () => {
-  test('is an environment of three variables, whatever ours holds', () => {
+describe('a program inherits', () => {
+  test('an environment of three variables, regardless of ours', () => {
     process.env['LD_PRELOAD_FOR_TEST'] = 'x';
     process.env['XTABLES_LIBDIR'] = '/tmp';
     try {
@@ -178,11 +178,11 @@ describe('what a program inherits', () => {
     }
   });
 
-  test('is the root directory, in which nobody else can put files', () => {
+  test('the root directory as its working directory, in which only root can create files', () => {
     expect(run(command('pwd'), LONG_MS).stdout).toBe('/\n');
   });
 
-  test('is none of our open files', () => {
+  test('none of our open files', () => {
     const descriptor = openSync(__filename, 'r');
     try {
       const open = run(shell('ls /proc/$$/fd'), LONG_MS).stdout.split('\n');
@@ -193,7 +193,7 @@ describe('what a program inherits', () => {
   });
 });
 
-test('a process without a free file descriptor fails with a code of its own', () => {
+test('a process without a free file descriptor fails with a specific code', () => {
   const program = `
     const { run } = await import(${JSON.stringify(join(__dirname, '../../../src/system/exec.ts'))});
     const { openSync } = await import('node:fs');

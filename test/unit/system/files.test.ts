@@ -1,4 +1,4 @@
-// Reading and appending in directories that others own.
+// Reads and appends to files in directories that other users own.
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import {
@@ -27,17 +27,17 @@ function makeFifo(): string {
 }
 
 describe('reading a regular file', () => {
-  test('gives its bytes', () => {
+  test('returns its bytes', () => {
     const path = join(directory, 'file');
     writeFileSync(path, 'text');
     expect(readRegularFile(path, 64).toString()).toBe('text');
   });
 
-  test('reads files of /proc, which have no size', () => {
+  test('works for files in /proc, which have no size', () => {
     expect(readRegularFile('/proc/self/status', 65536).toString()).toContain('Name:');
   });
 
-  test('does not wait for the other end of a FIFO', () => {
+  test('does not wait for a writer of a FIFO', () => {
     const fifo = makeFifo();
     expect(() => readRegularFile(fifo, 64)).toThrow('not a regular file');
   });
@@ -54,7 +54,7 @@ describe('reading a regular file', () => {
 });
 
 describe('a symbolic link', () => {
-  test('of root is followed, to a file alone', () => {
+  test('of root is followed, but only to a regular file', () => {
     const target = join(directory, 'target');
     const path = join(directory, 'link');
     writeFileSync(target, 'text');
@@ -76,15 +76,15 @@ describe('a symbolic link', () => {
 });
 
 describe('a file with a lease', () => {
-  /** Takes a write lease, prints a line, and gives it up when asked to, or never. */
+  /** Takes a write lease, prints a line, and releases the lease on request, or never. */
   const HOLDER = `
     open(my $file, '+<', $ARGV[0]) or die; $| = 1;
     $SIG{IO} = $ARGV[1] eq 'keeps' ? 'IGNORE' : sub { fcntl($file, 1024, 2) };
     fcntl($file, 1024, 1) or die; print "held\\n"; sleep 60 while 1;`;
 
   test.each([
-    ['whose holder gives it up is read', 'yields', 'text'],
-    ['whose holder keeps it is not waited for', 'keeps', 'EAGAIN'],
+    ['is read if its holder releases it', 'yields', 'text'],
+    ['is not waited for if its holder keeps it', 'keeps', 'EAGAIN'],
   ])('%s', async (_, how, expected) => {
     const path = join(directory, 'file');
     writeFileSync(path, 'text');
@@ -115,7 +115,7 @@ describe('opening a log', () => {
     }
   }
 
-  test('makes it, with mode 0660 whatever the umask', () => {
+  test('creates it with mode 0660, regardless of the umask', () => {
     const path = join(directory, 'log');
     const before = process.umask(0o077);
     try {
@@ -127,14 +127,14 @@ describe('opening a log', () => {
     expect(readFileSync(path, 'utf8')).toBe('one\n');
   });
 
-  test('appends to what is there', () => {
+  test('appends to an existing log', () => {
     const path = join(directory, 'log');
     append(path, 'one\n');
     append(path, 'two\n');
     expect(readFileSync(path, 'utf8')).toBe('one\ntwo\n');
   });
 
-  test('follows no link, to a file or to nothing', () => {
+  test('follows no symbolic link, valid or dangling', () => {
     const target = join(directory, 'target');
     writeFileSync(target, 'foreign');
     for (const aim of [target, join(directory, 'absent')]) {
@@ -146,11 +146,11 @@ describe('opening a log', () => {
     expect(readFileSync(target, 'utf8')).toBe('foreign');
   });
 
-  test('refuses a second name of some other file', () => {
+  test('refuses a hard link to another file', () => {
     const target = join(directory, 'target');
     writeFileSync(target, 'foreign');
     linkSync(target, join(directory, 'log'));
-    expect(() => openLogForAppend(join(directory, 'log'))).toThrow('one name');
+    expect(() => openLogForAppend(join(directory, 'log'))).toThrow('single hard link');
   });
 
   test('refuses a directory and a FIFO, and does not wait for one', () => {
@@ -160,7 +160,7 @@ describe('opening a log', () => {
     expect(() => openLogForAppend(fifo)).toThrow('not a regular file');
   });
 
-  test('says when the directory is missing', () => {
+  test('reports a missing directory', () => {
     expect(() => openLogForAppend(join(directory, 'logs', 'log'))).toThrow('ENOENT');
   });
 });

@@ -1,4 +1,4 @@
-// What the host says of its own network, in the formats of the kernel and the resolver.
+// Reads the network configuration of the host in the formats of the kernel and the resolver.
 import { networkInterfaces } from 'node:os';
 import { describe, expect, test } from '@jest/globals';
 import { contains } from '../../../src/model/address.ts';
@@ -24,7 +24,7 @@ describe('/proc/net/route', () => {
   const route = (name: string, destination: string, gateway: string, mask: string): string =>
     `${name}\t${destination}\t${gateway}\t0003\t0\t0\t100\t${mask}\t0\t0\t0`;
 
-  test('gives the next hop of the default route, whose bytes come in reverse', () => {
+  test('gives the next hop of the default route, whose bytes are in reverse order', () => {
     const table = [HEAD, route('eth0', '00000000', '016433C6', '00000000'), ''].join('\n');
     expect(gateways(readRoutes4(table))).toEqual(['198.51.100.1 eth0']);
   });
@@ -38,7 +38,7 @@ describe('/proc/net/route', () => {
     expect(gateways(readRoutes4(table))).toEqual(['198.51.100.1 eth0', '192.0.2.254 wlan0']);
   });
 
-  test('gives no next hop of other routes, nor of one that has none', () => {
+  test('gives no next hops of other routes and of default routes without one', () => {
     const table = [
       HEAD,
       route('eth0', '006433C6', '016433C6', '00FFFFFF'),
@@ -48,7 +48,7 @@ describe('/proc/net/route', () => {
     expect(readRoutes4(table)).toEqual([]);
   });
 
-  test('gives the next hop of a default route in two halves, as VPN software writes it', () => {
+  test('gives the next hop of a default route in two halves, as VPN software creates it', () => {
     const table = [
       HEAD,
       route('tun0', '00000000', '016433C6', '00000080'),
@@ -68,7 +68,7 @@ describe('/proc/net/ipv6_route', () => {
     expect(gateways(readRoutes6(`${table}\n`))).toEqual(['2001:db8::1 eth0']);
   });
 
-  test('gives link-local next hops, as router advertisements leave them', () => {
+  test('gives link-local next hops, as router advertisements set them', () => {
     const table = route(ZEROS, '00', 'fe800000000000000000000000000001', 'eth0');
     expect(gateways(readRoutes6(table))).toEqual(['fe80::1 eth0']);
   });
@@ -77,19 +77,19 @@ describe('/proc/net/ipv6_route', () => {
     [ZEROS, '01'],
     [`8${ZEROS.slice(1)}`, '01'],
     [`2${ZEROS.slice(1)}`, '03'],
-  ])('gives the next hop of a piece of the default route, %s/%s', (destination, length) => {
+  ])('gives the next hop of a part of the default route, %s/%s', (destination, length) => {
     const table = route(destination, length, '20010db8000000000000000000000001', 'tun0');
     expect(gateways(readRoutes6(table))).toEqual(['2001:db8::1 tun0']);
   });
 
-  test('gives what is routed to this host itself, whole networks too', () => {
+  test('gives addresses and whole networks that are routed to this host itself', () => {
     const local = (destination: string, length: string, flags: string): string =>
       `${destination} ${length} ${ZEROS} 00 ${ZEROS} 00000000 00000002 00000000 ${flags} lo`;
     const table = [
       local('20010db8000000000000000000000007', '80', '80200001'),
       local('20010db8000100000000000000000000', '40', '80200001'),
       local('20010db8000200000000000000000000', '40', '00200001'),
-      // A transparent proxy takes everything, and is no address.
+      // A local route to a transparent proxy is not an address.
       local(ZEROS, '00', '80200001'),
     ].join('\n');
     expect(readLocalRoutes6(table).map(({ address }) => address.text)).toEqual([
@@ -98,7 +98,7 @@ describe('/proc/net/ipv6_route', () => {
     ]);
   });
 
-  test('gives none of other routes, nor of unreachable ones', () => {
+  test('gives no next hops of other and unreachable routes', () => {
     const table = [
       route('20010db8000000000000000000000000', '20', '20010db8000000000000000000000001', 'eth0'),
       route(ZEROS, '00', ZEROS, 'lo'),
@@ -114,7 +114,7 @@ describe('/proc/net/fib_trie', () => {
   const found = (text: string): string[] =>
     readFibTrie(text).map(({ address, kind }) => `${address.text} ${kind}`);
 
-  test('gives own and broadcast addresses, of links without carrier too', () => {
+  test('gives own and broadcast addresses, including those of links without carrier', () => {
     const text =
       trie('Main', '172.17.0.0', '/16 link UNICAST') +
       trie('Local', '172.17.0.1', '/32 host LOCAL') +
@@ -122,20 +122,20 @@ describe('/proc/net/fib_trie', () => {
     expect(found(text)).toEqual(['172.17.0.1 own', '172.17.255.255 broadcast']);
   });
 
-  test('gives networks that are local as a whole', () => {
+  test('gives whole local networks', () => {
     expect(found(trie('Local', '192.0.2.0', '/24 host LOCAL'))).toEqual(['192.0.2.0/24 own']);
   });
 
-  test('gives several kinds of one leaf', () => {
+  test('gives each kind of one leaf', () => {
     const text = trie('Local', '127.0.0.0', '/32 link BROADCAST\n        /8 host LOCAL');
     expect(found(text)).toEqual(['127.0.0.0 broadcast', '127.0.0.0/8 own']);
   });
 
-  test('gives addresses of the table of a VRF', () => {
+  test('gives addresses in the table of a VRF', () => {
     expect(found(trie('Id 10', '192.0.2.7', '/32 host LOCAL'))).toEqual(['192.0.2.7 own']);
   });
 
-  test('gives nothing of a route that takes everything to a transparent proxy', () => {
+  test('gives no address for a route that sends all traffic to a transparent proxy', () => {
     const proxy = trie('Id 100', '0.0.0.0', '/0 host LOCAL');
     expect(found(proxy)).toEqual([]);
     expect(found(proxy + trie('Local', '192.0.2.7', '/32 host LOCAL'))).toEqual(['192.0.2.7 own']);
@@ -171,12 +171,12 @@ describe('ip route', () => {
     expect(hops({ dst: 'default', nexthops })).toEqual(['192.0.2.1 eth0', '192.0.2.2 eth1']);
   });
 
-  test('gives a next hop of the other family', () => {
+  test('gives a next hop of the other address family', () => {
     const via = { family: 'inet6', host: 'fe80::1' };
     expect(hops({ dst: 'default', via, dev: 'eth0' })).toEqual(['fe80::1 eth0']);
   });
 
-  test('gives those of a default route in pieces, and none of other routes', () => {
+  test('gives the next hops of a split default route, and none of other routes', () => {
     expect(
       hops(
         { dst: '0.0.0.0/1', gateway: '192.0.2.1', dev: 'tun0' },
@@ -191,10 +191,10 @@ describe('ip route', () => {
 });
 
 test.each([
-  ['nothing', ''],
+  ['empty', ''],
   ['a line cut short', 'eth0\t00000000'],
-  ['words', 'not a table\nof any kind'],
-])('a table of %s has no gateways', (_, table) => {
+  ['plain text', 'not a table\nof any kind'],
+])('a table that is %s has no gateways', (_, table) => {
   expect([readRoutes4(table), readRoutes6(table)]).toEqual([[], []]);
 });
 
@@ -208,7 +208,7 @@ describe('resolv.conf', () => {
     ]);
   });
 
-  test('gives a link-local one without its zone', () => {
+  test('gives a link-local name server without its zone', () => {
     expect(readResolvers('nameserver fe80::1%eth0')[0]?.text).toBe('fe80::1');
   });
 
@@ -218,20 +218,20 @@ describe('resolv.conf', () => {
     'nameserver',
     'nameserver dns',
     'domain 192.0.2.53',
-  ])('gives none for %j', (line) => {
+  ])('gives no name server for %j', (line) => {
     expect(readResolvers(line)).toEqual([]);
   });
 });
 
 describe('this host', () => {
-  test('has every address of every interface among its own', () => {
+  test('has every address of every interface among its own addresses', () => {
     const own = ownAddresses().map(({ address }) => address.text);
     const expected = Object.values(networkInterfaces()).flatMap((entries) => entries ?? []);
     expect(expected.length).toBeGreaterThan(0);
     for (const { address } of expected) expect(own).toContain(address.replace(/%.*/, ''));
   });
 
-  test('has the same by the tables of the kernel alone', () => {
+  test('has the same addresses according to the kernel’s tables only', () => {
     const tables = ([4, 6] as const).flatMap(ownAddressesOf).map(({ address }) => address);
     for (const { address } of ownAddresses()) {
       if (!address.text.startsWith('127.'))
@@ -239,12 +239,12 @@ describe('this host', () => {
     }
   });
 
-  test('has a broadcast address for each IPv4 network, and none for IPv6', () => {
+  test('has a broadcast address for each IPv4 network and none for IPv6', () => {
     const broadcasts = ownAddresses().filter(({ kind }) => kind === 'broadcast');
     expect(broadcasts.every(({ address }) => address.family === 4)).toBe(true);
   });
 
-  test('is asked for its gateways without an error, whatever protocols it has', () => {
+  test('returns its gateways without an error, with any protocols', () => {
     expect(() => ([4, 6] as const).flatMap(defaultGateways)).not.toThrow();
   });
 });

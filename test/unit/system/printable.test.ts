@@ -1,10 +1,10 @@
-// What strangers wrote must stay one line in a log and must not command a terminal.
+// Untrusted text must stay on one line in a log and must not control a terminal.
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { printable } from '../../../src/system/printable.ts';
 
 test.each(['', 'sshd: brute force', 'Müller', '日本', '😀', 'a\\nb', '"quoted"', '<b>&amp;</b>'])(
-  'what is printable stays as it is: %j',
+  'printable text is not changed: %j',
   (text) => {
     expect(printable(text)).toBe(text);
   },
@@ -16,7 +16,7 @@ test.each([
   ['NUL', 'a\0b', 'a\\u0000b'],
   ['tab', 'a\tb', 'a\\u0009b'],
   ['escape sequence', '\u001b[2J', '\\u001b[2J'],
-  ['the same in eight bits', '\u009b2J', '\\u009b2J'],
+  ['escape sequence in eight bits', '\u009b2J', '\\u009b2J'],
   ['delete', 'a\u007fb', 'a\\u007fb'],
   ['line separator', 'a\u2028b', 'a\\u2028b'],
   ['paragraph separator', 'a\u2029b', 'a\\u2029b'],
@@ -30,8 +30,8 @@ test.each([
   expect(printable(text)).toBe(escaped);
 });
 
-describe('of any text', () => {
-  test('no control character is left', () => {
+describe('in any text', () => {
+  test('no control character remains', () => {
     fc.assert(
       fc.property(fc.string({ unit: 'binary' }), (text) => {
         expect(printable(text)).not.toMatch(/[\p{Cc}\p{Zl}\p{Zp}]/u);
@@ -39,7 +39,7 @@ describe('of any text', () => {
     );
   });
 
-  test('what is left means the same to a reader of JSON', () => {
+  test('the meaning for a JSON parser is unchanged', () => {
     fc.assert(
       fc.property(fc.string({ unit: 'binary' }), (text) => {
         expect(JSON.parse(printable(JSON.stringify(text)))).toBe(text);

@@ -1,9 +1,9 @@
-// The one call that starts programs: the runtime's own binding does what its public module does.
+// Compares the call that starts programs, Node's internal binding, with its public module.
 import { spawnSync } from 'node:child_process';
 import { describe, expect, test } from '@jest/globals';
 import { ENVIRONMENT, spawn, type Spawned } from '../../../src/system/exec.ts';
 
-/** What `spawn` is given of a case; the time is in milliseconds. */
+/** The arguments of `spawn` in a case. */
 interface Case {
   readonly path?: string;
   readonly input?: string;
@@ -14,21 +14,21 @@ const CASES: readonly (readonly [title: string, script: string, parts?: Case])[]
   ['a program that prints', 'echo out; echo err >&2; exit 3'],
   ['a program that reads its input', 'cat', { input: 'line\n' }],
   ['a program that reads the end of an empty input', 'cat; echo end'],
-  ['a program that leaves its input', 'exit 4', { input: 'x'.repeat(1_000_000) }],
-  ['a program that dies of a signal', 'kill -SEGV $$'],
+  ['a program that does not read its input', 'exit 4', { input: 'x'.repeat(1_000_000) }],
+  ['a program that a signal kills', 'kill -SEGV $$'],
   ['a program that does not end', 'echo begun; sleep 600', { timeoutMs: 3000 }],
   ['a program that prints too much', 'head -c 70000000 /dev/zero; sleep 600'],
   ['a program that prints its environment and directory', 'pwd; env'],
-  ['bytes that are no UTF-8', String.raw`printf '\377\200'`],
-  ['a program that is not there', '', { path: '/nonexistent' }],
-  ['a file that is no program', '', { path: '/etc/passwd' }],
+  ['bytes that are not UTF-8', String.raw`printf '\377\200'`],
+  ['a missing program', '', { path: '/nonexistent' }],
+  ['a file that is not a program', '', { path: '/etc/passwd' }],
 ];
 
-/** Of too much it depends on the moment how much is read before the program is killed. */
+/** The amount of output that is read before the program is killed depends on timing. */
 const SHOWN = 1000;
 
 describe.each(CASES)('%s', (_, script, parts = {}) => {
-  test('gives the same by the binding and by the module', () => {
+  test('gives the same result with the binding and with the module', () => {
     const { path = '/bin/sh', input = '', timeoutMs = 600_000 } = parts;
     const command = { program: 'sh', args: ['-c', script], input };
     const { pid, stdout, ...own } = spawn(path, command, timeoutMs);
@@ -37,13 +37,13 @@ describe.each(CASES)('%s', (_, script, parts = {}) => {
   });
 });
 
-/** Each start has its own process id; what counts is whether there was one. */
+/** Process ids differ, so only their presence is compared. */
 function spawnByModule(
   path: string,
   { args, input }: { readonly args: readonly string[]; readonly input: string },
   timeout: number,
 ): Omit<Spawned, 'pid'> & { readonly started: boolean } {
-  // Typed without it, and passed on by spawnSync all the same.
+  // The type lacks this option, but spawnSync passes it on.
   const group = { detached: true };
   const { pid, status, signal, stdout, stderr, error } = spawnSync(path, args, {
     ...group,
@@ -65,7 +65,7 @@ function spawnByModule(
   };
 }
 
-/** Typed as text, and null when the program could not even be started. */
+/** The type says text, but the value is null if the program could not be started. */
 function textOf(output: unknown): string {
   return typeof output === 'string' ? output : '';
 }

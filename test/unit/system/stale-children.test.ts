@@ -1,4 +1,4 @@
-// Ends programs that a killed run has left at work, and nothing else.
+// Kills programs that a killed run left behind, and no others.
 import { type ChildProcess, spawn, type SpawnOptions } from 'node:child_process';
 import { once } from 'node:events';
 import { afterEach, expect, test } from '@jest/globals';
@@ -9,7 +9,7 @@ afterEach(() => {
   for (const child of children.splice(0)) child.kill('SIGKILL');
 });
 
-/** As our programs are started: a session of its own, sockets, and who started it in its environment. */
+/** Starts a program as ours are: with a session of its own, sockets, and its starter in the environment. */
 async function start(
   starter: number | null,
   { detached = true, stdio = 'pipe' }: Pick<SpawnOptions, 'detached' | 'stdio'> = {},
@@ -24,10 +24,10 @@ async function start(
 const isAlive = (child: ChildProcess): boolean =>
   child.exitCode === null && child.signalCode === null;
 
-/** Of nobody: the highest that Linux gives is lower. */
+/** A process id that is never used: it is above the highest one on Linux. */
 const DEAD = 2 ** 22 + 1;
 
-test('a program whose starter is not its parent any more is ended, and gone on return', async () => {
+test('a program whose starter is no longer its parent is killed and gone on return', async () => {
   const child = await start(DEAD);
   const ended = once(child, 'exit');
   expect(endStaleChildren()).toBe(1);
@@ -36,7 +36,7 @@ test('a program whose starter is not its parent any more is ended, and gone on r
   expect(child.signalCode).toBe('SIGKILL');
 });
 
-test('a child of a living run goes on, and so do strangers and what a program started in its own session', async () => {
+test('children of a running run, foreign programs, and programs that lead no session continue', async () => {
   const others = [
     await start(process.pid),
     await start(null),
@@ -46,7 +46,7 @@ test('a child of a living run goes on, and so do strangers and what a program st
   expect(others.map(isAlive)).toEqual([true, true, true]);
 });
 
-test('a daemon with a session of its own goes on, though a killed run started its wrapper', async () => {
+test('a daemon with its own session continues even if a killed run started its wrapper', async () => {
   const daemon = await start(DEAD, { stdio: 'ignore' });
   expect(endStaleChildren()).toBe(0);
   expect(isAlive(daemon)).toBe(true);

@@ -1,4 +1,4 @@
-// Reading lines from standard input, in a process of its own: pipes, sockets and files, and never past the deadline.
+// Reads lines from standard input in another process, from pipes, sockets and files, and never past the deadline.
 import { spawn, spawnSync, type ChildProcessWithoutNullStreams } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -9,7 +9,7 @@ import { afterEach, describe, expect, test } from '@jest/globals';
 
 const SOURCE = join(__dirname, '../../../src/system');
 
-/** Reads each time it is told how (`readLine(deadline)`), and prints what it got as JSON, one line each. */
+/** Reads a line on each request (`readLine(deadline)`) and prints the result as one line of JSON. */
 const READER = `
   const { readLinesFromStdin } = await import('${SOURCE}/stdin.ts');
   const { deadlineIn } = await import('${SOURCE}/wait.ts');
@@ -46,7 +46,7 @@ afterEach(() => {
   for (const child of children.splice(0)) child.kill('SIGKILL');
 });
 
-/** A reader whose input is a pipe, or the socket that Node makes for a child. */
+/** Returns a reader whose input is a pipe, or the socket that Node creates for a child. */
 function startReader(means: Means, deadlines: readonly number[], longest = 1000) {
   const node = ['--input-type=module', '-e', READER, JSON.stringify([deadlines, longest])];
   const child =
@@ -64,7 +64,7 @@ function startReader(means: Means, deadlines: readonly number[], longest = 1000)
 }
 
 describe.each(['pipe', 'socket'] as const)('from a %s', (means) => {
-  test('a line comes without its newline, and what follows stays for the next call', async () => {
+  test('a line is returned without its newline, and later input is kept for the next call', async () => {
     const reader = startReader(means, [600_000, 600_000]);
     reader.stdin.write('first\nsecond\n');
     await reader.ready();
@@ -72,7 +72,7 @@ describe.each(['pipe', 'socket'] as const)('from a %s', (means) => {
     expect((await reader.next()).line).toBe('second');
   });
 
-  test('a line that comes in pieces is one line', async () => {
+  test('a line that arrives in parts is one line', async () => {
     const reader = startReader(means, [600_000]);
     await reader.ready();
     for (const piece of ['{"comm', 'and":', '"add"}', '\n']) {
@@ -82,7 +82,7 @@ describe.each(['pipe', 'socket'] as const)('from a %s', (means) => {
     expect((await reader.next()).line).toBe('{"command":"add"}');
   });
 
-  test('a line is not there before its newline, though the other side closed', async () => {
+  test('a text without a newline is not a line, even if the input ends', async () => {
     const reader = startReader(means, [600_000]);
     reader.stdin.end('half a line');
     await reader.ready();
@@ -97,7 +97,7 @@ describe.each(['pipe', 'socket'] as const)('from a %s', (means) => {
     expect(ms).toBeGreaterThan(250);
   });
 
-  test('what came before a deadline is kept for the next call', async () => {
+  test('input before a deadline is kept for the next call', async () => {
     const reader = startReader(means, [300, 600_000]);
     reader.stdin.write('half');
     await reader.ready();
@@ -106,7 +106,7 @@ describe.each(['pipe', 'socket'] as const)('from a %s', (means) => {
     expect((await reader.next()).line).toBe('half and half');
   });
 
-  test('a line without end is refused at the limit', async () => {
+  test('an endless line is refused at the limit', async () => {
     const reader = startReader(means, [600_000]);
     reader.stdin.write('x'.repeat(500_000));
     await reader.ready();
@@ -121,7 +121,7 @@ describe.each(['pipe', 'socket'] as const)('from a %s', (means) => {
     expect((await reader.next()).error).toBe('the line is longer than 1000 bytes');
   });
 
-  test('bytes come as they are: NUL, invalid UTF-8, carriage return', async () => {
+  test('NUL, invalid UTF-8 and carriage return are returned unchanged', async () => {
     const reader = startReader(means, [600_000]);
     reader.stdin.write(Buffer.from('a\0\xff\rb\n', 'latin1'));
     await reader.ready();
@@ -136,8 +136,8 @@ describe.each(['pipe', 'socket'] as const)('from a %s', (means) => {
   });
 });
 
-describe('what is written to a pipe that is not read', () => {
-  /** Writes more than a pipe holds; the shell's function "node" is the writer. */
+describe('text for a pipe that is not read', () => {
+  /** Writes more than a pipe holds. The shell function "node" is the writer. */
   const write = (milliseconds: number, reader: string): string => {
     const code = `
       const { writeInTime } = await import('${SOURCE}/stdin.ts');
@@ -156,18 +156,18 @@ describe('what is written to a pipe that is not read', () => {
     return stdout + stderr;
   };
 
-  test('is given up at the deadline', () => {
-    // The shell holds both ends open, however long the writer takes to start.
+  test('is abandoned at the deadline', () => {
+    // The shell keeps both ends open until the writer has started.
     const nobody = 'f=$(mktemp -u); mkfifo $f; exec 9<>$f; rm $f; node "$1" >&9';
-    const [, ms = ''] = /nobody reads what is written (\d+)/.exec(write(300, nobody)) ?? [];
+    const [, ms = ''] = /the output was not read in time (\d+)/.exec(write(300, nobody)) ?? [];
     expect(Number(ms)).toBeGreaterThanOrEqual(300);
   });
 
-  test('is written whole once it is read', () => {
+  test('is written completely when it is read', () => {
     expect(write(600_000, 'node "$1" | (sleep 0.3; wc -c)')).toMatch(/^1000000\nwritten/);
   });
 
-  test('is an error at once when the reader is gone', () => {
+  test('is an error immediately if the reader is gone', () => {
     expect(write(600_000, 'node "$1" | true')).toContain('EPIPE');
   });
 });
@@ -176,7 +176,7 @@ test.each([
   ['1>&-', 'standard output is closed'],
   ['1>/dev/null', 'written'],
   ['| cat >/dev/null', 'written'],
-])('text for a standard output that the shell gives as %s is %s', (redirection, outcome) => {
+])('text for a standard output with the redirection %s gives: %s', (redirection, outcome) => {
   const code = `
     const { writeToStdout } = await import('${SOURCE}/stdin.ts');
     const { deadlineIn } = await import('${SOURCE}/wait.ts');
@@ -193,7 +193,7 @@ test.each([
   expect(stderr).toBe(outcome);
 });
 
-test('a pipe that others share is not made non-blocking for them', async () => {
+test('a shared pipe does not become non-blocking for other processes', async () => {
   const reader = startReader('pipe', [600_000]);
   reader.stdin.write('line\n');
   await reader.ready();

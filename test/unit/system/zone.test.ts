@@ -1,4 +1,4 @@
-// The zone reader against the C library: every line is compared with what date(1) prints.
+// Compares the zone parser with the C library: every line must equal the output of date(1).
 
 import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
@@ -41,7 +41,7 @@ const ZONES = [
   'EST5EDT',
 ];
 
-/** POSIX rules as they stand in zone files, and the corners that RFC 9636 allows. */
+/** POSIX rules of real zone files, and corner cases that RFC 9636 allows. */
 const RULES = [
   'UTC0',
   '<-03>3',
@@ -67,29 +67,29 @@ const FIXED = [
 
 const DAY = 86_400;
 
-describe('a log line carries the time that date(1) prints', () => {
+describe('a log line has the time that date(1) prints', () => {
   beforeAll(() => {
     const missing = ZONES.filter((name) => !existsSync(`${ZONE_DIRECTORY}/${name}`));
     if (missing.length > 0)
       throw new Error(`these tests need tzdata: ${ZONE_DIRECTORY} lacks ${missing.join(', ')}`);
   });
 
-  test.each(ZONES)('%s, 1900 to 2100, and the seconds around every change', (name) => {
+  test.each(ZONES)('in %s, from 1900 to 2100, and in the seconds around every change', (name) => {
     const zone = parseZone(readFileSync(`${ZONE_DIRECTORY}/${name}`));
     expectAsDatePrints(zone, name, instants(zone));
   });
 
-  test.each(RULES)('a zone file that is nothing but the rule %s', (rule) => {
+  test.each(RULES)('with a zone file that has only the rule %s', (rule) => {
     const zone = parseZone(zoneFile({ footer: rule }));
-    // The C library begins to apply a rule in 1970; a real zone file has one for the future only.
+    // The C library applies rules from 1970 on. A real zone file has a rule only for the future.
     const since1970 = instants(zone).filter((at) => at >= 0);
     expectAsDatePrints(zone, rule, since1970);
   });
 });
 
-// Not compared with date(1): the C library shows some hours of standard time around New Year.
+// These are not compared with date(1): the C library shows some hours of standard time around New Year.
 test.each(['EST5EDT,0/0,J365/25', 'XXX3EDT4,0/0,J365/23'])(
-  'a rule of daylight saving all year round (%s) never shows standard time',
+  'a rule of daylight time all year (%s) never shows standard time',
   (rule) => {
     const zone = parseZone(zoneFile({ footer: rule }));
     const shown = new Set(instants(zone).map((at) => typeAt(zone, at).abbreviation));
@@ -97,24 +97,24 @@ test.each(['EST5EDT,0/0,J365/25', 'XXX3EDT4,0/0,J365/23'])(
   },
 );
 
-test('the line looks like the one that the rules decode', () => {
+test('the line has the form that the rules decode', () => {
   expect(formatDate(UTC, Date.UTC(2024, 4, 7, 12, 45, 26))).toBe('Tue May  7 12:45:26 UTC 2024');
   expect(formatDate(UTC, Date.UTC(2024, 10, 17, 2, 5, 6))).toBe('Sun Nov 17 02:05:06 UTC 2024');
 });
 
-test("Wazuh's own format carries the local time too", () => {
+test("Wazuh's own format has the local time too", () => {
   const zone = parseZone(zoneFile({ footer: 'CET-1CEST,M3.5.0,M10.5.0/3' }));
   expect(formatWazuhDate(zone, Date.UTC(2024, 4, 7, 10, 5, 6))).toBe('2024/05/07 12:05:06');
   expect(formatWazuhDate(UTC, Date.UTC(2024, 4, 7, 10, 5, 6))).toBe('2024/05/07 10:05:06');
 });
 
-test('milliseconds are cut off downwards, before 1970 as well', () => {
+test('milliseconds are rounded down, even before 1970', () => {
   expect(formatDate(UTC, 1999)).toBe('Thu Jan  1 00:00:01 UTC 1970');
   expect(formatDate(UTC, -1)).toBe('Wed Dec 31 23:59:59 UTC 1969');
   expect(formatWazuhDate(UTC, -1)).toBe('1969/12/31 23:59:59');
 });
 
-test('a day of one digit is padded, west of Greenwich too', () => {
+test('a day with one digit is padded, even west of Greenwich', () => {
   const zone = parseZone(zoneFile({ footer: '<-03>3' }));
   const moment = Date.UTC(2024, 4, 5, 2, 59, 58);
   expect(formatDate(zone, moment)).toBe('Sat May  4 23:59:58 -03 2024');
@@ -122,7 +122,7 @@ test('a day of one digit is padded, west of Greenwich too', () => {
 });
 
 test.each(['', 'A B', '++1', 'GMT+2', '-', 'CEST\n', 'Ä', 'A'.repeat(17)])(
-  'an abbreviation that no rule decodes (%j) gives the time in UTC, named so',
+  'an abbreviation that no rule decodes (%j) gives the time in UTC with that name',
   (abbreviation) => {
     const zone = parseZone(zoneFile({ version: 1, abbreviation, offsetSeconds: 7200 }));
     expect(formatDate(zone, Date.UTC(2024, 4, 7, 12, 45, 26))).toBe('Tue May  7 12:45:26 UTC 2024');
@@ -130,40 +130,40 @@ test.each(['', 'A B', '++1', 'GMT+2', '-', 'CEST\n', 'Ä', 'A'.repeat(17)])(
 );
 
 describe('a file of version 1 or without a rule', () => {
-  test('is read by its 32-bit times', () => {
+  test('is read with 32-bit times', () => {
     const zone = parseZone(
       zoneFile({ version: 1, abbreviation: 'AAA', offsetSeconds: -60, transitions: [-5, 10] }),
     );
     expect(typeAt(zone, 10)).toMatchObject({ abbreviation: 'AAA', offsetSeconds: -60 });
   });
 
-  test('keeps its last type for ever', () => {
+  test('keeps its last type forever', () => {
     const zone = parseZone(zoneFile({ footer: '', abbreviation: 'ABC', transitions: [0] }));
     expect(typeAt(zone, 4_000_000_000).abbreviation).toBe('ABC');
   });
 });
 
-describe('a malformed zone file is refused, never half read', () => {
+describe('a malformed zone file is refused as a whole', () => {
   const sound = zoneFile({ footer: 'CET-1CEST,M3.5.0,M10.5.0/3', transitions: [-100, 0, 100] });
 
-  test('the file that is damaged below is sound', () => {
+  test('but the file that these tests damage is valid', () => {
     expect(() => parseZone(sound)).not.toThrow();
   });
 
-  test('cut short anywhere', () => {
+  test('if it is cut short anywhere', () => {
     for (let length = 0; length < sound.length; length++)
       expect(() => parseZone(sound.subarray(0, length))).toThrow(/zone file/);
   });
 
   test.each([
-    ['transitions that go backwards', { footer: '', transitions: [100, 0] }],
+    ['transitions in descending order', { footer: '', transitions: [100, 0] }],
     ['the same transition twice', { footer: '', transitions: [0, 0] }],
     ['a transition to no type', { footer: '', transitions: [0], typeIndex: 1 }],
-    ['no type at all', { footer: '', typeCount: 0 }],
+    ['no types', { footer: '', typeCount: 0 }],
     ['an offset of days', { footer: '', offsetSeconds: 100_000 }],
     ['an abbreviation outside the names', { footer: '', nameIndex: 200 }],
     ['more transitions than bytes', { footer: '', transitionCount: 0xffffffff }],
-    ['a rule of garbage', { footer: 'CET' }],
+    ['an incomplete rule', { footer: 'CET' }],
     ['a rule without its days', { footer: 'CET-1CEST' }],
     ['a rule of the 13th month', { footer: 'CET-1CEST,M13.5.0,M10.5.0' }],
     ['a rule of the sixth week', { footer: 'CET-1CEST,M3.6.0,M10.5.0' }],
@@ -173,12 +173,12 @@ describe('a malformed zone file is refused, never half read', () => {
     ['a rule with a time beyond a week', { footer: 'CET-1CEST,M3.5.0/168,M10.5.0' }],
     ['a rule with 60 minutes', { footer: 'CET-1:60' }],
     ['a rule 25 hours from UTC', { footer: 'CET-25' }],
-    ['a rule with more behind it', { footer: 'CET-1CEST,M3.5.0,M10.5.0,M11.5.0' }],
-  ])('%s', (_, parts) => {
+    ['a rule with trailing text', { footer: 'CET-1CEST,M3.5.0,M10.5.0,M11.5.0' }],
+  ])('if it has %s', (_, parts) => {
     expect(() => parseZone(zoneFile(parts))).toThrow(Error);
   });
 
-  test('random bytes, and random damage to a sound file, give an Error or a usable zone', () => {
+  test('random bytes, and random damage to a valid file, give an Error or a usable zone', () => {
     const garbage = fc.uint8Array({ maxLength: 400 }).map((bytes) => Buffer.from(bytes));
     const damage = fc
       .array(fc.tuple(fc.nat(sound.length - 1), fc.nat(255)), { minLength: 1, maxLength: 6 })
@@ -237,19 +237,19 @@ describe("the host's zone", () => {
     'Europe/Berlin\n',
     'CET-1CEST,M3.5.0,M10.5.0/3',
     'Europe/Ber\0lin',
-  ])('opens nothing but /etc/localtime when TZ is %j', (tz) => {
+  ])('is read only from /etc/localtime if TZ is %j', (tz) => {
     const { opened, abbreviation } = host({ '/etc/localtime': brazil }, tz);
     expect(opened).toEqual(['/etc/localtime']);
     expect(abbreviation).toBe('-03');
   });
 
-  test('is that of /etc/localtime when TZ is unset, names no file or a malformed one', () => {
+  test('is that of /etc/localtime if TZ is unset or names a missing or malformed file', () => {
     const files = { '/etc/localtime': brazil, '/usr/share/zoneinfo/Bad': Buffer.from('TZif') };
     for (const tz of [undefined, 'Missing', 'Bad'])
       expect(host(files, tz).abbreviation).toBe('-03');
   });
 
-  test('is UTC when no file can be read', () => {
+  test('is UTC if no file can be read', () => {
     expect(host({}).abbreviation).toBe('UTC');
     expect(host({ '/etc/localtime': Buffer.alloc(0) }, 'Missing').abbreviation).toBe('UTC');
   });
@@ -264,7 +264,7 @@ function zoneOrError(bytes: Buffer): Zone | Error {
   }
 }
 
-/** Fixed moments, a grid over two centuries, and the seconds on both sides of each change in the grid. */
+/** Fixed times, a grid over two centuries, and the seconds before and after each change in the grid. */
 function instants(zone: Zone): readonly number[] {
   const found = [...FIXED];
   const shown = (at: number): string => {
@@ -305,7 +305,7 @@ function expectAsDatePrints(zone: Zone, tz: string, epochSeconds: readonly numbe
   expect(different.slice(0, 5)).toEqual([]);
 }
 
-/** A zone file with one type; without `version` it is version 2 with an empty 32-bit block. */
+/** Returns a zone file with one type. By default it has version 2 and an empty 32-bit block. */
 function zoneFile(parts: {
   version?: number;
   footer?: string;

@@ -1,4 +1,4 @@
-// What the agent's own files say: how long we may block, who our manager is, and whom it must never be.
+// Reads the agent's own files: timeouts, managers and the white list.
 import { describe, expect, test } from '@jest/globals';
 import {
   NO_SETTINGS,
@@ -29,18 +29,18 @@ describe('ar.conf', () => {
     'a - firewall-drop - 5s',
     'a - firewall-drop - 99999999999',
     'a b - firewall-drop - 5',
-  ])('passes over the line %j', (line) => {
+  ])('is read without the line %j', (line) => {
     expect(readArConf(`${line}\nx - other - 7\n`)).toEqual([{ executable: 'other', seconds: 7 }]);
   });
 
-  test('may have the line ends of Windows', () => {
+  test('can have the line ends of Windows', () => {
     expect(readArConf('a - firewall-drop - 5\r\n')).toEqual([
       { executable: 'firewall-drop', seconds: 5 },
     ]);
   });
 });
 
-describe('the longest that an address may stay blocked', () => {
+describe('the longest time that an address stays blocked', () => {
   const configured = [
     { executable: 'firewall-drop', seconds: 600 },
     { executable: 'firewall-drop', seconds: 60 },
@@ -56,16 +56,16 @@ describe('the longest that an address may stay blocked', () => {
     expect(longestTimeout(timeouts, NO_SETTINGS)).toBe(600);
   });
 
-  test('is the longest for repeated offenders, who come in minutes', () => {
+  test('is the longest timeout of repeated offenders, which is in minutes', () => {
     expect(longestTimeout(timeouts, repeated(30, 60, 20))).toBe(3600);
     expect(longestTimeout(timeouts, repeated(5))).toBe(600);
   });
 
-  test('is without end where one of ours is without a timeout', () => {
+  test('is unlimited if one of our responses has no timeout', () => {
     expect(longestTimeout([...timeouts, 0], repeated(30))).toBeNull();
   });
 
-  test('is without end where none is configured for us', () => {
+  test('is unlimited if no response is configured for us', () => {
     const none = timeoutsOf('firewall-drop.sh', configured);
     expect(longestTimeout(none, repeated(30))).toBeNull();
   });
@@ -87,7 +87,7 @@ describe('ossec.conf', () => {
     });
   });
 
-  test('names the manager as older agents wrote it', () => {
+  test('names the manager in the form of older agents', () => {
     const text =
       '<ossec_config><client><server-ip>203.0.113.1</server-ip><server-hostname>manager.example</server-hostname></client></ossec_config>';
     expect(readOssecConf(text).managers).toEqual(['203.0.113.1', 'manager.example']);
@@ -126,7 +126,7 @@ describe('ossec.conf', () => {
       '<enrollment><manager_address>192.0.2.1</manager_address></enrollment>',
       '192.0.2.1',
     ],
-  ])('names the manager as %s writes it', (_, text, manager) => {
+  ])('names the manager in the form of %s', (_, text, manager) => {
     expect(readOssecConf(`<ossec_config>${text}</ossec_config>`).managers).toEqual([manager]);
   });
 
@@ -144,7 +144,7 @@ describe('ossec.conf', () => {
     ['[2001:db8::1]:1514', '2001:db8::1'],
     ['https://[2001:db8::1]:1514/path', '2001:db8::1'],
     ['fe80::1%eth0', 'fe80::1'],
-  ])('names the manager of Wazuh 5 by the endpoint %s', (endpoint, manager) => {
+  ])('names the manager of Wazuh 5 in the endpoint %s', (endpoint, manager) => {
     const text = `<ossec_config><agent><manager><endpoint>${endpoint}</endpoint></manager></agent></ossec_config>`;
     expect(readOssecConf(text).managers).toEqual([manager]);
   });
@@ -163,7 +163,7 @@ describe('ossec.conf', () => {
     expect(readOssecConf(text).whiteList).toEqual(['10.0.0.0/255.0.0.0']);
   });
 
-  test('with very many repeated offenders gives the first five, and all that stands around them', () => {
+  test('with very many repeated offenders gives the first five, and all entries around them', () => {
     const minutes = '7,'.repeat(400_000);
     const text = `<ossec_config><active-response><repeated_offenders>${minutes}</repeated_offenders></active-response><global><white_list>192.0.2.1</white_list></global></ossec_config>`;
     expect(readOssecConf(text)).toMatchObject({
@@ -172,7 +172,7 @@ describe('ossec.conf', () => {
     });
   });
 
-  test('may have several roots, as the shipped one has', () => {
+  test('can have several root elements, like the default file', () => {
     const root = (address: string): string =>
       `<ossec_config><global><white_list>${address}</white_list></global></ossec_config>\n`;
     expect(readOssecConf(root('192.0.2.1') + root('192.0.2.2')).whiteList).toEqual([
@@ -181,7 +181,7 @@ describe('ossec.conf', () => {
     ]);
   });
 
-  test('does not count what is commented out or stands elsewhere', () => {
+  test('is read without entries in comments or in other places', () => {
     const text = `<ossec_config>
       <!-- <global><white_list>192.0.2.1</white_list></global> -->
       <other><white_list>192.0.2.2</white_list></other>
@@ -191,7 +191,7 @@ describe('ossec.conf', () => {
     expect(readOssecConf(text).whiteList).toEqual([]);
   });
 
-  test('leaves out what is no address in a white list', () => {
+  test('is read without white_list entries that are not addresses', () => {
     const text =
       '<ossec_config><global><white_list>^localhost.localdomain$</white_list><white_list>192.0.2.1</white_list></global></ossec_config>';
     expect(readOssecConf(text).whiteList).toEqual(['192.0.2.1']);
@@ -203,7 +203,7 @@ describe('ossec.conf', () => {
     ['has a stray closing tag', '</wrong></global></ossec_config>'],
     ['has a bare ampersand', '</global><a>&</a></ossec_config>'],
     ['has an attribute without quotes', '</global><a b=c></a></ossec_config>'],
-  ])('protects up to its mistake when it %s', (_, end) => {
+  ])('protects the entries before its mistake if it %s', (_, end) => {
     const text = `<ossec_config><client><server><address>203.0.113.1</address></server></client><global><white_list>192.0.2.1</white_list>${end}`;
     const { managers, whiteList } = readOssecConf(text);
     expect(managers).toEqual(['203.0.113.1']);
@@ -217,18 +217,18 @@ describe('ossec.conf', () => {
     },
   );
 
-  test('of deep nesting does not crash', () => {
+  test('with deep nesting does not crash the parser', () => {
     expect(readOssecConf('<a>'.repeat(100_000))).toEqual(NO_SETTINGS);
   });
 
-  test('of deep nesting costs no more than its length', () => {
-    // By the square of the depth this would take minutes.
+  test('with deep nesting is read in linear time', () => {
+    // In quadratic time this would take minutes.
     const depth = 35_000;
     const text = `${'<ossec_config>'.repeat(depth)}${'</ossec_config>'.repeat(depth)}`;
     expect(readOssecConf(text)).toEqual(NO_SETTINGS);
   });
 
-  test('with more mistakes than a person makes says what came before them', () => {
+  test('with more mistakes than a person makes is read up to them', () => {
     const text = `<ossec_config><global><white_list>192.0.2.1</white_list>${'&'.repeat(300_000)}<white_list>192.0.2.2</white_list>`;
     expect(readOssecConf(text).whiteList).toEqual(['192.0.2.1']);
   });
@@ -241,7 +241,7 @@ describe('ossec.conf', () => {
     },
   );
 
-  test('gives as many values for repeated offenders as execd takes, and only good ones', () => {
+  test('gives as many repeated offenders as execd uses, and only valid ones', () => {
     const text =
       '<ossec_config><active-response><repeated_offenders>1,x,2,-3,0,4,5.5,6,7,8</repeated_offenders></active-response></ossec_config>';
     expect(readOssecConf(text).repeatedOffendersMinutes).toEqual([1, 2, 4, 6, 7]);

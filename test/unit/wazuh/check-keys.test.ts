@@ -1,4 +1,4 @@
-// The key exchange: one line out, one line in, and nothing is blocked on a guess.
+// The key exchange: one line is sent, one line is read, and nothing is blocked without a valid answer.
 import { describe, expect, test } from '@jest/globals';
 import { exchangeKeys, keyMessageFor, type Answer } from '../../../src/wazuh/check-keys.ts';
 import { problemOf } from '../../../src/wazuh/protocol-error.ts';
@@ -37,12 +37,12 @@ describe('the keys', () => {
     expect(keyMessageFor('firewall-drop', addressOf('::ffff:198.51.100.7'))).toBe(KEY_LINE);
   });
 
-  test('fit into one read of execd, also with the longest name and address', () => {
+  test('fit into one read of execd, even with the longest name and address', () => {
     const longest = addressOf('2001:db8:1111:2222:3333:4444:5555:6666');
     expect(keyMessageFor('x'.repeat(64), longest).length).toBeLessThan(8191);
   });
 
-  test('are written once, whole and with their newline', () => {
+  test('are written once, in one piece and with a newline', () => {
     const written: string[] = [];
     const reader = { readLine: () => Buffer.from(answerOf('continue')) };
     const deadline = { remainingMs: () => 1000 };
@@ -52,7 +52,7 @@ describe('the keys', () => {
 });
 
 describe('the answer', () => {
-  test.each(['continue', 'abort'])('may be %s', (command) => {
+  test.each(['continue', 'abort'])('can be %s', (command) => {
     expect(exchange(answerOf(command))).toEqual({
       command,
       text: answerOf(command),
@@ -64,7 +64,7 @@ describe('the answer', () => {
     ['no JSON', 'continue'],
     ['a list', '["continue"]'],
     ['another word', answerOf('add')],
-    ['no word', answerOf(['continue'])],
+    ['a list of words', answerOf(['continue'])],
     ['capitals', answerOf('CONTINUE')],
     ['the word elsewhere', '{"parameters":{"command":"continue"}}'],
     ['two answers on one line', `${answerOf('continue')}${answerOf('abort')}`],
@@ -72,7 +72,7 @@ describe('the answer', () => {
     expect(codeOf(() => exchange(line))).toBe('HANDSHAKE');
   });
 
-  test('that is given twice in one object is the first', () => {
+  test('is the first of two in one object', () => {
     expect(exchange('{"command":"abort","command":"continue"}').command).toBe('abort');
   });
 });
@@ -82,7 +82,7 @@ test.each([
   ['no JSON', 'continue', 'Invalid input format'],
   ['a list', '["continue"]', 'Invalid input format'],
   ['no command', '{}', "Cannot read 'command' from json"],
-  ['a command that is no string', answerOf(['continue']), "Cannot read 'command' from json"],
+  ['a command that is not a string', answerOf(['continue']), "Cannot read 'command' from json"],
   ['another command', answerOf('add'), "Invalid value of 'command'"],
   ['nothing', null, 'Cannot read input from stdin'],
 ])('an answer that is %s has the problem that Wazuh’s own program logs', (_, line, problem) => {
@@ -95,7 +95,7 @@ test.each([
 });
 
 describe('execd', () => {
-  test('that went away is told from one that is silent', () => {
+  test('that has exited is distinguished from one that is silent', () => {
     expect(() => exchange(null)).toThrow('exited without an answer');
     expect(() => exchange(null, 0)).toThrow('did not answer in time');
   });
@@ -104,7 +104,7 @@ describe('execd', () => {
     expect(codeOf(() => exchange(new Error('the line is longer than 5 bytes')))).toBe('HANDSHAKE');
   });
 
-  test('that no longer reads is not waited for', () => {
+  test('that does not read makes the exchange fail', () => {
     const asked: string[] = [];
     const work = (): Answer =>
       exchangeKeys(KEY_LINE, {

@@ -1,4 +1,4 @@
-// The saved objects for Wazuh's dashboard ask for fields and rules that our lines really give.
+// The saved objects for Wazuh's dashboard use only fields and rules that our lines produce.
 import { describe, expect, test } from '@jest/globals';
 import { decode, packaged, rules } from '../../support/local-rules.ts';
 
@@ -19,7 +19,7 @@ const objects = packaged('dashboard.ndjson')
   .map((line) => JSON.parse(line) as SavedObject);
 const visualizations = objects.filter(({ type }) => type === 'visualization');
 
-/** Wazuh gives these to every alert, and what a decoder found below `data`. */
+/** The fields that Wazuh adds to every alert; decoded fields are below `data`. */
 const OF_EVERY_ALERT = ['timestamp', 'agent.name', 'rule.id', 'rule.groups'];
 const LINE =
   'Tue Nov 24 07:05:00 UTC 2026 /var/ossec/active-response/bin/firewall-drop.sh add - 203.0.113.7 1628597593.1234567 5710 - -';
@@ -31,14 +31,14 @@ const known = new Set([
 describe.each(visualizations)('$id', ({ attributes, references }) => {
   const query = JSON.stringify(attributes['kibanaSavedObjectMeta']);
 
-  test('asks for fields that alerts of ours have', () => {
+  test('uses fields that our alerts have', () => {
     const { aggs } = JSON.parse(attributes['visState'] as string) as Visualization;
     const fields = aggs.flatMap(({ params }) => params.field ?? []);
     expect(fields.length).toBeGreaterThan(0);
     for (const field of fields) expect(known).toContain(field);
   });
 
-  test('asks for rules that are there, in the index of alerts', () => {
+  test('uses rules that exist, in the index of alerts', () => {
     const ours = new Set(rules().map(({ attributes: { id } }) => id));
     const asked = query.match(/\b10\d{4}\b/g) ?? [];
     for (const id of asked) expect(ours).toContain(id);
@@ -52,7 +52,7 @@ describe.each(visualizations)('$id', ({ attributes, references }) => {
   });
 });
 
-test('the dashboard shows each of them', () => {
+test('the dashboard shows each visualization', () => {
   const dashboard = objects.find(({ type }) => type === 'dashboard');
   expect(dashboard?.references.map(({ id }) => id)).toEqual(visualizations.map(({ id }) => id));
 });

@@ -1,9 +1,9 @@
-// The argument list of ossec-execd, whose user name and address an attacker may have chosen.
+// Parses the arguments of ossec-execd. An attacker can have chosen the user name and the address.
 import { describe, expect, test } from '@jest/globals';
 import { readArguments } from '../../../src/wazuh/execd-arguments.ts';
 import { codeOf } from '../support/workshop.ts';
 
-test('an add is read as it comes', () => {
+test('an add is a block with all of its fields', () => {
   expect(
     readArguments(['add', '-', '198.51.100.7', '1620563486.6306696', '31151', '/var/log/auth.log']),
   ).toEqual({
@@ -27,13 +27,13 @@ test('a delete is an unblock', () => {
   expect(readArguments(['delete', '-', '198.51.100.7', '1.2', '3']).action).toBe('unblock');
 });
 
-test('by hand from the manager it has no ids, and needs none', () => {
+test('an add by hand from the manager is valid without ids', () => {
   const request = readArguments(['add', '-', '198.51.100.7', '(from_the_server)', '(no_rule_id)']);
   expect(request).toMatchObject({ alertId: null, ruleId: null });
   expect(request.address?.text).toBe('198.51.100.7');
 });
 
-describe('no address, and a reason, comes from', () => {
+describe('there is no address, but a reason, for', () => {
   test.each([
     '-F.',
     ';reboot',
@@ -50,12 +50,12 @@ describe('no address, and a reason, comes from', () => {
     expect(request.addressTrouble).not.toBe('');
   });
 
-  test('an argument that is missing', () => {
+  test('a missing argument', () => {
     expect(readArguments(['add', '-']).address).toBeNull();
   });
 });
 
-test('the user name is never taken for the address', () => {
+test('the user name is never used as the address', () => {
   expect(readArguments(['add', '192.0.2.1', '198.51.100.7', '1.2', '3']).address?.text).toBe(
     '198.51.100.7',
   );

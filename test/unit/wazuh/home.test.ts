@@ -1,4 +1,4 @@
-// Whose active response we are: argv[0] may lie, and then it changes nothing but the name.
+// Finds the agent's home. A forged argv[0] changes nothing but the name.
 import { mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeEach, describe, expect, test } from '@jest/globals';
@@ -22,15 +22,15 @@ function place(argv0: string, parts: { cwd?: string; executable?: string } = {})
 }
 
 describe('the home', () => {
-  test('is found from the relative path that wazuh-execd gives', () => {
+  test('is found from the relative path that wazuh-execd passes', () => {
     expect(place('active-response/bin/firewall-drop')).toEqual({ home, name: 'firewall-drop' });
   });
 
-  test('is found from the absolute path that ossec-execd gives', () => {
+  test('is found from the absolute path that ossec-execd passes', () => {
     expect(place(executable, { cwd: '/' })).toEqual({ home, name: 'firewall-drop' });
   });
 
-  test('is that of the link that was started, when the program itself is elsewhere', () => {
+  test('is that of the link that was started if the program itself is elsewhere', () => {
     const real = join(root, 'firewall-drop');
     writeFileSync(real, '');
     rmSync(executable);
@@ -45,18 +45,18 @@ describe('the home', () => {
     ['very long', 'x/'.repeat(100_000)],
     ['a NUL', 'active-response/bin/a\0b'],
     ['another program', '/bin/sh'],
-  ])('is that of the executable when argv[0] is %s', (_, argv0) => {
+  ])('is that of the executable if argv[0] is %s', (_, argv0) => {
     expect(place(argv0, { cwd: '/' }).home).toBe(home);
   });
 
-  test('is that of the executable when argv[0] names a home that somebody else made', () => {
+  test('is that of the executable if argv[0] names a home that another user created', () => {
     const planted = join(root, 'planted/active-response/bin');
     mkdirSync(planted, { recursive: true });
     writeFileSync(join(planted, 'firewall-drop'), '');
     expect(place(join(planted, 'firewall-drop')).home).toBe(home);
   });
 
-  test('is that of the executable when the working directory is gone', () => {
+  test('is that of the executable if the working directory is gone', () => {
     const invocation = {
       argv0: 'active-response/bin/firewall-drop',
       cwd: (): string => {
@@ -67,7 +67,7 @@ describe('the home', () => {
     expect(findPlace(invocation).home).toBe(home);
   });
 
-  test('is /var/ossec when the executable is nobody’s active response', () => {
+  test('is /var/ossec if the executable is not in an agent’s directory', () => {
     const elsewhere = join(root, 'firewall-drop');
     writeFileSync(elsewhere, '');
     expect(place(elsewhere, { executable: elsewhere }).home).toBe('/var/ossec');
@@ -86,7 +86,7 @@ describe('the name', () => {
     },
   );
 
-  test('is firewall-drop when argv[0] is empty', () => {
+  test('is firewall-drop if argv[0] is empty', () => {
     expect(place('').name).toBe('firewall-drop');
   });
 });

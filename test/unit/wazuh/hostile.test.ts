@@ -1,4 +1,4 @@
-// Whole messages in which strangers wrote whatever they may: what is read is what execd meant, or nothing.
+// Whole messages with hostile fields: the result is the request that execd meant, or no address.
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { DEFAULT_ADDRESS_FIELDS, WAZUH5_ADDRESS_FIELDS } from '../../../src/config/schema.ts';
@@ -11,7 +11,7 @@ import { effort } from '../../support/effort.ts';
 const RUNS = { numRuns: effort(100) };
 const OTHER = '198.51.100.99';
 
-/** What a log line may bring into a field. */
+/** Texts that a log line can bring into a field. */
 const hostileText = fc.oneof(
   fc.string({ unit: 'binary' }),
   fc.constantFrom(
@@ -38,7 +38,7 @@ const hostileText = fc.oneof(
   ),
 );
 
-/** JSON that an alert may hold somewhere: keys that mean something elsewhere, and strings of strangers. */
+/** JSON that can be anywhere in an alert: keys with a meaning elsewhere, and hostile strings. */
 const { tree: hostileJson } = fc.letrec<{ tree: string; leaf: string; key: string }>((tie) => ({
   leaf: fc.oneof(
     hostileText.map((text) => JSON.stringify(text)),
@@ -70,7 +70,7 @@ const { tree: hostileJson } = fc.letrec<{ tree: string; leaf: string; key: strin
   ),
 }));
 
-/** The text of a field that ought to hold an address. */
+/** Texts of a field that should hold an address. */
 const source = fc.oneof(
   fc.ipV4(),
   fc.ipV6(),
@@ -79,7 +79,7 @@ const source = fc.oneof(
   hostileText,
 );
 
-/** Fields under other names than those given, and the same names again, which must count for nothing. */
+/** Fields with other names than the given ones, and repetitions of the given names, which must have no effect. */
 function later(...names: readonly string[]): fc.Arbitrary<string> {
   const name = fc.oneof(
     fc.constantFrom(...names),
@@ -136,7 +136,9 @@ const wazuh5: fc.Arbitrary<Meant> = fc
       `"command":"${it.command}"${it.rootLater}}`,
   }));
 
-/** `source` may be followed by other fields of the default order that hold an address; only Wazuh 5 has a single one. */
+/**
+ * Other fields of the default order that hold an address can follow `source`, except in Wazuh 5, which has one field.
+ */
 function expectMeant({ text, command, source: written }: Meant, fields: readonly string[]): void {
   const request = readMessage(Buffer.from(text), {
     addressFields: fields,
@@ -149,8 +151,8 @@ function expectMeant({ text, command, source: written }: Meant, fields: readonly
   if (request.address !== null) checkAddress(request.address, written);
 }
 
-describe('whatever stands beside it, a message', () => {
-  test('of Wazuh 4 asks for what execd asked, about the address in srcip or none', () => {
+describe('with any other fields, a message', () => {
+  test('of Wazuh 4 is execd’s request for the address in srcip or for none', () => {
     fc.assert(
       fc.property(wazuh4, (meant) => {
         expectMeant(meant, ['data.srcip']);
@@ -159,7 +161,7 @@ describe('whatever stands beside it, a message', () => {
     );
   });
 
-  test('of Wazuh 4 with a literal srcip is about no other address, whatever the other fields hold', () => {
+  test('of Wazuh 4 with a literal srcip is a request for that address only', () => {
     fc.assert(
       fc.property(wazuh4, (meant) => {
         fc.pre(theirText(meant.source) !== null);
@@ -169,7 +171,7 @@ describe('whatever stands beside it, a message', () => {
     );
   });
 
-  test('of Wazuh 5 asks for what execd asked, about the address in source.ip or none', () => {
+  test('of Wazuh 5 is execd’s request for the address in source.ip or for none', () => {
     fc.assert(
       fc.property(wazuh5, (meant) => {
         expectMeant(meant, []);
@@ -179,7 +181,7 @@ describe('whatever stands beside it, a message', () => {
   });
 });
 
-test('arguments of ossec-execd are about the third one or none, whoever chose the user name', () => {
+test('arguments of ossec-execd are a request for the third one or none, with any user name', () => {
   const args = fc.record({
     action: fc.constantFrom('add', 'delete'),
     user: hostileText,

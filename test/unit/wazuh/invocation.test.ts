@@ -1,4 +1,4 @@
-// How we were started: an attacker who chooses a user name must not reach the command line, where a person may do more.
+// Tells who started the program. An attacker who chooses a user name must not reach the command line, which can do more.
 import { describe, expect, test } from '@jest/globals';
 import { readInvocation } from '../../../src/wazuh/invocation.ts';
 
@@ -6,16 +6,16 @@ const IDS = ['1620563486.6306696', '31151'];
 const BY_HAND = ['(from_the_server)', '(no_rule_id)'];
 
 describe('without arguments', () => {
-  test('it is wazuh-execd at a pipe', () => {
+  test('a start with a pipe is wazuh-execd’s', () => {
     expect(readInvocation([], false)).toBe('wazuh');
   });
 
-  test('it is a person at a terminal', () => {
+  test('a start at a terminal is a person’s', () => {
     expect(readInvocation([], true)).toBe('command-line');
   });
 });
 
-describe('it is ossec-execd', () => {
+describe('a start is ossec-execd’s', () => {
   test.each([
     [['add', '-', '198.51.100.7', ...IDS]],
     [['delete', '-', '198.51.100.7', ...IDS]],
@@ -40,13 +40,13 @@ describe('it is ossec-execd', () => {
     '192.0.2.0/24',
     '0.0.0.0/0',
     '2001:db8::1',
-  ])('also when the attacker’s user name is %j', (user) => {
+  ])('even if the attacker’s user name is %j', (user) => {
     expect(readInvocation(['add', user, '198.51.100.7', ...IDS], false)).toBe('ossec');
     expect(readInvocation(['add', user, '198.51.100.7', ...BY_HAND], false)).toBe('ossec');
   });
 });
 
-describe('it is a person', () => {
+describe('a start is a person’s', () => {
   test.each([
     [['add', '198.51.100.7']],
     [['add', '198.51.100.7', '198.51.100.8']],

@@ -1,16 +1,16 @@
-// The reader of hostile JSON: what JSON.parse reads, except that nothing said later overrides what was said first.
+// Tests the parser of hostile JSON, which reads what JSON.parse reads, but keeps the first value of a repeated key.
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { at, isObject, parseJson, textAt } from '../../../src/wazuh/json.ts';
 import { effort } from '../../support/effort.ts';
 
-/** The value in ordinary objects, which is what the expected ones are. */
+/** Converts a value to ordinary objects, to compare it with the expected one. */
 function plain(text: string): unknown {
   return structuredClone(parseJson(text));
 }
 
-describe('compared with JSON.parse', () => {
-  test('the same value comes out of any text without repeated keys, however it is spaced', () => {
+describe('like JSON.parse', () => {
+  test('it returns the same value for any text without repeated keys, with any spacing', () => {
     fc.assert(
       fc.property(fc.json(), fc.constantFrom('', ' ', '\t', '\n', ' \r\n '), (text, space) => {
         const spaced = JSON.stringify(JSON.parse(text), null, space);
@@ -22,7 +22,7 @@ describe('compared with JSON.parse', () => {
     );
   });
 
-  test('the same texts are refused', () => {
+  test('it refuses the same texts', () => {
     const pieces = fc.constantFrom(
       '{',
       '}',
@@ -68,19 +68,19 @@ describe('compared with JSON.parse', () => {
     '{"a,b":"c:d"}',
     '[true,false,null]',
     '"\u2028"',
-  ])('%s is the same', (text) => {
+  ])('it reads %s', (text) => {
     expect(plain(text)).toEqual(JSON.parse(text));
   });
 });
 
-describe('of a key given twice the first counts', () => {
+describe('the first value of a repeated key counts', () => {
   test.each([
     ['{"a":1,"a":2}', { a: 1 }],
     ['{"a":{"b":1},"a":{"b":2,"c":3}}', { a: { b: 1 } }],
     ['{"a":1,"a":{"b":[2,{"c":3}]},"d":4}', { a: 1, d: 4 }],
     ['{"a":[1],"a":[2],"a":[3]}', { a: [1] }],
     ['{"a":null,"a":2}', { a: null }],
-    // Other spellings of the same key.
+    // These are other spellings of the same key.
     ['{"a":1,"\\u0061":2}', { a: 1 }],
     ['{"\\u0061":1,"a":2}', { a: 1 }],
     ['[{"a":1,"a":2},{"a":3}]', [{ a: 1 }, { a: 3 }]],
@@ -89,14 +89,14 @@ describe('of a key given twice the first counts', () => {
   });
 });
 
-describe('keys that name parts of every object', () => {
+describe('keys with names of inherited properties', () => {
   test('reach no prototype', () => {
     parseJson('{"__proto__":{"polluted":true},"constructor":{"prototype":{"polluted":true}}}');
     expect(Object.hasOwn(Object.prototype, 'polluted')).toBe(false);
     expect(({} as Record<string, unknown>)['polluted']).toBeUndefined();
   });
 
-  test('are keys like others when they are there, and absent when they are not', () => {
+  test('are read like other keys, and are absent if the text does not have them', () => {
     expect(at(parseJson('{"__proto__":{"a":1}}'), '__proto__', 'a')).toBe(1);
     for (const name of ['__proto__', 'constructor', 'toString', 'hasOwnProperty'])
       expect(at(parseJson('{}'), name)).toBeUndefined();
@@ -104,19 +104,19 @@ describe('keys that name parts of every object', () => {
 });
 
 describe('nesting', () => {
-  test('is read as deep as execd reads it', () => {
+  test('is read to the depth that execd reads', () => {
     const text = `${'['.repeat(999)}${']'.repeat(999)}`;
     expect(() => parseJson(text)).not.toThrow();
   });
 
-  test.each([1001, 30_000, 120_000])('of %i levels is an error and no crash', (levels) => {
+  test.each([1001, 30_000, 120_000])('of %i levels is an error and not a crash', (levels) => {
     const text = `${'['.repeat(levels)}${']'.repeat(levels)}`;
     expect(() => parseJson(text)).toThrow();
     expect(() => parseJson(`${'{"a":'.repeat(levels)}1${'}'.repeat(levels)}`)).toThrow();
   });
 });
 
-describe('size', () => {
+describe('parsing takes linear time for', () => {
   test.each([
     ['a long string', JSON.stringify('a'.repeat(250_000))],
     ['a string of escapes', JSON.stringify('\\"'.repeat(60_000))],
@@ -132,8 +132,8 @@ describe('size', () => {
         ),
       ),
     ],
-    ['one key very often', `{${'"a":1,'.repeat(40_000)}"a":2}`],
-  ])('does not make it slow: %s', (_, text) => {
+    ['a key that is repeated very often', `{${'"a":1,'.repeat(40_000)}"a":2}`],
+  ])('%s', (_, text) => {
     parseJson(text);
   });
 });
@@ -148,21 +148,21 @@ test.each([
   '\0',
   '{"a":NaN}',
   "{'a':1}",
-])('text that is not one value is refused whole: %j', (text) => {
+])('a text that is not exactly one value is refused: %j', (text) => {
   expect(isRefused(() => parseJson(text))).toBe(true);
 });
 
-describe('looking into a value', () => {
+describe('access to a value', () => {
   const value = parseJson('{"a":{"b":["c"],"length":1},"s":"text"}');
 
-  test('goes by own names, one step each', () => {
+  test('follows own properties, one for each name', () => {
     expect(textAt(value, 's')).toBe('text');
     expect(at(value, 'a', 'length')).toBe(1);
     expect(at(value, 'a.b')).toBeUndefined();
     expect(at(value, 'A')).toBeUndefined();
   });
 
-  test('goes into objects only', () => {
+  test('follows properties of objects only', () => {
     expect(at(value, 'a', 'b', '0')).toBeUndefined();
     expect(at(value, 's', 'length')).toBeUndefined();
     expect(at(value, 'x', 'y')).toBeUndefined();
@@ -171,7 +171,7 @@ describe('looking into a value', () => {
     expect(isObject(null)).toBe(false);
   });
 
-  test('for text takes nothing else for it', () => {
+  test('returns text only for strings', () => {
     expect(textAt(value, 'a')).toBeUndefined();
     expect(textAt(parseJson('{"n":1}'), 'n')).toBeUndefined();
   });

@@ -1,4 +1,4 @@
-// The decoders and rules that we hand to a manager, by the lines that are handed out with them.
+// Tests the decoders and rules for a manager with the log lines that are packaged with them.
 import { describe, expect, test } from '@jest/globals';
 import { checkRules } from '../../../src/manager/rules.ts';
 import { readXml } from '../../../src/manager/xml.ts';
@@ -28,7 +28,7 @@ test.each(SAMPLES)('$title: rule $rule', ({ line, rule, alert, decoder }) => {
   expect(raisedBy(line)).toEqual({ id: rule, level: Number(alert) });
 });
 
-test('every rule of ours that counts nothing has a line that raises it, or one below it', () => {
+test('every rule of ours, except rules with a frequency, has a line that raises it or a child of it', () => {
   const raised = SAMPLES.map(({ rule }) => rule);
   const parents = rules().flatMap(({ children }) =>
     children.filter(({ name }) => name === 'if_sid').map(({ text }) => text),
@@ -40,33 +40,33 @@ test('every rule of ours that counts nothing has a line that raises it, or one b
   for (const id of own) expect([...raised, ...parents]).toContain(id);
 });
 
-test("a line of somebody else's JSON log raises nothing of ours", () => {
+test("a line of another program's JSON log raises no rule of ours", () => {
   expect(
     raisedBy('{"level":50,"program":"nginx","pid":1,"msg":"could not be released"}'),
   ).toBeNull();
   expect(raisedBy('{"program":"firewall-drop"}')).toBeNull();
 });
 
-test('our decoder leaves other reports of commands without fields, as they were', () => {
+test('our decoder does not add fields to the output of other commands', () => {
   expect(decode('ossec: output: \'df -P\': {"healthy":false}')).toEqual({
     decoder: 'ossec',
     fields: {},
   });
 });
 
-test('no decoder of ours is a child of json: it would take the fields from all other JSON logs', () => {
+test('no decoder of ours is a child of json, which would remove the fields of all other JSON logs', () => {
   expect(packaged('local_decoder.xml')).not.toContain('<parent>json</parent>');
 });
 
-test.each(['local_rules.xml', 'local_decoder.xml'])('%s is XML', (file) => {
+test.each(['local_rules.xml', 'local_decoder.xml'])('%s is well-formed XML', (file) => {
   expect(readXml(packaged(file)).mistakes).toEqual([]);
 });
 
-test('config check finds nothing wrong with the rules', () => {
+test('config check finds no mistakes in the rules', () => {
   expect(checkRules(readXml(packaged('local_rules.xml')))).toEqual([]);
 });
 
-describe('the regular expressions of OSSEC, as these tests read them', () => {
+describe('a regular expression of OSSEC in these tests matches as in OSSEC', () => {
   test.each([
     ['^\\d\\d$', '50', true],
     ['^\\d\\d$', '500', false],

@@ -1,4 +1,4 @@
-// The message of wazuh-execd: what is asked, of whom, and what of it is believed.
+// Parses messages of wazuh-execd, valid and hostile ones.
 import { describe, expect, test } from '@jest/globals';
 import { DEFAULT_ADDRESS_FIELDS, WAZUH5_ADDRESS_FIELDS } from '../../../src/config/schema.ts';
 import { readMessage } from '../../../src/wazuh/message.ts';
@@ -44,11 +44,11 @@ describe('a message of Wazuh 4', () => {
     });
   });
 
-  test('asks to unblock with `delete`', () => {
+  test('with `delete` is a request to unblock', () => {
     expect(read(WAZUH4.replace('"add"', '"delete"')).action).toBe('unblock');
   });
 
-  test('by hand from the manager has no ids, and needs none', () => {
+  test('sent by hand from the manager is valid without ids', () => {
     const request = wazuh4({ data: { srcip: '198.51.100.7' } });
     expect(request).toMatchObject({ alertId: null, ruleId: null, reason: '' });
     expect(request.address?.text).toBe('198.51.100.7');
@@ -62,9 +62,9 @@ describe('a message of Wazuh 4', () => {
     ['a list', { data: { srcip: ['198.51.100.7'] } }],
     ['null', { data: { srcip: null } }],
     ['nothing', { data: {} }],
-    ['an address in the log line alone', { full_log: 'from 198.51.100.7', data: {} }],
+    ['an address only in the log line', { full_log: 'from 198.51.100.7', data: {} }],
     ['an address under a name in another case', { data: { srcIP: '198.51.100.7' } }],
-  ])('with %s for an address has no address, and says why', (_, alert) => {
+  ])('with %s instead of an address has no address, and a reason for that', (_, alert) => {
     const request = wazuh4(alert);
     expect(request.address).toBeNull();
     expect(request.addressTrouble).not.toBe('');
@@ -92,7 +92,7 @@ describe('a message of Wazuh 4', () => {
     expect(wazuh4({ rule: { id }, data: { srcip: '198.51.100.7' } }).ruleId).toBe(ruleId);
   });
 
-  test('keeps of the rule’s description what fits a table, printable', () => {
+  test('has a reason that is the rule’s description, shortened and printable', () => {
     const description = `\u001b[31m\n${'x'.repeat(5000)}`;
     const { reason } = wazuh4({ rule: { description }, data: {} });
     expect(reason.startsWith('\\u001b[31m\\u000ax')).toBe(true);
@@ -113,11 +113,11 @@ describe('a message of Wazuh 5', () => {
     });
   });
 
-  test('asks to unblock with `disable`', () => {
+  test('with `disable` is a request to unblock', () => {
     expect(read(WAZUH5.replace('"enable"', '"disable"')).action).toBe('unblock');
   });
 
-  test('takes the address where alert.wazuh5_fields says, in that order', () => {
+  test('has its address in the first of alert.wazuh5_fields that holds one', () => {
     const fields = ['client.ip', 'source.ip'];
     const message = { wazuh: {}, command: 'enable', source: { ip: '192.0.2.44' } };
     const readFields = (value: object): string | undefined => {
@@ -129,7 +129,7 @@ describe('a message of Wazuh 5', () => {
     expect(readFields({ ...message, client: { ip: 'web01' } })).toBe('192.0.2.44');
   });
 
-  test('takes the address from `source.ip` and nowhere else', () => {
+  test('has its address in `source.ip` only, by default', () => {
     const elsewhere = { data: { srcip: '203.0.113.9' }, destination: { ip: '203.0.113.9' } };
     expect(wazuh5({}, { source: { ip: 'host.example' }, ...elsewhere }).address).toBeNull();
   });
@@ -141,22 +141,22 @@ describe('a message of Wazuh 5', () => {
     ['stateful without a timeout', { type: 'stateful' }, null],
     ['a negative timeout', { type: 'stateful', stateful_timeout: -5 }, null],
     ['half a second', { type: 'stateful', stateful_timeout: 0.5 }, null],
-    ['more seconds than anybody lives', { type: 'stateful', stateful_timeout: 1e300 }, null],
+    ['more seconds than a lifetime has', { type: 'stateful', stateful_timeout: 1e300 }, null],
     ['words', { type: 'stateful', stateful_timeout: 'soon' }, null],
   ])('with %s: %j has the timeout %j', (_, response, timeoutSeconds) => {
     expect(wazuh5(response).timeoutSeconds).toBe(timeoutSeconds);
   });
 
-  test('may have its timeout at the root', () => {
+  test('can have its timeout at the root', () => {
     expect(wazuh5({ type: 'stateful' }, { stateful_timeout: 60 }).timeoutSeconds).toBe(60);
   });
 
-  test('is one though it has `parameters` as well', () => {
+  test('stays a message of Wazuh 5 if it also has `parameters`', () => {
     expect(wazuh5({}, { parameters: { alert: {} } }).dialect).toBe('wazuh5');
   });
 });
 
-describe('the first value counts', () => {
+describe('the first value of a repeated key counts', () => {
   test.each([
     [
       'the command',
@@ -185,7 +185,7 @@ describe('the first value counts', () => {
       'block',
       '203.0.113.9',
     ],
-  ])('for %s given twice', (_, text, action, address) => {
+  ])('for %s', (_, text, action, address) => {
     const request = read(text);
     expect([request.action, request.address?.text]).toEqual([action, address]);
   });
@@ -199,7 +199,7 @@ describe('a line is refused', () => {
     ['a string', '"add"'],
     ['null', 'null'],
     ['of neither dialect', '{"command":"add"}'],
-    ['with parameters that are none', '{"command":"add","parameters":"x"}'],
+    ['with parameters that are not an object', '{"command":"add","parameters":"x"}'],
     ['with text after it', `${WAZUH4} ${WAZUH4}`],
     ['with a NUL inside', WAZUH4.replace('web01', 'web\0')],
     ['with a byte order mark', `\ufeff${WAZUH4}`],
@@ -207,19 +207,19 @@ describe('a line is refused', () => {
     ['with a command in capitals', WAZUH4.replace('"add"', '"ADD"')],
     ['with the command of the other dialect', WAZUH4.replace('"add"', '"enable"')],
     ['with Wazuh 4’s command in Wazuh 5', WAZUH5.replace('"enable"', '"add"')],
-    ['with a command that is none', WAZUH4.replace('"add"', '["add"]')],
+    ['with a command that is not a string', WAZUH4.replace('"add"', '["add"]')],
     ['with `check_keys`', WAZUH4.replace('"add"', '"check_keys"')],
   ])('that is %s', (_, text) => {
     expect(codeOf(() => read(text))).toBe('BAD_DATA');
   });
 
-  test('that has invalid UTF-8 in its address has no address', () => {
+  test('with invalid UTF-8 in its address has no address', () => {
     const bytes = Buffer.from(WAZUH4.replace('198.51.100.7', '198.51.100.7\u00ff'), 'latin1');
     expect(read(bytes).address).toBeNull();
   });
 });
 
-test('invalid UTF-8 in free text does not stop a block', () => {
+test('invalid UTF-8 in free text does not prevent a block', () => {
   const bytes = Buffer.from(WAZUH4.replace('web01', 'web\u00ff'), 'latin1');
   expect(read(bytes).address?.text).toBe('198.51.100.7');
 });

@@ -1,5 +1,5 @@
-// Policy, over whole responses: what the manager's arguments, the entries, escalation, aggregation and the limits make of
-// an alert, and what ends it.
+// Tests policy with whole responses: the manager's arguments, the entries, escalation, aggregation, the limits, and the
+// ends of bans.
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { block } from '../../../src/bans/block.ts';
 import { refuses } from '../support/kernel.ts';
@@ -20,7 +20,7 @@ afterEach(() => {
 const GRACE = 60;
 
 describe('arguments from the manager', () => {
-  test('release unblocks, with a line and without a word to execd', () => {
+  test('release unblocks with a log line and without a key exchange', () => {
     agent.alert(A);
     agent.written = '';
     expect(agent.alert(A, { arguments: ['release'] })).toBe(0);
@@ -29,7 +29,7 @@ describe('arguments from the manager', () => {
     expect(agent.written).toBe('');
   });
 
-  test('release ends what anybody holds, and is right about a protected address too', () => {
+  test('release ends the holds of all origins, even on a protected address', () => {
     agent.alert(A, { arguments: ['keep', 'timeout=never'] });
     agent.ossec('add', A);
     expect(agent.alert(A, { arguments: ['release'] })).toBe(0);
@@ -39,7 +39,7 @@ describe('arguments from the manager', () => {
     expect(agent.host.kernel.rules('INPUT')).toEqual([]);
   });
 
-  test('release of what is not blocked changes nothing, and is no error', () => {
+  test('release of an address that is not blocked changes nothing and is not an error', () => {
     expect(agent.alert(A, { arguments: ['release'] })).toBe(0);
     expect(agent.lines()).toEqual([]);
   });
@@ -57,7 +57,7 @@ describe('arguments from the manager', () => {
     expect(agent.holds(A)).toEqual(holds);
   });
 
-  test('timeout ends with a delete of execd that comes before it, and by itself otherwise', () => {
+  test('a hold with timeout ends by execd’s delete, or by itself after its timeout', () => {
     agent.alert(A, { arguments: ['timeout=2h'] });
     agent.wait(601);
     agent.alert(A, { command: 'delete' });
@@ -67,7 +67,7 @@ describe('arguments from the manager', () => {
     expect(agent.host.rulesFor(A)).toEqual([0, 0]);
   });
 
-  test('keep outlives a delete of execd that comes before its timeout', () => {
+  test('a hold with keep continues after an early delete of execd', () => {
     agent.alert(A, { arguments: ['keep', 'timeout=2h'] });
     agent.wait(601);
     agent.alert(A, { command: 'delete' });
@@ -78,22 +78,22 @@ describe('arguments from the manager', () => {
     expect(agent.lines().at(-1)).toBe(`delete ${A}`);
   });
 
-  test('a reason is all that stands behind it', () => {
+  test('a reason is the text after it', () => {
     agent.alert(A, { arguments: ['keep', 'reason=scans', 'our', 'shop', 'release'] });
     expect(agent.host.openStore().bans.find(addressOf(A))?.holds[0]?.reason).toBe(
       'scans our shop release',
     );
   });
 
-  test('a word that means nothing is said, and ignored', () => {
+  test('an unknown word is reported and ignored', () => {
     agent.alert(A, { arguments: ['relase', 'null'] });
     expect(agent.host.warnings).toEqual([
-      'arguments of the response that mean nothing here are ignored: ["relase","null"]',
+      'ignored unknown arguments of the active response: ["relase","null"]',
     ]);
     expect(agent.host.rulesFor(A)).toEqual([1, 1]);
   });
 
-  test('Wazuh 5 gives them in one text', () => {
+  test('Wazuh 5 sends the arguments as one text', () => {
     const response = {
       type: 'stateful',
       stateful_timeout: 60,
@@ -111,7 +111,7 @@ describe('arguments from the manager', () => {
     expect(agent.banned()).toEqual([]);
   });
 
-  test('nothing in an alert supplies them', () => {
+  test('no field of an alert can supply arguments', () => {
     const extra = {
       extra_args: ['release'],
       data: { srcip: A, extra_args: ['release'] },
@@ -127,7 +127,7 @@ describe('escalation', () => {
     agent.configure('[escalation]\ntimeouts = ["10m", "1h", "24h"]\nwindow = "30d"\n');
   });
 
-  /** A ban that execd ends after its own timeout, and what of it goes on. */
+  /** Adds a ban that execd ends after its own timeout, and returns the holds that continue. */
   function offend(): string[] {
     agent.alert(A);
     agent.wait(601);
@@ -135,7 +135,7 @@ describe('escalation', () => {
     return agent.holds(A);
   }
 
-  test('the n-th ban lasts at least the n-th value, the last one for all further', () => {
+  test('the n-th ban lasts at least the n-th value, and all later bans the last one', () => {
     expect(offend()).toEqual([]);
     expect(offend()).toEqual(['repeat:2999']);
     agent.wait(3000);
@@ -145,7 +145,7 @@ describe('escalation', () => {
     expect(agent.lines()).toContain(`kept ${A}`);
   });
 
-  test('an alert while the ban goes on is no further ban', () => {
+  test('an alert during a ban does not count as another ban', () => {
     agent.alert(A);
     agent.wait(60);
     agent.alert(A);
@@ -154,13 +154,13 @@ describe('escalation', () => {
     expect(agent.holds(A)).toEqual(['repeat:600', `wazuh:${600 + GRACE}`]);
   });
 
-  test('a ban counts for as long as the window', () => {
+  test('a ban counts within the window only', () => {
     offend();
     agent.wait(30 * 86_400);
     expect(offend()).toEqual([]);
   });
 
-  test('a release by hand ends the ban and does not reset the count; forgive does', () => {
+  test('a release by hand ends the ban without resetting the count, and forgive resets it', () => {
     offend();
     agent.alert(A);
     agent.alert(A, { arguments: ['release'] });
@@ -170,7 +170,7 @@ describe('escalation', () => {
     expect(offend()).toEqual([]);
   });
 
-  test('what a person bans is not counted, unless an alert holds it too, and a block that failed neither', () => {
+  test('a failed block and a ban that only a person holds do not count', () => {
     agent.host.kernel.disturbAlways(refuses(1, 'no'));
     expect(agent.alert(A)).not.toBe(0);
     agent.host.kernel.disturbAlways(null);
@@ -183,7 +183,7 @@ describe('escalation', () => {
     expect(agent.host.openStore().offences.count(0)).toEqual(new Map([[A, 1]]));
   });
 
-  test('is the same from OSSEC and from Wazuh 5', () => {
+  test('works the same for OSSEC and Wazuh 5', () => {
     offend();
     agent.wait(1000);
     agent.ossec('add', A);
@@ -217,7 +217,7 @@ describe('[[policy]]', () => {
     expect(agent.written === '').toBe(met);
   });
 
-  test('the first entry that is met decides', () => {
+  test('the first entry that matches decides', () => {
     agent.configure(
       '[[policy]]\nrule_id = [5710]\ntimeout = "2h"\n[[policy]]\naction = "ignore"\n',
     );
@@ -225,7 +225,7 @@ describe('[[policy]]', () => {
     expect(agent.alert('203.0.113.10', { ruleId: '1' })).toBe(REFUSED);
   });
 
-  test('a timeout is the end of the ban, whenever execd deletes it', () => {
+  test('timeout sets the end of the ban, regardless of execd’s delete', () => {
     agent.configure('[[policy]]\ntimeout = "2h"\n');
     agent.alert(A);
     agent.wait(601);
@@ -237,7 +237,7 @@ describe('[[policy]]', () => {
     expect(agent.banned()).toEqual([A]);
   });
 
-  test('timeout_max shortens whatever else there is', () => {
+  test('timeout_max limits all other timeouts', () => {
     agent.configure(
       '[escalation]\ntimeouts = ["24h"]\n[[policy]]\ntimeout = "never"\ntimeout_max = "5m"\n',
     );
@@ -247,7 +247,7 @@ describe('[[policy]]', () => {
     expect(agent.holds('203.0.113.10')).toEqual(['policy:300', 'repeat:300']);
   });
 
-  test('a later alert does not shorten what policy gave', () => {
+  test('a later alert does not shorten a hold of policy', () => {
     agent.alert(A, { arguments: ['keep', 'timeout=2h'] });
     agent.alert(A, { arguments: ['keep', 'timeout=1m'] });
     expect(agent.holds(A)).toEqual(['policy:7200']);
@@ -256,7 +256,7 @@ describe('[[policy]]', () => {
     expect(agent.holds(A)).toEqual(['policy:never']);
   });
 
-  test('what OSSEC does not say of an alert meets no condition on it', () => {
+  test('a condition on a field that OSSEC does not pass is not met', () => {
     for (const condition of ['level_min = 1', 'group = ["web"]', 'agent = ["web01"]']) {
       agent.configure(`[[policy]]\n${condition}\naction = "ignore"\n`);
       expect([condition, agent.ossec('add', A)]).toEqual([condition, 0]);
@@ -282,7 +282,7 @@ timeout_max = "2m"
     expect(agent.holds('203.0.113.11')).toEqual(['wazuh:120']);
   });
 
-  test('is heard beside our own entries, and the stricter limit counts', () => {
+  test('applies together with our own entries, and the stricter limit counts', () => {
     agent.configure('[[policy]]\ntimeout = "2h"\ntimeout_max = "1h"\n');
     agent.configureGroup('[[policy]]\ntimeout_max = "90m"\n');
     agent.alert(A);
@@ -291,7 +291,7 @@ timeout_max = "2m"
     expect(agent.alert('203.0.113.10')).toBe(REFUSED);
   });
 
-  test('can do nothing else, and each attempt is named with its line', () => {
+  test('can do nothing else, and each attempt is reported with its line', () => {
     const problems = agent.configureGroup(`[protect]
 allow = ["203.0.113.9"]
 gateways = false
@@ -303,7 +303,7 @@ bans_per_minute = 0
 timeout = "never"
 `);
     const why =
-      'is refused: this file may only name protect.allow and [[policy]] entries that ignore or shorten';
+      'is refused: this file can only have protect.allow and [[policy]] entries that ignore alerts or shorten bans';
     expect(problems).toEqual([
       `firewall-drop.toml:3: \`protect.gateways\` ${why}`,
       `firewall-drop.toml:5: \`firewall.backend\` ${why}`,
@@ -315,7 +315,7 @@ timeout = "never"
   });
 });
 
-describe('of a group’s file with thousands of mistakes only the first are named', () => {
+describe('only the first of thousands of mistakes in a group’s file are reported', () => {
   const lines = (line: (index: number) => string): string => {
     return Array.from({ length: 5000 }, (_, index) => line(index)).join('\n');
   };
@@ -329,14 +329,14 @@ describe('of a group’s file with thousands of mistakes only the first are name
     const problems = agent.configureGroup(toml);
     expect(problems.length).toBeGreaterThan(10);
     expect(problems.length).toBeLessThan(60);
-    expect(problems.filter((problem) => problem.endsWith('are not named'))).not.toEqual([]);
+    expect(problems.filter((problem) => problem.endsWith('are not listed'))).not.toEqual([]);
   });
 });
 
 describe('aggregation', () => {
   const NET = '203.0.113.0/24';
 
-  test('an IPv6 offender has its network banned, with the key and the delete of it', () => {
+  test('the network of an IPv6 offender is banned, is the key for execd, and is unblocked by a delete', () => {
     agent.configure('[aggregate]\nipv6_prefix = 64\n');
     agent.alert('2001:db8:0:2::9');
     expect(agent.banned()).toEqual(['2001:db8:0:2::/64']);
@@ -359,14 +359,14 @@ describe('aggregation', () => {
     expect(agent.banned()).toEqual([]);
   });
 
-  test('where the network has a protected address, the offender alone is banned', () => {
+  test('only the offender is banned if its network contains a protected address', () => {
     agent.configure('[aggregate]\nipv6_prefix = 64\nipv4_prefix = 24\nipv4_count = 1\n');
     agent.alert('2001:db8:0:1::9');
     agent.alert('198.51.100.9');
     expect(agent.banned()).toEqual(['2001:db8:0:1::9', '198.51.100.9']);
   });
 
-  test('from OSSEC a network lasts until its own deadline', () => {
+  test('a network that OSSEC had banned lasts until its own deadline', () => {
     agent.configure('[aggregate]\nipv6_prefix = 64\n');
     agent.ossec('add', '2001:db8:0:2::9');
     agent.ossec('delete', '2001:db8:0:2::9');
@@ -383,7 +383,7 @@ describe('aggregation', () => {
       agent.wait(10);
     });
 
-    test('so many of one network become one ban of it, until the last of their deadlines', () => {
+    test('enough bans in one network become a ban of the network until the last of their deadlines', () => {
       agent.alert('203.0.113.3');
       expect(agent.banned()).toEqual([NET]);
       expect(agent.holds(NET)).toEqual(['policy:7190']);
@@ -396,12 +396,12 @@ describe('aggregation', () => {
       ]);
     });
 
-    test('another alert on one of them is no further one', () => {
+    test('another alert about a counted address does not count again', () => {
       agent.alert('203.0.113.2');
       expect(agent.banned()).toEqual(['203.0.113.1', '203.0.113.2']);
     });
 
-    test('one that a person bans as well is neither counted nor touched', () => {
+    test('a ban that a person holds too is neither counted nor changed', () => {
       const manual = holdRequest({ origin: 'manual', timeoutSeconds: null });
       block(addressOf('203.0.113.2'), manual, agent.host.newRun());
       agent.alert('203.0.113.3');
@@ -411,13 +411,13 @@ describe('aggregation', () => {
       expect(agent.holds('203.0.113.2')).toContain('manual:never');
     });
 
-    test('neighbours in another network do not count', () => {
+    test('bans in another network do not count', () => {
       agent.alert('203.0.114.3');
       agent.alert('20.0.113.3');
       expect(agent.banned()).toHaveLength(4);
     });
 
-    test('nor do those beyond a network whose length is no whole number of bytes', () => {
+    test('bans outside of a /28 network do not count', () => {
       agent.configure('[aggregate]\nipv4_prefix = 28\nipv4_count = 3\n');
       agent.alert('203.0.113.16');
       expect(agent.banned()).toHaveLength(3);
@@ -425,7 +425,7 @@ describe('aggregation', () => {
       expect(agent.banned()).toEqual(['203.0.113.16', '203.0.113.0/28']);
     });
 
-    test('a delete of a single address in it is kept, and explained', () => {
+    test('a delete of one address in the network does not end the ban, and history has the reason', () => {
       agent.alert('203.0.113.3');
       for (const last of [1, 2, 3]) agent.alert(`203.0.113.${last}`, { command: 'delete' });
       expect(agent.banned()).toEqual([NET]);
@@ -441,7 +441,7 @@ describe('aggregation', () => {
       ]);
     });
 
-    test('a release of a single address undoes the whole', () => {
+    test('a release of one address in the network ends the ban of the network', () => {
       agent.alert('203.0.113.3');
       expect(agent.alert('203.0.113.2', { arguments: ['release'] })).toBe(0);
       expect(agent.banned()).toEqual([]);
@@ -449,13 +449,13 @@ describe('aggregation', () => {
       expect(agent.lines().at(-1)).toBe(`delete ${NET}`);
     });
 
-    test('what comes while it lasts does not shorten it', () => {
+    test('an alert during the ban does not shorten it', () => {
       agent.alert('203.0.113.3');
       agent.alert('203.0.113.4');
       expect(agent.holds(NET)).toEqual(['policy:7190']);
     });
 
-    test('an alert that may not have anything banned that long bans its address alone', () => {
+    test('an alert whose timeout_max is shorter than the others’ deadlines bans its address only', () => {
       agent.configure(
         '[aggregate]\nipv4_count = 3\n[[policy]]\nrule_id = [7]\ntimeout_max = "10m"\n',
       );
@@ -463,7 +463,7 @@ describe('aggregation', () => {
       expect(agent.banned()).toHaveLength(3);
     });
 
-    test('nor does one with a longest time end a ban that has no end', () => {
+    test('an alert with a timeout_max does not end a ban without a deadline', () => {
       agent.alert('203.0.113.1', { arguments: ['keep', 'timeout=never'] });
       agent.configure('[aggregate]\nipv4_count = 3\n[[policy]]\ntimeout_max = "7d"\n');
       agent.alert('203.0.113.3');
@@ -473,13 +473,13 @@ describe('aggregation', () => {
   });
 });
 
-describe('the fuse', () => {
+describe('limits.bans_per_minute', () => {
   beforeEach(() => {
     agent.configure('[limits]\nbans_per_minute = 3\n');
     for (const last of [1, 2, 3]) agent.alert(`203.0.113.${last}`);
   });
 
-  test('refuses what begins beyond it within a minute, and raises one alert a minute', () => {
+  test('refuses further bans within a minute, and raises one alert per minute', () => {
     for (const last of [4, 5]) expect(agent.alert(`203.0.113.${last}`)).toBe(REFUSED);
     expect(agent.banned()).toHaveLength(3);
     expect(agent.lines().slice(3)).toEqual([
@@ -493,7 +493,7 @@ describe('the fuse', () => {
     expect(agent.lines().slice(-2)).toEqual(['refused 203.0.113.9', 'failed 203.0.113.9']);
   });
 
-  test('counts what begins alone, and no end of a ban', () => {
+  test('counts only bans that begin, not bans that end', () => {
     agent.wait(60);
     for (const last of [4, 5]) {
       agent.alert(`203.0.113.${last}`);
@@ -503,7 +503,7 @@ describe('the fuse', () => {
     expect(agent.alert('203.0.113.7')).toBe(REFUSED);
   });
 
-  test('lets alerts through on what is banned already, deletes and releases', () => {
+  test('does not limit alerts about banned addresses, deletes and releases', () => {
     expect(agent.alert('203.0.113.1')).toBe(0);
     expect(agent.alert('203.0.113.1', { command: 'delete' })).toBe(0);
     expect(agent.alert('203.0.113.2', { arguments: ['release'] })).toBe(0);
@@ -512,7 +512,7 @@ describe('the fuse', () => {
 });
 
 describe('firewall.keep_on_agent_stop', () => {
-  test('keeps what execd deletes before its timeout can be over, until its own deadline', () => {
+  test('keeps a ban until its own deadline if execd’s delete comes before its timeout', () => {
     agent.configure('[firewall]\nkeep_on_agent_stop = true\n');
     agent.timeouts = [600, 3600];
     agent.alert(A);
@@ -524,7 +524,7 @@ describe('firewall.keep_on_agent_stop', () => {
     expect(agent.lines().at(-1)).toBe(`delete ${A}`);
   });
 
-  test('ends what execd deletes at a timeout that could apply', () => {
+  test('ends a ban if execd’s delete comes at a timeout that can apply', () => {
     agent.configure('[firewall]\nkeep_on_agent_stop = true\n');
     agent.timeouts = [600, 3600];
     agent.alert(A);
@@ -533,7 +533,7 @@ describe('firewall.keep_on_agent_stop', () => {
     expect(agent.banned()).toEqual([]);
   });
 
-  test('goes by the timeout in the message where there is one', () => {
+  test('uses the timeout in the message if there is one', () => {
     agent.configure('[firewall]\nkeep_on_agent_stop = true\n');
     const response = { type: 'stateful', stateful_timeout: 100 };
     const message = { wazuh: { active_response: response }, source: { ip: A }, command: 'enable' };
@@ -546,7 +546,7 @@ describe('firewall.keep_on_agent_stop', () => {
     expect(agent.banned()).toEqual([]);
   });
 
-  test('is off by default: an agent that stops unblocks', () => {
+  test('is off by default, so that an agent that stops unblocks', () => {
     agent.alert(A);
     agent.alert(A, { command: 'delete' });
     expect(agent.banned()).toEqual([]);

@@ -1,4 +1,4 @@
-// A whole response to execd: from its line to the kernel, the state and the response log, in that order.
+// Tests whole responses to execd: from its line to the kernel, the state and the response log.
 import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -26,7 +26,7 @@ const IDS = '1620563486.6306696 31151';
 
 let host: Workshop;
 let home = '';
-/** What happened, in order: `lock`, `recover`, `expire`, `write`. */
+/** The steps of a run in order: `lock`, `recover`, `expire`, `write`. */
 let events: string[] = [];
 let written: string[] = [];
 let kind: LogFormat['kind'] = 'ossec';
@@ -77,13 +77,13 @@ function context(parts: Partial<AlertContext> = {}): AlertContext {
   };
 }
 
-/** What follows the last line end of the input. */
+/** The input after its last newline. */
 let unterminated = '';
 afterEach(() => {
   unterminated = '';
 });
 
-/** Lines as execd gives them; a missing one is the end of the input. */
+/** The lines that execd sends; a missing line is the end of the input. */
 function streams(...lines: readonly (string | Buffer)[]) {
   const left = [...lines];
   const reader: LineReader = {
@@ -137,17 +137,17 @@ describe('an add of Wazuh 4', () => {
     expect(written.join('')).toContain('"keys":["203.0.113.9"]');
   });
 
-  test('ends by itself a minute after execd would have ended it', () => {
+  test('ends by itself a minute after execd’s timeout', () => {
     add('continue');
     expect(host.openStore().bans.find(ATTACKER)?.holds[0]?.expiresAtMs).toBe(NOON_MS + 660_000);
   });
 
-  test('is for ever where the agent has no timeout for us', () => {
+  test('has no deadline if the agent has no timeout for us', () => {
     add('continue', '203.0.113.9', context({ timeouts: () => [] }));
     expect(host.openStore().bans.find(ATTACKER)?.holds[0]?.expiresAtMs).toBeNull();
   });
 
-  test('with `abort` only moves the deadline of what is blocked', () => {
+  test('with `abort` only moves the deadline of a blocked address', () => {
     add('continue');
     host.nowMs += 60_000;
     add('abort');
@@ -155,7 +155,7 @@ describe('an add of Wazuh 4', () => {
     expect(logged()).toHaveLength(1);
   });
 
-  test('with `abort` is blocked when the kernel lost it', () => {
+  test('with `abort` is blocked again if the kernel has lost its rule', () => {
     add('continue');
     host.kernel.flush();
     add('abort');
@@ -163,19 +163,19 @@ describe('an add of Wazuh 4', () => {
     expect(logged().at(-1)).toBe(`reapplied - 203.0.113.9 ${IDS}`);
   });
 
-  test('with `abort` is blocked when it has no ban', () => {
+  test('with `abort` is blocked if it has no ban', () => {
     add('abort');
     expect(host.rulesFor('203.0.113.9')).toEqual([1, 1]);
     expect(logged()).toEqual([`add - 203.0.113.9 ${IDS}`]);
   });
 
-  test('from the manager by hand gets ids that the rules decode', () => {
+  test('sent by hand from the manager gets ids that the rules decode', () => {
     const byHand = message('add', '203.0.113.9', { id: undefined, rule: undefined });
     respondToMessage(context(), streams(byHand, ANSWERS.continue));
     expect(logged()).toEqual(['add - 203.0.113.9 1715083200.000000 0']);
   });
 
-  test('does not shorten what another alert gave its address while execd was asked', () => {
+  test('does not shorten a hold that another alert added during the key exchange', () => {
     const addFor = (timeout: string, meanwhile = (): void => undefined): void => {
       const alert = { id: '1.2', rule: { id: '3' }, data: { srcip: '203.0.113.9' } };
       const parameters = { extra_args: [`timeout=${timeout}`, 'keep'], alert };
@@ -191,7 +191,7 @@ describe('an add of Wazuh 4', () => {
     ]);
   });
 
-  test('has its address in one notation everywhere', () => {
+  test('uses one notation of its address everywhere', () => {
     add('continue', '::ffff:203.0.113.9');
     expect(written.join('')).toContain('"keys":["203.0.113.9"]');
     expect(host.rulesFor('203.0.113.9')).toEqual([1, 1]);
@@ -200,7 +200,7 @@ describe('an add of Wazuh 4', () => {
 });
 
 describe('a delete of Wazuh 4', () => {
-  test('unblocks, logs it, and writes nothing to execd, which does not read', () => {
+  test('unblocks, is logged, and writes nothing to execd, which does not read', () => {
     add('continue');
     written = [];
     respondToMessage(context(), streams(message('delete', '203.0.113.9')));
@@ -209,7 +209,7 @@ describe('a delete of Wazuh 4', () => {
     expect(written).toEqual([]);
   });
 
-  test('leaves what a person holds', () => {
+  test('leaves the hold of a person', () => {
     add('continue');
     respondToArguments(context(), ['add', '-', '203.0.113.9', '1.2', '3']);
     respondToMessage(context(), streams(message('delete', '203.0.113.9')));
@@ -217,7 +217,7 @@ describe('a delete of Wazuh 4', () => {
     expect(host.holders('203.0.113.9')).toEqual(['ossec']);
   });
 
-  test('of a protected address is done: unblocking locks nobody out', () => {
+  test('unblocks a protected address, because that locks nobody out', () => {
     host.kernel.insert('INPUT', '-s 198.51.100.1/32 -j DROP');
     respondToMessage(context(), streams(message('delete', '198.51.100.1')));
     expect(host.kernel.rules('INPUT')).toEqual([]);
@@ -232,19 +232,19 @@ describe('Wazuh 5', () => {
       command,
     });
 
-  test('gives the timeout itself', () => {
+  test('sets the timeout in its message', () => {
     const line = message5('enable', { type: 'stateful', stateful_timeout: 180 });
     respondToMessage(context(), streams(line, ANSWERS.continue));
     expect(host.openStore().bans.find(ATTACKER)?.holds[0]?.expiresAtMs).toBe(NOON_MS + 240_000);
   });
 
-  test('may block without end, whatever ar.conf says', () => {
+  test('can block without a deadline, regardless of ar.conf', () => {
     const line = message5('enable', { type: 'stateless' });
     respondToMessage(context(), streams(line, ANSWERS.continue));
     expect(host.openStore().bans.find(ATTACKER)?.holds[0]?.expiresAtMs).toBeNull();
   });
 
-  test('unblocks with `disable`, also with another id in its line', () => {
+  test('unblocks with `disable`, even if its ids differ', () => {
     const line = message5('enable', { type: 'stateful', stateful_timeout: 180 });
     respondToMessage(context(), streams(line, ANSWERS.continue));
     host.nowMs += 180_000;
@@ -261,7 +261,7 @@ describe('OSSEC', () => {
     expect(logged()).toEqual([`add - 203.0.113.9 ${IDS}`]);
   });
 
-  test('is given the 90 seconds by which it may be late', () => {
+  test('gets another 90 seconds, by which it can be late', () => {
     respondToArguments(context(), ['add', '-', '203.0.113.9', '1.2', '3']);
     expect(host.openStore().bans.find(ATTACKER)?.holds[0]).toMatchObject({
       origin: 'ossec',
@@ -269,7 +269,7 @@ describe('OSSEC', () => {
     });
   });
 
-  test('may add the same address again and again: one rule stays, and one delete removes it', () => {
+  test('can add an address repeatedly: there is one rule, and one delete removes it', () => {
     for (let count = 0; count < 5; count++)
       respondToArguments(context(), ['add', '-', '203.0.113.9', '1.2', '3']);
     expect(host.rulesFor('203.0.113.9')).toEqual([1, 1]);
@@ -294,7 +294,7 @@ describe('a protected address', () => {
     },
   );
 
-  test('is in the history with the origin and the reason of its refusal', () => {
+  test('is recorded in history with the origin and the reason of its refusal', () => {
     expect(
       codeOf(() => {
         add('continue', '198.51.100.1');
@@ -306,7 +306,7 @@ describe('a protected address', () => {
     ]);
   });
 
-  test('is refused from OSSEC as well', () => {
+  test('is refused for OSSEC too', () => {
     const args = ['add', '-', '198.51.100.1', '1.2', '3'];
     expect(
       codeOf(() => {
@@ -342,7 +342,7 @@ describe('a message without an address', () => {
   });
 
   test.each(['', 'garbage', '[]', '{"command":"add"}', '{"command":"add","parameters":{}}'])(
-    'is refused with one line when it is no message: %j',
+    'is refused with one line if it is not a message: %j',
     (line) => {
       expect(
         codeOf(() => {
@@ -354,21 +354,21 @@ describe('a message without an address', () => {
     },
   );
 
-  test('is refused when the input ends before a whole line', () => {
+  test('is refused if the input ends before a complete line', () => {
     expect(() => {
       respondToMessage(context(), streams());
-    }).toThrow('no whole message came before the input ended');
+    }).toThrow('the input ended before a complete message arrived');
     expect(logged()).toHaveLength(1);
   });
 
-  test('is reported differently when it did not come in time', () => {
+  test('is reported differently if it does not arrive in time', () => {
     expect(() => {
       respondToMessage(context({ deadline: { remainingMs: () => 0 } }), streams());
-    }).toThrow('no whole message came in time');
+    }).toThrow('no complete message arrived in time');
   });
 });
 
-test('a second message that comes before the answer is not acted on', () => {
+test('a second message instead of the answer is not executed', () => {
   const second = message('add', '203.0.113.10');
   expect(
     codeOf(() => {
@@ -378,7 +378,7 @@ test('a second message that comes before the answer is not acted on', () => {
   expect(host.kernel.commands).toEqual([]);
 });
 
-test('execd has half of the time for all that it reads and writes', () => {
+test('the exchange with execd gets half of the time', () => {
   const given: Deadline[] = [];
   const { reader, write } = streams(message('add', '203.0.113.9'), ANSWERS.continue);
   respondToMessage(context({ deadline: { remainingMs: () => 20_000 } }), {
@@ -398,8 +398,8 @@ test('execd has half of the time for all that it reads and writes', () => {
   for (const deadline of given) expect(deadline.remainingMs()).toBeLessThanOrEqual(10_000);
 });
 
-describe('an execd that goes away before it answers', () => {
-  test('means that nothing is blocked, which is logged', () => {
+describe('an execd that exits before it answers', () => {
+  test('causes a failure line, and nothing is blocked', () => {
     expect(
       codeOf(() => {
         respondToMessage(context(), streams(message('add', '203.0.113.9')));
@@ -411,16 +411,15 @@ describe('an execd that goes away before it answers', () => {
   });
 });
 
-describe('a problem that stops nothing:', () => {
-  test('the lock is not to be had', () => {
-    const lock = () =>
-      new AppError('LOCK_BUSY', 'another still holds the writer lock after 10.0 s');
+describe('an address is blocked although', () => {
+  test('the writer lock is not available', () => {
+    const lock = () => new AppError('LOCK_BUSY', 'another still has the writer lock after 10.0 s');
     add('continue', '203.0.113.9', context({ lock }));
     expect(host.rulesFor('203.0.113.9')).toEqual([1, 1]);
     expect(host.warnings.join()).toContain('working without the writer lock');
   });
 
-  test('the log has no directory', () => {
+  test('the directory of the log is missing', () => {
     rmSync(join(home, 'logs'), { recursive: true });
     add('continue');
     expect(host.rulesFor('203.0.113.9')).toEqual([1, 1]);
@@ -441,7 +440,7 @@ describe('in the format `wazuh`', () => {
     kind = 'wazuh';
   });
 
-  /** What a run adds to the log, each line without its prefix, which it must have. */
+  /** Returns the lines that a run adds to the log without their prefix, which each must have. */
   const linesOf = (work: () => void): string[] => {
     const path = join(home, 'logs/active-responses.log');
     rmSync(path, { force: true });
@@ -467,9 +466,9 @@ describe('in the format `wazuh`', () => {
   test.each([
     ['Wazuh 4', MESSAGE4],
     ['Wazuh 5', MESSAGE5],
-  ])('the last line after an abort of %s is `Aborted`', (_, line) => {
+  ])('the last line is `Aborted` after an abort of %s', (_, line) => {
     const aborted = ['Starting', line, KEYS, ABORT, 'Aborted'];
-    // Not blocked before, then in place, then lost by the kernel.
+    // The address is first not blocked, then blocked, then lost by the kernel.
     expect(respondTo(line, ABORT)).toEqual(aborted);
     expect(respondTo(line, ABORT)).toEqual(aborted);
     host.kernel.flush();
@@ -480,7 +479,7 @@ describe('in the format `wazuh`', () => {
   test.each([
     ['Wazuh 4', MESSAGE4, message('delete', '203.0.113.9')],
     ['Wazuh 5', MESSAGE5, MESSAGE5.replace('enable', 'disable')],
-  ])('an unblock of %s has no keys, also where nothing was blocked', (_, block, line) => {
+  ])('an unblock of %s has no keys, even if nothing was blocked', (_, block, line) => {
     respondTo(block, CONTINUE);
     expect(respondTo(line)).toEqual(['Starting', line, 'Ended']);
     expect(respondTo(line)).toEqual(['Starting', line, 'Ended']);
@@ -489,7 +488,7 @@ describe('in the format `wazuh`', () => {
   test.each([
     ['an empty line', '', 'Invalid input format'],
     ['no JSON', 'nonsense', 'Invalid input format'],
-    ['no object', '[]', 'Invalid input format'],
+    ['a list', '[]', 'Invalid input format'],
     ['neither `parameters` nor `wazuh`', '{"version":1,"command":"add"}', 'Invalid input format'],
     [
       'neither a version nor an address',
@@ -498,7 +497,7 @@ describe('in the format `wazuh`', () => {
     ],
     ['no command', '{"version":1,"parameters":{}}', "Cannot read 'command' from json"],
     [
-      'a command that is no string',
+      'a command that is not a string',
       '{"version":1,"command":1,"parameters":{}}',
       "Cannot read 'command' from json",
     ],
@@ -515,7 +514,7 @@ describe('in the format `wazuh`', () => {
     expect(host.kernel.commands).toEqual([]);
   });
 
-  test('no input is one of Wazuh’s texts as well', () => {
+  test('missing input is logged with the text of Wazuh’s own program', () => {
     expect(respondTo()).toEqual(['Starting', 'Cannot read input from stdin']);
   });
 
@@ -525,7 +524,7 @@ describe('in the format `wazuh`', () => {
     ['no command', ['{}'], "Cannot read 'command' from json"],
     ['another command', ['{"command":"maybe"}'], "Invalid value of 'command'"],
   ])(
-    '%s in place of execd’s answer is followed by the text of Wazuh’s own program',
+    '%s instead of execd’s answer is followed by the text of Wazuh’s own program',
     (_, answers, text) => {
       const quote = JSON.stringify(MESSAGE4);
       expect(respondTo(MESSAGE4, ...answers)).toEqual(['Starting', quote, KEYS, text]);
@@ -533,7 +532,7 @@ describe('in the format `wazuh`', () => {
     },
   );
 
-  test('a refusal and a failure have no line with a message, and no end', () => {
+  test('a refusal and a failure have neither a line with a message nor `Ended`', () => {
     const line = message('add', '127.0.0.1');
     expect(respondTo(line)).toEqual(['Starting', JSON.stringify(line), `refused 127.0.0.1 ${IDS}`]);
     host.kernel.disturbAlways(refuses(1, 'no'));
@@ -546,7 +545,7 @@ describe('in the format `wazuh`', () => {
     ]);
   });
 
-  test('every line of OSSEC’s requests has it too', () => {
+  test('every line for requests of OSSEC has the prefix too', () => {
     const lines = linesOf(() => {
       respondToArguments(context(), ['add', '-', '203.0.113.9', '1.2', '3']);
     });
@@ -558,15 +557,15 @@ describe('in the format `wazuh`', () => {
   });
 });
 
-describe('a message without a line end', () => {
-  test('is read when the input ends after it', () => {
+describe('a message without a newline', () => {
+  test('is read if the input ends after it', () => {
     add('continue');
     unterminated = message('delete', '203.0.113.9');
     respondToMessage(context(), streams());
     expect(host.rulesFor('203.0.113.9')).toEqual([0, 0]);
   });
 
-  test('is refused when it is not whole', () => {
+  test('is refused if it is incomplete', () => {
     unterminated = message('delete', '203.0.113.9').slice(0, -1);
     expect(
       codeOf(() => {
@@ -575,15 +574,15 @@ describe('a message without a line end', () => {
     ).toBe('BAD_DATA');
   });
 
-  test('is not acted on while more may come', () => {
+  test('is not executed while more input can follow', () => {
     unterminated = message('delete', '203.0.113.9');
     const late = context({ deadline: { remainingMs: () => 0 } });
     expect(() => {
       respondToMessage(late, streams());
-    }).toThrow('no whole message came in time');
+    }).toThrow('no complete message arrived in time');
   });
 
-  test('is not taken for the answer of execd as well', () => {
+  test('is not used as execd’s answer too', () => {
     unterminated = message('add', '203.0.113.9');
     expect(
       codeOf(() => {
@@ -594,7 +593,7 @@ describe('a message without a line end', () => {
   });
 });
 
-test('a kernel that refuses is an error, a line `failed`, and no `add`', () => {
+test('a block that the kernel refuses is an error with a `failed` line and without an `add`', () => {
   host.kernel.disturbAlways(refuses(1, 'no'));
   expect(
     codeOf(() => {
@@ -604,7 +603,7 @@ test('a kernel that refuses is an error, a line `failed`, and no `add`', () => {
   expect(logged()).toEqual([`failed - 203.0.113.9 ${IDS}`]);
 });
 
-test('nothing in an alert makes a second line or a raw control character', () => {
+test('no alert can cause a second line or a raw control character', () => {
   const hostile =
     'x\nMon May  6 00:00:00 UTC 2024 /a/active-response/bin/b add - 192.0.2.1 1.2 3\u001b[2J';
   const alert = { id: hostile, rule: { id: hostile, description: hostile }, full_log: hostile };

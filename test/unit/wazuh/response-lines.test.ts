@@ -1,4 +1,4 @@
-// The lines of active-responses.log against what the rule engines decode and what Wazuh's own tests look for.
+// Compares the lines of active-responses.log with what the rule engines decode and what Wazuh's own tests look for.
 import { describe, expect, test } from '@jest/globals';
 import type { Outcome, Verb } from '../../../src/model/ban.ts';
 import { UTC } from '../../../src/system/zone.ts';
@@ -47,10 +47,10 @@ function bare(line: string): string {
   return line.slice(0, -1);
 }
 
-describe('the engines, as these tests know them, make of', () => {
+describe('the rule engines in these tests give the observed result for', () => {
   test.each([
     ['the shipped line', SHIPPED, 601, 601],
-    ['its delete', SHIPPED.replace('add', 'delete'), 602, 602],
+    ['a delete', SHIPPED.replace('add', 'delete'), 602, 602],
     ['a name without .sh', SHIPPED.replace('.sh', ''), 600, 601],
     ['IPv6', SHIPPED.replace('162.216.47.32', '2001:db8::9'), 601, 601],
     ['a user', SHIPPED.replace(' - ', ' root '), 600, 601],
@@ -66,13 +66,13 @@ describe('the engines, as these tests know them, make of', () => {
     ['a 12-hour clock', SHIPPED.replace('UTC', 'PM UTC'), null, null],
     ['a relative path', SHIPPED.replace('/var/ossec/', ''), null, null],
     ['JavaScript’s own zone', SHIPPED.replace('UTC', 'GMT+2'), null, null],
-  ])('%s what they were seen to make of it', (_, line, ossec, wazuh) => {
+  ])('%s', (_, line, ossec, wazuh) => {
     expect([ossecRule(line), wazuhRule(line)]).toEqual([ossec, wazuh]);
   });
 });
 
-describe('a line of the OSSEC format', () => {
-  test('is the one that firewall-drop.sh wrote, to the letter', () => {
+describe('a line in OSSEC’s format', () => {
+  test('is exactly the line that firewall-drop.sh wrote', () => {
     const line = ossecLine(outcome(), FORMAT, Date.UTC(2024, 4, 7, 12, 45, 26));
     expect(line).toBe(
       'Tue May  7 12:45:26 UTC 2024 /var/ossec/active-response/bin/firewall-drop.sh add - 203.0.113.9 1620563486.6306696 31151\n',
@@ -101,14 +101,14 @@ describe('a line of the OSSEC format', () => {
     expect([ossecRule(line), wazuhRule(line)]).toEqual([601, 601]);
   });
 
-  test('stays one line when the path has control characters', () => {
+  test('stays one line if the path has control characters', () => {
     const home = '/var/ossec\n/var/ossec\u001b[2J';
     expect(bare(ossecLine(outcome(), { ...FORMAT, home }, NOON_MS))).toContain(
       '/var/ossec\\u000a/var/ossec\\u001b[2J/active-response/bin/',
     );
   });
 
-  test('about a refusal without an address raises 607 in Wazuh and no alert of a block', () => {
+  test('for a refusal without an address raises 607 in Wazuh and no alert about a block', () => {
     const entry = { ...outcome('refused'), address: null };
     const line = bare(ossecLine(entry, FORMAT, NOON_MS));
     expect(line).toMatch(/firewall-drop\.sh refused - - 1620563486\.6306696 31151$/);
@@ -131,7 +131,7 @@ describe('the configured format', () => {
   });
 
   test.each<Verb>(['add', 'delete', 'kept', 'reapplied', 'failed', 'refused'])(
-    '`wazuh` holds for every line of `%s`, with and without an address',
+    '`wazuh` applies to every line of `%s`, with and without an address',
     (verb) => {
       for (const address of [addressOf('203.0.113.9'), null]) {
         const entry = { ...outcome(verb), address };
@@ -222,7 +222,7 @@ describe('Wazuh’s own tests find', () => {
     expect(texts(entry, exchangeOf(''))).toEqual(['Starting', problem]);
   });
 
-  test('the keys between the message and a text about the answer', () => {
+  test('the keys between the message and the text about the answer', () => {
     const entry = { ...outcome('failed'), problem: 'Invalid input format' } as const;
     const exchange = { ...exchangeOf(MESSAGE4), keyMessage: KEYS };
     expect(texts(entry, exchange)).toEqual([
@@ -234,7 +234,7 @@ describe('Wazuh’s own tests find', () => {
   });
 });
 
-describe('a line of the Wazuh format', () => {
+describe('a line in Wazuh’s format', () => {
   const rulesOf = (what: Outcome, exchange: Exchange | null): unknown[] =>
     wazuhLines(what, exchange, FORMAT, NOON_MS)
       .map((line) => wazuhMessageRule(bare(line)))
@@ -264,7 +264,7 @@ describe('a line of the Wazuh format', () => {
     expect(rulesOf(outcome(), exchangeOf(message))).toEqual([[651, '203.0.113.9']]);
   });
 
-  test('keeps the notation in which execd gave the address', () => {
+  test('keeps execd’s notation of the address', () => {
     const message = MESSAGE4.replace('203.0.113.9', '::ffff:203.0.113.9');
     expect(rulesOf(outcome(), exchangeOf(message))).toEqual([[651, '::ffff:203.0.113.9']]);
   });
@@ -282,12 +282,12 @@ describe('a line of the Wazuh format', () => {
     },
   );
 
-  test('quotes no more than a part of a long message', () => {
+  test('quotes only a part of a long message', () => {
     const [, quote = ''] = texts(outcome('refused'), exchangeOf('x'.repeat(200_000)));
     expect(quote).toHaveLength(4098);
   });
 
-  test('stays one line of JSON when the message has control characters', () => {
+  test('stays one line of JSON if the message has control characters', () => {
     const message = MESSAGE4.replace('node01', 'node\u009b31m\u2028');
     const [, line = ''] = texts(outcome(), exchangeOf(message));
     expect(line).toContain('node\\u009b31m\\u2028');
@@ -303,7 +303,7 @@ describe('a written line is found again', () => {
   const written = (verb: Verb, exchange: Exchange | null, text?: string): string =>
     wazuhLines(outcome(verb, text), exchange, FORMAT, NOON_MS).join('');
 
-  test('in OSSEC’s format, whenever it was written', () => {
+  test('in OSSEC’s format, regardless of its time', () => {
     expect(isFound(own('add'))).toBe(true);
   });
 
@@ -314,7 +314,7 @@ describe('a written line is found again', () => {
     ['another rule', own('add').replace('31151', '31152')],
     ['half a line', own('add').slice(0, -3)],
     ['nothing', ''],
-  ])('and is not taken for one with %s', (_, line) => {
+  ])('and a line with %s is not taken for it', (_, line) => {
     expect(isFound(line)).toBe(false);
   });
 
@@ -343,7 +343,7 @@ describe('a written line is found again', () => {
       exchangeOf(MESSAGE4.replace('"srcip"', '"src_ip"'), 'continue'),
       '203.0.113.9',
     ],
-    ['a hold of somebody else', 'kept', exchangeOf(DELETE4), '203.0.113.9'],
+    ['a hold of another origin', 'kept', exchangeOf(DELETE4), '203.0.113.9'],
   ])('in Wazuh’s format with %s', (_, verb, exchange, text) => {
     const lines = written(verb, exchange, text);
     expect(isFound(lines, outcome(verb, text))).toBe(true);
@@ -351,7 +351,7 @@ describe('a written line is found again', () => {
     expect(isFound(lines, outcome(verb === 'delete' ? 'add' : 'delete', text))).toBe(false);
   });
 
-  test('but not a failure that repeats the message', () => {
+  test('but a failure that repeats the message is not taken for it', () => {
     expect(isFound(written('failed', exchangeOf(MESSAGE4, 'continue')))).toBe(false);
   });
 

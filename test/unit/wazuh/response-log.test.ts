@@ -1,4 +1,5 @@
-// The response log as a file that a less privileged user owns: what is written to it, and what is found in it again.
+// Tests the response log, a file that a less privileged user owns: lines that are written, and lines that are found
+// again.
 import {
   appendFileSync,
   mkdirSync,
@@ -36,7 +37,7 @@ afterEach(() => {
   rmSync(home, { recursive: true });
 });
 
-/** The log of one run. */
+/** Returns the log of one run. */
 function openLog(kind: LogFormat['kind'] = 'ossec'): ResponseLogFile {
   const names = { name: 'firewall-drop', programName: 'firewall-drop.sh' };
   const format = (): LogFormat => {
@@ -62,7 +63,7 @@ function logged(): string[] {
   return readFileSync(path, 'utf8').trimEnd().split('\n');
 }
 
-/** The text of an OSSEC line of `outcome()`, for writing it by other means. */
+/** Returns the text of an OSSEC line of `outcome()`, for writing it by other means. */
 function lineText(): string {
   openLog().write([outcome()]);
   const text = readFileSync(path, 'utf8');
@@ -71,7 +72,7 @@ function lineText(): string {
 }
 
 describe('the log', () => {
-  test('is the agent’s, and its lines come after those that are there', () => {
+  test('belongs to the agent, and new lines are appended', () => {
     writeFileSync(path, 'before\n');
     openLog().write([outcome()]);
     expect(logged()).toEqual([
@@ -80,18 +81,18 @@ describe('the log', () => {
     ]);
   });
 
-  test('has a line for each of many outcomes, in their order', () => {
+  test('has a line for each outcome, in order', () => {
     openLog().write([outcome('add', '1.1'), outcome('add', '1.2'), outcome('add', '1.3')]);
     expect(logged().map((line) => line.split(' ').at(-2))).toEqual(['1.1', '1.2', '1.3']);
   });
 
-  test('reads no zone file before there is a line to write', () => {
+  test('reads no zone file until a line is written', () => {
     openLog().offset();
     openLog().write([]);
     expect(formatsAsked).toBe(0);
   });
 
-  test('repeats an exchange in the lines of its own alert alone', () => {
+  test('repeats an exchange only in the lines of its own alert', () => {
     const message = '{"said":"by execd","command":"add"}';
     const log = openLog('wazuh');
     log.about({ message, keyMessage: '', answer: null }).write([outcome()]);
@@ -105,32 +106,38 @@ describe('the log', () => {
     ['ossec', 0],
     ['wazuh', 3],
     ['both', 3],
-  ] as const)('in the format `%s` has %i lines for what was not changed', (kind, count) => {
-    writeFileSync(path, '');
-    openLog(kind).writeUnchanged(outcome('delete'));
-    expect(logged().filter((line) => line !== '')).toHaveLength(count);
-    expect(readFileSync(path, 'utf8')).not.toContain(' - ');
-  });
+  ] as const)(
+    'in the format `%s` has %i lines for a request that changed nothing',
+    (kind, count) => {
+      writeFileSync(path, '');
+      openLog(kind).writeUnchanged(outcome('delete'));
+      expect(logged().filter((line) => line !== '')).toHaveLength(count);
+      expect(readFileSync(path, 'utf8')).not.toContain(' - ');
+    },
+  );
 
   test.each([
     ['ossec', [/ refused - - 1\.2 0$/]],
     ['wazuh', [/: Starting$/, /: Invalid input format$/]],
     ['both', [/ refused - - 1\.2 0$/, /: Starting$/, /: Invalid input format$/]],
-  ] as const)('in the format `%s` has no other lines for a refused message', (kind, lines) => {
-    openLog(kind)
-      .about({ message: '', keyMessage: '', answer: null })
-      .write([
-        {
-          verb: 'refused',
-          address: null,
-          alertRef: { alertId: '1.2', ruleId: '0' },
-          problem: 'Invalid input format',
-        },
-      ]);
-    expect(logged()).toEqual(lines.map((line) => expect.stringMatching(line) as unknown));
-  });
+  ] as const)(
+    'in the format `%s` has only the expected lines for a refused message',
+    (kind, lines) => {
+      openLog(kind)
+        .about({ message: '', keyMessage: '', answer: null })
+        .write([
+          {
+            verb: 'refused',
+            address: null,
+            alertRef: { alertId: '1.2', ruleId: '0' },
+            problem: 'Invalid input format',
+          },
+        ]);
+      expect(logged()).toEqual(lines.map((line) => expect.stringMatching(line) as unknown));
+    },
+  );
 
-  test('that is a symbolic link is neither read nor written', () => {
+  test('is neither read nor written if it is a symbolic link', () => {
     const target = join(home, 'target');
     writeFileSync(target, 'foreign\n');
     symlinkSync(target, path);
@@ -142,7 +149,7 @@ describe('the log', () => {
     expect(readFileSync(target, 'utf8')).toBe('foreign\n');
   });
 
-  test('that cannot be written to stops nothing, and the missing line is named', () => {
+  test('does not stop the run if it cannot be written, and the missing line is reported', () => {
     rmSync(join(home, 'logs'), { recursive: true });
     openLog().write([outcome(), outcome('delete')]);
     expect(troubles.map((error) => error.code)).toEqual(['LOG']);
@@ -170,7 +177,7 @@ describe.each(['ossec', 'wazuh', 'both'] as const)('in the format `%s`', (kind) 
 describe('a search', () => {
   const isFound = (offset: ReturnType<ResponseLogFile['offset']>): boolean =>
     openLog().missing(offset, [outcome()]).length === 0;
-  /** By how much the clock moves each time it is read. */
+  /** The time by which the clock advances each time it is read. */
   let tickMs = 0;
   beforeEach(() => {
     tickMs = 0;
@@ -190,7 +197,7 @@ describe('a search', () => {
     expect(isFound(null)).toBe(true);
   });
 
-  test('finds a line in the log that took the place of a rotated one', () => {
+  test('finds a line in the log that replaced a rotated one', () => {
     writeFileSync(path, 'one\n');
     const offset = openLog().offset();
     renameSync(path, `${path}.1`);
@@ -206,13 +213,13 @@ describe('a search', () => {
     expect(isFound(offset)).toBe(true);
   });
 
-  test('counts a line as missing when the log is gone', () => {
+  test('counts a line as missing if the log is missing', () => {
     openLog().write([outcome()]);
     rmSync(path);
     expect(isFound(null)).toBe(false);
   });
 
-  test('finds a line that lies in two of the parts that it reads', () => {
+  test('finds a line that crosses two of the parts that it reads', () => {
     const line = lineText();
     writeFileSync(path, '');
     const offset = openLog().offset();
@@ -225,7 +232,7 @@ describe('a search', () => {
     }
   });
 
-  test('finds a line after one that never ends', () => {
+  test('finds a line after an endless one', () => {
     writeFileSync(path, '');
     const offset = openLog().offset();
     truncateSync(path, 5 * 1024 * 1024);
@@ -233,7 +240,7 @@ describe('a search', () => {
     expect(isFound(offset)).toBe(true);
   });
 
-  test('reads at most 16 MiB for all offsets of a run, past which a line counts as missing', () => {
+  test('reads at most 16 MiB for all offsets of a run, and then counts a line as missing', () => {
     const line = lineText();
     writeFileSync(path, '');
     const offset = openLog().offset();
@@ -245,7 +252,7 @@ describe('a search', () => {
     expect(log.missing(offset, [outcome()])).toHaveLength(1);
   });
 
-  test('takes at most a second for all offsets of a run, past which a line counts as missing', () => {
+  test('takes at most a second for all offsets of a run, and then counts a line as missing', () => {
     const line = lineText();
     writeFileSync(path, line);
     const offset = { inode: statSync(path).ino, size: 0 };
@@ -255,7 +262,7 @@ describe('a search', () => {
     expect(log.missing(offset, [outcome()])).toHaveLength(1);
   });
 
-  test('reads no more than the end of a large log that took the place of another', () => {
+  test('reads only the end of a large log that replaced another', () => {
     const line = lineText();
     writeFileSync(path, line);
     truncateSync(path, 1e9);

@@ -1,4 +1,4 @@
-// Where in an alert the offender is: the first configured field that holds a literal address, and never free text.
+// Finds the offender's address in the first configured field that holds a literal address, and never in free text.
 import { describe, expect, test } from '@jest/globals';
 import { CLOUD_ADDRESS_FIELDS, DEFAULT_ADDRESS_FIELDS } from '../../../src/config/schema.ts';
 import { parseJson } from '../../../src/wazuh/json.ts';
@@ -24,13 +24,13 @@ test.each([...DEFAULT_ADDRESS_FIELDS, ...CLOUD_ADDRESS_FIELDS])(
   },
 );
 
-test('the source address wins over the one in a Windows event, as configured first', () => {
+test('the source address has precedence over the address in a Windows event by default', () => {
   const data = { win: { eventdata: { ipAddress: '203.0.113.9' } }, srcip: '198.51.100.7' };
   expect(find({ data }).address?.text).toBe('198.51.100.7');
 });
 
 test.each(['-', 'attacker.example', '', '::1%lo', '198.51.100.0/24'])(
-  'where a field holds %j the next one is tried',
+  'the next field is tried if a field holds %j',
   (value) => {
     const { address, passedOver } = find({ data: { srcip: value, srcip2: '198.51.100.7' } });
     expect(address?.text).toBe('198.51.100.7');
@@ -38,20 +38,20 @@ test.each(['-', 'attacker.example', '', '::1%lo', '198.51.100.0/24'])(
   },
 );
 
-test('the victim is never taken for the offender', () => {
+test('the address of the victim is never used', () => {
   const data = { dstip: '192.0.2.1', win: { eventdata: { destinationIp: '192.0.2.1' } } };
   expect(find({ data, full_log: '192.0.2.1', agent: { ip: '192.0.2.1' } }).address).toBeNull();
 });
 
-test('a key with a dot in its name is no path', () => {
+test('a key with a dot in its name is not a path', () => {
   expect(find({ 'data.srcip': '198.51.100.7' }).address).toBeNull();
 });
 
-test('a field of a prototype is none', () => {
+test('a property of a prototype is not a field', () => {
   expect(find({}, ['__proto__.srcip', 'constructor.name']).address).toBeNull();
 });
 
-describe('why there is no address is said with', () => {
+describe('the reason for a missing address names', () => {
   test('the fields that hold something else', () => {
     const source = find({ data: { srcip: 'attacker.example', ClientIP: '-' } });
     expect(source.addressTrouble).toBe('no literal address in data.srcip, data.ClientIP');
@@ -63,7 +63,7 @@ describe('why there is no address is said with', () => {
     );
   });
 
-  test('nothing of what the fields hold: an attacker wrote that', () => {
+  test('no value of a field, because an attacker can have written it', () => {
     const source = find({ data: { srcip: '\u001b[2J evil' } });
     expect(source.addressTrouble).not.toContain('evil');
   });

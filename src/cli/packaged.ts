@@ -1,8 +1,8 @@
 // What packages have to do with this program: the files of packaging/ that it carries, fitted to where it was installed,
 // and who owns it on this host.
-import { textOrNull } from '../../system/paths.ts';
+import { textOrNull } from '../system/paths.ts';
 
-/** JSON: the files of packaging/systemd, packaging/cron and packaging/logrotate by their names. */
+/** JSON: what scripts/lib/packaged.mjs reads of packaging/, by the files' names. */
 declare const __PACKAGED__: string;
 
 /** What a package installs, and what its files are written for. */
@@ -42,8 +42,35 @@ export function unitNames(): string[] {
   return Object.keys(packagedFiles()).filter((name) => /\.(?:service|timer)$/.test(name));
 }
 
-export function textFor(name: string, { home, program }: Installed): string {
+/** As it lies in packaging/. */
+export function packagedText(name: string): string {
   const text = packagedFiles()[name];
   if (text === undefined) throw new Error(`this build has no ${name}`);
-  return text.replaceAll(PACKAGED_HOME, home).replaceAll(PACKAGED_PROGRAM, program);
+  return text;
+}
+
+export function textFor(name: string, { home, program }: Installed): string {
+  return packagedText(name).replaceAll(PACKAGED_HOME, home).replaceAll(PACKAGED_PROGRAM, program);
+}
+
+export type Values = Readonly<Record<string, readonly string[]>>;
+
+const NAME = /\{\{([a-z0-9-]+)\}\}/g;
+
+/** The lines of a text. One that names a value, `{{agent}}`, is there once for each that there is: not at all, once, or for all of a list. */
+export function packagedLines(name: string, values: Values): string[] {
+  const lines = packagedText(name).trimEnd().split('\n');
+  return lines.flatMap((template) => {
+    const names = Array.from(template.matchAll(NAME), ([, named = '']) => named);
+    return names.reduce((filled, named) => fill(filled, named, values[named] ?? []), [template]);
+  });
+}
+
+/** For the lines that are there where a condition holds, and those in their place where it does not. They have no text. */
+export function when(name: string, holds: boolean, otherwise: string): Values {
+  return { [name]: holds ? [''] : [], [otherwise]: holds ? [] : [''] };
+}
+
+function fill(lines: readonly string[], name: string, values: readonly string[]): string[] {
+  return lines.flatMap((line) => values.map((value) => line.replace(`{{${name}}}`, () => value)));
 }

@@ -1,0 +1,49 @@
+// What to configure on a manager and its agents, as text for a person to copy: complete, commented, and with where it goes.
+// The texts are packaging/snippets/.
+import { packagedLines, when, type Values } from './packaged.ts';
+
+export interface SnippetRequest {
+  readonly wazuh: '4' | '5' | 'ossec';
+  /** Null: blocks have no end. */
+  readonly timeoutSeconds: number | null;
+  readonly ruleIds: readonly string[];
+  readonly location: string;
+  /** Null unless the location is defined-agent. */
+  readonly agentId: string | null;
+  readonly allow: readonly string[];
+  /** Null: no mail. */
+  readonly mailTo: string | null;
+}
+
+/** Lines without their ends. For Wazuh 4 and OSSEC they are XML as a whole, of several files. */
+export function renderSnippet(request: SnippetRequest): string[] {
+  const { wazuh } = request;
+  const rules = `snippet-rules-${wazuh === 'ossec' ? 'ossec' : 'wazuh'}.xml`;
+  const parts =
+    wazuh === '5' ? ['snippet-wazuh5.txt'] : ['snippet-manager.xml', rules, 'snippet-agent.xml'];
+  const values = valuesOf(request);
+  return parts.flatMap((part, index) => {
+    return [...(index === 0 ? [] : ['']), ...packagedLines(part, values)];
+  });
+}
+
+function valuesOf(request: SnippetRequest): Values {
+  const { wazuh, timeoutSeconds, ruleIds, location, agentId, allow, mailTo } = request;
+  const isXml = wazuh !== '5';
+  const mail = mailTo === null ? [] : [isXml ? mailTo.replaceAll('&', '&amp;') : mailTo];
+  return {
+    ...when('ossec', wazuh === 'ossec', 'wazuh'),
+    ...when('timed', timeoutSeconds !== null, 'endless'),
+    ...when('allows', allow.length > 0, 'open'),
+    ...when('mails', mailTo !== null, 'mailless'),
+    ...when('global', allow.length > 0 || mailTo !== null, 'plain'),
+    [location]: [''],
+    location: [location],
+    agent: agentId === null ? [] : [agentId],
+    rules: [ruleIds.join(isXml ? ',' : ', ')],
+    timeout: timeoutSeconds === null ? [] : [String(timeoutSeconds)],
+    allow,
+    allowed: [allow.join(', ')],
+    mail,
+  };
+}
