@@ -6,12 +6,17 @@ import type { BanContext } from './context.ts';
 import { unblockAll } from './unblock.ts';
 
 /**
- * Unblocks protected addresses unless a person forced the ban. Returns their bans. Checks only single addresses, which
- * takes the same time for any number of bans; `restore` checks networks too. Throws `FIREWALL` as a release does.
+ * Unblocks protected addresses unless a person forced the ban. Returns their bans. Finds bans inside protected IPv4
+ * networks with the index of all bans; `restore` also checks IPv6 networks and wider banned networks. Throws `FIREWALL`
+ * as a release does.
  */
 export function releaseProtected(entries: readonly ProtectedEntry[], context: BanContext): Ban[] {
-  const addresses = entries.map(({ network }) => network).filter(isSingle);
-  const bans = context.store.bans.blockedAmong(addresses).filter((ban) => !isForced(ban));
+  const { bans: stored } = context.store;
+  const addresses = entries.flatMap(({ network, always }) => {
+    const isWide = !always && network.family === 4 && !isSingle(network);
+    return [network, ...(isWide ? stored.within(network).map(({ address }) => address) : [])];
+  });
+  const bans = stored.blockedAmong(addresses).filter((ban) => !isForced(ban));
   if (bans.length === 0) return [];
   const released = bans.map(({ address }) => address);
   context.warn(
