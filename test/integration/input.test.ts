@@ -70,7 +70,7 @@ describe('an endless line', () => {
     expect(victim.allRules()).toEqual([]);
   });
 
-  test('an alert of 1 MB', () => {
+  test('an alert of 1 MB is refused', () => {
     expectRefused(give(withMember(`"full":"${'x'.repeat(1024 * 1024)}"`)));
     expect(victim.allRules()).toEqual([]);
   });

@@ -871,7 +871,7 @@ describe('while another process holds the writer lock', () => {
     },
   );
 
-  test('alerts that wait for it at the same time do not exceed the bans per minute', async () => {
+  test('alerts that wait for the lock at the same time do not exceed the bans per minute', async () => {
     victim.configure('[limits]\nlock_wait_seconds = 30\nbans_per_minute = 1\n');
     const alerts = [A, B].map((srcip) => victim.start(ossecArguments({ srcip })));
     await eventually('both to wait for the lock', () => {
