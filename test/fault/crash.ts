@@ -255,10 +255,10 @@ function verbsAbout(address: string, entries: readonly Entry[]): string {
 function falseSuccess({ stage, path, subject }: Trial, { status }: RunResult): string[] {
   if (status !== 0 || path.verb === null) return [];
   const kernel = readKernel(stage.victim.host);
-  const shall = path.verb !== 'delete';
+  const expected = path.verb !== 'delete';
   return path
     .all(subject)
-    .filter((address) => isDropped(kernel, address) !== shall)
+    .filter((address) => isDropped(kernel, address) !== expected)
     .map((address) => `${address}: status 0, but the kernel was not changed`);
 }
 

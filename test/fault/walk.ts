@@ -234,15 +234,15 @@ class Walk {
       ...unequalEntries(log, state.history),
     ];
     for (const address of new Set([...this.#model.keys(), ...state.bans.keys()])) {
-      const shall = (this.#model.get(address) ?? []).join();
-      const is = state.bans.get(address)?.origins.join() ?? '';
-      if (is !== shall) wrong.push(`${address}: held by "${is}", not "${shall}"`);
+      const wanted = (this.#model.get(address) ?? []).join();
+      const found = state.bans.get(address)?.origins.join() ?? '';
+      if (found !== wanted) wrong.push(`${address}: held by "${found}", not "${wanted}"`);
     }
     const news = Map.groupBy(log.slice(before.length), ({ address }) => address);
     for (const address of new Set([...news.keys(), ...expected.keys()])) {
       const verbs = (news.get(address) ?? []).map(({ verb }) => verb).join();
-      const shall = (expected.get(address) ?? []).join();
-      if (verbs !== shall) wrong.push(`${address}: lines "${verbs}", not "${shall}"`);
+      const wanted = (expected.get(address) ?? []).join();
+      if (verbs !== wanted) wrong.push(`${address}: lines "${verbs}", not "${wanted}"`);
     }
     return wrong;
   }

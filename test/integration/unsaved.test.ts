@@ -83,7 +83,7 @@ test('a change of firewall.backend on a full disk waits until there is space', (
   }
 });
 
-type Cause = readonly [string, breakState: () => void, mendState: () => void];
+type Cause = readonly [string, breakState: () => void, repairState: () => void];
 
 /** The causes that make the state unwritable, with functions that start and end each. */
 const CAUSES: readonly [Cause, Cause] = [
@@ -112,7 +112,7 @@ const CAUSES: readonly [Cause, Cause] = [
   ],
 ];
 
-describe.each(CAUSES)('with the state %s', (_, breakState, mendState) => {
+describe.each(CAUSES)('with the state %s', (_, breakState, repairState) => {
   beforeEach(breakState);
   afterEach(() => {
     victim.host.run(['umount', STATE_DIRECTORY]);
@@ -135,7 +135,7 @@ describe.each(CAUSES)('with the state %s', (_, breakState, mendState) => {
 
   test('a ban is saved once the state can be written, and ends on time', async () => {
     expect(victim.person(['add', A, '--timeout', '1s']).status).toBe(0);
-    mendState();
+    repairState();
     await aSecond();
     expect(victim.person(['expire']).status).toBe(0);
     expect(victim.rules(A)).toEqual([]);
@@ -145,7 +145,7 @@ describe.each(CAUSES)('with the state %s', (_, breakState, mendState) => {
 
   test('a delete is remembered, too, so that the ban does not come back', () => {
     expect(victim.person(['delete', B]).status).toBe(0);
-    mendState();
+    repairState();
     expect(victim.person(['restore']).status).toBe(0);
     expect(victim.rules(B)).toEqual([]);
     expect(victim.bans()).toEqual([]);
@@ -179,7 +179,7 @@ describe.each(CAUSES)('with the state %s', (_, breakState, mendState) => {
     expect(metrics).toMatch(/^firewall_drop_pending_changes 2$/m);
     const exported = victim.person(['export']).stdout.trim().split('\n');
     expect(exported).toEqual([expect.stringContaining(A)]);
-    mendState();
+    repairState();
     expect(victim.person(['expire']).status).toBe(0);
     expect(victim.bans()).toMatchObject([{ address: A, phase: 'blocked' }]);
     expect(victim.person(['metrics']).stdout).toMatch(/^firewall_drop_state_volatile 0$/m);
@@ -199,7 +199,7 @@ describe.each(CAUSES)('with the state %s', (_, breakState, mendState) => {
     expect(victim.rules(A)).toEqual(own);
     expect(victim.add('203.0.113.1').status).toBe(0);
     expect(victim.rules(A)).toEqual(own);
-    mendState();
+    repairState();
     expect(victim.person(['expire']).status).toBe(0);
     expect(victim.rules(A)).toEqual(own);
   });
@@ -214,7 +214,7 @@ describe.each(CAUSES)('with the state %s', (_, breakState, mendState) => {
     victim.host.must(['iptables', '-D', 'INPUT', '-s', other, '-j', 'DROP']);
     expect(victim.add('203.0.113.2').status).toBe(0);
     expect(victim.rules(A)).toEqual(own);
-    mendState();
+    repairState();
     expect(victim.person(['expire']).status).toBe(0);
     expect(victim.rules(A)).toEqual(own);
     expect(victim.rules(other)).toEqual([`-A FORWARD -s ${other}/32 -j DROP`]);
@@ -228,7 +228,7 @@ describe.each(CAUSES)('with the state %s', (_, breakState, mendState) => {
     expect(victim.delete(A).status).toBe(0);
     expect(victim.person(['delete', B]).status).toBe(0);
     expect(held()).toEqual({ iptables: ['203.0.113.1'], ipset: [], nftables: [] });
-    mendState();
+    repairState();
   });
 
   test('doctor reports unsaved changes', () => {
