@@ -159,8 +159,8 @@ class Walk {
   }
 
   /**
-   * Chooses the next run. Only a restore repairs a flushed kernel, and no run must name an address that is about to
-   * expire.
+   * Chooses the next run. Only a restore repairs a flushed kernel. A run that names an address acts before it expires
+   * bans, so addresses that are due are left out.
    */
   #chooseNext(plans: readonly Plan[]): Plan {
     const kinds = plans.some(({ flushes }) => flushes) ? (['restore'] as const) : NEXT_KINDS;
