@@ -9,6 +9,7 @@ import { inTurn } from './families.ts';
 import { noteHolds, recordHolds } from './holds.ts';
 import {
   commit,
+  commitDecided,
   forgetReleases,
   kernelChangeOf,
   logFailures,
@@ -18,9 +19,8 @@ import {
 
 /** Blocks `address` for one hold. Throws `FIREWALL` when the kernel was not seen to hold the block; then nothing stays. */
 export function block(address: Address, request: HoldRequest, context: BanContext): void {
-  const before = context.store.bans.find(address);
   const holds = makeHolds(request, context.now());
-  commitOrUndo([changeOf({ verb: 'add', address, before, holds })], byText([before]), context);
+  commitOrUndo([changeOf({ verb: 'add', address, before: null, holds })], context);
 }
 
 export interface EachRequest {
@@ -54,11 +54,11 @@ export function blockEach(
   inTurn([
     () => {
       const fresh = changes.filter(({ before }) => !isBlocked(before));
-      commitOrUndo(fresh, known, context);
+      commitOrUndo(fresh, context);
     },
     () => {
       const again = changes.filter(({ before }) => isBlocked(before));
-      const reapplied = keepBlocked(again, known, context);
+      const reapplied = keepBlocked(again, context);
       const moved = again.filter(({ address }) => !reapplied.has(address.text));
       if (!isList) noteHolds(moved, context);
     },
@@ -76,17 +76,16 @@ export function ensureBlocked(
   context: BanContext,
 ): boolean {
   const before = context.store.bans.find(address);
-  const known = byText([before]);
   const holds = makeHolds(request, context.now());
   if (!isBlocked(before)) {
     const change = changeOf({ verb: 'add', address, before, holds });
     // A rule of our shape without a ban is one of the program that we replace: it is taken over.
-    commitOrUndo([{ ...change, takeOver: true }], known, context);
+    commitOrUndo([{ ...change, takeOver: true }], context);
     return true;
   }
   const change = changeOf({ verb: 'reapplied', address, before, holds });
   try {
-    return keepBlocked([change], known, context).size > 0;
+    return keepBlocked([change], context).size > 0;
   } catch (error) {
     // The kernel may hold it all the same, and then until the later end.
     recordHolds([change], context);
@@ -98,11 +97,7 @@ export function ensureBlocked(
  * Moves the holds of what is blocked, and blocks again what the kernel does not hold: only of that a line is written.
  * Returns those, by their text. Throws as `block` does.
  */
-function keepBlocked(
-  changes: readonly BanChange[],
-  known: ReadonlyMap<string, StoredBan>,
-  context: BanContext,
-): ReadonlySet<string> {
+function keepBlocked(changes: readonly BanChange[], context: BanContext): ReadonlySet<string> {
   const { missing, late } = compare(changes, context);
   const settled = changes.filter(
     ({ address }) => !missing.has(address.text) && !late.has(address.text),
@@ -112,7 +107,7 @@ function keepBlocked(
   const gone = changes.filter(({ address }) => isGone(address));
   // Of these only the kernel's own end of the block moves.
   const moved = changes.filter(({ address }) => late.has(address.text) && !isGone(address));
-  commitOrUndo([...gone, ...moved.map((change) => ({ ...change, line: null }))], known, context);
+  commitOrUndo([...gone, ...moved.map((change) => ({ ...change, line: null }))], context);
   return new Set(gone.map(({ address }) => address.text));
 }
 
@@ -139,10 +134,6 @@ function isBlocked(ban: Ban | null): boolean {
   return ban?.phase === 'blocked';
 }
 
-function byText(bans: readonly (StoredBan | null)[]): Map<string, StoredBan> {
-  return new Map(bans.flatMap((ban) => (ban === null ? [] : [[ban.address.text, ban]])));
-}
-
 interface Block extends Pick<BanChange, 'address' | 'before'> {
   readonly verb: 'add' | 'reapplied';
   readonly holds: readonly [Hold, ...Hold[]];
@@ -157,14 +148,20 @@ function changeOf({ verb, address, before, holds, by }: Block): BanChange & Made
   return { address, to: 'blocked', before, hold, also, line, ...whose };
 }
 
-/** A block that fails is undone: `failed` is logged, half a block is removed, and no change stays pending. */
-function commitOrUndo(
-  changes: readonly BanChange[],
-  known: ReadonlyMap<string, StoredBan>,
-  context: BanContext,
-): void {
+/**
+ * A block that fails is undone: `failed` is logged, half a block is removed, and no change stays pending. What was before is
+ * read as the change is recorded: another run may have blocked or released the address meanwhile.
+ */
+function commitOrUndo(wanted: readonly BanChange[], context: BanContext): void {
+  if (wanted.length === 0) return;
+  let known: ReadonlyMap<string, StoredBan> = new Map();
+  let changes = wanted;
   try {
-    commit(changes, context);
+    commitDecided(() => {
+      known = context.store.bans.findAll(wanted.map(({ address }) => address));
+      changes = wanted.map((one) => ({ ...one, before: known.get(one.address.text) ?? null }));
+      return changes;
+    }, context);
   } catch (error) {
     const failed = stillPending(changes, context);
     logFailures(failed, context);

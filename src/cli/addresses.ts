@@ -101,7 +101,8 @@ function describeMistake(text: string): string {
 function adviceFor(text: string): string {
   const network = parseNetwork(text);
   if (network !== null && parseAddress(text) === null) {
-    return `its host bits are set; did you mean ${network.text}?`;
+    const what = text.includes('.', text.indexOf('/')) ? 'mask is dotted' : 'host bits are set';
+    return `its ${what}; did you mean ${network.text}?`;
   }
   if (text.includes(',')) return 'separate addresses with blanks, not commas';
   if (HOST_NAME.test(text)) return 'host names are not resolved; write the addresses that it has';

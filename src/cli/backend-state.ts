@@ -69,7 +69,7 @@ function reasonFor({ by, name, wanted }: Choice, state: Omit<BackendState, 'why'
     return `${stays}: neither ipset nor nft is installed`;
   }
   if (promotion?.to === wanted)
-    return `${promotion.bans} bans were more than ${promoteAt}; it stays until everything is released`;
+    return `${promotion.bans} bans were more than firewall.promote_at allowed; it stays until everything is released`;
   if (!(tools['iptables'] ?? false)) return 'iptables is not installed';
   return 'it holds what is blocked, and stays until everything is released';
 }

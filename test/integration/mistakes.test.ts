@@ -15,6 +15,7 @@ const MISTAKES: readonly string[] = [
   '--json list',
   'add',
   'add 203.0.113.9/24',
+  'add 203.0.113.0/255.255.255.0',
   'add 203.0.113',
   'add 203.0.113.300',
   'add www.example.org',

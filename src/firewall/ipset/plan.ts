@@ -149,7 +149,10 @@ function planEntries(
   if (view === NOTHING_KNOWN && isFew(changes)) {
     return ask(changes.map((change) => test(name, change)));
   }
-  if (states.has(undefined) || states.has('doubtful')) return list(name);
+  // What was only asked for may be there as a part of a network, and then there is nothing to release.
+  const isAsked =
+    !view.trusted && wanting.some((one) => one.to === 'released' && entryOf(one) === 'present');
+  if (states.has(undefined) || states.has('doubtful') || isAsked) return list(name);
   const added = wanting.filter((change) => {
     return change.to === 'blocked' && entryOf(change) === 'absent';
   });

@@ -260,7 +260,7 @@ describe('a block', () => {
 
     test('leaves the rule when a block that was killed before it changed the kernel is released', () => {
       host.kernel.insert('INPUT', RULE);
-      dieDuring(host, { atCall: 3, when: 'after' }, (run) => {
+      dieDuring(host, { atCall: 2, when: 'after' }, (run) => {
         block(ATTACKER, holdRequest(), run);
       });
       expect(host.openStore().bans.find(ATTACKER)?.phase).toBe('blocking');
@@ -364,6 +364,35 @@ describe('a block that the kernel refuses', () => {
     expect(host.openStore().bans.pending()).toEqual([unfinished]);
     expect(host.rulesFor('203.0.113.9')).toEqual([1, 1]);
   });
+
+  test.each(['blocked', 'released'] as const)(
+    'leaves what another run has %s since this one began',
+    (what) => {
+      const other = (): void => {
+        const { alertRef } = holdRequest();
+        if (what === 'blocked') block(ATTACKER, holdRequest(), host.newRun());
+        else unblock(ATTACKER, { origin: 'wazuh', alertRef }, host.newRun());
+        host.kernel.disturbAlways(refuses(1, 'no'));
+      };
+      if (what === 'released') block(ATTACKER, holdRequest(), context);
+      const offset = host.log.offset.bind(host.log);
+      host.log.offset = () => {
+        host.log.offset = offset;
+        other();
+        return offset();
+      };
+      expect(
+        codeOf(() => {
+          block(ATTACKER, holdRequest(), context);
+        }),
+      ).toBe('FIREWALL');
+      host.kernel.disturbAlways(null);
+      recover(host.newRun(), NOTHING_PROTECTED);
+      const isBlocked = what === 'blocked';
+      expect(host.holders('203.0.113.9')).toEqual(isBlocked ? ['wazuh'] : []);
+      expect(host.rulesFor('203.0.113.9')).toEqual(isBlocked ? [1, 1] : [0, 0]);
+    },
+  );
 
   test('stays pending where the program was there to begin it and is not to undo it', () => {
     const missing = (): never => {

@@ -15,6 +15,7 @@ import { dieDuring, everyDeath, type Death } from '../support/mortal.ts';
 import {
   NOTHING_PROTECTED,
   addressOf,
+  blockAll,
   codeOf,
   firewallsFor,
   holdRequest,
@@ -430,6 +431,17 @@ test('what is pending is left alone while runs without the writer lock are at wo
   });
   expect(host.rulesFor(ATTACKER.text)).toEqual([1, 1]);
   expect(host.rulesFor(OTHER.text)).toEqual([0, 0]);
+  host.close();
+});
+
+test('a banned address is released once it lies in a protected network', () => {
+  const host = new Workshop();
+  const protectedEntries = entriesFrom(['203.0.113.0/24'], 'protect.allow');
+  blockAll([ATTACKER, addressOf('198.51.100.9')], holdRequest(), host.newRun());
+  const released = releaseProtected(protectedEntries, host.newRun());
+  expect(released.map(({ address }) => address.text)).toEqual(['203.0.113.9']);
+  expect(host.rulesFor('203.0.113.9')).toEqual([0, 0]);
+  expect(host.rulesFor('198.51.100.9')).toEqual([1, 1]);
   host.close();
 });
 

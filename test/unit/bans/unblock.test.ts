@@ -84,6 +84,15 @@ describe('an unblock', () => {
     expect(host.kernel.changingCommands).toBe(0);
   });
 
+  test.each(['iptables', 'ipset'] as const)(
+    'of an address that is dropped as a part of a network finds nothing to release, with %s',
+    (backend) => {
+      block(addressOf('203.0.113.0/24'), holdRequest(), host.newRun(backend));
+      expect(release('wazuh', host.newRun(backend))).toBe('absent');
+      expect(host.log.lines).toEqual(['add 203.0.113.0/24 1620563486.6306696 31151']);
+    },
+  );
+
   test('of an address without a ban removes the rules that another program left for it', () => {
     for (const chain of ['INPUT', 'INPUT', 'FORWARD']) host.kernel.insert(chain, RULE);
     expect(release('wazuh')).toBe('released');
