@@ -1,7 +1,7 @@
 import js from '@eslint/js';
 import tseslint from 'typescript-eslint';
 
-/** The layers of src (docs/architecture.md, Layout) from the bottom up. Nothing imports from a layer above its own. */
+/** The layers of src from the bottom up (docs/architecture.md, Layout). No file imports from a layer above its own. */
 const LAYERS = [
   ['model/'],
   ['system/'],
@@ -51,7 +51,8 @@ export default tseslint.config(
     },
   },
   {
-    // What only a person or a rare event needs is loaded when first used, and synchronously: start-up is paid at every alert.
+    // Every alert pays for the start of the program. So code that alerts rarely need is loaded with require() when
+    // first used.
     files: ['src/**/*.ts'],
     rules: {
       '@typescript-eslint/no-require-imports': 'off',
@@ -63,7 +64,7 @@ export default tseslint.config(
   restrictImports(
     'src/cli/commands/**',
     '^\\./|/commands/',
-    'no command imports another: what two need is in src/cli/ or below',
+    'no command imports another: code for two commands belongs in src/cli/ or below',
   ),
   {
     files: ['**/*.mjs'],

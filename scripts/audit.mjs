@@ -1,4 +1,4 @@
-// Known holes and licences of what is inside the executable: `npm run audit`, after a build.
+// Checks the contents of the executable for known vulnerabilities and their licences: `npm run audit`, after a build.
 import { spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
@@ -16,7 +16,7 @@ function licences() {
   return [];
 }
 
-function knownHoles() {
+function vulnerabilities() {
   const run = spawnSync('npm', ['audit', '--omit', 'dev', '--json'], {
     cwd: ROOT,
     encoding: 'utf8',
@@ -26,12 +26,13 @@ function knownHoles() {
   if (found === undefined) {
     const why = report?.message ?? run.error?.message ?? run.stderr.trim();
     return [
-      `Known holes were not looked up: the registry did not answer (${why}).`,
-      'Run this where registry.npmjs.org is reached directly, or give dist/firewall-drop.cdx.json to a scanner.',
+      `Known vulnerabilities could not be looked up: the registry did not answer (${why}).`,
+      'Run this on a machine that reaches registry.npmjs.org directly, or give dist/firewall-drop.cdx.json to a scanner.',
     ];
   }
-  if (found.total > 0) return [`npm audit knows ${found.total} holes. See: npm audit --omit dev`];
-  console.log('known holes: none');
+  if (found.total > 0)
+    return [`npm audit found ${found.total} vulnerabilities. See: npm audit --omit dev`];
+  console.log('known vulnerabilities: none');
   return [];
 }
 
@@ -39,11 +40,11 @@ function parse(text) {
   try {
     return JSON.parse(text);
   } catch {
-    // npm died before it had a report: its other output says why.
+    // npm failed before it could report. Its other output says why.
     return undefined;
   }
 }
 
-const troubles = [...licences(), ...knownHoles()];
-for (const line of troubles) console.error(`audit: ${line}`);
-if (troubles.length > 0) process.exitCode = 1;
+const problems = [...licences(), ...vulnerabilities()];
+for (const line of problems) console.error(`audit: ${line}`);
+if (problems.length > 0) process.exitCode = 1;

@@ -1,4 +1,4 @@
-// Brings the Node of another processor into dist/, where the build looks for it: npm installs only this machine's own.
+// Downloads the Node of another processor to dist/, where the build finds it. npm installs only this machine's Node.
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import fs from 'node:fs';
@@ -24,13 +24,13 @@ if (fs.existsSync(stamp) && fs.readFileSync(stamp, 'utf8') === locked.integrity)
 
 fs.mkdirSync(DIST, { recursive: true });
 const pack = ['pack', `${name}@${locked.version}`, '--silent', '--pack-destination', DIST];
-// Elsewhere than here: npm would take this project's own scripts along.
+// Run outside the checkout, because npm would run this project's own scripts.
 const archive = path.join(DIST, execFileSync('npm', pack, { cwd: DIST, encoding: 'utf8' }).trim());
-// What the registry says of itself proves nothing; the lock file was reviewed.
+// Compare with the lock file, which was reviewed. The registry's own checksum proves nothing.
 const sum = createHash('sha512').update(fs.readFileSync(archive)).digest('base64');
 if (`sha512-${sum}` !== locked.integrity) {
   fs.rmSync(archive);
-  fail(`${name}@${locked.version} is not what package-lock.json has: ${sum}`);
+  fail(`${name}@${locked.version} does not match package-lock.json: its checksum is ${sum}`);
 }
 fs.rmSync(target, { recursive: true, force: true });
 fs.mkdirSync(target);

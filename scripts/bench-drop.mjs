@@ -1,5 +1,5 @@
-// What a dropped packet costs the kernel, by where it is dropped, beside the floor: a packet that no firewall sees. And what
-// other traffic keeps while such packets flood the host.
+// Measures what a dropped packet costs the kernel at different hooks, beyond a packet that no firewall sees, and what
+// share of its packets other traffic keeps while such packets flood the host.
 import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
 import { parseArgs } from 'node:util';
@@ -9,16 +9,19 @@ import { plugIn } from './lib/bench/packets.mjs';
 
 const { HOME, PROGRAM, WORK } = machine;
 const USAGE = 'usage: npm run bench:drop [-- --bans N --rounds N --flood PACKETS_A_SECOND --json]';
-/** The sender: one of the bans. */
+/** The address of the sender, which is banned. */
 const SOURCE = '198.18.0.0';
-/** Short, so that interrupts meet few of them. */
+/** Packets in a burst: few, so that interrupts disturb few bursts. */
 const BURST = 1000;
 const FLOOD_ROUNDS = 20;
-/** In plain rules there are no more bans than this. */
+/** The largest number of bans as plain rules. */
 const MOST_PLAIN = 1000;
 const SET = '-m set --match-set firewall-drop-4 src -j DROP';
 
-/** `instead` of what our program made there: where others drop, and the least that a drop costs at the same hook. */
+/**
+ * The places to drop. The commands of `instead` replace what firewall-drop installed: other hooks, and lower bounds at
+ * the same hook.
+ */
 const PLACES = [
   { name: 'no firewall sees it', backend: 'ipset', isFloor: true },
   {
@@ -100,7 +103,9 @@ function must(host, script) {
   return execFileSync(program, rest, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] });
 }
 
-/** A host with the bans, that tracks connections as hosts with a firewall do; returns its address. */
+/**
+ * Makes a host with the bans, which tracks connections as hosts with a firewall do. Returns the host and its address.
+ */
 async function layOut({ backend, instead, isFloor }, index, { sender, bans }) {
   const host = await machine.startHost();
   machine.installAgent(host.path(''));
@@ -129,13 +134,13 @@ async function layOut({ backend, instead, isFloor }, index, { sender, bans }) {
   return { host, address };
 }
 
-/** Throws unless what is sent there is dropped where it is meant to be. */
+/** Throws if the packets to a host were not dropped at the intended hook. */
 function expectDropped({ host }, { name, isFloor = false, isUncounted = false }) {
   const counters = `iptables-save -c | sed -nE 's/^\\[([0-9]+):.* -j DROP$/packets \\1/p'
     nft list ruleset 2>/dev/null | grep -o 'packets [0-9]*' || true
     ipset list firewall-drop-4 2>/dev/null | grep -o 'packets [0-9]*' || true`;
   const isCounted = /packets [1-9]/.test(must(host, counters));
-  // The first number after `Udp:` is of packets delivered, the second of those for a port where nobody listens.
+  // The first number after `Udp:` counts delivered packets, the second packets for a port that nobody listens on.
   const arrived = /^Udp: [1-9]|^Udp: 0 [1-9]/m.test(must(host, 'cat /proc/net/snmp'));
   if (arrived || isCounted === (isFloor || isUncounted))
     throw new Error(`${name}: packets are not dropped where they should be`);
@@ -174,15 +179,15 @@ function quartiles(numbers) {
 function print(results, { bans, rounds, flood }) {
   console.log(
     `${bans} bans (${MOST_PLAIN} plain rules), ${rounds} rounds of ${BURST} packets to each
-ns: for a packet, beyond the floor; ×: beside ipset in INPUT
-kept: of the packets of another sender, while ${flood} a second flood the same processor`,
+ns: time for a packet beyond one that no firewall sees; ×: ratio to ipset in INPUT
+kept: share of its packets that another sender keeps while ${flood} a second flood the same processor`,
   );
   const input = results[1].medianNs;
   for (const [index, { name, medianNs, lowNs, highNs, kept }] of results.entries()) {
     const ratio = (medianNs / input).toFixed(2);
     const range = `${lowNs.toFixed(0)} to ${highNs.toFixed(0)}`;
     const cost =
-      index === 0 ? 'the floor' : `${medianNs.toFixed(0).padStart(6)} ns  (${range})  ×${ratio}`;
+      index === 0 ? 'lower bound' : `${medianNs.toFixed(0).padStart(6)} ns  (${range})  ×${ratio}`;
     console.log(`${name.padEnd(34)} ${cost.padEnd(40)} kept ${(kept * 100).toFixed(0)} %`);
   }
 }

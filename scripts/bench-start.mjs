@@ -1,4 +1,5 @@
-// How long one add, one delete and the commands that only show something take, beside what can't be avoided and, where one is named, another firewall-drop: in the same rounds.
+// Measures how long one add, one delete and the commands that only read take, together with their lower bounds and, if
+// one is given, another firewall-drop, in the same rounds.
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import fs from 'node:fs';
@@ -8,7 +9,7 @@ import * as machine from './lib/bench/machine.mjs';
 
 const { HOME, PEER, PROGRAM, WORK } = machine;
 const USAGE = `usage: npm run bench:start [-- OPTION...]
-  --runs 60     rounds, of one of each
+  --runs 60     rounds; each runs every subject once
   --peer PATH   another program for the same messages, such as Wazuh's own firewall-drop
   --json        results as JSON`;
 const ADDRESS = '198.51.100.7';
@@ -48,10 +49,10 @@ function layOutHost(peer) {
 
 async function ended(child, what) {
   const [status, signal] = await once(child, 'exit');
-  if (status !== 0) throw new Error(`${what} ended with ${signal ?? `status ${status}`}`);
+  if (status !== 0) throw new Error(`${what} exited with ${signal ?? `status ${status}`}`);
 }
 
-/** Starts a program with a pipe as stdin and lets `talk` write to it; returns milliseconds until its exit. */
+/** Runs a program with a pipe as stdin that `talk` writes to. Returns the milliseconds until its exit. */
 async function time([program, ...rest], { cwd = '/', hear = false, talk = () => undefined } = {}) {
   const input = openPipe('in');
   const output = hear ? openPipe('out') : undefined;
@@ -106,7 +107,7 @@ function restore(action) {
   return time(['iptables-restore', '-w', '--noflush'], { talk });
 }
 
-/** In the order of each round: what deletes comes after what adds. */
+/** Returns the subjects in the order of a round: each delete follows its add. */
 function subjects({ peer }) {
   const empty = `${WORK}/empty.cjs`;
   const others = [
@@ -138,7 +139,7 @@ async function measure({ runs, ...options }) {
   return Object.fromEntries([...times].map(([name, list]) => [name, machine.summary(list)]));
 }
 
-/** What is divided by what, and at most how much it should be; null: nothing was promised. */
+/** Returns the ratios with their targets, which are upper bounds; null if there is no target. */
 function ratios(results) {
   const of = (name) => results[name]?.median ?? NaN;
   const bare = of('bare Node, as shipped');
@@ -180,7 +181,7 @@ function print(results, list) {
     const verdict = target === null ? '' : `at most ${target}: ${met ? 'met' : 'missed'}`;
     console.log(`${ratio.toFixed(2)}  ${name.padEnd(45)} ${verdict}`.trimEnd());
   }
-  console.log('The state is on tmpfs here: what a disk takes to make it durable comes on top.');
+  console.log('The state is on tmpfs. A disk adds the time to make it durable.');
 }
 
 async function run({ json, ...options }) {

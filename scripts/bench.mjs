@@ -1,4 +1,5 @@
-// What bans cost: adds, deletes, lists and bulk work of each backend, and the packets that still arrive, by the number of bans, in one run.
+// Measures what bans cost: adds, deletes, lists and bulk commands of each backend, and packet throughput, for different
+// numbers of bans, in one run.
 import fs from 'node:fs';
 import os from 'node:os';
 import { parseArgs } from 'node:util';
@@ -8,18 +9,18 @@ import { publish, printReport, writeResults } from './lib/bench/report.mjs';
 import * as subjects from './lib/bench/subjects.mjs';
 
 const USAGE = `usage: npm run bench [-- OPTION...]
-  --bans 0,1000,10000,100000   how many addresses are banned; the first is what ratios compare with
+  --bans 0,1000,10000,100000   numbers of banned addresses; ratios refer to the first
   --backends iptables,ipset,nftables
-  --plain-up-to 10000          no more bans than this for the backend iptables
-  --runs 20                    of a single command
-  --bulk-runs 3                of what concerns all bans
-  --packet-runs 5              of --packet-seconds each
+  --plain-up-to 10000          largest number of bans for the backend iptables
+  --runs 20                    runs of each single command
+  --bulk-runs 3                runs of each command that concerns all bans
+  --packet-runs 5              runs of packets, --packet-seconds each
   --packet-seconds 2
   --peer PATH                  another program for the same messages, such as Wazuh's own firewall-drop
-  --budget 60                  seconds after which one command on one host is not run again
-  --out dist/bench.json        where the results go, as JSON
-  --json                       print them too, in place of the tables
-  --publish                    also put them into docs/performance.md, with its charts`;
+  --budget 60                  seconds after which a command is not run again on a host
+  --out dist/bench.json        file for the results as JSON
+  --json                       print the results as JSON instead of tables
+  --publish                    also update docs/performance.md and its charts`;
 const BULK_LIMIT_MS = 600_000;
 
 function fail(message) {
@@ -81,13 +82,13 @@ async function makeSettings({ bans, backends, plainUpTo, peer }) {
       if (backend === 'iptables' && count > plainUpTo) continue;
       settings.push(await subjects.hostWithBackend(backend, count));
     }
-    say(`laying out ${count} plain rules a chain`);
+    say(`adding ${count} plain rules to each chain`);
     settings.push(await subjects.hostOfToday(count, peer));
   }
   return settings;
 }
 
-/** Laps by setting and what was run, in the order of their rounds. */
+/** The laps of each setting and subject, in the order of their rounds. */
 class Record {
   #laps = new Map();
 
@@ -124,8 +125,8 @@ async function measureBulk(settings, { bulkRuns }, record) {
 }
 
 /**
- * One of each in every round, in an order of its own each time, so that all see the same machine: a host with 200,000 rules
- * leaves the caches cold for whoever comes after it.
+ * Measures each single command once per round, with the hosts in random order, so that all are disturbed alike: a host
+ * with 200,000 rules leaves cold caches to the next one.
  */
 async function measureSingles(settings, { runs, budgetMs, peer }, record) {
   const floor = { backend: 'floor', bans: 0, subjects: subjects.floorSubjects(settings[0].host) };
@@ -182,7 +183,7 @@ function describeMachine() {
   };
 }
 
-/** What else the machine does is to disturb little; an ordinary user is not allowed to ask for that. */
+/** Raises the priority, so that other work on the machine disturbs little. Ordinary users are not allowed to do so. */
 function goFirst() {
   try {
     os.setPriority(os.constants.priority.PRIORITY_HIGHEST);

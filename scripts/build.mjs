@@ -1,4 +1,4 @@
-// Makes bin/firewall-drop: tsup bundles src into one file, pkg packs it into a copy of the pinned Node.
+// Builds bin/firewall-drop: tsup bundles src into one file, and pkg packs it into a copy of the pinned Node.
 import { execFileSync, spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import { createRequire, isBuiltin } from 'node:module';
@@ -12,11 +12,11 @@ import { makeSbom } from './lib/sbom.mjs';
 
 const USAGE = `usage: npm run build [-- --arch x64|arm64] [--fault] [--out FILE] [--dist DIRECTORY]`;
 const ROOT = path.resolve(import.meta.dirname, '..');
-/** `dist`: for what is made on the way to the executable. */
+/** `dist` is the directory of intermediate files. */
 const places = { root: ROOT, dist: path.join(ROOT, 'dist') };
 const LOADER = 'loader.cjs';
 
-/** ELF's e_machine (offset 18) for each architecture; elf.h. */
+/** The value of e_machine (offset 18 of an ELF file) for each architecture; see elf.h. */
 const ELF_MACHINE = { x64: 62, arm64: 183 };
 
 function readOptions() {
@@ -45,7 +45,7 @@ function readOptions() {
 
 const manifest = JSON.parse(fs.readFileSync(path.join(ROOT, 'package.json'), 'utf8'));
 
-/** The commit built, with "-dirty" when tracked files differ from it. */
+/** Returns the commit of the checkout, with "-dirty" if tracked files differ from it. */
 function commit() {
   const arguments_ = ['describe', '--always', '--dirty', '--abbrev=12', '--exclude=*'];
   const git = spawnSync('git', arguments_, { cwd: ROOT, encoding: 'utf8' });
@@ -60,14 +60,17 @@ async function loadTool(specifier) {
   }
 }
 
-/** What only a person or a rare event needs. As assets of the binary they cost nothing until required; inside the main script the packages cost 3 ms at every start, and the command line twice that. */
-// The parser of yargs is part of the command line.
+/**
+ * Packages that alerts do not need. As assets of the executable they cost nothing until they are required. Inside the
+ * main script they cost 3 ms at every start, and the command line twice that. The parser of yargs is part of the asset
+ * `cli`.
+ */
 const PACKAGES = Object.keys(manifest.dependencies).filter((name) => name !== 'yargs');
-/** Assets of our own sources, by the file that a `require` names. */
+/** Assets made of files in src/: the file that a `require` names, by asset. */
 const PARTS = { cli: 'src/cli/main.ts', config: 'src/config/parsers.ts' };
 const SCRIPTS = ['firewall-drop', ...Object.keys(PARTS), ...PACKAGES];
 
-/** What require('pino') becomes in the script; `assets` is scripts/lib/loader.cjs's. */
+/** Returns the code that replaces require('pino'). scripts/lib/loader.cjs defines `assets`. */
 const loadAsset = (name) => `module.exports = assets.load('${name}');`;
 
 const assetPlugin = {
@@ -82,7 +85,8 @@ const assetPlugin = {
       const part = Object.keys(PARTS).find((key) => PARTS[key] === file);
       return part === undefined ? null : { path: part, namespace: 'asset' };
     });
-    // Of yargs only the parser is used: the rest would open standard output as a stream and look for files beside itself.
+    // Only the parser of yargs is used. The rest would open standard output as a stream and look for files beside
+    // itself.
     build.onResolve({ filter: /^yargs\/helpers$/ }, ({ path: name }) => ({
       path: name,
       namespace: 'parser',
@@ -127,16 +131,16 @@ async function bundle({ fault }) {
     define: {
       __VERSION__: JSON.stringify(manifest.version),
       __COMMIT__: JSON.stringify(commit()),
-      // False: src/system/fault.ts and every call of it compile to nothing.
+      // If false, src/system/fault.ts and all calls of it compile to nothing.
       __FAULT__: String(fault),
-      // For the parser of yargs, which reads no file of its own and is to ask for no variable.
+      // The parser of yargs needs no file of its own, and must not read an environment variable.
       'import.meta.url': '"file:///sys/none.js"',
       'process.env.YARGS_MIN_NODE_VERSION': 'undefined',
-      // Twice: an object would become a module of its own.
+      // Stringified twice, because an object would become a separate module.
       __PACKAGED__: JSON.stringify(JSON.stringify(packaged())),
     },
     esbuildOptions(options) {
-      // Names stay as they are: they are what a stack trace in a bug report is read by.
+      // Names stay, so that stack traces in bug reports are readable.
       options.minifyWhitespace = true;
       options.minifySyntax = true;
       options.legalComments = 'none';
@@ -154,10 +158,11 @@ async function bundle({ fault }) {
   for (const name of SCRIPTS) wrap(path.join(places.dist, `${name}.cjs`));
 }
 
-/** As the runtime does with every module: its names are a function's parameters. */
+/** Wraps the source in a function with the names of a module as parameters, as the runtime does with every module. */
 function wrap(file) {
   const source = fs.readFileSync(file, 'utf8');
-  if (/[^\0-\x7f]/.test(source)) throw new BuildError(`${file} is not ASCII alone.`);
+  if (/[^\0-\x7f]/.test(source))
+    throw new BuildError(`${file} contains characters that are not ASCII.`);
   fs.writeFileSync(file, `(function (module, exports, require, assets) {${source}\n})`);
 }
 
@@ -168,7 +173,7 @@ function writeSbom() {
   fs.writeFileSync(file, `${JSON.stringify(sbom, null, 2)}\n`);
 }
 
-/** The finished program finds no node_modules: what is not built into Node must be in the bundle. */
+/** Throws if the bundle lacks a module that is not built into Node: the executable has no node_modules. */
 function refuseMissing(inputs) {
   for (const [file, { imports }] of Object.entries(inputs)) {
     const missing = imports.find((edge) => edge.external === true && !isBuiltin(edge.path));
@@ -176,7 +181,7 @@ function refuseMissing(inputs) {
   }
 }
 
-/** Start-up is paid at every alert: a package reached by plain imports would run each time. */
+/** Throws if plain imports lead from the main script to a package, which would then run at every alert. */
 function refuseEager(inputs) {
   const seen = new Set(['src/main.ts']);
   for (const file of seen) {
@@ -185,21 +190,24 @@ function refuseEager(inputs) {
       if (/^asset:|node_modules\//.test(target)) {
         const advice = 'Load it with require() inside the function that uses it.';
         const name = target.replace(/^asset:/, '');
-        throw new BuildError(`${file} loads ${name} whenever the program starts. ${advice}`);
+        throw new BuildError(`${file} loads ${name} at every start. ${advice}`);
       }
       seen.add(target);
     }
   }
 }
 
-/** Runs the program, so that the functions which a run needs are compiled already in the executable. */
+/**
+ * Runs the program to make the code caches of the functions that a run needs. Returns the names of the scripts that
+ * have one.
+ */
 function makeCaches({ native }, runtime) {
-  // Compiled code is good only for the Node and the processor that made it.
+  // Only the Node and the processor that made compiled code can use it.
   if (!native) return [];
-  // The compiled code depends on V8's random seed: a fixed one makes two builds equal byte for byte, and is not among
+  // The compiled code depends on V8's random seed. A fixed seed makes two builds equal byte for byte. It is not one of
   // the flags that must be the same when the code is used.
   const script = path.join(ROOT, 'scripts/lib/code-cache.mjs');
-  // A collection of garbage must not take out what was compiled: when it comes depends on the time.
+  // Garbage collection, whose timing varies, must not discard compiled code.
   const flags = [
     '--no-warnings',
     '--random-seed=1',
@@ -218,7 +226,10 @@ function writeLoader(cached) {
   fs.writeFileSync(path.join(places.dist, LOADER), `${constants}\n${loader}`);
 }
 
-/** Files are given relative to the temporary directory inside dist/, so that the checkout's path does not get into the binary. */
+/**
+ * File names are relative to a temporary directory in dist/, so that the executable does not contain the checkout's
+ * path.
+ */
 function seaConfig(cached) {
   const files = [...SCRIPTS.map((name) => `${name}.cjs`), ...cached.map((name) => `${name}.cache`)];
   return {
@@ -226,11 +237,12 @@ function seaConfig(cached) {
     assets: Object.fromEntries(files.map((file) => [file, `../${file}`])),
     useCodeCache: false,
     useSnapshot: false,
-    // One thread for V8 in place of four: we end before they help, and each is one more that a limit may forbid.
-    // The runtime repeats argv[0] behind these: after `--` it is no option of its, whatever it is.
-    // OPENSSL_CONF, or a broken openssl.cnf of the host, would load code or stop us before ours runs;
-    // SIGUSR1 would open a debugger's port, and a thread waits for it.
-    // NODE_REDIRECT_WARNINGS names a file that a warning would be written to.
+    // --disable-sigusr1: SIGUSR1 would open a debugger's port, and a thread waits for it.
+    // --openssl-config: OPENSSL_CONF, or a broken openssl.cnf of the host, would load code or stop the program before
+    // its first line runs.
+    // --no-warnings: NODE_REDIRECT_WARNINGS names a file that a warning would be written to.
+    // --v8-pool-size: a run ends before V8's four threads are of use, and each counts towards a limit of processes.
+    // --: the runtime appends argv[0], and would take one that begins with - for an option.
     execArgv: [
       '--disable-sigusr1',
       '--openssl-config=/dev/null',
@@ -238,7 +250,7 @@ function seaConfig(cached) {
       '--v8-pool-size=1',
       '--',
     ],
-    // Without this NODE_OPTIONS in the environment could load a file into a process run by root.
+    // Otherwise NODE_OPTIONS in the environment could load a file into a process of root.
     execArgvExtension: 'none',
     disableExperimentalSEAWarning: true,
   };
@@ -274,7 +286,9 @@ async function packWithPkg({ options, nodePath, output, config }) {
   }
 }
 
-/** pkg asks the base for its version by running it, which another processor's can't do: the same two steps by hand. */
+/**
+ * Does the two steps of pkg by hand, because pkg runs the base to get its version, and a foreign base cannot run here.
+ */
 async function packForeign({ nodePath, output, config }) {
   const work = fs.mkdtempSync(path.join(places.dist, 'pkg-sea-'));
   const { inject } = createRequire(import.meta.resolve('@yao-pkg/pkg/lib-es5/sea.js'))('postject');
@@ -294,7 +308,10 @@ async function packForeign({ nodePath, output, config }) {
   }
 }
 
-/** Both packers chatter, and warn of section names that don't matter; what fails is thrown. */
+/**
+ * Discards what a packer prints to a stream, such as warnings about section names. Errors are thrown. Returns a
+ * function that undoes it.
+ */
 function mute(stream) {
   const { write } = stream;
   stream.write = () => true;
@@ -303,7 +320,9 @@ function mute(stream) {
   };
 }
 
-/** One write of the whole file: the file system then lays it out in few pieces, and it starts about 5 ms sooner. */
+/**
+ * Writes the whole file at once, so that the file system stores it in few extents. It then starts about 5 ms sooner.
+ */
 function install(content, out) {
   fs.mkdirSync(path.dirname(out), { recursive: true });
   const temporary = `${out}.${process.pid}.tmp`;
@@ -324,7 +343,7 @@ function install(content, out) {
   }
 }
 
-/** Hostile on purpose: were one of them obeyed, the program would not start. */
+/** Variables that would keep the program from starting if the runtime obeyed one of them. */
 const HOSTILE = {
   NODE_OPTIONS: '--require=/nonexistent/injected.js',
   NODE_CHANNEL_FD: 'none',
@@ -350,7 +369,10 @@ function verify({ arch, native, out }) {
   throw new BuildError(`${out} --version failed (${outcome}):\n${printed}`);
 }
 
-/** The compiled code in the binary is good only for the very version that made it, so that one has to run the build. npm 10 may leave it out of the scripts' PATH. */
+/**
+ * Runs the build again under the pinned Node, since only the version that made compiled code can use it. npm 10 can
+ * leave that Node out of the PATH of scripts.
+ */
 function handOverToPinnedNode() {
   const pinned = baseNode(process.arch, places);
   const version = manifest.optionalDependencies[`node-linux-${process.arch}`];
@@ -374,7 +396,7 @@ async function main() {
   const began = performance.now();
   const startedIn = process.cwd();
   places.dist = options.dist;
-  process.chdir(ROOT); // The bundle holds file names relative to here.
+  process.chdir(ROOT); // The bundle contains file names relative to this directory.
   fs.mkdirSync(places.dist, { recursive: true });
   await bundle(options);
   install(await pack(options, makeRuntime(options, places)), options.out);

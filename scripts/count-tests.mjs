@@ -1,4 +1,4 @@
-// Sums jest's result files of a directory: "123 passed, 0 failed". A skipped test is a failed test.
+// Sums jest's result files in a directory: "123 passed, 0 failed". A skipped test counts as failed.
 import fs from 'node:fs';
 import path from 'node:path';
 
@@ -15,7 +15,7 @@ const tests = results
   .flatMap((file) => file.assertionResults);
 const passed = tests.filter(({ status }) => status === 'passed');
 const skipped = tests.filter(({ status }) => status !== 'passed' && status !== 'failed');
-// Files that could not even be loaded have no tests to count, so each counts as one.
+// A file that could not be loaded has no tests, so it counts as one failed test.
 const broken = results.reduce((sum, result) => sum + result.numRuntimeErrorTestSuites, 0);
 const failed = tests.length - passed.length + broken;
 

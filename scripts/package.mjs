@@ -1,4 +1,4 @@
-// Makes the .deb, the .rpm and the tarball of the built program, with their checksums, in dist/packages.
+// Makes the .deb, the .rpm and the tarball of the built program, and their checksums, in dist/packages.
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import fs from 'node:fs';
@@ -11,14 +11,14 @@ const ROOT = path.resolve(import.meta.dirname, '..');
 const OUT = path.join(ROOT, 'dist', 'packages');
 const NAME = 'wazuh-firewall-drop';
 
-/** What each format calls a processor. */
+/** The names of the processors in each package format. */
 const ARCHITECTURES = {
   x64: { deb: 'amd64', rpm: 'x86_64' },
   arm64: { deb: 'arm64', rpm: 'aarch64' },
 };
 const FORMATS = ['deb', 'rpm', 'tar'];
 
-/** What makes packaging fail in a way that a person can mend: printed without a stack. */
+/** An error that a person can correct. It is printed without a stack trace. */
 class PackageError extends Error {}
 
 function readOptions() {
@@ -59,16 +59,18 @@ function run(program, arguments_, options = {}) {
   }
 }
 
-/** Who answers for a package: the author in package.json, or whoever builds it for others. */
+/** The maintainer of the packages: $MAINTAINER, or the author in package.json. */
 const MAINTAINER = process.env.MAINTAINER ?? manifest.author;
 
-/** The time of the commit: two builds of one commit are the same to the byte. */
+/** Returns the time of the commit, so that two builds of one commit are equal byte for byte. */
 function sourceDate() {
   const given = process.env.SOURCE_DATE_EPOCH;
   return given ?? run('git', ['log', '-1', '--format=%ct'], { cwd: ROOT }).trim();
 }
 
-/** The built program of `arch`, and one that runs here to print its manual page and completion. */
+/**
+ * Returns the built program of `arch`, and one that runs on this machine to print the manual page and the completion.
+ */
 function programs(arch) {
   const native = path.join(ROOT, 'bin', 'firewall-drop');
   const program = arch === process.arch ? native : `${native}-${arch}`;
@@ -83,7 +85,7 @@ function programs(arch) {
 
 const filesIn = (folder) => fs.readdirSync(path.join(ROOT, 'packaging', folder)).sort();
 
-/** What a person reads, with the paths that it has in the repository, so that links lead to what is there. */
+/** Returns the documentation, with the paths of the repository, so that links work. */
 function documentation() {
   const folders = ['ansible', 'grafana', 'prometheus', 'wazuh'].map((one) => `packaging/${one}`);
   const alone = ['README.md', 'CHANGELOG.md', 'CONTRIBUTING.md', 'packaging/config.toml'];
@@ -98,7 +100,7 @@ function documentation() {
   return documents;
 }
 
-/** Throws a PackageError that names the first link of a page to a file that the package does not have. */
+/** Throws a PackageError that names the first link to a file that is not in the package. */
 function checkLinks(documents) {
   const there = new Set(Object.keys(documents));
   for (const name of there) if (name.includes('/')) there.add(path.dirname(name));
@@ -112,7 +114,7 @@ function checkLinks(documents) {
   }
 }
 
-/** Everything that a package puts on a host, by its path there: content, and its mode where that is not 0644. */
+/** Returns the files of a package by their path on the host: the content, and the mode if it is not 0644. */
 function files({ program, native }, format) {
   const ask = (...words) => run(native, words);
   const squeezed = (content) => gzipSync(content, { level: 9 });
@@ -140,7 +142,7 @@ function files({ program, native }, format) {
     'usr/share/fish/vendor_completions.d/firewall-drop.fish': {
       content: ask('completion', 'fish'),
     },
-    // `install` refuses where this says that a package manager owns the program.
+    // Makes `install` refuse, because a package manager owns the program.
     ...(format !== 'tar' && { 'usr/lib/firewall-drop/package': { content: `${format}\n` } }),
     ...Object.fromEntries(
       Object.entries(documentation()).map(([file, content]) => [
@@ -155,7 +157,7 @@ function files({ program, native }, format) {
   };
 }
 
-/** Lays the files out under `stage`, all of one time. */
+/** Writes the files below `stage`, all with the same modification time. */
 function layOut(stage, tree, date) {
   fs.rmSync(stage, { recursive: true, force: true });
   for (const [name, { content, mode = 0o644 }] of Object.entries(tree)) {
@@ -169,7 +171,7 @@ function layOut(stage, tree, date) {
   run('find', [stage, '-exec', 'touch', '-h', '-d', `@${date}`, '{}', '+']);
 }
 
-/** dpkg's tools expect one of its own shape; ours is the one for people. */
+/** Returns the changelog that dpkg's tools expect. It refers to CHANGELOG.md, which is for people. */
 function debianChangelog(date) {
   const day = new Date(Number(date) * 1000).toUTCString().replace('GMT', '+0000');
   return `${NAME} (${manifest.version}) unstable; urgency=medium
@@ -230,7 +232,7 @@ function sha256(content) {
   return createHash('sha256').update(content).digest('hex');
 }
 
-/** `Tue Nov 24 2026`, as a changelog of rpm has it. */
+/** Returns the date as in an rpm changelog: `Tue Nov 24 2026`. */
 function rpmDay(date) {
   const [weekday, day, month, year] = new Date(Number(date) * 1000).toUTCString().split(/[, ]+/);
   return `${weekday} ${month} ${day} ${year}`;
@@ -243,7 +245,7 @@ function packRpm(stage, { arch, date, tree: common }) {
     [`usr/lib/systemd/system-preset/${preset}`]: { content: text(`packaging/rpm/${preset}`) },
   };
   layOut(stage, tree, date);
-  // rpm's scripts don't quote this path, and a checkout may lie below one with blanks.
+  // rpm's scripts don't quote this path, and the path of the checkout can contain blanks.
   const top = fs.mkdtempSync('/var/tmp/rpmbuild-');
   const spec = path.join(ROOT, 'dist', `${NAME}.spec`);
   const values = {
@@ -280,16 +282,18 @@ function packTar(stage, { arch, date, tree }) {
 }
 
 const PACKERS = { deb: packDeb, rpm: packRpm, tar: packTar };
-/** Where zsh looks: Debian has a place of its own for what packages bring. */
+/** The directory of completions in which zsh looks. Debian has a separate one for packages. */
 const ZSH = { deb: 'vendor-completions', rpm: 'site-functions', tar: 'site-functions' };
 
-/** The list of what is inside the executable, also for those who look before they install. */
+/** Copies the SBOM beside the packages, for readers who have not installed them. */
 function copySbom() {
   const file = path.join(OUT, `${NAME}-${manifest.version}.cdx.json`);
   fs.copyFileSync(path.join(ROOT, 'dist/firewall-drop.cdx.json'), file);
 }
 
-/** Of every file there of this version, also of those that an earlier run made for another processor. */
+/**
+ * Writes the checksums of all files of this version, including those that an earlier run made for another processor.
+ */
 function writeSums() {
   const names = fs
     .readdirSync(OUT)

@@ -1,4 +1,4 @@
-// Makes docs/session.svg: a real session on a real terminal, in namespaces of its own.
+// Makes docs/session.svg from a real session on a real terminal, in its own namespaces.
 import { spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
@@ -25,10 +25,10 @@ function escapeXml(text) {
   return text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;');
 }
 
-/** One line's spans: text between colour sequences. */
+/** Returns the spans of a line: the text between colour sequences. */
 function spans(line) {
   let colour = null;
-  // eslint-disable-next-line no-control-regex -- the sequences are what is looked for
+  // eslint-disable-next-line no-control-regex -- matches escape sequences
   return line.split(/(\u001b\[[0-9;]*m)/).flatMap((piece) => {
     // eslint-disable-next-line no-control-regex
     const code = /^\u001b\[([0-9;]*)m$/.exec(piece)?.[1];

@@ -1,11 +1,11 @@
-// Puts compiled code where V8 takes it as it lies: what does not begin at a multiple of 8 bytes is copied at each start.
+// Aligns compiled code in the executable. V8 copies code that does not begin at a multiple of 8 bytes at each start.
 
-/** Of V8's cached data; a cache has so many bytes of room behind it. */
+/** The alignment of V8's cached data, in bytes. Each cache is padded with as many bytes. */
 export const ALIGNMENT = 8;
 
 /**
- * Moves each cache within its room in the finished executable. The last byte of the room says by how much
- * (scripts/lib/loader.cjs). The offset in the file counts, since segments are mapped by whole pages.
+ * Moves each cache within its padding in the finished executable. The last byte of the padding stores the shift, which
+ * scripts/lib/loader.cjs reads. The offset in the file decides, because segments are mapped in whole pages.
  */
 export function alignCaches(executable, caches) {
   for (const cache of caches) {

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs inside the namespaces that scripts/test-ansible makes: ansible-checks.sh CHECKOUT. One check a line.
+# The checks of scripts/test-ansible, run inside its namespaces: ansible-checks.sh CHECKOUT
 set -euo pipefail
 checkout=$1
 # shellcheck source=scripts/lib/overlay-root.sh
@@ -19,7 +19,8 @@ on() {
   chroot "$(root_of "$host")" /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin "$@"
 }
 
-# What an agent leaves: its directories, its own program, its configuration, and an execd that runs.
+# agent HOST HOME: installs a stand-in of an agent: directories, its own program, its configuration, and a running
+# execd.
 agent() {
   local root home=$2
   root=$(root_of "$1")$home
@@ -86,45 +87,45 @@ blocks() {
   on "$1" "$2/active-response/bin/$3" delete 203.0.113.9
 }
 
-echo 'a dry run'
-check 'says what it would do' play packaged --check --diff
-check 'and does nothing' test ! -e "$(root_of packaged)/usr/lib/firewall-drop"
+echo 'dry run'
+check 'a dry run succeeds' play packaged --check --diff
+check 'a dry run changes nothing' test ! -e "$(root_of packaged)/usr/lib/firewall-drop"
 
-echo 'from a package'
-check 'the role runs' play packaged
-check 'the configuration is ours' in_home packaged etc/firewall-drop/config.toml '^allow = \["192.0.2.10"\]$'
+echo 'installation from a package'
+check 'the role succeeds' play packaged
+check 'the role writes the configuration' in_home packaged etc/firewall-drop/config.toml '^allow = \["192.0.2.10"\]$'
 check 'an alert blocks' blocks packaged /var/ossec firewall-drop
-check 'again changes nothing' changes_nothing packaged
-check 'the agent is told to send our log, and to ask the doctor' \
+check 'a second run changes nothing' changes_nothing packaged
+check "the agent's configuration passes config check" \
   on packaged firewall-drop config check /var/ossec/etc/ossec.conf
-check 'its configuration has both' in_home packaged var/ossec/etc/ossec.conf 'firewall-drop doctor</alias>'
+check 'the agent runs doctor' in_home packaged var/ossec/etc/ossec.conf 'firewall-drop doctor</alias>'
 check 'a further name is a link' play packaged -e '{"firewall_drop_names":["firewall-drop","firewall-drop.sh","block-ip"]}'
-check 'by which an alert blocks' blocks packaged /var/ossec block-ip
+check 'an alert blocks by the further name' blocks packaged /var/ossec block-ip
 chmod 0777 "$(root_of packaged)/var/ossec/active-response/bin"
-check 'a host that is not well fails the play, with the reason' fails_saying 'others than root' packaged
+check 'a problem on the host fails the play, with the reason' fails_saying 'others than root' packaged
 chmod 0750 "$(root_of packaged)/var/ossec/active-response/bin"
 
-echo 'from the executable, in another home'
-check 'the role runs' play copied
-check 'root owns the program, and the group of the agent may start it' \
+echo 'installation from the executable, in another home'
+check 'the role succeeds' play copied
+check "root owns the program, and the agent's group can run it" \
   test "$(on copied stat -c '%U:%G %a' /opt/ossec/active-response/bin/firewall-drop)" = 'root:wazuh 750'
 check 'an alert blocks by the name of Wazuh 5' blocks copied /opt/ossec block-ip
-check 'again changes nothing' changes_nothing copied
+check 'a second run changes nothing' changes_nothing copied
 echo 'newer' >"$(root_of copied)/opt/ossec/active-response/bin/firewall-drop"
-check 'after an upgrade of the agent the role puts it back' play copied
-check 'and it blocks' blocks copied /opt/ossec firewall-drop
+check 'the role restores the program after an upgrade of the agent' play copied
+check 'the restored program blocks' blocks copied /opt/ossec firewall-drop
 echo '[firewall' >"$(root_of copied)/etc/firewall-drop/config.toml"
 check 'a broken configuration fails the play, with the reason' \
   fails_saying config.toml copied -e '{"firewall_drop_config":{}}'
-check 'what is tolerated does not fail it' \
+check 'a tolerated problem does not fail the play' \
   play copied -e '{"firewall_drop_config":{},"firewall_drop_tolerated":["configuration"]}'
 
-echo 'without an agent'
-check 'it says so, and does nothing' fails_saying 'There is no Wazuh or OSSEC agent' agentless
-check 'nothing was put there' test ! -e "$(root_of agentless)/etc/firewall-drop"
+echo 'host without an agent'
+check 'the play fails, with the reason' fails_saying 'There is no Wazuh or OSSEC agent' agentless
+check 'the play installs nothing' test ! -e "$(root_of agentless)/etc/firewall-drop"
 
-echo 'an address is released on every host, by ssh (docs/runbook.md)'
-# Hosts with a network of their own each: of the third nothing listens.
+echo 'release of an address on every host through ssh (docs/runbook.md)'
+# Each host has its own network. Nothing listens on the third host.
 ssh-keygen -q -t ed25519 -N '' -f "$work/key"
 remote() {
   nsenter --net="/proc/${networks[$1]}/ns/net" chroot "$(root_of "$1")" /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin "${@:2}"
@@ -167,12 +168,12 @@ END
 awk '/^```yaml/ { on = 1; text = ""; next } /^```/ && on { if (text ~ /Unblock an address/) printf "%s", text; on = 0 } on { text = text $0 "\n" }' \
   "$checkout/docs/runbook.md" >"$work/release.yml"
 is_blocked() { [[ $(remote "$1" iptables -S INPUT) == *'-s 203.0.113.9/32 -j DROP'* ]]; }
-check 'it was blocked on the one' is_blocked first
-check 'and on the other' is_blocked second
+check 'the first host blocks the address' is_blocked first
+check 'the second host blocks the address' is_blocked second
 released=$(ansible-playbook --inventory "$work/remote.yml" -e address=203.0.113.9 "$work/release.yml" 2>&1 || true)
-check 'it is released on the one' fails is_blocked first
-check 'and on the other' fails is_blocked second
-check 'each says so' test "$(grep -cE '^(first|second) .* changed=1 ' <<<"$released")" = 2
-check 'the one that does not answer is named' grep -qE '^absent .* unreachable=1 ' <<<"$released"
+check 'the play releases it on the first host' fails is_blocked first
+check 'the play releases it on the second host' fails is_blocked second
+check 'the play reports both releases' test "$(grep -cE '^(first|second) .* changed=1 ' <<<"$released")" = 2
+check 'the play names the host that does not answer' grep -qE '^absent .* unreachable=1 ' <<<"$released"
 
 closing

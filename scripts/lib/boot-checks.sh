@@ -1,4 +1,4 @@
-# Runs inside the namespaces that scripts/test-boot makes: boot-checks.sh CHECKOUT STAGE. One check a line.
+# The checks of scripts/test-boot, run inside its namespaces: boot-checks.sh CHECKOUT STAGE
 set -uo pipefail
 checkout=$1
 stage=$2
@@ -17,7 +17,7 @@ overlay_root "$checkout/dist/debian-root" "$work"
 root=$work/root
 for place in proc sys dev; do umount -R "$root/$place"; done
 
-# The network of the attacker and the innocent: a bridge that each boot of the container is connected to.
+# The network of the attacker and the innocent host: a bridge to which each boot of the container is connected.
 ip link set lo up
 ip link add br0 type bridge
 ip addr add 192.0.2.1/24 dev br0
@@ -37,7 +37,7 @@ prepare() {
   in_root dpkg -i /root/ours.deb
 }
 
-# With --keep-unit it ends with this status where the container wants to be booted again.
+# With --keep-unit, systemd-nspawn exits with this status if the container requests a reboot.
 WANTS_REBOOT=133
 container() {
   local status=$WANTS_REBOOT
@@ -51,18 +51,18 @@ container() {
 }
 boot() { container & }
 
-# The first process of the container of now; after a reboot it is another one.
+# Prints the process id of the container's first process, which changes with each boot.
 leader() { ps -o pid= --ppid "$(<"$work/nspawn")" | tr -d ' ' | head -n 1; }
 inside() {
   local pid
   pid=$(leader)
   [[ -n $pid ]] && nsenter --target "$pid" --mount --uts --ipc --net --pid -- "$@"
 }
-within() { # SECONDS COMMAND…: until it succeeds
+within() { # SECONDS COMMAND…: repeats the command until it succeeds
   local end=$((SECONDS + $1))
   shift
   until "$@" >/dev/null 2>&1; do
-    ((SECONDS < end)) || { echo "not within the time: $*" && return 1; }
+    ((SECONDS < end)) || { echo "timeout: $*" && return 1; }
     read -rt 0.2 <> <(:) || true
   done
 }
@@ -80,34 +80,35 @@ check 'the system boots' within 60 is_up
 check 'the network is up' within 20 answers "$INNOCENT"
 check 'the timer is active' inside systemctl is-active firewall-drop-expire.timer
 
-check 'an address is banned' inside firewall-drop add "$BANNED" --timeout 1h
-check 'and another until after the reboot' inside firewall-drop add "$BRIEF" --timeout 2m
+check 'an address can be banned' inside firewall-drop add "$BANNED" --timeout 1h
+check 'an address can be banned until after the reboot' inside firewall-drop add "$BRIEF" --timeout 2m
 seq 1 150 | sed 's/^/100.64.0./' >"$root/root/list"
-check 'a list is banned, which goes into sets' inside firewall-drop add --file /root/list --timeout 1h
-check 'the address gets no answer' ignores "$BANNED"
-check 'others do' answers "$INNOCENT"
+check 'a list can be banned, and goes into sets' inside firewall-drop add --file /root/list --timeout 1h
+check 'a banned address gets no answer' ignores "$BANNED"
+check 'another address gets an answer' answers "$INNOCENT"
 
 ping -i 0.02 -I "$BANNED" "$HOST" >"$work/banned.log" 2>&1 &
 ping -D -i 0.02 -I "$INNOCENT" "$HOST" >"$work/innocent.log" 2>&1 &
 before=$(leader)
 inside systemctl reboot
 rebooted() { [[ -n $(leader) && $(leader) != "$before" ]] && is_up; }
-check 'it reboots' within 60 rebooted
-check 'and answers again' within 20 answers "$INNOCENT"
-gap() { # the innocent had answers before and after, and none for a second: what is sent meanwhile may only be late
+check 'the system reboots' within 60 rebooted
+check 'another address gets an answer after the reboot' within 20 answers "$INNOCENT"
+# Succeeds if the innocent host had a gap of more than a second between two answers. Packets can also arrive late.
+gap() {
   sed -nE 's/^\[([0-9.]+)\] .* bytes from .*/\1/p' "$work/innocent.log" |
     awk 'NR > 1 && $1 - last > 1 { found = 1 } { last = $1 } END { exit !found }'
 }
-check 'it was down meanwhile' within 10 gap
-check 'at no moment the banned address got an answer' test "$(replies "$work/banned.log")" == 0
+check 'the network was down during the reboot' within 10 gap
+check 'the banned address never got an answer' test "$(replies "$work/banned.log")" == 0
 check 'the ban is in the state' is_in_state "$BANNED"
 check 'state and kernel agree' agrees
-check 'all of the list is blocked' blocked 150
+check 'the whole list is blocked' blocked 150
 check 'restore ran before the network' inside sh -c \
   '[ "$(systemctl show -P ActiveExitTimestampMonotonic firewall-drop-restore)" -le "$(systemctl show -P ActiveEnterTimestampMonotonic network-pre.target)" ] ||
    [ "$(systemctl show -P ExecMainExitTimestampMonotonic firewall-drop-restore)" -le "$(systemctl show -P ActiveEnterTimestampMonotonic network-pre.target)" ]'
 
-check 'a ban ends by the timer alone' within 240 answers "$BRIEF"
+check 'the timer alone ends a ban' within 240 answers "$BRIEF"
 check 'no run of the timer is in the journal' inside sh -c \
   '! journalctl --no-pager -q -u firewall-drop-expire.service | grep -E "Start|Finish|Deactivat"'
 
@@ -115,30 +116,30 @@ exported=/var/lib/prometheus/node-exporter
 check 'the unit of the metrics writes them' inside sh -c \
   "mkdir -p $exported && systemctl start firewall-drop-metrics.service && grep -q '^firewall_drop_bans' $exported/firewall-drop.prom"
 
-# Killed in the middle of a long list, with everything else.
+# Kill the whole container in the middle of a long list.
 seq 1 20000 | awk '{ printf "100.65.%d.%d\n", $1 / 250, $1 % 250 }' >"$root/root/long"
 inside firewall-drop add --file /root/long --timeout 1h >/dev/null 2>&1 &
 within 20 inside sh -c 'firewall-drop status | grep -q pending'
 kill -KILL "$(leader)" "$(<"$work/nspawn")"
-# The kernel takes the interface away once nobody is left in the namespace, and the next boot makes one of that name.
+# The kernel removes the interface when the namespace has no process left. The next boot makes one with the same name.
 is_gone() { [[ -z $(ip -o link show type veth) ]]; }
 within 20 is_gone
 boot
-check 'it boots after a crash' within 90 is_up
-check 'the ban holds' ignores "$BANNED"
+check 'the system boots after a crash' within 90 is_up
+check 'the ban is still in force' ignores "$BANNED"
 check 'state and kernel agree' agrees
-check 'the state is sound' inside sh -c 'firewall-drop doctor --json | grep -A3 "\"check\": *\"store\"" | grep -q "\"state\": *\"ok\""'
+check 'doctor finds the state intact' inside sh -c 'firewall-drop doctor --json | grep -A3 "\"check\": *\"store\"" | grep -q "\"state\": *\"ok\""'
 
-check 'the package is upgraded' inside dpkg -i /root/newer.deb
-check 'the ban holds' ignores "$BANNED"
-check 'the timer is active' inside systemctl is-active firewall-drop-expire.timer
+check 'the package can be upgraded' inside dpkg -i /root/newer.deb
+check 'the ban is still in force' ignores "$BANNED"
+check 'the timer is still active' inside systemctl is-active firewall-drop-expire.timer
 responses=/var/ossec/active-response/bin
 inside sh -c "mount --bind $responses $responses && mount -o remount,bind,ro $responses"
-check 'a removal that fails' fails inside dpkg -r wazuh-firewall-drop
-check 'leaves the timer active' inside systemctl is-active firewall-drop-expire.timer
+check 'removal fails if the file system is read-only' fails inside dpkg -r wazuh-firewall-drop
+check 'a failed removal leaves the timer active' inside systemctl is-active firewall-drop-expire.timer
 inside umount $responses
-check 'the package is removed' inside dpkg -r wazuh-firewall-drop
-check 'nobody is blocked' answers "$BANNED"
+check 'the package can be removed' inside dpkg -r wazuh-firewall-drop
+check 'no address is blocked after the removal' answers "$BANNED"
 check 'the timer is gone' fails inside systemctl is-active firewall-drop-expire.timer
 check "the agent's program is back" grep -q "the agent's own" "$root/var/ossec/active-response/bin/firewall-drop"
 

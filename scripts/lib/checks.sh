@@ -1,4 +1,5 @@
-# Sourced by the checks that run inside a root: check WHAT COMMAND… counts, and prints what a failing command said.
+# Sourced by the checks that run inside a root. `check WHAT COMMAND…` counts the result, and prints the output of a
+# command that fails.
 passed=0
 failed=0
 

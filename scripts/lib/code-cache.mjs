@@ -1,5 +1,5 @@
-// Runs the bundled program against a kernel in memory and writes what V8 compiled meanwhile: NAME.cache beside NAME.cjs.
-// usage: node FLAGS --initial-heap-size=256 --no-flush-bytecode code-cache.mjs DIRECTORY NAME... (FLAGS as in the executable)
+// Runs the bundled program against a kernel in memory and writes what V8 compiled to NAME.cache beside NAME.cjs. Usage:
+// node FLAGS --initial-heap-size=256 --no-flush-bytecode code-cache.mjs DIRECTORY NAME... (FLAGS as in the executable)
 import fs from 'node:fs';
 import { createRequire } from 'node:module';
 import os from 'node:os';
@@ -21,8 +21,8 @@ const FIREWALL = /^\/usr\/sbin\/(?:ip6?tables(?:-restore|-save)?|ipset|nft)$/;
 const RUNTIME = process.execPath;
 
 /**
- * Where the program's files are during the build: all of them, so that neither root nor a firewall is needed, and what is
- * compiled does not depend on the host and on what else it does meanwhile.
+ * Returns the path of a file of the program during the build. All files are redirected, so that the build needs neither
+ * root nor a firewall, and the compiled code does not depend on the host and its activity.
  */
 function elsewhere(name) {
   if (typeof name !== 'string' || name.startsWith(root)) return name;
@@ -54,7 +54,7 @@ const substitutes = {
 };
 const require = (name) => substitutes[name] ?? builtin(name);
 
-/** What nft lists where our table has its set: enough for runs that change one address. */
+/** The listing of nft if our table has its set: enough for runs that change one address. */
 const NFTABLES = JSON.stringify({
   nftables: [
     { table: { family: 'inet', name: 'firewall_drop' } },
@@ -101,7 +101,7 @@ const NFTABLES = JSON.stringify({
 });
 
 const kernel = new FakeKernel();
-/** From when it is the backend: a table that was there before would be one whose state was lost. */
+/** True once nftables is the backend. An earlier table would mean that the state was lost. */
 let hasTable = false;
 function runProgram(command) {
   if (command.program !== 'nft') return kernel.run(command);
@@ -123,7 +123,7 @@ process.binding = (name) => (name === 'spawn_sync' ? { spawn } : binding.call(pr
 process.geteuid = () => 0;
 process.uptime = () => 0;
 process.env = {};
-// The same times in every build: what is compiled depends on what is run.
+// The same times in every build, because the compiled code depends on what runs.
 let nowMs = Date.UTC(2024, 0, 1);
 Date.now = () => (nowMs += 1);
 process.hrtime.bigint = () => BigInt(nowMs) * 1_000_000n;
@@ -145,7 +145,7 @@ const assets = {
   },
 };
 
-/** One run of the program from its first line to its exit. */
+/** Runs the program from its first line to its exit. */
 async function run({ args = [], input = '', backend }) {
   if (backend !== undefined) {
     write('/etc/firewall-drop/config.toml', `firewall.backend = "${backend}"\n`);
@@ -157,10 +157,10 @@ async function run({ args = [], input = '', backend }) {
     process.exit = resolve;
     assets.load('firewall-drop');
   });
-  // As at the end of a process; the lock of the next run is among them.
+  // The end of a process would close them. One of them is the writer lock, which the next run needs.
   for (const database of databases) if (database.isOpen) database.close();
   databases.clear();
-  if (status !== 0) throw new Error(`firewall-drop ${args.join(' ')} ended with ${status}`);
+  if (status !== 0) throw new Error(`firewall-drop ${args.join(' ')} exited with ${status}`);
 }
 
 function message(command, srcip) {
@@ -206,7 +206,7 @@ function layOut() {
   write('/proc/net/ipv6_route', '');
 }
 
-/** A zone of one type, whose rule says all the rest: RFC 9636. */
+/** Returns a zone file with one local time type and a rule for all other times (RFC 9636). */
 function zoneFile(abbreviation, offsetSeconds, rule) {
   const header = Buffer.alloc(44);
   header.write('TZif2');
@@ -245,8 +245,8 @@ try {
   layOut();
   process.chdir(root + HOME);
   for (const work of RUNS) await run(work);
-  // The heap was that large so that no memory is used twice: compiled code would keep some of its old bytes.
-  // V8 takes a cache where all flags are as they were when it was made.
+  // The large heap keeps V8 from reusing memory, of which compiled code would retain old bytes.
+  // V8 accepts a cache only if all flags are the same as when it was made.
   v8.setFlagsFromString('--initial-heap-size=0');
   v8.setFlagsFromString('--flush-bytecode');
   for (const [name, script] of scripts) {

@@ -1,10 +1,10 @@
-// Where a variable lies in an executable that has its symbols: 64-bit ELF, little-endian (System V ABI, chapter 4).
+// Finds a variable in an executable with symbols: 64-bit ELF, little-endian (System V ABI, chapter 4).
 
 const SECTION_TABLE = { at: 40, entrySize: 58, entries: 60 };
 const SYMBOL_TABLE = 2;
 const SYMBOL_SIZE = 24;
 
-/** The offset in the file of the variable `name`, as the compiler spells it; null where there is no such symbol. */
+/** Returns the file offset of the variable with the mangled name `name`; null if there is no such symbol. */
 export function offsetOf(elf, name) {
   const sections = readSections(elf);
   for (const { kind, offset, size, link } of sections) {

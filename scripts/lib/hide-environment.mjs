@@ -1,7 +1,10 @@
-// Takes the names of environment variables out of the runtime: some stop it, or act, before any line of ours runs, and no
-// option of Node forbids them.
+// Removes the names of environment variables from the runtime. Some of these variables stop the runtime, or have an
+// effect, before the first line of the program runs, and no option of Node disables them.
 
-/** What the runtime asks for when it starts, beside TZ, LANG, LC_ALL, LC_MESSAGES, HOME and TMPDIR (docs/security.md). */
+/**
+ * The variables that the runtime reads at its start, except TZ, LANG, LC_ALL, LC_MESSAGES, HOME and TMPDIR
+ * (docs/security.md).
+ */
 const NAMES = [
   'ICU_TIMEZONE_FILES_DIR',
   'NODE_CHANNEL_FD',
@@ -24,12 +27,13 @@ const NAMES = [
   'SIMDUTF_FORCE_IMPLEMENTATION',
   'SQLITE_TMPDIR',
 ];
-/** Which instructions of the processor OpenSSL uses. */
+/** The variable that selects the processor instructions that OpenSSL uses. */
 const NAME_OF_ARCH = { x64: 'OPENSSL_ia32cap', arm64: 'OPENSSL_armcap' };
 
 /**
- * Changes the content of Node's executable: the first byte of each name becomes zero. To C that is the empty name, which no
- * variable has, and JavaScript hands it to C. Throws where a name is not found: another version may ask for it otherwise.
+ * Sets the first byte of each name in the content of Node's executable to zero. For C, this is the empty name, which no
+ * variable has, and JavaScript passes names to C. Throws if a name is not found: another version of Node can read the
+ * variable in another way.
  */
 export function hideEnvironment(node, arch) {
   for (const name of [...NAMES, NAME_OF_ARCH[arch]]) {
@@ -43,7 +47,7 @@ function stringsOfC(node, name) {
   return placesOf(node, Buffer.from(`\0${name}\0`), 1);
 }
 
-/** V8's snapshot, which holds Node's compiled modules, has the length of a string before it, in four bytes. */
+/** Finds a string in V8's snapshot, which contains Node's compiled modules. Its length precedes it, in four bytes. */
 function stringsOfSnapshot(node, name) {
   const length = Buffer.alloc(4);
   length.writeUInt32LE(name.length);

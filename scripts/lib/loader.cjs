@@ -1,5 +1,6 @@
-// The main script of the executable: loads the program and its packages from the assets, together with the code that
-// V8 compiled for them while the build ran them. CACHED, the names that have such code, and ALIGNMENT are written above by the build. A cache that V8 does not take costs time and nothing else.
+// The main script of the executable: loads the program and its packages from the assets, together with the code that V8
+// compiled when the build ran them. The build writes CACHED, the names of scripts with such code, and ALIGNMENT above
+// these lines. If V8 rejects a cache, the script is compiled as usual.
 /* global Buffer, CACHED, ALIGNMENT */
 const { getRawAsset } = require('node:sea');
 const { Script } = require('node:vm');
@@ -8,7 +9,7 @@ const assets = { load, rejectedCaches: [] };
 
 function load(name) {
   const filename = `${name}.cjs`;
-  // esbuild escapes all that is not ASCII, and one byte a character is the fastest text to make.
+  // esbuild escapes characters that are not ASCII, and a string of one byte per character is the fastest to make.
   const source = Buffer.from(getRawAsset(filename)).latin1Slice();
   const cachedData = CACHED.includes(name) ? cacheOf(name) : undefined;
   const script = new Script(source, { filename, cachedData });
@@ -18,7 +19,7 @@ function load(name) {
   return module.exports;
 }
 
-// Where the build moved it, so that V8 need not copy it (scripts/lib/align.mjs).
+// Returns the cache from the aligned offset to which the build moved it (scripts/lib/align.mjs).
 function cacheOf(name) {
   const room = Buffer.from(getRawAsset(`${name}.cache`));
   const shift = room.at(-1);

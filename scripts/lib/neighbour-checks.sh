@@ -1,5 +1,6 @@
-# Runs inside the root that scripts/test-neighbours makes, beside one neighbour: what was blocked stays blocked, what was
-# released is released, the neighbour's rules are as they were, and `status` names the rule that decides, where it can.
+# The checks of scripts/test-neighbours, run inside its root beside one other firewall program (the neighbour): blocks
+# last, releases take effect, the neighbour's rules stay unchanged, and `status` names the rule that decides if it can
+# be known.
 set -uo pipefail
 source /run/ours/checks.sh
 
@@ -17,12 +18,12 @@ is() { [[ $1 == "$2" ]] || { printf 'found %s, expected %s\n' "$1" "$2"; return 
 eventually() {
   local end=$((SECONDS + 60))
   until "$@" >/dev/null 2>&1; do
-    ((SECONDS < end)) || { echo "still not so: $*"; return 1; }
+    ((SECONDS < end)) || { echo "timeout: $*"; return 1; }
     sleep 0.1
   done
 }
 
-# The attacker is a network namespace beside this one.
+# The attacker is in another network namespace.
 lay_out() {
   mkdir -p /run/netns /run/lock "$HOME_OF_AGENT/active-response/bin" "$HOME_OF_AGENT/logs" "$HOME_OF_AGENT/etc/shared" /etc/firewall-drop
   ln -s /run/ours/firewall-drop "$HOME_OF_AGENT/active-response/bin/firewall-drop"
@@ -51,7 +52,7 @@ reaches() { ip netns exec attacker nc -z -w 3 -s "$1" "$HOST" "${2:-$PORT}"; }
 is_cut_off() { fails reaches "$OFFENDER" "$@" && eventually reaches "$BYSTANDER" "$@"; }
 is_served() { eventually reaches "$OFFENDER" "$@" && eventually reaches "$BYSTANDER" "$@"; }
 
-# The whole of the packet filter, without ours, counters and tables that hold nothing.
+# Prints the whole ruleset without our rules, without counters and without empty tables.
 theirs() {
   { iptables-save; ip6tables-save; ipset save; nft list ruleset | sed -E '/^table ip6? (filter|nat|raw|mangle|security) /,/^}/d'; } 2>/dev/null | sed -E \
     -e 's/\[[0-9]+:[0-9]+\]//; s/counter packets [0-9]+ bytes [0-9]+/counter/; s/ (expires|timeout) [0-9a-z]+//g; /^#/d' \
@@ -63,7 +64,7 @@ theirs() {
       open { printf "%s\n%s", head, body; open = 0 }
       { print }'
 }
-# Names the chain (or, with sets, the table) whose rule decides.
+# Checks that `status` names the chain (or, with sets, the table) whose rule decides.
 names_rule() {
   local said
   said=$(ours status "$OFFENDER")
@@ -77,31 +78,31 @@ chain_of() {
     nftables) echo '(inet firewall_drop prerouting: ' ;;
   esac
 }
-# Whether the neighbour's own rules or sets name the offender.
+# Succeeds if the neighbour's own rules or sets contain the offender.
 is_theirs() { theirs | grep -F "$OFFENDER"; }
 is_as_before() { diff <(echo "$before") <(theirs); }
 
-# blocks BACKEND [PORT]: an add, from which on the offender is cut off.
+# blocks BACKEND [PORT]: adds the offender, and checks that it is cut off.
 blocks() {
   before=$(theirs)
   check "$1: add succeeds" ours add "$OFFENDER"
   check "$1: the offender is cut off, a bystander is not" is_cut_off "${@:2}"
   check "$1: status names our rule" names_rule "$(chain_of "$1")"
 }
-# releases BACKEND [PORT]: the delete, from which on it is served, and nothing of the neighbour's has changed.
+# releases BACKEND [PORT]: deletes the offender, and checks that it is served and the neighbour's rules are unchanged.
 releases() {
   check "$1: delete succeeds" ours delete "$OFFENDER"
   check "$1: the offender is served" is_served "${@:2}"
-  check "$1: the neighbour's rules are as they were" is_as_before
+  check "$1: the neighbour's rules are unchanged" is_as_before
 }
-# Brings all back to nothing of ours.
+# Removes everything of firewall-drop.
 leave() { ours flush --yes >/dev/null; }
 version_of() { dpkg-query --show --showformat '${Package} ${Version}\n' "$@" | tr '\n' ',' | sed 's/,$/\n/; s/,/, /g'; }
 
 image() { mkdir -p /tmp/image/bin && cp /bin/busybox /tmp/image/bin/ && tar -C /tmp/image -c .; }
 
 beside_docker() {
-  export DOCKER_RAMDISK=true # runc may not pivot inside this root
+  export DOCKER_RAMDISK=true # runc cannot use pivot_root inside this root
   dockerd --storage-driver vfs --exec-root /run/docker >/tmp/dockerd.log 2>&1 &
   eventually docker info || { cat /tmp/dockerd.log; return 1; }
   image | docker import - box >/dev/null
@@ -112,7 +113,7 @@ beside_docker() {
     use "$backend"
     blocks "$backend"
     docker restart --time 1 web >/dev/null
-    check "$backend: cut off after the container was started again" is_cut_off
+    check "$backend: the offender is cut off after a restart of the container" is_cut_off
     releases "$backend"
     leave
   done
@@ -125,7 +126,7 @@ beside_docker() {
     dockerd --storage-driver vfs --exec-root /run/docker >/tmp/dockerd.log 2>&1 &
     eventually docker info
     docker run --detach --name web --publish "$PORT:80" box /bin/busybox httpd -f -p 80 >/dev/null
-    check "$backend: cut off after dockerd itself was started again" is_cut_off
+    check "$backend: the offender is cut off after a restart of dockerd" is_cut_off
     check "$backend: delete succeeds" ours delete "$OFFENDER"
     check "$backend: the offender is served" is_served
     leave
@@ -148,9 +149,9 @@ beside_podman() {
     ours add "$OFFENDER" >/dev/null
     "${podman[@]}" rm --force --time 1 web >/dev/null
     web
-    check "$backend: whether it is cut off from a container that was made later" is_cut_off
+    check "$backend: the offender is cut off from a container made after the block" is_cut_off
     ours delete "$OFFENDER" >/dev/null
-    check "$backend: and served after its delete" is_served
+    check "$backend: the offender is served after the delete" is_served
     leave
   done
 }
@@ -167,20 +168,20 @@ beside_firewalld() {
     eventually firewall-cmd --state
     firewall-cmd --quiet --permanent --add-port="$PORT/tcp"
     firewall-cmd --quiet --reload
-    echo "  firewalld by $theirs_backend:"
+    echo "  firewalld with $theirs_backend:"
     for backend in "${BACKENDS[@]}"; do
       use "$backend"
       blocks "$backend"
       firewall-cmd --quiet --add-port=8081/tcp
-      check "$backend: cut off after a change of the moment" is_cut_off
+      check "$backend: the offender is cut off after a runtime change of firewalld" is_cut_off
       firewall-cmd --quiet --reload
       if [[ $backend == nftables ]]; then
-        check "$backend: cut off after a reload" is_cut_off
+        check "$backend: the offender is cut off after a reload" is_cut_off
       else
         check "$backend: a reload lets the offender in" is_served
-        check "$backend: reconcile --dry-run says so" fails ours reconcile --dry-run
+        check "$backend: reconcile --dry-run reports it" fails ours reconcile --dry-run
         check "$backend: restore succeeds" ours restore
-        check "$backend: cut off after restore" is_cut_off
+        check "$backend: the offender is cut off after restore" is_cut_off
       fi
       releases "$backend"
       leave
@@ -199,11 +200,11 @@ beside_ufw() {
     use "$backend"
     blocks "$backend"
     ufw reload >/dev/null
-    check "$backend: cut off after ufw reload" is_cut_off
+    check "$backend: the offender is cut off after ufw reload" is_cut_off
     ufw disable >/dev/null
-    check "$backend: cut off after ufw disable" is_cut_off
+    check "$backend: the offender is cut off after ufw disable" is_cut_off
     ufw --force enable >/dev/null
-    check "$backend: cut off after ufw enable" is_cut_off
+    check "$backend: the offender is cut off after ufw enable" is_cut_off
     releases "$backend"
     leave
   done
@@ -215,7 +216,7 @@ beside_ufw() {
     if [[ $backend == iptables ]]; then
       check "$backend: a reload with MANAGE_BUILTINS=yes lets the offender in" is_served
     else
-      check "$backend: cut off after a reload with MANAGE_BUILTINS=yes" is_cut_off
+      check "$backend: the offender is cut off after a reload with MANAGE_BUILTINS=yes" is_cut_off
     fi
     leave
   done
@@ -232,25 +233,25 @@ beside_fail2ban() {
     fail2ban-server -f --loglevel WARNING --logtarget /tmp/fail2ban.log >/dev/null 2>&1 &
     local daemon=$!
     eventually fail2ban-client status web || cat /tmp/fail2ban.log
-    echo "  fail2ban by $action:"
+    echo "  fail2ban with $action:"
     for backend in "${BACKENDS[@]}"; do
       use "$backend"
       fail2ban-client set web banip "$OFFENDER" >/dev/null
       check "$backend: fail2ban blocks" eventually is_theirs
       blocks "$backend"
       check "$backend: delete succeeds" ours delete "$OFFENDER"
-      check "$backend: cut off by fail2ban after our delete" is_cut_off
-      check "$backend: fail2ban's rules are as they were" is_as_before
-      # Only iptables' rules are read for the verdict, and by the backend of our table not even those.
+      check "$backend: fail2ban still cuts the offender off after our delete" is_cut_off
+      check "$backend: fail2ban's rules are unchanged" is_as_before
+      # The verdict reads only rules of iptables, and the nftables backend does not read these either.
       if [[ $action == iptables* && $backend != nftables ]]; then
         check "$backend: status names fail2ban's rule" names_rule f2b-
       fi
       ours add "$OFFENDER" >/dev/null
       fail2ban-client set web unbanip "$OFFENDER" >/dev/null
-      check "$backend: fail2ban lets go" eventually fails is_theirs
-      check "$backend: cut off by us after fail2ban's unban" is_cut_off
+      check "$backend: fail2ban unblocks" eventually fails is_theirs
+      check "$backend: firewall-drop still cuts the offender off after fail2ban's unban" is_cut_off
       check "$backend: delete succeeds" ours delete "$OFFENDER"
-      check "$backend: served after both" is_served
+      check "$backend: the offender is served after both releases" is_served
       leave
     done
     fail2ban-client stop >/dev/null
@@ -271,21 +272,21 @@ beside_crowdsec() {
       /etc/crowdsec/bouncers/crowdsec-firewall-bouncer.yaml >/tmp/bouncer.yaml
     crowdsec-firewall-bouncer -c /tmp/bouncer.yaml >/tmp/bouncer.log 2>&1 &
     local daemon=$!
-    echo "  crowdsec-firewall-bouncer by $mode:"
+    echo "  crowdsec-firewall-bouncer with $mode:"
     for backend in "${BACKENDS[@]}"; do
       use "$backend"
       cscli decisions add --ip "$OFFENDER" --duration 1h >/dev/null 2>&1
       check "$backend: the bouncer blocks" eventually is_theirs
       blocks "$backend"
       check "$backend: delete succeeds" ours delete "$OFFENDER"
-      check "$backend: cut off by the bouncer after our delete" is_cut_off
-      check "$backend: the bouncer's rules are as they were" is_as_before
+      check "$backend: the bouncer still cuts the offender off after our delete" is_cut_off
+      check "$backend: the bouncer's rules are unchanged" is_as_before
       ours add "$OFFENDER" >/dev/null
       cscli decisions delete --ip "$OFFENDER" >/dev/null 2>&1
-      check "$backend: the bouncer lets go" eventually fails is_theirs
-      check "$backend: cut off by us after the bouncer let go" is_cut_off
+      check "$backend: the bouncer unblocks" eventually fails is_theirs
+      check "$backend: firewall-drop still cuts the offender off after the bouncer's release" is_cut_off
       check "$backend: delete succeeds" ours delete "$OFFENDER"
-      check "$backend: served after both" is_served
+      check "$backend: the offender is served after both releases" is_served
       leave
     done
     kill "$daemon"
@@ -293,7 +294,7 @@ beside_crowdsec() {
   done
 }
 
-# A new network namespace has no rules, as the kernel after a boot, which has another id.
+# A new network namespace with another boot id stands for a boot: it has no rules.
 beside_persistent() {
   dpkg --purge ufw >/dev/null 2>&1
   dpkg --install /var/cache/later/*.deb >/dev/null 2>&1
@@ -304,12 +305,12 @@ beside_persistent() {
     iptables -A INPUT -p tcp --dport 9 -j DROP
     ours add "$OFFENDER" >/dev/null
     netfilter-persistent save >/dev/null 2>&1
-    check "$backend: doctor says what the saved files have of ours" says_saved "$backend"
+    check "$backend: doctor reports our rules in the saved files" says_saved "$backend"
     cat /proc/sys/kernel/random/uuid >/run/boot_id
     mount --bind /run/boot_id /proc/sys/kernel/random/boot_id
     unshare --net bash /run/ours/neighbour-checks.sh after-boot "$backend" || failed=$((failed + 1))
     umount /proc/sys/kernel/random/boot_id
-    # Its bans ended in the other namespace, so that our program leaves alone what is in this one.
+    # The bans ended in the other namespace, so firewall-drop does not remove the rules in this one.
     iptables -F
     iptables -t raw -F
     nft flush ruleset
@@ -327,7 +328,7 @@ says_saved() {
   esac
 }
 
-# As the boot does it: the saved rules first, then ours.
+# Loads the rules in the order of a boot: the saved rules first, then ours.
 after_boot() {
   local backend=$1
   ip netns delete attacker
@@ -336,12 +337,12 @@ after_boot() {
   plug_in
   serve "$PORT"
   check "$backend: netfilter-persistent start succeeds" netfilter-persistent start
-  check "$backend: their rule is back" iptables -C INPUT -p tcp --dport 9 -j DROP
+  check "$backend: the saved rule is back" iptables -C INPUT -p tcp --dport 9 -j DROP
   check "$backend: restore succeeds" ours restore
-  check "$backend: cut off after the boot" is_cut_off
-  check "$backend: nothing is left to reconcile" ours reconcile --dry-run
+  check "$backend: the offender is cut off after the boot" is_cut_off
+  check "$backend: state and kernel agree" ours reconcile --dry-run
   check "$backend: delete succeeds" ours delete "$OFFENDER"
-  check "$backend: served after it" is_served
+  check "$backend: the offender is served after the delete" is_served
   closing
 }
 
@@ -357,6 +358,6 @@ case $NAME in
   crowdsec) version_of crowdsec crowdsec-firewall-bouncer ;;
   *) version_of "$NAME" ;;
 esac
-check 'it could be set up' true
+check 'the network is set up' true
 "beside_$NAME"
 closing

@@ -1,4 +1,5 @@
-# Sourced inside a mount namespace: overlay_root LOWER WORK makes WORK/root, LOWER with all changes in memory.
+# Sourced inside a mount namespace. `overlay_root LOWER WORK` makes WORK/root, a view of LOWER that keeps all changes in
+# memory.
 overlay_root() {
   mkdir -p "$2"
   mount -t tmpfs tmpfs "$2"

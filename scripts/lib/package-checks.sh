@@ -1,4 +1,4 @@
-# Runs inside the root that scripts/test-package makes: what the packages promise, one check a line.
+# The checks of scripts/test-package, run inside its root.
 set -uo pipefail
 cd /packages || exit
 
@@ -18,7 +18,7 @@ gone() {
   for path; do if [[ -e $path || -L $path ]]; then echo "$path is there" && return 1; fi; done
 }
 
-# As execd does: relative, in the home, the message and then the answer on stdin.
+# Runs the program as execd does: by a relative path in the home, with the message and then the answer on stdin.
 alert() {
   local message
   message=$(firewall-drop test-alert --srcip "$A" --action "$1") || return
@@ -26,7 +26,8 @@ alert() {
     (cd /var/ossec && active-response/bin/firewall-drop)
 }
 
-# Until the alert is under way; execd answers it once the link is gone and bans may be released already.
+# Starts an alert and waits until it is in progress. execd answers its key query after the link has been removed, when
+# bans can have been released already.
 begin_alert() {
   local message keys=/tmp/keys
   message=$(firewall-drop test-alert --srcip "$A" --action add) || return
@@ -40,7 +41,7 @@ begin_alert() {
   until [[ -s $keys ]]; do sleep 0.1; done
 }
 
-# Without a user of that name logrotate would fail as a whole.
+# logrotate would fail as a whole if the user in its file did not exist.
 rotates() {
   grep -q '^  su wazuh wazuh$' /etc/logrotate.d/firewall-drop && logrotate --debug /etc/logrotate.conf 2>&1 |
     { ! grep -i error; }
@@ -48,19 +49,19 @@ rotates() {
 has_zsh_completion() { grep -q '#compdef firewall-drop' "/usr/share/zsh/$1/_firewall-drop"; }
 
 use() {
-  check 'an alert is blocked through the link' alert add
-  check 'the kernel holds both rules' rules_for "$A" 2
-  check 'the line is written' grep -q "firewall-drop.sh add - $A " "$LOG"
-  check 'in a log that the agent may read' is "$(stat -c '%U:%G %a' "$LOG")" 'wazuh:wazuh 660'
+  check 'an alert blocks through the link' alert add
+  check 'the kernel has both rules' rules_for "$A" 2
+  check 'the response log has the line' grep -q "firewall-drop.sh add - $A " "$LOG"
+  check 'the agent can read the response log' is "$(stat -c '%U:%G %a' "$LOG")" 'wazuh:wazuh 660'
 }
 
 reboot() {
   iptables -F && rm -rf /run/firewall-drop
-  check 'a reboot forgets the rules' rules_for "$A" 0
+  check 'a reboot loses the rules' rules_for "$A" 0
   local unit
   read -ra unit < <(sed -n 's/^ExecStart=//p' /usr/lib/systemd/system/firewall-drop-restore.service)
-  check 'what the unit runs puts them back' "${unit[@]}"
-  check 'and they are back' rules_for "$A" 2
+  check 'the command of the restore unit succeeds' "${unit[@]}"
+  check 'the rules are back after it' rules_for "$A" 2
 }
 
 iptables_is() {
@@ -73,26 +74,26 @@ iptables_is() {
   fi
 }
 
-# From the agent of Wazuh 4, with ours installed: wazuh_5 upgrade_deb, wazuh_5 upgrade_rpm.
+# Upgrades the agent from Wazuh 4 to 5 with our package installed: wazuh_5 upgrade_deb, wazuh_5 upgrade_rpm.
 upgrade_deb() { dpkg -i "wazuh-agent_$1.deb"; }
 upgrade_rpm() { rpm -U --nodeps "wazuh-agent-$1.rpm"; }
 wazuh_5() {
   local version
   for version in 5.0 5.1; do
-    check "the agent becomes Wazuh $version" "$1" $version
-    check 'its own program is ours' is_ours block-ip
-    check 'and is kept' is_agents $version .wazuh block-ip
-    check 'the other name is still ours' is_ours
+    check "the agent can be upgraded to Wazuh $version" "$1" $version
+    check 'block-ip leads to our program' is_ours block-ip
+    check "the agent's block-ip is kept" is_agents $version .wazuh block-ip
+    check 'firewall-drop still leads to our program' is_ours
   done
-  check 'a further name is added' firewall-drop install --link --name other
+  check 'a further name can be added' firewall-drop install --link --name other
 }
 
-# As where no systemd runs: cron mails whatever it prints.
+# Runs the cron job as on a host without systemd. cron would mail any output.
 cron_is_silent() {
   is "$(sed -n 's/^\* \* \* \* \* *root *//p' /etc/cron.d/firewall-drop | sh 2>&1)" ''
 }
 
-# Its status is about all of the host, where no execd runs.
+# doctor's exit status concerns the whole host, on which no execd runs, so only its output is checked.
 doctor_says() {
   local said
   said=$(firewall-drop doctor) || true
@@ -114,7 +115,7 @@ links_lead_somewhere() {
   done < <(find . -name '*.md')
   return $broken
 }
-# The same package for hosts that have what this one lacks, and with a program that does not run here.
+# Makes our package for a newer C library (libc), or with a program that does not run here (broken).
 unfit_deb() {
   local tree=/tmp/unfit-$1
   dpkg-deb -R ours.deb "$tree" && sed -i "$2" "$tree/DEBIAN/control" || return
@@ -124,130 +125,130 @@ unfit_deb() {
 
 echo 'deb'
 check 'the stand-in of the agent installs' dpkg -i wazuh-agent_4.1.deb
-check 'a package for a newer C library can be made' unfit_deb libc 's/^Pre-Depends: .*/Pre-Depends: libc6 (>= 99)/'
-check 'is refused' fails dpkg -i /tmp/unfit-libc.deb
-check "and the agent keeps its program" is_agents 4.1 ''
-check 'a package whose program does not run here can be made' unfit_deb broken ''
-check 'is not configured' fails dpkg -i /tmp/unfit-broken.deb
-check "and the agent keeps its program" is_agents 4.1 ''
-check 'is removed all the same' dpkg -P wazuh-firewall-drop
-check "and the agent still has its program" is_agents 4.1 ''
-check 'ours installs' dpkg -i ours.deb
-check 'the link leads to us' is_ours
+check 'a package for a newer C library can be built' unfit_deb libc 's/^Pre-Depends: .*/Pre-Depends: libc6 (>= 99)/'
+check 'dpkg refuses a package for a newer C library' fails dpkg -i /tmp/unfit-libc.deb
+check "the agent keeps its program after the refusal" is_agents 4.1 ''
+check 'a package whose program does not run here can be built' unfit_deb broken ''
+check 'dpkg does not configure a package whose program does not run' fails dpkg -i /tmp/unfit-broken.deb
+check "the agent keeps its program after the failed configuration" is_agents 4.1 ''
+check 'an unconfigured package can be removed' dpkg -P wazuh-firewall-drop
+check "the agent still has its program after the removal" is_agents 4.1 ''
+check 'our package installs' dpkg -i ours.deb
+check 'the link leads to our program' is_ours
 check "the agent's program is kept" is_agents 4.1 .wazuh
-check 'doctor finds the program as packaged' doctor_says 'the sum in /usr/lib/firewall-drop/SHA256SUMS agrees'
-check 'logrotate reads its file for the owner of the logs' rotates
+check 'doctor finds the program unchanged' doctor_says 'the sum in /usr/lib/firewall-drop/SHA256SUMS agrees'
+check 'logrotate accepts its file, with the owner of the logs' rotates
 check 'zsh finds its completion' has_zsh_completion vendor-completions
-check 'install is refused' refuses install 'apt-get install --reinstall wazuh-firewall-drop'
-check 'uninstall is refused' refuses uninstall 'apt-get remove wazuh-firewall-drop'
-check 'every link of the documentation leads somewhere' links_lead_somewhere
-check 'dpkg finds every file as packaged' is "$(dpkg -V wazuh-firewall-drop)" ''
+check 'install refuses, and names the package manager' refuses install 'apt-get install --reinstall wazuh-firewall-drop'
+check 'uninstall refuses, and names the package manager' refuses uninstall 'apt-get remove wazuh-firewall-drop'
+check 'every link of the documentation has a target' links_lead_somewhere
+check 'dpkg finds every file unchanged' is "$(dpkg -V wazuh-firewall-drop)" ''
 use
-check 'the agent upgrades' dpkg -i wazuh-agent_4.2.deb
-check 'the link is still ours' is_ours
+check 'the agent can be upgraded' dpkg -i wazuh-agent_4.2.deb
+check 'the link still leads to our program after it' is_ours
 check "the agent's newer program is kept" is_agents 4.2 .wazuh
-check 'we upgrade with a block active' dpkg -i newer.deb
-check 'the block is still there, once' rules_for "$A" 2
-check 'and in the state' firewall-drop status "$A"
-check 'the link is still ours' is_ours
+check 'our package can be upgraded with an active block' dpkg -i newer.deb
+check 'the kernel has the block once after it' rules_for "$A" 2
+check 'the state has the ban after it' firewall-drop status "$A"
+check 'the link still leads to our program after it' is_ours
 reboot
-check 'a delete releases it' alert delete
-check 'nothing is left of it' rules_for "$A" 0
+check "execd's delete releases the address" alert delete
+check 'no rule is left after the delete' rules_for "$A" 0
 begin_alert
-check 'removal works' dpkg -r wazuh-firewall-drop
+check 'the package can be removed' dpkg -r wazuh-firewall-drop
 wait
-check 'no block is left of an alert that was under way' rules_for "$A" 0
+check 'no block is left of an alert that was in progress' rules_for "$A" 0
 check "the agent's program is back" is_agents 4.2 ''
-check 'the second name is gone' gone "$BIN/firewall-drop.sh" "$BIN/firewall-drop.wazuh"
+check 'the further names are gone' gone "$BIN/firewall-drop.sh" "$BIN/firewall-drop.wazuh"
 check 'the configuration stays' test -e /etc/firewall-drop/config.toml
-check 'and a table of cron that says nothing' cron_is_silent
-check 'purge works' dpkg -P wazuh-firewall-drop
-check 'nothing of ours is left' gone /etc/firewall-drop /etc/cron.d/firewall-drop \
+check 'the remaining cron table prints nothing' cron_is_silent
+check 'the package can be purged' dpkg -P wazuh-firewall-drop
+check 'no file of ours is left' gone /etc/firewall-drop /etc/cron.d/firewall-drop \
   /etc/logrotate.d/firewall-drop /var/lib/firewall-drop /run/firewall-drop /usr/lib/firewall-drop
 check 'no diversion is left' is "$(dpkg-divert --list '*/active-response/*')" ''
 dpkg -i ours.deb >/dev/null
 wazuh_5 upgrade_deb
 echo "the administrator's" >"$BIN/other.replaced"
-check 'removal works' dpkg -r wazuh-firewall-drop
+check 'the package can be removed' dpkg -r wazuh-firewall-drop
 check "the agent's program is back" is_agents 5.1 '' block-ip
-check 'what the further name replaced is back' is "$(cat "$BIN/other")" "the administrator's"
+check 'the file that the further name replaced is back' is "$(cat "$BIN/other")" "the administrator's"
 check 'no diversion is left' is "$(dpkg-divert --list '*/active-response/*')" ''
 dpkg -i ours.deb >/dev/null
 rm "$BIN/block-ip" "$BIN/firewall-drop"
 echo 'without dpkg' | tee "$BIN/block-ip" >"$BIN/firewall-drop"
-check 'an upgrade past the package manager is a problem, with what to do' \
+check 'doctor reports an upgrade without dpkg as a problem, with the command to run' \
   doctor_says '→ apt-get install --reinstall wazuh-firewall-drop'
-check 'removal works' dpkg -r wazuh-firewall-drop
-check 'and leaves its program' is "$(cat "$BIN/block-ip")" 'without dpkg'
-check 'the kept one is gone' gone "$BIN/block-ip.wazuh"
+check 'the package can be removed after such an upgrade' dpkg -r wazuh-firewall-drop
+check "removal leaves the agent's newer program" is "$(cat "$BIN/block-ip")" 'without dpkg'
+check "the agent's older program is gone" gone "$BIN/block-ip.wazuh"
 dpkg-divert --quiet --no-rename --add "$BIN/firewall-drop"
-check "a diversion of the administrator's keeps us from being configured" fails dpkg -i ours.deb
-check 'and not from being removed' dpkg -r wazuh-firewall-drop
+check 'a diversion by the administrator prevents configuration' fails dpkg -i ours.deb
+check 'a diversion by the administrator does not prevent removal' dpkg -r wazuh-firewall-drop
 dpkg-divert --quiet --no-rename --remove "$BIN/firewall-drop"
 dpkg -i ours.deb >/dev/null
-check 'the agent is purged' dpkg -P wazuh-agent
-check 'and nothing makes logrotate fail' logrotate --force /etc/logrotate.conf
+check 'the agent can be purged' dpkg -P wazuh-agent
+check 'logrotate succeeds after the purge of the agent' logrotate --force /etc/logrotate.conf
 dpkg -P wazuh-firewall-drop >/dev/null 2>&1
 rm -rf /var/ossec
-check 'without an agent ours installs' dpkg -i ours.deb
-check 'and leaves nothing that makes logrotate fail' gone /etc/logrotate.d/firewall-drop
-check 'an agent that comes later' dpkg -i wazuh-agent_4.1.deb
-check 'finds us in place' is_ours
-check 'and its logs rotated' rotates
-# Without the programs of iptables nothing can be unblocked.
+check 'our package installs without an agent' dpkg -i ours.deb
+check 'our package installs no logrotate file without an agent' gone /etc/logrotate.d/firewall-drop
+check 'an agent can be installed later' dpkg -i wazuh-agent_4.1.deb
+check 'the link leads to our program after it' is_ours
+check 'logrotate accepts its file after it' rotates
+# Without the programs of iptables, nothing can be unblocked.
 alert add
 iptables_is away
 check "a removal that can't unblock succeeds" dpkg -r wazuh-firewall-drop
-check "and the agent's program is back" is_agents 4.1 ''
+check "the agent's program is back after it" is_agents 4.1 ''
 iptables_is back
 dpkg -P wazuh-firewall-drop wazuh-agent >/dev/null 2>&1
 rm -rf /var/ossec
 
 echo 'rpm'
 check 'the stand-in of the agent installs' rpm -i --nodeps wazuh-agent-4.1.rpm
-check 'ours installs' rpm -i --nodeps ours.rpm
-check 'the link leads to us' is_ours
+check 'our package installs' rpm -i --nodeps ours.rpm
+check 'the link leads to our program' is_ours
 check "the agent's program is kept" is_agents 4.1 .wazuh
-check 'logrotate reads its file for the owner of the logs' rotates
+check 'logrotate accepts its file, with the owner of the logs' rotates
 check 'zsh finds its completion' has_zsh_completion site-functions
 use
-check 'the agent upgrades' rpm -U --nodeps wazuh-agent-4.2.rpm
-check 'the link is ours again' is_ours
+check 'the agent can be upgraded' rpm -U --nodeps wazuh-agent-4.2.rpm
+check 'the link leads to our program again after it' is_ours
 check "the agent's newer program is kept" is_agents 4.2 .wazuh
-check 'we upgrade with a block active' rpm -U --nodeps newer.rpm
-check 'the block is still there, once' rules_for "$A" 2
-check 'the link is still ours' is_ours
+check 'our package can be upgraded with an active block' rpm -U --nodeps newer.rpm
+check 'the kernel has the block once after it' rules_for "$A" 2
+check 'the link still leads to our program after it' is_ours
 reboot
-check 'install is refused' refuses install 'dnf reinstall wazuh-firewall-drop'
-check 'uninstall is refused' refuses uninstall 'dnf remove wazuh-firewall-drop'
-check 'every link of the documentation leads somewhere' links_lead_somewhere
+check 'install refuses, and names the package manager' refuses install 'dnf reinstall wazuh-firewall-drop'
+check 'uninstall refuses, and names the package manager' refuses uninstall 'dnf remove wazuh-firewall-drop'
+check 'every link of the documentation has a target' links_lead_somewhere
 begin_alert
-check 'removal works' rpm -e wazuh-firewall-drop
+check 'the package can be removed' rpm -e wazuh-firewall-drop
 wait
-check 'no block is left of an alert that was under way' rules_for "$A" 0
+check 'no block is left of an alert that was in progress' rules_for "$A" 0
 check "the agent's program is back" is_agents 4.2 ''
-check 'nothing of ours is left beside it' gone "$BIN/firewall-drop.sh" "$BIN/firewall-drop.wazuh" /usr/lib/firewall-drop \
+check 'no file of ours is left beside it' gone "$BIN/firewall-drop.sh" "$BIN/firewall-drop.wazuh" /usr/lib/firewall-drop \
   /etc/firewall-drop /etc/logrotate.d/firewall-drop
-check 'ours installs again' rpm -i --nodeps ours.rpm
+check 'our package installs again' rpm -i --nodeps ours.rpm
 alert add
 iptables_is away
 check "a removal that can't unblock succeeds" rpm -e wazuh-firewall-drop
-check "and the agent's program is back" is_agents 4.2 ''
+check "the agent's program is back after it" is_agents 4.2 ''
 iptables_is back
 rpm -i --nodeps ours.rpm >/dev/null
 wazuh_5 upgrade_rpm
 echo "the administrator's" >"$BIN/other.replaced"
-check 'removal works' rpm -e wazuh-firewall-drop
+check 'the package can be removed' rpm -e wazuh-firewall-drop
 check "the agent's program is back" is_agents 5.1 '' block-ip
-check 'what the further name replaced is back' is "$(cat "$BIN/other")" "the administrator's"
+check 'the file that the further name replaced is back' is "$(cat "$BIN/other")" "the administrator's"
 rpm -i --nodeps ours.rpm >/dev/null
-check 'the agent is removed' rpm -e wazuh-agent
-check 'and nothing makes logrotate fail' logrotate --force /etc/logrotate.conf
+check 'the agent can be removed' rpm -e wazuh-agent
+check 'logrotate succeeds after the removal of the agent' logrotate --force /etc/logrotate.conf
 rpm -e wazuh-firewall-drop
 rm -rf /var/ossec
-check 'ours installs without an agent' rpm -i --nodeps ours.rpm
-check 'a manager that comes later' rpm -i --nodeps wazuh-manager-4.1.rpm
-check 'finds us in place' is_ours
-check "and its program is kept" is_agents 4.1 .wazuh
+check 'our package installs without an agent' rpm -i --nodeps ours.rpm
+check 'a manager can be installed later' rpm -i --nodeps wazuh-manager-4.1.rpm
+check 'the link leads to our program after it' is_ours
+check "the manager's program is kept" is_agents 4.1 .wazuh
 
 closing

@@ -1,4 +1,4 @@
-// Asks a Prometheus every query of a dashboard until each has an answer: query-dashboard.mjs URL DASHBOARD.JSON
+// Sends every query of a dashboard to a Prometheus until each has a result: query-dashboard.mjs URL DASHBOARD.JSON
 import fs from 'node:fs';
 
 const [url, file] = process.argv.slice(2);
@@ -17,7 +17,7 @@ async function api(path) {
   return body.data;
 }
 
-/** Why a query has no answer yet; empty: it has one. */
+/** Returns why a query has no result yet; empty if it has one. */
 async function troubleWith({ title, expr }) {
   try {
     const { result } = await api(`/api/v1/query?query=${encodeURIComponent(expr)}`);

@@ -1,5 +1,5 @@
-// Gives each source file the `require` and the files of packaging/ that it has in the bundle, so that sources run as they are
-// (bin/dev).
+// Gives each source file the `require` and the files of packaging/ that it has in the bundle, so that bin/dev can run the
+// sources without a build.
 import { createRequire, registerHooks } from 'node:module';
 import { packaged } from './packaged.mjs';
 
@@ -9,7 +9,7 @@ globalThis.requireFor = (url) => {
   const require = createRequire(url);
   return (name) => {
     const loaded = require(name);
-    // Node gives the default export alone where a package asks for it (yargs does); a bundle gives all exports.
+    // Node returns only the default export if a package requests this (as yargs does). A bundle returns all exports.
     return typeof loaded === 'function' ? { ...loaded, default: loaded } : loaded;
   };
 };
@@ -18,7 +18,7 @@ registerHooks({
   load(url, context, nextLoad) {
     const loaded = nextLoad(url, context);
     if (!url.endsWith('.ts')) return loaded;
-    // On the first line, so that line numbers stay right.
+    // Prepended to the first line, so that line numbers stay right.
     const source = `const require = requireFor(import.meta.url); ${loaded.source}`;
     return { ...loaded, source };
   },

@@ -1,14 +1,15 @@
-// The Node that the executable is a copy of: the pinned one, without debug symbols, keeping the hashes of its snapshot, looking for no deadlocks and asking for no variables.
+// Makes the Node that the executable is a copy of: the pinned Node without debug symbols, without the rehash of its
+// snapshot, without deadlock detection and without names of environment variables.
 import { spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
 import { offsetOf } from './elf.mjs';
 import { hideEnvironment } from './hide-environment.mjs';
 
-/** What makes a build fail in a way that a person can mend: printed without a stack. */
+/** An error that a person can correct. It is printed without a stack trace. */
 export class BuildError extends Error {}
 
-/** Where the pinned Node for an architecture lies; a foreign one is fetched by scripts/base-node.mjs. */
+/** Returns the path of the pinned Node for an architecture. scripts/base-node.mjs downloads foreign ones. */
 export function baseNode(arch, { root, dist }) {
   const name = `node-linux-${arch}`;
   const places = [path.join(root, 'node_modules', name), path.join(dist, name)];
@@ -20,10 +21,11 @@ export function baseNode(arch, { root, dist }) {
   );
 }
 
-/** A copy of the base to pack the program into. Returns its path. */
+/** Makes the copy of the base that the program is packed into. Returns its path. */
 export function makeRuntime({ arch, native }, places) {
   const runtime = path.join(places.dist, `node-${arch}`);
-  // First what needs the symbols; names of variables are then looked for where no symbol can be taken for one.
+  // ignoreDeadlocks needs the symbols. hideEnvironment comes after strip, so that it cannot take a symbol for a
+  // variable.
   const base = fs.readFileSync(baseNode(arch, places));
   ignoreDeadlocks(base);
   fs.writeFileSync(runtime, base, { mode: 0o755 });
@@ -41,20 +43,20 @@ const IGNORE = 0;
 const ABORT = 2;
 
 /**
- * Node is built with a check that its threads take their mutexes in one order: for whoever develops V8. It clears a
- * megabyte at each start, and keeps a graph of all mutexes.
+ * Switches off Abseil's check that all threads lock their mutexes in one order, which helps developers of V8 only. The
+ * check clears a megabyte at each start, and keeps a graph of all mutexes.
  */
 function ignoreDeadlocks(content) {
   const offset = offsetOf(content, DEADLOCK_DETECTION);
   if (offset === null || content.readUInt32LE(offset) !== ABORT) {
     throw new BuildError(
-      `the pinned Node ${process.version} does not look for deadlocks as its predecessors did: see whether ignoreDeadlocks in scripts/lib/runtime.mjs is still needed`,
+      `the pinned Node ${process.version} lacks the deadlock detection of its predecessors: check whether ignoreDeadlocks in scripts/lib/runtime.mjs is still needed`,
     );
   }
   content.writeUInt32LE(IGNORE, offset);
 }
 
-/** Without debug symbols: a seventh smaller, and measured to start sooner. */
+/** Removes debug symbols: the file is a seventh smaller and starts sooner, as measured. */
 function strip(runtime, { arch, native }) {
   const tool = native ? 'strip' : { x64: 'x86_64', arm64: 'aarch64' }[arch] + '-linux-gnu-strip';
   const run = spawnSync(tool, [runtime], { encoding: 'utf8' });
@@ -64,14 +66,17 @@ function strip(runtime, { arch, native }) {
   console.log(`${why} (apt-get install binutils-…): the ${arch} binary keeps its debug symbols.`);
 }
 
-/** V8's src/snapshot/snapshot.cc: contexts, rehashability, two checksums (of what follows), then the version in 64 bytes. */
+/**
+ * Offsets in the header of a snapshot (V8's src/snapshot/snapshot.cc): number of contexts, rehashability, two checksums
+ * of the following data, then the version in 64 bytes.
+ */
 const VERSION_OFFSET = 16;
 const REHASHABILITY_OFFSET = 4;
 
 /**
- * V8 computes the hashes of all names in its snapshot anew at each start, a fifth of bare Node. A word of the snapshot's
- * header says that it has to. The flag --no-rehash-snapshot does the same, and makes Node reject the compiled code of its
- * own modules, which was made without that flag.
+ * Clears the word in the snapshot's header that makes V8 rehash all names of the snapshot at each start, which takes a
+ * fifth of the start of bare Node. The flag --no-rehash-snapshot has the same effect, but makes Node reject the
+ * compiled code of its own modules, which was made without that flag.
  */
 function keepHashes(content) {
   const version = Buffer.from(`${process.versions.v8}\0`);

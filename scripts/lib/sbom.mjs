@@ -1,9 +1,9 @@
-// What is inside the executable, as CycloneDX: npm lists the packages, and the Node that runs them is added.
+// Makes the SBOM of the executable, as CycloneDX: npm lists the packages, and this module adds the Node that runs them.
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-/** Licences of others that MIT, our own, is compatible with. */
+/** Licences that are compatible with MIT, the licence of this project. */
 export const ALLOWED_LICENCES = [
   'MIT',
   'ISC',
@@ -14,12 +14,12 @@ export const ALLOWED_LICENCES = [
 ];
 
 /**
- * From the lock file alone, without a network. The optional packages are Node itself. With `--omit=dev` npm leaves out
- * also what we need ourselves where a development package needs it too.
+ * Arguments that make npm read only the lock file, without a network. The optional packages are Node itself.
+ * `--omit=dev` would also leave out packages that both the program and a development package need.
  */
 const NPM_SBOM = 'sbom --sbom-format=cyclonedx --package-lock-only --omit=optional --offline';
 
-/** Runs under the Node that is built in. The same bytes for the same lock file, Node and npm. */
+/** Returns the SBOM. Must run under the Node that is built in. The same lock file, Node and npm give the same bytes. */
 export function makeSbom({ root, sourceDateEpoch }) {
   const printed = execFileSync('npm', NPM_SBOM.split(' '), {
     cwd: root,
@@ -35,7 +35,7 @@ export function makeSbom({ root, sourceDateEpoch }) {
     version,
     metadata: {
       ...timestamp(sourceDateEpoch),
-      // npm names it after the directory.
+      // npm would use the name of the directory.
       component: { ...metadata.component, type: 'application', name: 'firewall-drop' },
     },
     components: [...components, node],
@@ -47,7 +47,7 @@ export function makeSbom({ root, sourceDateEpoch }) {
   };
 }
 
-/** What the `dependencies` of package.json lead to. The root comes first. */
+/** Returns the packages that `dependencies` of package.json require, directly and indirectly. The root comes first. */
 function withoutDevelopment({ components, dependencies }, rootRef, root) {
   const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
   const nameOf = new Map(components.map((component) => [component['bom-ref'], component.name]));
@@ -55,7 +55,7 @@ function withoutDevelopment({ components, dependencies }, rootRef, root) {
   const needs = new Map(dependencies.map(({ ref, dependsOn }) => [ref, dependsOn]));
   const ours = [rootRef];
   needs.set(rootRef, (needs.get(rootRef) ?? []).filter(isOurs));
-  // Grows while it is gone through.
+  // The loop appends to the list that it iterates over.
   for (const ref of ours) {
     ours.push(...(needs.get(ref) ?? []).filter((needed) => !ours.includes(needed)));
   }
@@ -66,7 +66,10 @@ function withoutDevelopment({ components, dependencies }, rootRef, root) {
   };
 }
 
-/** Node is MIT itself; `process.versions` has the versions of the libraries that it is built with. */
+/**
+ * Returns the component of Node, which is under MIT, with the libraries that it contains according to
+ * `process.versions`.
+ */
 function nodeComponent() {
   const { node: version, ...versions } = process.versions;
   const purl = `pkg:generic/node@${version}`;
@@ -81,7 +84,7 @@ function timestamp(epoch) {
   return epoch === undefined ? {} : { timestamp: new Date(Number(epoch) * 1000).toISOString() };
 }
 
-/** The components whose licence is not on the list, in words. */
+/** Describes the components whose licence is not allowed. */
 export function foreignLicences({ components }) {
   return components.flatMap(({ name, version, licenses }) => {
     const id = licenses?.[0]?.license?.id;

@@ -1,4 +1,4 @@
-/** The benchmark itself, small: it measures all that its page tells, on every backend. */
+// Runs a small benchmark, and checks that it measures everything on its page with every backend.
 import { spawnSync } from 'node:child_process';
 import { copyFileSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -42,7 +42,7 @@ function rows(): readonly Row[] {
 }
 
 test.each(BACKENDS.flatMap((backend) => [...SINGLE, ...BULK].map((what) => ({ backend, what }))))(
-  'time and memory of $what with $backend are measured',
+  'measures time and memory of $what with $backend',
   ({ backend, what }) => {
     const row = rows().find((each) => each.backend === backend && each.what === what);
     expect(row?.wallMs?.median).toBeGreaterThan(0);
@@ -50,12 +50,15 @@ test.each(BACKENDS.flatMap((backend) => [...SINGLE, ...BULK].map((what) => ({ ba
   },
 );
 
-test.each([...BACKENDS, 'today'])('packets arrive at a host with bans by %s', (backend) => {
-  const row = rows().find((each) => each.backend === backend && each.what === 'packets');
-  expect(row?.perSecond?.median).toBeGreaterThan(0);
-});
+test.each([...BACKENDS, 'today'])(
+  'measures packets that reach a host with bans by %s',
+  (backend) => {
+    const row = rows().find((each) => each.backend === backend && each.what === 'packets');
+    expect(row?.perSecond?.median).toBeGreaterThan(0);
+  },
+);
 
-test('its page gets tables and charts with both axes labelled', () => {
+test('publishes tables and charts with labels on both axes', () => {
   copyFileSync(join(ROOT, 'docs/performance.md'), join(directory, 'performance.md'));
   const report = join(ROOT, 'scripts/lib/bench/report.mjs');
   const script = `import(process.argv[1]).then(({ publish }) => publish(...process.argv.slice(2)))`;
@@ -65,7 +68,7 @@ test('its page gets tables and charts with both axes labelled', () => {
     /^\| add +\| +ipset +\| +\d/m,
   );
   for (const [chart, up] of [
-    ['packets', 'packets a second'],
+    ['packets', 'packets per second'],
     ['add', 'milliseconds'],
   ] as const) {
     const svg = join(directory, `performance-${chart}.svg`);

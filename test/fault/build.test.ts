@@ -1,4 +1,4 @@
-// The released binary has nothing by which somebody could end it halfway.
+// Checks that the released binary has no switch that could kill it midway.
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from '@jest/globals';

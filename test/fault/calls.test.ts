@@ -1,4 +1,4 @@
-// Killed at system calls by which a run changes something or starts somebody, one after another, by strace.
+// Kills runs with strace at each system call that changes something or starts a program.
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { effort } from '../support/effort.ts';
 import { CALLS, crash } from './crash.ts';
@@ -10,11 +10,11 @@ beforeAll(async () => {
 });
 afterAll(() => stage.victim.dispose());
 
-/** One in six of the times, another one in each run of the tests; all of them with more effort. */
+/** One in six occurrences of a call, at a random offset. All of them with more effort. */
 const STRIDE = Math.ceil(6 / effort(1));
 
 test.each(['an add', 'a delete'])(
-  'the next run brings state, kernel and log together after a death at a system call of %s',
+  'the next run makes state, kernel and log agree after a death at a system call of %s',
   (path) => {
     const calls = { names: CALLS, stride: STRIDE };
     const points = crash(stage, { backend: 'iptables', path, calls });

@@ -1,4 +1,4 @@
-// The wall clock is set, between two runs and during one, by the fault build: nobody is freed, and nobody kept for ever.
+// Sets the wall clock with the fault build, between two runs and during one: no ban ends early, and none lasts forever.
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import { faultBinary } from '../support/binary.ts';
 import { BACKENDS, readKernel } from '../support/kernel.ts';
@@ -34,7 +34,7 @@ afterEach(() => {
 });
 afterAll(() => victim.dispose());
 
-/** What is left to a ban for one who looks at a clock that is so far ahead. */
+/** Returns the remaining time of a ban according to a clock that is `aheadMs` ahead. */
 function secondsLeft(address: string, aheadMs: number): number {
   const expires = victim.banOn(address)?.holds[0]?.expires ?? '';
   return (Date.parse(expires) - Date.now() - aheadMs) / 1000;
@@ -51,9 +51,9 @@ function expectBlockedInTime(address: string, aheadMs: number): void {
 describe.each(BACKENDS)('%s', (backend) => {
   const isBlocked = (address: string): boolean => readKernel(victim.host)[backend].has(address);
 
-  // The state, not a backend, follows the clock; what differs is who ends a block.
+  // The state follows the clock, not a backend. Backends differ in who ends a block.
   test.each(backend === 'iptables' ? CLOCKS : CLOCKS.slice(0, 2))(
-    'a clock that is %s neither unblocks early nor keeps a ban for ever',
+    'a clock that is %s neither unblocks early nor keeps a ban forever',
     (_, aheadMs) => {
       victim.configure(configOf(backend));
       victim.setTimeouts(ASKED_SECONDS);
@@ -63,7 +63,7 @@ describe.each(BACKENDS)('%s', (backend) => {
       expect(victim.add(B, { env: clock(aheadMs) }).status).toBe(0);
       expect(victim.delete(A, { env: clock(aheadMs) }).status).toBe(0);
       expect(isBlocked(A)).toBe(false);
-      // And put right again.
+      // The clock is set right again.
       expectBlockedInTime(B, 0);
       expect(isBlocked(B)).toBe(true);
       expect(disagreements(readState(victim.host.pid), readKernel(victim.host), backend)).toEqual(
@@ -83,7 +83,7 @@ test.each([
   ['back', 'run: clock followed', -YEAR_MS],
   ['back', 'journal: lines written', -YEAR_MS],
 ])(
-  'a clock that jumps a year %s at "%s" neither unblocks early nor keeps a ban for ever',
+  'a clock that jumps a year %s at "%s" neither unblocks early nor keeps a ban forever',
   (_, step, aheadMs) => {
     victim.configure(configOf('iptables'));
     victim.setTimeouts(ASKED_SECONDS);

@@ -1,4 +1,4 @@
-/** Kills one path at each of its steps or system calls in turn, and says what was wrong after the next run. */
+/** Kills one path at each of its steps or system calls in turn, and lists the violations after the next run. */
 import { type BackendName, BACKENDS, type Kernel, readKernel } from '../support/kernel.ts';
 import { loadSnapshot, saveSnapshot } from '../support/snapshot.ts';
 import { type Entry, readState, type State } from '../support/state.ts';
@@ -8,15 +8,15 @@ import { disagreements, isDropped, unequalEntries } from './invariants.ts';
 import { configOf, NEXT, type Next, type Path, pathNamed } from './paths.ts';
 import { asPerson, readLog, type Stage, wazuhAdd } from './stage.ts';
 
-/** One death, and what was wrong afterwards. */
+/** One death, and the violations after it. */
 export interface CrashPoint {
   readonly at: string;
-  /** Who came next. */
+  /** The run after the death. */
   readonly next: string;
   readonly wrong: readonly string[];
 }
 
-/** System calls by which a run changes something or starts a program. */
+/** The system calls that change something or start a program. */
 export const CALLS: readonly string[] = [
   'write',
   'pwrite64',
@@ -37,9 +37,9 @@ export const CALLS: readonly string[] = [
 export interface CrashOrder {
   readonly backend: BackendName;
   readonly path: string;
-  /** Killed at one in so many of its named steps, others each time; absent: at each. */
+  /** The path is killed at every `stride`-th of its named steps, at a random offset. If absent, at each step. */
   readonly stride?: number;
-  /** System calls at which it is killed, each at one in so many of its times; absent: at its named steps. */
+  /** The path is killed at every `stride`-th occurrence of these system calls. If absent, at its named steps. */
   readonly calls?: { readonly names: readonly string[]; readonly stride: number };
 }
 
@@ -58,7 +58,7 @@ function runOf(next: Next, subject: string): Run {
   }
 }
 
-/** Runs something so that it dies; null: it had no such moment, and ended by itself. */
+/** Runs something so that it dies at its `time`-th step or call; null if it had fewer and ended by itself. */
 type Kill = (run: Run, time: number) => { readonly at: string; readonly ended: RunResult } | null;
 
 function atSteps({ victim }: Stage): Kill {
@@ -91,15 +91,15 @@ interface Trial {
   readonly subject: string;
 }
 
-/** Once for each subject; later ones are loaded, which costs no run of the executable. */
+/** Prepares a path. Saves a snapshot once for each subject and loads it later, which needs no run of the executable. */
 function prepare({ stage, path, backend, subject }: Trial): void {
   stage.reset();
-  // One host serves all paths.
+  // One host serves all paths, so the name includes the path.
   const saved = `${path.name} for ${subject}`;
   if (!loadSnapshot(stage.victim, saved)) {
     stage.victim.configure(path.config ?? configOf(backend));
     path.prepare(stage, subject, backend);
-    // A pending change knows the log by its inode, which a copy has not.
+    // A pending change refers to the log by its inode, which a copy does not keep.
     const isPending = [...readState(stage.victim.host.pid).bans.values()].some(
       ({ phase }) => phase !== 'blocked',
     );
@@ -108,7 +108,7 @@ function prepare({ stage, path, backend, subject }: Trial): void {
   if (path.breaks !== undefined) stage.breakFirewall(path.breaks(backend));
 }
 
-/** Steps of every run, between which nothing changes but in the paths that are swept by every step. */
+/** Steps of every run. Nothing changes between them, except in the paths with `everyStep`. */
 const COMMON: readonly string[] = [
   'run: begun',
   'run: clock followed',
@@ -117,7 +117,7 @@ const COMMON: readonly string[] = [
   'run: ended',
 ];
 
-/** The numbers of the steps that a path is to be killed at. */
+/** Returns the numbers of the steps at which to kill a path. */
 function stepsOf(trial: Trial): number[] {
   prepare(trial);
   const run = trial.path.run(trial.subject, trial.backend);
@@ -127,7 +127,10 @@ function stepsOf(trial: Trial): number[] {
   return names.flatMap((name, index) => (isWorth(name) ? [index + 1] : []));
 }
 
-/** How often a path makes each system call: of its programs the one that makes it most often, as strace counts them. */
+/**
+ * Returns how often a path makes a system call. strace counts for each process, so the process with the most calls
+ * decides.
+ */
 function callsOf(trial: Trial, names: readonly string[]): (name: string) => number {
   prepare(trial);
   const { victim } = trial.stage;
@@ -147,7 +150,7 @@ function* every(stride: number, last: number): Generator<number> {
   for (let time = first; time <= last; time += stride) yield time;
 }
 
-/** Kills a path at these times, or until it lives. */
+/** Kills a path at each of these times, until it survives. */
 function* deathsOf(
   kill: Kill,
   trialOf: (time: number) => Trial,
@@ -160,7 +163,7 @@ function* deathsOf(
     const linesBefore = readLog(trial.stage.victim).length;
     const death = kill(trial.path.run(trial.subject, trial.backend), time);
     if (death === null) {
-      trial.stage.mendFirewall();
+      trial.stage.repairFirewall();
       return;
     }
     count += 1;
@@ -185,14 +188,14 @@ function aftermath(trial: Trial, { next, linesBefore, ended }: Death): string[] 
   if (died.integrity !== 'ok') wrong.push(`integrity_check: ${died.integrity}`);
   const open = (path.staying?.(subject) ?? []).filter((address) => !isDropped(kernel, address));
   wrong.push(...open.map((address) => `${address} gets through at the moment of death`));
-  // Killed was a program that it had started: then it has said whether it succeeded.
-  if (ended.signal !== 'SIGKILL') wrong.push(...survivorsLies(trial, ended));
+  // If a program that the run had started was killed, the run itself reported whether it succeeded.
+  if (ended.signal !== 'SIGKILL') wrong.push(...falseSuccess(trial, ended));
   const due = new Map(path.all(subject).map((each) => [each, isDue(path, each, died)]));
 
-  stage.mendFirewall();
+  stage.repairFirewall();
   const after = victim.run(runOf(next, subject));
   if (after.status !== 0) wrong.push(`the next run: status ${after.status}: ${after.stderr}`);
-  // What somebody else did to the kernel is put right only by whoever asks for the address, or for all.
+  // Only a run for this address, or for all addresses, repairs changes of the kernel by others.
   const isRestored = path.isAfterFlush === true && ![...due.values()].includes(true);
   if (isRestored) victim.do(asPerson('restore'));
   const came: readonly Next[] = isRestored ? [next, 'restore'] : [next];
@@ -222,7 +225,7 @@ function aftermath(trial: Trial, { next, linesBefore, ended }: Death): string[] 
   return wrong;
 }
 
-/** Begun or done, by what the state has at the moment of death. */
+/** Reports whether, according to the state at the moment of death, the change was begun or done. */
 function isDue({ verb }: Path, address: string, { bans, history }: State): boolean {
   return (
     (verb !== null && bans.get(address)?.owed === verb) ||
@@ -230,13 +233,13 @@ function isDue({ verb }: Path, address: string, { bans, history }: State): boole
   );
 }
 
-/** Whether a delete finds something to release, once the pending changes are complete: else it writes no line. */
+/** Reports whether a delete finds something to release after recovery. If not, it writes no line. */
 function isLeft(address: string, { bans }: State, kernel: Kernel): boolean {
   const ban = bans.get(address);
   return ban === undefined ? (kernel.iptables.get(address) ?? 0) > 0 : ban.phase !== 'unblocking';
 }
 
-/** What was done while preparing has other ids, or another verb. */
+/** Reports whether an entry was made after the preparation, whose entries have other ids or another verb. */
 function isNew({ alertId }: Entry): boolean {
   return !alertId.startsWith('16000');
 }
@@ -248,15 +251,15 @@ function verbsAbout(address: string, entries: readonly Entry[]): string {
     .join();
 }
 
-/** Status 0 if and only if the kernel is as asked. */
-function survivorsLies({ stage, path, subject }: Trial, { status }: RunResult): string[] {
+/** Lists the addresses whose kernel state contradicts exit status 0. */
+function falseSuccess({ stage, path, subject }: Trial, { status }: RunResult): string[] {
   if (status !== 0 || path.verb === null) return [];
   const kernel = readKernel(stage.victim.host);
-  const shall = path.verb !== 'delete';
+  const expected = path.verb !== 'delete';
   return path
     .all(subject)
-    .filter((address) => isDropped(kernel, address) !== shall)
-    .map((address) => `${address}: status 0, and the kernel is not as asked`);
+    .filter((address) => isDropped(kernel, address) !== expected)
+    .map((address) => `${address}: status 0, but the kernel was not changed`);
 }
 
 export function crash(

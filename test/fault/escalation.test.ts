@@ -1,5 +1,5 @@
-// Bans of one address, each longer than the one before, with runs that are killed at random steps: what a ban counts and
-// how long it lasts is as if nothing had been killed.
+// Makes bans of one address with escalation, and kills runs at random steps: the count and the length of bans are the
+// same as without kills.
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { randomFrom } from '../fuzz/mutate.ts';
 import { effort } from '../support/effort.ts';
@@ -12,7 +12,7 @@ import { asPerson, createStage, type Stage, wazuhAdd, wazuhDelete } from './stag
 const A = '203.0.113.7';
 const TIMEOUTS = ['10m', '1h', '24h'];
 const SECONDS = [600, 3600, 86_400];
-/** About as many as a run has. */
+/** About the number of steps of a run. */
 const STEPS = 12;
 
 let stage: Stage;
@@ -21,7 +21,7 @@ beforeAll(async () => {
 });
 afterAll(() => stage.victim.dispose());
 
-/** Killed at a random step, if it has so many; then comes a run that completes what is pending. Where it died. */
+/** Kills a run at a step if it has so many, and completes pending changes. Returns the step at which it died. */
 function killed(run: Run, dieAt: number): string {
   const { stderr } = stage.victim.run(run, { env: { FIREWALL_DROP_DIE_AT: String(dieAt) } });
   stage.victim.do(asPerson('expire'));
@@ -43,7 +43,7 @@ function expectAgreement(): void {
   expect(disagreements(readState(host.pid), readKernel(host), 'iptables')).toEqual([]);
 }
 
-test('each ban counts once and lasts as long as its number says, whichever runs were killed', () => {
+test('each ban counts once and lasts as long as its number requires, whichever runs are killed', () => {
   const seed = Number(process.env['FAULT_SEED'] ?? Date.now() % 2 ** 31);
   const random = randomFrom(seed);
   const dieAt = (): number => 1 + random(STEPS);

@@ -1,13 +1,19 @@
-/** What holds after any run that came after a crash: state, kernel and log agree. Each answer lists what is wrong. */
+/**
+ * Checks the invariants after the run that follows a crash: state, kernel and log agree. Each function lists
+ * violations.
+ */
 import { type BackendName, BACKENDS, type Kernel } from '../support/kernel.ts';
 import type { Entry, State } from '../support/state.ts';
 
-/** How often an address is found in the kernel when it is blocked: in INPUT and FORWARD, or in one set. */
+/** The number of entries of a blocked address in the kernel: in INPUT and FORWARD, or in one set. */
 const PLACES: Readonly<Record<BackendName, number>> = { iptables: 2, ipset: 1, nftables: 1 };
-/** Where the rule for a set stands. */
+/** The chain with the rule for a set. */
 const CHAINS = 'PREROUTING';
 
-/** The state is sound, nothing is pending, and the kernel holds exactly the bans, by the active backend. */
+/**
+ * Returns violations of this rule: the state is intact, nothing is pending, and the kernel has exactly the bans, in the
+ * active backend.
+ */
 export function disagreements(state: State, kernel: Kernel, configured: BackendName): string[] {
   const backend = (state.metadata.get('backend') ?? '') || configured;
   const wrong = state.integrity === 'ok' ? [] : [`integrity_check: ${state.integrity}`];
@@ -15,8 +21,8 @@ export function disagreements(state: State, kernel: Kernel, configured: BackendN
   if (move !== '') wrong.push(`a migration is pending: ${move}`);
   for (const [address, { phase, origins, owed }] of state.bans) {
     if (phase !== 'blocked') wrong.push(`${address} is still ${phase}`);
-    if (owed !== null) wrong.push(`${address}: a line ${owed} is still to be written`);
-    if (origins.length === 0) wrong.push(`${address} is blocked and nobody holds it`);
+    if (owed !== null) wrong.push(`${address}: a line ${owed} was not written`);
+    if (origins.length === 0) wrong.push(`${address} is blocked and has no hold`);
   }
   for (const name of BACKENDS) {
     for (const address of new Set([...state.bans.keys(), ...kernel[name].keys()])) {
@@ -28,7 +34,7 @@ export function disagreements(state: State, kernel: Kernel, configured: BackendN
   return [...wrong, ...leftovers(kernel, backend)];
 }
 
-/** A rule refers to a set once, and what other backends made is gone. */
+/** Returns violations of this rule: one rule refers to each set, and nothing of other backends is left. */
 function leftovers(kernel: Kernel, backend: string): string[] {
   const wrong: string[] = [];
   for (const family of ['4', '6'] as const) {
@@ -46,7 +52,7 @@ function leftovers(kernel: Kernel, backend: string): string[] {
   return wrong;
 }
 
-/** Whether packets from an address are dropped, whoever does it. */
+/** Reports whether packets from an address are dropped by any backend. */
 export function isDropped(kernel: Kernel, address: string): boolean {
   const rules = kernel.setRules[address.includes(':') ? '6' : '4'].join(' ');
   return (
@@ -56,10 +62,13 @@ export function isDropped(kernel: Kernel, address: string): boolean {
   );
 }
 
-/** Verbs of what was done; what was refused or failed may be logged and not be in the history, and a hold is in the history alone. */
+/**
+ * Reports whether an entry is a change. Refusals and failures can be in the log alone, and a hold is in the history
+ * alone.
+ */
 const wasDone = ({ verb }: Entry): boolean => !['failed', 'refused', 'held'].includes(verb);
 
-/** What was done is once in the log and once in the history. */
+/** Returns violations of this rule: each change is in the log as often as in the history. */
 export function unequalEntries(log: readonly Entry[], history: readonly Entry[]): string[] {
   const counts = new Map<string, number>();
   const count = (entries: readonly Entry[], by: number): void => {

@@ -1,4 +1,4 @@
-/** One job of soak.ts on a host of its own: job.ts walk|crash ORDER. Prints its report, at last, as a line of JSON. */
+/** Runs one job of soak.ts on its own host: job.ts walk|crash ORDER. Prints its reports as lines of JSON. */
 import { builtBinary } from '../support/binary.ts';
 import { crash, type CrashOrder } from './crash.ts';
 import { createStage } from './stage.ts';

@@ -1,8 +1,8 @@
-// Killed at random moments; see moments.ts.
+// Kills random commands at random moments; see moments.ts.
 import { describe } from '@jest/globals';
 import { effort } from '../support/effort.ts';
 import { killAtRandom } from './moments.ts';
 
-describe('killed at random moments, with iptables', () => {
+describe('kills at random moments, with iptables', () => {
   killAtRandom('iptables', effort(15));
 });

@@ -1,44 +1,45 @@
-/** Everything that changes state or kernel: how it is prepared, what is killed, and what must come of it. */
+/** The paths that change state or kernel: the preparation, the run that is killed, and the required outcome. */
 import { type BackendName, flushKernel } from '../support/kernel.ts';
 import type { Run } from '../support/victim.ts';
 import { asPerson, type Stage, wazuhAdd, wazuhDelete } from './stage.ts';
 
-/** Who comes next, in rotation. */
+/** The runs after a death, in rotation. */
 export const NEXT = ['same address', 'other address', 'expire', 'restore'] as const;
 export type Next = (typeof NEXT)[number];
 
 export interface Path {
   readonly name: string;
-  /** In place of a configuration that names the backend. */
+  /** The configuration, instead of one that names the backend. */
   readonly config?: string;
-  /** Only where this one is in use. */
+  /** The only backend with which the path exists. If absent, all. */
   readonly only?: BackendName;
   prepare(stage: Stage, subject: string, backend: BackendName): void;
-  /** Which backend then can't change the kernel any more. */
+  /** Returns the backend that cannot change the kernel during the run. */
   readonly breaks?: (backend: BackendName) => BackendName;
-  /** True: killed at the steps of every run too, at which no other path is killed. */
+  /** True if the path is also killed at the steps that every run has. */
   readonly everyStep?: true;
-  /** What is killed. */
+  /** Returns the run that is killed. */
   run(subject: string, backend: BackendName): Run;
-  /** What the log says once of each address if it happened; null: nothing. */
+  /** The verb that the log has once for each address if the change happened; null if it writes no line. */
   readonly verb: 'add' | 'delete' | 'kept' | 'reapplied' | null;
+  /** Returns the addresses that change. */
   readonly all: (subject: string) => readonly string[];
-  /** Who comes next and does it anyway, where it was not begun. */
+  /** The next runs that make the same change even if it was not begun. */
   readonly anyway?: readonly Next[];
-  /** Blocked before and after: at no moment does a packet get through. */
+  /** Returns the addresses that are blocked before and after, so that no packet must get through at any time. */
   readonly staying?: (subject: string) => readonly string[];
-  /** Who holds an address afterwards, where it is blocked. */
+  /** The origins of the holds on an address afterwards, if it is blocked. */
   readonly origins?: readonly string[];
-  /** Somebody else has changed the kernel before, so that state and kernel differ from the start. */
+  /** True if another program has changed the kernel before, so that state and kernel differ from the start. */
   readonly isAfterFlush?: true;
 }
 
-/** The alert of what is killed. */
+/** The alert id of the run that is killed. */
 const ALERT = '1700000000.7';
 const EARLIER = '1600000000.1';
 const NEIGHBOUR = '203.0.113.8';
 const MORE = [NEIGHBOUR, '203.0.113.9', '2001:db8:ffff::8'];
-/** It becomes protected, and a restore, or the next run that asks what is protected, releases it. */
+/** An address that becomes protected. A restore, or the next run that reads the protected addresses, releases it. */
 const PROTECTED = '203.0.113.9';
 
 const one = (subject: string): readonly string[] => [subject];
@@ -102,7 +103,7 @@ const PATHS: readonly Path[] = [
     origins: ['wazuh'],
   },
   {
-    name: 'a release that others keep',
+    name: 'a delete of an address that others hold',
     prepare: (stage, subject) => {
       const { victim } = stage;
       addOne(stage, subject);
@@ -123,7 +124,7 @@ const PATHS: readonly Path[] = [
     origins: ['manual'],
   },
   {
-    name: 'an add of what is blocked already that moves its end',
+    name: 'an add of blocked addresses that moves their ends',
     prepare: addAll,
     run: (subject) => asPerson('add', '--timeout', '2h', ...several(subject)),
     verb: null,
@@ -152,7 +153,7 @@ const PATHS: readonly Path[] = [
     anyway: NEXT,
   },
   {
-    name: 'restore, which releases what has become protected',
+    name: 'restore, which releases an address that has become protected',
     prepare: (stage, subject, backend) => {
       const { victim } = stage;
       addAll(stage, subject);
@@ -161,7 +162,7 @@ const PATHS: readonly Path[] = [
     run: () => asPerson('restore'),
     verb: 'delete',
     all: () => [PROTECTED],
-    // Whoever asks what is protected releases it.
+    // Every run that reads the protected addresses releases it.
     anyway: NEXT,
     staying: (subject) => several(subject).filter((address) => address !== PROTECTED),
   },
@@ -178,12 +179,12 @@ const PATHS: readonly Path[] = [
     isAfterFlush: true,
   },
   {
-    name: 'restore, which takes out what a saved file brought back',
+    name: 'restore, which removes rules that a saved file brought back',
     only: 'iptables',
     prepare: (stage, subject) => {
       const { victim } = stage;
       addOne(stage, subject);
-      // Only this notes the boot.
+      // Only `expire` records the boot id.
       victim.do(asPerson('expire'));
       stage.bringBackSaved(() => {
         victim.do(wazuhDelete({ srcip: subject, alertId: EARLIER }));
@@ -196,7 +197,7 @@ const PATHS: readonly Path[] = [
     isAfterFlush: true,
   },
   {
-    name: 'a run that finishes what was interrupted',
+    name: 'a run that recovers an interrupted add',
     everyStep: true,
     prepare: ({ victim }, subject) => {
       const env = { FIREWALL_DROP_DIE_AT: 'journal: recorded' };
@@ -208,7 +209,7 @@ const PATHS: readonly Path[] = [
     origins: ['wazuh'],
   },
   {
-    name: 'a move to another backend',
+    name: 'a migration to another backend',
     config: '',
     prepare: (stage, subject, backend) => {
       const { victim } = stage;
@@ -222,7 +223,7 @@ const PATHS: readonly Path[] = [
     staying: several,
   },
   {
-    name: 'a move that the other backend refuses',
+    name: 'a migration that the other backend refuses',
     config: '',
     prepare: (stage, subject, backend) => {
       const { victim } = stage;
@@ -237,7 +238,7 @@ const PATHS: readonly Path[] = [
     staying: several,
   },
   {
-    name: 'a delete between the death of a move and its end',
+    name: 'a delete after an interrupted migration',
     everyStep: true,
     config: '',
     prepare: (stage, subject, backend) => {
@@ -279,7 +280,7 @@ const PATHS: readonly Path[] = [
     staying: () => MORE,
   },
   {
-    name: 'an add that makes auto move all rules into sets',
+    name: 'an add that makes auto migrate all rules to sets',
     only: 'iptables',
     config: '[firewall]\npromote_at = 3\n',
     prepare: ({ victim }) => {

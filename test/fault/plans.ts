@@ -1,18 +1,18 @@
-/** Random commands, and what must come of each: which line, and who holds an address afterwards. */
+/** Makes random commands, with the required outcome of each: the log line, and the holds afterwards. */
 import type { Random } from '../fuzz/mutate.ts';
 import { type BackendName, flushKernel } from '../support/kernel.ts';
 import type { Run, Victim } from '../support/victim.ts';
 import { asPerson, ossec, wazuhAdd, wazuhDelete } from './stage.ts';
 
-/** Who holds what is blocked, sorted. */
+/** The origins of the holds on each blocked address, sorted. */
 export type Model = Map<string, readonly string[]>;
 
 interface Effect {
-  /** Of its line; null: none is written. */
+  /** The verb of the log line; null if none is written. */
   readonly verb: string | null;
-  /** Who holds the address afterwards. */
+  /** The origins of the holds on the address afterwards. */
   readonly origins: readonly string[];
-  /** Whoever comes next does it as well. */
+  /** True if any next run makes the same change. */
   readonly anyway?: true;
 }
 
@@ -40,15 +40,15 @@ const KINDS = [
   'tick',
   'list',
 ] as const;
-export type Kind = (typeof KINDS)[number] | 'move';
+export type Kind = (typeof KINDS)[number] | 'migrate';
 
-/** They look at few addresses, and do nothing to others. */
+/** The commands that concern only the addresses that they name. */
 export const QUIET_KINDS: readonly Kind[] = KINDS.slice(0, 7);
 
 export function kindsFor(backend: BackendName | 'auto'): readonly Kind[] {
-  // `flush` leaves nothing to move or to expire: it comes seldom.
+  // `flush` leaves nothing to migrate or to expire, so it is rare.
   const often: Kind[] = [...QUIET_KINDS, ...KINDS, 'add', 'add', 'expire'];
-  return backend === 'auto' ? [...often, 'move', 'move', 'move', 'move'] : often;
+  return backend === 'auto' ? [...often, 'migrate', 'migrate', 'migrate', 'migrate'] : often;
 }
 
 export const ADDRESSES: readonly string[] = [
@@ -58,7 +58,7 @@ export const ADDRESSES: readonly string[] = [
 
 let alerts = 0;
 
-/** `taken`: addresses that others are busy with. */
+/** Makes a random command. `taken` are the addresses of simultaneous commands. */
 export function makePlan(
   kinds: readonly Kind[],
   model: Model,
@@ -137,7 +137,7 @@ function parts(name: Kind, { model, some, random }: Means): Omit<Plan, 'name'> {
       return { run: asPerson('expire'), effects: nothing };
     case 'list':
       return { run: asPerson('list', '--json'), effects: nothing };
-    case 'move': {
+    case 'migrate': {
       const to = ['iptables', 'ipset', 'nftables', 'auto'][random(4)] ?? 'auto';
       const prepare = (victim: Victim): void => {
         victim.configure(`[firewall]\nbackend = "${to}"\n`);
@@ -156,7 +156,7 @@ function adding(list: readonly string[], origin: string, model: Model): Map<stri
   );
 }
 
-/** What is blocked already only gets another hold: no line is written. */
+/** Returns the effects of holds. An address that is blocked already gets another hold, and no line is written. */
 function holding(list: readonly string[], origin: string, model: Model): Map<string, Effect> {
   const effects = Array.from(adding(list, origin, model), ([address, effect]) => {
     return [address, model.has(address) ? { ...effect, verb: null } : effect] as const;
@@ -164,12 +164,12 @@ function holding(list: readonly string[], origin: string, model: Model): Map<str
   return new Map(effects);
 }
 
-/** Null: everybody's hold ends. */
+/** Returns the effects of the end of an origin's holds; of all holds if `origin` is null. */
 function ending(list: readonly string[], origin: string | null, model: Model): Map<string, Effect> {
   return new Map(
     list.map((address) => {
       const others = origin === null ? [] : without(origin, address, model);
-      // An address that nobody holds is not released, and nothing is written.
+      // For an address without a hold, nothing is released and no line is written.
       const verb = !model.has(address) ? null : others.length > 0 ? 'kept' : 'delete';
       return [address, { verb, origins: others }];
     }),

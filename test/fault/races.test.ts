@@ -1,4 +1,4 @@
-// Many at once: whoever comes first, the outcome is one that some order gives, and everybody is done.
+// Runs many processes at once: the outcome is one that some serial order gives, and every process finishes.
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
@@ -10,10 +10,10 @@ import { eventually } from '../support/wait.ts';
 import { disagreements } from './invariants.ts';
 import { readLog } from './stage.ts';
 
-/** Not neighbours: nftables may print those as a range. */
+/** Not adjacent, because nftables can print adjacent addresses as a range. */
 const SAME = ['203.0.113.7', '203.0.113.9', '2001:db8:ffff::7'] as const;
 const OTHERS = Array.from({ length: 25 }, (_, index) => `198.51.100.${2 * index + 1}`);
-/** The most that the settings allow: all wait for each other, which takes a slow machine long. */
+/** The largest values that the configuration allows, because the processes wait for each other. */
 const LOCK_WAIT_SECONDS = 60;
 const TOTAL_SECONDS = 120;
 
@@ -47,7 +47,10 @@ async function execd(verb: 'add' | 'delete', address: string): Promise<Ended> {
   return { what: `${verb} ${address}`, ...(await asked) };
 }
 
-/** Half about addresses of their own, of which some are released at once; half about the same three; among them persons. */
+/**
+ * Starts alerts and commands of persons at once. Half of them concern separate addresses, some of which are released at
+ * once, and half concern the same three addresses.
+ */
 function storm(count: number): Promise<Ended>[] {
   const same = (index: number): string => SAME[index % SAME.length] ?? SAME[0];
   const other = (index: number): string => OTHERS[index % OTHERS.length] ?? OTHERS[0] ?? '';
@@ -67,7 +70,7 @@ function storm(count: number): Promise<Ended>[] {
   });
 }
 
-/** The last line about an address says what it is, since lines are written in the order of what was done. */
+/** Checks that the last line of each address matches its state. Lines are written in the order of the changes. */
 function expectLastWord(addresses: readonly string[]): void {
   const { bans } = readState(victim.host.pid);
   for (const address of addresses) {
@@ -86,7 +89,7 @@ function found(backend: BackendName): string[] {
 
 const EVERYBODY = [...SAME, ...OTHERS];
 
-/** All is released, and nothing at all is left. */
+/** Releases all addresses, and checks that nothing is left. */
 function clearUp(backend: BackendName): void {
   expect(victim.person(['delete', ...EVERYBODY]).status).toBe(0);
   expect(readState(victim.host.pid).bans).toEqual(new Map());
@@ -94,7 +97,7 @@ function clearUp(backend: BackendName): void {
 }
 
 describe.each(BACKENDS)('%s: processes at once', (backend) => {
-  test('12 that add and delete the same and different addresses succeed, and the last line about an address holds', async () => {
+  test('12 that add and delete the same and different addresses succeed, and the last line of an address is true', async () => {
     configure(backend);
     const ended = await Promise.all(storm(12));
     expect(ended.filter(({ status, stderr }) => status !== 0 || stderr !== '')).toEqual([]);
@@ -103,14 +106,14 @@ describe.each(BACKENDS)('%s: processes at once', (backend) => {
     clearUp(backend);
   });
 
-  test('where none of 12 alerts about two addresses waits for the lock, the next run finds state and kernel alike', async () => {
+  test('the next run makes state and kernel agree if none of 12 alerts for two addresses waits for the lock', async () => {
     victim.configure(`[firewall]\nbackend = "${backend}"\n[limits]\nlock_wait_seconds = 0`);
     for (let round = 0; round < 5; round += 1) {
       const alerts = Array.from({ length: 12 }, (_, index) => {
         return execd((index + round) % 4 < 2 ? 'add' : 'delete', SAME[index % 2] ?? '');
       });
       const odd = (await Promise.all(alerts)).filter(({ status }) => status !== 0);
-      // Each has seen the kernel as asked, or says what another made of it.
+      // Each succeeds, or reports that another run changed the kernel.
       expect(odd.filter(({ status }) => status !== FIREWALL)).toEqual([]);
       expect(victim.person(['expire']).status).toBe(0);
       expect(found(backend)).toEqual([]);
@@ -118,11 +121,11 @@ describe.each(BACKENDS)('%s: processes at once', (backend) => {
     }
   });
 
-  test('8 that do so while the rules are flushed report what they did, and one restore repairs the rest', async () => {
+  test('8 that add and delete while the rules are flushed report their success truthfully, and one restore repairs the rest', async () => {
     configure(backend);
     const flusher = flushAllTheWhile(backend);
     const ended = await Promise.all(storm(8));
-    // Nobody was killed for being in the way.
+    // No run has killed the flushing process.
     expect(flusher.exitCode ?? flusher.signalCode).toBeNull();
     flusher.kill('SIGKILL');
     await once(flusher, 'close');
@@ -158,7 +161,7 @@ test('6 processes that wait for the xtables lock of iptables-legacy succeed once
   holder.stdout?.on('data', (chunk: Buffer) => (said += chunk.toString()));
   await eventually('the lock to be held', () => said.includes('held'));
   const runs = OTHERS.slice(0, 6).map((address) => execd('add', address));
-  await eventually('one to wait for it', () => {
+  await eventually('a run to wait for the lock', () => {
     return (
       victim.host.run(['pgrep', '--ns', String(victim.host.pid), '-f', 'restore']).status === 0
     );

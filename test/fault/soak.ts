@@ -1,4 +1,7 @@
-/** `npm run soak [-- --minutes N --seed S --backend NAME --job K --json]`: random commands and deaths until the time is over. */
+/**
+ * `npm run soak [-- --minutes N --seed S --backend NAME --job K --json]`: runs random commands and kills for a given
+ * time.
+ */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { availableParallelism } from 'node:os';
@@ -12,7 +15,7 @@ import { pathsFor } from './paths.ts';
 import type { WalkReport } from './walk.ts';
 
 const WALKED = ['iptables', 'ipset', 'nftables', 'auto'] as const;
-/** A walk starts on a fresh host so often. */
+/** The length of a walk, after which a new one starts on a new host. */
 const WALK_SECONDS = 60;
 const WALKS_FOR_EACH_SWEEP = 3;
 const TELL_EVERY_MS = 30_000;
@@ -27,7 +30,7 @@ const { values } = parseArgs({
   },
 });
 
-/** A walk, or one path that is killed at each of its system calls. */
+/** A walk, or the kills of one path at each of its system calls. */
 interface Job {
   readonly number: number;
   readonly title: string;
@@ -56,7 +59,7 @@ const summary: Summary = {
   ...{ bySignal: {}, byKind: {}, byOutcome: {}, violations: [] },
 };
 
-/** The same for the same number and seed. */
+/** Returns a job, which depends only on its number and the seed. */
 function jobOf(number: number): Job {
   const round = Math.floor(number / (WALKS_FOR_EACH_SWEEP + 1));
   const isWalk = number % (WALKS_FOR_EACH_SWEEP + 1) < WALKS_FOR_EACH_SWEEP;
@@ -75,7 +78,7 @@ function sweepJob(number: number, round: number): Job {
   const trials = BACKENDS.flatMap((backend) =>
     pathsFor(backend).map(({ name }) => ({ backend, name })),
   );
-  // A step that shares no factor with their number visits all of them, in another order for each seed.
+  // A step that is coprime to the number of trials visits all of them, starting at another one for each seed.
   const { backend, name } = trials[(seed + round * 37) % trials.length] ?? {
     backend: 'iptables',
     name: '',
@@ -94,14 +97,14 @@ function sweepJob(number: number, round: number): Job {
   };
 }
 
-/** Runs a job on a host of its own, and gives each line that it prints. */
+/** Runs a job on its own host, and passes on each line that it prints. */
 async function runJob({ kind, order }: Job, onLine: (line: string) => void): Promise<void> {
   const program = join(import.meta.dirname, 'job.ts');
   const args = ['--no-warnings', program, kind, JSON.stringify(order)];
   const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
   createInterface({ input: child.stdout }).on('line', onLine);
   await once(child, 'close');
-  if (child.exitCode !== 0) throw new Error(`${kind} ended with status ${child.exitCode}`);
+  if (child.exitCode !== 0) throw new Error(`${kind} exited with status ${child.exitCode}`);
 }
 
 const endMs = performance.now() + minutes * 60_000;
@@ -135,9 +138,9 @@ function sum(into: Record<string, number>, from: Readonly<Record<string, number>
 
 function blame({ number, title }: Job, what: unknown): void {
   summary.violations.push({ job: number, title, what });
-  say(`VIOLATED in job ${number} (${title}):\n${JSON.stringify(what, null, 2)}`);
+  say(`VIOLATION in job ${number} (${title}):\n${JSON.stringify(what, null, 2)}`);
   say(
-    `Again: npm run soak -- --seed ${seed} --job ${number}${values.backend === undefined ? '' : ` --backend ${values.backend}`}`,
+    `To repeat: npm run soak -- --seed ${seed} --job ${number}${values.backend === undefined ? '' : ` --backend ${values.backend}`}`,
   );
 }
 
@@ -159,7 +162,7 @@ async function lane(): Promise<void> {
 }
 
 async function main(): Promise<void> {
-  // Both have to be there.
+  // Both binaries must exist.
   builtBinary();
   faultBinary();
   say(`seed ${seed}`);

@@ -1,4 +1,4 @@
-/** A host on which runs are killed: what it is asked, and broken firewall programs. */
+/** A host on which runs are killed, with the runs and with broken firewall programs. */
 import { basename } from 'node:path';
 import { answerTo, ossecArguments, wazuh4Message } from '../support/alerts.ts';
 import { faultBinary } from '../support/binary.ts';
@@ -28,7 +28,7 @@ export function ossec(command: 'add' | 'delete', offence: Offence): Run {
   return asPerson(...ossecArguments({ ...offence, command }));
 }
 
-/** What the response log says, oldest first. */
+/** Returns the entries of the response log, oldest first. */
 export function readLog(victim: Victim): Entry[] {
   return victim.log().flatMap((line) => {
     const words = line.split(' ');
@@ -38,7 +38,10 @@ export function readLog(victim: Victim): Entry[] {
   });
 }
 
-/** What every change needs. Debian finds iptables by links, and all of it is one program that the tests need as well. */
+/**
+ * The programs that every change needs. For iptables, these are Debian's links, because the program behind them is also
+ * needed by the tests.
+ */
 const CHANGERS: Readonly<Record<BackendName, readonly string[]>> = {
   iptables: ['/etc/alternatives/iptables-restore', '/etc/alternatives/ip6tables-restore'],
   ipset: ['/usr/sbin/ipset'],
@@ -59,7 +62,7 @@ export class Stage {
     this.victim = victim;
   }
 
-  /** Whatever changes the kernel by way of this backend fails; what only looks works. */
+  /** Makes every change of the kernel through this backend fail. Commands that only read work. */
   breakFirewall(backend: BackendName): void {
     const { host } = this.victim;
     host.writeFile(BROKEN_PROGRAM, BROKEN, { mode: '0755' });
@@ -69,18 +72,18 @@ export class Stage {
     }
   }
 
-  mendFirewall(): void {
+  repairFirewall(): void {
     for (const command of this.#repairs.splice(0)) this.victim.host.must(command);
   }
 
-  /** As a host on which nothing has happened yet. */
+  /** Resets the host to its initial state. */
   reset(): void {
-    this.mendFirewall();
+    this.repairFirewall();
     this.victim.reset();
     this.victim.host.remove(SAVED_RULES);
   }
 
-  /** As if the host had been started since an add, a save of the rules, and a delete: they are in the kernel again. */
+  /** Simulates an add, a save of the rules, a delete, and a boot that loads the saved rules again. */
   bringBackSaved(release: () => void): void {
     const { host } = this.victim;
     const hourMs = 3_600_000;
@@ -104,12 +107,12 @@ export class Stage {
   }
 }
 
-/** A host of its own, with the binary that can end itself at each step. */
+/** Makes a host with the binary that can kill itself at each step. */
 export async function createStage(binary = faultBinary()): Promise<Stage> {
   return new Stage(await createVictim({ binary }));
 }
 
-/** Puts the broken program there, and returns the command that puts the other one back. */
+/** Installs the broken program, and returns the command that restores the original one. */
 function layOver(host: TestHost, path: string): string[] {
   if (!path.startsWith('/etc/')) {
     host.must(['mount', '--bind', BROKEN_PROGRAM, path]);

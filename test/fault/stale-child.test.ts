@@ -1,4 +1,4 @@
-// A run is killed, and the firewall program that it had started goes on: it must not undo what the next run has done.
+// Kills a run whose firewall program continues: the program must not undo the changes of the next run.
 import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
 import { wazuh4Message, answerTo } from '../support/alerts.ts';
 import { createVictim, type Running, type Victim } from '../support/victim.ts';
@@ -18,7 +18,7 @@ afterEach(() => {
 });
 afterAll(() => victim.dispose());
 
-/** The next change waits for /run/go, and nobody hurries it. */
+/** Makes the next change of the kernel wait for /run/go. */
 function makeSlow(): void {
   victim.host.writeFile(
     '/run/slow',
@@ -45,7 +45,7 @@ const staleChildren = (): string =>
 
 async function letGo(): Promise<void> {
   victim.host.writeFile('/run/go', '');
-  await eventually('what was left behind to end', () => staleChildren() === '');
+  await eventually('the stale child to end', () => staleChildren() === '');
   victim.host.remove('/run/hangs');
 }
 

@@ -1,4 +1,4 @@
-/** The names of all steps at which the fault build can end itself, read from the sources. */
+/** The names of all steps at which the fault build can kill itself, read from the sources. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 

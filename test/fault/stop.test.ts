@@ -1,4 +1,4 @@
-// The agent stops: execd has everything released, one after another. systemd allows it about 30 s.
+// When the agent stops, execd releases all addresses, one after another. systemd allows about 30 s for it.
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { effort } from '../support/effort.ts';
 import { startExecd } from '../support/execd-client.ts';
@@ -15,7 +15,7 @@ beforeAll(async () => {
 });
 afterAll(() => victim.dispose());
 
-test('a stopping agent’s deletes, one after another, all succeed', async () => {
+test('all deletes of a stopping agent succeed, one after another', async () => {
   victim.configure('[firewall]\npromote_at = 10\n');
   const execd = await startExecd(victim.host);
   const [first = '', second = '', ...others] = OFFENDERS;
@@ -32,7 +32,7 @@ test('a stopping agent’s deletes, one after another, all succeed', async () =>
   process.stderr.write(`${OFFENDERS.length} deletes in ${(tookMs / 1000).toFixed(1)} s\n`);
   expect(releases.filter(({ status }) => status === 0)).toHaveLength(OFFENDERS.length);
   expect(victim.bans()).toEqual([]);
-  // So many are in sets, which stay until a flush.
+  // So many bans are in sets, which stay until a flush.
   expect(victim.host.must(['ipset', 'save'])).not.toMatch(/^add/m);
   const told = victim.log().slice(OFFENDERS.length);
   expect(told).toEqual(

@@ -1,7 +1,7 @@
-// Killed at each step of every path; see sweep.ts.
+// Kills every path at each of its steps; see sweep.ts.
 import { describe } from '@jest/globals';
 import { sweep } from './sweep.ts';
 
-describe('killed at each step, with iptables', () => {
+describe('kills at each step, with iptables', () => {
   sweep('iptables');
 });

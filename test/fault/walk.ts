@@ -1,4 +1,4 @@
-/** Random commands, killed at random moments, each followed by another run and a look at everything. */
+/** Kills random commands at random moments. After each, another run follows, and all invariants are checked. */
 import type { ChildProcess } from 'node:child_process';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Random, randomFrom } from '../fuzz/mutate.ts';
@@ -12,10 +12,10 @@ import { ADDRESSES, kindsFor, makePlan, type Model, type Plan, QUIET_KINDS } fro
 import { readLog, type Stage } from './stage.ts';
 
 export interface WalkOrder {
-  /** `auto` moves between all. */
+  /** `auto` migrates between all backends. */
   readonly backend: BackendName | 'auto';
   readonly seed: number;
-  /** Ends after so many kills, or so many seconds, whichever is first. */
+  /** The walk ends after so many kills or seconds, whichever comes first. */
   readonly kills: number;
   readonly seconds: number;
 }
@@ -24,14 +24,14 @@ export interface WalkReport {
   readonly seed: number;
   readonly backend: string;
   readonly runs: number;
-  /** Runs that a signal ended. */
+  /** The number of runs that a signal ended. */
   readonly kills: number;
   readonly killsBySignal: Readonly<Record<string, number>>;
   readonly killsByKind: Readonly<Record<string, number>>;
-  /** Kills by what had come of the run: nothing, a part, or all of it. */
+  /** The kills by what the run had done: nothing, a part, or all. */
   readonly killsByOutcome: Readonly<Record<string, number>>;
   readonly seconds: number;
-  /** Null: nothing was wrong. */
+  /** null if nothing was wrong. */
   readonly violation: Violation | null;
 }
 
@@ -41,7 +41,7 @@ interface Violation {
   readonly wrong: readonly string[];
 }
 
-/** Most often the one that nobody can see coming; a group has iptables in it as well. */
+/** Mostly SIGKILL, which cannot be caught. A group also contains the firewall program. */
 const SIGNALS = [
   'SIGKILL to the group',
   'SIGKILL',
@@ -51,7 +51,7 @@ const SIGNALS = [
   'SIGHUP',
 ] as const;
 
-/** Past the usual end, so that the last instructions get their share as well. */
+/** Moments reach beyond the usual duration, so that the last instructions are hit, too. */
 const BEYOND = 1.1;
 const AT_ONCE = 4;
 const { INTERRUPTED } = EXIT_STATUS;
@@ -61,7 +61,7 @@ class Walk {
   readonly #order: WalkOrder;
   readonly #random: Random;
   readonly #model: Model = new Map();
-  /** How long a kind of command takes when nobody ends it. */
+  /** The usual duration of each kind of command. */
   readonly #usualMs = new Map<string, number>();
   readonly #counts = {
     signal: new Map<string, number>(),
@@ -87,7 +87,7 @@ class Walk {
     const passed = (): number => (performance.now() - beganMs) / 1000;
     this.#stage.reset();
     const firewall = backend === 'auto' ? 'promote_at = 6' : `backend = "${backend}"`;
-    // Several at once wait for each other, which takes a slow machine long.
+    // Simultaneous runs wait for each other, which takes long on a slow machine.
     const limits = 'lock_wait_seconds = 60\ntotal_seconds = 120';
     this.#victim.configure(`[firewall]\n${firewall}\n[limits]\n${limits}\n`);
     let toldAt = 0;
@@ -112,7 +112,7 @@ class Walk {
     };
   }
 
-  /** Some commands, at once if they are several, and one that comes after them. */
+  /** Runs one or several commands at once, and another one after them. Returns the violation, or null. */
   async #takePoint(point: number): Promise<Violation | null> {
     const before = readLog(this.#victim);
     const history = readState(this.#victim.host.pid).history.length;
@@ -149,7 +149,7 @@ class Walk {
     const plans: Plan[] = [];
     const taken = new Set<string>();
     while (plans.length < atOnce) {
-      // What is done at once is about different addresses: what comes of it then does not depend on who is first.
+      // Simultaneous commands concern different addresses, so that the outcome does not depend on their order.
       const kinds = atOnce > 1 ? QUIET_KINDS : kindsFor(backend);
       const plan = makePlan(kinds, this.#model, this.#random, taken);
       for (const address of plan.effects.keys()) taken.add(address);
@@ -158,7 +158,10 @@ class Walk {
     return plans;
   }
 
-  /** What a flushed kernel lacks only a restore puts back; and who asks for an address comes before its expiry. */
+  /**
+   * Chooses the next run. Only a restore repairs a flushed kernel. A run that names an address acts before it expires
+   * bans, so addresses that are due are left out.
+   */
   #chooseNext(plans: readonly Plan[]): Plan {
     const kinds = plans.some(({ flushes }) => flushes) ? (['restore'] as const) : NEXT_KINDS;
     const due = plans.flatMap(({ effects }) => {
@@ -168,11 +171,11 @@ class Walk {
     return makePlan(hasFree ? kinds : ['tick'], this.#model, this.#random, new Set(due));
   }
 
-  /** Runs a plan, and ends it somewhere within the time that it usually takes. */
+  /** Runs a plan, and ends it at a random moment within its usual duration. Returns how it ended. */
   async #strike({ name, run }: Plan): Promise<string> {
     const usual = this.#usualMs.get(name) ?? this.#longestMs();
     const signal = SIGNALS[this.#random(SIGNALS.length)] ?? 'SIGKILL';
-    // The very first ends by itself.
+    // The first run ends by itself.
     const delayMs = ((usual ?? Infinity) * BEYOND * (1 + this.#random(10_000))) / 10_000;
     const beganMs = performance.now();
     const running = this.#victim.start(run.args, { detached: true });
@@ -185,7 +188,7 @@ class Walk {
     send(running.child, signal);
     abort.abort();
     const [{ status, stderr }] = await Promise.all([running.ended, timer.catch(() => undefined)]);
-    // Commands of a person end between two of their parts, and say how far they have come.
+    // Commands of a person end between two transactions, and report what was done.
     if (status === null || status === INTERRUPTED) {
       this.#kills += 1;
       count(this.#counts.signal, signal);
@@ -198,7 +201,7 @@ class Walk {
     return status === 0 ? 'status 0' : `status ${status}: ${stderr}`;
   }
 
-  /** Of all kinds so far: what a kind takes that was not run yet. */
+  /** Returns the longest duration so far, which is used for kinds that have not run yet. */
   #longestMs(): number | undefined {
     return this.#usualMs.size === 0 ? undefined : Math.max(...this.#usualMs.values());
   }
@@ -208,7 +211,7 @@ class Walk {
     count(this.#counts.outcome, outcome);
   }
 
-  /** Moves the model on by what was done, and notes which lines that must have given. */
+  /** Updates the model with the changes that were made, and records the lines that they must have written. */
   #follow({ effects }: Plan, done: ReadonlySet<string>, expected: Map<string, string[]>): void {
     for (const [address, { verb, origins }] of effects) {
       if (!done.has(address)) continue;
@@ -231,15 +234,15 @@ class Walk {
       ...unequalEntries(log, state.history),
     ];
     for (const address of new Set([...this.#model.keys(), ...state.bans.keys()])) {
-      const shall = (this.#model.get(address) ?? []).join();
-      const is = state.bans.get(address)?.origins.join() ?? '';
-      if (is !== shall) wrong.push(`${address}: held by "${is}", not "${shall}"`);
+      const wanted = (this.#model.get(address) ?? []).join();
+      const found = state.bans.get(address)?.origins.join() ?? '';
+      if (found !== wanted) wrong.push(`${address}: held by "${found}", not "${wanted}"`);
     }
     const news = Map.groupBy(log.slice(before.length), ({ address }) => address);
     for (const address of new Set([...news.keys(), ...expected.keys()])) {
       const verbs = (news.get(address) ?? []).map(({ verb }) => verb).join();
-      const shall = (expected.get(address) ?? []).join();
-      if (verbs !== shall) wrong.push(`${address}: lines "${verbs}", not "${shall}"`);
+      const wanted = (expected.get(address) ?? []).join();
+      if (verbs !== wanted) wrong.push(`${address}: lines "${verbs}", not "${wanted}"`);
     }
     return wrong;
   }
@@ -257,12 +260,15 @@ function send({ pid }: ChildProcess, signal: string): void {
   try {
     process.kill(signal.endsWith('group') ? -pid : pid, name);
   } catch (error) {
-    // It was faster.
+    // The process has already ended.
     if (!isErrno(error, 'ESRCH')) throw error;
   }
 }
 
-/** Of which addresses a plan was begun or done, by the state at the moment of death: what was begun will be completed. */
+/**
+ * Returns the addresses whose change was begun or done, according to the state at the moment of death. The next run
+ * completes changes that were begun.
+ */
 function doneBy(plan: Plan, { bans }: State, news: readonly Entry[]): Set<string> {
   const done = new Set<string>();
   for (const [address, { verb, origins, anyway }] of plan.effects) {
@@ -275,7 +281,7 @@ function doneBy(plan: Plan, { bans }: State, news: readonly Entry[]): Set<string
   return done;
 }
 
-/** What a run that says that it succeeded did not do. */
+/** Lists the changes that a run with exit status 0 did not make. */
 function missing({ name, effects }: Plan, done: ReadonlySet<string>): string[] {
   return [...effects.keys()]
     .filter((address) => !done.has(address))

@@ -1,4 +1,7 @@
-/** `npm run simulate:fleet [-- --hosts N --json]`: an attack that every agent answers at once, and the release on all of them. */
+/**
+ * `npm run simulate:fleet [-- --hosts N --json]`: simulates an attack on all agents at once, and the release on all of
+ * them.
+ */
 import { readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { parseArgs } from 'node:util';
@@ -14,9 +17,9 @@ interface Agent {
 
 const ATTACKER = '203.0.113.9';
 const OTHER = '203.0.113.10';
-/** Agents whose execd has died when the release comes: the manager has no connection to them. */
+/** The number of agents that the manager cannot reach at the release, because their execd has died. */
 const SILENT = 2;
-/** The unit of times in /proc/PID/stat, proc_pid_stat(5). */
+/** The unit of times in /proc/PID/stat, see proc_pid_stat(5). */
 const TICK_MS = 10;
 
 const { values } = parseArgs({
@@ -33,7 +36,7 @@ const say = (text: string): void => {
 async function createAgent(number: number): Promise<Agent> {
   const name = `agent-${String(number).padStart(3, '0')}`;
   const victim = await createVictim({ name });
-  // A host has processors of its own; here all share those of one machine.
+  // Real hosts have their own processors. Here all share one machine, so each run needs more time.
   victim.configure('[limits]\ntotal_seconds = 120\n');
   return { name, victim, execd: await startExecd(victim.host) };
 }
@@ -42,14 +45,14 @@ function isBlocked({ victim }: Agent): boolean {
   return victim.host.must(['iptables', '-S', 'INPUT']).includes(`-s ${ATTACKER}/32 -j DROP`);
 }
 
-/** What the programs that execd started have used, of processor time. */
+/** Returns the processor time of the programs that execd has started, in milliseconds. */
 function processorMs({ execd }: Agent): number {
   const stat = readFileSync(`/proc/${execd.pid}/stat`, 'latin1');
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
   return (Number(fields[13]) + Number(fields[14])) * TICK_MS;
 }
 
-/** Of one block on an idle machine. */
+/** Returns the peak memory of one block on an idle machine, in KiB. */
 function peakKiB({ victim }: Agent): number {
   const message = wazuh4Message({ srcip: OTHER, command: 'add' });
   const input = `${message}${answerTo(message, 'continue')}`;
@@ -58,8 +61,8 @@ function peakKiB({ victim }: Agent): number {
   return Number(stderr.trim().split('\n').at(-1));
 }
 
-/** Has all of them act on an alert at once. Returns after how many milliseconds each was done. */
-async function askAll(agents: readonly Agent[], words: readonly string[]): Promise<number[]> {
+/** Raises an alert on all agents at once. Returns the milliseconds until each has finished. */
+async function alertAll(agents: readonly Agent[], words: readonly string[]): Promise<number[]> {
   const began = performance.now();
   return Promise.all(
     agents.map(async ({ execd }) => {
@@ -76,22 +79,22 @@ function median(numbers: readonly number[]): number {
 const agents: Agent[] = [];
 for (let number = 1; number <= count; number += 1) {
   agents.push(await createAgent(number));
-  if (number % 20 === 0) say(`${number} agents run`);
+  if (number % 20 === 0) say(`${number} agents started`);
 }
 const [first] = agents;
 const memoryKiB = first === undefined ? NaN : peakKiB(first);
 
 const before = agents.map(processorMs);
-const blocking = await askAll(agents, []);
+const blocking = await alertAll(agents, []);
 const used = agents.map((agent, index) => processorMs(agent) - (before[index] ?? 0));
 const open = agents.filter((agent) => !isBlocked(agent)).map(({ name }) => name);
 
 const silent = agents.slice(-SILENT);
 for (const { execd } of silent) await execd.kill();
 const connected = agents.slice(0, -SILENT);
-const releasing = await askAll(connected, ['release']);
+const releasing = await alertAll(connected, ['release']);
 const stillBlocked = agents.filter(isBlocked).map(({ name }) => name);
-// As the Ansible play does on the hosts that are named.
+// As the Ansible play does on the hosts that did not answer.
 for (const { victim } of silent) victim.person(['delete', ATTACKER]);
 const atLast = agents.filter(isBlocked).map(({ name }) => name);
 
@@ -110,9 +113,9 @@ say(
   `each used ${result.perAgent.processorMs} ms of processor time (median) and ${result.perAgent.peakMiB.toFixed(0)} MiB of memory at most`,
 );
 say(
-  `released by the manager on ${connected.length} agents, the last after ${(result.released.lastMs / 1000).toFixed(1)} s; not connected, and still blocked: ${stillBlocked.join(', ')}`,
+  `released by the manager on ${connected.length} agents, the last after ${(result.released.lastMs / 1000).toFixed(1)} s; still blocked without a connection: ${stillBlocked.join(', ')}`,
 );
-say(`released on those by firewall-drop delete; still blocked: ${atLast.join(', ') || 'none'}`);
+say(`released there with firewall-drop delete; still blocked: ${atLast.join(', ') || 'none'}`);
 
 for (const { execd, victim } of agents) {
   await execd.kill();

@@ -1,4 +1,7 @@
-/** The committed inputs that fuzzing begins with: `corpus/TARGET.jsonl`, one a line, as a JSON string of its bytes (Latin-1). */
+/**
+ * Reads the committed initial inputs: `corpus/TARGET.jsonl`, one input per line, as a JSON string of its bytes
+ * (Latin-1).
+ */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 

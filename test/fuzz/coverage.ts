@@ -1,4 +1,4 @@
-/** Which inputs reach code that none before them reached, by V8's own block coverage of src. */
+/** Finds inputs that reach new code, with V8's block coverage of src. */
 import { Session } from 'node:inspector';
 import type { Profiler } from 'node:inspector';
 import { setFlagsFromString } from 'node:v8';
@@ -8,7 +8,7 @@ export class Guide {
   readonly #known = new Set<string>();
 
   constructor() {
-    // Code that was thrown away is compiled again without counters.
+    // Discarded code would be compiled again without counters.
     setFlagsFromString('--no-flush-bytecode');
     this.#session.connect();
     this.#session.post('Profiler.enable');
@@ -18,9 +18,9 @@ export class Guide {
     return this.#known.size;
   }
 
-  /** Runs the inputs, and halves what covers something new until the inputs that do are alone. */
+  /** Runs the inputs, and bisects them until the inputs that cover something new are found. */
   newAmong(inputs: readonly Buffer[], run: (input: Buffer) => void): Buffer[] {
-    // Counting keeps V8 from optimizing: it is on only while somebody looks.
+    // Counting prevents optimization, so it is on only during a search.
     this.#session.post('Profiler.startPreciseCoverage', { callCount: true, detailed: true });
     try {
       return this.#search(inputs, run);
@@ -43,7 +43,10 @@ export class Guide {
     return [...this.#search(inputs.slice(0, half), run), ...this.#search(inputs.slice(half), run)];
   }
 
-  /** The blocks covered since the last call. The session is our own process: it answers before `post` returns. */
+  /**
+   * Returns the blocks covered since the last call. The session is in this process, so it answers before `post`
+   * returns.
+   */
   #take(): string[] {
     let scripts: readonly Profiler.ScriptCoverage[] = [];
     this.#session.post('Profiler.takePreciseCoverage', (error, answer) => {

@@ -1,4 +1,6 @@
-/** `npm run fuzz [-- --inputs N --seed S --minutes M --target NAME --keep]`: ends at the first finding, or with a report. */
+/**
+ * `npm run fuzz [-- --inputs N --seed S --minutes M --target NAME --keep]`: fuzzes until the first finding or a limit.
+ */
 import { appendFileSync, mkdirSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
@@ -8,12 +10,15 @@ import { Guide } from './coverage.ts';
 import { Session, type Failure } from './session.ts';
 import { TARGETS, type Target } from './targets.ts';
 
-// The sources load their parsers by require(), which a module run as it is does not have.
+// The sources load their parsers with require(), which an ES module does not have.
 Object.assign(globalThis, { require: createRequire(import.meta.url) });
 
 const CORPUS = join(import.meta.dirname, 'corpus');
 const FINDINGS = join(import.meta.dirname, '../../dist/findings');
-/** Counting slows the parsers down tenfold, and V8 begins anew after it: most inputs go uncounted. */
+/**
+ * The numbers of inputs with and without coverage. Coverage slows the parsers tenfold, and V8 must optimize again after
+ * it.
+ */
 const GUIDED = 256;
 const UNGUIDED = 50_000;
 
@@ -38,14 +43,15 @@ function say(text: string): void {
   process.stdout.write(`${text}\n`);
 }
 
-function tell({ target, input, error }: Failure): void {
+function report({ target, input, error }: Failure): void {
   mkdirSync(FINDINGS, { recursive: true });
   const file = join(FINDINGS, `${target}-${values.seed}`);
   writeFileSync(file, input);
   const what = error instanceof Error ? (error.stack ?? error.message) : String(error);
-  say(`FOUND in ${target}, seed ${values.seed}: ${what}\nThe input is in ${file}`);
+  say(`FINDING in ${target}, seed ${values.seed}: ${what}\nThe input is in ${file}`);
 }
 
+/** The longest time that a target can take, in milliseconds. */
 const LONGEST_MS = 50;
 
 function fuzz(): boolean {
@@ -56,16 +62,16 @@ function fuzz(): boolean {
   const guide = new Guide();
   const beganMs = performance.now();
   const endMs = beganMs + Number(values.minutes) * 60_000;
-  const report = (): void => {
+  const printProgress = (): void => {
     const seconds = (performance.now() - beganMs) / 1000;
     say(
       [
         `seed ${values.seed}`,
         `${session.count} inputs`,
-        `${Math.round(session.count / seconds)} a second`,
+        `${Math.round(session.count / seconds)} per second`,
         `slowest ${session.slowestMs.toFixed(1)} ms (${session.slowestTarget})`,
         `${guide.blocks} blocks covered`,
-        `${session.found.length} inputs covered something new`,
+        `${session.found.length} inputs with new coverage`,
       ].join(', '),
     );
   };
@@ -76,16 +82,16 @@ function fuzz(): boolean {
     failure = session.explore(GUIDED, guide) ?? session.run(UNGUIDED);
     if (performance.now() - toldMs > 30_000) {
       toldMs = performance.now();
-      report();
+      printProgress();
     }
   }
-  report();
+  printProgress();
   if (values.keep) {
     for (const { target, input } of session.found) {
       appendFileSync(corpusFile(CORPUS, target), corpusLine(input));
     }
   }
-  if (failure !== null) tell(failure);
+  if (failure !== null) report(failure);
   return failure === null;
 }
 

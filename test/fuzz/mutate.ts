@@ -1,8 +1,8 @@
-/** Makes new inputs of known ones: the same for the same seed. */
+/** Makes new inputs from known ones. The same seed gives the same inputs. */
 
 export type Random = (below: number) => number;
 
-/** xorshift128, seeded by splitmix32. */
+/** Returns a random number generator: xorshift128, seeded by splitmix32. */
 export function randomFrom(seed: number): Random {
   let stir = seed >>> 0;
   const next = (): number => {
@@ -20,7 +20,7 @@ export function randomFrom(seed: number): Random {
   };
 }
 
-/** What tends to be taken for something else. */
+/** Texts that parsers tend to misread. */
 const TOKENS = [
   ...['{', '}', '[', ']', ',', ':', '"', '\\', '""', '{}', '[]', 'null', 'true', '1e400', '-0'],
   ...['NaN', '"command":"add"', '"command":"delete"', '"command":"enable"', '"command":"disable"'],
@@ -49,7 +49,7 @@ const TOKENS = [
 const LARGEST = 64 * 1024;
 const MOST_REPEATS = 2000;
 
-/** One to a few changes of `input`; `other` is spliced in now and then. */
+/** Returns `input` with one to four changes. Some changes insert a part of `other`. */
 export function mutate(input: Buffer, other: Buffer, random: Random): Buffer {
   let result = input;
   for (let count = 1 + random(4); count > 0; count--) result = change(result, other, random);
@@ -97,7 +97,7 @@ function inserted(input: Buffer, at: number, piece: Buffer): Buffer {
   return Buffer.concat([input.subarray(0, at), piece, input.subarray(at)]);
 }
 
-/** Replaces the content of the next string: what an attacker may write of a message. */
+/** Replaces the content of the next string, as an attacker can in a message. */
 function inString(input: Buffer, from: number, piece: Buffer): Buffer {
   const open = input.indexOf('"', from);
   const close = open < 0 ? -1 : input.indexOf('"', open + 1);

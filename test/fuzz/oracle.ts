@@ -1,4 +1,4 @@
-/** What must hold of whatever the parsers let through, judged without their own code where another judge is to be had. */
+/** Checks everything that the parsers accept, with independent implementations where they exist. */
 import { isIP } from 'node:net';
 import ipaddr from 'ipaddr.js';
 import type { Address } from '../../src/model/address.ts';
@@ -20,17 +20,19 @@ import {
 } from '../../src/wazuh/response-lines.ts';
 import { ossecRule, wazuhMessageRule, wazuhRule } from '../support/engines.ts';
 
-/** Something that must not happen, happened. */
+/** A violation. */
 export class Finding extends Error {}
 
 export function must(holds: boolean, what: string): asserts holds {
   if (!holds) throw new Finding(what);
 }
 
-/** The canonical text of a literal address by Node's and ipaddr.js's reading; null: it is none. */
+/**
+ * Returns the canonical text of a literal address according to Node and ipaddr.js; null if the text is not an address.
+ */
 export function theirText(text: string): string | null {
   if (isIP(text) === 0 || text.includes('%')) return null;
-  // ipaddr.js takes the old IPv4-compatible form for a mapped one; inet_pton(3) and the kernel do not.
+  // ipaddr.js treats the old IPv4-compatible form as a mapped one; inet_pton(3) and the kernel do not.
   if (/^::[0-9]+\./.test(text)) return new URL(`http://[${text}]/`).hostname.slice(1, -1);
   const address = ipaddr.process(text);
   return address instanceof ipaddr.IPv6 ? address.toRFC5952String() : address.toString();
@@ -39,10 +41,10 @@ export function theirText(text: string): string | null {
 export const BACKENDS: readonly Backend[] = (['iptables', 'ipset', 'nftables'] as const).map(
   (name) => createBackend(name, DEFAULT_CONFIG.firewall),
 );
-/** More than any backend needs one after another. */
+/** More commands than any backend needs for one change. */
 const MOST_COMMANDS = 4;
 
-/** Every command that any backend would run for an address, both ways. */
+/** Returns every command that any backend would run to block and to release an address. */
 function commandsFor(address: Address): Command[] {
   const changes: Change[] = [
     { address, to: 'blocked', timeoutSeconds: 600 },
@@ -65,7 +67,7 @@ function commandsBy(backend: Backend, changes: readonly Change[]): Command[] {
   return commands;
 }
 
-/** All that any of our commands may say, with `A` where an address stands. */
+/** The grammar of all commands. `A` stands for an address. */
 const ARGUMENTS =
   /^(?:-w|10|--noflush|-exist|-|restore|list|firewall-drop-[46]|-t|-j|ruleset|inet)$/;
 const INPUT_LINES = [
@@ -79,11 +81,11 @@ const INPUT_LINES = [
 ];
 const PROGRAMS = /^(?:ip6?tables-restore|ipset|nft)$/;
 
-/** Commands depend on nothing but the address, and most inputs have one that was seen before. */
+/** Addresses whose commands were checked. Commands depend on the address alone, and most inputs repeat an address. */
 const checked = new Set<string>();
 const MOST_REMEMBERED = 100_000;
 
-/** No command says anything but what the grammar above has, and names no other address. */
+/** Checks that all commands for an address match the grammar above, and name no other address. */
 function checkCommands(address: Address): void {
   if (checked.has(address.text)) return;
   for (const { program, args, input } of commandsFor(address)) {
@@ -105,7 +107,7 @@ function checkCommands(address: Address): void {
 const IPV4 = /^(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)(?:\.(?!$)|$)){4}$/;
 const IPV6 = /^(?=.*:)[0-9a-f:]{2,39}$/;
 
-/** `text` is what was read to get the address. */
+/** Checks an address that was parsed from `text`. */
 export function checkAddress(address: Address, text: string): void {
   must(theirText(text) === address.text, `${JSON.stringify(text)} became ${address.text}`);
   must((address.family === 4 ? IPV4 : IPV6).test(address.text), `not plain: ${address.text}`);
@@ -127,7 +129,7 @@ const VERBS: readonly Verb[] = ['add', 'delete', 'kept', 'reapplied', 'failed', 
 const ALERT_RULES: Readonly<Partial<Record<Verb, readonly [number, number, number]>>> = {
   add: [601, 651, 601],
   delete: [602, 652, 602],
-  // Reported with a verb of its own in OSSEC's format, and as what execd asked for in Wazuh's.
+  // OSSEC's format has a separate verb for this. Wazuh's format reports what execd requested.
   reapplied: [600, 651, 607],
 };
 
@@ -142,7 +144,7 @@ function ossecLine(entry: Entry): string {
   return bare(linesOf([entry], null, { ...FORMAT, kind: 'ossec' }, NOON_MS).join(''));
 }
 
-/** A request, and all that would be done and written for it; `message` is its text, where there was one. */
+/** Checks a request, and the commands and log lines for it. `message` is the text of the message, if there was one. */
 export function checkRequest(request: Request, message: string | null = null): void {
   must(request.alertId === null || /^\d{1,20}\.\d{1,20}$/.test(request.alertId), 'an alert id');
   must(request.ruleId === null || /^\d{1,10}$/.test(request.ruleId), 'a rule id');
@@ -166,7 +168,7 @@ export function checkRequest(request: Request, message: string | null = null): v
   }
 }
 
-/** As execd answers: with the message, and another command in it. */
+/** Returns the exchange with execd, which answers with the message and another command. */
 function exchangeAbout(message: string, { action }: Request): Exchange {
   if (action === 'unblock') return { message, keyMessage: '', answer: null };
   const answer = { ...(parseJson(message) as object), command: 'continue' };
@@ -177,13 +179,13 @@ function exchangeAbout(message: string, { action }: Request): Exchange {
   };
 }
 
-/** What may become of a request. */
+/** Returns the possible outcomes of a request. */
 function verbsOf({ action }: Request): Verb[] {
   const others = action === 'block' ? ['delete', 'kept'] : ['add', 'reapplied'];
   return VERBS.filter((verb) => !others.includes(verb));
 }
 
-/** The lines that an outcome writes are lines, and alert to that outcome and nothing else. */
+/** Checks that the log lines of an outcome are single lines, and raise alerts for this outcome only. */
 export function checkLines(outcome: Outcome, exchange: Exchange | null): void {
   const { verb, address } = outcome;
   const [ours, message] = ALERT_RULES[verb] ?? [null, null];

@@ -1,10 +1,10 @@
-/** Runs mutated inputs through the targets: guided by V8's coverage in one part, at full speed in the other. */
+/** Runs mutated inputs through the targets: a part guided by V8's coverage, the rest at full speed. */
 import type { Guide } from './coverage.ts';
 import { mutate, pick, randomFrom, type Random } from './mutate.ts';
 import { Finding } from './oracle.ts';
 import type { Target } from './targets.ts';
 
-/** A machine that is busy elsewhere makes anything slow once; a slow parse is slow each time. */
+/** The number of tries before a parse counts as slow. On a busy machine any parse can be slow once. */
 const SLOW_TRIES = 5;
 const DOUBTFUL_MS = 10;
 
@@ -16,7 +16,7 @@ export interface Failure {
 
 export interface SessionOptions {
   readonly seed: number;
-  /** A parse that takes longer is a finding: execd waits for us. */
+  /** The time after which a parse is a finding, because execd waits for it. */
   readonly longestMs: number;
 }
 
@@ -41,14 +41,14 @@ export class Session {
     this.#longestMs = longestMs;
   }
 
-  /** Shows the guide what the corpus covers. The code that runs here first is the code that V8 counts blocks of. */
+  /** Shows the guide what the corpus covers. V8 counts blocks only of code that first runs here. */
   teach(guide: Guide): void {
     for (const [name, target] of this.#targets) {
       guide.newAmong(this.#inputsOf(name), (input) => void this.#outcomeOf(target, input));
     }
   }
 
-  /** The corpus as it is committed: nothing in it may fail. */
+  /** Runs the committed corpus, in which no input must fail. */
   runCorpus(): Failure | null {
     for (const [name, target] of this.#targets) {
       for (const input of this.#inputsOf(name)) {
@@ -59,7 +59,7 @@ export class Session {
     return null;
   }
 
-  /** `inputs` mutations of one target after the other. */
+  /** Runs `inputs` mutations, each for a random target. */
   run(inputs: number): Failure | null {
     for (let done = 0; done < inputs; done++) {
       const [name, target] = pick(this.#targets, this.#random);
@@ -69,7 +69,7 @@ export class Session {
     return null;
   }
 
-  /** The same for one target under the guide's eyes: what covers something new joins the corpus. */
+  /** Runs mutations for one random target with coverage. Inputs that cover something new join the corpus. */
   explore(inputs: number, guide: Guide): Failure | null {
     const [name, target] = pick(this.#targets, this.#random);
     const batch = Array.from({ length: inputs }, () => this.#mutant(name));

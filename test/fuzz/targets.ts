@@ -1,4 +1,6 @@
-/** The readers of what others write, each with what must hold of any bytes that it is given. Throws a `Finding`. */
+/**
+ * The parsers of foreign input, each with the conditions that must hold for any bytes. A violation throws a `Finding`.
+ */
 import { isDeepStrictEqual } from 'node:util';
 import { parseAddress, parseExactNetwork, parseNetwork } from '../../src/model/address.ts';
 import {
@@ -31,7 +33,7 @@ const FIELDS = {
   addressFields: [...DEFAULT_ADDRESS_FIELDS, ...CLOUD_ADDRESS_FIELDS],
   wazuh5Fields: WAZUH5_ADDRESS_FIELDS,
 };
-/** Past this, ends are no longer exact in milliseconds. */
+/** The longest timeout whose end is exact in milliseconds. */
 const LONGEST_SECONDS = 2 ** 43;
 
 export const TARGETS: Readonly<Record<string, Target>> = {
@@ -119,7 +121,7 @@ export const TARGETS: Readonly<Record<string, Target>> = {
   config(input) {
     const { config, problems } = parseConfig(input.toString(), 'config.toml');
     for (const { line } of problems) must(Number.isInteger(line) && line >= 1, `line ${line}`);
-    // JSON leaves out what is undefined, and of all keys this one alone can be.
+    // JSON omits undefined values, and only this key can be undefined.
     const { programName, ...log } = config.log;
     const expected = { ...config, log: programName === undefined ? log : config.log };
     must(isDeepStrictEqual(JSON.parse(JSON.stringify(config)), expected), 'not kept as it was');
@@ -140,7 +142,7 @@ export const TARGETS: Readonly<Record<string, Target>> = {
   },
 
   'resolv.conf'(input) {
-    // The judge is slower than the reader: of very many the first are enough.
+    // The independent implementation is slow, so only the first addresses are checked.
     for (const address of readResolvers(input.toString('latin1')).slice(0, 50)) {
       must(theirText(address.text) === address.text, address.text);
     }
@@ -162,7 +164,7 @@ export const TARGETS: Readonly<Record<string, Target>> = {
   },
 };
 
-/** Null for what was refused as it should be: by an error of ours. Any other error is a finding. */
+/** Returns null if the input was refused with an AppError. Any other error is a finding. */
 function unlessRefused<T>(work: () => T): T | null {
   try {
     return work();
@@ -185,12 +187,12 @@ function isJson(text: string): boolean {
   }
 }
 
-/** Whether a value is what a text of valid JSON says, of equal keys the first. */
+/** Reports whether a value matches a text of valid JSON, in which the first of equal keys counts. */
 function agrees(text: string, value: Json): boolean {
   return JSON.stringify(value) === JSON.stringify(readFirstWins(text));
 }
 
-/** Another reader of the same language: by recursion, over a text that is known to be valid and not deep. */
+/** Parses JSON independently, by recursion. The text must be valid and not deeply nested. */
 function readFirstWins(text: string): unknown {
   let place = 0;
   const skip = (): string => {

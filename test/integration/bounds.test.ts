@@ -1,4 +1,5 @@
-// execd waits for us without limit: whatever somebody else holds back, a run ends in bounded time and says the truth.
+// execd waits for the program without limit. Whatever other processes block, a run ends in bounded time and reports the
+// truth.
 import { once } from 'node:events';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import { answerTo, wazuh4Message } from '../support/alerts.ts';
@@ -19,7 +20,7 @@ afterEach(() => {
 });
 afterAll(() => victim.dispose());
 
-/** Runs a script of Node inside until the function that it gives is called. */
+/** Runs a Node script inside the host. Returns a function that ends it. */
 async function during(code: string): Promise<() => Promise<unknown>> {
   const script = `const { DatabaseSync } = require('node:sqlite');
     ${code}
@@ -36,7 +37,7 @@ async function during(code: string): Promise<() => Promise<unknown>> {
   };
 }
 
-describe('while another process holds the state for ever', () => {
+describe('while another process locks the state forever', () => {
   test.each([
     ['for writing', `globalThis.held = new DatabaseSync('${STORE}'); held.exec('BEGIN IMMEDIATE')`],
     [
@@ -70,7 +71,7 @@ describe('while another process holds the state for ever', () => {
 describe('a full pipe that nobody reads', () => {
   const respondInto = (descriptor: 1 | 2): number | null => {
     const message = wazuh4Message({ srcip: A });
-    // Open for reading as well, by us: a pipe without a reader would be a simpler case.
+    // The shell also opens the pipe for reading. Without a reader, writing would fail at once.
     const script = `fifo=/var/tmp/fifo$$; mkfifo $fifo; exec 9<>$fifo
       dd if=/dev/zero of=$fifo bs=4096 count=16 2>/dev/null
       exec active-response/bin/firewall-drop ${descriptor}>$fifo`;
@@ -80,14 +81,14 @@ describe('a full pipe that nobody reads', () => {
     }).status;
   };
 
-  test('as stdout blocks nothing, and the run ends at the bound', () => {
+  test('prevents a block if it is stdout, and the run ends at the bound', () => {
     victim.configure('[limits]\ntotal_seconds = 5\n');
     expect(respondInto(1)).toBe(UNAVAILABLE);
     expect(victim.log()).toEqual([expect.stringMatching(ossecLine('failed', A))]);
     expect(victim.allRules()).toEqual([]);
   });
 
-  test('as stderr delays nothing', () => {
+  test('delays nothing if it is stderr', () => {
     victim.configure('nonsense = 1\n');
     expect(respondInto(2)).toBe(0);
     expect(victim.troubles().join('\n')).toContain('nonsense');
@@ -95,7 +96,7 @@ describe('a full pipe that nobody reads', () => {
   });
 });
 
-test('a pending IPv6 change that fails takes only a part of an alert’s time, and IPv4 is blocked', () => {
+test('a pending IPv6 change that fails takes only a part of an alert’s time, and the IPv4 address is blocked', () => {
   const A6 = '2001:db8:ffff::7';
   const link = '/etc/alternatives/ip6tables-restore';
   expect(victim.add(A6).status).toBe(0);

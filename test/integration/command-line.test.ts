@@ -1,4 +1,4 @@
-// What a person, a timer or a script may type, what they read, and which status they get.
+// Checks input, output and exit statuses of the command line, for persons, timers and scripts.
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { COMMANDS } from '../../src/cli/commands.ts';
 import { builtBinary } from '../support/binary.ts';
@@ -22,7 +22,7 @@ afterEach(() => {
 afterAll(() => victim.dispose());
 
 describe('add', () => {
-  test('blocks, says so, and logs a line without a rule', () => {
+  test('blocks the address, reports it, and logs a line without a rule', () => {
     const response = victim.person(['add', A]);
     expect(response).toMatchObject({ status: 0, stderr: '' });
     expect(response.stdout).toMatch(
@@ -41,11 +41,11 @@ describe('add', () => {
     expect(victim.allRules()).toHaveLength(6);
   });
 
-  // test/unit/cli/output/duration.test.ts has every length of time that is read, and many that are not.
+  // test/unit/cli/output/duration.test.ts checks every form of a duration, and many invalid ones.
   test.each([
     ['1h30m', 5400],
     ['never', null],
-  ])('--timeout %s is %s seconds', (text, seconds) => {
+  ])('blocks with --timeout %s for %s seconds', (text, seconds) => {
     expect(victim.person(['add', A, '--timeout', text]).status).toBe(0);
     const [hold] = victim.banOn(A)?.holds ?? [];
     expect(hold?.timeoutSeconds).toBe(seconds);
@@ -53,21 +53,21 @@ describe('add', () => {
     expect(lasts ?? null).toBe(seconds === null ? null : seconds * 1000);
   });
 
-  test.each(['-1h', ''])('--timeout %j is refused, with what to write instead', (text) => {
+  test.each(['-1h', ''])('refuses --timeout %j, and says what to write instead', (text) => {
     const response = victim.person(['add', A, `--timeout=${text}`]);
     expect(response).toMatchObject({ status: USAGE, stdout: '', lines: [] });
     expect(response.stderr).toContain('90m, 1h30m, 2d or never');
     expect(victim.allRules()).toEqual([]);
   });
 
-  test('run again with another --timeout moves the deadline and keeps one rule', () => {
+  test('moves the deadline and keeps one rule when it runs again with another --timeout', () => {
     victim.person(['add', A, '--timeout', '1h']);
     victim.person(['add', A, '--timeout', '2h', '--reason', 'again']);
     expect(victim.banOn(A)?.holds).toMatchObject([{ timeoutSeconds: 7200, reason: 'again' }]);
     expect(victim.rules(A)).toHaveLength(2);
   });
 
-  // test/unit/model/address.test.ts and test/unit/cli/addresses.test.ts have all that is no address.
+  // test/unit/model/address.test.ts and test/unit/cli/addresses.test.ts check all kinds of invalid addresses.
   test.each([
     ['203.0.113.7/24', '203.0.113.0/24'],
     [' 203.0.113.7', '203.0.113.9'],
@@ -76,19 +76,19 @@ describe('add', () => {
     const response = victim.person(['add', A, text]);
     expect(response).toMatchObject({ status: BAD_DATA, stdout: '' });
     expect(response.stderr).toContain(suggestion);
-    // All or none.
+    // Either all addresses are blocked or none.
     expect(victim.allRules()).toEqual([]);
   });
 });
 
-test('shortens a mistake of 60,000 letters in its message', () => {
+test('a message shortens a mistake of 60,000 letters', () => {
   const response = victim.person(['add', '9'.repeat(60_000)]);
   expect(response.status).toBe(BAD_DATA);
   expect(response.stderr.length).toBeLessThan(1000);
 });
 
 describe('delete', () => {
-  test('unblocks several addresses, whoever blocked them', () => {
+  test('unblocks several addresses of any origin', () => {
     victim.add(A);
     victim.person(['add', A6]);
     const response = victim.person(['delete', A, A6]);
@@ -97,7 +97,7 @@ describe('delete', () => {
     expect(victim.allRules()).toEqual([]);
   });
 
-  test('removes a rule that another program made when its address is named, and says so', () => {
+  test('removes a foreign rule if its address is named, and reports it', () => {
     victim.host.must(['iptables', '-w', '-I', 'INPUT', '-s', A, '-j', 'DROP']);
     const response = victim.person(['delete', A]);
     expect(response.status).toBe(0);
@@ -113,7 +113,7 @@ describe('networks', () => {
     ['203.0.113.0/24', '203.0.113.0/24'],
     ['2001:DB8:FFFF::/48', '2001:db8:ffff::/48'],
     ['::ffff:203.0.113.0/120', '203.0.113.0/24'],
-  ])('%s is blocked by one rule per chain, and unblocked', (written, block) => {
+  ])('block %s with one rule per chain, and can be unblocked', (written, block) => {
     expect(withoutEnds(victim.person(['add', written]).stdout)).toBe(`${block} blocked\n`);
     expect(victim.allRules()).toEqual([
       `-A INPUT -s ${block} -j DROP`,
@@ -132,7 +132,7 @@ describe('networks', () => {
     expect(victim.bans()).toHaveLength(1);
   });
 
-  test('/32 and /128 are single addresses', () => {
+  test('with the prefix lengths 32 and 128 are single addresses', () => {
     victim.person(['add', `${A}/32`, `${A6}/128`]);
     expect(
       victim
@@ -146,7 +146,7 @@ describe('networks', () => {
 });
 
 describe('list', () => {
-  test('says when nothing is blocked', () => {
+  test('says that nothing is blocked', () => {
     expect(victim.person(['list'])).toMatchObject({ status: 0, stdout: 'nothing is blocked\n' });
     expect(JSON.parse(victim.person(['list', '--json']).stdout)).toEqual({ schema: 1, bans: [] });
   });
@@ -167,7 +167,7 @@ describe('list', () => {
     );
   });
 
-  test('--json has the documented keys and no others, one line, times in ISO 8601', () => {
+  test('prints with --json one line with exactly the documented keys, and times in ISO 8601', () => {
     victim.setTimeouts(600);
     victim.add(A);
     const { stdout } = victim.person(['list', '--json']);
@@ -192,11 +192,11 @@ describe('list', () => {
   test.each([
     ['line ends', 'first\nsecond\r\nthird'],
     ['escape sequences', '\u001b[2J\u009b31m'],
-  ])('a reason with %s stays in its row', (_, reason) => {
+  ])('keeps a reason with %s in its row', (_, reason) => {
     expect(victim.person(['add', A, '--reason', reason]).status).toBe(0);
     const { stdout } = victim.person(['list']);
     expect(stdout.trimEnd().split('\n')).toHaveLength(2);
-    // eslint-disable-next-line no-control-regex -- they are what is looked for
+    // eslint-disable-next-line no-control-regex -- checks for control characters
     expect(stdout.replaceAll('\n', '')).not.toMatch(/[\u0000-\u001f\u007f-\u009f]/);
   });
 });
@@ -208,7 +208,7 @@ describe('--dry-run', () => {
     expect(victim.log()).toEqual([]);
   };
 
-  test('of add prints the programs and their input, and changes nothing', () => {
+  test('prints the programs of an add with their input, and changes nothing', () => {
     const response = victim.person(['add', A, A6, '--dry-run']);
     expect(response.status).toBe(0);
     expect(response.stdout).toMatch(/^iptables-restore .*--noflush/m);
@@ -220,7 +220,7 @@ describe('--dry-run', () => {
     unchanged();
   });
 
-  test('of delete prints what would be removed, and removes nothing', () => {
+  test('prints what a delete would remove, and removes nothing', () => {
     victim.person(['add', A]);
     const response = victim.person(['delete', A, '--dry-run']);
     expect(response).toMatchObject({ status: 0, lines: [] });
@@ -229,13 +229,13 @@ describe('--dry-run', () => {
     expect(victim.bans()).toHaveLength(1);
   });
 
-  test('says that there is nothing to do where all is as asked', () => {
+  test('says that there is nothing to do if the kernel needs no change', () => {
     expect(victim.person(['delete', A, '--dry-run']).stdout).toMatch(/^nothing to do/);
     unchanged();
   });
 
   test.each([['127.0.0.1'], ['203.0.113.7/24']])(
-    'of add %s refuses what a real run refuses, without a line in the log',
+    'refuses add %s as a real run does, without a line in the log',
     (text) => {
       const response = victim.person(['add', text, '--dry-run']);
       expect(response).toMatchObject({ status: BAD_DATA, stdout: '' });
@@ -246,7 +246,7 @@ describe('--dry-run', () => {
 });
 
 describe('expire and restore', () => {
-  test('print nothing where nothing is to be done', () => {
+  test('print nothing if there is nothing to do', () => {
     expect(victim.person(['expire'])).toMatchObject({ status: 0, stdout: '', stderr: '' });
     expect(victim.person(['restore'])).toMatchObject({
       status: 0,
@@ -256,7 +256,7 @@ describe('expire and restore', () => {
 });
 
 describe('help', () => {
-  test('--help names every command and exit status, and exits 0', () => {
+  test('lists every command and exit status, and exits with 0', () => {
     const { status, stdout, stderr } = victim.person(['--help']);
     expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
     for (const word of [
@@ -275,7 +275,7 @@ describe('help', () => {
     }
   });
 
-  test('--version is three numbers', () => {
+  test('includes --version, which prints three numbers', () => {
     expect(victim.person(['--version'])).toMatchObject({
       status: 0,
       stdout: expect.stringMatching(/^\d+\.\d+\.\d+\n$/) as unknown,
@@ -283,7 +283,7 @@ describe('help', () => {
   });
 });
 
-describe('a mistake in the usage', () => {
+describe('a usage error', () => {
   test.each([
     ['an unknown command', ['ad', A], 'add'],
     ['an unknown option', ['add', A, '--tiemout', '1h'], 'tiemout'],
@@ -291,7 +291,7 @@ describe('a mistake in the usage', () => {
     ['an option without its value', ['add', A, '--timeout'], 'timeout'],
     ['something after list', ['list', 'all'], 'all'],
     ['a timeout given twice', ['add', A, '--timeout', '1h', '--timeout', '2h'], 'timeout'],
-  ])('%s: exits with 64, says why, and does nothing', (_, args, word) => {
+  ])('such as %s exits with 64, gives the reason, and changes nothing', (_, args, word) => {
     const response = victim.person(args);
     expect(response).toMatchObject({ status: USAGE, stdout: '', lines: [] });
     expect(response.stderr).toContain(word);
@@ -300,7 +300,7 @@ describe('a mistake in the usage', () => {
   });
 });
 
-describe('an unusual environment of the shell', () => {
+describe('in an unusual environment', () => {
   const run = (script: string): string =>
     victim.host.must(['bash', '-c', script, victim.agent.program()]);
 
@@ -313,7 +313,7 @@ describe('an unusual environment of the shell', () => {
     expect(victim.rules(B)).toHaveLength(2);
   });
 
-  test('a full output does not stop a block, and the status is 74', () => {
+  test('an output on a full disk does not stop a block, and the status is 74', () => {
     expect(run(`"$0" add ${A} ${B} 2>&1 >/dev/full; echo $?`)).toMatch(
       /^firewall-drop: standard output can't be written: no space left on device\n74\n$/,
     );
@@ -322,7 +322,7 @@ describe('an unusual environment of the shell', () => {
   });
 
   test.each(['list --json', 'metrics'])(
-    '`%s` whose output is full gives 74, and 0 where its reader went away',
+    '`%s` exits with 74 if its output is full, and with 0 if its reader has closed the pipe',
     (command) => {
       victim.person(['add', A]);
       expect(run(`"$0" ${command} 2>&- >/dev/full; echo $?`)).toBe('74\n');
@@ -330,7 +330,7 @@ describe('an unusual environment of the shell', () => {
     },
   );
 
-  test('a working directory that was removed does not stop a block', () => {
+  test('a removed working directory does not stop a block', () => {
     const script = `mkdir /var/tmp/gone; cd /var/tmp/gone; rmdir ../gone; "$0" add ${A}`;
     expect(withoutEnds(run(script))).toBe(`${A} blocked\n`);
     expect(victim.rules(A)).toHaveLength(2);
@@ -339,7 +339,7 @@ describe('an unusual environment of the shell', () => {
 
 describe('a mistake in the first of several addresses', () => {
   test.each([['add'], ['delete']])(
-    'of %s is reported as a mistake, and the others are not taken for OSSEC’s arguments',
+    'of %s is reported, and the other addresses are not taken for OSSEC’s arguments',
     (verb) => {
       victim.ossec({ srcip: B });
       const response = victim.person([verb, '203.0.113.7x', B]);
@@ -352,7 +352,7 @@ describe('a mistake in the first of several addresses', () => {
 });
 
 describe('a user who is not root', () => {
-  test('may use only the commands that neither change anything nor read the state', () => {
+  test('can use only the commands that neither change anything nor read the state', () => {
     const free = COMMANDS.filter(({ needsRoot }) => !needsRoot).map(({ name }) => name);
     expect(free.toSorted()).toEqual([
       'completion',
@@ -367,7 +367,7 @@ describe('a user who is not root', () => {
   });
 
   test.each([['add', A], ['add', A, '--dry-run'], ['list']])(
-    'is refused %s %s with status 77, and sudo is suggested',
+    'gets status 77 from %s %s, with a suggestion to use sudo',
     (...args) => {
       const become = ['setpriv', '--reuid', '1001', '--regid', '1001', '--clear-groups'];
       const result = victim.host.run([...become, builtBinary(), ...args]);
@@ -376,7 +376,7 @@ describe('a user who is not root', () => {
     },
   );
 
-  test.each(['--help', '--version'])('may use %s', (option) => {
+  test.each(['--help', '--version'])('can use %s', (option) => {
     const become = ['setpriv', '--reuid', '1001', '--regid', '1001', '--clear-groups'];
     expect(victim.host.run([...become, builtBinary(), option]).status).toBe(0);
   });
@@ -385,7 +385,7 @@ describe('a user who is not root', () => {
 describe('on a host without iptables', () => {
   beforeEach(() => {
     victim.host.useIptables('none');
-    // With "auto" nftables would take over.
+    // "auto" would choose nftables.
     victim.configure('[firewall]\nbackend = "iptables"\n');
   });
   afterEach(() => {
@@ -401,7 +401,7 @@ describe('on a host without iptables', () => {
     ['Wazuh 5', () => victim.enable(A)],
     ['OSSEC', () => victim.ossec({ srcip: A })],
   ])(
-    'an add by %s fails with status 69 and a line `failed`, and names what is missing',
+    'an add by %s fails with status 69 and a line `failed`, and names the missing program',
     (_, add) => {
       const response = add();
       expect(response.status).toBe(FIREWALL);

@@ -1,4 +1,4 @@
-// `config snippet` and `config check` as a person or a pipeline types them.
+// Checks `config snippet` and `config check` as persons and pipelines use them.
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { createVictim, type Victim } from '../support/victim.ts';
 
@@ -12,7 +12,7 @@ beforeAll(async () => {
 });
 afterAll(() => victim.dispose());
 
-test('check accepts what snippet prints, and exits with 1 and names the place where something is missing', () => {
+test('check accepts the output of snippet, and exits with 1 and names the place if something is missing', () => {
   const { status, stdout } = victim.person(['config', 'snippet', '--mail', 'ops@example.org']);
   expect(status).toBe(0);
   victim.host.writeFile(FILE, stdout);
@@ -35,7 +35,7 @@ test('check accepts what snippet prints, and exits with 1 and names the place wh
   });
 });
 
-test('check fails because of a warning only with --strict', () => {
+test('check fails for a warning only with --strict', () => {
   const { stdout } = victim.person(['config', 'snippet', '--timeout', 'never']);
   victim.host.writeFile(FILE, stdout);
   expect(victim.person(['config', 'check', FILE]).status).toBe(0);

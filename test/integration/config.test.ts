@@ -1,4 +1,4 @@
-// config.toml on a real host: mistakes are told and cost no block, and every key does what it says.
+// Checks config.toml on a real host: mistakes are reported and stop no block, and every key has its effect.
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import type { JsonObject } from '../support/alerts.ts';
 import { builtBinary } from '../support/binary.ts';
@@ -30,40 +30,43 @@ function blocksAllTheSame(): void {
   expect(victim.rules(A)).toHaveLength(2);
 }
 
-describe('a mistake is reported with file, line and what to write, and does not stop a block', () => {
-  // test/unit/config/config.test.ts has every kind of mistake.
+describe('a mistake in config.toml', () => {
+  // test/unit/config/parse.test.ts checks every kind of mistake.
   test.each([
     ['nonsense = 1', 1, 'unknown key `nonsense`'],
     ['[log]\ntotal_seconds = 5', 2, 'the keys of ['],
     ['# why\n[log]\nformat = "json"', 3, '"ossec" or "wazuh" or "both"'],
     ['[protect]\nallow = [\n  "192.0.2.1",\n  "203.0.113.999",\n]', 4, '"203.0.113.999" is not'],
     ['[log]\nformat = wazuh', 2, 'the whole file is ignored'],
-  ])('%j in line %i is reported', (toml, line, advice) => {
-    victim.configure(`${toml}\n`);
-    const told = (text: string): void => {
-      expect(text).toContain(`${CONFIG_FILE}:${line}: `);
-      expect(text).toContain(advice);
-    };
-    blocksAllTheSame();
-    told(victim.troubles().join('\n'));
-    told(victim.person(['list']).stderr);
-  });
+  ])(
+    'such as %j is reported with file, line %i and advice, and does not stop a block',
+    (toml, line, advice) => {
+      victim.configure(`${toml}\n`);
+      const told = (text: string): void => {
+        expect(text).toContain(`${CONFIG_FILE}:${line}: `);
+        expect(text).toContain(advice);
+      };
+      blocksAllTheSame();
+      told(victim.troubles().join('\n'));
+      told(victim.person(['list']).stderr);
+    },
+  );
 
   test('does not affect the other keys of the file', () => {
     victim.configure('[log]\nformat = "both"\nlevel = "loud"\n');
     expect(victim.add(A).lines).toHaveLength(6);
   });
 
-  test('is reported by each run until it is corrected', () => {
+  test('is reported on standard error by each run until it is corrected', () => {
     victim.configure('nonsense = 1\n');
     expect(victim.add(A).stderr).toContain('nonsense');
     expect(victim.add(A).stderr).toContain('nonsense');
-    victim.configure('# mended\n');
+    victim.configure('# corrected\n');
     expect(victim.add(A).stderr).toBe('');
   });
 });
 
-test('the configuration holds for an executable that was removed since it was started', () => {
+test('the configuration applies to an executable that was removed after its start', () => {
   victim.configure(`[protect]\nallow = ["${A}"]\n`);
   const start =
     'cp "$0" /var/tmp/old; exec 3</var/tmp/old; rm /var/tmp/old; exec /proc/self/fd/3 add "$1"';
@@ -74,7 +77,7 @@ test('the configuration holds for an executable that was removed since it was st
   }
 });
 
-describe('a file that can’t be used', () => {
+describe('an unusable config.toml', () => {
   const otherUser = 1001;
   test.each([
     ['belongs to somebody else', `chown ${otherUser} ${CONFIG_FILE}`, 'root'],
@@ -85,7 +88,7 @@ describe('a file that can’t be used', () => {
     ['is a device', `ln -sfn /dev/zero ${CONFIG_FILE}`, CONFIG_FILE],
     ['is larger than a megabyte', `head -c 2000000 /dev/zero >${CONFIG_FILE}`, 'larger'],
     ['is a link to nowhere', `ln -sfn /nowhere ${CONFIG_FILE}`, ''],
-  ])('because it %s is not read: the defaults hold, and a message says so', (_, spoil, word) => {
+  ])('that %s is not read: the defaults apply, and a message reports it', (_, spoil, word) => {
     victim.configure('[log]\nformat = "wazuh"\n');
     inHost(spoil);
     blocksAllTheSame();
@@ -93,9 +96,9 @@ describe('a file that can’t be used', () => {
   });
 
   test.each([
-    ['is no TOML any more', `echo '[[[' >${CONFIG_FILE}`],
+    ['is not valid TOML any more', `echo '[[[' >${CONFIG_FILE}`],
     ['has a half-written list', `printf '[protect]\\nallow = ["${A}"' >${CONFIG_FILE}`],
-  ])('because it %s still protects what it protected before', (_, spoil) => {
+  ])('that %s still protects the addresses that it protected before', (_, spoil) => {
     victim.configure(`[protect]\nallow = ["${A}"]\n`);
     expect(victim.add(A).status).toBe(BAD_DATA);
     expect(victim.add('203.0.113.8').status).toBe(0);
@@ -107,7 +110,7 @@ describe('a file that can’t be used', () => {
     expect(victim.rules(A)).toEqual([]);
   });
 
-  test('still protects what a file with a smaller mistake protected before', () => {
+  test('still protects the addresses that a file with a smaller mistake protected before', () => {
     victim.configure(`nonsense = 1\n[protect]\nallow = ["${A}"]\n`);
     expect(victim.add(A).status).toBe(BAD_DATA);
     expect(victim.add('203.0.113.8').status).toBe(0);
@@ -115,7 +118,7 @@ describe('a file that can’t be used', () => {
     expect(victim.add(A).status).toBe(BAD_DATA);
   });
 
-  test('that changed and kept its size is read again', () => {
+  test('is read again after a change that keeps its size', () => {
     victim.configure('[log]\nformat = "ossec"\n');
     expect(victim.add(A).lines).toHaveLength(1);
     victim.configure('[log]\nformat = "wazuh"\n');
@@ -130,7 +133,7 @@ describe('firewall.variant', () => {
   });
 
   test.each<IptablesVariant>(['nft', 'legacy'])(
-    '"%s" is used where the host prefers the other',
+    '"%s" is used on a host that prefers the other variant',
     (variant) => {
       victim.host.useIptables(OTHER[variant]);
       victim.configure(`[firewall]\nvariant = "${variant}"\n`);
@@ -148,7 +151,7 @@ describe('firewall.variant', () => {
 });
 
 describe('firewall.chains', () => {
-  test('are the chains that get a rule', () => {
+  test('selects the chains that get a rule', () => {
     inHost('iptables -w -N MINE');
     victim.configure('[firewall]\nchains = ["INPUT", "MINE"]\n');
     expect(victim.add(A).status).toBe(0);
@@ -158,7 +161,7 @@ describe('firewall.chains', () => {
     inHost('iptables -w -X MINE');
   });
 
-  test('must exist: otherwise nothing is blocked in some of them only, and the status says so', () => {
+  test('must name existing chains: otherwise no chain gets a rule, and the status is 69', () => {
     victim.configure('[firewall]\nchains = ["INPUT", "MISSING"]\n');
     const response = victim.add(A);
     expect(response.status).toBe(FIREWALL);
@@ -183,7 +186,7 @@ describe.each<IptablesVariant>(['nft', 'legacy'])('DOCKER-USER with iptables-%s'
     inHost('for each in iptables ip6tables; do $each -w -N DOCKER-USER; done');
   };
 
-  test('gets a rule of each family where that chain exists', () => {
+  test('gets a rule of each family if it exists', () => {
     makeChain();
     expect(victim.person(['add', A, A6]).status).toBe(0);
     for (const [address, source] of [
@@ -207,7 +210,7 @@ describe.each<IptablesVariant>(['nft', 'legacy'])('DOCKER-USER with iptables-%s'
     expect(victim.rules(A)).toHaveLength(2);
   });
 
-  test('may come and go between two runs', () => {
+  test('can appear and disappear between two runs', () => {
     victim.add('203.0.113.8');
     makeChain();
     expect(victim.add(A).status).toBe(0);
@@ -220,7 +223,7 @@ describe.each<IptablesVariant>(['nft', 'legacy'])('DOCKER-USER with iptables-%s'
     expect(victim.rules(A)).toEqual([]);
   });
 
-  test('that came after a block gets its rule from `restore`, and loses it when the address is unblocked', () => {
+  test('gets its rule from `restore` if it appears after a block, and loses it when the address is unblocked', () => {
     victim.add(A);
     makeChain();
     expect(victim.person(['restore']).stdout).toBe('1 ban put back\n');
@@ -231,42 +234,42 @@ describe.each<IptablesVariant>(['nft', 'legacy'])('DOCKER-USER with iptables-%s'
 });
 
 describe('log', () => {
-  test('program_name is the name in the lines', () => {
+  test('program_name sets the name in the lines', () => {
     victim.configure('[log]\nprogram_name = "host-block"\n');
     expect(victim.add(A).lines).toEqual([
       expect.stringMatching(ossecLine('add', A, { name: 'host-block' })),
     ]);
   });
 
-  test('level = "silent" writes no log of its own, and still writes the line of the block', () => {
+  test('level = "silent" switches firewall-drop.log off, and the line of a block is still written', () => {
     victim.configure('nonsense = 1\n[log]\nlevel = "silent"\n');
     expect(victim.add('127.0.0.1').lines).toHaveLength(1);
     expect(victim.troubles().filter((line) => !line.includes('nonsense'))).toEqual([]);
   });
 });
 
-describe('alert', () => {
+describe('an alert', () => {
   const add = (data: JsonObject): string | number | null => {
     const { status } = victim.add('', { data });
     return status === 0 ? (victim.bans()[0]?.address ?? null) : status;
   };
 
-  // test/unit/wazuh/source.test.ts has every field.
+  // test/unit/wazuh/source.test.ts checks every field.
   test.each<[string, JsonObject]>([
-    ['srcip2, where srcip is a host name', { srcip: 'attacker.example', srcip2: A }],
+    ['srcip2 if srcip is a host name', { srcip: 'attacker.example', srcip2: A }],
     ['a Windows logon', { win: { eventdata: { ipAddress: A, destinationIp: '192.0.2.1' } } }],
-  ])('without address_fields is blocked by the address in %s', (_, data) => {
+  ])('blocks by default the address of %s', (_, data) => {
     expect(add(data)).toBe(A);
   });
 
   test.each<[string, JsonObject]>([
-    ['the victim’s address', { win: { eventdata: { destinationIp: A } } }],
+    ['the victim', { win: { eventdata: { destinationIp: A } } }],
     ['a cloud service', { aws: { sourceIPAddress: A } }],
-  ])('without address_fields is not blocked by %s', (_, data) => {
+  ])('does not block by default the address of %s', (_, data) => {
     expect(add(data)).toBe(BAD_DATA);
   });
 
-  test('address_fields are tried in their order, and no others', () => {
+  test('blocks the address in the first of address_fields that has one, and in no other field', () => {
     victim.configure('[alert]\naddress_fields = ["data.custom.peer", "data.remip"]\n');
     expect(add({ srcip: '192.0.2.1', remip: '192.0.2.2', custom: { peer: A } })).toBe(A);
     victim.person(['delete', A]);
@@ -274,7 +277,7 @@ describe('alert', () => {
     expect(add({ srcip: A })).toBe(BAD_DATA);
   });
 
-  test('cloud_fields are looked into last, when they are on', () => {
+  test('blocks the address of a cloud service if cloud_fields is on and no other field has one', () => {
     victim.configure('[alert]\ncloud_fields = true\n');
     expect(add({ aws: { sourceIPAddress: A } })).toBe(A);
     victim.person(['delete', A]);

@@ -1,4 +1,5 @@
-// firewall.kill_connections: the kernel forgets what a blocked address has open, to the host and through it.
+// Checks firewall.kill_connections: the kernel drops the open connections of a blocked address, to the host and through
+// it.
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import { createHost, type TestHost } from '../support/host.ts';
 import { connectThrough, type RoutedAddresses } from '../support/network.ts';
@@ -35,7 +36,7 @@ afterAll(async () => {
   await Promise.all([attacker.dispose(), victim.dispose(), server.dispose()]);
 });
 
-/** The kernel tracks only where a rule asks for it; and a firewall that lets pass what is open is the usual one. */
+/** Makes the kernel track connections, with a rule that accepts open connections, as usual firewalls have. */
 function trackConnections(): void {
   for (const program of ['iptables', 'ip6tables']) {
     for (const chain of ['INPUT', 'FORWARD']) {
@@ -45,7 +46,7 @@ function trackConnections(): void {
   }
 }
 
-/** To the victim, through it, and from it. */
+/** Opens connections to the victim, through it, and from it. */
 async function openAll(family: 'ipv4' | 'ipv6'): Promise<void> {
   const targets: readonly (readonly [TestHost, string])[] = [
     [attacker, network.routerNearA[family]],
@@ -59,7 +60,7 @@ async function openAll(family: 'ipv4' | 'ipv6'): Promise<void> {
   }
 }
 
-/** The tracked flows in which an address takes part. */
+/** Returns the tracked flows of an address. */
 function flowsOf(address: string): string[] {
   const family = address.includes(':') ? 'ipv6' : 'ipv4';
   const listing = victim.host.must(['conntrack', '-L', '-f', family, '-p', 'tcp']);
@@ -78,7 +79,7 @@ describe.each(['ipv4', 'ipv6'] as const)('%s', (family) => {
   });
 });
 
-test('connections of others stay, and by default all do', async () => {
+test('leaves connections of other addresses open, and by default those of the address, too', async () => {
   trackConnections();
   await openAll('ipv4');
   expect(victim.add(network.a.ipv4).status).toBe(0);
@@ -89,7 +90,7 @@ test('connections of others stay, and by default all do', async () => {
   expect(flowsOf(network.a.ipv4)).toHaveLength(3);
 });
 
-test('restoring a block cuts what was opened meanwhile', async () => {
+test('restoring a block cuts the connections that were opened in the meantime', async () => {
   victim.configure(KILL);
   trackConnections();
   victim.add(network.a.ipv4);
@@ -105,7 +106,7 @@ test('restoring a block cuts what was opened meanwhile', async () => {
   expect(flowsOf(network.a.ipv4)).toEqual([]);
 });
 
-test('blocking a network or a list cuts the connections of each address in it, and --dry-run shows how', async () => {
+test('blocking a network or a list cuts the connections of each of its addresses, and --dry-run shows the commands', async () => {
   victim.configure(KILL);
   trackConnections();
   await openAll('ipv6');
@@ -117,7 +118,7 @@ test('blocking a network or a list cuts the connections of each address in it, a
   expect(flowsOf(network.a.ipv6)).toEqual([]);
 });
 
-describe('a conntrack', () => {
+describe('a conntrack program', () => {
   test('that is missing does not stop a block, and is reported once', () => {
     victim.configure(KILL);
     victim.host.bind('/dev/null', PROGRAM);

@@ -1,4 +1,4 @@
-// `doctor` on hosts that are well, that lack something, and that somebody else has changed.
+// Checks `doctor` on hosts without problems, with missing programs, and with changes by other programs.
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { builtBinary } from '../support/binary.ts';
 import { createVictim, type Victim } from '../support/victim.ts';
@@ -11,14 +11,14 @@ let victim: Victim;
 beforeAll(async () => {
   victim = await createVictim({ variant: 'nft' });
   const { host } = victim;
-  // What the machine that runs the tests has of its own.
+  // Remove what the machine that runs the tests has installed.
   host.must([
     'bash',
     '-c',
     'rm -rf /etc/cron.d /etc/crontab /etc/iptables /etc/systemd /etc/sysconfig',
   ]);
   host.must(['ip', 'link', 'add', 'eth0', 'type', 'veth', 'peer', 'name', 'eth1']);
-  // Without a carrier an interface counts for nothing.
+  // An interface without a carrier does not count.
   for (const end of ['eth0', 'eth1']) host.must(['ip', 'link', 'set', end, 'up']);
   host.must(['ip', 'address', 'add', '2001:db8::5/64', 'dev', 'eth0']);
   host.mkdir(['/var/ossec/bin', '/etc/cron.d', '/etc/iptables', '/etc/systemd/system']);
@@ -28,7 +28,7 @@ beforeAll(async () => {
 beforeEach(() => {
   victim.reset();
   victim.setTimeouts(3600);
-  // An ordinary user without an entry in /etc/subuid has no second owner to give it to.
+  // Without an entry in /etc/subuid, files of an ordinary user cannot have another owner.
   victim.host.must(['install', '-m', '0660', '/dev/null', LOG]);
   victim.host.must(['chown', '--reference=/var/ossec/logs', LOG]);
   victim.host.writeFile('/etc/cron.d/firewall-drop', CRON);
@@ -54,7 +54,10 @@ interface Examined {
   readonly stderr: string;
 }
 
-/** With processes of its own: an execd, and none of those of the machine that runs the tests. */
+/**
+ * Runs `doctor` in its own process namespace: with an execd, and without the processes of the machine that runs the
+ * tests.
+ */
 function doctor(...options: readonly string[]): Examined {
   const script = '/var/ossec/bin/wazuh-execd 60 </dev/null >/dev/null 2>&1 & exec "$@"';
   const own = ['unshare', '--pid', '--fork', '--mount-proc', 'bash', '-c', script, 'doctor'];
@@ -78,13 +81,13 @@ function document(...options: readonly string[]): Document {
   return JSON.parse(doctor('--json', ...options).stdout) as Document;
 }
 
-/** `state: what` of one check. */
+/** Returns `state: what` of one check. */
 function told(check: string, { checks }: Document = document()): string {
   const own = checks.filter((one) => one.check === check);
   return own.map(({ state, what }) => `${state}: ${what}`).join('\n');
 }
 
-/** What differs from host to host and from minute to minute. */
+/** Replaces values that differ between hosts and runs. */
 function steady(text: string): string {
   return text
     .replace(/\d{4}-\d\d-\d\d \d\d:\d\d:\d\d/g, 'YYYY-MM-DD hh:mm:ss')
@@ -121,7 +124,7 @@ describe('the report', () => {
     expect(steady(stdout).split('\n').slice(-6)).toMatchSnapshot();
   });
 
-  test('calls ip6tables needed for the bans of a host whose IPv6 was switched off', () => {
+  test('calls ip6tables needed on a host with IPv6 bans whose IPv6 was switched off', () => {
     withoutIpv6(() => {
       expect(told('ip6tables')).toMatch(/^ok: .*, not needed$/);
       victim.person(['add', '2001:db8:1::7']);
@@ -181,7 +184,7 @@ describe('the report', () => {
 describe('doctor notices', () => {
   const bin = '/var/ossec/active-response/bin/firewall-drop';
 
-  test('a file of the agent in the place of the executable, and says how to put it back', () => {
+  test('a file of the agent in place of the executable, and says how to reinstall it', () => {
     const { host, agent } = victim;
     const own = host.must(['readlink', '-f', bin]).trim();
     host.remove(bin);
@@ -200,7 +203,7 @@ describe('doctor notices', () => {
     expect(seen).toContain('problem: others than root can change what lies in');
   });
 
-  test('a checksum that is not the package’s', () => {
+  test('a checksum that differs from the package’s', () => {
     const packaged = '/var/lib/packaged';
     victim.host.mkdir(packaged);
     victim.host.bind(builtBinary(), `${packaged}/firewall-drop`);
@@ -214,7 +217,7 @@ describe('doctor notices', () => {
     expect(toldByPackaged('0'.repeat(64))).toContain('problem: it is not the file of the package');
   });
 
-  test('an ACCEPT before the rule of a ban', () => {
+  test('an ACCEPT rule before the rule of a ban', () => {
     victim.person(['add', A]);
     victim.host.must(['iptables', '-w', '-I', 'INPUT', '-p', 'tcp', '-j', 'ACCEPT']);
     expect(told('rules')).toBe('problem: our rules are not first in line, or are there twice');
@@ -229,7 +232,7 @@ describe('doctor notices', () => {
     );
   });
 
-  test('other firewall tools by their chains', () => {
+  test('other firewall programs by their chains', () => {
     for (const chain of ['DOCKER-USER', 'ufw-before-input', 'f2b-sshd', 'CROWDSEC_CHAIN']) {
       victim.host.must(['iptables', '-w', '-N', chain]);
     }
@@ -243,7 +246,7 @@ describe('doctor notices', () => {
     ]);
   });
 
-  test('saved rules that would bring blocks back', () => {
+  test('saved rules that would restore ended blocks', () => {
     victim.person(['add', A]);
     victim.host.must(['bash', '-c', 'iptables-save > /etc/iptables/rules.v4']);
     expect(told('saved rules')).toBe(
@@ -251,7 +254,7 @@ describe('doctor notices', () => {
     );
   });
 
-  test('files of the agent that do not say what was meant', () => {
+  test('mistakes in the agent’s files', () => {
     victim.host.writeFile(
       '/var/ossec/etc/ossec.conf',
       '<ossec_config>\n  <global>“</ossec_config>',
@@ -269,12 +272,12 @@ describe('doctor notices', () => {
     expect(off).toMatch(/^warning: .*ossec\.conf, line 2: active responses are disabled here/);
   });
 
-  test('a timer that is set up and does not run', () => {
+  test('a timer that is installed and does not run', () => {
     victim.host.remove(STATE);
     expect(told('timer')).toMatch(/^warning: .*cron\.d.* it last ran: never$/);
   });
 
-  test('the units of systemd, where they are enabled', () => {
+  test('enabled systemd units', () => {
     const wants = '/etc/systemd/system';
     victim.host.remove('/etc/cron.d/firewall-drop');
     const without = document();
@@ -298,7 +301,7 @@ describe('doctor notices', () => {
     victim.host.must(['bash', '-c', `rm -r ${wants}/*`]);
   });
 
-  test('a table of cron that leaves it to systemd, where systemd runs and has no units', () => {
+  test('a cron table that leaves the work to systemd, if systemd runs and has no units', () => {
     const condition = '[ -d /run/systemd/system ] ||';
     victim.host.writeFile(
       '/etc/cron.d/firewall-drop',
@@ -310,7 +313,7 @@ describe('doctor notices', () => {
     victim.host.remove('/run/systemd');
   });
 
-  test('a damaged state, and leaves it as it is', () => {
+  test('a damaged state, and leaves it unchanged', () => {
     victim.host.must([
       'bash',
       '-c',
@@ -321,7 +324,7 @@ describe('doctor notices', () => {
     expect(victim.host.must(['sha256sum', `${STATE}/state.db`])).toBe(sum);
   });
 
-  test('a chain of the configuration that is not there, until it is', () => {
+  test('a missing chain of the configuration, until it exists', () => {
     victim.configure('[firewall]\nbackend = "iptables"\nchains = ["INPUT", "BANS"]\n');
     expect(told('kernel')).toMatch(/^problem: .* BANS, and IPv4 .*\nproblem: .* BANS, and IPv6 /);
     for (const program of ['iptables', 'ip6tables']) victim.host.must([program, '-N', 'BANS']);
@@ -330,7 +333,7 @@ describe('doctor notices', () => {
   });
 
   test('recent failures', () => {
-    // With "auto" nftables would take over.
+    // "auto" would choose nftables.
     victim.configure('[firewall]\nbackend = "iptables"\n');
     victim.host.useIptables('none');
     victim.add(A);
@@ -342,7 +345,7 @@ describe('doctor notices', () => {
 });
 
 describe('--fix', () => {
-  test('makes the log as the agent would, and writes nothing into it', () => {
+  test('creates the log as the agent would, and writes nothing to it', () => {
     victim.host.remove(LOG);
     const before = document();
     expect(told('log', before)).toMatch(/^warning: .* is not there yet/);
@@ -353,13 +356,13 @@ describe('--fix', () => {
     expect(victim.host.must(['stat', '-c', '%u:%g %a %s', LOG]).trim()).toBe(`${directory} 660 0`);
   });
 
-  test('closes a log that anybody can write to', () => {
+  test('removes the write permission of others from the log', () => {
     victim.host.must(['chmod', '0666', LOG]);
     expect(told('log')).toMatch(/^problem: .* mode 0666/);
     expect(told('log', document('--fix'))).toMatch(/^ok: /);
   });
 
-  test('leaves a link in the place of the log to a person', () => {
+  test('does not repair a link in place of the log', () => {
     victim.host.symlink('/etc/passwd', LOG);
     const passwd = victim.host.must(['stat', '-c', '%u:%g %a', '/etc/passwd']);
     const after = document('--fix');
@@ -369,7 +372,7 @@ describe('--fix', () => {
     victim.host.remove(LOG);
   });
 
-  test('puts rules back, and makes the state readable by root only', () => {
+  test('restores rules, and makes the state readable by root only', () => {
     victim.person(['add', A]);
     victim.flushRules();
     victim.host.must(['chmod', '0755', STATE]);
@@ -380,13 +383,13 @@ describe('--fix', () => {
     expect(victim.host.must(['stat', '-c', '%a', STATE]).trim()).toBe('700');
   });
 
-  test('does nothing where nothing is wrong', () => {
+  test('does nothing if nothing is wrong', () => {
     expect(document('--fix')).toMatchObject({ schema: 1, healthy: true, fixed: [] });
   });
 });
 
 describe('--test', () => {
-  test('leaves nothing behind but its log lines, and is not counted in the metrics', () => {
+  test('leaves only its log lines behind, and is not counted in the metrics', () => {
     const { status } = doctor('--test');
     expect(status).toBe(0);
     const metrics = victim.person(['metrics']).stdout;
@@ -402,7 +405,7 @@ describe('--test', () => {
     ]);
   });
 
-  test('skips IPv6 where the host has none', () => {
+  test('skips IPv6 on a host without it', () => {
     const tried = withoutIpv6(() => told('test', document('--test')));
     expect(tried.split('\n').map((line) => line.split(':').slice(0, 2).join(':'))).toEqual([
       'ok: block 192.0.2.254',
@@ -410,7 +413,7 @@ describe('--test', () => {
     ]);
   });
 
-  test('tests IPv4 and says why it can’t test IPv6, where IPv6 can’t be filtered', () => {
+  test('tests IPv4, and says why it can’t test IPv6, if IPv6 can’t be filtered', () => {
     victim.configure('[firewall]\nbackend = "iptables"\n');
     victim.host.remove('/etc/alternatives/ip6tables-restore');
     victim.host.remove('/etc/alternatives/ip6tables-save');
@@ -427,7 +430,7 @@ describe('--test', () => {
     expect(victim.rules('192.0.2.252')).toHaveLength(1);
   });
 
-  test('fails where the kernel does not obey, and cleans up', () => {
+  test('fails and cleans up if the kernel does not change', () => {
     victim.host.bind('/bin/false', '/usr/sbin/xtables-nft-multi');
     const { status, stdout } = doctor('--test');
     victim.host.must(['umount', '/usr/sbin/xtables-nft-multi']);

@@ -1,4 +1,4 @@
-// The exit statuses that each command's help names are those that it gives, whatever goes wrong.
+// Checks that each command exits with exactly the statuses in its help, whatever fails.
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { COMMANDS } from '../../src/cli/commands.ts';
 import type { CommandSpec } from '../../src/cli/command.ts';
@@ -15,9 +15,9 @@ const LIST = '/run/bans.jsonl';
 
 interface Lines {
   readonly usual: string;
-  /** An address, a file or an option can't be read. */
+  /** The command line with an address, a file or an option that can't be read. */
   readonly wrong: string;
-  /** Neither the kernel, nor firewall programs, nor another run matter to it. */
+  /** True if the command depends neither on the kernel, nor on firewall programs, nor on other runs. */
   readonly isAlone?: true;
 }
 
@@ -80,15 +80,15 @@ beforeEach(() => {
 });
 afterAll(() => victim.dispose());
 
-/** By shell, since what goes wrong is about how it is started. */
+/** Runs a command line through a shell, because the failures concern its start. */
 function statusOf(line: string, how = '"$@"', program = victim.agent.program()): number | null {
   const argv = ['bash', '-c', how, 'bash', program, ...line.split(' ')];
   return victim.host.run(argv).status;
 }
 
-/** The statuses at the beginning of lines below "Exit status:", and those that are the same for all commands. */
+/** Returns the statuses at the start of lines below "Exit status:", and those that are the same for all commands. */
 function namedBy(command: CommandSpec): number[] {
-  // The program prints the same: person-about.test.ts.
+  // person-about.test.ts checks that the program prints this text.
   const help = commandHelp(command, null).join('\n');
   const [, part = ''] = /^Exit status:\n([^]*?)\n\n/m.exec(help) ?? [];
   const own = Array.from(part.matchAll(/^ {2}(\d+) {2}/gm), ([, status]) => Number(status));
@@ -101,7 +101,7 @@ interface Lock {
   release(): Promise<void>;
 }
 
-/** Another one at work: a program that holds the writer's lock when it is asked to. */
+/** Starts a program that takes the writer lock on request. */
 async function startLock(): Promise<Lock> {
   const script = `const { DatabaseSync } = require('node:sqlite');
     const lock = new DatabaseSync('/run/firewall-drop/lock');
@@ -122,7 +122,7 @@ async function startLock(): Promise<Lock> {
   return { hold: () => exec('BEGIN EXCLUSIVE'), release: () => exec('ROLLBACK') };
 }
 
-test('every command is tried', () => {
+test('the list of command lines covers every command', () => {
   expect(Object.keys(LINES).toSorted()).toEqual(COMMANDS.map(({ name }) => name).toSorted());
 });
 
@@ -131,7 +131,7 @@ describe.each(COMMANDS.map((command) => ({ name: command.name, command })))(
   ({ name, command }) => {
     const { usual = '', wrong = '', isAlone = false } = LINES[name] ?? {};
 
-    test('names the status of what goes wrong', async () => {
+    test('names its exit status for each failure', async () => {
       const given = new Map<string, number | null>();
       given.set('usual', statusOf(usual));
       given.set('wrong', statusOf(wrong));
@@ -144,8 +144,8 @@ describe.each(COMMANDS.map((command) => ({ name: command.name, command })))(
       expect({ unknown, known }).toEqual({ unknown: [], known });
     });
 
-    test('has no other options than its help names', () => {
-      // What the program makes of this error: command-line.test.ts.
+    test('refuses options that are not in its help', () => {
+      // command-line.test.ts checks how the program reports this error.
       expect(() => parseArguments([...usual.split(' '), '--nonexistent'], COMMANDS)).toThrow(
         expect.objectContaining({ code: 'USAGE' }),
       );
@@ -156,7 +156,7 @@ describe.each(COMMANDS.map((command) => ({ name: command.name, command })))(
 
 const ELSEWHERE = 'unshare --net "$@"';
 
-/** While it is held, a run that needs the lock gives up at once. */
+/** Does the work while the lock is held. A run that needs the lock then fails at once. */
 async function withLockHeld(work: () => void): Promise<void> {
   victim.configure('[limits]\nlock_wait_seconds = 0\n');
   await lock.hold();
@@ -182,7 +182,7 @@ async function tryEach(given: Map<string, number | null>, usual: string): Promis
   await withLockHeld(() => given.set('another one at work', statusOf(usual)));
 }
 
-/** One that none of it matters to ends as usual. */
+/** Checks that a command that depends on none of these ends as usual. */
 async function tryAtOnce(given: Map<string, number | null>, usual: string): Promise<void> {
   await withLockHeld(() => {
     withoutPrograms(() => {

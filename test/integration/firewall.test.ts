@@ -1,4 +1,5 @@
-// The kernel decides: both variants and families, busy locks, broken and lying programs, and rules that are not ours.
+// Checks that only the kernel decides about success: both variants and families, busy locks, broken programs, foreign
+// rules.
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import type { IptablesVariant } from '../support/host.ts';
 import { createVictim, ossecLine, type Victim } from '../support/victim.ts';
@@ -15,12 +16,12 @@ function inHost(script: string): string {
   return victim.host.must(['bash', '-c', script]);
 }
 
-/** Without counters, which move by themselves, and comments, which have the time. */
+/** Returns all rules without counters, which change by themselves, and without comments, which contain the time. */
 function savedRules(): string {
   return inHost('iptables-save; ip6tables-save').replace(/\[\d+:\d+\]|^#.*\n/gm, '');
 }
 
-/** Foreign rules that look like ours in every way but one, in chains of ours and of others. */
+/** Foreign rules that differ from ours in one respect, in our chains and in others. */
 const FOREIGN = `*filter
 :OTHER - [0:0]
 -A INPUT -s ${A} -j REJECT
@@ -50,7 +51,7 @@ describe.each<IptablesVariant>(['nft', 'legacy'])('iptables-%s', (variant) => {
   });
   afterAll(() => victim.dispose());
 
-  test('blocks an address of each family with a rule first in each chain, and removes both', () => {
+  test('blocks an address of each family with the first rule of each chain, and removes both', () => {
     expect(victim.person(['add', A, A6]).status).toBe(0);
     for (const [address, source] of [
       [A, `${A}/32`],
@@ -66,7 +67,7 @@ describe.each<IptablesVariant>(['nft', 'legacy'])('iptables-%s', (variant) => {
     expect(victim.allRules()).toEqual([]);
   });
 
-  test('leaves rules of others as and where they are', () => {
+  test('leaves foreign rules unchanged and in place', () => {
     victim.host.must(['iptables-restore', '--noflush'], { input: FOREIGN });
     const before = savedRules();
     expect(victim.add(A).status).toBe(0);
@@ -79,7 +80,7 @@ describe.each<IptablesVariant>(['nft', 'legacy'])('iptables-%s', (variant) => {
     inHost('iptables -w -F OTHER; iptables -w -t mangle -F; iptables -w -F; iptables -w -X OTHER');
   });
 
-  test('leaves 3,000 rules of others', () => {
+  test('leaves 3,000 foreign rules in place', () => {
     const rules = Array.from({ length: 3000 }, (_, index) => {
       return `-A INPUT -s 198.18.${Math.floor(index / 250)}.${index % 250} -p tcp --dport 22 -j ACCEPT`;
     });
@@ -91,7 +92,7 @@ describe.each<IptablesVariant>(['nft', 'legacy'])('iptables-%s', (variant) => {
     expect(victim.allRules()).toHaveLength(3000);
   });
 
-  test('fails at once without the right to change the firewall', () => {
+  test('fails at once without the privilege to change the firewall', () => {
     const drop = ['setpriv', '--bounding-set', '-net_admin', '--inh-caps', '-net_admin'];
     const program = victim.agent.program();
     const { status } = victim.host.run([...drop, program, 'add', '-', A, '1628597593.1', '5710']);
@@ -119,7 +120,7 @@ describe('the xtables lock of iptables-legacy', () => {
     return () => holder.kill('SIGKILL');
   };
 
-  test('is waited for when it is held for three seconds', async () => {
+  test('delays a change while it is held for three seconds', async () => {
     await holdLock(3);
     const response = victim.add(A);
     expect(response.status).toBe(0);
@@ -127,7 +128,7 @@ describe('the xtables lock of iptables-legacy', () => {
     expect(victim.rules(A)).toHaveLength(2);
   });
 
-  test('that is held for ever makes an add fail in bounded time, with nothing blocked', async () => {
+  test('makes an add fail in bounded time if it is held forever, with nothing blocked', async () => {
     victim.configure('[firewall]\nlock_wait_seconds = 1\n');
     const release = await holdLock(3600);
     const response = victim.add(A);
@@ -140,7 +141,7 @@ describe('the xtables lock of iptables-legacy', () => {
     expect(victim.bans()).toEqual([]);
   });
 
-  test('that is held for ever leaves a delete pending for the next run', async () => {
+  test('leaves a delete pending for the next run if it is held forever', async () => {
     victim.add(A);
     victim.configure('[firewall]\nlock_wait_seconds = 1\n');
     const release = await holdLock(3600);
@@ -172,13 +173,13 @@ describe('a broken iptables-restore', () => {
     victim.host.writeFile(FAKE, text, { mode: '0755' });
     victim.host.symlink(FAKE, '/etc/alternatives/iptables-restore');
   };
-  /** Exit status 0 if and only if the kernel is as asked. */
+  /** Checks that the exit status is 0 if and only if the kernel was changed. */
   const isHonest = (status: number | null, asked: 'blocked' | 'released'): void => {
     const count = victim.rules(A).length;
     const done = count === (asked === 'blocked' ? 2 : 0);
     expect({ status: status === 0, done }).toEqual({ status: done, done });
   };
-  /** With a sound program again, any run brings state and kernel together. */
+  /** Checks that any run makes state and kernel agree after the program was repaired. */
   const healsLater = (): void => {
     victim.host.useIptables('nft');
     expect(victim.person(['expire']).status).toBe(0);
@@ -190,12 +191,12 @@ describe('a broken iptables-restore', () => {
   };
 
   const failures: readonly (readonly [string, string, RegExp])[] = [
-    ['fails always', 'echo "no such table" >&2; exit 1', /no such table/],
-    ['fails at changes', `${changes} && { echo refused >&2; exit 2; }; work "$@"`, /refused/],
+    ['always fails', 'echo "no such table" >&2; exit 1', /no such table/],
+    ['fails for changes', `${changes} && { echo refused >&2; exit 2; }; work "$@"`, /refused/],
     ['fails for FORWARD', '[[ $input == *FORWARD\\ * ]] && exit 1; work "$@"', /status 1/],
     ['is killed', 'kill -9 $$', /SIGKILL/],
     ['crashes', 'kill -SEGV $$', /SIGSEGV/],
-    ['says that all is well and does nothing', 'exit 0', /./],
+    ['reports success and does nothing', 'exit 0', /./],
     [
       'lists and never changes',
       `input=$'*filter\\n-S\\nCOMMIT'; work "$@"`,
@@ -205,7 +206,7 @@ describe('a broken iptables-restore', () => {
   ];
 
   test.each(failures)(
-    'that %s fails an add with status 69, a line `failed` and its message, and nothing is blocked',
+    'that %s makes an add fail with status 69, a line `failed` and its message, and nothing is blocked',
     (what, script, complaint) => {
       breakWith(script);
       if (what.includes('interpreter')) {
@@ -222,7 +223,7 @@ describe('a broken iptables-restore', () => {
   );
 
   test.each(failures.slice(0, 4))(
-    'that %s fails a delete, which the next run completes',
+    'that %s makes a delete fail, and the next run completes it',
     (_, script) => {
       victim.add(A);
       breakWith(script);
@@ -235,7 +236,7 @@ describe('a broken iptables-restore', () => {
     },
   );
 
-  test('that crashes after its work is a success, because the kernel has the rule', () => {
+  test('that crashes after its work counts as a success, because the kernel has the rule', () => {
     breakWith(`work "$@"; ${changes} && kill -SEGV $$; exit 0`);
     const response = victim.add(A);
     expect(response.status).toBe(0);
@@ -246,13 +247,13 @@ describe('a broken iptables-restore', () => {
     isHonest(released.status, 'released');
   });
 
-  test('that crashes even when it only lists is no success, and the next run completes the change', () => {
+  test('that also crashes when it only lists counts as a failure, and the next run completes the change', () => {
     breakWith('work "$@"; kill -SEGV $$');
     expect(victim.add(A).status).toBe(FIREWALL);
     healsLater();
   });
 
-  test('that is busy twice is run again', () => {
+  test('that is busy twice runs again', () => {
     breakWith(
       `n=$(cat /var/tmp/count 2>/dev/null || echo 0); echo $((n + 1)) >/var/tmp/count; ((n < 2)) && exit 4; work "$@"`,
     );
@@ -273,7 +274,7 @@ describe('a broken iptables-restore', () => {
     healsLater();
   });
 
-  test('that leaves a child behind with its pipes counts by its status, at its deadline', () => {
+  test('that leaves its pipes to a child is judged by its exit status, at its deadline', () => {
     victim.configure('[firewall]\nprogram_timeout_seconds = 2\n');
     breakWith('sleep 600 & echo $! >>/var/tmp/leak; work "$@"');
     const response = victim.add(A);
@@ -286,7 +287,7 @@ describe('a broken iptables-restore', () => {
     healsLater();
   });
 
-  test('that hangs with the real one as its child leaves no process that could change the kernel later', async () => {
+  test('that hangs with the real program as its child leaves no process that could change the kernel later', async () => {
     victim.configure('[firewall]\nprogram_timeout_seconds = 1\n');
     breakWith('(echo $BASHPID >/var/tmp/leak; sleep 600; work "$@") & wait');
     expect(victim.add(A).status).toBe(FIREWALL);
@@ -316,7 +317,7 @@ describe('a broken iptables-restore', () => {
     ['10 MB of nonsense and fails', `${flood}; exit 1`, FIREWALL],
     ['10 MB of complaints and works', `${flood} >&2; work "$@"`, 0],
     ['10 MB of nonsense and works', `${flood}; echo; work "$@"`, 0],
-  ])('that prints %s fills no log', (_, script, status) => {
+  ])('that prints %s does not fill the log', (_, script, status) => {
     breakWith(script);
     const response = victim.add(A);
     expect(response.status).toBe(status);
@@ -325,7 +326,7 @@ describe('a broken iptables-restore', () => {
     expect(victim.troubles().join('').length).toBeLessThan(4000);
   });
 
-  test('of IPv6 leaves IPv4 unaffected', () => {
+  test('for IPv6 does not affect IPv4', () => {
     victim.person(['add', A6]);
     const complaint = "ip6tables-restore v1.8: can't initialize: Table does not exist";
     victim.host.writeFile(FAKE, `#!/bin/sh\necho "${complaint}" >&2; exit 3\n`, { mode: '0755' });
@@ -340,7 +341,7 @@ describe('a broken iptables-restore', () => {
     expect(victim.rules(A)).toEqual([]);
   });
 
-  test('of IPv6 does not keep `restore` from blocking IPv4', () => {
+  test('for IPv6 does not prevent `restore` from blocking IPv4', () => {
     victim.person(['add', A6, A]);
     victim.flushRules();
     victim.host.writeFile(FAKE, '#!/bin/sh\nexit 3\n', { mode: '0755' });

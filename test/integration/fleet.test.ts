@@ -1,4 +1,4 @@
-// What a manager makes of a fleet's logs: lines that the executable wrote by itself, against packaging/wazuh.
+// Checks which rules of packaging/wazuh the executable's real log lines raise on a manager.
 import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -25,7 +25,7 @@ const blocksOf = (kind: string): string[] =>
     .filter((block) => block[1] === kind)
     .map((block) => block[2] ?? '');
 
-/** In the configuration that a manager is installed with. */
+/** A command as in the configuration that a manager is installed with. */
 const SHIPPED_COMMAND = `<ossec_config><command>
   <name>firewall-drop</name><executable>firewall-drop</executable>
   <timeout_allowed>yes</timeout_allowed>
@@ -38,7 +38,7 @@ const raised = (lines: readonly string[]): (string | undefined)[] =>
 const raisedByOwnLog = (): (string | undefined)[] =>
   victim.host.exists(OWN_LOG) ? raised(linesOf(victim.host.readFile(OWN_LOG))) : [];
 
-test('a mistake in the configuration raises a rule of its own', () => {
+test('a mistake in the configuration raises its own rule', () => {
   victim.configure('[limits]\ntotal_seconds = 1000\n');
   victim.add(A);
   expect(raisedByOwnLog()).toEqual(['106004']);
@@ -60,13 +60,13 @@ test('a ban that is due and can’t be unblocked raises an alert for a person', 
   victim.person(['add', A, '--timeout', '1h']);
   victim.endTime(A);
   victim.host.useIptables('none');
-  // The first says so to whoever started it; the ban is pending for the second.
+  // The first run reports the failure only on standard error. The second finds the pending change, and logs it.
   for (let run = 1; run <= 2; run += 1) victim.person(['expire']);
   expect(raisedByOwnLog()).toContain('106005');
   expect(raisedByOwnLog()).not.toContain(undefined);
 });
 
-test('refused, restored and kept addresses raise other rules than blocked and unblocked ones', () => {
+test('refused, reapplied and kept addresses raise other rules than blocked and unblocked ones', () => {
   victim.add('127.0.0.1');
   victim.add(A);
   victim.flushRules();
@@ -77,14 +77,14 @@ test('refused, restored and kept addresses raise other rules than blocked and un
   expect(raised(victim.log())).toEqual(['106011', '601', '106012', '106013', '602']);
 });
 
-test('a migration to another backend is a warning', () => {
+test('a migration to another backend raises a warning', () => {
   victim.configure('[firewall]\nbackend = "auto"\npromote_at = 1\n');
   victim.person(['add', A, '203.0.113.10', '203.0.113.11']);
   victim.person(['expire']);
   expect(raisedByOwnLog()).toEqual(['106002']);
 });
 
-test('doctor’s report of a host with problems is one line for the agent, with a rule of its own', () => {
+test('doctor’s report of a host with problems is one line, and raises its own rule', () => {
   victim.host.useIptables('none');
   victim.configure('[firewall]\nbackend = "iptables"\n');
   const said = linesOf(victim.person(['doctor', '--json']).stdout);

@@ -1,4 +1,4 @@
-// What people see, whole: tables and answers as they stand, with only times and ids made equal.
+// Compares complete tables and messages with snapshots. Only times and ids are replaced.
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { createVictim, type Victim } from '../support/victim.ts';
 
@@ -16,13 +16,13 @@ afterAll(async () => {
   await victim.dispose();
 });
 
-/** Times, and ids that are times, differ from run to run and have a width that does not. */
+/** Replaces times, and ids that are times. They differ between runs, but not in width. */
 function timeless(text: string): string {
   return (
     text
       .replace(/\d{4}-\d\d-\d\d \d\d:\d\d:\d\d/g, 'YYYY-MM-DD hh:mm:ss')
       .replace(/\b1[7-9]\d{8}\.\d{6}\b/g, 'SSSSSSSSSS.UUUUUU')
-      // Just made, or made a moment ago.
+      // The ban was made just now or a second ago.
       .replace(/2d {4}|1d 23h|\b2d\b/g, 'LENGTH')
       .replace(/\b1d {5}|\b23h 5\dm|\b1d\b(?=,)/g, 'LENGTH ')
       .replace(/[ \t]+$/gm, '')

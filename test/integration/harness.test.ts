@@ -1,4 +1,4 @@
-/** The harness itself: what the other integration tests trust it for. Needs no built binary. */
+/** Checks the harness itself, on which the other integration tests rely. Needs no built binary. */
 import { spawnSync } from 'node:child_process';
 import { chmodSync, existsSync, mkdtempSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -47,7 +47,7 @@ describe('a host', () => {
     await other.dispose();
   });
 
-  test('uses the variant of iptables that it is told, or none', () => {
+  test('uses the selected variant of iptables, or none', () => {
     host.useIptables('legacy');
     expect(host.must(['iptables', '--version'])).toContain('legacy');
     expect(host.must(['ip6tables-restore', '--version'])).toContain('legacy');
@@ -57,7 +57,7 @@ describe('a host', () => {
     expect(host.must(['iptables-save', '--version'])).toContain('nf_tables');
   });
 
-  test('runs a program with the name, directory, environment and input asked for', () => {
+  test('runs a program with the given name, directory, environment and input', () => {
     expect(host.must(['cat', '/proc/self/cmdline'], { argv0: './renamed' })).toMatch(
       /^\.\/renamed\0/,
     );
@@ -69,7 +69,7 @@ describe('a host', () => {
     expect(() => host.must(['ls', '/nowhere'])).toThrow(/host: ls \/nowhere: status 2: .*nowhere/);
   });
 
-  test('gives a spawned program a pid that signals reach', async () => {
+  test('returns the pid of a spawned program, so that signals reach it', async () => {
     const child = host.spawn(['sleep', '60'], { stdio: 'ignore' });
     await eventually('the program to replace its launcher', () =>
       host.readFile(`/proc/${String(child.pid)}/cmdline`).startsWith('sleep'),
@@ -78,7 +78,7 @@ describe('a host', () => {
     await eventually('its end', () => child.signalCode === 'SIGKILL');
   });
 
-  test('lays out an agent whose log directory belongs to someone less privileged', () => {
+  test('sets up an agent whose log directory belongs to an unprivileged user', () => {
     const agent = host.installAgent({ binary: '/bin/true', names: ['firewall-drop', 'other'] });
     const owner = host.hasSeveralUsers() ? 1001 : 0;
     expect(host.must(['stat', '-c', '%u:%g %a', `${agent.home}/logs`])).toBe(
@@ -90,18 +90,18 @@ describe('a host', () => {
     expect(host.must(['stat', '-c', '%F', file.program()])).toBe('regular file\n');
   });
 
-  test('ends all that runs inside when it is disposed of', async () => {
+  test('ends all its processes when it is disposed of', async () => {
     const doomed = await createHost('doomed');
     const orphan = doomed.must(['bash', '-c', 'setsid sleep 60 >/dev/null 2>&1 & echo $!']).trim();
     const child = doomed.spawn(['sleep', '60'], { stdio: 'ignore' });
     await doomed.dispose();
     await eventually('the end of the child', () => child.signalCode === 'SIGKILL');
-    // Without a parent to reap it, it may stay in /proc, but as nothing that runs.
+    // Without a parent that reaps it, it can stay in /proc as a zombie.
     await eventually('the end of the orphan', () => !existsSync(`/proc/${orphan}/exe`));
   });
 });
 
-test('a pipe can be opened again through /proc, as a daemon’s can', async () => {
+test('a pipe can be reopened through /proc, like a pipe of a daemon', async () => {
   await using host = await createHost();
   const { readFd, writeFd } = createPipe();
   writeFileSync(writeFd, 'hello\n');
@@ -157,7 +157,7 @@ describe('two connected hosts', () => {
     },
   );
 
-  test('tell a port that nobody listens on from a block', () => {
+  test('tell an unused port from a block', () => {
     const target = { address: '198.51.100.1', port: 2223 };
     expect(() => canConnect(attacker, target)).toThrow('ECONNREFUSED');
   });
@@ -180,7 +180,7 @@ test('a router forwards until its FORWARD chain drops', async () => {
   }
 });
 
-/** Writes down what it was told, and does the key exchange as Wazuh's own executable does. */
+/** Records its input, and does the key exchange as Wazuh's own executable does. */
 const STAND_IN = `#!/bin/bash
 if [[ $# -gt 0 ]]; then echo "args $0 $*" >>/var/ossec/heard; exit; fi
 IFS= read -r message
@@ -227,7 +227,7 @@ describe('the execd stand-in', () => {
       .filter((line) => line.startsWith('heard '))
       .map((line) => (JSON.parse(line.slice(6)) as JsonObject)['command']);
 
-  test('starts the program as wazuh-execd does, and answers in its words', async () => {
+  test('starts the program as wazuh-execd does, and answers like it', async () => {
     await start();
     const report = await execd.alert('203.0.113.7', { timeoutSeconds: 60 });
     expect(report).toMatchObject({
@@ -276,7 +276,7 @@ describe('the execd stand-in', () => {
     expect(await execd.pending()).toEqual([]);
   });
 
-  test('deletes all that is pending, one after another, on TERM', async () => {
+  test('deletes all pending keys on TERM, one after another', async () => {
     await start();
     await execd.alert('203.0.113.7', { timeoutSeconds: 60 });
     await execd.alert('203.0.113.8', { timeoutSeconds: 60 });
@@ -288,7 +288,7 @@ describe('the execd stand-in', () => {
     expect(heardCommands().slice(-2)).toEqual(['delete', 'delete']);
   });
 
-  test('forgets what is pending on kill -9', async () => {
+  test('forgets all pending keys on kill -9', async () => {
     await start();
     await execd.alert('203.0.113.7', { timeoutSeconds: 60 });
     await execd.kill();
@@ -298,7 +298,7 @@ describe('the execd stand-in', () => {
     expect((await execd.alert('203.0.113.7', { timeoutSeconds: 60 })).answer).toBe('continue');
   });
 
-  test('takes the bare program name as key for a line that is no JSON', async () => {
+  test('takes the bare program name as the key for a line that is not JSON', async () => {
     await start();
     host.writeFile('/var/ossec/talk', '');
     const first = await execd.alert('203.0.113.7', { timeoutSeconds: 60 });
@@ -306,7 +306,7 @@ describe('the execd stand-in', () => {
     expect((await execd.alert('203.0.113.8', { timeoutSeconds: 60 })).answer).toBe('abort');
   });
 
-  test('puts nothing on its list for a program that prints nothing', async () => {
+  test('adds no key to its list for a program that prints nothing', async () => {
     await start();
     host.writeFile('/var/ossec/mute', '');
     const report = await execd.alert('203.0.113.7', { timeoutSeconds: 60 });
@@ -336,12 +336,12 @@ describe('the execd stand-in', () => {
   });
 });
 
-/** Only what cannot change it: `iptables-legacy -S` would create the table that it lists. */
+/** Reads the machine's firewall without changing it. `iptables-legacy -S` would create the table that it lists. */
 function firewallOfTheMachine(): string[] {
   return [['nft', 'list', 'ruleset'], ['iptables-legacy-save'], ['ip6tables-legacy-save']].flatMap(
     ([program = '', ...rest]) => {
       const { stdout, stderr } = spawnSync(program, rest, { encoding: 'utf8' });
-      // Counters and dates move by themselves.
+      // Counters and dates change by themselves.
       return `${stdout}${stderr}`
         .replace(/\[\d+:\d+\]|packets \d+ bytes \d+|^#.*$/gm, '')
         .split('\n');

@@ -1,4 +1,4 @@
-// What strangers may write, given to the built executable by every invocation: what is done is what was meant, or nothing.
+// Gives the built executable hostile input through every invocation: it does what the message means, or nothing.
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import { setTimeout as pause } from 'node:timers/promises';
 import { answerTo, wazuh4Message, wazuh5Message } from '../support/alerts.ts';
@@ -20,7 +20,7 @@ afterEach(() => {
 afterAll(() => victim.dispose());
 
 const MESSAGE = wazuh4Message({ srcip: A });
-/** One more member of the alert, as it stands in the text. */
+/** Returns the message with another member of the alert. */
 const withMember = (member: string): string =>
   MESSAGE.replace('"location":', `${member},"location":`);
 
@@ -33,7 +33,7 @@ function giveBytes(message: Buffer): { status: number | null } {
   return victim.host.run(['active-response/bin/firewall-drop'], { cwd: victim.agent.home, input });
 }
 
-/** All that was ever written to the log, each line whole and printable. */
+/** Checks that the log has a number of complete and printable lines. */
 function expectPrintableLog(lines: number): void {
   const text = victim.host.readFile(victim.agent.log);
   expect(text.split('\n')).toHaveLength(lines + 1);
@@ -45,9 +45,9 @@ function expectRefused({ status, lines }: Pick<Response, 'status' | 'lines'>): v
   expect(lines[0]).toMatch(/ refused - - \d+\.\d+ \d+$/);
 }
 
-describe('memory stays bounded while an endless line is read', () => {
+describe('an endless line', () => {
   const X100MB = 'head -c 104857600 /dev/zero | tr "\\0" x';
-  /** What a script prints goes in; a usual run takes 60 MB. */
+  /** Runs the program with the output of a script as its input. A usual run takes 60 MB. */
   const feed = (script: string): { status: number; megabytes: number } => {
     const measured = `(${script}) | /usr/bin/time -q -f '%x %M' active-response/bin/firewall-drop 2>&1 >/dev/null | tail -n 1`;
     const { stdout } = victim.host.run(['bash', '-c', measured, 'bash', MESSAGE], {
@@ -58,10 +58,10 @@ describe('memory stays bounded while an endless line is read', () => {
   };
 
   test.each([
-    ['100 MB without a line end', X100MB, BAD_DATA],
+    ['100 MB without a line feed', X100MB, BAD_DATA],
     ['a valid beginning that never ends', `printf '{"command":"add","x":"'; ${X100MB}`, BAD_DATA],
-    ['100 MB in place of the answer', `printf %s "$1"; ${X100MB}`, UNAVAILABLE],
-  ])('%s', (_, script, status) => {
+    ['100 MB instead of the answer', `printf %s "$1"; ${X100MB}`, UNAVAILABLE],
+  ])('of %s takes bounded memory', (_, script, status) => {
     const seen = feed(script);
     expect(seen.status).toBe(status);
     expect(seen.megabytes).toBeGreaterThan(20);
@@ -70,7 +70,7 @@ describe('memory stays bounded while an endless line is read', () => {
     expect(victim.allRules()).toEqual([]);
   });
 
-  test('an alert of 1 MB', () => {
+  test('an alert of 1 MB is refused', () => {
     expectRefused(give(withMember(`"full":"${'x'.repeat(1024 * 1024)}"`)));
     expect(victim.allRules()).toEqual([]);
   });
@@ -88,7 +88,7 @@ test('a message that comes 10 bytes at a time is accepted', async () => {
   expect(victim.rules(A)).toHaveLength(2);
 });
 
-describe('only the address of the alert is blocked by a message', () => {
+describe('a message', () => {
   test.each<[string, string]>([
     ['whose command is given twice', MESSAGE.replace('{', '{"command":"add",')],
     [
@@ -109,8 +109,8 @@ describe('only the address of the alert is blocked by a message', () => {
     ['with `constructor`', withMember('"constructor":{"prototype":{"srcip":"x"}},"toString":1')],
     ['with lone surrogates', withMember(String.raw`"a":"\ud800","b":"\udc00\ud800"`)],
     ['with 1e400', withMember('"a":1e400,"b":-1e400')],
-    ['nested as deep as execd reads', withMember(`"a":${'['.repeat(500)}${']'.repeat(500)}`)],
-  ])('%s', (_, message) => {
+    ['nested as deeply as execd reads', withMember(`"a":${'['.repeat(500)}${']'.repeat(500)}`)],
+  ])('%s blocks only the address of the alert', (_, message) => {
     const response = give(message);
     expect(response).toMatchObject({ status: 0, stderr: '' });
     expect(response.lines).toEqual([expect.stringMatching(ossecLine('add', A))]);
@@ -118,13 +118,13 @@ describe('only the address of the alert is blocked by a message', () => {
     expect(victim.rules(A)).toHaveLength(2);
   });
 
-  test('a NUL after the last line is harmless', () => {
+  test('with a NUL after the last line is harmless', () => {
     expect(give(MESSAGE, `${answerTo(MESSAGE, 'continue')}\0`)).toMatchObject({ status: 0 });
     expect(victim.respond(`${wazuh4Message({ srcip: A, command: 'delete' })}\0`).status).toBe(0);
     expect(victim.allRules()).toEqual([]);
   });
 
-  test('with invalid UTF-8 in free text, and the line stays one of plain characters', () => {
+  test('with invalid UTF-8 in free text blocks its address, and its log line is printable', () => {
     const bytes = Buffer.from(
       MESSAGE.replace('sshd: Attempt', '\xff\xfe\xc0\x80 Attempt'),
       'latin1',
@@ -135,13 +135,13 @@ describe('only the address of the alert is blocked by a message', () => {
   });
 });
 
-describe('nothing is blocked by a message', () => {
+describe('an invalid message', () => {
   test.each<[string, string]>([
     ['with text after it', `${MESSAGE.trimEnd()} {"command":"add"}\n`],
     ['with NaN', withMember('"a":NaN')],
     ['with Infinity', withMember('"a":-Infinity')],
-    ['of 30,000 levels', withMember(`"a":${'['.repeat(30_000)}${']'.repeat(30_000)}`)],
-    ['of 5,000,000 levels', withMember(`"a":${'['.repeat(5_000_000)}`)],
+    ['with 30,000 levels', withMember(`"a":${'['.repeat(30_000)}${']'.repeat(30_000)}`)],
+    ['with 5,000,000 levels', withMember(`"a":${'['.repeat(5_000_000)}`)],
     ['whose command is in another case', MESSAGE.replace('"command"', '"Command"')],
     [
       'whose parts are inherited',
@@ -151,12 +151,12 @@ describe('nothing is blocked by a message', () => {
       'whose address is inherited',
       MESSAGE.replace(/"data":\{([^}]*)\}/, '"data":{"__proto__":{$1}}'),
     ],
-  ])('%s', (_, message) => {
+  ])('%s blocks nothing', (_, message) => {
     expectRefused(give(message));
     expect(victim.allRules()).toEqual([]);
   });
 
-  test('with invalid UTF-8 in its address', () => {
+  test('with invalid UTF-8 in its address blocks nothing', () => {
     expect(giveBytes(Buffer.from(MESSAGE.replace(`"${A}"`, `"${A}\xff"`), 'latin1')).status).toBe(
       BAD_DATA,
     );
@@ -187,8 +187,9 @@ const PROTECTED = [
   ...['::ffff:127.0.0.1', '::ffff:0.0.0.0', '::ffff:7f00:1'],
 ];
 
-// test/unit/model/address.test.ts holds the one reader to all of these and more; here each invocation shows that it asks it.
-describe('no text', () => {
+// test/unit/model/address.test.ts checks the one parser with all of these texts and more. The tests here show that each
+// invocation uses it.
+describe('an invalid or protected address', () => {
   const all = [...NO_ADDRESS, ...PROTECTED];
   const everyFourth = (from: number): string[] => all.filter((_, index) => index % 4 === from);
 
@@ -196,7 +197,7 @@ describe('no text', () => {
     ['Wazuh 4', everyFourth(0), (text) => victim.add(text)],
     ['Wazuh 5', everyFourth(1), (text) => victim.enable(text)],
     ['OSSEC', everyFourth(2), (text) => victim.ossec({ srcip: text, ...HANDS })],
-  ])('of %s but a whole and plain address is taken for one', (_, texts, ask) => {
+  ])('is refused from %s', (_, texts, ask) => {
     for (const text of texts) {
       const { status, lines } = ask(text);
       const about = text.slice(0, 40);
@@ -211,18 +212,18 @@ describe('no text', () => {
 test.each([
   ['0:0:0:0:0:FFFF:203.0.113.7', A],
   ['2001:DB8:0::1', '2001:db8::1'],
-])('%s is %s, for add and delete', (text, address) => {
+])('add and delete treat %s as %s', (text, address) => {
   expect(victim.add(text).status).toBe(0);
   expect(victim.rules(address)).toHaveLength(2);
   expect(victim.delete(text).status).toBe(0);
   expect(victim.allRules()).toEqual([]);
 });
 
-describe('no line end and no escape sequence', () => {
+describe('control characters', () => {
   const EVIL =
     '\n\r\u001b[2J\u0007\u009b\u2028\u0085Tue Nov 24 15:00:00 UTC 2026 x add - 1.2.3.4 1.2 3\n';
 
-  test.each(['ossec', 'both'])('in any value gets into the log in format "%s"', (format) => {
+  test.each(['ossec', 'both'])('in any value do not reach the log in the format "%s"', (format) => {
     victim.configure(`[log]\nformat = "${format}"\n`);
     const extra = { full_log: EVIL, [EVIL]: EVIL, location: EVIL, decoder: { name: EVIL } };
     const message = wazuh4Message({ srcip: A, alertId: EVIL, ruleId: EVIL, extra });
@@ -232,7 +233,7 @@ describe('no line end and no escape sequence', () => {
     expectPrintableLog(format === 'ossec' ? 1 : 6);
   });
 
-  test('in OSSEC’s arguments and in argv[0] gets into the log', () => {
+  test('in OSSEC’s arguments and in argv[0] do not reach the log', () => {
     const program = victim.agent.program();
     const words = ['add', EVIL, A, HANDS.alertId, HANDS.ruleId, EVIL];
     expect(victim.host.run([program, ...words], { argv0: EVIL }).status).toBe(0);
@@ -240,7 +241,7 @@ describe('no line end and no escape sequence', () => {
     expectPrintableLog(2);
   });
 
-  test('in an alert of Wazuh 5 gets into the log', () => {
+  test('in an alert of Wazuh 5 do not reach the log', () => {
     const message = wazuh5Message({ srcip: A, extra: { event: { original: EVIL } } });
     expect(give(message).status).toBe(0);
     expectPrintableLog(1);

@@ -1,4 +1,5 @@
-// The program puts itself in an agent's place for active responses, and gives back what it found there.
+// Checks `install` and `uninstall`: the program takes the place of an agent's active response, and restores what was
+// there.
 import { once } from 'node:events';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { builtBinary } from '../support/binary.ts';
@@ -31,7 +32,7 @@ beforeEach(async () => {
 });
 afterEach(() => host.dispose());
 
-/** What an agent's package leaves, with a response of its own. */
+/** Makes an agent's home as its package does, with the agent's own response. */
 function furnish(home: string): void {
   const gid = host.hasSeveralUsers() ? GROUP : 0;
   host.mkdir([home, `${home}/active-response`, `${home}/active-response/bin`], {
@@ -48,12 +49,12 @@ function furnish(home: string): void {
 
 const person = (...args: readonly string[]): RunResult => host.run([builtBinary(), ...args]);
 const shell = (script: string): string => host.must(['bash', '-c', script]);
-/** Of directories not when they were changed: what came may have gone again. */
+/** Lists all files. Omits the times of directories, because temporary files change them. */
 const tree = (): string =>
   shell(`find ${HOME} /etc/firewall-drop /etc/cron.d /etc/logrotate.d ${UNITS} \\
     \\( -type d -printf '%p %M %U:%G\\n' \\) -o -printf '%p %M %U:%G %l %i %T@\\n' 2>/dev/null | sort`);
 
-/** A copy is 100 MB long: what is not about it is tried with `--link`. */
+/** Runs `install`. Tests that do not concern the copy use `--link`, because a copy takes 100 MB. */
 function install(...args: readonly string[]): RunResult {
   const result = person('install', ...args);
   expect(result).toMatchObject({ status: 0, stderr: '' });
@@ -72,7 +73,7 @@ describe('install', () => {
     expect(host.readFile(CRON)).toContain(`|| ${PROGRAM} expire\n`);
   });
 
-  test('installs what execd can start and what blocks', () => {
+  test('installs a program that execd can start, and that blocks', () => {
     install();
     const message = wazuh4Message({ srcip: A, command: 'add' });
     const answer = message.replace('"add"', '"continue"');
@@ -84,7 +85,7 @@ describe('install', () => {
     expect(host.rulesFor(A)).toHaveLength(2);
   });
 
-  test('takes the place of block-ip as well where the agent is Wazuh 5', () => {
+  test('also takes the place of block-ip if the agent is Wazuh 5', () => {
     host.writeFile(`${HOME}/VERSION.json`, '{"version":"5.0.0","stage":"rc1"}');
     host.writeFile(`${BIN}/block-ip`, "the agent's block-ip", { mode: '0750' });
     const before = tree();
@@ -102,18 +103,18 @@ describe('install', () => {
     expect(tree()).toBe(before);
   });
 
-  test('changes nothing with --dry-run, and names all that it would do', () => {
+  test('changes nothing with --dry-run, and lists everything that it would do', () => {
     const before = tree();
     const said = install('--dry-run').stdout.trimEnd().split('\n');
     expect(tree()).toBe(before);
     const done = install().stdout.trimEnd().split('\n');
     const states = (lines: readonly string[]): string[] =>
       lines.map((line) => line.replace(/^[^:]*: /, ''));
-    // Writing down what was placed has made the directory of the state on the way.
+    // Recording the installed files has created the state directory.
     expect(states(said).filter((state) => !state.startsWith('/var/lib'))).toEqual(states(done));
   });
 
-  test('corrects owner and mode, and replaces a program that an upgrade of the agent put in its place', () => {
+  test('corrects owner and mode, and replaces a program that an upgrade of the agent installed', () => {
     install();
     shell(`chmod 4777 ${PROGRAM}`);
     install();
@@ -126,7 +127,7 @@ describe('install', () => {
 
   test('does not keep an older version of itself as the original', () => {
     install();
-    // As another version would be: other bytes, whose checksum was noted when it was put there.
+    // Another version has other bytes. Its checksum was recorded when it was installed.
     shell(`echo older >${PROGRAM}
       sum=$(sha256sum ${PROGRAM} | cut -d' ' -f1)
       echo "[\\"$sum\\"]" >/var/lib/firewall-drop/placed.json`);
@@ -140,8 +141,8 @@ describe('install', () => {
       ['--home', '/var/lib/ossec', '--name', 'block-ip'],
       'block-ip',
     ],
-    ['a home with a slash at its end', ['--home', '/var/lib/ossec/'], 'firewall-drop'],
-  ])('%s', (_what, args, name) => {
+    ['a home with a trailing slash', ['--home', '/var/lib/ossec/'], 'firewall-drop'],
+  ])('accepts %s', (_what, args, name) => {
     furnish('/var/lib/ossec');
     install(...args);
     shell(`cmp ${builtBinary()} /var/lib/ossec/active-response/bin/${name}`);
@@ -149,7 +150,7 @@ describe('install', () => {
     expect(host.readFile(PROGRAM)).toBe("the agent's own");
   });
 
-  test('links to the program where it is with --link', () => {
+  test('links to the program with --link instead of copying it', () => {
     install('--link');
     const real = shell(`realpath ${builtBinary()}`);
     expect(shell(`readlink ${PROGRAM} ${ALIAS}`)).toBe(real + real);
@@ -169,14 +170,14 @@ describe('install', () => {
     expect(host.readFile(ROTATION)).toContain('daily');
   });
 
-  test('installs no logrotate file that fails where the owner of the logs has no name', () => {
+  test('installs no logrotate file if the owner of the logs has no name, because logrotate would fail', () => {
     shell("sed -i '/^root:/!d' /etc/passwd /etc/group");
     shell(`chown 4711:4711 ${HOME}/logs || chown 0:0 ${HOME}/logs; rm -f /etc/passwd`);
     install('--link');
     expect(host.exists(ROTATION)).toBe(false);
   });
 
-  test('leaves an edited configuration and an existing log as they are', () => {
+  test('leaves an edited configuration and an existing log unchanged', () => {
     host.mkdir('/etc/firewall-drop');
     host.writeFile(CONFIG, '[limits]\n');
     host.writeFile(`${HOME}/logs/active-responses.log`, 'a line\n');
@@ -185,7 +186,7 @@ describe('install', () => {
     expect(host.readFile(`${HOME}/logs/active-responses.log`)).toBe('a line\n');
   });
 
-  test('says what is missing where there is no agent, and changes nothing', () => {
+  test('says what is missing if there is no agent, and changes nothing', () => {
     const before = tree();
     const result = person('install', '--home', '/var/nowhere');
     expect(result.status).toBe(NO_AGENT);
@@ -193,7 +194,7 @@ describe('install', () => {
     expect(tree()).toBe(before);
   });
 
-  test('says what is in the way where a directory has the name of the program', () => {
+  test('names a directory that is in the way of the program', () => {
     expect(person('install').status).toBe(0);
     shell(`rm ${PROGRAM} && mkdir ${PROGRAM}`);
     const result = person('install');
@@ -201,7 +202,7 @@ describe('install', () => {
     expect(result.stderr).toContain(`failed at this step: ${PROGRAM}.replaced keeps what was`);
   });
 
-  test('refuses a directory in which others may replace what root runs', () => {
+  test('refuses a directory in which other users can replace a program of root', () => {
     shell(`chmod g+w ${BIN}`);
     const result = person('install');
     expect(result.status).toBe(NO_AGENT);
@@ -222,7 +223,7 @@ describe('install', () => {
     expect(result.stderr).toContain(option);
   });
 
-  test('leaves what was there on a full disk, and says so; the next attempt completes', () => {
+  test('restores the previous files on a full disk and reports it, and the next attempt succeeds', () => {
     shell(`mount -t tmpfs -o size=50M,mode=0750 tmpfs ${BIN}`);
     host.writeFile(PROGRAM, "the agent's own", { mode: '0750' });
     const result = person('install');
@@ -236,11 +237,11 @@ describe('install', () => {
   });
 });
 
-describe('at once', () => {
+describe('simultaneous runs', () => {
   const start = (...args: readonly string[]): Promise<unknown[]> =>
     once(host.spawn([builtBinary(), ...args]), 'close');
 
-  test('two installs take their turns, and what was there is kept', async () => {
+  test('of two installs succeed one after another, and the agent’s program is kept', async () => {
     const both = [start('install'), start('install')];
     expect(await Promise.all(both)).toEqual([
       [0, null],
@@ -250,7 +251,7 @@ describe('at once', () => {
     expect(shell(`cmp ${builtBinary()} ${PROGRAM}; ls ${BIN}`)).not.toContain('.new');
   });
 
-  test('an install and an uninstall leave all of it or nothing', async () => {
+  test('of install and uninstall leave the program installed completely or not at all', async () => {
     install();
     shell(`echo upgraded >${PROGRAM}`);
     const both = [start('install'), start('uninstall')];
@@ -265,7 +266,7 @@ describe('at once', () => {
   });
 });
 
-describe('where systemd runs', () => {
+describe('on a host with systemd', () => {
   const CALLS = '/var/tmp/systemctl';
   beforeEach(() => {
     host.mkdir([
@@ -273,7 +274,7 @@ describe('where systemd runs', () => {
       `${UNITS}/timers.target.wants`,
       `${UNITS}/multi-user.target.wants`,
     ]);
-    // Does what the real one does on disk: no systemd answers in a namespace.
+    // Does what the real systemctl does on disk, because no systemd runs in the namespace.
     host.writeFile(
       '/var/lib/systemctl',
       `#!/bin/bash
@@ -290,7 +291,7 @@ esac
     host.bind('/var/lib/systemctl', '/usr/bin/systemctl');
   });
 
-  test('the timer calls the installed program, and uninstall removes it', () => {
+  test('install sets up a timer that runs the installed program, and uninstall removes it', () => {
     furnish('/var/lib/ossec');
     const before = tree();
     install('--home', '/var/lib/ossec');
@@ -309,7 +310,7 @@ esac
     expect(tree()).toBe(before);
   });
 
-  test('a link to nothing that a removed package left does not pass for an enabled timer', () => {
+  test('install enables the timer even if a removed package has left a dangling link', () => {
     host.symlink(
       '/lib/systemd/system/firewall-drop-expire.timer',
       `${UNITS}/timers.target.wants/firewall-drop-expire.timer`,
@@ -318,7 +319,7 @@ esac
     expect(host.readFile(CALLS)).toContain('enable --now firewall-drop-expire.timer\n');
   });
 
-  test('a systemctl that fails is reported with its message', () => {
+  test('install reports a systemctl that fails with its message', () => {
     host.writeFile('/var/lib/systemctl', '#!/bin/bash\necho no bus >&2; exit 1\n');
     const result = person('install');
     expect(result.status).toBe(FILE_TROUBLE);
@@ -327,7 +328,7 @@ esac
 });
 
 describe('uninstall', () => {
-  test('unblocks every address, and puts back what was there before', () => {
+  test('unblocks every address, and restores the previous files', () => {
     const before = tree();
     install();
     person('add', A, '2001:db8:ffff::7');
@@ -350,7 +351,7 @@ describe('uninstall', () => {
     );
   });
 
-  test('restores what further names replaced, also where it is not given them', () => {
+  test('restores the files that further names replaced, even if it is not given these names', () => {
     host.writeFile(`${BIN}/custom`, "the administrator's", { mode: '0750' });
     const before = tree();
     install('--name', 'firewall-drop,custom');
@@ -360,7 +361,7 @@ describe('uninstall', () => {
     expect(tree()).toBe(before);
   });
 
-  test('puts back a link to the agent’s program that had the place of ours', () => {
+  test('restores a link to the agent’s program that had one of our names', () => {
     host.symlink('firewall-drop', ALIAS);
     const before = tree();
     install();
@@ -369,7 +370,7 @@ describe('uninstall', () => {
     expect(tree()).toBe(before);
   });
 
-  test('removes what an install that was killed left half-written', () => {
+  test('removes the partial files of an install that was killed', () => {
     const kill = ['strace', '-f', '-qq', '-o/dev/null', '-einject=rename:signal=KILL:when=2'];
     host.run([...kill, builtBinary(), 'install']);
     expect(host.exists(`${PROGRAM}.new`)).toBe(true);
@@ -377,7 +378,7 @@ describe('uninstall', () => {
     expect(shell(`ls ${BIN}`)).toBe('firewall-drop\n');
   });
 
-  test('says what is in the way where a directory has the name of the configuration', () => {
+  test('names a directory that is in the way of the configuration', () => {
     install('--link');
     shell(`rm ${CONFIG} && mkdir ${CONFIG}`);
     const result = person('uninstall');
@@ -385,14 +386,14 @@ describe('uninstall', () => {
     expect(result.stderr).toContain(`failed at this step: ${CONFIG} is gone`);
   });
 
-  test('leaves what is newer than its own files, and discards the older one', () => {
+  test('leaves the agent’s newer program, and discards the older one', () => {
     install();
     host.writeFile(PROGRAM, 'newer');
     person('uninstall');
     expect(shell(`ls ${BIN}; cat ${PROGRAM}`)).toBe('firewall-drop\nnewer');
   });
 
-  test('leaves the bans, the configuration and what calls the program to another home that has it', () => {
+  test('leaves bans, configuration and cron table for another home in which the program is installed', () => {
     const other = '/var/lib/ossec';
     furnish(other);
     const before = tree();
@@ -411,7 +412,7 @@ describe('uninstall', () => {
     expect(tree()).toBe(before);
   });
 
-  test('removes all also where the home is given by another name, which is a link to it', () => {
+  test('removes everything even if the home is given as a link to it', () => {
     install('--link');
     person('add', A);
     host.symlink(HOME, '/var/lib/linked');
@@ -431,7 +432,7 @@ describe('uninstall', () => {
     expect(host.exists(CONFIG) || host.exists('/var/lib/firewall-drop')).toBe(false);
   });
 
-  test('releases what an alert blocks that was under way while the program went', async () => {
+  test('releases an address that an alert blocks while the program is being removed', async () => {
     install('--link');
     host.writeFile(CONFIG, '[limits]\ntotal_seconds = 120\n');
     const alert = host.spawn([PROGRAM], { cwd: HOME });
@@ -461,7 +462,7 @@ describe('uninstall', () => {
     expect(host.rulesFor(A)).toHaveLength(2);
   });
 
-  test('stops where nothing of the state can be read, because nothing would unblock what it has', () => {
+  test('stops if the state can’t be read, because nothing would unblock its bans', () => {
     install('--link');
     person('add', A);
     shell('chmod 0777 /var/lib/firewall-drop');
@@ -472,7 +473,7 @@ describe('uninstall', () => {
     expect(host.exists(PROGRAM) && host.exists(CRON)).toBe(true);
   });
 
-  test('stops where addresses can’t be unblocked, because nothing would unblock them later', () => {
+  test('stops if addresses can’t be unblocked, because nothing would unblock them later', () => {
     install('--link');
     person('add', A);
     host.useIptables('none');

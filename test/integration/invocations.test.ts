@@ -1,4 +1,4 @@
-// Who may knock, what each of them hears, and what a knock that makes no sense leads to.
+// Checks all invocations: the protocol of each, and the handling of invalid messages.
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import { answerTo, wazuh4Message, wazuh5Message } from '../support/alerts.ts';
 import { builtBinary } from '../support/binary.ts';
@@ -8,7 +8,7 @@ import { createVictim, ossecLine, type Response, type Victim } from '../support/
 const A = '203.0.113.7';
 const IDS = ['1628597593.1234567', '5710'] as const;
 const LINE_IDS = { alertId: '1628597593\\.1234567', ruleId: '5710' };
-/** The exit statuses of sysexits(3) that an invocation may end with. */
+/** The exit statuses of sysexits(3) that an invocation can have. */
 const BAD_DATA = 65;
 const UNAVAILABLE = 69;
 const USAGE = 64;
@@ -29,7 +29,7 @@ function keyLine(name: string, key: string): string {
 const REFUSAL =
   /^\w{3} \w{3} [ \d]\d [\d:]{8} UTC \d{4} \/var\/ossec\/active-response\/bin\/firewall-drop\.sh refused - - \d+\.\d+ \d+$/;
 
-/** Not only none for one address: this host starts without any rule. */
+/** Checks that there is no rule at all, because this host starts without rules. */
 function nothingIsBlocked(): void {
   expect(victim.allRules()).toEqual([]);
 }
@@ -53,7 +53,7 @@ describe('Wazuh 4', () => {
     nothingIsBlocked();
   });
 
-  test('deletes an address that is not blocked with success and no line', () => {
+  test('succeeds without a line in deleting an address that is not blocked', () => {
     const response = victim.delete(A);
     expect(response).toMatchObject({ status: 0, stdout: '' });
     expect(response.lines).toEqual([]);
@@ -74,7 +74,7 @@ describe('Wazuh 4', () => {
     ['2001:DB8:0::1', '2001:db8::1'],
     ['::ffff:203.0.113.7', A],
     ['::ffff:cb00:7107', A],
-  ])('the key for %s is the canonical %s', (written, canonical) => {
+  ])('sends for %s the canonical key %s', (written, canonical) => {
     const response = victim.add(written);
     expect(response).toMatchObject({ status: 0, stdout: keyLine('firewall-drop', canonical) });
     expect(victim.rules(canonical)).toHaveLength(2);
@@ -82,7 +82,7 @@ describe('Wazuh 4', () => {
     nothingIsBlocked();
   });
 
-  test('logs the time of the action and rule 0 for a message by hand, without id and rule', () => {
+  test('logs the current time and rule 0 for a manual message without ids', () => {
     const response = victim.add(A, { alert: { data: { srcip: A } } });
     const ids = { alertId: '1\\d{9}\\.\\d{6}', ruleId: '0' };
     expect(response.lines).toEqual([expect.stringMatching(ossecLine('add', A, ids))]);
@@ -97,14 +97,14 @@ describe('Wazuh 4', () => {
     expect(victim.rules('203.0.113.8')).toEqual([]);
   });
 
-  test('reads a last message without a line end', () => {
+  test('accepts a last message without a line feed', () => {
     victim.add(A);
     const response = victim.respond(wazuh4Message({ srcip: A, command: 'delete' }).trimEnd());
     expect(response.status).toBe(0);
     nothingIsBlocked();
   });
 
-  test('acts on a line that comes in pieces once it is whole', async () => {
+  test('acts on a line in pieces once it is complete', async () => {
     const running = victim.start();
     const message = wazuh4Message({ srcip: A });
     for (let at = 0; at < message.length; at += 200) running.say(message.slice(at, at + 200));
@@ -136,7 +136,7 @@ describe('Wazuh 5', () => {
     nothingIsBlocked();
   });
 
-  test('takes the first of two commands, which is not the alert’s', () => {
+  test('takes execd’s command, not a command in the alert', () => {
     const line = wazuh5Message({ srcip: A }).replace('{"wazuh"', '{"command":"disable","wazuh"');
     victim.enable(A);
     expect(victim.respond(line)).toMatchObject({ status: 0, stdout: '' });
@@ -156,7 +156,7 @@ describe('OSSEC', () => {
     nothingIsBlocked();
   });
 
-  test('logs ids that rules decode for a response by hand from the manager', () => {
+  test('logs ids that rules decode for a manual response from the manager', () => {
     const words = ['-', A, '(from_the_server)', '(no_rule_id)'];
     const ids = { alertId: '1\\d{9}\\.\\d{6}', ruleId: '0' };
     expect(victim.ossecRaw(['add', ...words]).lines).toEqual([
@@ -166,12 +166,12 @@ describe('OSSEC', () => {
     nothingIsBlocked();
   });
 
-  // test/unit/wazuh/invocation.test.ts has every kind.
+  // test/unit/wazuh/invocation.test.ts checks every kind.
   test.each([
     ['an option', '--force'],
     ['an address', '203.0.113.50'],
     ['help', '--help'],
-    ['a line end', 'root\nadd'],
+    ['a line feed', 'root\nadd'],
   ])('blocks only the address after a user name that is %s', (_, user) => {
     const response = victim.ossecRaw(['add', user, A, ...IDS]);
     expect(response.status).toBe(0);
@@ -190,7 +190,7 @@ describe('OSSEC', () => {
     nothingIsBlocked();
   });
 
-  // test/unit/wazuh/execd-arguments.test.ts has every kind.
+  // test/unit/wazuh/execd-arguments.test.ts checks every kind.
   test.each(['-F.', '$(reboot)', 'a\nb'])('refuses %j as an address', (srcip) => {
     const response = victim.ossecRaw(['add', '-', srcip, ...IDS]);
     expect(response.status).toBe(BAD_DATA);
@@ -199,7 +199,7 @@ describe('OSSEC', () => {
   });
 });
 
-describe('a message that can’t be acted on blocks nothing, and leaves one line and a status', () => {
+describe('an invalid message', () => {
   const refused = (response: Response): void => {
     expect(response).toMatchObject({ status: BAD_DATA, stdout: '' });
     expect(response.lines).toEqual([expect.stringMatching(REFUSAL)]);
@@ -208,31 +208,31 @@ describe('a message that can’t be acted on blocks nothing, and leaves one line
   };
   const message = wazuh4Message({ srcip: A });
 
-  // test/unit/wazuh/message.test.ts has every kind.
+  // test/unit/wazuh/message.test.ts checks every kind.
   test.each([
-    ['no JSON', 'nonsense\n'],
+    ['text that is not JSON', 'nonsense\n'],
     ['an empty line', '\n'],
     ['half an object', `${message.slice(0, 100)}\n`],
     ['two objects', `${message.trimEnd()}${message}`],
     ['another command', wazuh4Message({ srcip: A, command: 'restart' })],
-    ['a host name for an address', wazuh4Message({ srcip: 'attacker.example' })],
+    ['a host name instead of an address', wazuh4Message({ srcip: 'attacker.example' })],
     ['half a line', message.slice(0, 100)],
-    ['no input at all', ''],
-  ])('%s', (_, input) => {
-    // As if execd went on regardless: no answer makes up for a bad message.
+    ['no input', ''],
+  ])('of %s blocks nothing, and is refused with one line and status 65', (_, input) => {
+    // Sent as if execd continued. No answer makes an invalid message valid.
     const answer = input.endsWith('\n') ? answerTo(message, 'continue') : '';
     refused(victim.respond(input + answer));
   });
 
-  test('a line past the limit, of which not all is read', () => {
+  test('longer than the limit blocks nothing, and is not read completely', () => {
     const long = wazuh4Message({ srcip: A, extra: { full_log: 'x'.repeat(8 * 1024 * 1024) } });
     refused(victim.respond(long));
   });
 
   test.each([
     ['silence', ''],
-    ['half a line and silence', message.slice(0, 100)],
-  ])('%s, after limits.total_seconds at the latest', async (_, beginning) => {
+    ['half a line followed by silence', message.slice(0, 100)],
+  ])('of %s is refused after limits.total_seconds', async (_, beginning) => {
     victim.configure('[limits]\ntotal_seconds = 5\n');
     const running = victim.start();
     running.say(beginning);
@@ -242,7 +242,7 @@ describe('a message that can’t be acted on blocks nothing, and leaves one line
   });
 });
 
-describe('nothing is blocked without a clear answer to the keys', () => {
+describe('an add', () => {
   const failed = (response: { status: number | null }, lines: readonly string[]): void => {
     expect(response.status).toBe(UNAVAILABLE);
     expect(lines).toEqual([expect.stringMatching(ossecLine('failed', A, LINE_IDS))]);
@@ -250,18 +250,18 @@ describe('nothing is blocked without a clear answer to the keys', () => {
     expect(victim.bans()).toEqual([]);
   };
 
-  // test/unit/wazuh/check-keys.test.ts has every kind of answer.
+  // test/unit/wazuh/check-keys.test.ts checks every kind of answer.
   test.each([
     ['execd is gone', { answer: 'none' }],
-    ['the answer is no JSON', { answer: { raw: 'continue\n' } }],
+    ['the answer is not JSON', { answer: { raw: 'continue\n' } }],
     ['the answer breaks off', { answer: { raw: '{"command":"continue"}' } }],
     ['the answer never ends', { answer: { raw: `{"x":"${'y'.repeat(4 * 1024 * 1024)}"}\n` } }],
-  ] as const)('%s', (_, asked) => {
+  ] as const)('blocks nothing if %s', (_, asked) => {
     const response = victim.add(A, asked);
     failed(response, response.lines);
   });
 
-  test('when execd sends no answer until the bound', async () => {
+  test('blocks nothing if execd sends no answer within the bound', async () => {
     victim.configure('[limits]\ntotal_seconds = 5\n');
     const running = victim.start();
     running.say(wazuh4Message({ srcip: A }));
@@ -270,7 +270,7 @@ describe('nothing is blocked without a clear answer to the keys', () => {
     failed(result, victim.log());
   });
 
-  test('when stdout is closed from the start, whatever answer stdin has', () => {
+  test('blocks nothing if stdout is closed from the start, whatever the answer is', () => {
     const script = 'exec 1>&-; exec active-response/bin/firewall-drop';
     const message = wazuh4Message({ srcip: A });
     const result = victim.host.run(['bash', '-c', script], {
@@ -280,17 +280,17 @@ describe('nothing is blocked without a clear answer to the keys', () => {
     failed(result, victim.log());
   });
 
-  test('when the reader of stdout is gone', () => {
+  test('blocks nothing if the reader of stdout is gone', () => {
     const script = 'active-response/bin/firewall-drop | true; echo "${PIPESTATUS[0]}" >/var/status';
     const message = wazuh4Message({ srcip: A });
-    // `true` is long gone when the keys are written.
+    // `true` has ended when the program writes the keys.
     victim.host.run(['bash', '-c', script], { cwd: victim.agent.home, input: message });
     failed({ status: Number(victim.host.readFile('/var/status')) }, victim.log());
   });
 });
 
-describe('abort', () => {
-  test('moves the deadline and writes no line where the address is blocked', () => {
+describe('an abort', () => {
+  test('moves the deadline of a blocked address and writes no line', () => {
     victim.setTimeouts(600);
     victim.add(A);
     const before = victim.banOn(A)?.holds[0]?.expires ?? '';
@@ -301,7 +301,7 @@ describe('abort', () => {
     expect(victim.rules(A)).toHaveLength(2);
   });
 
-  test.each([A, '2001:db8::7'])('blocks %s again after a flush, and says so', (address) => {
+  test.each([A, '2001:db8::7'])('blocks %s again after a flush, and logs it', (address) => {
     victim.add(address);
     victim.flushRules();
     const response = victim.add(address, { answer: 'abort' });
@@ -332,7 +332,7 @@ describe('the home and the name', () => {
     return lines;
   };
 
-  test('of a link firewall-drop.sh are in the log lines', () => {
+  test('of a link firewall-drop.sh appear in the log lines', () => {
     const response = victim.add(A, { program: 'active-response/bin/firewall-drop.sh' });
     expect(response).toMatchObject({ status: 0, stdout: keyLine('firewall-drop.sh', A) });
     expect(response.lines).toEqual([expect.stringMatching(ossecLine('add', A))]);
@@ -341,8 +341,8 @@ describe('the home and the name', () => {
   test.each([
     ['relative', 'active-response/bin/firewall-drop', other],
     ['absolute', `${other}/active-response/bin/firewall-drop`, '/'],
-    ['winding', 'bin/../bin/./firewall-drop', `${other}/active-response`],
-  ])('are found by a %s argv[0] in another home', (_, program, cwd) => {
+    ['non-canonical', 'bin/../bin/./firewall-drop', `${other}/active-response`],
+  ])('are found through a %s argv[0] in another home', (_, program, cwd) => {
     expect(victim.add(A, { program, cwd })).toMatchObject({ status: 0, lines: [] });
     expect(logOf(other)).toEqual([expect.stringMatching(ossecLine('add', A, { home: other }))]);
   });
@@ -352,15 +352,15 @@ describe('the home and the name', () => {
     ['nothing', '', 'firewall-drop'],
     ['a path to nowhere', '/nowhere/active-response/bin/firewall-drop', 'firewall-drop'],
     ['a home with another program', '/var/lie/active-response/bin/firewall-drop', 'firewall-drop'],
-    ['a line end', 'active-response/bin/fire\nwall', 'firewall-drop'],
-    ['escape sequences', 'active-response/bin/\u001b[2Jx', 'firewall-drop'],
+    ['a text with a line feed', 'active-response/bin/fire\nwall', 'firewall-drop'],
+    ['a text with escape sequences', 'active-response/bin/\u001b[2Jx', 'firewall-drop'],
     ['300 letters', `active-response/bin/${'x'.repeat(300)}`, 'firewall-drop'],
     ['5000 letters and slashes', 'x/'.repeat(2500), 'x'],
     ['a bare name', 'firewall-drop', 'firewall-drop'],
     ['an option of the runtime', '--inspect-brk', '--inspect-brk'],
     ['a short option of the runtime', '-e', '-e'],
-    ['no option of the runtime', '-x', '-x'],
-  ])('are the default home’s when argv[0] is %s', (_, argv0, name) => {
+    ['an unknown option', '-x', '-x'],
+  ])('use the default home if argv[0] is %s', (_, argv0, name) => {
     victim.host.mkdir('/var/lie/active-response/bin');
     victim.host.symlink('/bin/true', '/var/lie/active-response/bin/firewall-drop');
     const response = victim.add(A, { program: victim.agent.program(), argv0 });
@@ -370,9 +370,9 @@ describe('the home and the name', () => {
     ]);
   });
 
-  test('are the default home’s without an argv[0]', () => {
+  test('use the default home if there is no argv[0]', () => {
     const message = wazuh4Message({ srcip: A });
-    // execve(program, { NULL }, { NULL }), by its number.
+    // Calls execve(program, { NULL }, { NULL }) by its number.
     const number = process.arch === 'arm64' ? '221' : '59';
     const code =
       'my $none = pack("q", 0); my $path = $ARGV[1]; syscall($ARGV[0] + 0, $path, $none, $none)';
@@ -383,7 +383,7 @@ describe('the home and the name', () => {
     expect(victim.log()).toEqual([expect.stringMatching(ossecLine('add', A))]);
   });
 
-  test('are those of the executable’s own home when argv[0] names another', () => {
+  test('use the executable’s own home if argv[0] names another program', () => {
     const program = '/var/real/active-response/bin/firewall-drop';
     const response = victim.add(A, { program, argv0: '/bin/sh' });
     expect(response).toMatchObject({ status: 0, lines: [] });
@@ -394,7 +394,7 @@ describe('the home and the name', () => {
   });
 });
 
-describe('the runtime is not reachable from outside', () => {
+describe('the program', () => {
   const planted = '/var/tmp/planted.cjs';
   const proof = '/var/tmp/proof';
   beforeAll(() => {
@@ -417,7 +417,7 @@ describe('the runtime is not reachable from outside', () => {
     [['--experimental-sea-config', planted]],
     [['--v8-options']],
     [[planted]],
-  ])('refuses %j as a mistake in the usage', (args) => {
+  ])('refuses %j, which the runtime would accept, as a usage error', (args) => {
     const message = wazuh4Message({ srcip: A });
     const result = victim.host.run([victim.agent.program(), ...args], {
       input: message + answerTo(message, 'continue'),
@@ -433,13 +433,13 @@ describe('the runtime is not reachable from outside', () => {
 
   test.each<[string, Record<string, string>]>([
     ['NODE_OPTIONS', { NODE_OPTIONS: `--require ${planted}` }],
-    ['a NODE_OPTIONS that no runtime takes', { NODE_OPTIONS: '--no-such-option' }],
+    ['an invalid NODE_OPTIONS', { NODE_OPTIONS: '--no-such-option' }],
     ['an inspector', { NODE_OPTIONS: '--inspect-brk' }],
     ['a file for warnings', { NODE_REDIRECT_WARNINGS: proof }],
     ['more certificates', { NODE_EXTRA_CA_CERTS: '/nowhere' }],
     ['the packer’s own switches', { PKG_EXECPATH: 'PKG_INVOKE_NODEJS', DEBUG_PKG: '2' }],
-    ['a PATH with an iptables-restore of its own', { PATH: '/var/tmp' }],
-    ['a library to load before others', { LD_PRELOAD: '/nowhere.so', LD_LIBRARY_PATH: '/nowhere' }],
+    ['a PATH with another iptables-restore', { PATH: '/var/tmp' }],
+    ['a library to preload', { LD_PRELOAD: '/nowhere.so', LD_LIBRARY_PATH: '/nowhere' }],
     ['a directory for iptables’ extensions', { XTABLES_LIBDIR: '/nowhere' }],
     ['a module path', { NODE_PATH: '/var/tmp' }],
     ['a directory for temporary files', { SQLITE_TMPDIR: '/nowhere', TMPDIR: '/nowhere' }],
@@ -485,7 +485,7 @@ test('a message can come through a socket', async () => {
   expect(victim.rules(A)).toHaveLength(2);
 });
 
-test('the usage is printed without arguments on a terminal', () => {
+test('the program prints its usage if it is run without arguments on a terminal', () => {
   const typed = `${victim.agent.program()}; echo "status $?"`;
   const { stdout } = victim.host.run(['script', '-qec', typed, '/dev/null']);
   expect(stdout).toContain(`status ${USAGE}`);

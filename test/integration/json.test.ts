@@ -1,4 +1,4 @@
-// docs/json.md: every document has the fields that are written there, and no others.
+// Checks that every JSON document has exactly the fields in docs/json.md.
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
@@ -9,7 +9,7 @@ const A = '203.0.113.7';
 const BLOCK = '203.0.113.0/24';
 const TIME = /^20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/;
 
-/** By heading. */
+/** The sections of docs/json.md by heading. */
 const SECTIONS = new Map(
   readFileSync(join(__dirname, '../../docs/json.md'), 'utf8')
     .split(/^## /m)
@@ -26,12 +26,12 @@ function section(beginning: string): string {
   return found[1];
 }
 
-/** What a section says without what it puts in brackets: values, and conditions. */
+/** Removes the texts in brackets, which are values and conditions. */
 function withoutBrackets(text: string): string {
   return text.replace(/\([^)]*\)/g, '');
 }
 
-/** The words that a section sets as code, which are names of fields or values. */
+/** Returns the words that a section formats as code: names of fields, or values. */
 function codeIn(text: string): string[] {
   return Array.from(text.matchAll(/`([^`]+)`/g), ([, code = '']) =>
     code.replace(/^\{|\}$/g, '').split(','),
@@ -40,7 +40,7 @@ function codeIn(text: string): string[] {
     .map((word) => word.trim());
 }
 
-/** The names in the first column of a section's table. */
+/** Returns the names in the first column of a section's table. */
 function fieldsIn(text: string): string[] {
   const rows = text.split('\n').filter((line) => line.startsWith('| `'));
   return rows.flatMap((row) => codeIn(row.split('|')[1] ?? ''));
@@ -57,7 +57,7 @@ afterEach(() => {
 });
 afterAll(() => victim.dispose());
 
-/** `export` prints nothing else, and has no option for it. */
+/** Runs a command with --json. `export` always prints JSON, and has no such option. */
 function json(args: readonly string[], input = ''): Json {
   const isAlways = args[0] === 'export';
   const argv = [victim.agent.program(), ...args, ...(isAlways ? [] : ['--json'])];
@@ -70,7 +70,7 @@ function keys(document: unknown): string[] {
   return Object.keys(document as Json);
 }
 
-/** Everything that documents show: a hold with and without an end, a network around, a pending change. */
+/** Makes everything that documents can show: holds with and without an end, a containing network, a pending change. */
 function fill(): void {
   victim.setTimeouts(600);
   victim.add(A);
@@ -95,8 +95,8 @@ const COMMANDS: readonly (readonly [heading: string, args: readonly string[], in
   ['export', ['export'], ''],
 ];
 
-describe('the number of the schema', () => {
-  test('is the first key of every document, and the one in its heading', () => {
+describe('the schema number', () => {
+  test('is the first key of every document, and matches its heading', () => {
     victim.add(A);
     victim.setOssecConf('');
     for (const [heading, args, input] of COMMANDS) {
@@ -108,7 +108,7 @@ describe('the number of the schema', () => {
     }
   });
 
-  test('is tested for each command that documents it', () => {
+  test('is tested for each documented command', () => {
     const tried = COMMANDS.map(([heading]) => heading);
     const others = [...SECTIONS.keys()].filter(
       (title) => !tried.some((heading) => title.startsWith(heading)),
@@ -117,7 +117,7 @@ describe('the number of the schema', () => {
   });
 });
 
-describe('list', () => {
+describe('the document of list', () => {
   interface Example {
     readonly bans: readonly { readonly holds: readonly Json[] }[];
   }
@@ -126,7 +126,7 @@ describe('list', () => {
     return JSON.parse(text) as Example;
   };
 
-  test('has the fields of the example in its order, with its types; times in UTC, null for no end', () => {
+  test('has the fields of the example in its order and with its types, times in UTC, and null for no end', () => {
     fill();
     const real = json(['list']) as unknown as Example;
     const [sample] = example().bans;
@@ -154,7 +154,7 @@ describe('list', () => {
     ]);
   });
 
-  test('has every field that is documented', () => {
+  test('has every documented field', () => {
     const [ban] = example().bans;
     const known = [
       ...keys(ban),
@@ -165,8 +165,8 @@ describe('list', () => {
   });
 });
 
-describe('status of an address', () => {
-  test('has the fields of the table and no others; bans as list has them, history as history has it', () => {
+describe('the document of status with an address', () => {
+  test('has exactly the fields of the table, with bans as in list, and history as in history', () => {
     fill();
     const status = json(['status', A]);
     expect(keys(status)).toEqual(['schema', ...fieldsIn(section('status ADDRESS'))]);
@@ -176,7 +176,7 @@ describe('status of an address', () => {
     expect(status['history']).toEqual(lines.map((line) => JSON.parse(line) as Json));
   });
 
-  test('has the same fields for an address without a ban, with rules for some of its packets', () => {
+  test('has the same fields for an address without a ban, and with rules for some of its packets', () => {
     const conditional = ['-s', A, '-p', 'tcp', '-j', 'DROP'];
     victim.host.must(['iptables', '-w', '-A', 'INPUT', ...conditional]);
     const status = json(['status', A]);
@@ -191,7 +191,7 @@ describe('status of an address', () => {
   };
 });
 
-test('status alone has the fields of its table, and no others', () => {
+test('the document of status without an address has exactly the fields of its table', () => {
   fill();
   const text = section('status --json');
   const document = json(['status']);
@@ -205,7 +205,7 @@ test('status alone has the fields of its table, and no others', () => {
     expect(document[field]).toMatch(TIME);
 });
 
-test('history has one document per line, with the documented fields and verbs', () => {
+test('history prints one document per line, with the documented fields and verbs', () => {
   fill();
   victim.delete(A);
   victim.person(['add', '127.0.0.1']);
@@ -223,7 +223,7 @@ test('history has one document per line, with the documented fields and verbs', 
   }
 });
 
-test('protect has the documented fields', () => {
+test('the documents of protect have the documented fields', () => {
   const groups = Array.from(section('protect').matchAll(/`(\{[^`]*\})`/g), ([, group = '']) =>
     codeIn(`\`${group}\``),
   );
@@ -237,19 +237,19 @@ test('protect has the documented fields', () => {
   for (const each of listed['entries'] as Json[]) expect(keys(each)).toEqual(entry);
 });
 
-describe('explain', () => {
+describe('the document of explain', () => {
   test.each([
     ['Wazuh 4', wazuh4Message()],
     ['Wazuh 5', wazuh5Message()],
     ['an alert without an address', '{"data":{}}'],
     ['a delete', wazuh4Message({ command: 'delete' })],
-  ])('has the documented fields, of %s', (_, input) => {
+  ])('has the documented fields for %s', (_, input) => {
     const documented = codeIn(withoutBrackets(section('explain')));
     expect(keys(json(['explain'], input)).toSorted()).toEqual(['schema', ...documented].toSorted());
   });
 });
 
-test('doctor has the documented fields', () => {
+test('the document of doctor has the documented fields', () => {
   const { status, stdout } = victim.host.run([victim.agent.program(), 'doctor', '--json', '--fix']);
   const document = JSON.parse(stdout) as Json;
   expect(keys(document)).toEqual(['schema', ...fieldsIn(section('doctor'))]);
@@ -260,11 +260,11 @@ test('doctor has the documented fields', () => {
   expect(document['healthy']).toBe(status === 0);
 });
 
-describe('our own configuration', () => {
+describe('config.toml', () => {
   const [shown = '', validated = ''] = section('config show').split('`validate`:');
   const groupIn = (text: string): string[] => codeIn(/`\{[^}]*\}`/.exec(text)?.[0] ?? '');
 
-  test('is shown with the documented fields, one entry for each key', () => {
+  test('is shown with the documented fields, and one entry for each key', () => {
     victim.configure('[firewall]\nbackend = "ipset"\n[[policy]]\nlevel_min = 7\n');
     const document = json(['config', 'show']);
     expect(document['policy']).toEqual([{ level_min: 7 }]);
@@ -291,7 +291,7 @@ describe('our own configuration', () => {
   });
 });
 
-test('export has one ban a line, as in list, and what escalation counts', () => {
+test('export prints one ban per line, as in list, with the bans that escalation counts', () => {
   fill();
   const lines = victim.person(['export']).stdout.trimEnd().split('\n');
   const exported = lines.map((line) => JSON.parse(line) as Json);
@@ -299,11 +299,11 @@ test('export has one ban a line, as in list, and what escalation counts', () => 
   expect(exported).toEqual(listed.map((ban) => ({ schema: 1, ...ban, countedBans: [] })));
 });
 
-test('version has the documented fields', () => {
+test('the document of version has the documented fields', () => {
   expect(keys(json(['version']))).toEqual(['schema', ...codeIn(section('version'))]);
 });
 
-test('exactly one document is printed where there is nothing to list', () => {
+test('exactly one document is printed if there is nothing to list', () => {
   expect(json(['list'])).toEqual({ schema: 1, bans: [] });
   expect(victim.person(['history', '--json'])).toMatchObject({ status: 0, stdout: '' });
 });

@@ -1,4 +1,4 @@
-// active-responses.log: lines that the rule engines decode, in a file that nobody less privileged can turn against us.
+// Checks active-responses.log: the rule engines decode its lines, and less privileged users cannot misuse the file.
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import {
   answerTo,
@@ -15,8 +15,8 @@ const A6 = '2001:db8:ffff::7';
 const HOME = '/var/ossec';
 const LOGS = `${HOME}/logs`;
 const LOG = `${LOGS}/active-responses.log`;
-/** Apart from the line end, which splitting has taken away. */
-// eslint-disable-next-line no-control-regex -- they are what is looked for
+/** All control characters. Splitting the text has removed the line feeds. */
+// eslint-disable-next-line no-control-regex -- checks for control characters
 const CONTROL = /[\u0000-\u001f\u007f-\u009f\u2028\u2029]/;
 
 let victim: Victim;
@@ -33,14 +33,14 @@ function inHost(script: string): string {
 }
 
 describe('the format "ossec"', () => {
-  /** OSSEC's and Wazuh's decoder ar_log and its fields: script, type, srcip, id, extra_data (the rule). */
+  /** The decoder ar_log of OSSEC and Wazuh with its fields: script, type, srcip, id, extra_data (the rule). */
   const DECODER =
     /^\w{3} \w{3} {1,2}\d{1,2} \d\d:\d\d:\d\d [+-]?[A-Za-z0-9]+ \d{4} \/\S+\/active-response\/bin\/(\S+\.sh) (\S+) - (\S+) (\d+\.\d+) (\d+)$/;
   const decode = (lines: readonly string[]): (string[] | undefined)[] => {
     return lines.map((line) => DECODER.exec(line)?.slice(1));
   };
 
-  test.each([A, A6])('gives rules 601 and 602 what they decode, for %s', (address) => {
+  test.each([A, A6])('gives rules 601 and 602 lines that they decode, for %s', (address) => {
     const ids = ['1628597593.1234567', '5710'];
     expect(decode(victim.add(address).lines)).toEqual([
       ['firewall-drop.sh', 'add', address, ...ids],
@@ -50,7 +50,7 @@ describe('the format "ossec"', () => {
     ]);
   });
 
-  test('decodes for an alert by hand, a person and an OSSEC response by hand as well', () => {
+  test('also gives lines that decode for manual alerts, for persons and for manual OSSEC responses', () => {
     const byHand = [
       [A, victim.add(A, { alert: { data: { srcip: A } } })],
       [B, victim.person(['add', B])],
@@ -67,12 +67,12 @@ describe('the format "ossec"', () => {
     ['something longer', '1628597593.1234567 add', '5710 x'],
     ['line ends', '1628597593.1234567\n', '5710\n'],
     ['far too long', `1.${'2'.repeat(40)}`, '3'.repeat(40)],
-  ])('ids that are %s are replaced by ones that decode', (_, alertId, ruleId) => {
+  ])('replaces ids that are %s with ids that decode', (_, alertId, ruleId) => {
     const [fields] = decode(victim.add(A, { alertId, ruleId }).lines);
     expect(fields?.slice(3)).toEqual([expect.stringMatching(/^1\d{9}\.\d{6}$/), '0']);
   });
 
-  test('a refusal and a failure have verbs of their own, so that 601 never lies', () => {
+  test('has separate verbs for refusals and failures, so that rule 601 is always true', () => {
     expect(decode(victim.add('127.0.0.1').lines)[0]?.[1]).toBe('refused');
     expect(decode(victim.add(A, { answer: 'none' }).lines)[0]?.[1]).toBe('failed');
   });
@@ -84,7 +84,7 @@ describe('the format "wazuh"', () => {
     for (const line of lines) expect(line).toMatch(PREFIX);
     return lines.map((line) => line.replace(PREFIX, ''));
   };
-  /** Rules 651 and 652 look at the command and the program; the address is decoded only where it is first in `data`. */
+  /** The fields of rules 651 and 652: command and program. The address is decoded only if it is first in `data`. */
   const decoded = (text: string | undefined): unknown => {
     const message = JSON.parse(text ?? '') as {
       command: string;
@@ -106,7 +106,7 @@ describe('the format "wazuh"', () => {
     expect(`${answer ?? ''}\n`).toBe(answerTo(message, 'continue'));
   });
 
-  test('has no keys and no answer for a delete', () => {
+  test('has neither keys nor an answer for a delete', () => {
     victim.configure('[log]\nformat = "wazuh"\n');
     victim.add(A);
     const [starting, heard, ended, ...rest] = texts(victim.delete(A).lines);
@@ -117,14 +117,14 @@ describe('the format "wazuh"', () => {
   test.each([
     ['a person', () => victim.person(['add', A])],
     ['OSSEC', () => victim.ossec({ srcip: A })],
-  ])('writes a message that rule 651 decodes for %s, which sent none', (_, act) => {
+  ])('makes a message that rule 651 decodes for %s, which sends none', (_, act) => {
     victim.configure('[log]\nformat = "wazuh"\n');
     const [starting, message, ended, ...rest] = texts(act().lines);
     expect([starting, ended, rest]).toEqual(['Starting', 'Ended', []]);
     expect(decoded(message)).toEqual(['add', program, ['srcip', A]]);
   });
 
-  test('has no message in the lines of what was not done', () => {
+  test('has no unquoted message in the lines of refusals and failures', () => {
     victim.configure('[log]\nformat = "wazuh"\n');
     const lines = [...victim.add('127.0.0.1').lines, ...victim.add(A, { answer: 'none' }).lines];
     const quote = (srcip: string): string => JSON.stringify(wazuh4Message({ srcip }).trimEnd());
@@ -165,7 +165,7 @@ describe('the format "wazuh"', () => {
     const disable = wazuh5Message({ srcip: A, command: 'disable' });
     const unblock = ['Starting', disable.trimEnd(), 'Ended'];
     expect(texts(victim.respond(disable).lines)).toEqual(unblock);
-    // Nothing is blocked any more, and the last line may lack its end.
+    // Nothing is blocked any more, and the last line can lack its line feed.
     expect(texts(victim.respond(disable.trimEnd()).lines)).toEqual(unblock);
   });
 
@@ -174,8 +174,8 @@ describe('the format "wazuh"', () => {
   test.each([
     ['no input', '', [WITHOUT]],
     ['an empty line', '\n', [FORMAT]],
-    ['no JSON', 'nonsense\n', [quoted('nonsense'), FORMAT]],
-    ['no object', '[]\n', [quoted('[]'), FORMAT]],
+    ['text that is not JSON', 'nonsense\n', [quoted('nonsense'), FORMAT]],
+    ['JSON that is not an object', '[]\n', [quoted('[]'), FORMAT]],
     [
       'neither `parameters` nor `wazuh`',
       '{"version":1,"command":"add"}\n',
@@ -198,18 +198,18 @@ describe('the format "wazuh"', () => {
       [quoted('{"wazuh":{},"command":"enable"}'), "Cannot read 'source.ip' from data"],
     ],
     ['no answer', BLOCK, [quoted(BLOCK), KEYS, WITHOUT]],
-    ['an answer that is no JSON', `${BLOCK}continue\n`, [quoted(BLOCK), KEYS, FORMAT]],
+    ['an answer that is not JSON', `${BLOCK}continue\n`, [quoted(BLOCK), KEYS, FORMAT]],
     [
       'an answer without a command',
       `${BLOCK}{}\n`,
       [quoted(BLOCK), KEYS, "Cannot read 'command' from json"],
     ],
     [
-      'an answer of another command',
+      'an answer with another command',
       `${BLOCK}{"command":"maybe"}\n`,
       [quoted(BLOCK), KEYS, "Invalid value of 'command'"],
     ],
-  ])('has the texts of Wazuh’s own program for %s, and nothing is blocked', (_, input, lines) => {
+  ])('has the texts of Wazuh’s own program for %s, which blocks nothing', (_, input, lines) => {
     victim.configure('[log]\nformat = "wazuh"\n');
     const result = victim.respond(input);
     expect(texts(result.lines)).toEqual(['Starting', ...lines]);
@@ -217,7 +217,7 @@ describe('the format "wazuh"', () => {
     expect(victim.rules(A)).toEqual([]);
   });
 
-  test('"both" writes both', () => {
+  test('is written in addition to the other one with "both"', () => {
     victim.configure('[log]\nformat = "both"\n');
     const [first, ...others] = victim.add(A).lines;
     expect(first).toMatch(ossecLine('add', A));
@@ -226,16 +226,16 @@ describe('the format "wazuh"', () => {
 });
 
 describe('the date', () => {
-  // test/unit/system/zone.test.ts holds every zone of the machine to date(1), or nearly; these are of each kind.
+  // One zone of each kind. test/unit/system/zone.test.ts compares nearly every zone of the machine with date(1).
   const ZONES = ['UTC', 'Europe/Berlin', 'Asia/Kathmandu', 'Etc/GMT+12'];
   const program = `${HOME}/active-response/bin/firewall-drop add ${A} >/dev/null`;
   const date = 'LC_ALL=C date "+%a %b %e %H:%M:%S %Z %Y"';
-  // Whatever came of it: other tests expect UTC.
+  // Other tests expect UTC, even if a test fails.
   afterAll(() => {
     inHost('ln -sfn /usr/share/zoneinfo/Etc/UTC /etc/localtime');
   });
 
-  /** The line's second is one of those that the program ran through. */
+  /** Checks that the time of the line is within the run, as date(1) prints it. */
   const asDatePrintsIt = (setting: string): void => {
     const span = `from=$(date +%s); ${program}; to=$(date +%s)`;
     const each = `for second in $(seq $from $to); do ${date} -d @$second; done`;
@@ -257,7 +257,7 @@ describe('the date', () => {
   });
 
   test.each(['/etc/passwd', '../../../etc/passwd', 'x'.repeat(5000)])(
-    'is the host’s where TZ is %.30s, which is not opened',
+    'uses the host’s zone if TZ is %.30s, which is not opened',
     (tz) => {
       inHost(`ln -sfn /usr/share/zoneinfo/Asia/Kathmandu /etc/localtime; TZ=${tz} ${program}`);
       expect(victim.log()).toEqual([
@@ -266,7 +266,7 @@ describe('the date', () => {
     },
   );
 
-  test('costs an alert one file, also where /etc/localtime is a copy of one in the zones’ directory', () => {
+  test('makes an alert read only one file, even if /etc/localtime is a copy of a zone file', () => {
     inHost('cp --remove-destination /usr/share/zoneinfo/Europe/Berlin /etc/localtime');
     const launcher = ['strace', '-f', '-qq', '-e', 'trace=open,openat,readlink', '--'];
     const message = wazuh4Message({ srcip: A });
@@ -277,23 +277,23 @@ describe('the date', () => {
     expect(stderr).not.toContain('zoneinfo');
   });
 
-  test('of the format "wazuh" is in the host’s zone too', () => {
+  test('of the format "wazuh" uses the host’s zone, too', () => {
     victim.configure('[log]\nformat = "wazuh"\n');
     inHost('ln -sfn /usr/share/zoneinfo/Pacific/Kiritimati /etc/localtime');
     const wazuhDate = 'date "+%Y/%m/%d %H:%M:%S"';
     const [from, to] = inHost(`${wazuhDate}; ${program}; ${wazuhDate}`).split('\n');
     const dates = [from, victim.log()[0]?.slice(0, 19), to];
-    // Such dates sort by their text.
+    // Such dates can be sorted as texts.
     expect(dates.toSorted()).toEqual(dates);
   });
 });
 
-describe('the file', () => {
+describe('the log file', () => {
   test.each(['0', '077', '0777'])(
-    'is made with its directory’s owner and mode 0660, under umask %s',
+    'is created with its directory’s owner and mode 0660 with umask %s',
     (mask) => {
       const owner = inHost(`stat -c %u:%g ${LOGS}`);
-      // The second add makes trouble, so that our own log is made too.
+      // The mistake in the configuration makes the program create firewall-drop.log, too.
       victim.configure('nonsense = 1\n');
       inHost(`umask ${mask}; ${victim.agent.program()} add ${A} 2>/dev/null`);
       for (const name of ['active-responses.log', 'firewall-drop.log']) {
@@ -302,14 +302,14 @@ describe('the file', () => {
     },
   );
 
-  test('keeps the owner and mode that it has', () => {
+  test('keeps its owner and mode', () => {
     victim.host.writeFile(LOG, 'an older line\n', { mode: '0600' });
     victim.add(A);
     expect(inHost(`stat -c '%u:%g %a' ${LOG}`)).toBe('0:0 600\n');
     expect(victim.log()[0]).toBe('an older line');
   });
 
-  test('is found again after the agent rotated it', () => {
+  test('is created again after the agent has rotated it', () => {
     victim.add(A);
     inHost(`mv ${LOG} ${LOG}.1`);
     expect(victim.delete(A).status).toBe(0);
@@ -318,7 +318,7 @@ describe('the file', () => {
   });
 });
 
-describe('what another user put in the log’s place is not written to, and does not stop a block', () => {
+describe('in the log directory', () => {
   const TARGET = '/var/lib/target';
   const kinds: readonly (readonly [string, string])[] = [
     ['a link to a file', `ln -s ${TARGET} ${LOG}`],
@@ -334,27 +334,30 @@ describe('what another user put in the log’s place is not written to, and does
     ],
   ];
 
-  test.each(kinds)('%s', (_, put) => {
-    victim.host.writeFile(TARGET, 'somebody’s\n');
-    inHost(put);
-    const kindBefore = inHost(`stat -c '%F %s' ${LOG}`);
-    const added = victim.add(A);
-    expect(added.status).toBe(0);
-    expect(victim.rules(A)).toHaveLength(2);
-    expect(victim.delete(A).status).toBe(0);
-    expect(victim.allRules()).toEqual([]);
+  test.each(kinds)(
+    '%s in place of the log is not written to, and does not stop a block',
+    (_, put) => {
+      victim.host.writeFile(TARGET, 'somebody’s\n');
+      inHost(put);
+      const kindBefore = inHost(`stat -c '%F %s' ${LOG}`);
+      const added = victim.add(A);
+      expect(added.status).toBe(0);
+      expect(victim.rules(A)).toHaveLength(2);
+      expect(victim.delete(A).status).toBe(0);
+      expect(victim.allRules()).toEqual([]);
 
-    expect(victim.host.readFile(TARGET)).toBe('somebody’s\n');
-    expect(victim.host.exists('/var/lib/not-there')).toBe(false);
-    expect(inHost(`cat ${LOGS}/ossec.log 2>/dev/null || true`)).toBe('');
-    expect(inHost(`stat -c '%F %s' ${LOG}`)).toBe(kindBefore);
-    const complaint = new RegExp(`${LOG.replaceAll('.', '\\.')}.*add ${A}`);
-    expect(victim.troubles()).toContainEqual(expect.stringMatching(complaint));
-    expect(added.stderr).toMatch(complaint);
-    inHost(`umount ${LOG} 2>/dev/null || true; rm -rf ${LOG} ${LOGS}/ossec.log`);
-  });
+      expect(victim.host.readFile(TARGET)).toBe('somebody’s\n');
+      expect(victim.host.exists('/var/lib/not-there')).toBe(false);
+      expect(inHost(`cat ${LOGS}/ossec.log 2>/dev/null || true`)).toBe('');
+      expect(inHost(`stat -c '%F %s' ${LOG}`)).toBe(kindBefore);
+      const complaint = new RegExp(`${LOG.replaceAll('.', '\\.')}.*add ${A}`);
+      expect(victim.troubles()).toContainEqual(expect.stringMatching(complaint));
+      expect(added.stderr).toMatch(complaint);
+      inHost(`umount ${LOG} 2>/dev/null || true; rm -rf ${LOG} ${LOGS}/ossec.log`);
+    },
+  );
 
-  test('a link in the place of firewall-drop.log is not written to either', () => {
+  test('a link with the name firewall-drop.log is not written to either', () => {
     victim.host.writeFile(TARGET, 'somebody’s\n');
     inHost(`ln -s ${TARGET} ${LOGS}/firewall-drop.log`);
     victim.configure('nonsense = 1\n');
@@ -362,7 +365,7 @@ describe('what another user put in the log’s place is not written to, and does
     expect(victim.host.readFile(TARGET)).toBe('somebody’s\n');
   });
 
-  test('a problem that stops nothing is a warning in firewall-drop.log', () => {
+  test('a problem that does not stop a block is logged as a warning in firewall-drop.log', () => {
     victim.configure('nonsense = 1\n');
     expect(victim.add(A).status).toBe(0);
     const lines = victim.host.readFile(`${LOGS}/firewall-drop.log`).trimEnd().split('\n');
@@ -390,7 +393,7 @@ describe('on a full disk', () => {
     victim.host.run(['dd', 'if=/dev/zero', `of=${LOGS}/full`, 'bs=4096']);
   };
 
-  test('an address is blocked and unblocked, and stderr has what could not be logged', () => {
+  test('an address is blocked and unblocked, and stderr has the lines that could not be logged', () => {
     fill();
     const added = victim.add(A);
     expect(added).toMatchObject({ status: 0, lines: [] });
@@ -401,20 +404,20 @@ describe('on a full disk', () => {
     inHost(`rm ${LOGS}/full`);
   });
 
-  test('a line of which a part was written does not hide the next one', () => {
-    // A few bytes are left in the file's page, and no page on the disk.
+  test('a partially written line does not hide the next one', () => {
+    // A few bytes are left in the last page of the file, and no page on the disk.
     victim.host.writeFile(LOG, `${'x'.repeat(4085)}\n`);
     fill();
     expect(victim.add(A).status).toBe(0);
     inHost(`rm ${LOGS}/full`);
     expect(victim.delete(A).status).toBe(0);
-    // Without the filling, which nobody wants to see in a report.
+    // Omit the filling, which would be unreadable in a report.
     const [, ...after] = victim.log().filter((line) => line.replace(/^x+/, '') !== '');
     expect(after).toEqual([expect.stringMatching(ossecLine('delete', A))]);
   });
 });
 
-describe('what attackers write', () => {
+describe('text of attackers', () => {
   const NASTY = 'a\nb\r\u001b[2J\u009b31m\u2028c\u0000\u007fd\t"\\';
   const nastyAlert = (data: JsonObject): JsonObject => ({
     timestamp: NASTY,
@@ -446,7 +449,7 @@ describe('what attackers write', () => {
     expect(victim.person(['list']).stdout.replaceAll('\n', '')).not.toMatch(CONTROL);
   });
 
-  test('for an address is refused on one line, and firewall-drop.log has lines of JSON only', () => {
+  test('in place of an address is refused on one line, and firewall-drop.log has only lines of JSON', () => {
     victim.configure('[log]\nlevel = "trace"\n');
     for (const srcip of [NASTY, `${A}\n`, ` ${A}`, `${A} add`, `${A}\u0000`]) {
       const response = victim.respond(wazuh4Message({ alert: nastyAlert({ srcip }) }));
@@ -455,18 +458,18 @@ describe('what attackers write', () => {
       expect(response.stderr.replace(/\n$/, '')).not.toMatch(CONTROL);
     }
     expect(wholeLog().replaceAll('\n', '')).not.toMatch(CONTROL);
-    // Each line is JSON, or this throws.
+    // This throws if a line is not JSON.
     expect(victim.troubles().length).toBeGreaterThan(0);
   });
 
-  test('for an answer of execd stays on its line', () => {
+  test('in an answer of execd stays on its line', () => {
     victim.configure('[log]\nformat = "both"\n');
     const raw = `${JSON.stringify({ command: 'continue', [NASTY]: NASTY })}\n`;
     expect(victim.add(A, { answer: { raw } }).lines).toHaveLength(6);
     expect(wholeLog().replaceAll('\n', '')).not.toMatch(CONTROL);
   });
 
-  test('as invalid UTF-8 in free text does not stop a block, and stays on one line', () => {
+  test('with invalid UTF-8 does not stop a block, and stays on one line', () => {
     victim.configure('[log]\nformat = "both"\n');
     const bytes = Buffer.from(wazuh4Message({ srcip: A }), 'utf8');
     bytes.fill(0xff, bytes.indexOf('sshd'), bytes.indexOf('sshd') + 4);
@@ -477,11 +480,11 @@ describe('what attackers write', () => {
   });
 });
 
-test('the lines of 20 runs at once never mix', async () => {
+test('the lines of 20 simultaneous runs never mix', async () => {
   victim.configure(
     '[limits]\nlock_wait_seconds = 60\ntotal_seconds = 120\n[log]\nformat = "both"\n',
   );
-  // Refusals wait for no lock, so that lines really come at once.
+  // Refusals wait for no lock, so their lines really come at the same time.
   const runs = Array.from({ length: 20 }, (_, index) => {
     return victim.startAdd(index % 5 === 0 ? `203.0.113.${index}` : '127.0.0.1');
   });

@@ -1,5 +1,5 @@
-// The promise of the product, for every backend, both families and every invocation: execd says add and packets stop, to
-// the host and through it; execd says delete and they flow, and nothing is left.
+// Checks the main job for every backend, both families and every invocation: after execd's add, packets to the host and
+// through it are dropped; after execd's delete they pass, and nothing is left.
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { startExecd } from '../support/execd-client.ts';
 import type { Mode } from '../support/execd-protocol.ts';
@@ -48,7 +48,7 @@ afterAll(async () => {
 const inVictim = (script: string): string => victim.host.must(['bash', '-c', script]);
 const tablesOf = (family: Family): string => (family === 'ipv4' ? 'iptables' : 'ip6tables');
 
-/** Whether pings of each family reach the victim, and the server behind it. */
+/** Reports whether pings of each family reach the victim, and the server behind it. */
 function reached(): { to: boolean[]; through: boolean[] } {
   const to = FAMILIES.map((family) => network.routerNearA[family]);
   const answered = canPingEach(attacker, [...to, ...FAMILIES.map((family) => network.b[family])]);
@@ -57,7 +57,7 @@ function reached(): { to: boolean[]; through: boolean[] } {
 const ALL_FLOWS = { to: [true, true], through: [true, true] };
 const ALL_STOPPED = { to: [false, false], through: [false, false] };
 
-/** In how many rules of each chain the kernel drops an address: by a rule for it, or for a set that has it. */
+/** Counts in each chain the rules that drop an address: rules for it, or for a set that contains it. */
 function places(address: string, { backend }: Way): Record<string, number> {
   const chains =
     backend === 'nftables' ? nftPlaces(address) : iptablesPlaces(address, backend === 'ipset');
@@ -88,16 +88,16 @@ function nftPlaces(address: string): string[] {
   );
 }
 
-/** All that the kernel has, ours and others', without what moves by itself. */
+/** Returns the whole firewall, ours and foreign, without values that change by themselves. */
 function everything(): string {
   const saved = inVictim(`iptables-save; ip6tables-save; ipset save
     nft list tables | grep -vE ' (filter|raw)$'; nft list table inet other_ipv4; nft list table inet other_ipv6`);
   const text = saved.replace(/\[\d+:\d+\]|^#.*\n/gm, '');
-  // A table that was used once is there without rules.
+  // A table that was used once stays without rules.
   return text.replace(/^\*raw\n(?::\w+ ACCEPT \n)*COMMIT\n/gm, '');
 }
 
-/** Rules, a set and a table that look like ours in every way but one. */
+/** Adds foreign rules, a set and a table that differ from ours in one respect. */
 function addOthers(address: string, family: Family): void {
   const [tables, inet, type] =
     family === 'ipv4' ? ['iptables', 'inet', 'ipv4_addr'] : ['ip6tables', 'inet6', 'ipv6_addr'];
@@ -116,13 +116,13 @@ table inet other_${family} {
 END`);
 }
 
-/** Without the date, `add` comes before `delete`, and IPv4 before this subnet of IPv6. */
+/** Compares lines without the date: `add` comes before `delete`, and IPv4 before this subnet of IPv6. */
 const byVerbAndFamily = (a: string, b: string): number =>
   a.slice(a.indexOf('/')) < b.slice(b.indexOf('/')) ? -1 : 1;
 
-describe.each(WAYS)('by $name', (way) => {
+describe.each(WAYS)('an attacker blocked with $name', (way) => {
   const oneEach = way.backend === 'iptables' ? { INPUT: 1, FORWARD: 1 } : { PREROUTING: 1 };
-  /** What drops in `prerouting` comes before whatever INPUT, FORWARD and Docker accept. */
+  /** True if the backend drops in prerouting, before the rules of INPUT, FORWARD and Docker. */
   const isBefore = way.backend !== 'iptables';
 
   beforeEach(() => {
@@ -134,9 +134,9 @@ describe.each(WAYS)('by $name', (way) => {
     inVictim('for each in iptables ip6tables; do $each -w -X; done');
   });
 
-  // What the invocations do with a backend is the same for all: with plain rules all of them, else one is enough.
+  // Invocations use all backends in the same way, so all of them are tested only with plain rules.
   test.each(way === WAYS[0] ? MODES : MODES.slice(0, 1))(
-    'loses its packets until execd says delete, as %s',
+    'loses its packets until the delete of execd (%s)',
     async (mode) => {
       const targets = FAMILIES.flatMap((family) => {
         return [network.routerNearA[family], network.b[family]].map((address) => {
@@ -146,8 +146,8 @@ describe.each(WAYS)('by $name', (way) => {
       const open = (): boolean[] => canConnectToEach(attacker, targets);
       const offenders = FAMILIES.map((family) => network.a[family]);
       const execd = await startExecd(victim.host, { mode, checkEveryMs: 100 });
-      // Routers of IPv6 take a moment to know their neighbours.
-      await eventually('all ways to be open', () => open().every(Boolean));
+      // IPv6 routers need a moment to find their neighbours.
+      await eventually('all connections to open', () => open().every(Boolean));
 
       for (const offender of offenders) {
         const report = await execd.alert(offender, { timeoutSeconds: 3600 });
@@ -163,7 +163,7 @@ describe.each(WAYS)('by $name', (way) => {
       for (const offender of offenders) expect(places(offender, way)).toEqual({});
       await execd.stop();
 
-      // ossec-execd waits for nobody, so that two that are due at once end in any order.
+      // ossec-execd does not wait for its children, so two simultaneous deletes end in any order.
       expect(victim.log().toSorted(byVerbAndFamily)).toEqual(
         ['add', 'delete'].flatMap((verb) =>
           offenders.map((offender) => expect.stringMatching(ossecLine(verb, offender))),
@@ -190,7 +190,7 @@ describe.each(WAYS)('by $name', (way) => {
     inVictim(FAMILIES.map((family) => script(tablesOf(family))).join('\n'));
   };
 
-  test('each family is blocked once when it is added twice, before whatever accepts everything, and is not after a delete', () => {
+  test('has one entry per family after two adds, before rules that accept everything, and none after a delete', () => {
     const all = (verb: string, addresses = offenders()): void => {
       expect(victim.person([verb, ...addresses])).toMatchObject({ status: 0, stderr: '' });
     };
@@ -203,7 +203,7 @@ describe.each(WAYS)('by $name', (way) => {
     all('add');
     expect(reached()).toEqual(ALL_STOPPED);
     accept('-I');
-    // A table of our own is asked before; a rule in the same chain has to be put first again.
+    // Our own table is evaluated earlier. A rule in the same chain has to become the first again.
     expect(reached()).toEqual(way.backend === 'nftables' ? ALL_STOPPED : ALL_FLOWS);
     for (const offender of offenders()) expect(victim.add(offender.toUpperCase()).status).toBe(0);
     expect(reached()).toEqual(ALL_STOPPED);
@@ -215,7 +215,7 @@ describe.each(WAYS)('by $name', (way) => {
     expect(victim.delete(offenders()[1] ?? '').status).toBe(0);
   });
 
-  test('keeps the rules of others for the same address, and none of ours', () => {
+  test('has its foreign rules, and none of ours, after a delete', () => {
     for (const family of FAMILIES) addOthers(network.a[family], family);
     const before = everything();
     expect(victim.person(['add', ...offenders()]).status).toBe(0);
@@ -225,7 +225,7 @@ describe.each(WAYS)('by $name', (way) => {
     expect(everything()).toBe(before);
   });
 
-  test('is unblocked at the deadline, with a line and without execd', () => {
+  test('is unblocked at its deadline without execd, with a log line', () => {
     victim.person(['add', ...offenders(), '--timeout', '1h']);
     expect(reached()).toEqual(ALL_STOPPED);
     victim.endTime(...offenders());
@@ -242,17 +242,17 @@ describe.each(WAYS)('by $name', (way) => {
     expect(reached()).toEqual(ALL_FLOWS);
   });
 
-  test('reaches no container of Docker, whichever was first and whatever is inserted before', () => {
+  test('reaches no Docker container, whether Docker or the block was first, and whatever rule precedes ours', () => {
     const through = (): boolean[] => {
       return canPingEach(
         attacker,
         FAMILIES.map((family) => network.b[family]),
       );
     };
-    // A neighbour of IPv6 that is blocked is not found any more, only known.
+    // A blocked IPv6 neighbour cannot be found any more, so it must be in the neighbour table before.
     expect(through()).toEqual([true, true]);
     expect(victim.person(['add', ...offenders()]).status).toBe(0);
-    // As dockerd does when it starts: its chains come first in FORWARD, and accept what is for containers.
+    // As dockerd does when it starts: its chains come first in FORWARD, and accept packets for containers.
     inBoth(
       (tables) => `${tables} -w -N DOCKER-USER; ${tables} -w -A DOCKER-USER -j RETURN
         ${tables} -w -I FORWARD -j ACCEPT; ${tables} -w -I FORWARD -j DOCKER-USER`,

@@ -1,4 +1,4 @@
-// Forty mistakes that people make, and what they read: whole, as a golden file, for reading.
+// Compares the messages for forty usual mistakes with a snapshot, which is meant for reading.
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { createVictim, type Victim } from '../support/victim.ts';
 
@@ -62,7 +62,7 @@ afterAll(() => victim.dispose());
 function session(): string {
   return MISTAKES.map((line) => {
     const { status, stdout, stderr } = victim.person(line.split(' ').filter(Boolean));
-    // Without arguments the whole help comes first, which has a screen of its own.
+    // Without arguments, the help comes first. screens.test.ts checks it.
     const said = line === '' ? (stderr.split('\n').at(-2) ?? '') : `${stdout}${stderr}`.trimEnd();
     return `$ firewall-drop ${line}\n${said}\n(exit status ${String(status)})\n`;
   }).join('\n');

@@ -1,4 +1,5 @@
-// Moves between backends: nothing gets through meanwhile, nothing stays behind, and whoever dies is finished.
+// Checks migrations between backends: no packet gets through, nothing is left behind, and the next run completes a
+// migration that was killed.
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import { createHost, type TestHost, type IptablesVariant } from '../support/host.ts';
 import { connectThrough, type RoutedAddresses } from '../support/network.ts';
@@ -29,7 +30,7 @@ const inHost = (script: string): string => victim.host.must(['bash', '-c', scrip
 const configure = (toml: string): void => {
   victim.configure(`[firewall]\n${toml}\n`);
 };
-/** From the next run of a person or timer on. */
+/** Configures a backend, and migrates to it with a run of the timer. */
 const use = (name: string): ReturnType<Victim['person']> => {
   configure(`backend = "${name}"`);
   return victim.person(['expire']);
@@ -42,7 +43,7 @@ const addMany = (count: number, ...more: readonly string[]): void => {
   expect(victim.person(args)).toMatchObject({ status: 0 });
 };
 
-/** Which backends have anything of ours in the kernel: a rule, a set, a table. */
+/** Returns the backends that have a rule, a set or a table of ours in the kernel. */
 function holders(): Name[] {
   const rules = victim.allRules();
   const plain = rules.some((rule) => / -s \S+ -j DROP$/.test(rule));
@@ -55,7 +56,9 @@ function stateOf(): Record<string, unknown> {
   return JSON.parse(victim.person(['backend', '--json']).stdout) as Record<string, unknown>;
 }
 
-/** Whether a rule, a set or our table names it: `status` is held to real packets by person-views.test.ts. */
+/**
+ * Reports whether a rule, a set or our table has an address. person-views.test.ts compares `status` with real packets.
+ */
 function isBlocked(address: string): boolean {
   const kernel = inHost('iptables -w -S; ip6tables -w -S; ipset save; nft list ruleset');
   return kernel.split(/[\s,/]+/).includes(address);
@@ -70,10 +73,10 @@ describe.each<IptablesVariant>(['nft', 'legacy'])('with iptables-%s', (variant) 
   });
   afterAll(() => victim.dispose());
 
-  // Between the two kinds of sets the variant plays no part but in the rule for a set: sets.test.ts.
+  // For migrations between sets, the variant matters only for the rule of a set, which sets.test.ts checks.
   const isPlain = (pair: readonly [Name, Name]): boolean => pair.includes('iptables');
   test.each(variant === 'nft' ? PAIRS : ROUND.filter(isPlain))(
-    'from %s to %s the next expire migrates all bans with their remaining time, and no alert does',
+    'the next expire migrates all bans from %s to %s with their remaining time, and no alert does',
     (from, to) => {
       configure(`backend = "${from}"`);
       victim.person(['add', A, A6, '--timeout', '1h']);
@@ -111,7 +114,7 @@ describe.each<IptablesVariant>(['nft', 'legacy'])('with iptables-%s', (variant) 
     expect(victim.troubles()).toEqual([
       expect.stringContaining('migrated all bans to sets of ipset: 3 are more than'),
     ]);
-    // Not back when there are few again, and not again.
+    // The bans do not migrate back when there are few, and do not migrate again.
     expect(victim.person(['delete', ...offenders]).status).toBe(0);
     victim.person(['expire']);
     expect(holders()).toEqual(['ipset']);
@@ -144,13 +147,13 @@ describe('on a host with all backends', () => {
     victim.host.bind('/dev/null', path);
   };
 
-  /** As many as stay plain rules. */
+  /** Adds as many bans as stay plain rules. */
   const addTwo = (): void => {
     configure('promote_at = 2');
     expect(victim.person(['add', '203.0.113.1', '203.0.113.2']).status).toBe(0);
   };
 
-  test('another backend in the configuration is used at once where nothing is blocked', () => {
+  test('another backend in the configuration is used at once if there are no bans', () => {
     configure('backend = "ipset"');
     victim.add(A);
     victim.delete(A);
@@ -165,7 +168,7 @@ describe('on a host with all backends', () => {
     ['variant', 'variant = "nft"', 'variant = "legacy"'],
     ['set_name', 'backend = "ipset"\nset_name = "one"', 'backend = "ipset"\nset_name = "two"'],
   ])(
-    'a ban is released where it was made, though firewall.%s was changed since',
+    'a ban is released where it was made, even if firewall.%s has changed since',
     (_, before, after) => {
       inHost('iptables -N DOCKER-USER');
       configure(before);
@@ -181,7 +184,7 @@ describe('on a host with all backends', () => {
       expect(held).not.toContain(A6);
       expect(victim.person(['flush', '--yes']).status).toBe(0);
       expect(holders()).toEqual([]);
-      // Nothing is banned any more: from here on it is as configured.
+      // There are no bans any more, so the new configuration applies.
       victim.person(['add', A]);
       expect(victim.person(['reconcile', '--dry-run']).status).toBe(0);
       if (after.startsWith('chains')) expect(victim.rules(A).join()).not.toContain('INPUT');
@@ -189,11 +192,11 @@ describe('on a host with all backends', () => {
   );
 
   test.each(ROUND)(
-    'a migration from %s to %s with programs that fail leaves all as it was',
+    'a migration from %s to %s with programs that fail changes nothing',
     (from, to) => {
       configure(`backend = "${from}"`);
       victim.person(['add', A, A6]);
-      // The new one works for IPv4 and not for IPv6.
+      // The new backend works for IPv4, and fails for IPv6.
       const [path, six] = {
         iptables: ['/usr/sbin/ip6tables-restore', 'exit 1'],
         ipset: ['/usr/sbin/ipset', 'cat | grep -q -e "-6" && exit 1; true'],
@@ -211,7 +214,7 @@ describe('on a host with all backends', () => {
     },
   );
 
-  test('the sets are those of nftables where ipset is missing', () => {
+  test('bans migrate to sets of nftables if ipset is missing', () => {
     uninstall('/usr/sbin/ipset');
     addTwo();
     expect(victim.add('203.0.113.3').status).toBe(0);
@@ -219,7 +222,7 @@ describe('on a host with all backends', () => {
     expect(holders()).toEqual(['nftables']);
   });
 
-  test('the sets are those of nftables where the kernel does not support ipset', () => {
+  test('bans migrate to sets of nftables if the kernel does not support ipset', () => {
     breakProgram('/usr/sbin/ipset');
     addTwo();
     expect(victim.add('203.0.113.3').status).toBe(0);
@@ -227,7 +230,7 @@ describe('on a host with all backends', () => {
     expect(holders()).toEqual(['nftables']);
   });
 
-  test('plain rules stay where there is neither, which is logged once and shown by `status`', () => {
+  test('plain rules stay if both are missing, which is logged once and shown by `status`', () => {
     uninstall('/usr/sbin/ipset');
     uninstall('/usr/sbin/nft');
     addTwo();
@@ -241,7 +244,7 @@ describe('on a host with all backends', () => {
     expect(holders()).toEqual(['ipset']);
   });
 
-  test('bans begin in a table of nftables where iptables is missing', () => {
+  test('bans start in a table of nftables if iptables is missing', () => {
     victim.host.useIptables('none');
     expect(victim.add(A)).toMatchObject({ status: 0, stderr: '' });
     expect(stateOf()).toMatchObject({ inUse: 'nftables', why: 'iptables is not installed' });
@@ -250,12 +253,12 @@ describe('on a host with all backends', () => {
   });
 
   describe('beside firewalld', () => {
-    /** systemd's sign of an active unit. */
+    /** The link by which systemd marks an active unit. */
     const LINK = '/run/systemd/units/invocation:firewalld.service';
     const startFirewalld = (): void => {
       inHost(`mkdir -p /run/systemd/units; ln -s 4f1e ${LINK}`);
     };
-    /** What a reload of firewalld 1.3.3 does to others: docs/firewalls.md. */
+    /** Does what a reload of firewalld 1.3.3 does to foreign rules: see docs/firewalls.md. */
     const reload = (): void => {
       inHost(FLUSH_RULES);
     };
@@ -263,7 +266,7 @@ describe('on a host with all backends', () => {
       inHost(`rm -f ${LINK}; umount -q /usr/sbin/nft; true`);
     });
 
-    test('bans are made where its reloads leave them, in the run of the first alert', () => {
+    test('bans migrate in the run of the first alert to a table that its reloads leave alone', () => {
       startFirewalld();
       expect(victim.add(A)).toMatchObject({ status: 0, stderr: '' });
       expect(victim.add(A6)).toMatchObject({ status: 0, stderr: '' });
@@ -277,7 +280,7 @@ describe('on a host with all backends', () => {
     });
 
     test.each(['iptables', 'ipset'] as const)(
-      'the timer migrates bans of %s that were made before it started',
+      'the timer migrates bans of %s that were made before firewalld started',
       (name) => {
         configure('promote_at = 2');
         addMany(name === 'ipset' ? 3 : 2);
@@ -289,7 +292,7 @@ describe('on a host with all backends', () => {
       },
     );
 
-    test('bans are made without nft too, and a warning says once that a reload removes them', () => {
+    test('bans are also made without nft, and a warning says once that a reload removes them', () => {
       startFirewalld();
       uninstall('/usr/sbin/nft');
       expect(victim.add(A).status).toBe(0);
@@ -301,7 +304,7 @@ describe('on a host with all backends', () => {
       expect(holders()).toEqual(['iptables']);
     });
 
-    test('plain rules are used where the configuration asks for them', () => {
+    test('plain rules are used if the configuration names them', () => {
       startFirewalld();
       use('iptables');
       victim.add(A);
@@ -317,7 +320,7 @@ describe('on a host with all backends', () => {
   });
 
   test.each(['ipset', 'nftables'])(
-    'where the state was lost, what sets of %s hold is shown and released',
+    'entries in sets of %s are shown and released after the state was lost',
     (name) => {
       if (name === 'nftables') uninstall('/usr/sbin/ipset');
       addMany(300, '--timeout', 'never');
@@ -336,7 +339,7 @@ describe('on a host with all backends', () => {
   );
 
   test.each(['ipset', 'nftables'])(
-    'what sets of %s hold is found beside a state from before them, and removed by `reconcile`',
+    'entries in sets of %s that an older backup of the state lacks are reported, and removed by `reconcile`',
     (name) => {
       if (name === 'nftables') uninstall('/usr/sbin/ipset');
       addTwo();
@@ -359,7 +362,7 @@ describe('on a host with all backends', () => {
     },
   );
 
-  test.each(BACKENDS)('flush leaves nothing of %s but what rules of others refer to', (name) => {
+  test.each(BACKENDS)('flush leaves nothing of %s, and no foreign rule is changed', (name) => {
     configure(`backend = "${name}"`);
     inHost('iptables -w -A INPUT -p tcp --dport 81 -j ACCEPT; nft add table inet other');
     victim.person(['add', A, A6, BLOCK]);
@@ -369,7 +372,7 @@ describe('on a host with all backends', () => {
     expect(inHost('nft list tables')).toContain('inet other');
   });
 
-  test('a set that a rule of others refers to stays, empty', () => {
+  test('flush empties a set that a foreign rule refers to, and keeps it', () => {
     configure('backend = "ipset"');
     victim.person(['add', A]);
     inHost('iptables -w -A INPUT -p tcp -m set --match-set firewall-drop-4 src -j ACCEPT');
@@ -389,7 +392,7 @@ describe('on a host with all backends', () => {
       ];
       configure(`backend = "${from}"`);
       addMany(60, A, A6);
-      // What first changes something for the new one, or for the old one, never ends.
+      // The first program that changes the new backend, or the old one, never ends.
       const hanging = { iptables: 'ip6tables-restore', ipset: 'ipset', nftables: 'nft' }[
         index % 2 === 0 ? from : to
       ];
@@ -403,12 +406,12 @@ describe('on a host with all backends', () => {
           exec /var/tmp/${hanging} "$@" <<< "$input"\n`,
       );
       configure(`backend = "${to}"`);
-      const move = victim.start(['expire']);
-      await eventually('the move to come that far', () => victim.host.exists('/run/hangs'));
-      move.child.kill('SIGKILL');
-      await move.ended;
+      const migration = victim.start(['expire']);
+      await eventually('the migration to hang', () => victim.host.exists('/run/hangs'));
+      migration.child.kill('SIGKILL');
+      await migration.ended;
       inHost(`rm /run/hangs; umount ${path}`);
-      // What `backend --json` shows of it is the same for all.
+      // `backend --json` shows all migrations alike, so one is enough.
       const shown = (): unknown => stateOf()['unfinishedMove'];
       const kept = (): string => readState(victim.host.pid).metadata.get('backend move') ?? '';
       expect(index === 0 ? shown() : JSON.parse(kept())).toEqual({ from, to });
@@ -421,7 +424,7 @@ describe('on a host with all backends', () => {
     },
   );
 
-  test('an address that is unblocked between a killed migration and its end is unblocked in both', async () => {
+  test('an address that is unblocked during an interrupted migration is unblocked in both backends', async () => {
     victim.setTimeouts(600);
     victim.add(A);
     victim.add(A6);
@@ -435,11 +438,11 @@ describe('on a host with all backends', () => {
         exec sleep 600\n`,
     );
     configure('backend = "ipset"');
-    const move = victim.start(['expire']);
-    await eventually('the move to come that far', () => victim.host.exists('/run/hangs'));
-    move.child.kill('SIGKILL');
-    await move.ended;
-    // IPv6 is still out of order, so that the move can't end.
+    const migration = victim.start(['expire']);
+    await eventually('the migration to hang', () => victim.host.exists('/run/hangs'));
+    migration.child.kill('SIGKILL');
+    await migration.ended;
+    // IPv6 still fails, so that the migration can't end.
     inHost('rm /run/hangs');
     expect(holders()).toEqual(['iptables', 'ipset']);
     expect(victim.delete(A).status).toBe(0);
@@ -451,7 +454,7 @@ describe('on a host with all backends', () => {
   });
 });
 
-describe('real packets', () => {
+describe('with real packets', () => {
   let attacker: TestHost;
   let server: TestHost;
   let network: RoutedAddresses;
@@ -470,14 +473,14 @@ describe('real packets', () => {
     await Promise.all([attacker.dispose(), victim.dispose(), server.dispose()]);
   });
 
-  test('not one packet of a flood gets through during migrations between all backends', async () => {
+  test('no packet of a flood gets through during migrations between all backends', async () => {
     configure('backend = "iptables"');
     addMany(300, network.a.ipv4);
     const flood = attacker.spawn(['ping', '-n', '-q', '-i', '0.002', '-w', '600', network.b.ipv4]);
     let said = '';
     flood.stdout?.on('data', (chunk: Buffer) => (said += chunk.toString()));
     const began = performance.now();
-    // A round may be over before there were many packets.
+    // A round can end before many packets were sent.
     while (performance.now() - began < 2000) {
       for (const to of ['ipset', 'nftables', 'iptables', 'nftables', 'ipset', 'iptables']) {
         use(to);

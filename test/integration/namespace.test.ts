@@ -1,4 +1,4 @@
-/** One state directory and two network namespaces: only the one whose kernel holds the bans changes them. */
+/** Checks a state directory that two network namespaces share: only runs in the namespace of the bans change them. */
 import { afterAll, beforeAll, beforeEach, expect, test } from '@jest/globals';
 import { ATTACKER, answerTo, wazuh4Message } from '../support/alerts.ts';
 import type { RunResult } from '../support/host.ts';
@@ -16,13 +16,13 @@ beforeEach(() => {
   victim.reset();
 });
 
-/** In a network namespace that ends with it. */
+/** Runs a script in another network namespace, which ends with the script. */
 function elsewhere(script: string, input = ''): RunResult {
   const { home } = victim.agent;
   return victim.host.run(['unshare', '--net', 'bash', '-c', script], { cwd: home, input });
 }
 
-test('execd’s add and delete change nothing there, and say why', () => {
+test('execd’s add and delete change nothing from another namespace, and give the reason', () => {
   victim.add(A);
   const message = wazuh4Message({ srcip: B });
   const add = elsewhere(
@@ -43,7 +43,7 @@ test('execd’s add and delete change nothing there, and say why', () => {
   ]);
 });
 
-test('so do the commands of a person, and doctor has a problem', () => {
+test('the commands of a person change nothing from another namespace, and doctor reports a problem', () => {
   victim.add(A);
   for (const args of [`delete ${A}`, `add ${B}`, 'expire', 'restore', 'flush --yes']) {
     const { status, stderr } = elsewhere(`exec active-response/bin/firewall-drop ${args}`);
@@ -60,7 +60,7 @@ test('so do the commands of a person, and doctor has a problem', () => {
   expect(victim.person(['delete', A]).status).toBe(0);
 });
 
-test('a namespace that is gone, as of a container that was started again, hands its bans over', () => {
+test('a run takes over the bans of a namespace that is gone, such as that of a restarted container', () => {
   elsewhere(`exec active-response/bin/firewall-drop add ${A}`);
   const { stderr, stdout, status } = victim.person(['restore']);
   expect(stderr).toMatch(/net:\[\d+\] is gone/);

@@ -1,4 +1,4 @@
-// What the program says of itself and of its work: help, manual page, completion, version, metrics.
+// Checks help, manual page, completion, version and metrics.
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import type { CommandSpec } from '../../src/cli/command.ts';
 import { COMMANDS } from '../../src/cli/commands.ts';
@@ -27,14 +27,14 @@ afterAll(() => victim.dispose());
 interface Metric {
   readonly type: string;
   readonly help: string;
-  /** By the labels as they are written, `''` where there are none. */
+  /** The values by labels as written; `''` if there are no labels. */
   readonly samples: ReadonlyMap<string, number>;
 }
 
 const SAMPLE =
   /^([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{((?:[a-zA-Z_][a-zA-Z0-9_]*="(?:[^"\\\n]|\\[\\"n])*"(?:,(?!\})|(?=\})))*)\})? ([0-9.e+]+|\+Inf|NaN)$/;
 
-/** By the rules of the text format; throws at anything else. */
+/** Parses the text format. Throws if a line violates it. */
 function parseMetrics(text: string): Map<string, Metric> {
   if (!text.endsWith('\n')) throw new Error('the last line does not end');
   const metrics = new Map<string, { type: string; help: string; samples: Map<string, number> }>();
@@ -70,14 +70,14 @@ function metrics(): Map<string, Metric> {
   return parseMetrics(stdout);
 }
 
-/** The samples that there are now, by name and labels. */
+/** Returns a function that looks up the current samples by name and labels. */
 function values(): (name: string, labels?: string) => number | undefined {
   const all = metrics();
   return (name, labels = '') => all.get(`firewall_drop_${name}`)?.samples.get(labels);
 }
 
 describe('metrics', () => {
-  test('follow the text format, have help, and are named as their type asks', () => {
+  test('follow the text format, have help, and have names according to their types', () => {
     victim.person(['add', A, A6]);
     const all = metrics();
     expect([...all.keys()].toSorted()).toEqual([
@@ -107,15 +107,15 @@ describe('metrics', () => {
     }
   });
 
-  test('of a host on which nothing has happened are all there, and zero', () => {
+  test('of a new host are complete, and zero', () => {
     for (const [name, { samples }] of metrics()) {
-      // The state has been begun, by this program.
+      // These two are not zero, because the state exists, and because the version is constant.
       if (['firewall_drop_store_bytes', 'firewall_drop_build_info'].includes(name)) continue;
       expect([name, ...new Set(samples.values())]).toEqual([name, 0]);
     }
   });
 
-  test('tell what state and kernel differ in, what is pending, and when the next hold ends', () => {
+  test('count differences between state and kernel and pending changes, and have the end of the next hold', () => {
     const beforeMs = Date.now();
     victim.person(['add', A, B, '--timeout', '1h']);
     const before = values();
@@ -155,7 +155,7 @@ describe('metrics', () => {
     ]);
   });
 
-  test('count adds, deletes, refusals and failures each on their own, and never back', () => {
+  test('count adds, deletes, refusals and failures separately, and never decrease', () => {
     const counted = (): unknown[] => {
       const all = metrics();
       return ['adds', 'deletes', 'refusals', 'failures', 'expiries'].map((name) =>
@@ -188,7 +188,7 @@ describe('metrics', () => {
     expect(value('store_bytes')).toBeGreaterThan(0);
   });
 
-  test('count what the kernel has dropped', () => {
+  test('count the packets and bytes that the kernel has dropped', () => {
     victim.person(['add', A, B]);
     const rule = ['-s', A, '-j', 'DROP', '-c', '7', '420'];
     victim.host.must(['bash', '-c', `iptables -w -D INPUT -s ${A} -j DROP`]);
@@ -198,7 +198,7 @@ describe('metrics', () => {
     expect(value('dropped_bytes', 'family="4"')).toBe(420);
   });
 
-  test('are printed though the kernel can’t be listed, and that is reported', () => {
+  test('are printed even if the kernel can’t be listed, which is reported', () => {
     victim.person(['add', A]);
     victim.host.useIptables('none');
     const { status, stdout, stderr } = victim.person(['metrics']);
@@ -221,7 +221,7 @@ describe('metrics --textfile', () => {
   };
   const inDirectory = (): string => victim.host.must(['ls', '-A', DIRECTORY]);
 
-  test('writes what would be printed, prints nothing, and leaves no other file', () => {
+  test('writes the metrics, prints nothing, and leaves no other file', () => {
     victim.person(['add', A]);
     expect(write()).toMatchObject({ status: 0, stdout: '', stderr: '' });
     const written = victim.host.readFile(TEXTFILE);
@@ -229,7 +229,7 @@ describe('metrics --textfile', () => {
     expect(inDirectory()).toBe('firewall-drop.prom\n');
   });
 
-  test('lets others read it, whatever the umask, and replaces the file instead of writing into it', () => {
+  test('makes the file readable by others with any umask, and replaces it instead of writing to it', () => {
     const stat = (): string[] => victim.host.must(['stat', '-c', '%a %i', TEXTFILE]).split(/\s/);
     victim.host.must([
       'bash',
@@ -246,7 +246,7 @@ describe('metrics --textfile', () => {
   });
 
   test.each(['/var/lib/metrics', '/var/lib/metrics.prom.txt', 'metrics', '/var/lib/metrics.PROM'])(
-    'refuses %s, which the collector would not read',
+    'refuses %s, which the collector does not read',
     (path) => {
       const response = write(path);
       expect(response).toMatchObject({ status: USAGE, stdout: '' });
@@ -264,7 +264,7 @@ describe('metrics --textfile', () => {
     expect(response.stderr).toContain(path);
   });
 
-  test('leaves nothing behind where it fails', () => {
+  test('leaves nothing behind if it fails', () => {
     victim.host.mkdir([TEXTFILE, `${TEXTFILE}/full`]);
     expect(write().status).toBe(FILE_TROUBLE);
     expect(inDirectory()).toBe('firewall-drop.prom\n');
@@ -280,7 +280,7 @@ describe('completion', () => {
   beforeAll(() => {
     victim.host.writeFile('/var/tmp/completion', script('bash'));
   });
-  /** What bash would offer for the last of the words. */
+  /** Returns the words that bash offers for the last of the words. */
   const offered = (...words: readonly string[]): string[] => {
     const ask = `set -u; source /var/tmp/completion
       COMP_LINE="$0 $*"; COMP_POINT=\${#COMP_LINE}; COMPREPLY=()
@@ -290,7 +290,7 @@ describe('completion', () => {
     return listed.split('\n').filter(Boolean).toSorted();
   };
 
-  test('for bash is a script that bash reads, and that is bound to our name', () => {
+  test('for bash is a valid script that is bound to the program’s name', () => {
     victim.host.must(['bash', '-n', '/var/tmp/completion']);
     const bound = 'source /var/tmp/completion; complete -p firewall-drop';
     expect(victim.host.must(['bash', '--norc', '-c', bound])).toContain('_firewall_drop');
@@ -313,7 +313,7 @@ describe('completion', () => {
       ['explain', '/etc/host'],
       ['/etc/host.conf', '/etc/hostname', '/etc/hosts'],
     ],
-    ['nothing where nothing fits', ['nonsense', 'x'], []],
+    ['nothing if nothing fits', ['nonsense', 'x'], []],
   ])('in bash offers %s', (_, words, expected) => {
     if (words.at(-1) === '/etc/host') {
       for (const name of ['host.conf', 'hostname', 'hosts']) {
@@ -331,27 +331,33 @@ describe('completion', () => {
   test.each([
     ['zsh', /^#compdef firewall-drop$/m, /^ *compdef _firewall-drop firewall-drop$/m],
     ['fish', /^function __firewall_drop_complete$/m, /^complete -c firewall-drop -f /m],
-  ])('for %s is bound to our name, and asks us what may follow', (shell, head, bound) => {
-    const text = script(shell);
-    expect(text).toMatch(head);
-    expect(text).toMatch(bound);
-    expect(text).toContain(' __complete ');
-    // A quote that is left open would take in all that follows.
-    expect((text.replaceAll(String.raw`\'`, '').match(/'/g) ?? []).length % 2).toBe(0);
-  });
+  ])(
+    'for %s is bound to the program’s name, and calls the program for words',
+    (shell, head, bound) => {
+      const text = script(shell);
+      expect(text).toMatch(head);
+      expect(text).toMatch(bound);
+      expect(text).toContain(' __complete ');
+      // An unclosed quote would include the rest of the script.
+      expect((text.replaceAll(String.raw`\'`, '').match(/'/g) ?? []).length % 2).toBe(0);
+    },
+  );
 
-  test.each([['tcsh'], ['']])('for %j is refused, naming the shells there are', (shell) => {
-    const { status, stdout, stderr } = victim.person(['completion', shell]);
-    expect({ status, stdout }).toEqual({ status: USAGE, stdout: '' });
-    expect(stderr).toContain('bash');
-  });
+  test.each([['tcsh'], ['']])(
+    'for %j is refused with the names of the supported shells',
+    (shell) => {
+      const { status, stdout, stderr } = victim.person(['completion', shell]);
+      expect({ status, stdout }).toEqual({ status: USAGE, stdout: '' });
+      expect(stderr).toContain('bash');
+    },
+  );
 });
 
 describe('help', () => {
   const helpOf = (command: CommandSpec): string => `${commandHelp(command, null).join('\n')}\n`;
 
   test.each(COMMANDS.map((command) => [command.name, command] as const))(
-    'of %s names its options, their choices, and its examples, whole',
+    'for %s has its options, their choices, and its complete examples',
     (name, command) => {
       const { options, positional, examples } = command;
       const help = helpOf(command);
@@ -368,11 +374,11 @@ describe('help', () => {
     },
   );
 
-  // All of them are one function's, which is given the description of the command.
+  // One function prints the help of all commands from their descriptions.
   test.each([
     ['an option', ['add', '--help']],
     ['an option of a command of two words', ['config', 'show', '-h']],
-    ['a command of its own', ['help', 'history']],
+    ['the command help', ['help', 'history']],
   ])('is printed by %s', (_, args) => {
     const name = args.filter((word) => word !== 'help' && !word.startsWith('-')).join(' ');
     const command = COMMANDS.find((one) => one.name === name);
@@ -381,34 +387,34 @@ describe('help', () => {
     expect(stdout).toBe(command && helpOf(command));
   });
 
-  test('has two examples at least of every command', () => {
+  test('has at least two examples of every command', () => {
     const few = COMMANDS.filter(({ examples }) => examples.length < 2);
     expect(few.map(({ name }) => name)).toEqual([]);
   });
 
   const EXAMPLES = COMMANDS.flatMap(({ examples }) => examples.map(([example]) => [example]));
-  test.each(EXAMPLES)('the example works: firewall-drop %s', (example) => {
+  test.each(EXAMPLES)('has a working example firewall-drop %s', (example) => {
     const setUp = `mkdir -p /var/tmp/bin /etc/bash_completion.d ${DIRECTORY} && cd /var/tmp
       ln -sf "$0" bin/firewall-drop; PATH=/var/tmp/bin:$PATH
       echo ${B} >list.txt; echo '{"data":{"srcip":"${A}"}}' >alert.json; cp alert.json /var/tmp/bin
       echo '<ossec_config></ossec_config>' | tee ossec.conf >/var/ossec/etc/ossec.conf
       HOME=/var/tmp; mkdir -p ~/.config/fish/completions; touch bans.jsonl new.toml
       man() { cat >read; }; ssh() { "\${@:2}"; }; set -o pipefail`;
-    // Those are about addresses that are blocked.
+    // These examples concern addresses that are blocked.
     if (/^(?:extend|is-blocked)/.test(example))
       victim.person(['add', '203.0.113.9', '198.51.100.7']);
     const argv = ['bash', '-c', `${setUp}\nfirewall-drop ${example}`, builtBinary()];
-    // One that follows never ends by itself.
+    // An example that follows never ends by itself.
     const limit = example.includes('--follow') || example.includes('--watch');
     const { status, stderr } = victim.host.run(limit ? ['timeout', '1', ...argv] : argv);
     const answers = /^(?:protect check|status|doctor)|--dry-run/.test(example) ? [0, 1] : [0];
-    // Where the example was to take it away.
+    // The example can have removed the program.
     victim.host.symlink(builtBinary(), victim.agent.program());
     expect(stderr).toBe('');
     expect(limit ? [0, 124] : answers).toContain(status);
   });
 
-  test('alone names every command', () => {
+  test('without a command lists every command', () => {
     const { status, stdout, stderr } = victim.person(['--help']);
     expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
     for (const { name } of COMMANDS) expect(stdout).toContain(name);
@@ -422,7 +428,7 @@ describe('the manual page', () => {
     victim.host.writeFile('/var/tmp/firewall-drop.8', page.stdout);
   });
 
-  test('is printed by the executable, with its version', () => {
+  test('is printed by the executable with its version', () => {
     expect(page.status).toBe(0);
     const version = victim.person(['--version']).stdout.trim();
     const title = page.stdout.split('\n')[0]?.replaceAll('\\', '');
@@ -437,7 +443,7 @@ describe('the manual page', () => {
         '-man',
         '-ww',
         '-Tutf8',
-        // Without what a terminal would show as bold.
+        // Without sequences for bold text.
         '-P-cbu',
         `-rLL=${columns}n`,
         '/var/tmp/firewall-drop.8',
@@ -450,7 +456,7 @@ describe('the manual page', () => {
 });
 
 describe('version', () => {
-  test('prints with --json what was built and what was found', () => {
+  test('prints with --json the build and the programs that it found', () => {
     const { status, stdout } = victim.person(['version', '--json']);
     expect(status).toBe(0);
     expect(JSON.parse(stdout)).toEqual({
@@ -466,7 +472,7 @@ describe('version', () => {
     });
   });
 
-  test('says what was not found', () => {
+  test('reports missing programs', () => {
     victim.host.useIptables('none');
     const { status, stdout } = victim.person(['version', '--json']);
     const words = victim.person(['version']).stdout;

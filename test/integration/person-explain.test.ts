@@ -1,4 +1,4 @@
-// What would be done about an alert, and why: told without a trace, to anybody.
+// Checks `explain`: it shows the handling of an alert with reasons, leaves no trace, and works for every user.
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import {
   wazuh4Alert,
@@ -46,8 +46,8 @@ function alert(offence: Wazuh4Offence = {}): string {
   return JSON.stringify(wazuh4Alert(offence));
 }
 
-describe('explain reads', () => {
-  test('a whole message of Wazuh 4', () => {
+describe('explain', () => {
+  test('reads a whole message of Wazuh 4', () => {
     const { status, stdout, stderr } = explain(wazuh4Message());
     expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
     expect(stdout).toMatch(/^dialect +Wazuh 4$/m);
@@ -59,7 +59,7 @@ describe('explain reads', () => {
     expect(stdout).toContain(`-I INPUT 1 -s ${A}/32 -j DROP`);
   });
 
-  test('a whole message of Wazuh 5', () => {
+  test('reads a whole message of Wazuh 5', () => {
     const { status, stdout } = explain(wazuh5Message());
     expect(status).toBe(0);
     expect(stdout).toMatch(/^dialect +Wazuh 5$/m);
@@ -67,27 +67,27 @@ describe('explain reads', () => {
     expect(stdout).toMatch(/^rule +no numeric id: 0 stands in$/m);
   });
 
-  test('an alert alone, as a line of alerts.json', () => {
+  test('reads an alert alone, such as a line of alerts.json', () => {
     const { status, stdout } = explain(alert({ srcip: B }));
     expect(status).toBe(0);
     expect(stdout).toMatch(/^address +203\.0\.113\.8, from data\.srcip$/m);
   });
 
-  test('an alert in the document that the dashboard shows', () => {
+  test('reads an alert in a document as shown by the dashboard', () => {
     const document = { _index: 'wazuh-alerts-4.x', _source: wazuh4Alert({ srcip: B }), fields: {} };
     expect(explained(JSON.stringify(document)).address).toBe(B);
     const message = JSON.parse(wazuh5Message({ srcip: B })) as unknown;
     expect(explained(JSON.stringify({ _source: message })).address).toBe(B);
   });
 
-  test.each([[[FILE]], [['-']], [[]]])('from %j', (words) => {
+  test.each([[[FILE]], [['-']], [[]]])('reads its input from %j', (words) => {
     victim.host.writeFile(FILE, alert());
     const argv = [victim.agent.program(), 'explain', ...words, '--json'];
     const input = words[0] === FILE ? {} : { input: alert() };
     expect(JSON.parse(victim.host.run(argv, input).stdout)).toMatchObject({ address: A });
   });
 
-  test('a delete, and shows how the address is unblocked, but neither protection nor a deadline', () => {
+  test('shows for a delete how the address is unblocked, but neither protection nor a deadline', () => {
     victim.add(A);
     const { status, stdout } = explain(wazuh4Message({ command: 'delete' }));
     expect(status).toBe(0);
@@ -97,7 +97,7 @@ describe('explain reads', () => {
     expect(victim.rules(A)).toHaveLength(2);
   });
 
-  test('an alert for an address that is blocked already, for which nothing is to be done', () => {
+  test('shows nothing to do for an address that is blocked already', () => {
     victim.add(A);
     expect(explain(alert()).stdout).toMatch(/^nothing to do/m);
   });
@@ -107,21 +107,21 @@ describe('explain reads', () => {
     ['not JSON', 'JSON'],
     ['[]', 'object'],
     ['{"version":1,"command":"restart","parameters":{"alert":{}}}', 'command'],
-  ])('nothing from %j, with status 65 and a reason', (input, word) => {
+  ])('refuses the input %j with status 65 and a reason', (input, word) => {
     const { status, stdout, stderr } = explain(input);
     expect({ status, stdout }).toEqual({ status: BAD_DATA, stdout: '' });
     expect(stderr).toContain(word);
   });
 
-  test('no missing file, which it names', () => {
+  test('names a missing file', () => {
     const { status, stderr } = victim.person(['explain', '/var/tmp/none.json']);
     expect(status).toBe(BAD_DATA);
     expect(stderr).toContain('/var/tmp/none.json');
   });
 });
 
-describe('the address', () => {
-  test('is shown with the fields that were passed over', () => {
+describe('the explained address', () => {
+  test('is shown with the fields that were skipped', () => {
     victim.configure('[alert]\naddress_fields = ["data.host", "data.srcip"]\n');
     const input = alert({ srcip: A, data: { host: 'attacker.example' } });
     expect(explained(input)).toMatchObject({
@@ -142,14 +142,14 @@ describe('the address', () => {
   test.each([
     ['a host name', { srcip: 'attacker.example' }, 'no literal address in data.srcip'],
     ['nothing', { data: {} }, 'none of the fields'],
-  ])('that is missing is reported with status 65: %s', (_, offence, trouble) => {
+  ])('is reported as missing with status 65 for %s', (_, offence, trouble) => {
     const { status, stdout } = explain(alert(offence));
     expect(status).toBe(BAD_DATA);
     expect(stdout).toMatch(new RegExp(`^address +none: .*${trouble}`, 'm'));
     expect(stdout).not.toContain('restore');
   });
 
-  test('that is protected is shown with its entry, and no steps', () => {
+  test('is shown without steps and with its entry if it is protected', () => {
     victim.setOssecConf('<global><white_list>203.0.113.0/24</white_list></global>');
     const { status, stdout } = explain(alert());
     expect(status).toBe(BAD_DATA);
@@ -160,7 +160,7 @@ describe('the address', () => {
   });
 });
 
-describe('the deadline', () => {
+describe('the explained deadline', () => {
   test('comes from ar.conf', () => {
     victim.setTimeouts(600, 1800);
     expect(explained(alert())).toMatchObject({
@@ -170,7 +170,7 @@ describe('the deadline', () => {
     expect(explain(alert()).stdout).toMatch(/^ends +after 31m: the longest of ar\.conf/m);
   });
 
-  test('comes from repeated_offenders where that is longer', () => {
+  test('comes from repeated_offenders if these are longer', () => {
     victim.setTimeouts(600);
     victim.setOssecConf(
       '<active-response><repeated_offenders>30,60</repeated_offenders></active-response>',
@@ -197,13 +197,13 @@ describe('the deadline', () => {
   test.each([
     ['no entry', [], 'ar.conf has no entry for firewall-drop'],
     ['an entry of 0', [0], 'ar.conf has firewall-drop with timeout 0'],
-  ])('is never where ar.conf has %s', (_, timeouts, timeoutFrom) => {
+  ])('is never if ar.conf has %s', (_, timeouts, timeoutFrom) => {
     victim.setTimeouts(...timeouts);
     expect(explained(alert())).toMatchObject({ timeoutSeconds: null, timeoutFrom });
     expect(explain(alert()).stdout).toMatch(/^ends +never: /m);
   });
 
-  test('is the one that a block then gets', () => {
+  test('is the deadline of a real block', () => {
     victim.setTimeouts(600);
     const told = explained(wazuh4Message()).timeoutSeconds;
     victim.add(A);
@@ -211,7 +211,7 @@ describe('the deadline', () => {
   });
 });
 
-describe('the steps', () => {
+describe('the explained steps', () => {
   test('are those of the backend that holds the bans', () => {
     victim.configure('[firewall]\nbackend = "ipset"\n');
     victim.add(B);
@@ -224,7 +224,7 @@ describe('the steps', () => {
     expect(dry).toMatch(/add firewall-drop-4 203\.0\.113\.7 timeout 600/);
   });
 
-  test('of a delete are none where another origin holds the address', () => {
+  test('of a delete are empty if another origin holds the address', () => {
     victim.add(A);
     victim.person(['add', A]);
     expect(explain(wazuh4Message({ command: 'delete' })).stdout).toContain(
@@ -235,15 +235,18 @@ describe('the steps', () => {
 
 describe('no trace', () => {
   const PLACES = ['/var/lib', '/run', '/var/ossec/logs', '/var/log'];
-  /** Every file with its size and time; SQLite sets the owner anew of what it opens, which moves the time of the inode. */
+  /**
+   * Lists every file with its size and modification time. SQLite sets the owner of files that it opens, which changes
+   * the inode's time.
+   */
   const snapshot = (): string => {
-    // The pipes are the test's own: they are made for whatever gets an input, and go when it ends.
+    // The pipes belong to the test. They are made for each input, and removed when it ends.
     victim.host.run(['true'], { input: '.' });
     const pruned = ['-path', '/run/test-pipes', '-prune', '-o'];
     return victim.host.must(['find', ...PLACES, ...pruned, '-printf', '%p %y %s %T@ %i\n']);
   };
 
-  test('is left on a host on which nothing has happened', () => {
+  test('is left on a new host', () => {
     const before = snapshot();
     expect(explain(alert()).status).toBe(0);
     expect(explain(alert({ srcip: '127.0.0.1' })).status).toBe(BAD_DATA);
@@ -252,7 +255,7 @@ describe('no trace', () => {
     expect(victim.allRules()).toEqual([]);
   });
 
-  test('is left where there are state and logs, nor with a broken configuration', () => {
+  test('is left on a host with state, logs and a broken configuration', () => {
     victim.add(B);
     victim.configure('[limits]\nnonsense = 1\n');
     victim.person(['list']);
@@ -265,8 +268,8 @@ describe('no trace', () => {
 describe('a user who is not root', () => {
   const become = ['setpriv', '--reuid', '1002', '--regid', '1002', '--clear-groups'];
 
-  test('is shown all but the steps', () => {
-    // Makes the directories that only root can read.
+  test('sees everything except the steps', () => {
+    // This creates the directories that only root can read.
     victim.person(['expire']);
     const argv = [...become, builtBinary(), 'explain'];
     const { status, stdout, stderr } = victim.host.run(argv, { input: alert() });
@@ -277,7 +280,7 @@ describe('a user who is not root', () => {
     expect(stdout).not.toContain('restore');
   });
 
-  test('is shown whether the address is protected', () => {
+  test('sees whether the address is protected', () => {
     const argv = [...become, builtBinary(), 'explain'];
     const { status, stdout } = victim.host.run(argv, { input: alert({ srcip: '127.0.0.1' }) });
     expect(status).toBe(BAD_DATA);
@@ -285,7 +288,7 @@ describe('a user who is not root', () => {
   });
 });
 
-test('what an attacker wrote never reaches the terminal as a command', async () => {
+test('text of an attacker never reaches the terminal as a control sequence', async () => {
   const evil = '\u001b]0;owned\u0007\u001b[2J\u009b31m\u202e';
   const input = JSON.stringify({
     id: evil,
@@ -302,7 +305,7 @@ test('what an attacker wrote never reaches the terminal as a command', async () 
       { columns: 80 },
     );
     expect(output).not.toBe('');
-    // eslint-disable-next-line no-control-regex -- they are what is looked for
+    // eslint-disable-next-line no-control-regex -- checks for control characters
     expect(output.replaceAll('\n', '')).not.toMatch(/[\u0000-\u001f\u007f-\u009f\u202a-\u202e]/);
   }
 });

@@ -1,4 +1,4 @@
-// Blocks that a person makes: until when, what an add again changes, whose name the history has, and moving a host.
+// Checks bans by persons: their ends, repeated adds, the recorded names, and moving them to another host.
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import { eventually } from '../support/wait.ts';
 import { createVictim, ossecLine, withoutEnds, type Victim } from '../support/victim.ts';
@@ -33,7 +33,7 @@ function manualHold(address = A): Hold | undefined {
   return holds.find(({ origin }) => origin === 'manual');
 }
 
-/** Not a number where there is no hold, or no end. */
+/** Returns the length of a hold; NaN if there is no hold or no end. */
 function lengthMs(hold: Hold | undefined): number {
   return Date.parse(hold?.expires ?? '') - Date.parse(hold?.since ?? '');
 }
@@ -50,7 +50,7 @@ describe('without --timeout', () => {
     expect(lengthMs(manualHold())).toBe(DAY_MS);
   });
 
-  test('an address is blocked as long as manual.timeout says', () => {
+  test('an address is blocked for manual.timeout', () => {
     victim.configure('[manual]\ntimeout = "2h"\n');
     victim.person(['add', A]);
     expect(lengthMs(manualHold())).toBe(DAY_MS / 12);
@@ -59,7 +59,7 @@ describe('without --timeout', () => {
   });
 });
 
-test('--until names the end, and an end that is over is refused', () => {
+test('--until sets the end, and an end in the past is refused', () => {
   const end = new Date(Date.now() + 5 * DAY_MS).toISOString().slice(0, 10);
   expect(victim.person(['add', A, '--until', end]).stdout).toContain(`until ${end} 00:00 UTC`);
   expect(manualHold()?.expires).toMatch(new RegExp(`^${end}T00:00:0`));
@@ -69,16 +69,19 @@ test('--until names the end, and an end that is over is refused', () => {
 });
 
 describe('an address that is added again', () => {
-  test.each([['7d'], ['1h'], ['never']])('for %s keeps its end and its reason', (timeout) => {
-    victim.person(['add', A, '-t', timeout, '-r', 'scans']);
-    const before = manualHold();
-    const { status, stdout } = victim.person(['add', A]);
-    expect(status).toBe(0);
-    expect(stdout).toMatch(/^203\.0\.113\.7 was blocked already, until /);
-    expect(manualHold()).toMatchObject({ expires: before?.expires, reason: 'scans' });
-  });
+  test.each([['7d'], ['1h'], ['never']])(
+    'keeps its end and its reason if it was added for %s',
+    (timeout) => {
+      victim.person(['add', A, '-t', timeout, '-r', 'scans']);
+      const before = manualHold();
+      const { status, stdout } = victim.person(['add', A]);
+      expect(status).toBe(0);
+      expect(stdout).toMatch(/^203\.0\.113\.7 was blocked already, until /);
+      expect(manualHold()).toMatchObject({ expires: before?.expires, reason: 'scans' });
+    },
+  );
 
-  test('changes what the command says, and what it was is said', () => {
+  test('gets the end that the command names, and the former end is printed', () => {
     victim.person(['add', A, '-t', 'never', '-r', 'scans']);
     const { stdout } = victim.person(['add', A, '-t', '2h']);
     expect(stdout).toMatch(
@@ -87,20 +90,20 @@ describe('an address that is added again', () => {
     expect(manualHold()).toMatchObject({ reason: 'scans' });
   });
 
-  test('begins anew with --replace', () => {
+  test('starts over with --replace', () => {
     victim.person(['add', A, '-t', 'never', '-r', 'scans']);
     victim.person(['add', A, '--replace']);
     expect(manualHold()?.reason).toBe('');
     expect(lengthMs(manualHold())).toBe(DAY_MS);
   });
 
-  test('and keeps its end writes nothing to the log or the history', () => {
+  test('writes nothing to the log or the history if its end stays', () => {
     victim.person(['add', A]);
     expect(victim.person(['add', A])).toMatchObject({ status: 0, lines: [] });
     expect(historyOf(A)).toMatchObject([{ verb: 'add' }]);
   });
 
-  test('and gets another end or reason writes to the history alone', () => {
+  test('writes to the history alone if its end or reason changes', () => {
     victim.add(A);
     for (const words of [
       ['-t', '2h'],
@@ -113,7 +116,7 @@ describe('an address that is added again', () => {
     expect(historyOf(A)).toMatchObject([{ verb: 'add' }, held, held, { ...held, reason: 'scans' }]);
   });
 
-  test('by a list, which may come every hour, writes to neither, and its end moves', () => {
+  test('by a list moves its end, and writes to neither, because a list can be added every hour', () => {
     victim.host.writeFile(LIST, `${A}\n`);
     victim.person(['add', '-f', LIST, '-t', '2h']);
     const before = manualHold()?.expires;
@@ -122,7 +125,7 @@ describe('an address that is added again', () => {
     expect(manualHold()?.expires).not.toBe(before);
   });
 
-  test('and was lost by the kernel is blocked again, and the log says so', () => {
+  test('is blocked again if the kernel has lost its rules, and the log has a line', () => {
     victim.person(['add', A, B]);
     victim.host.must(['iptables', '-F']);
     const { status, lines } = victim.person(['add', A, B]);
@@ -131,14 +134,14 @@ describe('an address that is added again', () => {
     for (const address of [A, B]) expect(victim.rules(address)).toHaveLength(2);
   });
 
-  test('says that Wazuh holds it as well', () => {
+  test('is reported as held by Wazuh, too, if it is', () => {
     victim.add(A);
     expect(victim.person(['add', A]).stdout).toMatch(/; wazuh holds it until /);
   });
 });
 
 describe('extend', () => {
-  test('moves the end, whoever holds the address, and changes no rule', () => {
+  test('moves the end of any ban, and changes no rule', () => {
     victim.person(['add', A, '-t', '1h', '-r', 'scans']);
     const before = Date.parse(manualHold()?.expires ?? '');
     const rules = victim.rules(A);
@@ -151,15 +154,15 @@ describe('extend', () => {
 
   test.each([
     ['an address that is not blocked', [A, '2h'], 'is not blocked: firewall-drop add'],
-    ['no length of time', [A], 'how much longer'],
-  ])('of %s does nothing and says what to do', (_, words, said) => {
+    ['no duration', [A], 'how much longer'],
+  ])('with %s changes nothing and says what to do', (_, words, said) => {
     const { status, stderr } = victim.person(['extend', ...words]);
     expect([USAGE, BAD_DATA]).toContain(status);
     expect(stderr).toContain(said);
     expect(victim.allRules()).toEqual([]);
   });
 
-  test('of a block without an end says that it has none', () => {
+  test('says that a block without an end has none', () => {
     victim.person(['add', A, '-t', 'never']);
     const { status, stderr } = victim.person(['extend', A, '2h']);
     expect({ status, said: stderr.includes('there is no end to extend') }).toEqual({
@@ -169,7 +172,7 @@ describe('extend', () => {
   });
 });
 
-test('the history has who gave a command, and why', () => {
+test('the history records who ran a command, and why', () => {
   const program = victim.agent.program();
   victim.host.must(['env', 'SUDO_USER=alice', program, 'add', A]);
   victim.host.must(['env', 'SUDO_USER=alice', program, 'delete', A, '-r', 'a customer']);
@@ -192,7 +195,7 @@ describe('is-blocked', () => {
 });
 
 describe('status', () => {
-  test('of several addresses is 0 only where all are blocked', () => {
+  test('of several addresses is 0 only if all are blocked', () => {
     victim.person(['add', A, A6]);
     const both = victim.person(['status', A, A6]);
     expect(both.status).toBe(0);
@@ -206,7 +209,7 @@ describe('status', () => {
     ]);
   });
 
-  test('without an address is 1 where rules are missing, and 0 once they are back', () => {
+  test('without an address is 1 if rules are missing, and 0 once they are back', () => {
     victim.person(['add', A]);
     expect(victim.person(['status']).status).toBe(0);
     victim.host.must(['iptables', '-w', '-D', 'INPUT', '-s', A, '-j', 'DROP']);
@@ -217,7 +220,7 @@ describe('status', () => {
 });
 
 describe('a forced block', () => {
-  test('is kept by restore and reconcile, and the list says that it is forced', () => {
+  test('is kept by restore and reconcile, and marked as forced in the list', () => {
     victim.configure(`[protect]\nallow = ["${A}"]\n`);
     expect(victim.person(['add', A]).status).toBe(BAD_DATA);
     expect(victim.person(['add', A, '--force', '-r', 'mine']).status).toBe(0);
@@ -253,7 +256,7 @@ describe('export and import', () => {
     expect(historyOf(A6).at(-1)).toMatchObject({ verb: 'add', by: expect.any(String) });
   });
 
-  test('move the bans that escalation counts, also of addresses that are not banned', () => {
+  test('move the bans that escalation counts, including those of addresses that are not banned', () => {
     const countOf = (address: string): string | undefined => {
       return /escalation: (.*?) of /.exec(victim.person(['status', address]).stdout)?.[1];
     };
@@ -277,7 +280,7 @@ describe('export and import', () => {
     expect([countOf(A), countOf(B)]).toEqual(['3 bans', '1 ban']);
   });
 
-  test('leave out what is over, what is protected, and lines that are none', () => {
+  test('leave out expired bans, protected addresses and invalid lines', () => {
     victim.person(['add', A, '-t', 'never']);
     const line = victim.person(['export']).stdout;
     const over = line
@@ -295,7 +298,7 @@ describe('export and import', () => {
   });
 });
 
-test('Ctrl-C ends a long release between two parts, says what was done, and leaves nothing half done', async () => {
+test('Ctrl-C ends a long release between two transactions, and the output says what was done', async () => {
   victim.configure('[firewall]\nbackend = "iptables"\n');
   const many = Array.from({ length: 3000 }, (_, n) => `10.1.${n >> 8}.${n & 255}`);
   victim.host.writeFile(LIST, `${many.join('\n')}\n`);
@@ -321,8 +324,8 @@ test('Ctrl-C ends a long release between two parts, says what was done, and leav
   expect(victim.person(['status']).status).toBe(0);
 });
 
-describe('our own configuration', () => {
-  test('is shown with where each value comes from, as TOML that reads the same', () => {
+describe('config.toml', () => {
+  test('is shown with the source of each value, as equivalent TOML', () => {
     victim.configure('[firewall]\n\nbackend = "ipset"\n');
     const { stdout } = victim.person(['config', 'show']);
     expect(stdout).toMatch(/^backend = "ipset" +# \/etc\/firewall-drop\/config\.toml:3$/m);
@@ -331,7 +334,7 @@ describe('our own configuration', () => {
     expect(victim.person(['config', 'validate', LIST]).stdout).toBe(`${LIST}: 0 mistakes\n`);
   });
 
-  test('is shown with its policy, as TOML that reads the same', () => {
+  test('is shown with its policy, as equivalent TOML', () => {
     victim.configure('[[policy]]\nrule_id = [5712]\ntimeout = "24h"\n');
     const { stdout } = victim.person(['config', 'show']);
     expect(stdout).toContain('\nrule_id = ["5712"]\ntimeout = "24h"\n');
@@ -341,7 +344,7 @@ describe('our own configuration', () => {
     expect(values(victim.person(['config', 'show']).stdout)).toEqual(values(stdout));
   });
 
-  test('that is named and is not there can not be validated', () => {
+  test('cannot be validated if the named file is missing', () => {
     const { status, stderr } = victim.person(['config', 'validate', '/nonexistent.toml']);
     expect({ status, stderr }).toEqual({
       status: BAD_DATA,
@@ -349,14 +352,14 @@ describe('our own configuration', () => {
     });
   });
 
-  test('is validated with its lines', () => {
+  test('is validated, and each mistake is reported with its line', () => {
     victim.host.writeFile(LIST, '[firewall]\nbackend = "ipsets"\npromote = 5\n');
     const { status, stdout } = victim.person(['config', 'validate', LIST]);
     expect(status).toBe(1);
     expect(stdout).toMatch(/list\.txt:2: .*\n.*list\.txt:3: .*\n.*: 2 mistakes\n$/);
   });
 
-  test('that is wrong is logged once, however many runs follow', () => {
+  test('with a mistake is logged once, however many runs follow', () => {
     victim.configure('[limits]\ntotal_seconds = "long"\n');
     victim.person(['list']);
     victim.person(['list']);

@@ -1,4 +1,4 @@
-// Addresses by the list: from files and pipes, thousands at once, with mistakes among them.
+// Checks lists of addresses: from files and pipes, with thousands of entries, and with mistakes.
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { runOnTerminal, seen } from '../support/terminal.ts';
 import {
@@ -30,19 +30,19 @@ function withList(verb: 'add' | 'delete', lines: readonly string[], ...more: str
   return victim.person([verb, '--file', LIST, ...more]);
 }
 
-/** So many addresses of 10.0.0.0/8. */
+/** Returns `count` addresses of 10.0.0.0/8. */
 function addresses(count: number): string[] {
   return Array.from({ length: count }, (_, index) => `10.1.${index >> 8}.${index & 255}`);
 }
 
 describe('a list', () => {
-  test('may have blank lines, comments, and white space around its addresses', () => {
+  test('can have blank lines, comments, and white space around its addresses', () => {
     const response = withList('add', ['# ours', '', `  ${A}  `, `${A6}\t# scans`, `${B}\r`, '#']);
     expect(response).toMatchObject({ status: 0, stderr: '' });
     expect(withoutEnds(response.stdout)).toBe(`${A} blocked\n${A6} blocked\n${B} blocked\n`);
   });
 
-  test('may come on standard input', () => {
+  test('can come from standard input', () => {
     const argv = [victim.agent.program(), 'add', '--file', '-'];
     const { status, stdout } = victim.host.run(argv, { input: `${A}\n\n# more\n${A6}` });
     expect({ status, stdout: withoutEnds(stdout) }).toEqual({
@@ -56,7 +56,7 @@ describe('a list', () => {
     expect(withoutEnds(withList('add', [A6], A).stdout)).toBe(`${A} blocked\n${A6} blocked\n`);
   });
 
-  test('with mistakes is done as far as it can be, and each mistake is named with its line, with status 65', () => {
+  test('with mistakes is processed as far as possible, with the line of each mistake and status 65', () => {
     const response = withList('add', ['# a', A, 'attacker.example', '', '203.0.113.9/24', A6]);
     expect(response.status).toBe(BAD_DATA);
     expect(withoutEnds(response.stdout)).toBe(`${A} blocked\n${A6} blocked\n`);
@@ -69,7 +69,7 @@ describe('a list', () => {
     expect(victim.allRules()).toHaveLength(4);
   });
 
-  test('on standard input names its mistakes with their lines as well', () => {
+  test('on standard input also has its mistakes reported with their lines', () => {
     const argv = [victim.agent.program(), 'add', '--file', '-'];
     const { status, stderr } = victim.host.run(argv, { input: `${A}\nx\n` });
     expect(status).toBe(BAD_DATA);
@@ -84,7 +84,7 @@ describe('a list', () => {
   });
 
   test.each([['add'], ['delete']] as const)(
-    'without an address is no mistake to %s, which says so',
+    'without an address is no error for %s, which reports it',
     (verb) => {
       const stderr = 'firewall-drop: note: the list has no addresses\n';
       const nothing = { status: 0, stdout: '', stderr, lines: [] };
@@ -93,23 +93,23 @@ describe('a list', () => {
     },
   );
 
-  test('that is missing is named, and nothing is done', () => {
+  test('that is missing is named, and nothing is changed', () => {
     const response = victim.person(['add', A, '--file', '/var/tmp/none.txt']);
     expect(response).toMatchObject({ status: BAD_DATA, stdout: '', lines: [] });
     expect(response.stderr).toContain('/var/tmp/none.txt');
     expect(victim.allRules()).toEqual([]);
   });
 
-  test('of bytes that are no text is refused line by line, on one line each', () => {
+  test('of bytes that are not text is refused line by line, with one line of output each', () => {
     victim.host.writeFile(LIST, Buffer.from([0, 27, 91, 50, 74, 255, 10, 7, 10]));
     const { status, stderr } = victim.person(['add', '--file', LIST]);
     expect(status).toBe(BAD_DATA);
     expect(stderr.trimEnd().split('\n')).toHaveLength(2);
-    // eslint-disable-next-line no-control-regex -- they are what is looked for
+    // eslint-disable-next-line no-control-regex -- checks for control characters
     expect(stderr.replaceAll('\n', '')).not.toMatch(/[\u0000-\u001f]/);
   });
 
-  test('to be unblocked is unblocked as far as it can be', () => {
+  test('with mistakes is unblocked as far as possible', () => {
     victim.person(['add', A, B, A6]);
     const response = withList('delete', [A, 'x', A6, '# done']);
     expect(response.status).toBe(BAD_DATA);
@@ -118,7 +118,7 @@ describe('a list', () => {
     expect(victim.bans()).toMatchObject([{ address: B }]);
   });
 
-  test('with --dry-run is shown, and nothing is done', () => {
+  test('with --dry-run is shown, and nothing is changed', () => {
     const response = withList('add', [A, 'x'], '--dry-run');
     expect(response.status).toBe(BAD_DATA);
     expect(response.stdout).toContain(`-I INPUT 1 -s ${A}/32 -j DROP`);
@@ -135,7 +135,7 @@ describe('a protected address', () => {
     expect(victim.host.rulesFor('127.0.0.1')).toEqual([]);
   });
 
-  test('among the arguments keeps all of them from being blocked', () => {
+  test('among the arguments prevents all of them from being blocked', () => {
     const response = victim.person(['add', A, '127.0.0.1', A6]);
     expect(response).toMatchObject({ status: BAD_DATA, stdout: '' });
     expect(response.lines).toEqual([expect.stringMatching(ossecLine('refused', '127.0.0.1'))]);
@@ -157,7 +157,7 @@ describe('a network', () => {
     expect(victim.bans().map(({ address }) => address)).toEqual([narrow, wide]);
   });
 
-  test('that contains a loopback or own address is refused even with --force, naming it', () => {
+  test('that contains a loopback or own address is refused even with --force, and the address is named', () => {
     const response = victim.person(['add', '0.0.0.0/0', '--force']);
     expect(response).toMatchObject({ status: BAD_DATA, stdout: '' });
     expect(response.stderr).toMatch(
@@ -171,7 +171,7 @@ describe('a network', () => {
     ['an address in a block that is blocked already', ['203.0.113.0/24'], [A], A],
     ['a network around an address that is blocked already', [A], ['203.0.113.0/24'], A],
     ['a block in a block', ['203.0.113.0/24'], ['203.0.113.0/25'], '203.0.113.0/25'],
-  ])('that overlaps another is reported, and both are blocked: %s', (_, before, now, inner) => {
+  ])('that overlaps another is reported, and both are blocked (%s)', (_, before, now, inner) => {
     if (before.length > 0) victim.person(['add', ...before]);
     const response = victim.person(['add', ...now]);
     expect(response.status).toBe(0);
@@ -179,12 +179,12 @@ describe('a network', () => {
     expect(victim.allRules()).toHaveLength(4);
   });
 
-  test('beside another does not overlap it', () => {
+  test('next to another does not overlap it', () => {
     victim.person(['add', '203.0.112.0/24']);
     expect(victim.person(['add', '203.0.113.0/24', A6, '2001:db8::/48']).stderr).toBe('');
   });
 
-  test('that contains an address which is unblocked is named, and goes on blocking it', () => {
+  test('that contains an unblocked address is named, and continues to block it', () => {
     victim.person(['add', A, '203.0.113.0/24']);
     const response = victim.person(['delete', A]);
     expect(response).toMatchObject({ status: 0, stdout: `${A} released\n` });
@@ -194,7 +194,7 @@ describe('a network', () => {
   });
 });
 
-test('an add without arguments and list is a mistake in the usage', () => {
+test('an add without arguments and list is a usage error', () => {
   expect(victim.person(['add', '--timeout', '1h'])).toMatchObject({ status: USAGE, stdout: '' });
   expect(victim.person(['delete'])).toMatchObject({ status: USAGE, stdout: '' });
 });
@@ -213,7 +213,7 @@ describe('ten thousand addresses as plain rules', () => {
   const MANY = 10_000;
   const STARTED = '/var/tmp/started';
 
-  /** From now on every start of a program that changes or lists rules leaves a line. */
+  /** Makes every start of a program that changes or lists rules write a line. */
   function countStarts(): void {
     for (const program of ['iptables', 'ip6tables']) {
       for (const suffix of ['', '-restore', '-save']) {
@@ -234,7 +234,7 @@ describe('ten thousand addresses as plain rules', () => {
     victim.host.remove(STARTED);
   });
 
-  test('of two families are blocked by one program each, and leave one line each; unblocked, they leave neither rule nor row', () => {
+  test('of two families are blocked with one program for each family and one line each, and can be unblocked completely', () => {
     countStarts();
     const six = Array.from({ length: 20 }, (_, index) => `2001:db8:ffff::${index + 1}`);
     const all = [...addresses(MANY), ...six];
@@ -271,7 +271,7 @@ describe('work of more than half a second', () => {
   });
 
   test.each(['add', 'delete'])(
-    'shows a progress bar on a terminal, and clears it at the end: %s',
+    'shows a progress bar on a terminal, and clears it at the end (%s)',
     async (verb) => {
       if (verb === 'delete') victim.person(['add', A, B]);
       const argv = [victim.agent.program(), verb, A, B];
@@ -289,7 +289,7 @@ describe('work of more than half a second', () => {
   });
 });
 
-test('work on a few addresses shows no progress bar', async () => {
+test('a command for a few addresses shows no progress bar', async () => {
   const { output } = await runOnTerminal(victim.host, [victim.agent.program(), 'add', A, B]);
   expect(withoutEnds(output)).toBe(`${A} blocked\n${B} blocked\n`);
 });

@@ -1,4 +1,4 @@
-// What keeps state and kernel together: flush, expire, restore, reconcile, and who is never blocked.
+// Checks the commands that make state and kernel agree (flush, expire, restore, reconcile), and protected addresses.
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
@@ -37,7 +37,7 @@ describe('flush', () => {
     return runOnTerminal(victim.host, [victim.agent.program(), 'flush'], { columns: 80, answer });
   };
 
-  test('asks on a terminal, and unblocks all at a yes and nothing at any other answer', async () => {
+  test('asks on a terminal, unblocks everything after a yes, and nothing after any other answer', async () => {
     victim.add(A);
     victim.person(['add', B, A6]);
     for (const answer of ['n', '', 'yesterday']) {
@@ -56,7 +56,7 @@ describe('flush', () => {
     expect(victim.log().slice(-3).join()).toMatch(/ delete .* delete .* delete /);
   });
 
-  test('takes Ctrl-D for no, and says so on a line of its own', async () => {
+  test('treats Ctrl-D as no, and reports it on a separate line', async () => {
     victim.person(['add', A]);
     const argv = [victim.agent.program(), 'flush'];
     const answer = { to: '[y/N] ', typed: '\u0004' };
@@ -66,21 +66,21 @@ describe('flush', () => {
     expect(addresses()).toEqual([A]);
   });
 
-  test('refuses without --yes where there is no terminal, and does not ask with it', async () => {
+  test('refuses to run without --yes if there is no terminal, and does not ask with it', async () => {
     victim.person(['add', A]);
     const argv = [victim.agent.program(), 'flush'];
     const { status, stdout, stderr } = victim.host.run(argv, { input: 'y\n' });
     expect({ status, stdout }).toEqual({ status: USAGE, stdout: '' });
     expect(stderr).toContain('--yes');
     expect(victim.rules(A)).toHaveLength(2);
-    // Where it takes long, a bar comes and goes before the line.
+    // On a slow machine, a progress bar appears and disappears before the line.
     const screen = await runOnTerminal(victim.host, [...argv, '--yes']);
     expect(screen.output).not.toContain('?');
     expect(seen(screen)).toEqual(['1 released']);
     expect(seen(await onTerminal('y')).at(-1)).toBe('0 released');
   });
 
-  test('--origin manual keeps what Wazuh holds, and says how many', () => {
+  test('with --origin manual keeps addresses that Wazuh holds, and prints their number', () => {
     victim.add(A);
     victim.person(['add', A, B]);
     victim.ossec({ srcip: C });
@@ -93,7 +93,7 @@ describe('flush', () => {
     expect(victim.rules(B)).toEqual([]);
   });
 
-  test('leaves the rules of others, and succeeds where nothing is blocked', () => {
+  test('leaves foreign rules in place, and succeeds if nothing is blocked', () => {
     rule('-A', 'INPUT', '-s', C, '-j', 'DROP');
     victim.person(['add', A]);
     expect(victim.person(['flush', '--yes']).stdout).toBe('1 released\n');
@@ -103,7 +103,7 @@ describe('flush', () => {
 });
 
 describe('expire', () => {
-  test('unblocks what is due, prints and logs it, and leaves the rest', () => {
+  test('unblocks addresses that are due, prints and logs them, and leaves the others blocked', () => {
     victim.person(['add', A, B, '--timeout', '1h']);
     victim.person(['add', C]);
     victim.endTime(A);
@@ -115,7 +115,7 @@ describe('expire', () => {
     expect(victim.person(['history', A, '--json']).stdout).toContain('"reason":"expired"');
   });
 
-  test('fails where the kernel does not change, and the ban stays due', () => {
+  test('fails if the kernel does not change, and the ban stays due', () => {
     victim.person(['add', A, '--timeout', '1h']);
     victim.endTime(A);
     victim.host.useIptables('none');
@@ -148,14 +148,14 @@ describe('expire --watch', () => {
     if (stderr === null) throw new Error('stderr is not a pipe');
     return collectLines(stderr);
   };
-  /** Its first round is over once it waits for events, which it does nowhere else. */
+  /** Waits for the end of the first round, after which the program waits for events. It does so nowhere else. */
   const asleep = (child: ChildProcess): Promise<unknown> => {
     return eventually('the watch to sleep', () => {
       return /epoll|ep_poll/.test(victim.host.readFile(`/proc/${String(child.pid)}/wchan`));
     });
   };
 
-  test('unblocks an address at its deadline, without another run', async () => {
+  test('unblocks an address at its deadline without another run', async () => {
     victim.person(['add', A, '--timeout', '2s']);
     const lines = linesOf(watch());
     await eventually('the release', () => lines.includes(`${A} released`));
@@ -180,7 +180,7 @@ describe('expire --watch', () => {
     victim.host.must(['flock', '--nonblock', '/run/firewall-drop/lock', 'true']);
   });
 
-  test.each(['SIGTERM', 'SIGINT'] as const)('ends cleanly at %s', async (signal) => {
+  test.each(['SIGTERM', 'SIGINT'] as const)('ends cleanly on %s', async (signal) => {
     const child = watch();
     await asleep(child);
     const complaints = errorsOf(child);
@@ -194,7 +194,7 @@ describe('expire --watch', () => {
     });
   });
 
-  test('goes on after a round that failed', async () => {
+  test('continues after a round that failed', async () => {
     victim.person(['add', A, '--timeout', '1h']);
     victim.endTime(A);
     victim.host.useIptables('none');
@@ -205,8 +205,8 @@ describe('expire --watch', () => {
     expect(victim.rules(A)).toEqual([]);
   });
 
-  test('goes on after it has run for hours', async () => {
-    // The bundle that the executable is made of, told that its process is old.
+  test('works after it has run for hours', async () => {
+    // Runs the bundle of the executable with an old start time.
     const dist = join(__dirname, '../../dist');
     const old = '/var/tmp/old.cjs';
     victim.host.writeFile(
@@ -230,7 +230,7 @@ describe('expire --watch', () => {
 });
 
 describe('restore', () => {
-  test('blocks again what a reboot removed, of both families, and counts it', () => {
+  test('blocks addresses of both families again after a reboot, and prints their number', () => {
     victim.add(A);
     victim.person(['add', B, A6]);
     victim.flushRules();
@@ -242,7 +242,7 @@ describe('restore', () => {
     expect(victim.allRules()).toHaveLength(6);
   });
 
-  test('does not restore a ban whose time is over', () => {
+  test('does not restore an expired ban', () => {
     victim.person(['add', A, '--timeout', '1h']);
     victim.person(['add', B]);
     victim.endTime(A);
@@ -253,7 +253,7 @@ describe('restore', () => {
     expect(victim.rules(A)).toEqual([]);
   });
 
-  test('unblocks what has become protected, and says so', () => {
+  test('unblocks addresses that have become protected, and reports them', () => {
     victim.person(['add', A, B]);
     victim.configure(`[protect]\nallow = ["${A}"]\n`);
     expect(victim.person(['restore']).stdout).toBe(
@@ -297,7 +297,7 @@ describe('reconcile', () => {
   ];
 
   test.each(CASES)(
-    'shows %s with --dry-run and status 1, changes nothing, and repairs it without',
+    'shows %s with --dry-run and status 1 without changing anything, and repairs it without --dry-run',
     (_, disturb, said) => {
       victim.person(['add', A, B]);
       disturb();
@@ -319,7 +319,7 @@ describe('reconcile', () => {
     },
   );
 
-  test('has nothing to do where state and kernel agree, and --dry-run exits with 0', () => {
+  test('has nothing to do if state and kernel agree, and --dry-run exits with 0', () => {
     victim.person(['add', A, A6]);
     const { status, stdout } = victim.person(['reconcile', '--dry-run']);
     expect(status).toBe(0);
@@ -327,7 +327,7 @@ describe('reconcile', () => {
     expect(victim.person(['reconcile']).stdout).toBe('2 bans already in place\n');
   });
 
-  test('shows a drop rule without a ban, and leaves it', () => {
+  test('shows a drop rule without a ban, and leaves it in place', () => {
     rule('-A', 'INPUT', '-s', C, '-j', 'DROP');
     victim.person(['add', A]);
     const { status, stdout } = victim.person(['reconcile']);
@@ -339,7 +339,7 @@ describe('reconcile', () => {
 });
 
 describe('protect', () => {
-  test('check names the entry and its origin, and exits with 0', () => {
+  test('check names the entry and its source, and exits with 0', () => {
     victim.configure('[protect]\nallow = ["203.0.113.0/28"]\n');
     victim.setOssecConf('<global><white_list>198.51.100.9</white_list></global>');
     const check = (address: string): [number | null, string] => {
@@ -380,12 +380,12 @@ describe('protect', () => {
     ['check example.com', BAD_DATA],
     ['', USAGE],
     ['chekc', USAGE],
-  ])('protect %s exits with %d', (words, status) => {
+  ])('exits for the arguments %s with %d', (words, status) => {
     const args = ['protect', ...words.split(' ').filter(Boolean)];
     expect(victim.person(args)).toMatchObject({ status, stdout: '' });
   });
 
-  test('list names every entry that check uses, and which ones --force does not override', () => {
+  test('list names every entry that check uses, and marks those that --force does not override', () => {
     victim.configure(`[protect]\nallow = ["${A}"]\n`);
     const { status, stdout } = victim.person(['protect', 'list']);
     expect(status).toBe(0);
@@ -414,7 +414,7 @@ describe('the address that a person is logged in from', () => {
     expect(stderr).toContain(A6);
   });
 
-  test('is found where only a parent’s environment has it, as after sudo', () => {
+  test('is found even if only the environment of a parent process has it, as after sudo', () => {
     const inner = `env --ignore-environment PATH="$PATH" bash -c '"$0" add ${A}; exit $?' "$0"; exit $?`;
     const { status, stderr } = victim.host.run(['bash', '-c', inner, victim.agent.program()], {
       env: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', SSH_CONNECTION: ssh(A) },

@@ -1,4 +1,4 @@
-// What a person is shown: lists, one address, all of it, and what happened; held against the kernel and real packets.
+// Checks `list`, `status` and `history` against the kernel and real packets.
 import { once } from 'node:events';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import { createHost, type TestHost } from '../support/host.ts';
@@ -63,7 +63,7 @@ function listJson(...options: readonly string[]): readonly (ListedBan & Kernel)[
 }
 
 describe('list', () => {
-  test('says that a rule which was removed is missing', () => {
+  test('reports a removed rule as missing', () => {
     victim.person(['add', A, B]);
     for (const chain of ['INPUT', 'FORWARD']) rule('-D', chain, '-s', A, '-j', 'DROP');
     expect(listJson()).toMatchObject([
@@ -73,7 +73,7 @@ describe('list', () => {
     expect(list()[1]).toMatch(/^203\.0\.113\.7 .* missing$/);
   });
 
-  test('says so where one chain was flushed, as do status, metrics and doctor', () => {
+  test('reports missing rules after one chain was flushed, as do status, metrics and doctor', () => {
     victim.person(['add', A, B]);
     victim.host.must(['iptables', '-F', 'INPUT']);
     expect(listJson()).toMatchObject([
@@ -88,7 +88,7 @@ describe('list', () => {
     expect(found).toMatchObject({ blocked: false, bans: [{ kernel: 'missing' }] });
   });
 
-  test('says that the kernel is not known on a host without iptables, and lists the bans', () => {
+  test('shows the kernel as unknown on a host without iptables, and lists the bans', () => {
     victim.person(['add', A]);
     victim.host.useIptables('none');
     const { status, stdout, stderr } = victim.person(['list']);
@@ -103,14 +103,14 @@ describe('list', () => {
     expect(canPing(attacker, to.ipv4, { timeoutMs: 100 })).toBe(false);
     expect(canPing(attacker, to.ipv4, { timeoutMs: 100 })).toBe(false);
     expect(canPing(attacker, to.ipv6, { timeoutMs: 100 })).toBe(false);
-    // 20 bytes of IPv4, 8 of ICMP, 56 of ping's own.
+    // 20 bytes of IPv4 header, 8 of ICMP header, 56 of payload.
     const [four, six] = listJson();
     expect(four).toMatchObject({ packets: 2, bytes: 168 });
     expect(six?.packets).toBeGreaterThanOrEqual(1);
     expect(list()[1]).toMatch(/^198\.51\.100\.1 .* yes +2 +168$/);
   });
 
-  test('has what the state has; --origin shows only what that origin holds, --limit the first so many bans', () => {
+  test('prints the bans in the state, with --origin only holds of this origin, and with --limit only the first bans', () => {
     victim.add(A);
     victim.person(['add', A, B]);
     victim.ossec({ srcip: C });
@@ -122,13 +122,13 @@ describe('list', () => {
     expect(holdsOf(listJson('--origin', 'wazuh'))).toEqual([[A, ['wazuh']]]);
     // --limit counts bans, and never leaves out one of the holds of a ban.
     expect(holdsOf(listJson('--limit', '1'))).toEqual([[A, ['wazuh', 'manual']]]);
-    // What all other tests read from the state itself.
+    // All other tests read these values from the state.
     const kernel = { backend: 'iptables', kernel: 'yes', packets: 0, bytes: 0 };
     expect(listJson()).toEqual(victim.bans().map((ban) => ({ ...ban, ...kernel })));
     expect(list('--origin', 'repeat')).toEqual(['nothing is blocked']);
   });
 
-  test('--sort orders by age, deadline, numeric address, or packets; --expiring-within leaves out what ends later or never', () => {
+  test('sorts by age, deadline, numeric address or packets with --sort, and omits later ends with --expiring-within', () => {
     victim.person(['add', C]);
     victim.person(['add', A, '--timeout', '2h']);
     victim.person(['add', A6, '--timeout', 'never']);
@@ -149,18 +149,18 @@ describe('list', () => {
     ['--limit', 'many'],
     ['--expiring-within', 'never'],
     ['--origin', 'sshd'],
-  ])('%s %s is a mistake in the usage', (option, value) => {
+  ])('refuses %s %s as a usage error', (option, value) => {
     expect(victim.person(['list', `${option}=${value}`])).toMatchObject({
       status: USAGE,
       stdout: '',
     });
   });
 
-  test('--plain of nothing prints nothing', () => {
+  test('prints nothing with --plain if nothing is blocked', () => {
     expect(victim.person(['list', '--plain'])).toMatchObject({ status: 0, stdout: '' });
   });
 
-  test('--plain names an address once, however many holds it has, and delete --file - reads it', () => {
+  test('prints each address once with --plain, in a form that delete --file - accepts', () => {
     victim.add(A);
     victim.person(['add', A, A6, '203.0.113.128/25']);
     const script = '"$0" list --plain | "$0" delete --file -';
@@ -169,7 +169,7 @@ describe('list', () => {
     expect(victim.bans()).toEqual([]);
   });
 
-  test('--csv has a heading, quotes what must be quoted, and gives no formula to a spreadsheet', () => {
+  test('prints a heading with --csv, quotes cells if necessary, and gives no formula to a spreadsheet', () => {
     victim.person(['add', A, '--timeout', 'never', '--reason', 'a, "b"']);
     victim.person(['add', B, '--reason', '=HYPERLINK("http://x")']);
     const [heading, first, second] = list('--csv');
@@ -202,7 +202,7 @@ describe('a table', () => {
     return runOnTerminal(victim.host, [victim.agent.program(), ...words], options);
   };
 
-  test('has colours on a terminal, for what is wrong, unless they are turned off', async () => {
+  test('shows problems in colour on a terminal, unless colours are turned off', async () => {
     fill();
     const screenOf = async (variables: Readonly<Record<string, string>>): Promise<string> => {
       return (await onTerminal(['list'], { columns: 200, variables })).output;
@@ -215,14 +215,14 @@ describe('a table', () => {
       expect(output).toContain('missing');
       expect(output).not.toContain('\u001b');
     }
-    // Empty, it says nothing: no-color.org.
+    // An empty NO_COLOR has no effect: see no-color.org.
     expect(await screenOf({ NO_COLOR: '' })).toContain('\u001b[31m');
-    // In a pipe there are none, and a table is as wide as its longest cell.
+    // In a pipe, there are no colours, and a table is as wide as its longest cell.
     const { stdout } = victim.person(['list']);
     expect(stdout).not.toContain('\u001b');
     expect(stdout).toContain('a long story about a scan '.repeat(5).trim());
     expect(stdout).not.toContain('…');
-    // Nor is it cut on a terminal that does not know its size.
+    // On a terminal without a size, the table is not cut either.
     expect(seen(await onTerminal(['list'], {})).join('\n')).not.toContain('…');
   });
 
@@ -337,7 +337,7 @@ describe('status of an address', () => {
     ],
   ];
 
-  test.each(CASES)('%s says what happens to real packets', (_, prepare, expected) => {
+  test.each(CASES)('%s shows what happens to real packets', (_, prepare, expected) => {
     prepare();
     const { told, status } = statusOf(from.ipv4);
     expect(told).toMatchObject(expected);
@@ -360,7 +360,7 @@ describe('status of an address', () => {
         rule('-A', 'f2b-sshd', '-s', from.ipv4, '-j', 'DROP');
       },
     ],
-  ])('of which one port is dropped %s is not blocked, and the rule is named', (_, prepare) => {
+  ])('with one port dropped %s is not blocked, and the rule is named', (_, prepare) => {
     prepare();
     const { told, status } = statusOf(from.ipv4);
     expect({ status, blocked: told.blocked }).toEqual({ status: NOT_BLOCKED, blocked: false });
@@ -371,7 +371,7 @@ describe('status of an address', () => {
     expect(victim.person(['status', from.ipv4]).stdout).toMatch(/^some of its packets .*-j DROP/m);
   });
 
-  test('of IPv6 is read from the kernel’s IPv6 table', () => {
+  test('of IPv6 comes from the kernel’s IPv6 table', () => {
     victim.person(['add', from.ipv6]);
     expect(statusOf(from.ipv6).told).toMatchObject({ blocked: true, cause: 'exact' });
     expect(canConnect(attacker, { address: to.ipv6, port: PORT })).toBe(false);
@@ -379,7 +379,7 @@ describe('status of an address', () => {
     expect(statusOf(from.ipv6)).toMatchObject({ status: NOT_BLOCKED, told: { blocked: false } });
   });
 
-  test('says by what, since when, by which alert and until when it is blocked, and what happened', () => {
+  test('shows the rule, the start, the alert and the end of its ban, and its history', () => {
     victim.setTimeouts(600);
     victim.add(A);
     const { status, stdout } = victim.person(['status', A]);
@@ -403,7 +403,7 @@ describe('status of an address', () => {
     expect(stdout).toContain('but the kernel lets it through: firewall-drop reconcile');
   });
 
-  test('that was unblocked shows its history, and that it has no ban', () => {
+  test('without a ban shows its history, and that it has no ban', () => {
     victim.person(['add', A]);
     victim.person(['delete', A]);
     const { status, stdout } = victim.person(['status', A]);
@@ -412,12 +412,12 @@ describe('status of an address', () => {
     expect(stdout).toMatch(/ add {2}manual, by .*\n.* delete /);
   });
 
-  test('of what is no address is a mistake', () => {
+  test('refuses an invalid address', () => {
     expect(victim.person(['status', 'example.com'])).toMatchObject({ status: 65, stdout: '' });
   });
 });
 
-describe('status alone', () => {
+describe('status without an address', () => {
   interface Overview {
     readonly nextExpiry: string | null;
     readonly lastRun: string | null;
@@ -428,7 +428,7 @@ describe('status alone', () => {
     return JSON.parse(victim.person(['status', '--json']).stdout) as Overview;
   };
 
-  test('of a host on which nothing has happened is all zero', () => {
+  test('is all zero on a new host', () => {
     expect(overview()).toMatchObject({
       bans: 0,
       byOrigin: {},
@@ -461,7 +461,7 @@ describe('status alone', () => {
     expect(stdout).toMatch(/^drift +none$/m);
   });
 
-  test('shows the time of the last change, which a run that changes nothing leaves', () => {
+  test('shows the time of the last change, which is unaffected by a run that changes nothing', () => {
     victim.person(['add', A]);
     const { lastChange } = overview();
     expect(lastChange).toMatch(/^20/);
@@ -471,7 +471,7 @@ describe('status alone', () => {
     expect(overview().lastChange).not.toBe(lastChange);
   });
 
-  test('shows where state and kernel differ, both ways', () => {
+  test('shows missing and unknown rules', () => {
     victim.person(['add', A, B]);
     victim.flushRules();
     rule('-I', 'INPUT', '-s', C, '-j', 'DROP');
@@ -481,7 +481,7 @@ describe('status alone', () => {
     );
   });
 
-  test('says that the kernel can’t be listed, and shows the rest', () => {
+  test('reports that the kernel can’t be listed, and shows the rest', () => {
     victim.person(['add', A]);
     victim.host.useIptables('none');
     const { status, stdout, stderr } = victim.person(['status', '--json']);
@@ -517,7 +517,7 @@ describe('history', () => {
     return linesOf(victim.person(['history', '--json', ...words]));
   };
 
-  test('shows what happened, oldest first, from each origin', () => {
+  test('shows the events of each origin, oldest first', () => {
     victim.add(A);
     victim.person(['add', '127.0.0.1']);
     victim.person(['add', A]);
@@ -536,7 +536,7 @@ describe('history', () => {
     expect(stdout.trimEnd().split('\n')).toHaveLength(6);
   });
 
-  test('leaves out what is older with --since, all but the newest with --limit, and all others with an address', async () => {
+  test('omits older events with --since, all but the newest with --limit, and other addresses with an address', async () => {
     victim.person(['add', A, B, C, '203.0.113.0/24']);
     expect(history(A).map(({ address }) => address)).toEqual([A]);
     expect(history('203.0.113.0/24')).toHaveLength(1);
@@ -548,18 +548,18 @@ describe('history', () => {
     expect(history('--since', '1s')).toEqual([]);
   });
 
-  test.each(['never', '-1d'])('--since %s is a mistake in the usage', (since) => {
+  test.each(['never', '-1d'])('refuses --since %s as a usage error', (since) => {
     expect(victim.person(['history', `--since=${since}`])).toMatchObject({ status: USAGE });
   });
 
-  test('says when nothing is recorded', () => {
+  test('says that nothing is recorded', () => {
     expect(victim.person(['history'])).toMatchObject({
       status: 0,
       stdout: 'nothing is recorded\n',
     });
   });
 
-  test('prints with --follow what other processes do, each line once, until it is ended', async () => {
+  test('prints the changes of other processes with --follow, each once, until it is ended', async () => {
     victim.person(['add', A]);
     const argv = [victim.agent.program(), 'history', '--follow', '--json'];
     const child = victim.host.spawn(argv, { stdio: ['ignore', 'pipe', 'inherit'] });
@@ -582,7 +582,7 @@ describe('history', () => {
     ]);
   });
 
-  test('holds no lock with --follow of an address, and leaves out all others', async () => {
+  test('holds no lock with --follow of an address, and omits other addresses', async () => {
     const argv = [victim.agent.program(), 'history', A, '--follow'];
     const child = victim.host.spawn(argv, { stdio: ['ignore', 'pipe', 'inherit'] });
     if (child.stdout === null) throw new Error('stdout is not a pipe');

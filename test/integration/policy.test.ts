@@ -1,5 +1,5 @@
-// Policy on the built executable, with execd and real packets, for each backend: what the manager's arguments, the
-// configuration and a group's file make of an alert, what ends it, and that explain says the same beforehand.
+// Checks policy on the built executable with execd and real packets, for each backend: the effect of the manager's
+// arguments, the configuration and a group's file on an alert, the end of each ban, and that explain predicts it.
 import { join } from 'node:path';
 import { readFileSync } from 'node:fs';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
@@ -29,21 +29,21 @@ afterAll(async () => {
   await Promise.all([attacker.dispose(), victim.dispose()]);
 });
 
-/** What a response started by hand from the manager carries: no id, no rule. */
+/** Returns the alert of a manual response from the manager, which has no id and no rule. */
 const byHand = (srcip: string): JsonObject => ({ data: { srcip } });
 
 const reaches = (family: 'ipv4' | 'ipv6' = 'ipv4'): boolean => {
   return canPing(attacker, family === 'ipv4' ? `${NEAR.ipv4}.2` : `${NEAR.ipv6}:2`);
 };
 
-/** Verb and address of each line of active-responses.log. */
+/** Returns verb and address of each line of active-responses.log. */
 const lines = (): string[] => victim.log().map((line) => line.split(' ').slice(7, 10).join(' '));
 
 const origins = (address: string): string[] => {
   return (victim.banOn(address)?.holds ?? []).map(({ origin }) => origin).sort();
 };
 
-/** What explain says of the policy for an alert. */
+/** Returns the policy decisions that explain prints for an alert. */
 function explained(message: string): string[] {
   const { stdout } = victim.host.run([victim.agent.program(), 'explain', '--json'], {
     input: message,
@@ -51,7 +51,7 @@ function explained(message: string): string[] {
   return (JSON.parse(stdout) as { decidedBy: string[] }).decidedBy;
 }
 
-/** An execd for each test, and what configures us besides the backend. */
+/** Starts an execd for each test. Returns a function that sets the configuration besides the backend. */
 function setUp(backend: string): (toml: string) => void {
   const configure = (toml: string): void => {
     victim.configure(`[firewall]\nbackend = "${backend}"\n${toml}`);
@@ -73,10 +73,10 @@ function clean(): void {
   victim.host.remove(GROUP_FILE);
 }
 
-describe.each(['iptables', 'ipset', 'nftables'])('by %s', (backend) => {
+describe.each(['iptables', 'ipset', 'nftables'])('with %s', (backend) => {
   const configure = setUp(backend);
 
-  test('the manager gives a ban its deadline, keeps it beyond execd’s delete, and releases it', async () => {
+  test('the manager sets the deadline of a ban, keeps it beyond execd’s delete, and releases it', async () => {
     await execd.alert(A, { timeoutSeconds: 600, extraArguments: ['keep', 'timeout=2h'] });
     expect(victim.banOn(A)?.holds).toMatchObject([{ origin: 'policy', timeoutSeconds: 7200 }]);
     expect(reaches()).toBe(false);
@@ -90,8 +90,8 @@ describe.each(['iptables', 'ipset', 'nftables'])('by %s', (backend) => {
     expect(victim.bans()).toEqual([]);
   });
 
-  test('a network is banned in place of an address, and undone as a whole', async () => {
-    // Its own address is in the attacker's network: only what lies elsewhere may be banned as one.
+  test('a network is banned instead of an address, and released as a whole', async () => {
+    // The victim's own address is in the attacker's network, so only other networks can be banned.
     configure('[aggregate]\nipv6_prefix = 64\nipv4_count = 3\n');
     expect(await execd.alert(A6, { timeoutSeconds: 600 })).toMatchObject({ status: 0 });
     expect(origins(A6)).toEqual(['wazuh']);
@@ -117,7 +117,7 @@ describe.each(['iptables', 'ipset', 'nftables'])('by %s', (backend) => {
     expect(victim.bans()).toEqual([]);
   });
 
-  test('an agent’s stop frees nobody: no packet of 300 passes, and each ban ends on its deadline', async () => {
+  test('an agent’s stop ends no ban: none of 300 packets passes, and each ban ends at its deadline', async () => {
     configure(
       'keep_on_agent_stop = true\nkill_connections = false\n[limits]\nbans_per_minute = 0\n',
     );
@@ -126,7 +126,7 @@ describe.each(['iptables', 'ipset', 'nftables'])('by %s', (backend) => {
     const [first = '', second = '', ...others] = all;
     for (const address of [first, second]) await execd.alert(address, { timeoutSeconds: 600 });
     importBans(victim, others, 660);
-    // A delete that is kept asks no firewall: all of them once, and a few with each other backend.
+    // A delete of a kept ban runs no firewall program, so all deletes are tried with only one backend.
     const pending = backend === 'nftables' ? all.length : 10;
     await execd.know(others.slice(0, pending - 2), 600);
     expect(await execd.stop()).toHaveLength(pending);
@@ -141,11 +141,11 @@ describe.each(['iptables', 'ipset', 'nftables'])('by %s', (backend) => {
   });
 });
 
-// Decided before a backend is asked, which gets an address and a deadline, or nothing: see above.
-describe('by whichever backend', () => {
+// These decisions do not depend on the backend, which gets an address and a deadline, or nothing.
+describe('with any backend', () => {
   const configure = setUp('ipset');
 
-  test('the n-th ban lasts at least the n-th timeout, through restarts of the agent', async () => {
+  test('the n-th ban lasts at least the n-th timeout, even across restarts of the agent', async () => {
     configure('[escalation]\ntimeouts = ["10m", "1h"]\n');
     await execd.alert(A, { timeoutSeconds: 600 });
     await execd.stop();
@@ -174,7 +174,7 @@ describe('by whichever backend', () => {
     ]);
   });
 
-  test('an entry ignores, or gives the ban its end; a group’s file only shortens and protects', async () => {
+  test('an entry ignores an alert or sets its end, and a group’s file only shortens and protects', async () => {
     configure(`
 [[policy]]
 rule_id = [5720]
@@ -209,7 +209,7 @@ timeout = "24h"
     );
   });
 
-  test('more bans than a minute may have are refused, and a person is not', async () => {
+  test('alerts beyond the bans per minute are refused, and commands of a person are not', async () => {
     configure('[limits]\nbans_per_minute = 2\n');
     for (const last of [1, 2]) await execd.alert(`203.0.113.${last}`);
     expect(explained(wazuh4Message({ srcip: '203.0.113.3' }))).toEqual([
@@ -228,7 +228,7 @@ timeout = "24h"
   });
 });
 
-/** Moves each end to so many milliseconds from now, and has what is due end until all are over. */
+/** Sets the end of each ban in milliseconds from now, and checks with repeated runs that each ban ends on time. */
 async function expectEndsInTime(endsIn: ReadonlyMap<string, number>): Promise<void> {
   const endsMs = new Map(Array.from(endsIn, ([address, ms]) => [address, Date.now() + ms]));
   changeState(victim.host.pid, (database) => {
@@ -250,7 +250,7 @@ async function expectEndsInTime(endsIn: ReadonlyMap<string, number>): Promise<vo
   expect(wrong).toEqual([]);
 }
 
-/** Half of them of each family, in the attacker's own networks. */
+/** Returns addresses in the attacker's own networks, half of each family. */
 function sources(count: number): string[] {
   return Array.from({ length: count }, (_, index) => {
     return index % 2 === 0 ? `${NEAR.ipv4}.${50 + index / 2}` : `2001:db8:1::a:${index}`;
@@ -265,7 +265,7 @@ function addAddresses(addresses: readonly string[]): void {
       ? `address replace ${address}/64 dev to-victim nodad`
       : `address replace ${address}/24 dev to-victim`;
   });
-  // A banned address can't ask where the victim is either: others would wait for its question to be given up.
+  // A banned address cannot resolve the victim's link address. Others would wait for the timeout of its query.
   const [link] = JSON.parse(
     victim.host.must(['ip', '-j', 'link', 'show', 'to-attacker']),
   ) as readonly { address: string }[];
@@ -298,7 +298,10 @@ const { once } = require('node:events');
   }
 })();`;
 
-/** From which of the addresses a packet arrives; packets of one cable keep their order, so the last proves the others. */
+/**
+ * Returns the addresses from which a packet arrives. Packets of one link keep their order, so the arrival of the last
+ * one shows that all others have arrived or were dropped.
+ */
 async function arrivals(addresses: readonly string[]): Promise<string[]> {
   const listener = victim.host.spawn([process.execPath, '-e', HEAR], {
     stdio: ['ignore', 'pipe', 'inherit'],
@@ -333,7 +336,7 @@ describe('docs/policy.md', () => {
     clean();
   });
 
-  test('has no recipe that is not tried here', () => {
+  test('has only recipes that are tested here', () => {
     expect([...blocks.keys()].sort()).toEqual([
       'entries',
       'escalation',
@@ -344,7 +347,7 @@ describe('docs/policy.md', () => {
     ]);
   });
 
-  test('the call of the API releases: its body is what execd hands over', () => {
+  test('has an API call that releases: execd passes on its body', () => {
     const body = /-d '([^']+)'/.exec(block('manager'))?.[1] ?? '';
     const call = JSON.parse(body) as {
       command: string;
@@ -359,7 +362,7 @@ describe('docs/policy.md', () => {
     expect(lines().at(-1)).toBe(`delete - ${srcip}`);
   });
 
-  test('longer each time, and forgiven', () => {
+  test('has recipes that lengthen each ban, and that forgive', () => {
     victim.configure(block('escalation'));
     const ends = ['10m', '1h', '24h', '7d', '7d'].map((text) => {
       const said = explained(wazuh4Message({ srcip: '203.0.113.9' }));
@@ -374,24 +377,24 @@ describe('docs/policy.md', () => {
     expect(explained(wazuh4Message({ srcip: '203.0.113.9' }))[0]).toContain('ban 1 of');
   });
 
-  test('a day for brute force, never for the office', () => {
+  test('has a recipe for a day after brute force, and never for the office', () => {
     victim.configure(block('entries'));
     expect(victim.add('192.0.2.9').status).toBe(REFUSED);
     victim.add('203.0.113.9', { ruleId: '5712' });
     expect(victim.banOn('203.0.113.9')?.holds).toMatchObject([{ timeoutSeconds: 86_400 }]);
   });
 
-  test('gentler for one group of agents', () => {
+  test('has a recipe for milder bans in one group of agents', () => {
     victim.host.writeFile(GROUP_FILE, block('group'));
     expect(victim.add('198.51.100.9').status).toBe(REFUSED);
     expect(victim.add('203.0.113.9', { ruleId: '31151' }).status).toBe(REFUSED);
     victim.add('203.0.113.10');
     expect(victim.banOn('203.0.113.10')?.holds).toMatchObject([{ timeoutSeconds: 600 }]);
-    // A mistake in the file is told with its line.
+    // A mistake in the file would be reported with its line.
     expect(victim.troubles().filter((line) => /firewall-drop\.toml:\d/.test(line))).toEqual([]);
   });
 
-  test('networks, floods, and stops of the agent', () => {
+  test('has a recipe for networks, floods and stops of the agent', () => {
     victim.configure(block('networks'));
     victim.setTimeouts(600);
     victim.add('2001:db8:77::9');

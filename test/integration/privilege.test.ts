@@ -1,4 +1,4 @@
-/** What a hostile owner of our surroundings can and can't make root do, on the built executable. */
+/** Checks what a hostile environment can and cannot make the built executable do as root. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
@@ -30,7 +30,7 @@ function expectBlocked(response: { status: number | null; lines: readonly string
 
 const TRAP = '/var/tmp/trap';
 
-/** Every variable that the runtime or a library in it reads, set to what would do harm if it were obeyed. */
+/** Every variable that the runtime or a library in it reads, with a value that would do harm. */
 const RUNTIME_VARIABLES: readonly (readonly [string, string])[] = [
   ['OPENSSL_CONF', `${TRAP}/openssl.cnf`],
   ['OPENSSL_CONF', `${TRAP}/fifo`],
@@ -75,7 +75,10 @@ const RUNTIME_VARIABLES: readonly (readonly [string, string])[] = [
   ['YARGS_MIN_NODE_VERSION', '99'],
 ];
 
-/** How many environments have all of them. Neighbours in the table are of one library, and never together. */
+/**
+ * The number of environments that share the variables. Adjacent variables in the table belong to one library, and are
+ * never combined.
+ */
 const COUNT = 9;
 const ENVIRONMENTS = Array.from({ length: COUNT }, (_, first) => {
   return RUNTIME_VARIABLES.filter((_variable, index) => index % COUNT === first);
@@ -99,10 +102,10 @@ describe('variables of the runtime in the environment', () => {
     );
   });
 
-  // Several at once, of different libraries: each is to be without effect.
+  // Several variables of different libraries at once. None must have an effect.
   test.each(
     ENVIRONMENTS.map((env) => ({ env, all: env.map((variable) => variable.join('=')).join(' ') })),
-  )('$all: no code is loaded, no file is written and no block is stopped', ({ env }) => {
+  )('such as $all load no code, write no file and stop no block', ({ env }) => {
     const message = wazuh4Message({ srcip: A });
     const before = victim.host.must(['ls', TRAP]);
     const result = victim.host.run(['active-response/bin/firewall-drop'], {
@@ -115,7 +118,7 @@ describe('variables of the runtime in the environment', () => {
   });
 });
 
-test('each variable in the table of docs/security.md is one of them', () => {
+test('the table of docs/security.md has exactly these variables', () => {
   const page = readFileSync(join(__dirname, '../../docs/security.md'), 'utf8');
   const [section = ''] = /^## The environment$[^]*?^## /m.exec(page) ?? [];
   const rows = section
@@ -145,13 +148,13 @@ test('a broken openssl.cnf of the host stops no block', () => {
   expectBlocked({ status: result.status, lines: victim.agent.logLines() });
 });
 
-/** `MODE OWNER:GROUP` of a path, of links themselves. */
+/** Returns `MODE OWNER:GROUP` of a path, without following links. */
 function access(path: string): string {
   return victim.host.must(['stat', '-c', '%a %u:%g', '--', path]).trim();
 }
 
 describe.each(['0', '0777'])('with umask %s', (umask) => {
-  test('all files belong to root alone, and the logs to the agent', () => {
+  test('all files are accessible to root alone, and the logs to the agent', () => {
     const message = wazuh4Message({ srcip: A });
     const script = `umask ${umask}; exec active-response/bin/firewall-drop`;
     victim.configure('[log]\nlevel = "trace"\n');
@@ -173,7 +176,7 @@ describe.each(['0', '0777'])('with umask %s', (umask) => {
   });
 });
 
-describe('a symbolic link in the place of', () => {
+describe('a symbolic link in place of', () => {
   test.each([
     ['the lock', `${LOCK_DIRECTORY}/lock`, LOCK_DIRECTORY],
     ['the state', `${STATE_DIRECTORY}/state.db`, STATE_DIRECTORY],
@@ -186,8 +189,8 @@ describe('a symbolic link in the place of', () => {
   });
 
   test.each([
-    ['the lock’s directory', LOCK_DIRECTORY],
-    ['the state’s directory', STATE_DIRECTORY],
+    ['the lock directory', LOCK_DIRECTORY],
+    ['the state directory', STATE_DIRECTORY],
   ])('%s does not stop a block', (_, path) => {
     victim.host.remove(path);
     victim.host.symlink('/var/tmp/nowhere', path);
@@ -198,14 +201,14 @@ describe('a symbolic link in the place of', () => {
   test.each([
     ['ar.conf', 'etc/shared/ar.conf'],
     ['ossec.conf', 'etc/ossec.conf'],
-  ])('%s, to a file without an end, does not stop a block', (_, name) => {
+  ])('%s that leads to an endless file does not stop a block', (_, name) => {
     victim.host.symlink('/dev/zero', `${victim.agent.home}/${name}`);
     expectBlocked(victim.add(A));
   });
 });
 
-describe('the programs that it starts', () => {
-  test('get no descriptor and no variable that it inherited', () => {
+describe('firewall programs', () => {
+  test('get no file descriptor and no variable that the run inherited', () => {
     const spy = '/var/tmp/spy';
     const seen = '/var/tmp/seen';
     const real = victim.host.must(['readlink', '/etc/alternatives/iptables-restore']).trim();
@@ -226,7 +229,7 @@ describe('the programs that it starts', () => {
   });
 });
 
-test('with too few descriptors an add is not done by halves, and says so by its status where it can', () => {
+test('an add with too few file descriptors adds no rule, and exits with 71 if the runtime can start', () => {
   const message = wazuh4Message({ srcip: A });
   for (const limit of [16, 21, 24, 28, 32]) {
     const result = victim.host.run(
@@ -234,13 +237,13 @@ test('with too few descriptors an add is not done by halves, and says so by its 
       { cwd: victim.agent.home, input: message + answerTo(message, 'continue') },
     );
     expect(victim.rules(A)).toHaveLength(0);
-    // With fewer the runtime itself can't start, and ends by a signal.
+    // With fewer descriptors, the runtime itself cannot start, and a signal ends it.
     if (limit > 20) expect(result.status).toBe(71);
     else expect(result.signal).not.toBeNull();
   }
 });
 
-/** The names of a unit's CapabilityBoundingSet, as setpriv(1) takes them. */
+/** Returns the names of a unit's CapabilityBoundingSet in the form of setpriv(1). */
 function capabilitiesOf(unit: string): string {
   const text = readFileSync(join(UNITS, unit), 'utf8');
   const [, names = ''] = /^CapabilityBoundingSet=(.+)$/m.exec(text) ?? [];
@@ -257,7 +260,7 @@ describe('the capabilities of the systemd units', () => {
       ...[victim.agent.program(), ...args],
     ]);
 
-  test('suffice to unblock what is due, and to create the agent’s log', () => {
+  test('suffice to unblock addresses that are due, and to create the agent’s log', () => {
     const { host, agent } = victim;
     host.must([agent.program(), 'add', A, '--timeout', '1h']);
     host.remove(agent.log);
@@ -277,7 +280,7 @@ describe('the capabilities of the systemd units', () => {
     expect(victim.rules(A)).toHaveLength(2);
   });
 
-  test('are needed: an add without them fails', () => {
+  test('are necessary: an add without them fails', () => {
     const none = ['setpriv', '--no-new-privs', '--bounding-set=-all', '--'];
     expect(victim.host.run([...none, victim.agent.program(), 'add', A]).status).not.toBe(0);
     expect(victim.rules(A)).toEqual([]);

@@ -1,4 +1,4 @@
-// Nobody is locked out: what must never be blocked, in whatever notation and through whichever invocation.
+// Checks that protected addresses are never blocked, in any notation and through any invocation.
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { ossecArguments } from '../support/alerts.ts';
 import { createHost, type TestHost } from '../support/host.ts';
@@ -72,7 +72,7 @@ describe('an address that becomes the host’s own while it is blocked', () => {
     expect(victim.log().at(-1)).toMatch(ossecLine('delete', FREE));
   });
 
-  test('and by expire', () => {
+  test('is released by expire', () => {
     expect(victim.person(['expire']).stdout).toBe(`${FREE} released: it is protected\n`);
     expect(victim.rules(FREE)).toEqual([]);
   });
@@ -86,13 +86,13 @@ test('expire leaves a ban that a person forced', () => {
 
 const PROTECTED: readonly (readonly [what: string, canonical: string, written?: string])[] = [
   ['loopback', '127.0.0.1'],
-  ['the rest of loopback', '127.8.9.10'],
+  ['another loopback address', '127.8.9.10'],
   ['loopback of IPv6', '::1', '0:0:0:0:0:0:0:1'],
   ['loopback, mapped into IPv6', '127.0.0.1', '::ffff:127.0.0.1'],
   ['the cloud metadata service', '169.254.169.254'],
   ['a reserved address', '240.0.0.1'],
-  ['no address at all', '0.0.0.0'],
-  ['no address of IPv6', '::'],
+  ['the unspecified address', '0.0.0.0'],
+  ['the unspecified address of IPv6', '::'],
   ['multicast', '224.0.0.1'],
   ['multicast of IPv6', 'ff02::1', 'FF02:0::1'],
   ['broadcast', '255.255.255.255'],
@@ -112,13 +112,13 @@ const PROTECTED: readonly (readonly [what: string, canonical: string, written?: 
   ['one of the white_list', '192.0.2.65'],
   ['one of the white_list, mapped', '192.0.2.127', '::ffff:192.0.2.127'],
   ['one of protect.allow', '203.0.113.99'],
-  ['one of protect.allow that stands there mapped', '203.0.113.98'],
-  ['one of a block of protect.allow', '2001:db8:aaaa::5'],
+  ['one of protect.allow in mapped form', '203.0.113.98'],
+  ['one of a network of protect.allow', '2001:db8:aaaa::5'],
   ['one of an allow file', '203.0.113.80'],
-  ['one of a block of an allow file', '2001:db8:bbbb:1::'],
+  ['one of a network of an allow file', '2001:db8:bbbb:1::'],
 ];
 
-/** The line about an address, or a network, in what a person was answered. */
+/** Returns the line for an address or a network in the output of a command. */
 const lineAbout = (stderr: string, address: string): string | undefined => {
   return stderr.split('\n').find((line) => line.startsWith(`firewall-drop: ${address} `));
 };
@@ -127,7 +127,7 @@ describe('through every invocation', () => {
   const KNOWN = 'the name of the manager is known';
   beforeAll(() => {
     writeFiles();
-    // Alerts know of the manager's name what a run with time has found, and complain of one without an address.
+    // Alerts use the manager's addresses that an earlier `expire` has resolved, and warn if there are none.
     victim.person(['expire']);
     saveSnapshot(victim, KNOWN);
     victim.reset();
@@ -136,37 +136,34 @@ describe('through every invocation', () => {
     loadSnapshot(victim, KNOWN);
   });
 
-  // What reads an address is the same for all invocations: of Wazuh 5 and OSSEC each has every other one.
+  // All invocations use the same parser, so Wazuh 5 and OSSEC are each tested with every other address.
   test.each(
     PROTECTED.map(([what, canonical, written = canonical], index) => {
       return { what, canonical, written, isOssec: index % 2 === 0 };
     }),
-  )(
-    '$what is refused, each time with one line, and not blocked',
-    async ({ canonical, written, isOssec }) => {
-      const invocations = {
-        wazuh4: victim.startAdd(written),
-        other: isOssec
-          ? victim.start(ossecArguments({ srcip: written })).ended
-          : victim.startEnable(written),
-      };
-      for (const [invocation, running] of Object.entries(invocations)) {
-        const result = await running;
-        // Not even the keys: execd is to keep nothing on its list.
-        expect({ invocation, ...result }).toMatchObject({
-          invocation,
-          status: REFUSED,
-          stdout: '',
-        });
-        expect(result.stderr).toMatch(/^firewall-drop: [^\n]+protected[^\n]+\n$/);
-      }
-      const line: unknown = expect.stringMatching(ossecLine('refused', canonical));
-      expect(victim.log()).toEqual([line, line]);
-      expect(victim.allRules()).toEqual([]);
-    },
-  );
+  )('$what is refused with one line, and not blocked', async ({ canonical, written, isOssec }) => {
+    const invocations = {
+      wazuh4: victim.startAdd(written),
+      other: isOssec
+        ? victim.start(ossecArguments({ srcip: written })).ended
+        : victim.startEnable(written),
+    };
+    for (const [invocation, running] of Object.entries(invocations)) {
+      const result = await running;
+      // No key query is sent, so that execd keeps no key on its list.
+      expect({ invocation, ...result }).toMatchObject({
+        invocation,
+        status: REFUSED,
+        stdout: '',
+      });
+      expect(result.stderr).toMatch(/^firewall-drop: [^\n]+protected[^\n]+\n$/);
+    }
+    const line: unknown = expect.stringMatching(ossecLine('refused', canonical));
+    expect(victim.log()).toEqual([line, line]);
+    expect(victim.allRules()).toEqual([]);
+  });
 
-  test('a person is refused each of them, with one line', () => {
+  test('a person’s add refuses each of them with one line', () => {
     const written = PROTECTED.map(([, canonical, other = canonical]) => other);
     const { status, stdout, stderr, lines } = victim.person(['add', ...written]);
     expect({ status, stdout }).toEqual({ status: REFUSED, stdout: '' });
@@ -180,14 +177,14 @@ describe('through every invocation', () => {
     expect(victim.allRules()).toEqual([]);
   });
 
-  test('the neighbours of protected addresses are not refused', () => {
+  test('addresses next to protected ones are not refused', () => {
     const free = [`${NEAR.ipv4}.3`, '192.0.2.63', '192.0.2.128', '203.0.113.97', '2001:db8:aaab::'];
     for (const address of free) expect(victim.add(address).status).toBe(0);
     expect(victim.allRules()).toHaveLength(2 * free.length);
   });
 });
 
-describe('an address of this host that no running link has is refused', () => {
+describe('an own address of the host', () => {
   test.each<[string, string, string[][]]>([
     [
       'of a link that is down',
@@ -207,17 +204,17 @@ describe('an address of this host that no running link has is refused', () => {
       '2001:db8:9::9',
       [['ip', 'route', 'add', 'local', '2001:db8:9::/64', 'dev', 'lo']],
     ],
-  ])('%s', (_, address, commands) => {
+  ])('%s is refused', (_, address, commands) => {
     for (const command of commands) victim.host.must(command);
     expect(victim.add(address).status).toBe(REFUSED);
     expect(victim.person(['add', '--force', address]).status).toBe(REFUSED);
   });
 });
 
-describe('a next hop that /proc does not show is refused once a run with time has seen it', () => {
+describe('a next hop that /proc does not show', () => {
   test.each<[string, string, string[]]>([
     [
-      'the second of a multipath route',
+      'such as the second of a multipath route',
       `${NEAR.ipv4}.22`,
       [
         'ip',
@@ -235,18 +232,18 @@ describe('a next hop that /proc does not show is refused once a run with time ha
       ],
     ],
     [
-      'one of another table',
+      'such as one of another routing table',
       `${NEAR.ipv4}.23`,
       ['ip', 'route', 'add', 'default', 'via', `${NEAR.ipv4}.23`, 'table', '100'],
     ],
-  ])('%s', (_, hop, command) => {
+  ])('%s is refused after expire has seen it', (_, hop, command) => {
     victim.host.must(command);
     victim.person(['expire']);
     expect(victim.add(hop).status).toBe(REFUSED);
   });
 });
 
-describe('the refusal names the reason', () => {
+describe('the refusal', () => {
   const REASONS: readonly (readonly [address: string, reason: string])[] = [
     ['127.0.0.1', 'loopback'],
     [OWN[4], 'own address (to-router)'],
@@ -260,13 +257,13 @@ describe('the refusal names the reason', () => {
   let toPerson: string;
   beforeAll(() => {
     writeFiles();
-    // The person's run resolves the manager's name for the alerts after it.
+    // The person's run resolves the manager's name for the following alerts.
     toPerson = victim.person(['add', ...REASONS.map(([address]) => address)]).stderr;
     saveSnapshot(victim, 'a person was told the reasons');
     victim.reset();
   });
 
-  test.each(REASONS)('%s: %s', (address, reason) => {
+  test.each(REASONS)('of %s gives the reason: %s', (address, reason) => {
     loadSnapshot(victim, 'a person was told the reasons');
     expect(lineAbout(toPerson, address)).toContain(reason);
     victim.host.remove(`${victim.agent.home}/logs/firewall-drop.log`);
@@ -288,7 +285,7 @@ describe('a network that contains a protected address', () => {
     ['203.0.113.96/29', '203.0.113.9'],
   ];
 
-  test('is refused, naming it', () => {
+  test('is refused, and the address is named', () => {
     const { status, stderr } = victim.person(['add', ...NETWORKS.map(([network]) => network)]);
     expect(status).toBe(REFUSED);
     for (const [network, named] of NETWORKS) {
@@ -300,7 +297,7 @@ describe('a network that contains a protected address', () => {
     expect(victim.allRules()).toEqual([]);
   });
 
-  test('one among several given keeps all of them out', () => {
+  test('or a protected address among several arguments prevents all of them from being blocked', () => {
     expect(victim.person(['add', FREE, GATEWAY[4]]).status).toBe(REFUSED);
     expect(victim.allRules()).toEqual([]);
     expect(victim.bans()).toEqual([]);
@@ -308,7 +305,7 @@ describe('a network that contains a protected address', () => {
 });
 
 describe('--force', () => {
-  test('blocks what may be an attacker all the same', () => {
+  test('blocks protected addresses that can be attackers', () => {
     const addresses = [GATEWAY[4], GATEWAY[6], RESOLVER[4], '192.0.2.9', '203.0.113.99'];
     const { stderr } = victim.person(['add', ...addresses]);
     expect(victim.allRules()).toEqual([]);
@@ -317,7 +314,7 @@ describe('--force', () => {
     for (const address of addresses) expect(victim.rules(address)).toHaveLength(2);
   });
 
-  test('does not block what can never be an attacker', () => {
+  test('does not block addresses that can never be attackers', () => {
     const written = ['127.0.0.1', '::1', '::ffff:127.8.0.1', OWN[4], OWN[6], `${NEAR.ipv4}.255`];
     const addresses = [...written, '0.0.0.0/0'];
     const { status, stderr } = victim.person(['add', '--force', ...addresses]);
@@ -350,11 +347,11 @@ describe('the address that a person is logged in from', () => {
     expect(victim.allRules()).toHaveLength(2);
   });
 
-  test('does not restrict others, such as an execd that an administrator restarted', () => {
+  test('does not restrict alerts, even if an administrator has restarted execd', () => {
     expect(victim.add(FREE, env(FREE)).status).toBe(0);
   });
 
-  test('is ignored where it is no address', () => {
+  test('is ignored if it is invalid', () => {
     expect(victim.person(['add', FREE], env('UNKNOWN')).status).toBe(0);
   });
 });
@@ -374,21 +371,21 @@ describe('a protected address that is blocked can be unblocked', () => {
   });
 });
 
-describe('what the configuration removes from protection can be blocked:', () => {
+describe('an address that the configuration does not protect', () => {
   test.each([
     ['gateways', GATEWAY[4]],
     ['resolvers', RESOLVER[4]],
     ['manager', '192.0.2.9'],
     ['white_list', '192.0.2.65'],
-  ])('%s = false', (key, address) => {
+  ])('can be blocked with %s = false', (key, address) => {
     victim.configure(`[protect]\n${key} = false\n`);
     expect(victim.add(address).status).toBe(0);
     expect(victim.rules(address)).toHaveLength(2);
   });
 });
 
-describe('a problem with the sources of protection', () => {
-  test('an alert resolves no name of a manager, however many there are, and says which are unknown', () => {
+describe('with incomplete sources of protection', () => {
+  test('an alert resolves none of many names of managers, and names those that are unknown', () => {
     const server = (name: string): string => `<server><address>${name}</address></server>`;
     const names = Array.from({ length: 12 }, (_, index) => `nowhere${index}.example`);
     victim.setOssecConf(`<client>${names.map(server).join('')}</client>`);
@@ -396,7 +393,7 @@ describe('a problem with the sources of protection', () => {
     expect(victim.troubles().join('\n')).toContain('nowhere11.example');
   });
 
-  test('a manager’s address found once still protects when its name can’t be resolved any more', () => {
+  test('a manager’s address stays protected when its name can’t be resolved any more', () => {
     victim.person(['expire']);
     const hosts = victim.host.readFile('/etc/hosts');
     victim.host.writeFile('/etc/hosts', '127.0.0.1 localhost\n');
@@ -404,7 +401,7 @@ describe('a problem with the sources of protection', () => {
     victim.host.writeFile('/etc/hosts', hosts);
   });
 
-  test('a manager’s name that could not be resolved is tried again by the next run with time', () => {
+  test('a manager’s name that could not be resolved is resolved by the next expire', () => {
     const hosts = victim.host.readFile('/etc/hosts');
     victim.host.writeFile('/etc/hosts', '127.0.0.1 localhost\n');
     expect(victim.add(FREE).status).toBe(0);
@@ -413,7 +410,7 @@ describe('a problem with the sources of protection', () => {
     expect(victim.add('192.0.2.10').status).toBe(REFUSED);
   });
 
-  test('an ossec.conf that breaks off protects as far as it goes', () => {
+  test('a truncated ossec.conf protects the addresses before its end', () => {
     victim.host.writeFile(
       '/var/ossec/etc/ossec.conf',
       '<ossec_config><client><server><address>192.0.2.9</address></server><server><addr',
@@ -422,7 +419,7 @@ describe('a problem with the sources of protection', () => {
     expect(victim.add(FREE).status).toBe(0);
   });
 
-  test('an ossec.conf with two roots counts whole', () => {
+  test('an ossec.conf with two roots is read completely', () => {
     victim.host.writeFile(
       '/var/ossec/etc/ossec.conf',
       '<ossec_config></ossec_config>\n<!-- more -->\n<ossec_config><global><white_list>192.0.2.77</white_list></global></ossec_config>',
@@ -434,14 +431,14 @@ describe('a problem with the sources of protection', () => {
     ['missing', 'rm -f /etc/firewall-drop/allow'],
     ['a FIFO', 'rm -f /etc/firewall-drop/allow; mkfifo /etc/firewall-drop/allow'],
     ['a device', 'ln -sfn /dev/zero /etc/firewall-drop/allow'],
-  ])('an allow file that is %s is said and stops no block', (_, replace) => {
+  ])('an allow file that is %s is reported and stops no block', (_, replace) => {
     victim.host.must(['bash', '-c', replace]);
     const response = victim.add(FREE);
     expect(response.status).toBe(0);
     expect(victim.troubles().join('\n')).toContain('/etc/firewall-drop/allow');
   });
 
-  test('a line of an allow file that is no address is said, and the others count', () => {
+  test('an invalid line of an allow file is reported, and the other lines count', () => {
     const path = '/etc/firewall-drop/allow';
     victim.host.writeFile(path, 'office.example\n203.0.113.81\n');
     expect(victim.add('203.0.113.81').status).toBe(REFUSED);

@@ -1,4 +1,4 @@
-// docs/runbook.md: what people copy from it works, in the order in which it stands there.
+// Checks that the code blocks of docs/runbook.md work in their order.
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
@@ -26,7 +26,7 @@ function blocksOf(kind: string): readonly string[] {
 
 let victim: Victim;
 beforeAll(async () => {
-  // An agent as it is before us.
+  // An agent before the installation of firewall-drop.
   victim = await createVictim({ names: [], variant: 'nft' });
   victim.host.mkdir('/var/ossec/bin');
   victim.host.symlink('/bin/sleep', '/var/ossec/bin/wazuh-execd');
@@ -34,7 +34,7 @@ beforeAll(async () => {
 });
 afterAll(() => victim.dispose());
 
-/** As somebody would who copies a block into a shell, and stops at the first thing that fails. */
+/** Returns the command that runs a block as if it were pasted into a shell, until the first failure. */
 function commandFor(text: string): string[] {
   const prelude = 'set -euo pipefail; program=$1; firewall-drop() { "$program" "$@"; }\n';
   return ['bash', '-c', prelude + text, 'runbook', builtBinary()];
@@ -57,7 +57,10 @@ function orphan(): void {
 }
 
 let boots = 0;
-/** What the kernel forgets, what it says of itself then, and what netfilter-persistent loads. */
+/**
+ * Simulates a reboot: the kernel loses its rules and gets a new boot id, and netfilter-persistent loads the saved
+ * rules.
+ */
 function reboot(): void {
   boots += 1;
   victim.flushRules();
@@ -70,13 +73,13 @@ function reboot(): void {
   shell('iptables-restore < /etc/iptables/rules.v4');
 }
 
-test('every code block is of a kind that is checked', () => {
+test('every code block has a kind that is checked here', () => {
   expect(BLOCKS.length).toBeGreaterThan(8);
   for (const { kind } of BLOCKS)
     expect(['sh', 'sh manager', 'sh api', 'yaml', 'xml', 'crontab']).toContain(kind);
 });
 
-test.each(blocksOf('xml'))('XML is well-formed: %#', (text) => {
+test.each(blocksOf('xml'))('XML block %# is well-formed', (text) => {
   const parser = new SaxesParser();
   parser.on('error', (error) => {
     throw error;
@@ -85,7 +88,7 @@ test.each(blocksOf('xml'))('XML is well-formed: %#', (text) => {
   expect(text).not.toMatch(/[^\t\n\x20-\x7e]/);
 });
 
-/** Its options, and what becomes of a response by hand: execd looks the name up and starts what ar.conf says. */
+/** Stands in for agent_control: its options, and a manual response, for which execd starts the program in ar.conf. */
 const AGENT_CONTROL = `#!/bin/bash
 set -euo pipefail
 cd /var/ossec
@@ -104,7 +107,7 @@ message='{"version":1,"origin":{"name":"","module":"wazuh-execd"},"command":"%s"
   "active-response/bin/$program"
 `;
 
-/** A manager on the same host: what was told to it lies where the runbook says, and its daemons are stood in for. */
+/** Makes this host a manager, too: its configuration is where the runbook says, and stand-ins replace its daemons. */
 function becomeManager(): void {
   const { host } = victim;
   const [conf = '', rules = ''] = blocksOf('xml');
@@ -136,7 +139,7 @@ test('every code block works, from top to bottom', () => {
   expect(victim.allRules()).toEqual([]);
 });
 
-test('both checks find what a web page makes of a snippet, before a restart', () => {
+test('both checks find typographic quotes in a snippet before a restart', () => {
   const { host } = victim;
   const [conf = '', rules = ''] = blocksOf('xml');
   const [check = ''] = blocksOf('sh manager');
@@ -150,7 +153,7 @@ test('both checks find what a web page makes of a snippet, before a restart', ()
 });
 
 describe('rules that come back from a saved file', () => {
-  test('are taken for our own while their address has a ban', () => {
+  test('count as ours while their address has a ban', () => {
     orphan();
     victim.flushRules();
     expect(shell('iptables-restore < /etc/iptables/rules.v4; firewall-drop restore')).toBe(
@@ -161,7 +164,7 @@ describe('rules that come back from a saved file', () => {
     expect(victim.rules(A)).toEqual([]);
   });
 
-  test('are removed by the first run after a boot, once the ban is over', () => {
+  test('are removed by the first run after a boot if the ban has ended', () => {
     orphan();
     shell(`firewall-drop delete ${A}`);
     reboot();
@@ -172,7 +175,7 @@ describe('rules that come back from a saved file', () => {
     expect(victim.log().at(-1)).toContain(`delete - ${A} `);
   });
 
-  test('are named and left where they were saved later, and removed when their address is named', () => {
+  test('are reported and left in place if they were saved later, and removed when their address is named', () => {
     orphan();
     shell(`
       firewall-drop delete ${A}
@@ -190,7 +193,7 @@ describe('rules that come back from a saved file', () => {
 });
 
 describe('an address is unblocked on every agent', () => {
-  test('by the call of the API, whose body is what execd hands over', () => {
+  test('by the API call, whose body execd passes on', () => {
     const body = /-d '([^']+)'/.exec(blocksOf('sh api')[0] ?? '')?.[1] ?? '';
     const call = JSON.parse(body) as {
       readonly arguments: readonly string[];
@@ -214,7 +217,7 @@ describe('an address is unblocked on every agent', () => {
   });
 });
 
-test('the line for a crontab blocks what is on the list, moves its end each time, and logs what is new', () => {
+test('the crontab line blocks the listed addresses, moves their ends each time, and logs new ones', () => {
   const [entry = ''] = blocksOf('crontab');
   const command = entry
     .replace(/^(\S+ ){5}/, '')

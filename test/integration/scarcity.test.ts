@@ -1,4 +1,4 @@
-/** With little of what the kernel rations: a block as asked, or a status and no half of one. */
+/** Checks runs with few resources: they block completely, or fail with a status and block nothing. */
 import { spawnSync } from 'node:child_process';
 import { chmodSync, copyFileSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -8,13 +8,13 @@ import { answerTo, ATTACKER, wazuh4Message } from '../support/alerts.ts';
 import { builtBinary } from '../support/binary.ts';
 
 const SCARCE = join(__dirname, '../support/scarce.sh');
-/** Whom the kernel counts processes of, as it does not of root. */
+/** An unprivileged user, because the kernel does not limit the processes of root. */
 const NOBODY_IN_PARTICULAR = '54321';
 
 let directory = '';
 let binary = '';
 beforeAll(() => {
-  // Where that user can read it too.
+  // A directory that this user can read, too.
   directory = mkdtempSync(join(tmpdir(), 'firewall-drop-scarce-'));
   chmodSync(directory, 0o755);
   binary = join(directory, 'firewall-drop');
@@ -56,11 +56,11 @@ function becomeOrdinary(): string[] {
 }
 
 test.each([
-  // With 3 the runtime waits for ever for a thread that it could not start: docs/security.md.
+  // With 3, the runtime waits forever for a thread that it could not start: see docs/security.md.
   { what: 'processes', option: '-u', limits: [2, 4, 5, 6, 8, 100] },
   { what: 'memory (KiB of data)', option: '-d', limits: [8000, 64_000, 1_000_000] },
 ])(
-  'an add with little of $what makes two rules with status 0, or neither',
+  'an add with a low limit of $what makes both rules and exits with 0, or makes no rule',
   ({ option, limits }) => {
     const outcomes = addUnder(option, limits);
     expect(outcomes.map(({ limit }) => limit)).toEqual(limits);

@@ -1,4 +1,4 @@
-// What people see on terminals of 60, 80 and 120 columns: whole, as golden files.
+// Compares complete output on terminals of 60, 80 and 120 columns with snapshots.
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { runOnTerminal, seen } from '../support/terminal.ts';
 import { createVictim, type Victim } from '../support/victim.ts';
@@ -15,7 +15,7 @@ beforeAll(async () => {
 });
 afterAll(() => victim.dispose());
 
-/** Times, and what is counted in time or bytes, differ from run to run and have a width that does not. */
+/** Replaces times and sizes. They differ between runs, but not in width. */
 function timeless(text: string): string {
   return text
     .replace(/\d{4}-\d\d-\d\d \d\d:\d\d(?::\d\d)?/g, (time) => time.replace(/\d/g, '0'))
@@ -52,7 +52,7 @@ test('--wide cuts nothing, and neither does a pipe', async () => {
   expect(victim.person(['list']).stdout).toContain('within an hour of Monday morning');
 });
 
-test('what is longer than the screen goes through the pager, and what is shorter does not', async () => {
+test('output longer than the screen goes through the pager, and shorter output does not', async () => {
   const program = victim.agent.program();
   const whole = victim.person(['config', 'show']).stdout.trimEnd().split('\n');
   const options = { columns: 80, variables: { PAGER: 'less' } };
@@ -60,11 +60,11 @@ test('what is longer than the screen goes through the pager, and what is shorter
     ...options,
     answer: { to: ':\u001b[K', typed: 'q' },
   });
-  // less shows the first screen and waits; it is told to quit, and what follows was never shown.
+  // less shows the first screen and waits. The test types q, so that the rest is never shown.
   expect(long.status).toBe(0);
   expect(long.output).toContain(whole[0]);
   expect(long.output).not.toContain(whole.at(-1));
-  // Nobody answers here: less would wait for ever.
+  // Nothing is typed here, so less would wait forever.
   const short = await runOnTerminal(victim.host, [program, 'status'], options);
   expect(seen(short)).toEqual(victim.person(['status']).stdout.trimEnd().split('\n'));
 });

@@ -1,4 +1,5 @@
-// Bans in sets, beyond what holds of every backend (main-job.test.ts): the kernel ends them by itself, and there may be many.
+// Checks bans in sets, in addition to the tests for every backend (main-job.test.ts): the kernel ends entries by
+// itself, and there can be many.
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { createHost, type IptablesVariant } from '../support/host.ts';
 import { flushKernel } from '../support/kernel.ts';
@@ -13,7 +14,7 @@ const FIREWALL = 69;
 const BACKENDS = ['ipset', 'nftables'] as const;
 type SetBackend = (typeof BACKENDS)[number];
 
-/** What `iptables -t raw -S` shows of ours. */
+/** Our rules in the output of `iptables -t raw -S`. */
 const OURS = /^-A \S+ -m set --match-set firewall-drop-\S+ src -j DROP\n/gm;
 
 let victim: Victim;
@@ -27,7 +28,7 @@ const listOf = (count: number): string => {
   return Array.from({ length: count }, (_, i) => `${address(i)}\n`).join('');
 };
 
-/** What the kernel holds in our sets: by address or block, in how many seconds it ends; 0: never. */
+/** Returns the entries of our sets with their remaining seconds; 0 if they never end. */
 function entries(backend: SetBackend): Map<string, number> {
   return backend === 'ipset' ? ipsetEntries() : nftEntries();
 }
@@ -72,7 +73,7 @@ describe.each<IptablesVariant>(['nft', 'legacy'])('ipset beside iptables-%s', (v
     return `-m set --match-set ${set} src -j DROP`;
   };
 
-  test('all of a family are blocked by one rule in the table raw, and none has one of its own', () => {
+  test('blocks all addresses of a family with one rule in the table raw, and no rule per address', () => {
     for (const address of [A, A6]) {
       expect(victim.add(address)).toMatchObject({ status: 0, stderr: '' });
     }
@@ -84,7 +85,7 @@ describe.each<IptablesVariant>(['nft', 'legacy'])('ipset beside iptables-%s', (v
     expect(victim.allRules()).toHaveLength(2);
   });
 
-  test('removes rules of an earlier version from the filter table with the first block, and they drop until then', () => {
+  test('removes rules of an earlier version from the filter table with the first block, and these drop until then', () => {
     victim.person(['add', A, A6]);
     inHost(`for program in iptables ip6tables; do
         rule=$($program -w -t raw -S PREROUTING | sed -n 's/^-A PREROUTING //p')
@@ -100,7 +101,7 @@ describe.each<IptablesVariant>(['nft', 'legacy'])('ipset beside iptables-%s', (v
     expect(victim.person(['status', A]).stdout).toContain('(raw PREROUTING: -m set ');
   });
 
-  test('a set of another program that has our name is neither changed nor destroyed', () => {
+  test('neither changes nor destroys a foreign set with our name', () => {
     use('ipset', 'set_name = "theirs"\n');
     inHost('ipset create theirs-4 hash:ip && ipset add theirs-4 198.51.100.7');
     victim.host.writeFile('/var/tmp/list', listOf(60));
@@ -117,7 +118,7 @@ describe.each<IptablesVariant>(['nft', 'legacy'])('ipset beside iptables-%s', (v
     expect(inHost('ipset save theirs-4 | grep -c ^add')).toBe('1\n');
   });
 
-  test('an entry that another program made `nomatch` drops nothing, and is put right', () => {
+  test('reports and repairs an entry that another program has changed to `nomatch`, which drops nothing', () => {
     use('ipset');
     victim.add(A);
     inHost(`ipset -exist add firewall-drop-4 ${A} nomatch`);
@@ -128,7 +129,7 @@ describe.each<IptablesVariant>(['nft', 'legacy'])('ipset beside iptables-%s', (v
     expect(inHost(`ipset test firewall-drop-4 ${A} 2>&1`)).toContain(`${A} is in set`);
   });
 
-  test('a set that is full says so and what to do, and takes more once it may', () => {
+  test('reports a full set with the setting to raise, and takes more entries after that', () => {
     use('ipset', 'max_entries = 1024\n');
     victim.host.writeFile('/var/tmp/list', listOf(1024));
     expect(victim.person(['add', '--file', '/var/tmp/list'])).toMatchObject({ status: 0 });
@@ -145,7 +146,7 @@ describe.each<IptablesVariant>(['nft', 'legacy'])('ipset beside iptables-%s', (v
 
 describe('ipset on a kernel without the module of the table raw', () => {
   const PROGRAM = '/usr/sbin/xtables-legacy-multi';
-  /** What iptables-legacy 1.8.9 says there, whatever it did before. */
+  /** Behaves like iptables-legacy 1.8.9 on such a kernel. */
   const WITHOUT_RAW = `#!/bin/bash
     six=; [[ $0 == *ip6* ]] && six=6
     case $0 in
@@ -171,7 +172,7 @@ describe('ipset on a kernel without the module of the table raw', () => {
   });
   afterAll(() => victim.dispose());
 
-  test('has its rule first in INPUT and FORWARD, and doctor says so', () => {
+  test('has its rule first in INPUT and FORWARD, and doctor reports it', () => {
     use('ipset');
     expect(victim.add(A)).toMatchObject({ status: 0, stderr: '' });
     const rule = '-m set --match-set firewall-drop-4 src -j DROP';
@@ -190,7 +191,7 @@ describe('ipset on a kernel without the module of the table raw', () => {
   });
 });
 
-/** Removes an element before the first check, as any other program may. */
+/** Removes an element before the first check, as another program could. */
 const REMOVER = `#!/bin/bash
 if [[ $1 == -c && ! -e /run/removed ]]; then
   touch /run/removed
@@ -216,7 +217,7 @@ describe('nftables', () => {
     victim.host.useIptables('nft');
   });
 
-  test('removes the chains of an earlier version with the first block, and they drop until then', () => {
+  test('removes the chains of an earlier version with the first block, and these drop until then', () => {
     use('nftables');
     victim.person(['add', A, A6]);
     inHost(`nft -f - <<END
@@ -235,7 +236,7 @@ END`);
     expect(victim.person(['status', A6]).stdout).toContain('(inet firewall_drop prerouting: ip6 ');
   });
 
-  test('hooks its chain anew, with the next block, where another priority was given to it', () => {
+  test('restores the priority of its chain with the next block if another program has changed it', () => {
     use('nftables');
     victim.add(A);
     inHost(`nft -f - <<END
@@ -251,11 +252,11 @@ END`);
     expect(victim.person(['reconcile', '--dry-run']).status).toBe(0);
   });
 
-  test('drops each fragment of a packet, before they are put together', async () => {
+  test('drops each fragment of a packet before reassembly', async () => {
     use('nftables');
     const attacker = await createHost('attacker');
     const [near, own] = connectHosts(attacker, victim.host);
-    // Connection tracking is what puts them together.
+    // Connection tracking reassembles fragments.
     inHost('iptables -A INPUT -m conntrack --ctstate ESTABLISHED -j ACCEPT');
     victim.add(near.ipv4);
     attacker.run(['ping', '-n', '-q', '-c', '1', '-W', '0.1', '-s', '4000', own.ipv4]);
@@ -264,7 +265,7 @@ END`);
     await attacker.dispose();
   });
 
-  test('blocks an address of a list again where another program removed it before the proof', () => {
+  test('adds an address of a list again if another program has removed it before the proof', () => {
     use('nftables');
     const { host } = victim;
     host.must(['cp', '--', '/usr/sbin/nft', '/run/nft']);
@@ -279,20 +280,23 @@ END`);
     expect(entries('nftables').size).toBe(60);
   });
 
-  test.each([1, 60])('says at once what to do where %i more are too many for a set', (count) => {
-    use('nftables', 'max_entries = 1024\n');
-    victim.host.writeFile('/var/tmp/list', listOf(1024));
-    expect(victim.person(['add', '--file', '/var/tmp/list'])).toMatchObject({ status: 0 });
-    const more = Array.from({ length: count }, (_, n) => `203.0.113.${n}`);
-    const full = victim.person(['add', ...more]);
-    expect(full.status).toBe(FIREWALL);
-    expect(full.stderr).toContain('raise firewall.max_entries (now 1024)');
-    expect(entries('nftables').size).toBe(1024);
-    expect(victim.person(['delete', '198.18.0.0', ...more.slice(1)]).status).toBe(0);
-    expect(victim.person(['add', A])).toMatchObject({ status: 0, stderr: '' });
-  });
+  test.each([1, 60])(
+    'reports at once, with the setting to raise, that %i more are too many for a set',
+    (count) => {
+      use('nftables', 'max_entries = 1024\n');
+      victim.host.writeFile('/var/tmp/list', listOf(1024));
+      expect(victim.person(['add', '--file', '/var/tmp/list'])).toMatchObject({ status: 0 });
+      const more = Array.from({ length: count }, (_, n) => `203.0.113.${n}`);
+      const full = victim.person(['add', ...more]);
+      expect(full.status).toBe(FIREWALL);
+      expect(full.stderr).toContain('raise firewall.max_entries (now 1024)');
+      expect(entries('nftables').size).toBe(1024);
+      expect(victim.person(['delete', '198.18.0.0', ...more.slice(1)]).status).toBe(0);
+      expect(victim.person(['add', A])).toMatchObject({ status: 0, stderr: '' });
+    },
+  );
 
-  test('works beside dormant tables of others, at which nft 1.0.6 breaks off its JSON', () => {
+  test('works beside dormant foreign tables, at which nft 1.0.6 truncates its JSON', () => {
     use('nftables');
     for (const name of ['a', 'other', 'of_somebody_with_a_long_name', 'last']) {
       inHost(`nft 'add table inet ${name} { flags dormant; }'`);
@@ -310,7 +314,7 @@ END`);
   });
 
   test.each(['accept', 'ip saddr 203.0.113.0/24 return'])(
-    'drops again, with the next block, where another program put `%s` first in its chain',
+    'drops again with the next block after another program has inserted `%s` first in its chain',
     (rule) => {
       use('nftables');
       victim.add(A);
@@ -324,7 +328,7 @@ END`);
     },
   );
 
-  test('leaves a chain of others in its table, by a flush and after it', () => {
+  test('leaves a foreign chain in its table during and after a flush', () => {
     use('nftables');
     victim.add(A);
     inHost(`nft -f - <<END
@@ -341,7 +345,7 @@ END`);
     expect(victim.person(['is-blocked', A]).status).toBe(0);
   });
 
-  test('leaves a rule of others in its chain that lets nothing pass', () => {
+  test('leaves a foreign rule in its chain that lets nothing pass', () => {
     use('nftables');
     victim.add(A);
     inHost('nft insert rule inet firewall_drop prerouting ip saddr @blocked4_32 counter');
@@ -373,7 +377,7 @@ describe.each(BACKENDS)('%s', (backend) => {
   });
   afterAll(() => victim.dispose());
 
-  test('an address of each family has an entry while it is blocked, and a line for each change', () => {
+  test('has an entry for a blocked address of each family, and writes a line for each change', () => {
     const linesOf = (verb: string): unknown[] => {
       return [A, A6].map((address) => expect.stringMatching(ossecLine(verb, address)) as unknown);
     };
@@ -388,7 +392,7 @@ describe.each(BACKENDS)('%s', (backend) => {
     expect(victim.delete(A).status).toBe(0);
   });
 
-  test('an entry ends with its ban’s latest hold, and never with one that has no end', () => {
+  test('ends an entry with the latest hold of its ban, and never if a hold has no end', () => {
     victim.setTimeouts(600);
     victim.add(A);
     expect(entries(backend).get(A)).toBeGreaterThan(650);
@@ -398,7 +402,7 @@ describe.each(BACKENDS)('%s', (backend) => {
     expect(entries(backend).get(A)).toBe(0);
   });
 
-  test('an end that is too far away for the kernel is kept by the state', () => {
+  test('leaves an end that is too late for the kernel to the state', () => {
     expect(victim.person(['add', A, A6, '--until', '9999-12-31'])).toMatchObject({
       status: 0,
       stderr: '',
@@ -411,7 +415,7 @@ describe.each(BACKENDS)('%s', (backend) => {
     expect(victim.person(['reconcile', '--dry-run']).status).toBe(0);
   });
 
-  test('the kernel removes an entry in time even if nothing of ours runs', async () => {
+  test('has the kernel remove an entry on time even if firewall-drop does not run', async () => {
     victim.person(['add', A, '--timeout', '2s']);
     expect(entries(backend).has(A)).toBe(true);
     await eventually('the kernel to end the block', () => !entries(backend).has(A));
@@ -422,7 +426,7 @@ describe.each(BACKENDS)('%s', (backend) => {
     expect(victim.bans()).toEqual([]);
   });
 
-  test('an abort moves an entry’s end without a line, and puts back a lost entry with a line', () => {
+  test('moves an entry’s end at an abort without a line, and restores a lost entry with a line', () => {
     victim.setTimeouts(600);
     victim.person(['add', A, '--timeout', '5s']);
     expect(victim.add(A, { answer: 'abort' })).toMatchObject({ status: 0 });
@@ -433,7 +437,7 @@ describe.each(BACKENDS)('%s', (backend) => {
     expect(again.lines).toEqual([expect.stringMatching(ossecLine('reapplied', A))]);
   });
 
-  test('a network and an address in it are blocked and unblocked apart', () => {
+  test('blocks and unblocks a network and an address in it separately', () => {
     victim.person(['add', '203.0.113.0/24']);
     victim.person(['add', A]);
     expect(victim.delete('203.0.113.9').status).toBe(0);
@@ -448,7 +452,7 @@ describe.each(BACKENDS)('%s', (backend) => {
     );
   });
 
-  test('all is made again after everything was removed', () => {
+  test('restores everything after all sets and rules were removed', () => {
     victim.person(['add', A, A6, '203.0.113.128/25']);
     flushKernel(victim.host);
     expect(victim.person(['status', A]).status).toBe(1);
@@ -461,7 +465,7 @@ describe.each(BACKENDS)('%s', (backend) => {
     expect(victim.person(['status', '203.0.113.8']).status).toBe(0);
   });
 
-  test('rules, sets and tables of others stay as they are, by add, delete and flush', () => {
+  test('leaves foreign rules, sets and tables unchanged during add, delete and flush', () => {
     inHost(`ipset create other hash:ip; ipset add other ${A}
       iptables -w -A INPUT -m set --match-set other src -j DROP
       iptables -w -A FORWARD -s ${A} -p tcp -j DROP
@@ -485,11 +489,11 @@ describe.each(BACKENDS)('%s', (backend) => {
     }
   });
 
-  test('the network of all addresses is refused', () => {
+  test('refuses the network of all addresses', () => {
     expect(victim.person(['add', '0.0.0.0/0', '--force']).status).not.toBe(0);
   });
 
-  test('`list` and `status` show what the sets hold', () => {
+  test('shows the entries of the sets in `list` and `status`', () => {
     victim.person(['add', A, A6]);
     expect(victim.person(['list']).stdout).toMatch(
       new RegExp(`203\\.0\\.113\\.7 .* ${backend} .* yes`),
@@ -498,14 +502,14 @@ describe.each(BACKENDS)('%s', (backend) => {
     expect(victim.person(['reconcile', '--dry-run'])).toMatchObject({ status: 0 });
   });
 
-  test('`--dry-run` shows what would be run, and runs nothing', () => {
+  test('shows the commands with `--dry-run`, and runs none of them', () => {
     const { stdout } = victim.person(['add', A, '--dry-run']);
     expect(stdout).toMatch(/add (?:firewall-drop-4|element inet firewall_drop blocked4_32)/);
     expect([...entries(backend).keys()]).toEqual([]);
   });
 
-  test('thousands of addresses are blocked and unblocked by a list', () => {
-    // ipset takes one after the other, nft all of them at once.
+  test('blocks and unblocks a list of thousands of addresses', () => {
+    // ipset adds entries one after another, nft all of them at once.
     const count = backend === 'nftables' ? 30_000 : 5000;
     victim.host.writeFile('/var/tmp/list', listOf(count));
     const added = victim.person(['add', '--file', '/var/tmp/list', '--timeout', '2h']);

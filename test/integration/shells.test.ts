@@ -1,4 +1,4 @@
-// Completion in the real shells: what is offered, in its place, without stray blanks.
+// Checks completion in real shells: the words, their places, and no superfluous blanks.
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { runOnTerminal } from '../support/terminal.ts';
 import { createVictim, type Victim } from '../support/victim.ts';
@@ -29,14 +29,14 @@ const LINES: readonly (readonly [line: string, offered: readonly string[]])[] = 
   ['add --file /var/tmp/lists/o', ['/var/tmp/lists/one.txt']],
 ];
 
-/** The program is found by its name. */
+/** Runs a script in which the program is found by its name. */
 function withProgram(script: string): string {
   const directory = victim.agent.program().replace(/\/[^/]+$/, '');
   return `cd /; PATH=${directory}:$PATH; ${script}`;
 }
 
 describe('bash', () => {
-  test.each(LINES)('offers after "firewall-drop %s": %j', (line, offered) => {
+  test.each(LINES)('offers after "firewall-drop %s" the words %j', (line, offered) => {
     const whole = `firewall-drop ${line}`;
     const script = withProgram(
       `. ${SCRIPT}.bash; COMP_LINE=${JSON.stringify(whole)} COMP_POINT=${whole.length}; _firewall_drop; printf '%s\\n' "\${COMPREPLY[@]}"`,
@@ -45,7 +45,7 @@ describe('bash', () => {
     expect(lines.toSorted()).toEqual(offered.toSorted());
   });
 
-  test('goes on behind a colon of an IPv6 address', () => {
+  test('completes after a colon of an IPv6 address', () => {
     const whole = 'firewall-drop delete 2001:db8:ff';
     const script = withProgram(
       `. ${SCRIPT}.bash; COMP_LINE=${JSON.stringify(whole)} COMP_POINT=${whole.length}; _firewall_drop; echo "\${COMPREPLY[@]}"`,
@@ -55,7 +55,7 @@ describe('bash', () => {
 });
 
 describe('fish', () => {
-  test.each(LINES)('offers after "firewall-drop %s": %j', (line, offered) => {
+  test.each(LINES)('offers after "firewall-drop %s" the words %j', (line, offered) => {
     const script = `source ${SCRIPT}.fish; complete -C ${JSON.stringify(`firewall-drop ${line}`)}`;
     const output = victim.host.must([
       'bash',
@@ -71,7 +71,7 @@ describe('fish', () => {
 });
 
 describe('zsh', () => {
-  /** What stands on the line after Tab, by a widget that prints it. */
+  /** Returns the line after Tab, which a widget prints. */
   async function completed(line: string): Promise<string> {
     victim.host.writeFile(
       '/var/tmp/zsh/.zshrc',
@@ -98,7 +98,7 @@ zle -N say; bindkey '^G' say; PS1='READY> '`,
     ['delete 203.', `delete ${A} `],
     ['delete 2001:', `delete ${A6} `],
     ['add --file /var/tmp/lists/o', 'add --file /var/tmp/lists/one.txt '],
-  ])('makes of "%s" and Tab "%s"', async (line, whole) => {
+  ])('completes "%s" to "%s"', async (line, whole) => {
     expect(await completed(line)).toBe(whole);
   });
 });

@@ -1,4 +1,4 @@
-// What makes the executable start early is in effect, and may cost no more than time where it is not.
+// Checks that the optimizations of the start are in effect, and that their failure costs only time.
 import { createHash } from 'node:crypto';
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -26,7 +26,7 @@ function doctor(program: string): string {
   return host.run([program, 'doctor']).stdout;
 }
 
-test('the runtime takes the compiled code in the executable', () => {
+test('the runtime accepts the compiled code in the executable', () => {
   const program = host.installAgent({ binary: builtBinary() }).program();
   expect(doctor(program)).toMatch(/executable/);
   expect(doctor(program)).not.toMatch(REJECTED);
@@ -42,7 +42,7 @@ describe('an executable whose compiled code the runtime rejects', () => {
     program = host.installAgent({ binary: spoilt, home: '/var/spoilt' }).program();
   });
 
-  test('blocks and unblocks all the same', () => {
+  test('blocks and unblocks as usual', () => {
     const rules = (): string => host.must(['iptables', '-S', 'INPUT']);
     expect(host.run([program, 'add', A])).toMatchObject({ status: 0, stderr: '' });
     expect(rules()).toContain(A);
@@ -50,12 +50,12 @@ describe('an executable whose compiled code the runtime rejects', () => {
     expect(rules()).not.toContain(A);
   });
 
-  test('is a warning of doctor, with the name of the script', () => {
+  test('makes doctor warn with the name of the script', () => {
     expect(doctor(program)).toMatch(/warning +executable .* compiled code of firewall-drop:/);
   });
 });
 
-/** Makes the header of a cache one that no V8 has written: an asset follows its name and its length in 8 bytes. */
+/** Makes the header of a cache invalid. An asset follows its name and its length, which has 8 bytes. */
 function spoil(executable: Buffer, asset: string): Buffer {
   const name = Buffer.from(asset);
   let spoilt = 0;
@@ -72,13 +72,13 @@ function spoil(executable: Buffer, asset: string): Buffer {
 
 test('another build of the same sources is equal byte for byte', () => {
   const out = join(directory, 'again');
-  // Other tests use what lies in dist.
+  // Other tests use the files in dist.
   const build = ['scripts/build.mjs', '--out', out, '--dist', `${out}-dist`];
   const run = spawnSync(process.execPath, build, { cwd: ROOT, encoding: 'utf8' });
   expect(run).toMatchObject({ status: 0, stderr: '' });
   const sums = [builtBinary(), out].map((path) => {
     return createHash('sha256').update(readFileSync(path)).digest('hex');
   });
-  // Otherwise bin/firewall-drop may be of other sources: npm run build.
+  // If this fails, bin/firewall-drop can be built from other sources: run npm run build.
   expect(sums[0]).toBe(sums[1]);
 });

@@ -1,4 +1,4 @@
-// What survives: deadlines, crashes, races, flushes and a broken state, seen in the kernel and in the state.
+// Checks deadlines, crashes, races, flushes and broken states, in the kernel and in the state.
 import { once } from 'node:events';
 import { readdirSync, readlinkSync } from 'node:fs';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
@@ -58,7 +58,7 @@ describe('a ban with a deadline ends', () => {
     expect(linesAbout(address, 'delete')).toHaveLength(1);
   };
 
-  test('by `expire`, although execd was killed and forgot it, and not before its deadline', async () => {
+  test('by `expire` if execd was killed, and not before its deadline', async () => {
     const execd = await startExecd(victim.host);
     expect(await execd.alert(A, { timeoutSeconds: 600 })).toMatchObject({ status: 0 });
     await execd.kill();
@@ -95,7 +95,7 @@ describe('a ban with a deadline ends', () => {
     isReleased(A);
   });
 
-  test('not while another hold lasts', () => {
+  test('only after its last hold has ended', () => {
     victim.person(['add', A, '--timeout', 'never']);
     victim.add(A);
     victim.endTime(A);
@@ -104,7 +104,7 @@ describe('a ban with a deadline ends', () => {
     expect(victim.rules(A)).toHaveLength(2);
   });
 
-  test('without an error where its rules were removed meanwhile', () => {
+  test('without an error if its rules were removed in the meantime', () => {
     victim.add(A);
     victim.flushRules();
     victim.endTime(A);
@@ -113,29 +113,29 @@ describe('a ban with a deadline ends', () => {
   });
 });
 
-describe('the longest time of execd’s ban', () => {
+describe('the deadline of execd’s ban', () => {
   const secondsOf = (address: string): number | null | undefined => {
     return victim.banOn(address)?.holds[0]?.timeoutSeconds;
   };
 
-  test('is without end where no timeout is configured', () => {
+  test('is never if no timeout is configured', () => {
     victim.add(A);
     expect(secondsOf(A)).toBeNull();
   });
 
-  test('is the longest of several timeouts and a minute of grace', () => {
+  test('is the longest of several timeouts plus a minute of grace', () => {
     victim.setTimeouts(60, 600, 300);
     victim.add(A);
     expect(secondsOf(A)).toBe(660);
   });
 
-  test('is without end where a timeout of 0 is among them', () => {
+  test('is never if one of the timeouts is 0', () => {
     victim.setTimeouts(600, 0);
     victim.add(A);
     expect(secondsOf(A)).toBeNull();
   });
 
-  test('is that of repeated offenders, in minutes, where that is longer', () => {
+  test('is that of repeated_offenders, which is in minutes, if it is longer', () => {
     victim.setTimeouts(600);
     victim.setOssecConf(
       '<active-response><repeated_offenders>30,60,120</repeated_offenders></active-response>',
@@ -144,7 +144,7 @@ describe('the longest time of execd’s ban', () => {
     expect(secondsOf(A)).toBe(120 * 60 + 60);
   });
 
-  test('follows a change of ar.conf from the next alert on', () => {
+  test('follows a change of ar.conf at the next alert', () => {
     victim.setTimeouts(600);
     victim.add(A);
     victim.setTimeouts(60);
@@ -152,13 +152,13 @@ describe('the longest time of execd’s ban', () => {
     expect([secondsOf(A), secondsOf(B)]).toEqual([660, 120]);
   });
 
-  test('is 90 seconds longer for OSSEC, which looks so seldom', () => {
+  test('is 90 seconds later for OSSEC, which checks timeouts at this interval', () => {
     victim.setTimeouts(600);
     victim.ossec({ srcip: A });
     expect(secondsOf(A)).toBe(750);
   });
 
-  test('is not that of another executable', () => {
+  test('is independent of the timeouts of another executable', () => {
     victim.host.writeFile(
       '/var/ossec/etc/shared/ar.conf',
       'restart-ossec0 - restart-ossec.sh - 0\nhost-deny600 - host-deny - 900\nfirewall-drop60 - firewall-drop - 60\n',
@@ -180,7 +180,9 @@ describe('after a flush', () => {
     victim.host.route('2001:db8:ffff::/64', ofAttacker.ipv6);
   });
   afterAll(() => attacker.dispose());
-  /** Silence is told at once, but the first answer may take a while. */
+  /**
+   * Reports whether packets of a family pass. Silence is detected after a second, but the first answer can take longer.
+   */
   const reaches = (family: 4 | 6, timeoutMs = 1000): boolean => {
     return family === 4
       ? canPing(attacker, `${NEAR.ipv4}.1`, { sourceAddress: A, timeoutMs })
@@ -199,7 +201,7 @@ describe('after a flush', () => {
     expect(victim.person(['restore'])).toMatchObject({ stdout: '5 bans already in place\n' });
   });
 
-  test('add blocks again, though the state says that the address is blocked', () => {
+  test('add blocks an address again that is blocked according to the state', () => {
     victim.add(A);
     victim.flushRules();
     expect(victim.add(A).status).toBe(0);
@@ -231,7 +233,7 @@ describe('one address, one rule', () => {
     expect(victim.rules(A)).toEqual([]);
   });
 
-  test('copies that others make while a ban lasts are one rule after the next add, and none after the next delete', () => {
+  test('copies of our rule made during a ban are reduced to one by the next add, and removed by the next delete', () => {
     const copies = [...Array<string>(3).fill('-I INPUT'), '-A INPUT', '-I FORWARD'];
     victim.add(A);
     put(...copies.map((where) => `${where} -s ${A} -j DROP`));
@@ -242,13 +244,13 @@ describe('one address, one rule', () => {
     expect(victim.rules(A)).toEqual([]);
   });
 
-  test('delete removes what the stock executable left for an address without a ban', () => {
+  test('delete removes the rules that Wazuh’s own program left for an address without a ban', () => {
     put(`-I INPUT -s ${A} -j DROP`, `-I INPUT -s ${A} -j DROP`, `-I FORWARD -s ${A} -j DROP`);
     expect(victim.delete(A).status).toBe(0);
     expect(victim.allRules()).toEqual([]);
   });
 
-  test('after an add no rule that accepts the address comes before ours', () => {
+  test('an add leaves no rule that accepts the address before ours', () => {
     victim.add(A);
     put(`-I INPUT -s ${A} -j ACCEPT`, '-I FORWARD -j ACCEPT');
     expect(victim.add(A).status).toBe(0);
@@ -263,7 +265,7 @@ describe('one address, one rule', () => {
   });
 
   test.each(['INPUT', 'FORWARD'])(
-    'without its rule in %s, add makes the pair whole and delete removes the rest',
+    'add restores a missing rule in %s, and delete removes the remaining rule if one is missing',
     (chain) => {
       victim.add(A);
       put(`-D ${chain} -s ${A} -j DROP`);
@@ -283,22 +285,22 @@ describe('one address, one rule', () => {
   });
 });
 
-// Many kinds at once, with each backend: races.test.ts of test/fault.
-describe('processes at once', () => {
+// test/fault/races.test.ts tests many kinds of simultaneous processes with each backend.
+describe('simultaneous processes', () => {
   const addresses = Array.from({ length: 8 }, (_, index) => `203.0.113.${100 + index}`);
   const allSucceed = async (runs: readonly Promise<{ status: number | null }>[]): Promise<void> => {
     const results = await Promise.all(runs);
     expect(results.filter(({ status }) => status !== 0)).toEqual([]);
   };
 
-  test('eight adds of one address make one rule per chain', async () => {
+  test('that add one address make one rule per chain', async () => {
     await allSucceed(addresses.map(() => victim.startAdd(A)));
     expect(victim.allRules()).toHaveLength(2);
     expect(victim.delete(A).status).toBe(0);
     expect(victim.allRules()).toEqual([]);
   });
 
-  test('eight adds of as many addresses, then eight deletes, all succeed', async () => {
+  test('that add eight addresses, and then delete them, all succeed', async () => {
     await allSucceed(addresses.map((address) => victim.startAdd(address)));
     expect(victim.allRules()).toHaveLength(2 * addresses.length);
     for (const address of addresses) expect(linesAbout(address, 'add')).toHaveLength(1);
@@ -316,7 +318,7 @@ describe('processes at once', () => {
 });
 
 describe('a ban with several holds', () => {
-  test('stays after execd’s delete, with a line that says so, until a person’s delete', () => {
+  test('stays after execd’s delete with a line `kept`, until a person’s delete', () => {
     victim.add(A);
     expect(victim.person(['add', A]).status).toBe(0);
     const kept = victim.delete(A);
@@ -328,7 +330,7 @@ describe('a ban with several holds', () => {
     expect(victim.allRules()).toEqual([]);
   });
 
-  test('ends with a person’s delete, whatever holds it has', () => {
+  test('ends with a person’s delete, independent of its holds', () => {
     victim.add(A);
     victim.ossec({ srcip: A });
     victim.person(['add', A]);
@@ -344,13 +346,13 @@ describe('a ban with several holds', () => {
   });
 });
 
-describe('a broken state stops neither add nor delete', () => {
+describe('a broken state', () => {
   const FOREIGN = '/etc/foreign';
   const shell = (script: string): void => {
     victim.host.must(['bash', '-c', `cd ${STATE_DIRECTORY} && ${script}`]);
   };
-  /** All into the one file, as the last who closes it does. */
-  const foldJournal = (): void => {
+  /** Checkpoints the write-ahead log into the file, as the last process does that closes it. */
+  const checkpoint = (): void => {
     execute('SELECT count(*) FROM bans');
   };
   const execute = (sql: string): void => {
@@ -358,9 +360,9 @@ describe('a broken state stops neither add nor delete', () => {
       database.exec(sql);
     });
   };
-  /** Away with the journal too, or SQLite would read pages from there. */
+  /** Also removes the write-ahead log, from which SQLite would read pages. */
   const fresh = 'rm -rf state.db*';
-  const damages: readonly (readonly [string, () => void, 'set aside' | 'taken as it is'])[] = [
+  const damages: readonly (readonly [string, () => void, 'set aside' | 'used'])[] = [
     [
       'garbage',
       () => {
@@ -373,12 +375,12 @@ describe('a broken state stops neither add nor delete', () => {
       () => {
         shell(`${fresh} && : >state.db`);
       },
-      'taken as it is',
+      'used',
     ],
     [
-      'cut off',
+      'truncated',
       () => {
-        foldJournal();
+        checkpoint();
         shell('truncate -s 5000 state.db');
       },
       'set aside',
@@ -386,7 +388,7 @@ describe('a broken state stops neither add nor delete', () => {
     [
       'damaged in its header',
       () => {
-        foldJournal();
+        checkpoint();
         shell('printf XXXX | dd of=state.db bs=1 seek=4 conv=notrunc');
       },
       'set aside',
@@ -394,21 +396,21 @@ describe('a broken state stops neither add nor delete', () => {
     [
       'damaged in its pages',
       () => {
-        foldJournal();
+        checkpoint();
         shell('dd if=/dev/urandom of=state.db bs=4096 seek=1 count=8 conv=notrunc');
       },
       'set aside',
     ],
     [
-      'joined by a journal of garbage',
+      'beside a write-ahead log of garbage',
       () => {
-        foldJournal();
+        checkpoint();
         shell('head -c 20000 /dev/urandom >state.db-wal; head -c 20000 /dev/urandom >state.db-shm');
       },
-      'taken as it is',
+      'used',
     ],
     [
-      'of no version, though its tables are there',
+      'without a version but with its tables',
       () => {
         execute('PRAGMA user_version = 0');
       },
@@ -429,14 +431,14 @@ describe('a broken state stops neither add nor delete', () => {
       'set aside',
     ],
     [
-      'a link to somebody’s file',
+      'a link to a file of another user',
       () => {
         shell(`${fresh} && ln -s ${FOREIGN} state.db`);
       },
       'set aside',
     ],
     [
-      'joined by a journal that is a link to somebody’s file',
+      'beside a write-ahead log that is a link to a file of another user',
       () => {
         shell(`rm -f state.db-*; ln -s ${FOREIGN} state.db-wal`);
       },
@@ -447,7 +449,7 @@ describe('a broken state stops neither add nor delete', () => {
       () => {
         execute('PRAGMA user_version = 99');
       },
-      'taken as it is',
+      'used',
     ],
     [
       'without a table',
@@ -457,7 +459,7 @@ describe('a broken state stops neither add nor delete', () => {
       'set aside',
     ],
     [
-      'somebody else’s database',
+      'a foreign database',
       () => {
         shell(fresh);
         execute('CREATE TABLE bans (x); PRAGMA user_version = 1');
@@ -477,7 +479,7 @@ describe('a broken state stops neither add nor delete', () => {
     victim.reset();
   });
 
-  test.each(damages)('where state.db is %s', (_, damage, fate) => {
+  test.each(damages)('stops neither add nor delete if state.db is %s', (_, damage, fate) => {
     victim.host.writeFile(FOREIGN, 'somebody’s\n');
     loadSnapshot(victim, 'a ban');
     damage();
@@ -485,7 +487,7 @@ describe('a broken state stops neither add nor delete', () => {
     expect(victim.add(A).status).toBe(0);
     expect(victim.rules(A)).toHaveLength(2);
     expect(linesAbout(A, 'add')).toHaveLength(1);
-    // What was set aside can't be read back, but what is new is kept.
+    // The bans in a file that was set aside are lost, but new ones are recorded.
     expect(victim.banOn(A)).toMatchObject({ phase: 'blocked' });
     expect(setAside().length > 0).toBe(fate === 'set aside');
     expect(victim.host.readFile(FOREIGN)).toBe('somebody’s\n');
@@ -494,7 +496,7 @@ describe('a broken state stops neither add nor delete', () => {
     const saidBefore = victim.troubles().length;
     damage();
     expect(victim.delete(A).status).toBe(0);
-    // A state that was saved knows that a person blocked it, and keeps it for execd.
+    // If the state was kept, a person holds this address, and execd's delete would not release it.
     expect(victim.person(['delete', B]).status).toBe(0);
     expect(victim.allRules()).toEqual([]);
     expect(victim.bans()).toEqual([]);
@@ -506,7 +508,7 @@ describe('a broken state stops neither add nor delete', () => {
     }
   });
 
-  test('what only looks at it ends with 74, since that nothing is banned is no answer', () => {
+  test('makes commands that only read exit with 74 instead of reporting that nothing is banned', () => {
     const looks = [['list'], ['history'], ['export'], ['status'], ['reconcile', '--dry-run']];
     const statuses = (): (number | null)[] => looks.map((args) => victim.person(args).status);
     expect(statuses()).toEqual(looks.map(() => 0));
@@ -518,7 +520,7 @@ describe('a broken state stops neither add nor delete', () => {
     expect(statuses()).toEqual(looks.map(() => 0));
   });
 
-  test('what a later version has added to it takes no ban away', () => {
+  test('with additions of a later version loses no ban', () => {
     loadSnapshot(victim, 'a ban');
     execute('ALTER TABLE holds ADD COLUMN later TEXT; CREATE TABLE later (x)');
     execute('PRAGMA user_version = 99');
@@ -531,7 +533,7 @@ describe('a broken state stops neither add nor delete', () => {
     expect(victim.allRules()).toEqual([]);
   });
 
-  test('where only the history is damaged, no ban is lost', () => {
+  test('with damage in the history alone loses no ban', () => {
     loadSnapshot(victim, 'a ban');
     let page = 0;
     changeState(victim.host.pid, (database) => {
@@ -549,7 +551,7 @@ describe('a broken state stops neither add nor delete', () => {
     expect(victim.allRules()).toEqual([]);
   });
 
-  test('where others may write to its directory, which is not used', () => {
+  test('in a directory that others can write to is not used', () => {
     victim.host.mkdir(STATE_DIRECTORY, { mode: '0777' });
     expect(victim.add(A).status).toBe(0);
     expect(victim.rules(A)).toHaveLength(2);
@@ -557,7 +559,7 @@ describe('a broken state stops neither add nor delete', () => {
     expect(victim.troubles().join('\n')).toContain(STATE_DIRECTORY);
   });
 
-  test('where nothing of it can be read, `flush`, `restore` and `reconcile` don’t say that all is done', () => {
+  test('that can’t be read makes `flush`, `restore` and `reconcile` exit with 74', () => {
     loadSnapshot(victim, 'a ban');
     victim.host.must(['chmod', '0777', STATE_DIRECTORY]);
     for (const args of [['flush', '--yes'], ['restore'], ['reconcile']])
@@ -565,7 +567,7 @@ describe('a broken state stops neither add nor delete', () => {
     expect(victim.rules(B)).toHaveLength(2);
   });
 
-  test('where /run is full the writer lock is taken all the same', () => {
+  test('with a full /run still has a working writer lock', () => {
     victim.person(['add', B]);
     victim.host.must(['mount', '-t', 'tmpfs', '-o', 'nr_inodes=2', 'tmpfs', '/run/firewall-drop']);
     try {
@@ -576,7 +578,7 @@ describe('a broken state stops neither add nor delete', () => {
     }
   });
 
-  test('a lock that can’t be used is said in one sentence', () => {
+  test('whose lock can’t be used is reported in one sentence', () => {
     const remount = 'mount --bind /run /run && mount -o remount,bind,ro /run';
     victim.host.must(['bash', '-c', remount]);
     try {
@@ -588,7 +590,7 @@ describe('a broken state stops neither add nor delete', () => {
     }
   });
 
-  test('what is pending is completed by alerts where the lock can’t be used', () => {
+  test('whose lock can’t be used has its pending changes completed by alerts', () => {
     victim.add(A);
     changeState(victim.host.pid, (database) => {
       database.exec("UPDATE bans SET phase = 'unblocking'");
@@ -606,7 +608,7 @@ describe('a broken state stops neither add nor delete', () => {
   test.each([
     ['before its first use', false],
     ['after', true],
-  ])('on a read-only file system, %s', (_, used) => {
+  ])('on a read-only file system stops neither add nor delete, %s', (_, used) => {
     if (used) victim.person(['add', B]);
     const remount = 'mount --bind /var/lib /var/lib && mount -o remount,bind,ro /var/lib';
     victim.host.must(['bash', '-c', remount]);
@@ -625,7 +627,7 @@ describe('a broken state stops neither add nor delete', () => {
   test.each([
     ['before its first use', false],
     ['after', true],
-  ])('on a full disk, %s', (_, used) => {
+  ])('on a full disk stops neither add nor delete, %s', (_, used) => {
     victim.host.mkdir(STATE_DIRECTORY, { mode: '0700' });
     victim.host.must([
       'mount',
@@ -649,7 +651,7 @@ describe('a broken state stops neither add nor delete', () => {
     }
   });
 
-  test('where the disk becomes full before the confirmation: the address is blocked, the line is written once, and the next run completes it', () => {
+  test('on a disk that becomes full before the confirmation stops no block, whose line is written once, and the next run completes it', () => {
     const fake = '/var/tmp/filling-restore';
     const real = victim.host.must(['readlink', '/etc/alternatives/iptables-restore']).trim();
     const fill = `cat /dev/zero >${STATE_DIRECTORY}/full 2>/dev/null`;
@@ -683,7 +685,7 @@ describe('a broken state stops neither add nor delete', () => {
     }
   });
 
-  test('and its files belong to root alone, whatever the umask', () => {
+  test('has files that only root can access, with any umask', () => {
     for (const mask of ['0', '077']) {
       victim.reset();
       const script = `umask ${mask}; exec ${victim.agent.program()} add ${A}`;
@@ -717,7 +719,7 @@ describe('while another process holds the writer lock', () => {
   });
   afterEach(() => release());
 
-  test('execd’s add and delete are done in bounded time, and the log says so', () => {
+  test('execd’s add and delete succeed in bounded time, and the log has a warning', () => {
     const added = victim.add(A);
     expect(added.status).toBe(0);
     expect(added.durationMs).toBeGreaterThan(900);
@@ -727,7 +729,7 @@ describe('while another process holds the writer lock', () => {
     expect(victim.rules(A)).toEqual([]);
   });
 
-  test('what may be pending because that process is at work is left to it, and completed once the lock is free', async () => {
+  test('pending changes are left to that process, and completed once the lock is free', async () => {
     victim.add(A);
     changeState(victim.host.pid, (database) => {
       database.exec("UPDATE bans SET phase = 'unblocking'");
@@ -747,23 +749,20 @@ describe('while another process holds the writer lock', () => {
     expect(victim.allRules()).toEqual([]);
   });
 
-  test.each([['add'], ['delete']])(
-    'a person’s %s changes nothing and may be tried again',
-    (verb) => {
-      const response = victim.person([verb, A]);
-      expect(response).toMatchObject({ status: LOCK_BUSY, stdout: '', lines: [] });
-      expect(response.stderr).toMatch(/^firewall-drop: .+\n$/);
-      expect(victim.allRules()).toEqual([]);
-    },
-  );
+  test.each([['add'], ['delete']])('a person’s %s changes nothing, and can be repeated', (verb) => {
+    const response = victim.person([verb, A]);
+    expect(response).toMatchObject({ status: LOCK_BUSY, stdout: '', lines: [] });
+    expect(response.stderr).toMatch(/^firewall-drop: .+\n$/);
+    expect(victim.allRules()).toEqual([]);
+  });
 
-  test('a quarter of an alert’s time is kept for the block, however long it may wait for the lock', () => {
+  test('a quarter of an alert’s time is reserved for the block, however long it waits for the lock', () => {
     victim.configure('[limits]\nlock_wait_seconds = 60\ntotal_seconds = 8\n');
     expect(victim.add(A).status).toBe(0);
     expect(victim.rules(A)).toHaveLength(2);
   });
 
-  test('what is due is left to whoever has the lock, and released without it once it is overdue by a minute', () => {
+  test('a ban that is due is left to that process, and released without the lock if it is overdue by a minute', () => {
     victim.setTimeouts(600);
     victim.add(A);
     victim.endTime(A);
@@ -779,7 +778,7 @@ describe('while another process holds the writer lock', () => {
     expect(linesAbout(A, 'delete')).toHaveLength(1);
   });
 
-  test('a run that waits has the kernel list its locks a few times only: all locking on the host waits for that', () => {
+  test('a run that waits reads /proc/locks only a few times, because each read blocks all locking on the host', () => {
     victim.configure('[limits]\nlock_wait_seconds = 5\n');
     const launcher = ['strace', '-f', '-qq', '-e', 'trace=open,openat', '--'];
     const message = wazuh4Message({ srcip: A });
@@ -796,14 +795,14 @@ describe('while another process holds the writer lock', () => {
     const running = victim.start();
     const message = wazuh4Message({ srcip: A });
     running.say(message + answerTo(message, 'continue'));
-    await eventually('it to stand at the lock', () => hasOpen(running.pid, LOCK));
+    await eventually('the run to wait for the lock', () => hasOpen(running.pid, LOCK));
     expect(victim.rules(A)).toEqual([]);
     await release();
     expect(await running.ended).toMatchObject({ status: 0, stderr: '' });
     expect(victim.rules(A)).toHaveLength(2);
   });
 
-  describe('of an alert that works without it, and of a run that gets it meanwhile, the last word counts', () => {
+  describe('if an alert works without the lock and another run gets it in the meantime', () => {
     const LINK = '/etc/alternatives/iptables-restore';
     let hanging: Running;
     const startSlow = async (alert: string): Promise<void> => {
@@ -818,7 +817,7 @@ describe('while another process holds the writer lock', () => {
       hanging = victim.start();
       hanging.say(alert);
       hanging.hangUp();
-      await eventually('its change to wait', () => victim.host.exists('/run/hangs'));
+      await eventually('the change of the alert to hang', () => victim.host.exists('/run/hangs'));
       await release();
     };
     const letGo = async (): Promise<void> => {
@@ -830,7 +829,7 @@ describe('while another process holds the writer lock', () => {
       victim.host.remove('/run/go', '/run/hangs', '/run/slow');
     });
 
-    test('where an add waits for the firewall during a delete, nothing is left', async () => {
+    test('an add that waits for the firewall during a delete leaves nothing behind', async () => {
       const message = wazuh4Message({ srcip: A });
       await startSlow(message + answerTo(message, 'continue'));
       expect(victim.delete(A).status).toBe(0);
@@ -839,7 +838,7 @@ describe('while another process holds the writer lock', () => {
       expect(victim.banOn(A)).toBeUndefined();
     });
 
-    test('where a delete waits for it during an add, the address is blocked', async () => {
+    test('a delete that waits for the firewall during an add leaves the address blocked', async () => {
       victim.add(A);
       await startSlow(wazuh4Message({ srcip: A, command: 'delete' }));
       expect(victim.person(['add', A]).status).toBe(0);
@@ -852,16 +851,16 @@ describe('while another process holds the writer lock', () => {
   test.each([
     ['the state', [STATE_DIRECTORY]],
     ['its file alone', [STORE]],
-    ['its log alone', [`${STORE}-wal`]],
+    ['its write-ahead log alone', [`${STORE}-wal`]],
   ])(
-    'a run that waits while %s is removed records its ban where the next one finds it',
+    'a run that waits while %s is removed records its ban where the next run finds it',
     async (_, paths) => {
       victim.setTimeouts(600);
       victim.configure('[limits]\nlock_wait_seconds = 30\n');
       const running = victim.start();
       const message = wazuh4Message({ srcip: A });
       running.say(message + answerTo(message, 'continue'));
-      await eventually('it to stand at the lock', () => hasOpen(running.pid, LOCK));
+      await eventually('the run to wait for the lock', () => hasOpen(running.pid, LOCK));
       victim.host.remove(...paths);
       await release();
       expect(await running.ended).toMatchObject({ status: 0, stderr: '' });
@@ -872,10 +871,10 @@ describe('while another process holds the writer lock', () => {
     },
   );
 
-  test('of alerts that wait for it together no more begin a ban than a minute may have', async () => {
+  test('alerts that wait for the lock at the same time do not exceed the bans per minute', async () => {
     victim.configure('[limits]\nlock_wait_seconds = 30\nbans_per_minute = 1\n');
     const alerts = [A, B].map((srcip) => victim.start(ossecArguments({ srcip })));
-    await eventually('both to stand at the lock', () => {
+    await eventually('both to wait for the lock', () => {
       return alerts.every(({ pid }) => hasOpen(pid, LOCK));
     });
     await release();

@@ -1,4 +1,4 @@
-// `test-alert` into what it is for: the executable itself, and `explain`.
+// Checks that the executable and `explain` accept the output of `test-alert`.
 import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
 import { createVictim, type Victim } from '../support/victim.ts';
 
@@ -38,7 +38,7 @@ test('test-alert prints the arguments of OSSEC', () => {
   expect(victim.rules('2001:db8::7')).toHaveLength(2);
 });
 
-test('explain reads what test-alert prints', () => {
+test('explain reads the output of test-alert', () => {
   const message = printed('--srcip', 'not-an-address', '--rule', '31151');
   const { status, stdout } = victim.host.run([victim.agent.program(), 'explain'], {
     input: message,

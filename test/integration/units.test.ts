@@ -1,4 +1,4 @@
-/** The systemd units, as systemd itself judges them. */
+/** Checks the systemd units with systemd itself. */
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -6,10 +6,13 @@ import { join } from 'node:path';
 import { afterAll, expect, test } from '@jest/globals';
 
 const UNITS = join(__dirname, '../../packaging/systemd');
-/** In tenths; what is left is what root needs to change a firewall and to write in the agent's directory. */
+/**
+ * The highest exposure, in tenths. The rest is necessary to change a firewall as root and to write to the agent's
+ * directory.
+ */
 const MOST_EXPOSED = '35';
 
-/** Copies that name a program which is there, since systemd looks. */
+/** A directory for copies that name an existing program, because systemd checks that it exists. */
 const directory = mkdtempSync(join(tmpdir(), 'units-'));
 const names = readdirSync(UNITS);
 for (const name of names) {
@@ -28,7 +31,7 @@ function analyze(args: readonly string[]): { status: number | null; output: stri
   return { status, output: stdout + stderr };
 }
 
-test.each(names)('systemd knows every line of %s', (name) => {
+test.each(names)('systemd accepts every line of %s', (name) => {
   expect(analyze(['verify', '--man=no', `./${name}`])).toEqual({ status: 0, output: '' });
 });
 

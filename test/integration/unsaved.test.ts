@@ -1,4 +1,4 @@
-/** A ban that is made while the state can't be written ends in time all the same. */
+/** Checks that bans made while the state can't be written end on time. */
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { ATTACKER } from '../support/alerts.ts';
 import { BACKENDS, flushKernel, readKernel } from '../support/kernel.ts';
@@ -18,23 +18,26 @@ beforeEach(() => {
   flushKernel(victim.host);
 });
 
-/** The addresses that each backend holds in the kernel. */
+/** Returns the addresses of each backend in the kernel. */
 function held(): Record<string, string[]> {
   const kernel = readKernel(victim.host);
   return Object.fromEntries(BACKENDS.map((name) => [name, [...kernel[name].keys()]]));
 }
 
-test.each(BACKENDS)('%s: what no state ever had is released where it was blocked', (backend) => {
-  victim.configure(`[firewall]\nbackend = "${backend}"\n`);
-  victim.host.mkdir(STATE_DIRECTORY, { mode: '0777' });
-  expect([victim.add(A).status, victim.add(B).status]).toEqual([0, 0]);
-  expect(held()).toEqual({ iptables: [], ipset: [], nftables: [], [backend]: expect.anything() });
-  expect([victim.delete(A).status, victim.delete(B).status]).toEqual([0, 0]);
-  expect(held()).toEqual({ iptables: [], ipset: [], nftables: [] });
-});
+test.each(BACKENDS)(
+  'an address that was never in a state is released where %s blocked it',
+  (backend) => {
+    victim.configure(`[firewall]\nbackend = "${backend}"\n`);
+    victim.host.mkdir(STATE_DIRECTORY, { mode: '0777' });
+    expect([victim.add(A).status, victim.add(B).status]).toEqual([0, 0]);
+    expect(held()).toEqual({ iptables: [], ipset: [], nftables: [], [backend]: expect.anything() });
+    expect([victim.delete(A).status, victim.delete(B).status]).toEqual([0, 0]);
+    expect(held()).toEqual({ iptables: [], ipset: [], nftables: [] });
+  },
+);
 
 test.each(['ipset', 'nftables'])(
-  'what `auto` moved into %s is released there, and joined, while the state can’t be read',
+  'bans that `auto` has migrated to %s are released there while the state can’t be read, and new ones are added there',
   (name) => {
     const without = name === 'nftables' ? 'mount --bind /dev/null /usr/sbin/ipset' : 'true';
     victim.host.must(['bash', '-c', without]);
@@ -52,7 +55,7 @@ test.each(['ipset', 'nftables'])(
   },
 );
 
-test('no sets are removed as those of another state while the state can’t be read', () => {
+test('no sets are removed as unknown while the state can’t be read', () => {
   victim.configure('[firewall]\nbackend = "ipset"\n');
   expect(victim.person(['add', A]).status).toBe(0);
   victim.configure('[firewall]\nbackend = "nftables"\n');
@@ -61,7 +64,7 @@ test('no sets are removed as those of another state while the state can’t be r
   expect(held()).toEqual({ iptables: [], ipset: [A], nftables: [] });
 });
 
-test('on a full disk another firewall.backend waits until the disk has room', () => {
+test('a change of firewall.backend on a full disk waits until there is space', () => {
   const [[, fillDisk, makeRoom]] = CAUSES;
   fillDisk();
   try {
@@ -82,9 +85,9 @@ test('on a full disk another firewall.backend waits until the disk has room', ()
   }
 });
 
-type Cause = readonly [string, breakState: () => void, mendState: () => void];
+type Cause = readonly [string, breakState: () => void, repairState: () => void];
 
-/** What makes the state unwritable, and what ends that. */
+/** The causes that make the state unwritable, with functions that start and end each. */
 const CAUSES: readonly [Cause, Cause] = [
   [
     'on a full disk',
@@ -111,19 +114,19 @@ const CAUSES: readonly [Cause, Cause] = [
   ],
 ];
 
-describe.each(CAUSES)('%s', (_, breakState, mendState) => {
+describe.each(CAUSES)('with the state %s', (_, breakState, repairState) => {
   beforeEach(breakState);
   afterEach(() => {
     victim.host.run(['umount', STATE_DIRECTORY]);
   });
 
-  /** Its time is over then; what is not in the state can't be changed there. */
+  /** Waits for the end of a ban of one second. The test cannot change a deadline that is not in the state. */
   const aSecond = async (): Promise<void> => {
     const beganMs = Date.now();
     await eventually('a second to pass', () => Date.now() > beganMs + 1000);
   };
 
-  test('expire ends it while that lasts', async () => {
+  test('expire ends a ban while the state can’t be written', async () => {
     expect(victim.person(['add', A, '--timeout', '1s']).status).toBe(0);
     expect(victim.log()).toContainEqual(expect.stringMatching(ossecLine('add', A)));
     await aSecond();
@@ -132,9 +135,9 @@ describe.each(CAUSES)('%s', (_, breakState, mendState) => {
     expect(victim.rules(B)).toHaveLength(2);
   });
 
-  test('it is in the state once that can be written, and ends in time', async () => {
+  test('a ban is saved once the state can be written, and ends on time', async () => {
     expect(victim.person(['add', A, '--timeout', '1s']).status).toBe(0);
-    mendState();
+    repairState();
     await aSecond();
     expect(victim.person(['expire']).status).toBe(0);
     expect(victim.rules(A)).toEqual([]);
@@ -142,22 +145,22 @@ describe.each(CAUSES)('%s', (_, breakState, mendState) => {
     expect(victim.host.exists('/run/firewall-drop/unsaved')).toBe(false);
   });
 
-  test('a delete is remembered too: the ban does not come back', () => {
+  test('a delete is remembered, too, so that the ban does not come back', () => {
     expect(victim.person(['delete', B]).status).toBe(0);
-    mendState();
+    repairState();
     expect(victim.person(['restore']).status).toBe(0);
     expect(victim.rules(B)).toEqual([]);
     expect(victim.bans()).toEqual([]);
   });
 
-  test('each run says once what is wrong, and nothing of an interrupted run', () => {
+  test('each run reports the problem once, and no interrupted run', () => {
     victim.person(['add', A, '--timeout', '1h']);
     const { status, stderr } = victim.person(['add', A, '--timeout', '1h']);
     expect(status).toBe(0);
     expect(stderr.trim().split('\n')).toEqual([expect.stringMatching(/the state (in|failed)/)]);
   });
 
-  test('what waits to be saved is shown as pending, and exported', () => {
+  test('unsaved changes are shown as pending, and exported', () => {
     victim.person(['add', A, '--timeout', '1h']);
     victim.person(['delete', B]);
     const listed: unknown = JSON.parse(
@@ -178,32 +181,32 @@ describe.each(CAUSES)('%s', (_, breakState, mendState) => {
     expect(metrics).toMatch(/^firewall_drop_pending_changes 2$/m);
     const exported = victim.person(['export']).stdout.trim().split('\n');
     expect(exported).toEqual([expect.stringContaining(A)]);
-    mendState();
+    repairState();
     expect(victim.person(['expire']).status).toBe(0);
     expect(victim.bans()).toMatchObject([{ address: A, phase: 'blocked' }]);
     expect(victim.person(['metrics']).stdout).toMatch(/^firewall_drop_state_volatile 0$/m);
   });
 
-  test('a flood of alerts is refused beyond limits.bans_per_minute all the same', () => {
+  test('limits.bans_per_minute applies', () => {
     victim.configure('[limits]\nbans_per_minute = 2\n');
     const statuses = [1, 2, 3].map((last) => victim.add(`203.0.113.${last}`).status);
     expect(statuses).toEqual([0, 0, 65]);
     expect(victim.rules('203.0.113.3')).toEqual([]);
   });
 
-  test('the rule of an administrator for a released address stays, as one run follows the other', () => {
+  test('an administrator’s rule for a released address stays during the following runs', () => {
     victim.host.must(['iptables', '-A', 'INPUT', '-s', A, '-j', 'DROP']);
     expect([victim.add(A).status, victim.delete(A).status]).toEqual([0, 0]);
     const own = [`-A INPUT -s ${A}/32 -j DROP`];
     expect(victim.rules(A)).toEqual(own);
     expect(victim.add('203.0.113.1').status).toBe(0);
     expect(victim.rules(A)).toEqual(own);
-    mendState();
+    repairState();
     expect(victim.person(['expire']).status).toBe(0);
     expect(victim.rules(A)).toEqual(own);
   });
 
-  test('what an administrator does after a release or a block stays: the kernel is not asked about it again', () => {
+  test('an administrator’s changes after a release or a block stay, because verified changes are not repeated', () => {
     const other = '203.0.113.1';
     expect([victim.add(A).status, victim.delete(A).status, victim.add(other).status]).toEqual([
       0, 0, 0,
@@ -213,7 +216,7 @@ describe.each(CAUSES)('%s', (_, breakState, mendState) => {
     victim.host.must(['iptables', '-D', 'INPUT', '-s', other, '-j', 'DROP']);
     expect(victim.add('203.0.113.2').status).toBe(0);
     expect(victim.rules(A)).toEqual(own);
-    mendState();
+    repairState();
     expect(victim.person(['expire']).status).toBe(0);
     expect(victim.rules(A)).toEqual(own);
     expect(victim.rules(other)).toEqual([`-A FORWARD -s ${other}/32 -j DROP`]);
@@ -227,10 +230,10 @@ describe.each(CAUSES)('%s', (_, breakState, mendState) => {
     expect(victim.delete(A).status).toBe(0);
     expect(victim.person(['delete', B]).status).toBe(0);
     expect(held()).toEqual({ iptables: ['203.0.113.1'], ipset: [], nftables: [] });
-    mendState();
+    repairState();
   });
 
-  test('doctor says what waits to be saved', () => {
+  test('doctor reports unsaved changes', () => {
     victim.person(['add', A, '--timeout', '1h']);
     const { stdout } = victim.person(['doctor']);
     expect(stdout).toMatch(/problem +store.*\/run\/firewall-drop\/unsaved/);

@@ -1,4 +1,4 @@
-/** What execd hands to an active response: messages of Wazuh 4 and 5, arguments of OSSEC. */
+/** Makes the input that execd passes to an active response: messages of Wazuh 4 and 5, arguments of OSSEC. */
 
 export type Json = string | number | boolean | null | readonly Json[] | JsonObject;
 export interface JsonObject {
@@ -9,18 +9,18 @@ export interface Wazuh4Offence {
   readonly srcip?: string;
   readonly alertId?: string;
   readonly ruleId?: string;
-  /** More of `data`, after srcip, or without it where another field holds the address. */
+  /** Further fields of `data`. If they are given without `srcip`, `data` has no srcip. */
   readonly data?: JsonObject;
-  /** More of the alert, or other values for what it has. */
+  /** Further fields of the alert, or replacements for its fields. */
   readonly extra?: JsonObject;
 }
 
 export interface Wazuh4Fields extends Wazuh4Offence {
   readonly command?: string;
   readonly program?: string;
-  /** What the manager's administrator gives the response. */
+  /** The arguments that the manager's administrator configured for the response. */
   readonly extraArguments?: readonly string[];
-  /** In place of the alert built from the other fields. */
+  /** The whole alert, instead of one built from the other fields. */
   readonly alert?: JsonObject;
 }
 
@@ -113,19 +113,19 @@ export function wazuh5Message(fields: Wazuh5Fields = {}): string {
   return asLine(wazuh5Object(fields));
 }
 
-/** All that comes after the program's name. */
+/** Returns the arguments after the program's name. */
 export function ossecArguments(fields: OssecFields = {}): string[] {
   const { command = 'add', user = '-', srcip = ATTACKER } = fields;
   const { alertId = ALERT_ID, ruleId = RULE_ID } = fields;
   return [command, user, srcip, alertId, ruleId];
 }
 
-/** execd's answer to a check_keys line: the same message with another command. */
+/** Returns execd's answer to a check_keys line: the same message with another command. */
 export function answerTo(message: string, command: 'continue' | 'abort'): string {
   return asLine({ ...(JSON.parse(message) as JsonObject), command });
 }
 
-/** As cJSON prints it unformatted. */
+/** Returns the message as cJSON prints it unformatted, with a line feed. */
 function asLine(message: JsonObject): string {
   return `${JSON.stringify(message)}\n`;
 }

@@ -1,4 +1,4 @@
-/** Where the compiled executables of this checkout are. */
+/** Finds the compiled executables of this checkout. */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 
@@ -6,7 +6,7 @@ export function builtBinary(): string {
   return found('firewall-drop', 'npm run build');
 }
 
-/** It can end itself at each named step, and believe in another time. */
+/** Returns the path of the executable that can kill itself at each named step, and run with another time. */
 export function faultBinary(): string {
   return found('firewall-drop-fault', 'npm run build -- --fault');
 }

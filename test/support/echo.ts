@@ -1,10 +1,10 @@
-/** A TCP echo server, or its client between stdin and stdout: a program of its own, run inside a host. */
+/** A TCP echo server, or its client between stdin and stdout. Runs as a separate program inside a host. */
 import { connect, createServer } from 'node:net';
 
 const [role, ...rest] = process.argv.slice(2);
 const say = (line: string): boolean => process.stdout.write(`${line}\n`);
 
-// Whoever started this ends it by closing stdin.
+// The test ends this program by closing its stdin.
 process.stdin.on('end', () => process.exit());
 
 if (role === 'listen') listen(Number(rest[0]));
@@ -14,7 +14,7 @@ else throw new Error('usage: echo.ts listen PORT | connect ADDRESS PORT [SOURCE]
 function listen(port: number): void {
   process.stdin.resume();
   const server = createServer((socket) => {
-    // A peer that vanishes is what the tests are about.
+    // Tests let peers vanish on purpose.
     socket.on('error', () => socket.destroy());
     socket.pipe(socket);
   });

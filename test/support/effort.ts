@@ -1,4 +1,4 @@
-/** How much is tried of what has no end: random inputs, random kills. TEST_EFFORT=10 tries ten times as much. */
+/** Scales the number of random inputs and random kills. TEST_EFFORT=10 tries ten times as many. */
 const FACTOR = Number(process.env['TEST_EFFORT'] ?? 1);
 
 export function effort(usual: number): number {

@@ -1,8 +1,9 @@
-// Node's test environment with a watchdog: jest's own timeouts cannot end a synchronous call that never returns.
+// Adds a watchdog to Node's test environment, because jest's own timeouts cannot end a synchronous call that never
+// returns.
 import { Worker } from 'node:worker_threads';
 import { TestEnvironment } from 'jest-environment-node';
 
-/** In a thread of its own, since the thread that it watches may be stuck. */
+/** The watchdog. It runs in its own thread, because the watched thread can be stuck. */
 const WATCHDOG = `
   const { parentPort } = require('node:worker_threads');
   let timer;
@@ -27,7 +28,7 @@ export default class WatchedEnvironment extends TestEnvironment {
     super(config, context);
     this.#file = context.testPath;
     this.#minutes = config.projectConfig.testEnvironmentOptions.silentMinutes;
-    // One for all files that this process runs.
+    // One watchdog for all files that this process runs.
     watchdog ??= new Worker(WATCHDOG, { eval: true });
     watchdog.unref();
     this.#watch('');

@@ -11,15 +11,15 @@ import { eventually } from './wait.ts';
 export interface ExecdOptions {
   readonly mode?: Mode;
   readonly home?: string;
-  /** Of the executable in active-response/bin. */
+  /** The name of the executable in active-response/bin. */
   readonly name?: string;
-  /** How often timeouts are looked at: each second, by OSSEC every 90. */
+  /** The interval of timeout checks: one second by default, 90 with OSSEC. */
   readonly checkEveryMs?: number;
   readonly env?: Readonly<Record<string, string>>;
 }
 
 interface AlertOptions {
-  /** 0, the default: never released. May be a fraction. */
+  /** 0, the default, means that the address is never released. Can be a fraction. */
   readonly timeoutSeconds?: number;
   readonly name?: string;
   readonly alertId?: string;
@@ -29,21 +29,23 @@ interface AlertOptions {
 
 export interface Execd {
   readonly pid: number;
-  /** All that it has reported so far: a live array that grows. */
+  /** All reports so far: a live array that grows. */
   readonly reports: readonly Report[];
-  /** An address; or a whole alert (`wazuh4`: of `parameters`, `wazuh5`: the message). */
+  /**
+   * Raises an alert. `offender` is an address, or a whole alert (`wazuh4`: as in `parameters`; `wazuh5`: the message).
+   */
   alert(offender: string | JsonObject, options?: AlertOptions): Promise<AddReport>;
-  /** Wazuh 4 has had alerts on these, and their bans are there. */
+  /** Puts addresses on the timeout list of Wazuh 4 as if it had had alerts for them. Their bans must exist. */
   know(addresses: readonly string[], timeoutSeconds: number): Promise<void>;
-  /** The keys on its timeout list. */
+  /** Returns the keys on the timeout list. */
   pending(): Promise<readonly string[]>;
-  /** Lets the time of all that is pending be over, so that the next look at the timeouts releases it. */
+  /** Makes all entries of the timeout list expire at the next timeout check. */
   expire(): void;
-  /** Waits until the last that happened to an address is its release. */
+  /** Waits until the last event of an address is its release. */
   released(address: string): Promise<DeleteReport>;
-  /** As an agent's stop does, and returns the releases that it made of it. */
+  /** Ends execd as an agent's stop does. Returns the releases that this causes. */
   stop(): Promise<readonly DeleteReport[]>;
-  /** kill -9: it forgets all that was pending. */
+  /** Ends execd with kill -9, so that it forgets its timeout list. */
   kill(): Promise<void>;
 }
 
@@ -69,7 +71,7 @@ export async function startExecd(host: TestHost, options: ExecdOptions = {}): Pr
   ): Promise<R> => eventually(what, () => reports.find(find));
   const end = async (signal: NodeJS.Signals): Promise<void> => {
     if (child.exitCode !== null || child.signalCode !== null) return;
-    // Not `exit`: the last reports may still be in the pipe.
+    // At `exit`, the last reports can still be in the pipe.
     const closed = once(child, 'close');
     child.kill(signal);
     await closed;
@@ -136,7 +138,7 @@ function messageAbout(
   };
   const { extraArguments = [] } = details;
   if (typeof offender !== 'string') {
-    if (mode === 'ossec') throw new Error('OSSEC hands over an address, not an alert');
+    if (mode === 'ossec') throw new Error('OSSEC passes an address instead of an alert');
     return mode === 'wazuh4' ? wazuh4Object({ alert: offender, extraArguments }) : offender;
   }
   const { timeoutSeconds, executable } = details;

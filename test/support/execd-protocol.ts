@@ -1,4 +1,4 @@
-/** What the execd stand-in and the test that drives it tell each other, one JSON line each. */
+/** The messages between the execd stand-in and the test that drives it, one JSON line each. */
 import type { JsonObject } from './alerts.ts';
 
 export type Mode = 'wazuh4' | 'wazuh5' | 'ossec';
@@ -12,7 +12,7 @@ export type Order =
       /** A Wazuh message, or OSSEC's arguments after the action. */
       readonly message: JsonObject | readonly string[];
     }
-  /** An alert of before the test: the address is on the timeout list, and nothing is run. */
+  /** Puts an address on the timeout list as if an earlier alert had done so, without running the program. */
   | {
       readonly do: 'know';
       readonly address: string;
@@ -21,7 +21,7 @@ export type Order =
       readonly message: JsonObject;
     }
   | { readonly do: 'list'; readonly id: number }
-  /** The time of all on the timeout list is over. */
+  /** Makes all entries of the timeout list expire. */
   | { readonly do: 'expire' };
 
 interface Run {
@@ -34,22 +34,22 @@ interface Run {
 export interface AddReport extends Run {
   readonly report: 'add';
   readonly id: number;
-  /** What the program wrote first, with its line end; empty if it wrote nothing. */
+  /** The program's first line, with its line feed; empty if it wrote nothing. */
   readonly keyLine: string;
   readonly keyLineAfterMs: number;
-  /** `none`: nothing was asked (no key line, or OSSEC); `skipped`: OSSEC did not even start it. */
+  /** `none` if the program sent no key query (always with OSSEC), `skipped` if OSSEC did not start the program. */
   readonly answer: 'continue' | 'abort' | 'none' | 'skipped';
 }
 
 export interface DeleteReport extends Run {
   readonly report: 'delete';
-  /** From the alert that last set the clock. */
+  /** The time since the alert that last set the timeout. */
   readonly ageMs: number;
 }
 
 export type Report =
   | { readonly report: 'ready' }
-  /** The program runs, not yet waited for. */
+  /** The program has been started. */
   | { readonly report: 'started'; readonly key: string; readonly pid: number }
   | AddReport
   | DeleteReport

@@ -1,6 +1,6 @@
 /**
- * Stands in for wazuh-execd 4, wazuh-execd 5 and ossec-execd: a program of its own, run inside a host.
- * Differs from them in one thing: a TERM waits for the response under way instead of interrupting it.
+ * Stands in for wazuh-execd 4, wazuh-execd 5 and ossec-execd. Runs as a separate program inside a host. Unlike them, it
+ * lets a response in progress finish when it receives TERM.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -45,10 +45,10 @@ const mode = values.mode as Mode;
 const home = values.home ?? '/var/ossec';
 const timeoutList: Entry[] = [];
 
-// It is ours alone, and what is started has the rest of our environment.
+// The variable is for this program only. The programs that it starts inherit the rest of its environment.
 delete process.env['NODE_COMPILE_CACHE'];
 
-// One thing at a time, as in execd's single loop.
+// One task at a time, as in execd's single loop.
 let underWay = Promise.resolve();
 let checksWaiting = 0;
 function afterwards(task: () => Promise<void>): void {
@@ -76,7 +76,7 @@ createInterface({ input: process.stdin }).on('line', (line) => {
     await releaseExpired();
   });
 });
-// The test has died: nobody is left to see a clean end.
+// The test has died, so no clean end is needed.
 process.stdin.on('end', () => process.kill(process.pid, 'SIGKILL'));
 
 setInterval(() => {
@@ -161,7 +161,7 @@ async function addOssec(alert: Alert): Promise<void> {
   await tell({ report: 'add', id: alert.id, key, ...exchange, ...run });
 }
 
-/** Not waited for, so that its status stays unknown. */
+/** Starts the program without waiting for it, so its exit status is unknown. */
 async function startOssec(key: string, argv: readonly string[]): Promise<Ending> {
   const child = startDeaf(argv, { cwd: '/', detached: false, stdio: 'ignore' });
   child.unref();
@@ -169,7 +169,10 @@ async function startOssec(key: string, argv: readonly string[]): Promise<Ending>
   return { status: null, signal: null, durationMs: 0 };
 }
 
-/** Node gives a child default signals, so `env`, which becomes the program, ignores HUP once more. */
+/**
+ * Starts a program that ignores HUP, as execd's children do. `env` sets this, because Node resets the signals of a
+ * child.
+ */
 function startDeaf(argv: readonly string[], options: Parameters<typeof spawn>[2]): ChildProcess {
   return spawn('env', ['--ignore-signal=HUP', ...argv], options);
 }
@@ -187,7 +190,7 @@ function decide(key: string, timeoutSeconds: number, run: Entry['release']): 'co
 }
 
 async function releaseExpired(): Promise<void> {
-  // execd compares whole seconds with "greater than", hence the second on top.
+  // execd compares whole seconds with "greater than", so releases come up to a second later.
   const expired = timeoutList.filter(
     ({ addedAtMs, timeoutSeconds }) => performance.now() - addedAtMs > (timeoutSeconds + 1) * 1000,
   );
@@ -203,7 +206,7 @@ async function release(entries: readonly Entry[]): Promise<void> {
   }
 }
 
-/** Empty for what is no check_keys message: then the bare program name is the key. */
+/** Returns the keys of a check_keys message; empty for any other line, for which execd uses the bare program name. */
 function keysIn(keyLine: string): string {
   try {
     const message = JSON.parse(keyLine) as { command?: unknown; parameters?: { keys?: unknown } };
@@ -219,13 +222,13 @@ function withProgram(message: JsonObject, program: string): JsonObject {
   return { ...message, parameters: { ...(message['parameters'] as JsonObject), program } };
 }
 
-/** Wazuh 4 replaces the command where it stands, Wazuh 5 appends it. */
+/** Returns the message with another command. Wazuh 4 replaces the command in place, Wazuh 5 appends it. */
 function withCommand(message: JsonObject, command: string): string {
   const rest = Object.entries(message).filter(([name]) => mode === 'wazuh4' || name !== 'command');
   return `${JSON.stringify({ ...Object.fromEntries(rest), command })}\n`;
 }
 
-/** A program that does not read is its own affair, as it is to execd. */
+/** Writes a line. Ignores a program that does not read, as execd does. */
 async function send(fd: number, line: string): Promise<void> {
   const bytes = Buffer.from(line);
   for (let sent = 0; sent < bytes.length;) {
@@ -235,7 +238,7 @@ async function send(fd: number, line: string): Promise<void> {
   }
 }
 
-/** As fgets: to the line's end, the end of the stream, or until the buffer is full. */
+/** Reads like fgets: to the end of the line, to the end of the stream, or until the buffer is full. */
 async function readLine(fd: number): Promise<string> {
   const buffer = Buffer.alloc(KEY_LINE_BYTES);
   let length = 0;
@@ -254,7 +257,7 @@ async function ending(child: ChildProcess, startedAtMs: number): Promise<Ending>
   return { status: child.exitCode, signal: child.signalCode, durationMs };
 }
 
-/** Awaited, so that a report is out before the process ends. */
+/** Writes a report. Callers await it, so that the report is written before the process ends. */
 function tell(report: Report): Promise<void> {
   return new Promise((resolve) => {
     process.stdout.write(`${JSON.stringify(report)}\n`, () => {

@@ -1,16 +1,16 @@
 #!/bin/bash
-# Furnishes fresh mount and network namespaces as a host of their own, and becomes the program that holds them: host.sh PROGRAM...
+# Sets up new mount and network namespaces as a host, and executes the program that holds them: host.sh PROGRAM...
 set -euo pipefail
 
-# Private, so that two hosts never share a lock, a store or a log.
+# Private, so that hosts never share a lock, a state or a log.
 mount -t tmpfs -o mode=0755 tmpfs /run
 mount -t tmpfs -o mode=0755 tmpfs /var
 mkdir -p /run/lock /var/lib /var/log /var/spool/cron
 mkdir -m 1777 /var/tmp
 ln -s /run /var/run
 
-# A copy, not an overlay: in a user namespace an overlay cannot change files of the machine's root.
-# What an ordinary user may not read (shadow) is left out.
+# /etc is a copy, because an overlay in a user namespace cannot change files of the machine's root. Files that an
+# ordinary user cannot read (shadow) are left out.
 mkdir /var/etc
 mount -t tmpfs -o mode=0755 tmpfs /var/etc
 cp -a /etc/. /var/etc/ 2>/dev/null || true
@@ -18,7 +18,7 @@ rm -rf /var/etc/firewall-drop # the configuration of a developer who uses the pr
 mount --move /var/etc /etc
 rmdir /var/etc
 
-# Everything else is the machine's own, for reading. /tmp stays shared: tests put programs there.
+# All other directories are the machine's, read-only. /tmp stays shared, because tests put programs there.
 mount --bind /tmp /tmp
 mount -o remount,bind,ro /
 

@@ -1,4 +1,4 @@
-/** A throw-away host: mount and network namespaces of its own, with private /etc, /run and /var. */
+/** A temporary host: its own mount and network namespace, with private /etc, /run and /var. */
 import { type ChildProcess, type StdioOptions, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
@@ -13,11 +13,11 @@ export type Family = 4 | 6;
 export type IptablesVariant = 'nft' | 'legacy';
 
 export interface StartOptions {
-  /** What the program finds as its own name. */
+  /** The name that the program finds in argv[0]. */
   readonly argv0?: string;
-  /** Seen from inside the host. */
+  /** The working directory, a path of the host. */
   readonly cwd?: string;
-  /** In place of the fixed environment, not on top of it. */
+  /** The whole environment, instead of CLEAN_ENVIRONMENT. */
   readonly env?: Readonly<Record<string, string>>;
 }
 
@@ -28,7 +28,7 @@ export interface RunOptions extends StartOptions {
 
 export interface SpawnOptions extends StartOptions {
   readonly stdio?: StdioOptions;
-  /** As the leader of a process group. */
+  /** True to make the program the leader of a process group. */
   readonly detached?: boolean;
 }
 
@@ -36,7 +36,7 @@ export interface AgentOptions {
   readonly binary: string;
   readonly home?: string;
   readonly names?: readonly string[];
-  /** A `file` is bind-mounted, so that it costs no copy and the kernel calls it by the name in the home. */
+  /** `file` bind-mounts the binary, which needs no copy, and gives it the path in the home for the kernel. */
   readonly as?: 'symlink' | 'file';
   readonly uid?: number;
   readonly gid?: number;
@@ -49,7 +49,7 @@ export interface Agent {
   logLines(): string[];
 }
 
-/** Who owns a Wazuh agent's files here: any uid that is not root's. */
+/** The owner of the agent's files: any uid except root's. */
 const AGENT_UID = 1001;
 
 export async function createHost(name = 'host'): Promise<TestHost> {
@@ -58,7 +58,7 @@ export async function createHost(name = 'host'): Promise<TestHost> {
 
 export class TestHost {
   readonly name: string;
-  /** Of the process that keeps the namespaces alive. */
+  /** The process id of the process that keeps the namespaces alive. */
   readonly pid: number;
   readonly #held: HeldHost;
   readonly #children = new Set<ChildProcess>();
@@ -70,7 +70,7 @@ export class TestHost {
     this.pid = pidOf(held.holder);
   }
 
-  /** Runs to the end, whatever its status; stdin is a real pipe, as a daemon's child has. */
+  /** Runs a program until it ends, with any exit status. Its stdin is a real pipe, as for the child of a daemon. */
   run(argv: readonly string[], options: RunOptions = {}): RunResult {
     const { argv0, cwd = '/', env = CLEAN_ENVIRONMENT, input, timeoutMs = PATIENCE_MS } = options;
     const { result } = this.#ask({
@@ -82,7 +82,7 @@ export class TestHost {
     return result;
   }
 
-  /** Runs what has to succeed, and returns its output. */
+  /** Runs a program and returns its output. Throws if it fails. */
   must(argv: readonly string[], options: RunOptions = {}): string {
     const { status, signal, stdout, stderr } = this.run(argv, options);
     if (status === 0) return stdout;
@@ -91,7 +91,10 @@ export class TestHost {
     );
   }
 
-  /** Starts without waiting. The child's pid is the program's own. Node's pipes are socket pairs: see pipe.ts. */
+  /**
+   * Starts a program without waiting. The child's pid is that of the program. Node's pipes are socket pairs: see
+   * pipe.ts.
+   */
   spawn(argv: readonly string[], options: SpawnOptions = {}): ChildProcess {
     const [program, ...rest] = this.#command(argv, options);
     const child = spawn(program, rest, {
@@ -104,7 +107,7 @@ export class TestHost {
     return child;
   }
 
-  /** What became of a TCP connection to each target, as `Reply` has it. */
+  /** Returns the result of a TCP connection to each target, as in `Reply`. */
   connect(targets: readonly ConnectTarget[], timeoutMs: number): readonly string[] {
     return this.#ask({ do: 'connect', targets, timeoutMs }).connections ?? [];
   }
@@ -125,7 +128,7 @@ export class TestHost {
     this.#ask({ do: 'mkdir', paths: [paths].flat(), mode: '0755', uid: 0, gid: 0, ...options });
   }
 
-  /** Replaces what is there. */
+  /** Makes a symbolic link, replacing an existing file. */
   symlink(target: string, path: string): void {
     this.#ask({ do: 'link', target, path });
   }
@@ -134,13 +137,13 @@ export class TestHost {
     this.#ask({ do: 'remove', paths });
   }
 
-  /** Lays one file over another, for example a broken program over a good one. */
+  /** Mounts one file over another, for example a broken program over a good one. */
   bind(source: string, path: string): void {
     if (!this.exists(path)) this.writeFile(path, '');
     this.must(['mount', '--bind', source, path]);
   }
 
-  /** Lays out a home as a Wazuh agent's package does. */
+  /** Makes an agent's home as a Wazuh agent's package does. */
   installAgent(options: AgentOptions): Agent {
     const { binary, home = '/var/ossec', names = ['firewall-drop'], as = 'symlink' } = options;
     const owner = this.hasSeveralUsers() ? AGENT_UID : 0;
@@ -162,13 +165,16 @@ export class TestHost {
     };
   }
 
-  /** False only for an ordinary user without an entry in /etc/subuid: then all files are root's. */
+  /**
+   * Reports whether files can have other owners than root. False only for an ordinary user without an entry in
+   * /etc/subuid.
+   */
   hasSeveralUsers(): boolean {
     const mapped = nonEmptyLines(readFileSync(`/proc/${this.pid}/uid_map`, 'utf8'));
     return mapped.length > 1 || !/\s1$/.test(mapped[0] ?? '');
   }
 
-  /** The filter table as `iptables -S` lists it, by the named variant or by plain `iptables`. */
+  /** Returns the filter table as `iptables -S` lists it, with the given variant or with plain `iptables`. */
   rules(family: Family, { variant }: { readonly variant?: IptablesVariant } = {}): string[] {
     const program = family === 4 ? 'iptables' : 'ip6tables';
     return nonEmptyLines(this.must([variant ? `${program}-${variant}` : program, '-w', '-S']));
@@ -181,7 +187,7 @@ export class TestHost {
     );
   }
 
-  /** What plain `iptables`, `ip6tables-restore`, … mean in this host, through Debian's alternatives. */
+  /** Sets the variant of plain `iptables`, `ip6tables-restore`, … in this host, through Debian's alternatives. */
   useIptables(variant: IptablesVariant | 'none'): void {
     for (const program of ['iptables', 'ip6tables']) {
       for (const suffix of ['', '-save', '-restore']) {
@@ -192,7 +198,7 @@ export class TestHost {
     }
   }
 
-  /** One more address to send from, with its prefix length. */
+  /** Adds an address to send from, given with its prefix length. */
   addAddress(address: string): void {
     this.must(['ip', 'address', 'add', address, 'dev', 'lo']);
   }
@@ -201,12 +207,12 @@ export class TestHost {
     this.must(['ip', 'route', 'add', destination, 'via', via]);
   }
 
-  /** Ends every process inside. The same happens by itself when the test's own process ends. */
+  /** Ends every process in the host. This also happens when the test's own process ends. */
   async dispose(): Promise<void> {
     if (this.#isDisposed) return;
     this.#isDisposed = true;
     const { holder } = this.#held;
-    // The holder ends whom it finds inside: one who is still on the way in would escape it.
+    // The holder kills the processes that it finds inside, but not those that are still entering.
     for (const child of this.#children) child.kill('SIGKILL');
     const hasEnded = holder.exitCode !== null || holder.signalCode !== null;
     const ended = hasEnded ? undefined : once(holder, 'exit');
@@ -227,8 +233,8 @@ export class TestHost {
   }
 
   #command(argv: readonly string[], { argv0, cwd = '/' }: StartOptions): [string, ...string[]] {
-    // No text becomes code: all of it travels as arguments. Without --norc, bash takes a socket as
-    // stdin for a remote login and reads the user's .bashrc.
+    // All texts are passed as arguments, so that none becomes code. Without --norc, bash takes a socket on stdin for a
+    // remote login and reads the user's .bashrc.
     const launcher =
       argv0 === undefined
         ? ['env', '-C', cwd]

@@ -1,7 +1,7 @@
-/** Bans as so many alerts would have made them, by one run. */
+/** Makes bans as if alerts had made them, with one run. */
 import type { Victim } from './victim.ts';
 
-/** Execd does not know of them: see `know` of execd-client.ts. */
+/** Imports bans. execd has no record of them; see `know` in execd-client.ts. */
 export function importBans(
   { host, agent }: Victim,
   addresses: readonly string[],
@@ -11,7 +11,7 @@ export function importBans(
   host.must([agent.program(), 'import', '-'], { input });
 }
 
-/** A line of `firewall-drop export` for a ban that an alert began. */
+/** Returns a line of `firewall-drop export` for a ban that an alert made. */
 function exported(address: string, timeoutSeconds: number): string {
   const nowMs = Date.now();
   const [since, expires] = [nowMs, nowMs + timeoutSeconds * 1000].map((ms) => new Date(ms));

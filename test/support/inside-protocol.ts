@@ -1,4 +1,4 @@
-/** What a test asks of the process that keeps a host alive, and what that answers: a line of JSON each. */
+/** The orders of a test to the process that keeps a host alive, and its replies, one JSON line each. */
 
 export interface RunOrder {
   readonly do: 'run';
@@ -6,7 +6,7 @@ export interface RunOrder {
   readonly argv0?: string;
   readonly cwd: string;
   readonly env: Readonly<Record<string, string>>;
-  /** Base64, for a real pipe as standard input; absent: /dev/null. */
+  /** Base64 of the input, which is sent through a real pipe. If absent, standard input is /dev/null. */
   readonly input?: string;
   readonly timeoutMs: number;
 }
@@ -19,17 +19,17 @@ export interface RunResult {
 }
 
 export interface FileOptions {
-  /** Octal, as chmod takes it: '0660'. */
+  /** An octal number as for chmod, such as '0660'. */
   readonly mode?: string;
   readonly uid?: number;
   readonly gid?: number;
 }
 
-/** To open TCP connections to all of the targets at once, which are closed again. */
+/** Opens TCP connections to all targets at once, and closes them again. */
 interface ConnectOrder {
   readonly do: 'connect';
   readonly targets: readonly ConnectTarget[];
-  /** How long silence has to last to be one. */
+  /** The time without an answer after which a target counts as silent. */
   readonly timeoutMs: number;
 }
 
@@ -52,7 +52,7 @@ export interface Reply {
   readonly result?: RunResult;
   readonly text?: string;
   readonly exists?: boolean;
-  /** For each target `connected`, `silent`, or the code of the error. */
+  /** `connected`, `silent`, or an error code for each target. */
   readonly connections?: readonly string[];
   readonly error?: string;
 }

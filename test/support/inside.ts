@@ -1,4 +1,4 @@
-/** Runs inside a host as the process that keeps it alive, and does there what a test asks of it: see host.ts. */
+/** The process that keeps a host alive, and that carries out the orders of a test inside it: see host.ts. */
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import {
@@ -26,8 +26,8 @@ import type { ConnectTarget, Order, Reply, RunOrder, RunResult } from './inside-
 const NEWLINE = 10;
 
 /**
- * Real pipes, which Node cannot make: a name for each, made by one mkfifo for many. Unlike one of pipe(2), it can't be
- * opened again (/dev/stdin) by a program that waits for a writer: all may be written already.
+ * Real pipes, which Node cannot make. One mkfifo makes many at once. A program that reopens such a pipe (/dev/stdin)
+ * waits for a writer, unlike with pipe(2), and all input can have been written already.
  */
 const PIPES = '/run/test-pipes';
 const PIPES_AT_ONCE = 50;
@@ -41,7 +41,7 @@ function openPipe(): { readonly readFd: number; readonly writeFd: number } {
     unusedPipes.push(...names);
   }
   const path = unusedPipes.pop() ?? '';
-  // Opened for both, a FIFO does not wait for its other end; nor do the two that follow.
+  // Opening a FIFO for reading and writing does not wait for the other end, and neither do the next two opens.
   const both = openSync(path, constants.O_RDWR);
   const pipe = { readFd: openSync(path, 'r'), writeFd: openSync(path, 'w') };
   closeSync(both);
@@ -49,7 +49,7 @@ function openPipe(): { readonly readFd: number; readonly writeFd: number } {
   return pipe;
 }
 
-/** The program may end without reading all of it. */
+/** Writes input to a pipe. The program can end without reading all of it. */
 function feed(fd: number, input: Buffer): void {
   if (input.length === 0) {
     close(fd);
@@ -82,7 +82,7 @@ async function run(order: RunOrder): Promise<RunResult> {
     const [stdout, stderr] = await Promise.all([
       text(child.stdout),
       text(child.stderr),
-      // Not `exit`: it may come before the pipes are empty.
+      // `exit` can come before the pipes are empty.
       once(child, 'close'),
     ]);
     return { status: child.exitCode, signal: child.signalCode, stdout, stderr };
@@ -92,14 +92,14 @@ async function run(order: RunOrder): Promise<RunResult> {
   }
 }
 
-/** As a shell says it. */
+/** Returns the exit status of a shell for a program that cannot be started. */
 function notStarted(error: unknown): RunResult {
   const status = { ENOENT: 127, EACCES: 126 }[(error as NodeJS.ErrnoException).code ?? ''];
   if (status === undefined) throw error;
   return { status, signal: null, stdout: '', stderr: String(error) };
 }
 
-/** Without a program of its own: most tests ask for many. */
+/** Connects from this process, because a separate program for each of many connections would be slow. */
 function tryConnection(target: ConnectTarget, timeoutMs: number): Promise<string> {
   const { address: host, port, sourceAddress } = target;
   const { promise, resolve } = Promise.withResolvers<string>();
@@ -118,7 +118,7 @@ function tryConnection(target: ConnectTarget, timeoutMs: number): Promise<string
   });
 }
 
-/** Readers find either the old target or the new one. */
+/** Replaces a link atomically: readers find either the old target or the new one. */
 function link(target: string, path: string): void {
   symlinkSync(target, `${path}.new`);
   renameSync(`${path}.new`, path);
@@ -164,7 +164,7 @@ interface Access {
 
 function setAccess(path: string, { mode, uid, gid }: Access): void {
   if (mode !== undefined) chmodSync(path, mode);
-  // -1: stays as it is.
+  // -1 leaves the owner unchanged.
   if (uid !== undefined || gid !== undefined) chownSync(path, uid ?? -1, gid ?? -1);
 }
 
@@ -172,7 +172,10 @@ function reply(answer: Reply): void {
   process.stdout.write(`${JSON.stringify(answer)}\n`);
 }
 
-/** Whoever made this host is done with it or dead: nobody may be left inside. Outside of a host it harms nobody. */
+/**
+ * Kills all other processes in this host, because its test has finished or died. Reports whether there were any. Does
+ * nothing outside a host.
+ */
 function killOthers(): boolean {
   const own = readlinkSync('/proc/self/ns/net');
   if (isIn(process.ppid, own)) return false;
@@ -196,7 +199,7 @@ function isIn(pid: number, namespace: string): boolean {
   }
 }
 
-/** One order after another: whoever asks waits for the answer. */
+/** The pieces of an order. Orders come one at a time, because the test waits for each reply. */
 const pieces: Buffer[] = [];
 process.stdin
   .on('data', (piece: Buffer) => {
@@ -208,7 +211,7 @@ process.stdin
     });
   })
   .on('end', () => {
-    // Until none is left: one may have started another meanwhile.
+    // Repeat until no process is left: one can have started another in the meantime.
     for (let round = 0; round < 5 && killOthers(); round += 1);
     process.exit();
   });

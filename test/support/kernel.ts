@@ -1,15 +1,15 @@
-/** What each backend has in a host's kernel, read past the program under test. */
+/** Reads what each backend has in a host's kernel, without the program under test. */
 import type { TestHost } from './host.ts';
 
 export const BACKENDS = ['iptables', 'ipset', 'nftables'] as const;
 export type BackendName = (typeof BACKENDS)[number];
 
-/** How often each address is found in what each backend makes. */
+/** The number of entries of each address in each backend. */
 export interface Kernel {
   readonly iptables: ReadonlyMap<string, number>;
   readonly ipset: ReadonlyMap<string, number>;
   readonly nftables: ReadonlyMap<string, number>;
-  /** By family: the chain of each rule that refers to a set of ours, sorted. */
+  /** The chains of rules that refer to our sets, by family, sorted. */
   readonly setRules: Readonly<Record<'4' | '6', readonly string[]>>;
   readonly hasSets: boolean;
   readonly hasTable: boolean;
@@ -48,11 +48,11 @@ function setRulesOf(rules: string): string[] {
   return Array.from(rules.matchAll(pattern), ([, chain = '']) => chain).sort();
 }
 
-/** Every rule of the tables that we use goes, whoever made it. */
+/** Removes every rule of the tables that firewall-drop uses, including foreign rules. */
 export const FLUSH_RULES =
   'iptables -w -F; ip6tables -w -F; iptables -w -t raw -F; ip6tables -w -t raw -F';
 
-/** What iptables-nft has made is gone with the tables of nft, in a third of the time. */
+/** Removes all rules, sets and tables. Flushing nft also removes the rules of iptables-nft, in a third of the time. */
 const FLUSH_KERNEL = `
   if [[ /etc/alternatives/iptables -ef /usr/sbin/xtables-legacy-multi ]]; then ${FLUSH_RULES}; fi
   nft flush ruleset; ipset destroy`;

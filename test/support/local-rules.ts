@@ -1,4 +1,7 @@
-/** packaging/wazuh as a Wazuh 4 manager reads it: decoders and rules applied to a line. Written after its documentation; it is not its engine. */
+/**
+ * Applies the decoders and rules of packaging/wazuh to a line as a Wazuh 4 manager does. Written from its
+ * documentation; it is not the manager's engine.
+ */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Json } from '../../src/wazuh/json.ts';
@@ -8,7 +11,10 @@ const FOLDER = join(__dirname, '../../packaging/wazuh');
 
 export const packaged = (file: string): string => readFileSync(join(FOLDER, file), 'utf8');
 
-/** OS_Regex: a backslash makes a class, `( ) | ^ $` and the quantifiers mean what they do everywhere, all else is itself. */
+/**
+ * Translates OS_Regex: a backslash makes a class, `( ) | ^ $` and the quantifiers have their usual meaning, other
+ * characters are literal.
+ */
 export function osRegex(pattern: string): RegExp {
   const CLASSES: Readonly<Record<string, string>> = {
     w: '[A-Za-z0-9@_-]',
@@ -28,7 +34,7 @@ export function osRegex(pattern: string): RegExp {
   return new RegExp(source, 's');
 }
 
-/** OS_Match: literal text, with `|` between alternatives, `^` before and `$` behind one. */
+/** Matches OS_Match: literal text, with `|` between alternatives, `^` before and `$` after one. */
 function osMatch(pattern: string, text: string): boolean {
   return pattern.split('|').some((alternative) => {
     const literal = alternative.replace(/^\^|\$$/g, '');
@@ -42,13 +48,13 @@ export interface Decoded {
   readonly fields: Readonly<Record<string, string>>;
 }
 
-/** The prematch of Wazuh 4.14's `ar_log`, for lines of Linux, and the fields that it takes after it. */
+/** The prematch of Wazuh 4.14's decoder `ar_log` for lines of Linux, and the fields that it reads after it. */
 const AR_LOG =
   '^\\w\\w\\w \\w+\\s+\\d+ \\d\\d:\\d\\d:\\d\\d \\p*\\w+ \\d+ /\\S+/active-response/bin/';
 const AR_LOG_FIELDS = '^(\\S+) (\\S+) \\S+ (\\S+) (\\.+) ';
 const OSSEC = 'ossec: ';
 
-/** Null: no decoder takes it. */
+/** Decodes a line; null if no decoder matches. */
 export function decode(line: string): Decoded | null {
   if (osRegex('^{\\s*"').test(line)) return { decoder: 'json', fields: jsonFields(line) };
   const head = osRegex(AR_LOG).exec(line)?.[0];
@@ -65,14 +71,14 @@ function decodeReport(line: string): Decoded {
   for (const decoder of localDecoders()) {
     const prematch = child(decoder, 'prematch');
     const head = osRegex(prematch?.text ?? '').exec(rest)?.[0];
-    // What is no JSON gives no fields, and the decoder keeps its name.
+    // Text that is not JSON gives no fields, and the decoder keeps its name.
     if (head !== undefined)
       return { decoder: 'ossec', fields: jsonFields(rest.slice(head.length)) };
   }
   return { decoder: 'ossec', fields: {} };
 }
 
-/** Each value as text, nested keys joined by dots. Null values are left out, arrays are their JSON. */
+/** Returns each value as text, with nested keys joined by dots. Omits null values, and returns arrays as JSON. */
 function jsonFields(text: string): Record<string, string> {
   try {
     return Object.fromEntries(flatten('', JSON.parse(text) as Json));
@@ -103,7 +109,7 @@ export interface Raised {
   readonly level: number;
 }
 
-/** Wazuh's own that ours hang on, as far as they matter here. */
+/** Wazuh's own rules that ours refer to, reduced to the relevant parts. */
 const SHIPPED = `
   <rule id="530" level="0"><decoded_as>ossec</decoded_as><match>^ossec: output: </match></rule>
   <rule id="600" level="0"><decoded_as>ar_log</decoded_as></rule>
@@ -111,15 +117,15 @@ const SHIPPED = `
   <rule id="602" level="3"><if_sid>600</if_sid><field name="script">firewall-drop</field><field name="type">delete</field></rule>
   <rule id="607" level="3"><if_sid>600</if_sid></rule>`;
 
-/** Rules that count others are left to the manager. */
+/** Returns all rules except those that count others. */
 export function rules(): readonly Element[] {
   const own = readXml(packaged('local_rules.xml')).roots.flatMap(({ children }) => children);
   return [...readXml(SHIPPED).roots, ...own].filter((rule) => !('frequency' in rule.attributes));
 }
 
 /**
- * The rule that a line raises; null: none. Throws where two of our rules fit on one level: which of them wins would
- * then hang on the order in which the manager looks. Of 601, 602 and 607 the last is the rest.
+ * Returns the rule that a line raises; null if there is none. Throws if two of our rules match on one level, because
+ * the result would then depend on the manager's order of rules. Rule 607 matches only if 601 and 602 do not.
  */
 export function raisedBy(line: string): Raised | null {
   const decoded = decode(line);

@@ -1,4 +1,4 @@
-/** Namespaces to make hosts in, and the processes that keep them alive. */
+/** Makes the namespaces of hosts, and the processes that keep them alive. */
 import { type ChildProcess, type ChildProcessByStdio, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, read as readCallback, readSync, writeSync } from 'node:fs';
@@ -19,13 +19,15 @@ export const CLEAN_ENVIRONMENT: Readonly<Record<string, string>> = {
   LANG: 'C',
 };
 
-/** For our own programs inside: their types are stripped once, which takes longer than all else that they begin with. */
+/**
+ * The environment of the test's own programs in a host. The compile cache saves stripping their types at each start.
+ */
 export const TEST_PROGRAM_ENVIRONMENT: Readonly<Record<string, string>> = {
   ...CLEAN_ENVIRONMENT,
   NODE_COMPILE_CACHE: join(HERE, '../../node_modules/.cache/test-programs'),
 };
 
-/** Starts a process that keeps namespaces alive until its stdin ends, even if we are killed. */
+/** Starts a process that keeps namespaces alive until its stdin ends, even if this process is killed. */
 async function hold(argv: readonly string[]): Promise<Holder> {
   const [program, ...rest] = asCommand(argv);
   const holder = spawn(program, rest, { env: { ...CLEAN_ENVIRONMENT }, stdio: 'pipe' });
@@ -37,19 +39,19 @@ async function hold(argv: readonly string[]): Promise<Holder> {
   if (String(first) !== 'ready\n') {
     throw new Error(`could not make namespaces: ${complaints.join('; ')}`);
   }
-  // It ends when this process does, and must not keep it alive when a test forgets it.
+  // The holder ends with this process, and must not keep it alive if a test forgets to release it.
   holder.unref();
   for (const stream of holder.stdio) (stream as unknown as { unref(): void } | null)?.unref();
   return holder;
 }
 
-/** A host of its own: the process inside that keeps it alive, how to ask that for something, and the command that enters. */
+/** A host: the process inside that keeps it alive, a function that sends it orders, and the command that enters. */
 export interface HeldHost {
   readonly holder: ChildProcess;
   readonly entrance: readonly string[];
-  /** Sends a line, and waits for the line that answers it. */
+  /** Sends a line, and returns the reply. */
   ask(line: string): string;
-  /** Lets the holder end, and all that runs inside with it. */
+  /** Ends the holder and all processes in the host. */
   release(): void;
 }
 
@@ -69,7 +71,7 @@ export async function holdHost(): Promise<HeldHost> {
   closeSync(answering.writeFd);
   const { bytesRead } = await read(answering.readFd, { buffer: Buffer.alloc(64) });
   if (bytesRead === 0) throw new Error('could not make namespaces: see above');
-  // It ends when this process does, and must not keep it alive when a test forgets it.
+  // The holder ends with this process, and must not keep it alive if a test forgets to release it.
   holder.unref();
   const namespaces = ['--mount', '--net', ...(userNamespace === undefined ? [] : ['--user'])];
   return {
@@ -88,7 +90,7 @@ export async function holdHost(): Promise<HeldHost> {
   };
 }
 
-/** One that nothing follows yet. */
+/** Reads a line. No data follows it, because the holder sends one line per order. */
 function readLine(fd: number): string {
   const pieces: Buffer[] = [];
   while (pieces.at(-1)?.at(-1) !== NEWLINE) {
@@ -102,7 +104,7 @@ function readLine(fd: number): string {
 
 let ofOrdinaryUser: Promise<Holder> | undefined;
 
-/** One for all hosts of a test file, since a cable between two hosts needs the rights over both. */
+/** Returns one user namespace for all hosts of a test file, because connecting two hosts needs privileges over both. */
 function ordinaryUsersNamespace(): Promise<Holder> {
   ofOrdinaryUser ??= holdUserNamespace();
   return ofOrdinaryUser;

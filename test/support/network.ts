@@ -1,10 +1,10 @@
-/** Cables between throw-away hosts, with documentation addresses only. */
+/** Connects temporary hosts, with documentation addresses only. */
 import type { TestHost } from './host.ts';
 
 export interface Subnet {
   /** The first three bytes of a /24. */
   readonly ipv4: string;
-  /** All but the last group of a /64. */
+  /** The groups of a /64 except the last. */
   readonly ipv6: string;
 }
 
@@ -16,7 +16,7 @@ export interface Addresses {
 export const NEAR: Subnet = { ipv4: '198.51.100', ipv6: '2001:db8:1:' };
 const FAR: Subnet = { ipv4: '192.0.2', ipv6: '2001:db8:2:' };
 
-/** Joins two hosts by one cable: the first gets the subnet's address 1, the second 2. */
+/** Connects two hosts with a veth pair. The first gets address 1 of the subnet, the second address 2. */
 export function connectHosts(
   a: TestHost,
   b: TestHost,
@@ -36,7 +36,7 @@ export interface RoutedAddresses {
   readonly routerNearB: Addresses;
 }
 
-/** Joins two hosts through a third that forwards between them. */
+/** Connects two hosts through a third that forwards between them. */
 export function connectThrough(a: TestHost, router: TestHost, b: TestHost): RoutedAddresses {
   const [addressOfA, routerNearA] = connectHosts(a, router, NEAR);
   const [routerNearB, addressOfB] = connectHosts(router, b, FAR);
@@ -52,7 +52,7 @@ export function connectThrough(a: TestHost, router: TestHost, b: TestHost): Rout
   return { a: addressOfA, b: addressOfB, routerNearA, routerNearB };
 }
 
-// The kernel allows fifteen characters.
+// The kernel allows names of up to fifteen characters.
 function interfaceTo(host: TestHost): string {
   return `to-${host.name}`.slice(0, 15);
 }

@@ -1,6 +1,6 @@
 #!/bin/bash
-# Runs an add under limits of the shell's ulimit, each in turn: scarce.sh BINARY MESSAGE ulimit-OPTION LIMIT...
-# For network and mount namespaces of its own. Prints for each limit: LIMIT STATUS RULES.
+# Runs an add under each of several ulimits: scarce.sh BINARY MESSAGE ulimit-OPTION LIMIT...
+# Must run in its own network and mount namespaces. Prints LIMIT STATUS RULES for each limit.
 set -euo pipefail
 binary=$1 message=$2 option=$3
 shift 3
@@ -14,7 +14,7 @@ cd $home
 
 for limit; do
   status=0
-  # A shell of its own: a limit that was lowered can't be raised again.
+  # In a subshell, because a lowered limit cannot be raised again.
   (ulimit "$option" "$limit" && exec active-response/bin/firewall-drop) \
     <<<"$message" >/dev/null 2>&1 || status=$?
   echo "$limit $status $(iptables -S | grep -c -- '-j DROP' || true)"

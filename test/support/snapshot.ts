@@ -1,8 +1,11 @@
-/** A prepared host, kept to be loaded again: what the kernel holds, the state, the configuration and the logs. Loading costs no run of the executable. */
+/**
+ * Saves a prepared host and loads it again: kernel rules and sets, state, configuration and logs. Loading needs no run
+ * of the executable.
+ */
 import { STATE_DIRECTORY } from './state.ts';
 import type { Victim } from './victim.ts';
 
-/** Where netfilter-persistent saves rules. */
+/** The directory in which netfilter-persistent saves rules. */
 export const SAVED_RULES = '/etc/iptables';
 
 const savedAs = (name: string): string => `/run/saved-${name.replaceAll(/[^\w,. -]/g, '-')}`;
@@ -13,13 +16,16 @@ const SAVE = `set -e; mkdir -p "$1/files"
 const LOAD = `set -e; cd "$1"; for each in files/*; do [[ ! -e $each ]] || cp -a "$each/." "/\${each#*/}/"; done
   ipset restore <sets; iptables-restore <four; ip6tables-restore <six; nft -f table`;
 
-/** Not while a change is pending: it knows the response log by its inode, which a copy has not. */
+/**
+ * Saves the host. No change must be pending, because it refers to the response log by an inode, which a copy does not
+ * keep.
+ */
 export function saveSnapshot({ agent, host }: Victim, name: string): void {
   const files = [STATE_DIRECTORY, '/etc/firewall-drop', SAVED_RULES, `${agent.home}/logs`];
   host.must(['bash', '-c', SAVE, 'save', savedAs(name), ...files]);
 }
 
-/** After a reset. False where nothing was saved under this name. */
+/** Loads a snapshot after a reset. Returns false if there is none of this name. */
 export function loadSnapshot({ host }: Victim, name: string): boolean {
   if (!host.exists(savedAs(name))) return false;
   host.must(['bash', '-c', LOAD, 'load', savedAs(name)]);

@@ -1,4 +1,7 @@
-/** The state of a host, past the executable. In a copy: SQLite takes /proc/PID/root for the root of this machine. */
+/**
+ * Reads and changes the state of a host without the executable. Works on a copy, because SQLite resolves /proc/PID/root
+ * to the root of this machine.
+ */
 import {
   copyFileSync,
   existsSync,
@@ -26,7 +29,7 @@ interface ListedHold {
   readonly reason: string;
 }
 
-/** A ban as `list --json` prints it, without what the kernel has to say. */
+/** A ban as `list --json` prints it, without the fields from the kernel. */
 export interface ListedBan {
   readonly address: string;
   readonly family: number;
@@ -35,7 +38,7 @@ export interface ListedBan {
   readonly holds: readonly ListedHold[];
 }
 
-/** All bans, the oldest hold first, as `list --json` prints them. `pid`: of a process of the host. */
+/** Returns all bans as `list --json` prints them, the oldest hold first. `pid` is the id of a process in the host. */
 export function readBans(pid: number): readonly ListedBan[] {
   if (!existsSync(join(placeOf(pid), FILE))) return [];
   return inCopy(pid, (directory) => {
@@ -56,9 +59,9 @@ export function readBans(pid: number): readonly ListedBan[] {
   });
 }
 
-/** Moves the deadlines of all holds on these addresses into the past. Nothing of ours may run meanwhile. */
+/** Moves the deadlines of all holds on these addresses into the past. The program must not run at the same time. */
 export function endTimeOf(pid: number, addresses: readonly string[]): void {
-  // Before the first run there is no file.
+  // There is no file before the first run.
   if (addresses.length === 0) return;
   changeState(pid, (database) => {
     const sql = 'UPDATE holds SET expires_at_ms = ? WHERE address = ? AND expires_at_ms > 0';
@@ -69,12 +72,12 @@ export function endTimeOf(pid: number, addresses: readonly string[]): void {
   });
 }
 
-/** Changes the file, and takes what is in its write-ahead log into it. Nothing of ours may run meanwhile. */
+/** Changes the file, and checkpoints its write-ahead log. The program must not run at the same time. */
 export function changeState(pid: number, change: (database: DatabaseSync) => void): void {
   inCopy(pid, (directory) => {
     const database = new DatabaseSync(join(directory, FILE));
     change(database);
-    // A database that was never read is closed with its log as it was.
+    // Closing a database that was never read leaves its log unchanged.
     database.exec('PRAGMA wal_checkpoint(TRUNCATE)');
     database.close();
     writeFileSync(join(placeOf(pid), FILE), readFileSync(join(directory, FILE)));
@@ -95,20 +98,20 @@ interface RecordedBan {
   readonly phase: string;
   /** Sorted. */
   readonly origins: readonly string[];
-  /** The verb of the line that is still to be written; null: none is. */
+  /** The verb of the log line that is still to be written; null if there is none. */
   readonly owed: string | null;
 }
 
 export interface State {
-  /** What SQLite finds wrong with the file; `ok` where nothing is. */
+  /** The result of SQLite's integrity check; `ok` if the file is intact. */
   readonly integrity: string;
-  /** By address. */
+  /** The bans by address. */
   readonly bans: ReadonlyMap<string, RecordedBan>;
   readonly history: readonly Entry[];
   readonly metadata: ReadonlyMap<string, string>;
 }
 
-/** The file itself, not what the code under test makes of it. */
+/** Reads the tables directly, without the code under test. */
 export function readState(pid: number): State {
   return inCopy(pid, (directory) => {
     using database = new DatabaseSync(join(directory, FILE));
@@ -119,7 +122,7 @@ export function readState(pid: number): State {
 function stateOf(database: DatabaseSync): State {
   const all = (sql: string): Record<string, unknown>[] => database.prepare(sql).all();
   const integrity = String(all('PRAGMA integrity_check')[0]?.['integrity_check']);
-  // A run that was killed before it could make the tables has changed nothing.
+  // A run that was killed before it made the tables has changed nothing.
   const [{ tables } = { tables: 0 }] = all('SELECT count(*) AS tables FROM sqlite_schema');
   if (tables === 0) return { integrity, bans: new Map(), history: [], metadata: new Map() };
   const holds = Map.groupBy(all('SELECT address, origin FROM holds ORDER BY origin'), (row) => {

@@ -1,23 +1,23 @@
-/** A real terminal inside a host, made by script(1), with the size that a test asks for. */
+/** Runs programs on a real terminal inside a host, made by script(1). */
 import { once } from 'node:events';
 import type { TestHost } from './host.ts';
 import { eventually } from './wait.ts';
 
 export interface Screen {
   readonly status: number | null;
-  /** All that reached the terminal, control sequences and what was typed included; line ends are `\n`. */
+  /** The complete output on the terminal, including control sequences and typed text. Lines end with `\n`. */
   readonly output: string;
 }
 
 export interface ScreenOptions {
-  /** Without this the terminal does not know its size, as on a serial line. */
+  /** The width of the terminal. If absent, the terminal has no size, as a serial line. */
   readonly columns?: number;
-  /** What is typed, line end included, once the screen shows the question. */
+  /** The text to type, including the line feed, when the screen shows the question `to`. */
   readonly answer?: { readonly to: string; readonly typed: string };
   readonly variables?: Readonly<Record<string, string>>;
 }
 
-/** Runs a program whose input, output and errors are all the terminal. */
+/** Runs a program with the terminal as its standard input, output and error. */
 export async function runOnTerminal(
   host: TestHost,
   argv: readonly string[],
@@ -28,7 +28,7 @@ export async function runOnTerminal(
     return `${name}=${value}`;
   });
   const command = `${size}exec ${['env', ...given, ...argv].map(quoteForShell).join(' ')}`;
-  // Its stdin stays open: at its end script(1) may lose the status, or wait for ever.
+  // Stdin stays open, because script(1) can lose the status or wait forever when stdin ends.
   const child = host.spawn(['script', '-qec', command, '/dev/null']);
   const closed = once(child, 'close');
   let output = '';
@@ -47,11 +47,11 @@ export async function runOnTerminal(
   return { status: child.exitCode, output: output.replaceAll('\r\n', '\n') };
 }
 
-/** What a person sees of it in the end: without colours, and of a line that was drawn over only the last. */
+/** Returns the lines that a person sees at the end: without colours, and with overwritten lines in their last form. */
 export function seen({ output }: Screen): string[] {
   const lines = output.trimEnd().split('\n');
   return lines.map((line) => {
-    // eslint-disable-next-line no-control-regex -- terminals are told so
+    // eslint-disable-next-line no-control-regex -- matches escape sequences
     const plain = line.replace(/\u001b\[[0-9;]*m/g, '');
     // eslint-disable-next-line no-control-regex -- as above
     const cleared = plain.split(/\r?\u001b\[K/).at(-1) ?? '';

@@ -1,4 +1,4 @@
-/** Real packets between hosts: what a block must stop, and a release let through again. */
+/** Sends real packets between hosts: a block must stop them, and a release must let them through again. */
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
@@ -12,14 +12,14 @@ export interface Listener {
 }
 
 export interface Connection {
-  /** Whether the text came back in time. */
+  /** Reports whether the text came back in time. */
   exchange(text: string, options?: { readonly timeoutMs?: number }): Promise<boolean>;
   close(): Promise<void>;
 }
 
-/** The kernel answers a ping, so this holds on slow machines too. */
+/** The time to wait for the answer to a ping. The kernel answers, so it suffices on slow machines, too. */
 const PING_SILENCE_MS = 1000;
-/** Where a program answers: at least, and twice the time that the client took to start. */
+/** The shortest time to wait for the answer of a program. Twice the client's start-up time is used if it is longer. */
 const SILENCE_MS = 400;
 
 interface PingOptions {
@@ -27,12 +27,15 @@ interface PingOptions {
   readonly timeoutMs?: number;
 }
 
-/** Whether one echo request is answered. */
+/** Reports whether an echo request is answered. */
 export function canPing(from: TestHost, address: string, options: PingOptions = {}): boolean {
   return canPingEach(from, [address], options)[0] === true;
 }
 
-/** The same for several, at the same time: silence is waited for only once. */
+/**
+ * Reports for each address whether an echo request is answered. Sends all at once, so that it waits for silence only
+ * once.
+ */
 export function canPingEach(
   from: TestHost,
   addresses: readonly string[],
@@ -48,7 +51,8 @@ export function canPingEach(
     throw new Error(`ping ${address} from ${from.name}: status ${String(status)}`);
   });
 }
-/** A TCP echo server for IPv4 and IPv6. */
+
+/** Starts a TCP echo server for IPv4 and IPv6. */
 export async function listen(host: TestHost, port: number): Promise<Listener> {
   const server = startEcho(host, ['listen', String(port)]);
   const lines = linesOf(server);
@@ -56,12 +60,15 @@ export async function listen(host: TestHost, port: number): Promise<Listener> {
   return { close: () => closeEcho(server) };
 }
 
-/** True if a connection opens, false at silence; a refusal means that nothing listens, and throws. */
+/**
+ * Reports whether a connection opens; false if nothing answers. Throws if the connection is refused, because nothing
+ * listens.
+ */
 export function canConnect(from: TestHost, target: ConnectTarget): boolean {
   return canConnectToEach(from, [target])[0] === true;
 }
 
-/** The same for several, at the same time. The kernel answers, so this holds on slow machines too. */
+/** Does the same for several targets at once. The kernel answers, so the timeout suffices on slow machines, too. */
 export function canConnectToEach(from: TestHost, targets: readonly ConnectTarget[]): boolean[] {
   return from.connect(targets, SILENCE_MS).map((outcome, index) => {
     if (outcome === 'connected') return true;
@@ -86,12 +93,12 @@ export async function openConnection(from: TestHost, target: ConnectTarget): Pro
 }
 
 function connectionOver(client: ChildProcess, lines: string[], silenceMs: number): Connection {
-  // The server may have cut the connection; then nothing comes back.
+  // The server can have closed the connection. In this case nothing comes back.
   client.stdin?.on('error', () => undefined);
   let sent = 0;
   return {
     exchange: async (text, { timeoutMs = silenceMs } = {}) => {
-      // Numbered, since an earlier text may still be on its way.
+      // Numbered, because an earlier text can still arrive.
       const line = `${++sent} ${text}`;
       client.stdin?.write(`${line}\n`);
       const cameBack = eventually('the echo', () => lines.includes(line), { timeoutMs });

@@ -1,4 +1,4 @@
-/** A host with an agent, and the built executable run in it as execd, ossec-execd or a person runs it. */
+/** A host with an agent, in which the built executable runs as started by execd, by ossec-execd or by a person. */
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, lstatSync, readFileSync, writeSync } from 'node:fs';
@@ -30,35 +30,35 @@ import { endTimeOf, type ListedBan, readBans, STATE_DIRECTORY } from './state.ts
 
 export { type ListedBan, STATE_DIRECTORY } from './state.ts';
 
-/** As execd: a relative path, from the home. */
+/** The relative path from the home, as execd uses it. */
 const PROGRAM = 'active-response/bin/firewall-drop';
 export const CONFIG_FILE = '/etc/firewall-drop/config.toml';
 
 export interface Response extends RunResult {
-  /** What the run added to active-responses.log. */
+  /** The lines that the run added to active-responses.log. */
   readonly lines: readonly string[];
   readonly durationMs: number;
 }
 
 export interface RespondOptions extends StartOptions {
-  /** In place of the relative path that execd uses; `argv0` may still lie about it. */
+  /** The path of the program, instead of execd's relative path. `argv0` can still differ from it. */
   readonly program?: string;
   readonly timeoutMs?: number;
 }
 
-/** Who asks, and what execd answers to the keys: its two words, any other text, or nothing at all. */
+/** The fields of a message, and execd's answer to the key query: one of its two words, any other text, or none. */
 export interface Asked extends Omit<Wazuh4Fields, 'command'>, RespondOptions {
   readonly answer?: 'continue' | 'abort' | { readonly raw: string } | 'none';
 }
 
-/** One run of the executable: its arguments, and all that it will read from standard input. */
+/** One run of the executable: its arguments, and its whole standard input. */
 export interface Run {
   readonly args: readonly string[];
   readonly input: string;
 }
 
 export interface Launch {
-  /** What runs it, with its arguments. */
+  /** A program that starts the executable, with its arguments. */
   readonly launcher?: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
 }
@@ -98,7 +98,7 @@ export class Victim {
     this.agent = agent;
   }
 
-  /** Runs the executable as wazuh-execd does: relative argv[0] in the home, all that it will hear on stdin. */
+  /** Runs the executable as wazuh-execd does: with a relative argv[0] in the home, and the whole input on stdin. */
   respond(input: string, options: RespondOptions = {}): Response {
     return this.#watch(() => {
       return this.host.run([options.program ?? PROGRAM], {
@@ -127,7 +127,7 @@ export class Victim {
     return this.respond(wazuh5Message({ ...fields, srcip, command: 'disable' }));
   }
 
-  /** As ossec-execd does: an absolute argv[0], arguments, and nothing on stdin. */
+  /** Runs the executable as ossec-execd does: with an absolute argv[0], arguments, and nothing on stdin. */
   ossec(fields: OssecFields = {}): Response {
     return this.ossecRaw(ossecArguments(fields));
   }
@@ -136,12 +136,12 @@ export class Victim {
     return this.#watch(() => this.host.run([this.agent.program(), ...args]));
   }
 
-  /** As a person at a shell. */
+  /** Runs the executable as a person at a shell does. */
   person(args: readonly string[], options: StartOptions = {}): Response {
     return this.#watch(() => this.host.run([this.agent.program(), ...args], options));
   }
 
-  /** As whoever asks for it would, with `env` on top of the usual environment. */
+  /** Runs the executable with `env` in addition to the usual environment. */
   run({ args, input }: Run, { launcher = [], env }: Launch = {}): RunResult {
     return this.host.run([...launcher, PROGRAM, ...args], {
       cwd: this.agent.home,
@@ -150,7 +150,7 @@ export class Victim {
     });
   }
 
-  /** Runs what has to succeed. */
+  /** Runs the executable. Throws if it fails. */
   do(run: Run): void {
     const { status, signal, stderr } = this.run(run);
     if (status !== 0) throw new Error(`${run.args.join(' ')}: ${status} ${signal}: ${stderr}`);
@@ -197,7 +197,10 @@ export class Victim {
     return this.#startWith(message + answerLine(message, 'continue'));
   }
 
-  /** What the state has. Starting the executable for it costs much more; person-views holds `list --json` to the same. */
+  /**
+   * Returns the bans in the state. Starting the executable would cost more; person-views checks `list --json` against
+   * this.
+   */
   bans(): readonly ListedBan[] {
     return readBans(this.host.pid);
   }
@@ -206,7 +209,7 @@ export class Victim {
     return this.bans().find((ban) => ban.address === address);
   }
 
-  /** As if the time of every hold on these addresses were over. */
+  /** Makes every hold on these addresses expire. */
   endTime(...addresses: readonly string[]): void {
     endTimeOf(this.host.pid, addresses);
   }
@@ -215,18 +218,18 @@ export class Victim {
     return this.host.rulesFor(address);
   }
 
-  /** Every rule of both families, as iptables-save lists them. */
+  /** Returns every rule of both families, as iptables-save lists them. */
   allRules(): string[] {
     const saved = this.host.must(['bash', '-c', 'iptables-save && ip6tables-save']);
     return linesOf(saved).filter((line) => line.startsWith('-A'));
   }
 
-  /** The lines of active-responses.log. */
+  /** Returns the lines of active-responses.log. */
   log(): string[] {
     return linesOf(this.#read(this.agent.log));
   }
 
-  /** What firewall-drop.log tells the people who run us. */
+  /** Returns the messages in firewall-drop.log. */
   troubles(): string[] {
     const lines = linesOf(this.#read(`${this.agent.home}/logs/firewall-drop.log`));
     return lines.map((line) => (JSON.parse(line) as Trouble).msg);
@@ -237,7 +240,7 @@ export class Victim {
     this.host.writeFile(CONFIG_FILE, toml, { mode: '0644' });
   }
 
-  /** One line of ar.conf for each number of seconds. */
+  /** Writes ar.conf with one line for each number of seconds. */
   setTimeouts(...seconds: readonly number[]): void {
     const lines = seconds.map((each) => `firewall-drop${each} - firewall-drop - ${each}\n`);
     this.host.writeFile(`${this.agent.home}/etc/shared/ar.conf`, lines.join(''));
@@ -252,7 +255,7 @@ export class Victim {
     this.host.must(['bash', '-c', FLUSH_RULES]);
   }
 
-  /** As a host on which nothing has happened yet: an empty kernel, no state, no logs, no settings. */
+  /** Resets the host: an empty kernel, no state, no logs, no configuration. */
   reset(): void {
     const { home } = this.agent;
     flushKernel(this.host);
@@ -286,11 +289,14 @@ export class Victim {
     return { ...result, durationMs, lines: this.log().slice(before) };
   }
 
-  /** Past the namespaces where we may: entering them costs more than reading. Empty for what is no file. */
+  /**
+   * Reads a file without entering the namespaces if possible, which is faster. Returns an empty text if it is not a
+   * regular file.
+   */
   #read(path: string): string {
     const direct = `/proc/${this.host.pid}/root${path}`;
     try {
-      // A FIFO would hold us up, and a link would lead out of the host.
+      // Reading a FIFO would block, and a link would lead out of the host.
       return lstatSync(direct).isFile() ? readFileSync(direct, 'utf8') : '';
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code === 'ENOENT') return '';
@@ -309,7 +315,7 @@ async function resultOf(child: ChildProcess): Promise<RunResult> {
   const [stdout, stderr] = await Promise.all([
     text(child.stdout),
     text(child.stderr),
-    // Not `exit`: it may come before the pipes are empty.
+    // `exit` can come before the pipes are empty.
     once(child, 'close'),
   ]);
   return { status: child.exitCode, signal: child.signalCode, stdout, stderr };
@@ -319,7 +325,7 @@ function linesOf(content: string): string[] {
   return content.split('\n').filter((line) => line !== '');
 }
 
-/** A line of active-responses.log in the format of firewall-drop.sh. */
+/** Returns a pattern for a line of active-responses.log in the format of firewall-drop.sh. */
 export function ossecLine(
   verb: string,
   address: string,
@@ -337,7 +343,7 @@ export function ossecLine(
   return new RegExp(`^${date} ${path} ${verb} - ${literal(address)} ${alertId} ${ruleId}$`);
 }
 
-/** What `add` prints, without until when. */
+/** Removes the ends of bans from the output of `add`. */
 export function withoutEnds(text: string): string {
   return text.replace(/ until .*$/gm, '');
 }

@@ -1,8 +1,11 @@
-/** Waiting for what other processes do, with a deadline and a name for what was awaited. */
+/** Waits for a condition with a deadline. Error messages name the condition. */
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-/** For what is sure to come, on a machine of any speed. Less is given only where nothing may come. */
+/**
+ * The deadline for events that are certain to come, on a machine of any speed. Only waits for the absence of an event
+ * are shorter.
+ */
 export const PATIENCE_MS = 10 * 60_000;
 
 type Falsy = false | 0 | '' | null | undefined;
@@ -12,7 +15,7 @@ export interface WaitOptions {
   readonly intervalMs?: number;
 }
 
-/** Asks again until the answer is truthy, and returns it; a throw counts as "not yet". */
+/** Repeats `ask` until its result is truthy, and returns the result. An exception counts as "not yet". */
 export async function eventually<T>(
   what: string,
   ask: () => T | Promise<T>,
@@ -27,7 +30,7 @@ export async function eventually<T>(
   }
 }
 
-/** The lines that a stream has given so far: a live array that grows. */
+/** Returns the lines of a stream so far: a live array that grows. */
 export function collectLines(stream: NodeJS.ReadableStream): string[] {
   const lines: string[] = [];
   createInterface({ input: stream }).on('line', (line) => lines.push(line));

@@ -1,3 +1,3 @@
-// What the command line uses of yargs: its parser, which jest finds below it only.
+// Exports the parser of yargs, which jest finds only below yargs itself.
 exports.Parser =
   require('../../node_modules/yargs/node_modules/yargs-parser/build/lib/index.js').default;

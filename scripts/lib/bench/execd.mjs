@@ -1,8 +1,8 @@
-// What Wazuh's execd says to the program and hears from it, over pipes like its own.
+// Plays Wazuh's execd: sends messages to the program and reads its answers, through pipes like those of execd.
 import fs from 'node:fs';
 import { PROGRAM, WORK } from './machine.mjs';
 
-/** What execd writes (an ordinary alert's size). */
+/** Returns a message of execd with an alert of usual size. */
 function message(command, address) {
   const alert = {
     timestamp: '2021-08-10T12:13:13.999+0000',
@@ -18,7 +18,7 @@ function message(command, address) {
   return `${JSON.stringify({ version: 1, origin, command, parameters })}\n`;
 }
 
-/** A real pipe, as execd gives: Node's own are socket pairs. */
+/** Opens a real pipe, as execd uses; Node's own are socket pairs. */
 export function openPipe(name) {
   const both = fs.openSync(`${WORK}/${name}`, 'r+');
   const pipe = [fs.openSync(`${WORK}/${name}`, 'r'), fs.openSync(`${WORK}/${name}`, 'w')];
@@ -26,13 +26,16 @@ export function openPipe(name) {
   return { read: pipe[0], write: pipe[1] };
 }
 
-/** Says `add` and lets the program go on when it asks for the key. Blocks until it has asked. */
+/**
+ * Returns a function that sends `add` and answers the key query with `continue`. It blocks until the program sends the
+ * query.
+ */
 export function sayAdd(address) {
   return (write, read) => {
     fs.writeSync(write, message('add', address));
     const buffer = Buffer.alloc(8191);
-    const question = buffer.toString('utf8', 0, fs.readSync(read, buffer));
-    if (!question.includes('check_keys')) throw new Error(`no key question, but: ${question}`);
+    const query = buffer.toString('utf8', 0, fs.readSync(read, buffer));
+    if (!query.includes('check_keys')) throw new Error(`no key query, but: ${query}`);
     fs.writeSync(write, message('continue', address));
   };
 }

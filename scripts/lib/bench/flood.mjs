@@ -1,5 +1,6 @@
-// What a flood costs: the time of each of its packets, and what other traffic keeps while it lasts. The kernel receives in
-// the context of who sends, so one process of the sender meets all of the cost. Programs of Perl, of which each system has one.
+// Measures what a flood costs: the time of each of its packets, and the share of its packets that other traffic keeps.
+// The kernel receives packets in the context of the sending process, so the sender bears the whole cost. The senders
+// are Perl programs, because every system has Perl.
 import { execFileSync } from 'node:child_process';
 
 const COMMON = String.raw`
@@ -10,7 +11,7 @@ const COMMON = String.raw`
     connect($s, sockaddr_in(9, inet_aton($to))) or die "connect: $!"; $s }
   my $payload = 'x' x 64;`;
 
-/** Bursts to each address in turn. */
+/** Sends bursts to each address in turn. */
 const BURSTS = String.raw`${COMMON}
   my ($source, $rounds, $burst, @to) = @ARGV;
   my @flows = map { flow($source, $_) } @to;
@@ -24,7 +25,10 @@ const BURSTS = String.raw`${COMMON}
     print join(' ', map { sprintf '%.1f', $_ } @took), "\n";
   }`;
 
-/** As many packets as it can beside a flood, which comes first, as interrupts do; to each address in turn. */
+/**
+ * Sends as many packets as possible beside a flood, to each address in turn. The flood has priority, as interrupts
+ * have.
+ */
 const BESIDE = String.raw`${COMMON}
   my ($source, $rounds, $rate, @to) = @ARGV;
   my $seconds = 0.2;
@@ -54,17 +58,19 @@ const BESIDE = String.raw`${COMMON}
     print join(' ', map { sprintf '%.4f', $_ } @kept), "\n";
   }`;
 
-/** Nanoseconds for each packet of bursts from `source`, by round and address. */
+/** Returns the nanoseconds per packet of bursts from `source`, by round and address. */
 export function timeBursts(sender, { source, rounds, burst, addresses }) {
   return run(sender, BURSTS, [source, rounds, burst, ...addresses]);
 }
 
-/** The share of its packets that another sender keeps beside a flood of `rate` a second, by round and address. */
+/**
+ * Returns the share of its packets that another sender keeps beside a flood of `rate` per second, by round and address.
+ */
 export function shareBeside(sender, { source, rounds, rate, addresses }) {
   return run(sender, BESIDE, [source, rounds, rate, ...addresses]);
 }
 
-/** On one processor, before everybody else; what it forks has ordinary priority. */
+/** Runs a program on one processor with real-time priority. Its child processes have ordinary priority. */
 function run(sender, program, words) {
   const first = ['taskset', '-c', '0', 'chrt', '--reset-on-fork', '--fifo', '1'];
   const [command, ...args] = sender.inside([...first, 'perl', '-e', program, ...words.map(String)]);

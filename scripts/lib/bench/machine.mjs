@@ -1,26 +1,27 @@
-// Where benchmarks run: namespaces of their own, and hosts in them, so that the machine's firewall, agent and state are out of reach.
+// Makes namespaces for benchmarks and hosts inside them, so that benchmarks cannot reach the machine's firewall, agent
+// and state.
 import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import fs from 'node:fs';
 import path from 'node:path';
 
 export const ROOT = path.resolve(import.meta.dirname, '../../..');
-/** Where the checkout is seen inside, since it may lie in a directory that is hidden there. */
+/** The path of the checkout inside the namespaces, because its real directory can be hidden there. */
 export const CHECKOUT = '/mnt';
 /**
- * What is compared lies here, on tmpfs, where one copy is like any other. On a disk the same bytes start sooner or later,
- * and with more or less memory, by how their pages came to lie in the page cache.
+ * The directory of the measured executables, a tmpfs, where all copies behave alike. On a disk, start-up time and
+ * memory vary with the placement of the pages in the page cache.
  */
 const EXECUTABLES = '/media';
-/** The pinned Node as npm has it, and as it is packed. */
+/** The pinned Node as npm ships it, and as the build packs it. */
 export const NODE = { shipped: `${EXECUTABLES}/node`, packed: `${EXECUTABLES}/node-packed` };
 export const HOME = '/var/ossec';
 export const PROGRAM = 'active-response/bin/firewall-drop';
 export const PEER = 'active-response/bin/peer';
-/** Private, since /var is. */
+/** The working directory. It is private, because /var is. */
 export const WORK = '/var/tmp/bench';
 
-/** Runs the script again, with --inside, as root of new network and mount namespaces; its exit status is ours. */
+/** Runs the script again with --inside, as root of new network and mount namespaces, and takes over its exit status. */
 export function enterNamespaces(script) {
   if (!fs.existsSync(path.join(ROOT, 'bin/firewall-drop'))) {
     throw new Error('there is no binary. Run first: npm run build');
@@ -35,7 +36,7 @@ export function enterNamespaces(script) {
   process.exitCode = run.status ?? 1;
 }
 
-/** Hides the machine's own /var and /run, and lays out what every benchmark needs. */
+/** Hides the machine's /var and /run, and prepares what every benchmark needs. */
 export function hideMachine() {
   execFileSync('mount', ['--bind', ROOT, CHECKOUT]);
   process.chdir(CHECKOUT);
@@ -58,14 +59,17 @@ export function hideMachine() {
   for (const [from, to] of Object.entries(copies)) fs.copyFileSync(`${CHECKOUT}/${from}`, to);
 }
 
-/** Every alert reads the host's zone: one whose clocks change takes longer than UTC, and most hosts have one. */
+/**
+ * Every alert reads the time zone of the host. A zone with daylight saving time, as most hosts have, takes longer than
+ * UTC.
+ */
 function takeZoneWithSummerTime() {
   const [own, zone] = ['/etc/localtime', '/usr/share/zoneinfo/Europe/Berlin'];
   if (!fs.existsSync(own) || !fs.existsSync(zone)) return;
   execFileSync('mount', ['--bind', zone, fs.realpathSync(own)]);
 }
 
-/** An agent's home with our program, below a directory that stands for the root. */
+/** Makes an agent's home with our program, below the directory `root`. */
 export function installAgent(root = '') {
   const home = `${root}${HOME}`;
   for (const directory of ['logs', 'etc/shared', path.dirname(PROGRAM)]) {
@@ -79,12 +83,12 @@ export function installAgent(root = '') {
   );
 }
 
-/** Another program for the same messages beside ours. Its file may lie where the machine is about to be hidden. */
+/** Installs another program for the same messages. It is passed as content, because hideMachine can hide its file. */
 export function installPeer(content, root = '') {
   fs.writeFileSync(`${root}${HOME}/${PEER}`, content, { mode: 0o750 });
 }
 
-/** A host beside this one: network, /var, /run and /etc are its own. It ends with this process. */
+/** Starts a host with its own network, /var, /run and /etc. It ends with this process. */
 export async function startHost() {
   const support = `${CHECKOUT}/test/support`;
   const inside = [process.execPath, '--no-warnings', `${support}/inside.ts`];
@@ -96,9 +100,9 @@ export async function startHost() {
   const enter = ['nsenter', '--target', String(holder.pid), '--net', '--mount'];
   return {
     pid: holder.pid,
-    /** A path of the host as we see it. */
+    /** Returns the path by which this process reaches a file of the host. */
     path: (file) => `/proc/${holder.pid}/root${file}`,
-    /** The command line that runs another one there, in a directory of the host. */
+    /** Returns the command line that runs `words` on the host, in the directory `cwd`. */
     inside: (words, cwd = '/') => [...enter, `--wd=${`/proc/${holder.pid}/root${cwd}`}`, ...words],
     stop: async () => {
       holder.stdin.end();
@@ -107,7 +111,7 @@ export async function startHost() {
   };
 }
 
-/** What a subject's runs come to. */
+/** Summarises the runs of a subject. */
 export function summary(list) {
   const sorted = list.toSorted((a, b) => a - b);
   const middle = sorted.length / 2;

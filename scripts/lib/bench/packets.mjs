@@ -1,4 +1,4 @@
-// How many small packets a second a host takes in, sent as fast as one sender can.
+// Measures how many small packets per second a host receives from one sender at full speed.
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import fs from 'node:fs';
@@ -6,7 +6,7 @@ import fs from 'node:fs';
 const PORT = 5201;
 export const PAYLOAD_BYTES = 64;
 
-/** Joins a host to the sender by a cable of their own; returns the host's address. */
+/** Connects a host to the sender with a veth pair. Returns the host's address. */
 export function plugIn(sender, host, index) {
   const subnet = (last) => `192.0.2.${4 * index + last}`;
   const [near, far] = [`host${index}`, 'cable'];
@@ -19,7 +19,7 @@ export function plugIn(sender, host, index) {
   return subnet(2);
 }
 
-/** The listener ends with the host. */
+/** Starts a listener, which ends with the host. */
 export async function listen(host) {
   const server = host.inside(['iperf3', '--server', '--port', String(PORT), '--forceflush']);
   const child = spawn(server[0], server.slice(1), { stdio: ['ignore', 'pipe', 'inherit'] });
@@ -30,7 +30,7 @@ export async function listen(host) {
   child.stdout.unref?.();
 }
 
-/** Packets a second that the host's IP layer delivered, past the firewall, while one sender sent for so many seconds. */
+/** Returns the packets per second that passed the firewall to the host's IP layer while a sender sent for `seconds`. */
 export function receive(sender, host, address, seconds) {
   const load = ['--udp', '--bitrate', '0', '--length', String(PAYLOAD_BYTES)];
   const words = ['--client', address, '--port', String(PORT), '--time', String(seconds), '--json'];
@@ -40,7 +40,7 @@ export function receive(sender, host, address, seconds) {
   return (delivered(host) - before) / end.sum.seconds;
 }
 
-/** `InDelivers` of IPv4; the kernel's Documentation/networking/snmp_counter.rst. */
+/** Returns `InDelivers` of IPv4; see the kernel's Documentation/networking/snmp_counter.rst. */
 function delivered({ pid }) {
   const lines = fs.readFileSync(`/proc/${pid}/net/snmp`, 'utf8').split('\n');
   const [names, values] = lines.filter((line) => line.startsWith('Ip:'));

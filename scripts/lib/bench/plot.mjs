@@ -1,4 +1,4 @@
-// A line chart as SVG: the number of bans along, a measure upwards.
+// Draws a line chart as SVG: the number of bans on the x axis, a measure on the y axis.
 const SIZE = { width: 640, height: 400 };
 const FRAME = { left: 70, right: 150, top: 40, bottom: 56 };
 const PALETTE = ['#d1242f', '#0969da', '#1a7f37', '#8250df'];
@@ -7,7 +7,7 @@ const round = (number) => Math.round(number * 10) / 10;
 const escapeXml = (text) =>
   text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;');
 
-/** Numbers of bans stand one decade apart; none stands where 10 times less than the first would. */
+/** Returns the logarithmic x scale of the numbers of bans. 0 is one decade left of the smallest number. */
 function alongScale(counts) {
   const least = Math.log10(Math.min(...counts.filter((count) => count > 0)));
   const decades = (count) => (count === 0 ? least - 1 : Math.log10(count));
@@ -16,7 +16,7 @@ function alongScale(counts) {
   return (count) => round(FRAME.left + ((decades(count) - least + 1) / (most - least + 1)) * inner);
 }
 
-/** Times span decades and are drawn so; packets begin at 0. */
+/** Returns the y scale: logarithmic for times, which span decades, and linear from 0 for packets. */
 function upScale(values, logarithmic) {
   const inner = SIZE.height - FRAME.top - FRAME.bottom;
   const place = (share) => round(FRAME.top + (1 - share) * inner);
@@ -36,7 +36,7 @@ function niceCeiling(value) {
   return Math.ceil(value / unit) * unit;
 }
 
-/** Moves labels that would lie on one another apart, downwards. */
+/** Moves overlapping labels downwards. */
 function spread(labels) {
   let last = -Infinity;
   return labels
@@ -48,8 +48,9 @@ function spread(labels) {
 }
 
 /**
- * `series`: name → [[bans, value], …], in the order of the number of bans.
- * @param {{ title: string, along: string, up: string, logarithmic: boolean, series: Record<string, [number, number][]> }} chart
+ * Returns the chart as SVG. `series` maps a name to [[bans, value], …], ordered by the number of bans.
+ * @param {{ title: string, along: string, up: string, logarithmic: boolean, series: Record<string, [number, number][]>
+ * }} chart
  */
 export function drawChart({ title, along, up, logarithmic, series }) {
   const points = Object.values(series).flat();

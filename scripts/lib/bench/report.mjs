@@ -1,4 +1,4 @@
-// What a run of the benchmark comes to: tables, ratios against their targets, and the charts of docs/performance.md.
+// Formats the results of the benchmark: tables, ratios against their targets, and the charts of docs/performance.md.
 import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
@@ -9,7 +9,7 @@ const NAMES = { today: 'plain rules, by hand', peer: 'the other program' };
 const SINGLE = ['add', 'delete', 'list'];
 const BULK = ['bare load', 'load', 'load again', 'expire', 'restore', 'flush'];
 
-/** Rows as the benchmark made them, to ask for one number. */
+/** Returns functions that look up single values in the rows of a run. */
 function reader({ rows }) {
   const find = (backend, bans, what) =>
     rows.find((row) => row.backend === backend && row.bans === bans && row.what === what);
@@ -23,12 +23,12 @@ function reader({ rows }) {
 const number = (value) =>
   value >= 100 ? Math.round(value).toLocaleString('en') : String(Math.round(value * 10) / 10);
 
-/** Which measure a table shows, in which unit, and which commands it has. */
+/** The tables: title, rows, measure, and the divisor for the unit. */
 const TABLES = [
   { title: 'Wall time, milliseconds', whats: [...SINGLE, ...BULK], measure: 'wallMs' },
   { title: 'Processor time, milliseconds', whats: [...SINGLE, ...BULK], measure: 'cpuMs' },
   { title: 'Peak memory, MiB', whats: [...SINGLE, ...BULK], measure: 'peakKiB', divisor: 1024 },
-  { title: 'Packets a second that arrive', whats: ['packets'], measure: 'perSecond' },
+  { title: 'Packets received per second', whats: ['packets'], measure: 'perSecond' },
 ];
 
 function tableOf({ title, whats, measure, divisor = 1 }, results) {
@@ -46,11 +46,11 @@ function tableOf({ title, whats, measure, divisor = 1 }, results) {
       return [[what, NAMES[backend] ?? backend, ...cells]];
     }),
   );
-  const head = [title, 'by', ...counts.map((bans) => `${bans.toLocaleString('en')} bans`)];
+  const head = [title, 'backend', ...counts.map((bans) => `${bans.toLocaleString('en')} bans`)];
   return [head, ...rows];
 }
 
-/** Each target of ours: what is divided by what, and the bound. Those whose numbers were not measured are left out. */
+/** Returns each target as a ratio of two values and its bound. Leaves out targets whose values were not measured. */
 function targets(results) {
   const { value, counts } = reader(results);
   const [none] = counts;
@@ -101,7 +101,7 @@ function targetTable(results) {
     bound,
     met ? 'met' : 'missed',
   ]);
-  return [['Ratio of medians', 'is', 'target', ''], ...rows];
+  return [['Ratio of medians', 'value', 'target', ''], ...rows];
 }
 
 function floorTable({ rows }) {
@@ -113,7 +113,7 @@ function floorTable({ rows }) {
       number(cpuMs.median),
       number(peakKiB.median / 1024),
     ]);
-  return [['What can not be avoided', 'wall ms', 'processor ms', 'peak MiB'], ...body];
+  return [['Lower bounds', 'wall ms', 'processor ms', 'peak MiB'], ...body];
 }
 
 function allTables(results) {
@@ -138,7 +138,7 @@ function machineOf({ machine: { cpu, cores, kernel, date } }) {
   return `${date}, ${cores} cores of ${cpu}, kernel ${kernel}.`;
 }
 
-/** For a terminal: columns of one width. */
+/** Prints the tables for a terminal, with aligned columns. */
 export function printReport(results) {
   for (const table of allTables(results)) {
     const widths = table[0].map((_, column) => Math.max(...table.map((row) => row[column].length)));
@@ -150,8 +150,8 @@ export function printReport(results) {
     }
     console.log('');
   }
-  console.log(`${runsOf(results)} ×: beside the first column. ${machineOf(results)}`);
-  console.log('The state is on tmpfs here: what a disk takes to make it durable comes on top.');
+  console.log(`${runsOf(results)} ×: ratio to the first column. ${machineOf(results)}`);
+  console.log('The state is on tmpfs. A disk adds the time to make it durable.');
 }
 
 function markdownTable([head, ...rows]) {
@@ -163,7 +163,7 @@ function markdownTable([head, ...rows]) {
 const BEGIN = '<!-- npm run bench -- --publish: begin -->';
 const END = '<!-- npm run bench -- --publish: end -->';
 
-/** With what becomes of the targets. A relative file is one of the checkout. */
+/** Writes the results and the targets as JSON. A relative path refers to the checkout. */
 export function writeResults(results, file) {
   const target = path.resolve(CHECKOUT, file);
   fs.mkdirSync(path.dirname(target), { recursive: true });
@@ -184,8 +184,8 @@ function seriesOf(results, what, measure) {
 
 const CHARTS = {
   packets: {
-    title: 'Packets of 64 bytes that arrive, by the number of bans',
-    up: 'packets a second',
+    title: 'Received packets of 64 bytes, by the number of bans',
+    up: 'packets per second',
     logarithmic: false,
     of: ['packets', 'perSecond'],
   },
@@ -197,7 +197,7 @@ const CHARTS = {
   },
 };
 
-/** Puts the results of a run into performance.md of a directory, and draws its charts beside it. */
+/** Updates the tables in performance.md of a directory with the results of a run, and draws its charts. */
 export function publish(file, directory = 'docs') {
   const results = JSON.parse(fs.readFileSync(path.resolve(ROOT, file), 'utf8'));
   const docs = path.resolve(ROOT, directory);
@@ -209,9 +209,9 @@ export function publish(file, directory = 'docs') {
   const page = path.join(docs, 'performance.md');
   const text = fs.readFileSync(page, 'utf8');
   const [begin, end] = [text.indexOf(BEGIN), text.indexOf(END)];
-  if (begin < 0 || end < begin) throw new Error(`${page} has lost the marks ${BEGIN} and ${END}`);
+  if (begin < 0 || end < begin) throw new Error(`${page} lacks the marks ${BEGIN} and ${END}`);
   const tables = allTables(results).map(markdownTable).join('\n\n');
-  const about = `${machineOf(results)} ${runsOf(results)} ×: beside the first column.`;
+  const about = `${machineOf(results)} ${runsOf(results)} ×: ratio to the first column.`;
   const made = `${BEGIN}\n\n${about}\n\n${tables}\n\n`;
   fs.writeFileSync(page, text.slice(0, begin) + made + text.slice(end));
   execFileSync(path.join(ROOT, 'node_modules/.bin/prettier'), [

@@ -1,12 +1,12 @@
-// One run of a program: wall time, processor time and peak memory, of it and all that it started.
+// Measures one run of a program: wall time, processor time and peak memory, including its child processes.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import fs from 'node:fs';
 import { openPipe } from './execd.mjs';
 import { WORK } from './machine.mjs';
 
-// Bash measures time to the millisecond, and GNU time the memory. Both stand between us and the program, and
-// what they cost is measured as a subject of its own (a program that does nothing).
+// Bash measures the time in milliseconds, and GNU time the memory. Both run between this process and the program. Their
+// own cost is a separate subject ("a program that does nothing").
 const WATCH = `
 TIMEFORMAT='%3R %3U %3S'
 { time /usr/bin/time --quiet --format=%M --output=/dev/fd/4 "$@" 2>&5; } 2>&3
@@ -15,8 +15,8 @@ TIMEFORMAT='%3R %3U %3S'
 /** @typedef {{ wallMs: number, cpuMs: number, peakKiB: number }} Lap */
 
 /**
- * Runs a command on a host with a pipe as stdin that `talk` writes to; with `hear`, a pipe as stdout that it may read.
- * Throws with what was said on stderr when the command fails or takes longer than `limitMs`.
+ * Runs a command on a host with a pipe as stdin that `talk` writes to. With `hear`, stdout is a pipe that `talk` can
+ * read. Throws an error with the command's stderr if the command fails or takes longer than `limitMs`.
  */
 export async function clock(host, words, options = {}) {
   const { cwd = '/', hear = false, talk = () => undefined, limitMs = 600_000 } = options;

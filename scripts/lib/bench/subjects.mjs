@@ -1,4 +1,5 @@
-// What is measured: hosts with so many bans by one backend, hosts with plain rules as today's program leaves them, and what is done on them.
+// Makes the hosts of the benchmark, with a number of bans in one backend or with the plain rules of Wazuh's own
+// program, and the commands to measure on them.
 import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
 import { sayAdd, sayDelete } from './execd.mjs';
@@ -7,10 +8,12 @@ import { clock } from './stopwatch.mjs';
 
 const { CHECKOUT, HOME, installAgent, PEER, PROGRAM, startHost, WORK } = machine;
 
-/** Not among those that the hosts are filled with. */
+/** An address that is not one of the hosts' bans. */
 const ADDRESS = '203.0.113.7';
 
-/** How each backend's kernel side is asked for one address, without our program, and is emptied as by a reboot. */
+/**
+ * Commands for each backend that query the kernel for one address without our program, and that empty it like a reboot.
+ */
 const PLAIN_RULES = {
   holds: `iptables -C INPUT -s ${ADDRESS} -j DROP`,
   forget: 'iptables -F',
@@ -28,7 +31,9 @@ const KERNEL = {
   },
 };
 
-/** The same list loaded by the backend's own program alone: what is read, by what, and how it is removed. */
+/**
+ * How the backend's own program loads the same list: its input, its command line, and the command that removes the set.
+ */
 const BARE = {
   ipset: {
     lines: (list) => [
@@ -49,7 +54,7 @@ const BARE = {
   },
 };
 
-/** The n-th address of the range for benchmarks (RFC 2544): there are 131,072. */
+/** Returns the n-th of the 131,072 addresses of the range for benchmarks (RFC 2544). */
 function nthAddress(n) {
   return `198.${18 + (n >> 16)}.${(n >> 8) & 255}.${n & 255}`;
 }
@@ -68,7 +73,7 @@ function must(host, words, options = {}) {
   return execFileSync(program, rest, { encoding: 'utf8', stdio: 'pipe', ...options });
 }
 
-/** A host of ours with an agent, whose backend is named in the configuration. */
+/** Makes a host with an agent and firewall-drop, with the backend in its configuration. */
 export async function hostWithBackend(backend, bans) {
   const host = await startHost();
   installAgent(host.path(''));
@@ -80,7 +85,10 @@ export async function hostWithBackend(backend, bans) {
   return { host, backend, bans };
 }
 
-/** A host with two plain rules an address, as Wazuh's own program makes them; with that, where it is given. */
+/**
+ * Makes a host with two plain rules for each address, as Wazuh's own program makes them, and with `peer` if it is
+ * given.
+ */
 export async function hostOfToday(bans, peer) {
   const host = await startHost();
   if (peer !== null) {
@@ -95,7 +103,7 @@ export async function hostOfToday(bans, peer) {
   return { host, backend: 'today', bans };
 }
 
-/** In the order of a round: what releases comes after what blocks. */
+/** Returns the subjects in the order of a round: each release follows its block. */
 export function singleSubjects({ host, backend }) {
   if (backend === 'today') return plainSubjects(host);
   const program = backend === 'peer' ? PEER : PROGRAM;
@@ -126,7 +134,7 @@ function plainSubjects(host) {
   return { add: () => both('-I'), delete: () => both('-D') };
 }
 
-/** Throws unless one add blocks and one delete releases, as the kernel itself sees it. */
+/** Throws unless, according to the kernel, one add blocks and one delete releases. */
 export async function proveSingles(setting) {
   if (setting.backend === 'today') return;
   const subjects = singleSubjects(setting);
@@ -142,7 +150,7 @@ export async function proveSingles(setting) {
   if (held) throw new Error(`${setting.backend}: ${ADDRESS} is held after its delete`);
 }
 
-/** What concerns all bans of a host, once each; it is full after. */
+/** Measures each command that concerns all bans of a host once. Leaves the host with all bans. */
 export async function measureBulk({ host, backend, bans }, limitMs) {
   const program = `${HOME}/${PROGRAM}`;
   const run = (...words) => clock(host, [program, ...words], { limitMs });
@@ -155,7 +163,7 @@ export async function measureBulk({ host, backend, bans }, limitMs) {
     must(host, ['bash', '-c', BARE[backend].remove]);
   }
   laps.load = await load();
-  // All are blocked already: their ends move.
+  // All addresses are blocked already, so only their deadlines change.
   laps['load again'] = await load();
   expectCount(host, bans);
   makeDue(host);
@@ -170,7 +178,7 @@ export async function measureBulk({ host, backend, bans }, limitMs) {
   return laps;
 }
 
-/** As when their time has come, which would take longer to wait for than to load the next list. */
+/** Makes all bans due at once. Waiting for their deadlines would take too long. */
 function makeDue(host) {
   const update = `
     const { DatabaseSync } = require('node:sqlite');
@@ -189,7 +197,7 @@ function expectCount(host, expected) {
   if (length !== expected) throw new Error(`${length} are banned, and should be ${expected}`);
 }
 
-/** What can't be avoided, on an empty host. */
+/** Returns the lower bounds, measured on an empty host. */
 export function floorSubjects(host) {
   return {
     'bare Node': () => clock(host, [machine.NODE.packed, '-e', '0']),
