@@ -1,5 +1,5 @@
-// What there is to say of the program and of each command, from the descriptions of the commands: as sections, which the
-// manual page has too, and laid out for a terminal.
+// Generates the help from the descriptions of the commands: as sections, which the manual page shares, and laid out for
+// a terminal.
 import type { CommandSpec, OptionSpec, PositionalSpec } from './command.ts';
 import type { CommandGroup } from './commands.ts';
 import { EXIT_MEANINGS, exitsOf } from './exit-meanings.ts';
@@ -8,23 +8,20 @@ import { wrap } from './output/wrap.ts';
 export type Terms = readonly (readonly [term: string, text: string])[];
 type Section = readonly [title: string, terms: Terms];
 
-const PURPOSE = "Blocks addresses with the host's firewall, and verifies that it does.";
+const PURPOSE = "Blocks addresses with the host's firewall, and verifies that they are blocked.";
 const STARTED_BY_EXECD =
-  'Wazuh and OSSEC start this program themselves: with a message on standard input and no arguments, or with add|delete USER ADDRESS ALERT_ID RULE_ID.';
-const HELP = [
-  '-h, --help',
-  'what a command does and which options it has; also: help COMMAND',
-] as const;
+  'Wazuh and OSSEC start this program themselves: with a message on standard input and no arguments, or with the arguments add|delete USER ADDRESS ALERT_ID RULE_ID.';
+const HELP = ['-h, --help', 'show the help of a command; help COMMAND does the same'] as const;
 export const EXIT_TERMS: Terms = EXIT_MEANINGS.map(([status, text]) => [String(status), text]);
 
-/** Lines of the help of the program. `width`: of the terminal, in characters; null: it is none. */
+/** Returns the lines of the program's help. `width` is the terminal's width in characters; null without a terminal. */
 export function programHelp(groups: readonly CommandGroup[], width: number | null): string[] {
   const columns = columnsOf(width);
   const sections: Section[] = [
     ...groups.map(({ title, commands }): Section => {
       return [title, commands.map(({ name, summary }) => [name, summary])];
     }),
-    ['Options of all commands', [HELP, ['-V, --version', 'the version']]],
+    ['Options of all commands', [HELP, ['-V, --version', 'print the version']]],
     ['Exit status', EXIT_TERMS],
   ];
   return [
@@ -33,7 +30,7 @@ export function programHelp(groups: readonly CommandGroup[], width: number | nul
     ...wrap(PURPOSE, columns),
     ...layOut(sections, columns),
     '',
-    ...wrap(`${STARTED_BY_EXECD} All of it: firewall-drop man | man -l -`, columns),
+    ...wrap(`${STARTED_BY_EXECD} The manual page: firewall-drop man | man -l -`, columns),
   ];
 }
 
@@ -48,11 +45,11 @@ export function commandHelp(command: CommandSpec, width: number | null): string[
 }
 
 export function textOf({ aliases, summary, details }: CommandSpec): string {
-  const same = aliases.length === 0 ? '' : `The same: ${aliases.join(', ')}.`;
+  const same = aliases.length === 0 ? '' : `Aliases: ${aliases.join(', ')}.`;
   return [`${summary}.`, same, details].filter((part) => part !== '').join(' ');
 }
 
-/** `common`: options that every command has. */
+/** Returns the sections of a command's help. `common` are options that every command has. */
 export function sectionsOf(command: CommandSpec, common: Terms = []): Section[] {
   const { positional, options, examples } = command;
   const terms = Object.entries(options).map(([name, spec]) => {
@@ -72,7 +69,7 @@ export function argumentsOf({ positional, options }: CommandSpec): string {
   return `${place}${Object.keys(options).length === 0 ? '' : ' [OPTIONS]'}`.trim();
 }
 
-/** `ADDRESS...`, `[FILE]`, `bash|zsh|fish`. */
+/** Returns the argument's placeholder: `ADDRESS...`, `[FILE]`, `bash|zsh|fish`. */
 export function placeholder({ name, count, choices }: PositionalSpec): string {
   const word = choices?.join('|') ?? name.toUpperCase();
   if (count === 'one') return word;
@@ -80,7 +77,7 @@ export function placeholder({ name, count, choices }: PositionalSpec): string {
   return count === 'optional' ? `[${word}]` : `[${word}...]`;
 }
 
-/** `-t, --timeout DURATION`. */
+/** Returns an option as the help shows it: `-t, --timeout DURATION`. */
 function optionTerm(name: string, spec: OptionSpec): string {
   const short = spec.short === undefined ? '' : `-${spec.short}, `;
   if (spec.kind === 'flag') return `${short}--${name}`;
@@ -93,7 +90,7 @@ function optionText(spec: OptionSpec): string {
 }
 
 const WIDEST = 100;
-/** A longer term has its description on the next line. */
+/** The description of a longer term begins on the next line. */
 const LONGEST_TERM = 30;
 
 function columnsOf(width: number | null): number {

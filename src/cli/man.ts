@@ -1,4 +1,4 @@
-// The manual page firewall-drop(8), from the same descriptions as parser, help and config.toml.
+// Generates the manual page firewall-drop(8) from the descriptions that the parser, the help and config.toml use.
 import { exampleValue } from '../config/example.ts';
 import { CONFIG_FILE } from '../config/read.ts';
 import { POLICY_KEYS } from '../config/policy.ts';
@@ -9,10 +9,10 @@ import type { CommandSpec } from './command.ts';
 import { argumentsOf, EXIT_TERMS, sectionsOf, textOf, type Terms } from './help.ts';
 
 const ENVIRONMENT: Terms = [
-  ['NO_COLOR', 'no colours, even on a terminal'],
-  ['PAGER', 'shows what is longer than the screen; cat for none'],
+  ['NO_COLOR', 'disables colours on a terminal'],
+  ['PAGER', 'the pager for output longer than the screen; cat disables it'],
   ['SSH_CONNECTION', 'the address that you are logged in from is not blocked without --force'],
-  ['TZ', 'the zone of log lines, where it is the plain name of one'],
+  ['TZ', 'the time zone of log lines, if it is the name of a zone'],
 ];
 
 const FILES: Terms = [
@@ -21,21 +21,21 @@ const FILES: Terms = [
   ['/run/firewall-drop/lock', 'the writer lock'],
   [
     'HOME/logs/active-responses.log',
-    "what rules 601 and 602 read; HOME is the agent's home, usually /var/ossec",
+    "the log that rules 601 and 602 match; HOME is the agent's home, usually /var/ossec",
   ],
-  ['HOME/logs/firewall-drop.log', 'trouble, as JSON lines'],
+  ['HOME/logs/firewall-drop.log', 'warnings and errors, as JSON lines'],
   [
     'HOME/etc/shared/ar.conf, HOME/etc/ossec.conf',
-    'timeouts, repeated offenders, managers, white list',
+    'timeouts, repeated offenders, manager addresses and white list',
   ],
-  ['HOME/etc/shared/firewall-drop.toml', 'what the manager says about a group of agents'],
+  ['HOME/etc/shared/firewall-drop.toml', 'the policy that the manager sends to a group of agents'],
 ];
 
-/** What is done most, in the order in which a new user does it; each command has more of its own. */
+/** The most common commands, in the order in which a new user needs them. The commands' own help has more examples. */
 export const EXAMPLES: Terms = [
-  ['doctor', 'Is all of it set up? What is wrong has its remedy below it.'],
+  ['doctor', 'Is everything set up? Each problem is listed with its remedy.'],
   ['status 203.0.113.9', 'Is this customer blocked, since when, and by which alert?'],
-  ['delete 203.0.113.9 -r "a customer"', 'Let one address in again.'],
+  ['delete 203.0.113.9 -r "a customer"', 'Release one address.'],
   ['add 203.0.113.0/24 -t 2h', 'Block a network for two hours.'],
   ['list', 'What is blocked, and until when?'],
   ['explain alert.json', 'Why is this alert blocked, or not?'],
@@ -43,26 +43,26 @@ export const EXAMPLES: Terms = [
   ['reconcile --dry-run', 'Do state and kernel agree?'],
 ];
 
-/** roff, for man(1). */
+/** Returns the page in roff, for man(1). */
 export function formatManualPage(commands: readonly CommandSpec[]): string {
   return [
     `.TH FIREWALL-DROP 8 "" "firewall-drop ${roff(BUILD.version)}" "System administration"`,
-    // Words that are typed or copied are not to be hyphenated.
+    // Commands must not be hyphenated, because they are typed or copied.
     '.nh',
     '.ad l',
     '.SH NAME',
-    'firewall\\-drop \\- block addresses for Wazuh and OSSEC, and verify that the kernel does',
+    'firewall\\-drop \\- block addresses for Wazuh and OSSEC, and verify that they are blocked',
     '.SH SYNOPSIS',
     ...commands.flatMap((command, index) => [
       ...(index === 0 ? [] : ['.br']),
       `.B firewall\\-drop ${roff(command.name)}`,
-      // An empty line would be printed as a gap.
+      // man(1) prints an empty line as a gap.
       roff(argumentsOf(command)) || '\\&',
     ]),
     '.SH DESCRIPTION',
     'Wazuh and OSSEC start this program themselves when a rule fires: with a message on standard input and no arguments, or with',
     '.B add|delete USER ADDRESS ALERT_ID RULE_ID.',
-    'A person uses the commands below. A block is a DROP rule, first in INPUT and FORWARD and, where it exists, DOCKER\\-USER; or an entry of a set whose packets are dropped before connection tracking. Success is reported only after the kernel was seen to hold it.',
+    'The commands below are for administrators. A blocked address has a DROP rule at the top of INPUT, FORWARD and, if it exists, DOCKER\\-USER; or it is an entry of a set whose packets are dropped before connection tracking. Success is reported only after the change has been verified in the kernel.',
     '.SH COMMANDS',
     ...commands.flatMap(section),
     '.SH CONFIGURATION',
@@ -82,7 +82,7 @@ export function formatManualPage(commands: readonly CommandSpec[]): string {
 
 const SEE_ALSO = ['iptables(8),', 'ip6tables(8),', 'ipset(8),', 'nft(8),', 'conntrack(8)'];
 
-/** Each key with the value that holds without it, as packaging/config.toml shows it. */
+/** Returns the section about the configuration: each key with its default, as packaging/config.toml shows it. */
 function configuration(): string[] {
   const sections = Object.entries(SCHEMA).flatMap(([name, settings]) => [
     `.SS ${roff(`[${name}]`)}`,
@@ -90,10 +90,10 @@ function configuration(): string[] {
   ]);
   return [
     `.I ${roff(CONFIG_FILE)}`,
-    'is read at every run. Each key is shown with its default. A key that is wrong is reported, and its default is used; firewall\\-drop config validate finds mistakes, and firewall\\-drop config show prints what holds.',
+    'is read at every run. Each key is shown with its default. An invalid value is reported, and the default is used instead; firewall\\-drop config validate finds mistakes, and firewall\\-drop config show prints the configuration in effect.',
     ...sections,
     `.SS ${roff('[[policy]]')}`,
-    'Any number of these at the end of the file, each with some of the keys below. The first one whose conditions an alert meets decides.',
+    'The end of the file can have any number of these sections, each with some of the keys below. The first section whose conditions match an alert applies.',
     ...keys(POLICY_KEYS, (key) => key),
   ];
 }
@@ -118,7 +118,10 @@ function section(command: CommandSpec): string[] {
   return [`.SS ${roff(command.name)}`, roff(textOf(command)), ...parts];
 }
 
-/** Hyphens that are typed are minus signs, and a line that begins with a dot or quote is no request. */
+/**
+ * Escapes text for roff: hyphens as minus signs, and a leading dot or quote so that the line is not taken for a
+ * request.
+ */
 function roff(text: string): string {
   return text
     .replaceAll('\\', '\\e')

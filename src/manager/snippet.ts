@@ -1,23 +1,23 @@
-// What to configure on a manager and its agents, as text for a person to copy: complete, commented, and with where it goes.
+// Generates the commented configuration for a manager and its agents, for a person to copy.
 
 export interface SnippetRequest {
   readonly wazuh: '4' | '5' | 'ossec';
-  /** Null: blocks have no end. */
+  /** null if bans never end. */
   readonly timeoutSeconds: number | null;
   readonly ruleIds: readonly string[];
   readonly location: string;
-  /** Null unless the location is defined-agent. */
+  /** null unless the location is defined-agent. */
   readonly agentId: string | null;
   readonly allow: readonly string[];
-  /** Null: no mail. */
+  /** null for no mail. */
   readonly mailTo: string | null;
 }
 
-/** From this level on mail goes out by the ossec.conf that Wazuh installs; OSSEC's says 7. */
+/** The email_alert_level of the ossec.conf that Wazuh installs. OSSEC's is 7. */
 const MAIL_LEVEL = 12;
 const HOME = '/var/ossec';
 
-/** Lines without their ends. For Wazuh 4 and OSSEC they are XML as a whole, of several files. */
+/** Returns the lines, without line ends. For Wazuh 4 and OSSEC they are XML for several files. */
 export function renderSnippet(request: SnippetRequest): string[] {
   const parts =
     request.wazuh === '5'
@@ -26,7 +26,7 @@ export function renderSnippet(request: SnippetRequest): string[] {
   return parts.join('\n\n').split('\n');
 }
 
-/** A part of a template that is there where a condition holds; with its line end, since what follows begins a line. */
+/** Returns a part of a template, with its line end, if a condition holds; otherwise an empty string. */
 function when(holds: boolean, text: string): string {
   return holds ? `${text}\n` : '';
 }
@@ -38,14 +38,14 @@ function escapeXml(text: string): string {
 const LOCATIONS: Readonly<Record<string, string>> = {
   local: 'local: on the agent that saw the attack.',
   server: 'server: on the manager alone.',
-  'defined-agent': 'defined-agent: on one agent, whoever saw the attack.',
-  all: 'all: on every agent, whoever saw the attack. The manager itself is not among them.',
+  'defined-agent': 'defined-agent: on one agent, whichever agent saw the attack.',
+  all: 'all: on every agent, whichever agent saw the attack, but not on the manager.',
 };
 
 function renderManager(request: SnippetRequest): string {
   const { wazuh, timeoutSeconds, ruleIds, location, agentId } = request;
   const isOssec = wazuh === 'ossec';
-  const expect = `    <!-- Without this OSSEC hands over no address. -->
+  const expect = `    <!-- Without this, OSSEC passes no address. -->
     <expect>srcip</expect>`;
   const timeout =
     timeoutSeconds === null
@@ -53,17 +53,17 @@ function renderManager(request: SnippetRequest): string {
       : `    <!-- Seconds. -->
     <timeout>${timeoutSeconds}</timeout>`;
   return `<!--
-  1. On the manager, at the end of ${HOME}/etc/ossec.conf: a further ossec_config is fine.
-  Each numbered part goes into a file of its own place; then check it:
-  firewall-drop config check FILE. Restart the manager after that.
+  1. On the manager, append this to ${HOME}/etc/ossec.conf. The file can have several
+  ossec_config sections. Each numbered part belongs to a different file. Check each
+  file with firewall-drop config check FILE, then restart the manager.
 -->
 <ossec_config>
-  <!-- As installed, there is a command of this name: leave this one out then. -->
+  <!-- A fresh installation already has this command: then omit this section. -->
   <command>
     <name>firewall-drop</name>
-    <!-- A file in active-response/bin of the agent, never a path. -->
+    <!-- The name of a file in active-response/bin of the agent, not a path. -->
     <executable>firewall-drop${isOssec ? '.sh' : ''}</executable>
-${when(isOssec, expect)}    <!-- Without this the timeout below is ignored, and no block ever ends. -->
+${when(isOssec, expect)}    <!-- Without this, the timeout below is ignored and bans never end. -->
     <timeout_allowed>${timeoutSeconds === null ? 'no' : 'yes'}</timeout_allowed>
   </command>
 
@@ -71,16 +71,16 @@ ${when(isOssec, expect)}    <!-- Without this the timeout below is ignored, and 
     <command>firewall-drop</command>
     <!-- ${LOCATIONS[location] ?? location} -->
     <location>${location}</location>
-${when(agentId !== null, `    <agent_id>${agentId ?? ''}</agent_id>`)}    <!-- Only these rules: a level or a group blocks more than one expects. -->
+${when(agentId !== null, `    <agent_id>${agentId ?? ''}</agent_id>`)}    <!-- Use rule ids: a level or a group can match more alerts than expected. -->
     <rules_id>${ruleIds.join(',')}</rules_id>
 ${timeout}
   </active-response>
 ${when(!isOssec, RELEASE)}${renderGlobal(request)}${renderMail(request)}</ossec_config>`;
 }
 
-/** OSSEC hands over no arguments. */
+/** The command that releases an address. Not for OSSEC, which passes no arguments. */
 const RELEASE = `
-  <!-- Unblocks an address on the agents: as a response to a rule, or by the API:
+  <!-- Releases an address on the agents, as a response to a rule or through the API:
        PUT /active-response?agents_list=all
        {"command":"!firewall-drop","arguments":["release"],"alert":{"data":{"srcip":"ADDRESS"}}} -->
   <command>
@@ -93,11 +93,11 @@ const RELEASE = `
 function renderGlobal({ allow, mailTo }: SnippetRequest): string {
   if (allow.length === 0 && mailTo === null) return '';
   const whiteList = [
-    '    <!-- Only the manager looks at this list. On each host, name them in',
-    '         /etc/firewall-drop/config.toml as well, under protect.allow. -->',
+    '    <!-- Only the manager uses this list. Also add the addresses to protect.allow',
+    '         in /etc/firewall-drop/config.toml on each host. -->',
     ...allow.map((entry) => `    <white_list>${entry}</white_list>`),
   ].join('\n');
-  const mail = `    <!-- Change server and sender to yours. -->
+  const mail = `    <!-- Replace the server and the sender with yours. -->
     <email_notification>yes</email_notification>
     <smtp_server>localhost</smtp_server>
     <email_from>wazuh@localhost</email_from>
@@ -111,8 +111,8 @@ ${when(allow.length > 0, whiteList)}${when(mailTo !== null, mail)}  </global>
 function renderMail({ wazuh, mailTo }: SnippetRequest): string {
   if (mailTo === null) return '';
   return `
-  <!-- These rules mail because part 2 raises them to level ${MAIL_LEVEL}, which reaches the
-       email_alert_level of the ossec.conf as installed. -->
+  <!-- These rules send mail because part 2 raises them to level ${MAIL_LEVEL}, the
+       email_alert_level of a fresh installation. -->
   <email_alerts>
     <email_to>${escapeXml(mailTo)}</email_to>
     <rule_id>${wazuh === '4' ? '601,602,651,652' : '601,602'}</rule_id>
@@ -121,11 +121,14 @@ function renderMail({ wazuh, mailTo }: SnippetRequest): string {
 `;
 }
 
-/** As the shipped rules have them: an overwritten rule has only what it says itself, and dashboards look for these. */
+/**
+ * The compliance groups of the shipped rules. An overwritten rule loses them unless it repeats them, and dashboards use
+ * them.
+ */
 const COMPLIANCE =
   'pci_dss_11.4,gpg13_4.13,gdpr_IV_35.7.d,nist_800_53_SI.4,tsc_CC6.1,tsc_CC6.8,tsc_CC7.2,tsc_CC7.3,tsc_CC7.4,';
 
-/** The rules that each of these has below it, for add and delete, and what they ask for besides. */
+/** The parent rules, with the conditions of their child rules for add and delete. */
 const RULES = {
   ossec: [{ parent: 600, fields: ['<action>firewall-drop.sh</action>', '<status>VERB</status>'] }],
   wazuh: [
@@ -160,13 +163,13 @@ function renderRules({ wazuh }: SnippetRequest): string {
     }),
   );
   const conditions = isOssec
-    ? "OSSEC's ossec_rules.xml, with status where newer ones have status_pcre2."
-    : `Wazuh 4's 0015-ossec_rules.xml, with the program's name without .sh, which
-  matches both; 651 and 652 are for log.format = "wazuh" or "both".`;
+    ? "OSSEC's ossec_rules.xml, but with status, which newer versions call status_pcre2."
+    : `Wazuh 4's 0015-ossec_rules.xml, but with the program's name without .sh, which
+  matches both names; 651 and 652 are for log.format = "wazuh" or "both".`;
   return `<!--
   2. On the manager, in ${HOME}/${directory}/local_rules.xml.
-  The shipped rules have level 3 and never mail. They are overwritten here and not
-  edited, since an upgrade replaces the shipped files. The conditions are those of
+  The shipped rules have level 3 and never send mail. This file overwrites them,
+  because an upgrade would undo changes in the shipped files. The conditions are those of
   ${conditions}
 -->
 <group name="ossec,">
@@ -179,17 +182,17 @@ function renderAgent({ timeoutSeconds }: SnippetRequest): string {
     <repeated_offenders>30,60,120</repeated_offenders>
   </active-response>`;
   return `<!--
-  3. On each agent, in ${HOME}/etc/ossec.conf, then restart the agent.
-  repeated_offenders: minutes for the second, third, … offence, at most five, kept in
-  the agent's memory. The localfile is there already where the agent was installed
-  from its package.
+  3. On each agent, append this to ${HOME}/etc/ossec.conf, then restart the agent.
+  repeated_offenders: timeouts in minutes for the second, third, … offence, at most
+  five; the agent keeps the offences in memory only. The first localfile already exists
+  if the agent was installed from its package.
 -->
 <ossec_config>
 ${when(timeoutSeconds !== null, repeated)}  <localfile>
     <log_format>syslog</log_format>
     <location>${HOME}/logs/active-responses.log</location>
   </localfile>
-  <!-- Our own log: why something was refused, or failed. -->
+  <!-- The program's own log: why a request was refused or failed. -->
   <localfile>
     <log_format>json</log_format>
     <location>${HOME}/logs/firewall-drop.log</location>
@@ -197,7 +200,7 @@ ${when(timeoutSeconds !== null, repeated)}  <localfile>
 </ossec_config>`;
 }
 
-/** Wazuh 5 has no XML for this: a person fills in a form. */
+/** Describes the forms to fill in for Wazuh 5, which has no XML for this. */
 function renderChannel(request: SnippetRequest): string {
   const { timeoutSeconds, ruleIds, location, agentId, allow, mailTo } = request;
   const type =
@@ -205,27 +208,27 @@ function renderChannel(request: SnippetRequest): string {
       ? 'stateless           (never released by execd)'
       : `stateful
    stateful_timeout  ${timeoutSeconds}               (seconds)`;
-  const mail = `3. A second channel, for mail, of the same monitor:
+  const mail = `3. A second channel of the same monitor, for mail:
    to                ${mailTo ?? ''}
 `;
-  return `Wazuh 5 is set up in its dashboard. No file of the manager is edited.
+  return `Wazuh 5 is configured in its dashboard, not in a file of the manager.
 
 1. A channel for active responses, with these fields:
    name              firewall-drop
    executable        firewall-drop      (in active-response/bin of the agent)
    type              ${type}
    location          ${location}
-${when(agentId !== null, `   agent             ${agentId ?? ''}`)}   extra_arguments   (empty; or keep, timeout=2h, reason=TEXT: docs/policy.md)
+${when(agentId !== null, `   agent             ${agentId ?? ''}`)}   extra_arguments   (empty, or keep, timeout=2h, reason=TEXT: see docs/policy.md)
 
-2. A monitor that starts the channel. Its query has to ask for
-   - findings of the rules that are to block, and no others. Rules have UUIDs in
-     wazuh.rule.id here; look up those that stand for ${ruleIds.join(', ')} of Wazuh 4;
-   - documents in which source.ip exists: without an address nothing is blocked;
-${allow.map((entry) => `   - and not source.ip ${entry};\n`).join('')}   - one trigger for each document, so that every address is handed over.
+2. A monitor that starts the channel. Its query must select
+   - only findings of the rules that block. wazuh.rule.id is a UUID here: look up the
+     UUIDs of the rules that replace ${ruleIds.join(', ')} of Wazuh 4;
+   - only documents with source.ip: without an address nothing is blocked;
+${allow.map((entry) => `   - not source.ip ${entry};\n`).join('')}   It needs one trigger per document, so that every address is passed on.
 
-${when(mailTo !== null, mail)}A second channel with extra_arguments release unblocks an address. To do so by hand on every
-host there is no call of the API: ansible wazuh_agents -b -a "firewall-drop delete ADDRESS".
+${when(mailTo !== null, mail)}A further channel with the extra_arguments release releases an address. The API has no call
+for this; to do it on every host: ansible wazuh_agents -b -a "firewall-drop delete ADDRESS".
 
-On each host, in /etc/firewall-drop/config.toml: addresses that are never blocked
-(protect.allow)${allow.length === 0 ? '' : `: ${allow.join(', ')}`}.`;
+On each host, add the addresses that are never blocked to protect.allow in
+/etc/firewall-drop/config.toml${allow.length === 0 ? '' : `: ${allow.join(', ')}`}.`;
 }

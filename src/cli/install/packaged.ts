@@ -1,17 +1,17 @@
-// What packages have to do with this program: the files of packaging/ that it carries, fitted to where it was installed,
-// and who owns it on this host.
+// The embedded files of packaging/, adapted to the place of installation, and the package manager that owns the
+// program.
 import { textOrNull } from '../../system/paths.ts';
 
-/** JSON: the files of packaging/systemd, packaging/cron and packaging/logrotate by their names. */
+/** The files of packaging/systemd, packaging/cron and packaging/logrotate by name, as JSON. Set by the build. */
 declare const __PACKAGED__: string;
 
-/** What a package installs, and what its files are written for. */
+/** The paths that the files of packaging/ contain. */
 const PACKAGED_PROGRAM = '/usr/lib/firewall-drop/firewall-drop';
 const PACKAGED_HOME = '/var/ossec';
-/** Only the packages have it: `deb` or `rpm`. */
+/** A file with the text `deb` or `rpm`, which only packages install. */
 const PACKAGE_FILE = '/usr/lib/firewall-drop/package';
 
-/** What does for a packaged program what `install` and `uninstall` do for a copied one. */
+/** The commands that replace `install` and `uninstall` for a packaged program. */
 export const PACKAGE_COMMANDS = {
   deb: {
     reinstall: 'apt-get install --reinstall wazuh-firewall-drop',
@@ -23,7 +23,7 @@ export const PACKAGE_COMMANDS = {
   },
 } as const;
 
-/** Whose package the program of this host belongs to; null: nobody's, it was copied. */
+/** Returns the format of the package that owns the program on this host; null if it was installed without a package. */
 export function owningPackageManager(file = PACKAGE_FILE): keyof typeof PACKAGE_COMMANDS | null {
   const format = textOrNull(file)?.trim();
   return format === 'deb' || format === 'rpm' ? format : null;
