@@ -1,5 +1,6 @@
 // Projects unit, integration, fault and bench. Limits are for calls that never return, on a machine of any speed.
 import { readFileSync } from 'node:fs';
+import { packaged } from './scripts/lib/packaged.mjs';
 
 const { optionalDependencies } = JSON.parse(
   readFileSync(new URL('package.json', import.meta.url), 'utf8'),
@@ -24,6 +25,8 @@ const shared = {
   // Elsewhere nothing is tested or replaced: jest need not list node_modules at each start.
   roots: ['<rootDir>/src', '<rootDir>/test', '<rootDir>/scripts'],
   testEnvironment: '<rootDir>/test/support/environment.mjs',
+  // As the build defines it.
+  globals: { __PACKAGED__: JSON.stringify(packaged()) },
   // Types are checked once by `npm run types`; here each file is only translated.
   // leven and the parser of yargs are ES modules, which jest does not require.
   transform: {

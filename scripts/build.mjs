@@ -6,6 +6,7 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { ALIGNMENT, alignCaches } from './lib/align.mjs';
+import { packaged } from './lib/packaged.mjs';
 import { baseNode, BuildError, makeRuntime } from './lib/runtime.mjs';
 import { makeSbom } from './lib/sbom.mjs';
 
@@ -49,20 +50,6 @@ function commit() {
   const arguments_ = ['describe', '--always', '--dirty', '--abbrev=12', '--exclude=*'];
   const git = spawnSync('git', arguments_, { cwd: ROOT, encoding: 'utf8' });
   return git.status === 0 ? git.stdout.trim() : 'unknown';
-}
-
-/** What the program can install of packaging/, by file name. */
-function packaged() {
-  const folder = path.join(ROOT, 'packaging');
-  const units = fs.readdirSync(path.join(folder, 'systemd')).sort();
-  const files = [
-    ...units.map((name) => `systemd/${name}`),
-    'cron/firewall-drop.cron',
-    'logrotate/firewall-drop.logrotate',
-  ];
-  return Object.fromEntries(
-    files.map((file) => [path.basename(file), fs.readFileSync(path.join(folder, file), 'utf8')]),
-  );
 }
 
 async function loadTool(specifier) {

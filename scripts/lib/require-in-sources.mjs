@@ -1,5 +1,9 @@
-// Gives each source file the `require` that it has in the bundle, so that sources run as they are (bin/dev).
+// Gives each source file the `require` and the files of packaging/ that it has in the bundle, so that sources run as they are
+// (bin/dev).
 import { createRequire, registerHooks } from 'node:module';
+import { packaged } from './packaged.mjs';
+
+globalThis.__PACKAGED__ = JSON.stringify(packaged());
 
 globalThis.requireFor = (url) => {
   const require = createRequire(url);

@@ -9,7 +9,7 @@ import {
 
 export const SHELLS = ['bash', 'zsh', 'fish'] as const;
 
-/** The first argument of a request from a completion script. */
+/** The first argument of a request from the scripts in packaging/completion/. */
 export const COMPLETE = '__complete';
 
 /** A candidate for the last word of the line, with its description. */
@@ -96,60 +96,5 @@ function unusedOptions(options: OptionSpecs, before: readonly string[]): Offer[]
     return !before.includes(`--${name}`) && !(short && before.includes(`-${short}`));
   });
   const offered = unused.map(([name, { describe }]): Offer => [`--${name}`, describe]);
-  return [...offered, ['--help', 'what this command does']];
+  return [...offered, ['--help', 'show the help of this command']];
 }
-
-export const COMPLETION_SCRIPTS: Readonly<Record<(typeof SHELLS)[number], string>> = {
-  // bash breaks words at colons, so a candidate must contain only what follows the last colon of an IPv6 address.
-  bash: `# bash completion for firewall-drop
-_firewall_drop() {
-  local line current words
-  line=\${COMP_LINE:0:COMP_POINT}
-  read -ra words <<<"$line"
-  [[ $line == *[[:space:]] ]] && words+=('')
-  current=\${words[-1]}
-  COMPREPLY=()
-  while IFS= read -r line; do
-    if [[ $line != :files ]]; then
-      COMPREPLY+=("\${line%%$'\\t'*}")
-    else
-      compopt -o filenames 2>/dev/null
-      mapfile -t COMPREPLY < <(compgen -f -- "$current")
-      return
-    fi
-  done < <("\${words[0]}" ${COMPLETE} "\${words[@]:1}" 2>/dev/null)
-  COMPREPLY=("\${COMPREPLY[@]#"\${current%"\${current##*:}"}"}")
-}
-complete -F _firewall_drop firewall-drop`,
-  zsh: `#compdef firewall-drop
-_firewall-drop() {
-  local line
-  local -a items
-  while IFS= read -r line; do
-    if [[ $line == :files ]]; then
-      _files
-      return
-    fi
-    items+=("\${\${line%%$'\\t'*}//:/\\\\:}:\${line#*$'\\t'}")
-  done < <("$words[1]" ${COMPLETE} "\${(@)words[2,CURRENT]}" 2>/dev/null)
-  _describe -V 'firewall-drop' items
-}
-if [[ $funcstack[1] == _firewall-drop ]]; then
-  _firewall-drop "$@"
-else
-  compdef _firewall-drop firewall-drop
-fi`,
-  fish: `# fish completion for firewall-drop
-function __firewall_drop_complete
-    set -l words (commandline -opc)
-    set -l current (commandline -ct)
-    for line in ($words[1] ${COMPLETE} $words[2..-1] "$current" 2>/dev/null)
-        if test "$line" = :files
-            __fish_complete_path "$current"
-        else
-            echo $line
-        end
-    end
-end
-complete -c firewall-drop -f -k -a '(__firewall_drop_complete)'`,
-};

@@ -1,12 +1,9 @@
-// Generates the manual page firewall-drop(8) from the descriptions that the parser, the help and config.toml use.
-import { exampleValue } from '../config/example.ts';
+// Generates the manual page firewall-drop(8) from the descriptions of the commands and from packaging/config.toml.
 import { CONFIG_FILE } from '../config/read.ts';
-import { POLICY_KEYS } from '../config/policy.ts';
-import { SCHEMA } from '../config/schema.ts';
-import type { Setting } from '../config/setting.ts';
 import { BUILD } from '../model/version.ts';
 import type { CommandSpec } from './command.ts';
 import { argumentsOf, EXIT_TERMS, sectionsOf, textOf, type Terms } from './help.ts';
+import { packagedText } from './packaged.ts';
 
 const ENVIRONMENT: Terms = [
   ['NO_COLOR', 'disables colours on a terminal'],
@@ -82,31 +79,36 @@ export function formatManualPage(commands: readonly CommandSpec[]): string {
 
 const SEE_ALSO = ['iptables(8),', 'ip6tables(8),', 'ipset(8),', 'nft(8),', 'conntrack(8)'];
 
+/** A key of config.toml: `# MEANING` followed by `#KEY = DEFAULT`; a key of [[policy]]: `# KEY: MEANING`. */
+const KEY = /^(?<meaning>(?:# .*\n)+)#(?<key>\S.*)/gm;
+const POLICY_KEY = /^# (?<key>\w+): (?<meaning>.*(?:\n# {3}.*)*)/gm;
+const POLICY_KEYS_BEGIN = '# Conditions, then what is decided:';
+
 /** Returns the section about the configuration: each key with its default, as packaging/config.toml shows it. */
 function configuration(): string[] {
-  const sections = Object.entries(SCHEMA).flatMap(([name, settings]) => [
-    `.SS ${roff(`[${name}]`)}`,
-    ...keys(settings, (key, setting) => `${key} = ${exampleValue(setting)}`),
-  ]);
+  const [tables = '', policy = ''] = packagedText('config.toml').split(POLICY_KEYS_BEGIN);
+  const [, ...sections] = tables.split(/^(?=\[)/m);
   return [
     `.I ${roff(CONFIG_FILE)}`,
     'is read at every run. Each key is shown with its default. An invalid value is reported, and the default is used instead; firewall\\-drop config validate finds mistakes, and firewall\\-drop config show prints the configuration in effect.',
-    ...sections,
+    ...sections.flatMap((section) => [
+      `.SS ${roff(section.split('\n', 1)[0] ?? '')}`,
+      ...keysIn(section, KEY),
+    ]),
     `.SS ${roff('[[policy]]')}`,
     'The end of the file can have any number of these sections, each with some of the keys below. The first section whose conditions match an alert applies.',
-    ...keys(POLICY_KEYS, (key) => key),
+    ...keysIn(policy, POLICY_KEY),
   ];
 }
 
-function keys(
-  settings: Readonly<Record<string, Setting>>,
-  termOf: (key: string, setting: Setting) => string,
-): string[] {
-  return terms(
-    Object.entries(settings).map(([key, setting]) => {
-      return [termOf(key, setting), setting.doc.replaceAll('\n', ' ')] as const;
-    }),
+function keysIn(text: string, pattern: RegExp): string[] {
+  const found = Array.from(
+    text.matchAll(pattern),
+    ({ groups: { key = '', meaning = '' } = {} }) => {
+      return [key, meaning.replace(/^# */gm, '').trim().replaceAll('\n', ' ')] as const;
+    },
   );
+  return terms(found);
 }
 
 function terms(all: Terms, font = '.B'): string[] {

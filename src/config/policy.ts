@@ -1,5 +1,5 @@
-// The table of the keys of a [[policy]] entry: what each may hold, and its documentation. Reads the entries of a configuration:
-// one with a mistake is left out, since half of it could mean more.
+// The table of the keys of a [[policy]] entry, and what each may hold. Reads the entries of a configuration: one with a
+// mistake is left out, since half of it could mean more.
 import {
   buildTable,
   choice,
@@ -14,35 +14,19 @@ import { isTable, ownProperty, shorten, show, type Mistake } from './toml.ts';
 
 /** Conditions; an alert has to meet all that an entry has. */
 export const CONDITIONS = {
-  rule_id: list({ of: 'rule', default: [] }, 'The rule is one of these: [5712, 5720].'),
-  level_min: whole({ default: 0, min: 0, max: 16 }, 'The rule has at least this level.'),
-  group: list({ of: 'name', default: [] }, 'The rule is in one of these groups.'),
-  agent: list({ of: 'name', default: [] }, 'The agent has one of these names.'),
-  address: list(
-    { of: 'address', default: [] },
-    'The address is one of these, or in one of these networks.',
-  ),
-  field: list(
-    { of: 'value', default: [] },
-    'Each of these fields of the alert has the value given: ["data.srcuser=root"].',
-  ),
+  rule_id: list({ of: 'rule', default: [] }),
+  level_min: whole({ default: 0, min: 0, max: 16 }),
+  group: list({ of: 'name', default: [] }),
+  agent: list({ of: 'name', default: [] }),
+  address: list({ of: 'address', default: [] }),
+  field: list({ of: 'value', default: [] }),
 };
 
 export const POLICY_KEYS = {
   ...CONDITIONS,
-  action: choice(
-    ['block', 'ignore'],
-    'block',
-    '"ignore": the alert is refused, and nothing is blocked.',
-  ),
-  timeout: duration(
-    { default: '', mayBeNever: true },
-    'How long the ban lasts, whatever execd was configured with: an earlier delete of execd\ndoes not end it. "never": until somebody releases it.',
-  ),
-  timeout_max: duration(
-    { default: '', mayBeNever: false },
-    'The ban lasts no longer than this, whatever else is configured or asked for.',
-  ),
+  action: choice(['block', 'ignore'], 'block'),
+  timeout: duration({ default: '', mayBeNever: true }),
+  timeout_max: duration({ default: '', mayBeNever: false }),
 };
 
 type PolicyKeys = typeof POLICY_KEYS;

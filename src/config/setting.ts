@@ -1,4 +1,4 @@
-// The kinds of keys that config.toml has: how the value of each is read, what holds without it, and its documentation.
+// The kinds of keys that config.toml has: how the value of each is read, and what holds without it.
 import { parseNetwork } from '../model/address.ts';
 import { parseDuration } from '../model/duration.ts';
 import { show } from './toml.ts';
@@ -18,10 +18,7 @@ interface Checked<V> {
 }
 
 export interface Setting<V extends Value = Value> {
-  readonly doc: string;
   readonly default: V;
-  /** A value that it may have, where it has no default. */
-  readonly example?: string | undefined;
   readonly check: (written: unknown) => Checked<V>;
 }
 
@@ -55,67 +52,64 @@ function scalar<V extends Value>(
   usual: V,
   expected: string,
   read: (written: unknown) => V | undefined,
-  doc: string,
 ): Setting<V> {
   const check = (written: unknown): Checked<V> => {
     const value = read(written);
     if (value !== undefined) return { value, problems: [] };
     return { value, problems: [{ message: `must be ${expected}, not ${show(written)}` }] };
   };
-  return { doc, default: usual, check };
+  return { default: usual, check };
 }
 
-export function flag(usual: boolean, doc: string): Setting<boolean> {
+export function flag(usual: boolean): Setting<boolean> {
   const read = (written: unknown): boolean | undefined => {
     return typeof written === 'boolean' ? written : undefined;
   };
-  return scalar(usual, 'true or false', read, doc);
+  return scalar(usual, 'true or false', read);
 }
 
 export function choice<const Choice extends string>(
   choices: readonly Choice[],
   usual: NoInfer<Choice>,
-  doc: string,
 ): Setting<Choice> {
   const read = (written: unknown): Choice | undefined => choices.find((one) => one === written);
-  return scalar(usual, choices.map(show).join(' or '), read, doc);
+  return scalar(usual, choices.map(show).join(' or '), read);
 }
 
 interface WordForm<V> {
   readonly default: V;
-  readonly example?: string;
   readonly pattern: RegExp;
   readonly expected: string;
 }
 
-export function word<V extends string | undefined>(
-  form: WordForm<V>,
-  doc: string,
-): Setting<string | V> {
+export function word<V extends string | undefined>(form: WordForm<V>): Setting<string | V> {
   const read = (written: unknown): string | undefined => {
     return typeof written === 'string' && form.pattern.test(written) ? written : undefined;
   };
-  const setting = scalar<string | V>(form.default, form.expected, read, doc);
-  return { ...setting, example: form.example };
+  return scalar<string | V>(form.default, form.expected, read);
 }
 
-export function whole(
-  { default: usual, min, max }: Readonly<Record<'default' | 'min' | 'max', number>>,
-  doc: string,
-): Setting<number> {
+export function whole({
+  default: usual,
+  min,
+  max,
+}: Readonly<Record<'default' | 'min' | 'max', number>>): Setting<number> {
   const read = (written: unknown): number | undefined => {
     if (typeof written !== 'number' || !Number.isInteger(written)) return undefined;
     // Plus 0, since JSON can't keep the -0 that TOML has.
     return written >= min && written <= max ? written + 0 : undefined;
   };
-  return scalar(usual, `a whole number from ${min} to ${max}`, read, doc);
+  return scalar(usual, `a whole number from ${min} to ${max}`, read);
 }
 
 /** Text as `parseDuration` reads it; the default may be empty, for none. */
-export function duration(
-  { default: usual, mayBeNever }: { readonly default: string; readonly mayBeNever: boolean },
-  doc: string,
-): Setting<string> {
+export function duration({
+  default: usual,
+  mayBeNever,
+}: {
+  readonly default: string;
+  readonly mayBeNever: boolean;
+}): Setting<string> {
   const read = (written: unknown): string | undefined => {
     // A number of seconds is as good as its text.
     const text = typeof written === 'number' ? String(written) : written;
@@ -124,7 +118,7 @@ export function duration(
     return typeof seconds === 'number' || (seconds === null && mayBeNever) ? text : undefined;
   };
   const expected = `${ENTRIES.duration.expected}${mayBeNever ? ', or "never"' : ''}`;
-  return scalar(usual, expected, read, doc);
+  return scalar(usual, expected, read);
 }
 
 /** What a list may hold: an address is parsed as well. */
@@ -157,8 +151,8 @@ interface ListForm {
 
 type List = readonly string[];
 
-export function list(form: ListForm, doc: string): Setting<List> {
-  return { doc, default: form.default, check: (written) => checkList(form, written) };
+export function list(form: ListForm): Setting<List> {
+  return { default: form.default, check: (written) => checkList(form, written) };
 }
 
 /** Good entries stay when others are bad: one slip among the allowed addresses must not lock out the rest. */

@@ -6,38 +6,16 @@ export interface LocalType {
   readonly abbreviation: string;
 }
 
-/** A day of any year, and the seconds after its midnight (negative and above 24 h too). */
-export interface YearlyChange {
-  readonly day:
-    | { readonly kind: 'julian'; readonly day: number }
-    | { readonly kind: 'zeroBased'; readonly day: number }
-    | {
-        readonly kind: 'weekday';
-        readonly month: number;
-        readonly week: number;
-        readonly weekday: number;
-      };
-  readonly seconds: number;
-}
-
-/** A POSIX TZ string: what holds after a zone file's last transition. */
-export interface Rule {
-  readonly standard: LocalType;
-  readonly daylight?: {
-    readonly type: LocalType;
-    readonly start: YearlyChange;
-    readonly end: YearlyChange;
-  };
-}
-
 /** A parsed zone file; `transitions` are ascending Unix times, each with the type that begins there. */
 export interface Zone {
   readonly first: LocalType;
   readonly transitions: readonly { readonly at: number; readonly type: LocalType }[];
-  readonly rule: Rule | undefined;
+  /** What holds at a Unix time after the last transition, where the file has a rule for that. */
+  readonly rule: ((epochSeconds: number) => LocalType) | undefined;
 }
 
 const HEADER_BYTES = 44;
+const TYPE_BYTES = 6;
 
 /** A zone file (TZif, RFC 9636, versions 1 to 4). Throws an Error that says what is malformed. Leap seconds are passed over: the kernel's clock does not count them. */
 export function parseZone(buffer: Buffer): Zone {
@@ -47,42 +25,25 @@ export function parseZone(buffer: Buffer): Zone {
   return { ...parseTransitions(buffer, block), rule: parseFooter(buffer, block.end) };
 }
 
-interface Block {
-  readonly version: number;
-  readonly start: number;
-  readonly end: number;
-  readonly timeBytes: 4 | 8;
-  readonly transitionCount: number;
-  readonly typeCount: number;
-  readonly characterCount: number;
-}
+type Block = ReturnType<typeof parseHeader>;
 
-/** Header at `offset`; `timeBytes` is the width of a time in the block behind it. */
-function parseHeader(buffer: Buffer, offset: number, timeBytes: 4 | 8): Block {
-  if (buffer.length < offset + HEADER_BYTES)
-    throw new Error('zone file is cut short in its header');
+/** Where the parts are of the block whose header is at `offset`; `timeBytes` is the width of a time in it. */
+function parseHeader(buffer: Buffer, offset: number, timeBytes: 4 | 8) {
+  const times = offset + HEADER_BYTES;
+  if (buffer.length < times) throw new Error('zone file is cut short in its header');
   if (buffer.toString('latin1', offset, offset + 4) !== 'TZif')
     throw new Error('not a zone file: its first bytes are not TZif');
   const count = (index: number): number => buffer.readUInt32BE(offset + 20 + 4 * index);
-  const [transitionCount, typeCount, characterCount] = [count(3), count(4), count(5)];
-  const [utIndicators, standardIndicators, leapCount] = [count(0), count(1), count(2)];
-  const start = offset + HEADER_BYTES;
-  const end =
-    start +
-    transitionCount * (timeBytes + 1) +
-    typeCount * 6 +
-    characterCount +
-    leapCount * (timeBytes + 4) +
-    standardIndicators +
-    utIndicators;
+  const [transitionCount, typeCount, leapCount] = [count(3), count(4), count(2)];
+  const indexes = times + transitionCount * timeBytes;
+  const types = indexes + transitionCount;
+  const names = types + typeCount * TYPE_BYTES;
+  const namesEnd = names + count(5);
+  const end = namesEnd + leapCount * (timeBytes + 4) + count(1) + count(0);
   if (buffer.length < end) throw new Error('zone file is cut short in its data');
-  const version = versionNumber(buffer.readUInt8(offset + 4));
-  return { version, start, end, timeBytes, transitionCount, typeCount, characterCount };
-}
-
-/** NUL is version 1, then the ASCII digits; later versions are promised to be readable as version 2. */
-function versionNumber(byte: number): number {
-  return byte === 0 ? 1 : byte - 0x30;
+  // NUL is version 1, then the ASCII digits; later versions are promised to be readable as version 2.
+  const version = Math.max(1, buffer.readUInt8(offset + 4) - 0x30);
+  return { version, timeBytes, transitionCount, times, indexes, types, names, namesEnd, end };
 }
 
 /** Read by a DataView, which needs no warming up: a zone has hundreds of transitions, and every alert reads them. */
@@ -90,14 +51,14 @@ function parseTransitions(buffer: Buffer, block: Block): Pick<Zone, 'first' | 't
   const types = parseTypes(buffer, block);
   const first = types[0];
   if (first === undefined) throw new Error('zone file has no local time type');
-  const view = new DataView(buffer.buffer, buffer.byteOffset + block.start);
-  const indexes = block.transitionCount * block.timeBytes;
+  const view = new DataView(buffer.buffer, buffer.byteOffset);
   const transitions: { readonly at: number; readonly type: LocalType }[] = [];
   let previous = -Infinity;
   for (let index = 0; index < block.transitionCount; index += 1) {
-    const upper = view.getInt32(index * block.timeBytes);
-    const at = block.timeBytes === 4 ? upper : upper * 2 ** 32 + view.getUint32(index * 8 + 4);
-    const type = types[view.getUint8(indexes + index)];
+    const place = block.times + index * block.timeBytes;
+    const upper = view.getInt32(place);
+    const at = block.timeBytes === 4 ? upper : upper * 2 ** 32 + view.getUint32(place + 4);
+    const type = types[view.getUint8(block.indexes + index)];
     if (type === undefined) throw new Error(`zone file: transition ${index} has an unknown type`);
     if (at <= previous) throw new Error('zone file: transitions are not in ascending order');
     transitions.push({ at, type });
@@ -107,12 +68,11 @@ function parseTransitions(buffer: Buffer, block: Block): Pick<Zone, 'first' | 't
 }
 
 function parseTypes(buffer: Buffer, block: Block): readonly LocalType[] {
-  const start = block.start + block.transitionCount * (block.timeBytes + 1);
-  const namesStart = start + block.typeCount * 6;
-  const names = buffer.toString('latin1', namesStart, namesStart + block.characterCount);
-  return Array.from({ length: block.typeCount }, (_, index) => {
-    const offsetSeconds = buffer.readInt32BE(start + index * 6);
-    const nameStart = buffer.readUInt8(start + index * 6 + 5);
+  const names = buffer.toString('latin1', block.names, block.namesEnd);
+  return Array.from({ length: (block.names - block.types) / TYPE_BYTES }, (_, index) => {
+    const place = block.types + index * TYPE_BYTES;
+    const offsetSeconds = buffer.readInt32BE(place);
+    const nameStart = buffer.readUInt8(place + 5);
     const nameEnd = names.indexOf('\0', nameStart);
     if (nameEnd < 0) throw new Error(`zone file: type ${index} has no abbreviation`);
     if (Math.abs(offsetSeconds) > 26 * 3600)
@@ -121,7 +81,7 @@ function parseTypes(buffer: Buffer, block: Block): readonly LocalType[] {
   });
 }
 
-function parseFooter(buffer: Buffer, offset: number): Rule | undefined {
+function parseFooter(buffer: Buffer, offset: number): Zone['rule'] {
   const footer = /^\n([^\n]*)\n/.exec(buffer.toString('latin1', offset))?.[1];
   if (footer === undefined) throw new Error('zone file is cut short in its footer');
   return footer === '' ? undefined : parseRule(footer);
@@ -132,25 +92,28 @@ const ZONES =
   /^(<[A-Za-z0-9+-]+>|[A-Za-z]+)([+:0-9-]+)(?:(<[A-Za-z0-9+-]+>|[A-Za-z]+)([+:0-9-]*))?$/;
 
 /** `CET-1CEST,M3.5.0,M10.5.0/3`, `<-03>3`. POSIX counts offsets west of Greenwich, so signs turn round. */
-function parseRule(text: string): Rule {
-  const [zones = '', start, end, more] = text.split(',', 4);
+function parseRule(text: string): Zone['rule'] {
+  const [zones = '', start, end] = partsOf(text, ',', 3);
   const [, name, offset, daylightName, daylightOffset] = ZONES.exec(zones) ?? [];
-  const isComplete = daylightName === undefined ? start === undefined : more === undefined;
-  if (name === undefined || offset === undefined || !isComplete)
-    throw new Error(`zone file: can't read the rule ${JSON.stringify(text)}`);
+  if (name === undefined || offset === undefined) throw malformed(text);
   const standard = localType(name, -parseSeconds(offset, 24));
-  if (daylightName === undefined) return { standard };
-  const offsetSeconds =
-    daylightOffset === undefined || daylightOffset === ''
-      ? standard.offsetSeconds + 3600
-      : -parseSeconds(daylightOffset, 24);
-  return {
-    standard,
-    daylight: {
-      type: localType(daylightName, offsetSeconds),
-      start: parseChange(start ?? ''),
-      end: parseChange(end ?? ''),
-    },
+  if (daylightName === undefined && start === undefined) return () => standard;
+  if (daylightName === undefined || start === undefined || end === undefined) throw malformed(text);
+  const isUsual = daylightOffset === undefined || daylightOffset === '';
+  const offsetSeconds = isUsual ? standard.offsetSeconds + 3600 : -parseSeconds(daylightOffset, 24);
+  const daylight = localType(daylightName, offsetSeconds);
+  const startIn = parseChange(start, standard);
+  const endIn = parseChange(end, daylight);
+  /** The latest change before a moment decides, whichever year it is reckoned from: a change may fall into the year beside. */
+  return (epochSeconds) => {
+    const thisYear = new Date(epochSeconds * 1000).getUTCFullYear();
+    const changes = [thisYear - 1, thisYear, thisYear + 1].flatMap((year) => [
+      { at: endIn(year), type: standard },
+      { at: startIn(year), type: daylight },
+    ]);
+    // The sort is stable: where an end and the next start meet (daylight all year round), the start wins.
+    const past = changes.filter(({ at }) => at <= epochSeconds).sort((a, b) => a.at - b.at);
+    return past.at(-1)?.type ?? standard;
   };
 }
 
@@ -158,47 +121,78 @@ function localType(name: string, offsetSeconds: number): LocalType {
   return { offsetSeconds, abbreviation: name.startsWith('<') ? name.slice(1, -1) : name };
 }
 
+const DAY_SECONDS = 86_400;
+
+/**
+ * `J60`, `59` or `M3.5.0`, each with `/` and a time where that is not two o'clock: the Unix time of that change in a year.
+ * `before` is what the clocks show until then. RFC 9636 allows a week's worth of hours either way.
+ */
+function parseChange(text: string, before: LocalType): (year: number) => number {
+  const [day = '', time = '2'] = partsOf(text, '/', 2);
+  const dayIn = parseDay(day);
+  const seconds = parseSeconds(time, 167) - before.offsetSeconds;
+  return (year) => dayIn(year) * DAY_SECONDS + seconds;
+}
+
+/** A day of any year, in days since 1 January 1970. */
+function parseDay(text: string): (year: number) => number {
+  if (text.startsWith('M')) return parseWeekday(text.slice(1));
+  if (!text.startsWith('J')) {
+    const day = wholeNumber(text, 0, 365);
+    return (year) => firstDay(year, 1) + day;
+  }
+  const day = wholeNumber(text.slice(1), 1, 365);
+  // Julian days never count 29 February: day 60 is always 1 March.
+  return (year) => (day < 60 ? firstDay(year, 1) + day - 1 : firstDay(year, 3) + day - 60);
+}
+
+/** `3.5.0`: month, week and weekday. Week 5 is the last one in which that weekday occurs. */
+function parseWeekday(text: string): (year: number) => number {
+  const parts = partsOf(text, '.', 3);
+  const month = wholeNumber(parts[0], 1, 12);
+  const week = wholeNumber(parts[1], 1, 5);
+  const weekday = wholeNumber(parts[2], 0, 6);
+  return (year) => {
+    const first = firstDay(year, month);
+    // 1 January 1970 was a Thursday.
+    const firstWeekday = (((first + 4) % 7) + 7) % 7;
+    const found = first + ((weekday - firstWeekday + 7) % 7) + (week - 1) * 7;
+    return found < firstDay(year, month + 1) ? found : found - 7;
+  };
+}
+
+/** Of a month. */
+function firstDay(year: number, month: number): number {
+  // Not Date.UTC, which takes the years 0 to 99 for 1900 to 1999.
+  return new Date(0).setUTCFullYear(year, month - 1, 1) / (DAY_SECONDS * 1000);
+}
+
 /** `[+-]h[:m[:s]]` in seconds. */
 function parseSeconds(text: string, maxHours: number): number {
   const isNegative = text.startsWith('-');
   const unsigned = isNegative || text.startsWith('+') ? text.slice(1) : text;
-  const [hours, minutes, seconds, more] = unsigned.split(':', 4);
+  const [hours, minutes = '0', seconds = '0'] = partsOf(unsigned, ':', 3);
   const total =
     wholeNumber(hours, 0, maxHours) * 3600 +
-    wholeNumber(minutes ?? '0', 0, 59) * 60 +
-    wholeNumber(seconds ?? '0', 0, 59);
-  if (more !== undefined || Number.isNaN(total))
-    throw new Error(`zone file: ${JSON.stringify(text)} is not a time`);
+    wholeNumber(minutes, 0, 59) * 60 +
+    wholeNumber(seconds, 0, 59);
   return isNegative ? -total : total;
 }
 
-/** `J60`, `59` or `M3.5.0`, each with `/` and a time where that is not two o'clock. */
-function parseChange(text: string): YearlyChange {
-  const [written = '', time, more] = text.split('/', 3);
-  const day = parseDay(written);
-  if (more !== undefined || Object.values(day).some(Number.isNaN))
-    throw new Error(`zone file: ${JSON.stringify(text)} is not a day of the year`);
-  // RFC 9636 allows a week's worth of hours either way.
-  return { day, seconds: time === undefined ? 2 * 3600 : parseSeconds(time, 167) };
-}
-
-/** Its numbers are NaN where they are none, or out of bounds. */
-function parseDay(text: string): YearlyChange['day'] {
-  if (text.startsWith('J')) return { kind: 'julian', day: wholeNumber(text.slice(1), 1, 365) };
-  if (!text.startsWith('M')) return { kind: 'zeroBased', day: wholeNumber(text, 0, 365) };
-  const [month, week, weekday, more] = text.slice(1).split('.', 4);
-  return {
-    kind: 'weekday',
-    month: more === undefined ? wholeNumber(month, 1, 12) : NaN,
-    week: wholeNumber(week, 1, 5),
-    weekday: wholeNumber(weekday, 0, 6),
-  };
+function partsOf(text: string, separator: string, most: number): readonly string[] {
+  const parts = text.split(separator);
+  if (parts.length > most) throw malformed(text);
+  return parts;
 }
 
 const DIGITS = /^[0-9]+$/;
 
-/** NaN where the text is none from `min` to `max`. */
-function wholeNumber(text: string | undefined, min: number, max: number): number {
-  const value = text !== undefined && DIGITS.test(text) ? Number(text) : NaN;
-  return value >= min && value <= max ? value : NaN;
+function wholeNumber(text = '', min: number, max: number): number {
+  const value = DIGITS.test(text) ? Number(text) : NaN;
+  if (!(value >= min && value <= max)) throw malformed(text);
+  return value;
+}
+
+function malformed(text: string): Error {
+  return new Error(`zone file: can't read ${JSON.stringify(text)} in its rule`);
 }

@@ -1,6 +1,6 @@
 // The host's local time as date(1) prints it, by the zone file itself: rule engines decode `CEST` and `-03`, not Intl's `GMT+2`.
 import { readRegularFile } from './files.ts';
-import { parseZone, type LocalType, type Rule, type YearlyChange, type Zone } from './zone-file.ts';
+import { parseZone, type LocalType, type Zone } from './zone-file.ts';
 
 export const UTC: Zone = {
   first: { offsetSeconds: 0, abbreviation: 'UTC' },
@@ -8,7 +8,6 @@ export const UTC: Zone = {
   rule: undefined,
 };
 
-const DAY_SECONDS = 86_400;
 const LARGEST_ZONE_FILE = 64 * 1024;
 
 /** The zone in which log lines are written: TZ where it is a plain zone name, else /etc/localtime, else UTC. Never throws. */
@@ -41,58 +40,8 @@ function zonePath(tz: string | undefined): string | undefined {
 export function typeAt(zone: Zone, epochSeconds: number): LocalType {
   const last = zone.transitions.at(-1);
   const afterAll = last === undefined || epochSeconds >= last.at;
-  if (afterAll && zone.rule !== undefined) return ruleTypeAt(zone.rule, epochSeconds);
+  if (afterAll && zone.rule !== undefined) return zone.rule(epochSeconds);
   return zone.transitions.findLast(({ at }) => at <= epochSeconds)?.type ?? zone.first;
-}
-
-/** The latest change before that moment decides, whichever year it is reckoned from: a change may fall into the year beside. */
-function ruleTypeAt(rule: Rule, epochSeconds: number): LocalType {
-  if (rule.daylight === undefined) return rule.standard;
-  const { type, start, end } = rule.daylight;
-  const thisYear = new Date(epochSeconds * 1000).getUTCFullYear();
-  const changes = [thisYear - 1, thisYear, thisYear + 1].flatMap((year) => [
-    { at: changeAt(end, year, type), type: rule.standard },
-    { at: changeAt(start, year, rule.standard), type },
-  ]);
-  // The sort is stable: where an end and the next start meet (daylight all year round), the start wins.
-  const past = changes.filter(({ at }) => at <= epochSeconds).sort((a, b) => a.at - b.at);
-  return past.at(-1)?.type ?? rule.standard;
-}
-
-/** Unix time of a change in that year; `before` is what the clocks show until then. */
-function changeAt(change: YearlyChange, year: number, before: LocalType): number {
-  return dayOf(change.day, year) * DAY_SECONDS + change.seconds - before.offsetSeconds;
-}
-
-/** Days since 1 January 1970. */
-function dayOf(day: YearlyChange['day'], year: number): number {
-  const newYear = firstDay(year, 1);
-  switch (day.kind) {
-    case 'zeroBased':
-      return newYear + day.day;
-    case 'julian': {
-      // Julian days never count 29 February: day 60 is always 1 March.
-      const isLeapYear = firstDay(year, 3) - newYear === 60;
-      return newYear + day.day - 1 + (isLeapYear && day.day >= 60 ? 1 : 0);
-    }
-    case 'weekday':
-      return weekdayOf(day, year);
-  }
-}
-
-/** Week 5 is the last one in which that weekday occurs. */
-function weekdayOf(day: { month: number; week: number; weekday: number }, year: number): number {
-  const first = firstDay(year, day.month);
-  // 1 January 1970 was a Thursday.
-  const firstWeekday = (((first + 4) % 7) + 7) % 7;
-  const found = first + ((day.weekday - firstWeekday + 7) % 7) + (day.week - 1) * 7;
-  return found < firstDay(year, day.month + 1) ? found : found - 7;
-}
-
-/** Of a month. */
-function firstDay(year: number, month: number): number {
-  // Not Date.UTC, which takes the years 0 to 99 for 1900 to 1999.
-  return new Date(0).setUTCFullYear(year, month - 1, 1) / (DAY_SECONDS * 1000);
 }
 
 /** `Sun May  7 12:45:26 UTC 2024`, as `LC_ALL=C date` prints it; UTC where the zone's abbreviation would not be decoded. */

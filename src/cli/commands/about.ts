@@ -2,9 +2,10 @@
 import { findProgram } from '../../system/exec.ts';
 import { BUILD } from '../../model/version.ts';
 import { defineCommand, outputAs } from '../command.ts';
-import { COMPLETION_SCRIPTS, SHELLS } from '../completion.ts';
+import { SHELLS } from '../completion.ts';
 import { formatManualPage } from '../man.ts';
 import { documentText } from '../output/json.ts';
+import { packagedText } from '../packaged.ts';
 
 const BACKEND_PROGRAMS = { iptables: 'iptables-restore', ip6tables: 'ip6tables-restore' } as const;
 
@@ -63,9 +64,8 @@ export const completion = defineCommand({
     ['completion fish > ~/.config/fish/completions/firewall-drop.fish', 'for fish'],
   ],
   needsRoot: false,
-  run([shell], _options, person) {
-    const known = SHELLS.find((one) => one === shell);
-    if (known !== undefined) person.print(COMPLETION_SCRIPTS[known]);
+  run([shell = ''], _options, person) {
+    person.print(packagedText(`firewall-drop.${shell}`).trimEnd());
     return 0;
   },
 });

@@ -10,7 +10,7 @@ import { deadlineIn, sleep } from '../../system/wait.ts';
 import { defineCommand, DRY_RUN, textOption } from '../command.ts';
 import { agentVersion } from '../doctor/agent.ts';
 import { releaseAll } from '../in-parts.ts';
-import { owningPackageManager, PACKAGE_COMMANDS } from '../install/packaged.ts';
+import { owningPackageManager, PACKAGE_COMMANDS } from '../packaged.ts';
 import { ROTATION_FILE, stepsToClear, stepsToFurnish, stepsToRotate } from '../install/places.ts';
 import {
   findResponses,

@@ -1,7 +1,7 @@
 // Checks that the file that execd starts is this program, intact, and writable by root only.
 import { basename, dirname } from 'node:path';
 import { ownerText } from '../../system/accounts.ts';
-import { owningPackageManager, PACKAGE_COMMANDS } from '../install/packaged.ts';
+import { owningPackageManager, PACKAGE_COMMANDS } from '../packaged.ts';
 import { defineCheck, ok, problem, warning, type Finding } from './check.ts';
 import {
   checksumOf,

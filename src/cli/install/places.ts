@@ -2,13 +2,12 @@
 // rotation.
 import * as fs from 'node:fs';
 import { dirname } from 'node:path';
-import { exampleConfig } from '../../config/example.ts';
 import { CONFIG_FILE } from '../../config/read.ts';
 import { STATE_DIRECTORY } from '../../context.ts';
 import { ownerText } from '../../system/accounts.ts';
 import { openLogForAppend } from '../../system/files.ts';
 import { modeText, statOrNull, textOrNull } from '../../system/paths.ts';
-import { textFor, type Installed } from './packaged.ts';
+import { packagedText, textFor, type Installed } from '../packaged.ts';
 import { stepToWrite, type Step } from './steps.ts';
 
 export function stepsToFurnish(home: string): Step[] {
@@ -20,7 +19,7 @@ export function stepsToFurnish(home: string): Step[] {
       reach: () => {
         fs.mkdirSync(dirname(CONFIG_FILE), { recursive: true, mode: 0o755 });
         fs.chmodSync(dirname(CONFIG_FILE), 0o755);
-        fs.writeFileSync(CONFIG_FILE, exampleConfig(), { flag: 'wx' });
+        fs.writeFileSync(CONFIG_FILE, packagedText('config.toml'), { flag: 'wx' });
         fs.chmodSync(CONFIG_FILE, 0o644);
       },
     },
@@ -45,7 +44,8 @@ export function stepsToFurnish(home: string): Step[] {
  * stay.
  */
 export function stepsToClear(purge: boolean): Step[] {
-  const isUntouched = (): boolean => fs.readFileSync(CONFIG_FILE, 'utf8') === exampleConfig();
+  const isUntouched = (): boolean =>
+    fs.readFileSync(CONFIG_FILE, 'utf8') === packagedText('config.toml');
   return [
     {
       state: `${CONFIG_FILE} is removed`,

@@ -14,7 +14,7 @@ import {
   statOrNull,
   textOrNull,
 } from '../../system/paths.ts';
-import type { Installed } from './packaged.ts';
+import type { Installed } from '../packaged.ts';
 import { stepToRemove, type Step } from './steps.ts';
 
 /** The directory from which an agent's execd starts programs. */

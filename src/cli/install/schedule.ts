@@ -5,7 +5,7 @@ import { AppError } from '../../model/errors.ts';
 import { run } from '../../system/exec.ts';
 import { lstatOrNull } from '../../system/paths.ts';
 import { SYSTEMD_RUNS } from '../../system/services.ts';
-import { textFor, unitNames, type Installed } from './packaged.ts';
+import { textFor, unitNames, type Installed } from '../packaged.ts';
 import { stepToRemove, stepToWrite, type Step } from './steps.ts';
 
 const UNITS = '/etc/systemd/system';

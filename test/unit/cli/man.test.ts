@@ -4,10 +4,11 @@ import { defineCommand, type CommandSpec } from '../../../src/cli/command.ts';
 import { COMMANDS } from '../../../src/cli/commands.ts';
 import { EXAMPLES, formatManualPage } from '../../../src/cli/man.ts';
 import { parseArguments } from '../../../src/cli/parse.ts';
-import { exampleValue } from '../../../src/config/example.ts';
+import { packagedText } from '../../../src/cli/packaged.ts';
 import { POLICY_KEYS } from '../../../src/config/policy.ts';
 import { SCHEMA } from '../../../src/config/schema.ts';
 import type { Setting } from '../../../src/config/setting.ts';
+import { tomlText } from '../../../src/config/toml.ts';
 
 const REQUESTS = ['.TH', '.SH', '.SS', '.PP', '.TP', '.B', '.BR', '.I', '.br', '.nh', '.ad'];
 
@@ -76,16 +77,21 @@ describe.each(COMMANDS.map((command) => [command.name, command] as const))(
 test('has every key of config.toml with its default and its meaning', () => {
   const [, part = ''] = /^\.SH CONFIGURATION\n([^]*?)^\.SH/m.exec(text) ?? [];
   const sections = new Map(part.split(/^\.SS /m).map((one) => [one.split('\n', 1)[0], one]));
+  const documented = packagedText('config.toml').replaceAll(/\n(?:# *)?/g, ' ');
+  const meaningOf = (term: string, section: string): string => {
+    const entry = sections.get(section)?.split(`.TP\n.B ${term}\n`)[1] ?? '';
+    const [meaning = ''] = entry.split('\n', 1);
+    expect(meaning).not.toBe('');
+    return meaning;
+  };
   for (const [name, settings] of Object.entries(SCHEMA)) {
     for (const [key, setting] of Object.entries<Setting>(settings)) {
-      const doc = setting.doc.replaceAll('\n', ' ');
-      const entry = `.TP\n.B ${key} = ${exampleValue(setting)}\n${doc}\n`;
-      expect(sections.get(`[${name}]`)).toContain(entry);
+      const term = `${key} = ${tomlText(setting.default ?? 'firewall-drop.sh')}`;
+      expect(documented).toContain(` ${meaningOf(term, `[${name}]`)} ${term}`);
     }
   }
-  for (const [key, { doc }] of Object.entries<Setting>(POLICY_KEYS)) {
-    const entry = `.TP\n.B ${key}\n${doc.replaceAll('\n', ' ')}\n`;
-    expect(sections.get('[[policy]]')).toContain(entry);
+  for (const key of Object.keys(POLICY_KEYS)) {
+    expect(documented).toContain(` ${key}: ${meaningOf(key, '[[policy]]')} `);
   }
 });
 

@@ -14,7 +14,7 @@ const SOURCES = [
 ];
 
 /** Help, which stands in the golden files of the screens. */
-const HELP = ['describe', 'summary', 'details', 'exits', 'examples', 'doc'];
+const HELP = ['describe', 'summary', 'details', 'exits', 'examples'];
 
 const SQL = /^(?:BEGIN|INSERT|PRAGMA|SELECT)\b/;
 

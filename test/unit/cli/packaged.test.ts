@@ -1,7 +1,7 @@
 // A program that a package owns is the package manager's to install and to remove.
 import { expect, test } from '@jest/globals';
 import { writeFileSync } from 'node:fs';
-import { owningPackageManager } from '../../../src/cli/install/packaged.ts';
+import { owningPackageManager } from '../../../src/cli/packaged.ts';
 import { ownDirectory } from '../support/directory.ts';
 
 const directory = ownDirectory();

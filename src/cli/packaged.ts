@@ -1,8 +1,8 @@
 // The embedded files of packaging/, adapted to the place of installation, and the package manager that owns the
 // program.
-import { textOrNull } from '../../system/paths.ts';
+import { textOrNull } from '../system/paths.ts';
 
-/** The files of packaging/systemd, packaging/cron and packaging/logrotate by name, as JSON. Set by the build. */
+/** The files of packaging/ that scripts/lib/packaged.mjs reads, by name, as JSON. Set by the build. */
 declare const __PACKAGED__: string;
 
 /** The paths that the files of packaging/ contain. */
@@ -42,8 +42,13 @@ export function unitNames(): string[] {
   return Object.keys(packagedFiles()).filter((name) => /\.(?:service|timer)$/.test(name));
 }
 
-export function textFor(name: string, { home, program }: Installed): string {
+/** Returns a file of packaging/ unchanged. */
+export function packagedText(name: string): string {
   const text = packagedFiles()[name];
   if (text === undefined) throw new Error(`this build has no ${name}`);
-  return text.replaceAll(PACKAGED_HOME, home).replaceAll(PACKAGED_PROGRAM, program);
+  return text;
+}
+
+export function textFor(name: string, { home, program }: Installed): string {
+  return packagedText(name).replaceAll(PACKAGED_HOME, home).replaceAll(PACKAGED_PROGRAM, program);
 }

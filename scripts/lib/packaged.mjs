@@ -1,0 +1,21 @@
+// What of packaging/ the program carries, by file name: what it installs and prints.
+import fs from 'node:fs';
+import path from 'node:path';
+
+const FOLDER = path.resolve(import.meta.dirname, '../../packaging');
+
+export function packaged() {
+  const inFolder = (folder) => {
+    return fs
+      .readdirSync(path.join(FOLDER, folder))
+      .sort()
+      .map((name) => `${folder}/${name}`);
+  };
+  const files = [
+    ...['systemd', 'cron', 'logrotate', 'completion'].flatMap(inFolder),
+    'config.toml',
+  ];
+  return Object.fromEntries(
+    files.map((file) => [path.basename(file), fs.readFileSync(path.join(FOLDER, file), 'utf8')]),
+  );
+}
