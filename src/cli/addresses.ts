@@ -107,8 +107,8 @@ function adviceFor(text: string): string {
     return `its host bits are set; did you mean ${network.text}?`;
   }
   if (text.includes(',')) return 'separate addresses with spaces, not commas';
-  if (HOST_NAME.test(text)) return 'host names are not resolved; give its addresses instead';
-  return 'examples: 203.0.113.9, 203.0.113.0/24, 2001:db8::9';
+  if (HOST_NAME.test(text)) return 'host names are not resolved; use the addresses of the host';
+  return 'use the form 203.0.113.9, 203.0.113.0/24 or 2001:db8::9';
 }
 
 /** A name that ends in at least two letters, as top-level domains do. No IPv6 address has that form. */

@@ -68,7 +68,7 @@ export function sayBlocked(made: readonly Made[], nowMs: number, { print }: Pers
   const ends = new Set(Array.from(moments, (expiresAtMs) => endText({ expiresAtMs }, nowMs)));
   const end = ends.size === 1 ? ` ${[...ends].join('')}` : '';
   const again = made.filter(({ before }) => before !== null).length;
-  print(`${made.length} blocked${end}${again === 0 ? '' : `; ${again} already were`}`);
+  print(`${made.length} blocked${end}${again === 0 ? '' : `; already blocked before: ${again}`}`);
 }
 
 function describeOne({ address, before, hold }: Made, nowMs: number): string {

@@ -83,7 +83,7 @@ function findDamage(bytes: Buffer, text: string): Diagnosis[] {
   }
   const at = text.indexOf('\ufffd');
   if (at < 0 || bytes.equals(Buffer.from(text))) return [];
-  const cause = 'invalid UTF-8: the file was saved in another encoding';
+  const cause = 'this byte is not valid UTF-8: the file was saved in another encoding';
   return error(placesIn(text)(at), cause, 'save it as UTF-8, or type the character again');
 }
 

@@ -60,11 +60,11 @@ function checkAlertLevels({ children }: Element): Diagnosis[] {
 
 function checkMailAlert(mail: Element, threshold: number, rules: KnownRules): Diagnosis[] {
   if (valueOf(mail, 'email_to') === '') {
-    return error(mail, 'nobody gets these mails', 'add <email_to>');
+    return error(mail, 'this <email_alerts> has no recipient', 'add <email_to>');
   }
   const level = child(mail, 'level');
   if (level !== undefined && !isLevel(level.text, 0)) {
-    const cause = `${quote(level.text)} is no level of an alert: these mails are never sent`;
+    const cause = `${quote(level.text)} is not an alert level: no such mail is sent`;
     return error(level.textAt, cause, `write a number from 0 to ${HIGHEST_LEVEL}`);
   }
   const ids = child(mail, 'rule_id');

@@ -56,7 +56,7 @@ describe('add', () => {
   test.each(['-1h', ''])('--timeout %j is refused, with what to write instead', (text) => {
     const response = victim.person(['add', A, `--timeout=${text}`]);
     expect(response).toMatchObject({ status: USAGE, stdout: '', lines: [] });
-    expect(response.stderr).toContain('90m, 1h30m, 2d or never');
+    expect(response.stderr).toContain('90m, 1h30m, 2d, never');
     expect(victim.allRules()).toEqual([]);
   });
 
@@ -102,7 +102,7 @@ describe('delete', () => {
     const response = victim.person(['delete', A]);
     expect(response.status).toBe(0);
     expect(response.stdout).toBe(
-      `${A} released: a rule that another program or a person made was removed\n`,
+      `${A} released: a rule that another program or a person had added was removed\n`,
     );
     expect(victim.allRules()).toEqual([]);
   });

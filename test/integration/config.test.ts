@@ -223,7 +223,7 @@ describe.each<IptablesVariant>(['nft', 'legacy'])('DOCKER-USER with iptables-%s'
   test('that came after a block gets its rule from `restore`, and loses it when the address is unblocked', () => {
     victim.add(A);
     makeChain();
-    expect(victim.person(['restore']).stdout).toBe('1 ban put back\n');
+    expect(victim.person(['restore']).stdout).toBe('1 ban restored\n');
     expect(victim.rules(A)).toHaveLength(3);
     expect(victim.delete(A).status).toBe(0);
     expect(victim.allRules()).toEqual([]);

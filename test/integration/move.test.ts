@@ -273,7 +273,7 @@ describe('on a host with all backends', () => {
       reload();
       expect(victim.person(['reconcile', '--dry-run']).status).toBe(0);
       expect([A, A6].every(isBlocked)).toBe(true);
-      expect(victim.person(['doctor']).stdout).toContain('its reloads leave our table alone');
+      expect(victim.person(['doctor']).stdout).toContain('its reloads do not touch our table');
     });
 
     test.each(['iptables', 'ipset'] as const)(
@@ -322,7 +322,7 @@ describe('on a host with all backends', () => {
       if (name === 'nftables') uninstall('/usr/sbin/ipset');
       addMany(300, '--timeout', 'never');
       victim.host.remove(STATE_DIRECTORY);
-      const why = expect.stringContaining('the state does not say of what');
+      const why = expect.stringContaining('the state does not say why');
       expect(stateOf()).toMatchObject({ inUse: name, why });
       expect(victim.person(['expire']).status).toBe(0);
       expect(stateOf()).toMatchObject({ inUse: name });

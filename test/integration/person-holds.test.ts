@@ -55,7 +55,7 @@ describe('without --timeout', () => {
     victim.person(['add', A]);
     expect(lengthMs(manualHold())).toBe(DAY_MS / 12);
     victim.configure('[manual]\ntimeout = "never"\n');
-    expect(victim.person(['add', B]).stdout).toBe(`${B} blocked until it is released\n`);
+    expect(victim.person(['add', B]).stdout).toBe(`${B} blocked until released\n`);
   });
 });
 
@@ -74,16 +74,14 @@ describe('an address that is added again', () => {
     const before = manualHold();
     const { status, stdout } = victim.person(['add', A]);
     expect(status).toBe(0);
-    expect(stdout).toMatch(/^203\.0\.113\.7 was blocked already, until /);
+    expect(stdout).toMatch(/^203\.0\.113\.7 was already blocked until /);
     expect(manualHold()).toMatchObject({ expires: before?.expires, reason: 'scans' });
   });
 
   test('changes what the command says, and what it was is said', () => {
     victim.person(['add', A, '-t', 'never', '-r', 'scans']);
     const { stdout } = victim.person(['add', A, '-t', '2h']);
-    expect(stdout).toMatch(
-      /^203\.0\.113\.7 blocked until .* \(2h\), before: until it is released\n$/,
-    );
+    expect(stdout).toMatch(/^203\.0\.113\.7 blocked until .* \(2h\); previously until released\n$/);
     expect(manualHold()).toMatchObject({ reason: 'scans' });
   });
 
@@ -151,7 +149,7 @@ describe('extend', () => {
 
   test.each([
     ['an address that is not blocked', [A, '2h'], 'is not blocked: firewall-drop add'],
-    ['no length of time', [A], 'how much longer'],
+    ['no length of time', [A], 'followed by a duration'],
   ])('of %s does nothing and says what to do', (_, words, said) => {
     const { status, stderr } = victim.person(['extend', ...words]);
     expect([USAGE, BAD_DATA]).toContain(status);
@@ -162,7 +160,7 @@ describe('extend', () => {
   test('of a block without an end says that it has none', () => {
     victim.person(['add', A, '-t', 'never']);
     const { status, stderr } = victim.person(['extend', A, '2h']);
-    expect({ status, said: stderr.includes('there is no end to extend') }).toEqual({
+    expect({ status, said: stderr.includes('has no end to extend') }).toEqual({
       status: BAD_DATA,
       said: true,
     });

@@ -110,7 +110,7 @@ describe.each(['iptables', 'ipset', 'nftables'])('by %s', (backend) => {
     expect(origins('203.0.113.0/24')).toEqual(['policy']);
     expect(lines().filter((line) => line === 'kept - 203.0.113.2')).toHaveLength(2);
     expect(victim.person(['delete', '203.0.113.2']).stderr).toContain(
-      'firewall-drop delete 203.0.113.0/24 releases all of it',
+      'firewall-drop delete 203.0.113.0/24 releases the whole network',
     );
     await execd.alert(byHand('203.0.113.2'), { extraArguments: ['release'] });
     expect(victim.person(['status', '203.0.113.200']).status).toBe(1);

@@ -192,7 +192,7 @@ describe('after a flush', () => {
     victim.flushRules();
     expect([reaches(4, 60_000), reaches(6, 60_000)]).toEqual([true, true]);
     const response = victim.person(['restore']);
-    expect(response).toMatchObject({ status: 0, stdout: '5 bans put back\n' });
+    expect(response).toMatchObject({ status: 0, stdout: '5 bans restored\n' });
     expect(victim.allRules()).toHaveLength(10);
     for (const address of [A, A6, ...more]) expect(victim.rules(address)).toHaveLength(2);
     expect([reaches(4), reaches(6)]).toEqual([false, false]);

@@ -50,7 +50,10 @@ test('explain reads what test-alert prints', () => {
 test.each([
   [['--srcip', 'a b'], '--srcip "a b" is not one word'],
   [['--timeout', 'soon'], '--timeout "soon" is not a length of time'],
-  [['--dialect', 'ossec', '--answer', 'continue'], 'ossec-execd answers nothing'],
+  [
+    ['--dialect', 'ossec', '--answer', 'continue'],
+    '--answer: ossec-execd has no key exchange to answer',
+  ],
 ])('test-alert refuses %j', (options, complaint) => {
   const { status, stdout, stderr } = victim.person(['test-alert', ...options]);
   expect({ status, stdout }).toEqual({ status: 64, stdout: '' });

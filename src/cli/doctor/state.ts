@@ -119,7 +119,7 @@ export const order = defineCheck({
       findings.push(problem(what, mend, 'restore'));
     }
     if (drift.unknown.length > 0) {
-      const what = `${count(drift.unknown.length, 'drop rule')} of our form without a ban, which never expire`;
+      const what = `drop rules of our form without a ban, which never expire: ${drift.unknown.length}`;
       const way =
         'firewall-drop reconcile --dry-run lists them; to remove one: firewall-drop delete ADDRESS';
       findings.push(problem(what, way));

@@ -1,4 +1,4 @@
-// A program that a package owns is the package manager's to install and to remove.
+// Detects the package manager that installed the program.
 import { expect, test } from '@jest/globals';
 import { writeFileSync } from 'node:fs';
 import { owningPackageManager } from '../../../src/cli/packaged.ts';
@@ -10,12 +10,12 @@ test.each([
   ['deb\n', 'deb'],
   ['rpm\n', 'rpm'],
   ['tar\n', null],
-])('a package file that says %j means %j', (content, expected) => {
+])('a package file with %j means %j', (content, expected) => {
   const file = `${directory}/package`;
   writeFileSync(file, content);
   expect(owningPackageManager(file)).toBe(expected);
 });
 
-test('nobody owns a program without a package file', () => {
+test('a program without a package file has no package manager', () => {
   expect(owningPackageManager(`${directory}/missing`)).toBeNull();
 });
