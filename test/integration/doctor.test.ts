@@ -241,9 +241,9 @@ describe('doctor notices', () => {
     victim.host.must(['iptables', '-w', '-X']);
     expect(seen.match(/^ok: \S+ seen/gm)).toEqual([
       'ok: Docker found',
-      'ok: ufw seen',
-      'ok: fail2ban seen',
-      'ok: CrowdSec seen',
+      'ok: ufw found',
+      'ok: fail2ban found',
+      'ok: CrowdSec found',
     ]);
   });
 
@@ -268,7 +268,7 @@ describe('doctor notices', () => {
     const off = told('agent files');
     victim.host.remove('/var/ossec/etc/ossec.conf');
     expect(broken).toMatch(
-      /^problem: .*ossec\.conf, line 2: <\/ossec_config> stands where <global>/,
+      /^problem: .*ossec\.conf, line 2: <\/ossec_config> closes an outer element while <global>/,
     );
     expect(off).toMatch(/^warning: .*ossec\.conf, line 2: active responses are disabled: nothing/);
   });
@@ -327,7 +327,7 @@ describe('doctor notices', () => {
 
   test('a chain of the configuration that is not there, until it is', () => {
     victim.configure('[firewall]\nbackend = "iptables"\nchains = ["INPUT", "BANS"]\n');
-    expect(told('kernel')).toMatch(/^problem: .* BANS, and IPv4 .*\nproblem: .* BANS, and IPv6 /);
+    expect(told('kernel')).toMatch(/^problem: .* BANS, but IPv4 .*\nproblem: .* BANS, but IPv6 /);
     for (const program of ['iptables', 'ip6tables']) victim.host.must([program, '-N', 'BANS']);
     expect(told('kernel')).toMatch(/^ok: Linux /);
     expect(victim.add(A)).toMatchObject({ status: 0 });

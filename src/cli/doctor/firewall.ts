@@ -141,7 +141,7 @@ export const kernel = defineCheck({
       const fix = `modprobe ${module} if the kernel has that module, or set firewall.backend = "nftables"`;
       return warning(what, fix);
     });
-    return [ok(`Linux ${release}, ${backend} works for ${families}`), ...inFilter];
+    return [ok(`Linux ${release} filters ${families} through ${backend}`), ...inFilter];
   },
 });
 

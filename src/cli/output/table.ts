@@ -45,7 +45,10 @@ export function chooseColumns<T>(
     const column = columns.find((one) => nameOf(one) === name.trim().toLowerCase());
     if (column !== undefined) return { ...column, dispensable: undefined };
     const known = columns.map(nameOf).join(', ');
-    throw new AppError('USAGE', `--columns: there is no column ${quote(name)}; there are ${known}`);
+    throw new AppError(
+      'USAGE',
+      `--columns: there is no column ${quote(name)}; the columns are ${known}`,
+    );
   });
 }
 

@@ -509,8 +509,8 @@ describe('the checks of the firewall', () => {
   const KERNEL = { release: '6.1', backend: 'iptables', answers: [answer(4), answer(6)] };
 
   test.each<[string, string | null, RegExp[]]>([
-    ['', '', [/^ok: Linux 6\.1, iptables works for IPv4 and IPv6$/]],
-    ['', null, [/^ok: .* for IPv4$/]],
+    ['', '', [/^ok: Linux 6\.1 filters IPv4 and IPv6 through iptables$/]],
+    ['', null, [/^ok: .* filters IPv4 through/]],
     ['no module', '', [/^problem: IPv4 can't be filtered through iptables: no module$/]],
     ['a', 'b', [/^problem: IPv4 .* a$/, /^problem: IPv6 .* b$/]],
   ])('report the kernel’s errors for IPv4 %j and IPv6 %j', (four, six, expected) => {
