@@ -12,7 +12,7 @@ export function packaged() {
       .map((name) => `${folder}/${name}`);
   };
   const files = [
-    ...['systemd', 'cron', 'logrotate', 'completion'].flatMap(inFolder),
+    ...['systemd', 'cron', 'logrotate', 'completion', 'snippets'].flatMap(inFolder),
     'config.toml',
   ];
   return Object.fromEntries(

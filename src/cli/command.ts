@@ -87,8 +87,6 @@ export interface CommandSpec<O extends OptionSpecs = OptionSpecs> {
   /** One word, or two words for a command of a group: `protect check`. */
   readonly name: string;
   readonly aliases: readonly string[];
-  /** The commands with the opposite effect. A suggestion for a mistyped word must not confuse the two. */
-  readonly opposites: readonly string[];
   /** One line, for lists of commands. */
   readonly summary: string;
   /** What the summary leaves open, for the help and the manual page. */
@@ -109,7 +107,6 @@ export interface CommandSpec<O extends OptionSpecs = OptionSpecs> {
 /** The defaults of a command's description. */
 const USUAL = {
   aliases: [],
-  opposites: [],
   details: '',
   options: {},
   exits: { 0: 'success' },

@@ -10,15 +10,17 @@ export function nearest(typed: string, names: readonly string[]): string | null 
   return near(typed, names)[0]?.[0] ?? null;
 }
 
-/** Returns the most similar command; null if none is similar enough, or if an opposite command is about as similar. */
+/**
+ * Returns the most similar command; null if none is similar enough, or if another one, which can be the opposite, is
+ * about as similar.
+ */
 export function nearestCommand(typed: string, commands: readonly CommandSpec[]): string | null {
   const owners = new Map(commands.flatMap((one) => namesOf(one).map((name) => [name, one])));
   const candidates = near(typed, [...owners.keys()]);
   const [first, least] = candidates[0] ?? [];
   if (first === undefined || least === undefined) return null;
-  const opposites = owners.get(first)?.opposites ?? [];
   const isDoubtful = candidates.some(([name, distance]) => {
-    return distance <= least + 1 && opposites.includes(owners.get(name)?.name ?? '');
+    return distance <= least + 1 && owners.get(name) !== owners.get(first);
   });
   return isDoubtful ? null : first;
 }

@@ -1,6 +1,6 @@
 // Remembers what a file says, so that an alert need not load the file's parser again while the file stays as it is.
 import { statSync, type Stats } from 'node:fs';
-import { describeError } from '../model/errors.ts';
+import { describeError, orElse } from '../model/errors.ts';
 import { isErrno, lookAtRegularFile, stampOf } from '../system/files.ts';
 import type { Store } from '../state/store.ts';
 import { FROM_SOURCES } from '../model/version.ts';
@@ -76,10 +76,6 @@ function findStamp(): string {
   // Sources change while their runtime stays: what one run of them remembers is for itself alone.
   const forThisRun = String(process.pid);
   if (FROM_SOURCES) return forThisRun;
-  try {
-    return stampOf(statSync(OWN_EXECUTABLE));
-  } catch {
-    // No /proc.
-    return forThisRun;
-  }
+  // There may be no /proc.
+  return orElse(forThisRun, () => stampOf(statSync(OWN_EXECUTABLE)));
 }

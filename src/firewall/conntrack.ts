@@ -4,8 +4,8 @@
 // replies, whatever was translated between. `conntrack` takes a network for the first only, so of networks, as
 // of many addresses, the flows are listed once, and what is in the listing goes.
 import { contains, isSingle, parseAddress, type Address, type Family } from '../model/address.ts';
-import { AppError, ExecError } from '../model/errors.ts';
-import type { Command, Run, RunResult } from '../system/exec.ts';
+import { AppError } from '../model/errors.ts';
+import { programError, type Command, type Run, type RunResult } from '../system/exec.ts';
 import type { Deadline } from '../system/wait.ts';
 
 export const CONNTRACK = 'conntrack';
@@ -83,7 +83,7 @@ function runCommand(command: Command, context: CutContext): string {
     const result = context.run(command, timeLeft(context));
     if (result.status === 0 || hadNone(result)) return result.stdout;
     if (attempt === MOST_ATTEMPTS || !hasJustEnded(result)) {
-      throw new ExecError(command, result, { about: `${command.args.at(-1) ?? ''}: ` });
+      throw programError(command, result, { about: `${command.args.at(-1) ?? ''}: ` });
     }
   }
 }

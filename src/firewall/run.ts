@@ -1,8 +1,8 @@
 // Runs the commands of a backend: within the time that is left, patiently where the kernel is busy, and with an error that
 // names the addresses where one fails.
 import type { Family } from '../model/address.ts';
-import { ExecError, AppError } from '../model/errors.ts';
-import type { Command, Run, RunResult } from '../system/exec.ts';
+import { AppError } from '../model/errors.ts';
+import { programError, type Command, type Run, type RunResult } from '../system/exec.ts';
 import { monotonicMs, type Deadline } from '../system/wait.ts';
 import type { Backend, Change, PlannedCommand, View } from './backend.ts';
 
@@ -100,10 +100,10 @@ export function failure(
   { command, result }: Attempt,
   { backend }: FirewallContext,
   cause?: unknown,
-): ExecError {
+): AppError {
   const about = changes.length === 0 ? '' : `${subject(changes)}: `;
   const advice = backend.advice?.(result.stderr) ?? '';
-  return new ExecError(command, result, { about, advice, cause });
+  return programError(command, result, { about, advice, cause });
 }
 
 export function subject(changes: readonly Change[]): string {

@@ -1,4 +1,5 @@
 // Which backend blocks.
+import type { Config } from '../config/schema.ts';
 import type { Backend } from './backend.ts';
 import { createIpset } from './ipset/plan.ts';
 import { createIptables } from './iptables/plan.ts';
@@ -6,20 +7,10 @@ import { createNftables } from './nftables/plan.ts';
 
 export type BackendName = 'iptables' | 'ipset' | 'nftables';
 
-/** What the configuration says of the firewall. */
-export interface FirewallConfig {
-  readonly backend: 'auto' | BackendName;
-  readonly variant: 'auto' | 'nft' | 'legacy';
-  readonly chains: readonly string[];
-  readonly docker: boolean;
+export type FirewallConfig = Config['firewall'] & {
   /** Chains that an earlier configuration named: they get rules where they exist. */
   readonly formerChains?: readonly string[];
-  readonly lockWaitSeconds: number;
-  readonly setName: string;
-  /** `auto` migrates more bans than this to sets. */
-  readonly promoteAt: number;
-  readonly maxEntries: number;
-}
+};
 
 export interface Choice {
   /** The active backend. */

@@ -28,82 +28,43 @@ export interface XmlDocument {
   readonly mistakes: readonly Diagnosis[];
 }
 
-/** An element while it is parsed. */
-interface OpenElement extends Element {
+/** An element that is not closed yet, with the offsets of its opening tag and of its content. */
+interface OpenElement extends Pick<Element, 'name' | 'attributes'> {
   readonly offset: number;
-  attributes: Readonly<Record<string, string>>;
+  readonly contentOffset: number;
   readonly children: Element[];
   text: string;
-  textAt: Position;
-  contentOffset: number;
 }
 
 interface RawMistake {
   readonly message: string;
   readonly offset: number;
   /** The innermost open element, or the element that the parser has just closed because its closing tag was missing. */
-  readonly element: Pick<OpenElement, 'name' | 'offset'> | undefined;
+  readonly element: OpenElement | undefined;
 }
-
-/** The state of a parse. */
-interface Progress {
-  readonly roots: Element[];
-  readonly open: OpenElement[];
-  closed: OpenElement | undefined;
-  first: RawMistake | undefined;
-}
-
-type Parser = Saxes.SaxesParser<{ fragment: true }>;
 
 /** Parses a text. Ignores text between the roots, as Wazuh does. Loads the parser. */
 export function readXml(text: string): XmlDocument {
   const { SaxesParser } = require('saxes') as typeof Saxes;
   const parser = new SaxesParser<{ fragment: true }>({ fragment: true });
   const place = placesIn(text);
-  const progress: Progress = { roots: [], open: [], closed: undefined, first: undefined };
-  noteMistakes(parser, progress);
-  buildElements(parser, progress, text, place);
-  try {
-    parser.write(text).close();
-  } catch (error) {
-    // The parser would guess from here on, and a text full of mistakes would take minutes.
-    if (progress.first === undefined) throw error;
-  }
-  const { roots, first } = progress;
-  return { roots, mistakes: first === undefined ? [] : explainAll(first, text, place) };
-}
-
-function noteMistakes(parser: Parser, progress: Progress): void {
+  const roots: Element[] = [];
+  const open: OpenElement[] = [];
+  const met: RawMistake[] = [];
+  let closed: OpenElement | undefined;
   parser.on('error', (error) => {
-    const { message } = error;
-    progress.first ??= {
-      message: message.replace(/^[0-9]+:[0-9]+: /, ''),
-      offset: Math.max(0, parser.position - 1),
-      element: message.includes('unexpected close') ? progress.closed : progress.open.at(-1),
-    };
+    const message = error.message.replace(/^[0-9]+:[0-9]+: /, '');
+    const element = message.includes('unexpected close') ? closed : open.at(-1);
+    met.push({ message, offset: Math.max(0, parser.position - 1), element });
+    // The parser would guess from here on, and a text full of mistakes would take minutes.
     throw error;
   });
-}
-
-function buildElements(
-  parser: Parser,
-  progress: Progress,
-  text: string,
-  place: (offset: number) => Position,
-): void {
-  const { roots, open } = progress;
-  parser.on('opentagstart', ({ name }) => {
-    const offset = text.lastIndexOf(`<${name}`, parser.position - 1);
-    const at = place(offset);
-    const content = { attributes: {}, children: [], text: '', textAt: at };
-    open.push({ ...at, ...content, name, offset, contentOffset: offset });
-  });
-  parser.on('opentag', ({ attributes }) => {
-    const element = open.at(-1);
-    if (element === undefined) return;
+  parser.on('opentag', ({ name, attributes }) => {
+    const contentOffset = parser.position;
+    const offset = text.lastIndexOf(`<${name}`, contentOffset - 1);
     // Without the option xmlns, saxes gives every attribute value as a string.
-    element.attributes = attributes as Readonly<Record<string, string>>;
-    element.contentOffset = parser.position;
+    const values = attributes as Readonly<Record<string, string>>;
+    open.push({ name, attributes: values, offset, contentOffset, children: [], text: '' });
   });
   const addText = (piece: string): void => {
     const element = open.at(-1);
@@ -112,12 +73,30 @@ function buildElements(
   parser.on('text', addText);
   parser.on('cdata', addText);
   parser.on('closetag', () => {
-    const element = open.pop();
-    progress.closed = element;
-    if (element === undefined) return;
-    trim(element, text, place);
-    (open.at(-1)?.children ?? roots).push(element);
+    closed = open.pop();
+    if (closed !== undefined) (open.at(-1)?.children ?? roots).push(finished(closed, text, place));
   });
+  try {
+    parser.write(text).close();
+  } catch (error) {
+    if (met.length === 0) throw error;
+  }
+  return { roots, mistakes: met.flatMap((first) => explainAll(first, text, place)) };
+}
+
+/** Surrounding white space as XML defines it. A non-breaking space is not included, so that it is reported. */
+const AROUND = /^[ \t\r\n]+|[ \t\r\n]+$/g;
+
+function finished(
+  { name, attributes, children, text: whole, offset, contentOffset }: OpenElement,
+  source: string,
+  place: (offset: number) => Position,
+): Element {
+  const text = whole.replace(AROUND, '');
+  let start = contentOffset;
+  while (' \t\r\n'.includes(source[start] ?? '?')) start += 1;
+  const textAt = place(text === '' ? offset : start);
+  return { ...place(offset), name, attributes, children, text, textAt };
 }
 
 /** Limits the mistakes, because a copied web page can have thousands. */
@@ -134,17 +113,6 @@ function explainAll(
   return (isSlip ? slips : [causeOf(first, text, place), ...slips])
     .sort(([one], [other]) => one - other)
     .flatMap(([offset, cause, fix]) => error(place(offset), cause, fix));
-}
-
-/** Surrounding white space as XML defines it. A non-breaking space is not included, so that it is reported. */
-const AROUND = /^[ \t\r\n]+|[ \t\r\n]+$/g;
-
-function trim(element: OpenElement, source: string, place: (offset: number) => Position): void {
-  element.text = element.text.replace(AROUND, '');
-  if (element.text === '') return;
-  let start = element.contentOffset;
-  while (' \t\r\n'.includes(source[start] ?? '?')) start += 1;
-  element.textAt = place(start);
 }
 
 /** Returns a function from an offset to its position. */

@@ -54,51 +54,20 @@ export function orThrow<T>(code: ErrorCode, message: string, work: () => T): T {
   }
 }
 
+/** What `work` gives; where it fails, `otherwise`. */
+export function orElse<T>(otherwise: T, work: () => T): T {
+  try {
+    return work();
+  } catch {
+    return otherwise;
+  }
+}
+
 /** A program that is not installed: nothing was run, so nothing can have changed. */
 export class ProgramMissing extends AppError {
   constructor(message: string) {
     super('FIREWALL', message);
   }
-}
-
-const LONGEST_QUOTE = 500;
-
-export class ExecError extends AppError {
-  readonly argv: readonly string[];
-  /** Null when a signal ended it. */
-  readonly status: number | null;
-  readonly stderr: string;
-
-  /** `about` and `advice` become the beginning and the end of the message. */
-  constructor(
-    { program, args }: { readonly program: string; readonly args: readonly string[] },
-    { status, stderr, trouble }: ExecFailure,
-    { about = '', advice = '', cause }: ExecErrorParts = {},
-  ) {
-    const how = trouble === '' ? `exited with status ${status ?? 'none'}` : trouble;
-    const quote = stderr
-      .trim()
-      .slice(0, LONGEST_QUOTE)
-      .replace(/\s*\n\s*/g, '; ');
-    const message = [`${about}${program} ${how}`, ...(quote === '' ? [] : [quote])].join(': ');
-    super('FIREWALL', advice === '' ? message : `${message}; ${advice}`, cause);
-    this.argv = [program, ...args];
-    this.status = status;
-    this.stderr = stderr;
-  }
-}
-
-interface ExecFailure {
-  readonly status: number | null;
-  readonly stderr: string;
-  /** Why there is no status of its own, in words; empty: there is one. */
-  readonly trouble: string;
-}
-
-interface ExecErrorParts {
-  readonly about?: string;
-  readonly advice?: string;
-  readonly cause?: unknown;
 }
 
 /** What the runtime says of a failed system call: `ENOENT: no such file or directory, open '/etc/x'`. */

@@ -1,6 +1,7 @@
 // What other programs have to be asked for, by runs that nobody waits for, and what alerts remember of it: gateways beyond
 // those in /proc, and the addresses of managers that are known by name.
 import { parseAddress, type Family } from '../model/address.ts';
+import { orElse } from '../model/errors.ts';
 import type { Metadata } from '../state/metadata.ts';
 import type { Run } from '../system/exec.ts';
 import { defaultGateways, LIST_ROUTES, readPrintedRoutes, type Gateway } from '../system/net.ts';
@@ -124,13 +125,11 @@ const HOST_NAME = /^[A-Za-z0-9_][A-Za-z0-9._-]{0,252}$/;
 function lookUp(name: string, deadline: Deadline, { run }: Inquiry): string[] | null {
   if (!HOST_NAME.test(name)) return null;
   const command = { program: 'getent', args: ['ahosts', name], input: '' };
-  try {
+  // No getent on this host is the same as a name that nobody knows.
+  return orElse(null, () => {
     const { status, stdout } = run(command, Math.min(ONE_ANSWER_MS, deadline.remainingMs()));
     const first = stdout.split('\n').map((line) => parseAddress(line.split(' ', 1)[0] ?? ''));
     const found = new Set(first.flatMap((address) => address?.text ?? []));
     return status !== 0 || found.size === 0 ? null : [...found].slice(0, MOST_ADDRESSES);
-  } catch {
-    // No getent on this host: the same as a name that nobody knows.
-    return null;
-  }
+  });
 }

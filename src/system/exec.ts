@@ -2,7 +2,7 @@
 import type * as ChildProcess from 'node:child_process';
 import { accessSync, constants, statSync } from 'node:fs';
 import type * as Util from 'node:util';
-import { AppError, ProgramMissing } from '../model/errors.ts';
+import { AppError, orElse, ProgramMissing } from '../model/errors.ts';
 import { killGroup, STARTED_BY } from './stale-children.ts';
 
 /** What is to be run; `program` is a bare name that is looked up in `PROGRAM_DIRECTORIES` alone. */
@@ -50,13 +50,10 @@ export function findProgram(name: string): string | null {
 }
 
 function isProgram(path: string): boolean {
-  try {
+  return orElse(false, () => {
     accessSync(path, constants.X_OK);
     return statSync(path).isFile();
-  } catch {
-    // Absent or not executable: the next directory is asked.
-    return false;
-  }
+  });
 }
 
 export const run: Run = (command, timeoutMs) => {
@@ -108,6 +105,21 @@ function troubleOf(code: string, path: string, timeoutMs: number): string {
   }
   if (code === 'ENOBUFS') return `printed more than ${LARGEST_OUTPUT} bytes and was killed`;
   return `could not be started: ${code} for ${path}`;
+}
+
+const LONGEST_QUOTE = 500;
+
+/** Of a program that failed; `about` and `advice` become the beginning and the end of the message. */
+export function programError(
+  { program }: Command,
+  { status, stderr, trouble }: RunResult,
+  { about = '', advice = '', cause }: { about?: string; advice?: string; cause?: unknown } = {},
+): AppError {
+  const how = trouble === '' ? `exited with status ${status ?? 'none'}` : trouble;
+  const cut = stderr.trim().slice(0, LONGEST_QUOTE);
+  const quote = cut === '' ? '' : `: ${cut.replace(/\s*\n\s*/g, '; ')}`;
+  const end = advice === '' ? '' : `; ${advice}`;
+  return new AppError('FIREWALL', `${about}${program} ${how}${quote}${end}`, cause);
 }
 
 /** How a program ended; what it printed is read as Latin-1 text. */

@@ -10,6 +10,7 @@ import {
   writeSync,
   type Stats,
 } from 'node:fs';
+import { orElse } from '../model/errors.ts';
 import { sleep } from './wait.ts';
 
 const {
@@ -42,11 +43,7 @@ const LARGEST_OF_HOST = 4 * 1024 * 1024;
 
 /** What a file of the host or its kernel says; empty where it can't be read, which a container or another kernel may lack. */
 export function textOrEmpty(path: string): string {
-  try {
-    return readRegularFile(path, LARGEST_OF_HOST).toString('utf8');
-  } catch {
-    return '';
-  }
+  return orElse('', () => readRegularFile(path, LARGEST_OF_HOST).toString('utf8'));
 }
 
 /** Of linux/fcntl.h: a handle on what lies at a path, without opening it. Node has no name for it. */

@@ -16,7 +16,7 @@ import {
   writeFileSync,
   type Stats,
 } from 'node:fs';
-import { describeError } from '../model/errors.ts';
+import { describeError, orElse } from '../model/errors.ts';
 import { isErrno, readRegularFile } from './files.ts';
 
 const LARGEST_TEXT = 8 * 1024 * 1024;
@@ -32,21 +32,12 @@ export function lstatOrNull(path: string): Stats | null {
 
 /** The names in a directory; none where there is no such directory. */
 export function entriesOf(directory: string): string[] {
-  try {
-    return readdirSync(directory);
-  } catch {
-    // A host without this directory has nothing in it.
-    return [];
-  }
+  return orElse([], () => readdirSync(directory));
 }
 
 /** The path itself where it leads nowhere. */
 export function realPathOf(path: string): string {
-  try {
-    return realpathSync(path);
-  } catch {
-    return path;
-  }
+  return orElse(path, () => realpathSync(path));
 }
 
 /** Null when the file is not there. Throws what the system says about one that can't be read. */

@@ -1,5 +1,6 @@
 // What runs on this host, and which process holds a lock on a file, read off /proc.
 import { readdirSync, readFileSync, readlinkSync, statSync, type Stats } from 'node:fs';
+import { orElse } from '../model/errors.ts';
 import { readRegularFile } from './files.ts';
 
 export interface Process {
@@ -16,36 +17,29 @@ export function processIds(): number[] {
     .map(Number);
 }
 
+/** Nothing of one that has ended since it was listed, or is a thread of the kernel. */
+function ofEachProcess<T>(look: (pid: number) => T[]): T[] {
+  return processIds().flatMap((pid) => orElse([], () => look(pid)));
+}
+
 /** The value of a variable in a process's environment; null where it has none of that name, or may not be looked at. */
 export function variableOf(pid: number, name: string): string | null {
-  try {
-    const variables = readFileSync(`/proc/${pid}/environ`, 'latin1').split('\0');
-    return variables.find((one) => one.startsWith(`${name}=`))?.slice(name.length + 1) ?? null;
-  } catch {
-    return null;
-  }
+  const text = orElse('', () => readFileSync(`/proc/${pid}/environ`, 'latin1'));
+  const own = text.split('\0').find((one) => one.startsWith(`${name}=`));
+  return own?.slice(name.length + 1) ?? null;
 }
 
 /** `net:[4026531840]`; empty where the process has ended, or not even root may look at it. */
 export function namespaceOf(process: number | 'self', kind: 'net' | 'pid'): string {
-  try {
-    return readlinkSync(`/proc/${process}/ns/${kind}`);
-  } catch {
-    return '';
-  }
+  return orElse('', () => readlinkSync(`/proc/${process}/ns/${kind}`));
 }
 
 /** The arguments of the other processes that run a program, which may be gone from its place by now. */
 export function othersRunning({ dev, ino }: Stats): (readonly string[])[] {
-  return processIds().flatMap((pid) => {
-    try {
-      const running = statSync(`/proc/${pid}/exe`);
-      const isOther = pid !== process.pid && running.dev === dev && running.ino === ino;
-      return isOther ? [argsOf(pid)] : [];
-    } catch {
-      // It has ended meanwhile, or is a thread of the kernel.
-      return [];
-    }
+  return ofEachProcess((pid) => {
+    const running = statSync(`/proc/${pid}/exe`);
+    const isOther = pid !== process.pid && running.dev === dev && running.ino === ino;
+    return isOther ? [argsOf(pid)] : [];
   });
 }
 
@@ -56,14 +50,9 @@ function argsOf(pid: number): readonly string[] {
 
 /** Every process that can be seen; one that ends meanwhile is left out. */
 export function listProcesses(): Process[] {
-  return processIds().flatMap((pid) => {
-    try {
-      const name = readRegularFile(`/proc/${pid}/comm`, LARGEST_LIST).toString('utf8').trim();
-      return [{ name, args: argsOf(pid) }];
-    } catch {
-      // It has ended since its directory was listed.
-      return [];
-    }
+  return ofEachProcess((pid) => {
+    const name = readRegularFile(`/proc/${pid}/comm`, LARGEST_LIST).toString('utf8').trim();
+    return [{ name, args: argsOf(pid) }];
   });
 }
 
@@ -83,12 +72,7 @@ export function statOf(pid: number): ProcessStat {
 
 /** Whether a signal has stopped a process (`T`; `t` is a moment of one that is traced); false where there is none any more. */
 export function isStopped(pid: number): boolean {
-  try {
-    return statOf(pid).state === 'T';
-  } catch {
-    // It has ended meanwhile, and what it held with it.
-    return false;
-  }
+  return orElse(false, () => statOf(pid).state === 'T');
 }
 
 const LARGEST_LOCK_LIST = 1024 * 1024;
@@ -97,7 +81,7 @@ const HELD_LOCK = /^\d+: POSIX +\S+ +\S+ (\d+) ([0-9a-f]+):([0-9a-f]+):(\d+) /;
 
 /** The first process that holds a lock on the file; null: none, or none that can be seen from here. */
 export function lockHolder(path: string): number | null {
-  try {
+  return orElse(null, () => {
     const { dev, ino } = statSync(path);
     const lines = readRegularFile('/proc/locks', LARGEST_LOCK_LIST).toString('latin1').split('\n');
     for (const line of lines) {
@@ -106,10 +90,8 @@ export function lockHolder(path: string): number | null {
       // 0: the process is in another namespace.
       if (isOfFile && Number(pid) > 0) return Number(pid);
     }
-  } catch {
-    // The file or the list can't be read: nothing is known.
-  }
-  return null;
+    return null;
+  });
 }
 
 /** As stat(2) counts it; makedev(3). */

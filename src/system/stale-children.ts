@@ -1,5 +1,6 @@
 // Ends firewall programs whose run was killed: they could still undo what the next run does.
 import { readdirSync, readlinkSync } from 'node:fs';
+import { orElse } from '../model/errors.ts';
 import { namespaceOf, processIds, statOf, variableOf } from './procfs.ts';
 import { deadlineIn, sleep } from './wait.ts';
 
@@ -20,13 +21,11 @@ export function endStaleChildren(): number {
 
 /** Its parent is no longer the run that started it. */
 function isStaleChild(pid: number): boolean {
-  try {
+  // It may have ended meanwhile, or not even root may look at it.
+  return orElse(false, () => {
     const starter = variableOf(pid, STARTED_BY);
     return starter !== null && statOf(pid).parent !== Number(starter) && isOurs(pid);
-  } catch {
-    // It has ended meanwhile, or not even root may look at it.
-    return false;
-  }
+  });
 }
 
 /** A program in a container is not ours, and its process ids are counted differently. */

@@ -9,6 +9,7 @@ import {
   writeSync,
 } from 'node:fs';
 import type * as Tty from 'node:tty';
+import { orElse } from '../model/errors.ts';
 import { isErrno } from './files.ts';
 import { sleep, type Deadline } from './wait.ts';
 
@@ -100,13 +101,9 @@ export function writeInTime(descriptor: number, text: string, deadline: Deadline
 /** As for reading, a description of our own that does not wait. Null for what is no pipe, or has nobody to read it. */
 function openPipeAgain(descriptor: number): number | null {
   if (!fstatSync(descriptor).isFIFO()) return null;
-  try {
-    const path = `/proc/self/fd/${descriptor}`;
-    return openSync(path, constants.O_WRONLY | constants.O_NONBLOCK | constants.O_NOCTTY);
-  } catch {
-    // Then writing says why.
-    return null;
-  }
+  const flags = constants.O_WRONLY | constants.O_NONBLOCK | constants.O_NOCTTY;
+  // Where it can't be opened, writing says why.
+  return orElse(null, () => openSync(`/proc/self/fd/${descriptor}`, flags));
 }
 
 /** A pipe takes what fits; one that does not block may have to be waited for. */

@@ -1,6 +1,7 @@
 // Whose active response we are: the agent's home and our name in it, from argv[0] and from the executable.
 import { realpathSync } from 'node:fs';
 import { basename, dirname, resolve } from 'node:path';
+import { orElse } from '../model/errors.ts';
 
 export interface Place {
   /** The agent's home, for example `/var/ossec`. */
@@ -26,16 +27,14 @@ export function findPlace(start: Start): Place {
 
 function homeByArgv0(start: Start): string | null {
   const { argv0, execPath } = start;
-  try {
-    // A bare name was found through PATH: it says nothing about where.
-    if (!argv0.includes('/')) return null;
+  // A bare name was found through PATH: it says nothing about where.
+  if (!argv0.includes('/')) return null;
+  // Without such a file, or a working directory, the executable's own path decides.
+  return orElse(null, () => {
     const path = resolve(start.cwd(), argv0);
     const home = homeOf(path);
     return home !== null && realpathSync(path) === realpathSync(execPath) ? home : null;
-  } catch {
-    // No such file, or no working directory any more: the executable's own path decides.
-    return null;
-  }
+  });
 }
 
 function homeOf(program: string): string | null {

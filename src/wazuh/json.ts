@@ -1,4 +1,5 @@
 // Reads JSON that an attacker had a hand in: of a key given twice the first counts, and no key reaches a prototype.
+import { orElse } from '../model/errors.ts';
 
 export type Json = null | boolean | number | string | Json[] | JsonObject;
 export interface JsonObject {
@@ -34,11 +35,7 @@ export function parseJson(text: string): Json {
 
 /** Null where it is none. */
 export function jsonOrNull(text: string): Json {
-  try {
-    return parseJson(text);
-  } catch {
-    return null;
-  }
+  return orElse(null, () => parseJson(text));
 }
 
 /** Only own, exactly named properties, one step for each name. */

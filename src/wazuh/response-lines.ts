@@ -1,6 +1,7 @@
 // The text of the lines in active-responses.log, in OSSEC's format and in Wazuh's, and which of them a log already has. Pure.
 import { parseAddress, type Address } from '../model/address.ts';
 import type { Outcome, Verb } from '../model/ban.ts';
+import { orElse } from '../model/errors.ts';
 import { printable } from '../system/printable.ts';
 import { formatDate, formatWazuhDate } from '../system/zone.ts';
 import type { Zone } from '../system/zone-file.ts';
@@ -8,7 +9,6 @@ import type { Answer } from './check-keys.ts';
 import { parseJson } from './json.ts';
 import { readMessage, type AddressFields } from './message.ts';
 import type { WazuhProblem } from './protocol-error.ts';
-import type { Request } from './request.ts';
 
 export interface LogFormat extends AddressFields {
   readonly kind: 'ossec' | 'wazuh' | 'both';
@@ -121,11 +121,9 @@ function quoted(message: string): string[] {
  * between two values, made printable, is no JSON.
  */
 function isUnambiguous(text: string): boolean {
-  try {
+  return orElse(false, () => {
     return JSON.stringify(JSON.parse(printable(text))) === JSON.stringify(parseJson(text));
-  } catch {
-    return false;
-  }
+  });
 }
 
 /** Where the decoder looks for the address: wherever in the line this comes first, which an alert's fields may arrange. */
@@ -193,19 +191,13 @@ function messagesOf(
   byRequest: ReadonlyMap<string, readonly Outcome[]>,
   format: LogFormat,
 ): Outcome[] {
-  const request = text.startsWith('{') ? readOrNull(text, format) : null;
+  // It may have been cut off by a full disk, or written by another program.
+  const request = text.startsWith('{')
+    ? orElse(null, () => readMessage(Buffer.from(text), format))
+    : null;
   if (request === null) return [];
   const { action, address, alertId } = request;
   const command = action === 'block' ? 'add' : 'delete';
   const outcomes = byRequest.get(`${command} ${address?.text ?? ''}`) ?? [];
   return outcomes.filter(({ alertRef }) => alertId === null || alertId === alertRef.alertId);
-}
-
-function readOrNull(text: string, fields: AddressFields): Request | null {
-  try {
-    return readMessage(Buffer.from(text), fields);
-  } catch {
-    // Cut off by a full disk, or written by another program.
-    return null;
-  }
 }

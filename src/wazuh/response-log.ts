@@ -2,7 +2,7 @@
 import { closeSync, lstatSync } from 'node:fs';
 import type { ResponseLog } from '../bans/context.ts';
 import type { Outcome } from '../model/ban.ts';
-import { AppError, describeError } from '../model/errors.ts';
+import { AppError, describeError, orElse } from '../model/errors.ts';
 import type { LogOffset } from '../state/rows.ts';
 import { appendLine, openLogForAppend, openLogForRead, readFrom } from '../system/files.ts';
 import { monotonicMs } from '../system/wait.ts';
@@ -65,13 +65,11 @@ export class ResponseLogFile implements ResponseLog {
   }
 
   offset(): LogOffset | null {
-    try {
+    // Where it is not there yet, or out of reach, no line of ours is there either.
+    return orElse(null, () => {
       const stats = lstatSync(this.path);
       return stats.isFile() ? { inode: stats.ino, size: stats.size } : null;
-    } catch {
-      // Not there yet, or out of reach: then no line of ours is there either.
-      return null;
-    }
+    });
   }
 
   missing(offset: LogOffset | null, outcomes: readonly Outcome[]): Outcome[] {

@@ -17,7 +17,6 @@ import { enterForChange, type Person } from '../session.ts';
 export const add = defineCommand({
   name: 'add',
   aliases: ['ban', 'block'],
-  opposites: ['delete', 'flush'],
   summary: 'Block addresses or networks',
   details:
     'Each address stays blocked until its ban expires or is released. Without --timeout or --until, the ban lasts as long as manual.timeout in the configuration says, 24h by default. An address that is already blocked keeps its end and reason, unless the command changes them, and gets no line in the log; --replace starts over. The kernel is changed in one transaction per address family; lists are split into parts of 50,000. If an argument is invalid or protected, nothing is blocked. In a list, such lines are reported and skipped.',

@@ -13,7 +13,6 @@ import { enter, enterForChange, type Person } from '../session.ts';
 export const deleteAddresses = defineCommand({
   name: 'delete',
   aliases: ['unban', 'unblock', 'remove', 'rm'],
-  opposites: ['add', 'extend'],
   summary: 'Release addresses or networks',
   details:
     'Ends all holds on each address, whoever blocked it, and removes its rules from the kernel. An address that was not blocked is not an error. An address stays blocked while a wider network that contains it is banned; a note names that network.',
@@ -102,7 +101,6 @@ function sayReleased(
 
 export const flush = defineCommand({
   name: 'flush',
-  opposites: ['add', 'extend'],
   summary: 'Release all bans, or end all holds of one origin',
   details:
     'Asks for confirmation on a terminal; elsewhere it requires --yes. With --origin, only the holds of that origin end, and addresses that other origins hold stay blocked.',

@@ -12,7 +12,6 @@ import { enterForChange, type Person } from '../session.ts';
 
 export const extend = defineCommand({
   name: 'extend',
-  opposites: ['delete', 'flush'],
   summary: 'Make bans last longer',
   details:
     'The last argument is the extension: 2h moves the end of the ban by two hours, whichever origin holds it. Either all of the addresses are extended, or none.',

@@ -51,7 +51,6 @@ const PLACE_OPTIONS = {
 
 export const install = defineCommand({
   name: 'install',
-  opposites: ['uninstall'],
   summary: 'Install this program as the active response of an agent',
   details:
     "Copies itself to active-response/bin in the agent's home, owned by root and the agent's group, with mode 0750; further names become symbolic links to the first. A file that it replaces is kept with the suffix .replaced. Creates the configuration file, the state directory and the log if they are missing, sets up logrotate (if installed) for firewall-drop.log, and sets up systemd (or cron, if there is no systemd) to call expire every minute and restore at boot. Running it again changes nothing, unless an upgrade of the agent has overwritten the program: then it is installed again.",
@@ -92,7 +91,6 @@ export const install = defineCommand({
 
 export const uninstall = defineCommand({
   name: 'uninstall',
-  opposites: ['install'],
   summary: 'Remove this program, and restore what it replaced',
   details:
     'First releases all bans, because nothing would do so later; if that fails, it stops. Then it undoes what install did. The logs stay; the history and an edited configuration stay unless --purge is given. If the program is also installed in the home of another agent, only its files in this home are removed; the bans and the timer stay.',

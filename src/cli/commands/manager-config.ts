@@ -7,7 +7,8 @@ import { ANSWER_NO, defineCommand, matching, outputAs } from '../command.ts';
 import { count } from '../output/count.ts';
 import { documentText } from '../output/json.ts';
 import { TIMEOUT } from '../output/time.ts';
-import { renderSnippet } from '../../manager/snippet.ts';
+import { renderSnippet, type SnippetRequest } from '../../manager/snippet.ts';
+import { packagedText } from '../packaged.ts';
 
 const MANAGERS = ['4', '5', 'ossec'] as const;
 
@@ -67,7 +68,7 @@ export const configSnippet = defineCommand({
     if ((location === 'defined-agent') !== (agent !== null)) {
       throw new AppError('USAGE', '--agent ID and --location defined-agent require each other');
     }
-    renderSnippet({
+    const request: SnippetRequest = {
       wazuh,
       timeoutSeconds: timeout,
       ruleIds: wordsOf(rules),
@@ -75,7 +76,8 @@ export const configSnippet = defineCommand({
       agentId: agent,
       allow: wordsOf(allow).map((word) => readAddress(word).text),
       mailTo: mail,
-    }).forEach(person.print);
+    };
+    renderSnippet(request, packagedText).forEach(person.print);
     return 0;
   },
 });

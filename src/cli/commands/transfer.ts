@@ -3,7 +3,7 @@ import type { EachRequest } from '../../bans/block.ts';
 import type { Context } from '../../context.ts';
 import { parseExactNetwork, type Address } from '../../model/address.ts';
 import { livingHolds, ORIGINS, type Hold } from '../../model/ban.ts';
-import { EXIT_STATUS } from '../../model/errors.ts';
+import { EXIT_STATUS, orElse } from '../../model/errors.ts';
 import type { Offence } from '../../state/offences.ts';
 import { countedSinceMs } from '../../wazuh/policy.ts';
 import { readAlertId, readReason, readRuleId } from '../../wazuh/request.ts';
@@ -171,14 +171,10 @@ export function readExported(
 
 type Fields = Readonly<Record<string, unknown>>;
 
+/** Parses a line. A line that is not JSON has no fields, and is a mistake like any other line without an address. */
 function parse(line: string): Fields {
-  try {
-    const value: unknown = JSON.parse(line);
-    return typeof value === 'object' && value !== null ? (value as Fields) : {};
-  } catch {
-    // A line that is not JSON is a mistake, like any other line without an address.
-    return {};
-  }
+  const value = orElse<unknown>(null, () => JSON.parse(line));
+  return typeof value === 'object' && value !== null ? (value as Fields) : {};
 }
 
 function readBan({ address: text, since, holds, countedBans = [] }: Fields): ExportedBan | null {

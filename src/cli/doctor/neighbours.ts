@@ -3,6 +3,7 @@ import { basename } from 'node:path';
 import { SAVED_RULES } from '../../bans/saved-rules.ts';
 import type { Context } from '../../context.ts';
 import { droppedSource, readRules } from '../../firewall/iptables/parse.ts';
+import { orElse } from '../../model/errors.ts';
 import { textOrNull } from '../../system/paths.ts';
 import { isFirewalldActive } from '../../system/services.ts';
 import { count } from '../output/count.ts';
@@ -92,13 +93,11 @@ export const neighbours = defineCheck({
 });
 
 function chainsSeen({ firewall }: Context): string[] {
-  try {
+  // The check of the kernel reports the error.
+  return orElse([], () => {
     const { rules, policies } = firewall.snapshot(4);
     return [...new Set([...policies.keys(), ...rules.map(({ chain }) => chain)])];
-  } catch {
-    // The check of the kernel reports the error.
-    return [];
-  }
+  });
 }
 
 /** Holds for FirewallBackend=nftables and iptables: see docs/firewalls.md. */

@@ -1,5 +1,6 @@
 // Only who made a block can release it: which backend works while another one's blocks are there, and which is to take over.
 import { expect, test } from '@jest/globals';
+import { DEFAULT_CONFIG } from '../../../src/config/schema.ts';
 import {
   BACKEND_NAMES,
   chooseBackend,
@@ -9,14 +10,8 @@ import {
 } from '../../../src/firewall/select.ts';
 
 const config = (backend: FirewallConfig['backend']): FirewallConfig => ({
+  ...DEFAULT_CONFIG.firewall,
   backend,
-  variant: 'auto',
-  chains: ['INPUT', 'FORWARD'],
-  docker: true,
-  lockWaitSeconds: 10,
-  setName: 'firewall-drop',
-  maxEntries: 2000,
-  promoteAt: 200,
 });
 
 const ALL = ['iptables-restore', 'ipset', 'nft'];

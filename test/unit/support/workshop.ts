@@ -7,6 +7,7 @@ import { parseExactNetwork, type Address } from '../../../src/model/address.ts';
 import { makeHolds, type HoldRequest, type Origin } from '../../../src/model/ban.ts';
 import { blockEach } from '../../../src/bans/block.ts';
 import type { BanContext } from '../../../src/bans/context.ts';
+import { DEFAULT_CONFIG } from '../../../src/config/schema.ts';
 import { createFirewall, type Firewall } from '../../../src/firewall/apply.ts';
 import type { Backend } from '../../../src/firewall/backend.ts';
 import { createBackend, type BackendName } from '../../../src/firewall/select.ts';
@@ -45,16 +46,7 @@ export function blockAll(
 
 /** The real backend, configured as the fake kernel is made. */
 export function backendNamed(name: BackendName): Backend {
-  return createBackend(name, {
-    backend: name,
-    variant: 'auto',
-    chains: ['INPUT', 'FORWARD'],
-    docker: true,
-    lockWaitSeconds: 10,
-    setName: 'firewall-drop',
-    promoteAt: 100,
-    maxEntries: 131_072,
-  });
+  return createBackend(name, DEFAULT_CONFIG.firewall);
 }
 
 export function firewallFor(
