@@ -101,7 +101,7 @@ check 'its configuration has both' in_home packaged var/ossec/etc/ossec.conf 'fi
 check 'a further name is a link' play packaged -e '{"firewall_drop_names":["firewall-drop","firewall-drop.sh","block-ip"]}'
 check 'by which an alert blocks' blocks packaged /var/ossec block-ip
 chmod 0777 "$(root_of packaged)/var/ossec/active-response/bin"
-check 'a host that is not well fails the play, with the reason' fails_saying 'others than root' packaged
+check 'a host that is not well fails the play, with the reason' fails_saying 'other users can' packaged
 chmod 0750 "$(root_of packaged)/var/ossec/active-response/bin"
 
 echo 'from the executable, in another home'

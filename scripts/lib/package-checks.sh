@@ -135,7 +135,7 @@ check "and the agent still has its program" is_agents 4.1 ''
 check 'ours installs' dpkg -i ours.deb
 check 'the link leads to us' is_ours
 check "the agent's program is kept" is_agents 4.1 .wazuh
-check 'doctor finds the program as packaged' doctor_says 'the sum in /usr/lib/firewall-drop/SHA256SUMS agrees'
+check 'doctor finds the program as packaged' doctor_says 'the checksum in /usr/lib/firewall-drop/SHA256SUMS matches'
 check 'logrotate reads its file for the owner of the logs' rotates
 check 'zsh finds its completion' has_zsh_completion vendor-completions
 check 'install is refused' refuses install 'apt-get install --reinstall wazuh-firewall-drop'

@@ -23,7 +23,7 @@ export function checkArConf(
     const column = content.indexOf(` - ${executable}`) + 4;
     const found = trouble === null ? [] : [{ ...at, column, ...trouble }];
     if (!differs) return found;
-    const cause = `${executable} has timeouts of ${[...known].join(', ')} seconds: execd keeps one entry per address, and a later alert restarts the timeout of the first`;
+    const cause = `${executable} has timeouts of ${[...known].join(', ')} seconds: execd keeps one entry per address, and a later alert only restarts the timeout of that entry`;
     return [...found, ...warning(at, cause, 'give the responses of the manager the same timeout')];
   });
 }

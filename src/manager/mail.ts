@@ -70,7 +70,7 @@ function checkMailAlert(mail: Element, threshold: number, rules: KnownRules): Di
   const ids = child(mail, 'rule_id');
   if (ids !== undefined) return checkMailedRules(ids, level, { threshold, rules });
   if (level === undefined || Number(level.text) >= threshold) return [];
-  const cause = `mail is sent from level ${threshold}: alerts of level ${level.text} to ${threshold - 1} send mail only if their rule has the option alert_by_email`;
+  const cause = `mail is sent from level ${threshold} upwards: alerts of level ${level.text} to ${threshold - 1} send mail only if their rule has the option alert_by_email`;
   const fix = `write ${threshold} or more here, or lower <email_alert_level> in <alerts>`;
   return warning(level.textAt, cause, fix);
 }
@@ -98,7 +98,7 @@ function checkMailedRules(
   });
   const found: Diagnosis[] = [];
   if (silent.length > 0) {
-    const cause = `mail is sent from level ${threshold}, so these rules never send mail: ${list(silent)}`;
+    const cause = `mail is sent from level ${threshold} upwards, so these rules never send mail: ${list(silent)}`;
     const fix =
       'raise their level in local_rules.xml with overwrite="yes", as firewall-drop config snippet --mail prints it';
     found.push(...error(ids.textAt, cause, fix));

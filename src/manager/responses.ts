@@ -235,7 +235,7 @@ export function checkSharedExecutables(
     const [first, ...others] = group;
     if (executable === '' || timeouts.length < 2 || first === undefined) return [];
     const other = others.find((one) => (valueOf(one, 'timeout') || '0') !== timeouts[0]) ?? first;
-    const cause = `responses with ${quote(executable)} have timeouts of ${timeouts.join(', ')} seconds: execd keeps one entry per address, and a later alert of any response restarts the timeout of the first`;
+    const cause = `responses with ${quote(executable)} have timeouts of ${timeouts.join(', ')} seconds: execd keeps one entry per address, and a later alert of any response only restarts the timeout of that entry`;
     const fix = `give them the same timeout; see the response in line ${first.line}`;
     return warning(other, cause, fix);
   });

@@ -48,7 +48,7 @@ function* slipsInComment(comment: string, offset: number): Generator<Slip> {
   if (end < 0) yield [offset, 'this comment is never closed', 'end it with -->'];
   // Two hyphens are correct as part of the closing -->.
   const hyphens = comment.indexOf('--', 4);
-  const cause = 'a comment may not contain two hyphens in a row';
+  const cause = 'a comment must not contain two hyphens in a row';
   if (hyphens < end) {
     yield [offset + hyphens, cause, 'write one hyphen, or close the comment with --> first'];
   }

@@ -151,7 +151,7 @@ function causeOf(
     const inner = element ?? { name: '?', offset: close };
     return [
       close,
-      `${found} closes an outer element while <${inner.name}> of line ${place(inner.offset).line} is still open`,
+      `${found} found while <${inner.name}> of line ${place(inner.offset).line} is still open`,
       `close <${inner.name}> first, or correct the name`,
     ];
   }

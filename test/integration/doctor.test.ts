@@ -251,7 +251,7 @@ describe('doctor notices', () => {
     victim.person(['add', A]);
     victim.host.must(['bash', '-c', 'iptables-save > /etc/iptables/rules.v4']);
     expect(told('saved rules')).toBe(
-      'warning: /etc/iptables/rules.v4 has 1 drop rule of our form, which return at every boot; restore removes those that it recognises as ours',
+      'warning: /etc/iptables/rules.v4 contains drop rules of our form (1), which return at every boot; restore removes those that it recognises as ours',
     );
   });
 
@@ -268,7 +268,7 @@ describe('doctor notices', () => {
     const off = told('agent files');
     victim.host.remove('/var/ossec/etc/ossec.conf');
     expect(broken).toMatch(
-      /^problem: .*ossec\.conf, line 2: <\/ossec_config> closes an outer element while <global>/,
+      /^problem: .*ossec\.conf, line 2: <\/ossec_config> found while <global> of line 2 is still open/,
     );
     expect(off).toMatch(/^warning: .*ossec\.conf, line 2: active responses are disabled: nothing/);
   });

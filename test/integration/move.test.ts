@@ -283,7 +283,7 @@ describe('on a host with all backends', () => {
         addMany(name === 'ipset' ? 3 : 2);
         expect(holders()).toEqual([name]);
         startFirewalld();
-        expect(victim.person(['doctor']).stdout).toMatch(/warning +neighbours +firewalld seen/);
+        expect(victim.person(['doctor']).stdout).toMatch(/warning +neighbours +firewalld found/);
         expect(victim.person(['expire']).status).toBe(0);
         expect(holders()).toEqual(['nftables']);
       },

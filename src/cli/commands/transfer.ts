@@ -97,7 +97,8 @@ export const importBans = defineCommand({
 });
 
 /**
- * Returns the earlier bans that escalation still counts, except those that continue here: blocking them counts them.
+ * Returns the earlier bans that escalation still counts, except bans that are imported, which are counted when they are
+ * blocked.
  */
 function earlierBans(
   bans: readonly ExportedBan[],

@@ -6,7 +6,6 @@ import { droppedSource, readRules } from '../../firewall/iptables/parse.ts';
 import { orElse } from '../../model/errors.ts';
 import { textOrNull } from '../../system/paths.ts';
 import { isFirewalldActive } from '../../system/services.ts';
-import { count } from '../output/count.ts';
 import { defineCheck, ok, problem, warning, type Finding } from './check.ts';
 
 /** Another program that changes the packet filter, how to detect it, and how it affects us. */
@@ -142,7 +141,7 @@ export const savedRules = defineCheck({
         return [problem(what, resave)];
       }
       if (addresses.length === 0) return [];
-      const what = `${path} has ${count(addresses.length, 'drop rule')} of our form, which return at every boot; restore removes those that it recognises as ours`;
+      const what = `${path} contains drop rules of our form (${addresses.length}), which return at every boot; restore removes those that it recognises as ours`;
       return [warning(what, resave)];
     });
     return findings.length > 0 ? findings : [ok('no saved file contains our rules')];

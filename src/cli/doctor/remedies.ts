@@ -22,14 +22,14 @@ export const REMEDIES: Readonly<Record<RemedyName, (person: Person) => string>> 
   'make the log': furnishLog,
   'mend the log': furnishLog,
   restore: (person) => {
-    const said: string[] = [];
+    const printed: string[] = [];
     const context = enterForChange(person);
     try {
-      restoreAll(context, { ...person, print: (line) => said.push(line) });
+      restoreAll(context, { ...person, print: (line) => printed.push(line) });
     } finally {
       context.close();
     }
-    return said.join('; ');
+    return printed.join('; ');
   },
 };
 

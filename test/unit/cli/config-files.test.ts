@@ -217,7 +217,7 @@ describe('further mistakes', () => {
     ].join('\n');
     expect(places(text)).toEqual([
       '1:13 this is a typographic quo',
-      '2:12 a comment may not contain',
+      '2:12 a comment must not contai',
       '3:12 this is a typographic quo',
       '4:20 & begins an entity, but n',
       '4:63 < begins a tag, but no va',
@@ -318,7 +318,7 @@ describe('the check of mail', () => {
       '',
       '<rule_id>601</rule_id>',
       rule(6),
-      'from level 7,',
+      'from level 7 upwards',
     ],
     [
       'accepts a rule with the option alert_by_email at any level',

@@ -597,7 +597,12 @@ describe('the checks of the firewall', () => {
 
   test.each<[string, readonly string[], number, RegExp]>([
     ['accept saved files without our rules', [], 0, /^ok: no saved file contains our rules$/],
-    ['warn of saved addresses', ['203.0.113.7'], 0, /^warning: \/f has 1 drop rule of our form/],
+    [
+      'warn of saved addresses',
+      ['203.0.113.7'],
+      0,
+      /^warning: \/f contains drop rules of our form \(1\)/,
+    ],
     ['report saved rules for our sets', ['203.0.113.7'], 1, /^problem: \/f refers to our sets/],
   ])('%s', (_, addresses, setRules, expected) => {
     expectTold(savedRules.evaluate({ files: [{ path: '/f', addresses, setRules }] }), [expected]);
