@@ -48,7 +48,7 @@ export const MOST_NAMED = 20;
  * Sorts a long list in the order of the database index, so that consecutive addresses share pages. Returns a short list
  * unchanged.
  */
-export function inTextOrder(addresses: readonly Address[]): readonly Address[] {
+export function sortLongList(addresses: readonly Address[]): readonly Address[] {
   if (addresses.length <= MOST_NAMED) return addresses;
   return addresses.toSorted((one, other) => (one.text < other.text ? -1 : 1));
 }

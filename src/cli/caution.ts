@@ -17,7 +17,7 @@ const WIDEST_PREFIX = { 4: 16, 6: 32 } as const;
  * Returns the addresses that can be blocked. For each of the others, prints the reason and whether --force would block
  * it. Refusals are logged unless this is a dry run.
  */
-export function allowedAmong(
+export function filterAllowed(
   addresses: readonly Address[],
   { force, isForReal }: { readonly force: boolean; readonly isForReal: boolean },
   context: Context,
@@ -33,7 +33,7 @@ export function allowedAmong(
       ? 'is protected'
       : 'contains a protected address';
     person.complain(`${address.text} ${is} (${reason}); ${way}`);
-    if (isForReal) noteRefusal(address, reason, context, person);
+    if (isForReal) recordRefusal(address, reason, context, person);
     return false;
   });
 }
@@ -59,7 +59,7 @@ function isNarrowEnough(address: Address, force: boolean, { complain }: Person):
   return false;
 }
 
-function noteRefusal(address: Address, reason: string, context: Context, { name }: Person): void {
+function recordRefusal(address: Address, reason: string, context: Context, { name }: Person): void {
   const outcome: Outcome = { verb: 'refused', address, alertRef: alertRefAt(context.now()) };
   context.responseLog.write([outcome]);
   context.store.history.record([

@@ -21,7 +21,7 @@ export function lastChangeMs(tallies: readonly Tally[]): number | null {
 }
 
 /** Says why changes are pending. Applies only if the state can be written. */
-export function whyPending({ atWork }: Pick<Drift, 'atWork'>): string {
+export function describePendingCause({ atWork }: Pick<Drift, 'atWork'>): string {
   return atWork === null
     ? 'an earlier run was interrupted'
     : `process ${atWork} holds the writer lock and may be completing them`;

@@ -9,7 +9,7 @@ import type { Context } from '../context.ts';
 import type { Address } from '../model/address.ts';
 import { alertRefAt, type Origin } from '../model/ban.ts';
 import { AppError } from '../model/errors.ts';
-import { inTextOrder } from './addresses.ts';
+import { sortLongList } from './addresses.ts';
 import { count } from './output/count.ts';
 
 /** The largest number of addresses in one firewall transaction, which then takes a few seconds at most. */
@@ -26,7 +26,7 @@ export async function blockInParts(
   context.migrate(addresses.length);
   const all: Made[] = [];
   const options = { size: LARGEST_PART, doing: 'blocked', context };
-  await inParts(inTextOrder(addresses), options, (part, ofPart) => {
+  await inParts(sortLongList(addresses), options, (part, ofPart) => {
     for (const { address, before, hold } of blockEach(part, request, ofPart)) {
       all.push({ address, before, hold });
     }
@@ -90,7 +90,7 @@ async function inParts(
   { size, doing, context }: PartOptions,
   work: (part: readonly Address[], context: Context) => void,
 ): Promise<void> {
-  expectMany(addresses.length);
+  limitHeap(addresses.length);
   const interruption = new AbortController();
   const interrupt = (): void => interruption.abort();
   for (const signal of SIGNALS) process.on(signal, interrupt);
@@ -120,7 +120,7 @@ function interrupted(done: number, { length }: readonly Address[], doing: string
 const MANY = 1000;
 
 /** Limits the growth of V8's heap before a long list is processed. `count` is the number of addresses. */
-export function expectMany(count: number): void {
+export function limitHeap(count: number): void {
   if (count < MANY) return;
   const { setFlagsFromString } = require('node:v8') as typeof V8;
   // The objects of a list live as long as the list: V8 would let its space for new objects grow to 128 MB.

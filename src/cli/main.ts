@@ -3,7 +3,7 @@ import { writeSync } from 'node:fs';
 import { complain, exitStatusOf } from '../failure.ts';
 import { createContext } from '../context.ts';
 import { AppError } from '../model/errors.ts';
-import { expectMany } from './in-parts.ts';
+import { limitHeap } from './in-parts.ts';
 import { findSshPeer, userName } from '../system/accounts.ts';
 import { BUILD } from '../model/version.ts';
 import type { Place } from '../wazuh/home.ts';
@@ -125,7 +125,7 @@ function createPerson(
         onProgress: progress.update,
         ...options,
       });
-      expectMany(context.store.bans.count());
+      limitHeap(context.store.bans.count());
       return context;
     },
     print: (line) => {

@@ -59,7 +59,7 @@ export function manualHoldOf(ban: Ban | null): Hold | undefined {
 }
 
 /** Prints until when each address is now blocked, and what has changed. */
-export function sayBlocked(made: readonly Made[], nowMs: number, { print }: Person): void {
+export function printBlocked(made: readonly Made[], nowMs: number, { print }: Person): void {
   if (made.length <= MOST_NAMED) {
     for (const one of made) print(describeOne(one, nowMs));
     return;

@@ -23,7 +23,7 @@ export function restoreAll(context: Context, person: Person, completed = 0): voi
         person.print(`${address.text} released: its ban has expired`);
       }
     },
-    () => putBack(context, person, completed),
+    () => restoreBans(context, person, completed),
     () => {
       const files = readSavedFiles(context.config, context.warn);
       const search = { files, clock: readClock(), chains: context.config.firewall.chains };
@@ -35,7 +35,7 @@ export function restoreAll(context: Context, person: Person, completed = 0): voi
   ]);
 }
 
-function putBack(context: Context, person: Person, completed: number): void {
+function restoreBans(context: Context, person: Person, completed: number): void {
   const entries = context.protectedEntries();
   const outcome = restore(context, (address) => findProtection(address, entries) !== null);
   for (const ban of outcome.released) person.print(`${ban.address.text} released: it is protected`);

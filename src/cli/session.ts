@@ -38,7 +38,7 @@ export interface Terminal {
  * Returns the exit status of a command that only reads: `STORE` if the state could not be read, since its output is
  * then incomplete.
  */
-export function statusOfLook({ store }: Context): number {
+export function statusOfReading({ store }: Context): number {
   return store.unread ? EXIT_STATUS.STORE : 0;
 }
 

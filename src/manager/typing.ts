@@ -33,7 +33,7 @@ export const bareLessThan = (offset: number): Slip => [
 const PIECES =
   /<!--.*?(?:-->|$)|<!\[CDATA\[.*?(?:\]\]>|$)|<\?.*?(?:\?>|$)|<!.*?(?:>|$)|<(?:[^<>"']+|"[^"<]*"|'[^'<]*')*(?:>|["'][^<]*)?|[^<]+/gs;
 
-/** Yields the mistakes in the order of the text, but few per comment or tag: further ones there are consequences. */
+/** Yields the mistakes in the order of the text. Skips those in a comment or tag that follow from an earlier one. */
 export function* findSlips(text: string): Generator<Slip> {
   for (const { 0: piece, index } of text.matchAll(PIECES)) {
     if (piece.startsWith('<!--')) yield* slipsInComment(piece, index);

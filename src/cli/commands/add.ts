@@ -6,10 +6,10 @@ import { AppError, EXIT_STATUS } from '../../model/errors.ts';
 import type { Context } from '../../context.ts';
 import { readReason } from '../../wazuh/request.ts';
 import { findOverlaps, MOST_NAMED, readAddresses } from '../addresses.ts';
-import { allowedAmong } from '../caution.ts';
+import { filterAllowed } from '../caution.ts';
 import { CHANGES_LIST, defineCommand, DRY_RUN, FILE, QUIET } from '../command.ts';
 import { blockInParts } from '../in-parts.ts';
-import { holdsAfter, sayBlocked, type Order } from '../manual-hold.ts';
+import { holdsAfter, printBlocked, type Order } from '../manual-hold.ts';
 import { TIME_TO_COME, TIMEOUT } from '../output/time.ts';
 import { printBlock } from '../plan.ts';
 import { enterForChange, type Person } from '../session.ts';
@@ -69,19 +69,19 @@ export const add = defineCommand({
       force,
       replace: options.replace,
     };
-    const allowed = allowedAmong(addresses, { force, isForReal }, context, person);
+    const allowed = filterAllowed(addresses, { force, isForReal }, context, person);
     const complete = mistakes.length === 0 && allowed.length === addresses.length;
     const isList = file !== undefined;
     // Typed addresses are blocked all or none. Of a list, whatever can be blocked is blocked.
     if (complete || isList) {
-      sayOverlaps(allowed, context, person);
+      printOverlaps(allowed, context, person);
       const usualSeconds = parseDuration(context.config.manual.timeout) ?? null;
       const times = { usualSeconds, nowMs: context.now() };
       const holdFor = holdsAfter(order, times);
       if (isForReal) {
         const holdsFor: EachRequest['holdsFor'] = (_, ban) => [holdFor(ban)];
         const made = await blockInParts(allowed, { holdsFor, by: person.name, isList }, context);
-        sayBlocked(made, times.nowMs, person);
+        printBlocked(made, times.nowMs, person);
         context.expire();
       } else printBlock(allowed, holdFor, context, person);
     }
@@ -89,7 +89,7 @@ export const add = defineCommand({
   },
 });
 
-function sayOverlaps(addresses: readonly Address[], context: Context, { note }: Person): void {
+function printOverlaps(addresses: readonly Address[], context: Context, { note }: Person): void {
   const { bans } = context.store;
   // Without networks among the new addresses, only known networks can overlap with them.
   const isAlone = addresses.every(isSingle);

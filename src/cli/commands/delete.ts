@@ -4,7 +4,7 @@ import type { ReleaseOutcomes } from '../../bans/unblock.ts';
 import { AppError, EXIT_STATUS } from '../../model/errors.ts';
 import { readReason } from '../../wazuh/request.ts';
 import type { Context } from '../../context.ts';
-import { inTextOrder, MOST_NAMED, readAddresses, widerIn } from '../addresses.ts';
+import { sortLongList, MOST_NAMED, readAddresses, widerIn } from '../addresses.ts';
 import { BANNED, CHANGES_LIST, defineCommand, DRY_RUN, FILE, ORIGIN, QUIET } from '../command.ts';
 import { releaseAll, releaseInParts } from '../in-parts.ts';
 import { printUnblock } from '../plan.ts';
@@ -53,7 +53,7 @@ async function release(
   const networks = new Map(context.store.bans.networks().map((network) => [network.text, network]));
   const request = { origin: null, named: true, by: person.name, reason };
   const outcomes = await releaseInParts(newestFirst(addresses, context), request, context);
-  sayReleased(addresses, outcomes, person);
+  printReleased(addresses, outcomes, person);
   for (const address of addresses) {
     const wider = widerIn(networks, address)[0]?.text;
     if (wider === undefined) continue;
@@ -72,13 +72,13 @@ function newestFirst(
   { store, firewall }: Context,
 ): readonly Address[] {
   if (addresses.length <= MOST_NAMED) return addresses;
-  if (firewall.mostReleases === Infinity) return inTextOrder(addresses);
+  if (firewall.mostReleases === Infinity) return sortLongList(addresses);
   const place = new Map(store.bans.list().map(({ address }, index) => [address.text, index]));
   const placeOf = ({ text }: Address): number => place.get(text) ?? -1;
   return addresses.toSorted((one, other) => placeOf(other) - placeOf(one));
 }
 
-function sayReleased(
+function printReleased(
   addresses: readonly Address[],
   outcomes: ReleaseOutcomes,
   { print }: Person,

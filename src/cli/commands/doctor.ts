@@ -12,7 +12,7 @@ import { executable, packageRecord } from '../doctor/executable.ts';
 import { connections, kernel, programs, variants } from '../doctor/firewall.ts';
 import { neighbours, savedRules } from '../doctor/neighbours.ts';
 import { REMEDIES, type RemedyName } from '../doctor/remedies.ts';
-import { tryOut } from '../doctor/trial.ts';
+import { runTrial } from '../doctor/trial.ts';
 import { enterForChange, type Person } from '../session.ts';
 import { paint, type Colour } from '../output/table.ts';
 
@@ -39,10 +39,10 @@ export const doctor = defineCommand({
   isLong: () => true,
   run(_words, { output, fix, test }, person) {
     const first = examine(person);
-    const fixed = fix ? mend(first, person) : [];
+    const fixed = fix ? repair(first, person) : [];
     const reports = [
       ...(fixed.length > 0 ? examine(person) : first),
-      ...(test ? tryForReal(person) : []),
+      ...(test ? runTest(person) : []),
     ];
     if (output === 'json') person.print(documentText(reportsToJson(reports, fixed)));
     else describe(reports, fixed, person).forEach(person.print);
@@ -92,10 +92,10 @@ function examine(person: Person): Report[] {
   }
 }
 
-function tryForReal(person: Person): Report[] {
+function runTest(person: Person): Report[] {
   const context = enterForChange(person);
   try {
-    return reportsOf('test', () => tryOut(context));
+    return reportsOf('test', () => runTrial(context));
   } finally {
     context.close();
   }
@@ -111,9 +111,9 @@ function reportsOf(check: string, run: () => readonly Finding[]): Report[] {
   }
 }
 
-type Fixed = ReturnType<typeof mend>[number];
+type Fixed = ReturnType<typeof repair>[number];
 
-function mend(reports: readonly Report[], person: Person) {
+function repair(reports: readonly Report[], person: Person) {
   const wanted = new Set(reports.map(({ finding }) => finding.remedy));
   const names = (Object.keys(REMEDIES) as RemedyName[]).filter((name) => wanted.has(name));
   return names.map((remedy) => {

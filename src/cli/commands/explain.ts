@@ -104,7 +104,8 @@ function explainRequest(request: Request, decided: Decided | null, context: Cont
     passedOver,
     trouble: request.addressTrouble,
     protection: protection && describeProtection(protection),
-    timeoutSeconds: decided === null ? timeoutOf(request, context) : lastOf(decided.holds),
+    timeoutSeconds:
+      decided === null ? timeoutOf(request, context) : longestTimeoutOf(decided.holds),
     timeoutFrom: timeoutSource(request, context),
     decision: decided?.decision ?? action,
     target: decided?.target.text ?? null,
@@ -117,7 +118,7 @@ function explainRequest(request: Request, decided: Decided | null, context: Cont
 }
 
 /** Returns the longest timeout in seconds; null if one of the holds never ends. */
-function lastOf(holds: readonly HoldLength[]): number | null {
+function longestTimeoutOf(holds: readonly HoldLength[]): number | null {
   const longest = Math.max(...holds.map(({ timeoutSeconds }) => timeoutSeconds ?? Infinity));
   return Number.isFinite(longest) ? longest : null;
 }
@@ -190,7 +191,7 @@ function printPlan(request: Request, decided: Decided, context: Context, person:
     const nowMs = context.now();
     const planned = {
       origin,
-      timeoutSeconds: lastOf(holds),
+      timeoutSeconds: longestTimeoutOf(holds),
       alertRef: alertRefAt(nowMs),
       reason: '',
     };

@@ -6,7 +6,7 @@ import { alertRefAt, remainingSeconds, type Ban, type Hold } from '../../model/b
 import { AppError, EXIT_STATUS } from '../../model/errors.ts';
 import { readAddress } from '../addresses.ts';
 import { BANNED, CHANGES, defineCommand, QUIET } from '../command.ts';
-import { manualHoldOf, sayBlocked } from '../manual-hold.ts';
+import { manualHoldOf, printBlocked } from '../manual-hold.ts';
 import { parseDuration } from '../../model/duration.ts';
 import { enterForChange, type Person } from '../session.ts';
 
@@ -38,7 +38,7 @@ export const extend = defineCommand({
     if (extendable.length < addresses.length) return EXIT_STATUS.BAD_DATA;
     const nowMs = context.now();
     const holdsFor: EachRequest['holdsFor'] = (_, ban) => [longerHold(ban, seconds, nowMs)];
-    sayBlocked(blockEach(addresses, { holdsFor, by: person.name }, context), nowMs, person);
+    printBlocked(blockEach(addresses, { holdsFor, by: person.name }, context), nowMs, person);
     context.expire();
     return 0;
   },

@@ -6,7 +6,7 @@ import { BANNED, defineCommand, NUMBER, outputAs, WIDE } from '../command.ts';
 import { shortTime, TIME_PAST } from '../output/time.ts';
 import { historyToJson } from '../output/json.ts';
 import { chooseColumns, formatTable, type Column } from '../output/table.ts';
-import { statusOfLook } from '../session.ts';
+import { statusOfReading } from '../session.ts';
 
 const FOLLOW_EVERY_MS = 500;
 
@@ -65,7 +65,7 @@ export const history = defineCommand({
       show(more, false);
       afterId = more.at(-1)?.id ?? afterId;
     }
-    return statusOfLook(context);
+    return statusOfReading(context);
   },
 });
 

@@ -11,7 +11,7 @@ import { defineCommand, DRY_RUN, textOption } from '../command.ts';
 import { agentVersion } from '../doctor/agent.ts';
 import { releaseAll } from '../in-parts.ts';
 import { owningPackageManager, PACKAGE_COMMANDS } from '../packaged.ts';
-import { ROTATION_FILE, stepsToClear, stepsToFurnish, stepsToRotate } from '../install/places.ts';
+import { ROTATION_FILE, stepsToClear, stepsToPrepare, stepsToRotate } from '../install/places.ts';
 import {
   findResponses,
   installedElsewhere,
@@ -78,7 +78,7 @@ export const install = defineCommand({
       : `${directory}/${placement.names[0] ?? ''}`;
     const schedule = stepsToSchedule({ home, program });
     const rotation = stepsToRotate({ home, program });
-    const steps = [...stepsToPlace(placement), ...stepsToFurnish(home), ...rotation];
+    const steps = [...stepsToPlace(placement), ...stepsToPrepare(home), ...rotation];
     reachAll([...steps, ...schedule], options['dry-run'], person);
     if (schedule.length === 0) {
       person.complain(

@@ -7,7 +7,7 @@ import { count } from '../output/count.ts';
 import { banToJson, documentText } from '../output/json.ts';
 import { formatDuration, shortTime, SPAN } from '../output/time.ts';
 import { chooseColumns, formatCsv, formatTable, type Column } from '../output/table.ts';
-import { statusOfLook, type Terminal } from '../session.ts';
+import { statusOfReading, type Terminal } from '../session.ts';
 
 const SORTS = ['since', 'expires', 'address', 'packets'] as const;
 
@@ -54,7 +54,7 @@ export const list = defineCommand({
     if (output === 'table' && terminal.width !== null && all.length > 0) {
       person.print(totalOf(entries, all.length));
     }
-    return statusOfLook(context);
+    return statusOfReading(context);
   },
 });
 

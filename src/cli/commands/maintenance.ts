@@ -14,10 +14,10 @@ import { countedSinceMs } from '../../wazuh/policy.ts';
 import { ANSWER_NO, CHANGES, defineCommand, DRY_RUN } from '../command.ts';
 import { MOST_NAMED } from '../addresses.ts';
 import { count } from '../output/count.ts';
-import { describeUnknownSets, whyPending } from '../figures.ts';
+import { describeUnknownSets, describePendingCause } from '../figures.ts';
 import { restoreAll } from '../restore.ts';
 import { printSteps } from '../plan.ts';
-import { enter, enterForChange, statusOfLook, type Person } from '../session.ts';
+import { enter, enterForChange, statusOfReading, type Person } from '../session.ts';
 
 const DAY_MS = 86_400_000;
 export const expire = defineCommand({
@@ -112,7 +112,7 @@ export const restoreCommand = defineCommand({
   run(_words, _options, person) {
     const context = person.createContext();
     restoreAll(context, person, enter(context, person));
-    return statusOfLook(context);
+    return statusOfReading(context);
   },
 });
 
@@ -141,11 +141,11 @@ export const reconcile = defineCommand({
     if (options['dry-run']) {
       printSteps(drift.steps, person);
       const isAgreed = drift.steps.length + drift.pending.length === 0 && unknown === null;
-      return isAgreed ? statusOfLook(context) : ANSWER_NO;
+      return isAgreed ? statusOfReading(context) : ANSWER_NO;
     }
     if (unknown !== null) clearUnknownSets(unknown, context);
     restoreAll(context, person, completed);
-    return statusOfLook(context);
+    return statusOfReading(context);
   },
 });
 
@@ -154,7 +154,7 @@ function describeDrift(drift: Drift): string[] {
   return [
     ...(pending.length === 0
       ? []
-      : [`${count(pending.length, 'change')} pending: ${whyPending(drift)}`]),
+      : [`${count(pending.length, 'change')} pending: ${describePendingCause(drift)}`]),
     ...pending.slice(0, MOST_NAMED).map(({ address, phase }) => {
       return `${address.text}: to be ${phase === 'blocking' ? 'blocked' : 'released'}`;
     }),

@@ -9,8 +9,8 @@ import { ANSWER_NO, BANNED, defineCommand, outputAs } from '../command.ts';
 import { count } from '../output/count.ts';
 import { documentText } from '../output/json.ts';
 import { formatDuration, isoTime } from '../output/time.ts';
-import { statusOfLook, type Person } from '../session.ts';
-import { lastChangeMs, stateBytes, whyPending } from '../figures.ts';
+import { statusOfReading, type Person } from '../session.ts';
+import { lastChangeMs, stateBytes, describePendingCause } from '../figures.ts';
 import { describeFinding, examine, findingToJson } from '../verdict.ts';
 
 export const status = defineCommand({
@@ -50,7 +50,7 @@ function printOverview(context: Context, json: boolean, person: Person): number 
   else describeOverview(overview, context.now()).forEach(person.print);
   const { drift, unfinished } = overview;
   if (drift === null) return EXIT_STATUS.FIREWALL;
-  return drift.steps === 0 && unfinished === 0 ? statusOfLook(context) : ANSWER_NO;
+  return drift.steps === 0 && unfinished === 0 ? statusOfReading(context) : ANSWER_NO;
 }
 
 type Overview = ReturnType<typeof examineHost>;
@@ -129,7 +129,7 @@ function describePending({ store, atWork }: Overview): string {
   if (store.volatile)
     return "the state can't be written; firewall-drop expire saves them once it can";
   const way = atWork === null ? '; firewall-drop reconcile completes the changes' : '';
-  return `${whyPending({ atWork })}${way}`;
+  return `${describePendingCause({ atWork })}${way}`;
 }
 
 function describeDrift({ drift, unfinished }: Overview): string {

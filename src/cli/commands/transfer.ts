@@ -9,13 +9,13 @@ import { countedSinceMs } from '../../wazuh/policy.ts';
 import { readAlertId, readReason, readRuleId } from '../../wazuh/request.ts';
 import { readText } from '../addresses.ts';
 import { viewBans } from '../ban-view.ts';
-import { allowedAmong } from '../caution.ts';
+import { filterAllowed } from '../caution.ts';
 import { CHANGES_LIST, defineCommand, DRY_RUN, QUIET } from '../command.ts';
 import { blockInParts } from '../in-parts.ts';
 import { count } from '../output/count.ts';
 import { banToJson, documentText } from '../output/json.ts';
 import { isoTime } from '../output/time.ts';
-import { enterForChange, statusOfLook, type Person } from '../session.ts';
+import { enterForChange, statusOfReading, type Person } from '../session.ts';
 
 export const exportBans = defineCommand({
   name: 'export',
@@ -39,7 +39,7 @@ export const exportBans = defineCommand({
     for (const [address, times] of counted) {
       person.print(documentText({ address, holds: [], countedBans: times.map(isoTime) }));
     }
-    return statusOfLook(context);
+    return statusOfReading(context);
   },
 });
 
@@ -76,10 +76,10 @@ export const importBans = defineCommand({
     mistakes.forEach(person.complain);
     const isForReal = !options['dry-run'];
     const context = isForReal ? enterForChange(person) : person.createContext({ readOnly: true });
-    const living = bans.flatMap((ban) => livingPart(ban, context.now()));
+    const living = bans.flatMap((ban) => withoutExpiredHolds(ban, context.now()));
     const caution = { force: options.force, isForReal };
     const addresses = living.map(({ address }) => address);
-    const allowed = allowedAmong(addresses, caution, context, person);
+    const allowed = filterAllowed(addresses, caution, context, person);
     const earlier = earlierBans(bans, allowed, context);
     if (isForReal) {
       context.store.offences.add(earlier);
@@ -116,7 +116,7 @@ function earlierBans(
   });
 }
 
-function livingPart(ban: ExportedBan, nowMs: number): ExportedBan[] {
+function withoutExpiredHolds(ban: ExportedBan, nowMs: number): ExportedBan[] {
   const holds = ban.holds.filter(({ expiresAtMs }) => expiresAtMs === null || expiresAtMs > nowMs);
   return holds.length === 0 ? [] : [{ ...ban, holds }];
 }

@@ -23,14 +23,14 @@ export const agent = defineCheck({
     const running = processes.find(({ name }) => EXECDS.includes(name));
     return {
       home,
-      isThere: statOrNull(`${home}/etc`)?.isDirectory() === true,
+      exists: statOrNull(`${home}/etc`)?.isDirectory() === true,
       version: agentVersion(home),
       /** Empty if no execd runs. */
       execd: running?.name ?? '',
     };
   },
-  evaluate({ home, isThere, version, execd }) {
-    if (!isThere)
+  evaluate({ home, exists, version, execd }) {
+    if (!exists)
       return problem(
         `no agent in ${home}`,
         "install one, or run the firewall-drop in the agent's active-response/bin",
@@ -214,12 +214,12 @@ export const configuration = defineCheck({
     const problems: string[] = [];
     const note = (problem: string): void => void problems.push(problem);
     readConfig({ store, warn: note, remind: note, mayWait: false });
-    return { isThere: lstatOrNull(CONFIG_FILE) !== null, problems };
+    return { exists: lstatOrNull(CONFIG_FILE) !== null, problems };
   },
-  evaluate({ isThere, problems }) {
+  evaluate({ exists, problems }) {
     if (problems.length > 0) {
       return problems.map((what) => problem(what, `correct it in ${CONFIG_FILE}`));
     }
-    return [ok(isThere ? `${CONFIG_FILE} is valid` : `no ${CONFIG_FILE}: the defaults are used`)];
+    return [ok(exists ? `${CONFIG_FILE} is valid` : `no ${CONFIG_FILE}: the defaults are used`)];
   },
 });

@@ -65,11 +65,11 @@ function variantOf(path: string): Variant | null {
 export const connections = defineCheck({
   name: 'connections',
   probe: ({ context }) => ({
-    isWished: context.config.firewall.killConnections,
+    isEnabled: context.config.firewall.killConnections,
     path: findProgram(CONNTRACK),
   }),
-  evaluate: ({ isWished, path }) => {
-    if (!isWished) return [];
+  evaluate: ({ isEnabled, path }) => {
+    if (!isEnabled) return [];
     if (path !== null) return ok(`${path} ends the open connections of blocked addresses`);
     return warning(
       `firewall.kill_connections is true, but ${CONNTRACK} is not installed: open connections stay tracked`,
@@ -145,7 +145,7 @@ export const kernel = defineCheck({
   },
 });
 
-/** The chains that exist as soon as their table is used. iptables does not list them before that. */
+/** The built-in chains. They exist even if they are not listed because their table is still empty. */
 const BUILT_IN: readonly string[] = ['INPUT', 'FORWARD', 'OUTPUT'];
 
 /**

@@ -19,8 +19,8 @@ export const REMEDIES: Readonly<Record<RemedyName, (person: Person) => string>> 
     }
     return `${STATE_DIRECTORY} is readable by root only`;
   },
-  'make the log': furnishLog,
-  'mend the log': furnishLog,
+  'make the log': repairLog,
+  'mend the log': repairLog,
   restore: (person) => {
     const printed: string[] = [];
     const context = enterForChange(person);
@@ -33,7 +33,7 @@ export const REMEDIES: Readonly<Record<RemedyName, (person: Person) => string>> 
   },
 };
 
-function furnishLog(person: Person): string {
+function repairLog(person: Person): string {
   const context = person.createContext();
   context.close();
   const { path } = context.responseLog;

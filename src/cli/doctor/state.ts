@@ -11,7 +11,7 @@ import { writerLockHolder } from '../../state/lock.ts';
 import { isStopped } from '../../system/procfs.ts';
 import type { HistoryRecord } from '../../state/history.ts';
 import { readUnsaved } from '../../state/unsaved.ts';
-import { describeUnknownSets, whyPending } from '../figures.ts';
+import { describeUnknownSets, describePendingCause } from '../figures.ts';
 import { count } from '../output/count.ts';
 import { shortTime } from '../output/time.ts';
 import { defineCheck, ok, problem, warning, type Finding } from './check.ts';
@@ -99,24 +99,24 @@ export const order = defineCheck({
     }
   },
   evaluate({ drift, trouble, bans }) {
-    const mend = 'firewall-drop reconcile, or doctor --fix';
+    const advice = 'firewall-drop reconcile, or doctor --fix';
     if (drift === null) {
       return [problem(`the rules can't be checked: ${trouble}`, 'see the check "kernel" above')];
     }
     const pending = drift.pending.length;
     const findings: Finding[] = [];
     if (pending > 0) {
-      const what = `${count(pending, 'change')} pending: ${whyPending(drift)}`;
-      findings.push(drift.atWork === null ? problem(what, mend, 'restore') : ok(what));
+      const what = `${count(pending, 'change')} pending: ${describePendingCause(drift)}`;
+      findings.push(drift.atWork === null ? problem(what, advice, 'restore') : ok(what));
     }
     if (drift.missing.length > 0) {
       const named = drift.missing.slice(0, 3).map(({ address }) => address.text);
       if (drift.missing.length > named.length) named.push('…');
       const what = `missing in the kernel: rules of ${count(drift.missing.length, 'ban')} (${named.join(', ')})`;
-      findings.push(problem(what, mend, 'restore'));
+      findings.push(problem(what, advice, 'restore'));
     } else if (pending === 0 && drift.steps.length > 0) {
       const what = 'our rules are not first in their chains, or are duplicated';
-      findings.push(problem(what, mend, 'restore'));
+      findings.push(problem(what, advice, 'restore'));
     }
     if (drift.unknown.length > 0) {
       const what = `drop rules of our form without a ban, which never expire: ${drift.unknown.length}`;

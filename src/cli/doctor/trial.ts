@@ -18,14 +18,17 @@ const NET_SECONDS = 60;
 /**
  * The documentation addresses of RFC 5737 and RFC 3849. A test host can use them, and a person can have blocked some.
  */
-const NOBODYS: Readonly<Record<Family, string>> = { 4: '192.0.2.', 6: '2001:db8:ffff:ffff::' };
+const TEST_PREFIXES: Readonly<Record<Family, string>> = {
+  4: '192.0.2.',
+  6: '2001:db8:ffff:ffff::',
+};
 const HIGHEST = 254;
 
 /**
  * Tests a block and a release for each address family, with one finding per step. Leaves nothing behind, even if a step
  * fails.
  */
-export function tryOut(context: Context): Finding[] {
+export function runTrial(context: Context): Finding[] {
   const families: readonly Family[] = hasIpv6() ? [4, 6] : [4];
   return families.flatMap((family) => {
     try {
@@ -53,13 +56,13 @@ function findUnused(context: Context, family: Family): Address {
   const { rules } = context.firewall.snapshot(family);
   const entries = context.protectedEntries();
   for (let last = HIGHEST; last > 0; last -= 1) {
-    const address = parseAddress(`${NOBODYS[family]}${last}`);
+    const address = parseAddress(`${TEST_PREFIXES[family]}${last}`);
     if (address === null || findProtection(address, entries) !== null) continue;
     if (context.store.bans.find(address) !== null) continue;
     if (rules.some(({ spec }) => spec.includes(`${address.text}/`))) continue;
     return address;
   }
-  const all = `${NOBODYS[family]}1 to ${HIGHEST}`;
+  const all = `${TEST_PREFIXES[family]}1 to ${HIGHEST}`;
   throw new AppError('BAD_DATA', `all addresses from ${all} are in use: none is free for a test`);
 }
 
@@ -75,14 +78,15 @@ function tryStep(context: Context, address: Address, verb: 'add' | 'delete'): Fi
   const tookMs = Math.round(performance.now() - startedMs);
   const word = verb === 'add' ? 'block' : 'release';
   const wrong =
-    trouble === '' ? whatIsMissing(context, { address, verb, alertRef }, offset) : [trouble];
+    trouble === '' ? findFailures(context, { address, verb, alertRef }, offset) : [trouble];
   if (wrong.length > 0) {
+    return problem(`${word} ${address.text}: ${wrong.join('; ')}`, 'see the checks above');
   }
   const where = verb === 'add' ? `in ${chainsOf(context, address)}` : 'not in the kernel';
   return ok(`${word} ${address.text}: ${where}, in the log, in the state; ${tookMs} ms`);
 }
 
-function whatIsMissing(context: Context, outcome: Outcome, offset: LogOffset | null): string[] {
+function findFailures(context: Context, outcome: Outcome, offset: LogOffset | null): string[] {
   const { address, verb } = outcome;
   const snapshot = context.firewall.snapshot(address.family);
   const isBlocked = verb === 'add';

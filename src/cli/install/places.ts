@@ -10,7 +10,7 @@ import { modeText, statOrNull, textOrNull } from '../../system/paths.ts';
 import { packagedText, textFor, type Installed } from '../packaged.ts';
 import { stepToWrite, type Step } from './steps.ts';
 
-export function stepsToFurnish(home: string): Step[] {
+export function stepsToPrepare(home: string): Step[] {
   const log = `${home}/logs/active-responses.log`;
   return [
     {
@@ -72,7 +72,7 @@ const PACKAGED_OWNER = 'wazuh wazuh';
 /**
  * Returns the step that makes logrotate rotate firewall-drop.log, since the agent rotates only its own logs. Returns
  * none if logrotate is not installed, or if the owner of the logs has no name: logrotate rejects numeric ids and would
- * then skip all files.
+ * fail for all files.
  */
 export function stepsToRotate(installed: Installed): Step[] {
   const logs = statOrNull(`${installed.home}/logs`);

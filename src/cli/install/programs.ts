@@ -68,10 +68,10 @@ export function stepsToPlace(placement: Placement): Step[] {
   const executable = fs.realpathSync(process.execPath);
   return names.flatMap((name, index) => {
     const path = `${directory}/${name}`;
-    const target = linkWanted(placement, index, executable);
+    const target = linkTargetFor(placement, index, executable);
     // Evaluate this before anything changes. A link to a file that we replace is not ours either.
     const isOurLink = target !== null && linkTarget(path) === target && readPlaced().includes(path);
-    const isFree = !isThere(path) || isOurLink || isOurs(path, executable);
+    const isFree = !exists(path) || isOurLink || isOurs(path, executable);
     const keep = {
       state: `${path}${KEPT} keeps the previous ${path}`,
       holds: () => isFree,
@@ -86,7 +86,11 @@ export function stepsToPlace(placement: Placement): Step[] {
 }
 
 /** Returns the link target for the name at `index`; null if that name is the program itself. */
-function linkWanted({ names, link }: Placement, index: number, executable: string): string | null {
+function linkTargetFor(
+  { names, link }: Placement,
+  index: number,
+  executable: string,
+): string | null {
   if (link) return executable;
   return index === 0 ? null : (names[0] ?? null);
 }
@@ -96,8 +100,8 @@ function stepToCopy(path: string, executable: string, gid: number): Step {
     state: `${path} is this program, owned by root and the agent's group`,
     holds: () => {
       const stats = lstatOrNull(path);
-      const isFurnished = stats?.isFile() === true && stats.uid === 0 && stats.gid === gid;
-      return isFurnished && modeText(stats) === '0750' && isSameFile(path, executable);
+      const isInstalled = stats?.isFile() === true && stats.uid === 0 && stats.gid === gid;
+      return isInstalled && modeText(stats) === '0750' && isSameFile(path, executable);
     },
     reach: () => {
       notePlaced([path, checksumOf(executable)]);
@@ -127,7 +131,7 @@ export function installedElsewhere({ directory }: Responses): Installed | null {
   const executable = fs.realpathSync(process.execPath);
   const program = readPlaced().find((entry) => {
     const isElsewhere = isAbsolute(entry) && !isIn(directory, entry);
-    return isElsewhere && isThere(entry) && isOurs(entry, executable);
+    return isElsewhere && exists(entry) && isOurs(entry, executable);
   });
   return program === undefined ? null : { home: resolve(program, '../../..'), program };
 }
@@ -147,19 +151,19 @@ export function stepsToRemove({ directory, names: given }: Placement): Step[] {
   return [...names].flatMap((name) => {
     const path = `${directory}/${name}`;
     const isOurLink = names.has(linkTarget(path) ?? '');
-    const isStrangers = isThere(path) && !isOurLink && !isOurs(path, executable);
+    const isForeign = exists(path) && !isOurLink && !isOurs(path, executable);
     const unfinished = stepToRemove(path + FRESH);
-    if (!isThere(path + KEPT)) return isStrangers ? [unfinished] : [unfinished, stepToRemove(path)];
-    if (!isStrangers) return [unfinished, stepToGiveBack(path)];
+    if (!exists(path + KEPT)) return isForeign ? [unfinished] : [unfinished, stepToRemove(path)];
+    if (!isForeign) return [unfinished, stepToRestore(path)];
     const newer = `${path}${KEPT} is removed, because ${path} is newer and not ours`;
     return [unfinished, stepToRemove(path + KEPT, newer)];
   });
 }
 
-function stepToGiveBack(path: string): Step {
+function stepToRestore(path: string): Step {
   return {
     state: `${path} is the previous file again`,
-    holds: () => !isThere(path + KEPT),
+    holds: () => !exists(path + KEPT),
     reach: () => {
       fs.renameSync(path + KEPT, path);
       // rename(2) does nothing if both are links to the same file.
@@ -169,7 +173,7 @@ function stepToGiveBack(path: string): Step {
 }
 
 function isOurs(path: string, executable: string): boolean {
-  if (fs.lstatSync(path).isSymbolicLink()) return leadsToUs(path, executable);
+  if (fs.lstatSync(path).isSymbolicLink()) return leadsToProgram(path, executable);
   if (!fs.statSync(path).isFile()) return false;
   if (isSameFile(path, executable)) return true;
   const placed = readPlaced();
@@ -184,7 +188,7 @@ function isSameFile(path: string, other: string): boolean {
 }
 
 /** Reports whether a link leads to this program, or nowhere: an upgrade in progress leaves our links dangling. */
-function leadsToUs(path: string, executable: string): boolean {
+function leadsToProgram(path: string, executable: string): boolean {
   if (!fs.existsSync(path)) return true;
   const real = fs.realpathSync(path);
   return real === executable || isOurs(real, executable);
@@ -194,7 +198,7 @@ function linkTarget(path: string): string | null {
   return lstatOrNull(path)?.isSymbolicLink() === true ? fs.readlinkSync(path) : null;
 }
 
-function isThere(path: string): boolean {
+function exists(path: string): boolean {
   return lstatOrNull(path) !== null;
 }
 

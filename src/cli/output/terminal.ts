@@ -15,7 +15,7 @@ export function inspectTerminal(environment: NodeJS.ProcessEnv): Terminal {
   const output = isTerminal(1) ? openOutput() : null;
   const wanted = (environment['NO_COLOR'] ?? '') === '' && environment['TERM'] !== 'dumb';
   return {
-    // A serial line, or a pseudo-terminal, can have no known width.
+    // The size of a serial line or a pseudo-terminal can be unknown.
     width: output !== null && output.columns > 0 ? output.columns : null,
     height: output !== null && output.rows > 0 ? output.rows : null,
     colours: output !== null && wanted,

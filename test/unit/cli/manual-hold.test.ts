@@ -1,7 +1,7 @@
 // The hold of a person when an address is added again, and the messages about it.
 import { describe, expect, test } from '@jest/globals';
 import type { Made } from '../../../src/bans/block.ts';
-import { holdAfter, sayBlocked, type Order } from '../../../src/cli/manual-hold.ts';
+import { holdAfter, printBlocked, type Order } from '../../../src/cli/manual-hold.ts';
 import type { Person } from '../../../src/cli/session.ts';
 import { makeHold, type Ban, type Hold } from '../../../src/model/ban.ts';
 import { addressOf, holdRequest } from '../support/workshop.ts';
@@ -80,7 +80,7 @@ describe('an address with a manual hold', () => {
 describe('the message', () => {
   function said(made: readonly Made[]): string[] {
     const lines: string[] = [];
-    sayBlocked(made, NOW_MS, { print: (line: string) => lines.push(line) } as unknown as Person);
+    printBlocked(made, NOW_MS, { print: (line: string) => lines.push(line) } as unknown as Person);
     return lines;
   }
   const address = addressOf('203.0.113.9');

@@ -176,7 +176,7 @@ describe('the check of the manager', () => {
 describe('the checks of the agent', () => {
   const GOOD: AgentFacts = {
     home: '/var/ossec',
-    isThere: true,
+    exists: true,
     version: 'v4.14.7',
     execd: 'wazuh-execd',
   };
@@ -189,7 +189,7 @@ describe('the checks of the agent', () => {
       /^problem: v4\.14\.7, but no execd is running/,
     ],
     ['accept an unknown version', { version: '' }, /^ok: unknown version,/],
-    ['report a missing agent', { isThere: false }, /^problem: no agent in \/var\/ossec$/],
+    ['report a missing agent', { exists: false }, /^problem: no agent in \/var\/ossec$/],
   ])('%s', (_, change, expected) => {
     expectTold(agent.evaluate({ ...GOOD, ...change }), [expected]);
   });
@@ -261,11 +261,11 @@ describe('the checks of the agent', () => {
   });
 
   test('report each mistake in our configuration', () => {
-    expectTold(configuration.evaluate({ isThere: false, problems: [] }), [
+    expectTold(configuration.evaluate({ exists: false, problems: [] }), [
       /^ok: no .*: the defaults are used$/,
     ]);
-    expectTold(configuration.evaluate({ isThere: true, problems: [] }), [/^ok: .* is valid$/]);
-    expectTold(configuration.evaluate({ isThere: true, problems: ['a', 'b'] }), [/: a$/, /: b$/]);
+    expectTold(configuration.evaluate({ exists: true, problems: [] }), [/^ok: .* is valid$/]);
+    expectTold(configuration.evaluate({ exists: true, problems: ['a', 'b'] }), [/: a$/, /: b$/]);
   });
 });
 
