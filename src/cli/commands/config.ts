@@ -15,7 +15,7 @@ export const configShow = defineCommand({
   name: 'config show',
   summary: 'Show the configuration in effect, and where each value comes from',
   details:
-    'As TOML, each value with its line in the file, or "default". An invalid key of [protect] keeps its previous value. config validate lists the mistakes.',
+    'The output is TOML, with the line of each value in the file, or "default". An invalid key of [protect] keeps its previous value. config validate lists the mistakes.',
   options: { output: outputAs('text', 'json') },
   examples: [
     ['config show', 'show the settings in effect'],
@@ -103,7 +103,7 @@ function formatPolicy(keys: Readonly<Record<string, unknown>>): string[] {
 
 export const configValidate = defineCommand({
   name: 'config validate',
-  summary: 'Find mistakes in our own configuration, config.toml',
+  summary: "Find mistakes in firewall-drop's own configuration, config.toml",
   details: `Without a file, checks ${CONFIG_FILE}. Each mistake is shown with its line and the value used instead.`,
   positional: {
     name: 'file',

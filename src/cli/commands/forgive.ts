@@ -6,9 +6,9 @@ import { enterForChange } from '../session.ts';
 
 export const forgive = defineCommand({
   name: 'forgive',
-  summary: 'Forget the earlier bans of an address that escalation counts',
+  summary: 'Reset the escalation of an address',
   details:
-    'The next ban then counts as the first. A current ban does not end: use delete for that. delete does not reset the count.',
+    'Forgets the earlier bans that escalation counts, so that the next ban counts as the first. A current ban does not end: use delete for that. delete does not reset the escalation.',
   positional: { name: 'address', describe: 'IPv4, IPv6, or a network', count: 'some' },
   examples: [
     ['forgive 203.0.113.9', 'start again with the first timeout'],

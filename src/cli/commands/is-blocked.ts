@@ -5,9 +5,9 @@ import { examine } from '../verdict.ts';
 
 export const isBlocked = defineCommand({
   name: 'is-blocked',
-  summary: 'Set the exit status according to whether an address is blocked',
+  summary: 'Test whether an address is blocked, for scripts',
   details:
-    'Checks in the kernel whether a packet from the address is dropped now. Prints nothing but errors.',
+    'Checks in the kernel whether a packet from the address is dropped now. The exit status is the answer; only errors are printed.',
   positional: { ...BANNED, count: 'one' },
   examples: [
     ['is-blocked 203.0.113.9 && echo yes', 'in a script'],

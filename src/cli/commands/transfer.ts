@@ -45,7 +45,7 @@ export const exportBans = defineCommand({
 
 export const importBans = defineCommand({
   name: 'import',
-  summary: 'Block what export printed, with the same ends, reasons and origins',
+  summary: 'Import the bans that export printed, with their ends, reasons and origins',
   details:
     'Skips holds that have expired. If an address is already banned here, the later end applies. Reports and skips protected addresses unless --force is given. Earlier bans count for escalation. Packets and bytes are not imported: the kernel counts from zero.',
   positional: {
