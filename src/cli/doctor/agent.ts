@@ -89,7 +89,7 @@ export const manager = defineCheck({
     if (!isProtected || (!isAgent && managers.length === 0)) return [];
     const allow = `add its addresses to protect.allow in ${CONFIG_FILE}`;
     if (managers.length === 0) {
-      const what = `${file} names no manager: its address can be blocked`;
+      const what = `${file} names no manager: the manager's address can be blocked`;
       return [problem(what, allow)];
     }
     if (unknown.length === 0) return [ok(`${printable(managers.join(', '))}, protected`)];
@@ -109,7 +109,7 @@ export const arConf = defineCheck({
   evaluate({ file, name, timeouts, longest }) {
     if (timeouts.length === 0) {
       return warning(
-        `${file} has no entry for ${name}: the manager never starts it`,
+        `${file} has no entry for ${name}: no alert starts it`,
         'add the <command> and <active-response> of docs/runbook.md to the ossec.conf of the manager, and restart it (Wazuh 5 does not use this file)',
       );
     }

@@ -70,7 +70,7 @@ export const connections = defineCheck({
   }),
   evaluate: ({ isEnabled, path }) => {
     if (!isEnabled) return [];
-    if (path !== null) return ok(`${path} ends the open connections of blocked addresses`);
+    if (path !== null) return ok(`${path} deletes the tracked connections of blocked addresses`);
     return warning(
       `firewall.kill_connections is true, but ${CONNTRACK} is not installed: open connections stay tracked`,
       'apt-get install conntrack, dnf install conntrack-tools, or set firewall.kill_connections = false',

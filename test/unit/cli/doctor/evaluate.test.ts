@@ -230,7 +230,7 @@ describe('the checks of the agent', () => {
     [
       'warn if there are no responses',
       { timeouts: [], longest: null },
-      /^warning: .* the manager never starts it/,
+      /^warning: .* no alert starts it/,
     ],
   ])('%s', (_, change, expected) => {
     expectTold(arConf.evaluate({ ...TIMEOUTS, ...change }), [expected]);
