@@ -315,7 +315,7 @@ describe('an unusual environment of the shell', () => {
 
   test('a full output does not stop a block, and the status is 74', () => {
     expect(run(`"$0" add ${A} ${B} 2>&1 >/dev/full; echo $?`)).toMatch(
-      /^firewall-drop: standard output can't be written: no space left on device\n74\n$/,
+      /^firewall-drop: can't write to standard output: no space left on device\n74\n$/,
     );
     expect(victim.rules(A)).toHaveLength(2);
     expect(victim.rules(B)).toHaveLength(2);

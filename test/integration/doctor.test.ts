@@ -239,7 +239,7 @@ describe('doctor notices', () => {
     }
     const seen = told('neighbours');
     victim.host.must(['iptables', '-w', '-X']);
-    expect(seen.match(/^ok: \S+ seen/gm)).toEqual([
+    expect(seen.match(/^ok: \S+ found/gm)).toEqual([
       'ok: Docker found',
       'ok: ufw found',
       'ok: fail2ban found',

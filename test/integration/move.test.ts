@@ -346,7 +346,7 @@ describe('on a host with all backends', () => {
       inHost('umount /usr/sbin/ipset || true');
       expect(holders()).toEqual([name]);
       shell('rm state.db* && cp /var/tmp/old/* .');
-      expect(victim.person(['doctor']).stdout).toContain('belongs to no ban');
+      expect(victim.person(['doctor']).stdout).toContain('belong to no ban');
       const look = victim.person(['reconcile', '--dry-run']);
       expect(look).toMatchObject({
         status: 1,

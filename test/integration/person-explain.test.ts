@@ -196,7 +196,7 @@ describe('the deadline', () => {
 
   test.each([
     ['no entry', [], 'ar.conf has no entry for firewall-drop'],
-    ['an entry of 0', [0], 'ar.conf has firewall-drop with timeout 0'],
+    ['an entry of 0', [0], 'ar.conf has an entry for firewall-drop with timeout 0'],
   ])('is never where ar.conf has %s', (_, timeouts, timeoutFrom) => {
     victim.setTimeouts(...timeouts);
     expect(explained(alert())).toMatchObject({ timeoutSeconds: null, timeoutFrom });

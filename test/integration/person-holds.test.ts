@@ -142,7 +142,7 @@ describe('extend', () => {
     const rules = victim.rules(A);
     const { status, stdout } = victim.person(['extend', A, '2h']);
     expect({ status, changed: victim.rules(A) }).toEqual({ status: 0, changed: rules });
-    expect(stdout).toMatch(/blocked until .*, before: until /);
+    expect(stdout).toMatch(/blocked until .*; previously until /);
     expect(Date.parse(manualHold()?.expires ?? '') - before).toBe(7_200_000);
     expect(manualHold()?.reason).toBe('scans');
   });
@@ -286,7 +286,7 @@ describe('export and import', () => {
     const { status, stdout, stderr } = victim.person(['import', LIST]);
     expect({ status, stdout }).toEqual({
       status: BAD_DATA,
-      stdout: '1 ban imported, 1 over already\n',
+      stdout: '1 ban imported, 1 already expired\n',
     });
     expect(stderr).toContain(`${LIST}:3: this is not a line of firewall-drop export`);
     expect(stderr).toContain('127.0.0.1 is protected');

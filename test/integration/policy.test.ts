@@ -163,7 +163,7 @@ describe('by whichever backend', () => {
     expect(victim.banOn(A)?.holds).toMatchObject([{ origin: 'repeat', timeoutSeconds: 3600 }]);
     expect(victim.person(['list']).stdout).toContain('2, next 1h');
     expect(victim.person(['status', A]).stdout).toContain(
-      `escalation: 2 bans of ${A} within 30d, the next lasts at least 1h`,
+      `escalation: 2 bans of ${A} within 30d; the next lasts at least 1h`,
     );
     expect(victim.person(['forgive', A]).stdout).toBe(`${A}: 2 bans forgotten\n`);
     victim.endTime(A);

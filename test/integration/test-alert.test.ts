@@ -49,7 +49,7 @@ test('explain reads what test-alert prints', () => {
 
 test.each([
   [['--srcip', 'a b'], '--srcip "a b" is not one word'],
-  [['--timeout', 'soon'], '--timeout "soon" is not a length of time'],
+  [['--timeout', 'soon'], '--timeout "soon" is not a duration'],
   [
     ['--dialect', 'ossec', '--answer', 'continue'],
     '--answer: ossec-execd has no key exchange to answer',
