@@ -12,7 +12,9 @@ export function packaged() {
       .map((name) => `${folder}/${name}`);
   };
   const files = [
-    ...['systemd', 'cron', 'logrotate', 'completion', 'snippets'].flatMap(inFolder),
+    ...['systemd', 'cron', 'logrotate', 'completion', 'snippets', 'man', 'samples'].flatMap(
+      inFolder,
+    ),
     'config.toml',
   ];
   return Object.fromEntries(

@@ -52,3 +52,31 @@ export function packagedText(name: string): string {
 export function textFor(name: string, { home, program }: Installed): string {
   return packagedText(name).replaceAll(PACKAGED_HOME, home).replaceAll(PACKAGED_PROGRAM, program);
 }
+
+export type Values = Readonly<Record<string, readonly string[]>>;
+
+const PLACEHOLDER = /\{\{([a-z0-9-]+)\}\}/g;
+
+/**
+ * Returns the lines of a template with its placeholders, `{{agent}}`, filled in. Repeats a line for each value of a
+ * placeholder; without values the line is omitted.
+ */
+export function packagedLines(name: string, values: Values): string[] {
+  const lines = packagedText(name).trimEnd().split('\n');
+  return lines.flatMap((template) => {
+    const names = Array.from(template.matchAll(PLACEHOLDER), ([, named = '']) => named);
+    return names.reduce((filled, named) => fill(filled, named, values[named] ?? []), [template]);
+  });
+}
+
+/**
+ * Returns two placeholders without text: lines with `name` are included if the condition holds, lines with `otherwise`
+ * if not.
+ */
+export function when(name: string, holds: boolean, otherwise: string): Values {
+  return { [name]: holds ? [''] : [], [otherwise]: holds ? [] : [''] };
+}
+
+function fill(lines: readonly string[], name: string, values: readonly string[]): string[] {
+  return lines.flatMap((line) => values.map((value) => line.replace(`{{${name}}}`, () => value)));
+}

@@ -7,8 +7,7 @@ import { ANSWER_NO, defineCommand, matching, outputAs } from '../command.ts';
 import { count } from '../output/count.ts';
 import { documentText } from '../output/json.ts';
 import { TIMEOUT } from '../output/time.ts';
-import { renderSnippet, type SnippetRequest } from '../../manager/snippet.ts';
-import { packagedText } from '../packaged.ts';
+import { renderSnippet } from '../snippet.ts';
 
 const MANAGERS = ['4', '5', 'ossec'] as const;
 
@@ -68,7 +67,7 @@ export const configSnippet = defineCommand({
     if ((location === 'defined-agent') !== (agent !== null)) {
       throw new AppError('USAGE', '--agent ID and --location defined-agent require each other');
     }
-    const request: SnippetRequest = {
+    renderSnippet({
       wazuh,
       timeoutSeconds: timeout,
       ruleIds: wordsOf(rules),
@@ -76,8 +75,7 @@ export const configSnippet = defineCommand({
       agentId: agent,
       allow: wordsOf(allow).map((word) => readAddress(word).text),
       mailTo: mail,
-    };
-    renderSnippet(request, packagedText).forEach(person.print);
+    }).forEach(person.print);
     return 0;
   },
 });

@@ -4,6 +4,7 @@ import { AppError } from '../../model/errors.ts';
 import type { Json } from '../../wazuh/json.ts';
 import { defineCommand, matching } from '../command.ts';
 import { isoTime, TIMEOUT } from '../output/time.ts';
+import { packagedLines, when } from '../packaged.ts';
 
 /** A value without white space, because a shell splits the printed argument list there. */
 const oneWord = (value: string) => matching(value, /^[^\s\p{Cc}]+$/u, 'one word');
@@ -64,7 +65,7 @@ export const testAlert = defineCommand({
       person.print(ossecArguments(scene).join(' '));
       return 0;
     }
-    const message = dialect === 'wazuh5' ? wazuh5Message(scene) : wazuh4Message(scene);
+    const message = messageOf(dialect, scene);
     person.print(JSON.stringify(message));
     // execd answers with its own message, in which only the command differs.
     if (answer !== undefined) person.print(JSON.stringify({ ...message, command: answer }));
@@ -81,57 +82,22 @@ export interface Scene {
   readonly nowMs: number;
 }
 
-/** Returns a message of wazuh-execd 4. The order of keys matters: Wazuh's decoder finds `srcip` only if it is first. */
-export function wazuh4Message({ srcip, ruleId, blocks, nowMs }: Scene): Record<string, Json> {
-  return {
-    version: 1,
-    origin: { name: 'node01', module: 'wazuh-execd' },
-    command: blocks ? 'add' : 'delete',
-    parameters: {
-      extra_args: [],
-      alert: {
-        timestamp: isoTime(nowMs).replace('Z', '+0000'),
-        rule: {
-          level: 5,
-          description: 'sshd: Attempt to login using a non-existent user',
-          id: ruleId,
-        },
-        agent: { id: '001', name: 'web01' },
-        manager: { name: 'node01' },
-        id: alertRefAt(nowMs).alertId,
-        full_log: `sshd[1234]: Invalid user admin from ${srcip} port 54321`,
-        decoder: { parent: 'sshd', name: 'sshd' },
-        data: { srcip, srcport: '54321', srcuser: 'admin' },
-        location: '/var/log/auth.log',
-      },
-      program: 'active-response/bin/firewall-drop',
-    },
-  };
-}
-
-/** Returns a message of wazuh-execd 5: flat, with `command` last. */
-export function wazuh5Message(scene: Scene): Record<string, Json> {
-  const { srcip, ruleId, timeoutSeconds, blocks } = scene;
-  const type: Record<string, Json> =
-    timeoutSeconds === null
-      ? { type: 'stateless' }
-      : { type: 'stateful', stateful_timeout: timeoutSeconds };
-  return {
-    wazuh: {
-      active_response: {
-        name: 'block-ip',
-        executable: 'firewall-drop',
-        location: 'local',
-        ...type,
-        extra_arguments: '',
-      },
-      agent: { id: '001', name: 'web01' },
-      rule: { id: ruleId, title: 'sshd: Attempt to login using a non-existent user' },
-    },
-    event: { doc_id: 'AVq1', index: 'wazuh-events-v5-access-management' },
-    source: { ip: srcip, port: 54321 },
-    command: blocks ? 'enable' : 'disable',
-  };
+/** Returns a message of wazuh-execd. The order of keys matters: Wazuh's decoder finds `srcip` only if it is first. */
+export function messageOf(
+  dialect: 'wazuh4' | 'wazuh5',
+  { srcip, ruleId, timeoutSeconds, blocks, nowMs }: Scene,
+): Record<string, Json> {
+  const inString = (text: string): string[] => [JSON.stringify(text).slice(1, -1)];
+  const lines = packagedLines(`${dialect}.json.in`, {
+    ...when('blocks', blocks, 'releases'),
+    ...when('timed', timeoutSeconds !== null, 'endless'),
+    timeout: timeoutSeconds === null ? [] : [String(timeoutSeconds)],
+    time: [isoTime(nowMs).replace('Z', '+0000')],
+    alert: [alertRefAt(nowMs).alertId],
+    rule: inString(ruleId),
+    srcip: inString(srcip),
+  });
+  return JSON.parse(lines.join('\n')) as Record<string, Json>;
 }
 
 /** Returns the arguments with which ossec-execd starts an executable. The user is nearly always `-`. */

@@ -4,9 +4,8 @@ import { spawnSync } from 'node:child_process';
 import { chmodSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
-import { packagedText } from '../../../src/cli/packaged.ts';
 import { checkFiles, formatFinding } from '../../../src/manager/check-files.ts';
-import { renderSnippet, type SnippetRequest } from '../../../src/manager/snippet.ts';
+import { renderSnippet, type SnippetRequest } from '../../../src/cli/snippet.ts';
 import { findSlips } from '../../../src/manager/typing.ts';
 import { readXml } from '../../../src/manager/xml.ts';
 import { ownDirectory } from '../support/directory.ts';
@@ -141,18 +140,18 @@ describe('the output of config snippet', () => {
     ['all agents', { location: 'all' }],
   ])('for %s is well-formed and has no findings', (_, change) => {
     const request = { ...REQUEST, ...change };
-    const text = `${renderSnippet(request, packagedText).join('\n')}\n`;
+    const text = `${renderSnippet(request).join('\n')}\n`;
     expect(check(text, request.wazuh === 'ossec' ? 'ossec' : 'wazuh')).toEqual([]);
     expect(xmllintAccepts(Buffer.from(text))).toBe(true);
   });
 
   test('without a timeout has only the warning about the timeout', () => {
-    const text = renderSnippet({ ...REQUEST, timeoutSeconds: null }, packagedText).join('\n');
+    const text = renderSnippet({ ...REQUEST, timeoutSeconds: null }).join('\n');
     expect(check(text)).toEqual([expect.stringContaining('its bans never end')]);
   });
 
   test('for Wazuh 5 lists the fields of the channel', () => {
-    const text = renderSnippet({ ...REQUEST, wazuh: '5' }, packagedText).join('\n');
+    const text = renderSnippet({ ...REQUEST, wazuh: '5' }).join('\n');
     expect(text).toMatch(/stateful_timeout +3600/);
     expect(text).toContain('source.ip');
   });

@@ -1,10 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import {
-  ossecArguments,
-  type Scene,
-  wazuh4Message,
-  wazuh5Message,
-} from '../../../../src/cli/commands/test-alert.ts';
+import { messageOf, ossecArguments, type Scene } from '../../../../src/cli/commands/test-alert.ts';
 import { DEFAULT_CONFIG } from '../../../../src/config/schema.ts';
 import { readArguments } from '../../../../src/wazuh/execd-arguments.ts';
 import { readInvocation } from '../../../../src/wazuh/invocation.ts';
@@ -32,14 +27,14 @@ function shapeOf(value: Json): unknown {
 
 describe('test-alert prints the same keys in the same order as execd of', () => {
   test('Wazuh 4', () => {
-    expect(shapeOf(wazuh4Message(SCENE))).toEqual(shapeOf(wazuh4Object()));
+    expect(shapeOf(messageOf('wazuh4', SCENE))).toEqual(shapeOf(wazuh4Object()));
   });
 
   test.each([
     ['stateful', 180],
     ['stateless', null],
   ] as const)('Wazuh 5, %s', (type, timeoutSeconds) => {
-    const message = wazuh5Message({ ...SCENE, timeoutSeconds });
+    const message = messageOf('wazuh5', { ...SCENE, timeoutSeconds });
     expect(shapeOf(message)).toEqual(shapeOf(wazuh5Object({ type })));
   });
 
@@ -59,7 +54,7 @@ describe.each([
   const common = { action, address: expect.objectContaining({ text: SCENE.srcip }) as unknown };
 
   test('the parser of Wazuh 4, with ids that rules can decode', () => {
-    const line = Buffer.from(JSON.stringify(wazuh4Message(asked)));
+    const line = Buffer.from(JSON.stringify(messageOf('wazuh4', asked)));
     expect(readMessage(line, DEFAULT_CONFIG.alert)).toMatchObject({
       ...common,
       dialect: 'wazuh4',
@@ -69,7 +64,7 @@ describe.each([
   });
 
   test('the parser of Wazuh 5, with its timeout', () => {
-    const line = Buffer.from(JSON.stringify(wazuh5Message(asked)));
+    const line = Buffer.from(JSON.stringify(messageOf('wazuh5', asked)));
     expect(readMessage(line, DEFAULT_CONFIG.alert)).toMatchObject({
       ...common,
       dialect: 'wazuh5',
