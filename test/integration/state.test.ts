@@ -736,7 +736,7 @@ describe('while another process holds the writer lock', () => {
     const told = [['reconcile', '--dry-run'], ['status'], ['doctor']].map((words) => {
       return victim.person(words).stdout;
     });
-    const [why, interrupted] = [/pending:? .*process \d+ has the writer lock/, /was interrupted/];
+    const [why, interrupted] = [/pending:? .*process \d+ holds the writer lock/, /was interrupted/];
     expect(told).toEqual(told.map(() => expect.stringMatching(why)));
     expect(told).toEqual(told.map(() => expect.not.stringMatching(interrupted)));
     expect(victim.banOn(A)?.phase).toBe('unblocking');
