@@ -136,8 +136,7 @@ function withRunSteps(parts: Omit<Context, keyof RunSteps>): Context {
 type Warn = (message: string) => void;
 
 function openDiagnostics({ place, readOnly = false, onTrouble }: ContextOptions) {
-  const path = `${place.home}/logs/firewall-drop.log`;
-  const diagnostics = new Diagnostics({ path, program: place.name });
+  const diagnostics = new Diagnostics(`${place.home}/logs/firewall-drop.log`, place.name);
   const said = new Set<string>();
   const warn = (message: string): void => {
     if (said.has(message)) return;

@@ -8,23 +8,20 @@ import { printable } from './system/printable.ts';
 const LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
 type Level = (typeof LEVELS)[number];
 
-export interface DiagnosticsOptions {
-  readonly path: string;
-  readonly program: string;
-}
-
 /** Never throws: a failure of our own log stops nothing. */
 export class Diagnostics {
   /** Less serious messages are not written. As configured, once the configuration was read. */
   level: Level = 'warn';
-  readonly #options: DiagnosticsOptions;
+  readonly #path: string;
+  readonly #program: string;
   #logger: Pino.Logger | null = null;
   #descriptor: number | null = null;
   /** One message of a kind is enough for a run. */
   readonly #written = new Set<string>();
 
-  constructor(options: DiagnosticsOptions) {
-    this.#options = options;
+  constructor(path: string, program: string) {
+    this.#path = path;
+    this.#program = program;
   }
 
   error(message: string): void {
@@ -54,9 +51,8 @@ export class Diagnostics {
   }
 
   #open(): Pino.Logger {
-    const { path, program } = this.#options;
     const { pino } = require('pino') as typeof Pino;
-    const descriptor = openLogForAppend(path);
+    const descriptor = openLogForAppend(this.#path);
     this.#descriptor = descriptor;
     const sink = {
       write(line: string): void {
@@ -64,6 +60,9 @@ export class Diagnostics {
       },
     };
     const timestamp = (): string => `,"time":"${new Date().toISOString()}"`;
-    return pino({ level: 'trace', base: { program, pid: process.pid }, timestamp }, sink);
+    return pino(
+      { level: 'trace', base: { program: this.#program, pid: process.pid }, timestamp },
+      sink,
+    );
   }
 }

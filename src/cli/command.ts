@@ -8,15 +8,36 @@ export interface Form<V> {
   readonly read: (text: string) => V | undefined;
 }
 
-/** Returns an option of the given form, without its description. `value` is the placeholder in the help. */
-export function textOption<V>(value: string, form: Form<V>): TextOption<V> {
-  return { kind: 'text', value, form };
-}
-
-interface TextOption<V> {
-  readonly kind: 'text';
+interface ValueOption<V> {
+  readonly kind: 'value';
+  /** The placeholder of the value in the help. */
   readonly value: string;
   readonly form: Form<V>;
+}
+
+/** Returns an option of the given form, without its description. `value` is the placeholder in the help. */
+export function textOption<V>(value: string, form: Form<V>): ValueOption<V> {
+  return { kind: 'value', value, form };
+}
+
+/** Returns an option whose value can be any text. */
+export function anyText(value: string): ValueOption<string> {
+  return textOption(value, { expected: 'text', read: (text) => text });
+}
+
+/** Returns an option whose value must match `pattern` and is used unchanged. */
+export function matching(value: string, pattern: RegExp, expected: string): ValueOption<string> {
+  const read = (text: string): string | undefined => (pattern.test(text) ? text : undefined);
+  return textOption(value, { expected, read });
+}
+
+/** Returns an option whose value must be one of `choices`. */
+export function oneOf<const C extends readonly [string, ...string[]]>(
+  ...choices: C
+): ValueOption<C[number]> & { readonly choices: C } {
+  const read = (text: string): C[number] | undefined => choices.find((one) => one === text);
+  const expected = `one of ${choices.join(', ')}`;
+  return { ...textOption(choices.join('|'), { expected, read }), choices };
 }
 
 /** A number of lines or rows. */
@@ -25,35 +46,21 @@ export const NUMBER = textOption('NUMBER', {
   read: (text) => (/^[1-9][0-9]{0,8}$/.test(text) ? Number(text) : undefined),
 });
 
-/** Returns an option whose value must match `pattern` and is used unchanged. */
-export function matching(value: string, pattern: RegExp, expected: string): TextOption<string> {
-  const read = (text: string): string | undefined => (pattern.test(text) ? text : undefined);
-  return textOption(value, { expected, read });
-}
-
-/** An option of a command. The help shows `value` as the placeholder of its value. */
+/** An option of a command. */
 export type OptionSpec = {
   readonly describe: string;
   /** The letter of the short form: `t` for `-t`. */
   readonly short?: string;
 } & (
   | { readonly kind: 'flag' }
-  | {
-      readonly kind: 'text';
-      readonly value: string;
+  | (ValueOption<unknown> & {
       readonly default?: string;
-      /** Absent if any text is accepted. */
-      readonly form?: Form<unknown>;
-      /** Present if the value is a file name, so that shell completion offers files. */
-      readonly isFile?: true;
-    }
-  | {
-      readonly kind: 'choice';
-      readonly choices: readonly [string, ...string[]];
-      readonly default?: string;
+      readonly choices?: readonly string[];
       /** Present if each choice can also be given as a flag: `--json` for `--output json`. */
       readonly asFlags?: true;
-    }
+      /** Present if the value is a file name, so that shell completion offers files. */
+      readonly isFile?: true;
+    })
 );
 
 export interface PositionalSpec {
@@ -68,13 +75,7 @@ export interface PositionalSpec {
 
 export type OptionSpecs = Readonly<Record<string, OptionSpec>>;
 
-type ValueOf<O> = O extends { kind: 'flag' }
-  ? boolean
-  : O extends { kind: 'choice'; choices: readonly (infer Choice)[] }
-    ? Choice
-    : O extends { form: Form<infer V> }
-      ? V
-      : string;
+type ValueOf<O> = O extends { form: Form<infer V> } ? V : boolean;
 
 /** The parsed options: booleans for flags, otherwise the values; undefined if not given and without a default. */
 type OptionValues<O extends OptionSpecs> = {
@@ -132,11 +133,12 @@ export const CHANGES_LIST = { ...CHANGES, 130: null } as const;
 
 /** Returns the option `-o`, the output format. The first choice is the default. */
 export function outputAs<const F extends readonly [string, ...string[]]>(
-  ...choices: F
-): OptionSpec & { readonly kind: 'choice'; readonly choices: F; readonly default: string } {
-  const flags = choices.slice(1).map((choice) => `--${choice}`);
-  const describe = `output format; short: ${flags.join(', ')}${choices.includes('json') ? '; for JSON see docs/json.md' : ''}`;
-  return { kind: 'choice', short: 'o', choices, default: choices[0], asFlags: true, describe };
+  ...formats: F
+): ReturnType<typeof oneOf<F>> &
+  Record<'short' | 'default' | 'describe', string> & { asFlags: true } {
+  const flags = formats.slice(1).map((format) => `--${format}`);
+  const describe = `output format; short: ${flags.join(', ')}${formats.includes('json') ? '; for JSON see docs/json.md' : ''}`;
+  return { ...oneOf(...formats), short: 'o', default: formats[0], asFlags: true, describe };
 }
 
 export const BANNED = {
@@ -155,16 +157,15 @@ export const DRY_RUN = {
 
 export const FILE = {
   file: {
-    kind: 'text',
+    ...anyText('LIST'),
     short: 'f',
-    value: 'LIST',
     isFile: true,
     describe: 'read one address per line, with blank lines and # comments; - is standard input',
   },
 } as const;
 
 export const ORIGIN = {
-  origin: { kind: 'choice', choices: ORIGINS, describe: 'only the holds of this origin' },
+  origin: { ...oneOf(...ORIGINS), describe: 'only the holds of this origin' },
 } as const;
 
 export const QUIET = {

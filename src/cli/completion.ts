@@ -1,11 +1,5 @@
 // Shell completion. The scripts pass the words of the line to this program, so that all three shells offer the same.
-import {
-  findCommand,
-  findOption,
-  type CommandSpec,
-  type OptionSpec,
-  type OptionSpecs,
-} from './command.ts';
+import { findCommand, findOption, type CommandSpec, type OptionSpecs } from './command.ts';
 
 export const SHELLS = ['bash', 'zsh', 'fish'] as const;
 
@@ -72,13 +66,12 @@ function offersOf(
   banned: () => readonly string[],
 ): Offer[] {
   /** Returns the option whose value the word at `index` is; null if there is none. */
-  const openAt = (index: number): OptionSpec | null => {
+  const openAt = (index: number) => {
     const [, option] = findOption(options, before[index - 1] ?? '') ?? [];
     return option === undefined || option.kind === 'flag' ? null : option;
   };
   const open = openAt(before.length);
-  if (open?.kind === 'choice') return plain(open.choices);
-  if (open !== null) return open.kind === 'text' && open.isFile === true ? [FILES] : [];
+  if (open !== null) return open.isFile === true ? [FILES] : plain(open.choices ?? []);
   if (current.startsWith('-')) return unusedOptions(options, before);
   const given = before.filter((word, index) => !word.startsWith('-') && openAt(index) === null);
   const isFull = ['one', 'optional'].includes(positional?.count ?? '') && given.length > 0;

@@ -81,7 +81,7 @@ export function placeholder({ name, count, choices }: PositionalSpec): string {
 function optionTerm(name: string, spec: OptionSpec): string {
   const short = spec.short === undefined ? '' : `-${spec.short}, `;
   if (spec.kind === 'flag') return `${short}--${name}`;
-  return `${short}--${name} ${spec.kind === 'text' ? spec.value : spec.choices.join('|')}`;
+  return `${short}--${name} ${spec.value}`;
 }
 
 function optionText(spec: OptionSpec): string {

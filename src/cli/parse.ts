@@ -6,7 +6,6 @@ import {
   findCommand,
   findOption,
   type CommandSpec,
-  type Form,
   type OptionSpec,
   type OptionSpecs,
 } from './command.ts';
@@ -79,7 +78,7 @@ function parseOwn(args: readonly string[], command: CommandSpec): Parsed {
   const options = Object.entries(command.options).map(([name, spec]) => {
     return [name, valueOf(name, spec, texts.get(name), command)] as const;
   });
-  return { kind: 'run', command, words: all, options: Object.fromEntries(options) as Options };
+  return { kind: 'run', command, words: all, options: Object.fromEntries(options) };
 }
 
 /**
@@ -135,7 +134,8 @@ function unvalued(message: string, args: readonly string[], command: CommandSpec
   const given = message.split(' ').at(-1) ?? '';
   const typed = dashed(given);
   const [name = given, spec] = findOption(command.options, typed) ?? [];
-  const wanted = spec?.kind === 'choice' ? spec.choices.join(', ') : (spec?.describe ?? '');
+  const choices = spec?.kind === 'value' ? spec.choices : undefined;
+  const wanted = choices?.join(', ') ?? spec?.describe ?? '';
   const at = args.lastIndexOf(typed);
   const next = at < 0 ? undefined : args[at + 1];
   const way = next === undefined ? '' : `; for the value ${quote(next)} write --${name}=${next}`;
@@ -149,7 +149,7 @@ function dashed(name: string): string {
 /** Returns the names that set an option without a value: a flag's own name, or the choices of an option `asFlags`. */
 function flagsOf(name: string, spec: OptionSpec): readonly string[] {
   if (spec.kind === 'flag') return [name];
-  return spec.kind === 'choice' && spec.asFlags === true ? spec.choices : [];
+  return spec.asFlags === true ? (spec.choices ?? []) : [];
 }
 
 /**
@@ -186,20 +186,11 @@ function valueOf(
   if (spec.kind === 'flag') return given !== undefined;
   const text = given ?? spec.default;
   if (text === undefined) return undefined;
-  const { read, expected } = formOf(spec);
+  const { read, expected } = spec.form;
   const value = read(text);
   if (value !== undefined) return value;
   throw usage(`--${name} ${quote(text)} is not ${expected}`, command);
 }
-
-function formOf(spec: Exclude<OptionSpec, { kind: 'flag' }>): Form<unknown> {
-  if (spec.kind === 'text') return spec.form ?? ANY_TEXT;
-  const { choices } = spec;
-  const expected = `one of ${choices.join(', ')}`;
-  return { expected, read: (text) => choices.find((one) => one === text) };
-}
-
-const ANY_TEXT: Form<string> = { expected: 'text', read: (text) => text };
 
 function unknownOption(name: string, command: CommandSpec): AppError {
   const known = Object.entries(command.options).flatMap(([own, spec]) => [

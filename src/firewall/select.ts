@@ -5,7 +5,15 @@ import { createIpset } from './ipset/plan.ts';
 import { createIptables } from './iptables/plan.ts';
 import { createNftables } from './nftables/plan.ts';
 
-export type BackendName = 'iptables' | 'ipset' | 'nftables';
+/** What makes each, and what it can't do without. */
+const BACKENDS = {
+  iptables: { create: createIptables, programs: ['iptables-restore'] },
+  ipset: { create: createIpset, programs: ['ipset', 'iptables-restore'] },
+  nftables: { create: createNftables, programs: ['nft'] },
+} as const;
+
+export type BackendName = keyof typeof BACKENDS;
+export const BACKEND_NAMES = Object.keys(BACKENDS) as readonly BackendName[];
 
 export type FirewallConfig = Config['firewall'] & {
   /** Chains that an earlier configuration named: they get rules where they exist. */
@@ -47,7 +55,7 @@ function choice(wanted: BackendName, by: Choice['by'], active: BackendName | nul
 
 /** A tool may have been removed from the host; with nothing blocked, another one does as well. */
 function stillUsable(active: BackendName, { hasBans, isInstalled }: Situation): BackendName | null {
-  return PROGRAMS[active].every(isInstalled) || hasBans() ? active : null;
+  return isBackendInstalled(active, isInstalled) || hasBans() ? active : null;
 }
 
 /** Plain rules, which runbooks expect; and a table of our own where there are no iptables at all. */
@@ -66,33 +74,16 @@ export function isBackendInstalled(
   name: BackendName,
   isInstalled: (program: string) => boolean,
 ): boolean {
-  return PROGRAMS[name].every(isInstalled);
+  return BACKENDS[name].programs.every(isInstalled);
 }
-
-/** What a backend can't do without. */
-const PROGRAMS: Readonly<Record<BackendName, readonly string[]>> = {
-  iptables: ['iptables-restore'],
-  ipset: ['ipset', 'iptables-restore'],
-  nftables: ['nft'],
-};
 
 export function backendNamed(name: string | null): BackendName | null {
   return BACKEND_NAMES.find((known) => known === name) ?? null;
 }
 
-export const BACKEND_NAMES: readonly BackendName[] = ['iptables', 'ipset', 'nftables'];
-
 export function createBackend(name: BackendName, config: FirewallConfig): Backend {
   const optionalChains = optionalChainsOf(config).filter((chain) => !config.chains.includes(chain));
-  const options = { ...config, optionalChains };
-  switch (name) {
-    case 'iptables':
-      return createIptables(options);
-    case 'ipset':
-      return createIpset(options);
-    case 'nftables':
-      return createNftables(options);
-  }
+  return BACKENDS[name].create({ ...config, optionalChains });
 }
 
 /** Chains that get our rules only where they exist. */

@@ -162,25 +162,9 @@ function printIpv4(value: bigint): string {
   return `${bits >>> 24}.${(bits >>> 16) & 0xff}.${(bits >>> 8) & 0xff}.${bits & 0xff}`;
 }
 
+/** As the URL standard has it, which is RFC 5952: the longest run of zero groups is left out, the first of equals. */
 function printIpv6(value: bigint): string {
-  const groups = Array.from({ length: 8 }, (_, index) =>
-    Number((value >> BigInt(16 * (7 - index))) & 0xffffn),
-  );
-  const gap = longestZeroRun(groups);
-  const hex = groups.map((group) => group.toString(16));
-  if (gap.length < 2) return hex.join(':');
-  const head = hex.slice(0, gap.start).join(':');
-  const tail = hex.slice(gap.start + gap.length).join(':');
-  return `${head}::${tail}`;
-}
-
-/** RFC 5952 §4.2: the longest run of zero groups, the first of equals. */
-function longestZeroRun(groups: readonly number[]): { start: number; length: number } {
-  let best = { start: 0, length: 0 };
-  let start = 0;
-  groups.forEach((group, index) => {
-    if (group !== 0) start = index + 1;
-    else if (index + 1 - start > best.length) best = { start, length: index + 1 - start };
-  });
-  return best;
+  const hex = value.toString(16).padStart(32, '0');
+  const groups = Array.from({ length: 8 }, (_, index) => hex.slice(4 * index, 4 * index + 4));
+  return new URL(`http://[${groups.join(':')}]`).hostname.slice(1, -1);
 }

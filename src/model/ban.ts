@@ -5,14 +5,8 @@ import type { Address } from './address.ts';
  * Who asked for a block; one hold each. `repeat` is escalation, `policy` what else makes a ban last beyond execd's own
  * delete: neither ends by that.
  */
-export type Origin = 'wazuh' | 'ossec' | 'manual' | 'repeat' | 'policy';
-export const ORIGINS: readonly [Origin, ...Origin[]] = [
-  'wazuh',
-  'ossec',
-  'manual',
-  'repeat',
-  'policy',
-];
+export const ORIGINS = ['wazuh', 'ossec', 'manual', 'repeat', 'policy'] as const;
+export type Origin = (typeof ORIGINS)[number];
 
 /** Which alert a line in the log speaks of, in the shapes that the rule engines decode. */
 export interface AlertRef {

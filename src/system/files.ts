@@ -57,23 +57,21 @@ export function lookAtRegularFile<T>(
   path: string,
   use: (stats: Stats, read: (largest: number) => Buffer) => T,
 ): T {
-  const handle = openHandle(path);
-  try {
+  return closing(openHandle(path), (handle) => {
     const stats = fstatSync(handle);
     if (!stats.isFile()) throw new Error(`${path} is not a regular file`);
     return use(stats, (largest) => {
       if (stats.size > largest) throw new Error(`${path} is larger than ${largest} bytes`);
-      return readWhole(`/proc/self/fd/${handle}`, largest);
+      const descriptor = openUnleased(`/proc/self/fd/${handle}`);
+      return closing(descriptor, () => readFrom(descriptor, 0, largest));
     });
-  } finally {
-    closeSync(handle);
-  }
+  });
 }
 
-function readWhole(path: string, largest: number): Buffer {
-  const descriptor = openUnleased(path);
+/** What `use` gives of an open file, which is closed after it. */
+export function closing<T>(descriptor: number, use: (descriptor: number) => T): T {
   try {
-    return readFrom(descriptor, 0, largest);
+    return use(descriptor);
   } finally {
     closeSync(descriptor);
   }
@@ -129,13 +127,10 @@ export function readFrom(descriptor: number, position: number, length: number): 
  */
 export function openLogForAppend(path: string): number {
   const slash = path.lastIndexOf('/');
-  const directory = openSync(path.slice(0, slash), O_RDONLY | O_DIRECTORY);
-  try {
-    // From here on by the directory that is open: its name may be turned into a link at any moment.
+  // From here on by the directory that is open: its name may be turned into a link at any moment.
+  return closing(openSync(path.slice(0, slash), O_RDONLY | O_DIRECTORY), (directory) => {
     return openIn(`/proc/self/fd/${directory}${path.slice(slash)}`, path, fstatSync(directory));
-  } finally {
-    closeSync(directory);
-  }
+  });
 }
 
 /** Opens a log for reading, with the same distrust. */

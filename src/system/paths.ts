@@ -17,7 +17,7 @@ import {
   type Stats,
 } from 'node:fs';
 import { describeError, orElse } from '../model/errors.ts';
-import { isErrno, readRegularFile } from './files.ts';
+import { closing, isErrno, readRegularFile } from './files.ts';
 
 const LARGEST_TEXT = 8 * 1024 * 1024;
 
@@ -75,17 +75,14 @@ const CHUNK_BYTES = 1024 * 1024;
 export function checksumOf(path: string): string {
   const { createHash } = require('node:crypto') as typeof Crypto;
   const hash = createHash('sha256');
-  const descriptor = openSync(path, 'r');
   const chunk = Buffer.allocUnsafe(CHUNK_BYTES);
-  try {
+  return closing(openSync(path, 'r'), (descriptor) => {
     for (;;) {
       const count = readSync(descriptor, chunk);
       if (count === 0) return hash.digest('hex');
       hash.update(chunk.subarray(0, count));
     }
-  } finally {
-    closeSync(descriptor);
-  }
+  });
 }
 
 export interface NewFile {

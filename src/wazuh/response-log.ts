@@ -4,7 +4,13 @@ import type { ResponseLog } from '../bans/context.ts';
 import type { Outcome } from '../model/ban.ts';
 import { AppError, describeError, orElse } from '../model/errors.ts';
 import type { LogOffset } from '../state/rows.ts';
-import { appendLine, openLogForAppend, openLogForRead, readFrom } from '../system/files.ts';
+import {
+  appendLine,
+  closing,
+  openLogForAppend,
+  openLogForRead,
+  readFrom,
+} from '../system/files.ts';
 import { monotonicMs } from '../system/wait.ts';
 import {
   linesOf,
@@ -86,12 +92,8 @@ export class ResponseLogFile implements ResponseLog {
 
   #append(lines: readonly string[], entries: readonly Entry[]): void {
     try {
-      const descriptor = openLogForAppend(this.path);
-      try {
-        appendLine(descriptor, lines.join(''));
-      } finally {
-        closeSync(descriptor);
-      }
+      const text = lines.join('');
+      closing(openLogForAppend(this.path), (descriptor) => appendLine(descriptor, text));
     } catch (error) {
       const message = `${this.path}: the line "${nameOf(entries)}" could not be written: ${describeError(error)}`;
       this.#options.onTrouble(new AppError('LOG', message, error));

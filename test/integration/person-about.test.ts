@@ -358,8 +358,8 @@ describe('help', () => {
       expect(help).toContain(`firewall-drop ${name}`);
       for (const [option, spec] of Object.entries(options)) {
         expect(help).toMatch(new RegExp(`^ +(?:-\\w, )?--${option} `, 'm'));
-        if (spec.kind === 'choice')
-          for (const choice of spec.choices) expect(help).toContain(choice);
+        const { choices = [] } = spec.kind === 'flag' ? {} : spec;
+        for (const choice of choices) expect(help).toContain(choice);
       }
       if (positional !== undefined) expect(help).toContain(placeholder(positional));
       for (const [example] of examples) {

@@ -17,7 +17,7 @@ const directory = ownDirectory();
 const path = join(directory, 'firewall-drop.log');
 
 function open(level: Diagnostics['level'] = 'warn'): Diagnostics {
-  const diagnostics = new Diagnostics({ path, program: 'firewall-drop' });
+  const diagnostics = new Diagnostics(path, 'firewall-drop');
   diagnostics.level = level;
   return diagnostics;
 }

@@ -7,7 +7,7 @@ import type { Context } from '../../context.ts';
 import { readReason } from '../../wazuh/request.ts';
 import { findOverlaps, MOST_NAMED, readAddresses } from '../addresses.ts';
 import { filterAllowed } from '../caution.ts';
-import { CHANGES_LIST, defineCommand, DRY_RUN, FILE, QUIET } from '../command.ts';
+import { anyText, CHANGES_LIST, defineCommand, DRY_RUN, FILE, QUIET } from '../command.ts';
 import { blockInParts } from '../in-parts.ts';
 import { holdsAfter, printBlocked, type Order } from '../manual-hold.ts';
 import { TIME_TO_COME, TIMEOUT } from '../output/time.ts';
@@ -31,7 +31,7 @@ export const add = defineCommand({
       ...TIME_TO_COME,
       describe: 'when the ban ends, in UTC: 14:05, 2026-12-24, "2026-12-24 18:00"',
     },
-    reason: { kind: 'text', short: 'r', value: 'TEXT', describe: 'a note on why' },
+    reason: { ...anyText('TEXT'), short: 'r', describe: 'a note on why' },
     ...FILE,
     replace: { kind: 'flag', describe: 'ignore the end and the reason of an earlier add' },
     force: {

@@ -5,7 +5,16 @@ import { AppError, EXIT_STATUS } from '../../model/errors.ts';
 import { readReason } from '../../wazuh/request.ts';
 import type { Context } from '../../context.ts';
 import { sortLongList, MOST_NAMED, readAddresses, widerIn } from '../addresses.ts';
-import { BANNED, CHANGES_LIST, defineCommand, DRY_RUN, FILE, ORIGIN, QUIET } from '../command.ts';
+import {
+  anyText,
+  BANNED,
+  CHANGES_LIST,
+  defineCommand,
+  DRY_RUN,
+  FILE,
+  ORIGIN,
+  QUIET,
+} from '../command.ts';
 import { releaseAll, releaseInParts } from '../in-parts.ts';
 import { printUnblock } from '../plan.ts';
 import { enter, enterForChange, type Person } from '../session.ts';
@@ -18,7 +27,7 @@ export const deleteAddresses = defineCommand({
     'Ends all holds on each address, whoever blocked it, and removes its rules from the kernel. An address that was not blocked is not an error. An address stays blocked while a wider network that contains it is banned; a note names that network.',
   positional: { ...BANNED, count: 'any' },
   options: {
-    reason: { kind: 'text', short: 'r', value: 'TEXT', describe: 'a note for the history' },
+    reason: { ...anyText('TEXT'), short: 'r', describe: 'a note for the history' },
     ...FILE,
     ...DRY_RUN,
     ...QUIET,

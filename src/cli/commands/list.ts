@@ -2,7 +2,7 @@
 import type { Hold } from '../../model/ban.ts';
 import type { Context } from '../../context.ts';
 import { viewBans, type BanView } from '../ban-view.ts';
-import { defineCommand, NUMBER, ORIGIN, outputAs, WIDE } from '../command.ts';
+import { anyText, defineCommand, NUMBER, oneOf, ORIGIN, outputAs, WIDE } from '../command.ts';
 import { count } from '../output/count.ts';
 import { banToJson, documentText } from '../output/json.ts';
 import { formatDuration, shortTime, SPAN } from '../output/time.ts';
@@ -20,12 +20,11 @@ export const list = defineCommand({
   options: {
     ...ORIGIN,
     'expiring-within': { ...SPAN, describe: 'only holds that end within this time' },
-    sort: { kind: 'choice', choices: SORTS, default: 'since', describe: 'sort order' },
+    sort: { ...oneOf(...SORTS), default: 'since', describe: 'sort order' },
     limit: { ...NUMBER, describe: 'show at most this many bans, each with all its holds' },
     ...WIDE,
     columns: {
-      kind: 'text',
-      value: 'NAMES',
+      ...anyText('NAMES'),
       describe: 'show these columns in this order, such as address,expires_in,reason',
     },
     output: outputAs('table', 'json', 'csv', 'plain'),

@@ -3,7 +3,7 @@ import { AppError } from '../../model/errors.ts';
 import { printable } from '../../system/printable.ts';
 import { readAddress } from '../addresses.ts';
 import { checkFiles, formatFinding, usualFiles } from '../../manager/check-files.ts';
-import { ANSWER_NO, defineCommand, matching, outputAs } from '../command.ts';
+import { ANSWER_NO, anyText, defineCommand, matching, oneOf, outputAs } from '../command.ts';
 import { count } from '../output/count.ts';
 import { documentText } from '../output/json.ts';
 import { TIMEOUT } from '../output/time.ts';
@@ -21,8 +21,7 @@ export const configSnippet = defineCommand({
     'Prints commented XML for the ossec.conf of the manager, for local_rules.xml, which raises the rules about blocks to a level that sends mail, and for the ossec.conf of the agents; for Wazuh 5, the form fields. No file is edited: copy each part to the file that it names, then run config check.',
   options: {
     wazuh: {
-      kind: 'choice',
-      choices: MANAGERS,
+      ...oneOf(...MANAGERS),
       default: MANAGERS[0],
       describe: 'version of the manager; ossec also for Wazuh before 4.2',
     },
@@ -37,8 +36,7 @@ export const configSnippet = defineCommand({
       describe: 'ids of the rules that block, separated by commas',
     },
     location: {
-      kind: 'choice',
-      choices: ['local', 'server', 'defined-agent', 'all'],
+      ...oneOf('local', 'server', 'defined-agent', 'all'),
       default: 'local',
       describe: 'where the address is blocked',
     },
@@ -47,8 +45,7 @@ export const configSnippet = defineCommand({
       describe: 'the agent for --location defined-agent',
     },
     allow: {
-      kind: 'text',
-      value: 'ADDRESSES',
+      ...anyText('ADDRESSES'),
       describe: 'addresses that are never blocked, separated by commas',
     },
     mail: {
@@ -97,8 +94,7 @@ export const configCheck = defineCommand({
   },
   options: {
     wazuh: {
-      kind: 'choice',
-      choices: ['4', 'ossec'],
+      ...oneOf('4', 'ossec'),
       default: '4',
       describe: 'version of the manager; ossec also for Wazuh before 4.2',
     },

@@ -2,7 +2,7 @@
 import { alertRefAt } from '../../model/ban.ts';
 import { AppError } from '../../model/errors.ts';
 import type { Json } from '../../wazuh/json.ts';
-import { defineCommand, matching } from '../command.ts';
+import { defineCommand, matching, oneOf } from '../command.ts';
 import { isoTime, TIMEOUT } from '../output/time.ts';
 import { packagedLines, when } from '../packaged.ts';
 
@@ -16,8 +16,7 @@ export const testAlert = defineCommand({
     "Prints one line with the same keys in the same order as the dialect's execd; for ossec, the argument list. --answer adds the line with which execd answers the key exchange, so that the output can be piped into firewall-drop without arguments. Nothing is read, changed or logged.",
   options: {
     dialect: {
-      kind: 'choice',
-      choices: ['wazuh4', 'wazuh5', 'ossec'],
+      ...oneOf('wazuh4', 'wazuh5', 'ossec'),
       default: 'wazuh4',
       describe: 'dialect of execd',
     },
@@ -27,8 +26,7 @@ export const testAlert = defineCommand({
       describe: 'source in the alert; it need not be a valid address',
     },
     action: {
-      kind: 'choice',
-      choices: ['add', 'delete', 'enable', 'disable'],
+      ...oneOf('add', 'delete', 'enable', 'disable'),
       default: 'add',
       describe: 'block or release; printed in the words of the dialect',
     },
@@ -39,8 +37,7 @@ export const testAlert = defineCommand({
       describe: 'timeout in the message of wazuh5; never makes it stateless',
     },
     answer: {
-      kind: 'choice',
-      choices: ['continue', 'abort'],
+      ...oneOf('continue', 'abort'),
       describe: "execd's answer to the key exchange, as a second line",
     },
   },

@@ -1,8 +1,8 @@
 // The remedies of `doctor --fix`. None of them loses data, or changes what is blocked on purpose.
-import { chmodSync, closeSync, fchmodSync, fchownSync } from 'node:fs';
+import { chmodSync, fchmodSync, fchownSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { STATE_DIRECTORY } from '../../context.ts';
-import { openLogForAppend } from '../../system/files.ts';
+import { closing, openLogForAppend } from '../../system/files.ts';
 import { restoreAll } from '../restore.ts';
 import { enterForChange, type Person } from '../session.ts';
 import { lstatOrNull, statOrNull } from '../../system/paths.ts';
@@ -39,12 +39,9 @@ function repairLog(person: Person): string {
   const { path } = context.responseLog;
   const directory = statOrNull(dirname(path));
   // Use the descriptor, because the path can be replaced with a symbolic link at any moment.
-  const descriptor = openLogForAppend(path);
-  try {
+  closing(openLogForAppend(path), (descriptor) => {
     fchmodSync(descriptor, 0o660);
     if (directory !== null) fchownSync(descriptor, directory.uid, directory.gid);
-  } finally {
-    closeSync(descriptor);
-  }
+  });
   return `${path} has the owner of its directory and mode 0660`;
 }

@@ -55,12 +55,11 @@ describe.each(COMMANDS.map((command) => [command.name, command] as const))(
       expect(section).toContain(`${command.summary}.`);
       expect(section).toContain(command.details);
       for (const [option, spec] of Object.entries(command.options)) {
-        const value = spec.kind === 'text' ? ` ${spec.value}` : '';
-        const choices = spec.kind === 'choice' ? ` ${spec.choices.join('|')}` : '';
+        const value = spec.kind === 'flag' ? '' : ` ${spec.value}`;
         const short = spec.short === undefined ? '' : `-${spec.short}, `;
         const usual = spec.kind === 'flag' ? undefined : spec.default;
         const text = `${spec.describe}${usual === undefined ? '' : ` (default: ${usual})`}`;
-        expect(section).toContain(`.B ${short}--${option}${value}${choices}\n${text}\n`);
+        expect(section).toContain(`.B ${short}--${option}${value}\n${text}\n`);
       }
       for (const [example, what] of command.examples) {
         expect(section).toContain(`.B firewall-drop ${example}\n${what}\n`);
