@@ -288,7 +288,7 @@ describe('export and import', () => {
       status: BAD_DATA,
       stdout: '1 ban imported, 1 already expired\n',
     });
-    expect(stderr).toContain(`${LIST}:3: this is not a line of firewall-drop export`);
+    expect(stderr).toContain(`${LIST}:3: not a line of firewall-drop export`);
     expect(stderr).toContain('127.0.0.1 is protected');
   });
 });
