@@ -2,45 +2,33 @@
 import { lastFromFirewalld, lastToSets } from '../bans/auto-migrate.ts';
 import { pendingMigration } from '../bans/migrate.ts';
 import type { Context } from '../context.ts';
-import { setBackends, type BackendName, type Choice } from '../firewall/select.ts';
+import { setBackends, type Choice } from '../firewall/select.ts';
 import { isoTime } from './output/time.ts';
 
 const PROGRAMS = ['iptables', 'ip6tables', 'ipset', 'nft'] as const;
 
-export interface BackendState {
-  readonly configured: BackendName | 'auto';
-  readonly inUse: string;
-  /** Differs from `inUse` if a migration is due. */
-  readonly wanted: BackendName;
-  readonly why: string;
-  readonly unfinishedMove: { readonly from: BackendName; readonly to: BackendName } | null;
-  readonly bans: number;
-  readonly promoteAt: number;
-  /** The backend that `auto` migrates to beyond `promoteAt`; null if there is none or `auto` is not in use. */
-  readonly beyond: BackendName | null;
-  readonly promotion: {
-    readonly at: string;
-    readonly bans: number;
-    readonly to: BackendName | null;
-    readonly trouble: string;
-  } | null;
-  readonly tools: Readonly<Record<string, boolean>>;
-}
+export type BackendState = ReturnType<typeof stateOf> & { readonly why: string };
 
 export function inspectBackend(context: Context): BackendState {
-  const { store, config, firewall, isInstalled } = context;
   const choice = context.choice();
+  const state = stateOf(context, choice);
+  const byFirewalld = choice.by === 'auto' && lastFromFirewalld(context.store)?.to === state.inUse;
+  return { ...state, why: byFirewalld ? FROM_FIREWALLD : reasonFor(choice, state) };
+}
+
+function stateOf({ store, config, firewall, isInstalled }: Context, { by, wanted }: Choice) {
   const promotion = lastToSets(store);
-  const isPromotable = choice.by === 'auto' && choice.wanted === 'iptables';
-  const beyond = isPromotable ? (setBackends(isInstalled)[0] ?? null) : null;
-  const state = {
+  const isPromotable = by === 'auto' && wanted === 'iptables';
+  return {
     configured: config.firewall.backend,
     inUse: firewall.backendName,
-    wanted: choice.wanted,
+    /** Differs from `inUse` if a migration is due. */
+    wanted,
     unfinishedMove: pendingMigration(store),
     bans: store.bans.count(),
     promoteAt: config.firewall.promoteAt,
-    beyond,
+    /** The backend that `auto` migrates to beyond `promoteAt`; null if there is none or `auto` is not in use. */
+    beyond: isPromotable ? (setBackends(isInstalled)[0] ?? null) : null,
     promotion: promotion && {
       at: isoTime(promotion.atMs),
       bans: promotion.bans,
@@ -49,13 +37,11 @@ export function inspectBackend(context: Context): BackendState {
     },
     tools: Object.fromEntries(PROGRAMS.map((program) => [program, isInstalled(program)])),
   };
-  const byFirewalld = choice.by === 'auto' && lastFromFirewalld(store)?.to === firewall.backendName;
-  return { ...state, why: byFirewalld ? FROM_FIREWALLD : reasonFor(choice, state) };
 }
 
 const FROM_FIREWALLD = 'firewalld removes iptables rules at each reload, but not this table';
 
-function reasonFor({ by, name, wanted }: Choice, state: Omit<BackendState, 'why'>): string {
+function reasonFor({ by, name, wanted }: Choice, state: ReturnType<typeof stateOf>): string {
   if (state.inUse !== name)
     return 'its sets are in the kernel, but the state does not say why; it stays until everything is released';
   if (name !== wanted)

@@ -1,8 +1,8 @@
 // Generates the help from the descriptions of the commands: as sections, which the manual page shares, and laid out for
 // a terminal.
-import type { CommandSpec, OptionSpec, PositionalSpec } from './command.ts';
+import { EXIT_STATUS } from '../model/errors.ts';
+import { ANSWER_NO, type CommandSpec, type OptionSpec, type PositionalSpec } from './command.ts';
 import type { CommandGroup } from './commands.ts';
-import { EXIT_MEANINGS, exitsOf } from './exit-meanings.ts';
 import { wrap } from './output/wrap.ts';
 
 export type Terms = readonly (readonly [term: string, text: string])[];
@@ -12,6 +12,21 @@ const PURPOSE = "Blocks addresses with the host's firewall, and verifies that th
 const STARTED_BY_EXECD =
   'Wazuh and OSSEC start this program themselves: with a message on standard input and no arguments, or with the arguments add|delete USER ADDRESS ALERT_ID RULE_ID.';
 const HELP = ['-h, --help', 'show the help of a command; help COMMAND does the same'] as const;
+/** The meanings of the exit statuses. docs/exit-statuses.md has the same table. */
+export const EXIT_MEANINGS: readonly (readonly [status: number, meaning: string])[] = [
+  [0, 'success, verified in the kernel; or the answer is yes'],
+  [ANSWER_NO, 'the answer is no: not blocked, not protected, or something to repair'],
+  [EXIT_STATUS.USAGE, 'usage error: unknown command or option, or a missing or invalid value'],
+  [EXIT_STATUS.BAD_DATA, 'invalid input or a protected address: the request was not done in full'],
+  [EXIT_STATUS.FIREWALL, 'the firewall could not be changed or queried, or execd went away'],
+  [70, 'an internal error; please report it'],
+  [EXIT_STATUS.RESOURCES, 'too few file descriptors: raise the limit (ulimit -n) of the caller'],
+  [EXIT_STATUS.STORE, "the state, a file or standard output can't be read or written"],
+  [EXIT_STATUS.LOCK_BUSY, 'another firewall-drop is running: try again'],
+  [EXIT_STATUS.NOT_ROOT, 'the command needs root'],
+  [EXIT_STATUS.CONFIG, "the configuration can't be read, or there is no agent to install into"],
+  [EXIT_STATUS.INTERRUPTED, 'interrupted (Ctrl-C); the output says how much was done'],
+];
 export const EXIT_TERMS: Terms = EXIT_MEANINGS.map(([status, text]) => [String(status), text]);
 
 /** Returns the lines of the program's help. `width` is the terminal's width in characters; null without a terminal. */
@@ -62,6 +77,16 @@ export function sectionsOf(command: CommandSpec, common: Terms = []): Section[] 
     ['Examples', examples.map(([example, what]) => [`firewall-drop ${example}`, what])],
   ];
   return sections.filter(([, all]) => all.length > 0);
+}
+
+/** Returns the exit statuses of a command, with their meaning for that command. */
+function exitsOf({ exits, needsRoot }: CommandSpec): Terms {
+  const meanings = new Map(EXIT_MEANINGS);
+  const own = Object.entries(exits).map(([status, meaning]) => {
+    return [status, meaning ?? meanings.get(Number(status)) ?? ''] as const;
+  });
+  const common = needsRoot ? '64, 70, 71, 74 and 77' : '64, 70, 71 and 74';
+  return [...own, ['other', `${common}: common to all commands, see firewall-drop --help`]];
 }
 
 export function argumentsOf({ positional, options }: CommandSpec): string {

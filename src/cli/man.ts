@@ -5,7 +5,7 @@ import type { CommandSpec } from './command.ts';
 import { argumentsOf, EXIT_TERMS, sectionsOf, textOf, type Terms } from './help.ts';
 import { packagedLines, packagedText } from './packaged.ts';
 
-/** Returns the page in roff, for man(1). */
+/** Returns the page in roff, for man(1). Its `.nh` turns hyphenation off, because commands are typed or copied. */
 export function formatManualPage(commands: readonly CommandSpec[]): string {
   const [tables = '', policy = ''] = packagedText('config.toml').split(POLICY_KEYS_BEGIN);
   const [, ...sections] = tables.split(/^(?=\[)/m);

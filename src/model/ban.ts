@@ -87,16 +87,21 @@ export interface Outcome {
   readonly alertRef: AlertRef;
 }
 
-/** A hold as it is requested, before its times are known. */
-export interface HoldRequest {
+/** One claim on a ban, which ends by itself; execd's own delete ends only the one of its origin. */
+export interface HoldLength {
   readonly origin: Origin;
+  /** Null: until somebody releases it. */
   readonly timeoutSeconds: number | null;
+}
+
+/** A hold as it is requested, before its times are known. */
+export interface HoldRequest extends HoldLength {
   readonly alertRef: AlertRef;
   readonly reason: string;
   /** Only a person can: the address may be protected. */
   readonly forced?: boolean;
   /** Holds of other origins that begin with it. */
-  readonly also?: readonly Pick<HoldRequest, 'origin' | 'timeoutSeconds'>[];
+  readonly also?: readonly HoldLength[];
 }
 
 export function makeHolds(request: HoldRequest, nowMs: number): readonly [Hold, ...Hold[]] {

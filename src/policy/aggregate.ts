@@ -1,8 +1,8 @@
 // Which network is banned in place of an address. Pure.
 import type { Config } from '../config/schema.ts';
 import { isSingle, makeAddress, type Address } from '../model/address.ts';
-import { remainingSeconds, type Ban } from '../model/ban.ts';
-import type { HoldLength, Question } from './decision.ts';
+import { remainingSeconds, type Ban, type HoldLength } from '../model/ban.ts';
+import type { Question } from './decision.ts';
 
 export interface Target {
   readonly network: Address;

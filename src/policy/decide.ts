@@ -1,9 +1,9 @@
 // Decides what becomes of an alert: who is blocked, and for how long. Pure; what it needs of the state it asks for.
 import type { Address } from '../model/address.ts';
-import { livingHolds, remainingSeconds, type Hold } from '../model/ban.ts';
+import { livingHolds, remainingSeconds, type Hold, type HoldLength } from '../model/ban.ts';
 import { parseDuration } from '../model/duration.ts';
 import { chooseTarget, type Target } from './aggregate.ts';
-import type { Decision, HoldLength, Question } from './decision.ts';
+import type { Decision, Question } from './decision.ts';
 import { findEntry, type FoundEntry } from './entries.ts';
 
 export function decide(question: Question): Decision {

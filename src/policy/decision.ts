@@ -2,16 +2,9 @@
 import type { PolicyEntry } from '../config/policy.ts';
 import type { Config } from '../config/schema.ts';
 import type { Address } from '../model/address.ts';
-import type { Ban, Origin } from '../model/ban.ts';
+import type { Ban, HoldLength } from '../model/ban.ts';
 import type { ResponseArguments } from './arguments.ts';
 import type { AlertFacts } from './entries.ts';
-
-/** One claim on the ban, which ends by itself; execd's own delete ends only the one of its origin. */
-export interface HoldLength {
-  readonly origin: Origin;
-  /** Null: until somebody releases it. */
-  readonly timeoutSeconds: number | null;
-}
 
 /** An alert that asks for a block, and what may bear on it. */
 export interface Question {

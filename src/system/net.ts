@@ -134,15 +134,7 @@ export function readRoutes6(table: string): Gateway[] {
   });
 }
 
-interface Route6 {
-  readonly destination: bigint;
-  readonly prefixLength: number;
-  readonly gateway: string;
-  readonly flags: bigint;
-  readonly interfaceName: string;
-}
-
-function routes6(table: string): Route6[] {
+function routes6(table: string) {
   return table.split('\n').flatMap((line) => {
     const columns = line.trim().split(/\s+/);
     const [destination, prefixLength, , , gateway = '', , , , flags, interfaceName] = columns;

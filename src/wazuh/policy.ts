@@ -1,11 +1,12 @@
 // Asks policy about an alert, with what its decision needs of state and configuration. Where nothing is configured and
 // the manager said nothing, no more than the number of recent bans is looked at.
 import { widerNetworks, type Address } from '../model/address.ts';
+import type { HoldLength } from '../model/ban.ts';
 import { parseDuration } from '../model/duration.ts';
 import type * as Aggregate from '../policy/aggregate.ts';
 import type * as Arguments from '../policy/arguments.ts';
 import type * as Decide from '../policy/decide.ts';
-import type { Decision, HoldLength } from '../policy/decision.ts';
+import type { Decision } from '../policy/decision.ts';
 import type { GroupPolicy } from '../config/group-policy.ts';
 import { CONFIG_FILE, groupPolicyFile } from '../config/read.ts';
 import type { Config } from '../config/schema.ts';

@@ -1,6 +1,6 @@
 // `explain`: shows what an alert would lead to, and why. Changes nothing.
 import type { Address } from '../../model/address.ts';
-import { alertRefAt, makeHold } from '../../model/ban.ts';
+import { alertRefAt, makeHold, type HoldLength } from '../../model/ban.ts';
 import { describeProtection } from '../../policy/protected.ts';
 import { AppError, EXIT_STATUS } from '../../model/errors.ts';
 import type { Config } from '../../config/schema.ts';
@@ -8,7 +8,6 @@ import type { Context } from '../../context.ts';
 import { at, isObject, jsonOrNull } from '../../wazuh/json.ts';
 import { readMessage } from '../../wazuh/message.ts';
 import type { Request } from '../../wazuh/request.ts';
-import type { HoldLength } from '../../policy/decision.ts';
 import { decideBlock } from '../../wazuh/policy.ts';
 import { whyKept } from '../../wazuh/respond.ts';
 import { originOf, timeoutOf } from '../../wazuh/timeouts.ts';

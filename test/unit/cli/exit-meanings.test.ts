@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
 import { COMMANDS } from '../../../src/cli/commands.ts';
-import { EXIT_MEANINGS } from '../../../src/cli/exit-meanings.ts';
+import { EXIT_MEANINGS } from '../../../src/cli/help.ts';
 import { formatManualPage } from '../../../src/cli/man.ts';
 import { EXIT_STATUS } from '../../../src/model/errors.ts';
 
