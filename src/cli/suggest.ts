@@ -11,16 +11,16 @@ export function nearest(typed: string, names: readonly string[]): string | null 
 }
 
 /**
- * Returns the most similar command; null if none is similar enough, or if another one, which can be the opposite, is
- * about as similar.
+ * Returns the most similar command; null if none is similar enough, or if its opposite is about as similar: `ban` and
+ * `unban`.
  */
 export function nearestCommand(typed: string, commands: readonly CommandSpec[]): string | null {
-  const owners = new Map(commands.flatMap((one) => namesOf(one).map((name) => [name, one])));
-  const candidates = near(typed, [...owners.keys()]);
+  const candidates = near(typed, commands.flatMap(namesOf));
   const [first, least] = candidates[0] ?? [];
   if (first === undefined || least === undefined) return null;
   const isDoubtful = candidates.some(([name, distance]) => {
-    return distance <= least + 1 && owners.get(name) !== owners.get(first);
+    const isOpposite = name === `un${first}` || first === `un${name}`;
+    return isOpposite && distance <= least + 1;
   });
   return isDoubtful ? null : first;
 }

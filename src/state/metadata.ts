@@ -1,4 +1,5 @@
 // Small values remembered by name, and written with the next transaction.
+import { orElse } from '../model/errors.ts';
 import type { Connection } from './connection.ts';
 
 export class Metadata {
@@ -30,13 +31,8 @@ export class Metadata {
   /** A value that was written as JSON; null when there is none or it can't be read. The shape is the writer's. */
   getJson(name: string): unknown {
     const text = this.get(name);
-    if (text === null) return null;
-    try {
-      return JSON.parse(text);
-    } catch {
-      // Not written by us: found out anew.
-      return null;
-    }
+    // What was not written by us is found out anew.
+    return text === null ? null : orElse<unknown>(null, () => JSON.parse(text));
   }
 
   /** Remembered with the next transaction, or at `flush`: one value alone is not worth waiting for the disk. */
