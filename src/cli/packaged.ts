@@ -1,5 +1,5 @@
-// What packages have to do with this program: the files of packaging/ that it carries, fitted to where it was installed,
-// and who owns it on this host.
+// What packages have to do with this program: the files of packaging/ that it carries, filled in or fitted to where it was
+// installed, and who owns it on this host.
 import { textOrNull } from '../system/paths.ts';
 
 /** JSON: what scripts/lib/packaged.mjs reads of packaging/, by the files' names. */
@@ -62,7 +62,14 @@ export function packagedLines(name: string, values: Values): string[] {
   const lines = packagedText(name).trimEnd().split('\n');
   return lines.flatMap((template) => {
     const names = Array.from(template.matchAll(NAME), ([, named = '']) => named);
-    return names.reduce((filled, named) => fill(filled, named, values[named] ?? []), [template]);
+    return names.reduce(
+      (filled, named) => {
+        const given = values[named];
+        if (given === undefined) throw new Error(`${name} names ${named}, which has no value`);
+        return fill(filled, named, given);
+      },
+      [template],
+    );
   });
 }
 
