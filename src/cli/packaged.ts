@@ -1,5 +1,5 @@
-// The embedded files of packaging/, adapted to the place of installation, and the package manager that owns the
-// program.
+// The embedded files of packaging/, filled in or adapted to the place of installation, and the package manager that owns
+// the program.
 import { textOrNull } from '../system/paths.ts';
 
 /** The files of packaging/ that scripts/lib/packaged.mjs reads, by name, as JSON. Set by the build. */
@@ -65,7 +65,15 @@ export function packagedLines(name: string, values: Values): string[] {
   const lines = packagedText(name).trimEnd().split('\n');
   return lines.flatMap((template) => {
     const names = Array.from(template.matchAll(PLACEHOLDER), ([, named = '']) => named);
-    return names.reduce((filled, named) => fill(filled, named, values[named] ?? []), [template]);
+    return names.reduce(
+      (filled, named) => {
+        const given = values[named];
+        if (given === undefined)
+          throw new Error(`${name} has a placeholder ${named} without a value`);
+        return fill(filled, named, given);
+      },
+      [template],
+    );
   });
 }
 

@@ -2,12 +2,14 @@
 // person to copy.
 import { packagedLines, when, type Values } from './packaged.ts';
 
+export const LOCATIONS = ['local', 'server', 'defined-agent', 'all'] as const;
+
 export interface SnippetRequest {
   readonly wazuh: '4' | '5' | 'ossec';
   /** null if bans never end. */
   readonly timeoutSeconds: number | null;
   readonly ruleIds: readonly string[];
-  readonly location: string;
+  readonly location: (typeof LOCATIONS)[number];
   /** null unless the location is defined-agent. */
   readonly agentId: string | null;
   readonly allow: readonly string[];
@@ -37,7 +39,7 @@ function valuesOf(request: SnippetRequest): Values {
     ...when('allows', allow.length > 0, 'open'),
     ...when('mails', mailTo !== null, 'mailless'),
     ...when('global', allow.length > 0 || mailTo !== null, 'plain'),
-    [location]: [''],
+    ...Object.fromEntries(LOCATIONS.map((one) => [one, one === location ? [''] : []])),
     location: [location],
     agent: agentId === null ? [] : [agentId],
     rules: [ruleIds.join(isXml ? ',' : ', ')],

@@ -7,7 +7,7 @@ import { ANSWER_NO, anyText, defineCommand, matching, oneOf, outputAs } from '..
 import { count } from '../output/count.ts';
 import { documentText } from '../output/json.ts';
 import { TIMEOUT } from '../output/time.ts';
-import { renderSnippet } from '../snippet.ts';
+import { LOCATIONS, renderSnippet } from '../snippet.ts';
 
 const MANAGERS = ['4', '5', 'ossec'] as const;
 
@@ -36,7 +36,7 @@ export const configSnippet = defineCommand({
       describe: 'ids of the rules that block, separated by commas',
     },
     location: {
-      ...oneOf('local', 'server', 'defined-agent', 'all'),
+      ...oneOf(...LOCATIONS),
       default: 'local',
       describe: 'where the address is blocked',
     },
