@@ -102,7 +102,7 @@ check 'the agent runs doctor' in_home packaged var/ossec/etc/ossec.conf 'firewal
 check 'a further name is a link' play packaged -e '{"firewall_drop_names":["firewall-drop","firewall-drop.sh","block-ip"]}'
 check 'an alert blocks by the further name' blocks packaged /var/ossec block-ip
 chmod 0777 "$(root_of packaged)/var/ossec/active-response/bin"
-check 'a problem on the host fails the play, with the reason' fails_saying 'others than root' packaged
+check 'a problem on the host fails the play, with the reason' fails_saying 'other users can' packaged
 chmod 0750 "$(root_of packaged)/var/ossec/active-response/bin"
 
 echo 'installation from the executable, in another home'

@@ -322,9 +322,9 @@ says_saved() {
   line=$(ours doctor | grep 'saved rules')
   echo "$line"
   case $1 in
-    iptables) [[ $line == *'drops of our shape'* ]] ;;
-    ipset) [[ $line == *'refers to sets of ours'* || $line == *'no saved rules'* ]] ;;
-    nftables) [[ $line == *'no saved rules'* ]] ;;
+    iptables) [[ $line == *'of our form'* ]] ;;
+    ipset) [[ $line == *'refers to our sets'* || $line == *'no saved file contains our rules'* ]] ;;
+    nftables) [[ $line == *'no saved file contains our rules'* ]] ;;
   esac
 }
 

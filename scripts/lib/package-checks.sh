@@ -136,7 +136,7 @@ check "the agent still has its program after the removal" is_agents 4.1 ''
 check 'our package installs' dpkg -i ours.deb
 check 'the link leads to our program' is_ours
 check "the agent's program is kept" is_agents 4.1 .wazuh
-check 'doctor finds the program unchanged' doctor_says 'the sum in /usr/lib/firewall-drop/SHA256SUMS agrees'
+check 'doctor finds the program unchanged' doctor_says 'the checksum in /usr/lib/firewall-drop/SHA256SUMS matches'
 check 'logrotate accepts its file, with the owner of the logs' rotates
 check 'zsh finds its completion' has_zsh_completion vendor-completions
 check 'install refuses, and names the package manager' refuses install 'apt-get install --reinstall wazuh-firewall-drop'

@@ -1,4 +1,4 @@
-// Reads the addresses that a person gives: as arguments, in a file, or on standard input.
+// Reads the addresses that a person gives as arguments, in a file or on standard input.
 import { readFileSync } from 'node:fs';
 import {
   isSingle,
@@ -13,9 +13,9 @@ import { quote } from '../system/printable.ts';
 import type { Person } from './session.ts';
 
 /**
- * Arguments and the lines of `file` (`-`: standard input) together. Throws `USAGE` when there is neither, and `BAD_DATA`
- * for an argument that is no address: what was typed is done whole or not at all. A list is done as far as it can be, and says
- * which lines were left out: `list.txt:7: …`.
+ * Reads addresses from the arguments and from the lines of `file` (`-` is standard input). Throws `USAGE` if there is
+ * neither and `BAD_DATA` if an argument is not an address, because typed addresses are processed all or none. Invalid
+ * lines of a file are reported as `list.txt:7: …` and skipped.
  */
 export function readAddresses(
   words: readonly string[],
@@ -36,21 +36,24 @@ export function readAddresses(
     else if (text !== '') mistakes.push(`${nameOf(file)}:${index + 1}: ${describeMistake(text)}`);
   }
   mistakes.forEach(complain);
-  // A download may have failed.
-  if (found.size === 0 && mistakes.length === 0) note('the list has no addresses');
+  // An empty list can be the result of a failed download.
+  if (found.size === 0 && mistakes.length === 0) note('the list contains no addresses');
   return { addresses: [...found.values()], mistakes };
 }
 
-/** More than this are counted, not named. */
+/** The largest number of addresses that messages name one by one. Longer lists are only counted. */
 export const MOST_NAMED = 20;
 
-/** Of a list, as the indexes of the state have them: in no order, each would touch another page. Few stay as they are. */
-export function inTextOrder(addresses: readonly Address[]): readonly Address[] {
+/**
+ * Sorts a long list in the order of the database index, so that consecutive addresses share pages. Returns a short list
+ * unchanged.
+ */
+export function sortLongList(addresses: readonly Address[]): readonly Address[] {
   if (addresses.length <= MOST_NAMED) return addresses;
   return addresses.toSorted((one, other) => (one.text < other.text ? -1 : 1));
 }
 
-/** One address, as an argument. Throws `BAD_DATA` with what to write instead. */
+/** Parses one argument. Throws `BAD_DATA`, with advice, if it is not an address. */
 export function readAddress(text: string): Address {
   const address = parseExactNetwork(text);
   if (address === null) throw new AppError('BAD_DATA', describeMistake(text));
@@ -58,14 +61,14 @@ export function readAddress(text: string): Address {
 }
 
 /**
- * Pairs of which the second contains the first and one is new, each once: the smaller adds nothing while the larger is
- * there. Wider networks are looked up by their text, one prefix length after the other, since lists have thousands.
+ * Returns the pairs in which `outer` contains `inner` and at least one of the two is new. Blocking `inner` has no
+ * effect while `outer` is blocked. Looks up each wider prefix by its text, because lists can have thousands of entries.
  */
 export function findOverlaps(
   addresses: readonly Address[],
   known: readonly Address[],
 ): (readonly [inner: Address, outer: Address])[] {
-  // Most lists have no networks at all, and then nothing can lie in another.
+  // Without networks, no entry can contain another.
   if (known.every(isSingle) && addresses.every(isSingle)) return [];
   const all = new Map([...known, ...addresses].map((one) => [one.text, one]));
   const networks = new Map([...all].filter(([, one]) => !isSingle(one)));
@@ -77,7 +80,7 @@ export function findOverlaps(
   });
 }
 
-/** The networks of a list that contain an address, widest first. */
+/** Returns the networks of a list that contain an address, widest first. */
 export function widerIn(networks: ReadonlyMap<string, Address>, inner: Address): Address[] {
   if (networks.size === 0) return [];
   return widerNetworks(inner).flatMap(({ text }) => networks.get(text) ?? []);
@@ -87,7 +90,7 @@ function nameOf(file: string | undefined): string {
   return file === undefined || file === '-' ? 'standard input' : file;
 }
 
-/** A file, or with `-` standard input. Throws `BAD_DATA` when it can't be read. */
+/** Reads a file, or standard input for `-`. Throws `BAD_DATA` if it can't be read. */
 export function readText(file: string): string {
   return orThrow('BAD_DATA', `${file} can't be read`, () => {
     return readFileSync(file === '-' ? 0 : file, 'utf8');
@@ -104,10 +107,10 @@ function adviceFor(text: string): string {
     const what = text.includes('.', text.indexOf('/')) ? 'mask is dotted' : 'host bits are set';
     return `its ${what}; did you mean ${network.text}?`;
   }
-  if (text.includes(',')) return 'separate addresses with blanks, not commas';
-  if (HOST_NAME.test(text)) return 'host names are not resolved; write the addresses that it has';
-  return 'write for example 203.0.113.9, 203.0.113.0/24 or 2001:db8::9';
+  if (text.includes(',')) return 'separate addresses with spaces, not commas';
+  if (HOST_NAME.test(text)) return 'host names are not resolved; use the addresses of the host';
+  return 'use the form 203.0.113.9, 203.0.113.0/24 or 2001:db8::9';
 }
 
-/** With a letter that no IPv6 address has at its end, as top-level domains have. */
+/** A name that ends in at least two letters, as top-level domains do. No IPv6 address has that form. */
 const HOST_NAME = /^(?:[A-Za-z0-9-]+\.)+[A-Za-z]{2,}\.?$/;

@@ -1,4 +1,4 @@
-// Which backend holds the bans, which one is to hold them, and why: for `backend` and `status`.
+// Finds which backend holds the bans, which one should hold them, and why, for `backend` and `status`.
 import { lastFromFirewalld, lastToSets } from '../bans/auto-migrate.ts';
 import { pendingMigration } from '../bans/migrate.ts';
 import type { Context } from '../context.ts';
@@ -22,12 +22,12 @@ function stateOf({ store, config, firewall, isInstalled }: Context, { by, wanted
   return {
     configured: config.firewall.backend,
     inUse: firewall.backendName,
-    /** Another one than `inUse` where a migration is due. */
+    /** Differs from `inUse` if a migration is due. */
     wanted,
     unfinishedMove: pendingMigration(store),
     bans: store.bans.count(),
     promoteAt: config.firewall.promoteAt,
-    /** Where `auto` goes beyond `promoteAt`; null: nowhere, or it does not choose. */
+    /** The backend that `auto` migrates to beyond `promoteAt`; null if there is none or `auto` is not in use. */
     beyond: isPromotable ? (setBackends(isInstalled)[0] ?? null) : null,
     promotion: promotion && {
       at: isoTime(promotion.atMs),
@@ -39,23 +39,22 @@ function stateOf({ store, config, firewall, isInstalled }: Context, { by, wanted
   };
 }
 
-const FROM_FIREWALLD = 'firewalld removes rules of iptables at each reload, and leaves this';
+const FROM_FIREWALLD = 'firewalld removes iptables rules at each reload, but not this table';
 
 function reasonFor({ by, name, wanted }: Choice, state: ReturnType<typeof stateOf>): string {
   if (state.inUse !== name)
-    return 'its sets are in the kernel, and the state does not say of what; until everything is released';
+    return 'its sets are in the kernel, but the state does not say why; it stays until everything is released';
   if (name !== wanted)
     return `${wanted} is configured; the next expire or restore migrates the bans`;
-  if (by === 'config') return 'firewall.backend names it';
+  if (by === 'config') return 'set by firewall.backend';
   const { promotion, promoteAt, beyond, tools } = state;
   if (wanted === 'iptables') {
-    if (beyond !== null)
-      return `plain rules while there are no more than ${promoteAt} bans, then ${beyond}`;
-    const stays = 'plain rules, however many bans there are';
+    if (beyond !== null) return `plain rules up to ${promoteAt} bans, then ${beyond}`;
+    const stays = 'plain rules for any number of bans';
     return `${stays}: neither ipset nor nft is installed`;
   }
   if (promotion?.to === wanted)
-    return `${promotion.bans} bans were more than firewall.promote_at allowed; it stays until everything is released`;
+    return `${promotion.bans} bans exceeded ${promoteAt}; it stays until everything is released`;
   if (!(tools['iptables'] ?? false)) return 'iptables is not installed';
-  return 'it holds what is blocked, and stays until everything is released';
+  return 'it holds the current bans; it stays until everything is released';
 }

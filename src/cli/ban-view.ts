@@ -1,4 +1,4 @@
-// Bans with what the kernel holds of them, and how often their addresses were banned: for `list`, `export` and `status`.
+// Combines bans with their entries in the kernel and the number of earlier bans, for `list`, `export` and `status`.
 import type { Context } from '../context.ts';
 import { isFullyDropped, type HeldAddress, type Snapshot } from '../firewall/snapshot.ts';
 import type { Family } from '../model/address.ts';
@@ -13,11 +13,11 @@ export interface BanView {
   readonly kernel: 'yes' | 'missing' | 'unknown';
   readonly held: HeldAddress | undefined;
   readonly backend: string;
-  /** Null where escalation is not configured. */
+  /** null if escalation is not configured. */
   readonly escalation: Escalation | null;
 }
 
-/** Of all bans. */
+/** Returns a view of every ban. */
 export function viewBans(context: Context, person: Person): BanView[] {
   const bans = context.store.bans.list();
   const families = new Set(bans.map(({ address }) => address.family));
@@ -27,7 +27,9 @@ export function viewBans(context: Context, person: Person): BanView[] {
   return bans.map(viewer(context, (family) => held.get(family) ?? null));
 }
 
-/** `heldOf` gives what the kernel drops of a family, by the address's text; null where it can't be asked. */
+/**
+ * Returns a function that combines a ban with the kernel's entry. `heldOf` returns null if the kernel can't be queried.
+ */
 export function viewer(
   context: Context,
   heldOf: (family: Family) => Snapshot['held'] | null,
@@ -43,7 +45,10 @@ export function viewer(
   };
 }
 
-/** What the kernel drops of a family, by the address's text; null where it can't be asked, which is said. */
+/**
+ * Returns the addresses of a family that the kernel drops, keyed by text. If the kernel can't be queried, prints why
+ * and returns null.
+ */
 export function heldOrNull(
   family: Family,
   { firewall }: Context,
@@ -52,19 +57,19 @@ export function heldOrNull(
   try {
     return firewall.snapshot(family).held;
   } catch (error) {
-    complain(`IPv${family}: the kernel can't be asked: ${describeError(error)}`);
+    complain(`IPv${family}: the kernel can't be queried: ${describeError(error)}`);
     return null;
   }
 }
 
 export interface Escalation {
-  /** Within the window, the one that goes on included. */
+  /** The number of bans within the window, including the current one. */
   readonly bans: number;
-  /** As it is configured: `24h`. */
+  /** The timeout of the next ban, as configured: `24h`. */
   readonly next: string;
 }
 
-/** Null for every address where escalation is not configured. */
+/** Returns a function from an address to its escalation; the function returns null if escalation is not configured. */
 export function readEscalation(
   context: Pick<Context, 'config' | 'store' | 'now'>,
 ): (address: string) => Escalation | null {

@@ -1,4 +1,4 @@
-// What a person may block: not what is protected, and no network that shuts out whole providers.
+// Decides what a person can block: no protected addresses, and no networks as wide as a whole provider.
 import type { Context } from '../context.ts';
 import { contains, type Address } from '../model/address.ts';
 import { alertRefAt, type Outcome } from '../model/ban.ts';
@@ -10,14 +10,14 @@ import {
 } from '../policy/protected.ts';
 import type { Person } from './session.ts';
 
-/** IPv4 and IPv6 prefix lengths. */
+/** The shortest prefix lengths, in bits, that can be blocked without --force. */
 const WIDEST_PREFIX = { 4: 16, 6: 32 } as const;
 
 /**
- * Those that may be blocked. Says of each other one why not, and with --force what it would take. Refusals are logged where it
- * is for real.
+ * Returns the addresses that can be blocked. For each of the others, prints the reason and whether --force would block
+ * it. Refusals are logged unless this is a dry run.
  */
-export function allowedAmong(
+export function filterAllowed(
   addresses: readonly Address[],
   { force, isForReal }: { readonly force: boolean; readonly isForReal: boolean },
   context: Context,
@@ -33,12 +33,14 @@ export function allowedAmong(
       ? 'is protected'
       : 'contains a protected address';
     person.complain(`${address.text} ${is} (${reason}); ${way}`);
-    if (isForReal) noteRefusal(address, reason, context, person);
+    if (isForReal) recordRefusal(address, reason, context, person);
     return false;
   });
 }
 
-/** Put together once: a list may have a hundred thousand addresses, and a white list thousands of entries. */
+/**
+ * Builds the list once per command: there can be a hundred thousand addresses to check against thousands of entries.
+ */
 function protectedFrom(
   force: boolean,
   context: Context,
@@ -57,7 +59,7 @@ function isNarrowEnough(address: Address, force: boolean, { complain }: Person):
   return false;
 }
 
-function noteRefusal(address: Address, reason: string, context: Context, { name }: Person): void {
+function recordRefusal(address: Address, reason: string, context: Context, { name }: Person): void {
   const outcome: Outcome = { verb: 'refused', address, alertRef: alertRefAt(context.now()) };
   context.responseLog.write([outcome]);
   context.store.history.record([

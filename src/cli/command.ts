@@ -1,8 +1,8 @@
-// How a command is described: once, for the parser, the help, the manual page and the shells' completion.
+// Describes commands: the one source for the parser, the help, the manual page and shell completion.
 import { ORIGINS } from '../model/ban.ts';
 import type { Person } from './session.ts';
 
-/** What the text of an option is to be: `read` gives undefined for what is not `expected`. */
+/** The form of an option's value. `read` returns undefined for a text that is not as `expected`. */
 export interface Form<V> {
   readonly expected: string;
   readonly read: (text: string) => V | undefined;
@@ -10,26 +10,28 @@ export interface Form<V> {
 
 interface ValueOption<V> {
   readonly kind: 'value';
-  /** Its name, for the help. */
+  /** The placeholder of the value in the help. */
   readonly value: string;
   readonly form: Form<V>;
 }
 
-/** An option of that form, but for its description. */
+/** Returns an option of the given form, without its description. `value` is the placeholder in the help. */
 export function textOption<V>(value: string, form: Form<V>): ValueOption<V> {
   return { kind: 'value', value, form };
 }
 
+/** Returns an option whose value can be any text. */
 export function anyText(value: string): ValueOption<string> {
   return textOption(value, { expected: 'text', read: (text) => text });
 }
 
-/** A text that stays as it is. */
+/** Returns an option whose value must match `pattern` and is used unchanged. */
 export function matching(value: string, pattern: RegExp, expected: string): ValueOption<string> {
   const read = (text: string): string | undefined => (pattern.test(text) ? text : undefined);
   return textOption(value, { expected, read });
 }
 
+/** Returns an option whose value must be one of `choices`. */
 export function oneOf<const C extends readonly [string, ...string[]]>(
   ...choices: C
 ): ValueOption<C[number]> & { readonly choices: C } {
@@ -44,19 +46,19 @@ export const NUMBER = textOption('NUMBER', {
   read: (text) => (/^[1-9][0-9]{0,8}$/.test(text) ? Number(text) : undefined),
 });
 
-/** What an option may be. */
+/** An option of a command. */
 export type OptionSpec = {
   readonly describe: string;
-  /** One letter, for `-t`. */
+  /** The letter of the short form: `t` for `-t`. */
   readonly short?: string;
 } & (
   | { readonly kind: 'flag' }
   | (ValueOption<unknown> & {
       readonly default?: string;
       readonly choices?: readonly string[];
-      /** True where each choice may also be given as a flag of its name. */
+      /** Present if each choice can also be given as a flag: `--json` for `--output json`. */
       readonly asFlags?: true;
-      /** It names a file, for the shells' completion. */
+      /** Present if the value is a file name, so that shell completion offers files. */
       readonly isFile?: true;
     })
 );
@@ -64,10 +66,10 @@ export type OptionSpec = {
 export interface PositionalSpec {
   readonly name: string;
   readonly describe: string;
-  /** `any`: none or more; `some`: one or more; `one`; `optional`: none or one. */
+  /** `any`: zero or more; `some`: one or more; `one`: exactly one; `optional`: zero or one. */
   readonly count: 'any' | 'some' | 'one' | 'optional';
   readonly choices?: readonly string[];
-  /** What the shells' completion offers in its place. */
+  /** What shell completion offers for this argument. */
   readonly offers?: 'files' | 'banned addresses';
 }
 
@@ -75,7 +77,7 @@ export type OptionSpecs = Readonly<Record<string, OptionSpec>>;
 
 type ValueOf<O> = O extends { form: Form<infer V> } ? V : boolean;
 
-/** What was given: a flag is a boolean, the others are what their form reads, or absent where there is no default. */
+/** The parsed options: booleans for flags, otherwise the values; undefined if not given and without a default. */
 type OptionValues<O extends OptionSpecs> = {
   readonly [Name in keyof O]: O[Name] extends { kind: 'flag' } | { default: string }
     ? ValueOf<O[Name]>
@@ -83,59 +85,59 @@ type OptionValues<O extends OptionSpecs> = {
 };
 
 export interface CommandSpec<O extends OptionSpecs = OptionSpecs> {
-  /** One word, or two for a command of a group: `protect check`. */
+  /** One word, or two words for a command of a group: `protect check`. */
   readonly name: string;
   readonly aliases: readonly string[];
-  /** One line, for lists. */
+  /** One line, for lists of commands. */
   readonly summary: string;
-  /** For help and manual page; what the summary leaves open. */
+  /** What the summary leaves open, for the help and the manual page. */
   readonly details: string;
   readonly positional?: PositionalSpec;
   readonly options: O;
   readonly examples: readonly (readonly [command: string, what: string])[];
-  /** Exit statuses besides those of all commands: what each means here, or null where EXIT_MEANINGS says it. */
+  /** The exit statuses specific to this command, with their meaning; null for the meaning in EXIT_MEANINGS. */
   readonly exits: Readonly<Record<number, string | null>>;
-  /** False for what neither reads the state nor changes anything. */
+  /** False if the command neither reads the state nor changes anything. */
   readonly needsRoot: boolean;
-  /** True for what may be longer than a screen: on a terminal it goes through a pager. */
+  /** Reports whether the output can exceed a screen. On a terminal it then goes through a pager. */
   isLong(options: OptionValues<O>): boolean;
-  /** Returns the exit status; throws an AppError for what went wrong. */
+  /** Runs the command and returns the exit status. Throws an AppError on failure. */
   run(words: readonly string[], options: OptionValues<O>, person: Person): number | Promise<number>;
 }
 
-/** What most commands say alike. */
+/** The defaults of a command's description. */
 const USUAL = {
   aliases: [],
   details: '',
   options: {},
-  exits: { 0: 'it is printed' },
+  exits: { 0: 'success' },
   needsRoot: true,
   isLong: () => false,
 } as const;
 
-/** Lets the options' types follow from their description. */
+/** Defines a command; the types of its options follow from their descriptions. */
 export function defineCommand<const O extends OptionSpecs = typeof USUAL.options>(
   spec: Omit<CommandSpec<O>, keyof typeof USUAL> &
     Partial<Pick<CommandSpec<O>, keyof typeof USUAL>>,
 ): CommandSpec {
-  // The parser makes the values from the same description, so the types that follow from it hold.
+  // The parser creates the values from the same descriptions, so their types match.
   return { ...USUAL, ...spec };
 }
 
-/** The exit status of an answer that is no error: not blocked, not protected, or something to repair. */
+/** The exit status of a negative answer that is not an error: not blocked, not protected, or something to repair. */
 export const ANSWER_NO = 1;
 
-/** The exit statuses of what changes bans, and of what does so for a list. */
+/** The exit statuses of commands that change bans, and of those that accept a list. */
 export const CHANGES = { 69: null, 75: null } as const;
 export const CHANGES_LIST = { ...CHANGES, 130: null } as const;
 
-/** `-o`: in which format; the first one is the default. */
+/** Returns the option `-o`, the output format. The first choice is the default. */
 export function outputAs<const F extends readonly [string, ...string[]]>(
   ...formats: F
 ): ReturnType<typeof oneOf<F>> &
   Record<'short' | 'default' | 'describe', string> & { asFlags: true } {
   const flags = formats.slice(1).map((format) => `--${format}`);
-  const describe = `in which format; ${flags.join(', ')} for short${formats.includes('json') ? '; JSON: docs/json.md' : ''}`;
+  const describe = `output format; short: ${flags.join(', ')}${formats.includes('json') ? '; for JSON see docs/json.md' : ''}`;
   return { ...oneOf(...formats), short: 'o', default: formats[0], asFlags: true, describe };
 }
 
@@ -146,11 +148,11 @@ export const BANNED = {
 } as const;
 
 export const WIDE = {
-  wide: { kind: 'flag', describe: 'cut nothing, and leave out no column for lack of room' },
+  wide: { kind: 'flag', describe: 'show all columns in full, even on a narrow terminal' },
 } as const;
 
 export const DRY_RUN = {
-  'dry-run': { kind: 'flag', short: 'n', describe: 'show what would be done, and change nothing' },
+  'dry-run': { kind: 'flag', short: 'n', describe: 'show what would be done; change nothing' },
 } as const;
 
 export const FILE = {
@@ -158,19 +160,19 @@ export const FILE = {
     ...anyText('LIST'),
     short: 'f',
     isFile: true,
-    describe: 'one address a line, blank lines and # comments allowed; - is standard input',
+    describe: 'read one address per line, with blank lines and # comments; - is standard input',
   },
 } as const;
 
 export const ORIGIN = {
-  origin: { ...oneOf(...ORIGINS), describe: 'only what this origin holds' },
+  origin: { ...oneOf(...ORIGINS), describe: 'only the holds of this origin' },
 } as const;
 
 export const QUIET = {
   quiet: { kind: 'flag', short: 'q', describe: 'print errors only' },
 } as const;
 
-/** The command with the longest name that the words begin with, and the words behind it; null: there is none. */
+/** Finds the command whose name the words begin with, the longest name first; null if there is none. */
 export function findCommand(
   words: readonly string[],
   commands: readonly CommandSpec[],
@@ -183,7 +185,7 @@ export function findCommand(
   return null;
 }
 
-/** The option that a word is, as `--name` or `-n`, with its name. */
+/** Finds the option that a word names, as `--name` or `-n`. */
 export function findOption(
   specs: OptionSpecs,
   word: string,

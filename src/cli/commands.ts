@@ -1,4 +1,4 @@
-// All commands, in the order of the help.
+// Lists all commands in the order of the help.
 import type { CommandSpec } from './command.ts';
 import { completion, man, version } from './commands/about.ts';
 import { add } from './commands/add.ts';
@@ -28,8 +28,8 @@ export interface CommandGroup {
 
 export const COMMAND_GROUPS: readonly CommandGroup[] = [
   { title: 'Block and release', commands: [add, deleteAddresses, extend, flush, forgive] },
-  { title: 'Look', commands: [list, status, isBlocked, history, explain] },
-  { title: 'Keep in order', commands: [expire, restoreCommand, reconcile, backend, doctor] },
+  { title: 'Inspect', commands: [list, status, isBlocked, history, explain] },
+  { title: 'Maintain', commands: [expire, restoreCommand, reconcile, backend, doctor] },
   {
     title: 'Configure',
     commands: [
@@ -43,7 +43,7 @@ export const COMMAND_GROUPS: readonly CommandGroup[] = [
     ],
   },
   {
-    title: 'Install, move and watch',
+    title: 'Install, migrate and monitor',
     commands: [install, uninstall, exportBans, importBans, metrics],
   },
   { title: 'About this program', commands: [version, man, completion] },

@@ -1,20 +1,20 @@
-// Completion for shells: their scripts hand the words of the line to us, so that all three offer the same.
+// Shell completion. The scripts pass the words of the line to this program, so that all three shells offer the same.
 import { findCommand, findOption, type CommandSpec, type OptionSpecs } from './command.ts';
 
 export const SHELLS = ['bash', 'zsh', 'fish'] as const;
 
-/** The first argument with which the scripts in packaging/completion/ ask. */
+/** The first argument of a request from the scripts in packaging/completion/. */
 export const COMPLETE = '__complete';
 
-/** A word that may stand at the end of the line, and what it means. */
+/** A candidate for the last word of the line, with its description. */
 type Offer = readonly [word: string, meaning: string];
 
-/** For this one the scripts offer the names of files. */
+/** Makes the scripts offer file names. */
 const FILES: Offer = [':files', ''];
 
 /**
- * What may stand in the place of the last word, which may be empty or only begun: lines for the scripts, a word and its
- * meaning with a tab between them. `banned` finds the addresses that are banned.
+ * Returns the candidates for the last word, which can be empty or incomplete, as lines `WORD<tab>DESCRIPTION`. `banned`
+ * returns the banned addresses.
  */
 export function offersFor(
   line: readonly string[],
@@ -41,12 +41,12 @@ function offers(
   const next = nextWords(before, commands);
   if (before.length > 0) return next;
   const aliases = commands.flatMap(({ name, aliases }): Offer[] => {
-    return aliases.map((alias) => [alias, `the same as ${name}`]);
+    return aliases.map((alias) => [alias, `alias of ${name}`]);
   });
-  return [...next, ['help', 'what a command does'], ...(current === '' ? [] : aliases)];
+  return [...next, ['help', 'show the help of a command'], ...(current === '' ? [] : aliases)];
 }
 
-/** The first words of commands, or the second ones of a group. */
+/** Returns the first words of commands, or the second words of a group's commands. */
 function nextWords(before: readonly string[], commands: readonly CommandSpec[]): Offer[] {
   const words = new Map<string, string>();
   for (const { name, summary } of commands) {
@@ -65,7 +65,7 @@ function offersOf(
   current: string,
   banned: () => readonly string[],
 ): Offer[] {
-  /** The option that the word at that place is the value of. */
+  /** Returns the option whose value the word at `index` is; null if there is none. */
   const openAt = (index: number) => {
     const [, option] = findOption(options, before[index - 1] ?? '') ?? [];
     return option === undefined || option.kind === 'flag' ? null : option;
@@ -89,5 +89,5 @@ function unusedOptions(options: OptionSpecs, before: readonly string[]): Offer[]
     return !before.includes(`--${name}`) && !(short && before.includes(`-${short}`));
   });
   const offered = unused.map(([name, { describe }]): Offer => [`--${name}`, describe]);
-  return [...offered, ['--help', 'what this command does']];
+  return [...offered, ['--help', 'show the help of this command']];
 }

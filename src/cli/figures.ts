@@ -1,10 +1,10 @@
-// Figures of this host that `status` and `metrics` both give.
+// Values and descriptions that several commands report.
 import { statSync } from 'node:fs';
 import { STATE_DIRECTORY, type Context } from '../context.ts';
 import type { Drift } from '../bans/reconcile.ts';
 import type { Tally } from '../state/history.ts';
 
-/** The database with its write-ahead log; null when there is no database. */
+/** Returns the size of the database with its write-ahead log, in bytes; null if there is no database. */
 export function stateBytes(): number | null {
   const [file, log] = ['', '-wal'].map((suffix) => {
     return statSync(`${STATE_DIRECTORY}/state.db${suffix}`, { throwIfNoEntry: false })?.size;
@@ -14,20 +14,20 @@ export function stateBytes(): number | null {
 
 const CHANGES: readonly string[] = ['add', 'delete', 'expire', 'reapplied'];
 
-/** When the kernel was last changed as asked; null: never. */
+/** Returns the time of the last successful change in the kernel, in Unix milliseconds; null if there was none. */
 export function lastChangeMs(tallies: readonly Tally[]): number | null {
   const times = tallies.filter(({ event }) => CHANGES.includes(event)).map(({ lastMs }) => lastMs);
   return times.length === 0 ? null : Math.max(...times);
 }
 
-/** Why changes are pending, as far as the state could be written. */
-export function whyPending({ atWork }: Pick<Drift, 'atWork'>): string {
+/** Says why changes are pending. Applies only if the state can be written. */
+export function describePendingCause({ atWork }: Pick<Drift, 'atWork'>): string {
   return atWork === null
     ? 'an earlier run was interrupted'
-    : `process ${atWork} has the writer lock, and may be at work on them`;
+    : `process ${atWork} holds the writer lock and may be completing them`;
 }
 
-/** Of sets that are in the kernel beside the active backend. */
+/** Describes sets of ours that are in the kernel although another backend is active. */
 export function describeUnknownSets(unknown: string, { backendName }: Context['firewall']): string {
-  return `the bans are in ${backendName}, and ${unknown} has sets of ours too: what they hold is dropped, and belongs to no ban`;
+  return `the bans are in ${backendName}, but ${unknown} has sets of ours as well: they drop addresses that belong to no ban`;
 }

@@ -1,5 +1,5 @@
-// What there is to say of the program and of each command, from the descriptions of the commands: as sections, which the
-// manual page has too, and laid out for a terminal.
+// Generates the help from the descriptions of the commands: as sections, which the manual page shares, and laid out for
+// a terminal.
 import { EXIT_STATUS } from '../model/errors.ts';
 import { ANSWER_NO, type CommandSpec, type OptionSpec, type PositionalSpec } from './command.ts';
 import type { CommandGroup } from './commands.ts';
@@ -8,38 +8,35 @@ import { wrap } from './output/wrap.ts';
 export type Terms = readonly (readonly [term: string, text: string])[];
 type Section = readonly [title: string, terms: Terms];
 
-const PURPOSE = "Blocks addresses with the host's firewall, and verifies that it does.";
+const PURPOSE = "Blocks addresses with the host's firewall, and verifies that they are blocked.";
 const STARTED_BY_EXECD =
-  'Wazuh and OSSEC start this program themselves: with a message on standard input and no arguments, or with add|delete USER ADDRESS ALERT_ID RULE_ID.';
-const HELP = [
-  '-h, --help',
-  'what a command does and which options it has; also: help COMMAND',
-] as const;
-/** What each exit status means; docs/exit-statuses.md has the same table. */
+  'Wazuh and OSSEC start this program themselves: with a message on standard input and no arguments, or with the arguments add|delete USER ADDRESS ALERT_ID RULE_ID.';
+const HELP = ['-h, --help', 'show the help of a command; help COMMAND does the same'] as const;
+/** The meanings of the exit statuses. docs/exit-statuses.md has the same table. */
 export const EXIT_MEANINGS: readonly (readonly [status: number, meaning: string])[] = [
-  [0, 'done: the kernel was seen to be as asked; or the answer is yes'],
+  [0, 'success, verified in the kernel; or the answer is yes'],
   [ANSWER_NO, 'the answer is no: not blocked, not protected, or something to repair'],
-  [EXIT_STATUS.USAGE, "usage: the arguments name no action, or a value can't be read"],
-  [EXIT_STATUS.BAD_DATA, 'bad data, or a protected address: not all was done that was asked'],
-  [EXIT_STATUS.FIREWALL, 'firewall: the kernel is not as asked, or execd went away'],
+  [EXIT_STATUS.USAGE, 'usage error: unknown command or option, or a missing or invalid value'],
+  [EXIT_STATUS.BAD_DATA, 'invalid input or a protected address: the request was not done in full'],
+  [EXIT_STATUS.FIREWALL, 'the firewall could not be changed or queried, or execd went away'],
   [70, 'an internal error; please report it'],
-  [EXIT_STATUS.RESOURCES, 'too few file descriptors: raise the limit (ulimit -n) of who starts it'],
-  [EXIT_STATUS.STORE, 'the state, a file or standard output could not be used'],
-  [EXIT_STATUS.LOCK_BUSY, 'another firewall-drop is at work: try again'],
-  [EXIT_STATUS.NOT_ROOT, 'not root'],
-  [EXIT_STATUS.CONFIG, "the configuration can't be used, or there is no agent to install into"],
-  [EXIT_STATUS.INTERRUPTED, 'interrupted (Ctrl-C); the output says what was done and what was not'],
+  [EXIT_STATUS.RESOURCES, 'too few file descriptors: raise the limit (ulimit -n) of the caller'],
+  [EXIT_STATUS.STORE, "the state, a file or standard output can't be read or written"],
+  [EXIT_STATUS.LOCK_BUSY, 'another firewall-drop is running: try again'],
+  [EXIT_STATUS.NOT_ROOT, 'the command needs root'],
+  [EXIT_STATUS.CONFIG, "the configuration can't be read, or there is no agent to install into"],
+  [EXIT_STATUS.INTERRUPTED, 'interrupted (Ctrl-C); the output says how much was done'],
 ];
 export const EXIT_TERMS: Terms = EXIT_MEANINGS.map(([status, text]) => [String(status), text]);
 
-/** Lines of the help of the program. `width`: of the terminal, in characters; null: it is none. */
+/** Returns the lines of the program's help. `width` is the terminal's width in characters; null without a terminal. */
 export function programHelp(groups: readonly CommandGroup[], width: number | null): string[] {
   const columns = columnsOf(width);
   const sections: Section[] = [
     ...groups.map(({ title, commands }): Section => {
       return [title, commands.map(({ name, summary }) => [name, summary])];
     }),
-    ['Options of all commands', [HELP, ['-V, --version', 'the version']]],
+    ['Options of all commands', [HELP, ['-V, --version', 'print the version']]],
     ['Exit status', EXIT_TERMS],
   ];
   return [
@@ -48,7 +45,7 @@ export function programHelp(groups: readonly CommandGroup[], width: number | nul
     ...wrap(PURPOSE, columns),
     ...layOut(sections, columns),
     '',
-    ...wrap(`${STARTED_BY_EXECD} All of it: firewall-drop man | man -l -`, columns),
+    ...wrap(`${STARTED_BY_EXECD} The manual page: firewall-drop man | man -l -`, columns),
   ];
 }
 
@@ -63,11 +60,11 @@ export function commandHelp(command: CommandSpec, width: number | null): string[
 }
 
 export function textOf({ aliases, summary, details }: CommandSpec): string {
-  const same = aliases.length === 0 ? '' : `The same: ${aliases.join(', ')}.`;
+  const same = aliases.length === 0 ? '' : `Aliases: ${aliases.join(', ')}.`;
   return [`${summary}.`, same, details].filter((part) => part !== '').join(' ');
 }
 
-/** `common`: options that every command has. */
+/** Returns the sections of a command's help. `common` are options that every command has. */
 export function sectionsOf(command: CommandSpec, common: Terms = []): Section[] {
   const { positional, options, examples } = command;
   const terms = Object.entries(options).map(([name, spec]) => {
@@ -82,14 +79,14 @@ export function sectionsOf(command: CommandSpec, common: Terms = []): Section[] 
   return sections.filter(([, all]) => all.length > 0);
 }
 
-/** What a command may end with, and what each means there. */
+/** Returns the exit statuses of a command, with their meaning for that command. */
 function exitsOf({ exits, needsRoot }: CommandSpec): Terms {
   const meanings = new Map(EXIT_MEANINGS);
   const own = Object.entries(exits).map(([status, meaning]) => {
     return [status, meaning ?? meanings.get(Number(status)) ?? ''] as const;
   });
   const common = needsRoot ? '64, 70, 71, 74 and 77' : '64, 70, 71 and 74';
-  return [...own, ['other', `${common}: as for all commands, see firewall-drop --help`]];
+  return [...own, ['other', `${common}: common to all commands, see firewall-drop --help`]];
 }
 
 export function argumentsOf({ positional, options }: CommandSpec): string {
@@ -97,7 +94,7 @@ export function argumentsOf({ positional, options }: CommandSpec): string {
   return `${place}${Object.keys(options).length === 0 ? '' : ' [OPTIONS]'}`.trim();
 }
 
-/** `ADDRESS...`, `[FILE]`, `bash|zsh|fish`. */
+/** Returns the argument's placeholder: `ADDRESS...`, `[FILE]`, `bash|zsh|fish`. */
 export function placeholder({ name, count, choices }: PositionalSpec): string {
   const word = choices?.join('|') ?? name.toUpperCase();
   if (count === 'one') return word;
@@ -105,7 +102,7 @@ export function placeholder({ name, count, choices }: PositionalSpec): string {
   return count === 'optional' ? `[${word}]` : `[${word}...]`;
 }
 
-/** `-t, --timeout DURATION`. */
+/** Returns an option as the help shows it: `-t, --timeout DURATION`. */
 function optionTerm(name: string, spec: OptionSpec): string {
   const short = spec.short === undefined ? '' : `-${spec.short}, `;
   if (spec.kind === 'flag') return `${short}--${name}`;
@@ -118,7 +115,7 @@ function optionText(spec: OptionSpec): string {
 }
 
 const WIDEST = 100;
-/** A longer term has its description on the next line. */
+/** The description of a longer term begins on the next line. */
 const LONGEST_TERM = 30;
 
 function columnsOf(width: number | null): number {

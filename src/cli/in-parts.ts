@@ -1,5 +1,5 @@
-// Blocks and releases long lists: within bounds of memory, and in parts, so that Ctrl-C ends the run between two of them and
-// nothing is left half done.
+// Blocks and releases long lists in parts, which bounds the memory and lets Ctrl-C end the run between two parts
+// without leaving a change half done.
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type * as V8 from 'node:v8';
 import { clearBackend } from '../bans/auto-migrate.ts';
@@ -9,24 +9,24 @@ import type { Context } from '../context.ts';
 import type { Address } from '../model/address.ts';
 import { alertRefAt, type Origin } from '../model/ban.ts';
 import { AppError } from '../model/errors.ts';
-import { inTextOrder } from './addresses.ts';
+import { sortLongList } from './addresses.ts';
 import { count } from './output/count.ts';
 
-/** One transaction of the firewall takes no more than a few seconds for so many. */
+/** The largest number of addresses in one firewall transaction, which then takes a few seconds at most. */
 const LARGEST_PART = 50_000;
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
-/** Throws `INTERRUPTED` where a signal came. */
+/** Blocks addresses in parts. Throws `INTERRUPTED` if a signal arrives. */
 export async function blockInParts(
   addresses: readonly Address[],
   request: EachRequest,
   context: Context,
 ): Promise<Made[]> {
-  // Many go into sets at once, rather than by way of as many rules.
+  // Load a long list straight into sets instead of creating one rule per address first.
   context.migrate(addresses.length);
   const all: Made[] = [];
   const options = { size: LARGEST_PART, doing: 'blocked', context };
-  await inParts(inTextOrder(addresses), options, (part, ofPart) => {
+  await inParts(sortLongList(addresses), options, (part, ofPart) => {
     for (const { address, before, hold } of blockEach(part, request, ofPart)) {
       all.push({ address, before, hold });
     }
@@ -34,7 +34,7 @@ export async function blockInParts(
   return all;
 }
 
-/** The same. */
+/** Releases addresses in parts. Throws `INTERRUPTED` if a signal arrives. */
 export async function releaseInParts(
   addresses: readonly Address[],
   request: Omit<ReleaseRequest, 'alertRef'>,
@@ -54,15 +54,15 @@ export async function releaseInParts(
 }
 
 /**
- * Ends all holds, or those of one origin; with the last block our sets, rules for them and table go too. Throws `STORE` where
- * the state may have more.
+ * Ends all holds, or those of one origin. Releasing the last ban also removes our sets, their rules and our table.
+ * Throws `STORE` if the state could not be read and can hold further bans.
  */
 export async function releaseAll(
   origin: Origin | null,
   by: string,
   context: Context,
 ): Promise<ReleaseOutcomes> {
-  // The newest first, where iptables finds their rules soonest.
+  // Newest first: iptables searches from the top of the chain, where the newest rules are.
   const addresses = context.store.bans.heldBy(origin).toReversed();
   const outcomes = await releaseInParts(addresses, { origin, by }, context);
   clearBackend(context);
@@ -70,24 +70,27 @@ export async function releaseAll(
   if (!context.store.unread) return outcomes;
   throw new AppError(
     'STORE',
-    `${count(outcomes.released.length, 'address', 'addresses')} released, and nobody knows of others: nothing of the state can be read (firewall-drop doctor says what to do)`,
+    `${count(outcomes.released.length, 'address', 'addresses')} released; there may be more, but the state can't be read (firewall-drop doctor says what to do)`,
   );
 }
 
 interface PartOptions {
   readonly size: number;
-  /** What is done with them, as a participle: `blocked`. */
+  /** The action as a participle, for messages: `blocked`. */
   readonly doing: string;
   readonly context: Context;
 }
 
-/** A signal that would end the process is heeded between the parts: throws `INTERRUPTED`, which says how many are done. */
+/**
+ * Defers a terminating signal to the end of the current part, then throws `INTERRUPTED` with the number of addresses
+ * done.
+ */
 async function inParts(
   addresses: readonly Address[],
   { size, doing, context }: PartOptions,
   work: (part: readonly Address[], context: Context) => void,
 ): Promise<void> {
-  expectMany(addresses.length);
+  limitHeap(addresses.length);
   const interruption = new AbortController();
   const interrupt = (): void => interruption.abort();
   for (const signal of SIGNALS) process.on(signal, interrupt);
@@ -96,7 +99,7 @@ async function inParts(
     const onProgress = (ofPart: number): void =>
       context.onProgress(done + ofPart, addresses.length);
     work(addresses.slice(done, done + step), { ...context, onProgress });
-    // Signals that came meanwhile are delivered in this turn of the event loop.
+    // Signals that arrived during the part are delivered in this turn of the event loop.
     await nextTurn();
     if (interruption.signal.aborted)
       throw interrupted(Math.min(done + step, addresses.length), addresses, doing);
@@ -109,19 +112,19 @@ function interrupted(done: number, { length }: readonly Address[], doing: string
   const said = `interrupted: ${done} of ${count(length, 'address', 'addresses')} ${doing}`;
   return new AppError(
     'INTERRUPTED',
-    left === 0 ? said : `${said}, ${left} not; run the command again for the others`,
+    left === 0 ? said : `${said}, ${left} not; run the command again for the rest`,
   );
 }
 
-/** A shorter list has no use for it. */
+/** The shortest list for which V8 is tuned. */
 const MANY = 1000;
 
-/** To be called with how many addresses are about to be worked on. */
-export function expectMany(count: number): void {
+/** Limits the growth of V8's heap before a long list is processed. `count` is the number of addresses. */
+export function limitHeap(count: number): void {
   if (count < MANY) return;
   const { setFlagsFromString } = require('node:v8') as typeof V8;
-  // What is made for a list lives as long as the list: V8 would have its room for new objects grow to 128 MB.
+  // The objects of a list live as long as the list: V8 would let its space for new objects grow to 128 MB.
   setFlagsFromString('--semi-space-growth-factor=1');
-  // And it would let what is left of each part stay for long.
+  // V8 would also keep the garbage of each part for a long time.
   setFlagsFromString('--heap-growing-percent=50');
 }

@@ -1,9 +1,9 @@
-// The command line of a person: what was typed is read, and the command is run. Loads all that only people use.
+// Parses and runs a command that a person typed. Loads the modules that only people need.
 import { writeSync } from 'node:fs';
 import { complain, exitStatusOf } from '../failure.ts';
 import { createContext } from '../context.ts';
 import { AppError } from '../model/errors.ts';
-import { expectMany } from './in-parts.ts';
+import { limitHeap } from './in-parts.ts';
 import { findSshPeer, userName } from '../system/accounts.ts';
 import { BUILD } from '../model/version.ts';
 import type { Place } from '../wazuh/home.ts';
@@ -14,7 +14,7 @@ import { inspectTerminal, Output, page, startProgress } from './output/terminal.
 import { parseArguments, type Parsed } from './parse.ts';
 import type { Person, Terminal } from './session.ts';
 
-/** Runs one command and gives the exit status; says what went wrong, and never rejects. */
+/** Runs one command and returns its exit status. Reports errors itself and never rejects. */
 export async function runCommandLine(args: readonly string[], place: Place): Promise<number> {
   leaveMissingDirectory();
   try {
@@ -24,7 +24,7 @@ export async function runCommandLine(args: readonly string[], place: Place): Pro
   }
 }
 
-/** Libraries ask for the working directory and do not expect that somebody has removed it. */
+/** Libraries read the working directory and fail if it has been removed. */
 function leaveMissingDirectory(): void {
   try {
     process.cwd();
@@ -50,7 +50,9 @@ async function runCommand(args: readonly string[], place: Place): Promise<number
   return status;
 }
 
-/** Trouble is kept from a person who is typing. */
+/**
+ * Returns the banned addresses for completion. Errors are not printed, because they would land in the line being typed.
+ */
 function bannedAddresses(place: Place): string[] {
   if (process.geteuid?.() !== 0) return [];
   const onTrouble = (): void => undefined;
@@ -79,21 +81,20 @@ async function perform(parsed: Parsed, around: Surroundings): Promise<number> {
     return 0;
   }
   const { command, words, options } = parsed;
-  // Without root nothing here can work.
   if (command.needsRoot && process.geteuid?.() !== 0) {
-    throw new AppError('NOT_ROOT', 'only root can use this: try again with sudo');
+    throw new AppError('NOT_ROOT', 'this command needs root: run it with sudo');
   }
   const isQuiet = options['quiet'] === true;
-  // Lines that may be too many for a screen are kept until all are there.
-  const isKept = terminal.width !== null && command.isLong(options);
+  // Output that can exceed one screen is collected first, and then shown in a pager.
+  const isCollected = terminal.width !== null && command.isLong(options);
   const lines: string[] = [];
   const print = (line: string): void => {
     if (isQuiet) return;
-    if (isKept) lines.push(line);
+    if (isCollected) lines.push(line);
     else output.line(line);
   };
   try {
-    return await command.run(words, options, meet(around, print, isQuiet));
+    return await command.run(words, options, createPerson(around, print, isQuiet));
   } finally {
     show(lines, around);
   }
@@ -105,7 +106,11 @@ function show(lines: readonly string[], { terminal, output }: Surroundings): voi
   for (const line of lines) output.line(line);
 }
 
-function meet({ place, terminal }: Surroundings, print: Person['print'], isQuiet: boolean): Person {
+function createPerson(
+  { place, terminal }: Surroundings,
+  print: Person['print'],
+  isQuiet: boolean,
+): Person {
   const progress = startProgress(terminal);
   const say = (line: string): void => {
     progress.end();
@@ -120,7 +125,7 @@ function meet({ place, terminal }: Surroundings, print: Person['print'], isQuiet
         onProgress: progress.update,
         ...options,
       });
-      expectMany(context.store.bans.count());
+      limitHeap(context.store.bans.count());
       return context;
     },
     print: (line) => {

@@ -1,11 +1,11 @@
-// The manual page firewall-drop(8): packaging/man/firewall-drop.8, with the commands by the descriptions that parser and help
-// have, and the keys of config.toml.
+// Generates the manual page firewall-drop(8) from packaging/man/firewall-drop.8, the descriptions of the commands and
+// the keys of config.toml.
 import { BUILD } from '../model/version.ts';
 import type { CommandSpec } from './command.ts';
 import { argumentsOf, EXIT_TERMS, sectionsOf, textOf, type Terms } from './help.ts';
 import { packagedLines, packagedText } from './packaged.ts';
 
-/** roff, for man(1). Its `.nh` is for words that are typed or copied: they are not to be hyphenated. */
+/** Returns the page in roff, for man(1). Its `.nh` turns hyphenation off, because commands are typed or copied. */
 export function formatManualPage(commands: readonly CommandSpec[]): string {
   const [tables = '', policy = ''] = packagedText('config.toml').split(POLICY_KEYS_BEGIN);
   const [, ...sections] = tables.split(/^(?=\[)/m);
@@ -14,7 +14,7 @@ export function formatManualPage(commands: readonly CommandSpec[]): string {
     synopsis: commands.flatMap((command, index) => [
       ...(index === 0 ? [] : ['.br']),
       `.B firewall\\-drop ${roff(command.name)}`,
-      // An empty line would be printed as a gap.
+      // man(1) prints an empty line as a gap.
       roff(argumentsOf(command)) || '\\&',
     ]),
     commands: commands.flatMap(describe),
@@ -27,12 +27,12 @@ export function formatManualPage(commands: readonly CommandSpec[]): string {
   }).join('\n');
 }
 
-/** What config.toml says of a key: `# MEANING`, then `#KEY = DEFAULT`; of a key of [[policy]] `# KEY: MEANING`. */
+/** A key of config.toml: `# MEANING` followed by `#KEY = DEFAULT`; a key of [[policy]]: `# KEY: MEANING`. */
 const KEY = /^(?<meaning>(?:# .*\n)+)#(?<key>\S.*)/gm;
 const POLICY_KEY = /^# (?<key>\w+): (?<meaning>.*(?:\n# {3}.*)*)/gm;
 const POLICY_KEYS_BEGIN = '# The conditions, then the decision:';
 
-/** Each key with the value that holds without it. */
+/** Returns each key of a section with its default and its meaning. */
 function keysIn(text: string, pattern: RegExp): string[] {
   const found = Array.from(
     text.matchAll(pattern),
@@ -52,7 +52,10 @@ function describe(command: CommandSpec): string[] {
   return [`.SS ${roff(command.name)}`, roff(textOf(command)), ...parts];
 }
 
-/** Hyphens that are typed are minus signs, and a line that begins with a dot or quote is no request. */
+/**
+ * Escapes text for roff: hyphens as minus signs, and a leading dot or quote so that the line is not taken for a
+ * request.
+ */
 function roff(text: string): string {
   return text
     .replaceAll('\\', '\\e')

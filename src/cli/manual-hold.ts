@@ -1,4 +1,4 @@
-// The hold of a person: what it becomes when an address is added again, and how that is said.
+// The hold that `add` and `extend` create: its value when an address is added again, and the messages about it.
 import type { Made } from '../bans/block.ts';
 import { alertRefAt, livingHolds, makeHold, type Ban, type Hold } from '../model/ban.ts';
 import { MOST_NAMED } from './addresses.ts';
@@ -6,27 +6,27 @@ import { formatDuration, momentText } from './output/time.ts';
 import type { Person } from './session.ts';
 
 export interface Order {
-  /** Seconds, null for ever; undefined: it was not said. */
+  /** In seconds; null for no end; undefined if not given. */
   readonly timeoutSeconds: number | null | undefined;
-  /** Undefined: it was not said. */
+  /** undefined if not given. */
   readonly reason: string | undefined;
   readonly force: boolean;
-  /** Whether a hold that is there counts for nothing. */
+  /** True if an existing manual hold is ignored. */
   readonly replace: boolean;
 }
 
 export interface Times {
-  /** Of a new hold; null: for ever. */
+  /** The timeout of a new hold; null for no end. */
   readonly usualSeconds: number | null;
   readonly nowMs: number;
 }
 
-/** `holdAfter` for a list. Neighbours that are alike share an object: one for each would take much room, and time to compare. */
+/** Applies `holdAfter` to a list. Consecutive equal holds share one object, which saves memory and comparisons. */
 export function holdsAfter(order: Order, times: Times): (before: Ban | null) => Hold {
   let last: { readonly text: string; readonly hold: Hold } | null = null;
   return (before) => {
     const hold = holdAfter(order, before, times);
-    // What stays as it is is known by being the same.
+    // The caller recognises an unchanged hold by its identity.
     if (before?.holds.includes(hold) === true) return hold;
     const text = JSON.stringify(hold);
     if (last?.text !== text) last = { text, hold };
@@ -34,7 +34,7 @@ export function holdsAfter(order: Order, times: Times): (before: Ban | null) => 
   };
 }
 
-/** The hold after an order. What the order does not say stays as it is; `usualSeconds` is for a new hold. */
+/** Returns the hold after an order. What the order leaves out stays unchanged; `usualSeconds` applies to a new hold. */
 export function holdAfter(order: Order, before: Ban | null, { usualSeconds, nowMs }: Times): Hold {
   const known = order.replace ? undefined : manualHoldOf(before);
   const asked = order.timeoutSeconds;
@@ -58,8 +58,8 @@ export function manualHoldOf(ban: Ban | null): Hold | undefined {
   return livingHolds(ban).find(({ origin }) => origin === 'manual');
 }
 
-/** Says until when each is blocked now, and what has changed. */
-export function sayBlocked(made: readonly Made[], nowMs: number, { print }: Person): void {
+/** Prints until when each address is now blocked, and what has changed. */
+export function printBlocked(made: readonly Made[], nowMs: number, { print }: Person): void {
   if (made.length <= MOST_NAMED) {
     for (const one of made) print(describeOne(one, nowMs));
     return;
@@ -68,7 +68,7 @@ export function sayBlocked(made: readonly Made[], nowMs: number, { print }: Pers
   const ends = new Set(Array.from(moments, (expiresAtMs) => endText({ expiresAtMs }, nowMs)));
   const end = ends.size === 1 ? ` ${[...ends].join('')}` : '';
   const again = made.filter(({ before }) => before !== null).length;
-  print(`${made.length} blocked${end}${again === 0 ? '' : `; ${again} of them were already`}`);
+  print(`${made.length} blocked${end}${again === 0 ? '' : `; already blocked before: ${again}`}`);
 }
 
 function describeOne({ address, before, hold }: Made, nowMs: number): string {
@@ -80,15 +80,15 @@ function describeOne({ address, before, hold }: Made, nowMs: number): string {
     .join('');
   const end = endText(hold, nowMs);
   if (known === undefined) return `${address.text} blocked ${end}${also}`;
-  const reason = known.reason === hold.reason ? '' : '; the reason is new';
+  const reason = known.reason === hold.reason ? '' : '; reason changed';
   if (known.expiresAtMs === hold.expiresAtMs) {
-    return `${address.text} was blocked already, ${end}${reason}${also}`;
+    return `${address.text} was already blocked ${end}${reason}${also}`;
   }
-  return `${address.text} blocked ${end}, before: ${endText(known, nowMs)}${reason}${also}`;
+  return `${address.text} blocked ${end}; previously ${endText(known, nowMs)}${reason}${also}`;
 }
 
-/** `until 14:05 UTC (2h)`, `until it is released`. */
+/** Returns `until 14:05 UTC (2h)` or `until released`. */
 function endText({ expiresAtMs }: Pick<Hold, 'expiresAtMs'>, nowMs: number): string {
-  if (expiresAtMs === null) return 'until it is released';
+  if (expiresAtMs === null) return 'until released';
   return `until ${momentText(expiresAtMs, nowMs)} (${formatDuration((expiresAtMs - nowMs) / 1000)})`;
 }

@@ -1,17 +1,17 @@
-// What packages have to do with this program: the files of packaging/ that it carries, fitted to where it was installed,
-// and who owns it on this host.
+// The embedded files of packaging/, filled in or adapted to the place of installation, and the package manager that owns
+// the program.
 import { textOrNull } from '../system/paths.ts';
 
-/** JSON: what scripts/lib/packaged.mjs reads of packaging/, by the files' names. */
+/** The files of packaging/ that scripts/lib/packaged.mjs reads, by name, as JSON. Set by the build. */
 declare const __PACKAGED__: string;
 
-/** What a package installs, and what its files are written for. */
+/** The paths that the files of packaging/ contain. */
 const PACKAGED_PROGRAM = '/usr/lib/firewall-drop/firewall-drop';
 const PACKAGED_HOME = '/var/ossec';
-/** Only the packages have it: `deb` or `rpm`. */
+/** A file with the text `deb` or `rpm`, which only packages install. */
 const PACKAGE_FILE = '/usr/lib/firewall-drop/package';
 
-/** What does for a packaged program what `install` and `uninstall` do for a copied one. */
+/** The commands that replace `install` and `uninstall` for a packaged program. */
 export const PACKAGE_COMMANDS = {
   deb: {
     reinstall: 'apt-get install --reinstall wazuh-firewall-drop',
@@ -23,7 +23,7 @@ export const PACKAGE_COMMANDS = {
   },
 } as const;
 
-/** Whose package the program of this host belongs to; null: nobody's, it was copied. */
+/** Returns the format of the package that owns the program on this host; null if it was installed without a package. */
 export function owningPackageManager(file = PACKAGE_FILE): keyof typeof PACKAGE_COMMANDS | null {
   const format = textOrNull(file)?.trim();
   return format === 'deb' || format === 'rpm' ? format : null;
@@ -42,7 +42,7 @@ export function unitNames(): string[] {
   return Object.keys(packagedFiles()).filter((name) => /\.(?:service|timer)$/.test(name));
 }
 
-/** As it lies in packaging/. */
+/** Returns a file of packaging/ unchanged. */
 export function packagedText(name: string): string {
   const text = packagedFiles()[name];
   if (text === undefined) throw new Error(`this build has no ${name}`);
@@ -55,18 +55,32 @@ export function textFor(name: string, { home, program }: Installed): string {
 
 export type Values = Readonly<Record<string, readonly string[]>>;
 
-const NAME = /\{\{([a-z0-9-]+)\}\}/g;
+const PLACEHOLDER = /\{\{([a-z0-9-]+)\}\}/g;
 
-/** The lines of a text. One that names a value, `{{agent}}`, is there once for each that there is: not at all, once, or for all of a list. */
+/**
+ * Returns the lines of a template with its placeholders, `{{agent}}`, filled in. Repeats a line for each value of a
+ * placeholder; without values the line is omitted.
+ */
 export function packagedLines(name: string, values: Values): string[] {
   const lines = packagedText(name).trimEnd().split('\n');
   return lines.flatMap((template) => {
-    const names = Array.from(template.matchAll(NAME), ([, named = '']) => named);
-    return names.reduce((filled, named) => fill(filled, named, values[named] ?? []), [template]);
+    const names = Array.from(template.matchAll(PLACEHOLDER), ([, named = '']) => named);
+    return names.reduce(
+      (filled, named) => {
+        const given = values[named];
+        if (given === undefined)
+          throw new Error(`${name} has a placeholder ${named} without a value`);
+        return fill(filled, named, given);
+      },
+      [template],
+    );
   });
 }
 
-/** For the lines that are there where a condition holds, and those in their place where it does not. They have no text. */
+/**
+ * Returns two placeholders without text: lines with `name` are included if the condition holds, lines with `otherwise`
+ * if not.
+ */
 export function when(name: string, holds: boolean, otherwise: string): Values {
   return { [name]: holds ? [''] : [], [otherwise]: holds ? [] : [''] };
 }

@@ -1,4 +1,4 @@
-// Reads the arguments of the command line by the descriptions of the commands. Pure.
+// Parses the command line according to the descriptions of the commands. Pure.
 import { Parser } from 'yargs/helpers';
 import { AppError } from '../model/errors.ts';
 import { quote } from '../system/printable.ts';
@@ -13,7 +13,7 @@ import { nearest, nearestCommand } from './suggest.ts';
 
 export type Parsed =
   | { readonly kind: 'version' }
-  /** Null: of the program as a whole. */
+  /** `of` is null for the help of the whole program. */
   | { readonly kind: 'help'; readonly of: CommandSpec | null }
   | {
       readonly kind: 'run';
@@ -27,11 +27,11 @@ type Options = Parameters<CommandSpec['run']>[1];
 const HELP: readonly string[] = ['-h', '--help'];
 const VERSION: readonly string[] = ['-V', '--version'];
 
-/** Throws `USAGE` with what to write instead. */
+/** Parses the command line. Throws `USAGE`, with advice, if it is invalid. */
 export function parseArguments(args: readonly string[], commands: readonly CommandSpec[]): Parsed {
   const [first, ...rest] = args;
   if (first === undefined) {
-    throw new AppError('USAGE', 'no command was given; for example: firewall-drop list');
+    throw new AppError('USAGE', 'no command given; example: firewall-drop list');
   }
   if (HELP.includes(first)) return { kind: 'help', of: null };
   if (VERSION.includes(first)) return { kind: 'version' };
@@ -39,8 +39,8 @@ export function parseArguments(args: readonly string[], commands: readonly Comma
     return { kind: 'help', of: rest.length === 0 ? null : commandIn(rest, commands).command };
   }
   if (first.startsWith('-')) {
-    const way = 'write the command first, for example: firewall-drop list --json';
-    throw new AppError('USAGE', `${quote(first)} stands before the command: ${way}`);
+    const way = 'put the command first, as in firewall-drop list --json';
+    throw new AppError('USAGE', `${quote(first)} comes before the command; ${way}`);
   }
   const { command, rest: own } = commandIn(args, commands);
   return parseOwn(own, command);
@@ -57,14 +57,14 @@ function commandIn(
   if (group.length > 0) {
     const typed = second === undefined || second.startsWith('-') ? first : `${first} ${second}`;
     const names = group.map(({ name }) => name).join(', ');
-    throw new AppError('USAGE', `there is no command ${quote(typed)}; there are ${names}`);
+    throw new AppError('USAGE', `there is no command ${quote(typed)}; the commands are ${names}`);
   }
   const meant = nearestCommand(first, commands);
   const advice = meant === null ? 'firewall-drop --help lists them' : `did you mean ${meant}?`;
   throw new AppError('USAGE', `there is no command ${quote(first)}; ${advice}`);
 }
 
-/** What follows the name of the command. */
+/** Parses the arguments after the name of the command. */
 function parseOwn(args: readonly string[], command: CommandSpec): Parsed {
   const { _: words, '--': rest = [], help, ...given } = readArguments(args, command);
   if (help !== undefined) return { kind: 'help', of: command };
@@ -81,7 +81,10 @@ function parseOwn(args: readonly string[], command: CommandSpec): Parsed {
   return { kind: 'run', command, words: all, options: Object.fromEntries(options) };
 }
 
-/** Words stay as they were typed, and an option that is given twice has both values: the messages about mistakes are ours. */
+/**
+ * Makes yargs keep words as typed and both values of a repeated option, so that this module can report the mistakes
+ * itself.
+ */
 const PARSING = {
   'boolean-negation': false,
   'camel-case-expansion': false,
@@ -98,7 +101,7 @@ interface Parsing {
   readonly '--'?: readonly (string | number)[];
 }
 
-/** What yargs makes of the arguments, as the descriptions of the options have it. */
+/** Parses the arguments with yargs, according to the descriptions of the options. */
 function readArguments(args: readonly string[], command: CommandSpec): Parsing {
   const all = Object.entries(command.options);
   const shorts = all.flatMap(([name, { short }]) => (short === undefined ? [] : [[name, [short]]]));
@@ -118,7 +121,7 @@ function readArguments(args: readonly string[], command: CommandSpec): Parsing {
   return argv;
 }
 
-/** yargs reads `-t2h` and `-t=` otherwise: they are `--timeout=2h` and `--timeout=`. */
+/** Rewrites `-t2h` and `-t=` to `--timeout=2h` and `--timeout=`, because yargs parses the short forms differently. */
 function withLongName(arg: string, specs: OptionSpecs): string {
   const [, short = '', value = ''] = /^(-[A-Za-z])=?(.*)$/s.exec(arg) ?? [];
   const [name, spec] = findOption(specs, short) ?? [];
@@ -126,7 +129,7 @@ function withLongName(arg: string, specs: OptionSpecs): string {
   return isWhole ? arg : `--${name ?? ''}=${value}`;
 }
 
-/** `message` is of an option without a value, and ends with its name as it was typed: yargs has no other here. */
+/** Returns the error for an option without a value. yargs' `message` ends with the option's name as typed. */
 function unvalued(message: string, args: readonly string[], command: CommandSpec): AppError {
   const given = message.split(' ').at(-1) ?? '';
   const typed = dashed(given);
@@ -135,7 +138,7 @@ function unvalued(message: string, args: readonly string[], command: CommandSpec
   const wanted = choices?.join(', ') ?? spec?.describe ?? '';
   const at = args.lastIndexOf(typed);
   const next = at < 0 ? undefined : args[at + 1];
-  const way = next === undefined ? '' : `; if ${quote(next)} is meant, write --${name}=${next}`;
+  const way = next === undefined ? '' : `; for the value ${quote(next)} write --${name}=${next}`;
   return usage(`${typed} needs a value (${wanted})${way}`, command);
 }
 
@@ -143,13 +146,15 @@ function dashed(name: string): string {
   return name.length === 1 ? `-${name}` : `--${name}`;
 }
 
-/** The names by which an option is given without a value: a choice may be so by its own. */
+/** Returns the names that set an option without a value: a flag's own name, or the choices of an option `asFlags`. */
 function flagsOf(name: string, spec: OptionSpec): readonly string[] {
   if (spec.kind === 'flag') return [name];
   return spec.asFlags === true ? (spec.choices ?? []) : [];
 }
 
-/** Notes the text that an option was given, which of a flag is its name. */
+/**
+ * Records the text given for an option; for a flag that is its name. Throws `USAGE` for a repeated or unknown option.
+ */
 function take(
   name: string,
   value: unknown,
@@ -165,13 +170,13 @@ function take(
   const text = isFlag ? name : String(value);
   const before = texts.get(owner);
   if (before !== undefined && spec.kind !== 'flag') {
-    const both = before === text ? '' : `, as ${quote(before)} and ${quote(text)}`;
-    throw usage(`--${owner} was given twice${both}: leave one out`, command);
+    const both = before === text ? '' : `, as ${quote(before)} and as ${quote(text)}`;
+    throw usage(`--${owner} is given twice${both}`, command);
   }
   texts.set(owner, text);
 }
 
-/** What an option was given as its description has it, or its default. */
+/** Parses the text given for an option, or its default. */
 function valueOf(
   name: string,
   spec: OptionSpec,
@@ -202,14 +207,14 @@ function checkWords(words: readonly string[], command: CommandSpec): void {
   const [first] = words;
   if (positional === undefined) {
     if (first === undefined) return;
-    throw usage(`${command.name} takes no arguments, but ${quote(first)} was given`, command);
+    throw usage(`${command.name} takes no arguments, but got ${quote(first)}`, command);
   }
   const { name, count, choices } = positional;
   const needsOne = count === 'one' || count === 'some';
   if (needsOne && first === undefined)
     throw usage(`${command.name} needs ${/^[aeiou]/.test(name) ? 'an' : 'a'} ${name}`, command);
   if ((count === 'one' || count === 'optional') && words.length > 1) {
-    throw usage(`${command.name} takes one ${name}, but ${words.length} were given`, command);
+    throw usage(`${command.name} takes one ${name}, but got ${words.length}`, command);
   }
   const wrong = words.find((word) => choices?.includes(word) === false);
   if (wrong !== undefined) {

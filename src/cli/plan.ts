@@ -1,4 +1,5 @@
-// What a block or an unblock would run now, for `--dry-run` and `explain`: planned against the real state and kernel.
+// Prints the commands that a block or an unblock would run, planned against the real state and kernel, for `--dry-run`
+// and `explain`.
 import type { Address } from '../model/address.ts';
 import { livingHolds, remainingSeconds, type Ban, type Hold, type Origin } from '../model/ban.ts';
 import type { Context } from '../context.ts';
@@ -28,7 +29,7 @@ export function printBlock(
   printSteps([...firewall.plan(changes), ...cuts], person);
 }
 
-/** Prints the commands that an unblock would run: of one origin's hold, or with null of all holds. */
+/** Prints the commands that an unblock would run. It ends the holds of `origin`, or all holds if `origin` is null. */
 export function printUnblock(
   addresses: readonly Address[],
   origin: Origin | null,
@@ -47,7 +48,7 @@ export function printUnblock(
   printSteps(context.firewall.plan(changes), person);
 }
 
-/** Beyond `promote_at` all bans are migrated to sets before so many more are added. */
+/** Returns the firewall that would hold the new bans. Beyond `promote_at`, all bans are migrated to sets first. */
 function firewallFor(coming: number, context: Context, { print }: Person): Firewall {
   const { beyond, bans, promoteAt } = inspectBackend(context);
   if (beyond === null || bans + coming <= promoteAt) return context.firewall;
@@ -56,7 +57,7 @@ function firewallFor(coming: number, context: Context, { print }: Person): Firew
 }
 
 export function printSteps(steps: readonly Command[], { print }: Person): void {
-  if (steps.length === 0) print('nothing to do: the kernel is as asked');
+  if (steps.length === 0) print('nothing to do: the kernel already has the requested state');
   for (const { program, args, input } of steps) {
     const line = [program, ...args].map(quoted).join(' ');
     if (input === '') {

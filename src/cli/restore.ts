@@ -1,4 +1,4 @@
-// What `restore`, `reconcile` and `doctor --fix` do: the kernel comes to hold what the state has.
+// Brings the kernel in line with the state, for `restore`, `reconcile` and `doctor --fix`.
 import { expireDue } from '../bans/expire.ts';
 import { runAll } from '../bans/families.ts';
 import { releaseOrphans } from '../bans/orphans.ts';
@@ -12,33 +12,33 @@ import { count } from './output/count.ts';
 import type { Person } from './session.ts';
 
 /**
- * What `restore` does, in a context in which that many pending changes were `completed` already. Throws `FIREWALL` once
- * each part had its turn.
+ * Restores all bans. `completed` is the number of pending changes that the caller has already completed. A part that
+ * fails does not stop the others; throws `FIREWALL` at the end.
  */
 export function restoreAll(context: Context, person: Person, completed = 0): void {
   runAll([
     () => recover(context, context),
     () => {
       for (const { address } of expireDue(context)) {
-        person.print(`${address.text} released: its time is over`);
+        person.print(`${address.text} released: its ban has expired`);
       }
     },
-    () => putBack(context, person, completed),
+    () => restoreBans(context, person, completed),
     () => {
       const files = readSavedFiles(context.config, context.warn);
       const search = { files, clock: readClock(), chains: context.config.firewall.chains };
       for (const { address, path } of releaseOrphans(search, context)) {
-        person.print(`${address.text} released: its block was over, and ${path} brought it back`);
+        person.print(`${address.text} released: its ban had ended, and ${path} restored the rule`);
       }
     },
     () => context.store.metadata.flush(),
   ]);
 }
 
-function putBack(context: Context, person: Person, completed: number): void {
+function restoreBans(context: Context, person: Person, completed: number): void {
   const entries = context.protectedEntries();
   const outcome = restore(context, (address) => findProtection(address, entries) !== null);
   for (const ban of outcome.released) person.print(`${ban.address.text} released: it is protected`);
-  const how = outcome.changed || completed > 0 ? 'put back' : 'already in place';
+  const how = outcome.changed || completed > 0 ? 'restored' : 'already in place';
   person.print(`${count(outcome.blocked.length, 'ban')} ${how}`);
 }

@@ -1,59 +1,62 @@
-// What commands share: the context, the lock, and where to print.
+// What commands share: the context, the writer lock and the output.
 import { EXIT_STATUS } from '../model/errors.ts';
 import type { Context } from '../context.ts';
 import type { CommandSpec } from './command.ts';
 import { count } from './output/count.ts';
 
-/** What a command works with. */
+/** The person who runs a command, with the means to create a context and to print. */
 export interface Person {
   readonly createContext: (options?: { readonly readOnly: boolean }) => Context;
-  /** A line to standard output; nothing with --quiet. */
+  /** Prints a line to standard output; nothing with --quiet. */
   readonly print: (line: string) => void;
-  /** A line to standard error. */
+  /** Prints a line to standard error. */
   readonly complain: (line: string) => void;
-  /** The same for what is no error; nothing with --quiet. */
+  /** Prints a line that is not an error to standard error; nothing with --quiet. */
   readonly note: (line: string) => void;
-  /** The user who gave the command, for the history. */
+  /** The name of the user who runs the command, for the history. */
   readonly name: string;
-  /** The peer of this person's SSH session; null when there is none. */
+  /** The peer address of the person's SSH session; null if there is none. */
   readonly loggedInFrom: string | null;
   readonly terminal: Terminal;
-  /** All that there are. */
+  /** All commands. */
   readonly commands: readonly CommandSpec[];
 }
 
 export interface Terminal {
-  /** Standard output's width in characters; null when it is no terminal. */
+  /** The width of standard output in characters; null if it is not a terminal. */
   readonly width: number | null;
-  /** Its height in lines; null when it is not known. */
+  /** The height of standard output in lines; null if unknown. */
   readonly height: number | null;
   readonly colours: boolean;
-  /** Whether progress on standard error reaches somebody. */
+  /** True if standard error is a terminal, so that progress can be shown there. */
   readonly watchesErrors: boolean;
-  /** Asks on the terminal; null when nobody can answer. */
+  /** Asks a question on the terminal and returns the answer; null if there is no terminal. */
   readonly ask: ((question: string) => string) | null;
 }
 
-/** Of a command that only looks and has no other answer than 0: where nothing of the state could be read, what it printed is no answer. */
-export function statusOfLook({ store }: Context): number {
+/**
+ * Returns the exit status of a command that only reads: `STORE` if the state could not be read, since its output is
+ * then incomplete.
+ */
+export function statusOfReading({ store }: Context): number {
   return store.unread ? EXIT_STATUS.STORE : 0;
 }
 
-/** A context with the writer lock and the pending changes of an earlier run completed. Throws `LOCK_BUSY`. */
+/** Creates a context, takes the writer lock and completes pending changes of an earlier run. Throws `LOCK_BUSY`. */
 export function enterForChange(person: Person): Context {
   const context = person.createContext();
   enter(context, person);
   return context;
 }
 
-/** The same for a context that is there already. Returns how many changes were completed. */
+/** Takes the writer lock for a context and completes pending changes. Returns the number of completed changes. */
 export function enter(context: Context, { note }: Person): number {
   const trouble = context.lock();
   if (trouble !== null) throw trouble;
   const pending = context.store.bans.pending().length;
   context.recover(null);
   const completed = pending - context.store.bans.pending().length;
-  // Where the state can't be written, changes of runs that were not interrupted are pending each time.
+  // If the state can't be written, changes are pending after every run, not only after an interrupted one.
   if (completed > 0 && !context.store.volatile) {
     note(`an earlier run was interrupted: ${count(completed, 'pending change')} completed`);
   }

@@ -1,21 +1,23 @@
-// What to configure on a manager and its agents, as text for a person to copy: complete, commented, and with where it goes.
-// The texts are packaging/snippets/.
+// Generates the commented configuration for a manager and its agents from the templates in packaging/snippets/, for a
+// person to copy.
 import { packagedLines, when, type Values } from './packaged.ts';
+
+export const LOCATIONS = ['local', 'server', 'defined-agent', 'all'] as const;
 
 export interface SnippetRequest {
   readonly wazuh: '4' | '5' | 'ossec';
-  /** Null: blocks have no end. */
+  /** null if bans never end. */
   readonly timeoutSeconds: number | null;
   readonly ruleIds: readonly string[];
-  readonly location: string;
-  /** Null unless the location is defined-agent. */
+  readonly location: (typeof LOCATIONS)[number];
+  /** null unless the location is defined-agent. */
   readonly agentId: string | null;
   readonly allow: readonly string[];
-  /** Null: no mail. */
+  /** null for no mail. */
   readonly mailTo: string | null;
 }
 
-/** Lines without their ends. For Wazuh 4 and OSSEC they are XML as a whole, of several files. */
+/** Returns the lines, without line ends. For Wazuh 4 and OSSEC they are XML for several files. */
 export function renderSnippet(request: SnippetRequest): string[] {
   const { wazuh } = request;
   const rules = `snippet-rules-${wazuh === 'ossec' ? 'ossec' : 'wazuh'}.xml`;
@@ -37,7 +39,7 @@ function valuesOf(request: SnippetRequest): Values {
     ...when('allows', allow.length > 0, 'open'),
     ...when('mails', mailTo !== null, 'mailless'),
     ...when('global', allow.length > 0 || mailTo !== null, 'plain'),
-    [location]: [''],
+    ...Object.fromEntries(LOCATIONS.map((one) => [one, one === location ? [''] : []])),
     location: [location],
     agent: agentId === null ? [] : [agentId],
     rules: [ruleIds.join(isXml ? ',' : ', ')],

@@ -1,16 +1,19 @@
-// What somebody may have meant who mistyped the name of a command or an option.
+// Suggests the command or option that a mistyped name probably stands for.
 import type * as Leven from 'leven';
 import { namesOf, type CommandSpec } from './command.ts';
 
-/** A name of which more than this part was typed otherwise is another name. */
+/** The largest edit distance of a suggestion, as a share of the typed word's length. */
 const LARGEST_SHARE = 0.4;
 
-/** The name that is meant most likely; null where none is near. */
+/** Returns the most similar name; null if none is similar enough. */
 export function nearest(typed: string, names: readonly string[]): string | null {
   return near(typed, names)[0]?.[0] ?? null;
 }
 
-/** The same for a command. Null as well where one that does the opposite is about as near: `ban` and `unban`. */
+/**
+ * Returns the most similar command; null if none is similar enough, or if its opposite is about as similar: `ban` and
+ * `unban`.
+ */
 export function nearestCommand(typed: string, commands: readonly CommandSpec[]): string | null {
   const candidates = near(typed, commands.flatMap(namesOf));
   const [first, least] = candidates[0] ?? [];
@@ -22,7 +25,7 @@ export function nearestCommand(typed: string, commands: readonly CommandSpec[]):
   return isDoubtful ? null : first;
 }
 
-/** The only name that begins with what was typed is as near as can be: `del` is short for `delete`. */
+/** Returns similar names, nearest first. A unique prefix counts as an exact match: `del` is short for `delete`. */
 function near(typed: string, names: readonly string[]): [name: string, distance: number][] {
   const { default: leven } = require('leven') as typeof Leven;
   const word = typed.toLowerCase();

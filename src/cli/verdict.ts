@@ -1,4 +1,4 @@
-// Whether an address is blocked, by what and why: for `status` and `is-blocked`.
+// Determines whether an address is blocked, by which rule and why, for `status` and `is-blocked`.
 import type { Context } from '../context.ts';
 import type { Snapshot } from '../firewall/snapshot.ts';
 import { findVerdict, type Verdict } from '../firewall/verdict.ts';
@@ -18,9 +18,12 @@ const LATEST = 10;
 export interface Finding {
   readonly address: Address;
   readonly verdict: Verdict;
-  /** `exact`: a rule for this very address; `block`: one for a network that contains it; `other`: somebody else's. */
+  /**
+   * The decisive rule: `exact` for this address, `block` for a network that contains it, `other` for a rule without a
+   * ban of ours.
+   */
   readonly cause: 'exact' | 'block' | 'other' | 'policy' | null;
-  /** Our bans on it and on networks that contain it. */
+  /** The bans on the address and on networks that contain it. */
   readonly bans: readonly Ban[];
   readonly history: readonly HistoryRecord[];
   readonly held: Snapshot['held'];
@@ -44,7 +47,7 @@ function causeOf(
   if (kind === 'accepted') return null;
   if (rule === null) return 'policy';
   const ours = bans.filter((ban) => {
-    // A rule that asks a set decides by what is in it, which is what our state has.
+    // A rule that matches one of our sets stands for all bans in the state.
     return rule.dropsSet !== undefined || rule.spec.startsWith(`-s ${withPrefix(ban.address)} `);
   });
   if (ours.some((ban) => ban.address.text === address.text)) return 'exact';
@@ -55,7 +58,7 @@ const CAUSES = {
   exact: 'by our rule',
   block: 'by our rule for a network that contains it',
   other: 'by a rule that belongs to no ban',
-  policy: 'by the policy of INPUT',
+  policy: 'by the policy of the chain INPUT',
 } as const;
 
 export function describeFinding(
@@ -76,7 +79,7 @@ export function describeFinding(
       ({ chain, spec }) => `some of its packets are dropped (${chain}: ${spec})`,
     ),
     ...bans.flatMap((ban) => describeBan(ban, blocked, context.now())),
-    ...(bans.length === 0 ? ['no ban on it'] : []),
+    ...(bans.length === 0 ? ['no ban'] : []),
     ...describeEscalation(finding, context),
     ...(history.length === 0 ? [] : ['history:']),
     ...history.map(describeRecord),
@@ -89,7 +92,7 @@ function describeRecord({ atMs, outcome, origin, by, reason }: HistoryRecord): s
   return `  ${shortTime(atMs)}  ${outcome.verb}  ${withReason(who, reason)}`;
 }
 
-/** Where no alert asked for it, its id is only the time of the action. */
+/** Returns nothing for an action without an alert, whose alert id is only the time of the action. */
 function alertWords({ alertId, ruleId }: AlertRef): string[] {
   return ruleId === '0' ? [] : [`rule ${ruleId}`, `alert ${alertId}`];
 }
@@ -99,7 +102,7 @@ function withReason(words: readonly string[], reason: string): string {
   return reason === '' ? said : `${said}: ${reason}`;
 }
 
-/** Of an address that was never banned there is nothing to say. */
+/** Describes the escalation of an address; returns no line if no ban counts. */
 function describeEscalation({ address, bans }: Finding, context: Context): string[] {
   const escalationOf = readEscalation(context);
   const { window } = context.config.escalation;
@@ -107,19 +110,19 @@ function describeEscalation({ address, bans }: Finding, context: Context): strin
   return [...texts].flatMap((text) => {
     const { bans: number = 0, next = '' } = escalationOf(text) ?? {};
     if (number === 0) return [];
-    return `escalation: ${count(number, 'ban')} of ${text} within ${window}, the next lasts at least ${next}`;
+    return `escalation: ${count(number, 'ban')} of ${text} within ${window}; the next lasts at least ${next}`;
   });
 }
 
 function describeBan(ban: Ban, blocked: boolean, nowMs: number): string[] {
   const drift =
     ban.phase === 'blocked' && !blocked
-      ? ', but the kernel lets it through: firewall-drop reconcile'
+      ? ', but the kernel accepts it: run firewall-drop reconcile'
       : '';
   const holds = ban.holds.map(({ origin, expiresAtMs, alertRef, reason }) => {
     const end =
       expiresAtMs === null
-        ? 'until it is released'
+        ? 'until released'
         : `ends in ${formatDuration((expiresAtMs - nowMs) / 1000)}`;
     return `  held by ${withReason([origin, end, ...alertWords(alertRef)], reason)}`;
   });

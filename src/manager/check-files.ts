@@ -1,4 +1,5 @@
-// `config check`: finds the files, reads the rules and programs around them, and puts every diagnosis beside its line.
+// `config check`: finds the files, reads the rules and executables that they refer to, and attaches each diagnosis to
+// its line.
 import { readdirSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
 import { AppError, describeError, orThrow } from '../model/errors.ts';
@@ -31,14 +32,14 @@ const USUAL_PLACES = [
   'rules/local_rules.xml',
 ];
 
-/** The files of a home that are there. Throws `BAD_DATA` when none is. */
+/** Returns the existing configuration files of a home. Throws `BAD_DATA` if there are none. */
 export function usualFiles(home: string): string[] {
   const found = presentFiles(home);
   if (found.length > 0) return found;
-  throw new AppError('BAD_DATA', `${home} has none of ${USUAL_PLACES.join(', ')}: name a file`);
+  throw new AppError('BAD_DATA', `${home} has none of ${USUAL_PLACES.join(', ')}; name a file`);
 }
 
-/** The same, and none where none is. */
+/** Returns the existing configuration files of a home, which can be none. */
 export function presentFiles(home: string): string[] {
   return USUAL_PLACES.map((place) => join(home, place)).filter(exists);
 }
@@ -47,7 +48,7 @@ function exists(path: string): boolean {
   return orThrow('BAD_DATA', `${path} can't be read`, () => lstatOrNull(path) !== null);
 }
 
-/** All files are checked together: rules in one decide about another. Throws `BAD_DATA` for one that can't be read. */
+/** Checks all files together, because rules in one affect another. Throws `BAD_DATA` if a file can't be read. */
 export function checkFiles(
   paths: readonly string[],
   dialect: Surroundings['dialect'],
@@ -63,7 +64,7 @@ export function checkFiles(
   });
 }
 
-/** The document is null for what is no XML. */
+/** Reads a file. The document is null if the file is not XML by its name. */
 function readChecked(path: string) {
   const bytes = orThrow('BAD_DATA', `${path} can't be read`, () => {
     return readRegularFile(path, LARGEST_FILE);
@@ -73,7 +74,7 @@ function readChecked(path: string) {
   return { path, text, document: isXml ? readXml(text) : null, damage: findDamage(bytes, text) };
 }
 
-/** What parsers of XML accept, or report in misleading words. */
+/** Finds encoding errors, which XML parsers accept or report in misleading words. */
 function findDamage(bytes: Buffer, text: string): Diagnosis[] {
   if (text.startsWith('\ufeff')) {
     const cause = 'the file begins with a byte order mark, which editors on Windows add';
@@ -82,7 +83,7 @@ function findDamage(bytes: Buffer, text: string): Diagnosis[] {
   }
   const at = text.indexOf('\ufffd');
   if (at < 0 || bytes.equals(Buffer.from(text))) return [];
-  const cause = 'here is a byte that is no UTF-8: the file was saved in another encoding';
+  const cause = 'this byte is not valid UTF-8: the file was saved in another encoding';
   return error(placesIn(text)(at), cause, 'save it as UTF-8, or type the character again');
 }
 
@@ -100,11 +101,11 @@ function examine(
   const { mistakes, roots } = file.document;
   if (mistakes.length > 0) return listMistakes(mistakes);
   const known = ['ossec_config', 'agent_config', 'group', 'rule', 'var'];
-  // A group that sets nothing may have an empty one.
+  // The agent.conf of a group without settings can be empty.
   const mayBeEmpty = basename(file.path) === 'agent.conf' && roots.length === 0;
   if (!mayBeEmpty && !roots.some(({ name }) => known.includes(name))) {
-    const cause = 'here is neither <ossec_config> nor a <group> of rules';
-    return error(START, cause, 'name an ossec.conf, a file of rules, or an ar.conf');
+    const cause = 'the file has neither <ossec_config> nor a <group> of rules';
+    return error(START, cause, 'name an ossec.conf, a rule file, or an ar.conf');
   }
   const isLocal = !/[/]ruleset[/]/.test(resolve(file.path));
   return [
@@ -124,9 +125,9 @@ function isGroupPolicy(path: string): boolean {
   return basename(path) === 'firewall-drop.toml';
 }
 
-/** What a manager sends to a group; the same is found wrong on the agent. */
+/** Checks the policy that a manager sends to a group. The agent reports the same mistakes. */
 function checkGroupPolicy({ path, text }: CheckedFile): Diagnosis[] {
-  const fix = 'correct or remove it; docs/policy.md says what this file may hold';
+  const fix = 'correct or remove it; docs/policy.md describes this file';
   try {
     return parseGroupPolicy(text, path).problems.flatMap(({ line, message }) => {
       return error({ line, column: 1 }, message, fix);
@@ -137,18 +138,18 @@ function checkGroupPolicy({ path, text }: CheckedFile): Diagnosis[] {
   }
 }
 
-/** Those listed are corrected first, and then there are fewer. */
+/** The largest number of XML mistakes that are listed. Correcting them usually removes others. */
 const MOST_MISTAKES = 50;
 
 function listMistakes(mistakes: readonly Diagnosis[]): Diagnosis[] {
   const next = mistakes[MOST_MISTAKES];
   const listed = mistakes.slice(0, MOST_MISTAKES);
   if (next === undefined) return listed;
-  const cause = 'further mistakes are not listed';
-  return [...listed, ...error(next, cause, 'correct those above, and check again')];
+  const cause = 'further mistakes follow, which are not listed';
+  return [...listed, ...error(next, cause, 'correct the mistakes above, and check again')];
 }
 
-/** The home that a file lies in by its path, when there are executables in it. */
+/** Returns the home that a file belongs to according to its path; null if that home has no active-response/bin. */
 function homeOf(path: string): string | null {
   const etc = /^(.*)\/etc\/(?:shared\/)?[^/]+$/.exec(resolve(path));
   const home = etc?.[1] ?? null;
@@ -158,21 +159,23 @@ function homeOf(path: string): string | null {
 const EXECUTABLE_BY_OWNER = 0o100;
 
 function inspectExecutable(home: string, name: string): ExecutableTrouble | null {
-  // Windows agents have these.
+  // Executables of Windows agents can't be checked here.
   if (name === '' || name.includes('/') || /\.(?:exe|cmd|bat|ps1)$/i.test(name)) return null;
   const path = join(home, 'active-response/bin', name);
   const stats = statOrNull(path);
   if (stats === null) {
     const cause = `${path} does not exist on this host`;
-    return { severity: 'warning', cause, fix: 'install it on every agent that is to run it' };
+    return { severity: 'warning', cause, fix: 'install it on every agent that runs it' };
   }
   const good = stats.isFile() && stats.uid === 0 && (stats.mode & EXECUTABLE_BY_OWNER) !== 0;
   if (good && !isWritableByOthers(stats)) return null;
-  const cause = `${path} must be root's, executable, and writable by nobody else; it has owner ${stats.uid} and mode ${modeText(stats)}`;
+  const cause = `${path} must be a regular file, owned by root, executable, and writable by root only; it has owner ${stats.uid} and mode ${modeText(stats)}`;
   return { severity: 'error', cause, fix: `chown root:wazuh ${path} && chmod 750 ${path}` };
 }
 
-/** Whether a rule exists is known only where the files of its kind are. */
+/**
+ * Collects the known rules. An unknown id is a mistake only if the files of its kind, shipped or local, are present.
+ */
 function knowRules(
   home: string | null,
   files: readonly CheckedFile[],
@@ -201,7 +204,7 @@ function rulesIn(directory: string): XmlDocument[] {
 const LONGEST_SOURCE = 100;
 const BEFORE_CARET = 60;
 
-/** The place, the cause, the line with a caret, and the fix; no terminal obeys what a file says. */
+/** Formats the position, the cause, the line with a caret, and the fix. Escapes control characters of the file. */
 export function formatFinding(finding: Finding): string[] {
   const { file, line, column, severity, cause, fix, source } = finding;
   const start = column > LONGEST_SOURCE - 10 ? column - 1 - BEFORE_CARET : 0;

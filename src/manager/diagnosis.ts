@@ -1,9 +1,9 @@
-// What is wrong with a file, where, and what to do about it; and what stands outside of the file and decides what it means.
+// Defines a diagnosis of a file, and the facts outside the file that a check depends on.
 import type { KnownRules } from './rules.ts';
 import type { Position, XmlDocument } from './xml.ts';
 
 export interface Diagnosis extends Position {
-  /** An error stops blocking or mailing; a warning may be meant so. */
+  /** An error prevents blocks or mail; a warning can be intended. */
   readonly severity: 'error' | 'warning';
   readonly cause: string;
   readonly fix: string;
@@ -15,18 +15,18 @@ const found = (severity: Diagnosis['severity']) => {
   };
 };
 
-/** One finding, as a list: a check that finds nothing has none. */
+/** Returns a list with one diagnosis, since a check returns a list that can be empty. */
 export const error = found('error');
 export const warning = found('warning');
 
 export interface Surroundings {
   readonly dialect: 'wazuh' | 'ossec';
   readonly rules: KnownRules;
-  /** Which ids are known for certain not to exist when they are not in `rules`. */
+  /** Reports whether an id that is not in `rules` certainly does not exist. */
   readonly knowsRule: (id: number) => boolean;
-  /** What is wrong with an executable on this host, and what to do; null when nothing is, or it is not known. */
+  /** Checks an executable on this host; null if it is good or can't be checked. */
   readonly inspectExecutable: (name: string) => ExecutableTrouble | null;
-  /** What is checked together with this file, and reported apart from it. */
+  /** The files that are checked together with this one, and reported separately. */
   readonly otherFiles: readonly OtherFile[];
 }
 

@@ -1,12 +1,13 @@
-// Mail about alerts: whether what an ossec.conf asks for can ever be sent.
+// Checks whether the mail that an ossec.conf configures can ever be sent.
 import { error, warning, type Diagnosis } from './diagnosis.ts';
 import { checkLevel, HIGHEST_LEVEL, isLevel, type KnownRules } from './rules.ts';
 import { quote } from '../system/printable.ts';
 import { child, valueOf, type Element } from './xml.ts';
 
-/** `elsewhere`: in files that are checked together with this one, and are reported there. */
+/** Returns the sections with a name. */
 type SectionsNamed = (name: string) => readonly Element[];
 
+/** Checks the mail settings. `elsewhere` returns the sections of other files, which are not reported here. */
 export function checkMail(
   named: SectionsNamed,
   elsewhere: SectionsNamed,
@@ -23,7 +24,7 @@ export function checkMail(
   ];
 }
 
-/** What analysisd takes where no file says (config.c: mailbylevel); the shipped ossec.conf says 12, OSSEC's 7. */
+/** The default of analysisd (config.c: mailbylevel). The shipped ossec.conf of Wazuh sets 12, that of OSSEC 7. */
 const UNSET_MAIL_LEVEL = 7;
 
 function lastOf(sections: readonly Element[], name: string): Element | undefined {
@@ -41,11 +42,11 @@ function checkGlobal(
   const found: Diagnosis[] = [];
   for (const name of isOn ? ['email_to', 'smtp_server', 'email_from'] : []) {
     if ((last(name)?.text ?? '') !== '' || notification === undefined) continue;
-    const cause = `mail is on, and <global> has no <${name}>: no mail can be sent`;
+    const cause = `mail is enabled, but <global> has no <${name}>: no mail can be sent`;
     found.push(...error(notification, cause, `add <${name}>`));
   }
   if (firstMail !== undefined && !isOn) {
-    const cause = 'these mails are never sent: email_notification is not yes';
+    const cause = 'no mail is sent, because email_notification is not yes';
     const fix = 'write <email_notification>yes</email_notification> in <global>';
     found.push(...error(notification ?? firstMail, cause, fix));
   }
@@ -59,22 +60,24 @@ function checkAlertLevels({ children }: Element): Diagnosis[] {
 
 function checkMailAlert(mail: Element, threshold: number, rules: KnownRules): Diagnosis[] {
   if (valueOf(mail, 'email_to') === '') {
-    return error(mail, 'nobody gets these mails', 'add <email_to>');
+    return error(mail, 'this <email_alerts> has no recipient', 'add <email_to>');
   }
   const level = child(mail, 'level');
   if (level !== undefined && !isLevel(level.text, 0)) {
-    const cause = `${quote(level.text)} is no level of an alert: these mails are never sent`;
+    const cause = `${quote(level.text)} is not an alert level: no such mail is sent`;
     return error(level.textAt, cause, `write a number from 0 to ${HIGHEST_LEVEL}`);
   }
   const ids = child(mail, 'rule_id');
   if (ids !== undefined) return checkMailedRules(ids, level, { threshold, rules });
   if (level === undefined || Number(level.text) >= threshold) return [];
-  const cause = `mail goes out from level ${threshold} on: alerts of level ${level.text} to ${threshold - 1} mail only where their rule has the option alert_by_email`;
+  const cause = `mail is sent from level ${threshold} upwards: alerts of level ${level.text} to ${threshold - 1} send mail only if their rule has the option alert_by_email`;
   const fix = `write ${threshold} or more here, or lower <email_alert_level> in <alerts>`;
   return warning(level.textAt, cause, fix);
 }
 
-/** A rule mails when its level, or its option, says so, and the level asked for here is reached as well. */
+/**
+ * Checks the rules named in a mail alert. A rule sends mail if its level or option allows it and it reaches <level>.
+ */
 function checkMailedRules(
   ids: Element,
   level: Element | undefined,
@@ -95,17 +98,17 @@ function checkMailedRules(
   });
   const found: Diagnosis[] = [];
   if (silent.length > 0) {
-    const cause = `mail goes out from level ${threshold} on, so these rules never mail: ${list(silent)}`;
+    const cause = `mail is sent from level ${threshold} upwards, so these rules never send mail: ${list(silent)}`;
     const fix =
-      'raise them in local_rules.xml with overwrite="yes": firewall-drop config snippet prints how';
+      'raise their level in local_rules.xml with overwrite="yes", as firewall-drop config snippet --mail prints it';
     found.push(...error(ids.textAt, cause, fix));
   }
   if (below.length > 0 && level !== undefined) {
-    const cause = `these rules do not reach the level ${asked} that is asked for here, and never mail: ${list(below)}`;
+    const cause = `these rules are below level ${asked} and never send mail: ${list(below)}`;
     found.push(...error(level.textAt, cause, 'remove <level>, or raise the rules'));
   }
   if (muted.length > 0) {
-    const cause = `the option no_email_alert keeps these rules from mailing: ${list(muted)}`;
+    const cause = `these rules have the option no_email_alert and never send mail: ${list(muted)}`;
     found.push(...error(ids.textAt, cause, 'remove the option from the rule'));
   }
   return found;

@@ -1,4 +1,4 @@
-// An ossec.conf: what it says about active responses, white list and mail, and what of it can not work.
+// Checks the active responses, the white list and the mail settings of an ossec.conf.
 import { parseNetwork } from '../model/address.ts';
 import { error, warning, type Diagnosis, type Surroundings } from './diagnosis.ts';
 import { checkMail } from './mail.ts';
@@ -13,9 +13,9 @@ import { quote } from '../system/printable.ts';
 import { findStrange } from './typing.ts';
 import { sectionsOf, valueOf, type Element, type XmlDocument } from './xml.ts';
 
-/** Elements below `<ossec_config>` that this program has to do with. */
+/** The sections of `<ossec_config>` that concern this program. */
 const OURS = ['command', 'active-response', 'global', 'alerts', 'email_alerts', 'localfile'];
-/** Of a localfile only what our log depends on: other words may be a program's own. */
+/** The elements of a localfile that our log depends on. Others can contain any text. */
 const OF_LOCALFILE = ['location', 'log_format'];
 
 export function checkOssecConf(document: XmlDocument, surroundings: Surroundings): Diagnosis[] {
@@ -37,7 +37,7 @@ export function checkOssecConf(document: XmlDocument, surroundings: Surroundings
   ].sort((one, other) => one.line - other.line || one.column - other.column);
 }
 
-/** Well-formed, and yet not what was meant. */
+/** Finds typographic quotes and invisible spaces, which are well-formed XML but certainly mistakes. */
 function checkCharacters(section: Element): Diagnosis[] {
   return section.children.flatMap(({ text, textAt, name }) => {
     if (section.name === 'localfile' && !OF_LOCALFILE.includes(name)) return [];
@@ -49,16 +49,19 @@ function checkCharacters(section: Element): Diagnosis[] {
   });
 }
 
-/** Only an agent's file has a client; a manager's may leave the log to its agents. */
+/**
+ * Checks that an agent reads the response log. Only an agent's file has a <client>; a manager need not read that log.
+ */
 function checkReadsLog(clients: readonly Element[], localfiles: readonly Element[]): Diagnosis[] {
   const [client] = clients;
   const isRead = localfiles.some((one) =>
     /\bactive-responses\.log$/.test(valueOf(one, 'location')),
   );
   if (client === undefined || isRead) return [];
-  const cause = 'no <localfile> here reads active-responses.log: blocks raise no alert and no mail';
+  const cause =
+    'no <localfile> reads active-responses.log: blocks raise no alerts and send no mail';
   const fix =
-    'add it, as firewall-drop config snippet prints it, or have the agent.conf of its group do so';
+    'add the <localfile> that firewall-drop config snippet prints, here or to the agent.conf of the group';
   return warning(client, cause, fix);
 }
 
@@ -67,14 +70,14 @@ function checkWhiteList(global: Element): Diagnosis[] {
     if (entry.name !== 'white_list') return [];
     const { text, textAt } = entry;
     if (parseNetwork(text) !== null) return [];
-    // The shipped configuration has this one.
+    // The shipped configuration has this entry.
     if (/^\^?localhost/.test(text)) return [];
     if (/^[0-9.:/\s,-]*$|:.*:/.test(text)) {
-      const cause = `${quote(text)} is neither an address nor a netblock: it protects nobody`;
-      const fix = 'write one in each <white_list>, for example 192.0.2.7 or 192.0.2.0/24';
+      const cause = `${quote(text)} is not an address or a network, and protects nothing`;
+      const fix = 'write one per <white_list>, for example 192.0.2.7 or 192.0.2.0/24';
       return error(textAt, cause, fix);
     }
-    const cause = `${quote(text)} is a name: it protects only where an alert's srcip is that very name, never an address`;
-    return warning(textAt, cause, 'write its addresses as well');
+    const cause = `${quote(text)} is a host name: it matches only alerts whose srcip is this name, not its addresses`;
+    return warning(textAt, cause, 'add its addresses as well');
   });
 }

@@ -1,20 +1,23 @@
-// Rule files: which rules they define, with which level, and what is wrong with them.
+// Reads rule files, and checks the rules that they define.
 import { error, type Diagnosis } from './diagnosis.ts';
 import { quote } from '../system/printable.ts';
 import type { Element, XmlDocument } from './xml.ts';
 
-/** By the rule's id; a later definition replaces an earlier one. `mails` is by an option of the rule; null: the level decides. */
+/**
+ * Rules by id; a later definition replaces an earlier one. `mails` is set by an option of the rule; null if the level
+ * decides.
+ */
 export type KnownRules = ReadonlyMap<
   string,
   { readonly level: number; readonly mails: boolean | null }
 >;
 
-/** The rules about firewall-drop as shipped with OSSEC 4.2 and Wazuh 4.14, which no file here need repeat. */
+/** The rules about firewall-drop that OSSEC 4.2 and Wazuh 4.14 ship. The checked files need not define them. */
 export const SHIPPED_RULES: KnownRules = new Map(
   ['601', '602', '651', '652'].map((id) => [id, { level: 3, mails: null }]),
 );
 
-/** Below it are the shipped rules. */
+/** The lowest id of a local rule. Lower ids belong to shipped rules. */
 export const FIRST_LOCAL_RULE = 100_000;
 export const HIGHEST_LEVEL = 16;
 
@@ -24,7 +27,7 @@ export function isLevel(text: string | undefined, lowest = 1): boolean {
 
 export function checkLevel(level: Element | undefined): Diagnosis[] {
   if (level === undefined || isLevel(level.text)) return [];
-  const cause = `${quote(level.text)} is no level of an alert`;
+  const cause = `${quote(level.text)} is not an alert level`;
   return error(level.textAt, cause, `write a number from 1 to ${HIGHEST_LEVEL}`);
 }
 
@@ -50,7 +53,7 @@ function mailOption({ children }: Element): boolean | null {
   return options.includes('alert_by_email') ? true : null;
 }
 
-/** For a file of local rules: what analysisd would refuse or pass over. */
+/** Checks a file of local rules for rules that analysisd would reject or ignore. */
 export function checkRules(document: XmlDocument): Diagnosis[] {
   const seen = new Map<string, Element>();
   return rulesOf(document).flatMap((rule) => {
@@ -67,12 +70,12 @@ function checkIdentity(rule: Element, id: string, earlier: Element | undefined):
   }
   const overwrites = rule.attributes['overwrite'] === 'yes';
   if (earlier !== undefined && !overwrites) {
-    const cause = `rule ${id} is defined in line ${earlier.line} already`;
-    return error(rule, cause, 'give one of them another id');
+    const cause = `rule ${id} is already defined in line ${earlier.line}`;
+    return error(rule, cause, 'change the id of one of them');
   }
   if (Number(id) < FIRST_LOCAL_RULE && !overwrites) {
-    const cause = `ids below ${FIRST_LOCAL_RULE} are of the shipped rules: ${id} would be a duplicate`;
-    const fix = 'add overwrite="yes" to change the shipped rule, or take an id from 100000 on';
+    const cause = `ids below ${FIRST_LOCAL_RULE} belong to the shipped rules: ${id} would be a duplicate`;
+    const fix = 'add overwrite="yes" to change the shipped rule, or use an id of 100000 or more';
     return error(rule, cause, fix);
   }
   return [];

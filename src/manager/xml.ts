@@ -1,9 +1,9 @@
-// The XML of Wazuh's and OSSEC's files, read with positions: several roots in one file, mistakes named, and how it is looked up.
+// Parses the XML of Wazuh's and OSSEC's files with positions, allows several roots in one file, and explains mistakes.
 import type * as Saxes from 'saxes';
 import { error, type Diagnosis } from './diagnosis.ts';
 import { bareLessThan, findSlips, type Slip } from './typing.ts';
 
-/** Where something stands; both count from 1, columns in UTF-16 units. */
+/** A position in a text. Lines and columns count from 1, columns in UTF-16 units. */
 export interface Position {
   readonly line: number;
   readonly column: number;
@@ -13,22 +13,22 @@ export interface Element extends Position {
   readonly name: string;
   readonly attributes: Readonly<Record<string, string>>;
   readonly children: readonly Element[];
-  /** All text directly in it, trimmed of XML's own white space. */
+  /** The text directly inside the element, without surrounding XML white space. */
   readonly text: string;
-  /** Where that text begins; the element's own position when there is none. */
+  /** The position of that text; the element's own position if it is empty. */
   readonly textAt: Position;
 }
 
 export interface XmlDocument {
   readonly roots: readonly Element[];
   /**
-   * Why it is not well-formed XML, in the order of the text; empty: it is. Only the first that the parser met, since it
-   * guesses after that, and what is certainly wrong elsewhere.
+   * Why the text is not well-formed XML, in the order of the text; empty if it is. Contains only the first error of the
+   * parser, which guesses after that, and typing mistakes, which are certain.
    */
   readonly mistakes: readonly Diagnosis[];
 }
 
-/** While it is read: where its tag begins, and where that ends. */
+/** An element that is not closed yet, with the offsets of its opening tag and of its content. */
 interface OpenElement extends Pick<Element, 'name' | 'attributes'> {
   readonly offset: number;
   readonly contentOffset: number;
@@ -39,11 +39,11 @@ interface OpenElement extends Pick<Element, 'name' | 'attributes'> {
 interface RawMistake {
   readonly message: string;
   readonly offset: number;
-  /** The element that the parser has open, or has just closed for want of its closing tag. */
+  /** The innermost open element, or the element that the parser has just closed because its closing tag was missing. */
   readonly element: OpenElement | undefined;
 }
 
-/** Text between the roots is passed over, as Wazuh passes it over. Loads the parser. */
+/** Parses a text. Ignores text between the roots, as Wazuh does. Loads the parser. */
 export function readXml(text: string): XmlDocument {
   const { SaxesParser } = require('saxes') as typeof Saxes;
   const parser = new SaxesParser<{ fragment: true }>({ fragment: true });
@@ -56,13 +56,13 @@ export function readXml(text: string): XmlDocument {
     const message = error.message.replace(/^[0-9]+:[0-9]+: /, '');
     const element = message.includes('unexpected close') ? closed : open.at(-1);
     met.push({ message, offset: Math.max(0, parser.position - 1), element });
-    // What follows is guessed, and of a text full of mistakes it takes minutes.
+    // The parser would guess from here on, and a text full of mistakes would take minutes.
     throw error;
   });
   parser.on('opentag', ({ name, attributes }) => {
     const contentOffset = parser.position;
     const offset = text.lastIndexOf(`<${name}`, contentOffset - 1);
-    // Without the option xmlns every value is text.
+    // Without the option xmlns, saxes gives every attribute value as a string.
     const values = attributes as Readonly<Record<string, string>>;
     open.push({ name, attributes: values, offset, contentOffset, children: [], text: '' });
   });
@@ -84,7 +84,7 @@ export function readXml(text: string): XmlDocument {
   return { roots, mistakes: met.flatMap((first) => explainAll(first, text, place)) };
 }
 
-/** Only what XML itself calls white space: a non-breaking space stays, and is found. */
+/** Surrounding white space as XML defines it. A non-breaking space is not included, so that it is reported. */
 const AROUND = /^[ \t\r\n]+|[ \t\r\n]+$/g;
 
 function finished(
@@ -99,7 +99,7 @@ function finished(
   return { ...place(offset), name, attributes, children, text, textAt };
 }
 
-/** A page that was copied as a whole may have thousands. */
+/** Limits the mistakes, because a copied web page can have thousands. */
 const MOST_SLIPS = 1000;
 
 function explainAll(
@@ -108,14 +108,14 @@ function explainAll(
   place: (offset: number) => Position,
 ): Diagnosis[] {
   const slips = [...findSlips(text).take(MOST_SLIPS)];
-  // The parser stops at the first mistake: a slip before that is what it met.
+  // The parser stops at the first mistake. A slip before that position is the mistake it met.
   const isSlip = slips.some(([offset]) => offset <= first.offset);
   return (isSlip ? slips : [causeOf(first, text, place), ...slips])
     .sort(([one], [other]) => one - other)
     .flatMap(([offset, cause, fix]) => error(place(offset), cause, fix));
 }
 
-/** A function from an offset to its line and column. */
+/** Returns a function from an offset to its position. */
 export function placesIn(text: string): (offset: number) => Position {
   const starts = [0];
   for (let at = text.indexOf('\n'); at >= 0; at = text.indexOf('\n', at + 1)) starts.push(at + 1);
@@ -131,7 +131,7 @@ export function placesIn(text: string): (offset: number) => Position {
   };
 }
 
-/** What the parser met, where it is no slip: the tags do not match. */
+/** Explains an error of the parser that is not a typing mistake: mostly tags that do not match. */
 function causeOf(
   { message, offset, element }: RawMistake,
   text: string,
@@ -151,7 +151,7 @@ function causeOf(
     const inner = element ?? { name: '?', offset: close };
     return [
       close,
-      `${found} stands where <${inner.name}> of line ${place(inner.offset).line} is still open`,
+      `${found} found while <${inner.name}> of line ${place(inner.offset).line} is still open`,
       `close <${inner.name}> first, or correct the name`,
     ];
   }
@@ -159,8 +159,8 @@ function causeOf(
   if (/attribute|quoted/.test(message)) {
     return [
       offset,
-      `the attributes of this tag can not be read: ${message}`,
-      'write name="value", with straight quotes and a space between two of them',
+      `the attributes of this tag are invalid: ${message}`,
+      'write name="value", with straight quotes and a space between attributes',
     ];
   }
   if (/tag name|forward-slash|closing tag/.test(message)) {
@@ -175,12 +175,12 @@ function causeOf(
 
 const ROOTS = ['ossec_config', 'agent_config'];
 
-/** All `<ossec_config>` of a file are one configuration. */
+/** Returns the sections of all `<ossec_config>` and `<agent_config>` roots, which form one configuration. */
 export function sectionsOf({ roots }: XmlDocument): Element[] {
   return roots.filter(({ name }) => ROOTS.includes(name)).flatMap(({ children }) => children);
 }
 
-/** As the daemons have it: the last one counts. */
+/** Returns the last child with a name, because Wazuh's daemons use the last one. */
 export function child(element: Element | undefined, name: string): Element | undefined {
   return element?.children.findLast((one) => one.name === name);
 }

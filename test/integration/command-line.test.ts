@@ -56,7 +56,7 @@ describe('add', () => {
   test.each(['-1h', ''])('refuses --timeout %j, and says what to write instead', (text) => {
     const response = victim.person(['add', A, `--timeout=${text}`]);
     expect(response).toMatchObject({ status: USAGE, stdout: '', lines: [] });
-    expect(response.stderr).toContain('90m, 1h30m, 2d or never');
+    expect(response.stderr).toContain('90m, 1h30m, 2d, never');
     expect(victim.allRules()).toEqual([]);
   });
 
@@ -102,7 +102,7 @@ describe('delete', () => {
     const response = victim.person(['delete', A]);
     expect(response.status).toBe(0);
     expect(response.stdout).toBe(
-      `${A} released: a rule that another program or a person made was removed\n`,
+      `${A} released: a rule that another program or a person had added was removed\n`,
     );
     expect(victim.allRules()).toEqual([]);
   });
@@ -315,7 +315,7 @@ describe('in an unusual environment', () => {
 
   test('an output on a full disk does not stop a block, and the status is 74', () => {
     expect(run(`"$0" add ${A} ${B} 2>&1 >/dev/full; echo $?`)).toMatch(
-      /^firewall-drop: standard output can't be written: no space left on device\n74\n$/,
+      /^firewall-drop: can't write to standard output: no space left on device\n74\n$/,
     );
     expect(victim.rules(A)).toHaveLength(2);
     expect(victim.rules(B)).toHaveLength(2);

@@ -23,7 +23,9 @@ test('check accepts the output of snippet, and exits with 1 and names the place 
   victim.host.writeFile(FILE, stdout.replace('<location>local<', '<location>lokal<'));
   const response = victim.person(['config', 'check', FILE]);
   expect(response.status).toBe(1);
-  expect(response.stdout).toMatch(/^\/run\/ossec\.conf:\d+:\d+: error: "lokal" is no location\n/);
+  expect(response.stdout).toMatch(
+    /^\/run\/ossec\.conf:\d+:\d+: error: "lokal" is not a location\n/,
+  );
   const json = victim.person(['config', 'check', '--json', FILE]);
   expect(json.status).toBe(1);
   expect(JSON.parse(json.stdout)).toMatchObject({

@@ -226,7 +226,7 @@ describe.each<IptablesVariant>(['nft', 'legacy'])('DOCKER-USER with iptables-%s'
   test('gets its rule from `restore` if it appears after a block, and loses it when the address is unblocked', () => {
     victim.add(A);
     makeChain();
-    expect(victim.person(['restore']).stdout).toBe('1 ban put back\n');
+    expect(victim.person(['restore']).stdout).toBe('1 ban restored\n');
     expect(victim.rules(A)).toHaveLength(3);
     expect(victim.delete(A).status).toBe(0);
     expect(victim.allRules()).toEqual([]);

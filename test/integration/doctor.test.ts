@@ -200,7 +200,7 @@ describe('doctor notices', () => {
     victim.host.must(['chmod', '0770', '/var/ossec/active-response/bin']);
     const seen = told('executable');
     victim.host.must(['chmod', '0750', '/var/ossec/active-response/bin']);
-    expect(seen).toContain('problem: others than root can change what lies in');
+    expect(seen).toContain('problem: other users can change files in');
   });
 
   test('a checksum that differs from the package’s', () => {
@@ -213,14 +213,18 @@ describe('doctor notices', () => {
       return told('package', JSON.parse(stdout) as Document);
     };
     const sum = victim.host.must(['sha256sum', bin]).split(' ')[0] ?? '';
-    expect(toldByPackaged(sum)).toBe(`ok: the sum in ${packaged}/SHA256SUMS agrees`);
-    expect(toldByPackaged('0'.repeat(64))).toContain('problem: it is not the file of the package');
+    expect(toldByPackaged(sum)).toBe(`ok: the checksum in ${packaged}/SHA256SUMS matches`);
+    expect(toldByPackaged('0'.repeat(64))).toContain(
+      'problem: the program differs from the package',
+    );
   });
 
   test('an ACCEPT rule before the rule of a ban', () => {
     victim.person(['add', A]);
     victim.host.must(['iptables', '-w', '-I', 'INPUT', '-p', 'tcp', '-j', 'ACCEPT']);
-    expect(told('rules')).toBe('problem: our rules are not first in line, or are there twice');
+    expect(told('rules')).toBe(
+      'problem: our rules are not first in their chains, or are duplicated',
+    );
   });
 
   test('both variants of iptables in use', () => {
@@ -228,7 +232,7 @@ describe('doctor notices', () => {
     const seen = told('variants');
     victim.host.must(['iptables-legacy', '-w', '-F']);
     expect(seen).toContain(
-      'warning: rules are made with iptables-nft here, and the legacy variant',
+      'warning: firewall-drop uses iptables-nft, but iptables-legacy has a filter table',
     );
   });
 
@@ -238,11 +242,11 @@ describe('doctor notices', () => {
     }
     const seen = told('neighbours');
     victim.host.must(['iptables', '-w', '-X']);
-    expect(seen.match(/^ok: \S+ seen/gm)).toEqual([
-      'ok: Docker seen',
-      'ok: ufw seen',
-      'ok: fail2ban seen',
-      'ok: CrowdSec seen',
+    expect(seen.match(/^ok: \S+ found/gm)).toEqual([
+      'ok: Docker found',
+      'ok: ufw found',
+      'ok: fail2ban found',
+      'ok: CrowdSec found',
     ]);
   });
 
@@ -250,7 +254,7 @@ describe('doctor notices', () => {
     victim.person(['add', A]);
     victim.host.must(['bash', '-c', 'iptables-save > /etc/iptables/rules.v4']);
     expect(told('saved rules')).toBe(
-      'warning: /etc/iptables/rules.v4 has drops of our shape (1): they come back at every boot; restore takes out those that it knows for ours',
+      'warning: /etc/iptables/rules.v4 contains drop rules of our form (1), which return at every boot; restore removes those that it recognises as ours',
     );
   });
 
@@ -267,14 +271,14 @@ describe('doctor notices', () => {
     const off = told('agent files');
     victim.host.remove('/var/ossec/etc/ossec.conf');
     expect(broken).toMatch(
-      /^problem: .*ossec\.conf, line 2: <\/ossec_config> stands where <global>/,
+      /^problem: .*ossec\.conf, line 2: <\/ossec_config> found while <global> of line 2 is still open/,
     );
-    expect(off).toMatch(/^warning: .*ossec\.conf, line 2: active responses are disabled here/);
+    expect(off).toMatch(/^warning: .*ossec\.conf, line 2: active responses are disabled: nothing/);
   });
 
   test('a timer that is installed and does not run', () => {
     victim.host.remove(STATE);
-    expect(told('timer')).toMatch(/^warning: .*cron\.d.* it last ran: never$/);
+    expect(told('timer')).toMatch(/^warning: .*cron\.d.* its last run was: never$/);
   });
 
   test('enabled systemd units', () => {
@@ -291,7 +295,7 @@ describe('doctor notices', () => {
     link('firewall-drop-restore.service', 'multi-user.target');
     const enabled = document();
     expect(told('timer', enabled)).toMatch(/^ok: firewall-drop-expire\.timer, last run/);
-    expect(told('boot', enabled)).toBe('ok: blocks come back by firewall-drop-restore.service');
+    expect(told('boot', enabled)).toBe('ok: bans are restored by firewall-drop-restore.service');
     for (const unit of ['firewall-drop-expire.timer', 'firewall-drop-restore.service']) {
       victim.host.symlink('/dev/null', `${wants}/${unit}`);
     }
@@ -307,7 +311,7 @@ describe('doctor notices', () => {
       '/etc/cron.d/firewall-drop',
       CRON.replaceAll(' root ', ` root ${condition} `),
     );
-    expect(told('boot')).toBe('ok: blocks come back by /etc/cron.d/firewall-drop');
+    expect(told('boot')).toBe('ok: bans are restored by /etc/cron.d/firewall-drop');
     victim.host.mkdir('/run/systemd/system');
     expect(told('boot')).toMatch(/^warning: nothing calls firewall-drop restore/);
     victim.host.remove('/run/systemd');
@@ -326,7 +330,7 @@ describe('doctor notices', () => {
 
   test('a missing chain of the configuration, until it exists', () => {
     victim.configure('[firewall]\nbackend = "iptables"\nchains = ["INPUT", "BANS"]\n');
-    expect(told('kernel')).toMatch(/^problem: .* BANS, and IPv4 .*\nproblem: .* BANS, and IPv6 /);
+    expect(told('kernel')).toMatch(/^problem: .* BANS, but IPv4 .*\nproblem: .* BANS, but IPv6 /);
     for (const program of ['iptables', 'ip6tables']) victim.host.must([program, '-N', 'BANS']);
     expect(told('kernel')).toMatch(/^ok: Linux /);
     expect(victim.add(A)).toMatchObject({ status: 0 });
@@ -348,7 +352,7 @@ describe('--fix', () => {
   test('creates the log as the agent would, and writes nothing to it', () => {
     victim.host.remove(LOG);
     const before = document();
-    expect(told('log', before)).toMatch(/^warning: .* is not there yet/);
+    expect(told('log', before)).toMatch(/^warning: .* does not exist yet/);
     const after = document('--fix');
     expect(after.fixed).toMatchObject([{ remedy: 'make the log', done: true }]);
     expect(told('log', after)).toMatch(/^ok: /);
@@ -378,7 +382,7 @@ describe('--fix', () => {
     victim.host.must(['chmod', '0755', STATE]);
     const { status, stdout } = doctor('--fix');
     expect(status).toBe(0);
-    expect(stdout).toMatch(/^fixed: .*readable by root only\nfixed: 1 ban put back$/m);
+    expect(stdout).toMatch(/^fixed: .*readable by root only\nfixed: 1 ban restored$/m);
     expect(victim.rules(A)).toHaveLength(2);
     expect(victim.host.must(['stat', '-c', '%a', STATE]).trim()).toBe('700');
   });
@@ -446,7 +450,7 @@ describe('--test', () => {
     const tried = document('--test');
     victim.host.remove(LOG);
     expect(told('test', tried)).toMatch(
-      /^problem: block 192\.0\.2\.254: active-responses\.log has no line of it$/m,
+      /^problem: block 192\.0\.2\.254: active-responses\.log has no line for it$/m,
     );
     expect(victim.allRules()).toEqual([]);
   });

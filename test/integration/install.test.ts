@@ -199,7 +199,7 @@ describe('install', () => {
     shell(`rm ${PROGRAM} && mkdir ${PROGRAM}`);
     const result = person('install');
     expect(result.status).toBe(74);
-    expect(result.stderr).toContain(`failed at this step: ${PROGRAM}.replaced keeps what was`);
+    expect(result.stderr).toContain(`failed at this step: ${PROGRAM}.replaced keeps the previous`);
   });
 
   test('refuses a directory in which other users can replace a program of root', () => {
@@ -383,7 +383,7 @@ describe('uninstall', () => {
     shell(`rm ${CONFIG} && mkdir ${CONFIG}`);
     const result = person('uninstall');
     expect(result.status).toBe(FILE_TROUBLE);
-    expect(result.stderr).toContain(`failed at this step: ${CONFIG} is gone`);
+    expect(result.stderr).toContain(`failed at this step: ${CONFIG} is removed`);
   });
 
   test('leaves the agent’s newer program, and discards the older one', () => {
@@ -457,7 +457,7 @@ describe('uninstall', () => {
     install('--link');
     person('add', A);
     const before = tree();
-    expect(person('uninstall', '--dry-run').stdout).toContain('is again what it was before');
+    expect(person('uninstall', '--dry-run').stdout).toContain('is the previous file again');
     expect(tree()).toBe(before);
     expect(host.rulesFor(A)).toHaveLength(2);
   });
@@ -468,7 +468,7 @@ describe('uninstall', () => {
     shell('chmod 0777 /var/lib/firewall-drop');
     const { status, stderr } = person('uninstall');
     expect(status).toBe(FILE_TROUBLE);
-    expect(stderr).toContain('nothing of the state can be read');
+    expect(stderr).toContain("there may be more, but the state can't be read");
     expect(host.rulesFor(A)).toHaveLength(2);
     expect(host.exists(PROGRAM) && host.exists(CRON)).toBe(true);
   });

@@ -276,7 +276,7 @@ describe('on a host with all backends', () => {
       reload();
       expect(victim.person(['reconcile', '--dry-run']).status).toBe(0);
       expect([A, A6].every(isBlocked)).toBe(true);
-      expect(victim.person(['doctor']).stdout).toContain('its reloads leave our table alone');
+      expect(victim.person(['doctor']).stdout).toContain('its reloads do not touch our table');
     });
 
     test.each(['iptables', 'ipset'] as const)(
@@ -286,7 +286,7 @@ describe('on a host with all backends', () => {
         addMany(name === 'ipset' ? 3 : 2);
         expect(holders()).toEqual([name]);
         startFirewalld();
-        expect(victim.person(['doctor']).stdout).toMatch(/warning +neighbours +firewalld seen/);
+        expect(victim.person(['doctor']).stdout).toMatch(/warning +neighbours +firewalld found/);
         expect(victim.person(['expire']).status).toBe(0);
         expect(holders()).toEqual(['nftables']);
       },
@@ -325,7 +325,7 @@ describe('on a host with all backends', () => {
       if (name === 'nftables') uninstall('/usr/sbin/ipset');
       addMany(300, '--timeout', 'never');
       victim.host.remove(STATE_DIRECTORY);
-      const why = expect.stringContaining('the state does not say of what');
+      const why = expect.stringContaining('the state does not say why');
       expect(stateOf()).toMatchObject({ inUse: name, why });
       expect(victim.person(['expire']).status).toBe(0);
       expect(stateOf()).toMatchObject({ inUse: name });
@@ -349,7 +349,7 @@ describe('on a host with all backends', () => {
       inHost('umount /usr/sbin/ipset || true');
       expect(holders()).toEqual([name]);
       shell('rm state.db* && cp /var/tmp/old/* .');
-      expect(victim.person(['doctor']).stdout).toContain('belongs to no ban');
+      expect(victim.person(['doctor']).stdout).toContain('belong to no ban');
       const look = victim.person(['reconcile', '--dry-run']);
       expect(look).toMatchObject({
         status: 1,

@@ -64,6 +64,6 @@ test('a run takes over the bans of a namespace that is gone, such as that of a r
   elsewhere(`exec active-response/bin/firewall-drop add ${A}`);
   const { stderr, stdout, status } = victim.person(['restore']);
   expect(stderr).toMatch(/net:\[\d+\] is gone/);
-  expect({ stdout, status }).toEqual({ stdout: '1 ban put back\n', status: 0 });
+  expect({ stdout, status }).toEqual({ stdout: '1 ban restored\n', status: 0 });
   expect(victim.rules(A)).toHaveLength(2);
 });

@@ -64,7 +64,7 @@ describe('explain', () => {
     expect(status).toBe(0);
     expect(stdout).toMatch(/^dialect +Wazuh 5$/m);
     expect(stdout).toMatch(/^address +203\.0\.113\.7, from source\.ip$/m);
-    expect(stdout).toMatch(/^rule +no numeric id: 0 stands in$/m);
+    expect(stdout).toMatch(/^rule +no numeric id: 0 is used instead$/m);
   });
 
   test('reads an alert alone, such as a line of alerts.json', () => {
@@ -103,7 +103,7 @@ describe('explain', () => {
   });
 
   test.each([
-    ['', 'nothing was given'],
+    ['', 'the input is empty'],
     ['not JSON', 'JSON'],
     ['[]', 'object'],
     ['{"version":1,"command":"restart","parameters":{"alert":{}}}', 'command'],
@@ -130,7 +130,7 @@ describe('the explained address', () => {
       passedOver: ['data.host'],
     });
     expect(explain(input).stdout).toContain(
-      `${A}, from data.srcip (passed over, no literal address: data.host)`,
+      `${A}, from data.srcip (skipped, not an IP address: data.host)`,
     );
   });
 
@@ -165,9 +165,9 @@ describe('the explained deadline', () => {
     victim.setTimeouts(600, 1800);
     expect(explained(alert())).toMatchObject({
       timeoutSeconds: 1860,
-      timeoutFrom: 'the longest of ar.conf (600 s, 1800 s), plus 60 s of grace',
+      timeoutFrom: 'the longest timeout in ar.conf (600 s, 1800 s), plus 60 s of grace',
     });
-    expect(explain(alert()).stdout).toMatch(/^ends +after 31m: the longest of ar\.conf/m);
+    expect(explain(alert()).stdout).toMatch(/^ends +after 31m: the longest timeout in ar\.conf/m);
   });
 
   test('comes from repeated_offenders if these are longer', () => {
@@ -184,7 +184,7 @@ describe('the explained deadline', () => {
     victim.setTimeouts(600);
     expect(explained(wazuh5Message({ timeoutSeconds: 180 }))).toMatchObject({
       timeoutSeconds: 240,
-      timeoutFrom: "the message's stateful_timeout, plus 60 s of grace",
+      timeoutFrom: 'stateful_timeout of the message, plus 60 s of grace',
     });
   });
 
@@ -196,7 +196,7 @@ describe('the explained deadline', () => {
 
   test.each([
     ['no entry', [], 'ar.conf has no entry for firewall-drop'],
-    ['an entry of 0', [0], 'ar.conf has firewall-drop with timeout 0'],
+    ['an entry of 0', [0], 'ar.conf has an entry for firewall-drop with timeout 0'],
   ])('is never if ar.conf has %s', (_, timeouts, timeoutFrom) => {
     victim.setTimeouts(...timeouts);
     expect(explained(alert())).toMatchObject({ timeoutSeconds: null, timeoutFrom });
@@ -276,7 +276,7 @@ describe('a user who is not root', () => {
     expect(status).toBe(0);
     expect(stderr).not.toContain('/run/firewall-drop');
     expect(stdout).toMatch(/^address +203\.0\.113\.7, from data\.srcip$/m);
-    expect(stdout).toMatch(/^steps +only root can ask the kernel/m);
+    expect(stdout).toMatch(/^steps +only root can query the kernel/m);
     expect(stdout).not.toContain('restore');
   });
 

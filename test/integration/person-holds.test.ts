@@ -55,7 +55,7 @@ describe('without --timeout', () => {
     victim.person(['add', A]);
     expect(lengthMs(manualHold())).toBe(DAY_MS / 12);
     victim.configure('[manual]\ntimeout = "never"\n');
-    expect(victim.person(['add', B]).stdout).toBe(`${B} blocked until it is released\n`);
+    expect(victim.person(['add', B]).stdout).toBe(`${B} blocked until released\n`);
   });
 });
 
@@ -76,7 +76,7 @@ describe('an address that is added again', () => {
       const before = manualHold();
       const { status, stdout } = victim.person(['add', A]);
       expect(status).toBe(0);
-      expect(stdout).toMatch(/^203\.0\.113\.7 was blocked already, until /);
+      expect(stdout).toMatch(/^203\.0\.113\.7 was already blocked until /);
       expect(manualHold()).toMatchObject({ expires: before?.expires, reason: 'scans' });
     },
   );
@@ -84,9 +84,7 @@ describe('an address that is added again', () => {
   test('gets the end that the command names, and the former end is printed', () => {
     victim.person(['add', A, '-t', 'never', '-r', 'scans']);
     const { stdout } = victim.person(['add', A, '-t', '2h']);
-    expect(stdout).toMatch(
-      /^203\.0\.113\.7 blocked until .* \(2h\), before: until it is released\n$/,
-    );
+    expect(stdout).toMatch(/^203\.0\.113\.7 blocked until .* \(2h\); previously until released\n$/);
     expect(manualHold()).toMatchObject({ reason: 'scans' });
   });
 
@@ -147,14 +145,14 @@ describe('extend', () => {
     const rules = victim.rules(A);
     const { status, stdout } = victim.person(['extend', A, '2h']);
     expect({ status, changed: victim.rules(A) }).toEqual({ status: 0, changed: rules });
-    expect(stdout).toMatch(/blocked until .*, before: until /);
+    expect(stdout).toMatch(/blocked until .*; previously until /);
     expect(Date.parse(manualHold()?.expires ?? '') - before).toBe(7_200_000);
     expect(manualHold()?.reason).toBe('scans');
   });
 
   test.each([
     ['an address that is not blocked', [A, '2h'], 'is not blocked: firewall-drop add'],
-    ['no duration', [A], 'how much longer'],
+    ['no duration', [A], 'followed by a duration'],
   ])('with %s changes nothing and says what to do', (_, words, said) => {
     const { status, stderr } = victim.person(['extend', ...words]);
     expect([USAGE, BAD_DATA]).toContain(status);
@@ -165,7 +163,7 @@ describe('extend', () => {
   test('says that a block without an end has none', () => {
     victim.person(['add', A, '-t', 'never']);
     const { status, stderr } = victim.person(['extend', A, '2h']);
-    expect({ status, said: stderr.includes('there is no end to extend') }).toEqual({
+    expect({ status, said: stderr.includes('has no end to extend') }).toEqual({
       status: BAD_DATA,
       said: true,
     });
@@ -291,9 +289,9 @@ describe('export and import', () => {
     const { status, stdout, stderr } = victim.person(['import', LIST]);
     expect({ status, stdout }).toEqual({
       status: BAD_DATA,
-      stdout: '1 ban imported, 1 over already\n',
+      stdout: '1 ban imported, 1 already expired\n',
     });
-    expect(stderr).toContain(`${LIST}:3: this is not a line of firewall-drop export`);
+    expect(stderr).toContain(`${LIST}:3: not a line of firewall-drop export`);
     expect(stderr).toContain('127.0.0.1 is protected');
   });
 });

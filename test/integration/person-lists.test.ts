@@ -86,7 +86,7 @@ describe('a list', () => {
   test.each([['add'], ['delete']] as const)(
     'without an address is no error for %s, which reports it',
     (verb) => {
-      const stderr = 'firewall-drop: note: the list has no addresses\n';
+      const stderr = 'firewall-drop: note: the list contains no addresses\n';
       const nothing = { status: 0, stdout: '', stderr, lines: [] };
       expect(withList(verb, ['# nobody', ''])).toMatchObject(nothing);
       expect(victim.allRules()).toEqual([]);
@@ -175,7 +175,7 @@ describe('a network', () => {
     if (before.length > 0) victim.person(['add', ...before]);
     const response = victim.person(['add', ...now]);
     expect(response.status).toBe(0);
-    expect(response.stderr).toBe(`firewall-drop: note: ${inner} lies in 203.0.113.0/24\n`);
+    expect(response.stderr).toBe(`firewall-drop: note: ${inner} is part of 203.0.113.0/24\n`);
     expect(victim.allRules()).toHaveLength(4);
   });
 

@@ -85,7 +85,7 @@ describe('flush', () => {
     victim.person(['add', A, B]);
     victim.ossec({ srcip: C });
     const { stdout, lines } = victim.person(['flush', '--origin', 'manual', '--yes']);
-    expect(stdout).toBe('1 released\n1 kept, which others still hold\n');
+    expect(stdout).toBe('1 released\n1 still blocked: other origins hold them\n');
     expect(lines.join('\n')).toMatch(/ kept - 203\.0\.113\.7 [^]* delete - 203\.0\.113\.8 /);
     expect(addresses()).toEqual([A, C]);
     expect(victim.banOn(A)?.holds.map(({ origin }) => origin)).toEqual(['wazuh']);
@@ -236,7 +236,7 @@ describe('restore', () => {
     victim.flushRules();
     expect(victim.person(['restore'])).toMatchObject({
       status: 0,
-      stdout: '3 bans put back\n',
+      stdout: '3 bans restored\n',
       lines: [],
     });
     expect(victim.allRules()).toHaveLength(6);
@@ -248,7 +248,7 @@ describe('restore', () => {
     victim.endTime(A);
     victim.flushRules();
     const { stdout, lines } = victim.person(['restore']);
-    expect(stdout).toContain('1 ban put back\n');
+    expect(stdout).toContain('1 ban restored\n');
     expect(lines).toEqual([expect.stringMatching(ossecLine('delete', A))]);
     expect(victim.rules(A)).toEqual([]);
   });
@@ -310,7 +310,7 @@ describe('reconcile', () => {
       const { status, stdout } = victim.person(['reconcile']);
       expect(status).toBe(0);
       if (said !== null) expect(stdout).toMatch(said);
-      expect(stdout).toContain('2 bans put back\n');
+      expect(stdout).toContain('2 bans restored\n');
       expect(victim.rules(A)).toHaveLength(2);
       expect(JSON.parse(victim.person(['status', A, '--json']).stdout)).toMatchObject({
         blocked: true,
@@ -332,7 +332,7 @@ describe('reconcile', () => {
     victim.person(['add', A]);
     const { status, stdout } = victim.person(['reconcile']);
     expect(status).toBe(0);
-    expect(stdout).toContain(`${C}: dropped in INPUT, and there is no ban\n`);
+    expect(stdout).toContain(`${C}: dropped in INPUT without a ban\n`);
     expect(victim.rules(C)).toHaveLength(1);
     expect(victim.person(['reconcile', '--dry-run']).status).toBe(0);
   });

@@ -110,7 +110,7 @@ describe.each(['iptables', 'ipset', 'nftables'])('with %s', (backend) => {
     expect(origins('203.0.113.0/24')).toEqual(['policy']);
     expect(lines().filter((line) => line === 'kept - 203.0.113.2')).toHaveLength(2);
     expect(victim.person(['delete', '203.0.113.2']).stderr).toContain(
-      'firewall-drop delete 203.0.113.0/24 releases all of it',
+      'firewall-drop delete 203.0.113.0/24 releases the whole network',
     );
     await execd.alert(byHand('203.0.113.2'), { extraArguments: ['release'] });
     expect(victim.person(['status', '203.0.113.200']).status).toBe(1);
@@ -163,7 +163,7 @@ describe('with any backend', () => {
     expect(victim.banOn(A)?.holds).toMatchObject([{ origin: 'repeat', timeoutSeconds: 3600 }]);
     expect(victim.person(['list']).stdout).toContain('2, next 1h');
     expect(victim.person(['status', A]).stdout).toContain(
-      `escalation: 2 bans of ${A} within 30d, the next lasts at least 1h`,
+      `escalation: 2 bans of ${A} within 30d; the next lasts at least 1h`,
     );
     expect(victim.person(['forgive', A]).stdout).toBe(`${A}: 2 bans forgotten\n`);
     victim.endTime(A);

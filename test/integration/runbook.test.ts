@@ -169,7 +169,7 @@ describe('rules that come back from a saved file', () => {
     shell(`firewall-drop delete ${A}`);
     reboot();
     expect(shell('firewall-drop restore')).toBe(
-      `0 bans already in place\n${A} released: its block was over, and /etc/iptables/rules.v4 brought it back\n`,
+      `0 bans already in place\n${A} released: its ban had ended, and /etc/iptables/rules.v4 restored the rule\n`,
     );
     expect(victim.allRules()).toEqual([]);
     expect(victim.log().at(-1)).toContain(`delete - ${A} `);
@@ -185,7 +185,7 @@ describe('rules that come back from a saved file', () => {
     reboot();
     expect(shell('firewall-drop restore')).toBe('0 bans already in place\n');
     expect(shell('firewall-drop reconcile --dry-run')).toContain(
-      `${A}: dropped in INPUT and FORWARD, and there is no ban`,
+      `${A}: dropped in INPUT and FORWARD without a ban`,
     );
     shell(`firewall-drop delete ${A}`);
     expect(victim.allRules()).toEqual([]);

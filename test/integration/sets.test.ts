@@ -180,7 +180,7 @@ describe('ipset on a kernel without the module of the table raw', () => {
     expect(rules()).toEqual([`-A INPUT ${rule}`, `-A FORWARD ${rule}`]);
     expect(victim.person(['status', A]).stdout).toContain(`(INPUT: ${rule})`);
     expect(victim.person(['reconcile', '--dry-run']).status).toBe(0);
-    expect(victim.person(['doctor']).stdout).toContain('the kernel has no table raw for IPv4');
+    expect(victim.person(['doctor']).stdout).toContain('the kernel has no raw table for IPv4');
     inHost('iptables -w -I INPUT -j ACCEPT');
     expect(victim.person(['reconcile']).status).toBe(0);
     expect(victim.person(['status', A]).status).toBe(0);

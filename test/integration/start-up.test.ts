@@ -9,7 +9,7 @@ import { createHost, type TestHost } from '../support/host.ts';
 
 const ROOT = join(__dirname, '../..');
 const A = '203.0.113.7';
-const REJECTED = /did not take the compiled code of/;
+const REJECTED = /rejected the compiled code of/;
 
 let directory = '';
 let host: TestHost;

@@ -194,7 +194,7 @@ describe('after a flush', () => {
     victim.flushRules();
     expect([reaches(4, 60_000), reaches(6, 60_000)]).toEqual([true, true]);
     const response = victim.person(['restore']);
-    expect(response).toMatchObject({ status: 0, stdout: '5 bans put back\n' });
+    expect(response).toMatchObject({ status: 0, stdout: '5 bans restored\n' });
     expect(victim.allRules()).toHaveLength(10);
     for (const address of [A, A6, ...more]) expect(victim.rules(address)).toHaveLength(2);
     expect([reaches(4), reaches(6)]).toEqual([false, false]);
@@ -738,7 +738,7 @@ describe('while another process holds the writer lock', () => {
     const told = [['reconcile', '--dry-run'], ['status'], ['doctor']].map((words) => {
       return victim.person(words).stdout;
     });
-    const [why, interrupted] = [/pending:? .*process \d+ has the writer lock/, /was interrupted/];
+    const [why, interrupted] = [/pending:? .*process \d+ holds the writer lock/, /was interrupted/];
     expect(told).toEqual(told.map(() => expect.stringMatching(why)));
     expect(told).toEqual(told.map(() => expect.not.stringMatching(interrupted)));
     expect(victim.banOn(A)?.phase).toBe('unblocking');

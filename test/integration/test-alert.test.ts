@@ -49,8 +49,11 @@ test('explain reads the output of test-alert', () => {
 
 test.each([
   [['--srcip', 'a b'], '--srcip "a b" is not one word'],
-  [['--timeout', 'soon'], '--timeout "soon" is not a length of time'],
-  [['--dialect', 'ossec', '--answer', 'continue'], 'ossec-execd answers nothing'],
+  [['--timeout', 'soon'], '--timeout "soon" is not a duration'],
+  [
+    ['--dialect', 'ossec', '--answer', 'continue'],
+    '--answer: ossec-execd has no key exchange to answer',
+  ],
 ])('test-alert refuses %j', (options, complaint) => {
   const { status, stdout, stderr } = victim.person(['test-alert', ...options]);
   expect({ status, stdout }).toEqual({ status: 64, stdout: '' });

@@ -175,7 +175,7 @@ describe.each(CAUSES)('with the state %s', (_, breakState, repairState) => {
     expect(victim.person(['status', A]).stdout).toContain('by our rule');
     const { status, stdout } = victim.person(['status']);
     expect(status).toBe(1);
-    expect(stdout).toMatch(/^pending +2: they could not be saved/m);
+    expect(stdout).toMatch(/^pending +2: the state can't be written/m);
     const metrics = victim.person(['metrics']).stdout;
     expect(metrics).toMatch(/^firewall_drop_state_volatile 1$/m);
     expect(metrics).toMatch(/^firewall_drop_pending_changes 2$/m);

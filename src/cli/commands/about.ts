@@ -1,4 +1,4 @@
-// `version`, `man` and `completion`: what the program says of itself. None reads anything of the host.
+// `version`, `man` and `completion`: describe the program itself.
 import { findProgram } from '../../system/exec.ts';
 import { BUILD } from '../../model/version.ts';
 import { defineCommand, outputAs } from '../command.ts';
@@ -11,10 +11,10 @@ const BACKEND_PROGRAMS = { iptables: 'iptables-restore', ip6tables: 'ip6tables-r
 
 export const version = defineCommand({
   name: 'version',
-  summary: 'Print the version, what it was built from, and what it found',
+  summary: 'Print the version, the commit, the runtime and the programs found',
   options: { output: outputAs('text', 'json') },
   examples: [
-    ['version', 'what runs here'],
+    ['version', 'show the installed version'],
     ['version --json', 'for an inventory'],
   ],
   needsRoot: false,
@@ -42,10 +42,10 @@ export const version = defineCommand({
 export const man = defineCommand({
   name: 'man',
   summary: 'Print the manual page, firewall-drop(8)',
-  details: 'In the format that man(1) reads.',
+  details: 'The output is roff, for man(1).',
   examples: [
     ['man | man -l -', 'read it'],
-    ['man > firewall-drop.8', 'keep it'],
+    ['man > firewall-drop.8', 'save it'],
   ],
   needsRoot: false,
   run(_words, _options, person) {
@@ -57,9 +57,8 @@ export const man = defineCommand({
 export const completion = defineCommand({
   name: 'completion',
   summary: 'Print the completion script of a shell',
-  details:
-    'The script asks this program at each Tab; addresses that are banned are offered to root only.',
-  positional: { name: 'shell', describe: 'which shell', count: 'one', choices: SHELLS },
+  details: 'The script calls this program at each Tab. Banned addresses are offered to root only.',
+  positional: { name: 'shell', describe: 'the shell', count: 'one', choices: SHELLS },
   examples: [
     ['completion bash > /etc/bash_completion.d/firewall-drop', 'for bash'],
     ['completion fish > ~/.config/fish/completions/firewall-drop.fish', 'for fish'],

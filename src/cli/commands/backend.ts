@@ -1,4 +1,4 @@
-// `backend`: which backend holds the bans, and why.
+// `backend`: shows which backend holds the bans, and why.
 import { inspectBackend, type BackendState } from '../backend-state.ts';
 import { defineCommand, outputAs } from '../command.ts';
 import { documentText } from '../output/json.ts';
@@ -7,11 +7,11 @@ export const backend = defineCommand({
   name: 'backend',
   summary: 'Show which backend holds the bans, why, and what else is installed',
   details:
-    'With firewall.backend = "auto" it also says what happens beyond firewall.promote_at bans. A migration that was interrupted is named until the next run has completed it.',
+    'With firewall.backend = "auto", also shows what happens beyond firewall.promote_at bans. An interrupted migration is shown until the next run has completed it.',
   options: { output: outputAs('text', 'json') },
   examples: [
-    ['backend', 'rules or sets, and why'],
-    ['backend --json', 'the same for programs'],
+    ['backend', 'show whether rules or sets hold the bans'],
+    ['backend --json', 'the same for scripts'],
   ],
   run(_words, { output }, person) {
     const state = inspectBackend(person.createContext());

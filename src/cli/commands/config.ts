@@ -1,4 +1,4 @@
-// `config show` and `config validate`: what our own configuration says, where each value comes from, and what is wrong.
+// `config show` and `config validate`: print our own configuration with the origin of each value, and its mistakes.
 import { CONFIG_FILE, LARGEST_FILE } from '../../config/read.ts';
 import { formatProblem, parseConfig, type ParsedConfig } from '../../config/parse.ts';
 import { POLICY_KEYS, type PolicyEntry } from '../../config/policy.ts';
@@ -15,11 +15,11 @@ export const configShow = defineCommand({
   name: 'config show',
   summary: 'Show the configuration in effect, and where each value comes from',
   details:
-    'As TOML, with the line of the file behind each value, or "default". A key of [protect] that can\'t be read keeps what it said before. config validate says what is wrong.',
+    'The output is TOML, with the line of each value in the file, or "default". An invalid key of [protect] keeps its previous value. config validate lists the mistakes.',
   options: { output: outputAs('text', 'json') },
   examples: [
-    ['config show', 'which settings hold here?'],
-    ['config show > config.toml', 'a file with every key'],
+    ['config show', 'show the settings in effect'],
+    ['config show > config.toml', 'create a file with every key'],
   ],
   exits: { 0: 'the configuration is printed', 78: "the file can't be read" },
   isLong: () => true,
@@ -34,7 +34,7 @@ export const configShow = defineCommand({
   },
 });
 
-/** A file that was named, or our own; null where our own is not there. */
+/** Parses the named file, or our own configuration file. Returns null if the latter does not exist. */
 function parseFile(named?: string): ParsedConfig | null {
   const path = named ?? CONFIG_FILE;
   try {
@@ -82,12 +82,12 @@ function formatSetting({ key, value, from, line }: Setting): string {
   const where = {
     default: 'default',
     file: `${CONFIG_FILE}:${line ?? ''}`,
-    'earlier file': `what ${CONFIG_FILE} said before`,
+    'earlier file': `from an earlier version of ${CONFIG_FILE}`,
   };
   return `${text.padEnd(VALUE_WIDTH)} # ${where[from]}`;
 }
 
-/** The keys of an entry that say something, as the file names them. */
+/** Returns the keys of an entry that differ from the default, under their names in the file. */
 function policyKeys(entry: PolicyEntry): Record<string, unknown> {
   const given = Object.entries(POLICY_KEYS).flatMap(([key, setting]) => {
     const value = ownProperty(entry, camelCase(key));
@@ -103,23 +103,23 @@ function formatPolicy(keys: Readonly<Record<string, unknown>>): string[] {
 
 export const configValidate = defineCommand({
   name: 'config validate',
-  summary: 'Find what is wrong in our own configuration, config.toml',
-  details: `Without a file: ${CONFIG_FILE}. Each mistake has its line, and what holds in its place.`,
+  summary: "Find mistakes in firewall-drop's own configuration, config.toml",
+  details: `Without a file, checks ${CONFIG_FILE}. Each mistake is shown with its line and the value used instead.`,
   positional: {
     name: 'file',
-    describe: 'a config.toml that is not in its place yet',
+    describe: 'a config.toml that is not installed yet',
     count: 'optional',
     offers: 'files',
   },
   options: { output: outputAs('text', 'json') },
   examples: [
-    ['config validate', 'after a change'],
-    ['config validate new.toml', 'before it'],
+    ['config validate', 'check the installed configuration'],
+    ['config validate new.toml', 'check a file before it is installed'],
   ],
   exits: {
     0: 'no mistake was found',
     1: 'a mistake was found',
-    65: "the file that was named can't be read",
+    65: "the given file can't be read",
     78: `${CONFIG_FILE} can't be read`,
   },
   needsRoot: false,
@@ -130,7 +130,7 @@ export const configValidate = defineCommand({
     if (output === 'json') {
       person.print(documentText({ file, problems }));
     } else if (parsed === null) {
-      person.print(`${file} does not exist: the defaults hold`);
+      person.print(`${file} does not exist: the defaults are used`);
     } else {
       problems.map(formatProblem).forEach(person.print);
       person.print(`${file}: ${count(problems.length, 'mistake')}`);

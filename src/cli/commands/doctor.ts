@@ -1,4 +1,4 @@
-// `doctor`: is this host set up so that an alert becomes a block, and a block ends?
+// `doctor`: checks whether alerts lead to blocks on this host, and whether blocks end.
 import { describeError } from '../../model/errors.ts';
 import { listProcesses } from '../../system/procfs.ts';
 import { ANSWER_NO, defineCommand, outputAs } from '../command.ts';
@@ -12,37 +12,37 @@ import { executable, packageRecord } from '../doctor/executable.ts';
 import { connections, kernel, programs, variants } from '../doctor/firewall.ts';
 import { neighbours, savedRules } from '../doctor/neighbours.ts';
 import { REMEDIES, type RemedyName } from '../doctor/remedies.ts';
-import { tryOut } from '../doctor/trial.ts';
+import { runTrial } from '../doctor/trial.ts';
 import { enterForChange, type Person } from '../session.ts';
 import { paint, type Colour } from '../output/table.ts';
 
 export const doctor = defineCommand({
   name: 'doctor',
-  summary: 'Check this host from end to end, and say what to repair and how',
+  summary: 'Check this host from end to end, and say how to fix each problem',
   details:
-    'A line for each thing: ok, warning or problem, and below it what to do. Only looks, and starts no program but those of the firewall. --fix does what is safe: it creates or corrects active-responses.log, makes the state readable by root only, and puts rules back; then all is checked again. --test blocks and releases an unused address of 192.0.2.0/24 (TEST-NET-1) for real, and one of 2001:db8::/32 where the host has IPv6, and says what it saw in the kernel, the log and the state.',
+    'Prints one line per check: ok, warning or problem, followed by what to do. Without options it changes nothing, and it starts no programs but those of the firewall. --fix makes safe repairs: it creates or corrects active-responses.log, makes the state readable by root only, and restores missing rules; then it repeats all checks. --test really blocks and releases an unused address of 192.0.2.0/24 (TEST-NET-1), and one of 2001:db8::/32 if the host has IPv6, and verifies the kernel, the log and the state.',
   options: {
     output: outputAs('text', 'json'),
-    fix: { kind: 'flag', describe: 'do what is safe, and say what was done' },
-    test: { kind: 'flag', describe: 'block and release a documentation address for real' },
+    fix: { kind: 'flag', describe: 'make safe repairs, and report them' },
+    test: { kind: 'flag', describe: 'really block and release a documentation address' },
   },
   examples: [
-    ['doctor', 'why does nothing get blocked here?'],
-    ['doctor --fix --test', 'mend what is safe, and try it out'],
+    ['doctor', 'find out why nothing is blocked'],
+    ['doctor --fix --test', 'repair what is safe, and test a block'],
   ],
   exits: {
     0: 'no problem was found; there may be warnings',
     1: 'at least one problem was found',
-    69: "with --fix or --test: the state is another network namespace's",
-    75: 'with --fix or --test: another firewall-drop is at work',
+    69: 'with --fix or --test: the state belongs to another network namespace',
+    75: 'with --fix or --test: another firewall-drop is running',
   },
   isLong: () => true,
   run(_words, { output, fix, test }, person) {
     const first = examine(person);
-    const fixed = fix ? mend(first, person) : [];
+    const fixed = fix ? repair(first, person) : [];
     const reports = [
       ...(fixed.length > 0 ? examine(person) : first),
-      ...(test ? tryForReal(person) : []),
+      ...(test ? runTest(person) : []),
     ];
     if (output === 'json') person.print(documentText(reportsToJson(reports, fixed)));
     else describe(reports, fixed, person).forEach(person.print);
@@ -50,7 +50,7 @@ export const doctor = defineCommand({
   },
 });
 
-/** In the order in which they are printed: what execd starts, what it writes to, what it works with. */
+/** All checks, in the order in which they are printed. */
 const CHECKS: readonly Check[] = [
   executable,
   packageRecord,
@@ -92,28 +92,28 @@ function examine(person: Person): Report[] {
   }
 }
 
-function tryForReal(person: Person): Report[] {
+function runTest(person: Person): Report[] {
   const context = enterForChange(person);
   try {
-    return reportsOf('test', () => tryOut(context));
+    return reportsOf('test', () => runTrial(context));
   } finally {
     context.close();
   }
 }
 
-/** One that can't look must not keep the others from it. */
+/** Runs one check. A check that throws becomes a problem and does not stop the others. */
 function reportsOf(check: string, run: () => readonly Finding[]): Report[] {
   try {
     return run().map((finding) => ({ check, finding }));
   } catch (error) {
     const what = `the check failed: ${describeError(error)}`;
-    return [{ check, finding: problem(what, 'correct that first') }];
+    return [{ check, finding: problem(what, 'fix the cause first') }];
   }
 }
 
-type Fixed = ReturnType<typeof mend>[number];
+type Fixed = ReturnType<typeof repair>[number];
 
-function mend(reports: readonly Report[], person: Person) {
+function repair(reports: readonly Report[], person: Person) {
   const wanted = new Set(reports.map(({ finding }) => finding.remedy));
   const names = (Object.keys(REMEDIES) as RemedyName[]).filter((name) => wanted.has(name));
   return names.map((remedy) => {

@@ -1,4 +1,4 @@
-// `explain`: what would be done about an alert, and why. Touches nothing.
+// `explain`: shows what an alert would lead to, and why. Changes nothing.
 import type { Address } from '../../model/address.ts';
 import { alertRefAt, makeHold, type HoldLength } from '../../model/ban.ts';
 import { describeProtection } from '../../policy/protected.ts';
@@ -20,24 +20,24 @@ import type { Person } from '../session.ts';
 
 export const explain = defineCommand({
   name: 'explain',
-  summary: 'Say what would be done about an alert, and why',
+  summary: 'Show what an alert would lead to, and why',
   details:
-    'Reads a whole message as execd sends it, or an alert alone (a line of alerts.json, or the JSON of a document that the dashboard shows), from a file or standard input. Says the dialect, which field the address was taken from and which were passed over, whether it is protected, its deadline and where that comes from, and as root the steps. Nothing is changed, written or logged.',
+    'Reads a complete message from execd, or only an alert (a line of alerts.json, or the JSON of a document in the dashboard), from a file or standard input. Shows the dialect, the field that the address comes from and the fields that were skipped, whether the address is protected, when the ban would end and why, and, for root, the commands that would run. Nothing is changed, written or logged.',
   positional: {
     name: 'file',
-    describe: 'a file; - or nothing is standard input',
+    describe: 'a file; standard input if it is - or missing',
     count: 'optional',
     offers: 'files',
   },
   options: { output: outputAs('text', 'json') },
   examples: [
-    ['explain alert.json', 'why is this alert not blocked?'],
-    ['explain alert.json --json', 'the same for programs'],
+    ['explain alert.json', 'find out why this alert leads to no block'],
+    ['explain alert.json --json', 'the same for scripts'],
   ],
   exits: {
-    0: 'it would be acted on',
-    65: "it would be refused or ignored, or can't be read",
-    69: "the kernel can't be asked for the steps",
+    0: 'the alert would be acted on',
+    65: 'the alert would be refused or ignored, or is invalid',
+    69: "the kernel can't be queried for the steps",
   },
   needsRoot: false,
   run(words, { output }, person) {
@@ -59,14 +59,14 @@ export const explain = defineCommand({
 function readRequest(file: string, { alert }: Config): Request {
   const text = readText(file).trim();
   if (text === '') {
-    throw new AppError('BAD_DATA', 'nothing was given: name a file with an alert, or pipe one in');
+    throw new AppError('BAD_DATA', 'the input is empty: name a file with an alert, or pipe one in');
   }
   return readMessage(Buffer.from(asMessage(text)), alert);
 }
 
 /**
- * An alert alone, or in the document of Wazuh's index that has it, becomes the message that Wazuh 4 would make of it;
- * anything else is left to the reader of the message.
+ * Wraps an alert, or a document of Wazuh's index that contains one, into the message that Wazuh 4 would send. Returns
+ * any other text unchanged.
  */
 function asMessage(text: string): string {
   const value = jsonOrNull(text);
@@ -77,7 +77,7 @@ function asMessage(text: string): string {
   return JSON.stringify({ version: 1, command: 'add', parameters: { alert: value } });
 }
 
-/** What is decided about a request that names an address; `keep` for a delete that does not end the ban. */
+/** Decides about a request that names an address. The decision is `keep` for a delete that does not end the ban. */
 function decideRequest(request: Request, address: Address, context: Context) {
   if (request.action === 'block') {
     const { action: decision, ...rest } = decideBlock(request, address, context);
@@ -103,7 +103,8 @@ function explainRequest(request: Request, decided: Decided | null, context: Cont
     passedOver,
     trouble: request.addressTrouble,
     protection: protection && describeProtection(protection),
-    timeoutSeconds: decided === null ? timeoutOf(request, context) : lastOf(decided.holds),
+    timeoutSeconds:
+      decided === null ? timeoutOf(request, context) : longestTimeoutOf(decided.holds),
     timeoutFrom: timeoutSource(request, context),
     decision: decided?.decision ?? action,
     target: decided?.target.text ?? null,
@@ -115,25 +116,25 @@ function explainRequest(request: Request, decided: Decided | null, context: Cont
   };
 }
 
-/** Null: one of them never ends. */
-function lastOf(holds: readonly HoldLength[]): number | null {
+/** Returns the longest timeout in seconds; null if one of the holds never ends. */
+function longestTimeoutOf(holds: readonly HoldLength[]): number | null {
   const longest = Math.max(...holds.map(({ timeoutSeconds }) => timeoutSeconds ?? Infinity));
   return Number.isFinite(longest) ? longest : null;
 }
 
 function timeoutSource({ timeoutSeconds }: Request, context: Context): string {
   const grace = `plus ${context.config.limits.graceSeconds} s of grace`;
-  if (timeoutSeconds === null) return 'the message: stateless, or without a timeout';
-  if (timeoutSeconds !== undefined) return `the message's stateful_timeout, ${grace}`;
+  if (timeoutSeconds === null) return 'the message is stateless or has no timeout';
+  if (timeoutSeconds !== undefined) return `stateful_timeout of the message, ${grace}`;
   const { name } = context.place;
   const own = context.timeouts();
   if (own.length === 0) return `ar.conf has no entry for ${name}`;
-  if (own.includes(0)) return `ar.conf has ${name} with timeout 0`;
+  if (own.includes(0)) return `ar.conf has an entry for ${name} with timeout 0`;
   const repeated = context.settings().repeatedOffendersMinutes;
   const offenders =
     repeated.length === 0 ? '' : ` and repeated_offenders (${repeated.join(', ')} minutes)`;
   const seconds = own.map((timeout) => `${timeout} s`).join(', ');
-  return `the longest of ar.conf (${seconds})${offenders}, ${grace}`;
+  return `the longest timeout in ar.conf (${seconds})${offenders}, ${grace}`;
 }
 
 const DIALECTS = { wazuh4: 'Wazuh 4', wazuh5: 'Wazuh 5', ossec: 'OSSEC' } as const;
@@ -142,13 +143,13 @@ function describe(explanation: Explanation): string[] {
   const { dialect, action, address, field, passedOver, trouble, protection, alertId, ruleId } =
     explanation;
   const over =
-    passedOver.length === 0 ? '' : ` (passed over, no literal address: ${passedOver.join(', ')})`;
+    passedOver.length === 0 ? '' : ` (skipped, not an IP address: ${passedOver.join(', ')})`;
   const lines = [
     `dialect    ${DIALECTS[dialect]}`,
     `action     ${action}`,
     `address    ${address === null ? `none: ${trouble}` : `${address}, from ${field}${over}`}`,
-    `alert      ${alertId ?? 'no id of the shape digits.digits: the time of the action stands in'}`,
-    `rule       ${ruleId ?? 'no numeric id: 0 stands in'}`,
+    `alert      ${alertId ?? 'no id of the form digits.digits: the time of the action is used instead'}`,
+    `rule       ${ruleId ?? 'no numeric id: 0 is used instead'}`,
   ];
   if (address === null) return lines;
   const { decision, decidedBy } = explanation;
@@ -171,13 +172,13 @@ function describe(explanation: Explanation): string[] {
 }
 
 function describeHold({ origin, timeoutSeconds }: HoldLength): string {
-  const length = timeoutSeconds === null ? 'until it is released' : formatDuration(timeoutSeconds);
+  const length = timeoutSeconds === null ? 'until released' : formatDuration(timeoutSeconds);
   return `hold       ${origin}, ${length}`;
 }
 
 function printPlan(request: Request, decided: Decided, context: Context, person: Person): void {
   if (process.geteuid?.() !== 0) {
-    person.print('steps      only root can ask the kernel what is to be done');
+    person.print('steps      only root can query the kernel for them');
     return;
   }
   const { decision, target, holds } = decided;
@@ -189,7 +190,7 @@ function printPlan(request: Request, decided: Decided, context: Context, person:
     const nowMs = context.now();
     const planned = {
       origin,
-      timeoutSeconds: lastOf(holds),
+      timeoutSeconds: longestTimeoutOf(holds),
       alertRef: alertRefAt(nowMs),
       reason: '',
     };

@@ -1,4 +1,4 @@
-// `extend`: a block ends later.
+// `extend`: moves the end of bans to a later time.
 import { blockEach, type EachRequest } from '../../bans/block.ts';
 import type { Context } from '../../context.ts';
 import type { Address } from '../../model/address.ts';
@@ -6,7 +6,7 @@ import { alertRefAt, remainingSeconds, type Ban, type Hold } from '../../model/b
 import { AppError, EXIT_STATUS } from '../../model/errors.ts';
 import { readAddress } from '../addresses.ts';
 import { BANNED, CHANGES, defineCommand, QUIET } from '../command.ts';
-import { manualHoldOf, sayBlocked } from '../manual-hold.ts';
+import { manualHoldOf, printBlocked } from '../manual-hold.ts';
 import { parseDuration } from '../../model/duration.ts';
 import { enterForChange, type Person } from '../session.ts';
 
@@ -14,18 +14,22 @@ export const extend = defineCommand({
   name: 'extend',
   summary: 'Make bans last longer',
   details:
-    'The last argument is how much longer: 2h is two hours after the end that the ban has now, whichever origin holds it. All of the addresses are extended, or none.',
+    'The last argument is the extension: 2h moves the end of the ban by two hours, whichever origin holds it. Either all of the addresses are extended, or none.',
   positional: {
     ...BANNED,
-    describe: 'what is blocked, and after it how much longer: 2h, 1d12h',
+    describe: 'the banned addresses, followed by the extension: 2h, 1d12h',
     count: 'some',
   },
   options: QUIET,
   examples: [
-    ['extend 203.0.113.9 2h', 'two hours longer'],
-    ['extend 203.0.113.9 198.51.100.7 1d12h', 'two addresses, a day and a half longer'],
+    ['extend 203.0.113.9 2h', 'extend a ban by two hours'],
+    ['extend 203.0.113.9 198.51.100.7 1d12h', 'extend two bans by a day and a half'],
   ],
-  exits: { 0: 'all are extended', 65: 'an address is not blocked, or has no end', ...CHANGES },
+  exits: {
+    0: 'all bans are extended',
+    65: 'an address is not banned, or its ban has no end',
+    ...CHANGES,
+  },
   run(words, _options, person) {
     const seconds = readLength(words);
     const addresses = words.slice(0, -1).map(readAddress);
@@ -34,7 +38,7 @@ export const extend = defineCommand({
     if (extendable.length < addresses.length) return EXIT_STATUS.BAD_DATA;
     const nowMs = context.now();
     const holdsFor: EachRequest['holdsFor'] = (_, ban) => [longerHold(ban, seconds, nowMs)];
-    sayBlocked(blockEach(addresses, { holdsFor, by: person.name }, context), nowMs, person);
+    printBlocked(blockEach(addresses, { holdsFor, by: person.name }, context), nowMs, person);
     context.expire();
     return 0;
   },
@@ -45,17 +49,17 @@ function readLength(words: readonly string[]): number {
   if (typeof seconds === 'number') return seconds;
   throw new AppError(
     'USAGE',
-    'extend needs addresses, and after them how much longer: firewall-drop extend 203.0.113.9 2h',
+    'extend needs addresses followed by a duration; example: firewall-drop extend 203.0.113.9 2h',
   );
 }
 
-/** Whether it is blocked and has an end. Says so where not. */
+/** Reports whether an address has a ban that ends. If not, prints why. */
 function isExtendable(address: Address, { store, now }: Context, { complain }: Person): boolean {
   const ban = store.bans.find(address);
   const isBlocked = ban !== null && ban.phase !== 'unblocking';
   if (isBlocked && remainingSeconds(ban.holds, now()) !== null) return true;
   const [why, way] = isBlocked
-    ? ['is blocked until it is released, so there is no end to extend', 'gives it an end']
+    ? ['is blocked until released and has no end to extend', 'sets one']
     : ['is not blocked', 'blocks it'];
   complain(`${address.text} ${why}: firewall-drop add ${address.text} --timeout 2h ${way}`);
   return false;

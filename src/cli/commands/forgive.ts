@@ -1,4 +1,4 @@
-// `forgive`: an address begins anew, as if it had never been banned.
+// `forgive`: resets the number of earlier bans of an address.
 import { readAddress } from '../addresses.ts';
 import { CHANGES, defineCommand } from '../command.ts';
 import { count } from '../output/count.ts';
@@ -6,15 +6,15 @@ import { enterForChange } from '../session.ts';
 
 export const forgive = defineCommand({
   name: 'forgive',
-  summary: 'Forget the earlier bans of an address, which escalation counts',
+  summary: 'Reset the escalation of an address',
   details:
-    'The next ban is then the first again. A ban that goes on does not end: that is what delete is for, which in turn does not reset the count.',
+    'Forgets the earlier bans that escalation counts, so that the next ban counts as the first. A current ban does not end: use delete for that. delete does not reset the escalation.',
   positional: { name: 'address', describe: 'IPv4, IPv6, or a network', count: 'some' },
   examples: [
     ['forgive 203.0.113.9', 'start again with the first timeout'],
-    ['delete 203.0.113.9 && firewall-drop forgive 203.0.113.9', 'and let it in at once'],
+    ['delete 203.0.113.9 && firewall-drop forgive 203.0.113.9', 'also end the current ban'],
   ],
-  exits: { 0: 'forgotten', 65: "an address can't be read", ...CHANGES },
+  exits: { 0: 'the earlier bans are forgotten', 65: 'an address is invalid', ...CHANGES },
   run(words, _options, person) {
     const addresses = words.map(readAddress);
     const { store } = enterForChange(person);

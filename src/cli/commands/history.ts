@@ -1,4 +1,4 @@
-// `history`: what happened, to all addresses or to one.
+// `history`: shows the recorded events of all addresses or of one.
 import { setTimeout as wait } from 'node:timers/promises';
 import type { HistoryFilter, HistoryRecord } from '../../state/history.ts';
 import { readAddress } from '../addresses.ts';
@@ -6,31 +6,32 @@ import { BANNED, defineCommand, NUMBER, outputAs, WIDE } from '../command.ts';
 import { shortTime, TIME_PAST } from '../output/time.ts';
 import { historyToJson } from '../output/json.ts';
 import { chooseColumns, formatTable, type Column } from '../output/table.ts';
-import { statusOfLook } from '../session.ts';
+import { statusOfReading } from '../session.ts';
 
 const FOLLOW_EVERY_MS = 500;
 
 export const history = defineCommand({
   name: 'history',
-  summary: 'Show what happened, to all addresses or to one',
+  summary: 'Show what happened to all addresses or to one',
   details:
-    'Oldest first. Lines are kept as long as history.keep_days says. With --follow it stays and prints new lines, until it is interrupted.',
+    'Lists events oldest first. Events are kept for history.keep_days. With --follow, keeps running and prints new events until it is interrupted.',
   positional: { ...BANNED, describe: 'only this address or network', count: 'optional' },
   options: {
     since: {
       ...TIME_PAST,
-      describe: 'only the last 2d, 90m, or since 14:05, 2026-12-24, "2026-12-24 18:00", in UTC',
+      describe:
+        'only events of the last 2d, 90m, or since 14:05, 2026-12-24, "2026-12-24 18:00" (UTC)',
     },
-    limit: { ...NUMBER, default: '50', describe: 'how many lines at most, the newest' },
+    limit: { ...NUMBER, default: '50', describe: 'show at most this many events, the newest' },
     output: outputAs('table', 'json'),
     ...WIDE,
-    follow: { kind: 'flag', describe: 'stay, and print new lines' },
+    follow: { kind: 'flag', describe: 'keep running, and print new events' },
   },
   examples: [
-    ['history 203.0.113.9', 'all about one address'],
-    ['history --since 1d --json', 'the last day, for programs'],
+    ['history 203.0.113.9', 'show the events of one address'],
+    ['history --since 1d --json', 'show the last day, for scripts'],
   ],
-  exits: { 0: 'the history is printed', 65: "the address can't be read" },
+  exits: { 0: 'success', 65: 'the address is invalid' },
   isLong: ({ follow }) => !follow,
   async run(words, options, person) {
     const context = person.createContext();
@@ -55,7 +56,7 @@ export const history = defineCommand({
     };
     show(records, true);
     if (output === 'table' && terminal.width !== null && records.length === filter.limit) {
-      person.print(`the newest ${records.length}; --limit shows more`);
+      person.print(`showing the newest ${records.length}; use --limit for more`);
     }
     for (let afterId = records.at(-1)?.id ?? 0; options.follow;) {
       await wait(FOLLOW_EVERY_MS);
@@ -64,7 +65,7 @@ export const history = defineCommand({
       show(more, false);
       afterId = more.at(-1)?.id ?? afterId;
     }
-    return statusOfLook(context);
+    return statusOfReading(context);
   },
 });
 

@@ -1,4 +1,5 @@
-// `install` and `uninstall`: the program in an agent's directory of active responses, with all that it needs, and its removal.
+// `install` and `uninstall`: install the program as an active response of an agent, with everything it needs, and
+// remove it.
 import { realpathSync, type Stats } from 'node:fs';
 import { LOCK_DIRECTORY } from '../../bans/run.ts';
 import { AppError } from '../../model/errors.ts';
@@ -10,7 +11,7 @@ import { defineCommand, DRY_RUN, textOption } from '../command.ts';
 import { agentVersion } from '../doctor/agent.ts';
 import { releaseAll } from '../in-parts.ts';
 import { owningPackageManager, PACKAGE_COMMANDS } from '../packaged.ts';
-import { ROTATION_FILE, stepsToClear, stepsToFurnish, stepsToRotate } from '../install/places.ts';
+import { ROTATION_FILE, stepsToClear, stepsToPrepare, stepsToRotate } from '../install/places.ts';
 import {
   findResponses,
   installedElsewhere,
@@ -22,13 +23,13 @@ import { stepsToSchedule, stepsToUnschedule } from '../install/schedule.ts';
 import { NOTHING_TO_DO, reachAll, reachEach, stepToRemove } from '../install/steps.ts';
 import { enterForChange, type Person } from '../session.ts';
 
-/** It gets into a unit file and a crontab, where other characters mean something. */
+/** Restricted to characters that have no special meaning in a unit file or a crontab. */
 const HOME = textOption('DIRECTORY', {
   expected: 'an absolute path of letters, digits, dots, dashes and underscores',
   read: (text) => /^((?:\/(?!\.\.(?:\/|$))[A-Za-z0-9._-]+)+)\/*$/.exec(text)?.[1],
 });
 
-/** As execd's commands are named; one that begins with a dash would be an option. */
+/** The name of an execd command. It must not begin with a dash, which would make it an option. */
 const RESPONSE_NAME = /^[A-Za-z0-9_][A-Za-z0-9._-]{0,63}$/;
 const RESPONSE_NAMES = textOption('NAMES', {
   expected: 'a list of names of letters, digits, dots, dashes and underscores',
@@ -43,31 +44,31 @@ const PLACE_OPTIONS = {
   name: {
     ...RESPONSE_NAMES,
     describe:
-      'what the manager calls it, with commas between (default: firewall-drop,firewall-drop.sh and, with Wazuh 5, block-ip)',
+      'the names by which the manager starts it, separated by commas (default: firewall-drop,firewall-drop.sh and, with Wazuh 5, block-ip)',
   },
   ...DRY_RUN,
 } as const;
 
 export const install = defineCommand({
   name: 'install',
-  summary: 'Install this program in place of the active response of an agent',
+  summary: 'Install this program as the active response of an agent',
   details:
-    'Copies itself to active-response/bin in the home of the agent, for root and the group of the agent, mode 0750; further names become links to the first. What was there is kept beside it, under the ending .replaced. Makes the configuration with every key explained, the directory of the state and the log file where they are missing, has logrotate (where it is installed) rotate our own log, and has systemd (or cron, where there is no systemd) call expire every minute and restore at boot. Run again it changes nothing, and after an upgrade of the agent that overwrote the program it puts it back.',
+    "Copies itself to active-response/bin in the agent's home, owned by root and the agent's group, with mode 0750; further names become symbolic links to the first. A file that it replaces is kept with the suffix .replaced. Creates the configuration file, the state directory and the log if they are missing, sets up logrotate (if installed) for firewall-drop.log, and sets up systemd (or cron, if there is no systemd) to call expire every minute and restore at boot. Running it again changes nothing, unless an upgrade of the agent has overwritten the program: then it is installed again.",
   options: {
     ...PLACE_OPTIONS,
     link: {
       kind: 'flag',
-      describe: 'links to the program where it is in place of a copy, as the packages have it',
+      describe: 'create symbolic links to this file instead of a copy, as the packages do',
     },
   },
   examples: [
-    ['install --dry-run', 'what would be done here?'],
-    ['install', 'do it'],
-    ['install --name firewall-drop,block-ip', 'for a manager that calls it block-ip as well'],
+    ['install --dry-run', 'show what would be done'],
+    ['install', 'install into /var/ossec'],
+    ['install --name firewall-drop,block-ip', 'for a manager that also starts block-ip'],
   ],
   exits: { 0: 'everything is in place', 75: null, 78: 'there is no agent to install into' },
   run(_words, options, person) {
-    // Links for further names are no business of the package.
+    // Links under further names do not concern the package.
     if (!options.link) refusePackaged('reinstall');
     if (!options['dry-run']) waitForOthers();
     const placement = readPlacement(options, options.link);
@@ -77,11 +78,11 @@ export const install = defineCommand({
       : `${directory}/${placement.names[0] ?? ''}`;
     const schedule = stepsToSchedule({ home, program });
     const rotation = stepsToRotate({ home, program });
-    const steps = [...stepsToPlace(placement), ...stepsToFurnish(home), ...rotation];
+    const steps = [...stepsToPlace(placement), ...stepsToPrepare(home), ...rotation];
     reachAll([...steps, ...schedule], options['dry-run'], person);
     if (schedule.length === 0) {
       person.complain(
-        'neither systemd nor cron was found: keep firewall-drop expire --watch running, or a ban ends only with the next alert',
+        'neither systemd nor cron was found: keep firewall-drop expire --watch running; otherwise bans end only with the next alert',
       );
     }
     return 0;
@@ -92,18 +93,18 @@ export const uninstall = defineCommand({
   name: 'uninstall',
   summary: 'Remove this program, and restore what it replaced',
   details:
-    'Releases every block first, since nobody would do so later; if that fails, nothing else is done. Then undoes what install did. The logs stay, and so do the history and a configuration that was edited, unless --purge is given. Where the program is installed in the home of another agent too, only its names in this home go: the bans and what calls it stay.',
+    'First releases all bans, because nothing would do so later; if that fails, it stops. Then it undoes what install did. The logs stay; the history and an edited configuration stay unless --purge is given. If the program is also installed in the home of another agent, only its files in this home are removed; the bans and the timer stay.',
   options: {
     ...PLACE_OPTIONS,
-    purge: { kind: 'flag', describe: 'also the state, the history and the configuration' },
+    purge: { kind: 'flag', describe: 'also remove the state, the history and the configuration' },
   },
   examples: [
-    ['uninstall --dry-run', 'what would go?'],
-    ['uninstall --purge', 'leave only the logs'],
+    ['uninstall --dry-run', 'show what would be removed'],
+    ['uninstall --purge', 'remove everything but the logs'],
   ],
   exits: {
-    0: 'everything is as it was before',
-    69: 'not all was released, and nothing was removed',
+    0: 'the program is removed',
+    69: 'not everything could be released; nothing was removed',
     75: null,
     78: 'there is no agent to remove it from',
     130: null,
@@ -114,7 +115,7 @@ export const uninstall = defineCommand({
     const placement = readPlacement(options, false);
     const other = installedElsewhere(placement);
     if (other !== null) {
-      person.print(`${other.program} stays, with the bans and all that it needs`);
+      person.print(`${other.program} stays, with the bans and everything it needs`);
       const shared = [...stepsToSchedule(other), ...stepsToRotate(other)];
       reachAll([...shared, ...stepsToRemove(placement)], options['dry-run'], person);
       return 0;
@@ -124,7 +125,10 @@ export const uninstall = defineCommand({
   },
 });
 
-/** An alert that is under way while its program goes may still block: that is released too, before the state may go. */
+/**
+ * Releases everything a second time after the program is gone, because an alert that was in progress can still have
+ * blocked.
+ */
 async function removeAll(
   placement: Placement,
   { 'dry-run': dryRun, purge }: { readonly 'dry-run': boolean; readonly purge: boolean },
@@ -142,16 +146,19 @@ async function removeAll(
   if (removed + cleared === 0) person.print(NOTHING_TO_DO);
 }
 
-/** As long as a slow disk may take for the executable. */
+/** The longest time that another install takes to copy the executable to a slow disk. */
 const LONGEST_INSTALL_MS = 60_000;
 
-/** Two at once would take each other's half-written files for their own, and each other's program for the agent's. */
+/**
+ * Serialises installs: two at once would mistake each other's partial files for their own, and each other's program for
+ * the agent's.
+ */
 function waitForOthers(): void {
   const trouble = takeCommandLock(LOCK_DIRECTORY, 'install', LONGEST_INSTALL_MS);
   if (trouble !== null) throw trouble;
 }
 
-/** As long as `limits.total_seconds` may be. */
+/** The largest value of `limits.total_seconds`. */
 const LONGEST_ALERT_MS = 120_000;
 const LOOK_EVERY_MS = 50;
 
@@ -161,14 +168,14 @@ function awaitAlerts(program: Stats): void {
   while (othersRunning(program).some(isAlert) && deadline.remainingMs() > 0) sleep(LOOK_EVERY_MS);
 }
 
-/** Throws `USAGE` where a package manager owns the program, with the command for it. */
+/** Throws `USAGE`, with the command to use instead, if a package manager owns the program. */
 function refusePackaged(wish: 'reinstall' | 'remove'): void {
   const packageManager = owningPackageManager();
   if (packageManager === null) return;
   const command = PACKAGE_COMMANDS[packageManager][wish];
   throw new AppError(
     'USAGE',
-    `the package wazuh-firewall-drop owns the program on this host; use instead: ${command}`,
+    `the program on this host belongs to the package wazuh-firewall-drop; use instead: ${command}`,
   );
 }
 
@@ -179,7 +186,7 @@ function readPlacement(
   return { ...findResponses(home), names: name ?? namesFor(home), link };
 }
 
-/** Wazuh 5 calls its own program block-ip. */
+/** Returns the default names. The program of Wazuh 5 is called block-ip. */
 function namesFor(home: string): string[] {
   const usual = ['firewall-drop', 'firewall-drop.sh'];
   return /^v?5\./.test(agentVersion(home)) ? [...usual, 'block-ip'] : usual;

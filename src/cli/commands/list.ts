@@ -1,4 +1,4 @@
-// `list`: what is blocked, by whom, until when, and how much it has dropped.
+// `list`: shows all bans with their holds, ends and counters.
 import type { Hold } from '../../model/ban.ts';
 import type { Context } from '../../context.ts';
 import { viewBans, type BanView } from '../ban-view.ts';
@@ -7,7 +7,7 @@ import { count } from '../output/count.ts';
 import { banToJson, documentText } from '../output/json.ts';
 import { formatDuration, shortTime, SPAN } from '../output/time.ts';
 import { chooseColumns, formatCsv, formatTable, type Column } from '../output/table.ts';
-import { statusOfLook, type Terminal } from '../session.ts';
+import { statusOfReading, type Terminal } from '../session.ts';
 
 const SORTS = ['since', 'expires', 'address', 'packets'] as const;
 
@@ -16,22 +16,22 @@ export const list = defineCommand({
   aliases: ['ls'],
   summary: 'Show what is blocked',
   details:
-    'One row for each hold. KERNEL says whether the rules are in the kernel now; PACKETS and BYTES are what they have dropped since they were made.',
+    'One row per hold. KERNEL shows whether the rules are in the kernel now. PACKETS and BYTES count what they have dropped since they were added.',
   options: {
     ...ORIGIN,
-    'expiring-within': { ...SPAN, describe: 'only what ends within this time' },
-    sort: { ...oneOf(...SORTS), default: 'since', describe: 'in which order' },
-    limit: { ...NUMBER, describe: 'at most so many bans, each with all its holds' },
+    'expiring-within': { ...SPAN, describe: 'only holds that end within this time' },
+    sort: { ...oneOf(...SORTS), default: 'since', describe: 'sort order' },
+    limit: { ...NUMBER, describe: 'show at most this many bans, each with all its holds' },
     ...WIDE,
     columns: {
       ...anyText('NAMES'),
-      describe: 'these columns in this order, such as address,expires_in,reason',
+      describe: 'show these columns in this order, such as address,expires_in,reason',
     },
     output: outputAs('table', 'json', 'csv', 'plain'),
   },
   examples: [
-    ['list --expiring-within 10m', 'what ends soon'],
-    ['list -o plain --origin manual', 'one address a line, for a script'],
+    ['list --expiring-within 10m', 'show what ends soon'],
+    ['list -o plain --origin manual', 'print one address per line, for a script'],
   ],
   isLong: () => true,
   run(_words, options, person) {
@@ -43,7 +43,7 @@ export const list = defineCommand({
       .filter((entry) => options.origin === undefined || entry.hold?.origin === options.origin)
       .filter((entry) => within === undefined || isWithin(entry, within, context.now()))
       .sort(ORDERS[options.sort]);
-    // Bans are counted, not their holds: whoever reads of a ban reads of all who hold it.
+    // The limit counts bans, not holds, so that every ban shown has all its holds.
     const shown = new Set([...new Set(chosen.map(({ ban }) => ban))].slice(0, options.limit));
     const entries = chosen.filter(({ ban }) => shown.has(ban));
     const { output, wide, columns } = options;
@@ -53,11 +53,11 @@ export const list = defineCommand({
     if (output === 'table' && terminal.width !== null && all.length > 0) {
       person.print(totalOf(entries, all.length));
     }
-    return statusOfLook(context);
+    return statusOfReading(context);
   },
 });
 
-/** A hold; undefined for a ban that is only being released. */
+/** A row: a ban with one of its holds. The hold is undefined for a ban that is being released. */
 interface Entry extends BanView {
   readonly hold: Hold | undefined;
 }
@@ -69,7 +69,7 @@ function rowsOf(view: BanView): Entry[] {
     : holds.map((hold) => ({ ...view, hold }));
 }
 
-/** Rows are holds, documents are bans: those of one ban come together again. */
+/** Groups rows, which are holds, into one document per ban. */
 function documentsOf(entries: readonly Entry[]): object[] {
   return Array.from(Map.groupBy(entries, ({ ban }) => ban).values(), (own) => {
     const holds = own.flatMap(({ hold }) => hold ?? []);
@@ -95,7 +95,7 @@ function linesOf(entries: readonly Entry[], shape: Shape, { config }: Context): 
   return entries.length === 0 ? ['nothing is blocked'] : formatTable(chosen, entries, terminal);
 }
 
-/** `2 of 7 bans, 3 holds`. */
+/** Returns `2 of 7 bans, 3 holds`. */
 function totalOf(entries: readonly Entry[], all: number): string {
   const shown = new Set(entries.map(({ ban }) => ban)).size;
   const bans = shown === all ? count(all, 'ban') : `${shown} of ${count(all, 'ban')}`;

@@ -1,4 +1,4 @@
-// `expire`, `restore` and `reconcile`: called by a timer, at boot, and by a person in doubt.
+// `expire`, `restore` and `reconcile`: called by a timer, at boot, and by a person.
 import { setTimeout as wait } from 'node:timers/promises';
 import { expireDue, LAST_EXPIRE } from '../../bans/expire.ts';
 import { familiesInUse, runAll } from '../../bans/families.ts';
@@ -14,25 +14,25 @@ import { countedSinceMs } from '../../wazuh/policy.ts';
 import { ANSWER_NO, CHANGES, defineCommand, DRY_RUN } from '../command.ts';
 import { MOST_NAMED } from '../addresses.ts';
 import { count } from '../output/count.ts';
-import { describeUnknownSets, whyPending } from '../figures.ts';
+import { describeUnknownSets, describePendingCause } from '../figures.ts';
 import { restoreAll } from '../restore.ts';
 import { printSteps } from '../plan.ts';
-import { enter, enterForChange, statusOfLook, type Person } from '../session.ts';
+import { enter, enterForChange, statusOfReading, type Person } from '../session.ts';
 
 const DAY_MS = 86_400_000;
 export const expire = defineCommand({
   name: 'expire',
-  summary: 'Release what is due; for a timer, every minute',
+  summary: 'Release expired bans; a timer calls this every minute',
   details:
-    'Also completes the pending changes of an interrupted run, releases addresses that have become protected, looks up the names of managers again, and drops history that is older than history.keep_days. With --watch it stays and sleeps until the next block ends, for hosts without systemd or cron; TERM and INT end it cleanly.',
+    'Also completes the pending changes of an interrupted run, releases addresses that have become protected, resolves the names of managers again, and deletes history older than history.keep_days. With --watch, it keeps running and sleeps until the next ban ends, for hosts without systemd or cron; TERM and INT end it cleanly.',
   options: {
-    watch: { kind: 'flag', describe: 'stay, and release each block when its time is over' },
+    watch: { kind: 'flag', describe: 'keep running, and release each ban when it expires' },
   },
   examples: [
-    ['expire', 'release blocks whose time is over'],
-    ['expire --watch', 'stay and do so, where there is no timer'],
+    ['expire', 'release expired bans once'],
+    ['expire --watch', 'keep releasing them, on a host without a timer'],
   ],
-  exits: { 0: 'all that was due is released', ...CHANGES },
+  exits: { 0: 'all expired bans are released', ...CHANGES },
   async run(_words, options, person) {
     if (options.watch) await watch(person);
     else expireOnce(enterForChange(person), person);
@@ -41,14 +41,14 @@ export const expire = defineCommand({
 });
 
 function expireOnce(context: Context, person: Person): void {
-  // Names of managers are looked up here, where nobody waits, and remembered for the next alert.
+  // Resolve the managers' names here, where nobody waits, and store the result for the next alert.
   context.protectedEntries();
   context.store.metadata.set(LAST_EXPIRE, String(context.now()));
   noteBoot(context.store, readClock());
   context.store.history.prune(context.now() - context.config.history.keepDays * DAY_MS);
   context.store.offences.prune(countedSinceMs(context.config, context.now()));
   runAll([
-    // Asked again after `recover`, which only says what went wrong: here it decides the exit status.
+    // `enter` has already tried to recover and only printed errors. Here an error determines the exit status.
     () => recover(context, context),
     () => {
       for (const ban of expireDue(context)) person.print(`${ban.address.text} released`);
@@ -61,7 +61,10 @@ function expireOnce(context: Context, person: Person): void {
   ]);
 }
 
-/** Others may block for less than what we sleep for: nobody waits longer than this for the end of a block. */
+/**
+ * The longest sleep. Another run can add a ban that ends during the sleep, and that ban then ends at most this much too
+ * late.
+ */
 const LONGEST_SLEEP_MS = 5000;
 const SHORTEST_SLEEP_MS = 100;
 
@@ -71,12 +74,14 @@ async function watch(person: Person): Promise<void> {
   process.once('SIGTERM', end).once('SIGINT', end);
   while (!ending.signal.aborted) {
     const pause = roundOfWatch(person);
-    // An abort while asleep is the end that was asked for.
+    // A signal during the sleep ends the loop.
     await wait(pause, undefined, { signal: ending.signal }).catch(() => undefined);
   }
 }
 
-/** Returns how long to sleep. Trouble of one round is said, and the next one tries again. */
+/**
+ * Returns how long to sleep, in milliseconds. Prints an error instead of throwing, so that the next round tries again.
+ */
 function roundOfWatch(person: Person): number {
   let context: Context | null = null;
   try {
@@ -98,16 +103,16 @@ export const restoreCommand = defineCommand({
   name: 'restore',
   summary: 'Load all bans into the kernel, after a reboot or a flush',
   details:
-    'Blocks whose time is over are released, as are those of addresses that have become protected; all others are put back where they are missing. The first restore after a boot also removes rules that a file of iptables-save brought back, where it was saved during a ban that has ended since.',
+    'Releases bans that have expired and bans of addresses that have become protected, and restores all others that are missing in the kernel. The first restore after a boot also removes rules of ended bans that an iptables-save file brought back.',
   examples: [
     ['restore', 'after a reboot, or iptables -F'],
-    ['restore && firewall-drop status', 'and see how it stands'],
+    ['restore && firewall-drop status', 'restore, and check the result'],
   ],
   exits: { 0: 'all bans are in the kernel', ...CHANGES },
   run(_words, _options, person) {
     const context = person.createContext();
     restoreAll(context, person, enter(context, person));
-    return statusOfLook(context);
+    return statusOfReading(context);
   },
 });
 
@@ -115,15 +120,15 @@ export const reconcile = defineCommand({
   name: 'reconcile',
   summary: 'Show and repair differences between state and kernel',
   details:
-    'A ban without its rules, with them twice, or behind a rule that accepts, is repaired; sets of ours that the state knows nothing of are removed. A drop rule that belongs to no ban is shown and, unless restore recognises it as ours, left alone; firewall-drop delete ADDRESS removes it. With --dry-run nothing is changed.',
+    'Repairs bans whose rules are missing, duplicated or preceded by a rule that accepts, and removes sets of ours that are unknown to the state. A drop rule without a ban is shown and left alone, unless restore recognises it as ours; firewall-drop delete ADDRESS removes it. With --dry-run nothing is changed.',
   options: DRY_RUN,
   examples: [
-    ['reconcile --dry-run', 'is everything as it should be?'],
-    ['reconcile', 'make it so'],
+    ['reconcile --dry-run', 'show the differences'],
+    ['reconcile', 'show and repair them'],
   ],
   exits: {
     0: 'state and kernel agree',
-    1: 'with --dry-run: there is something to repair',
+    1: 'with --dry-run: there are differences to repair',
     ...CHANGES,
   },
   run(_words, options, person) {
@@ -136,11 +141,11 @@ export const reconcile = defineCommand({
     if (options['dry-run']) {
       printSteps(drift.steps, person);
       const isAgreed = drift.steps.length + drift.pending.length === 0 && unknown === null;
-      return isAgreed ? statusOfLook(context) : ANSWER_NO;
+      return isAgreed ? statusOfReading(context) : ANSWER_NO;
     }
     if (unknown !== null) clearUnknownSets(unknown, context);
     restoreAll(context, person, completed);
-    return statusOfLook(context);
+    return statusOfReading(context);
   },
 });
 
@@ -149,7 +154,7 @@ function describeDrift(drift: Drift): string[] {
   return [
     ...(pending.length === 0
       ? []
-      : [`${count(pending.length, 'change')} pending: ${whyPending(drift)}`]),
+      : [`${count(pending.length, 'change')} pending: ${describePendingCause(drift)}`]),
     ...pending.slice(0, MOST_NAMED).map(({ address, phase }) => {
       return `${address.text}: to be ${phase === 'blocking' ? 'blocked' : 'released'}`;
     }),
@@ -158,7 +163,7 @@ function describeDrift(drift: Drift): string[] {
       return `${address.text}: banned, but no rule in ${where}`;
     }),
     ...unknown.map(({ address, chains }) => {
-      return `${address.text}: dropped in ${chains.join(' and ')}, and there is no ban`;
+      return `${address.text}: dropped in ${chains.join(' and ')} without a ban`;
     }),
   ];
 }

@@ -1,4 +1,4 @@
-// `config snippet` and `config check`: what to configure on a manager and its agents, and whether it is right.
+// `config snippet` and `config check`: print the configuration of a manager and its agents, and check it.
 import { AppError } from '../../model/errors.ts';
 import { printable } from '../../system/printable.ts';
 import { readAddress } from '../addresses.ts';
@@ -7,7 +7,7 @@ import { ANSWER_NO, anyText, defineCommand, matching, oneOf, outputAs } from '..
 import { count } from '../output/count.ts';
 import { documentText } from '../output/json.ts';
 import { TIMEOUT } from '../output/time.ts';
-import { renderSnippet } from '../snippet.ts';
+import { LOCATIONS, renderSnippet } from '../snippet.ts';
 
 const MANAGERS = ['4', '5', 'ossec'] as const;
 
@@ -16,53 +16,53 @@ const MAIL_ADDRESS = /^[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9.-]{1,253
 
 export const configSnippet = defineCommand({
   name: 'config snippet',
-  summary: 'Print what to configure on the manager and its agents, and where it goes',
+  summary: 'Print the configuration for the manager and its agents',
   details:
-    'Commented XML for the ossec.conf of the manager, for local_rules.xml, which raises the rules about blocks to a level that mails, and for the ossec.conf of the agents; for Wazuh 5 the fields to fill in. Nothing is edited: put each part where it says, and let config check look at it.',
+    'Prints commented XML for the ossec.conf of the manager, for local_rules.xml, which raises the rules about blocks to a level that sends mail, and for the ossec.conf of the agents; for Wazuh 5, the form fields. No file is edited: copy each part to the file that it names, then run config check.',
   options: {
     wazuh: {
       ...oneOf(...MANAGERS),
       default: MANAGERS[0],
-      describe: 'for which manager; ossec also for Wazuh before 4.2',
+      describe: 'version of the manager; ossec also for Wazuh before 4.2',
     },
     timeout: {
       ...TIMEOUT,
       default: '1h',
-      describe: 'how long a block lasts: 90m, 1h30m, 3600, never',
+      describe: 'how long a ban lasts: 90m, 1h30m, 3600, never',
     },
     rules: {
-      ...matching('IDS', IDS, 'ids of rules with commas between them, such as 5712,31151'),
+      ...matching('IDS', IDS, 'a list of rule ids separated by commas, such as 5712,31151'),
       default: '5712,31151',
-      describe: 'which rules block, with commas between them',
+      describe: 'ids of the rules that block, separated by commas',
     },
     location: {
-      ...oneOf('local', 'server', 'defined-agent', 'all'),
+      ...oneOf(...LOCATIONS),
       default: 'local',
-      describe: 'where the block is made',
+      describe: 'where the address is blocked',
     },
     agent: {
       ...matching('ID', /^[0-9]{1,8}$/, 'the id of an agent, such as 002'),
-      describe: 'the agent, for defined-agent',
+      describe: 'the agent for --location defined-agent',
     },
     allow: {
       ...anyText('ADDRESSES'),
-      describe: 'never block these, with commas between them',
+      describe: 'addresses that are never blocked, separated by commas',
     },
     mail: {
-      ...matching('ADDRESS', MAIL_ADDRESS, 'one address, such as ops@example.org'),
-      describe: 'who gets a mail about every block',
+      ...matching('ADDRESS', MAIL_ADDRESS, 'a mail address, such as ops@example.org'),
+      describe: 'send a mail about every block to this address',
     },
   },
   examples: [
     ['config snippet --rules 5712 --timeout 2h', 'block for two hours'],
     ['config snippet --allow 192.0.2.0/24 --mail ops@example.org', 'with white list and mail'],
   ],
-  exits: { 0: 'the snippet is printed', 65: "an address can't be read" },
+  exits: { 0: 'success', 65: 'an address is invalid' },
   needsRoot: false,
   run(_words, options, person) {
     const { wazuh, timeout, rules, location, agent = null, allow = '', mail = null } = options;
     if ((location === 'defined-agent') !== (agent !== null)) {
-      throw new AppError('USAGE', '--agent ID and --location defined-agent go together');
+      throw new AppError('USAGE', '--agent ID and --location defined-agent require each other');
     }
     renderSnippet({
       wazuh,
@@ -83,12 +83,12 @@ function wordsOf(text: string): string[] {
 
 export const configCheck = defineCommand({
   name: 'config check',
-  summary: 'Find what is wrong in ossec.conf, local_rules.xml and ar.conf',
+  summary: 'Find mistakes in ossec.conf, local_rules.xml and ar.conf',
   details:
-    'Without a file: those of the agent or manager on this host. First whether the XML is well-formed, with the usual causes named wherever they stand; then whether it can work: commands, executables, timeouts, locations, rules, white list, mail. Every finding has its place, its line and a fix. All files are checked together: commands, rules and settings of one count for another.',
+    'Without a file, checks the files of the agent or manager on this host. First checks whether the XML is well-formed, and names the usual causes if it is not; then checks whether it can work: commands, executables, timeouts, locations, rules, white list, mail. Every finding has its line, its column and a fix. All files are checked together: commands, rules and settings in one file apply to the others.',
   positional: {
     name: 'file',
-    describe: 'an ossec.conf, a file of rules, or an ar.conf',
+    describe: 'an ossec.conf, a rule file, or an ar.conf',
     count: 'any',
     offers: 'files',
   },
@@ -96,14 +96,14 @@ export const configCheck = defineCommand({
     wazuh: {
       ...oneOf('4', 'ossec'),
       default: '4',
-      describe: 'whose rules to check by; ossec also for Wazuh before 4.2',
+      describe: 'version of the manager; ossec also for Wazuh before 4.2',
     },
-    strict: { kind: 'flag', describe: 'warnings are errors' },
+    strict: { kind: 'flag', describe: 'exit with status 1 also for warnings' },
     output: outputAs('text', 'json'),
   },
   examples: [
-    ['config check', 'before a restart: everything on this host'],
-    ['config check --strict --json ossec.conf', 'in a pipeline'],
+    ['config check', 'check all files on this host, before a restart'],
+    ['config check --strict --json ossec.conf', 'check one file in a pipeline'],
   ],
   exits: {
     0: 'no error was found',

@@ -1,4 +1,4 @@
-// `metrics`: Prometheus text format, for a scrape or for node_exporter's textfile collector.
+// `metrics`: prints metrics in the Prometheus text format, for a scrape or for node_exporter's textfile collector.
 import type * as Crypto from 'node:crypto';
 import type * as PromClient from 'prom-client';
 import { familiesInUse } from '../../bans/families.ts';
@@ -17,24 +17,24 @@ import { lastChangeMs, stateBytes } from '../figures.ts';
 
 export const metrics = defineCommand({
   name: 'metrics',
-  summary: 'Print metrics in the text format of Prometheus',
+  summary: 'Print metrics in the Prometheus text format',
   details:
-    'With --textfile they are written atomically to a file that ends in .prom, for the textfile collector of node_exporter. Counters count since the state was begun and do not shrink when history is pruned.',
+    'With --textfile, the metrics are written atomically to a file whose name ends in .prom, for the textfile collector of node_exporter. Counters count since the state was created; pruning the history does not reduce them.',
   options: {
     textfile: {
-      ...matching('PATH', /\.prom$/, 'a file that ends in .prom: the collector reads no others'),
+      ...matching('PATH', /\.prom$/, 'a name that ends in .prom: the collector reads no others'),
       isFile: true,
-      describe: 'write there instead of standard output',
+      describe: 'write to this file instead of standard output',
     },
   },
   examples: [
-    ['metrics', 'for a look'],
+    ['metrics', 'print the metrics'],
     [
       'metrics --textfile /var/lib/prometheus/node-exporter/firewall-drop.prom',
-      'for node_exporter, by a timer',
+      'write them for node_exporter, from a timer',
     ],
   ],
-  exits: { 0: 'the metrics are printed or written' },
+  exits: { 0: 'success' },
   async run(_words, { textfile }, person) {
     const text = await render(person.createContext(), person);
     if (textfile === undefined) person.print(text.trimEnd());
@@ -44,12 +44,12 @@ export const metrics = defineCommand({
 });
 
 const EVENTS: readonly (readonly [event: string, metric: string, help: string])[] = [
-  ['add', 'adds_total', 'Blocks made'],
-  ['delete', 'deletes_total', 'Blocks released because somebody said so'],
-  ['expire', 'expiries_total', 'Blocks released because their time was over'],
+  ['add', 'adds_total', 'Addresses blocked'],
+  ['delete', 'deletes_total', 'Bans released on request'],
+  ['expire', 'expiries_total', 'Bans released because they expired'],
   ['failed', 'failures_total', 'Blocks and releases that failed'],
-  ['refused', 'refusals_total', 'Blocks refused because the address is protected'],
-  ['reapplied', 'reapplied_total', 'Blocks put back that the kernel had lost'],
+  ['refused', 'refusals_total', 'Requests refused because the address is protected'],
+  ['reapplied', 'reapplied_total', 'Bans restored that the kernel had lost'],
 ];
 
 function render(context: Context, person: Person): Promise<string> {
@@ -68,7 +68,7 @@ function render(context: Context, person: Person): Promise<string> {
   for (const [event, name, help] of EVENTS) {
     counter(name, help, tallies.find((tally) => tally.event === event)?.count ?? 0);
   }
-  gauge('last_success_timestamp_seconds', 'When the kernel was last changed as asked').set(
+  gauge('last_success_timestamp_seconds', 'Time of the last successful change in the kernel').set(
     (lastChangeMs(tallies) ?? 0) / 1000,
   );
   setLastTimes(gauge, tallies);
@@ -84,9 +84,12 @@ function render(context: Context, person: Person): Promise<string> {
 
 type MakeGauge = (name: string, help: string, labelNames?: string[]) => PromClient.Gauge;
 
-/** An address that two origins hold is one ban with two holds. Every combination has a value: a graph shows zero, not a gap. */
+/**
+ * Sets the numbers of bans and holds. Every combination of labels has a value, so that a graph shows zero and not a
+ * gap.
+ */
 function setBans(gauge: MakeGauge, all: readonly Ban[]): void {
-  const bans = gauge('bans', 'Bans: addresses and networks that are to be blocked', ['family']);
+  const bans = gauge('bans', 'Banned addresses and networks', ['family']);
   const holds = gauge('holds', 'Holds on bans, one for each origin', ['origin', 'family']);
   for (const family of [4, 6] as const) {
     const own = all.filter(({ address }) => address.family === family);
@@ -98,9 +101,9 @@ function setBans(gauge: MakeGauge, all: readonly Ban[]): void {
   }
 }
 
-/** 0 where it never happened: an alert rule then needs no case of its own for it. */
+/** Sets the times of the last events. An event that never happened has 0, so that alert rules need no special case. */
 function setLastTimes(gauge: MakeGauge, tallies: readonly Tally[]): void {
-  const help = 'When something of this kind last happened, by what it was; 0: never';
+  const help = 'Time of the last event of each kind; 0 if there was none';
   const times = gauge('last_event_timestamp_seconds', help, ['event']);
   for (const [event] of EVENTS) {
     times.set({ event }, (tallies.find((tally) => tally.event === event)?.lastMs ?? 0) / 1000);
@@ -109,19 +112,23 @@ function setLastTimes(gauge: MakeGauge, tallies: readonly Tally[]): void {
 
 function setState(gauge: MakeGauge, { store }: Context): void {
   const pending = store.bans.pending().length;
-  gauge('pending_changes', 'Changes that are recorded and not yet confirmed').set(pending);
-  const help = "1 where the state can't be written";
+  gauge('pending_changes', 'Changes that are recorded but not yet confirmed').set(pending);
+  const help = "1 if the state can't be written, otherwise 0";
   gauge('state_volatile', help).set(store.isBehind ? 1 : 0);
-  const next = 'When the next hold ends; in the past where nothing runs expire; 0: none ends';
+  const next =
+    'Time when the next hold ends; in the past if nothing runs expire; 0 if no hold ends';
   gauge('next_deadline_timestamp_seconds', next).set((store.deadlines.nextMs() ?? 0) / 1000);
 }
 
-/** Gauges, not counters: they fall when a block ends and its rules go. Absent for a family that the kernel can't be asked about. */
+/**
+ * Sets what the kernel counts. Gauges, because the values fall when rules are removed. A family that can't be queried
+ * has no values.
+ */
 function setKernel(gauge: MakeGauge, bans: readonly Ban[], context: Context, person: Person): void {
-  const packets = gauge('dropped_packets', 'Packets dropped by the rules of active blocks', [
+  const packets = gauge('dropped_packets', 'Packets dropped by the rules of current bans', [
     'family',
   ]);
-  const bytes = gauge('dropped_bytes', 'Bytes dropped by the rules of active blocks', ['family']);
+  const bytes = gauge('dropped_bytes', 'Bytes dropped by the rules of current bans', ['family']);
   const drift = gauge(
     'drift',
     'Differences between state and kernel: bans that lack rules (missing), rules without a ban (unknown)',
@@ -144,7 +151,7 @@ function sum(held: ReadonlyMap<string, HeldAddress>, what: 'packets' | 'bytes'):
   return [...held.values()].reduce((total, one) => total + one[what], 0);
 }
 
-/** Whoever reads sees the old file or the new one; others may read it. */
+/** Replaces the file atomically. It is readable by all users. */
 function writeTextfile(path: string, content: string): void {
   const { randomBytes } = require('node:crypto') as typeof Crypto;
   const temporary = `${path}.${randomBytes(8).toString('hex')}`;

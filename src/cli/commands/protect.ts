@@ -1,4 +1,4 @@
-// `protect check` and `protect list`: which addresses are never blocked on this host, and why.
+// `protect check` and `protect list`: show which addresses are never blocked on this host, and why.
 import { describeProtection, type ProtectedEntry } from '../../policy/protected.ts';
 import { readAddress } from '../addresses.ts';
 import { ANSWER_NO, defineCommand, outputAs } from '../command.ts';
@@ -12,10 +12,10 @@ export const protectCheck = defineCommand({
   positional: { name: 'address', describe: 'IPv4, IPv6, or a network', count: 'one' },
   options: { output: outputAs('text', 'json') },
   examples: [
-    ['protect check 203.0.113.9', 'could this address be blocked?'],
-    ['protect check 203.0.113.0/24 --json', 'could this network be, for a script'],
+    ['protect check 203.0.113.9', 'show whether an address can be blocked'],
+    ['protect check 203.0.113.0/24 --json', 'the same for a network, for scripts'],
   ],
-  exits: { 0: 'protected', 1: 'not protected', 65: "the address can't be read" },
+  exits: { 0: 'protected', 1: 'not protected', 65: 'the address is invalid' },
   run([word = ''], { output }, person) {
     const address = readAddress(word);
     const entry = person.createContext().protectionOf(address);
@@ -36,12 +36,13 @@ const COLUMNS: readonly Column<ProtectedEntry>[] = [
 
 export const protectList = defineCommand({
   name: 'protect list',
-  summary: 'List all protected addresses, with where each comes from',
-  details: 'From the host, the agent and the configuration, as they are now.',
+  summary: 'List all protected addresses and where each comes from',
+  details:
+    'The entries come from the host, the agent and the configuration, as they are at this moment.',
   options: { output: outputAs('table', 'json') },
   examples: [
-    ['protect list', 'who is never blocked here'],
-    ['protect list --json', 'the same for programs'],
+    ['protect list', 'show which addresses are never blocked'],
+    ['protect list --json', 'the same for scripts'],
   ],
   isLong: () => true,
   run(_words, { output }, person) {

@@ -1,4 +1,4 @@
-// `status`: whether addresses are blocked, by what and why; or an overview.
+// `status`: shows whether addresses are blocked, by which rule and why; without addresses, an overview.
 import { familiesInUse } from '../../bans/families.ts';
 import { findDrift, type Drift } from '../../bans/reconcile.ts';
 import { describeError, EXIT_STATUS } from '../../model/errors.ts';
@@ -9,26 +9,26 @@ import { ANSWER_NO, BANNED, defineCommand, outputAs } from '../command.ts';
 import { count } from '../output/count.ts';
 import { documentText } from '../output/json.ts';
 import { formatDuration, isoTime } from '../output/time.ts';
-import { statusOfLook, type Person } from '../session.ts';
-import { lastChangeMs, stateBytes, whyPending } from '../figures.ts';
+import { statusOfReading, type Person } from '../session.ts';
+import { lastChangeMs, stateBytes, describePendingCause } from '../figures.ts';
 import { describeFinding, examine, findingToJson } from '../verdict.ts';
 
 export const status = defineCommand({
   name: 'status',
-  summary: 'Show whether addresses are blocked, by what and why; or an overview',
+  summary: 'Show an overview, or whether and why addresses are blocked',
   details:
-    'With addresses: asks the kernel whether a packet from each is dropped now, by which rule, and shows its holds and history. Without: totals, backend, state, the next expiry, and where state and kernel differ.',
+    'With addresses, checks in the kernel whether a packet from each is dropped now and by which rule, and shows its holds and history. Without addresses, shows totals, the backend, the state, the next expiry, and differences between state and kernel.',
   positional: { ...BANNED, count: 'any' },
   options: { output: outputAs('text', 'json') },
   examples: [
-    ['status 203.0.113.9', 'is this customer blocked, since when, by which alert?'],
-    ['status --json', 'for monitoring'],
+    ['status 203.0.113.9', 'show whether a customer is blocked, since when, and by which alert'],
+    ['status --json', 'an overview for monitoring'],
   ],
   exits: {
-    0: 'all addresses are blocked; without any: state and kernel agree',
-    1: 'an address is not blocked; without any: changes are pending, or rules are missing',
-    65: "an address can't be read",
-    69: "the kernel can't be asked",
+    0: 'all addresses are blocked; in the overview: state and kernel agree',
+    1: 'an address is not blocked; in the overview: changes are pending or rules are missing',
+    65: 'an address is invalid',
+    69: "the kernel can't be queried",
   },
   run(words, { output }, person) {
     const addresses = words.map(readAddress);
@@ -50,7 +50,7 @@ function printOverview(context: Context, json: boolean, person: Person): number 
   else describeOverview(overview, context.now()).forEach(person.print);
   const { drift, unfinished } = overview;
   if (drift === null) return EXIT_STATUS.FIREWALL;
-  return drift.steps === 0 && unfinished === 0 ? statusOfLook(context) : ANSWER_NO;
+  return drift.steps === 0 && unfinished === 0 ? statusOfReading(context) : ANSWER_NO;
 }
 
 type Overview = ReturnType<typeof examineHost>;
@@ -76,7 +76,7 @@ function examineHost(context: Context, person: Person) {
     lastRun: clock === null ? null : isoTime(clock.wallMs),
     lastChange: lastMs === null ? null : isoTime(lastMs),
     nextExpiry: next === null ? null : isoTime(next),
-    /** Null when the kernel could not be asked. */
+    /** null if the kernel can't be queried. */
     drift: drift && {
       missing: drift.missing.length,
       unknown: drift.unknown.length,
@@ -85,7 +85,7 @@ function examineHost(context: Context, person: Person) {
   };
 }
 
-/** The name alone has been there from the beginning. */
+/** Returns the overview for JSON. `backend` is the name alone, for compatibility with the first version. */
 function overviewToJson({ backend, ...rest }: Overview): object {
   const { inUse, why, wanted, unfinishedMove, beyond, promotion } = backend;
   const backendState = { why, wanted, unfinishedMove, beyond, promotion };
@@ -96,7 +96,7 @@ function driftOrNull(context: Context, { complain }: Person): Drift | null {
   try {
     return findDrift(context, familiesInUse(context.store));
   } catch (error) {
-    complain(`the kernel can't be asked: ${describeError(error)}`);
+    complain(`the kernel can't be queried: ${describeError(error)}`);
     return null;
   }
 }
@@ -114,7 +114,7 @@ function describeOverview(overview: Overview, nowMs: number): string[] {
     `backend      ${backend.inUse}: ${backend.why}`,
     ...(backend.unfinishedMove === null
       ? []
-      : ['             a migration to another one was interrupted; the next run completes it']),
+      : ['             a migration to another backend was interrupted; the next run completes it']),
     ...(backend.promotion?.to === null
       ? [`             sets could not be used: ${backend.promotion.trouble}`]
       : []),
@@ -126,24 +126,25 @@ function describeOverview(overview: Overview, nowMs: number): string[] {
 }
 
 function describePending({ store, atWork }: Overview): string {
-  if (store.volatile) return 'they could not be saved; firewall-drop expire saves them once it can';
-  const way = atWork === null ? '; firewall-drop reconcile completes them' : '';
-  return `${whyPending({ atWork })}${way}`;
+  if (store.volatile)
+    return "the state can't be written; firewall-drop expire saves them once it can";
+  const way = atWork === null ? '; firewall-drop reconcile completes the changes' : '';
+  return `${describePendingCause({ atWork })}${way}`;
 }
 
 function describeDrift({ drift, unfinished }: Overview): string {
   if (drift === null) return 'unknown';
   const { missing, unknown, steps } = drift;
-  const foreign = unknown === 0 ? '' : `; ${count(unknown, 'drop rule')} that no ban explains`;
+  const foreign = unknown === 0 ? '' : `; ${count(unknown, 'drop rule')} without a ban`;
   if (unfinished > 0) {
-    return `${count(unfinished, 'change')} pending: firewall-drop reconcile${foreign}`;
+    return `${count(unfinished, 'change')} pending: run firewall-drop reconcile${foreign}`;
   }
   if (steps === 0) return `none${foreign}`;
   const what =
     missing === 0
       ? 'rules out of place'
       : `${count(missing, 'ban')} without all rules in the kernel`;
-  return `${what}: firewall-drop reconcile${foreign}`;
+  return `${what}: run firewall-drop reconcile${foreign}`;
 }
 
 function countBy(keys: readonly string[]): Record<string, number> {

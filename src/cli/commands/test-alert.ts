@@ -1,4 +1,4 @@
-// `test-alert`: what execd would say, for trying this program out without an attack.
+// `test-alert`: prints a message as execd sends it, to test this program without an attack.
 import { alertRefAt } from '../../model/ban.ts';
 import { AppError } from '../../model/errors.ts';
 import type { Json } from '../../wazuh/json.ts';
@@ -6,44 +6,44 @@ import { defineCommand, matching, oneOf } from '../command.ts';
 import { isoTime, TIMEOUT } from '../output/time.ts';
 import { packagedLines, when } from '../packaged.ts';
 
-/** An argument of a list that a shell takes apart at blanks. */
+/** A value without white space, because a shell splits the printed argument list there. */
 const oneWord = (value: string) => matching(value, /^[^\s\p{Cc}]+$/u, 'one word');
 
 export const testAlert = defineCommand({
   name: 'test-alert',
-  summary: 'Print a message as execd would send it, to try out what happens',
+  summary: 'Print a message as execd would send it, for tests',
   details:
-    'One line on standard output, in the shape and order of keys that the execd of each dialect has; for ossec the argument list. --answer adds the line with which execd answers the key exchange, so that the whole can be piped into firewall-drop without arguments. Nothing is read, changed or logged.',
+    "Prints one line with the same keys in the same order as the dialect's execd; for ossec, the argument list. --answer adds the line with which execd answers the key exchange, so that the output can be piped into firewall-drop without arguments. Nothing is read, changed or logged.",
   options: {
     dialect: {
       ...oneOf('wazuh4', 'wazuh5', 'ossec'),
       default: 'wazuh4',
-      describe: 'whose execd',
+      describe: 'dialect of execd',
     },
     srcip: {
       ...oneWord('ADDRESS'),
       default: '203.0.113.7',
-      describe: 'the offender, as the alert has it; it need not be an address',
+      describe: 'source in the alert; it need not be a valid address',
     },
     action: {
       ...oneOf('add', 'delete', 'enable', 'disable'),
       default: 'add',
-      describe: 'to block or to release; said in the words of the dialect',
+      describe: 'block or release; printed in the words of the dialect',
     },
-    rule: { ...oneWord('ID'), default: '5710', describe: 'the rule that fired' },
+    rule: { ...oneWord('ID'), default: '5710', describe: 'id of the rule that fired' },
     timeout: {
       ...TIMEOUT,
       default: '3m',
-      describe: 'for wazuh5, whose message has it; never: stateless',
+      describe: 'timeout in the message of wazuh5; never makes it stateless',
     },
     answer: {
       ...oneOf('continue', 'abort'),
-      describe: "execd's answer to the keys, as a second line",
+      describe: "execd's answer to the key exchange, as a second line",
     },
   },
   examples: [
-    ['test-alert | firewall-drop explain', 'what would be done about it'],
-    ['test-alert --answer continue | firewall-drop', 'do it, for real'],
+    ['test-alert | firewall-drop explain', 'show what the alert would lead to'],
+    ['test-alert --answer continue | firewall-drop', 'really block the address'],
   ],
   needsRoot: false,
   run(_words, options, person) {
@@ -56,13 +56,15 @@ export const testAlert = defineCommand({
       nowMs: Date.now(),
     };
     if (dialect === 'ossec') {
-      if (answer !== undefined) throw new AppError('USAGE', 'ossec-execd answers nothing');
+      if (answer !== undefined) {
+        throw new AppError('USAGE', '--answer: ossec-execd has no key exchange to answer');
+      }
       person.print(ossecArguments(scene).join(' '));
       return 0;
     }
     const message = messageOf(dialect, scene);
     person.print(JSON.stringify(message));
-    // execd answers with the message that it sent, and another command.
+    // execd answers with its own message, in which only the command differs.
     if (answer !== undefined) person.print(JSON.stringify({ ...message, command: answer }));
     return 0;
   },
@@ -71,13 +73,13 @@ export const testAlert = defineCommand({
 export interface Scene {
   readonly srcip: string;
   readonly ruleId: string;
-  /** Null: for ever. */
+  /** null for no end. */
   readonly timeoutSeconds: number | null;
   readonly blocks: boolean;
   readonly nowMs: number;
 }
 
-/** As wazuh-execd sends it. The order of keys is part of it: Wazuh's decoder finds `srcip` only where it is first. */
+/** Returns a message of wazuh-execd. The order of keys matters: Wazuh's decoder finds `srcip` only if it is first. */
 export function messageOf(
   dialect: 'wazuh4' | 'wazuh5',
   { srcip, ruleId, timeoutSeconds, blocks, nowMs }: Scene,
@@ -95,7 +97,7 @@ export function messageOf(
   return JSON.parse(lines.join('\n')) as Record<string, Json>;
 }
 
-/** As ossec-execd starts an executable; the user is nearly always `-`. */
+/** Returns the arguments with which ossec-execd starts an executable. The user is nearly always `-`. */
 export function ossecArguments({ srcip, ruleId, blocks, nowMs }: Scene): string[] {
   return [blocks ? 'add' : 'delete', '-', srcip, alertRefAt(nowMs).alertId, ruleId];
 }

@@ -1,4 +1,4 @@
-// `export` and `import`: all bans as JSON lines, for moving a host.
+// `export` and `import`: print all bans as JSON lines, and block them on another host.
 import type { EachRequest } from '../../bans/block.ts';
 import type { Context } from '../../context.ts';
 import { parseExactNetwork, type Address } from '../../model/address.ts';
@@ -9,22 +9,22 @@ import { countedSinceMs } from '../../wazuh/policy.ts';
 import { readAlertId, readReason, readRuleId } from '../../wazuh/request.ts';
 import { readText } from '../addresses.ts';
 import { viewBans } from '../ban-view.ts';
-import { allowedAmong } from '../caution.ts';
+import { filterAllowed } from '../caution.ts';
 import { CHANGES_LIST, defineCommand, DRY_RUN, QUIET } from '../command.ts';
 import { blockInParts } from '../in-parts.ts';
 import { count } from '../output/count.ts';
 import { banToJson, documentText } from '../output/json.ts';
 import { isoTime } from '../output/time.ts';
-import { enterForChange, statusOfLook, type Person } from '../session.ts';
+import { enterForChange, statusOfReading, type Person } from '../session.ts';
 
 export const exportBans = defineCommand({
   name: 'export',
   summary: 'Print all bans as JSON lines, for import on another host',
   details:
-    'Each line is a ban with its holds, their ends and reasons, and what its rules have dropped, as in list -o json, and the earlier bans that escalation counts. Addresses that have only those follow, without holds.',
+    'Each line is a ban with its holds, their ends and reasons, and its counters, as in list -o json, and with the earlier bans that escalation counts. Addresses that have only earlier bans follow, without holds.',
   examples: [
-    ['export > bans.jsonl', 'a copy of all bans'],
-    ['export | ssh root@192.0.2.10 firewall-drop import -', 'move them to another host'],
+    ['export > bans.jsonl', 'save all bans'],
+    ['export | ssh root@192.0.2.10 firewall-drop import -', 'copy all bans to another host'],
   ],
   run(_words, _options, person) {
     const context = person.createContext();
@@ -39,33 +39,36 @@ export const exportBans = defineCommand({
     for (const [address, times] of counted) {
       person.print(documentText({ address, holds: [], countedBans: times.map(isoTime) }));
     }
-    return statusOfLook(context);
+    return statusOfReading(context);
   },
 });
 
 export const importBans = defineCommand({
   name: 'import',
-  summary: 'Block what export printed, with the same ends, reasons and origins',
+  summary: 'Import the bans that export printed, with their ends, reasons and origins',
   details:
-    'Holds whose time is over are left out. Where an address is held here already, the later end counts. Protected addresses are named and left out, unless --force is given. Earlier bans are counted for escalation. Packets and bytes are not carried over: the counters of the kernel begin anew.',
+    'Skips holds that have expired. If an address is already banned here, the later end applies. Reports and skips protected addresses unless --force is given. Earlier bans count for escalation. Packets and bytes are not imported: the kernel counts from zero.',
   positional: {
     name: 'file',
-    describe: 'what export printed; - is standard input',
+    describe: 'the output of export; - is standard input',
     count: 'one',
     offers: 'files',
   },
   options: {
-    force: { kind: 'flag', describe: 'also addresses that are protected here, as add --force' },
+    force: {
+      kind: 'flag',
+      describe: 'also block addresses that are protected here, as add --force',
+    },
     ...DRY_RUN,
     ...QUIET,
   },
   examples: [
-    ['import bans.jsonl', 'what another host had blocked'],
-    ['import bans.jsonl --dry-run', 'how many of them would be blocked here'],
+    ['import bans.jsonl', 'block what another host had blocked'],
+    ['import bans.jsonl --dry-run', 'show how many bans would be imported'],
   ],
   exits: {
-    0: 'all are blocked',
-    65: "a line can't be read, or an address may not be blocked",
+    0: 'all bans are imported',
+    65: 'a line is invalid, or an address is protected',
     ...CHANGES_LIST,
   },
   async run([file = '-'], options, person) {
@@ -73,10 +76,10 @@ export const importBans = defineCommand({
     mistakes.forEach(person.complain);
     const isForReal = !options['dry-run'];
     const context = isForReal ? enterForChange(person) : person.createContext({ readOnly: true });
-    const living = bans.flatMap((ban) => livingPart(ban, context.now()));
+    const living = bans.flatMap((ban) => withoutExpiredHolds(ban, context.now()));
     const caution = { force: options.force, isForReal };
     const addresses = living.map(({ address }) => address);
-    const allowed = allowedAmong(addresses, caution, context, person);
+    const allowed = filterAllowed(addresses, caution, context, person);
     const earlier = earlierBans(bans, allowed, context);
     if (isForReal) {
       context.store.offences.add(earlier);
@@ -85,7 +88,7 @@ export const importBans = defineCommand({
     const over = bans.filter(({ holds }) => holds.length > 0).length - living.length;
     const done = isForReal ? 'imported' : 'to be imported';
     const parts = [`${count(allowed.length, 'ban')} ${done}`];
-    if (over > 0) parts.push(`${over} over already`);
+    if (over > 0) parts.push(`${over} already expired`);
     if (earlier.length > 0) parts.push(`${count(earlier.length, 'earlier ban')} for escalation`);
     person.print(parts.join(', '));
     const isWhole = mistakes.length === 0 && allowed.length === living.length;
@@ -93,7 +96,10 @@ export const importBans = defineCommand({
   },
 });
 
-/** What escalation still counts. A ban that goes on here is counted when it is made. */
+/**
+ * Returns the earlier bans that escalation still counts, except bans that are imported, which are counted when they are
+ * blocked.
+ */
 function earlierBans(
   bans: readonly ExportedBan[],
   going: readonly Address[],
@@ -110,7 +116,7 @@ function earlierBans(
   });
 }
 
-function livingPart(ban: ExportedBan, nowMs: number): ExportedBan[] {
+function withoutExpiredHolds(ban: ExportedBan, nowMs: number): ExportedBan[] {
   const holds = ban.holds.filter(({ expiresAtMs }) => expiresAtMs === null || expiresAtMs > nowMs);
   return holds.length === 0 ? [] : [{ ...ban, holds }];
 }
@@ -132,7 +138,7 @@ async function blockAs(
   context.expire();
 }
 
-/** The imported hold, or the one of the same origin that is here already and ends later. */
+/** Returns the imported hold, or the existing hold of the same origin if that ends later. */
 function later(imported: Hold, known: readonly Hold[]): Hold {
   const own = known.find(({ origin }) => origin === imported.origin);
   const endOf = ({ expiresAtMs }: Hold): number => expiresAtMs ?? Infinity;
@@ -141,14 +147,14 @@ function later(imported: Hold, known: readonly Hold[]): Hold {
 
 interface ExportedBan {
   readonly address: Address;
-  /** None: only its earlier bans are counted. */
+  /** Empty if only earlier bans are imported. */
   readonly holds: readonly Hold[];
   readonly sinceMs: number | null;
-  /** When alerts began its bans, in Unix milliseconds, this one included, as far as escalation counts them. */
+  /** The start of each ban that escalation counts, including the current one, in Unix milliseconds. */
   readonly countedMs: readonly number[];
 }
 
-/** Bans, each address once, and lines that are none: `bans.jsonl:7: …`. */
+/** Parses exported bans. Returns each address once, and the invalid lines as `bans.jsonl:7: …`. */
 export function readExported(
   text: string,
   name: string,
@@ -159,14 +165,14 @@ export function readExported(
     if (line.trim() === '') return;
     const ban = readBan(parse(line));
     if (ban !== null) bans.set(ban.address.text, ban);
-    else mistakes.push(`${name}:${index + 1}: this is not a line of firewall-drop export`);
+    else mistakes.push(`${name}:${index + 1}: not a line of firewall-drop export`);
   });
   return { bans: [...bans.values()], mistakes };
 }
 
 type Fields = Readonly<Record<string, unknown>>;
 
-/** What is not JSON is a mistake, as any other line without an address. */
+/** Parses a line. A line that is not JSON has no fields, and is a mistake like any other line without an address. */
 function parse(line: string): Fields {
   const value = orElse<unknown>(null, () => JSON.parse(line));
   return typeof value === 'object' && value !== null ? (value as Fields) : {};
@@ -181,7 +187,7 @@ function readBan({ address: text, since, holds, countedBans = [] }: Fields): Exp
   return { address, holds: read, sinceMs: readTime(since), countedMs };
 }
 
-/** Null where one can't be read. */
+/** Parses all values; returns null if one of them is invalid. */
 function readAll<T>(all: readonly unknown[], read: (one: unknown) => T | null): T[] | null {
   const good = all.map(read).filter((one) => one !== null);
   return good.length === all.length ? good : null;
@@ -200,7 +206,7 @@ function readHold(fields: Fields): Hold | null {
   return {
     origin,
     addedMs,
-    // What was asked for, unless the clock was set since.
+    // This is the requested timeout, unless the clock has been set since.
     timeoutSeconds: isEndless ? null : timeoutSeconds,
     expiresAtMs,
     alertRef: { alertId, ruleId },
@@ -213,7 +219,7 @@ function textOf(value: unknown): string | undefined {
   return typeof value === 'string' ? value : undefined;
 }
 
-/** ISO 8601 as Unix milliseconds, within what a clock can show. */
+/** Parses an ISO 8601 time. Returns Unix milliseconds; null if it is invalid. */
 function readTime(value: unknown): number | null {
   const milliseconds = Date.parse(textOf(value) ?? '');
   return Number.isFinite(milliseconds) ? milliseconds : null;

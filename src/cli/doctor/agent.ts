@@ -1,5 +1,4 @@
-// The agent around us: which one, whether it runs, whom it reports to, what its files say about this program, and the log that
-// it reads.
+// Checks the agent: its version, whether it runs, its manager, its files, the log that it reads, and our configuration.
 import { closeSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { CONFIG_FILE, readConfig } from '../../config/read.ts';
@@ -24,30 +23,36 @@ export const agent = defineCheck({
     const running = processes.find(({ name }) => EXECDS.includes(name));
     return {
       home,
-      isThere: statOrNull(`${home}/etc`)?.isDirectory() === true,
+      exists: statOrNull(`${home}/etc`)?.isDirectory() === true,
       version: agentVersion(home),
-      /** Empty: none runs. */
+      /** Empty if no execd runs. */
       execd: running?.name ?? '',
     };
   },
-  evaluate({ home, isThere, version, execd }) {
-    if (!isThere)
-      return problem(`no agent in ${home}`, 'install one, or run firewall-drop from its directory');
-    const which = version === '' ? 'of unknown version' : version;
-    if (execd !== '') return ok(`${which}, ${execd} runs`);
+  evaluate({ home, exists, version, execd }) {
+    if (!exists)
+      return problem(
+        `no agent in ${home}`,
+        "install one, or run the firewall-drop in the agent's active-response/bin",
+      );
+    const which = version === '' ? 'unknown version' : version;
+    if (execd !== '') return ok(`${which}, ${execd} is running`);
     const start = 'systemctl start wazuh-agent (or wazuh-manager; before 4.3: ossec-control start)';
-    return problem(`${which}, and no execd runs: nothing would start firewall-drop`, start);
+    return problem(`${which}, but no execd is running: nothing starts firewall-drop`, start);
   },
 });
 
-/** Of the agent at `home`, such as `4.14.7`; empty where nothing says it. */
+/** Returns the version of the agent at `home`, such as `4.14.7`; empty if unknown. */
 export function agentVersion(home: string): string {
   const json = textOrNull(`${home}/VERSION.json`);
   const initFiles = [`${home}/etc/ossec-init.conf`, '/etc/ossec-init.conf'];
   return versionOf(json, initFiles.map(textOrNull));
 }
 
-/** Wazuh 4.12 and later have VERSION.json; before, and in OSSEC, ossec-init.conf has a line VERSION="v4.1.5". */
+/**
+ * Reads VERSION.json of Wazuh 4.12 and later, or the line VERSION="v4.1.5" of ossec-init.conf in older versions and
+ * OSSEC.
+ */
 export function versionOf(json: string | null, initFiles: readonly (string | null)[]): string {
   const version = at(jsonOrNull(json ?? ''), 'version');
   if (typeof version === 'string') return version;
@@ -60,7 +65,7 @@ export function versionOf(json: string | null, initFiles: readonly (string | nul
 
 const AGENTDS: readonly string[] = ['wazuh-agentd', 'ossec-agentd'];
 
-/** Whether we know the address of the manager, and so never block it. */
+/** Checks that the manager's address is known and therefore protected. */
 export const manager = defineCheck({
   name: 'manager',
   probe: ({ context, processes }) => {
@@ -69,26 +74,26 @@ export const manager = defineCheck({
     const known = new Set(context.protectedEntries().map(({ why }) => why));
     return {
       file: `${home}/etc/ossec.conf`,
-      /** A manager has none itself. */
+      /** False on a manager, which reports to no other. */
       isAgent:
         processes.some(({ name }) => AGENTDS.includes(name)) ||
         AGENTDS.some((name) => statOrNull(`${home}/bin/${name}`) !== null),
       isProtected: context.config.protect.manager,
       managers,
-      /** Those whose name has no known address. */
+      /** The managers whose name has no known address. */
       unknown: managers.filter((name) => !known.has(managerReason(name))),
     };
   },
   evaluate(facts) {
     const { file, isAgent, isProtected, managers, unknown } = facts;
     if (!isProtected || (!isAgent && managers.length === 0)) return [];
-    const allow = `name its addresses in protect.allow of ${CONFIG_FILE}`;
+    const allow = `add its addresses to protect.allow in ${CONFIG_FILE}`;
     if (managers.length === 0) {
-      const what = `${file} names no manager that is known here: its address can be blocked`;
+      const what = `${file} names no manager: the manager's address can be blocked`;
       return [problem(what, allow)];
     }
-    if (unknown.length === 0) return [ok(`${printable(managers.join(', '))}: never blocked`)];
-    const what = `no address is known of ${printable(unknown.join(', '))}: it can be blocked`;
+    if (unknown.length === 0) return [ok(`${printable(managers.join(', '))}, protected`)];
+    const what = `no known address for ${printable(unknown.join(', '))}: the manager can be blocked`;
     return [problem(what, `correct its name, or ${allow}`)];
   },
 });
@@ -104,19 +109,19 @@ export const arConf = defineCheck({
   evaluate({ file, name, timeouts, longest }) {
     if (timeouts.length === 0) {
       return warning(
-        `${file} has no response with ${name}: the manager requests no blocks from it`,
-        'put the <command> and <active-response> of docs/runbook.md into the ossec.conf of the manager, and restart it (Wazuh 5 does not use this file)',
+        `${file} has no entry for ${name}: no alert starts it`,
+        'add the <command> and <active-response> of docs/runbook.md to the ossec.conf of the manager, and restart it (Wazuh 5 does not use this file)',
       );
     }
     const seconds = timeouts.map((timeout) => `${timeout} s`).join(', ');
     if (longest !== null) {
       return ok(
-        `${count(timeouts.length, 'response')} with ${name} (${seconds}), no ban longer than ${formatDuration(longest)}`,
+        `${count(timeouts.length, 'response')} with ${name} (${seconds}); the longest ban lasts ${formatDuration(longest)}`,
       );
     }
     return warning(
-      `a response with ${name} has timeout 0 (${seconds}): its bans never end by themselves`,
-      'give each <active-response> of the manager a <timeout>, unless you mean it',
+      `a response with ${name} has timeout 0 (${seconds}): its bans never expire`,
+      'give each <active-response> of the manager a <timeout>, unless this is intended',
     );
   },
 });
@@ -132,16 +137,16 @@ export const agentFiles = defineCheck({
     if (files.length === 0) return ok('no ossec.conf and no ar.conf to check');
     const [worst] = findings.toSorted((one, other) => one.severity.localeCompare(other.severity));
     const names = files.join(', ');
-    if (worst === undefined) return ok(`nothing wrong in ${names}`);
+    if (worst === undefined) return ok(`no mistakes in ${names}`);
     const { file, line, cause, severity } = worst;
     const more = findings.length > 1 ? `, and ${findings.length - 1} more` : '';
     const what = printable(`${file}, line ${line}: ${cause}${more}`);
-    const fix = 'firewall-drop config check has the places and what to do';
+    const fix = 'run firewall-drop config check for details';
     return severity === 'error' ? problem(what, fix) : warning(what, fix);
   },
 });
 
-/** Before Wazuh 4.2 and in OSSEC, other things are meant by the same words. */
+/** Returns `ossec` for OSSEC and for Wazuh before 4.2, whose files have a different meaning. */
 function dialectOf(home: string, processes: Scene['processes']): 'wazuh' | 'ossec' {
   const isOssec = processes.some(({ name }) => name === 'ossec-execd');
   return isOssec || statOrNull(`${home}/etc/ossec-init.conf`) !== null ? 'ossec' : 'wazuh';
@@ -156,11 +161,11 @@ export const responseLog = defineCheck({
       path,
       stats,
       directory: statOrNull(dirname(path)),
-      /** Why it can't be opened for appending; empty when it can. */
+      /** Why the log can't be opened for appending; empty if it can. */
       trouble:
         stats?.isFile() === true
           ? troubleOf(() => {
-              // Nothing is written: that it opens shows a read-only disk and an immutable file.
+              // Opening is enough to detect a read-only file system or an immutable file.
               closeSync(openLogForAppend(path));
             })
           : '',
@@ -169,37 +174,37 @@ export const responseLog = defineCheck({
   evaluate({ path, stats, directory, trouble }) {
     if (directory === null) {
       return problem(
-        `${dirname(path)} does not exist: a block would raise no alert`,
-        'install the agent again, which makes the directory',
+        `${dirname(path)} does not exist: blocks raise no alerts`,
+        'install the agent again, which creates the directory',
       );
     }
     if (stats === null) {
       return warning(
-        `${path} is not there yet; the agent reads it from when it is`,
-        'firewall-drop doctor --fix makes it',
+        `${path} does not exist yet; the agent reads it as soon as it does`,
+        'firewall-drop doctor --fix creates it',
         'make the log',
       );
     }
     if (!stats.isFile() || stats.nlink !== 1) {
-      const what = stats.isSymbolicLink() ? 'a symbolic link' : 'not a regular file with one name';
+      const what = stats.isSymbolicLink() ? 'a symbolic link' : 'not a regular file with one link';
       return problem(
         `${path} is ${what}: firewall-drop does not write to it`,
-        `find out who made it, and rm ${path}`,
+        `find out who created it, and rm ${path}`,
       );
     }
-    if (trouble !== '') return problem(`${path} can't be written to: ${trouble}`, 'correct that');
+    if (trouble !== '') return problem(`${path} can't be written: ${trouble}`, 'fix the cause');
     const mode = modeText(stats);
     const owner = ownerText(stats.uid, stats.gid);
     if ((stats.mode & 0o002) !== 0) {
-      const what = `${path} has mode ${mode}: anybody can write lines that raise alerts`;
-      return problem(what, 'firewall-drop doctor --fix gives it mode 0660', 'mend the log');
+      const what = `${path} has mode ${mode}: any user can write lines that raise alerts`;
+      return problem(what, 'firewall-drop doctor --fix sets mode 0660', 'mend the log');
     }
     if (stats.gid !== directory.gid || (stats.mode & 0o040) === 0) {
       const what = `${path} is ${owner} ${mode}: the agent's group can't read it`;
-      const fix = 'firewall-drop doctor --fix gives it the owner of its directory and mode 0660';
+      const fix = 'firewall-drop doctor --fix sets the owner of its directory and mode 0660';
       return warning(what, fix, 'mend the log');
     }
-    return ok(`${path}, ${owner} ${mode}, can be written to`);
+    return ok(`${path}, ${owner} ${mode}, writable`);
   },
 });
 
@@ -209,12 +214,12 @@ export const configuration = defineCheck({
     const problems: string[] = [];
     const note = (problem: string): void => void problems.push(problem);
     readConfig({ store, warn: note, remind: note, mayWait: false });
-    return { isThere: lstatOrNull(CONFIG_FILE) !== null, problems };
+    return { exists: lstatOrNull(CONFIG_FILE) !== null, problems };
   },
-  evaluate({ isThere, problems }) {
+  evaluate({ exists, problems }) {
     if (problems.length > 0) {
       return problems.map((what) => problem(what, `correct it in ${CONFIG_FILE}`));
     }
-    return [ok(isThere ? `${CONFIG_FILE} is understood` : `no ${CONFIG_FILE}: the defaults hold`)];
+    return [ok(exists ? `${CONFIG_FILE} is valid` : `no ${CONFIG_FILE}: the defaults are used`)];
   },
 });

@@ -1,4 +1,4 @@
-// What a check is: `probe` looks at the host, and the pure `evaluate` decides about what it found.
+// Defines a check: `probe` inspects the host, and the pure `evaluate` turns what it found into findings.
 import type { Context } from '../../context.ts';
 import type { Process } from '../../system/procfs.ts';
 import type { RemedyName } from './remedies.ts';
@@ -8,14 +8,14 @@ export type State = 'ok' | 'warning' | 'problem';
 export interface Finding {
   readonly state: State;
   readonly what: string;
-  /** What a person should do; absent when there is nothing to do. */
+  /** What a person should do; absent if nothing. */
   readonly fix?: string;
-  /** What `--fix` does about it; absent: nothing that is safe without a person. */
+  /** The remedy that `--fix` applies; absent if there is none that is safe without a person. */
   readonly remedy?: RemedyName;
   readonly details?: readonly string[];
 }
 
-/** What checks look at beside the file system. */
+/** The input of checks, besides the file system. */
 export interface Scene {
   readonly context: Context;
   readonly processes: readonly Process[];
@@ -23,7 +23,7 @@ export interface Scene {
 
 export interface Check {
   readonly name: string;
-  /** Findings in the order in which they are printed. */
+  /** Returns the findings in the order in which they are printed. */
   run(scene: Scene): readonly Finding[];
 }
 

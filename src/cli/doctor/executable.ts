@@ -1,4 +1,4 @@
-// Is the file that execd starts ours, whole, and safe from those who are not root?
+// Checks that the file that execd starts is this program, intact, and writable by root only.
 import { basename, dirname } from 'node:path';
 import { ownerText } from '../../system/accounts.ts';
 import { owningPackageManager, PACKAGE_COMMANDS } from '../packaged.ts';
@@ -12,10 +12,10 @@ import {
   textOrNull,
 } from '../../system/paths.ts';
 
-/** scripts/lib/loader.cjs gives it to each script; sources that run as they are have none. */
+/** Set by scripts/lib/loader.cjs in a build; undefined if the sources run directly. */
 declare const assets: { readonly rejectedCaches: readonly string[] } | undefined;
 
-/** What packages put beside the program. */
+/** The file with checksums that packages install beside the program. */
 const RECORDED_SUMS = 'SHA256SUMS';
 const MODE = '0750';
 
@@ -40,7 +40,7 @@ export const executable = defineCheck({
       stats,
       sha256,
       isOurs: isSameFile || sha256 === checksumOf(own),
-      /** Scripts that V8 had to compile anew: it did not take their compiled code. */
+      /** The scripts whose compiled code V8 rejected, so that it compiles them at each start. */
       rejectedCaches: typeof assets === 'undefined' ? [] : assets.rejectedCaches,
       looseDirectories: [...new Set(directories)].filter((directory) => {
         const found = statOrNull(directory);
@@ -50,9 +50,9 @@ export const executable = defineCheck({
   },
   evaluate(facts) {
     const { install, path, stats, sha256, isOurs, looseDirectories } = facts;
-    if (stats === null) return [problem(`${path} is not there`, install)];
+    if (stats === null) return [problem(`${path} does not exist`, install)];
     if (!isOurs) {
-      const what = `${path} is another program (${stats.size} bytes): an upgrade of the agent puts its own there`;
+      const what = `${path} is another program (${stats.size} bytes); an upgrade of the agent installs its own there`;
       return [problem(what, install)];
     }
     const findings: Finding[] = [];
@@ -61,20 +61,20 @@ export const executable = defineCheck({
       findings.push(problem(what, install));
     }
     if (isWritableByOthers(stats)) {
-      const what = `${path} has mode ${modeText(stats)}: others than root can change what runs as root`;
+      const what = `${path} has mode ${modeText(stats)}: other users can change what runs as root`;
       findings.push(problem(what, `chmod ${MODE} ${path}`));
     }
     if ((stats.mode & 0o100) === 0) {
-      const what = `${path} has mode ${modeText(stats)}: it can't be started`;
+      const what = `${path} has mode ${modeText(stats)}: it can't be executed`;
       findings.push(problem(what, `chmod ${MODE} ${path}`));
     }
     if (facts.rejectedCaches.length > 0) {
-      const what = `the runtime did not take the compiled code of ${facts.rejectedCaches.join(', ')}: it works, and each run starts later`;
+      const what = `the runtime rejected the compiled code of ${facts.rejectedCaches.join(', ')}: the program works, but each run starts more slowly`;
       const way = 'build it on a machine with this processor, or install another package';
       findings.push(warning(what, way));
     }
     for (const directory of looseDirectories) {
-      const what = `others than root can change what lies in ${directory}`;
+      const what = `other users can change files in ${directory}`;
       findings.push(problem(what, `chown root ${directory}; chmod go-w ${directory}`));
     }
     if (findings.length > 0) return findings;
@@ -93,14 +93,14 @@ export const packageRecord = defineCheck({
   },
   evaluate({ record, recorded, actual }) {
     const reinstall = 'install the package again, and find out who changed the file';
-    if (record === null) return ok('installed by hand: no record of its sum to compare with');
-    if (recorded === '') return problem(`${record} has no sum of firewall-drop`, reinstall);
-    if (recorded === actual) return ok(`the sum in ${record} agrees`);
-    return problem(`it is not the file of the package: ${record} has ${recorded}`, reinstall);
+    if (record === null) return ok('not installed from a package: no checksum to compare');
+    if (recorded === '') return problem(`${record} has no checksum of firewall-drop`, reinstall);
+    if (recorded === actual) return ok(`the checksum in ${record} matches`);
+    return problem(`the program differs from the package: ${record} has ${recorded}`, reinstall);
   },
 });
 
-/** Lines `SUM  PATH`, as sha256sum writes them. */
+/** Returns the checksum of firewall-drop from lines `SUM  PATH`, as sha256sum writes them; empty if there is none. */
 export function recordedSum(text: string): string {
   const lines = text.split('\n').map((line) => /^([0-9a-f]{64}) [ *](.+)$/.exec(line));
   const own = lines.find((line) => basename(line?.[2] ?? '') === 'firewall-drop');

@@ -1,4 +1,4 @@
-// Checks the firewall programs, and whether the kernel answers.
+// Checks the firewall programs, and whether the kernel can be queried.
 import { basename } from 'node:path';
 import { familiesInUse } from '../../bans/families.ts';
 import type { Family } from '../../model/address.ts';
@@ -14,7 +14,7 @@ const PROGRAM_TIMEOUT_MS = 5000;
 
 export type Variant = 'nft' | 'legacy';
 
-/** Each program by itself: which one is missing is what a person wants to know. */
+/** One check per program, so that the output names the missing one. */
 const PROGRAMS = [
   { check: 'iptables', from: 'iptables', neededBy: ['iptables', 'ipset'] },
   { check: 'ip6tables', from: 'iptables', neededBy: ['iptables', 'ipset'] },
@@ -29,10 +29,10 @@ export const programs = PROGRAMS.map(({ check, from, neededBy }) =>
       const isTables = check.endsWith('tables');
       const program = isTables ? restoreProgram(check, context) : check;
       const path = findProgram(program);
-      // One that is wanted and not yet in use lacks its tool as well.
+      // A backend that is wanted but not yet in use needs its program as well.
       const backends = [context.firewall.backendName, context.choice().wanted];
       const isOfBackend = neededBy.some((name) => backends.some((backend) => backend === name));
-      // A ban that was made while the host had IPv6 is to be released by its program too.
+      // A ban from a time when the host had IPv6 is also released with that program.
       const usesIpv6 = hasIpv6() || familiesInUse(context.store).includes(6);
       const isNeeded = isOfBackend && (check !== 'ip6tables' || usesIpv6);
       const variant = path !== null && isTables ? variantOf(path) : null;
@@ -43,8 +43,8 @@ export const programs = PROGRAMS.map(({ check, from, neededBy }) =>
       if (path !== null) return ok(`${path}${which}${isNeeded ? '' : ', not needed'}`);
       if (!isNeeded) return ok(`${program} is not installed, and not needed`);
       return problem(
-        `${program} is not installed: nothing can be blocked with it`,
-        `apt-get install ${from}, dnf install ${from}, or another firewall.backend`,
+        `${program} is not installed, but the backend needs it`,
+        `apt-get install ${from}, dnf install ${from}, or choose another firewall.backend`,
       );
     },
   }),
@@ -61,19 +61,19 @@ function variantOf(path: string): Variant | null {
   return target.includes('legacy') ? 'legacy' : null;
 }
 
-/** No finding where the configuration does not ask for it. */
+/** Has no finding unless firewall.kill_connections is true. */
 export const connections = defineCheck({
   name: 'connections',
   probe: ({ context }) => ({
-    isWished: context.config.firewall.killConnections,
+    isEnabled: context.config.firewall.killConnections,
     path: findProgram(CONNTRACK),
   }),
-  evaluate: ({ isWished, path }) => {
-    if (!isWished) return [];
-    if (path !== null) return ok(`${path} makes the kernel forget what a blocked address has open`);
+  evaluate: ({ isEnabled, path }) => {
+    if (!isEnabled) return [];
+    if (path !== null) return ok(`${path} deletes the tracked connections of blocked addresses`);
     return warning(
-      `firewall.kill_connections is true and ${CONNTRACK} is not installed: open connections stay tracked`,
-      'apt-get install conntrack, dnf install conntrack-tools, or firewall.kill_connections = false',
+      `firewall.kill_connections is true, but ${CONNTRACK} is not installed: open connections stay tracked`,
+      'apt-get install conntrack, dnf install conntrack-tools, or set firewall.kill_connections = false',
     );
   },
 });
@@ -86,7 +86,7 @@ export const variants = defineCheck({
     return {
       used: path === null ? null : variantOf(path),
       legacyTables: names.split('\n').filter((name) => name !== ''),
-      /** Null: nft is missing, which would show it. */
+      /** null if unknown because nft is not installed. */
       hasNftFilter: findProgram('nft') === null ? null : nftHasFilter(),
     };
   },
@@ -94,8 +94,8 @@ export const variants = defineCheck({
     const legacy = legacyTables.includes('filter');
     const both = (other: Variant): Finding =>
       warning(
-        `rules are made with iptables-${used ?? ''} here, and the ${other} variant has a filter table as well: a packet meets both, and each program sees only its own`,
-        `find who uses the other (iptables-${other}-save shows it), and use only one: update-alternatives --config iptables, or firewall.variant`,
+        `firewall-drop uses iptables-${used ?? ''}, but iptables-${other} has a filter table as well: both filter every packet, and each program sees only its own rules`,
+        `find out what uses iptables-${other} (iptables-${other}-save shows its rules), and use only one variant: update-alternatives --config iptables, or firewall.variant`,
       );
     if (used === 'nft' && legacy) return both('legacy');
     if (used === 'legacy' && hasNftFilter === true) return both('nft');
@@ -122,13 +122,13 @@ export const kernel = defineCheck({
       if (trouble !== '') {
         const what = `IPv${family} can't be filtered through ${backend}: ${trouble}`;
         const fix =
-          "mend what it complains of; the modules are in the kernel's package, in a container on its host";
+          "fix the cause; missing modules come with the kernel's package, for a container on its host";
         return [problem(what, fix)];
       }
       return missing.map((chain) => {
-        const what = `firewall.chains names ${chain}, and IPv${family} has no such chain: no address can be blocked`;
+        const what = `firewall.chains names ${chain}, but IPv${family} has no such chain: no address can be blocked`;
         const program = family === 4 ? 'iptables' : 'ip6tables';
-        const fix = `${program} -N ${chain}, and a rule that jumps to it; or leave it out of firewall.chains`;
+        const fix = `create it with ${program} -N ${chain} and a rule that jumps to it, or remove it from firewall.chains`;
         return problem(what, fix);
       });
     });
@@ -136,21 +136,22 @@ export const kernel = defineCheck({
     const families = answers.map(({ family }) => `IPv${family}`).join(' and ');
     const inFilter = answers.flatMap(({ family, hasRaw }) => {
       if (hasRaw) return [];
-      const what = `the kernel has no table raw for IPv${family}: the rule for our set stands in the filter table, and each packet that it drops costs more`;
+      const what = `the kernel has no raw table for IPv${family}: the rule for our set is in the filter table, where dropping a packet costs more`;
       const module = family === 4 ? 'iptable_raw' : 'ip6table_raw';
-      const fix = `modprobe ${module} where the kernel has that module, or firewall.backend = "nftables"`;
+      const fix = `modprobe ${module} if the kernel has that module, or set firewall.backend = "nftables"`;
       return warning(what, fix);
     });
-    return [ok(`Linux ${release} answers through ${backend} for ${families}`), ...inFilter];
+    return [ok(`Linux ${release} filters ${families} through ${backend}`), ...inFilter];
   },
 });
 
-/** They are there before anything is in their table. */
+/** The built-in chains. They exist even if they are not listed because their table is still empty. */
 const BUILT_IN: readonly string[] = ['INPUT', 'FORWARD', 'OUTPUT'];
 
 /**
- * The snapshot is what the work itself relies on: a list of modules says less. Without a table raw the rule for our set has to
- * stand in the filter table. `missing` are chains that the configuration names.
+ * Takes a snapshot of the kernel, because blocking relies on the same queries; a list of modules would prove less.
+ * Without a raw table, the rule for our set is in the filter table. `missing` lists the configured chains that do not
+ * exist.
  */
 function askKernel({ firewall, config }: Context, family: Family) {
   try {

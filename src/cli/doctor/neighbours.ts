@@ -1,4 +1,4 @@
-// Checks which other programs change the packet filter, and whether files that are loaded at boot have rules of ours.
+// Checks which other programs change the packet filter, and whether files loaded at boot contain our rules.
 import { basename } from 'node:path';
 import { SAVED_RULES } from '../../bans/saved-rules.ts';
 import type { Context } from '../../context.ts';
@@ -8,7 +8,7 @@ import { textOrNull } from '../../system/paths.ts';
 import { isFirewalldActive } from '../../system/services.ts';
 import { defineCheck, ok, problem, warning, type Finding } from './check.ts';
 
-/** Another program that changes the packet filter, how it is known, and what to know about it. */
+/** Another program that changes the packet filter, how to detect it, and how it affects us. */
 interface Neighbour {
   readonly name: string;
   readonly processes: readonly string[];
@@ -21,32 +21,34 @@ const NEIGHBOURS: readonly Neighbour[] = [
     name: 'Docker',
     processes: ['dockerd'],
     chains: /^DOCKER/,
-    advice: 'what goes to containers passes DOCKER-USER, where our rules are as well',
+    advice: 'traffic to containers passes DOCKER-USER, where our rules are as well',
   },
   {
     name: 'firewalld',
     processes: ['firewalld'],
     chains: /^(?:INPUT|FORWARD)_(?:direct|ZONES)$/,
-    advice: 'its reloads leave our table alone, and a drop of ours is final whatever it accepts',
+    advice: 'its reloads do not touch our table, and our drops are final even if it accepts',
   },
   {
     name: 'ufw',
     processes: [],
     chains: /^ufw6?-/,
     advice:
-      'our rules stand before its chains; only MANAGE_BUILTINS=yes in /etc/default/ufw has its reloads take them away',
+      'our rules come before its chains; its reloads remove them only with MANAGE_BUILTINS=yes in /etc/default/ufw',
   },
   {
     name: 'fail2ban',
     processes: ['fail2ban-server'],
     chains: /^f2b-/,
-    advice: 'it blocks in chains of its own: an address may be in both, and each releases its own',
+    advice:
+      'it blocks in its own chains; an address can be blocked by both, and each releases its own',
   },
   {
     name: 'CrowdSec',
     processes: ['crowdsec', 'crowdsec-firewal'],
     chains: /^CROWDSEC/,
-    advice: 'it blocks in sets of its own: an address may be in both, and each releases its own',
+    advice:
+      'it blocks in its own sets; an address can be blocked by both, and each releases its own',
   },
 ];
 
@@ -61,12 +63,12 @@ export const neighbours = defineCheck({
   name: 'neighbours',
   probe: ({ context, processes }): NeighbourFacts => ({
     processes: [
-      // A daemon written in Python has its own name behind that of the interpreter.
+      // The process of a Python daemon is named after the interpreter; its own name is an argument.
       ...processes.flatMap(({ name, args }) => [
         name,
         ...args.slice(0, 2).map((argument) => basename(argument)),
       ]),
-      // The same sign decides which backend `auto` uses.
+      // `auto` uses the same test to choose the backend.
       ...(isFirewalldActive() ? ['firewalld'] : []),
     ],
     chains: chainsSeen(context),
@@ -80,43 +82,45 @@ export const neighbours = defineCheck({
         facts.chains.some((chain) => chains.test(chain))
       );
     });
-    if (seen.length === 0) return [ok('no Docker, firewalld, ufw, fail2ban or CrowdSec seen')];
+    if (seen.length === 0) return [ok('no Docker, firewalld, ufw, fail2ban or CrowdSec found')];
     return seen.map(({ name, advice }) => {
       if (name === 'Docker') return evaluateDocker(facts, advice);
       if (name === 'firewalld' && facts.backend !== 'nftables') return LOST_TO_FIREWALLD;
-      return ok(`${name} seen: ${advice}`);
+      return ok(`${name} found: ${advice}`);
     });
   },
 });
 
 function chainsSeen({ firewall }: Context): string[] {
-  // Where the kernel can't be asked, its own check says why.
+  // The check of the kernel reports the error.
   return orElse([], () => {
     const { rules, policies } = firewall.snapshot(4);
     return [...new Set([...policies.keys(), ...rules.map(({ chain }) => chain)])];
   });
 }
 
-/** Seen with FirewallBackend nftables and iptables alike: docs/firewalls.md. */
+/** Holds for FirewallBackend=nftables and iptables: see docs/firewalls.md. */
 const LOST_TO_FIREWALLD = warning(
-  'firewalld seen: each of its reloads removes all rules of iptables, ours too, and nothing is blocked until firewall-drop restore',
-  'firewall.backend = "auto" or "nftables": the next run migrates all bans into a table that firewalld leaves alone',
+  'firewalld found: each of its reloads removes all iptables rules, including ours; nothing is blocked until firewall-drop restore',
+  'set firewall.backend = "auto" or "nftables": the next run migrates all bans into a table that firewalld does not touch',
 );
 
 function evaluateDocker(facts: NeighbourFacts, advice: string): Finding {
   const { backend, chains, usesDockerChain } = facts;
   if (backend === 'nftables' || (backend === 'ipset' && chains.includes('raw PREROUTING'))) {
-    return ok('Docker seen: sets drop what goes to containers before Docker translates it');
+    return ok(
+      'Docker found: our sets drop traffic to containers before Docker translates addresses',
+    );
   }
   if (!chains.includes('DOCKER-USER')) {
     return warning(
-      'Docker seen, and no chain DOCKER-USER: what goes to containers is stopped in FORWARD only if our rules stay first there',
-      'let Docker manage iptables ("iptables": true in daemon.json), and see firewall-drop reconcile --dry-run',
+      'Docker found, but no chain DOCKER-USER: traffic to containers is dropped only if our rules stay first in FORWARD',
+      'let Docker manage iptables ("iptables": true in daemon.json), and check with firewall-drop reconcile --dry-run',
     );
   }
-  if (usesDockerChain) return ok(`Docker seen: ${advice}`);
+  if (usesDockerChain) return ok(`Docker found: ${advice}`);
   return warning(
-    'Docker seen, and firewall.docker is false: addresses that are blocked may reach published ports',
+    'Docker found, but firewall.docker is false: blocked addresses can reach published ports',
     'set firewall.docker = true',
   );
 }
@@ -131,20 +135,20 @@ export const savedRules = defineCheck({
   }),
   evaluate({ files }) {
     const findings = files.flatMap(({ path, addresses, setRules }): Finding[] => {
-      const resave = `firewall-drop keeps blocks by itself; take these lines out of ${path}: see "Reboots" in docs/runbook.md`;
+      const resave = `remove these lines from ${path}: firewall-drop restores its bans itself; see "Reboots" in docs/runbook.md`;
       if (setRules > 0) {
-        const what = `${path} refers to sets of ours, which are not there at boot: iptables-restore then loads nothing of it`;
+        const what = `${path} refers to our sets, which do not exist at boot: iptables-restore then loads none of the file`;
         return [problem(what, resave)];
       }
       if (addresses.length === 0) return [];
-      const what = `${path} has drops of our shape (${addresses.length}): they come back at every boot; restore takes out those that it knows for ours`;
+      const what = `${path} contains drop rules of our form (${addresses.length}), which return at every boot; restore removes those that it recognises as ours`;
       return [warning(what, resave)];
     });
-    return findings.length > 0 ? findings : [ok('no saved rules hold blocks')];
+    return findings.length > 0 ? findings : [ok('no saved file contains our rules')];
   },
 });
 
-/** What a file of `iptables-save` has of ours: it comes back at every boot, whether or not the block is over. */
+/** Finds our rules in the output of `iptables-save`. They return at every boot, even after the ban has ended. */
 export function readSaved(
   text: string,
   setName: string,

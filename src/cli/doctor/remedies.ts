@@ -1,4 +1,4 @@
-// What `doctor --fix` may do: only what loses no data and changes nothing that is blocked or not blocked on purpose.
+// The remedies of `doctor --fix`. None of them loses data, or changes what is blocked on purpose.
 import { chmodSync, fchmodSync, fchownSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { STATE_DIRECTORY } from '../../context.ts';
@@ -9,7 +9,7 @@ import { lstatOrNull, statOrNull } from '../../system/paths.ts';
 
 export type RemedyName = 'make the log' | 'mend the log' | 'state modes' | 'restore';
 
-/** In the order in which they are applied: the state comes before the rules that are restored from it. Throws what went wrong. */
+/** The remedies in the order in which they are applied; each returns what it did and throws if it fails. */
 export const REMEDIES: Readonly<Record<RemedyName, (person: Person) => string>> = {
   'state modes': () => {
     chmodSync(STATE_DIRECTORY, 0o700);
@@ -19,29 +19,29 @@ export const REMEDIES: Readonly<Record<RemedyName, (person: Person) => string>> 
     }
     return `${STATE_DIRECTORY} is readable by root only`;
   },
-  'make the log': furnishLog,
-  'mend the log': furnishLog,
+  'make the log': repairLog,
+  'mend the log': repairLog,
   restore: (person) => {
-    const said: string[] = [];
+    const printed: string[] = [];
     const context = enterForChange(person);
     try {
-      restoreAll(context, { ...person, print: (line) => said.push(line) });
+      restoreAll(context, { ...person, print: (line) => printed.push(line) });
     } finally {
       context.close();
     }
-    return said.join('; ');
+    return printed.join('; ');
   },
 };
 
-function furnishLog(person: Person): string {
+function repairLog(person: Person): string {
   const context = person.createContext();
   context.close();
   const { path } = context.responseLog;
   const directory = statOrNull(dirname(path));
-  // Through the descriptor: the name may be turned into a link at any moment.
+  // Use the descriptor, because the path can be replaced with a symbolic link at any moment.
   closing(openLogForAppend(path), (descriptor) => {
     fchmodSync(descriptor, 0o660);
     if (directory !== null) fchownSync(descriptor, directory.uid, directory.gid);
   });
-  return `${path} has its directory's owner and mode 0660`;
+  return `${path} has the owner of its directory and mode 0660`;
 }

@@ -1,4 +1,4 @@
-// Checks whether something ends blocks in time, loads them after a boot, and keeps the clock.
+// Checks whether something ends bans in time, restores them after a boot, and synchronises the clock.
 import { LAST_EXPIRE } from '../../bans/expire.ts';
 import { entriesOf, realPathOf, statOrNull, textOrNull } from '../../system/paths.ts';
 import { SYSTEMD_RUNS } from '../../system/services.ts';
@@ -13,7 +13,7 @@ const CRON_FILES: readonly string[] = [
   '/var/spool/cron/crontabs/root',
   '/var/spool/cron/root',
 ];
-/** `expire` is called every minute: after so long without a run nothing calls it. */
+/** The longest time since the last `expire`, which runs every minute, before it counts as not running. */
 const LONGEST_SILENCE_SECONDS = 300;
 
 export const timer = defineCheck({
@@ -33,22 +33,22 @@ export const timer = defineCheck({
     };
   },
   evaluate({ callers, silenceSeconds }) {
-    const heard =
+    const lastRun =
       silenceSeconds === null ? 'never' : `${formatDuration(Math.max(0, silenceSeconds))} ago`;
     if (callers.length === 0) {
       return warning(
-        `nothing calls firewall-drop expire (last run: ${heard}): without alerts, blocks end late`,
-        `firewall-drop install has systemd or cron do so; from a package: systemctl enable --now ${EXPIRE_TIMER}`,
+        `nothing calls firewall-drop expire (last run: ${lastRun}): without alerts, bans end late`,
+        `run firewall-drop install, which sets up systemd or cron; with a package: systemctl enable --now ${EXPIRE_TIMER}`,
       );
     }
     const who = callers.join(', ');
     if (silenceSeconds === null || silenceSeconds > LONGEST_SILENCE_SECONDS) {
       return warning(
-        `${who} should call firewall-drop expire every minute, and it last ran: ${heard}`,
-        `systemctl status ${EXPIRE_TIMER}, or look whether cron runs`,
+        `${who} should call firewall-drop expire every minute, but its last run was: ${lastRun}`,
+        `systemctl status ${EXPIRE_TIMER}, or check that cron is running`,
       );
     }
-    return ok(`${who}, last run ${heard}`);
+    return ok(`${who}, last run ${lastRun}`);
   },
 });
 
@@ -56,15 +56,18 @@ export const boot = defineCheck({
   name: 'boot',
   probe: () => ({ callers: [...unitsNamed(RESTORE_UNIT), ...cronFilesWith('restore')] }),
   evaluate({ callers }) {
-    if (callers.length > 0) return ok(`blocks come back by ${callers.join(', ')}`);
+    if (callers.length > 0) return ok(`bans are restored by ${callers.join(', ')}`);
     return warning(
-      'nothing calls firewall-drop restore after a boot: bans are then in the state and not in the kernel',
-      `firewall-drop install has systemd or cron do so; from a package: systemctl enable ${RESTORE_UNIT}`,
+      'nothing calls firewall-drop restore after a boot: bans are then in the state but not in the kernel',
+      `run firewall-drop install, which sets up systemd or cron; with a package: systemctl enable ${RESTORE_UNIT}`,
     );
   },
 });
 
-/** Enabled units have a link in a directory of what wants them; a timer of the moment lies in /run. A masked one does not run. */
+/**
+ * Returns the unit if it is enabled: it has a link in a `.wants` directory, in /run for a runtime unit, and is not
+ * masked.
+ */
 function unitsNamed(unit: string): string[] {
   const isMasked = SYSTEMD_DIRECTORIES.some(
     (each) => realPathOf(`${each}/${unit}`) === '/dev/null',
@@ -78,7 +81,7 @@ function unitsNamed(unit: string): string[] {
   return wanted.some((directory) => entriesOf(directory).includes(unit)) ? [unit] : [];
 }
 
-/** Where systemd runs, lines that ask whether it does, as ours do, do nothing. */
+/** Returns the cron files that call the command. If systemd runs, lines that test for it, as ours do, are ignored. */
 function cronFilesWith(word: string): string[] {
   const files = [...entriesOf('/etc/cron.d').map((name) => `/etc/cron.d/${name}`), ...CRON_FILES];
   const idle = statOrNull(SYSTEMD_RUNS) === null ? '' : `(?!.*${SYSTEMD_RUNS})`;
@@ -86,7 +89,7 @@ function cronFilesWith(word: string): string[] {
   return files.filter((file) => line.test(textOrNull(file) ?? ''));
 }
 
-/** Before this program was written, no clock is right. */
+/** The earliest plausible time: this program did not exist before. */
 const EARLIEST_MS = Date.UTC(2026, 0, 1);
 const TIME_SERVICES: readonly string[] = [
   'systemd-timesyn',
@@ -105,12 +108,12 @@ export const clock = defineCheck({
   },
   evaluate({ nowMs, latestMs, service }) {
     const now = `${shortTime(nowMs)} UTC`;
-    const fix = 'set it, and let chrony or systemd-timesyncd keep it';
-    if (nowMs < EARLIEST_MS) return problem(`it is not ${now}`, fix);
+    const fix = 'set the clock, and run chrony or systemd-timesyncd';
+    if (nowMs < EARLIEST_MS) return problem(`the clock is wrong: ${now}`, fix);
     if (latestMs !== null && latestMs > nowMs) {
-      const what = `it is ${now}, earlier than our last outcome (${isoTime(latestMs)}): it was set back`;
+      const what = `${now} is before the last recorded event (${isoTime(latestMs)}): the clock was set back`;
       return warning(what, fix);
     }
-    return ok(`${now}, ${service === '' ? 'no time service seen' : `kept by ${service}`}`);
+    return ok(`${now}, ${service === '' ? 'no time service found' : `synchronised by ${service}`}`);
   },
 });

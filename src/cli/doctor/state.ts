@@ -1,4 +1,4 @@
-// Checks whether the state is sound and agrees with the kernel, and what happened last.
+// Checks that the state is intact and agrees with the kernel, and shows the latest events.
 import { familiesInUse } from '../../bans/families.ts';
 import { findUnknownSets } from '../../bans/migrate.ts';
 import { findOtherNamespace } from '../../bans/namespace.ts';
@@ -11,7 +11,7 @@ import { writerLockHolder } from '../../state/lock.ts';
 import { isStopped } from '../../system/procfs.ts';
 import type { HistoryRecord } from '../../state/history.ts';
 import { readUnsaved } from '../../state/unsaved.ts';
-import { describeUnknownSets, whyPending } from '../figures.ts';
+import { describeUnknownSets, describePendingCause } from '../figures.ts';
 import { count } from '../output/count.ts';
 import { shortTime } from '../output/time.ts';
 import { defineCheck, ok, problem, warning, type Finding } from './check.ts';
@@ -35,31 +35,31 @@ export const store = defineCheck({
     const file = `${STATE_DIRECTORY}/state.db`;
     if (volatile) {
       return problem(
-        `${file} can't be used: ${count(unsaved, 'change')} kept in ${UNSAVED}, which has room for some thousands and none after a reboot`,
-        `the lines on standard error say why; chown root ${STATE_DIRECTORY}; chmod 0700 ${STATE_DIRECTORY}; a damaged file is set aside by firewall-drop restore`,
+        `${file} can't be used: ${count(unsaved, 'change')} kept in ${UNSAVED}, which holds a few thousand at most and is lost at a reboot`,
+        `standard error says why; chown root ${STATE_DIRECTORY}; chmod 0700 ${STATE_DIRECTORY}; firewall-drop restore sets a damaged file aside`,
         'state modes',
       );
     }
     if (unsaved > 0) {
       return problem(
-        `${file} could not be written: ${count(unsaved, 'change')} kept in ${UNSAVED} until it can`,
-        `make room (df ${STATE_DIRECTORY}), and run firewall-drop expire`,
+        `${file} could not be written: ${count(unsaved, 'change')} kept in ${UNSAVED} until it can be`,
+        `free disk space (df ${STATE_DIRECTORY}), and run firewall-drop expire`,
       );
     }
     if (unsound.length > 0) {
       return problem(
         `${file} is damaged: ${unsound.join('; ')}`,
-        `move it away and run firewall-drop reconcile, which then shows the rules that belong to no ban`,
+        'move it away and run firewall-drop reconcile, which then shows the rules without a ban',
       );
     }
     if (directoryMode !== '0700' || (fileMode !== '0600' && fileMode !== null)) {
       return warning(
-        `${STATE_DIRECTORY} has mode ${directoryMode ?? 'none'} and its file ${fileMode ?? 'none'}: others can read whom you block and why`,
+        `${STATE_DIRECTORY} has mode ${directoryMode ?? 'none'} and its file ${fileMode ?? 'none'}: other users can read which addresses are blocked and why`,
         'firewall-drop doctor --fix makes them readable by root only',
         'state modes',
       );
     }
-    return ok(`${file} is sound, ${directoryMode} and ${fileMode ?? 'new'}`);
+    return ok(`${file} is intact, ${directoryMode} and ${fileMode ?? 'new'}`);
   },
 });
 
@@ -70,16 +70,16 @@ export const lock = defineCheck({
     return { holder, isStopped: holder !== null && isStopped(holder) };
   },
   evaluate({ holder, isStopped: stopped }) {
-    if (holder === null) return ok('nobody holds the writer lock');
-    if (!stopped) return ok(`process ${holder} holds the writer lock and is at work`);
+    if (holder === null) return ok('no process holds the writer lock');
+    if (!stopped) return ok(`process ${holder} holds the writer lock and is running`);
     return problem(
-      `process ${holder} is stopped and holds the writer lock: each alert waits a second for it`,
+      `process ${holder} is stopped and holds the writer lock: each alert waits one second for it`,
       `kill -CONT ${holder}, or kill -KILL ${holder}`,
     );
   },
 });
 
-/** No finding in the usual case. */
+/** Has no finding unless the state belongs to another network namespace. */
 export const namespace = defineCheck({
   name: 'namespace',
   probe: ({ context: { store: state } }): string | null => {
@@ -99,37 +99,37 @@ export const order = defineCheck({
     }
   },
   evaluate({ drift, trouble, bans }) {
-    const mend = 'firewall-drop reconcile, or doctor --fix';
+    const advice = 'firewall-drop reconcile, or doctor --fix';
     if (drift === null) {
-      return [problem(`it is unknown whether blocks are in place: ${trouble}`, 'see kernel above')];
+      return [problem(`the rules can't be checked: ${trouble}`, 'see the check "kernel" above')];
     }
     const pending = drift.pending.length;
     const findings: Finding[] = [];
     if (pending > 0) {
-      const what = `${count(pending, 'change')} pending: ${whyPending(drift)}`;
-      findings.push(drift.atWork === null ? problem(what, mend, 'restore') : ok(what));
+      const what = `${count(pending, 'change')} pending: ${describePendingCause(drift)}`;
+      findings.push(drift.atWork === null ? problem(what, advice, 'restore') : ok(what));
     }
     if (drift.missing.length > 0) {
       const named = drift.missing.slice(0, 3).map(({ address }) => address.text);
       if (drift.missing.length > named.length) named.push('…');
       const what = `missing in the kernel: rules of ${count(drift.missing.length, 'ban')} (${named.join(', ')})`;
-      findings.push(problem(what, mend, 'restore'));
+      findings.push(problem(what, advice, 'restore'));
     } else if (pending === 0 && drift.steps.length > 0) {
-      const what = 'our rules are not first in line, or are there twice';
-      findings.push(problem(what, mend, 'restore'));
+      const what = 'our rules are not first in their chains, or are duplicated';
+      findings.push(problem(what, advice, 'restore'));
     }
     if (drift.unknown.length > 0) {
-      const what = `${count(drift.unknown.length, 'drop rule')} of our shape without a ban, which will not expire`;
+      const what = `drop rules of our form without a ban, which never expire: ${drift.unknown.length}`;
       const way =
-        'firewall-drop reconcile --dry-run names them; if they are not yours: firewall-drop delete ADDRESS';
+        'firewall-drop reconcile --dry-run lists them; to remove one: firewall-drop delete ADDRESS';
       findings.push(problem(what, way));
     }
     if (findings.length > 0) return findings;
-    return [ok(`${count(bans, 'ban')}, each with its rules once and first in line`)];
+    return [ok(`${count(bans, 'ban')}, all rules in place`)];
   },
 });
 
-/** No finding in the usual case. */
+/** Has no finding unless the kernel has sets of ours that are unknown to the state. */
 export const unknownSets = defineCheck({
   name: 'sets',
   probe: ({ context }): string | null => {
@@ -147,13 +147,13 @@ export const outcomes = defineCheck({
     return context.store.history.find({ limit: LATEST });
   },
   evaluate(records) {
-    if (records.length === 0) return ok('nothing has happened yet');
+    if (records.length === 0) return ok('no events yet');
     const details = records.map(({ atMs, outcome, reason }) => {
       return `${shortTime(atMs)}  ${outcome.verb} ${outcome.address.text} ${reason}`.trimEnd();
     });
     const failed = records.filter(({ outcome }) => outcome.verb === 'failed').length;
-    if (failed === 0) return { ...ok(`the last ${records.length}, none failed`), details };
-    const fix = 'firewall-drop.log beside active-responses.log says why';
+    if (failed === 0) return { ...ok(`none of the last ${records.length} failed`), details };
+    const fix = 'see firewall-drop.log in the directory of active-responses.log';
     return { ...warning(`${failed} of the last ${records.length} failed`, fix), details };
   },
 });

@@ -1,4 +1,4 @@
-// `doctor --test`: blocks and releases documentation addresses for real, and looks at kernel, log and state each time.
+// `doctor --test`: really blocks and releases documentation addresses, and verifies the kernel, the log and the state.
 import { block } from '../../bans/block.ts';
 import { parseAddress, type Address, type Family } from '../../model/address.ts';
 import { alertRefAt, TRIAL, type Outcome } from '../../model/ban.ts';
@@ -12,22 +12,30 @@ import type { LogOffset } from '../../state/rows.ts';
 import { troubleOf } from '../../system/paths.ts';
 import { ok, problem, type Finding } from './check.ts';
 
-/** If this process is killed half-way, the block ends by itself after so long. */
+/** The timeout of the test ban, after which it ends by itself if this process is killed. */
 const NET_SECONDS = 60;
 
-/** Nobody's, by RFC 5737 and RFC 3849: but a test host may use them, and a person may have blocked some of them. */
-const NOBODYS: Readonly<Record<Family, string>> = { 4: '192.0.2.', 6: '2001:db8:ffff:ffff::' };
+/**
+ * The documentation addresses of RFC 5737 and RFC 3849. A test host can use them, and a person can have blocked some.
+ */
+const TEST_PREFIXES: Readonly<Record<Family, string>> = {
+  4: '192.0.2.',
+  6: '2001:db8:ffff:ffff::',
+};
 const HIGHEST = 254;
 
-/** What was seen, one finding for each step. Nothing stays, also when a step fails. */
-export function tryOut(context: Context): Finding[] {
+/**
+ * Tests a block and a release for each address family, with one finding per step. Leaves nothing behind, even if a step
+ * fails.
+ */
+export function runTrial(context: Context): Finding[] {
   const families: readonly Family[] = hasIpv6() ? [4, 6] : [4];
   return families.flatMap((family) => {
     try {
       return tryFamily(context, family);
     } catch (error) {
       const what = `IPv${family} could not be tested: ${describeError(error)}`;
-      return [problem(what, 'correct that first')];
+      return [problem(what, 'fix the cause first')];
     }
   });
 }
@@ -48,14 +56,14 @@ function findUnused(context: Context, family: Family): Address {
   const { rules } = context.firewall.snapshot(family);
   const entries = context.protectedEntries();
   for (let last = HIGHEST; last > 0; last -= 1) {
-    const address = parseAddress(`${NOBODYS[family]}${last}`);
+    const address = parseAddress(`${TEST_PREFIXES[family]}${last}`);
     if (address === null || findProtection(address, entries) !== null) continue;
     if (context.store.bans.find(address) !== null) continue;
     if (rules.some(({ spec }) => spec.includes(`${address.text}/`))) continue;
     return address;
   }
-  const all = `${NOBODYS[family]}1 to ${HIGHEST}`;
-  throw new AppError('BAD_DATA', `every address from ${all} is in use: nothing to try with`);
+  const all = `${TEST_PREFIXES[family]}1 to ${HIGHEST}`;
+  throw new AppError('BAD_DATA', `all addresses from ${all} are in use: none is free for a test`);
 }
 
 function tryStep(context: Context, address: Address, verb: 'add' | 'delete'): Finding {
@@ -70,7 +78,7 @@ function tryStep(context: Context, address: Address, verb: 'add' | 'delete'): Fi
   const tookMs = Math.round(performance.now() - startedMs);
   const word = verb === 'add' ? 'block' : 'release';
   const wrong =
-    trouble === '' ? whatIsMissing(context, { address, verb, alertRef }, offset) : [trouble];
+    trouble === '' ? findFailures(context, { address, verb, alertRef }, offset) : [trouble];
   if (wrong.length > 0) {
     return problem(`${word} ${address.text}: ${wrong.join('; ')}`, 'see the checks above');
   }
@@ -78,7 +86,7 @@ function tryStep(context: Context, address: Address, verb: 'add' | 'delete'): Fi
   return ok(`${word} ${address.text}: ${where}, in the log, in the state; ${tookMs} ms`);
 }
 
-function whatIsMissing(context: Context, outcome: Outcome, offset: LogOffset | null): string[] {
+function findFailures(context: Context, outcome: Outcome, offset: LogOffset | null): string[] {
   const { address, verb } = outcome;
   const snapshot = context.firewall.snapshot(address.family);
   const isBlocked = verb === 'add';
@@ -93,10 +101,10 @@ function whatIsMissing(context: Context, outcome: Outcome, offset: LogOffset | n
     missing.push(`a rule before ours accepts it: ${rule?.chain ?? 'INPUT'} ${rule?.spec ?? ''}`);
   }
   if (context.responseLog.missing(offset, [outcome]).length > 0) {
-    missing.push('active-responses.log has no line of it');
+    missing.push('active-responses.log has no line for it');
   }
   if ((context.store.bans.find(address)?.phase === 'blocked') !== isBlocked) {
-    missing.push('the state does not agree');
+    missing.push('the state does not match');
   }
   return missing;
 }

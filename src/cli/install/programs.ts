@@ -1,4 +1,5 @@
-// The program under its names in an agent's directory of active responses, and what was there before it.
+// The installation steps for the program's names in an agent's active-response/bin, and for the files that they
+// replace.
 import * as fs from 'node:fs';
 import { basename, dirname, isAbsolute, resolve } from 'node:path';
 import { AppError } from '../../model/errors.ts';
@@ -16,16 +17,19 @@ import {
 import type { Installed } from '../packaged.ts';
 import { stepToRemove, type Step } from './steps.ts';
 
-/** Where an agent's execd looks for what it starts. */
+/** The directory from which an agent's execd starts programs. */
 export interface Responses {
   readonly home: string;
   /** `HOME/active-response/bin`. */
   readonly directory: string;
-  /** The agent's group, which may run what lies there: `wazuh` or `ossec`. */
+  /** The agent's group, `wazuh` or `ossec`, which can execute the files there. */
   readonly gid: number;
 }
 
-/** Throws `NO_AGENT` where no agent is, or where others than root could exchange what its execd starts as root. */
+/**
+ * Finds the directory. Throws `NO_AGENT` if there is no agent, or if users other than root can replace what execd runs
+ * as root.
+ */
 export function findResponses(home: string): Responses {
   const directory = `${home}/active-response/bin`;
   const stats = statOrNull(directory);
@@ -38,24 +42,24 @@ export function findResponses(home: string): Responses {
   if (stats.uid !== 0 || isWritableByOthers(stats)) {
     throw new AppError(
       'NO_AGENT',
-      `others than root may write in ${directory}, and what lies there is run as root: chown root ${directory} && chmod go-w ${directory}`,
+      `other users can write to ${directory}, whose files run as root: chown root ${directory} && chmod go-w ${directory}`,
     );
   }
   return { home, directory, gid: stats.gid };
 }
 
 export interface Placement extends Responses {
-  /** The first is the program; the others are links to it. */
+  /** The first name is the program; the others are symbolic links to it. */
   readonly names: readonly string[];
-  /** Links to the executable where it is, as a package wants them, in place of a copy. */
+  /** True for symbolic links to the running executable instead of a copy, as packages need. */
   readonly link: boolean;
 }
 
-/** What was there before us lies beside us under this ending. */
+/** The suffix of a file that the program has replaced. */
 const KEPT = '.replaced';
-/** What takes our name once it is whole. */
+/** The suffix of a file that is renamed once it is complete. */
 const FRESH = '.new';
-/** Checksums of the programs that we put anywhere, which distinguish an older one of ours from another program; and their paths. */
+/** Records the paths and checksums of installed programs, to tell an older version of ours from another program. */
 const PLACED_FILE = `${STATE_DIRECTORY}/placed.json`;
 const MOST_PLACED = 50;
 
@@ -64,16 +68,16 @@ export function stepsToPlace(placement: Placement): Step[] {
   const executable = fs.realpathSync(process.execPath);
   return names.flatMap((name, index) => {
     const path = `${directory}/${name}`;
-    const target = linkWanted(placement, index, executable);
-    // Found out before anything changes: a link to what we replace is not ours either.
+    const target = linkTargetFor(placement, index, executable);
+    // Evaluate this before anything changes. A link to a file that we replace is not ours either.
     const isOurLink = target !== null && linkTarget(path) === target && readPlaced().includes(path);
-    const isFree = !isThere(path) || isOurLink || isOurs(path, executable);
+    const isFree = !exists(path) || isOurLink || isOurs(path, executable);
     const keep = {
-      state: `${path}${KEPT} keeps what was ${path}`,
+      state: `${path}${KEPT} keeps the previous ${path}`,
       holds: () => isFree,
       reach: () => {
         fs.rmSync(path + KEPT, { force: true });
-        // A second name first, so that at no moment execd finds nothing.
+        // Add a second link first, so that execd always finds a file.
         fs.linkSync(path, path + KEPT);
       },
     };
@@ -81,19 +85,23 @@ export function stepsToPlace(placement: Placement): Step[] {
   });
 }
 
-/** Where the name at `index` shall lead; null: it is the program itself. */
-function linkWanted({ names, link }: Placement, index: number, executable: string): string | null {
+/** Returns the link target for the name at `index`; null if that name is the program itself. */
+function linkTargetFor(
+  { names, link }: Placement,
+  index: number,
+  executable: string,
+): string | null {
   if (link) return executable;
   return index === 0 ? null : (names[0] ?? null);
 }
 
 function stepToCopy(path: string, executable: string, gid: number): Step {
   return {
-    state: `${path} is this program, for root and the agent's group`,
+    state: `${path} is this program, owned by root and the agent's group`,
     holds: () => {
       const stats = lstatOrNull(path);
-      const isFurnished = stats?.isFile() === true && stats.uid === 0 && stats.gid === gid;
-      return isFurnished && modeText(stats) === '0750' && isSameFile(path, executable);
+      const isInstalled = stats?.isFile() === true && stats.uid === 0 && stats.gid === gid;
+      return isInstalled && modeText(stats) === '0750' && isSameFile(path, executable);
     },
     reach: () => {
       notePlaced([path, checksumOf(executable)]);
@@ -118,22 +126,24 @@ function stepToLink(path: string, target: string): Step {
   };
 }
 
-/** The program in the home of another agent on this host; null: there is none. */
+/** Finds the program in the home of another agent on this host; null if there is none. */
 export function installedElsewhere({ directory }: Responses): Installed | null {
   const executable = fs.realpathSync(process.execPath);
   const program = readPlaced().find((entry) => {
     const isElsewhere = isAbsolute(entry) && !isIn(directory, entry);
-    return isElsewhere && isThere(entry) && isOurs(entry, executable);
+    return isElsewhere && exists(entry) && isOurs(entry, executable);
   });
   return program === undefined ? null : { home: resolve(program, '../../..'), program };
 }
 
-/** Whether a path that was noted lies in a directory, which may have been named otherwise then: a home may be a link. */
+/** Reports whether a recorded path is in `directory`. Compares real paths, because a home can be a symbolic link. */
 function isIn(directory: string, noted: string): boolean {
   return isAbsolute(noted) && realPathOf(dirname(noted)) === realPathOf(directory);
 }
 
-/** Takes our names away again, also those that `placement` does not have, and gives back what they replaced. */
+/**
+ * Returns the steps that remove our names, including recorded names that are not given, and restore what they replaced.
+ */
 export function stepsToRemove({ directory, names: given }: Placement): Step[] {
   const executable = fs.realpathSync(process.execPath);
   const placed = readPlaced().filter((entry) => isIn(directory, entry));
@@ -141,44 +151,44 @@ export function stepsToRemove({ directory, names: given }: Placement): Step[] {
   return [...names].flatMap((name) => {
     const path = `${directory}/${name}`;
     const isOurLink = names.has(linkTarget(path) ?? '');
-    const isStrangers = isThere(path) && !isOurLink && !isOurs(path, executable);
+    const isForeign = exists(path) && !isOurLink && !isOurs(path, executable);
     const unfinished = stepToRemove(path + FRESH);
-    if (!isThere(path + KEPT)) return isStrangers ? [unfinished] : [unfinished, stepToRemove(path)];
-    if (!isStrangers) return [unfinished, stepToGiveBack(path)];
-    const newer = `${path}${KEPT} is gone: ${path} is newer, and not ours`;
+    if (!exists(path + KEPT)) return isForeign ? [unfinished] : [unfinished, stepToRemove(path)];
+    if (!isForeign) return [unfinished, stepToRestore(path)];
+    const newer = `${path}${KEPT} is removed, because ${path} is newer and not ours`;
     return [unfinished, stepToRemove(path + KEPT, newer)];
   });
 }
 
-function stepToGiveBack(path: string): Step {
+function stepToRestore(path: string): Step {
   return {
-    state: `${path} is again what it was before`,
-    holds: () => !isThere(path + KEPT),
+    state: `${path} is the previous file again`,
+    holds: () => !exists(path + KEPT),
     reach: () => {
       fs.renameSync(path + KEPT, path);
-      // Two names of one file stay both: rename(2) then does nothing.
+      // rename(2) does nothing if both are links to the same file.
       fs.rmSync(path + KEPT, { force: true });
     },
   };
 }
 
 function isOurs(path: string, executable: string): boolean {
-  if (fs.lstatSync(path).isSymbolicLink()) return leadsToUs(path, executable);
+  if (fs.lstatSync(path).isSymbolicLink()) return leadsToProgram(path, executable);
   if (!fs.statSync(path).isFile()) return false;
   if (isSameFile(path, executable)) return true;
   const placed = readPlaced();
   return placed.length > 0 && placed.includes(checksumOf(path));
 }
 
-/** By content. */
+/** Compares the contents. */
 function isSameFile(path: string, other: string): boolean {
   return (
     fs.statSync(path).size === fs.statSync(other).size && checksumOf(path) === checksumOf(other)
   );
 }
 
-/** A link that leads nowhere is what an unpacked upgrade leaves of ours, and nobody else's use. */
-function leadsToUs(path: string, executable: string): boolean {
+/** Reports whether a link leads to this program, or nowhere: an upgrade in progress leaves our links dangling. */
+function leadsToProgram(path: string, executable: string): boolean {
   if (!fs.existsSync(path)) return true;
   const real = fs.realpathSync(path);
   return real === executable || isOurs(real, executable);
@@ -188,7 +198,7 @@ function linkTarget(path: string): string | null {
   return lstatOrNull(path)?.isSymbolicLink() === true ? fs.readlinkSync(path) : null;
 }
 
-function isThere(path: string): boolean {
+function exists(path: string): boolean {
   return lstatOrNull(path) !== null;
 }
 
@@ -201,10 +211,13 @@ function readPlaced(): readonly string[] {
   } catch (error) {
     throw new AppError('STORE', `${PLACED_FILE} can't be read: remove it and try again`, error);
   }
-  throw new AppError('STORE', `${PLACED_FILE} is no list: remove it and try again`);
+  throw new AppError('STORE', `${PLACED_FILE} is not a list: remove it and try again`);
 }
 
-/** Before the program is put there: else one that died in between would be kept as if it were not ours. */
+/**
+ * Records entries before the program is installed. After a crash in between, our own file would otherwise count as
+ * foreign.
+ */
 function notePlaced(entries: readonly string[]): void {
   const earlier = readPlaced().filter((known) => !entries.includes(known));
   const placed = [...earlier, ...entries].slice(-MOST_PLACED);

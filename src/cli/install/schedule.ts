@@ -1,4 +1,5 @@
-// What calls the program where no alert does: systemd's timer, or cron where there is no systemd.
+// The installation steps that make systemd, or cron if there is no systemd, call `expire` every minute and `restore` at
+// boot.
 import { existsSync } from 'node:fs';
 import { AppError } from '../../model/errors.ts';
 import { run } from '../../system/exec.ts';
@@ -8,19 +9,19 @@ import { textFor, unitNames, type Installed } from '../packaged.ts';
 import { stepToRemove, stepToWrite, type Step } from './steps.ts';
 
 const UNITS = '/etc/systemd/system';
-/** Where a package's units lie; those need only be enabled. */
+/** The directories of packaged units, which only need to be enabled. */
 const PACKAGED_UNITS = ['/usr/lib/systemd/system', '/lib/systemd/system'];
 const CRON = '/etc/cron.d';
 const CRON_FILE = `${CRON}/firewall-drop`;
 const SYSTEMCTL_TIMEOUT_MS = 30_000;
 
-/** Each unit that is enabled, and the target that then wants it. */
+/** The units to enable, with the targets that want them. */
 const ENABLED = [
   ['firewall-drop-expire.timer', 'timers.target'],
   ['firewall-drop-restore.service', 'multi-user.target'],
 ] as const;
 
-/** Empty where neither systemd nor cron is there. */
+/** Returns no steps if there is neither systemd nor cron. */
 export function stepsToSchedule(installed: Installed): Step[] {
   if (existsSync(SYSTEMD_RUNS)) return [...unitFiles(installed), ...ENABLED.map(stepToEnable)];
   if (existsSync(CRON)) return [stepToCall(CRON_FILE, 'firewall-drop.cron', installed)];
@@ -42,7 +43,7 @@ function stepToCall(path: string, packaged: string, installed: Installed): Step 
   return stepToWrite(path, textFor(packaged, installed), `${path} calls the program`);
 }
 
-/** systemd reads its units again. */
+/** Adds to a step that systemd reloads its units. */
 function reloading(step: Step): Step {
   return {
     ...step,
@@ -60,10 +61,10 @@ function wantsLink(unit: string, target: string): string {
 function stepToEnable([unit, target]: (typeof ENABLED)[number]): Step {
   return {
     state: `${unit} is enabled`,
-    // A package that was removed leaves a link to nothing.
+    // A removed package leaves a dangling link.
     holds: () => existsSync(wantsLink(unit, target)),
     reach: () => {
-      // The timer ticks from now on; what restores after a boot has nothing to do today.
+      // Start the timer now. The unit that restores bans runs only at boot.
       systemctl(unit.endsWith('.timer') ? ['enable', '--now', unit] : ['enable', unit]);
     },
   };

@@ -1,11 +1,11 @@
-// A step of an installation: a state that shall hold, how to see that it does, and how to get there.
+// Defines a step of an installation: the desired state, a test for it, and the way to reach it.
 import { chmodSync, rmSync, writeFileSync } from 'node:fs';
 import { orThrow } from '../../model/errors.ts';
 import { lstatOrNull, textOrNull } from '../../system/paths.ts';
 import type { Person } from '../session.ts';
 
 export interface Step {
-  /** The state in words: `/etc/firewall-drop/config.toml is there`. */
+  /** The state in words: `/etc/firewall-drop/config.toml exists`. */
   readonly state: string;
   readonly holds: () => boolean;
   readonly reach: () => void;
@@ -13,7 +13,7 @@ export interface Step {
 
 export const NOTHING_TO_DO = 'everything is in place already';
 
-export function stepToRemove(path: string, state = `${path} is gone`): Step {
+export function stepToRemove(path: string, state = `${path} is removed`): Step {
   return { state, holds: () => lstatOrNull(path) === null, reach: () => rmSync(path) };
 }
 
@@ -28,18 +28,21 @@ export function stepToWrite(
     holds,
     reach: () => {
       writeFileSync(path, text);
-      // cron and logrotate pass over a file that others than root may write.
+      // cron and logrotate ignore a file that users other than root can write.
       chmodSync(path, 0o644);
     },
   };
 }
 
-/** Reaches every state that does not hold yet, in order, and says so; a dry run only says. Throws `FILE`. */
+/**
+ * Reaches every state that does not hold yet, in order, and prints it; a dry run only prints. Throws `FILE` if a step
+ * fails.
+ */
 export function reachAll(steps: readonly Step[], dryRun: boolean, person: Person): void {
   if (reachEach(steps, dryRun, person) === 0) person.print(NOTHING_TO_DO);
 }
 
-/** The same without a word where there is nothing to do. Returns how many did not hold. */
+/** Does the same, but prints nothing if there is nothing to do. Returns the number of states that did not hold. */
 export function reachEach(steps: readonly Step[], dryRun: boolean, { print }: Person): number {
   let changed = 0;
   for (const { state, holds, reach } of steps) {

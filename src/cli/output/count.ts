@@ -1,6 +1,6 @@
-// Numbers of things, in words.
+// Formats a number with its noun.
 
-/** `1 error`, `2 errors`, `2 addresses`. */
+/** Returns `1 error`, `2 errors`, `2 addresses`. */
 export function count(number: number, what: string, many = `${what}s`): string {
   return `${number} ${number === 1 ? what : many}`;
 }

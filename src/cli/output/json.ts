@@ -1,4 +1,4 @@
-// Bans and history as all JSON documents have them; docs/json.md describes them.
+// Formats bans and history records for JSON documents, which docs/json.md describes.
 import type { Hold } from '../../model/ban.ts';
 import type { HistoryRecord } from '../../state/history.ts';
 import type { BanView } from '../ban-view.ts';
@@ -23,7 +23,7 @@ function holdToJson(hold: Hold): unknown {
   };
 }
 
-/** A ban as all documents have it: what the state says, and what the kernel holds. */
+/** Returns a ban with what the state records and what the kernel holds. */
 export function banToJson(
   { ban: { address, phase, sinceMs, holds: all }, backend, kernel, held, escalation }: BanView,
   holds: readonly Hold[] = all,

@@ -1,4 +1,4 @@
-// Tables for people: columns that fit the terminal, colours where there are any, and the same rows as CSV.
+// Formats rows as a table that fits the terminal, or as CSV.
 import { AppError } from '../../model/errors.ts';
 import { printable, quote } from '../../system/printable.ts';
 import type { Terminal } from '../session.ts';
@@ -7,11 +7,13 @@ export interface Column<T> {
   readonly heading: string;
   readonly cell: (row: T) => string;
   readonly align?: 'right';
-  /** May be cut to so many characters when the terminal is too narrow; without this a cell is always whole. */
+  /** The width in characters to which cells can be cut on a narrow terminal. Absent if cells are never cut. */
   readonly cuttableTo?: number;
-  /** May go when that is not enough: the lowest number first. Without this a column always stays. */
+  /**
+   * The order in which columns are omitted on a narrow terminal, lowest first. Absent if the column is never omitted.
+   */
   readonly dispensable?: number | undefined;
-  /** Of a row in which the cell says nothing; where all say nothing the column is left out. */
+  /** Reports whether a row has nothing to show in this column. The column is omitted if that is so for all rows. */
   readonly isIdle?: (row: T) => boolean;
   readonly colour?: (row: T) => Colour | null;
 }
@@ -22,12 +24,15 @@ const CODES: Readonly<Record<Colour, string>> = { red: '31', yellow: '33', green
 const GAP = '  ';
 const NARROWEST_CUT = 8;
 
-/** The name of a column for `--columns`, and in CSV: `since_utc`. */
+/** Returns the name of a column in `--columns` and in CSV: `since_utc`. */
 function nameOf<T>({ heading }: Column<T>): string {
   return heading.toLowerCase().replaceAll(' ', '_');
 }
 
-/** The columns that are named, in that order, or those that say something. Throws `USAGE` for a name that no column has. */
+/**
+ * Returns the named columns in that order, or without names all columns that are not idle. Throws `USAGE` for an
+ * unknown name.
+ */
 export function chooseColumns<T>(
   columns: readonly Column<T>[],
   rows: readonly T[],
@@ -40,7 +45,10 @@ export function chooseColumns<T>(
     const column = columns.find((one) => nameOf(one) === name.trim().toLowerCase());
     if (column !== undefined) return { ...column, dispensable: undefined };
     const known = columns.map(nameOf).join(', ');
-    throw new AppError('USAGE', `--columns ${quote(name)} is not a column; they are ${known}`);
+    throw new AppError(
+      'USAGE',
+      `--columns: there is no column ${quote(name)}; the columns are ${known}`,
+    );
   });
 }
 
@@ -57,7 +65,7 @@ export function formatTable<T>(
 ): string[] {
   const all = columns.map((column): Sized<T> => {
     const cells = rows.map((row) => printable(column.cell(row)));
-    // In characters as people count them: an emoji is one, whatever it takes to store.
+    // Count code points: an emoji counts as one.
     const longest = cells.reduce((most, cell) => Math.max(most, Array.from(cell).length), 0);
     return { column, cells, width: Math.max(longest, column.heading.length) };
   });
@@ -73,7 +81,7 @@ export function formatTable<T>(
   return [lineOf(({ column, width }) => pad(column.heading, width, column)), ...body];
 }
 
-/** RFC 4180: quotes where they are needed, doubled inside. */
+/** Formats rows as CSV according to RFC 4180: quotes a cell if needed, and doubles quotes inside. */
 export function formatCsv<T>(columns: readonly Column<T>[], rows: readonly T[]): string[] {
   const heading = columns.map(nameOf);
   const body = rows.map((row) => columns.map((column) => printable(column.cell(row))));
@@ -84,7 +92,7 @@ export function paint(text: string, colour: Colour | null, { colours }: Terminal
   return colours && colour !== null ? `\u001b[${CODES[colour]}m${text}\u001b[0m` : text;
 }
 
-/** A spreadsheet takes a cell that begins so for a formula, and an attacker may have written it. */
+/** The beginning of a cell that a spreadsheet evaluates as a formula. An attacker can have written the cell. */
 const FORMULA = /^[=+\-@]/;
 
 function csvCell(cell: string): string {
@@ -100,8 +108,8 @@ function pad<T>(text: string, width: number, column: Column<T>): string {
 }
 
 /**
- * Those that have room: what may go comes in, the most wanted first, as far as there is room with all cut as far as they may
- * be. What is left goes to the last column that was cut.
+ * Chooses the columns that fit, and their widths. First assumes that every column is cut to its minimum and admits
+ * columns in order of importance. Then gives the remaining width to the cuttable columns, from the last one.
  */
 function fit<T>(all: readonly Sized<T>[], available: number): Sized<T>[] {
   const least = ({ column, width }: Sized<T>): number =>

@@ -1,4 +1,4 @@
-// What a person's terminal can do, and what goes to it: lines, a pager for long output, and a bar for long work.
+// Inspects the terminal and writes to it: lines, a pager for long output, and a progress bar.
 import { openSync, readSync, writeSync } from 'node:fs';
 import type * as Tty from 'node:tty';
 import { AppError } from '../../model/errors.ts';
@@ -8,12 +8,14 @@ import { isTerminal, writeAll } from '../../system/stdin.ts';
 import { deadlineIn, monotonicMs } from '../../system/wait.ts';
 import type { Terminal } from '../session.ts';
 
-/** Colours only on a terminal that has them, and never against NO_COLOR (no-color.org). */
+/**
+ * Inspects standard input, output and error. Colours are off without a terminal and if NO_COLOR is set (no-color.org).
+ */
 export function inspectTerminal(environment: NodeJS.ProcessEnv): Terminal {
   const output = isTerminal(1) ? openOutput() : null;
   const wanted = (environment['NO_COLOR'] ?? '') === '' && environment['TERM'] !== 'dumb';
   return {
-    // A serial line, or a terminal that a program made, may not know its width.
+    // The size of a serial line or a pseudo-terminal can be unknown.
     width: output !== null && output.columns > 0 ? output.columns : null,
     height: output !== null && output.rows > 0 ? output.rows : null,
     colours: output !== null && wanted,
@@ -22,7 +24,7 @@ export function inspectTerminal(environment: NodeJS.ProcessEnv): Terminal {
   };
 }
 
-/** The module brings that of the network with it, which takes 3 ms: for a terminal only. */
+/** Loads the module only for a terminal, because it loads node:net, which takes 3 ms. */
 function openOutput(): Tty.WriteStream {
   const { WriteStream } = require('node:tty') as typeof Tty;
   return new WriteStream(1);
@@ -33,12 +35,12 @@ function ask(question: string): string {
   const descriptor = openSync('/dev/tty', 'r');
   const buffer = Buffer.alloc(256);
   const answer = buffer.toString('utf8', 0, readSync(descriptor, buffer));
-  // After Ctrl-D the question stands there without a line end.
+  // Ctrl-D leaves the cursor behind the question.
   if (!answer.endsWith('\n')) writeSync(2, '\n');
   return answer.trim();
 }
 
-/** Standard output. Writes at once, and remembers why something could not be written. */
+/** Standard output. Writes without buffering and remembers the first error. */
 export class Output {
   #trouble: unknown = null;
 
@@ -46,24 +48,24 @@ export class Output {
     try {
       writeAll(1, Buffer.from(`${text}\n`), deadlineIn(Infinity));
     } catch (error) {
-      // A full disk under the output is no reason to stop between two changes of the kernel: the exit status says so.
+      // An error here, such as a full disk, must not stop a run between two changes of the kernel. `check` reports it.
       if (!isErrno(error, 'EPIPE')) this.#trouble ??= error;
     }
   }
 
-  /** Throws `OUTPUT` where not all was written. A reader that went away (`| head`) has seen what it wanted. */
+  /** Throws `OUTPUT` if a line could not be written. A reader that closed the pipe (`| head`) is not an error. */
   check(): void {
     if (this.#trouble === null) return;
-    throw new AppError('OUTPUT', "standard output can't be written", this.#trouble);
+    throw new AppError('OUTPUT', "can't write to standard output", this.#trouble);
   }
 }
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
 /**
- * Long output goes through a pager, as git's does: $PAGER, or less; null where nothing is to be used. Who may run this
- * program by sudo must not get a shell of root out of it: less runs in its secure mode, and no other pager is started under
- * sudo.
+ * Chooses the pager for long output, as git does: $PAGER, or less; null if none is wanted or found. A user who can run
+ * only this program with sudo must not get a root shell from the pager. Therefore less runs in its secure mode, and no
+ * other pager is started under sudo.
  */
 export function choosePager(environment: Environment): Pick<Pager, 'path' | 'args'> | null {
   const [name = '', ...args] = (environment['PAGER'] ?? 'less').split(/\s+/).filter(Boolean);
@@ -74,7 +76,7 @@ export function choosePager(environment: Environment): Pick<Pager, 'path' | 'arg
   return path === null ? null : { path, args: isSafe ? args : [] };
 }
 
-/** Shows lines; false where no pager is to be used, or it could not be started. */
+/** Shows lines in a pager. Returns false if none is wanted or it could not be started. */
 export function page(lines: readonly string[], environment: Environment): boolean {
   const pager = choosePager(environment);
   if (pager === null) return false;
@@ -87,7 +89,7 @@ const PATIENCE_MS = 500;
 const REDRAW_MS = 100;
 const BAR_CHARACTERS = 30;
 
-/** A bar on standard error for work that takes more than a moment: none in the first half second, nor where nobody watches. */
+/** Returns a progress bar on standard error. It appears after half a second, and only on a terminal. */
 export function startProgress({ watchesErrors }: Terminal): {
   readonly update: (done: number, total: number) => void;
   readonly end: () => void;

@@ -1,4 +1,4 @@
-// Points in time, in UTC, which means the same on every host of a fleet, and lengths of time: as people write and read them.
+// Parses and formats times and durations. Times are in UTC, so that they mean the same on every host of a fleet.
 import { parseDuration, UNIT_SECONDS } from '../../model/duration.ts';
 import { textOption } from '../command.ts';
 
@@ -6,31 +6,31 @@ export function isoTime(milliseconds: number): string {
   return new Date(milliseconds).toISOString();
 }
 
-/** `2026-11-24 04:05:06` */
+/** Returns a time as `2026-11-24 04:05:06`, in UTC. */
 export function shortTime(milliseconds: number): string {
   return isoTime(milliseconds).slice(0, 19).replace('T', ' ');
 }
 
-/** `14:05 UTC` for a time of the same day, otherwise with its date. */
+/** Returns `14:05 UTC` for a time of the same day, otherwise the date as well. */
 export function momentText(milliseconds: number, nowMs: number): string {
   const text = shortTime(milliseconds).slice(0, -3);
   const isToday = isoDay(milliseconds) === isoDay(nowMs);
   return `${isToday ? text.slice(11) : text} UTC`;
 }
 
-/** Seconds, or null for ever. */
+/** An option in seconds; null for `never`. */
 export const TIMEOUT = textOption('DURATION', {
-  expected: 'a length of time: write for example 90m, 1h30m, 2d or never',
+  expected: 'a duration; examples: 90m, 1h30m, 2d, never',
   read: parseDuration,
 });
 
-/** Seconds. */
+/** An option in seconds, without `never`. */
 export const SPAN = textOption('DURATION', {
-  expected: 'a length of time: write for example 10m or 2d',
+  expected: 'a duration; examples: 10m, 2d',
   read: (text) => parseDuration(text) ?? undefined,
 });
 
-/** The largest unit and the one below it, where that is not nought: `1h 30m`, `2d`. */
+/** Formats a duration in its largest unit and the next smaller one if that is not zero: `1h 30m`, `2d`. */
 export function formatDuration(seconds: number): string {
   const units = Object.entries(UNIT_SECONDS).toReversed();
   const whole = Math.max(0, Math.round(seconds));
@@ -52,20 +52,20 @@ const WITH_DATE = new RegExp(`^${DATE}(?:[T ]${TIME}${ZONE})?$`);
 const TIME_ALONE = new RegExp(`^${TIME}$`);
 const DAY_MS = 86_400_000;
 
-const EXAMPLES = 'write for example 14:05, 2026-12-24 or "2026-12-24 18:00", in UTC';
+const EXAMPLES = 'examples, in UTC: 14:05, 2026-12-24, "2026-12-24 18:00"';
 
-/** Unix milliseconds. */
+/** An option with a future time, in Unix milliseconds. */
 export const TIME_TO_COME = textOption('TIME', {
-  expected: `a time to come: ${EXAMPLES}`,
+  expected: `a time in the future; ${EXAMPLES}`,
   read: (text) => {
     const moment = readMoment(text, 'next') ?? 0;
     return moment > Date.now() ? moment : undefined;
   },
 });
 
-/** Unix milliseconds; also how long ago. */
+/** An option with a past time, or a duration before now, in Unix milliseconds. */
 export const TIME_PAST = textOption('TIME', {
-  expected: `a time: ${EXAMPLES}`,
+  expected: `a time or a duration; ${EXAMPLES}, 90m`,
   read: (text) => {
     const seconds = SPAN.form.read(text);
     return seconds === undefined ? readMoment(text, 'last') : Date.now() - seconds * 1000;
@@ -73,8 +73,8 @@ export const TIME_PAST = textOption('TIME', {
 });
 
 /**
- * `2026-12-24`, `2026-12-24 18:00`, `2026-12-24T18:00:00Z`, `18:00`, which is the next or the last one: Unix milliseconds;
- * undefined for what is no time.
+ * Parses `2026-12-24`, `2026-12-24 18:00`, `2026-12-24T18:00:00Z` or `18:00`, which means the next or the last such
+ * time. Returns Unix milliseconds; undefined if the text is not a time.
  */
 export function readMoment(
   text: string,
@@ -84,7 +84,7 @@ export function readMoment(
   const { date, time = '00:00', zone = 'Z' } = WITH_DATE.exec(text)?.groups ?? {};
   if (date !== undefined) {
     const moment = Date.parse(`${date}T${time}${zone}`);
-    // Date.parse takes 30 February for 2 March where it is lenient.
+    // Date.parse can turn 30 February into 2 March.
     const day = new Date(Date.parse(date));
     const isReal = !Number.isNaN(day.getTime()) && isoDay(day.getTime()) === date;
     if (!Number.isNaN(moment) && isReal) return moment;

@@ -1,6 +1,9 @@
-// Breaks text into lines that fit.
+// Wraps text.
 
-/** Lines of at most `columns` characters, where words allow it; all but the first begin with `indent`. */
+/**
+ * Wraps text into lines of at most `columns` characters, unless one word is longer. All lines but the first begin with
+ * `indent`.
+ */
 export function wrap(text: string, columns: number, indent = ''): string[] {
   const lines: string[] = [];
   for (const word of text.split(' ')) {

@@ -1,4 +1,4 @@
-// Addresses as a person hands them over: nothing is guessed, and what is wrong is said with what to write instead.
+// Addresses as a person gives them: nothing is guessed, and every mistake is reported with advice.
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
@@ -27,7 +27,7 @@ function read(
 }
 
 describe('a list', () => {
-  test('may have blank lines, comments, white space and line ends of other systems', () => {
+  test('can have blank lines, comments, white space and CRLF line ends', () => {
     const { found, mistakes } = read('# a\n\n 203.0.113.9 # b\r\n\t2001:DB8::9\n203.0.113.0/24');
     expect({ found, mistakes }).toEqual({
       found: ['203.0.113.9', '2001:db8::9', '203.0.113.0/24'],
@@ -35,7 +35,7 @@ describe('a list', () => {
     });
   });
 
-  test('names a mistake with its line, counted with those that do not count', () => {
+  test('reports a mistake with its line number, which includes blank lines and comments', () => {
     expect(read('# a\n\nx\n203.0.113.9\n203.0.113.9/24\n').mistakes).toEqual([
       expect.stringMatching(/^list\.txt:3: "x" is not an address/),
       expect.stringMatching(/^list\.txt:5: .* did you mean 203\.0\.113\.0\/24\?$/),
@@ -49,25 +49,25 @@ describe('a list', () => {
     ]);
   });
 
-  test('takes one address a line, and no more', () => {
+  test('has only one address per line', () => {
     expect(read('203.0.113.8 203.0.113.9\n203.0.113.8,203.0.113.9').mistakes).toHaveLength(2);
   });
 
-  test('that can’t be read is named', () => {
+  test('that can’t be read is an error with its name', () => {
     expect(() => readAddresses([], join(directory, 'none'), SILENT)).toThrow(
       join(directory, 'none'),
     );
     expect(codeOf(() => readAddresses([], directory, SILENT))).toBe('BAD_DATA');
   });
 
-  test('is not needed where there are arguments, but one of them is', () => {
+  test('is optional if there are arguments, but one of the two is required', () => {
     expect(readAddresses(['203.0.113.9'], undefined, SILENT).addresses).toHaveLength(1);
     expect(codeOf(() => readAddresses([], undefined, SILENT))).toBe('USAGE');
   });
 });
 
 describe('an argument', () => {
-  test('that is no address stops everything', () => {
+  test('that is not an address is an error', () => {
     expect(codeOf(() => readAddresses(['203.0.113.9', 'x'], undefined, SILENT))).toBe('BAD_DATA');
   });
 
@@ -75,15 +75,15 @@ describe('an argument', () => {
     ['203.0.113.9/24', 'did you mean 203.0.113.0/24?'],
     ['2001:db8::1/32', 'did you mean 2001:db8::/32?'],
     ['example.com', 'host names are not resolved'],
-    ['203.0.113.9,203.0.113.10', 'separate addresses with blanks'],
-    ['203.0.113.9/33', 'write for example 203.0.113.9'],
-    ['', 'write for example 203.0.113.9'],
-  ])('%j: %s', (text, advice) => {
+    ['203.0.113.9,203.0.113.10', 'separate addresses with spaces'],
+    ['203.0.113.9/33', 'use the form 203.0.113.9'],
+    ['', 'use the form 203.0.113.9'],
+  ])('%j gets the advice: %s', (text, advice) => {
     expect(() => readAddress(text)).toThrow(advice);
   });
 });
 
-test('what is quoted is on one line, and no longer than one', () => {
+test('a quoted text fits on one line', () => {
   fc.assert(
     fc.property(fc.string({ maxLength: 300, unit: 'binary' }), (text) => {
       expect(quote(text)).not.toMatch(/[\n\r]/);
@@ -101,28 +101,38 @@ describe('overlaps', () => {
   };
 
   test.each<[string, string[], string[], string[]]>([
-    ['none between single addresses', ['203.0.113.8', '203.0.113.9'], ['203.0.113.8'], []],
+    ['do not exist between single addresses', ['203.0.113.8', '203.0.113.9'], ['203.0.113.8'], []],
     [
-      'an address in a block',
+      'are found for an address in a new network',
       ['203.0.113.9', '203.0.113.0/24'],
       [],
       ['203.0.113.9 in 203.0.113.0/24'],
     ],
-    ['in a known block', ['203.0.113.9'], ['203.0.113.0/24'], ['203.0.113.9 in 203.0.113.0/24']],
     [
-      'around a known address',
+      'are found for an address in a known network',
+      ['203.0.113.9'],
+      ['203.0.113.0/24'],
+      ['203.0.113.9 in 203.0.113.0/24'],
+    ],
+    [
+      'are found for a network around a known address',
       ['203.0.113.0/24'],
       ['203.0.113.9'],
       ['203.0.113.9 in 203.0.113.0/24'],
     ],
-    ['none of what was there before', ['198.51.100.9'], ['203.0.113.9', '203.0.113.0/24'], []],
-    ['none with itself', ['203.0.113.0/24'], ['203.0.113.0/24'], []],
-    ['none across families', ['203.0.113.9'], ['2001:db8::/32'], []],
+    [
+      'are not reported between known entries',
+      ['198.51.100.9'],
+      ['203.0.113.9', '203.0.113.0/24'],
+      [],
+    ],
+    ['do not include an entry with itself', ['203.0.113.0/24'], ['203.0.113.0/24'], []],
+    ['do not exist across families', ['203.0.113.9'], ['2001:db8::/32'], []],
   ])('%s', (_, added, known, expected) => {
     expect(overlaps(added, known)).toEqual(expected);
   });
 
-  test('are each reported once, as a comparison of all with all finds them', () => {
+  test('are the same as a comparison of all pairs finds, each once', () => {
     const block = fc
       .tuple(
         fc.constantFrom(4 as const, 6 as const),
@@ -153,7 +163,7 @@ describe('overlaps', () => {
     );
   });
 
-  test('of thousands of networks are found', () => {
+  test('are found quickly among thousands of networks', () => {
     const blocks = Array.from({ length: 3000 }, (_, index) =>
       makeAddress(4, BigInt(index) << 8n, 24),
     );

@@ -1,4 +1,4 @@
-// What the shells offer: everything that can be typed, in its place, and nothing else.
+// Shell completion offers every valid word in its place, and nothing else.
 import { describe, expect, test } from '@jest/globals';
 import { COMMANDS } from '../../../src/cli/commands.ts';
 import { offersFor } from '../../../src/cli/completion.ts';
@@ -14,27 +14,27 @@ function wordsFor(...line: string[]): string[] {
 }
 
 describe('the first word', () => {
-  test('may be every command, or the first word of a group', () => {
+  test('can be every command, or the first word of a group', () => {
     const firsts = new Set(COMMANDS.map(({ name }) => name.split(' ')[0]));
     expect(new Set(wordsFor(''))).toEqual(new Set([...firsts, 'help']));
   });
 
-  test('that is begun may be an alias as well', () => {
+  test('can be an alias once it is begun', () => {
     expect(wordsFor('unb')).toEqual(['unban', 'unblock']);
     expect(wordsFor('li')).toEqual(['list']);
   });
 
-  test('that nothing begins with has no offer', () => {
+  test('has no candidates if no command begins with it', () => {
     expect(wordsFor('xy')).toEqual([]);
   });
 });
 
-test('the second word of a group is offered, and nothing behind it', () => {
+test('the second word of a group is offered, and no third one', () => {
   expect(wordsFor('protect', '')).toEqual(['check', 'list']);
   expect(wordsFor('protect', 'list', '')).toEqual([]);
 });
 
-test('help is followed by commands', () => {
+test('help offers the commands', () => {
   expect(wordsFor('help', 'his')).toEqual(['history']);
   expect(wordsFor('help', 'config', 'v')).toEqual(['validate']);
 });
@@ -42,7 +42,7 @@ test('help is followed by commands', () => {
 describe.each(COMMANDS.map((command) => [command.name, command] as const))(
   '%s',
   (name, command) => {
-    test('offers all of its options behind a dash, those that were given no more', () => {
+    test('offers all of its options after a dash, except those already given', () => {
       const options = Object.keys(command.options).map((option) => `--${option}`);
       expect(wordsFor(...name.split(' '), '--')).toEqual([...options, '--help']);
       for (const [option, { short, kind }] of Object.entries(command.options)) {
@@ -100,11 +100,11 @@ test.each([
   );
 });
 
-test('a second address is not offered where one is taken', () => {
+test('a second address is not offered if the command takes only one', () => {
   expect(linesFor('is-blocked', '203.0.113.9', '')).toEqual([]);
 });
 
-test('lines for the shells have a word, a tab and its meaning', () => {
+test('a line for the shells has a word, a tab and a description', () => {
   expect(linesFor('backe')).toEqual([
     'backend\tShow which backend holds the bans, why, and what else is installed',
   ]);

@@ -1,4 +1,5 @@
-// Real-life shaped files, good and each broken in one way; and what `config snippet` prints is what `config check` wants.
+// `config check` on realistic files, correct ones and ones with a single mistake, and on the output of `config
+// snippet`.
 import { spawnSync } from 'node:child_process';
 import { chmodSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
@@ -25,7 +26,10 @@ function check(text: string, dialect: 'wazuh' | 'ossec' = 'wazuh', name = 'ossec
   );
 }
 
-/** Wazuh's files may have several roots, XML may not: people put one around them, and so does this. */
+/**
+ * Reports whether xmllint accepts a text. Wraps the text in one root, because Wazuh's files can have several and XML
+ * cannot.
+ */
 function xmllintAccepts(bytes: Buffer): boolean {
   const wrapped = Buffer.concat([Buffer.from('<all>'), bytes, Buffer.from('</all>')]);
   const { status, error } = spawnSync('xmllint', ['--noout', '-'], { input: wrapped });
@@ -33,29 +37,29 @@ function xmllintAccepts(bytes: Buffer): boolean {
   return status === 0;
 }
 
-describe('a file that is as it should be has no finding', () => {
+describe('a correct file has no findings', () => {
   test.each(filesIn('good').map((file) => [basename(file), file]))('%s', (_, file) => {
     expect(checkFiles([file], basename(file).startsWith('ossec-') ? 'ossec' : 'wazuh')).toEqual([]);
   });
 });
 
-/** Where, how bad, and the words that name the cause. */
+/** The position, the severity and words of the cause for each broken file. */
 const DIAGNOSES: readonly (readonly [
   file: string,
   place: string,
   severity: string,
   cause: string,
 ])[] = [
-  ['ampersand.conf', '13:17', 'error', 'an & begins an entity'],
+  ['ampersand.conf', '13:17', 'error', '& begins an entity'],
   ['bom.conf', '1:1', 'error', 'byte order mark'],
   ['closes-nothing.conf', '14:1', 'error', '</ossec_config> closes nothing'],
   ['comment-hyphens.conf', '2:15', 'error', 'two hyphens in a row'],
   ['comment-open.conf', '13:3', 'error', 'this comment is never closed'],
   ['curly-quotes.xml', '1:13', 'error', 'typographic quote'],
   ['duplicate-of-shipped-rule.xml', '2:3', 'error', '601 would be a duplicate'],
-  ['expect.conf', '5:5', 'warning', 'ignored by Wazuh 4.2'],
-  ['latin1.conf', '2:9', 'error', 'no UTF-8'],
-  ['less-than.conf', '11:14', 'error', 'a < begins a tag'],
+  ['expect.conf', '5:5', 'warning', 'Wazuh 4.2 and later ignore <expect>'],
+  ['latin1.conf', '2:9', 'error', 'not valid UTF-8'],
+  ['less-than.conf', '11:14', 'error', '< begins a tag'],
   ['mail-below-level.conf', '10:14', 'error', '601 (level 3), 602 (level 3)'],
   ['mail-is-off.conf', '3:5', 'error', 'email_notification is not yes'],
   ['nbsp-in-tag.xml', '2:8', 'error', 'non-breaking'],
@@ -63,18 +67,18 @@ const DIAGNOSES: readonly (readonly [
   ['never-closed.conf', '1:1', 'error', '<ossec_config> is never closed'],
   ['no-agent-id.conf', '9:15', 'error', 'defined-agent'],
   ['path-as-executable.conf', '4:17', 'error', '<executable> is a path'],
-  ['rule-id-is-a-word.conf', '10:20', 'error', '"sshd" is no id'],
+  ['rule-id-is-a-word.conf', '10:20', 'error', '"sshd" is not a rule id'],
   ['timeout-not-allowed.conf', '11:5', 'error', 'does not allow a timeout'],
   ['two-timeouts.conf', '13:3', 'warning', 'timeouts of 3600, 600 seconds'],
   ['unclosed.conf', '6:3', 'error', '<executable> of line 4 is still open'],
-  ['unknown-command.conf', '8:14', 'error', 'no command is called "firewall_drop"'],
-  ['white-list.conf', '3:17', 'error', 'neither an address nor a netblock'],
+  ['unknown-command.conf', '8:14', 'error', 'the command "firewall_drop" is not defined'],
+  ['white-list.conf', '3:17', 'error', 'is not an address or a network'],
 ];
 
-describe('a broken file is reported with the place and the reason', () => {
+describe('a broken file is reported with its position and cause', () => {
   test.each(DIAGNOSES)('%s at %s: %s, %s', (name, place, severity, cause) => {
     const findings = checkFiles([join(FIXTURES, 'broken', name)], 'wazuh');
-    // A value with a strange character is not readable either.
+    // A value with a strange character is invalid as a value, too.
     const found = findings.at(-1);
     expect(found?.severity).toBe(severity);
     expect(found?.cause).toContain(cause);
@@ -83,26 +87,26 @@ describe('a broken file is reported with the place and the reason', () => {
     expect(found?.fix).not.toBe('');
   });
 
-  test('no fixture is left out', () => {
+  test('every broken fixture is in this table', () => {
     expect(DIAGNOSES.map(([name]) => name)).toEqual(
       filesIn('broken').map((file) => basename(file)),
     );
   });
 });
 
-describe('xmllint calls the same files well-formed', () => {
+describe('xmllint accepts the same files as well-formed', () => {
   test.each([...filesIn('good'), ...filesIn('broken')].map((file) => [basename(file), file]))(
     '%s',
     (name, file) => {
       const bytes = readFileSync(file);
-      // What is no UTF-8 is refused by us before the parser sees it.
+      // A file that is not UTF-8 is rejected before it is parsed.
       const ours = readXml(bytes.toString('utf8')).mistakes.length === 0 && name !== 'latin1.conf';
       expect(xmllintAccepts(bytes)).toBe(ours);
     },
   );
 });
 
-/** What people and programs put into XML by mistake or on purpose. */
+/** Constructs that people and programs write into XML, by mistake or on purpose. */
 const CONSTRUCTS = [
   ...['<a b="c"></a>', '</a>', '<a b=“c”/>', '<a\u00a0b="c"/>', '<a b="c & d"/>', "<a b='>'/>"],
   ...['< a/>', '<a / >', '<a></a >', '<1a/>', '<é/>', '<:a/>', '<a b/>', '<a b=c/>', '<a b="<"/>'],
@@ -127,33 +131,33 @@ const REQUEST: SnippetRequest = {
   mailTo: 'o&o@example.org',
 };
 
-describe('what config snippet prints is well-formed and has no finding', () => {
+describe('the output of config snippet', () => {
   test.each<[string, Partial<SnippetRequest>]>([
     ['Wazuh 4', {}],
     ['OSSEC', { wazuh: 'ossec' }],
     ['neither mail nor white list', { mailTo: null, allow: [] }],
     ['one agent', { location: 'defined-agent', agentId: '002' }],
     ['all agents', { location: 'all' }],
-  ])('%s', (_, change) => {
+  ])('for %s is well-formed and has no findings', (_, change) => {
     const request = { ...REQUEST, ...change };
     const text = `${renderSnippet(request).join('\n')}\n`;
     expect(check(text, request.wazuh === 'ossec' ? 'ossec' : 'wazuh')).toEqual([]);
     expect(xmllintAccepts(Buffer.from(text))).toBe(true);
   });
 
-  test('without a timeout, only that is warned of', () => {
+  test('without a timeout has only the warning about the timeout', () => {
     const text = renderSnippet({ ...REQUEST, timeoutSeconds: null }).join('\n');
-    expect(check(text)).toEqual([expect.stringContaining('stays blocked for ever')]);
+    expect(check(text)).toEqual([expect.stringContaining('its bans never end')]);
   });
 
-  test('for Wazuh 5 names the fields of the channel', () => {
+  test('for Wazuh 5 lists the fields of the channel', () => {
     const text = renderSnippet({ ...REQUEST, wazuh: '5' }).join('\n');
     expect(text).toMatch(/stateful_timeout +3600/);
     expect(text).toContain('source.ip');
   });
 });
 
-describe('what surrounds a file decides with', () => {
+describe('a file is checked against its surroundings', () => {
   const CONF = readFileSync(join(FIXTURES, 'good/response-in-second-root.conf'), 'utf8');
   function makeHome(mode: number): string {
     for (const path of ['etc/rules', 'ruleset/rules', 'active-response/bin'])
@@ -166,27 +170,27 @@ describe('what surrounds a file decides with', () => {
   }
   const causes = (file: string): string[] => checkFiles([file], 'wazuh').map(({ cause }) => cause);
 
-  test('a rule that no file of the home defines never fires', () => {
+  test('a rule that no file of the home defines is an error', () => {
     const file = makeHome(0o750);
     writeFileSync(
       join(directory, 'ruleset/rules/1.xml'),
       '<group name="x,"><rule id="5712" level="10"/></group>',
     );
-    expect(causes(file)).toEqual([expect.stringContaining('no rule file here defines rule 31151')]);
+    expect(causes(file)).toEqual([expect.stringContaining('no rule file defines rule 31151')]);
   });
 
-  test('an executable that others may write is an error', () => {
+  test('an executable that other users can write is an error', () => {
     expect(causes(makeHome(0o770))).toEqual([expect.stringContaining('mode 0770')]);
     expect(causes(makeHome(0o750))).toEqual([]);
   });
 
-  test('an executable that is not there is a warning, since agents run it', () => {
+  test('a missing executable is a warning, because it runs on the agents', () => {
     const file = makeHome(0o750);
     rmSync(join(directory, 'active-response/bin/firewall-drop'));
     expect(causes(file)).toEqual([expect.stringContaining('does not exist on this host')]);
   });
 
-  test('a rule that is raised in another file mails', () => {
+  test('a rule that another file raises sends mail', () => {
     const mail = join(FIXTURES, 'broken/mail-below-level.conf');
     const rules = join(directory, 'local_rules.xml');
     const raise = (id: number): string => `<rule id="${id}" level="12" overwrite="yes"/>`;
@@ -195,12 +199,12 @@ describe('what surrounds a file decides with', () => {
   });
 });
 
-describe('mistakes after the first', () => {
+describe('further mistakes', () => {
   const places = (text: string): string[] => {
     return check(text).map((line) => line.replace(' error:', '').slice(0, 30));
   };
 
-  test('are reported wherever they are certain, all at once', () => {
+  test('are reported together if they are certain', () => {
     const text = [
       '<group name=“ossec”>',
       '  <!-- one -- two -->',
@@ -211,22 +215,22 @@ describe('mistakes after the first', () => {
       '</group>',
     ].join('\n');
     expect(places(text)).toEqual([
-      '1:13 here stands a typographic',
-      '2:12 a comment may not contain',
-      '3:12 here stands a typographic',
-      '4:20 an & begins an entity in ',
-      '4:63 a < begins a tag, and no ',
-      '5:4 here stands a non-breaking',
+      '1:13 this is a typographic quo',
+      '2:12 a comment must not contai',
+      '3:12 this is a typographic quo',
+      '4:20 & begins an entity, but n',
+      '4:63 < begins a tag, but no va',
+      '5:4 this is a non-breaking or ',
     ]);
   });
 
-  test('are not all reported where they are many', () => {
+  test('are not listed beyond the first 50', () => {
     const found = check('&\n'.repeat(1000));
     expect(found).toHaveLength(51);
-    expect(found.at(-1)).toBe('51:1 error: further mistakes are not listed');
+    expect(found.at(-1)).toBe('51:1 error: further mistakes follow, which are not listed');
   });
 
-  // Pieces from which people make files: whatever is put together, the two have to agree.
+  // Random combinations of these pieces must be judged alike by the typing checks and the parser.
   const PIECES = [
     ...[
       '<a b="c">',
@@ -241,7 +245,7 @@ describe('mistakes after the first', () => {
     ...['&amp;', '&', '&#38;', '&nbsp;', 'it’s', '\u00a0', ' 1 > 0 ', '\n'],
   ];
 
-  test('are mistakes to the parser as well, which meets none where there are none', () => {
+  test('are mistakes for the parser as well', () => {
     let seed = 1;
     const next = (below: number): number => {
       seed = (seed * 48_271) % 2_147_483_647;
@@ -255,18 +259,18 @@ describe('mistakes after the first', () => {
     expect(contradictions).toEqual([]);
   });
 
-  test('take a time that grows with the text, however it is made to be hard', () => {
+  test('take time proportional to the text, even in a hostile file', () => {
     for (const piece of ['</a>', '<a b="', '<!-- -- -->', '&', '<'])
       check(piece.repeat(3_000_000 / piece.length));
   });
 
-  test('are none in a file that is as it should be', () => {
+  test('are not found in a correct file', () => {
     for (const file of filesIn('good'))
       expect([...findSlips(readFileSync(file, 'utf8'))]).toEqual([]);
   });
 });
 
-describe('mail', () => {
+describe('the check of mail', () => {
   const GLOBAL = ['email_to', 'smtp_server', 'email_from'].map((name) => `<${name}>x</${name}>`);
   const conf = (alertLevel: string, mail: string): string =>
     `<ossec_config><global><email_notification>yes</email_notification>${GLOBAL.join('')}</global>
@@ -281,42 +285,60 @@ describe('mail', () => {
 
   test.each([
     [
-      'a level below the one that mails',
+      'warns of a level below email_alert_level',
       from(12),
       '<level>7</level>',
       '',
-      'level 7 to 11 mail only',
+      'level 7 to 11 send mail only',
     ],
-    ['a level at the one that mails', from(12), '<level>12</level>', '', null],
-    ['a level that no alert has', from(12), '<level>17</level>', '', '"17" is no level'],
-    ['a level in words', from(12), '<level>high</level>', '', '"high" is no level'],
-    ['an email_alert_level that is none', from('twelve'), '', '', '"twelve" is no level'],
-    ['an email_alert_level of 0', from(0), '', '', '"0" is no level'],
-    ['a log_alert_level that is none', '<log_alert_level>x</log_alert_level>', '', '', '"x" is no'],
-    ['a rule below', from(12), '<rule_id>601</rule_id>', rule(11), '601 (level 11)'],
-    ['a rule at it', from(12), '<rule_id>601</rule_id>', rule(12), null],
-    ['a rule where nobody says from which level', '', '<rule_id>601</rule_id>', rule(7), null],
-    ['a rule below 7 there', '', '<rule_id>601</rule_id>', rule(6), 'from level 7 on'],
+    ['accepts a level equal to email_alert_level', from(12), '<level>12</level>', '', null],
+    ['rejects a level above 16', from(12), '<level>17</level>', '', '"17" is not an alert level'],
+    ['rejects a word as level', from(12), '<level>high</level>', '', '"high" is not an alert'],
+    ['rejects a word as email_alert_level', from('twelve'), '', '', '"twelve" is not an alert'],
+    ['rejects an email_alert_level of 0', from(0), '', '', '"0" is not an alert level'],
     [
-      'a rule that mails whatever its level',
+      'rejects a word as log_alert_level',
+      '<log_alert_level>x</log_alert_level>',
+      '',
+      '',
+      '"x" is not an alert level',
+    ],
+    [
+      'reports a rule below email_alert_level',
+      from(12),
+      '<rule_id>601</rule_id>',
+      rule(11),
+      '601 (level 11)',
+    ],
+    ['accepts a rule at email_alert_level', from(12), '<rule_id>601</rule_id>', rule(12), null],
+    ['accepts a rule at the default level 7', '', '<rule_id>601</rule_id>', rule(7), null],
+    [
+      'reports a rule below the default level 7',
+      '',
+      '<rule_id>601</rule_id>',
+      rule(6),
+      'from level 7 upwards',
+    ],
+    [
+      'accepts a rule with the option alert_by_email at any level',
       from(12),
       '<rule_id>601</rule_id>',
       rule(3, 'alert_by_email'),
       null,
     ],
     [
-      'a rule that never mails',
+      'reports a rule with the option no_email_alert',
       from(12),
       '<rule_id>601</rule_id>',
       rule(15, 'no_email_alert'),
-      'no_email_alert keeps',
+      'the option no_email_alert',
     ],
     [
-      'a rule that mails, below the level that is asked for with it',
+      'reports a rule below the <level> of the mail alert',
       from(3),
       '<rule_id>601</rule_id><level>10</level>',
       rule(5),
-      'do not reach the level 10',
+      'are below level 10',
     ],
   ])('%s', (_, alertLevel, mail, rules, cause) => {
     const found = check(`${conf(alertLevel, mail)}\n${rules}`);
@@ -324,7 +346,7 @@ describe('mail', () => {
   });
 });
 
-describe('files that are named together', () => {
+describe('files that are checked together', () => {
   const RESPONSE = `<ossec_config><active-response>
 <command>drop</command><location>local</location><rules_id>5712</rules_id><timeout>60</timeout>
 </active-response></ossec_config>`;
@@ -341,12 +363,12 @@ describe('files that are named together', () => {
     );
   }
 
-  test('have their commands in common', () => {
-    expect(together(RESPONSE)).toEqual([expect.stringContaining('no command is called "drop"')]);
+  test('share their commands', () => {
+    expect(together(RESPONSE)).toEqual([expect.stringContaining('"drop" is not defined')]);
     expect(together(RESPONSE, command('yes'))).toEqual([]);
   });
 
-  test('are reported each at its own place', () => {
+  test('are each reported with their own positions', () => {
     expect(together(command('no'), RESPONSE)).toEqual([
       expect.stringMatching(/^1\.conf: the command "drop" does not allow .* line 1 of .*0\.conf$/),
     ]);
@@ -360,7 +382,7 @@ test('an agent with disabled active responses is reported', () => {
   expect(check(off)).toEqual([expect.stringContaining('nothing is ever blocked')]);
 });
 
-test('an agent whose log is not read is reported, unless the file of its group reads it', () => {
+test('an agent that does not read the log is reported, unless the agent.conf of its group reads it', () => {
   const agent = readFileSync(join(FIXTURES, 'good/agent-as-installed.conf'), 'utf8');
   const deaf = agent.replaceAll('active-responses.log', 'other.log');
   expect(check(deaf)).toEqual([
@@ -372,19 +394,19 @@ test('an agent whose log is not read is reported, unless the file of its group r
   expect(checkFiles([join(directory, 'ossec.conf'), group], 'wazuh')).toEqual([]);
 });
 
-test('the file of a group may be empty, and an ossec.conf may not', () => {
+test('the agent.conf of a group can be empty, but an ossec.conf cannot', () => {
   expect(check('<!-- nothing -->\n', 'wazuh', 'agent.conf')).toEqual([]);
   expect(check('<agents/>', 'wazuh', 'agent.conf')).toHaveLength(1);
   expect(check('', 'wazuh', 'ossec.conf')).toEqual([expect.stringContaining('neither')]);
 });
 
-test.each(['high', '0', '17', '6.5'])('a response for alerts of level %s is reported', (level) => {
+test.each(['high', '0', '17', '6.5'])('a response for level %s is reported', (level) => {
   const conf = readFileSync(join(FIXTURES, 'good/response-in-second-root.conf'), 'utf8');
   const byLevel = conf.replace(/<rules_id>.*<\/rules_id>/, `<level>${level}</level>`);
-  expect(check(byLevel)).toEqual([expect.stringContaining(`"${level}" is no level`)]);
+  expect(check(byLevel)).toEqual([expect.stringContaining(`"${level}" is not an alert level`)]);
 });
 
-test('a log whose name ends in a space is reported', () => {
+test('a log whose name ends in a non-breaking space is reported', () => {
   const conf = (location: string): string =>
     `<ossec_config><localfile><log_format>syslog</log_format>
 <location>${location}</location><command>grep “x”</command></localfile></ossec_config>`;
@@ -394,15 +416,15 @@ test('a log whose name ends in a space is reported', () => {
   ]);
 });
 
-test('a line of ar.conf that execd does not read, and timeouts that differ, are reported', () => {
+test('an invalid line of ar.conf and differing timeouts are reported', () => {
   const lines = 'a0 - firewall-drop - 60\nb - firewall-drop\nc5 - firewall-drop - 600\n';
   expect(check(lines, 'wazuh', 'ar.conf')).toEqual([
-    '2:1 error: execd does not understand this line',
+    '2:1 error: execd cannot parse this line; the form is NAME - EXECUTABLE - SECONDS',
     expect.stringMatching(/^3:1 warning: .*timeouts of 60, 600 seconds/),
   ]);
 });
 
-test('the line is shown as far as a terminal has room, with nothing that it would obey', () => {
+test('the line is shown shortened, with control characters escaped', () => {
   const file = join(directory, 'ossec.conf');
   writeFileSync(file, `<ossec_config>${'x'.repeat(300)}\u001b[2J & </ossec_config>`);
   const [, line = '', caret = ''] = checkFiles([file], 'wazuh').flatMap(formatFinding);

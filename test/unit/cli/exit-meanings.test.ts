@@ -1,4 +1,4 @@
-// Exit statuses: what the program gives, its help, its manual page and the documentation are one table.
+// The program, its help, its manual page and the documentation share one table of exit statuses.
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
@@ -19,17 +19,17 @@ test('docs/exit-statuses.md holds the same table', () => {
   expect(rows).toEqual(EXIT_MEANINGS);
 });
 
-test('every status that an error leaves has a meaning', () => {
+test('every exit status of an error has a meaning', () => {
   const known = EXIT_MEANINGS.map(([status]) => status);
   for (const status of Object.values(EXIT_STATUS)) expect(known).toContain(status);
 });
 
-test('every meaning but those of no error has an error', () => {
+test('every meaning belongs to an error, except those of 0 and 1', () => {
   const given = new Set<number>([0, 1, 70, ...Object.values(EXIT_STATUS)]);
   for (const [status] of EXIT_MEANINGS) expect(given).toContain(status);
 });
 
-test('statuses are listed once each, in ascending order', () => {
+test('every status is listed once, in ascending order', () => {
   const statuses = EXIT_MEANINGS.map(([status]) => status);
   expect(statuses).toEqual([...new Set(statuses)].toSorted((a, b) => a - b));
 });
@@ -42,7 +42,7 @@ test('the manual page holds the same table', () => {
   expect(entries).toEqual(EXIT_MEANINGS);
 });
 
-describe('the status of sysexits(3)', () => {
+describe('statuses follow sysexits(3)', () => {
   test.each([
     ['USAGE', 64],
     ['BAD_DATA', 65],
@@ -51,7 +51,7 @@ describe('the status of sysexits(3)', () => {
     ['LOCK_BUSY', 75],
     ['NOT_ROOT', 77],
     ['CONFIG', 78],
-  ] as const)('of %s is %d', (code, status) => {
+  ] as const)('%s is %d', (code, status) => {
     expect(EXIT_STATUS[code]).toBe(status);
   });
 });

@@ -1,4 +1,4 @@
-// What `export` wrote is read strictly: another host, or another hand, wrote the file.
+// The parser of `import` is strict, because another host or another person wrote the file.
 import { describe, expect, test } from '@jest/globals';
 import { readExported } from '../../../src/cli/commands/transfer.ts';
 
@@ -19,7 +19,7 @@ function read(...lines: unknown[]): ReturnType<typeof readExported> {
   return readExported(texts.join('\n'), 'bans.jsonl');
 }
 
-test('a ban has its holds with their ends, alerts and reasons', () => {
+test('reads a ban with its holds and their ends, alerts and reasons', () => {
   const { bans, mistakes } = read(BAN, '');
   expect(mistakes).toEqual([]);
   expect(bans).toHaveLength(1);
@@ -37,7 +37,7 @@ test('a ban has its holds with their ends, alerts and reasons', () => {
   ]);
 });
 
-test('what escalation counts is read, also of an address without holds', () => {
+test('reads the bans that escalation counts, also for an address without holds', () => {
   const countedBans = ['2026-11-28T12:00:00.000Z', HOLD.since];
   const { bans, mistakes } = read(
     { ...BAN, since: HOLD.since, countedBans },
@@ -51,44 +51,44 @@ test('what escalation counts is read, also of an address without holds', () => {
   ]);
 });
 
-test('a hold without an end has no timeout', () => {
+test('reads a hold without an end as one without a timeout', () => {
   const { bans } = read({ ...BAN, holds: [{ ...HOLD, expires: null }] });
   expect(bans[0]?.holds[0]).toMatchObject({ expiresAtMs: null, timeoutSeconds: null });
 });
 
-describe('a line is refused by its number', () => {
+describe('import reports a line by its number if it', () => {
   test.each([
-    ['text', 'x'],
-    ['a number', 7],
-    ['null', null],
-    ['a list', [BAN]],
-    ['no address', { ...BAN, address: 5 }],
-    ['a name', { ...BAN, address: 'example.org' }],
-    ['host bits', { ...BAN, address: '203.0.113.9/24' }],
-    ['no holds and nothing counted', { ...BAN, holds: [] }],
-    ['counted bans that are none', { ...BAN, countedBans: ['x'] }],
-    ['a number of counted bans', { ...BAN, countedBans: 2 }],
-    ['holds that are none', { ...BAN, holds: [null] }],
-    ['an unknown origin', { ...BAN, holds: [{ ...HOLD, origin: 'x' }] }],
-    ['no beginning', { ...BAN, holds: [{ ...HOLD, since: 'x' }] }],
+    ['is text', 'x'],
+    ['is a number', 7],
+    ['is null', null],
+    ['is a list', [BAN]],
+    ['has no address', { ...BAN, address: 5 }],
+    ['has a host name', { ...BAN, address: 'example.org' }],
+    ['has host bits', { ...BAN, address: '203.0.113.9/24' }],
+    ['has neither holds nor counted bans', { ...BAN, holds: [] }],
+    ['has an invalid time of a counted ban', { ...BAN, countedBans: ['x'] }],
+    ['has a number of counted bans', { ...BAN, countedBans: 2 }],
+    ['has an invalid hold', { ...BAN, holds: [null] }],
+    ['has an unknown origin', { ...BAN, holds: [{ ...HOLD, origin: 'x' }] }],
+    ['has an invalid start', { ...BAN, holds: [{ ...HOLD, since: 'x' }] }],
     [
-      'an end before the beginning',
+      'has an end before the start',
       { ...BAN, holds: [{ ...HOLD, expires: '2026-11-29T11:00:00Z' }] },
     ],
     [
-      'an end that no clock shows',
+      'has an end outside the range of dates',
       { ...BAN, holds: [{ ...HOLD, expires: '+300000-11-29T11:00:00Z' }] },
     ],
-    ['an alert id of letters', { ...BAN, holds: [{ ...HOLD, alertId: 'x y' }] }],
-    ['a rule id of letters', { ...BAN, holds: [{ ...HOLD, ruleId: '5710\n' }] }],
+    ['has an alert id of letters', { ...BAN, holds: [{ ...HOLD, alertId: 'x y' }] }],
+    ['has a rule id of letters', { ...BAN, holds: [{ ...HOLD, ruleId: '5710\n' }] }],
   ])('%s', (_, line) => {
     const { bans, mistakes } = read(BAN, line);
     expect(bans).toHaveLength(1);
-    expect(mistakes).toEqual(['bans.jsonl:2: this is not a line of firewall-drop export']);
+    expect(mistakes).toEqual(['bans.jsonl:2: not a line of firewall-drop export']);
   });
 });
 
-test('a reason is one short line', () => {
+test('shortens a reason to one line', () => {
   const { bans } = read({ ...BAN, holds: [{ ...HOLD, reason: `a\n${'b'.repeat(1000)}` }] });
   expect(bans[0]?.holds[0]?.reason).not.toContain('\n');
   expect(bans[0]?.holds[0]?.reason.length).toBeLessThan(300);

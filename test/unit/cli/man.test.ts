@@ -1,4 +1,4 @@
-// The manual page as text: every command and option is in it, and no line of prose is taken for a request of roff.
+// The manual page has every command and option, and no line of prose is mistaken for a roff request.
 import { describe, expect, test } from '@jest/globals';
 import { defineCommand, type CommandSpec } from '../../../src/cli/command.ts';
 import { COMMANDS } from '../../../src/cli/commands.ts';
@@ -12,7 +12,7 @@ import { tomlText } from '../../../src/config/toml.ts';
 
 const REQUESTS = ['.TH', '.SH', '.SS', '.PP', '.TP', '.B', '.BR', '.I', '.br', '.nh', '.ad'];
 
-/** What a reader sees of a line, by the escapes that are used here. */
+/** Returns the text that a reader sees. Knows only the escapes that the page uses. */
 function rendered(text: string): string {
   return text
     .replaceAll(String.raw`\-`, '-')
@@ -25,12 +25,12 @@ function rendered(text: string): string {
 const lines = formatManualPage(COMMANDS).split('\n');
 const text = rendered(lines.join('\n'));
 
-/** The lines of the section of a command. */
+/** Returns the lines of a command's section. */
 function sectionOf(name: string): string {
   return text.split(/^\.SS /m).find((section) => section.startsWith(`${name}\n`)) ?? '';
 }
 
-test('begins with its title, and has the sections of a manual page in their order', () => {
+test('begins with the title, and has the sections of a manual page in the usual order', () => {
   expect(lines[0]).toMatch(/^\.TH FIREWALL-DROP 8 /);
   expect(lines.filter((line) => line.startsWith('.SH ')).map((line) => line.slice(4))).toEqual([
     'NAME',
@@ -73,7 +73,7 @@ describe.each(COMMANDS.map((command) => [command.name, command] as const))(
   },
 );
 
-test('has every key of config.toml with its default and its meaning', () => {
+test('lists every key of config.toml with its default and its meaning', () => {
   const [, part = ''] = /^\.SH CONFIGURATION\n([^]*?)^\.SH/m.exec(text) ?? [];
   const sections = new Map(part.split(/^\.SS /m).map((one) => [one.split('\n', 1)[0], one]));
   const documented = packagedText('config.toml').replaceAll(/\n(?:# *)?/g, ' ');
@@ -94,7 +94,7 @@ test('has every key of config.toml with its default and its meaning', () => {
   }
 });
 
-test('each of the examples is a command line that can be read, and is explained', () => {
+test('explains each example, and has only examples that the parser accepts', () => {
   const [, part = ''] = /^\.SH EXAMPLES\n([^]*?)^\.SH/m.exec(text) ?? [];
   const examples = [...part.matchAll(/^\.TP\n\.B firewall-drop (.+)\n\S.+\n/gm)];
   expect(examples).toHaveLength(part.split('.TP').length - 1);
@@ -107,28 +107,28 @@ test('each of the examples is a command line that can be read, and is explained'
   }
 });
 
-test('no line of prose is read as a request of roff', () => {
+test('has no line of prose that roff reads as a request', () => {
   for (const line of lines.filter((each) => /^[.']/.test(each))) {
     expect(REQUESTS).toContain(line.split(' ')[0]);
   }
 });
 
-test('no line is empty, which roff would print as a gap', () => {
+test('has no empty line, which roff would print as a gap', () => {
   const before = lines.filter((_, index) => lines[index + 1] === '');
   expect(before).toEqual([]);
 });
 
-test('a quote in a line of bold is printed, and not taken for one of roff’s', () => {
+test('escapes quotes in the arguments of roff requests', () => {
   const quoted = lines.filter((line) => /^\.(?:B|I|SS) .*"/.test(line));
   expect(quoted).toEqual([]);
 });
 
-test('hyphens that are typed are minus signs', () => {
+test('writes the hyphens of commands as minus signs', () => {
   for (const line of lines.filter((each) => /^\.(?:B|SS) /.test(each)))
     expect(line).not.toMatch(/(?<!\\)-/);
 });
 
-test('backslashes, dots and quotes of a description are shown as they are', () => {
+test('escapes backslashes, dots and quotes of a description', () => {
   const command: CommandSpec = defineCommand({
     name: 'try',
     summary: '.so /etc/passwd',

@@ -1,4 +1,4 @@
-// Every message that the command line can print, in one list for reading: messages.txt beside this file.
+// Collects every message of the program in messages.txt in this directory, for review.
 import { globSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from '@jest/globals';
@@ -13,12 +13,12 @@ const SOURCES = [
   'src/{failure,main}.ts',
 ];
 
-/** Help, which stands in the golden files of the screens. */
+/** Properties with help texts, which are in the golden files of the screens. */
 const HELP = ['describe', 'summary', 'details', 'exits', 'examples'];
 
 const SQL = /^(?:BEGIN|INSERT|PRAGMA|SELECT)\b/;
 
-/** A text as it is written, with `{…}` where something is filled in; null for what is no text. */
+/** Returns the text of a literal, with `{…}` for each placeholder; null if the expression is not a text. */
 function textOf(node: ts.Expression): string | null {
   if (ts.isStringLiteralLike(node)) return node.text;
   if (!ts.isTemplateExpression(node)) return null;
@@ -29,7 +29,7 @@ function textOf(node: ts.Expression): string | null {
   return node.head.text + parts.join('');
 }
 
-/** Every text of a file that has a blank in it, which names and codes have not. */
+/** Returns every text of a file that contains a space. Names and codes contain none. */
 function messagesIn(file: string): string[] {
   const text = readFileSync(join(ROOT, file), 'utf8');
   const source = ts.createSourceFile(file, text, ts.ScriptTarget.Latest, true);
@@ -57,12 +57,12 @@ function catalogue(): string {
   return parts.join('\n');
 }
 
-test('messages.txt has every message; UPDATE_MESSAGES=1 writes it anew', () => {
+test('messages.txt has every message; UPDATE_MESSAGES=1 updates it', () => {
   const now = catalogue();
   if (process.env['UPDATE_MESSAGES'] === '1') writeFileSync(CATALOGUE, now);
   expect(readFileSync(CATALOGUE, 'utf8')).toBe(now);
 });
 
-test('no message has words of the trade that we do not use', () => {
+test('no message contains a term that this project avoids', () => {
   expect(catalogue()).not.toMatch(/\b(?:books|owed|settle|house|traceless|strays)\b/);
 });

@@ -1,4 +1,4 @@
-// `config check` on what a manager can say of policy: the arguments of a command, and the file for a group of agents.
+// `config check` on the policy of a manager: the arguments of a command, and the file for a group of agents.
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeEach, expect, test } from '@jest/globals';
@@ -30,27 +30,27 @@ function command(words: string): string {
 }
 
 test.each(['release', 'keep timeout=2h', 'timeout=never reason=scans our shop'])(
-  'knows the arguments %j',
+  'the arguments %j have no findings',
   (words) => {
     expect(findings('etc/ossec.conf', command(words))).toEqual([]);
   },
 );
 
-test.each(['relase', 'timeout=2x'])('warns of the argument %j, which the agent ignores', (word) => {
+test.each(['relase', 'timeout=2x'])('the argument %j is a warning', (word) => {
   expect(findings('etc/ossec.conf', command(`keep ${word}`))).toEqual([
-    `5: warning: "${word}" in <extra_args> means nothing to firewall-drop, and is ignored`,
+    `5: warning: firewall-drop does not know "${word}" in <extra_args>, and ignores it`,
   ]);
 });
 
 const GROUP = 'etc/shared/web/firewall-drop.toml';
 
-test('a group file that protects, ignores and shortens has no finding', () => {
+test('a group file that protects, ignores and shortens has no findings', () => {
   const text =
     '[protect]\nallow = ["192.0.2.1"]\n[[policy]]\naction = "ignore"\n[[policy]]\ntimeout_max = "1h"\n';
   expect(findings(GROUP, text)).toEqual([]);
 });
 
-test('a group file that wants more, or is no TOML, has an error in its line', () => {
+test('a group file with other keys, or with invalid TOML, has an error with its line', () => {
   expect(findings(GROUP, '[protect]\nallow = []\n[limits]\ngrace_seconds = 1\n')).toEqual([
     expect.stringMatching(/^4: error: `limits\.grace_seconds` is refused/),
   ]);

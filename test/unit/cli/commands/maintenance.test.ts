@@ -1,4 +1,4 @@
-// What a timer calls: everything that can be done is done, though something else can not.
+// The commands that a timer calls: each does what it can, even if one part fails.
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { block } from '../../../../src/bans/block.ts';
 import { recover } from '../../../../src/bans/recover.ts';
@@ -24,7 +24,7 @@ const withoutIpv6: Disturbance = (command, work) =>
 
 let host: Workshop;
 let printed: string[] = [];
-/** Whether an entering command completes what is pending, as it does but for a kernel that refuses. */
+/** True if a command that takes the lock completes pending changes, as it does unless the kernel refuses. */
 let recovers = false;
 beforeEach(() => {
   recovers = false;
@@ -59,7 +59,7 @@ async function runCommand(command: CommandSpec, options = {}): Promise<number> {
   return command.run([], options, person);
 }
 
-/** An IPv6 address that execd wants released on a host that has no IPv6 tables: a pending change that never ends. */
+/** Leaves a pending release of an IPv6 address on a host without IPv6 tables, which can never be completed. */
 function leaveUnfinishedIpv6(): void {
   const release = { origin: 'wazuh', alertRef: holdRequest().alertRef } as const;
   host.kernel.disturbAlways(withoutIpv6);
@@ -67,7 +67,7 @@ function leaveUnfinishedIpv6(): void {
 }
 
 describe('`expire`', () => {
-  test('unblocks what is due, and says so', async () => {
+  test('unblocks an address whose ban has expired, and prints it', async () => {
     block(addressOf('203.0.113.9'), holdRequest(), host.newRun());
     host.nowMs = NOON_MS + 600_000;
     await runCommand(expire);
@@ -75,7 +75,7 @@ describe('`expire`', () => {
     expect(host.rulesFor('203.0.113.9')).toEqual([0, 0]);
   });
 
-  test('unblocks what is due though a pending change can’t be completed', async () => {
+  test('unblocks expired bans even if a pending change can’t be completed', async () => {
     block(addressOf('203.0.113.9'), holdRequest(), host.newRun());
     leaveUnfinishedIpv6();
     host.nowMs = NOON_MS + 600_000;
@@ -85,15 +85,15 @@ describe('`expire`', () => {
 });
 
 describe('`restore`', () => {
-  test('restores what a reboot removed, and counts it', async () => {
+  test('restores bans that a reboot removed, and counts them', async () => {
     block(addressOf('203.0.113.9'), holdRequest(), host.newRun());
     host.kernel.flush();
     await runCommand(restoreCommand);
-    expect(printed).toEqual(['1 ban put back']);
+    expect(printed).toEqual(['1 ban restored']);
     expect(host.rulesFor('203.0.113.9')).toEqual([1, 1]);
   });
 
-  test('does not restore a ban that is over', async () => {
+  test('does not restore an expired ban', async () => {
     block(addressOf('203.0.113.9'), holdRequest(), host.newRun());
     host.kernel.flush();
     host.nowMs = NOON_MS + 600_000;
@@ -101,7 +101,7 @@ describe('`restore`', () => {
     expect(host.rulesFor('203.0.113.9')).toEqual([0, 0]);
   });
 
-  test('restores what it can though a pending change can’t be completed', async () => {
+  test('restores the other bans if a pending change can’t be completed', async () => {
     block(addressOf('203.0.113.9'), holdRequest(), host.newRun());
     leaveUnfinishedIpv6();
     host.kernel.flush();
@@ -110,7 +110,7 @@ describe('`restore`', () => {
   });
 });
 
-/** As a bulk add leaves it that was interrupted before it changed the kernel. */
+/** Leaves two pending changes, as a bulk add does that is interrupted before it changes the kernel. */
 function leaveTwoPending(): void {
   const { store, responseLog } = host.newRun();
   const hold = makeHold(holdRequest(), NOON_MS);
@@ -125,24 +125,21 @@ function leaveTwoPending(): void {
 test.each([
   ['`reconcile`', reconcile],
   ['`restore`', restoreCommand],
-])(
-  '%s that completes what an interrupted run began says "put back", not "already in place"',
-  async (_, command) => {
-    leaveTwoPending();
-    recovers = true;
-    await runCommand(command);
-    expect(host.rulesFor('203.0.113.9')).toEqual([1, 1]);
-    expect(printed).toEqual(['2 bans put back']);
-  },
-);
+])('%s reports the pending changes that it completes as restored', async (_, command) => {
+  leaveTwoPending();
+  recovers = true;
+  await runCommand(command);
+  expect(host.rulesFor('203.0.113.9')).toEqual([1, 1]);
+  expect(printed).toEqual(['2 bans restored']);
+});
 
 describe('`reconcile --dry-run`', () => {
-  test('exits with 0 where state and kernel agree', async () => {
+  test('exits with 0 if state and kernel agree', async () => {
     block(addressOf('203.0.113.9'), holdRequest(), host.newRun());
     expect(await runCommand(reconcile, { 'dry-run': true })).toBe(0);
   });
 
-  test('exits with 1 where an earlier run was interrupted, counts what is pending and shows what completes it', async () => {
+  test('exits with 1 after an interrupted run, counts the pending changes and prints the commands for them', async () => {
     leaveTwoPending();
     expect(await runCommand(reconcile, { 'dry-run': true })).toBe(1);
     expect(printed[0]).toBe('2 changes pending: an earlier run was interrupted');
@@ -150,7 +147,7 @@ describe('`reconcile --dry-run`', () => {
     expect(host.rulesFor('203.0.113.9')).toEqual([0, 0]);
   });
 
-  test('exits with 1 where they differ, shows what would be run, and changes nothing', async () => {
+  test('exits with 1 if state and kernel differ, prints the commands, and changes nothing', async () => {
     block(addressOf('203.0.113.9'), holdRequest(), host.newRun());
     host.kernel.flush();
     expect(await runCommand(reconcile, { 'dry-run': true })).toBe(1);

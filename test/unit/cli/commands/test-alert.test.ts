@@ -19,13 +19,13 @@ const SCENE: Scene = {
   nowMs: Date.UTC(2026, 10, 24, 7, 5, 0, 162),
 };
 
-/** The keys of a message, in order, with those of the objects in it. */
+/** Returns the keys of a message in order, including those of nested objects. */
 function shapeOf(value: Json): unknown {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return typeof value;
   return Object.entries(value).map(([key, inner]) => [key, shapeOf(inner)]);
 }
 
-describe('has the keys that execd has, in its order:', () => {
+describe('test-alert prints the same keys in the same order as execd of', () => {
   test('Wazuh 4', () => {
     expect(shapeOf(messageOf('wazuh4', SCENE))).toEqual(shapeOf(wazuh4Object()));
   });
@@ -49,11 +49,11 @@ describe('has the keys that execd has, in its order:', () => {
 describe.each([
   [true, 'block'],
   [false, 'unblock'],
-] as const)('blocks: %s is understood as %s by', (blocks, action) => {
+] as const)('with blocks = %s, test-alert prints a message that means %s to', (blocks, action) => {
   const asked = { ...SCENE, blocks };
   const common = { action, address: expect.objectContaining({ text: SCENE.srcip }) as unknown };
 
-  test('the reader of Wazuh 4, with ids that rules decode', () => {
+  test('the parser of Wazuh 4, with ids that rules can decode', () => {
     const line = Buffer.from(JSON.stringify(messageOf('wazuh4', asked)));
     expect(readMessage(line, DEFAULT_CONFIG.alert)).toMatchObject({
       ...common,
@@ -63,7 +63,7 @@ describe.each([
     });
   });
 
-  test('the reader of Wazuh 5, with its timeout', () => {
+  test('the parser of Wazuh 5, with its timeout', () => {
     const line = Buffer.from(JSON.stringify(messageOf('wazuh5', asked)));
     expect(readMessage(line, DEFAULT_CONFIG.alert)).toMatchObject({
       ...common,
@@ -72,7 +72,7 @@ describe.each([
     });
   });
 
-  test('the reader of OSSEC', () => {
+  test('the parser of OSSEC', () => {
     expect(readArguments(ossecArguments(asked))).toMatchObject({ ...common, dialect: 'ossec' });
   });
 });

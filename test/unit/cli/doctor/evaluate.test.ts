@@ -1,4 +1,4 @@
-// What doctor says about what it found: each evaluation with facts that a test host can't have, or only slowly.
+// The findings of doctor: each evaluation with facts that a test host can't have, or only slowly.
 import { Stats } from 'node:fs';
 import { describe, expect, test } from '@jest/globals';
 import type { Drift } from '../../../../src/bans/reconcile.ts';
@@ -42,17 +42,17 @@ type ManagerFacts = FactsOf<typeof manager>;
 const NOON_MS = Date.UTC(2026, 4, 7, 12);
 const SUM = 'a'.repeat(64);
 
-/** What an evaluation looks at. */
+/** Returns file stats with the given fields. */
 function statsOf(parts: Partial<Stats>): Stats {
   return Object.assign(Object.create(Stats.prototype) as Stats, parts);
 }
 
-/** `state: what` of each finding. */
+/** Returns `state: what` for each finding. */
 function told(findings: Finding | readonly Finding[]): string[] {
   return [findings].flat().map(({ state, what }) => `${state}: ${what}`);
 }
 
-/** Whatever is not well has something to do about it. */
+/** Expects these findings, and advice for each that is not ok. */
 function expectTold(findings: Finding | readonly Finding[], expected: readonly RegExp[]): void {
   const lines = told(findings);
   expect(lines).toHaveLength(expected.length);
@@ -66,7 +66,7 @@ function expectTold(findings: Finding | readonly Finding[], expected: readonly R
     });
 }
 
-describe('the executable', () => {
+describe('the check of the executable', () => {
   const GOOD: ExecutableFacts = {
     install: '/usr/bin/firewall-drop install --home /var/ossec',
     path: '/var/ossec/active-response/bin/firewall-drop',
@@ -81,37 +81,59 @@ describe('the executable', () => {
   });
 
   test.each<[string, Partial<ExecutableFacts>, RegExp[]]>([
-    ['root’s and closed', {}, [/^ok: .*firewall-drop, \S+ 0750, sha256 a{64}$/]],
-    ['missing', { stats: null }, [/^problem: .* is not there$/]],
-    ['another program', { isOurs: false }, [/^problem: .* is another program \(100 bytes\)/]],
-    ['somebody else’s', stats(1000, 0o100750), [/^problem: .* belongs to .*who can change it$/]],
-    ['writable by its group', stats(0, 0o100770), [/^problem: .* mode 0770: others than root/]],
-    ['not to be started', stats(0, 0o100640), [/^problem: .* mode 0640: it can't be started$/]],
     [
-      'whole, with compiled code that is not used',
-      { rejectedCaches: ['firewall-drop', 'cli'] },
-      [/^warning: .*compiled code of firewall-drop, cli: it works/],
+      'accepts a file of root with mode 0750',
+      {},
+      [/^ok: .*firewall-drop, \S+ 0750, sha256 a{64}$/],
+    ],
+    ['reports a missing file', { stats: null }, [/^problem: .* does not exist$/]],
+    [
+      'reports another program',
+      { isOurs: false },
+      [/^problem: .* is another program \(100 bytes\)/],
     ],
     [
-      'all of that',
+      'reports another owner',
+      stats(1000, 0o100750),
+      [/^problem: .* belongs to .*who can change it$/],
+    ],
+    [
+      'reports a file that its group can write',
+      stats(0, 0o100770),
+      [/^problem: .* mode 0770: other users can change/],
+    ],
+    [
+      'reports a file that is not executable',
+      stats(0, 0o100640),
+      [/^problem: .* mode 0640: it can't be executed$/],
+    ],
+    [
+      'warns if the runtime rejects the compiled code',
+      { rejectedCaches: ['firewall-drop', 'cli'] },
+      [/^warning: .*compiled code of firewall-drop, cli: the program works/],
+    ],
+    [
+      'reports all problems at once',
       { ...stats(1000, 0o100622), looseDirectories: ['/var/ossec', '/opt'] },
-      [/belongs to/, /others than root can change what runs/, /started/, /lies in \/var/, /\/opt$/],
+      [/belongs to/, /other users can change what/, /executed/, /files in \/var/, /\/opt$/],
     ],
   ])('%s', (_, change, expected) => {
     expectTold(executable.evaluate({ ...GOOD, ...change }), expected);
   });
 
-  test('is the file of its package, or not', () => {
+  test('compares the program with the checksum of its package', () => {
     const record = '/usr/bin/SHA256SUMS';
     expectTold(packageRecord.evaluate({ record: null, recorded: '', actual: '' }), [
-      /^ok: installed by hand/,
+      /^ok: not installed from a package/,
     ]);
-    expectTold(packageRecord.evaluate({ record, recorded: SUM, actual: SUM }), [/^ok: .* agrees$/]);
+    expectTold(packageRecord.evaluate({ record, recorded: SUM, actual: SUM }), [
+      /^ok: .* matches$/,
+    ]);
     expectTold(packageRecord.evaluate({ record, recorded: '', actual: SUM }), [
-      /^problem: .* has no sum/,
+      /^problem: .* has no checksum/,
     ]);
     expectTold(packageRecord.evaluate({ record, recorded: SUM, actual: 'b' }), [
-      /^problem: it is not the/,
+      /^problem: the program differs from the package/,
     ]);
   });
 
@@ -122,12 +144,12 @@ describe('the executable', () => {
     [`${SUM}  firewall-drop.sh\n`, ''],
     [`${SUM.slice(1)}  firewall-drop\n`, ''],
     ['', ''],
-  ])('its recorded sum in %j', (text, sum) => {
+  ])('finds the recorded checksum in %j', (text, sum) => {
     expect(recordedSum(text)).toBe(sum);
   });
 });
 
-describe('the manager', () => {
+describe('the check of the manager', () => {
   const GOOD: ManagerFacts = {
     file: '/var/ossec/etc/ossec.conf',
     isAgent: true,
@@ -137,33 +159,37 @@ describe('the manager', () => {
   };
 
   test.each<[string, Partial<ManagerFacts>, RegExp[]]>([
-    ['is protected', {}, [/^ok: 192\.0\.2\.9, manager\.example: never blocked$/]],
-    ['is a problem where none is found', { managers: [] }, [/^problem: .* names no manager/]],
+    ['accepts known addresses', {}, [/^ok: 192\.0\.2\.9, manager\.example, protected$/]],
+    ['reports that no manager is named', { managers: [] }, [/^problem: .* names no manager/]],
     [
-      'is a problem where its name has no address',
+      'reports a name without a known address',
       { unknown: ['manager.example'] },
-      [/^problem: no address is known of manager\.example/],
+      [/^problem: no known address for manager\.example/],
     ],
-    ['is nobody on a manager', { isAgent: false, managers: [] }, []],
-    ['is not looked for where it may be blocked', { isProtected: false, managers: [] }, []],
+    ['finds nothing on a manager', { isAgent: false, managers: [] }, []],
+    ['finds nothing if managers are not protected', { isProtected: false, managers: [] }, []],
   ])('%s', (_, change, expected) => {
     expectTold(manager.evaluate({ ...GOOD, ...change }), expected);
   });
 });
 
-describe('the agent', () => {
+describe('the checks of the agent', () => {
   const GOOD: AgentFacts = {
     home: '/var/ossec',
-    isThere: true,
+    exists: true,
     version: 'v4.14.7',
     execd: 'wazuh-execd',
   };
 
   test.each<[string, Partial<AgentFacts>, RegExp]>([
-    ['runs', {}, /^ok: v4\.14\.7, wazuh-execd runs$/],
-    ['does not run', { execd: '' }, /^problem: v4\.14\.7, and no execd runs/],
-    ['is of unknown version', { version: '' }, /^ok: of unknown version,/],
-    ['is not there', { isThere: false }, /^problem: no agent in \/var\/ossec$/],
+    ['accept an agent that is running', {}, /^ok: v4\.14\.7, wazuh-execd is running$/],
+    [
+      'report an agent that is not running',
+      { execd: '' },
+      /^problem: v4\.14\.7, but no execd is running/,
+    ],
+    ['accept an unknown version', { version: '' }, /^ok: unknown version,/],
+    ['report a missing agent', { exists: false }, /^problem: no agent in \/var\/ossec$/],
   ])('%s', (_, change, expected) => {
     expectTold(agent.evaluate({ ...GOOD, ...change }), [expected]);
   });
@@ -174,7 +200,7 @@ describe('the agent', () => {
     ['{"version":4}', ['VERSION="3.7.0"'], '3.7.0'],
     ['{"version":"4.1', [null], ''],
     [null, [], ''],
-  ])('has its version from %j or %j', (json, inits, version) => {
+  ])('find the version in %j or %j', (json, inits, version) => {
     expect(versionOf(json, inits)).toBe(version);
   });
 
@@ -187,18 +213,26 @@ describe('the agent', () => {
 
   test.each<[string, Partial<TimeoutFacts>, RegExp]>([
     [
-      'two that end',
+      'accept two responses with timeouts',
       {},
-      /^ok: 2 responses with firewall-drop \(600 s, 3600 s\), no ban longer than 1h$/,
+      /^ok: 2 responses with firewall-drop \(600 s, 3600 s\); the longest ban lasts 1h$/,
     ],
-    ['one that does not end', { longest: null }, /^warning: .* timeout 0 .*: its bans never end/],
     [
-      'none of ours',
-      { name: 'block-ip', timeouts: [] },
-      /^warning: .* has no response with block-ip/,
+      'warn of a response without a timeout',
+      { longest: null },
+      /^warning: .* timeout 0 .*: its bans never expire/,
     ],
-    ['none at all', { timeouts: [], longest: null }, /^warning: .* the manager requests no blocks/],
-  ])('has responses: %s', (_, change, expected) => {
+    [
+      'warn if no response has our name',
+      { name: 'block-ip', timeouts: [] },
+      /^warning: .* has no entry for block-ip/,
+    ],
+    [
+      'warn if there are no responses',
+      { timeouts: [], longest: null },
+      /^warning: .* no alert starts it/,
+    ],
+  ])('%s', (_, change, expected) => {
     expectTold(arConf.evaluate({ ...TIMEOUTS, ...change }), [expected]);
   });
 
@@ -206,32 +240,36 @@ describe('the agent', () => {
     return { severity, cause, fix: 'x', line: 7, column: 1, file: '/f', source: '' };
   };
   test.each<[string, FilesFacts, RegExp]>([
-    ['none', { files: [], findings: [] }, /^ok: no ossec\.conf/],
-    ['in order', { files: ['/f', '/g'], findings: [] }, /^ok: nothing wrong in \/f, \/g$/],
+    ['accept a host without files', { files: [], findings: [] }, /^ok: no ossec\.conf/],
     [
-      'with a warning',
+      'accept files without mistakes',
+      { files: ['/f', '/g'], findings: [] },
+      /^ok: no mistakes in \/f, \/g$/,
+    ],
+    [
+      'pass on a warning',
       { files: ['/f'], findings: [found('warning', 'doubtful')] },
       /^warning: \/f, line 7: doubtful$/,
     ],
     [
-      'with an error behind a warning, which a terminal would obey',
+      'pass on the error of several findings, with control characters escaped',
       { files: ['/f'], findings: [found('warning', 'doubtful'), found('error', 'bad\u001b[2J')] },
       /^problem: \/f, line 7: bad\\u001b\[2J, and 1 more$/,
     ],
-  ])('has files: %s', (_, facts, expected) => {
+  ])('%s', (_, facts, expected) => {
     expectTold(agentFiles.evaluate(facts), [expected]);
   });
 
-  test('has a configuration whose mistakes are reported line by line', () => {
-    expectTold(configuration.evaluate({ isThere: false, problems: [] }), [
-      /^ok: no .*: the defaults hold$/,
+  test('report each mistake in our configuration', () => {
+    expectTold(configuration.evaluate({ exists: false, problems: [] }), [
+      /^ok: no .*: the defaults are used$/,
     ]);
-    expectTold(configuration.evaluate({ isThere: true, problems: [] }), [/^ok: .* is understood$/]);
-    expectTold(configuration.evaluate({ isThere: true, problems: ['a', 'b'] }), [/: a$/, /: b$/]);
+    expectTold(configuration.evaluate({ exists: true, problems: [] }), [/^ok: .* is valid$/]);
+    expectTold(configuration.evaluate({ exists: true, problems: ['a', 'b'] }), [/: a$/, /: b$/]);
   });
 });
 
-describe('the log', () => {
+describe('the check of the log', () => {
   const GOOD: LogFacts = {
     path: '/var/ossec/logs/active-responses.log',
     stats: statsOf({ uid: 990, gid: 990, mode: 0o100660, nlink: 1 }),
@@ -243,21 +281,41 @@ describe('the log', () => {
   });
 
   test.each<[string, Partial<LogFacts>, RegExp, string | undefined]>([
-    ['is in order', {}, /^ok: .* 0660, can be written to$/, undefined],
+    ['accepts a log that can be written', {}, /^ok: .* 0660, writable$/, undefined],
     [
-      'has no directory',
+      'reports a missing directory',
       { directory: null },
-      /^problem: .* a block would raise no alert/,
+      /^problem: .* blocks raise no alerts/,
       undefined,
     ],
-    ['is not there', { stats: null }, /^warning: .* is not there yet/, 'make the log'],
-    ['is a link', stats({ mode: 0o120777 }), /^problem: .* is a symbolic link/, undefined],
-    ['is a pipe', stats({ mode: 0o010660 }), /^problem: .* not a regular file/, undefined],
-    ['has two names', stats({ nlink: 2 }), /^problem: .* with one name/, undefined],
-    ['can’t be opened', { trouble: 'EROFS' }, /^problem: .* written to: EROFS$/, undefined],
-    ['is anybody’s', stats({ mode: 0o100662 }), /^problem: .* anybody can write/, 'mend the log'],
-    ['is another group’s', stats({ gid: 0 }), /^warning: .* can't read it$/, 'mend the log'],
-    ['is its owner’s alone', stats({ mode: 0o100600 }), /^warning: .* can't read/, 'mend the log'],
+    ['warns of a missing log', { stats: null }, /^warning: .* does not exist yet/, 'make the log'],
+    [
+      'reports a symbolic link',
+      stats({ mode: 0o120777 }),
+      /^problem: .* is a symbolic link/,
+      undefined,
+    ],
+    ['reports a pipe', stats({ mode: 0o010660 }), /^problem: .* not a regular file/, undefined],
+    ['reports a second hard link', stats({ nlink: 2 }), /^problem: .* with one link/, undefined],
+    [
+      'reports a log that can’t be opened',
+      { trouble: 'EROFS' },
+      /^problem: .* can't be written: EROFS$/,
+      undefined,
+    ],
+    [
+      'reports a log that every user can write',
+      stats({ mode: 0o100662 }),
+      /^problem: .* any user can write/,
+      'mend the log',
+    ],
+    ['warns of another group', stats({ gid: 0 }), /^warning: .* can't read it$/, 'mend the log'],
+    [
+      'warns if only the owner can read the log',
+      stats({ mode: 0o100600 }),
+      /^warning: .* can't read/,
+      'mend the log',
+    ],
   ])('%s', (_, change, expected, remedy) => {
     const finding = responseLog.evaluate({ ...GOOD, ...change });
     expectTold(finding, [expected]);
@@ -265,17 +323,17 @@ describe('the log', () => {
   });
 });
 
-describe('the writer lock', () => {
+describe('the check of the writer lock', () => {
   test.each<[string, LockFacts, RegExp]>([
-    ['is free', { holder: null, isStopped: false }, /^ok: nobody holds/],
-    ['is held by a run', { holder: 4711, isStopped: false }, /^ok: process 4711 holds/],
-    ['is held by a stopped process', { holder: 4711, isStopped: true }, /^problem: process 4711/],
+    ['accepts a free lock', { holder: null, isStopped: false }, /^ok: no process holds/],
+    ['accepts a running holder', { holder: 4711, isStopped: false }, /^ok: process 4711 holds/],
+    ['reports a stopped holder', { holder: 4711, isStopped: true }, /^problem: process 4711/],
   ])('%s', (_, facts, expected) => {
     expectTold(lock.evaluate(facts), [expected]);
   });
 });
 
-describe('the state', () => {
+describe('the checks of the state', () => {
   const GOOD: StoreFacts = {
     volatile: false,
     unsaved: 0,
@@ -285,13 +343,25 @@ describe('the state', () => {
   };
 
   test.each<[string, Partial<StoreFacts>, RegExp]>([
-    ['are sound', {}, /^ok: .* is sound, 0700 and 0600$/],
-    ['are new', { fileMode: null }, /^ok: .* 0700 and new$/],
-    ['can’t be used', { volatile: true }, /^problem: .* can't be used/],
-    ['could not be written', { unsaved: 2 }, /^problem: .*2 changes kept in .*unsaved/],
-    ['are damaged', { unsound: ['page 3', 'page 4'] }, /^problem: .* damaged: page 3; page 4$/],
-    ['are in an open directory', { directoryMode: '0755' }, /^warning: .* others can read/],
-    ['are open themselves', { fileMode: '0644' }, /^warning: .* others can read/],
+    ['accept an intact file', {}, /^ok: .* is intact, 0700 and 0600$/],
+    ['accept a new file', { fileMode: null }, /^ok: .* 0700 and new$/],
+    ['report a file that can’t be used', { volatile: true }, /^problem: .* can't be used/],
+    ['report unsaved changes', { unsaved: 2 }, /^problem: .*2 changes kept in .*unsaved/],
+    [
+      'report a damaged file',
+      { unsound: ['page 3', 'page 4'] },
+      /^problem: .* damaged: page 3; page 4$/,
+    ],
+    [
+      'warn of a directory that others can read',
+      { directoryMode: '0755' },
+      /^warning: .* other users can read/,
+    ],
+    [
+      'warn of a file that others can read',
+      { fileMode: '0644' },
+      /^warning: .* other users can read/,
+    ],
   ])('%s', (_, change, expected) => {
     expectTold(store.evaluate({ ...GOOD, ...change }), [expected]);
   });
@@ -309,68 +379,72 @@ describe('the state', () => {
   };
 
   test.each<[string, Partial<OrderFacts>, RegExp[]]>([
-    ['agree', {}, [/^ok: 3 bans, each with its rules once and first in line$/]],
-    ['can’t be compared', { drift: null, trouble: 'no iptables' }, [/^problem: .* no iptables$/]],
+    ['accept rules that are all in place', {}, [/^ok: 3 bans, all rules in place$/]],
     [
-      'have something begun',
+      'report a kernel that can’t be queried',
+      { drift: null, trouble: 'no iptables' },
+      [/^problem: .* no iptables$/],
+    ],
+    [
+      'report pending changes',
       { drift: { ...NO_DRIFT, pending: [ban, ban], steps: [command] } },
       [/^problem: 2 changes pending: an earlier run was interrupted$/],
     ],
     [
-      'have something begun by a process that is at work',
+      'accept pending changes of a running process',
       { drift: { ...NO_DRIFT, pending: [ban], atWork: 4711, steps: [command] } },
-      [/^ok: 1 change pending: process 4711 has the writer lock, and may be at work on them$/],
+      [/^ok: 1 change pending: process 4711 holds the writer lock and may be completing them$/],
     ],
     [
-      'have bans that lack rules',
+      'report bans without rules',
       { drift: { ...NO_DRIFT, missing: [missing], steps: [command] } },
       [/^problem: missing in the kernel: rules of 1 ban \(203\.0\.113\.9\)$/],
     ],
     [
-      'has rules that no ban explains',
+      'report rules without a ban',
       { drift: { ...NO_DRIFT, unknown: [held] } },
-      [/^problem: 1 drop rule of our shape without a ban, which will not expire$/],
+      [/^problem: drop rules of our form without a ban, which never expire: 1$/],
     ],
     [
-      'have bans behind an ACCEPT',
+      'report rules behind an ACCEPT',
       { drift: { ...NO_DRIFT, steps: [command] } },
-      [/^problem: our rules are not first in line/],
+      [/^problem: our rules are not first in their chains/],
     ],
     [
-      'lack rules, and something else is wrong as well',
+      'report pending changes and rules without a ban together',
       { drift: { ...NO_DRIFT, pending: [ban], unknown: [held] } },
-      [/^problem: 1 change pending/, /^problem: 1 drop rule of our shape without a ban/],
+      [/^problem: 1 change pending/, /^problem: drop rules of our form without a ban/],
     ],
-  ])('and the kernel %s', (_, change, expected) => {
+  ])('%s', (_, change, expected) => {
     expectTold(order.evaluate({ ...AGREED, ...change }), expected);
   });
 
   test.each<[string, TimerFacts, RegExp]>([
-    ['lives', { callers: ['x.timer'], silenceSeconds: 30 }, /^ok: x\.timer, last run 30s ago$/],
-    ['is late', { callers: ['x'], silenceSeconds: 301 }, /^warning: .* it last ran: 5m 1s ago$/],
-    ['never ran', { callers: ['x'], silenceSeconds: null }, /^warning: .* it last ran: never$/],
+    ['ran', { callers: ['x.timer'], silenceSeconds: 30 }, /^ok: x\.timer, last run 30s ago$/],
+    ['is late', { callers: ['x'], silenceSeconds: 301 }, /^warning: .* last run was: 5m 1s ago$/],
+    ['never ran', { callers: ['x'], silenceSeconds: null }, /^warning: .* last run was: never$/],
     ['ran in the future', { callers: ['x'], silenceSeconds: -9 }, /^ok: x, last run 0s ago$/],
     ['is not set up', { callers: [], silenceSeconds: 5 }, /^warning: nothing calls .*5s ago/],
-  ])('has a timer that %s', (_, facts, expected) => {
+  ])('recognise a timer that %s', (_, facts, expected) => {
     expectTold(timer.evaluate(facts), [expected]);
   });
 
-  test('comes back at boot, or not', () => {
-    expectTold(boot.evaluate({ callers: ['a', 'b'] }), [/^ok: blocks come back by a, b$/]);
+  test('name what restores bans at boot, or warn that nothing does', () => {
+    expectTold(boot.evaluate({ callers: ['a', 'b'] }), [/^ok: bans are restored by a, b$/]);
     expectTold(boot.evaluate({ callers: [] }), [/^warning: nothing calls firewall-drop restore/]);
   });
 
   const CLOCK: ClockFacts = { nowMs: NOON_MS, latestMs: NOON_MS - 1, service: 'chronyd' };
   test.each<[string, Partial<ClockFacts>, RegExp]>([
-    ['is kept', {}, /^ok: 2026-05-07 12:00:00 UTC, kept by chronyd$/],
-    ['is kept by nobody', { service: '' }, /^ok: .*, no time service seen$/],
-    ['was set back', { latestMs: NOON_MS + 1 }, /^warning: .* it was set back$/],
-    ['is of long ago', { nowMs: 0, latestMs: null }, /^problem: it is not 1970-01-01/],
-  ])('has a clock that %s', (_, change, expected) => {
+    ['is synchronised', {}, /^ok: 2026-05-07 12:00:00 UTC, synchronised by chronyd$/],
+    ['no service synchronises', { service: '' }, /^ok: .*, no time service found$/],
+    ['was set back', { latestMs: NOON_MS + 1 }, /^warning: .* the clock was set back$/],
+    ['is decades late', { nowMs: 0, latestMs: null }, /^problem: the clock is wrong: 1970-01-01/],
+  ])('recognise a clock that %s', (_, change, expected) => {
     expectTold(clock.evaluate({ ...CLOCK, ...change }), [expected]);
   });
 
-  test('shows the last outcomes, and warns of what failed', () => {
+  test('show the latest events, and warn of failures', () => {
     const record = (verb: 'add' | 'failed'): HistoryRecord => ({
       id: 1,
       atMs: NOON_MS,
@@ -378,50 +452,50 @@ describe('the state', () => {
       origin: null,
       reason: 'scan',
     });
-    expectTold(outcomes.evaluate([]), [/^ok: nothing has happened yet$/]);
-    expectTold(outcomes.evaluate([record('add')]), [/^ok: the last 1, none failed$/]);
+    expectTold(outcomes.evaluate([]), [/^ok: no events yet$/]);
+    expectTold(outcomes.evaluate([record('add')]), [/^ok: none of the last 1 failed$/]);
     const finding = outcomes.evaluate([record('add'), record('failed')]);
     expectTold(finding, [/^warning: 1 of the last 2 failed$/]);
     expect(finding.details?.[1]).toBe('2026-05-07 12:00:00  failed 203.0.113.9 scan');
   });
 });
 
-describe('the firewall', () => {
+describe('the checks of the firewall', () => {
   test.each<[string, FactsOf<(typeof programs)[number]>, RegExp]>([
     [
-      'is there and needed',
+      'is installed and needed',
       { program: 'a', path: '/sbin/a', variant: 'nft', isNeeded: true, from: 'iptables' },
       /^ok: \/sbin\/a \(nft\)$/,
     ],
     [
-      'is there for nothing',
+      'is installed and not needed',
       { program: 'a', path: '/sbin/a', variant: null, isNeeded: false, from: 'iptables' },
       /^ok: \/sbin\/a, not needed$/,
     ],
     [
       'is missing',
       { program: 'a', path: null, variant: null, isNeeded: true, from: 'iptables' },
-      /^problem: a is not installed: nothing can be blocked/,
+      /^problem: a is not installed, but the backend needs it/,
     ],
     [
       'is missing and not needed',
       { program: 'a', path: null, variant: null, isNeeded: false, from: 'iptables' },
       /^ok: a is not installed, and not needed$/,
     ],
-  ])('has a program that %s', (_, facts, expected) => {
+  ])('recognise a program that %s', (_, facts, expected) => {
     expectTold(programs[0]?.evaluate(facts) ?? [], [expected]);
   });
 
   test.each<[VariantFacts['used'], readonly string[], boolean | null, RegExp]>([
     ['nft', [], true, /^ok: only nft is in use$/],
     ['nft', ['nat'], true, /^ok: only nft is in use$/],
-    ['nft', ['filter'], true, /^warning: .* the legacy variant has a filter table as well/],
-    ['legacy', ['filter'], true, /^warning: .* the nft variant has a filter table as well/],
+    ['nft', ['filter'], true, /^warning: .* iptables-legacy has a filter table as well/],
+    ['legacy', ['filter'], true, /^warning: .* iptables-nft has a filter table as well/],
     ['legacy', ['filter'], false, /^ok: only legacy is in use$/],
     ['legacy', ['filter'], null, /^ok: only legacy is in use$/],
     [null, ['filter'], true, /^ok: no variant of iptables is in use$/],
-  ])('uses %s, with legacy tables %j and an nft table %s', (used, legacyTables, nft, expected) => {
-    expectTold(variants.evaluate({ used, legacyTables: [...legacyTables], hasNftFilter: nft }), [
+  ])('judge %s with the legacy tables %j and an nft table: %s', (used, tables, nft, expected) => {
+    expectTold(variants.evaluate({ used, legacyTables: [...tables], hasNftFilter: nft }), [
       expected,
     ]);
   });
@@ -435,11 +509,11 @@ describe('the firewall', () => {
   const KERNEL = { release: '6.1', backend: 'iptables', answers: [answer(4), answer(6)] };
 
   test.each<[string, string | null, RegExp[]]>([
-    ['', '', [/^ok: Linux 6\.1 answers through iptables for IPv4 and IPv6$/]],
-    ['', null, [/^ok: .* for IPv4$/]],
+    ['', '', [/^ok: Linux 6\.1 filters IPv4 and IPv6 through iptables$/]],
+    ['', null, [/^ok: .* filters IPv4 through/]],
     ['no module', '', [/^problem: IPv4 can't be filtered through iptables: no module$/]],
     ['a', 'b', [/^problem: IPv4 .* a$/, /^problem: IPv6 .* b$/]],
-  ])('asks the kernel: IPv4 %j, IPv6 %j', (four, six, expected) => {
+  ])('report the kernel’s errors for IPv4 %j and IPv6 %j', (four, six, expected) => {
     const answers = [
       answer(4, { trouble: four }),
       ...(six === null ? [] : [answer(6, { trouble: six })]),
@@ -447,15 +521,15 @@ describe('the firewall', () => {
     expectTold(kernel.evaluate({ ...KERNEL, answers }), expected);
   });
 
-  test('names the chains of the configuration that are not there, by family', () => {
+  test('name the configured chains that do not exist, by family', () => {
     const answers = ([4, 6] as const).map((family) => answer(family, { missing: ['BANS'] }));
     const expected = [/^problem: .* IPv4 has no such chain/, /^problem: .* IPv6 has no such chain/];
     expectTold(kernel.evaluate({ ...KERNEL, answers }), expected);
   });
 
-  test('says where the rule for a set can only stand in the filter table', () => {
+  test('warn if the rule for a set must be in the filter table', () => {
     const answers = [answer(4), answer(6, { hasRaw: false })];
-    const expected = [/^ok: Linux/, /^warning: the kernel has no table raw for IPv6: /];
+    const expected = [/^ok: Linux/, /^warning: the kernel has no raw table for IPv6: /];
     expectTold(kernel.evaluate({ ...KERNEL, backend: 'ipset', answers }), expected);
   });
 
@@ -466,40 +540,44 @@ describe('the firewall', () => {
     backend: 'iptables',
   };
   test.each<[string, Partial<NeighbourFacts>, RegExp[]]>([
-    ['nobody', {}, [/^ok: no Docker, firewalld, ufw, fail2ban or CrowdSec seen$/]],
-    ['firewalld by its process', { processes: ['firewalld'] }, [/^warning: firewalld seen/]],
-    ['firewalld by its chains', { chains: ['INPUT_direct'] }, [/^warning: firewalld seen/]],
+    ['none of them', {}, [/^ok: no Docker, firewalld, ufw, fail2ban or CrowdSec found$/]],
+    ['firewalld by its process', { processes: ['firewalld'] }, [/^warning: firewalld found/]],
+    ['firewalld by its chains', { chains: ['INPUT_direct'] }, [/^warning: firewalld found/]],
     [
       'firewalld beside our own table',
       { processes: ['firewalld'], backend: 'nftables' },
-      [/^ok: firewalld seen/],
+      [/^ok: firewalld found/],
     ],
-    ['fail2ban by its process', { processes: ['fail2ban-server'] }, [/^ok: fail2ban seen/]],
-    ['CrowdSec, whose name is cut', { processes: ['crowdsec-firewal'] }, [/^ok: CrowdSec seen/]],
-    ['ufw for IPv6', { chains: ['ufw6-input'] }, [/^ok: ufw seen/]],
-    ['Docker with its chain', { chains: ['DOCKER-USER'] }, [/^ok: Docker seen: .* DOCKER-USER/]],
+    ['fail2ban by its process', { processes: ['fail2ban-server'] }, [/^ok: fail2ban found/]],
+    ['CrowdSec by its cut name', { processes: ['crowdsec-firewal'] }, [/^ok: CrowdSec found/]],
+    ['ufw for IPv6', { chains: ['ufw6-input'] }, [/^ok: ufw found/]],
+    ['Docker with its chain', { chains: ['DOCKER-USER'] }, [/^ok: Docker found: .* DOCKER-USER/]],
     [
       'Docker beside sets that drop before its chains',
       { chains: ['DOCKER-USER', 'raw PREROUTING'], backend: 'ipset', usesDockerChain: false },
-      [/^ok: Docker seen: sets drop/],
+      [/^ok: Docker found: our sets drop/],
     ],
     [
-      'Docker beside sets where the kernel has no table raw',
+      'Docker beside sets on a kernel without a raw table',
       { chains: ['DOCKER-USER'], backend: 'ipset' },
-      [/^ok: Docker seen: .* DOCKER-USER/],
+      [/^ok: Docker found: .* DOCKER-USER/],
     ],
-    ['Docker without it', { processes: ['dockerd'] }, [/^warning: Docker .* no chain DOCKER-USER/]],
     [
-      'Docker that we do not heed',
+      'Docker without its chain',
+      { processes: ['dockerd'] },
+      [/^warning: Docker .* no chain DOCKER-USER/],
+    ],
+    [
+      'Docker with firewall.docker = false',
       { chains: ['DOCKER-USER'], usesDockerChain: false },
       [/^warning: .* firewall\.docker is false/],
     ],
-    ['two', { chains: ['f2b-sshd', 'ufw-user'] }, [/^ok: ufw/, /^ok: fail2ban/]],
-  ])('has neighbours: %s', (_, change, expected) => {
+    ['two programs', { chains: ['f2b-sshd', 'ufw-user'] }, [/^ok: ufw/, /^ok: fail2ban/]],
+  ])('recognise %s', (_, change, expected) => {
     expectTold(neighbours.evaluate({ ...ALONE, ...change }), expected);
   });
 
-  test('has saved rules: what comes back of ours is counted, plain rules in the filter table alone', () => {
+  test('count our saved rules: plain rules only in the filter table, and rules for our sets', () => {
     const text = [
       '*raw',
       '-A PREROUTING -s 203.0.113.1/32 -j DROP',
@@ -518,10 +596,15 @@ describe('the firewall', () => {
   });
 
   test.each<[string, readonly string[], number, RegExp]>([
-    ['none of ours', [], 0, /^ok: no saved rules hold blocks$/],
-    ['addresses', ['203.0.113.7'], 0, /^warning: \/f has drops of our shape \(1\)/],
-    ['our sets', ['203.0.113.7'], 1, /^problem: \/f refers to sets of ours/],
-  ])('has saved rules with %s', (_, addresses, setRules, expected) => {
+    ['accept saved files without our rules', [], 0, /^ok: no saved file contains our rules$/],
+    [
+      'warn of saved addresses',
+      ['203.0.113.7'],
+      0,
+      /^warning: \/f contains drop rules of our form \(1\)/,
+    ],
+    ['report saved rules for our sets', ['203.0.113.7'], 1, /^problem: \/f refers to our sets/],
+  ])('%s', (_, addresses, setRules, expected) => {
     expectTold(savedRules.evaluate({ files: [{ path: '/f', addresses, setRules }] }), [expected]);
   });
 });

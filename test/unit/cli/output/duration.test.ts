@@ -1,4 +1,4 @@
-// Lengths of time as a person types and reads them: a slip must be an error, never another length.
+// Durations as a person types and reads them: a typing mistake must be an error, never another duration.
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { formatDuration } from '../../../../src/cli/output/time.ts';
@@ -14,7 +14,7 @@ test.each([
   ['1w', 604_800],
   ['never', null],
   ['2147483648', 2 ** 31],
-])('%s is %j seconds', (text, seconds) => {
+])('%s is parsed as %j seconds', (text, seconds) => {
   expect(parseDuration(text)).toBe(seconds);
 });
 
@@ -42,11 +42,11 @@ test.each([
   '9999999999w',
   '1h\n',
   '٣m',
-])('%j is no length of time', (text) => {
+])('%j is rejected', (text) => {
   expect(parseDuration(text)).toBeUndefined();
 });
 
-describe('in words', () => {
+describe('a formatted duration', () => {
   test.each([
     [0, '0s'],
     [0.4, '0s'],
@@ -58,11 +58,11 @@ describe('in words', () => {
     [5401, '1h 30m'],
     [86_400, '1d'],
     [694_800, '1w 1d'],
-  ])('%d seconds are %s', (seconds, words) => {
+  ])('of %d seconds is %s', (seconds, words) => {
     expect(formatDuration(seconds)).toBe(words);
   });
 
-  test('a length is read back as itself, or as less by what its smaller units were', () => {
+  test('is parsed as the same duration, less its smaller units', () => {
     fc.assert(
       fc.property(fc.integer({ min: 1, max: 2 ** 31 }), (seconds) => {
         const again = parseDuration(formatDuration(seconds).replace(' ', '')) ?? 0;

@@ -1,5 +1,5 @@
-// Points in time as people write them.
-import { describe, expect, test } from '@jest/globals';
+// Times as people write them.
+import { expect, test } from '@jest/globals';
 import {
   momentText,
   readMoment,
@@ -22,11 +22,11 @@ test.each([
   ['2028-02-29', '2028-02-29T00:00:00.000Z'],
   ['14:05', '2026-11-29T14:05:00.000Z'],
   ['11:00', '2026-11-30T11:00:00.000Z'],
-])('%s is %s', (text, moment) => {
+])('%s is parsed as %s', (text, moment) => {
   expect(read(text)).toBe(moment);
 });
 
-test('a time without a date is the last one where one looks back', () => {
+test('a time without a date is the last one for options about the past', () => {
   expect(read('14:05', 'last')).toBe('2026-11-28T14:05:00.000Z');
   expect(read('11:00', 'last')).toBe('2026-11-29T11:00:00.000Z');
 });
@@ -40,16 +40,14 @@ test.each([
   '14:65',
   '24.12.2026',
   '2026-12-24 18',
-])('%j is no time, and the message has one', (text) => {
+])('%j is rejected with an example', (text) => {
   for (const { form } of [TIME_TO_COME, TIME_PAST]) {
     expect(form.read(text)).toBeUndefined();
-    expect(form.expected).toContain('write for example 14:05, 2026-12-24');
+    expect(form.expected).toContain('14:05, 2026-12-24, "2026-12-24 18:00"');
   }
 });
 
-describe('a moment is said', () => {
-  test('without its date on the same day, and with it on another', () => {
-    expect(momentText(NOON_MS + 7_500_000, NOON_MS)).toBe('14:05 UTC');
-    expect(momentText(NOON_MS + 86_400_000, NOON_MS)).toBe('2026-11-30 12:00 UTC');
-  });
+test('a time is printed with its date only on another day', () => {
+  expect(momentText(NOON_MS + 7_500_000, NOON_MS)).toBe('14:05 UTC');
+  expect(momentText(NOON_MS + 86_400_000, NOON_MS)).toBe('2026-11-30 12:00 UTC');
 });

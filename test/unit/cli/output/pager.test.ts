@@ -1,4 +1,4 @@
-// Which pager is used, and which one never: who may call us by sudo must not get a shell of root.
+// The choice of the pager: a user who can run only this program with sudo must not get a root shell.
 import { expect, test } from '@jest/globals';
 import { choosePager } from '../../../../src/cli/output/terminal.ts';
 
@@ -11,18 +11,18 @@ function nameOf(environment: Readonly<Record<string, string>>): string | null {
 }
 
 test.each([
-  ['less without $PAGER', ROOT, 'less'],
-  ['less with its options', { ...ROOT, PAGER: 'less -S' }, 'less -S'],
+  ['is less without $PAGER', ROOT, 'less'],
+  ['keeps the options of less', { ...ROOT, PAGER: 'less -S' }, 'less -S'],
   [
-    'what $PAGER names, from the directories of the system',
+    'is the program of $PAGER, found in the system directories',
     { ...ROOT, PAGER: '/tmp/more' },
     'more',
   ],
-  ['none for cat', { ...ROOT, PAGER: 'cat' }, null],
-  ['none for an empty $PAGER', { ...ROOT, PAGER: '' }, null],
-  ['none on a dumb terminal', { TERM: 'dumb' }, null],
-  ['none that is not installed', { ...ROOT, PAGER: 'no-such-pager' }, null],
-  ['less alone under sudo', { ...BY_SUDO, PAGER: 'more -x' }, 'less'],
-])('%s', (_, environment, wanted) => {
+  ['is none for cat', { ...ROOT, PAGER: 'cat' }, null],
+  ['is none for an empty $PAGER', { ...ROOT, PAGER: '' }, null],
+  ['is none on a dumb terminal', { TERM: 'dumb' }, null],
+  ['is none if it is not installed', { ...ROOT, PAGER: 'no-such-pager' }, null],
+  ['is only ever less under sudo', { ...BY_SUDO, PAGER: 'more -x' }, 'less'],
+])('the pager %s', (_, environment, wanted) => {
   expect(nameOf(environment)).toBe(wanted);
 });

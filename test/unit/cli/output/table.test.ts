@@ -1,4 +1,4 @@
-// Tables: they fit where they are shown, cut only what may be cut, and give a spreadsheet no formula.
+// Tables fit the terminal and cut only cuttable columns; CSV contains no formula.
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import type { Terminal } from '../../../../src/cli/session.ts';
@@ -42,16 +42,16 @@ describe('a table', () => {
     ]);
   });
 
-  test('may have more rows than a call may have arguments', () => {
+  test('can have more rows than a function call can have arguments', () => {
     expect(table(Array<Row>(200_000).fill(ROW))).toHaveLength(200_001);
   });
 
-  test('is not cut where the width is not known', () => {
+  test('is not cut if the width is unknown', () => {
     const note = 'long '.repeat(100).trim();
     expect(table([{ ...ROW, note }])[1]).toBe(`203.0.113.9      7  ${note}`);
   });
 
-  test('that is too wide loses the end of what may be cut, and says so', () => {
+  test('that is too wide cuts its cuttable columns, and marks the cut', () => {
     const [, row] = table([{ ...ROW, note: 'a very long story' }], { width: 32 });
     expect(row).toBe('203.0.113.9      7  a very long…'.slice(0, 31) + '…');
     expect(row).toHaveLength(32);
@@ -62,7 +62,7 @@ describe('a table', () => {
     expect(table(rows, { width: 37 })).toEqual(table(rows));
   });
 
-  test('never cuts a cell that may not be cut, however narrow the terminal is', () => {
+  test('never cuts other columns, however narrow the terminal is', () => {
     fc.assert(
       fc.property(fc.integer({ min: 1, max: 60 }), fc.string(), (width, note) => {
         for (const line of table([{ ...ROW, note }], { width }).slice(1))
@@ -71,7 +71,7 @@ describe('a table', () => {
     );
   });
 
-  test('is never wider than a terminal that has room for what may not be cut', () => {
+  test('is never wider than a terminal that has room for the other columns', () => {
     fc.assert(
       fc.property(fc.integer({ min: 28, max: 100 }), fc.string(), (width, note) => {
         for (const line of table([{ ...ROW, note }], { width }))
@@ -80,13 +80,13 @@ describe('a table', () => {
     );
   });
 
-  test('cuts no character in two', () => {
+  test('does not split a character', () => {
     const rows = [{ ...ROW, note: '😀'.repeat(20) }];
     for (let width = 28; width < 60; width += 1)
       expect(table(rows, { width }).join('').isWellFormed()).toBe(true);
   });
 
-  test('has one line a row, whatever the cells hold', () => {
+  test('has one line per row, whatever the cells contain', () => {
     fc.assert(
       fc.property(fc.string({ unit: 'binary' }), (note) => {
         const lines = table([{ ...ROW, note }]);
@@ -112,7 +112,7 @@ describe('colour', () => {
     ['yellow', '\u001b[33mx\u001b[0m'],
     ['green', '\u001b[32mx\u001b[0m'],
     [null, 'x'],
-  ] as const)('%s where there are any', (colour, painted) => {
+  ] as const)('%s is used only if the terminal has colours', (colour, painted) => {
     expect(paint('x', colour, { ...PIPE, colours: true })).toBe(painted);
     expect(paint('x', colour, PIPE)).toBe('x');
   });
@@ -121,7 +121,7 @@ describe('colour', () => {
 describe('CSV', () => {
   const csv = (note: string): string => formatCsv(COLUMNS, [{ ...ROW, note }])[1] ?? '';
 
-  test('has headings in lower case, of one word each', () => {
+  test('has headings in lower case without spaces', () => {
     expect(formatCsv(COLUMNS, [])).toEqual(['address,count,note_on_it']);
   });
 
@@ -136,14 +136,14 @@ describe('CSV', () => {
   });
 
   test.each(['=1+1', '+1', '-1', '@SUM(A1)', '=cmd|" /C calc"!A0', '\t=1', '\r=1'])(
-    'gives a spreadsheet no formula: %j',
+    'writes %j so that a spreadsheet does not evaluate it',
     (note) => {
       const cell = csv(note).slice('203.0.113.9,7,'.length).replace(/^"/, '');
       expect(cell).not.toMatch(/^[=+\-@\t\r]/);
     },
   );
 
-  test('is read back as it was, by the rules of RFC 4180', () => {
+  test('is parsed unchanged according to RFC 4180', () => {
     fc.assert(
       fc.property(
         fc.array(fc.constantFrom('a', ',', '"', ' ', "'", ';'), { maxLength: 12 }),
