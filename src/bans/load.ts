@@ -75,9 +75,10 @@ export function followMigration(addresses: readonly Address[], context: LoadCont
   const former = backendNamed(firewall.backendName);
   if (active === null || active === known || former === null || active === former) return;
   firewall.use(active, former);
-  followState(addresses, context, firewall.of(active));
+  // Release first: ipset treats plain rules of a released address as older than its set and removes them.
   const held = [...store.bans.findAll(addresses).values()];
   firewall.of(former).apply(releasesOf(held, now()), { trustState: false });
+  followState(addresses, context, firewall.of(active));
 }
 
 /** Returns the changes that unblock bans, for a backend that must no longer hold them. */

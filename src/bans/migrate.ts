@@ -122,21 +122,17 @@ function fill(migration: Migration, context: MigrationContext): readonly Ban[] {
 }
 
 /**
- * Applies the changes that runs without the writer lock made in the meantime. Runs that end later find the new backend
- * active.
+ * Applies the changes that runs without the writer lock made to any of the bans in the meantime. Runs that end later
+ * find the new backend active.
  */
 function catchUp(loaded: readonly Ban[], to: BackendName, context: MigrationContext): void {
   const { store, firewall, now } = context;
   const bans = store.bans.list();
-  load(without(bans, loaded), context, firewall.of(to));
-  const gone = without(loaded, bans);
+  load(bans, context, firewall.of(to));
+  const left = new Set(bans.map(({ address }) => address.text));
+  const gone = loaded.filter(({ address }) => !left.has(address.text));
   firewall.of(to).apply(releasesOf(gone, now()), { trustState: false });
   step('migrate: caught up');
-}
-
-function without(bans: readonly Ban[], others: readonly Ban[]): Ban[] {
-  const known = new Set(others.map(({ address }) => address.text));
-  return bans.filter(({ address }) => !known.has(address.text));
 }
 
 /** Removes everything from a backend. If its program is no longer installed, only warns. */

@@ -2,7 +2,6 @@
 // expires and migrates after it.
 import type { Config } from '../config/schema.ts';
 import type { Choice } from '../firewall/select.ts';
-import { isSingle } from '../model/address.ts';
 import { describeError, type AppError } from '../model/errors.ts';
 import type { ProtectedEntry } from '../policy/protected.ts';
 import { isWriterLockHeld, shareWork, takeWriterLock } from '../state/lock.ts';
@@ -132,11 +131,7 @@ export function endRun(context: RunContext): void {
     expireDue(context, isWriterLockHeld() ? 0 : LONGEST_OVERDUE_MS);
   });
   attempt('protected addresses could not be released', context, () => {
-    // Check only single addresses, which takes the same time for any number of bans.
-    releaseProtected(
-      context.knownProtected().filter(({ network }) => isSingle(network)),
-      context,
-    );
+    releaseProtected(context.knownProtected(), context);
   });
   migrate(context);
   context.store.metadata.flush();

@@ -78,6 +78,14 @@ describe('an address that becomes the host’s own while it is blocked', () => {
   });
 });
 
+test('expire releases what lies in a network of protect.allow by now', () => {
+  const lies = '198.51.100.77';
+  expect(victim.add(lies).status).toBe(0);
+  victim.configure('[protect]\nallow = ["198.51.100.64/26"]\n');
+  expect(victim.person(['expire']).stdout).toBe(`${lies} released: it is protected\n`);
+  expect(victim.rules(lies)).toEqual([]);
+});
+
 test('expire leaves a ban that a person forced', () => {
   expect(victim.person(['add', GATEWAY[4], '--force']).status).toBe(0);
   expect(victim.person(['expire']).status).toBe(0);
