@@ -69,9 +69,10 @@ export function followMigration(addresses: readonly Address[], context: LoadCont
   const former = backendNamed(firewall.backendName);
   if (active === null || active === known || former === null || active === former) return;
   firewall.use(active, former);
-  followState(addresses, context, firewall.of(active));
+  // First, since ipset takes plain rules for ones from before there was a set, and removes them as well.
   const held = [...store.bans.findAll(addresses).values()];
   firewall.of(former).apply(releasesOf(held, now()), { trustState: false });
+  followState(addresses, context, firewall.of(active));
 }
 
 /** For a backend that shall no longer hold these bans. */

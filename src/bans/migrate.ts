@@ -114,19 +114,18 @@ function fill(migration: Migration, context: MigrationContext): readonly Ban[] {
   return bans;
 }
 
-/** What runs without the writer lock did meanwhile: those that end from now on find the new backend active. */
+/**
+ * What runs without the writer lock did meanwhile, to any of the bans: those that end from now on find the new backend
+ * active.
+ */
 function catchUp(loaded: readonly Ban[], to: BackendName, context: MigrationContext): void {
   const { store, firewall, now } = context;
   const bans = store.bans.list();
-  load(without(bans, loaded), context, firewall.of(to));
-  const gone = without(loaded, bans);
+  load(bans, context, firewall.of(to));
+  const left = new Set(bans.map(({ address }) => address.text));
+  const gone = loaded.filter(({ address }) => !left.has(address.text));
   firewall.of(to).apply(releasesOf(gone, now()), { trustState: false });
   step('migrate: caught up');
-}
-
-function without(bans: readonly Ban[], others: readonly Ban[]): Ban[] {
-  const known = new Set(others.map(({ address }) => address.text));
-  return bans.filter(({ address }) => !known.has(address.text));
 }
 
 /** A backend whose program was removed from the host can't be cleared, which is reported. */

@@ -1,7 +1,6 @@
 // The frame of every run that changes bans: the writer lock, recovery before the work at hand, expiry and migration after it.
 import type { Config } from '../config/schema.ts';
 import type { Choice } from '../firewall/select.ts';
-import { isSingle } from '../model/address.ts';
 import { describeError, type AppError } from '../model/errors.ts';
 import type { ProtectedEntry } from '../policy/protected.ts';
 import { isWriterLockHeld, shareWork, takeWriterLock } from '../state/lock.ts';
@@ -122,11 +121,7 @@ export function endRun(context: RunContext): void {
     expireDue(context, isWriterLockHeld() ? 0 : LONGEST_OVERDUE_MS);
   });
   attempt('protected addresses could not be released', context, () => {
-    // Single addresses alone: that costs the same however many bans there are.
-    releaseProtected(
-      context.knownProtected().filter(({ network }) => isSingle(network)),
-      context,
-    );
+    releaseProtected(context.knownProtected(), context);
   });
   migrate(context);
   context.store.metadata.flush();

@@ -78,6 +78,14 @@ describe('an address that becomes the host’s own while it is blocked', () => {
   });
 });
 
+test('expire releases a ban within a network that was added to protect.allow', () => {
+  const inside = '198.51.100.77';
+  expect(victim.add(inside).status).toBe(0);
+  victim.configure('[protect]\nallow = ["198.51.100.64/26"]\n');
+  expect(victim.person(['expire']).stdout).toBe(`${inside} released: it is protected\n`);
+  expect(victim.rules(inside)).toEqual([]);
+});
+
 test('expire leaves a ban that a person forced', () => {
   expect(victim.person(['add', GATEWAY[4], '--force']).status).toBe(0);
   expect(victim.person(['expire']).status).toBe(0);

@@ -7,7 +7,9 @@ import { clearUnknownSets, findUnknownSets } from '../../bans/migrate.ts';
 import { releaseProtected } from '../../bans/protected.ts';
 import { findDrift, type Drift } from '../../bans/reconcile.ts';
 import { recover } from '../../bans/recover.ts';
+import { isSingle } from '../../model/address.ts';
 import { describeError } from '../../model/errors.ts';
+import { entriesFrom } from '../../policy/protected.ts';
 import type { Context } from '../../context.ts';
 import { readClock } from '../../system/clock.ts';
 import { countedSinceMs } from '../../wazuh/policy.ts';
@@ -54,7 +56,10 @@ function expireOnce(context: Context, person: Person): void {
       for (const ban of expireDue(context)) person.print(`${ban.address.text} released`);
     },
     () => {
-      for (const { address } of releaseProtected(context.protectedEntries(), context)) {
+      // Of root's own file alone: another may name so many that this takes long.
+      const allowed = entriesFrom(context.config.protect.allow, '');
+      const networks = allowed.filter(({ network }) => !isSingle(network));
+      for (const { address } of releaseProtected(context.protectedEntries(), context, networks)) {
         person.print(`${address.text} released: it is protected`);
       }
     },

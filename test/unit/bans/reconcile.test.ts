@@ -436,10 +436,15 @@ test('what is pending is left alone while runs without the writer lock are at wo
 
 test('a banned address is released once it lies in a protected network', () => {
   const host = new Workshop();
-  const protectedEntries = entriesFrom(['203.0.113.0/24'], 'protect.allow');
-  blockAll([ATTACKER, addressOf('198.51.100.9')], holdRequest(), host.newRun());
-  const released = releaseProtected(protectedEntries, host.newRun());
-  expect(released.map(({ address }) => address.text)).toEqual(['203.0.113.9']);
+  const networks = entriesFrom(['203.0.113.0/24', '2001:db8::/32'], 'protect.allow');
+  const others = ['198.51.100.9', '2001:db8::9', '203.0.0.0/16'].map(addressOf);
+  blockAll([ATTACKER, ...others], holdRequest(), host.newRun());
+  const released = releaseProtected([], host.newRun(), networks);
+  expect(released.map(({ address }) => address.text).toSorted()).toEqual([
+    '2001:db8::9',
+    '203.0.0.0/16',
+    '203.0.113.9',
+  ]);
   expect(host.rulesFor('203.0.113.9')).toEqual([0, 0]);
   expect(host.rulesFor('198.51.100.9')).toEqual([1, 1]);
   host.close();
