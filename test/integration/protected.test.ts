@@ -78,12 +78,12 @@ describe('an address that becomes the host’s own while it is blocked', () => {
   });
 });
 
-test('expire releases what lies in a network of protect.allow by now', () => {
-  const lies = '198.51.100.77';
-  expect(victim.add(lies).status).toBe(0);
+test('expire releases a ban within a network that was added to protect.allow', () => {
+  const inside = '198.51.100.77';
+  expect(victim.add(inside).status).toBe(0);
   victim.configure('[protect]\nallow = ["198.51.100.64/26"]\n');
-  expect(victim.person(['expire']).stdout).toBe(`${lies} released: it is protected\n`);
-  expect(victim.rules(lies)).toEqual([]);
+  expect(victim.person(['expire']).stdout).toBe(`${inside} released: it is protected\n`);
+  expect(victim.rules(inside)).toEqual([]);
 });
 
 test('expire leaves a ban that a person forced', () => {
