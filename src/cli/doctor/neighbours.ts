@@ -8,15 +8,8 @@ import { textOrNull } from '../../system/paths.ts';
 import { isFirewalldActive } from '../../system/services.ts';
 import { defineCheck, ok, problem, warning, type Finding } from './check.ts';
 
-/** Another program that changes the packet filter, how it is known, and what to know about it. */
-interface Neighbour {
-  readonly name: string;
-  readonly processes: readonly string[];
-  readonly chains: RegExp;
-  readonly advice: string;
-}
-
-const NEIGHBOURS: readonly Neighbour[] = [
+/** Other programs that change the packet filter, how each is known, and what to know about it. */
+const NEIGHBOURS = [
   {
     name: 'Docker',
     processes: ['dockerd'],
