@@ -8,15 +8,8 @@ import { textOrNull } from '../../system/paths.ts';
 import { isFirewalldActive } from '../../system/services.ts';
 import { defineCheck, ok, problem, warning, type Finding } from './check.ts';
 
-/** Another program that changes the packet filter, how to detect it, and how it affects us. */
-interface Neighbour {
-  readonly name: string;
-  readonly processes: readonly string[];
-  readonly chains: RegExp;
-  readonly advice: string;
-}
-
-const NEIGHBOURS: readonly Neighbour[] = [
+/** Other programs that change the packet filter, how to detect them, and how they affect us. */
+const NEIGHBOURS = [
   {
     name: 'Docker',
     processes: ['dockerd'],
