@@ -129,7 +129,7 @@ describe('a conntrack program', () => {
     expect(victim.rules('203.0.113.8')).toHaveLength(2);
     expect(victim.troubles()).toHaveLength(1);
     expect(victim.person(['doctor']).stdout).toMatch(
-      /warning +connections +firewall\.kill_connections is true and conntrack is not installed/,
+      /warning +connections +firewall\.kill_connections is true, but conntrack is not installed/,
     );
   });
 
