@@ -97,14 +97,14 @@ function printReleased(
   const others = 'a rule that another program or a person had added was removed';
   if (addresses.length > MOST_NAMED) {
     const parts = [`${addresses.length - absent.size} released`];
-    if (absent.size > 0) parts.push(`${absent.size} were not blocked`);
+    if (absent.size > 0) parts.push(`${absent.size} had no ban`);
     if (foreign.size > 0) parts.push(`for ${foreign.size}, ${others}`);
     print(parts.join(', '));
     return;
   }
   for (const { text } of addresses) {
     const removed = foreign.has(text) ? `: ${others}` : '';
-    print(absent.has(text) ? `${text} was not blocked` : `${text} released${removed}`);
+    print(absent.has(text) ? `${text} had no ban` : `${text} released${removed}`);
   }
 }
 

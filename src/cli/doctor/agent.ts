@@ -38,7 +38,7 @@ export const agent = defineCheck({
     const which = version === '' ? 'unknown version' : version;
     if (execd !== '') return ok(`${which}, ${execd} is running`);
     const start = 'systemctl start wazuh-agent (or wazuh-manager; before 4.3: ossec-control start)';
-    return problem(`${which}, but no execd is running: nothing starts firewall-drop`, start);
+    return problem(`${which}; no execd is running, so nothing starts firewall-drop`, start);
   },
 });
 

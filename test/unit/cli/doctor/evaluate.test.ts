@@ -186,7 +186,7 @@ describe('the checks of the agent', () => {
     [
       'report an agent that is not running',
       { execd: '' },
-      /^problem: v4\.14\.7, but no execd is running/,
+      /^problem: v4\.14\.7; no execd is running/,
     ],
     ['accept an unknown version', { version: '' }, /^ok: unknown version,/],
     ['report a missing agent', { exists: false }, /^problem: no agent in \/var\/ossec$/],
