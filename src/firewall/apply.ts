@@ -185,7 +185,7 @@ function applyFamily(
     }
     if (command.effect === 'look') looks += 1;
     else attempts += 1;
-    if (attempts > mostAttempts(changes) || looks > MOST_LOOKS + attempts * MOST_LOOKS) {
+    if (attempts > mostAttempts(changes) || looks > mostAttempts(changes) + attempts * MOST_LOOKS) {
       throw attemptsExhausted(changes);
     }
     // The kernel was inspected after the failure and needs the same command, which would fail the same way.

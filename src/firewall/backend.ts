@@ -30,6 +30,8 @@ export interface PlannedCommand extends Command {
   readonly effect?: 'look' | 'refresh';
   /** A failure that `read` accepts as an answer: its exit status, and a text that standard error contains. */
   readonly answers?: { readonly status: number; readonly complaint: string };
+  /** The changes that the command makes or checks, if a backend handles a long list in parts. */
+  readonly part?: readonly Change[];
 }
 
 /** A command that succeeded, or failed with one of its `answers`. */
@@ -59,8 +61,6 @@ export interface Backend<V extends View = View> {
   readonly name: string;
   /** The largest number of addresses to unblock with one command: some programs take quadratic time. */
   readonly mostReleases: number;
-  /** The largest number of changes in one command. */
-  readonly mostChanges: number;
   /** The empty view, from which `plan` returns only commands that look. */
   readonly nothingKnown: V;
   /** Adds the output of a command from `plan` or `planRemoval` to a view. Throws if it can't parse the output. */

@@ -1,6 +1,5 @@
 // Inspects the kernel through a backend without changing it: compares, plans, and takes snapshots.
 import type { Family } from '../model/address.ts';
-import { partsOf } from '../model/parts.ts';
 import type { Command } from '../system/exec.ts';
 import type { Change, View } from './backend.ts';
 import type { Snapshot } from './snapshot.ts';
@@ -67,15 +66,16 @@ function compareFamily(
  */
 export function byFamily<T>(
   changes: readonly Change[],
-  { backend, isIpv6Absent }: FirewallContext,
+  { isIpv6Absent }: FirewallContext,
   done: T,
   work: (family: Family, own: readonly Change[]) => T,
 ): T[] {
   const lasting = changes.map((change) => outlastingTheLook(change, changes.length));
   return ([4, 6] as const).flatMap((family) => {
     const own = lasting.filter(({ address }) => address.family === family);
+    if (own.length === 0) return [];
     try {
-      return partsOf(own, backend.mostChanges).map((part) => work(family, part));
+      return [work(family, own)];
     } catch (error) {
       const onlyReleases = family === 6 && own.every(({ to }) => to === 'released');
       if (onlyReleases && isIpv6Absent()) return [done];
@@ -87,7 +87,7 @@ export function byFamily<T>(
 /** Runs the looks that the backend plans until the view is complete. */
 function lookAtAll(family: Family, changes: readonly Change[], context: FirewallContext): View {
   let view = context.backend.nothingKnown;
-  for (let looks = 0; looks < MOST_LOOKS; looks += 1) {
+  for (let looks = 0; looks < mostAttempts(changes); looks += 1) {
     const command = context.backend.plan(family, view, changes);
     if (command?.effect !== 'look') break;
     view = lookWith(command, view, context);

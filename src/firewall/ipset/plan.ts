@@ -49,7 +49,6 @@ export function createIpset(options: IpsetOptions): Backend<IpsetView> {
   return {
     name: 'ipset',
     mostReleases: Infinity,
-    mostChanges: Infinity,
     nothingKnown: NOTHING_KNOWN,
     read(output, ran) {
       if (ran.command.program === 'ipset') return readSet(output, ran);

@@ -34,7 +34,6 @@ export function createIptables(options: IptablesOptions): Backend<IptablesView> 
   return {
     name: 'iptables',
     mostReleases: MOST_PLAIN_AT_ONCE,
-    mostChanges: Infinity,
     nothingKnown: { chains: null, extras: [] },
     read(output) {
       const chains = readChains(output, options, droppedSource);

@@ -1,7 +1,7 @@
 // Parses the JSON output of nft. Ignores everything outside our table.
 import { parseExactNetwork, type Address } from '../../model/address.ts';
 import { AppError } from '../../model/errors.ts';
-import type { PlannedCommand, Ran, View } from '../backend.ts';
+import type { Ran, View } from '../backend.ts';
 import type { HeldAddress, Rule, Snapshot } from '../snapshot.ts';
 import {
   CHAIN,
@@ -12,14 +12,13 @@ import {
   PRIORITY,
   SET_NAME,
   TABLE,
-  textOf,
 } from './text.ts';
 
 /**
  * The state of an element. `present`: its timeout is unknown. `kept`: it has the requested timeout. `doubtful`: it was
- * checked in a long list, and at least one element of the list differs.
+ * checked in a long list, and at least one element of the list differs. `unverified`: it was changed and must be checked.
  */
-export type Entry = 'absent' | 'present' | 'kept' | 'doubtful';
+export type Entry = 'absent' | 'present' | 'kept' | 'doubtful' | 'unverified';
 
 export interface NftablesView extends View {
   /** The elements by address. The state of an address without a key is unknown. */
@@ -51,9 +50,13 @@ export function readLook(
   output: string,
   { command, status, stderr, before }: Ran<NftablesView>,
 ): NftablesView {
+  const { part = [] } = command;
   const existing: Entry = before.changed ? 'kept' : 'present';
   if (!command.args.includes('-j')) {
-    const answers = answersTo(command, status === 0 ? existing : 'doubtful');
+    const answers = part.map(({ address, to }) => {
+      if (status !== 0) return [address.text, 'doubtful'] as const;
+      return [address.text, to === 'blocked' ? existing : 'absent'] as const;
+    });
     return { ...before, entries: new Map([...before.entries, ...answers]) };
   }
   const unknown = { ...before, entries: new Map(), sets: null, trusted: false };
@@ -64,50 +67,24 @@ export function readLook(
   const listing = isTableMissing ? EMPTY_LISTING : listingOf(output, before);
   if (listing === null) return { ...unknown, onlyOurs: true };
   const { hasTable, hasForeign } = listing;
-  const complete = !command.args.includes('-t');
+  const hasElements = !command.args.includes('-t');
+  const complete = hasElements || before.complete;
   const seen = { ...before, sets: setsThatDrop(listing), hasTable, hasForeign, complete };
   if (!isQuestion) {
-    const texts = listing.members.map(({ address }) => [address.text, existing] as const);
-    return { ...seen, entries: new Map(texts) };
+    // An element that a later part of a long list refreshes still has its old timeout.
+    const texts = listing.members.map(({ address: { text } }) => {
+      return [text, before.entries.get(text) === 'present' ? 'present' : existing] as const;
+    });
+    return { ...seen, entries: new Map([...(hasElements ? [] : before.entries), ...texts]) };
   }
   // An existing element needs no room. If lack of room is the only error, none of the elements exists.
   const unexpected = stderr.includes(FULL) && !stderr.includes(EXISTS) ? 'absent' : 'present';
-  const entries = questionsIn(command).map(({ text, expects }) => {
-    const is = status === 0 ? expects : expects === 'present' ? 'absent' : unexpected;
-    return [text, is === 'present' ? existing : is] as const;
+  const entries = part.map(({ address, to }) => {
+    const expected = to === 'blocked' ? 'present' : 'absent';
+    const is = status === 0 ? expected : to === 'blocked' ? 'absent' : unexpected;
+    return [address.text, is === 'present' ? existing : is] as const;
   });
   return { ...seen, entries: new Map([...before.entries, ...entries]) };
-}
-
-const QUESTION = /^(create|delete) element \S+ \S+ (\S+) \{ (.*) \}$/;
-
-/**
- * Returns the elements of the check of a long list, which prints nothing. `is` is the result for those that must exist.
- */
-function answersTo(command: PlannedCommand, is: Entry): Map<string, Entry> {
-  const entries = new Map<string, Entry>();
-  for (const line of textOf(command).split('\n')) {
-    const [, verb, set = '', elements = ''] = QUESTION.exec(line) ?? [];
-    const found = verb === 'create' && is !== 'doubtful' ? 'absent' : is;
-    for (const bare of elements === '' ? [] : elements.split(', ')) {
-      const address = addressIn(set, bare);
-      if (address !== null) entries.set(address.text, found);
-    }
-  }
-  return entries;
-}
-
-/** Returns the address of each question of a probe, and the state that its success proves. */
-function questionsIn({ args }: PlannedCommand): { text: string; expects: 'absent' | 'present' }[] {
-  return commandsIn(args.at(-1) ?? '').flatMap((command) => {
-    const verb = 'delete' in command ? 'delete' : 'create';
-    const subject = recordOf(recordOf(command[verb])['element']);
-    const elements = subject['elem'];
-    if (!Array.isArray(elements)) return [];
-    const address = addressIn(String(subject['name']), String(elements[0]));
-    if (address === null) return [];
-    return [{ text: address.text, expects: verb === 'delete' ? 'present' : 'absent' }];
-  });
 }
 
 interface Member {

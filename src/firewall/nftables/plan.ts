@@ -38,11 +38,10 @@ const NOTHING_KNOWN: NftablesView = {
 };
 /** Up to this many changes are checked together with a listing of the rules: the length of an argument is limited. */
 const FEW = 50;
-/**
- * The largest number of changes in one command. The arguments of a command that moves the timeouts of this many IPv6
- * addresses take 1.4 MB; Linux allows 2 MB by default (a quarter of the stack limit, execve(2)).
- */
-const MOST_CHANGES = 10_000;
+/** The longest list in one command, in characters. Linux allows arguments of 2 MiB by default (execve(2)). */
+const LONGEST_LIST = 1_750_000;
+const SEPARATOR = ', '.length;
+const LONGEST_OPTION = ' timeout 99999999s'.length;
 /** The failure of a check, for whatever reason the kernel gives. */
 const REFUSED = { status: 1, complaint: '' };
 const NO_TABLE = { status: 1, complaint: 'No such file or directory' };
@@ -55,12 +54,13 @@ export function createNftables(options: NftablesOptions): Backend<NftablesView> 
   return {
     name: 'nftables',
     mostReleases: Infinity,
-    mostChanges: MOST_CHANGES,
     nothingKnown: NOTHING_KNOWN,
     read(output, ran) {
       if (ran.command.effect === 'look') return readLook(output, ran);
       if (ran.command.answers !== undefined && ran.status !== 0) return NOTHING_KNOWN;
-      return { ...ran.before, entries: new Map(), sets: null, complete: false, changed: true };
+      const unverified = entriesOf(ran.command.part ?? [], () => 'unverified');
+      const entries = new Map([...ran.before.entries, ...unverified]);
+      return { ...ran.before, entries, sets: null, changed: true };
     },
     expect: (changes, extras) => ({
       ...NOTHING_KNOWN,
@@ -69,9 +69,12 @@ export function createNftables(options: NftablesOptions): Backend<NftablesView> 
       trusted: true,
     }),
     plan: (_family, view, changes) => plan(view, changes, options),
-    simulate: (view, _command, changes) => ({
+    simulate: (view, command, changes) => ({
       ...view,
-      entries: entriesOf(changes, ({ to }) => (to === 'blocked' ? 'kept' : 'absent')),
+      entries: new Map([
+        ...view.entries,
+        ...entriesOf(command.part ?? changes, ({ to }) => (to === 'blocked' ? 'kept' : 'absent')),
+      ]),
       sets: new Map(changes.map((change) => [setNameOf(change.address), true])),
     }),
     planRemoval,
@@ -102,7 +105,7 @@ function plan(
 ): PlannedCommand | null {
   const entryOf = ({ address }: Change): Entry | undefined => {
     const known = view.entries.get(address.text);
-    if (known !== undefined) return known;
+    if (known !== undefined) return known === 'unverified' ? undefined : known;
     const isSetMissing = view.sets?.has(setNameOf(address)) === false;
     return view.complete || isSetMissing ? 'absent' : undefined;
   };
@@ -112,17 +115,34 @@ function plan(
   const isLong = unseen.length > FEW;
   const areRulesUnknown = view.sets === null && (isLong || !view.trusted);
   if (unseen.length > 0 && areRulesUnknown) return listRules(view);
-  if (unseen.length > 0) return isLong ? check(unseen) : probe(unseen, view);
+  if (unseen.length > 0) return isLong ? check(firstPart(unseen, () => 1)) : probe(unseen, view);
   const setup = setupFor(view, changes, options);
   if (unfinished.length === 0 && setup.length === 0) return null;
   const isRefresh =
     setup.length === 0 &&
     unfinished.every((change) => change.to === 'blocked' && entryOf(change) === 'present');
-  const command = transaction([...setup, ...edits(unfinished, entryOf)]);
+  // A change names the address once, and twice more to replace or delete the element.
+  const part = firstPart(unfinished, (change) => (entryOf(change) === 'present' ? 3 : 1));
+  const lines = transaction([...setup, ...edits(part, entryOf)]);
+  // After a setup alone, verify all changes.
+  const command = { ...lines, part: part.length === 0 ? changes : part };
   if (isRefresh) return { ...command, effect: 'refresh' };
   // Another run can make the table before it is inspected. The same command is then planned again and must not count as
   // a second failure.
   return view.trusted && !view.changed ? { ...command, answers: NO_TABLE } : command;
+}
+
+/** Returns as many changes from the start of a list as one command can take, which names each address `times` times. */
+function firstPart(
+  changes: readonly Change[],
+  times: (change: Change) => number,
+): readonly Change[] {
+  let left = LONGEST_LIST;
+  const end = changes.findIndex((change) => {
+    left -= times(change) * (change.address.text.length + SEPARATOR) + LONGEST_OPTION;
+    return left < 0;
+  });
+  return end === -1 ? changes : changes.slice(0, end);
 }
 
 function isDone({ to, keepsEnd = false }: Change, entry: Entry | undefined): boolean {
@@ -195,7 +215,7 @@ function probe(changes: readonly Change[], { onlyOurs }: NftablesView): PlannedC
   const listed = onlyOurs ? { table: { family, name: table } } : { ruleset: { family: 'inet' } };
   const commands = [...questions, { list: listed }];
   const args = ['-t', '-j', '-c', JSON.stringify({ nftables: commands })];
-  return { program: 'nft', args, input: '', effect: 'look', answers: REFUSED };
+  return { program: 'nft', args, input: '', effect: 'look', answers: REFUSED, part: changes };
 }
 
 /** Returns a command that checks a long list. It lists nothing, and a failure does not tell which element differs. */
@@ -210,7 +230,8 @@ function check(changes: readonly Change[]): PlannedCommand {
     });
   });
   const { program, args, input } = transaction(lines);
-  return { program, args: ['-c', ...args], input, effect: 'look', answers: REFUSED };
+  const command = { program, args: ['-c', ...args], input };
+  return { ...command, effect: 'look', answers: REFUSED, part: changes };
 }
 
 /** Returns the next command that removes the table. One table holds both families, so IPv6 needs no command. */

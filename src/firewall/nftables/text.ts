@@ -36,11 +36,6 @@ export function transaction(lines: readonly string[]): Command {
   return { program: 'nft', args: lines.join('\n').match(ARGUMENT) ?? [], input: '' };
 }
 
-/** Returns the text of a transaction: nft joins its arguments with spaces. */
-export function textOf({ args }: Pick<Command, 'args'>): string {
-  return args.filter((word) => !word.startsWith('-')).join(' ');
-}
-
 /** Returns a line that edits elements. `create` fails if an element exists, `delete` if one does not. */
 export function edit(
   verb: 'add' | 'create' | 'delete',

@@ -16,7 +16,6 @@ function openRecorders(asked: Asked[]): (name: string) => Firewall {
   return (name) => ({
     backendName: name,
     mostReleases: Infinity,
-    mostChanges: Infinity,
     apply: (changes, options) => {
       asked.push({ name, changes, options });
       return { outcome: 'changed', foreign: new Map() };

@@ -2,7 +2,6 @@
 import { describe, expect, test } from '@jest/globals';
 import type { Change, PlannedCommand } from '../../../../src/firewall/backend.ts';
 import { createNftables, type NftablesView } from '../../../../src/firewall/nftables/plan.ts';
-import { textOf } from '../../../../src/firewall/nftables/text.ts';
 import { findVerdict } from '../../../../src/firewall/verdict.ts';
 import type { RunResult } from '../../../../src/system/exec.ts';
 import { addressOf, codeOf, firewallFor } from '../../support/workshop.ts';
@@ -20,7 +19,7 @@ const released = (text: string): Change => ({ address: addressOf(text), to: 'rel
 function scriptOf(command: PlannedCommand | null): string {
   if (command === null) throw new Error('there is no command');
   expect(command).toMatchObject({ program: 'nft', input: '' });
-  return textOf(command);
+  return command.args.filter((word) => !word.startsWith('-')).join(' ');
 }
 
 interface Answer {
@@ -102,6 +101,7 @@ describe('if the state is trusted', () => {
       args: [input],
       input: '',
       answers: { status: 1, complaint: 'No such file or directory' },
+      part: [change],
     });
   });
 
@@ -220,24 +220,53 @@ test('a new timeout replaces the element, because older kernels keep the first t
   expect(scriptOf(command).match(/^\w+/gm)).toEqual(['add', 'delete', 'add']);
 });
 
-test('a long transaction is split into arguments that the kernel accepts', () => {
+test('a long list is changed in parts, split into arguments that the kernel accepts', () => {
   const text = (n: number): string =>
     `2001:db8:1111:2222:3333:4444:5555:${(n + 4096).toString(16)}`;
-  const changes = Array.from({ length: backend.mostChanges }, (_, n) =>
-    blocked(text(n), 99_999_999),
-  );
+  const changes = Array.from({ length: 20_000 }, (_, n) => blocked(text(n), 99_999_999));
   const view = backend.expect(
     changes.map((change) => ({ ...change, to: 'released' })),
     [],
   );
   const command = backend.plan(6, view, changes);
+  const size = command?.part?.length ?? 0;
+  expect(size).toBeGreaterThan(10_000);
   const lengths = command?.args.map((word) => word.length) ?? [];
   expect(lengths.length).toBeGreaterThan(1);
   expect(Math.max(...lengths)).toBeLessThan(131_072);
   // A quarter of the usual stack limit of 8 MiB, minus the environment. Each argument also takes a pointer.
   expect(lengths.reduce((sum, length) => sum + length + 9)).toBeLessThan(1_900_000);
-  expect(scriptOf(command).match(/5555:[0-9a-f]+ timeout 99999999s/g)).toHaveLength(changes.length);
+  expect(scriptOf(command).match(/5555:[0-9a-f]+ timeout 99999999s/g)).toHaveLength(size);
   expect(command?.args.join(' ')).toMatch(/^add element [^{}]+\{ [^{}]+ \}/);
+  // The changed part is verified before the rest is changed, and what is known of the rest still counts.
+  const changed = after(command, { before: view });
+  const look = backend.plan(6, changed, changes);
+  const seen = after(look, { stdout: listing('blocked6_128'), before: changed });
+  const proof = backend.plan(6, seen, changes);
+  expect(proof).toMatchObject({ effect: 'look', part: changes.slice(0, size) });
+  const rest = backend.plan(6, after(proof, { before: seen }), changes);
+  expect(rest).toMatchObject({ part: changes.slice(size) });
+});
+
+test('if some of a long list are present, the whole set is listed once', () => {
+  const text = (n: number): string => `11.${100 + (n >> 16)}.${(n >> 8) & 255}.${n & 255}`;
+  const changes = Array.from({ length: 150_000 }, (_, n) => blocked(text(n)));
+  const present = Array.from({ length: 50_000 }, (_, n) => text(n + 60_000));
+  let view = backend.nothingKnown;
+  const kinds: string[] = [];
+  for (let command = backend.plan(4, view, changes); command !== null;) {
+    const isListing = command.args.includes('list');
+    const isWhole = isListing && !command.args.includes('-t');
+    kinds.push(
+      isWhole ? 'list' : isListing ? 'rules' : command.effect === 'look' ? 'check' : 'change',
+    );
+    // The first check fails; those after a change succeed.
+    const status = command.args.includes('-c') && !kinds.includes('change') ? 1 : 0;
+    const stdout = isListing ? listing('blocked4_32', isWhole ? present : []) : '';
+    view = after(command, { status, stdout, before: view });
+    command = backend.plan(4, view, changes);
+  }
+  expect(kinds.join(' ')).toMatch(/^rules check list( change rules check){3,}$/);
 });
 
 test('the error of an nft that is too old for our sets names the version that is needed', () => {
