@@ -401,7 +401,7 @@ describe('--test', () => {
     expect(metrics).toMatch(/^firewall_drop_deletes_total 0$/m);
     expect(victim.allRules()).toEqual([]);
     expect(victim.bans()).toEqual([]);
-    expect(victim.log().map((line) => line.split(' ').slice(7, 10).join(' '))).toEqual([
+    expect(victim.log().map((line) => line.split(/ +/).slice(7, 10).join(' '))).toEqual([
       'add - 192.0.2.254',
       'delete - 192.0.2.254',
       'add - 2001:db8:ffff:ffff::254',

@@ -37,7 +37,7 @@ const reaches = (family: 'ipv4' | 'ipv6' = 'ipv4'): boolean => {
 };
 
 /** Returns verb and address of each line of active-responses.log. */
-const lines = (): string[] => victim.log().map((line) => line.split(' ').slice(7, 10).join(' '));
+const lines = (): string[] => victim.log().map((line) => line.split(/ +/).slice(7, 10).join(' '));
 
 const origins = (address: string): string[] => {
   return (victim.banOn(address)?.holds ?? []).map(({ origin }) => origin).sort();

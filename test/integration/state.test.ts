@@ -884,7 +884,7 @@ describe('while another process holds the writer lock', () => {
     expect(
       victim
         .log()
-        .map((line) => line.split(' ')[7])
+        .map((line) => line.split(/ +/)[7])
         .toSorted(),
     ).toEqual(['add', 'failed', 'refused']);
   });
