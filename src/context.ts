@@ -17,7 +17,7 @@ import { Diagnostics } from './diagnostics.ts';
 import type { Address } from './model/address.ts';
 import { collectProtected } from './policy/collect.ts';
 import { findProtection, type ProtectedEntry } from './policy/protected.ts';
-import { isWorkShared, releaseWriterLock } from './state/lock.ts';
+import { isWorkShared as isShared, releaseWriterLock } from './state/lock.ts';
 import { Store } from './state/store.ts';
 import { steadyClock } from './system/clock.ts';
 import { run } from './system/exec.ts';
@@ -64,6 +64,7 @@ export function createContext(options: ContextOptions): Context {
   const { store, config } = openState(options, warn);
   diagnostics.level = config.log.level;
   const deadline = deadlineOf(config, interactive);
+  const isWorkShared = (): boolean => isShared(LOCK_DIRECTORY);
   const parts: Omit<Context, keyof RunSteps> = {
     place,
     interactive,
@@ -73,10 +74,11 @@ export function createContext(options: ContextOptions): Context {
     warn,
     deadline,
     isInstalled,
-    isWorkShared: () => isWorkShared(LOCK_DIRECTORY),
+    isWorkShared,
     responseLog: openResponseLog(place, config, warn),
     firewall: openFirewall(config, store, {
       deadline,
+      isWorkShared,
       isShown: interactive && process.geteuid?.() === 0,
     }),
     // If the clock is set during a run, the next run adjusts to it. Otherwise the times of this run would be

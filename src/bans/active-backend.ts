@@ -1,6 +1,6 @@
 // Determines the active backend, and opens the firewall.
 import type { Config } from '../config/schema.ts';
-import { createFirewall, type Firewall } from '../firewall/apply.ts';
+import { createFirewall, type Firewall, type FirewallContext } from '../firewall/apply.ts';
 import {
   chooseBackend,
   createBackend,
@@ -13,7 +13,7 @@ import type { Family } from '../model/address.ts';
 import type { Store } from '../state/store.ts';
 import { findProgram, run } from '../system/exec.ts';
 import { isIpv6Absent } from '../system/net.ts';
-import { sleep, type Deadline } from '../system/wait.ts';
+import { sleep } from '../system/wait.ts';
 import { ACTIVE_BACKEND, withPlaces } from './places.ts';
 
 export function isInstalled(program: string): boolean {
@@ -64,6 +64,10 @@ function dropsBySets(backend: Firewall): boolean {
   }
 }
 
+interface OpenOptions extends Pick<FirewallContext, 'deadline' | 'isWorkShared'> {
+  readonly isShown: boolean;
+}
+
 /**
  * Opens the firewall of the active backend. With `isShown`, commands that show the kernel to a person also find sets of
  * a backend that no run could record.
@@ -71,7 +75,7 @@ function dropsBySets(backend: Firewall): boolean {
 export function openFirewall(
   config: Config,
   store: Store,
-  { deadline, isShown }: { readonly deadline: Deadline; readonly isShown: boolean },
+  { deadline, isShown, isWorkShared }: OpenOptions,
 ): SwitchableFirewall {
   const open = (name: BackendName): Firewall => {
     return createFirewall({
@@ -80,6 +84,7 @@ export function openFirewall(
       sleep,
       deadline,
       isIpv6Absent,
+      isWorkShared,
       programTimeoutSeconds: config.firewall.programTimeoutSeconds,
       extras: (family) => (store.metadata.getJson(`extras ${family}`) ?? []) as string[],
       noteExtras: (family, extras) => {

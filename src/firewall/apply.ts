@@ -5,7 +5,7 @@ import { AppError } from '../model/errors.ts';
 import { partsOf } from '../model/parts.ts';
 import type { Command } from '../system/exec.ts';
 import { deadlineIn, type Deadline } from '../system/wait.ts';
-import type { Backend, Change, PlannedCommand, View } from './backend.ts';
+import type { Change, PlannedCommand, View } from './backend.ts';
 import type { Snapshot } from './snapshot.ts';
 import {
   byFamily,
@@ -172,7 +172,7 @@ function applyFamily(
   let view = trustState
     ? backend.expect(requested, context.extras(family))
     : look(family, requested, context);
-  let changes = trustState ? requested : withForeign(requested, view, false, backend);
+  let changes = trustState ? requested : withForeign(requested, view, false, context);
   let failed: Attempt | null = null;
   let changed = false;
   let attempts = 0;
@@ -199,7 +199,7 @@ function applyFamily(
     view = succeeded
       ? readResult(command, result, view, context)
       : lookAgain(family, changes, context, { command, result });
-    changes = withForeign(changes, view, trustState && succeeded, backend);
+    changes = withForeign(changes, view, trustState && succeeded, context);
   }
 }
 
@@ -212,17 +212,23 @@ function isSame(one: Command, other: Command): boolean {
   return one.input === other.input && wordsOf(one) === wordsOf(other);
 }
 
-/** Fills in which rules of a view are foreign, if the view includes rules. */
+/**
+ * Fills in which rules of a view are foreign, if the view includes rules. While other runs work, a rule that seems to
+ * be foreign can be theirs. It then counts as ours, because a rule that is left would block its address forever.
+ */
 function withForeign(
   changes: readonly Change[],
   view: View,
   made: boolean,
-  backend: Backend,
+  { backend, isWorkShared }: FirewallContext,
 ): readonly Change[] {
   return changes.map((change) => {
     if (change.foreign === undefined || hasNoForeignRules(change)) return change;
     const foreign = backend.foreignOf?.(view, change, made) ?? null;
-    return foreign === null ? change : { ...change, foreign };
+    if (foreign === null) return change;
+    const found = { ...change, foreign };
+    const isNew = change.foreign === 'find' && !hasNoForeignRules(found);
+    return isNew && isWorkShared() ? { ...change, foreign: {} } : found;
   });
 }
 

@@ -17,6 +17,8 @@ export interface FirewallContext {
   readonly noteExtras: (family: Family, extras: readonly string[]) => void;
   /** Reports whether the kernel has no IPv6. */
   readonly isIpv6Absent: () => boolean;
+  /** Reports whether other runs can change the rules of the same addresses at the same time. */
+  readonly isWorkShared: () => boolean;
 }
 
 /**

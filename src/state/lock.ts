@@ -175,8 +175,9 @@ export function shareWork(directory: string): void {
   }
 }
 
-/** Reports whether runs without the writer lock are working. */
+/** Reports whether runs without the writer lock are working, this one included. */
 export function isWorkShared(directory: string): boolean {
+  if (shared.length > 0) return true;
   try {
     const file = openUnlocked(directory);
     try {

@@ -34,6 +34,7 @@ function host(parts: Partial<FirewallContext> = {}) {
     deadline: { remainingMs: () => 20_000 },
     programTimeoutSeconds: 15,
     isIpv6Absent: () => false,
+    isWorkShared: () => false,
     extras: (family) => extras.get(family) ?? [],
     noteExtras: (family, found) => extras.set(family, found),
     ...parts,
@@ -135,6 +136,30 @@ describe('a wrong state', () => {
     firewall.apply([TO_RELEASE], TRUSTING);
     expect(kernel.rules('INPUT')).toEqual([]);
     expect(extras.get(4)).toEqual([]);
+  });
+});
+
+describe('a rule of our shape that appears during a block', () => {
+  const change = { ...TO_BLOCK, foreign: 'find' } as const;
+  function blockBeside(isWorkShared: boolean) {
+    const { firewall, kernel } = host({ isWorkShared: () => isWorkShared });
+    kernel.disturb((_command, work) => {
+      for (const chain of ['INPUT', 'FORWARD']) kernel.insert(chain, RULE);
+      return work();
+    });
+    const { foreign } = firewall.apply([change], TRUSTING);
+    return { foreign: foreign.get('203.0.113.9'), rules: kernel.rules('INPUT') };
+  }
+
+  test('is foreign and stays if no other run works', () => {
+    expect(blockBeside(false)).toEqual({
+      foreign: { INPUT: 1, FORWARD: 1 },
+      rules: [RULE, RULE],
+    });
+  });
+
+  test('counts as that of another run if one works, so that none is left after the ban', () => {
+    expect(blockBeside(true)).toEqual({ foreign: undefined, rules: [RULE] });
   });
 });
 

@@ -53,6 +53,7 @@ export function firewallFor(
   run: Run,
   store: Store | null = null,
   backend = backendNamed('iptables'),
+  isWorkShared = () => false,
 ): Firewall {
   return createFirewall({
     backend,
@@ -61,6 +62,7 @@ export function firewallFor(
     deadline: { remainingMs: () => 20_000 },
     programTimeoutSeconds: 15,
     isIpv6Absent: () => false,
+    isWorkShared,
     extras: (family) => JSON.parse(store?.metadata.get(`extras ${family}`) ?? '[]') as string[],
     noteExtras: (family, extras) => store?.metadata.set(`extras ${family}`, JSON.stringify(extras)),
   });
@@ -71,9 +73,10 @@ export function firewallsFor(
   run: Run,
   store: Store,
   first: BackendName = 'iptables',
+  isWorkShared = () => false,
 ): SwitchableFirewall {
   return createSwitchableFirewall(
-    (name) => firewallFor(run, store, backendNamed(name)),
+    (name) => firewallFor(run, store, backendNamed(name), isWorkShared),
     () => first,
   );
 }
@@ -89,13 +92,15 @@ export class Workshop {
   readonly progress: [done: number, total: number][] = [];
   nowMs = NOON_MS;
   countsOffences = false;
+  /** True while a run without the writer lock works. */
+  isWorkShared = false;
 
   /** Returns the context of a new run on the same host. */
   newRun(backend: BackendName = 'iptables'): BanContext {
     const store = this.openStore();
     return {
       store,
-      firewall: firewallsFor(this.kernel.run, store, backend),
+      firewall: firewallsFor(this.kernel.run, store, backend, () => this.isWorkShared),
       isInstalled: () => true,
       responseLog: this.log,
       now: () => this.nowMs,
