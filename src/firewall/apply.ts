@@ -222,14 +222,17 @@ function withForeign(
   made: boolean,
   { backend, isWorkShared }: FirewallContext,
 ): readonly Change[] {
-  return changes.map((change) => {
+  const found = changes.map((change) => {
     if (change.foreign === undefined || hasNoForeignRules(change)) return change;
     const foreign = backend.foreignOf?.(view, change, made) ?? null;
-    if (foreign === null) return change;
-    const found = { ...change, foreign };
-    const isNew = change.foreign === 'find' && !hasNoForeignRules(found);
-    return isNew && isWorkShared() ? { ...change, foreign: {} } : found;
+    return foreign === null ? change : { ...change, foreign };
   });
+  const isNew = ({ foreign }: Change, index: number): boolean => {
+    return foreign !== 'find' && changes[index]?.foreign === 'find';
+  };
+  const hasNew = found.some((change, index) => isNew(change, index) && !hasNoForeignRules(change));
+  if (!hasNew || !isWorkShared()) return found;
+  return found.map((change, index) => (isNew(change, index) ? { ...change, foreign: {} } : change));
 }
 
 function hasNoForeignRules({ foreign }: Change): boolean {

@@ -121,8 +121,10 @@ function plan(
   const isRefresh =
     setup.length === 0 &&
     unfinished.every((change) => change.to === 'blocked' && entryOf(change) === 'present');
-  // A change names the address once, and twice more to replace or delete the element.
-  const part = firstPart(unfinished, (change) => (entryOf(change) === 'present' ? 3 : 1));
+  // See `edits`: a release names the address twice, and a new timeout three times.
+  const part = firstPart(unfinished, (change) => {
+    return change.to === 'released' ? 2 : entryOf(change) === 'present' ? 3 : 1;
+  });
   const lines = transaction([...setup, ...edits(part, entryOf)]);
   // After a setup alone, verify all changes.
   const command = { ...lines, part: part.length === 0 ? changes : part };

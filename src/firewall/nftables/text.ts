@@ -70,7 +70,7 @@ export function emptyTable(sets: readonly string[]): string[] {
 
 /**
  * Returns the lines that remove a chain whether or not it exists: `add` is a no-op for an existing chain, and `delete`
- * fails for a missing one. A chain must be made anew because its priority can't be changed.
+ * fails for a missing one. A chain is recreated, because its priority can't be changed.
  */
 function removalLines(chain: string): string[] {
   const name = `${TABLE} ${chain}`;
