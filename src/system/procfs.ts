@@ -17,7 +17,10 @@ export function processIds(): number[] {
     .map(Number);
 }
 
-/** Collects the results for all processes, without kernel threads and processes that end in the meantime. */
+/**
+ * Collects the results for all processes. Skips a process for which `look` throws, because it has ended in the meantime
+ * or, if `look` reads its executable, is a kernel thread.
+ */
 function ofEachProcess<T>(look: (pid: number) => T[]): T[] {
   return processIds().flatMap((pid) => orElse([], () => look(pid)));
 }

@@ -5,13 +5,14 @@ import { createHost, type TestHost, type IptablesVariant } from '../support/host
 import { connectThrough, type RoutedAddresses } from '../support/network.ts';
 import { FLUSH_RULES } from '../support/kernel.ts';
 import { readState } from '../support/state.ts';
-import { createVictim, STATE_DIRECTORY, type Victim } from '../support/victim.ts';
+import { createVictim, ossecLine, STATE_DIRECTORY, type Victim } from '../support/victim.ts';
 import { eventually } from '../support/wait.ts';
 
 const A = '203.0.113.7';
 const A6 = '2001:db8:ffff::7';
 const B = '203.0.113.8';
 const BLOCK = '198.51.100.0/24';
+const FIREWALL = 69;
 const BACKENDS = ['iptables', 'ipset', 'nftables'] as const;
 type Name = (typeof BACKENDS)[number];
 const PAIRS = BACKENDS.flatMap((from) =>
@@ -250,6 +251,19 @@ describe('on a host with all backends', () => {
     expect(stateOf()).toMatchObject({ inUse: 'nftables', why: 'iptables is not installed' });
     victim.host.useIptables('nft');
     expect(holders()).toEqual(['nftables']);
+  });
+
+  test('an alert fails with status 69 and a `failed` line if no firewall program is installed', () => {
+    victim.host.useIptables('none');
+    uninstall('/usr/sbin/ipset');
+    uninstall('/usr/sbin/nft');
+    const response = victim.add(A);
+    inHost('umount /usr/sbin/ipset /usr/sbin/nft');
+    victim.host.useIptables('nft');
+    expect(response.status).toBe(FIREWALL);
+    expect(response.lines).toEqual([expect.stringMatching(ossecLine('failed', A))]);
+    expect(holders()).toEqual([]);
+    expect(victim.bans()).toEqual([]);
   });
 
   describe('beside firewalld', () => {

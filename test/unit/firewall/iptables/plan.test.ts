@@ -159,7 +159,7 @@ describe('the edits of each chain for a release are', () => {
     '-s 203.0.113.90/32 -j DROP',
     '-s 203.0.113.9/32 -j DROPLOG',
     '-j DROP',
-  ])('none for the rule of somebody else, %s', (rule) => {
+  ])('none for a foreign rule, %s', (rule) => {
     expect(backend.plan(4, listing(rule), [released('203.0.113.9')])).toBeNull();
   });
 });
