@@ -178,7 +178,7 @@ function quartiles(numbers) {
 
 function print(results, { bans, rounds, flood }) {
   console.log(
-    `${bans} bans (${MOST_PLAIN} plain rules), ${rounds} rounds of ${BURST} packets to each
+    `${bans} bans (${Math.min(bans, MOST_PLAIN)} plain rules), ${rounds} rounds of ${BURST} packets to each
 ns: time for a packet beyond one that no firewall sees; ×: ratio to ipset in INPUT
 kept: share of its packets that another sender keeps while ${flood} a second flood the same processor`,
   );

@@ -1,9 +1,10 @@
-// What of packaging/ the program carries, by file name: what it installs and prints.
+// Reads the files of packaging/ that the program contains, because it installs or prints them.
 import fs from 'node:fs';
 import path from 'node:path';
 
 const FOLDER = path.resolve(import.meta.dirname, '../../packaging');
 
+/** Returns the text of each file by its name, without its directory. */
 export function packaged() {
   const inFolder = (folder) => {
     return fs

@@ -10,7 +10,7 @@ const SMALLEST_STEP_MS = 2000;
 
 /** Adjusts deadlines to steps of the wall clock. Must be called once per run, before deadlines are read. */
 export function followClock(store: Store, reading: ClockReading): void {
-  const step = stepSince(readLast(store.metadata.getJson(LAST_READING)), reading);
+  const step = stepSince(lastReading(store), reading);
   // Set the metadata first: it is then written in the same transaction as the shift, so that no step is applied twice.
   store.metadata.set(LAST_READING, JSON.stringify(reading));
   if (step !== 0) store.deadlines.shift(step);
@@ -23,18 +23,16 @@ export function followClock(store: Store, reading: ClockReading): void {
  */
 function stepSince(last: ClockReading | null, { bootId, uptimeMs, wallMs }: ClockReading): number {
   const isSameBoot = last !== null && bootId !== '' && last.bootId === bootId;
-  if (!isSameBoot || !isUptime(uptimeMs)) return 0;
+  if (!isSameBoot || !isUptime(uptimeMs) || !isUptime(last.uptimeMs)) return 0;
   const step = wallMs - last.wallMs - (uptimeMs - last.uptimeMs);
   return Math.abs(step) < SMALLEST_STEP_MS ? 0 : Math.round(step);
 }
 
-function readLast(value: unknown): ClockReading | null {
-  const reading = value as Partial<ClockReading> | null;
-  const sound =
-    typeof reading?.bootId === 'string' &&
-    isUptime(reading.uptimeMs) &&
-    Number.isFinite(reading.wallMs);
-  return sound ? (reading as ClockReading) : null;
+/** Returns the clock reading of the last run that wrote to the state; null if there is none or it is invalid. */
+export function lastReading({ metadata }: Store): ClockReading | null {
+  const reading = metadata.getJson(LAST_READING) as Partial<ClockReading> | null;
+  const isValid = typeof reading?.bootId === 'string' && Number.isFinite(reading.wallMs);
+  return isValid ? (reading as ClockReading) : null;
 }
 
 /**

@@ -49,7 +49,7 @@ describe('flush', () => {
     expect(victim.allRules()).toHaveLength(6);
     const screen = await onTerminal('Yes');
     expect(screen.status).toBe(0);
-    expect(screen.output).toContain('Release 3 blocked addresses? [y/N] ');
+    expect(screen.output).toContain('Release 3 bans? [y/N] ');
     expect(seen(screen).at(-1)).toBe('3 released');
     expect(victim.allRules()).toEqual([]);
     expect(victim.bans()).toEqual([]);

@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import { createHost, type TestHost } from '../support/host.ts';
 import { type Addresses, connectHosts } from '../support/network.ts';
+import { changeState } from '../support/state.ts';
 import { runOnTerminal, seen } from '../support/terminal.ts';
 import { canConnect, canPing, listen, type Listener } from '../support/traffic.ts';
 import { createVictim, type ListedBan, type Response, type Victim } from '../support/victim.ts';
@@ -459,6 +460,14 @@ describe('status without an address', () => {
     expect(stdout).toMatch(/^bans +3 \(IPv4 2, IPv6 1, wazuh 1, manual 3\)$/m);
     expect(stdout).toMatch(/^next expiry +in (?:5\dm \d+s|1h)$/m);
     expect(stdout).toMatch(/^drift +none$/m);
+  });
+
+  test('ignores an invalid clock reading in the state', () => {
+    victim.person(['add', A]);
+    changeState(victim.host.pid, (database) => {
+      database.exec("UPDATE facts SET value = '7' WHERE name = 'clock'");
+    });
+    expect(overview()).toMatchObject({ bans: 1, lastRun: null });
   });
 
   test('shows the time of the last change, which is unaffected by a run that changes nothing', () => {

@@ -1,4 +1,4 @@
-// scripts/release publishes what was committed, and nothing else.
+// scripts/release builds only committed files.
 import { spawnSync } from 'node:child_process';
 import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -14,7 +14,7 @@ beforeEach(() => {
   for (const file of ['scripts/release', 'package.json', '.gitignore']) {
     cpSync(join(ROOT, file), join(checkout, file));
   }
-  // In the place of what takes minutes: it says that it was reached.
+  // Replaces the part that takes minutes, and shows that it was reached.
   writeFileSync(join(checkout, 'scripts/setup'), '#!/bin/sh\necho made; exit 9\n', { mode: 0o755 });
   git('init', '--quiet');
   git('add', '--all');
@@ -44,14 +44,14 @@ function release(...args: readonly string[]): {
   return { status, said: stdout + stderr };
 }
 
-test('a clean tree is cloned and made', () => {
+test('builds a clone of a clean checkout', () => {
   expect(release().said).toContain('\nmade\n');
 });
 
 test.each([
-  ['a file that was changed', 'package.json'],
-  ['a file that git does not know', 'new.ts'],
-])('%s stops it before anything is made', (_what, file) => {
+  ['a changed file', 'package.json'],
+  ['an untracked file', 'new.ts'],
+])('%s stops the release before anything is built', (_what, file) => {
   writeFileSync(join(checkout, file), '{}');
   const { status, said } = release();
   expect(status).toBe(1);
@@ -59,11 +59,11 @@ test.each([
   expect(said).not.toContain('made');
 });
 
-test('existing files are not mixed with what is made', () => {
+test('refuses an output directory that exists', () => {
   mkdirSync(join(checkout, 'dist/release'), { recursive: true });
   expect(release('dist/release').said).toContain('dist/release is there already');
 });
 
-test.each([['--force'], ['one', 'two']])('it refuses %s', (...args) => {
+test.each([['--force'], ['one', 'two']])('rejects the arguments %s', (...args) => {
   expect(release(...args).said).toContain('usage');
 });

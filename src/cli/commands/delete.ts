@@ -16,6 +16,7 @@ import {
   QUIET,
 } from '../command.ts';
 import { releaseAll, releaseInParts } from '../in-parts.ts';
+import { count } from '../output/count.ts';
 import { printUnblock } from '../plan.ts';
 import { enter, enterForChange, type Person } from '../session.ts';
 
@@ -138,7 +139,7 @@ export const flush = defineCommand({
   },
 });
 
-function isSure(count: number, { terminal }: Person): boolean {
-  const answer = terminal.ask?.(`Release ${count} blocked addresses? [y/N] `) ?? '';
+function isSure(bans: number, { terminal }: Person): boolean {
+  const answer = terminal.ask?.(`Release ${count(bans, 'ban')}? [y/N] `) ?? '';
   return /^y(?:es)?$/i.test(answer);
 }

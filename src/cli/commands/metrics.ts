@@ -48,7 +48,7 @@ const EVENTS: readonly (readonly [event: string, metric: string, help: string])[
   ['delete', 'deletes_total', 'Bans released on request'],
   ['expire', 'expiries_total', 'Bans released because they expired'],
   ['failed', 'failures_total', 'Blocks and releases that failed'],
-  ['refused', 'refusals_total', 'Requests refused because the address is protected'],
+  ['refused', 'refusals_total', 'Blocks refused because of protection or policy'],
   ['reapplied', 'reapplied_total', 'Bans restored that the kernel had lost'],
 ];
 
@@ -156,5 +156,5 @@ function writeTextfile(path: string, content: string): void {
   const { randomBytes } = require('node:crypto') as typeof Crypto;
   const temporary = `${path}.${randomBytes(8).toString('hex')}`;
   const file = { path, content, mode: 0o644, temporary };
-  orThrow('LOG', `${path} can't be written`, () => replaceFile(file));
+  orThrow('FILE', `${path} can't be written`, () => replaceFile(file));
 }

@@ -1,4 +1,5 @@
 // `status`: shows whether addresses are blocked, by which rule and why; without addresses, an overview.
+import { lastReading } from '../../bans/clock-shift.ts';
 import { familiesInUse } from '../../bans/families.ts';
 import { findDrift, type Drift } from '../../bans/reconcile.ts';
 import { describeError, EXIT_STATUS } from '../../model/errors.ts';
@@ -58,7 +59,7 @@ type Overview = ReturnType<typeof examineHost>;
 function examineHost(context: Context, person: Person) {
   const bans = context.store.bans.list();
   const next = context.store.deadlines.nextMs();
-  const clock = context.store.metadata.getJson('clock') as { readonly wallMs: number } | null;
+  const lastRun = lastReading(context.store);
   const drift = driftOrNull(context, person);
   const lastMs = lastChangeMs(context.store.history.tallies());
   return {
@@ -73,7 +74,7 @@ function examineHost(context: Context, person: Person) {
       bytes: stateBytes(),
       volatile: context.store.isBehind,
     },
-    lastRun: clock === null ? null : isoTime(clock.wallMs),
+    lastRun: lastRun === null ? null : isoTime(lastRun.wallMs),
     lastChange: lastMs === null ? null : isoTime(lastMs),
     nextExpiry: next === null ? null : isoTime(next),
     /** null if the kernel can't be queried. */

@@ -34,7 +34,7 @@ export const testAlert = defineCommand({
     timeout: {
       ...TIMEOUT,
       default: '3m',
-      describe: 'timeout in the message of wazuh5; never makes it stateless',
+      describe: 'timeout in the message of wazuh5, which is stateless with the timeout never',
     },
     answer: {
       ...oneOf('continue', 'abort'),

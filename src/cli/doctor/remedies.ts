@@ -9,7 +9,10 @@ import { lstatOrNull, statOrNull } from '../../system/paths.ts';
 
 export type RemedyName = 'make the log' | 'mend the log' | 'state modes' | 'restore';
 
-/** The remedies in the order in which they are applied; each returns what it did and throws if it fails. */
+/**
+ * The remedies in the order in which they are applied: `restore` comes last, because it uses the state and the log. Each
+ * returns what it did and throws if it fails.
+ */
 export const REMEDIES: Readonly<Record<RemedyName, (person: Person) => string>> = {
   'state modes': () => {
     chmodSync(STATE_DIRECTORY, 0o700);

@@ -13,7 +13,7 @@ import { troubleOf } from '../../system/paths.ts';
 import { ok, problem, type Finding } from './check.ts';
 
 /** The timeout of the test ban, after which it ends by itself if this process is killed. */
-const NET_SECONDS = 60;
+const TEST_BAN_SECONDS = 60;
 
 /**
  * The documentation addresses of RFC 5737 and RFC 3849. A test host can use them, and a person can have blocked some.
@@ -73,7 +73,7 @@ function tryStep(context: Context, address: Address, verb: 'add' | 'delete'): Fi
   const startedMs = performance.now();
   const trouble = troubleOf(() => {
     if (verb === 'delete') unblock(address, request, context);
-    else block(address, { ...request, timeoutSeconds: NET_SECONDS }, context);
+    else block(address, { ...request, timeoutSeconds: TEST_BAN_SECONDS }, context);
   });
   const tookMs = Math.round(performance.now() - startedMs);
   const word = verb === 'add' ? 'block' : 'release';
