@@ -94,7 +94,8 @@ function wasKilledAtStart({ signal, stdout, stderr }: Spawned): boolean {
 
 /**
  * Reports whether the program ended without being killed by us. The exit status of a program that did not read all of
- * its input (EPIPE) tells the reason. A program whose child kept the pipes open until the timeout has a status and complete output too.
+ * its input (EPIPE) tells the reason. A program whose child kept the pipes open until the timeout has a status and
+ * complete output too.
  */
 function hasUsableResult({ status, code }: Spawned): boolean {
   return code === '' || code === 'EPIPE' || (code === 'ETIMEDOUT' && status !== null);
