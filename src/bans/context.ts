@@ -23,6 +23,8 @@ export interface BanContext {
   readonly firewall: SwitchableFirewall;
   readonly responseLog: ResponseLog;
   readonly now: () => number;
+  /** Reports whether runs without the writer lock are working, this one included. */
+  readonly isWorkShared: () => boolean;
   /** True if bans that alerts begin are counted for escalation. */
   readonly countsOffences: boolean;
   readonly isInstalled: (program: string) => boolean;

@@ -47,6 +47,8 @@ interface Completion {
   readonly missingLines: (batch: readonly Pending[]) => Outcome[];
   /** The time limit for the firewall programs in milliseconds; absent for that of the run. */
   readonly withinMs?: number | undefined;
+  /** The changes that stay pending, for the next run to complete. */
+  readonly leftPending?: ReadonlySet<Pending>;
 }
 
 /**
@@ -64,12 +66,13 @@ export function commit(changes: readonly BanChange[], context: BanContext): void
 export function commitDecided(decide: () => readonly BanChange[], context: BanContext): void {
   const { store, responseLog, now } = context;
   const offset = responseLog.offset();
-  const { changes, pending, trustState } = store.bans.transaction(() => {
+  const { changes, pending, ...begun } = store.bans.transaction(() => {
     const decided = decide();
     const recorded = decided.map((change) => pendingOf(change, offset, now()));
+    const leftPending = contestedAmong(recorded, context);
     // True in the usual case: addresses without a ban are blocked, or blocked ones are unblocked.
-    const isUsual = store.bans.begin(recorded, now());
-    return { changes: decided, pending: recorded, trustState: isUsual };
+    const trustState = store.bans.begin(recorded, now());
+    return { changes: decided, pending: recorded, leftPending, trustState };
   });
   step('journal: recorded');
   // Another run that holds the lock may mistake this change for that of a killed run and complete it at the same time,
@@ -77,8 +80,25 @@ export function commitDecided(decide: () => readonly BanChange[], context: BanCo
   const unwritten = (batch: readonly Pending[]): Outcome[] => {
     return isWriterLockHeld() ? linesOf(batch) : missingLines(batch, responseLog);
   };
-  completeAll(pending, { trustState, missingLines: unwritten }, context);
+  completeAll(pending, { ...begun, missingLines: unwritten }, context);
   if (!isWriterLockHeld()) followMigration(changes.map(addressOf), context);
+}
+
+/**
+ * Returns the changes that reverse a pending change of another run which is still working. If that run changes the
+ * kernel last and is killed before it sees the reversal, only a change that is still pending lets the next run repair
+ * the kernel.
+ */
+function contestedAmong(
+  recorded: readonly Pending[],
+  { store, isWorkShared }: BanContext,
+): Set<Pending> {
+  const before = new Map(store.bans.pending().map(({ address, phase }) => [address.text, phase]));
+  const contested = recorded.filter(({ address, phase, line }) => {
+    // A change without a line can undo one of this run.
+    return line !== null && (before.get(address.text) ?? phase) !== phase;
+  });
+  return new Set(contested.length > 0 && isWorkShared() ? contested : []);
 }
 
 function pendingOf(
@@ -173,7 +193,7 @@ function batchesOf(pending: readonly Pending[], mostReleases: number): (readonly
 
 function complete(
   batch: readonly Pending[],
-  { trustState, missingLines, withinMs }: Completion,
+  { trustState, missingLines, withinMs, leftPending = new Set() }: Completion,
   context: BanContext,
 ): void {
   const { store, firewall, responseLog, now } = context;
@@ -184,13 +204,16 @@ function complete(
   responseLog.write(missingLines(batch));
   step('journal: lines written');
   const doneMs = now();
+  const contested = batch.filter((change) => leftPending.has(change));
+  const verified = batch.filter((change) => !leftPending.has(change));
   const overtaken = store.bans.confirm(
-    batch,
-    batch.flatMap(({ line, history }) => (line === null ? [] : entryOf(history, line, doneMs))),
+    verified,
+    verified.flatMap(({ line, history }) => (line === null ? [] : entryOf(history, line, doneMs))),
     { foreign, countsOffences: context.countsOffences },
   );
   step('journal: confirmed');
-  if (overtaken.length > 0) followState(overtaken.map(addressOf), context);
+  const unsettled = [...overtaken, ...contested];
+  if (unsettled.length > 0) followState(unsettled.map(addressOf), context);
   context.cutConnections(batch.filter(isNewBlock).map(({ address }) => address));
 }
 

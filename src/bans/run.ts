@@ -40,8 +40,6 @@ export interface RunContext extends BanContext {
   /** Returns the active backend and the wanted one. */
   readonly choice: () => Choice;
   readonly protectedEntries: () => readonly ProtectedEntry[];
-  /** Reports whether runs without the writer lock are working. */
-  readonly isWorkShared: () => boolean;
   /** Returns the protected entries that this run has determined so far. */
   readonly knownProtected: () => readonly ProtectedEntry[];
   /** Logs a migration and its reason. */

@@ -10,6 +10,7 @@ import { recover } from '../../../src/bans/recover.ts';
 import { restore } from '../../../src/bans/restore.ts';
 import { unblock } from '../../../src/bans/unblock.ts';
 import { backendNamed, type BackendName } from '../../../src/firewall/select.ts';
+import { type Death, dieDuring, everyDeath } from '../support/mortal.ts';
 import {
   addressOf,
   blockAll,
@@ -70,17 +71,16 @@ function runAll(works: readonly Work[], newRun: () => BanContext): void {
   }
 }
 
-/** Runs `work` and interrupts it with `other` at the given moment. Returns false if `work` has no such moment. */
-function runWith(work: Work, other: Work, moment: number, newRun: () => BanContext): boolean {
-  host.isWorkShared = true;
-  const context = newRun();
+/**
+ * Runs `interrupt` at one moment. Returns a function that counts the moments; it is also called before and after each
+ * run of a firewall program.
+ */
+function interruptAt(moment: number, interrupt: () => void): () => void {
   let passed = 0;
-  let isOver = false;
   const pass = (): void => {
     if (passed++ !== moment) return;
-    isOver = true;
     host.kernel.disturbAlways(null);
-    runAll([other], newRun);
+    interrupt();
     host.kernel.disturbAlways(disturb);
   };
   const disturb = (_: unknown, run: () => ReturnType<typeof host.kernel.run>) => {
@@ -89,6 +89,19 @@ function runWith(work: Work, other: Work, moment: number, newRun: () => BanConte
     pass();
     return result;
   };
+  host.kernel.disturbAlways(disturb);
+  return pass;
+}
+
+/** Runs `work` and interrupts it with `other` at the given moment. Returns false if `work` has no such moment. */
+function runWith(work: Work, other: Work, moment: number, newRun: () => BanContext): boolean {
+  host.isWorkShared = true;
+  const context = newRun();
+  let isOver = false;
+  const pass = interruptAt(moment, () => {
+    isOver = true;
+    runAll([other], newRun);
+  });
   const { bans } = context.store;
   for (const name of ['transaction', 'addHolds'] as const) {
     const original = bans[name].bind(bans) as (...args: unknown[]) => unknown;
@@ -99,12 +112,25 @@ function runWith(work: Work, other: Work, moment: number, newRun: () => BanConte
       },
     });
   }
-  host.kernel.disturbAlways(disturb);
   work(context);
   context.store.close();
   host.kernel.disturbAlways(null);
   host.isWorkShared = false;
   return isOver;
+}
+
+/** Like `runWith`, with a death of the run. Returns whether it was interrupted and whether it lived. */
+function dieWith(work: Work, other: Work, moment: number, death: Death) {
+  host.isWorkShared = true;
+  let interrupted = false;
+  interruptAt(moment, () => {
+    interrupted = true;
+    runAll([other], () => host.newRun());
+  });
+  const lived = !dieDuring(host, death, work);
+  host.kernel.disturbAlways(null);
+  host.isWorkShared = false;
+  return { interrupted, lived };
 }
 
 function isDropped(backend: BackendName): boolean {
@@ -121,7 +147,7 @@ const PAIRS = Object.entries(WORKS).flatMap(([one, work]) =>
 );
 
 /** Returns the result of the runs. */
-function outcome(backend: BackendName): object {
+function outcome(backend: BackendName) {
   const store = host.openStore();
   const ban = store.bans.find(ADDRESS);
   store.close();
@@ -158,6 +184,28 @@ describe.each(['iptables', 'ipset'] as const)('%s', (backend) => {
     },
   );
 });
+
+const DELETE = 'a delete of a person’s';
+test.each([
+  ['a block', DELETE, false],
+  [DELETE, 'a block', true],
+  [DELETE, 'a person’s block', true],
+  ['an end by time', 'a block', true],
+])(
+  'the next run brings state and kernel together after %s was overtaken by %s and killed',
+  (one, another, blocked) => {
+    let result = { interrupted: false, lived: false };
+    for (let moment = 0; moment === 0 || result.interrupted; moment++) {
+      for (const death of everyDeath(() => result.lived)) {
+        begin(blocked, 'iptables');
+        result = dieWith(WORKS[one] ?? recovery, WORKS[another] ?? recovery, moment, death);
+        runAll([recovery], () => host.newRun());
+        const { phase, dropped } = outcome('iptables');
+        expect(phase).toBe(dropped ? 'blocked' : undefined);
+      }
+    }
+  },
+);
 
 describe.each([
   ['ipset', 'iptables'],

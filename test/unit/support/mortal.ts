@@ -24,13 +24,18 @@ export function dieDuring(
       ...context,
       store,
       responseLog: life.bound(context.responseLog),
-      firewall: firewallsFor((command, timeoutMs) => {
-        return life.call(() => host.kernel.run(command, timeoutMs));
-      }, context.store),
+      firewall: firewallsFor(
+        (command, timeoutMs) => life.call(() => host.kernel.run(command, timeoutMs)),
+        context.store,
+        'iptables',
+        context.isWorkShared,
+      ),
     });
   } catch (error) {
     // Code that catches the error is stopped at its next call, so the error may be another one.
     if (!life.isOver) throw error;
+  } finally {
+    context.store.close();
   }
   return life.isOver;
 }

@@ -104,6 +104,7 @@ export class Workshop {
       isInstalled: () => true,
       responseLog: this.log,
       now: () => this.nowMs,
+      isWorkShared: () => this.isWorkShared,
       countsOffences: this.countsOffences,
       warn: (message) => this.warnings.push(message),
       cutConnections: (addresses) => this.cut.push(addresses.map(({ text }) => text)),
