@@ -835,6 +835,8 @@ describe('while another process holds the writer lock', () => {
       expect(victim.delete(A).status).toBe(0);
       await letGo();
       expect(victim.rules(A)).toEqual([]);
+      // The delete stayed pending, because the add could have been killed.
+      expect(victim.person(['expire']).status).toBe(0);
       expect(victim.banOn(A)).toBeUndefined();
     });
 
@@ -844,6 +846,7 @@ describe('while another process holds the writer lock', () => {
       expect(victim.person(['add', A]).status).toBe(0);
       await letGo();
       expect(victim.rules(A)).toHaveLength(2);
+      expect(victim.person(['expire']).status).toBe(0);
       expect(victim.banOn(A)?.phase).toBe('blocked');
     });
   });
