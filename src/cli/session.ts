@@ -34,10 +34,7 @@ export interface Terminal {
   readonly ask: ((question: string) => string) | null;
 }
 
-/**
- * Returns the exit status of a command that only reads: `STORE` if the state could not be read, since its output is
- * then incomplete.
- */
+/** Returns the exit status of a command that depends on the whole state: `STORE` if the state could not be read. */
 export function statusOfReading({ store }: Context): number {
   return store.unread ? EXIT_STATUS.STORE : 0;
 }

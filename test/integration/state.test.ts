@@ -559,10 +559,10 @@ describe('a broken state', () => {
     expect(victim.troubles().join('\n')).toContain(STATE_DIRECTORY);
   });
 
-  test('that can’t be read makes `flush`, `restore` and `reconcile` exit with 74', () => {
+  test('that can’t be read makes `expire`, `flush`, `restore` and `reconcile` exit with 74', () => {
     loadSnapshot(victim, 'a ban');
     victim.host.must(['chmod', '0777', STATE_DIRECTORY]);
-    for (const args of [['flush', '--yes'], ['restore'], ['reconcile']])
+    for (const args of [['expire'], ['flush', '--yes'], ['restore'], ['reconcile']])
       expect(victim.person(args).status).toBe(74);
     expect(victim.rules(B)).toHaveLength(2);
   });

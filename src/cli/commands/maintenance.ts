@@ -36,9 +36,13 @@ export const expire = defineCommand({
   ],
   exits: { 0: 'all expired bans are released', ...CHANGES },
   async run(_words, options, person) {
-    if (options.watch) await watch(person);
-    else expireOnce(enterForChange(person), person);
-    return 0;
+    if (options.watch) {
+      await watch(person);
+      return 0;
+    }
+    const context = enterForChange(person);
+    expireOnce(context, person);
+    return statusOfReading(context);
   },
 });
 
