@@ -182,15 +182,15 @@ export function clearBackend(context: BanContext): void {
   step('migrate: backend cleared');
   // An alert without the writer lock may have added a ban at the same moment. Without bans, it uses the set name and the
   // variant of the current configuration.
-  const begun = store.bans.list();
+  const begun = store.bans.transaction(() => {
+    const bans = store.bans.list();
+    const over = bans.length > 0 ? [] : [ACTIVE_BACKEND, TO_SETS, FROM_FIREWALLD];
+    for (const name of over) store.metadata.set(name, '');
+    return bans;
+  });
   const active = backendNamed(firewall.backendName);
-  if (begun.length > 0 && active !== null) {
-    store.metadata.reload();
-    firewall.use(active, null);
-    load(begun, context);
-    return;
-  }
-  remember(store, ACTIVE_BACKEND, '');
-  remember(store, TO_SETS, '');
-  remember(store, FROM_FIREWALLD, '');
+  if (begun.length === 0 || active === null) return;
+  store.metadata.reload();
+  firewall.use(active, null);
+  load(begun, context);
 }

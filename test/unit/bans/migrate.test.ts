@@ -327,3 +327,32 @@ test('a ban that an alert adds while everything is removed is only in the set wh
   expect(host.kernel.sets.names).toEqual(['new-4']);
   expect(host.kernel.sets.entries('new-4')).toEqual([V4]);
 });
+
+describe('an alert without the writer lock that began before everything was removed', () => {
+  let alert: BanContext;
+  beforeEach(() => {
+    migrateTo('ipset', context);
+    alert = host.newRun('ipset');
+    expect(alert.store.metadata.get(ACTIVE_BACKEND)).toBe('ipset');
+    const { alertRef } = holdRequest();
+    unblockAll([V4, V6].map(addressOf), { origin: null, alertRef }, context);
+    clearBackend(context);
+  });
+
+  test('records its backend, so that the next run finds the ban', () => {
+    blockAll([addressOf(V4)], holdRequest(), alert);
+    expect(host.kernel.sets.entries('firewall-drop-4')).toEqual([V4]);
+    expect(host.openStore().metadata.get(ACTIVE_BACKEND)).toBe('ipset');
+  });
+
+  test('blocks in the backend that another run has recorded since', () => {
+    blockAll([addressOf(V6)], holdRequest(), host.newRun('iptables'));
+    blockAll([addressOf(V4)], holdRequest(), alert);
+    expect(host.openStore().metadata.get(ACTIVE_BACKEND)).toBe('iptables');
+    expect([V4, V6].map((text) => host.rulesFor(text))).toEqual([
+      [1, 1],
+      [1, 1],
+    ]);
+    expect(host.kernel.sets.names).toEqual([]);
+  });
+});
