@@ -1,6 +1,6 @@
 // Decides when all bans migrate to another backend: after an interrupted migration, after a change of the
 // configuration, because of their number, or because firewalld runs.
-import { setBackends, type BackendName, type Choice } from '../firewall/select.ts';
+import { backendNamed, setBackends, type BackendName, type Choice } from '../firewall/select.ts';
 import type { Firewall } from '../firewall/apply.ts';
 import { describeError } from '../model/errors.ts';
 import type { Store } from '../state/store.ts';
@@ -180,13 +180,17 @@ export function clearBackend(context: BanContext): void {
   if (store.bans.list().length > 0 || pendingMigration(store) !== null) return;
   firewall.removeAll([]);
   step('migrate: backend cleared');
-  // An alert without the writer lock may have added a ban at the same moment.
-  const begun = store.bans.list();
-  if (begun.length > 0) {
-    load(begun, context);
-    return;
-  }
-  remember(store, ACTIVE_BACKEND, '');
-  remember(store, TO_SETS, '');
-  remember(store, FROM_FIREWALLD, '');
+  // An alert without the writer lock may have added a ban at the same moment. Without bans, it uses the set name and the
+  // variant of the current configuration.
+  const begun = store.bans.transaction(() => {
+    const bans = store.bans.list();
+    const over = bans.length > 0 ? [] : [ACTIVE_BACKEND, TO_SETS, FROM_FIREWALLD];
+    for (const name of over) store.metadata.set(name, '');
+    return bans;
+  });
+  const active = backendNamed(firewall.backendName);
+  if (begun.length === 0 || active === null) return;
+  store.metadata.reload();
+  firewall.use(active, null);
+  load(begun, context);
 }

@@ -10,10 +10,19 @@ const SMALLEST_STEP_MS = 2000;
 
 /** Adjusts deadlines to steps of the wall clock. Must be called once per run, before deadlines are read. */
 export function followClock(store: Store, reading: ClockReading): void {
-  const step = stepSince(lastReading(store), reading);
-  // Set the metadata first: it is then written in the same transaction as the shift, so that no step is applied twice.
-  store.metadata.set(LAST_READING, JSON.stringify(reading));
-  if (step !== 0) store.deadlines.shift(step);
+  const note = (): void => store.metadata.set(LAST_READING, JSON.stringify(reading));
+  if (stepSince(lastReading(store), reading) === 0) note();
+  else {
+    let step: number | null = null;
+    store.bans.transaction(() => {
+      // Another run may have followed the step in the meantime, if one of the two has no writer lock.
+      store.metadata.reload();
+      step ??= stepSince(lastReading(store), reading);
+      // The reading is written in the same transaction as the shift, so that no step is applied twice.
+      note();
+      if (step !== 0) store.deadlines.shift(step);
+    });
+  }
   store.deadlines.cap(reading.wallMs);
 }
 

@@ -12,6 +12,7 @@ import { step } from '../system/fault.ts';
 import type { BanContext } from './context.ts';
 import { forEachFamily } from './families.ts';
 import { followMigration, followState, toKernelChange } from './load.ts';
+import { claimBackend } from './migrate.ts';
 
 /** A change of one address and its ban. */
 export interface BanChange {
@@ -67,6 +68,7 @@ export function commitDecided(decide: () => readonly BanChange[], context: BanCo
   const { store, responseLog, now } = context;
   const offset = responseLog.offset();
   const { changes, pending, ...begun } = store.bans.transaction(() => {
+    if (!isWriterLockHeld()) claimBackend(context);
     const decided = decide();
     const recorded = decided.map((change) => pendingOf(change, offset, now()));
     const leftPending = contestedAmong(recorded, context);

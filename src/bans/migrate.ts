@@ -45,6 +45,20 @@ export function otherBackend(
 }
 
 /**
+ * Uses the backend that the state names as active now. If it names none, records the one that this run uses. Must be
+ * called in a transaction: while some runs have no writer lock, `flush` can remove everything, or a migration can end,
+ * after this run has determined the active backend and before it records a change.
+ */
+export function claimBackend({ store, firewall, isInstalled }: MigrationContext): void {
+  store.metadata.reload();
+  const active = backendNamed(store.metadata.get(ACTIVE_BACKEND));
+  if (active === null) store.metadata.set(ACTIVE_BACKEND, firewall.backendName);
+  else if (active !== firewall.backendName) {
+    firewall.use(active, otherBackend(active, { store, isInstalled }));
+  }
+}
+
+/**
  * Makes `to` hold all bans, and clears the active backend. Returns the number of bans. Throws `FIREWALL` after a
  * failure: the old backend then holds all bans as before, or the next run tries again.
  */

@@ -15,7 +15,7 @@ import { isFreeToChange, migrateIfDue } from './auto-migrate.ts';
 import { followClock } from './clock-shift.ts';
 import type { BanContext } from './context.ts';
 import { expireDue } from './expire.ts';
-import { otherBackend } from './migrate.ts';
+import { claimBackend, otherBackend } from './migrate.ts';
 import { claimNamespace } from './namespace.ts';
 import { ACTIVE_BACKEND, notePlaces } from './places.ts';
 import { releaseProtected } from './protected.ts';
@@ -85,7 +85,7 @@ export function recoverPending(context: RunContext, trouble: AppError | null): v
     const found = findActiveSets(choice(), store, (name) => firewall.of(name));
     if (found !== null) firewall.use(found, null);
     // The holder of the lock records it, and may be migrating all bans.
-    if (!isBusy) store.metadata.set(ACTIVE_BACKEND, firewall.backendName);
+    if (!isBusy) store.bans.transaction(() => claimBackend(context));
   }
   notePlaces(context.config.firewall, store);
   followClock(store, readClock(now()));

@@ -9,8 +9,8 @@ export interface SwitchableFirewall extends Firewall {
   /** Returns the firewall of one backend, active or not. */
   of(name: BackendName): Firewall;
   /**
-   * Makes `name` the active backend. During a pending migration, `other` may hold some of the bans too: releases then
-   * go to both backends, and neither is assumed to match the state.
+   * Makes `name` the active backend, in the places that the state has now. During a pending migration, `other` may hold
+   * some of the bans too: releases then go to both backends, and neither is assumed to match the state.
    */
   use(name: BackendName, other: BackendName | null): void;
 }
@@ -50,7 +50,7 @@ export function createSwitchableFirewall(
     },
     of: open,
     use(name, next) {
-      if (opened?.backendName !== name) opened = open(name);
+      opened = open(name);
       other = next === null ? null : open(next);
     },
   };

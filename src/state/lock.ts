@@ -4,7 +4,7 @@ import { DatabaseSync } from 'node:sqlite';
 import { AppError, describeError } from '../model/errors.ts';
 import { isBusy } from './database.ts';
 import { isErrno } from '../system/files.ts';
-import { isStopped, lockHolder } from '../system/procfs.ts';
+import { isStopped, lockHolder, lockHolders } from '../system/procfs.ts';
 import { endStaleChildren } from '../system/stale-children.ts';
 import { deadlineIn, monotonicMs } from '../system/wait.ts';
 
@@ -175,7 +175,10 @@ export function shareWork(directory: string): void {
   }
 }
 
-/** Reports whether runs without the writer lock are working, this one included. */
+/**
+ * Reports whether runs without the writer lock are working, this one included. Runs that were stopped by a signal do not
+ * count: they may never continue, and would keep all others from completing the changes of killed runs.
+ */
 export function isWorkShared(directory: string): boolean {
   if (shared.length > 0) return true;
   try {
@@ -187,12 +190,18 @@ export function isWorkShared(directory: string): boolean {
       file.close();
     }
   } catch (error) {
-    return isBusy(error);
+    if (!isBusy(error)) return false;
+    const holders = lockHolders(unlockedIn(directory));
+    return holders.length === 0 || !holders.every(isStopped);
   }
 }
 
+function unlockedIn(directory: string): string {
+  return `${directory}/unlocked`;
+}
+
 function openUnlocked(directory: string): DatabaseSync {
-  const file = new DatabaseSync(`${directory}/unlocked`, { timeout: LONGEST_TRY_MS });
+  const file = new DatabaseSync(unlockedIn(directory), { timeout: LONGEST_TRY_MS });
   file.exec('PRAGMA cache_size = 1; PRAGMA journal_mode = MEMORY');
   return file;
 }

@@ -32,11 +32,20 @@ export class Unsaved {
     }
   }
 
-  /** Passes the changes of earlier runs to `save`, oldest first, and deletes the file if `save` returns true. */
+  /**
+   * Passes the changes of earlier runs to `save`, oldest first, and deletes the file if `save` returns true. Repeats that
+   * for changes that runs without the writer lock append in the meantime.
+   */
   handOver(save: (changes: readonly PendingChange[]) => boolean): void {
-    const changes = this.read();
+    let saved = 0;
     try {
-      if (this.#path !== null && changes.length > 0 && save(changes)) unlinkSync(this.#path);
+      for (;;) {
+        const changes = this.read().slice(saved);
+        if (changes.length === 0) break;
+        if (!save(changes)) return;
+        saved += changes.length;
+      }
+      if (this.#path !== null && saved > 0) unlinkSync(this.#path);
     } catch (error) {
       this.#onProblem(`${this.#path} can't be used: ${describeError(error)}`);
     }

@@ -87,16 +87,18 @@ const HELD_LOCK = /^\d+: POSIX +\S+ +\S+ (\d+) ([0-9a-f]+):([0-9a-f]+):(\d+) /;
 
 /** Returns the first process that holds a lock on the file; null if there is none or it is not visible. */
 export function lockHolder(path: string): number | null {
-  return orElse(null, () => {
+  return lockHolders(path).find((pid) => pid > 0) ?? null;
+}
+
+/** Returns the processes that hold a lock on the file. The id of a process in another PID namespace is 0. */
+export function lockHolders(path: string): number[] {
+  return orElse([], () => {
     const { dev, ino } = statSync(path);
     const lines = readRegularFile('/proc/locks', LARGEST_LOCK_LIST).toString('latin1').split('\n');
-    for (const line of lines) {
+    return lines.flatMap((line) => {
       const [, pid, major, minor, inode] = HELD_LOCK.exec(line) ?? [];
-      const isOfFile = Number(inode) === ino && deviceOf(major, minor) === dev;
-      // The process id is 0 for a process in another PID namespace.
-      if (isOfFile && Number(pid) > 0) return Number(pid);
-    }
-    return null;
+      return Number(inode) === ino && deviceOf(major, minor) === dev ? [Number(pid)] : [];
+    });
   });
 }
 

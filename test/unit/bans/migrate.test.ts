@@ -3,15 +3,20 @@ import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { clearBackend, migrateToSets } from '../../../src/bans/auto-migrate.ts';
 import type { BanContext } from '../../../src/bans/context.ts';
 import { migrateTo, otherBackend, pendingMigration } from '../../../src/bans/migrate.ts';
-import { ACTIVE_BACKEND } from '../../../src/bans/places.ts';
+import { ACTIVE_BACKEND, notePlaces, withPlaces } from '../../../src/bans/places.ts';
 import { recover } from '../../../src/bans/recover.ts';
 import { unblockAll } from '../../../src/bans/unblock.ts';
+import { DEFAULT_CONFIG } from '../../../src/config/schema.ts';
+import type { Firewall } from '../../../src/firewall/apply.ts';
+import { createBackend, type BackendName } from '../../../src/firewall/select.ts';
+import { createSwitchableFirewall } from '../../../src/firewall/switch.ts';
 import { makeHold } from '../../../src/model/ban.ts';
 import { refuses, type Disturbance } from '../support/kernel.ts';
 import {
   addressOf,
   blockAll,
   codeOf,
+  firewallFor,
   holdRequest,
   NOTHING_PROTECTED,
   Workshop,
@@ -289,4 +294,65 @@ test('a ban that an alert without the writer lock adds while everything is remov
   expect(isBegun).toBe(true);
   expect(isDropped(V4)).toBe(true);
   expect(host.openStore().metadata.get(ACTIVE_BACKEND)).toBe('ipset');
+});
+
+test('a ban that an alert adds while everything is removed is only in the set whose name the alert found in the configuration', () => {
+  const config = { ...DEFAULT_CONFIG.firewall, setName: 'new' };
+  const withSets = (): BanContext => {
+    const run = host.newRun();
+    const open = (name: BackendName): Firewall => {
+      const places = withPlaces(config, run.store, run.isInstalled);
+      return firewallFor(host.kernel.run, run.store, createBackend(name, places));
+    };
+    return { ...run, firewall: createSwitchableFirewall(open, () => 'ipset') };
+  };
+  const former = { ...config, setName: 'firewall-drop' };
+  notePlaces(former, context.store);
+  migrateTo('ipset', context);
+  const flushing = withSets();
+  const addresses = [V4, V6].map(addressOf);
+  unblockAll(addresses, { origin: null, alertRef: holdRequest().alertRef }, flushing);
+  let isBegun = false;
+  host.kernel.disturbAlways((command, work) => {
+    if (!isBegun && command.input.includes('destroy firewall-drop-4')) {
+      isBegun = true;
+      const alert = withSets();
+      notePlaces(config, alert.store);
+      blockAll([addressOf(V4)], holdRequest(), alert);
+    }
+    return work();
+  });
+  clearBackend(flushing);
+  expect(isBegun).toBe(true);
+  expect(host.kernel.sets.names).toEqual(['new-4']);
+  expect(host.kernel.sets.entries('new-4')).toEqual([V4]);
+});
+
+describe('an alert without the writer lock that began before everything was removed', () => {
+  let alert: BanContext;
+  beforeEach(() => {
+    migrateTo('ipset', context);
+    alert = host.newRun('ipset');
+    expect(alert.store.metadata.get(ACTIVE_BACKEND)).toBe('ipset');
+    const { alertRef } = holdRequest();
+    unblockAll([V4, V6].map(addressOf), { origin: null, alertRef }, context);
+    clearBackend(context);
+  });
+
+  test('records its backend, so that the next run finds the ban', () => {
+    blockAll([addressOf(V4)], holdRequest(), alert);
+    expect(host.kernel.sets.entries('firewall-drop-4')).toEqual([V4]);
+    expect(host.openStore().metadata.get(ACTIVE_BACKEND)).toBe('ipset');
+  });
+
+  test('blocks in the backend that another run has recorded since', () => {
+    blockAll([addressOf(V6)], holdRequest(), host.newRun('iptables'));
+    blockAll([addressOf(V4)], holdRequest(), alert);
+    expect(host.openStore().metadata.get(ACTIVE_BACKEND)).toBe('iptables');
+    expect([V4, V6].map((text) => host.rulesFor(text))).toEqual([
+      [1, 1],
+      [1, 1],
+    ]);
+    expect(host.kernel.sets.names).toEqual([]);
+  });
 });

@@ -16,6 +16,8 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { isWorkShared, releaseWriterLock, takeWriterLock } from '../../../src/state/lock.ts';
+import { isStopped } from '../../../src/system/procfs.ts';
+import { eventually } from '../../support/wait.ts';
 
 const LOCK_MODULE = join(__dirname, '../../../src/state/lock.ts');
 
@@ -164,4 +166,17 @@ test('runs without the lock count as working while one of them lives', async () 
   await once(other, 'close');
   expect(isWorkShared(directory)).toBe(false);
   expect(isWorkShared('/nowhere')).toBe(false);
+});
+
+test('runs without the lock do not count as working while all of them are stopped', async () => {
+  const share = `shareWork(${JSON.stringify(directory)}) ?? 'held'`;
+  const [one, other] = [await startWith(share), await startWith(share)];
+  one.kill('SIGSTOP');
+  await eventually('the first run to stop', () => isStopped(one.pid ?? 0));
+  expect(isWorkShared(directory)).toBe(true);
+  other.kill('SIGSTOP');
+  await eventually('the second run to stop', () => isStopped(other.pid ?? 0));
+  expect(isWorkShared(directory)).toBe(false);
+  one.kill('SIGCONT');
+  await eventually('the first run to continue', () => isWorkShared(directory));
 });

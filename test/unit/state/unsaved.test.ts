@@ -16,6 +16,8 @@ import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { makeHold, type Origin } from '../../../src/model/ban.ts';
 import { WITHOUT_LINE } from '../../../src/state/pending-change.ts';
 import { Store } from '../../../src/state/store.ts';
+import { Unsaved } from '../../../src/state/unsaved.ts';
+import type { Address } from '../../../src/model/address.ts';
 import { addressOf, holdRequest, NOON_MS } from '../support/workshop.ts';
 
 const A = addressOf('203.0.113.9');
@@ -182,6 +184,22 @@ test('a reverted ban is kept as it was', () => {
   store.bans.revert([before]);
   allowWrites();
   expect(bansOf(open())).toEqual(['203.0.113.9 blocking manual']);
+});
+
+test('a change that a run without the writer lock appends while earlier ones are saved is saved, too', () => {
+  const file = new Unsaved(unsaved, (problem) => problems.push(problem));
+  const changeOf = (address: Address) => {
+    return [{ ...WITHOUT_LINE, address, phase: 'unblocking', hold: null } as const];
+  };
+  file.keep(changeOf(A));
+  const saved: string[] = [];
+  file.handOver((changes) => {
+    if (saved.length === 0) file.keep(changeOf(B));
+    saved.push(...changes.map(({ address }) => address.text));
+    return true;
+  });
+  expect(saved).toEqual([A.text, B.text]);
+  expect(existsSync(unsaved)).toBe(false);
 });
 
 test('an incomplete line is ignored, and later lines are read', () => {
