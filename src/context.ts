@@ -1,7 +1,7 @@
 // Creates the dependencies of a command: configuration, state, firewall, logs, clock. Expensive ones are created on
 // first use.
 import { chooseActive, isInstalled, openFirewall } from './bans/active-backend.ts';
-import { forgetConnections } from './bans/connections.ts';
+import type * as Conntrack from './firewall/conntrack.ts';
 import type { BanContext } from './bans/context.ts';
 import {
   beginRun,
@@ -15,16 +15,14 @@ import { groupPolicyFile, readConfig, readGroupPolicy } from './config/read.ts';
 import type { Config } from './config/schema.ts';
 import { Diagnostics } from './diagnostics.ts';
 import type { Address } from './model/address.ts';
-import { collectProtected } from './policy/collect.ts';
-import { findProtection, type ProtectedEntry } from './policy/protected.ts';
+import { findProtection, type ProtectedEntry, collectProtected } from './policy/protected.ts';
 import { isWorkShared as isShared, releaseWriterLock } from './state/lock.ts';
 import { Store } from './state/store.ts';
-import { steadyClock } from './system/clock.ts';
 import { run } from './system/exec.ts';
-import { deadlineIn, type Deadline } from './system/wait.ts';
+import { deadlineIn, steadyClock, type Deadline } from './system/wait.ts';
 import { readHostZone } from './system/zone.ts';
 import { readSettings, readTimeouts } from './wazuh/agent-config.ts';
-import type { Place } from './wazuh/home.ts';
+import type { Place } from './wazuh/invocation.ts';
 import type { AlertContext } from './wazuh/respond.ts';
 import type { LogFormat } from './wazuh/response-lines.ts';
 import { ResponseLogFile } from './wazuh/response-log.ts';
@@ -205,6 +203,7 @@ function cutterFor(
   const { killConnections, programTimeoutSeconds } = firewall;
   return (addresses) => {
     if (!killConnections) return;
+    const { forgetConnections } = require('./firewall/conntrack.ts') as typeof Conntrack;
     forgetConnections(addresses, { ...context, isInstalled, run, programTimeoutSeconds });
   };
 }

@@ -9,7 +9,7 @@ import type { Deadline } from '../system/wait.ts';
 import type { BanContext } from './context.ts';
 import { load } from './load.ts';
 import { completeMigration, migrateTo, pendingMigration, remember } from './migrate.ts';
-import { ACTIVE_BACKEND } from './places.ts';
+import { ACTIVE_BACKEND } from './active-backend.ts';
 
 /** Metadata: the last attempts. The names are those of version 0.1. */
 const TO_SETS = 'promotion';

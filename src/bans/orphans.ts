@@ -3,8 +3,8 @@
 //
 // Such a rule looks like one that an administrator added. It is removed only if all evidence agrees; in doubt it stays
 // (docs/decisions/0009-saved-rules.md).
-import type { HeldAddress } from '../firewall/snapshot.ts';
-import type { ClockReading } from '../system/clock.ts';
+import type { HeldAddress } from '../firewall/backend.ts';
+import type { ClockReading } from '../system/procfs.ts';
 import type { HistoryRecord } from '../state/history.ts';
 import type { Store } from '../state/store.ts';
 import type { Address, Family } from '../model/address.ts';

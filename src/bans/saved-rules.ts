@@ -3,7 +3,7 @@ import type { SavedFile } from './orphans.ts';
 import type { Config } from '../config/schema.ts';
 import { describeError } from '../model/errors.ts';
 import { optionalChainsOf } from '../firewall/select.ts';
-import { heldBy, readRules } from '../firewall/iptables/parse.ts';
+import { heldBy, readRules } from '../firewall/iptables/rules.ts';
 import { readRegularFile } from '../system/files.ts';
 import { isWritableByOthers, lstatOrNull } from '../system/paths.ts';
 

@@ -3,7 +3,7 @@ import type { Address } from '../model/address.ts';
 import type { LineReader } from '../system/stdin.ts';
 import type { Deadline } from '../system/wait.ts';
 import { at } from './json.ts';
-import { ProtocolError, readObject, wrongCommand, type WazuhProblem } from './protocol-error.ts';
+import { ProtocolError, readObject, wrongCommand, type WazuhProblem } from './request.ts';
 
 export interface Answer {
   readonly command: 'continue' | 'abort';

@@ -4,9 +4,8 @@ import { widerNetworks, type Address } from '../model/address.ts';
 import type { HoldLength } from '../model/ban.ts';
 import { parseDuration } from '../model/duration.ts';
 import type * as Aggregate from '../policy/aggregate.ts';
-import type * as Arguments from '../policy/arguments.ts';
 import type * as Decide from '../policy/decide.ts';
-import type { Decision } from '../policy/decision.ts';
+import type { Decision } from '../policy/decide.ts';
 import type { GroupPolicy } from '../config/group-policy.ts';
 import { CONFIG_FILE, groupPolicyFile } from '../config/read.ts';
 import type { Config } from '../config/schema.ts';
@@ -51,13 +50,18 @@ function decideByPolicy(
   own: HoldLength,
   context: PolicyContext,
 ): Decision {
-  const { decide } = require('../policy/decide.ts') as typeof Decide;
+  const { decide, readArgumentWords } = require('../policy/decide.ts') as typeof Decide;
   const { config, store, place, groupPolicy, protectionOf } = context;
   const nowMs = context.now();
+  const args = readArgumentWords(request.extraArguments);
+  if (args.unknown.length > 0) {
+    const words = JSON.stringify(args.unknown).slice(0, 200);
+    context.warn(`ignored unknown arguments of the active response: ${words}`);
+  }
   return decide({
     address,
     own,
-    args: argumentsOf(request, context),
+    args,
     alert: request.facts,
     config,
     configFile: CONFIG_FILE,
@@ -74,19 +78,6 @@ function decideByPolicy(
 /** Returns the start of the escalation window in Unix milliseconds: bans before it do not count. */
 export function countedSinceMs({ escalation }: Config, nowMs: number): number {
   return nowMs - (parseDuration(escalation.window) ?? 0) * 1000;
-}
-
-function argumentsOf(
-  { extraArguments }: Request,
-  { warn }: PolicyContext,
-): Arguments.ResponseArguments {
-  const { readArgumentWords } = require('../policy/arguments.ts') as typeof Arguments;
-  const args = readArgumentWords(extraArguments);
-  if (args.unknown.length > 0) {
-    const words = JSON.stringify(args.unknown).slice(0, 200);
-    warn(`ignored unknown arguments of the active response: ${words}`);
-  }
-  return args;
 }
 
 /**

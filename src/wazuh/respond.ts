@@ -1,21 +1,24 @@
 // Carries out a request of execd: refuses protected addresses, exchanges keys if needed, then blocks or unblocks.
 import { block, ensureBlocked } from '../bans/block.ts';
 import type { BanContext } from '../bans/context.ts';
-import type * as Absorb from '../bans/absorb.ts';
-import { unblock, unblockAll } from '../bans/unblock.ts';
+import { absorb, unblock, unblockAll } from '../bans/unblock.ts';
 import type { Address } from '../model/address.ts';
 import { alertRefAt, type AlertRef, type HoldRequest, type Outcome } from '../model/ban.ts';
 import { AppError } from '../model/errors.ts';
-import type { Decision } from '../policy/decision.ts';
+import type { Decision } from '../policy/decide.ts';
 import { describeProtection } from '../policy/protected.ts';
 import type { LineReader } from '../system/stdin.ts';
 import { deadlineIn, type Deadline } from '../system/wait.ts';
 import { exchangeKeys, keyMessageFor, type ExchangeStreams } from './check-keys.ts';
-import { readArguments } from './execd-arguments.ts';
-import { readMessage } from './message.ts';
 import { decideBlock, enclosingNetwork, withFuse, type PolicyContext } from './policy.ts';
-import { problemOf, ProtocolError } from './protocol-error.ts';
-import { readReason, type Request } from './request.ts';
+import {
+  readReason,
+  type Request,
+  readMessage,
+  readArguments,
+  problemOf,
+  ProtocolError,
+} from './request.ts';
 import type { Exchange } from './response-lines.ts';
 import type { ResponseLogFile } from './response-log.ts';
 import { isAgentStop, originOf } from './timeouts.ts';
@@ -217,9 +220,7 @@ function blockFor(alert: Alert, decided: Decision, context: AlertContext): void 
   else if (!ensureBlocked(target, hold, logging)) {
     responseLog.writeUnchanged({ verb: 'add', address: target, alertRef });
   }
-  if (absorbs.length === 0) return;
-  const { absorb } = require('../bans/absorb.ts') as typeof Absorb;
-  absorb(absorbs, target, context);
+  if (absorbs.length > 0) absorb(absorbs, target, context);
 }
 
 /**

@@ -2,7 +2,7 @@
 import type { Config } from '../config/schema.ts';
 import type { Hold } from '../model/ban.ts';
 import type { AgentSettings } from './agent-config.ts';
-import type { Place } from './home.ts';
+import type { Place } from './invocation.ts';
 import type { Request } from './request.ts';
 
 export interface TimeoutContext {

@@ -2,7 +2,7 @@
 import { closeSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { CONFIG_FILE, readConfig } from '../../config/read.ts';
-import { managerReason } from '../../policy/collect.ts';
+import { managerReason } from '../../policy/protected.ts';
 import { ownerText } from '../../system/accounts.ts';
 import { openLogForAppend } from '../../system/files.ts';
 import { printable } from '../../system/printable.ts';

@@ -5,9 +5,15 @@ import type { Family } from '../../model/address.ts';
 import type { ForeignRules } from '../../model/ban.ts';
 import { AppError } from '../../model/errors.ts';
 import type { Backend, Change, PlannedCommand } from '../backend.ts';
-import { droppedSource } from '../iptables/parse.ts';
 import { countsOf, foreignRules, MOST_PLAIN_AT_ONCE, wishOf } from '../iptables/plan.ts';
-import { chainOf, editsFor, type Chains, type RuleWish, type Table } from '../iptables/rules.ts';
+import {
+  chainOf,
+  editsFor,
+  type Chains,
+  type RuleWish,
+  type Table,
+  droppedSource,
+} from '../iptables/rules.ts';
 import {
   script,
   creation,

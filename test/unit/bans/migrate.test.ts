@@ -3,7 +3,7 @@ import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { clearBackend, migrateToSets } from '../../../src/bans/auto-migrate.ts';
 import type { BanContext } from '../../../src/bans/context.ts';
 import { migrateTo, otherBackend, pendingMigration } from '../../../src/bans/migrate.ts';
-import { ACTIVE_BACKEND } from '../../../src/bans/places.ts';
+import { ACTIVE_BACKEND } from '../../../src/bans/active-backend.ts';
 import { recover } from '../../../src/bans/recover.ts';
 import { unblockAll } from '../../../src/bans/unblock.ts';
 import { makeHold } from '../../../src/model/ban.ts';

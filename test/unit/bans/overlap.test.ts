@@ -5,7 +5,7 @@ import { ensureBlocked, block } from '../../../src/bans/block.ts';
 import type { BanContext } from '../../../src/bans/context.ts';
 import { expireDue } from '../../../src/bans/expire.ts';
 import { migrateTo, otherBackend, remember } from '../../../src/bans/migrate.ts';
-import { ACTIVE_BACKEND } from '../../../src/bans/places.ts';
+import { ACTIVE_BACKEND } from '../../../src/bans/active-backend.ts';
 import { recover } from '../../../src/bans/recover.ts';
 import { restore } from '../../../src/bans/restore.ts';
 import { unblock } from '../../../src/bans/unblock.ts';
