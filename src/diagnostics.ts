@@ -1,7 +1,7 @@
 // Reports problems: in our own log for administrators, JSON lines written by pino, which is loaded for the first line;
 // on standard error; and by the exit status.
 import { closeSync } from 'node:fs';
-import { AppError, describeError, EXIT_STATUS } from './model/errors.ts';
+import { describeError, EXIT_STATUS, isAppError } from './model/errors.ts';
 import { appendLine, openLogForAppend, isErrno } from './system/files.ts';
 import { printable } from './system/printable.ts';
 import { writeInTime } from './system/stdin.ts';
@@ -90,7 +90,7 @@ export function complain(message: string, listener: Listener): void {
 }
 
 export function exitStatusOf(error: unknown, listener: Listener): number {
-  if (error instanceof AppError) {
+  if (isAppError(error)) {
     complain(describeError(error), listener);
     return error.exitStatus;
   }

@@ -1,9 +1,9 @@
 // Chooses and creates the backend. The firewall can change its backend during a run, and uses two backends during a
 // migration.
 import type { Config } from '../config/schema.ts';
-import { createIpset } from './ipset/plan.ts';
+import type * as Ipset from './ipset/plan.ts';
 import { createIptables } from './iptables/plan.ts';
-import { createNftables } from './nftables/plan.ts';
+import type * as Nftables from './nftables/plan.ts';
 import { step } from '../system/fault.ts';
 import type { ApplyOptions, ApplyResult, Firewall } from './apply.ts';
 import type { Backend, Change } from './backend.ts';
@@ -12,8 +12,16 @@ import type { Comparison } from './run.ts';
 /** The backends: the function that creates each, and the programs that it requires. */
 const BACKENDS = {
   iptables: { create: createIptables, programs: ['iptables-restore'] },
-  ipset: { create: createIpset, programs: ['ipset', 'iptables-restore'] },
-  nftables: { create: createNftables, programs: ['nft'] },
+  ipset: {
+    create: (options: Ipset.IpsetOptions): Backend =>
+      (require('./ipset/plan.ts') as typeof Ipset).createIpset(options),
+    programs: ['ipset', 'iptables-restore'],
+  },
+  nftables: {
+    create: (options: Nftables.NftablesOptions): Backend =>
+      (require('./nftables/plan.ts') as typeof Nftables).createNftables(options),
+    programs: ['nft'],
+  },
 } as const;
 
 export type BackendName = keyof typeof BACKENDS;

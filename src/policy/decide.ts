@@ -12,6 +12,8 @@ import {
 import { parseDuration } from '../model/duration.ts';
 import { chooseTarget, type Target } from './aggregate.ts';
 
+export { networkOf } from './aggregate.ts';
+
 /** An alert that asks for a block, and everything that the decision depends on. */
 export interface Question {
   readonly address: Address;

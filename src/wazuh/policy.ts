@@ -3,7 +3,6 @@
 import { widerNetworks, type Address } from '../model/address.ts';
 import type { HoldLength } from '../model/ban.ts';
 import { parseDuration } from '../model/duration.ts';
-import type * as Aggregate from '../policy/aggregate.ts';
 import type * as Decide from '../policy/decide.ts';
 import type { Decision } from '../policy/decide.ts';
 import type { GroupPolicy } from '../config/group-policy.ts';
@@ -99,7 +98,7 @@ export function enclosingNetwork(
 ): Address | null {
   const { ipv4Count, ipv6Prefix } = config.aggregate;
   if (ipv4Count > 0 || ipv6Prefix < 128) {
-    const { networkOf } = require('../policy/aggregate.ts') as typeof Aggregate;
+    const { networkOf } = require('../policy/decide.ts') as typeof Decide;
     const network = networkOf(address, config);
     if (network !== null && store.bans.find(network)?.phase === 'blocked') return network;
   }
