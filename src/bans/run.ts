@@ -6,7 +6,7 @@ import { describeError, type AppError } from '../model/errors.ts';
 import type { ProtectedEntry } from '../policy/protected.ts';
 import { isWriterLockHeld, shareWork, takeWriterLock } from '../state/lock.ts';
 import { step } from '../system/fault.ts';
-import { findWhereabouts, inhabitantOf, isFirewalldActive, readClock } from '../system/procfs.ts';
+import { findWhereabouts, inhabitantOf, readClock } from '../system/procfs.ts';
 import type { Deadline } from '../system/wait.ts';
 import { findActiveSets, ACTIVE_BACKEND, notePlaces } from './active-backend.ts';
 import { isFreeToChange, migrateIfDue } from './auto-migrate.ts';
@@ -105,17 +105,8 @@ export function recoverPending(context: RunContext, trouble: AppError | null): v
 export function migrate(context: RunContext, coming = 0): void {
   // Without the lock, another run may be migrating.
   if (!isWriterLockHeld()) return;
-  const { config, choice, interactive, deadline, reportMigration } = context;
   attempt('the bans could not be migrated to another backend', context, () => {
-    const plan = {
-      choice: choice(),
-      promoteAt: config.firewall.promoteAt,
-      losesRules: isFirewalldActive(),
-      coming,
-      deadline: interactive ? null : deadline,
-      report: reportMigration,
-    };
-    migrateIfDue(plan, context);
+    migrateIfDue(context, coming);
   });
 }
 
