@@ -63,7 +63,8 @@ export function createContext(options: ContextOptions): Context {
   diagnostics.level = config.log.level;
   const deadline = deadlineOf(config, interactive);
   const isWorkShared = (): boolean => isShared(LOCK_DIRECTORY);
-  const parts: Omit<Context, keyof RunSteps> = {
+  const isShown = interactive && process.geteuid?.() === 0;
+  const context: Context = {
     place,
     interactive,
     config,
@@ -74,11 +75,7 @@ export function createContext(options: ContextOptions): Context {
     isInstalled,
     isWorkShared,
     responseLog: openResponseLog(place, config, warn),
-    firewall: openFirewall(config, store, {
-      deadline,
-      isWorkShared,
-      isShown: interactive && process.geteuid?.() === 0,
-    }),
+    firewall: openFirewall(config, store, { deadline, isWorkShared, isShown }),
     // If the clock is set during a run, the next run adjusts to it. Otherwise the times of this run would be
     // inconsistent.
     now: steadyClock(),
@@ -88,13 +85,19 @@ export function createContext(options: ContextOptions): Context {
     ...policySources(options, { store, config, warn }),
     choice: () => chooseActive(config, store),
     reportMigration: (message) => diagnostics.warn(message),
-    close: () => {
-      store.close();
-      diagnostics.close();
-      releaseWriterLock();
-    },
+    lock: () => beginRun(context),
+    recover: (trouble) => recoverPending(context, trouble),
+    migrate: (coming) => migrate(context, coming),
+    expire: () => endRun(context),
+    close: () => closeAll(context),
   };
-  return withRunSteps(parts);
+  return context;
+}
+
+function closeAll({ store, diagnostics }: Context): void {
+  store.close();
+  diagnostics.close();
+  releaseWriterLock();
 }
 
 /** Returns functions that read the policy from the agent's files and the host on first use. */
@@ -122,18 +125,6 @@ function policySources(
       return found && (findProtection(address, protectedEntries()) ?? found);
     },
     knownProtected: () => known,
-  };
-}
-
-type RunSteps = Pick<Context, 'lock' | 'recover' | 'migrate' | 'expire'>;
-
-function withRunSteps(parts: Omit<Context, keyof RunSteps>): Context {
-  return {
-    ...parts,
-    lock: () => beginRun(parts),
-    recover: (trouble) => recoverPending(parts, trouble),
-    migrate: (coming) => migrate(parts, coming),
-    expire: () => endRun(parts),
   };
 }
 

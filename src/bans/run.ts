@@ -73,8 +73,7 @@ export function beginRun(context: RunContext): AppError | null {
  * reason why the run has no writer lock, or null. Reports failures instead of throwing.
  */
 export function recoverPending(context: RunContext, trouble: AppError | null): void {
-  const { store, firewall, now, interactive, deadline, choice } = context;
-  const { protectedEntries, isWorkShared } = context;
+  const { store, firewall, now, interactive, deadline, choice, protectedEntries } = context;
   step('run: begun');
   const isBusy = trouble?.code === 'LOCK_BUSY';
   if (!store.metadata.get(ACTIVE_BACKEND)) {
@@ -93,7 +92,7 @@ export function recoverPending(context: RunContext, trouble: AppError | null): v
   attempt('the changes of an interrupted run could not be completed', context, () => {
     // Limit the time, so that a change that can't be completed does not use up the time of every alert.
     const share = interactive ? {} : { withinMs: deadline.remainingMs() * RECOVERY_SHARE };
-    recover(context, { protectedEntries, isWorkShared, ...share });
+    recover(context, { protectedEntries, ...share });
   });
   step('run: recovered');
 }

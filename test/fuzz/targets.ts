@@ -18,7 +18,7 @@ import {
   timeoutsOf,
   NO_SETTINGS,
 } from '../../src/wazuh/agent-config.ts';
-import { longestTimeout } from '../../src/wazuh/timeouts.ts';
+import { longestTimeout } from '../../src/wazuh/policy.ts';
 import { readInvocation } from '../../src/wazuh/invocation.ts';
 import { exchangeKeys } from '../../src/wazuh/check-keys.ts';
 import { at, parseJson, type Json } from '../../src/wazuh/json.ts';

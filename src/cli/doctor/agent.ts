@@ -7,7 +7,7 @@ import { ownerText } from '../../system/accounts.ts';
 import { openLogForAppend } from '../../system/files.ts';
 import { printable } from '../../system/printable.ts';
 import { at, jsonOrNull } from '../../wazuh/json.ts';
-import { longestTimeout } from '../../wazuh/timeouts.ts';
+import { longestTimeout } from '../../wazuh/policy.ts';
 import { count } from '../output/count.ts';
 import { formatDuration } from '../output/time.ts';
 import { checkFiles, presentFiles } from '../../manager/check-files.ts';

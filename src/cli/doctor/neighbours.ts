@@ -1,6 +1,6 @@
 // Checks which other programs change the packet filter, and whether files loaded at boot contain our rules.
 import { basename } from 'node:path';
-import { SAVED_RULES } from '../../bans/saved-rules.ts';
+import { SAVED_RULES } from '../../bans/orphans.ts';
 import type { Context } from '../../context.ts';
 import { droppedSource, readRules } from '../../firewall/iptables/rules.ts';
 import { orElse } from '../../model/errors.ts';

@@ -418,16 +418,17 @@ test('pending changes are left alone while runs without the writer lock are work
   const hold = makeHold(holdRequest(), NOON_MS);
   const begun = { address: ATTACKER, phase: 'blocking', line: null, offset: null, hold } as const;
   host.newRun().store.bans.begin([begun], NOON_MS);
-  recover(host.newRun(), { ...NOTHING_PROTECTED, isWorkShared: () => true });
+  recover({ ...host.newRun(), isWorkShared: () => true }, NOTHING_PROTECTED);
   expect(host.rulesFor(ATTACKER.text)).toEqual([0, 0]);
-  recover(host.newRun(), {
-    ...NOTHING_PROTECTED,
+  const run = {
+    ...host.newRun(),
     isWorkShared: () => {
       // Recorded after this run listed the pending changes, so the answer does not cover it.
       host.newRun().store.bans.begin([{ ...begun, address: OTHER }], NOON_MS);
       return false;
     },
-  });
+  };
+  recover(run, NOTHING_PROTECTED);
   expect(host.rulesFor(ATTACKER.text)).toEqual([1, 1]);
   expect(host.rulesFor(OTHER.text)).toEqual([0, 0]);
   host.close();
