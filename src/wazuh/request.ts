@@ -25,23 +25,6 @@ export interface Request extends Source {
   readonly facts: AlertFacts;
 }
 
-const ALERT_ID = /^[0-9]{1,20}\.[0-9]{1,20}$/;
-const RULE_ID = /^[0-9]{1,10}$/;
-const LONGEST_REASON = 200;
-
-export function readAlertId(text: string | undefined): string | null {
-  return text !== undefined && ALERT_ID.test(text) ? text : null;
-}
-
-export function readRuleId(text: string | undefined): string | null {
-  return text !== undefined && RULE_ID.test(text) ? text : null;
-}
-
-/** Makes free text of an alert short and printable, so that it fits a table. */
-export function readReason(text: string | undefined): string {
-  return printable((text ?? '').slice(0, LONGEST_REASON));
-}
-
 export interface Source {
   /** null if none of the fields holds a literal address. */
   readonly address: Address | null;
@@ -53,23 +36,29 @@ export interface Source {
   readonly addressTrouble: string;
 }
 
-/**
- * Skips fields that hold a host name or `-`. Free text such as `full_log` is never searched, because an attacker who
- * can write to a log could then have any address blocked.
- */
-export function findSource(alert: Json | undefined, fields: readonly string[]): Source {
-  const passedOver: string[] = [];
-  for (const field of fields) {
-    const value = at(alert, ...field.split('.'));
-    const address = typeof value === 'string' ? parseAddress(value) : null;
-    if (address !== null) return { address, field, passedOver, addressTrouble: '' };
-    if (value !== undefined) passedOver.push(field);
+export type WazuhProblem =
+  | 'Cannot read input from stdin'
+  | 'Invalid input format'
+  | "Cannot read 'command' from json"
+  | "Invalid value of 'command'"
+  | "Cannot read 'srcip' from data"
+  | "Cannot read 'source.ip' from data";
+
+/** BAD_DATA for a message, HANDSHAKE for an answer. */
+type Code = 'BAD_DATA' | 'HANDSHAKE';
+
+export class ProtocolError extends AppError {
+  readonly problem: WazuhProblem;
+
+  constructor(code: Code, problem: WazuhProblem, message: string, cause?: unknown) {
+    super(code, message, cause);
+    this.problem = problem;
   }
-  const addressTrouble =
-    passedOver.length > 0
-      ? `no literal address in ${passedOver.join(', ')}`
-      : `the alert has none of the fields ${fields.join(', ')}`;
-  return { address: null, field: '', passedOver, addressTrouble };
+}
+
+/** Returns null for an error that Wazuh's own program has no text for. */
+export function problemOf(error: unknown): WazuhProblem | null {
+  return error instanceof ProtocolError ? error.problem : null;
 }
 
 /** Longer than any sensible timeout, and short enough for exact arithmetic in milliseconds. */
@@ -198,31 +187,6 @@ export function readArguments(args: readonly string[]): Request {
   };
 }
 
-export type WazuhProblem =
-  | 'Cannot read input from stdin'
-  | 'Invalid input format'
-  | "Cannot read 'command' from json"
-  | "Invalid value of 'command'"
-  | "Cannot read 'srcip' from data"
-  | "Cannot read 'source.ip' from data";
-
-/** BAD_DATA for a message, HANDSHAKE for an answer. */
-type Code = 'BAD_DATA' | 'HANDSHAKE';
-
-export class ProtocolError extends AppError {
-  readonly problem: WazuhProblem;
-
-  constructor(code: Code, problem: WazuhProblem, message: string, cause?: unknown) {
-    super(code, message, cause);
-    this.problem = problem;
-  }
-}
-
-/** Returns null for an error that Wazuh's own program has no text for. */
-export function problemOf(error: unknown): WazuhProblem | null {
-  return error instanceof ProtocolError ? error.problem : null;
-}
-
 /** Parses a line of execd's as a JSON object. `what` names the line in errors. */
 export function readObject(text: string, code: Code, what: string): JsonObject {
   let value: Json;
@@ -239,4 +203,40 @@ export function wrongCommand(command: unknown, code: Code, message: string): Pro
   const isText = typeof command === 'string';
   const problem = isText ? "Invalid value of 'command'" : "Cannot read 'command' from json";
   return new ProtocolError(code, problem, message);
+}
+
+/**
+ * Skips fields that hold a host name or `-`. Free text such as `full_log` is never searched, because an attacker who
+ * can write to a log could then have any address blocked.
+ */
+export function findSource(alert: Json | undefined, fields: readonly string[]): Source {
+  const passedOver: string[] = [];
+  for (const field of fields) {
+    const value = at(alert, ...field.split('.'));
+    const address = typeof value === 'string' ? parseAddress(value) : null;
+    if (address !== null) return { address, field, passedOver, addressTrouble: '' };
+    if (value !== undefined) passedOver.push(field);
+  }
+  const addressTrouble =
+    passedOver.length > 0
+      ? `no literal address in ${passedOver.join(', ')}`
+      : `the alert has none of the fields ${fields.join(', ')}`;
+  return { address: null, field: '', passedOver, addressTrouble };
+}
+
+const ALERT_ID = /^[0-9]{1,20}\.[0-9]{1,20}$/;
+const RULE_ID = /^[0-9]{1,10}$/;
+const LONGEST_REASON = 200;
+
+export function readAlertId(text: string | undefined): string | null {
+  return text !== undefined && ALERT_ID.test(text) ? text : null;
+}
+
+export function readRuleId(text: string | undefined): string | null {
+  return text !== undefined && RULE_ID.test(text) ? text : null;
+}
+
+/** Makes free text of an alert short and printable, so that it fits a table. */
+export function readReason(text: string | undefined): string {
+  return printable((text ?? '').slice(0, LONGEST_REASON));
 }
