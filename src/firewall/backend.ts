@@ -23,6 +23,14 @@ export interface Change {
   readonly foreign?: ForeignRules | 'find';
 }
 
+/** Returns a value for each change, by the text of its address. */
+export function byAddress<T>(
+  changes: readonly Change[],
+  valueOf: (change: Change) => T,
+): Map<string, T> {
+  return new Map(changes.map((change) => [change.address.text, valueOf(change)]));
+}
+
 /** A command that a backend has planned. */
 export interface PlannedCommand extends Command {
   /** `look`: changes nothing. `refresh`: changes only timeouts of existing entries. Absent: changes what is dropped. */
