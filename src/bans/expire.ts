@@ -67,7 +67,9 @@ export function releaseProtected(
   const singles = entries.map(({ network }) => network).filter(isSingle);
   const banned = networks.length === 0 ? [] : stored.heldBy(null);
   const inside = banned.filter((address) => findProtection(address, networks) !== null);
-  const bans = stored.blockedAmong([...singles, ...inside]).filter((ban) => !isForced(ban));
+  const bans = [...stored.findAll([...singles, ...inside]).values()].filter((ban) => {
+    return ban.phase === 'blocked' && !isForced(ban);
+  });
   if (bans.length === 0) return [];
   const released = bans.map(({ address }) => address);
   context.warn(

@@ -61,11 +61,6 @@ export class Bans {
     return addresses.filter(({ text }) => unknown.has(text));
   }
 
-  /** Returns the blocked bans of a list of addresses, with one query. */
-  blockedAmong(addresses: readonly Address[]): Ban[] {
-    return this.#select(`WHERE phase = 'blocked' AND ${ADDRESS_IN_LIST}`, asList(addresses));
-  }
-
   /** Returns all bans, oldest first. */
   list(): StoredBan[] {
     return this.#select('');

@@ -15,7 +15,12 @@ import type { AgentSettings } from './agent-config.ts';
 import type { Place } from './invocation.ts';
 import type { Request } from './request.ts';
 
-export interface PolicyContext extends TimeoutContext {
+export interface PolicyContext {
+  readonly place: Place;
+  readonly config: Config;
+  /** Returns the timeouts that ar.conf lists for this program, in seconds; 0 means no timeout. */
+  readonly timeouts: () => readonly number[];
+  readonly settings: () => AgentSettings;
   readonly store: Store;
   readonly now: () => number;
   readonly warn: (message: string) => void;
@@ -111,19 +116,11 @@ export function enclosingNetwork(
  * Returns the narrowest network around the address that alerts banned before `[aggregate]` was changed; null if none.
  */
 function formerNetwork(address: Address, { bans }: Store): Address | null {
-  const found = bans.blockedAmong(widerNetworks(address)).filter(({ holds }) => {
-    return holds.some(({ origin }) => origin !== 'manual');
+  const found = [...bans.findAll(widerNetworks(address)).values()].filter(({ phase, holds }) => {
+    return phase === 'blocked' && holds.some(({ origin }) => origin !== 'manual');
   });
   const narrowest = found.sort((a, b) => b.address.prefixLength - a.address.prefixLength)[0];
   return narrowest?.address ?? null;
-}
-
-export interface TimeoutContext {
-  readonly place: Place;
-  readonly config: Config;
-  /** Returns the timeouts that ar.conf lists for this program, in seconds; 0 means no timeout. */
-  readonly timeouts: () => readonly number[];
-  readonly settings: () => AgentSettings;
 }
 
 /** ossec-execd checks for expired timeouts only every 90 seconds. */
@@ -137,7 +134,7 @@ export function originOf({ dialect }: Pick<Request, 'dialect'>): 'wazuh' | 'osse
  * Returns how long a block that execd requests lasts, in seconds; null if it has no deadline. The result is longer than
  * execd's own timeout, so that execd's delete comes first.
  */
-export function timeoutOf(request: Request, context: TimeoutContext): number | null {
+export function timeoutOf(request: Request, context: PolicyContext): number | null {
   const asked =
     request.timeoutSeconds === undefined
       ? longestTimeout(context.timeouts(), context.settings())
@@ -155,7 +152,7 @@ export function longestTimeout(own: readonly number[], settings: AgentSettings):
 }
 
 /** Returns the shortest timeout after which execd sends delete, in seconds; null if execd never does so by itself. */
-function shortestTimeout(request: Request, context: TimeoutContext): number | null {
+function shortestTimeout(request: Request, context: PolicyContext): number | null {
   if (request.timeoutSeconds !== undefined) return request.timeoutSeconds;
   const own = context.timeouts();
   const ending = possible(own, context.settings()).filter((seconds) => seconds > 0);
@@ -172,11 +169,7 @@ const MOST_LATE_MS = 20_000;
 /**
  * Reports whether a delete comes too early for any timeout of execd's, which means that the agent stops or restarts.
  */
-export function isAgentStop(
-  request: Request,
-  hold: Hold,
-  context: TimeoutContext & { readonly now: () => number },
-): boolean {
+export function isAgentStop(request: Request, hold: Hold, context: PolicyContext): boolean {
   const shortest = shortestTimeout(request, context);
   if (shortest === null) return true;
   const slackMs = Math.min(MOST_LATE_MS, shortest * 100);
