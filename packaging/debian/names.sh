@@ -27,7 +27,8 @@ replace() {
 # Reports whether a run that can block is active: Wazuh starts us without arguments, OSSEC with `add`.
 alert_under_way() {
   for process in /proc/[0-9]*; do
-    if [ "$(readlink "$process/exe")" != "$PROGRAM" ]; then continue; fi
+    # Compare files and not paths: in a mount namespace of its own, rpm's script sees other paths.
+    if ! [ "$process/exe" -ef "$PROGRAM" ]; then continue; fi
     verb=$(cat "$process/cmdline" 2>/dev/null | tr '\0' '\n' | sed -n 2p)
     if [ -z "$verb" ] || [ "$verb" = add ]; then return 0; fi
   done
@@ -42,7 +43,10 @@ release_bans() {
     sleep 1
     seconds=$((seconds - 1))
   done
-  if "$PROGRAM" flush --yes; then return 0; fi
+  # rpm can run its scripts in a network namespace of their own, but is itself in that of the host.
+  enter=
+  if ! [ "/proc/$PPID/ns/net" -ef "/proc/$$/ns/net" ]; then enter="nsenter --net=/proc/$PPID/ns/net"; fi
+  if $enter "$PROGRAM" flush --yes; then return 0; fi
   echo 'wazuh-firewall-drop: some addresses could not be unblocked; their rules stay until they are removed or the host reboots:' >&2
   echo '  iptables-save | grep -e DROP; ipset list -name; nft list tables' >&2
 }

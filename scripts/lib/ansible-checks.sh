@@ -38,7 +38,7 @@ agent() {
 }
 
 for host in packaged copied agentless; do
-  overlay_root "$checkout/dist/debian-root" "$work/$host"
+  overlay_root "$checkout/dist/systems/bookworm" "$work/$host"
 done
 agent packaged /var/ossec
 agent copied /opt/ossec
@@ -133,7 +133,7 @@ remote() {
 declare -A networks
 serve() {
   local host=$1 address=$2 root
-  overlay_root "$checkout/dist/debian-root" "$work/$host"
+  overlay_root "$checkout/dist/systems/bookworm" "$work/$host"
   root=$(root_of "$host")
   agent "$host" /var/ossec
   install -m 0750 "$checkout/bin/firewall-drop" "$root/var/ossec/active-response/bin/firewall-drop"

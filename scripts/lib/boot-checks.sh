@@ -1,4 +1,4 @@
-# The checks of scripts/test-boot, run inside its namespaces: boot-checks.sh CHECKOUT STAGE
+# The checks of scripts/test-boot, run inside its namespaces: boot-checks.sh CHECKOUT STAGE SUITE
 set -uo pipefail
 checkout=$1
 stage=$2
@@ -13,7 +13,7 @@ INNOCENT=198.51.100.9
 BRIEF=203.0.113.10
 
 work=$(mktemp -d)
-overlay_root "$checkout/dist/debian-root" "$work"
+overlay_root "$checkout/dist/systems/$3" "$work"
 root=$work/root
 for place in proc sys dev; do umount -R "$root/$place"; done
 

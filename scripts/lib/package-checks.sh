@@ -43,7 +43,7 @@ begin_alert() {
 
 # logrotate would fail as a whole if the user in its file did not exist.
 rotates() {
-  grep -q '^  su wazuh wazuh$' /etc/logrotate.d/firewall-drop && logrotate --debug /etc/logrotate.conf 2>&1 |
+  grep -q '^  su wazuh wazuh$' /etc/logrotate.d/firewall-drop && logrotate --debug --state /dev/null /etc/logrotate.conf 2>&1 |
     { ! grep -i error; }
 }
 has_zsh_completion() { grep -q '#compdef firewall-drop' "/usr/share/zsh/$1/_firewall-drop"; }

@@ -11,6 +11,7 @@ let checkout = '';
 beforeEach(() => {
   checkout = mkdtempSync(join(tmpdir(), 'roots-'));
   cpSync(join(ROOT, 'scripts'), join(checkout, 'scripts'), { recursive: true });
+  writeFileSync(join(checkout, 'scripts/setup'), '#!/bin/sh\n', { mode: 0o755 });
   mkdirSync(join(checkout, 'bin'));
   mkdirSync(join(checkout, 'dist'));
   replace(
