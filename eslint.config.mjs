@@ -11,7 +11,7 @@ const LAYERS = [
   ['policy/'],
   ['bans/'],
   ['wazuh/'],
-  ['context.ts', 'diagnostics.ts', 'failure.ts'],
+  ['context.ts', 'diagnostics.ts'],
   ['manager/'],
   ['cli/'],
   ['main.ts'],

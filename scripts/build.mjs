@@ -66,8 +66,19 @@ async function loadTool(specifier) {
  * `cli`.
  */
 const PACKAGES = Object.keys(manifest.dependencies).filter((name) => name !== 'yargs');
-/** Assets made of files in src/: the file that a `require` names, by asset. */
-const PARTS = { cli: 'src/cli/main.ts', config: 'src/config/parsers.ts' };
+/**
+ * Assets made of files in src/: the file that a `require` names, by asset. Those after `config` are for alerts on hosts
+ * that are configured for them. Each has a copy of what it imports, so it must not import a module with state of its
+ * own, and its errors are instances of other classes.
+ */
+const PARTS = {
+  cli: 'src/cli/main.ts',
+  config: 'src/config/parsers.ts',
+  policy: 'src/policy/decide.ts',
+  ipset: 'src/firewall/ipset/plan.ts',
+  nftables: 'src/firewall/nftables/plan.ts',
+  conntrack: 'src/firewall/conntrack.ts',
+};
 const SCRIPTS = ['firewall-drop', ...Object.keys(PARTS), ...PACKAGES];
 
 /** Returns the code that replaces require('pino'). scripts/lib/loader.cjs defines `assets`. */

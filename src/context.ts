@@ -1,7 +1,7 @@
 // Creates the dependencies of a command: configuration, state, firewall, logs, clock. Expensive ones are created on
 // first use.
 import { chooseActive, isInstalled, openFirewall } from './bans/active-backend.ts';
-import { forgetConnections } from './bans/connections.ts';
+import type * as Conntrack from './firewall/conntrack.ts';
 import type { BanContext } from './bans/context.ts';
 import {
   beginRun,
@@ -15,16 +15,14 @@ import { groupPolicyFile, readConfig, readGroupPolicy } from './config/read.ts';
 import type { Config } from './config/schema.ts';
 import { Diagnostics } from './diagnostics.ts';
 import type { Address } from './model/address.ts';
-import { collectProtected } from './policy/collect.ts';
-import { findProtection, type ProtectedEntry } from './policy/protected.ts';
+import { findProtection, type ProtectedEntry, collectProtected } from './policy/protected.ts';
 import { isWorkShared as isShared, releaseWriterLock } from './state/lock.ts';
 import { Store } from './state/store.ts';
-import { steadyClock } from './system/clock.ts';
 import { run } from './system/exec.ts';
-import { deadlineIn, type Deadline } from './system/wait.ts';
+import { deadlineIn, steadyClock, type Deadline } from './system/wait.ts';
 import { readHostZone } from './system/zone.ts';
 import { readSettings, readTimeouts } from './wazuh/agent-config.ts';
-import type { Place } from './wazuh/home.ts';
+import type { Place } from './wazuh/invocation.ts';
 import type { AlertContext } from './wazuh/respond.ts';
 import type { LogFormat } from './wazuh/response-lines.ts';
 import { ResponseLogFile } from './wazuh/response-log.ts';
@@ -65,7 +63,8 @@ export function createContext(options: ContextOptions): Context {
   diagnostics.level = config.log.level;
   const deadline = deadlineOf(config, interactive);
   const isWorkShared = (): boolean => isShared(LOCK_DIRECTORY);
-  const parts: Omit<Context, keyof RunSteps> = {
+  const isShown = interactive && process.geteuid?.() === 0;
+  const context: Context = {
     place,
     interactive,
     config,
@@ -76,11 +75,7 @@ export function createContext(options: ContextOptions): Context {
     isInstalled,
     isWorkShared,
     responseLog: openResponseLog(place, config, warn),
-    firewall: openFirewall(config, store, {
-      deadline,
-      isWorkShared,
-      isShown: interactive && process.geteuid?.() === 0,
-    }),
+    firewall: openFirewall(config, store, { deadline, isWorkShared, isShown }),
     // If the clock is set during a run, the next run adjusts to it. Otherwise the times of this run would be
     // inconsistent.
     now: steadyClock(),
@@ -90,13 +85,19 @@ export function createContext(options: ContextOptions): Context {
     ...policySources(options, { store, config, warn }),
     choice: () => chooseActive(config, store),
     reportMigration: (message) => diagnostics.warn(message),
-    close: () => {
-      store.close();
-      diagnostics.close();
-      releaseWriterLock();
-    },
+    lock: () => beginRun(context),
+    recover: (trouble) => recoverPending(context, trouble),
+    migrate: (coming) => migrate(context, coming),
+    expire: () => endRun(context),
+    close: () => closeAll(context),
   };
-  return withRunSteps(parts);
+  return context;
+}
+
+function closeAll({ store, diagnostics }: Context): void {
+  store.close();
+  diagnostics.close();
+  releaseWriterLock();
 }
 
 /** Returns functions that read the policy from the agent's files and the host on first use. */
@@ -124,18 +125,6 @@ function policySources(
       return found && (findProtection(address, protectedEntries()) ?? found);
     },
     knownProtected: () => known,
-  };
-}
-
-type RunSteps = Pick<Context, 'lock' | 'recover' | 'migrate' | 'expire'>;
-
-function withRunSteps(parts: Omit<Context, keyof RunSteps>): Context {
-  return {
-    ...parts,
-    lock: () => beginRun(parts),
-    recover: (trouble) => recoverPending(parts, trouble),
-    migrate: (coming) => migrate(parts, coming),
-    expire: () => endRun(parts),
   };
 }
 
@@ -205,6 +194,7 @@ function cutterFor(
   const { killConnections, programTimeoutSeconds } = firewall;
   return (addresses) => {
     if (!killConnections) return;
+    const { forgetConnections } = require('./firewall/conntrack.ts') as typeof Conntrack;
     forgetConnections(addresses, { ...context, isInstalled, run, programTimeoutSeconds });
   };
 }

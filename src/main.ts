@@ -1,11 +1,10 @@
 // Selects the invocation. Only this file ends the process.
 import type * as CommandLine from './cli/main.ts';
-import { complain, exitStatusOf } from './failure.ts';
+import { complain, exitStatusOf } from './diagnostics.ts';
 import { describeError } from './model/errors.ts';
 import { createContext } from './context.ts';
 import { isTerminal, readLinesFromStdin, writeToStdout } from './system/stdin.ts';
-import { readInvocation } from './wazuh/invocation.ts';
-import { findPlace } from './wazuh/home.ts';
+import { readInvocation, findPlace } from './wazuh/invocation.ts';
 import { LONGEST_LINE, respondToArguments, respondToMessage } from './wazuh/respond.ts';
 
 function main(): number | Promise<number> {

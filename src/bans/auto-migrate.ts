@@ -5,29 +5,16 @@ import type { Firewall } from '../firewall/apply.ts';
 import { describeError } from '../model/errors.ts';
 import type { Store } from '../state/store.ts';
 import { step } from '../system/fault.ts';
-import type { Deadline } from '../system/wait.ts';
+import { isFirewalldActive } from '../system/procfs.ts';
 import type { BanContext } from './context.ts';
+import type { RunContext } from './run.ts';
 import { load } from './load.ts';
 import { completeMigration, migrateTo, pendingMigration, remember } from './migrate.ts';
-import { ACTIVE_BACKEND } from './places.ts';
+import { ACTIVE_BACKEND } from './active-backend.ts';
 
 /** Metadata: the last attempts. The names are those of version 0.1. */
 const TO_SETS = 'promotion';
 const FROM_FIREWALLD = 'evasion';
-
-export interface MigrationPlan {
-  readonly choice: Choice;
-  /** The number of bans above which `auto` migrates to sets. */
-  readonly promoteAt: number;
-  /** True if firewalld runs, which removes all iptables rules at each reload. */
-  readonly losesRules: boolean;
-  /** The number of bans that are about to be added. */
-  readonly coming: number;
-  /** The deadline of an alert, which must not wait for a migration; null if the run is not an alert. */
-  readonly deadline: Deadline | null;
-  /** Reports a migration and its reason. */
-  readonly report: (message: string) => void;
-}
 
 /**
  * The least time that a migration may need. A few hundred bans take less than a second. An alert with less time left
@@ -37,39 +24,41 @@ const MIGRATION_NEEDS_MS = 5000;
 
 /**
  * Completes a pending migration, migrates to the configured backend, and with `auto` migrates many plain rules to sets.
- * Must be called with the writer lock. Throws as `migrateTo` does.
+ * `coming` more bans are about to be added. Must be called with the writer lock. Throws as `migrateTo` does.
  */
-export function migrateIfDue(plan: MigrationPlan, context: BanContext): void {
-  const { choice, deadline, report } = plan;
-  const { store, firewall } = context;
+export function migrateIfDue(context: RunContext, coming: number): void {
+  const { store, firewall, interactive, deadline, reportMigration } = context;
   // The state could not record the new backend.
   if (store.volatile) return;
-  if (deadline !== null && deadline.remainingMs() < MIGRATION_NEEDS_MS) return;
+  if (!interactive && deadline.remainingMs() < MIGRATION_NEEDS_MS) return;
   completeMigration(context);
-  if (choice.wanted !== firewall.backendName) {
-    if (deadline !== null && store.bans.count() > 0) return;
+  // The choice depends on the active backend, which the completed migration has changed.
+  const { wanted, by } = context.choice();
+  const bans = store.bans.count();
+  if (wanted !== firewall.backendName) {
+    // An alert must not wait for a migration.
+    if (!interactive && bans > 0) return;
     const from = firewall.backendName;
-    const migrated = migrateTo(choice.wanted, context);
-    report(`migrated ${migrated} bans from ${from} to ${choice.wanted}, by ${choice.by}`);
+    const migrated = migrateTo(wanted, context);
+    reportMigration(`migrated ${migrated} bans from ${from} to ${wanted}, by ${by}`);
     return;
   }
-  if (choice.by === 'auto') migrateByItself(plan, context);
+  if (by === 'auto') migrateByItself(bans + coming, context);
 }
 
-function migrateByItself(plan: MigrationPlan, context: BanContext): void {
-  const { promoteAt, coming, losesRules, report } = plan;
-  const { store, firewall } = context;
-  const bans = store.bans.count() + coming;
-  const usesIptables = firewall.backendName !== 'nftables';
-  if (losesRules && usesIptables && migrateFromFirewalld(bans, context)?.to === 'nftables') {
-    report(
+function migrateByItself(bans: number, context: RunContext): void {
+  const { firewall, reportMigration } = context;
+  const { promoteAt } = context.config.firewall;
+  const losesRules = firewall.backendName !== 'nftables' && isFirewalldActive();
+  if (losesRules && migrateFromFirewalld(bans, context)?.to === 'nftables') {
+    reportMigration(
       'migrated all bans to a table of nftables: firewalld removes iptables rules at each reload',
     );
   }
   if (firewall.backendName !== 'iptables' || bans <= promoteAt) return;
   const to = migrateToSets(bans, context)?.to ?? null;
   if (to === null) return;
-  report(
+  reportMigration(
     `migrated all bans to sets of ${to}: ${bans} are more than firewall.promote_at = ${promoteAt}, and the cost of plain rules grows with their number`,
   );
 }

@@ -1,12 +1,12 @@
 // Blocks addresses, and undoes a block that fails.
-import { ProgramMissing } from '../model/errors.ts';
+import type { Change } from '../firewall/backend.ts';
 import type { Address } from '../model/address.ts';
 import { makeHolds, type Ban, type Hold, type HoldRequest } from '../model/ban.ts';
-import type { Change } from '../firewall/backend.ts';
-import type { StoredBan } from '../state/rows.ts';
+import { ProgramMissing } from '../model/errors.ts';
+import { runAll } from '../model/parts.ts';
+import { type StoredBan, WITHOUT_LINE, type PendingChange } from '../state/rows.ts';
+import { step } from '../system/fault.ts';
 import type { BanContext } from './context.ts';
-import { runAll } from './families.ts';
-import { noteHolds, recordHolds } from './holds.ts';
 import {
   commit,
   commitDecided,
@@ -15,6 +15,8 @@ import {
   logFailures,
   stillPending,
   type BanChange,
+  entryOf,
+  hasNewHold,
 } from './journal.ts';
 
 /** Blocks `address` for one hold. Throws `FIREWALL` if the block can't be verified, after undoing it. */
@@ -211,4 +213,32 @@ function unblockAgain({ address, before }: BanChange): BanChange {
   const foreign = before?.foreign ?? null;
   const unconfirmed = { address, phase: 'blocking', sinceMs: 0, holds: [], foreign } as const;
   return { address, to: 'released', before: unconfirmed, line: null, origin: null, reason: '' };
+}
+
+/**
+ * Records holds on addresses that stay blocked. A hold replaces an older one of the same origin. Returns the texts of
+ * the addresses that another run has unblocked in the meantime.
+ */
+function recordHolds(
+  changes: readonly BanChange[],
+  { store }: Pick<BanContext, 'store'>,
+): ReadonlySet<string> {
+  const held = changes.filter(hasNewHold).map(({ address, hold = null, also }): PendingChange => {
+    return { ...WITHOUT_LINE, address, phase: 'blocking', hold, also };
+  });
+  const released = held.length > 0 ? store.bans.addHolds(held) : new Set<string>();
+  step('journal: holds recorded');
+  return released;
+}
+
+/** Records in the history that a hold on a blocked address was added or changed. */
+function noteHolds(
+  changes: readonly BanChange[],
+  { store, now }: Pick<BanContext, 'store' | 'now'>,
+): void {
+  const atMs = now();
+  const entries = changes.filter(hasNewHold).flatMap((change) => {
+    return change.line === null ? [] : entryOf(change, { ...change.line, verb: 'held' }, atMs);
+  });
+  if (entries.length > 0) store.history.record(entries);
 }

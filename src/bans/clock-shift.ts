@@ -1,6 +1,6 @@
 // Keeps remaining times correct when the wall clock is set, so that a jump neither ends all bans nor makes one last
 // forever.
-import type { ClockReading } from '../system/clock.ts';
+import type { ClockReading } from '../system/procfs.ts';
 import type { Store } from '../state/store.ts';
 
 /** Metadata: the last clock reading. */

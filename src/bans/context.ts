@@ -1,5 +1,5 @@
 // The dependencies of functions that change bans. `src/context.ts` creates them.
-import type { SwitchableFirewall } from '../firewall/switch.ts';
+import type { SwitchableFirewall } from '../firewall/select.ts';
 import type { Address } from '../model/address.ts';
 import type { Outcome } from '../model/ban.ts';
 import type { LogOffset } from '../state/rows.ts';

@@ -3,14 +3,12 @@
 import type { Change } from '../firewall/backend.ts';
 import type { Address } from '../model/address.ts';
 import type { Ban, Hold, Origin, Outcome } from '../model/ban.ts';
-import { partsOf } from '../model/parts.ts';
+import { partsOf, forEachFamily } from '../model/parts.ts';
 import type { HistoryEntry } from '../state/history.ts';
 import { isWriterLockHeld } from '../state/lock.ts';
-import type { PendingChange } from '../state/pending-change.ts';
-import type { StoredBan } from '../state/rows.ts';
+import type { StoredBan, PendingChange } from '../state/rows.ts';
 import { step } from '../system/fault.ts';
 import type { BanContext } from './context.ts';
-import { forEachFamily } from './families.ts';
 import { followMigration, followState, toKernelChange } from './load.ts';
 import { claimBackend } from './migrate.ts';
 

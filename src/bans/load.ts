@@ -7,8 +7,8 @@ import type { Address } from '../model/address.ts';
 import { remainingSeconds, type Ban } from '../model/ban.ts';
 import { step } from '../system/fault.ts';
 import type { BanContext } from './context.ts';
-import { forEachFamily } from './families.ts';
-import { ACTIVE_BACKEND } from './places.ts';
+import { forEachFamily } from '../model/parts.ts';
+import { ACTIVE_BACKEND } from './active-backend.ts';
 
 type LoadContext = Pick<BanContext, 'store' | 'firewall' | 'now'>;
 

@@ -6,9 +6,8 @@ import { backendNamed, isBackendInstalled, type BackendName } from '../firewall/
 import { step } from '../system/fault.ts';
 import type { Store } from '../state/store.ts';
 import type { BanContext } from './context.ts';
-import { findOtherSets } from './active-backend.ts';
+import { findOtherSets, ACTIVE_BACKEND } from './active-backend.ts';
 import { load, releasesOf } from './load.ts';
-import { ACTIVE_BACKEND } from './places.ts';
 
 /** Metadata: a `Migration` that has begun and is not complete. */
 const PENDING_MIGRATION = 'backend move';

@@ -1,7 +1,7 @@
 // Binds the state to one network namespace. A run in another namespace would release bans whose rules it can't see.
 import { AppError } from '../model/errors.ts';
 import type { Store } from '../state/store.ts';
-import { HOST_PID_NAMESPACE, type Whereabouts } from '../system/namespaces.ts';
+import { HOST_PID_NAMESPACE, type Whereabouts } from '../system/procfs.ts';
 
 const METADATA = 'network namespace';
 

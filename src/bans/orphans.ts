@@ -3,12 +3,18 @@
 //
 // Such a rule looks like one that an administrator added. It is removed only if all evidence agrees; in doubt it stays
 // (docs/decisions/0009-saved-rules.md).
-import type { HeldAddress } from '../firewall/snapshot.ts';
-import type { ClockReading } from '../system/clock.ts';
-import type { HistoryRecord } from '../state/history.ts';
-import type { Store } from '../state/store.ts';
+import type { Config } from '../config/schema.ts';
+import type { HeldAddress } from '../firewall/backend.ts';
+import { heldBy, readRules } from '../firewall/iptables/rules.ts';
+import { optionalChainsOf } from '../firewall/select.ts';
 import type { Address, Family } from '../model/address.ts';
 import { alertRefAt } from '../model/ban.ts';
+import { describeError } from '../model/errors.ts';
+import type { HistoryRecord } from '../state/history.ts';
+import type { Store } from '../state/store.ts';
+import { readRegularFile } from '../system/files.ts';
+import { isWritableByOthers, lstatOrNull } from '../system/paths.ts';
+import type { ClockReading } from '../system/procfs.ts';
 import type { BanContext } from './context.ts';
 import { commit, type BanChange } from './journal.ts';
 
@@ -108,4 +114,32 @@ function wasOurs(records: readonly HistoryRecord[], savedMs: number, bootMs: num
   const last = changes.at(-1);
   if (before === undefined || last === undefined || before.outcome.verb === 'delete') return false;
   return last.outcome.verb === 'delete' && last.atMs < bootMs;
+}
+
+export const SAVED_RULES: readonly string[] = [
+  '/etc/iptables/rules.v4',
+  '/etc/iptables/rules.v6',
+  '/etc/sysconfig/iptables',
+  '/etc/sysconfig/ip6tables',
+];
+
+const LARGEST_SAVED = 64 * 1024 * 1024;
+
+/**
+ * Reads saved rules, from files that only root can write, since others prove nothing. Reports files that can't be read
+ * and skips them.
+ */
+export function readSavedFiles({ firewall }: Config, warn: (problem: string) => void): SavedFile[] {
+  return SAVED_RULES.flatMap((path) => {
+    const stats = lstatOrNull(path);
+    if (stats?.isFile() !== true || stats.uid !== 0 || isWritableByOthers(stats)) return [];
+    try {
+      const { rules } = readRules(readRegularFile(path, LARGEST_SAVED).toString('utf8'));
+      const held = heldBy(rules, [...firewall.chains, ...optionalChainsOf(firewall)]);
+      return [{ path, savedMs: stats.mtimeMs, held }];
+    } catch (error) {
+      warn(`${path} can't be read: ${describeError(error)}`);
+      return [];
+    }
+  });
 }

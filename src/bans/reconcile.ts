@@ -1,5 +1,5 @@
 // Finds differences between state and kernel. Changes nothing; `restore` repairs them.
-import { isFullyDropped, type HeldAddress } from '../firewall/snapshot.ts';
+import { isFullyDropped, type HeldAddress } from '../firewall/backend.ts';
 import type { Address, Family } from '../model/address.ts';
 import type { Ban } from '../model/ban.ts';
 import { writerLockHolder } from '../state/lock.ts';
@@ -34,21 +34,29 @@ export interface Drift extends Differences {
 }
 
 /** Compares state and kernel. Throws `FIREWALL` if the kernel can't be inspected. */
-export function findDrift(
-  { store, firewall, now }: Pick<BanContext, 'store' | 'firewall' | 'now'>,
-  families: readonly Family[],
-): Drift {
+export function findDrift({
+  store,
+  firewall,
+  now,
+}: Pick<BanContext, 'store' | 'firewall' | 'now'>): Drift {
   const all = store.bans.list();
   const pending = all.filter((ban) => ban.phase !== 'blocked');
   // Look up the holder first, because the snapshot takes long.
   const holder = pending.length === 0 ? null : writerLockHolder(LOCK_DIRECTORY);
-  const held = new Map(families.flatMap((family) => [...firewall.snapshot(family).held]));
+  const held = new Map(
+    familiesInUse(store).flatMap((family) => [...firewall.snapshot(family).held]),
+  );
   return {
     ...differences(all, held),
     pending,
     atWork: holder === process.pid ? null : holder,
     steps: firewall.plan(all.map((ban) => toKernelChange(ban, now()))),
   };
+}
+
+/** Returns IPv4, and IPv6 if the state has IPv6 bans, because a host may lack IPv6 tables. */
+export function familiesInUse({ bans }: BanContext['store']): Family[] {
+  return bans.hasIpv6() ? [4, 6] : [4];
 }
 
 /** Compares bans with the addresses that the kernel drops, by their text. Both must be of the same families. */

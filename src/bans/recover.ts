@@ -10,24 +10,17 @@ export interface RecoverOptions {
   readonly protectedEntries: () => readonly ProtectedEntry[];
   /** The time limit of the recovery in milliseconds; absent for that of the run. */
   readonly withinMs?: number;
-  /**
-   * Reports whether runs without the writer lock are working, because pending changes may be theirs. Called only if a
-   * change is pending.
-   */
-  readonly isWorkShared?: () => boolean;
 }
 
 /**
  * Completes pending changes. An address that has become protected is unblocked instead, unless a person forced the
  * block. Throws `FIREWALL` if a change can't be verified; it then stays pending.
  */
-export function recover(
-  context: BanContext,
-  { protectedEntries, withinMs, isWorkShared }: RecoverOptions,
-): void {
-  const { store, responseLog } = context;
+export function recover(context: BanContext, { protectedEntries, withinMs }: RecoverOptions): void {
+  const { store, responseLog, isWorkShared } = context;
   const found = new Set(store.bans.pending().map(({ address }) => address.text));
-  if (found.size === 0 || isWorkShared?.() === true) return;
+  // While runs without the writer lock are working, the changes may be theirs.
+  if (found.size === 0 || isWorkShared()) return;
   unblockProtected(context, protectedEntries);
   // Other runs may have recorded more changes since.
   const pending = store.bans.pending().filter(({ address }) => found.has(address.text));

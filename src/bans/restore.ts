@@ -2,7 +2,7 @@
 import type { Address } from '../model/address.ts';
 import { alertRefAt, isForced, type Ban } from '../model/ban.ts';
 import type { BanContext } from './context.ts';
-import { forEachFamily, runAll } from './families.ts';
+import { forEachFamily, runAll } from '../model/parts.ts';
 import { load } from './load.ts';
 import { unblockAll } from './unblock.ts';
 

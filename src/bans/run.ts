@@ -5,20 +5,16 @@ import type { Choice } from '../firewall/select.ts';
 import { describeError, type AppError } from '../model/errors.ts';
 import type { ProtectedEntry } from '../policy/protected.ts';
 import { isWriterLockHeld, shareWork, takeWriterLock } from '../state/lock.ts';
-import { readClock } from '../system/clock.ts';
 import { step } from '../system/fault.ts';
-import { findWhereabouts, inhabitantOf } from '../system/namespaces.ts';
-import { isFirewalldActive } from '../system/services.ts';
+import { findWhereabouts, inhabitantOf, readClock } from '../system/procfs.ts';
 import type { Deadline } from '../system/wait.ts';
-import { findActiveSets } from './active-backend.ts';
+import { findActiveSets, ACTIVE_BACKEND, notePlaces } from './active-backend.ts';
 import { isFreeToChange, migrateIfDue } from './auto-migrate.ts';
 import { followClock } from './clock-shift.ts';
 import type { BanContext } from './context.ts';
-import { expireDue } from './expire.ts';
+import { expireDue, releaseProtected } from './expire.ts';
 import { claimBackend, otherBackend } from './migrate.ts';
 import { claimNamespace } from './namespace.ts';
-import { ACTIVE_BACKEND, notePlaces } from './places.ts';
-import { releaseProtected } from './protected.ts';
 import { recover } from './recover.ts';
 
 export const LOCK_DIRECTORY = '/run/firewall-drop';
@@ -77,8 +73,7 @@ export function beginRun(context: RunContext): AppError | null {
  * reason why the run has no writer lock, or null. Reports failures instead of throwing.
  */
 export function recoverPending(context: RunContext, trouble: AppError | null): void {
-  const { store, firewall, now, interactive, deadline, choice } = context;
-  const { protectedEntries, isWorkShared } = context;
+  const { store, firewall, now, interactive, deadline, choice, protectedEntries } = context;
   step('run: begun');
   const isBusy = trouble?.code === 'LOCK_BUSY';
   if (!store.metadata.get(ACTIVE_BACKEND)) {
@@ -97,7 +92,7 @@ export function recoverPending(context: RunContext, trouble: AppError | null): v
   attempt('the changes of an interrupted run could not be completed', context, () => {
     // Limit the time, so that a change that can't be completed does not use up the time of every alert.
     const share = interactive ? {} : { withinMs: deadline.remainingMs() * RECOVERY_SHARE };
-    recover(context, { protectedEntries, isWorkShared, ...share });
+    recover(context, { protectedEntries, ...share });
   });
   step('run: recovered');
 }
@@ -109,17 +104,8 @@ export function recoverPending(context: RunContext, trouble: AppError | null): v
 export function migrate(context: RunContext, coming = 0): void {
   // Without the lock, another run may be migrating.
   if (!isWriterLockHeld()) return;
-  const { config, choice, interactive, deadline, reportMigration } = context;
   attempt('the bans could not be migrated to another backend', context, () => {
-    const plan = {
-      choice: choice(),
-      promoteAt: config.firewall.promoteAt,
-      losesRules: isFirewalldActive(),
-      coming,
-      deadline: interactive ? null : deadline,
-      report: reportMigration,
-    };
-    migrateIfDue(plan, context);
+    migrateIfDue(context, coming);
   });
 }
 

@@ -1,7 +1,16 @@
-// Ends holds on request, and unblocks the address with the last one.
+// Ends holds on request, and unblocks the address with the last one. Ends the bans of single addresses that a ban of
+// their network replaces.
 import type { Address } from '../model/address.ts';
-import { ProgramMissing } from '../model/errors.ts';
-import { hasForeignRules, type AlertRef, type Ban, type Origin } from '../model/ban.ts';
+import {
+  hasForeignRules,
+  type AlertRef,
+  type Ban,
+  type Origin,
+  isOfAlerts,
+  remainingSeconds,
+} from '../model/ban.ts';
+import { ProgramMissing, describeError } from '../model/errors.ts';
+import type { BanContext } from './context.ts';
 import {
   commitDecided,
   forgetReleases,
@@ -9,7 +18,6 @@ import {
   stillPending,
   type BanChange,
 } from './journal.ts';
-import type { BanContext } from './context.ts';
 
 export interface ReleaseRequest {
   /** The origin whose hold ends; null for all holds. */
@@ -147,4 +155,37 @@ function historyOf({
 
 function isHeldByOthers(ban: Ban, origin: Origin): boolean {
   return ban.phase !== 'unblocking' && ban.holds.some((hold) => hold.origin !== origin);
+}
+
+/**
+ * Ends the bans of `addresses` that `network` covers. Must be called after the network is blocked. Bans may have
+ * changed since the list was made without the writer lock: a ban that a person made, or that lasts longer than that of
+ * the network, stays. A failed release stays pending for the next run.
+ */
+export function absorb(addresses: readonly Address[], network: Address, context: BanContext): void {
+  const { bans } = context.store;
+  const leftOf = ({ holds }: Ban): number => remainingSeconds(holds, context.now()) ?? Infinity;
+  try {
+    commitDecided(() => {
+      const whole = bans.find(network);
+      const left = whole === null ? 0 : leftOf(whole);
+      const covered = [...bans.findAll(addresses).values()].filter((ban) => {
+        return isOfAlerts(ban) && leftOf(ban) <= left;
+      });
+      return covered.map((ban) => absorptionOf(ban, network));
+    }, context);
+  } catch (error) {
+    context.warn(
+      `${network.text} is blocked, but addresses in it still have rules of their own: ${describeError(error)}`,
+    );
+  }
+}
+
+/** Returns the release of a ban. Its line says `kept`, because the address stays blocked. */
+function absorptionOf(ban: Ban, network: Address): BanChange {
+  const { address, holds } = ban;
+  const alertRef = holds.at(-1)?.alertRef ?? { alertId: '0.0', ruleId: '0' };
+  const line = { verb: 'kept', address, alertRef } as const;
+  const origin = holds.at(-1)?.origin ?? null;
+  return { address, to: 'released', before: ban, line, origin, reason: `part of ${network.text}` };
 }

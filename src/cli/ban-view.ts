@@ -1,6 +1,6 @@
 // Combines bans with their entries in the kernel and the number of earlier bans, for `list`, `export` and `status`.
 import type { Context } from '../context.ts';
-import { isFullyDropped, type HeldAddress, type Snapshot } from '../firewall/snapshot.ts';
+import { isFullyDropped, type HeldAddress, type Snapshot } from '../firewall/backend.ts';
 import type { Family } from '../model/address.ts';
 import type { Ban } from '../model/ban.ts';
 import { describeError } from '../model/errors.ts';

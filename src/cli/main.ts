@@ -1,12 +1,12 @@
 // Parses and runs a command that a person typed. Loads the modules that only people need.
 import { writeSync } from 'node:fs';
-import { complain, exitStatusOf } from '../failure.ts';
+import { complain, exitStatusOf } from '../diagnostics.ts';
 import { createContext } from '../context.ts';
 import { AppError } from '../model/errors.ts';
 import { limitHeap } from './in-parts.ts';
 import { findSshPeer, userName } from '../system/accounts.ts';
 import { BUILD } from '../model/version.ts';
-import type { Place } from '../wazuh/home.ts';
+import type { Place } from '../wazuh/invocation.ts';
 import { COMMAND_GROUPS, COMMANDS } from './commands.ts';
 import { COMPLETE, offersFor } from './completion.ts';
 import { commandHelp, programHelp } from './help.ts';

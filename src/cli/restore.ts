@@ -1,13 +1,12 @@
 // Brings the kernel in line with the state, for `restore`, `reconcile` and `doctor --fix`.
 import { expireDue } from '../bans/expire.ts';
-import { runAll } from '../bans/families.ts';
-import { releaseOrphans } from '../bans/orphans.ts';
+import { runAll } from '../model/parts.ts';
+import { releaseOrphans, readSavedFiles } from '../bans/orphans.ts';
 import { recover } from '../bans/recover.ts';
 import { restore } from '../bans/restore.ts';
-import { readSavedFiles } from '../bans/saved-rules.ts';
 import type { Context } from '../context.ts';
 import { findProtection } from '../policy/protected.ts';
-import { readClock } from '../system/clock.ts';
+import { readClock } from '../system/procfs.ts';
 import { count } from './output/count.ts';
 import type { Person } from './session.ts';
 

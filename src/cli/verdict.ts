@@ -1,6 +1,6 @@
 // Determines whether an address is blocked, by which rule and why, for `status` and `is-blocked`.
 import type { Context } from '../context.ts';
-import type { Snapshot } from '../firewall/snapshot.ts';
+import type { Snapshot } from '../firewall/backend.ts';
 import { findVerdict, type Verdict } from '../firewall/verdict.ts';
 import { contains, withPrefix, type Address } from '../model/address.ts';
 import type { AlertRef, Ban } from '../model/ban.ts';

@@ -5,17 +5,7 @@ import { AppError } from '../model/errors.ts';
 import { partsOf } from '../model/parts.ts';
 import type { Command } from '../system/exec.ts';
 import { deadlineIn, type Deadline } from '../system/wait.ts';
-import type { Change, PlannedCommand, View } from './backend.ts';
-import type { Snapshot } from './snapshot.ts';
-import {
-  byFamily,
-  compare,
-  mostAttempts,
-  MOST_LOOKS,
-  planOnly,
-  takeSnapshot,
-  type Comparison,
-} from './look.ts';
+import type { Change, PlannedCommand, View, Snapshot } from './backend.ts';
 import {
   failure,
   isAnswer,
@@ -27,6 +17,13 @@ import {
   subject,
   type FirewallContext,
   type Attempt,
+  byFamily,
+  compare,
+  mostAttempts,
+  MOST_LOOKS,
+  planOnly,
+  takeSnapshot,
+  type Comparison,
 } from './run.ts';
 
 export type { FirewallContext } from './run.ts';

@@ -6,7 +6,8 @@
 // original direction. For networks and for long lists, all flows are therefore listed once, and the matching ones
 // deleted.
 import { contains, isSingle, parseAddress, type Address, type Family } from '../model/address.ts';
-import { AppError, ExecError } from '../model/errors.ts';
+import { AppError, ExecError, describeError } from '../model/errors.ts';
+import type { Store } from '../state/store.ts';
 import type { Command, Run, RunResult } from '../system/exec.ts';
 import type { Deadline } from '../system/wait.ts';
 
@@ -106,4 +107,35 @@ function foundNoFlow({ status, stderr }: RunResult): boolean {
 
 function flowHasEnded({ status, stderr }: RunResult): boolean {
   return status === 1 && stderr.includes("such conntrack doesn't exist");
+}
+
+export interface ConnectionContext extends CutContext {
+  readonly store: Store;
+  readonly warn: (message: string) => void;
+  readonly isInstalled: (program: string) => boolean;
+}
+
+/** Metadata: not empty if the missing program has been reported. */
+const REPORTED_MISSING = 'conntrack missing';
+
+export function forgetConnections(addresses: readonly Address[], context: ConnectionContext): void {
+  if (addresses.length === 0 || isMissing(context)) return;
+  try {
+    cutConnections(addresses, context);
+  } catch (error) {
+    context.warn(`blocked, but open connections may still be tracked: ${describeError(error)}`);
+  }
+}
+
+/** Reports whether the program is missing. Warns only once, because every alert would repeat the warning. */
+function isMissing({ store, warn, isInstalled }: ConnectionContext): boolean {
+  const missing = !isInstalled(CONNTRACK);
+  if (missing && !store.metadata.get(REPORTED_MISSING)) {
+    warn(
+      `firewall.kill_connections is true and ${CONNTRACK} is not installed: open connections stay tracked, although their packets are dropped`,
+    );
+  }
+  if (missing !== Boolean(store.metadata.get(REPORTED_MISSING)))
+    store.metadata.set(REPORTED_MISSING, missing ? 'yes' : '');
+  return missing;
 }

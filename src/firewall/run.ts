@@ -1,10 +1,10 @@
-// Runs the commands of a backend. Bounds their time, retries while the kernel is busy, and names the addresses in
-// errors.
+// Runs the commands of a backend: bounds their time, retries while the kernel is busy, and names the addresses in
+// errors. With commands that only look, it compares, plans, and takes snapshots.
 import type { Family } from '../model/address.ts';
 import { AppError, ExecError } from '../model/errors.ts';
 import type { Command, Run, RunResult } from '../system/exec.ts';
 import { monotonicMs, type Deadline } from '../system/wait.ts';
-import type { Backend, Change, PlannedCommand, View } from './backend.ts';
+import type { Backend, Change, PlannedCommand, View, Snapshot } from './backend.ts';
 
 export interface FirewallContext {
   readonly backend: Backend;
@@ -50,7 +50,7 @@ export function lookWith(command: PlannedCommand, before: View, context: Firewal
 }
 
 /** Runs a command that changes nothing. Throws if the command fails and its failure is not an answer. */
-export function runLook(command: PlannedCommand, context: FirewallContext): RunResult {
+function runLook(command: PlannedCommand, context: FirewallContext): RunResult {
   const result = runWithRetries(command, context);
   if (isAnswer(command, result)) return result;
   throw failure([], { command, result }, context);
@@ -120,4 +120,137 @@ export function subject(changes: readonly Change[]): string {
   const named = changes.slice(0, 3).map((change) => change.address.text);
   const more = changes.length - named.length;
   return more > 0 ? `${named.join(', ')} and ${more} more` : named.join(', ');
+}
+
+/** How the kernel differs from a list of changes. */
+export interface Comparison {
+  /** The changes that are not in effect. */
+  readonly missing: readonly Change[];
+  /** The changes that are in effect with a timeout that is too short. */
+  readonly late: readonly Change[];
+}
+
+/** The most looks before or after one change: a plan lists entries, sets and rules. */
+export const MOST_LOOKS = 4;
+/**
+ * The longest time a look may take, in seconds per entry. Loading and listing 100,000 entries takes 2 s; the machine
+ * may be slow and busy.
+ */
+const LONGEST_LOOK_SECONDS_EACH = 0.001;
+/** How many times one family is changed and inspected before the run reports that another program interferes. */
+const MOST_ATTEMPTS = 5;
+
+/** Returns the largest number of attempts. A backend can split a long list into parts of at least a thousand. */
+export function mostAttempts(changes: readonly Change[]): number {
+  return MOST_ATTEMPTS + Math.floor(changes.length / 1000);
+}
+
+export function compare(changes: readonly Change[], context: FirewallContext): Comparison {
+  const found = byFamily(changes, context, ALL_AS_WANTED, (family, own) =>
+    compareFamily(family, own, context),
+  );
+  return {
+    missing: found.flatMap(({ missing }) => missing),
+    late: found.flatMap(({ late }) => late),
+  };
+}
+
+const ALL_AS_WANTED: Comparison = { missing: [], late: [] };
+
+function compareFamily(
+  family: Family,
+  changes: readonly Change[],
+  context: FirewallContext,
+): Comparison {
+  const { backend } = context;
+  const view = lookAtAll(family, changes, context);
+  const command = backend.plan(family, view, changes);
+  const missing: Change[] = [];
+  const late: Change[] = [];
+  if (command === null || command.effect === 'look') return { missing, late };
+  for (const change of changes) {
+    const alone = backend.plan(family, view, [change]);
+    if (alone !== null) (alone.effect === 'refresh' ? late : missing).push(change);
+  }
+  return { missing, late };
+}
+
+/**
+ * Calls `work` for each family of `changes`.
+ *
+ * If `work` fails for IPv6 releases and the kernel has no IPv6, returns `done` for them: nothing is blocked there, even
+ * if ip6tables can't confirm it. Otherwise such a release would stay pending and fail in every later run.
+ */
+export function byFamily<T>(
+  changes: readonly Change[],
+  { isIpv6Absent }: FirewallContext,
+  done: T,
+  work: (family: Family, own: readonly Change[]) => T,
+): T[] {
+  const lasting = changes.map((change) => outlastingTheLook(change, changes.length));
+  return ([4, 6] as const).flatMap((family) => {
+    const own = lasting.filter(({ address }) => address.family === family);
+    if (own.length === 0) return [];
+    try {
+      return [work(family, own)];
+    } catch (error) {
+      const onlyReleases = family === 6 && own.every(({ to }) => to === 'released');
+      if (onlyReleases && isIpv6Absent()) return [done];
+      throw error;
+    }
+  });
+}
+
+/** Runs the looks that the backend plans until the view is complete. */
+function lookAtAll(family: Family, changes: readonly Change[], context: FirewallContext): View {
+  let view = context.backend.nothingKnown;
+  for (let looks = 0; looks < mostAttempts(changes); looks += 1) {
+    const command = context.backend.plan(family, view, changes);
+    if (command?.effect !== 'look') break;
+    view = lookWith(command, view, context);
+  }
+  return view;
+}
+
+/**
+ * Extends a timeout that could expire before the kernel is inspected: the entry would then seem never to have been
+ * made. The program still unblocks the address at the deadline in the state, so the extension matters only if no run
+ * follows.
+ */
+function outlastingTheLook(change: Change, among: number): Change {
+  const { timeoutSeconds = null } = change;
+  const least = among * LONGEST_LOOK_SECONDS_EACH;
+  if (timeoutSeconds === null || timeoutSeconds >= least) return change;
+  return { ...change, timeoutSeconds: least };
+}
+
+export function planOnly(changes: readonly Change[], context: FirewallContext): Command[] {
+  return byFamily(changes, context, [], (family, own) => planFamily(family, own, context)).flat();
+}
+
+function planFamily(
+  family: Family,
+  changes: readonly Change[],
+  context: FirewallContext,
+): Command[] {
+  const { backend } = context;
+  const commands: Command[] = [];
+  let view = backend.nothingKnown;
+  const most = mostAttempts(changes) + MOST_LOOKS;
+  for (let round = 0; round <= most; round += 1) {
+    const command = backend.plan(family, view, changes);
+    if (command === null) break;
+    if (command.effect === undefined) commands.push(command);
+    view =
+      command.effect === 'look'
+        ? lookWith(command, view, context)
+        : backend.simulate(view, command, changes);
+  }
+  return commands;
+}
+
+export function takeSnapshot(family: Family, context: FirewallContext): Snapshot {
+  const { backend } = context;
+  const commands = backend.snapshot(family);
+  return backend.readSnapshot(commands.map((command) => runLook(command, context).stdout));
 }

@@ -1,15 +1,27 @@
-// Chooses and creates the backend.
+// Chooses and creates the backend. The firewall can change its backend during a run, and uses two backends during a
+// migration.
 import type { Config } from '../config/schema.ts';
-import type { Backend } from './backend.ts';
-import { createIpset } from './ipset/plan.ts';
+import type * as Ipset from './ipset/plan.ts';
 import { createIptables } from './iptables/plan.ts';
-import { createNftables } from './nftables/plan.ts';
+import type * as Nftables from './nftables/plan.ts';
+import { step } from '../system/fault.ts';
+import type { ApplyOptions, ApplyResult, Firewall } from './apply.ts';
+import type { Backend, Change } from './backend.ts';
+import type { Comparison } from './run.ts';
 
 /** The backends: the function that creates each, and the programs that it requires. */
 const BACKENDS = {
   iptables: { create: createIptables, programs: ['iptables-restore'] },
-  ipset: { create: createIpset, programs: ['ipset', 'iptables-restore'] },
-  nftables: { create: createNftables, programs: ['nft'] },
+  ipset: {
+    create: (options: Ipset.IpsetOptions): Backend =>
+      (require('./ipset/plan.ts') as typeof Ipset).createIpset(options),
+    programs: ['ipset', 'iptables-restore'],
+  },
+  nftables: {
+    create: (options: Nftables.NftablesOptions): Backend =>
+      (require('./nftables/plan.ts') as typeof Nftables).createNftables(options),
+    programs: ['nft'],
+  },
 } as const;
 
 export type BackendName = keyof typeof BACKENDS;
@@ -96,4 +108,77 @@ export function optionalChainsOf({
   formerChains = [],
 }: Pick<FirewallConfig, 'docker' | 'formerChains'>): readonly string[] {
   return [...new Set([...(docker ? ['DOCKER-USER'] : []), ...formerChains])];
+}
+
+export interface SwitchableFirewall extends Firewall {
+  /** Returns the firewall of one backend, active or not. */
+  of(name: BackendName): Firewall;
+  /**
+   * Makes `name` the active backend, in the places that the state has now. During a pending migration, `other` may hold
+   * some of the bans too: releases then go to both backends, and neither is assumed to match the state.
+   */
+  use(name: BackendName, other: BackendName | null): void;
+}
+
+/** Creates a firewall that calls `first` for the active backend if none was set with `use` before it is needed. */
+export function createSwitchableFirewall(
+  open: (name: BackendName) => Firewall,
+  first: () => BackendName,
+): SwitchableFirewall {
+  let opened: Firewall | null = null;
+  const current = (): Firewall => (opened ??= open(first()));
+  let other: Firewall | null = null;
+  return {
+    get backendName() {
+      return current().backendName;
+    },
+    get mostReleases() {
+      return Math.min(current().mostReleases, other?.mostReleases ?? Infinity);
+    },
+    apply: (changes, options) => {
+      return other === null
+        ? current().apply(changes, options)
+        : applyToBoth(current(), other, changes, options);
+    },
+    compare: (changes) => {
+      return other === null ? current().compare(changes) : compareBoth(current(), other, changes);
+    },
+    plan: (changes) => current().plan(changes),
+    snapshot: (family) => current().snapshot(family),
+    checkUsable: () => {
+      current().checkUsable();
+    },
+    holdsOurSets: () => current().holdsOurSets(),
+    removeAll: (releases) => {
+      current().removeAll(releases);
+      other?.removeAll(releases);
+    },
+    of: open,
+    use(name, next) {
+      opened = open(name);
+      other = next === null ? null : open(next);
+    },
+  };
+}
+
+function applyToBoth(
+  current: Firewall,
+  other: Firewall,
+  changes: readonly Change[],
+  options: ApplyOptions,
+): ApplyResult {
+  const result = current.apply(changes, { ...options, trustState: false });
+  step('migrate: active backend changed');
+  const { outcome } = other.apply(releasesIn(changes), { ...options, trustState: false });
+  return outcome === 'changed' ? { ...result, outcome } : result;
+}
+
+function compareBoth(current: Firewall, other: Firewall, changes: readonly Change[]): Comparison {
+  const comparison = current.compare(changes);
+  const missing = [...comparison.missing, ...other.compare(releasesIn(changes)).missing];
+  return { ...comparison, missing: [...new Set(missing)] };
+}
+
+function releasesIn(changes: readonly Change[]): Change[] {
+  return changes.filter(({ to }) => to === 'released');
 }

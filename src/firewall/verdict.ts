@@ -1,6 +1,6 @@
 // Derives from the rules of a snapshot what the kernel does with packets from an address.
 import { contains, overlaps, parseNetwork, type Address } from '../model/address.ts';
-import type { Snapshot, Rule } from './snapshot.ts';
+import type { Snapshot, Rule } from './backend.ts';
 
 export interface Verdict {
   readonly kind: 'dropped' | 'accepted';

@@ -1,5 +1,5 @@
 // Checks the <command> and <active-response> sections of an ossec.conf.
-import { readArgumentWords } from '../policy/arguments.ts';
+import { readArgumentWords } from '../policy/decide.ts';
 import { quote } from '../system/printable.ts';
 import { MOST_REPEATED_OFFENDERS } from '../wazuh/agent-config.ts';
 import { error, warning, type Diagnosis, type OtherFile, type Surroundings } from './diagnosis.ts';

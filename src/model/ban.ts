@@ -71,6 +71,13 @@ export function isForced({ holds }: Pick<Ban, 'holds'>): boolean {
   return holds.some(({ forced }) => forced);
 }
 
+/** Reports whether only alerts hold the ban. Bans that a person holds are neither counted nor absorbed. */
+export function isOfAlerts({ phase, holds }: Ban): boolean {
+  return (
+    phase === 'blocked' && holds.length > 0 && holds.every(({ origin }) => origin !== 'manual')
+  );
+}
+
 /** The reason in the history for a ban that expired. */
 export const EXPIRED = 'expired';
 

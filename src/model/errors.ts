@@ -45,6 +45,11 @@ export class AppError extends Error {
   }
 }
 
+/** Reports whether an error is an `AppError`, by its name, because scripts loaded on demand have a class of their own. */
+export function isAppError(error: unknown): error is AppError {
+  return error instanceof Error && error.name === 'AppError';
+}
+
 /** Returns the result of `work`. Throws an `AppError` whose cause is the error of `work`. */
 export function orThrow<T>(code: ErrorCode, message: string, work: () => T): T {
   try {

@@ -1,8 +1,8 @@
 // Chooses the network that is banned instead of an address. Pure.
 import type { Config } from '../config/schema.ts';
 import { isSingle, makeAddress, type Address } from '../model/address.ts';
-import { remainingSeconds, type Ban, type HoldLength } from '../model/ban.ts';
-import type { Question } from './decision.ts';
+import { isOfAlerts, remainingSeconds, type HoldLength } from '../model/ban.ts';
+import type { Question } from './decide.ts';
 
 export interface Target {
   readonly network: Address;
@@ -73,11 +73,4 @@ function aggregateIpv4(
     why: [why],
     absorbs: members.map((ban) => ban.address),
   };
-}
-
-/** Reports whether only alerts hold the ban. Bans that a person holds are neither counted nor absorbed. */
-export function isOfAlerts({ phase, holds }: Ban): boolean {
-  return (
-    phase === 'blocked' && holds.length > 0 && holds.every(({ origin }) => origin !== 'manual')
-  );
 }

@@ -2,7 +2,7 @@
 // by name. Runs that nobody waits for start these programs; alerts use the stored results.
 import { parseAddress, type Family } from '../model/address.ts';
 import { orElse } from '../model/errors.ts';
-import type { Metadata } from '../state/metadata.ts';
+import type { Metadata } from '../state/store.ts';
 import type { Run } from '../system/exec.ts';
 import { defaultGateways, LIST_ROUTES, readPrintedRoutes, type Gateway } from '../system/net.ts';
 import { deadlineIn, type Deadline } from '../system/wait.ts';

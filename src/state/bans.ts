@@ -3,10 +3,17 @@ import type { SQLInputValue } from 'node:sqlite';
 import { contains, type Address } from '../model/address.ts';
 import type { Ban, ForeignRules, Hold, HoldKey, Origin } from '../model/ban.ts';
 import type { Connection } from './connection.ts';
-import type { History, HistoryEntry } from './history.ts';
-import { COUNT_OFFENCES } from './offences.ts';
-import { ADDRESS_IN_LIST, asList, runsOf } from './lists.ts';
+import { type History, type HistoryEntry, COUNT_OFFENCES } from './history.ts';
+import { confirmationsOf, confirmedIn, type Unsaved } from './unsaved.ts';
 import {
+  COLUMNS,
+  lineJson,
+  readAddress,
+  readBans,
+  type StoredBan,
+  ADDRESS_IN_LIST,
+  asList,
+  runsOf,
   sharedFields,
   changesTo,
   holdsOf,
@@ -20,12 +27,7 @@ import {
   type Confirmation,
   type KernelChange,
   type PendingChange,
-} from './pending-change.ts';
-import { confirmationsOf, confirmedIn, type Unsaved } from './unsaved.ts';
-import { COLUMNS, lineJson, readAddress, readBans, type StoredBan } from './rows.ts';
-
-/** For more addresses than this, one query over all bans is faster than two queries per address. */
-const MOST_SINGLE_QUERIES = 100;
+} from './rows.ts';
 
 /** Orders bans by age, then by rowid. Plain rules are removed fast in the reverse of this order only. */
 const OLDEST_FIRST = 'ORDER BY since_ms, bans.rowid';
@@ -44,15 +46,12 @@ export class Bans {
   }
 
   find(address: Address): StoredBan | null {
-    return this.#select('WHERE address = ?', address.text)[0] ?? null;
+    return this.findAll([address]).get(address.text) ?? null;
   }
 
   /** Returns the bans of a list of addresses, by the text of the address. */
   findAll(addresses: readonly Address[]): ReadonlyMap<string, StoredBan> {
-    const bans =
-      addresses.length > MOST_SINGLE_QUERIES
-        ? this.#select(`WHERE ${ADDRESS_IN_LIST}`, asList(addresses))
-        : addresses.map((address) => this.find(address)).filter((ban) => ban !== null);
+    const bans = this.#select(`WHERE ${ADDRESS_IN_LIST}`, asList(addresses));
     return new Map(bans.map((ban) => [ban.address.text, ban]));
   }
 
@@ -60,11 +59,6 @@ export class Bans {
   withoutBan(addresses: readonly Address[]): Address[] {
     const unknown = new Set(this.#texts(WITHOUT_BAN, asList(addresses)));
     return addresses.filter(({ text }) => unknown.has(text));
-  }
-
-  /** Returns the blocked bans of a list of addresses, with one query. */
-  blockedAmong(addresses: readonly Address[]): Ban[] {
-    return this.#select(`WHERE phase = 'blocked' AND ${ADDRESS_IN_LIST}`, asList(addresses));
   }
 
   /** Returns all bans, oldest first. */

@@ -26,11 +26,8 @@ export interface DeferredWrites {
  * handle it: a broken state file never prevents a block or an unblock.
  */
 export class Connection {
-  #database: DatabaseSync;
-  #volatile: boolean;
-  #unread: boolean;
+  #opened: OpenedDatabase;
   #options: OpenOptions;
-  #identity: string | undefined;
   readonly #onProblem: (problem: string) => void;
   readonly #statements = new Map<string, StatementSync>();
   #deferred: DeferredWrites | null = null;
@@ -40,12 +37,8 @@ export class Connection {
   constructor(options: OpenOptions, onProblem: (problem: string) => void) {
     this.#options = options;
     this.#onProblem = onProblem;
-    const opened = openDatabase(options);
-    this.#database = opened.database;
-    this.#volatile = opened.volatile;
-    this.#unread = opened.unread === true;
-    this.#identity = opened.identity;
-    opened.problems.forEach(onProblem);
+    this.#opened = openDatabase(options);
+    this.#opened.problems.forEach(onProblem);
   }
 
   set deferred(deferred: DeferredWrites) {
@@ -54,8 +47,9 @@ export class Connection {
 
   reopenIfReplaced(): void {
     const { directory } = this.#options;
-    if (directory === null || this.#identity === undefined) return;
-    if (!isReplaced(directory, this.#identity)) return;
+    const { identity } = this.#opened;
+    if (directory === null || identity === undefined) return;
+    if (!isReplaced(directory, identity)) return;
     this.close();
     this.#use(openDatabase(this.#options));
   }
@@ -63,7 +57,7 @@ export class Connection {
   allowRepair(): void {
     this.#options = { ...this.#options, mayRepair: true };
     for (const table of this.#shadowed.splice(0)) this.#database.exec(`DROP TABLE temp.${table}`);
-    if (this.#volatile) this.#use(openDatabase(this.#options));
+    if (this.volatile) this.#use(openDatabase(this.#options));
   }
 
   /**
@@ -84,12 +78,12 @@ export class Connection {
 
   /** True if writes are lost when the process ends. */
   get volatile(): boolean {
-    return this.#volatile;
+    return this.#opened.volatile;
   }
 
   /** True if there is a state but none of it could be read. */
   get unread(): boolean {
-    return this.#unread;
+    return this.#opened.unread === true;
   }
 
   /** The number of times that the database was replaced. The replacement may lack earlier writes. */
@@ -155,7 +149,7 @@ export class Connection {
     try {
       return operation();
     } catch (error) {
-      if (this.#volatile) throw new AppError('STORE', 'the state in memory failed', error);
+      if (this.volatile) throw new AppError('STORE', 'the state in memory failed', error);
       this.#onProblem(`the state failed: ${describeError(error)}`);
       this.#replaceDatabase(error);
     }
@@ -165,6 +159,10 @@ export class Connection {
   close(): void {
     this.#statements.clear();
     this.#database.close();
+  }
+
+  get #database(): DatabaseSync {
+    return this.#opened.database;
   }
 
   /** Prepares each statement once, because a list of thousands runs the same few. */
@@ -190,14 +188,11 @@ export class Connection {
     }
   }
 
-  #use({ database, identity, volatile, unread = false, problems }: OpenedDatabase): void {
-    this.#database = database;
+  #use(opened: OpenedDatabase): void {
+    this.#opened = opened;
     this.#replacements += 1;
-    this.#identity = identity;
-    this.#unread = unread;
     this.#shadowed.length = 0;
     this.#statements.clear();
-    this.#volatile = volatile;
-    problems.forEach(this.#onProblem);
+    opened.problems.forEach(this.#onProblem);
   }
 }

@@ -5,7 +5,7 @@ import { AppError, describeError } from '../model/errors.ts';
 import { isBusy } from './database.ts';
 import { isErrno } from '../system/files.ts';
 import { isStopped, lockHolder, lockHolders } from '../system/procfs.ts';
-import { endStaleChildren } from '../system/stale-children.ts';
+import { endStaleChildren } from '../system/exec.ts';
 import { deadlineIn, monotonicMs } from '../system/wait.ts';
 
 /**

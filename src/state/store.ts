@@ -1,11 +1,10 @@
-// The state store: bans, their deadlines, history and metadata in one SQLite file.
+// The state store: bans, their deadlines, history and metadata in one SQLite file. Metadata are small values by name,
+// which are written with the next transaction.
+import { orElse } from '../model/errors.ts';
 import { Bans } from './bans.ts';
 import { Connection } from './connection.ts';
 import type { OpenOptions } from './database.ts';
-import { Deadlines } from './deadlines.ts';
-import { History } from './history.ts';
-import { Metadata } from './metadata.ts';
-import { Offences } from './offences.ts';
+import { History, Offences } from './history.ts';
 import { Unsaved } from './unsaved.ts';
 
 interface StoreOptions extends OpenOptions {
@@ -90,5 +89,105 @@ export class Store {
   close(): void {
     this.metadata.flush();
     this.#connection.close();
+  }
+}
+
+export class Deadlines {
+  readonly #connection: Connection;
+
+  constructor(connection: Connection) {
+    this.#connection = connection;
+  }
+
+  /** Returns the next deadline in Unix milliseconds; null if no hold has one. */
+  nextMs(): number | null {
+    const sql = 'SELECT min(expires_at_ms) AS next FROM holds';
+    return this.#connection.query(sql)[0]?.['next'] as number | null;
+  }
+
+  /** Moves every deadline by the time that the wall clock was set forward or back. */
+  shift(milliseconds: number): void {
+    this.#connection.transaction(() => {
+      this.#connection.run(
+        `UPDATE holds SET expires_at_ms = expires_at_ms + ?, added_ms = added_ms + ?
+         WHERE expires_at_ms IS NOT NULL`,
+        milliseconds,
+        milliseconds,
+      );
+    });
+  }
+
+  /** Shortens holds that would last longer than their timeout. */
+  cap(nowMs: number): void {
+    const any = this.#connection.query(ANY_TOO_FAR, nowMs);
+    if (any.length === 0) return;
+    this.#connection.transaction(() => {
+      const sql = `UPDATE holds SET expires_at_ms = ? + timeout_seconds * 1000 WHERE ${TOO_FAR}`;
+      this.#connection.run(sql, nowMs, nowMs);
+    });
+  }
+}
+
+/** Must have the expression of the index `holds_beyond`; otherwise every run would read every hold. */
+const TOO_FAR = 'expires_at_ms IS NOT NULL AND expires_at_ms - timeout_seconds * 1000 > ?';
+export const ANY_TOO_FAR = `SELECT 1 FROM holds WHERE ${TOO_FAR} LIMIT 1`;
+
+export class Metadata {
+  readonly #connection: Connection;
+  /** The values as read by this run; null before the first read. */
+  #known: Map<string, string> | null = null;
+  readonly #unwritten = new Map<string, string>();
+
+  constructor(connection: Connection) {
+    this.#connection = connection;
+    connection.deferred = {
+      write: () => {
+        for (const [name, value] of this.#unwritten) {
+          connection.run('INSERT OR REPLACE INTO facts (name, value) VALUES (?, ?)', name, value);
+        }
+      },
+      written: () => {
+        for (const [name, value] of this.#unwritten) this.#known?.set(name, value);
+        this.#unwritten.clear();
+      },
+    };
+  }
+
+  get(name: string): string | null {
+    this.#known ??= this.#readAll();
+    return this.#unwritten.get(name) ?? this.#known.get(name) ?? null;
+  }
+
+  /**
+   * Returns a value that was stored as JSON; null if there is none or it is not JSON. The caller must know its type.
+   */
+  getJson(name: string): unknown {
+    const text = this.get(name);
+    // A value that this program did not write is determined again by the caller.
+    return text === null ? null : orElse<unknown>(null, () => JSON.parse(text));
+  }
+
+  /**
+   * Sets a value, which is written with the next transaction or by `flush`. One value alone is not worth waiting for
+   * the disk.
+   */
+  set(name: string, value: string): void {
+    if (this.get(name) !== value) this.#unwritten.set(name, value);
+  }
+
+  /** Drops the values read before the run got the writer lock, because they may be outdated. */
+  reload(): void {
+    this.#known = null;
+  }
+
+  flush(): void {
+    if (this.#connection.readOnly || this.#unwritten.size === 0) return;
+    this.#connection.transaction(() => undefined);
+  }
+
+  /** Reads all values at once, since there are few and a run needs most of them. */
+  #readAll(): Map<string, string> {
+    const rows = this.#connection.query('SELECT name, value FROM facts');
+    return new Map(rows.map((row) => [row['name'] as string, row['value'] as string]));
   }
 }

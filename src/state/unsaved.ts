@@ -4,7 +4,7 @@ import { parseExactNetwork, type Address } from '../model/address.ts';
 import type { ForeignRules } from '../model/ban.ts';
 import { describeError } from '../model/errors.ts';
 import { appendLine, isErrno, openLogForAppend, readRegularFile } from '../system/files.ts';
-import { WITHOUT_LINE, type PendingChange } from './pending-change.ts';
+import { WITHOUT_LINE, type PendingChange } from './rows.ts';
 
 /** The largest size of the file, enough for some 20,000 changes. */
 const LARGEST_FILE = 4 * 1024 * 1024;

@@ -1,10 +1,12 @@
 // Starts programs, and is the only file that does: with an argument list, fixed directories, a clean environment, a
-// timeout and a limit on the output.
+// timeout and a limit on the output. Kills the firewall programs that a killed run left behind, because they could undo
+// changes of the next run.
 import type * as ChildProcess from 'node:child_process';
-import { accessSync, constants, statSync } from 'node:fs';
+import { accessSync, constants, statSync, readdirSync, readlinkSync } from 'node:fs';
 import type * as Util from 'node:util';
 import { AppError, orElse, ProgramMissing } from '../model/errors.ts';
-import { killGroup, STARTED_BY } from './stale-children.ts';
+import { namespaceOf, processIds, statOf, variableOf } from './procfs.ts';
+import { deadlineIn, sleep } from './wait.ts';
 
 /** A command to run. `program` is a bare name that is looked up in `PROGRAM_DIRECTORIES` only. */
 export interface Command {
@@ -33,6 +35,9 @@ export const PROGRAM_DIRECTORIES: readonly string[] = [
   '/usr/local/sbin',
   '/usr/local/bin',
 ];
+
+/** The variable in the environment of every program that we start. Its value is our process id. */
+export const STARTED_BY = 'FIREWALL_DROP_STARTED_BY';
 
 export const ENVIRONMENT: Readonly<Record<string, string>> = {
   LC_ALL: 'C',
@@ -193,4 +198,52 @@ export function runPager({ path, args, environment, input }: Pager): boolean {
   const { pid } = spawnSync(path, args, { cwd: '/', env: environment, input, stdio });
   process.off('SIGINT', ignore);
   return pid !== 0;
+}
+
+/** A killed program disappears immediately unless it is inside a system call that cannot be interrupted. */
+const LONGEST_WAIT_MS = 2000;
+
+/** Kills all stale children, waits until they are gone, and returns their number. The caller holds the writer lock. */
+export function endStaleChildren(): number {
+  const staleChildren = processIds().filter(isStaleChild);
+  for (const pid of staleChildren) killGroup(pid);
+  const deadline = deadlineIn(LONGEST_WAIT_MS);
+  while (staleChildren.some(isStaleChild) && deadline.remainingMs() > 0) sleep(1);
+  return staleChildren.length;
+}
+
+/** Reports whether a program that a run started has lost that run as its parent. */
+function isStaleChild(pid: number): boolean {
+  // The process can have ended in the meantime, or not even root can inspect it.
+  return orElse(false, () => {
+    const starter = variableOf(pid, STARTED_BY);
+    return starter !== null && statOf(pid).parent !== Number(starter) && isOurs(pid);
+  });
+}
+
+/** Excludes processes in containers, whose STARTED_BY counts in another PID namespace, and daemons. */
+function isOurs(pid: number): boolean {
+  const isHere = (['pid', 'net'] as const).every((kind) => {
+    return namespaceOf(pid, kind) === namespaceOf('self', kind);
+  });
+  return isHere && statOf(pid).session === pid && hasOurPipes(pid);
+}
+
+/**
+ * We start programs with sockets as standard input, output and error. A daemon closes these, and so is left alone if a
+ * wrapper of a firewall program started it.
+ */
+function hasOurPipes(pid: number): boolean {
+  const descriptors = readdirSync(`/proc/${pid}/fd`).filter((name) =>
+    ['0', '1', '2'].includes(name),
+  );
+  return descriptors.some((name) => readlinkSync(`/proc/${pid}/fd/${name}`).startsWith('socket:'));
+}
+
+function killGroup(pid: number): void {
+  try {
+    process.kill(-pid, 'SIGKILL');
+  } catch {
+    // The process has ended in the meantime. The caller checks that.
+  }
 }

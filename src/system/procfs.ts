@@ -1,7 +1,8 @@
-// Reads from /proc which processes run on this host, and which one holds a lock on a file.
-import { readdirSync, readFileSync, readlinkSync, statSync, type Stats } from 'node:fs';
+// Finds out from /proc and /run what runs on this host: the time since boot, its processes, namespaces and services,
+// and which process holds a lock on a file.
+import { readdirSync, readFileSync, readlinkSync, statSync, type Stats, lstatSync } from 'node:fs';
 import { orElse } from '../model/errors.ts';
-import { readRegularFile } from './files.ts';
+import { readRegularFile, textOrEmpty } from './files.ts';
 
 export interface Process {
   /** The name, which the kernel cuts to 15 characters. */
@@ -106,4 +107,69 @@ export function lockHolders(path: string): number[] {
 function deviceOf(major = '', minor = ''): number {
   const [high, low] = [parseInt(major, 16), parseInt(minor, 16)];
   return ((high & 0xfff) << 8) | (low & 0xff) | ((low & 0xfff00) << 12);
+}
+
+export interface Whereabouts {
+  /** An id that changes at every boot; empty if it cannot be read. */
+  readonly bootId: string;
+  /** `net:[4026531840]`; empty without /proc. */
+  readonly net: string;
+  /** `pid:[4026531836]`. */
+  readonly pid: string;
+}
+
+/** The PID namespace of the host itself: PROC_PID_INIT_INO of linux/proc_ns.h. */
+export const HOST_PID_NAMESPACE = 'pid:[4026531836]';
+
+export function findWhereabouts(): Whereabouts {
+  return { bootId: readBootId(), net: namespaceOf('self', 'net'), pid: namespaceOf('self', 'pid') };
+}
+
+/** Names a process in a network namespace, or else the namespace's mount point (`ip netns`); null if there is none. */
+export function inhabitantOf(net: string): string | null {
+  const pid = processIds().find((one) => namespaceOf(one, 'net') === net);
+  if (pid !== undefined) return `process ${pid}`;
+  return mountOf(net, readFileSync('/proc/self/mountinfo', 'utf8'));
+}
+
+/** Returns the mount point of a namespace. In mountinfo (proc(5)), it is word 5, after the root of the mount. */
+export function mountOf(net: string, mounts: string): string | null {
+  const words = mounts.split('\n').map((line) => line.split(' '));
+  return words.find(([, , , root]) => root === net)?.[4] ?? null;
+}
+
+/** A directory that exists if systemd runs on this host (sd_booted(3)). */
+export const SYSTEMD_RUNS = '/run/systemd/system';
+
+/**
+ * Reports whether firewalld is active. systemd (since version 237) keeps a dangling symbolic link for each active unit;
+ * without systemd, the daemon writes a file with its process id.
+ */
+export function isFirewalldActive(): boolean {
+  const signs = ['/run/systemd/units/invocation:firewalld.service', '/run/firewalld.pid'];
+  return signs.some((path) => lstatSync(path, { throwIfNoEntry: false }) !== undefined);
+}
+
+export interface ClockReading {
+  /** An id that changes at every boot; empty if it cannot be read. */
+  readonly bootId: string;
+  /** The milliseconds since boot, including time in suspend. */
+  readonly uptimeMs: number;
+  readonly wallMs: number;
+}
+
+export function readClock(wallMs = Date.now()): ClockReading {
+  return { bootId: readBootId(), uptimeMs: readUptimeMs(), wallMs };
+}
+
+function readBootId(): string {
+  return textOrEmpty('/proc/sys/kernel/random/boot_id').trim();
+}
+
+/**
+ * Reads /proc/uptime instead of loading node:os at every start. Returns 0 without /proc; then remaining times are only
+ * capped.
+ */
+function readUptimeMs(): number {
+  return Number(textOrEmpty('/proc/uptime').split(' ', 1)[0]) * 1000;
 }

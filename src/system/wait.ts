@@ -1,4 +1,4 @@
-// Waits without an event loop.
+// Measures time and waits without an event loop.
 
 /** A point in time at which waiting must end. */
 export interface Deadline {
@@ -18,4 +18,11 @@ export function monotonicMs(): number {
 
 export function sleep(milliseconds: number): void {
   Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, milliseconds);
+}
+
+/** Returns a wall clock that starts at the present time and does not jump if the system clock is set during the run. */
+export function steadyClock(): () => number {
+  const startMs = Date.now();
+  const beganMs = monotonicMs();
+  return () => Math.floor(startMs + monotonicMs() - beganMs);
 }

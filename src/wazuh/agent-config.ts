@@ -4,7 +4,7 @@ import type * as Saxes from 'saxes';
 import { remember } from '../config/cache.ts';
 import { LARGEST_FILE, type FileReader } from '../config/read.ts';
 import { parseNetwork } from '../model/address.ts';
-import type { Place } from './home.ts';
+import type { Place } from './invocation.ts';
 
 /** A line of `etc/shared/ar.conf`: an executable and the timeout that it is started with; 0 means no timeout. */
 export interface ConfiguredTimeout {

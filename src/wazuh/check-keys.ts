@@ -1,9 +1,10 @@
-// The key exchange: sends execd the address of an alert and reads whether execd already has it on its timeout list.
+// Reads the message of execd, and does the key exchange: sends execd the address of an alert and reads whether execd
+// already has it on its timeout list.
 import type { Address } from '../model/address.ts';
 import type { LineReader } from '../system/stdin.ts';
 import type { Deadline } from '../system/wait.ts';
 import { at } from './json.ts';
-import { ProtocolError, readObject, wrongCommand, type WazuhProblem } from './protocol-error.ts';
+import { ProtocolError, readObject, wrongCommand, type WazuhProblem } from './request.ts';
 
 export interface Answer {
   readonly command: 'continue' | 'abort';
@@ -16,6 +17,25 @@ export interface ExchangeStreams {
   /** Writes the whole text to execd immediately. Throws if the deadline passes first. */
   readonly write: (text: string, deadline: Deadline) => void;
   readonly deadline: Deadline;
+}
+
+/** Returns the line of a message. Throws `BAD_DATA` if no whole line arrives before the deadline. */
+export function readFirstLine(reader: LineReader, deadline: Deadline): Buffer {
+  let line: Buffer | null;
+  try {
+    line = reader.readLine(deadline);
+  } catch (error) {
+    throw noMessage('the message could not be read', error);
+  }
+  if (line !== null) return line;
+  if (deadline.remainingMs() === 0) throw noMessage('no complete message arrived in time');
+  // The last line of the input can lack its newline.
+  if (reader.rest().length > 0) return reader.rest();
+  throw noMessage('the input ended before a complete message arrived');
+}
+
+function noMessage(message: string, cause?: unknown): ProtocolError {
+  return new ProtocolError('BAD_DATA', 'Cannot read input from stdin', message, cause);
 }
 
 /**

@@ -1,21 +1,26 @@
-// Collects what a policy decision needs from the state and the configuration. If neither the configuration nor the
-// manager sets a policy, only the number of recent bans is checked.
-import { widerNetworks, type Address } from '../model/address.ts';
-import type { HoldLength } from '../model/ban.ts';
-import { parseDuration } from '../model/duration.ts';
-import type * as Aggregate from '../policy/aggregate.ts';
-import type * as Arguments from '../policy/arguments.ts';
+// Derives the timeout of a block from execd's message and the agent's files, and collects what a policy decision needs
+// from the state and the configuration. If neither the configuration nor the manager sets a policy, only the number of
+// recent bans is checked.
 import type * as Decide from '../policy/decide.ts';
-import type { Decision } from '../policy/decision.ts';
 import type { GroupPolicy } from '../config/group-policy.ts';
 import { CONFIG_FILE, groupPolicyFile } from '../config/read.ts';
 import type { Config } from '../config/schema.ts';
+import { widerNetworks, type Address } from '../model/address.ts';
+import type { HoldLength, Hold } from '../model/ban.ts';
+import { parseDuration } from '../model/duration.ts';
+import type { Decision } from '../policy/decide.ts';
 import type { ProtectedEntry } from '../policy/protected.ts';
 import type { Store } from '../state/store.ts';
+import type { AgentSettings } from './agent-config.ts';
+import type { Place } from './invocation.ts';
 import type { Request } from './request.ts';
-import { originOf, timeoutOf, type TimeoutContext } from './timeouts.ts';
 
-export interface PolicyContext extends TimeoutContext {
+export interface PolicyContext {
+  readonly place: Place;
+  readonly config: Config;
+  /** Returns the timeouts that ar.conf lists for this program, in seconds; 0 means no timeout. */
+  readonly timeouts: () => readonly number[];
+  readonly settings: () => AgentSettings;
   readonly store: Store;
   readonly now: () => number;
   readonly warn: (message: string) => void;
@@ -51,13 +56,18 @@ function decideByPolicy(
   own: HoldLength,
   context: PolicyContext,
 ): Decision {
-  const { decide } = require('../policy/decide.ts') as typeof Decide;
+  const { decide, readArgumentWords } = require('../policy/decide.ts') as typeof Decide;
   const { config, store, place, groupPolicy, protectionOf } = context;
   const nowMs = context.now();
+  const args = readArgumentWords(request.extraArguments);
+  if (args.unknown.length > 0) {
+    const words = JSON.stringify(args.unknown).slice(0, 200);
+    context.warn(`ignored unknown arguments of the active response: ${words}`);
+  }
   return decide({
     address,
     own,
-    args: argumentsOf(request, context),
+    args,
     alert: request.facts,
     config,
     configFile: CONFIG_FILE,
@@ -74,19 +84,6 @@ function decideByPolicy(
 /** Returns the start of the escalation window in Unix milliseconds: bans before it do not count. */
 export function countedSinceMs({ escalation }: Config, nowMs: number): number {
   return nowMs - (parseDuration(escalation.window) ?? 0) * 1000;
-}
-
-function argumentsOf(
-  { extraArguments }: Request,
-  { warn }: PolicyContext,
-): Arguments.ResponseArguments {
-  const { readArgumentWords } = require('../policy/arguments.ts') as typeof Arguments;
-  const args = readArgumentWords(extraArguments);
-  if (args.unknown.length > 0) {
-    const words = JSON.stringify(args.unknown).slice(0, 200);
-    warn(`ignored unknown arguments of the active response: ${words}`);
-  }
-  return args;
 }
 
 /**
@@ -108,7 +105,7 @@ export function enclosingNetwork(
 ): Address | null {
   const { ipv4Count, ipv6Prefix } = config.aggregate;
   if (ipv4Count > 0 || ipv6Prefix < 128) {
-    const { networkOf } = require('../policy/aggregate.ts') as typeof Aggregate;
+    const { networkOf } = require('../policy/decide.ts') as typeof Decide;
     const network = networkOf(address, config);
     if (network !== null && store.bans.find(network)?.phase === 'blocked') return network;
   }
@@ -119,9 +116,62 @@ export function enclosingNetwork(
  * Returns the narrowest network around the address that alerts banned before `[aggregate]` was changed; null if none.
  */
 function formerNetwork(address: Address, { bans }: Store): Address | null {
-  const found = bans.blockedAmong(widerNetworks(address)).filter(({ holds }) => {
-    return holds.some(({ origin }) => origin !== 'manual');
+  const found = [...bans.findAll(widerNetworks(address)).values()].filter(({ phase, holds }) => {
+    return phase === 'blocked' && holds.some(({ origin }) => origin !== 'manual');
   });
   const narrowest = found.sort((a, b) => b.address.prefixLength - a.address.prefixLength)[0];
   return narrowest?.address ?? null;
+}
+
+/** ossec-execd checks for expired timeouts only every 90 seconds. */
+const OSSEC_LATENESS_SECONDS = 90;
+
+export function originOf({ dialect }: Pick<Request, 'dialect'>): 'wazuh' | 'ossec' {
+  return dialect === 'ossec' ? 'ossec' : 'wazuh';
+}
+
+/**
+ * Returns how long a block that execd requests lasts, in seconds; null if it has no deadline. The result is longer than
+ * execd's own timeout, so that execd's delete comes first.
+ */
+export function timeoutOf(request: Request, context: PolicyContext): number | null {
+  const asked =
+    request.timeoutSeconds === undefined
+      ? longestTimeout(context.timeouts(), context.settings())
+      : request.timeoutSeconds;
+  const lateness = request.dialect === 'ossec' ? OSSEC_LATENESS_SECONDS : 0;
+  return asked === null ? null : asked + context.config.limits.graceSeconds + lateness;
+}
+
+/**
+ * Returns the longest timeout that can apply, in seconds, because execd does not say which one does. Returns null if
+ * ar.conf lists none, or one of 0: then execd never deletes the address.
+ */
+export function longestTimeout(own: readonly number[], settings: AgentSettings): number | null {
+  return own.length === 0 || own.includes(0) ? null : Math.max(...possible(own, settings));
+}
+
+/** Returns the shortest timeout after which execd sends delete, in seconds; null if execd never does so by itself. */
+function shortestTimeout(request: Request, context: PolicyContext): number | null {
+  if (request.timeoutSeconds !== undefined) return request.timeoutSeconds;
+  const own = context.timeouts();
+  const ending = possible(own, context.settings()).filter((seconds) => seconds > 0);
+  return own.length === 0 || ending.length === 0 ? null : Math.min(...ending);
+}
+
+function possible(own: readonly number[], settings: AgentSettings): number[] {
+  return [...own, ...settings.repeatedOffendersMinutes.map((minutes) => minutes * 60)];
+}
+
+/** The maximum lead of execd's count, which starts before this program waits for the firewall or for another run. */
+const MOST_LATE_MS = 20_000;
+
+/**
+ * Reports whether a delete comes too early for any timeout of execd's, which means that the agent stops or restarts.
+ */
+export function isAgentStop(request: Request, hold: Hold, context: PolicyContext): boolean {
+  const shortest = shortestTimeout(request, context);
+  if (shortest === null) return true;
+  const slackMs = Math.min(MOST_LATE_MS, shortest * 100);
+  return context.now() - hold.addedMs < shortest * 1000 - slackMs;
 }

@@ -1,24 +1,26 @@
 // Carries out a request of execd: refuses protected addresses, exchanges keys if needed, then blocks or unblocks.
 import { block, ensureBlocked } from '../bans/block.ts';
 import type { BanContext } from '../bans/context.ts';
-import type * as Absorb from '../bans/absorb.ts';
-import { unblock, unblockAll } from '../bans/unblock.ts';
+import { absorb, unblock, unblockAll } from '../bans/unblock.ts';
 import type { Address } from '../model/address.ts';
 import { alertRefAt, type AlertRef, type HoldRequest, type Outcome } from '../model/ban.ts';
 import { AppError } from '../model/errors.ts';
-import type { Decision } from '../policy/decision.ts';
+import type { Decision } from '../policy/decide.ts';
 import { describeProtection } from '../policy/protected.ts';
 import type { LineReader } from '../system/stdin.ts';
 import { deadlineIn, type Deadline } from '../system/wait.ts';
-import { exchangeKeys, keyMessageFor, type ExchangeStreams } from './check-keys.ts';
-import { readArguments } from './execd-arguments.ts';
-import { readMessage } from './message.ts';
-import { decideBlock, enclosingNetwork, withFuse, type PolicyContext } from './policy.ts';
-import { problemOf, ProtocolError } from './protocol-error.ts';
-import { readReason, type Request } from './request.ts';
+import { exchangeKeys, keyMessageFor, readFirstLine, type ExchangeStreams } from './check-keys.ts';
+import {
+  decideBlock,
+  enclosingNetwork,
+  withFuse,
+  type PolicyContext,
+  isAgentStop,
+  originOf,
+} from './policy.ts';
+import { readReason, type Request, readMessage, readArguments, problemOf } from './request.ts';
 import type { Exchange } from './response-lines.ts';
 import type { ResponseLogFile } from './response-log.ts';
-import { isAgentStop, originOf } from './timeouts.ts';
 
 /** The longest line accepted from execd, in bytes. A message has at most 65,535, and execd's answer repeats it. */
 export const LONGEST_LINE = 256 * 1024;
@@ -99,24 +101,6 @@ function readAlert(context: AlertContext, reader: LineReader, deadline: Deadline
     throw error;
   }
   return alertOf(request, exchangeOf(line), context);
-}
-
-function readFirstLine(reader: LineReader, deadline: Deadline): Buffer {
-  let line: Buffer | null;
-  try {
-    line = reader.readLine(deadline);
-  } catch (error) {
-    throw noMessage('the message could not be read', error);
-  }
-  if (line !== null) return line;
-  if (deadline.remainingMs() === 0) throw noMessage('no complete message arrived in time');
-  // The last line of the input can lack its newline.
-  if (reader.rest().length > 0) return reader.rest();
-  throw noMessage('the input ended before a complete message arrived');
-}
-
-function noMessage(message: string, cause?: unknown): ProtocolError {
-  return new ProtocolError('BAD_DATA', 'Cannot read input from stdin', message, cause);
 }
 
 function exchangeOf(message: Buffer): Exchange {
@@ -217,9 +201,7 @@ function blockFor(alert: Alert, decided: Decision, context: AlertContext): void 
   else if (!ensureBlocked(target, hold, logging)) {
     responseLog.writeUnchanged({ verb: 'add', address: target, alertRef });
   }
-  if (absorbs.length === 0) return;
-  const { absorb } = require('../bans/absorb.ts') as typeof Absorb;
-  absorb(absorbs, target, context);
+  if (absorbs.length > 0) absorb(absorbs, target, context);
 }
 
 /**

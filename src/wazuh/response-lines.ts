@@ -3,12 +3,10 @@ import { parseAddress, type Address } from '../model/address.ts';
 import type { Outcome, Verb } from '../model/ban.ts';
 import { orElse } from '../model/errors.ts';
 import { printable } from '../system/printable.ts';
-import { formatDate, formatWazuhDate } from '../system/zone.ts';
-import type { Zone } from '../system/zone-file.ts';
+import { formatDate, formatWazuhDate, type Zone } from '../system/zone.ts';
 import type { Answer } from './check-keys.ts';
 import { parseJson } from './json.ts';
-import { readMessage, type AddressFields } from './message.ts';
-import type { WazuhProblem } from './protocol-error.ts';
+import { readMessage, type AddressFields, type WazuhProblem } from './request.ts';
 
 export interface LogFormat extends AddressFields {
   readonly kind: 'ossec' | 'wazuh' | 'both';

@@ -11,20 +11,18 @@ import {
 import { parseConfig } from '../../src/config/parse.ts';
 import { AppError } from '../../src/model/errors.ts';
 import { readResolvers } from '../../src/system/net.ts';
-import { formatDate } from '../../src/system/zone.ts';
-import { parseZone } from '../../src/system/zone-file.ts';
+import { formatDate, parseZone } from '../../src/system/zone.ts';
 import {
   readArConf,
   readOssecConf,
   timeoutsOf,
   NO_SETTINGS,
 } from '../../src/wazuh/agent-config.ts';
-import { longestTimeout } from '../../src/wazuh/timeouts.ts';
-import { readArguments } from '../../src/wazuh/execd-arguments.ts';
+import { longestTimeout } from '../../src/wazuh/policy.ts';
 import { readInvocation } from '../../src/wazuh/invocation.ts';
 import { exchangeKeys } from '../../src/wazuh/check-keys.ts';
 import { at, parseJson, type Json } from '../../src/wazuh/json.ts';
-import { readMessage } from '../../src/wazuh/message.ts';
+import { readMessage, readArguments } from '../../src/wazuh/request.ts';
 import { BACKENDS, checkAddress, checkRequest, must, theirText } from './oracle.ts';
 
 export type Target = (input: Buffer) => void;

@@ -85,9 +85,12 @@ test('a change of firewall.backend on a full disk waits until there is space', (
   }
 });
 
-type Cause = readonly [string, breakState: () => void, repairState: () => void];
+type Cause = readonly [string, breakState: () => void, repairState: () => void, status: 0 | 74];
 
-/** The causes that make the state unwritable, with functions that start and end each. */
+/**
+ * The causes that make the state unwritable, with functions that start and end each, and the exit status of `expire`,
+ * which tells whether the state can at least be read.
+ */
 const CAUSES: readonly [Cause, Cause] = [
   [
     'on a full disk',
@@ -101,6 +104,7 @@ const CAUSES: readonly [Cause, Cause] = [
     () => {
       victim.host.remove(`${STATE_DIRECTORY}/full`);
     },
+    0,
   ],
   [
     'in a directory of another user',
@@ -111,10 +115,11 @@ const CAUSES: readonly [Cause, Cause] = [
     () => {
       victim.host.must(['chown', '0', STATE_DIRECTORY]);
     },
+    74,
   ],
 ];
 
-describe.each(CAUSES)('with the state %s', (_, breakState, repairState) => {
+describe.each(CAUSES)('with the state %s', (_, breakState, repairState, status) => {
   beforeEach(breakState);
   afterEach(() => {
     victim.host.run(['umount', STATE_DIRECTORY]);
@@ -130,7 +135,7 @@ describe.each(CAUSES)('with the state %s', (_, breakState, repairState) => {
     expect(victim.person(['add', A, '--timeout', '1s']).status).toBe(0);
     expect(victim.log()).toContainEqual(expect.stringMatching(ossecLine('add', A)));
     await aSecond();
-    expect(victim.person(['expire']).status).toBe(0);
+    expect(victim.person(['expire']).status).toBe(status);
     expect(victim.rules(A)).toEqual([]);
     expect(victim.rules(B)).toHaveLength(2);
   });

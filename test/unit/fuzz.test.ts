@@ -6,7 +6,7 @@ import { readCorpus } from '../fuzz/corpus.ts';
 import { checkAddress, checkLines, checkRequest, Finding } from '../fuzz/oracle.ts';
 import { Session } from '../fuzz/session.ts';
 import { TARGETS, type Target } from '../fuzz/targets.ts';
-import { readMessage } from '../../src/wazuh/message.ts';
+import { readMessage } from '../../src/wazuh/request.ts';
 import { effort } from '../support/effort.ts';
 
 const CORPUS = join(__dirname, '../fuzz/corpus');

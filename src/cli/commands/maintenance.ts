@@ -1,17 +1,16 @@
 // `expire`, `restore` and `reconcile`: called by a timer, at boot, and by a person.
 import { setTimeout as wait } from 'node:timers/promises';
-import { expireDue, LAST_EXPIRE } from '../../bans/expire.ts';
-import { familiesInUse, runAll } from '../../bans/families.ts';
+import { expireDue, LAST_EXPIRE, releaseProtected } from '../../bans/expire.ts';
+import { runAll } from '../../model/parts.ts';
 import { noteBoot } from '../../bans/orphans.ts';
 import { clearUnknownSets, findUnknownSets } from '../../bans/migrate.ts';
-import { releaseProtected } from '../../bans/protected.ts';
 import { findDrift, type Drift } from '../../bans/reconcile.ts';
 import { recover } from '../../bans/recover.ts';
 import { isSingle } from '../../model/address.ts';
 import { describeError } from '../../model/errors.ts';
 import { entriesFrom } from '../../policy/protected.ts';
 import type { Context } from '../../context.ts';
-import { readClock } from '../../system/clock.ts';
+import { readClock } from '../../system/procfs.ts';
 import { countedSinceMs } from '../../wazuh/policy.ts';
 import { ANSWER_NO, CHANGES, defineCommand, DRY_RUN } from '../command.ts';
 import { MOST_NAMED } from '../addresses.ts';
@@ -143,7 +142,7 @@ export const reconcile = defineCommand({
   run(_words, options, person) {
     const context = person.createContext({ readOnly: options['dry-run'] });
     const completed = options['dry-run'] ? 0 : enter(context, person);
-    const drift = findDrift(context, familiesInUse(context.store));
+    const drift = findDrift(context);
     const unknown = findUnknownSets(context);
     describeDrift(drift).forEach(person.print);
     if (unknown !== null) person.print(describeUnknownSets(unknown, context.firewall));

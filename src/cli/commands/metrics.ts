@@ -1,12 +1,11 @@
 // `metrics`: prints metrics in the Prometheus text format, for a scrape or for node_exporter's textfile collector.
 import type * as Crypto from 'node:crypto';
 import type * as PromClient from 'prom-client';
-import { familiesInUse } from '../../bans/families.ts';
-import { differences } from '../../bans/reconcile.ts';
+import { differences, familiesInUse } from '../../bans/reconcile.ts';
 import { ORIGINS, type Ban } from '../../model/ban.ts';
 import { orThrow } from '../../model/errors.ts';
 import type { Context } from '../../context.ts';
-import type { HeldAddress } from '../../firewall/snapshot.ts';
+import type { HeldAddress } from '../../firewall/backend.ts';
 import type { Tally } from '../../state/history.ts';
 import { BUILD } from '../../model/version.ts';
 import { replaceFile } from '../../system/paths.ts';

@@ -1,6 +1,5 @@
 // `status`: shows whether addresses are blocked, by which rule and why; without addresses, an overview.
 import { lastReading } from '../../bans/clock-shift.ts';
-import { familiesInUse } from '../../bans/families.ts';
 import { findDrift, type Drift } from '../../bans/reconcile.ts';
 import { describeError, EXIT_STATUS } from '../../model/errors.ts';
 import { STATE_DIRECTORY, type Context } from '../../context.ts';
@@ -95,7 +94,7 @@ function overviewToJson({ backend, ...rest }: Overview): object {
 
 function driftOrNull(context: Context, { complain }: Person): Drift | null {
   try {
-    return findDrift(context, familiesInUse(context.store));
+    return findDrift(context);
   } catch (error) {
     complain(`the kernel can't be queried: ${describeError(error)}`);
     return null;

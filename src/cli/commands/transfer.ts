@@ -4,7 +4,7 @@ import type { Context } from '../../context.ts';
 import { parseExactNetwork, type Address } from '../../model/address.ts';
 import { livingHolds, ORIGINS, type Hold } from '../../model/ban.ts';
 import { EXIT_STATUS, orElse } from '../../model/errors.ts';
-import type { Offence } from '../../state/offences.ts';
+import type { Offence } from '../../state/history.ts';
 import { countedSinceMs } from '../../wazuh/policy.ts';
 import { readAlertId, readReason, readRuleId } from '../../wazuh/request.ts';
 import { readText } from '../addresses.ts';

@@ -2,12 +2,12 @@
 import { closeSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { CONFIG_FILE, readConfig } from '../../config/read.ts';
-import { managerReason } from '../../policy/collect.ts';
+import { managerReason } from '../../policy/protected.ts';
 import { ownerText } from '../../system/accounts.ts';
 import { openLogForAppend } from '../../system/files.ts';
 import { printable } from '../../system/printable.ts';
 import { at, jsonOrNull } from '../../wazuh/json.ts';
-import { longestTimeout } from '../../wazuh/timeouts.ts';
+import { longestTimeout } from '../../wazuh/policy.ts';
 import { count } from '../output/count.ts';
 import { formatDuration } from '../output/time.ts';
 import { checkFiles, presentFiles } from '../../manager/check-files.ts';

@@ -1,6 +1,6 @@
 // Checks the firewall programs, and whether the kernel can be queried.
 import { basename } from 'node:path';
-import { familiesInUse } from '../../bans/families.ts';
+import { familiesInUse } from '../../bans/reconcile.ts';
 import type { Family } from '../../model/address.ts';
 import { describeError } from '../../model/errors.ts';
 import { CONNTRACK } from '../../firewall/conntrack.ts';

@@ -1,11 +1,11 @@
 // Checks which other programs change the packet filter, and whether files loaded at boot contain our rules.
 import { basename } from 'node:path';
-import { SAVED_RULES } from '../../bans/saved-rules.ts';
+import { SAVED_RULES } from '../../bans/orphans.ts';
 import type { Context } from '../../context.ts';
-import { droppedSource, readRules } from '../../firewall/iptables/parse.ts';
+import { droppedSource, readRules } from '../../firewall/iptables/rules.ts';
 import { orElse } from '../../model/errors.ts';
 import { textOrNull } from '../../system/paths.ts';
-import { isFirewalldActive } from '../../system/services.ts';
+import { isFirewalldActive } from '../../system/procfs.ts';
 import { defineCheck, ok, problem, warning, type Finding } from './check.ts';
 
 /** Other programs that change the packet filter, how to detect them, and how they affect us. */

@@ -1,7 +1,7 @@
 // Checks whether something ends bans in time, restores them after a boot, and synchronises the clock.
 import { LAST_EXPIRE } from '../../bans/expire.ts';
 import { entriesOf, realPathOf, statOrNull, textOrNull } from '../../system/paths.ts';
-import { SYSTEMD_RUNS } from '../../system/services.ts';
+import { SYSTEMD_RUNS } from '../../system/procfs.ts';
 import { formatDuration, isoTime, shortTime } from '../output/time.ts';
 import { defineCheck, ok, problem, warning } from './check.ts';
 

@@ -1,14 +1,12 @@
 // Checks that the state is intact and agrees with the kernel, and shows the latest events.
-import { familiesInUse } from '../../bans/families.ts';
 import { findUnknownSets } from '../../bans/migrate.ts';
 import { findOtherNamespace } from '../../bans/namespace.ts';
 import { findDrift } from '../../bans/reconcile.ts';
 import { describeError } from '../../model/errors.ts';
 import { LOCK_DIRECTORY } from '../../bans/run.ts';
 import { STATE_DIRECTORY, UNSAVED } from '../../context.ts';
-import { findWhereabouts, inhabitantOf } from '../../system/namespaces.ts';
 import { writerLockHolder } from '../../state/lock.ts';
-import { isStopped } from '../../system/procfs.ts';
+import { isStopped, findWhereabouts, inhabitantOf } from '../../system/procfs.ts';
 import type { HistoryRecord } from '../../state/history.ts';
 import { readUnsaved } from '../../state/unsaved.ts';
 import { describeUnknownSets, describePendingCause } from '../figures.ts';
@@ -93,7 +91,7 @@ export const order = defineCheck({
   probe: ({ context }) => {
     const bans = context.store.bans.count();
     try {
-      return { drift: findDrift(context, familiesInUse(context.store)), trouble: '', bans };
+      return { drift: findDrift(context), trouble: '', bans };
     } catch (error) {
       return { drift: null, trouble: describeError(error), bans };
     }

@@ -4,7 +4,7 @@ import { existsSync } from 'node:fs';
 import { AppError } from '../../model/errors.ts';
 import { run } from '../../system/exec.ts';
 import { lstatOrNull } from '../../system/paths.ts';
-import { SYSTEMD_RUNS } from '../../system/services.ts';
+import { SYSTEMD_RUNS } from '../../system/procfs.ts';
 import { textFor, unitNames, type Installed } from '../packaged.ts';
 import { stepToRemove, stepToWrite, type Step } from './steps.ts';
 

@@ -1,10 +1,15 @@
 // Parses what ipset prints: the listing of a set, and answers to tests.
 import { parseExactNetwork, type Address } from '../../model/address.ts';
 import { AppError } from '../../model/errors.ts';
-import type { Ran, View } from '../backend.ts';
-import { noteLacks, type HeldAddress, type Snapshot } from '../snapshot.ts';
-import { heldBy, readChains, readRules } from '../iptables/parse.ts';
-import { extrasOf, type Chains, type IptablesOptions } from '../iptables/rules.ts';
+import { type Ran, type View, noteLacks, type HeldAddress, type Snapshot } from '../backend.ts';
+import {
+  extrasOf,
+  type Chains,
+  type IptablesOptions,
+  heldBy,
+  readChains,
+  readRules,
+} from '../iptables/rules.ts';
 
 /** The key of the rule for our set. No address has this text. */
 export const SET_RULE = '@set';

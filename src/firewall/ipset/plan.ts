@@ -4,10 +4,16 @@
 import type { Family } from '../../model/address.ts';
 import type { ForeignRules } from '../../model/ban.ts';
 import { AppError } from '../../model/errors.ts';
-import type { Backend, Change, PlannedCommand } from '../backend.ts';
-import { droppedSource } from '../iptables/parse.ts';
+import { byAddress, type Backend, type Change, type PlannedCommand } from '../backend.ts';
 import { countsOf, foreignRules, MOST_PLAIN_AT_ONCE, wishOf } from '../iptables/plan.ts';
-import { chainOf, editsFor, type Chains, type RuleWish, type Table } from '../iptables/rules.ts';
+import {
+  chainOf,
+  editsFor,
+  type Chains,
+  type RuleWish,
+  type Table,
+  droppedSource,
+} from '../iptables/rules.ts';
 import {
   script,
   creation,
@@ -83,7 +89,7 @@ const NONE: ForeignRules = {};
 
 /** Returns the entries that the set has before the changes, according to the state. */
 function before(changes: readonly Change[]): Map<string, Entry> {
-  return entriesOf(changes, ({ to }) => (to === 'blocked' ? 'absent' : 'present'));
+  return byAddress(changes, ({ to }) => (to === 'blocked' ? 'absent' : 'present'));
 }
 
 /**
@@ -100,7 +106,7 @@ function foreignOf({ rules }: IpsetView, change: Change): ForeignRules | null {
 
 function simulate(view: IpsetView, command: PlannedCommand, changes: readonly Change[]): IpsetView {
   if (command.program === 'ipset') {
-    return { ...view, entries: entriesOf(changes, entryAfter), listing: null };
+    return { ...view, entries: byAddress(changes, entryAfter), listing: null };
   }
   if (view.rules === null) return view;
   const { filter, raw } = view.rules;
@@ -125,13 +131,6 @@ function keyFor(options: IpsetOptions): (spec: string) => string | null {
 
 function isFew(changes: readonly Change[]): boolean {
   return changes.length <= FEW;
-}
-
-function entriesOf(
-  changes: readonly Change[],
-  entryOf: (change: Change) => Entry,
-): Map<string, Entry> {
-  return new Map(changes.map((change) => [change.address.text, entryOf(change)]));
 }
 
 function entryAfter(change: Change): Entry {

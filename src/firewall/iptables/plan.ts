@@ -2,7 +2,6 @@
 import type { ForeignRules } from '../../model/ban.ts';
 import { withPrefix } from '../../model/address.ts';
 import type { Backend, Change, View } from '../backend.ts';
-import { droppedSource, readChains, readSnapshot } from './parse.ts';
 import {
   chainOf,
   editRules,
@@ -12,6 +11,9 @@ import {
   type Chains,
   type IptablesOptions,
   type RuleWish,
+  droppedSource,
+  readChains,
+  readSnapshot,
 } from './rules.ts';
 
 export type { IptablesOptions } from './rules.ts';

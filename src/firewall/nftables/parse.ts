@@ -1,8 +1,7 @@
 // Parses the JSON output of nft. Ignores everything outside our table.
 import { parseExactNetwork, type Address } from '../../model/address.ts';
 import { AppError } from '../../model/errors.ts';
-import type { Ran, View } from '../backend.ts';
-import type { HeldAddress, Rule, Snapshot } from '../snapshot.ts';
+import type { Ran, View, HeldAddress, Rule, Snapshot } from '../backend.ts';
 import {
   CHAIN,
   FORMER_CHAINS,

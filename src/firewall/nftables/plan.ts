@@ -5,7 +5,7 @@
 // that must exist and to create those that must not, reports whether it could, and changes nothing. The same process
 // lists chains and rules. `nft get element` would read the whole set first.
 import type { Family } from '../../model/address.ts';
-import type { Backend, Change, PlannedCommand } from '../backend.ts';
+import { byAddress, type Backend, type Change, type PlannedCommand } from '../backend.ts';
 import { FULL, readLook, readSnapshot, type Entry, type NftablesView } from './parse.ts';
 import {
   bareText,
@@ -58,13 +58,13 @@ export function createNftables(options: NftablesOptions): Backend<NftablesView> 
     read(output, ran) {
       if (ran.command.effect === 'look') return readLook(output, ran);
       if (ran.command.answers !== undefined && ran.status !== 0) return NOTHING_KNOWN;
-      const unverified = entriesOf(ran.command.part ?? [], () => 'unverified');
+      const unverified = byAddress<Entry>(ran.command.part ?? [], () => 'unverified');
       const entries = new Map([...ran.before.entries, ...unverified]);
       return { ...ran.before, entries, sets: null, changed: true };
     },
     expect: (changes, extras) => ({
       ...NOTHING_KNOWN,
-      entries: entriesOf(changes, ({ to }) => (to === 'blocked' ? 'absent' : 'present')),
+      entries: byAddress(changes, ({ to }) => (to === 'blocked' ? 'absent' : 'present')),
       extras,
       trusted: true,
     }),
@@ -73,7 +73,7 @@ export function createNftables(options: NftablesOptions): Backend<NftablesView> 
       ...view,
       entries: new Map([
         ...view.entries,
-        ...entriesOf(command.part ?? changes, ({ to }) => (to === 'blocked' ? 'kept' : 'absent')),
+        ...byAddress(command.part ?? changes, ({ to }) => (to === 'blocked' ? 'kept' : 'absent')),
       ]),
       sets: new Map(changes.map((change) => [setNameOf(change.address), true])),
     }),
@@ -89,13 +89,6 @@ export function createNftables(options: NftablesOptions): Backend<NftablesView> 
 
 function adviceForFull({ maxEntries }: NftablesOptions): string {
   return `a set is full: raise firewall.max_entries (now ${maxEntries}), then nft delete table ${TABLE} and firewall-drop restore; or unblock addresses that no longer need a ban`;
-}
-
-function entriesOf(
-  changes: readonly Change[],
-  entryOf: (change: Change) => Entry,
-): Map<string, Entry> {
-  return new Map(changes.map((change) => [change.address.text, entryOf(change)]));
 }
 
 function plan(

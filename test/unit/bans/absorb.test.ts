@@ -1,6 +1,6 @@
 // A ban of a network replaces the bans of alerts within it that do not last longer.
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
-import { absorb } from '../../../src/bans/absorb.ts';
+import { absorb } from '../../../src/bans/unblock.ts';
 import { block } from '../../../src/bans/block.ts';
 import { addressOf, holdRequest, Workshop } from '../support/workshop.ts';
 

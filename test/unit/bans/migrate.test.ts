@@ -1,15 +1,20 @@
 // Migration: blocked addresses stay blocked, even if the new backend can hold only some of the bans.
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
-import { clearBackend, migrateToSets } from '../../../src/bans/auto-migrate.ts';
+import { clearBackend, migrateIfDue, migrateToSets } from '../../../src/bans/auto-migrate.ts';
 import type { BanContext } from '../../../src/bans/context.ts';
 import { migrateTo, otherBackend, pendingMigration } from '../../../src/bans/migrate.ts';
-import { ACTIVE_BACKEND, notePlaces, withPlaces } from '../../../src/bans/places.ts';
+import { ACTIVE_BACKEND, notePlaces, withPlaces } from '../../../src/bans/active-backend.ts';
 import { recover } from '../../../src/bans/recover.ts';
 import { unblockAll } from '../../../src/bans/unblock.ts';
 import { DEFAULT_CONFIG } from '../../../src/config/schema.ts';
 import type { Firewall } from '../../../src/firewall/apply.ts';
-import { createBackend, type BackendName } from '../../../src/firewall/select.ts';
-import { createSwitchableFirewall } from '../../../src/firewall/switch.ts';
+import {
+  chooseBackend,
+  createBackend,
+  createSwitchableFirewall,
+  type BackendName,
+  type Choice,
+} from '../../../src/firewall/select.ts';
 import { makeHold } from '../../../src/model/ban.ts';
 import { refuses, type Disturbance } from '../support/kernel.ts';
 import {
@@ -242,6 +247,33 @@ describe('a migration that can be neither completed nor undone', () => {
     expect(host.rulesFor(V4)).toEqual([0, 0]);
     expect(host.kernel.sets.entries('firewall-drop-6')).toEqual([V6]);
   });
+});
+
+test('a migration that a run was killed in is completed and not reversed', () => {
+  const { metadata } = context.store;
+  metadata.set(ACTIVE_BACKEND, 'iptables');
+  metadata.set('backend move', JSON.stringify({ from: 'iptables', to: 'ipset' }));
+  const reports: string[] = [];
+  const choose = (): Choice =>
+    chooseBackend(DEFAULT_CONFIG.firewall, {
+      active: metadata.get(ACTIVE_BACKEND),
+      hasBans: () => true,
+      isInstalled: () => true,
+    });
+  const run = {
+    ...context,
+    config: DEFAULT_CONFIG,
+    interactive: true,
+    deadline: { remainingMs: () => 20_000 },
+    choice: choose,
+    protectedEntries: () => [],
+    knownProtected: () => [],
+    reportMigration: (message: string) => reports.push(message),
+  };
+  migrateIfDue(run, 0);
+  expect(context.firewall.backendName).toBe('ipset');
+  expect(reports).toEqual([]);
+  expect(host.kernel.sets.entries('firewall-drop-4')).toEqual([V4]);
 });
 
 test('if only the IPv6 set fails, the plain rules of both families are made again and no set is left', () => {

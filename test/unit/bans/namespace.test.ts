@@ -2,7 +2,7 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { claimNamespace } from '../../../src/bans/namespace.ts';
 import type { Store } from '../../../src/state/store.ts';
-import { HOST_PID_NAMESPACE, mountOf, type Whereabouts } from '../../../src/system/namespaces.ts';
+import { HOST_PID_NAMESPACE, mountOf, type Whereabouts } from '../../../src/system/procfs.ts';
 import { codeOf, Workshop } from '../support/workshop.ts';
 
 const HERE: Whereabouts = { bootId: 'boot-1', net: 'net:[1]', pid: 'pid:[1]' };

@@ -4,8 +4,8 @@ import { block } from '../../../src/bans/block.ts';
 import { noteBoot, releaseOrphans, type SavedFile } from '../../../src/bans/orphans.ts';
 import { recover } from '../../../src/bans/recover.ts';
 import { unblock } from '../../../src/bans/unblock.ts';
-import { heldBy, readRules } from '../../../src/firewall/iptables/parse.ts';
-import type { ClockReading } from '../../../src/system/clock.ts';
+import { heldBy, readRules } from '../../../src/firewall/iptables/rules.ts';
+import type { ClockReading } from '../../../src/system/procfs.ts';
 import { refuses } from '../support/kernel.ts';
 import {
   NOTHING_PROTECTED,

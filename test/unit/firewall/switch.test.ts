@@ -1,9 +1,9 @@
 import { describe, expect, jest, test } from '@jest/globals';
 import { parseAddress } from '../../../src/model/address.ts';
 import type { ApplyOptions, Firewall } from '../../../src/firewall/apply.ts';
-import type { Comparison } from '../../../src/firewall/look.ts';
+import type { Comparison } from '../../../src/firewall/run.ts';
 import type { Change } from '../../../src/firewall/backend.ts';
-import { createSwitchableFirewall } from '../../../src/firewall/switch.ts';
+import { createSwitchableFirewall } from '../../../src/firewall/select.ts';
 
 interface Asked {
   readonly name: string;

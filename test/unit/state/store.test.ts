@@ -5,11 +5,9 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { makeHold, type Hold, type Origin, type Outcome } from '../../../src/model/ban.ts';
-import { FORGET_RELEASED } from '../../../src/state/pending-change.ts';
-import { ANY_TOO_FAR } from '../../../src/state/deadlines.ts';
+import { FORGET_RELEASED, WITHOUT_LINE } from '../../../src/state/rows.ts';
 import { COUNT_BEGUN, type HistoryEntry } from '../../../src/state/history.ts';
-import { WITHOUT_LINE } from '../../../src/state/pending-change.ts';
-import { Store } from '../../../src/state/store.ts';
+import { Store, ANY_TOO_FAR } from '../../../src/state/store.ts';
 import { addressOf, holdRequest, NOON_MS } from '../support/workshop.ts';
 
 const ATTACKER = addressOf('203.0.113.9');

@@ -14,7 +14,7 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { makeHold, type Origin } from '../../../src/model/ban.ts';
-import { WITHOUT_LINE } from '../../../src/state/pending-change.ts';
+import { WITHOUT_LINE } from '../../../src/state/rows.ts';
 import { Store } from '../../../src/state/store.ts';
 import { Unsaved } from '../../../src/state/unsaved.ts';
 import type { Address } from '../../../src/model/address.ts';

@@ -10,9 +10,13 @@ import type { BanContext } from '../../../src/bans/context.ts';
 import { DEFAULT_CONFIG } from '../../../src/config/schema.ts';
 import { createFirewall, type Firewall } from '../../../src/firewall/apply.ts';
 import type { Backend } from '../../../src/firewall/backend.ts';
-import { createBackend, type BackendName } from '../../../src/firewall/select.ts';
+import {
+  createBackend,
+  type BackendName,
+  createSwitchableFirewall,
+  type SwitchableFirewall,
+} from '../../../src/firewall/select.ts';
 import type { ProtectedEntry } from '../../../src/policy/protected.ts';
-import { createSwitchableFirewall, type SwitchableFirewall } from '../../../src/firewall/switch.ts';
 import type { Run } from '../../../src/system/exec.ts';
 import { Store } from '../../../src/state/store.ts';
 import { FakeKernel } from './kernel.ts';

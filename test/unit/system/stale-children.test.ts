@@ -2,7 +2,7 @@
 import { type ChildProcess, spawn, type SpawnOptions } from 'node:child_process';
 import { once } from 'node:events';
 import { afterEach, expect, test } from '@jest/globals';
-import { endStaleChildren, STARTED_BY } from '../../../src/system/stale-children.ts';
+import { endStaleChildren, STARTED_BY } from '../../../src/system/exec.ts';
 
 const children: ChildProcess[] = [];
 afterEach(() => {

@@ -10,8 +10,9 @@ import {
   formatWazuhDate,
   readHostZone,
   typeAt,
+  parseZone,
+  type Zone,
 } from '../../../src/system/zone.ts';
-import { parseZone, type Zone } from '../../../src/system/zone-file.ts';
 import { effort } from '../../support/effort.ts';
 
 const ZONE_DIRECTORY = '/usr/share/zoneinfo';

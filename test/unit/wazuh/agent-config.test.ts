@@ -7,7 +7,7 @@ import {
   timeoutsOf,
   type AgentSettings,
 } from '../../../src/wazuh/agent-config.ts';
-import { longestTimeout } from '../../../src/wazuh/timeouts.ts';
+import { longestTimeout } from '../../../src/wazuh/policy.ts';
 
 describe('ar.conf', () => {
   test('gives the timeout of each executable', () => {

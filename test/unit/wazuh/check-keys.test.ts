@@ -1,7 +1,7 @@
 // The key exchange: one line is sent, one line is read, and nothing is blocked without a valid answer.
 import { describe, expect, test } from '@jest/globals';
 import { exchangeKeys, keyMessageFor, type Answer } from '../../../src/wazuh/check-keys.ts';
-import { problemOf } from '../../../src/wazuh/protocol-error.ts';
+import { problemOf } from '../../../src/wazuh/request.ts';
 import { addressOf, codeOf } from '../support/workshop.ts';
 
 const KEY_LINE = keyMessageFor('firewall-drop', addressOf('198.51.100.7'));

@@ -1,6 +1,6 @@
 // Parses the arguments of ossec-execd. An attacker can have chosen the user name and the address.
 import { describe, expect, test } from '@jest/globals';
-import { readArguments } from '../../../src/wazuh/execd-arguments.ts';
+import { readArguments } from '../../../src/wazuh/request.ts';
 import { codeOf } from '../support/workshop.ts';
 
 test('an add is a block with all of its fields', () => {

@@ -2,7 +2,7 @@
 import { mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeEach, describe, expect, test } from '@jest/globals';
-import { findPlace, type Place } from '../../../src/wazuh/home.ts';
+import { findPlace, type Place } from '../../../src/wazuh/invocation.ts';
 import { ownDirectory } from '../support/directory.ts';
 
 const root = ownDirectory();

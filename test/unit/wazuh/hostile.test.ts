@@ -2,8 +2,7 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { DEFAULT_ADDRESS_FIELDS, WAZUH5_ADDRESS_FIELDS } from '../../../src/config/schema.ts';
-import { readMessage } from '../../../src/wazuh/message.ts';
-import { readArguments } from '../../../src/wazuh/execd-arguments.ts';
+import { readMessage, readArguments } from '../../../src/wazuh/request.ts';
 import { readInvocation } from '../../../src/wazuh/invocation.ts';
 import { checkAddress, checkRequest, theirText } from '../../fuzz/oracle.ts';
 import { effort } from '../../support/effort.ts';

@@ -1,8 +1,7 @@
 // Parses messages of wazuh-execd, valid and hostile ones.
 import { describe, expect, test } from '@jest/globals';
 import { DEFAULT_ADDRESS_FIELDS, WAZUH5_ADDRESS_FIELDS } from '../../../src/config/schema.ts';
-import { readMessage } from '../../../src/wazuh/message.ts';
-import type { Request } from '../../../src/wazuh/request.ts';
+import { type Request, readMessage } from '../../../src/wazuh/request.ts';
 import { codeOf } from '../support/workshop.ts';
 
 const WAZUH4 = `{"version":1,"origin":{"name":"node01","module":"wazuh-execd"},"command":"add","parameters":{"extra_args":[],"alert":{"timestamp":"2021-08-10T12:13:13.999+0000","rule":{"level":5,"description":"sshd: Attempt to login using a non-existent user","id":"5710"},"agent":{"id":"001","name":"web01"},"id":"1628597593.1234567","full_log":"…","data":{"srcip":"198.51.100.7","srcport":"54321"},"location":"/var/log/auth.log"},"program":"active-response/bin/firewall-drop"}}`;

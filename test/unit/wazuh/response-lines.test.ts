@@ -1,8 +1,7 @@
 // Compares the lines of active-responses.log with what the rule engines decode and what Wazuh's own tests look for.
 import { describe, expect, test } from '@jest/globals';
 import type { Outcome, Verb } from '../../../src/model/ban.ts';
-import { UTC } from '../../../src/system/zone.ts';
-import type { Zone } from '../../../src/system/zone-file.ts';
+import { UTC, type Zone } from '../../../src/system/zone.ts';
 import { parseJson } from '../../../src/wazuh/json.ts';
 import {
   linesOf,

@@ -2,7 +2,7 @@
 import { describe, expect, test } from '@jest/globals';
 import { CLOUD_ADDRESS_FIELDS, DEFAULT_ADDRESS_FIELDS } from '../../../src/config/schema.ts';
 import { parseJson } from '../../../src/wazuh/json.ts';
-import { findSource, type Source } from '../../../src/wazuh/source.ts';
+import { findSource, type Source } from '../../../src/wazuh/request.ts';
 
 function find(alert: unknown, fields = DEFAULT_ADDRESS_FIELDS): Source {
   return findSource(parseJson(JSON.stringify(alert)), fields);

@@ -1,9 +1,8 @@
 import { describe, expect, test } from '@jest/globals';
 import { messageOf, ossecArguments, type Scene } from '../../../../src/cli/commands/test-alert.ts';
 import { DEFAULT_CONFIG } from '../../../../src/config/schema.ts';
-import { readArguments } from '../../../../src/wazuh/execd-arguments.ts';
 import { readInvocation } from '../../../../src/wazuh/invocation.ts';
-import { readMessage } from '../../../../src/wazuh/message.ts';
+import { readMessage, readArguments } from '../../../../src/wazuh/request.ts';
 import {
   ossecArguments as seenArguments,
   wazuh4Object,
