@@ -3,7 +3,7 @@ import { describeError } from '../../model/errors.ts';
 import { listProcesses } from '../../system/procfs.ts';
 import { ANSWER_NO, defineCommand, outputAs } from '../command.ts';
 import { count } from '../output/count.ts';
-import { documentText } from '../output/json.ts';
+import { printAnswer } from '../output/json.ts';
 import { problem, type Check, type Finding, type State } from '../doctor/check.ts';
 import { agent, agentFiles, arConf, configuration, manager, responseLog } from '../doctor/agent.ts';
 import { boot, clock, timer } from '../doctor/schedule.ts';
@@ -44,8 +44,8 @@ export const doctor = defineCommand({
       ...(fixed.length > 0 ? examine(person) : first),
       ...(test ? runTest(person) : []),
     ];
-    if (output === 'json') person.print(documentText(reportsToJson(reports, fixed)));
-    else describe(reports, fixed, person).forEach(person.print);
+    const lines = describe(reports, fixed, person);
+    printAnswer(output, reportsToJson(reports, fixed), lines, person);
     return reports.some(({ finding }) => finding.state === 'problem') ? ANSWER_NO : 0;
   },
 });

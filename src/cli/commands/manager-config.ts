@@ -5,7 +5,7 @@ import { readAddress } from '../addresses.ts';
 import { checkFiles, formatFinding, usualFiles } from '../../manager/check-files.ts';
 import { ANSWER_NO, anyText, defineCommand, matching, oneOf, outputAs } from '../command.ts';
 import { count } from '../output/count.ts';
-import { documentText } from '../output/json.ts';
+import { printAnswer } from '../output/json.ts';
 import { TIMEOUT } from '../output/time.ts';
 import { LOCATIONS, renderSnippet } from '../snippet.ts';
 
@@ -117,13 +117,10 @@ export const configCheck = defineCommand({
     const findings = checkFiles(files, wazuh === 'ossec' ? 'ossec' : 'wazuh');
     const errors = findings.filter(({ severity }) => severity === 'error').length;
     const warnings = findings.length - errors;
-    if (output === 'json') {
-      person.print(documentText({ files, errors, warnings, findings }));
-    } else {
-      findings.flatMap(formatFinding).forEach(person.print);
-      const names = files.map(printable).join(', ');
-      person.print(`${names}: ${count(errors, 'error')}, ${count(warnings, 'warning')}`);
-    }
+    const names = files.map(printable).join(', ');
+    const total = `${names}: ${count(errors, 'error')}, ${count(warnings, 'warning')}`;
+    const lines = [...findings.flatMap(formatFinding), total];
+    printAnswer(output, { files, errors, warnings, findings }, lines, person);
     return errors > 0 || (strict && warnings > 0) ? ANSWER_NO : 0;
   },
 });
