@@ -7,9 +7,10 @@ import { ANSWER_NO, anyText, defineCommand, matching, oneOf, outputAs } from '..
 import { count } from '../output/count.ts';
 import { printAnswer } from '../output/json.ts';
 import { TIMEOUT } from '../output/time.ts';
-import { LOCATIONS, renderSnippet } from '../snippet.ts';
+import { packagedLines, when } from '../packaged.ts';
 
 const MANAGERS = ['4', '5', 'ossec'] as const;
+const LOCATIONS = ['local', 'server', 'defined-agent', 'all'] as const;
 
 const IDS = /^[\s,]*[0-9]{1,6}(?:[\s,]+[0-9]{1,6})*[\s,]*$/;
 const MAIL_ADDRESS = /^[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9.-]{1,253}$/;
@@ -59,20 +60,33 @@ export const configSnippet = defineCommand({
   ],
   exits: { 0: 'success', 65: 'an address is invalid' },
   needsRoot: false,
-  run(_words, options, person) {
-    const { wazuh, timeout, rules, location, agent = null, allow = '', mail = null } = options;
-    if ((location === 'defined-agent') !== (agent !== null)) {
+  run(_words, options, { print }) {
+    const { wazuh, timeout, rules, location, agent, mail } = options;
+    if ((location === 'defined-agent') !== (agent !== undefined)) {
       throw new AppError('USAGE', '--agent ID and --location defined-agent require each other');
     }
-    renderSnippet({
-      wazuh,
-      timeoutSeconds: timeout,
-      ruleIds: wordsOf(rules),
-      location,
-      agentId: agent,
-      allow: wordsOf(allow).map((word) => readAddress(word).text),
-      mailTo: mail,
-    }).forEach(person.print);
+    const isXml = wazuh !== '5';
+    const allow = wordsOf(options.allow ?? '').map((word) => readAddress(word).text);
+    const values = {
+      ...when('ossec', wazuh === 'ossec', 'wazuh'),
+      ...when('timed', timeout !== null, 'endless'),
+      ...when('allows', allow.length > 0, 'open'),
+      ...when('mails', mail !== undefined, 'mailless'),
+      ...when('global', allow.length > 0 || mail !== undefined, 'plain'),
+      ...Object.fromEntries(LOCATIONS.map((one) => [one, one === location ? [''] : []])),
+      location: [location],
+      agent: agent === undefined ? [] : [agent],
+      rules: [wordsOf(rules).join(isXml ? ',' : ', ')],
+      timeout: timeout === null ? [] : [String(timeout)],
+      allow,
+      allowed: [allow.join(', ')],
+      mail: mail === undefined ? [] : [isXml ? mail.replaceAll('&', '&amp;') : mail],
+    };
+    const ruleFile = `snippet-rules-${wazuh === 'ossec' ? 'ossec' : 'wazuh'}.xml`;
+    const parts = isXml
+      ? ['snippet-manager.xml', ruleFile, 'snippet-agent.xml']
+      : ['snippet-wazuh5.txt'];
+    print(parts.map((part) => packagedLines(part, values).join('\n')).join('\n\n'));
     return 0;
   },
 });
