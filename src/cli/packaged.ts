@@ -53,7 +53,7 @@ export function textFor(name: string, { home, program }: Installed): string {
   return packagedText(name).replaceAll(PACKAGED_HOME, home).replaceAll(PACKAGED_PROGRAM, program);
 }
 
-export type Values = Readonly<Record<string, readonly string[]>>;
+type Values = Readonly<Record<string, readonly string[]>>;
 
 const PLACEHOLDER = /\{\{([a-z0-9-]+)\}\}/g;
 

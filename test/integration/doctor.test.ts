@@ -217,6 +217,7 @@ describe('doctor notices', () => {
     expect(toldByPackaged('0'.repeat(64))).toContain(
       'problem: the program differs from the package',
     );
+    expect(toldByPackaged('')).toContain('SHA256SUMS has no checksum of firewall-drop');
   });
 
   test('an ACCEPT rule before the rule of a ban', () => {
@@ -274,6 +275,13 @@ describe('doctor notices', () => {
       /^problem: .*ossec\.conf, line 2: <\/ossec_config> found while <global> of line 2 is still open/,
     );
     expect(off).toMatch(/^warning: .*ossec\.conf, line 2: active responses are disabled: nothing/);
+  });
+
+  test('each mistake in our configuration', () => {
+    victim.configure('[limits]\na = 1\nb = 1\n');
+    expect(told('configuration')).toMatch(
+      /^problem: .*config\.toml:2: .*\nproblem: .*config\.toml:3: .*$/,
+    );
   });
 
   test('a timer that is installed and does not run', () => {

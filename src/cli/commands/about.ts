@@ -4,7 +4,7 @@ import { BUILD } from '../../model/version.ts';
 import { defineCommand, outputAs } from '../command.ts';
 import { SHELLS } from '../completion.ts';
 import { formatManualPage } from '../man.ts';
-import { documentText } from '../output/json.ts';
+import { printAnswer } from '../output/json.ts';
 import { packagedText } from '../packaged.ts';
 
 const BACKEND_PROGRAMS = { iptables: 'iptables-restore', ip6tables: 'ip6tables-restore' } as const;
@@ -30,11 +30,11 @@ export const version = defineCommand({
       programs: Object.fromEntries(programs),
     };
     const { version, commit, runtime, platform } = facts;
-    if (output === 'json') person.print(documentText(facts));
-    else {
-      person.print(`firewall-drop ${version} (${commit}), ${runtime}, ${platform}`);
-      for (const [name, path] of programs) person.print(`${name}: ${path ?? 'not found'}`);
-    }
+    const lines = [
+      `firewall-drop ${version} (${commit}), ${runtime}, ${platform}`,
+      ...programs.map(([name, path]) => `${name}: ${path ?? 'not found'}`),
+    ];
+    printAnswer(output, facts, lines, person);
     return 0;
   },
 });

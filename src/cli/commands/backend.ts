@@ -1,7 +1,7 @@
 // `backend`: shows which backend holds the bans, and why.
 import { inspectBackend, type BackendState } from '../backend-state.ts';
 import { defineCommand, outputAs } from '../command.ts';
-import { documentText } from '../output/json.ts';
+import { printAnswer } from '../output/json.ts';
 
 export const backend = defineCommand({
   name: 'backend',
@@ -15,8 +15,7 @@ export const backend = defineCommand({
   ],
   run(_words, { output }, person) {
     const state = inspectBackend(person.createContext());
-    if (output === 'json') person.print(documentText(state));
-    else describe(state).forEach(person.print);
+    printAnswer(output, state, describe(state), person);
     return 0;
   },
 });

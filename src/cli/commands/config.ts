@@ -9,7 +9,7 @@ import { AppError } from '../../model/errors.ts';
 import { isErrno, readRegularFile } from '../../system/files.ts';
 import { ANSWER_NO, defineCommand, outputAs } from '../command.ts';
 import { count } from '../output/count.ts';
-import { documentText } from '../output/json.ts';
+import { printAnswer } from '../output/json.ts';
 
 export const configShow = defineCommand({
   name: 'config show',
@@ -27,9 +27,8 @@ export const configShow = defineCommand({
     const { config } = person.createContext({ readOnly: true });
     const settings = settingsOf(config, parseFile());
     const policy = config.policy.map(policyKeys);
-    if (output === 'json') {
-      person.print(documentText({ file: CONFIG_FILE, settings, policy }));
-    } else [...formatSettings(settings), ...policy.flatMap(formatPolicy)].forEach(person.print);
+    const lines = [...formatSettings(settings), ...policy.flatMap(formatPolicy)];
+    printAnswer(output, { file: CONFIG_FILE, settings, policy }, lines, person);
     return 0;
   },
 });
@@ -127,14 +126,11 @@ export const configValidate = defineCommand({
     const file = named ?? CONFIG_FILE;
     const parsed = parseFile(named);
     const problems = parsed?.problems ?? [];
-    if (output === 'json') {
-      person.print(documentText({ file, problems }));
-    } else if (parsed === null) {
-      person.print(`${file} does not exist: the defaults are used`);
-    } else {
-      problems.map(formatProblem).forEach(person.print);
-      person.print(`${file}: ${count(problems.length, 'mistake')}`);
-    }
+    const lines =
+      parsed === null
+        ? [`${file} does not exist: the defaults are used`]
+        : [...problems.map(formatProblem), `${file}: ${count(problems.length, 'mistake')}`];
+    printAnswer(output, { file, problems }, lines, person);
     return problems.length === 0 ? 0 : ANSWER_NO;
   },
 });

@@ -3,13 +3,13 @@ import { describeError } from '../../model/errors.ts';
 import { listProcesses } from '../../system/procfs.ts';
 import { ANSWER_NO, defineCommand, outputAs } from '../command.ts';
 import { count } from '../output/count.ts';
-import { documentText } from '../output/json.ts';
+import { printAnswer } from '../output/json.ts';
 import { problem, type Check, type Finding, type State } from '../doctor/check.ts';
 import { agent, agentFiles, arConf, configuration, manager, responseLog } from '../doctor/agent.ts';
 import { boot, clock, timer } from '../doctor/schedule.ts';
 import { unknownSets, lock, namespace, order, outcomes, store } from '../doctor/state.ts';
 import { executable, packageRecord } from '../doctor/executable.ts';
-import { connections, kernel, programs, variants } from '../doctor/firewall.ts';
+import { connections, installed, kernel, variants } from '../doctor/firewall.ts';
 import { neighbours, savedRules } from '../doctor/neighbours.ts';
 import { REMEDIES, type RemedyName } from '../doctor/remedies.ts';
 import { runTrial } from '../doctor/trial.ts';
@@ -44,38 +44,41 @@ export const doctor = defineCommand({
       ...(fixed.length > 0 ? examine(person) : first),
       ...(test ? runTest(person) : []),
     ];
-    if (output === 'json') person.print(documentText(reportsToJson(reports, fixed)));
-    else describe(reports, fixed, person).forEach(person.print);
+    const lines = describe(reports, fixed, person);
+    printAnswer(output, reportsToJson(reports, fixed), lines, person);
     return reports.some(({ finding }) => finding.state === 'problem') ? ANSWER_NO : 0;
   },
 });
 
 /** All checks, in the order in which they are printed. */
-const CHECKS: readonly Check[] = [
+const CHECKS: Readonly<Record<string, Check>> = {
   executable,
-  packageRecord,
+  package: packageRecord,
   agent,
   manager,
-  arConf,
-  agentFiles,
+  'ar.conf': arConf,
+  'agent files': agentFiles,
   configuration,
-  responseLog,
+  log: responseLog,
   store,
   lock,
   namespace,
-  ...programs,
+  iptables: installed('iptables'),
+  ip6tables: installed('ip6tables'),
+  ipset: installed('ipset'),
+  nft: installed('nft'),
   connections,
   variants,
   kernel,
   neighbours,
-  savedRules,
-  order,
-  unknownSets,
+  'saved rules': savedRules,
+  rules: order,
+  sets: unknownSets,
   timer,
   boot,
   clock,
   outcomes,
-];
+};
 
 interface Report {
   readonly check: string;
@@ -86,7 +89,7 @@ function examine(person: Person): Report[] {
   const context = person.createContext();
   const scene = { context, processes: listProcesses() };
   try {
-    return CHECKS.flatMap((check) => reportsOf(check.name, () => check.run(scene)));
+    return Object.entries(CHECKS).flatMap(([name, check]) => reportsOf(name, () => check(scene)));
   } finally {
     context.close();
   }
@@ -102,9 +105,9 @@ function runTest(person: Person): Report[] {
 }
 
 /** Runs one check. A check that throws becomes a problem and does not stop the others. */
-function reportsOf(check: string, run: () => readonly Finding[]): Report[] {
+function reportsOf(check: string, run: () => Finding | readonly Finding[]): Report[] {
   try {
-    return run().map((finding) => ({ check, finding }));
+    return [run()].flat().map((finding) => ({ check, finding }));
   } catch (error) {
     const what = `the check failed: ${describeError(error)}`;
     return [{ check, finding: problem(what, 'fix the cause first') }];

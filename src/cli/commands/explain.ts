@@ -11,7 +11,7 @@ import { decideBlock, originOf, timeoutOf } from '../../wazuh/policy.ts';
 import { whyKept } from '../../wazuh/respond.ts';
 import { readText } from '../addresses.ts';
 import { defineCommand, outputAs } from '../command.ts';
-import { documentText } from '../output/json.ts';
+import { printAnswer } from '../output/json.ts';
 import { formatDuration } from '../output/time.ts';
 import { printBlock, printUnblock } from '../plan.ts';
 import type { Person } from '../session.ts';
@@ -39,17 +39,15 @@ export const explain = defineCommand({
   },
   needsRoot: false,
   run(words, { output }, person) {
-    const json = output === 'json';
     const context = person.createContext({ readOnly: true });
     const request = readRequest(words[0] ?? '-', context.config);
     const { address } = request;
     const decided = address === null ? null : decideRequest(request, address, context);
     const explanation = explainRequest(request, decided, context);
-    if (json) person.print(documentText(explanation));
-    else describe(explanation).forEach(person.print);
+    printAnswer(output, explanation, describe(explanation), person);
     const isRefused = explanation.protection !== null || explanation.decision === 'ignore';
     if (decided === null || isRefused) return EXIT_STATUS.REFUSED;
-    if (!json) printPlan(request, decided, context, person);
+    if (output !== 'json') printPlan(request, decided, context, person);
     return 0;
   },
 });

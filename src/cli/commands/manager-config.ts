@@ -5,11 +5,12 @@ import { readAddress } from '../addresses.ts';
 import { checkFiles, formatFinding, usualFiles } from '../../manager/check-files.ts';
 import { ANSWER_NO, anyText, defineCommand, matching, oneOf, outputAs } from '../command.ts';
 import { count } from '../output/count.ts';
-import { documentText } from '../output/json.ts';
+import { printAnswer } from '../output/json.ts';
 import { TIMEOUT } from '../output/time.ts';
-import { LOCATIONS, renderSnippet } from '../snippet.ts';
+import { packagedLines, when } from '../packaged.ts';
 
 const MANAGERS = ['4', '5', 'ossec'] as const;
+const LOCATIONS = ['local', 'server', 'defined-agent', 'all'] as const;
 
 const IDS = /^[\s,]*[0-9]{1,6}(?:[\s,]+[0-9]{1,6})*[\s,]*$/;
 const MAIL_ADDRESS = /^[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9.-]{1,253}$/;
@@ -59,20 +60,33 @@ export const configSnippet = defineCommand({
   ],
   exits: { 0: 'success', 65: 'an address is invalid' },
   needsRoot: false,
-  run(_words, options, person) {
-    const { wazuh, timeout, rules, location, agent = null, allow = '', mail = null } = options;
-    if ((location === 'defined-agent') !== (agent !== null)) {
+  run(_words, options, { print }) {
+    const { wazuh, timeout, rules, location, agent, mail } = options;
+    if ((location === 'defined-agent') !== (agent !== undefined)) {
       throw new AppError('USAGE', '--agent ID and --location defined-agent require each other');
     }
-    renderSnippet({
-      wazuh,
-      timeoutSeconds: timeout,
-      ruleIds: wordsOf(rules),
-      location,
-      agentId: agent,
-      allow: wordsOf(allow).map((word) => readAddress(word).text),
-      mailTo: mail,
-    }).forEach(person.print);
+    const isXml = wazuh !== '5';
+    const allow = wordsOf(options.allow ?? '').map((word) => readAddress(word).text);
+    const values = {
+      ...when('ossec', wazuh === 'ossec', 'wazuh'),
+      ...when('timed', timeout !== null, 'endless'),
+      ...when('allows', allow.length > 0, 'open'),
+      ...when('mails', mail !== undefined, 'mailless'),
+      ...when('global', allow.length > 0 || mail !== undefined, 'plain'),
+      ...Object.fromEntries(LOCATIONS.map((one) => [one, one === location ? [''] : []])),
+      location: [location],
+      agent: agent === undefined ? [] : [agent],
+      rules: [wordsOf(rules).join(isXml ? ',' : ', ')],
+      timeout: timeout === null ? [] : [String(timeout)],
+      allow,
+      allowed: [allow.join(', ')],
+      mail: mail === undefined ? [] : [isXml ? mail.replaceAll('&', '&amp;') : mail],
+    };
+    const ruleFile = `snippet-rules-${wazuh === 'ossec' ? 'ossec' : 'wazuh'}.xml`;
+    const parts = isXml
+      ? ['snippet-manager.xml', ruleFile, 'snippet-agent.xml']
+      : ['snippet-wazuh5.txt'];
+    print(parts.map((part) => packagedLines(part, values).join('\n')).join('\n\n'));
     return 0;
   },
 });
@@ -117,13 +131,10 @@ export const configCheck = defineCommand({
     const findings = checkFiles(files, wazuh === 'ossec' ? 'ossec' : 'wazuh');
     const errors = findings.filter(({ severity }) => severity === 'error').length;
     const warnings = findings.length - errors;
-    if (output === 'json') {
-      person.print(documentText({ files, errors, warnings, findings }));
-    } else {
-      findings.flatMap(formatFinding).forEach(person.print);
-      const names = files.map(printable).join(', ');
-      person.print(`${names}: ${count(errors, 'error')}, ${count(warnings, 'warning')}`);
-    }
+    const names = files.map(printable).join(', ');
+    const total = `${names}: ${count(errors, 'error')}, ${count(warnings, 'warning')}`;
+    const lines = [...findings.flatMap(formatFinding), total];
+    printAnswer(output, { files, errors, warnings, findings }, lines, person);
     return errors > 0 || (strict && warnings > 0) ? ANSWER_NO : 0;
   },
 });

@@ -2,7 +2,7 @@
 import { describeProtection, type ProtectedEntry } from '../../policy/protected.ts';
 import { readAddress } from '../addresses.ts';
 import { ANSWER_NO, defineCommand, outputAs } from '../command.ts';
-import { documentText } from '../output/json.ts';
+import { printAnswer } from '../output/json.ts';
 import { formatTable, type Column } from '../output/table.ts';
 
 export const protectCheck = defineCommand({
@@ -20,10 +20,8 @@ export const protectCheck = defineCommand({
     const address = readAddress(word);
     const entry = person.createContext().protectionOf(address);
     const answer = entry === null ? 'not protected' : `protected (${describeProtection(entry)})`;
-    if (output === 'json') {
-      const found = entry === null ? null : entryToJson(entry);
-      person.print(documentText({ address: address.text, entry: found }));
-    } else person.print(`${address.text} is ${answer}`);
+    const document = { address: address.text, entry: entry && entryToJson(entry) };
+    printAnswer(output, document, [`${address.text} is ${answer}`], person);
     return entry === null ? ANSWER_NO : 0;
   },
 });
@@ -47,8 +45,8 @@ export const protectList = defineCommand({
   isLong: () => true,
   run(_words, { output }, person) {
     const entries = person.createContext().protectedEntries();
-    if (output === 'json') person.print(documentText({ entries: entries.map(entryToJson) }));
-    else formatTable(COLUMNS, entries, person.terminal).forEach(person.print);
+    const lines = formatTable(COLUMNS, entries, person.terminal);
+    printAnswer(output, { entries: entries.map(entryToJson) }, lines, person);
     return 0;
   },
 });

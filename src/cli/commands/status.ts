@@ -7,7 +7,7 @@ import { readAddress } from '../addresses.ts';
 import { inspectBackend } from '../backend-state.ts';
 import { ANSWER_NO, BANNED, defineCommand, outputAs } from '../command.ts';
 import { count } from '../output/count.ts';
-import { documentText } from '../output/json.ts';
+import { printAnswer } from '../output/json.ts';
 import { formatDuration, isoTime } from '../output/time.ts';
 import { statusOfReading, type Person } from '../session.ts';
 import { lastChangeMs, stateBytes, describePendingCause } from '../figures.ts';
@@ -33,21 +33,20 @@ export const status = defineCommand({
   run(words, { output }, person) {
     const addresses = words.map(readAddress);
     const context = person.createContext();
-    const json = output === 'json';
-    if (addresses.length === 0) return printOverview(context, json, person);
+    if (addresses.length === 0) return printOverview(context, output, person);
     const findings = addresses.map((address) => examine(address, context));
     for (const finding of findings) {
-      if (json) person.print(documentText(findingToJson(finding, context)));
-      else describeFinding(finding, context, person).forEach(person.print);
+      const lines = describeFinding(finding, context, person);
+      printAnswer(output, findingToJson(finding, context), lines, person);
     }
     return findings.every(({ verdict }) => verdict.kind === 'dropped') ? 0 : ANSWER_NO;
   },
 });
 
-function printOverview(context: Context, json: boolean, person: Person): number {
+function printOverview(context: Context, output: string, person: Person): number {
   const overview = examineHost(context, person);
-  if (json) person.print(documentText(overviewToJson(overview)));
-  else describeOverview(overview, context.now()).forEach(person.print);
+  const lines = describeOverview(overview, context.now());
+  printAnswer(output, overviewToJson(overview), lines, person);
   const { drift, unfinished } = overview;
   if (drift === null) return EXIT_STATUS.FIREWALL;
   return drift.steps === 0 && unfinished === 0 ? statusOfReading(context) : ANSWER_NO;

@@ -1,4 +1,4 @@
-// Defines a check: `probe` inspects the host, and the pure `evaluate` turns what it found into findings.
+// Defines a check, which inspects the host and returns what it found.
 import type { Context } from '../../context.ts';
 import type { Process } from '../../system/procfs.ts';
 import type { RemedyName } from './remedies.ts';
@@ -21,23 +21,8 @@ export interface Scene {
   readonly processes: readonly Process[];
 }
 
-export interface Check {
-  readonly name: string;
-  /** Returns the findings in the order in which they are printed. */
-  run(scene: Scene): readonly Finding[];
-}
-
-interface CheckSpec<Facts, Findings> {
-  readonly name: string;
-  readonly probe: (scene: Scene) => Facts;
-  readonly evaluate: (facts: Facts) => Findings;
-}
-
-export function defineCheck<Facts, Findings extends Finding | readonly Finding[]>(
-  spec: CheckSpec<Facts, Findings>,
-): CheckSpec<Facts, Findings> & Check {
-  return { ...spec, run: (scene) => [spec.evaluate(spec.probe(scene))].flat() };
-}
+/** Returns the findings in the order in which they are printed; a check that does not apply returns none. */
+export type Check = (scene: Scene) => Finding | readonly Finding[];
 
 export const ok = (what: string): Finding => ({ state: 'ok', what });
 

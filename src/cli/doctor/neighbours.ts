@@ -6,7 +6,7 @@ import { droppedSource, readRules } from '../../firewall/iptables/rules.ts';
 import { orElse } from '../../model/errors.ts';
 import { textOrNull } from '../../system/paths.ts';
 import { isFirewalldActive } from '../../system/procfs.ts';
-import { defineCheck, ok, problem, warning, type Finding } from './check.ts';
+import { ok, problem, warning, type Finding, type Scene } from './check.ts';
 
 /** Other programs that change the packet filter, how to detect them, and how they affect us. */
 const NEIGHBOURS = [
@@ -45,44 +45,31 @@ const NEIGHBOURS = [
   },
 ];
 
-interface NeighbourFacts {
-  readonly processes: readonly string[];
-  readonly chains: readonly string[];
-  readonly usesDockerChain: boolean;
-  readonly backend: string;
+export function neighbours({ context, processes }: Scene): Finding[] {
+  const names = [
+    // The process of a Python daemon is named after the interpreter; its own name is an argument.
+    ...processes.flatMap(({ name, args }) => [
+      name,
+      ...args.slice(0, 2).map((argument) => basename(argument)),
+    ]),
+    // `auto` uses the same test to choose the backend.
+    ...(isFirewalldActive() ? ['firewalld'] : []),
+  ];
+  const seen = chainsSeen(context);
+  const found = NEIGHBOURS.filter(({ processes, chains }) => {
+    return (
+      processes.some((name) => names.includes(name)) || seen.some((chain) => chains.test(chain))
+    );
+  });
+  if (found.length === 0) return [ok('no Docker, firewalld, ufw, fail2ban or CrowdSec found')];
+  return found.map(({ name, advice }) => {
+    if (name === 'Docker') return evaluateDocker(seen, context, advice);
+    if (name === 'firewalld' && context.firewall.backendName !== 'nftables') {
+      return LOST_TO_FIREWALLD;
+    }
+    return ok(`${name} found: ${advice}`);
+  });
 }
-
-export const neighbours = defineCheck({
-  name: 'neighbours',
-  probe: ({ context, processes }): NeighbourFacts => ({
-    processes: [
-      // The process of a Python daemon is named after the interpreter; its own name is an argument.
-      ...processes.flatMap(({ name, args }) => [
-        name,
-        ...args.slice(0, 2).map((argument) => basename(argument)),
-      ]),
-      // `auto` uses the same test to choose the backend.
-      ...(isFirewalldActive() ? ['firewalld'] : []),
-    ],
-    chains: chainsSeen(context),
-    usesDockerChain: context.config.firewall.docker,
-    backend: context.firewall.backendName,
-  }),
-  evaluate(facts) {
-    const seen = NEIGHBOURS.filter(({ processes, chains }) => {
-      return (
-        processes.some((name) => facts.processes.includes(name)) ||
-        facts.chains.some((chain) => chains.test(chain))
-      );
-    });
-    if (seen.length === 0) return [ok('no Docker, firewalld, ufw, fail2ban or CrowdSec found')];
-    return seen.map(({ name, advice }) => {
-      if (name === 'Docker') return evaluateDocker(facts, advice);
-      if (name === 'firewalld' && facts.backend !== 'nftables') return LOST_TO_FIREWALLD;
-      return ok(`${name} found: ${advice}`);
-    });
-  },
-});
 
 function chainsSeen({ firewall }: Context): string[] {
   // The check of the kernel reports the error.
@@ -98,8 +85,12 @@ const LOST_TO_FIREWALLD = warning(
   'set firewall.backend = "auto" or "nftables": the next run migrates all bans into a table that firewalld does not touch',
 );
 
-function evaluateDocker(facts: NeighbourFacts, advice: string): Finding {
-  const { backend, chains, usesDockerChain } = facts;
+function evaluateDocker(
+  chains: readonly string[],
+  { firewall, config }: Context,
+  advice: string,
+): Finding {
+  const backend = firewall.backendName;
   if (backend === 'nftables' || (backend === 'ipset' && chains.includes('raw PREROUTING'))) {
     return ok(
       'Docker found: our sets drop traffic to containers before Docker translates addresses',
@@ -111,47 +102,35 @@ function evaluateDocker(facts: NeighbourFacts, advice: string): Finding {
       'let Docker manage iptables ("iptables": true in daemon.json), and check with firewall-drop reconcile --dry-run',
     );
   }
-  if (usesDockerChain) return ok(`Docker found: ${advice}`);
+  if (config.firewall.docker) return ok(`Docker found: ${advice}`);
   return warning(
     'Docker found, but firewall.docker is false: blocked addresses can reach published ports',
     'set firewall.docker = true',
   );
 }
 
-export const savedRules = defineCheck({
-  name: 'saved rules',
-  probe: ({ context }) => ({
-    files: SAVED_RULES.flatMap((path) => {
-      const text = textOrNull(path);
-      return text === null ? [] : [{ path, ...readSaved(text, context.config.firewall.setName) }];
-    }),
-  }),
-  evaluate({ files }) {
-    const findings = files.flatMap(({ path, addresses, setRules }): Finding[] => {
-      const resave = `remove these lines from ${path}: firewall-drop restores its bans itself; see "Reboots" in docs/runbook.md`;
-      if (setRules > 0) {
-        const what = `${path} refers to our sets, which do not exist at boot: iptables-restore then loads none of the file`;
-        return [problem(what, resave)];
-      }
-      if (addresses.length === 0) return [];
-      const what = `${path} contains drop rules of our form (${addresses.length}), which return at every boot; restore removes those that it recognises as ours`;
-      return [warning(what, resave)];
-    });
-    return findings.length > 0 ? findings : [ok('no saved file contains our rules')];
-  },
-});
+export function savedRules({ context }: Scene): Finding[] {
+  const findings = SAVED_RULES.flatMap((path) => {
+    return evaluateSaved(path, textOrNull(path) ?? '', context.config.firewall.setName);
+  });
+  return findings.length > 0 ? findings : [ok('no saved file contains our rules')];
+}
 
-/** Finds our rules in the output of `iptables-save`. They return at every boot, even after the ban has ended. */
-export function readSaved(
-  text: string,
-  setName: string,
-): { readonly addresses: readonly string[]; readonly setRules: number } {
+/**
+ * Finds our rules in `text`, the output of `iptables-save` in a file. They return at every boot, even after the ban has
+ * ended.
+ */
+export function evaluateSaved(path: string, text: string, setName: string): Finding[] {
   const { rules } = readRules(text);
+  const resave = `remove these lines from ${path}: firewall-drop restores its bans itself; see "Reboots" in docs/runbook.md`;
+  const ofSets = [`--match-set ${setName}-4 `, `--match-set ${setName}-6 `];
+  if (rules.some(({ spec }) => ofSets.some((words) => spec.includes(words)))) {
+    const what = `${path} refers to our sets, which do not exist at boot: iptables-restore then loads none of the file`;
+    return [problem(what, resave)];
+  }
   const inFilter = rules.filter(({ chain }) => !chain.startsWith('raw '));
-  const addresses = inFilter.flatMap(({ spec }) => droppedSource(spec) ?? []);
-  const asked = [`--match-set ${setName}-4 `, `--match-set ${setName}-6 `];
-  return {
-    addresses: [...new Set(addresses)],
-    setRules: rules.filter(({ spec }) => asked.some((words) => spec.includes(words))).length,
-  };
+  const addresses = new Set(inFilter.flatMap(({ spec }) => droppedSource(spec) ?? []));
+  if (addresses.size === 0) return [];
+  const what = `${path} contains drop rules of our form (${addresses.size}), which return at every boot; restore removes those that it recognises as ours`;
+  return [warning(what, resave)];
 }

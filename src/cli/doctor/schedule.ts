@@ -3,7 +3,7 @@ import { LAST_EXPIRE } from '../../bans/expire.ts';
 import { entriesOf, realPathOf, statOrNull, textOrNull } from '../../system/paths.ts';
 import { SYSTEMD_RUNS } from '../../system/procfs.ts';
 import { formatDuration, isoTime, shortTime } from '../output/time.ts';
-import { defineCheck, ok, problem, warning } from './check.ts';
+import { ok, problem, warning, type Finding, type Scene } from './check.ts';
 
 const EXPIRE_TIMER = 'firewall-drop-expire.timer';
 const RESTORE_UNIT = 'firewall-drop-restore.service';
@@ -16,53 +16,47 @@ const CRON_FILES: readonly string[] = [
 /** The longest time since the last `expire`, which runs every minute, before it counts as not running. */
 const LONGEST_SILENCE_SECONDS = 300;
 
-export const timer = defineCheck({
-  name: 'timer',
-  probe: ({ context, processes }) => {
-    const last = Number(context.store.metadata.get(LAST_EXPIRE) ?? Number.NaN);
-    const isWatched = processes.some(({ args }) => {
-      return args.includes('expire') && args.includes('--watch');
-    });
-    return {
-      callers: [
-        ...unitsNamed(EXPIRE_TIMER),
-        ...cronFilesWith('expire'),
-        ...(isWatched ? ['expire --watch'] : []),
-      ],
-      silenceSeconds: Number.isFinite(last) ? (context.now() - last) / 1000 : null,
-    };
-  },
-  evaluate({ callers, silenceSeconds }) {
-    const lastRun =
-      silenceSeconds === null ? 'never' : `${formatDuration(Math.max(0, silenceSeconds))} ago`;
-    if (callers.length === 0) {
-      return warning(
-        `nothing calls firewall-drop expire (last run: ${lastRun}): without alerts, bans end late`,
-        `run firewall-drop install, which sets up systemd or cron; with a package: systemctl enable --now ${EXPIRE_TIMER}`,
-      );
-    }
-    const who = callers.join(', ');
-    if (silenceSeconds === null || silenceSeconds > LONGEST_SILENCE_SECONDS) {
-      return warning(
-        `${who} should call firewall-drop expire every minute, but its last run was: ${lastRun}`,
-        `systemctl status ${EXPIRE_TIMER}, or check that cron is running`,
-      );
-    }
-    return ok(`${who}, last run ${lastRun}`);
-  },
-});
+export function timer({ context, processes }: Scene): Finding {
+  const last = Number(context.store.metadata.get(LAST_EXPIRE) ?? Number.NaN);
+  const isWatched = processes.some(({ args }) => {
+    return args.includes('expire') && args.includes('--watch');
+  });
+  const callers = [
+    ...unitsNamed(EXPIRE_TIMER),
+    ...cronFilesWith('expire'),
+    ...(isWatched ? ['expire --watch'] : []),
+  ];
+  return evaluateTimer(callers, Number.isFinite(last) ? (context.now() - last) / 1000 : null);
+}
 
-export const boot = defineCheck({
-  name: 'boot',
-  probe: () => ({ callers: [...unitsNamed(RESTORE_UNIT), ...cronFilesWith('restore')] }),
-  evaluate({ callers }) {
-    if (callers.length > 0) return ok(`bans are restored by ${callers.join(', ')}`);
+/** `silenceSeconds` is the time since the last `expire`; null if there was none. */
+export function evaluateTimer(callers: readonly string[], silenceSeconds: number | null): Finding {
+  const lastRun =
+    silenceSeconds === null ? 'never' : `${formatDuration(Math.max(0, silenceSeconds))} ago`;
+  if (callers.length === 0) {
     return warning(
-      'nothing calls firewall-drop restore after a boot: bans are then in the state but not in the kernel',
-      `run firewall-drop install, which sets up systemd or cron; with a package: systemctl enable ${RESTORE_UNIT}`,
+      `nothing calls firewall-drop expire (last run: ${lastRun}): without alerts, bans end late`,
+      `run firewall-drop install, which sets up systemd or cron; with a package: systemctl enable --now ${EXPIRE_TIMER}`,
     );
-  },
-});
+  }
+  const who = callers.join(', ');
+  if (silenceSeconds === null || silenceSeconds > LONGEST_SILENCE_SECONDS) {
+    return warning(
+      `${who} should call firewall-drop expire every minute, but its last run was: ${lastRun}`,
+      `systemctl status ${EXPIRE_TIMER}, or check that cron is running`,
+    );
+  }
+  return ok(`${who}, last run ${lastRun}`);
+}
+
+export function boot(): Finding {
+  const callers = [...unitsNamed(RESTORE_UNIT), ...cronFilesWith('restore')];
+  if (callers.length > 0) return ok(`bans are restored by ${callers.join(', ')}`);
+  return warning(
+    'nothing calls firewall-drop restore after a boot: bans are then in the state but not in the kernel',
+    `run firewall-drop install, which sets up systemd or cron; with a package: systemctl enable ${RESTORE_UNIT}`,
+  );
+}
 
 /**
  * Returns the unit if it is enabled: it has a link in a `.wants` directory, in /run for a runtime unit, and is not
@@ -99,21 +93,17 @@ const TIME_SERVICES: readonly string[] = [
   'openntpd',
 ];
 
-export const clock = defineCheck({
-  name: 'clock',
-  probe: ({ context, processes }) => {
-    const [latest] = context.store.history.find({ limit: 1 });
-    const service = processes.find(({ name }) => TIME_SERVICES.includes(name));
-    return { nowMs: context.now(), latestMs: latest?.atMs ?? null, service: service?.name ?? '' };
-  },
-  evaluate({ nowMs, latestMs, service }) {
-    const now = `${shortTime(nowMs)} UTC`;
-    const fix = 'set the clock, and run chrony or systemd-timesyncd';
-    if (nowMs < EARLIEST_MS) return problem(`the clock is wrong: ${now}`, fix);
-    if (latestMs !== null && latestMs > nowMs) {
-      const what = `${now} is before the last recorded event (${isoTime(latestMs)}): the clock was set back`;
-      return warning(what, fix);
-    }
-    return ok(`${now}, ${service === '' ? 'no time service found' : `synchronised by ${service}`}`);
-  },
-});
+export function clock({ context, processes }: Scene): Finding {
+  const nowMs = context.now();
+  const now = `${shortTime(nowMs)} UTC`;
+  const fix = 'set the clock, and run chrony or systemd-timesyncd';
+  if (nowMs < EARLIEST_MS) return problem(`the clock is wrong: ${now}`, fix);
+  const [latest] = context.store.history.find({ limit: 1 });
+  if (latest !== undefined && latest.atMs > nowMs) {
+    const what = `${now} is before the last recorded event (${isoTime(latest.atMs)}): the clock was set back`;
+    return warning(what, fix);
+  }
+  const service = processes.find(({ name }) => TIME_SERVICES.includes(name));
+  const how = service === undefined ? 'no time service found' : `synchronised by ${service.name}`;
+  return ok(`${now}, ${how}`);
+}

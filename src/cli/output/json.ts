@@ -2,12 +2,23 @@
 import type { Hold } from '../../model/ban.ts';
 import type { HistoryRecord } from '../../state/history.ts';
 import type { BanView } from '../ban-view.ts';
+import type { Person } from '../session.ts';
 import { isoTime } from './time.ts';
 
 const SCHEMA_VERSION = 1;
 
 export function documentText(content: object): string {
   return JSON.stringify({ schema: SCHEMA_VERSION, ...content });
+}
+
+/** Prints an answer as a document with `-o json`, otherwise as lines. */
+export function printAnswer(
+  output: string,
+  content: object,
+  lines: readonly string[],
+  { print }: Person,
+): void {
+  for (const line of output === 'json' ? [documentText(content)] : lines) print(line);
 }
 
 function holdToJson(hold: Hold): unknown {

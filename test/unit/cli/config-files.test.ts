@@ -5,7 +5,9 @@ import { chmodSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync 
 import { basename, join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
 import { checkFiles, formatFinding } from '../../../src/manager/check-files.ts';
-import { renderSnippet, type SnippetRequest } from '../../../src/cli/snippet.ts';
+import { COMMANDS } from '../../../src/cli/commands.ts';
+import { parseArguments } from '../../../src/cli/parse.ts';
+import type { Person } from '../../../src/cli/session.ts';
 import { findSlips } from '../../../src/manager/typing.ts';
 import { readXml } from '../../../src/manager/xml.ts';
 import { ownDirectory } from '../support/directory.ts';
@@ -121,37 +123,40 @@ test.each(CONSTRUCTS)('xmllint agrees about %j', (construct) => {
   expect(xmllintAccepts(Buffer.from(text))).toBe(readXml(text).mistakes.length === 0);
 });
 
-const REQUEST: SnippetRequest = {
-  wazuh: '4',
-  timeoutSeconds: 3600,
-  ruleIds: ['5712', '31151'],
-  location: 'local',
-  agentId: null,
-  allow: ['192.0.2.0/24', '2001:db8::1'],
-  mailTo: 'o&o@example.org',
-};
+const MAIL = '--mail o&o@example.org';
+const ALLOW = '--allow 192.0.2.0/24,2001:db8::1';
+
+function snippet(options: string): string {
+  const args = ['config', 'snippet', ...options.split(' ').filter(Boolean)];
+  const parsed = parseArguments(args, COMMANDS);
+  if (parsed.kind !== 'run') throw new Error('this is not a command to run');
+  const printed: string[] = [];
+  const person = { print: (line: string) => printed.push(line) } as unknown as Person;
+  void parsed.command.run(parsed.words, parsed.options, person);
+  return `${printed.join('\n')}\n`;
+}
 
 describe('the output of config snippet', () => {
-  test.each<[string, Partial<SnippetRequest>]>([
-    ['Wazuh 4', {}],
-    ['OSSEC', { wazuh: 'ossec' }],
-    ['neither mail nor white list', { mailTo: null, allow: [] }],
-    ['one agent', { location: 'defined-agent', agentId: '002' }],
-    ['all agents', { location: 'all' }],
-  ])('for %s is well-formed and has no findings', (_, change) => {
-    const request = { ...REQUEST, ...change };
-    const text = `${renderSnippet(request).join('\n')}\n`;
-    expect(check(text, request.wazuh === 'ossec' ? 'ossec' : 'wazuh')).toEqual([]);
+  test.each<[string, string]>([
+    ['Wazuh 4', `${MAIL} ${ALLOW}`],
+    ['OSSEC', `--wazuh ossec ${MAIL} ${ALLOW}`],
+    ['neither mail nor white list', ''],
+    ['one agent', `--location defined-agent --agent 002 ${MAIL} ${ALLOW}`],
+    ['all agents', `--location all ${MAIL} ${ALLOW}`],
+  ])('for %s is well-formed and has no findings', (_, options) => {
+    const text = snippet(options);
+    expect(check(text, options.includes('ossec') ? 'ossec' : 'wazuh')).toEqual([]);
     expect(xmllintAccepts(Buffer.from(text))).toBe(true);
   });
 
   test('without a timeout has only the warning about the timeout', () => {
-    const text = renderSnippet({ ...REQUEST, timeoutSeconds: null }).join('\n');
-    expect(check(text)).toEqual([expect.stringContaining('its bans never end')]);
+    expect(check(snippet(`--timeout never ${MAIL}`))).toEqual([
+      expect.stringContaining('its bans never end'),
+    ]);
   });
 
   test('for Wazuh 5 lists the fields of the channel', () => {
-    const text = renderSnippet({ ...REQUEST, wazuh: '5' }).join('\n');
+    const text = snippet(`--wazuh 5 ${MAIL}`);
     expect(text).toMatch(/stateful_timeout +3600/);
     expect(text).toContain('source.ip');
   });
