@@ -14,8 +14,6 @@ import {
   type Mistake,
 } from './toml.ts';
 
-export { formatProblem } from './toml.ts';
-
 type Protect = Config['protect'];
 
 export interface ParsedConfig {

@@ -1,10 +1,10 @@
 // `config show` and `config validate`: print our own configuration with the origin of each value, and its mistakes.
 import { CONFIG_FILE, LARGEST_FILE } from '../../config/read.ts';
-import { formatProblem, parseConfig, type ParsedConfig } from '../../config/parse.ts';
+import { parseConfig, type ParsedConfig } from '../../config/parse.ts';
 import { POLICY_KEYS, type PolicyEntry } from '../../config/policy.ts';
 import { SCHEMA } from '../../config/schema.ts';
 import { camelCase } from '../../config/setting.ts';
-import { ownProperty, tomlText } from '../../config/toml.ts';
+import { formatProblem, ownProperty, tomlText } from '../../config/toml.ts';
 import { AppError } from '../../model/errors.ts';
 import { isErrno, readRegularFile } from '../../system/files.ts';
 import { ANSWER_NO, defineCommand, outputAs } from '../command.ts';

@@ -184,12 +184,8 @@ function printPlan(request: Request, decided: Decided, context: Context, person:
     printUnblock([target], decision === 'release' ? null : origin, context, person);
   } else {
     const nowMs = context.now();
-    const planned = {
-      origin,
-      timeoutSeconds: longestTimeoutOf(holds),
-      alertRef: alertRefAt(nowMs),
-      reason: '',
-    };
+    const timeoutSeconds = longestTimeoutOf(holds);
+    const planned = { origin, timeoutSeconds, alertRef: alertRefAt(nowMs), reason: '' };
     printBlock([target], () => makeHold(planned, nowMs), context, person);
   }
 }

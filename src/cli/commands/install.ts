@@ -20,7 +20,7 @@ import {
   type Placement,
 } from '../install/programs.ts';
 import { stepsToSchedule, stepsToUnschedule } from '../install/schedule.ts';
-import { NOTHING_TO_DO, reachAll, reachEach, stepToRemove } from '../install/steps.ts';
+import { reachAll, stepToRemove } from '../install/steps.ts';
 import { enterForChange, type Person } from '../session.ts';
 
 /** Restricted to characters that have no special meaning in a unit file or a crontab. */
@@ -38,6 +38,8 @@ const RESPONSE_NAMES = textOption('NAMES', {
     return names.every((name) => RESPONSE_NAME.test(name)) ? names : undefined;
   },
 });
+
+const NOTHING_TO_DO = 'everything is in place already';
 
 const PLACE_OPTIONS = {
   home: { ...HOME, default: '/var/ossec', describe: "the agent's home" },
@@ -79,7 +81,8 @@ export const install = defineCommand({
     const schedule = stepsToSchedule({ home, program });
     const rotation = stepsToRotate({ home, program });
     const steps = [...stepsToPlace(placement), ...stepsToPrepare(home), ...rotation];
-    reachAll([...steps, ...schedule], options['dry-run'], person);
+    const reached = reachAll([...steps, ...schedule], options['dry-run'], person);
+    if (reached === 0) person.print(NOTHING_TO_DO);
     if (schedule.length === 0) {
       person.complain(
         'neither systemd nor cron was found: keep firewall-drop expire --watch running; otherwise bans end only with the next alert',
@@ -117,7 +120,8 @@ export const uninstall = defineCommand({
     if (other !== null) {
       person.print(`${other.program} stays, with the bans and everything it needs`);
       const shared = [...stepsToSchedule(other), ...stepsToRotate(other)];
-      reachAll([...shared, ...stepsToRemove(placement)], options['dry-run'], person);
+      const steps = [...shared, ...stepsToRemove(placement)];
+      if (reachAll(steps, options['dry-run'], person) === 0) person.print(NOTHING_TO_DO);
       return 0;
     }
     await removeAll(placement, options, person);
@@ -137,12 +141,12 @@ async function removeAll(
   if (!dryRun) await releaseEverything(person);
   const program = statOrNull(`${placement.directory}/${placement.names[0] ?? ''}`);
   const steps = [...stepsToUnschedule(), stepToRemove(ROTATION_FILE), ...stepsToRemove(placement)];
-  const removed = reachEach(steps, dryRun, person);
+  const removed = reachAll(steps, dryRun, person);
   if (!dryRun && removed > 0 && program !== null) {
     awaitAlerts(program);
     await releaseEverything(person);
   }
-  const cleared = reachEach(stepsToClear(purge), dryRun, person);
+  const cleared = reachAll(stepsToClear(purge), dryRun, person);
   if (removed + cleared === 0) person.print(NOTHING_TO_DO);
 }
 

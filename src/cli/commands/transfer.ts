@@ -6,6 +6,7 @@ import { livingHolds, ORIGINS, type Hold } from '../../model/ban.ts';
 import { EXIT_STATUS, orElse } from '../../model/errors.ts';
 import type { Offence } from '../../state/history.ts';
 import { countedSinceMs } from '../../wazuh/policy.ts';
+import { at, textAt, type Json } from '../../wazuh/json.ts';
 import { readAlertId, readReason, readRuleId } from '../../wazuh/request.ts';
 import { readText } from '../addresses.ts';
 import { viewBans } from '../ban-view.ts';
@@ -163,43 +164,37 @@ export function readExported(
   const mistakes: string[] = [];
   text.split('\n').forEach((line, index) => {
     if (line.trim() === '') return;
-    const ban = readBan(parse(line));
+    const ban = readBan(orElse(null, () => JSON.parse(line) as Json));
     if (ban !== null) bans.set(ban.address.text, ban);
     else mistakes.push(`${name}:${index + 1}: not a line of firewall-drop export`);
   });
   return { bans: [...bans.values()], mistakes };
 }
 
-type Fields = Readonly<Record<string, unknown>>;
-
-/** Parses a line. A line that is not JSON has no fields, and is a mistake like any other line without an address. */
-function parse(line: string): Fields {
-  const value = orElse<unknown>(null, () => JSON.parse(line));
-  return typeof value === 'object' && value !== null ? (value as Fields) : {};
-}
-
-function readBan({ address: text, since, holds, countedBans = [] }: Fields): ExportedBan | null {
-  const address = typeof text === 'string' ? parseExactNetwork(text) : null;
-  if (address === null || !Array.isArray(holds) || !Array.isArray(countedBans)) return null;
-  const read = readAll(holds, (hold) => readHold((hold ?? {}) as Fields));
-  const countedMs = readAll(countedBans, readTime);
+/** `ban` is null if the line is not JSON, which is a mistake like any other line without an address. */
+function readBan(ban: Json): ExportedBan | null {
+  const address = parseExactNetwork(textAt(ban, 'address') ?? '');
+  const [holds, counted = []] = [at(ban, 'holds'), at(ban, 'countedBans')];
+  if (address === null || !Array.isArray(holds) || !Array.isArray(counted)) return null;
+  const read = readAll(holds, readHold);
+  const countedMs = readAll(counted, readTime);
   if (read === null || countedMs === null || read.length + countedMs.length === 0) return null;
-  return { address, holds: read, sinceMs: readTime(since), countedMs };
+  return { address, holds: read, sinceMs: readTime(at(ban, 'since')), countedMs };
 }
 
 /** Parses all values; returns null if one of them is invalid. */
-function readAll<T>(all: readonly unknown[], read: (one: unknown) => T | null): T[] | null {
+function readAll<T>(all: readonly Json[], read: (one: Json) => T | null): T[] | null {
   const good = all.map(read).filter((one) => one !== null);
   return good.length === all.length ? good : null;
 }
 
-function readHold(fields: Fields): Hold | null {
-  const origin = ORIGINS.find((known) => known === fields['origin']);
-  const addedMs = readTime(fields['since']);
-  const isEndless = fields['expires'] === null;
-  const expiresAtMs = isEndless ? null : readTime(fields['expires']);
-  const alertId = readAlertId(textOf(fields['alertId']));
-  const ruleId = readRuleId(textOf(fields['ruleId']));
+function readHold(hold: Json): Hold | null {
+  const origin = ORIGINS.find((known) => known === at(hold, 'origin'));
+  const addedMs = readTime(at(hold, 'since'));
+  const isEndless = at(hold, 'expires') === null;
+  const expiresAtMs = isEndless ? null : readTime(at(hold, 'expires'));
+  const alertId = readAlertId(textAt(hold, 'alertId'));
+  const ruleId = readRuleId(textAt(hold, 'ruleId'));
   if (origin === undefined || addedMs === null || alertId === null || ruleId === null) return null;
   const timeoutSeconds = Math.ceil(((expiresAtMs ?? addedMs) - addedMs) / 1000);
   if (!isEndless && (expiresAtMs === null || timeoutSeconds < 1)) return null;
@@ -210,17 +205,13 @@ function readHold(fields: Fields): Hold | null {
     timeoutSeconds: isEndless ? null : timeoutSeconds,
     expiresAtMs,
     alertRef: { alertId, ruleId },
-    reason: readReason(textOf(fields['reason'])),
-    forced: fields['forced'] === true,
+    reason: readReason(textAt(hold, 'reason')),
+    forced: at(hold, 'forced') === true,
   };
 }
 
-function textOf(value: unknown): string | undefined {
-  return typeof value === 'string' ? value : undefined;
-}
-
 /** Parses an ISO 8601 time. Returns Unix milliseconds; null if it is invalid. */
-function readTime(value: unknown): number | null {
-  const milliseconds = Date.parse(textOf(value) ?? '');
+function readTime(value: Json | undefined): number | null {
+  const milliseconds = typeof value === 'string' ? Date.parse(value) : Number.NaN;
   return Number.isFinite(milliseconds) ? milliseconds : null;
 }

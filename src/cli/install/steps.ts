@@ -11,8 +11,6 @@ export interface Step {
   readonly reach: () => void;
 }
 
-export const NOTHING_TO_DO = 'everything is in place already';
-
 export function stepToRemove(path: string, state = `${path} is removed`): Step {
   return { state, holds: () => lstatOrNull(path) === null, reach: () => rmSync(path) };
 }
@@ -35,15 +33,10 @@ export function stepToWrite(
 }
 
 /**
- * Reaches every state that does not hold yet, in order, and prints it; a dry run only prints. Throws `FILE` if a step
- * fails.
+ * Reaches every state that does not hold yet, in order, and prints it; a dry run only prints. Returns the number of
+ * these states. Throws `FILE` if a step fails.
  */
-export function reachAll(steps: readonly Step[], dryRun: boolean, person: Person): void {
-  if (reachEach(steps, dryRun, person) === 0) person.print(NOTHING_TO_DO);
-}
-
-/** Does the same, but prints nothing if there is nothing to do. Returns the number of states that did not hold. */
-export function reachEach(steps: readonly Step[], dryRun: boolean, { print }: Person): number {
+export function reachAll(steps: readonly Step[], dryRun: boolean, { print }: Person): number {
   let changed = 0;
   for (const { state, holds, reach } of steps) {
     const failure = `failed at this step: ${state}. Correct the cause and run the command again; completed steps are kept`;

@@ -2,7 +2,8 @@
 import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { formatProblem, parseConfig } from '../../../src/config/parse.ts';
+import { parseConfig } from '../../../src/config/parse.ts';
+import { formatProblem } from '../../../src/config/toml.ts';
 import type { Config } from '../../../src/config/schema.ts';
 import { expireDue } from '../../../src/bans/expire.ts';
 import { AppError } from '../../../src/model/errors.ts';
