@@ -29,6 +29,7 @@ export class Connection {
   #database: DatabaseSync;
   #volatile: boolean;
   #unread: boolean;
+  #lacksHistory: boolean;
   #options: OpenOptions;
   #identity: string | undefined;
   readonly #onProblem: (problem: string) => void;
@@ -44,6 +45,7 @@ export class Connection {
     this.#database = opened.database;
     this.#volatile = opened.volatile;
     this.#unread = opened.unread === true;
+    this.#lacksHistory = opened.lacksHistory === true;
     this.#identity = opened.identity;
     opened.problems.forEach(onProblem);
   }
@@ -90,6 +92,11 @@ export class Connection {
   /** True if there is a state but none of it could be read. */
   get unread(): boolean {
     return this.#unread;
+  }
+
+  /** True if the state has a history that could not be read. */
+  get lacksHistory(): boolean {
+    return this.#lacksHistory;
   }
 
   /** The number of times that the database was replaced. The replacement may lack earlier writes. */
@@ -186,15 +193,17 @@ export class Connection {
         error instanceof AppError ? undefined : copyInMemory(this.#database).database;
       this.#use(replaceDamaged(this.#options, readable));
     } else {
-      this.#use(copyInMemory(this.#database));
+      this.#use({ ...copyInMemory(this.#database), lacksHistory: true });
     }
   }
 
-  #use({ database, identity, volatile, unread = false, problems }: OpenedDatabase): void {
+  #use(opened: OpenedDatabase): void {
+    const { database, identity, volatile, unread = false, lacksHistory = false, problems } = opened;
     this.#database = database;
     this.#replacements += 1;
     this.#identity = identity;
     this.#unread = unread;
+    this.#lacksHistory = lacksHistory;
     this.#shadowed.length = 0;
     this.#statements.clear();
     this.#volatile = volatile;

@@ -25,6 +25,8 @@ export interface OpenedDatabase {
   readonly volatile: boolean;
   /** True if there is a state but none of it could be read. */
   readonly unread?: boolean;
+  /** True if the state has a history that could not be read: a copy in memory lacks it. */
+  readonly lacksHistory?: boolean;
   /** Messages about problems while opening; empty if there were none. */
   readonly problems: readonly string[];
 }
@@ -46,6 +48,7 @@ const CHECKPOINT_PAGES = 128;
  * (sqlite.org/rescode.html).
  */
 const DAMAGE_CODES: readonly number[] = [1, 11, 17, 24, 26];
+const SQLITE_CORRUPT = 11;
 
 /**
  * Opens the state, or an empty or copied state in memory if the file can't be used: a broken state never prevents a
@@ -120,7 +123,8 @@ function copyOfFile(directory: string, problem: string): OpenedDatabase {
   const { database, unread = false } = openToRead(directory);
   try {
     const copy = copyInMemory(database);
-    return { ...copy, unread: unread || copy.unread === true, problems: [problem] };
+    const isUnread = unread || copy.unread === true;
+    return { ...copy, unread: isUnread, lacksHistory: true, problems: [problem] };
   } finally {
     // All connections of a process share one mapping of the write-ahead log's index. An open read-only connection would
     // make later ones read-only.
@@ -148,6 +152,11 @@ function copyTables(source: DatabaseSync, copy: DatabaseSync): void {
  */
 export function isDamage(error: unknown): boolean {
   return error instanceof Damage || DAMAGE_CODES.includes(resultCodeOf(error) & 0xff);
+}
+
+/** Returns the error of a check of the whole file. As with SQLite's own error, what can be read is worth copying. */
+export function foundDamage(complaints: readonly string[]): Error {
+  return Object.assign(new Error(complaints.join('; ')), { errcode: SQLITE_CORRUPT });
 }
 
 /** Reports whether an error means that another connection has locked the file. */
@@ -195,7 +204,7 @@ function openToRead(directory: string): OpenedDatabase {
     // Only root can read the state. For other users, commands that predict what an alert would do start from an empty
     // state, and the error is not reported.
     const problems = process.geteuid?.() === 0 ? [describeProblem(directory, error)] : [];
-    return { ...volatile(problems), unread: true };
+    return { ...volatile(problems), unread: true, lacksHistory: true };
   }
 }
 

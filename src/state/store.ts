@@ -1,7 +1,8 @@
 // The state store: bans, their deadlines, history and metadata in one SQLite file.
 import { Bans } from './bans.ts';
+import { describeError } from '../model/errors.ts';
 import { Connection } from './connection.ts';
-import type { OpenOptions } from './database.ts';
+import { foundDamage, type OpenOptions } from './database.ts';
 import { Deadlines } from './deadlines.ts';
 import { History } from './history.ts';
 import { Metadata } from './metadata.ts';
@@ -67,6 +68,11 @@ export class Store {
     return this.#connection.unread;
   }
 
+  /** True if the state has a history that could not be read. An empty history then proves nothing. */
+  get lacksHistory(): boolean {
+    return this.#connection.lacksHistory;
+  }
+
   /** True if the file lacks changes: this run can't write it, or changes of earlier runs are still unsaved. */
   get isBehind(): boolean {
     return this.volatile || this.#hasUnsaved;
@@ -76,9 +82,31 @@ export class Store {
     return this.history.bansBegun(fromMs, toMs) + this.#unsaved.bansBegun(fromMs, toMs);
   }
 
-  /** Checks the whole file. Returns a few of the problems that SQLite finds; an empty list if there are none. */
+  /**
+   * Checks the whole file. Returns a few of the problems that SQLite finds; an empty list if there are none. Never falls
+   * back to a copy in memory, which would be intact.
+   */
   examine(): string[] {
-    const rows = this.#connection.query(`PRAGMA integrity_check(${MOST_COMPLAINTS})`);
+    try {
+      return this.#complaints();
+    } catch (error) {
+      return [describeError(error)];
+    }
+  }
+
+  /**
+   * Checks the whole file, and replaces it if it is damaged where no query has read it. The holder of the writer lock
+   * may call it.
+   */
+  replaceIfDamaged(): void {
+    this.#connection.guard(() => {
+      const complaints = this.#complaints();
+      if (complaints.length > 0) throw foundDamage(complaints);
+    });
+  }
+
+  #complaints(): string[] {
+    const rows = this.#connection.all(`PRAGMA integrity_check(${MOST_COMPLAINTS})`);
     const lines = rows.map((row) => String(row['integrity_check']));
     return lines.filter((line) => line !== 'ok');
   }

@@ -20,7 +20,7 @@ import {
   type Placement,
 } from '../install/programs.ts';
 import { stepsToSchedule, stepsToUnschedule } from '../install/schedule.ts';
-import { NOTHING_TO_DO, reachAll, reachEach, stepToRemove } from '../install/steps.ts';
+import { reachAll, reachEach, stepToRemove } from '../install/steps.ts';
 import { enterForChange, type Person } from '../session.ts';
 
 /** Restricted to characters that have no special meaning in a unit file or a crontab. */
@@ -117,7 +117,8 @@ export const uninstall = defineCommand({
     if (other !== null) {
       person.print(`${other.program} stays, with the bans and everything it needs`);
       const shared = [...stepsToSchedule(other), ...stepsToRotate(other)];
-      reachAll([...shared, ...stepsToRemove(placement)], options['dry-run'], person);
+      const steps = [...shared, ...stepsToRemove(placement)];
+      if (reachEach(steps, options['dry-run'], person) === 0) person.print(NOTHING_TO_REMOVE);
       return 0;
     }
     await removeAll(placement, options, person);
@@ -134,7 +135,8 @@ async function removeAll(
   { 'dry-run': dryRun, purge }: { readonly 'dry-run': boolean; readonly purge: boolean },
   person: Person,
 ): Promise<void> {
-  if (!dryRun) await releaseEverything(person);
+  if (dryRun) announceRelease(person);
+  else await releaseEverything(person);
   const program = statOrNull(`${placement.directory}/${placement.names[0] ?? ''}`);
   const steps = [...stepsToUnschedule(), stepToRemove(ROTATION_FILE), ...stepsToRemove(placement)];
   const removed = reachEach(steps, dryRun, person);
@@ -143,8 +145,10 @@ async function removeAll(
     await releaseEverything(person);
   }
   const cleared = reachEach(stepsToClear(purge), dryRun, person);
-  if (removed + cleared === 0) person.print(NOTHING_TO_DO);
+  if (removed + cleared === 0) person.print(NOTHING_TO_REMOVE);
 }
+
+const NOTHING_TO_REMOVE = 'nothing to remove';
 
 /** The longest time that another install takes to copy the executable to a slow disk. */
 const LONGEST_INSTALL_MS = 60_000;
@@ -190,6 +194,13 @@ function readPlacement(
 function namesFor(home: string): string[] {
   const usual = ['firewall-drop', 'firewall-drop.sh'];
   return /^v?5\./.test(agentVersion(home)) ? [...usual, 'block-ip'] : usual;
+}
+
+function announceRelease({ createContext, print }: Person): void {
+  const context = createContext({ readOnly: true });
+  const bans = context.store.bans.count();
+  if (bans > 0) print(`would be done: ${bans} released`);
+  context.close();
 }
 
 async function releaseEverything(person: Person): Promise<void> {

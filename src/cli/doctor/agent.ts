@@ -37,7 +37,7 @@ export const agent = defineCheck({
       );
     const which = version === '' ? 'unknown version' : version;
     if (execd !== '') return ok(`${which}, ${execd} is running`);
-    const start = 'systemctl start wazuh-agent (or wazuh-manager; before 4.3: ossec-control start)';
+    const start = `systemctl start wazuh-agent; on a manager: systemctl start wazuh-manager; OSSEC: ${home}/bin/ossec-control start`;
     return problem(`${which}; no execd is running, so nothing starts firewall-drop`, start);
   },
 });
@@ -87,10 +87,10 @@ export const manager = defineCheck({
   evaluate(facts) {
     const { file, isAgent, isProtected, managers, unknown } = facts;
     if (!isProtected || (!isAgent && managers.length === 0)) return [];
-    const allow = `add its addresses to protect.allow in ${CONFIG_FILE}`;
+    const allow = `add its addresses to protect.allow and set protect.manager = false in ${CONFIG_FILE}`;
     if (managers.length === 0) {
       const what = `${file} names no manager: the manager's address can be blocked`;
-      return [problem(what, allow)];
+      return [problem(what, `name it there, or ${allow}`)];
     }
     if (unknown.length === 0) return [ok(`${printable(managers.join(', '))}, protected`)];
     const what = `no known address for ${printable(unknown.join(', '))}: the manager can be blocked`;
@@ -110,7 +110,7 @@ export const arConf = defineCheck({
     if (timeouts.length === 0) {
       return warning(
         `${file} has no entry for ${name}: no alert starts it`,
-        'add the <command> and <active-response> of docs/runbook.md to the ossec.conf of the manager, and restart it (Wazuh 5 does not use this file)',
+        'firewall-drop config snippet prints what to add to the ossec.conf of the manager; then restart the manager (Wazuh 5 does not use this file)',
       );
     }
     const seconds = timeouts.map((timeout) => `${timeout} s`).join(', ');

@@ -49,7 +49,7 @@ export const store = defineCheck({
     if (unsound.length > 0) {
       return problem(
         `${file} is damaged: ${unsound.join('; ')}`,
-        'move it away and run firewall-drop reconcile, which then shows the rules without a ban',
+        'firewall-drop restore sets the file aside, and copies the bans that can be read into a new one',
       );
     }
     if (directoryMode !== '0700' || (fileMode !== '0600' && fileMode !== null)) {
@@ -92,14 +92,20 @@ export const order = defineCheck({
   name: 'rules',
   probe: ({ context }) => {
     const bans = context.store.bans.count();
+    const { unread } = context.store;
     try {
-      return { drift: findDrift(context, familiesInUse(context.store)), trouble: '', bans };
+      return { drift: findDrift(context, familiesInUse(context.store)), trouble: '', bans, unread };
     } catch (error) {
-      return { drift: null, trouble: describeError(error), bans };
+      return { drift: null, trouble: describeError(error), bans, unread };
     }
   },
-  evaluate({ drift, trouble, bans }) {
+  evaluate({ drift, trouble, bans, unread }) {
     const advice = 'firewall-drop reconcile, or doctor --fix';
+    if (unread) {
+      // Every rule would seem to have no ban, and the advice would be to release it.
+      const what = "the rules can't be checked: the state can't be read";
+      return [problem(what, 'see the check "store" above')];
+    }
     if (drift === null) {
       return [problem(`the rules can't be checked: ${trouble}`, 'see the check "kernel" above')];
     }
@@ -153,7 +159,8 @@ export const outcomes = defineCheck({
     });
     const failed = records.filter(({ outcome }) => outcome.verb === 'failed').length;
     if (failed === 0) return { ...ok(`none of the last ${records.length} failed`), details };
-    const fix = 'see firewall-drop.log in the directory of active-responses.log';
+    const fix =
+      'for alerts, firewall-drop.log beside active-responses.log says why; commands printed it';
     return { ...warning(`${failed} of the last ${records.length} failed`, fix), details };
   },
 });

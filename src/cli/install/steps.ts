@@ -11,8 +11,6 @@ export interface Step {
   readonly reach: () => void;
 }
 
-export const NOTHING_TO_DO = 'everything is in place already';
-
 export function stepToRemove(path: string, state = `${path} is removed`): Step {
   return { state, holds: () => lstatOrNull(path) === null, reach: () => rmSync(path) };
 }
@@ -39,7 +37,7 @@ export function stepToWrite(
  * fails.
  */
 export function reachAll(steps: readonly Step[], dryRun: boolean, person: Person): void {
-  if (reachEach(steps, dryRun, person) === 0) person.print(NOTHING_TO_DO);
+  if (reachEach(steps, dryRun, person) === 0) person.print('everything is in place already');
 }
 
 /** Does the same, but prints nothing if there is nothing to do. Returns the number of states that did not hold. */

@@ -376,6 +376,7 @@ describe('the checks of the state', () => {
     drift: NO_DRIFT,
     trouble: '',
     bans: 3,
+    unread: false,
   };
 
   test.each<[string, Partial<OrderFacts>, RegExp[]]>([
@@ -384,6 +385,11 @@ describe('the checks of the state', () => {
       'report a kernel that can’t be queried',
       { drift: null, trouble: 'no iptables' },
       [/^problem: .* no iptables$/],
+    ],
+    [
+      'report a state that can’t be read, and not that the rules have no ban',
+      { unread: true, drift: { ...NO_DRIFT, unknown: [held] } },
+      [/^problem: .* the state can't be read$/],
     ],
     [
       'report pending changes',
