@@ -55,9 +55,12 @@ function commandIn(
   const [first = '', second] = words;
   const group = commands.filter(({ name }) => name.startsWith(`${first} `));
   if (group.length > 0) {
-    const typed = second === undefined || second.startsWith('-') ? first : `${first} ${second}`;
+    const isAlone = second === undefined || second.startsWith('-');
+    const what = isAlone
+      ? `the command ${quote(first)} is incomplete`
+      : `there is no command ${quote(`${first} ${second}`)}`;
     const names = group.map(({ name }) => name).join(', ');
-    throw new AppError('USAGE', `there is no command ${quote(typed)}; the commands are ${names}`);
+    throw new AppError('USAGE', `${what}; the commands are ${names}`);
   }
   const meant = nearestCommand(first, commands);
   const advice = meant === null ? 'firewall-drop --help lists them' : `did you mean ${meant}?`;

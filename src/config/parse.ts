@@ -70,9 +70,10 @@ function readKey(
   const written = ownProperty(ownProperty(root, section), key);
   if (written === undefined) return { value: undefined, problems: [] };
   const { value, problems } = setting.check(written);
-  const mistakes = problems.map(({ message, entry }, index) => {
+  const mistakes = problems.map(({ message, entry, reading }, index) => {
     const isLast = index === problems.length - 1;
-    const end = value === undefined && isLast ? `; ${replacement(section, setting)}` : '';
+    const used = value === undefined && isLast ? replacement(section, setting) : reading;
+    const end = used === undefined ? '' : `; ${used}`;
     return { path: [section, key], message: `\`${section}.${key}\` ${message}${end}`, entry };
   });
   return { value, problems: mistakes };

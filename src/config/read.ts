@@ -35,7 +35,9 @@ export function readConfig(reader: ConfigReader, path = CONFIG_FILE): Config {
     unusable: () => ({ ...defaults(), protect: lastProtect(store) }),
     objection: ({ uid, mode }) => {
       const safe = [0, process.getuid?.()].includes(uid) && (mode & 0o022) === 0;
-      return safe ? '' : 'it must be owned by root and not writable by others; defaults are used';
+      return safe
+        ? ''
+        : 'it must be owned by root and writable by nobody else (chown root:root, chmod 0644); the defaults are used; addresses that it protected before stay protected';
     },
     parse: (text) => {
       const { formatProblem, parseConfig } = parsers();

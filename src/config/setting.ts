@@ -9,6 +9,8 @@ export type Value = string | number | boolean | readonly string[] | undefined;
 interface ValueProblem {
   readonly message: string;
   readonly entry?: unknown;
+  /** How the value is read in spite of the mistake. A [[policy]] entry with a mistake is ignored instead. */
+  readonly reading?: string;
 }
 
 /** The usable part of a value, undefined if there is none, and its mistakes. */
@@ -181,7 +183,7 @@ function checkText(of: ListForm['of'], written: unknown): Checked<List> {
   const readings = [[text], text.split(',').map((part) => part.trim())];
   const value = readings.find((entries) => entries.every((entry) => isEntry(of, entry)));
   if (value === undefined) return { value, problems: [{ message }] };
-  return { value, problems: [{ message: `${message}; read as ${show(value)}` }] };
+  return { value, problems: [{ message, reading: `read as ${show(value)}` }] };
 }
 
 /** Converts rule ids that are written as numbers to text. */

@@ -86,6 +86,11 @@ export class Connection {
     return this.#opened.unread === true;
   }
 
+  /** True if the state has a history that could not be read. */
+  get lacksHistory(): boolean {
+    return this.#opened.lacksHistory === true;
+  }
+
   /** The number of times that the database was replaced. The replacement may lack earlier writes. */
   get replacements(): number {
     return this.#replacements;
@@ -184,7 +189,7 @@ export class Connection {
         error instanceof AppError ? undefined : copyInMemory(this.#database).database;
       this.#use(replaceDamaged(this.#options, readable));
     } else {
-      this.#use(copyInMemory(this.#database));
+      this.#use({ ...copyInMemory(this.#database), lacksHistory: true });
     }
   }
 

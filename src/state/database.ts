@@ -25,6 +25,8 @@ export interface OpenedDatabase {
   readonly volatile: boolean;
   /** True if there is a state but none of it could be read. */
   readonly unread?: boolean;
+  /** True if the state has a history that could not be read: a copy in memory lacks it. */
+  readonly lacksHistory?: boolean;
   /** Messages about problems while opening; empty if there were none. */
   readonly problems: readonly string[];
 }
@@ -119,8 +121,8 @@ export function copyInMemory(source: DatabaseSync): OpenedDatabase {
 function copyOfFile(directory: string, problem: string): OpenedDatabase {
   const { database, unread = false } = openToRead(directory);
   try {
-    const copy = copyInMemory(database);
-    return { ...copy, unread: unread || copy.unread === true, problems: [problem] };
+    const { unread: isLost = false, ...copy } = copyInMemory(database);
+    return { ...copy, unread: unread || isLost, lacksHistory: true, problems: [problem] };
   } finally {
     // All connections of a process share one mapping of the write-ahead log's index. An open read-only connection would
     // make later ones read-only.
@@ -195,7 +197,7 @@ function openToRead(directory: string): OpenedDatabase {
     // Only root can read the state. For other users, commands that predict what an alert would do start from an empty
     // state, and the error is not reported.
     const problems = process.geteuid?.() === 0 ? [describeProblem(directory, error)] : [];
-    return { ...volatile(problems), unread: true };
+    return { ...volatile(problems), unread: true, lacksHistory: true };
   }
 }
 

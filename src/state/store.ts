@@ -1,6 +1,6 @@
 // The state store: bans, their deadlines, history and metadata in one SQLite file. Metadata are small values by name,
 // which are written with the next transaction.
-import { orElse } from '../model/errors.ts';
+import { describeError, orElse } from '../model/errors.ts';
 import { Bans } from './bans.ts';
 import { Connection } from './connection.ts';
 import type { OpenOptions } from './database.ts';
@@ -15,6 +15,9 @@ interface StoreOptions extends OpenOptions {
    */
   readonly showsUnsaved?: boolean;
 }
+
+/** SQLite's result code for a damaged file (sqlite.org/rescode.html). */
+const SQLITE_CORRUPT = 11;
 
 /** The number of problems to report. SQLite would list one for each damaged page. */
 const MOST_COMPLAINTS = 3;
@@ -66,6 +69,11 @@ export class Store {
     return this.#connection.unread;
   }
 
+  /** True if the state has a history that could not be read. An empty history then proves nothing. */
+  get lacksHistory(): boolean {
+    return this.#connection.lacksHistory;
+  }
+
   /** True if the file lacks changes: this run can't write it, or changes of earlier runs are still unsaved. */
   get isBehind(): boolean {
     return this.volatile || this.#hasUnsaved;
@@ -75,9 +83,33 @@ export class Store {
     return this.history.bansBegun(fromMs, toMs) + this.#unsaved.bansBegun(fromMs, toMs);
   }
 
-  /** Checks the whole file. Returns a few of the problems that SQLite finds; an empty list if there are none. */
+  /**
+   * Checks the whole file. Returns a few of the problems that SQLite finds; an empty list if there are none. Never falls
+   * back to a copy in memory, which would be intact.
+   */
   examine(): string[] {
-    const rows = this.#connection.query(`PRAGMA integrity_check(${MOST_COMPLAINTS})`);
+    try {
+      return this.#complaints();
+    } catch (error) {
+      return [describeError(error)];
+    }
+  }
+
+  /**
+   * Checks the whole file, and replaces it if it is damaged where no query has read it. The holder of the writer lock
+   * may call it.
+   */
+  replaceIfDamaged(): void {
+    this.#connection.guard(() => {
+      const complaints = this.#complaints();
+      if (complaints.length === 0) return;
+      // As with SQLite's own error of this code, what can be read is worth copying.
+      throw Object.assign(new Error(complaints.join('; ')), { errcode: SQLITE_CORRUPT });
+    });
+  }
+
+  #complaints(): string[] {
+    const rows = this.#connection.all(`PRAGMA integrity_check(${MOST_COMPLAINTS})`);
     const lines = rows.map((row) => String(row['integrity_check']));
     return lines.filter((line) => line !== 'ok');
   }

@@ -338,6 +338,7 @@ describe('uninstall', () => {
     expect(host.rules(6).join('\n')).not.toContain('DROP');
     shell(`rm ${HOME}/logs/*`);
     expect(tree()).toBe(before);
+    expect(person('uninstall')).toMatchObject({ status: 0, stdout: 'nothing to remove\n' });
   });
 
   test.each(['ipset', 'nftables'])('leaves no set, rule or table of %s', (backend) => {
@@ -457,7 +458,9 @@ describe('uninstall', () => {
     install('--link');
     person('add', A);
     const before = tree();
-    expect(person('uninstall', '--dry-run').stdout).toContain('is the previous file again');
+    const { stdout } = person('uninstall', '--dry-run');
+    expect(stdout).toMatch(/^would be done: 1 released$/m);
+    expect(stdout).toContain('is the previous file again');
     expect(tree()).toBe(before);
     expect(host.rulesFor(A)).toHaveLength(2);
   });

@@ -126,7 +126,7 @@ describe('list', () => {
     // All other tests read these values from the state.
     const kernel = { backend: 'iptables', kernel: 'yes', packets: 0, bytes: 0 };
     expect(listJson()).toEqual(victim.bans().map((ban) => ({ ...ban, ...kernel })));
-    expect(list('--origin', 'repeat')).toEqual(['nothing is blocked']);
+    expect(list('--origin', 'repeat')).toEqual(['no ban matches']);
   });
 
   test('sorts by age, deadline, numeric address or packets with --sort, and omits later ends with --expiring-within', () => {
@@ -565,6 +565,11 @@ describe('history', () => {
     expect(victim.person(['history'])).toMatchObject({
       status: 0,
       stdout: 'nothing is recorded\n',
+    });
+    victim.person(['add', A]);
+    expect(victim.person(['history', '--since', '2036-01-01'])).toMatchObject({
+      status: 0,
+      stdout: 'nothing is recorded since then\n',
     });
   });
 

@@ -516,6 +516,7 @@ describe('a broken state', () => {
     expect(statuses()).toEqual(looks.map(() => 0));
     shell(`${fresh} && head -c 20000 /dev/urandom >state.db`);
     expect(statuses()).toEqual(looks.map(() => 74));
+    for (const look of ['list', 'history']) expect(victim.person([look]).stdout).toBe('');
     expect(victim.person(['restore']).status).toBe(0);
     expect(statuses()).toEqual(looks.map(() => 0));
   });

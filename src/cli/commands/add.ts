@@ -26,7 +26,11 @@ export const add = defineCommand({
     count: 'any',
   },
   options: {
-    timeout: { ...TIMEOUT, short: 't', describe: 'how long the ban lasts: 90m, 1h30m, 2d, never' },
+    timeout: {
+      ...TIMEOUT,
+      short: 't',
+      describe: 'how long the ban lasts: 90m, 1h30m, 2d, never; seconds if it has no unit',
+    },
     until: {
       ...TIME_TO_COME,
       describe: 'when the ban ends, in UTC: 14:05, 2026-12-24, "2026-12-24 18:00"',

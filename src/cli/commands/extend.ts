@@ -17,7 +17,8 @@ export const extend = defineCommand({
     'The last argument is the extension: 2h moves the end of the ban by two hours, whichever origin holds it. Either all of the addresses are extended, or none.',
   positional: {
     ...BANNED,
-    describe: 'the banned addresses, followed by the extension: 2h, 1d12h',
+    describe:
+      'the banned addresses, followed by the extension: 2h, 1d12h; seconds if it has no unit',
     count: 'some',
   },
   options: QUIET,

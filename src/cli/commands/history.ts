@@ -1,12 +1,14 @@
 // `history`: shows the recorded events of all addresses or of one.
 import { setTimeout as wait } from 'node:timers/promises';
+import type { Context } from '../../context.ts';
+import { EXIT_STATUS } from '../../model/errors.ts';
 import type { HistoryFilter, HistoryRecord } from '../../state/history.ts';
 import { readAddress } from '../addresses.ts';
 import { BANNED, defineCommand, NUMBER, outputAs, WIDE } from '../command.ts';
 import { shortTime, TIME_PAST } from '../output/time.ts';
 import { historyToJson } from '../output/json.ts';
 import { chooseColumns, formatTable, type Column } from '../output/table.ts';
-import { statusOfReading } from '../session.ts';
+import type { Person } from '../session.ts';
 
 const FOLLOW_EVERY_MS = 500;
 
@@ -48,7 +50,7 @@ export const history = defineCommand({
     const show = (more: readonly HistoryRecord[], isFirst: boolean): void => {
       if (output === 'json') {
         for (const record of more) person.print(JSON.stringify(historyToJson(record)));
-      } else if (isFirst && more.length === 0) person.print('nothing is recorded');
+      } else if (isFirst && more.length === 0) printNothing(filter, context, person);
       else
         formatTable(columns, more, room)
           .slice(isFirst ? 0 : 1)
@@ -65,9 +67,15 @@ export const history = defineCommand({
       show(more, false);
       afterId = more.at(-1)?.id ?? afterId;
     }
-    return statusOfReading(context);
+    return context.store.lacksHistory ? EXIT_STATUS.STORE : 0;
   },
 });
+
+/** Says nothing if the history could not be read, which was reported. */
+function printNothing(filter: HistoryFilter, { store }: Context, { print }: Person): void {
+  if (store.lacksHistory) return;
+  print(filter.sinceMs === 0 ? 'nothing is recorded' : 'nothing is recorded since then');
+}
 
 const COLUMNS: readonly Column<HistoryRecord>[] = [
   { heading: 'TIME UTC', dispensable: 7, cell: ({ atMs }) => shortTime(atMs) },

@@ -39,8 +39,6 @@ const RESPONSE_NAMES = textOption('NAMES', {
   },
 });
 
-const NOTHING_TO_DO = 'everything is in place already';
-
 const PLACE_OPTIONS = {
   home: { ...HOME, default: '/var/ossec', describe: "the agent's home" },
   name: {
@@ -82,7 +80,7 @@ export const install = defineCommand({
     const rotation = stepsToRotate({ home, program });
     const steps = [...stepsToPlace(placement), ...stepsToPrepare(home), ...rotation];
     const reached = reachAll([...steps, ...schedule], options['dry-run'], person);
-    if (reached === 0) person.print(NOTHING_TO_DO);
+    if (reached === 0) person.print('everything is in place already');
     if (schedule.length === 0) {
       person.complain(
         'neither systemd nor cron was found: keep firewall-drop expire --watch running; otherwise bans end only with the next alert',
@@ -121,7 +119,7 @@ export const uninstall = defineCommand({
       person.print(`${other.program} stays, with the bans and everything it needs`);
       const shared = [...stepsToSchedule(other), ...stepsToRotate(other)];
       const steps = [...shared, ...stepsToRemove(placement)];
-      if (reachAll(steps, options['dry-run'], person) === 0) person.print(NOTHING_TO_DO);
+      if (reachAll(steps, options['dry-run'], person) === 0) person.print(NOTHING_TO_REMOVE);
       return 0;
     }
     await removeAll(placement, options, person);
@@ -138,7 +136,8 @@ async function removeAll(
   { 'dry-run': dryRun, purge }: { readonly 'dry-run': boolean; readonly purge: boolean },
   person: Person,
 ): Promise<void> {
-  if (!dryRun) await releaseEverything(person);
+  if (dryRun) announceRelease(person);
+  else await releaseEverything(person);
   const program = statOrNull(`${placement.directory}/${placement.names[0] ?? ''}`);
   const steps = [...stepsToUnschedule(), stepToRemove(ROTATION_FILE), ...stepsToRemove(placement)];
   const removed = reachAll(steps, dryRun, person);
@@ -147,8 +146,10 @@ async function removeAll(
     await releaseEverything(person);
   }
   const cleared = reachAll(stepsToClear(purge), dryRun, person);
-  if (removed + cleared === 0) person.print(NOTHING_TO_DO);
+  if (removed + cleared === 0) person.print(NOTHING_TO_REMOVE);
 }
+
+const NOTHING_TO_REMOVE = 'nothing to remove';
 
 /** The longest time that another install takes to copy the executable to a slow disk. */
 const LONGEST_INSTALL_MS = 60_000;
@@ -194,6 +195,13 @@ function readPlacement(
 function namesFor(home: string): string[] {
   const usual = ['firewall-drop', 'firewall-drop.sh'];
   return /^v?5\./.test(agentVersion(home)) ? [...usual, 'block-ip'] : usual;
+}
+
+function announceRelease({ createContext, print }: Person): void {
+  const context = createContext({ readOnly: true });
+  const bans = context.store.bans.count();
+  if (bans > 0) print(`would be done: ${bans} released`);
+  context.close();
 }
 
 async function releaseEverything(person: Person): Promise<void> {

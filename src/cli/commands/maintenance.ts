@@ -119,7 +119,9 @@ export const restoreCommand = defineCommand({
   exits: { 0: 'all bans are in the kernel', ...CHANGES },
   run(_words, _options, person) {
     const context = person.createContext();
-    restoreAll(context, person, enter(context, person));
+    const completed = enter(context, person);
+    context.store.replaceIfDamaged();
+    restoreAll(context, person, completed);
     return statusOfReading(context);
   },
 });

@@ -26,7 +26,7 @@ export function agent({ context, processes }: Scene): Finding {
   const version = agentVersion(home) || 'unknown version';
   const execd = processes.find(({ name }) => EXECDS.includes(name));
   if (execd !== undefined) return ok(`${version}, ${execd.name} is running`);
-  const start = 'systemctl start wazuh-agent (or wazuh-manager; before 4.3: ossec-control start)';
+  const start = `systemctl start wazuh-agent; on a manager: systemctl start wazuh-manager; OSSEC: ${home}/bin/ossec-control start`;
   return problem(`${version}; no execd is running, so nothing starts firewall-drop`, start);
 }
 
@@ -55,10 +55,10 @@ export function manager({ context, processes }: Scene): Finding[] {
     processes.some(({ name }) => AGENTDS.includes(name)) ||
     AGENTDS.some((name) => statOrNull(`${home}/bin/${name}`) !== null);
   if (!context.config.protect.manager || (!isAgent && managers.length === 0)) return [];
-  const allow = `add its addresses to protect.allow in ${CONFIG_FILE}`;
+  const allow = `add its addresses to protect.allow and set protect.manager = false in ${CONFIG_FILE}`;
   if (managers.length === 0) {
     const what = `${home}/etc/ossec.conf names no manager: the manager's address can be blocked`;
-    return [problem(what, allow)];
+    return [problem(what, `name it there, or ${allow}`)];
   }
   const known = new Set(context.protectedEntries().map(({ why }) => why));
   const unknown = managers.filter((name) => !known.has(managerReason(name)));
@@ -73,7 +73,7 @@ export function arConf({ context }: Scene): Finding {
   if (timeouts.length === 0) {
     return warning(
       `${home}/etc/shared/ar.conf has no entry for ${name}: no alert starts it`,
-      'add the <command> and <active-response> of docs/runbook.md to the ossec.conf of the manager, and restart it (Wazuh 5 does not use this file)',
+      'firewall-drop config snippet prints what to add to the ossec.conf of the manager; then restart the manager (Wazuh 5 does not use this file)',
     );
   }
   const seconds = timeouts.map((timeout) => `${timeout} s`).join(', ');

@@ -43,7 +43,7 @@ export function evaluateTimer(callers: readonly string[], silenceSeconds: number
   if (silenceSeconds === null || silenceSeconds > LONGEST_SILENCE_SECONDS) {
     return warning(
       `${who} should call firewall-drop expire every minute, but its last run was: ${lastRun}`,
-      `systemctl status ${EXPIRE_TIMER}, or check that cron is running`,
+      `wait a minute after an installation; otherwise systemctl status ${EXPIRE_TIMER}, or check that cron is running`,
     );
   }
   return ok(`${who}, last run ${lastRun}`);

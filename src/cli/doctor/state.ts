@@ -55,7 +55,7 @@ export function evaluateStore(facts: StoreFacts): Finding {
   if (unsound.length > 0) {
     return problem(
       `${FILE} is damaged: ${unsound.join('; ')}`,
-      'move it away and run firewall-drop reconcile, which then shows the rules without a ban',
+      'firewall-drop restore sets the file aside, and copies the bans that can be read into a new one',
     );
   }
   if (directoryMode !== '0700' || (fileMode !== '0600' && fileMode !== null)) {
@@ -88,6 +88,12 @@ export function namespace({ context: { store } }: Scene): Finding[] {
 }
 
 export function order({ context }: Scene): Finding[] {
+  if (context.store.unread) {
+    // Every rule would seem to have no ban, and the advice would be to release it.
+    return [
+      problem("the rules can't be checked: the state can't be read", 'see the check "store" above'),
+    ];
+  }
   try {
     const drift = findDrift(context);
     const findings = evaluateDrift(drift);
@@ -144,6 +150,7 @@ export function outcomes({ context }: Scene): Finding {
   });
   const failed = records.filter(({ outcome }) => outcome.verb === 'failed').length;
   if (failed === 0) return { ...ok(`none of the last ${records.length} failed`), details };
-  const fix = 'see firewall-drop.log in the directory of active-responses.log';
+  const fix =
+    'for alerts, firewall-drop.log beside active-responses.log says why; commands printed it';
   return { ...warning(`${failed} of the last ${records.length} failed`, fix), details };
 }

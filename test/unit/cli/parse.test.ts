@@ -91,7 +91,7 @@ test.each([
   ['ex', 'there is no command "ex"; firewall-drop --help lists them'],
   ['stauts', 'there is no command "stauts"; did you mean status?'],
   ['frobnicate', 'there is no command "frobnicate"; firewall-drop --help lists them'],
-  ['protect', 'there is no command "protect"; the commands are protect check, protect list'],
+  ['protect', 'the command "protect" is incomplete; the commands are protect check, protect list'],
   [
     'protect chek',
     'there is no command "protect chek"; the commands are protect check, protect list',
@@ -116,9 +116,12 @@ test.each([
   ['config snippet --mail x', '--mail "x" is not a mail address, such as ops@example.org'],
   [
     'add -nt',
-    '-t needs a value (how long the ban lasts: 90m, 1h30m, 2d, never); see firewall-drop add --help',
+    '-t needs a value (how long the ban lasts: 90m, 1h30m, 2d, never; seconds if it has no unit); see firewall-drop add --help',
   ],
-  ['add -t', '-t needs a value (how long the ban lasts: 90m, 1h30m, 2d, never)'],
+  [
+    'add -t',
+    '-t needs a value (how long the ban lasts: 90m, 1h30m, 2d, never; seconds if it has no unit)',
+  ],
   [
     'add -r --file x',
     '-r needs a value (a note on why); for the value "--file" write --reason=--file',

@@ -278,6 +278,12 @@ resolvers = false
     ]);
   });
 
+  test('without brackets makes a [[policy]] entry invalid, and is not read', () => {
+    expect(problemsOf('[[policy]]\nrule_id = "5710"\naction = "ignore"')).toEqual([
+      '2: [[policy]] 1: `rule_id` must be a list in brackets, not "5710"; the entry is ignored',
+    ]);
+  });
+
   test('of addresses can be one text with commas', () => {
     const { config, problems } = parse('[protect]\nallow = "192.0.2.10, 192.0.2.11"\n');
     expect(config.protect.allow).toEqual(['192.0.2.10', '192.0.2.11']);

@@ -1,5 +1,13 @@
 // The state: a later run reads what was written, and a failure of the file never reaches the caller.
-import { mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
@@ -13,6 +21,8 @@ import { addressOf, holdRequest, NOON_MS } from '../support/workshop.ts';
 const ATTACKER = addressOf('203.0.113.9');
 const ALERT_REF = holdRequest().alertRef;
 const PENDING_LINE: Outcome = { verb: 'add', address: ATTACKER, alertRef: ALERT_REF };
+
+const PAGE_BYTES = 4096;
 
 let directory = '';
 let problems: string[] = [];
@@ -462,6 +472,54 @@ describe('a file that is damaged while it is open', () => {
     expect(open().bans.find(ATTACKER)?.phase).toBe('blocked');
     expect(problems.join('\n')).toContain('was set aside as');
     expect(readdirSync(directory).some((name) => name.startsWith('state.db.damaged-'))).toBe(true);
+  });
+
+  /** Fills a page of the file, counted from 1. */
+  function damagePage(page: number): void {
+    withFile((file) => file.exec('PRAGMA wal_checkpoint(TRUNCATE)'));
+    const bytes = readFileSync(join(directory, 'state.db'));
+    bytes.fill(0xff, (page - 1) * PAGE_BYTES, page * PAGE_BYTES);
+    writeFileSync(join(directory, 'state.db'), bytes);
+  }
+
+  function rootOf(table: string): number {
+    const sql = 'SELECT rootpage FROM sqlite_schema WHERE name = ?';
+    return withFile((file) => Number(file.prepare(sql).get(table)?.['rootpage']));
+  }
+
+  test.each(['bans', 'holds', 'history', 'facts'])('is found by the check: %s', (table) => {
+    blocked(open());
+    damagePage(rootOf(table));
+    const store = open(false);
+    expect(store.examine()).not.toEqual([]);
+    expect(store.volatile).toBe(false);
+  });
+
+  test('is replaced by the holder of the lock after a check, with the bans that can be read', () => {
+    blocked(open());
+    damagePage(rootOf('history'));
+    const store = open();
+    store.replaceIfDamaged();
+    expect(problems.join('\n')).toContain('was set aside as');
+    expect(store.volatile).toBe(false);
+    expect(store.examine()).toEqual([]);
+    expect(store.bans.find(ATTACKER)?.phase).toBe('blocked');
+  });
+
+  test('is not replaced after a check if it is intact', () => {
+    const store = open();
+    blocked(store);
+    store.replaceIfDamaged();
+    expect(problems).toEqual([]);
+  });
+
+  test('lacks its history if that is damaged, though not its bans', () => {
+    blocked(open());
+    damagePage(rootOf('history'));
+    const store = open(false);
+    expect(store.history.find({ limit: 10 })).toEqual([]);
+    expect(store).toMatchObject({ lacksHistory: true, unread: false });
+    expect(store.bans.find(ATTACKER)?.phase).toBe('blocked');
   });
 
   test('is left in place by other runs, which work in memory', () => {

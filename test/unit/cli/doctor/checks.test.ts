@@ -391,6 +391,12 @@ describe('the checks of the state', () => {
     ]);
   });
 
+  test('report a state that can’t be read, and not that the rules have no ban', () => {
+    expectTold(order(sceneOf({ store: { unread: true } })), [
+      /^problem: .* the state can't be read$/,
+    ]);
+  });
+
   test.each<[string, string[], number | null, RegExp]>([
     ['ran', ['x.timer', 'y'], 30, /^ok: x\.timer, y, last run 30s ago$/],
     ['is late', ['x'], 301, /^warning: .* last run was: 5m 1s ago$/],
