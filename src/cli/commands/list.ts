@@ -49,9 +49,8 @@ export const list = defineCommand({
     const { output, wide, columns } = options;
     const { terminal } = person;
     const shape = { output, columns, terminal: wide ? { ...terminal, width: null } : terminal };
-    if (entries.length > 0 || output !== 'table') {
-      linesOf(entries, shape, context).forEach(person.print);
-    } else if (!context.store.unread) {
+    linesOf(entries, shape, context).forEach(person.print);
+    if (entries.length === 0 && output === 'table' && !context.store.unread) {
       person.print(all.length > 0 ? 'no ban matches' : 'nothing is blocked');
     }
     if (output === 'table' && terminal.width !== null && all.length > 0) {
@@ -96,7 +95,7 @@ function linesOf(entries: readonly Entry[], shape: Shape, { config }: Context): 
   if (output === 'csv' && names === undefined) return formatCsv(columns, entries);
   const chosen = chooseColumns(columns, entries, names);
   if (output === 'csv') return formatCsv(chosen, entries);
-  return formatTable(chosen, entries, terminal);
+  return entries.length === 0 ? [] : formatTable(chosen, entries, terminal);
 }
 
 /** Returns `2 of 7 bans, 3 holds`. */
