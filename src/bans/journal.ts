@@ -84,19 +84,23 @@ export function commitDecided(decide: () => readonly BanChange[], context: BanCo
   if (!isWriterLockHeld()) followMigration(changes.map(addressOf), context);
 }
 
+/** Metadata: not empty while a run restores bans. */
+export const RESTORING = 'restoring';
+
 /**
- * Returns the changes that reverse a pending change of another run which is still working. If that run changes the
- * kernel last and is killed before it sees the reversal, only a change that is still pending lets the next run repair
- * the kernel.
+ * Returns the changes that reverse a pending change of another run which is still working, and unblocks during a restore.
+ * If the other run changes the kernel last and is killed before it sees the reversal, only a change that is still pending
+ * lets the next run repair the kernel.
  */
 function contestedAmong(
   recorded: readonly Pending[],
   { store, isWorkShared }: BanContext,
 ): Set<Pending> {
   const before = new Map(store.bans.pending().map(({ address, phase }) => [address.text, phase]));
+  const other = store.metadata.get(RESTORING) ? 'blocking' : null;
   const contested = recorded.filter(({ address, phase, line }) => {
     // A change without a line can undo one of this run.
-    return line !== null && (before.get(address.text) ?? phase) !== phase;
+    return line !== null && (before.get(address.text) ?? other ?? phase) !== phase;
   });
   return new Set(contested.length > 0 && isWorkShared() ? contested : []);
 }

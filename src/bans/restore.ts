@@ -3,7 +3,9 @@ import type { Address } from '../model/address.ts';
 import { alertRefAt, isForced, type Ban } from '../model/ban.ts';
 import type { BanContext } from './context.ts';
 import { forEachFamily, runAll } from '../model/parts.ts';
+import { RESTORING } from './journal.ts';
 import { load } from './load.ts';
+import { remember } from './migrate.ts';
 import { unblockAll } from './unblock.ts';
 
 export interface RestoreOutcome {
@@ -23,6 +25,7 @@ export function restore(
   context: BanContext,
   isProtected: (address: Address) => boolean,
 ): RestoreOutcome {
+  remember(context.store, RESTORING, 'yes');
   const bans = context.store.bans.list().filter((ban) => ban.phase === 'blocked');
   const released = bans.filter((ban) => !isForced(ban) && isProtected(ban.address));
   const isReleased = new Set(released);
@@ -41,5 +44,6 @@ export function restore(
       unblockAll(addresses, { origin: null, alertRef: alertRefAt(context.now()) }, context);
     },
   ]);
+  context.store.metadata.set(RESTORING, '');
   return { blocked, released, changed };
 }

@@ -192,6 +192,9 @@ test.each([
   [DELETE, 'a block', true],
   [DELETE, 'a person’s block', true],
   ['an end by time', 'a block', true],
+  ['a restore', DELETE, true],
+  ['a restore', 'a delete of execd’s', true],
+  ['a restore', 'an end by time', true],
 ])(
   'the next run brings state and kernel together after %s was overtaken by %s and killed',
   (one, another, blocked) => {
