@@ -213,7 +213,7 @@ describe('a block', () => {
 
     test('leaves the rule after the run was killed between kernel and confirmation', () => {
       host.kernel.insert('INPUT', RULE);
-      dieDuring(host, { atCall: 10, when: 'before' }, (run) => {
+      dieDuring(host, { atCall: 11, when: 'before' }, (run) => {
         block(ATTACKER, holdRequest(), run);
       });
       recover(host.newRun(), NOTHING_PROTECTED);
@@ -349,7 +349,7 @@ describe('a block that the kernel refuses', () => {
     block(ATTACKER, holdRequest({ origin: 'manual', timeoutSeconds: null }), context);
     const release = { origin: 'wazuh', alertRef: holdRequest().alertRef } as const;
     expect(
-      dieDuring(host, { atCall: 9, when: 'before' }, (mortal) =>
+      dieDuring(host, { atCall: 10, when: 'before' }, (mortal) =>
         unblock(ATTACKER, release, mortal),
       ),
     ).toBe(true);
@@ -532,7 +532,7 @@ describe('if execd reports that the address is already blocked', () => {
   test('and a release was killed after it changed the kernel, the address is blocked again and stays blocked', () => {
     block(ATTACKER, holdRequest(), context);
     const release = { origin: 'wazuh', alertRef: holdRequest().alertRef } as const;
-    dieDuring(host, { atCall: 10, when: 'before' }, (run) => unblock(ATTACKER, release, run));
+    dieDuring(host, { atCall: 11, when: 'before' }, (run) => unblock(ATTACKER, release, run));
     expect(host.openStore().bans.find(ATTACKER)?.phase).toBe('unblocking');
     expect(host.rulesFor('203.0.113.9')).toEqual([0, 0]);
     ensureBlocked(ATTACKER, holdRequest(), host.newRun());

@@ -208,7 +208,7 @@ describe('a run that dies', () => {
   });
 
   test('while it recovers leaves the recovery to the next run', () => {
-    const afterIntent: Death = { atCall: 9, when: 'before' };
+    const afterIntent: Death = { atCall: 10, when: 'before' };
     const deaths = forEveryDeath(
       (context) => {
         recover(context, NOTHING_PROTECTED);
@@ -243,7 +243,7 @@ describe('a pending change of an earlier run', () => {
   });
 
   test('is not made again if the kernel already has it', () => {
-    expect(dieDuring(host, { atCall: 9, when: 'after' }, add)).toBe(true);
+    expect(dieDuring(host, { atCall: 10, when: 'after' }, add)).toBe(true);
     expect(host.rulesFor('203.0.113.9')).toEqual([1, 1]);
     const before = host.kernel.changingCommands;
     recover(host.newRun(), NOTHING_PROTECTED);
@@ -294,7 +294,7 @@ describe('a pending change of an earlier run', () => {
     add(host.newRun());
     remove(host.newRun());
     const line = `add 203.0.113.9 ${IDS}`;
-    expect(dieDuring(host, { atCall: 9, when: 'after' }, add)).toBe(true);
+    expect(dieDuring(host, { atCall: 10, when: 'after' }, add)).toBe(true);
     expect(host.log.lines.filter((one) => one === line)).toHaveLength(1);
     recover(host.newRun(), NOTHING_PROTECTED);
     expect(host.log.lines.filter((one) => one === line)).toHaveLength(2);
@@ -304,7 +304,7 @@ describe('a pending change of an earlier run', () => {
 
   test('is undone if the address has become protected', () => {
     const protectedEntries = () => entriesFrom(['203.0.113.9'], 'default gateway');
-    dieDuring(host, { atCall: 10, when: 'before' }, add);
+    dieDuring(host, { atCall: 11, when: 'before' }, add);
     recover(host.newRun(), { protectedEntries });
     expect(host.rulesFor('203.0.113.9')).toEqual([0, 0]);
     expect(host.openStore().bans.list()).toEqual([]);
@@ -313,7 +313,7 @@ describe('a pending change of an earlier run', () => {
 
   test('to unblock a protected address is completed with its line', () => {
     add(host.newRun());
-    dieDuring(host, { atCall: 9, when: 'before' }, remove);
+    dieDuring(host, { atCall: 10, when: 'before' }, remove);
     expect(host.openStore().bans.find(ATTACKER)?.phase).toBe('unblocking');
     const protectedEntries = () => entriesFrom(['203.0.113.9'], 'default gateway');
     recover(host.newRun(), { protectedEntries });
@@ -322,20 +322,20 @@ describe('a pending change of an earlier run', () => {
   });
 
   test('is searched in the log from the end of the log at the time of the change', () => {
-    expect(dieDuring(host, { atCall: 9, when: 'before' }, add)).toBe(true);
+    expect(dieDuring(host, { atCall: 10, when: 'before' }, add)).toBe(true);
     const other = (run: BanContext): void => {
       block(OTHER, holdRequest(), run);
     };
     other(host.newRun());
     unblock(OTHER, { origin: 'wazuh', alertRef: holdRequest().alertRef }, host.newRun());
-    expect(dieDuring(host, { atCall: 8, when: 'before' }, other)).toBe(true);
+    expect(dieDuring(host, { atCall: 9, when: 'before' }, other)).toBe(true);
     recover(host.newRun(), NOTHING_PROTECTED);
     const line = `add 203.0.113.10 ${IDS}`;
     expect(host.log.lines.filter((one) => one === line)).toHaveLength(2);
   });
 
   test('takes no longer than its share of an alert’s time', () => {
-    dieDuring(host, { atCall: 9, when: 'before' }, add);
+    dieDuring(host, { atCall: 10, when: 'before' }, add);
     const run = host.newRun();
     const given: number[] = [];
     const firewall = firewallsFor((command, timeoutMs) => {
@@ -349,7 +349,7 @@ describe('a pending change of an earlier run', () => {
 
   test('is completed for a protected address if a person forced the block', () => {
     const protectedEntries = () => entriesFrom(['203.0.113.9'], 'default gateway');
-    dieDuring(host, { atCall: 10, when: 'before' }, (run) => {
+    dieDuring(host, { atCall: 11, when: 'before' }, (run) => {
       block(ATTACKER, holdRequest({ origin: 'manual', forced: true }), run);
     });
     recover(host.newRun(), { protectedEntries });
