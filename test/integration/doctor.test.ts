@@ -1,6 +1,7 @@
 // Checks `doctor` on hosts without problems, with missing programs, and with changes by other programs.
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { builtBinary } from '../support/binary.ts';
+import { changeState } from '../support/state.ts';
 import { createVictim, type Victim } from '../support/victim.ts';
 
 const A = '203.0.113.7';
@@ -334,6 +335,20 @@ describe('doctor notices', () => {
     const sum = victim.host.must(['sha256sum', `${STATE}/state.db`]);
     expect(told('store')).toMatch(/^problem: .* can't be used/);
     expect(victim.host.must(['sha256sum', `${STATE}/state.db`])).toBe(sum);
+  });
+
+  test('a state whose bans can’t be read, and does not call their rules rules without a ban', () => {
+    victim.person(['add', A]);
+    let root = 0;
+    changeState(victim.host.pid, (database) => {
+      database.exec('PRAGMA wal_checkpoint(TRUNCATE)');
+      const sql = "SELECT rootpage FROM sqlite_schema WHERE name = 'holds'";
+      root = Number(database.prepare(sql).get()?.['rootpage']);
+    });
+    const overwrite = `dd of=${STATE}/state.db bs=4096 seek=${root - 1} count=1 conv=notrunc`;
+    victim.host.must(['bash', '-c', `head -c 4096 /dev/urandom | ${overwrite}`]);
+    expect(told('store')).toMatch(/^problem: .* is damaged: /);
+    expect(told('rules')).toBe("problem: the rules can't be checked: the state can't be read");
   });
 
   test('a missing chain of the configuration, until it exists', () => {

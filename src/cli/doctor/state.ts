@@ -87,16 +87,19 @@ export function namespace({ context: { store } }: Scene): Finding[] {
   return elsewhere === null ? [] : [problem(elsewhere, 'run doctor there')];
 }
 
-export function order({ context }: Scene): Finding[] {
-  if (context.store.unread) {
-    // Every rule would seem to have no ban, and the advice would be to release it.
-    return [
-      problem("the rules can't be checked: the state can't be read", 'see the check "store" above'),
-    ];
-  }
+export function order(scene: Scene): Finding[] {
+  const findings = compareRules(scene);
+  // Only now, because the comparison can be the first to meet the damage. Every rule would seem to have no ban, and the
+  // advice would be to release it.
+  if (!scene.context.store.unread) return findings;
+  return [
+    problem("the rules can't be checked: the state can't be read", 'see the check "store" above'),
+  ];
+}
+
+function compareRules({ context }: Scene): Finding[] {
   try {
-    const drift = findDrift(context);
-    const findings = evaluateDrift(drift);
+    const findings = evaluateDrift(findDrift(context));
     if (findings.length > 0) return findings;
     return [ok(`${count(context.store.bans.count(), 'ban')}, all rules in place`)];
   } catch (error) {
