@@ -17,6 +17,7 @@ export function followClock(store: Store, reading: ClockReading): void {
     store.bans.transaction(() => {
       // Another run may have followed the step in the meantime, if one of the two has no writer lock.
       store.metadata.reload();
+      // After a failure, this work runs again, and the reading may have been noted already.
       step ??= stepSince(lastReading(store), reading);
       // The reading is written in the same transaction as the shift, so that no step is applied twice.
       note();

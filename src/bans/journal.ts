@@ -46,8 +46,8 @@ interface Completion {
   readonly missingLines: (batch: readonly Pending[]) => Outcome[];
   /** The time limit for the firewall programs in milliseconds; absent for that of the run. */
   readonly withinMs?: number | undefined;
-  /** The changes that stay pending, for the next run to complete. */
-  readonly leftPending?: ReadonlySet<Pending>;
+  /** The changes that stay pending, for the next run to complete (`contestedAmong`). */
+  readonly contested?: ReadonlySet<Pending>;
 }
 
 /**
@@ -69,10 +69,10 @@ export function commitDecided(decide: () => readonly BanChange[], context: BanCo
     if (!isWriterLockHeld()) claimBackend(context);
     const decided = decide();
     const recorded = decided.map((change) => pendingOf(change, offset, now()));
-    const leftPending = contestedAmong(recorded, context);
+    const contested = contestedAmong(recorded, context);
     // True in the usual case: addresses without a ban are blocked, or blocked ones are unblocked.
     const trustState = store.bans.begin(recorded, now());
-    return { changes: decided, pending: recorded, leftPending, trustState };
+    return { changes: decided, pending: recorded, contested, trustState };
   });
   step('journal: recorded');
   // Another run that holds the lock may mistake this change for that of a killed run and complete it at the same time,
@@ -88,19 +88,20 @@ export function commitDecided(decide: () => readonly BanChange[], context: BanCo
 export const RESTORING = 'restoring';
 
 /**
- * Returns the changes that reverse a pending change of another run which is still working, and unblocks during a restore.
- * If the other run changes the kernel last and is killed before it sees the reversal, only a change that is still pending
- * lets the next run repair the kernel.
+ * Returns the changes that reverse what another run is doing: its pending change, or the restore of a ban. If that run
+ * changes the kernel last and is killed before it sees the reversal, only a change that is still pending lets the next
+ * run repair the kernel.
  */
 function contestedAmong(
   recorded: readonly Pending[],
   { store, isWorkShared }: BanContext,
 ): Set<Pending> {
   const before = new Map(store.bans.pending().map(({ address, phase }) => [address.text, phase]));
-  const other = store.metadata.get(RESTORING) ? 'blocking' : null;
+  // A restore blocks addresses without pending changes.
+  const otherwise = store.metadata.get(RESTORING) ? 'blocking' : null;
   const contested = recorded.filter(({ address, phase, line }) => {
     // A change without a line can undo one of this run.
-    return line !== null && (before.get(address.text) ?? other ?? phase) !== phase;
+    return line !== null && (before.get(address.text) ?? otherwise ?? phase) !== phase;
   });
   return new Set(contested.length > 0 && isWorkShared() ? contested : []);
 }
@@ -197,7 +198,7 @@ function batchesOf(pending: readonly Pending[], mostReleases: number): (readonly
 
 function complete(
   batch: readonly Pending[],
-  { trustState, missingLines, withinMs, leftPending = new Set() }: Completion,
+  { trustState, missingLines, withinMs, contested = new Set() }: Completion,
   context: BanContext,
 ): void {
   const { store, firewall, responseLog, now } = context;
@@ -208,15 +209,15 @@ function complete(
   responseLog.write(missingLines(batch));
   step('journal: lines written');
   const doneMs = now();
-  const contested = batch.filter((change) => leftPending.has(change));
-  const verified = batch.filter((change) => !leftPending.has(change));
+  const left = batch.filter((change) => contested.has(change));
+  const verified = batch.filter((change) => !contested.has(change));
   const overtaken = store.bans.confirm(
     verified,
     verified.flatMap(({ line, history }) => (line === null ? [] : entryOf(history, line, doneMs))),
     { foreign, countsOffences: context.countsOffences },
   );
   step('journal: confirmed');
-  const unsettled = [...overtaken, ...contested];
+  const unsettled = [...overtaken, ...left];
   if (unsettled.length > 0) followState(unsettled.map(addressOf), context);
   context.cutConnections(batch.filter(isNewBlock).map(({ address }) => address));
 }
